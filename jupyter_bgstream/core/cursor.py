@@ -1,0 +1,46 @@
+"""A position in one log: ``<8 hex of the log>_<attempt, 4 digits>_<seq, 12 digits>``, sortable as text."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+import msgspec
+
+from .errors import CursorGone, Invalid
+
+_FORM = re.compile(r"([0-9a-f]{8})_([0-9]{4})_([0-9]{12})")
+
+
+class Cursor(msgspec.Struct, frozen=True, kw_only=True):
+    """The position after event ``seq``. Opaque to everybody but the server."""
+
+    log: str  # 8 hex digits
+    attempt: int
+    seq: int
+
+    def __str__(self) -> str:
+        return f"{self.log}_{self.attempt:04d}_{self.seq:012d}"
+
+
+def new_log() -> str:
+    """Return a name for a new log, 8 hex digits, so that no cursor of another log is taken for one of this."""
+    return secrets.token_hex(4)
+
+
+def position(text: str | None, tail: Cursor) -> int:
+    """Return the ``seq`` a viewer has seen: ``None`` or ``-1`` is the beginning, ``now`` the tail.
+
+    Raises Invalid for what is no cursor, CursorGone for a cursor of another log or beyond this one's tail.
+    """
+    if text is None or text == "-1":
+        return 0
+    if text == "now":
+        return tail.seq
+    match = _FORM.fullmatch(text)
+    if match is None:
+        raise Invalid(f"{text[:60]!r} is not a cursor: use -1, now, or one that this server gave.", field="offset")
+    log, attempt, seq = match[1], int(match[2]), int(match[3])
+    if log != tail.log or seq > tail.seq or attempt > tail.attempt:
+        raise CursorGone("This cursor is not of this log as it is now; read the job from the beginning (offset -1).")
+    return seq

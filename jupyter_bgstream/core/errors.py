@@ -1,0 +1,115 @@
+"""Every error of this package, in one tree.
+
+BgStreamError
+├── RequestError            what a caller asked for cannot be done; maps to one HTTP status
+│   ├── Invalid             400
+│   ├── NotFound            404, also for what belongs to somebody else
+│   ├── Conflict            409
+│   ├── CursorGone          410
+│   ├── TooLarge            413
+│   ├── QueueFull           429
+│   └── Unavailable         503
+├── ProviderError           what ends a job as ``failed``
+├── IllegalEvent            an event that the transition table does not allow
+│   └── OutOfOrder          an event whose number is not the next one
+└── Fenced                  a writer whose claim is no longer valid
+"""
+
+from __future__ import annotations
+
+
+class BgStreamError(Exception):
+    """Base of all errors of this package: a stable ``code`` and a sentence a user can act on."""
+
+    code = "internal"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if code is not None:
+            self.code = code
+
+
+class RequestError(BgStreamError):
+    """A request that cannot be done as asked. ``status`` is its HTTP status."""
+
+    status = 500
+
+
+class Invalid(RequestError):
+    """Bad input. ``field`` names what is wrong in it, as a path such as ``messages[0].role``."""
+
+    status = 400
+    code = "invalid"
+
+    def __init__(self, message: str, *, field: str | None = None, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.field = field
+
+
+class NotFound(RequestError):
+    """It is not there, or not yours: the two look the same."""
+
+    status = 404
+    code = "not_found"
+
+
+class Conflict(RequestError):
+    """The id is taken by a job that differs from this one."""
+
+    status = 409
+    code = "conflict"
+
+
+class CursorGone(RequestError):
+    """The cursor is not of this log, or lies beyond its tail."""
+
+    status = 410
+    code = "cursor_gone"
+
+
+class TooLarge(RequestError):
+    """The request is larger than the server takes."""
+
+    status = 413
+    code = "too_large"
+
+
+class QueueFull(RequestError):
+    """The owner has as many unfinished jobs as the server takes. ``retry_after`` is in seconds."""
+
+    status = 429
+    code = "queue_full"
+
+    def __init__(self, message: str, *, retry_after: int = 5) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Unavailable(RequestError):
+    """The server is shutting down, or its store cannot be written."""
+
+    status = 503
+    code = "unavailable"
+
+
+class ProviderError(BgStreamError):
+    """What the provider did, or did not do, that ends the job as ``failed``. Codes: see PROTOCOL.md."""
+
+    code = "provider_error"
+
+
+class IllegalEvent(BgStreamError):
+    """The transition table has no such step; nothing was changed."""
+
+    code = "illegal_event"
+
+
+class OutOfOrder(IllegalEvent):
+    """The event's number is not the next one; nothing was changed."""
+
+
+class Fenced(BgStreamError):
+    """The writer's claim is old: the job has ended, was deleted, or was claimed by another server."""
+
+    code = "fenced"

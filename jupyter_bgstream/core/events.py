@@ -1,0 +1,109 @@
+"""The events of a job's log.
+
+An event is a frozen value. A provider or the engine makes it without a number; the store gives it ``seq`` and
+``attempt`` in the transaction that appends it, and from then on it never changes. Wire forms: PROTOCOL.md, "Events".
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Channel = Literal["text", "reasoning"]
+AttemptReason = Literal["first", "retry", "recovery"]
+
+
+class _Event(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", forbid_unknown_fields=False
+):
+    seq: int = 0  # position in the log, dense from 1; 0 = not yet stored
+    attempt: int = 0  # the try at the provider it belongs to; 0 = before the first
+
+
+class Queued(_Event, frozen=True, kw_only=True, tag="queued"):
+    """The job was stored."""
+
+    at: float  # Unix seconds
+
+
+class Attempt(_Event, frozen=True, kw_only=True, tag="attempt"):
+    """A try at the provider began."""
+
+    at: float  # Unix seconds
+    resumed: bool = False  # False: from scratch, what an earlier attempt said is set aside
+    reason: AttemptReason = "first"
+
+
+class Delta(_Event, frozen=True, kw_only=True, tag="delta"):
+    """A piece of the answer. A run (several deltas joined for transport) has ``first``, the number of its first one."""
+
+    channel: Channel
+    text: str
+    first: int = 0  # 0: a single delta
+
+
+class Usage(_Event, frozen=True, kw_only=True, tag="usage"):
+    """Token counts of this attempt; a later one replaces an earlier one."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None  # part of input_tokens
+    reasoning_tokens: int | None = None  # part of output_tokens
+
+
+class Source(_Event, frozen=True, kw_only=True, tag="source"):
+    """A page that the provider says the answer rests on."""
+
+    url: str
+    title: str = ""
+
+
+class ToolCall(_Event, frozen=True, kw_only=True, tag="tool_call"):
+    """A tool that the model wants called; shown, not executed."""
+
+    id: str
+    name: str
+    arguments: str  # as the model wrote it, usually JSON
+
+
+class Waiting(_Event, frozen=True, kw_only=True, tag="waiting"):
+    """The next try is put off; the job holds no slot meanwhile."""
+
+    at: float  # Unix seconds
+    until: float  # Unix seconds
+    code: str
+    message: str
+
+
+class Completed(_Event, frozen=True, kw_only=True, tag="completed"):
+    """The provider said that the answer is whole."""
+
+    at: float  # Unix seconds
+    finish_reason: str  # the field's word: stop, length, content_filter, tool_calls, …
+
+
+class Failed(_Event, frozen=True, kw_only=True, tag="failed"):
+    """The attempt cannot give an answer."""
+
+    at: float  # Unix seconds
+    code: str
+    message: str
+
+
+class Cancelled(_Event, frozen=True, kw_only=True, tag="cancelled"):
+    """A user stopped the job."""
+
+    at: float  # Unix seconds
+
+
+class Interrupted(_Event, frozen=True, kw_only=True, tag="interrupted"):
+    """The server that ran the job stopped."""
+
+    at: float  # Unix seconds
+    code: str
+    message: str
+
+
+End = Completed | Failed | Cancelled | Interrupted
+Event = Queued | Attempt | Delta | Usage | Source | ToolCall | Waiting | Completed | Failed | Cancelled | Interrupted

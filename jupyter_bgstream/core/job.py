@@ -1,0 +1,129 @@
+"""What a user asks for (JobSpec) and what the store keeps of it (Job)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from .cursor import Cursor
+from .events import Attempt, Completed, Delta, Event, Failed, Interrupted, Usage, Waiting
+from .machine import ENDS, Fault, Status, next_status
+
+Priority = Literal["interactive", "batch"]
+OnRestart = Literal["interrupt", "retry"]
+Role = Literal["system", "user", "assistant"]
+
+JobId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
+Label = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+TITLE_LENGTH = 80  # characters
+PREVIEW_LENGTH = 120  # characters
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a job was asked for."""
+
+    notebook: str | None = None  # path below the server's root
+    cell: str | None = None  # cell id
+    kernel: str | None = None  # kernel id
+
+
+class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a user asks for. It never changes after the submit."""
+
+    model: str  # provider/name
+    messages: tuple[Message, ...]
+    params: dict[str, Any] = {}  # passed to the provider
+    thread: Label | None = None  # the conversation it continues
+    title: str = ""
+    tags: tuple[Label, ...] = ()
+    group: Label | None = None
+    priority: Priority = "interactive"
+    source: Origin = Origin()
+    on_restart: OnRestart = "interrupt"
+
+    def same_request(self, other: JobSpec) -> bool:
+        """Whether a repeated submit asks for the same: model, messages, params and thread."""
+        return (self.model, self.messages, self.params, self.thread) == (
+            other.model,
+            other.messages,
+            other.params,
+            other.thread,
+        )
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as the store keeps it. Its answer is not here but in its log."""
+
+    id: str
+    owner: str  # the tenant
+    log: str  # 8 hex digits, new for each log
+    spec: JobSpec
+    status: Status
+    server: str  # the server that runs it
+    seq: int = 0  # the log's tail
+    attempt: int = 0  # the try at the provider; users see it
+    fence: int = 0  # raised at each claim; who holds an older one may not write
+    previous: str | None = None  # the job before it in its thread
+    history: tuple[Message, ...] = ()  # the conversation before it, frozen at the claim
+    preview: str = ""  # the answer's first characters
+    created_at: float  # Unix seconds
+    started_at: float | None = None  # Unix seconds
+    ended_at: float | None = None  # Unix seconds
+    not_before: float | None = None  # Unix seconds
+    usage: Usage | None = None
+    finish_reason: str | None = None
+    error: Fault | None = None
+    retry_of: str | None = None
+    retried_by: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job has ended."""
+        return self.status in ENDS
+
+    @property
+    def cursor(self) -> Cursor:
+        """The log's tail."""
+        return Cursor(log=self.log, attempt=self.attempt, seq=self.seq)
+
+
+def advance(job: Job, events: Sequence[Event]) -> Job:
+    """Return the job after events that join its log now; raises IllegalEvent and then nothing has changed."""
+    status, changes = job.status, dict[str, object]()
+    for event in events:
+        status = next_status(status, type(event))
+        match event:
+            case Delta():
+                continue
+            case Attempt():
+                changes |= {"attempt": job.attempt + 1, "started_at": job.started_at or event.at, "not_before": None}
+                if not event.resumed:
+                    changes["usage"] = None
+            case Usage():
+                changes["usage"] = event
+            case Waiting():
+                changes["not_before"] = event.until
+            case Completed():
+                changes["finish_reason"] = event.finish_reason
+            case Failed() | Interrupted():
+                changes["error"] = Fault(code=event.code, message=event.message)
+        if status in ENDS:
+            changes |= {"ended_at": event.at, "not_before": None}  # type: ignore[union-attr]  # only ends lead there
+    return msgspec.structs.replace(job, status=status, seq=job.seq + len(events), **changes)
+
+
+def title_of(messages: tuple[Message, ...]) -> str:
+    """Return the first words of the last user message, at most TITLE_LENGTH characters."""
+    prompt = next((message.content for message in reversed(messages) if message.role == "user"), "")
+    words = " ".join(prompt.split())
+    return words if len(words) <= TITLE_LENGTH else words[: TITLE_LENGTH - 1].rstrip() + "…"

@@ -1,0 +1,181 @@
+"""How events change a job: one transition table, ``apply`` and ``fold``.
+
+The same fold exists in ``labextension/src/fold.ts``; both run the cases in ``tests/golden/fold.json``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+import msgspec
+
+from .errors import IllegalEvent, OutOfOrder
+from .events import (
+    Attempt,
+    Cancelled,
+    Completed,
+    Delta,
+    Event,
+    Failed,
+    Interrupted,
+    Queued,
+    Source,
+    ToolCall,
+    Usage,
+    Waiting,
+)
+
+Status = Literal["new", "queued", "running", "waiting", "completed", "failed", "cancelled", "interrupted"]
+
+# The whole life of a job. An end has no row: what has ended never opens again.
+TRANSITIONS: dict[Status, dict[type[Event], Status]] = {
+    "new": {Queued: "queued"},
+    "queued": {
+        Attempt: "running",
+        Failed: "failed",
+        Cancelled: "cancelled",
+        Interrupted: "interrupted",
+    },
+    "running": {
+        Attempt: "running",
+        Delta: "running",
+        Usage: "running",
+        Source: "running",
+        ToolCall: "running",
+        Waiting: "waiting",
+        Completed: "completed",
+        Failed: "failed",
+        Cancelled: "cancelled",
+        Interrupted: "interrupted",
+    },
+    "waiting": {
+        Attempt: "running",
+        Failed: "failed",
+        Cancelled: "cancelled",
+        Interrupted: "interrupted",
+    },
+}
+
+ENDS: frozenset[Status] = frozenset({"completed", "failed", "cancelled", "interrupted"})
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a job failed or was interrupted: a stable code and a sentence."""
+
+    code: str
+    message: str
+
+
+class Partial(msgspec.Struct, frozen=True, kw_only=True):
+    """What an attempt said that was then started over."""
+
+    attempt: int
+    text: str = ""
+    reasoning: str = ""
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a viewer knows of a job: the fold of its log. The fresh one has seen nothing."""
+
+    status: Status = "new"
+    seq: int = 0  # the last event seen
+    attempt: int = 0
+    text: str = ""
+    reasoning: str = ""
+    sources: tuple[Source, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    usage: Usage | None = None
+    finish_reason: str | None = None
+    error: Fault | None = None
+    not_before: float | None = None  # Unix seconds, while waiting
+    earlier: tuple[Partial, ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job has ended."""
+        return self.status in ENDS
+
+
+def next_status(status: Status, event: type[Event]) -> Status:
+    """Look up the state after an event; raises IllegalEvent where the table has none."""
+    try:
+        return TRANSITIONS[status][event]
+    except KeyError:
+        raise IllegalEvent(f"A job that is {status} cannot have the event {event.__name__.lower()}.") from None
+
+
+def apply(answer: Answer, event: Event) -> Answer:
+    """Return the answer after one event; raises IllegalEvent or OutOfOrder and then nothing has changed."""
+    status = next_status(answer.status, type(event))
+    first = event.first if isinstance(event, Delta) and event.first else event.seq
+    if first != answer.seq + 1 or event.seq < first:
+        raise OutOfOrder(f"Expected event {answer.seq + 1}, got {first}.")
+    changes: dict[str, object] = {"status": status, "seq": event.seq}
+    match event:
+        case Attempt():
+            changes |= {"attempt": event.attempt, "not_before": None}
+            if not event.resumed:
+                changes |= _set_aside(answer)
+        case Delta(channel="text"):
+            changes["text"] = answer.text + event.text
+        case Delta():
+            changes["reasoning"] = answer.reasoning + event.text
+        case Usage():
+            changes["usage"] = event
+        case Source():
+            changes["sources"] = (*answer.sources, event)
+        case ToolCall():
+            changes["tool_calls"] = (*answer.tool_calls, event)
+        case Waiting():
+            changes["not_before"] = event.until
+        case Completed():
+            changes |= {"finish_reason": event.finish_reason, "not_before": None}
+        case Failed() | Interrupted():
+            changes |= {"error": Fault(code=event.code, message=event.message), "not_before": None}
+        case Cancelled():
+            changes["not_before"] = None
+        case Queued():
+            pass
+    return msgspec.structs.replace(answer, **changes)
+
+
+def _set_aside(answer: Answer) -> dict[str, object]:
+    earlier = answer.earlier
+    if answer.text or answer.reasoning:
+        earlier = (*earlier, Partial(attempt=answer.attempt, text=answer.text, reasoning=answer.reasoning))
+    return {"earlier": earlier, "text": "", "reasoning": "", "sources": (), "tool_calls": (), "usage": None}
+
+
+def runs(events: Iterable[Event]) -> Iterator[Event]:
+    """Join adjacent deltas of one channel and attempt into runs; everything else passes unchanged."""
+    pending: list[Delta] = []
+    for event in events:
+        if isinstance(event, Delta):
+            if pending and (event.channel, event.attempt) != (pending[0].channel, pending[0].attempt):
+                yield _joined(pending)
+                pending.clear()
+            pending.append(event)
+            continue
+        if pending:
+            yield _joined(pending)
+            pending.clear()
+        yield event
+    if pending:
+        yield _joined(pending)
+
+
+def _joined(deltas: list[Delta]) -> Delta:
+    if len(deltas) == 1:
+        return deltas[0]
+    return msgspec.structs.replace(
+        deltas[-1], text="".join(delta.text for delta in deltas), first=deltas[0].first or deltas[0].seq
+    )
+
+
+def fold(events: Iterable[Event], answer: Answer | None = None) -> Answer:
+    """Apply events in order, in linear time. The fold of all is the fold of the rest after that of any first n."""
+    answer = answer or Answer()
+    for event in runs(events):
+        answer = apply(answer, event)
+    return answer

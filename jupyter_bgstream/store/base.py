@@ -1,0 +1,62 @@
+"""The store's port. Its promises are the tests in ``testing/store_contract.py``; every backend passes them all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from ..core.events import Attempt, Event
+from ..core.job import Job, Message
+from ..core.notices import Notice
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """Something was committed, here or by another server on the same store."""
+
+    kind: Literal["job", "events", "notice", "deleted"]  # job: its state; events: only its log grew
+    owner: str
+    job: str
+    seq: int = 0  # the log's tail
+    events: tuple[bytes, ...] = ()  # what this commit appended, if it was made here
+
+
+class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which jobs to list, newest first. ``None`` means any."""
+
+    status: str | None = None
+    thread: str | None = None
+    notebook: str | None = None
+    group: str | None = None
+    tag: str | None = None
+    ids: tuple[str, ...] | None = None
+    limit: int = 50
+    after: str | None = None  # the `next` of the page before
+
+
+class Store(Protocol):
+    """Where jobs, their logs and their notices live.
+
+    A write is one transaction, durable when it returns; it raises Unavailable if the store cannot be written, and then
+    nothing has changed. A job of another owner is NotFound. Whoever comes second to an end changes nothing.
+    """
+
+    async def open(self) -> None: ...  # raises Unavailable if it cannot be had; never falls back
+    async def close(self) -> None: ...
+    async def submit(self, job: Job, *, max_queued: int) -> tuple[Job, bool]: ...  # new? Conflict, QueueFull
+    async def claim(self, *, server: str, limit: int, attempt: Attempt) -> list[Job]: ...  # this server's, oldest first
+    async def freeze(self, job: Job, history: tuple[Message, ...]) -> Job: ...  # the conversation before it; Fenced
+    async def append(self, job: Job, events: Sequence[Event], *, preview: str | None = None) -> int: ...  # tail; Fenced
+    async def end(self, owner: str, job_id: str, event: Event, *, fence: int | None = None) -> tuple[Job, bool]: ...
+    async def job(self, owner: str, job_id: str) -> Job: ...  # NotFound
+    async def jobs(self, owner: str, which: JobFilter) -> tuple[list[Job], str | None]: ...  # page, next
+    async def counts(self, owner: str) -> dict[str, int]: ...
+    async def events(self, owner: str, job_id: str, *, after: int, max_bytes: int) -> list[bytes]: ...  # ≥ 1 if any
+    async def delete(self, owner: str, job_id: str) -> None: ...  # an ended job, its log and notice; NotFound
+    async def abandoned(self) -> list[Job]: ...  # unfinished jobs whose server is dead
+    async def notices(self, owner: str) -> list[Notice]: ...  # newest first
+    async def read(self, owner: str, *, ids: Sequence[str] | None, at: float) -> None: ...  # None: all
+    async def seen(self, owner: str, job_id: str, *, seq: int, at: float) -> None: ...  # reads it if seq is the end
+    async def dismiss(self, owner: str, notice_id: str) -> None: ...  # NotFound
+    def changes(self) -> AsyncIterator[Sequence[Change]]: ...  # every commit from here on, in order
