@@ -9,6 +9,7 @@ import msgspec
 
 from ..core.events import Attempt, Event
 from ..core.job import Job, Message
+from ..core.machine import ENDS, Status
 from ..core.notices import Notice
 
 
@@ -18,8 +19,14 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["job", "events", "notice", "deleted"]  # job: its state; events: only its log grew
     owner: str
     job: str
+    status: Status | None = None  # the job's state; for kinds job and events
     seq: int = 0  # the log's tail
     events: tuple[bytes, ...] = ()  # what this commit appended, if it was made here
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job has ended."""
+        return self.status in ENDS
 
 
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):

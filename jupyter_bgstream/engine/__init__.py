@@ -1,0 +1,1 @@
+"""Floor 2: makes jobs run. Knows the ports of store and provider, never a concrete one."""

@@ -1,0 +1,72 @@
+"""Between a provider and the store: what was said waits here while the commit before is under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from ..core.errors import BgStreamError
+from ..core.events import Delta
+from ..core.job import PREVIEW_LENGTH, Job
+from ..providers.base import Said
+from ..store.base import Store
+
+UNWRITTEN_BYTES = 256 * 1024  # then the provider is no longer read: back-pressure, not memory
+
+
+class Outbox:
+    """Writes one job's events in order, one append at a time, each with all that came meanwhile."""
+
+    def __init__(self, store: Store, job: Job) -> None:
+        self._store = store
+        self._job = job
+        self._waiting: list[Said] = []
+        self._bytes = 0
+        self._writer: asyncio.Task[None] | None = None
+        self._error: BgStreamError | None = None
+        self._preview = ""
+        self._previewed = 0  # characters of the preview that are stored
+
+    async def put(self, events: Sequence[Said]) -> None:
+        """Take events; waits while too much is unwritten. Raises what an append raised: Fenced, Unavailable."""
+        self._raise()
+        for event in events:
+            self._waiting.append(event)
+            if isinstance(event, Delta):
+                self._bytes += len(event.text)
+                if event.channel == "text" and len(self._preview) < PREVIEW_LENGTH:
+                    self._preview = (self._preview + event.text).lstrip()[:PREVIEW_LENGTH]
+        if self._waiting and self._writer is None:
+            self._writer = asyncio.create_task(self._write())
+        if self._bytes > UNWRITTEN_BYTES:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Wait until everything is written. Raises what an append raised."""
+        if self._writer is not None:
+            await self._writer
+        self._raise()
+
+    async def close(self) -> None:
+        """Wait for the append under way and drop the rest."""
+        self._waiting.clear()
+        if self._writer is not None:
+            await self._writer
+
+    async def _write(self) -> None:
+        try:
+            while self._waiting:
+                events, self._waiting = self._waiting, []
+                preview = self._preview if len(self._preview) > self._previewed else None
+                self._bytes = 0
+                await self._store.append(self._job, events, preview=preview)
+                self._previewed = len(self._preview)
+        except BgStreamError as error:
+            self._error = error
+            self._waiting.clear()
+        finally:
+            self._writer = None
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error

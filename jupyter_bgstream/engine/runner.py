@@ -1,0 +1,122 @@
+"""One attempt: from a claimed job to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import aclosing
+
+import msgspec
+
+from ..core.errors import Fenced, NotFound, ProviderError, Unavailable
+from ..core.events import Completed, End, Failed, Interrupted
+from ..core.job import Job, Message
+from ..core.machine import Answer, fold
+from ..core.wire import decode_events
+from ..providers.base import Provider, Providers, Said
+from ..store.base import Store
+from .clock import Clock
+from .hub import BATCH_BYTES
+from .outbox import Outbox
+
+RETRY_END_SECONDS = 2.0  # between tries to write an end while the store is out of order
+
+log = logging.getLogger(__name__)
+
+
+async def read_answer(store: Store, job: Job) -> Answer:
+    """Fold a job's log as it is now, in pieces that never hold the event loop for long."""
+    answer = Answer()
+    while events := await store.events(job.owner, job.id, after=answer.seq, max_bytes=BATCH_BYTES):
+        answer = fold(decode_events(events), answer)
+    return answer
+
+
+async def conversation(store: Store, job: Job) -> tuple[Message, ...]:
+    """Return what was said in the job's thread before it. A turn that failed or was stopped is not history."""
+    if job.previous is None:
+        return ()
+    try:
+        before = await store.job(job.owner, job.previous)
+        answer = await read_answer(store, before)
+    except NotFound:  # deleted
+        return ()
+    if before.status != "completed":
+        return before.history
+    return (*before.history, *before.spec.messages, Message(role="assistant", content=answer.text))
+
+
+class Runner:
+    """Runs claimed jobs, each to exactly one end. Cancelling the task closes the provider's socket and ends nothing."""
+
+    def __init__(self, *, store: Store, providers: Providers, clock: Clock) -> None:
+        self._store = store
+        self._providers = providers
+        self._clock = clock
+
+    async def run(self, job: Job) -> None:
+        """Run one attempt of a job that was just claimed."""
+        try:
+            end = await self._attempt(job)
+        except Fenced:  # cancelled elsewhere, deleted, or taken over: whoever did it has ended it
+            return
+        except ProviderError as error:
+            end = Failed(at=self._clock.time(), code=error.code, message=error.message)
+        except Unavailable as error:
+            end = Failed(at=self._clock.time(), code="internal", message=f"The answer could not be stored. {error}")
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("job %s: the attempt broke", job.id)
+            message = (
+                "jupyter_bgstream itself broke in this job; the Jupyter server's log says where. Please report it."
+            )
+            end = Failed(at=self._clock.time(), code="internal", message=message)
+        await self._end(job, end)
+
+    async def interrupt(self, job: Job, message: str) -> None:
+        """End a running job because its server is stopping."""
+        end = Interrupted(at=self._clock.time(), code="server_stopped", message=message)
+        await self._store.end(job.owner, job.id, end)
+
+    async def _attempt(self, job: Job) -> End:
+        if job.previous is not None and not job.history:
+            job = await self._store.freeze(job, await conversation(self._store, job))
+        provider = self._providers.resolve(job.spec.model)
+        outbox = Outbox(self._store, job)
+        try:
+            end = await self._stream(job, provider, outbox)
+        except ProviderError:
+            await outbox.flush()  # what was said before the failure is kept
+            raise
+        finally:
+            await outbox.close()
+        return end
+
+    async def _stream(self, job: Job, provider: Provider, outbox: Outbox) -> Completed:
+        async with aclosing(provider.stream(job)) as stream:
+            async for batch in stream:
+                said, end = _split(batch)
+                await outbox.put(said)
+                if end is not None:
+                    await outbox.flush()
+                    return msgspec.structs.replace(end, at=self._clock.time())
+        raise ProviderError("The provider's stream ended without an end.", code="truncated")
+
+    async def _end(self, job: Job, end: End) -> None:
+        while True:
+            try:
+                await self._store.end(job.owner, job.id, end, fence=job.fence)
+                return
+            except (Fenced, NotFound):
+                return
+            except Unavailable as error:
+                log.error("job %s: its end cannot be stored, trying again: %s", job.id, error)
+                await self._clock.sleep(RETRY_END_SECONDS)
+
+
+def _split(batch: Sequence[Said]) -> tuple[Sequence[Said], Completed | None]:
+    if batch and isinstance(batch[-1], Completed):
+        return batch[:-1], batch[-1]
+    return batch, None

@@ -1,0 +1,180 @@
+"""The facade: all that a face of this package (REST, socket, test) may ask of the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import msgspec
+
+from ..core.cursor import new_log, position
+from ..core.errors import Invalid, Unavailable
+from ..core.events import Cancelled
+from ..core.job import Job, JobSpec, title_of
+from ..core.machine import Answer
+from ..core.notices import Notice
+from ..providers.base import Providers, ProviderStatus
+from ..store.base import Change, JobFilter, Store
+from .clock import Clock, SystemClock
+from .hub import Batch, Hub
+from .runner import Runner, read_answer
+from .scheduler import Scheduler
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How much one server takes on."""
+
+    max_running: int = 20  # jobs at a time
+    max_queued: int = 10_000  # unfinished jobs of one owner
+
+
+class Service:
+    """One server's engine. ``owner`` is the tenant in every call: what belongs to another is NotFound."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        providers: Providers,
+        server: str,
+        limits: Limits | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.limits = limits or Limits()
+        self.server = server
+        self._store = store
+        self._providers = providers
+        self._clock = clock or SystemClock()
+        self._hub = Hub(store)
+        runner = Runner(store=store, providers=providers, clock=self._clock)
+        self._scheduler = Scheduler(
+            store=store, runner=runner, clock=self._clock, server=server, max_running=self.limits.max_running
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closing = False
+
+    async def open(self) -> None:
+        """Open the store and begin to run jobs. Raises Unavailable if the store cannot be had."""
+        await self._store.open()
+        self._hub.listen(self._follow_ends)
+        for work in (self._hub.run(), self._scheduler.run(), self._scheduler.recover()):
+            self._tasks.append(asyncio.create_task(work))
+
+    async def close(self) -> None:
+        """Interrupt what runs, then close the store."""
+        self._closing = True
+        hub, *loops = self._tasks
+        for task in loops:
+            task.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
+        await self._scheduler.close()
+        hub.cancel()
+        await asyncio.gather(hub, return_exceptions=True)
+        await self._store.close()
+
+    def _follow_ends(self, change: Change) -> None:
+        # Whoever ended a job that runs here, perhaps another server, wants its socket closed. Any end may make room,
+        # or be what the next job of a thread waits for.
+        if change.kind == "deleted" or (change.kind == "job" and change.ended):
+            self._scheduler.stop(change.owner, change.job)
+            self._scheduler.wake()
+
+    @property
+    def running(self) -> int:
+        """How many jobs run on this server now."""
+        return self._scheduler.running
+
+    @property
+    def default_model(self) -> str | None:
+        """The model of a job that names none."""
+        return self._providers.default_model
+
+    async def submit(self, owner: str, spec: JobSpec, job_id: str | None = None) -> tuple[Job, bool]:
+        """Store a job as queued; returns (job, whether it is new). Raises Invalid, Conflict, QueueFull, Unavailable."""
+        if self._closing:
+            raise Unavailable("This server is shutting down; submit the job again in a moment.")
+        provider, slash, name = spec.model.partition("/")
+        if not (provider and slash and name):
+            sentence = f"{spec.model!r} is not a model: write provider/name, such as openai/gpt-4o-mini."
+            raise Invalid(sentence, field="model")
+        if not any(message.content.strip() for message in spec.messages):
+            raise Invalid("There is nothing to ask: every message is empty.", field="messages")
+        job = Job(
+            id=job_id or secrets.token_urlsafe(12),
+            owner=owner,
+            log=new_log(),
+            spec=msgspec.structs.replace(spec, title=spec.title or title_of(spec.messages)),
+            status="new",
+            server=self.server,
+            created_at=self._clock.time(),
+        )
+        stored, new = await self._store.submit(job, max_queued=self.limits.max_queued)
+        if new:
+            self._scheduler.wake()
+        return stored, new
+
+    async def job(self, owner: str, job_id: str) -> Job:
+        """Return a job without its text."""
+        return await self._store.job(owner, job_id)
+
+    async def answer(self, owner: str, job_id: str) -> tuple[Job, Answer]:
+        """Return a job and the fold of its log, both as of the same event or later."""
+        job = await self._store.job(owner, job_id)
+        answer = await read_answer(self._store, job)
+        return (job if answer.seq == job.seq else await self._store.job(owner, job_id)), answer
+
+    async def jobs(self, owner: str, which: JobFilter) -> tuple[list[Job], str | None]:
+        """Return one page of jobs, newest first, and where the next begins."""
+        return await self._store.jobs(owner, which)
+
+    async def counts(self, owner: str) -> dict[str, int]:
+        """Return how many jobs there are in each state."""
+        return await self._store.counts(owner)
+
+    async def cancel(self, owner: str, job_id: str) -> Job:
+        """End a job as cancelled and close its socket; one that has ended stays as it is."""
+        job, won = await self._store.end(owner, job_id, Cancelled(at=self._clock.time()))
+        if won:
+            self._scheduler.stop(owner, job_id)
+        return job
+
+    async def delete(self, owner: str, job_id: str) -> None:
+        """Cancel a job if need be and forget it."""
+        await self.cancel(owner, job_id)
+        await self._store.delete(owner, job_id)
+
+    async def follow(self, owner: str, job_id: str, offset: str | None) -> AsyncIterator[Batch]:
+        """Yield what comes after a cursor until the log has ended. Raises NotFound, Invalid, CursorGone."""
+        job = await self._store.job(owner, job_id)
+        async for batch in self._hub.follow(owner, job_id, position(offset, job.cursor)):
+            yield batch
+
+    async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]:
+        """Return stored events after ``after``, at least one if there is any."""
+        return await self._store.events(job.owner, job.id, after=after, max_bytes=max_bytes)
+
+    def listen(self, listener: Callable[[Change], None]) -> Callable[[], None]:
+        """Call ``listener`` with every change but deltas, of every owner; returns what ends that."""
+        return self._hub.listen(listener)
+
+    async def notices(self, owner: str) -> list[Notice]:
+        """Return the inbox, newest first."""
+        return await self._store.notices(owner)
+
+    async def read(self, owner: str, ids: Sequence[str] | None) -> None:
+        """Mark notices read; None means all."""
+        await self._store.read(owner, ids=ids, at=self._clock.time())
+
+    async def seen(self, owner: str, job_id: str, cursor: str) -> None:
+        """Note that a visible view has drawn this far; at the end of the log this reads the job's notice."""
+        job = await self._store.job(owner, job_id)
+        await self._store.seen(owner, job_id, seq=position(cursor, job.cursor), at=self._clock.time())
+
+    async def dismiss(self, owner: str, notice_id: str) -> None:
+        """Take a notice out of the inbox."""
+        await self._store.dismiss(owner, notice_id)
+
+    async def models(self) -> list[ProviderStatus]:
+        """Return what can be asked of each provider right now, in bounded time."""
+        return await self._providers.status()
