@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 import msgspec
 
@@ -86,7 +86,7 @@ class Hub:
                 return
             topic.feed(events, after + len(events))
 
-    async def follow(self, owner: str, job_id: str, after: int) -> AsyncIterator[Batch]:
+    async def follow(self, owner: str, job_id: str, after: int) -> AsyncGenerator[Batch, None]:
         """Yield everything after event ``after``, then what comes, until the log has ended; raises NotFound."""
         key = (owner, job_id)
         topic = self._topics.setdefault(key, Topic())
@@ -109,7 +109,7 @@ class Hub:
             if not topic.followers and self._topics.get(key) is topic:
                 del self._topics[key]
 
-    async def _batches(self, job: Job, topic: Topic, after: int) -> AsyncIterator[Batch]:
+    async def _batches(self, job: Job, topic: Topic, after: int) -> AsyncGenerator[Batch, None]:
         while True:
             if topic.gone:
                 raise NotFound(f"The job {job.id} was deleted.")

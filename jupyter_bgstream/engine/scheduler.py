@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 
 from ..core.errors import NotFound, Unavailable
 from ..core.events import Attempt, Interrupted
@@ -70,9 +71,9 @@ class Scheduler:
             task = asyncio.create_task(self._runner.run(job), name=f"bgstream job {job.id}")
             key = (job.owner, job.id)
             self._running[key] = (job, task)
-            task.add_done_callback(lambda _, key=key: self._done(key))
+            task.add_done_callback(partial(self._done, key))
 
-    def _done(self, key: tuple[str, str]) -> None:
+    def _done(self, key: tuple[str, str], _: asyncio.Task[None]) -> None:
         del self._running[key]
         self._wake.set()
 

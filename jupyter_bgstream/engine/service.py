@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 import msgspec
 
@@ -86,6 +86,11 @@ class Service:
         return self._scheduler.running
 
     @property
+    def store_kind(self) -> str:
+        """Where jobs are kept, such as sqlite."""
+        return self._store.kind
+
+    @property
     def default_model(self) -> str | None:
         """The model of a job that names none."""
         return self._providers.default_model
@@ -144,11 +149,9 @@ class Service:
         await self.cancel(owner, job_id)
         await self._store.delete(owner, job_id)
 
-    async def follow(self, owner: str, job_id: str, offset: str | None) -> AsyncIterator[Batch]:
-        """Yield what comes after a cursor until the log has ended. Raises NotFound, Invalid, CursorGone."""
-        job = await self._store.job(owner, job_id)
-        async for batch in self._hub.follow(owner, job_id, position(offset, job.cursor)):
-            yield batch
+    def follow(self, job: Job, *, after: int) -> AsyncGenerator[Batch, None]:
+        """Yield what comes after event ``after`` until the log has ended. Raises NotFound if the job is deleted."""
+        return self._hub.follow(job.owner, job.id, after)
 
     async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]:
         """Return stored events after ``after``, at least one if there is any."""
@@ -158,22 +161,22 @@ class Service:
         """Call ``listener`` with every change but deltas, of every owner; returns what ends that."""
         return self._hub.listen(listener)
 
-    async def notices(self, owner: str) -> list[Notice]:
-        """Return the inbox, newest first."""
-        return await self._store.notices(owner)
+    async def notices(self, owner: str, viewer: str) -> list[Notice]:
+        """Return a viewer's inbox, newest first."""
+        return await self._store.notices(owner, viewer)
 
-    async def read(self, owner: str, ids: Sequence[str] | None) -> None:
+    async def read(self, owner: str, viewer: str, ids: Sequence[str] | None) -> None:
         """Mark notices read; None means all."""
-        await self._store.read(owner, ids=ids, at=self._clock.time())
+        await self._store.read(owner, viewer, ids=ids, at=self._clock.time())
 
-    async def seen(self, owner: str, job_id: str, cursor: str) -> None:
+    async def seen(self, owner: str, viewer: str, job_id: str, cursor: str) -> None:
         """Note that a visible view has drawn this far; at the end of the log this reads the job's notice."""
         job = await self._store.job(owner, job_id)
-        await self._store.seen(owner, job_id, seq=position(cursor, job.cursor), at=self._clock.time())
+        await self._store.seen(owner, viewer, job_id, seq=position(cursor, job.cursor), at=self._clock.time())
 
-    async def dismiss(self, owner: str, notice_id: str) -> None:
-        """Take a notice out of the inbox."""
-        await self._store.dismiss(owner, notice_id)
+    async def dismiss(self, owner: str, viewer: str, notice_id: str) -> None:
+        """Take a notice out of a viewer's inbox."""
+        await self._store.dismiss(owner, viewer, notice_id)
 
     async def models(self) -> list[ProviderStatus]:
         """Return what can be asked of each provider right now, in bounded time."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -28,7 +28,7 @@ class Provider(Protocol):
 
     name: str
 
-    def stream(self, job: Job) -> AsyncIterator[Sequence[Said]]: ...  # closing it closes the socket
+    def stream(self, job: Job) -> AsyncGenerator[Sequence[Said], None]: ...  # closing it closes the socket
     async def status(self) -> ProviderStatus: ...  # in bounded time; never raises
 
 

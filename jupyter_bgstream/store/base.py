@@ -46,8 +46,11 @@ class Store(Protocol):
     """Where jobs, their logs and their notices live.
 
     A write is one transaction, durable when it returns; it raises Unavailable if the store cannot be written, and then
-    nothing has changed. A job of another owner is NotFound. Whoever comes second to an end changes nothing.
+    nothing has changed. A job of another owner is NotFound. Whoever comes second to an end changes nothing. Notices
+    belong to the owner; what is read or dismissed belongs to a viewer ("" where nobody has a name of their own).
     """
+
+    kind: str  # such as sqlite
 
     async def open(self) -> None: ...  # raises Unavailable if it cannot be had; never falls back
     async def close(self) -> None: ...
@@ -62,8 +65,10 @@ class Store(Protocol):
     async def events(self, owner: str, job_id: str, *, after: int, max_bytes: int) -> list[bytes]: ...  # ≥ 1 if any
     async def delete(self, owner: str, job_id: str) -> None: ...  # an ended job, its log and notice; NotFound
     async def abandoned(self) -> list[Job]: ...  # unfinished jobs whose server is dead
-    async def notices(self, owner: str) -> list[Notice]: ...  # newest first
-    async def read(self, owner: str, *, ids: Sequence[str] | None, at: float) -> None: ...  # None: all
-    async def seen(self, owner: str, job_id: str, *, seq: int, at: float) -> None: ...  # reads it if seq is the end
-    async def dismiss(self, owner: str, notice_id: str) -> None: ...  # NotFound
+    async def notices(self, owner: str, viewer: str) -> list[Notice]: ...  # newest first
+    async def read(self, owner: str, viewer: str, *, ids: Sequence[str] | None, at: float) -> None: ...  # None: all
+    async def seen(
+        self, owner: str, viewer: str, job_id: str, *, seq: int, at: float
+    ) -> None: ...  # reads it if seq is the end
+    async def dismiss(self, owner: str, viewer: str, notice_id: str) -> None: ...  # NotFound
     def changes(self) -> AsyncIterator[Sequence[Change]]: ...  # every commit from here on, in order

@@ -1,0 +1,122 @@
+"""The Jupyter server extension: settings and wiring, nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jupyter_core.paths import jupyter_data_dir
+from jupyter_server.extension.application import ExtensionApp
+from jupyter_server.utils import url_path_join
+from traitlets import Dict, Enum, Int, Unicode
+
+from .. import __version__
+from ..core.errors import BgStreamError
+from ..core.wire import PROTOCOL_VERSION, Runtime
+from ..engine.service import Limits, Service
+from ..providers.registry import Registry
+from ..store.base import Store
+from ..store.memory import MemoryStore
+from ..store.sqlite import SQLiteStore
+from . import live, rest, stream
+from .handlers import SETTING, Backend
+from .runtime import ENVIRONMENT, write_runtime_file
+
+ACTIVITY_SECONDS = 30  # between marks that keep a culler away from running jobs
+WILDCARDS = ("", "*", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
+
+
+class BgStreamApp(ExtensionApp):
+    """LLM jobs in the background of this server."""
+
+    name = "jupyter_bgstream"
+    extension_url = "/lab"
+
+    providers = Dict(
+        help="""OpenAI-compatible services by name, beside `openai`:
+        {"groq": {"base_url": "https://api.groq.com/openai/v1", "api_key_env": "GROQ_API_KEY"}}.
+        `api_key_env` is the name of the environment variable that holds the key, never the key."""
+    ).tag(config=True)
+    default_model = Unicode(help="The model of a job that names none, as provider/name.").tag(config=True)
+    store = Enum(["sqlite", "memory"], "sqlite", help="Where jobs are kept. memory forgets them at the stop.").tag(
+        config=True
+    )
+    database = Unicode(help="Path of the SQLite database; by default in Jupyter's data directory.").tag(config=True)
+    max_running = Int(20, min=1, help="Jobs that run at a time.").tag(config=True)
+    max_queued = Int(10_000, min=1, help="Unfinished jobs that a user may have; one more is refused.").tag(config=True)
+
+    def initialize_settings(self) -> None:
+        """Give the routes what they need."""
+        self._backend = Backend(token=secrets.token_urlsafe(32))
+        self._runtime_file: Path | None = None
+        self._activity: asyncio.Task[None] | None = None
+        self.settings[SETTING] = self._backend
+
+    def initialize_handlers(self) -> None:
+        """Hang all routes under api/bgstream/."""
+        for pattern, handler in (*rest.ROUTES, *stream.ROUTES, *live.ROUTES):
+            self.handlers.append((url_path_join("/api/bgstream", pattern) + "/?", handler))
+
+    async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
+        """Open the engine, now that there is a loop and the port is known."""
+        server = secrets.token_hex(8)
+        try:
+            service = Service(
+                store=self._open_store(server),
+                providers=Registry(self.providers, environ=os.environ, default_model=self.default_model or None),
+                server=server,
+                limits=Limits(max_running=self.max_running, max_queued=self.max_queued),
+            )
+            await service.open()
+        except BgStreamError as error:
+            # Jupyter goes on without us: its kernels matter more. Our routes say what is wrong, every time.
+            self._backend.trouble = f"jupyter_bgstream could not start. {error.message}"
+            self.log.critical(self._backend.trouble)
+            return
+        self._backend.service = service
+        self._announce(serverapp, server)
+        self._activity = asyncio.create_task(self._keep_culler_away(serverapp, service))
+
+    def _open_store(self, server: str) -> Store:
+        if self.store == "memory":
+            return MemoryStore()
+        path = Path(self.database) if self.database else Path(jupyter_data_dir()) / "bgstream" / "jobs.sqlite"
+        return SQLiteStore(path, server=server)
+
+    def _announce(self, serverapp: Any, server: str) -> None:
+        # Only here is the port right: while extensions load it may still be one that was taken.
+        host = "127.0.0.1" if serverapp.ip in WILDCARDS else None
+        parts = serverapp._get_urlparts(path=serverapp.base_url, ip=host)
+        runtime = Runtime(
+            url=parts.geturl(),
+            token=self._backend.token,
+            version=__version__,
+            protocol=PROTOCOL_VERSION,
+            server=server,
+            pid=os.getpid(),
+        )
+        self._runtime_file = write_runtime_file(runtime, Path(serverapp.runtime_dir))
+        os.environ[ENVIRONMENT] = str(self._runtime_file)
+
+    async def _keep_culler_away(self, serverapp: Any, service: Service) -> None:
+        while True:
+            if service.running:
+                serverapp.web_app.settings["last_activity_times"]["bgstream"] = datetime.now(UTC)
+            await asyncio.sleep(ACTIVITY_SECONDS)
+
+    async def stop_extension(self) -> None:
+        """Interrupt what runs, close the store and take the runtime file away."""
+        if self._runtime_file is not None:
+            self._runtime_file.unlink(missing_ok=True)
+        if self._activity is not None:
+            self._activity.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._activity
+        if self._backend.service is not None:
+            self._backend.trouble = "This server is shutting down; submit the job again in a moment."
+            await self._backend.service.close()

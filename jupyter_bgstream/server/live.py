@@ -1,0 +1,181 @@
+"""The WebSocket: one per page, for all its views. See PROTOCOL.md."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from contextlib import aclosing
+from typing import Any, Literal
+
+import msgspec
+from jupyter_core.utils import ensure_async
+from jupyter_server.auth.decorator import ws_authenticated
+from jupyter_server.base.websocket import WebSocketMixin
+from tornado import web
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
+
+from .. import __version__
+from ..core.cursor import position
+from ..core.errors import CursorGone, RequestError
+from ..core.machine import runs
+from ..core.wire import PROTOCOL_VERSION, decode_events, decode_request, encode, json_array
+from ..engine.hub import Batch
+from ..store.base import Change
+from .handlers import AUTH_RESOURCE, Caller, error_form
+
+BEAT_SECONDS = 20
+MAX_FRAME = 64 * 1024  # bytes of a client's frame
+JOIN_FROM = 16  # events; fewer are sent as they are stored, more are joined into runs
+
+
+class Follow(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="follow", forbid_unknown_fields=True):
+    """Send this job's events after a cursor, and what comes."""
+
+    job: str
+    after: str | None = None
+
+
+class Unfollow(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="unfollow", forbid_unknown_fields=True):
+    """Send no more of this job."""
+
+    job: str
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="seen", forbid_unknown_fields=True):
+    """A visible view has drawn this far."""
+
+    job: str
+    cursor: str
+
+
+CLIENT_FRAME: Any = Follow | Unfollow | Seen
+
+
+class Live(WebSocketMixin, WebSocketHandler, Caller):
+    """``live``. A follower that reads slowly holds up its own task and nobody else."""
+
+    auth_resource = AUTH_RESOURCE
+
+    @property
+    def max_message_size(self) -> int:
+        """Bytes of a client's frame; tornado closes the socket on a larger one."""
+        return MAX_FRAME
+
+    @ws_authenticated
+    async def get(self, *args: Any, **kwargs: Any) -> None:
+        """Open the socket for who may read."""
+        if not await ensure_async(self.authorizer.is_authorized(self, self.current_user, "read", self.auth_resource)):
+            raise web.HTTPError(403)
+        if self.backend.service is None:
+            raise web.HTTPError(503, self.backend.trouble)
+        await super().get(*args, **kwargs)
+
+    def open(self, *args: str, **kwargs: str) -> None:
+        """Greet, and begin to pass hints on."""
+        super().open(*args, **kwargs)
+        self._follows: dict[str, asyncio.Task[None]] = {}
+        self._news: dict[tuple[str, str], dict[str, object]] = {}
+        self._has_news = asyncio.Event()
+        self._deaf = self.service.listen(self._hear)
+        self._tasks = [asyncio.create_task(self._quietly(work)) for work in (self._hints(), self._beat())]
+
+    def on_close(self) -> None:
+        """Forget the page. Its jobs go on."""
+        super().on_close()
+        if hasattr(self, "_deaf"):
+            self._deaf()
+            for task in (*self._tasks, *self._follows.values()):
+                task.cancel()
+
+    async def on_message(self, message: str | bytes) -> None:
+        """Do what a frame of the page says."""
+        try:
+            frame: Follow | Unfollow | Seen
+            frame = decode_request(message.encode() if isinstance(message, str) else message, CLIENT_FRAME)
+        except RequestError as error:
+            await self._send({"type": "error", "job": None, **error_form(error)})
+            return
+        if isinstance(frame, Seen):
+            await self._see(frame)
+            return
+        if (before := self._follows.pop(frame.job, None)) is not None:
+            before.cancel()
+        if isinstance(frame, Follow):
+            self._follows[frame.job] = asyncio.create_task(self._quietly(self._follow(frame)))
+
+    async def _see(self, frame: Seen) -> None:
+        try:
+            await self.service.seen(self.owner, self.viewer, frame.job, frame.cursor)
+        except RequestError as error:
+            await self._refuse(frame.job, error)
+
+    async def _follow(self, frame: Follow) -> None:
+        try:
+            job = await self.service.job(self.owner, frame.job)
+            async with aclosing(self.service.follow(job, after=position(frame.after, job.cursor))) as batches:
+                async for batch in batches:
+                    # Waits until the page has taken it: what comes meanwhile stays in the log.
+                    await self.write_message(events_frame(frame.job, batch))
+        except RequestError as error:
+            await self._refuse(frame.job, error)
+
+    async def _refuse(self, job: str, error: RequestError) -> None:
+        kind: Literal["reset", "error"] = "reset" if isinstance(error, CursorGone) else "error"
+        await self._send({"type": kind, "job": job, **error_form(error)})
+
+    def _hear(self, change: Change) -> None:
+        if change.owner != self.owner:
+            return
+        # News of the same thing replace each other: a page that does not read makes no queue here.
+        if change.kind == "notice":
+            self._news[("notice", "")] = {"type": "notice"}
+        else:
+            status = "deleted" if change.kind == "deleted" else change.status
+            self._news[("job", change.job)] = {"type": "job", "job": change.job, "status": status}
+        self._has_news.set()
+
+    async def _hints(self) -> None:
+        await self._send(
+            {
+                "type": "hello",
+                "version": __version__,
+                "protocol": PROTOCOL_VERSION,
+                "server": self.service.server,
+            }
+        )
+        while True:
+            await self._has_news.wait()
+            self._has_news.clear()
+            news, self._news = self._news, {}
+            for frame in news.values():
+                await self._send(frame)
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            await self._send({"type": "beat"})
+
+    async def _send(self, frame: dict[str, object]) -> None:
+        await self.write_message(encode(frame))
+
+    async def _quietly(self, work: Coroutine[Any, Any, None]) -> None:
+        with contextlib.suppress(WebSocketClosedError):  # on_close clears up
+            await work
+
+
+def events_frame(job: str, batch: Batch) -> bytes:
+    """Return an ``events`` frame; many events are joined into runs, few are sent as they are stored."""
+    if len(batch.events) < JOIN_FROM:
+        events = json_array(batch.events)
+    else:
+        events = encode(list(runs(decode_events(batch.events))))
+    return b'{"type":"events","job":%b,"cursor":%b,"closed":%b,"events":%b}' % (
+        encode(job),
+        encode(str(batch.cursor)),
+        b"true" if batch.closed else b"false",
+        events,
+    )
+
+
+ROUTES = [(r"live", Live)]
