@@ -99,14 +99,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 def advance(job: Job, events: Sequence[Event]) -> Job:
     """Return the job after events that join its log now; raises IllegalEvent and then nothing has changed."""
-    status, changes = job.status, dict[str, object]()
+    status, attempt, changes = job.status, job.attempt, dict[str, object]()
     for event in events:
         status = next_status(status, type(event))
         match event:
             case Delta():
                 continue
             case Attempt():
-                changes |= {"attempt": job.attempt + 1, "started_at": job.started_at or event.at, "not_before": None}
+                attempt += 1
+                changes |= {"started_at": changes.get("started_at", job.started_at) or event.at, "not_before": None}
                 if not event.resumed:
                     changes["usage"] = None
             case Usage():
@@ -119,7 +120,7 @@ def advance(job: Job, events: Sequence[Event]) -> Job:
                 changes["error"] = Fault(code=event.code, message=event.message)
         if status in ENDS:
             changes |= {"ended_at": event.at, "not_before": None}  # type: ignore[union-attr]  # only ends lead there
-    return msgspec.structs.replace(job, status=status, seq=job.seq + len(events), **changes)
+    return msgspec.structs.replace(job, status=status, attempt=attempt, seq=job.seq + len(events), **changes)
 
 
 def title_of(messages: tuple[Message, ...]) -> str:

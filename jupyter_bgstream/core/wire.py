@@ -142,7 +142,7 @@ def decode_request(data: bytes, form: type[T]) -> T:
         raise Invalid(
             f"The field {field!r} is wrong: {what}." if field else f"The body is wrong: {what}.", field=field
         ) from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Invalid(f"The body is not JSON: {error}.") from None
 
 

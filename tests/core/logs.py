@@ -1,0 +1,61 @@
+"""Hypothesis strategies for legal logs: walks through the transition table."""
+
+from __future__ import annotations
+
+import msgspec
+from hypothesis import strategies as st
+
+from jupyter_bgstream.core.events import (
+    Attempt,
+    Cancelled,
+    Completed,
+    Delta,
+    Event,
+    Failed,
+    Interrupted,
+    Queued,
+    Source,
+    ToolCall,
+    Usage,
+    Waiting,
+)
+from jupyter_bgstream.core.machine import TRANSITIONS, Status
+
+_text = st.text(alphabet=st.sampled_from("ab \n👋🏽é́‍\u2028"), min_size=1, max_size=6)
+_time = st.floats(0, 2e9, allow_nan=False)
+_fault = {"at": _time, "code": st.just("truncated"), "message": _text}
+
+EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
+    Queued: st.builds(Queued, at=_time),
+    Attempt: st.builds(
+        Attempt, at=_time, resumed=st.booleans(), reason=st.sampled_from(["first", "retry", "recovery"])
+    ),
+    Delta: st.builds(Delta, channel=st.sampled_from(["text", "reasoning"]), text=_text, first=st.just(0)),
+    Usage: st.builds(Usage, input_tokens=st.integers(0, 9), output_tokens=st.none()),
+    Source: st.builds(Source, url=_text, title=_text),
+    ToolCall: st.builds(ToolCall, id=_text, name=_text, arguments=_text),
+    Waiting: st.builds(Waiting, at=_time, until=_time, code=st.just("rate_limited"), message=_text),
+    Completed: st.builds(Completed, at=_time, finish_reason=st.just("stop")),
+    Failed: st.builds(Failed, **_fault),
+    Cancelled: st.builds(Cancelled, at=_time),
+    Interrupted: st.builds(Interrupted, **_fault),
+}
+
+
+@st.composite
+def logs(draw: st.DrawFn, max_size: int = 40) -> list[Event]:
+    """Draw a legal log, ended or not, numbered as a store would."""
+    status: Status = "new"
+    attempt = 0
+    log: list[Event] = []
+    for seq in range(1, draw(st.integers(0, max_size)) + 1):
+        steps = TRANSITIONS.get(status)
+        if not steps:
+            break
+        # Deltas are what logs are made of.
+        kinds = [*steps, *([Delta] * 8 if Delta in steps else [])]
+        event = draw(EVENTS[draw(st.sampled_from(kinds))])
+        attempt += isinstance(event, Attempt)
+        log.append(msgspec.structs.replace(event, seq=seq, attempt=attempt))
+        status = steps[type(event)]
+    return log
