@@ -1,0 +1,97 @@
+"""How commits reach those who asked for ``changes()``: in order, and in bounded memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from weakref import WeakSet
+
+import msgspec
+
+from .base import Change
+
+UNREAD_BYTES = 4 * 1024 * 1024  # of event bytes kept for one subscriber that does not read
+UNREAD_CHANGES = 4096
+
+
+class Subscription:
+    """One reader's view of the commits since it was made: an async iterator of batches.
+
+    While the reader keeps up it gets every change as it was. Once more than UNREAD_BYTES or UNREAD_CHANGES wait for it,
+    they are merged to one change per job (and one per notice) with the newest state and tail and without event bytes:
+    it then reads the log, as for a change made elsewhere. So a reader that stands still costs one small value per job.
+    """
+
+    def __init__(self) -> None:
+        self._unread: list[Change] = []
+        self._bytes = 0
+        self._most = UNREAD_CHANGES
+        self._closed = False
+        self._wake = asyncio.Event()
+
+    def __aiter__(self) -> Subscription:
+        return self
+
+    async def __anext__(self) -> Sequence[Change]:
+        await self._wake.wait()
+        if not self._unread:
+            raise StopAsyncIteration
+        changes, self._unread = self._unread, []
+        self._bytes, self._most = 0, UNREAD_CHANGES
+        if not self._closed:
+            self._wake.clear()
+        return changes
+
+    def offer(self, changes: Sequence[Change]) -> None:
+        """Queue one commit's changes."""
+        self._unread.extend(changes)
+        self._bytes += sum(len(event) for change in changes for event in change.events)
+        if self._bytes > UNREAD_BYTES or len(self._unread) > self._most:
+            self._unread = merged(self._unread)
+            # Twice what is left, so that merging many jobs again and again costs little per change.
+            self._bytes, self._most = 0, max(UNREAD_CHANGES, 2 * len(self._unread))
+        self._wake.set()
+
+    def close(self) -> None:
+        """Let the iterator end once it has given what it has."""
+        self._closed = True
+        self._wake.set()
+
+
+class Feed:
+    """Everybody who follows one store's commits. Belongs to one event loop."""
+
+    def __init__(self) -> None:
+        # Weak: an iterator that nobody holds any more is no longer served.
+        self._subscriptions: WeakSet[Subscription] = WeakSet()
+
+    def subscribe(self) -> Subscription:
+        """Return an iterator over every commit from here on."""
+        subscription = Subscription()
+        self._subscriptions.add(subscription)
+        return subscription
+
+    def publish(self, changes: Sequence[Change]) -> None:
+        """Give one commit's changes to everybody."""
+        if changes:
+            for subscription in self._subscriptions:
+                subscription.offer(changes)
+
+    def close(self) -> None:
+        """End every iterator."""
+        for subscription in self._subscriptions:
+            subscription.close()
+
+
+def merged(changes: Iterable[Change]) -> list[Change]:
+    """Merge changes to the newest of each log and notice, without event bytes; what was deleted forgets its past."""
+    newest: dict[tuple[str, str, str], Change] = {}
+    for change in changes:
+        log = (change.owner, change.job, "log")
+        key = log if change.kind in ("job", "events") else (change.owner, change.job, change.kind)
+        before = newest.pop(key, None)
+        if change.kind == "deleted":
+            newest.pop(log, None)
+        kind = "job" if before is not None and before.kind == "job" else change.kind
+        newest[key] = msgspec.structs.replace(change, kind=kind, events=())
+    return list(newest.values())
