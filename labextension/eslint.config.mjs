@@ -1,0 +1,36 @@
+import js from '@eslint/js';
+import { defineConfig } from 'eslint/config';
+import tseslint from 'typescript-eslint';
+
+export default defineConfig(
+  { ignores: ['lib/', 'node_modules/', 'coverage/', 'style/index.js'] },
+  {
+    files: ['src/**/*.ts', 'test/**/*.ts'],
+    extends: [js.configs.recommended, tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
+    languageOptions: {
+      parserOptions: { project: './tsconfig.eslint.json', tsconfigRootDir: import.meta.dirname }
+    },
+    rules: {
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
+      '@typescript-eslint/no-confusing-void-expression': 'off',
+      eqeqeq: ['error', 'always', { null: 'ignore' }],
+      'max-lines': ['error', { max: 400, skipBlankLines: true, skipComments: true }]
+    }
+  },
+  {
+    // What draws a job is plain DOM: the widget bundles it, outside Lab, and tests run it in a bare page.
+    files: ['wire', 'fold', 'live', 'view', 'lines', 'blocks', 'text', 'painter', 'escape', 'words'].map(
+      name => `src/${name}.ts`
+    ),
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        { patterns: [{ group: ['@jupyterlab/*', '@lumino/*'], message: 'This file also lives outside Lab.' }] }
+      ]
+    }
+  },
+  {
+    files: ['test/**/*.ts'],
+    rules: { '@typescript-eslint/no-non-null-assertion': 'off' }
+  }
+);
