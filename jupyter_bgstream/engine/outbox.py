@@ -43,15 +43,13 @@ class Outbox:
 
     async def flush(self) -> None:
         """Wait until everything is written. Raises what an append raised."""
-        if self._writer is not None:
-            await self._writer
+        await self.close()
         self._raise()
 
     async def close(self) -> None:
-        """Wait for the append under way and drop the rest."""
-        self._waiting.clear()
+        """Wait until everything is written or refused, whatever has happened: what was said is kept."""
         if self._writer is not None:
-            await self._writer
+            await asyncio.shield(self._writer)  # being cancelled while we wait stops no write
 
     async def _write(self) -> None:
         try:

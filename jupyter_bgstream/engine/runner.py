@@ -86,13 +86,9 @@ class Runner:
         provider = self._providers.resolve(job.spec.model)
         outbox = Outbox(self._store, job)
         try:
-            end = await self._stream(job, provider, outbox)
-        except ProviderError:
-            await outbox.flush()  # what was said before the failure is kept
-            raise
+            return await self._stream(job, provider, outbox)
         finally:
             await outbox.close()
-        return end
 
     async def _stream(self, job: Job, provider: Provider, outbox: Outbox) -> Completed:
         async with aclosing(provider.stream(job)) as stream:

@@ -1,0 +1,119 @@
+"""A service on the memory store, and a provider that says what a test tells it, when it tells it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Self
+
+import pytest
+
+from jupyter_bgstream.core.errors import ProviderError
+from jupyter_bgstream.core.events import Completed, Delta
+from jupyter_bgstream.core.job import Job, JobSpec, Message
+from jupyter_bgstream.engine.service import Limits, Service
+from jupyter_bgstream.providers.base import ProviderStatus, Said
+from jupyter_bgstream.store.memory import MemoryStore
+
+OWNER = "local"
+
+
+class Call:
+    """One request at the provider."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.closed = asyncio.Event()
+        self._said: asyncio.Queue[Sequence[Said] | Exception] = asyncio.Queue()
+
+    def say(self, *texts: str) -> Self:
+        self._said.put_nowait([Delta(channel="text", text=text) for text in texts])
+        return self
+
+    def finish(self) -> None:
+        self._said.put_nowait([Completed(at=0.0, finish_reason="stop")])
+
+    def fail(self, error: Exception) -> None:
+        self._said.put_nowait(error)
+
+    async def stream(self) -> AsyncGenerator[Sequence[Said], None]:
+        try:
+            while True:
+                said = await self._said.get()
+                if isinstance(said, Exception):
+                    raise said
+                yield said
+                if isinstance(said[-1], Completed):
+                    return
+        finally:
+            self.closed.set()
+
+
+class Puppet:
+    """A provider, and the registry that knows only it. ``await puppet.call()`` is the next request."""
+
+    name = "puppet"
+    default_model = "puppet/one"
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self._new: asyncio.Queue[Call] = asyncio.Queue()
+
+    async def call(self) -> Call:
+        async with asyncio.timeout(10):
+            return await self._new.get()
+
+    def resolve(self, model: str) -> Puppet:
+        if not model.startswith("puppet/"):
+            raise ProviderError(f"No provider for {model}.", code="unknown_provider")
+        return self
+
+    def stream(self, job: Job) -> AsyncGenerator[Sequence[Said], None]:
+        call = Call(job)
+        self.calls.append(call)
+        self._new.put_nowait(call)
+        return call.stream()
+
+    async def status(self) -> list[ProviderStatus]:
+        return []
+
+
+def spec(prompt: str = "Hello", **fields: object) -> JobSpec:
+    return JobSpec(model="puppet/one", messages=(Message(role="user", content=prompt),), **fields)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def puppet() -> Puppet:
+    return Puppet()
+
+
+@pytest.fixture
+async def store() -> MemoryStore:
+    return MemoryStore(server="here")
+
+
+@pytest.fixture
+async def service(store: MemoryStore, puppet: Puppet) -> AsyncIterator[Service]:
+    service = Service(store=store, providers=puppet, server="here", limits=Limits(max_running=2, max_queued=6))
+    await service.open()
+    yield service
+    await service.close()
+
+
+async def ended(service: Service, job_id: str) -> Job:
+    """Follow a job to its end."""
+    job = await service.job(OWNER, job_id)
+    async with asyncio.timeout(10), aclosing(service.follow(job, after=0)) as batches:
+        async for _ in batches:
+            pass
+    return await service.job(OWNER, job_id)
+
+
+async def shown(service: Service, job_id: str, text: str) -> None:
+    """Follow a job until this text has been shown."""
+    job = await service.job(OWNER, job_id)
+    async with asyncio.timeout(10), aclosing(service.follow(job, after=0)) as batches:
+        async for _ in batches:
+            if (await service.answer(OWNER, job_id))[1].text == text:
+                return

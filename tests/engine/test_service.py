@@ -1,0 +1,209 @@
+"""What the engine promises about a job's life."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from engine.conftest import OWNER, Puppet, ended, shown, spec
+
+from jupyter_bgstream.core.errors import Conflict, Invalid, NotFound, ProviderError, QueueFull
+from jupyter_bgstream.core.events import Attempt
+from jupyter_bgstream.engine.service import Service
+from jupyter_bgstream.store.memory import MemoryStore
+
+
+async def test_a_job_runs_to_its_end_and_leaves_a_notice(service: Service, puppet: Puppet) -> None:
+    job, new = await service.submit(OWNER, spec())
+    assert (new, job.status, job.spec.title) == (True, "queued", "Hello")
+    (await puppet.call()).say("Good ", "day").say("!").finish()
+    job = await ended(service, job.id)
+    _, answer = await service.answer(OWNER, job.id)
+    assert (job.status, answer.text, job.finish_reason, job.preview) == ("completed", "Good day!", "stop", "Good day!")
+    (notice,) = await service.notices(OWNER, "")
+    assert (notice.job, notice.status, notice.preview, notice.read_at) == (job.id, "completed", "Good day!", None)
+
+
+async def test_a_repeated_submit_is_one_job(service: Service, puppet: Puppet) -> None:
+    first, _ = await service.submit(OWNER, spec(), "my-own-id")
+    again, new = await service.submit(OWNER, spec(title="other title"), "my-own-id")
+    assert (again.id, new) == (first.id, False)
+    with pytest.raises(Conflict):
+        await service.submit(OWNER, spec("Something else"), "my-own-id")
+    await puppet.call()
+    assert len(puppet.calls) == 1
+
+
+async def test_cancel_keeps_the_text_closes_the_socket_and_alarms_nobody(service: Service, puppet: Puppet) -> None:
+    job, _ = await service.submit(OWNER, spec())
+    call = (await puppet.call()).say("Half an ans")
+    await shown(service, job.id, "Half an ans")
+    assert (await service.cancel(OWNER, job.id)).status == "cancelled"
+    async with asyncio.timeout(1):
+        await call.closed.wait()
+    assert (await service.answer(OWNER, job.id))[1].text == "Half an ans"
+    assert (await service.cancel(OWNER, job.id)).status == "cancelled"
+    assert await service.notices(OWNER, "") == []
+
+
+async def test_cancel_in_the_queue_never_asks_the_provider(service: Service, puppet: Puppet) -> None:
+    running = [(await service.submit(OWNER, spec()))[0] for _ in range(2)]
+    calls = [await puppet.call() for _ in running]
+    waiting, _ = await service.submit(OWNER, spec())
+    assert (await service.cancel(OWNER, waiting.id)).status == "cancelled"
+    for call, job in zip(calls, running, strict=True):
+        call.finish()
+        await ended(service, job.id)
+    assert len(puppet.calls) == 2
+
+
+async def test_whoever_comes_second_to_the_end_changes_nothing(service: Service, puppet: Puppet) -> None:
+    job, _ = await service.submit(OWNER, spec())
+    (await puppet.call()).say("x").finish()
+    done = await ended(service, job.id)
+    assert await service.cancel(OWNER, job.id) == done
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(ProviderError("No.", code="rate_limited"), "rate_limited"), (RuntimeError("bug"), "internal")]
+)
+async def test_a_failure_keeps_the_text_and_says_why(
+    service: Service, puppet: Puppet, error: Exception, code: str
+) -> None:
+    job, _ = await service.submit(OWNER, spec())
+    (await puppet.call()).say("So far").fail(error)
+    job = await ended(service, job.id)
+    assert job.error is not None
+    assert (job.status, job.error.code) == ("failed", code)
+    assert (await service.answer(OWNER, job.id))[1].text == "So far"
+    assert [notice.status for notice in await service.notices(OWNER, "")] == ["failed"]
+
+
+async def test_an_unknown_provider_is_a_failed_job(service: Service) -> None:
+    job, _ = await service.submit(OWNER, spec().__class__(model="nobody/x", messages=spec().messages))
+    job = await ended(service, job.id)
+    assert job.error is not None
+    assert (job.status, job.error.code) == ("failed", "unknown_provider")
+
+
+@pytest.mark.parametrize("model", ["", "one", "/one", "puppet/"])
+async def test_what_is_no_model_is_refused(service: Service, model: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        await service.submit(OWNER, spec().__class__(model=model, messages=spec().messages))
+    assert refused.value.field == "model"
+
+
+async def test_no_more_run_than_may_and_the_oldest_is_next(service: Service, puppet: Puppet) -> None:
+    jobs = [(await service.submit(OWNER, spec(str(n))))[0] for n in range(6)]
+    with pytest.raises(QueueFull):
+        await service.submit(OWNER, spec())
+    order = []
+    for job in jobs:
+        call = await puppet.call()
+        assert service.running <= 2
+        order.append(call.job.id)
+        call.finish()
+        await ended(service, job.id)
+    assert order == [job.id for job in jobs]
+
+
+async def test_a_thread_goes_on_where_it_was(service: Service, puppet: Puppet) -> None:
+    first, _ = await service.submit(OWNER, spec("My name is Ada.", thread="t"))
+    second, _ = await service.submit(OWNER, spec("What is my name?", thread="t"))
+    other, _ = await service.submit(OWNER, spec("Hello", thread="another"))
+    calls = {call.job.id: call for call in [await puppet.call(), await puppet.call()]}
+    assert set(calls) == {first.id, other.id}  # the second waits for the first
+    calls[first.id].say("Hello Ada.").finish()
+    call = await puppet.call()
+    said = [(message.role, message.content) for message in call.job.history]
+    assert call.job.id == second.id
+    assert said == [("user", "My name is Ada."), ("assistant", "Hello Ada.")]
+    calls[other.id].finish()
+    call.finish()
+
+
+async def test_what_failed_is_not_history(service: Service, puppet: Puppet) -> None:
+    await service.submit(OWNER, spec("one", thread="t"))
+    (await puppet.call()).say("1").finish()
+    await service.submit(OWNER, spec("two", thread="t"))
+    (await puppet.call()).say("half").fail(ProviderError("No.", code="truncated"))
+    await service.submit(OWNER, spec("three", thread="t"))
+    call = await puppet.call()
+    assert [message.content for message in call.job.history] == ["one", "1"]
+    call.finish()
+
+
+async def test_closing_interrupts_what_runs_and_keeps_its_text(puppet: Puppet) -> None:
+    store = KeptStore(server="here")
+    service = Service(store=store, providers=puppet, server="here")
+    await service.open()
+    job, _ = await service.submit(OWNER, spec())
+    call = (await puppet.call()).say("So far")
+    await shown(service, job.id, "So far")
+    await service.close()
+    assert call.closed.is_set()
+    job = await store.job(OWNER, job.id)
+    assert job.error is not None
+    assert (job.status, job.error.code) == ("interrupted", "server_stopped")
+    assert b"So far" in b"".join(await store.events(OWNER, job.id, after=0, max_bytes=9999))
+
+
+async def test_a_dead_servers_jobs_end_as_interrupted(service: Service, store: MemoryStore) -> None:
+    job, _ = await service.submit(OWNER, spec(), "left-behind")
+    # A job of a server that nobody can reach any more.
+    dead, _ = await store.submit(
+        msgspec_replace(job, id="of-the-dead", server="dead", status="new", seq=0), max_queued=9
+    )
+    await store.claim(server="dead", limit=9, attempt=Attempt(at=1.0))
+    end = await ended(service, dead.id)
+    assert end.error is not None
+    assert (end.status, end.error.code) == ("interrupted", "server_died")
+    assert not (await service.job(OWNER, job.id)).ended
+
+
+async def test_deleting_a_running_job_stops_it_and_sends_followers_away(service: Service, puppet: Puppet) -> None:
+    job, _ = await service.submit(OWNER, spec())
+    call = (await puppet.call()).say("x")
+    await shown(service, job.id, "x")
+    await service.delete(OWNER, job.id)
+    async with asyncio.timeout(1):
+        await call.closed.wait()
+    with pytest.raises(NotFound):
+        await service.job(OWNER, job.id)
+
+
+async def test_what_belongs_to_another_is_not_there(service: Service, puppet: Puppet) -> None:
+    job, _ = await service.submit(OWNER, spec())
+    await puppet.call()
+    for ask in (service.job, service.cancel, service.delete, service.answer):
+        with pytest.raises(NotFound) as other:
+            await ask("somebody else", job.id)
+        with pytest.raises(NotFound) as missing:
+            await ask(OWNER, job.id[:-1] + "!")
+        assert other.value.message.replace(job.id, "") == missing.value.message.replace(job.id[:-1] + "!", "")
+
+
+async def test_seen_at_the_end_reads_the_notice_and_before_it_does_not(service: Service, puppet: Puppet) -> None:
+    job, _ = await service.submit(OWNER, spec())
+    call = (await puppet.call()).say("x")
+    await shown(service, job.id, "x")
+    half = str((await service.job(OWNER, job.id)).cursor)
+    call.finish()
+    job = await ended(service, job.id)
+    await service.seen(OWNER, "", job.id, half)
+    assert [notice.read_at for notice in await service.notices(OWNER, "")] == [None]
+    await service.seen(OWNER, "", job.id, str(job.cursor))
+    assert [notice.read_at is None for notice in await service.notices(OWNER, "")] == [False]
+
+
+class KeptStore(MemoryStore):
+    """A memory store that can still be read after it was closed."""
+
+    async def close(self) -> None:
+        self._feed.close()
+
+
+def msgspec_replace(job: object, **changes: object) -> object:
+    import msgspec
+
+    return msgspec.structs.replace(job, **changes)
