@@ -80,11 +80,12 @@ class BgStreamApp(ExtensionApp):
             return
         self._backend.service = service
         self._announce(serverapp, server)
+        self.log.info("jupyter_bgstream is ready: jobs go on in the background, kept in %s.", service.store_kind)
         self._activity = asyncio.create_task(self._keep_culler_away(serverapp, service))
 
     def _open_store(self, server: str) -> Store:
         if self.store == "memory":
-            return MemoryStore()
+            return MemoryStore(server=server)
         path = Path(self.database) if self.database else Path(jupyter_data_dir()) / "bgstream" / "jobs.sqlite"
         return SQLiteStore(path, server=server)
 

@@ -14,6 +14,7 @@ from ..core.wire import PROTOCOL_VERSION, decode_request, job_form, job_with_ans
 from ..store.base import JobFilter
 from .handlers import ApiHandler, endpoint
 
+STATES = ("queued", "running", "waiting", "completed", "failed", "cancelled", "interrupted")
 MAX_BODY = 8 * 1024 * 1024  # bytes of a submitted job
 MAX_IDS = 500  # jobs that one list request may name
 MAX_PAGE = 500  # jobs in one answer
@@ -94,6 +95,8 @@ class Jobs(ApiHandler):
         fields: dict[str, Any] = {}
         for name in ("status", "thread", "notebook", "group", "tag"):
             fields[name] = given.pop(name, None)
+        if fields["status"] not in (None, *STATES):
+            raise Invalid(f"status must be one of {', '.join(STATES)}, not {fields['status']!r}.", field="status")
         if "ids" in given:
             fields["ids"] = ids = tuple(filter(None, given.pop("ids").split(",")))
             if len(ids) > MAX_IDS:
