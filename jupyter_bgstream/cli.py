@@ -1,0 +1,81 @@
+"""``jupyter bgstream``: the demo."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from . import __version__
+
+TOUR = "tour.ipynb"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a subcommand; returns the process's exit code."""
+    parser = argparse.ArgumentParser(prog="jupyter bgstream", description="LLM jobs in the background of Jupyter.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(title="commands", required=True)
+    demo = commands.add_parser("demo", help="open JupyterLab on a tour, with a scripted demo model: no key, no network")
+    demo.add_argument("--folder", type=Path, help="where the tour and its jobs are kept")
+    demo.add_argument("--port", type=int, default=8888, help="port to try first (default: 8888)")
+    demo.add_argument("--no-browser", action="store_true", help="print the address and open no browser")
+    demo.set_defaults(run=run_demo)
+    options = parser.parse_args(arguments)
+    return int(options.run(options))
+
+
+def run_demo(options: argparse.Namespace) -> int:
+    """Serve the demo model and open JupyterLab on the tour until it is stopped."""
+    if find_spec("jupyterlab") is None:
+        print("The demo needs JupyterLab: pip install 'jupyter_bgstream[lab]'.", file=sys.stderr)
+        return 1
+    from jupyter_core.paths import jupyter_data_dir
+
+    from .testing.demo import serve_demo
+
+    folder: Path = options.folder or Path(jupyter_data_dir()) / "bgstream" / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / TOUR).exists():
+        shutil.copyfile(_notebooks() / TOUR, folder / TOUR)
+    with serve_demo() as base_url:
+        config = folder / ".jupyter_bgstream_demo.json"
+        config.write_text(json.dumps(demo_config(folder, base_url)))
+        command = [
+            sys.executable,
+            "-m",
+            "jupyterlab",
+            f"--config={config}",
+            f"--port={options.port}",
+            f"--notebook-dir={folder}",
+        ]
+        command += ["--no-browser"] if options.no_browser else []
+        print(f"The demo model is scripted, not an LLM. The tour and its jobs are kept in {folder}.")
+        try:
+            return subprocess.run([*command, f"--LabApp.default_url=/lab/tree/{TOUR}"], check=False).returncode  # noqa: S603
+        except KeyboardInterrupt:  # Jupyter had it as well and has stopped
+            return 0
+
+
+def demo_config(folder: Path, base_url: str) -> dict[str, object]:
+    """Return Jupyter's config for a server with the demo model as its default."""
+    return {
+        "BgStreamApp": {
+            "providers": {"demo": {"base_url": base_url, "api_key_env": None}},
+            "default_model": "demo/tour",
+            "database": str(folder / ".jupyter_bgstream_demo.sqlite"),
+        },
+    }
+
+
+def _notebooks() -> Path:
+    installed = Path(__file__).parent / "notebooks"
+    return installed if installed.exists() else Path(__file__).parents[1] / "notebooks"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

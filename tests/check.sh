@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Sets up and runs every check: packaging, lint, types, layer contracts, Python tests, TypeScript tests, browser tests.
+# Needs Python >= 3.11 and Node >= 20; installs the rest, Chromium with the system's package manager if it may.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n== %s\n' "$*"; }
+fail() { printf 'tests/check.sh: %s\n' "$*" >&2; exit 1; }
+may_install() { command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; }
+install() { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null; }
+
+step "Tools"
+python=${PYTHON:-python3}
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "Python >= 3.11 is needed; set PYTHON to one."
+node -e 'process.exit(process.versions.node.split(".")[0] < 20)' || fail "Node >= 20 is needed."
+if [ ! -x .venv/bin/pip ]; then
+  "$python" -m venv .venv || { may_install && install python3-venv && "$python" -m venv .venv; } || fail "python -m venv does not work."
+fi
+find_chromium() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
+BGSTREAM_CHROMIUM=${BGSTREAM_CHROMIUM:-$(find_chromium || true)}
+if [ -z "$BGSTREAM_CHROMIUM" ]; then
+  may_install || fail "Chromium is needed for the browser tests: install it, or set BGSTREAM_CHROMIUM to its path."
+  install chromium fonts-noto-color-emoji
+  BGSTREAM_CHROMIUM=$(find_chromium) || fail "Chromium could not be installed."
+fi
+export BGSTREAM_CHROMIUM
+export PATH="$PWD/.venv/bin:$PATH"
+
+step "Install, which builds the labextension"
+python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+
+step "Lint, types and layers"
+ruff check .
+ruff format --check .
+mypy
+lint-imports
+(cd labextension && npm run --silent lint:check)
+
+step "TypeScript tests"
+(cd labextension && npm test --silent)
+
+step "Python tests, packaging and browser tests among them"
+python -m pytest "$@"

@@ -1,0 +1,202 @@
+"""Every route and every verb, asked by everybody who may and everybody who may not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from harness.jupyter import Jupyter, jupyter
+
+from jupyter_bgstream.server import live, rest, stream
+
+ROUTES = [*rest.ROUTES, *stream.ROUTES]
+VERBS = ("get", "head", "post", "put", "patch", "delete")
+IMPLEMENTED = [
+    (pattern, verb)
+    for pattern, handler in ROUTES
+    for verb in VERBS
+    if any(verb in vars(base) for base in handler.__mro__ if base.__module__.startswith("jupyter_bgstream"))
+]
+ACTIONS = {"get": "read", "head": "read", "post": "write", "delete": "write"}
+
+# An authorizer as a deployment may have one: it writes down what it is asked, and refuses.
+AUTHORIZER = """
+from jupyter_server.auth import Authorizer
+
+class Refuse(Authorizer):
+    def is_authorized(self, handler, user, action, resource):
+        with open({log!r}, "a") as log:
+            print(handler.request.method, handler.request.path, action, resource, file=log)
+        return resource != "bgstream"
+"""
+
+
+def path_of(pattern: str) -> str:
+    return pattern.replace("([A-Za-z0-9_-]+)", "no-such-id")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
+    with jupyter(tmp_path_factory.mktemp("home")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Jupyter, Path]]:
+    home = tmp_path_factory.mktemp("refusing")
+    log = home / "asked.log"
+    (home / "refuse.py").write_text(AUTHORIZER.format(log=str(log)))
+    config = {"ServerApp": {"authorizer_class": "refuse.Refuse"}}
+    with jupyter(home, config=config, PYTHONPATH=str(home)) as server:
+        yield server, log
+
+
+def ask(server: Jupyter, verb: str, pattern: str, **headers: str) -> httpx.Response:
+    with httpx.Client(base_url=server.api, trust_env=False) as client:
+        return client.request(verb.upper(), path_of(pattern), headers=headers, json={} if verb == "post" else None)
+
+
+def kernel_token(server: Jupyter) -> str:
+    return str(json.loads(server.runtime_file.read_text())["token"])
+
+
+def test_the_walk_covers_every_route_of_the_protocol() -> None:
+    assert len(IMPLEMENTED) == 14
+    assert {pattern for pattern, _ in IMPLEMENTED} == {pattern for pattern, _ in ROUTES}
+
+
+@pytest.mark.parametrize(("pattern", "verb"), IMPLEMENTED)
+def test_every_verb_is_guarded_in_the_code(pattern: str, verb: str) -> None:
+    handler = dict(ROUTES)[pattern]
+    assert getattr(getattr(handler, verb), "is_endpoint", False)
+
+
+@pytest.mark.parametrize(("pattern", "verb"), IMPLEMENTED)
+def test_no_verb_answers_a_stranger(server: Jupyter, pattern: str, verb: str) -> None:
+    for headers in ({}, {"Authorization": "token wrong"}, {"Authorization": "Basic eDp5"}):
+        assert ask(server, verb, pattern, **headers).status_code == 403
+
+
+@pytest.mark.parametrize(("pattern", "verb"), IMPLEMENTED)
+def test_every_verb_answers_its_owner_and_the_kernels(server: Jupyter, pattern: str, verb: str) -> None:
+    for token in (server.token, kernel_token(server)):
+        answer = ask(server, verb, pattern, Authorization=f"token {token}")
+        assert answer.status_code in (200, 400, 404), answer.text
+
+
+@pytest.mark.parametrize(("pattern", "verb"), IMPLEMENTED)
+def test_every_verb_asks_the_authorizer(refusing: tuple[Jupyter, Path], pattern: str, verb: str) -> None:
+    server, log = refusing
+    log.write_text("")
+    assert ask(server, verb, pattern, Authorization=f"token {server.token}").status_code == 403
+    path = "/api/bgstream/" + path_of(pattern)
+    assert log.read_text() == f"{verb.upper()} {path} {ACTIONS[verb]} bgstream\n"
+    # A kernel's token opens this API alone: the authorizer, which knows people, is not asked.
+    assert ask(server, verb, pattern, Authorization=f"token {kernel_token(server)}").status_code != 403
+
+
+def test_the_kernels_token_opens_nothing_else(server: Jupyter) -> None:
+    headers = {"Authorization": f"token {kernel_token(server)}"}
+    for path in ("api/contents", "api/sessions", "api/kernels", "api/me", "api/terminals"):
+        assert httpx.get(server.url + path, headers=headers, trust_env=False).status_code == 403
+
+
+def test_a_browser_without_its_xsrf_token_cannot_submit(server: Jupyter) -> None:
+    with httpx.Client(base_url=server.url, trust_env=False) as browser:
+        assert browser.get(f"api/status?token={server.token}").status_code == 200  # now there is a login cookie
+        assert browser.get("api/bgstream/status").status_code == 200
+        body = {"model": "a/b", "prompt": "x"}
+        assert browser.post("api/bgstream/jobs", json=body).status_code == 403
+        xsrf = {"X-XSRFToken": browser.cookies["_xsrf"]}
+        assert browser.post("api/bgstream/jobs", json=body, headers=xsrf).status_code == 201
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "token wrong"}])
+def test_the_socket_refuses_strangers(server: Jupyter, headers: dict[str, str]) -> None:
+    assert upgrade(server, headers).status_code == 403
+
+
+def test_the_socket_asks_the_authorizer(refusing: tuple[Jupyter, Path]) -> None:
+    server, log = refusing
+    log.write_text("")
+    assert upgrade(server, {"Authorization": f"token {server.token}"}).status_code == 403
+    assert log.read_text() == "GET /api/bgstream/live read bgstream\n"
+
+
+def test_the_socket_refuses_another_sites_page(server: Jupyter) -> None:
+    with httpx.Client(base_url=server.url, trust_env=False) as browser:
+        browser.get(f"api/status?token={server.token}")
+        cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    assert upgrade(server, {"Cookie": cookies, "Origin": "https://evil.example"}).status_code == 403
+    assert upgrade(server, {"Cookie": cookies, "Origin": server.url.rstrip("/")}).status_code == 101
+
+
+def upgrade(server: Jupyter, headers: dict[str, str]) -> httpx.Response:
+    assert [pattern for pattern, _ in live.ROUTES] == ["live"]
+    handshake = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    with httpx.stream("GET", server.api + "live", headers=handshake | headers, trust_env=False) as answer:
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"model": "a/b"}, "prompt"),
+        ({"model": "a/b", "prompt": "x", "messages": []}, "prompt"),
+        ({"model": 7, "prompt": "x"}, "model"),
+        ({"model": "no-slash", "prompt": "x"}, "model"),
+        ({"prompt": "x"}, "model"),
+        ({"model": "a/b", "prompt": "  "}, "messages"),
+        ({"model": "a/b", "prompt": "x", "id": "short"}, "id"),
+        ({"model": "a/b", "prompt": "x", "id": "../../../etc"}, "id"),
+        ({"model": "a/b", "prompt": "x", "priority": "urgent"}, "priority"),
+        ({"model": "a/b", "prompt": "x", "base_url": "http://evil.example"}, "base_url"),
+        (
+            {"model": "a/b", "messages": [{"role": "user", "content": "x"}, {"role": "tool", "content": "x"}]},
+            "messages[1].role",
+        ),
+        ({"model": "a/b", "prompt": "x", "source": {"cell": 3}}, "source.cell"),
+    ],
+)
+def test_a_bad_submit_is_refused_with_the_fields_name(server: Jupyter, body: dict[str, Any], field: str) -> None:
+    with server.client() as client:
+        answer = client.post("jobs", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["field"] == field
+    assert answer.json()["code"] in ("invalid", "no_default_model")
+    assert answer.json()["message"].endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("jobs?limit=0", "limit"),
+        ("jobs?limit=many", "limit"),
+        ("jobs?colour=red", "colour"),
+        ("jobs?cursor=nonsense", "cursor"),
+        ("jobs?status=sleeping", "status"),
+        ("jobs?ids=" + ",".join(["x" * 8] * 501), "ids"),
+        ("notices?unread=maybe", "unread"),
+    ],
+)
+def test_a_bad_query_is_refused_with_the_fields_name(server: Jupyter, path: str, field: str) -> None:
+    with server.client() as client:
+        answer = client.get(path)
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
+
+
+def test_other_refusals_have_the_same_form(server: Jupyter) -> None:
+    with server.client() as client:
+        assert client.get("jobs/no-such-job").json()["code"] == "not_found"
+        assert client.put("jobs").json()["code"] == "method_not_allowed"
+        assert client.post("jobs", content=b"{").json()["code"] == "invalid"
+        assert client.post("jobs", content=b'"' + b"x" * (9 * 1024 * 1024) + b'"').json()["code"] == "too_large"
