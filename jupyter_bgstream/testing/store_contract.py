@@ -1,0 +1,642 @@
+"""What every store promises, as tests.
+
+A backend shows that it keeps the promises by a subclass with a fixture ``store``: open, empty, and of the server HERE::
+
+    class TestMyStore(StoreContract):
+        @pytest.fixture
+        async def store(self):
+            store = MyStore(server=HERE)
+            await store.open()
+            yield store
+            await store.close()
+
+Needs pytest and pytest-asyncio in its auto mode. Closing a store twice does nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+
+from ..core.cursor import new_log
+from ..core.errors import Conflict, Fenced, IllegalEvent, Invalid, NotFound, QueueFull, Unavailable
+from ..core.events import Attempt, Cancelled, Completed, Delta, End, Event, Failed, Interrupted, Usage, Waiting
+from ..core.job import Job, JobSpec, Message, Origin
+from ..core.machine import Fault, fold
+from ..core.wire import decode_events
+from ..store.base import Change, JobFilter, Store
+
+HERE = "server-here"
+THERE = "server-there"  # dead: it holds no lock
+OWNER = "ada"
+ALL = 1 << 30  # bytes
+DONE = Completed(at=50.0, finish_reason="stop")
+
+_SPEC_FIELDS = frozenset(JobSpec.__struct_fields__)
+
+
+def new_job(job_id: str, *, prompt: str = "Why is the sky blue?", **fields: Any) -> Job:
+    """Make a job that is ready to be submitted; ``fields`` go to the job or its spec, wherever they belong."""
+    spec = {name: fields.pop(name) for name in tuple(fields) if name in _SPEC_FIELDS}
+    messages = (Message(role="user", content=prompt),)
+    return Job(
+        **{
+            "id": job_id,
+            "owner": OWNER,
+            "log": new_log(),
+            "spec": JobSpec(**{"model": "open/small", "messages": messages, "title": prompt[:80], **spec}),
+            "status": "new",
+            "server": HERE,
+            "created_at": 10.0,
+            **fields,
+        }
+    )
+
+
+def said(*texts: str) -> list[Event]:
+    """Make deltas."""
+    return [Delta(channel="text", text=text) for text in texts]
+
+
+async def submit(store: Store, job_id: str, **fields: Any) -> Job:
+    """Submit a job."""
+    job, _ = await store.submit(new_job(job_id, **fields), max_queued=1000)
+    return job
+
+
+async def claim(store: Store, *, limit: int = 100, at: float = 20.0, server: str = HERE) -> list[Job]:
+    """Claim what is ready."""
+    return await store.claim(server=server, limit=limit, attempt=Attempt(at=at))
+
+
+async def running(store: Store, job_id: str = "job-0001", **fields: Any) -> Job:
+    """Submit a job and claim it, and whatever else was ready."""
+    await submit(store, job_id, **fields)
+    return next(job for job in await claim(store) if job.id == job_id)
+
+
+async def ended(store: Store, job_id: str = "job-0001", end: Event = DONE, **fields: Any) -> Job:
+    """Submit, claim and end a job."""
+    await running(store, job_id, **fields)
+    job, _ = await store.end(fields.get("owner", OWNER), job_id, end)
+    return job
+
+
+async def log_of(store: Store, job_id: str = "job-0001", *, after: int = 0, owner: str = OWNER) -> list[Event]:
+    """Read and decode a log."""
+    return decode_events(await store.events(owner, job_id, after=after, max_bytes=ALL))
+
+
+async def ids_of(store: Store, owner: str = OWNER, **fields: Any) -> list[str]:
+    """List the ids of the jobs that a filter finds."""
+    jobs, _ = await store.jobs(owner, JobFilter(**fields))
+    return [job.id for job in jobs]
+
+
+async def take(changes: AsyncIterator[Sequence[Change]], until: Change | None = None) -> list[Change]:
+    """Read changes up to one that looks like ``until``, without it: or what one batch brings."""
+    taken: list[Change] = []
+    async with asyncio.timeout(20):
+        async for batch in changes:
+            taken.extend(batch)
+            if until is None:
+                return taken
+            if until in taken:
+                return taken[: taken.index(until)]
+    return taken
+
+
+class SubmitContract:
+    """Submitting: an id is one job, a limit is a limit, a thread has an order."""
+
+    async def test_a_submitted_job_is_queued_and_its_log_says_so(self, store: Store) -> None:
+        asked = new_job("job-0001", params={"temperature": 0}, tags=("a",), source=Origin(notebook="n.ipynb"))
+        job, new = await store.submit(asked, max_queued=10)
+        assert new
+        assert (job.status, job.seq, job.attempt, job.fence, job.spec) == ("queued", 1, 0, 0, asked.spec)
+        assert await store.job(OWNER, "job-0001") == job
+        assert await store.events(OWNER, "job-0001", after=0, max_bytes=ALL) == [
+            b'{"seq":1,"attempt":0,"type":"queued","at":10.0}'
+        ]
+
+    async def test_a_repeated_submit_is_the_same_job(self, store: Store) -> None:
+        first = await submit(store, "job-0001")
+        again = new_job("job-0001", created_at=99.0, title="another title")
+        assert await store.submit(again, max_queued=1) == (first, False)
+
+    @pytest.mark.parametrize(
+        "other", [{"prompt": "Why?"}, {"model": "open/big"}, {"thread": "t"}, {"params": {"n": 2}}]
+    )
+    async def test_an_id_that_asks_for_something_else_is_refused(self, store: Store, other: dict[str, Any]) -> None:
+        job = await submit(store, "job-0001")
+        with pytest.raises(Conflict):
+            await submit(store, "job-0001", **other)
+        assert await store.job(OWNER, "job-0001") == job
+
+    async def test_unfinished_jobs_of_an_owner_are_limited(self, store: Store) -> None:
+        await ended(store, "job-0001")
+        await running(store, "job-0002")
+        await submit(store, "job-0003")
+        await submit(store, "job-0004", owner="bob")
+        with pytest.raises(QueueFull):
+            await store.submit(new_job("job-0005"), max_queued=2)
+        with pytest.raises(NotFound):
+            await store.job(OWNER, "job-0005")
+        assert (await store.submit(new_job("job-0005"), max_queued=3))[1]
+
+    async def test_a_limit_holds_for_submits_at_the_same_time(self, store: Store) -> None:
+        tries = [store.submit(new_job(f"job-{n:04}"), max_queued=3) for n in range(8)]
+        results = await asyncio.gather(*tries, return_exceptions=True)
+        assert sum(isinstance(result, QueueFull) for result in results) == 5
+        assert await store.counts(OWNER) == {"queued": 3}
+
+    async def test_a_job_stands_behind_the_newest_of_its_thread(self, store: Store) -> None:
+        assert (await submit(store, "job-0001", thread="t")).previous is None
+        await submit(store, "job-0002", thread="other")
+        await submit(store, "job-0003", thread="t", owner="bob")
+        assert (await submit(store, "job-0004", thread="t")).previous == "job-0001"
+        assert (await submit(store, "job-0005", thread="t")).previous == "job-0004"
+        assert (await submit(store, "job-0006")).previous is None
+
+    async def test_an_owner_does_not_see_what_belongs_to_another(self, store: Store) -> None:
+        job = await running(store)
+        await store.end(OWNER, job.id, DONE)
+        (notice,) = await store.notices(OWNER, "")
+        for refused in (
+            store.job("bob", job.id),
+            store.events("bob", job.id, after=0, max_bytes=ALL),
+            store.end("bob", job.id, Cancelled(at=1.0)),
+            store.delete("bob", job.id),
+            store.seen("bob", "", job.id, seq=9, at=1.0),
+            store.dismiss("bob", "", notice.id),
+        ):
+            with pytest.raises(NotFound):
+                await refused
+        await store.read("bob", "", ids=[notice.id], at=1.0)
+        assert await store.notices(OWNER, "") == [notice]
+        assert await store.notices("bob", "") == []
+        assert await store.counts("bob") == {}
+        assert await ids_of(store, "bob") == []
+
+    async def test_the_same_id_of_two_owners_is_two_jobs(self, store: Store) -> None:
+        await submit(store, "job-0001", prompt="one")
+        await submit(store, "job-0001", prompt="two", owner="bob")
+        assert (await store.job(OWNER, "job-0001")).spec.title == "one"
+        assert (await store.job("bob", "job-0001")).spec.title == "two"
+
+
+class ClaimContract:
+    """Claiming: who may write, in which order, and when."""
+
+    async def test_a_claim_begins_an_attempt(self, store: Store) -> None:
+        await submit(store, "job-0001")
+        (job,) = await claim(store, at=21.5)
+        assert (job.status, job.fence, job.attempt, job.seq, job.started_at) == ("running", 1, 1, 2, 21.5)
+        assert await store.job(OWNER, "job-0001") == job
+        assert (await log_of(store))[1] == Attempt(seq=2, attempt=1, at=21.5)
+        assert await claim(store) == []
+
+    async def test_interactive_before_batch_and_old_before_new(self, store: Store) -> None:
+        for job_id, priority in (("job-0001", "batch"), ("job-0002", "interactive"), ("job-0003", "interactive")):
+            await submit(store, job_id, priority=priority)
+        assert [job.id for job in await claim(store, limit=2)] == ["job-0002", "job-0003"]
+        assert [job.id for job in await claim(store)] == ["job-0001"]
+
+    async def test_a_server_claims_its_own_jobs_alone(self, store: Store) -> None:
+        await submit(store, "job-0001", server=THERE)
+        await submit(store, "job-0002")
+        assert [job.id for job in await claim(store)] == ["job-0002"]
+        assert [job.id for job in await claim(store, server=THERE)] == ["job-0001"]
+
+    async def test_a_waiting_job_is_claimed_when_its_time_has_come(self, store: Store) -> None:
+        job = await running(store)
+        await store.append(job, [*said("a"), Waiting(at=30.0, until=40.0, code="rate_limited", message="Later.")])
+        waiting = await store.job(OWNER, job.id)
+        assert (waiting.status, waiting.not_before) == ("waiting", 40.0)
+        with pytest.raises(IllegalEvent):
+            await store.append(job, said("b"))
+        assert await claim(store, at=39.9) == []
+        (again,) = await claim(store, at=40.0)
+        assert (again.status, again.not_before, again.attempt, again.fence) == ("running", None, 2, 2)
+        assert [event.attempt for event in await log_of(store)] == [0, 1, 1, 1, 2]
+
+    async def test_a_job_waits_for_the_one_before_it(self, store: Store) -> None:
+        await submit(store, "job-0001", thread="t")
+        await submit(store, "job-0002", thread="t")
+        assert [job.id for job in await claim(store)] == ["job-0001"]
+        assert await claim(store) == []
+        await store.end(OWNER, "job-0001", Failed(at=30.0, code="internal", message="No."))
+        assert [job.id for job in await claim(store)] == ["job-0002"]
+
+    async def test_a_deleted_predecessor_holds_nobody_up(self, store: Store) -> None:
+        await ended(store, "job-0001", thread="t")
+        await submit(store, "job-0002", thread="t")
+        await store.delete(OWNER, "job-0001")
+        (job,) = await claim(store)
+        assert (job.id, job.previous) == ("job-0002", "job-0001")
+
+    async def test_the_history_is_kept_with_the_job(self, store: Store) -> None:
+        job = await running(store)
+        history = (Message(role="user", content="Hello"), Message(role="assistant", content="Hello yourself"))
+        frozen = await store.freeze(job, history)
+        assert (frozen.history, frozen.spec, frozen.seq) == (history, job.spec, job.seq)
+        await store.append(job, said("a"))
+        assert (await store.job(OWNER, job.id)).history == history
+
+    async def test_only_who_holds_a_job_freezes_its_history(self, store: Store) -> None:
+        job = await running(store)
+        await store.end(OWNER, job.id, DONE)
+        with pytest.raises(Fenced):
+            await store.freeze(job, (Message(role="user", content="Hello"),))
+        assert (await store.job(OWNER, job.id)).history == ()
+
+
+class LogContract:
+    """Appending and reading: dense numbers, unchanged bytes, and writers whose time is over."""
+
+    async def test_events_are_numbered_where_they_are_stored(self, store: Store) -> None:
+        job = await running(store)
+        assert await store.append(job, said("The ", "sky")) == 4
+        assert await store.append(job, [Delta(channel="reasoning", text="\u2028 \U0001f600\n")]) == 5
+        assert await store.events(OWNER, job.id, after=2, max_bytes=ALL) == [
+            b'{"seq":3,"attempt":1,"type":"delta","channel":"text","text":"The "}',
+            b'{"seq":4,"attempt":1,"type":"delta","channel":"text","text":"sky"}',
+            '{"seq":5,"attempt":1,"type":"delta","channel":"reasoning","text":"\u2028 \U0001f600\\n"}'.encode(),
+        ]
+        assert (await store.job(OWNER, job.id)).seq == 5
+
+    async def test_a_log_is_read_from_any_place_and_in_pieces(self, store: Store) -> None:
+        job = await running(store)
+        await store.append(job, said(*"abcdefg"))
+        await store.append(job, said(*"hij"))
+        whole = await store.events(OWNER, job.id, after=0, max_bytes=ALL)
+        assert len(whole) == 12
+        for after in range(len(whole) + 2):
+            assert await store.events(OWNER, job.id, after=after, max_bytes=ALL) == whole[after:]
+            rest, length = whole[after:], len(whole[5])
+            for max_bytes, count in ((1, 1), (3 * length, 3), (3 * length + 1, 3)):
+                found = await store.events(OWNER, job.id, after=after, max_bytes=max_bytes)
+                assert found == rest[: len(found)]
+                assert after < 2 or len(found) <= count
+                assert not rest or found
+
+    async def test_usage_and_preview_are_known_without_the_log(self, store: Store) -> None:
+        job = await running(store)
+        await store.append(job, said("The sky"), preview="The sky")
+        await store.append(job, [Usage(input_tokens=3), *said(" is"), Usage(input_tokens=3, output_tokens=7)])
+        now = await store.job(OWNER, job.id)
+        assert (now.preview, now.usage) == ("The sky", Usage(input_tokens=3, output_tokens=7))
+        assert now == (await store.jobs(OWNER, JobFilter()))[0][0]
+
+    async def test_an_attempt_from_scratch_is_a_new_one_in_the_same_log(self, store: Store) -> None:
+        job = await running(store)
+        await store.append(job, [Usage(input_tokens=3), Attempt(at=30.0, reason="retry"), *said("a")])
+        now = await store.job(OWNER, job.id)
+        assert (now.attempt, now.fence, now.usage, now.started_at) == (2, 1, None, 20.0)
+        assert [event.attempt for event in await log_of(store)] == [0, 1, 1, 2, 2]
+
+    async def test_a_job_and_its_log_tell_the_same(self, store: Store) -> None:
+        job = await running(store)
+        await store.append(job, [*said("a", "b"), Usage(output_tokens=2)])
+        job, _ = await store.end(OWNER, job.id, Failed(at=30.0, code="truncated", message="Cut."), fence=job.fence)
+        answer = fold(await log_of(store))
+        for name in ("status", "seq", "attempt", "finish_reason", "error", "not_before"):
+            assert getattr(answer, name) == getattr(job, name)
+
+    @pytest.mark.parametrize("event", [DONE, Cancelled(at=1.0), Failed(at=1.0, code="internal", message="No.")])
+    async def test_an_end_is_not_appended(self, store: Store, event: End) -> None:
+        job = await running(store)
+        with pytest.raises(IllegalEvent):
+            await store.append(job, [*said("a"), event])
+        assert len(await log_of(store)) == 2
+
+    async def test_an_old_fence_does_not_write(self, store: Store) -> None:
+        job = await running(store)
+        await store.append(job, [Waiting(at=30.0, until=31.0, code="rate_limited", message="Later.")])
+        (again,) = await claim(store, at=32.0)
+        with pytest.raises(Fenced):
+            await store.append(job, said("old"))
+        with pytest.raises(Fenced):
+            await store.freeze(job, ())
+        assert await store.append(again, said("new")) == 5
+
+    async def test_what_has_ended_or_gone_is_not_written(self, store: Store) -> None:
+        job = await running(store)
+        await store.end(OWNER, job.id, Cancelled(at=30.0))
+        with pytest.raises(Fenced):
+            await store.append(job, said("late"))
+        assert len(await log_of(store)) == 3
+        await store.delete(OWNER, job.id)
+        with pytest.raises(Fenced):
+            await store.append(job, said("later"))
+
+    async def test_a_refused_write_does_not_hurt_its_neighbours(self, store: Store) -> None:
+        good, bad = await running(store, "job-0001"), await running(store, "job-0002")
+        await store.end(OWNER, bad.id, Cancelled(at=30.0))
+        writes = [store.append(job, said("a")) for job in (good, bad, good, bad, good)]
+        results = await asyncio.gather(*writes, return_exceptions=True)
+        assert [type(result) for result in results] == [int, Fenced, int, Fenced, int]
+        assert [event.seq for event in await log_of(store)] == [1, 2, 3, 4, 5]
+
+
+class EndContract:
+    """Ending: one compare-and-swap, one notice; and forgetting."""
+
+    async def test_the_second_end_changes_nothing(self, store: Store) -> None:
+        job = await running(store)
+        first, won = await store.end(OWNER, job.id, DONE, fence=job.fence)
+        assert won
+        assert (first.status, first.ended_at, first.finish_reason, first.seq) == ("completed", 50.0, "stop", 3)
+        for late in (Cancelled(at=60.0), Failed(at=60.0, code="internal", message="No."), DONE):
+            assert await store.end(OWNER, job.id, late) == (first, False)
+            assert await store.end(OWNER, job.id, late, fence=0) == (first, False)
+        assert len(await log_of(store)) == 3
+        assert len(await store.notices(OWNER, "")) == 1
+
+    async def test_of_many_ends_at_once_one_wins(self, store: Store) -> None:
+        job = await running(store)
+        results = await asyncio.gather(*(store.end(OWNER, job.id, Cancelled(at=float(n))) for n in range(30, 40)))
+        assert sum(won for _, won in results) == 1
+        assert len({job.ended_at for job, _ in results}) == 1
+
+    async def test_an_old_fence_does_not_end(self, store: Store) -> None:
+        job = await running(store)
+        await store.append(job, [Waiting(at=30.0, until=31.0, code="rate_limited", message="Later.")])
+        await claim(store, at=32.0)
+        with pytest.raises(Fenced):
+            await store.end(OWNER, job.id, DONE, fence=job.fence)
+        ended_job, won = await store.end(OWNER, job.id, Interrupted(at=40.0, code="server_died", message="Dead."))
+        assert won
+        assert ended_job.error == Fault(code="server_died", message="Dead.")
+
+    async def test_an_end_follows_the_table(self, store: Store) -> None:
+        await submit(store, "job-0001")
+        with pytest.raises(IllegalEvent):
+            await store.end(OWNER, "job-0001", DONE)
+        with pytest.raises(IllegalEvent):
+            await store.end(OWNER, "job-0001", Delta(channel="text", text="no end"))
+        assert (await store.job(OWNER, "job-0001")).status == "queued"
+        assert (await store.end(OWNER, "job-0001", Cancelled(at=30.0)))[1]
+
+    async def test_an_end_leaves_an_unread_notice(self, store: Store) -> None:
+        source = Origin(notebook="n.ipynb", cell="c")
+        job = await running(store, title="Sky", source=source)
+        await store.append(job, said("It is"), preview="It is")
+        await store.end(OWNER, job.id, DONE)
+        (notice,) = await store.notices(OWNER, "")
+        assert (notice.job, notice.owner, notice.status, notice.title) == (job.id, OWNER, "completed", "Sky")
+        assert (notice.preview, notice.source, notice.created_at, notice.read_at) == ("It is", source, 50.0, None)
+
+    async def test_a_cancelled_job_leaves_none(self, store: Store) -> None:
+        await ended(store, end=Cancelled(at=30.0))
+        assert await store.notices(OWNER, "") == []
+
+    async def test_what_has_not_ended_is_not_deleted(self, store: Store) -> None:
+        await submit(store, "job-0001")
+        with pytest.raises(Conflict):
+            await store.delete(OWNER, "job-0001")
+        with pytest.raises(NotFound):
+            await store.delete(OWNER, "job-0002")
+
+    async def test_a_deleted_job_is_gone_with_its_log_and_notice(self, store: Store) -> None:
+        await ended(store)
+        kept = await ended(store, "job-0002")
+        await store.delete(OWNER, "job-0001")
+        for refused in (
+            store.job(OWNER, "job-0001"),
+            store.events(OWNER, "job-0001", after=0, max_bytes=ALL),
+            store.end(OWNER, "job-0001", DONE),
+            store.delete(OWNER, "job-0001"),
+        ):
+            with pytest.raises(NotFound):
+                await refused
+        assert [notice.job for notice in await store.notices(OWNER, "")] == [kept.id]
+        assert len(await log_of(store, "job-0002")) == 3
+
+    async def test_a_deleted_id_is_free_and_its_log_starts_anew(self, store: Store) -> None:
+        await ended(store)
+        await store.delete(OWNER, "job-0001")
+        await submit(store, "job-0001", prompt="Something else")
+        assert [event.seq for event in await log_of(store)] == [1]
+
+    async def test_unfinished_jobs_of_dead_servers_are_abandoned(self, store: Store) -> None:
+        await submit(store, "job-0001", server=THERE)
+        await submit(store, "job-0002", server=THERE, owner="bob")
+        await submit(store, "job-0003", server=THERE)
+        await running(store, "job-0004")
+        await store.end(OWNER, "job-0003", Cancelled(at=30.0))
+        assert [job.id for job in await store.abandoned()] == ["job-0001", "job-0002"]
+
+
+class ListContract:
+    """Listing: newest first, in pages, by any mix of filters."""
+
+    async def test_filters_combine(self, store: Store) -> None:
+        await submit(store, "job-0001", thread="t", tags=("red", "blue"))
+        await submit(store, "job-0002", thread="t", group="g", source=Origin(notebook="a.ipynb"))
+        await submit(store, "job-0003", tags=("red",), group="g", source=Origin(notebook="a.ipynb"))
+        await store.end(OWNER, "job-0002", Cancelled(at=30.0))
+        expected: list[tuple[dict[str, Any], list[int]]] = [
+            ({}, [3, 2, 1]),
+            ({"status": "queued"}, [3, 1]),
+            ({"status": "running"}, []),
+            ({"thread": "t"}, [2, 1]),
+            ({"notebook": "a.ipynb"}, [3, 2]),
+            ({"group": "g"}, [3, 2]),
+            ({"tag": "red"}, [3, 1]),
+            ({"tag": "re"}, []),
+            ({"ids": ("job-0003", "job-0001", "job-none")}, [3, 1]),
+            ({"ids": ()}, []),
+            ({"thread": "t", "tag": "blue", "status": "queued"}, [1]),
+            ({"group": "g", "status": "cancelled", "ids": ("job-0002",)}, [2]),
+            ({"group": "g", "thread": "none"}, []),
+        ]
+        for fields, numbers in expected:
+            assert await ids_of(store, **fields) == [f"job-{number:04}" for number in numbers], fields
+
+    async def test_pages_neither_repeat_nor_skip(self, store: Store) -> None:
+        for number in range(1, 8):
+            await submit(store, f"job-{number:04}")
+        page, after = await store.jobs(OWNER, JobFilter(limit=3))
+        seen = [job.id for job in page]
+        await submit(store, "job-0008")
+        await store.end(OWNER, "job-0005", Cancelled(at=30.0))
+        await store.delete(OWNER, "job-0005")
+        while after is not None:
+            page, after = await store.jobs(OWNER, JobFilter(limit=2, after=after))
+            seen.extend(job.id for job in page)
+        assert seen == [f"job-{number:04}" for number in (7, 6, 5, 4, 3, 2, 1)]
+
+    async def test_a_last_page_that_is_full_has_no_next(self, store: Store) -> None:
+        for number in range(1, 5):
+            await submit(store, f"job-{number:04}")
+        _, after = await store.jobs(OWNER, JobFilter(limit=2))
+        page, after = await store.jobs(OWNER, JobFilter(limit=2, after=after))
+        assert (len(page), after) == (2, None)
+
+    @pytest.mark.parametrize("text", ["", "-1", "x", "1.5", "9" * 30, "٣"])  # a digit, but not ours
+    async def test_a_page_that_nobody_gave_is_refused(self, store: Store, text: str) -> None:
+        with pytest.raises(Invalid) as caught:
+            await store.jobs(OWNER, JobFilter(after=text))
+        assert caught.value.field == "cursor"
+
+    async def test_jobs_are_counted_by_state(self, store: Store) -> None:
+        await ended(store, "job-0001")
+        await running(store, "job-0002")
+        await submit(store, "job-0003")
+        await submit(store, "job-0004")
+        assert await store.counts(OWNER) == {"completed": 1, "running": 1, "queued": 2}
+
+
+class NoticeContract:
+    """The inbox: the server owns it, and each viewer reads it."""
+
+    async def test_newest_first(self, store: Store) -> None:
+        for number in (1, 2, 3):
+            await ended(store, f"job-{number:04}")
+        assert [notice.job for notice in await store.notices(OWNER, "")] == ["job-0003", "job-0002", "job-0001"]
+
+    async def test_some_or_all_are_read_once(self, store: Store) -> None:
+        await ended(store, "job-0001")
+        await ended(store, "job-0002")
+        first = (await store.notices(OWNER, ""))[1]
+        await store.read(OWNER, "", ids=[first.id, "no such notice"], at=60.0)
+        assert [notice.read_at for notice in await store.notices(OWNER, "")] == [None, 60.0]
+        await store.read(OWNER, "", ids=None, at=70.0)
+        assert [notice.read_at for notice in await store.notices(OWNER, "")] == [70.0, 60.0]
+
+    async def test_a_viewer_reads_and_dismisses_for_nobody_else(self, store: Store) -> None:
+        await ended(store)
+        (notice,) = await store.notices(OWNER, "eve")
+        await store.read(OWNER, "eve", ids=None, at=60.0)
+        await store.dismiss(OWNER, "joe", notice.id)
+        assert [notice.read_at for notice in await store.notices(OWNER, "eve")] == [60.0]
+        assert [notice.read_at for notice in await store.notices(OWNER, "")] == [None]
+        assert await store.notices(OWNER, "joe") == []
+
+    async def test_seen_reads_it_only_at_the_end(self, store: Store) -> None:
+        job = await running(store)
+        await store.append(job, said("a", "b"))
+        await store.seen(OWNER, "", job.id, seq=4, at=40.0)
+        await store.end(OWNER, job.id, DONE)
+        await store.seen(OWNER, "", job.id, seq=4, at=60.0)
+        assert [notice.read_at for notice in await store.notices(OWNER, "")] == [None]
+        await store.seen(OWNER, "", job.id, seq=5, at=61.0)
+        await store.seen(OWNER, "", job.id, seq=5, at=62.0)
+        assert [notice.read_at for notice in await store.notices(OWNER, "")] == [61.0]
+        with pytest.raises(NotFound):
+            await store.seen(OWNER, "", "job-none", seq=5, at=62.0)
+
+    async def test_what_is_dismissed_is_gone_and_stays_so(self, store: Store) -> None:
+        job = await ended(store)
+        (notice,) = await store.notices(OWNER, "")
+        await store.read(OWNER, "", ids=None, at=60.0)
+        await store.dismiss(OWNER, "", notice.id)
+        await store.read(OWNER, "", ids=None, at=61.0)
+        await store.seen(OWNER, "", job.id, seq=job.seq, at=62.0)
+        assert await store.notices(OWNER, "") == []
+        with pytest.raises(NotFound):
+            await store.dismiss(OWNER, "", notice.id)
+
+
+class ChangesContract:
+    """Following: every commit, in order, after it happened."""
+
+    async def test_every_commit_is_told_in_order_with_what_it_appended(self, store: Store) -> None:
+        await submit(store, "job-none")
+        await store.end(OWNER, "job-none", Cancelled(at=5.0))
+        changes = store.changes()
+        job = await running(store)
+        await store.append(job, said("a", "b"))
+        await store.end(OWNER, job.id, DONE)
+        await store.read(OWNER, "", ids=None, at=60.0)
+        whole = tuple(await store.events(OWNER, job.id, after=0, max_bytes=ALL))
+        await store.delete(OWNER, job.id)
+        gone = Change(kind="deleted", owner=OWNER, job=job.id)
+        told = Change(kind="notice", owner=OWNER, job=job.id)
+        grown = Change(kind="job", owner=OWNER, job=job.id)
+        assert await take(changes, until=gone) == [
+            _at(grown, "queued", whole[:1], 1),
+            _at(grown, "running", whole[1:2], 2),
+            _at(Change(kind="events", owner=OWNER, job=job.id), "running", whole[2:4], 4),
+            _at(grown, "completed", whole[4:], 5),
+            told,
+            told,
+        ]
+
+    async def test_what_changes_nothing_is_not_told(self, store: Store) -> None:
+        changes = store.changes()
+        job = await ended(store, end=Cancelled(at=30.0))
+        await store.submit(new_job(job.id), max_queued=1)
+        await store.end(OWNER, job.id, DONE)
+        await store.read(OWNER, "", ids=None, at=60.0)
+        await store.seen(OWNER, "", job.id, seq=3, at=60.0)
+        with pytest.raises(Fenced):
+            await store.append(job, said("late"))
+        await store.delete(OWNER, job.id)
+        taken = await take(changes, until=Change(kind="deleted", owner=OWNER, job=job.id))
+        assert [change.status for change in taken] == ["queued", "running", "cancelled"]
+
+    async def test_what_is_told_can_be_read(self, store: Store) -> None:
+        changes = store.changes()
+        job = await running(store)
+        writes = [asyncio.create_task(store.append(job, said(f"{n} "))) for n in range(50)]
+        tail = 0
+        while tail < 52:
+            for change in await take(changes):
+                stored = await store.events(OWNER, job.id, after=change.seq - len(change.events), max_bytes=ALL)
+                assert tuple(stored[: len(change.events)]) == change.events
+                assert change.seq == tail + len(change.events)
+                tail = change.seq
+        assert sorted(await asyncio.gather(*writes)) == list(range(3, 53))
+
+    async def test_everybody_who_asks_is_told(self, store: Store) -> None:
+        first = store.changes()
+        await submit(store, "job-0001")
+        second = store.changes()
+        await submit(store, "job-0002")
+        last = await take(second)
+        assert [change.job for change in last] == ["job-0002"]
+        assert [change.job for change in await take(first, until=last[0])] == ["job-0001"]
+
+    async def test_who_does_not_read_is_behind_but_misses_nothing(self, store: Store) -> None:
+        slow = store.changes()
+        job = await running(store)
+        big = "x" * 1_000_000
+        for _ in range(9):
+            await store.append(job, said(big))
+        await store.end(OWNER, job.id, DONE)
+        told = Change(kind="notice", owner=OWNER, job=job.id)
+        taken = await take(slow, until=told)
+        assert sum(len(event) for change in taken for event in change.events) < 8_000_000
+        assert (taken[-1].status, taken[-1].seq) == ("completed", 12)
+        assert "job" in {change.kind for change in taken}
+
+    async def test_closing_ends_the_iterators_and_all_else(self, store: Store) -> None:
+        changes = store.changes()
+        job = await running(store)
+        rest = asyncio.create_task(take(changes, until=Change(kind="deleted", owner="nobody", job="none")))
+        await store.close()
+        await store.close()
+        assert [change.status for change in await rest] == ["queued", "running"]
+        for refused in (
+            store.submit(new_job("job-0002"), max_queued=9),
+            store.append(job, said("late")),
+            store.job(OWNER, job.id),
+            store.notices(OWNER, ""),
+        ):
+            with pytest.raises(Unavailable):
+                await refused
+
+
+class StoreContract(
+    SubmitContract, ClaimContract, LogContract, EndContract, ListContract, NoticeContract, ChangesContract
+):
+    """Everything a store promises."""
+
+
+def _at(change: Change, status: Any, events: tuple[bytes, ...], seq: int) -> Change:
+    return Change(kind=change.kind, owner=change.owner, job=change.job, status=status, events=events, seq=seq)

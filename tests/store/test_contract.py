@@ -1,0 +1,15 @@
+"""One suite, every store."""
+
+import pytest
+
+from jupyter_bgstream.store.memory import MemoryStore
+from jupyter_bgstream.testing.store_contract import HERE, StoreContract
+
+
+class TestMemory(StoreContract):
+    @pytest.fixture
+    async def store(self):
+        store = MemoryStore(server=HERE)
+        await store.open()
+        yield store
+        await store.close()
