@@ -83,6 +83,7 @@ class Jupyter:
                 "jpserver_extensions": {"jupyter_bgstream": True},
             },
             "IdentityProvider": {"token": self.token},
+            "BgStreamApp": {"store": "memory"},
             "LabApp": {"extension_manager": "readonly"},
         }
         for section, values in self._config.items():
@@ -125,9 +126,11 @@ class Jupyter:
             lines.put("")
 
         threading.Thread(target=read, args=(self._process.stdout,), daemon=True).start()
-        while not any(sign in (line := lines.get(timeout=START_SECONDS)) for sign in signs):
-            if not line:
-                raise RuntimeError("Jupyter did not start:\n" + "".join(self.log[-60:]))
+        with contextlib.suppress(queue.Empty):
+            while line := lines.get(timeout=START_SECONDS):
+                if any(sign in line for sign in signs):
+                    return
+        raise RuntimeError("Jupyter did not start:\n" + "".join(self.log[-60:]))
 
     def stop(self) -> None:
         """Stop the server as a user does: kernels end, running jobs are interrupted."""
