@@ -1,0 +1,171 @@
+/**
+ * How events change a job: one transition table, `apply` and `fold`.
+ *
+ * The same fold as `jupyter_bgstream/core/machine.py`; both run the cases in `tests/golden/fold.json`.
+ */
+
+import type { Citation, End, Fault, Partial, Status, ToolCall, Usage, WireEvent } from './wire';
+
+/** What a viewer knows of a job: the fold of its log. Frozen; each event makes a new one. */
+export interface Answer {
+  readonly status: Status | 'new';
+  /** The last event seen. */
+  readonly seq: number;
+  readonly attempt: number;
+  readonly text: string;
+  readonly reasoning: string;
+  readonly sources: readonly Citation[];
+  readonly tool_calls: readonly ToolCall[];
+  readonly usage: Usage | null;
+  readonly finish_reason: string | null;
+  readonly error: Fault | null;
+  /** Unix seconds, while waiting. */
+  readonly not_before: number | null;
+  readonly earlier: readonly Partial[];
+}
+
+/** The answer that has seen nothing. */
+export const NOTHING: Answer = {
+  status: 'new',
+  seq: 0,
+  attempt: 0,
+  text: '',
+  reasoning: '',
+  sources: [],
+  tool_calls: [],
+  usage: null,
+  finish_reason: null,
+  error: null,
+  not_before: null,
+  earlier: []
+};
+
+/** When a job was queued, first tried and ended, in Unix seconds. */
+export interface Times {
+  readonly queued: number | null;
+  readonly started: number | null;
+  readonly ended: number | null;
+}
+
+export const NO_TIMES: Times = { queued: null, started: null, ended: null };
+
+/** The table has no such step. */
+export class IllegalEvent extends Error {}
+
+/** The event is not the next one. */
+export class OutOfOrder extends Error {}
+
+const ENDS = { failed: 'failed', cancelled: 'cancelled', interrupted: 'interrupted' } as const;
+
+type Table = Record<string, Record<string, Status | undefined> | undefined>;
+
+// The whole life of a job. An end has no row: what has ended never opens again.
+const TRANSITIONS: Table = {
+  new: { queued: 'queued' },
+  queued: { attempt: 'running', ...ENDS },
+  running: {
+    attempt: 'running',
+    delta: 'running',
+    usage: 'running',
+    source: 'running',
+    tool_call: 'running',
+    waiting: 'waiting',
+    completed: 'completed',
+    ...ENDS
+  },
+  waiting: { attempt: 'running', ...ENDS }
+};
+
+/** Whether a job in this state will never change again. */
+export function hasEnded(status: Status | 'new'): status is End {
+  return status !== 'new' && !(status in TRANSITIONS);
+}
+
+/** The number of an event's first delta; its own unless it is a run. */
+export function firstOf(event: WireEvent): number {
+  return event.type === 'delta' ? (event.first ?? event.seq) : event.seq;
+}
+
+/** Return the answer after one event; throws IllegalEvent or OutOfOrder, and then nothing has changed. */
+export function apply(answer: Answer, event: WireEvent): Answer {
+  const status = TRANSITIONS[answer.status]?.[event.type];
+  if (status === undefined) {
+    throw new IllegalEvent(`A job that is ${answer.status} cannot have the event ${event.type}.`);
+  }
+  const first = firstOf(event);
+  if (first !== answer.seq + 1 || event.seq < first) {
+    throw new OutOfOrder(`Expected event ${answer.seq + 1}, got ${first}.`);
+  }
+  return { ...answer, status, seq: event.seq, ...changes(answer, event) };
+}
+
+/** Apply events in order. The fold of all is the fold of the rest after that of any first n. */
+export function fold(events: Iterable<WireEvent>, answer: Answer = NOTHING): Answer {
+  for (const event of events) {
+    answer = apply(answer, event);
+  }
+  return answer;
+}
+
+/** Return a job's times after one event. */
+export function timed(times: Times, event: WireEvent): Times {
+  switch (event.type) {
+    case 'queued':
+      return { ...times, queued: event.at };
+    case 'attempt':
+      return { ...times, started: times.started ?? event.at };
+    case 'completed':
+    case 'failed':
+    case 'cancelled':
+    case 'interrupted':
+      return { ...times, ended: event.at };
+    default:
+      return times;
+  }
+}
+
+type Changes = { -readonly [name in keyof Answer]?: Answer[name] };
+
+function changes(answer: Answer, event: WireEvent): Changes {
+  switch (event.type) {
+    case 'attempt':
+      return { attempt: event.attempt, not_before: null, ...(event.resumed ? {} : setAside(answer)) };
+    case 'delta':
+      // An engine keeps a string that grows as a tree of its pieces: appending does not copy.
+      return event.channel === 'text'
+        ? { text: answer.text + event.text }
+        : { reasoning: answer.reasoning + event.text };
+    case 'usage':
+      return {
+        usage: {
+          input_tokens: event.input_tokens ?? null,
+          output_tokens: event.output_tokens ?? null,
+          cached_tokens: event.cached_tokens ?? null,
+          reasoning_tokens: event.reasoning_tokens ?? null
+        }
+      };
+    case 'source':
+      return { sources: [...answer.sources, { url: event.url, title: event.title ?? '' }] };
+    case 'tool_call':
+      return {
+        tool_calls: [...answer.tool_calls, { id: event.id, name: event.name, arguments: event.arguments }]
+      };
+    case 'waiting':
+      return { not_before: event.until };
+    case 'completed':
+      return { finish_reason: event.finish_reason, not_before: null };
+    case 'failed':
+    case 'interrupted':
+      return { error: { code: event.code, message: event.message }, not_before: null };
+    case 'cancelled':
+      return { not_before: null };
+    case 'queued':
+      return {};
+  }
+}
+
+function setAside(answer: Answer): Changes {
+  const { attempt, text, reasoning } = answer;
+  const earlier = text || reasoning ? [...answer.earlier, { attempt, text, reasoning }] : answer.earlier;
+  return { earlier, text: '', reasoning: '', sources: [], tool_calls: [], usage: null };
+}

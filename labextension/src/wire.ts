@@ -1,0 +1,127 @@
+/**
+ * What crosses the wire, as PROTOCOL.md has it. Types only: the server is the one that checks.
+ */
+
+export type Status = 'queued' | 'running' | 'waiting' | 'completed' | 'failed' | 'cancelled' | 'interrupted';
+
+export type End = 'completed' | 'failed' | 'cancelled' | 'interrupted';
+
+export interface Fault {
+  code: string;
+  message: string;
+}
+
+export interface Usage {
+  input_tokens: number | null;
+  output_tokens: number | null;
+  cached_tokens: number | null;
+  reasoning_tokens: number | null;
+}
+
+export interface Citation {
+  url: string;
+  title: string;
+}
+
+export interface ToolCall {
+  id: string;
+  name: string;
+  /** As the model wrote it, usually JSON. */
+  arguments: string;
+}
+
+/** What an attempt said that was then started over. */
+export interface Partial {
+  attempt: number;
+  text: string;
+  reasoning: string;
+}
+
+interface Numbered {
+  seq: number;
+  attempt: number;
+}
+
+export type WireEvent = Numbered &
+  (
+    | { type: 'queued'; at: number }
+    | { type: 'attempt'; at: number; resumed?: boolean; reason?: 'first' | 'retry' | 'recovery' }
+    /** `first`: this is a run, several deltas joined for transport, and `seq` is the last of them. */
+    | { type: 'delta'; channel: 'text' | 'reasoning'; text: string; first?: number }
+    | ({ type: 'usage' } & { [name in keyof Usage]?: number | null })
+    | { type: 'source'; url: string; title?: string }
+    | ({ type: 'tool_call' } & ToolCall)
+    | ({ type: 'waiting'; at: number; until: number } & Fault)
+    | { type: 'completed'; at: number; finish_reason: string }
+    | ({ type: 'failed'; at: number } & Fault)
+    | ({ type: 'interrupted'; at: number } & Fault)
+    | { type: 'cancelled'; at: number }
+  );
+
+/** Where a job was asked for. */
+export interface Origin {
+  notebook: string | null;
+  cell: string | null;
+  kernel: string | null;
+}
+
+/** A job in lists, without its text. Only the fields that this side uses. */
+export interface Job {
+  id: string;
+  status: Status;
+  model: string;
+  title: string;
+  preview: string;
+  source: Origin | null;
+  created_at: number;
+  started_at: number | null;
+  ended_at: number | null;
+  not_before: number | null;
+  usage: Usage | null;
+  error: Fault | null;
+}
+
+export interface Notice {
+  id: string;
+  job: string;
+  status: End;
+  title: string;
+  preview: string;
+  source: Origin | null;
+  created_at: number;
+  read_at: number | null;
+}
+
+export interface JobPage {
+  jobs: Job[];
+  next: string | null;
+}
+
+export interface Inbox {
+  notices: Notice[];
+  unread: number;
+}
+
+export type ClientFrame =
+  | { type: 'follow'; job: string; after: string | null }
+  | { type: 'unfollow'; job: string }
+  | { type: 'seen'; job: string; cursor: string };
+
+export type ServerFrame =
+  | { type: 'hello'; version: string; protocol: number; server: string }
+  | { type: 'events'; job: string; cursor: string; events: WireEvent[]; closed: boolean }
+  | { type: 'job'; job: string; status: Status | 'deleted' }
+  | { type: 'notice' }
+  | { type: 'reset'; job: string; code: string; message: string }
+  | { type: 'error'; job: string | null; code: string; message: string }
+  | { type: 'beat' };
+
+/** The MIME type of a job in a notebook file. */
+export const BUNDLE_MIME = 'application/vnd.bgstream.job.v1+json';
+
+export interface Bundle {
+  id: string;
+  cursor: string;
+  status: Status;
+  model: string;
+}
