@@ -1,0 +1,248 @@
+"""OpenAI's Chat Completions, as OpenAI and dozens of compatible services speak it: a request out, a stream in.
+
+Wire format: https://platform.openai.com/docs/api-reference/chat-streaming, and what services make of it: reasoning in
+``reasoning_content`` (DeepSeek, xAI), ``reasoning`` (Groq, OpenRouter) or typed parts (Mistral), citations
+(Perplexity, xAI), usage in the last chunk, in a chunk of its own, in every chunk, or in ``x_groq``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from ..core.errors import ProviderError
+from ..core.events import Channel, Completed, Delta, Source, Usage
+from ..core.job import Job
+from .base import Said
+from .faults import Faults, has_error
+from .sse import ServerEvent, SSEParser
+from .tool_calls import ToolCalls, ToolFragment
+
+_OURS = ("model", "messages", "stream")
+
+
+def request_body(job: Job, faults: Faults) -> bytes:
+    """Return the JSON body that asks for a job's answer.
+
+    A job's ``params`` join it as they are; ``stream_options: null`` leaves that field out, for services that do not
+    know it. Raises ProviderError (``bad_request``) for params that would change what is asked of whom.
+    """
+    params = job.spec.params
+    if clash := [name for name in _OURS if name in params]:
+        raise faults.error("bad_request", f"params may not set {', '.join(clash)}: the job itself does.")
+    body: dict[str, Any] = {
+        "model": model_name(job),
+        "messages": (*job.history, *job.spec.messages),
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    } | params
+    if body["stream_options"] is None:
+        del body["stream_options"]
+    return msgspec.json.encode(body)
+
+
+def model_name(job: Job) -> str:
+    """Return the model's name as the provider knows it: what follows the first slash."""
+    return job.spec.model.partition("/")[2]
+
+
+# Only what is read at every delta is typed; the rest differs too much between services, and is looked at with care.
+class _Delta(msgspec.Struct, gc=False):
+    content: str | list[Any] | None = None
+    reasoning_content: str | None = None
+    reasoning: Any = None
+    refusal: str | None = None
+    tool_calls: list[ToolFragment] | None = None
+    annotations: Any = None
+
+
+class _Choice(msgspec.Struct, gc=False):
+    index: int | None = None
+    delta: _Delta | None = None
+    finish_reason: str | None = None
+    error: Any = None  # OpenRouter
+
+
+class _Chunk(msgspec.Struct, gc=False):
+    choices: list[_Choice] | None = None
+    usage: Any = None
+    error: Any = None
+    object: Any = None  # "error" in vLLM's errors
+    citations: Any = None
+    search_results: Any = None
+    x_groq: Any = None
+
+
+_chunks = msgspec.json.Decoder(_Chunk)
+
+
+class ChatDecoder:
+    """Turns the bytes of one answer into events. The end is a ``finish_reason``; anything else is a failure.
+
+    Errors wait their turn: what was said before them in the same bytes is returned, ``ended`` is set, and ``close``
+    raises. So the caller feeds until ``ended`` or the body's end, then closes.
+    """
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._events = SSEParser()
+        self._usage: Any = None
+        self._tools = ToolCalls()
+        self._urls: set[str] = set()
+        self._error: ProviderError | None = None
+        self._closed = False
+        self.finish_reason: str | None = None  # once it is there, the answer is whole; usage may still follow
+        self.ended = False  # whether nothing that follows can change the answer
+
+    def feed(self, data: bytes) -> list[Said]:
+        """Return what these bytes say; nothing once the stream has ended. Never raises."""
+        said: list[Said] = []
+        if self.ended:
+            return said
+        try:
+            for event in self._parsed(data):
+                if not event.data:  # a heartbeat
+                    continue
+                if event.data == "[DONE]":
+                    self.ended = True
+                    break
+                self._chunk(event.data, said, is_error=event.type == "error")
+        except ProviderError as error:
+            self._error = error
+            self.ended = True
+        return said
+
+    def close(self) -> list[Said]:
+        """Return the end: tool calls, usage and Completed, whose ``at`` is for the engine to set.
+
+        Raises ProviderError: what the stream reported; ``malformed_stream``; ``event_too_large``; ``truncated`` if
+        there was no ``finish_reason``. A second call returns nothing.
+        """
+        self.ended = True
+        if self._error is not None:
+            raise self._error
+        if self._closed:
+            return []
+        self._closed = True
+        if self.finish_reason is None:
+            raise self._faults.error("truncated")
+        said: list[Said] = [*self._tools.whole()]
+        if (usage := usage_of(self._usage)) is not None:
+            said.append(usage)
+        said.append(Completed(at=0.0, finish_reason=self.finish_reason))
+        return said
+
+    def _parsed(self, data: bytes) -> Iterator[ServerEvent]:
+        try:
+            yield from self._events.feed(data)
+        except ProviderError as error:  # the parser does not know whose stream it is
+            raise self._faults.error(error.code, error.message) from None
+
+    def _chunk(self, text: str, said: list[Said], *, is_error: bool) -> None:
+        try:
+            chunk = _chunks.decode(text)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise self._not_a_chunk(text, error) from None
+        if chunk.error or chunk.object == "error" or is_error:
+            raise self._faults.in_stream(msgspec.json.decode(text))
+        if chunk.search_results:  # before citations, which have no titles
+            self._sources(chunk.search_results, said)
+        if chunk.citations:
+            self._sources(chunk.citations, said)
+        if chunk.usage:
+            self._usage = chunk.usage
+        if chunk.x_groq:
+            self._groq(chunk.x_groq)
+        for choice in chunk.choices or ():
+            if not choice.index:  # of several answers only the first is read
+                self._choice(choice, said)
+
+    def _choice(self, choice: _Choice, said: list[Said]) -> None:
+        if choice.delta is not None:
+            self._delta(choice.delta, said)
+        if choice.error:
+            raise self._faults.in_stream({"error": choice.error})
+        if choice.finish_reason == "error":
+            raise self._faults.error("provider_error")
+        if choice.finish_reason:
+            self.finish_reason = choice.finish_reason
+
+    def _delta(self, delta: _Delta, said: list[Said]) -> None:
+        # vLLM and others say the same twice, under the old name and the new one.
+        reasoning = delta.reasoning_content or delta.reasoning
+        if reasoning and isinstance(reasoning, str):
+            said.append(Delta(channel="reasoning", text=reasoning))
+        content = delta.content
+        if content:
+            if isinstance(content, str):
+                said.append(Delta(channel="text", text=content))
+            else:
+                self._parts(content, "text", said)
+        if delta.refusal:
+            said.append(Delta(channel="text", text=delta.refusal))
+        if delta.tool_calls:
+            self._tools.add(delta.tool_calls)
+        if delta.annotations:
+            self._sources(delta.annotations, said)
+
+    def _parts(self, parts: Any, channel: Channel, said: list[Said]) -> None:
+        # Mistral: [{"type": "thinking", "thinking": [{"type": "text", "text": …}]}, {"type": "text", "text": …}]
+        for part in parts if isinstance(parts, list) else [parts]:
+            match part:
+                case {"type": "thinking", "thinking": inner}:
+                    self._parts(inner, "reasoning", said)
+                case {"text": str() as text} | (str() as text) if text:
+                    said.append(Delta(channel=channel, text=text))
+
+    def _sources(self, found: Any, said: list[Said]) -> None:
+        # A URL; {"url", "title"}; OpenAI's annotation {"type": "url_citation", "url_citation": {"url", "title"}}.
+        for item in found if isinstance(found, list) else ():
+            match item:
+                case {"url_citation": {"url": str() as url} as page} | ({"url": str() as url} as page):
+                    title = page.get("title")
+                case str() as url:
+                    title = None
+                case _:
+                    continue
+            if url and url not in self._urls:
+                self._urls.add(url)
+                said.append(Source(url=url, title=title if isinstance(title, str) else ""))
+
+    def _groq(self, extra: Any) -> None:
+        match extra:
+            case {"error": error} if error:
+                raise self._faults.in_stream({"error": error})
+            case {"usage": usage} if usage:
+                self._usage = usage
+
+    def _not_a_chunk(self, text: str, error: Exception) -> ProviderError:
+        try:
+            payload = msgspec.json.decode(text)
+        except (msgspec.DecodeError, RecursionError):
+            return self._faults.error("malformed_stream", f"{error}: {text}")
+        if has_error(payload):
+            return self._faults.in_stream(payload)
+        return self._faults.error("malformed_stream", f"{error}: {text}")
+
+
+def usage_of(found: Any) -> Usage | None:
+    """Return the counts of a ``usage`` object, which a later one replaces; None if there are none in it."""
+    if not isinstance(found, dict):
+        return None
+    given, answered, total = (_count(found, f"{kind}_tokens") for kind in ("prompt", "completion", "total"))
+    reasoning = _count(found, "completion_tokens_details", "reasoning_tokens")
+    cached = _count(found, "prompt_tokens_details", "cached_tokens")
+    if cached is None:
+        cached = _count(found, "prompt_cache_hit_tokens")  # DeepSeek
+    if reasoning and answered is not None and total == (given or 0) + answered + reasoning:
+        answered += reasoning  # xAI counts the reasoning apart; for us it is a part of the output
+    usage = Usage(input_tokens=given, output_tokens=answered, cached_tokens=cached, reasoning_tokens=reasoning)
+    return None if usage == Usage() else usage
+
+
+def _count(found: Any, *path: str) -> int | None:
+    for name in path:
+        found = found.get(name) if isinstance(found, dict) else None
+    return int(found) if isinstance(found, int | float) and found >= 0 else None

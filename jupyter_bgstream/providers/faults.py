@@ -1,0 +1,185 @@
+"""What goes wrong at a provider, as one ProviderError: a code of PROTOCOL.md and a sentence that a user can act on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from ..core.errors import ProviderError
+
+WORDS_LENGTH = 500  # characters of the provider's own words that are kept
+WORDS_READ = 64 * 1024  # characters that are looked at: an event may have millions
+SECRET_LENGTH = 6  # characters; shorter values, such as a version number in a header, are no secrets
+
+_SENTENCES = {
+    "missing_key": "{provider} needs a key. Set {key} in the Jupyter server's environment, then restart it.",
+    "unauthorized": "{provider} refused the key. Check {key} in the Jupyter server's environment, then restart it.",
+    "unreachable": "{provider} cannot be reached. Check the network, the proxy settings and the provider's base_url.",
+    "tls_error": "The secure connection to {provider} failed. Check its base_url; if its certificate comes from an"
+    " authority of your own, name that authority's file in SSL_CERT_FILE and restart the Jupyter server.",
+    "model_not_found": "{provider} does not have the model {model!r}. Check the name, or choose another model.",
+    "rate_limited": "{provider} limits how much may be asked, and the limit is reached. Wait a while, or check the"
+    " plan and its quota, then retry.",
+    "bad_request": "{provider} refused the request. Change what the details name, then submit it again.",
+    "provider_error": "{provider} has a problem of its own. Retry in a while.",
+    "malformed_stream": "{provider} did not answer with a stream of Chat Completions. Check its base_url (most end in"
+    " /v1) and that nothing in between, such as a login page, changes the answer.",
+    "truncated": "The answer of {provider} broke off before its end. What came so far is kept; retry for a whole one.",
+    "idle_timeout": "{provider} sent nothing for {seconds:g} s. Retry, or raise its idle_timeout.",
+    "total_timeout": "{provider} was not done after {seconds:g} s. Ask for less, or raise its total_timeout.",
+    "event_too_large": "{provider} sent a single event that is larger than this server takes (16 MiB). Ask for less.",
+}
+
+# Words that services use as `code` or `type` of an error, where the HTTP status does not tell or is not there.
+_CODES = (
+    ("unauthorized", re.compile(r"invalid_api_key|authentication|unauthorized|permission|forbidden", re.I)),
+    ("model_not_found", re.compile(r"model_not_found|model_not_available|unknown_model", re.I)),
+    ("rate_limited", re.compile(r"rate_?limit|quota|too_many_requests|resource_exhausted|throttl", re.I)),
+    ("bad_request", re.compile(r"invalid|bad_?request|context_length|content_filter|content_policy|badrequest", re.I)),
+)
+_TAG = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.I | re.S)
+
+
+class Faults:
+    """Makes the errors of one call to one provider. No message holds a secret, whatever the provider echoes."""
+
+    def __init__(
+        self, provider: str, *, model: str = "", key_env: str | None = None, secrets: tuple[str, ...] = ()
+    ) -> None:
+        self._provider = provider
+        self._model = model
+        self._key = key_env or "its key (api_key_env)"
+        found = {secret for secret in secrets if len(secret) >= SECRET_LENGTH}
+        forms = found | {quote(secret, safe="") for secret in found} | {_escaped(secret) for secret in found}
+        # The longest first: a secret may be a part of another.
+        self._secrets = tuple(sorted(forms, key=len, reverse=True))
+
+    def error(self, code: str, words: str = "", *, seconds: float = 0) -> ProviderError:
+        """Return the error of a code of PROTOCOL.md, with words of the provider or of the operating system."""
+        sentence = _SENTENCES[code].format(provider=self._provider, model=self._model, key=self._key, seconds=seconds)
+        words = " ".join(self._redacted(words).split())
+        if len(words) > WORDS_LENGTH:
+            words = words[: WORDS_LENGTH - 1] + "…"
+        return ProviderError(f"{sentence} Details: {words}" if words else sentence, code=code)
+
+    def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
+        """Return what an answer that is no success means. ``headers`` are looked up in lower case."""
+        if 300 <= status < 400:
+            target = urlsplit(headers.get("location", ""))
+            return self.error(
+                "bad_request",
+                f"HTTP {status}, a redirect to {target.scheme}://{target.netloc}{target.path}; the key is not sent to"
+                " other addresses, so set base_url to the right one.",
+            )
+        payload = _json(body)
+        words = words_of(payload) if payload is not None else _plain(body)
+        code = _code_of_status(status, _names(payload), words)
+        if status == 429 and (delay := headers.get("retry-after")):
+            words = f"{words} (retry after {delay})"
+        return self.error(code, f"HTTP {status}. {words}")
+
+    def in_stream(self, payload: Any) -> ProviderError:
+        """Return the error that a provider reports inside a stream, or in JSON where a stream was asked for."""
+        names = _names(payload)
+        words = words_of(payload)
+        for name in names:
+            if name.isdigit() and 400 <= int(name) < 600:
+                return self.error(_code_of_status(int(name), names, words), words)
+        return self.error(_code_of_names(names, "provider_error"), words)
+
+    def no_stream(self, content_type: str, body: bytes) -> ProviderError:
+        """Return what a success that is not a stream means: an error in JSON, a whole answer, a login page."""
+        payload = _json(body)
+        if isinstance(payload, dict | list) and has_error(payload):
+            return self.in_stream(payload)
+        if payload is not None:
+            return self.error("malformed_stream", f"One JSON document instead of a stream: {_plain(body)}")
+        return self.error("malformed_stream", f"{content_type or 'No content type'}: {_plain(body)}")
+
+    def _redacted(self, words: str) -> str:
+        text = words[:WORDS_READ]
+        for secret in self._secrets:
+            text = text.replace(secret, "[key]")
+        if self._secrets and len(words) > WORDS_READ:  # the cut may have left the first half of one
+            text = text[: -len(self._secrets[0])]
+        return text
+
+
+def has_error(payload: Any) -> bool:
+    """Whether a JSON value reports an error: ``{"error": …}``, ``{"object": "error"}``, or a list that begins so."""
+    if isinstance(payload, list):
+        return bool(payload) and has_error(payload[0])
+    return isinstance(payload, dict) and (bool(payload.get("error")) or payload.get("object") == "error")
+
+
+def words_of(payload: Any) -> str:
+    """Return the sentence in an error's JSON, in whatever shape it comes; the JSON itself if there is none."""
+    match payload:
+        case str():
+            return payload
+        case [first, *_]:
+            return words_of(first)
+        case {"error": inner} if inner:
+            return words_of(inner)
+        case {"message": str() as words} if words:
+            # OpenRouter keeps the words of the service behind it in metadata.raw.
+            raw = payload.get("metadata", {}).get("raw") if isinstance(payload.get("metadata"), dict) else None
+            return f"{words}: {raw}" if isinstance(raw, str) else words
+        case {"message": inner} | {"detail": inner} if inner:
+            return words_of(inner)
+        case {"msg": str() as words}:  # a field's error in FastAPI's `detail`
+            return words
+        case None:
+            return ""
+    return msgspec.json.encode(payload).decode()
+
+
+def _names(payload: Any) -> list[str]:
+    # What an error calls itself: the values of code, type and status, inside out.
+    match payload:
+        case [first, *_]:
+            return _names(first)
+        case dict():
+            own = [payload.get(field) for field in ("code", "type", "status")]
+            return _names(payload.get("error")) + [str(name) for name in own if isinstance(name, str | int)]
+    return []
+
+
+def _code_of_names(names: list[str], default: str) -> str:
+    for code, pattern in _CODES:
+        if any(pattern.search(name) for name in names):
+            return code
+    return default
+
+
+def _code_of_status(status: int, names: list[str], words: str) -> str:
+    if status in (401, 403):
+        return "unauthorized"
+    if status == 429:
+        return "rate_limited"
+    if status == 408 or status >= 500:
+        return "provider_error"
+    # Services differ in how they say it: OpenAI by its code, Ollama and others only by their words.
+    if status == 404 and ("model_not_found" in names or "model" in words.lower()):
+        return "model_not_found"
+    return "model_not_found" if _code_of_names(names, "") == "model_not_found" else "bad_request"
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _plain(body: bytes) -> str:
+    text = _TAG.sub(" ", body.decode(errors="replace"))
+    return " ".join(text.split())
+
+
+def _escaped(secret: str) -> str:
+    return msgspec.json.encode(secret).decode()[1:-1]

@@ -1,0 +1,210 @@
+"""The only socket: one HTTP request, and the bytes that come back.
+
+One client per stream: a shared pool leaks connections when requests are cancelled under contention (httpcore#1093).
+What is dear in a client, the TLS context, is made once and shared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import ipaddress
+import ssl
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Iterator
+from contextlib import aclosing
+from typing import TypeVar, cast
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+
+from .faults import Faults
+
+CONNECT_SECONDS = 20.0
+REFUSAL_SECONDS = 10.0  # for the body of a refusal
+REFUSAL_BYTES = 64 * 1024
+
+T = TypeVar("T")
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One POST whose answer is a stream."""
+
+    url: str
+    headers: dict[str, str]
+    body: bytes
+    idle_timeout: float  # seconds without a byte
+    total_timeout: float  # seconds
+
+    def __repr__(self) -> str:
+        return f"Call({self.url!r})"  # without headers: one holds the key
+
+
+async def post(call: Call, faults: Faults) -> AsyncGenerator[bytes, None]:
+    """Yield the body of the answer as it comes. Closing the generator, or cancelling its task, closes the socket.
+
+    Raises ProviderError with any code of PROTOCOL.md that is about the network, an HTTP status, or silence. The time
+    in which the caller does not ask for more counts only towards the total.
+    """
+    patience = _Patience(call, faults)
+    async with await _client(call.url, faults) as client:
+        request = client.build_request(
+            "POST",
+            call.url,
+            content=call.body,
+            headers={
+                "Content-Type": "application/json",
+                "Accept": "text/event-stream",
+                "Accept-Encoding": "identity",  # proxies hold a compressed stream back until a block is full
+                **call.headers,
+            },
+        )
+        try:
+            response = await patience.wait(client.send(request, stream=True))
+        except httpx.HTTPError as error:
+            raise _no_answer(error, faults) from None  # what httpx raises holds the request, and so the key
+        async with aclosing(response):
+            await _check(response, faults)
+            # Declared as an iterator, in fact a generator, which must be closed.
+            chunks = cast("AsyncGenerator[bytes, None]", response.aiter_bytes())
+            async with aclosing(chunks):
+                while (chunk := await _next(chunks, patience, faults)) is not None:
+                    yield chunk
+
+
+async def get(url: str, *, headers: dict[str, str], seconds: float, faults: Faults) -> bytes:
+    """Return the body of a GET, in bounded time; raises ProviderError as ``post`` does."""
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit, await _client(url, faults) as client:
+            response = await client.get(url, headers=headers)
+    except TimeoutError:
+        raise faults.error("unreachable", f"No answer within {seconds:g} s.") from None
+    except httpx.HTTPError as error:
+        raise _no_answer(error, faults) from None
+    if not response.is_success:
+        raise faults.refusal(response.status_code, response.headers, response.content[:REFUSAL_BYTES])
+    return response.content
+
+
+class _Patience:
+    """How long to wait for the next byte: the idle time-out, or what is left of the total."""
+
+    def __init__(self, call: Call, faults: Faults) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._call = call
+        self._faults = faults
+        self._end = self._loop.time() + call.total_timeout
+
+    async def wait(self, what: Awaitable[T]) -> T:
+        silence = self._loop.time() + self._call.idle_timeout
+        limit = asyncio.timeout_at(min(silence, self._end))
+        try:
+            async with limit:
+                return await what
+        except TimeoutError:
+            if silence < self._end:
+                raise self._faults.error("idle_timeout", seconds=self._call.idle_timeout) from None
+            raise self._faults.error("total_timeout", seconds=self._call.total_timeout) from None
+
+
+async def _next(chunks: AsyncGenerator[bytes, None], patience: _Patience, faults: Faults) -> bytes | None:
+    try:
+        return await patience.wait(anext(chunks, None))
+    except httpx.DecodingError as error:
+        raise faults.error("malformed_stream", str(error)) from None
+    except httpx.HTTPError as error:
+        raise faults.error("truncated", _reason(error)) from None
+
+
+async def _check(response: httpx.Response, faults: Faults) -> None:
+    content_type = response.headers.get("content-type", "")
+    # A missing type is let through: the decoder will see whether it is a stream.
+    if response.is_success and content_type.partition(";")[0].strip().lower() in ("text/event-stream", ""):
+        return
+    body = await _beginning(response)
+    if response.is_success:
+        raise faults.no_stream(content_type, body)
+    raise faults.refusal(response.status_code, response.headers, body)
+
+
+async def _beginning(response: httpx.Response) -> bytes:
+    # As much of a refusal as comes in good time: its status says enough if its body breaks off or never ends.
+    body = bytearray()
+    try:
+        async with asyncio.timeout(REFUSAL_SECONDS):
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > REFUSAL_BYTES:
+                    break
+    except (TimeoutError, httpx.HTTPError):
+        pass
+    return bytes(body[:REFUSAL_BYTES])
+
+
+def _no_answer(error: httpx.HTTPError, faults: Faults) -> Exception:
+    reason = _reason(error)
+    if isinstance(error, httpx.ConnectTimeout):
+        reason = f"No connection within {CONNECT_SECONDS:g} s."
+    if any(isinstance(cause, ssl.SSLError) for cause in _causes(error)):
+        return faults.error("tls_error", reason)
+    match error:
+        case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.ProxyError() | httpx.UnsupportedProtocol():
+            return faults.error("unreachable", reason)
+        case _:
+            return faults.error("provider_error", f"It closed the connection without an answer. {reason}")
+
+
+def _reason(error: BaseException) -> str:
+    # The innermost error with words: httpx's own are often empty or "All connection attempts failed".
+    reasons = [str(cause) for cause in _causes(error) if str(cause)]
+    return reasons[-1] if reasons else type(error).__name__
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        inner = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else None
+        error = inner or error.__cause__ or error.__context__
+
+
+async def _client(url: str, faults: Faults) -> httpx.AsyncClient:
+    try:
+        return httpx.AsyncClient(
+            verify=await _tls(),
+            trust_env=not _is_local(url),  # the proxies of the environment, but never towards this machine
+            follow_redirects=False,  # the key goes to no other address
+            timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),  # silence is _Patience's to measure
+        )
+    except (ValueError, ImportError, httpx.InvalidURL) as error:
+        # HTTPS_PROXY and the like are read here: a URL that is none, or a SOCKS proxy without its package.
+        raise faults.error("unreachable", f"The proxy settings of the environment cannot be used: {error}") from None
+
+
+def _is_local(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+_making = threading.Lock()
+
+
+@functools.cache
+def _made() -> ssl.SSLContext:
+    return httpx.create_ssl_context()
+
+
+def _tls_blocking() -> ssl.SSLContext:
+    with _making:  # or two threads would make two
+        return _made()
+
+
+async def _tls() -> ssl.SSLContext:
+    # Loading the authorities takes tens of milliseconds, too long for the loop that the kernels live on.
+    return _made() if _made.cache_info().currsize else await asyncio.to_thread(_tls_blocking)
