@@ -64,11 +64,14 @@ class Feed:
     def __init__(self) -> None:
         # Weak: an iterator that nobody holds any more is no longer served.
         self._subscriptions: WeakSet[Subscription] = WeakSet()
+        self._closed = False
 
     def subscribe(self) -> Subscription:
-        """Return an iterator over every commit from here on."""
+        """Return an iterator over every commit from here on; over none if the store is closed."""
         subscription = Subscription()
         self._subscriptions.add(subscription)
+        if self._closed:
+            subscription.close()
         return subscription
 
     def publish(self, changes: Sequence[Change]) -> None:
@@ -79,6 +82,7 @@ class Feed:
 
     def close(self) -> None:
         """End every iterator."""
+        self._closed = True
         for subscription in self._subscriptions:
             subscription.close()
 

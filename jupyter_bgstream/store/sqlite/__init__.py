@@ -1,0 +1,5 @@
+"""The store in one SQLite file, for any number of servers on one machine."""
+
+from .store import SQLiteStore
+
+__all__ = ["SQLiteStore"]

@@ -1,0 +1,53 @@
+"""Reads off the event loop: a few threads, each with a connection that cannot write."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from types import TracebackType
+from typing import TypeVar
+
+from ...core.errors import Unavailable
+from .database import open_for_reading
+
+THREADS = 2
+
+T = TypeVar("T")
+
+
+class Readers:
+    """Runs reads for as long as it is entered."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._idle: SimpleQueue[sqlite3.Connection] = SimpleQueue()
+
+    def __enter__(self) -> Readers:
+        for _ in range(THREADS):
+            self._idle.put(open_for_reading(self._path))
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="bgstream-reader")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._threads.shutdown()
+        while not self._idle.empty():
+            self._idle.get().close()
+
+    async def run(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """Run ``read`` in one of the threads; raises Unavailable if the database cannot be read."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, read)
+
+    def _run(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        db = self._idle.get()  # there are as many as threads
+        try:
+            return read(db)
+        except sqlite3.Error as error:
+            raise Unavailable(f"The store cannot be read: {error}.") from error
+        finally:
+            self._idle.put(db)

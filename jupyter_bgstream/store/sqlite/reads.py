@@ -1,0 +1,99 @@
+"""What can be asked of the database: every function takes a connection and changes nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+from ...core.job import Job
+from ...core.notices import Notice
+from ...core.wire import encode
+from .. import rules
+from ..base import Change, JobFilter
+from .liveness import Liveness
+from .queries import QUERIES
+from .rows import change_from, job_of, notice_from, places_of
+
+# One condition per field of JobFilter; those that are asked for are joined by AND.
+_CONDITIONS = {
+    "status": "status = :status",
+    "thread": "thread = :thread",
+    "notebook": "notebook = :notebook",
+    "group": "grp = :group",
+    "tag": "EXISTS (SELECT 1 FROM json_each(tags) WHERE value = :tag)",
+    "ids": "id IN (SELECT value FROM json_each(:ids))",
+    "after": "n < :after",
+}
+
+
+def find_job(db: sqlite3.Connection, owner: str, job_id: str) -> tuple[int, Job]:
+    """Return a job and its n; raises NotFound."""
+    row = db.execute(QUERIES["job"], {"owner": owner, "id": job_id}).fetchone()
+    if row is None:
+        raise rules.no_such_job(job_id)
+    return row["n"], job_of(row)
+
+
+def list_jobs(db: sqlite3.Connection, owner: str, which: JobFilter) -> tuple[list[Job], str | None]:
+    """Return a page of jobs, newest first, and where the next begins; raises Invalid."""
+    asked = {
+        "status": which.status,
+        "thread": which.thread,
+        "notebook": which.notebook,
+        "group": which.group,
+        "tag": which.tag,
+        "ids": None if which.ids is None else encode(which.ids).decode(),
+        "after": rules.page_start(which.after),
+    }
+    conditions = ["owner = :owner", *(_CONDITIONS[name] for name, value in asked.items() if value is not None)]
+    where = " AND ".join(conditions)  # of our own words, never of a caller's
+    query = f"SELECT * FROM whole_jobs WHERE {where} ORDER BY n DESC LIMIT :limit"  # noqa: S608
+    rows = db.execute(query, asked | {"owner": owner, "limit": which.limit + 1}).fetchall()
+    page = rows[: which.limit]
+    return [job_of(row) for row in page], str(page[-1]["n"]) if len(rows) > len(page) else None
+
+
+def count_jobs(db: sqlite3.Connection, owner: str) -> dict[str, int]:
+    """Return how many jobs an owner has in each state."""
+    return dict(db.execute(QUERIES["counts"], {"owner": owner}).fetchall())
+
+
+def read_events(db: sqlite3.Connection, owner: str, job_id: str, *, after: int, max_bytes: int) -> list[bytes]:
+    """Return encoded events after number ``after``, at most ``max_bytes`` but one if there is any; raises NotFound."""
+    head = db.execute(QUERIES["job_head"], {"owner": owner, "id": job_id}).fetchone()
+    if head is None:
+        raise rules.no_such_job(job_id)
+    found: list[bytes] = []
+    # Closed, since a query that is not read to its end would hold its snapshot and so the checkpoints.
+    with closing(db.execute(QUERIES["events"], places_of(head["n"], after=after))) as rows:
+        for first, body in rows:
+            for event in body.split(b"\n")[max(0, after + 1 - first) :]:
+                max_bytes -= len(event)
+                if found and max_bytes < 0:
+                    return found
+                found.append(event)
+    return found
+
+
+def abandoned_jobs(db: sqlite3.Connection, liveness: Liveness) -> list[Job]:
+    """Return the unfinished jobs of dead servers, oldest first."""
+    servers = [server for (server,) in db.execute(QUERIES["servers_with_unfinished_jobs"]).fetchall()]
+    dead = [server for server in servers if liveness.is_dead(server)]
+    rows = db.execute(QUERIES["unfinished_jobs_of"], {"servers": encode(dead).decode()}).fetchall()
+    return [job_of(row) for row in rows]
+
+
+def list_notices(db: sqlite3.Connection, owner: str, viewer: str) -> list[Notice]:
+    """Return a viewer's inbox, newest first."""
+    return [notice_from(row) for row in db.execute(QUERIES["notices"], {"owner": owner, "viewer": viewer}).fetchall()]
+
+
+def revision(db: sqlite3.Connection) -> int:
+    """Return the number of the last commit that changed anything worth telling."""
+    (rev,) = db.execute(QUERIES["revision"]).fetchone()
+    return int(rev)
+
+
+def changes_since(db: sqlite3.Connection, rev: int) -> list[Change]:
+    """Return what commits after number ``rev`` changed, each job once, in the order of its last change."""
+    return [change_from(row) for row in db.execute(QUERIES["changes_since"], {"since": rev}).fetchall()]

@@ -1,0 +1,85 @@
+"""Rows of the database as values of the core, and back."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+import msgspec
+
+from ...core.events import Usage
+from ...core.job import Job, JobSpec, Message
+from ...core.machine import Fault
+from ...core.notices import Notice
+from ...core.wire import encode
+from ..base import Change
+
+_spec = msgspec.json.Decoder(JobSpec)
+_history = msgspec.json.Decoder(tuple[Message, ...])
+_usage = msgspec.json.Decoder(Usage)
+_error = msgspec.json.Decoder(Fault)
+_notice = msgspec.json.Decoder(Notice)
+
+_PLACES_PER_JOB = 1 << 32  # seq stays below
+
+
+def place_of(n: int, seq: int) -> int:
+    """Return where in the table of events the row of job ``n`` that ends with event ``seq`` lies."""
+    return n * _PLACES_PER_JOB + seq
+
+
+def places_of(n: int, *, after: int = 0) -> dict[str, int]:
+    """Return where the rows of job ``n`` lie that have events after number ``after``."""
+    return {"from": place_of(n, after + 1), "to": place_of(n, _PLACES_PER_JOB - 1)}
+
+
+def job_of(row: sqlite3.Row) -> Job:
+    """Read a row of ``whole_jobs``."""
+    return Job(
+        id=row["id"],
+        owner=row["owner"],
+        log=row["log"],
+        spec=_spec.decode(row["spec"]),
+        status=row["status"],
+        server=row["server"],
+        seq=row["seq"],
+        attempt=row["attempt"],
+        fence=row["fence"],
+        previous=row["previous"],
+        history=_history.decode(row["history"]),
+        preview=row["preview"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        not_before=row["not_before"],
+        usage=None if row["usage"] is None else _usage.decode(row["usage"]),
+        finish_reason=row["finish_reason"],
+        error=None if row["error"] is None else _error.decode(row["error"]),
+        retry_of=row["retry_of"],
+        retried_by=row["retried_by"],
+    )
+
+
+def columns_of(job: Job) -> dict[str, Any]:
+    """Return a job's columns, in both ``jobs`` and ``asked``."""
+    return msgspec.structs.asdict(job) | {
+        "spec": encode(job.spec),
+        "history": encode(job.history),
+        "usage": None if job.usage is None else encode(job.usage),
+        "error": None if job.error is None else encode(job.error),
+        "batch": int(job.spec.priority == "batch"),
+        "thread": job.spec.thread,
+        "notebook": job.spec.source.notebook,
+        "grp": job.spec.group,
+        "tags": encode(job.spec.tags).decode(),
+    }
+
+
+def notice_from(row: sqlite3.Row) -> Notice:
+    """Read a notice as one viewer has it."""
+    return msgspec.structs.replace(_notice.decode(row["body"]), read_at=row["read_at"])
+
+
+def change_from(row: sqlite3.Row) -> Change:
+    """Read what another process changed; it brings no events."""
+    return Change(kind=row["kind"], owner=row["owner"], job=row["id"], status=row["status"], seq=row["seq"])

@@ -1,0 +1,137 @@
+-- name: revision
+SELECT rev FROM revision;
+
+-- name: set_revision
+UPDATE revision SET rev = :rev;
+
+-- name: changes_since
+SELECT 0 AS rank, 'deleted' AS kind, owner, id, NULL AS status, 0 AS seq, rev FROM deleted WHERE rev > :since
+UNION ALL
+SELECT 1, CASE WHEN status_rev > :since THEN 'job' ELSE 'events' END, owner, id, status, seq, rev
+FROM jobs WHERE rev > :since
+UNION ALL
+SELECT 2, 'notice', owner, job, NULL, 0, rev FROM notices WHERE rev > :since
+ORDER BY rev, rank;
+
+-- name: job
+SELECT * FROM whole_jobs WHERE owner = :owner AND id = :id;
+
+-- name: job_head
+SELECT n, status, seq, attempt, fence FROM jobs WHERE owner = :owner AND id = :id;
+
+-- name: insert_job
+INSERT INTO jobs (
+    owner, id, log, server, status, seq, attempt, fence, rev, status_rev, batch, thread, notebook, grp, tags,
+    previous, preview, created_at, started_at, ended_at, not_before, usage, finish_reason, error, retry_of, retried_by
+) VALUES (
+    :owner, :id, :log, :server, :status, :seq, :attempt, :fence, :rev, :rev, :batch, :thread, :notebook, :grp, :tags,
+    :previous, :preview, :created_at, :started_at, :ended_at, :not_before, :usage, :finish_reason, :error, :retry_of,
+    :retried_by
+);
+
+-- name: insert_asked
+INSERT INTO asked (job, spec, history) VALUES (:n, :spec, :history);
+
+-- name: update_history
+UPDATE asked SET history = :history WHERE job = :n;
+
+-- name: update_job
+UPDATE jobs SET
+    status_rev = CASE WHEN status = :status THEN status_rev ELSE :rev END,
+    status = :status, seq = :seq, attempt = :attempt, fence = :fence, rev = :rev, preview = :preview,
+    started_at = :started_at, ended_at = :ended_at, not_before = :not_before, usage = :usage,
+    finish_reason = :finish_reason, error = :error
+WHERE n = :n;
+
+-- name: grow_job
+UPDATE jobs SET seq = :seq, rev = :rev, preview = coalesce(:preview, preview), usage = coalesce(:usage, usage)
+WHERE n = :n;
+
+-- name: insert_events
+INSERT INTO events (place, first, body) VALUES (:place, :first, :body);
+
+-- name: events
+SELECT first, body FROM events WHERE place BETWEEN :from AND :to ORDER BY place;
+
+-- name: newest_of_thread
+SELECT id FROM jobs WHERE owner = :owner AND thread = :thread ORDER BY n DESC LIMIT 1;
+
+-- name: count_unfinished
+SELECT count(*) FROM jobs WHERE owner = :owner AND status IN ('queued', 'running', 'waiting');
+
+-- name: counts
+SELECT status, count(*) FROM jobs WHERE owner = :owner GROUP BY status;
+
+-- name: ready_jobs
+SELECT * FROM whole_jobs
+WHERE server = :server
+    AND status IN ('queued', 'running', 'waiting')
+    AND (status = 'queued' OR (status = 'waiting' AND not_before <= :at))
+    AND NOT EXISTS (
+        SELECT 1 FROM jobs AS before
+        WHERE before.owner = whole_jobs.owner AND before.id = whole_jobs.previous
+            AND before.status IN ('queued', 'running', 'waiting')
+    )
+ORDER BY batch, n LIMIT :limit;
+
+-- name: servers_with_unfinished_jobs
+SELECT DISTINCT server FROM jobs WHERE status IN ('queued', 'running', 'waiting');
+
+-- name: unfinished_jobs_of
+SELECT * FROM whole_jobs
+WHERE status IN ('queued', 'running', 'waiting') AND server IN (SELECT value FROM json_each(:servers))
+ORDER BY n;
+
+-- name: delete_job
+DELETE FROM jobs WHERE n = :n;
+
+-- name: delete_asked
+DELETE FROM asked WHERE job = :n;
+
+-- name: delete_events
+DELETE FROM events WHERE place BETWEEN :from AND :to;
+
+-- name: delete_marks_of_job
+DELETE FROM marks WHERE notice IN (SELECT n FROM notices WHERE owner = :owner AND job = :id);
+
+-- name: delete_notices_of_job
+DELETE FROM notices WHERE owner = :owner AND job = :id;
+
+-- name: insert_deleted
+INSERT INTO deleted (owner, id, rev) VALUES (:owner, :id, :rev);
+
+-- name: forget_deleted
+DELETE FROM deleted WHERE n <= :newest - :kept;
+
+-- name: insert_notice
+INSERT INTO notices (owner, id, job, body, rev) VALUES (:owner, :id, :job, :body, :rev);
+
+-- name: notices
+SELECT body, read_at FROM notices LEFT JOIN marks ON notice = n AND viewer = :viewer
+WHERE owner = :owner AND NOT coalesce(dismissed, 0) ORDER BY n DESC;
+
+-- name: unread_notices
+SELECT n, job FROM notices LEFT JOIN marks ON notice = n AND viewer = :viewer
+WHERE owner = :owner AND notice IS NULL ORDER BY n;
+
+-- name: unread_notices_among
+SELECT n, job FROM notices LEFT JOIN marks ON notice = n AND viewer = :viewer
+WHERE owner = :owner AND notice IS NULL AND id IN (SELECT value FROM json_each(:ids)) ORDER BY n;
+
+-- name: unread_notices_of_job
+SELECT n, job FROM notices LEFT JOIN marks ON notice = n AND viewer = :viewer
+WHERE owner = :owner AND notice IS NULL AND job = :id;
+
+-- name: shown_notice
+SELECT n, job FROM notices LEFT JOIN marks ON notice = n AND viewer = :viewer
+WHERE owner = :owner AND id = :id AND NOT coalesce(dismissed, 0);
+
+-- name: mark_read
+INSERT INTO marks (notice, viewer, read_at, dismissed) VALUES (:n, :viewer, :at, 0);
+
+-- name: mark_dismissed
+INSERT INTO marks (notice, viewer, read_at, dismissed) VALUES (:n, :viewer, NULL, 1)
+ON CONFLICT (notice, viewer) DO UPDATE SET dismissed = 1;
+
+-- name: touch_notice
+UPDATE notices SET rev = :rev WHERE n = :n;

@@ -1,0 +1,131 @@
+"""The store's port on a SQLite file: writes go to the writer's queue, reads to the readers' threads."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+from ...core.errors import Unavailable
+from ...core.events import Attempt, Event
+from ...core.job import Job, Message
+from ...core.notices import Notice
+from ..base import Change, JobFilter
+from ..feed import Feed
+from . import reads
+from .database import open_for_writing
+from .liveness import Liveness
+from .readers import Readers
+from .writer import Writer
+from .writes import is_quiet
+
+
+class _Parts(NamedTuple):
+    """What an open store consists of."""
+
+    liveness: Liveness
+    readers: Readers
+    writer: Writer
+    resources: ExitStack  # what is closed after the writer
+
+
+class SQLiteStore:
+    """Keeps everything in one SQLite file (mode 0600), with the servers' locks in ``<path>.servers`` beside it.
+
+    ``server`` is this server's id, new in each of its lives. ``full`` syncs every commit to disk; without it a power
+    cut may take the last moment of a text, but no submit and no end. ``patience`` is how long a write waits while
+    another process holds the file, in seconds. Belongs to the event loop it was opened in, and is opened once.
+    """
+
+    kind = "sqlite"
+
+    def __init__(self, path: Path, *, server: str, full: bool = False, patience: float = 30.0) -> None:
+        self._path = path
+        self._server = server
+        self._full = full
+        self._patience = patience
+        self._feed = Feed()
+        self._parts: _Parts | None = None
+
+    async def open(self) -> None:
+        resources, db, liveness, readers = await asyncio.to_thread(self._open_files)
+        writer = Writer(db, path=self._path, publish=self._feed.publish, full=self._full, patience=self._patience)
+        self._parts = _Parts(liveness, readers, writer, resources)
+
+    def _open_files(self) -> tuple[ExitStack, sqlite3.Connection, Liveness, Readers]:
+        with ExitStack() as resources:
+            db = open_for_writing(self._path, patience=self._patience)
+            resources.callback(db.close)
+            folder = self._path.with_name(self._path.name + ".servers")
+            liveness = resources.enter_context(Liveness(folder, self._server))
+            readers = resources.enter_context(Readers(self._path))
+            return resources.pop_all(), db, liveness, readers
+
+    async def close(self) -> None:
+        if self._parts is None:
+            return
+        parts, self._parts = self._parts, None
+        await parts.writer.close()
+        self._feed.close()
+        await asyncio.to_thread(parts.resources.close)
+
+    async def submit(self, job: Job, *, max_queued: int) -> tuple[Job, bool]:
+        return await self._open.writer.run(lambda tx: tx.submit(job, max_queued=max_queued))
+
+    async def claim(self, *, server: str, limit: int, attempt: Attempt) -> list[Job]:
+        return await self._open.writer.run(lambda tx: tx.claim(server=server, limit=limit, attempt=attempt))
+
+    async def freeze(self, job: Job, history: tuple[Message, ...]) -> Job:
+        return await self._open.writer.run(lambda tx: tx.freeze(job, history))
+
+    async def append(self, job: Job, events: Sequence[Event], *, preview: str | None = None) -> int:
+        return await self._open.writer.run(lambda tx: tx.append(job, events, preview=preview), light=is_quiet(events))
+
+    async def end(self, owner: str, job_id: str, event: Event, *, fence: int | None = None) -> tuple[Job, bool]:
+        return await self._open.writer.run(lambda tx: tx.end(owner, job_id, event, fence=fence))
+
+    async def job(self, owner: str, job_id: str) -> Job:
+        _, job = await self._open.readers.run(lambda db: reads.find_job(db, owner, job_id))
+        return job
+
+    async def jobs(self, owner: str, which: JobFilter) -> tuple[list[Job], str | None]:
+        return await self._open.readers.run(lambda db: reads.list_jobs(db, owner, which))
+
+    async def counts(self, owner: str) -> dict[str, int]:
+        return await self._open.readers.run(lambda db: reads.count_jobs(db, owner))
+
+    async def events(self, owner: str, job_id: str, *, after: int, max_bytes: int) -> list[bytes]:
+        return await self._open.readers.run(
+            lambda db: reads.read_events(db, owner, job_id, after=after, max_bytes=max_bytes)
+        )
+
+    async def delete(self, owner: str, job_id: str) -> None:
+        await self._open.writer.run(lambda tx: tx.delete(owner, job_id))
+
+    async def abandoned(self) -> list[Job]:
+        parts = self._open
+        return await parts.readers.run(lambda db: reads.abandoned_jobs(db, parts.liveness))
+
+    async def notices(self, owner: str, viewer: str) -> list[Notice]:
+        return await self._open.readers.run(lambda db: reads.list_notices(db, owner, viewer))
+
+    async def read(self, owner: str, viewer: str, *, ids: Sequence[str] | None, at: float) -> None:
+        await self._open.writer.run(lambda tx: tx.read(owner, viewer, ids=ids, at=at))
+
+    async def seen(self, owner: str, viewer: str, job_id: str, *, seq: int, at: float) -> None:
+        await self._open.writer.run(lambda tx: tx.seen(owner, viewer, job_id, seq=seq, at=at))
+
+    async def dismiss(self, owner: str, viewer: str, notice_id: str) -> None:
+        await self._open.writer.run(lambda tx: tx.dismiss(owner, viewer, notice_id))
+
+    def changes(self) -> AsyncIterator[Sequence[Change]]:
+        return self._feed.subscribe()
+
+    @property
+    def _open(self) -> _Parts:
+        if self._parts is None:
+            raise Unavailable("The store is not open.")
+        return self._parts
