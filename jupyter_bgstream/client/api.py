@@ -1,0 +1,144 @@
+"""The server's verbs, as PROTOCOL.md has them: requests in, values and typed errors out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from ..core.errors import (
+    BgStreamError,
+    Conflict,
+    CursorGone,
+    Invalid,
+    NotFound,
+    QueueFull,
+    RequestError,
+    TooLarge,
+    Unavailable,
+)
+from ..core.events import Event
+from .connect import Connection, connect
+from .errors import ServerUnreachable
+from .forms import JobForm, JobPage, LogPage
+
+F = TypeVar("F")
+
+_BY_STATUS: dict[int, type[RequestError]] = {
+    error.status: error for error in (NotFound, Conflict, CursorGone, TooLarge, Unavailable)
+}
+_LONG_POLL = 20.0 + 10.0  # seconds: the server's patience and some of ours
+
+
+class _Refusal(msgspec.Struct):
+    """The body of an error."""
+
+    code: str
+    message: str
+    field: str | None = None
+
+
+class Api:
+    """One process's way to its server. It connects at the first request, and again when the server has moved.
+
+    Every method raises what ``connect`` raises, and RequestError for what the server refuses.
+    """
+
+    def __init__(self) -> None:
+        self._connection: Connection | None = None
+        self._connecting = asyncio.Lock()
+
+    async def submit(self, request: Mapping[str, Any]) -> JobForm:
+        """Send a job that has its ``id``, so that sending it again is the same job."""
+        return _decode(await self._send("POST", "jobs", json=request), JobForm)
+
+    async def job(self, job_id: str) -> JobForm:
+        """Look up one job."""
+        return _decode(await self._send("GET", f"jobs/{_segment(job_id)}"), JobForm)
+
+    async def jobs(self, **query: str | int | None) -> JobPage:
+        """List jobs, newest first."""
+        params = {name: value for name, value in query.items() if value is not None}
+        return _decode(await self._send("GET", "jobs", params=params), JobPage)
+
+    async def cancel(self, job_id: str) -> JobForm:
+        """Stop a job; one that has ended stays as it is."""
+        return _decode(await self._send("POST", f"jobs/{_segment(job_id)}/cancel"), JobForm)
+
+    async def log(self, job_id: str, after: str, *, wait: bool) -> LogPage:
+        """Read events after a cursor. With ``wait``, an empty page comes only after 20 seconds without any."""
+        params = {"offset": after, "live": "long-poll"} if wait else {"offset": after}
+        path = f"jobs/{_segment(job_id)}/events"
+        response = await self._send("GET", path, params=params, timeout=_LONG_POLL)
+        return LogPage(
+            events=msgspec.json.decode(response.content or b"[]", type=list[Event]),
+            cursor=response.headers["Stream-Next-Offset"],
+            up_to_date="Stream-Up-To-Date" in response.headers,
+            closed="Stream-Closed" in response.headers,
+        )
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._drop(self._connection)
+
+    async def _send(self, method: str, path: str, **how: Any) -> httpx.Response:
+        # Every verb may be sent twice: a submit carries its id, and a cancel changes nothing the second time.
+        problem = ServerUnreachable("")
+        for _ in range(2):
+            connection = await self._connected()
+            try:
+                response = await connection.http.request(method, f"api/bgstream/{path}", **how)
+            except httpx.TimeoutException as error:
+                url = connection.runtime.url
+                raise ServerUnreachable(f"The Jupyter server at {url} is too busy to answer: try again.") from error
+            except httpx.TransportError as error:
+                problem = _lost(connection, f"broke the connection ({type(error).__name__})")
+            else:
+                if response.status_code not in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+                    return _accepted(response)
+                problem = _lost(connection, "does not accept this process's token")
+            await self._drop(connection)
+        raise problem
+
+    async def _connected(self) -> Connection:
+        async with self._connecting:
+            if self._connection is None:
+                self._connection = await connect()
+            return self._connection
+
+    async def _drop(self, connection: Connection | None) -> None:
+        # Another request may have connected anew in the meantime.
+        if connection is not None and self._connection is connection:
+            self._connection = None
+            await connection.http.aclose()
+
+
+def _lost(connection: Connection, what: str) -> ServerUnreachable:
+    return ServerUnreachable(f"The Jupyter server at {connection.runtime.url} {what}: restart it, then try again.")
+
+
+def _accepted(response: httpx.Response) -> httpx.Response:
+    if response.is_success:
+        return response
+    try:
+        refusal = msgspec.json.decode(response.content, type=_Refusal)
+    except msgspec.DecodeError:
+        raise BgStreamError(f"The Jupyter server answered {response.status_code} without saying why.") from None
+    if response.status_code == Invalid.status:
+        raise Invalid(refusal.message, field=refusal.field, code=refusal.code)
+    if response.status_code == QueueFull.status:
+        raise QueueFull(refusal.message, retry_after=int(response.headers.get("Retry-After", 5)))
+    raise _BY_STATUS.get(response.status_code, BgStreamError)(refusal.message, code=refusal.code)
+
+
+def _decode(response: httpx.Response, form: type[F]) -> F:
+    return msgspec.json.decode(response.content, type=form)
+
+
+def _segment(job_id: str) -> str:
+    # The server refuses what is no id; a slash in it must not become another path.
+    return quote(job_id, safe="")

@@ -1,0 +1,159 @@
+"""Find the Jupyter server this process belongs to, and open its API. See PROTOCOL.md, "The kernel's runtime file"."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import msgspec
+from jupyter_core.paths import jupyter_runtime_dir
+
+from ..core.wire import PROTOCOL_VERSION, Runtime
+from .errors import ConnectionProblem, ServerNotFound, ServerUnreachable, SeveralServers, WrongVersion
+
+RUNTIME_VARIABLE = "JUPYTER_BGSTREAM_RUNTIME"
+
+_CONTACT = 10.0  # seconds for the first answer; a live server is slow only when something blocks its loop
+_ANSWER = 30.0  # seconds for any other answer
+_REMEDY = "start JupyterLab again, and restart this kernel if that does not help."
+
+
+class _Status(msgspec.Struct, frozen=True):
+    """The part of ``GET status`` that says whether this is the server and whether we speak its language."""
+
+    server: str
+    protocol: int
+    version: str
+
+
+@dataclass(frozen=True)
+class Connection:
+    """An open way to one server."""
+
+    runtime: Runtime
+    http: httpx.AsyncClient
+
+
+async def connect() -> Connection:
+    """Open the API of this process's own server, or else of the only one that is alive.
+
+    Raises ServerNotFound, SeveralServers, ServerUnreachable or WrongVersion.
+    """
+    every = _runtime_files()
+    own = _own(every)
+    problems: list[ConnectionProblem] = []
+    for path in own:
+        try:
+            return await _open(path)
+        except ServerUnreachable as problem:
+            if isinstance(problem.__cause__, httpx.TimeoutException):
+                raise  # it is alive, only busy: another server would not know this one's jobs
+            problems.append(problem)
+    # A restarted server has a new file, a new port and a new token: what outlived the old one finds it here.
+    alive: dict[Path, Connection] = {}
+    for path in every:
+        if path not in own:
+            try:
+                alive[path] = await _open(path)
+            except ConnectionProblem as problem:
+                problems.append(problem)
+    if len(alive) == 1:
+        return next(iter(alive.values()))
+    for connection in alive.values():
+        await connection.http.aclose()
+    raise _why_none(alive, problems)
+
+
+def _runtime_files() -> list[Path]:
+    return sorted(Path(jupyter_runtime_dir()).glob("bgstream-*.json"))
+
+
+def _own(every: Sequence[Path]) -> list[Path]:
+    # A kernel's server tells it the file; failing that, the server is the parent process. On Windows
+    # JPY_PARENT_PID is a handle, not a pid.
+    own: list[Path] = []
+    if told := os.environ.get(RUNTIME_VARIABLE):
+        own.append(Path(told))
+    if sys.platform != "win32" and (parent := os.environ.get("JPY_PARENT_PID")):
+        own += [path for path in every if (found := _read(path)) and str(found.pid) == parent and path not in own]
+    return own
+
+
+def _why_none(alive: dict[Path, Connection], problems: Sequence[ConnectionProblem]) -> ConnectionProblem:
+    if alive:
+        names = ", ".join(f"{connection.runtime.url} ({path})" for path, connection in alive.items())
+        return SeveralServers(f"Several Jupyter servers answer: set {RUNTIME_VARIABLE} to one of these files: {names}.")
+    for problem in problems:
+        if isinstance(problem, WrongVersion):
+            return problem
+    if problems:
+        return problems[0]
+    return ServerNotFound(
+        "No Jupyter server with jupyter_bgstream is running: start JupyterLab with jupyter_bgstream installed, "
+        f"or set {RUNTIME_VARIABLE} to the path of a running server's bgstream-….json."
+    )
+
+
+def _read(path: Path) -> Runtime | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Runtime)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+async def _open(path: Path) -> Connection:
+    runtime = _read(path)
+    if runtime is None:
+        raise ServerUnreachable(f"The Jupyter server of the runtime file {path} has stopped: {_REMEDY}")
+    http = httpx.AsyncClient(
+        base_url=runtime.url,
+        headers={"Authorization": f"token {runtime.token}"},
+        timeout=_ANSWER,
+        trust_env=False,  # or HTTP_PROXY would be asked for localhost
+        verify=_needs_certificate(runtime.url),
+        # No upper limit: with one, httpcore loses connections when requests are cancelled while they queue for it.
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=10),
+    )
+    try:
+        await _check(runtime, http)
+    except BaseException:
+        await http.aclose()
+        raise
+    return Connection(runtime, http)
+
+
+def _needs_certificate(url: str) -> bool:
+    # A server's own certificate names its host, never the loopback address, and on this address it proves nothing
+    # that the token does not. Without https there is none to check, and loading the authorities takes 20 ms.
+    parsed = httpx.URL(url)
+    if parsed.scheme != "https" or parsed.host == "localhost":
+        return False
+    try:
+        return not ipaddress.ip_address(parsed.host).is_loopback
+    except ValueError:
+        return True
+
+
+async def _check(runtime: Runtime, http: httpx.AsyncClient) -> None:
+    try:
+        answer = await http.get("api/bgstream/status", timeout=_CONTACT)
+    except httpx.TransportError as error:
+        why = "does not answer" if isinstance(error, httpx.TimeoutException) else "cannot be reached"
+        raise ServerUnreachable(f"The Jupyter server at {runtime.url} {why}: {_REMEDY}") from error
+    try:
+        status = msgspec.json.decode(answer.content, type=_Status)
+    except msgspec.DecodeError:
+        status = None
+    if answer.status_code != httpx.codes.OK or status is None or status.server != runtime.server:
+        raise ServerUnreachable(f"At {runtime.url} another server answers now: {_REMEDY}")
+    if status.protocol != PROTOCOL_VERSION:
+        raise WrongVersion(
+            f"The Jupyter server at {runtime.url} has jupyter_bgstream {status.version} (protocol {status.protocol}), "
+            f"this process speaks protocol {PROTOCOL_VERSION}: install one version for both, "
+            "then restart JupyterLab and this kernel."
+        )

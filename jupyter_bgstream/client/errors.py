@@ -1,0 +1,66 @@
+"""What can go wrong on the client's side; what the server refuses are the errors of ``core.errors``.
+
+BgStreamError
+├── ConnectionProblem       no server to talk to
+│   ├── ServerNotFound      there is none
+│   ├── SeveralServers      there is more than one, and no way to tell which is meant
+│   ├── ServerUnreachable   there was one, it does not answer
+│   └── WrongVersion        it speaks another protocol
+├── Incomplete              a job ended without a whole answer
+└── StartedOver             what an iterator has handed out is no longer part of the answer
+
+Each message is one sentence that says what to do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..core.errors import BgStreamError
+
+if TYPE_CHECKING:
+    from .handle import Job
+
+
+class ConnectionProblem(BgStreamError):
+    """There is no server to talk to."""
+
+    code = "no_connection"
+
+
+class ServerNotFound(ConnectionProblem):
+    """No server has left a runtime file."""
+
+    code = "server_not_found"
+
+
+class SeveralServers(ConnectionProblem):
+    """More than one server answers and none of them is this process's own."""
+
+    code = "several_servers"
+
+
+class ServerUnreachable(ConnectionProblem):
+    """There is a runtime file, but its server does not answer."""
+
+    code = "server_unreachable"
+
+
+class WrongVersion(ConnectionProblem):
+    """The server speaks another version of the protocol."""
+
+    code = "wrong_version"
+
+
+class Incomplete(BgStreamError):
+    """The job failed, was cancelled or was interrupted; ``job.text`` is what it had said by then."""
+
+    def __init__(self, message: str, *, code: str, job: Job) -> None:
+        super().__init__(message, code=code)
+        self.job = job
+
+
+class StartedOver(BgStreamError):
+    """The provider was asked again from scratch: forget the deltas so far and iterate anew."""
+
+    code = "started_over"
