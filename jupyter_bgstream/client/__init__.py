@@ -1,0 +1,41 @@
+"""The client: what runs in a kernel, a script or a thread, and asks the server.
+
+job = submit("Write a long story.", model="openai/gpt-5-mini")
+for delta in job: print(delta, end="")
+"""
+
+from __future__ import annotations
+
+from ..core.errors import BgStreamError, Conflict, Invalid, NotFound, QueueFull, TooLarge, Unavailable
+from .errors import (
+    ConnectionProblem,
+    Incomplete,
+    ServerNotFound,
+    ServerUnreachable,
+    SeveralServers,
+    StartedOver,
+    WrongVersion,
+)
+from .handle import Job
+from .session import job, jobs, submit
+
+__all__ = [
+    "BgStreamError",
+    "Conflict",
+    "ConnectionProblem",
+    "Incomplete",
+    "Invalid",
+    "Job",
+    "NotFound",
+    "QueueFull",
+    "ServerNotFound",
+    "ServerUnreachable",
+    "SeveralServers",
+    "StartedOver",
+    "TooLarge",
+    "Unavailable",
+    "WrongVersion",
+    "job",
+    "jobs",
+    "submit",
+]

@@ -1,0 +1,37 @@
+"""What a job looks like in a notebook file. See PROTOCOL.md, "In the notebook file"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.machine import Answer, Fault, Status
+from ..core.wire import BUNDLE_MIME
+from .markdown import escape_html
+
+
+def bundle(job_id: str, model: str, cursor: str, answer: Answer) -> dict[str, Any]:
+    """Return the display bundle: the live view's key, and the text for whoever has no live view."""
+    note = _note(answer.status, answer.error)
+    text = [answer.text] if answer.text else []
+    markdown = [escape_html(answer.text)] if answer.text else []
+    if note:
+        text.append(f"{note} (job {job_id})")
+        markdown.append(f"*{escape_html(note)}*")
+    return {
+        BUNDLE_MIME: {"id": job_id, "cursor": cursor, "status": answer.status, "model": model},
+        "text/markdown": "\n\n".join(markdown),
+        "text/plain": "\n\n".join(text),
+    }
+
+
+def _note(status: Status, error: Fault | None) -> str:
+    """Say what the text alone does not: that it is not whole, and why."""
+    match status:
+        case "completed":
+            return ""
+        case "failed" | "interrupted":
+            return f"{status.capitalize()}: {error.message}" if error else status.capitalize()
+        case "cancelled":
+            return "Cancelled"
+        case _:
+            return f"{status.capitalize()}…"

@@ -1,0 +1,173 @@
+"""A job in the hands of a notebook or a script."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..core.errors import BgStreamError
+from ..core.machine import Answer, Fault, Status
+from ..core.wire import answer_form
+from .bundle import bundle
+from .errors import Incomplete
+from .follow import Deltas, Follower
+from .forms import Counts, JobForm
+
+if TYPE_CHECKING:
+    from .api import Api
+    from .background import Background
+
+T = TypeVar("T")
+
+
+class Job:
+    """One job on the server; forgetting the handle, or interrupting what waits for it, never ends the job.
+
+    ``wait`` returns it however it ended. ``result``, ``await`` and iteration want a whole answer and raise Incomplete
+    if there is none: a text that stopped in the middle must not look finished. Everything that asks the server raises
+    ServerUnreachable if there is no answer, NotFound if the job was deleted.
+    """
+
+    def __init__(self, form: JobForm, background: Background[Api]) -> None:
+        self._form = form
+        self._background = background
+        self._follower = Follower(form.id)
+
+    @property
+    def id(self) -> str:
+        """The job's id on its server."""
+        return self._form.id
+
+    @property
+    def model(self) -> str:
+        """The model's full name, ``provider/name``."""
+        return self._form.model
+
+    @property
+    def title(self) -> str:
+        """The given title, or the prompt's first words."""
+        return self._form.title
+
+    @property
+    def thread(self) -> str | None:
+        """The conversation it belongs to."""
+        return self._form.thread
+
+    @property
+    def status(self) -> Status:
+        """Ask what it is doing: queued, running, waiting, completed, failed, cancelled or interrupted."""
+        return self._form.status if self._form.ended else self._now().status
+
+    @property
+    def text(self) -> str:
+        """Ask for the answer so far."""
+        return self._now().text
+
+    @property
+    def reasoning(self) -> str:
+        """Ask for the reasoning so far, where the provider shows it."""
+        return self._now().reasoning
+
+    @property
+    def usage(self) -> Counts | None:
+        """Ask for the token counts: input_tokens, output_tokens, cached_tokens, reasoning_tokens."""
+        if self._form.ended:
+            return self._form.usage
+        counts: Counts | None = answer_form(self._now())["usage"]
+        return counts
+
+    @property
+    def error(self) -> Fault | None:
+        """Ask why it failed or was interrupted: a ``code`` and a ``message``."""
+        return self._form.error if self._form.ended else self._now().error
+
+    def wait(self, timeout: float | None = None) -> Job:
+        """Wait until it has ended in any way; raises TimeoutError after ``timeout`` seconds.
+
+        Neither that nor an interrupt stops the job.
+        """
+        if not self._form.ended:
+            self._background.run(lambda api: self._follower.end(api, timeout))
+        return self
+
+    def result(self, timeout: float | None = None) -> str:
+        """Wait for the whole answer and return its text; raises Incomplete, or TimeoutError as ``wait`` does."""
+        answer = self._background.run(lambda api: self._follower.end(api, timeout))
+        self._demand_whole(answer)
+        return answer.text
+
+    def __await__(self) -> Generator[Any, None, str]:
+        return self._awaited().__await__()
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the text in pieces, from its beginning, as they come; joined they are the text.
+
+        Raises Incomplete after the last piece of an answer that is not whole, StartedOver if the provider had to be
+        asked again and the pieces so far are void.
+        """
+        deltas = Deltas(self._follower)
+        while (delta := self._background.run(deltas.next)) is not None:
+            yield delta
+        self._demand_whole(self._follower.answer)
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        deltas = Deltas(self._follower)
+        while (delta := await self._background.call(deltas.next)) is not None:
+            yield delta
+        self._demand_whole(self._follower.answer)
+
+    def cancel(self) -> Job:
+        """Stop it, with what it has said so far; one that has ended stays as it is."""
+        self._form = self._background.run(lambda api: api.cancel(self.id))
+        return self
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id} {self.model} {self._known()}>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        try:
+            answer = self._now()
+        except BgStreamError:
+            answer = self._follower.answer  # a picture of what is known is better than a traceback
+        return self._bundle(answer)
+
+    def placeholder(self) -> dict[str, Any]:
+        """Return the display bundle of what is known, without asking the server."""
+        return self._bundle(self._follower.answer)
+
+    async def _awaited(self) -> str:
+        answer = await self._background.call(lambda api: self._follower.end(api, None))
+        self._demand_whole(answer)
+        return answer.text
+
+    def _now(self) -> Answer:
+        return self._background.run(self._catch_up)
+
+    def _catch_up(self, api: Api) -> Coroutine[Any, Any, Answer]:
+        return self._follower.catch_up(api)
+
+    def _known(self) -> Status:
+        answer = self._follower.answer
+        return self._form.status if self._form.ended or answer.status == "new" else answer.status
+
+    def _bundle(self, answer: Answer) -> dict[str, Any]:
+        if answer.status == "new":  # nothing of the log is known yet
+            return bundle(
+                self.id, self.model, self._form.cursor, Answer(status=self._form.status, error=self._form.error)
+            )
+        return bundle(self.id, self.model, self._follower.cursor, answer)
+
+    def _demand_whole(self, answer: Answer) -> None:
+        if answer.status == "completed":
+            return
+        if answer.error is None:
+            raise Incomplete(f"The job {self.id} was {answer.status}.", code=answer.status, job=self)
+        raise Incomplete(
+            f"The job {self.id} {_ENDED[answer.status]}: {answer.error.message}", code=answer.error.code, job=self
+        )
+
+
+_ENDED = {"failed": "failed", "interrupted": "was interrupted"}

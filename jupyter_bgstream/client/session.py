@@ -1,0 +1,88 @@
+"""Submit jobs and find them again, from a kernel, a script or a thread."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..core.job import OnRestart, Priority
+from .background import Background
+from .forms import JobForm
+from .handle import Job
+from .origin import origin
+
+if TYPE_CHECKING:
+    from .api import Api
+
+State = Literal["queued", "running", "waiting", "completed", "failed", "cancelled", "interrupted"]
+
+
+def _open() -> Api:
+    # httpx takes longer to import than all the rest; a kernel that submits nothing never pays for it.
+    from .api import Api  # noqa: PLC0415
+
+    return Api()
+
+
+_background: Background[Api] = Background(_open)
+
+
+def submit(
+    prompt: str | Sequence[Mapping[str, str]],
+    *,
+    model: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    thread: str | None = None,
+    title: str | None = None,
+    tags: Sequence[str] = (),
+    group: str | None = None,
+    priority: Priority | None = None,
+    on_restart: OnRestart | None = None,
+    id: str | None = None,
+) -> Job:
+    """Start a job on the server and return its handle at once.
+
+    ``prompt`` is a text or a list of ``{"role", "content"}``; ``model`` is ``provider/name``, else the server's
+    default; ``params`` go to the provider; ``thread`` names a conversation to go on with. A job submitted twice with
+    one ``id`` is one job. Raises Invalid, Conflict, QueueFull, or ServerNotFound and its kin.
+    """
+    request = {
+        "id": id or secrets.token_hex(10),
+        **({"prompt": prompt} if isinstance(prompt, str) else {"messages": [dict(message) for message in prompt]}),
+        "model": model,
+        "params": dict(params) if params else None,
+        "thread": thread,
+        "title": title,
+        "tags": list(tags) or None,
+        "group": group,
+        "priority": priority,
+        "on_restart": on_restart,
+        "source": origin(),
+    }
+    given = {name: value for name, value in request.items() if value is not None}
+    return Job(_background.run(lambda api: api.submit(given)), _background)
+
+
+def job(id: str) -> Job:
+    """Find a job by its id; raises NotFound."""
+    return Job(_background.run(lambda api: api.job(id)), _background)
+
+
+def jobs(
+    *,
+    status: State | None = None,
+    thread: str | None = None,
+    notebook: str | None = None,
+    group: str | None = None,
+    tag: str | None = None,
+    limit: int = 50,
+) -> list[Job]:
+    """List the newest jobs, newest first, at most ``limit`` (1-500)."""
+    query = {"status": status, "thread": thread, "notebook": notebook, "group": group, "tag": tag}
+    return [Job(form, _background) for form in job_forms(limit=limit, **query)]
+
+
+def job_forms(*, limit: int, **query: str | None) -> list[JobForm]:
+    """List the newest jobs as the server describes them, in one request."""
+    return _background.run(lambda api: api.jobs(limit=limit, **query)).jobs
