@@ -1,0 +1,67 @@
+"""Jobs as a table, for ``%bg``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from .forms import JobForm
+
+SHORT = 8  # characters of an id; any unique beginning will do to name a job
+_WORDS = 48  # characters of a title
+_HEADINGS = ("id", "state", "model", "prompt", "time", "tokens")
+_NUMBERS = 4  # from this column on
+
+
+def table(jobs: Sequence[JobForm], now: float) -> dict[str, str]:
+    """Return the display bundle of a table, newest first as given; ``now`` is in Unix seconds."""
+    if not jobs:
+        empty = "No jobs yet."
+        return {"text/plain": empty, "text/html": f"<p>{empty}</p>"}
+    rows = [_row(job, now) for job in jobs]
+    return {"text/plain": _plain(rows), "text/html": _html(rows)}
+
+
+def duration(seconds: float) -> str:
+    """Write a duration as a person would: 4 s, 2 min 05 s, 3 h 07 min."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def _row(job: JobForm, now: float) -> tuple[str, ...]:
+    elapsed = duration((job.ended_at or now) - job.started_at) if job.started_at else ""
+    tokens = job.usage.get("output_tokens") if job.usage else None
+    words = job.title if len(job.title) <= _WORDS else job.title[: _WORDS - 1].rstrip() + "…"
+    return job.id[:SHORT], job.status, job.model, words, elapsed, "" if tokens is None else f"{tokens:,}"
+
+
+def _plain(rows: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(_HEADINGS, *rows, strict=True)]
+    return "\n".join(_aligned(row, widths) for row in (_HEADINGS, *rows))
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    cells = [
+        cell.rjust(width) if column >= _NUMBERS else cell.ljust(width)
+        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    return "  ".join(cells).rstrip()
+
+
+def _html(rows: Sequence[tuple[str, ...]]) -> str:
+    head = "".join(f'<th style="text-align: {_side(column)}">{name}</th>' for column, name in enumerate(_HEADINGS))
+    body = "".join(f"<tr>{''.join(_cell(column, cell) for column, cell in enumerate(row))}</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(column: int, text: str) -> str:
+    shown = f"<code>{escape(text)}</code>" if column == 0 else escape(text)
+    return f'<td style="text-align: {_side(column)}">{shown}</td>'
+
+
+def _side(column: int) -> str:
+    return "right" if column >= _NUMBERS else "left"

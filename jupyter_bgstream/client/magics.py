@@ -1,0 +1,115 @@
+"""``%%bg`` and ``%bg``: background jobs from a notebook cell or an IPython prompt."""
+
+from __future__ import annotations
+
+import argparse
+import keyword
+import shlex
+import time
+from typing import NoReturn
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from ..core.errors import BgStreamError
+from .handle import Job
+from .listing import SHORT, table
+from .session import job as find
+from .session import job_forms, submit
+
+_SHOWN = 30  # jobs in the table
+_SEARCHED = 500  # newest jobs among which the beginning of an id is looked up
+
+HELP = """\
+%%bg [MODEL] [--thread NAME] [--name VARIABLE]
+    Send the cell's text to a model in the background. The kernel is free at once; the answer comes in the cell's
+    output, and goes on when the notebook, the browser or the kernel is gone.
+      MODEL            provider/name, else the server's default
+      --thread NAME    go on with the conversation of this name
+      --name VARIABLE  keep the job's handle: VARIABLE.text, VARIABLE.wait(), VARIABLE.cancel()
+%bg                    list the newest jobs
+%bg cancel JOB         stop a job: its id, the beginning of its id, or its variable
+%bg help               show this"""
+
+
+class MagicError(Exception):
+    """What a user reads instead of a traceback: one sentence."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+class BackgroundMagics:
+    """The magics of one shell."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+
+    def start(self, line: str, cell: str) -> None:
+        """Send the cell's text to a model in the background. ``%bg help`` says more."""
+        options = _options(line)
+        if not cell.strip():
+            raise MagicError("There is nothing to send: write the prompt below the line with %%bg.")
+        try:
+            job = submit(cell.removesuffix("\n"), model=options.model, thread=options.thread)
+        except BgStreamError as error:
+            raise MagicError(error.message) from None
+        if options.name:
+            self._shell.user_ns[options.name] = job
+        # One display, never updated: what the page shows from here on comes from the log, not from this kernel.
+        self._shell.display_pub.publish(job.placeholder())
+
+    def manage(self, line: str) -> None:
+        """List background jobs, or cancel one. ``%bg help`` says more."""
+        try:
+            match line.split():
+                case []:
+                    self._shell.display_pub.publish(table(job_forms(limit=_SHOWN), time.time()))
+                case ["help"]:
+                    print(HELP)  # noqa: T201
+                case ["cancel", which]:
+                    job = self._named(which).cancel()
+                    print(f"Job {job.id[:SHORT]} is {job.status}.")  # noqa: T201
+                case _:
+                    raise MagicError(f"There is no '%bg {line}': try %bg, %bg cancel JOB or %bg help.")
+        except BgStreamError as error:
+            raise MagicError(error.message) from None
+
+    def _named(self, which: str) -> Job:
+        held = self._shell.user_ns.get(which)
+        if isinstance(held, Job):
+            return held
+        found = [form.id for form in job_forms(limit=_SEARCHED) if form.id.startswith(which)]
+        if len(found) > 1 and which not in found:
+            raise MagicError(f"{len(found)} jobs begin with {which}: give more of the id.")
+        # One that is older than those searched is still found by its whole id.
+        return find(found[0] if len(found) == 1 else which)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise MagicError(f"%%bg: {message}; %bg help shows what there is.")
+
+
+def _options(line: str) -> argparse.Namespace:
+    parser = _Parser(prog="%%bg", add_help=False, allow_abbrev=False)
+    parser.add_argument("model", nargs="?")
+    parser.add_argument("--thread")
+    parser.add_argument("--name", type=_variable)
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        parser.error(str(error).lower())
+    return parser.parse_args(words)
+
+
+def _variable(name: str) -> str:
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise argparse.ArgumentTypeError(f"{name!r} is not the name of a variable")
+    return name
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register the magics."""
+    magics = BackgroundMagics(shell)
+    shell.magics_manager.register_function(magics.start, "cell", "bg")
+    shell.magics_manager.register_function(magics.manage, "line", "bg")
