@@ -1,0 +1,180 @@
+/**
+ * The split of Markdown that grows into blocks that are finished and a tail that is not.
+ *
+ * A finished block is rendered once; only the tail is rendered again. The cut is at a line that no Markdown parser
+ * joins to what stands before it: after a blank line, at column 0, outside fences, `$$` and lists; and around a fence.
+ * `closed` blocks and `tail` joined are always the text, and how the text was fed changes nothing.
+ */
+
+export interface Block {
+  readonly text: string;
+  /** The whole block is one fence. */
+  readonly fence: boolean;
+}
+
+/** The start of a line that is enough to see what it is: indentation, marker, first word. */
+const ENOUGH = 16;
+/** Characters after which a `$$` that was never closed is taken for something else. */
+const LONGEST_MATHS = 10_000;
+
+// No-break space and its kin are no blanks to Markdown, as they are to trim().
+const BLANK = /^[ \t\r]*\n?$/;
+const LIST_ITEM = /^ {0,3}(?:[-*+]|\d{1,9}[.)])(?:[ \t]|\r?\n|$)/;
+const FENCE = /^([ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(`{3,}(?=[^`]*$)|~{3,})/;
+const DEFINITION = /^ {0,3}\[[^\]]+\]:/;
+const RAW_HTML = /^ {0,3}<[a-z!?/]/i;
+
+interface Fence {
+  mark: string;
+  /** Not in a list: a block of its own. */
+  own: boolean;
+}
+
+export class Blocks {
+  /** What is finished, in order. */
+  readonly closed: Block[] = [];
+
+  /** Whether the parts may look different from the whole: references, raw HTML, a fence that leaves its list. */
+  get needsWhole(): boolean {
+    return this._needsWhole;
+  }
+
+  get text(): string {
+    return this._text;
+  }
+
+  /** What is not finished. */
+  get tail(): string {
+    return this._text.slice(this._start);
+  }
+
+  /** Whether the tail is a fence that is still open. */
+  get inFence(): boolean {
+    return this._fence?.own === true;
+  }
+
+  /** Take the text as it is now; it must begin with the text of the last call. */
+  feed(text: string): void {
+    this._text = text;
+    for (;;) {
+      const end = text.indexOf('\n', Math.max(this._line, this._searched));
+      if (end < 0) {
+        this._searched = text.length;
+        if (text.length - this._line >= ENOUGH) {
+          this._begin(text.slice(this._line));
+        }
+        return;
+      }
+      this._take(text.slice(this._line, end + 1), end + 1);
+      this._line = end + 1;
+    }
+  }
+
+  /** The last line will not grow any more: what has no line end is whole as well. */
+  finish(): void {
+    if (this._line < this._text.length) {
+      this._take(this._text.slice(this._line), this._text.length);
+      this._line = this._text.length;
+    }
+    this._cut(this._text.length, this.inFence);
+  }
+
+  /** Cut before this line, of which the beginning is known, if it is a boundary. */
+  private _begin(line: string): void {
+    if (this._begun === this._line || this._fence !== null || BLANK.test(line)) {
+      return;
+    }
+    this._begun = this._line;
+    const item = LIST_ITEM.test(line);
+    if (this._blank && !this._inMaths() && /^[^ \t]/.test(line) && !(item && this._list)) {
+      this._cut(this._line, false);
+    }
+    this._empty = this._blank = false;
+    this._list ||= item;
+  }
+
+  private _take(line: string, end: number): void {
+    if (this._fence !== null) {
+      this._inside(line, end, this._fence);
+      return;
+    }
+    if (BLANK.test(line)) {
+      this._blank = !this._empty; // those at the very beginning belong to what comes
+      return;
+    }
+    this._begin(line);
+    const fence = FENCE.exec(line.trimEnd());
+    if (fence !== null && this._open(fence[1] ?? '', fence[2] ?? '')) {
+      return;
+    }
+    this._needsWhole ||= DEFINITION.test(line) || RAW_HTML.test(line);
+    this._count(line);
+  }
+
+  /** Begin a fence; returns false if it is none, being too far in. */
+  private _open(before: string, mark: string): boolean {
+    const own = before === '' || (!this._list && /^ {1,3}$/.test(before));
+    if (!own && !this._list) {
+      return false; // indented code, or text
+    }
+    if (own) {
+      this._cut(this._line, false);
+    }
+    this._fence = { mark, own };
+    return true;
+  }
+
+  private _inside(line: string, end: number, { mark, own }: Fence): void {
+    const text = line.replace(/^[ \t]+|[ \t\r\n]+$/g, '');
+    const closes = text.length >= mark.length && text === (mark[0] ?? '').repeat(text.length);
+    // At column 0 the list has ended and its fence with it, for some parsers; models mean that it goes on.
+    this._needsWhole ||= !own && /^[^ \t\r\n]/.test(line);
+    if (closes && !(own && /^(?: {4}|\t)/.test(line))) {
+      this._fence = null;
+      if (own) {
+        this._cut(end, true);
+      }
+    }
+  }
+
+  private _count(line: string): void {
+    const marks = line.split('$$').length - 1;
+    if (marks % 2 === 1) {
+      this._maths = this._inMaths() ? null : this._line;
+    }
+  }
+
+  private _inMaths(): boolean {
+    return this._maths !== null && this._line - this._maths < LONGEST_MATHS;
+  }
+
+  private _cut(at: number, fence: boolean): void {
+    if (at > this._start) {
+      this.closed.push({ text: this._text.slice(this._start, at), fence });
+    }
+    this._start = at;
+    this._empty = true;
+    this._blank = this._list = false;
+    this._maths = null;
+  }
+
+  private _text = '';
+  private _needsWhole = false;
+  /** Where the tail begins. */
+  private _start = 0;
+  /** Where the first line begins that is not yet whole. */
+  private _line = 0;
+  /** How far we have looked for its end. */
+  private _searched = 0;
+  /** The line that was last looked at for a boundary. */
+  private _begun = -1;
+  /** The tail has only blank lines so far. */
+  private _empty = true;
+  /** The line before was blank. */
+  private _blank = false;
+  /** There is a list in the tail. */
+  private _list = false;
+  private _fence: Fence | null = null;
+  /** Where a `$$` was opened. */
+  private _maths: number | null = null;
+}
