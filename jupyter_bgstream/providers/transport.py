@@ -13,11 +13,12 @@ import ssl
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Iterator
 from contextlib import aclosing
-from typing import TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
 import httpx
 import msgspec
+from httpcore import AsyncNetworkStream
 
 from .faults import Faults
 
@@ -48,7 +49,7 @@ async def post(call: Call, faults: Faults) -> AsyncGenerator[bytes, None]:
     in which the caller does not ask for more counts only towards the total.
     """
     patience = _Patience(call, faults)
-    async with await _client(call.url, faults) as client:
+    async with _Sockets() as sockets, await _client(call.url, faults) as client:
         request = client.build_request(
             "POST",
             call.url,
@@ -59,6 +60,7 @@ async def post(call: Call, faults: Faults) -> AsyncGenerator[bytes, None]:
                 "Accept-Encoding": "identity",  # proxies hold a compressed stream back until a block is full
                 **call.headers,
             },
+            extensions={"trace": sockets.trace},
         )
         try:
             response = await patience.wait(client.send(request, stream=True))
@@ -77,8 +79,8 @@ async def get(url: str, *, headers: dict[str, str], seconds: float, faults: Faul
     """Return the body of a GET, in bounded time; raises ProviderError as ``post`` does."""
     limit = asyncio.timeout(seconds)
     try:
-        async with limit, await _client(url, faults) as client:
-            response = await client.get(url, headers=headers)
+        async with limit, _Sockets() as sockets, await _client(url, faults) as client:
+            response = await client.get(url, headers=headers, extensions={"trace": sockets.trace})
     except TimeoutError:
         raise faults.error("unreachable", f"No answer within {seconds:g} s.") from None
     except httpx.HTTPError as error:
@@ -86,6 +88,28 @@ async def get(url: str, *, headers: dict[str, str], seconds: float, faults: Faul
     if not response.is_success:
         raise faults.refusal(response.status_code, response.headers, response.content[:REFUSAL_BYTES])
     return response.content
+
+
+class _Sockets:
+    """Closes what a cancelled connect leaves open.
+
+    httpcore loses sight of the socket when it is cancelled in the middle of the TLS handshake. Its trace extension
+    shows us the socket in time.
+    """
+
+    def __init__(self) -> None:
+        self._opened: list[AsyncNetworkStream] = []
+
+    async def trace(self, event: str, info: dict[str, Any]) -> None:
+        if event.endswith("connect_tcp.complete"):
+            self._opened.append(info["return_value"])
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        for stream in self._opened:
+            await stream.aclose()  # a second time does nothing
 
 
 class _Patience:
@@ -144,13 +168,13 @@ async def _beginning(response: httpx.Response) -> bytes:
 
 
 def _no_answer(error: httpx.HTTPError, faults: Faults) -> Exception:
-    reason = _reason(error)
     if isinstance(error, httpx.ConnectTimeout):
-        reason = f"No connection within {CONNECT_SECONDS:g} s."
+        return faults.error("unreachable", f"No connection within {CONNECT_SECONDS:g} s.")
+    reason = _reason(error)
     if any(isinstance(cause, ssl.SSLError) for cause in _causes(error)):
         return faults.error("tls_error", reason)
     match error:
-        case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.ProxyError() | httpx.UnsupportedProtocol():
+        case httpx.ConnectError() | httpx.ProxyError() | httpx.UnsupportedProtocol():
             return faults.error("unreachable", reason)
         case _:
             return faults.error("provider_error", f"It closed the connection without an answer. {reason}")

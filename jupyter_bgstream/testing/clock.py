@@ -1,0 +1,60 @@
+"""Time that stands still until a test moves it."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+
+START = 1_700_000_000.0  # Unix seconds; any will do
+PATIENCE = 10.0  # real seconds that a test waits for what must happen
+
+
+class FakeClock:
+    """The engine's Clock for tests: ``time`` moves only by ``advance``, which wakes who slept long enough.
+
+    ``await clock.sleeping()`` first, so that who should be woken does sleep::
+
+        await clock.sleeping()
+        clock.advance(2)
+    """
+
+    def __init__(self, now: float = START) -> None:
+        self._start = now
+        self._now = now
+        self._order = itertools.count()  # of those due at the same time, who came first wakes first
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._more = asyncio.Event()
+
+    def time(self) -> float:
+        """Return Unix seconds."""
+        return self._now
+
+    def monotonic(self) -> float:
+        """Return seconds since this clock was made."""
+        return self._now - self._start
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until the clock has been moved on by as much."""
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        woken = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._now + seconds, next(self._order), woken))
+        self._more.set()
+        await woken
+
+    def advance(self, seconds: float) -> None:
+        """Move time on and wake, in the order of their times, all whose time has come; they run when you next await."""
+        self._now += seconds
+        while self._sleepers and self._sleepers[0][0] <= self._now:
+            _, _, woken = heapq.heappop(self._sleepers)
+            if not woken.done():  # it was cancelled
+                woken.set_result(None)
+
+    async def sleeping(self, number: int = 1) -> None:
+        """Wait until that many tasks sleep on this clock; raises TimeoutError if they never do."""
+        async with asyncio.timeout(PATIENCE):
+            while sum(not woken.done() for _, _, woken in self._sleepers) < number:
+                self._more.clear()
+                await self._more.wait()

@@ -1,0 +1,320 @@
+"""A provider for tests: a real HTTP server on this machine that answers as it was told to.
+
+It speaks Chat Completions (``POST /v1/chat/completions``, ``GET /v1/models``). A script is chosen by the model's
+name, tests say when a held answer goes on, and every request tells what it sent and when its connection closed, so
+that no test needs to sleep or to guess::
+
+    async with ScriptedProvider({"one": answer("Hello, world", hold_after=1)}) as provider:
+        ...  # a job for the model one, at provider.base_url
+        await provider.held()
+        provider.release()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from http import HTTPStatus
+from typing import Any, Self
+
+import msgspec
+
+from .clock import PATIENCE
+from .scripts import JSON, Cut, Hold, Pause, Reset, Script, Send, refusal
+
+HEAD_BYTES = 1024 * 1024
+
+
+class Request:
+    """One request for an answer, as it came, and what became of its connection."""
+
+    def __init__(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> None:
+        self.method = method
+        self.path = path
+        self.headers = headers  # names in lower case
+        self.body = body
+        self.closed_at: float | None = None  # time.monotonic() of the close
+        self.closed_by_client = False  # whether the client closed before the script was done
+        self._closed: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+
+    @property
+    def json(self) -> Any:
+        """The body, decoded."""
+        return msgspec.json.decode(self.body)
+
+    @property
+    def model(self) -> str:
+        """The model that was asked for."""
+        return str(self.json.get("model", ""))
+
+    @property
+    def closed(self) -> asyncio.Future[float]:
+        """Awaitable: when the connection closed, as ``time.monotonic()``. By whom: ``closed_by_client``."""
+        return asyncio.shield(self._closed)  # who stops waiting stops only their own waiting
+
+    def _close(self, *, by_client: bool) -> None:
+        self.closed_by_client = by_client
+        self.closed_at = time.monotonic()
+        self._closed.set_result(self.closed_at)
+
+
+Reply = Script | Callable[[Request], Script]
+
+
+class ScriptedProvider:
+    """Serves scripts while its ``async with`` lasts; ``in_thread`` serves them to code that is not async.
+
+    ``scripts`` (model name to script, or to a function of the request) may be changed at any time. With ``key``, a
+    request without it is refused (401). ``listing`` replaces the answer to ``GET /v1/models``. ``tls`` makes it
+    https. Waiting for anything takes at most ten seconds, then raises TimeoutError.
+    """
+
+    def __init__(
+        self,
+        scripts: Mapping[str, Reply] | None = None,
+        *,
+        key: str | None = None,
+        listing: Script | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.scripts: dict[str, Reply] = dict(scripts or {})
+        self.key = key
+        self.listing = listing
+        self.requests: list[Request] = []  # for answers, in the order in which they came
+        self.listings = 0  # how often the models were asked for
+        self.port = 0  # known when it serves
+        self._tls = tls
+        self._gate = asyncio.Semaphore(0)
+        self._holding = 0
+        self._changed = asyncio.Event()
+        self._connections: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._server: asyncio.Server | None = None
+
+    @property
+    def base_url(self) -> str:
+        """What a client is to be given; it ends in /v1."""
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}/v1"
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls, limit=HEAD_BYTES)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+        await self._server.wait_closed()
+
+    @contextlib.contextmanager
+    def in_thread(self) -> Iterator[ThreadedProvider]:
+        """Serve in a thread of its own while the ``with`` lasts."""
+        started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+        async def serve() -> None:
+            async with self:
+                stop = asyncio.Event()
+                started.set_result((asyncio.get_running_loop(), stop))
+                await stop.wait()
+
+        def run() -> None:
+            try:
+                asyncio.run(serve())
+            except BaseException as error:
+                if started.done():
+                    raise
+                started.set_exception(error)
+
+        thread = threading.Thread(target=run, name="scripted-provider", daemon=True)
+        thread.start()
+        loop, stop = started.result(PATIENCE)
+        try:
+            yield ThreadedProvider(self, loop)
+        finally:
+            loop.call_soon_threadsafe(stop.set)
+            thread.join(PATIENCE)
+
+    def release(self, number: int = 1) -> None:
+        """Let so many holds pass, in the order in which they were reached, or will be. From any thread."""
+        assert self._loop is not None, "it does not serve yet"
+        self._loop.call_soon_threadsafe(self._release, number)
+
+    async def request(self, number: int = 1) -> Request:
+        """Wait for the so-many-th request for an answer and return it."""
+        await self._until(lambda: len(self.requests) >= number, f"there were never {number} requests")
+        return self.requests[number - 1]
+
+    async def held(self, number: int = 1) -> None:
+        """Wait until so many answers are at a hold at the same time."""
+        await self._until(lambda: self._holding >= number, f"there were never {number} answers at a hold")
+
+    async def quiet(self) -> None:
+        """Wait until no connection is open."""
+        await self._until(lambda: not self._connections, "there was always an open connection")
+
+    async def _until(self, condition: Callable[[], bool], otherwise: str) -> None:
+        limit = asyncio.timeout(PATIENCE)
+        try:
+            async with limit:
+                while not condition():
+                    await self._changed.wait()
+        except TimeoutError:
+            raise TimeoutError(f"In {PATIENCE:g} s {otherwise}.") from None
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _release(self, number: int) -> None:
+        for _ in range(number):
+            self._gate.release()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            await self._converse(reader, writer)
+        except (OSError, EOFError, ValueError, asyncio.LimitOverrunError, asyncio.CancelledError):
+            pass  # the client went before it had asked, or does not speak HTTP; or this server is closing
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+            self._connections.discard(task)
+            self._notify()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await _read(reader)
+        script = self._script(request)
+        playing = asyncio.create_task(self._play(script, writer))
+        gone = asyncio.create_task(_gone(reader))
+        try:
+            await asyncio.wait((playing, gone), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            by_client = not playing.done()
+            playing.cancel()
+            gone.cancel()
+            await asyncio.gather(playing, gone, return_exceptions=True)
+            request._close(by_client=by_client)
+
+    def _script(self, request: Request) -> Script:
+        method, path = request.method, request.path
+        if self.key is not None and request.headers.get("authorization") != f"Bearer {self.key}":
+            return _error(401, "Incorrect API key provided.", "invalid_api_key")
+        if (method, path) == ("GET", "/v1/models"):
+            self.listings += 1
+            return self.listing or self._models()
+        if (method, path) != ("POST", "/v1/chat/completions"):
+            return _error(404, f"There is no {method} {path} here.", "not_found")
+        self.requests.append(request)
+        self._notify()
+        reply = self.scripts.get(request.model)
+        if reply is None:
+            return _error(404, f"The model `{request.model}` does not exist.", "model_not_found")
+        return reply if isinstance(reply, Script) else reply(request)
+
+    def _models(self) -> Script:
+        data = [{"id": name, "object": "model", "owned_by": "scripted"} for name in self.scripts]
+        return Script(headers=JSON, steps=(Send(msgspec.json.encode({"object": "list", "data": data})),))
+
+    async def _play(self, script: Script, writer: asyncio.StreamWriter) -> None:
+        head = _head(script)
+        for step in script.steps:
+            match step:
+                case Send(data):
+                    writer.write(head + b"%x\r\n%b\r\n" % (len(data), data) if data else head)
+                    head = b""
+                    await writer.drain()
+                    await asyncio.sleep(0)  # so that a client on the same loop sees the pieces apart
+                case Pause(seconds):
+                    await asyncio.sleep(seconds)
+                case Hold():
+                    await self._hold()
+                case Cut():
+                    return
+                case Reset():
+                    _reset(writer)
+                    return
+        writer.write(head + b"0\r\n\r\n")
+        await writer.drain()
+
+    async def _hold(self) -> None:
+        self._holding += 1
+        self._notify()
+        try:
+            await self._gate.acquire()
+        finally:
+            self._holding -= 1
+
+
+class ThreadedProvider:
+    """A ScriptedProvider that serves in another thread, for code that is not async."""
+
+    def __init__(self, provider: ScriptedProvider, loop: asyncio.AbstractEventLoop) -> None:
+        self._provider = provider
+        self._loop = loop
+        self.base_url = provider.base_url
+        self.scripts = provider.scripts
+        self.requests = provider.requests
+        self.release = provider.release
+
+    def request(self, number: int = 1) -> Request:
+        """Wait for the so-many-th request for an answer and return it."""
+        return asyncio.run_coroutine_threadsafe(self._provider.request(number), self._loop).result()
+
+    def held(self, number: int = 1) -> None:
+        """Wait until so many answers are at a hold at the same time."""
+        asyncio.run_coroutine_threadsafe(self._provider.held(number), self._loop).result()
+
+    def quiet(self) -> None:
+        """Wait until no connection is open."""
+        asyncio.run_coroutine_threadsafe(self._provider.quiet(), self._loop).result()
+
+
+async def _read(reader: asyncio.StreamReader) -> Request:
+    initial = await reader.readexactly(1)
+    if not initial.isalpha():  # such as a TLS handshake, which would wait for our part of it
+        raise ValueError("not HTTP")
+    head = (initial + await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    first, *lines = head.rstrip().split("\r\n")
+    method, path, _ = first.split(" ")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return Request(method, path, headers, await reader.readexactly(int(headers.get("content-length", "0"))))
+
+
+async def _gone(reader: asyncio.StreamReader) -> None:
+    # Returns when the client closes or resets: there is nothing else it could send now.
+    with contextlib.suppress(OSError):
+        await reader.read(1)
+
+
+def _head(script: Script) -> bytes:
+    try:
+        phrase = HTTPStatus(script.status).phrase
+    except ValueError:  # 529 is in use, and nowhere registered
+        phrase = "Other"
+    fields = {**script.headers, "Transfer-Encoding": "chunked", "Connection": "close"}
+    lines = [f"HTTP/1.1 {script.status} {phrase}", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    # To linger for zero seconds makes the close an RST.
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+def _error(status: int, message: str, code: str) -> Script:
+    return refusal(status, {"error": {"message": message, "type": "invalid_request_error", "code": code}})

@@ -1,0 +1,151 @@
+"""What the scripted provider says: plain values, and makers for the usual ones."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+EVENT_STREAM = {"Content-Type": "text/event-stream"}
+JSON = {"Content-Type": "application/json"}
+
+_WORDS = re.compile(r"\S+\s*|\s+")
+
+
+class Send(msgspec.Struct, frozen=True):
+    """A piece of the body, as it goes out. The first one is preceded by status and headers."""
+
+    data: bytes
+
+
+class Pause(msgspec.Struct, frozen=True):
+    """Real time passes. For people to look at; a test holds instead."""
+
+    seconds: float
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """Nothing more until ``ScriptedProvider.release``. One that is never released is a provider that hangs."""
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """The connection closes in good order, but the body has not ended."""
+
+
+class Reset(msgspec.Struct, frozen=True):
+    """The connection is reset (RST)."""
+
+
+Step = Send | Pause | Hold | Cut | Reset
+
+
+class Script(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer. After the last step its body ends and the connection closes, in good order."""
+
+    steps: tuple[Step, ...] = ()
+    status: int = 200
+    headers: dict[str, str] = msgspec.field(default_factory=EVENT_STREAM.copy)
+
+    def first(self, pieces: int, *then: Step) -> Script:
+        """Return the script up to so many pieces, and other steps after them: where a stream goes wrong.
+
+        ``answer("one two three").first(2, Reset())`` is reset after the second piece.
+        """
+        kept: list[Step] = []
+        for step in self.steps:
+            if isinstance(step, Send):
+                if not pieces:
+                    break
+                pieces -= 1
+            kept.append(step)
+        return msgspec.structs.replace(self, steps=(*kept, *then))
+
+
+def event(data: str | bytes | dict[str, Any], type: str | None = None) -> bytes:
+    """Return one server-sent event; a dict is sent as JSON."""
+    if isinstance(data, str):
+        data = data.encode()
+    elif isinstance(data, dict):
+        data = msgspec.json.encode(data)
+    lines = [b"data: " + line for line in data.split(b"\n")]
+    return b"\n".join([*([f"event: {type}".encode()] if type else []), *lines, b"", b""])
+
+
+def chunk(delta: dict[str, Any] | None = None, **fields: Any) -> bytes:
+    """Return one event of Chat Completions.
+
+    ``delta`` and ``finish_reason`` are of choice 0; without both there is no choice. Other fields, such as ``usage``,
+    stand beside ``choices``.
+    """
+    choices = []
+    if delta is not None or "finish_reason" in fields:
+        choices = [{"index": 0, "delta": delta or {}, "finish_reason": fields.pop("finish_reason", None)}]
+    return event({"id": "scripted", "object": "chat.completion.chunk", "choices": choices, **fields})
+
+
+DONE = event("[DONE]")
+
+
+def answer(
+    text: str | Sequence[str],
+    *,
+    reasoning: str | Sequence[str] = "",
+    usage: tuple[int, int] | None = None,
+    finish_reason: str | None = "stop",
+    done: bool = True,
+    pace: float | Sequence[float] = 0.0,
+    hold_after: int | None = None,
+) -> Script:
+    """Return the script of a whole answer: reasoning, text, end, usage, ``[DONE]``; one piece per delta.
+
+    A string is cut into words, a sequence is taken as deltas. ``usage`` is (input, output) tokens. ``pace`` is the
+    pause before each delta in seconds, or several to go through in turn. ``hold_after`` so many deltas everything
+    waits for a release. ``finish_reason=None`` is an answer without an end, ``done=False`` one without ``[DONE]``.
+    """
+    deltas = [chunk({"reasoning_content": piece}) for piece in _pieces(reasoning)]
+    deltas += [chunk({"content": piece}) for piece in _pieces(text)]
+    paces = [pace] if isinstance(pace, int | float) else pace
+    steps: list[Step] = []
+    for number, delta in enumerate(deltas):
+        if number == hold_after:
+            steps.append(Hold())
+        if seconds := paces[number % len(paces)]:
+            steps.append(Pause(seconds))
+        steps.append(Send(delta))
+    if hold_after is not None and hold_after >= len(deltas):
+        steps.append(Hold())
+    if finish_reason is not None:
+        steps.append(Send(chunk(finish_reason=finish_reason)))
+    if usage is not None:
+        given, answered = usage
+        counts = {"prompt_tokens": given, "completion_tokens": answered, "total_tokens": given + answered}
+        steps.append(Send(chunk(usage=counts)))
+    if done:
+        steps.append(Send(DONE))
+    return Script(steps=tuple(steps))
+
+
+def refusal(status: int, body: str | bytes | dict[str, Any] = "", headers: dict[str, str] | None = None) -> Script:
+    """Return a script that refuses: an HTTP status, a body (a dict is sent as JSON), and headers."""
+    if isinstance(body, dict):
+        return Script(status=status, headers=JSON | (headers or {}), steps=(Send(msgspec.json.encode(body)),))
+    data = body.encode() if isinstance(body, str) else body
+    return Script(status=status, headers={"Content-Type": "text/plain"} | (headers or {}), steps=(Send(data),))
+
+
+def replay(data: bytes | Iterable[bytes], *, cuts: int | None = None) -> Script:
+    """Return a script that sends raw bytes: pieces as given, or one body cut at random, ``cuts`` being the seed."""
+    if not isinstance(data, bytes):
+        return Script(steps=tuple(Send(piece) for piece in data))
+    if cuts is None:
+        return Script(steps=(Send(data),))
+    chance = random.Random(cuts)  # noqa: S311 - for tests that can be repeated, not for secrets
+    places = sorted(chance.sample(range(1, len(data)), k=min(len(data) - 1, 1 + len(data) // 50))) if data else []
+    return Script(steps=tuple(Send(data[a:b]) for a, b in zip([0, *places], [*places, len(data)], strict=True)))
+
+
+def _pieces(text: str | Sequence[str]) -> Sequence[str]:
+    return _WORDS.findall(text) if isinstance(text, str) else text
