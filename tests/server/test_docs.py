@@ -1,0 +1,40 @@
+"""Every setting is in the docs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from jupyter_bgstream.providers.endpoint import Endpoint
+from jupyter_bgstream.server.app import BgStreamApp
+
+ROOT = Path(__file__).parents[2]
+DOCS = (ROOT / "docs/configuration.md").read_text()
+
+
+def test_every_setting_of_the_server_is_documented() -> None:
+    own = [name for name in BgStreamApp.class_own_traits(config=True) if BgStreamApp.class_own_traits()[name].help]
+    assert len(own) >= 6
+    for name in own:
+        assert f"`BgStreamApp.{name}`" in DOCS
+
+
+def test_every_field_of_a_provider_is_documented() -> None:
+    for name in Endpoint.__struct_fields__:
+        assert f"| `{name}` |" in DOCS
+
+
+def test_every_setting_of_the_page_is_documented() -> None:
+    schema = json.loads((ROOT / "labextension/schema/plugin.json").read_text())
+    for name in schema["properties"]:
+        assert f"`{name}`" in DOCS
+
+
+def test_every_error_code_of_the_protocol_is_one_that_the_code_can_say() -> None:
+    source = "".join(path.read_text() for path in (ROOT / "jupyter_bgstream").rglob("*.py"))
+    protocol = (ROOT / "PROTOCOL.md").read_text()
+    listed = protocol[protocol.index("A failed job's `error.code`") : protocol.index("## Events")]
+    codes = [word for word in listed.split("`")[1::2] if word != "error.code"]
+    assert len(codes) == 17
+    for code in codes:
+        assert f'"{code}"' in source, code
