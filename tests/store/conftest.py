@@ -1,3 +1,8 @@
 import pytest
 
 pytest.register_assert_rewrite("jupyter_bgstream.testing.store_contract")
+
+
+@pytest.fixture
+def database(tmp_path):
+    return tmp_path / "jobs.sqlite"

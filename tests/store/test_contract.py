@@ -1,9 +1,9 @@
 """One suite, every store."""
 
 import pytest
+from store.serving import opened
 
 from jupyter_bgstream.store.memory import MemoryStore
-from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.store_contract import HERE, StoreContract
 
 
@@ -18,8 +18,6 @@ class TestMemory(StoreContract):
 
 class TestSQLite(StoreContract):
     @pytest.fixture
-    async def store(self, tmp_path):
-        store = SQLiteStore(tmp_path / "jobs.sqlite", server=HERE)
-        await store.open()
-        yield store
-        await store.close()
+    async def store(self, database):
+        async with opened(database) as store:
+            yield store

@@ -24,7 +24,7 @@ _creating = threading.Lock()
 def patiently(action: Callable[[], T], patience: float) -> T:
     """Try until the database is not locked by another process, for ``patience`` seconds; then its error is raised.
 
-    SQLite's own busy handler backs off to 100 ms between tries, and so loses every race against a writer that only
+    SQLite's own busy handler backs off to 100 ms between tries, and so loses every race for a file whose writer only
     pauses for some milliseconds.
     """
     deadline = time.monotonic() + patience
@@ -79,7 +79,7 @@ def _create(path: Path) -> None:
 
 def _bring_up_to_date(db: sqlite3.Connection, path: Path, patience: float) -> None:
     steps = migrations()
-    _check_version(db, path, newest=len(steps))
+    patiently(lambda: _check_version(db, path, newest=len(steps)), patience)
     (mode,) = patiently(lambda: db.execute("PRAGMA journal_mode = WAL").fetchone(), patience)
     if mode != "wal":
         raise Unavailable(f"The file system of {path} cannot hold a write-ahead log; put the database on a local disk.")

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from ...core.errors import Unavailable
 
 SUFFIX = ".lock"
-PATIENCE = 1.0  # seconds; somebody who asks whether we are alive holds our lock for some microseconds
+PATIENCE = 0.2  # seconds; somebody who asks whether we are alive holds our lock for some microseconds
 
 # flock, not lockf: it belongs to this open file, so that it survives any other close() in this process.
 if sys.platform == "win32":

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
@@ -25,19 +26,20 @@ class Readers:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._idle: SimpleQueue[sqlite3.Connection] = SimpleQueue()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="bgstream-reader")
 
     def __enter__(self) -> Readers:
-        for _ in range(THREADS):
-            self._idle.put(open_for_reading(self._path))
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="bgstream-reader")
+        with ExitStack() as connections:
+            for _ in range(THREADS):
+                self._idle.put(connections.enter_context(closing(open_for_reading(self._path))))
+            self._connections = connections.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._threads.shutdown()
-        while not self._idle.empty():
-            self._idle.get().close()
+        self._connections.close()
 
     async def run(self, read: Callable[[sqlite3.Connection], T]) -> T:
         """Run ``read`` in one of the threads; raises Unavailable if the database cannot be read."""

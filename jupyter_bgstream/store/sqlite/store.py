@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,18 +51,24 @@ class SQLiteStore:
         self._parts: _Parts | None = None
 
     async def open(self) -> None:
-        resources, db, liveness, readers = await asyncio.to_thread(self._open_files)
-        writer = Writer(db, path=self._path, publish=self._feed.publish, full=self._full, patience=self._patience)
+        resources, db, rev, liveness, readers = await asyncio.to_thread(self._open_files)
+        writer = Writer(
+            db, path=self._path, rev=rev, publish=self._feed.publish, full=self._full, patience=self._patience
+        )
         self._parts = _Parts(liveness, readers, writer, resources)
 
-    def _open_files(self) -> tuple[ExitStack, sqlite3.Connection, Liveness, Readers]:
+    def _open_files(self) -> tuple[ExitStack, sqlite3.Connection, int, Liveness, Readers]:
+        folder = self._path.with_name(self._path.name + ".servers")
         with ExitStack() as resources:
-            db = open_for_writing(self._path, patience=self._patience)
-            resources.callback(db.close)
-            folder = self._path.with_name(self._path.name + ".servers")
+            # The connection that writes is the last to be closed: then SQLite removes the write-ahead log.
+            db = resources.enter_context(closing(open_for_writing(self._path, patience=self._patience)))
             liveness = resources.enter_context(Liveness(folder, self._server))
-            readers = resources.enter_context(Readers(self._path))
-            return resources.pop_all(), db, liveness, readers
+            try:
+                readers = resources.enter_context(Readers(self._path))
+                rev = reads.revision(db)
+            except sqlite3.Error as error:
+                raise Unavailable(f"The database {self._path} cannot be read: {error}.") from error
+            return resources.pop_all(), db, rev, liveness, readers
 
     async def close(self) -> None:
         if self._parts is None:

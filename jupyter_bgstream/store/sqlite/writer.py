@@ -78,6 +78,7 @@ class Writer:
         db: sqlite3.Connection,
         *,
         path: Path,
+        rev: int,
         publish: Callable[[Sequence[Change]], None],
         full: bool,
         patience: float,
@@ -90,7 +91,7 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Item | None] = SimpleQueue()  # None: close
         self._closing = False
-        self._rev = revision(db)
+        self._rev = rev
         self._light: bool | None = None  # whether the connection is set to light transactions
         self._free_until = 0.0  # monotonic seconds, like all that follow
         self._followed_until = 0.0
@@ -111,7 +112,7 @@ class Writer:
         return await future
 
     async def close(self) -> None:
-        """Finish what waits, checkpoint, and close the connection."""
+        """Finish what waits, and checkpoint."""
         self._closing = True
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
@@ -125,7 +126,6 @@ class Writer:
                 self._look_around()
             items = self._next()
         self._checkpoint()
-        self._db.close()
 
     def _next(self) -> list[_Item] | None:
         # Everything that waits, nothing if it is time to look around, None to close.

@@ -1,0 +1,80 @@
+"""Opens stores on a file, here and in other processes."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import jupyter_bgstream
+from jupyter_bgstream.store.sqlite import SQLiteStore
+from jupyter_bgstream.testing.store_contract import HERE
+
+PACKAGE = Path(jupyter_bgstream.__file__).parents[1]
+DEADLINE = 30  # seconds; nothing here takes one, unless something is wrong
+
+
+@asynccontextmanager
+async def opened(database, server=HERE, **options):
+    store = SQLiteStore(database, server=server, **options)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+class Server:
+    """A child process that runs server.py."""
+
+    def __init__(self, database, name):
+        self.job = f"job-{name}"
+        self._process = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("server.py"), database, name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(PACKAGE)},
+        )
+
+    async def hear(self):
+        async with asyncio.timeout(DEADLINE):
+            return (await asyncio.to_thread(self._process.stdout.readline)).strip()
+
+    def say(self, line):
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    async def ask(self, line):
+        self.say(line)
+        return await self.hear()
+
+    def stop(self):
+        self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
+
+    def go_on(self):
+        self._process.send_signal(signal.SIGCONT)
+
+    def kill(self):
+        """Kill it and return the lines it had still written."""
+        self._process.kill()
+        rest = self._process.stdout.read().splitlines()
+        self._process.wait()
+        return rest
+
+    def close(self):
+        self._process.kill()
+        self._process.communicate()
+
+
+@asynccontextmanager
+async def serving(database, name="two"):
+    server = Server(database, name)
+    try:
+        assert await server.hear() == "ready"
+        yield server
+    finally:
+        server.close()

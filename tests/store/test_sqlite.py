@@ -1,0 +1,315 @@
+"""What only the SQLite store promises: its file, its transactions under trouble, its locks."""
+
+import asyncio
+import os
+import resource
+import sqlite3
+import stat
+import sys
+import threading
+from contextlib import closing, contextmanager
+
+import pytest
+from store.serving import opened
+
+from jupyter_bgstream.core.errors import NotFound, Unavailable
+from jupyter_bgstream.core.events import Cancelled
+from jupyter_bgstream.store.sqlite import SQLiteStore
+from jupyter_bgstream.store.sqlite.database import open_for_writing
+from jupyter_bgstream.store.sqlite.liveness import Liveness
+from jupyter_bgstream.store.sqlite.queries import QUERIES, migrations
+from jupyter_bgstream.testing.store_contract import (
+    ALL,
+    DONE,
+    HERE,
+    OWNER,
+    ended,
+    ids_of,
+    log_of,
+    new_job,
+    running,
+    said,
+    submit,
+)
+
+
+async def refused(database, **options):
+    store = SQLiteStore(database, server=HERE, **options)
+    with pytest.raises(Unavailable) as caught:
+        await store.open()
+    await store.close()
+    return caught.value.message
+
+
+@contextmanager
+def written_by_hand(database):
+    with closing(sqlite3.connect(database, isolation_level=None)) as db:
+        yield db
+
+
+# The file
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX")
+async def test_nobody_else_may_read_the_file(tmp_path):
+    database = tmp_path / "new" / "jobs.sqlite"
+    before = os.umask(0)
+    try:
+        async with opened(database) as store:
+            await submit(store, "job-0001")
+            modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in database.parent.rglob("*")}
+            assert stat.S_IMODE(database.parent.stat().st_mode) == 0o700
+    finally:
+        os.umask(before)
+    assert modes == {
+        "jobs.sqlite": 0o600,
+        "jobs.sqlite-wal": 0o600,
+        "jobs.sqlite-shm": 0o600,
+        "jobs.sqlite.servers": 0o700,
+        f"{HERE}.lock": 0o600,
+    }
+
+
+async def test_what_was_stored_is_there_after_a_restart(database):
+    async with opened(database) as store:
+        job = await running(store, thread="t", tags=("a",), priority="batch", params={"n": [1, None]})
+        await store.append(job, said("The sky"), preview="The sky")
+        before = await store.job(OWNER, job.id)
+        log = await store.events(OWNER, job.id, after=0, max_bytes=ALL)
+    assert not database.with_name("jobs.sqlite-wal").exists()
+    async with opened(database, "server-two") as store:
+        assert await store.job(OWNER, job.id) == before
+        assert await store.events(OWNER, job.id, after=0, max_bytes=ALL) == log
+
+
+async def test_a_newer_schema_is_refused_and_left_alone(database):
+    async with opened(database) as store:
+        await submit(store, "job-0001")
+    newer = len(migrations()) + 1
+    with written_by_hand(database) as db:
+        db.execute(f"PRAGMA user_version = {newer}")
+    assert "newer" in await refused(database)
+    with written_by_hand(database) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (newer,)
+        assert db.execute("SELECT id FROM jobs").fetchall() == [("job-0001",)]
+
+
+@pytest.mark.parametrize("content", [b"no database at all" * 100, b"SQLite format 3\x00" + b"\xff" * 4000])
+async def test_a_file_that_is_no_database_is_refused_and_kept(database, content):
+    database.write_bytes(content)
+    assert "left as it is" in await refused(database)
+    assert database.read_bytes() == content
+
+
+async def test_somebody_elses_database_is_refused(database):
+    with written_by_hand(database) as db:
+        db.execute("CREATE TABLE jobs (mine)")
+    assert "belongs to something else" in await refused(database)
+
+
+async def test_a_folder_that_cannot_be_had_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "cannot be opened" in await refused(tmp_path / "file" / "jobs.sqlite")
+    assert "cannot be opened" in await refused(tmp_path)
+
+
+async def test_servers_that_start_together_make_one_database(database):
+    stores = [SQLiteStore(database, server=f"server-{n}") for n in range(4)]
+    await asyncio.gather(*(store.open() for store in stores))
+    await asyncio.gather(*(submit(store, f"job-{n:04}") for n, store in enumerate(stores)))
+    assert len(await ids_of(stores[0])) == 4
+    await asyncio.gather(*(store.close() for store in stores))
+
+
+# Trouble
+
+
+async def test_a_locked_file_is_unavailable_and_then_works_again(database):
+    async with opened(database, patience=0.05) as store:
+        job = await running(store)
+        with written_by_hand(database) as other:
+            other.execute("BEGIN IMMEDIATE")
+            writes = [store.append(job, said("a")), submit(store, "job-0002"), store.delete(OWNER, "job-none")]
+            for error in await asyncio.gather(*writes, return_exceptions=True):
+                assert isinstance(error, Unavailable)
+                assert "database is locked" in error.message
+            assert (await store.job(OWNER, job.id)).seq == 2
+            other.execute("ROLLBACK")
+        assert await store.append(job, said("b")) == 3
+        with pytest.raises(NotFound):
+            await store.job(OWNER, "job-0002")
+
+
+@contextmanager
+def full_disk(database):
+    """Let no file of this process grow beyond the size of the write-ahead log."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (database.with_name("jobs.sqlite-wal").stat().st_size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits are POSIX")
+async def test_a_full_disk_is_unavailable_and_then_works_again(database):
+    async with opened(database) as store:
+        job = await running(store)
+        changes = store.changes()
+        with full_disk(database):
+            writes = [store.append(job, said("x" * 10_000)), store.end(OWNER, job.id, DONE)]
+            for error in await asyncio.gather(*writes, return_exceptions=True):
+                assert isinstance(error, Unavailable)
+                assert "The store cannot be written: " in error.message
+        assert await store.job(OWNER, job.id) == job
+        assert await store.append(job, said("y")) == 3
+        assert [event.seq for event in await log_of(store)] == [1, 2, 3]
+        # Nobody was told of what did not happen.
+        assert [change.seq for change in await anext(changes)] == [3]
+
+
+async def test_a_faulty_operation_does_not_hurt_its_neighbours(database):
+    async with opened(database) as store:
+        job = await running(store)
+        writes = [store.append(job, said("a")), store.end("\ud800", job.id, DONE), store.append(job, said("b"))]
+        first, faulty, second = await asyncio.gather(*writes, return_exceptions=True)
+        assert (first, second) == (3, 4)
+        assert isinstance(faulty, UnicodeEncodeError)
+
+
+async def test_who_stops_waiting_does_not_stop_the_writer(database):
+    async with opened(database) as store:
+        job = await running(store)
+        write = asyncio.create_task(store.append(job, said("a")))
+        await asyncio.sleep(0)
+        write.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await write
+        assert await store.append(job, said("b")) == 4
+
+
+async def test_closing_finishes_what_waits(database):
+    async with opened(database) as store:
+        job = await running(store)
+        writes = [asyncio.create_task(store.append(job, said("a"))) for _ in range(30)]
+        await asyncio.sleep(0)
+    assert await asyncio.gather(*writes) == list(range(3, 33))
+    async with opened(database, "server-two") as store:
+        assert len(await log_of(store)) == 32
+
+
+async def test_the_write_ahead_log_does_not_grow_for_ever(database):
+    wal = database.with_name("jobs.sqlite-wal")
+    async with opened(database) as store:
+        job = await running(store)
+        sizes = []
+        for _ in range(30):
+            await store.append(job, said("x" * 1_000_000))
+            sizes.append(wal.stat().st_size)
+    assert max(sizes) < 12_000_000
+
+
+async def test_a_reader_of_an_old_snapshot_does_not_stop_the_writer(database):
+    async with opened(database) as store:
+        job = await running(store)
+        with written_by_hand(database) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT * FROM jobs").fetchall()
+            for _ in range(20):
+                await store.append(job, said("x" * 1_000_000))
+            reader.execute("ROLLBACK")
+        assert (await store.job(OWNER, job.id)).seq == 22
+
+
+async def test_a_deleted_job_leaves_nothing_in_the_file(database):
+    async with opened(database) as store:
+        job = await ended(store, prompt="a secret question")
+        (notice,) = await store.notices(OWNER, "")
+        await store.dismiss(OWNER, "", notice.id)
+        await store.delete(OWNER, job.id)
+    with written_by_hand(database) as db:
+        for table in ("jobs", "asked", "events", "notices", "marks"):
+            assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+
+
+# Queries
+
+
+@pytest.fixture
+def db(database):
+    with closing(open_for_writing(database, patience=1.0)) as db:
+        yield db
+
+
+class AnyValue(dict):
+    def __missing__(self, name):
+        return 1
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_every_query_is_understood_and_finds_its_rows_by_an_index(db, name):
+    plan = [row["detail"] for row in db.execute("EXPLAIN QUERY PLAN " + QUERIES[name], AnyValue())]
+    small = ("revision", "set_revision")  # one row
+    if name not in small:
+        assert not [
+            step
+            for step in plan
+            if step.startswith("SCAN")
+            and not step.startswith("SCAN json_each")
+            and "INDEX" not in step
+            and "CONSTANT" not in step
+        ], plan
+
+
+@pytest.mark.parametrize("column", ["", "status", "thread", "notebook", "grp"])
+def test_a_page_of_a_list_is_not_sorted(db, column):
+    condition = f"AND {column} = 'x'" if column else ""
+    query = f"SELECT * FROM whole_jobs WHERE owner = 'a' {condition} AND n < 9 ORDER BY n DESC LIMIT 3"
+    plan = " / ".join(row["detail"] for row in db.execute("EXPLAIN QUERY PLAN " + query))
+    assert "TEMP B-TREE" not in plan
+    assert f"owner=?{f' AND {column}=?' if column else ''}" in plan
+
+
+# Locks
+
+
+def test_a_living_servers_lock_is_never_taken_for_a_dead_ones(tmp_path):
+    """Servers come and go under one id while others ask; whenever one is there, nobody calls it dead."""
+    lives = [0]  # odd: a server is there
+    wrong, stop = [], threading.Event()
+    others = Liveness(tmp_path, "asking")
+
+    def ask():
+        while not stop.is_set():
+            before = lives[0]
+            if others.is_dead("coming-and-going") and before % 2 and lives[0] == before:
+                wrong.append(before)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(100):
+        with Liveness(tmp_path, "coming-and-going"):
+            lives[0] += 1
+            assert not others.is_dead("coming-and-going")
+            lives[0] += 1
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert others.is_dead("coming-and-going")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_dead_servers_left_is_cleared_up(tmp_path):
+    (tmp_path / "dead.lock").touch()
+    with Liveness(tmp_path, "a"), Liveness(tmp_path, "../b"):
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["..%2Fb.lock", "a.lock"]
+
+
+async def test_a_cancelled_job_of_a_dead_server_stays_cancelled(database):
+    async with opened(database) as store:
+        await store.submit(new_job("job-0001", server="server-dead"), max_queued=9)
+        (job,) = await store.abandoned()
+        await store.end(OWNER, job.id, Cancelled(at=9.0))
+        assert await store.abandoned() == []

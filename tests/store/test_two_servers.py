@@ -1,0 +1,161 @@
+"""Several servers on one file: real processes, really killed."""
+
+import asyncio
+import sys
+
+import pytest
+from store.serving import DEADLINE, opened, serving
+
+from jupyter_bgstream.core.errors import Unavailable
+from jupyter_bgstream.core.events import Cancelled
+from jupyter_bgstream.core.machine import fold
+from jupyter_bgstream.store.base import Change
+from jupyter_bgstream.store.sqlite import SQLiteStore
+from jupyter_bgstream.testing.store_contract import (
+    HERE,
+    OWNER,
+    ended,
+    ids_of,
+    log_of,
+    new_job,
+    running,
+    said,
+    submit,
+    take,
+)
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+
+
+async def test_a_kill_takes_nothing_back_that_was_acknowledged(database):
+    async with serving(database) as server:
+        server.say("stream")
+        acknowledged = [await server.hear() for _ in range(100)]
+        acknowledged += server.kill()
+        async with opened(database) as store:
+            events = await log_of(store, server.job)
+            job = await store.job(OWNER, server.job)
+            assert [event.seq for event in events] == list(range(1, len(events) + 1))
+            # The last line may be cut, and at most one append was committed but not yet acknowledged.
+            tail = int(acknowledged[-2])
+            assert tail <= job.seq == len(events) <= tail + 6
+            assert fold(events).text == "a word " * (len(events) - 2)
+            assert [job.id for job in await store.abandoned()] == [server.job]
+
+
+async def test_a_stopped_server_is_not_dead_and_a_killed_one_is_at_once(database):
+    async with opened(database) as store, serving(database) as server:
+        await running(store)
+        assert await store.abandoned() == []
+        server.stop()
+        assert await store.abandoned() == []
+        server.go_on()
+        assert await server.ask("append") == "5"
+        server.kill()
+        assert [job.id for job in await store.abandoned()] == [server.job]
+        assert [path.name for path in database.with_name("jobs.sqlite.servers").iterdir()] == [f"{HERE}.lock"]
+
+
+async def test_two_servers_see_each_others_jobs(database):
+    async with opened(database) as store:
+        changes = store.changes()
+        async with serving(database) as server:
+            async with asyncio.timeout(DEADLINE):
+                # Seen without a commit of our own: the writer looks for others'.
+                while (seen := await take(changes))[-1].seq != 2:
+                    pass
+            assert seen[-1] == Change(kind="job", owner=OWNER, job=server.job, status="running", seq=2)
+            assert await server.ask("append") == "5"
+            (grown,) = await take(changes)
+            assert grown == Change(kind="events", owner=OWNER, job=server.job, status="running", seq=5)
+            assert [event.text for event in await log_of(store, server.job, after=2)] == ["a word "] * 3
+            await submit(store, "job-here")
+            assert await server.ask("watch job-here") == "job queued"
+            assert await ids_of(store) == ["job-here", server.job]
+
+
+async def test_a_cancel_by_one_server_refuses_the_others_append(database):
+    async with opened(database) as store, serving(database) as server:
+        assert await server.ask("append") == "5"
+        _, won = await store.end(OWNER, server.job, Cancelled(at=9.0))
+        assert won
+        assert await server.ask("append") == "Fenced"
+        assert await server.ask("append") == "Fenced"
+        assert (await store.job(OWNER, server.job)).seq == 6
+
+
+async def test_a_cancel_comes_through_while_another_server_streams(database):
+    async with opened(database) as store, serving(database) as server:
+        server.say("stream")
+        await server.hear()
+        async with asyncio.timeout(2):
+            _, won = await store.end(OWNER, server.job, Cancelled(at=9.0))
+        assert won
+        while (line := await server.hear()) != "Fenced":
+            assert line.isdigit()
+
+
+async def test_changes_are_told_in_the_order_of_the_commits(database):
+    async with opened(database) as one, opened(database, "server-two") as two:
+        changes = two.changes()
+        await ended(one)
+        await ended(one, "job-0002")
+        await one.delete(OWNER, "job-0001")
+        await one.submit(new_job("job-0001"), max_queued=9)
+        await submit(two, "job-0003", server="server-two")
+        taken = await take(changes, until=_queued(await two.events(OWNER, "job-0003", after=0, max_bytes=99)))
+        # What happened in between is one change each; a deleted job is gone before it is new.
+        newest = {}
+        for change in taken:
+            assert change.events == ()
+            newest[change.job] = [*newest.get(change.job, []), (change.kind, change.status)]
+        assert newest["job-0001"][-2:] == [("deleted", None), ("job", "queued")]
+        assert newest["job-0002"][-2:] == [("job", "completed"), ("notice", None)]
+
+
+async def test_read_and_dismissed_notices_are_told_to_other_servers(database):
+    async with opened(database) as one, opened(database, "server-two") as two:
+        await ended(one)
+        await submit(two, "job-0002", server="server-two")  # two knows all until here
+        changes = two.changes()
+        (notice,) = await one.notices(OWNER, "")
+        await one.dismiss(OWNER, "", notice.id)
+        assert await take(changes) == [Change(kind="notice", owner=OWNER, job="job-0001")]
+
+
+async def test_streaming_leaves_the_file_free_for_others(database):
+    async with opened(database) as busy, opened(database, "server-two", patience=2.0) as other:
+        jobs = [await running(busy, f"job-{n:04}") for n in range(10)]
+        stop = asyncio.Event()
+
+        async def stream(job):
+            while not stop.is_set():
+                await busy.append(job, said("a word ") * 20)
+
+        streams = [asyncio.create_task(stream(job)) for job in jobs]
+        for n in range(20):
+            await submit(other, f"job-other{n}", server="server-two")
+        stop.set()
+        await asyncio.gather(*streams)
+
+
+async def test_an_id_of_a_living_server_is_refused(database):
+    async with opened(database):
+        with pytest.raises(Unavailable, match="already runs"):
+            await SQLiteStore(database, server=HERE).open()
+    async with opened(database) as store:
+        await submit(store, "job-0001")
+        assert await store.abandoned() == []
+
+
+async def test_who_closed_in_order_is_dead_too(database):
+    async with opened(database, "server-two") as two:
+        await submit(two, "job-0001", server="server-two")
+    async with opened(database) as store:
+        assert [job.id for job in await store.abandoned()] == ["job-0001"]
+        assert (await store.end(OWNER, "job-0001", Cancelled(at=9.0)))[1]
+        assert await store.abandoned() == []
+
+
+def _queued(events):
+    return Change(kind="job", owner=OWNER, job="job-0003", status="queued", seq=1, events=tuple(events))
