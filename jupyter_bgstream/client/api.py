@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -27,6 +27,8 @@ from .errors import ServerUnreachable
 from .forms import JobForm, JobPage, LogPage
 
 F = TypeVar("F")
+
+_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 _BY_STATUS: dict[int, type[RequestError]] = {
     error.status: error for error in (NotFound, Conflict, CursorGone, TooLarge, Unavailable)
@@ -140,5 +142,7 @@ def _decode(response: httpx.Response, form: type[F]) -> F:
 
 
 def _segment(job_id: str) -> str:
-    # The server refuses what is no id; a slash in it must not become another path.
-    return quote(job_id, safe="")
+    # What is no id must not become another path.
+    if not _ID.fullmatch(job_id):
+        raise NotFound(f"There is no job {job_id[:70]!r}.")
+    return job_id

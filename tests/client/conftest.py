@@ -1,0 +1,157 @@
+"""A real Jupyter server, a scripted provider behind it, and real kernels that the server started."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+from harness.jupyter import Jupyter, jupyter
+from jupyter_client.blocking.client import BlockingKernelClient
+
+from jupyter_bgstream.client import session
+from jupyter_bgstream.core.wire import BUNDLE_MIME
+from jupyter_bgstream.testing import ScriptedProvider, ThreadedProvider, answer
+
+PATIENCE = 30.0  # seconds
+
+
+@pytest.fixture(scope="session")
+def provider() -> Iterator[ThreadedProvider]:
+    with ScriptedProvider({"hello": answer("Hello, world", usage=(3, 2))}).in_thread() as provider:
+        yield provider
+
+
+def settings(provider: ThreadedProvider, **more: Any) -> dict[str, Any]:
+    providers = {"test": {"base_url": provider.base_url}}
+    return {"BgStreamApp": {"store": "memory", "providers": providers, "default_model": "test/hello"} | more}
+
+
+@pytest.fixture(scope="session")
+def server(provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
+    with jupyter(tmp_path_factory.mktemp("home"), config=settings(provider)) as server:
+        yield server
+
+
+@pytest.fixture
+def script(server: Jupyter, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process is a script that knows its server."""
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(server.runtime))
+    monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(server.runtime_file))
+    yield
+    session._background.close()
+
+
+@dataclass
+class Ran:
+    """What running a cell gave."""
+
+    outputs: list[dict[str, Any]] = field(default_factory=list)
+    reply: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def bundles(self) -> list[dict[str, Any]]:
+        return [output["data"] for output in self.outputs if "data" in output]
+
+    @property
+    def job(self) -> dict[str, Any]:
+        """The one job that is shown."""
+        (found,) = [data[BUNDLE_MIME] for data in self.bundles if BUNDLE_MIME in data]
+        assert isinstance(found, dict)
+        return found
+
+    @property
+    def printed(self) -> str:
+        return "".join(output["text"] for output in self.outputs if output.get("name") == "stdout")
+
+    @property
+    def error(self) -> str:
+        """All that a user sees of the one error."""
+        (error,) = [output for output in self.outputs if "traceback" in output]
+        return "\n".join(error["traceback"])
+
+
+class Kernel:
+    """A kernel that the server has started, spoken to as a front end does."""
+
+    def __init__(self, server: Jupyter) -> None:
+        self.rest = httpx.Client(
+            base_url=server.url, headers={"Authorization": f"token {server.token}"}, trust_env=False, timeout=PATIENCE
+        )
+        self.id = str(self.rest.post("api/kernels").raise_for_status().json()["id"])
+        self._connection_file = str(server.runtime / f"kernel-{self.id}.json")
+        self._connect()
+
+    def _connect(self) -> None:
+        self._client = BlockingKernelClient(connection_file=self._connection_file)
+        self._client.load_connection_file()
+        self._client.start_channels()
+        self._client.wait_for_ready(timeout=PATIENCE)
+
+    def run(self, code: str, *, cell: str | None = None) -> Ran:
+        """Run a cell and return what it showed; an error is returned, not raised."""
+        before = time.perf_counter()
+        ran = self.collect(self.send(code, cell=cell))
+        ran.seconds = time.perf_counter() - before
+        return ran
+
+    def collect(self, message_id: str) -> Ran:
+        """Wait for the end of a cell that was sent."""
+        ran = Ran()
+        while True:
+            message = self._client.get_iopub_msg(timeout=PATIENCE)
+            if message["parent_header"].get("msg_id") != message_id:
+                continue
+            if message["msg_type"] in ("stream", "display_data", "update_display_data", "execute_result", "error"):
+                ran.outputs.append({"type": message["msg_type"], **message["content"]})
+            elif message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+                break
+        reply = self._client.get_shell_msg(timeout=PATIENCE)
+        while reply["parent_header"].get("msg_id") != message_id:
+            reply = self._client.get_shell_msg(timeout=PATIENCE)
+        ran.reply = reply["content"]
+        return ran
+
+    def ask(self, expression: str) -> str:
+        """Return the repr of an expression in the kernel."""
+        ran = self.run(f"print(repr({expression}), end='')")
+        assert ran.reply["status"] == "ok", ran.error
+        return ran.printed
+
+    def send(self, code: str, *, cell: str | None = None) -> str:
+        content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
+        metadata = {"cellId": cell} if cell else {}
+        message = self._client.session.msg("execute_request", content, metadata=metadata)
+        self._client.shell_channel.send(message)
+        return str(message["header"]["msg_id"])
+
+    def await_printed(self, text: str) -> None:
+        """Wait until a running cell has printed the text."""
+        while text not in self._client.get_iopub_msg(timeout=PATIENCE)["content"].get("text", ""):
+            pass
+
+    def interrupt(self) -> None:
+        self.rest.post(f"api/kernels/{self.id}/interrupt").raise_for_status()
+
+    def restart(self) -> None:
+        self._client.stop_channels()
+        self.rest.post(f"api/kernels/{self.id}/restart").raise_for_status()
+        self._connect()
+
+    def close(self) -> None:
+        self._client.stop_channels()
+        self.rest.delete(f"api/kernels/{self.id}")
+        self.rest.close()
+
+
+@pytest.fixture(scope="module")
+def kernel(server: Jupyter) -> Iterator[Kernel]:
+    """A kernel with the magics loaded."""
+    with closing(Kernel(server)) as kernel:
+        assert kernel.run("%load_ext jupyter_bgstream").reply["status"] == "ok"
+        yield kernel

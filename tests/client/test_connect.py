@@ -1,0 +1,154 @@
+"""Which server a process talks to, and what it says when there is none."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from harness.jupyter import Jupyter, free_port
+
+from jupyter_bgstream.client import (
+    BgStreamError,
+    ServerNotFound,
+    ServerUnreachable,
+    SeveralServers,
+    WrongVersion,
+    connect,
+    jobs,
+    session,
+)
+from jupyter_bgstream.core.wire import PROTOCOL_VERSION, Runtime, encode
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A runtime folder with nothing in it, and a process that was told nothing."""
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
+    for name in ("JUPYTER_BGSTREAM_RUNTIME", "JPY_PARENT_PID"):
+        monkeypatch.delenv(name, raising=False)
+    session._background.close()
+    yield tmp_path
+    session._background.close()
+
+
+def leave(folder: Path, name: str, running: Jupyter, /, **changes: Any) -> Path:
+    """Leave a runtime file, as the server would, with changes."""
+    runtime = msgspec.json.decode(running.runtime_file.read_bytes(), type=Runtime)
+    path = folder / f"bgstream-{name}.json"
+    path.write_bytes(encode(msgspec.structs.replace(runtime, **changes)))
+    return path
+
+
+def dead(folder: Path, name: str, server: Jupyter) -> Path:
+    return leave(folder, name, server, url=f"http://127.0.0.1:{free_port()}/", pid=1)
+
+
+def sentence(error: pytest.ExceptionInfo[BgStreamError]) -> str:
+    """What is said: one sentence that ends in what to do."""
+    message = str(error.value)
+    assert "\n" not in message
+    assert re.fullmatch(r"[A-Z].*: .*(start|restart|install|set).*\.", message), message
+    return message
+
+
+def test_no_server() -> None:
+    with pytest.raises(ServerNotFound) as error:
+        jobs()
+    assert "JupyterLab" in sentence(error)
+
+
+def test_the_file_it_was_told_wins(server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(server.runtime_file))
+    leave(folder, "other", server)
+    leave(folder, "another", server)
+    assert isinstance(jobs(), list)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="JPY_PARENT_PID is a handle on Windows")
+def test_else_its_parents(server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave(folder, "other", server, pid=1)
+    leave(folder, "parent", server, pid=4711)
+    with pytest.raises(SeveralServers):
+        jobs()
+    monkeypatch.setenv("JPY_PARENT_PID", "4711")
+    assert isinstance(jobs(), list)
+
+
+def test_else_the_only_one_alive(server: Jupyter, folder: Path) -> None:
+    dead(folder, "a", server)
+    leave(folder, "b", server)
+    (folder / "bgstream-c.json").write_text("{")
+    assert isinstance(jobs(), list)
+
+
+def test_several_are_named_with_their_files(server: Jupyter, folder: Path) -> None:
+    paths = [leave(folder, name, server) for name in ("a", "b")]
+    with pytest.raises(SeveralServers) as error:
+        jobs()
+    assert all(str(path) in sentence(error) for path in paths)
+
+
+def test_a_dead_server(server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = dead(folder, "a", server)
+    monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(path))
+    with pytest.raises(ServerUnreachable) as error:
+        jobs()
+    assert "cannot be reached" in sentence(error)
+    path.unlink()
+    with pytest.raises(ServerUnreachable) as error:
+        jobs()
+    assert "has stopped" in sentence(error)
+
+
+def test_who_outlives_its_server_finds_the_new_one(
+    server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(folder / "bgstream-gone.json"))
+    monkeypatch.setenv("JPY_PARENT_PID", "1")
+    dead(folder, "parent", server)
+    leave(folder, "new", server)
+    assert isinstance(jobs(), list)
+
+
+@pytest.mark.parametrize("changes", [{"server": "another"}, {"token": "wrong"}])
+def test_another_server_at_the_same_port_is_not_ours(server: Jupyter, folder: Path, changes: dict[str, str]) -> None:
+    leave(folder, "a", server, **changes)
+    with pytest.raises(ServerUnreachable) as error:
+        jobs()
+    assert "another server answers" in sentence(error)
+
+
+def test_another_protocol(server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave(folder, "a", server)
+    monkeypatch.setattr(connect, "PROTOCOL_VERSION", PROTOCOL_VERSION + 1)
+    with pytest.raises(WrongVersion) as error:
+        jobs()
+    assert f"(protocol {PROTOCOL_VERSION})" in sentence(error)
+    assert f"protocol {PROTOCOL_VERSION + 1}" in sentence(error)
+
+
+def test_a_proxy_is_never_asked(server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave(folder, "a", server)
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    assert isinstance(jobs(), list)
+
+
+@pytest.mark.parametrize(
+    ("url", "needed"),
+    [
+        ("http://lab.example/", False),
+        ("https://localhost:8888/", False),
+        ("https://127.0.0.1:8888/", False),
+        ("https://[::1]:8888/", False),
+        ("https://lab.example/", True),
+        ("https://10.0.0.7/", True),
+    ],
+)
+def test_a_certificate_is_checked_wherever_it_can_prove_something(url: str, needed: bool) -> None:
+    assert connect._needs_certificate(url) is needed

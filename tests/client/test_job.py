@@ -1,0 +1,202 @@
+"""The handle, in a script, against a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from jupyter_bgstream.client import Conflict, Incomplete, Invalid, NotFound, job, jobs, submit
+from jupyter_bgstream.core.wire import BUNDLE_MIME
+from jupyter_bgstream.testing import Cut, ThreadedProvider, answer
+
+pytestmark = pytest.mark.usefixtures("script")
+
+
+def test_a_whole_answer() -> None:
+    asked = submit("Say hello.")
+    assert asked.result(timeout=30) == "Hello, world"
+    assert (asked.status, asked.model, asked.title) == ("completed", "test/hello", "Say hello.")
+    assert asked.usage == {"input_tokens": 3, "output_tokens": 2, "cached_tokens": None, "reasoning_tokens": None}
+    assert asked.error is None
+    assert asked.wait() is asked
+
+
+def test_pieces_come_as_they_are_said_and_joined_they_are_the_text(provider: ThreadedProvider) -> None:
+    provider.scripts["held"] = answer("one two 🙂 three", reasoning="hm ", hold_after=3)
+    asked = submit("x", model="test/held")
+    pieces = iter(asked)
+    early = ""
+    while early != "one two ":
+        early += next(pieces)
+    assert (asked.text, asked.reasoning, asked.status) == ("one two ", "hm ", "running")
+    provider.release()
+    assert early + "".join(pieces) == asked.text == "one two 🙂 three"
+    assert "".join(asked) == asked.text  # again, from the beginning
+    assert "".join(job(asked.id)) == asked.text  # and by somebody else
+
+
+def test_many_readers_of_one_handle_each_get_all(provider: ThreadedProvider) -> None:
+    text = "".join(f"word {number} " for number in range(300))
+    provider.scripts["long"] = answer(text, hold_after=100)
+    asked = submit("x", model="test/long")
+    with ThreadPoolExecutor(6) as pool:
+        readers = [pool.submit(lambda: "".join(asked)) for _ in range(4)]
+        waiter = pool.submit(asked.result)
+        provider.held()
+        assert text.startswith(asked.text)
+        provider.release()
+        assert {reader.result() for reader in readers} == {text} == {waiter.result()}
+
+
+async def test_awaiting_works_in_a_running_loop(provider: ThreadedProvider) -> None:
+    provider.scripts["held"] = answer("one two", hold_after=1)
+    asked = submit("x", model="test/held")
+
+    async def read() -> str:
+        return "".join([delta async for delta in asked])
+
+    both = asyncio.gather(read(), _result(asked))
+    await asyncio.to_thread(provider.held)
+    provider.release()
+    assert await both == ["one two", "one two"]
+
+
+async def test_what_blocks_works_in_a_running_loop_too() -> None:
+    assert submit("x").result() == "Hello, world"
+
+
+async def test_a_cancelled_await_leaves_the_job_alone(provider: ThreadedProvider) -> None:
+    provider.scripts["held"] = answer("one two", hold_after=1)
+    asked = submit("x", model="test/held")
+    waiting = asyncio.create_task(_result(asked))
+    await asyncio.to_thread(provider.held)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    provider.release()
+    assert await asked == "one two"
+
+
+async def _result(asked: object) -> str:
+    return await asked  # type: ignore[misc]
+
+
+def test_a_time_out_leaves_the_job_alone(provider: ThreadedProvider) -> None:
+    provider.scripts["held"] = answer("one two", hold_after=1)
+    asked = submit("x", model="test/held")
+    provider.held()
+    with pytest.raises(TimeoutError, match=rf"^The job {asked.id} has not ended after 0\.01 s; it goes on\.$"):
+        asked.wait(timeout=0.01)
+    provider.release()
+    assert asked.result() == "one two"
+
+
+def test_a_failed_job_keeps_its_text_and_no_whole_answer_is_pretended(provider: ThreadedProvider) -> None:
+    provider.scripts["broken"] = answer("one two three").first(2, Cut())
+    asked = submit("x", model="test/broken")
+    assert asked.wait() is asked
+    assert (asked.status, asked.text) == ("failed", "one two ")
+    assert asked.error is not None
+    with pytest.raises(Incomplete, match=asked.id) as failed:
+        asked.result()
+    assert (failed.value.code, failed.value.job) == (asked.error.code, asked)
+    with pytest.raises(Incomplete):
+        asyncio.run(_result(asked))
+
+
+def test_pieces_of_a_failed_answer_come_before_its_error(provider: ThreadedProvider) -> None:
+    provider.scripts["broken"] = answer("one two three").first(2, Cut())
+    pieces = iter(submit("x", model="test/broken"))
+    text = ""
+    while text != "one two ":
+        text += next(pieces)
+    with pytest.raises(Incomplete):
+        next(pieces)
+
+
+def test_cancel_stops_the_provider_and_keeps_the_text(provider: ThreadedProvider) -> None:
+    provider.scripts["held"] = answer("one two", hold_after=1)
+    asked = submit("x", model="test/held")
+    assert next(iter(asked)) == "one "
+    assert asked.cancel() is asked
+    assert (asked.status, asked.text, asked.error) == ("cancelled", "one ", None)
+    with pytest.raises(Incomplete, match="was cancelled") as stopped:
+        asked.result()
+    assert stopped.value.code == "cancelled"
+    assert asked.cancel().status == "cancelled"
+    provider.quiet()
+
+
+def test_cancel_ends_what_waits_in_another_thread(provider: ThreadedProvider) -> None:
+    provider.scripts["held"] = answer("one two", hold_after=1)
+    asked = submit("x", model="test/held")
+    seen: list[str] = []
+    waiting = threading.Thread(target=lambda: seen.append(asked.wait().status))
+    waiting.start()
+    provider.held()
+    asked.cancel()
+    waiting.join(30)
+    assert seen == ["cancelled"]
+
+
+def test_one_id_is_one_job() -> None:
+    first = submit("x", id="only-once-1")
+    assert submit("x", id="only-once-1").id == first.id
+    with pytest.raises(Conflict):
+        submit("something else", id="only-once-1")
+
+
+def test_what_the_server_refuses_is_a_typed_error_in_its_words() -> None:
+    with pytest.raises(Invalid, match="model") as refused:
+        submit("x", model="no-slash")
+    assert refused.value.field == "model"
+    with pytest.raises(NotFound):
+        job("no-such-job")
+    with pytest.raises(NotFound):
+        job("../status")
+
+
+def test_everything_that_can_be_asked_for_arrives(provider: ThreadedProvider) -> None:
+    provider.scripts["thread"] = answer("Fine.")
+    ask = submit(
+        [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "How are you?"}],
+        model="test/thread",
+        params={"temperature": 0.5},
+        thread="trip",
+        title="Small talk",
+        tags=["a", "b"],
+        group="g1",
+        priority="batch",
+        on_restart="retry",
+    )
+    ask.result()
+    sent = provider.requests[-1].json
+    assert [message["content"] for message in sent["messages"]] == ["Be brief.", "How are you?"]
+    assert sent["temperature"] == 0.5
+    assert (ask.title, ask.thread) == ("Small talk", "trip")
+    for query in ({"thread": "trip"}, {"tag": "b"}, {"group": "g1"}):
+        assert [found.id for found in jobs(**query)] == [ask.id]  # type: ignore[arg-type]
+    assert [found.id for found in jobs(limit=1)] == [ask.id]
+    assert ask.id not in {found.id for found in jobs(status="failed")}
+
+
+def test_as_a_last_expression_it_is_the_live_view(provider: ThreadedProvider) -> None:
+    provider.scripts["html"] = answer("See <b>this</b> and `<that>`", hold_after=4)
+    asked = submit("x", model="test/html")
+    provider.held()
+    bundle = asked._repr_mimebundle_()
+    assert bundle[BUNDLE_MIME] == {
+        "id": asked.id,
+        "cursor": asked._follower.cursor,
+        "status": "running",
+        "model": "test/html",
+    }
+    assert bundle["text/markdown"] == "See &lt;b>this&lt;/b> and `<that>`\n\n*Running…*"
+    assert bundle["text/plain"] == f"See <b>this</b> and `<that>`\n\nRunning… (job {asked.id})"
+    provider.release()
+    asked.wait()
+    assert asked._repr_mimebundle_()["text/markdown"] == "See &lt;b>this&lt;/b> and `<that>`"
+    assert repr(asked) == f"<Job {asked.id} test/html completed>"

@@ -1,0 +1,170 @@
+"""%%bg and %bg in real kernels of a real server."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from contextlib import closing
+
+import pytest
+from client.conftest import Kernel
+from harness.jupyter import Jupyter
+
+from jupyter_bgstream.client import job, jobs, submit
+from jupyter_bgstream.core.wire import BUNDLE_MIME
+from jupyter_bgstream.testing import ThreadedProvider, answer
+
+pytestmark = pytest.mark.usefixtures("script")
+
+
+def test_a_cell_becomes_a_job_and_one_display(kernel: Kernel, provider: ThreadedProvider) -> None:
+    provider.scripts["held"] = answer("one two", hold_after=1)
+    ran = kernel.run("%%bg test/held --thread trip-1\nWhat is\n  {this} $that?\n", cell="cell-7")
+    assert [output["type"] for output in ran.outputs] == ["display_data"]
+    shown = ran.job
+    assert set(shown) == {"id", "cursor", "status", "model"}
+    assert (shown["status"], shown["model"]) == ("queued", "test/held")
+    assert ran.bundles[0]["text/markdown"] == "*Queued…*"
+    assert ran.bundles[0]["text/plain"] == f"Queued… (job {shown['id']})"
+
+    provider.held()
+    sent = provider.requests[-1].json
+    assert sent["messages"] == [{"role": "user", "content": "What is\n  {this} $that?"}]
+    assert kernel.ask("1 + 1") == "2"  # the kernel is free while the answer is held
+    stored = kernel.rest.get(f"api/bgstream/jobs/{shown['id']}").json()
+    assert (stored["source"]["cell"], stored["source"]["kernel"]) == ("cell-7", kernel.id)
+    assert stored["thread"] == "trip-1"
+    provider.release()
+    assert job(shown["id"]).result() == "one two"
+
+
+def test_without_a_model_it_is_the_default_and_without_a_cell_id_all_is_well(kernel: Kernel) -> None:
+    shown = kernel.run("%%bg\nSay hello.").job
+    assert shown["model"] == "test/hello"
+    stored = kernel.rest.get(f"api/bgstream/jobs/{shown['id']}").json()
+    assert (stored["source"]["cell"], stored["source"]["kernel"]) == (None, kernel.id)
+
+
+def test_a_name_holds_the_handle(kernel: Kernel) -> None:
+    shown = kernel.run("%%bg --name greeting\nSay hello.").job
+    assert kernel.ask("greeting.wait(30).text") == "'Hello, world'"
+    assert kernel.ask("greeting.id") == repr(shown["id"])
+    last = kernel.run("greeting")
+    assert last.outputs[0]["type"] == "execute_result"
+    assert last.job["status"] == "completed"
+    assert last.bundles[0]["text/markdown"] == "Hello, world"
+
+
+def test_pieces_and_await_in_a_cell(kernel: Kernel) -> None:
+    ran = kernel.run(
+        "from jupyter_bgstream.client import submit\n"
+        "for piece in submit('x'): print(piece, end='')\n"
+        "async for piece in submit('x'): print(piece, end='')\n"
+        "print(await submit('x'))"
+    )
+    assert ran.printed == "Hello, world" * 3 + "\n"
+
+
+def test_it_returns_at_once(kernel: Kernel) -> None:
+    kernel.run("%%bg\nWarm up.")
+    # A bound for a busy machine; benchmarks/imports.py is for the target.
+    assert statistics.median(kernel.run("%%bg\nQuick.").seconds for _ in range(7)) < 0.2
+
+
+def test_an_interrupt_ends_the_wait_and_not_the_job(kernel: Kernel, provider: ThreadedProvider) -> None:
+    provider.scripts["held"] = answer("one two", hold_after=1)
+    kernel.run("%%bg test/held --name held\nx")
+    provider.held()
+    waiting = kernel.send("print('waiting', flush=True); held.wait()")
+    kernel.await_printed("waiting")
+    kernel.interrupt()
+    assert kernel.collect(waiting).reply["ename"] == "KeyboardInterrupt"
+    assert kernel.ask("held.status") == "'running'"
+    provider.release()
+    assert kernel.ask("held.result()") == "'one two'"
+
+
+def test_a_job_outlives_its_kernel(server: Jupyter, provider: ThreadedProvider) -> None:
+    provider.scripts["held"] = answer("one two", hold_after=1)
+    with closing(Kernel(server)) as kernel:
+        kernel.run("%load_ext jupyter_bgstream")
+        shown = kernel.run("%%bg test/held\nx").job
+        provider.held()
+        kernel.restart()
+        assert kernel.ask("'jupyter_bgstream' in __import__('sys').modules") == "False"
+        again = f"__import__('jupyter_bgstream.client').client.job({shown['id']!r})"
+        assert kernel.ask(f"{again}.text") == "'one '"
+        provider.release()
+        assert kernel.ask(f"{again}.result()") == "'one two'"
+
+
+@pytest.mark.parametrize(
+    ("cell", "sentence"),
+    [
+        ("%%bg\n  \n", "There is nothing to send: write the prompt below the line with %%bg."),
+        ("%%bg --color red\nx", "%%bg: unrecognized arguments: --color; %bg help shows what there is."),
+        ("%%bg --name 1st\nx", "%%bg: argument --name: '1st' is not the name of a variable; %bg help"),
+        ("%%bg --name class\nx", "%%bg: argument --name: 'class' is not the name of a variable; %bg help"),
+        ("%%bg --thread\nx", "%%bg: argument --thread: expected one argument; %bg help"),
+        ("%%bg 'a\nx", "%%bg: no closing quotation; %bg help"),
+        ("%%bg no-slash\nx", "model"),
+        ("%bg cancel nothing-like-it", "nothing-like-it"),
+        ("%bg remove x", "There is no '%bg remove x': try %bg, %bg cancel JOB or %bg help."),
+    ],
+)
+def test_what_goes_wrong_is_said_in_one_sentence(kernel: Kernel, cell: str, sentence: str) -> None:
+    ran = kernel.run(cell)
+    assert ran.reply["status"] == "error"
+    assert sentence in ran.error
+    assert "Traceback" not in ran.error
+    assert ran.error.count("\n") == 0
+    assert ran.error.endswith(".")
+
+
+def test_the_table(kernel: Kernel) -> None:
+    asked = submit("What is <b>bold</b> in HTML? Explain at a length that no table has room for.")
+    asked.wait()
+    shown = kernel.run("%bg").bundles[0]
+    heading, newest, *_ = shown["text/plain"].splitlines()
+    assert heading.split() == ["id", "state", "model", "prompt", "time", "tokens"]
+    assert newest.split()[:3] == [asked.id[:8], "completed", "test/hello"]
+    assert newest.split()[-3:] == ["0", "s", "2"]
+    assert "What is &lt;b&gt;bold&lt;/b&gt; in HTML?" in shown["text/html"]
+    assert "<b>" not in shown["text/html"]
+
+
+def test_cancel_by_variable_by_id_and_by_the_ids_beginning(kernel: Kernel, provider: ThreadedProvider) -> None:
+    provider.scripts["held"] = answer("one two", hold_after=1)
+    for name in ("held", "ID", "SHORT"):
+        shown = kernel.run("%%bg test/held --name held\nx").job
+        word = {"held": "held", "ID": shown["id"], "SHORT": shown["id"][:8]}[name]
+        assert kernel.run(f"%bg cancel {word}").printed == f"Job {shown['id'][:8]} is cancelled.\n"
+        assert job(shown["id"]).status == "cancelled"
+
+
+def test_an_ambiguous_beginning_cancels_nothing(kernel: Kernel, provider: ThreadedProvider) -> None:
+    provider.scripts["held"] = answer("one two", hold_after=1)
+    twins = [submit("x", id=f"twin-000{number}", model="test/held") for number in range(2)]
+    assert "2 jobs begin with twin-000: give more of the id." in kernel.run("%bg cancel twin-000").error
+    assert {twin.status for twin in twins} <= {"queued", "running"}
+    for twin in twins:
+        twin.cancel()
+
+
+def test_help_names_every_option(kernel: Kernel) -> None:
+    helped = kernel.run("%bg help").printed
+    assert all(word in helped for word in ("%%bg", "--thread", "--name", "%bg cancel"))
+
+
+def test_a_cell_that_ran_once_is_one_job(kernel: Kernel) -> None:
+    before = len(jobs(limit=500))
+    kernel.run("%%bg\nOnce.")
+    assert len(jobs(limit=500)) == before + 1
+
+
+def test_the_bundle_has_no_address_and_no_key(kernel: Kernel, server: Jupyter) -> None:
+    saved = json.dumps(kernel.run("%%bg\nx").outputs)
+    token = json.loads(server.runtime_file.read_text())["token"]
+    assert BUNDLE_MIME in saved
+    assert token not in saved
+    assert "127.0.0.1" not in saved
