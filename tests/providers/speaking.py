@@ -1,0 +1,93 @@
+"""What tests of providers share: a job, a decoder that was fed, a stream that was read to its end."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from jupyter_bgstream.core.errors import ProviderError
+from jupyter_bgstream.core.events import Channel, Completed, Delta, Source, ToolCall, Usage
+from jupyter_bgstream.core.job import Job, JobSpec, Message
+from jupyter_bgstream.providers.base import Provider, Said
+from jupyter_bgstream.providers.chat_completions import ChatDecoder
+from jupyter_bgstream.providers.faults import Faults
+
+FAULTS = Faults("puppet", model="one", key_env="PUPPET_KEY")
+STOP = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+
+
+def job(model: str = "puppet/one", *, history: Sequence[Message] = (), **params: Any) -> Job:
+    spec = JobSpec(model=model, messages=(Message(role="user", content="What is a log?"),), params=params)
+    return Job(
+        id="j" * 8,
+        owner="local",
+        log="0" * 8,
+        spec=spec,
+        status="running",
+        server="here",
+        history=tuple(history),
+        created_at=0,
+    )
+
+
+def sse(*payloads: dict[str, Any] | list[Any] | str, done: bool = True) -> bytes:
+    """Server-sent events: a string goes out as it is, anything else as JSON."""
+    lines = [item.encode() if isinstance(item, str) else msgspec.json.encode(item) for item in payloads]
+    return b"".join(b"data: %b\n\n" % line for line in [*lines, *([b"[DONE]"] if done else [])])
+
+
+def delta(**fields: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": fields}]}
+
+
+def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
+    edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
+    return [data[a:b] for a, b in itertools.pairwise(edges)]
+
+
+def cut_at_random(data: bytes, seed: int) -> list[bytes]:
+    chance = random.Random(seed)
+    return cut(data, [chance.randrange(len(data) + 1) for _ in range(len(data) // 20)])
+
+
+def decoded(pieces: bytes | Iterable[bytes]) -> list[Said]:
+    """Everything a stream says; raises what its end raises."""
+    said, error = heard(pieces)
+    if error is not None:
+        raise error
+    return said
+
+
+def heard(pieces: bytes | Iterable[bytes]) -> tuple[list[Said], ProviderError | None]:
+    """Everything a stream says, and how it failed."""
+    decoder = ChatDecoder(FAULTS)
+    said: list[Said] = []
+    for piece in [pieces] if isinstance(pieces, bytes) else pieces:
+        said += decoder.feed(piece)
+    try:
+        return [*said, *decoder.close()], None
+    except ProviderError as error:
+        return said, error
+
+
+def text(said: Iterable[Said], channel: Channel = "text") -> str:
+    return "".join(event.text for event in said if isinstance(event, Delta) and event.channel == channel)
+
+
+def of(said: Iterable[Said], kind: type[Usage] | type[Source] | type[ToolCall] | type[Completed]) -> list[Any]:
+    return [event for event in said if isinstance(event, kind)]
+
+
+async def read(provider: Provider, what: Job | None = None) -> tuple[list[Said], ProviderError | None]:
+    """Everything a provider says, and how it failed."""
+    said: list[Said] = []
+    try:
+        async for batch in provider.stream(what or job()):
+            said += batch
+    except ProviderError as error:
+        return said, error
+    return said, None

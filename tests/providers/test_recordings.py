@@ -1,0 +1,112 @@
+"""Recorded answers of real services. They are read where they lie, and skipped where they do not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from providers.speaking import cut, cut_at_random, decoded, heard, of, text
+
+from jupyter_bgstream.core.events import Completed, Source, ToolCall, Usage
+
+FOLDER = Path(__file__).parents[3] / "shared" / "recordings" / "chat-completions"
+RECORDINGS = sorted(FOLDER.glob("*.jsonl"))
+
+pytestmark = pytest.mark.skipif(not RECORDINGS, reason="the recordings are not on this machine")
+each = pytest.mark.parametrize("path", RECORDINGS or [FOLDER], ids=lambda path: path.stem)
+
+
+def lines_of(path: Path) -> list[bytes]:
+    # Not splitlines of text: an answer may hold a U+2028.
+    return [line for line in path.read_bytes().split(b"\n") if line.strip()]
+
+
+def stream_of(lines: list[bytes], end: bytes = b"data: [DONE]\n\n") -> bytes:
+    return b"".join(b"data: " + line + b"\n\n" for line in lines) + end
+
+
+def deltas_of(lines: list[bytes]) -> list[dict[str, Any]]:
+    return [choice.get("delta") or {} for line in lines for choice in json.loads(line).get("choices") or []]
+
+
+def text_of(lines: list[bytes]) -> str:
+    """What the service answered, by another way than the decoder's."""
+    found = ""
+    for delta in deltas_of(lines):
+        content = delta.get("content") or ""
+        if isinstance(content, list):
+            content = "".join(part["text"] for part in content if part["type"] == "text")
+        found += content
+    return found
+
+
+def reasoning_of(lines: list[bytes]) -> str:
+    found = ""
+    for delta in deltas_of(lines):
+        found += delta.get("reasoning_content") or delta.get("reasoning") or ""
+        for part in delta["content"] if isinstance(delta.get("content"), list) else ():
+            if part["type"] == "thinking":
+                found += "".join(thought["text"] for thought in part["thinking"])
+    return found
+
+
+@each
+def test_it_says_what_the_service_said(path: Path) -> None:
+    lines = lines_of(path)
+    said = decoded(stream_of(lines))
+    assert text(said) == text_of(lines)
+    assert text(said, "reasoning") == reasoning_of(lines)
+    assert text(said) or of(said, ToolCall)
+    assert isinstance(said[-1], Completed)
+    assert len(of(said, Completed)) == len(of(said, Usage)) == 1
+
+
+@each
+@pytest.mark.parametrize("seed", range(3))
+def test_it_says_the_same_in_random_pieces(path: Path, seed: int) -> None:
+    stream = stream_of(lines_of(path))
+    assert decoded(cut_at_random(stream, seed)) == decoded(stream)
+
+
+@each
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(places=st.lists(st.integers(0, 1 << 20), max_size=200))
+def test_it_says_the_same_in_any_pieces(path: Path, places: list[int]) -> None:
+    stream = stream_of(lines_of(path)[-60:])
+    assert decoded(cut(stream, places)) == decoded(stream)
+
+
+@each
+def test_broken_off_at_any_event_it_is_never_complete(path: Path) -> None:
+    lines = lines_of(path)
+    finish = next(
+        number
+        for number, line in enumerate(lines)
+        if any(choice.get("finish_reason") for choice in json.loads(line)["choices"])
+    )
+    # All boundaries near the ends, and a sample of those between: decoding all prefixes of a long one is quadratic.
+    for place in (
+        range(finish + 1) if finish < 60 else [*range(20), *range(20, finish, 37), *range(finish - 20, finish + 1)]
+    ):
+        said, error = heard(stream_of(lines[:place], end=b""))
+        assert text(said) == text_of(lines[:place])
+        assert error is not None
+        assert error.code == "truncated"
+    _, error = heard(stream_of(lines[: finish + 1], end=b""))
+    assert error is None
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "number"), [("deepseek-tool-call", ToolCall, 1), ("perplexity-citations", Source, 7)]
+)
+def test_what_else_they_say(name: str, kind: type[ToolCall] | type[Source], number: int) -> None:
+    assert len(of(decoded(stream_of(lines_of(FOLDER / f"{name}.jsonl"))), kind)) == number
+
+
+def test_xai_counts_the_reasoning_apart_and_we_do_not() -> None:
+    (usage,) = of(decoded(stream_of(lines_of(FOLDER / "xai-text.jsonl"))), Usage)
+    assert usage == Usage(input_tokens=12, output_tokens=342, cached_tokens=11, reasoning_tokens=340)

@@ -1,0 +1,143 @@
+"""The parser of server-sent events, against a slow reading of the specification and cut at every byte."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from providers.speaking import cut
+
+from jupyter_bgstream.core.errors import ProviderError
+from jupyter_bgstream.providers.sse import ServerEvent, SSEParser
+
+
+def parse(*pieces: bytes, max_event_bytes: int = 1024) -> list[ServerEvent]:
+    parser = SSEParser(max_event_bytes=max_event_bytes)
+    return [event for piece in pieces for event in parser.feed(piece)]
+
+
+def by_the_book(stream: bytes) -> list[ServerEvent]:
+    """WHATWG HTML 9.2.6, read aloud: the whole stream at once, and no care for speed."""
+    lines = re.split("\r\n|\r|\n", stream.decode().removeprefix("\ufeff"))[:-1]  # the last was not ended
+    events, data, kind, last_id = [], "", "", ""
+    for line in lines:
+        if not line:
+            if data:
+                events.append(ServerEvent(kind or "message", data.removesuffix("\n"), last_id))
+            data, kind = "", ""
+            continue
+        field, colon, value = line.partition(":")
+        value = value.removeprefix(" ") if colon else ""
+        if field == "data":
+            data += value + "\n"
+        elif field == "event":
+            kind = value
+        elif field == "id" and "\0" not in value:
+            last_id = value
+    return events
+
+
+TRICKY = (
+    "\ufeffevent: greeting\rdata: 한국어 👩‍👩‍👧 e\u0301\r\n\r\n: a comment\n\nid: 7\ndata:one\ndata: two\ndata\n\n"
+    "data:  two spaces\u2028and no line end\u0085\x0b\x0c\n\nretry: 10\nid\ndata: {}\r\rdata:\n\n"
+    "event: lost\n\ndata: x\n\ndata: cut"
+).encode()
+
+
+def test_a_tricky_stream() -> None:
+    assert parse(TRICKY) == [
+        ServerEvent("greeting", "한국어 👩‍👩‍👧 e\u0301", ""),
+        ServerEvent("message", "one\ntwo\n", "7"),
+        ServerEvent("message", " two spaces\u2028and no line end\u0085\x0b\x0c", "7"),
+        ServerEvent("message", "{}", ""),
+        ServerEvent("message", "", ""),
+        ServerEvent("message", "x", ""),
+    ]
+
+
+def test_it_says_the_same_cut_at_every_byte() -> None:
+    whole = by_the_book(TRICKY)
+    for place in range(len(TRICKY) + 1):
+        assert parse(TRICKY[:place], TRICKY[place:]) == whole
+    assert parse(*(TRICKY[place : place + 1] for place in range(len(TRICKY)))) == whole
+
+
+pieces_of_streams = st.sampled_from(
+    [
+        "\r",
+        "\n",
+        "\r\n",
+        ":",
+        " ",
+        "data",
+        "data:",
+        "data: ",
+        "event: e",
+        "id: 1",
+        "id:\0",
+        "\ufeff",
+        "\u2028",
+        "é",
+        "👩‍👧",
+    ]
+)
+
+
+@settings(deadline=None)  # it is the answer that counts, however busy the machine
+@given(
+    stream=st.lists(pieces_of_streams, max_size=40).map(lambda parts: "".join(parts).encode()),
+    places=st.lists(st.integers(0, 400)),
+)
+def test_it_reads_any_stream_as_the_specification_does(stream: bytes, places: list[int]) -> None:
+    assert parse(*cut(stream, places)) == by_the_book(stream)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+def test_an_event_ends_with_its_blank_line_not_later(end: bytes) -> None:
+    assert len(parse(b"data: x" + end + end)) == 1
+
+
+@pytest.mark.parametrize("rest", [b"data: x", b"data: x\n", b"data: x\r", b"data: x\r\n"])
+def test_what_the_stream_ends_in_the_middle_of_is_dropped(rest: bytes) -> None:
+    assert parse(rest) == []
+
+
+@pytest.mark.parametrize("line", [b"data: \xff", b"event: \xc3", b"id: \xed\xa0\x80", b"data: \xf0\x9f"])
+def test_what_is_not_utf_8_is_refused_after_what_was_good(line: bytes) -> None:
+    parser = SSEParser()
+    events = parser.feed(b"data: good\n\n" + line + b"\n\n")
+    assert next(events).data == "good"
+    with pytest.raises(ProviderError) as caught:
+        next(events)
+    assert caught.value.code == "malformed_stream"
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [b"data: " + b"x" * 1024, b"data: " + b"x" * 1024 + b"\n\n", b"data: 12345678\n" * 100, b"data:" * 300],
+)
+@pytest.mark.parametrize("size", [1, 100, 10_000])
+def test_an_event_has_a_largest_size_however_it_comes(stream: bytes, size: int) -> None:
+    with pytest.raises(ProviderError) as caught:
+        parse(*(stream[place : place + size] for place in range(0, len(stream), size)))
+    assert caught.value.code == "event_too_large"
+
+
+def test_the_size_is_of_one_event_not_of_the_stream() -> None:
+    assert len(parse(b"data: " + b"x" * 500 + b"\n\n", *[b": " + b"y" * 500 + b"\n", b"data: z\n\n"] * 10)) == 11
+
+
+def test_time_is_linear_in_an_event_of_8_mib() -> None:
+    def seconds(mebibytes: int) -> float:
+        stream = b"data: " + b"x" * (mebibytes << 20) + b"\n\n"
+        pieces = [stream[place : place + 256] for place in range(0, len(stream), 256)]
+        begun = time.process_time()
+        (event,) = parse(*pieces, max_event_bytes=1 << 24)
+        assert len(event.data) == mebibytes << 20
+        return time.process_time() - begun
+
+    # Eight times the bytes: linear is 8, quadratic is 64.
+    assert min(seconds(8) for _ in range(2)) < 32 * min(seconds(1) for _ in range(3))
