@@ -25,7 +25,7 @@ class Outbox:
         self._writer: asyncio.Task[None] | None = None
         self._error: BgStreamError | None = None
         self._preview = ""
-        self._previewed = 0  # characters of the preview that are stored
+        self._previewed = 0  # characters of the preview that were handed over
 
     async def put(self, events: Sequence[Said]) -> None:
         """Take events; waits while too much is unwritten. Raises what an append raised: Fenced, Unavailable."""
@@ -56,9 +56,9 @@ class Outbox:
             while self._waiting:
                 events, self._waiting = self._waiting, []
                 preview = self._preview if len(self._preview) > self._previewed else None
+                self._previewed = len(self._preview)
                 self._bytes = 0
                 await self._store.append(self._job, events, preview=preview)
-                self._previewed = len(self._preview)
         except BgStreamError as error:
             self._error = error
             self._waiting.clear()

@@ -83,7 +83,6 @@ class Jupyter:
                 "jpserver_extensions": {"jupyter_bgstream": True},
             },
             "IdentityProvider": {"token": self.token},
-            "BgStreamApp": {"store": "memory"},
             "LabApp": {"extension_manager": "readonly"},
         }
         for section, values in self._config.items():
