@@ -10,7 +10,7 @@ const LINE = /[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+/g;
 const BLANK = /^[ \t\r\n]*$/;
 const FENCE = /^( *)(`{3,}|~{3,})[^`|\r\n]*$/;
 const PERHAPS_FENCE = /^[\s>*+.)\d-]*(?:```|~~~)/;
-const TAG = /(\\*)<(?=[a-z/!?])(?!https?:\/\/[^\s<>`]*>)/gi;
+const TAG = /(?<!\\)(\\*)<(?=[a-z/!?])(?!https?:\/\/[^\s<>`]*>)/gi;
 /** What some parsers begin maths at, and then see no code in it. */
 const MATHS = /\$|\\[([]|\\begin/;
 

@@ -1,1 +1,5 @@
-export default [];
+import { renderer, settings } from './plugins';
+
+export { IAnswers } from './tokens';
+
+export default [renderer, settings];

@@ -45,7 +45,7 @@ export interface LiveOptions {
   /** The socket's address, asked for at each try. */
   url: () => string;
   WebSocket: new (url: string) => WebSocket;
-  cancel: (job: string) => Promise<void>;
+  cancel: (job: string) => Promise<unknown>;
   /** Between 0 and 1, for the jitter. */
   random?: () => number;
 }
@@ -99,8 +99,8 @@ export class Live implements Source {
     return { dispose: () => this._unfollow(job, follower) };
   }
 
-  cancel(job: string): Promise<void> {
-    return this._options.cancel(job);
+  async cancel(job: string): Promise<void> {
+    await this._options.cancel(job);
   }
 
   seen(job: string, cursor: string): void {

@@ -1,0 +1,69 @@
+/**
+ * What a model wrote, as HTML that does nothing by itself.
+ *
+ * Lab's sanitizer takes out scripts. What is left could still tell another site that the answer was read, or carry
+ * parts of it there in an address: images, media, styles. They are taken out where nothing can load, in a document
+ * without a window, before the page sees them.
+ */
+
+import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
+
+const LOADS = ['src', 'srcset', 'poster', 'background', 'ping', 'data'];
+
+/** A sanitizer that also takes out what would load something or look like a command. */
+export function harmless(sanitizer: IRenderMime.ISanitizer, remoteImages: () => boolean): IRenderMime.ISanitizer {
+  return {
+    sanitize: (dirty, options) => withoutLoading(sanitizer.sanitize(dirty, options), remoteImages()),
+    allowNamedProperties: false,
+    allowCommandLinker: false
+  };
+}
+
+/** Return HTML with all that loads from elsewhere turned into links. */
+export function withoutLoading(html: string, remoteImages: boolean): string {
+  const page = new DOMParser().parseFromString(`<body>${html}`, 'text/html');
+  for (const node of page.body.querySelectorAll('*')) {
+    if (node instanceof HTMLElement && /url|image|\\/i.test(node.getAttribute('style') ?? '')) {
+      node.removeAttribute('style');
+    }
+    for (const name of node.getAttributeNames()) {
+      // Ours are the buttons of this page; a model's answer has none.
+      if (name === 'id' || name === 'name' || name.startsWith('data-commandlinker')) {
+        node.removeAttribute(name);
+      }
+    }
+    if (LOADS.some(name => node.hasAttribute(name)) && !mayLoad(node, remoteImages)) {
+      node.replaceWith(inPlaceOf(node, page));
+    }
+  }
+  return page.body.innerHTML;
+}
+
+function mayLoad(node: Element, remoteImages: boolean): boolean {
+  if (node.tagName !== 'IMG' || LOADS.some(name => name !== 'src' && node.hasAttribute(name))) {
+    return false;
+  }
+  const source = node.getAttribute('src') ?? '';
+  // Never from this server, whatever the setting: a GET with the reader's cookie is not a model's to make.
+  return /^data:image\//i.test(source) || (remoteImages && /^https?:\/\//i.test(source) && !isOurs(source));
+}
+
+function isOurs(url: string): boolean {
+  return !URL.canParse(url) || new URL(url).host === window.location.host;
+}
+
+/** A link that shows where it leads, or the words that stood for the image. */
+function inPlaceOf(node: Element, page: Document): Node {
+  const source = node.getAttribute('src') ?? '';
+  const words = node.getAttribute('alt') ?? '';
+  if (!/^https?:\/\//i.test(source)) {
+    return page.createTextNode(words);
+  }
+  const link = page.createElement('a');
+  link.href = source;
+  link.rel = 'noopener noreferrer nofollow';
+  link.target = '_blank';
+  link.className = 'jp-bgstream-image';
+  link.textContent = words === '' ? source : `${words} (${source})`;
+  return link;
+}

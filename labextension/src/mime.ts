@@ -1,0 +1,80 @@
+/** The MIME renderer: a job's view in an output. */
+
+import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
+import type { Message } from '@lumino/messaging';
+import { Widget } from '@lumino/widgets';
+
+import type { Source } from './live';
+import type { Markdown } from './text';
+import { JobView } from './view';
+import { BUNDLE_MIME, type Bundle } from './wire';
+
+export interface Drawing {
+  source: Source;
+  markdown: Markdown;
+}
+
+/** Before a widget (-10) and Markdown (60): those are for pages without this extension. */
+export const RANK = -20;
+
+/** The factory of a job's renderers. It is safe: nothing in the bundle is executed, whatever the trust. */
+export function rendererFactory(drawing: Drawing): IRenderMime.IRendererFactory {
+  return {
+    safe: true,
+    mimeTypes: [BUNDLE_MIME],
+    defaultRank: RANK,
+    createRenderer: () => new RenderedJob(drawing)
+  };
+}
+
+/** An output's data by MIME type. */
+type Data = Readonly<Record<string, unknown>>;
+
+/** The bundle in an output's data, if it is one. */
+export function bundleOf(data: Data): Bundle | null {
+  const bundle = data[BUNDLE_MIME] as Bundle | null | undefined;
+  return typeof bundle?.id === 'string' ? bundle : null;
+}
+
+/** A text in an output's data. On disk it may be a list of lines, and an empty one is an empty list. */
+export function textOf(data: Data, mime: string): string {
+  const text = data[mime];
+  return Array.isArray(text) ? text.join('') : typeof text === 'string' ? text : '';
+}
+
+class RenderedJob extends Widget implements IRenderMime.IRenderer {
+  constructor(private readonly _drawing: Drawing) {
+    super();
+    this.addClass('jp-bgstream-output');
+  }
+
+  renderModel(model: IRenderMime.IMimeModel): Promise<void> {
+    const bundle = bundleOf(model.data);
+    // An output area gives the renderer any later model of this type: at a save the same job, at a new run another.
+    if (bundle === null || this._view?.node.dataset.job === bundle.id) {
+      return Promise.resolve();
+    }
+    this._view?.dispose();
+    this._view = new JobView({
+      job: bundle.id,
+      model: bundle.model,
+      saved: { text: textOf(model.data, 'text/markdown'), status: bundle.status },
+      ...this._drawing
+    });
+    this.node.replaceChildren(this._view.node);
+    return Promise.resolve();
+  }
+
+  override dispose(): void {
+    this._view?.dispose();
+    this._view = null;
+    super.dispose();
+  }
+
+  protected override onCloseRequest(message: Message): void {
+    super.onCloseRequest(message);
+    this.dispose();
+  }
+
+  private _view: JobView | null = null;
+}

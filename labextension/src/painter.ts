@@ -1,0 +1,71 @@
+/**
+ * The page's one scheduler of drawing.
+ *
+ * However many answers stream, each frame gives them 8 ms together, and each is drawn at most every 100 ms; one that is
+ * slow to draw is drawn less often. In a hidden page nothing is drawn, since there are no frames.
+ */
+
+const BUDGET = 8; // ms of a frame
+const SPACING = 100; // ms between two drawings of one thing
+const PATIENCE = 200; // ms that one drawing may hold up the others
+
+export interface Paintable {
+  paint(): Promise<void>;
+}
+
+export class Painter {
+  /** Draw this soon. Asking twice before it was drawn is asking once. */
+  request(thing: Paintable): void {
+    this._waiting.add(thing);
+    this._schedule();
+  }
+
+  cancel(thing: Paintable): void {
+    this._waiting.delete(thing);
+  }
+
+  private _schedule(): void {
+    if (!this._scheduled) {
+      this._scheduled = true;
+      requestAnimationFrame(() => void this._frame());
+    }
+  }
+
+  private async _frame(): Promise<void> {
+    const start = performance.now();
+    for (const thing of [...this._waiting]) {
+      if (performance.now() - start > BUDGET) {
+        break;
+      }
+      if ((this._due.get(thing) ?? 0) > start) {
+        continue;
+      }
+      // To the end of the queue, so that a frame that ends early is nobody's bad luck for ever.
+      this._waiting.delete(thing);
+      await this._paint(thing);
+    }
+    this._scheduled = false;
+    if (this._waiting.size > 0) {
+      this._schedule();
+    }
+  }
+
+  private async _paint(thing: Paintable): Promise<void> {
+    const start = performance.now();
+    try {
+      await Promise.race([thing.paint(), new Promise(resolve => setTimeout(resolve, PATIENCE))]);
+    } catch (error) {
+      console.error('jupyter_bgstream: an answer could not be drawn', error);
+    }
+    const end = performance.now();
+    this._due.set(thing, start + Math.max(SPACING, 4 * (end - start)));
+  }
+
+  private readonly _waiting = new Set<Paintable>();
+  /** When it may be drawn again. */
+  private readonly _due = new WeakMap<Paintable, number>();
+  private _scheduled = false;
+}
+
+/** The one of this page. */
+export const painter = new Painter();

@@ -1,0 +1,94 @@
+/** The server's REST side, and where its socket is. */
+
+import { URLExt } from '@jupyterlab/coreutils';
+import { ServerConnection } from '@jupyterlab/services';
+
+import type { Inbox, Job, JobPage } from './wire';
+
+/** A request that was refused (`code` of PROTOCOL.md), or that did not get through (`unreachable`). */
+export class RequestError extends Error {
+  constructor(
+    /** The HTTP status; 0 if there was no answer. */
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly field: string | null = null
+  ) {
+    super(message);
+  }
+}
+
+const HOME = 'api/bgstream';
+
+export class Requests {
+  constructor(private readonly _settings: ServerConnection.ISettings) {}
+
+  /** The newest jobs, without texts. */
+  async jobs(limit: number): Promise<JobPage> {
+    return (await this._ask('GET', 'jobs', undefined, { limit: String(limit) })) as JobPage;
+  }
+
+  async cancel(job: string): Promise<Job> {
+    return (await this._ask('POST', `jobs/${encodeURIComponent(job)}/cancel`)) as Job;
+  }
+
+  async remove(job: string): Promise<void> {
+    await this._ask('DELETE', `jobs/${encodeURIComponent(job)}`);
+  }
+
+  async notices(): Promise<Inbox> {
+    return (await this._ask('GET', 'notices')) as Inbox;
+  }
+
+  async markRead(which: { ids: string[] } | { all: true }): Promise<Inbox> {
+    return (await this._ask('POST', 'notices/read', which)) as Inbox;
+  }
+
+  async dismiss(notice: string): Promise<void> {
+    await this._ask('DELETE', `notices/${encodeURIComponent(notice)}`);
+  }
+
+  /** The socket's address, with the token where cookies do not do. */
+  liveUrl(): string {
+    const { wsUrl, token, appendToken } = this._settings;
+    const url = URLExt.join(wsUrl, HOME, 'live');
+    return appendToken && token !== '' ? `${url}?token=${encodeURIComponent(token)}` : url;
+  }
+
+  get WebSocket(): typeof WebSocket {
+    return this._settings.WebSocket;
+  }
+
+  private async _ask(method: string, path: string, body?: unknown, query?: Record<string, string>): Promise<unknown> {
+    const url = URLExt.join(this._settings.baseUrl, HOME, path) + (query ? URLExt.objectToQueryString(query) : '');
+    const init: RequestInit = body === undefined ? { method } : { method, body: JSON.stringify(body) };
+    let response: Response;
+    let text: string;
+    try {
+      response = await ServerConnection.makeRequest(url, init, this._settings);
+      text = await response.text();
+    } catch {
+      throw new RequestError(0, 'unreachable', 'The server cannot be reached.');
+    }
+    const answer = parsed(text);
+    if (!response.ok) {
+      const { code, message, field } = (answer ?? {}) as { code?: string; message?: string; field?: string | null };
+      // A proxy's error page, or Jupyter's own, has no code.
+      throw new RequestError(
+        response.status,
+        code ?? 'unexpected',
+        message ?? `The server answered ${response.status} ${response.statusText}.`,
+        field ?? null
+      );
+    }
+    return answer;
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return text === '' ? null : JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,29 @@
+/** What this extension's plugins share, and others may use. */
+
+import { Token } from '@lumino/coreutils';
+
+import type { Live } from './live';
+import type { Requests } from './request';
+import type { Markdown } from './text';
+
+/** The user's settings; the defaults until they are loaded. */
+export interface Preferences {
+  remoteImages: boolean;
+  toasts: boolean;
+}
+
+/** The page's way to the server, and how answers are drawn. */
+export interface IAnswers {
+  readonly live: Live;
+  readonly requests: Requests;
+  readonly markdown: Markdown;
+  readonly preferences: Preferences;
+}
+
+export const IAnswers = new Token<IAnswers>(
+  'jupyter-bgstream:IAnswers',
+  'The background answers of this page: the live socket, the requests and the Markdown renderer.'
+);
+
+/** Where a widget on the same page finds the socket and the renderer: one socket per page holds. */
+export const SHARED = Symbol.for('jupyter_bgstream/1');

@@ -1,0 +1,284 @@
+/**
+ * A job on the screen: a state line, the text, and what belongs to it. Plain DOM, so that the widget can have it too.
+ *
+ * What the log says replaces the saved text, which is the first paint only. What the socket or the server does not
+ * give is never shown as the job's failure.
+ */
+
+import { type Answer, hasEnded } from './fold';
+import type { Disposable, Followed, Source } from './live';
+import { type Markdown, TextPane } from './text';
+import { elapsedWords, type Shown, shown, stateWords, tokenWords, troubleWords, usageWords, waitWords } from './words';
+import type { Citation, Fault, Partial, Status, ToolCall } from './wire';
+
+export interface ViewOptions {
+  job: string;
+  model: string;
+  /** What the notebook's file says; null if there is none. */
+  saved: { text: string; status: Status } | null;
+  source: Source;
+  markdown: Markdown;
+}
+
+export class JobView {
+  readonly node = element('div', 'view');
+
+  constructor(options: ViewOptions) {
+    this._options = options;
+    this._pane = new TextPane(options.markdown, () => this._drawn());
+    this._build();
+    if (options.saved !== null) {
+      this._pane.set(options.saved.text, true);
+    }
+    this._show();
+    this._observer = new IntersectionObserver(entries => {
+      this._onScreen = entries.at(-1)?.isIntersecting ?? false;
+      this._maybeSeen();
+    });
+    this._observer.observe(this.node);
+    document.addEventListener('visibilitychange', this._maybeSeen);
+    this._following = options.source.follow(options.job, state => this._update(state));
+  }
+
+  dispose(): void {
+    this._following.dispose();
+    this._observer.disconnect();
+    document.removeEventListener('visibilitychange', this._maybeSeen);
+    clearInterval(this._ticker);
+    this._pane.dispose();
+    this.node.remove();
+  }
+
+  private _build(): void {
+    const { job, model } = this._options;
+    this.node.dataset.job = job;
+    this.node.setAttribute('role', 'group');
+    this.node.setAttribute('aria-label', model === '' ? 'Background answer' : `Background answer of ${model}`);
+    this._state.setAttribute('role', 'status');
+    this._state.setAttribute('aria-live', 'polite');
+    this._model.textContent = model;
+    this._stop.type = 'button';
+    this._stop.dataset.action = 'stop';
+    this._stop.addEventListener('click', () => void this._cancel());
+    this._reasoning.append(element('summary', 'summary', 'Reasoning'), this._thoughts);
+    this._line.append(this._state, this._model, this._elapsed, this._tokens, this._connection, this._stop);
+    this.node.append(
+      this._line,
+      this._problem,
+      this._earlier,
+      this._reasoning,
+      this._pane.node,
+      this._tools,
+      this._sources
+    );
+  }
+
+  private _update(state: Followed): void {
+    this._followed = state;
+    // A log of which nothing has come yet has nothing to replace the saved text with.
+    if (state.answer.status !== 'new') {
+      this._pane.set(state.answer.text, hasEnded(state.answer.status));
+    }
+    this._show();
+    this._maybeSeen();
+  }
+
+  private get _answer(): Answer | null {
+    const answer = this._followed?.answer;
+    return answer === undefined || answer.status === 'new' ? null : answer;
+  }
+
+  private get _shown(): Shown {
+    if (this._followed?.trouble?.code === 'not_found') {
+      return 'missing';
+    }
+    const answer = this._answer;
+    if (answer !== null && answer.status !== 'new') {
+      return shown(answer.status, answer.text);
+    }
+    const saved = this._options.saved?.status;
+    return saved !== undefined && hasEnded(saved) ? saved : 'connecting';
+  }
+
+  private _show(): void {
+    const state = this._shown;
+    const answer = this._answer;
+    const ended = hasEnded(answer?.status ?? this._options.saved?.status ?? 'new');
+    const online = this._followed?.online ?? true;
+    const running = !ended && state !== 'missing';
+    this.node.dataset.state = state;
+    this.node.dataset.online = String(online);
+    setText(this._state, this._stopping && running ? 'stopping…' : stateWords(state, answer?.finish_reason ?? null));
+    setText(this._tokens, tokenWords(answer?.usage ?? null));
+    this._tokens.title = usageWords(answer?.usage ?? null);
+    // Before the first frame the state says that we are connecting; once all is here, nobody needs the line.
+    setText(this._connection, online || state === 'connecting' || ended ? '' : 'reconnecting…');
+    this._stop.hidden = !running || state === 'connecting';
+    this._stop.setAttribute('aria-disabled', String(this._stopping));
+    setText(this._stop, this._stopping ? 'stopping…' : 'stop');
+    this._pane.node.setAttribute('aria-busy', String(state === 'streaming'));
+    this._showProblem(this._followed?.trouble ?? null, answer?.error ?? this._refusal);
+    this._showParts(answer);
+    this._tick(running && answer !== null);
+  }
+
+  private _showProblem(trouble: Fault | null, error: Fault | null): void {
+    const message = trouble === null ? (error?.message ?? '') : troubleWords(trouble);
+    const code = trouble === null ? (error?.code ?? '') : trouble.code;
+    if (this._problem.dataset.code !== code || this._problem.firstChild?.textContent !== message) {
+      this._problem.dataset.code = code;
+      this._problem.replaceChildren(message, ' ', element('small', 'code', code));
+      this._problem.hidden = message === '';
+    }
+  }
+
+  private _showParts(answer: Answer | null): void {
+    const reasoning = answer?.reasoning ?? '';
+    this._reasoning.hidden = reasoning === '';
+    growText(this._thoughts, reasoning);
+    // Each of these lists is a new one when it has changed.
+    fill(this._sources, answer?.sources ?? [], sourceItem);
+    fill(this._tools, answer?.tool_calls ?? [], toolItem);
+    fill(this._earlier, answer?.earlier ?? [], earlierItem);
+  }
+
+  private _tick(running: boolean): void {
+    clearInterval(this._ticker);
+    const tell = (): void => {
+      const { times, answer } = this._followed ?? {};
+      const now = Date.now() / 1000;
+      const wait = waitWords(answer?.not_before ?? null, now);
+      setText(this._elapsed, wait === '' && times !== undefined ? elapsedWords(times, now) : wait);
+    };
+    tell();
+    if (running) {
+      this._ticker = setInterval(tell, 1000);
+    }
+  }
+
+  private async _cancel(): Promise<void> {
+    if (this._stopping) {
+      return;
+    }
+    this._stopping = true;
+    this._refusal = null;
+    this._show();
+    try {
+      await this._options.source.cancel(this._options.job);
+    } catch (error) {
+      this._stopping = false;
+      this._refusal = { code: 'not_stopped', message: `Not stopped: ${(error as Error).message}` };
+      this._show();
+    }
+  }
+
+  private _drawn(): void {
+    this.node.dataset.drawn = String(this._pane.isComplete);
+    this._maybeSeen();
+  }
+
+  /** Say that the end was seen, once: drawn, on the screen, in a page that is visible. */
+  private readonly _maybeSeen = (): void => {
+    const { closed, cursor } = this._followed ?? {};
+    if (
+      closed === true &&
+      cursor != null &&
+      cursor !== this._seen &&
+      this._onScreen &&
+      this._pane.isComplete &&
+      document.visibilityState === 'visible'
+    ) {
+      this._seen = cursor;
+      this._options.source.seen(this._options.job, cursor);
+    }
+  };
+
+  private readonly _options: ViewOptions;
+  private readonly _pane: TextPane;
+  private readonly _observer: IntersectionObserver;
+  private readonly _following: Disposable;
+  private readonly _line = element('div', 'line');
+  private readonly _state = element('span', 'state');
+  private readonly _model = element('span', 'model');
+  private readonly _elapsed = element('span', 'elapsed');
+  private readonly _tokens = element('span', 'tokens');
+  private readonly _connection = element('span', 'connection');
+  private readonly _stop = element('button', 'stop');
+  private readonly _problem = element('div', 'problem');
+  private readonly _earlier = element('div', 'earlier');
+  private readonly _reasoning = element('details', 'reasoning');
+  private readonly _thoughts = element('div', 'plain');
+  private readonly _tools = element('div', 'tools');
+  private readonly _sources = element('ol', 'sources');
+  private _followed: Followed | null = null;
+  private _onScreen = false;
+  private _seen = '';
+  private _stopping = false;
+  /** Why the last wish to stop was not followed. */
+  private _refusal: Fault | null = null;
+  private _ticker: ReturnType<typeof setInterval> | undefined;
+}
+
+function element<K extends keyof HTMLElementTagNameMap>(tag: K, name: string, text = ''): HTMLElementTagNameMap[K] {
+  const node = document.createElement(tag);
+  node.className = `jp-bgstream-${name}`;
+  node.textContent = text;
+  return node;
+}
+
+/** Set an element's text; one that says the same already is left alone, or a screen reader would say it again. */
+function setText(node: HTMLElement, text: string): void {
+  if (node.textContent !== text) {
+    node.textContent = text;
+  }
+}
+
+/** Let an element's text grow without laying out again what is there. */
+function growText(node: HTMLElement, text: string): void {
+  const last = node.lastChild;
+  const before = node.textContent;
+  if (last instanceof Text && text.startsWith(before)) {
+    last.appendData(text.slice(before.length));
+  } else {
+    node.textContent = text;
+  }
+}
+
+const filled = new WeakMap<HTMLElement, readonly unknown[]>();
+
+function fill<T>(node: HTMLElement, list: readonly T[], item: (each: T) => HTMLElement): void {
+  if (filled.get(node) !== list) {
+    filled.set(node, list);
+    node.replaceChildren(...list.map(item));
+  }
+  node.hidden = list.length === 0;
+}
+
+function sourceItem({ url, title }: Citation): HTMLElement {
+  const item = element('li', 'source');
+  if (!/^https?:\/\//i.test(url)) {
+    item.textContent = title || url; // whatever a model may write there, it is nothing to click on
+    return item;
+  }
+  const link = element('a', 'link', title || url);
+  link.href = url;
+  link.title = url;
+  link.target = '_blank';
+  link.rel = 'noopener noreferrer nofollow';
+  item.append(link);
+  return item;
+}
+
+function toolItem({ name, arguments: text }: ToolCall): HTMLElement {
+  return folded('tool', `Asks for the tool ${name}`, text);
+}
+
+function earlierItem({ attempt, text, reasoning }: Partial): HTMLElement {
+  return folded('attempt', `Attempt ${attempt}, started over`, text || reasoning);
+}
+
+function folded(name: string, summary: string, text: string): HTMLElement {
+  const details = element('details', name);
+  details.append(element('summary', 'summary', summary), element('div', 'plain', text));
+  return details;
+}
