@@ -21,7 +21,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     job: str
     status: Status | None = None  # the job's state; for kinds job and events
     seq: int = 0  # the log's tail
-    events: tuple[bytes, ...] = ()  # what this commit appended, if it was made here
+    events: tuple[bytes, ...] = ()  # what this commit appended, if it was made here and the reader keeps up
 
     @property
     def ended(self) -> bool:

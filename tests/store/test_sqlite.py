@@ -7,17 +7,19 @@ import sqlite3
 import stat
 import sys
 import threading
+import time
 from contextlib import closing, contextmanager
 
 import pytest
 from store.serving import opened
 
 from jupyter_bgstream.core.errors import NotFound, Unavailable
-from jupyter_bgstream.core.events import Cancelled
+from jupyter_bgstream.core.events import Attempt, Cancelled
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.store.sqlite.database import open_for_writing
 from jupyter_bgstream.store.sqlite.liveness import Liveness
 from jupyter_bgstream.store.sqlite.queries import QUERIES, migrations
+from jupyter_bgstream.store.sqlite.writer import PAUSE, Writer
 from jupyter_bgstream.testing.store_contract import (
     ALL,
     DONE,
@@ -175,6 +177,36 @@ async def test_a_faulty_operation_does_not_hurt_its_neighbours(database):
         first, faulty, second = await asyncio.gather(*writes, return_exceptions=True)
         assert (first, second) == (3, 4)
         assert isinstance(faulty, UnicodeEncodeError)
+
+
+@pytest.mark.parametrize(("full", "append_mode"), [(False, "NORMAL"), (True, "FULL")])
+async def test_a_lifecycle_commit_is_synced_to_disk_and_an_append_only_if_asked(db, database, full, append_mode):
+    statements = []
+    db.set_trace_callback(statements.append)
+    writer = Writer(db, path=database, rev=0, publish=lambda changes: None, full=full, patience=1.0)
+    await writer.run(lambda tx: tx.submit(new_job("job-0001"), max_queued=9))
+    (job,) = await writer.run(lambda tx: tx.claim(server=HERE, limit=1, attempt=Attempt(at=2.0)))
+    await writer.run(lambda tx: tx.append(job, said("a"), preview=None), light=True)
+    await writer.run(lambda tx: tx.end(OWNER, job.id, DONE, fence=job.fence))
+    await writer.close()
+    db.set_trace_callback(None)
+
+    mode, modes = "FULL", []  # SQLite begins with it
+    for statement in statements:
+        if statement.startswith("PRAGMA synchronous"):
+            mode = statement.split()[-1]
+        if statement == "COMMIT":
+            modes.append(mode)
+    assert modes == ["FULL", "FULL", append_mode, "FULL"]
+
+
+async def test_the_file_is_free_for_others_between_two_commits(database):
+    async with opened(database) as store:
+        job = await running(store)
+        began = time.monotonic()
+        for _ in range(21):
+            await store.append(job, said("a"))
+        assert time.monotonic() - began >= 20 * PAUSE
 
 
 async def test_who_stops_waiting_does_not_stop_the_writer(database):

@@ -7,7 +7,7 @@ import pytest
 from store.serving import DEADLINE, opened, serving
 
 from jupyter_bgstream.core.errors import Unavailable
-from jupyter_bgstream.core.events import Cancelled
+from jupyter_bgstream.core.events import Attempt, Cancelled
 from jupyter_bgstream.core.machine import fold
 from jupyter_bgstream.store.base import Change
 from jupyter_bgstream.store.sqlite import SQLiteStore
@@ -111,6 +111,15 @@ async def test_changes_are_told_in_the_order_of_the_commits(database):
             newest[change.job] = [*newest.get(change.job, []), (change.kind, change.status)]
         assert newest["job-0001"][-2:] == [("deleted", None), ("job", "queued")]
         assert newest["job-0002"][-2:] == [("job", "completed"), ("notice", None)]
+
+
+async def test_others_are_told_of_a_state_only_when_it_has_changed(database):
+    async with opened(database) as one, opened(database, "server-two") as two:
+        job = await running(one)
+        await submit(two, "job-0002", server="server-two")  # two knows all until here
+        changes = two.changes()
+        await one.append(job, [Attempt(at=30.0, reason="retry")])
+        assert await take(changes) == [Change(kind="events", owner=OWNER, job=job.id, status="running", seq=3)]
 
 
 async def test_read_and_dismissed_notices_are_told_to_other_servers(database):

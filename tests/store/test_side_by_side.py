@@ -1,0 +1,227 @@
+"""Random operations on the store in memory and the one in SQLite, side by side: every outcome is the same."""
+
+import asyncio
+import itertools
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jupyter_bgstream.core.errors import BgStreamError
+from jupyter_bgstream.core.events import (
+    Attempt,
+    Cancelled,
+    Completed,
+    Delta,
+    Failed,
+    Interrupted,
+    Source,
+    ToolCall,
+    Usage,
+    Waiting,
+)
+from jupyter_bgstream.core.job import Message
+from jupyter_bgstream.core.machine import fold
+from jupyter_bgstream.core.notices import Notice
+from jupyter_bgstream.core.wire import decode_events
+from jupyter_bgstream.store.base import JobFilter
+from jupyter_bgstream.store.memory import MemoryStore
+from jupyter_bgstream.store.sqlite import SQLiteStore
+from jupyter_bgstream.testing.store_contract import ALL, HERE, new_job
+
+examples = itertools.count()
+
+ids = st.sampled_from(["job-0001", "job-0001", "job-0002", "job-0003"])
+times = st.floats(1, 100, width=16)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+viewers = st.sampled_from(["", "eve"])
+ends = st.one_of(
+    st.builds(Completed, at=times, finish_reason=st.just("stop")),
+    st.builds(Failed, at=times, code=st.just("truncated"), message=texts),
+    st.builds(Cancelled, at=times),
+    st.builds(Interrupted, at=times, code=st.just("server_died"), message=texts),
+)
+quiet = st.one_of(
+    st.builds(Delta, channel=st.sampled_from(["text", "reasoning"]), text=texts),
+    st.builds(Usage, input_tokens=st.integers(0, 9), output_tokens=st.integers(0, 9)),
+    st.builds(Source, url=texts, title=texts),
+    st.builds(ToolCall, id=texts, name=texts, arguments=texts),
+)
+turns = st.one_of(
+    st.builds(Waiting, at=times, until=times, code=st.just("rate_limited"), message=texts),
+    st.builds(Attempt, at=times, resumed=st.booleans(), reason=st.just("retry")),
+)
+events = st.lists(st.one_of(quiet, quiet, quiet, turns, ends), max_size=6)
+optional = st.sampled_from([None, "x", "y"])
+specs = st.fixed_dictionaries(
+    {
+        "prompt": st.sampled_from(["one", "one", "two"]),
+        "thread": st.sampled_from([None, "x", "y"]),
+        "group": optional,
+        "tags": st.sampled_from([(), ("x",), ("x", "y")]),
+        "priority": st.sampled_from(["interactive", "batch"]),
+    }
+)
+filters = st.builds(
+    JobFilter,
+    status=st.sampled_from([None, None, "queued", "running", "completed"]),
+    thread=optional,
+    group=optional,
+    tag=optional,
+    ids=st.one_of(st.none(), st.lists(ids, max_size=3).map(tuple)),
+    limit=st.integers(1, 3),
+)
+operations = st.one_of(
+    st.tuples(st.just("submit"), ids, specs, st.integers(1, 4)),
+    st.tuples(st.just("claim"), st.integers(0, 3), times),
+    st.tuples(st.just("append"), st.integers(0, 9), events, st.one_of(st.none(), texts)),
+    st.tuples(st.just("append"), st.integers(0, 9), st.lists(quiet, min_size=1, max_size=5), st.none()),
+    st.tuples(st.just("freeze"), st.integers(0, 9), texts),
+    st.tuples(st.just("end"), ids, ends, st.sampled_from([None, None, 0, 1, 2])),
+    st.tuples(st.just("delete"), ids),
+    st.tuples(st.just("jobs"), filters),
+    st.tuples(st.just("events"), ids, st.integers(0, 12), st.integers(1, 300)),
+    st.tuples(st.just("read"), viewers, st.one_of(st.none(), st.lists(st.integers(0, 3), max_size=2)), times),
+    st.tuples(st.just("seen"), viewers, ids, st.integers(0, 12), times),
+    st.tuples(st.just("dismiss"), viewers, st.integers(0, 3)),
+)
+
+# Enough jobs to begin with, so that most of what follows meets one.
+START = [
+    ("submit", "job-0001", {"prompt": "one", "thread": "x"}, 4),
+    ("submit", "job-0002", {"prompt": "one", "thread": "y", "tags": ("x",)}, 4),
+    ("submit", "job-0003", {"prompt": "two", "thread": "x", "group": "x", "priority": "batch"}, 4),
+    ("claim", 1, 1.0),
+    ("claim", 1, 1.0),
+]
+
+
+class Player:
+    """Plays operations on one store as one owner and server of their own."""
+
+    def __init__(self, store, owner):
+        self.changes = store.changes()
+        self._store = store
+        self._owner = owner
+        self._server = f"server of {owner}"
+        self._claimed = []  # jobs as they were claimed, whose fences may be old
+
+    async def play(self, name, *arguments):
+        """Return what came of an operation, in a form that can be compared."""
+        try:
+            return _comparable(await getattr(self, f"_{name}")(*arguments))
+        except BgStreamError as error:
+            return type(error), error.message
+
+    async def state(self):
+        """Return everything this owner can see."""
+        jobs, _ = await self._store.jobs(self._owner, JobFilter(limit=500))
+        logs = [await self._store.events(self._owner, job.id, after=0, max_bytes=ALL) for job in jobs]
+        for job, log in zip(jobs, logs, strict=True):
+            answer = fold(decode_events(log))
+            assert (answer.status, answer.seq, answer.attempt) == (job.status, job.seq, job.attempt)
+        inboxes = [await self._store.notices(self._owner, viewer) for viewer in ("", "eve")]
+        abandoned = [job for job in await self._store.abandoned() if job.owner == self._owner]
+        return _comparable((jobs, logs, inboxes, abandoned, await self._store.counts(self._owner)))
+
+    async def told(self):
+        """Return every change so far."""
+        last = new_job("job-last", owner=self._owner, log="0" * 8)
+        await self._store.submit(last, max_queued=99)
+        changes = []
+        while not changes or changes[-1].job != last.id:
+            changes.extend(await anext(self.changes))
+        return changes
+
+    async def _submit(self, job_id, spec, max_queued):
+        job = new_job(job_id, owner=self._owner, server=self._server, log="0" * 8, **spec)
+        return await self._store.submit(job, max_queued=max_queued)
+
+    async def _claim(self, limit, at):
+        jobs = await self._store.claim(server=self._server, limit=limit, attempt=Attempt(at=at))
+        self._claimed.extend(jobs)
+        return jobs
+
+    async def _append(self, which, events, preview):
+        if self._claimed:
+            return await self._store.append(self._claimed[which % len(self._claimed)], events, preview=preview)
+        return None
+
+    async def _freeze(self, which, text):
+        if self._claimed:
+            history = (Message(role="user", content=text),)
+            return await self._store.freeze(self._claimed[which % len(self._claimed)], history)
+        return None
+
+    async def _end(self, job_id, event, fence):
+        return await self._store.end(self._owner, job_id, event, fence=fence)
+
+    async def _delete(self, job_id):
+        return await self._store.delete(self._owner, job_id)
+
+    async def _jobs(self, which):
+        pages = []
+        while True:
+            page, after = await self._store.jobs(self._owner, which)
+            pages.append(page)
+            if after is None:
+                return pages
+            which = msgspec.structs.replace(which, after=after)
+
+    async def _events(self, job_id, after, max_bytes):
+        return await self._store.events(self._owner, job_id, after=after, max_bytes=max_bytes)
+
+    async def _read(self, viewer, which, at):
+        notices = await self._store.notices(self._owner, viewer)
+        chosen = None if which is None else [notice.id for n, notice in enumerate(notices) if n in which]
+        return await self._store.read(self._owner, viewer, ids=chosen, at=at)
+
+    async def _seen(self, viewer, job_id, seq, at):
+        return await self._store.seen(self._owner, viewer, job_id, seq=seq, at=at)
+
+    async def _dismiss(self, viewer, which):
+        notices = await self._store.notices(self._owner, viewer)
+        if which < len(notices):
+            return await self._store.dismiss(self._owner, viewer, notices[which].id)
+        return await self._store.dismiss(self._owner, viewer, "none")
+
+
+def _comparable(value):
+    # The id of a notice is random.
+    if isinstance(value, Notice):
+        return msgspec.structs.replace(value, id="")
+    if isinstance(value, list | tuple):
+        return [_comparable(item) for item in value]
+    return value
+
+
+@pytest.fixture
+def runner():
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+def test_memory_and_sqlite_do_the_same(runner, database):
+    memory, sqlite = MemoryStore(server=HERE), SQLiteStore(database, server=HERE)
+    runner.run(memory.open())
+    runner.run(sqlite.open())
+
+    async def play(steps):
+        owner = f"owner-{next(examples)}"
+        one, two = Player(memory, owner), Player(sqlite, owner)
+        for step in [*START, *steps]:
+            assert await one.play(*step) == await two.play(*step), step
+        assert await one.state() == await two.state()
+        assert await one.told() == await two.told()
+
+    @settings(max_examples=60, deadline=None, derandomize=True)
+    @given(st.lists(operations, min_size=10, max_size=40))
+    def check(steps):
+        runner.run(play(steps))
+
+    try:
+        check()
+    finally:
+        runner.run(memory.close())
+        runner.run(sqlite.close())
