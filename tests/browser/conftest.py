@@ -1,0 +1,51 @@
+"""One JupyterLab, one scripted provider and one Chromium for all browser tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+from browser.lab import Lab, new_lab
+from harness.jupyter import Jupyter, jupyter
+from playwright.async_api import Browser, async_playwright
+
+from jupyter_bgstream.testing.scripted import ScriptedProvider, ThreadedProvider
+
+CHROMIUM = os.environ.get("BGSTREAM_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--no-first-run"]
+
+
+@pytest.fixture(scope="session")
+def provider() -> Iterator[ThreadedProvider]:
+    with ScriptedProvider().in_thread() as provider:
+        yield provider
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, provider: ThreadedProvider) -> Iterator[Jupyter]:
+    config = {
+        "BgStreamApp": {"providers": {"demo": {"base_url": provider.base_url}}, "default_model": "demo/tour"},
+        "LabApp": {"expose_app_in_browser": True},
+        "JupyterNotebookApp": {"expose_app_in_browser": True},
+    }
+    with jupyter(tmp_path_factory.mktemp("lab"), lab=True, config=config) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    assert CHROMIUM, "Chromium is needed: install it, or set BGSTREAM_CHROMIUM to its path."
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def lab(browser: Browser, server: Jupyter) -> AsyncIterator[Lab]:
+    lab = await new_lab(browser, server)
+    yield lab
+    await lab.context.close()
