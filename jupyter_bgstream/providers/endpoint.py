@@ -68,6 +68,8 @@ def _url_problem(url: str) -> str | None:
         parts = httpx.URL(url)  # the same parser that the request will go through
     except (httpx.InvalidURL, ValueError) as error:
         return f"base_url is not a URL: {error}."
+    if parts.port is not None and not 0 < parts.port < 65536:
+        return f"base_url is not a URL: there is no port {parts.port}."
     if parts.scheme not in ("http", "https") or not parts.host:
         return "base_url must be an http or https URL such as https://api.example.org/v1."
     if parts.userinfo or parts.query or parts.fragment:

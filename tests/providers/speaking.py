@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
 from collections.abc import Iterable, Sequence
@@ -16,12 +17,13 @@ from jupyter_bgstream.providers.base import Provider, Said
 from jupyter_bgstream.providers.chat_completions import ChatDecoder
 from jupyter_bgstream.providers.faults import Faults
 
+PATIENCE = 9  # seconds; less than any time-out that a test should not run into
 FAULTS = Faults("puppet", model="one", key_env="PUPPET_KEY")
 STOP = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 
 
-def job(model: str = "puppet/one", *, history: Sequence[Message] = (), **params: Any) -> Job:
-    spec = JobSpec(model=model, messages=(Message(role="user", content="What is a log?"),), params=params)
+def job(model: str = "puppet/one", *, history: Sequence[Message] = (), params: dict[str, Any] | None = None) -> Job:
+    spec = JobSpec(model=model, messages=(Message(role="user", content="What is a log?"),), params=params or {})
     return Job(
         id="j" * 8,
         owner="local",
@@ -86,8 +88,9 @@ async def read(provider: Provider, what: Job | None = None) -> tuple[list[Said],
     """Everything a provider says, and how it failed."""
     said: list[Said] = []
     try:
-        async for batch in provider.stream(what or job()):
-            said += batch
+        async with asyncio.timeout(PATIENCE):
+            async for batch in provider.stream(what or job()):
+                said += batch
     except ProviderError as error:
         return said, error
     return said, None

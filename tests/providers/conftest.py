@@ -1,0 +1,42 @@
+"""A scripted provider, and the registry that knows it as ``puppet``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from jupyter_bgstream.providers.registry import Registry
+from jupyter_bgstream.providers.service import ChatService
+from jupyter_bgstream.testing import ScriptedProvider
+
+Connect = Callable[..., ChatService]
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the machine's environment says of proxies, the tests' own servers are asked directly."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[ScriptedProvider]:
+    async with ScriptedProvider() as provider:
+        yield provider
+        await provider.quiet()  # whoever opened a connection has closed it
+
+
+@pytest.fixture
+def connect(provider: ScriptedProvider) -> Connect:
+    """Make the service of the scripted provider, or of another base_url, with a key in its environment."""
+
+    def made(base_url: str | None = None, key: str | None = None, **config: object) -> ChatService:
+        entry = {"base_url": base_url or provider.base_url, **config}
+        if key is not None:
+            entry["api_key_env"] = "PUPPET_KEY"
+        environ = {} if key is None else {"PUPPET_KEY": key}
+        return Registry({"puppet": entry}, environ=environ).resolve("puppet/one")
+
+    return made

@@ -1,0 +1,216 @@
+"""The fakes that ship in the package hold what they promise."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+
+import httpx
+import pytest
+from providers.conftest import Connect
+from providers.speaking import decoded, of, read, text
+
+import jupyter_bgstream.testing
+from jupyter_bgstream.core.events import Completed, Usage
+from jupyter_bgstream.testing import FakeClock, Hold, Request, Reset, Script, ScriptedProvider, Send, answer, replay
+from jupyter_bgstream.testing.demo import demo, serve_demo
+
+
+def body_of(script: Script) -> bytes:
+    return b"".join(step.data for step in script.steps if isinstance(step, Send))
+
+
+class TestScripts:
+    def test_an_answer(self) -> None:
+        said = decoded(body_of(answer("Hello,  wide\nworld ", reasoning=["h", "m"], usage=(1, 2))))
+        assert text(said) == "Hello,  wide\nworld "
+        assert text(said, "reasoning") == "hm"
+        assert said[-2:] == [Usage(input_tokens=1, output_tokens=2), Completed(at=0.0, finish_reason="stop")]
+
+    @pytest.mark.parametrize("after", [0, 2, 3, 7])
+    def test_where_it_holds(self, after: int) -> None:
+        assert answer("a b c", hold_after=after).steps.index(Hold()) == min(after, 3)
+
+    def test_how_it_goes_wrong(self) -> None:
+        broken = answer("a b c", hold_after=1).first(2, Reset())
+        assert [type(step) for step in broken.steps] == [Send, Hold, Send, Reset]
+
+    @pytest.mark.parametrize("size", [0, 1, 2, 1000])
+    def test_a_replay_loses_no_byte(self, size: int) -> None:
+        data = random.Random(size).randbytes(size)
+        assert body_of(replay(data, cuts=1)) == body_of(replay(data)) == body_of(replay([data])) == data
+        assert replay(data, cuts=1) == replay(data, cuts=1)
+
+
+class TestServer:
+    async def test_a_script_may_depend_on_the_request(self, provider: ScriptedProvider, connect: Connect) -> None:
+        provider.scripts["one"] = lambda request: answer(request.json["messages"][-1]["content"])
+        said, _ = await read(connect())
+        assert text(said) == "What is a log?"
+
+    async def test_a_hold_lets_pass_in_order(self, provider: ScriptedProvider, connect: Connect) -> None:
+        provider.scripts["one"] = answer("a b", hold_after=1)
+        first = asyncio.create_task(read(connect()))
+        await provider.held(1)
+        second = asyncio.create_task(read(connect()))
+        await provider.held(2)
+        provider.release()
+        await first
+        assert not second.done()
+        provider.release()
+        assert text((await second)[0]) == "a b"
+
+    async def test_a_release_may_come_first(self, provider: ScriptedProvider, connect: Connect) -> None:
+        provider.scripts["one"] = answer("a b", hold_after=1)
+        provider.release()
+        assert text((await read(connect()))[0]) == "a b"
+
+    async def test_who_closed(self, provider: ScriptedProvider, connect: Connect) -> None:
+        provider.scripts["one"] = answer("a", done=False)
+        await read(connect())
+        request = await provider.request()
+        assert await request.closed == request.closed_at
+        assert not request.closed_by_client
+        assert request.model == "one"
+
+    async def test_waiting_for_a_close_can_be_given_up(self, provider: ScriptedProvider, connect: Connect) -> None:
+        provider.scripts["one"] = answer("a b", hold_after=1)
+        reading = asyncio.create_task(read(connect()))
+        request = await provider.request()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(request.closed, 0)
+        provider.release()
+        await reading
+        await request.closed
+
+    async def test_a_wait_for_what_never_comes_says_so(
+        self, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("jupyter_bgstream.testing.scripted.PATIENCE", 0.01)
+        with pytest.raises(TimeoutError, match="never 2 requests"):
+            await provider.request(2)
+
+    async def test_closing_it_ends_what_hangs(self, connect: Connect) -> None:
+        async with ScriptedProvider({"one": Script(steps=(Hold(),))}) as hanging:
+            reading = asyncio.create_task(read(connect(hanging.base_url)))
+            await hanging.held()
+        _, error = await reading
+        assert error is not None
+
+    @pytest.mark.parametrize(
+        ("method", "path", "body"),
+        [("GET", "/", b""), ("POST", "/v1/models", b""), ("POST", "/v1/chat/completions", b"{}")],
+    )
+    async def test_what_it_does_not_know(self, provider: ScriptedProvider, method: str, path: str, body: bytes) -> None:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            response = await client.request(method, f"http://127.0.0.1:{provider.port}{path}", content=body)
+        assert response.status_code == 404
+        assert response.json()["error"]["message"]
+
+    @pytest.mark.parametrize("noise", [b"", b"GET", b"\x16\x03\x01", b"nonsense\r\n\r\n", b"A" * (2 << 20)])
+    async def test_noise_is_hung_up_on(self, provider: ScriptedProvider, noise: bytes) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", provider.port)
+        writer.write(noise)
+        writer.write_eof()
+        try:
+            assert await reader.read() == b""
+        except ConnectionResetError:
+            pass
+        finally:
+            writer.close()
+        await provider.quiet()
+
+
+def test_in_a_thread() -> None:
+    with ScriptedProvider({"one": answer("a b", hold_after=1)}).in_thread() as provider:
+        url = f"{provider.base_url}/chat/completions"
+        with (
+            httpx.Client(trust_env=False) as client,
+            client.stream("POST", url, json={"model": "one", "messages": []}) as response,
+        ):
+            provider.held()
+            assert provider.request().json["messages"] == []
+            provider.release()
+            assert text(decoded(response.iter_bytes())) == "a b"
+        provider.quiet()
+        assert [request.closed_at is None for request in provider.requests] == [False]
+
+
+class TestDemo:
+    @pytest.mark.parametrize(
+        ("model", "seconds"), [("tour", (25, 30)), ("quick", (4, 6)), ("slow", (55, 65)), ("echo", (0.5, 5))]
+    )
+    async def test_each_says_that_it_is_no_llm_and_takes_its_time(
+        self, model: str, seconds: tuple[float, float]
+    ) -> None:
+        reply = demo()[model]
+        assert callable(reply)
+        script = reply(asked("Hi"))
+        said = decoded(body_of(script))
+        assert "demo model: a script, not an LLM" in text(said).splitlines()[0]
+        assert of(said, Usage)[0].output_tokens > 10
+        pauses = [step.seconds for step in script.steps if hasattr(step, "seconds")]
+        assert seconds[0] < sum(pauses) < seconds[1]
+
+    async def test_the_tour_shows_what_markdown_can(self) -> None:
+        reply = demo()["tour"]
+        assert callable(reply)
+        said = decoded(body_of(reply(asked("Hi"))))
+        for mark in ("\n# ", "\n1. ", "\n| ", "\n```python\n", " $n$ ", "🎈"):
+            assert mark in text(said)
+        assert text(said, "reasoning")
+
+    def test_the_echo_knows_its_history(self) -> None:
+        messages = [{"role": role, "content": role} for role in ("user", "assistant", "user")]
+        with serve_demo(speed=1000) as base_url, httpx.Client(trust_env=False) as client:
+            stream = client.post(f"{base_url}/chat/completions", json={"model": "echo", "messages": messages})
+            listing = client.get(f"{base_url}/models").json()
+        assert "saw 2 messages of history" in text(decoded(stream.content))
+        assert "> user" in text(decoded(stream.content))
+        assert [model["id"] for model in listing["data"]] == ["tour", "quick", "slow", "echo"]
+
+
+def asked(prompt: str) -> Request:
+    body = json.dumps({"messages": [{"role": "user", "content": prompt}]}).encode()
+    return Request("POST", "/v1/chat/completions", {}, body)
+
+
+class TestFakeClock:
+    async def test_it_wakes_who_slept_long_enough_in_order(self) -> None:
+        clock, woken = FakeClock(), []
+
+        async def sleeper(seconds: float) -> None:
+            await clock.sleep(seconds)
+            woken.append((seconds, clock.monotonic()))
+
+        tasks = [asyncio.create_task(sleeper(seconds)) for seconds in (3, 1, 2, 9)]
+        await clock.sleeping(4)
+        clock.advance(2)
+        await asyncio.wait(tasks[1:3])
+        assert woken == [(1, 2.0), (2, 2.0)]
+        clock.advance(7)
+        await asyncio.gather(*tasks)
+        assert [seconds for seconds, _ in woken] == [1, 2, 3, 9]
+        assert clock.time() - FakeClock().time() == 9
+
+    async def test_a_cancelled_sleeper_is_forgotten(self) -> None:
+        clock = FakeClock()
+        task = asyncio.create_task(clock.sleep(1))
+        await clock.sleeping()
+        task.cancel()
+        await asyncio.wait([task])
+        clock.advance(1)
+        other = asyncio.create_task(clock.sleep(1))
+        await clock.sleeping()
+        clock.advance(1)
+        await other
+
+    async def test_no_time_is_no_wait(self) -> None:
+        await FakeClock().sleep(0)
+
+
+def test_the_public_names_are_true() -> None:
+    names = jupyter_bgstream.testing.__all__
+    assert names == sorted(names)
+    assert all(hasattr(jupyter_bgstream.testing, name) for name in names)
