@@ -54,7 +54,12 @@ class Background(Generic[R]):
         except BaseException:
             future.cancel()
             raise
-        return future.result()
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError:
+            if not threading.main_thread().is_alive():
+                threading.Event().wait()  # the process ends, and with it this daemon thread: there is no news for it
+            raise
 
     async def call(self, work: Callable[[R], Coroutine[Any, Any, T]]) -> T:
         """Do the work there and await it here, on whichever loop runs."""

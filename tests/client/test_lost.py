@@ -1,0 +1,114 @@
+"""Connections break, servers are killed and come back: nothing is lost, nothing comes twice, nobody waits for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+import pytest
+from client.conftest import settings
+from client.relay import Relay
+from harness.jupyter import Jupyter, free_port, jupyter
+
+from jupyter_bgstream.client import Incomplete, ServerUnreachable, follow, job, jobs, session, submit
+from jupyter_bgstream.core.wire import Runtime, encode
+from jupyter_bgstream.testing import ThreadedProvider, answer
+
+
+@pytest.fixture
+def relay(server: Jupyter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
+    """The way from this process to the server."""
+    runtime = msgspec.json.decode(server.runtime_file.read_bytes(), type=Runtime)
+    with Relay(server.port) as relay:
+        path = tmp_path / "bgstream-relayed.json"
+        path.write_bytes(encode(msgspec.structs.replace(runtime, url=f"http://127.0.0.1:{relay.port}/")))
+        monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
+        monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(path))
+        yield relay
+        session._background.close()
+
+
+def test_a_submit_whose_answer_got_lost_is_one_job(relay: Relay) -> None:
+    before = {found.id for found in jobs(limit=500)}
+    relay.swallow_answers(1)
+    asked = submit("Only once.")
+    assert relay.swallowed.is_set()
+    assert {found.id for found in jobs(limit=500)} - before == {asked.id}
+
+
+def test_iteration_goes_on_where_the_connection_broke(relay: Relay, provider: ThreadedProvider) -> None:
+    text = "".join(f"word {number} " for number in range(200))
+    provider.scripts["held"] = answer(text, hold_after=150)
+    asked = submit("x", model="test/held")
+    pieces = iter(asked)
+    said = next(pieces)
+    with ThreadPoolExecutor() as pool:
+        rest = pool.submit("".join, pieces)
+        provider.held()
+        relay.refuse()
+        provider.release()
+        relay.listen()
+        assert said + rest.result() == text
+
+
+def test_every_answer_may_be_the_one_that_is_lost(relay: Relay, provider: ThreadedProvider) -> None:
+    text = "".join(f"word {number} " for number in range(40))
+    provider.scripts["quick"] = answer(text)
+    asked = submit("x", model="test/quick")
+    said = ""
+    for piece in asked:
+        said += piece
+        relay.swallow_answers(1)
+    relay.swallow_answers(0)
+    assert said == text
+
+
+def test_a_server_that_stays_away_is_given_up(
+    relay: Relay, provider: ThreadedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "PATIENCE", 0.5)
+    provider.scripts["held"] = answer("one two", hold_after=1)
+    asked = submit("x", model="test/held")
+    pieces = iter(asked)
+    assert next(pieces) == "one "
+    relay.refuse()
+    with pytest.raises(ServerUnreachable, match="start JupyterLab again"):
+        next(pieces)
+    with pytest.raises(ServerUnreachable):
+        asked.text  # noqa: B018 - it asks the server
+    assert asked._repr_mimebundle_()["text/plain"].startswith("one ")  # a picture is drawn without a server, too
+    relay.listen()
+    assert asked.text == "one "
+    asked.cancel()
+
+
+@pytest.fixture
+def own_server(provider: ThreadedProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Jupyter]:
+    """A server to kill, whose jobs are kept."""
+    with jupyter(tmp_path, config=settings(provider, store="sqlite")) as server:
+        monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(server.runtime))
+        monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(server.runtime_file))
+        yield server
+        session._background.close()
+
+
+def test_after_kill_9_and_a_new_port_what_waits_learns_how_its_job_ended(
+    own_server: Jupyter, provider: ThreadedProvider
+) -> None:
+    provider.scripts["held"] = answer("one two", hold_after=1)
+    done = submit("x")
+    assert done.result() == "Hello, world"
+    ended = submit("x", model="test/held")
+    assert next(iter(ended)) == "one "
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(ended.result)
+        own_server.kill()
+        own_server.port = free_port()
+        own_server.start()
+        with pytest.raises(Incomplete, match="was interrupted") as interrupted:
+            waiting.result()
+    assert interrupted.value.code == "server_died"
+    assert (ended.status, ended.text) == ("interrupted", "one ")
+    assert job(done.id).text == "Hello, world"
