@@ -1,5 +1,5 @@
-import { renderer, settings } from './plugins';
+import { panel, renderer, saver, settings } from './plugins';
 
 export { IAnswers } from './tokens';
 
-export default [renderer, settings];
+export default [renderer, settings, saver, panel];

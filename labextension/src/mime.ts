@@ -4,10 +4,11 @@ import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import type { Message } from '@lumino/messaging';
 import { Widget } from '@lumino/widgets';
 
+import { bundleOf, textOf } from './bundle';
 import type { Source } from './live';
 import type { Markdown } from './text';
 import { JobView } from './view';
-import { BUNDLE_MIME, type Bundle } from './wire';
+import { BUNDLE_MIME } from './wire';
 
 export interface Drawing {
   source: Source;
@@ -25,21 +26,6 @@ export function rendererFactory(drawing: Drawing): IRenderMime.IRendererFactory 
     defaultRank: RANK,
     createRenderer: () => new RenderedJob(drawing)
   };
-}
-
-/** An output's data by MIME type. */
-type Data = Readonly<Record<string, unknown>>;
-
-/** The bundle in an output's data, if it is one. */
-export function bundleOf(data: Data): Bundle | null {
-  const bundle = data[BUNDLE_MIME] as Bundle | null | undefined;
-  return typeof bundle?.id === 'string' ? bundle : null;
-}
-
-/** A text in an output's data. On disk it may be a list of lines, and an empty one is an empty list. */
-export function textOf(data: Data, mime: string): string {
-  const text = data[mime];
-  return Array.isArray(text) ? text.join('') : typeof text === 'string' ? text : '';
 }
 
 class RenderedJob extends Widget implements IRenderMime.IRenderer {

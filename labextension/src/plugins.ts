@@ -1,14 +1,24 @@
 /** The plugins: wiring and nothing else. */
 
-import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ILabShell, ILayoutRestorer, type JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { Notification } from '@jupyterlab/apputils';
+import { IDocumentManager } from '@jupyterlab/docmanager';
+import { INotebookTracker, NotebookActions, type NotebookPanel } from '@jupyterlab/notebook';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 
+import { Badge } from './badge';
+import { followFragment, Guide } from './goto';
 import { Live } from './live';
 import { safeMarkdown } from './markdown';
 import { rendererFactory } from './mime';
+import { JobsModel } from './model';
+import { Toaster } from './notify';
+import { Panel } from './panel';
 import { Requests } from './request';
+import { Keeper } from './save';
 import { IAnswers, type Preferences, SHARED } from './tokens';
+import type { Notice, Origin } from './wire';
 
 /** Draws jobs in outputs. It waits for nothing: a notebook clones the renderers when it opens. */
 export const renderer: JupyterFrontEndPlugin<IAnswers> = {
@@ -45,5 +55,62 @@ export const settings: JupyterFrontEndPlugin<void> = {
     };
     loaded.changed.connect(read);
     read();
+  }
+};
+
+/** Puts answers into notebook files. */
+export const saver: JupyterFrontEndPlugin<void> = {
+  id: 'jupyter-bgstream:saver',
+  description: 'Puts answers into the notebook when it is saved.',
+  autoStart: true,
+  requires: [IAnswers, INotebookTracker],
+  activate: (_, { live }: IAnswers, notebooks: INotebookTracker) => {
+    const keepers = new Map<unknown, Keeper>();
+    const keep = (panel: NotebookPanel): void => {
+      keepers.set(panel.content, new Keeper(panel, live));
+      panel.disposed.connect(() => keepers.delete(panel.content));
+    };
+    notebooks.forEach(keep);
+    notebooks.widgetAdded.connect((_, panel) => keep(panel));
+    NotebookActions.executed.connect((_, { notebook, cell }) => keepers.get(notebook)?.ran(cell));
+  }
+};
+
+/** The side panel, its badge and the toasts. */
+export const panel: JupyterFrontEndPlugin<void> = {
+  id: 'jupyter-bgstream:panel',
+  description: 'Lists background jobs and those that have ended.',
+  autoStart: true,
+  requires: [IAnswers, IDocumentManager, INotebookTracker],
+  optional: [ILabShell, ILayoutRestorer],
+  activate: (
+    { shell },
+    { live, requests, preferences }: IAnswers,
+    documents: IDocumentManager,
+    notebooks: INotebookTracker,
+    lab: ILabShell | null,
+    restorer: ILayoutRestorer | null
+  ) => {
+    const model = new JobsModel(live, requests);
+    const guide = new Guide(shell, documents, notebooks);
+    const go = async (job: string, source: Origin | null): Promise<void> => {
+      const obstacle = await guide.go(job, source);
+      if (obstacle !== null) {
+        Notification.info(obstacle);
+      }
+    };
+    const openNotice = (notice: Notice): void => {
+      void model.markRead(notice.id);
+      void go(notice.job, notice.source);
+    };
+    const side = new Panel(model, { openJob: job => void go(job.id, job.source), openNotice });
+    new Toaster(model, preferences, openNotice);
+    shell.add(side, 'left', { rank: 600, type: 'Background answers' });
+    restorer?.add(side, side.id);
+    if (lab === null) {
+      // Notebook 7 hides its side panels, and with them the tab that bears the badge.
+      shell.add(new Badge(model, () => shell.activateById(side.id)), 'top', { rank: 1000 });
+    }
+    followFragment(notebooks);
   }
 };

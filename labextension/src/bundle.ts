@@ -1,0 +1,60 @@
+/**
+ * What a job looks like in a notebook file. See PROTOCOL.md, "In the notebook file".
+ *
+ * The same form as `jupyter_bgstream/client/bundle.py`, so that a save changes nothing that is already right.
+ */
+
+import { escapeHtml } from './escape';
+import type { Answer } from './fold';
+import { BUNDLE_MIME, type Bundle } from './wire';
+
+/** An output's data by MIME type. */
+export type Data = Readonly<Record<string, unknown>>;
+
+/** The job's bundle in an output's data, if there is one. */
+export function bundleOf(data: Data): Bundle | null {
+  const bundle = data[BUNDLE_MIME] as Bundle | null | undefined;
+  return typeof bundle?.id === 'string' ? bundle : null;
+}
+
+/** A text in an output's data. On disk it may be a list of lines, and an empty one is an empty list. */
+export function textOf(data: Data, mime: string): string {
+  const text = data[mime];
+  return Array.isArray(text) ? text.join('') : typeof text === 'string' ? text : '';
+}
+
+/** Return an output's data with the job as it is now, or null if it says so already. */
+export function refreshed(data: Data, bundle: Bundle, cursor: string, answer: Answer): Data | null {
+  if (answer.status === 'new') {
+    return null;
+  }
+  const note = noteOf(answer);
+  const markdown = [answer.text && escapeHtml(answer.text), note && `*${escapeHtml(note)}*`];
+  const plain = [answer.text, note && `${note} (job ${bundle.id})`];
+  const fresh = {
+    [BUNDLE_MIME]: { id: bundle.id, cursor, status: answer.status, model: bundle.model },
+    'text/markdown': markdown.filter(Boolean).join('\n\n'),
+    'text/plain': plain.filter(Boolean).join('\n\n')
+  };
+  const same =
+    bundle.status === answer.status &&
+    textOf(data, 'text/markdown') === fresh['text/markdown'] &&
+    bundle.cursor === cursor;
+  return same ? null : { ...data, ...fresh };
+}
+
+/** Say what the text alone does not: that it is not whole, and why. */
+function noteOf({ status, error }: Answer): string {
+  const word = status.charAt(0).toUpperCase() + status.slice(1);
+  switch (status) {
+    case 'completed':
+      return '';
+    case 'failed':
+    case 'interrupted':
+      return error === null ? word : `${word}: ${error.message}`;
+    case 'cancelled':
+      return word;
+    default:
+      return `${word}…`;
+  }
+}

@@ -1,0 +1,83 @@
+/** Toasts: a job has ended and nobody was looking. */
+
+import { Notification } from '@jupyterlab/apputils';
+import type { IDisposable } from '@lumino/disposable';
+import { Signal } from '@lumino/signaling';
+
+import { GRACE, type JobsModel } from './model';
+import type { Preferences } from './tokens';
+import type { Notice } from './wire';
+
+const CLOSES_AFTER = 10_000; // ms
+
+const WORDS: Record<Notice['status'], string> = {
+  completed: 'Answer ready',
+  failed: 'Job failed',
+  cancelled: 'Job stopped',
+  interrupted: 'Job interrupted'
+};
+
+export class Toaster implements IDisposable {
+  constructor(
+    private readonly _model: JobsModel,
+    private readonly _preferences: Preferences,
+    private readonly _open: (notice: Notice) => void
+  ) {
+    _model.arrived.connect(this._arrived, this);
+    _model.changed.connect(this._tidy, this);
+    document.addEventListener('visibilitychange', this._visible);
+  }
+
+  get isDisposed(): boolean {
+    return this._disposed;
+  }
+
+  dispose(): void {
+    this._disposed = true;
+    document.removeEventListener('visibilitychange', this._visible);
+    Signal.clearData(this);
+  }
+
+  private _arrived(_: JobsModel, notice: Notice): void {
+    if (document.visibilityState === 'visible') {
+      this._show(notice);
+    } else {
+      this._waiting.push(notice); // a toast that nobody can see would be gone before they come
+    }
+  }
+
+  /** Somebody is here again: what the views do not show them now, a toast does. */
+  private readonly _visible = (): void => {
+    if (document.visibilityState === 'visible') {
+      const waiting = this._waiting.splice(0);
+      setTimeout(() => waiting.forEach(notice => this._show(notice)), GRACE);
+    }
+  };
+
+  private _show(notice: Notice): void {
+    if (this._disposed || !this._preferences.toasts || !this._model.isUnread(notice.id)) {
+      return;
+    }
+    const message = `${WORDS[notice.status]}: ${notice.title}`;
+    const toast = Notification.emit(message, notice.status === 'completed' ? 'success' : 'warning', {
+      autoClose: CLOSES_AFTER,
+      actions: [{ label: 'Show', caption: 'Go to the cell', callback: () => this._open(notice) }]
+    });
+    this._shown.set(notice.id, toast);
+  }
+
+  /** What was read, here or in another tab, needs no toast any more. */
+  private _tidy(): void {
+    for (const [notice, toast] of this._shown) {
+      if (!this._model.isUnread(notice)) {
+        this._shown.delete(notice);
+        Notification.dismiss(toast);
+      }
+    }
+  }
+
+  /** Toasts by notice. */
+  private readonly _shown = new Map<string, string>();
+  private readonly _waiting: Notice[] = [];
+  private _disposed = false;
+}
