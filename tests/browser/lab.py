@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +129,12 @@ class Tab:
             arg=[cell, text],
             timeout=30 * SECONDS,
         )
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something that the page's events change has become true."""
+        async with asyncio.timeout(15):
+            while not condition():
+                await self.page.evaluate("new Promise(requestAnimationFrame)")
 
     async def text(self, cell: int) -> str:
         return await self.view(cell).locator(".jp-bgstream-text").text_content() or ""

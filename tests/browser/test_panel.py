@@ -1,0 +1,177 @@
+"""The panel, the inbox and the toast: what finished while you were away, and what you saw yourself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from browser.lab import SECONDS, Lab, Tab, write_notebook
+from harness.jupyter import Jupyter
+
+from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+LOAD = "%load_ext jupyter_bgstream"
+PANEL = ".jp-bgstream-panel"
+
+
+@pytest.fixture(autouse=True)
+def clean(server: Jupyter) -> Iterator[None]:
+    """Nothing is left of the tests before."""
+    with server.client() as client:
+        for job in client.get("jobs?limit=500").json()["jobs"]:
+            client.delete(f"jobs/{job['id']}")
+        yield
+
+
+async def running(lab: Lab, server: Jupyter, provider: ThreadedProvider, name: str, *, app: str = "lab") -> Tab:
+    """A notebook whose second cell runs a job that holds in mid-answer."""
+    provider.scripts[name] = answer(f"First words of {name} and the last.", hold_after=4)
+    write_notebook(server.root / f"{name}.ipynb", LOAD, f"%%bg demo/{name}\nTell me about {name}")
+    tab = await lab.tab(f"{name}.ipynb", app=app)
+    await tab.run(0)
+    await tab.run(1)
+    await tab.shows(1, f"First words of {name}")
+    return tab
+
+
+async def open_panel(tab: Tab) -> None:
+    await tab.page.evaluate("jupyterapp.shell.activateById('jp-bgstream-panel')")
+    await tab.page.wait_for_selector(f"{PANEL}:visible")
+
+
+async def unread(tab: Tab, count: int) -> None:
+    """Wait until the badge says so; it waits two seconds itself for a view that has seen the end."""
+    wanted = str(count) if count else ""
+    await tab.page.wait_for_function(
+        """wanted => [...document.querySelectorAll('.jp-bgstream-tab')].some(
+            tab => (tab.dataset.unread ?? '') === wanted)""",
+        arg=wanted,
+        timeout=15 * SECONDS,
+    )
+
+
+async def finish(server: Jupyter, provider: ThreadedProvider, job: str) -> None:
+    """Let the answer end, with nobody looking."""
+    provider.release()
+    with server.client() as client:
+        while "Stream-Closed" not in client.get(f"jobs/{job}/events?offset=now&live=long-poll").headers:
+            pass
+
+
+async def test_what_finished_while_away_is_unread_until_it_is_opened(
+    lab: Lab, server: Jupyter, provider: ThreadedProvider
+) -> None:
+    tab = await running(lab, server, provider, "away")
+    job = await tab.job(1)
+    await tab.save()
+    await tab.close()
+    await finish(server, provider, job)
+    write_notebook(server.root / "elsewhere.ipynb", "1")
+    tab = await lab.tab("elsewhere.ipynb")
+    await unread(tab, 1)
+    await tab.page.reload()
+    await unread(tab, 1)
+    await open_panel(tab)
+    row = tab.page.locator(f"{PANEL} .jp-bgstream-inbox [data-job='{job}']")
+    assert "Tell me about away" in (await row.text_content() or "")
+    await row.locator("[data-action=open]").click()
+    await unread(tab, 0)
+    # Opening it goes to the cell, whose whole answer is there.
+    await tab.page.wait_for_selector(f".jp-bgstream-view[data-job='{job}'][data-state=completed]")
+    with server.client() as client:
+        assert client.get("notices").json()["unread"] == 0
+
+
+async def test_what_was_watched_to_its_end_is_not_unread(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
+    tab = await running(lab, server, provider, "watched")
+    seen: list[str] = []
+    tab.sockets[0].on("framesent", lambda frame: seen.append(str(frame)))
+    provider.release()
+    await tab.state(1, "completed")
+    await tab.until(lambda: any('"seen"' in frame for frame in seen))
+    with server.client() as client:
+        assert client.get("notices").json()["unread"] == 0
+    await unread(tab, 0)
+
+
+async def test_a_hidden_tab_has_seen_nothing_and_a_toast_tells_the_visible_one(
+    lab: Lab, server: Jupyter, provider: ThreadedProvider
+) -> None:
+    hidden = await running(lab, server, provider, "hidden")
+    job = await hidden.job(1)
+    write_notebook(server.root / "visible.ipynb", "1")
+    visible = await lab.tab("visible.ipynb")
+    # A headless browser calls every tab visible.
+    await hidden.page.evaluate("""() => {
+        Object.defineProperty(document, 'visibilityState', {get: () => 'hidden'});
+        Object.defineProperty(document, 'hidden', {get: () => true});
+        document.dispatchEvent(new Event('visibilitychange'));
+    }""")
+    provider.release()
+    await hidden.state(1, "completed")
+    await visible.page.wait_for_selector(".Toastify__toast >> text=Tell me about hidden", timeout=15 * SECONDS)
+    assert await hidden.page.locator(".Toastify__toast").count() == 0
+    await unread(visible, 1)
+    await visible.page.locator(".Toastify__toast button >> text=Show").click()
+    await visible.page.wait_for_selector(f".jp-bgstream-view[data-job='{job}']")
+    await unread(visible, 0)
+
+
+async def test_the_panel_lists_jobs_stops_them_and_goes_to_the_cell(
+    lab: Lab, server: Jupyter, provider: ThreadedProvider
+) -> None:
+    tab = await running(lab, server, provider, "listed")
+    job = await tab.job(1)
+    await open_panel(tab)
+    row = tab.page.locator(f"{PANEL} .jp-bgstream-jobs [data-job='{job}']")
+    said = await row.text_content() or ""
+    assert "Tell me about listed" in said
+    assert "demo/listed" in said
+    await row.locator("[data-action=open]").click()
+    await tab.page.wait_for_selector(".jp-Cell.jp-mod-active .jp-bgstream-view")
+    await row.locator("[data-action=stop]").click()
+    await tab.state(1, "cancelled")
+    await tab.page.wait_for_selector(f"{PANEL} .jp-bgstream-jobs [data-job='{job}'][data-state=cancelled]")
+    with server.client() as client:
+        assert client.get("notices").json()["notices"] == []  # whoever stopped it knows
+    await row.locator("[data-action=delete]").click()
+    await tab.page.locator(".jp-Dialog button >> text=Delete").click()
+    await tab.page.wait_for_selector(f"{PANEL} .jp-bgstream-jobs [data-job='{job}']", state="detached")
+
+
+async def test_read_and_dismissed_are_shared_by_all_tabs(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
+    for name in ("one", "other"):
+        tab = await running(lab, server, provider, f"shared-{name}")
+        job = await tab.job(1)
+        await tab.save()
+        await tab.close()
+        await finish(server, provider, job)
+    write_notebook(server.root / "plain.ipynb", "1")
+    first, second = await lab.tab("plain.ipynb"), await lab.tab("plain.ipynb")
+    for tab in (first, second):
+        await unread(tab, 2)
+        await open_panel(tab)
+    rows = f"{PANEL} .jp-bgstream-inbox [data-notice]"
+    await first.page.locator(rows).first.locator("[data-action=mark-read]").click()
+    for tab in (first, second):
+        await unread(tab, 1)
+    await first.page.locator(rows).last.locator("[data-action=dismiss]").click()
+    for tab in (first, second):
+        await unread(tab, 0)
+        assert await tab.page.locator(rows).count() == 1
+
+
+async def test_notebook_7_has_the_panel_and_a_badge(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
+    tab = await running(lab, server, provider, "seven", app="notebook")
+    job = await tab.job(1)
+    await tab.save()
+    await tab.close()
+    await finish(server, provider, job)
+    write_notebook(server.root / "seven-b.ipynb", "1")
+    tab = await lab.tab("seven-b.ipynb", app="notebook")
+    await tab.page.wait_for_selector("#jp-bgstream-badge[data-unread='1']", timeout=15 * SECONDS)
+    await tab.page.locator("#jp-bgstream-badge [data-action=show-panel]").click()
+    await tab.page.wait_for_selector(f"{PANEL}:visible .jp-bgstream-inbox [data-job='{job}']")
