@@ -94,9 +94,9 @@ class Api:
             connection = await self._connected()
             try:
                 response = await connection.http.request(method, f"api/bgstream/{path}", **how)
-            except httpx.TimeoutException as error:
-                url = connection.runtime.url
-                raise ServerUnreachable(f"The Jupyter server at {url} is too busy to answer: try again.") from error
+            except httpx.TimeoutException:
+                what = f"The Jupyter server at {connection.runtime.url} is too busy to answer: try again."
+                raise ServerUnreachable(what, busy=True) from None
             except httpx.TransportError as error:
                 problem = _lost(connection, f"broke the connection ({type(error).__name__})")
             else:

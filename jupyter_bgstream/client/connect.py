@@ -51,8 +51,8 @@ async def connect() -> Connection:
         try:
             return await _open(path)
         except ServerUnreachable as problem:
-            if isinstance(problem.__cause__, httpx.TimeoutException):
-                raise  # it is alive, only busy: another server would not know this one's jobs
+            if problem.busy:
+                raise  # another server may not know this one's jobs
             problems.append(problem)
     # A restarted server has a new file, a new port and a new token: what outlived the old one finds it here.
     alive: dict[Path, Connection] = {}
@@ -143,8 +143,10 @@ async def _check(runtime: Runtime, http: httpx.AsyncClient) -> None:
     try:
         answer = await http.get("api/bgstream/status", timeout=_CONTACT)
     except httpx.TransportError as error:
-        why = "does not answer" if isinstance(error, httpx.TimeoutException) else "cannot be reached"
-        raise ServerUnreachable(f"The Jupyter server at {runtime.url} {why}: {_REMEDY}") from error
+        # Without its cause: in a notebook that would be two hundred lines of httpx above the one that helps.
+        busy = isinstance(error, httpx.TimeoutException)
+        why = "does not answer" if busy else f"cannot be reached ({type(error).__name__})"
+        raise ServerUnreachable(f"The Jupyter server at {runtime.url} {why}: {_REMEDY}", busy=busy) from None
     try:
         status = msgspec.json.decode(answer.content, type=_Status)
     except msgspec.DecodeError:

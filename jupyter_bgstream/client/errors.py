@@ -41,9 +41,13 @@ class SeveralServers(ConnectionProblem):
 
 
 class ServerUnreachable(ConnectionProblem):
-    """There is a runtime file, but its server does not answer."""
+    """There is a runtime file, but its server does not answer. ``busy``: it is there, only not in time."""
 
     code = "server_unreachable"
+
+    def __init__(self, message: str, *, busy: bool = False) -> None:
+        super().__init__(message)
+        self.busy = busy
 
 
 class WrongVersion(ConnectionProblem):

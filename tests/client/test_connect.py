@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,20 @@ def test_who_outlives_its_server_finds_the_new_one(
     dead(folder, "parent", server)
     leave(folder, "new", server)
     assert isinstance(jobs(), list)
+
+
+def test_a_server_that_is_only_busy_is_not_exchanged_for_another(
+    server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connect, "_CONTACT", 0.2)
+    leave(folder, "other", server)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        path = leave(folder, "own", server, url=f"http://127.0.0.1:{silent.getsockname()[1]}/")
+        monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(path))
+        with pytest.raises(ServerUnreachable, match="does not answer") as error:
+            jobs()
+    assert error.value.busy
+    assert error.value.__suppress_context__  # no traceback of httpx above the sentence
 
 
 @pytest.mark.parametrize("changes", [{"server": "another"}, {"token": "wrong"}])
