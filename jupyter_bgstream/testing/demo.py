@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from .connection import Request
 from .demo_texts import ECHO, QUICK, SLOW, TOUR, TOUR_REASONING
-from .scripted import Reply, Request, ScriptedProvider
+from .scripted import Reply, ScriptedProvider
 from .scripts import Script, answer
 
 _PIECE = re.compile(r"\S{1,6}\s*|\s+")  # about the size of a token

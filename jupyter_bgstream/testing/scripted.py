@@ -14,55 +14,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import ssl
-import struct
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from http import HTTPStatus
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 
 from .clock import PATIENCE
+from .connection import Request, head_of, hung_up, read_request, reset
 from .scripts import JSON, Cut, Hold, Pause, Reset, Script, Send, refusal
 
 HEAD_BYTES = 1024 * 1024
-
-
-class Request:
-    """One request for an answer, as it came, and what became of its connection."""
-
-    def __init__(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> None:
-        self.method = method
-        self.path = path
-        self.headers = headers  # names in lower case
-        self.body = body
-        self.closed_at: float | None = None  # time.monotonic() of the close
-        self.closed_by_client = False  # whether the client closed before the script was done
-        self._closed: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-
-    @property
-    def json(self) -> Any:
-        """The body, decoded."""
-        return msgspec.json.decode(self.body)
-
-    @property
-    def model(self) -> str:
-        """The model that was asked for."""
-        return str(self.json.get("model", ""))
-
-    @property
-    def closed(self) -> asyncio.Future[float]:
-        """Awaitable: when the connection closed, as ``time.monotonic()``. By whom: ``closed_by_client``."""
-        return asyncio.shield(self._closed)  # who stops waiting stops only their own waiting
-
-    def _close(self, *, by_client: bool) -> None:
-        self.closed_by_client = by_client
-        self.closed_at = time.monotonic()
-        self._closed.set_result(self.closed_at)
 
 
 Reply = Script | Callable[[Request], Script]
@@ -196,18 +160,18 @@ class ScriptedProvider:
             self._notify()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = await _read(reader)
+        request = await read_request(reader)
         script = self._script(request)
         playing = asyncio.create_task(self._play(script, writer))
-        gone = asyncio.create_task(_gone(reader))
+        leaving = asyncio.create_task(hung_up(reader))
         try:
-            await asyncio.wait((playing, gone), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((playing, leaving), return_when=asyncio.FIRST_COMPLETED)
         finally:
             by_client = not playing.done()
             playing.cancel()
-            gone.cancel()
-            await asyncio.gather(playing, gone, return_exceptions=True)
-            request._close(by_client=by_client)
+            leaving.cancel()
+            await asyncio.gather(playing, leaving, return_exceptions=True)
+            request.close(by_client=by_client)
 
     def _script(self, request: Request) -> Script:
         method, path = request.method, request.path
@@ -230,7 +194,7 @@ class ScriptedProvider:
         return Script(headers=JSON, steps=(Send(msgspec.json.encode({"object": "list", "data": data})),))
 
     async def _play(self, script: Script, writer: asyncio.StreamWriter) -> None:
-        head = _head(script)
+        head = head_of(script)
         for step in script.steps:
             match step:
                 case Send(data):
@@ -245,7 +209,7 @@ class ScriptedProvider:
                 case Cut():
                     return
                 case Reset():
-                    _reset(writer)
+                    reset(writer)
                     return
         writer.write(head + b"0\r\n\r\n")
         await writer.drain()
@@ -281,39 +245,6 @@ class ThreadedProvider:
     def quiet(self) -> None:
         """Wait until no connection is open."""
         asyncio.run_coroutine_threadsafe(self._provider.quiet(), self._loop).result()
-
-
-async def _read(reader: asyncio.StreamReader) -> Request:
-    initial = await reader.readexactly(1)
-    if not initial.isalpha():  # such as a TLS handshake, which would wait for our part of it
-        raise ValueError("not HTTP")
-    head = (initial + await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-    first, *lines = head.rstrip().split("\r\n")
-    method, path, _ = first.split(" ")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    return Request(method, path, headers, await reader.readexactly(int(headers.get("content-length", "0"))))
-
-
-async def _gone(reader: asyncio.StreamReader) -> None:
-    # Returns when the client closes or resets: there is nothing else it could send now.
-    with contextlib.suppress(OSError):
-        await reader.read(1)
-
-
-def _head(script: Script) -> bytes:
-    try:
-        phrase = HTTPStatus(script.status).phrase
-    except ValueError:  # 529 is in use, and nowhere registered
-        phrase = "Other"
-    fields = {**script.headers, "Transfer-Encoding": "chunked", "Connection": "close"}
-    lines = [f"HTTP/1.1 {script.status} {phrase}", *(f"{name}: {value}" for name, value in fields.items())]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")
-
-
-def _reset(writer: asyncio.StreamWriter) -> None:
-    # To linger for zero seconds makes the close an RST.
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
 
 
 def _error(status: int, message: str, code: str) -> Script:

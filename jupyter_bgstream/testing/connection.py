@@ -1,0 +1,90 @@
+"""The little HTTP/1.1 that the scripted provider needs: one request, one chunked answer, then the end.
+
+By hand, because a server that is polite cannot cut a body, reset a connection or hang.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import sys
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from .scripts import Script
+
+
+class Request:
+    """One request for an answer, as it came, and what became of its connection."""
+
+    def __init__(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> None:
+        self.method = method
+        self.path = path
+        self.headers = headers  # names in lower case
+        self.body = body
+        self.closed_at: float | None = None  # time.monotonic() of the close
+        self.closed_by_client = False  # whether the client closed before the script was done
+        self._closed: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+
+    @property
+    def json(self) -> Any:
+        """The body, decoded."""
+        return msgspec.json.decode(self.body)
+
+    @property
+    def model(self) -> str:
+        """The model that was asked for."""
+        return str(self.json.get("model", ""))
+
+    @property
+    def closed(self) -> asyncio.Future[float]:
+        """Awaitable: when the connection closed, as ``time.monotonic()``. By whom: ``closed_by_client``."""
+        return asyncio.shield(self._closed)  # who stops waiting stops only their own waiting
+
+    def close(self, *, by_client: bool) -> None:
+        """Note that the connection has closed; for the server."""
+        self.closed_by_client = by_client
+        self.closed_at = time.monotonic()
+        self._closed.set_result(self.closed_at)
+
+
+async def read_request(reader: asyncio.StreamReader) -> Request:
+    """Read one request; raises EOFError, ValueError or LimitOverrunError for what is none."""
+    initial = await reader.readexactly(1)
+    if not initial.isalpha():  # such as a TLS handshake, which would wait for our part of it
+        raise ValueError("not HTTP")
+    head = (initial + await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    first, *lines = head.rstrip().split("\r\n")
+    method, path, _ = first.split(" ")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return Request(method, path, headers, await reader.readexactly(int(headers.get("content-length", "0"))))
+
+
+async def hung_up(reader: asyncio.StreamReader) -> None:
+    """Wait until the client closes or resets: there is nothing else it could send now."""
+    with contextlib.suppress(OSError):
+        await reader.read(1)
+
+
+def head_of(script: Script) -> bytes:
+    """Return the status line and the headers of an answer."""
+    try:
+        phrase = HTTPStatus(script.status).phrase
+    except ValueError:  # 529 is in use, and nowhere registered
+        phrase = "Other"
+    fields = {**script.headers, "Transfer-Encoding": "chunked", "Connection": "close"}
+    lines = [f"HTTP/1.1 {script.status} {phrase}", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Close with an RST: that is what it means to linger for zero seconds."""
+    no_linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
+    writer.transport.abort()

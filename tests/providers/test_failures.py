@@ -1,0 +1,238 @@
+"""Every way in which a request over real HTTP can fail, and what the user is told."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import ssl
+import subprocess
+import time
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+from providers.conftest import Connect
+from providers.speaking import job, read, text
+
+from jupyter_bgstream.providers import transport
+from jupyter_bgstream.testing import (
+    Cut,
+    Hold,
+    Reset,
+    Script,
+    ScriptedProvider,
+    Send,
+    answer,
+    chunk,
+    event,
+    refusal,
+)
+
+HELLO = answer("one two three four five")
+HTML = {"Content-Type": "text/html; charset=utf-8"}
+
+OPENAI = {"error": {"message": "The model `one` does not exist", "type": "invalid_request_error", "code": None}}
+LOGIN = "<html><head><style>p {}</style></head><body><p>Please <b>log in</b></p></body></html>"
+
+REFUSALS: list[tuple[Script, str, str]] = [
+    (refusal(401, {"error": {"message": "Incorrect API key"}}), "unauthorized", "Incorrect API key"),
+    (refusal(403, "Forbidden"), "unauthorized", "Forbidden"),
+    (refusal(404, OPENAI), "model_not_found", "does not exist"),
+    (refusal(404, {"error": {"message": "x", "code": "model_not_found"}}), "model_not_found", "'one'"),
+    (refusal(404, {"error": "model 'one' not found, try pulling it first"}), "model_not_found", "pulling"),
+    (refusal(404, "<h1>Not Found</h1>"), "bad_request", "HTTP 404. Not Found"),
+    (refusal(400, {"error": {"message": "no such", "code": "model_not_found"}}), "model_not_found", "no such"),
+    (refusal(429, {"error": {"message": "slow down"}}, {"Retry-After": "7"}), "rate_limited", "retry after 7"),
+    (refusal(400, {"error": {"message": "too long", "code": "context_length_exceeded"}}), "bad_request", "too long"),
+    (refusal(422, {"detail": [{"loc": ["body"], "msg": "field required"}]}), "bad_request", "field required"),
+    (refusal(402, {"error": {"message": "no credit"}}), "bad_request", "no credit"),
+    (refusal(408, ""), "provider_error", "HTTP 408"),
+    (refusal(500, {"error": {"message": "oops"}}), "provider_error", "oops"),
+    (
+        refusal(529, {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}),
+        "provider_error",
+        "busy",
+    ),
+    (refusal(502, LOGIN, HTML), "provider_error", "Please log in"),
+    (
+        refusal(302, "", {"Location": "https://elsewhere.example/login?next=1"}),
+        "bad_request",
+        "elsewhere.example/login",
+    ),
+    (refusal(200, LOGIN, HTML), "malformed_stream", "Please log in"),
+    (refusal(200, {"error": {"message": "slow", "code": 429}}), "rate_limited", "slow"),
+    (refusal(200, {"choices": [{"message": {"content": "Hi"}}]}), "malformed_stream", "instead of a stream"),
+    (refusal(200, "data: [DONE]\n\n"), "malformed_stream", "text/plain"),
+    (Script(status=200, headers=HTML, steps=(Send(b"<p>login"), Cut())), "malformed_stream", "login"),
+    (Script(status=500, headers=HTML, steps=(Send(b"oops"), Reset())), "provider_error", "oops"),
+    (Script(status=503, steps=(Send(b"x" * 200_000), Hold())), "provider_error", "xxx"),
+    (Script(steps=(Reset(),)), "provider_error", "without an answer"),
+    (Script(steps=(Cut(),)), "provider_error", "without an answer"),
+    (
+        Script(headers={"Content-Type": "text/event-stream", "Content-Encoding": "gzip"}, steps=(Send(b"no"),)),
+        "malformed_stream",
+        "",
+    ),
+]
+
+BREAKS: list[tuple[Script, str]] = [
+    (HELLO.first(3), "truncated"),
+    (HELLO.first(3, Send(event("[DONE]"))), "truncated"),
+    (HELLO.first(3, Cut()), "truncated"),
+    (HELLO.first(3, Reset()), "truncated"),
+    (HELLO.first(3, Send(chunk({"content": "half"})[:-9]), Reset()), "truncated"),
+    (HELLO.first(3, Send(chunk({"content": "half"})[:-1])), "truncated"),
+    (answer("one two three ", finish_reason=None), "truncated"),
+    (HELLO.first(3, Send(event("{nonsense"))), "malformed_stream"),
+    (HELLO.first(3, Send(b"data: \xff\n\n")), "malformed_stream"),
+    (HELLO.first(3, Send(event({"error": {"message": "busy", "code": 503}})), Hold()), "provider_error"),
+    (HELLO.first(3, Send(b"data: " + b"x" * (17 << 20))), "event_too_large"),
+]
+
+
+class TestFailure:
+    @pytest.mark.parametrize(("script", "code", "words"), REFUSALS)
+    async def test_a_refusal_says_what_to_do(
+        self, provider: ScriptedProvider, connect: Connect, script: Script, code: str, words: str
+    ) -> None:
+        provider.scripts["one"] = script
+        said, error = await read(connect())
+        assert said == []
+        assert error is not None
+        assert error.code == code
+        assert words in error.message
+        assert "puppet" in error.message
+        assert len(error.message) < 900
+
+    @pytest.mark.parametrize(("script", "code"), BREAKS)
+    async def test_what_breaks_off_keeps_what_was_said(
+        self, provider: ScriptedProvider, connect: Connect, script: Script, code: str
+    ) -> None:
+        provider.scripts["one"] = script
+        said, error = await read(connect())
+        assert text(said) == "one two three "
+        assert error is not None
+        assert error.code == code
+        assert "puppet" in error.message
+
+    @pytest.mark.parametrize(
+        ("script", "spoken"), [(Script(steps=(Hold(),)), ""), (HELLO.first(2, Hold()), "one two ")]
+    )
+    async def test_silence(self, provider: ScriptedProvider, connect: Connect, script: Script, spoken: str) -> None:
+        provider.scripts["one"] = script
+        said, error = await read(connect(idle_timeout=0.2))
+        assert text(said) == spoken
+        assert error is not None
+        assert (error.code, "0.2 s" in error.message) == ("idle_timeout", True)
+        request = await provider.request()
+        await request.closed
+        assert request.closed_by_client
+
+    async def test_the_total(self, provider: ScriptedProvider, connect: Connect) -> None:
+        provider.scripts["one"] = HELLO.first(1, Hold())
+        _, error = await read(connect(total_timeout=0.2))
+        assert error is not None
+        assert error.code == "total_timeout"
+
+    async def test_a_slow_reader_is_not_silence(
+        self, provider: ScriptedProvider, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        provider.scripts["one"] = answer("one two three", hold_after=1)
+        async with aclosing(connect(idle_timeout=10).stream(job())) as stream:
+            await anext(stream)
+            provider.release()
+            monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: time.monotonic() + 60)  # a minute passes
+            assert text([event async for batch in stream for event in batch]) == "two three"
+
+    async def test_a_refusal_that_never_ends(
+        self, provider: ScriptedProvider, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(transport, "REFUSAL_SECONDS", 0.05)
+        provider.scripts["one"] = Script(status=500, steps=(Send(b"oops"), Hold()))
+        _, error = await read(connect())
+        assert error is not None
+        assert (error.code, "oops" in error.message) == ("provider_error", True)
+
+    async def test_a_port_where_nobody_listens(self, connect: Connect) -> None:
+        _, error = await read(connect(f"http://127.0.0.1:{free_port()}/v1"))
+        assert error is not None
+        assert error.code == "unreachable"
+
+    async def test_a_name_that_nobody_has(self, connect: Connect) -> None:
+        _, error = await read(connect("http://nobody.invalid/v1"))
+        assert error is not None
+        assert error.code == "unreachable"
+
+    async def test_https_where_http_is_spoken(self, provider: ScriptedProvider, connect: Connect) -> None:
+        _, error = await read(connect(provider.base_url.replace("http", "https")))
+        assert error is not None
+        assert error.code == "tls_error"
+
+    async def test_a_certificate_that_nobody_vouches_for(self, connect: Connect, tmp_path: Path) -> None:
+        async with ScriptedProvider({"one": HELLO}, tls=self_signed(tmp_path)) as provider:
+            _, error = await read(connect(provider.base_url))
+            assert error is not None
+            assert error.code == "tls_error"
+            assert "SSL_CERT_FILE" in error.message
+            assert "self" in error.message  # OpenSSL's own word for it
+            await provider.quiet()
+
+    @pytest.mark.parametrize("key", [None, "", "  "])
+    async def test_a_key_that_is_not_there(self, provider: ScriptedProvider, connect: Connect, key: str | None) -> None:
+        service = connect(key=key or "")
+        _, error = await read(service)
+        assert error is not None
+        assert error.code == "missing_key"
+        assert "PUPPET_KEY" in error.message
+        assert provider.requests == []
+
+    @pytest.mark.parametrize("key", ["sk-\x00", "sk-clé", "two\nlines"])
+    async def test_a_key_that_cannot_be_sent(self, connect: Connect, key: str) -> None:
+        _, error = await read(connect(key=key))
+        assert error is not None
+        assert error.code == "missing_key"
+        assert key not in error.message
+
+
+class TestProxies:
+    async def test_they_are_not_asked_for_this_machine(
+        self, provider: ScriptedProvider, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+        provider.scripts["one"] = HELLO
+        for host in ("127.0.0.1", "localhost"):
+            _, error = await read(connect(provider.base_url.replace("127.0.0.1", host)))
+            assert error is None
+
+    async def test_they_are_asked_for_others(
+        self, provider: ScriptedProvider, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{provider.port}")
+        _, error = await read(connect("http://models.invalid/v1"))
+        assert error is not None
+        assert "POST http://models.invalid/v1/chat/completions" in error.message
+
+    async def test_one_that_cannot_be_used_is_named(self, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HTTP_PROXY", "gopher://old.example")
+        _, error = await read(connect("http://models.invalid/v1"))
+        assert error is not None
+        assert (error.code, "proxy" in error.message) == ("unreachable", True)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def self_signed(folder: Path) -> ssl.SSLContext:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl, which makes the certificate, is not on this machine")
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1"]
+    subprocess.run([*command, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
