@@ -70,7 +70,7 @@ export class JobsModel implements IDisposable {
 
   /** Why the lists may be old; null if they are not. */
   get trouble(): string | null {
-    return this._online ? this._failure : 'reconnecting…';
+    return this._online ? (this._jobsReader.failure ?? this._inboxReader.failure) : 'reconnecting…';
   }
 
   /** Keep the list fresh for somebody who looks at it. */
@@ -158,8 +158,7 @@ export class JobsModel implements IDisposable {
     this._arrived.emit(notice);
   }
 
-  private _settled(failure: string | null): void {
-    this._failure = failure;
+  private _settled(): void {
     if (!this._disposed) {
       this._changed.emit();
     }
@@ -170,16 +169,15 @@ export class JobsModel implements IDisposable {
   private readonly _arrived = new Signal<this, Notice>(this);
   private readonly _jobsReader = new Reader(
     () => this._readJobs(),
-    failure => this._settled(failure)
+    () => this._settled()
   );
   private readonly _inboxReader = new Reader(
     () => this._readInbox(),
-    failure => this._settled(failure)
+    () => this._settled()
   );
   private _jobs: Job[] = [];
   private _inbox: Inbox = { notices: [], unread: 0 };
   private _online = false;
-  private _failure: string | null = null;
   /** The inbox was read once: what comes now is new. */
   private _hasRead = false;
   /** Every unread notice that we have met. */
@@ -193,8 +191,11 @@ export class JobsModel implements IDisposable {
 class Reader {
   constructor(
     private readonly _read: () => Promise<void>,
-    private readonly _settled: (failure: string | null) => void
+    private readonly _settled: () => void
   ) {}
+
+  /** Why the last reading failed, or null. */
+  failure: string | null = null;
 
   ask(): void {
     if (this._busy) {
@@ -213,10 +214,11 @@ class Reader {
   private async _run(): Promise<void> {
     try {
       await this._read();
-      this._settled(null);
+      this.failure = null;
     } catch (error) {
-      this._settled((error as Error).message);
+      this.failure = (error as Error).message;
     }
+    this._settled();
     this._pause = setTimeout(() => {
       this._busy = false;
       if (this._again) {

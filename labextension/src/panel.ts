@@ -29,7 +29,7 @@ export class Panel extends Widget {
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', 'Background answers');
     this.title.icon = bgstreamIcon;
-    this.title.dataset = { jpTabLabel: 'Background answers' };
+    this.title.dataset = { jpTabLabel: 'Background answers', unread: '' };
     this._trouble.setAttribute('role', 'status');
     this._allRead.type = 'button';
     this._allRead.className = 'jp-bgstream-textbutton';
@@ -145,20 +145,21 @@ function jobRow(first: Job, model: JobsModel, actions: PanelActions): Row<Job> {
       preview.textContent = job.error?.message ?? job.preview;
       open.title = `Go to the cell\n${job.title}`;
       state.textContent = stateOf(job);
-      details.textContent = detailsOf(job);
+      details.textContent = details.title = detailsOf(job);
       stop.hidden = ended;
     }
   };
 }
 
-function stateOf({ status, preview }: Job): string {
-  return stateWords(status === 'running' ? (preview === '' ? 'thinking' : 'streaming') : status, null);
+function stateOf({ status }: Job): string {
+  // The list is not read at each word: whether a running job thinks or speaks, its view knows.
+  return status === 'running' ? 'running…' : stateWords(status, null);
 }
 
 function detailsOf(job: Job): string {
   const times = { queued: job.created_at, started: job.started_at, ended: job.ended_at };
   const elapsed = elapsedWords(times, Date.now() / 1000);
-  return [job.model, elapsed, tokenWords(job.usage)].filter(Boolean).join(' · ');
+  return [elapsed, tokenWords(job.usage), job.model].filter(Boolean).join(' · ');
 }
 
 function noticeRow(first: Notice, model: JobsModel, actions: PanelActions): Row<Notice> {

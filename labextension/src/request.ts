@@ -61,7 +61,12 @@ export class Requests {
 
   private async _ask(method: string, path: string, body?: unknown, query?: Record<string, string>): Promise<unknown> {
     const url = URLExt.join(this._settings.baseUrl, HOME, path) + (query ? URLExt.objectToQueryString(query) : '');
-    const init: RequestInit = body === undefined ? { method } : { method, body: JSON.stringify(body) };
+    // Lab's own default, `no-store`, puts the time into the query, and this server refuses what it does not know.
+    const init: RequestInit = {
+      method,
+      cache: 'no-cache',
+      ...(body === undefined ? {} : { body: JSON.stringify(body) })
+    };
     let response: Response;
     let text: string;
     try {
