@@ -43,7 +43,7 @@ def by_the_book(stream: bytes) -> list[ServerEvent]:
 TRICKY = (
     "\ufeffevent: greeting\rdata: 한국어 👩‍👩‍👧 e\u0301\r\n\r\n: a comment\n\nid: 7\ndata:one\ndata: two\ndata\n\n"
     "data:  two spaces\u2028and no line end\u0085\x0b\x0c\n\nretry: 10\nid\ndata: {}\r\rdata:\n\n"
-    "event: lost\n\ndata: x\n\ndata: cut"
+    "event: lost\n\n\ufeffdata: only the first is a mark\ndata: x\n\ndata: cut"
 ).encode()
 
 
