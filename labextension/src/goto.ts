@@ -9,6 +9,10 @@ import { findJob } from './places';
 import type { Origin } from './wire';
 
 const FRAGMENT = '#cell-id=';
+const LOOK_EVERY = 150; // ms
+const LOOKS = 20;
+/** Looks in a row at which the cell was in sight. */
+const STEADY = 4;
 
 export class Guide {
   constructor(
@@ -43,12 +47,7 @@ export class Guide {
 
   private _reveal(panel: NotebookPanel, job: string, source: Origin | null): void {
     this._shell.activateById(panel.id);
-    const cell = findJob(panel.context.model, job)?.cell.id ?? source?.cell ?? null;
-    const index = panel.content.widgets.findIndex(({ model }) => model.id === cell);
-    if (index >= 0) {
-      panel.content.activeCellIndex = index;
-    }
-    panel.setFragment(fragment(cell));
+    void scrollTo(panel, findJob(panel.context.model, job)?.cell.id ?? source?.cell ?? null);
   }
 }
 
@@ -58,11 +57,47 @@ export function followFragment(notebooks: INotebookTracker): void {
   if (!isNotebook7() || !hash.startsWith(FRAGMENT)) {
     return;
   }
-  const follow = (_: unknown, panel: NotebookPanel): void => {
-    notebooks.widgetAdded.disconnect(follow);
-    void panel.revealed.then(() => panel.setFragment(hash));
+  const cell = decodeURIComponent(hash.slice(FRAGMENT.length));
+  const follow = (panel: NotebookPanel): void => void panel.revealed.then(() => scrollTo(panel, cell));
+  if (notebooks.currentWidget !== null) {
+    follow(notebooks.currentWidget);
+    return;
+  }
+  const first = (_: unknown, panel: NotebookPanel): void => {
+    notebooks.widgetAdded.disconnect(first);
+    follow(panel);
   };
-  notebooks.widgetAdded.connect(follow);
+  notebooks.widgetAdded.connect(first);
+}
+
+/** Scroll to a cell and stay until it is there: cells of a notebook that has just opened still grow. */
+async function scrollTo(panel: NotebookPanel, cell: string | null): Promise<void> {
+  const index = panel.content.widgets.findIndex(({ model }) => model.id === cell);
+  const widget = panel.content.widgets[index];
+  if (widget === undefined) {
+    return;
+  }
+  const touched = new AbortController();
+  for (const input of ['wheel', 'pointerdown', 'keydown']) {
+    document.addEventListener(input, () => touched.abort(), { signal: touched.signal, capture: true });
+  }
+  panel.content.activeCellIndex = index;
+  let steady = 0;
+  for (let look = 0; look < LOOKS && steady < STEADY && !touched.signal.aborted && !panel.isDisposed; look++) {
+    if (isInSight(widget.node)) {
+      steady++;
+    } else {
+      steady = 0;
+      panel.setFragment(fragment(cell));
+    }
+    await new Promise(resolve => setTimeout(resolve, LOOK_EVERY));
+  }
+  touched.abort();
+}
+
+function isInSight(node: HTMLElement): boolean {
+  const { top, height } = node.getBoundingClientRect();
+  return height > 0 && top >= 0 && top < window.innerHeight * 0.8;
 }
 
 function isNotebook7(): boolean {

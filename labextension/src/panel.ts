@@ -204,5 +204,5 @@ async function askAndDelete(job: Job, model: JobsModel): Promise<void> {
 
 /** Do what a button says, and say it if that was not possible. */
 function attempt(work: Promise<void>): void {
-  work.catch((error: unknown) => Notification.error((error as Error).message));
+  work.catch((error: unknown) => Notification.error((error as Error).message, { autoClose: 5000 }));
 }

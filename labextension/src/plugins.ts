@@ -96,7 +96,7 @@ export const panel: JupyterFrontEndPlugin<void> = {
     const go = async (job: string, source: Origin | null): Promise<void> => {
       const obstacle = await guide.go(job, source);
       if (obstacle !== null) {
-        Notification.info(obstacle);
+        Notification.info(obstacle, { autoClose: 5000 });
       }
     };
     const openNotice = (notice: Notice): void => {
