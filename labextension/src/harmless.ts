@@ -8,7 +8,10 @@
 
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 
-const LOADS = ['src', 'srcset', 'poster', 'background', 'ping', 'data'];
+/** Attributes of elements that are there to show what they load. */
+const LOADS = ['src', 'srcset', 'poster', 'data'];
+/** Attributes that a model's answer has no use for: they load, call home, or take a name of this page. */
+const NEVER = ['background', 'ping', 'id', 'name'];
 
 /** A sanitizer that also takes out what would load something or look like a command. */
 export function harmless(sanitizer: IRenderMime.ISanitizer, remoteImages: () => boolean): IRenderMime.ISanitizer {
@@ -27,8 +30,7 @@ export function withoutLoading(html: string, remoteImages: boolean): string {
       node.removeAttribute('style');
     }
     for (const name of node.getAttributeNames()) {
-      // Ours are the buttons of this page; a model's answer has none.
-      if (name === 'id' || name === 'name' || name.startsWith('data-commandlinker')) {
+      if (NEVER.includes(name) || name.startsWith('data-commandlinker')) {
         node.removeAttribute(name);
       }
     }

@@ -1,0 +1,80 @@
+import { vi } from 'vitest';
+
+import type { Followed } from '../src/live';
+import { fold, NO_TIMES, NOTHING, timed } from '../src/fold';
+import type { Markdown } from '../src/text';
+import type { WireEvent } from '../src/wire';
+
+/** What jsdom does not have: frames that come by themselves, and the question who is in sight. */
+export function fakeScreen(): { intersect: (isIntersecting: boolean) => void } {
+  const observers = new Set<IntersectionObserverCallback>();
+  vi.stubGlobal(
+    'IntersectionObserver',
+    class {
+      constructor(private readonly _callback: IntersectionObserverCallback) {
+        observers.add(_callback);
+      }
+      observe(): void {
+        // Nothing is in sight before the test says so.
+      }
+      disconnect(): void {
+        observers.delete(this._callback);
+      }
+    }
+  );
+  return {
+    intersect: isIntersecting =>
+      observers.forEach(each => each([{ isIntersecting } as IntersectionObserverEntry], null as never))
+  };
+}
+
+export function setVisibility(state: DocumentVisibilityState): void {
+  vi.spyOn(document, 'visibilityState', 'get').mockReturnValue(state);
+  document.dispatchEvent(new Event('visibilitychange'));
+}
+
+/** Markdown that shows how it was called: each render takes a moment. */
+export class SlowMarkdown implements Markdown {
+  readonly rendered: string[] = [];
+  /** Hosts that are being rendered into, with how many renders at a time. */
+  readonly busy = new Map<HTMLElement, number>();
+  mostAtOnce = 0;
+
+  async render(host: HTMLElement, text: string): Promise<void> {
+    this.rendered.push(text);
+    this.busy.set(host, (this.busy.get(host) ?? 0) + 1);
+    this.mostAtOnce = Math.max(this.mostAtOnce, this.busy.get(host)!);
+    await Promise.resolve();
+    host.textContent = text;
+    this.busy.set(host, this.busy.get(host)! - 1);
+  }
+}
+
+/** Let frames and timers run. */
+export async function frames(ms = 500): Promise<void> {
+  await vi.advanceTimersByTimeAsync(ms);
+}
+
+export function state(events: WireEvent[], more: Partial<Followed> = {}): Followed {
+  const answer = events.length > 0 ? fold(events) : NOTHING;
+  return {
+    answer,
+    times: events.reduce(timed, NO_TIMES),
+    cursor: events.length > 0 ? `c${answer.seq}` : null,
+    closed: false,
+    online: true,
+    trouble: null,
+    ...more
+  };
+}
+
+const at = Date.UTC(2026, 0, 1) / 1000;
+
+/** A log, from what happens in it. */
+export function log(...types: (Record<string, unknown> & { type: WireEvent['type'] })[]): WireEvent[] {
+  let attempt = 0;
+  return types.map((event, i) => {
+    attempt += event.type === 'attempt' ? 1 : 0;
+    return { seq: i + 1, attempt, at: at + i, ...event } as WireEvent;
+  });
+}

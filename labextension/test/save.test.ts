@@ -1,0 +1,168 @@
+import { Signal } from '@lumino/signaling';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+
+import type { Followed, Follower } from '../src/live';
+import { Keeper } from '../src/save';
+import { BUNDLE_MIME } from '../src/wire';
+import { log, state } from './dom';
+
+type Output = Record<string, unknown> & { data: Record<string, unknown> };
+
+/** As much of a notebook panel as the keeper looks at. */
+class FakePanel {
+  constructor(...cells: Output[][]) {
+    this.model.cells = cells.map(outputs => ({
+      type: 'code',
+      outputs: {
+        length: outputs.length,
+        get: (i: number) => ({ toJSON: () => outputs[i] }),
+        set: (i: number, output: Output) => {
+          this.writes++;
+          outputs[i] = output;
+        }
+      }
+    }));
+  }
+
+  save(): void {
+    this.saveState.emit('started');
+    this.model.dirty = false;
+    this.saveState.emit('completed');
+  }
+
+  readonly model = {
+    cells: [] as unknown[],
+    dirty: false,
+    collaborative: false,
+    contentChanged: new Signal<this, void>(this)
+  };
+  readonly saveState = new Signal<this, string>(this);
+  readonly disposed = new Signal<this, void>(this);
+  readonly context = { model: this.model, saveState: this.saveState, ready: Promise.resolve() };
+  writes = 0;
+}
+
+const output = (id: string, status: string, markdown: string | string[]): Output => ({
+  output_type: 'display_data',
+  metadata: {},
+  data: {
+    [BUNDLE_MIME]: { id, cursor: 'c0', status, model: 'p/m' },
+    'text/markdown': markdown,
+    'text/plain': 'x',
+    'text/html': 'kept'
+  }
+});
+
+const begin = [{ type: 'queued' }, { type: 'attempt' }] as const;
+const said = (text: string) => ({ type: 'delta', channel: 'text', text }) as const;
+const running = state(log(...begin, said('Hi <b>')));
+const ended = state(log(...begin, said('Hi <b>'), { type: 'completed', finish_reason: 'stop' }), { closed: true });
+
+let follows: Map<string, Follower>;
+let keeper: Keeper;
+let panel: FakePanel;
+
+const source = {
+  follow: (job: string, follower: Follower) => {
+    follows.set(job, follower);
+    return { dispose: () => void follows.delete(job) };
+  }
+};
+
+async function open(...cells: Output[][]): Promise<void> {
+  panel = new FakePanel(...cells);
+  keeper = new Keeper(panel as never, source);
+  await Promise.resolve();
+  await Promise.resolve();
+}
+
+const tell = (job: string, followed: Followed): void => follows.get(job)!(followed);
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  follows = new Map();
+});
+
+afterEach(() => {
+  keeper.dispose();
+  vi.useRealTimers();
+});
+
+describe('a save', () => {
+  it('brings the file up to date, once, with raw HTML escaped', async () => {
+    const outputs = [output('j', 'running', '*Running…*')];
+    await open([{ output_type: 'stream', text: 'x' } as unknown as Output], outputs);
+    tell('j', running);
+    expect(panel.writes).toBe(0);
+    panel.save();
+    expect(outputs[0]!.data).toEqual({
+      [BUNDLE_MIME]: { id: 'j', cursor: 'c3', status: 'running', model: 'p/m' },
+      'text/markdown': 'Hi &lt;b>\n\n*Running…*',
+      'text/plain': 'Hi <b>\n\nRunning… (job j)',
+      'text/html': 'kept'
+    });
+    panel.save();
+    expect([panel.writes, panel.model.dirty]).toEqual([1, false]);
+  });
+
+  it('leaves alone what the server does not know', async () => {
+    await open([output('j', 'running', 'saved')]);
+    tell('j', state([], { trouble: { code: 'not_found', message: 'No.' } }));
+    panel.save();
+    expect(panel.writes).toBe(0);
+  });
+});
+
+describe('dirty', () => {
+  it('is never a notebook that was only opened', async () => {
+    await open([output('j', 'running', ['*Running…*'])]);
+    tell('j', running);
+    tell('j', ended);
+    expect([panel.model.dirty, panel.writes]).toEqual([false, 0]);
+  });
+
+  it('is that of the page that ran the cell, once, at the end', async () => {
+    await open([output('j', 'running', '')]);
+    keeper.ran({ model: panel.model.cells[0] } as never);
+    tell('j', running);
+    expect(panel.model.dirty).toBe(false);
+    tell('j', ended);
+    expect(panel.model.dirty).toBe(true);
+    panel.save();
+    tell('j', { ...ended });
+    expect(panel.model.dirty).toBe(false);
+  });
+
+  it('also where the job ended before the cell had', async () => {
+    await open([output('j', 'queued', '')]);
+    tell('j', ended);
+    keeper.ran({ model: panel.model.cells[0] } as never);
+    expect(panel.model.dirty).toBe(true);
+  });
+
+  it('not where the file has it all', async () => {
+    await open([output('j', 'running', '')]);
+    keeper.ran({ model: panel.model.cells[0] } as never);
+    tell('j', { ...ended, closed: false });
+    panel.save();
+    tell('j', ended);
+    expect(panel.model.dirty).toBe(false);
+  });
+});
+
+describe('follows', () => {
+  it('are those of jobs that are not whole in the file', async () => {
+    await open([output('a', 'completed', 'x'), output('b', 'running', 'x')]);
+    expect([...follows.keys()]).toEqual(['b']);
+  });
+
+  it('end with the output, and with the notebook', async () => {
+    await open([output('a', 'running', 'x')], [output('b', 'running', 'x')]);
+    panel.model.cells.pop();
+    panel.model.contentChanged.emit();
+    vi.advanceTimersByTime(1000);
+    expect([...follows.keys()]).toEqual(['a']);
+    keeper.dispose();
+    expect(follows.size).toBe(0);
+  });
+});
