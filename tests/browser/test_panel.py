@@ -102,6 +102,7 @@ async def test_a_hidden_tab_has_seen_nothing_and_a_toast_tells_the_visible_one(
 ) -> None:
     hidden = await running(lab, server, provider, "hidden")
     job = await hidden.job(1)
+    await hidden.save()
     write_notebook(server.root / "visible.ipynb", "1")
     visible = await lab.tab("visible.ipynb")
     # A headless browser calls every tab visible.
@@ -113,7 +114,7 @@ async def test_a_hidden_tab_has_seen_nothing_and_a_toast_tells_the_visible_one(
     provider.release()
     await hidden.state(1, "completed")
     await visible.page.wait_for_selector(".Toastify__toast >> text=Tell me about hidden", timeout=15 * SECONDS)
-    assert await hidden.page.locator(".Toastify__toast").count() == 0
+    assert await hidden.page.locator(".Toastify__toast >> text=Tell me about hidden").count() == 0
     await unread(visible, 1)
     await visible.page.locator(".Toastify__toast button >> text=Show").click()
     await visible.page.wait_for_selector(f".jp-bgstream-view[data-job='{job}']")

@@ -1,0 +1,82 @@
+"""Takes the README's screenshots from this build: real JupyterLab, real Chromium, the demo model.
+
+python docs/screenshots.py
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from browser.conftest import CHROMIUM, FLAGS
+from browser.lab import Lab, Tab, new_lab, write_notebook
+from harness.jupyter import Jupyter, jupyter
+from playwright.async_api import async_playwright
+
+from jupyter_bgstream.testing.demo import demo
+from jupyter_bgstream.testing.scripted import ScriptedProvider
+
+IMAGES = ROOT / "docs/images"
+CELLS = (
+    "%load_ext jupyter_bgstream",
+    "%%bg demo/tour --name answer\nShow me what you can do.",
+    "6 * 7  # the kernel is free",
+)
+DARK = "jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
+
+
+async def shoot(tab: Tab, name: str) -> None:
+    await tab.page.wait_for_timeout(400)  # fonts and transitions
+    await tab.page.screenshot(path=IMAGES / f"{name}.png")
+    print("took", name)
+
+
+async def scene(lab: Lab, server: Jupyter, name: str) -> Tab:
+    write_notebook(server.root / f"{name}.ipynb", *CELLS)
+    tab = await lab.tab(f"{name}.ipynb")
+    await tab.page.evaluate("jupyterapp.shell.activateById('jp-bgstream-panel')")
+    for n in range(len(CELLS)):
+        await tab.run(n)
+    return tab
+
+
+async def take(server: Jupyter) -> None:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        lab = await new_lab(browser, server, device_scale_factor=1.5)
+        tab = await scene(lab, server, "quick-question")
+        await tab.state(1, "completed")
+        await tab.close()
+        with server.client() as client:
+            for prompt, model in [("Summarise the meeting notes", "quick"), ("Say it in French", "echo")]:
+                client.post("jobs", json={"model": f"demo/{model}", "prompt": prompt})
+        tab = await scene(lab, server, "background")
+        await tab.shows(1, "inbox")
+        await shoot(tab, "lab-light")
+        await tab.state(1, "completed")
+        await tab.page.evaluate(DARK)
+        await shoot(tab, "lab-dark")
+        await tab.page.set_viewport_size({"width": 620, "height": 900})
+        await tab.page.evaluate("jupyterapp.commands.execute('application:toggle-left-area')")
+        await shoot(tab, "lab-narrow")
+        await browser.close()
+
+
+def main() -> None:
+    IMAGES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as home, ScriptedProvider(demo(speed=4)).in_thread() as provider:
+        config = {
+            "BgStreamApp": {"providers": {"demo": {"base_url": provider.base_url}}},
+            "LabApp": {"expose_app_in_browser": True},
+        }
+        with jupyter(Path(home), lab=True, config=config) as server:
+            asyncio.run(take(server))
+
+
+if __name__ == "__main__":
+    main()
