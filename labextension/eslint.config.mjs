@@ -21,7 +21,7 @@ export default defineConfig(
   },
   {
     // What draws a job is plain DOM: the widget bundles it, outside Lab, and tests run it in a bare page.
-    files: ['wire', 'fold', 'live', 'view', 'lines', 'blocks', 'text', 'painter', 'escape', 'words'].map(
+    files: ['wire', 'fold', 'live', 'view', 'text', 'blocks', 'painter', 'words', 'bundle', 'escape'].map(
       name => `src/${name}.ts`
     ),
     rules: {

@@ -17,8 +17,7 @@ const NEVER = ['background', 'ping', 'id', 'name'];
 export function harmless(sanitizer: IRenderMime.ISanitizer, remoteImages: () => boolean): IRenderMime.ISanitizer {
   return {
     sanitize: (dirty, options) => withoutLoading(sanitizer.sanitize(dirty, options), remoteImages()),
-    allowNamedProperties: false,
-    allowCommandLinker: false
+    allowNamedProperties: false
   };
 }
 

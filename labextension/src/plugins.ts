@@ -100,7 +100,8 @@ export const panel: JupyterFrontEndPlugin<void> = {
       }
     };
     const openNotice = (notice: Notice): void => {
-      void model.markRead(notice.id);
+      // Should that fail, the view that comes into sight says the same.
+      model.markRead(notice.id).catch(() => undefined);
       void go(notice.job, notice.source);
     };
     const side = new Panel(model, { openJob: job => void go(job.id, job.source), openNotice });
