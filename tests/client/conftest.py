@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -52,7 +51,6 @@ class Ran:
 
     outputs: list[dict[str, Any]] = field(default_factory=list)
     reply: dict[str, Any] = field(default_factory=dict)
-    seconds: float = 0.0
 
     @property
     def bundles(self) -> list[dict[str, Any]]:
@@ -95,10 +93,7 @@ class Kernel:
 
     def run(self, code: str, *, cell: str | None = None) -> Ran:
         """Run a cell and return what it showed; an error is returned, not raised."""
-        before = time.perf_counter()
-        ran = self.collect(self.send(code, cell=cell))
-        ran.seconds = time.perf_counter() - before
-        return ran
+        return self.collect(self.send(code, cell=cell))
 
     def collect(self, message_id: str) -> Ran:
         """Wait for the end of a cell that was sent."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import statistics
 from contextlib import closing
 
 import pytest
@@ -65,10 +64,13 @@ def test_pieces_and_await_in_a_cell(kernel: Kernel) -> None:
     assert ran.printed == "Hello, world" * 3 + "\n"
 
 
-def test_it_returns_at_once(kernel: Kernel) -> None:
-    kernel.run("%%bg\nWarm up.")
-    # A bound for a busy machine; benchmarks/imports.py is for the target.
-    assert statistics.median(kernel.run("%%bg\nQuick.").seconds for _ in range(7)) < 0.2
+def test_it_returns_before_the_answer_has_begun(kernel: Kernel, provider: ThreadedProvider) -> None:
+    provider.scripts["mute"] = answer("one", hold_after=0)
+    kernel.run("%%bg test/mute --name mute\nx")
+    assert kernel.ask("mute.text") == "''"
+    assert kernel.ask("mute.status") in ("'queued'", "'running'")
+    provider.release()
+    assert kernel.ask("mute.result()") == "'one'"
 
 
 def test_an_interrupt_ends_the_wait_and_not_the_job(kernel: Kernel, provider: ThreadedProvider) -> None:
