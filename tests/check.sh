@@ -12,7 +12,7 @@ install() { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install
 step "Tools"
 python=${PYTHON:-python3}
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "Python >= 3.11 is needed; set PYTHON to one."
-node -e 'process.exit(process.versions.node.split(".")[0] < 20)' || fail "Node >= 20 is needed."
+node -e 'process.exitCode = Number(process.versions.node.split(".")[0] < 20)' || fail "Node >= 20 is needed."
 if [ ! -x .venv/bin/pip ]; then
   "$python" -m venv .venv || { may_install && install python3-venv && "$python" -m venv .venv; } || fail "python -m venv does not work."
 fi
