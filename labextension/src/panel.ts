@@ -9,7 +9,7 @@ import { bgstreamIcon } from './icon';
 import type { Disposable } from './live';
 import type { JobsModel } from './model';
 import { iconButton, mainButton, type Row, Rows, span } from './rows';
-import { durationWords, elapsedWords, stateWords, tokenWords } from './words';
+import { durationWords, elapsedWords, previewWords, stateWords, tokenWords } from './words';
 import type { Job, Notice } from './wire';
 
 export interface PanelActions {
@@ -142,7 +142,7 @@ function jobRow(first: Job, model: JobsModel, actions: PanelActions): Row<Job> {
       const ended = hasEnded(job.status);
       node.dataset.state = job.status;
       title.textContent = job.title;
-      preview.textContent = job.error?.message ?? job.preview;
+      preview.textContent = job.error?.message ?? previewWords(job.preview);
       open.title = `Go to the cell\n${job.title}`;
       state.textContent = stateOf(job);
       details.textContent = details.title = detailsOf(job);
@@ -182,7 +182,7 @@ function noticeRow(first: Notice, model: JobsModel, actions: PanelActions): Row<
       notice = next;
       node.dataset.unread = String(notice.read_at === null);
       title.textContent = notice.title;
-      preview.textContent = notice.preview;
+      preview.textContent = previewWords(notice.preview);
       open.title = `Go to the cell\n${notice.title}`;
       state.textContent = stateWords(notice.status, null);
       details.textContent = `${durationWords(Date.now() / 1000 - notice.created_at)} ago`;

@@ -37,6 +37,15 @@ export function stateWords(state: Shown, finishReason: string | null): string {
   return cut ?? WORDS[state];
 }
 
+/** The first words of an answer in one line, without the marks of its Markdown. */
+export function previewWords(markdown: string): string {
+  return markdown
+    .replace(/^\s*(?:#+|>|[-+*]|\d+\.)\s+/gm, '')
+    .replace(/[*`~]+|\b_+|_+\b/g, '')
+    .replace(/\s+/g, ' ')
+    .trim();
+}
+
 /** How long until the next try, while waiting for it. */
 export function waitWords(notBefore: number | null, now: number): string {
   return notBefore === null ? '' : notBefore > now ? `next try in ${durationWords(notBefore - now)}` : 'next try soon';
