@@ -36,6 +36,12 @@ async def shoot(tab: Tab, name: str) -> None:
     print("took", name)
 
 
+async def decline_news(tab: Tab) -> None:
+    """Lab asks each new user; its question would be in the picture."""
+    await tab.page.locator(".Toastify__toast button >> text=No").click()
+    await tab.page.wait_for_selector(".Toastify__toast >> text=Jupyter news", state="detached")
+
+
 async def scene(lab: Lab, server: Jupyter, name: str) -> Tab:
     write_notebook(server.root / f"{name}.ipynb", *CELLS)
     tab = await lab.tab(f"{name}.ipynb")
@@ -56,9 +62,11 @@ async def take(server: Jupyter) -> None:
             for prompt, model in [("Summarise the meeting notes", "quick"), ("Say it in French", "echo")]:
                 client.post("jobs", json={"model": f"demo/{model}", "prompt": prompt})
         tab = await scene(lab, server, "background")
-        await tab.shows(1, "inbox")
+        await decline_news(tab)
+        await tab.shows(1, "do your worst")
         await shoot(tab, "lab-light")
         await tab.state(1, "completed")
+        await tab.shows(1, "continue a conversation")
         await tab.page.evaluate(DARK)
         await shoot(tab, "lab-dark")
         await tab.page.set_viewport_size({"width": 620, "height": 900})
