@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -45,20 +47,24 @@ def run_demo(options: argparse.Namespace) -> int:
     with serve_demo() as base_url:
         config = folder / ".jupyter_bgstream_demo.json"
         config.write_text(json.dumps(demo_config(folder, base_url)))
-        command = [
-            sys.executable,
-            "-m",
-            "jupyterlab",
-            f"--config={config}",
-            f"--port={options.port}",
-            f"--notebook-dir={folder}",
-        ]
-        command += ["--no-browser"] if options.no_browser else []
-        print(f"The demo model is scripted, not an LLM. The tour and its jobs are kept in {folder}.")
+        command = [sys.executable, "-m", "jupyterlab", f"--config={config}", f"--port={options.port}"]
+        if options.no_browser:
+            command.append("--no-browser")
+        if getattr(os, "geteuid", lambda: 1)() == 0:  # as in a container; Jupyter listens on this machine only
+            command.append("--allow-root")
+        print(f"The demo model is scripted, not an LLM. The tour and its jobs are kept in {folder}.", flush=True)
+        return _supervise(command)
+
+
+def _supervise(command: list[str]) -> int:
+    """Run Jupyter until it has ended by its own decision; returns its exit code."""
+    process = subprocess.Popen(command)  # noqa: S603 - our own command
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    while True:
         try:
-            return subprocess.run([*command, f"--LabApp.default_url=/lab/tree/{TOUR}"], check=False).returncode  # noqa: S603
-        except KeyboardInterrupt:  # Jupyter had it as well and has stopped
-            return 0
+            return process.wait()
+        except KeyboardInterrupt:  # Jupyter had it as well, and asks whether it is meant
+            continue
 
 
 def demo_config(folder: Path, base_url: str) -> dict[str, object]:
@@ -69,6 +75,8 @@ def demo_config(folder: Path, base_url: str) -> dict[str, object]:
             "default_model": "demo/tour",
             "database": str(folder / ".jupyter_bgstream_demo.sqlite"),
         },
+        "ServerApp": {"root_dir": str(folder)},
+        "LabApp": {"default_url": f"/lab/tree/{TOUR}"},
     }
 
 

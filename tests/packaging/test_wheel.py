@@ -57,7 +57,7 @@ def test_the_wheel_holds_what_users_need(dist: Path) -> None:
         data + "share/jupyter/labextensions/jupyter-bgstream/static/style.js",
     ):
         assert name in names
-    assert any(name.startswith("jupyter_bgstream/store/sql/") for name in names)
+    assert any(name.startswith("jupyter_bgstream/store/sqlite/sql/") for name in names)
     assert not any("node_modules" in name for name in names)
 
 

@@ -1,0 +1,60 @@
+"""The README's first command: the demo opens on a tour whose answer streams by itself, with no key and no network."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browser.lab import SECONDS
+from harness.jupyter import free_port
+from playwright.async_api import Browser, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    """Run the demo as a user does; gives the address that it prints."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "JPY"))}
+    env |= {"HOME": str(tmp_path), "JUPYTER_PLATFORM_DIRS": "1", "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "jupyter_bgstream.cli", "demo", "--no-browser", f"--port={free_port()}"]
+    with subprocess.Popen(
+        command, env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        said = ""
+        for line in process.stdout:
+            said += line
+            if match := re.search(r"http://127\.0\.0\.1:\S+", line):
+                break
+        else:
+            pytest.fail(said)
+        yield match[0]
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert process.returncode is not None
+
+
+async def test_the_demo_opens_on_a_tour_that_answers(browser: Browser, address: str) -> None:
+    context = await browser.new_context(viewport={"width": 1200, "height": 900})
+    page = await context.new_page()
+    await page.goto(address)
+    await page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=40 * SECONDS)
+    assert "tour.ipynb" in page.url
+    await page.wait_for_selector("[data-status=idle]", timeout=40 * SECONDS)
+    await page.locator(".jp-Notebook .jp-Cell").first.click()
+    view = page.locator(".jp-bgstream-view").first
+    cells = json.loads((Path(__file__).parents[2] / "notebooks/tour.ipynb").read_text())["cells"]
+    first = next(n for n, cell in enumerate(cells) if "".join(cell["source"]).startswith("%%bg"))
+    for _ in range(first + 1):  # run cell after cell, as the tour says
+        await page.keyboard.press("Shift+Enter")
+    await expect(view).to_have_attribute("data-state", re.compile("thinking|streaming"), timeout=20 * SECONDS)
+    await expect(view.locator(".jp-bgstream-text")).to_contain_text("demo model", timeout=20 * SECONDS)
+    await context.close()
