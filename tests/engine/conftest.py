@@ -27,6 +27,11 @@ class Call:
         self.closed = asyncio.Event()
         self._said: asyncio.Queue[Sequence[Said] | Exception] = asyncio.Queue()
 
+    @property
+    def unread(self) -> int:
+        """How much was said that the engine has not read."""
+        return self._said.qsize()
+
     def say(self, *texts: str) -> Self:
         self._said.put_nowait([Delta(channel="text", text=text) for text in texts])
         return self

@@ -1,0 +1,125 @@
+"""Laws of the engine that need a hostile moment: a cancel at any await, a store that stands still, a later death."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+from engine.conftest import OWNER, Puppet, ended, shown, spec
+
+from jupyter_bgstream.core.errors import Unavailable
+from jupyter_bgstream.core.events import Attempt, Event
+from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.engine.outbox import UNWRITTEN_BYTES
+from jupyter_bgstream.engine.service import Service
+from jupyter_bgstream.store.memory import MemoryStore
+from jupyter_bgstream.testing.clock import FakeClock
+
+
+@pytest.mark.parametrize("seed", range(60))
+async def test_the_stored_text_is_a_prefix_at_whatever_await_it_is_cancelled(
+    service: Service, puppet: Puppet, seed: int
+) -> None:
+    chance = random.Random(seed)
+    job, _ = await service.submit(OWNER, spec())
+    call = await puppet.call()
+    said = ""
+    for n in range(chance.randrange(30)):
+        pieces = [f"{n}.{i}👋🏽 " for i in range(chance.randrange(1, 4))]
+        call.say(*pieces)
+        said += "".join(pieces)
+        for _ in range(chance.randrange(3)):
+            await asyncio.sleep(0)
+    if chance.random() < 0.3:
+        call.finish()
+    for _ in range(chance.randrange(8)):
+        await asyncio.sleep(0)
+    await service.cancel(OWNER, job.id)
+    async with asyncio.timeout(5):
+        await call.closed.wait()
+    job, answer = await service.answer(OWNER, job.id)
+    assert job.status in ("cancelled", "completed")
+    assert said.startswith(answer.text)
+    assert answer.text == said or job.status == "cancelled"
+
+
+class Slow(MemoryStore):
+    """A store whose appends wait until they may go on, or fail."""
+
+    def __init__(self) -> None:
+        super().__init__(server="here")
+        self.open_gate = asyncio.Event()
+        self.trouble: Unavailable | None = None
+        self.appends = 0
+
+    async def append(self, job: Job, events: Sequence[Event], *, preview: str | None = None) -> int:
+        self.appends += 1
+        await self.open_gate.wait()
+        if self.trouble is not None:
+            raise self.trouble
+        return await super().append(job, events, preview=preview)
+
+
+async def test_a_store_that_stands_still_stops_the_reading_of_the_provider(puppet: Puppet) -> None:
+    store = Slow()
+    service = Service(store=store, providers=puppet, server="here")
+    await service.open()
+    job, _ = await service.submit(OWNER, spec())
+    call = await puppet.call()
+    piece = "x" * 1024
+    for _ in range(1000):
+        call.say(piece)
+    for _ in range(5000):
+        await asyncio.sleep(0)
+    read = 1000 - call.unread
+    assert UNWRITTEN_BYTES // 1024 <= read <= UNWRITTEN_BYTES // 1024 + 5
+    assert store.appends == 1  # one at a time, each with all that came meanwhile
+    store.open_gate.set()
+    call.finish()
+    assert (await ended(service, job.id)).status == "completed"
+    assert len((await service.answer(OWNER, job.id))[1].text) == 1000 * 1024
+    await service.close()
+
+
+async def test_a_store_that_cannot_be_written_fails_the_job_and_the_service_lives(puppet: Puppet) -> None:
+    store = Slow()
+    store.open_gate.set()
+    service = Service(store=store, providers=puppet, server="here")
+    await service.open()
+    job, _ = await service.submit(OWNER, spec())
+    call = (await puppet.call()).say("kept")
+    await shown(service, job.id, "kept")
+    store.trouble = Unavailable("The disk is full.")
+    call.say(" lost").finish()
+    job = await ended(service, job.id)
+    assert job.error is not None
+    assert (job.status, job.error.code) == ("failed", "internal")
+    assert "disk is full" in job.error.message
+    assert (await service.answer(OWNER, job.id))[1].text == "kept"
+    store.trouble = None
+    other, _ = await service.submit(OWNER, spec())
+    (await puppet.call()).say("fine").finish()
+    assert (await ended(service, other.id)).status == "completed"
+    await service.close()
+
+
+async def test_a_server_that_dies_later_is_noticed_and_its_text_kept(puppet: Puppet) -> None:
+    store, clock = MemoryStore(server="here"), FakeClock()
+    service = Service(store=store, providers=puppet, server="here", clock=clock)
+    await service.open()
+    await clock.sleeping()
+    mine, _ = await service.submit(OWNER, spec())
+    await puppet.call()
+    theirs = msgspec.structs.replace(mine, id="of-another", server="dead", status="new", seq=0, attempt=0, fence=0)
+    await store.submit(theirs, max_queued=9)
+    await store.claim(server="dead", limit=9, attempt=Attempt(at=1.0))
+    assert (await service.job(OWNER, "of-another")).status == "running"
+    clock.advance(2)
+    job = await ended(service, "of-another")
+    assert job.error is not None
+    assert (job.status, job.error.code, job.ended_at) == ("interrupted", "server_died", clock.time())
+    assert (await service.job(OWNER, mine.id)).status == "running"
+    await service.close()
