@@ -48,21 +48,28 @@ class Store(Protocol):
     A write is one transaction, durable when it returns; it raises Unavailable if the store cannot be written, and then
     nothing has changed. A job of another owner is NotFound. Whoever comes second to an end changes nothing. Notices
     belong to the owner; what is read or dismissed belongs to a viewer ("" where nobody has a name of their own).
+
+    An id may be deleted and submitted again: then it is another job, with another log. Whatever takes a Job means the
+    one with its log: for a new job of the same id, a read is NotFound and a write is Fenced. ``previous`` is a job that
+    is there and was submitted earlier: when that is deleted, those behind it inherit its own ``previous``.
     """
 
     kind: str  # such as sqlite
+    patience: float  # seconds a write waits for a locked store; whoever lowers it lowers it for waiting writes as well
 
     async def open(self) -> None: ...  # raises Unavailable if it cannot be had; never falls back
-    async def close(self) -> None: ...
+    async def close(self) -> None: ...  # finishes what waits, if it can within some 2 s
     async def submit(self, job: Job, *, max_queued: int) -> tuple[Job, bool]: ...  # new? Conflict, QueueFull
     async def claim(self, *, server: str, limit: int, attempt: Attempt) -> list[Job]: ...  # this server's, oldest first
     async def freeze(self, job: Job, history: tuple[Message, ...]) -> Job: ...  # the conversation before it; Fenced
     async def append(self, job: Job, events: Sequence[Event], *, preview: str | None = None) -> int: ...  # tail; Fenced
-    async def end(self, owner: str, job_id: str, event: Event, *, fence: int | None = None) -> tuple[Job, bool]: ...
+    async def end(
+        self, owner: str, job_id: str, event: Event, *, fence: int | None = None, log: str | None = None
+    ) -> tuple[Job, bool]: ...  # as it is now, and whether this ended it; NotFound, also for another log; Fenced
     async def job(self, owner: str, job_id: str) -> Job: ...  # NotFound
     async def jobs(self, owner: str, which: JobFilter) -> tuple[list[Job], str | None]: ...  # page, next
     async def counts(self, owner: str) -> dict[str, int]: ...
-    async def events(self, owner: str, job_id: str, *, after: int, max_bytes: int) -> list[bytes]: ...  # ≥ 1 if any
+    async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]: ...  # ≥ 1 if any; NotFound
     async def delete(self, owner: str, job_id: str) -> None: ...  # an ended job, its log and notice; NotFound
     async def abandoned(self) -> list[Job]: ...  # unfinished jobs whose server is dead
     async def notices(self, owner: str, viewer: str) -> list[Notice]: ...  # newest first

@@ -56,6 +56,7 @@ class MemoryStore:
     def __init__(self, *, server: str | None = None) -> None:
         self._server = server
         self._contents: _Contents | None = None
+        self.patience = 30.0  # never needed: nobody else writes
         self._feed = Feed()
 
     async def open(self) -> None:
@@ -108,9 +109,11 @@ class MemoryStore:
         self._take(step)
         return step.job.seq
 
-    async def end(self, owner: str, job_id: str, event: Event, *, fence: int | None = None) -> tuple[Job, bool]:
+    async def end(
+        self, owner: str, job_id: str, event: Event, *, fence: int | None = None, log: str | None = None
+    ) -> tuple[Job, bool]:
         job = self._find(owner, job_id).job
-        step = rules.ended(job, event, fence=fence)
+        step = rules.ended(job, event, fence=fence, log=log)
         if step is None:
             return job, False
         self._take(step)
@@ -132,9 +135,11 @@ class MemoryStore:
     async def counts(self, owner: str) -> dict[str, int]:
         return dict(Counter(kept.job.status for kept in self._of(owner)))
 
-    async def events(self, owner: str, job_id: str, *, after: int, max_bytes: int) -> list[bytes]:
+    async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]:
+        kept = self._find(job.owner, job.id)
+        rules.check_log(job.id, job.log, kept.job.log)
         found: list[bytes] = []
-        for event in self._find(owner, job_id).log[after:]:
+        for event in kept.log[after:]:
             max_bytes -= len(event)
             if found and max_bytes < 0:
                 break
@@ -142,8 +147,12 @@ class MemoryStore:
         return found
 
     async def delete(self, owner: str, job_id: str) -> None:
-        rules.check_deletable(self._find(owner, job_id).job)
+        deleted = self._find(owner, job_id).job
+        rules.check_deletable(deleted)
         del self._here.jobs[owner, job_id]
+        for kept in self._of(owner):
+            if kept.job.previous == job_id:
+                kept.job = msgspec.structs.replace(kept.job, previous=deleted.previous)
         for told in self._told_of(owner, job_id):
             del self._here.notices[owner, told.notice.id]
         self._feed.publish([Change(kind="deleted", owner=owner, job=job_id)])
@@ -201,7 +210,7 @@ class MemoryStore:
             kept = self._find(job.owner, job.id)
         except NotFound:
             raise rules.gone(job) from None
-        rules.check_fence(job.fence, kept.job.fence, kept.job.status)
+        rules.check_held(job, log=kept.job.log, fence=kept.job.fence, status=kept.job.status)
         return kept
 
     def _take(self, *steps: rules.Step) -> None:

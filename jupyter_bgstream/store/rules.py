@@ -45,14 +45,19 @@ def appended(job: Job, events: Sequence[Event], *, preview: str | None) -> Step:
     return step
 
 
-def ended(job: Job, event: Event, *, fence: int | None) -> Step | None:
-    """End a job and write its notice; None if it has ended before. Raises Fenced for an old fence, IllegalEvent."""
+def ended(job: Job, event: Event, *, fence: int | None, log: str | None) -> Step | None:
+    """End a job and write its notice; None if it has ended before.
+
+    Raises NotFound for another log, Fenced for an old fence, IllegalEvent.
+    """
     if not isinstance(event, End):
         raise IllegalEvent(f"The event {type(event).__name__.lower()} does not end a job.")
+    if log is not None:
+        check_log(job.id, log, job.log)
     if job.ended:
         return None
-    if fence is not None:
-        check_fence(fence, job.fence, job.status)
+    if fence is not None and fence != job.fence:
+        raise _claimed_again()
     step = _step(job, [event])
     return msgspec.structs.replace(step, notice=notice_of(step.job, secrets.token_urlsafe(12)))
 
@@ -93,12 +98,24 @@ def check_room(unfinished: int, max_queued: int) -> None:
         raise QueueFull(f"{unfinished} jobs are unfinished and no more are taken; wait until some have ended.")
 
 
-def check_fence(held: int, fence: int, status: Status) -> None:
-    """Raise Fenced unless the holder of ``held`` may still write to a job that has this fence and status."""
+def check_held(held: Job, *, log: str, fence: int, status: Status) -> None:
+    """Raise Fenced unless the holder of ``held`` may still write to what its id stands for now."""
+    if held.log != log:
+        raise gone(held)
     if status in ENDS:
         raise Fenced(f"This job has ended ({status}).")
-    if held != fence:
-        raise Fenced("This job was claimed again by another writer.")
+    if held.fence != fence:
+        raise _claimed_again()
+
+
+def _claimed_again() -> Fenced:
+    return Fenced("This job was claimed again by another writer.")
+
+
+def check_log(job_id: str, asked: str, log: str) -> None:
+    """Raise NotFound unless the id still stands for the job with the log that was asked for."""
+    if asked != log:
+        raise no_such_job(job_id)
 
 
 def check_deletable(job: Job) -> None:

@@ -19,6 +19,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from ..core.cursor import new_log
@@ -85,9 +86,20 @@ async def ended(store: Store, job_id: str = "job-0001", end: Event = DONE, **fie
     return job
 
 
+async def anew(store: Store, job_id: str = "job-0001") -> tuple[Job, Job]:
+    """Let a claimed job end, delete it, submit and claim its id again; returns both, with equal fences."""
+    old = await running(store, job_id)
+    await store.end(OWNER, job_id, DONE)
+    await store.delete(OWNER, job_id)
+    new = await running(store, job_id)
+    assert (old.id, old.fence) == (new.id, new.fence)
+    assert old.log != new.log
+    return old, new
+
+
 async def log_of(store: Store, job_id: str = "job-0001", *, after: int = 0, owner: str = OWNER) -> list[Event]:
     """Read and decode a log."""
-    return decode_events(await store.events(owner, job_id, after=after, max_bytes=ALL))
+    return decode_events(await store.events(await store.job(owner, job_id), after=after, max_bytes=ALL))
 
 
 async def ids_of(store: Store, owner: str = OWNER, **fields: Any) -> list[str]:
@@ -118,9 +130,7 @@ class SubmitContract:
         assert new
         assert (job.status, job.seq, job.attempt, job.fence, job.spec) == ("queued", 1, 0, 0, asked.spec)
         assert await store.job(OWNER, "job-0001") == job
-        assert await store.events(OWNER, "job-0001", after=0, max_bytes=ALL) == [
-            b'{"seq":1,"attempt":0,"type":"queued","at":10.0}'
-        ]
+        assert await store.events(job, after=0, max_bytes=ALL) == [b'{"seq":1,"attempt":0,"type":"queued","at":10.0}']
 
     async def test_a_repeated_submit_is_the_same_job(self, store: Store) -> None:
         first = await submit(store, "job-0001")
@@ -167,7 +177,7 @@ class SubmitContract:
         (notice,) = await store.notices(OWNER, "")
         for refused in (
             store.job("bob", job.id),
-            store.events("bob", job.id, after=0, max_bytes=ALL),
+            store.events(msgspec.structs.replace(job, owner="bob"), after=0, max_bytes=ALL),
             store.end("bob", job.id, Cancelled(at=1.0)),
             store.delete("bob", job.id),
             store.seen("bob", "", job.id, seq=9, at=1.0),
@@ -236,7 +246,43 @@ class ClaimContract:
         await submit(store, "job-0002", thread="t")
         await store.delete(OWNER, "job-0001")
         (job,) = await claim(store)
-        assert (job.id, job.previous) == ("job-0002", "job-0001")
+        assert (job.id, job.previous) == ("job-0002", None)
+
+    async def test_a_turn_that_is_deleted_leaves_the_thread_whole(self, store: Store) -> None:
+        for owner in ("bob", OWNER):
+            for number in (1, 2, 3):
+                await ended(store, f"job-{number:04}", thread="t", owner=owner)
+            await submit(store, "job-0004", thread="t", owner=owner)
+            await submit(store, "job-0005", thread="t", owner=owner)
+        await store.delete(OWNER, "job-0003")
+        await store.delete(OWNER, "job-0002")
+        assert [(job.owner, job.id, job.previous) for job in await claim(store)] == [(OWNER, "job-0004", "job-0001")]
+        assert (await store.job(OWNER, "job-0005")).previous == "job-0004"
+        assert (await store.job("bob", "job-0004")).previous == "job-0003"
+        await store.delete(OWNER, "job-0001")
+        assert (await store.job(OWNER, "job-0004")).previous is None
+
+    async def test_who_inherits_a_place_waits_for_who_is_there(self, store: Store) -> None:
+        for number in (1, 2, 3):
+            await submit(store, f"job-{number:04}", thread="t")
+        assert [job.id for job in await claim(store)] == ["job-0001"]
+        await store.end(OWNER, "job-0002", Cancelled(at=30.0))
+        await store.delete(OWNER, "job-0002")
+        assert await claim(store) == []
+        await store.end(OWNER, "job-0001", DONE)
+        assert [job.id for job in await claim(store)] == ["job-0003"]
+
+    async def test_an_id_that_comes_again_in_its_thread_waits_and_is_not_waited_for(self, store: Store) -> None:
+        await ended(store, "job-0001", thread="t")
+        await ended(store, "job-0002", thread="t")
+        await submit(store, "job-0003", thread="t")
+        await store.delete(OWNER, "job-0002")
+        again = await submit(store, "job-0002", thread="t")
+        assert again.previous == "job-0003"
+        assert [(job.id, job.previous) for job in await claim(store)] == [("job-0003", "job-0001")]
+        assert await claim(store) == []
+        await store.end(OWNER, "job-0003", DONE)
+        assert [job.id for job in await claim(store)] == ["job-0002"]
 
     async def test_the_history_is_kept_with_the_job(self, store: Store) -> None:
         job = await running(store)
@@ -261,7 +307,7 @@ class LogContract:
         job = await running(store)
         assert await store.append(job, said("The ", "sky")) == 4
         assert await store.append(job, [Delta(channel="reasoning", text="\u2028 \U0001f600\n")]) == 5
-        assert await store.events(OWNER, job.id, after=2, max_bytes=ALL) == [
+        assert await store.events(job, after=2, max_bytes=ALL) == [
             b'{"seq":3,"attempt":1,"type":"delta","channel":"text","text":"The "}',
             b'{"seq":4,"attempt":1,"type":"delta","channel":"text","text":"sky"}',
             '{"seq":5,"attempt":1,"type":"delta","channel":"reasoning","text":"\u2028 \U0001f600\\n"}'.encode(),
@@ -272,16 +318,38 @@ class LogContract:
         job = await running(store)
         await store.append(job, said(*"abcdefg"))
         await store.append(job, said(*"hij"))
-        whole = await store.events(OWNER, job.id, after=0, max_bytes=ALL)
+        whole = await store.events(job, after=0, max_bytes=ALL)
         assert len(whole) == 12
         for after in range(len(whole) + 2):
-            assert await store.events(OWNER, job.id, after=after, max_bytes=ALL) == whole[after:]
+            assert await store.events(job, after=after, max_bytes=ALL) == whole[after:]
             rest, length = whole[after:], len(whole[5])
             for max_bytes, count in ((1, 1), (3 * length, 3), (3 * length + 1, 3)):
-                found = await store.events(OWNER, job.id, after=after, max_bytes=max_bytes)
+                found = await store.events(job, after=after, max_bytes=max_bytes)
                 assert found == rest[: len(found)]
                 assert after < 2 or len(found) <= count
                 assert not rest or found
+
+    async def test_a_log_that_was_deleted_is_not_found_even_if_its_id_is_there_again(self, store: Store) -> None:
+        old, new = await anew(store)
+        await store.append(new, said("The new text"))
+        for after in (0, 2, 99):
+            with pytest.raises(NotFound):
+                await store.events(old, after=after, max_bytes=ALL)
+        assert len(await store.events(new, after=0, max_bytes=ALL)) == 3
+
+    async def test_who_held_a_deleted_job_does_not_write_the_one_that_has_its_id(self, store: Store) -> None:
+        old, new = await anew(store)
+        changes = store.changes()
+        for refused in (
+            store.append(old, said("old")),
+            store.append(old, [Waiting(at=30.0, until=31.0, code="rate_limited", message="Later.")]),
+            store.freeze(old, (Message(role="user", content="Hello"),)),
+        ):
+            with pytest.raises(Fenced):
+                await refused
+        assert await store.job(OWNER, new.id) == new
+        assert await store.append(new, said("new")) == 3
+        assert [change.seq for change in await take(changes)] == [3]
 
     async def test_usage_and_preview_are_known_without_the_log(self, store: Store) -> None:
         job = await running(store)
@@ -372,6 +440,21 @@ class EndContract:
         assert won
         assert ended_job.error == Fault(code="server_died", message="Dead.")
 
+    async def test_an_end_that_names_a_log_ends_no_other(self, store: Store) -> None:
+        old, new = await anew(store)
+        late = Interrupted(at=40.0, code="server_died", message="Dead.")
+        for fence in (None, old.fence):
+            with pytest.raises(NotFound):
+                await store.end(OWNER, old.id, late, fence=fence, log=old.log)
+        assert await store.job(OWNER, new.id) == new
+        assert await store.notices(OWNER, "") == []
+        ended_job, won = await store.end(OWNER, new.id, DONE, fence=new.fence, log=new.log)
+        assert (won, ended_job.status) == (True, "completed")
+        assert await store.end(OWNER, new.id, late, log=new.log) == (ended_job, False)
+        with pytest.raises(NotFound):
+            await store.end(OWNER, old.id, late, log=old.log)
+        assert await store.job(OWNER, new.id) == ended_job
+
     async def test_an_end_follows_the_table(self, store: Store) -> None:
         await submit(store, "job-0001")
         with pytest.raises(IllegalEvent):
@@ -402,12 +485,12 @@ class EndContract:
             await store.delete(OWNER, "job-0002")
 
     async def test_a_deleted_job_is_gone_with_its_log_and_notice(self, store: Store) -> None:
-        await ended(store)
+        job = await ended(store)
         kept = await ended(store, "job-0002")
         await store.delete(OWNER, "job-0001")
         for refused in (
             store.job(OWNER, "job-0001"),
-            store.events(OWNER, "job-0001", after=0, max_bytes=ALL),
+            store.events(job, after=0, max_bytes=ALL),
             store.end(OWNER, "job-0001", DONE),
             store.delete(OWNER, "job-0001"),
         ):
@@ -421,6 +504,13 @@ class EndContract:
         await store.delete(OWNER, "job-0001")
         await submit(store, "job-0001", prompt="Something else")
         assert [event.seq for event in await log_of(store)] == [1]
+
+    async def test_patience_may_be_lowered_at_any_time(self, store: Store) -> None:
+        assert store.patience > 2.0
+        job = await running(store)
+        store.patience = 2.0
+        assert await store.append(job, said("a")) == 3
+        assert store.patience == 2.0
 
     async def test_unfinished_jobs_of_dead_servers_are_abandoned(self, store: Store) -> None:
         await submit(store, "job-0001", server=THERE)
@@ -553,7 +643,7 @@ class ChangesContract:
         await store.append(job, said("a", "b"))
         await store.end(OWNER, job.id, DONE)
         await store.read(OWNER, "", ids=None, at=60.0)
-        whole = tuple(await store.events(OWNER, job.id, after=0, max_bytes=ALL))
+        whole = tuple(await store.events(job, after=0, max_bytes=ALL))
         await store.delete(OWNER, job.id)
         gone = Change(kind="deleted", owner=OWNER, job=job.id)
         told = Change(kind="notice", owner=OWNER, job=job.id)
@@ -587,7 +677,7 @@ class ChangesContract:
         tail = 0
         while tail < 52:
             for change in await take(changes):
-                stored = await store.events(OWNER, job.id, after=change.seq - len(change.events), max_bytes=ALL)
+                stored = await store.events(job, after=change.seq - len(change.events), max_bytes=ALL)
                 assert tuple(stored[: len(change.events)]) == change.events
                 assert change.seq == tail + len(change.events)
                 tail = change.seq

@@ -79,9 +79,10 @@ operations = st.one_of(
     st.tuples(st.just("append"), st.integers(0, 9), st.lists(quiet, min_size=1, max_size=5), st.none()),
     st.tuples(st.just("freeze"), st.integers(0, 9), texts),
     st.tuples(st.just("end"), ids, ends, st.sampled_from([None, None, 0, 1, 2])),
+    st.tuples(st.just("end_log"), st.integers(0, 9), ends),
     st.tuples(st.just("delete"), ids),
     st.tuples(st.just("jobs"), filters),
-    st.tuples(st.just("events"), ids, st.integers(0, 12), st.integers(1, 300)),
+    st.tuples(st.just("events"), st.integers(0, 9), st.integers(0, 12), st.integers(1, 300)),
     st.tuples(st.just("read"), viewers, st.one_of(st.none(), st.lists(st.integers(0, 3), max_size=2)), times),
     st.tuples(st.just("seen"), viewers, ids, st.integers(0, 12), times),
     st.tuples(st.just("dismiss"), viewers, st.integers(0, 3)),
@@ -105,6 +106,8 @@ class Player:
         self._store = store
         self._owner = owner
         self._server = f"server of {owner}"
+        self._logs = itertools.count()  # the same in both stores
+        self._submitted = []  # jobs as they were submitted, which may be gone
         self._claimed = []  # jobs as they were claimed, whose fences may be old
 
     async def play(self, name, *arguments):
@@ -117,7 +120,7 @@ class Player:
     async def state(self):
         """Return everything this owner can see."""
         jobs, _ = await self._store.jobs(self._owner, JobFilter(limit=500))
-        logs = [await self._store.events(self._owner, job.id, after=0, max_bytes=ALL) for job in jobs]
+        logs = [await self._store.events(job, after=0, max_bytes=ALL) for job in jobs]
         for job, log in zip(jobs, logs, strict=True):
             answer = fold(decode_events(log))
             assert (answer.status, answer.seq, answer.attempt) == (job.status, job.seq, job.attempt)
@@ -135,8 +138,10 @@ class Player:
         return changes
 
     async def _submit(self, job_id, spec, max_queued):
-        job = new_job(job_id, owner=self._owner, server=self._server, log="0" * 8, **spec)
-        return await self._store.submit(job, max_queued=max_queued)
+        job = new_job(job_id, owner=self._owner, server=self._server, log=f"{next(self._logs):08x}", **spec)
+        job, new = await self._store.submit(job, max_queued=max_queued)
+        self._submitted.append(job)
+        return job, new
 
     async def _claim(self, limit, at):
         jobs = await self._store.claim(server=self._server, limit=limit, attempt=Attempt(at=at))
@@ -157,6 +162,10 @@ class Player:
     async def _end(self, job_id, event, fence):
         return await self._store.end(self._owner, job_id, event, fence=fence)
 
+    async def _end_log(self, which, event):
+        job = self._submitted[which % len(self._submitted)]
+        return await self._store.end(self._owner, job.id, event, log=job.log)
+
     async def _delete(self, job_id):
         return await self._store.delete(self._owner, job_id)
 
@@ -169,8 +178,9 @@ class Player:
                 return pages
             which = msgspec.structs.replace(which, after=after)
 
-    async def _events(self, job_id, after, max_bytes):
-        return await self._store.events(self._owner, job_id, after=after, max_bytes=max_bytes)
+    async def _events(self, which, after, max_bytes):
+        job = self._submitted[which % len(self._submitted)]
+        return await self._store.events(job, after=after, max_bytes=max_bytes)
 
     async def _read(self, viewer, which, at):
         notices = await self._store.notices(self._owner, viewer)

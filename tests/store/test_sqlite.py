@@ -15,8 +15,8 @@ from store.serving import opened
 
 from jupyter_bgstream.core.errors import NotFound, Unavailable
 from jupyter_bgstream.core.events import Attempt, Cancelled
-from jupyter_bgstream.store.sqlite import SQLiteStore
-from jupyter_bgstream.store.sqlite.database import open_for_writing
+from jupyter_bgstream.store.sqlite import SQLiteStore, reads
+from jupyter_bgstream.store.sqlite.database import open_for_reading, open_for_writing
 from jupyter_bgstream.store.sqlite.liveness import Liveness
 from jupyter_bgstream.store.sqlite.queries import QUERIES, migrations
 from jupyter_bgstream.store.sqlite.writer import PAUSE, Writer
@@ -77,11 +77,11 @@ async def test_what_was_stored_is_there_after_a_restart(database):
         job = await running(store, thread="t", tags=("a",), priority="batch", params={"n": [1, None]})
         await store.append(job, said("The sky"), preview="The sky")
         before = await store.job(OWNER, job.id)
-        log = await store.events(OWNER, job.id, after=0, max_bytes=ALL)
+        log = await store.events(job, after=0, max_bytes=ALL)
     assert not database.with_name("jobs.sqlite-wal").exists()
     async with opened(database, "server-two") as store:
         assert await store.job(OWNER, job.id) == before
-        assert await store.events(OWNER, job.id, after=0, max_bytes=ALL) == log
+        assert await store.events(before, after=0, max_bytes=ALL) == log
 
 
 async def test_a_newer_schema_is_refused_and_left_alone(database):
@@ -170,25 +170,76 @@ async def test_a_full_disk_is_unavailable_and_then_works_again(database):
         assert [change.seq for change in await anext(changes)] == [3]
 
 
-async def test_a_faulty_operation_does_not_hurt_its_neighbours(database):
+async def test_a_faulty_operation_does_not_hurt_its_neighbours(database, caplog):
     async with opened(database) as store:
         job = await running(store)
         writes = [store.append(job, said("a")), store.end("\ud800", job.id, DONE), store.append(job, said("b"))]
         first, faulty, second = await asyncio.gather(*writes, return_exceptions=True)
         assert (first, second) == (3, 4)
-        assert isinstance(faulty, UnicodeEncodeError)
+        assert isinstance(faulty, Unavailable)
+        assert faulty.message.startswith("The store failed: UnicodeEncodeError: ")
+        assert isinstance(faulty.__cause__, UnicodeEncodeError)
+        (record,) = caplog.records
+        assert record.exc_info[1] is faulty.__cause__
+
+
+async def test_an_error_between_transactions_does_not_stop_the_writer(database, monkeypatch, caplog):
+    async with opened(database) as store:
+        job = await running(store)
+
+        def faulty(self):
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(Writer, "_wal_size", faulty)
+        assert [await store.append(job, said("a")) for _ in range(3)] == [3, 4, 5]
+    assert {record.exc_info[0] for record in caplog.records} == {ZeroDivisionError}
+
+
+async def test_patience_that_is_lowered_counts_for_who_waits_already(database):
+    async with opened(database) as store:
+        job = await running(store)
+        with written_by_hand(database) as other:
+            other.execute("BEGIN IMMEDIATE")
+            write = asyncio.create_task(store.append(job, said("a")))
+            done, _ = await asyncio.wait([write], timeout=0.05)
+            assert not done
+            store.patience = 0.05
+            async with asyncio.timeout(10):
+                with pytest.raises(Unavailable, match="locked"):
+                    await write
+                with pytest.raises(Unavailable, match="locked"):
+                    await store.append(job, said("b"))
+            other.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize("patience", [30.0, 0.1])
+async def test_closing_does_not_wait_long_for_a_locked_file(database, monkeypatch, patience):
+    monkeypatch.setattr("jupyter_bgstream.store.sqlite.store.CLOSING_PATIENCE", 0.2)
+    with written_by_hand(database) as other:
+        async with opened(database, patience=patience) as store:
+            job = await running(store)
+            other.execute("BEGIN IMMEDIATE")
+            first = asyncio.create_task(store.append(job, said("a")))
+            await asyncio.wait([first], timeout=0.02)
+            writes = [first, *(asyncio.create_task(store.append(job, said("a"))) for _ in range(20))]
+            await asyncio.sleep(0)
+            async with asyncio.timeout(10):
+                await store.close()
+            results = await asyncio.gather(*writes, return_exceptions=True)
+            assert {type(result) for result in results} == {Unavailable}
+            other.execute("ROLLBACK")
 
 
 @pytest.mark.parametrize(("full", "append_mode"), [(False, "NORMAL"), (True, "FULL")])
 async def test_a_lifecycle_commit_is_synced_to_disk_and_an_append_only_if_asked(db, database, full, append_mode):
     statements = []
     db.set_trace_callback(statements.append)
-    writer = Writer(db, path=database, rev=0, publish=lambda changes: None, full=full, patience=1.0)
+    writer = Writer(db, path=database, rev=0, publish=lambda changes: None, full=full, patience=lambda: 1.0)
     await writer.run(lambda tx: tx.submit(new_job("job-0001"), max_queued=9))
     (job,) = await writer.run(lambda tx: tx.claim(server=HERE, limit=1, attempt=Attempt(at=2.0)))
     await writer.run(lambda tx: tx.append(job, said("a"), preview=None), light=True)
-    await writer.run(lambda tx: tx.end(OWNER, job.id, DONE, fence=job.fence))
-    await writer.close()
+    await writer.run(lambda tx: tx.end(OWNER, job.id, DONE, fence=job.fence, log=job.log))
+    await writer.close(patience=1.0)
     db.set_trace_callback(None)
 
     mode, modes = "FULL", []  # SQLite begins with it
@@ -291,6 +342,27 @@ def test_every_query_is_understood_and_finds_its_rows_by_an_index(db, name):
             and "INDEX" not in step
             and "CONSTANT" not in step
         ], plan
+
+
+def test_a_successor_is_found_by_its_own_index(db):
+    """Else a delete would look at every job of the owner."""
+    plan = " / ".join(row["detail"] for row in db.execute("EXPLAIN QUERY PLAN " + QUERIES["inherit"], AnyValue()))
+    assert "owner=? AND previous=?" in plan
+
+
+async def test_a_log_that_is_deleted_while_it_is_read_is_whole_or_not_found(database):
+    async with opened(database) as store:
+        job = await running(store)
+        await store.append(job, said(*"abc"))
+        await store.end(OWNER, job.id, DONE)
+        with closing(open_for_reading(database)) as reader, written_by_hand(database) as other:
+            # Between the look at the job and the look at its log.
+            reader.set_trace_callback(
+                lambda statement: "place BETWEEN" in statement and other.execute("DELETE FROM events")
+            )
+            assert len(reads.read_events(reader, job, after=0, max_bytes=ALL)) == 6
+            assert other.execute("SELECT count(*) FROM events").fetchone() == (0,)
+            assert not reader.in_transaction
 
 
 @pytest.mark.parametrize("column", ["", "status", "thread", "notebook", "grp"])

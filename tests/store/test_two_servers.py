@@ -103,7 +103,9 @@ async def test_changes_are_told_in_the_order_of_the_commits(database):
         await one.delete(OWNER, "job-0001")
         await one.submit(new_job("job-0001"), max_queued=9)
         await submit(two, "job-0003", server="server-two")
-        taken = await take(changes, until=_queued(await two.events(OWNER, "job-0003", after=0, max_bytes=99)))
+        taken = await take(
+            changes, until=_queued(await two.events(await two.job(OWNER, "job-0003"), after=0, max_bytes=99))
+        )
         # What happened in between is one change each; a deleted job is gone before it is new.
         newest = {}
         for change in taken:

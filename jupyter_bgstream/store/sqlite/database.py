@@ -21,18 +21,19 @@ T = TypeVar("T")
 _creating = threading.Lock()
 
 
-def patiently(action: Callable[[], T], patience: float) -> T:
-    """Try until the database is not locked by another process, for ``patience`` seconds; then its error is raised.
+def patiently(action: Callable[[], T], until: Callable[[], float]) -> T:
+    """Try, once at least, while another process has the database locked; its error is raised in the end.
+
+    ``until`` tells when that is, in monotonic seconds; it is asked after each try, since it may be sooner by then.
 
     SQLite's own busy handler backs off to 100 ms between tries, and so loses every race for a file whose writer only
     pauses for some milliseconds.
     """
-    deadline = time.monotonic() + patience
     while True:
         try:
             return action()
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until():
                 raise
         time.sleep(random.uniform(0.0003, 0.0015))  # noqa: S311  # jitter, so that two who wait do not keep step
 
@@ -79,13 +80,14 @@ def _create(path: Path) -> None:
 
 def _bring_up_to_date(db: sqlite3.Connection, path: Path, patience: float) -> None:
     steps = migrations()
-    patiently(lambda: _check_version(db, path, newest=len(steps)), patience)
-    (mode,) = patiently(lambda: db.execute("PRAGMA journal_mode = WAL").fetchone(), patience)
+    deadline = time.monotonic() + patience
+    patiently(lambda: _check_version(db, path, newest=len(steps)), lambda: deadline)
+    (mode,) = patiently(lambda: db.execute("PRAGMA journal_mode = WAL").fetchone(), lambda: deadline)
     if mode != "wal":
         raise Unavailable(f"The file system of {path} cannot hold a write-ahead log; put the database on a local disk.")
     # Automatic checkpoints would run beside other processes' writes; ours (see Writer) keeps them out.
     db.execute("PRAGMA wal_autocheckpoint = 0")
-    patiently(lambda: db.execute("BEGIN IMMEDIATE"), patience)
+    patiently(lambda: db.execute("BEGIN IMMEDIATE"), lambda: deadline)
     try:
         version = _check_version(db, path, newest=len(steps))  # another server may have been faster
         for statements in steps[version:]:

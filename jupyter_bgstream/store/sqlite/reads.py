@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 from ...core.job import Job
 from ...core.notices import Notice
@@ -58,20 +59,34 @@ def count_jobs(db: sqlite3.Connection, owner: str) -> dict[str, int]:
     return dict(db.execute(QUERIES["counts"], {"owner": owner}).fetchall())
 
 
-def read_events(db: sqlite3.Connection, owner: str, job_id: str, *, after: int, max_bytes: int) -> list[bytes]:
-    """Return encoded events after number ``after``, at most ``max_bytes`` but one if there is any; raises NotFound."""
-    head = db.execute(QUERIES["job_head"], {"owner": owner, "id": job_id}).fetchone()
-    if head is None:
-        raise rules.no_such_job(job_id)
+@contextmanager
+def _snapshot(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("BEGIN")
+    try:
+        yield
+    finally:
+        db.execute("ROLLBACK")  # nothing was written; this lets go of the snapshot, which holds the checkpoints up
+
+
+def read_events(db: sqlite3.Connection, job: Job, *, after: int, max_bytes: int) -> list[bytes]:
+    """Return encoded events after number ``after``, at most ``max_bytes`` but one if there is any.
+
+    Raises NotFound if the job is gone, also if its id is there again. The job and its log are looked at as of the same
+    commit: else a log that is deleted in between would look as if it had no more events.
+    """
     found: list[bytes] = []
-    # Closed, since a query that is not read to its end would hold its snapshot and so the checkpoints.
-    with closing(db.execute(QUERIES["events"], places_of(head["n"], after=after))) as rows:
-        for first, body in rows:
-            for event in body.split(b"\n")[max(0, after + 1 - first) :]:
-                max_bytes -= len(event)
-                if found and max_bytes < 0:
-                    return found
-                found.append(event)
+    with _snapshot(db):
+        head = db.execute(QUERIES["job_head"], {"owner": job.owner, "id": job.id}).fetchone()
+        if head is None:
+            raise rules.no_such_job(job.id)
+        rules.check_log(job.id, job.log, head["log"])
+        with closing(db.execute(QUERIES["events"], places_of(head["n"], after=after))) as rows:
+            for first, body in rows:
+                for event in body.split(b"\n")[max(0, after + 1 - first) :]:
+                    max_bytes -= len(event)
+                    if found and max_bytes < 0:
+                        return found
+                    found.append(event)
     return found
 
 

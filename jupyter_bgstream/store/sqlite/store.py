@@ -22,6 +22,8 @@ from .readers import Readers
 from .writer import Writer
 from .writes import is_quiet
 
+CLOSING_PATIENCE = 2.0  # seconds, in all, for what still waits when the store is closed
+
 
 class _Parts(NamedTuple):
     """What an open store consists of."""
@@ -37,7 +39,8 @@ class SQLiteStore:
 
     ``server`` is this server's id, new in each of its lives. ``full`` syncs every commit to disk; without it a power
     cut may take the last moment of a text, but no submit and no end. ``patience`` is how long a write waits while
-    another process holds the file, in seconds. Belongs to the event loop it was opened in, and is opened once.
+    another process holds the file, in seconds; it may be changed at any time. Belongs to the event loop it was opened
+    in, and is opened once.
     """
 
     kind = "sqlite"
@@ -46,14 +49,19 @@ class SQLiteStore:
         self._path = path
         self._server = server
         self._full = full
-        self._patience = patience
+        self.patience = patience
         self._feed = Feed()
         self._parts: _Parts | None = None
 
     async def open(self) -> None:
         resources, db, rev, liveness, readers = await asyncio.to_thread(self._open_files)
         writer = Writer(
-            db, path=self._path, rev=rev, publish=self._feed.publish, full=self._full, patience=self._patience
+            db,
+            path=self._path,
+            rev=rev,
+            publish=self._feed.publish,
+            full=self._full,
+            patience=lambda: self.patience,
         )
         self._parts = _Parts(liveness, readers, writer, resources)
 
@@ -61,7 +69,7 @@ class SQLiteStore:
         folder = self._path.with_name(self._path.name + ".servers")
         with ExitStack() as resources:
             # The connection that writes is the last to be closed: then SQLite removes the write-ahead log.
-            db = resources.enter_context(closing(open_for_writing(self._path, patience=self._patience)))
+            db = resources.enter_context(closing(open_for_writing(self._path, patience=self.patience)))
             liveness = resources.enter_context(Liveness(folder, self._server))
             try:
                 readers = resources.enter_context(Readers(self._path))
@@ -74,7 +82,7 @@ class SQLiteStore:
         if self._parts is None:
             return
         parts, self._parts = self._parts, None
-        await parts.writer.close()
+        await parts.writer.close(patience=min(self.patience, CLOSING_PATIENCE))
         self._feed.close()
         await asyncio.to_thread(parts.resources.close)
 
@@ -90,8 +98,10 @@ class SQLiteStore:
     async def append(self, job: Job, events: Sequence[Event], *, preview: str | None = None) -> int:
         return await self._open.writer.run(lambda tx: tx.append(job, events, preview=preview), light=is_quiet(events))
 
-    async def end(self, owner: str, job_id: str, event: Event, *, fence: int | None = None) -> tuple[Job, bool]:
-        return await self._open.writer.run(lambda tx: tx.end(owner, job_id, event, fence=fence))
+    async def end(
+        self, owner: str, job_id: str, event: Event, *, fence: int | None = None, log: str | None = None
+    ) -> tuple[Job, bool]:
+        return await self._open.writer.run(lambda tx: tx.end(owner, job_id, event, fence=fence, log=log))
 
     async def job(self, owner: str, job_id: str) -> Job:
         _, job = await self._open.readers.run(lambda db: reads.find_job(db, owner, job_id))
@@ -103,10 +113,8 @@ class SQLiteStore:
     async def counts(self, owner: str) -> dict[str, int]:
         return await self._open.readers.run(lambda db: reads.count_jobs(db, owner))
 
-    async def events(self, owner: str, job_id: str, *, after: int, max_bytes: int) -> list[bytes]:
-        return await self._open.readers.run(
-            lambda db: reads.read_events(db, owner, job_id, after=after, max_bytes=max_bytes)
-        )
+    async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]:
+        return await self._open.readers.run(lambda db: reads.read_events(db, job, after=after, max_bytes=max_bytes))
 
     async def delete(self, owner: str, job_id: str) -> None:
         await self._open.writer.run(lambda tx: tx.delete(owner, job_id))

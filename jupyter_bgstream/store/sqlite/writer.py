@@ -81,7 +81,7 @@ class Writer:
         rev: int,
         publish: Callable[[Sequence[Change]], None],
         full: bool,
-        patience: float,
+        patience: Callable[[], float],
     ) -> None:
         self._db = db
         self._wal = path.with_name(path.name + "-wal")
@@ -91,9 +91,10 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Item | None] = SimpleQueue()  # None: close
         self._closing = False
+        self._closed_by = float("inf")  # monotonic seconds, like all times here
         self._rev = rev
         self._light: bool | None = None  # whether the connection is set to light transactions
-        self._free_until = 0.0  # monotonic seconds, like all that follow
+        self._free_until = 0.0
         self._followed_until = 0.0
         self._checkpoint_at: float | None = None
         self._checkpoint_bytes = CHECKPOINT_BYTES
@@ -111,19 +112,23 @@ class Writer:
         self._queue.put(_Item(operation, light and not self._full, future))
         return await future
 
-    async def close(self) -> None:
-        """Finish what waits, and checkpoint."""
+    async def close(self, *, patience: float) -> None:
+        """Finish what waits, if another process leaves the file free within ``patience`` seconds, and checkpoint."""
         self._closing = True
+        self._closed_by = time.monotonic() + patience
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
         items: list[_Item] | None = []
         while items is not None:
-            if items:
-                self._commit(items)
-            else:
-                self._look_around()
+            try:
+                if items:
+                    self._commit(items)
+                else:
+                    self._look_around()
+            except Exception:  # those who wait have their outcomes by now, and the next ones must get theirs
+                log.exception("the store failed between two transactions")
             items = self._next()
         self._checkpoint()
 
@@ -156,14 +161,14 @@ class Writer:
                 break
             except _FaultyError as fault:
                 self._roll_back()
-                outcomes.append(_Outcome(fault.item, error=fault.error))
+                log.error("an operation on the store failed in an unexpected way", exc_info=fault.error)
+                outcomes.append(_Outcome(fault.item, error=_unavailable(fault.error)))
                 items = [item for item in items if item is not fault.item]
             except Exception as error:
                 self._roll_back()
                 if not isinstance(error, sqlite3.Error):
                     log.exception("a transaction failed in an unexpected way")
-                sentence = f"The store cannot be written: {error}."
-                outcomes += [_Outcome(item, error=Unavailable(sentence)) for item in items]
+                outcomes += [_Outcome(item, error=_unavailable(error)) for item in items]
                 break
         self._deliver(outcomes, changes)
         self._checkpoint_at = time.monotonic() + CHECKPOINT_IDLE
@@ -175,7 +180,8 @@ class Writer:
         if light is not self._light:
             self._db.execute(f"PRAGMA synchronous = {'NORMAL' if light else 'FULL'}")
             self._light = light
-        patiently(lambda: self._db.execute("BEGIN IMMEDIATE"), self._patience)
+        asked = time.monotonic()
+        patiently(lambda: self._db.execute("BEGIN IMMEDIATE"), lambda: min(asked + self._patience(), self._closed_by))
         began = time.monotonic()
         try:
             self._catch_up()
@@ -255,3 +261,12 @@ class Writer:
         else:
             self._checkpoint_at = None
             self._checkpoint_bytes = CHECKPOINT_BYTES
+
+
+def _unavailable(error: Exception) -> Unavailable:
+    if isinstance(error, sqlite3.Error):
+        outcome = Unavailable(f"The store cannot be written: {error}.")
+    else:
+        outcome = Unavailable(f"The store failed: {type(error).__name__}: {error}. The server's log says more.")
+    outcome.__cause__ = error
+    return outcome

@@ -80,14 +80,14 @@ class Transaction:
         head = self._one("job_head", owner=job.owner, id=job.id)
         if head is None:
             raise rules.gone(job)
-        n, status, seq, attempt, fence = head
+        n, log, status, seq, attempt, fence = head
         if status != "running" or not is_quiet(events):
             n, now = self._held(job)
             step = rules.appended(now, events, preview=preview)
             self._take(n, step)
             return step.job.seq
         # The short way, for all but a few appends: neither the spec nor the history is read or written.
-        rules.check_fence(job.fence, fence, status)
+        rules.check_held(job, log=log, fence=fence, status=status)
         encoded = rules.numbered(events, after=seq, attempt=attempt)
         usage = next((encode(event) for event in reversed(events) if isinstance(event, Usage)), None)
         tail = int(seq) + len(encoded)
@@ -96,17 +96,17 @@ class Transaction:
         self.changes.append(Change(kind="events", owner=job.owner, job=job.id, status=status, seq=tail, events=encoded))
         return tail
 
-    def end(self, owner: str, job_id: str, event: Event, *, fence: int | None) -> tuple[Job, bool]:
+    def end(self, owner: str, job_id: str, event: Event, *, fence: int | None, log: str | None) -> tuple[Job, bool]:
         """End a job and write its notice, once; raises NotFound, Fenced, IllegalEvent."""
         n, job = reads.find_job(self._db, owner, job_id)
-        step = rules.ended(job, event, fence=fence)
+        step = rules.ended(job, event, fence=fence, log=log)
         if step is None:
             return job, False
         self._take(n, step)
         return step.job, True
 
     def delete(self, owner: str, job_id: str) -> None:
-        """Forget an ended job; raises NotFound, Conflict."""
+        """Forget an ended job, and close the gap in its thread; raises NotFound, Conflict."""
         n, job = reads.find_job(self._db, owner, job_id)
         rules.check_deletable(job)
         self._do("delete_marks_of_job", owner=owner, id=job_id)
@@ -114,6 +114,7 @@ class Transaction:
         self._do("delete_events", **places_of(n))
         self._do("delete_asked", n=n)
         self._do("delete_job", n=n)
+        self._do("inherit", owner=owner, id=job_id, previous=job.previous)
         newest = self._do("insert_deleted", owner=owner, id=job_id, rev=self.rev).lastrowid
         self._do("forget_deleted", newest=newest, kept=REMEMBERED_DELETIONS)
         self.changes.append(Change(kind="deleted", owner=owner, job=job_id))
@@ -151,7 +152,7 @@ class Transaction:
             n, now = reads.find_job(self._db, job.owner, job.id)
         except NotFound:
             raise rules.gone(job) from None
-        rules.check_fence(job.fence, now.fence, now.status)
+        rules.check_held(job, log=now.log, fence=now.fence, status=now.status)
         return n, now
 
     def _take(self, n: int, step: rules.Step) -> None:

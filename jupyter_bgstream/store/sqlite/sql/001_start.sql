@@ -24,7 +24,7 @@ CREATE TABLE jobs (
     notebook TEXT,
     grp TEXT,
     tags TEXT NOT NULL,          -- JSON
-    previous TEXT,
+    previous TEXT,               -- id of a job that is there, with a smaller n
     preview TEXT NOT NULL,
     created_at REAL NOT NULL,
     started_at REAL,
@@ -53,6 +53,7 @@ CREATE INDEX jobs_of_owner ON jobs (owner);
 CREATE INDEX jobs_of_thread ON jobs (owner, thread) WHERE thread IS NOT NULL;
 CREATE INDEX jobs_of_notebook ON jobs (owner, notebook) WHERE notebook IS NOT NULL;
 CREATE INDEX jobs_of_group ON jobs (owner, grp) WHERE grp IS NOT NULL;
+CREATE INDEX jobs_by_previous ON jobs (owner, previous) WHERE previous IS NOT NULL;
 CREATE INDEX jobs_unfinished ON jobs (server, batch) WHERE status IN ('queued', 'running', 'waiting');
 CREATE INDEX jobs_by_rev ON jobs (rev);
 

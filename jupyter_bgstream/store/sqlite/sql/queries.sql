@@ -17,7 +17,7 @@ ORDER BY rev, rank;
 SELECT * FROM whole_jobs WHERE owner = :owner AND id = :id;
 
 -- name: job_head
-SELECT n, status, seq, attempt, fence FROM jobs WHERE owner = :owner AND id = :id;
+SELECT n, log, status, seq, attempt, fence FROM jobs WHERE owner = :owner AND id = :id;
 
 -- name: insert_job
 INSERT INTO jobs (
@@ -84,6 +84,9 @@ ORDER BY n;
 
 -- name: delete_job
 DELETE FROM jobs WHERE n = :n;
+
+-- name: inherit
+UPDATE jobs SET previous = :previous WHERE owner = :owner AND previous = :id;
 
 -- name: delete_asked
 DELETE FROM asked WHERE job = :n;
