@@ -15,8 +15,11 @@ Priority = Literal["interactive", "batch"]
 OnRestart = Literal["interrupt", "retry"]
 Role = Literal["system", "user", "assistant"]
 
-JobId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
+JobId = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{8,64}\Z")]
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Place = Annotated[str, msgspec.Meta(max_length=1000)]
+Title = Annotated[str, msgspec.Meta(max_length=200)]
+Tags = Annotated[tuple[Label, ...], msgspec.Meta(max_length=50)]
 
 TITLE_LENGTH = 80  # characters
 PREVIEW_LENGTH = 120  # characters
@@ -32,20 +35,20 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Origin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where a job was asked for."""
 
-    notebook: str | None = None  # path below the server's root
-    cell: str | None = None  # cell id
-    kernel: str | None = None  # kernel id
+    notebook: Place | None = None  # path below the server's root
+    cell: Place | None = None  # cell id
+    kernel: Place | None = None  # kernel id
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a user asks for. It never changes after the submit."""
 
-    model: str  # provider/name
+    model: Label  # provider/name
     messages: tuple[Message, ...]
     params: dict[str, Any] = {}  # passed to the provider
     thread: Label | None = None  # the conversation it continues
-    title: str = ""
-    tags: tuple[Label, ...] = ()
+    title: Title = ""
+    tags: Tags = ()
     group: Label | None = None
     priority: Priority = "interactive"
     source: Origin = Origin()
@@ -126,5 +129,5 @@ def advance(job: Job, events: Sequence[Event]) -> Job:
 def title_of(messages: tuple[Message, ...]) -> str:
     """Return the first words of the last user message, at most TITLE_LENGTH characters."""
     prompt = next((message.content for message in reversed(messages) if message.role == "user"), "")
-    words = " ".join(prompt.split())
+    words = " ".join(prompt[:1000].split())  # a prompt may have megabytes
     return words if len(words) <= TITLE_LENGTH else words[: TITLE_LENGTH - 1].rstrip() + "…"

@@ -144,6 +144,8 @@ def decode_request(data: bytes, form: type[T]) -> T:
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Invalid(f"The body is not JSON: {error}.") from None
+    except RecursionError:
+        raise Invalid("The body is nested too deeply.") from None
 
 
 def _located(message: str) -> tuple[str, str | None]:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 
 import msgspec
 
 from ..core.cursor import Cursor
-from ..core.errors import NotFound
+from ..core.errors import BgStreamError, NotFound, Unavailable
 from ..core.events import End
 from ..core.job import Job
 from ..core.wire import decode_event
 from ..store.base import Change, Store
+from .clock import Clock
 from .topic import Topic
 
 BATCH_BYTES = 256 * 1024  # most that one read of the log brings
+RETRY_SECONDS = 1.0  # between tries to read another server's events
 
 Listener = Callable[[Change], None]
+
+log = logging.getLogger(__name__)
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +31,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     events: Sequence[bytes]
     cursor: Cursor
     closed: bool  # the log ends here
+    up_to_date: bool  # nothing more was committed when this was read
 
 
 class Hub:
@@ -34,11 +40,12 @@ class Hub:
     Replay and live are one loop: no gap, no double, and nothing queues behind a slow follower.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
+        self._clock = clock
         self._topics: dict[tuple[str, str], Topic] = {}
         self._listeners: set[Listener] = set()
-        self._reads: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` with every change from here on; returns what ends that."""
@@ -46,59 +53,68 @@ class Hub:
         return lambda: self._listeners.discard(listener)
 
     async def run(self) -> None:
-        """Carry changes until the store closes or the task is cancelled."""
+        """Carry changes until the store has closed; followers have then been given all there was."""
         try:
             async for changes in self._store.changes():
                 for change in changes:
                     self._carry(change)
         finally:
+            self._closed = True
             for topic in self._topics.values():
-                topic.gone = True
-                topic.wake()
-            for read in self._reads:
-                read.cancel()
+                topic.close()
 
     def _carry(self, change: Change) -> None:
         key = (change.owner, change.job)
-        topic = self._topics.get(key)
-        if topic is not None and change.kind == "deleted":
-            topic.gone = True
-            topic.wake()
-        elif topic is not None and change.kind != "notice":
+        if change.kind == "deleted":
+            # Its followers keep the topic; whoever follows a new job of this id gets a new one.
+            if (deleted := self._topics.pop(key, None)) is not None:
+                deleted.delete()
+        elif change.kind != "notice" and (topic := self._topics.get(key)) is not None:
             topic.feed(change.events, change.seq)
-            self._close_gap(key, topic)
         if change.kind != "events":
             for listener in tuple(self._listeners):
                 listener(change)
+        if (topic := self._topics.get(key)) is not None:
+            self._close_gap(topic, change.owner, change.job)
 
-    def _close_gap(self, key: tuple[str, str], topic: Topic) -> None:
+    def _close_gap(self, topic: Topic, owner: str, job_id: str) -> None:
         # One read serves all followers of a job that another server runs.
-        if topic.known > topic.tail:
-            read = asyncio.create_task(self._read(key, topic))
-            self._reads.add(read)
-            read.add_done_callback(self._reads.discard)
+        if topic.known > topic.tail and topic.reading is None:
+            topic.reading = asyncio.create_task(self._read(topic, owner, job_id))
 
-    async def _read(self, key: tuple[str, str], topic: Topic) -> None:
-        while topic.known > topic.tail and not topic.gone:
-            after = topic.tail
-            events = await self._store.events(*key, after=after, max_bytes=BATCH_BYTES)
-            if not events:
-                return
-            topic.feed(events, after + len(events))
+    async def _read(self, topic: Topic, owner: str, job_id: str) -> None:
+        try:
+            while topic.known > topic.tail and not topic.gone and topic.followers:
+                try:
+                    job = await self._store.job(owner, job_id)
+                    after = topic.tail
+                    events = await self._store.events(job, after=after, max_bytes=BATCH_BYTES)
+                    topic.feed(events, after + len(events))
+                except NotFound:  # deleted; the change that says so is on its way
+                    return
+                except BgStreamError as error:
+                    log.warning("job %s cannot be read, trying again: %s", job_id, error)
+                    await self._clock.sleep(RETRY_SECONDS)
+        finally:
+            topic.reading = None
 
-    async def follow(self, owner: str, job_id: str, after: int) -> AsyncGenerator[Batch, None]:
-        """Yield everything after event ``after``, then what comes, until the log has ended; raises NotFound."""
-        key = (owner, job_id)
+    async def follow(self, job: Job, *, after: int) -> AsyncGenerator[Batch, None]:
+        """Yield everything after event ``after``, then what comes, until the log has ended.
+
+        Raises NotFound when the job is deleted, Unavailable when this server stops.
+        """
+        key = (job.owner, job.id)
         topic = self._topics.setdefault(key, Topic())
         topic.followers += 1
         try:
             # First subscribed, then looked at: what is committed from here on is in the ring.
-            job = await self._store.job(owner, job_id)
-            if topic.tail == 0:
-                topic.tail = job.seq
-                self._close_gap(key, topic)
-            if job.ended and after >= job.seq:
-                yield Batch(events=(), cursor=job.cursor, closed=True)
+            now = await self._store.job(job.owner, job.id)
+            if now.log != job.log:
+                raise NotFound(f"The job {job.id} was deleted.")
+            topic.begin(now.seq)
+            self._close_gap(topic, *key)
+            if now.ended and after >= now.seq:
+                yield Batch(events=(), cursor=now.cursor, closed=True, up_to_date=True)
                 return
             async for batch in self._batches(job, topic, after):
                 yield batch
@@ -115,14 +131,18 @@ class Hub:
                 raise NotFound(f"The job {job.id} was deleted.")
             events = topic.after(after)
             if events is None:
-                events = await self._store.events(job.owner, job.id, after=after, max_bytes=BATCH_BYTES)
+                events = await self._store.events(job, after=after, max_bytes=BATCH_BYTES)
             if not events:
-                await topic.beyond(after)
+                if topic.closed or self._closed:
+                    raise Unavailable("This server is shutting down. The job's text is kept; look again in a moment.")
+                await topic.change(after)
                 continue
             after += len(events)
             last = decode_event(events[-1])
+            closed = isinstance(last, End)
             yield Batch(
                 events=events,
                 cursor=Cursor(log=job.log, attempt=last.attempt, seq=after),
-                closed=isinstance(last, End),
+                closed=closed,
+                up_to_date=closed or after >= topic.known,
             )

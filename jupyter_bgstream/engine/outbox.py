@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from ..core.errors import BgStreamError
 from ..core.events import Delta
 from ..core.job import PREVIEW_LENGTH, Job
 from ..providers.base import Said
@@ -23,7 +22,7 @@ class Outbox:
         self._waiting: list[Said] = []
         self._bytes = 0
         self._writer: asyncio.Task[None] | None = None
-        self._error: BgStreamError | None = None
+        self._error: Exception | None = None
         self._preview = ""
         self._previewed = 0  # characters of the preview that were handed over
 
@@ -59,7 +58,7 @@ class Outbox:
                 self._previewed = len(self._preview)
                 self._bytes = 0
                 await self._store.append(self._job, events, preview=preview)
-        except BgStreamError as error:
+        except Exception as error:  # any: a batch that was lost must not be followed by another
             self._error = error
             self._waiting.clear()
         finally:

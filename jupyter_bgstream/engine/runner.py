@@ -10,7 +10,7 @@ from contextlib import aclosing
 import msgspec
 
 from ..core.errors import Fenced, NotFound, ProviderError, Unavailable
-from ..core.events import Completed, End, Failed, Interrupted
+from ..core.events import Completed, End, Failed
 from ..core.job import Job, Message
 from ..core.machine import Answer, fold
 from ..core.wire import decode_events
@@ -26,10 +26,10 @@ log = logging.getLogger(__name__)
 
 
 async def read_answer(store: Store, job: Job) -> Answer:
-    """Fold a job's log as it is now, in pieces that never hold the event loop for long."""
+    """Fold a job's log up to the job's own tail, in pieces that never hold the event loop for long."""
     answer = Answer()
-    while events := await store.events(job.owner, job.id, after=answer.seq, max_bytes=BATCH_BYTES):
-        answer = fold(decode_events(events), answer)
+    while answer.seq < job.seq and (events := await store.events(job, after=answer.seq, max_bytes=BATCH_BYTES)):
+        answer = fold(decode_events(events[: job.seq - answer.seq]), answer)
     return answer
 
 
@@ -74,11 +74,6 @@ class Runner:
             )
             end = Failed(at=self._clock.time(), code="internal", message=message)
         await self._end(job, end)
-
-    async def interrupt(self, job: Job, message: str) -> None:
-        """End a running job because its server is stopping."""
-        end = Interrupted(at=self._clock.time(), code="server_stopped", message=message)
-        await self._store.end(job.owner, job.id, end)
 
     async def _attempt(self, job: Job) -> End:
         if job.previous is not None and not job.history:

@@ -21,6 +21,8 @@ from .hub import Batch, Hub
 from .runner import Runner, read_answer
 from .scheduler import Scheduler
 
+CLOSING_PATIENCE = 2.0  # seconds that a write waits for a locked store while the server stops
+
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How much one server takes on."""
@@ -46,32 +48,31 @@ class Service:
         self._store = store
         self._providers = providers
         self._clock = clock or SystemClock()
-        self._hub = Hub(store)
+        self._hub = Hub(store, self._clock)
         runner = Runner(store=store, providers=providers, clock=self._clock)
         self._scheduler = Scheduler(
             store=store, runner=runner, clock=self._clock, server=server, max_running=self.limits.max_running
         )
-        self._tasks: list[asyncio.Task[None]] = []
+        self._carrying: asyncio.Task[None] | None = None
         self._closing = False
 
     async def open(self) -> None:
         """Open the store and begin to run jobs. Raises Unavailable if the store cannot be had."""
         await self._store.open()
         self._hub.listen(self._follow_ends)
-        for work in (self._hub.run(), self._scheduler.run(), self._scheduler.recover()):
-            self._tasks.append(asyncio.create_task(work))
+        self._carrying = asyncio.create_task(self._hub.run())
+        self._scheduler.open()
 
     async def close(self) -> None:
-        """Interrupt what runs, then close the store."""
+        """Interrupt what runs, let followers have the last of it, then close the store. In bounded time."""
         self._closing = True
-        hub, *loops = self._tasks
-        for task in loops:
-            task.cancel()
-        await asyncio.gather(*loops, return_exceptions=True)
-        await self._scheduler.close()
-        hub.cancel()
-        await asyncio.gather(hub, return_exceptions=True)
-        await self._store.close()
+        self._store.patience = CLOSING_PATIENCE
+        try:
+            await self._scheduler.close()
+        finally:
+            await self._store.close()
+            if self._carrying is not None:  # it ends with the store's changes
+                await asyncio.gather(self._carrying, return_exceptions=True)
 
     def _follow_ends(self, change: Change) -> None:
         # Whoever ended a job that runs here, perhaps another server, wants its socket closed. Any end may make room,
@@ -124,10 +125,9 @@ class Service:
         return await self._store.job(owner, job_id)
 
     async def answer(self, owner: str, job_id: str) -> tuple[Job, Answer]:
-        """Return a job and the fold of its log, both as of the same event or later."""
+        """Return a job and the fold of its log, both as of the same event."""
         job = await self._store.job(owner, job_id)
-        answer = await read_answer(self._store, job)
-        return (job if answer.seq == job.seq else await self._store.job(owner, job_id)), answer
+        return job, await read_answer(self._store, job)
 
     async def jobs(self, owner: str, which: JobFilter) -> tuple[list[Job], str | None]:
         """Return one page of jobs, newest first, and where the next begins."""
@@ -151,11 +151,11 @@ class Service:
 
     def follow(self, job: Job, *, after: int) -> AsyncGenerator[Batch, None]:
         """Yield what comes after event ``after`` until the log has ended. Raises NotFound if the job is deleted."""
-        return self._hub.follow(job.owner, job.id, after)
+        return self._hub.follow(job, after=after)
 
     async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]:
         """Return stored events after ``after``, at least one if there is any."""
-        return await self._store.events(job.owner, job.id, after=after, max_bytes=max_bytes)
+        return await self._store.events(job, after=after, max_bytes=max_bytes)
 
     def listen(self, listener: Callable[[Change], None]) -> Callable[[], None]:
         """Call ``listener`` with every change but deltas, of every owner; returns what ends that."""

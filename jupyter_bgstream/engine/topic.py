@@ -9,16 +9,23 @@ RING_BYTES = 256 * 1024  # newest encoded events kept per followed job
 
 
 class Topic:
-    """Events ``first``…``tail`` of one log, as many as fit the ring. It exists only while somebody follows the job."""
+    """The newest events of one log, as many as fit the ring. It exists only while somebody follows the job."""
 
     def __init__(self) -> None:
         self.followers = 0
         self.tail = 0  # the last event in the ring, or where it begins to grow
         self.known = 0  # the last event that is known to be committed; > tail: there is a gap to read
         self.gone = False  # the job was deleted
+        self.closed = False  # this server stops, and nothing more will be heard
+        self.reading: asyncio.Task[None] | None = None  # closes the gap
         self._ring: list[bytes] = []
         self._bytes = 0
-        self._grown = asyncio.Event()
+        self._changed = asyncio.Event()
+
+    def begin(self, seq: int) -> None:
+        """Note where the log is: for the first follower the ring begins to grow there."""
+        self.tail = self.tail or seq
+        self.known = max(self.known, seq)
 
     def feed(self, events: Sequence[bytes], tail: int) -> None:
         """Take what a commit brought. ``tail`` is the number of its last event; old events are passed over."""
@@ -35,7 +42,7 @@ class Topic:
             self._bytes -= len(self._ring[drop])
             drop += 1
         del self._ring[:drop]
-        self.wake()
+        self._wake()
 
     def after(self, seq: int) -> Sequence[bytes] | None:
         """Return the events after ``seq``, or None if the follower has fallen behind the ring."""
@@ -44,12 +51,23 @@ class Topic:
             return None
         return self._ring[len(self._ring) - behind :] if behind > 0 else ()
 
-    def wake(self) -> None:
-        """Let every waiting follower look again."""
-        self._grown.set()
-        self._grown = asyncio.Event()
+    def delete(self) -> None:
+        """Tell the followers that the job is gone."""
+        self.gone = True
+        self._wake()
 
-    async def beyond(self, seq: int) -> None:
-        """Wait until there is something after ``seq``, or the job is gone."""
-        while self.tail <= seq and not self.gone:
-            await self._grown.wait()
+    def close(self) -> None:
+        """Tell the followers that nothing more will be heard here."""
+        self.closed = True
+        if self.reading is not None:
+            self.reading.cancel()
+        self._wake()
+
+    async def change(self, seq: int) -> None:
+        """Wait until there is something after ``seq``, or there will never be."""
+        while self.tail <= seq and not (self.gone or self.closed):
+            await self._changed.wait()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

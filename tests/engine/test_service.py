@@ -145,7 +145,7 @@ async def test_closing_interrupts_what_runs_and_keeps_its_text(puppet: Puppet) -
     job = await store.job(OWNER, job.id)
     assert job.error is not None
     assert (job.status, job.error.code) == ("interrupted", "server_stopped")
-    assert b"So far" in b"".join(await store.events(OWNER, job.id, after=0, max_bytes=9999))
+    assert b"So far" in b"".join(await store.events(job, after=0, max_bytes=9999))
 
 
 async def test_a_dead_servers_jobs_end_as_interrupted(service: Service, store: MemoryStore) -> None:

@@ -1,0 +1,246 @@
+"""Bugs that a review found, each as the test that failed first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+
+import msgspec
+import pytest
+from engine.conftest import OWNER, Puppet, ended, shown, spec
+
+from jupyter_bgstream.core.errors import NotFound, Unavailable
+from jupyter_bgstream.core.events import Event
+from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.core.wire import decode_events
+from jupyter_bgstream.engine.service import Limits, Service
+from jupyter_bgstream.store.base import Change, JobFilter
+from jupyter_bgstream.store.memory import MemoryStore
+from jupyter_bgstream.testing.clock import FakeClock
+
+
+async def tick(times: int = 20) -> None:
+    for _ in range(times):
+        await asyncio.sleep(0)
+
+
+async def test_a_stop_is_told_as_a_stop_and_not_as_a_deletion(puppet: Puppet) -> None:
+    service = Service(store=MemoryStore(server="here"), providers=puppet, server="here", limits=Limits(max_running=1))
+    await service.open()
+    running, _ = await service.submit(OWNER, spec())
+    await puppet.call()
+    queued, _ = await service.submit(OWNER, spec())
+    last: dict[str, str] = {}
+
+    async def follow(job: Job) -> None:
+        async for batch in service.follow(job, after=0):
+            last[job.id] = type(decode_events(batch.events)[-1]).__name__
+
+    followers = [asyncio.create_task(follow(job)) for job in (running, queued)]
+    await tick()
+    await service.close()
+    await followers[0]
+    assert last == {running.id: "Interrupted", queued.id: "Queued"}
+    with pytest.raises(Unavailable):
+        await followers[1]
+
+
+async def test_text_and_cursor_of_an_answer_are_of_one_moment(
+    service: Service, store: MemoryStore, puppet: Puppet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, _ = await service.submit(OWNER, spec())
+    call = (await puppet.call()).say("one ")
+    await shown(service, job.id, "one ")
+    real = store.events
+
+    async def while_it_is_read(job: Job, *, after: int, max_bytes: int) -> list[bytes]:
+        call.say("more ")
+        await tick()
+        return await real(job, after=after, max_bytes=max_bytes)
+
+    monkeypatch.setattr(store, "events", while_it_is_read)
+    job, answer = await service.answer(OWNER, job.id)
+    assert (job.seq, job.status) == (answer.seq, answer.status)
+    assert answer.text == "one "
+
+
+async def test_a_batch_that_is_lost_leaves_no_hole(
+    service: Service, store: MemoryStore, puppet: Puppet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, appends = store.append, 0
+
+    async def second_breaks(job: Job, events: Sequence[Event], *, preview: str | None = None) -> int:
+        nonlocal appends
+        appends += 1
+        if appends == 2:
+            raise ValueError("a bug in the store")
+        return await real(job, events, preview=preview)
+
+    monkeypatch.setattr(store, "append", second_breaks)
+    job, _ = await service.submit(OWNER, spec())
+    call = (await puppet.call()).say("one ")
+    await shown(service, job.id, "one ")
+    call.say("two ")
+    await tick()
+    call.say("three ").finish()
+    job = await ended(service, job.id)
+    assert (job.status, (await service.answer(OWNER, job.id))[1].text) == ("failed", "one ")
+
+
+async def test_a_claim_that_breaks_does_not_stop_later_ones(puppet: Puppet, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, clock = MemoryStore(server="here"), FakeClock()
+    service = Service(store=store, providers=puppet, server="here", clock=clock)
+    await service.open()
+    await clock.sleeping()  # the look for dead servers
+    with monkeypatch.context() as broken:
+        broken.setattr(store, "claim", lambda **_: 1 / 0)
+        job, _ = await service.submit(OWNER, spec())
+        await clock.sleeping(2)
+    clock.advance(2)
+    (await puppet.call()).say("x").finish()
+    assert (await ended(service, job.id)).status == "completed"
+    await service.close()
+
+
+async def test_a_stop_with_a_store_that_cannot_be_written_still_stops(
+    puppet: Puppet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore(server="here")
+    service = Service(store=store, providers=puppet, server="here")
+    await service.open()
+    await service.submit(OWNER, spec())
+    call = await puppet.call()
+
+    async def full(*_: object, **__: object) -> None:
+        raise Unavailable("The disk is full.")
+
+    monkeypatch.setattr(store, "end", full)
+    async with asyncio.timeout(5):
+        await service.close()
+    assert call.closed.is_set()
+
+
+async def test_a_claim_under_way_at_the_stop_leaves_no_running_job(
+    puppet: Puppet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore(server="here")
+    service = Service(store=store, providers=puppet, server="here")
+    await service.open()
+    real, gate, seen = store.claim, asyncio.Event(), asyncio.Event()
+    statuses: dict[str, str] = {}
+
+    async def slow(**arguments: object) -> list[Job]:
+        jobs: list[Job] = await real(**arguments)  # type: ignore[arg-type]
+        seen.set()
+        await gate.wait()  # committed, and not yet told
+        return jobs
+
+    monkeypatch.setattr(store, "claim", slow)
+    real_close = store.close
+
+    async def look_then_close() -> None:
+        jobs, _ = await service.jobs(OWNER, JobFilter())
+        statuses.update({job.id: job.status for job in jobs})
+        await real_close()
+
+    monkeypatch.setattr(store, "close", look_then_close)
+    job, _ = await service.submit(OWNER, spec())
+    await seen.wait()
+    closing = asyncio.create_task(service.close())
+    await tick()
+    gate.set()
+    await closing
+    assert statuses == {job.id: "interrupted"}
+
+
+async def test_a_gap_that_could_not_be_read_once_is_read_later(puppet: Puppet, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, clock = Foreign(server="here"), FakeClock()
+    service = Service(store=store, providers=puppet, server="here", clock=clock)
+    await service.open()
+    await clock.sleeping()
+    job, _ = await service.submit(OWNER, spec())
+    call = await puppet.call()
+    now = await service.job(OWNER, job.id)
+    follower = asyncio.create_task(anext(service.follow(now, after=now.seq)))
+    await tick()
+
+    async def no_answer(*_: object, **__: object) -> list[bytes]:
+        raise Unavailable("The disk does not answer.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(store, "events", no_answer)
+        call.say("one ")
+        await clock.sleeping(2)
+    clock.advance(1)
+    async with asyncio.timeout(5):
+        batch = await follower
+    assert [event.seq for event in decode_events(batch.events)] == [now.seq + 1]
+    await service.close()
+
+
+class Foreign(MemoryStore):
+    """A store whose changes all look like another server's: they carry no events."""
+
+    async def _without_events(self) -> AsyncIterator[Sequence[Change]]:
+        async for changes in super().changes():
+            yield [msgspec.structs.replace(change, events=()) for change in changes]
+
+    def changes(self) -> AsyncIterator[Sequence[Change]]:
+        return self._without_events()
+
+
+async def test_a_resubmitted_id_is_another_job_for_its_followers(service: Service, puppet: Puppet) -> None:
+    first, _ = await service.submit(OWNER, spec(), "the-same-id")
+    (await puppet.call()).say("old")
+    await shown(service, first.id, "old")
+    async with aclosing(service.follow(first, after=0)) as stuck:  # a page that does not read on
+        await anext(stuck)
+        await service.delete(OWNER, first.id)
+        again, _ = await service.submit(OWNER, spec(), "the-same-id")
+        (await puppet.call()).say("new").finish()
+        await ended(service, again.id)
+        assert (await service.answer(OWNER, again.id))[1].text == "new"
+        with pytest.raises(NotFound):
+            await anext(stuck)
+
+
+async def test_recovery_never_ends_a_new_job_of_the_same_id(puppet: Puppet, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, clock = MemoryStore(server="here"), FakeClock()
+    service = Service(store=store, providers=puppet, server="here", clock=clock)
+    await service.open()
+    await clock.sleeping()
+    living, _ = await service.submit(OWNER, spec(), "the-same-id")
+    await puppet.call()
+    dead = msgspec.structs.replace(living, log="deadbeef", server="dead")
+
+    async def abandoned() -> list[Job]:
+        return [dead]  # read just before it was deleted and submitted again
+
+    monkeypatch.setattr(store, "abandoned", abandoned)
+    clock.advance(2)
+    await clock.sleeping()
+    assert (await service.job(OWNER, living.id)).status == "running"
+    await service.close()
+
+
+async def test_deleting_one_turn_of_a_thread_loses_only_that_turn(service: Service, puppet: Puppet) -> None:
+    for prompt, said in (("a", "A"), ("b", "B")):
+        job, _ = await service.submit(OWNER, spec(prompt, thread="t"))
+        (await puppet.call()).say(said).finish()
+        await ended(service, job.id)
+    blockers = [(await service.submit(OWNER, spec()))[0] for _ in range(2)]
+    calls = [await puppet.call() for _ in blockers]
+    await service.submit(OWNER, spec("c", thread="t"))  # queued behind the blockers
+    await service.delete(OWNER, job.id)
+    calls[0].finish()
+    call = await puppet.call()
+    assert [message.content for message in call.job.history] == ["a", "A"]
+    calls[1].finish()
+    call.finish()
+
+
+async def test_a_huge_prompt_has_a_short_title_at_once(service: Service, puppet: Puppet) -> None:
+    job, _ = await service.submit(OWNER, spec("word " * 1_000_000))
+    assert job.spec.title.startswith("word word")
+    await puppet.call()
