@@ -118,6 +118,12 @@ class BgStreamApp(ExtensionApp):
             self._activity.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._activity
-        if self._backend.service is not None:
-            self._backend.trouble = "This server is shutting down; submit the job again in a moment."
-            await self._backend.service.close()
+        service, self._backend.service = self._backend.service, None
+        self._backend.trouble = "This server is shutting down; submit the job again in a moment."
+        if service is None:
+            return
+        try:
+            await service.close()
+        except Exception:
+            # Jupyter still has kernels to stop after us, and would not if we raised.
+            self.log.exception("jupyter_bgstream did not stop in good order; what was shown is stored all the same")

@@ -19,6 +19,16 @@ from .identity import KernelAuthorizer, KernelIdentity, tenant, viewer
 AUTH_RESOURCE = "bgstream"
 SETTING = "jupyter_bgstream"
 
+# What Jupyter and tornado refuse before we are asked.
+CODES = {
+    400: "invalid",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+}
+
 Method = Callable[..., Awaitable[None]]
 
 
@@ -74,6 +84,9 @@ class Caller(JupyterHandler):
 class ApiHandler(Caller, APIHandler):
     """A REST route."""
 
+    def compute_etag(self) -> None:
+        """Make no ETag of a body: what has one says so itself."""
+
     def answer(self, value: object, status: int = 200) -> None:
         """Finish with JSON."""
         self.set_status(status)
@@ -90,8 +103,8 @@ class ApiHandler(Caller, APIHandler):
         """Finish what Jupyter or tornado refused in the same form as our own errors."""
         error = kwargs.get("exc_info", (None, None))[1]
         reason = getattr(error, "log_message", None) or HTTPStatus(status_code).phrase
-        code = {401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
-        self.answer({"code": code.get(status_code, "internal"), "message": f"{reason}.", "field": None}, status_code)
+        code = CODES.get(status_code, "internal")
+        self.answer({"code": code, "message": f"{reason}.", "field": None}, status_code)
 
 
 def error_form(error: RequestError) -> dict[str, object]:

@@ -17,7 +17,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from .. import __version__
 from ..core.cursor import position
-from ..core.errors import CursorGone, RequestError
+from ..core.errors import CursorGone, Invalid, RequestError, Unavailable
 from ..core.machine import runs
 from ..core.wire import PROTOCOL_VERSION, decode_events, decode_request, encode, json_array
 from ..engine.hub import Batch
@@ -26,6 +26,7 @@ from .handlers import AUTH_RESOURCE, Caller, error_form
 
 BEAT_SECONDS = 20
 MAX_FRAME = 64 * 1024  # bytes of a client's frame
+MAX_FOLLOWS = 2000  # jobs that one page may follow at a time
 JOIN_FROM = 16  # events; fewer are sent as they are stored, more are joined into runs
 
 
@@ -77,6 +78,7 @@ class Live(WebSocketMixin, WebSocketHandler, Caller):
         self._follows: dict[str, asyncio.Task[None]] = {}
         self._news: dict[tuple[str, str], dict[str, object]] = {}
         self._has_news = asyncio.Event()
+        self._turn = asyncio.Lock()
         self._deaf = self.service.listen(self._hear)
         self._tasks = [asyncio.create_task(self._quietly(work)) for work in (self._hints(), self._beat())]
 
@@ -90,6 +92,9 @@ class Live(WebSocketMixin, WebSocketHandler, Caller):
 
     async def on_message(self, message: str | bytes) -> None:
         """Do what a frame of the page says."""
+        await self._quietly(self._obey(message))
+
+    async def _obey(self, message: str | bytes) -> None:
         try:
             frame: Follow | Unfollow | Seen
             frame = decode_request(message.encode() if isinstance(message, str) else message, CLIENT_FRAME)
@@ -102,7 +107,16 @@ class Live(WebSocketMixin, WebSocketHandler, Caller):
         if (before := self._follows.pop(frame.job, None)) is not None:
             before.cancel()
         if isinstance(frame, Follow):
-            self._follows[frame.job] = asyncio.create_task(self._quietly(self._follow(frame)))
+            if len(self._follows) >= MAX_FOLLOWS:
+                await self._refuse(frame.job, Invalid(f"A page may follow {MAX_FOLLOWS} jobs at a time.", field="job"))
+                return
+            task = asyncio.create_task(self._quietly(self._follow(frame)))
+            self._follows[frame.job] = task
+            task.add_done_callback(lambda done: self._forget(frame.job, done))
+
+    def _forget(self, job: str, task: asyncio.Task[None]) -> None:
+        if self._follows.get(job) is task:
+            del self._follows[job]
 
     async def _see(self, frame: Seen) -> None:
         try:
@@ -115,8 +129,12 @@ class Live(WebSocketMixin, WebSocketHandler, Caller):
             job = await self.service.job(self.owner, frame.job)
             async with aclosing(self.service.follow(job, after=position(frame.after, job.cursor))) as batches:
                 async for batch in batches:
-                    # Waits until the page has taken it: what comes meanwhile stays in the log.
-                    await self.write_message(events_frame(frame.job, batch))
+                    # Waits until the page has taken it: what comes meanwhile stays in the log. One frame at a time
+                    # for all its jobs, or a page that does not read would cost a frame for each.
+                    async with self._turn:
+                        await self.write_message(events_frame(frame.job, batch))
+        except Unavailable:  # we are stopping: the page looks for us, or our successor, again
+            self.close(1001)
         except RequestError as error:
             await self._refuse(frame.job, error)
 

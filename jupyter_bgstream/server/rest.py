@@ -9,7 +9,7 @@ from jupyter_core.utils import ensure_async
 
 from .. import __version__
 from ..core.errors import Invalid, TooLarge
-from ..core.job import JobId, JobSpec, Label, Message, OnRestart, Origin, Priority
+from ..core.job import JobId, JobSpec, Label, Message, OnRestart, Origin, Priority, Tags, Title
 from ..core.wire import PROTOCOL_VERSION, decode_request, job_form, job_with_answer, notice_form
 from ..store.base import JobFilter
 from .handlers import ApiHandler, endpoint
@@ -24,13 +24,13 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """The body of ``POST jobs``."""
 
     id: JobId | None = None
-    model: str | None = None
+    model: Label | None = None
     prompt: str | None = None
     messages: tuple[Message, ...] | None = None
     params: dict[str, Any] = {}
     thread: Label | None = None
-    title: str = ""
-    tags: tuple[Label, ...] = ()
+    title: Title = ""
+    tags: Tags = ()
     group: Label | None = None
     priority: Priority = "interactive"
     source: Origin = Origin()
@@ -81,7 +81,13 @@ class Jobs(ApiHandler):
 
     async def _notebook_of(self, kernel: str) -> str | None:
         # Jupyter knows where a kernel's notebook is now; a kernel only knows where it was when it started.
-        sessions: list[dict[str, Any]] = await ensure_async(self.session_manager.list_sessions())  # type: ignore[no-untyped-call]
+        # What is wrong with its sessions is no reason to refuse a job.
+        sessions: list[dict[str, Any]]
+        try:
+            sessions = await ensure_async(self.session_manager.list_sessions())  # type: ignore[no-untyped-call]
+        except Exception:
+            self.log.warning("the notebook of kernel %s cannot be told", kernel, exc_info=True)
+            return None
         return next((session["path"] for session in sessions if session["kernel"]["id"] == kernel), None)
 
     @endpoint
@@ -91,7 +97,7 @@ class Jobs(ApiHandler):
         self.answer({"jobs": [job_form(job) for job in jobs], "next": following})
 
     def _filter(self) -> JobFilter:
-        given = {name: self.get_query_argument(name) for name in self.request.query_arguments}
+        given = {name: self.get_query_argument(name, strip=False) for name in self.request.query_arguments}
         fields: dict[str, Any] = {}
         for name in ("status", "thread", "notebook", "group", "tag"):
             fields[name] = given.pop(name, None)
@@ -103,7 +109,7 @@ class Jobs(ApiHandler):
                 raise Invalid(f"At most {MAX_IDS} ids fit one request; this one has {len(ids)}.", field="ids")
         fields["after"] = given.pop("cursor", None)
         limit = given.pop("limit", "500" if fields.get("ids") else "50")
-        if not limit.isdecimal() or not 1 <= int(limit) <= MAX_PAGE:
+        if not (limit.isdecimal() and len(limit) < 5) or not 1 <= int(limit) <= MAX_PAGE:
             raise Invalid(f"limit must be a number from 1 to {MAX_PAGE}, not {limit!r}.", field="limit")
         if unknown := next(iter(given.keys() - {"token"}), None):
             raise Invalid(f"There is no filter named {unknown!r}.", field=unknown)

@@ -57,6 +57,9 @@ class Events(ApiHandler):
 
     async def _until_gone(self, work: Coroutine[Any, Any, None]) -> None:
         # The work is a task of its own, so that a viewer who leaves ends it and nothing else.
+        if self._left:
+            work.close()
+            return
         self._work = asyncio.create_task(work)
         try:
             await self._work
@@ -110,8 +113,7 @@ class Events(ApiHandler):
             except TimeoutError:
                 pass
         if batch is not None and batch.events:
-            # More may have been committed meanwhile: only a closed log is surely at its tail.
-            self._place(batch.cursor, up_to_date=True, closed=batch.closed, start=after)
+            self._place(batch.cursor, up_to_date=batch.up_to_date, closed=batch.closed, start=after)
             self.finish(json_array(batch.events))
             return
         tail = batch.cursor if batch else (await self.service.job(job.owner, job.id)).cursor
@@ -137,7 +139,7 @@ class Events(ApiHandler):
 
 def _sse(batch: Batch) -> bytes:
     place = str(batch.cursor)
-    control: dict[str, object] = {"streamNextOffset": place, "upToDate": True}
+    control: dict[str, object] = {"streamNextOffset": place} | ({"upToDate": True} if batch.up_to_date else {})
     control |= {"streamClosed": True} if batch.closed else {"streamCursor": str(batch.cursor.seq)}
     frames = b""
     if batch.events:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from harness.jupyter import Jupyter
-from server.conftest import submit
+from harness.jupyter import Jupyter, jupyter
+from server.conftest import config_for, submit
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
@@ -192,3 +193,20 @@ async def test_a_page_that_stops_reading_holds_up_nobody(
     await stuck.until("events", closed=True)
     assert stuck.answers[job].text == "".join(LONG)
     await stuck.leave()
+
+
+async def test_a_server_that_stops_gives_the_end_and_then_closes(provider: ThreadedProvider, tmp_path: Path) -> None:
+    provider.scripts["stopping"] = answer("one two", hold_after=1)
+    with jupyter(tmp_path, config=config_for(provider)) as server:
+        job = await asyncio.to_thread(submit, server, "stopping")
+        page = Page(await connect(server))
+        await page.send("follow", job=job)
+        while page.answers.get(job, Answer()).text != "one ":
+            await page.read()
+        stopping = asyncio.create_task(asyncio.to_thread(server.stop))
+        await page.until("events", closed=True)
+        assert page.answers[job].status == "interrupted"
+        await page.leave()
+        await stopping
+        assert not any("Traceback" in line for line in server.log)
+        assert not [frame for frame in page.frames if frame["type"] == "error"]

@@ -201,3 +201,29 @@ def test_other_refusals_have_the_same_form(server: Jupyter) -> None:
         assert client.put("jobs").json()["code"] == "method_not_allowed"
         assert client.post("jobs", content=b"{").json()["code"] == "invalid"
         assert client.post("jobs", content=b'"' + b"x" * (9 * 1024 * 1024) + b'"').json()["code"] == "too_large"
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [("jobs?limit=" + "9" * 5000, "limit"), ("jobs?thread=%ff", None)],
+)
+def test_odd_queries_are_refused_in_the_same_form(server: Jupyter, path: str, field: str | None) -> None:
+    with server.client() as client:
+        answer = client.get(path)
+    assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (400, "invalid", field)
+
+
+def test_odd_bodies_are_refused_in_the_same_form(server: Jupyter) -> None:
+    deep = b'{"model":"a/b","prompt":"x","params":{"x":' + b"[" * 90_000 + b"]" * 90_000 + b"}}"
+    with server.client() as client:
+        assert client.post("jobs", content=deep).json()["code"] == "invalid"
+        newline = client.post("jobs", json={"id": "abcdefgh\n", "model": "a/b", "prompt": "x"})
+        assert (newline.status_code, newline.json()["field"]) == (400, "id")
+        long = client.post("jobs", json={"title": "x" * 201, "model": "a/b", "prompt": "x"})
+        assert (long.status_code, long.json()["field"]) == (400, "title")
+
+
+def test_filters_take_spaces_as_they_are(server: Jupyter) -> None:
+    with server.client() as client:
+        client.post("jobs", json={"model": "a/b", "prompt": "x", "thread": " spaced "})
+        assert len(client.get("jobs", params={"thread": " spaced "}).json()["jobs"]) == 1

@@ -206,3 +206,29 @@ def test_viewers_who_leave_end_nothing(server: Jupyter, provider: ThreadedProvid
     provider.release()
     assert wait(server, job)["text"] == TEXT
     assert not any("Uncaught" in line or "Traceback" in line for line in server.log)
+
+
+def test_only_the_tail_is_called_up_to_date(server: Jupyter, provider: ThreadedProvider) -> None:
+    provider.scripts["very-long"] = answer([f"{'x' * 100}{n} " for n in range(5000)])
+    job = submit(server, "very-long")
+    wait(server, job)
+    with server.client() as client:
+        tail = client.head(f"jobs/{job}/events").headers["Stream-Next-Offset"]
+        first = client.get(f"jobs/{job}/events", params={"live": "long-poll"})
+        assert first.headers["Stream-Next-Offset"] < tail
+        assert "Stream-Up-To-Date" not in first.headers
+        sse = client.get(f"jobs/{job}/events", params={"live": "sse"}).text
+        controls = [json.loads(line[6:]) for line in sse.splitlines() if line.startswith('data: {"streamNext')]
+        assert [control.get("upToDate", False) for control in controls] == [False] * (len(controls) - 1) + [True]
+
+
+def test_a_head_is_never_taken_for_an_earlier_one(
+    server: Jupyter, provider: ThreadedProvider, running: tuple[str, str]
+) -> None:
+    job, _ = running
+    with server.client() as client:
+        before = client.head(f"jobs/{job}/events")
+        provider.release()
+        wait(server, job)
+        etag = before.headers.get("ETag", '"da39a3ee5e6b4b0d3255bfef95601890afd80709"')
+        assert client.head(f"jobs/{job}/events", headers={"If-None-Match": etag}).status_code == 200
