@@ -35,16 +35,17 @@ async def read_answer(store: Store, job: Job) -> Answer:
 
 async def conversation(store: Store, job: Job) -> tuple[Message, ...]:
     """Return what was said in the job's thread before it. A turn that failed or was stopped is not history."""
-    if job.previous is None:
-        return ()
-    try:
-        before = await store.job(job.owner, job.previous)
-        answer = await read_answer(store, before)
-    except NotFound:  # deleted
-        return ()
-    if before.status != "completed":
-        return before.history
-    return (*before.history, *before.spec.messages, Message(role="assistant", content=answer.text))
+    behind = job
+    while behind.previous is not None:
+        try:
+            before = await store.job(job.owner, behind.previous)
+            if before.status == "completed":
+                answer = await read_answer(store, before)
+                return (*before.history, *before.spec.messages, Message(role="assistant", content=answer.text))
+            behind = before
+        except NotFound:  # deleted since; whoever was behind it is now behind the one before
+            behind = await store.job(job.owner, behind.id)
+    return ()
 
 
 class Runner:
@@ -59,7 +60,7 @@ class Runner:
         """Run one attempt of a job that was just claimed."""
         try:
             end = await self._attempt(job)
-        except Fenced:  # cancelled elsewhere, deleted, or taken over: whoever did it has ended it
+        except (Fenced, NotFound):  # cancelled elsewhere, deleted, or taken over: whoever did it has ended it
             return
         except ProviderError as error:
             end = Failed(at=self._clock.time(), code=error.code, message=error.message)

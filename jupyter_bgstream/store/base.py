@@ -60,7 +60,9 @@ class Store(Protocol):
     async def open(self) -> None: ...  # raises Unavailable if it cannot be had; never falls back
     async def close(self) -> None: ...  # finishes what waits, if it can within some 2 s
     async def submit(self, job: Job, *, max_queued: int) -> tuple[Job, bool]: ...  # new? Conflict, QueueFull
-    async def claim(self, *, server: str, limit: int, attempt: Attempt) -> list[Job]: ...  # this server's, oldest first
+    async def claim(
+        self, *, server: str, limit: int, attempt: Attempt
+    ) -> list[Job]: ...  # oldest first; threads in order
     async def freeze(self, job: Job, history: tuple[Message, ...]) -> Job: ...  # the conversation before it; Fenced
     async def append(self, job: Job, events: Sequence[Event], *, preview: str | None = None) -> int: ...  # tail; Fenced
     async def end(

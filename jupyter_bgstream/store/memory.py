@@ -85,19 +85,22 @@ class MemoryStore:
 
     async def claim(self, *, server: str, limit: int, attempt: Attempt) -> list[Job]:
         ready = [
-            kept for kept in self._here.jobs.values() if kept.job.server == server and self._ready(kept.job, attempt.at)
+            kept for kept in self._here.jobs.values() if kept.job.server == server and self._ready(kept, attempt.at)
         ]
         ready.sort(key=lambda kept: (kept.job.spec.priority != "interactive", kept.place))
         steps = [rules.claimed(kept.job, attempt) for kept in ready[:limit]]
         self._take(*steps)
         return [step.job for step in steps]
 
-    def _ready(self, job: Job, at: float) -> bool:
+    def _ready(self, kept: _Kept, at: float) -> bool:
+        job = kept.job
         due = job.status == "queued" or (
             job.status == "waiting" and job.not_before is not None and job.not_before <= at
         )
-        before = self._here.jobs.get((job.owner, job.previous)) if job.previous else None
-        return due and (before is None or before.job.ended)
+        return due and not any(
+            other.job.spec.thread == job.spec.thread and other.place < kept.place and not other.job.ended
+            for other in (self._of(job.owner) if job.spec.thread else ())
+        )
 
     async def freeze(self, job: Job, history: tuple[Message, ...]) -> Job:
         kept = self._held(job)

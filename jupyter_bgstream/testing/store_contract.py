@@ -241,6 +241,16 @@ class ClaimContract:
         await store.end(OWNER, "job-0001", Failed(at=30.0, code="internal", message="No."))
         assert [job.id for job in await claim(store)] == ["job-0002"]
 
+    async def test_a_job_waits_for_all_before_it_in_its_thread(self, store: Store) -> None:
+        for number in (1, 2, 3):
+            await submit(store, f"job-000{number}", thread="t")
+        await submit(store, "job-0004", thread="other")
+        assert [job.id for job in await claim(store)] == ["job-0001", "job-0004"]
+        await store.end(OWNER, "job-0002", Cancelled(at=30.0))
+        assert await claim(store) == []
+        await store.end(OWNER, "job-0001", Failed(at=30.0, code="internal", message="No."))
+        assert [job.id for job in await claim(store)] == ["job-0003"]
+
     async def test_a_deleted_predecessor_holds_nobody_up(self, store: Store) -> None:
         await ended(store, "job-0001", thread="t")
         await submit(store, "job-0002", thread="t")

@@ -133,6 +133,20 @@ async def test_what_failed_is_not_history(service: Service, puppet: Puppet) -> N
     call.finish()
 
 
+async def test_a_turn_that_was_stopped_in_the_queue_loses_nothing_of_its_thread(
+    service: Service, puppet: Puppet
+) -> None:
+    await service.submit(OWNER, spec("one", thread="t"))
+    first = await puppet.call()
+    skipped, _ = await service.submit(OWNER, spec("two", thread="t"))
+    await service.submit(OWNER, spec("three", thread="t"))
+    await service.cancel(OWNER, skipped.id)
+    first.say("1").finish()  # only now may the third begin
+    call = await puppet.call()
+    assert [message.content for message in call.job.history] == ["one", "1"]
+    call.finish()
+
+
 async def test_closing_interrupts_what_runs_and_keeps_its_text(puppet: Puppet) -> None:
     store = KeptStore(server="here")
     service = Service(store=store, providers=puppet, server="here")

@@ -69,7 +69,7 @@ WHERE server = :server
     AND (status = 'queued' OR (status = 'waiting' AND not_before <= :at))
     AND NOT EXISTS (
         SELECT 1 FROM jobs AS before
-        WHERE before.owner = whole_jobs.owner AND before.id = whole_jobs.previous
+        WHERE before.owner = whole_jobs.owner AND before.thread = whole_jobs.thread AND before.n < whole_jobs.n
             AND before.status IN ('queued', 'running', 'waiting')
     )
 ORDER BY batch, n LIMIT :limit;
