@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
+import platform
 import signal
 import subprocess
 import sys
@@ -43,7 +43,7 @@ def run_demo(options: argparse.Namespace) -> int:
     folder: Path = options.folder or Path(jupyter_data_dir()) / "bgstream" / "demo"
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / TOUR).exists():
-        shutil.copyfile(_notebooks() / TOUR, folder / TOUR)
+        (folder / TOUR).write_text(_tour(), encoding="utf-8")
     with serve_demo() as base_url:
         config = folder / ".jupyter_bgstream_demo.json"
         config.write_text(json.dumps(demo_config(folder, base_url)))
@@ -80,9 +80,13 @@ def demo_config(folder: Path, base_url: str) -> dict[str, object]:
     }
 
 
-def _notebooks() -> Path:
+def _tour() -> str:
+    """Return the tour as Lab itself would save it with this Python, so that opening it has nothing to complete."""
     installed = Path(__file__).parent / "notebooks"
-    return installed if installed.exists() else Path(__file__).parents[1] / "notebooks"
+    folder = installed if installed.exists() else Path(__file__).parents[1] / "notebooks"
+    notebook = json.loads((folder / TOUR).read_text(encoding="utf-8"))
+    notebook["metadata"]["language_info"]["version"] = platform.python_version()
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":

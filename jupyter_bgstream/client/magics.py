@@ -21,13 +21,14 @@ _SEARCHED = 500  # newest jobs among which the beginning of an id is looked up
 
 HELP = """\
 %%bg [MODEL] [--thread NAME] [--name VARIABLE]
-    Send the cell's text to a model in the background. The kernel is free at once; the answer comes in the cell's
-    output, and goes on when the notebook, the browser or the kernel is gone.
+    Send the cell's text to a model in the background. The kernel is free at
+    once; the answer comes in the cell's output, and goes on when the
+    notebook, the browser or the kernel is gone.
       MODEL            provider/name, else the server's default
       --thread NAME    go on with the conversation of this name
-      --name VARIABLE  keep the job's handle: VARIABLE.text, VARIABLE.wait(), VARIABLE.cancel()
-%bg                    list the newest jobs
-%bg cancel JOB         stop a job: its id, the beginning of its id, or its variable
+      --name VARIABLE  keep a handle: VARIABLE.text, .wait(), .cancel()
+%bg, %bg list          list the newest jobs
+%bg cancel JOB         stop a job: its id, the beginning of it, or its variable
 %bg help               show this"""
 
 
@@ -62,10 +63,12 @@ class BackgroundMagics:
         """List background jobs, or cancel one. ``%bg help`` says more."""
         try:
             match line.split():
-                case []:
+                case [] | ["list"]:
                     self._shell.display_pub.publish(table(job_forms(limit=_SHOWN), time.time()))
                 case ["help"]:
                     print(HELP)  # noqa: T201
+                case ["cancel"]:
+                    raise MagicError("Which one? %bg cancel takes a job's id, the beginning of it, or its variable.")
                 case ["cancel", which]:
                     job = self._named(which).cancel()
                     print(f"Job {job.id[:SHORT]} is {job.status}.")  # noqa: T201

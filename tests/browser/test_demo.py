@@ -49,6 +49,7 @@ async def test_the_demo_opens_on_a_tour_that_answers(browser: Browser, address: 
     await page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=40 * SECONDS)
     assert "tour.ipynb" in page.url
     await page.wait_for_selector("[data-status=idle]", timeout=40 * SECONDS)
+    assert await page.locator(".lm-TabBar-tab.jp-mod-dirty").count() == 0  # opening it is no change
     await page.locator(".jp-Notebook .jp-Cell").first.click()
     view = page.locator(".jp-bgstream-view").first
     cells = json.loads((Path(__file__).parents[2] / "notebooks/tour.ipynb").read_text())["cells"]

@@ -170,3 +170,11 @@ def test_the_bundle_has_no_address_and_no_key(kernel: Kernel, server: Jupyter) -
     assert BUNDLE_MIME in saved
     assert token not in saved
     assert "127.0.0.1" not in saved
+
+
+def test_it_lists_with_and_without_saying_so_and_asks_which_to_cancel(kernel: Kernel) -> None:
+    kernel.run("%%bg\nA question to be listed.")
+    for line in ("%bg", "%bg list"):
+        (shown,) = kernel.run(line).bundles
+        assert "A question to be listed." in shown["text/plain"]
+    assert kernel.run("%bg cancel").error.startswith("Which one?")
