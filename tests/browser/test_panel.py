@@ -38,7 +38,8 @@ async def running(lab: Lab, server: Jupyter, provider: ThreadedProvider, name: s
 
 
 async def open_panel(tab: Tab) -> None:
-    await tab.page.evaluate("jupyterapp.shell.activateById('jp-bgstream-panel')")
+    # Not before the layout is restored, which would close it again.
+    await tab.page.evaluate("jupyterapp.restored.then(() => jupyterapp.shell.activateById('jp-bgstream-panel'))")
     await tab.page.wait_for_selector(f"{PANEL}:visible")
 
 
