@@ -21,28 +21,45 @@ export class Guide {
     private readonly _notebooks: INotebookTracker
   ) {}
 
-  /** Show the job's cell. Returns why that is not possible, or null. */
-  async go(job: string, source: Origin | null): Promise<string | null> {
+  /** Show the job's cell. Returns whether there is one, as far as this page can know. */
+  async go(job: string, source: Origin | null): Promise<boolean> {
     const open = this._notebooks.find(panel => findJob(panel.context.model, job) !== null);
     if (open !== undefined) {
       this._reveal(open, job, source);
-      return null;
+      return true;
     }
-    if (source?.notebook == null) {
-      return 'This job was not asked for in a notebook.';
+    if (source?.notebook == null || !(await this._exists(source.notebook))) {
+      return false;
     }
     if (isNotebook7() && this._documents.findWidget(source.notebook) === undefined) {
       // There each notebook is a page of its own.
       const address = URLExt.join(PageConfig.getBaseUrl(), 'notebooks', URLExt.encodeParts(source.notebook));
       window.open(address + fragment(source.cell), '_blank');
-      return null;
+      return true;
     }
     const panel = this._documents.openOrReveal(source.notebook);
-    if (panel instanceof NotebookPanel) {
-      await panel.revealed;
-      this._reveal(panel, job, source);
+    if (!(panel instanceof NotebookPanel)) {
+      return false;
     }
-    return null;
+    await panel.revealed;
+    if (findJob(panel.context.model, job) === null) {
+      return false; // its cell was deleted, or the output never saved
+    }
+    this._reveal(panel, job, source);
+    return true;
+  }
+
+  /** Lab says in a dialog that a file is gone; a notebook that is open may not be in a file yet. */
+  private async _exists(path: string): Promise<boolean> {
+    if (this._documents.findWidget(path) !== undefined) {
+      return true;
+    }
+    try {
+      await this._documents.services.contents.get(path, { content: false });
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   private _reveal(panel: NotebookPanel, job: string, source: Origin | null): void {
@@ -100,7 +117,7 @@ function isInSight(node: HTMLElement): boolean {
   return height > 0 && top >= 0 && top < window.innerHeight * 0.8;
 }
 
-function isNotebook7(): boolean {
+export function isNotebook7(): boolean {
   return PageConfig.getOption('notebookPage') !== '';
 }
 

@@ -22,6 +22,11 @@ export interface Followed {
   readonly trouble: Fault | null;
 }
 
+/** The server has no such job, and this page has seen it: it was deleted. */
+export function wasDeleted({ trouble, answer }: Followed): boolean {
+  return trouble?.code === 'not_found' && answer.status !== 'new';
+}
+
 export type Follower = (job: Followed) => void;
 
 export interface Disposable {

@@ -55,6 +55,11 @@ export class JobsModel implements IDisposable {
     return this._jobs;
   }
 
+  /** A job, if it is among them. */
+  job(id: string): Job | undefined {
+    return this._jobs.find(job => job.id === id);
+  }
+
   /** The newest first; without those that a view may still say it has shown. */
   get notices(): readonly Notice[] {
     return this._inbox.notices.filter(notice => !this._graces.has(notice.id));

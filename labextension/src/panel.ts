@@ -134,7 +134,7 @@ function jobRow(first: Job, model: JobsModel, actions: PanelActions): Row<Job> {
   const open = mainButton(() => actions.openJob(job), title, preview, facts);
   const stop = iconButton('stop', 'Stop', stopIcon, () => attempt(model.cancel(job.id)));
   const remove = iconButton('delete', 'Delete', deleteIcon, () => void askAndDelete(job, model));
-  node.append(open, stop, remove);
+  node.append(open, actionsOf(stop, remove));
   return {
     node,
     update: next => {
@@ -149,6 +149,12 @@ function jobRow(first: Job, model: JobsModel, actions: PanelActions): Row<Job> {
       stop.hidden = ended;
     }
   };
+}
+
+function actionsOf(...buttons: HTMLElement[]): HTMLElement {
+  const node = span('actions');
+  node.append(...buttons);
+  return node;
 }
 
 function stateOf({ status }: Job): string {
@@ -175,14 +181,15 @@ function noticeRow(first: Notice, model: JobsModel, actions: PanelActions): Row<
   const open = mainButton(() => actions.openNotice(notice), title, preview, facts);
   const read = iconButton('mark-read', 'Mark read', checkIcon, () => attempt(model.markRead(notice.id)));
   const dismiss = iconButton('dismiss', 'Dismiss', closeIcon, () => attempt(model.dismiss(notice.id)));
-  node.append(open, read, dismiss);
+  node.append(open, actionsOf(read, dismiss));
   return {
     node,
     update: next => {
       notice = next;
       node.dataset.unread = String(notice.read_at === null);
       title.textContent = notice.title;
-      preview.textContent = previewWords(notice.preview);
+      // Why it did not succeed says more than its first words.
+      preview.textContent = model.job(notice.job)?.error?.message ?? previewWords(notice.preview);
       open.title = `Go to the cell\n${notice.title}`;
       state.textContent = stateWords(notice.status, null);
       details.textContent = `${durationWords(Date.now() / 1000 - notice.created_at)} ago`;

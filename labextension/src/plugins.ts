@@ -8,7 +8,7 @@ import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 
 import { Badge } from './badge';
-import { followFragment, Guide } from './goto';
+import { followFragment, Guide, isNotebook7 } from './goto';
 import { Live } from './live';
 import { safeMarkdown } from './markdown';
 import { rendererFactory } from './mime';
@@ -17,6 +17,7 @@ import { Toaster } from './notify';
 import { Panel } from './panel';
 import { Requests } from './request';
 import { Keeper } from './save';
+import { type Named, Tabs } from './tab';
 import { IAnswers, type Preferences, SHARED } from './tokens';
 import type { Notice, Origin } from './wire';
 
@@ -64,10 +65,12 @@ export const saver: JupyterFrontEndPlugin<void> = {
   description: 'Puts answers into the notebook when it is saved.',
   autoStart: true,
   requires: [IAnswers, INotebookTracker],
-  activate: (_, { live }: IAnswers, notebooks: INotebookTracker) => {
+  optional: [IDocumentManager],
+  activate: (_, { live }: IAnswers, notebooks: INotebookTracker, documents: IDocumentManager | null) => {
+    const maySave = (): boolean => documents?.autosave !== false;
     const keepers = new Map<unknown, Keeper>();
     const keep = (panel: NotebookPanel): void => {
-      keepers.set(panel.content, new Keeper(panel, live));
+      keepers.set(panel.content, new Keeper(panel, live, maySave));
       panel.disposed.connect(() => keepers.delete(panel.content));
     };
     notebooks.forEach(keep);
@@ -85,7 +88,7 @@ export const panel: JupyterFrontEndPlugin<void> = {
   optional: [ILabShell, ILayoutRestorer],
   activate: (
     { shell },
-    { live, requests, preferences }: IAnswers,
+    { live, requests, markdown, preferences }: IAnswers,
     documents: IDocumentManager,
     notebooks: INotebookTracker,
     lab: ILabShell | null,
@@ -93,18 +96,25 @@ export const panel: JupyterFrontEndPlugin<void> = {
   ) => {
     const model = new JobsModel(live, requests);
     const guide = new Guide(shell, documents, notebooks);
-    const go = async (job: string, source: Origin | null): Promise<void> => {
-      const obstacle = await guide.go(job, source);
-      if (obstacle !== null) {
-        Notification.info(obstacle, { autoClose: 5000 });
+    const tabs = new Tabs(shell, { source: live, markdown });
+    const go = async (job: Named, source: Origin | null): Promise<void> => {
+      if (await guide.go(job.id, source)) {
+        return;
+      }
+      if (isNotebook7()) {
+        // There the main area has one widget only.
+        Notification.info('No notebook shows this job.', { autoClose: 5000 });
+      } else {
+        tabs.show(job);
       }
     };
     const openNotice = (notice: Notice): void => {
       // Should that fail, the view that comes into sight says the same.
       model.markRead(notice.id).catch(() => undefined);
-      void go(notice.job, notice.source);
+      const job = { id: notice.job, title: notice.title, model: model.job(notice.job)?.model ?? '' };
+      void go(job, notice.source);
     };
-    const side = new Panel(model, { openJob: job => void go(job.id, job.source), openNotice });
+    const side = new Panel(model, { openJob: job => void go(job, job.source), openNotice });
     new Toaster(model, preferences, openNotice);
     shell.add(side, 'left', { rank: 600, type: 'Background answers' });
     restorer?.add(side, side.id);

@@ -1,9 +1,10 @@
 /**
- * How the answer gets into the file: at a save, and never before.
+ * How the answer gets into the file: at a save, and at no other time.
  *
  * Writing to the notebook while the text grows would make it dirty, draw every output again and, with collaboration,
- * fill the document's history. So the outputs are brought up to date in the moment of a save. Besides that, once, when
- * a job has ended, the page that ran its cell makes the notebook dirty, so that autosave stores the answer.
+ * fill the document's history. So the outputs are brought up to date in the moment of a save. Besides that, the page
+ * that ran the cell saves the notebook once when the job is in it, so that whoever closes the tab finds the job again;
+ * and when the job has ended, it makes the notebook dirty, so that autosave stores the answer.
  */
 
 import type { Cell, CodeCellModel } from '@jupyterlab/cells';
@@ -13,18 +14,21 @@ import type { IDisposable } from '@lumino/disposable';
 import { Signal } from '@lumino/signaling';
 
 import { type Data, refreshed } from './bundle';
-import { hasEnded } from './fold';
-import type { Disposable, Followed, Source } from './live';
+import { type Answer, hasEnded } from './fold';
+import { type Disposable, type Followed, type Source, wasDeleted } from './live';
 import { type Place, places } from './places';
 
 /** After a change of the notebook we look for jobs in it this much later: typing is a change too. */
 const LOOK_AFTER = 300; // ms
+/** Cells that run one after another are saved together. */
+const SAVE_AFTER = 300; // ms
 
 /** Keeps the answers of one open notebook. */
 export class Keeper implements IDisposable {
   constructor(
     private readonly _panel: NotebookPanel,
-    private readonly _source: Pick<Source, 'follow'>
+    private readonly _source: Pick<Source, 'follow'>,
+    private readonly _maySave: () => boolean = () => true
   ) {
     const { context } = _panel;
     context.saveState.connect(this._onSave, this);
@@ -44,16 +48,21 @@ export class Keeper implements IDisposable {
   dispose(): void {
     this._disposed = true;
     clearTimeout(this._looking);
+    clearTimeout(this._saving);
     this._follows.forEach(following => following.dispose());
     this._follows.clear();
     Signal.clearData(this);
   }
 
-  /** This page ran the cell: it is the one to make the notebook dirty when its jobs end. */
+  /** This page ran the cell: it is the one to save the notebook now, and to make it dirty when the jobs end. */
   ran(cell: Cell): void {
+    if (this.isDisposed) {
+      return;
+    }
     this._look();
     for (const { cell: model, bundle } of places(this._model)) {
       if (model === cell.model) {
+        this._saveSoon();
         this._ran.add(bundle.id);
         this._atEnd(bundle.id);
       }
@@ -62,6 +71,23 @@ export class Keeper implements IDisposable {
 
   private get _model(): INotebookModel {
     return this._panel.context.model;
+  }
+
+  private _saveSoon(): void {
+    clearTimeout(this._saving);
+    this._saving = setTimeout(() => void this._save(), SAVE_AFTER);
+  }
+
+  private async _save(): Promise<void> {
+    const { context } = this._panel;
+    if (this._model.collaborative || context.contentsModel?.writable !== true || !this._maySave()) {
+      return;
+    }
+    try {
+      await context.save();
+    } catch (error) {
+      console.warn('jupyter_bgstream: the notebook was not saved', error); // Lab has said it
+    }
   }
 
   private _lookSoon(): void {
@@ -92,7 +118,7 @@ export class Keeper implements IDisposable {
     const following = this._source.follow(job, state => {
       const before = this._states.get(job);
       this._states.set(job, state);
-      if (state.closed && before?.closed !== true) {
+      if (isOver(state) && (before === undefined || !isOver(before))) {
         this._atEnd(job);
       }
     });
@@ -101,7 +127,8 @@ export class Keeper implements IDisposable {
 
   /** Once, in the page that ran the cell: let autosave store the answer. */
   private _atEnd(job: string): void {
-    if (this._states.get(job)?.closed !== true || !this._ran.delete(job)) {
+    const state = this._states.get(job);
+    if (state === undefined || !isOver(state) || !this._ran.delete(job)) {
       return;
     }
     const stale = this._stale().filter(({ bundle }) => bundle.id === job);
@@ -129,10 +156,11 @@ export class Keeper implements IDisposable {
   private _stale(): (Place & { fresh: Data })[] {
     return [...places(this._model)].flatMap(place => {
       const state = this._states.get(place.bundle.id);
-      if (state?.cursor == null || state.trouble !== null) {
+      // What was seen is written even if the server has it no more; of what was never seen, the file knows best.
+      if (state?.cursor == null) {
         return [];
       }
-      const fresh = refreshed(place.data, place.bundle, state.cursor, state.answer);
+      const fresh = refreshed(place.data, place.bundle, state.cursor, lastKnown(state));
       return fresh === null ? [] : [{ ...place, fresh }];
     });
   }
@@ -142,7 +170,19 @@ export class Keeper implements IDisposable {
   /** Jobs of cells that this page ran, until they have ended. */
   private readonly _ran = new Set<string>();
   private _looking: ReturnType<typeof setTimeout> | undefined;
+  private _saving: ReturnType<typeof setTimeout> | undefined;
   private _disposed = false;
+}
+
+/** Nothing more comes: the job has ended, or was deleted while we looked. */
+function isOver(state: Followed): boolean {
+  return state.closed || wasDeleted(state);
+}
+
+/** The answer to write: a job that was deleted before its end was stopped. */
+function lastKnown(state: Followed): Answer {
+  const { answer } = state;
+  return wasDeleted(state) && !hasEnded(answer.status) ? { ...answer, status: 'cancelled' } : answer;
 }
 
 /** What we use of a shared code cell's outputs; its interface does not show them. */

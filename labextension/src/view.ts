@@ -6,9 +6,19 @@
  */
 
 import { type Answer, hasEnded } from './fold';
-import type { Disposable, Followed, Source } from './live';
+import { type Disposable, type Followed, type Source, wasDeleted } from './live';
 import { type Markdown, TextPane } from './text';
-import { elapsedWords, type Shown, shown, stateWords, tokenWords, troubleWords, usageWords, waitWords } from './words';
+import {
+  deletedWords,
+  elapsedWords,
+  type Shown,
+  shown,
+  stateWords,
+  tokenWords,
+  troubleWords,
+  usageWords,
+  waitWords
+} from './words';
 import type { Citation, Fault, Partial, Status, ToolCall } from './wire';
 
 export interface ViewOptions {
@@ -123,13 +133,18 @@ export class JobView {
   }
 
   private _showProblem(trouble: Fault | null, error: Fault | null): void {
-    const message = trouble === null ? (error?.message ?? '') : troubleWords(trouble);
+    const message = trouble === null ? (error?.message ?? '') : this._troubleWords(trouble);
     const code = trouble === null ? (error?.code ?? '') : trouble.code;
     if (this._problem.dataset.code !== code || this._problem.firstChild?.textContent !== message) {
       this._problem.dataset.code = code;
       this._problem.replaceChildren(message, ' ', element('small', 'code', code));
       this._problem.hidden = message === '';
     }
+  }
+
+  private _troubleWords(trouble: Fault): string {
+    const deleted = this._followed !== null && wasDeleted(this._followed);
+    return deleted ? deletedWords(this._options.saved !== null) : troubleWords(trouble);
   }
 
   private _showParts(answer: Answer | null): void {

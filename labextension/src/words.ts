@@ -84,6 +84,11 @@ export function usageWords(usage: Usage | null): string {
   return parts.flatMap(([name, count]) => (count == null ? [] : [`${count.toLocaleString('en')} ${name}`])).join(', ');
 }
 
+/** What a view says of a job that was deleted while it was shown. */
+export function deletedWords(inNotebook: boolean): string {
+  return `This job was deleted.${inNotebook ? ' Its text is kept in the notebook when you save.' : ''}`;
+}
+
 /** Why the view shows saved text instead of the log. */
 export function troubleWords(trouble: Fault): string {
   return trouble.code === 'not_found' ? 'This job is not on this server; saved text shown.' : trouble.message;

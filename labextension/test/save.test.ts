@@ -24,10 +24,12 @@ class FakePanel {
     }));
   }
 
-  save(): void {
+  save(): Promise<void> {
+    this.saves++;
     this.saveState.emit('started');
     this.model.dirty = false;
     this.saveState.emit('completed');
+    return Promise.resolve();
   }
 
   readonly model = {
@@ -38,7 +40,15 @@ class FakePanel {
   };
   readonly saveState = new Signal<this, string>(this);
   readonly disposed = new Signal<this, void>(this);
-  readonly context = { model: this.model, saveState: this.saveState, ready: Promise.resolve() };
+  readonly contentsModel = { writable: true };
+  readonly context = {
+    model: this.model,
+    saveState: this.saveState,
+    contentsModel: this.contentsModel,
+    ready: Promise.resolve(),
+    save: () => this.save()
+  };
+  saves = 0;
   writes = 0;
 }
 
@@ -61,6 +71,7 @@ const ended = state(log(...begin, said('Hi <b>'), { type: 'completed', finish_re
 let follows: Map<string, Follower>;
 let keeper: Keeper;
 let panel: FakePanel;
+let maySave: boolean;
 
 const source = {
   follow: (job: string, follower: Follower) => {
@@ -71,7 +82,7 @@ const source = {
 
 async function open(...cells: Output[][]): Promise<void> {
   panel = new FakePanel(...cells);
-  keeper = new Keeper(panel as never, source);
+  keeper = new Keeper(panel as never, source, () => maySave);
   await Promise.resolve();
   await Promise.resolve();
 }
@@ -81,6 +92,7 @@ const tell = (job: string, followed: Followed): void => follows.get(job)!(follow
 beforeEach(() => {
   vi.useFakeTimers();
   follows = new Map();
+  maySave = true;
 });
 
 afterEach(() => {
@@ -94,22 +106,68 @@ describe('a save', () => {
     await open([{ output_type: 'stream', text: 'x' } as unknown as Output], outputs);
     tell('j', running);
     expect(panel.writes).toBe(0);
-    panel.save();
+    void panel.save();
     expect(outputs[0]!.data).toEqual({
       [BUNDLE_MIME]: { id: 'j', cursor: 'c3', status: 'running', model: 'p/m' },
       'text/markdown': 'Hi &lt;b>\n\n*Running…*',
       'text/plain': 'Hi <b>\n\nRunning… (job j)',
       'text/html': 'kept'
     });
-    panel.save();
+    void panel.save();
     expect([panel.writes, panel.model.dirty]).toEqual([1, false]);
   });
 
   it('leaves alone what the server does not know', async () => {
     await open([output('j', 'running', 'saved')]);
     tell('j', state([], { trouble: { code: 'not_found', message: 'No.' } }));
-    panel.save();
+    void panel.save();
     expect(panel.writes).toBe(0);
+  });
+
+  it('keeps what was seen of a job that was deleted then', async () => {
+    const outputs = [output('j', 'queued', '*Queued…*')];
+    await open(outputs);
+    keeper.ran({ model: panel.model.cells[0] } as never);
+    tell('j', running);
+    tell('j', { ...running, trouble: { code: 'not_found', message: 'This job was deleted.' } });
+    expect(panel.model.dirty).toBe(true);
+    void panel.save();
+    expect(outputs[0]!.data['text/markdown']).toBe('Hi &lt;b>\n\n*Cancelled*');
+    expect(outputs[0]!.data[BUNDLE_MIME]).toMatchObject({ status: 'cancelled' });
+  });
+});
+
+describe('a cell that was run here', () => {
+  const run = async (): Promise<number> => {
+    await open([output('a', 'queued', '')], [output('b', 'queued', '')], []);
+    return runAll();
+  };
+  const runAll = (): number => {
+    panel.model.cells.forEach(model => keeper.ran({ model } as never));
+    expect(panel.saves).toBe(0);
+    vi.advanceTimersByTime(1000);
+    return panel.saves;
+  };
+
+  it('is saved, once with those that run with it', async () => {
+    expect(await run()).toBe(1);
+  });
+
+  it('is not if there is no job in it', async () => {
+    await open([]);
+    expect(runAll()).toBe(0);
+  });
+
+  it('is not if the user has switched autosave off', async () => {
+    maySave = false;
+    expect(await run()).toBe(0);
+  });
+
+  it.each(['collaborative', 'read-only'])('is not if the notebook is %s', async which => {
+    await open([output('a', 'queued', '')]);
+    panel.model.collaborative = which === 'collaborative';
+    panel.contentsModel.writable = which !== 'read-only';
+    expect(runAll()).toBe(0);
   });
 });
 
@@ -128,7 +186,7 @@ describe('dirty', () => {
     expect(panel.model.dirty).toBe(false);
     tell('j', ended);
     expect(panel.model.dirty).toBe(true);
-    panel.save();
+    void panel.save();
     tell('j', { ...ended });
     expect(panel.model.dirty).toBe(false);
   });
@@ -144,7 +202,7 @@ describe('dirty', () => {
     await open([output('j', 'running', '')]);
     keeper.ran({ model: panel.model.cells[0] } as never);
     tell('j', { ...ended, closed: false });
-    panel.save();
+    void panel.save();
     tell('j', ended);
     expect(panel.model.dirty).toBe(false);
   });

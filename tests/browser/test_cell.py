@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 
@@ -61,6 +62,43 @@ async def test_a_closed_tab_changes_nothing(lab: Lab, server: Jupyter, provider:
     await tab.shows(1, "And the last words.")
     await tab.state(1, "completed")
     assert not await tab.dirty()
+
+
+async def test_a_tab_closed_without_saving_loses_nothing(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
+    provider.scripts["unsaved"] = answer(TEXT, hold_after=8)
+    path = write_notebook(server.root / "unsaved.ipynb", LOAD, bg("unsaved"))
+    tab = await lab.tab("unsaved.ipynb")
+    await tab.run(0)
+    await tab.run(1)
+    await tab.shows(1, "Some emphasis")
+    await tab.until(lambda: bool(json.loads(path.read_text())["cells"][1]["outputs"]))  # it has saved itself
+    await tab.close()
+    tab = await lab.tab("unsaved.ipynb")
+    await tab.shows(1, "Some emphasis")
+    await tab.state(1, "streaming")
+    provider.release()
+    await tab.shows(1, "And the last words.")
+    await tab.state(1, "completed")
+    assert not await tab.dirty()
+
+
+async def test_a_job_deleted_in_mid_answer_leaves_its_text(
+    lab: Lab, server: Jupyter, provider: ThreadedProvider
+) -> None:
+    provider.scripts["vanished"] = answer(TEXT, hold_after=8)
+    path = write_notebook(server.root / "vanished.ipynb", LOAD, bg("vanished"))
+    tab = await lab.tab("vanished.ipynb")
+    await tab.run(0)
+    await tab.run(1)
+    await tab.shows(1, "Some emphasis")
+    with server.client() as client:
+        assert client.delete(f"jobs/{await tab.job(1)}").status_code == 204
+    await tab.page.wait_for_selector(".jp-bgstream-view >> text=This job was deleted.", timeout=10 * SECONDS)
+    await tab.shows(1, "Some emphasis")
+    await tab.save()
+    saved = saved_markdown(path, 1)
+    assert saved.startswith("# A title\n\nSome *emphasis*")
+    assert saved.endswith("\n\n*Cancelled*")
 
 
 async def test_a_restarted_kernel_changes_nothing(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:

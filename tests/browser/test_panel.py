@@ -144,6 +144,27 @@ async def test_the_panel_lists_jobs_stops_them_and_goes_to_the_cell(
     await tab.page.wait_for_selector(f"{PANEL} .jp-bgstream-jobs [data-job='{job}']", state="detached")
 
 
+async def test_a_job_of_no_notebook_opens_in_a_tab_of_its_own(
+    lab: Lab, server: Jupyter, provider: ThreadedProvider
+) -> None:
+    provider.scripts["rest"] = answer("First words of rest and the last.", hold_after=4)
+    write_notebook(server.root / "rest.ipynb", "1")
+    tab = await lab.tab("rest.ipynb")
+    with server.client() as client:
+        job = client.post("jobs", json={"model": "demo/rest", "prompt": "Hello"}).json()["id"]
+    await open_panel(tab)
+    row = tab.page.locator(f"{PANEL} .jp-bgstream-jobs [data-job='{job}'] [data-action=open]")
+    view = tab.page.locator(f".jp-bgstream-main .jp-bgstream-view[data-job='{job}']")
+    await row.click()
+    await view.locator("text=First words of rest").wait_for()
+    await row.click()
+    provider.release()
+    await view.locator("text=and the last.").wait_for()
+    assert await view.count() == 1  # the same tab again
+    await tab.page.locator(".lm-DockPanel-tabBar .lm-mod-current .lm-TabBar-tabCloseIcon").click()
+    await view.wait_for(state="detached")
+
+
 async def test_read_and_dismissed_are_shared_by_all_tabs(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
     for name in ("one", "other"):
         tab = await running(lab, server, provider, f"shared-{name}")
