@@ -27,7 +27,10 @@ def provider() -> Iterator[ThreadedProvider]:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, provider: ThreadedProvider) -> Iterator[Jupyter]:
     config = {
-        "BgStreamApp": {"providers": {"demo": {"base_url": provider.base_url}}, "default_model": "demo/tour"},
+        "BgStreamApp": {
+            "providers": {"demo": {"base_url": provider.base_url}, "nowhere": {"base_url": "http://127.0.0.1:9/v1"}},
+            "default_model": "demo/tour",
+        },
         "LabApp": {"expose_app_in_browser": True},
         "JupyterNotebookApp": {"expose_app_in_browser": True},
     }

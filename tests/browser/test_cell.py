@@ -254,7 +254,7 @@ FAILURES: dict[str, tuple[str, Script | None]] = {
     "no-end": ("truncated", answer("Half an answer", finish_reason=None)),
     "openai/gpt-4o-mini": ("missing_key", None),
     "nobody/x": ("unknown_provider", None),
-    "nowhere/x": ("unknown_provider", None),
+    "nowhere/x": ("unreachable", None),
 }
 
 
