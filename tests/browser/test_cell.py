@@ -8,7 +8,7 @@ import re
 import time
 
 import pytest
-from browser.lab import SECONDS, Lab, saved_markdown, write_notebook
+from browser.lab import SECONDS, Lab, Tab, saved_markdown, write_notebook
 from harness.jupyter import Jupyter
 
 from jupyter_bgstream.testing.scripted import ThreadedProvider
@@ -23,6 +23,17 @@ WORDS = len(re.findall(r"\S+\s*|\s+", TEXT))
 
 def bg(model: str, prompt: str = "Hello") -> str:
     return f"%%bg demo/{model}\n{prompt}"
+
+
+async def streaming(lab: Lab, provider: ThreadedProvider, name: str, *, app: str = "lab") -> Tab:
+    """A notebook of this name whose second cell has shown the first half of TEXT and holds there."""
+    provider.scripts[name] = answer(TEXT, hold_after=8)
+    write_notebook(lab.server.root / f"{name}.ipynb", LOAD, bg(name))
+    tab = await lab.tab(f"{name}.ipynb", app=app)
+    await tab.run(0)
+    await tab.run(1)
+    await tab.shows(1, "Some emphasis")
+    return tab
 
 
 async def test_it_streams_as_markdown_while_the_kernel_is_free(
@@ -47,12 +58,7 @@ async def test_it_streams_as_markdown_while_the_kernel_is_free(
 
 
 async def test_a_closed_tab_changes_nothing(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
-    provider.scripts["closed"] = answer(TEXT, hold_after=8)
-    write_notebook(server.root / "closed.ipynb", LOAD, bg("closed"))
-    tab = await lab.tab("closed.ipynb")
-    await tab.run(0)
-    await tab.run(1)
-    await tab.shows(1, "Some emphasis")
+    tab = await streaming(lab, provider, "closed")
     await tab.save()
     await tab.close()
     tab = await lab.tab("closed.ipynb")
@@ -65,12 +71,8 @@ async def test_a_closed_tab_changes_nothing(lab: Lab, server: Jupyter, provider:
 
 
 async def test_a_tab_closed_without_saving_loses_nothing(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
-    provider.scripts["unsaved"] = answer(TEXT, hold_after=8)
-    path = write_notebook(server.root / "unsaved.ipynb", LOAD, bg("unsaved"))
-    tab = await lab.tab("unsaved.ipynb")
-    await tab.run(0)
-    await tab.run(1)
-    await tab.shows(1, "Some emphasis")
+    tab = await streaming(lab, provider, "unsaved")
+    path = server.root / "unsaved.ipynb"
     await tab.until(lambda: bool(json.loads(path.read_text())["cells"][1]["outputs"]))  # it has saved itself
     await tab.close()
     tab = await lab.tab("unsaved.ipynb")
@@ -85,12 +87,8 @@ async def test_a_tab_closed_without_saving_loses_nothing(lab: Lab, server: Jupyt
 async def test_a_job_deleted_in_mid_answer_leaves_its_text(
     lab: Lab, server: Jupyter, provider: ThreadedProvider
 ) -> None:
-    provider.scripts["vanished"] = answer(TEXT, hold_after=8)
-    path = write_notebook(server.root / "vanished.ipynb", LOAD, bg("vanished"))
-    tab = await lab.tab("vanished.ipynb")
-    await tab.run(0)
-    await tab.run(1)
-    await tab.shows(1, "Some emphasis")
+    tab = await streaming(lab, provider, "vanished")
+    path = server.root / "vanished.ipynb"
     with server.client() as client:
         assert client.delete(f"jobs/{await tab.job(1)}").status_code == 204
     await tab.page.wait_for_selector(".jp-bgstream-view >> text=This job was deleted.", timeout=10 * SECONDS)
@@ -102,12 +100,7 @@ async def test_a_job_deleted_in_mid_answer_leaves_its_text(
 
 
 async def test_a_restarted_kernel_changes_nothing(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
-    provider.scripts["restarted"] = answer(TEXT, hold_after=8)
-    write_notebook(server.root / "restarted.ipynb", LOAD, bg("restarted"))
-    tab = await lab.tab("restarted.ipynb")
-    await tab.run(0)
-    await tab.run(1)
-    await tab.shows(1, "Some emphasis")
+    tab = await streaming(lab, provider, "restarted")
     await tab.restart_kernel()
     provider.release()
     await tab.shows(1, "And the last words.")
@@ -115,12 +108,7 @@ async def test_a_restarted_kernel_changes_nothing(lab: Lab, server: Jupyter, pro
 
 
 async def test_a_killed_server_keeps_what_was_shown(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
-    provider.scripts["killed"] = answer(TEXT, hold_after=8)
-    write_notebook(server.root / "killed.ipynb", LOAD, bg("killed"))
-    tab = await lab.tab("killed.ipynb")
-    await tab.run(0)
-    await tab.run(1)
-    await tab.shows(1, "Some emphasis")
+    tab = await streaming(lab, provider, "killed")
     shown = await tab.text(1)
     server.kill()
     server.start()
@@ -132,12 +120,7 @@ async def test_a_killed_server_keeps_what_was_shown(lab: Lab, server: Jupyter, p
 async def test_two_tabs_show_the_same_and_neither_is_dirty(
     lab: Lab, server: Jupyter, provider: ThreadedProvider
 ) -> None:
-    provider.scripts["two"] = answer(TEXT, hold_after=8)
-    write_notebook(server.root / "two.ipynb", LOAD, bg("two"))
-    first = await lab.tab("two.ipynb")
-    await first.run(0)
-    await first.run(1)
-    await first.shows(1, "Some emphasis")
+    first = await streaming(lab, provider, "two")
     await first.save()
     await first.close()
     tabs = [await lab.tab("two.ipynb"), await lab.tab("two.ipynb")]
@@ -152,12 +135,8 @@ async def test_two_tabs_show_the_same_and_neither_is_dirty(
 
 
 async def test_what_is_saved_is_what_is_shown(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
-    provider.scripts["saved"] = answer(TEXT, hold_after=8)
-    path = write_notebook(server.root / "saved.ipynb", LOAD, bg("saved"))
-    tab = await lab.tab("saved.ipynb")
-    await tab.run(0)
-    await tab.run(1)
-    await tab.shows(1, "Some emphasis")
+    tab = await streaming(lab, provider, "saved")
+    path = server.root / "saved.ipynb"
     await tab.save()
     half = saved_markdown(path, 1)
     assert half.startswith("# A title\n\nSome *emphasis*")
@@ -211,12 +190,7 @@ async def test_a_hostile_answer_runs_and_fetches_nothing(lab: Lab, server: Jupyt
 async def test_stop_keeps_the_text_and_closes_the_providers_socket(
     lab: Lab, server: Jupyter, provider: ThreadedProvider
 ) -> None:
-    provider.scripts["stopped"] = answer(TEXT, hold_after=8)
-    write_notebook(server.root / "stopped.ipynb", LOAD, bg("stopped"))
-    tab = await lab.tab("stopped.ipynb")
-    await tab.run(0)
-    await tab.run(1)
-    await tab.shows(1, "Some emphasis")
+    tab = await streaming(lab, provider, "stopped")
     request = provider.requests[-1]
     pressed = time.monotonic()
     await tab.view(1).locator("[data-action=stop]").click()
@@ -300,12 +274,7 @@ async def test_an_unknown_job_keeps_its_saved_text_and_says_so(
 
 
 async def test_it_works_in_notebook_7(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
-    provider.scripts["nb7"] = answer(TEXT, hold_after=8)
-    write_notebook(server.root / "nb7.ipynb", LOAD, bg("nb7"))
-    tab = await lab.tab("nb7.ipynb", app="notebook")
-    await tab.run(0)
-    await tab.run(1)
-    await tab.shows(1, "Some emphasis")
+    tab = await streaming(lab, provider, "nb7", app="notebook")
     provider.release()
     await tab.state(1, "completed")
     await tab.shows(1, "And the last words.")
