@@ -32,10 +32,12 @@ def address(tmp_path: Path) -> Iterator[str]:
         said = ""
         for line in process.stdout:
             said += line
-            if match := re.search(r"http://127\.0\.0\.1:\S+", line):
+            if "jupyter_bgstream is ready" in line:  # Jupyter prints its address before it listens
                 break
         else:
             pytest.fail(said)
+        match = re.search(r"http://127\.0\.0\.1:\S+", said)
+        assert match, said
         yield match[0]
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
@@ -48,14 +50,18 @@ async def test_the_demo_opens_on_a_tour_that_answers(browser: Browser, address: 
     await page.goto(address)
     await page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=40 * SECONDS)
     assert "tour.ipynb" in page.url
-    await page.wait_for_selector("[data-status=idle]", timeout=40 * SECONDS)
-    assert await page.locator(".lm-TabBar-tab.jp-mod-dirty").count() == 0  # opening it is no change
-    await page.locator(".jp-Notebook .jp-Cell").first.click()
+    await page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=40 * SECONDS)
+    await expect(page.locator(".lm-TabBar-tab.jp-mod-dirty")).to_have_count(0)  # opening it is no change
     view = page.locator(".jp-bgstream-view").first
     cells = json.loads((Path(__file__).parents[2] / "notebooks/tour.ipynb").read_text())["cells"]
     first = next(n for n, cell in enumerate(cells) if "".join(cell["source"]).startswith("%%bg"))
-    for _ in range(first + 1):  # run cell after cell, as the tour says
+    active = re.compile("jp-mod-active")
+    for n in range(first + 1):  # run cell after cell, as the tour says
+        cell = page.locator(".jp-Notebook .jp-Cell").nth(n)
+        await cell.locator(".jp-InputArea-prompt").click()
+        await expect(cell).to_have_class(active)
         await page.keyboard.press("Shift+Enter")
+        await expect(page.locator(".jp-Notebook .jp-Cell").nth(n + 1)).to_have_class(active)
     await expect(view).to_have_attribute("data-state", re.compile("thinking|streaming"), timeout=20 * SECONDS)
     await expect(view.locator(".jp-bgstream-text")).to_contain_text("demo model", timeout=20 * SECONDS)
     await context.close()
