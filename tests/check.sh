@@ -24,6 +24,7 @@ if [ -z "$BGSTREAM_CHROMIUM" ]; then
   BGSTREAM_CHROMIUM=$(find_chromium) || fail "Chromium could not be installed."
 fi
 export BGSTREAM_CHROMIUM
+command -v openssl >/dev/null || { may_install && install openssl; } || fail "openssl is needed for a test's certificate: install it."
 export PATH="$PWD/.venv/bin:$PATH"
 
 step "Install, which builds the labextension"
