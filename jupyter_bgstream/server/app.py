@@ -13,7 +13,7 @@ from typing import Any
 from jupyter_core.paths import jupyter_data_dir
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.utils import url_path_join
-from traitlets import Dict, Enum, Int, Unicode
+from traitlets import Bool, Dict, Enum, Int, Unicode
 
 from .. import __version__
 from ..core.errors import BgStreamError
@@ -47,6 +47,9 @@ class BgStreamApp(ExtensionApp):
         config=True
     )
     database = Unicode(help="Path of the SQLite database; by default in Jupyter's data directory.").tag(config=True)
+    full_sync = Bool(
+        False, help="Wait for the disk at every commit, so that a power cut takes no word that was shown; slower."
+    ).tag(config=True)
     max_running = Int(20, min=1, help="Jobs that run at a time.").tag(config=True)
     max_queued = Int(10_000, min=1, help="Unfinished jobs that a user may have; one more is refused.").tag(config=True)
 
@@ -87,7 +90,7 @@ class BgStreamApp(ExtensionApp):
         if self.store == "memory":
             return MemoryStore(server=server)
         path = Path(self.database) if self.database else Path(jupyter_data_dir()) / "bgstream" / "jobs.sqlite"
-        return SQLiteStore(path, server=server)
+        return SQLiteStore(path, server=server, full=self.full_sync)
 
     def _announce(self, serverapp: Any, server: str) -> None:
         # Only here is the port right: while extensions load it may still be one that was taken.
