@@ -81,7 +81,7 @@ class QueueFull(RequestError):
     status = 429
     code = "queue_full"
 
-    def __init__(self, message: str, *, retry_after: int = 5) -> None:
+    def __init__(self, message: str, *, retry_after: int = 5) -> None:  # in seconds
         super().__init__(message)
         self.retry_after = retry_after
 
@@ -94,9 +94,36 @@ class Unavailable(RequestError):
 
 
 class ProviderError(BgStreamError):
-    """What the provider did, or did not do, that ends the job as ``failed``. Codes: see PROTOCOL.md."""
+    """What the provider did, or did not do, that ends the try as failed. Codes: see PROTOCOL.md.
+
+    ``transient``: the same request may succeed later, and nothing was delivered for money. ``retry_after``: the seconds
+    that the provider asks for until then.
+    """
 
     code = "provider_error"
+
+    def __init__(
+        self, message: str, *, code: str | None = None, transient: bool = False, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, code=code)
+        self.transient = transient
+        self.retry_after = retry_after
+
+
+# What no further try can mend, even of a job that is to be tried again whatever happens.
+LASTING = frozenset(
+    {
+        "unknown_provider",
+        "missing_key",
+        "model_not_found",
+        "tls_error",
+        "unauthorized",
+        "bad_request",
+        "malformed_stream",
+        "event_too_large",
+        "answer_too_long",
+    }
+)
 
 
 class IllegalEvent(BgStreamError):

@@ -8,17 +8,19 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from .cursor import Cursor
-from .events import Attempt, Completed, Delta, Event, Failed, Interrupted, Usage, Waiting
+from .events import Attempt, Cancelled, Completed, Delta, Event, Failed, Interrupted, Usage, Waiting
 from .machine import ENDS, Fault, Status, next_status
 
 Priority = Literal["interactive", "batch"]
 OnRestart = Literal["interrupt", "retry"]
+Retries = Literal["never", "before_first_token", "always"]
 Role = Literal["system", "user", "assistant"]
 
 JobId = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{8,64}\Z")]
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Place = Annotated[str, msgspec.Meta(max_length=1000)]
 Title = Annotated[str, msgspec.Meta(max_length=200)]
+IdleTimeout = Annotated[float, msgspec.Meta(ge=1, le=3600)]
 Tags = Annotated[tuple[Label, ...], msgspec.Meta(max_length=50)]
 
 TITLE_LENGTH = 80  # characters
@@ -52,7 +54,9 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     group: Label | None = None
     priority: Priority = "interactive"
     source: Origin = Origin()
-    on_restart: OnRestart = "interrupt"
+    on_restart: OnRestart = "interrupt"  # what becomes of it when the server that runs it is gone
+    retries: Retries = "before_first_token"  # when a try that failed is made again
+    idle_timeout: IdleTimeout | None = None  # seconds without a byte from the provider; None: the provider's setting
 
     def same_request(self, other: JobSpec) -> bool:
         """Whether a repeated submit asks for the same: model, messages, params and thread."""
@@ -85,9 +89,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     not_before: float | None = None  # Unix seconds
     usage: Usage | None = None
     finish_reason: str | None = None
-    error: Fault | None = None
-    retry_of: str | None = None
-    retried_by: str | None = None
+    error: Fault | None = None  # of its end, or why it waits
+    retry_of: str | None = None  # the job that a user asked again by this one
+    retried_by: str | None = None  # the job that asks this one again
 
     @property
     def ended(self) -> bool:
@@ -110,13 +114,16 @@ def advance(job: Job, events: Sequence[Event]) -> Job:
                 continue
             case Attempt():
                 attempt += 1
-                changes |= {"started_at": changes.get("started_at", job.started_at) or event.at, "not_before": None}
+                changes |= {"started_at": changes.get("started_at", job.started_at) or event.at}
+                changes |= {"not_before": None, "error": None}
                 if not event.resumed:
                     changes["usage"] = None
             case Usage():
                 changes["usage"] = event
             case Waiting():
-                changes["not_before"] = event.until
+                changes |= {"not_before": event.until, "error": Fault(code=event.code, message=event.message)}
+            case Cancelled():
+                changes["error"] = None
             case Completed():
                 changes["finish_reason"] = event.finish_reason
             case Failed() | Interrupted():

@@ -33,6 +33,7 @@ TRANSITIONS: dict[Status, dict[type[Event], Status]] = {
     "new": {Queued: "queued"},
     "queued": {
         Attempt: "running",
+        Waiting: "waiting",
         Failed: "failed",
         Cancelled: "cancelled",
         Interrupted: "interrupted",
@@ -51,6 +52,7 @@ TRANSITIONS: dict[Status, dict[type[Event], Status]] = {
     },
     "waiting": {
         Attempt: "running",
+        Waiting: "waiting",
         Failed: "failed",
         Cancelled: "cancelled",
         Interrupted: "interrupted",
@@ -61,7 +63,7 @@ ENDS: frozenset[Status] = frozenset({"completed", "failed", "cancelled", "interr
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a job failed or was interrupted: a stable code and a sentence."""
+    """Why a job failed, was interrupted or waits: a stable code and a sentence."""
 
     code: str
     message: str
@@ -114,7 +116,7 @@ def apply(answer: Answer, event: Event) -> Answer:
     changes: dict[str, object] = {"status": status, "seq": event.seq}
     match event:
         case Attempt():
-            changes |= {"attempt": event.attempt, "not_before": None}
+            changes |= {"attempt": event.attempt, "not_before": None, "error": None}
             if not event.resumed:
                 changes |= _set_aside(answer)
         case Delta(channel="text"):
@@ -128,13 +130,13 @@ def apply(answer: Answer, event: Event) -> Answer:
         case ToolCall():
             changes["tool_calls"] = (*answer.tool_calls, event)
         case Waiting():
-            changes["not_before"] = event.until
+            changes |= {"not_before": event.until, "error": Fault(code=event.code, message=event.message)}
         case Completed():
             changes |= {"finish_reason": event.finish_reason, "not_before": None}
         case Failed() | Interrupted():
             changes |= {"error": Fault(code=event.code, message=event.message), "not_before": None}
         case Cancelled():
-            changes["not_before"] = None
+            changes |= {"not_before": None, "error": None}
         case Queued():
             pass
     return msgspec.structs.replace(answer, **changes)

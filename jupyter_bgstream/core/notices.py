@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
+from .groups import Counts, Group
 from .job import Job, Origin
 from .machine import Status
 
+CALL_AFTER = 30.0  # seconds in which somebody may see it before it goes out to a webhook
+
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
-    """A job's end, born unread in the transaction that ends it."""
+    """The end of a job, or of a group of jobs, born unread in the transaction of that end."""
 
     id: str
-    job: str  # the job's id
+    job: str | None = None  # the job's id
+    group: str | None = None  # or the group's
     owner: str
     status: Status  # the end
     title: str
-    preview: str
+    preview: str = ""
+    counts: Counts | None = None  # of a group
+    thread: str | None = None
     source: Origin
     created_at: float  # Unix seconds
     read_at: float | None = None  # Unix seconds
+    muted: bool = False  # shown in the inbox, but nobody is called for it
+
+
+class Mute(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """What a viewer does not want to be called for."""
+
+    kind: Literal["notebook", "thread"]
+    name: str  # the notebook's path below the server's root, or the thread's name
 
 
 def notice_of(job: Job, notice_id: str) -> Notice | None:
@@ -33,6 +49,28 @@ def notice_of(job: Job, notice_id: str) -> Notice | None:
         status=job.status,
         title=job.spec.title,
         preview=job.preview,
+        thread=job.spec.thread,
         source=job.spec.source,
         created_at=job.ended_at,
     )
+
+
+def notice_of_group(group: Group, notice_id: str) -> Notice | None:
+    """Return the notice an ended group leaves; none if every job of it was cancelled."""
+    if group.ended_at is None or group.counts.cancelled == group.total:
+        return None
+    return Notice(
+        id=notice_id,
+        group=group.id,
+        owner=group.owner,
+        status=group.status,
+        title=group.spec.title,
+        counts=group.counts,
+        source=group.spec.source,
+        created_at=group.ended_at,
+    )
+
+
+def mutes(mute: Mute, notice: Notice) -> bool:
+    """Whether a mute is about this notice."""
+    return mute.name == (notice.source.notebook if mute.kind == "notebook" else notice.thread)

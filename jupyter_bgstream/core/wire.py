@@ -9,6 +9,7 @@ import msgspec
 
 from .errors import Invalid
 from .events import Event, Usage
+from .groups import Group
 from .job import Job
 from .machine import Answer
 from .notices import Notice
@@ -63,6 +64,7 @@ def job_form(job: Job) -> dict[str, Any]:
         "tags": spec.tags,
         "priority": spec.priority,
         "on_restart": spec.on_restart,
+        "retries": spec.retries,
         "source": spec.source,
         "attempt": job.attempt,
         "cursor": str(job.cursor),
@@ -120,6 +122,21 @@ def _counts(usage: Usage | None) -> dict[str, int | None] | None:
 def notice_form(notice: Notice) -> dict[str, Any]:
     """Return a notice as the inbox shows it."""
     return {field: getattr(notice, field) for field in notice.__struct_fields__ if field != "owner"}
+
+
+def group_form(group: Group) -> dict[str, Any]:
+    """Return a group with how far it is."""
+    return {
+        "id": group.id,
+        "status": group.status,
+        "title": group.spec.title,
+        "total": group.total,
+        "submitted": group.submitted,
+        "counts": group.counts,
+        "source": group.spec.source,
+        "created_at": group.created_at,
+        "ended_at": group.ended_at,
+    }
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):

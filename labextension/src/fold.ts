@@ -62,7 +62,7 @@ type Table = Record<string, Record<string, Status | undefined> | undefined>;
 // The whole life of a job. An end has no row: what has ended never opens again.
 const TRANSITIONS: Table = {
   new: { queued: 'queued' },
-  queued: { attempt: 'running', ...ENDS },
+  queued: { attempt: 'running', waiting: 'waiting', ...ENDS },
   running: {
     attempt: 'running',
     delta: 'running',
@@ -73,7 +73,7 @@ const TRANSITIONS: Table = {
     completed: 'completed',
     ...ENDS
   },
-  waiting: { attempt: 'running', ...ENDS }
+  waiting: { attempt: 'running', waiting: 'waiting', ...ENDS }
 };
 
 /** Whether a job in this state will never change again. */
@@ -129,7 +129,7 @@ type Changes = { -readonly [name in keyof Answer]?: Answer[name] };
 function changes(answer: Answer, event: WireEvent): Changes {
   switch (event.type) {
     case 'attempt':
-      return { attempt: event.attempt, not_before: null, ...(event.resumed ? {} : setAside(answer)) };
+      return { attempt: event.attempt, not_before: null, error: null, ...(event.resumed ? {} : setAside(answer)) };
     case 'delta':
       // An engine keeps a string that grows as a tree of its pieces: appending does not copy.
       return event.channel === 'text'
@@ -151,14 +151,14 @@ function changes(answer: Answer, event: WireEvent): Changes {
         tool_calls: [...answer.tool_calls, { id: event.id, name: event.name, arguments: event.arguments }]
       };
     case 'waiting':
-      return { not_before: event.until };
+      return { not_before: event.until, error: { code: event.code, message: event.message } };
     case 'completed':
       return { finish_reason: event.finish_reason, not_before: null };
     case 'failed':
     case 'interrupted':
       return { error: { code: event.code, message: event.message }, not_before: null };
     case 'cancelled':
-      return { not_before: null };
+      return { not_before: null, error: null };
     case 'queued':
       return {};
   }
