@@ -15,10 +15,11 @@ import time
 from pathlib import Path
 
 from jupyter_bgstream.core.cursor import new_log
-from jupyter_bgstream.core.events import Attempt, Delta
+from jupyter_bgstream.core.events import Delta
 from jupyter_bgstream.core.job import Job, JobSpec, Message
 from jupyter_bgstream.core.wire import encode, stamped
 from jupyter_bgstream.store.sqlite import SQLiteStore
+from jupyter_bgstream.testing.store_contract import ROOM
 
 WRITERS = 20
 BATCHES = (1, 5, 10, 20, 50, 200)  # events per append
@@ -52,7 +53,7 @@ async def store(path: Path, *, batch: int, seconds: float, full: bool) -> tuple[
     for n in range(WRITERS):
         job = Job(id=f"job-{n:04}", owner="a", log=new_log(), spec=spec, status="new", server="bench", created_at=1.0)
         await here.submit(job, max_queued=WRITERS)
-    jobs = await here.claim(server="bench", limit=WRITERS, attempt=Attempt(at=2.0))
+    jobs = await here.claim(server="bench", room=ROOM, limit=WRITERS, at=2.0)
     events = [EVENT] * batch
     appends = 0
 

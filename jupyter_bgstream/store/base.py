@@ -7,10 +7,11 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from ..core.events import Attempt, Event
+from ..core.events import Cancelled, Event, Waiting
+from ..core.groups import Group
 from ..core.job import Job, Message
 from ..core.machine import ENDS, Status
-from ..core.notices import Notice
+from ..core.notices import Mute, Notice
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,7 +19,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: Literal["job", "events", "notice", "deleted"]  # job: its state; events: only its log grew
     owner: str
-    job: str
+    job: str  # "" where a notice is of no single job
     status: Status | None = None  # the job's state; for kinds job and events
     seq: int = 0  # the log's tail
     events: tuple[bytes, ...] = ()  # what this commit appended, if it was made here and the reader keeps up
@@ -42,6 +43,14 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     after: str | None = None  # the `next` of the page before
 
 
+class Room(msgspec.Struct, frozen=True, kw_only=True):
+    """How much may run at a time; a claim counts what runs and takes the rest in one transaction."""
+
+    running: int  # jobs of this server
+    batch: int  # of them with the priority batch: what is left is for people who wait
+    owner: int  # jobs of one owner, on all servers of this store
+
+
 class Store(Protocol):
     """Where jobs, their logs and their notices live.
 
@@ -52,6 +61,9 @@ class Store(Protocol):
     An id may be deleted and submitted again: then it is another job, with another log. Whatever takes a Job means the
     one with its log: for a new job of the same id, a read is NotFound and a write is Fenced. ``previous`` is a job that
     is there and was submitted earlier: when that is deleted, those behind it inherit its own ``previous``.
+
+    A job with ``retry_of`` asks that ended job again, in its place in its thread and group; it has one successor. Jobs
+    of an announced group leave no notices of their own: the group leaves one when all that were announced have ended.
     """
 
     kind: str  # such as sqlite
@@ -61,8 +73,12 @@ class Store(Protocol):
     async def close(self) -> None: ...  # finishes what waits, if it can within some 2 s
     async def submit(self, job: Job, *, max_queued: int) -> tuple[Job, bool]: ...  # new? Conflict, QueueFull
     async def claim(
-        self, *, server: str, limit: int, attempt: Attempt
-    ) -> list[Job]: ...  # oldest first; threads in order
+        self, *, server: str, room: Room, limit: int, at: float
+    ) -> list[Job]: ...  # interactive first, then the oldest; threads in order
+    async def next_due(self, *, server: str, after: float) -> float | None: ...  # when a waiting job's time comes
+    async def adopt(
+        self, job: Job, *, server: str, event: Waiting | None = None
+    ) -> Job: ...  # put off under a new server and a new fence; Fenced
     async def freeze(self, job: Job, history: tuple[Message, ...]) -> Job: ...  # the conversation before it; Fenced
     async def append(self, job: Job, events: Sequence[Event], *, preview: str | None = None) -> int: ...  # tail; Fenced
     async def end(
@@ -73,11 +89,24 @@ class Store(Protocol):
     async def counts(self, owner: str) -> dict[str, int]: ...
     async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]: ...  # ≥ 1 if any; NotFound
     async def delete(self, owner: str, job_id: str) -> None: ...  # an ended job, its log and notice; NotFound
-    async def abandoned(self) -> list[Job]: ...  # unfinished jobs whose server is dead
+    async def abandoned(self, *, limit: int) -> list[Job]: ...  # unfinished jobs whose server is dead, oldest first
+    async def submit_group(
+        self, group: Group, jobs: Sequence[Job], *, max_queued: int
+    ) -> Group: ...  # all or nothing, repeatable; Conflict, QueueFull
+    async def group(self, owner: str, group_id: str) -> Group: ...  # NotFound
+    async def cancel_group(
+        self, owner: str, group_id: str, event: Cancelled, *, limit: int
+    ) -> tuple[Group, list[Job]]: ...  # closed, and jobs this ended: none are left if fewer than limit; no notice
     async def notices(self, owner: str, viewer: str) -> list[Notice]: ...  # newest first
     async def read(self, owner: str, viewer: str, *, ids: Sequence[str] | None, at: float) -> None: ...  # None: all
     async def seen(
         self, owner: str, viewer: str, job_id: str, *, seq: int, at: float
     ) -> None: ...  # reads it if seq is the end
     async def dismiss(self, owner: str, viewer: str, notice_id: str) -> None: ...  # NotFound
+    async def mutes(self, owner: str, viewer: str) -> list[Mute]: ...  # sorted
+    async def mute(self, owner: str, viewer: str, mute: Mute, *, on: bool) -> None: ...
+    async def due_calls(
+        self, owner: str, *, since: float, at: float, again: float, limit: int
+    ) -> list[Notice]: ...  # nobody has read or muted them; they are due again at `again`
+    async def called(self, owner: str, notice_id: str) -> None: ...  # never due again
     def changes(self) -> AsyncIterator[Sequence[Change]]: ...  # every commit from here on, in order

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ..core.errors import NotFound, Unavailable
-from ..core.events import Attempt, Event
+from ..core.events import Cancelled, Event, Waiting
+from ..core.groups import Group
 from ..core.job import Job, Message
-from ..core.notices import Notice
+from ..core.notices import CALL_AFTER, Mute, Notice, mutes
 from . import rules
-from .base import Change, JobFilter
+from .base import Change, JobFilter, Room
 from .feed import Feed
 
 
@@ -31,6 +32,7 @@ class _Told:
     """A notice, and what each viewer did with it."""
 
     notice: Notice
+    call_at: float | None  # Unix seconds
     read: dict[str, float] = field(default_factory=dict)  # viewer: Unix seconds
     dismissed: set[str] = field(default_factory=set)  # viewers
 
@@ -41,6 +43,8 @@ class _Contents:
 
     jobs: dict[tuple[str, str], _Kept] = field(default_factory=dict)
     notices: dict[tuple[str, str], _Told] = field(default_factory=dict)
+    groups: dict[tuple[str, str], Group] = field(default_factory=dict)
+    mutes: dict[tuple[str, str], set[Mute]] = field(default_factory=dict)  # by owner and viewer
     places: int = 0
 
 
@@ -73,24 +77,77 @@ class MemoryStore:
             existing = here.jobs[key].job
             rules.check_same_request(existing, job)
             return existing, False
-        mine = list(self._of(job.owner))
-        rules.check_room(sum(not kept.job.ended for kept in mine), max_queued)
-        thread = job.spec.thread
-        previous = next((kept.job.id for kept in reversed(mine) if thread and kept.job.spec.thread == thread), None)
-        step = rules.submitted(job, previous=previous)
-        here.places += 1
-        here.jobs[key] = _Kept(place=here.places, job=job, log=[])
-        self._take(step)
+        asked = None
+        if job.retry_of is not None:
+            asked = self._find(job.owner, job.retry_of)
+            rules.check_retriable(asked.job)
+            if asked.job.retried_by is not None:
+                return self._find(job.owner, asked.job.retried_by).job, False
+        rules.check_room(self._unfinished(job.owner), max_queued)
+        group = self._group(job)
+        if group is not None and asked is None:
+            rules.check_joins(group, 1)
+            here.groups[job.owner, group.id] = group.joined(1)
+        elif group is not None and asked is not None:
+            here.groups[job.owner, group.id] = group.reopened(asked.job.status)
+        step = self._insert(job, previous=asked.job.previous if asked else self._newest_of_thread(job))
+        if asked is not None:
+            asked.job = msgspec.structs.replace(asked.job, retried_by=job.id)
+            self._feed.publish([rules.state_of(asked.job)])
         return step.job, True
 
-    async def claim(self, *, server: str, limit: int, attempt: Attempt) -> list[Job]:
-        ready = [
-            kept for kept in self._here.jobs.values() if kept.job.server == server and self._ready(kept, attempt.at)
+    def _insert(self, job: Job, *, previous: str | None) -> rules.Step:
+        step = rules.submitted(job, previous=previous)
+        self._here.places += 1
+        self._here.jobs[job.owner, job.id] = _Kept(place=self._here.places, job=job, log=[])
+        self._take(step)
+        return step
+
+    def _newest_of_thread(self, job: Job) -> str | None:
+        thread = job.spec.thread
+        others = reversed(list(self._of(job.owner)))
+        return next((kept.job.id for kept in others if thread and kept.job.spec.thread == thread), None)
+
+    def _unfinished(self, owner: str) -> int:
+        return sum(not kept.job.ended for kept in self._of(owner))
+
+    def _group(self, job: Job) -> Group | None:
+        return self._here.groups.get((job.owner, job.spec.group)) if job.spec.group else None
+
+    async def claim(self, *, server: str, room: Room, limit: int, at: float) -> list[Job]:
+        running = [kept.job for kept in self._here.jobs.values() if kept.job.status == "running"]
+        here = [job for job in running if job.server == server]
+        load = rules.Load(
+            here=len(here),
+            batch=sum(job.spec.priority == "batch" for job in here),
+            owners=Counter(job.owner for job in running),
+        )
+        mine = [kept for kept in self._here.jobs.values() if kept.job.server == server and self._ready(kept, at)]
+        mine.sort(key=lambda kept: (kept.job.spec.priority == "batch", kept.place))
+        chosen = [
+            kept.job
+            for kept in rules.chosen(
+                mine,
+                lambda kept: (kept.job.owner, kept.job.spec.priority == "batch"),
+                load=load,
+                room=room,
+                limit=limit,
+            )
         ]
-        ready.sort(key=lambda kept: (kept.job.spec.priority != "interactive", kept.place))
-        steps = [rules.claimed(kept.job, attempt) for kept in ready[:limit]]
+        steps = [rules.claimed(job, at=at) for job in chosen]
         self._take(*steps)
         return [step.job for step in steps]
+
+    async def next_due(self, *, server: str, after: float) -> float | None:
+        jobs = (kept.job for kept in self._here.jobs.values() if kept.job.server == server)
+        return min(
+            (job.not_before for job in jobs if job.not_before is not None and job.not_before > after), default=None
+        )
+
+    async def adopt(self, job: Job, *, server: str, event: Waiting | None = None) -> Job:
+        step = rules.adopted(self._held(job).job, server=server, event=event)
+        self._take(step)
+        return step.job
 
     def _ready(self, kept: _Kept, at: float) -> bool:
         job = kept.job
@@ -116,7 +173,7 @@ class MemoryStore:
         self, owner: str, job_id: str, event: Event, *, fence: int | None = None, log: str | None = None
     ) -> tuple[Job, bool]:
         job = self._find(owner, job_id).job
-        step = rules.ended(job, event, fence=fence, log=log)
+        step = rules.ended(job, event, fence=fence, log=log, group=self._group(job))
         if step is None:
             return job, False
         self._take(step)
@@ -156,17 +213,72 @@ class MemoryStore:
         for kept in self._of(owner):
             if kept.job.previous == job_id:
                 kept.job = msgspec.structs.replace(kept.job, previous=deleted.previous)
+            if kept.job.retried_by == job_id:
+                kept.job = msgspec.structs.replace(kept.job, retried_by=None)
+                if (group := self._group(kept.job)) is not None:
+                    self._here.groups[owner, group.id] = group.recounted(deleted.status, kept.job.status)
+        self._forget_empty(self._group(deleted))
         for told in self._told_of(owner, job_id):
             del self._here.notices[owner, told.notice.id]
         self._feed.publish([Change(kind="deleted", owner=owner, job=job_id)])
 
-    async def abandoned(self) -> list[Job]:
+    def _forget_empty(self, group: Group | None) -> None:
+        if group is None or group.ended_at is None:
+            return
+        if not any(kept.job.spec.group == group.id for kept in self._of(group.owner)):
+            del self._here.groups[group.owner, group.id]
+            self._forget_notices(group.owner, group.id)
+
+    def _forget_notices(self, owner: str, group_id: str) -> None:
+        for told in [told for told in self._of_owner(owner) if told.notice.group == group_id]:
+            del self._here.notices[owner, told.notice.id]
+
+    async def abandoned(self, *, limit: int) -> list[Job]:
         jobs = [kept.job for kept in self._here.jobs.values()]
-        return [job for job in jobs if not job.ended and self._server not in (None, job.server)]
+        return [job for job in jobs if not job.ended and self._server not in (None, job.server)][:limit]
+
+    async def submit_group(self, group: Group, jobs: Sequence[Job], *, max_queued: int) -> Group:
+        here = self._here
+        existing = here.groups.get((group.owner, group.id))
+        if existing is None:
+            rules.check_unused(group, used=any(kept.job.spec.group == group.id for kept in self._of(group.owner)))
+        else:
+            rules.check_same_group(existing, group)
+            group = existing
+        new = []
+        for job in jobs:
+            if (there := here.jobs.get((job.owner, job.id))) is None:
+                new.append(job)
+            else:
+                rules.check_same_request(there.job, job)
+        rules.check_joins(group, len(new))
+        if new:
+            rules.check_room(self._unfinished(group.owner) + len(new) - 1, max_queued)
+        group = here.groups[group.owner, group.id] = group.joined(len(new))
+        for job in new:
+            self._insert(job, previous=self._newest_of_thread(job))
+        return group
+
+    async def group(self, owner: str, group_id: str) -> Group:
+        try:
+            return self._here.groups[owner, group_id]
+        except KeyError:
+            raise rules.no_such_group(group_id) from None
+
+    async def cancel_group(self, owner: str, group_id: str, event: Cancelled, *, limit: int) -> tuple[Group, list[Job]]:
+        group = (await self.group(owner, group_id)).closed(event.at)
+        self._here.groups[owner, group_id] = group
+        jobs = [kept.job for kept in self._of(owner) if kept.job.spec.group == group_id and not kept.job.ended]
+        for job in jobs[:limit]:
+            step = rules.ended(job, event, fence=None, log=None, group=self._group(job))
+            assert step is not None  # it has not ended
+            self._take(msgspec.structs.replace(step, notice=None))
+        return self._here.groups[owner, group_id], jobs[:limit]
 
     async def notices(self, owner: str, viewer: str) -> list[Notice]:
+        muted = self._here.mutes.get((owner, viewer), set())
         return [
-            msgspec.structs.replace(told.notice, read_at=told.read.get(viewer))
+            rules.as_seen_by(told.notice, read_at=told.read.get(viewer), mutes=muted)
             for told in reversed(self._here.notices.values())
             if told.notice.owner == owner and viewer not in told.dismissed
         ]
@@ -185,7 +297,35 @@ class MemoryStore:
         if told is None or viewer in told.dismissed:
             raise rules.no_such_notice(notice_id)
         told.dismissed.add(viewer)
-        self._feed.publish([Change(kind="notice", owner=owner, job=told.notice.job)])
+        self._feed.publish([rules.told(told.notice)])
+
+    async def mutes(self, owner: str, viewer: str) -> list[Mute]:
+        return sorted(self._here.mutes.get((owner, viewer), set()))
+
+    async def mute(self, owner: str, viewer: str, mute: Mute, *, on: bool) -> None:
+        mine = self._here.mutes.setdefault((owner, viewer), set())
+        if on == (mute in mine):
+            return
+        if on:
+            mine.add(mute)
+        else:
+            mine.remove(mute)
+        self._feed.publish([Change(kind="notice", owner=owner, job="")])
+
+    async def due_calls(self, owner: str, *, since: float, at: float, again: float, limit: int) -> list[Notice]:
+        everybodys = [mute for (whose, _), mine in self._here.mutes.items() if whose == owner for mute in mine]
+        due = [told for told in self._of_owner(owner) if told.call_at is not None and told.call_at <= at][:limit]
+        wanted = []
+        for told in due:
+            known = told.read or told.dismissed or any(mutes(mute, told.notice) for mute in everybodys)
+            told.call_at = None if known or told.notice.created_at < since else again
+            if told.call_at is not None:
+                wanted.append(told.notice)
+        return wanted
+
+    async def called(self, owner: str, notice_id: str) -> None:
+        if (told := self._here.notices.get((owner, notice_id))) is not None:
+            told.call_at = None
 
     def changes(self) -> AsyncIterator[Sequence[Change]]:
         return self._feed.subscribe()
@@ -201,6 +341,9 @@ class MemoryStore:
 
     def _told_of(self, owner: str, job_id: str) -> list[_Told]:
         return [told for told in self._here.notices.values() if (told.notice.owner, told.notice.job) == (owner, job_id)]
+
+    def _of_owner(self, owner: str) -> Iterator[_Told]:
+        return (told for told in self._here.notices.values() if told.notice.owner == owner)
 
     def _find(self, owner: str, job_id: str) -> _Kept:
         try:
@@ -223,16 +366,25 @@ class MemoryStore:
             kept.job = step.job
             kept.log.extend(step.events)
             changes.append(step.change)
+            if step.group is not None:
+                self._here.groups[step.job.owner, step.group.id] = step.group
             if step.notice is not None:
-                self._here.notices[step.notice.owner, step.notice.id] = _Told(step.notice)
-                changes.append(Change(kind="notice", owner=step.job.owner, job=step.job.id))
+                if step.notice.group is not None:  # a group that ends again, after a retry, has one notice all the same
+                    self._forget_notices(step.job.owner, step.notice.group)
+                told = _Told(step.notice, call_at=step.notice.created_at + CALL_AFTER)
+                self._here.notices[step.notice.owner, step.notice.id] = told
+                changes.append(rules.told(step.notice))
         self._feed.publish(changes)
 
     def _read(self, notices: Sequence[_Told], viewer: str, at: float) -> None:
         unread = [told for told in notices if viewer not in told.read and viewer not in told.dismissed]
         for told in unread:
             told.read[viewer] = at
-        self._feed.publish([Change(kind="notice", owner=told.notice.owner, job=told.notice.job) for told in unread])
+        self._feed.publish([rules.told(told.notice) for told in unread])
+
+
+def _kind(kept: _Kept) -> tuple[str, bool]:
+    return kept.job.owner, kept.job.spec.priority == "batch"
 
 
 def _matches(job: Job, which: JobFilter) -> bool:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import msgspec
 
 from ..core.errors import Conflict, Fenced, IllegalEvent, Invalid, NotFound, QueueFull
-from ..core.events import Attempt, End, Event, Queued
+from ..core.events import Attempt, AttemptReason, End, Event, Queued, Waiting
+from ..core.groups import Group
 from ..core.job import Job, advance
 from ..core.machine import ENDS, Status
-from ..core.notices import Notice, notice_of
+from ..core.notices import Mute, Notice, notice_of, notice_of_group
+from ..core.notices import mutes as is_muted
 from ..core.wire import encode, stamped
-from .base import Change
+from .base import Change, Room
+
+# A job that waits for one of these goes on after its server has gone; any other reason to wait is a try that failed.
+RECOVERING: frozenset[str] = frozenset({"server_died", "server_stopped", "no_provider"})
+
+
+T = TypeVar("T")
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,7 +31,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     job: Job  # as it is afterwards
     events: tuple[bytes, ...]  # what joins its log, encoded and numbered
     change: Change
-    notice: Notice | None = None  # born with it
+    group: Group | None = None  # its group as it is afterwards, if that changes
+    notice: Notice | None = None  # born with it, of the job or of its group
 
 
 def submitted(job: Job, *, previous: str | None) -> Step:
@@ -30,9 +40,43 @@ def submitted(job: Job, *, previous: str | None) -> Step:
     return _step(msgspec.structs.replace(job, previous=previous), [Queued(at=job.created_at)])
 
 
-def claimed(job: Job, attempt: Attempt) -> Step:
+def claimed(job: Job, *, at: float) -> Step:
     """Begin an attempt; whoever held the job before may no longer write."""
-    return _step(msgspec.structs.replace(job, fence=job.fence + 1), [attempt])
+    reason: AttemptReason = "first"
+    if job.attempt:
+        reason = "recovery" if job.error is not None and job.error.code in RECOVERING else "retry"
+    return _step(msgspec.structs.replace(job, fence=job.fence + 1), [Attempt(at=at, reason=reason)])
+
+
+def adopted(job: Job, *, server: str, event: Waiting | None) -> Step:
+    """Put a job off, or leave it queued, under another server; whoever held it before may no longer write."""
+    if event is None and job.status == "running":
+        raise IllegalEvent("A running job is not adopted without a word in its log.")
+    step = _step(msgspec.structs.replace(job, server=server, fence=job.fence + 1), [event] if event else [])
+    # Also without an event its state is news: another server has it now.
+    return msgspec.structs.replace(step, change=msgspec.structs.replace(step.change, kind="job"))
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """What runs at the moment of a claim."""
+
+    here: int  # jobs of the server that claims
+    batch: int  # of them with the priority batch
+    owners: dict[str, int]  # on all servers
+
+
+def chosen(ready: Iterable[T], kind: Callable[[T], tuple[str, bool]], *, load: Load, room: Room, limit: int) -> list[T]:
+    """Return what may run of what is ready, which comes in order; ``kind`` tells its owner and whether it is batch."""
+    found: list[T] = []
+    here, batch, owners = load.here, load.batch, dict(load.owners)
+    for item in ready:
+        owner, is_batch = kind(item)
+        if len(found) >= limit or here >= room.running or (is_batch and batch >= room.batch):
+            break  # after the first batch job come no others
+        if owners.get(owner, 0) < room.owner:
+            found.append(item)
+            here, batch, owners[owner] = here + 1, batch + is_batch, owners.get(owner, 0) + 1
+    return found
 
 
 def appended(job: Job, events: Sequence[Event], *, preview: str | None) -> Step:
@@ -45,8 +89,8 @@ def appended(job: Job, events: Sequence[Event], *, preview: str | None) -> Step:
     return step
 
 
-def ended(job: Job, event: Event, *, fence: int | None, log: str | None) -> Step | None:
-    """End a job and write its notice; None if it has ended before.
+def ended(job: Job, event: Event, *, fence: int | None, log: str | None, group: Group | None) -> Step | None:
+    """End a job and write its notice, or its group's if that ends with it; None if it has ended before.
 
     Raises NotFound for another log, Fenced for an old fence, IllegalEvent.
     """
@@ -59,7 +103,11 @@ def ended(job: Job, event: Event, *, fence: int | None, log: str | None) -> Step
     if fence is not None and fence != job.fence:
         raise _claimed_again()
     step = _step(job, [event])
-    return msgspec.structs.replace(step, notice=notice_of(step.job, secrets.token_urlsafe(12)))
+    notice_id = secrets.token_urlsafe(12)
+    if group is None:
+        return msgspec.structs.replace(step, notice=notice_of(step.job, notice_id))
+    group = group.counted(step.job.status, event.at)
+    return msgspec.structs.replace(step, group=group, notice=notice_of_group(group, notice_id))
 
 
 def _step(job: Job, events: Sequence[Event]) -> Step:
@@ -74,6 +122,21 @@ def _step(job: Job, events: Sequence[Event]) -> Step:
         events=encoded,
     )
     return Step(job=after, events=encoded, change=change)
+
+
+def state_of(job: Job) -> Change:
+    """Tell that something of a job changed beside its log."""
+    return Change(kind="job", owner=job.owner, job=job.id, status=job.status, seq=job.seq)
+
+
+def told(notice: Notice) -> Change:
+    """Tell that an inbox changed."""
+    return Change(kind="notice", owner=notice.owner, job=notice.job or "")
+
+
+def as_seen_by(notice: Notice, *, read_at: float | None, mutes: Iterable[Mute]) -> Notice:
+    """Return a notice as one viewer has it."""
+    return msgspec.structs.replace(notice, read_at=read_at, muted=any(is_muted(mute, notice) for mute in mutes))
 
 
 def numbered(events: Sequence[Event], *, after: int, attempt: int) -> tuple[bytes, ...]:
@@ -96,6 +159,37 @@ def check_room(unfinished: int, max_queued: int) -> None:
     """Raise QueueFull if an owner has as many unfinished jobs as there may be."""
     if unfinished >= max_queued:
         raise QueueFull(f"{unfinished} jobs are unfinished and no more are taken; wait until some have ended.")
+
+
+def check_retriable(job: Job) -> None:
+    """Raise Conflict unless a job has ended and so may be asked again."""
+    if not job.ended:
+        raise Conflict(f"The job {job.id} is {job.status}; only one that has ended can be retried.", code="not_ended")
+
+
+def check_unused(group: Group, *, used: bool) -> None:
+    """Raise Conflict if a group is announced whose name single jobs bear as a label."""
+    if used:
+        raise Conflict(f"There are jobs with the group {group.id!r} that was never announced; choose a new id.")
+
+
+def check_same_group(existing: Group, group: Group) -> None:
+    """Raise Conflict if a repeated announcement differs from the first."""
+    if existing.spec.total != group.spec.total:
+        raise Conflict(
+            f"The group {group.id} was announced with {existing.spec.total} jobs, not {group.spec.total}; choose a new"
+            " id."
+        )
+
+
+def check_joins(group: Group, jobs: int) -> None:
+    """Raise Conflict if a group cannot take so many more jobs."""
+    if group.submitted + jobs > group.total:
+        raise Conflict(
+            f"The group {group.id} takes {group.total} jobs and has {group.submitted}; {jobs} more do not fit. It takes"
+            " no more once it was cancelled.",
+            code="group_full",
+        )
 
 
 def check_held(held: Job, *, log: str, fence: int, status: Status) -> None:
@@ -146,3 +240,8 @@ def page_start(after: str | None) -> int | None:
     if not (after.isascii() and after.isdigit() and len(after) < 19):
         raise Invalid(f"{after[:60]!r} is no place in this list: use the `next` of the page before.", field="cursor")
     return int(after)
+
+
+def no_such_group(group_id: str) -> NotFound:
+    """Make the error for a group that is not there, or not this owner's."""
+    return NotFound(f"There is no group {group_id[:64]!r}.")

@@ -28,12 +28,13 @@ from ..core.events import Attempt, Cancelled, Completed, Delta, End, Event, Fail
 from ..core.job import Job, JobSpec, Message, Origin
 from ..core.machine import Fault, fold
 from ..core.wire import decode_events
-from ..store.base import Change, JobFilter, Store
+from ..store.base import Change, JobFilter, Room, Store
 
 HERE = "server-here"
 THERE = "server-there"  # dead: it holds no lock
 OWNER = "ada"
 ALL = 1 << 30  # bytes
+ROOM = Room(running=1000, batch=1000, owner=1000)
 DONE = Completed(at=50.0, finish_reason="stop")
 
 _SPEC_FIELDS = frozenset(JobSpec.__struct_fields__)
@@ -68,9 +69,11 @@ async def submit(store: Store, job_id: str, **fields: Any) -> Job:
     return job
 
 
-async def claim(store: Store, *, limit: int = 100, at: float = 20.0, server: str = HERE) -> list[Job]:
+async def claim(
+    store: Store, *, limit: int = 100, at: float = 20.0, server: str = HERE, room: Room = ROOM
+) -> list[Job]:
     """Claim what is ready."""
-    return await store.claim(server=server, limit=limit, attempt=Attempt(at=at))
+    return await store.claim(server=server, room=room, limit=limit, at=at)
 
 
 async def running(store: Store, job_id: str = "job-0001", **fields: Any) -> Job:
@@ -528,7 +531,7 @@ class EndContract:
         await submit(store, "job-0003", server=THERE)
         await running(store, "job-0004")
         await store.end(OWNER, "job-0003", Cancelled(at=30.0))
-        assert [job.id for job in await store.abandoned()] == ["job-0001", "job-0002"]
+        assert [job.id for job in await store.abandoned(limit=99)] == ["job-0001", "job-0002"]
 
 
 class ListContract:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from jupyter_bgstream.core.cursor import new_log
 from jupyter_bgstream.core.errors import BgStreamError
-from jupyter_bgstream.core.events import Attempt, Delta
+from jupyter_bgstream.core.events import Delta
 from jupyter_bgstream.core.job import Job, JobSpec, Message
 from jupyter_bgstream.store.sqlite import SQLiteStore
+from jupyter_bgstream.testing.store_contract import ROOM
 
 OWNER = "ada"
 
@@ -47,7 +48,7 @@ async def main(database, server):
         Job(id=f"job-{server}", owner=OWNER, log=new_log(), spec=spec, status="new", server=server, created_at=1.0),
         max_queued=100,
     )
-    (job,) = await store.claim(server=server, limit=1, attempt=Attempt(at=2.0))
+    (job,) = await store.claim(server=server, room=ROOM, limit=1, at=2.0)
     tell("ready")
     while line := await asyncio.to_thread(sys.stdin.readline):
         match line.split():

@@ -28,7 +28,7 @@ from jupyter_bgstream.core.wire import decode_events
 from jupyter_bgstream.store.base import JobFilter
 from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.store.sqlite import SQLiteStore
-from jupyter_bgstream.testing.store_contract import ALL, HERE, new_job
+from jupyter_bgstream.testing.store_contract import ALL, HERE, ROOM, new_job
 
 examples = itertools.count()
 
@@ -125,7 +125,7 @@ class Player:
             answer = fold(decode_events(log))
             assert (answer.status, answer.seq, answer.attempt) == (job.status, job.seq, job.attempt)
         inboxes = [await self._store.notices(self._owner, viewer) for viewer in ("", "eve")]
-        abandoned = [job for job in await self._store.abandoned() if job.owner == self._owner]
+        abandoned = [job for job in await self._store.abandoned(limit=99) if job.owner == self._owner]
         return _comparable((jobs, logs, inboxes, abandoned, await self._store.counts(self._owner)))
 
     async def told(self):
@@ -144,7 +144,7 @@ class Player:
         return job, new
 
     async def _claim(self, limit, at):
-        jobs = await self._store.claim(server=self._server, limit=limit, attempt=Attempt(at=at))
+        jobs = await self._store.claim(server=self._server, room=ROOM, limit=limit, at=at)
         self._claimed.extend(jobs)
         return jobs
 

@@ -14,7 +14,7 @@ import pytest
 from store.serving import opened
 
 from jupyter_bgstream.core.errors import NotFound, Unavailable
-from jupyter_bgstream.core.events import Attempt, Cancelled
+from jupyter_bgstream.core.events import Cancelled
 from jupyter_bgstream.store.sqlite import SQLiteStore, reads
 from jupyter_bgstream.store.sqlite.database import open_for_reading, open_for_writing
 from jupyter_bgstream.store.sqlite.liveness import Liveness
@@ -25,6 +25,7 @@ from jupyter_bgstream.testing.store_contract import (
     DONE,
     HERE,
     OWNER,
+    ROOM,
     ended,
     ids_of,
     log_of,
@@ -236,7 +237,7 @@ async def test_a_lifecycle_commit_is_synced_to_disk_and_an_append_only_if_asked(
     db.set_trace_callback(statements.append)
     writer = Writer(db, path=database, rev=0, publish=lambda changes: None, full=full, patience=lambda: 1.0)
     await writer.run(lambda tx: tx.submit(new_job("job-0001"), max_queued=9))
-    (job,) = await writer.run(lambda tx: tx.claim(server=HERE, limit=1, attempt=Attempt(at=2.0)))
+    (job,) = await writer.run(lambda tx: tx.claim(server=HERE, room=ROOM, limit=1, at=2.0))
     await writer.run(lambda tx: tx.append(job, said("a"), preview=None), light=True)
     await writer.run(lambda tx: tx.end(OWNER, job.id, DONE, fence=job.fence, log=job.log))
     await writer.close(patience=1.0)
@@ -414,6 +415,6 @@ def test_what_dead_servers_left_is_cleared_up(tmp_path):
 async def test_a_cancelled_job_of_a_dead_server_stays_cancelled(database):
     async with opened(database) as store:
         await store.submit(new_job("job-0001", server="server-dead"), max_queued=9)
-        (job,) = await store.abandoned()
+        (job,) = await store.abandoned(limit=99)
         await store.end(OWNER, job.id, Cancelled(at=9.0))
-        assert await store.abandoned() == []
+        assert await store.abandoned(limit=99) == []

@@ -6,14 +6,15 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+from ...core.groups import Group
 from ...core.job import Job
-from ...core.notices import Notice
+from ...core.notices import Mute, Notice
 from ...core.wire import encode
 from .. import rules
 from ..base import Change, JobFilter
 from .liveness import Liveness
 from .queries import QUERIES
-from .rows import change_from, job_of, notice_from, places_of
+from .rows import change_from, group_from, job_of, notice_from, places_of
 
 # One condition per field of JobFilter; those that are asked for are joined by AND.
 _CONDITIONS = {
@@ -90,17 +91,40 @@ def read_events(db: sqlite3.Connection, job: Job, *, after: int, max_bytes: int)
     return found
 
 
-def abandoned_jobs(db: sqlite3.Connection, liveness: Liveness) -> list[Job]:
+def next_due(db: sqlite3.Connection, *, server: str, after: float) -> float | None:
+    """Return when the next waiting job's time comes."""
+    (due,) = db.execute(QUERIES["next_due"], {"server": server, "after": after}).fetchone()
+    return None if due is None else float(due)
+
+
+def find_group(db: sqlite3.Connection, owner: str, group_id: str) -> Group:
+    """Return a group; raises NotFound."""
+    row = db.execute(QUERIES["group"], {"owner": owner, "id": group_id}).fetchone()
+    if row is None:
+        raise rules.no_such_group(group_id)
+    return group_from(row)
+
+
+def abandoned_jobs(db: sqlite3.Connection, liveness: Liveness, *, limit: int) -> list[Job]:
     """Return the unfinished jobs of dead servers, oldest first."""
     servers = [server for (server,) in db.execute(QUERIES["servers_with_unfinished_jobs"]).fetchall()]
     dead = [server for server in servers if liveness.is_dead(server)]
-    rows = db.execute(QUERIES["unfinished_jobs_of"], {"servers": encode(dead).decode()}).fetchall()
+    rows = db.execute(QUERIES["unfinished_jobs_of"], {"servers": encode(dead).decode(), "limit": limit}).fetchall()
     return [job_of(row) for row in rows]
 
 
 def list_notices(db: sqlite3.Connection, owner: str, viewer: str) -> list[Notice]:
     """Return a viewer's inbox, newest first."""
-    return [notice_from(row) for row in db.execute(QUERIES["notices"], {"owner": owner, "viewer": viewer}).fetchall()]
+    whose = {"owner": owner, "viewer": viewer}
+    mutes = list_mutes(db, owner, viewer)
+    rows = db.execute(QUERIES["notices"], whose).fetchall()
+    return [rules.as_seen_by(notice_from(row), read_at=row["read_at"], mutes=mutes) for row in rows]
+
+
+def list_mutes(db: sqlite3.Connection, owner: str, viewer: str) -> list[Mute]:
+    """Return what a viewer has muted, sorted."""
+    rows = db.execute(QUERIES["mutes"], {"owner": owner, "viewer": viewer}).fetchall()
+    return [Mute(kind=row["kind"], name=row["name"]) for row in rows]
 
 
 def revision(db: sqlite3.Connection) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ...core.events import Usage
+from ...core.groups import Group
 from ...core.job import Job, JobSpec, Message
 from ...core.machine import Fault
 from ...core.notices import Notice
@@ -19,6 +20,7 @@ _history = msgspec.json.Decoder(tuple[Message, ...])
 _usage = msgspec.json.Decoder(Usage)
 _error = msgspec.json.Decoder(Fault)
 _notice = msgspec.json.Decoder(Notice)
+_group = msgspec.json.Decoder(Group)
 
 _PLACES_PER_JOB = 1 << 32  # seq stays below
 
@@ -76,8 +78,13 @@ def columns_of(job: Job) -> dict[str, Any]:
 
 
 def notice_from(row: sqlite3.Row) -> Notice:
-    """Read a notice as one viewer has it."""
-    return msgspec.structs.replace(_notice.decode(row["body"]), read_at=row["read_at"])
+    """Read a notice as it was born."""
+    return _notice.decode(row["body"])
+
+
+def group_from(row: sqlite3.Row) -> Group:
+    """Read a group."""
+    return _group.decode(row["body"])
 
 
 def change_from(row: sqlite3.Row) -> Change:

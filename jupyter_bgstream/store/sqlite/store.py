@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...core.errors import Unavailable
-from ...core.events import Attempt, Event
+from ...core.events import Cancelled, Event, Waiting
+from ...core.groups import Group
 from ...core.job import Job, Message
-from ...core.notices import Notice
-from ..base import Change, JobFilter
+from ...core.notices import Mute, Notice
+from ..base import Change, JobFilter, Room
 from ..feed import Feed
 from . import reads
 from .database import open_for_writing
@@ -89,8 +90,14 @@ class SQLiteStore:
     async def submit(self, job: Job, *, max_queued: int) -> tuple[Job, bool]:
         return await self._open.writer.run(lambda tx: tx.submit(job, max_queued=max_queued))
 
-    async def claim(self, *, server: str, limit: int, attempt: Attempt) -> list[Job]:
-        return await self._open.writer.run(lambda tx: tx.claim(server=server, limit=limit, attempt=attempt))
+    async def claim(self, *, server: str, room: Room, limit: int, at: float) -> list[Job]:
+        return await self._open.writer.run(lambda tx: tx.claim(server=server, room=room, limit=limit, at=at))
+
+    async def next_due(self, *, server: str, after: float) -> float | None:
+        return await self._open.readers.run(lambda db: reads.next_due(db, server=server, after=after))
+
+    async def adopt(self, job: Job, *, server: str, event: Waiting | None = None) -> Job:
+        return await self._open.writer.run(lambda tx: tx.adopt(job, server=server, event=event))
 
     async def freeze(self, job: Job, history: tuple[Message, ...]) -> Job:
         return await self._open.writer.run(lambda tx: tx.freeze(job, history))
@@ -119,9 +126,18 @@ class SQLiteStore:
     async def delete(self, owner: str, job_id: str) -> None:
         await self._open.writer.run(lambda tx: tx.delete(owner, job_id))
 
-    async def abandoned(self) -> list[Job]:
+    async def abandoned(self, *, limit: int) -> list[Job]:
         parts = self._open
-        return await parts.readers.run(lambda db: reads.abandoned_jobs(db, parts.liveness))
+        return await parts.readers.run(lambda db: reads.abandoned_jobs(db, parts.liveness, limit=limit))
+
+    async def submit_group(self, group: Group, jobs: Sequence[Job], *, max_queued: int) -> Group:
+        return await self._open.writer.run(lambda tx: tx.submit_group(group, jobs, max_queued=max_queued))
+
+    async def group(self, owner: str, group_id: str) -> Group:
+        return await self._open.readers.run(lambda db: reads.find_group(db, owner, group_id))
+
+    async def cancel_group(self, owner: str, group_id: str, event: Cancelled, *, limit: int) -> tuple[Group, list[Job]]:
+        return await self._open.writer.run(lambda tx: tx.cancel_group(owner, group_id, event, limit=limit))
 
     async def notices(self, owner: str, viewer: str) -> list[Notice]:
         return await self._open.readers.run(lambda db: reads.list_notices(db, owner, viewer))
@@ -134,6 +150,18 @@ class SQLiteStore:
 
     async def dismiss(self, owner: str, viewer: str, notice_id: str) -> None:
         await self._open.writer.run(lambda tx: tx.dismiss(owner, viewer, notice_id))
+
+    async def mutes(self, owner: str, viewer: str) -> list[Mute]:
+        return await self._open.readers.run(lambda db: reads.list_mutes(db, owner, viewer))
+
+    async def mute(self, owner: str, viewer: str, mute: Mute, *, on: bool) -> None:
+        await self._open.writer.run(lambda tx: tx.mute(owner, viewer, mute, on=on))
+
+    async def due_calls(self, owner: str, *, since: float, at: float, again: float, limit: int) -> list[Notice]:
+        return await self._open.writer.run(lambda tx: tx.due_calls(owner, since=since, at=at, again=again, limit=limit))
+
+    async def called(self, owner: str, notice_id: str) -> None:
+        await self._open.writer.run(lambda tx: tx.called(owner, notice_id))
 
     def changes(self) -> AsyncIterator[Sequence[Change]]:
         return self._feed.subscribe()

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
 from ...core.errors import NotFound
-from ...core.events import Attempt, Delta, Event, Source, ToolCall, Usage
+from ...core.events import Cancelled, Delta, Event, Source, ToolCall, Usage, Waiting
+from ...core.groups import Group
 from ...core.job import Job, Message
 from ...core.wire import encode
 from .. import rules
-from ..base import Change
+from ..base import Change, Room
 from . import reads
-from .queries import QUERIES
-from .rows import columns_of, job_of, place_of, places_of
+from .inbox import InboxTransaction
+from .rows import columns_of, group_from, job_of, place_of, places_of
 
 REMEMBERED_DELETIONS = 10_000
 
@@ -28,17 +27,12 @@ def is_quiet(events: Sequence[Event]) -> bool:
     return _QUIET.issuperset(map(type, events))
 
 
-class Transaction:
+class Transaction(InboxTransaction):
     """One transaction and what it will tell when it is committed.
 
     Each operation checks first and raises before it writes anything, so that a refused one does not hurt those that
     share the transaction with it.
     """
-
-    def __init__(self, db: sqlite3.Connection, rev: int) -> None:
-        self.rev = rev
-        self.changes: list[Change] = []
-        self._db = db
 
     def submit(self, job: Job, *, max_queued: int) -> tuple[Job, bool]:
         """Store a new job; raises Conflict, QueueFull."""
@@ -49,25 +43,111 @@ class Transaction:
         else:
             rules.check_same_request(existing, job)
             return existing, False
-        (unfinished,) = self._one("count_unfinished", owner=job.owner)
-        rules.check_room(unfinished, max_queued)
-        before = self._one("newest_of_thread", owner=job.owner, thread=job.spec.thread)
-        step = rules.submitted(job, previous=before["id"] if before else None)
+        if job.retry_of is not None:
+            return self._submit_again(job, job.retry_of, max_queued=max_queued)
+        rules.check_room(self._unfinished(job.owner), max_queued)
+        if (group := self._group(job)) is not None:
+            rules.check_joins(group, 1)
+            self._put_group(group.joined(1))
+        return self._insert(job, previous=self._newest_of_thread(job)), True
+
+    def _submit_again(self, job: Job, retry_of: str, *, max_queued: int) -> tuple[Job, bool]:
+        n, asked = reads.find_job(self._db, job.owner, retry_of)
+        rules.check_retriable(asked)
+        if asked.retried_by is not None:
+            return reads.find_job(self._db, job.owner, asked.retried_by)[1], False
+        rules.check_room(self._unfinished(job.owner), max_queued)
+        if (group := self._group(asked)) is not None:
+            self._put_group(group.reopened(asked.status))
+        stored = self._insert(job, previous=asked.previous)
+        self._do("set_retried_by", n=n, retried_by=job.id, rev=self.rev)
+        self.changes.append(rules.state_of(asked))
+        return stored, True
+
+    def _insert(self, job: Job, *, previous: str | None) -> Job:
+        step = rules.submitted(job, previous=previous)
         columns = columns_of(step.job)
         n = self._do("insert_job", **columns, rev=self.rev).lastrowid
         assert n is not None  # an INSERT has one
         self._do("insert_asked", **columns, n=n)
         self._insert_events(n, step.job.seq, step.events)
         self.changes.append(step.change)
-        return step.job, True
+        return step.job
 
-    def claim(self, *, server: str, limit: int, attempt: Attempt) -> list[Job]:
-        """Begin an attempt of the jobs that are ready."""
-        rows = self._do("ready_jobs", server=server, limit=limit, at=attempt.at).fetchall()
-        steps = [(row["n"], rules.claimed(job_of(row), attempt)) for row in rows]
+    def _newest_of_thread(self, job: Job) -> str | None:
+        before = self._one("newest_of_thread", owner=job.owner, thread=job.spec.thread)
+        return before["id"] if before else None
+
+    def _unfinished(self, owner: str) -> int:
+        (unfinished,) = self._one("count_unfinished", owner=owner)
+        return int(unfinished)
+
+    def claim(self, *, server: str, room: Room, limit: int, at: float) -> list[Job]:
+        """Begin an attempt of the jobs that are ready and have room."""
+        here, batch = self._one("running_here", server=server)
+        owners = dict(self._do("running_by_owner").fetchall())
+        ready = self._do("ready_jobs", server=server, at=at)
+        load = rules.Load(here=here, batch=batch, owners=owners)
+        rows = rules.chosen(ready, lambda row: (row["owner"], bool(row["batch"])), load=load, room=room, limit=limit)
+        ready.close()
+        steps = [(row["n"], rules.claimed(job_of(self._one("job_by_n", n=row["n"])), at=at)) for row in rows]
         for n, step in steps:
             self._take(n, step)
         return [step.job for _, step in steps]
+
+    def adopt(self, job: Job, *, server: str, event: Waiting | None) -> Job:
+        """Put a job off, or leave it queued, under another server; raises Fenced."""
+        n, now = self._held(job)
+        step = rules.adopted(now, server=server, event=event)
+        self._take(n, step)
+        return step.job
+
+    def submit_group(self, group: Group, jobs: Sequence[Job], *, max_queued: int) -> Group:
+        """Store a group and some of its jobs, all or none; raises Conflict, QueueFull."""
+        existing = self._one("group", owner=group.owner, id=group.id)
+        if existing is None:
+            used = self._one("any_of_group", owner=group.owner, id=group.id) is not None
+            rules.check_unused(group, used=used)
+        else:
+            rules.check_same_group(there := group_from(existing), group)
+            group = there
+        new = []
+        for job in jobs:
+            try:
+                _, known = reads.find_job(self._db, job.owner, job.id)
+            except NotFound:
+                new.append(job)
+            else:
+                rules.check_same_request(known, job)
+        rules.check_joins(group, len(new))
+        if new:
+            rules.check_room(self._unfinished(group.owner) + len(new) - 1, max_queued)
+        group = group.joined(len(new))
+        self._put_group(group)
+        for job in new:
+            self._insert(job, previous=self._newest_of_thread(job))
+        return group
+
+    def cancel_group(self, owner: str, group_id: str, event: Cancelled, *, limit: int) -> tuple[Group, list[Job]]:
+        """Close a group and cancel some of its jobs; raises NotFound."""
+        self._put_group(reads.find_group(self._db, owner, group_id).closed(event.at))
+        cancelled = []
+        for row in self._do("unfinished_of_group", owner=owner, id=group_id, limit=limit).fetchall():
+            job = job_of(row)
+            step = rules.ended(job, event, fence=None, log=None, group=self._group(job))
+            assert step is not None  # it has not ended
+            self._take(row["n"], msgspec.structs.replace(step, notice=None))
+            cancelled.append(step.job)
+        return reads.find_group(self._db, owner, group_id), cancelled
+
+    def _group(self, job: Job) -> Group | None:
+        if job.spec.group is None:
+            return None
+        row = self._one("group", owner=job.owner, id=job.spec.group)
+        return None if row is None else group_from(row)
+
+    def _put_group(self, group: Group) -> None:
+        self._do("put_group", owner=group.owner, id=group.id, body=encode(group))
 
     def freeze(self, job: Job, history: tuple[Message, ...]) -> Job:
         """Store the conversation before a job; raises Fenced."""
@@ -99,7 +179,7 @@ class Transaction:
     def end(self, owner: str, job_id: str, event: Event, *, fence: int | None, log: str | None) -> tuple[Job, bool]:
         """End a job and write its notice, once; raises NotFound, Fenced, IllegalEvent."""
         n, job = reads.find_job(self._db, owner, job_id)
-        step = rules.ended(job, event, fence=fence, log=log)
+        step = rules.ended(job, event, fence=fence, log=log, group=self._group(job))
         if step is None:
             return job, False
         self._take(n, step)
@@ -115,37 +195,25 @@ class Transaction:
         self._do("delete_asked", n=n)
         self._do("delete_job", n=n)
         self._do("inherit", owner=owner, id=job_id, previous=job.previous)
+        self._forget_successor(job)
+        self._forget_empty_group(job)
         newest = self._do("insert_deleted", owner=owner, id=job_id, rev=self.rev).lastrowid
         self._do("forget_deleted", newest=newest, kept=REMEMBERED_DELETIONS)
         self.changes.append(Change(kind="deleted", owner=owner, job=job_id))
 
-    def read(self, owner: str, viewer: str, *, ids: Sequence[str] | None, at: float) -> None:
-        """Mark a viewer's notices read; None means all."""
-        if ids is None:
-            unread = self._do("unread_notices", owner=owner, viewer=viewer)
-        else:
-            unread = self._do("unread_notices_among", owner=owner, viewer=viewer, ids=encode(ids).decode())
-        self._read(unread.fetchall(), owner, viewer, at)
+    def _forget_successor(self, deleted: Job) -> None:
+        # Whoever was asked again by the deleted job can be asked again anew, and stands for itself in their group.
+        for row in self._do("jobs_retried_by", owner=deleted.owner, id=deleted.id).fetchall():
+            self._do("set_retried_by", n=row["n"], retried_by=None, rev=self.rev)
+            if (group := self._group(deleted)) is not None:
+                self._put_group(group.recounted(deleted.status, row["status"]))
 
-    def seen(self, owner: str, viewer: str, job_id: str, *, seq: int, at: float) -> None:
-        """Mark the notice of an ended job read if its end was seen; raises NotFound."""
-        _, job = reads.find_job(self._db, owner, job_id)
-        if job.ended and seq >= job.seq:
-            unread = self._do("unread_notices_of_job", owner=owner, viewer=viewer, id=job_id)
-            self._read(unread.fetchall(), owner, viewer, at)
-
-    def dismiss(self, owner: str, viewer: str, notice_id: str) -> None:
-        """Take a notice out of a viewer's inbox; raises NotFound."""
-        notice = self._one("shown_notice", owner=owner, viewer=viewer, id=notice_id)
-        if notice is None:
-            raise rules.no_such_notice(notice_id)
-        self._do("mark_dismissed", n=notice["n"], viewer=viewer)
-        self._tell_notice(owner, notice)
-
-    def finish(self) -> None:
-        """Write this transaction's number, if there is something to tell."""
-        if self.changes:
-            self._do("set_revision", rev=self.rev)
+    def _forget_empty_group(self, deleted: Job) -> None:
+        group = self._group(deleted)
+        if group is None or group.ended_at is None or self._one("any_of_group", owner=group.owner, id=group.id):
+            return
+        self._forget_notices(group.owner, group.id)
+        self._do("delete_group", owner=group.owner, id=group.id)
 
     def _held(self, job: Job) -> tuple[int, Job]:
         try:
@@ -160,27 +228,12 @@ class Transaction:
         self._do("update_job", **columns_of(job), n=n, rev=self.rev)
         self._insert_events(n, job.seq, step.events)
         self.changes.append(step.change)
+        if step.group is not None:
+            self._put_group(step.group)
         if notice is not None:
-            columns = {"owner": notice.owner, "id": notice.id, "job": notice.job, "body": encode(notice)}
-            self._do("insert_notice", **columns, rev=self.rev)
-            self.changes.append(Change(kind="notice", owner=notice.owner, job=notice.job))
+            self._put_notice(notice)
 
     def _insert_events(self, n: int, tail: int, encoded: Sequence[bytes]) -> None:
         if encoded:
             body, first = b"\n".join(encoded), tail - len(encoded) + 1
             self._do("insert_events", place=place_of(n, tail), first=first, body=body)
-
-    def _read(self, notices: Sequence[sqlite3.Row], owner: str, viewer: str, at: float) -> None:
-        for notice in notices:
-            self._do("mark_read", n=notice["n"], viewer=viewer, at=at)
-            self._tell_notice(owner, notice)
-
-    def _tell_notice(self, owner: str, notice: sqlite3.Row) -> None:
-        self._do("touch_notice", n=notice["n"], rev=self.rev)
-        self.changes.append(Change(kind="notice", owner=owner, job=notice["job"]))
-
-    def _do(self, name: str, **values: Any) -> sqlite3.Cursor:
-        return self._db.execute(QUERIES[name], values)
-
-    def _one(self, name: str, **values: Any) -> Any:
-        return self._do(name, **values).fetchone()

@@ -11,6 +11,8 @@ SELECT 1, CASE WHEN status_rev > :since THEN 'job' ELSE 'events' END, owner, id,
 FROM jobs WHERE rev > :since
 UNION ALL
 SELECT 2, 'notice', owner, job, NULL, 0, rev FROM notices WHERE rev > :since
+UNION ALL
+SELECT 3, 'notice', owner, '', NULL, 0, rev FROM mutes WHERE rev > :since
 ORDER BY rev, rank;
 
 -- name: job
@@ -37,11 +39,17 @@ UPDATE asked SET history = :history WHERE job = :n;
 
 -- name: update_job
 UPDATE jobs SET
-    status_rev = CASE WHEN status = :status THEN status_rev ELSE :rev END,
-    status = :status, seq = :seq, attempt = :attempt, fence = :fence, rev = :rev, preview = :preview,
+    status_rev = CASE WHEN status = :status AND server = :server THEN status_rev ELSE :rev END,
+    status = :status, server = :server, seq = :seq, attempt = :attempt, fence = :fence, rev = :rev, preview = :preview,
     started_at = :started_at, ended_at = :ended_at, not_before = :not_before, usage = :usage,
     finish_reason = :finish_reason, error = :error
 WHERE n = :n;
+
+-- name: set_retried_by
+UPDATE jobs SET retried_by = :retried_by, rev = :rev, status_rev = :rev WHERE n = :n;
+
+-- name: jobs_retried_by
+SELECT n, id, status FROM jobs WHERE owner = :owner AND retried_by = :id;
 
 -- name: grow_job
 UPDATE jobs SET seq = :seq, rev = :rev, preview = coalesce(:preview, preview), usage = coalesce(:usage, usage)
@@ -62,17 +70,29 @@ SELECT count(*) FROM jobs WHERE owner = :owner AND status IN ('queued', 'running
 -- name: counts
 SELECT status, count(*) FROM jobs WHERE owner = :owner GROUP BY status;
 
+-- name: running_here
+SELECT count(*) AS here, coalesce(sum(batch), 0) AS batch FROM jobs WHERE server = :server AND status = 'running';
+
+-- name: running_by_owner
+SELECT owner, count(*) FROM jobs WHERE status = 'running' GROUP BY owner;
+
+-- name: next_due
+SELECT min(not_before) FROM jobs WHERE server = :server AND status = 'waiting' AND not_before > :after;
+
 -- name: ready_jobs
-SELECT * FROM whole_jobs
+SELECT n, owner, batch FROM jobs
 WHERE server = :server
     AND status IN ('queued', 'running', 'waiting')
     AND (status = 'queued' OR (status = 'waiting' AND not_before <= :at))
     AND NOT EXISTS (
         SELECT 1 FROM jobs AS before
-        WHERE before.owner = whole_jobs.owner AND before.thread = whole_jobs.thread AND before.n < whole_jobs.n
+        WHERE before.owner = jobs.owner AND before.thread = jobs.thread AND before.n < jobs.n
             AND before.status IN ('queued', 'running', 'waiting')
     )
-ORDER BY batch, n LIMIT :limit;
+ORDER BY batch, n;
+
+-- name: job_by_n
+SELECT * FROM whole_jobs WHERE n = :n;
 
 -- name: servers_with_unfinished_jobs
 SELECT DISTINCT server FROM jobs WHERE status IN ('queued', 'running', 'waiting');
@@ -80,7 +100,7 @@ SELECT DISTINCT server FROM jobs WHERE status IN ('queued', 'running', 'waiting'
 -- name: unfinished_jobs_of
 SELECT * FROM whole_jobs
 WHERE status IN ('queued', 'running', 'waiting') AND server IN (SELECT value FROM json_each(:servers))
-ORDER BY n;
+ORDER BY n LIMIT :limit;
 
 -- name: delete_job
 DELETE FROM jobs WHERE n = :n;
@@ -107,7 +127,7 @@ INSERT INTO deleted (owner, id, rev) VALUES (:owner, :id, :rev);
 DELETE FROM deleted WHERE n <= :newest - :kept;
 
 -- name: insert_notice
-INSERT INTO notices (owner, id, job, body, rev) VALUES (:owner, :id, :job, :body, :rev);
+INSERT INTO notices (owner, id, job, grp, body, call_at, rev) VALUES (:owner, :id, :job, :group, :body, :call_at, :rev);
 
 -- name: notices
 SELECT body, read_at FROM notices LEFT JOIN marks ON notice = n AND viewer = :viewer
@@ -138,3 +158,51 @@ ON CONFLICT (notice, viewer) DO UPDATE SET dismissed = 1;
 
 -- name: touch_notice
 UPDATE notices SET rev = :rev WHERE n = :n;
+
+-- name: group
+SELECT body FROM groups WHERE owner = :owner AND id = :id;
+
+-- name: put_group
+INSERT INTO groups (owner, id, body) VALUES (:owner, :id, :body)
+ON CONFLICT (owner, id) DO UPDATE SET body = :body;
+
+-- name: delete_group
+DELETE FROM groups WHERE owner = :owner AND id = :id;
+
+-- name: any_of_group
+SELECT 1 FROM jobs WHERE owner = :owner AND grp = :id LIMIT 1;
+
+-- name: unfinished_of_group
+SELECT * FROM whole_jobs
+WHERE owner = :owner AND grp = :id AND status IN ('queued', 'running', 'waiting') ORDER BY n LIMIT :limit;
+
+-- name: delete_marks_of_group
+DELETE FROM marks WHERE notice IN (SELECT n FROM notices WHERE owner = :owner AND grp = :id);
+
+-- name: delete_notices_of_group
+DELETE FROM notices WHERE owner = :owner AND grp = :id;
+
+-- name: mutes
+SELECT kind, name FROM mutes WHERE owner = :owner AND viewer = :viewer AND muted ORDER BY kind, name;
+
+-- name: everybodys_mutes
+SELECT DISTINCT kind, name FROM mutes WHERE owner = :owner AND muted;
+
+-- name: is_muted
+SELECT EXISTS (
+    SELECT 1 FROM mutes WHERE owner = :owner AND viewer = :viewer AND kind = :kind AND name = :name AND muted
+);
+
+-- name: mute
+INSERT INTO mutes (owner, viewer, kind, name, muted, rev) VALUES (:owner, :viewer, :kind, :name, :on, :rev)
+ON CONFLICT (owner, viewer, kind, name) DO UPDATE SET muted = :on, rev = :rev;
+
+-- name: due_calls
+SELECT n, body, EXISTS (SELECT 1 FROM marks WHERE notice = n) AS known FROM notices
+WHERE owner = :owner AND call_at <= :at ORDER BY call_at LIMIT :limit;
+
+-- name: put_call_off
+UPDATE notices SET call_at = :call_at WHERE n = :n;
+
+-- name: called
+UPDATE notices SET call_at = NULL WHERE owner = :owner AND id = :id;

@@ -1,0 +1,104 @@
+"""What can be done to the inbox: operations on one transaction under way."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from ...core.notices import CALL_AFTER, Mute, Notice, mutes
+from ...core.wire import encode
+from .. import rules
+from ..base import Change
+from . import reads
+from .queries import QUERIES
+from .rows import notice_from
+
+
+class InboxTransaction:
+    """The part of a transaction that is about notices; see ``writes.Transaction``."""
+
+    def __init__(self, db: sqlite3.Connection, rev: int) -> None:
+        self.rev = rev
+        self.changes: list[Change] = []
+        self._db = db
+
+    def finish(self) -> None:
+        """Write this transaction's number, if there is something to tell."""
+        if self.changes:
+            self._do("set_revision", rev=self.rev)
+
+    def read(self, owner: str, viewer: str, *, ids: Sequence[str] | None, at: float) -> None:
+        """Mark a viewer's notices read; None means all."""
+        if ids is None:
+            unread = self._do("unread_notices", owner=owner, viewer=viewer)
+        else:
+            unread = self._do("unread_notices_among", owner=owner, viewer=viewer, ids=encode(ids).decode())
+        self._read(unread.fetchall(), owner, viewer, at)
+
+    def seen(self, owner: str, viewer: str, job_id: str, *, seq: int, at: float) -> None:
+        """Mark the notice of an ended job read if its end was seen; raises NotFound."""
+        _, job = reads.find_job(self._db, owner, job_id)
+        if job.ended and seq >= job.seq:
+            unread = self._do("unread_notices_of_job", owner=owner, viewer=viewer, id=job_id)
+            self._read(unread.fetchall(), owner, viewer, at)
+
+    def dismiss(self, owner: str, viewer: str, notice_id: str) -> None:
+        """Take a notice out of a viewer's inbox; raises NotFound."""
+        notice = self._one("shown_notice", owner=owner, viewer=viewer, id=notice_id)
+        if notice is None:
+            raise rules.no_such_notice(notice_id)
+        self._do("mark_dismissed", n=notice["n"], viewer=viewer)
+        self._tell_notice(owner, notice)
+
+    def mute(self, owner: str, viewer: str, mute: Mute, *, on: bool) -> None:
+        """Change what a viewer wants to be called for."""
+        if self._one("is_muted", owner=owner, viewer=viewer, kind=mute.kind, name=mute.name)[0] != on:
+            self._do("mute", owner=owner, viewer=viewer, kind=mute.kind, name=mute.name, on=on, rev=self.rev)
+            self.changes.append(Change(kind="notice", owner=owner, job=""))
+
+    def due_calls(self, owner: str, *, since: float, at: float, again: float, limit: int) -> list[Notice]:
+        """Return notices to call for that nobody has seen or muted, and put them off until ``again``."""
+        muted = [
+            Mute(kind=row["kind"], name=row["name"]) for row in self._do("everybodys_mutes", owner=owner).fetchall()
+        ]
+        wanted = []
+        for row in self._do("due_calls", owner=owner, at=at, limit=limit).fetchall():
+            notice = notice_from(row)
+            known = row["known"] or any(mutes(mute, notice) for mute in muted)
+            drop = known or notice.created_at < since
+            self._do("put_call_off", n=row["n"], call_at=None if drop else again)
+            if not drop:
+                wanted.append(notice)
+        return wanted
+
+    def called(self, owner: str, notice_id: str) -> None:
+        """Never call for a notice again."""
+        self._do("called", owner=owner, id=notice_id)
+
+    def _put_notice(self, notice: Notice) -> None:
+        if notice.group is not None:  # a group that ends again, after a retry, has one notice all the same
+            self._forget_notices(notice.owner, notice.group)
+        columns = {"owner": notice.owner, "id": notice.id, "job": notice.job or "", "group": notice.group}
+        call_at = notice.created_at + CALL_AFTER
+        self._do("insert_notice", **columns, body=encode(notice), call_at=call_at, rev=self.rev)
+        self.changes.append(rules.told(notice))
+
+    def _forget_notices(self, owner: str, group_id: str) -> None:
+        self._do("delete_marks_of_group", owner=owner, id=group_id)
+        self._do("delete_notices_of_group", owner=owner, id=group_id)
+
+    def _read(self, notices: Sequence[sqlite3.Row], owner: str, viewer: str, at: float) -> None:
+        for notice in notices:
+            self._do("mark_read", n=notice["n"], viewer=viewer, at=at)
+            self._tell_notice(owner, notice)
+
+    def _tell_notice(self, owner: str, notice: sqlite3.Row) -> None:
+        self._do("touch_notice", n=notice["n"], rev=self.rev)
+        self.changes.append(Change(kind="notice", owner=owner, job=notice["job"]))
+
+    def _do(self, name: str, /, **values: Any) -> sqlite3.Cursor:
+        return self._db.execute(QUERIES[name], values)
+
+    def _one(self, name: str, /, **values: Any) -> Any:
+        return self._do(name, **values).fetchone()
