@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from ..core.events import Delta
+from ..core.events import Delta, Usage
 from ..core.job import PREVIEW_LENGTH, Job
 from ..providers.base import Said
 from ..store.base import Store
@@ -20,7 +20,9 @@ class Outbox:
         self._store = store
         self._job = job
         self._waiting: list[Said] = []
-        self._bytes = 0
+        self._bytes = 0  # of UTF-8, like all counts here
+        self.taken = 0  # bytes of text and reasoning in all
+        self.begun = False  # whether there was more than a count of tokens
         self._writer: asyncio.Task[None] | None = None
         self._error: Exception | None = None
         self._preview = ""
@@ -31,8 +33,11 @@ class Outbox:
         self._raise()
         for event in events:
             self._waiting.append(event)
+            self.begun = self.begun or not isinstance(event, Usage)
             if isinstance(event, Delta):
-                self._bytes += len(event.text)
+                size = len(event.text.encode())
+                self._bytes += size
+                self.taken += size
                 if event.channel == "text" and len(self._preview) < PREVIEW_LENGTH:
                     self._preview = (self._preview + event.text).lstrip()[:PREVIEW_LENGTH]
         if self._waiting and self._writer is None:

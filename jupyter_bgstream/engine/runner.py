@@ -10,7 +10,7 @@ from contextlib import aclosing
 import msgspec
 
 from ..core.errors import Fenced, NotFound, ProviderError, Unavailable
-from ..core.events import Completed, End, Failed
+from ..core.events import Completed, End, Failed, Waiting
 from ..core.job import Job, Message
 from ..core.machine import Answer, fold
 from ..core.wire import decode_events
@@ -19,6 +19,7 @@ from ..store.base import Store
 from .clock import Clock
 from .hub import BATCH_BYTES
 from .outbox import Outbox
+from .retries import put_off
 
 RETRY_END_SECONDS = 2.0  # between tries to write an end while the store is out of order
 
@@ -51,19 +52,22 @@ async def conversation(store: Store, job: Job) -> tuple[Message, ...]:
 class Runner:
     """Runs claimed jobs, each to exactly one end. Cancelling the task closes the provider's socket and ends nothing."""
 
-    def __init__(self, *, store: Store, providers: Providers, clock: Clock) -> None:
+    def __init__(
+        self, *, store: Store, providers: Providers, clock: Clock, max_attempts: int, max_answer_bytes: int
+    ) -> None:
         self._store = store
         self._providers = providers
         self._clock = clock
+        self._max_attempts = max_attempts
+        self._max_answer_bytes = max_answer_bytes
 
     async def run(self, job: Job) -> None:
         """Run one attempt of a job that was just claimed."""
+        end: End | Waiting
         try:
             end = await self._attempt(job)
         except (Fenced, NotFound):  # cancelled elsewhere, deleted, or taken over: whoever did it has ended it
             return
-        except ProviderError as error:
-            end = Failed(at=self._clock.time(), code=error.code, message=error.message)
         except Unavailable as error:
             end = Failed(at=self._clock.time(), code="internal", message=f"The answer could not be stored. {error}")
         except asyncio.CancelledError:
@@ -76,30 +80,48 @@ class Runner:
             end = Failed(at=self._clock.time(), code="internal", message=message)
         await self._end(job, end)
 
-    async def _attempt(self, job: Job) -> End:
+    async def _attempt(self, job: Job) -> End | Waiting:
         if job.previous is not None and not job.history:
             job = await self._store.freeze(job, await conversation(self._store, job))
-        provider = self._providers.resolve(job.spec.model)
         outbox = Outbox(self._store, job)
         try:
-            return await self._stream(job, provider, outbox)
+            return await self._stream(job, self._providers.resolve(job.spec.model), outbox)
+        except ProviderError as error:
+            return self._failure(job, error, begun=outbox.begun)
         finally:
             await outbox.close()
+
+    def _failure(self, job: Job, error: ProviderError, *, begun: bool) -> Failed | Waiting:
+        now = self._clock.time()
+        waiting = put_off(job, error, begun=begun, max_attempts=self._max_attempts, at=now)
+        if waiting is not None:
+            return waiting
+        tried = f" This was try number {job.attempt}." if job.attempt > 1 else ""
+        return Failed(at=now, code=error.code, message=error.message + tried)
 
     async def _stream(self, job: Job, provider: Provider, outbox: Outbox) -> Completed:
         async with aclosing(provider.stream(job)) as stream:
             async for batch in stream:
                 said, end = _split(batch)
                 await outbox.put(said)
+                if outbox.taken > self._max_answer_bytes:
+                    raise ProviderError(
+                        f"The answer is longer than this server takes ({self._max_answer_bytes} bytes). What came so"
+                        " far is kept; ask for less, or raise c.BgStreamApp.max_answer_bytes.",
+                        code="answer_too_long",
+                    )
                 if end is not None:
                     await outbox.flush()
                     return msgspec.structs.replace(end, at=self._clock.time())
         raise ProviderError("The provider's stream ended without an end.", code="truncated")
 
-    async def _end(self, job: Job, end: End) -> None:
+    async def _end(self, job: Job, end: End | Waiting) -> None:
         while True:
             try:
-                await self._store.end(job.owner, job.id, end, fence=job.fence)
+                if isinstance(end, Waiting):
+                    await self._store.append(job, [end])
+                else:
+                    await self._store.end(job.owner, job.id, end, fence=job.fence)
                 return
             except (Fenced, NotFound):
                 return

@@ -1,38 +1,40 @@
-"""Claims queued jobs when there is room, runs them, and clears up after servers that died."""
+"""Claims jobs when there is room and their time has come, runs them, and hands them on when the server stops."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 
-from ..core.errors import BgStreamError, NotFound
-from ..core.events import Attempt, Interrupted
+from ..core.errors import BgStreamError, Fenced, NotFound
+from ..core.events import Interrupted, Waiting
 from ..core.job import Job
-from ..store.base import Store
+from ..store.base import Room, Store
 from .clock import Clock
 from .runner import Runner
 
-RECOVERY_SECONDS = 2.0  # between looks for dead servers, and after trouble
+TROUBLE_SECONDS = 2.0  # until the next try to claim after one that failed
+LONGEST_SLEEP = 30.0  # seconds; a laptop's sleep may be longer than ours, whose clock stands still meanwhile
 CLOSING_SECONDS = 3.0  # a claim under way may take when the server stops
-DIED = "The server that ran this job died. The text so far is kept; run the cell again for a new answer."
-STOPPED = "The Jupyter server was stopped while this job ran. The text so far is kept; run the cell again."
+STOPPED = "The Jupyter server was stopped while this job ran. The text so far is kept; retry for a whole answer."
+HANDED_ON = "The Jupyter server was stopped; the next one tries this job again."
 
 log = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """Keeps at most ``max_running`` of this server's jobs running."""
+    """Runs this server's jobs, as many at a time as there is room for."""
 
-    def __init__(self, *, store: Store, runner: Runner, clock: Clock, server: str, max_running: int) -> None:
+    def __init__(self, *, store: Store, runner: Runner, clock: Clock, server: str, room: Room) -> None:
         self._store = store
         self._runner = runner
         self._clock = clock
         self._server = server
-        self._max_running = max_running
+        self._room = room
         self._running: dict[asyncio.Task[None], Job] = {}
         self._wake = asyncio.Event()
         self._closing = False
-        self._loops: list[asyncio.Task[None]] = []
+        self._claiming: asyncio.Task[None] | None = None
 
     @property
     def running(self) -> int:
@@ -40,8 +42,8 @@ class Scheduler:
         return len(self._running)
 
     def open(self) -> None:
-        """Begin to claim and run jobs, and to look for dead servers."""
-        self._loops = [asyncio.create_task(self._claim_jobs()), asyncio.create_task(self._recover_jobs())]
+        """Begin to claim and run jobs."""
+        self._claiming = asyncio.create_task(self._claim_jobs())
 
     def wake(self) -> None:
         """Look for jobs to claim: one was submitted, or one has ended."""
@@ -53,42 +55,62 @@ class Scheduler:
             if (job.owner, job.id) == (owner, job_id):
                 task.cancel()
 
-    async def close(self) -> None:
-        """Stop every running job; the text so far is kept and the job ends as interrupted."""
+    async def close(self, *, grace: float) -> None:
+        """Claim no more and give what runs ``grace`` seconds to end; then stop it, and leave it as its job says."""
         self._closing = True
         self._wake.set()
-        claiming, recovering = self._loops
-        recovering.cancel()
-        # Not cancelled at once: a claim under way may be committed, and then nobody would know of its jobs.
-        await asyncio.wait([claiming], timeout=CLOSING_SECONDS)
-        claiming.cancel()
-        await asyncio.gather(claiming, recovering, return_exceptions=True)
+        if self._claiming is not None:
+            # Not cancelled at once: a claim under way may be committed, and then nobody would know of its jobs.
+            await asyncio.wait([self._claiming], timeout=CLOSING_SECONDS)
+            self._claiming.cancel()
+            await asyncio.gather(self._claiming, return_exceptions=True)
+        if self._running:
+            await asyncio.wait(self._running, timeout=grace)
         running = dict(self._running)
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        await asyncio.gather(*(self._interrupt(job, "server_stopped", STOPPED) for job in running.values()))
+        await asyncio.gather(*map(self._leave, running.values()))
 
     async def _claim_jobs(self) -> None:
         while not self._closing:
             self._wake.clear()
-            room = self._max_running - len(self._running)
             try:
-                if room > 0:
-                    await self._claim(room)
+                due = await self._claim()
             except Exception:
                 # Whatever it was, jobs that are submitted later must be able to start.
                 log.exception("no job can be claimed now, trying again")
-                await self._clock.sleep(RECOVERY_SECONDS)
+                await self._clock.sleep(TROUBLE_SECONDS)
                 continue
-            await self._wake.wait()
+            await self._wait(due)
 
-    async def _claim(self, room: int) -> None:
-        attempt = Attempt(at=self._clock.time())
-        for job in await self._store.claim(server=self._server, limit=room, attempt=attempt):
-            task = asyncio.create_task(self._runner.run(job), name=f"bgstream job {job.id}")
-            self._running[task] = job
-            task.add_done_callback(self._done)
+    async def _claim(self) -> float | None:
+        # Returns when the next waiting job's time comes.
+        now = self._clock.time()
+        # Those that were stopped a moment ago may still be closing their sockets.
+        limit = self._room.running - len(self._running)
+        if limit > 0:
+            for job in await self._store.claim(server=self._server, room=self._room, limit=limit, at=now):
+                task = asyncio.create_task(self._runner.run(job), name=f"bgstream job {job.id}")
+                self._running[task] = job
+                task.add_done_callback(self._done)
+        return await self._store.next_due(server=self._server, after=now)
+
+    async def _wait(self, due: float | None) -> None:
+        if due is None:
+            await self._wake.wait()
+            return
+        alarm = asyncio.create_task(self._ring(due))
+        try:
+            await self._wake.wait()
+        finally:
+            alarm.cancel()
+            with suppress(asyncio.CancelledError):
+                await alarm
+
+    async def _ring(self, due: float) -> None:
+        await self._clock.sleep(min(max(0.0, due - self._clock.time()), LONGEST_SLEEP))
+        self._wake.set()
 
     def _done(self, task: asyncio.Task[None]) -> None:
         job = self._running.pop(task)
@@ -96,21 +118,17 @@ class Scheduler:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("job %s: its end could not be written", job.id, exc_info=error)
 
-    async def _recover_jobs(self) -> None:
-        while True:
-            try:
-                for job in await self._store.abandoned():
-                    await self._interrupt(job, "server_died", DIED)
-            except Exception:
-                log.exception("dead servers' jobs cannot be ended now, trying again")
-            await self._clock.sleep(RECOVERY_SECONDS)
-
-    async def _interrupt(self, job: Job, code: str, message: str) -> None:
-        end = Interrupted(at=self._clock.time(), code=code, message=message)
+    async def _leave(self, job: Job) -> None:
+        now = self._clock.time()
         try:
-            # By its log as well: the id may by now be that of a new job, which lives.
-            await self._store.end(job.owner, job.id, end, log=job.log)
-        except NotFound:  # deleted meanwhile
+            if job.spec.on_restart == "retry":
+                event = Waiting(at=now, until=now, code="server_stopped", message=HANDED_ON)
+                await self._store.adopt(job, server=self._server, event=event)
+            else:
+                # By its log as well: the id may by now be that of a new job, which lives.
+                end = Interrupted(at=now, code="server_stopped", message=STOPPED)
+                await self._store.end(job.owner, job.id, end, log=job.log, fence=job.fence)
+        except (Fenced, NotFound):  # it has ended by itself, or was deleted
             return
         except BgStreamError as error:
-            log.error("job %s cannot be ended as interrupted: %s", job.id, error)
+            log.error("job %s cannot be left in good order: %s", job.id, error)

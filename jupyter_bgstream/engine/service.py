@@ -11,16 +11,19 @@ import msgspec
 from ..core.cursor import new_log, position
 from ..core.errors import Invalid, Unavailable
 from ..core.events import Cancelled
+from ..core.groups import Group, GroupSpec
 from ..core.job import Job, JobSpec, title_of
 from ..core.machine import Answer
-from ..core.notices import Notice
+from ..core.notices import Mute, Notice
 from ..providers.base import Providers, ProviderStatus
-from ..store.base import Change, JobFilter, Store
+from ..store.base import Change, JobFilter, Room, Store
 from .clock import Clock, SystemClock
 from .hub import Batch, Hub
+from .recovery import Recovery
 from .runner import Runner, read_answer
 from .scheduler import Scheduler
 
+CANCELLED_AT_ONCE = 500  # jobs of a group in one transaction
 CLOSING_PATIENCE = 2.0  # seconds that a write waits for a locked store while the server stops
 
 
@@ -28,7 +31,21 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How much one server takes on."""
 
     max_running: int = 20  # jobs at a time
+    reserved: int = 5  # of them kept free of batch jobs, for people who wait
+    max_running_per_owner: int | None = None  # jobs of one owner at a time, on all servers of this store
     max_queued: int = 10_000  # unfinished jobs of one owner
+    max_attempts: int = 5  # tries of one job at its provider
+    max_answer_bytes: int = 16 * 1024 * 1024  # text and reasoning of one try
+    stop_grace: float = 2.0  # seconds that running jobs have to end when the server stops
+
+    @property
+    def room(self) -> Room:
+        """What a claim goes by. At least one batch job may run, so that a batch ends some day."""
+        return Room(
+            running=self.max_running,
+            batch=max(1, self.max_running - self.reserved),
+            owner=self.max_running_per_owner or self.max_running,
+        )
 
 
 class Service:
@@ -49,10 +66,23 @@ class Service:
         self._providers = providers
         self._clock = clock or SystemClock()
         self._hub = Hub(store, self._clock)
-        runner = Runner(store=store, providers=providers, clock=self._clock)
-        self._scheduler = Scheduler(
-            store=store, runner=runner, clock=self._clock, server=server, max_running=self.limits.max_running
+        runner = Runner(
+            store=store,
+            providers=providers,
+            clock=self._clock,
+            max_attempts=self.limits.max_attempts,
+            max_answer_bytes=self.limits.max_answer_bytes,
         )
+        self._scheduler = Scheduler(store=store, runner=runner, clock=self._clock, server=server, room=self.limits.room)
+        self._recovery = Recovery(
+            store=store,
+            providers=providers,
+            clock=self._clock,
+            server=server,
+            max_attempts=self.limits.max_attempts,
+            adopted=self._scheduler.wake,
+        )
+        self._recovering: asyncio.Task[None] | None = None
         self._carrying: asyncio.Task[None] | None = None
         self._closing = False
 
@@ -62,13 +92,17 @@ class Service:
         self._hub.listen(self._follow_ends)
         self._carrying = asyncio.create_task(self._hub.run())
         self._scheduler.open()
+        self._recovering = asyncio.create_task(self._recovery.run())
 
     async def close(self) -> None:
-        """Interrupt what runs, let followers have the last of it, then close the store. In bounded time."""
+        """Give what runs a moment, leave the rest as each job says, let followers have it, then close the store."""
         self._closing = True
         self._store.patience = CLOSING_PATIENCE
+        if self._recovering is not None:
+            self._recovering.cancel()
+            await asyncio.gather(self._recovering, return_exceptions=True)
         try:
-            await self._scheduler.close()
+            await self._scheduler.close(grace=self.limits.stop_grace)
         finally:
             await self._store.close()
             if self._carrying is not None:  # it ends with the store's changes
@@ -98,15 +132,60 @@ class Service:
 
     async def submit(self, owner: str, spec: JobSpec, job_id: str | None = None) -> tuple[Job, bool]:
         """Store a job as queued; returns (job, whether it is new). Raises Invalid, Conflict, QueueFull, Unavailable."""
+        self._refuse_if_closing()
+        return await self._submit(self._job(owner, spec, job_id))
+
+    async def retry(self, owner: str, job_id: str) -> tuple[Job, bool]:
+        """Ask an ended job again; returns its one successor, and whether that is new.
+
+        Raises NotFound, Conflict (it has not ended), QueueFull, Unavailable.
+        """
+        self._refuse_if_closing()
+        asked = await self._store.job(owner, job_id)
+        again = msgspec.structs.replace(self._job(owner, asked.spec, None), retry_of=job_id)
+        return await self._submit(again)
+
+    async def submit_group(self, owner: str, spec: GroupSpec, jobs: Sequence[tuple[str, JobSpec]]) -> Group:
+        """Announce a group and store some of its jobs, all or none; may be repeated. Raises as ``submit`` does."""
+        self._refuse_if_closing()
+        group = Group(spec=spec, owner=owner, total=spec.total, created_at=self._clock.time())
+        members = [self._job(owner, msgspec.structs.replace(job, group=spec.id), job_id) for job_id, job in jobs]
+        stored = await self._store.submit_group(group, members, max_queued=self.limits.max_queued)
+        self._scheduler.wake()
+        return stored
+
+    async def group(self, owner: str, group_id: str) -> Group:
+        """Return a group."""
+        return await self._store.group(owner, group_id)
+
+    async def cancel_group(self, owner: str, group_id: str) -> Group:
+        """Cancel what has not ended of a group and take no more jobs for it."""
+        while True:
+            event = Cancelled(at=self._clock.time())
+            group, jobs = await self._store.cancel_group(owner, group_id, event, limit=CANCELLED_AT_ONCE)
+            for job in jobs:
+                self._scheduler.stop(owner, job.id)
+            if len(jobs) < CANCELLED_AT_ONCE:
+                return group
+
+    async def _submit(self, job: Job) -> tuple[Job, bool]:
+        stored, new = await self._store.submit(job, max_queued=self.limits.max_queued)
+        if new:
+            self._scheduler.wake()
+        return stored, new
+
+    def _refuse_if_closing(self) -> None:
         if self._closing:
             raise Unavailable("This server is shutting down; submit the job again in a moment.")
+
+    def _job(self, owner: str, spec: JobSpec, job_id: str | None) -> Job:
         provider, slash, name = spec.model.partition("/")
         if not (provider and slash and name):
             sentence = f"{spec.model!r} is not a model: write provider/name, such as openai/gpt-4o-mini."
             raise Invalid(sentence, field="model")
         if not any(message.content.strip() for message in spec.messages):
             raise Invalid("There is nothing to ask: every message is empty.", field="messages")
-        job = Job(
+        return Job(
             id=job_id or secrets.token_urlsafe(12),
             owner=owner,
             log=new_log(),
@@ -115,10 +194,6 @@ class Service:
             server=self.server,
             created_at=self._clock.time(),
         )
-        stored, new = await self._store.submit(job, max_queued=self.limits.max_queued)
-        if new:
-            self._scheduler.wake()
-        return stored, new
 
     async def job(self, owner: str, job_id: str) -> Job:
         """Return a job without its text."""
@@ -177,6 +252,14 @@ class Service:
     async def dismiss(self, owner: str, viewer: str, notice_id: str) -> None:
         """Take a notice out of a viewer's inbox."""
         await self._store.dismiss(owner, viewer, notice_id)
+
+    async def mutes(self, owner: str, viewer: str) -> list[Mute]:
+        """Return what a viewer does not want to be called for."""
+        return await self._store.mutes(owner, viewer)
+
+    async def mute(self, owner: str, viewer: str, mute: Mute, *, on: bool) -> None:
+        """Change what a viewer wants to be called for."""
+        await self._store.mute(owner, viewer, mute, on=on)
 
     async def models(self) -> list[ProviderStatus]:
         """Return what can be asked of each provider right now, in bounded time."""

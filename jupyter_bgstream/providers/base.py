@@ -30,6 +30,7 @@ class Provider(Protocol):
 
     def stream(self, job: Job) -> AsyncGenerator[Sequence[Said], None]: ...  # closing it closes the socket
     async def status(self) -> ProviderStatus: ...  # in bounded time; never raises
+    def unready(self) -> Fault | None: ...  # why it could not be asked now, as far as can be told without asking
 
 
 class Providers(Protocol):

@@ -67,6 +67,14 @@ class ChatService:
             return ProviderStatus(name=self.name, kind=KIND, error=Fault(code=error.code, message=error.message))
         return ProviderStatus(name=self.name, kind=KIND, models=tuple(f"{self.name}/{model}" for model in models))
 
+    def unready(self) -> Fault | None:
+        """Return why this service cannot be asked: its key is not here."""
+        try:
+            self._opening("")
+        except ProviderError as error:
+            return Fault(code=error.code, message=error.message)
+        return None
+
     async def _ask(self) -> tuple[str, ...]:
         faults, headers = self._opening("")
         body = await get(f"{self._endpoint.base_url}/models", headers=headers, seconds=STATUS_SECONDS, faults=faults)

@@ -12,11 +12,13 @@ import pytest
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Completed, Delta
 from jupyter_bgstream.core.job import Job, JobSpec, Message
+from jupyter_bgstream.core.machine import Fault
 from jupyter_bgstream.engine.service import Limits, Service
 from jupyter_bgstream.providers.base import ProviderStatus, Said
 from jupyter_bgstream.store.memory import MemoryStore
 
 OWNER = "local"
+LIMITS = Limits(max_running=2, reserved=0, max_queued=6, stop_grace=0.0)
 
 
 class Call:
@@ -83,6 +85,9 @@ class Puppet:
     async def status(self) -> list[ProviderStatus]:
         return []
 
+    def unready(self) -> Fault | None:
+        return None
+
 
 def spec(prompt: str = "Hello", **fields: object) -> JobSpec:
     return JobSpec(model="puppet/one", messages=(Message(role="user", content=prompt),), **fields)  # type: ignore[arg-type]
@@ -100,7 +105,7 @@ async def store() -> MemoryStore:
 
 @pytest.fixture
 async def service(store: MemoryStore, puppet: Puppet) -> AsyncIterator[Service]:
-    service = Service(store=store, providers=puppet, server="here", limits=Limits(max_running=2, max_queued=6))
+    service = Service(store=store, providers=puppet, server="here", limits=LIMITS)
     await service.open()
     yield service
     await service.close()

@@ -11,12 +11,13 @@ import pytest
 from engine.conftest import OWNER, Puppet, ended, shown, spec
 
 from jupyter_bgstream.core.errors import Unavailable
-from jupyter_bgstream.core.events import Attempt, Event
+from jupyter_bgstream.core.events import Event
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.engine.outbox import UNWRITTEN_BYTES
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.testing.clock import FakeClock
+from jupyter_bgstream.testing.store_contract import ROOM
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -115,7 +116,7 @@ async def test_a_server_that_dies_later_is_noticed_and_its_text_kept(puppet: Pup
     await puppet.call()
     theirs = msgspec.structs.replace(mine, id="of-another", server="dead", status="new", seq=0, attempt=0, fence=0)
     await store.submit(theirs, max_queued=9)
-    await store.claim(server="dead", limit=9, attempt=Attempt(at=1.0))
+    await store.claim(server="dead", room=ROOM, limit=9, at=1.0)
     assert (await service.job(OWNER, "of-another")).status == "running"
     clock.advance(2)
     job = await ended(service, "of-another")

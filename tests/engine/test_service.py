@@ -8,9 +8,9 @@ import pytest
 from engine.conftest import OWNER, Puppet, ended, shown, spec
 
 from jupyter_bgstream.core.errors import Conflict, Invalid, NotFound, ProviderError, QueueFull
-from jupyter_bgstream.core.events import Attempt
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.store.memory import MemoryStore
+from jupyter_bgstream.testing.store_contract import ROOM
 
 
 async def test_a_job_runs_to_its_end_and_leaves_a_notice(service: Service, puppet: Puppet) -> None:
@@ -168,7 +168,7 @@ async def test_a_dead_servers_jobs_end_as_interrupted(service: Service, store: M
     dead, _ = await store.submit(
         msgspec_replace(job, id="of-the-dead", server="dead", status="new", seq=0), max_queued=9
     )
-    await store.claim(server="dead", limit=9, attempt=Attempt(at=1.0))
+    await store.claim(server="dead", room=ROOM, limit=9, at=1.0)
     end = await ended(service, dead.id)
     assert end.error is not None
     assert (end.status, end.error.code) == ("interrupted", "server_died")

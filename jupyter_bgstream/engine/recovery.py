@@ -1,0 +1,107 @@
+"""Looks after the jobs of servers that died: each goes on here, waits for who can run it, or ends as interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from ..core.errors import BgStreamError, Fenced, NotFound, ProviderError
+from ..core.events import Interrupted, Waiting
+from ..core.job import Job
+from ..core.machine import Fault
+from ..providers.base import Providers
+from ..store.base import Store
+from .clock import Clock
+
+LOOK_SECONDS = 2.0  # between looks for dead servers
+STUCK_SECONDS = 10.0  # the same, while there are jobs that only another server can run
+PAGE = 500  # jobs of one look
+
+DIED = "The server that ran this job died. The text so far is kept; retry for a whole answer."
+TRIED = "The server that ran this job died at its try number {attempt}, the last. The text so far is kept."
+GOES_ON = "The server that ran this job died; it is tried again."
+
+log = logging.getLogger(__name__)
+
+
+class Recovery:
+    """One server's care for the jobs of dead ones. Only an OS lock tells who is dead, never a clock."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        providers: Providers,
+        clock: Clock,
+        server: str,
+        max_attempts: int,
+        adopted: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._providers = providers
+        self._clock = clock
+        self._server = server
+        self._max_attempts = max_attempts
+        self._adopted = adopted
+
+    async def run(self) -> None:
+        """Look for dead servers' jobs for ever."""
+        while True:
+            stuck = False
+            try:
+                stuck = await self._look()
+            except Exception:
+                log.exception("dead servers' jobs cannot be looked after now, trying again")
+            await self._clock.sleep(STUCK_SECONDS if stuck else LOOK_SECONDS)
+
+    async def _look(self) -> bool:
+        # Whether jobs are left that nobody here can run.
+        while jobs := await self._store.abandoned(limit=PAGE):
+            done = await asyncio.gather(*map(self._care, jobs))
+            if True in done:
+                self._adopted()
+            if False in done or len(jobs) < PAGE:
+                return False in done
+        return False
+
+    async def _care(self, job: Job) -> bool | None:
+        # True: it is ours now. None: it has ended, or somebody else has it. False: it waits for somebody else.
+        try:
+            if job.status == "running" and (words := self._last_words(job)) is not None:
+                end = Interrupted(at=self._clock.time(), code="server_died", message=words)
+                await self._store.end(job.owner, job.id, end, fence=job.fence, log=job.log)
+                return None
+            if (fault := self._inability(job)) is not None:
+                await self._say(job, fault)
+                return False
+            event = self._waiting("server_died", GOES_ON) if job.status == "running" else None
+            await self._store.adopt(job, server=self._server, event=event)
+            return True
+        except (Fenced, NotFound):  # cancelled, deleted, or another server was faster
+            return None
+        except BgStreamError as error:
+            log.error("job %s of a dead server cannot be looked after: %s", job.id, error)
+            return None
+
+    def _last_words(self, job: Job) -> str | None:
+        if job.spec.on_restart == "interrupt":
+            return DIED
+        return TRIED.format(attempt=job.attempt) if job.attempt >= self._max_attempts else None
+
+    def _inability(self, job: Job) -> Fault | None:
+        # Keys and endpoints differ from server to server.
+        try:
+            return self._providers.resolve(job.spec.model).unready()
+        except ProviderError as error:
+            return Fault(code=error.code, message=error.message)
+
+    async def _say(self, job: Job, fault: Fault) -> None:
+        if job.status == "waiting" and job.error is not None and job.error.code == "no_provider":
+            return  # it was said before
+        words = f"The server this job was given to has died, and no other can run it. {fault.message}"
+        await self._store.adopt(job, server=job.server, event=self._waiting("no_provider", words))
+
+    def _waiting(self, code: str, message: str) -> Waiting:
+        now = self._clock.time()
+        return Waiting(at=now, until=now, code=code, message=message)
