@@ -13,7 +13,7 @@ from typing import Any
 from jupyter_core.paths import jupyter_data_dir
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.utils import url_path_join
-from traitlets import Bool, Dict, Enum, Int, Unicode
+from traitlets import Bool, Dict, Enum, Float, Int, Unicode
 
 from .. import __version__
 from ..core.errors import BgStreamError
@@ -53,6 +53,22 @@ class BgStreamApp(ExtensionApp):
     max_running = Int(20, min=1, help="Jobs that run at a time.").tag(config=True)
     max_queued = Int(10_000, min=1, help="Unfinished jobs that a user may have; one more is refused.").tag(config=True)
 
+    reserved = Int(5, min=0, help="Of max_running, how many are kept free of batch jobs, for people who wait.").tag(
+        config=True
+    )
+    max_running_per_owner = Int(
+        None, allow_none=True, min=1, help="Jobs of one user that run at a time on all servers that share the database."
+    ).tag(config=True)
+    max_attempts = Int(5, min=1, help="How often a job is tried at its provider, restarts of the server included.").tag(
+        config=True
+    )
+    max_answer_bytes = Int(
+        16 * 1024 * 1024, min=1024, help="Text and reasoning of one answer; a longer one fails with what came so far."
+    ).tag(config=True)
+    stop_grace = Float(2.0, min=0.0, help="Seconds that running jobs have to end when the server stops.").tag(
+        config=True
+    )
+
     def initialize_settings(self) -> None:
         """Give the routes what they need."""
         self._backend = Backend(token=secrets.token_urlsafe(32))
@@ -73,7 +89,7 @@ class BgStreamApp(ExtensionApp):
                 store=self._open_store(server),
                 providers=Registry(self.providers, environ=os.environ, default_model=self.default_model or None),
                 server=server,
-                limits=Limits(max_running=self.max_running, max_queued=self.max_queued),
+                limits=Limits(**{name: getattr(self, name) for name in Limits.__struct_fields__}),
             )
             await service.open()
         except BgStreamError as error:

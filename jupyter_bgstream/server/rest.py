@@ -1,94 +1,69 @@
-"""REST: jobs, notices, models and status. See PROTOCOL.md."""
+"""REST: jobs, groups, the inbox, models and status. See PROTOCOL.md."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from jupyter_core.utils import ensure_async
 
 from .. import __version__
 from ..core.errors import Invalid, TooLarge
-from ..core.job import JobId, JobSpec, Label, Message, OnRestart, Origin, Priority, Tags, Title
-from ..core.wire import PROTOCOL_VERSION, decode_request, job_form, job_with_answer, notice_form
+from ..core.job import Origin
+from ..core.notices import Mute
+from ..core.wire import PROTOCOL_VERSION, decode_request, group_form, job_form, job_with_answer, notice_form
 from ..store.base import JobFilter
+from .forms import GroupSubmission, Reading, Submission
 from .handlers import ApiHandler, endpoint
 
+T = TypeVar("T")
+
 STATES = ("queued", "running", "waiting", "completed", "failed", "cancelled", "interrupted")
-MAX_BODY = 8 * 1024 * 1024  # bytes of a submitted job
+MAX_BODY = 8 * 1024 * 1024  # bytes of a request that submits jobs
 MAX_IDS = 500  # jobs that one list request may name
 MAX_PAGE = 500  # jobs in one answer
+MAX_NAME = 1000  # characters of what is muted
+MUTED_KINDS: tuple[Literal["notebook"], Literal["thread"]] = ("notebook", "thread")
 
 
-class Submission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of ``POST jobs``."""
+class Submitting(ApiHandler):
+    """What both routes that take jobs need."""
 
-    id: JobId | None = None
-    model: Label | None = None
-    prompt: str | None = None
-    messages: tuple[Message, ...] | None = None
-    params: dict[str, Any] = {}
-    thread: Label | None = None
-    title: Title = ""
-    tags: Tags = ()
-    group: Label | None = None
-    priority: Priority = "interactive"
-    source: Origin = Origin()
-    on_restart: OnRestart = "interrupt"
-
-    def spec(self, default_model: str | None) -> JobSpec:
-        """Return what is asked for; raises Invalid."""
-        if (self.prompt is None) == (self.messages is None):
-            raise Invalid("Give either prompt (a string) or messages (a list), not both.", field="prompt")
-        model = self.model or default_model
-        if model is None:
-            sentence = (
-                "No model was named and this server has no default: write provider/name, such as openai/gpt-4o-mini, "
-                "or set c.BgStreamApp.default_model in Jupyter's config."
-            )
-            raise Invalid(sentence, field="model", code="no_default_model")
-        return JobSpec(
-            model=model,
-            messages=self.messages or (Message(role="user", content=self.prompt or ""),),
-            params=self.params,
-            thread=self.thread,
-            title=self.title,
-            tags=self.tags,
-            group=self.group,
-            priority=self.priority,
-            source=self.source,
-            on_restart=self.on_restart,
-        )
-
-
-class Jobs(ApiHandler):
-    """``jobs``."""
-
-    @endpoint
-    async def post(self) -> None:
-        """Submit a job."""
+    def submission(self, form: type[T]) -> T:
+        """Return the body; raises TooLarge, Invalid."""
         if len(self.request.body) > MAX_BODY:
             raise TooLarge(
-                f"A job may have at most {MAX_BODY // 1024**2} MiB; this one has {len(self.request.body)} bytes."
+                f"A request may have at most {MAX_BODY // 1024**2} MiB; this one has {len(self.request.body)} bytes."
             )
-        submission = decode_request(self.request.body, Submission)
-        spec = submission.spec(self.service.default_model)
-        if spec.source.kernel and not spec.source.notebook:
-            source = msgspec.structs.replace(spec.source, notebook=await self._notebook_of(spec.source.kernel))
-            spec = msgspec.structs.replace(spec, source=source)
-        job, new = await self.service.submit(self.owner, spec, submission.id)
-        self.answer(job_form(job), 201 if new else 200)
+        return decode_request(self.request.body, form)
 
-    async def _notebook_of(self, kernel: str) -> str | None:
+    async def located(self, source: Origin) -> Origin:
+        """Return an origin with its kernel's notebook, where that can be told."""
+        if not source.kernel or source.notebook:
+            return source
         # Jupyter knows where a kernel's notebook is now; a kernel only knows where it was when it started.
         # What is wrong with its sessions is no reason to refuse a job.
         sessions: list[dict[str, Any]]
         try:
             sessions = await ensure_async(self.session_manager.list_sessions())  # type: ignore[no-untyped-call]
         except Exception:
-            self.log.warning("the notebook of kernel %s cannot be told", kernel, exc_info=True)
-            return None
-        return next((session["path"] for session in sessions if session["kernel"]["id"] == kernel), None)
+            self.log.warning("the notebook of kernel %s cannot be told", source.kernel, exc_info=True)
+            return source
+        notebook = next((session["path"] for session in sessions if session["kernel"]["id"] == source.kernel), None)
+        return msgspec.structs.replace(source, notebook=notebook)
+
+
+class Jobs(Submitting):
+    """``jobs``."""
+
+    @endpoint
+    async def post(self) -> None:
+        """Submit a job."""
+        submission = self.submission(Submission)
+        spec = submission.spec(self.service.default_model)
+        spec = msgspec.structs.replace(spec, source=await self.located(spec.source))
+        job, new = await self.service.submit(self.owner, spec, submission.id)
+        self.answer(job_form(job), 201 if new else 200)
 
     @endpoint
     async def get(self) -> None:
@@ -141,6 +116,79 @@ class Cancel(ApiHandler):
         self.answer(job_form(await self.service.cancel(self.owner, job_id)))
 
 
+class Retry(ApiHandler):
+    """``jobs/{id}/retry``."""
+
+    @endpoint
+    async def post(self, job_id: str) -> None:
+        """Ask an ended job again; its one successor is answered."""
+        job, new = await self.service.retry(self.owner, job_id)
+        self.answer(job_form(job), 201 if new else 200)
+
+
+class Groups(Submitting):
+    """``groups``."""
+
+    @endpoint
+    async def post(self) -> None:
+        """Announce a group, and submit some of its jobs."""
+        submission = self.submission(GroupSubmission)
+        submission = msgspec.structs.replace(submission, source=await self.located(submission.source))
+        jobs = submission.members(self.service.default_model)
+        self.answer(group_form(await self.service.submit_group(self.owner, submission.group(), jobs)))
+
+
+class OneGroup(ApiHandler):
+    """``groups/{id}``."""
+
+    @endpoint
+    async def get(self, group_id: str) -> None:
+        """Return how far a group is."""
+        self.answer(group_form(await self.service.group(self.owner, group_id)))
+
+
+class CancelGroup(ApiHandler):
+    """``groups/{id}/cancel``."""
+
+    @endpoint
+    async def post(self, group_id: str) -> None:
+        """Cancel what has not ended of a group."""
+        self.answer(group_form(await self.service.cancel_group(self.owner, group_id)))
+
+
+class Mutes(ApiHandler):
+    """``mutes``."""
+
+    @endpoint
+    async def get(self) -> None:
+        """Return what the viewer has muted."""
+        await self._answer_mutes()
+
+    @endpoint
+    async def put(self) -> None:
+        """Mute a notebook or a thread."""
+        await self._switch(on=True)
+
+    @endpoint
+    async def delete(self) -> None:
+        """Call again for a notebook or a thread."""
+        await self._switch(on=False)
+
+    async def _switch(self, *, on: bool) -> None:
+        given = [(kind, self.get_query_argument(kind, "", strip=False)) for kind in MUTED_KINDS]
+        named = [Mute(kind=kind, name=name) for kind, name in given if name]
+        if len(named) != 1 or len(named[0].name) > MAX_NAME:
+            raise Invalid(
+                f"Name one notebook or one thread, as ?notebook=… or ?thread=…, in at most {MAX_NAME} characters.",
+                field="notebook",
+            )
+        await self.service.mute(self.owner, self.viewer, named[0], on=on)
+        await self._answer_mutes()
+
+    async def _answer_mutes(self) -> None:
+        self.answer({"mutes": await self.service.mutes(self.owner, self.viewer)})
+
+
 class Inbox(ApiHandler):
     """What both routes of the inbox answer."""
 
@@ -149,7 +197,8 @@ class Inbox(ApiHandler):
         notices = await self.service.notices(self.owner, self.viewer)
         unread = [notice for notice in notices if notice.read_at is None]
         shown = unread if unread_only else notices
-        self.answer({"notices": [notice_form(notice) for notice in shown], "unread": len(unread)})
+        calling = sum(not notice.muted for notice in unread)
+        self.answer({"notices": [notice_form(notice) for notice in shown], "unread": calling})
 
 
 class Notices(Inbox):
@@ -162,13 +211,6 @@ class Notices(Inbox):
         if unread not in ("true", "false"):
             raise Invalid(f"unread must be true or false, not {unread!r}.", field="unread")
         await self.answer_inbox(unread_only=unread == "true")
-
-
-class Reading(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of ``POST notices/read``."""
-
-    ids: tuple[str, ...] | None = None
-    all: bool = False
 
 
 class ReadNotices(Inbox):
@@ -228,6 +270,11 @@ ROUTES = [
     (r"jobs", Jobs),
     (r"jobs/([A-Za-z0-9_-]+)", OneJob),
     (r"jobs/([A-Za-z0-9_-]+)/cancel", Cancel),
+    (r"jobs/([A-Za-z0-9_-]+)/retry", Retry),
+    (r"groups", Groups),
+    (r"groups/([A-Za-z0-9_-]+)", OneGroup),
+    (r"groups/([A-Za-z0-9_-]+)/cancel", CancelGroup),
+    (r"mutes", Mutes),
     (r"notices", Notices),
     (r"notices/read", ReadNotices),
     (r"notices/([A-Za-z0-9_-]+)", OneNotice),

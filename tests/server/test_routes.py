@@ -21,7 +21,7 @@ IMPLEMENTED = [
     for verb in VERBS
     if any(verb in vars(base) for base in handler.__mro__ if base.__module__.startswith("jupyter_bgstream"))
 ]
-ACTIONS = {"get": "read", "head": "read", "post": "write", "delete": "write"}
+ACTIONS = {"get": "read", "head": "read", "post": "write", "put": "write", "delete": "write"}
 
 # An authorizer as a deployment may have one: it writes down what it is asked, and refuses.
 AUTHORIZER = """
@@ -65,7 +65,7 @@ def kernel_token(server: Jupyter) -> str:
 
 
 def test_the_walk_covers_every_route_of_the_protocol() -> None:
-    assert len(IMPLEMENTED) == 12
+    assert len(IMPLEMENTED) == 19
     assert {pattern for pattern, _ in IMPLEMENTED} == {pattern for pattern, _ in ROUTES}
 
 
