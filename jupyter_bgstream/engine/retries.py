@@ -10,6 +10,7 @@ from ..core.job import Job
 
 FIRST_DELAY = 1.0  # seconds; doubled with each try
 LONGEST_DELAY = 60.0  # seconds, unless the provider asks for more
+LONGEST_JITTER = 10.0  # seconds
 LONGEST_WAIT = 3600.0  # seconds that a provider may ask for; a user who waits longer wants to know now
 
 
@@ -27,6 +28,6 @@ def put_off(job: Job, error: ProviderError, *, begun: bool, max_attempts: int, a
     if wish > LONGEST_WAIT:
         return None
     delay = max(wish, min(LONGEST_DELAY, FIRST_DELAY * 2 ** (job.attempt - 1)))
-    # Later by up to a quarter, so that those who were refused together do not come back together.
-    until = at + delay * random.uniform(1.0, 1.25)  # noqa: S311
+    # A little later, so that those who were refused together do not come back together.
+    until = at + delay + random.uniform(0.0, min(LONGEST_JITTER, delay / 4))  # noqa: S311
     return Waiting(at=at, until=until, code=error.code, message=error.message)

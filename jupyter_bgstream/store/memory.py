@@ -269,11 +269,13 @@ class MemoryStore:
         group = (await self.group(owner, group_id)).closed(event.at)
         self._here.groups[owner, group_id] = group
         jobs = [kept.job for kept in self._of(owner) if kept.job.spec.group == group_id and not kept.job.ended]
+        cancelled = []
         for job in jobs[:limit]:
             step = rules.ended(job, event, fence=None, log=None, group=self._group(job))
             assert step is not None  # it has not ended
             self._take(msgspec.structs.replace(step, notice=None))
-        return self._here.groups[owner, group_id], jobs[:limit]
+            cancelled.append(step.job)
+        return self._here.groups[owner, group_id], cancelled
 
     async def notices(self, owner: str, viewer: str) -> list[Notice]:
         muted = self._here.mutes.get((owner, viewer), set())
@@ -314,9 +316,10 @@ class MemoryStore:
 
     async def due_calls(self, owner: str, *, since: float, at: float, again: float, limit: int) -> list[Notice]:
         everybodys = [mute for (whose, _), mine in self._here.mutes.items() if whose == owner for mute in mine]
-        due = [told for told in self._of_owner(owner) if told.call_at is not None and told.call_at <= at][:limit]
+        due = [told for told in self._of_owner(owner) if told.call_at is not None and told.call_at <= at]
+        due.sort(key=lambda told: told.call_at or 0.0)
         wanted = []
-        for told in due:
+        for told in due[:limit]:
             known = told.read or told.dismissed or any(mutes(mute, told.notice) for mute in everybodys)
             told.call_at = None if known or told.notice.created_at < since else again
             if told.call_at is not None:

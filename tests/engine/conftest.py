@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
+from pathlib import Path
 from typing import Self
 
 import pytest
@@ -65,6 +66,8 @@ class Puppet:
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
+        self.names = {"puppet"}
+        self.fault: Fault | None = None
         self._new: asyncio.Queue[Call] = asyncio.Queue()
 
     async def call(self) -> Call:
@@ -72,7 +75,7 @@ class Puppet:
             return await self._new.get()
 
     def resolve(self, model: str) -> Puppet:
-        if not model.startswith("puppet/"):
+        if model.partition("/")[0] not in self.names:
             raise ProviderError(f"No provider for {model}.", code="unknown_provider")
         return self
 
@@ -86,7 +89,7 @@ class Puppet:
         return []
 
     def unready(self) -> Fault | None:
-        return None
+        return self.fault
 
 
 def spec(prompt: str = "Hello", **fields: object) -> JobSpec:
@@ -127,3 +130,22 @@ async def shown(service: Service, job_id: str, text: str) -> None:
         async for _ in batches:
             if (await service.answer(OWNER, job_id))[1].text == text:
                 return
+
+
+async def reached(service: Service, job_id: str, status: str) -> Job:
+    """Wait until a job has this state."""
+    news = asyncio.Event()
+    deaf = service.listen(lambda change: news.set())
+    try:
+        async with asyncio.timeout(10):
+            while (job := await service.job(OWNER, job_id)).status != status:
+                await news.wait()
+                news.clear()
+    finally:
+        deaf()
+    return job
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "jobs.sqlite"

@@ -1,6 +1,6 @@
 import pytest
 
-pytest.register_assert_rewrite("jupyter_bgstream.testing.store_contract")
+pytest.register_assert_rewrite("jupyter_bgstream.testing.store_contract", "jupyter_bgstream.testing.lifecycle_contract")
 
 
 @pytest.fixture

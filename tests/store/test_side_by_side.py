@@ -21,11 +21,12 @@ from jupyter_bgstream.core.events import (
     Usage,
     Waiting,
 )
+from jupyter_bgstream.core.groups import Group, GroupSpec
 from jupyter_bgstream.core.job import Message
 from jupyter_bgstream.core.machine import fold
-from jupyter_bgstream.core.notices import Notice
+from jupyter_bgstream.core.notices import Mute, Notice
 from jupyter_bgstream.core.wire import decode_events
-from jupyter_bgstream.store.base import JobFilter
+from jupyter_bgstream.store.base import JobFilter, Room
 from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.store_contract import ALL, HERE, ROOM, new_job
@@ -72,9 +73,27 @@ filters = st.builds(
     ids=st.one_of(st.none(), st.lists(ids, max_size=3).map(tuple)),
     limit=st.integers(1, 3),
 )
+rooms = st.builds(Room, running=st.integers(0, 3), batch=st.integers(0, 2), owner=st.integers(1, 3))
+waits = st.builds(
+    Waiting,
+    at=times,
+    until=times,
+    code=st.sampled_from(["server_died", "no_provider", "rate_limited"]),
+    message=st.just("Wait."),
+)
+groups = st.sampled_from(["x", "group-01"])
+mutes = st.builds(Mute, kind=st.sampled_from(["notebook", "thread"]), name=st.sampled_from(["x", "y"]))
 operations = st.one_of(
     st.tuples(st.just("submit"), ids, specs, st.integers(1, 4)),
     st.tuples(st.just("claim"), st.integers(0, 3), times),
+    st.tuples(st.just("claim"), st.integers(0, 3), times, rooms),
+    st.tuples(st.just("adopt"), st.integers(0, 9), st.booleans(), st.one_of(st.none(), waits)),
+    st.tuples(st.just("retry"), ids, ids, st.integers(1, 4)),
+    st.tuples(st.just("group"), groups, st.integers(1, 3), st.lists(ids, max_size=3), st.integers(1, 5)),
+    st.tuples(st.just("cancel_group"), groups, st.integers(1, 2)),
+    st.tuples(st.just("mute"), viewers, mutes, st.booleans()),
+    st.tuples(st.just("calls"), st.integers(0, 200), st.integers(0, 60), st.integers(1, 2)),
+    st.tuples(st.just("called"), st.integers(0, 3)),
     st.tuples(st.just("append"), st.integers(0, 9), events, st.one_of(st.none(), texts)),
     st.tuples(st.just("append"), st.integers(0, 9), st.lists(quiet, min_size=1, max_size=5), st.none()),
     st.tuples(st.just("freeze"), st.integers(0, 9), texts),
@@ -125,8 +144,11 @@ class Player:
             answer = fold(decode_events(log))
             assert (answer.status, answer.seq, answer.attempt) == (job.status, job.seq, job.attempt)
         inboxes = [await self._store.notices(self._owner, viewer) for viewer in ("", "eve")]
+        muted = [await self._store.mutes(self._owner, viewer) for viewer in ("", "eve")]
+        groups = [await self.play("show_group", group) for group in ("x", "group-01")]
+        due = await self._store.next_due(server=self._server, after=0.0)
         abandoned = [job for job in await self._store.abandoned(limit=99) if job.owner == self._owner]
-        return _comparable((jobs, logs, inboxes, abandoned, await self._store.counts(self._owner)))
+        return _comparable((jobs, logs, inboxes, muted, groups, due, abandoned, await self._store.counts(self._owner)))
 
     async def told(self):
         """Return every change so far."""
@@ -143,10 +165,50 @@ class Player:
         self._submitted.append(job)
         return job, new
 
-    async def _claim(self, limit, at):
-        jobs = await self._store.claim(server=self._server, room=ROOM, limit=limit, at=at)
+    async def _claim(self, limit, at, room=ROOM):
+        jobs = await self._store.claim(server=self._server, room=room, limit=limit, at=at)
         self._claimed.extend(jobs)
         return jobs
+
+    async def _adopt(self, which, mine, event):
+        if not self._claimed + self._submitted:
+            return None
+        job = (self._claimed + self._submitted)[which % len(self._claimed + self._submitted)]
+        job = await self._store.adopt(job, server=self._server if mine else "server-there", event=event)
+        self._claimed.append(job)
+        return job
+
+    async def _retry(self, job_id, new_id, max_queued):
+        asked = await self._store.job(self._owner, job_id)
+        again = new_job(new_id, owner=self._owner, server=self._server, log=f"{next(self._logs):08x}")
+        again = msgspec.structs.replace(again, spec=asked.spec, retry_of=job_id)
+        return await self._store.submit(again, max_queued=max_queued)
+
+    async def _group(self, group_id, total, job_ids, max_queued):
+        spec = GroupSpec(id=group_id, total=total)
+        jobs = [
+            new_job(job_id, owner=self._owner, server=self._server, log=f"{next(self._logs):08x}", group=group_id)
+            for job_id in dict.fromkeys(job_ids)
+        ]
+        group = Group(spec=spec, owner=self._owner, total=total, created_at=1.0)
+        return await self._store.submit_group(group, jobs, max_queued=max_queued)
+
+    async def _show_group(self, group_id):
+        return await self._store.group(self._owner, group_id)
+
+    async def _cancel_group(self, group_id, limit):
+        return await self._store.cancel_group(self._owner, group_id, Cancelled(at=9.0), limit=limit)
+
+    async def _mute(self, viewer, mute, on):
+        return await self._store.mute(self._owner, viewer, mute, on=on)
+
+    async def _calls(self, at, since, limit):
+        return await self._store.due_calls(self._owner, since=since, at=at, again=at + 5.0, limit=limit)
+
+    async def _called(self, which):
+        notices = await self._store.notices(self._owner, "")
+        if which < len(notices):
+            await self._store.called(self._owner, notices[which].id)
 
     async def _append(self, which, events, preview):
         if self._claimed:

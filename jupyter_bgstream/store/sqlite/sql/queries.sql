@@ -199,7 +199,7 @@ ON CONFLICT (owner, viewer, kind, name) DO UPDATE SET muted = :on, rev = :rev;
 
 -- name: due_calls
 SELECT n, body, EXISTS (SELECT 1 FROM marks WHERE notice = n) AS known FROM notices
-WHERE owner = :owner AND call_at <= :at ORDER BY call_at LIMIT :limit;
+WHERE owner = :owner AND call_at <= :at ORDER BY call_at, n LIMIT :limit;
 
 -- name: put_call_off
 UPDATE notices SET call_at = :call_at WHERE n = :n;

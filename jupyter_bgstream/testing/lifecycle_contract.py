@@ -1,0 +1,483 @@
+"""What every store promises about jobs that are handed on, asked again or many as one, as tests; see StoreContract."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from ..core.errors import Conflict, Fenced, NotFound, QueueFull
+from ..core.events import Attempt, Cancelled, Event, Failed, Waiting
+from ..core.groups import Counts, Group, GroupSpec
+from ..core.job import Job, Origin
+from ..core.machine import Fault
+from ..core.notices import CALL_AFTER, Mute, Notice
+from ..store.base import Room, Store
+from .store_making import (
+    ALL,
+    DONE,
+    HERE,
+    OWNER,
+    THERE,
+    claim,
+    ended,
+    ids_of,
+    log_of,
+    new_job,
+    running,
+    said,
+    submit,
+    take,
+)
+
+BUSY = Waiting(at=30.0, until=40.0, code="rate_limited", message="Busy.")
+DIED = Waiting(at=30.0, until=30.0, code="server_died", message="It died.")
+FAILED = Failed(at=50.0, code="internal", message="No.")
+
+
+def new_group(total: int = 2, group_id: str = "group-0001", **fields: object) -> Group:
+    """Make a group that is ready to be announced."""
+    spec = GroupSpec(id=group_id, total=total, title="Rows", source=Origin(notebook="n.ipynb"))
+    return msgspec.structs.replace(Group(spec=spec, owner=OWNER, total=total, created_at=10.0), **fields)
+
+
+async def announce(store: Store, *jobs: str, total: int = 2, **fields: Any) -> Group:
+    """Announce a group with jobs of these ids."""
+    return await store.submit_group(
+        new_group(total), [new_job(job, group="group-0001", **fields) for job in jobs], max_queued=100
+    )
+
+
+async def retried(store: Store, job_id: str, new_id: str, **fields: Any) -> Job:
+    """Ask an ended job again."""
+    spec = (await store.job(OWNER, job_id)).spec
+    again = msgspec.structs.replace(new_job(new_id, **fields), spec=spec, retry_of=job_id)
+    job, _ = await store.submit(again, max_queued=100)
+    return job
+
+
+async def finish(store: Store, job_id: str, end: Event) -> None:
+    """Claim whatever is ready and end a job."""
+    await claim(store)
+    await store.end(OWNER, job_id, end)
+
+
+class RoomContract:
+    """Claiming counts what runs, here and elsewhere, and takes the rest, in one transaction."""
+
+    async def test_no_more_run_than_there_is_room_for(self, store: Store) -> None:
+        for number in range(5):
+            await submit(store, f"job-{number:04}")
+        room = Room(running=3, batch=3, owner=9)
+        assert len(await claim(store, limit=2, room=room)) == 2
+        assert len(await claim(store, room=room)) == 1
+        assert await claim(store, room=room) == []
+        await store.end(OWNER, "job-0001", DONE)
+        assert [job.id for job in await claim(store, room=room)] == ["job-0003"]
+
+    async def test_claims_at_the_same_time_share_the_room(self, store: Store) -> None:
+        for number in range(9):
+            await submit(store, f"job-{number:04}")
+        room = Room(running=4, batch=4, owner=9)
+        claims = await asyncio.gather(*(claim(store, limit=3, room=room) for _ in range(5)))
+        assert sum(map(len, claims)) == 4
+
+    async def test_batch_jobs_leave_room_for_who_waits(self, store: Store) -> None:
+        for number in range(4):
+            await submit(store, f"job-{number:04}", priority="batch")
+        room = Room(running=3, batch=2, owner=9)
+        assert [job.id for job in await claim(store, room=room)] == ["job-0000", "job-0001"]
+        await submit(store, "job-0009")
+        await submit(store, "job-0010")
+        assert [job.id for job in await claim(store, room=room)] == ["job-0009"]
+        await store.end(OWNER, "job-0000", DONE)
+        assert [job.id for job in await claim(store, room=room)] == ["job-0010"]
+        await store.end(OWNER, "job-0010", DONE)
+        assert [job.id for job in await claim(store, room=room)] == ["job-0002"]
+
+    async def test_an_owners_jobs_are_counted_on_all_servers(self, store: Store) -> None:
+        await submit(store, "job-0001", server=THERE)
+        await claim(store, server=THERE)
+        for number in (2, 3, 4):
+            await submit(store, f"job-{number:04}")
+        await submit(store, "job-0005", owner="bob")
+        claimed = await claim(store, room=Room(running=9, batch=9, owner=2))
+        assert [(job.owner, job.id) for job in claimed] == [(OWNER, "job-0002"), ("bob", "job-0005")]
+
+    async def test_a_job_that_waits_holds_no_place(self, store: Store) -> None:
+        job = await running(store)
+        await submit(store, "job-0002")
+        room = Room(running=1, batch=1, owner=1)
+        assert await claim(store, room=room) == []
+        await store.append(job, [BUSY])
+        assert [job.id for job in await claim(store, room=room)] == ["job-0002"]
+
+    async def test_when_the_next_waiting_job_is_due(self, store: Store) -> None:
+        assert await store.next_due(server=HERE, after=0.0) is None
+        job = await running(store)
+        await store.append(job, [BUSY])
+        other = await running(store, "job-0002")
+        await store.append(other, [msgspec.structs.replace(BUSY, until=60.0)])
+        assert await store.next_due(server=HERE, after=0.0) == 40.0
+        assert await store.next_due(server=HERE, after=40.0) == 60.0
+        assert await store.next_due(server=THERE, after=0.0) is None
+        await store.end(OWNER, job.id, Cancelled(at=35.0))
+        assert await store.next_due(server=HERE, after=0.0) == 60.0
+
+    async def test_why_a_job_waits_is_its_error_until_it_is_tried_again(self, store: Store) -> None:
+        job = await running(store)
+        await store.append(job, [*said("a"), BUSY])
+        assert (await store.job(OWNER, job.id)).error == Fault(code="rate_limited", message="Busy.")
+        (again,) = await claim(store, at=40.0)
+        assert (again.error, (await store.job(OWNER, job.id)).error) == (None, None)
+        assert (await log_of(store))[-1] == Attempt(seq=5, attempt=2, at=40.0, reason="retry")
+
+
+class AdoptContract:
+    """Adopting: a dead server's job goes on elsewhere, once, and whoever had it before may no longer write."""
+
+    async def test_a_running_job_is_put_off_and_claimed_by_who_adopted_it(self, store: Store) -> None:
+        await submit(store, "job-0001", server=THERE)
+        (job,) = await claim(store, server=THERE)
+        await store.append(job, said("a"))
+        adopted = await store.adopt(job, server=HERE, event=DIED)
+        assert (adopted.status, adopted.server, adopted.fence, adopted.attempt) == ("waiting", HERE, 2, 1)
+        assert await store.abandoned(limit=9) == []
+        for refused in (
+            store.append(job, said("late")),
+            store.freeze(job, ()),
+            store.end(OWNER, job.id, DONE, fence=1),
+        ):
+            with pytest.raises(Fenced):
+                await refused
+        (again,) = await claim(store, at=30.0)
+        assert (again.id, again.attempt, again.fence) == (job.id, 2, 3)
+        assert (await log_of(store))[-2:] == [
+            msgspec.structs.replace(DIED, seq=4, attempt=1),
+            Attempt(seq=5, attempt=2, at=30.0, reason="recovery"),
+        ]
+
+    async def test_a_queued_job_changes_its_server_alone(self, store: Store) -> None:
+        job = await submit(store, "job-0001", server=THERE)
+        adopted = await store.adopt(job, server=HERE)
+        assert (adopted.status, adopted.server, adopted.seq) == ("queued", HERE, 1)
+        (claimed,) = await claim(store)
+        assert (await log_of(store))[-1] == Attempt(seq=2, attempt=1, at=20.0)
+        assert claimed.server == HERE
+
+    async def test_a_job_that_was_put_off_before_its_first_try_begins_with_its_first(self, store: Store) -> None:
+        job = await submit(store, "job-0001", server=THERE)
+        left = await store.adopt(job, server=THERE, event=msgspec.structs.replace(DIED, code="no_provider"))
+        assert [found.id for found in await store.abandoned(limit=9)] == [job.id]
+        await store.adopt(left, server=HERE)
+        (claimed,) = await claim(store, at=30.0)
+        assert (await log_of(store))[-1] == Attempt(seq=3, attempt=1, at=30.0)
+        assert claimed.error is None
+
+    async def test_who_comes_second_adopts_nothing(self, store: Store) -> None:
+        job = await submit(store, "job-0001", server=THERE)
+        tries = [store.adopt(job, server=f"server-{n}") for n in range(5)]
+        results = await asyncio.gather(*tries, return_exceptions=True)
+        assert sum(isinstance(result, Fenced) for result in results) == 4
+        assert (await store.job(OWNER, job.id)).server == "server-0"
+
+    async def test_what_has_ended_is_not_adopted(self, store: Store) -> None:
+        await submit(store, "job-0001", server=THERE)
+        (job,) = await claim(store, server=THERE)
+        await store.end(OWNER, job.id, Cancelled(at=30.0))
+        with pytest.raises(Fenced):
+            await store.adopt(job, server=HERE, event=DIED)
+
+    async def test_adoption_is_told(self, store: Store) -> None:
+        job = await submit(store, "job-0001", server=THERE)
+        changes = store.changes()
+        await store.adopt(job, server=HERE)
+        (change,) = await take(changes)
+        assert (change.kind, change.job, change.status, change.seq) == ("job", job.id, "queued", 1)
+
+    async def test_abandoned_jobs_come_in_pages_the_oldest_first(self, store: Store) -> None:
+        for number in range(3):
+            await submit(store, f"job-{number:04}", server=THERE)
+        assert [job.id for job in await store.abandoned(limit=2)] == ["job-0000", "job-0001"]
+
+
+class RetryContract:
+    """Asking an ended job again: one successor, in the same place."""
+
+    async def test_a_retry_is_a_new_job_and_there_is_one(self, store: Store) -> None:
+        first = await ended(store, end=FAILED)
+        again = await retried(store, first.id, "job-0002")
+        assert (again.id, again.status, again.retry_of, again.spec) == ("job-0002", "queued", first.id, first.spec)
+        first = await store.job(OWNER, first.id)
+        assert (first.status, first.retried_by, first.error) == (
+            "failed",
+            "job-0002",
+            Fault(code="internal", message="No."),
+        )
+        assert await retried(store, first.id, "job-0003") == again
+        assert await ids_of(store) == ["job-0002", "job-0001"]
+
+    async def test_retries_at_the_same_time_are_one(self, store: Store) -> None:
+        await ended(store)
+        jobs = await asyncio.gather(*(retried(store, "job-0001", f"job-000{n}") for n in range(2, 7)))
+        assert len({job.id for job in jobs}) == 1
+
+    async def test_what_has_not_ended_is_not_retried(self, store: Store) -> None:
+        await running(store)
+        with pytest.raises(Conflict) as refused:
+            await retried(store, "job-0001", "job-0002")
+        assert refused.value.code == "not_ended"
+        with pytest.raises(NotFound):
+            await store.submit(msgspec.structs.replace(new_job("job-0002"), retry_of="job-none"), max_queued=9)
+        assert await ids_of(store) == ["job-0001"]
+
+    async def test_a_retry_takes_the_place_in_its_thread(self, store: Store) -> None:
+        await ended(store, "job-0001", thread="t")
+        await ended(store, "job-0002", thread="t", end=FAILED)
+        await submit(store, "job-0003", thread="t")
+        again = await retried(store, "job-0002", "job-0004")
+        assert again.previous == "job-0001"
+
+    async def test_limits_hold_for_retries(self, store: Store) -> None:
+        first = await ended(store)
+        await submit(store, "job-0002")
+        again = msgspec.structs.replace(new_job("job-0003"), spec=first.spec, retry_of=first.id)
+        with pytest.raises(QueueFull):
+            await store.submit(again, max_queued=1)
+        assert (await store.job(OWNER, first.id)).retried_by is None
+
+    async def test_both_jobs_of_a_retry_are_told(self, store: Store) -> None:
+        await ended(store)
+        changes = store.changes()
+        await retried(store, "job-0001", "job-0002")
+        told = [(change.kind, change.job, change.status) for change in await take(changes)]
+        assert sorted(told) == [("job", "job-0001", "completed"), ("job", "job-0002", "queued")]
+
+    async def test_a_deleted_successor_leaves_its_place(self, store: Store) -> None:
+        await ended(store)
+        await retried(store, "job-0001", "job-0002")
+        await store.end(OWNER, "job-0002", Cancelled(at=60.0))
+        await store.delete(OWNER, "job-0002")
+        assert (await store.job(OWNER, "job-0001")).retried_by is None
+        assert (await retried(store, "job-0001", "job-0003")).id == "job-0003"
+
+
+class GroupContract:
+    """Groups: one notice when all that were announced have ended, and never before."""
+
+    async def test_a_group_ends_with_the_last_of_what_was_announced(self, store: Store) -> None:
+        group = await announce(store, "job-0001", "job-0002", total=3)
+        assert (group.total, group.submitted, group.status, group.counts) == (3, 2, "running", Counts())
+        await finish(store, "job-0001", DONE)
+        await finish(store, "job-0002", FAILED)
+        assert await store.notices(OWNER, "") == []
+        assert (await store.group(OWNER, group.id)).ended_at is None
+        await announce(store, "job-0003", total=3)
+        assert (await store.group(OWNER, group.id)).submitted == 3
+        await finish(store, "job-0003", DONE)
+        group = await store.group(OWNER, group.id)
+        assert (group.status, group.ended_at, group.counts) == ("failed", 50.0, Counts(completed=2, failed=1))
+        (notice,) = await store.notices(OWNER, "")
+        assert (notice.job, notice.group, notice.status, notice.title) == (None, group.id, "failed", "Rows")
+        assert (notice.counts, notice.source, notice.read_at) == (group.counts, Origin(notebook="n.ipynb"), None)
+
+    async def test_it_is_sent_again_in_pieces_without_harm(self, store: Store) -> None:
+        await announce(store, "job-0001")
+        group = await announce(store, "job-0001", "job-0002")
+        assert group.submitted == 2
+        assert await announce(store, "job-0001", "job-0002") == group
+        assert await ids_of(store, group=group.id) == ["job-0002", "job-0001"]
+
+    async def test_all_of_a_piece_or_none(self, store: Store) -> None:
+        await submit(store, "job-0003", prompt="Something else")
+        for jobs, limit, error in ((3, 9, Conflict), (2, 1, QueueFull)):
+            with pytest.raises(error):
+                await store.submit_group(
+                    new_group(3),
+                    [new_job(f"job-{n + 1:04}", group="group-0001") for n in range(jobs)],
+                    max_queued=limit,
+                )
+            assert await ids_of(store) == ["job-0003"]
+            with pytest.raises(NotFound):
+                await store.group(OWNER, "group-0001")
+
+    async def test_no_more_join_than_were_announced(self, store: Store) -> None:
+        await announce(store, "job-0001", "job-0002")
+        with pytest.raises(Conflict) as refused:
+            await announce(store, "job-0003")
+        assert refused.value.code == "group_full"
+        with pytest.raises(Conflict):
+            await submit(store, "job-0003", group="group-0001")
+        with pytest.raises(Conflict):
+            await announce(store, total=3)
+        assert len(await ids_of(store)) == 2
+
+    async def test_a_single_job_may_join(self, store: Store) -> None:
+        await announce(store, "job-0001")
+        await submit(store, "job-0002", group="group-0001")
+        assert (await store.group(OWNER, "group-0001")).submitted == 2
+        for job in ("job-0001", "job-0002"):
+            await finish(store, job, DONE)
+        assert len(await store.notices(OWNER, "")) == 1
+
+    async def test_a_label_is_no_group(self, store: Store) -> None:
+        await ended(store, group="label-01")
+        assert [notice.job for notice in await store.notices(OWNER, "")] == ["job-0001"]
+        with pytest.raises(NotFound):
+            await store.group(OWNER, "label-01")
+        with pytest.raises(Conflict):
+            await store.submit_group(new_group(2, "label-01"), [], max_queued=9)
+
+    async def test_a_group_belongs_to_its_owner(self, store: Store) -> None:
+        await announce(store, "job-0001")
+        with pytest.raises(NotFound):
+            await store.group("bob", "group-0001")
+        with pytest.raises(NotFound):
+            await store.cancel_group("bob", "group-0001", Cancelled(at=1.0), limit=9)
+        await ended(store, "job-0001", owner="bob", group="group-0001")
+        assert (await store.group(OWNER, "group-0001")).counts == Counts()
+
+    async def test_a_cancelled_group_takes_no_more_and_calls_nobody(self, store: Store) -> None:
+        await announce(store, "job-0001", "job-0002", "job-0003", total=5)
+        await finish(store, "job-0001", DONE)
+        cancel = Cancelled(at=60.0)
+        group, jobs = await store.cancel_group(OWNER, "group-0001", cancel, limit=1)
+        assert ([job.id for job in jobs], group.ended_at) == (["job-0002"], None)
+        group, jobs = await store.cancel_group(OWNER, "group-0001", cancel, limit=9)
+        assert [(job.id, job.status) for job in jobs] == [("job-0003", "cancelled")]
+        assert (group.status, group.total, group.counts) == ("cancelled", 3, Counts(completed=1, cancelled=2))
+        assert group.ended_at == 60.0
+        assert await store.notices(OWNER, "") == []
+        with pytest.raises(Conflict):
+            await announce(store, "job-0004", total=5)
+        assert await store.cancel_group(OWNER, "group-0001", Cancelled(at=70.0), limit=9) == (group, [])
+
+    async def test_a_retry_opens_it_again_and_there_is_one_notice(self, store: Store) -> None:
+        await announce(store, "job-0001", "job-0002")
+        await finish(store, "job-0001", DONE)
+        await finish(store, "job-0002", FAILED)
+        (first,) = await store.notices(OWNER, "")
+        await store.read(OWNER, "", ids=[first.id], at=55.0)
+        await retried(store, "job-0002", "job-0003")
+        group = await store.group(OWNER, "group-0001")
+        assert (group.ended_at, group.submitted, group.counts) == (None, 2, Counts(completed=1))
+        await finish(store, "job-0003", Cancelled(at=60.0))
+        (notice,) = await store.notices(OWNER, "")
+        assert (notice.counts, notice.read_at) == (Counts(completed=1, cancelled=1), None)
+        assert notice.id != first.id
+
+    async def test_a_deleted_retry_gives_its_place_back(self, store: Store) -> None:
+        await announce(store, "job-0001", "job-0002")
+        await finish(store, "job-0001", DONE)
+        await finish(store, "job-0002", FAILED)
+        await retried(store, "job-0002", "job-0003")
+        await finish(store, "job-0003", Cancelled(at=60.0))
+        await store.delete(OWNER, "job-0003")
+        assert (await store.group(OWNER, "group-0001")).counts == Counts(completed=1, failed=1)
+
+    async def test_it_goes_with_the_last_of_its_jobs(self, store: Store) -> None:
+        await announce(store, "job-0001", "job-0002")
+        for job in ("job-0001", "job-0002"):
+            await finish(store, job, DONE)
+        await store.delete(OWNER, "job-0001")
+        assert (await store.group(OWNER, "group-0001")).counts == Counts(completed=2)
+        await store.delete(OWNER, "job-0002")
+        with pytest.raises(NotFound):
+            await store.group(OWNER, "group-0001")
+        assert await store.notices(OWNER, "") == []
+
+    async def test_its_notice_is_told(self, store: Store) -> None:
+        await announce(store, "job-0001", total=1)
+        await claim(store)
+        changes = store.changes()
+        await store.end(OWNER, "job-0001", DONE)
+        assert [(change.kind, change.job) for change in await take(changes)] == [("job", "job-0001"), ("notice", "")]
+
+
+class MuteContract:
+    """Mutes: kept here, per viewer, and seen in the inbox."""
+
+    async def test_what_is_muted_is_listed_and_marked(self, store: Store) -> None:
+        await ended(store, "job-0001", source=Origin(notebook="a.ipynb"))
+        await ended(store, "job-0002", thread="t")
+        await ended(store, "job-0003")
+        mutes = [Mute(kind="notebook", name="a.ipynb"), Mute(kind="thread", name="t")]
+        for mute in reversed(mutes):
+            await store.mute(OWNER, "", mute, on=True)
+        assert await store.mutes(OWNER, "") == mutes
+        assert _muted(await store.notices(OWNER, "")) == {"job-0001", "job-0002"}
+        await store.mute(OWNER, "", mutes[0], on=False)
+        assert _muted(await store.notices(OWNER, "")) == {"job-0002"}
+
+    async def test_a_mute_is_its_viewers(self, store: Store) -> None:
+        await ended(store, thread="t")
+        await store.mute(OWNER, "eve", Mute(kind="thread", name="t"), on=True)
+        assert _muted(await store.notices(OWNER, "")) == set()
+        assert _muted(await store.notices(OWNER, "eve")) == {"job-0001"}
+        assert await store.mutes("bob", "eve") == []
+
+    async def test_a_mute_is_told_and_a_repeated_one_is_not(self, store: Store) -> None:
+        changes = store.changes()
+        mute = Mute(kind="thread", name="t")
+        for on in (True, True, False, False):
+            await store.mute(OWNER, "", mute, on=on)
+        await submit(store, "job-0001")
+        told: list[tuple[str, str]] = []
+        while not told or told[-1] != ("job", "job-0001"):
+            told += [(change.kind, change.job) for change in await take(changes)]
+        assert told == [("notice", ""), ("notice", ""), ("job", "job-0001")]
+
+
+class CallContract:
+    """Calls: a notice goes out to a webhook once nobody has seen it for a while."""
+
+    async def test_an_unseen_notice_is_due_once_for_whoever_asks_first(self, store: Store) -> None:
+        await ended(store)
+        due = 50.0 + CALL_AFTER
+        assert await _calls(store, at=due - 0.1) == []
+        asked = await asyncio.gather(*(_calls(store, at=due) for _ in range(3)))
+        assert sorted(asked) == [[], [], ["job-0001"]]
+        assert await _calls(store, at=due + 9.9) == []
+        assert await _calls(store, at=due + 10.0) == ["job-0001"]
+        (notice,) = await store.notices(OWNER, "")
+        await store.called(OWNER, notice.id)
+        assert await _calls(store, at=due + 1000.0) == []
+
+    async def test_what_was_seen_dismissed_or_muted_is_not_called_for(self, store: Store) -> None:
+        for number in range(1, 5):
+            await ended(store, f"job-{number:04}", thread=f"t{number}")
+        notices = {notice.job: notice.id for notice in await store.notices(OWNER, "eve")}
+        await store.seen(OWNER, "eve", "job-0001", seq=ALL, at=60.0)
+        await store.dismiss(OWNER, "", notices["job-0002"])
+        await store.mute(OWNER, "eve", Mute(kind="thread", name="t3"), on=True)
+        assert await _calls(store, at=100.0) == ["job-0004"]
+
+    async def test_what_is_old_is_no_longer_called_for(self, store: Store) -> None:
+        await ended(store)
+        assert await _calls(store, at=9000.0, since=50.1) == []
+        assert await _calls(store, at=9999.0) == []
+
+    async def test_calls_are_the_owners_and_come_in_pages(self, store: Store) -> None:
+        for number in range(3):
+            await ended(store, f"job-{number:04}")
+        assert await _calls(store, at=100.0, owner="bob") == []
+        assert len(await _calls(store, at=100.0, limit=2)) == 2
+        assert len(await _calls(store, at=100.0, limit=2)) == 1
+
+
+async def _calls(
+    store: Store, *, at: float, since: float = 0.0, owner: str = OWNER, limit: int = 9
+) -> list[str | None]:
+    notices = await store.due_calls(owner, since=since, at=at, again=at + 10.0, limit=limit)
+    return [notice.job for notice in notices]
+
+
+def _muted(notices: Sequence[Notice]) -> set[str | None]:
+    return {notice.job for notice in notices if notice.muted}
+
+
+class LifecycleContract(RoomContract, AdoptContract, RetryContract, GroupContract, MuteContract, CallContract):
+    """All of it."""

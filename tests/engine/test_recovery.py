@@ -1,0 +1,201 @@
+"""What becomes of the jobs of a server that is gone: killed, or stopped in good order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+from engine.conftest import LIMITS, OWNER, Puppet, ended, reached, shown, spec
+
+from jupyter_bgstream.core.events import Waiting
+from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.core.machine import Fault
+from jupyter_bgstream.engine.service import Service
+from jupyter_bgstream.store.memory import MemoryStore
+from jupyter_bgstream.store.sqlite import SQLiteStore
+from jupyter_bgstream.testing.clock import FakeClock
+from jupyter_bgstream.testing.store_contract import ROOM, new_job, said
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def service(store: MemoryStore, puppet: Puppet, clock: FakeClock) -> AsyncIterator[Service]:
+    service = Service(store=store, providers=puppet, server="here", limits=LIMITS, clock=clock)
+    await service.open()
+    await clock.sleeping()
+    yield service
+    await service.close()
+
+
+async def left_behind(store: MemoryStore, job_id: str, *, text: str | None = None, **fields: object) -> Job:
+    """A job of a server that died; with a text it ran, and so did all that were left behind before."""
+    asked = new_job(job_id, owner=OWNER, server="dead", **{"model": "puppet/one", **fields})
+    job, _ = await store.submit(asked, max_queued=99)
+    if text is None:
+        return job
+    job = next(job for job in await store.claim(server="dead", room=ROOM, limit=9, at=1.0) if job.id == job_id)
+    await store.append(job, said(text))
+    return job
+
+
+async def test_a_running_job_ends_as_interrupted_with_its_text_and_a_notice(
+    service: Service, store: MemoryStore, puppet: Puppet, clock: FakeClock
+) -> None:
+    job = await left_behind(store, "job-0001", text="Half")
+    clock.advance(2)
+    job = await ended(service, job.id)
+    assert job.error is not None
+    assert (job.status, job.error.code) == ("interrupted", "server_died")
+    assert (await service.answer(OWNER, job.id))[1].text == "Half"
+    assert [notice.status for notice in await service.notices(OWNER, "")] == ["interrupted"]
+    assert puppet.calls == []  # nothing is paid for twice in silence
+
+
+async def test_a_job_that_asks_for_it_goes_on_in_a_new_attempt_of_the_same_log(
+    service: Service, store: MemoryStore, puppet: Puppet, clock: FakeClock
+) -> None:
+    job = await left_behind(store, "job-0001", text="Half", on_restart="retry")
+    clock.advance(2)
+    (await puppet.call()).say("Whole.").finish()
+    done = await ended(service, job.id)
+    _, answer = await service.answer(OWNER, job.id)
+    assert (done.status, done.log, done.server, done.attempt) == ("completed", job.log, "here", 2)
+    assert (answer.text, [part.text for part in answer.earlier]) == ("Whole.", ["Half"])
+    assert len(await service.notices(OWNER, "")) == 1
+
+
+async def test_what_had_not_begun_goes_on_whatever_it_says(
+    service: Service, store: MemoryStore, puppet: Puppet, clock: FakeClock
+) -> None:
+    put_off = await left_behind(store, "job-0002", text="")
+    queued = await left_behind(store, "job-0001")
+    await store.append(put_off, [Waiting(at=1.0, until=clock.time() + 9, code="rate_limited", message="Busy.")])
+    clock.advance(2)
+    call = await puppet.call()
+    assert call.job.id == queued.id
+    call.finish()
+    assert (await service.job(OWNER, put_off.id)).server == "here"
+    await clock.sleeping(2)
+    clock.advance(8)
+    assert (await puppet.call()).job.id == put_off.id
+
+
+async def test_a_job_is_not_tried_for_ever(
+    service: Service, store: MemoryStore, puppet: Puppet, clock: FakeClock
+) -> None:
+    # What kills its server each time would otherwise kill every server there is.
+    job = await left_behind(store, "job-0001", text="x", on_restart="retry")
+    for attempt in range(2, LIMITS.max_attempts + 1):
+        job = await store.adopt(job, server="dead", event=Waiting(at=1.0, until=1.0, code="server_died", message=""))
+        (job,) = await store.claim(server="dead", room=ROOM, limit=9, at=1.0)
+        assert job.attempt == attempt
+    clock.advance(2)
+    job = await ended(service, job.id)
+    assert job.error is not None
+    assert (job.status, job.error.code) == ("interrupted", "server_died")
+    assert f"try number {LIMITS.max_attempts}" in job.error.message
+    assert puppet.calls == []
+
+
+async def test_a_job_that_nobody_can_run_waits_and_says_so(
+    service: Service, store: MemoryStore, puppet: Puppet, clock: FakeClock
+) -> None:
+    strange = await left_behind(store, "job-0001", text="Half", model="elsewhere/x", on_restart="retry")
+    interrupted = await left_behind(store, "job-0003", text="Half", model="elsewhere/x")
+    queued = await left_behind(store, "job-0002", model="elsewhere/x")
+    clock.advance(2)
+    for job in (strange, queued):
+        job = await reached(service, job.id, "waiting")
+        assert job.error is not None
+        assert (job.error.code, job.server) == ("no_provider", "dead")
+        assert "No provider for elsewhere/x." in job.error.message
+    assert (await ended(service, interrupted.id)).status == "interrupted"
+    seq = (await service.job(OWNER, strange.id)).seq
+    for _ in range(3):
+        await clock.sleeping(1)
+        clock.advance(10)
+    assert (await service.job(OWNER, strange.id)).seq == seq  # said once
+    assert (await service.cancel(OWNER, strange.id)).status == "cancelled"
+    # It goes on as soon as somebody can run it.
+    puppet.names.add("elsewhere")
+    await clock.sleeping(1)
+    clock.advance(10)
+    call = await puppet.call()
+    assert call.job.id == queued.id
+    call.say("Here.").finish()
+    assert (await ended(service, queued.id)).status == "completed"
+
+
+async def test_a_provider_without_its_key_is_nobody(
+    service: Service, store: MemoryStore, puppet: Puppet, clock: FakeClock
+) -> None:
+    puppet.fault = Fault(code="missing_key", message="There is no key here.")
+    job = await left_behind(store, "job-0001")
+    clock.advance(2)
+    job = await reached(service, job.id, "waiting")
+    assert job.error is not None
+    assert job.error.message.endswith("There is no key here.")
+    assert puppet.calls == []
+
+
+async def test_a_cancel_during_recovery_is_the_end(
+    service: Service, store: MemoryStore, puppet: Puppet, clock: FakeClock
+) -> None:
+    jobs = [await left_behind(store, f"job-000{n}", text="x", on_restart="retry") for n in range(8)]
+    clock.advance(2)
+    for turns, job in enumerate(jobs):
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await service.cancel(OWNER, job.id)
+    for job in jobs:
+        assert (await ended(service, job.id)).status == "cancelled"
+    for call in puppet.calls:
+        async with asyncio.timeout(5):
+            await call.closed.wait()
+    assert await service.notices(OWNER, "") == []
+
+
+async def test_a_stop_gives_what_runs_a_moment(puppet: Puppet, database) -> None:
+    store = SQLiteStore(database, server="one")
+    limits = msgspec.structs.replace(LIMITS, stop_grace=10.0)
+    service = Service(store=store, providers=puppet, server="one", limits=limits)
+    await service.open()
+    job, _ = await service.submit(OWNER, spec())
+    call = (await puppet.call()).say("Nearly")
+    await shown(service, job.id, "Nearly")
+    closing = asyncio.create_task(service.close())
+    call.say(" done.").finish()
+    await closing
+    after = SQLiteStore(database, server="two")
+    await after.open()
+    assert (await after.job(OWNER, job.id)).status == "completed"
+    await after.close()
+
+
+async def test_a_stop_hands_on_what_it_may_and_the_next_start_picks_up(puppet: Puppet, database) -> None:
+    first = Service(store=SQLiteStore(database, server="one"), providers=puppet, server="one", limits=LIMITS)
+    await first.open()
+    plain, _ = await first.submit(OWNER, spec("plain"))
+    again, _ = await first.submit(OWNER, spec("again", on_restart="retry"))
+    queued, _ = await first.submit(OWNER, spec("queued"))
+    calls = [(await puppet.call()).say("Half") for _ in range(2)]
+    await shown(first, again.id, "Half")
+    await first.close()
+    assert all(call.closed.is_set() for call in calls)
+    second = Service(store=SQLiteStore(database, server="two"), providers=puppet, server="two", limits=LIMITS)
+    await second.open()
+    assert (await second.job(OWNER, plain.id)).error.code == "server_stopped"
+    for call in [await puppet.call(), await puppet.call()]:
+        assert call.job.id in (again.id, queued.id)
+        call.say("Whole.").finish()
+    for job in (again, queued):
+        done = await ended(second, job.id)
+        assert (done.status, (await second.answer(OWNER, job.id))[1].text) == ("completed", "Whole.")
+    assert len(puppet.calls) == 4
+    await second.close()

@@ -1,0 +1,195 @@
+"""When a try that failed is made again: what passes, what lasts, what is paid for twice."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+from engine.conftest import LIMITS, OWNER, Puppet, ended, reached, spec
+
+from jupyter_bgstream.core.errors import ProviderError
+from jupyter_bgstream.core.events import Attempt, Waiting
+from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.core.wire import decode_events
+from jupyter_bgstream.engine.retries import LONGEST_DELAY, LONGEST_JITTER, LONGEST_WAIT, put_off
+from jupyter_bgstream.engine.service import Service
+from jupyter_bgstream.store.memory import MemoryStore
+from jupyter_bgstream.testing.clock import START, FakeClock
+from jupyter_bgstream.testing.store_contract import new_job
+
+BUSY = ProviderError("Busy.", code="rate_limited", transient=True)
+BROKE = ProviderError("It broke off.", code="truncated")
+REFUSED = ProviderError("No such model.", code="model_not_found")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def service(store: MemoryStore, puppet: Puppet, clock: FakeClock) -> AsyncIterator[Service]:
+    service = Service(store=store, providers=puppet, server="here", limits=LIMITS, clock=clock)
+    await service.open()
+    yield service
+    await service.close()
+
+
+async def events_of(service: Service, job: Job) -> list[object]:
+    return list(decode_events(await service.events(job, after=0, max_bytes=1 << 20)))
+
+
+async def test_a_refusal_that_may_pass_is_waited_out(service: Service, puppet: Puppet, clock: FakeClock) -> None:
+    job, _ = await service.submit(OWNER, spec())
+    (await puppet.call()).fail(BUSY)
+    job = await reached(service, job.id, "waiting")
+    assert job.error is not None
+    assert job.not_before is not None
+    assert (job.error.code, job.error.message) == ("rate_limited", "Busy.")
+    assert START + 1.0 <= job.not_before <= START + 1.25
+    assert service.running == 0  # it holds no place
+    await clock.sleeping(2)  # the scheduler's alarm and the recovery's
+    clock.advance(1.25)
+    (await puppet.call()).say("At last.").finish()
+    job = await ended(service, job.id)
+    _, answer = await service.answer(OWNER, job.id)
+    assert (job.status, job.attempt, job.error, answer.text, answer.earlier) == ("completed", 2, None, "At last.", ())
+    attempts = [event for event in await events_of(service, job) if isinstance(event, Attempt)]
+    assert [event.reason for event in attempts] == ["first", "retry"]
+
+
+async def test_tries_have_an_end_and_the_last_error_is_told(service: Service, puppet: Puppet, clock: FakeClock) -> None:
+    job, _ = await service.submit(OWNER, spec())
+    for attempt in range(1, LIMITS.max_attempts + 1):
+        (await puppet.call()).fail(BUSY)
+        if attempt < LIMITS.max_attempts:
+            await reached(service, job.id, "waiting")
+            await clock.sleeping(2)
+            clock.advance(LONGEST_DELAY * 2)
+    job = await ended(service, job.id)
+    assert job.error is not None
+    assert (job.status, job.error.code, job.attempt) == ("failed", "rate_limited", LIMITS.max_attempts)
+    assert job.error.message == f"Busy. This was try number {LIMITS.max_attempts}."
+    assert len(puppet.calls) == LIMITS.max_attempts
+
+
+async def test_what_was_begun_is_not_paid_for_twice_unasked(service: Service, puppet: Puppet) -> None:
+    job, _ = await service.submit(OWNER, spec())
+    (await puppet.call()).say("Half").fail(BUSY)
+    assert (await ended(service, job.id)).status == "failed"
+    assert len(puppet.calls) == 1
+
+
+async def test_a_job_that_asks_for_it_starts_over_and_keeps_what_was_said(
+    service: Service, puppet: Puppet, clock: FakeClock
+) -> None:
+    job, _ = await service.submit(OWNER, spec(retries="always"))
+    (await puppet.call()).say("Half").fail(BROKE)
+    await reached(service, job.id, "waiting")
+    assert (await service.answer(OWNER, job.id))[1].text == "Half"
+    await clock.sleeping(2)
+    clock.advance(2)
+    (await puppet.call()).say("Whole.").finish()
+    job = await ended(service, job.id)
+    _, answer = await service.answer(OWNER, job.id)
+    assert (answer.text, [(part.attempt, part.text) for part in answer.earlier]) == ("Whole.", [(1, "Half")])
+
+
+@pytest.mark.parametrize("moment", ["in back-off", "just before the next try"])
+async def test_a_cancel_in_back_off_is_the_end(service: Service, puppet: Puppet, clock: FakeClock, moment: str) -> None:
+    job, _ = await service.submit(OWNER, spec())
+    (await puppet.call()).fail(BUSY)
+    await reached(service, job.id, "waiting")
+    await clock.sleeping(2)
+    if moment == "in back-off":
+        assert (await service.cancel(OWNER, job.id)).status == "cancelled"
+        clock.advance(10)
+    else:
+        clock.advance(10)
+        await service.cancel(OWNER, job.id)
+    job = await ended(service, job.id)
+    assert (job.status, job.error) == ("cancelled", None)
+    await service.submit(OWNER, spec("another"), "another1")
+    assert (await puppet.call()).job.id == "another1"
+    assert await service.notices(OWNER, "") == []
+
+
+async def test_other_jobs_run_while_one_waits_and_its_thread_does_not(
+    service: Service, puppet: Puppet, clock: FakeClock
+) -> None:
+    job, _ = await service.submit(OWNER, spec("one", thread="t"))
+    (await puppet.call()).fail(BUSY)
+    await reached(service, job.id, "waiting")
+    await service.submit(OWNER, spec("two", thread="t"))
+    other, _ = await service.submit(OWNER, spec("three"))
+    call = await puppet.call()
+    assert call.job.id == other.id
+    await clock.sleeping(2)
+    clock.advance(2)
+    call = await puppet.call()
+    assert call.job.id == job.id
+    call.say("1").finish()
+    assert [message.content for message in (await puppet.call()).job.history] == ["one", "1"]
+
+
+async def test_a_long_wait_is_looked_after_in_between(service: Service, puppet: Puppet, clock: FakeClock) -> None:
+    # A laptop's sleep: time goes on, timers do not. The alarm rings twice a minute to look at the time.
+    job, _ = await service.submit(OWNER, spec())
+    (await puppet.call()).fail(ProviderError("Later.", code="rate_limited", transient=True, retry_after=600.0))
+    await reached(service, job.id, "waiting")
+    for _ in range(19):
+        await clock.sleeping(2)
+        assert len(puppet.calls) == 1
+        clock.advance(30)  # the scheduler sleeps no longer than that
+    clock.advance(60)
+    await puppet.call()
+
+
+def waiting(error: ProviderError, *, begun: bool = False, attempt: int = 1, **fields: object) -> Waiting | None:
+    job = msgspec.structs.replace(new_job("job-0001", **fields), attempt=attempt)
+    return put_off(job, error, begun=begun, max_attempts=5, at=100.0)
+
+
+@pytest.mark.parametrize(
+    ("retries", "begun", "error", "again"),
+    [
+        ("before_first_token", False, BUSY, True),
+        ("before_first_token", True, BUSY, False),
+        ("before_first_token", False, BROKE, False),
+        ("before_first_token", False, REFUSED, False),
+        ("always", False, BUSY, True),
+        ("always", True, BUSY, True),
+        ("always", True, BROKE, True),
+        ("always", False, REFUSED, False),
+        ("always", True, REFUSED, False),
+        ("never", False, BUSY, False),
+        ("never", True, BROKE, False),
+    ],
+)
+def test_who_is_tried_again(retries: str, begun: bool, error: ProviderError, again: bool) -> None:
+    assert (waiting(error, begun=begun, retries=retries) is not None) is again
+
+
+def test_delays_double_up_to_a_minute_with_some_chance_in_them() -> None:
+    delays = [[waiting(BUSY, attempt=n).until - 100.0 for _ in range(50)] for n in (1, 2, 3, 4)]  # type: ignore[union-attr]
+    for n, found in enumerate(delays):
+        assert min(found) >= 2**n
+        assert max(found) <= 2**n * 1.25
+        assert len(set(found)) > 1
+    late = msgspec.structs.replace(new_job("job-0001"), attempt=30)
+    last = put_off(late, BUSY, begun=False, max_attempts=99, at=0.0)
+    assert last is not None
+    assert LONGEST_DELAY <= last.until <= LONGEST_DELAY + LONGEST_JITTER
+
+
+def test_the_providers_own_wish_is_obeyed_unless_it_is_too_long_to_wait() -> None:
+    def wish(seconds: float) -> Waiting | None:
+        return waiting(ProviderError("Busy.", code="rate_limited", transient=True, retry_after=seconds))
+
+    asked, short = wish(90.0), wish(0.2)
+    assert asked is not None
+    assert short is not None
+    assert 190.0 <= asked.until <= 190.0 + LONGEST_JITTER
+    assert short.until >= 101.0
+    assert wish(LONGEST_WAIT + 1) is None
