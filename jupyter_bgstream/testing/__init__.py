@@ -2,14 +2,16 @@
 
 from .clock import FakeClock
 from .connection import Request
-from .scripted import ScriptedProvider, ThreadedProvider
-from .scripts import Cut, Hold, Pause, Reset, Script, Send, answer, chunk, event, refusal, replay
+from .faulty import faults
+from .scripted import ScriptedProvider, ThreadedProvider, in_turn
+from .scripts import Cut, Hold, Pause, Repeat, Reset, Script, Send, answer, chunk, event, refusal, replay
 
 __all__ = [
     "Cut",
     "FakeClock",
     "Hold",
     "Pause",
+    "Repeat",
     "Request",
     "Reset",
     "Script",
@@ -19,6 +21,8 @@ __all__ = [
     "answer",
     "chunk",
     "event",
+    "faults",
+    "in_turn",
     "refusal",
     "replay",
 ]

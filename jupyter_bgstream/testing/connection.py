@@ -13,21 +13,27 @@ import sys
 import time
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from .scripts import Script
 
+# How an answer went out: to its end, broken off as the script has it, or given up by one of the two.
+Outcome = Literal["whole", "cut", "reset", "client left", "server closed"]
+
 
 class Request:
-    """One request for an answer, as it came, and what became of its connection."""
+    """One request for an answer, as it came, what went out, and what became of its connection."""
 
     def __init__(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> None:
         self.method = method
         self.path = path
         self.headers = headers  # names in lower case
         self.body = body
+        self.began_at = time.monotonic()
+        self.pieces: list[bytes] = []  # of the body that went out; the last may not have reached the client
+        self.outcome: Outcome | None = None  # None while the answer is going out
         self.closed_at: float | None = None  # time.monotonic() of the close
         self.closed_by_client = False  # whether the client closed before the script was done
         self._closed: asyncio.Future[float] = asyncio.get_running_loop().create_future()
@@ -43,15 +49,41 @@ class Request:
         return str(self.json.get("model", ""))
 
     @property
+    def prompt(self) -> str:
+        """What the last message says, if there is one: with a prompt of its own, a job can be told from others."""
+        messages = self.json.get("messages") or [{"content": ""}]
+        return str(messages[-1]["content"])
+
+    @property
+    def sent(self) -> int:
+        """How many bytes of the body went out."""
+        return sum(map(len, self.pieces))
+
+    @property
+    def text(self) -> str:
+        """The text of the deltas that went out whole: what a reader has is a prefix of it, or all."""
+        whole = b"".join(self.pieces).split(b"\n\n")[:-1]
+        return "".join(_content(event) for event in whole)
+
+    @property
     def closed(self) -> asyncio.Future[float]:
         """Awaitable: when the connection closed, as ``time.monotonic()``. By whom: ``closed_by_client``."""
         return asyncio.shield(self._closed)  # who stops waiting stops only their own waiting
 
-    def close(self, *, by_client: bool) -> None:
+    def close(self, outcome: Outcome) -> None:
         """Note that the connection has closed; for the server."""
-        self.closed_by_client = by_client
+        self.outcome = outcome
+        self.closed_by_client = outcome == "client left"
         self.closed_at = time.monotonic()
         self._closed.set_result(self.closed_at)
+
+
+def _content(event: bytes) -> str:
+    try:
+        (choice,) = msgspec.json.decode(event.removeprefix(b"data: "))["choices"]
+        return str(choice["delta"].get("content") or "")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return ""  # not a delta
 
 
 async def read_request(reader: asyncio.StreamReader) -> Request:

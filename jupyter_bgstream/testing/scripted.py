@@ -1,7 +1,7 @@
 """A provider for tests: a real HTTP server on this machine that answers as it was told to.
 
 It speaks Chat Completions (``POST /v1/chat/completions``, ``GET /v1/models``). A script is chosen by the model's
-name, tests say when a held answer goes on, and every request tells what it sent and when its connection closed, so
+name, tests say when a held answer goes on, and every request tells what it asked, what went out and how it ended, so
 that no test needs to sleep or to guess::
 
     async with ScriptedProvider({"one": answer("Hello, world", hold_after=1)}) as provider:
@@ -14,17 +14,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import Self
 
 import msgspec
 
 from .clock import PATIENCE
-from .connection import Request, head_of, hung_up, read_request, reset
-from .scripts import JSON, Cut, Hold, Pause, Reset, Script, Send, refusal
+from .connection import Outcome, Request, head_of, hung_up, read_request, reset
+from .scripts import JSON, Cut, Hold, Pause, Repeat, Reset, Script, Send, Step, refusal
 
 HEAD_BYTES = 1024 * 1024
 
@@ -114,6 +116,12 @@ class ScriptedProvider:
         assert self._loop is not None, "it does not serve yet"
         self._loop.call_soon_threadsafe(self._release, number)
 
+    def asked(self, model: str | None = None, prompt: str | None = None) -> list[Request]:
+        """Return the requests for answers so far, of one model and with one prompt if given, in their order."""
+        return [
+            request for request in self.requests if model in (None, request.model) and prompt in (None, request.prompt)
+        ]
+
     async def request(self, number: int = 1) -> Request:
         """Wait for the so-many-th request for an answer and return it."""
         await self._until(lambda: len(self.requests) >= number, f"there were never {number} requests")
@@ -162,16 +170,19 @@ class ScriptedProvider:
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await read_request(reader)
         script = self._script(request)
-        playing = asyncio.create_task(self._play(script, writer))
+        playing = asyncio.create_task(self._play(script, request, writer))
         leaving = asyncio.create_task(hung_up(reader))
+        outcome: Outcome = "server closed"
         try:
             await asyncio.wait((playing, leaving), return_when=asyncio.FIRST_COMPLETED)
+            outcome = "client left"
+            if playing.done() and playing.exception() is None:
+                outcome = playing.result()
         finally:
-            by_client = not playing.done()
             playing.cancel()
             leaving.cancel()
             await asyncio.gather(playing, leaving, return_exceptions=True)
-            request.close(by_client=by_client)
+            request.close(outcome)
 
     def _script(self, request: Request) -> Script:
         method, path = request.method, request.path
@@ -193,11 +204,12 @@ class ScriptedProvider:
         data = [{"id": name, "object": "model", "owned_by": "scripted"} for name in self.scripts]
         return Script(headers=JSON, steps=(Send(msgspec.json.encode({"object": "list", "data": data})),))
 
-    async def _play(self, script: Script, writer: asyncio.StreamWriter) -> None:
+    async def _play(self, script: Script, request: Request, writer: asyncio.StreamWriter) -> Outcome:
         head = head_of(script)
-        for step in script.steps:
+        for step in _unrolled(script.steps):
             match step:
                 case Send(data):
+                    request.pieces.append(data)
                     writer.write(head + b"%x\r\n%b\r\n" % (len(data), data) if data else head)
                     head = b""
                     await writer.drain()
@@ -207,12 +219,13 @@ class ScriptedProvider:
                 case Hold():
                     await self._hold()
                 case Cut():
-                    return
+                    return "cut"
                 case Reset():
                     reset(writer)
-                    return
+                    return "reset"
         writer.write(head + b"0\r\n\r\n")
         await writer.drain()
+        return "whole"
 
     async def _hold(self) -> None:
         self._holding += 1
@@ -232,6 +245,7 @@ class ThreadedProvider:
         self.base_url = provider.base_url
         self.scripts = provider.scripts
         self.requests = provider.requests
+        self.asked = provider.asked
         self.release = provider.release
 
     def request(self, number: int = 1) -> Request:
@@ -245,6 +259,27 @@ class ThreadedProvider:
     def quiet(self) -> None:
         """Wait until no connection is open."""
         asyncio.run_coroutine_threadsafe(self._provider.quiet(), self._loop).result()
+
+
+def in_turn(*replies: Reply) -> Callable[[Request], Script]:
+    """Return a reply that changes: the so-many-th request with the same prompt gets the so-many-th, or the last."""
+    tries: Counter[str] = Counter()
+
+    def reply(request: Request) -> Script:
+        chosen = replies[min(tries[request.prompt], len(replies) - 1)]
+        tries[request.prompt] += 1
+        return chosen if isinstance(chosen, Script) else chosen(request)
+
+    return reply
+
+
+def _unrolled(steps: Iterable[Step]) -> Iterator[Step]:
+    for step in steps:
+        if isinstance(step, Repeat):
+            for _ in itertools.count() if step.times is None else range(step.times):
+                yield from _unrolled(step.steps)
+        else:
+            yield step
 
 
 def _error(status: int, message: str, code: str) -> Script:

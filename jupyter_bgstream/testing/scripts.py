@@ -39,7 +39,14 @@ class Reset(msgspec.Struct, frozen=True):
     """The connection is reset (RST)."""
 
 
-Step = Send | Pause | Hold | Cut | Reset
+class Repeat(msgspec.Struct, frozen=True):
+    """The same steps again and again; for ever if ``times`` is None."""
+
+    steps: tuple[Step, ...]
+    times: int | None = None
+
+
+Step = Send | Pause | Hold | Cut | Reset | Repeat
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):
