@@ -81,8 +81,8 @@ _chunks = msgspec.json.Decoder(_Chunk)
 class ChatDecoder:
     """Turns the bytes of one answer into events. The end is a ``finish_reason``; anything else is a failure.
 
-    Errors wait their turn: what was said before them in the same bytes is returned, ``ended`` is set, and ``close``
-    raises. So the caller feeds until ``ended`` or the body's end, then closes.
+    Errors wait their turn: what was said before them in the same bytes is returned, and ``ended`` is set. So the
+    caller feeds until ``ended`` or the body's end, closes, and then raises ``error`` if there is one.
     """
 
     def __init__(self, faults: Faults) -> None:
@@ -91,8 +91,8 @@ class ChatDecoder:
         self._usage: Any = None
         self._tools = ToolCalls()
         self._urls: set[str] = set()
-        self._error: ProviderError | None = None
         self._closed = False
+        self.error: ProviderError | None = None  # how the stream failed; known for sure once it is closed
         self.finish_reason: str | None = None  # once it is there, the answer is whole; usage may still follow
         self.ended = False  # whether nothing that follows can change the answer
 
@@ -110,29 +110,29 @@ class ChatDecoder:
                     break
                 self._chunk(event.data, said, is_error=event.type == "error")
         except ProviderError as error:
-            self._error = error
-            self.ended = True
+            self.error = error
+        except RecursionError:
+            self.error = self._faults.error("malformed_stream", "An event is nested too deeply to be read.")
+        self.ended = self.ended or self.error is not None
         return said
 
-    def close(self) -> list[Said]:
+    def close(self, broken: ProviderError | None = None) -> list[Said]:
         """Return the end: tool calls, usage and Completed, whose ``at`` is for the engine to set.
 
-        Raises ProviderError: what the stream reported; ``malformed_stream``; ``event_too_large``; ``truncated`` if
-        there was no ``finish_reason``. A second call returns nothing.
+        ``broken`` is how the connection failed, if it did; after a ``finish_reason`` that takes nothing from the
+        answer. Of a stream that failed only its usage is returned, and ``error`` is set: what the stream reported,
+        ``malformed_stream``, ``event_too_large``, ``broken``, or ``truncated``. A second call returns nothing.
         """
         self.ended = True
-        if self._error is not None:
-            raise self._error
         if self._closed:
             return []
         self._closed = True
-        if self.finish_reason is None:
-            raise self._faults.error("truncated")
-        said: list[Said] = [*self._tools.whole()]
-        if (usage := usage_of(self._usage)) is not None:
-            said.append(usage)
-        said.append(Completed(at=0.0, finish_reason=self.finish_reason))
-        return said
+        usage = usage_of(self._usage)
+        counted: list[Said] = [] if usage is None else [usage]
+        if self.error is None and self.finish_reason is not None:
+            return [*self._tools.whole(), *counted, Completed(at=0.0, finish_reason=self.finish_reason)]
+        self.error = self.error or broken or self._faults.error("truncated")
+        return counted
 
     def _parsed(self, data: bytes) -> Iterator[ServerEvent]:
         try:
@@ -165,7 +165,7 @@ class ChatDecoder:
         if choice.error:
             raise self._faults.in_stream({"error": choice.error})
         if choice.finish_reason == "error":
-            raise self._faults.error("provider_error")
+            raise self._faults.error("provider_error", transient=True)
         if choice.finish_reason:
             self.finish_reason = choice.finish_reason
 

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from ..core.errors import ProviderError
+from .retry_after import retry_after, should_retry
 
 WORDS_LENGTH = 500  # characters of the provider's own words that are kept
 WORDS_READ = 64 * 1024  # characters that are looked at: an event may have millions
@@ -29,7 +30,8 @@ _SENTENCES = {
     "malformed_stream": "{provider} did not answer with a stream of Chat Completions. Check its base_url (most end in"
     " /v1) and that nothing in between, such as a login page, changes the answer.",
     "truncated": "The answer of {provider} broke off before its end. What came so far is kept; retry for a whole one.",
-    "idle_timeout": "{provider} sent nothing for {seconds:g} s. Retry, or raise its idle_timeout.",
+    "idle_timeout": "{provider} sent nothing for {seconds:g} s. Retry, or raise idle_timeout, of the job or of the"
+    " provider.",
     "total_timeout": "{provider} was not done after {seconds:g} s. Ask for less, or raise its total_timeout.",
     "event_too_large": "{provider} sent a single event that is larger than this server takes (16 MiB). Ask for less.",
 }
@@ -41,6 +43,10 @@ _CODES = (
     ("rate_limited", re.compile(r"rate_?limit|quota|too_many_requests|resource_exhausted|throttl", re.I)),
     ("bad_request", re.compile(r"invalid|bad_?request|context_length|content_filter|content_policy|badrequest", re.I)),
 )
+# What passes by itself, and what does not: a limit that only money lifts.
+_PASSING = re.compile(r"overloaded|server.?error|internal|unavailable|timeout|timed.?out|at capacity|rate.?limit", re.I)
+_UNPAID = re.compile(r"insufficient.?(quota|balance|credit|fund)|billing|payment|out of credit|credit balance", re.I)
+_STATUS = re.compile(r"[45][0-9]{2}")
 _TAG = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.I | re.S)
 
 
@@ -58,13 +64,22 @@ class Faults:
         # The longest first: a secret may be a part of another.
         self._secrets = tuple(sorted(forms, key=len, reverse=True))
 
-    def error(self, code: str, words: str = "", *, seconds: float = 0) -> ProviderError:
+    def error(
+        self,
+        code: str,
+        words: str = "",
+        *,
+        seconds: float = 0,
+        transient: bool = False,
+        retry_after: float | None = None,
+    ) -> ProviderError:
         """Return the error of a code of PROTOCOL.md, with words of the provider or of the operating system."""
         sentence = _SENTENCES[code].format(provider=self._provider, model=self._model, key=self._key, seconds=seconds)
         words = " ".join(self._redacted(words).split())
         if len(words) > WORDS_LENGTH:
             words = words[: WORDS_LENGTH - 1] + "…"
-        return ProviderError(f"{sentence} Details: {words}" if words else sentence, code=code)
+        message = f"{sentence} Details: {words}" if words else sentence
+        return ProviderError(message, code=code, transient=transient, retry_after=retry_after)
 
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
         """Return what an answer that is no success means. ``headers`` are looked up in lower case."""
@@ -77,19 +92,28 @@ class Faults:
             )
         payload = _json(body)
         words = words_of(payload) if payload is not None else _plain(body)
-        code = _code_of_status(status, _names(payload), words)
-        if status == 429 and (delay := headers.get("retry-after")):
-            words = f"{words} (retry after {delay})"
-        return self.error(code, f"HTTP {status}. {words}")
+        names = _names(payload)
+        wait = retry_after(headers, payload)
+        transient = should_retry(headers)
+        if transient is None:
+            transient = _passes(status, names, words, wait)
+        return self.error(
+            _code_of_status(status, names, words), f"HTTP {status}. {words}", transient=transient, retry_after=wait
+        )
 
     def in_stream(self, payload: Any) -> ProviderError:
         """Return the error that a provider reports inside a stream, or in JSON where a stream was asked for."""
         names = _names(payload)
         words = words_of(payload)
-        for name in names:
-            if name.isdigit() and 400 <= int(name) < 600:
-                return self.error(_code_of_status(int(name), names, words), words)
-        return self.error(_code_of_names(names, "provider_error"), words)
+        wait = retry_after({}, payload)
+        status = next((int(name) for name in names if _STATUS.fullmatch(name)), None)
+        if status is not None:
+            code, transient = _code_of_status(status, names, words), _passes(status, names, words, wait)
+        else:
+            code = _code_of_names(names, "provider_error")
+            passing = code == "provider_error" and _PASSING.search(" ".join([*names, words[:WORDS_READ]]))
+            transient = bool(passing or code == "rate_limited") and not _unpaid(names, words, wait)
+        return self.error(code, words, transient=transient, retry_after=wait)
 
     def no_stream(self, content_type: str, body: bytes) -> ProviderError:
         """Return what a success that is not a stream means: an error in JSON, a whole answer, a login page."""
@@ -111,26 +135,33 @@ class Faults:
 
 def has_error(payload: Any) -> bool:
     """Whether a JSON value reports an error: ``{"error": …}``, ``{"object": "error"}``, or a list that begins so."""
-    if isinstance(payload, list):
-        return bool(payload) and has_error(payload[0])
+    while isinstance(payload, list) and payload:
+        payload = payload[0]
     return isinstance(payload, dict) and (bool(payload.get("error")) or payload.get("object") == "error")
 
 
 def words_of(payload: Any) -> str:
     """Return the sentence in an error's JSON, in whatever shape it comes; the JSON itself if there is none."""
+    try:
+        return _words(payload)
+    except RecursionError:
+        return "The error is nested too deeply to be read."
+
+
+def _words(payload: Any) -> str:
     match payload:
         case str():
             return payload
         case [first, *_]:
-            return words_of(first)
+            return _words(first)
         case {"error": inner} if inner:
-            return words_of(inner)
+            return _words(inner)
         case {"message": str() as words} if words:
             # OpenRouter keeps the words of the service behind it in metadata.raw.
             raw = payload.get("metadata", {}).get("raw") if isinstance(payload.get("metadata"), dict) else None
             return f"{words}: {raw}" if isinstance(raw, str) else words
         case {"message": inner} | {"detail": inner} if inner:
-            return words_of(inner)
+            return _words(inner)
         case {"msg": str() as words}:  # a field's error in FastAPI's `detail`
             return words
         case None:
@@ -140,13 +171,17 @@ def words_of(payload: Any) -> str:
 
 def _names(payload: Any) -> list[str]:
     # What an error calls itself: the values of code, type and status, inside out.
-    match payload:
-        case [first, *_]:
-            return _names(first)
-        case dict():
-            own = [payload.get(field) for field in ("code", "type", "status")]
-            return _names(payload.get("error")) + [str(name) for name in own if isinstance(name, str | int)]
-    return []
+    names: list[str] = []
+    while True:
+        match payload:
+            case [first, *_]:
+                payload = first
+            case dict():
+                own = [payload.get(field) for field in ("code", "type", "status")]
+                names[:0] = [str(name) for name in own if isinstance(name, str | int)]
+                payload = payload.get("error")
+            case _:
+                return names
 
 
 def _code_of_names(names: list[str], default: str) -> str:
@@ -161,7 +196,7 @@ def _code_of_status(status: int, names: list[str], words: str) -> str:
         return "unauthorized"
     if status == 429:
         return "rate_limited"
-    if status == 408 or status >= 500:
+    if status in (408, 409) or status >= 500:
         return "provider_error"
     # Services differ in how they say it: OpenAI by its code, Ollama and others only by their words.
     if status == 404 and ("model_not_found" in names or "model" in words.lower()):
@@ -169,10 +204,21 @@ def _code_of_status(status: int, names: list[str], words: str) -> str:
     return "model_not_found" if _code_of_names(names, "") == "model_not_found" else "bad_request"
 
 
+def _passes(status: int, names: list[str], words: str, wait: float | None) -> bool:
+    if status == 429:
+        return not _unpaid(names, words, wait)
+    return status in (408, 409) or status >= 500
+
+
+def _unpaid(names: list[str], words: str, wait: float | None) -> bool:
+    # Google speaks of billing at every limit; but who says when to come again means it.
+    return any(_UNPAID.search(name) for name in names) or (wait is None and bool(_UNPAID.search(words[:WORDS_READ])))
+
+
 def _json(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

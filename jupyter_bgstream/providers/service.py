@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -18,6 +19,7 @@ from .faults import Faults
 from .transport import Call, get, post
 
 STATUS_SECONDS = 3.0
+REST_SECONDS = 5.0  # for what may follow a finish_reason, such as usage, where no [DONE] does
 KIND = "chat_completions"
 
 
@@ -42,22 +44,22 @@ class ChatService:
             url=f"{self._endpoint.base_url}/chat/completions",
             headers=headers,
             body=request_body(job, faults),
-            idle_timeout=self._endpoint.idle_timeout,
+            idle_timeout=job.spec.idle_timeout or self._endpoint.idle_timeout,
             total_timeout=self._endpoint.total_timeout,
         )
         decoder = ChatDecoder(faults)
+        broken = None
         async with aclosing(post(call, faults)) as body:
             try:
-                async for chunk in body:
-                    if batch := decoder.feed(chunk):
+                async with aclosing(_until_the_end(body, decoder)) as batches:
+                    async for batch in batches:
                         yield batch
-                    if decoder.ended:
-                        break
-            except ProviderError:
-                # A connection that breaks, or hangs, after the finish_reason takes nothing from the answer.
-                if decoder.finish_reason is None:
-                    raise
-        yield decoder.close()
+            except ProviderError as error:
+                broken = error
+        if end := decoder.close(broken):
+            yield end
+        if decoder.error is not None:
+            raise decoder.error
 
     async def status(self) -> ProviderStatus:
         """Return which models there are, or why that cannot be said. Within STATUS_SECONDS; never raises."""
@@ -80,7 +82,7 @@ class ChatService:
         body = await get(f"{self._endpoint.base_url}/models", headers=headers, seconds=STATUS_SECONDS, faults=faults)
         try:
             return _names(msgspec.json.decode(body))
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             raise faults.no_stream("", body) from None
 
     def _opening(self, model: str) -> tuple[Faults, dict[str, str]]:
@@ -95,6 +97,28 @@ class ChatService:
         if not (key.isascii() and key.isprintable()):
             raise faults.error("missing_key", "Its value has characters that no key has.")
         return faults, {"Authorization": f"Bearer {key}", **endpoint.headers}
+
+
+async def _until_the_end(
+    body: AsyncGenerator[bytes, None], decoder: ChatDecoder
+) -> AsyncGenerator[Sequence[Said], None]:
+    # After a finish_reason only so much time is spent on waiting for bytes that say nothing more, heartbeats included.
+    clock = asyncio.get_running_loop().time
+    left = REST_SECONDS
+    while not decoder.ended:
+        asked = clock()
+        try:
+            async with asyncio.timeout(None if decoder.finish_reason is None else left):
+                chunk = await anext(body, None)
+        except TimeoutError:
+            return
+        if chunk is None:
+            return
+        if decoder.finish_reason is not None:
+            left -= clock() - asked
+        if batch := decoder.feed(chunk):
+            left = REST_SECONDS  # some services give a finish_reason with every delta
+            yield batch
 
 
 def _names(listing: Any) -> tuple[str, ...]:

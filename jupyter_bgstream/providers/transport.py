@@ -169,15 +169,23 @@ async def _beginning(response: httpx.Response) -> bytes:
 
 def _no_answer(error: httpx.HTTPError, faults: Faults) -> Exception:
     if isinstance(error, httpx.ConnectTimeout):
-        return faults.error("unreachable", f"No connection within {CONNECT_SECONDS:g} s.")
+        return faults.error("unreachable", f"No connection within {CONNECT_SECONDS:g} s.", transient=True)
     reason = _reason(error)
     if any(isinstance(cause, ssl.SSLError) for cause in _causes(error)):
         return faults.error("tls_error", reason)
     match error:
-        case httpx.ConnectError() | httpx.ProxyError() | httpx.UnsupportedProtocol():
+        case httpx.ConnectError():
+            return faults.error("unreachable", reason, transient=True)
+        case httpx.ProxyError():  # its words begin with the HTTP status
+            return faults.error("unreachable", reason, transient=str(error).startswith("5"))
+        case httpx.UnsupportedProtocol():
             return faults.error("unreachable", reason)
+        case httpx.RemoteProtocolError() if "disconnected" not in str(error):
+            return faults.error("malformed_stream", f"That is not HTTP: {reason}")
         case _:
-            return faults.error("provider_error", f"It closed the connection without an answer. {reason}")
+            return faults.error(
+                "provider_error", f"It closed the connection without an answer. {reason}", transient=True
+            )
 
 
 def _reason(error: BaseException) -> str:

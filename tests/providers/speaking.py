@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import socket
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -22,8 +23,10 @@ FAULTS = Faults("puppet", model="one", key_env="PUPPET_KEY")
 STOP = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 
 
-def job(model: str = "puppet/one", *, history: Sequence[Message] = (), params: dict[str, Any] | None = None) -> Job:
-    spec = JobSpec(model=model, messages=(Message(role="user", content="What is a log?"),), params=params or {})
+def job(
+    model: str = "puppet/one", *, prompt: str = "What is a log?", history: Sequence[Message] = (), **fields: Any
+) -> Job:
+    spec = JobSpec(model=model, messages=(Message(role="user", content=prompt),), **fields)
     return Job(
         id="j" * 8,
         owner="local",
@@ -70,10 +73,8 @@ def heard(pieces: bytes | Iterable[bytes]) -> tuple[list[Said], ProviderError | 
     said: list[Said] = []
     for piece in [pieces] if isinstance(pieces, bytes) else pieces:
         said += decoder.feed(piece)
-    try:
-        return [*said, *decoder.close()], None
-    except ProviderError as error:
-        return said, error
+    said += decoder.close()
+    return said, decoder.error
 
 
 def text(said: Iterable[Said], channel: Channel = "text") -> str:
@@ -94,3 +95,10 @@ async def read(provider: Provider, what: Job | None = None) -> tuple[list[Said],
     except ProviderError as error:
         return said, error
     return said, None
+
+
+def free_port() -> int:
+    """A port on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

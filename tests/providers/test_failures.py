@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 import ssl
 import subprocess
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from providers.conftest import Connect
-from providers.speaking import job, read, text
+from providers.speaking import free_port, job, read, text
 
 from jupyter_bgstream.providers import transport
 from jupyter_bgstream.testing import (
@@ -43,7 +42,7 @@ REFUSALS: list[tuple[Script, str, str]] = [
     (refusal(404, {"error": "model 'one' not found, try pulling it first"}), "model_not_found", "pulling"),
     (refusal(404, "<h1>Not Found</h1>"), "bad_request", "HTTP 404. Not Found"),
     (refusal(400, {"error": {"message": "no such", "code": "model_not_found"}}), "model_not_found", "no such"),
-    (refusal(429, {"error": {"message": "slow down"}}, {"Retry-After": "7"}), "rate_limited", "retry after 7"),
+    (refusal(429, {"error": {"message": "slow down"}}, {"Retry-After": "7"}), "rate_limited", "slow down"),
     (refusal(400, {"error": {"message": "too long", "code": "context_length_exceeded"}}), "bad_request", "too long"),
     (refusal(422, {"detail": [{"loc": ["body"], "msg": "field required"}]}), "bad_request", "field required"),
     (refusal(402, {"error": {"message": "no credit"}}), "bad_request", "no credit"),
@@ -218,12 +217,6 @@ class TestProxies:
         _, error = await read(connect("http://models.invalid/v1"))
         assert error is not None
         assert (error.code, "proxy" in error.message) == ("unreachable", True)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def self_signed(folder: Path) -> ssl.SSLContext:

@@ -158,3 +158,20 @@ class TestStatus:
         (_, status) = await Registry({"puppet": {"base_url": provider.base_url}}, environ={}).status()
         assert status.models == ()
         assert (status.error.code if status.error else None) == code
+
+
+@pytest.mark.parametrize(
+    ("config", "environ", "code"),
+    [
+        ({}, {}, None),
+        ({"api_key_env": "KEY"}, {"KEY": "sk-1"}, None),
+        ({"api_key_env": "KEY"}, {}, "missing_key"),
+        ({"api_key_env": "KEY"}, {"KEY": " "}, "missing_key"),
+        ({"api_key_env": "KEY"}, {"KEY": "sk-clé"}, "missing_key"),
+    ],
+)
+def test_whether_it_could_be_asked_is_known_without_asking(
+    config: dict[str, Any], environ: dict[str, str], code: str | None
+) -> None:
+    unready = Registry({"x": LOCAL | config}, environ=environ).resolve("x/one").unready()
+    assert (unready.code if unready else None) == code

@@ -1,0 +1,57 @@
+"""What a service says about a later try: whether it is welcome, and when.
+
+``Retry-After`` is RFC 9110, section 10.2.3; ``retry-after-ms`` and ``x-should-retry`` are OpenAI's and Anthropic's;
+``RetryInfo`` is Google's: https://cloud.google.com/apis/design/errors.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+_NUMBER = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,12})?")
+
+
+def should_retry(headers: Mapping[str, str]) -> bool | None:
+    """Return what ``x-should-retry`` says; None if it says nothing. ``headers`` are looked up in lower case."""
+    return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
+
+
+def retry_after(headers: Mapping[str, str], payload: Any = None) -> float | None:
+    """Return for how many seconds, 0 or more, the service wants to be left alone; None if it does not say.
+
+    ``payload`` is the decoded body. A value that makes no sense is no value.
+    """
+    wait = _number(headers.get("retry-after-ms", ""), unit=0.001)
+    if wait is None:
+        wait = _number(headers.get("retry-after", ""))
+    if wait is None:
+        wait = _until(headers.get("retry-after", ""))
+    if wait is None:
+        wait = _retry_info(payload)
+    return None if wait is None else max(0.0, wait)
+
+
+def _number(text: str, *, unit: float = 1.0) -> float | None:
+    return float(text) * unit if _NUMBER.fullmatch(text := text.strip()) else None
+
+
+def _until(text: str) -> float | None:
+    try:
+        date = parsedate_to_datetime(text)
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _retry_info(payload: Any) -> float | None:
+    match payload:
+        case [{"error": {"details": list() as details}}, *_] | {"error": {"details": list() as details}}:
+            delays = [detail.get("retryDelay") for detail in details if isinstance(detail, dict)]
+            waits = [_number(delay.removesuffix("s")) for delay in delays if isinstance(delay, str)]
+            return next((wait for wait in waits if wait is not None), None)
+    return None
