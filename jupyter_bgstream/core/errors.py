@@ -110,20 +110,8 @@ class ProviderError(BgStreamError):
         self.retry_after = retry_after
 
 
-# What no further try can mend, even of a job that is to be tried again whatever happens.
-LASTING = frozenset(
-    {
-        "unknown_provider",
-        "missing_key",
-        "model_not_found",
-        "tls_error",
-        "unauthorized",
-        "bad_request",
-        "malformed_stream",
-        "event_too_large",
-        "answer_too_long",
-    }
-)
+# A try that ended so may have been paid for; only a job that asks for it is tried again.
+BROKEN_OFF = frozenset({"truncated", "idle_timeout"})
 
 
 class IllegalEvent(BgStreamError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from ..core.errors import LASTING, ProviderError
+from ..core.errors import BROKEN_OFF, ProviderError
 from ..core.events import Waiting
 from ..core.job import Job
 
@@ -20,9 +20,9 @@ def put_off(job: Job, error: ProviderError, *, begun: bool, max_attempts: int, a
     ``begun``: this try has said something. Then a new one is paid for twice and sets aside what was said, so it is only
     made for a job that asks for it.
     """
-    policy = job.spec.retries
-    again = error.transient if policy == "before_first_token" and not begun else error.code not in LASTING
-    if policy == "never" or (begun and policy != "always") or not again or job.attempt >= max_attempts:
+    always = job.spec.retries == "always"
+    again = error.transient or (always and error.code in BROKEN_OFF)
+    if job.spec.retries == "never" or (begun and not always) or not again or job.attempt >= max_attempts:
         return None
     wish = error.retry_after or 0.0
     if wish > LONGEST_WAIT:

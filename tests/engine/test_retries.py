@@ -20,6 +20,8 @@ from jupyter_bgstream.testing.store_contract import new_job
 
 BUSY = ProviderError("Busy.", code="rate_limited", transient=True)
 BROKE = ProviderError("It broke off.", code="truncated")
+TOO_LONG = ProviderError("It went on and on.", code="total_timeout")
+QUOTA = ProviderError("There is no money left.", code="rate_limited")
 REFUSED = ProviderError("No such model.", code="model_not_found")
 
 
@@ -163,6 +165,8 @@ def waiting(error: ProviderError, *, begun: bool = False, attempt: int = 1, **fi
         ("always", True, BROKE, True),
         ("always", False, REFUSED, False),
         ("always", True, REFUSED, False),
+        ("always", False, TOO_LONG, False),
+        ("always", True, QUOTA, False),
         ("never", False, BUSY, False),
         ("never", True, BROKE, False),
     ],
