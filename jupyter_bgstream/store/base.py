@@ -51,6 +51,17 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     owner: int  # jobs of one owner, on all servers of this store
 
 
+class Old(msgspec.Struct, frozen=True, kw_only=True):
+    """An ended job that may be deleted for its age or for room."""
+
+    owner: str
+    id: str
+    log: str
+    ended_at: float  # Unix seconds
+    announced_at: float | None  # Unix seconds; when it was first said that it will be deleted unread
+    bytes: int  # that it takes in the store
+
+
 class Store(Protocol):
     """Where jobs, their logs and their notices live.
 
@@ -88,7 +99,9 @@ class Store(Protocol):
     async def jobs(self, owner: str, which: JobFilter) -> tuple[list[Job], str | None]: ...  # page, next
     async def counts(self, owner: str) -> dict[str, int]: ...
     async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]: ...  # ≥ 1 if any; NotFound
-    async def delete(self, owner: str, job_id: str) -> None: ...  # an ended job, its log and notice; NotFound
+    async def delete(
+        self, owner: str, job_id: str, *, log: str | None = None
+    ) -> None: ...  # an ended job, its log and notice; NotFound, also for another log
     async def abandoned(self, *, limit: int) -> list[Job]: ...  # unfinished jobs whose server is dead, oldest first
     async def submit_group(
         self, group: Group, jobs: Sequence[Job], *, max_queued: int
@@ -109,4 +122,10 @@ class Store(Protocol):
         self, owner: str, *, since: float, at: float, again: float, limit: int
     ) -> list[Notice]: ...  # nobody has read or muted them; they are due again at `again`
     async def called(self, owner: str, notice_id: str) -> None: ...  # never due again
+    async def old(
+        self, *, before: float, unread: bool, limit: int
+    ) -> list[Old]: ...  # ended and read before that, or never read; the oldest first; of no thread that goes on
+    async def announce(self, jobs: Sequence[Old], *, at: float) -> None: ...  # a second time changes nothing
+    async def size(self) -> int: ...  # bytes in use
+    async def tidy(self) -> bool: ...  # a small step: joins rows, gives space back; whether there may be more to do
     def changes(self) -> AsyncIterator[Sequence[Change]]: ...  # every commit from here on, in order

@@ -13,8 +13,9 @@ from ..core.events import Cancelled, Event, Waiting
 from ..core.groups import Group
 from ..core.job import Job, Message
 from ..core.notices import CALL_AFTER, Mute, Notice, mutes
+from ..core.wire import encode
 from . import rules
-from .base import Change, JobFilter, Room
+from .base import Change, JobFilter, Old, Room
 from .feed import Feed
 
 
@@ -25,6 +26,12 @@ class _Kept:
     place: int  # in the list of all jobs, growing
     job: Job
     log: list[bytes]
+    announced_at: float | None = None  # Unix seconds
+
+    @property
+    def bytes(self) -> int:
+        """How much its texts take."""
+        return sum(map(len, self.log)) + len(encode(self.job.spec)) + len(encode(self.job.history))
 
 
 @dataclass
@@ -206,9 +213,9 @@ class MemoryStore:
             found.append(event)
         return found
 
-    async def delete(self, owner: str, job_id: str) -> None:
+    async def delete(self, owner: str, job_id: str, *, log: str | None = None) -> None:
         deleted = self._find(owner, job_id).job
-        rules.check_deletable(deleted)
+        rules.check_deletable(deleted, log=log)
         del self._here.jobs[owner, job_id]
         for kept in self._of(owner):
             if kept.job.previous == job_id:
@@ -329,6 +336,62 @@ class MemoryStore:
     async def called(self, owner: str, notice_id: str) -> None:
         if (told := self._here.notices.get((owner, notice_id))) is not None:
             told.call_at = None
+
+    async def old(self, *, before: float, unread: bool, limit: int) -> list[Old]:
+        found = [
+            (job.ended_at, kept)
+            for kept in self._here.jobs.values()
+            if (job := kept.job).ended_at is not None
+            and job.ended_at < before
+            and self._is_unread(job) == unread
+            and not self._was_read(job, since=before)
+            and not self._goes_on(job, since=before)
+        ]
+        found.sort(key=lambda item: item[0])
+        return [
+            Old(
+                owner=kept.job.owner,
+                id=kept.job.id,
+                log=kept.job.log,
+                ended_at=ended_at,
+                announced_at=kept.announced_at,
+                bytes=kept.bytes,
+            )
+            for ended_at, kept in found[:limit]
+        ]
+
+    def _is_unread(self, job: Job) -> bool:
+        group = self._group(job)
+        if group is not None and group.ended_at is None:  # its notice is still to come
+            return True
+        return any(not told.read and not told.dismissed for told in self._told_about(job))
+
+    def _was_read(self, job: Job, *, since: float) -> bool:
+        return any(at >= since for told in self._told_about(job) for at in told.read.values())
+
+    def _told_about(self, job: Job) -> Iterator[_Told]:
+        for told in self._of_owner(job.owner):
+            if told.notice.job == job.id or (told.notice.group is not None and told.notice.group == job.spec.group):
+                yield told
+
+    def _goes_on(self, job: Job, *, since: float) -> bool:
+        return job.spec.thread is not None and any(
+            other.job.ended_at is None or other.job.ended_at >= since
+            for other in self._of(job.owner)
+            if other.job.spec.thread == job.spec.thread
+        )
+
+    async def announce(self, jobs: Sequence[Old], *, at: float) -> None:
+        for job in jobs:
+            kept = self._here.jobs.get((job.owner, job.id))
+            if kept is not None and kept.job.log == job.log and kept.announced_at is None:
+                kept.announced_at = at
+
+    async def size(self) -> int:
+        return sum(kept.bytes for kept in self._here.jobs.values())
+
+    async def tidy(self) -> bool:
+        return False
 
     def changes(self) -> AsyncIterator[Sequence[Change]]:
         return self._feed.subscribe()

@@ -212,8 +212,10 @@ def check_log(job_id: str, asked: str, log: str) -> None:
         raise no_such_job(job_id)
 
 
-def check_deletable(job: Job) -> None:
-    """Raise Conflict unless the job has ended."""
+def check_deletable(job: Job, *, log: str | None) -> None:
+    """Raise Conflict unless the job has ended, and NotFound for another log."""
+    if log is not None:
+        check_log(job.id, log, job.log)
     if not job.ended:
         raise Conflict(f"The job {job.id} is {job.status}; cancel it before deleting it.")
 

@@ -27,6 +27,7 @@ from ..core.job import Message, Origin
 from ..core.machine import Fault, fold
 from ..store.base import Change, JobFilter, Store
 from .lifecycle_contract import LifecycleContract
+from .retention_contract import RetentionContract
 from .store_making import (
     ALL,
     DONE,
@@ -683,6 +684,7 @@ class StoreContract(
     NoticeContract,
     ChangesContract,
     LifecycleContract,
+    RetentionContract,
 ):
     """Everything a store promises."""
 

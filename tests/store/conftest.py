@@ -1,6 +1,10 @@
 import pytest
 
-pytest.register_assert_rewrite("jupyter_bgstream.testing.store_contract", "jupyter_bgstream.testing.lifecycle_contract")
+pytest.register_assert_rewrite(
+    "jupyter_bgstream.testing.store_contract",
+    "jupyter_bgstream.testing.lifecycle_contract",
+    "jupyter_bgstream.testing.retention_contract",
+)
 
 
 @pytest.fixture

@@ -82,6 +82,8 @@ def _bring_up_to_date(db: sqlite3.Connection, path: Path, patience: float) -> No
     steps = migrations()
     deadline = time.monotonic() + patience
     patiently(lambda: _check_version(db, path, newest=len(steps)), lambda: deadline)
+    # Only a file without tables takes it: then deleted jobs' space can be given back step by step (see pruning).
+    patiently(lambda: db.execute("PRAGMA auto_vacuum = INCREMENTAL"), lambda: deadline)
     (mode,) = patiently(lambda: db.execute("PRAGMA journal_mode = WAL").fetchone(), lambda: deadline)
     if mode != "wal":
         raise Unavailable(f"The file system of {path} cannot hold a write-ahead log; put the database on a local disk.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...core.notices import CALL_AFTER, Mute, Notice, mutes
@@ -22,6 +22,10 @@ class InboxTransaction:
         self.rev = rev
         self.changes: list[Change] = []
         self._db = db
+
+    def tidy(self, step: Callable[[sqlite3.Connection], None]) -> None:
+        """Take a step of housekeeping, of which nobody is told."""
+        step(self._db)
 
     def finish(self) -> None:
         """Write this transaction's number, if there is something to tell."""

@@ -14,7 +14,7 @@ from .. import rules
 from ..base import Change, JobFilter
 from .liveness import Liveness
 from .queries import QUERIES
-from .rows import change_from, group_from, job_of, notice_from, places_of
+from .rows import change_from, events_of, group_from, job_of, notice_from, places_of
 
 # One condition per field of JobFilter; those that are asked for are joined by AND.
 _CONDITIONS = {
@@ -61,7 +61,8 @@ def count_jobs(db: sqlite3.Connection, owner: str) -> dict[str, int]:
 
 
 @contextmanager
-def _snapshot(db: sqlite3.Connection) -> Iterator[None]:
+def snapshot(db: sqlite3.Connection) -> Iterator[None]:
+    """Let all that is read while the ``with`` lasts be as of one commit."""
     db.execute("BEGIN")
     try:
         yield
@@ -76,14 +77,14 @@ def read_events(db: sqlite3.Connection, job: Job, *, after: int, max_bytes: int)
     commit: else a log that is deleted in between would look as if it had no more events.
     """
     found: list[bytes] = []
-    with _snapshot(db):
+    with snapshot(db):
         head = db.execute(QUERIES["job_head"], {"owner": job.owner, "id": job.id}).fetchone()
         if head is None:
             raise rules.no_such_job(job.id)
         rules.check_log(job.id, job.log, head["log"])
         with closing(db.execute(QUERIES["events"], places_of(head["n"], after=after))) as rows:
-            for first, body in rows:
-                for event in body.split(b"\n")[max(0, after + 1 - first) :]:
+            for first, body, packed in rows:
+                for event in events_of(body, packed)[max(0, after + 1 - first) :]:
                     max_bytes -= len(event)
                     if found and max_bytes < 0:
                         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from typing import Any
 
 import msgspec
@@ -33,6 +34,11 @@ def place_of(n: int, seq: int) -> int:
 def places_of(n: int, *, after: int = 0) -> dict[str, int]:
     """Return where the rows of job ``n`` lie that have events after number ``after``."""
     return {"from": place_of(n, after + 1), "to": place_of(n, _PLACES_PER_JOB - 1)}
+
+
+def events_of(body: bytes, packed: int) -> list[bytes]:
+    """Return the encoded events of a row, byte by byte as they were appended."""
+    return (zlib.decompress(body) if packed else body).split(b"\n")
 
 
 def job_of(row: sqlite3.Row) -> Job:

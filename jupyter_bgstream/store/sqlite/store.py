@@ -14,9 +14,9 @@ from ...core.events import Cancelled, Event, Waiting
 from ...core.groups import Group
 from ...core.job import Job, Message
 from ...core.notices import Mute, Notice
-from ..base import Change, JobFilter, Room
+from ..base import Change, JobFilter, Old, Room
 from ..feed import Feed
-from . import reads
+from . import pruning, reads, segments
 from .database import open_for_writing
 from .liveness import Liveness
 from .readers import Readers
@@ -123,8 +123,8 @@ class SQLiteStore:
     async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]:
         return await self._open.readers.run(lambda db: reads.read_events(db, job, after=after, max_bytes=max_bytes))
 
-    async def delete(self, owner: str, job_id: str) -> None:
-        await self._open.writer.run(lambda tx: tx.delete(owner, job_id))
+    async def delete(self, owner: str, job_id: str, *, log: str | None = None) -> None:
+        await self._open.writer.run(lambda tx: tx.delete(owner, job_id, log=log))
 
     async def abandoned(self, *, limit: int) -> list[Job]:
         parts = self._open
@@ -162,6 +162,25 @@ class SQLiteStore:
 
     async def called(self, owner: str, notice_id: str) -> None:
         await self._open.writer.run(lambda tx: tx.called(owner, notice_id))
+
+    async def old(self, *, before: float, unread: bool, limit: int) -> list[Old]:
+        return await self._open.readers.run(lambda db: pruning.old_jobs(db, before=before, unread=unread, limit=limit))
+
+    async def announce(self, jobs: Sequence[Old], *, at: float) -> None:
+        await self._open.writer.run(lambda tx: tx.tidy(lambda db: pruning.announce(db, jobs, at=at)))
+
+    async def size(self) -> int:
+        return await self._open.readers.run(pruning.size)
+
+    async def tidy(self) -> bool:
+        parts = self._open
+        if found := await parts.readers.run(segments.next_segments):
+            await parts.writer.run(lambda tx: tx.tidy(lambda db: segments.join(db, found)), light=True)
+        elif await parts.readers.run(pruning.has_spare_pages):
+            await parts.writer.run(lambda tx: tx.tidy(pruning.give_back), light=True)
+        else:
+            return False
+        return True
 
     def changes(self) -> AsyncIterator[Sequence[Change]]:
         return self._feed.subscribe()

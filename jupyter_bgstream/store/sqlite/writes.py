@@ -185,10 +185,10 @@ class Transaction(InboxTransaction):
         self._take(n, step)
         return step.job, True
 
-    def delete(self, owner: str, job_id: str) -> None:
+    def delete(self, owner: str, job_id: str, *, log: str | None = None) -> None:
         """Forget an ended job, and close the gap in its thread; raises NotFound, Conflict."""
         n, job = reads.find_job(self._db, owner, job_id)
-        rules.check_deletable(job)
+        rules.check_deletable(job, log=log)
         self._do("delete_marks_of_job", owner=owner, id=job_id)
         self._do("delete_notices_of_job", owner=owner, id=job_id)
         self._do("delete_events", **places_of(n))

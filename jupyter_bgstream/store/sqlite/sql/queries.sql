@@ -59,7 +59,7 @@ WHERE n = :n;
 INSERT INTO events (place, first, body) VALUES (:place, :first, :body);
 
 -- name: events
-SELECT first, body FROM events WHERE place BETWEEN :from AND :to ORDER BY place;
+SELECT first, body, packed FROM events WHERE place BETWEEN :from AND :to ORDER BY place;
 
 -- name: newest_of_thread
 SELECT id FROM jobs WHERE owner = :owner AND thread = :thread ORDER BY n DESC LIMIT 1;
@@ -206,3 +206,65 @@ UPDATE notices SET call_at = :call_at WHERE n = :n;
 
 -- name: called
 UPDATE notices SET call_at = NULL WHERE owner = :owner AND id = :id;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Retention: joining rows of events, and finding what may go.
+
+-- name: logs_to_pack
+SELECT n, seq, packed_seq, 1 AS ended FROM jobs INDEXED BY jobs_to_pack
+WHERE ended_at IS NOT NULL AND packed_seq < seq
+UNION ALL
+SELECT n, seq, packed_seq, 0 FROM jobs
+WHERE status IN ('queued', 'running', 'waiting') AND seq - packed_seq >= :long
+LIMIT :limit;
+
+-- name: loose_events
+SELECT place, first, body FROM events WHERE place BETWEEN :from AND :to ORDER BY place;
+
+-- name: packed_seq
+SELECT packed_seq FROM jobs WHERE n = :n;
+
+-- name: set_packed_seq
+UPDATE jobs SET packed_seq = :seq WHERE n = :n;
+
+-- name: insert_packed_events
+INSERT INTO events (place, first, body, packed) VALUES (:place, :first, :body, 1);
+
+-- name: old_jobs
+SELECT n, owner, id, log, ended_at, announced_at FROM jobs
+WHERE ended_at IS NOT NULL AND ended_at < :before
+    AND :unread = (
+        EXISTS (
+            SELECT 1 FROM notices WHERE notices.owner = jobs.owner AND notices.job = jobs.id
+                AND NOT EXISTS (SELECT 1 FROM marks WHERE marks.notice = notices.n)
+        )
+        OR EXISTS (
+            SELECT 1 FROM notices WHERE notices.owner = jobs.owner AND notices.grp = jobs.grp
+                AND NOT EXISTS (SELECT 1 FROM marks WHERE marks.notice = notices.n)
+        )
+        OR EXISTS ( -- a group that has not ended yet: its notice is still to come
+            SELECT 1 FROM groups
+            WHERE groups.owner = jobs.owner AND groups.id = jobs.grp
+                AND json_extract(CAST(groups.body AS TEXT), '$.ended_at') IS NULL
+        )
+    )
+    AND NOT EXISTS (
+        SELECT 1 FROM marks WHERE marks.read_at >= :before AND marks.notice IN (
+            SELECT n FROM notices WHERE notices.owner = jobs.owner AND notices.job = jobs.id
+            UNION ALL
+            SELECT n FROM notices WHERE notices.owner = jobs.owner AND notices.grp = jobs.grp
+        )
+    )
+    AND NOT EXISTS (
+        SELECT 1 FROM jobs AS other
+        WHERE other.owner = jobs.owner AND other.thread = jobs.thread
+            AND (other.ended_at IS NULL OR other.ended_at >= :before)
+    )
+ORDER BY ended_at, n LIMIT :limit;
+
+-- name: bytes_of_job
+SELECT (SELECT length(spec) + length(history) FROM asked WHERE job = :n)
+    + (SELECT coalesce(sum(length(body)), 0) FROM events WHERE place BETWEEN :from AND :to);
+
+-- name: announce
+UPDATE jobs SET announced_at = :at WHERE owner = :owner AND id = :id AND log = :log AND announced_at IS NULL;

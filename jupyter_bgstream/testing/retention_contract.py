@@ -1,0 +1,133 @@
+"""What every store promises about what is old, as tests; a part of ``store_contract.StoreContract``."""
+
+from __future__ import annotations
+
+import pytest
+
+from ..core.errors import NotFound
+from ..core.events import Cancelled, Completed, Waiting
+from ..core.groups import Group, GroupSpec
+from ..store.base import Store
+from .store_making import ALL, DONE, OWNER, claim, ended, new_job, running, said, submit
+
+
+class RetentionContract:
+    """What may be deleted for its age: of ended jobs alone, and apart what somebody has read and what nobody has."""
+
+    async def old(self, store: Store, *, before: float, unread: bool, limit: int = 100) -> list[str]:
+        """List the ids of what is old."""
+        return [job.id for job in await store.old(before=before, unread=unread, limit=limit)]
+
+    async def test_ended_jobs_are_old_by_their_end_and_unread_until_somebody_reads_them(self, store: Store) -> None:
+        for n, at in enumerate((30.0, 50.0, 40.0), 1):
+            await ended(store, f"job-000{n}", Completed(at=at, finish_reason="stop"))
+        assert await self.old(store, before=50.0, unread=True) == ["job-0001", "job-0003"]
+        assert await self.old(store, before=51.0, unread=True, limit=2) == ["job-0001", "job-0003"]
+        assert await self.old(store, before=99.0, unread=False) == []
+        await store.seen(OWNER, "eve", "job-0001", seq=3, at=60.0)
+        (notice,) = [notice for notice in await store.notices(OWNER, "") if notice.job == "job-0002"]
+        await store.dismiss(OWNER, "", notice.id)
+        assert await self.old(store, before=99.0, unread=True) == ["job-0003"]
+        assert await self.old(store, before=99.0, unread=False) == ["job-0001", "job-0002"]
+
+    async def test_what_was_read_is_kept_from_then_on(self, store: Store) -> None:
+        await ended(store)  # at 50
+        await store.read(OWNER, "", ids=None, at=70.0)
+        await store.read(OWNER, "eve", ids=None, at=80.0)
+        assert await self.old(store, before=80.0, unread=False) == []
+        assert await self.old(store, before=80.1, unread=False) == ["job-0001"]
+        assert await self.old(store, before=80.1, unread=True) == []
+
+    async def test_a_cancelled_job_has_no_notice_and_so_nothing_unread(self, store: Store) -> None:
+        await ended(store, end=Cancelled(at=50.0))
+        assert await self.old(store, before=99.0, unread=True) == []
+        assert await self.old(store, before=99.0, unread=False) == ["job-0001"]
+
+    async def test_unfinished_jobs_are_never_old(self, store: Store) -> None:
+        waiting = await running(store, "job-0001")
+        await store.append(waiting, [Waiting(at=21.0, until=22.0, code="rate_limited", message="Later.")])
+        await running(store, "job-0002")
+        await submit(store, "job-0003")
+        for unread in (True, False):
+            assert await self.old(store, before=1e12, unread=unread) == []
+
+    async def test_a_thread_that_goes_on_keeps_its_turns(self, store: Store) -> None:
+        await ended(store, "job-0001", Cancelled(at=30.0), thread="t")
+        await ended(store, "job-0002", Cancelled(at=31.0))
+        assert await self.old(store, before=40.0, unread=False) == ["job-0001", "job-0002"]
+        await submit(store, "job-0003", thread="t")
+        await submit(store, "job-0004", thread="t", owner="bob")
+        assert await self.old(store, before=40.0, unread=False) == ["job-0002"]
+        await store.end(OWNER, "job-0003", Cancelled(at=50.0))
+        assert await self.old(store, before=50.0, unread=False) == ["job-0002"]
+        assert await self.old(store, before=50.1, unread=False) == ["job-0001", "job-0002", "job-0003"]
+
+    async def test_jobs_of_a_group_are_unread_until_its_notice_is_read(self, store: Store) -> None:
+        group = Group(spec=GroupSpec(id="group-01", total=2), owner=OWNER, total=2, created_at=10.0)
+        jobs = [new_job("job-0001", group="group-01"), new_job("job-0002", group="group-01")]
+        await store.submit_group(group, jobs, max_queued=9)
+        await claim(store)
+        await store.end(OWNER, "job-0001", Completed(at=30.0, finish_reason="stop"))
+        await store.end(OWNER, "job-0002", Cancelled(at=40.0))
+        await ended(store, "job-0003", Cancelled(at=41.0), group="a-mere-label")
+        assert await self.old(store, before=99.0, unread=True) == ["job-0001", "job-0002"]
+        assert await self.old(store, before=99.0, unread=False) == ["job-0003"]
+        await store.read(OWNER, "", ids=None, at=60.0)
+        assert await self.old(store, before=99.0, unread=True) == []
+        assert await self.old(store, before=99.0, unread=False) == ["job-0001", "job-0002", "job-0003"]
+        assert await self.old(store, before=60.0, unread=False) == ["job-0003"]
+
+    async def test_what_ended_in_a_group_that_has_not_is_unread(self, store: Store) -> None:
+        group = Group(spec=GroupSpec(id="group-01", total=2), owner=OWNER, total=2, created_at=10.0)
+        await store.submit_group(group, [new_job("job-0001", group="group-01")], max_queued=9)
+        await store.end(OWNER, "job-0001", Cancelled(at=30.0))
+        assert await self.old(store, before=99.0, unread=False) == []
+        assert await self.old(store, before=99.0, unread=True) == ["job-0001"]
+
+    async def test_an_announcement_is_noted_once(self, store: Store) -> None:
+        await ended(store)
+        (job,) = await store.old(before=99.0, unread=True, limit=1)
+        assert (job.owner, job.ended_at, job.announced_at) == (OWNER, 50.0, None)
+        assert job.log == (await store.job(OWNER, job.id)).log
+        await store.announce([job], at=60.0)
+        await store.announce([job], at=70.0)
+        assert [it.announced_at for it in await store.old(before=99.0, unread=True, limit=1)] == [60.0]
+        await store.delete(OWNER, job.id)
+        await ended(store)
+        await store.announce([job], at=80.0)  # it was of another log
+        assert [it.announced_at for it in await store.old(before=99.0, unread=True, limit=1)] == [None]
+
+    async def test_only_the_log_that_is_meant_is_deleted(self, store: Store) -> None:
+        first = await ended(store)
+        await store.delete(OWNER, first.id, log=first.log)
+        second = await ended(store)
+        with pytest.raises(NotFound):
+            await store.delete(OWNER, first.id, log=first.log)
+        assert await store.job(OWNER, second.id) == second
+        await store.delete(OWNER, second.id)
+
+    async def test_the_size_grows_with_what_is_kept_and_shrinks_with_what_is_deleted(self, store: Store) -> None:
+        job = await running(store)
+        empty = await store.size()
+        await store.append(job, said(*("some words of an answer" for _ in range(20_000))))
+        await store.end(OWNER, job.id, DONE)
+        (old,) = await store.old(before=99.0, unread=True, limit=1)
+        assert await store.size() - empty > 500_000
+        assert old.bytes > 500_000
+        await store.delete(OWNER, job.id)
+        assert await store.size() < empty + 100_000
+
+    async def test_tidying_changes_no_event_and_comes_to_an_end(self, store: Store) -> None:
+        job = await running(store)
+        for n in range(600):
+            await store.append(job, said(f"{n} "))
+        await store.end(OWNER, job.id, DONE)
+        before = await store.events(job, after=0, max_bytes=ALL)
+        steps = 0
+        while await store.tidy():
+            steps += 1
+            assert steps < 1000
+        assert await store.events(job, after=0, max_bytes=ALL) == before
+        for after in (0, 1, 255, 256, 257, 300, 602, 603):
+            assert await store.events(job, after=after, max_bytes=ALL) == before[after:]
+            assert await store.events(job, after=after, max_bytes=1) == before[after : after + 1]

@@ -1,0 +1,55 @@
+"""What only the SQLite store does when jobs go: space is given back, and looking for them stays cheap."""
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+from store.serving import opened
+from store.test_segments import long_job, tidied
+
+from jupyter_bgstream.store.sqlite import pruning
+from jupyter_bgstream.store.sqlite.database import open_for_writing
+from jupyter_bgstream.store.sqlite.queries import QUERIES
+from jupyter_bgstream.testing.store_contract import ALL, DONE, OWNER, ended
+
+
+async def test_the_file_shrinks_after_much_was_deleted(database):
+    async with opened(database) as store:
+        await ended(store, "job-kept")
+        job = await long_job(store, 60_000, per_row=2_000)
+        await store.end(OWNER, job.id, DONE)
+        await store.delete(OWNER, job.id)
+        assert await tidied(store) > 3  # a step is small
+        kept = await store.job(OWNER, "job-kept")
+        assert len(await store.events(kept, after=0, max_bytes=ALL)) == 3
+        shrunk = await store.size() + pruning.SPARE_PAGES * 4096
+    assert database.stat().st_size <= shrunk + 4096
+
+
+async def test_a_file_of_before_keeps_its_free_pages_and_reuses_them(database):
+    with closing(sqlite3.connect(database)) as db:
+        db.execute("PRAGMA auto_vacuum = NONE")
+        db.execute("CREATE TABLE gone (n)")
+        db.execute("DROP TABLE gone")
+        db.commit()
+    async with opened(database) as store:
+        job = await long_job(store, 60_000, per_row=2_000)
+        await store.end(OWNER, job.id, DONE)
+        await store.delete(OWNER, job.id)
+        assert await tidied(store) == 0
+        assert await store.size() < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("query", "values", "indexes"),
+    [
+        ("old_jobs", {"before": 1, "unread": 0, "limit": 1}, ["job=?", "grp=?", "thread=?", "ended_at<?"]),
+        ("logs_to_pack", {"long": 1, "limit": 1}, ["jobs_to_pack", "jobs_unfinished"]),
+    ],
+)
+def test_no_query_looks_at_everything_for_each_job(database, query, values, indexes):
+    with closing(open_for_writing(database, patience=5)) as db:
+        plan = [row["detail"] for row in db.execute("EXPLAIN QUERY PLAN " + QUERIES[query], values)]
+    for index in indexes:
+        assert any(index in step for step in plan), plan
+    assert not [step for step in plan if "INDEX notices" in step and "job=?" not in step and "grp=?" not in step]

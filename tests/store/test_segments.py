@@ -1,0 +1,232 @@
+"""Joining rows of a log changes no event, whoever reads or joins meanwhile."""
+
+import asyncio
+import itertools
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from store.serving import PACKAGE, opened
+from store.texts import CLAIMED, deltas, written
+
+from jupyter_bgstream.core.errors import NotFound
+from jupyter_bgstream.store.sqlite import SQLiteStore, segments
+from jupyter_bgstream.testing.store_contract import ALL, DONE, HERE, OWNER, ended, new_job, running, said
+
+numbers = itertools.count(1)
+
+
+def rows(database, column="count(*)", where="1"):
+    with closing(sqlite3.connect(database)) as db:
+        return [row[0] for row in db.execute(f"SELECT {column} FROM events WHERE {where}")]
+
+
+async def tidied(store):
+    """Join all that can be joined; returns how many steps that took."""
+    steps = 0
+    while await store.tidy():
+        steps += 1
+    return steps
+
+
+async def whole(store, job_id="job-0001"):
+    return await store.events(await store.job(OWNER, job_id), after=0, max_bytes=ALL)
+
+
+async def long_job(store, events, *, per_row, job_id="job-0001"):
+    """Let a job run and say so many deltas."""
+    job = await running(store, job_id)
+    for begin in range(CLAIMED, CLAIMED + events, per_row):
+        await store.append(job, deltas(begin, min(per_row, CLAIMED + events - begin)))
+    return job
+
+
+# What is joined
+
+
+async def test_the_log_of_an_ended_job_becomes_few_rows_with_the_same_events(database):
+    async with opened(database) as store:
+        job = await long_job(store, 1000, per_row=3)
+        await store.end(OWNER, job.id, DONE)
+        before, size = await whole(store), sum(rows(database, "length(body)"))
+        assert rows(database) == [337]
+        await tidied(store)
+        assert await whole(store) == before
+        assert before[CLAIMED:-1] == [written(seq) for seq in range(3, 1003)]
+        assert rows(database) == [4]
+        assert rows(database, where="NOT packed") == [0]
+        assert sum(rows(database, "length(body)")) < size / 3
+        assert not await store.tidy()
+
+
+async def test_a_running_job_is_joined_once_its_log_is_long_and_goes_on(database):
+    async with opened(database) as store:
+        job = await long_job(store, 1000, per_row=5)
+        assert await tidied(store) == 0
+        await store.append(job, deltas(1002, 100))
+        await tidied(store)
+        assert rows(database, where="packed") == [4]
+        assert await store.append(job, deltas(1102, 5)) == 1107
+        await store.end(OWNER, job.id, DONE)
+        await tidied(store)
+        assert (await whole(store))[CLAIMED:-1] == [written(seq) for seq in range(3, 1108)]
+        assert rows(database, where="NOT packed") == [0]
+
+
+async def test_events_larger_than_a_segment_stay_whole(database):
+    async with opened(database) as store:
+        job = await running(store)
+        for size in (10, 700_000, 10, 300_000, 5_000_000):
+            await store.append(job, said("ä" * size))
+        await store.end(OWNER, job.id, DONE)
+        before = await whole(store)
+        assert await tidied(store) > 1  # a step is small
+        assert await whole(store) == before
+        assert rows(database, where="NOT packed") == [0]
+
+
+async def test_joining_tells_nobody_anything(database):
+    async with opened(database) as store, opened(database, "server-two") as other:
+        feeds = store.changes(), other.changes()
+
+        async def told(feed):
+            async with asyncio.timeout(10):
+                return [(change.kind, change.job) for change in await anext(feed)]
+
+        await ended(store)
+        while (("notice", "job-0001")) not in await told(feeds[1]):
+            pass
+        while (("notice", "job-0001")) not in await told(feeds[0]):
+            pass
+        assert await tidied(store) == 1
+        await store.submit(new_job("job-last"), max_queued=9)
+        assert [await told(feed) for feed in feeds] == [[("job", "job-last")]] * 2
+
+
+async def test_a_job_deleted_before_its_segment_is_written_stays_deleted(database):
+    async with opened(database) as store:
+        await ended(store)
+        found = await store._open.readers.run(segments.next_segments)
+        await store.delete(OWNER, "job-0001")
+        await ended(store)  # the same id again
+        before = await whole(store)
+        await store._open.writer.run(lambda tx: tx.tidy(lambda db: segments.join(db, found)))
+        assert await whole(store) == before
+        assert len(found) == 1
+        assert rows(database, where="packed") == [0]
+
+
+async def test_two_servers_that_join_the_same_rows_write_them_once(database):
+    async with opened(database) as store, opened(database, "server-two") as other:
+        job = await long_job(store, 2000, per_row=2)
+        await store.end(OWNER, job.id, DONE)
+        before = await whole(store)
+        await asyncio.gather(*(tidied(server) for server in (store, other, store, other)))
+        assert await whole(store) == await whole(other) == before
+        assert rows(database) == [8]
+
+
+async def test_nothing_of_what_was_joined_is_left_after_a_delete(database):
+    async with opened(database) as store:
+        job = await long_job(store, 1000, per_row=1)
+        await store.end(OWNER, job.id, DONE)
+        await store.tidy()  # joined in part
+        await store.delete(OWNER, job.id)
+        assert rows(database) == [0]
+        with pytest.raises(NotFound):
+            await store.events(job, after=0, max_bytes=ALL)
+
+
+# Random appends, joins and reads, while another process reads
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("append"), st.integers(1, 12)),
+        st.tuples(st.just("append"), st.integers(1, 3)),
+        st.tuples(st.just("join"), st.sampled_from([0, 1])),
+        st.tuples(st.just("read"), st.integers(0, 60), st.integers(1, 400)),
+        st.tuples(st.just("race"), st.integers(1, 12)),
+    ),
+    min_size=5,
+    max_size=40,
+)
+
+
+@contextmanager
+def read_elsewhere(database, job_id):
+    """Let another process read the log while the ``with`` lasts; what it reads must be right."""
+    command = [sys.executable, Path(__file__).with_name("reader.py"), database, "server-reader", job_id]
+    env = os.environ | {"PYTHONPATH": str(PACKAGE)}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+    ) as process:
+        assert process.stdout.readline() == "ready\n", process.stderr.read()
+        yield
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert int(out.split()[0]) > 20, out
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Let everything have its edges often."""
+    monkeypatch.setattr(segments, "SEGMENT_EVENTS", 8)
+    monkeypatch.setattr(segments, "SEGMENT_BYTES", 500)
+    monkeypatch.setattr(segments, "STEP_ROWS", 5)
+    monkeypatch.setattr(segments, "LONG", 16)
+
+
+def test_random_appends_joins_and_reads(database, tiny):
+    with asyncio.Runner() as runner:
+        stores = [SQLiteStore(database, server=HERE), SQLiteStore(database, server="server-two")]
+        for store in stores:
+            runner.run(store.open())
+        watched = runner.run(running(stores[0], "job-watched"))
+
+        async def grow(job, count):
+            seq = (await stores[0].job(OWNER, job.id)).seq
+            await stores[0].append(job, deltas(seq, count))
+
+        async def play(plan):
+            job = await running(stores[0], f"job-{next(numbers):06}")
+            log = await whole(stores[0], job.id)
+            for step in plan:
+                match step:
+                    case "append", count:
+                        await stores[0].append(job, deltas(len(log), count))
+                        log += map(written, range(len(log) + 1, len(log) + 1 + count))
+                    case "join", server:
+                        await stores[server].tidy()
+                    case "race", count:  # both servers join while both logs grow
+                        await asyncio.gather(grow(job, count), grow(watched, count), *(it.tidy() for it in stores))
+                        log += map(written, range(len(log) + 1, len(log) + 1 + count))
+                    case "read", after, max_bytes:
+                        after = min(after, len(log))
+                        found = await stores[after % 2].events(job, after=after, max_bytes=max_bytes)
+                        assert found == log[after : after + len(found)]
+                        assert found or after == len(log)
+            await stores[0].end(OWNER, job.id, DONE)
+            log = [*log, *(await stores[0].events(job, after=len(log), max_bytes=ALL))]
+            await asyncio.gather(*map(tidied, stores))
+            for after in range(len(log) + 1):
+                assert await stores[after % 2].events(job, after=after, max_bytes=ALL) == log[after:]
+            await stores[0].delete(OWNER, job.id)
+
+        @settings(max_examples=40, deadline=None, derandomize=True)
+        @given(steps)
+        def check(plan):
+            runner.run(play(plan))
+
+        try:
+            with read_elsewhere(database, watched.id):
+                check()
+        finally:
+            for store in stores:
+                runner.run(store.close())
+    assert rows(database, where="packed")[0] > 10  # of the log that was read elsewhere
