@@ -144,10 +144,12 @@ class Housekeeping:
         # An answer may be older than the ceiling when it is first announced: the server was off for long.
         first = min(max(job.ended_at + now - ceiling, (job.announced_at or now) + ANNOUNCED_DAYS * DAY) for job in jobs)
         many = f"{len(jobs)} or more" if len(jobs) == MOST_ANNOUNCED else str(len(jobs))
+        answers, them = ("answer", "it") if len(jobs) == 1 else ("answers", "them")
+        days = max(self._retention.unread_days, self._retention.keep_days)
         return [
-            f"{many} unread {'answer' if len(jobs) == 1 else 'answers'} will be deleted from"
-            f" {datetime.fromtimestamp(first, UTC):%Y-%m-%d} on, since nobody has opened them for so long. What is"
-            f" opened is kept for {self._retention.keep_days} more days; BgStreamApp.unread_days = 0 keeps all of them."
+            f"{many} unread {answers} will be deleted from {datetime.fromtimestamp(first, UTC):%Y-%m-%d} on, since by"
+            f" then nobody has opened {them} for {days} days. What is opened is kept for {self._retention.keep_days}"
+            " more; BgStreamApp.unread_days = 0 keeps all of them."
         ]
 
 

@@ -20,6 +20,7 @@ from ..store.base import Change, JobFilter, Room, Store
 from .clock import Clock, SystemClock
 from .hub import Batch, Hub
 from .recovery import Recovery
+from .retention import Housekeeping, Retention
 from .runner import Runner, read_answer
 from .scheduler import Scheduler
 
@@ -58,6 +59,7 @@ class Service:
         providers: Providers,
         server: str,
         limits: Limits | None = None,
+        retention: Retention | None = None,  # None: nothing is ever tidied or deleted
         clock: Clock | None = None,
     ) -> None:
         self.limits = limits or Limits()
@@ -82,7 +84,10 @@ class Service:
             max_attempts=self.limits.max_attempts,
             adopted=self._scheduler.wake,
         )
-        self._recovering: asyncio.Task[None] | None = None
+        self._housekeeping = None
+        if retention is not None:
+            self._housekeeping = Housekeeping(store=store, clock=self._clock, retention=retention)
+        self._aside: list[asyncio.Task[None]] = []  # loops that may be stopped at any time
         self._carrying: asyncio.Task[None] | None = None
         self._closing = False
 
@@ -92,15 +97,17 @@ class Service:
         self._hub.listen(self._follow_ends)
         self._carrying = asyncio.create_task(self._hub.run())
         self._scheduler.open()
-        self._recovering = asyncio.create_task(self._recovery.run())
+        self._aside.append(asyncio.create_task(self._recovery.run()))
+        if self._housekeeping is not None:
+            self._aside.append(asyncio.create_task(self._housekeeping.run()))
 
     async def close(self) -> None:
         """Give what runs a moment, leave the rest as each job says, let followers have it, then close the store."""
         self._closing = True
         self._store.patience = CLOSING_PATIENCE
-        if self._recovering is not None:
-            self._recovering.cancel()
-            await asyncio.gather(self._recovering, return_exceptions=True)
+        for task in self._aside:
+            task.cancel()
+        await asyncio.gather(*self._aside, return_exceptions=True)
         try:
             await self._scheduler.close(grace=self.limits.stop_grace)
         finally:
@@ -124,6 +131,11 @@ class Service:
     def store_kind(self) -> str:
         """Where jobs are kept, such as sqlite."""
         return self._store.kind
+
+    @property
+    def warnings(self) -> list[str]:
+        """What whoever looks after this server should know: sentences, each with what to do."""
+        return [] if self._housekeeping is None else list(self._housekeeping.warnings)
 
     @property
     def default_model(self) -> str | None:

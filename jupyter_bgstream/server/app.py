@@ -18,6 +18,7 @@ from traitlets import Bool, Dict, Enum, Float, Int, Unicode
 from .. import __version__
 from ..core.errors import BgStreamError
 from ..core.wire import PROTOCOL_VERSION, Runtime
+from ..engine.retention import Retention
 from ..engine.service import Limits, Service
 from ..providers.registry import Registry
 from ..store.base import Store
@@ -69,6 +70,32 @@ class BgStreamApp(ExtensionApp):
         config=True
     )
 
+    keep_days = Int(
+        90, min=0, help="Days for which answers are kept after they have ended and were read; 0: for ever."
+    ).tag(config=True)
+    unread_days = Int(
+        365,
+        min=0,
+        help="Days for which an answer is kept that nobody has read, announced from 14 days before; 0: for ever.",
+    ).tag(config=True)
+    max_megabytes = Int(
+        2048,
+        min=0,
+        help="Size of the database beyond which the oldest answers that were read are deleted; 0: no limit.",
+    ).tag(config=True)
+
+    @property
+    def retention(self) -> Retention:
+        """How long answers are kept."""
+        return Retention(
+            keep_days=self.keep_days, unread_days=self.unread_days, max_bytes=self.max_megabytes * 1024 * 1024
+        )
+
+    @property
+    def database_path(self) -> Path:
+        """Where the database is."""
+        return Path(self.database) if self.database else Path(jupyter_data_dir()) / "bgstream" / "jobs.sqlite"
+
     def initialize_settings(self) -> None:
         """Give the routes what they need."""
         self._backend = Backend(token=secrets.token_urlsafe(32))
@@ -89,6 +116,7 @@ class BgStreamApp(ExtensionApp):
                 store=self._open_store(server),
                 providers=Registry(self.providers, environ=os.environ, default_model=self.default_model or None),
                 server=server,
+                retention=self.retention,
                 limits=Limits(**{name: getattr(self, name) for name in Limits.__struct_fields__}),
             )
             await service.open()
@@ -105,8 +133,7 @@ class BgStreamApp(ExtensionApp):
     def _open_store(self, server: str) -> Store:
         if self.store == "memory":
             return MemoryStore(server=server)
-        path = Path(self.database) if self.database else Path(jupyter_data_dir()) / "bgstream" / "jobs.sqlite"
-        return SQLiteStore(path, server=server, full=self.full_sync)
+        return SQLiteStore(self.database_path, server=server, full=self.full_sync)
 
     def _announce(self, serverapp: Any, server: str) -> None:
         # Only here is the port right: while extensions load it may still be one that was taken.

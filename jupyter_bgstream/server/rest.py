@@ -262,6 +262,7 @@ class Status(ApiHandler):
                 "counts": await service.counts(self.owner),
                 "limits": service.limits,
                 "default_model": service.default_model,
+                "warnings": service.warnings,
             }
         )
 

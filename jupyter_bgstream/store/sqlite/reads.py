@@ -61,8 +61,7 @@ def count_jobs(db: sqlite3.Connection, owner: str) -> dict[str, int]:
 
 
 @contextmanager
-def snapshot(db: sqlite3.Connection) -> Iterator[None]:
-    """Let all that is read while the ``with`` lasts be as of one commit."""
+def _snapshot(db: sqlite3.Connection) -> Iterator[None]:
     db.execute("BEGIN")
     try:
         yield
@@ -77,7 +76,7 @@ def read_events(db: sqlite3.Connection, job: Job, *, after: int, max_bytes: int)
     commit: else a log that is deleted in between would look as if it had no more events.
     """
     found: list[bytes] = []
-    with snapshot(db):
+    with _snapshot(db):
         head = db.execute(QUERIES["job_head"], {"owner": job.owner, "id": job.id}).fetchone()
         if head is None:
             raise rules.no_such_job(job.id)

@@ -15,7 +15,6 @@ from contextlib import closing
 from typing import NamedTuple
 
 from .queries import QUERIES
-from .reads import snapshot
 from .rows import place_of, places_of
 
 SEGMENT_EVENTS = 256
@@ -39,14 +38,12 @@ class Segment(NamedTuple):
 def next_segments(db: sqlite3.Connection) -> list[Segment]:
     """Return what the next step can join, compressed, of whatever logs have loose rows; changes nothing."""
     found: list[Segment] = []
-    with snapshot(db):
-        logs = db.execute(QUERIES["logs_to_pack"], {"long": LONG, "limit": STEP_ROWS}).fetchall()
-        for n, seq, packed_seq, ended in logs:
-            with closing(db.execute(QUERIES["loose_events"], places_of(n, after=packed_seq))) as rows:
-                for segment in _joined(n, rows, tail=seq if ended else None):
-                    found.append(segment)
-                    if sum(it.rows for it in found) >= STEP_ROWS or sum(it.size for it in found) >= STEP_BYTES:
-                        return found
+    for n, seq, packed_seq, ended in db.execute(QUERIES["logs_to_pack"], {"long": LONG, "limit": STEP_ROWS}).fetchall():
+        with closing(db.execute(QUERIES["loose_events"], places_of(n, after=packed_seq))) as rows:
+            for segment in _joined(n, rows, tail=seq if ended else None):
+                found.append(segment)
+                if sum(it.rows for it in found) >= STEP_ROWS or sum(it.size for it in found) >= STEP_BYTES:
+                    return found
     return found
 
 

@@ -1,0 +1,243 @@
+"""How long answers are kept: by age and by size, never unfinished ones, unread ones only once that was announced."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+
+from jupyter_bgstream.core.errors import Unavailable
+from jupyter_bgstream.core.events import Cancelled, Completed, Event
+from jupyter_bgstream.engine.retention import DAY, HOUR, STARTS_AFTER, TIDY_EVERY, Deleted, Housekeeping, Retention
+from jupyter_bgstream.engine.service import Service
+from jupyter_bgstream.store.base import Change, Store
+from jupyter_bgstream.store.memory import MemoryStore
+from jupyter_bgstream.store.sqlite import SQLiteStore
+from jupyter_bgstream.testing.clock import START, FakeClock
+from jupyter_bgstream.testing.store_contract import HERE, OWNER, ended, ids_of, running, said, submit
+
+
+class Hurried(FakeClock):
+    """A clock for one sleeper, who never waits."""
+
+    async def sleep(self, seconds: float) -> None:
+        self.advance(seconds)
+        await asyncio.sleep(0)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def store(request, tmp_path) -> AsyncIterator[Store]:
+    store = MemoryStore(server=HERE) if request.param == "memory" else SQLiteStore(tmp_path / "jobs", server=HERE)
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def clock() -> Hurried:
+    return Hurried()
+
+
+def done(days_ago: float) -> Event:
+    return Completed(at=START - days_ago * DAY, finish_reason="stop")
+
+
+async def read_all(store: Store, days_ago: float) -> None:
+    await store.read(OWNER, "", ids=None, at=START - days_ago * DAY)
+
+
+async def test_what_was_read_goes_by_age_and_nothing_else(store: Store, clock: Hurried) -> None:
+    await ended(store, "job-read-long-ago", done(95))
+    await ended(store, "job-dismissed", done(95))
+    await read_all(store, 91)
+    await ended(store, "job-cancelled", Cancelled(at=START - 91 * DAY))
+    await ended(store, "job-opened-lately", done(300))
+    await read_all(store, 89)
+    await ended(store, "job-unread", done(300))
+    await ended(store, "job-young", done(89))
+    await running(store, "job-running", created_at=START - 900 * DAY)
+    await submit(store, "job-queued", created_at=START - 900 * DAY)
+    changes = store.changes()
+    deleted = await Housekeeping(store=store, clock=clock, retention=Retention()).prune()
+    assert deleted.jobs == 3
+    assert deleted.bytes > 100
+    assert sorted(await ids_of(store)) == [
+        "job-opened-lately",
+        "job-queued",
+        "job-running",
+        "job-unread",
+        "job-young",
+    ]
+    told: list[Change] = []
+    async with asyncio.timeout(10):
+        while len(told) < 3:
+            told += await anext(changes)
+    gone = {"job-read-long-ago", "job-dismissed", "job-cancelled"}
+    assert {(change.kind, change.job) for change in told} == {("deleted", job_id) for job_id in gone}
+
+
+async def test_zero_days_are_for_ever(store: Store, clock: Hurried) -> None:
+    await ended(store, "job-read", done(9000))
+    await read_all(store, 8999)
+    await ended(store, "job-unread", done(9000))
+    for retention in (Retention(keep_days=0), Retention(keep_days=0, unread_days=1), Retention(unread_days=0)):
+        keeper = Housekeeping(store=store, clock=clock, retention=retention)
+        before = len(await ids_of(store))
+        await keeper.prune()
+        clock.advance(20 * DAY)
+        await keeper.prune()
+        assert keeper.warnings == ()
+        if not retention.keep_days:
+            assert len(await ids_of(store)) == before
+    assert await ids_of(store) == ["job-unread"]
+
+
+async def test_unread_answers_are_announced_before_they_go(
+    store: Store, clock: Hurried, caplog: pytest.LogCaptureFixture
+) -> None:
+    await ended(store, "job-unread", done(350))
+    await ended(store, "job-saved", done(351))
+    await ended(store, "job-later", done(340))
+    keeper = Housekeeping(store=store, clock=clock, retention=Retention())
+    await keeper.prune()
+    assert keeper.warnings == ()
+    clock.advance(2 * DAY)  # 352 and 353 days old
+    with caplog.at_level(logging.WARNING):
+        for _ in range(30):
+            await keeper.prune()
+            clock.advance(HOUR)
+    (warning,) = keeper.warnings
+    assert warning.startswith("2 unread answers will be deleted from 2023-11-30 on")  # 14 days after the announcement
+    assert "kept for 90 more;" in warning
+    assert "unread_days" in warning
+    assert len(caplog.records) == 2  # once a day
+    (saved,) = [notice for notice in await store.notices(OWNER, "") if notice.job == "job-saved"]
+    await store.read(OWNER, "", ids=[saved.id], at=clock.time())
+    clock.advance(12 * DAY)
+    await keeper.prune()
+    assert sorted(await ids_of(store)) == ["job-later", "job-saved", "job-unread"]
+    clock.advance(DAY)
+    assert (await keeper.prune()).jobs == 1
+    assert sorted(await ids_of(store)) == ["job-later", "job-saved"]
+    assert keeper.warnings[0].startswith(
+        "1 unread answer will be deleted from 2023-12-14 on"
+    )  # not from 12-09: no server looked
+
+
+async def test_what_became_too_old_while_no_server_ran_is_announced_first(store: Store, clock: Hurried) -> None:
+    await ended(store, "job-unread", done(2000))
+    keeper = Housekeeping(store=store, clock=clock, retention=Retention())
+    await keeper.prune()
+    assert "1 unread answer will be deleted from 2023-11-28 on" in keeper.warnings[0]
+    clock.advance(13.9 * DAY)
+    await Housekeeping(store=store, clock=clock, retention=Retention()).prune()  # after another restart
+    assert await ids_of(store) == ["job-unread"]
+    clock.advance(0.2 * DAY)
+    await keeper.prune()
+    assert await ids_of(store) == []
+    assert keeper.warnings == ()
+
+
+async def large(store: Store, job_id: str, at: float) -> None:
+    job = await running(store, job_id)
+    await store.append(job, said("words " * 200_000))
+    await store.end(OWNER, job_id, Completed(at=at, finish_reason="stop"))
+
+
+async def test_beyond_the_size_the_oldest_that_were_read_go_first_and_no_others(store: Store, clock: Hurried) -> None:
+    for n in (3, 1, 4, 2):
+        await large(store, f"job-000{n}", START - 10 * DAY + n)
+    await read_all(store, 1)
+    await large(store, "job-unread", START - 80 * DAY)
+    await large(store, "job-just-read", START - 120)
+    (notice, *_) = await store.notices(OWNER, "")
+    await store.read(OWNER, "", ids=[notice.id], at=START - 60)
+    size = await store.size()
+    keeper = Housekeeping(store=store, clock=clock, retention=Retention(max_bytes=size - 1_300_000))
+    assert (await keeper.prune()).jobs == 2
+    assert sorted(await ids_of(store)) == ["job-0003", "job-0004", "job-just-read", "job-unread"]
+    assert keeper.warnings == ()
+    keeper = Housekeeping(store=store, clock=clock, retention=Retention(max_bytes=1000))
+    assert (await keeper.prune()).jobs == 2
+    assert sorted(await ids_of(store)) == ["job-just-read", "job-unread"]
+    (warning,) = keeper.warnings
+    assert "max_megabytes" in warning
+    assert (await Housekeeping(store=store, clock=clock, retention=Retention(max_bytes=0)).prune()) == Deleted()
+
+
+async def test_two_servers_that_do_it_at_once_delete_each_answer_once(store: Store, clock: Hurried) -> None:
+    for n in range(30):
+        await ended(store, f"job-00{n:02}", Cancelled(at=START - 100 * DAY))
+    keepers = [Housekeeping(store=store, clock=clock, retention=Retention()) for _ in range(2)]
+    deleted = await asyncio.gather(*(keeper.prune() for keeper in keepers))
+    assert sum(it.jobs for it in deleted) == 30
+    assert await ids_of(store) == []
+
+
+async def test_a_thread_that_goes_on_keeps_what_was_said(store: Store, clock: Hurried) -> None:
+    await ended(store, "job-turn-one", done(200), thread="t")
+    await read_all(store, 200)
+    await submit(store, "job-turn-two", thread="t")
+    keeper = Housekeeping(store=store, clock=clock, retention=Retention(max_bytes=1))
+    await keeper.prune()
+    assert (await store.job(OWNER, "job-turn-two")).previous == "job-turn-one"
+
+
+# The loop
+
+
+class Counting(MemoryStore):
+    """Has some tidying to do each time, and may be out of order."""
+
+    def __init__(self) -> None:
+        super().__init__(server=HERE)
+        self.steps = self.looks = 0
+        self.faulty = False
+
+    async def tidy(self) -> bool:
+        if self.faulty:
+            raise Unavailable("The store cannot be read.")
+        self.steps += 1
+        return self.steps % 3 != 0
+
+    async def size(self) -> int:
+        self.looks += 1
+        return await super().size()
+
+
+async def test_a_server_tidies_up_every_minute_and_looks_for_old_answers_every_hour(puppet, caplog) -> None:
+    store, clock = Counting(), FakeClock()
+    service = Service(store=store, providers=puppet, server=HERE, retention=Retention(), clock=clock)
+    await service.open()
+
+    async def wait(seconds: float) -> None:
+        # In steps, so that whoever sleeps, sleeps again: the look for dead servers, and the one that is tested.
+        for _ in range(int(seconds)):
+            for _ in range(20):
+                await asyncio.sleep(0)
+            clock.advance(1)
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    await wait(STARTS_AFTER - 1)
+    assert (store.steps, store.looks) == (0, 0)
+    await wait(TIDY_EVERY)
+    assert store.steps == 3
+    looks = store.looks
+    assert looks > 0
+    await ended(store, "job-old", Cancelled(at=START - 100 * DAY))
+    store.faulty = True
+    await wait(TIDY_EVERY)
+    assert "cannot be tidied" in caplog.text
+    store.faulty = False
+    await wait(2 * TIDY_EVERY)
+    assert store.steps >= 6
+    assert store.looks == looks
+    assert await ids_of(store) == ["job-old"]
+    await wait(HOUR)
+    assert store.looks > looks
+    assert await ids_of(store) == []
+    assert service.warnings == []
+    await service.close()
