@@ -10,7 +10,7 @@ import pytest
 from client.conftest import Kernel
 from harness.jupyter import jupyter
 
-from jupyter_bgstream.cli import demo_config
+from jupyter_bgstream.cli.demo import demo_config
 from jupyter_bgstream.core.wire import BUNDLE_MIME
 from jupyter_bgstream.testing.demo import serve_demo
 

@@ -1,4 +1,4 @@
-"""``jupyter bgstream``: the demo."""
+"""``jupyter bgstream demo``: JupyterLab on a tour."""
 
 from __future__ import annotations
 
@@ -12,23 +12,16 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from . import __version__
-
 TOUR = "tour.ipynb"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run a subcommand; returns the process's exit code."""
-    parser = argparse.ArgumentParser(prog="jupyter bgstream", description="LLM jobs in the background of Jupyter.")
-    parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(title="commands", required=True)
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``demo`` to the subcommands."""
     demo = commands.add_parser("demo", help="open JupyterLab on a tour, with a scripted demo model: no key, no network")
     demo.add_argument("--folder", type=Path, help="where the tour and its jobs are kept")
     demo.add_argument("--port", type=int, default=8888, help="port to try first (default: 8888)")
     demo.add_argument("--no-browser", action="store_true", help="print the address and open no browser")
     demo.set_defaults(run=run_demo)
-    options = parser.parse_args(arguments)
-    return int(options.run(options))
 
 
 def run_demo(options: argparse.Namespace) -> int:
@@ -38,7 +31,7 @@ def run_demo(options: argparse.Namespace) -> int:
         return 1
     from jupyter_core.paths import jupyter_data_dir
 
-    from .testing.demo import serve_demo
+    from ..testing.demo import serve_demo
 
     folder: Path = options.folder or Path(jupyter_data_dir()) / "bgstream" / "demo"
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,12 +75,8 @@ def demo_config(folder: Path, base_url: str) -> dict[str, object]:
 
 def _tour() -> str:
     """Return the tour as Lab itself would save it with this Python, so that opening it has nothing to complete."""
-    installed = Path(__file__).parent / "notebooks"
-    folder = installed if installed.exists() else Path(__file__).parents[1] / "notebooks"
+    installed = Path(__file__).parents[1] / "notebooks"
+    folder = installed if installed.exists() else Path(__file__).parents[2] / "notebooks"
     notebook = json.loads((folder / TOUR).read_text(encoding="utf-8"))
     notebook["metadata"]["language_info"]["version"] = platform.python_version()
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

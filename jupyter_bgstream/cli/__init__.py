@@ -1,0 +1,19 @@
+"""``jupyter bgstream``: what can be done from a terminal."""
+
+from __future__ import annotations
+
+import argparse
+
+from .. import __version__
+from . import demo, doctor, prune
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a subcommand; returns the process's exit code."""
+    parser = argparse.ArgumentParser(prog="jupyter bgstream", description="LLM jobs in the background of Jupyter.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(title="commands", required=True)
+    for command in (demo, prune, doctor):
+        command.add_command(commands)
+    options = parser.parse_args(arguments)
+    return int(options.run(options))

@@ -1,0 +1,50 @@
+"""Looks at Jupyter's config."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from functools import partial
+
+from ...server.app import BgStreamApp
+from ..settings import Settings
+from .findings import Finding
+
+_finding = partial(Finding, area="config")
+
+
+def look(settings: Settings) -> Iterator[Finding]:
+    """Tell which files were read, and what in them is not as it must be."""
+    for file, error in settings.broken:
+        yield _finding(
+            level="problem",
+            message=f"{file} cannot be read: {error}",
+            advice="The server goes on without it, and so without its settings. Mend the file.",
+        )
+    for name in settings.unknown:
+        near = difflib.get_close_matches(name, BgStreamApp.class_traits(config=True), n=1)
+        yield _finding(
+            level="warning",
+            message=f"BgStreamApp.{name} is no setting, and has no effect.",
+            advice=f"Did you mean BgStreamApp.{near[0]}?" if near else "See docs/configuration.md for the settings.",
+        )
+    if settings.invalid is not None:
+        yield _finding(level="problem", message=settings.invalid, advice="Correct this setting.")
+    if settings.enabled is None:
+        yield _finding(
+            level="problem",
+            message="The server extension is not enabled: no config of Jupyter names it.",
+            advice="jupyter server extension enable jupyter_bgstream",
+        )
+    elif not settings.enabled:
+        yield _finding(
+            level="problem",
+            message="The server extension is disabled.",
+            advice="jupyter server extension enable jupyter_bgstream",
+        )
+    else:
+        yield _finding(level="ok", message="The server extension is enabled.")
+    if settings.files:
+        yield _finding(level="ok", message=f"Read: {', '.join(settings.files)}.")
+    else:
+        yield _finding(level="ok", message="There is no config file: all settings have their defaults.")

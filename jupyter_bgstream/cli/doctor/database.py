@@ -1,0 +1,179 @@
+"""Looks at the database without changing it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from urllib.parse import quote
+
+from ...engine.retention import megabytes
+from ...store.sqlite.filesystem import network_file_system
+from ...store.sqlite.liveness import SUFFIX, _try_lock
+from ...store.sqlite.queries import migrations
+from ..settings import Settings
+from .findings import Finding
+
+CHECK_SECONDS = 10.0  # of looking for damage
+LITTLE = 500 * 1024**2  # bytes of free disk space
+HARDLY_ANY = 50 * 1024**2
+WAL = 2  # in the file's header; 1 is a rollback journal (https://sqlite.org/fileformat2.html, 1.3.3)
+
+_finding = partial(Finding, area="database")
+
+
+def look(settings: Settings) -> Iterator[Finding]:
+    """Tell where jobs are kept, whether that can be written, and whether it is whole."""
+    if settings.app.store == "memory":
+        yield _finding(level="warning", message="Jobs are kept in memory: they are lost when the server stops.")
+        return
+    path = settings.app.database_path.absolute()
+    folder = next(parent for parent in path.parents if parent.exists())
+    yield from _disk(folder)
+    shared = network_file_system(folder)
+    if shared is not None:
+        path = path.with_name(f"{path.stem}.{quote(socket.gethostname(), safe='')}{path.suffix}")
+        yield _finding(
+            level="warning",
+            message=f"{folder} is on a network file system ({shared}): each machine has a database of its own there.",
+            advice="A local disk is quicker: set BgStreamApp.database.",
+        )
+    if not path.exists():
+        yield _finding(level="ok", message=f"There is no {path} yet: the server makes it at its first start.")
+        return
+    if not (path.is_file() and os.access(path, os.R_OK | os.W_OK)):
+        yield _finding(
+            level="problem",
+            message=f"{path} cannot be written, or is no file.",
+            advice="Give this user the right to, or set BgStreamApp.database to another path.",
+        )
+        return
+    try:
+        yield from _file(path)
+    except sqlite3.Error as error:
+        yield _damaged(path, str(error))
+    yield _servers(path)
+
+
+def _disk(folder: Path) -> Iterator[Finding]:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        yield _finding(
+            level="problem",
+            message=f"The folder {folder} cannot be written.",
+            advice="Give this user the right to, or set BgStreamApp.database to another path.",
+        )
+    free = shutil.disk_usage(folder).free
+    if free < LITTLE:
+        yield _finding(
+            level="problem" if free < HARDLY_ANY else "warning",
+            message=f"The disk of {folder} has {megabytes(free)} left; jobs fail when it is full.",
+            advice="Make room: jupyter bgstream prune --dry-run",
+        )
+    else:
+        yield _finding(level="ok", message=f"The disk has {megabytes(free)} left.")
+
+
+def _file(path: Path) -> Iterator[Finding]:
+    with closing(_connect(path)) as db:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()}
+        newest = len(migrations())
+        if version > newest:
+            yield _finding(
+                level="problem",
+                message=f"{path} was written by a newer jupyter_bgstream (version {version}; this knows {newest}).",
+                advice="pip install --upgrade jupyter_bgstream, or set BgStreamApp.database to another path.",
+            )
+            return
+        if tables and (version == 0 or "revision" not in tables):
+            yield _finding(
+                level="problem",
+                message=f"{path} belongs to something else.",
+                advice="Set BgStreamApp.database to another path.",
+            )
+            return
+        damage = _damage(db)
+        if damage == "not finished":
+            yield _finding(level="ok", message=f"No damage was found in {CHECK_SECONDS:g} s, which is not all of it.")
+        elif damage is not None:
+            yield _damaged(path, damage)
+            return
+        yield _finding(level="ok", message=f"{path} is whole.")
+        if version < newest:
+            yield _finding(
+                level="ok",
+                message=f"Its schema is {version} of {newest}: the server brings it up to date at its next start.",
+            )
+        if tables:
+            yield _contents(db, path, version)
+
+
+def _contents(db: sqlite3.Connection, path: Path, version: int) -> Finding:
+    counts = dict(db.execute("SELECT status, count(*) FROM jobs GROUP BY status ORDER BY status").fetchall())
+    jobs = ", ".join(f"{count} {status}" for status, count in counts.items())
+    mode = "a write-ahead log" if _header(path)[18] == WAL else "a rollback journal"
+    return _finding(
+        level="ok",
+        message=f"{megabytes(path.stat().st_size)}, schema {version}, {mode}; jobs: {jobs or 'none'}.",
+    )
+
+
+def _header(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(100)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # Where a write-ahead log and its shared memory are, they are used; else a mere read-only connection would make
+    # them, and only an immutable one does not.
+    has_log = path.with_name(path.name + "-wal").exists() and path.with_name(path.name + "-shm").exists()
+    mode = "mode=ro" if has_log else "mode=ro&immutable=1"
+    return sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, timeout=2, check_same_thread=False)
+
+
+def _damage(db: sqlite3.Connection) -> str | None:
+    timer = threading.Timer(CHECK_SECONDS, db.interrupt)
+    timer.start()
+    try:
+        (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+            return "not finished"
+        raise
+    finally:
+        timer.cancel()
+        timer.join()
+    return None if found == "ok" else str(found).partition("\n")[0]
+
+
+def _damaged(path: Path, what: str) -> Finding:
+    return _finding(
+        level="problem",
+        message=f"{path} is damaged, or no database: {what}.",
+        advice=f"Stop the servers and keep a copy. sqlite3 '{path}' .recover | sqlite3 recovered.sqlite saves what can"
+        " be read of it.",
+    )
+
+
+def _servers(path: Path) -> Finding:
+    locks = path.with_name(path.name + ".servers").glob("*" + SUFFIX)
+    alive = sum(_is_held(lock) for lock in locks)
+    return _finding(level="ok", message=f"Servers that use it now: {alive}.")
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether a living server holds this lock. Unlike the store's own look it leaves a dead one's file alone."""
+    try:
+        fd = os.open(lock, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        return not _try_lock(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,70 @@
+"""Looks which servers of this user run, and asks them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import httpx
+import msgspec
+from jupyter_core.paths import jupyter_runtime_dir
+
+from ... import __version__
+from ...core.wire import Runtime
+from ..settings import Settings
+from .findings import Finding
+
+SECONDS = 2.0
+
+_finding = partial(Finding, area="servers")
+
+
+def look(_: Settings) -> Iterator[Finding]:
+    """Ask every server that has left a runtime file."""
+    folder = Path(jupyter_runtime_dir())
+    files = sorted(folder.glob("bgstream-*.json"))
+    if not files:
+        yield _finding(level="ok", message=f"No server runs: there is no runtime file in {folder}.")
+    for file in files:
+        yield from _one(file)
+
+
+def _one(file: Path) -> Iterator[Finding]:
+    try:
+        runtime = msgspec.json.decode(file.read_bytes(), type=Runtime)
+    except (OSError, msgspec.DecodeError) as error:
+        yield _finding(level="warning", message=f"{file} cannot be read: {error}", advice="Remove it.")
+        return
+    who = f"The server at {runtime.url} (process {runtime.pid})"
+    try:
+        # It is our own server on this machine, whose certificate need not be known to anybody.
+        with httpx.Client(trust_env=False, timeout=SECONDS, verify=False) as client:  # noqa: S501
+            answer = client.get(
+                f"{runtime.url}api/bgstream/status", headers={"Authorization": f"token {runtime.token}"}
+            )
+        status = answer.json()
+    except (httpx.HTTPError, ValueError) as error:
+        yield _finding(
+            level="warning",
+            message=f"{who} does not answer ({type(error).__name__}).",
+            advice=f"If it was killed, {file} may be removed; it does no harm.",
+        )
+        return
+    if not answer.is_success:
+        yield _finding(
+            level="problem",
+            message=f"{who} says: {status.get('message', answer.status_code)}",
+            advice="See its log.",
+        )
+        return
+    if status["version"] != __version__:
+        yield _finding(
+            level="warning",
+            message=f"{who} runs jupyter_bgstream {status['version']}, but {__version__} is installed.",
+            advice="Start it again.",
+        )
+    else:
+        yield _finding(level="ok", message=f"{who} answers, and keeps jobs in {status['store']}.")
+    for warning in status.get("warnings", ()):
+        yield _finding(level="warning", message=f"{who} warns: {warning}")

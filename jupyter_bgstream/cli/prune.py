@@ -1,0 +1,102 @@
+"""``jupyter bgstream prune``: deletes old answers now, with servers running or without."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import secrets
+import sys
+import time
+from pathlib import Path
+
+from ..core.errors import BgStreamError
+from ..engine.clock import SystemClock
+from ..engine.retention import DAY, PAUSE, Deleted, delete_old, megabytes
+from ..store.base import Old
+from ..store.sqlite import SQLiteStore
+
+EVERYTHING = 1_000_000_000  # answers
+
+
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``prune`` to the subcommands."""
+    prune = commands.add_parser(
+        "prune",
+        help="delete old answers",
+        description="Delete answers that have ended and were read, or dismissed, long ago. Never one that is queued or"
+        " running, and never an unread one, unless --unread is given. Jupyter servers may be running meanwhile.",
+    )
+    prune.add_argument("--days", type=_days, help="how old they must be (default: BgStreamApp.keep_days)")
+    prune.add_argument("--all-read", action="store_true", help="however young they are: the same as --days 0")
+    prune.add_argument("--unread", action="store_true", help="also what is as old and nobody has read")
+    prune.add_argument("--dry-run", action="store_true", help="say what would be deleted, and delete nothing")
+    prune.add_argument("--database", type=Path, help="path of the database (default: as the server's config says)")
+    prune.set_defaults(run=run_prune)
+
+
+def _days(text: str) -> float:
+    days = float(text)
+    if not days >= 0:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return days
+
+
+def run_prune(options: argparse.Namespace) -> int:
+    """Delete, or say what would be deleted; returns 1 if the database cannot be had."""
+    from .settings import load_settings  # it brings all of Jupyter's server
+
+    app = load_settings().app
+    days: float | None = 0 if options.all_read else options.days
+    if days is None:
+        days = app.keep_days
+        if not days:
+            print("BgStreamApp.keep_days is 0: answers are kept for ever. Say how old with --days.")
+            return 0
+    path: Path = options.database or app.database_path
+    if not path.exists():
+        print(f"There is no database {path}: nothing was ever kept there.", file=sys.stderr)
+        return 1
+    try:
+        return asyncio.run(_prune(path, days=days, unread=options.unread, dry_run=options.dry_run))
+    except BgStreamError as error:
+        print(error.message, file=sys.stderr)
+        return 1
+
+
+async def _prune(path: Path, *, days: float, unread: bool, dry_run: bool) -> int:
+    clock = SystemClock()
+    before = time.time() - days * DAY
+    store = SQLiteStore(path, server=f"prune-{secrets.token_hex(4)}")
+    await store.open()
+    try:
+        old = {"read": await store.old(before=before, unread=False, limit=EVERYTHING)}
+        kept = await store.old(before=before, unread=True, limit=EVERYTHING)
+        if unread:
+            old["unread"] = kept
+        verb = "Would delete" if dry_run else "Deleting"
+        for kind, jobs in old.items():
+            print(f"{verb} {_answers(kind, len(jobs))} ({megabytes(_bytes(jobs))}), older than {days:g} days.")
+        if kept and not unread:
+            print(f"{_answers('unread', len(kept))} as old: kept. --unread deletes them as well.")
+        if dry_run:
+            return 0
+        size = await store.size()
+        deleted = Deleted()
+        for kind, jobs in old.items():
+            if jobs:
+                deleted += await delete_old(store, clock, before=before, unread=kind == "unread")
+        while await store.tidy():
+            await clock.sleep(PAUSE)
+        size_now = await store.size()
+    finally:
+        await store.close()
+    print(f"Deleted {_answers('', deleted.jobs)}: {megabytes(size)} in use before, {megabytes(size_now)} now.")
+    return 0
+
+
+def _answers(kind: str, count: int) -> str:
+    return " ".join(filter(None, [f"{count:,}", kind, "answer" if count == 1 else "answers"]))
+
+
+def _bytes(jobs: list[Old]) -> int:
+    return sum(job.bytes for job in jobs)

@@ -1,0 +1,86 @@
+"""A user's home, and ``jupyter bgstream`` run in it as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jupyter_bgstream import __version__
+
+SECONDS = 60
+
+
+class Home:
+    """Where Jupyter's files of one user are; nothing of this machine's own is seen."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.config = folder / "config"
+        self.runtime = folder / "runtime"
+        self.database = self.data / "bgstream" / "jobs.sqlite"
+        for made in (self.data, self.config, self.runtime):
+            made.mkdir()
+        # What the wheel installs beside the package.
+        self.write("config/jupyter_server_config.d/jupyter_bgstream.json", server("jpserver_extensions"))
+        self.write("data/labextensions/jupyter-bgstream/package.json", {"version": __version__})
+
+    def write(self, name: str, content: Any) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return path
+
+    def configure(self, **settings: Any) -> None:
+        self.write("config/jupyter_server_config.json", {"BgStreamApp": settings})
+
+    def run(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "JPY", "OPENAI"))}
+        clean |= {
+            "HOME": str(self.folder),
+            "JUPYTER_DATA_DIR": str(self.data),
+            "JUPYTER_CONFIG_DIR": str(self.config),
+            "JUPYTER_RUNTIME_DIR": str(self.runtime),
+            "JUPYTER_PREFER_ENV_PATH": "0",
+            "JUPYTER_PLATFORM_DIRS": "1",
+            "COLUMNS": "80",
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "jupyter_bgstream.cli", *arguments],
+            env=clean | env,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+
+    def doctor(self, **env: str) -> tuple[int, list[dict[str, str]]]:
+        """Return the exit status and what was found."""
+        done = self.run("doctor", "--json", **env)
+        assert done.stderr == ""
+        return done.returncode, json.loads(done.stdout)["findings"]
+
+    def files(self) -> dict[str, tuple[int, bytes]]:
+        """Return everything below this home, with times and contents."""
+        return {
+            str(path.relative_to(self.folder)): (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
+            for path in sorted(self.folder.rglob("*"))
+        }
+
+
+def server(key: str, enabled: bool = True) -> dict[str, Any]:
+    return {"ServerApp": {key: {"jupyter_bgstream": enabled}}}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return Home(folder)

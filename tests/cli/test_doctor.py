@@ -1,0 +1,264 @@
+"""``jupyter bgstream doctor`` finds what is broken, says what to do, and changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from cli.conftest import Home, server
+from harness.jupyter import Jupyter
+
+import jupyter_bgstream
+from jupyter_bgstream.store.sqlite import SQLiteStore
+from jupyter_bgstream.store.sqlite.queries import migrations
+from jupyter_bgstream.testing import ScriptedProvider, answer
+from jupyter_bgstream.testing.store_contract import HERE, ended, running
+
+KEY = "sk-canary-4711"
+
+
+@pytest.fixture
+def provider() -> Iterator[ScriptedProvider]:
+    with ScriptedProvider({"small": answer("Hello")}).in_thread() as provider:
+        yield provider
+
+
+@pytest.fixture
+def sound(home: Home, provider: ScriptedProvider) -> Home:
+    home.configure(providers={"mine": {"base_url": provider.base_url}}, default_model="mine/small")
+    return home
+
+
+async def fill(home: Home) -> None:
+    store = SQLiteStore(home.database, server=HERE)
+    await store.open()
+    await ended(store, "job-0001")
+    await ended(store, "job-0002")
+    await running(store, "job-0003")
+    await store.close()
+
+
+def found(findings: list[dict[str, str]], area: str, level: str) -> list[str]:
+    return [it["message"] for it in findings if (it["area"], it["level"]) == (area, level)]
+
+
+def problem(home: Home, area: str, **env: str) -> dict[str, str]:
+    """Run the doctor, who must find one problem; nothing must have changed."""
+    before = home.files()
+    status, findings = home.doctor(**env)
+    assert home.files() == before
+    problems = [it for it in findings if it["level"] == "problem"]
+    assert [it["area"] for it in problems] == [area], problems
+    assert problems[0]["advice"] or area == "providers"
+    assert status == 1
+    return problems[0]
+
+
+def test_a_new_installation_is_in_order_and_no_database_yet_is_no_problem(sound: Home) -> None:
+    before = sound.files()
+    status, findings = sound.doctor()
+    assert status == 0, findings
+    assert {it["level"] for it in findings} == {"ok"}
+    assert any("at its first start" in message for message in found(findings, "database", "ok"))
+    assert found(findings, "providers", "ok")[0] == "mine: 1 model."
+    assert sound.files() == before
+
+
+async def test_a_database_that_is_used_is_in_order(sound: Home) -> None:
+    await fill(sound)
+    before = sound.files()
+    status, findings = sound.doctor()
+    assert status == 0, findings
+    assert any("2 completed, 1 running" in message for message in found(findings, "database", "ok"))
+    assert "Servers that use it now: 0." in found(findings, "database", "ok")
+    assert sound.files() == before
+
+
+def test_what_a_killed_server_left_is_looked_at_and_left(sound: Home) -> None:
+    asyncio.run(fill(sound))
+    program = Path(__file__).parents[1] / "store/server.py"
+    env = os.environ | {"PYTHONPATH": str(Path(jupyter_bgstream.__file__).parents[1])}
+    with subprocess.Popen(
+        [sys.executable, program, sound.database, "two"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env,
+    ) as child:  # fmt: skip
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        _, findings = sound.doctor()
+        assert "Servers that use it now: 1." in found(findings, "database", "ok")
+        assert child.stdin is not None
+        child.stdin.write("append\n")
+        child.stdin.flush()
+        child.stdout.readline()
+        child.send_signal(signal.SIGKILL)
+    names = set(sound.files())
+    log = sound.database.with_name("jobs.sqlite-wal")
+    kept = sound.database.read_bytes(), log.read_bytes()
+    assert len(kept[1]) > 0
+    status, findings = sound.doctor()
+    assert status == 0, findings
+    assert any("2 running" in message for message in found(findings, "database", "ok"))
+    assert set(sound.files()) == names
+    assert (sound.database.read_bytes(), log.read_bytes()) == kept
+
+
+def test_a_missing_key_is_a_problem_and_no_key_is_ever_shown(home: Home, provider: ScriptedProvider) -> None:
+    fields = {"base_url": provider.base_url, "api_key_env": "MY_KEY"}
+    home.configure(providers={"mine": fields, "other": {"base_url": provider.base_url}}, default_model="mine/small")
+    found = problem(home, "providers")
+    assert "MY_KEY" in found["message"]
+    assert "missing_key" in found["message"]
+    for options in ([], ["--json"]):
+        done = home.run("doctor", *options, MY_KEY=KEY, OPENAI_API_KEY=KEY, OPENAI_BASE_URL="http://127.0.0.1:1/v1")
+        assert "mine: 1 model." in done.stdout
+        assert KEY not in done.stdout + done.stderr
+
+
+def test_without_any_provider_there_is_a_problem(home: Home) -> None:
+    assert "OPENAI_API_KEY" in problem(home, "providers")["advice"]
+
+
+def test_a_provider_that_is_meant_and_does_not_answer_is_a_problem(sound: Home, provider: ScriptedProvider) -> None:
+    sound.configure(
+        providers={"mine": {"base_url": provider.base_url}, "gone": {"base_url": "http://127.0.0.1:1/v1"}},
+    )
+    assert "unreachable" in problem(sound, "providers")["message"]
+
+
+def test_a_provider_that_cannot_be_meant_is_a_problem(home: Home) -> None:
+    home.configure(providers={"mine": {"url": "http://localhost/v1"}})
+    assert "mine" in problem(home, "providers")["message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("config/jupyter_server_config.py", "c.BgStreamApp.max_running = (", "SyntaxError"),
+        ("config/jupyter_server_config.py", "nonsense", "NameError"),
+        ("config/jupyter_config.json", "{", "JSONDecodeError"),
+        ("config/jupyter_jupyter_bgstream_config.py", "1 / 0", "ZeroDivisionError"),
+    ],
+)
+def test_config_that_cannot_be_read_is_a_problem(sound: Home, name: str, content: str, says: str) -> None:
+    path = sound.write(name, content)
+    message = problem(sound, "config")["message"]
+    assert str(path) in message
+    assert says in message
+
+
+def test_settings_that_are_none_or_wrong_are_said(sound: Home, provider: ScriptedProvider) -> None:
+    providers = {"mine": {"base_url": provider.base_url}}
+    sound.configure(providers=providers, max_runing=3, max_queued=0)
+    message = problem(sound, "config")["message"]
+    assert "max_queued" in message
+    _, findings = sound.doctor()
+    (unknown,) = [it for it in findings if it["level"] == "warning"]
+    assert "max_runing" in unknown["message"]
+    assert unknown["advice"] == "Did you mean BgStreamApp.max_running?"
+
+
+def test_a_newer_schema_is_a_problem(sound: Home) -> None:
+    sound.database.parent.mkdir()
+    with closing(sqlite3.connect(sound.database)) as db:
+        db.execute("CREATE TABLE revision (rev)")
+        db.execute(f"PRAGMA user_version = {len(migrations()) + 1}")
+    found = problem(sound, "database")
+    assert "newer" in found["message"]
+    assert "upgrade" in found["advice"]
+
+
+def test_somebody_elses_database_is_a_problem(sound: Home) -> None:
+    sound.database.parent.mkdir()
+    with closing(sqlite3.connect(sound.database)) as db:
+        db.execute("CREATE TABLE mine (n)")
+    assert "something else" in problem(sound, "database")["message"]
+
+
+@pytest.mark.parametrize("content", [b"no database at all" * 100, b"SQLite format 3\x00" + b"\xff" * 4000])
+def test_a_file_that_is_no_database_is_a_problem(sound: Home, content: bytes) -> None:
+    sound.database.parent.mkdir()
+    sound.database.write_bytes(content)
+    assert "damaged" in problem(sound, "database")["message"]
+
+
+async def test_a_damaged_database_is_a_problem(sound: Home) -> None:
+    await fill(sound)
+    with sound.database.open("r+b") as file:
+        for page in range(2, sound.database.stat().st_size // 4096):
+            file.seek(page * 4096)
+            file.write(b"\xff" * 200)
+    assert ".recover" in problem(sound, "database")["advice"]
+
+
+def test_a_folder_in_the_place_of_the_database_is_a_problem(sound: Home) -> None:
+    sound.database.mkdir(parents=True)
+    assert "is no file" in problem(sound, "database")["message"]
+
+
+def test_a_disabled_extension_is_a_problem(sound: Home) -> None:
+    sound.write("config/jupyter_server_config.d/jupyter_bgstream.json", server("jpserver_extensions", enabled=False))
+    found = problem(sound, "config")
+    assert found["message"] == "The server extension is disabled."
+    assert found["advice"] == "jupyter server extension enable jupyter_bgstream"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("data/labextensions/jupyter-bgstream/package.json", {"version": "0.0.1"}, "is 0.0.1"),
+        ("config/labconfig/page_config.json", {"disabledExtensions": {"jupyter-bgstream": True}}, "disabled"),
+        ("config/labconfig/page_config.json", {"disabledExtensions": ["jupyter-bgstream:panel"]}, "disabled"),
+    ],
+)
+def test_a_labextension_that_does_not_fit_is_a_problem(sound: Home, name: str, content: object, says: str) -> None:
+    sound.write(name, content)
+    assert says in problem(sound, "versions")["message"]
+
+
+def test_it_is_read_in_80_columns(sound: Home) -> None:
+    sound.configure(providers={"gone": {"base_url": "http://127.0.0.1:1/v1"}}, nonsense=1)
+    done = sound.run("doctor")
+    assert done.returncode == 1
+    assert done.stderr == ""
+    for line in done.stdout.splitlines():
+        assert len(line) <= 80 or "/" in line  # a path is not broken
+    assert done.stdout.isascii()
+    for word in (
+        "Versions",
+        "Config",
+        "Database",
+        "Providers",
+        "Servers",
+        "  ok  ",
+        "  warning  ",
+        "  problem  ",
+        "->",
+    ):
+        assert word in done.stdout
+
+
+def test_a_running_server_is_asked_and_a_killed_one_is_told(sound: Home, tmp_path: Path) -> None:
+    jupyter = Jupyter(tmp_path / "server")
+    jupyter.start()
+    sound.runtime = jupyter.runtime
+    env = {"JUPYTER_RUNTIME_DIR": str(jupyter.runtime)}
+    try:
+        status, findings = sound.doctor(**env)
+        assert status == 0, findings
+        assert any("answers, and keeps jobs in sqlite" in message for message in found(findings, "servers", "ok"))
+        token = jupyter.runtime_file.read_text()
+        assert not any(word in str(findings) for word in token.split('"') if len(word) > 30)
+    finally:
+        jupyter.kill()
+    status, findings = sound.doctor(**env)
+    assert status == 0
+    (warning,) = found(findings, "servers", "warning")
+    assert "does not answer" in warning

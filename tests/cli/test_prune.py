@@ -1,0 +1,107 @@
+"""``jupyter bgstream prune`` deletes what is old, says what it does, and leaves the unread alone."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from cli.conftest import Home
+
+from jupyter_bgstream.core.events import Cancelled, Completed
+from jupyter_bgstream.store.base import Change
+from jupyter_bgstream.store.sqlite import SQLiteStore
+from jupyter_bgstream.testing.store_contract import HERE, OWNER, ended, ids_of, running, said, take
+
+DAY = 86_400
+
+
+async def filled(home: Home) -> SQLiteStore:
+    """Open a store with answers of all kinds and ages."""
+    now = time.time()
+    store = SQLiteStore(home.database, server=HERE)
+    await store.open()
+    job = await running(store, "job-read-100")
+    await store.append(job, said(*("words of an answer " * 5 for _ in range(20_000))))
+    await store.end(OWNER, job.id, Completed(at=now - 100 * DAY, finish_reason="stop"))
+    await store.read(OWNER, "", ids=None, at=now - 99 * DAY)
+    await ended(store, "job-read-10", Completed(at=now - 10 * DAY, finish_reason="stop"))
+    await store.read(OWNER, "", ids=None, at=now - 9 * DAY)
+    await ended(store, "job-stopped-50", Cancelled(at=now - 50 * DAY))
+    await ended(store, "job-unread-200", Completed(at=now - 200 * DAY, finish_reason="stop"))
+    await running(store, "job-running")
+    return store
+
+
+def prune(home: Home, *options: str) -> str:
+    done = home.run("prune", *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+    return done.stdout
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["beside a server", "offline"])
+async def test_it_deletes_what_is_old_and_read_and_says_so(home: Home, beside: bool) -> None:
+    store = await filled(home)
+    changes = store.changes()
+    if not beside:
+        await store.close()
+    before = home.database.stat().st_size
+    said = prune(home)
+    assert "Deleting 1 read answer (" in said
+    assert "older than 90 days." in said
+    assert "1 unread answer as old: kept." in said
+    assert "Deleted 1 answer: " in said
+    assert "MB in use before" in said
+    if beside:
+        await take(changes, until=Change(kind="deleted", owner=OWNER, job="job-read-100"))
+    else:
+        store = SQLiteStore(home.database, server=HERE)
+        await store.open()
+        assert home.database.stat().st_size <= before
+    assert sorted(await ids_of(store)) == ["job-read-10", "job-running", "job-stopped-50", "job-unread-200"]
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [
+        (["--days", "40"], {"job-read-10", "job-unread-200"}),
+        (["--days", "9.5"], {"job-read-10", "job-unread-200"}),  # it was read 9 days ago
+        (["--days", "8"], {"job-unread-200"}),
+        (["--all-read"], {"job-unread-200"}),
+        (["--days", "150", "--unread"], {"job-read-10", "job-stopped-50", "job-read-100"}),
+        (["--all-read", "--unread"], set()),
+    ],
+)
+async def test_its_options_say_what_is_old(home: Home, options: list[str], left: set[str]) -> None:
+    store = await filled(home)
+    said = prune(home, *options, "--dry-run")
+    assert "Would delete" in said
+    assert "Deleted" not in said
+    assert len(await ids_of(store)) == 5
+    prune(home, *options)
+    assert set(await ids_of(store)) == left | {"job-running"}
+    await store.close()
+
+
+async def test_it_goes_by_the_servers_config(home: Home) -> None:
+    store = await filled(home)
+    await store.close()
+    elsewhere = home.database.rename(home.folder / "elsewhere.sqlite")
+    home.configure(database=str(elsewhere), keep_days=20)
+    assert "Would delete 2 read answers" in prune(home, "--dry-run")
+    home.configure(keep_days=0)
+    assert "kept for ever" in prune(home, "--dry-run", "--database", str(elsewhere))
+    assert "Would delete 1 read answer" in prune(home, "--dry-run", "--database", str(elsewhere), "--days", "60")
+
+
+def test_without_a_database_it_makes_none(home: Home) -> None:
+    done = home.run("prune")
+    assert done.returncode == 1
+    assert "There is no database" in done.stderr
+    assert not home.database.parent.exists()
+
+
+@pytest.mark.parametrize("days", ["-1", "many", "nan"])
+def test_days_are_a_number_and_not_negative(home: Home, days: str) -> None:
+    assert home.run("prune", f"--days={days}").returncode == 2
