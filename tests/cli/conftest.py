@@ -6,21 +6,54 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import jupyter_bgstream
 from jupyter_bgstream import __version__
 
-SECONDS = 60
+
+class Runner:
+    """Runs the command, each time in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._said = folder / "out", folder / "err"
+        self.process = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("runner.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(Path(jupyter_bgstream.__file__).parents[1])},
+        )
+
+    def run(self, arguments: Sequence[str], env: dict[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
+        out, err = self._said
+        asked = {"arguments": arguments, "env": env, "cwd": str(cwd), "out": str(out), "err": str(err)}
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(asked) + "\n")
+        self.process.stdin.flush()
+        status = int(self.process.stdout.readline())
+        return subprocess.CompletedProcess(list(arguments), status, out.read_text(), err.read_text())
+
+
+@pytest.fixture(scope="session")
+def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
+    runner = Runner(tmp_path_factory.mktemp("runner"))
+    yield runner
+    runner.process.kill()
+    runner.process.communicate()
 
 
 class Home:
     """Where Jupyter's files of one user are; nothing of this machine's own is seen."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, runner: Runner) -> None:
         self.folder = folder
+        self._runner = runner
         self.data = folder / "data"
         self.config = folder / "config"
         self.runtime = folder / "runtime"
@@ -51,15 +84,7 @@ class Home:
             "JUPYTER_PLATFORM_DIRS": "1",
             "COLUMNS": "80",
         }
-        return subprocess.run(
-            [sys.executable, "-m", "jupyter_bgstream.cli", *arguments],
-            env=clean | env,
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
+        return self._runner.run(arguments, clean | env, self.folder)
 
     def doctor(self, **env: str) -> tuple[int, list[dict[str, str]]]:
         """Return the exit status and what was found."""
@@ -80,7 +105,7 @@ def server(key: str, enabled: bool = True) -> dict[str, Any]:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
+def home(tmp_path: Path, runner: Runner) -> Home:
     folder = tmp_path / "home"
     folder.mkdir()
-    return Home(folder)
+    return Home(folder, runner)
