@@ -273,6 +273,14 @@ class Service:
         """Change what a viewer wants to be called for."""
         await self._store.mute(owner, viewer, mute, on=on)
 
+    async def due_calls(self, owner: str, *, since: float, at: float, again: float, limit: int) -> list[Notice]:
+        """Return notices to call for that nobody has read, dismissed or muted; they are due again at ``again``."""
+        return await self._store.due_calls(owner, since=since, at=at, again=again, limit=limit)
+
+    async def called(self, owner: str, notice_id: str, *, again: float | None = None) -> None:
+        """Note that a notice was called for: it is never due again, or then."""
+        await self._store.called(owner, notice_id, again=again)
+
     async def models(self) -> list[ProviderStatus]:
         """Return what can be asked of each provider right now, in bounded time."""
         return await self._providers.status()

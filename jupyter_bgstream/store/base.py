@@ -121,7 +121,9 @@ class Store(Protocol):
     async def due_calls(
         self, owner: str, *, since: float, at: float, again: float, limit: int
     ) -> list[Notice]: ...  # nobody has read or muted them; they are due again at `again`
-    async def called(self, owner: str, notice_id: str) -> None: ...  # never due again
+    async def called(
+        self, owner: str, notice_id: str, *, again: float | None = None
+    ) -> None: ...  # due again then, or never
     async def old(
         self, *, before: float, unread: bool, limit: int
     ) -> list[Old]: ...  # ended and read before that, or never read; the oldest first; of no thread that goes on

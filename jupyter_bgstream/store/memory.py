@@ -333,9 +333,9 @@ class MemoryStore:
                 wanted.append(told.notice)
         return wanted
 
-    async def called(self, owner: str, notice_id: str) -> None:
+    async def called(self, owner: str, notice_id: str, *, again: float | None = None) -> None:
         if (told := self._here.notices.get((owner, notice_id))) is not None:
-            told.call_at = None
+            told.call_at = again
 
     async def old(self, *, before: float, unread: bool, limit: int) -> list[Old]:
         found = [

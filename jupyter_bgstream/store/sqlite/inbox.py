@@ -76,9 +76,9 @@ class InboxTransaction:
                 wanted.append(notice)
         return wanted
 
-    def called(self, owner: str, notice_id: str) -> None:
-        """Never call for a notice again."""
-        self._do("called", owner=owner, id=notice_id)
+    def called(self, owner: str, notice_id: str, *, again: float | None) -> None:
+        """Call for a notice again then, or never."""
+        self._do("called", owner=owner, id=notice_id, call_at=again)
 
     def _put_notice(self, notice: Notice) -> None:
         if notice.group is not None:  # a group that ends again, after a retry, has one notice all the same

@@ -160,8 +160,8 @@ class SQLiteStore:
     async def due_calls(self, owner: str, *, since: float, at: float, again: float, limit: int) -> list[Notice]:
         return await self._open.writer.run(lambda tx: tx.due_calls(owner, since=since, at=at, again=again, limit=limit))
 
-    async def called(self, owner: str, notice_id: str) -> None:
-        await self._open.writer.run(lambda tx: tx.called(owner, notice_id))
+    async def called(self, owner: str, notice_id: str, *, again: float | None = None) -> None:
+        await self._open.writer.run(lambda tx: tx.called(owner, notice_id, again=again))
 
     async def old(self, *, before: float, unread: bool, limit: int) -> list[Old]:
         return await self._open.readers.run(lambda db: pruning.old_jobs(db, before=before, unread=unread, limit=limit))

@@ -205,7 +205,7 @@ WHERE owner = :owner AND call_at <= :at ORDER BY call_at, n LIMIT :limit;
 UPDATE notices SET call_at = :call_at WHERE n = :n;
 
 -- name: called
-UPDATE notices SET call_at = NULL WHERE owner = :owner AND id = :id;
+UPDATE notices SET call_at = :call_at WHERE owner = :owner AND id = :id;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Retention: joining rows of events, and finding what may go.
