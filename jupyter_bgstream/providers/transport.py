@@ -205,7 +205,7 @@ async def _client(url: str, faults: Faults) -> httpx.AsyncClient:
     try:
         return httpx.AsyncClient(
             verify=await _tls(),
-            trust_env=not _is_local(url),  # the proxies of the environment, but never towards this machine
+            trust_env=not is_local(url),  # the proxies of the environment, but never towards this machine
             follow_redirects=False,  # the key goes to no other address
             timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),  # silence is _Patience's to measure
         )
@@ -214,7 +214,8 @@ async def _client(url: str, faults: Faults) -> httpx.AsyncClient:
         raise faults.error("unreachable", f"The proxy settings of the environment cannot be used: {error}") from None
 
 
-def _is_local(url: str) -> bool:
+def is_local(url: str) -> bool:
+    """Return whether a URL is of this machine."""
     host = urlsplit(url).hostname or ""
     if host == "localhost" or host.endswith(".localhost"):
         return True

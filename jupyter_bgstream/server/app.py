@@ -16,7 +16,7 @@ from jupyter_server.utils import url_path_join
 from traitlets import Bool, Dict, Enum, Float, Int, Unicode
 
 from .. import __version__
-from ..core.errors import BgStreamError
+from ..core.errors import BgStreamError, Invalid
 from ..core.wire import PROTOCOL_VERSION, Runtime
 from ..engine.retention import Retention
 from ..engine.service import Limits, Service
@@ -27,6 +27,7 @@ from ..store.sqlite import SQLiteStore
 from . import live, rest, stream
 from .handlers import SETTING, Backend
 from .runtime import ENVIRONMENT, write_runtime_file
+from .webhook import Webhook, read_receiver
 
 ACTIVITY_SECONDS = 30  # between marks that keep a culler away from running jobs
 WILDCARDS = ("", "*", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
@@ -84,6 +85,17 @@ class BgStreamApp(ExtensionApp):
         help="Size of the database beyond which the oldest answers that were read are deleted; 0: no limit.",
     ).tag(config=True)
 
+    webhook_url = Unicode(
+        help="Where to tell of what ended and nobody looked at for 30 s; https, or http on this machine. Empty: off."
+    ).tag(config=True)
+    webhook_secret_env = Unicode(
+        "BGSTREAM_WEBHOOK_SECRET",
+        help="Name of the environment variable that holds the secret that signs, as whsec_…; never the secret.",
+    ).tag(config=True)
+    webhook_preview = Bool(
+        False, help="Whether the webhook also sends the title and the first words of the answer."
+    ).tag(config=True)
+
     @property
     def retention(self) -> Retention:
         """How long answers are kept."""
@@ -101,6 +113,7 @@ class BgStreamApp(ExtensionApp):
         self._backend = Backend(token=secrets.token_urlsafe(32))
         self._runtime_file: Path | None = None
         self._activity: asyncio.Task[None] | None = None
+        self._calling: asyncio.Task[None] | None = None
         self.settings[SETTING] = self._backend
 
     def initialize_handlers(self) -> None:
@@ -129,6 +142,22 @@ class BgStreamApp(ExtensionApp):
         self._announce(serverapp, server)
         self.log.info("jupyter_bgstream is ready: jobs go on in the background, kept in %s.", service.store_kind)
         self._activity = asyncio.create_task(self._keep_culler_away(serverapp, service))
+        if self.webhook_url:
+            self._call_webhook(service)
+
+    def _call_webhook(self, service: Service) -> None:
+        try:
+            receiver = read_receiver(
+                self.webhook_url,
+                secret_env=self.webhook_secret_env,
+                preview=self.webhook_preview,
+                environ=os.environ,
+            )
+        except Invalid as error:
+            self.log.critical("The webhook is off. %s", error.message)
+            return
+        webhook = Webhook(receiver, service=service, owner=self._backend.owner)
+        self._calling = asyncio.create_task(webhook.run())
 
     def _open_store(self, server: str) -> Store:
         if self.store == "memory":
@@ -160,10 +189,11 @@ class BgStreamApp(ExtensionApp):
         """Interrupt what runs, close the store and take the runtime file away."""
         if self._runtime_file is not None:
             self._runtime_file.unlink(missing_ok=True)
-        if self._activity is not None:
-            self._activity.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._activity
+        for task in (self._activity, self._calling):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
         service, self._backend.service = self._backend.service, None
         self._backend.trouble = "This server is shutting down; submit the job again in a moment."
         if service is None:

@@ -1,0 +1,246 @@
+"""Tells a receiver outside what has ended and nobody has looked at: the optional webhook. See docs/webhook.md.
+
+Form, signature and retries follow Standard Webhooks, https://www.standardwebhooks.com.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hmac
+import logging
+import random
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+import msgspec
+
+from ..core.errors import Invalid, NotFound
+from ..core.job import Job
+from ..core.notices import CALL_AFTER, Notice
+from ..core.wire import encode
+from ..engine.clock import Clock, SystemClock
+from ..engine.service import Service
+from ..providers.transport import is_local
+
+LOOK_SECONDS = 5.0  # between looks for what is due
+AT_A_TIME = 4  # requests
+CONNECT_SECONDS = 6.0  # and as many for the TLS handshake
+ANSWER_SECONDS = 15.0  # for all of a request
+LEASE_SECONDS = 60.0  # after which a notice whose sender has died is sent again
+FIRST_DELAY = 5.0  # seconds
+LONGEST_DELAY = 3600.0  # seconds, also for what a receiver asks for
+GIVEN_UP = 24 * 3600.0  # seconds after its end
+
+SECRET_BYTES = range(24, 65)  # as the standard wants it
+SECRET_FORM = "whsec_ and 24 to 64 random bytes in base64"  # noqa: S105 - its form
+
+log = logging.getLogger(__name__)
+
+
+class Receiver(msgspec.Struct, frozen=True, kw_only=True):
+    """Where notices go, and how."""
+
+    url: str
+    keys: tuple[bytes, ...]  # each signs; two while a secret is exchanged
+    preview: bool  # whether titles and the answers' first words go out as well
+
+    def __repr__(self) -> str:
+        return f"Receiver({self.name!r})"  # without the path and the query, which may be a secret, and without keys
+
+    @property
+    def name(self) -> str:
+        """What log lines call it."""
+        url = httpx.URL(self.url)
+        return f"{url.scheme}://{url.netloc.decode('ascii')}"
+
+
+def read_receiver(url: str, *, secret_env: str, preview: bool, environ: Mapping[str, str]) -> Receiver:
+    """Check the settings; raises Invalid that says what is wrong, without showing it: it may be a secret."""
+    if problem := _url_problem(url):
+        raise Invalid(f"BgStreamApp.webhook_url {problem}", field="webhook_url")
+    if not secret_env.isidentifier():
+        raise Invalid(
+            "BgStreamApp.webhook_secret_env is the *name* of an environment variable, never the secret itself.",
+            field="webhook_secret_env",
+        )
+    secrets = environ.get(secret_env, "").split()
+    keys = tuple(key for secret in secrets if (key := _key(secret)) is not None)
+    if not keys or len(keys) < len(secrets):
+        raise Invalid(
+            f"The webhook needs a secret: set {secret_env} in the Jupyter server's environment to {SECRET_FORM}.",
+            field="webhook_secret_env",
+        )
+    return Receiver(url=url, keys=keys, preview=preview)
+
+
+def _url_problem(text: str) -> str | None:
+    try:
+        url = httpx.URL(text)
+    except (httpx.InvalidURL, ValueError):
+        return "is not a URL."
+    if url.port is not None and not 0 < url.port < 65536:
+        return "is not a URL: there is no such port."
+    if not url.host or not (url.scheme == "https" or (url.scheme == "http" and is_local(text))):
+        return "must be an https URL; http is for this machine only, such as http://localhost:8000/."
+    if url.userinfo or url.fragment:
+        return "may hold no user name, password or fragment."
+    return None
+
+
+def _key(secret: str) -> bytes | None:
+    kind, _, text = secret.partition("_")
+    try:
+        key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return key if kind == "whsec" and len(key) in SECRET_BYTES else None
+
+
+def signature(keys: tuple[bytes, ...], message: str, at: int, body: bytes) -> str:
+    """Return the header ``webhook-signature``; ``at`` is the header ``webhook-timestamp``, in Unix seconds."""
+    signed = b"%b.%d.%b" % (message.encode(), at, body)
+    return " ".join("v1," + base64.b64encode(hmac.digest(key, signed, "sha256")).decode() for key in keys)
+
+
+def payload(notice: Notice, job: Job | None, *, preview: bool) -> bytes:
+    """Return what is sent about a notice: which job or group, how it ended, and words only with ``preview``."""
+    data: dict[str, Any] = {
+        "job": notice.job,
+        "group": notice.group,
+        "status": notice.status,
+        "model": job.spec.model if job else None,
+        "error_code": job.error.code if job and job.error else None,  # its message may quote the prompt
+        "counts": notice.counts,
+        "notebook": notice.source.notebook,
+    }
+    if preview:
+        data |= {"title": notice.title, "preview": notice.preview}
+    kind = "job" if notice.group is None else "group"
+    at = datetime.fromtimestamp(notice.created_at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return encode({"type": f"{kind}.{notice.status}", "timestamp": at, "data": data})
+
+
+class Webhook:
+    """Sends one owner's notices, each at least once unless it is read first, and some again after a sudden death."""
+
+    def __init__(self, receiver: Receiver, *, service: Service, owner: str, clock: Clock | None = None) -> None:
+        self._receiver = receiver
+        self._service = service
+        self._owner = owner
+        self._clock = clock or SystemClock()
+        self._gone = False
+        self._lost = False  # whether the last answer was none, or a refusal
+
+    async def run(self) -> None:
+        """Send what becomes due, until the receiver says that it is gone."""
+        httpx_log = logging.getLogger("httpx")
+        httpx_log.addFilter(self._is_discreet)
+        try:
+            # In a thread, since the authorities are loaded, which takes longer than the loop may.
+            async with await asyncio.to_thread(self._client) as client:
+                pause = await self._round(client)
+                while not self._gone:
+                    await self._clock.sleep(pause)
+                    pause = await self._round(client)
+        except (ValueError, ImportError, httpx.InvalidURL):  # HTTPS_PROXY and the like, which may hold a password
+            log.critical("The webhook is off: the proxy settings of the environment cannot be used.")
+        finally:
+            httpx_log.removeFilter(self._is_discreet)
+
+    def _is_discreet(self, record: logging.LogRecord) -> bool:
+        # httpx logs whole URLs.
+        args = record.args if isinstance(record.args, tuple) else ()
+        return not any(isinstance(arg, httpx.URL) and str(arg) == str(httpx.URL(self._receiver.url)) for arg in args)
+
+    def _client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            trust_env=not is_local(self._receiver.url),
+            follow_redirects=False,  # only the configured address was meant to hear of it
+            timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
+            # No upper limit: with one, httpcore loses connections when requests are cancelled while they queue for it.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+        )
+
+    async def _round(self, client: httpx.AsyncClient) -> float:
+        # Returns the seconds until the next.
+        now = self._clock.time()
+        try:
+            due = await self._service.due_calls(
+                self._owner, since=now - GIVEN_UP, at=now, again=now + LEASE_SECONDS, limit=AT_A_TIME
+            )
+            waits = await asyncio.gather(*(self._call(client, notice) for notice in due))
+        except Exception as error:  # such as a store that is locked; the notices stay due
+            log.error("the webhook cannot go on now, trying again: %s", type(error).__name__)
+            return LOOK_SECONDS
+        # What fails here would fail for others too: they wait for the next look, or as long as was asked for.
+        return max(waits) if any(waits) or len(due) == AT_A_TIME else LOOK_SECONDS
+
+    async def _call(self, client: httpx.AsyncClient, notice: Notice) -> float:
+        # Returns the seconds for which the receiver is to be left alone.
+        try:
+            job = await self._service.job(self._owner, notice.job) if notice.job else None
+        except NotFound:  # deleted meanwhile
+            return 0.0
+        problem, pause = await self._send(client, notice, payload(notice, job, preview=self._receiver.preview))
+        if problem is None:
+            self._lost = False
+            await self._service.called(self._owner, notice.id)
+            return 0.0
+        again = self._clock.time() + max(pause, _delay(self._clock.time() - notice.created_at))
+        given_up = again > notice.created_at + GIVEN_UP
+        await self._service.called(self._owner, notice.id, again=None if given_up else again)
+        if self._gone:
+            log.warning("%s is gone (410): the webhook is off until the Jupyter server's restart.", self._receiver.name)
+        elif given_up:
+            log.warning("%s %s; notice %s is given up.", self._receiver.name, problem, notice.id)
+        elif not self._lost:  # once, not for every try
+            log.warning("%s %s; notices are sent again for a day.", self._receiver.name, problem)
+        self._lost = True
+        return max(pause, LOOK_SECONDS)
+
+    async def _send(self, client: httpx.AsyncClient, notice: Notice, body: bytes) -> tuple[str | None, float]:
+        # Returns what went wrong, and the seconds that the receiver asks for.
+        at = int(self._clock.time())
+        headers = {
+            "content-type": "application/json",
+            "webhook-id": notice.id,  # the same at every try, so that the receiver can tell
+            "webhook-timestamp": str(at),
+            "webhook-signature": signature(self._receiver.keys, notice.id, at, body),
+        }
+        try:
+            async with (
+                asyncio.timeout(ANSWER_SECONDS),
+                client.stream("POST", self._receiver.url, content=body, headers=headers) as response,
+            ):
+                status = response.status_code  # the body says nothing to us and is not read
+                asked = _seconds(response.headers.get("retry-after", ""), self._clock.time())
+        except (httpx.HTTPError, TimeoutError) as error:
+            return f"does not answer ({type(error).__name__})", 0.0
+        if response.is_success:
+            return None, 0.0
+        self._gone = status == HTTPStatus.GONE
+        throttled = status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+        return f"answers {status}", asked if throttled else 0.0
+
+
+def _delay(age: float) -> float:
+    # Twice as long as it has been due, so that nobody has to count the tries: 5, 10, 30, 90 s … Later by up to a
+    # quarter, so that those who failed together do not come back together.
+    delay = min(LONGEST_DELAY, max(FIRST_DELAY, 2 * (age - CALL_AFTER)))
+    return delay * random.uniform(1.0, 1.25)  # noqa: S311
+
+
+def _seconds(text: str, now: float) -> float:
+    # Retry-After is a number of seconds or a date.
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        return min(LONGEST_DELAY, float(text))
+    try:
+        return min(LONGEST_DELAY, max(0.0, parsedate_to_datetime(text).timestamp() - now))
+    except ValueError:
+        return 0.0
