@@ -33,6 +33,7 @@ _ID = re.compile(r"[A-Za-z0-9_-]+")
 _BY_STATUS: dict[int, type[RequestError]] = {
     error.status: error for error in (NotFound, Conflict, CursorGone, TooLarge, Unavailable)
 }
+_PROXY = (502, 503, 504)  # what stands before a server says these in HTML while the server starts
 _LONG_POLL = 20.0 + 10.0  # seconds: the server's patience and some of ours
 
 
@@ -71,6 +72,10 @@ class Api:
         """Stop a job; one that has ended stays as it is."""
         return _decode(await self._send("POST", f"jobs/{_segment(job_id)}/cancel"), JobForm)
 
+    async def retry(self, job_id: str) -> JobForm:
+        """Ask an ended job again; every further call answers the same new job."""
+        return _decode(await self._send("POST", f"jobs/{_segment(job_id)}/retry"), JobForm)
+
     async def log(self, job_id: str, after: str, *, wait: bool) -> LogPage:
         """Read events after a cursor. With ``wait``, an empty page comes only after 20 seconds without any."""
         params = {"offset": after, "live": "long-poll"} if wait else {"offset": after}
@@ -88,7 +93,7 @@ class Api:
         await self._drop(self._connection)
 
     async def _send(self, method: str, path: str, **how: Any) -> httpx.Response:
-        # Every verb may be sent twice: a submit carries its id, and a cancel changes nothing the second time.
+        # Every verb may be sent twice: a submit carries its id, a job is retried once, and cancelled once.
         problem = ServerUnreachable("")
         for _ in range(2):
             connection = await self._connected()
@@ -129,11 +134,16 @@ def _accepted(response: httpx.Response) -> httpx.Response:
     try:
         refusal = msgspec.json.decode(response.content, type=_Refusal)
     except msgspec.DecodeError:
+        if response.status_code in _PROXY:
+            raise Unavailable(
+                f"The Jupyter server is not there yet (its proxy says {response.status_code}): try again in a moment."
+            ) from None
         raise BgStreamError(f"The Jupyter server answered {response.status_code} without saying why.") from None
     if response.status_code == Invalid.status:
         raise Invalid(refusal.message, field=refusal.field, code=refusal.code)
     if response.status_code == QueueFull.status:
-        raise QueueFull(refusal.message, retry_after=int(response.headers.get("Retry-After", 5)))
+        asked = response.headers.get("Retry-After", "")
+        raise QueueFull(refusal.message, retry_after=int(asked) if asked.isdecimal() else 5)
     raise _BY_STATUS.get(response.status_code, BgStreamError)(refusal.message, code=refusal.code)
 
 

@@ -23,11 +23,14 @@ class JobForm(msgspec.Struct, frozen=True, kw_only=True):
     started_at: float | None = None  # Unix seconds
     ended_at: float | None = None  # Unix seconds
     usage: Counts | None = None
-    error: Fault | None = None
+    not_before: float | None = None  # Unix seconds; of the next try, while it waits
+    error: Fault | None = None  # of its end, or why it waits
+    retry_of: str | None = None  # the job that this one asks again
+    retried_by: str | None = None  # the job that asks this one again
 
     @property
     def ended(self) -> bool:
-        """Whether the job has ended, after which nothing here changes."""
+        """Whether the job has ended, after which only ``retried_by`` may change."""
         return self.status in ENDS
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,6 +13,7 @@ from .bundle import bundle
 from .errors import Incomplete
 from .follow import Deltas, Follower
 from .forms import Counts, JobForm
+from .listing import state
 
 if TYPE_CHECKING:
     from .api import Api
@@ -78,8 +80,23 @@ class Job:
 
     @property
     def error(self) -> Fault | None:
-        """Ask why it failed or was interrupted: a ``code`` and a ``message``."""
+        """Ask why it failed, was interrupted, or waits: a ``code`` and a ``message``."""
         return self._form.error if self._form.ended else self._now().error
+
+    @property
+    def not_before(self) -> float | None:
+        """Ask when the next try is, in Unix seconds; None unless it waits for one."""
+        return None if self._form.ended else self._now().not_before
+
+    @property
+    def retry_of(self) -> str | None:
+        """The id of the ended job that this one asks again."""
+        return self._form.retry_of
+
+    @property
+    def retried_by(self) -> str | None:
+        """Ask for the id of the job that asks this one again; ``retry`` returns it."""
+        return self._background.run(lambda api: api.job(self.id)).retried_by
 
     def wait(self, timeout: float | None = None) -> Job:
         """Wait until it has ended in any way; raises TimeoutError after ``timeout`` seconds.
@@ -121,8 +138,18 @@ class Job:
         self._form = self._background.run(lambda api: api.cancel(self.id))
         return self
 
+    def retry(self) -> Job:
+        """Ask the same again, of a job that has ended; returns the new job, also when called again.
+
+        Raises Conflict (code ``not_ended``) while it goes on, QueueFull.
+        """
+        return Job(self._background.run(lambda api: api.retry(self.id)), self._background)
+
     def __repr__(self) -> str:
-        return f"<Job {self.id} {self.model} {self._known()}>"
+        known = self._known()
+        said = state(known.status, known.not_before, time.time())
+        why = f": {known.error.code}" if known.error else ""
+        return f"<Job {self.id} {self.model} {said}{why}>"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))
@@ -149,15 +176,17 @@ class Job:
     def _catch_up(self, api: Api) -> Coroutine[Any, Any, Answer]:
         return self._follower.catch_up(api)
 
-    def _known(self) -> Status:
+    def _known(self) -> Answer:
         answer = self._follower.answer
-        return self._form.status if self._form.ended or answer.status == "new" else answer.status
+        return self._described() if self._form.ended or answer.status == "new" else answer
+
+    def _described(self) -> Answer:
+        form = self._form
+        return Answer(status=form.status, error=form.error, not_before=form.not_before)
 
     def _bundle(self, answer: Answer) -> dict[str, Any]:
         if answer.status == "new":  # nothing of the log is known yet
-            return bundle(
-                self.id, self.model, self._form.cursor, Answer(status=self._form.status, error=self._form.error)
-            )
+            return bundle(self.id, self.model, self._form.cursor, self._described())
         return bundle(self.id, self.model, self._follower.cursor, answer)
 
     def _demand_whole(self, answer: Answer) -> None:

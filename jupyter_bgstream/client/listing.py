@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from ..core.machine import Status
 from .forms import JobForm
 
 SHORT = 8  # characters of an id; any unique beginning will do to name a job
@@ -32,11 +33,17 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
+def state(status: Status, not_before: float | None, now: float) -> str:
+    """Write a state, and of a job that waits how long until its next try."""
+    return f"{status} {duration(not_before - now)}" if not_before is not None and not_before > now else status
+
+
 def _row(job: JobForm, now: float) -> tuple[str, ...]:
     elapsed = duration((job.ended_at or now) - job.started_at) if job.started_at else ""
     tokens = job.usage.get("output_tokens") if job.usage else None
     words = job.title if len(job.title) <= _WORDS else job.title[: _WORDS - 1].rstrip() + "…"
-    return job.id[:SHORT], job.status, job.model, words, elapsed, "" if tokens is None else f"{tokens:,}"
+    said = state(job.status, job.not_before, now)
+    return job.id[:SHORT], said, job.model, words, elapsed, "" if tokens is None else f"{tokens:,}"
 
 
 def _plain(rows: Sequence[tuple[str, ...]]) -> str:

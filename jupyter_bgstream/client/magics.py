@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import keyword
+import math
 import shlex
 import time
-from typing import NoReturn
+from typing import NoReturn, get_args
 
 from IPython.core.interactiveshell import InteractiveShell
 
 from ..core.errors import BgStreamError
+from ..core.job import OnRestart, Priority, Retries
 from .handle import Job
 from .listing import SHORT, table
 from .session import job as find
@@ -20,15 +22,21 @@ _SHOWN = 30  # jobs in the table
 _SEARCHED = 500  # newest jobs among which the beginning of an id is looked up
 
 HELP = """\
-%%bg [MODEL] [--thread NAME] [--name VARIABLE]
+%%bg [MODEL] [--thread NAME] [--name VARIABLE] [further options]
     Send the cell's text to a model in the background. The kernel is free at
     once; the answer comes in the cell's output, and goes on when the
     notebook, the browser or the kernel is gone.
       MODEL            provider/name, else the server's default
       --thread NAME    go on with the conversation of this name
       --name VARIABLE  keep a handle: VARIABLE.text, .wait(), .cancel()
+      --on-restart retry   when the server dies, ask again (else: interrupt)
+      --retries always     ask again also after an answer that broke off
+                           (else: before_first_token; or never)
+      --priority batch     after all that somebody waits for (else: interactive)
+      --idle-timeout 300   seconds for which the provider may be silent
 %bg, %bg list          list the newest jobs
 %bg cancel JOB         stop a job: its id, the beginning of it, or its variable
+%bg retry JOB          ask the same again, once the job has ended
 %bg help               show this"""
 
 
@@ -51,7 +59,15 @@ class BackgroundMagics:
         if not cell.strip():
             raise MagicError("There is nothing to send: write the prompt below the line with %%bg.")
         try:
-            job = submit(cell.removesuffix("\n"), model=options.model, thread=options.thread)
+            job = submit(
+                cell.removesuffix("\n"),
+                model=options.model,
+                thread=options.thread,
+                on_restart=options.on_restart,
+                retries=options.retries,
+                priority=options.priority,
+                idle_timeout=options.idle_timeout,
+            )
         except BgStreamError as error:
             raise MagicError(error.message) from None
         if options.name:
@@ -60,20 +76,22 @@ class BackgroundMagics:
         self._shell.display_pub.publish(job.placeholder())
 
     def manage(self, line: str) -> None:
-        """List background jobs, or cancel one. ``%bg help`` says more."""
+        """List background jobs, cancel one or ask one again. ``%bg help`` says more."""
         try:
             match line.split():
                 case [] | ["list"]:
                     self._shell.display_pub.publish(table(job_forms(limit=_SHOWN), time.time()))
                 case ["help"]:
                     print(HELP)  # noqa: T201
-                case ["cancel"]:
-                    raise MagicError("Which one? %bg cancel takes a job's id, the beginning of it, or its variable.")
+                case ["cancel" | "retry" as verb]:
+                    raise MagicError(f"Which one? %bg {verb} takes a job's id, the beginning of it, or its variable.")
                 case ["cancel", which]:
                     job = self._named(which).cancel()
                     print(f"Job {job.id[:SHORT]} is {job.status}.")  # noqa: T201
+                case ["retry", which]:
+                    self._shell.display_pub.publish(self._named(which).retry().placeholder())
                 case _:
-                    raise MagicError(f"There is no '%bg {line}': try %bg, %bg cancel JOB or %bg help.")
+                    raise MagicError(f"There is no '%bg {line}': try %bg, %bg cancel JOB, %bg retry JOB or %bg help.")
         except BgStreamError as error:
             raise MagicError(error.message) from None
 
@@ -98,6 +116,10 @@ def _options(line: str) -> argparse.Namespace:
     parser.add_argument("model", nargs="?")
     parser.add_argument("--thread")
     parser.add_argument("--name", type=_variable)
+    parser.add_argument("--on-restart", choices=get_args(OnRestart))
+    parser.add_argument("--retries", choices=get_args(Retries))
+    parser.add_argument("--priority", choices=get_args(Priority))
+    parser.add_argument("--idle-timeout", type=_seconds)
     try:
         words = shlex.split(line)
     except ValueError as error:
@@ -109,6 +131,16 @@ def _variable(name: str) -> str:
     if not name.isidentifier() or keyword.iskeyword(name):
         raise argparse.ArgumentTypeError(f"{name!r} is not the name of a variable")
     return name
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return seconds
 
 
 def load(shell: InteractiveShell) -> None:

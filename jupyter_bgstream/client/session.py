@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..core.job import OnRestart, Priority
+from ..core.job import OnRestart, Priority, Retries
 from .background import Background
 from .forms import JobForm
 from .handle import Job
@@ -39,13 +39,18 @@ def submit(
     group: str | None = None,
     priority: Priority | None = None,
     on_restart: OnRestart | None = None,
+    retries: Retries | None = None,
+    idle_timeout: float | None = None,
     id: str | None = None,
 ) -> Job:
     """Start a job on the server and return its handle at once.
 
     ``prompt`` is a text or a list of ``{"role", "content"}``; ``model`` is ``provider/name``, else the server's
-    default; ``params`` go to the provider; ``thread`` names a conversation to go on with. A job submitted twice with
-    one ``id`` is one job. Raises Invalid, Conflict, QueueFull, or ServerNotFound and its kin.
+    default; ``params`` go to the provider; ``thread`` names a conversation to go on with. ``on_restart`` (``interrupt``
+    or ``retry``) is what becomes of it when its server dies; ``retries`` (``before_first_token``, ``always`` or
+    ``never``) when a try that failed is made again; ``idle_timeout`` (1-3600) the seconds for which the provider may
+    be silent. A job submitted twice with one ``id`` is one job. Raises Invalid, Conflict, QueueFull (with
+    ``retry_after``, in seconds), Unavailable, or ServerNotFound and its kin.
     """
     request = {
         "id": id or secrets.token_hex(10),
@@ -58,6 +63,8 @@ def submit(
         "group": group,
         "priority": priority,
         "on_restart": on_restart,
+        "retries": retries,
+        "idle_timeout": idle_timeout,
         "source": origin(),
     }
     given = {name: value for name, value in request.items() if value is not None}

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
-from client.conftest import settings
+from client.conftest import Kernel, settings
 from client.relay import Relay
 from harness.jupyter import Jupyter, free_port, jupyter
 
-from jupyter_bgstream.client import Incomplete, ServerUnreachable, follow, job, jobs, session, submit
+from jupyter_bgstream.client import (
+    Incomplete,
+    QueueFull,
+    ServerUnreachable,
+    StartedOver,
+    Unavailable,
+    api,
+    follow,
+    job,
+    jobs,
+    session,
+    submit,
+)
 from jupyter_bgstream.core.wire import Runtime, encode
 from jupyter_bgstream.testing import ThreadedProvider, answer
 
@@ -94,6 +108,28 @@ def own_server(provider: ThreadedProvider, tmp_path: Path, monkeypatch: pytest.M
         session._background.close()
 
 
+def test_a_job_that_is_to_be_tried_again_goes_on_through_kill_9(
+    own_server: Jupyter, provider: ThreadedProvider
+) -> None:
+    provider.scripts["held"] = answer("one two", hold_after=1)
+    asked = submit("x", model="test/held", on_restart="retry")
+    pieces = iter(asked)
+    assert next(pieces) == "one "
+    provider.scripts["held"] = answer("three four")
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(asked.result)
+        own_server.kill()
+        with pytest.raises(ServerUnreachable, match="start JupyterLab again"):
+            submit("x")
+        own_server.port = free_port()
+        own_server.start()
+        assert waiting.result() == "three four"
+    with pytest.raises(StartedOver):
+        "".join(pieces)
+    assert "".join(asked) == "three four"
+    assert submit("x").result() == "Hello, world"  # by the new runtime file: the old one still lies there
+
+
 def test_after_kill_9_and_a_new_port_what_waits_learns_how_its_job_ended(
     own_server: Jupyter, provider: ThreadedProvider
 ) -> None:
@@ -112,3 +148,34 @@ def test_after_kill_9_and_a_new_port_what_waits_learns_how_its_job_ended(
     assert interrupted.value.code == "server_died"
     assert (ended.status, ended.text) == ("interrupted", "one ")
     assert job(done.id).text == "Hello, world"
+
+
+def test_a_full_queue_is_said_with_the_time_to_wait(
+    provider: ThreadedProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider.scripts["held"] = answer("one two", hold_after=1)
+    with (
+        jupyter(tmp_path, config=settings(provider, max_queued=1)) as server,
+        closing(Kernel(server)) as kernel,
+        monkeypatch.context() as patched,
+    ):
+        patched.setenv("JUPYTER_RUNTIME_DIR", str(server.runtime))
+        patched.setenv("JUPYTER_BGSTREAM_RUNTIME", str(server.runtime_file))
+        asked = submit("x", model="test/held")
+        with pytest.raises(QueueFull, match="no more are taken") as refused:
+            submit("y")
+        assert refused.value.retry_after > 0
+        kernel.run("%load_ext jupyter_bgstream")
+        ran = kernel.run("%%bg\ny")
+        assert ran.error == str(refused.value)
+        asked.cancel()
+        assert submit("y").result() == "Hello, world"
+        session._background.close()
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_what_a_proxy_says_while_the_server_starts_is_waited_for_like_a_lost_server(status: int) -> None:
+    page = httpx.Response(status, html="<h1>Service Unavailable</h1>")
+    with pytest.raises(Unavailable, match="not there yet") as refused:
+        api._accepted(page)
+    assert isinstance(refused.value, follow._LOST)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from client.conftest import Kernel
 from harness.jupyter import Jupyter
 
-from jupyter_bgstream.client import job, jobs, submit
+from jupyter_bgstream.client import job, jobs, magics, submit
 from jupyter_bgstream.core.wire import BUNDLE_MIME
-from jupyter_bgstream.testing import ThreadedProvider, answer
+from jupyter_bgstream.testing import Cut, ThreadedProvider, answer
 
 pytestmark = pytest.mark.usefixtures("script")
 
@@ -108,10 +110,15 @@ def test_a_job_outlives_its_kernel(server: Jupyter, provider: ThreadedProvider) 
         ("%%bg --name 1st\nx", "%%bg: argument --name: '1st' is not the name of a variable; %bg help"),
         ("%%bg --name class\nx", "%%bg: argument --name: 'class' is not the name of a variable; %bg help"),
         ("%%bg --thread\nx", "%%bg: argument --thread: expected one argument; %bg help"),
+        ("%%bg --retries sometimes\nx", "%%bg: argument --retries: invalid choice: 'sometimes' (choose from"),
+        ("%%bg --idle-timeout long\nx", "%%bg: argument --idle-timeout: 'long' is not a number of seconds; %bg help"),
+        ("%%bg --idle-timeout nan\nx", "%%bg: argument --idle-timeout: 'nan' is not a number of seconds; %bg help"),
+        ("%%bg --idle-timeout 0.5\nx", "The field 'idle_timeout' is wrong"),
         ("%%bg 'a\nx", "%%bg: no closing quotation; %bg help"),
         ("%%bg no-slash\nx", "model"),
         ("%bg cancel nothing-like-it", "nothing-like-it"),
-        ("%bg remove x", "There is no '%bg remove x': try %bg, %bg cancel JOB or %bg help."),
+        ("%bg retry nothing-like-it", "nothing-like-it"),
+        ("%bg remove x", "There is no '%bg remove x': try %bg, %bg cancel JOB, %bg retry JOB or %bg help."),
     ],
 )
 def test_what_goes_wrong_is_said_in_one_sentence(kernel: Kernel, cell: str, sentence: str) -> None:
@@ -144,6 +151,27 @@ def test_cancel_by_variable_by_id_and_by_the_ids_beginning(kernel: Kernel, provi
         assert job(shown["id"]).status == "cancelled"
 
 
+def test_every_option_arrives(kernel: Kernel) -> None:
+    line = "--on-restart retry --retries always --priority batch --idle-timeout 300"
+    shown = kernel.run(f"%%bg {line}\nx").job
+    stored = kernel.rest.get(f"api/bgstream/jobs/{shown['id']}").json()
+    assert [stored[name] for name in ("on_restart", "retries", "priority")] == ["retry", "always", "batch"]
+
+
+def test_retry_shows_the_new_job(kernel: Kernel, provider: ThreadedProvider) -> None:
+    provider.scripts["flaky"] = answer("one two").first(1, Cut())
+    failed = kernel.run("%%bg test/flaky --name flaky\nx").job
+    assert kernel.ask("flaky.wait().status") == "'failed'"
+    provider.scripts["flaky"] = answer("one two")
+    again = kernel.run("%bg retry flaky").job
+    assert again["id"] == kernel.run(f"%bg retry {failed['id'][:8]}").job["id"] == job(failed["id"]).retried_by
+    assert job(again["id"]).result() == "one two"
+    provider.scripts["held"] = answer("one two", hold_after=1)
+    kernel.run("%%bg test/held --name held\nx")
+    assert "only one that has ended can be retried." in kernel.run("%bg retry held").error
+    kernel.run("%bg cancel held")
+
+
 def test_an_ambiguous_beginning_cancels_nothing(kernel: Kernel, provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
     twins = [submit("x", id=f"twin-000{number}", model="test/held") for number in range(2)]
@@ -155,7 +183,8 @@ def test_an_ambiguous_beginning_cancels_nothing(kernel: Kernel, provider: Thread
 
 def test_help_names_every_option(kernel: Kernel) -> None:
     helped = kernel.run("%bg help").printed
-    assert all(word in helped for word in ("%%bg", "--thread", "--name", "%bg cancel"))
+    assert all(word in helped for word in ("%%bg", "%bg cancel", "%bg retry"))
+    assert all(option in helped for option in re.findall(r'"(--[a-z-]+)"', Path(str(magics.__file__)).read_text()))
 
 
 def test_a_cell_that_ran_once_is_one_job(kernel: Kernel) -> None:
@@ -177,4 +206,5 @@ def test_it_lists_with_and_without_saying_so_and_asks_which_to_cancel(kernel: Ke
     for line in ("%bg", "%bg list"):
         (shown,) = kernel.run(line).bundles
         assert "A question to be listed." in shown["text/plain"]
-    assert kernel.run("%bg cancel").error.startswith("Which one?")
+    assert kernel.run("%bg cancel").error.startswith("Which one? %bg cancel takes")
+    assert kernel.run("%bg retry").error.startswith("Which one? %bg retry takes")

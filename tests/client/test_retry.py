@@ -1,0 +1,121 @@
+"""Jobs that wait for another try, and jobs that a user asks again."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from jupyter_bgstream.client import Conflict, Job, job, submit
+from jupyter_bgstream.client.background import Background
+from jupyter_bgstream.client.forms import JobForm, LogPage
+from jupyter_bgstream.client.listing import table
+from jupyter_bgstream.core.events import Attempt, Queued, Waiting
+from jupyter_bgstream.core.machine import Fault
+from jupyter_bgstream.core.wire import BUNDLE_MIME
+from jupyter_bgstream.testing import Cut, ThreadedProvider, answer
+from jupyter_bgstream.testing.connection import Request
+from jupyter_bgstream.testing.scripts import Script, refusal
+
+
+@pytest.mark.usefixtures("script")
+def test_an_ended_job_is_asked_again_once(provider: ThreadedProvider) -> None:
+    provider.scripts["flaky"] = answer("one two").first(1, Cut())
+    asked = submit("x", model="test/flaky", title="The question").wait()
+    assert (asked.status, asked.retry_of, asked.retried_by) == ("failed", None, None)
+    provider.scripts["flaky"] = answer("three four")
+    again = asked.retry()
+    assert again.result() == "three four"
+    assert (again.retry_of, again.title, again.retried_by) == (asked.id, "The question", None)
+    assert asked.retry().id == job(asked.id).retry().id == again.id == asked.retried_by
+    assert (asked.status, asked.text) == ("failed", "one ")
+
+
+@pytest.mark.usefixtures("script")
+def test_one_that_goes_on_is_not_asked_again(provider: ThreadedProvider) -> None:
+    provider.scripts["held"] = answer("one two", hold_after=1)
+    asked = submit("x", model="test/held")
+    with pytest.raises(Conflict, match="only one that has ended can be retried") as refused:
+        asked.retry()
+    assert refused.value.code == "not_ended"
+    asked.cancel()
+
+
+@pytest.mark.usefixtures("script")
+def test_who_waits_or_reads_goes_on_over_a_try_that_was_put_off(provider: ThreadedProvider) -> None:
+    tries: list[Request] = []
+
+    def script(request: Request) -> Script:
+        tries.append(request)
+        return refusal(503, {"error": {"message": "Overloaded."}}) if len(tries) == 1 else answer("one two")
+
+    provider.scripts["busy"] = script
+    asked = submit("x", model="test/busy", retries="always")
+    assert "".join(asked) == "one two"
+    assert (asked.wait().status, asked.result(), asked.error, asked.not_before) == ("completed", "one two", None, None)
+    assert len(tries) == 2
+
+
+@pytest.mark.usefixtures("script")
+def test_never_means_never(provider: ThreadedProvider) -> None:
+    provider.scripts["busy"] = refusal(503, {"error": {"message": "Overloaded."}})
+    before = len(provider.requests)
+    assert submit("x", model="test/busy", retries="never").wait().status == "failed"
+    assert len(provider.requests) == before + 1
+
+
+UNTIL = time.time() + 600
+WHY = "The provider limits how much may be asked."
+
+
+class Put:
+    """A server whose one job waits for its second try."""
+
+    async def log(self, job_id: str, after: str, *, wait: bool) -> LogPage:
+        events = [
+            Queued(at=1.0, seq=1),
+            Attempt(at=1.0, seq=2, attempt=1),
+            Waiting(at=2.0, until=UNTIL, code="rate_limited", message=WHY, seq=3, attempt=1),
+        ]
+        return LogPage(events=events, cursor="0_1_3", up_to_date=True, closed=False)
+
+    async def aclose(self) -> None:
+        pass
+
+
+FORM = JobForm(
+    id="put-off-1",
+    status="waiting",
+    model="test/hello",
+    title="x",
+    cursor="0_1_3",
+    created_at=1.0,
+    not_before=UNTIL,
+    error=Fault(code="rate_limited", message=WHY),
+)
+
+
+@pytest.fixture
+def waiting() -> Iterator[Job]:
+    background = Background(Put)
+    yield Job(FORM, background)  # type: ignore[arg-type]
+    background.close()
+
+
+def test_one_that_waits_says_why_and_until_when(waiting: Job) -> None:
+    shown = r"<Job put-off-1 test/hello waiting (10 min 00|\d min \d\d) s: rate_limited>"
+    assert re.fullmatch(shown, repr(waiting))
+    assert (waiting.status, waiting.error, waiting.not_before) == ("waiting", FORM.error, UNTIL)
+    assert re.fullmatch(shown, repr(waiting))  # from the log as from the list
+    at = time.strftime("%H:%M:%S", time.localtime(UNTIL))
+    for bundle in (waiting._repr_mimebundle_(), Job(FORM, waiting._background).placeholder()):
+        assert bundle[BUNDLE_MIME]["status"] == "waiting"
+        assert bundle["text/markdown"] == f"*Waiting, next try at {at}: {WHY}*"
+        assert bundle["text/plain"] == f"Waiting, next try at {at}: {WHY} (job put-off-1)"
+
+
+def test_the_table_says_how_long_it_waits() -> None:
+    assert "waiting 3 min 00 s" in table([FORM], UNTIL - 180)["text/plain"]
+    assert " waiting " in table([FORM], UNTIL + 1)["text/plain"]
