@@ -21,16 +21,17 @@ def should_retry(headers: Mapping[str, str]) -> bool | None:
     return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
 
 
-def retry_after(headers: Mapping[str, str], payload: Any = None) -> float | None:
+def retry_after(headers: Mapping[str, str], payload: Any = None, *, now: float | None = None) -> float | None:
     """Return for how many seconds, 0 or more, the service wants to be left alone; None if it does not say.
 
-    ``payload`` is the decoded body. A value that makes no sense is no value.
+    ``payload`` is the decoded body, ``now`` the time in Unix seconds, if not the machine's. A value that makes no sense
+    is no value.
     """
     wait = _number(headers.get("retry-after-ms", ""), unit=0.001)
     if wait is None:
         wait = _number(headers.get("retry-after", ""))
     if wait is None:
-        wait = _until(headers.get("retry-after", ""))
+        wait = _until(headers.get("retry-after", ""), time.time() if now is None else now)
     if wait is None:
         wait = _retry_info(payload)
     return None if wait is None else max(0.0, wait)
@@ -40,10 +41,10 @@ def _number(text: str, *, unit: float = 1.0) -> float | None:
     return float(text) * unit if _NUMBER.fullmatch(text := text.strip()) else None
 
 
-def _until(text: str) -> float | None:
+def _until(text: str, now: float) -> float | None:
     try:
         date = parsedate_to_datetime(text)
-        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - time.time()
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now
     except (ValueError, OverflowError):
         return None
 

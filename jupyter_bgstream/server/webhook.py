@@ -13,7 +13,6 @@ import logging
 import random
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -26,6 +25,7 @@ from ..core.notices import CALL_AFTER, Notice
 from ..core.wire import encode
 from ..engine.clock import Clock, SystemClock
 from ..engine.service import Service
+from ..providers.retry_after import retry_after
 from ..providers.transport import is_local
 
 LOOK_SECONDS = 5.0  # between looks for what is due
@@ -219,7 +219,7 @@ class Webhook:
                 client.stream("POST", self._receiver.url, content=body, headers=headers) as response,
             ):
                 status = response.status_code  # the body says nothing to us and is not read
-                asked = _seconds(response.headers.get("retry-after", ""), self._clock.time())
+                asked = min(LONGEST_DELAY, retry_after(response.headers, now=self._clock.time()) or 0.0)
         except (httpx.HTTPError, TimeoutError) as error:
             return f"does not answer ({type(error).__name__})", 0.0
         if response.is_success:
@@ -234,13 +234,3 @@ def _delay(age: float) -> float:
     # quarter, so that those who failed together do not come back together.
     delay = min(LONGEST_DELAY, max(FIRST_DELAY, 2 * (age - CALL_AFTER)))
     return delay * random.uniform(1.0, 1.25)  # noqa: S311
-
-
-def _seconds(text: str, now: float) -> float:
-    # Retry-After is a number of seconds or a date.
-    if text.isascii() and text.isdigit() and len(text) < 10:
-        return min(LONGEST_DELAY, float(text))
-    try:
-        return min(LONGEST_DELAY, max(0.0, parsedate_to_datetime(text).timestamp() - now))
-    except ValueError:
-        return 0.0
