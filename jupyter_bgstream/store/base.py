@@ -96,7 +96,9 @@ class Store(Protocol):
         self, owner: str, job_id: str, event: Event, *, fence: int | None = None, log: str | None = None
     ) -> tuple[Job, bool]: ...  # as it is now, and whether this ended it; NotFound, also for another log; Fenced
     async def job(self, owner: str, job_id: str) -> Job: ...  # NotFound
-    async def jobs(self, owner: str, which: JobFilter) -> tuple[list[Job], str | None]: ...  # page, next
+    async def jobs(
+        self, owner: str, which: JobFilter
+    ) -> tuple[list[Job], str | None]: ...  # a page, without what was asked, and its next
     async def counts(self, owner: str) -> dict[str, int]: ...
     async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]: ...  # ≥ 1 if any; NotFound
     async def delete(

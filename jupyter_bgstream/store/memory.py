@@ -197,7 +197,7 @@ class MemoryStore:
             if (before is None or kept.place < before) and _matches(kept.job, which)
         ]
         page = found[: which.limit]
-        return [kept.job for kept in page], str(page[-1].place) if len(found) > len(page) else None
+        return [rules.listed(kept.job) for kept in page], str(page[-1].place) if len(found) > len(page) else None
 
     async def counts(self, owner: str) -> dict[str, int]:
         return dict(Counter(kept.job.status for kept in self._of(owner)))

@@ -124,6 +124,11 @@ def _step(job: Job, events: Sequence[Event]) -> Step:
     return Step(job=after, events=encoded, change=change)
 
 
+def listed(job: Job) -> Job:
+    """Return a job as lists show it: without what was asked, which may have megabytes."""
+    return msgspec.structs.replace(job, spec=msgspec.structs.replace(job.spec, messages=(), params={}), history=())
+
+
 def state_of(job: Job) -> Change:
     """Tell that something of a job changed beside its log."""
     return Change(kind="job", owner=job.owner, job=job.id, status=job.status, seq=job.seq)

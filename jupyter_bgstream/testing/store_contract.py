@@ -310,7 +310,9 @@ class LogContract:
         await store.append(job, [Usage(input_tokens=3), *said(" is"), Usage(input_tokens=3, output_tokens=7)])
         now = await store.job(OWNER, job.id)
         assert (now.preview, now.usage) == ("The sky", Usage(input_tokens=3, output_tokens=7))
-        assert now == (await store.jobs(OWNER, JobFilter()))[0][0]
+        (shown,) = (await store.jobs(OWNER, JobFilter()))[0]
+        assert (shown.spec.messages, shown.history) == ((), ())  # a list does not carry what was asked
+        assert msgspec.structs.replace(shown, spec=now.spec, history=now.history) == now
 
     async def test_an_attempt_from_scratch_is_a_new_one_in_the_same_log(self, store: Store) -> None:
         job = await running(store)

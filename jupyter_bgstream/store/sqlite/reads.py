@@ -14,7 +14,7 @@ from .. import rules
 from ..base import Change, JobFilter
 from .liveness import Liveness
 from .queries import QUERIES
-from .rows import change_from, events_of, group_from, job_of, notice_from, places_of
+from .rows import change_from, events_of, group_from, job_of, listed_job_of, notice_from, places_of
 
 # One condition per field of JobFilter; those that are asked for are joined by AND.
 _CONDITIONS = {
@@ -37,7 +37,7 @@ def find_job(db: sqlite3.Connection, owner: str, job_id: str) -> tuple[int, Job]
 
 
 def list_jobs(db: sqlite3.Connection, owner: str, which: JobFilter) -> tuple[list[Job], str | None]:
-    """Return a page of jobs, newest first, and where the next begins; raises Invalid."""
+    """Return a page of jobs as lists show them, newest first, and where the next begins; raises Invalid."""
     asked = {
         "status": which.status,
         "thread": which.thread,
@@ -49,10 +49,10 @@ def list_jobs(db: sqlite3.Connection, owner: str, which: JobFilter) -> tuple[lis
     }
     conditions = ["owner = :owner", *(_CONDITIONS[name] for name, value in asked.items() if value is not None)]
     where = " AND ".join(conditions)  # of our own words, never of a caller's
-    query = f"SELECT * FROM whole_jobs WHERE {where} ORDER BY n DESC LIMIT :limit"  # noqa: S608
+    query = f"SELECT * FROM jobs WHERE {where} ORDER BY n DESC LIMIT :limit"  # noqa: S608
     rows = db.execute(query, asked | {"owner": owner, "limit": which.limit + 1}).fetchall()
     page = rows[: which.limit]
-    return [job_of(row) for row in page], str(page[-1]["n"]) if len(rows) > len(page) else None
+    return [listed_job_of(row) for row in page], str(page[-1]["n"]) if len(rows) > len(page) else None
 
 
 def count_jobs(db: sqlite3.Connection, owner: str) -> dict[str, int]:

@@ -15,6 +15,7 @@ from ...core.machine import Fault
 from ...core.notices import Notice
 from ...core.wire import encode
 from ..base import Change
+from ..rules import listed
 
 _spec = msgspec.json.Decoder(JobSpec)
 _history = msgspec.json.Decoder(tuple[Message, ...])
@@ -41,7 +42,7 @@ def events_of(body: bytes, packed: int) -> list[bytes]:
     return (zlib.decompress(body) if packed else body).split(b"\n")
 
 
-def job_of(row: sqlite3.Row) -> Job:
+def job_of(row: sqlite3.Row | dict[str, Any]) -> Job:
     """Read a row of ``whole_jobs``."""
     return Job(
         id=row["id"],
@@ -68,11 +69,17 @@ def job_of(row: sqlite3.Row) -> Job:
     )
 
 
+def listed_job_of(row: sqlite3.Row) -> Job:
+    """Read a row of ``jobs``: what a list shows, without what was asked."""
+    return job_of({**row, "spec": row["listed"], "history": b"[]"})
+
+
 def columns_of(job: Job) -> dict[str, Any]:
     """Return a job's columns, in both ``jobs`` and ``asked``."""
     return msgspec.structs.asdict(job) | {
         "spec": encode(job.spec),
         "history": encode(job.history),
+        "listed": encode(listed(job).spec),
         "usage": None if job.usage is None else encode(job.usage),
         "error": None if job.error is None else encode(job.error),
         "batch": int(job.spec.priority == "batch"),

@@ -24,11 +24,12 @@ SELECT n, log, status, seq, attempt, fence FROM jobs WHERE owner = :owner AND id
 -- name: insert_job
 INSERT INTO jobs (
     owner, id, log, server, status, seq, attempt, fence, rev, status_rev, batch, thread, notebook, grp, tags,
-    previous, preview, created_at, started_at, ended_at, not_before, usage, finish_reason, error, retry_of, retried_by
+    previous, preview, created_at, started_at, ended_at, not_before, usage, finish_reason, error, retry_of, retried_by,
+    listed
 ) VALUES (
     :owner, :id, :log, :server, :status, :seq, :attempt, :fence, :rev, :rev, :batch, :thread, :notebook, :grp, :tags,
     :previous, :preview, :created_at, :started_at, :ended_at, :not_before, :usage, :finish_reason, :error, :retry_of,
-    :retried_by
+    :retried_by, :listed
 );
 
 -- name: insert_asked
