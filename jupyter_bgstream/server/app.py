@@ -25,7 +25,7 @@ from ..store.base import Store
 from ..store.memory import MemoryStore
 from ..store.sqlite import SQLiteStore
 from . import live, rest, stream
-from .handlers import SETTING, Backend
+from .handlers import SETTING, Backend, Nowhere
 from .runtime import ENVIRONMENT, write_runtime_file
 from .webhook import Webhook, read_receiver
 
@@ -120,6 +120,7 @@ class BgStreamApp(ExtensionApp):
         """Hang all routes under api/bgstream/."""
         for pattern, handler in (*rest.ROUTES, *stream.ROUTES, *live.ROUTES):
             self.handlers.append((url_path_join("/api/bgstream", pattern) + "/?", handler))
+        self.handlers.append((r"/api/bgstream(?:/.*)?", Nowhere))
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
         """Open the engine, now that there is a loop and the port is known."""

@@ -10,14 +10,17 @@ from typing import Any
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.base.handlers import APIHandler, JupyterHandler
 from tornado import web
+from tornado.web import RequestHandler
 
-from ..core.errors import Invalid, QueueFull, RequestError, Unavailable
+from ..core.errors import Invalid, NotFound, QueueFull, RequestError, TooLarge, Unavailable
 from ..core.wire import encode
 from ..engine.service import Service
 from .identity import KernelAuthorizer, KernelIdentity, tenant, viewer
 
 AUTH_RESOURCE = "bgstream"
 SETTING = "jupyter_bgstream"
+MAX_BODY = 8 * 1024 * 1024  # bytes of a request's body
+VERBS = ("get", "head", "post", "put", "patch", "delete")
 
 # What Jupyter and tornado refuse before we are asked.
 CODES = {
@@ -28,6 +31,8 @@ CODES = {
     405: "method_not_allowed",
     413: "too_large",
 }
+
+TOO_LARGE = f"A request's body may have at most {MAX_BODY // 1024**2} MiB"
 
 Method = Callable[..., Awaitable[None]]
 
@@ -80,31 +85,63 @@ class Caller(JupyterHandler):
         """Jupyter's, which is not asked about kernels."""
         return KernelAuthorizer(super().authorizer)
 
-
-class ApiHandler(Caller, APIHandler):
-    """A REST route."""
-
-    def compute_etag(self) -> None:
-        """Make no ETag of a body: what has one says so itself."""
-
     def answer(self, value: object, status: int = 200) -> None:
         """Finish with JSON."""
         self.set_status(status)
+        self.set_header("Content-Type", "application/json")
         self.set_header("Cache-Control", "no-store")
         self.finish(encode(value))
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Finish what Jupyter or tornado refused in the same form as our own errors."""
+        error = kwargs.get("exc_info", (None, None))[1]
+        words = getattr(error, "log_message", None)  # a format, whether it has arguments or not
+        reason = words % error.args if words and error else HTTPStatus(status_code).phrase
+        code = CODES.get(status_code, "internal")
+        if status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            self.set_header("Allow", ", ".join(verb.upper() for verb in verbs(type(self))))
+        self.answer({"code": code, "message": f"{reason.rstrip('.')}.", "field": None}, status_code)
+
+
+def verbs(handler: type[RequestHandler]) -> list[str]:
+    """Return what may be asked of a route, such as ``get``."""
+    return [verb for verb in VERBS if getattr(handler, verb) is not getattr(RequestHandler, verb)]
+
+
+@web.stream_request_body
+class ApiHandler(Caller, APIHandler):
+    """A REST route. It takes a body in pieces, so that who is refused has nothing kept in memory."""
+
+    async def prepare(self) -> None:  # type: ignore[override]  # as APIHandler does
+        """Refuse strangers, whatever Jupyter lets them see elsewhere, and bodies that say they are too large."""
+        self._body = bytearray()
+        self._too_large = False
+        await super().prepare()
+        if self.current_user is None and self.request.method != "OPTIONS":
+            raise web.HTTPError(403)
+        if int(self.request.headers.get("Content-Length", 0)) > MAX_BODY:
+            raise web.HTTPError(413, TOO_LARGE)
+
+    def data_received(self, chunk: bytes) -> None:
+        """Keep a piece of the body, unless there is too much of it."""
+        self._too_large = self._too_large or len(self._body) + len(chunk) > MAX_BODY
+        if not self._too_large:
+            self._body += chunk
+
+    def whole_body(self) -> bytes:
+        """Return the body; raises TooLarge."""
+        if self._too_large:
+            raise TooLarge(f"{TOO_LARGE}.")
+        return bytes(self._body)
+
+    def compute_etag(self) -> None:
+        """Make no ETag of a body: what has one says so itself."""
 
     def refuse(self, error: RequestError) -> None:
         """Finish with an error's code and sentence. The one place that maps our errors to HTTP."""
         if isinstance(error, QueueFull):
             self.set_header("Retry-After", str(error.retry_after))
         self.answer(error_form(error), error.status)
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Finish what Jupyter or tornado refused in the same form as our own errors."""
-        error = kwargs.get("exc_info", (None, None))[1]
-        reason = getattr(error, "log_message", None) or HTTPStatus(status_code).phrase
-        code = CODES.get(status_code, "internal")
-        self.answer({"code": code, "message": f"{reason}.", "field": None}, status_code)
 
 
 def error_form(error: RequestError) -> dict[str, object]:
@@ -122,6 +159,7 @@ def endpoint(method: Method) -> Method:
     @wraps(method)
     async def answered(self: ApiHandler, *args: str) -> None:
         try:
+            self.request.body = self.whole_body()
             await method(self, *args)
         except RequestError as error:
             self.refuse(error)
@@ -129,3 +167,13 @@ def endpoint(method: Method) -> Method:
     guarded: Method = web.authenticated(authorized(answered))  # type: ignore[assignment]
     guarded.is_endpoint = True  # type: ignore[attr-defined]  # the test that walks all routes looks for it
     return guarded
+
+
+async def _nothing(self: ApiHandler) -> None:
+    raise NotFound(f"There is nothing at {self.request.path[:200]}; GET openapi.json tells what there is.")
+
+
+class Nowhere(ApiHandler):
+    """All other addresses below ``api/bgstream``."""
+
+    get, head, post, put, patch, delete = (endpoint(_nothing) for _ in VERBS)

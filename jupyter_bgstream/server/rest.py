@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 from jupyter_core.utils import ensure_async
 
 from .. import __version__
-from ..core.errors import Invalid, TooLarge
+from ..core.errors import Invalid
 from ..core.job import Origin
 from ..core.notices import Mute
 from ..core.wire import PROTOCOL_VERSION, decode_request, group_form, job_form, job_with_answer, notice_form
@@ -16,10 +16,7 @@ from ..store.base import JobFilter
 from .forms import GroupSubmission, Reading, Submission
 from .handlers import ApiHandler, endpoint
 
-T = TypeVar("T")
-
 STATES = ("queued", "running", "waiting", "completed", "failed", "cancelled", "interrupted")
-MAX_BODY = 8 * 1024 * 1024  # bytes of a request that submits jobs
 MAX_IDS = 500  # jobs that one list request may name
 MAX_PAGE = 500  # jobs in one answer
 MAX_NAME = 1000  # characters of what is muted
@@ -28,14 +25,6 @@ MUTED_KINDS: tuple[Literal["notebook"], Literal["thread"]] = ("notebook", "threa
 
 class Submitting(ApiHandler):
     """What both routes that take jobs need."""
-
-    def submission(self, form: type[T]) -> T:
-        """Return the body; raises TooLarge, Invalid."""
-        if len(self.request.body) > MAX_BODY:
-            raise TooLarge(
-                f"A request may have at most {MAX_BODY // 1024**2} MiB; this one has {len(self.request.body)} bytes."
-            )
-        return decode_request(self.request.body, form)
 
     async def located(self, source: Origin) -> Origin:
         """Return an origin with its kernel's notebook, where that can be told."""
@@ -59,7 +48,7 @@ class Jobs(Submitting):
     @endpoint
     async def post(self) -> None:
         """Submit a job."""
-        submission = self.submission(Submission)
+        submission = decode_request(self.request.body, Submission)
         spec = submission.spec(self.service.default_model)
         spec = msgspec.structs.replace(spec, source=await self.located(spec.source))
         job, new = await self.service.submit(self.owner, spec, submission.id)
@@ -132,7 +121,7 @@ class Groups(Submitting):
     @endpoint
     async def post(self) -> None:
         """Announce a group, and submit some of its jobs."""
-        submission = self.submission(GroupSubmission)
+        submission = decode_request(self.request.body, GroupSubmission)
         submission = msgspec.structs.replace(submission, source=await self.located(submission.source))
         jobs = submission.members(self.service.default_model)
         self.answer(group_form(await self.service.submit_group(self.owner, submission.group(), jobs)))

@@ -71,6 +71,7 @@ class Events(ApiHandler):
 
     def on_connection_close(self) -> None:
         """Stop reading for a viewer who has left."""
+        super().on_connection_close()
         self._left = True
         if self._work is not None:
             self._work.cancel()
