@@ -30,6 +30,7 @@ CODES = {
     404: "not_found",
     405: "method_not_allowed",
     413: "too_large",
+    503: "unavailable",
 }
 
 TOO_LARGE = f"A request's body may have at most {MAX_BODY // 1024**2} MiB"

@@ -73,7 +73,7 @@ class Jobs(Submitting):
                 raise Invalid(f"At most {MAX_IDS} ids fit one request; this one has {len(ids)}.", field="ids")
         fields["after"] = given.pop("cursor", None)
         limit = given.pop("limit", "500" if fields.get("ids") else "50")
-        if not (limit.isdecimal() and len(limit) < 5) or not 1 <= int(limit) <= MAX_PAGE:
+        if not (limit.isascii() and limit.isdecimal() and len(limit) < 5) or not 1 <= int(limit) <= MAX_PAGE:
             raise Invalid(f"limit must be a number from 1 to {MAX_PAGE}, not {limit!r}.", field="limit")
         if unknown := next(iter(given.keys() - {"token"}), None):
             raise Invalid(f"There is no filter named {unknown!r}.", field=unknown)

@@ -1,0 +1,421 @@
+"""Who gets what: every verb of every route, asked by every kind of caller."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from harness.jupyter import Jupyter, jupyter
+from server.conftest import config_for, submit, wait
+from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.iostream import StreamClosedError
+from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
+
+from jupyter_bgstream.server.app import BgStreamApp
+from jupyter_bgstream.server.handlers import MAX_BODY, Nowhere, verbs
+from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
+
+# 101: the socket opens. {job} and {notice} are Ada's, of an ended job; eve has her own server on the same store.
+# The callers: nobody, a wrong token, a kernel of Ada's, somebody whom the authorizer refuses, somebody who may read
+# only, eve, Ada by token, Ada's browser, and Ada's browser with its XSRF token.
+MATRIX = """
+verb    path                  nobody wrong kernel refused reader  eve  token cookie xsrf
+GET     jobs                     403   403    200     403    200  200    200    200  200
+POST    jobs                     403   403    201     403    403  201    201    403  201
+GET     jobs/{job}               403   403    200     403    200  404    200    200  200
+DELETE  jobs/{job}               403   403    204     403    403  404    204    403  204
+POST    jobs/{job}/cancel        403   403    200     403    403  404    200    403  200
+GET     jobs/{job}/events        403   403    200     403    200  404    200    200  200
+HEAD    jobs/{job}/events        403   403    200     403    200  404    200    200  200
+GET     notices                  403   403    200     403    200  200    200    200  200
+POST    notices/read             403   403    200     403    403  200    200    403  200
+DELETE  notices/{notice}         403   403    204     403    403  404    204    403  204
+GET     models                   403   403    200     403    200  200    200    200  200
+GET     status                   403   403    200     403    200  200    200    200  200
+GET     live                     403   403    101     403    101  101    101    101  101
+GET     nowhere                  403   403    404     403    404  404    404    404  404
+POST    nowhere                  403   403    404     403    403  404    404    403  404
+PUT     nowhere                  403   403    404     403    403  404    404    403  404
+PATCH   nowhere                  403   403    404     403    403  404    404    403  404
+DELETE  nowhere                  403   403    404     403    403  404    404    403  404
+HEAD    nowhere                  403   403    404     403    404  404    404    404  404
+PUT     jobs                     403   403    405     405    405  405    405    403  405
+"""
+(_, _, *CALLERS), *ROWS = [line.split() for line in MATRIX.strip().splitlines()]
+EXPECTED = {(verb, path): dict(zip(CALLERS, map(int, row), strict=True)) for verb, path, *row in ROWS}
+BODIES: dict[tuple[str, str], Any] = {
+    ("POST", "jobs"): {"model": "demo/done", "prompt": "x"},
+    ("POST", "notices/read"): {"all": True},
+}
+
+# An authorizer as a deployment may have one, which knows roles. Here whoever asks says in which one.
+AUTHORIZER = """
+from jupyter_server.auth import Authorizer
+
+class Roles(Authorizer):
+    def is_authorized(self, handler, user, action, resource):
+        role = handler.request.headers.get("X-Role")
+        return resource != "bgstream" or (action == "read" if role == "reader" else role != "refused")
+"""
+HANDSHAKE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+def registered() -> list[tuple[str, Any]]:
+    extension = BgStreamApp()
+    extension.initialize_handlers()
+    return [(str(pattern), handler) for pattern, handler in extension.handlers]
+
+
+@pytest.fixture(scope="module")
+def ada(tmp_path_factory: pytest.TempPathFactory, provider: ThreadedProvider) -> Iterator[Jupyter]:
+    home = tmp_path_factory.mktemp("ada")
+    (home / "roles.py").write_text(AUTHORIZER)
+    config = config_for(provider, database=str(home / "jobs.sqlite"))
+    # Jupyter's own guard is off, as it is by default: ours has to do.
+    config["ServerApp"] = {"authorizer_class": "roles.Roles", "allow_unauthenticated_access": True}
+    provider.scripts["done"] = answer("Done.")
+    path = os.pathsep.join(filter(None, (str(home), os.environ.get("PYTHONPATH"))))
+    with jupyter(home, config=config, PYTHONPATH=path, JUPYTERHUB_USER="ada") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def eve(ada: Jupyter, tmp_path_factory: pytest.TempPathFactory, provider: ThreadedProvider) -> Iterator[Jupyter]:
+    config = config_for(provider, database=str(ada.home / "jobs.sqlite"))
+    with jupyter(tmp_path_factory.mktemp("eve"), config=config, JUPYTERHUB_USER="eve") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def browser(ada: Jupyter) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=ada.url, trust_env=False, timeout=30) as browser:
+        browser.get(f"login?token={ada.token}")
+        browser.get("any-page-of-jupyter")  # now there are both cookies, the login and the XSRF one
+        yield browser
+
+
+Ask = Callable[..., httpx.Response]
+
+
+@pytest.fixture
+def ask(ada: Jupyter, eve: Jupyter, browser: httpx.Client) -> Ask:
+    """Send a request as one of CALLERS; a ``live`` one asks for the socket."""
+
+    def ask(caller: str, verb: str, path: str, **kwargs: Any) -> httpx.Response:
+        cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+        tokens = {
+            "wrong": "wrong",
+            "kernel": json.loads(ada.runtime_file.read_text())["token"],
+            "eve": eve.token,
+        } | dict.fromkeys(("refused", "reader", "token"), ada.token)
+        headers: dict[str, str] = dict(HANDSHAKE) if path == "live" else {}
+        headers |= {"Authorization": f"token {tokens[caller]}"} if caller in tokens else {}
+        headers |= {"X-Role": caller} if caller in ("refused", "reader") else {}
+        headers |= {"Cookie": cookies} if caller in ("cookie", "xsrf") else {}
+        headers |= {"X-XSRFToken": browser.cookies["_xsrf"]} if caller == "xsrf" else {}
+        url = (eve if caller == "eve" else ada).api + path
+        headers |= kwargs.pop("headers", {})
+        with httpx.stream(verb, url, headers=headers, trust_env=False, timeout=30, **kwargs) as response:
+            if response.status_code != 101:
+                response.read()
+            return response
+
+    return ask
+
+
+def new_ids(server: Jupyter) -> dict[str, str]:
+    """A job that has ended, and its notice."""
+    job = submit(server, "done")
+    wait(server, job)
+    with server.client() as client:
+        (notice,) = [each["id"] for each in client.get("notices").json()["notices"] if each["job"] == job]
+    return {"job": job, "notice": notice}
+
+
+def test_the_matrix_has_a_row_for_every_verb_of_every_route() -> None:
+    for pattern, handler in registered():
+        own = "nowhere" if handler is Nowhere else pattern.removeprefix("/api/bgstream/").removesuffix("/?")
+        rows = {verb for verb, path in EXPECTED if re.sub(r"{\w+}", "{}", path) == re.sub(r"\(.+?\)", "{}", own)}
+        assert rows >= {verb.upper() for verb in verbs(handler)}, f"MATRIX lacks a row of {own}"
+
+
+@pytest.mark.parametrize(("verb", "path"), EXPECTED)
+def test_every_caller_gets_what_the_matrix_says(ada: Jupyter, ask: Ask, verb: str, path: str) -> None:
+    got = {}
+    for caller in CALLERS:
+        response = ask(caller, verb, path.format_map(new_ids(ada)), json=BODIES.get((verb, path)))
+        got[caller] = response.status_code
+        if response.status_code >= 400 and verb != "HEAD":
+            refusal = response.json()
+            assert set(refusal) == {"code", "message", "field"}, response.text
+            assert refusal["message"].endswith(".")
+    assert got == EXPECTED[verb, path]
+
+
+def told(response: httpx.Response, *ids: str) -> tuple[int, dict[str, str], str]:
+    """All that a caller learns, but the time and the ids that it named itself."""
+    body = response.text
+    for each in ids:
+        body = body.replace(each, "<id>")
+    changing = ("date", "etag", "set-cookie")  # Jupyter gives each nameless caller a new name
+    return response.status_code, {k: v for k, v in response.headers.items() if k not in changing}, body
+
+
+@pytest.mark.parametrize(("verb", "path"), [row for row in EXPECTED if "{" in row[1]])
+def test_a_stranger_cannot_tell_anothers_from_what_is_not_there(ada: Jupyter, ask: Ask, verb: str, path: str) -> None:
+    ids = new_ids(ada)
+    nothing = {name: "".join(reversed(value)) for name, value in ids.items()}
+    for caller in ("nobody", "wrong", "refused", "eve"):
+        real = told(ask(caller, verb, path.format_map(ids)), *ids.values())
+        assert real == told(ask(caller, verb, path.format_map(nothing)), *nothing.values())
+
+
+def test_ids_in_bodies_and_queries_tell_a_stranger_nothing(ada: Jupyter, ask: Ask) -> None:
+    ids, nothing = new_ids(ada), {"job": secrets.token_urlsafe(12), "notice": secrets.token_urlsafe(12)}
+    asked: list[tuple[str, str, Callable[[dict[str, str]], Any]]] = [
+        ("POST", "notices/read", lambda ids: {"json": {"ids": [ids["notice"]]}}),
+        ("GET", "jobs", lambda ids: {"params": {"ids": ids["job"]}}),
+    ]
+    for verb, path, kwargs in asked:
+        real, unreal = (ask("eve", verb, path, **kwargs(each)) for each in (ids, nothing))
+        assert real.status_code == 200
+        assert told(real) == told(unreal)
+    # An id is the owner's own: Eve's job of the same id is another one, and Ada's is untouched.
+    mine = ask("eve", "POST", "jobs", json={"id": ids["job"], "model": "demo/done", "prompt": "Eve's"})
+    assert (mine.status_code, mine.json()["title"]) == (201, "Eve's")
+    assert ask("token", "GET", f"jobs/{ids['job']}").json()["title"] == "Hello"
+    ask("eve", "DELETE", f"jobs/{ids['job']}")
+    assert ask("token", "GET", f"jobs/{ids['job']}").status_code == 200
+
+
+async def test_the_socket_tells_a_stranger_nothing(ada: Jupyter, eve: Jupyter) -> None:
+    ids, nothing = new_ids(ada), "no-such-job-here"
+    cursor = "00000000_0001_000000000003"
+    socket = await connect(eve)
+    for type, fields in (("follow", {"after": None}), ("follow", {"after": cursor}), ("seen", {"cursor": cursor})):
+        heard = []
+        for job in (ids["job"], nothing):
+            await socket.write_message(json.dumps({"type": type, "job": job, **fields}))
+            heard.append((await until(socket, "error")).replace(job, "<id>"))
+        assert heard[0] == heard[1]
+        assert json.loads(heard[0])["code"] == "not_found"
+    # Nor does it hear of what another tenant's jobs do.
+    hers, hints = submit(eve, "done"), [""]
+    later = new_ids(ada)
+    while "completed" not in hints[-1] or hers not in hints[-1]:
+        hints.append(await read(socket))
+    assert not any(later["job"] in hint for hint in hints)
+    await leave(socket)
+
+
+async def test_who_may_only_read_reads_no_notice_for_the_others(ada: Jupyter) -> None:
+    async def see(**headers: str) -> bool:
+        ids = new_ids(ada)
+        with ada.client() as client:
+            cursor = client.get(f"jobs/{ids['job']}").json()["cursor"]
+            socket = await connect(ada, **headers)
+            await socket.write_message(json.dumps({"type": "seen", "job": ids["job"], "cursor": cursor}))
+            await socket.write_message(json.dumps({"type": "follow", "job": "the-next-frame"}))
+            await until(socket, "error")
+            await leave(socket)
+            (notice,) = [each for each in client.get("notices").json()["notices"] if each["id"] == ids["notice"]]
+            return notice["read_at"] is not None
+
+    assert not await see(**{"X-Role": "reader"})
+    assert await see()
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1"])
+def test_pages_of_other_sites_are_refused_as_by_jupyter_itself(ask: Ask, origin: str) -> None:
+    theirs = {"Origin": origin}
+    refused = ask("xsrf", "GET", "live", headers=theirs)
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    # Jupyter's own answer to a page of another site is 404, for REST.
+    assert ask("xsrf", "GET", "jobs", headers=theirs).status_code == 404
+    assert ask("xsrf", "POST", "jobs", headers=theirs, json=BODIES["POST", "jobs"]).status_code == 404
+
+
+def test_an_xsrf_token_of_another_browser_is_none(ask: Ask) -> None:
+    wrong = ask("cookie", "POST", "jobs", headers={"X-XSRFToken": "2|12345678|" + "0" * 40}, json={})
+    assert (wrong.status_code, wrong.json()["code"]) == (403, "forbidden")
+
+
+def test_the_socket_is_not_for_plain_requests(ask: Ask) -> None:
+    plain = ask("token", "GET", "live", headers={"Upgrade": "h2c"})
+    assert (plain.status_code, plain.json()["code"]) == (400, "invalid")
+
+
+@pytest.mark.parametrize("path", ["", "nothing", "jobs/a.b", "jobs/x/y/z", "jobs/%00", "../bgstream/x%0d%0aX-A: b"])
+def test_an_unknown_address_answers_in_our_form(ask: Ask, path: str) -> None:
+    answer = ask("token", "GET", path)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+def test_a_wrong_verb_is_told_which_are_right(ask: Ask) -> None:
+    allowed = {
+        "jobs": ("PUT", "GET, POST"),
+        "jobs/some-job-id": ("POST", "GET, DELETE"),
+        "jobs/some-job-id/events": ("DELETE", "GET, HEAD"),
+        "live": ("POST", "GET"),
+        "status": ("TRACE", "GET"),
+    }
+    for path, (verb, right) in allowed.items():
+        answer = ask("token", verb, path)
+        assert (answer.status_code, answer.headers["Allow"]) == (405, right), path
+        assert answer.json()["code"] == "method_not_allowed"
+
+
+def test_a_body_that_is_too_large_is_refused_and_not_kept(ada: Jupyter, ask: Ask) -> None:
+    def pieces() -> Iterator[bytes]:  # a length is not said beforehand
+        for _ in range(MAX_BODY // 2**20 + 1):
+            yield b" " * 2**20
+
+    for body in (b" " * (MAX_BODY + 1), pieces()):
+        answer = ask("token", "POST", "jobs", content=body)
+        assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+        assert "8 MiB" in answer.json()["message"]
+    assert ask("token", "POST", "jobs", content=b" " * (MAX_BODY - 2) + b"{}").json()["code"] == "invalid"
+    before = peak_memory(ada)
+    # Strangers and owners alike: nothing of 200 MB is kept, only read away.
+    assert ask("nobody", "POST", "jobs", content=b" " * 200_000_000).status_code == 403
+    assert ask("token", "POST", "jobs", content=b" " * 200_000_000).status_code == 413
+    assert peak_memory(ada) - before < 50_000_000
+
+
+def test_a_body_beyond_jupyters_own_limit_gets_our_answer_too(tmp_path: Path) -> None:
+    # tornado drops such a connection with a bare 400; ours is out before.
+    config = {"ServerApp": {"max_body_size": 10_000_000}}
+    with (
+        jupyter(tmp_path, config=config) as server,
+        contextlib.closing(HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection,
+    ):
+        connection.putrequest("POST", "/api/bgstream/jobs")
+        connection.putheader("Authorization", f"token {server.token}")
+        connection.putheader("Content-Length", "10000001")
+        connection.endheaders()
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())["code"]) == (413, "too_large")
+
+
+def peak_memory(server: Jupyter) -> int:
+    status = Path(f"/proc/{server.pid}/status")
+    if not status.exists():
+        pytest.skip("there is no /proc here")
+    match = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+    assert match is not None
+    return int(match[1]) * 1024
+
+
+QUERIES = [
+    "jobs?limit=-1", "jobs?limit=1e3", "jobs?limit=%D9%A1", "jobs?limit=", "jobs?limit=99999999999999999999",
+    "jobs?cursor=%00", "jobs?cursor=1%3Bdrop", "jobs?status=", "jobs?x=1", "jobs?%00=1", "jobs?thread=%ff",
+    "notices?unread=", "notices?unread=TRUE", "jobs/{job}/events?offset=", "jobs/{job}/events?offset=%00",
+    "jobs/{job}/events?live=", "jobs/{job}/events?offset=0_0_0", "jobs/{job}/events?offset=" + "9" * 5000,
+    "jobs/{job}/events?live=sse&offset=nonsense", "jobs/{job}/events?offset=%D9%A1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_odd_queries_are_refused_in_one_sentence(ada: Jupyter, ask: Ask, query: str) -> None:
+    answer = ask("token", "GET", query.format_map(new_ids(ada)))
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+    assert len(answer.json()["message"]) < 1000
+
+
+ODD_FRAMES = {
+    "no JSON": "{",
+    "no object": "[]",
+    "a number": "1",
+    "nothing": "",
+    "no type": "{}",
+    "an unknown type": '{"type": "cancel", "job": "x"}',
+    "a wrong type of a field": '{"type": "follow", "job": {"a": 1}}',
+    "an unknown field": '{"type": "follow", "job": "x", "token": "y"}',
+    "deep": '{"type": "follow", "job": ' + "[" * 30_000 + "]" * 30_000 + "}",
+    "half a character": '{"type": "follow", "job": "\\ud800"}',
+    "binary": b"\x00\xff\xfe",
+    "a long id": json.dumps({"type": "follow", "job": "x" * 60_000}),
+    "an id with a zero": json.dumps({"type": "follow", "job": "a\0b"}),
+    "an id that is SQL": json.dumps({"type": "follow", "job": "' OR 1=1 --"}),
+}
+
+
+async def test_odd_frames_are_answered_and_the_socket_lives(ada: Jupyter) -> None:
+    socket = await connect(ada)
+    for name, frame in ODD_FRAMES.items():
+        await socket.write_message(frame, binary=isinstance(frame, bytes))
+        error = json.loads(await until(socket, "error"))
+        assert error["code"] in ("invalid", "not_found"), name
+        assert len(error["message"]) < 1000, name
+    await leave(socket)
+
+
+async def test_a_frame_of_ten_megabytes_closes_its_socket_alone(ada: Jupyter) -> None:
+    socket, other = await connect(ada), await connect(ada)
+    with contextlib.suppress(WebSocketClosedError, StreamClosedError):
+        await socket.write_message("x" * 10_000_000)
+    while await socket.read_message() is not None:
+        pass
+    assert socket.close_code in (1009, None)  # None: it was cut off while we were still sending
+    socket.close()
+    await other.write_message("{")
+    await until(other, "error")
+    await leave(other)
+
+
+async def test_ten_thousand_follows_are_bounded(ada: Jupyter, provider: ThreadedProvider) -> None:
+    provider.scripts["many"] = answer("one two", hold_after=1)
+    job = submit(ada, "many")
+    socket = await connect(ada)
+    for n in range(10_000):
+        await socket.write_message(json.dumps({"type": "follow", "job": f"no-such-job-{n}"}))
+    await socket.write_message(json.dumps({"type": "follow", "job": job}))
+    answers = 0
+    while (frame := json.loads(await read(socket)))["type"] != "events":
+        answers += frame["type"] == "error"
+    assert (answers, frame["job"]) == (10_000, job)
+    await leave(socket)
+    provider.release()
+    assert wait(ada, job)["status"] == "completed"
+    assert not any("Traceback" in line for line in ada.log)
+
+
+async def connect(server: Jupyter, **headers: str) -> WebSocketClientConnection:
+    url = server.api.replace("http:", "ws:") + "live"
+    try:
+        return await websocket_connect(HTTPRequest(url, headers={"Authorization": f"token {server.token}", **headers}))
+    except HTTPClientError as error:
+        raise AssertionError(f"{error}: {error.response and error.response.body!r}") from None
+
+
+async def read(socket: WebSocketClientConnection) -> str:
+    message = await socket.read_message()
+    assert isinstance(message, str), "the server closed the socket"
+    return message
+
+
+async def until(socket: WebSocketClientConnection, type: str) -> str:
+    while json.loads(message := await read(socket))["type"] != type:
+        pass
+    return message
+
+
+async def leave(socket: WebSocketClientConnection) -> None:
+    socket.close()
+    while await socket.read_message() is not None:
+        pass
