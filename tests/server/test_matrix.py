@@ -25,7 +25,7 @@ from jupyter_bgstream.server.handlers import MAX_BODY, Nowhere, verbs
 from jupyter_bgstream.testing.scripted import ThreadedProvider
 from jupyter_bgstream.testing.scripts import answer
 
-# 101: the socket opens. {job} and {notice} are Ada's, of an ended job; eve has her own server on the same store.
+# 101: the socket opens. {job} (it has ended), {notice} and {group} are Ada's; eve has her own server on the same store.
 # The callers: nobody, a wrong token, a kernel of Ada's, somebody whom the authorizer refuses, somebody who may read
 # only, eve, Ada by token, Ada's browser, and Ada's browser with its XSRF token.
 MATRIX = """
@@ -35,13 +35,21 @@ POST    jobs                     403   403    201     403    403  201    201    
 GET     jobs/{job}               403   403    200     403    200  404    200    200  200
 DELETE  jobs/{job}               403   403    204     403    403  404    204    403  204
 POST    jobs/{job}/cancel        403   403    200     403    403  404    200    403  200
+POST    jobs/{job}/retry         403   403    201     403    403  404    201    403  201
 GET     jobs/{job}/events        403   403    200     403    200  404    200    200  200
 HEAD    jobs/{job}/events        403   403    200     403    200  404    200    200  200
+POST    groups                   403   403    200     403    403  200    200    403  200
+GET     groups/{group}           403   403    200     403    200  404    200    200  200
+POST    groups/{group}/cancel    403   403    200     403    403  404    200    403  200
+GET     mutes                    403   403    200     403    200  200    200    200  200
+PUT     mutes                    403   403    200     403    403  200    200    403  200
+DELETE  mutes                    403   403    200     403    403  200    200    403  200
 GET     notices                  403   403    200     403    200  200    200    200  200
 POST    notices/read             403   403    200     403    403  200    200    403  200
 DELETE  notices/{notice}         403   403    204     403    403  404    204    403  204
 GET     models                   403   403    200     403    200  200    200    200  200
 GET     status                   403   403    200     403    200  200    200    200  200
+GET     openapi.json             403   403    200     403    200  200    200    200  200
 GET     live                     403   403    101     403    101  101    101    101  101
 GET     nowhere                  403   403    404     403    404  404    404    404  404
 POST    nowhere                  403   403    404     403    403  404    404    403  404
@@ -53,9 +61,12 @@ PUT     jobs                     403   403    405     405    405  405    405    
 """
 (_, _, *CALLERS), *ROWS = [line.split() for line in MATRIX.strip().splitlines()]
 EXPECTED = {(verb, path): dict(zip(CALLERS, map(int, row), strict=True)) for verb, path, *row in ROWS}
-BODIES: dict[tuple[str, str], Any] = {
-    ("POST", "jobs"): {"model": "demo/done", "prompt": "x"},
-    ("POST", "notices/read"): {"all": True},
+GIVEN: dict[tuple[str, str], dict[str, Any]] = {
+    ("POST", "jobs"): {"json": {"model": "demo/done", "prompt": "x"}},
+    ("POST", "notices/read"): {"json": {"all": True}},
+    ("POST", "groups"): {"json": {"id": "a-group-id", "total": 3}},
+    ("PUT", "mutes"): {"params": {"thread": "loud"}},
+    ("DELETE", "mutes"): {"params": {"thread": "loud"}},
 }
 
 # An authorizer as a deployment may have one, which knows roles. Here whoever asks says in which one.
@@ -139,12 +150,14 @@ def ask(ada: Jupyter, eve: Jupyter, browser: httpx.Client) -> Ask:
 
 
 def new_ids(server: Jupyter) -> dict[str, str]:
-    """A job that has ended, and its notice."""
+    """A job that has ended, its notice, and a group."""
+    group = secrets.token_urlsafe(12)
     job = submit(server, "done")
     wait(server, job)
     with server.client() as client:
         (notice,) = [each["id"] for each in client.get("notices").json()["notices"] if each["job"] == job]
-    return {"job": job, "notice": notice}
+        assert client.post("groups", json={"id": group, "total": 2}).status_code == 200
+    return {"job": job, "notice": notice, "group": group}
 
 
 def test_the_matrix_has_a_row_for_every_verb_of_every_route() -> None:
@@ -158,7 +171,7 @@ def test_the_matrix_has_a_row_for_every_verb_of_every_route() -> None:
 def test_every_caller_gets_what_the_matrix_says(ada: Jupyter, ask: Ask, verb: str, path: str) -> None:
     got = {}
     for caller in CALLERS:
-        response = ask(caller, verb, path.format_map(new_ids(ada)), json=BODIES.get((verb, path)))
+        response = ask(caller, verb, path.format_map(new_ids(ada)), **GIVEN.get((verb, path), {}))
         got[caller] = response.status_code
         if response.status_code >= 400 and verb != "HEAD":
             refusal = response.json()
@@ -186,10 +199,11 @@ def test_a_stranger_cannot_tell_anothers_from_what_is_not_there(ada: Jupyter, as
 
 
 def test_ids_in_bodies_and_queries_tell_a_stranger_nothing(ada: Jupyter, ask: Ask) -> None:
-    ids, nothing = new_ids(ada), {"job": secrets.token_urlsafe(12), "notice": secrets.token_urlsafe(12)}
+    ids, nothing = new_ids(ada), {name: secrets.token_urlsafe(12) for name in ("job", "notice", "group")}
     asked: list[tuple[str, str, Callable[[dict[str, str]], Any]]] = [
         ("POST", "notices/read", lambda ids: {"json": {"ids": [ids["notice"]]}}),
         ("GET", "jobs", lambda ids: {"params": {"ids": ids["job"]}}),
+        ("GET", "jobs", lambda ids: {"params": {"group": ids["group"]}}),
     ]
     for verb, path, kwargs in asked:
         real, unreal = (ask("eve", verb, path, **kwargs(each)) for each in (ids, nothing))
@@ -199,6 +213,12 @@ def test_ids_in_bodies_and_queries_tell_a_stranger_nothing(ada: Jupyter, ask: As
     mine = ask("eve", "POST", "jobs", json={"id": ids["job"], "model": "demo/done", "prompt": "Eve's"})
     assert (mine.status_code, mine.json()["title"]) == (201, "Eve's")
     assert ask("token", "GET", f"jobs/{ids['job']}").json()["title"] == "Hello"
+    # The same with a group's id, and with an id among a group's jobs.
+    members = [{"id": ids["job"], "model": "demo/done", "prompt": "Eve's"}]
+    ask("eve", "DELETE", f"jobs/{ids['job']}")
+    theirs = ask("eve", "POST", "groups", json={"id": ids["group"], "total": 1, "jobs": members})
+    assert (theirs.status_code, theirs.json()["submitted"]) == (200, 1)
+    assert ask("token", "GET", f"groups/{ids['group']}").json()["submitted"] == 0
     ask("eve", "DELETE", f"jobs/{ids['job']}")
     assert ask("token", "GET", f"jobs/{ids['job']}").status_code == 200
 
@@ -247,7 +267,7 @@ def test_pages_of_other_sites_are_refused_as_by_jupyter_itself(ask: Ask, origin:
     assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
     # Jupyter's own answer to a page of another site is 404, for REST.
     assert ask("xsrf", "GET", "jobs", headers=theirs).status_code == 404
-    assert ask("xsrf", "POST", "jobs", headers=theirs, json=BODIES["POST", "jobs"]).status_code == 404
+    assert ask("xsrf", "POST", "jobs", headers=theirs, **GIVEN["POST", "jobs"]).status_code == 404
 
 
 def test_an_xsrf_token_of_another_browser_is_none(ask: Ask) -> None:
