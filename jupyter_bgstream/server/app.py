@@ -24,7 +24,7 @@ from ..providers.registry import Registry
 from ..store.base import Store
 from ..store.memory import MemoryStore
 from ..store.sqlite import SQLiteStore
-from . import live, rest, stream
+from . import live, openapi, rest, stream
 from .handlers import SETTING, Backend, Nowhere
 from .runtime import ENVIRONMENT, write_runtime_file
 from .webhook import Webhook, read_receiver
@@ -118,7 +118,7 @@ class BgStreamApp(ExtensionApp):
 
     def initialize_handlers(self) -> None:
         """Hang all routes under api/bgstream/."""
-        for pattern, handler in (*rest.ROUTES, *stream.ROUTES, *live.ROUTES):
+        for pattern, handler in (*rest.ROUTES, *stream.ROUTES, *live.ROUTES, *openapi.ROUTES):
             self.handlers.append((url_path_join("/api/bgstream", pattern) + "/?", handler))
         self.handlers.append((r"/api/bgstream(?:/.*)?", Nowhere))
 

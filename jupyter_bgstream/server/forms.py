@@ -74,14 +74,14 @@ class GroupSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """The body of ``POST groups``."""
 
     id: JobId
-    total: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+    total: Annotated[float, msgspec.Meta(ge=1, le=1_000_000, multiple_of=1)]  # in JSON 1.0 is an integer too
     title: Title = ""
     source: Origin = Origin()
     jobs: Annotated[tuple[Submission, ...], msgspec.Meta(max_length=MAX_JOBS)] = ()
 
     def group(self) -> GroupSpec:
         """Return what is announced."""
-        return GroupSpec(id=self.id, total=self.total, title=self.title, source=self.source)
+        return GroupSpec(id=self.id, total=int(self.total), title=self.title, source=self.source)
 
     def members(self, default_model: str | None) -> list[tuple[str, JobSpec]]:
         """Return the jobs with their ids; raises Invalid."""

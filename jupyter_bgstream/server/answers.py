@@ -1,0 +1,158 @@
+"""What the server answers, as types. Only its description is made of them; a test compares them with the answers."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from ..core.groups import Counts
+from ..core.job import Message, OnRestart, Origin, Priority, Retries
+from ..core.machine import Fault, Partial
+from ..core.notices import Mute
+from ..engine.service import Limits
+from ..providers.base import ProviderStatus
+
+State = Literal["queued", "running", "waiting", "completed", "failed", "cancelled", "interrupted"]
+
+
+class Tokens(msgspec.Struct):
+    """Token counts; each may be unknown."""
+
+    input_tokens: int | None
+    output_tokens: int | None
+    cached_tokens: int | None
+    reasoning_tokens: int | None
+
+
+class JobForm(msgspec.Struct):
+    """A job, as lists have it."""
+
+    id: str
+    status: State
+    model: str
+    title: str
+    preview: str
+    thread: str | None
+    group: str | None
+    tags: list[str]
+    priority: Priority
+    on_restart: OnRestart
+    retries: Retries
+    source: Origin
+    attempt: int
+    cursor: str
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    not_before: float | None
+    usage: Tokens | None
+    finish_reason: str | None
+    error: Fault | None
+    retry_of: str | None
+    retried_by: str | None
+
+
+class SourceForm(msgspec.Struct):
+    """A page that an answer rests on."""
+
+    url: str
+    title: str
+
+
+class ToolCallForm(msgspec.Struct):
+    """A tool that the model wants called."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class JobWithAnswer(JobForm):
+    """A job with what it was asked and what it has answered so far."""
+
+    messages: list[Message]
+    params: dict[str, Any]
+    text: str
+    reasoning: str
+    sources: list[SourceForm]
+    tool_calls: list[ToolCallForm]
+    earlier: list[Partial]
+
+
+class JobPage(msgspec.Struct):
+    """Jobs, newest first, and the cursor of the next page."""
+
+    jobs: list[JobForm]
+    next: str | None
+
+
+class GroupForm(msgspec.Struct):
+    """A group and how far it is."""
+
+    id: str
+    status: State
+    title: str
+    total: int
+    submitted: int
+    counts: Counts
+    source: Origin
+    created_at: float
+    ended_at: float | None
+
+
+class MuteList(msgspec.Struct):
+    """What a viewer has muted."""
+
+    mutes: list[Mute]
+
+
+class NoticeForm(msgspec.Struct):
+    """The end of a job or of a group."""
+
+    id: str
+    job: str | None
+    group: str | None
+    status: State
+    title: str
+    preview: str
+    counts: Counts | None
+    thread: str | None
+    source: Origin
+    created_at: float
+    read_at: float | None
+    muted: bool
+
+
+class Inbox(msgspec.Struct):
+    """Notices, newest first; ``unread`` counts those that are neither read nor muted."""
+
+    notices: list[NoticeForm]
+    unread: int
+
+
+class ModelList(msgspec.Struct):
+    """What can be asked, and why the rest cannot."""
+
+    default: str | None
+    providers: list[ProviderStatus]
+
+
+class ServerStatus(msgspec.Struct):
+    """A server, its jobs by state and its limits."""
+
+    version: str
+    protocol: int
+    server: str
+    store: str
+    counts: dict[str, int]
+    limits: Limits
+    default_model: str | None
+
+
+class Refusal(msgspec.Struct):
+    """Why not: a stable code, a sentence to act on, and the field of a 400 that is wrong."""
+
+    code: str
+    message: str
+    field: str | None
