@@ -66,8 +66,9 @@ def read_endpoint(name: str, config: Any) -> Endpoint:
 def _url_problem(url: str) -> str | None:
     try:
         parts = httpx.URL(url)  # the same parser that the request will go through
-    except (httpx.InvalidURL, ValueError) as error:
-        return f"base_url is not a URL: {error}."
+    except (httpx.InvalidURL, ValueError):
+        # What is wrong with it is not shown: it may be a key, put into the wrong place.
+        return "base_url is not a URL; write one such as https://api.example.org/v1."
     if parts.port is not None and not 0 < parts.port < 65536:
         return f"base_url is not a URL: there is no port {parts.port}."
     if parts.scheme not in ("http", "https") or not parts.host:

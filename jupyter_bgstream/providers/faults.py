@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -14,6 +14,7 @@ from .retry_after import retry_after, should_retry
 
 WORDS_LENGTH = 500  # characters of the provider's own words that are kept
 WORDS_READ = 64 * 1024  # characters that are looked at: an event may have millions
+FORM_LENGTH = 12  # characters that one of a secret may take
 SECRET_LENGTH = 6  # characters; shorter values, such as a version number in a header, are no secrets
 
 _SENTENCES = {
@@ -47,6 +48,8 @@ _CODES = (
 _PASSING = re.compile(r"overloaded|server.?error|internal|unavailable|timeout|timed.?out|at capacity|rate.?limit", re.I)
 _UNPAID = re.compile(r"insufficient.?(quota|balance|credit|fund)|billing|payment|out of credit|credit balance", re.I)
 _STATUS = re.compile(r"[45][0-9]{2}")
+# What stands for a character in a page, or for a space in a form.
+_NAMED = {'"': "|&quot;", "'": "|&apos;", "&": "|&amp;", "<": "|&lt;", ">": "|&gt;", " ": r"|\+"}
 _TAG = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.I | re.S)
 
 
@@ -59,10 +62,10 @@ class Faults:
         self._provider = provider
         self._model = model
         self._key = key_env or "its key (api_key_env)"
-        found = {secret for secret in secrets if len(secret) >= SECRET_LENGTH}
-        forms = found | {quote(secret, safe="") for secret in found} | {_escaped(secret) for secret in found}
         # The longest first: a secret may be a part of another.
-        self._secrets = tuple(sorted(forms, key=len, reverse=True))
+        found = sorted({secret for secret in secrets if len(secret) >= SECRET_LENGTH}, key=len, reverse=True)
+        self._longest = max(map(len, found), default=0)
+        self._secrets = re.compile("|".join(map(_in_any_form, found)), re.I) if found else None
 
     def error(
         self,
@@ -126,10 +129,11 @@ class Faults:
 
     def _redacted(self, words: str) -> str:
         text = words[:WORDS_READ]
-        for secret in self._secrets:
-            text = text.replace(secret, "[key]")
-        if self._secrets and len(words) > WORDS_READ:  # the cut may have left the first half of one
-            text = text[: -len(self._secrets[0])]
+        if self._secrets is None:
+            return text
+        text = self._secrets.sub("[key]", text)
+        if len(words) > WORDS_READ:  # the cut may have left the first half of one
+            text = text[: -self._longest * FORM_LENGTH]
         return text
 
 
@@ -227,5 +231,10 @@ def _plain(body: bytes) -> str:
     return " ".join(text.split())
 
 
-def _escaped(secret: str) -> str:
-    return msgspec.json.encode(secret).decode()[1:-1]
+def _in_any_form(secret: str) -> str:
+    # As it is, in the escapes of JSON, Python, an address, a form or a page, and in whatever case.
+    return "".join(
+        rf"\\{{0,4}}(?:{re.escape(character)}|%{ord(character):02x}|u{ord(character):04x}|x{ord(character):02x}"
+        rf"|&#0*{ord(character)};|&#x0*{ord(character):x};{_NAMED.get(character, '')})"
+        for character in secret
+    )
