@@ -12,6 +12,8 @@ import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 const LOADS = ['src', 'srcset', 'poster', 'data'];
 /** Attributes that a model's answer has no use for: they load, call home, or take a name of this page. */
 const NEVER = ['background', 'ping', 'id', 'name'];
+/** Elements whose button would leave this page, or that look as if they belonged to it. Their content stays. */
+const CONTROLS = 'form, button, textarea, select, input:not([type=checkbox])';
 
 /** A sanitizer that also takes out what would load something or look like a command. */
 export function harmless(sanitizer: IRenderMime.ISanitizer, remoteImages: () => boolean): IRenderMime.ISanitizer {
@@ -33,7 +35,13 @@ export function withoutLoading(html: string, remoteImages: boolean): string {
         node.removeAttribute(name);
       }
     }
-    if (LOADS.some(name => node.hasAttribute(name)) && !mayLoad(node, remoteImages)) {
+    // An address without a site would be one of this server, asked with the reader's cookie.
+    if (node.hasAttribute('href') && !/^(https?:|mailto:|#)/i.test(node.getAttribute('href') ?? '')) {
+      node.removeAttribute('href');
+    }
+    if (node.matches(CONTROLS)) {
+      node.replaceWith(...node.childNodes);
+    } else if (LOADS.some(name => node.hasAttribute(name)) && !mayLoad(node, remoteImages)) {
       node.replaceWith(inPlaceOf(node, page));
     }
   }

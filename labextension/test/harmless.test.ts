@@ -21,8 +21,13 @@ describe('without remote images', () => {
     ['<p style="background: u\\72l(http://x.org)">a</p>', '<p>a</p>'],
     ['<p style="color: red">a</p>', '<p style="color: red">a</p>'],
     ['<a href="https://x.org" ping="https://y.org">a</a>', '<a href="https://x.org">a</a>'],
-    ['<button data-commandlinker-command="x" id="y" name="z">a</button>', '<button>a</button>'],
-    ['<p>a &lt;b&gt;</p>', '<p>a &lt;b&gt;</p>']
+    ['<p data-commandlinker-command="x" id="y" name="z">a</p>', '<p>a</p>'],
+    ['<p>a &lt;b&gt;</p>', '<p>a &lt;b&gt;</p>'],
+    ['<a href="/logout">x</a>', '<a>x</a>'],
+    ['<a href="//evil.example/x">x</a>', '<a>x</a>'],
+    ['<a href="https://x.org/">x</a>', '<a href="https://x.org/">x</a>'],
+    ['<form action="/x">a <button>send</button><textarea>b</textarea><input></form>', 'a sendb'],
+    ['<input type="checkbox" disabled="">', '<input type="checkbox" disabled="">']
   ])('%s', (html, expected) => expect(withoutLoading(html, false)).toBe(expected));
 });
 
