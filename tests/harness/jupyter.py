@@ -18,6 +18,8 @@ from typing import Any
 
 import httpx
 
+import jupyter_bgstream
+
 START_SECONDS = 60
 
 
@@ -99,6 +101,9 @@ class Jupyter:
             "JUPYTER_PLATFORM_DIRS": "1",
             "PYTHONUNBUFFERED": "1",
         } | self._env
+        # The package under test comes first, whatever folder a test adds.
+        package = str(Path(jupyter_bgstream.__file__).parents[1])
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, (package, env.get("PYTHONPATH"))))
         module = "jupyterlab" if self._lab else "jupyter_server"
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, f"--config={path}"],
