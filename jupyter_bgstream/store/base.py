@@ -14,7 +14,7 @@ from ..core.machine import ENDS, Status
 from ..core.notices import Mute, Notice
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
+class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Something was committed, here or by another server on the same store."""
 
     kind: Literal["job", "events", "notice", "deleted"]  # job: its state; events: only its log grew
