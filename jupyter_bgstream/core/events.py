@@ -15,7 +15,13 @@ AttemptReason = Literal["first", "retry", "recovery"]
 
 
 class _Event(
-    msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", forbid_unknown_fields=False
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    omit_defaults=True,
+    tag_field="type",
+    forbid_unknown_fields=False,
 ):
     seq: int = 0  # position in the log, dense from 1; 0 = not yet stored
     attempt: int = 0  # the try at the provider it belongs to; 0 = before the first

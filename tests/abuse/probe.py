@@ -25,6 +25,7 @@ from tornado.web import authenticated
 
 NOTED = 0.020  # seconds from which a callback is looked at
 LOOK = 0.010  # seconds between looks from beside the loop
+LATE = 0.060  # seconds between two looks that were kept apart
 
 
 def waited_for_a_processor() -> dict[str, float]:
@@ -48,6 +49,7 @@ class Watch:
         self._looks = deque([(time.monotonic(), waited_for_a_processor())], maxlen=100)
         self._since = 0.0  # when the callback under way began; 0: there is none
         self._where = ""
+        self.others: list[str] = []  # where our threads were when the interpreter's lock had been kept for long
         self._collecting = 0.0  # seconds that the garbage collector took in the callback under way
         self._collecting_here = 0.0  # of CPU, those on this thread
         self._collection: tuple[float, float] | None = None  # when it began, monotonic and in CPU seconds of its thread
@@ -103,12 +105,31 @@ class Watch:
             self._collecting += time.monotonic() - collection[0]
         where, self._where = self._where, ""
         held = max(busy - self._collecting_here, wall - starved - self._collecting)
-        self.slow.append({"name": name_of(callback), "where": where, "held": held, "wall": wall, "cpu": busy})
+        others, self.others = self.others, []
+        self.slow.append(
+            {
+                "name": name_of(callback),
+                "where": where,
+                "held": held,
+                "wall": wall,
+                "cpu": busy,
+                "starved": starved,
+                "collecting": self._collecting,
+                "others": others,
+            }
+        )
 
     def _look(self) -> None:
         while True:
             time.sleep(LOOK)
+            late = time.monotonic() - self._looks[-1][0] > LATE
             self._looks.append((time.monotonic(), waited_for_a_processor()))
+            if late:  # whoever had the interpreter's lock has just let go of it
+                self.others = [
+                    f"{thread.name}: {place_of(sys._current_frames().get(thread.ident or 0))}"
+                    for thread in threading.enumerate()
+                    if thread.name.startswith("bgstream")
+                ]
             since = self._since
             if since and time.monotonic() - since > NOTED:
                 where = place_of(sys._current_frames().get(self._thread))

@@ -10,7 +10,7 @@ from abuse.watched import watched
 from jupyter_bgstream.testing.scripted import ScriptedProvider
 from jupyter_bgstream.testing.scripts import answer
 
-JOBS = 2000  # benchmarks/abuse.py has 10,000
+JOBS = 1000  # benchmarks/abuse.py has 10,000
 AT_A_TIME = 8
 BYTES_PER_JOB = 5000  # that may stay: nothing of a job is kept in memory but what the allocator keeps
 

@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +145,8 @@ async def test_viewers_that_stop_reading_cost_nothing_and_catch_up(tmp_path: Pat
             read = await asyncio.gather(*(asyncio.to_thread(read_all, viewer) for viewer in stalled))
             after = memory(server)
     print(
-        f"{len(text.encode()) / 1e6:.0f} MB in {took:.1f} s; {before:.0f} MB before, at most +{peak - before:.1f} MB, "
-        f"+{after - before:.1f} MB once all had read it; a viewer who reads had the end {behind * 1e3:.0f} ms after it; "
+        f"{len(text.encode()) / 1e6:.0f} MB in {took:.1f} s; {before:.0f} MB before, at most +{peak - before:.1f}, "
+        f"+{after - before:.1f} once all had read it; a reading viewer had the end {behind * 1e3:.0f} ms after it; "
         f"another job's viewer: gap p50 {statistics.median(found) * 1e3:.0f} ms, "
         f"p99 {found[int(len(found) * 0.99)] * 1e3:.0f} ms, most {found[-1] * 1e3:.0f} ms; "
         f"largest frame {max(size for _, size in read)} bytes"
@@ -182,7 +183,7 @@ async def gaps_of(server: Jupyter, job: str) -> list[float]:
                 times.append(time.monotonic())
     except asyncio.CancelledError:
         socket.close()
-    return [after - before for before, after in zip(times, times[1:], strict=False)]
+    return [after - before for before, after in pairwise(times)]
 
 
 async def most(server: Jupyter) -> float:
