@@ -119,7 +119,7 @@ def read_all(viewer: StalledPage | StalledFollower) -> tuple[str, int]:
 
 async def test_viewers_that_stop_reading_cost_nothing_and_catch_up(tmp_path: Path, provider: ThreadedProvider) -> None:
     text = "".join(DELTAS)
-    with watched(tmp_path, provider) as server, ExitStack() as ended:
+    with watched(tmp_path, provider, max_answer_bytes=100_000_000) as server, ExitStack() as ended:
         async with caller(server) as client:
             warm = await submit(client, "small")
             await follow(client, warm)
@@ -139,7 +139,8 @@ async def test_viewers_that_stop_reading_cost_nothing_and_catch_up(tmp_path: Pat
             peak = await sampling
             gaps.cancel()
             found = sorted(await gaps)
-            assert (job["status"], seen) == ("completed", text)
+            same = seen == text  # apart, since pytest would show how 50 MB differ
+            assert (job["status"], same) == ("completed", True)
             behind = seen_at - job["ended_at"]
             took = job["ended_at"] - job["started_at"]
             read = await asyncio.gather(*(asyncio.to_thread(read_all, viewer) for viewer in stalled))
@@ -151,7 +152,7 @@ async def test_viewers_that_stop_reading_cost_nothing_and_catch_up(tmp_path: Pat
         f"p99 {found[int(len(found) * 0.99)] * 1e3:.0f} ms, most {found[-1] * 1e3:.0f} ms; "
         f"largest frame {max(size for _, size in read)} bytes"
     )
-    assert all(said == text for said, _ in read)
+    assert [said == text for said, _ in read] == [True] * len(read)
     assert all(size <= FRAME + ENVELOPE for _, size in read)
     assert peak - before < SLACK_MB
     assert after - before < SLACK_MB
