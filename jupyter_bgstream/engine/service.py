@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 
 import msgspec
@@ -45,7 +46,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         return Room(
             running=self.max_running,
             batch=max(1, self.max_running - self.reserved),
-            owner=self.max_running_per_owner or self.max_running,
+            owner=self.max_running_per_owner or sys.maxsize,  # counted on all servers: ours must not stop another's
         )
 
 
