@@ -48,7 +48,7 @@ class Watch:
         self._run = asyncio.events.Handle._run
         self._looks = deque([(time.monotonic(), waited_for_a_processor())], maxlen=100)
         self._since = 0.0  # when the callback under way began; 0: there is none
-        self._where = ""
+        self._places: list[str] = []  # where the callback under way was seen
         self.others: list[str] = []  # where our threads were when the interpreter's lock had been kept for long
         self._collecting = 0.0  # seconds that the garbage collector took in the callback under way
         self._collecting_here = 0.0  # of CPU, those on this thread
@@ -103,7 +103,8 @@ class Watch:
         starved = waits.pop(self._task) + max(waits.values(), default=0.0)
         if (collection := self._collection) is not None:  # done, but its thread has not yet come to say so
             self._collecting += time.monotonic() - collection[0]
-        where, self._where = self._where, ""
+        places, self._places = self._places, []
+        ((where, _),) = Counter(places).most_common(1) or (("", 0),)
         held = max(busy - self._collecting_here, wall - starved - self._collecting)
         others, self.others = self.others, []
         self.slow.append(
@@ -134,7 +135,7 @@ class Watch:
             if since and time.monotonic() - since > NOTED:
                 where = place_of(sys._current_frames().get(self._thread))
                 if self._since == since:
-                    self._where = where
+                    self._places.append(where)
 
 
 def place_of(frame: FrameType | None) -> str:
