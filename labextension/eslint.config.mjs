@@ -21,9 +21,22 @@ export default defineConfig(
   },
   {
     // What draws a job is plain DOM: the widget bundles it, outside Lab, and tests run it in a bare page.
-    files: ['wire', 'fold', 'live', 'view', 'text', 'blocks', 'painter', 'words', 'bundle', 'escape'].map(
-      name => `src/${name}.ts`
-    ),
+    files: [
+      'answer',
+      'blocks',
+      'bundle',
+      'dom',
+      'escape',
+      'fold',
+      'folded',
+      'live',
+      'painter',
+      'retries',
+      'text',
+      'view',
+      'wire',
+      'words'
+    ].map(name => `src/${name}.ts`),
     rules: {
       'no-restricted-imports': [
         'error',

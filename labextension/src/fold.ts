@@ -124,6 +124,20 @@ export function timed(times: Times, event: WireEvent): Times {
   }
 }
 
+/** A new try at the provider, after the first. */
+export interface Try {
+  readonly attempt: number;
+  /** The code of what the last one came to; null if that was not said. */
+  readonly after: string | null;
+}
+
+/** Return a job's new tries after one event; `before` is the answer without it. */
+export function tried(tries: readonly Try[], before: Answer, event: WireEvent): readonly Try[] {
+  return event.type === 'attempt' && event.attempt > 1 && event.resumed !== true
+    ? [...tries, { attempt: event.attempt, after: before.error?.code ?? null }]
+    : tries;
+}
+
 type Changes = { -readonly [name in keyof Answer]?: Answer[name] };
 
 function changes(answer: Answer, event: WireEvent): Changes {

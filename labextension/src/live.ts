@@ -5,13 +5,14 @@
  * are told `online: false` and keep what they have.
  */
 
-import { type Answer, apply, firstOf, hasEnded, NO_TIMES, NOTHING, timed, type Times } from './fold';
+import { type Answer, apply, firstOf, hasEnded, NO_TIMES, NOTHING, timed, type Times, tried, type Try } from './fold';
 import type { ClientFrame, Fault, ServerFrame, WireEvent } from './wire';
 
 /** What a follower is told, at each change. */
 export interface Followed {
   readonly answer: Answer;
   readonly times: Times;
+  readonly tries: readonly Try[];
   /** The position after what the answer holds; null before the first frame. */
   readonly cursor: string | null;
   /** The job has ended and all of its log is here. */
@@ -67,7 +68,7 @@ interface Entry {
   strays: number;
 }
 
-const FRESH = { answer: NOTHING, times: NO_TIMES, cursor: null, closed: false, trouble: null };
+const FRESH = { answer: NOTHING, times: NO_TIMES, tries: [], cursor: null, closed: false, trouble: null };
 
 export class Live implements Source {
   constructor(options: LiveOptions) {
@@ -226,12 +227,14 @@ export class Live implements Source {
     if (entry === undefined) {
       return; // was under way when we left
     }
-    let { answer, times } = entry.state;
+    let { answer, times, tries } = entry.state;
     try {
       for (const event of events) {
         // A frame of an earlier follow may still come after a new one: what we have already is no error.
         if (event.seq > answer.seq) {
-          answer = apply(answer, event);
+          const before = answer;
+          answer = apply(before, event);
+          tries = tried(tries, before, event);
           times = timed(times, event);
         }
       }
@@ -240,7 +243,7 @@ export class Live implements Source {
       return;
     }
     entry.strays = 0;
-    this._tell(entry, { answer, times, cursor, closed, online: true, trouble: null });
+    this._tell(entry, { answer, times, tries, cursor, closed, online: true, trouble: null });
   }
 
   /** A frame does not fit: ask again from where we are, and do not ask for ever. */

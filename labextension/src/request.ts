@@ -3,7 +3,7 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
-import type { Inbox, Job, JobPage } from './wire';
+import type { Inbox, Job, JobPage, Mute, ServerStatus } from './wire';
 
 /** A request that was refused (`code` of PROTOCOL.md), or that did not get through (`unreachable`). */
 export class RequestError extends Error {
@@ -23,13 +23,18 @@ const HOME = 'api/bgstream';
 export class Requests {
   constructor(private readonly _settings: ServerConnection.ISettings) {}
 
-  /** The newest jobs, without texts. */
-  async jobs(limit: number): Promise<JobPage> {
-    return (await this._ask('GET', 'jobs', undefined, { limit: String(limit) })) as JobPage;
+  /** The newest jobs, without texts; those of one group, or with these ids (at most 500). */
+  async jobs(limit: number, which: { group?: string; ids?: string } = {}): Promise<JobPage> {
+    return (await this._ask('GET', 'jobs', undefined, { limit: String(limit), ...which })) as JobPage;
   }
 
   async cancel(job: string): Promise<Job> {
     return (await this._ask('POST', `jobs/${encodeURIComponent(job)}/cancel`)) as Job;
+  }
+
+  /** Ask an ended job again. The answer is its one successor, however often this is called. */
+  async retry(job: string): Promise<Job> {
+    return (await this._ask('POST', `jobs/${encodeURIComponent(job)}/retry`)) as Job;
   }
 
   async remove(job: string): Promise<void> {
@@ -46,6 +51,19 @@ export class Requests {
 
   async dismiss(notice: string): Promise<void> {
     await this._ask('DELETE', `notices/${encodeURIComponent(notice)}`);
+  }
+
+  async mutes(): Promise<Mute[]> {
+    return ((await this._ask('GET', 'mutes')) as { mutes: Mute[] }).mutes;
+  }
+
+  async mute({ kind, name }: Mute, on: boolean): Promise<Mute[]> {
+    const answer = await this._ask(on ? 'PUT' : 'DELETE', 'mutes', undefined, { [kind]: name });
+    return (answer as { mutes: Mute[] }).mutes;
+  }
+
+  async status(): Promise<ServerStatus> {
+    return (await this._ask('GET', 'status')) as ServerStatus;
   }
 
   /** The socket's address, with the token where cookies do not do. */

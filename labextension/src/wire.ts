@@ -72,24 +72,54 @@ export interface Job {
   model: string;
   title: string;
   preview: string;
+  thread: string | null;
+  group: string | null;
   source: Origin | null;
+  /** The log's tail. */
+  cursor: string;
   created_at: number;
   started_at: number | null;
   ended_at: number | null;
   not_before: number | null;
   usage: Usage | null;
   error: Fault | null;
+  /** The ended job that a user asked again by this one. */
+  retry_of: string | null;
+  /** The one job that asks this one again. */
+  retried_by: string | null;
 }
 
+/** How many jobs of a group have ended in each way. */
+export type Counts = Record<End, number>;
+
+/** The end of a job or, if `job` is null, of the group. */
 export interface Notice {
   id: string;
-  job: string;
+  job: string | null;
+  group: string | null;
   status: End;
   title: string;
   preview: string;
+  /** Of a group. */
+  counts: Counts | null;
+  thread: string | null;
   source: Origin | null;
   created_at: number;
   read_at: number | null;
+  /** It is listed and calls nobody. */
+  muted: boolean;
+}
+
+/** What the viewer does not want to be called for: a notebook's path, or a thread. */
+export interface Mute {
+  kind: 'notebook' | 'thread';
+  name: string;
+}
+
+/** How the server is; only the fields that this side uses. */
+export interface ServerStatus {
+  /** Sentences for the user. Servers before this field have none. */
+  warnings?: string[];
 }
 
 export interface JobPage {

@@ -1,7 +1,7 @@
 /** What the state line says. */
 
-import type { Times } from './fold';
-import type { Fault, Status, Usage } from './wire';
+import type { Times, Try } from './fold';
+import type { Counts, End, Fault, Status, Usage } from './wire';
 
 /** The states of a view: those of the job, with what a reader wants to know of a running one. */
 export type Shown = 'connecting' | 'missing' | 'thinking' | 'streaming' | Exclude<Status, 'running'>;
@@ -46,9 +46,72 @@ export function previewWords(markdown: string): string {
     .trim();
 }
 
-/** How long until the next try, while waiting for it. */
-export function waitWords(notBefore: number | null, now: number): string {
-  return notBefore === null ? '' : notBefore > now ? `next try in ${durationWords(notBefore - now)}` : 'next try soon';
+/** What is waited for, while a try is put off until `notBefore` because of the error. */
+export function waitWords(notBefore: number | null, error: Fault | null, now: number): string {
+  if (error?.code === 'no_provider') {
+    return 'waits for a server that knows its provider';
+  }
+  // Rounded up: it never says that no time is left while there is some.
+  const left = notBefore === null ? 0 : Math.ceil(notBefore - now);
+  return left > 0 ? `next try in ${durationWords(left)}` : 'trying soon';
+}
+
+/** What the try before came to, by code. */
+const AFTER: Record<string, string | undefined> = {
+  server_died: 'after the server died',
+  server_stopped: 'after the server was stopped',
+  no_provider: 'after its server was gone',
+  rate_limited: 'after the provider was busy',
+  unreachable: 'after the provider could not be reached',
+  provider_error: 'after an error at the provider',
+  idle_timeout: 'after the provider fell silent',
+  total_timeout: 'after the time was up',
+  truncated: 'after the answer broke off',
+  malformed_stream: 'after the answer could not be read'
+};
+
+/** That this is a new attempt, and why. */
+export function tryWords({ attempt, after }: Try): string {
+  const why = AFTER[after ?? ''];
+  return `Attempt ${attempt}${why === undefined ? '' : ` · ${why}`}`;
+}
+
+const ENDED: Record<End, string> = {
+  completed: 'a completed answer',
+  failed: 'a failed answer',
+  cancelled: 'a stopped answer',
+  interrupted: 'an interrupted answer'
+};
+
+/** What was asked again; `last`: this was asked again by the answer that is shown. */
+export function retryWords(status: Status, last: boolean): string {
+  const what = status in ENDED ? ENDED[status as End] : 'an answer';
+  return last ? `Retry of ${what}` : `Before that: ${what}`;
+}
+
+/** How many of a group have ended, and how. */
+export function countWords(counts: Counts): string {
+  const parts: [number, string][] = [
+    [counts.completed, 'answered'],
+    [counts.failed, 'failed'],
+    [counts.interrupted, 'interrupted'],
+    [counts.cancelled, 'stopped']
+  ];
+  const some = parts.filter(([count]) => count > 0).map(([count, word]) => `${count.toLocaleString('en')} ${word}`);
+  return some.join(', ') || 'nothing asked';
+}
+
+/** A sentence that may be a provider's essay, in at most so many characters and whole words. */
+export function shortWords(text: string, limit = 160): string {
+  const line = text.replace(/\s+/g, ' ').trim();
+  if (line.length <= limit) {
+    return line;
+  }
+  const cut = line.slice(0, limit);
+  const whole = cut.slice(0, cut.lastIndexOf(' '));
+  // A text without spaces is cut anywhere, but never in the middle of a character.
+  const kept = whole.length > limit / 2 ? whole : cut.replace(/[\uD800-\uDBFF]$/, '');
+  return `${kept.replace(/[\s,;:.–—-]+$/, '')}…`;
 }
 
 /** Seconds in words: 8 s, 1 min 5 s, 2 h 3 min. */

@@ -1,7 +1,7 @@
 import { vi } from 'vitest';
 
 import type { Followed } from '../src/live';
-import { fold, NO_TIMES, NOTHING, timed } from '../src/fold';
+import { type Answer, apply, fold, NO_TIMES, NOTHING, timed, tried, type Try } from '../src/fold';
 import type { Markdown } from '../src/text';
 import type { WireEvent } from '../src/wire';
 
@@ -60,6 +60,10 @@ export function state(events: WireEvent[], more: Partial<Followed> = {}): Follow
   return {
     answer,
     times: events.reduce(timed, NO_TIMES),
+    tries: events.reduce<[readonly Try[], Answer]>(
+      ([tries, before], event) => [tried(tries, before, event), apply(before, event)],
+      [[], NOTHING]
+    )[0],
     cursor: events.length > 0 ? `c${answer.seq}` : null,
     closed: false,
     online: true,
