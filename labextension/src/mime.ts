@@ -4,16 +4,9 @@ import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import type { Message } from '@lumino/messaging';
 import { Widget } from '@lumino/widgets';
 
+import { AnswerView, type Drawing } from './answer';
 import { bundleOf, textOf } from './bundle';
-import type { Source } from './live';
-import type { Markdown } from './text';
-import { JobView } from './view';
 import { BUNDLE_MIME } from './wire';
-
-export interface Drawing {
-  source: Source;
-  markdown: Markdown;
-}
 
 /** Before a widget (-10) and Markdown (60): those are for pages without this extension. */
 export const RANK = -20;
@@ -36,12 +29,13 @@ class RenderedJob extends Widget implements IRenderMime.IRenderer {
 
   renderModel(model: IRenderMime.IMimeModel): Promise<void> {
     const bundle = bundleOf(model.data);
-    // An output area gives the renderer any later model of this type: at a save the same job, at a new run another.
-    if (bundle === null || this._view?.node.dataset.job === bundle.id) {
+    // An output area gives the renderer any later model of this type: at a save the same job or the one that asks it
+    // again, at a new run another.
+    if (bundle === null || this._view?.holds(bundle.id) === true) {
       return Promise.resolve();
     }
     this._view?.dispose();
-    this._view = new JobView({
+    this._view = new AnswerView({
       job: bundle.id,
       model: bundle.model,
       saved: { text: textOf(model.data, 'text/markdown'), status: bundle.status },
@@ -62,5 +56,5 @@ class RenderedJob extends Widget implements IRenderMime.IRenderer {
     this.dispose();
   }
 
-  private _view: JobView | null = null;
+  private _view: AnswerView | null = null;
 }

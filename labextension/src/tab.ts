@@ -4,9 +4,8 @@ import { MainAreaWidget } from '@jupyterlab/apputils';
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import { Widget } from '@lumino/widgets';
 
+import { AnswerView, type Drawing } from './answer';
 import { bgstreamIcon } from './icon';
-import type { Drawing } from './mime';
-import { JobView } from './view';
 
 /** As much of a job as its tab needs before the log comes. */
 export interface Named {
@@ -23,20 +22,20 @@ export class Tabs {
 
   /** Show the job's tab: the one that is there, or a new one. */
   show(job: Named): void {
-    let tab = this._tabs.get(job.id);
+    let tab = [...this._tabs].find(({ content }) => content.holds(job.id));
     if (tab === undefined) {
       tab = new MainAreaWidget({ content: new Content(job, this._drawing) });
       tab.id = `jp-bgstream-job-${job.id}`;
       tab.title.label = tab.title.caption = job.title;
       tab.title.icon = bgstreamIcon;
-      tab.disposed.connect(() => this._tabs.delete(job.id));
-      this._tabs.set(job.id, tab);
+      tab.disposed.connect(sender => this._tabs.delete(sender));
+      this._tabs.add(tab);
       this._shell.add(tab, 'main', { type: 'Background answer' });
     }
     this._shell.activateById(tab.id);
   }
 
-  private readonly _tabs = new Map<string, MainAreaWidget>();
+  private readonly _tabs = new Set<MainAreaWidget<Content>>();
 }
 
 class Content extends Widget {
@@ -44,8 +43,12 @@ class Content extends Widget {
     super();
     this.addClass('jp-bgstream-main');
     this.node.tabIndex = -1;
-    this._view = new JobView({ job: id, model, saved: null, ...drawing });
+    this._view = new AnswerView({ job: id, model, saved: null, ...drawing });
     this.node.append(this._view.node);
+  }
+
+  holds(job: string): boolean {
+    return this._view.holds(job);
   }
 
   override dispose(): void {
@@ -53,5 +56,5 @@ class Content extends Widget {
     super.dispose();
   }
 
-  private readonly _view: JobView;
+  private readonly _view: AnswerView;
 }

@@ -4,6 +4,7 @@ import { Token } from '@lumino/coreutils';
 
 import type { Live } from './live';
 import type { Requests } from './request';
+import type { Retries } from './retries';
 import type { Markdown } from './text';
 
 /** The user's settings; the defaults until they are loaded. */
@@ -16,6 +17,7 @@ export interface Preferences {
 export interface IAnswers {
   readonly live: Live;
   readonly requests: Requests;
+  readonly retries: Retries;
   readonly markdown: Markdown;
   readonly preferences: Preferences;
 }

@@ -5,17 +5,22 @@
  * give is never shown as the job's failure.
  */
 
-import { type Answer, hasEnded } from './fold';
+import { element, setText } from './dom';
+import { Folded } from './folded';
+import { type Answer, hasEnded, type Try } from './fold';
 import { type Disposable, type Followed, type Source, wasDeleted } from './live';
+import type { Chains } from './retries';
 import { type Markdown, TextPane } from './text';
 import {
   deletedWords,
   elapsedWords,
+  shortWords,
   type Shown,
   shown,
   stateWords,
   tokenWords,
   troubleWords,
+  tryWords,
   usageWords,
   waitWords
 } from './words';
@@ -26,7 +31,10 @@ export interface ViewOptions {
   model: string;
   /** What the notebook's file says; null if there is none. */
   saved: { text: string; status: Status } | null;
+  /** What this job asks again; shown between the state and the answer. */
+  before: HTMLElement;
   source: Source;
+  retries: Pick<Chains, 'retry'>;
   markdown: Markdown;
 }
 
@@ -50,11 +58,27 @@ export class JobView {
     this._following = options.source.follow(options.job, state => this._update(state));
   }
 
+  get job(): string {
+    return this._options.job;
+  }
+
+  /** Take the focus: its button, or all of it while it has none. */
+  focus(): void {
+    const button = [this._stop, this._retry].find(({ hidden }) => !hidden);
+    if (button === undefined) {
+      // Only while it has it: a click on the text is the notebook's.
+      this.node.tabIndex = -1;
+      this.node.addEventListener('blur', () => this.node.removeAttribute('tabindex'), { once: true });
+    }
+    (button ?? this.node).focus({ preventScroll: true });
+  }
+
   dispose(): void {
     this._following.dispose();
     this._observer.disconnect();
     document.removeEventListener('visibilitychange', this._maybeSeen);
     clearInterval(this._ticker);
+    this._earlier.forEach(folded => folded.dispose());
     this._pane.dispose();
     this.node.remove();
   }
@@ -67,15 +91,21 @@ export class JobView {
     this._state.setAttribute('role', 'status');
     this._state.setAttribute('aria-live', 'polite');
     this._model.textContent = model;
+    this.node.addEventListener('keydown', keepKeys);
     this._stop.type = 'button';
     this._stop.dataset.action = 'stop';
     this._stop.addEventListener('click', () => void this._cancel());
+    this._retry.type = 'button';
+    this._retry.dataset.action = 'retry';
+    this._retry.addEventListener('click', () => void this._askAgain());
     this._reasoning.append(element('summary', 'summary', 'Reasoning'), this._thoughts);
-    this._line.append(this._state, this._model, this._elapsed, this._tokens, this._connection, this._stop);
+    this._line.append(this._state, this._model, this._elapsed, this._tokens, this._connection, this._stop, this._retry);
     this.node.append(
       this._line,
       this._problem,
-      this._earlier,
+      this._options.before,
+      this._attempt,
+      this._attempts,
       this._reasoning,
       this._pane.node,
       this._tools,
@@ -123,20 +153,37 @@ export class JobView {
     this._tokens.title = usageWords(answer?.usage ?? null);
     // Before the first frame the state says that we are connecting; once all is here, nobody needs the line.
     setText(this._connection, online || state === 'connecting' || ended ? '' : 'reconnecting…');
-    this._stop.hidden = !running || state === 'connecting';
-    this._stop.setAttribute('aria-disabled', String(this._stopping));
-    setText(this._stop, this._stopping ? 'stopping…' : 'stop');
+    this._showButtons(running && state !== 'connecting', ended && state !== 'missing');
     this._pane.node.setAttribute('aria-busy', String(state === 'streaming'));
-    this._showProblem(this._followed?.trouble ?? null, answer?.error ?? this._refusal);
+    this._showProblem(this._followed?.trouble ?? this._refusal, answer?.error ?? null, state === 'waiting');
     this._showParts(answer);
+    this._showTry(this._followed?.tries.at(-1));
     this._tick(running && answer !== null);
   }
 
-  private _showProblem(trouble: Fault | null, error: Fault | null): void {
-    const message = trouble === null ? (error?.message ?? '') : this._troubleWords(trouble);
+  private _showButtons(mayStop: boolean, mayRetry: boolean): void {
+    // One takes the other's place, and has the focus if that had it.
+    const focused = document.activeElement;
+    const had = (focused === this._stop && !mayStop) || (focused === this._retry && !mayRetry);
+    this._stop.hidden = !mayStop;
+    this._stop.setAttribute('aria-disabled', String(this._stopping));
+    setText(this._stop, this._stopping ? 'stopping…' : 'stop');
+    this._retry.hidden = !mayRetry;
+    this._retry.setAttribute('aria-disabled', String(this._asking));
+    setText(this._retry, this._asking ? 'asking again…' : 'retry');
+    if (had) {
+      this.focus();
+    }
+  }
+
+  private _showProblem(trouble: Fault | null, error: Fault | null, waiting: boolean): void {
+    const whole = trouble === null ? (error?.message ?? '') : this._troubleWords(trouble);
+    // Of a failure one wants to know all; what may pass by itself is said in short.
+    const message = waiting ? shortWords(whole) : whole;
     const code = trouble === null ? (error?.code ?? '') : trouble.code;
     if (this._problem.dataset.code !== code || this._problem.firstChild?.textContent !== message) {
       this._problem.dataset.code = code;
+      this._problem.title = message === whole ? '' : whole;
       this._problem.replaceChildren(message, ' ', element('small', 'code', code));
       this._problem.hidden = message === '';
     }
@@ -154,7 +201,29 @@ export class JobView {
     // Each of these lists is a new one when it has changed.
     fill(this._sources, answer?.sources ?? [], sourceItem);
     fill(this._tools, answer?.tool_calls ?? [], toolItem);
-    fill(this._earlier, answer?.earlier ?? [], earlierItem);
+    if (filled.get(this._attempts) !== (answer?.earlier ?? NONE)) {
+      const earlier = answer?.earlier ?? NONE;
+      filled.set(this._attempts, earlier);
+      // Those that are there stay, open or not.
+      for (const each of earlier.slice(this._earlier.length)) {
+        const folded = this._attemptItem(each);
+        this._earlier.push(folded);
+        this._attempts.append(folded.node);
+      }
+      this._earlier.splice(earlier.length).forEach(folded => folded.dispose());
+    }
+  }
+
+  private _attemptItem({ attempt, text, reasoning }: Partial): Folded {
+    return new Folded('attempt', this._options.markdown, `What attempt ${attempt} had said`, show => {
+      show(text || reasoning, true);
+      return { dispose: () => undefined };
+    });
+  }
+
+  private _showTry(last: Try | undefined): void {
+    setText(this._attempt, last === undefined ? '' : tryWords(last));
+    this._attempt.hidden = last === undefined;
   }
 
   private _tick(running: boolean): void {
@@ -162,8 +231,11 @@ export class JobView {
     const tell = (): void => {
       const { times, answer } = this._followed ?? {};
       const now = Date.now() / 1000;
-      const wait = waitWords(answer?.not_before ?? null, now);
-      setText(this._elapsed, wait === '' && times !== undefined ? elapsedWords(times, now) : wait);
+      if (answer?.status === 'waiting') {
+        setText(this._elapsed, waitWords(answer.not_before, answer.error, now));
+      } else {
+        setText(this._elapsed, times === undefined ? '' : elapsedWords(times, now));
+      }
     };
     tell();
     if (running) {
@@ -185,6 +257,23 @@ export class JobView {
       this._refusal = { code: 'not_stopped', message: `Not stopped: ${(error as Error).message}` };
       this._show();
     }
+  }
+
+  private async _askAgain(): Promise<void> {
+    if (this._asking) {
+      return;
+    }
+    this._asking = true;
+    this._refusal = null;
+    this._show();
+    try {
+      const { closed, cursor } = this._followed ?? {};
+      await this._options.retries.retry(this._options.job, closed === true ? (cursor ?? null) : null);
+    } catch (error) {
+      this._refusal = { code: 'not_retried', message: `Not asked again: ${(error as Error).message}` };
+    }
+    this._asking = false;
+    this._show();
   }
 
   private _drawn(): void {
@@ -220,7 +309,9 @@ export class JobView {
   private readonly _connection = element('span', 'connection');
   private readonly _stop = element('button', 'stop');
   private readonly _problem = element('div', 'problem');
-  private readonly _earlier = element('div', 'earlier');
+  private readonly _retry = element('button', 'retry');
+  private readonly _attempt = element('div', 'try');
+  private readonly _attempts = element('div', 'attempts');
   private readonly _reasoning = element('details', 'reasoning');
   private readonly _thoughts = element('div', 'plain');
   private readonly _tools = element('div', 'tools');
@@ -229,23 +320,12 @@ export class JobView {
   private _onScreen = false;
   private _seen = '';
   private _stopping = false;
-  /** Why the last wish to stop was not followed. */
+  private _asking = false;
+  /** What the attempts before this one had said. */
+  private readonly _earlier: Folded[] = [];
+  /** Why the last wish to stop, or to ask again, was not followed. */
   private _refusal: Fault | null = null;
   private _ticker: ReturnType<typeof setInterval> | undefined;
-}
-
-function element<K extends keyof HTMLElementTagNameMap>(tag: K, name: string, text = ''): HTMLElementTagNameMap[K] {
-  const node = document.createElement(tag);
-  node.className = `jp-bgstream-${name}`;
-  node.textContent = text;
-  return node;
-}
-
-/** Set an element's text; one that says the same already is left alone, or a screen reader would say it again. */
-function setText(node: HTMLElement, text: string): void {
-  if (node.textContent !== text) {
-    node.textContent = text;
-  }
 }
 
 /** Let an element's text grow without laying out again what is there. */
@@ -259,6 +339,15 @@ function growText(node: HTMLElement, text: string): void {
   }
 }
 
+/** What presses a button is not the notebook's: there Enter begins to edit the cell. */
+function keepKeys(event: KeyboardEvent): void {
+  const pressed = (event.key === 'Enter' || event.key === ' ') && !event.ctrlKey && !event.shiftKey && !event.altKey;
+  if (pressed && event.target instanceof Element && event.target.closest('button, summary, a') !== null) {
+    event.stopPropagation();
+  }
+}
+
+const NONE: readonly never[] = [];
 const filled = new WeakMap<HTMLElement, readonly unknown[]>();
 
 function fill<T>(node: HTMLElement, list: readonly T[], item: (each: T) => HTMLElement): void {
@@ -286,10 +375,6 @@ function sourceItem({ url, title }: Citation): HTMLElement {
 
 function toolItem({ name, arguments: text }: ToolCall): HTMLElement {
   return folded('tool', `Asks for the tool ${name}`, text);
-}
-
-function earlierItem({ attempt, text, reasoning }: Partial): HTMLElement {
-  return folded('attempt', `Attempt ${attempt}, started over`, text || reasoning);
 }
 
 function folded(name: string, summary: string, text: string): HTMLElement {

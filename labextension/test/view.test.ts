@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import type { Followed, Follower, Source } from '../src/live';
+import type { Chains } from '../src/retries';
 import { JobView } from '../src/view';
 import type { Status } from '../src/wire';
 import { fakeScreen, frames, log, setVisibility, SlowMarkdown, state } from './dom';
@@ -23,16 +24,20 @@ const source = {
   seen: vi.fn<Source['seen']>()
 };
 
+const retries = { retry: vi.fn<Chains['retry']>(() => Promise.resolve()) };
+
 const begin = [{ type: 'queued' }, { type: 'attempt' }] as const;
 const text = (text: string) => ({ type: 'delta', channel: 'text', text }) as const;
 const done = { type: 'completed', finish_reason: 'stop' } as const;
 
 function open(saved: { text: string; status: Status } | null = null): void {
-  view = new JobView({ job: 'j1', model: 'p/m', saved, source, markdown: new SlowMarkdown() });
+  const before = document.createElement('div');
+  view = new JobView({ job: 'j1', model: 'p/m', saved, before, source, retries, markdown: new SlowMarkdown() });
   document.body.append(view.node);
 }
 
 const words = (name: string): string => view.node.querySelector(`.jp-bgstream-${name}`)!.textContent;
+const retry = (): HTMLButtonElement => view.node.querySelector<HTMLButtonElement>('[data-action=retry]')!;
 const stop = (): HTMLButtonElement => view.node.querySelector<HTMLButtonElement>('[data-action=stop]')!;
 
 beforeEach(() => {
@@ -42,6 +47,7 @@ beforeEach(() => {
   source.left = 0;
   source.cancel.mockReset().mockResolvedValue();
   source.seen.mockReset();
+  retries.retry.mockReset().mockResolvedValue();
 });
 
 afterEach(async () => {
@@ -83,6 +89,7 @@ describe('the state line', () => {
     expect(view.node.dataset).toMatchObject({ job: 'j1', state: shown, online: 'true' });
     expect(words('model')).toBe('p/m');
     expect(stop().hidden).toBe(!['queued', 'thinking', 'streaming', 'waiting'].includes(shown));
+    expect(retry().hidden).toBe(!['completed', 'failed', 'cancelled', 'interrupted'].includes(shown));
   });
 
   it('counts the time and the tokens', () => {
@@ -97,13 +104,31 @@ describe('the state line', () => {
     expect(words('elapsed')).toBe('2 s');
   });
 
-  it('counts down to the next try', () => {
+  it('counts down to the next try, says why it waits, and draws nothing else', async () => {
     open();
     const until = Date.UTC(2026, 0, 1, 0, 0, 22) / 1000;
-    tell(state(log(...begin, { type: 'waiting', until, code: 'rate_limited', message: 'Busy.' })));
+    const message = `The provider is busy. ${'Its essay about that. '.repeat(20)}`;
+    tell(state(log(...begin, text('Hi'), { type: 'waiting', until, code: 'rate_limited', message })));
+    await frames();
+    const changes = new MutationObserver(() => undefined);
+    changes.observe(view.node, { subtree: true, childList: true, characterData: true, attributes: true });
     expect(words('elapsed')).toBe('next try in 12 s');
-    vi.advanceTimersByTime(13_000);
-    expect(words('elapsed')).toBe('next try soon');
+    expect(words('problem')).toMatch(/^The provider is busy\. .{50,140}… rate_limited$/);
+    expect(view.node.querySelector<HTMLElement>('.jp-bgstream-problem')!.title).toBe(message);
+    vi.advanceTimersByTime(5000);
+    expect(words('elapsed')).toBe('next try in 7 s');
+    const changed = changes.takeRecords().map(({ target }) => (target as HTMLElement).className);
+    expect(new Set(changed)).toEqual(new Set(['jp-bgstream-elapsed']));
+    vi.advanceTimersByTime(8000);
+    expect(words('elapsed')).toBe('trying soon');
+  });
+
+  it('of a job that no server here can run says what it waits for', () => {
+    open();
+    tell(state(log({ type: 'queued' }, { type: 'waiting', until: 1, code: 'no_provider', message: 'Nobody.' })));
+    expect(words('elapsed')).toBe('waits for a server that knows its provider');
+    expect(words('problem')).toBe('Nobody. no_provider');
+    expect([stop().hidden, retry().hidden]).toEqual([false, true]);
   });
 
   it('says why it failed: a sentence, and the code in small', () => {
@@ -149,6 +174,58 @@ describe('the stop button', () => {
     expect(stop().textContent).toBe('stop');
     stop().click();
     expect(source.cancel).toHaveBeenCalledTimes(2);
+  });
+});
+
+describe('the retry button', () => {
+  const cut = (): Followed =>
+    state(log(...begin, text('Half'), { type: 'failed', code: 'truncated', message: 'Broken.' }), { closed: true });
+
+  it('asks once, with the end that was seen', async () => {
+    open();
+    tell(cut());
+    retry().click();
+    retry().click();
+    expect(words('retry')).toBe('asking again…');
+    await frames(0);
+    expect(retries.retry).toHaveBeenCalledExactlyOnceWith('j1', 'c4');
+  });
+
+  it('says it when that was not possible, and can be used again', async () => {
+    retries.retry.mockRejectedValueOnce(new Error('The queue is full.'));
+    open();
+    tell(cut());
+    retry().click();
+    await frames(0);
+    expect(words('problem')).toBe('Not asked again: The queue is full. not_retried');
+    retry().click();
+    await frames(0);
+    expect(retries.retry).toHaveBeenCalledTimes(2);
+    expect(words('problem')).toBe('Broken. truncated');
+  });
+
+  it('has the focus that the stop button had', () => {
+    open();
+    tell(state(log(...begin)));
+    stop().focus();
+    tell(state(log(...begin, { type: 'cancelled' })));
+    expect(document.activeElement).toBe(retry());
+  });
+
+  it('is pressed by keys that the notebook does not get', () => {
+    open();
+    tell(cut());
+    const heard: string[] = [];
+    view.node.parentElement!.addEventListener('keydown', ({ key }) => heard.push(key));
+    retry().dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true }));
+    retry().dispatchEvent(new KeyboardEvent('keydown', { key: 's', ctrlKey: true, bubbles: true }));
+    expect(heard).toEqual(['s']);
+  });
+
+  it('is not there for a job of another server', () => {
+    open({ text: 'saved', status: 'failed' });
+    tell(state([], { trouble: { code: 'not_found', message: 'No.' } }));
+    expect(retry().hidden).toBe(true);
   });
 });
 
@@ -225,8 +302,49 @@ describe('what belongs to the answer', () => {
         )
       )
     );
-    expect(words('attempt')).toBe('Attempt 1, started overFirst');
+    expect(words('try')).toBe('Attempt 2');
+    expect(words('attempt')).toBe('What attempt 1 had said');
     expect(words('tool')).toBe('Asks for the tool weather<b>{}</b>');
+  });
+});
+
+describe('a new attempt', () => {
+  const died = { type: 'waiting', until: 1, code: 'server_died', message: 'It died.' } as const;
+
+  it.each([
+    ['server_died', 'Attempt 2 · after the server died'],
+    ['server_stopped', 'Attempt 2 · after the server was stopped'],
+    ['rate_limited', 'Attempt 2 · after the provider was busy'],
+    ['something_new', 'Attempt 2']
+  ])('after %s says so', (code, said) => {
+    open();
+    tell(state(log(...begin, { ...died, code })));
+    expect(words('try')).toBe('');
+    tell(state(log(...begin, { ...died, code }, { type: 'attempt' })));
+    expect(words('try')).toBe(said);
+    expect(words('problem').trim()).toBe('');
+  });
+
+  it('that goes on with the text is none', () => {
+    open();
+    tell(state(log(...begin, text('Hi'), died, { type: 'attempt', resumed: true })));
+    expect(view.node.querySelector<HTMLElement>('.jp-bgstream-try')!.hidden).toBe(true);
+  });
+
+  it('keeps what was said before, as Markdown, drawn when it is opened and kept open', async () => {
+    open();
+    tell(state(log(...begin, text('*First*'), died, { type: 'attempt' })));
+    const folded = view.node.querySelector<HTMLDetailsElement>('.jp-bgstream-attempt')!;
+    expect(folded.textContent).toBe('What attempt 1 had said');
+    folded.open = true;
+    await frames();
+    expect(folded.querySelector('.jp-RenderedMarkdown .jp-bgstream-block')!.textContent).toBe('*First*');
+    tell(state(log(...begin, text('*First*'), died, { type: 'attempt' }, text('Second'), died, { type: 'attempt' })));
+    expect(folded.isConnected).toBe(true);
+    expect([...view.node.querySelectorAll('.jp-bgstream-attempt')].map(each => each.textContent)).toEqual([
+      'What attempt 1 had said*First*',
+      'What attempt 2 had said'
+    ]);
   });
 });
 

@@ -1,0 +1,20 @@
+/** Small things with elements. */
+
+/** A new element of this package. */
+export function element<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  name: string,
+  text = ''
+): HTMLElementTagNameMap[K] {
+  const node = document.createElement(tag);
+  node.className = `jp-bgstream-${name}`;
+  node.textContent = text;
+  return node;
+}
+
+/** Set an element's text; one that says the same already is left alone, or a screen reader would say it again. */
+export function setText(node: HTMLElement, text: string): void {
+  if (node.textContent !== text) {
+    node.textContent = text;
+  }
+}
