@@ -23,20 +23,22 @@ export function textOf(data: Data, mime: string): string {
   return Array.isArray(text) ? text.join('') : typeof text === 'string' ? text : '';
 }
 
-/** Return an output's data with the job as it is now, or null if it says so already. */
-export function refreshed(data: Data, bundle: Bundle, cursor: string, answer: Answer): Data | null {
-  if (answer.status === 'new') {
+/** Return an output's data with this job as it is now, or null if it says so already. */
+export function refreshed(data: Data, job: string, cursor: string, answer: Answer): Data | null {
+  const bundle = bundleOf(data);
+  if (bundle === null || answer.status === 'new') {
     return null;
   }
   const note = noteOf(answer);
   const markdown = [answer.text && escapeHtml(answer.text), note && `*${escapeHtml(note)}*`];
-  const plain = [answer.text, note && `${note} (job ${bundle.id})`];
+  const plain = [answer.text, note && `${note} (job ${job})`];
   const fresh = {
-    [BUNDLE_MIME]: { id: bundle.id, cursor, status: answer.status, model: bundle.model },
+    [BUNDLE_MIME]: { id: job, cursor, status: answer.status, model: bundle.model },
     'text/markdown': markdown.filter(Boolean).join('\n\n'),
     'text/plain': plain.filter(Boolean).join('\n\n')
   };
   const same =
+    bundle.id === job &&
     bundle.status === answer.status &&
     textOf(data, 'text/markdown') === fresh['text/markdown'] &&
     bundle.cursor === cursor;

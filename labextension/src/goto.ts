@@ -21,11 +21,14 @@ export class Guide {
     private readonly _notebooks: INotebookTracker
   ) {}
 
-  /** Show the job's cell. Returns whether there is one, as far as this page can know. */
-  async go(job: string, source: Origin | null): Promise<boolean> {
-    const open = this._notebooks.find(panel => findJob(panel.context.model, job) !== null);
+  /**
+   * Show the cell of any of these jobs, which are one: each asks another again. None: show the source's notebook.
+   * Returns whether there is one, as far as this page can know.
+   */
+  async go(jobs: readonly string[], source: Origin | null): Promise<boolean> {
+    const open = this._notebooks.find(panel => findJob(panel.context.model, jobs) !== null);
     if (open !== undefined) {
-      this._reveal(open, job, source);
+      this._reveal(open, jobs, source);
       return true;
     }
     if (source?.notebook == null || !(await this._exists(source.notebook))) {
@@ -42,10 +45,10 @@ export class Guide {
       return false;
     }
     await panel.revealed;
-    if (findJob(panel.context.model, job) === null) {
+    if (jobs.length > 0 && findJob(panel.context.model, jobs) === null) {
       return false; // its cell was deleted, or the output never saved
     }
-    this._reveal(panel, job, source);
+    this._reveal(panel, jobs, source);
     return true;
   }
 
@@ -62,9 +65,9 @@ export class Guide {
     }
   }
 
-  private _reveal(panel: NotebookPanel, job: string, source: Origin | null): void {
+  private _reveal(panel: NotebookPanel, jobs: readonly string[], source: Origin | null): void {
     this._shell.activateById(panel.id);
-    void scrollTo(panel, findJob(panel.context.model, job)?.cell.id ?? source?.cell ?? null);
+    void scrollTo(panel, findJob(panel.context.model, jobs)?.cell.id ?? source?.cell ?? null);
   }
 }
 

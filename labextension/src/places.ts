@@ -29,10 +29,10 @@ export function* places({ cells }: INotebookModel): Generator<Place> {
   }
 }
 
-/** The first place of a job. */
-export function findJob(notebook: INotebookModel | null, job: string): Place | null {
+/** The first place of one of these jobs. */
+export function findJob(notebook: INotebookModel | null, jobs: readonly string[]): Place | null {
   for (const place of notebook === null ? [] : places(notebook)) {
-    if (place.bundle.id === job) {
+    if (jobs.includes(place.bundle.id)) {
       return place;
     }
   }

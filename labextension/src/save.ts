@@ -17,22 +17,34 @@ import { type Data, refreshed } from './bundle';
 import { type Answer, hasEnded } from './fold';
 import { type Disposable, type Followed, type Source, wasDeleted } from './live';
 import { type Place, places } from './places';
+import type { Chain, Retries } from './retries';
 
 /** After a change of the notebook we look for jobs in it this much later: typing is a change too. */
 const LOOK_AFTER = 300; // ms
 /** Cells that run one after another are saved together. */
 const SAVE_AFTER = 300; // ms
 
+/** A job of the notebook, and the newest that asks it again: that one's answer is the one to save. */
+interface Kept {
+  newest: string;
+  /** Of the newest; null while it is not followed. */
+  state: Followed | null;
+  following: Disposable | null;
+  watching: Disposable | null;
+}
+
 /** Keeps the answers of one open notebook. */
 export class Keeper implements IDisposable {
   constructor(
     private readonly _panel: NotebookPanel,
     private readonly _source: Pick<Source, 'follow'>,
+    private readonly _retries: Pick<Retries, 'watch' | 'onRetry'>,
     private readonly _maySave: () => boolean = () => true
   ) {
     const { context } = _panel;
     context.saveState.connect(this._onSave, this);
     _panel.disposed.connect(this.dispose, this);
+    this._listening = _retries.onRetry(job => this._retried(job));
     void context.ready.then(() => {
       if (!this.isDisposed) {
         context.model.contentChanged.connect(this._lookSoon, this);
@@ -49,8 +61,9 @@ export class Keeper implements IDisposable {
     this._disposed = true;
     clearTimeout(this._looking);
     clearTimeout(this._saving);
-    this._follows.forEach(following => following.dispose());
-    this._follows.clear();
+    this._listening.dispose();
+    this._kept.forEach(kept => forget(kept));
+    this._kept.clear();
     Signal.clearData(this);
   }
 
@@ -69,6 +82,14 @@ export class Keeper implements IDisposable {
     }
   }
 
+  /** Somebody in this page asked for it: to this page its answer is as that of a cell that it ran. */
+  private _retried(job: string): void {
+    if (this._keptOf(job) !== undefined) {
+      this._ran.add(job);
+      this._atEnd(job);
+    }
+  }
+
   private get _model(): INotebookModel {
     return this._panel.context.model;
   }
@@ -80,6 +101,10 @@ export class Keeper implements IDisposable {
 
   private async _save(): Promise<void> {
     const { context } = this._panel;
+    if (this._busy) {
+      this._again = true; // two at a time, and Lab says that the file was changed by somebody else
+      return;
+    }
     if (this._model.collaborative || context.contentsModel?.writable !== true || !this._maySave()) {
       return;
     }
@@ -101,37 +126,58 @@ export class Keeper implements IDisposable {
     const here = new Set<string>();
     for (const { bundle } of places(this._model)) {
       here.add(bundle.id);
-      if (!hasEnded(bundle.status) && !this._follows.has(bundle.id)) {
-        this._follow(bundle.id);
+      if (!this._kept.has(bundle.id)) {
+        this._keep(bundle.id, !hasEnded(bundle.status));
       }
     }
-    for (const [job, following] of this._follows) {
+    for (const [job, kept] of this._kept) {
       if (!here.has(job)) {
-        following.dispose();
-        this._follows.delete(job);
-        this._states.delete(job);
+        forget(kept);
+        this._kept.delete(job);
       }
     }
   }
 
-  private _follow(job: string): void {
-    const following = this._source.follow(job, state => {
-      const before = this._states.get(job);
-      this._states.set(job, state);
-      if (isOver(state) && (before === undefined || !isOver(before))) {
+  /** A save may have put the newest's id into the notebook since we looked. */
+  private _keptOf(job: string): Kept | undefined {
+    return [...this._kept.values()].find(({ newest }) => newest === job) ?? this._kept.get(job);
+  }
+
+  private _keep(job: string, unfinished: boolean): void {
+    const kept: Kept = { newest: job, state: null, following: null, watching: null };
+    this._kept.set(job, kept);
+    if (unfinished) {
+      this._follow(kept);
+    }
+    kept.watching = this._retries.watch(job, (chain: Chain) => {
+      const newest = chain.at(-1)?.id ?? job;
+      if (newest !== kept.newest) {
+        kept.newest = newest;
+        this._follow(kept);
+      }
+    });
+  }
+
+  private _follow(kept: Kept): void {
+    const job = kept.newest;
+    kept.following?.dispose();
+    kept.state = null;
+    kept.following = this._source.follow(job, state => {
+      const before = kept.state;
+      kept.state = state;
+      if (isOver(state) && (before === null || !isOver(before))) {
         this._atEnd(job);
       }
     });
-    this._follows.set(job, following);
   }
 
-  /** Once, in the page that ran the cell: let autosave store the answer. */
+  /** Once, in the page that ran the cell, or asked it again: let autosave store the answer. */
   private _atEnd(job: string): void {
-    const state = this._states.get(job);
-    if (state === undefined || !isOver(state) || !this._ran.delete(job)) {
+    const state = this._keptOf(job)?.state;
+    if (state == null || !isOver(state) || !this._ran.delete(job)) {
       return;
     }
-    const stale = this._stale().filter(({ bundle }) => bundle.id === job);
+    const stale = this._stale().filter(({ bundle }) => this._keptOf(bundle.id)?.newest === job);
     if (stale.length === 0) {
       return;
     }
@@ -143,6 +189,11 @@ export class Keeper implements IDisposable {
   }
 
   private _onSave(_: unknown, state: DocumentRegistry.SaveState): void {
+    this._busy = state === 'started';
+    if (!this._busy && this._again) {
+      this._again = false;
+      this._saveSoon();
+    }
     // With collaboration the server saves, and every page would write: there only the end is written.
     if (state !== 'started' || this._model.collaborative) {
       return;
@@ -155,23 +206,33 @@ export class Keeper implements IDisposable {
   /** The outputs that do not say what we know, with what they should say. */
   private _stale(): (Place & { fresh: Data })[] {
     return [...places(this._model)].flatMap(place => {
-      const state = this._states.get(place.bundle.id);
+      const { newest, state } = this._keptOf(place.bundle.id) ?? {};
       // What was seen is written even if the server has it no more; of what was never seen, the file knows best.
-      if (state?.cursor == null) {
+      if (newest === undefined || state?.cursor == null) {
         return [];
       }
-      const fresh = refreshed(place.data, place.bundle, state.cursor, lastKnown(state));
+      const fresh = refreshed(place.data, newest, state.cursor, lastKnown(state));
       return fresh === null ? [] : [{ ...place, fresh }];
     });
   }
 
-  private readonly _follows = new Map<string, Disposable>();
-  private readonly _states = new Map<string, Followed>();
-  /** Jobs of cells that this page ran, until they have ended. */
+  /** By the id in the notebook. */
+  private readonly _kept = new Map<string, Kept>();
+  private readonly _listening: Disposable;
+  /** Jobs that this page asked for, by running a cell or by a retry, until they have ended. */
   private readonly _ran = new Set<string>();
   private _looking: ReturnType<typeof setTimeout> | undefined;
   private _saving: ReturnType<typeof setTimeout> | undefined;
+  /** A save is under way, whoever began it. */
+  private _busy = false;
+  /** Ours is to follow it. */
+  private _again = false;
   private _disposed = false;
+}
+
+function forget({ following, watching }: Kept): void {
+  following?.dispose();
+  watching?.dispose();
 }
 
 /** Nothing more comes: the job has ended, or was deleted while we looked. */

@@ -2,6 +2,7 @@ import { Signal } from '@lumino/signaling';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import type { Followed, Follower } from '../src/live';
+import type { Chain } from '../src/retries';
 import { Keeper } from '../src/save';
 import { BUNDLE_MIME } from '../src/wire';
 import { log, state } from './dom';
@@ -72,6 +73,8 @@ let follows: Map<string, Follower>;
 let keeper: Keeper;
 let panel: FakePanel;
 let maySave: boolean;
+let chains: Map<string, (chain: Chain) => void>;
+let retried: (job: string) => void;
 
 const source = {
   follow: (job: string, follower: Follower) => {
@@ -80,9 +83,23 @@ const source = {
   }
 };
 
+const retries = {
+  watch: (job: string, watcher: (chain: Chain) => void) => {
+    chains.set(job, watcher);
+    return { dispose: () => void chains.delete(job) };
+  },
+  onRetry: (listener: (job: string) => void) => {
+    retried = listener;
+    return { dispose: () => undefined };
+  }
+};
+
+/** The server says which jobs ask each other again. */
+const link = (job: string, ...ids: string[]): void => chains.get(job)!(ids.map(id => ({ id, model: 'p/m' })) as never);
+
 async function open(...cells: Output[][]): Promise<void> {
   panel = new FakePanel(...cells);
-  keeper = new Keeper(panel as never, source, () => maySave);
+  keeper = new Keeper(panel as never, source, retries, () => maySave);
   await Promise.resolve();
   await Promise.resolve();
 }
@@ -92,6 +109,7 @@ const tell = (job: string, followed: Followed): void => follows.get(job)!(follow
 beforeEach(() => {
   vi.useFakeTimers();
   follows = new Map();
+  chains = new Map();
   maySave = true;
 });
 
@@ -222,5 +240,99 @@ describe('follows', () => {
     expect([...follows.keys()]).toEqual(['a']);
     keeper.dispose();
     expect(follows.size).toBe(0);
+  });
+});
+
+it('a save that is slow is waited for: two at a time, and Lab says that the file was changed', async () => {
+  await open([output('j', 'running', '')]);
+  panel.saveState.emit('started'); // the user's own, or autosave
+  keeper.ran({ model: panel.model.cells[0] } as never);
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(panel.saves).toBe(0);
+  panel.saveState.emit('completed');
+  await vi.advanceTimersByTimeAsync(300);
+  expect(panel.saves).toBe(1);
+});
+
+describe('an answer that was asked again', () => {
+  it('is what a save writes, with its id, and looking makes nothing dirty', async () => {
+    const outputs = [output('j', 'interrupted', 'Half')];
+    await open(outputs);
+    expect([...follows.keys()]).toEqual([]);
+    link('j', 'j', 'k');
+    expect([...follows.keys()]).toEqual(['k']);
+    tell('k', ended);
+    expect([panel.model.dirty, panel.writes]).toEqual([false, 0]);
+    void panel.save();
+    expect(outputs[0]!.data).toMatchObject({
+      [BUNDLE_MIME]: { id: 'k', cursor: 'c4', status: 'completed', model: 'p/m' },
+      'text/markdown': 'Hi &lt;b>'
+    });
+    // The notebook has another id now: it is looked at again, and nothing more is to be written.
+    panel.model.contentChanged.emit();
+    vi.advanceTimersByTime(300);
+    expect([[...follows.keys()], [...chains.keys()]]).toEqual([[], ['k']]);
+    void panel.save();
+    expect(panel.writes).toBe(1);
+  });
+
+  it('here makes the notebook dirty at its end, once', async () => {
+    await open([output('j', 'interrupted', 'Half')]);
+    link('j', 'j', 'k');
+    retried('k');
+    tell('k', running);
+    expect(panel.model.dirty).toBe(false);
+    tell('k', ended);
+    expect(panel.model.dirty).toBe(true);
+    panel.model.dirty = false;
+    tell('k', ended);
+    expect(panel.model.dirty).toBe(false);
+  });
+
+  it('here, saved before its end, is known in the file by its new id', async () => {
+    await open([output('j', 'interrupted', 'Half')]);
+    link('j', 'j', 'k');
+    retried('k');
+    tell('k', running);
+    void panel.save();
+    tell('k', ended); // before the notebook was looked at again
+    expect(panel.model.dirty).toBe(true);
+  });
+
+  it('for a notebook that does not show it changes nothing', async () => {
+    await open([output('j', 'interrupted', 'Half')]);
+    retried('other');
+    expect([...follows.keys()]).toEqual([]);
+  });
+
+  it('and deleted leaves the file with the one before', async () => {
+    const outputs = [output('j', 'interrupted', 'Half')];
+    await open(outputs);
+    link('j', 'j', 'k');
+    tell('k', running);
+    link('j', 'j');
+    expect([...follows.keys()]).toEqual(['j']);
+    void panel.save();
+    expect(outputs[0]!.data).toMatchObject({ [BUNDLE_MIME]: { id: 'j' }, 'text/markdown': 'Half' });
+  });
+});
+
+describe('attempts', () => {
+  const waits = { type: 'waiting', until: 9, code: 'server_died', message: 'It died.' } as const;
+
+  it.each([
+    ['while it waits, what was said so far', [...begin, said('One'), waits], 'One\n\n*Waiting…*'],
+    ['at the beginning of a new one, nothing', [...begin, said('One'), waits, { type: 'attempt' }], '*Running…*'],
+    [
+      'in a new one, its own words',
+      [...begin, said('One'), waits, { type: 'attempt' }, said('Two')],
+      'Two\n\n*Running…*'
+    ]
+  ] as const)('save, %s', async (_, events, markdown) => {
+    const outputs = [output('j', 'running', '')];
+    await open(outputs);
+    tell('j', state(log(...events)));
+    void panel.save();
+    expect(outputs[0]!.data['text/markdown']).toBe(markdown);
   });
 });
