@@ -6,7 +6,7 @@ import { type ISignal, Signal } from '@lumino/signaling';
 import { hasEnded } from './fold';
 import type { Disposable, Live, News } from './live';
 import type { Requests } from './request';
-import type { Inbox, Job, Notice } from './wire';
+import type { Inbox, Job, Mute, Notice } from './wire';
 
 /** How long a view has to say that the end was seen, before badge and toast speak of it. */
 export const GRACE = 2000; // ms
@@ -16,7 +16,16 @@ const SPACING = 300; // ms
 const LOOKED_AT = 5000; // ms
 const LIMIT = 100;
 
-type Server = Pick<Requests, 'jobs' | 'notices' | 'cancel' | 'remove' | 'markRead' | 'dismiss'>;
+type Server = Pick<
+  Requests,
+  'jobs' | 'notices' | 'cancel' | 'remove' | 'markRead' | 'dismiss' | 'mutes' | 'mute' | 'status'
+>;
+
+/** The jobs of one group, instead of all. */
+export interface GroupFilter {
+  group: string;
+  title: string;
+}
 
 export class JobsModel implements IDisposable {
   constructor(
@@ -35,6 +44,7 @@ export class JobsModel implements IDisposable {
     this._listening.dispose();
     this._jobsReader.dispose();
     this._inboxReader.dispose();
+    this._statusReader.dispose();
     this._graces.forEach(grace => clearTimeout(grace));
     this._graces.clear();
     Signal.clearData(this);
@@ -69,8 +79,39 @@ export class JobsModel implements IDisposable {
     return Math.max(0, this._inbox.unread - this._graces.size);
   }
 
-  isUnread(notice: string): boolean {
-    return this._inbox.notices.some(({ id, read_at }) => id === notice && read_at === null);
+  /** Whether somebody is to be told of this notice: it is neither read nor muted. */
+  calls(notice: string): boolean {
+    return this._inbox.notices.some(each => each.id === notice && isCalling(each));
+  }
+
+  get mutes(): readonly Mute[] {
+    return this._mutes;
+  }
+
+  isMuted({ kind, name }: Mute): boolean {
+    return this._mutes.some(mute => mute.kind === kind && mute.name === name);
+  }
+
+  /** What the server wants to be known, without what was dismissed in this page. */
+  get warnings(): readonly string[] {
+    return this._warnings.filter(warning => !this._dismissed.has(warning));
+  }
+
+  dismissWarnings(): void {
+    this._warnings.forEach(warning => this._dismissed.add(warning));
+    this._changed.emit();
+  }
+
+  /** The jobs are those of this group; null: all. */
+  get filter(): GroupFilter | null {
+    return this._filter;
+  }
+
+  set filter(filter: GroupFilter | null) {
+    this._filter = filter;
+    this._jobs = filter === null ? [] : this._jobs.filter(({ group }) => group === filter.group);
+    this._changed.emit();
+    this._jobsReader.ask();
   }
 
   /** Why the lists may be old; null if they are not. */
@@ -80,6 +121,9 @@ export class JobsModel implements IDisposable {
 
   /** Keep the list fresh for somebody who looks at it. */
   look(): Disposable {
+    if (this._online) {
+      this._statusReader.ask();
+    }
     const timer = setInterval(() => {
       if (this._jobs.some(({ status }) => !hasEnded(status))) {
         this._jobsReader.ask();
@@ -112,6 +156,12 @@ export class JobsModel implements IDisposable {
     this._inboxReader.ask();
   }
 
+  async mute(mute: Mute, on: boolean): Promise<void> {
+    this._mutes = await this._server.mute(mute, on);
+    this._changed.emit();
+    this._inboxReader.ask();
+  }
+
   private _hear(news: News): void {
     this._online = news.type !== 'offline';
     if (news.type === 'hello' || news.type === 'job') {
@@ -121,36 +171,50 @@ export class JobsModel implements IDisposable {
     if (news.type === 'hello' || news.type === 'notice' || (news.type === 'job' && news.status === 'deleted')) {
       this._inboxReader.ask();
     }
+    if (news.type === 'hello') {
+      this._statusReader.ask();
+    }
     if (news.type === 'hello' || news.type === 'offline') {
       this._changed.emit();
     }
   }
 
   private async _readJobs(): Promise<void> {
-    this._jobs = (await this._server.jobs(LIMIT)).jobs;
+    const filter = this._filter;
+    const { jobs } = await this._server.jobs(LIMIT, filter === null ? {} : { group: filter.group });
+    if (filter === this._filter) {
+      this._jobs = jobs;
+    }
   }
 
   private async _readInbox(): Promise<void> {
-    this._take(await this._server.notices());
+    const [inbox, mutes] = await Promise.all([this._server.notices(), this._server.mutes()]);
+    this._mutes = mutes;
+    this._take(inbox);
+  }
+
+  private async _readStatus(): Promise<void> {
+    this._warnings = (await this._server.status()).warnings ?? [];
   }
 
   private _take(inbox: Inbox): void {
     this._inbox = inbox;
-    const unread = inbox.notices.filter(({ read_at }) => read_at === null);
-    for (const notice of unread) {
+    const calling = inbox.notices.filter(isCalling);
+    for (const notice of calling) {
       if (!this._known.has(notice.id) && this._hasRead) {
         this._graces.set(
           notice.id,
           setTimeout(() => this._ripen(notice), GRACE)
         );
       }
-      this._known.add(notice.id);
     }
+    // What is muted now does not call when the mute is taken back either.
+    inbox.notices.forEach(({ id }) => this._known.add(id));
     this._hasRead = true;
-    const still = new Set(unread.map(({ id }) => id));
+    const still = new Set(calling.map(({ id }) => id));
     for (const [id, grace] of this._graces) {
       if (!still.has(id)) {
-        clearTimeout(grace); // a view has shown it, here or elsewhere
+        clearTimeout(grace); // a view has shown it, here or elsewhere, or it was muted
         this._graces.delete(id);
       }
     }
@@ -180,16 +244,28 @@ export class JobsModel implements IDisposable {
     () => this._readInbox(),
     () => this._settled()
   );
+  private readonly _statusReader = new Reader(
+    () => this._readStatus(),
+    () => this._settled()
+  );
   private _jobs: Job[] = [];
+  private _filter: GroupFilter | null = null;
+  private _mutes: readonly Mute[] = [];
+  private _warnings: readonly string[] = [];
+  private readonly _dismissed = new Set<string>();
   private _inbox: Inbox = { notices: [], unread: 0 };
   private _online = false;
   /** The inbox was read once: what comes now is new. */
   private _hasRead = false;
-  /** Every unread notice that we have met. */
+  /** Every notice that we have met. */
   private readonly _known = new Set<string>();
   /** Those that a view may still say it has shown. */
   private readonly _graces = new Map<string, ReturnType<typeof setTimeout>>();
   private _disposed = false;
+}
+
+function isCalling({ read_at, muted }: Notice): boolean {
+  return read_at === null && !muted;
 }
 
 /** Reads a list: never twice at a time, at most every SPACING, and once more if it was asked for meanwhile. */

@@ -5,7 +5,9 @@ import type { IDisposable } from '@lumino/disposable';
 import { Signal } from '@lumino/signaling';
 
 import { GRACE, type JobsModel } from './model';
+import type { Speaker } from './speaker';
 import type { Preferences } from './tokens';
+import { countWords } from './words';
 import type { Notice } from './wire';
 
 const CLOSES_AFTER = 10_000; // ms
@@ -21,6 +23,7 @@ export class Toaster implements IDisposable {
   constructor(
     private readonly _model: JobsModel,
     private readonly _preferences: Preferences,
+    private readonly _speaker: Pick<Speaker, 'maySay'>,
     private readonly _open: (notice: Notice) => void
   ) {
     _model.arrived.connect(this._arrived, this);
@@ -40,7 +43,7 @@ export class Toaster implements IDisposable {
 
   private _arrived(_: JobsModel, notice: Notice): void {
     if (document.visibilityState === 'visible') {
-      this._show(notice);
+      void this._show(notice);
     } else {
       this._waiting.push(notice); // a toast that nobody can see would be gone before they come
     }
@@ -50,15 +53,19 @@ export class Toaster implements IDisposable {
   private readonly _visible = (): void => {
     if (document.visibilityState === 'visible') {
       const waiting = this._waiting.splice(0);
-      setTimeout(() => waiting.forEach(notice => this._show(notice)), GRACE);
+      setTimeout(() => waiting.forEach(notice => void this._show(notice)), GRACE);
     }
   };
 
-  private _show(notice: Notice): void {
-    if (this._disposed || !this._preferences.toasts || !this._model.isUnread(notice.id)) {
+  private async _show(notice: Notice): Promise<void> {
+    const wanted = (): boolean => !this._disposed && this._preferences.toasts && this._model.calls(notice.id);
+    if (!wanted() || !(await this._speaker.maySay(notice.id)) || !wanted()) {
       return;
     }
-    const message = `${WORDS[notice.status]}: ${notice.title}`;
+    const message =
+      notice.counts === null
+        ? `${WORDS[notice.status]}: ${notice.title}`
+        : `${notice.title || 'Group of jobs'}: ${countWords(notice.counts)}`;
     const toast = Notification.emit(message, notice.status === 'completed' ? 'success' : 'warning', {
       autoClose: CLOSES_AFTER,
       actions: [{ label: 'Show', caption: 'Go to the cell', callback: () => this._open(notice) }]
@@ -66,10 +73,10 @@ export class Toaster implements IDisposable {
     this._shown.set(notice.id, toast);
   }
 
-  /** What was read, here or in another tab, needs no toast any more. */
+  /** What was read or muted, here or in another tab, needs no toast any more. */
   private _tidy(): void {
     for (const [notice, toast] of this._shown) {
-      if (!this._model.isUnread(notice)) {
+      if (!this._model.calls(notice)) {
         this._shown.delete(notice);
         Notification.dismiss(toast);
       }

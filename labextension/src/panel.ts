@@ -1,27 +1,23 @@
 /** The side panel: the inbox and the jobs. */
 
-import { Dialog, Notification, showDialog } from '@jupyterlab/apputils';
-import { checkIcon, closeIcon, deleteIcon, stopIcon } from '@jupyterlab/ui-components';
+import { closeIcon } from '@jupyterlab/ui-components';
 import { Widget } from '@lumino/widgets';
 
-import { hasEnded } from './fold';
+import { setText } from './dom';
 import { bgstreamIcon } from './icon';
+import { type JobActions, jobRow } from './jobrow';
+import { type Listed, listed } from './listing';
 import type { Disposable } from './live';
 import type { JobsModel } from './model';
-import { iconButton, mainButton, type Row, Rows, span } from './rows';
-import { durationWords, elapsedWords, previewWords, stateWords, tokenWords } from './words';
-import type { Job, Notice } from './wire';
-
-export interface PanelActions {
-  openJob(job: Job): void;
-  /** Goes to the cell, and what was opened is read. */
-  openNotice(notice: Notice): void;
-}
+import { muteRow, type NamedMute } from './mutes';
+import { type NoticeActions, noticeRow } from './noticerow';
+import { attempt, iconButton, Rows, span } from './rows';
+import type { Notice } from './wire';
 
 export class Panel extends Widget {
   constructor(
     private readonly _model: JobsModel,
-    private readonly _actions: PanelActions
+    private readonly _actions: JobActions & NoticeActions
   ) {
     super();
     this.id = 'jp-bgstream-panel';
@@ -31,15 +27,19 @@ export class Panel extends Widget {
     this.title.icon = bgstreamIcon;
     this.title.dataset = { jpTabLabel: 'Background answers', unread: '' };
     this._trouble.setAttribute('role', 'status');
-    this._allRead.type = 'button';
-    this._allRead.className = 'jp-bgstream-textbutton';
-    this._allRead.dataset.action = 'mark-all-read';
-    this._allRead.textContent = 'Mark all read';
-    this._allRead.addEventListener('click', () => attempt(_model.markAllRead()));
+    this._warning.className = 'jp-bgstream-warning';
+    this._warning.append(
+      this._sentences,
+      iconButton('dismiss-warnings', 'Dismiss', closeIcon, () => _model.dismissWarnings())
+    );
+    this._sentences.setAttribute('role', 'status');
+    this._muted.className = 'jp-bgstream-muted';
+    this._muted.append(this._mutedCount, this._mutes.node);
     this.node.append(
       this._trouble,
-      section('inbox', 'Inbox', this._notices.node, this._count, this._allRead),
-      section('jobs', 'Jobs', this._jobs.node)
+      this._warning,
+      section('inbox', 'Inbox', [this._count, this._allRead], this._muted, this._notices.node),
+      section('jobs', 'Jobs', [this._group, this._showAll], this._jobs.node)
     );
     _model.changed.connect(this._show, this);
     this._show();
@@ -79,30 +79,46 @@ export class Panel extends Widget {
   }
 
   private _show(): void {
-    const { unread, notices, trouble } = this._model;
+    const { unread, notices, trouble, mutes, warnings, filter } = this._model;
     this.title.caption = unread > 0 ? `Background answers (${unread} unread)` : 'Background answers';
     this.title.className = 'jp-bgstream-tab';
     this.title.dataset = { ...this.title.dataset, unread: unread > 0 ? String(unread) : '' };
-    this._trouble.textContent = trouble ?? '';
-    this._count.textContent = unread > 0 ? String(unread) : '';
+    setText(this._trouble, trouble ?? '');
+    setText(this._sentences, warnings.join('\n'));
+    this._warning.hidden = warnings.length === 0;
+    setText(this._count, unread > 0 ? String(unread) : '');
     this._count.title = `${unread} unread`;
     this._allRead.hidden = unread === 0;
+    this._muted.hidden = mutes.length === 0;
+    setText(this._mutedCount, `${mutes.length} muted`);
+    this._mutes.show(mutes.map(mute => ({ ...mute, id: `${mute.kind} ${mute.name}` })));
     this._notices.show(notices);
+    setText(this._group, filter === null ? '' : `of ${filter.title || 'a group'}`);
+    this._showAll.hidden = filter === null;
     this._showJobs();
   }
 
   private _showJobs(): void {
-    this._jobs.show(this._model.jobs);
+    this._jobs.show(listed(this._model.jobs));
   }
 
   private readonly _trouble = span('trouble');
+  private readonly _warning = document.createElement('div');
+  private readonly _sentences = span('sentences');
   private readonly _count = span('badge');
-  private readonly _allRead = document.createElement('button');
+  private readonly _allRead = textButton('mark-all-read', 'Mark all read', () => attempt(this._model.markAllRead()));
+  private readonly _muted = document.createElement('details');
+  private readonly _mutedCount = summary();
+  private readonly _mutes = new Rows<NamedMute>(mute => muteRow(mute, this._model), '');
   private readonly _notices = new Rows<Notice>(
     notice => noticeRow(notice, this._model, this._actions),
     'Nothing here. What ends while nobody looks comes here.'
   );
-  private readonly _jobs = new Rows<Job>(
+  private readonly _group = span('group');
+  private readonly _showAll = textButton('show-all', 'Show all', () => {
+    this._model.filter = null;
+  });
+  private readonly _jobs = new Rows<Listed>(
     job => jobRow(job, this._model, this._actions),
     'No jobs yet. A cell that begins with %%bg starts one.'
   );
@@ -110,7 +126,7 @@ export class Panel extends Widget {
   private _ticker: ReturnType<typeof setInterval> | undefined;
 }
 
-function section(name: string, title: string, list: HTMLElement, ...tools: HTMLElement[]): HTMLElement {
+function section(name: string, title: string, tools: HTMLElement[], ...content: HTMLElement[]): HTMLElement {
   const node = document.createElement('section');
   node.className = `jp-bgstream-${name}`;
   const heading = document.createElement('h2');
@@ -119,97 +135,22 @@ function section(name: string, title: string, list: HTMLElement, ...tools: HTMLE
   node.setAttribute('aria-labelledby', heading.id);
   const header = document.createElement('header');
   header.append(heading, ...tools);
-  node.append(header, list);
+  node.append(header, ...content);
   return node;
 }
 
-function jobRow(first: Job, model: JobsModel, actions: PanelActions): Row<Job> {
-  let job = first;
-  const node = document.createElement('li');
-  node.className = 'jp-bgstream-row';
-  node.dataset.job = job.id;
-  const [title, preview, state, details] = [span('title'), span('preview'), span('state'), span('details')];
-  const facts = span('facts');
-  facts.append(state, details);
-  const open = mainButton(() => actions.openJob(job), title, preview, facts);
-  const stop = iconButton('stop', 'Stop', stopIcon, () => attempt(model.cancel(job.id)));
-  const remove = iconButton('delete', 'Delete', deleteIcon, () => void askAndDelete(job, model));
-  node.append(open, actionsOf(stop, remove));
-  return {
-    node,
-    update: next => {
-      job = next;
-      const ended = hasEnded(job.status);
-      node.dataset.state = job.status;
-      title.textContent = job.title;
-      preview.textContent = job.error?.message ?? previewWords(job.preview);
-      open.title = `Go to the cell\n${job.title}`;
-      state.textContent = stateOf(job);
-      details.textContent = details.title = detailsOf(job);
-      stop.hidden = ended;
-    }
-  };
+function textButton(action: string, words: string, onClick: () => void): HTMLButtonElement {
+  const button = document.createElement('button');
+  button.type = 'button';
+  button.className = 'jp-bgstream-textbutton';
+  button.dataset.action = action;
+  button.textContent = words;
+  button.addEventListener('click', onClick);
+  return button;
 }
 
-function actionsOf(...buttons: HTMLElement[]): HTMLElement {
-  const node = span('actions');
-  node.append(...buttons);
+function summary(): HTMLElement {
+  const node = document.createElement('summary');
+  node.className = 'jp-bgstream-summary';
   return node;
-}
-
-function stateOf({ status }: Job): string {
-  // The list is not read at each word: whether a running job thinks or speaks, its view knows.
-  return status === 'running' ? 'running…' : stateWords(status, null);
-}
-
-function detailsOf(job: Job): string {
-  const times = { queued: job.created_at, started: job.started_at, ended: job.ended_at };
-  const elapsed = elapsedWords(times, Date.now() / 1000);
-  return [elapsed, tokenWords(job.usage), job.model].filter(Boolean).join(' · ');
-}
-
-function noticeRow(first: Notice, model: JobsModel, actions: PanelActions): Row<Notice> {
-  let notice = first;
-  const node = document.createElement('li');
-  node.className = 'jp-bgstream-row jp-bgstream-notice';
-  node.dataset.notice = notice.id;
-  node.dataset.job = notice.job;
-  node.dataset.state = notice.status;
-  const [title, preview, state, details] = [span('title'), span('preview'), span('state'), span('details')];
-  const facts = span('facts');
-  facts.append(state, details);
-  const open = mainButton(() => actions.openNotice(notice), title, preview, facts);
-  const read = iconButton('mark-read', 'Mark read', checkIcon, () => attempt(model.markRead(notice.id)));
-  const dismiss = iconButton('dismiss', 'Dismiss', closeIcon, () => attempt(model.dismiss(notice.id)));
-  node.append(open, actionsOf(read, dismiss));
-  return {
-    node,
-    update: next => {
-      notice = next;
-      node.dataset.unread = String(notice.read_at === null);
-      title.textContent = notice.title;
-      // Why it did not succeed says more than its first words.
-      preview.textContent = model.job(notice.job)?.error?.message ?? previewWords(notice.preview);
-      open.title = `Go to the cell\n${notice.title}`;
-      state.textContent = stateWords(notice.status, null);
-      details.textContent = `${durationWords(Date.now() / 1000 - notice.created_at)} ago`;
-      read.hidden = notice.read_at !== null;
-    }
-  };
-}
-
-async function askAndDelete(job: Job, model: JobsModel): Promise<void> {
-  const answer = await showDialog({
-    title: 'Delete this job?',
-    body: `Its answer is deleted from the server${hasEnded(job.status) ? '' : ', and it is stopped first'}. What is saved in notebooks stays. (${job.title})`,
-    buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: 'Delete' })]
-  });
-  if (answer.button.accept) {
-    attempt(model.remove(job.id));
-  }
-}
-
-/** Do what a button says, and say it if that was not possible. */
-function attempt(work: Promise<void>): void {
-  work.catch((error: unknown) => Notification.error((error as Error).message, { autoClose: 5000 }));
 }

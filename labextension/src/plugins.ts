@@ -16,7 +16,9 @@ import { JobsModel } from './model';
 import { Toaster } from './notify';
 import { Panel } from './panel';
 import { Requests } from './request';
+import { Retries } from './retries';
 import { Keeper } from './save';
+import { Speaker } from './speaker';
 import { type Named, Tabs } from './tab';
 import { IAnswers, type Preferences, SHARED } from './tokens';
 import type { Notice, Origin } from './wire';
@@ -37,9 +39,10 @@ export const renderer: JupyterFrontEndPlugin<IAnswers> = {
     });
     const preferences: Preferences = { remoteImages: false, toasts: true };
     const markdown = safeMarkdown(registry, () => preferences.remoteImages);
-    registry.addFactory(rendererFactory({ source: live, markdown }));
-    Object.assign(globalThis, { [SHARED]: { live, markdown } });
-    return { live, requests, markdown, preferences };
+    const retries = new Retries(live, requests);
+    registry.addFactory(rendererFactory({ source: live, retries, markdown }));
+    Object.assign(globalThis, { [SHARED]: { live, retries, markdown } });
+    return { live, requests, retries, markdown, preferences };
   }
 };
 
@@ -66,11 +69,11 @@ export const saver: JupyterFrontEndPlugin<void> = {
   autoStart: true,
   requires: [IAnswers, INotebookTracker],
   optional: [IDocumentManager],
-  activate: (_, { live }: IAnswers, notebooks: INotebookTracker, documents: IDocumentManager | null) => {
+  activate: (_, { live, retries }: IAnswers, notebooks: INotebookTracker, documents: IDocumentManager | null) => {
     const maySave = (): boolean => documents?.autosave !== false;
     const keepers = new Map<unknown, Keeper>();
     const keep = (panel: NotebookPanel): void => {
-      keepers.set(panel.content, new Keeper(panel, live, maySave));
+      keepers.set(panel.content, new Keeper(panel, live, retries, maySave));
       panel.disposed.connect(() => keepers.delete(panel.content));
     };
     notebooks.forEach(keep);
@@ -88,7 +91,7 @@ export const panel: JupyterFrontEndPlugin<void> = {
   optional: [ILabShell, ILayoutRestorer],
   activate: (
     { shell },
-    { live, requests, markdown, preferences }: IAnswers,
+    { live, requests, retries, markdown, preferences }: IAnswers,
     documents: IDocumentManager,
     notebooks: INotebookTracker,
     lab: ILabShell | null,
@@ -96,9 +99,9 @@ export const panel: JupyterFrontEndPlugin<void> = {
   ) => {
     const model = new JobsModel(live, requests);
     const guide = new Guide(shell, documents, notebooks);
-    const tabs = new Tabs(shell, { source: live, markdown });
+    const tabs = new Tabs(shell, { source: live, retries, markdown });
     const go = async (job: Named, source: Origin | null): Promise<void> => {
-      if (await guide.go(job.id, source)) {
+      if (await guide.go(await retries.kin(job.id), source)) {
         return;
       }
       if (isNotebook7()) {
@@ -111,11 +114,26 @@ export const panel: JupyterFrontEndPlugin<void> = {
     const openNotice = (notice: Notice): void => {
       // Should that fail, the view that comes into sight says the same.
       model.markRead(notice.id).catch(() => undefined);
-      const job = { id: notice.job, title: notice.title, model: model.job(notice.job)?.model ?? '' };
-      void go(job, notice.source);
+      if (notice.job !== null) {
+        const job = { id: notice.job, title: notice.title, model: model.job(notice.job)?.model ?? '' };
+        void go(job, notice.source);
+      } else if (notice.group !== null) {
+        void goToGroup(notice.group, notice);
+      }
     };
-    const side = new Panel(model, { openJob: job => void go(job, job.source), openNotice });
-    new Toaster(model, preferences, openNotice);
+    const goToGroup = async (group: string, { title, source }: Notice): Promise<void> => {
+      if (!(await guide.go([], source))) {
+        model.filter = { group, title };
+        shell.activateById(side.id);
+      }
+    };
+    const side = new Panel(model, {
+      openJob: job => void go(job, job.source),
+      retry: job => retries.retry(job.id, job.cursor),
+      openNotice
+    });
+    const speaker = new Speaker('BroadcastChannel' in window ? new BroadcastChannel('jupyter-bgstream') : null);
+    new Toaster(model, preferences, speaker, openNotice);
     shell.add(side, 'left', { rank: 600, type: 'Background answers' });
     restorer?.add(side, side.id);
     if (lab === null) {

@@ -1,5 +1,6 @@
 /** Lists of the panel: an element for each item, kept while the item is there, so that focus and hover stay. */
 
+import { Notification } from '@jupyterlab/apputils';
 import { type LabIcon } from '@jupyterlab/ui-components';
 
 /** One row: its element, and how it is brought up to date. */
@@ -28,7 +29,7 @@ export class Rows<T extends { id: string }> {
     }
     const nodes = [...this._rows.values()].map(row => row.node);
     if (nodes.length === 0) {
-      this.node.replaceChildren(emptyRow(this._empty));
+      this.node.replaceChildren(...(this._empty === '' ? [] : [emptyRow(this._empty)]));
     } else if (
       nodes.length !== this.node.childElementCount ||
       nodes.some((node, i) => node !== this.node.children[i])
@@ -74,6 +75,18 @@ export function mainButton(onClick: () => void, ...content: Node[]): HTMLButtonE
   button.append(...content);
   button.addEventListener('click', onClick);
   return button;
+}
+
+/** The buttons of a row. */
+export function actionsOf(...buttons: HTMLElement[]): HTMLElement {
+  const node = span('actions');
+  node.append(...buttons);
+  return node;
+}
+
+/** Do what a button says, and say it if that was not possible. */
+export function attempt(work: Promise<void>): void {
+  work.catch((error: unknown) => Notification.error((error as Error).message, { autoClose: 5000 }));
 }
 
 export function span(name: string): HTMLSpanElement {

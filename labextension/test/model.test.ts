@@ -2,11 +2,13 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import type { News } from '../src/live';
 import { JobsModel } from '../src/model';
-import type { Inbox, Job, Notice } from '../src/wire';
+import type { Inbox, Job, Mute, Notice, ServerStatus } from '../src/wire';
 
 let hear: (news: News) => void;
 let inbox: Inbox;
 let jobs: Job[];
+let mutes: Mute[];
+let status: ServerStatus;
 let model: JobsModel;
 let arrived: string[];
 
@@ -16,23 +18,30 @@ const server = {
   cancel: vi.fn(() => Promise.resolve({} as Job)),
   remove: vi.fn(() => Promise.resolve()),
   markRead: vi.fn(() => Promise.resolve(read(inbox))),
-  dismiss: vi.fn(() => Promise.resolve())
+  dismiss: vi.fn(() => Promise.resolve()),
+  mutes: vi.fn(() => Promise.resolve(mutes)),
+  mute: vi.fn((mute: Mute, on: boolean) => Promise.resolve((mutes = on ? [mute] : []))),
+  status: vi.fn(() => Promise.resolve(status))
 };
 
 const notice = (id: string, read_at: number | null = null): Notice => ({
   id,
   job: `job-${id}`,
+  group: null,
   status: 'completed',
   title: id,
   preview: '',
+  counts: null,
+  thread: null,
   source: null,
   created_at: 1,
-  read_at
+  read_at,
+  muted: false
 });
 
 const inboxOf = (...notices: Notice[]): Inbox => ({
   notices,
-  unread: notices.filter(({ read_at }) => read_at === null).length
+  unread: notices.filter(({ read_at, muted }) => read_at === null && !muted).length
 });
 
 const read = ({ notices }: Inbox): Inbox => inboxOf(...notices.map(each => ({ ...each, read_at: 2 })));
@@ -44,6 +53,8 @@ beforeEach(() => {
   vi.useFakeTimers();
   inbox = inboxOf();
   jobs = [];
+  mutes = [];
+  status = {};
   arrived = [];
   model = new JobsModel(
     {
@@ -171,6 +182,98 @@ describe('unread', () => {
     await model.markRead('a');
     expect(server.markRead).toHaveBeenCalledWith({ ids: ['a'] });
     expect(model.unread).toBe(0);
-    expect(model.isUnread('a')).toBe(false);
+    expect(model.calls('a')).toBe(false);
+  });
+});
+
+describe('what is muted', () => {
+  const muted: Mute = { kind: 'notebook', name: 'a.ipynb' };
+
+  beforeEach(async () => {
+    hear(hello);
+    await pass(1000);
+  });
+
+  it('is listed at once and calls nobody, not even when the mute ends', async () => {
+    inbox = inboxOf({ ...notice('quiet'), muted: true });
+    hear({ type: 'notice' });
+    await pass(0);
+    expect([model.notices.length, model.unread, model.calls('quiet')]).toEqual([1, 0, false]);
+    inbox = inboxOf(notice('quiet'));
+    hear({ type: 'notice' });
+    await pass(5000);
+    expect([model.unread, arrived]).toEqual([1, []]);
+  });
+
+  it('while it waits to be told is not told', async () => {
+    inbox = inboxOf(notice('a'));
+    hear({ type: 'notice' });
+    await pass(1000);
+    inbox = inboxOf({ ...notice('a'), muted: true });
+    hear({ type: 'notice' });
+    await pass(5000);
+    expect([model.unread, arrived]).toEqual([0, []]);
+  });
+
+  it("is the server's to know, and other tabs hear of it", async () => {
+    await model.mute(muted, true);
+    expect(server.mute).toHaveBeenCalledWith(muted, true);
+    expect(model.isMuted(muted)).toBe(true);
+    expect(model.isMuted({ kind: 'thread', name: 'a.ipynb' })).toBe(false);
+    mutes = []; // taken back in another tab
+    hear({ type: 'notice' });
+    await pass(1000);
+    expect(model.mutes).toEqual([]);
+  });
+});
+
+describe('the jobs of a group', () => {
+  it('replace all, until all are wanted again', async () => {
+    hear(hello);
+    await pass(1000);
+    model.filter = { group: 'g', title: 'Many' };
+    await pass(1000);
+    expect(server.jobs).toHaveBeenLastCalledWith(100, { group: 'g' });
+    model.filter = null;
+    await pass(1000);
+    expect(server.jobs).toHaveBeenLastCalledWith(100, {});
+  });
+
+  it('are not shown as all, however late they come', async () => {
+    hear(hello);
+    await pass(1000);
+    let answer: (page: { jobs: Job[]; next: null }) => void = () => undefined;
+    server.jobs.mockImplementationOnce(() => new Promise(resolve => (answer = resolve)));
+    model.filter = { group: 'g', title: 'Many' };
+    await pass(0);
+    model.filter = null;
+    jobs = [{ id: 'all' } as Job];
+    answer({ jobs: [{ id: 'of-g' } as Job], next: null });
+    await pass(0);
+    expect(model.jobs).toEqual([]);
+    await pass(1000);
+    expect(model.jobs).toEqual([{ id: 'all' }]);
+  });
+});
+
+describe('warnings', () => {
+  it('of a server that has none are none', async () => {
+    hear(hello);
+    await pass(1000);
+    expect([model.warnings, model.trouble]).toEqual([[], null]);
+  });
+
+  it('are read for who looks, and stay away once dismissed, but for new ones', async () => {
+    hear(hello);
+    await pass(1000);
+    status = { warnings: ['The disk is nearly full.'] };
+    model.look().dispose();
+    await pass(1000);
+    expect(model.warnings).toEqual(['The disk is nearly full.']);
+    model.dismissWarnings();
+    status = { warnings: ['The disk is nearly full.', 'A file was corrupt.'] };
+    hear(hello);
+    await pass(1000);
+    expect(model.warnings).toEqual(['A file was corrupt.']);
   });
 });
