@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -198,3 +199,75 @@ async def test_notebook_7_has_the_panel_and_a_badge(lab: Lab, server: Jupyter, p
     await tab.page.wait_for_selector("#jp-bgstream-badge[data-unread='1']", timeout=15 * SECONDS)
     await tab.page.locator("#jp-bgstream-badge [data-action=show-panel]").click()
     await tab.page.wait_for_selector(f"{PANEL}:visible .jp-bgstream-inbox [data-job='{job}']")
+
+
+async def test_what_one_tab_mutes_calls_in_none(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
+    tab = await running(lab, server, provider, "muted")
+    job = await tab.job(1)
+    write_notebook(server.root / "mute-b.ipynb", "1")
+    other = await lab.tab("mute-b.ipynb")
+    for each in (tab, other):
+        await open_panel(each)
+    bell = f"{PANEL} .jp-bgstream-jobs [data-job='{job}'] [data-action=mute-notebook]"
+    assert await other.page.locator(bell).get_attribute("aria-label") == "Mute the notebook muted.ipynb"
+    await tab.page.locator(bell).click()
+    await other.page.wait_for_selector(f"{bell}[aria-pressed=true]", state="attached")
+    await tab.save()
+    await tab.close()
+    await finish(server, provider, job)
+    notice = f"{PANEL} .jp-bgstream-inbox [data-job='{job}']"
+    await other.page.wait_for_selector(f"{notice}[data-muted=true][data-unread=true]")
+    # Another answer, of a notebook that is not muted, calls; had the first called, it would have done so before.
+    loud = await running(lab, server, provider, "loud")
+    job = await loud.job(1)
+    await loud.save()
+    await loud.close()
+    await finish(server, provider, job)
+    await other.page.wait_for_selector(".Toastify__toast >> text=Tell me about loud", timeout=15 * SECONDS)
+    assert await other.page.locator(".Toastify__toast >> text=Tell me about muted").count() == 0
+    await unread(other, 1)
+    await other.page.locator(f"{PANEL} .jp-bgstream-muted summary").click()
+    await other.page.locator(f"{PANEL} [data-action=unmute]").click()
+    await unread(other, 2)
+    with server.client() as client:
+        assert client.get("mutes").json() == {"mutes": []}
+
+
+async def test_a_group_is_one_notice_and_one_toast_in_two_windows(
+    lab: Lab, server: Jupyter, provider: ThreadedProvider
+) -> None:
+    provider.scripts["good"] = answer("Well.")
+    write_notebook(server.root / "group.ipynb", "1")
+    tabs = [await lab.tab("group.ipynb"), await lab.tab("group.ipynb")]
+    for tab in tabs:  # whatever toast there ever was
+        await tab.page.evaluate("""() => {
+            window.toasts = new Set();
+            new MutationObserver(() => document.querySelectorAll('.Toastify__toast').forEach(toast => {
+                if (toast.textContent.includes('Four questions: 3 answered, 1 failed')) toasts.add(toast);
+            })).observe(document.body, {subtree: true, childList: true, characterData: true});
+        }""")
+    jobs = [
+        {"id": f"of-the-group-{n}", "model": f"demo/{'good' if n < 3 else 'no-such'}", "prompt": f"Number {n}"}
+        for n in range(4)
+    ]
+    with server.client() as client:
+        group = {"id": "the-group", "total": 4, "title": "Four questions", "jobs": jobs}
+        assert client.post("groups", json=group).status_code == 200
+    for tab in tabs:
+        await unread(tab, 1)
+        await open_panel(tab)
+        row = tab.page.locator(f"{PANEL} .jp-bgstream-inbox [data-group=the-group]")
+        assert "3 answered, 1 failed" in (await row.text_content() or "")
+    async with asyncio.timeout(15):
+        while not sum([await tab.page.evaluate("toasts.size") for tab in tabs]):
+            pass
+    tab = tabs[0]
+    await tab.page.locator(f"{PANEL} .jp-bgstream-inbox [data-group=the-group] [data-action=open]").click()
+    await tab.page.wait_for_selector(f"{PANEL} .jp-bgstream-jobs header >> text=of Four questions")
+    assert await tab.page.locator(f"{PANEL} .jp-bgstream-jobs > ul > li").count() == 4
+    for each in tabs:
+        await unread(each, 0)
+    await tab.page.locator(f"{PANEL} [data-action=show-all]").click()
+    await tab.page.wait_for_selector(f"{PANEL} .jp-bgstream-jobs header >> text=of Four questions", state="detached")
+    # Both were in sight, and one of them said it.
+    assert sum([await each.page.evaluate("toasts.size") for each in tabs]) == 1
