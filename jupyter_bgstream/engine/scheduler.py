@@ -25,12 +25,15 @@ log = logging.getLogger(__name__)
 class Scheduler:
     """Runs this server's jobs, as many at a time as there is room for."""
 
-    def __init__(self, *, store: Store, runner: Runner, clock: Clock, server: str, room: Room) -> None:
+    def __init__(
+        self, *, store: Store, runner: Runner, clock: Clock, server: str, room: Room, max_attempts: int
+    ) -> None:
         self._store = store
         self._runner = runner
         self._clock = clock
         self._server = server
         self._room = room
+        self._max_attempts = max_attempts
         self._running: dict[asyncio.Task[None], Job] = {}
         self._wake = asyncio.Event()
         self._closing = False
@@ -121,7 +124,7 @@ class Scheduler:
     async def _leave(self, job: Job) -> None:
         now = self._clock.time()
         try:
-            if job.spec.on_restart == "retry":
+            if job.spec.on_restart == "retry" and job.attempt < self._max_attempts:
                 event = Waiting(at=now, until=now, code="server_stopped", message=HANDED_ON)
                 await self._store.adopt(job, server=self._server, event=event)
             else:

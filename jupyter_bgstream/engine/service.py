@@ -76,7 +76,14 @@ class Service:
             max_attempts=self.limits.max_attempts,
             max_answer_bytes=self.limits.max_answer_bytes,
         )
-        self._scheduler = Scheduler(store=store, runner=runner, clock=self._clock, server=server, room=self.limits.room)
+        self._scheduler = Scheduler(
+            store=store,
+            runner=runner,
+            clock=self._clock,
+            server=server,
+            room=self.limits.room,
+            max_attempts=self.limits.max_attempts,
+        )
         self._recovery = Recovery(
             store=store,
             providers=providers,
