@@ -1,0 +1,15 @@
+"""Real servers are killed, stopped and suspended under load, and every log tells the truth. See docs/crash-tests.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from crash.world import World
+
+
+@pytest.mark.parametrize(("names", "deaths", "seed"), [(("a",), 6, 1), (("a", "b"), 4, 1)])
+async def test_nothing_is_lost_or_doubled(names: tuple[str, ...], deaths: int, seed: int, tmp_path: Path) -> None:
+    figures = await World(seed, tmp_path, names=names, deaths=deaths).run()
+    assert figures.counts["requests cut off by a kill"] > 0
+    assert figures.counts["events seen by viewers"] > 0
