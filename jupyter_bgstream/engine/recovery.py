@@ -15,7 +15,6 @@ from ..store.base import Store
 from .clock import Clock
 
 LOOK_SECONDS = 2.0  # between looks for dead servers
-STUCK_SECONDS = 10.0  # the same, while there are jobs that only another server can run
 PAGE = 500  # jobs of one look
 
 DIED = "The server that ran this job died. The text so far is kept; retry for a whole answer."
@@ -48,22 +47,19 @@ class Recovery:
     async def run(self) -> None:
         """Look for dead servers' jobs for ever."""
         while True:
-            stuck = False
             try:
-                stuck = await self._look()
+                await self._look()
             except Exception:
                 log.exception("dead servers' jobs cannot be looked after now, trying again")
-            await self._clock.sleep(STUCK_SECONDS if stuck else LOOK_SECONDS)
+            await self._clock.sleep(LOOK_SECONDS)
 
-    async def _look(self) -> bool:
-        # Whether jobs are left that nobody here can run.
+    async def _look(self) -> None:
         while jobs := await self._store.abandoned(limit=PAGE):
-            done = await asyncio.gather(*map(self._care, jobs))
-            if True in done:
+            moved = await asyncio.gather(*map(self._care, jobs))
+            if True in moved:
                 self._adopted()
-            if False in done or len(jobs) < PAGE:
-                return False in done
-        return False
+            if False in moved or len(jobs) < PAGE:  # those that wait for another server come last
+                return
 
     async def _care(self, job: Job) -> bool | None:
         # True: it is ours now. None: it has ended, or somebody else has it. False: it waits for somebody else.

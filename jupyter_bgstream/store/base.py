@@ -104,7 +104,7 @@ class Store(Protocol):
     async def delete(
         self, owner: str, job_id: str, *, log: str | None = None
     ) -> None: ...  # an ended job, its log and notice; NotFound, also for another log
-    async def abandoned(self, *, limit: int) -> list[Job]: ...  # unfinished jobs whose server is dead, oldest first
+    async def abandoned(self, *, limit: int) -> list[Job]: ...  # unfinished jobs of dead servers; `no_provider` last
     async def submit_group(
         self, group: Group, jobs: Sequence[Job], *, max_queued: int
     ) -> Group: ...  # all or nothing, repeatable; Conflict, QueueFull

@@ -242,7 +242,9 @@ class MemoryStore:
 
     async def abandoned(self, *, limit: int) -> list[Job]:
         jobs = [kept.job for kept in self._here.jobs.values()]
-        return [job for job in jobs if not job.ended and self._server not in (None, job.server)][:limit]
+        found = [job for job in jobs if not job.ended and self._server not in (None, job.server)]
+        found.sort(key=lambda job: job.error is not None and job.error.code == "no_provider")
+        return found[:limit]
 
     async def submit_group(self, group: Group, jobs: Sequence[Job], *, max_queued: int) -> Group:
         here = self._here

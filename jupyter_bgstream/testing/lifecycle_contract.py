@@ -198,10 +198,12 @@ class AdoptContract:
         (change,) = await take(changes)
         assert (change.kind, change.job, change.status, change.seq) == ("job", job.id, "queued", 1)
 
-    async def test_abandoned_jobs_come_in_pages_the_oldest_first(self, store: Store) -> None:
-        for number in range(3):
-            await submit(store, f"job-{number:04}", server=THERE)
-        assert [job.id for job in await store.abandoned(limit=2)] == ["job-0000", "job-0001"]
+    async def test_abandoned_jobs_come_in_pages_the_oldest_first_and_hopeless_ones_last(self, store: Store) -> None:
+        jobs = [await submit(store, f"job-{number:04}", server=THERE) for number in range(4)]
+        await store.adopt(jobs[0], server=THERE, event=msgspec.structs.replace(DIED, code="no_provider"))
+        await store.adopt(jobs[1], server=THERE, event=DIED)
+        assert [job.id for job in await store.abandoned(limit=2)] == ["job-0001", "job-0002"]
+        assert [job.id for job in await store.abandoned(limit=9)][-1] == "job-0000"
 
 
 class RetryContract:

@@ -119,13 +119,13 @@ async def test_a_job_that_nobody_can_run_waits_and_says_so(
     seq = (await service.job(OWNER, strange.id)).seq
     for _ in range(3):
         await clock.sleeping(1)
-        clock.advance(10)
+        clock.advance(2)
     assert (await service.job(OWNER, strange.id)).seq == seq  # said once
     assert (await service.cancel(OWNER, strange.id)).status == "cancelled"
     # It goes on as soon as somebody can run it.
     puppet.names.add("elsewhere")
     await clock.sleeping(1)
-    clock.advance(10)
+    clock.advance(2)
     call = await puppet.call()
     assert call.job.id == queued.id
     call.say("Here.").finish()

@@ -101,7 +101,7 @@ SELECT DISTINCT server FROM jobs WHERE status IN ('queued', 'running', 'waiting'
 -- name: unfinished_jobs_of
 SELECT * FROM whole_jobs
 WHERE status IN ('queued', 'running', 'waiting') AND server IN (SELECT value FROM json_each(:servers))
-ORDER BY n LIMIT :limit;
+ORDER BY coalesce(json_extract(CAST(error AS TEXT), '$.code') = 'no_provider', 0), n LIMIT :limit;
 
 -- name: delete_job
 DELETE FROM jobs WHERE n = :n;
