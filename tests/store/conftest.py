@@ -10,3 +10,8 @@ pytest.register_assert_rewrite(
 @pytest.fixture
 def database(tmp_path):
     return tmp_path / "jobs.sqlite"
+
+
+@pytest.fixture(params=["wal", "rollback"])
+def journal(request):
+    return request.param

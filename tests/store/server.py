@@ -1,4 +1,4 @@
-"""A server of its own process, for tests: ``python server.py <database> <server id>``.
+"""A server of its own process, for tests: ``python server.py <database> <server id> [<journal>]``.
 
 Opens the store, submits and claims one job, prints ``ready``, and then obeys lines on stdin, each answered by one line:
 ``append`` (the tail, or the error's name), ``stream`` (appends for ever, a line for each tail that was acknowledged),
@@ -39,8 +39,8 @@ async def watch(changes, job_id):
     return "closed"
 
 
-async def main(database, server):
-    store = SQLiteStore(Path(database), server=server)
+async def main(database, server, journal=None):
+    store = SQLiteStore(Path(database), server=server, journal=journal)
     await store.open()
     changes = store.changes()
     spec = JobSpec(model="open/small", messages=(Message(role="user", content="Why?"),))

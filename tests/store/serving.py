@@ -29,10 +29,10 @@ async def opened(database, server=HERE, **options):
 class Server:
     """A child process that runs server.py."""
 
-    def __init__(self, database, name):
+    def __init__(self, database, name, journal=None):
         self.job = f"job-{name}"
         self._process = subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("server.py"), database, name],
+            [sys.executable, Path(__file__).with_name("server.py"), database, name, *([journal] if journal else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -71,8 +71,8 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(database, name="two"):
-    server = Server(database, name)
+async def serving(database, name="two", journal=None):
+    server = Server(database, name, journal)
     try:
         assert await server.hear() == "ready"
         yield server

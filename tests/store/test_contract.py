@@ -18,6 +18,6 @@ class TestMemory(StoreContract):
 
 class TestSQLite(StoreContract):
     @pytest.fixture
-    async def store(self, database):
-        async with opened(database) as store:
+    async def store(self, database, journal):
+        async with opened(database, journal=journal) as store:
             yield store

@@ -19,6 +19,7 @@ from jupyter_bgstream.store.sqlite import SQLiteStore, reads
 from jupyter_bgstream.store.sqlite.database import open_for_reading, open_for_writing
 from jupyter_bgstream.store.sqlite.liveness import Liveness
 from jupyter_bgstream.store.sqlite.queries import QUERIES, migrations
+from jupyter_bgstream.store.sqlite.trouble import Troubles
 from jupyter_bgstream.store.sqlite.writer import PAUSE, Writer
 from jupyter_bgstream.testing.store_contract import (
     ALL,
@@ -235,7 +236,15 @@ async def test_closing_does_not_wait_long_for_a_locked_file(database, monkeypatc
 async def test_a_lifecycle_commit_is_synced_to_disk_and_an_append_only_if_asked(db, database, full, append_mode):
     statements = []
     db.set_trace_callback(statements.append)
-    writer = Writer(db, path=database, rev=0, publish=lambda changes: None, full=full, patience=lambda: 1.0)
+    writer = Writer(
+        db,
+        path=database,
+        troubles=Troubles(database, mark=database.with_name("damaged")),
+        rev=0,
+        publish=lambda changes: None,
+        full=full,
+        patience=lambda: 1.0,
+    )
     await writer.run(lambda tx: tx.submit(new_job("job-0001"), max_queued=9))
     (job,) = await writer.run(lambda tx: tx.claim(server=HERE, room=ROOM, limit=1, at=2.0))
     await writer.run(lambda tx: tx.append(job, said("a"), preview=None), light=True)

@@ -27,12 +27,12 @@ from jupyter_bgstream.testing.store_contract import (
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 
 
-async def test_a_kill_takes_nothing_back_that_was_acknowledged(database):
-    async with serving(database) as server:
+async def test_a_kill_takes_nothing_back_that_was_acknowledged(database, journal):
+    async with serving(database, journal=journal) as server:
         server.say("stream")
         acknowledged = [await server.hear() for _ in range(100)]
         acknowledged += server.kill()
-        async with opened(database) as store:
+        async with opened(database, journal=journal) as store:
             events = await log_of(store, server.job)
             job = await store.job(OWNER, server.job)
             assert [event.seq for event in events] == list(range(1, len(events) + 1))
@@ -43,8 +43,8 @@ async def test_a_kill_takes_nothing_back_that_was_acknowledged(database):
             assert [job.id for job in await store.abandoned(limit=99)] == [server.job]
 
 
-async def test_a_stopped_server_is_not_dead_and_a_killed_one_is_at_once(database):
-    async with opened(database) as store, serving(database) as server:
+async def test_a_stopped_server_is_not_dead_and_a_killed_one_is_at_once(database, journal):
+    async with opened(database, journal=journal) as store, serving(database, journal=journal) as server:
         await running(store)
         assert await store.abandoned(limit=99) == []
         server.stop()
@@ -53,13 +53,13 @@ async def test_a_stopped_server_is_not_dead_and_a_killed_one_is_at_once(database
         assert await server.ask("append") == "5"
         server.kill()
         assert [job.id for job in await store.abandoned(limit=99)] == [server.job]
-        assert [path.name for path in database.with_name("jobs.sqlite.servers").iterdir()] == [f"{HERE}.lock"]
+        assert [path.name for path in database.parent.glob("*.servers/*")] == [f"{HERE}.lock"]
 
 
-async def test_two_servers_see_each_others_jobs(database):
-    async with opened(database) as store:
+async def test_two_servers_see_each_others_jobs(database, journal):
+    async with opened(database, journal=journal) as store:
         changes = store.changes()
-        async with serving(database) as server:
+        async with serving(database, journal=journal) as server:
             async with asyncio.timeout(DEADLINE):
                 # Seen without a commit of our own: the writer looks for others'.
                 while (seen := await take(changes))[-1].seq != 2:
@@ -74,8 +74,8 @@ async def test_two_servers_see_each_others_jobs(database):
             assert await ids_of(store) == ["job-here", server.job]
 
 
-async def test_a_cancel_by_one_server_refuses_the_others_append(database):
-    async with opened(database) as store, serving(database) as server:
+async def test_a_cancel_by_one_server_refuses_the_others_append(database, journal):
+    async with opened(database, journal=journal) as store, serving(database, journal=journal) as server:
         assert await server.ask("append") == "5"
         _, won = await store.end(OWNER, server.job, Cancelled(at=9.0))
         assert won
@@ -84,8 +84,8 @@ async def test_a_cancel_by_one_server_refuses_the_others_append(database):
         assert (await store.job(OWNER, server.job)).seq == 6
 
 
-async def test_a_cancel_comes_through_while_another_server_streams(database):
-    async with opened(database) as store, serving(database) as server:
+async def test_a_cancel_comes_through_while_another_server_streams(database, journal):
+    async with opened(database, journal=journal) as store, serving(database, journal=journal) as server:
         server.say("stream")
         await server.hear()
         async with asyncio.timeout(2):
@@ -95,8 +95,8 @@ async def test_a_cancel_comes_through_while_another_server_streams(database):
             assert line.isdigit()
 
 
-async def test_changes_are_told_in_the_order_of_the_commits(database):
-    async with opened(database) as one, opened(database, "server-two") as two:
+async def test_changes_are_told_in_the_order_of_the_commits(database, journal):
+    async with opened(database, journal=journal) as one, opened(database, "server-two", journal=journal) as two:
         changes = two.changes()
         await ended(one)
         await ended(one, "job-0002")
@@ -115,8 +115,8 @@ async def test_changes_are_told_in_the_order_of_the_commits(database):
         assert newest["job-0002"][-2:] == [("job", "completed"), ("notice", None)]
 
 
-async def test_others_are_told_of_a_state_only_when_it_has_changed(database):
-    async with opened(database) as one, opened(database, "server-two") as two:
+async def test_others_are_told_of_a_state_only_when_it_has_changed(database, journal):
+    async with opened(database, journal=journal) as one, opened(database, "server-two", journal=journal) as two:
         job = await running(one)
         await submit(two, "job-0002", server="server-two")  # two knows all until here
         changes = two.changes()
@@ -124,8 +124,8 @@ async def test_others_are_told_of_a_state_only_when_it_has_changed(database):
         assert await take(changes) == [Change(kind="events", owner=OWNER, job=job.id, status="running", seq=3)]
 
 
-async def test_read_and_dismissed_notices_are_told_to_other_servers(database):
-    async with opened(database) as one, opened(database, "server-two") as two:
+async def test_read_and_dismissed_notices_are_told_to_other_servers(database, journal):
+    async with opened(database, journal=journal) as one, opened(database, "server-two", journal=journal) as two:
         await ended(one)
         await submit(two, "job-0002", server="server-two")  # two knows all until here
         changes = two.changes()
@@ -134,8 +134,11 @@ async def test_read_and_dismissed_notices_are_told_to_other_servers(database):
         assert await take(changes) == [Change(kind="notice", owner=OWNER, job="job-0001")]
 
 
-async def test_streaming_leaves_the_file_free_for_others(database):
-    async with opened(database) as busy, opened(database, "server-two", patience=2.0) as other:
+async def test_streaming_leaves_the_file_free_for_others(database, journal):
+    async with (
+        opened(database, journal=journal) as busy,
+        opened(database, "server-two", patience=2.0, journal=journal) as other,
+    ):
         jobs = [await running(busy, f"job-{n:04}") for n in range(10)]
         stop = asyncio.Event()
 
@@ -150,19 +153,19 @@ async def test_streaming_leaves_the_file_free_for_others(database):
         await asyncio.gather(*streams)
 
 
-async def test_an_id_of_a_living_server_is_refused(database):
-    async with opened(database):
+async def test_an_id_of_a_living_server_is_refused(database, journal):
+    async with opened(database, journal, journal=journal):
         with pytest.raises(Unavailable, match="already runs"):
-            await SQLiteStore(database, server=HERE).open()
-    async with opened(database) as store:
+            await SQLiteStore(database, server=HERE, journal=journal).open()
+    async with opened(database, journal=journal) as store:
         await submit(store, "job-0001")
         assert await store.abandoned(limit=99) == []
 
 
-async def test_who_closed_in_order_is_dead_too(database):
-    async with opened(database, "server-two") as two:
+async def test_who_closed_in_order_is_dead_too(database, journal):
+    async with opened(database, "server-two", journal=journal) as two:
         await submit(two, "job-0001", server="server-two")
-    async with opened(database) as store:
+    async with opened(database, journal=journal) as store:
         assert [job.id for job in await store.abandoned(limit=99)] == ["job-0001"]
         assert (await store.end(OWNER, "job-0001", Cancelled(at=9.0)))[1]
         assert await store.abandoned(limit=99) == []

@@ -1,9 +1,11 @@
-"""Reads off the event loop: a few threads, each with a connection that cannot write."""
+"""Reads off the event loop: a few threads, each with a connection of its own that does not write."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -12,10 +14,13 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import TypeVar
 
-from ...core.errors import Unavailable
-from .database import open_for_reading
+from ...core.errors import BgStreamError
+from .database import READER_PATIENCE, open_for_reading, patiently
+from .trouble import Troubles
 
 THREADS = 2
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -23,8 +28,9 @@ T = TypeVar("T")
 class Readers:
     """Runs reads for as long as it is entered."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, troubles: Troubles) -> None:
         self._path = path
+        self._troubles = troubles
         self._idle: SimpleQueue[sqlite3.Connection] = SimpleQueue()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="bgstream-reader")
 
@@ -48,8 +54,13 @@ class Readers:
     def _run(self, read: Callable[[sqlite3.Connection], T]) -> T:
         db = self._idle.get()  # there are as many as threads
         try:
-            return read(db)
-        except sqlite3.Error as error:
-            raise Unavailable(f"The store cannot be read: {error}.") from error
+            until = time.monotonic() + READER_PATIENCE
+            return patiently(lambda: read(db), lambda: until)
+        except BgStreamError:
+            raise
+        except Exception as error:
+            if not isinstance(error, sqlite3.Error):
+                log.exception("a read of the store failed in an unexpected way")
+            raise self._troubles.unavailable(error, action="read") from error
         finally:
             self._idle.put(db)

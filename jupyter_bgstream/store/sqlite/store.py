@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,9 +17,11 @@ from ...core.notices import Mute, Notice
 from ..base import Change, JobFilter, Old, Room
 from ..feed import Feed
 from . import pruning, reads, segments
-from .database import open_for_writing
+from .database import Journal
 from .liveness import Liveness
+from .opening import Files, opened_files
 from .readers import Readers
+from .trouble import Troubles
 from .writer import Writer
 from .writes import is_quiet
 
@@ -42,42 +44,62 @@ class SQLiteStore:
     cut may take the last moment of a text, but no submit and no end. ``patience`` is how long a write waits while
     another process holds the file, in seconds; it may be changed at any time. Belongs to the event loop it was opened
     in, and is opened once.
+
+    ``journal`` is how the file is written: ``wal`` by processes of one machine; ``rollback`` where machines share the
+    file system, and then each ``host`` (this machine's name, if None) has a file of its own, ``<stem>.<host><suffix>``.
+    None decides by the file system.
     """
 
     kind = "sqlite"
 
-    def __init__(self, path: Path, *, server: str, full: bool = False, patience: float = 30.0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        server: str,
+        full: bool = False,
+        patience: float = 30.0,
+        journal: Journal | None = None,
+        host: str | None = None,
+    ) -> None:
         self._path = path
         self._server = server
         self._full = full
         self.patience = patience
+        self._journal = journal
+        self._host = host
+        self._troubles: Troubles | None = None
         self._feed = Feed()
         self._parts: _Parts | None = None
 
     async def open(self) -> None:
-        resources, db, rev, liveness, readers = await asyncio.to_thread(self._open_files)
+        resources, files, rev, readers = await asyncio.to_thread(self._open_files)
         writer = Writer(
-            db,
-            path=self._path,
+            files.db,
+            path=files.path,
+            troubles=files.troubles,
             rev=rev,
             publish=self._feed.publish,
-            full=self._full,
+            full=self._full or files.journal == "rollback",
             patience=lambda: self.patience,
         )
-        self._parts = _Parts(liveness, readers, writer, resources)
+        self._troubles = files.troubles
+        self._parts = _Parts(files.liveness, readers, writer, resources)
 
-    def _open_files(self) -> tuple[ExitStack, sqlite3.Connection, int, Liveness, Readers]:
-        folder = self._path.with_name(self._path.name + ".servers")
+    def _open_files(self) -> tuple[ExitStack, Files, int, Readers]:
         with ExitStack() as resources:
             # The connection that writes is the last to be closed: then SQLite removes the write-ahead log.
-            db = resources.enter_context(closing(open_for_writing(self._path, patience=self.patience)))
-            liveness = resources.enter_context(Liveness(folder, self._server))
+            files = resources.enter_context(
+                opened_files(
+                    self._path, server=self._server, journal=self._journal, host=self._host, patience=self.patience
+                )
+            )
             try:
-                readers = resources.enter_context(Readers(self._path))
-                rev = reads.revision(db)
+                readers = resources.enter_context(Readers(files.path, troubles=files.troubles))
+                rev = reads.revision(files.db)
             except sqlite3.Error as error:
-                raise Unavailable(f"The database {self._path} cannot be read: {error}.") from error
-            return resources.pop_all(), db, rev, liveness, readers
+                raise files.troubles.unavailable(error, action="read") from error
+            return resources.pop_all(), files, rev, readers
 
     async def close(self) -> None:
         if self._parts is None:
@@ -86,6 +108,11 @@ class SQLiteStore:
         await parts.writer.close(patience=min(self.patience, CLOSING_PATIENCE))
         self._feed.close()
         await asyncio.to_thread(parts.resources.close)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What people should know about the database, as sentences: it was damaged, or is another host's."""
+        return self._troubles.warnings if self._troubles is not None else ()
 
     async def submit(self, job: Job, *, max_queued: int) -> tuple[Job, bool]:
         return await self._open.writer.run(lambda tx: tx.submit(job, max_queued=max_queued))

@@ -18,6 +18,7 @@ from ...core.errors import BgStreamError, Unavailable
 from ..base import Change
 from .database import patiently
 from .reads import changes_since, revision
+from .trouble import Troubles
 from .writes import Transaction
 
 PAUSE = 0.002  # seconds, at least, in which the lock is free after a commit
@@ -70,6 +71,8 @@ class Writer:
       read of 4 µs, as quick as ``PRAGMA data_version``, that also says where to begin. What is new is told before this
       process's own next commit, so that the order is the one of the commits.
     - Transactions of light operations alone are not synced to disk (``synchronous=NORMAL``), unless ``full``.
+    - With a rollback journal there is nothing to check-point, and every commit is synced: one that is not may damage
+      the whole file in a power cut.
     - Checkpoints are ours, from this connection, and exclude writers (SQLite before 3.51.3 has a WAL-reset bug).
     """
 
@@ -78,6 +81,7 @@ class Writer:
         db: sqlite3.Connection,
         *,
         path: Path,
+        troubles: Troubles,
         rev: int,
         publish: Callable[[Sequence[Change]], None],
         full: bool,
@@ -85,6 +89,7 @@ class Writer:
     ) -> None:
         self._db = db
         self._wal = path.with_name(path.name + "-wal")
+        self._troubles = troubles
         self._publish = publish
         self._full = full
         self._patience = patience
@@ -162,13 +167,13 @@ class Writer:
             except _FaultyError as fault:
                 self._roll_back()
                 log.error("an operation on the store failed in an unexpected way", exc_info=fault.error)
-                outcomes.append(_Outcome(fault.item, error=_unavailable(fault.error)))
+                outcomes.append(_Outcome(fault.item, error=self._unavailable(fault.error)))
                 items = [item for item in items if item is not fault.item]
             except Exception as error:
                 self._roll_back()
                 if not isinstance(error, sqlite3.Error):
                     log.exception("a transaction failed in an unexpected way")
-                outcomes += [_Outcome(item, error=_unavailable(error)) for item in items]
+                outcomes += [_Outcome(item, error=self._unavailable(error)) for item in items]
                 break
         self._deliver(outcomes, changes)
         self._checkpoint_at = time.monotonic() + CHECKPOINT_IDLE
@@ -181,20 +186,23 @@ class Writer:
             self._db.execute(f"PRAGMA synchronous = {'NORMAL' if light else 'FULL'}")
             self._light = light
         asked = time.monotonic()
-        patiently(lambda: self._db.execute("BEGIN IMMEDIATE"), lambda: min(asked + self._patience(), self._closed_by))
+        self._wait_for("BEGIN IMMEDIATE", asked)
         began = time.monotonic()
         try:
             self._catch_up()
             transaction = Transaction(self._db, self._rev + 1)
             outcomes = [self._try(item, transaction) for item in items]
             transaction.finish()
-            self._db.execute("COMMIT")
+            self._wait_for("COMMIT", asked)  # with a rollback journal, for those who read
         finally:
             now = time.monotonic()
             self._free_until = now + max(now - began, PAUSE)
         if transaction.changes:
             self._rev = transaction.rev
         return outcomes, transaction.changes
+
+    def _wait_for(self, statement: str, asked: float) -> None:
+        patiently(lambda: self._db.execute(statement), lambda: min(asked + self._patience(), self._closed_by))
 
     @staticmethod
     def _try(item: _Item, transaction: Transaction) -> _Outcome:
@@ -262,11 +270,5 @@ class Writer:
             self._checkpoint_at = None
             self._checkpoint_bytes = CHECKPOINT_BYTES
 
-
-def _unavailable(error: Exception) -> Unavailable:
-    if isinstance(error, sqlite3.Error):
-        outcome = Unavailable(f"The store cannot be written: {error}.")
-    else:
-        outcome = Unavailable(f"The store failed: {type(error).__name__}: {error}. The server's log says more.")
-    outcome.__cause__ = error
-    return outcome
+    def _unavailable(self, error: Exception) -> Unavailable:
+        return self._troubles.unavailable(error, action="written")

@@ -1,0 +1,93 @@
+"""What can go wrong with the database file, said in sentences that a person can act on."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+from ...core.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+def code_of(error: sqlite3.Error) -> int:
+    """Return SQLite's primary result code, 0 if the error is not SQLite's own."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite has found the file to be damaged, or to be no database."""
+    return code_of(error) in DAMAGE
+
+
+def sentence(error: sqlite3.Error, path: Path) -> str:
+    """Say what is wrong and what to do about it."""
+    match code_of(error):
+        case sqlite3.SQLITE_FULL:
+            return f"the disk of {path} is full. Free some space there; no restart is needed ({error})."
+        case sqlite3.SQLITE_READONLY:
+            return f"{path} or its folder is read-only. Make both writable; no restart is needed ({error})."
+        case sqlite3.SQLITE_IOERR:
+            return (
+                f"the disk of {path} refuses ({error}). It may be full, over its quota, gone or failing; once it works "
+                "again no restart is needed."
+            )
+        case sqlite3.SQLITE_BUSY:
+            return f"{error}: another process has used {path} for too long. Try again, or look who has it open."
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return (
+                f"{path} is damaged ({error}). Restart the Jupyter servers that use it: the file is then checked and, "
+                "if it cannot be used, kept aside and replaced by a new one."
+            )
+        case _:
+            return f"{error} ({path})."
+
+
+class Troubles:
+    """What has gone wrong with one file: errors for who asks now, and warnings that stay until the server is restarted.
+
+    Damage that is found while the file is in use is also noted beside it, so that the next server checks all of it.
+    May be used from any thread.
+    """
+
+    def __init__(self, path: Path, *, mark: Path) -> None:
+        self.mark = mark
+        self._path = path
+        self._lock = threading.Lock()
+        self._damaged = False
+        self._warnings: list[str] = []
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What people should know, as sentences."""
+        return tuple(self._warnings)
+
+    def warn(self, warning: str, *, level: int = logging.CRITICAL) -> None:
+        """Log a sentence and keep it to be shown."""
+        log.log(level, warning)
+        self._warnings.append(warning)
+
+    def unavailable(self, error: Exception, *, action: Literal["read", "written"]) -> Unavailable:
+        """Make the error for who asked."""
+        if isinstance(error, sqlite3.Error):
+            if is_damage(error):
+                self._note_damage(error)
+            outcome = Unavailable(f"The store cannot be {action}: {sentence(error, self._path)}")
+        else:
+            outcome = Unavailable(f"The store failed: {type(error).__name__}: {error}. The server's log says more.")
+        outcome.__cause__ = error
+        return outcome
+
+    def _note_damage(self, error: sqlite3.Error) -> None:
+        with self._lock:
+            first, self._damaged = not self._damaged, True
+        if first:
+            with suppress(OSError):  # a disk that is full or read-only: the next server finds it as we did
+                self.mark.touch(mode=0o600)
+            self.warn(f"The database {sentence(error, self._path)}")
