@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 import sqlite3
 import threading
@@ -76,7 +78,9 @@ def open_for_writing(
             raise DamagedError(
                 f"The file {path} cannot be used as a database and was left as it is: {error}."
             ) from error
-        raise Unavailable(f"The database cannot be opened and was left as it is: {sentence(error, path)}") from error
+        raise Unavailable(
+            f"The database cannot be opened and was left as it is: {sentence(error, path)} Then restart Jupyter."
+        ) from error
     except BaseException:
         db.close()
         raise
@@ -108,7 +112,7 @@ def check(db: sqlite3.Connection, *, seconds: float | None) -> str | None:
     finally:
         timer.cancel()
         timer.join()  # else it might still interrupt what comes next
-    return None if found == "ok" else str(found).partition("\n")[0]
+    return None if found == "ok" else str(found).splitlines()[-1]
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -123,6 +127,9 @@ def _create(path: Path) -> None:
     # file drops all POSIX locks that this process holds on it, those of another store's connection too.
     with _creating, suppress(FileExistsError):
         path.touch(mode=0o600, exist_ok=False)
+    # Before SQLite opens it, since that would leave a log beside it that is as read-only as the file is.
+    if not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise PermissionError(errno.EACCES, "it is read-only")
 
 
 def _set_up(db: sqlite3.Connection, path: Path, journal: Journal, patience: float) -> None:
@@ -163,9 +170,10 @@ def _bring_up_to_date(db: sqlite3.Connection, path: Path, patience: float, alone
         for statements in steps[version:]:
             for statement in statements:
                 db.execute(statement)
-        if version < len(steps):
-            db.execute(f"PRAGMA user_version = {len(steps)}")
-        patiently(lambda: db.execute("COMMIT"), lambda: deadline)
+        # In any case: a file that cannot be written is found now, and not by the first job.
+        db.execute(f"PRAGMA user_version = {len(steps)}")
+        end = "COMMIT" if version < len(steps) else "ROLLBACK"
+        patiently(lambda: db.execute(end), lambda: deadline)
     except BaseException:
         if db.in_transaction:  # SQLite has rolled back by itself after some errors
             db.execute("ROLLBACK")

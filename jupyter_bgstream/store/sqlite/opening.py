@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
+from glob import escape
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -135,7 +136,7 @@ def _open_sound(
 def _open_checked(
     path: Path, journal: Journal, patience: float, liveness: Liveness, troubles: Troubles
 ) -> sqlite3.Connection:
-    if not path.exists() and any(_part(path, suffix).exists() for suffix in _PARTS):
+    if not path.exists() and any(_has_content(_part(path, suffix)) for suffix in _PARTS):
         _set_aside(path)  # SQLite would delete a log without its database
     db = open_for_writing(path, patience=patience, journal=journal, alone=liveness.is_alone)
     try:
@@ -158,6 +159,13 @@ def _part(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
+def _has_content(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
+
+
 def _set_aside(path: Path) -> Path:
     """Rename a database and its log; nobody may have it open."""
     aside = path.with_name(f"{path.name}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
@@ -169,7 +177,8 @@ def _set_aside(path: Path) -> Path:
 
 def _tell_of_others(path: Path, files: Files) -> None:
     """Say where the jobs of other hosts are, now that this one begins without them."""
-    others = sorted(other.name for other in path.parent.glob(f"{path.stem}*{path.suffix}") if other != files.path)
+    candidates = {path, *path.parent.glob(f"{escape(path.stem)}.*{escape(path.suffix)}")} - {files.path}
+    others = sorted(other.name for other in candidates if _has_content(other))
     if others:
         files.troubles.warn(
             f"{path.parent} is on a file system that several machines may share, so each host has a database of its "

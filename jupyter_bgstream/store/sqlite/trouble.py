@@ -14,6 +14,7 @@ from ...core.errors import Unavailable
 log = logging.getLogger(__name__)
 
 DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+PASSING = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR})  # mended from outside
 
 
 def code_of(error: sqlite3.Error) -> int:
@@ -30,14 +31,11 @@ def sentence(error: sqlite3.Error, path: Path) -> str:
     """Say what is wrong and what to do about it."""
     match code_of(error):
         case sqlite3.SQLITE_FULL:
-            return f"the disk of {path} is full. Free some space there; no restart is needed ({error})."
+            return f"the disk of {path} is full ({error}). Free some space there."
         case sqlite3.SQLITE_READONLY:
-            return f"{path} or its folder is read-only. Make both writable; no restart is needed ({error})."
+            return f"{path} or its folder is read-only ({error}). Make both writable."
         case sqlite3.SQLITE_IOERR:
-            return (
-                f"the disk of {path} refuses ({error}). It may be full, over its quota, gone or failing; once it works "
-                "again no restart is needed."
-            )
+            return f"the disk of {path} refuses ({error}). It may be full, over its quota, gone or failing."
         case sqlite3.SQLITE_BUSY:
             return f"{error}: another process has used {path} for too long. Try again, or look who has it open."
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
@@ -78,7 +76,8 @@ class Troubles:
         if isinstance(error, sqlite3.Error):
             if is_damage(error):
                 self._note_damage(error)
-            outcome = Unavailable(f"The store cannot be {action}: {sentence(error, self._path)}")
+            hint = " No restart is needed then." if code_of(error) in PASSING else ""
+            outcome = Unavailable(f"The store cannot be {action}: {sentence(error, self._path)}{hint}")
         else:
             outcome = Unavailable(f"The store failed: {type(error).__name__}: {error}. The server's log says more.")
         outcome.__cause__ = error

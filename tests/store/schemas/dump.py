@@ -1,0 +1,125 @@
+"""Writes the dump of today's schema, with jobs of every kind: ``python tests/store/schemas/dump.py``.
+
+Run it before a new migration is added. What was released is then never written again: ``<version>.sql`` is the
+database, ``<version>.json`` what that version itself read in it.
+"""
+
+import asyncio
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+from jupyter_bgstream.core.events import (
+    Attempt,
+    Cancelled,
+    Completed,
+    Delta,
+    Failed,
+    Interrupted,
+    Source,
+    ToolCall,
+    Usage,
+    Waiting,
+)
+from jupyter_bgstream.core.job import JobSpec, Message, Origin
+from jupyter_bgstream.store.base import JobFilter
+from jupyter_bgstream.store.sqlite import SQLiteStore
+from jupyter_bgstream.store.sqlite.queries import migrations
+from jupyter_bgstream.testing.store_contract import ALL, new_job
+
+FOLDER = Path(__file__).parent
+OWNERS = ("ada", "grace")
+VIEWERS = ("", "eve")
+ENDS = {
+    "completed": Completed(at=50.0, finish_reason="stop"),
+    "failed": Failed(at=51.0, code="rate_limited", message="The provider has had enough."),
+    "cancelled": Cancelled(at=52.0),
+    "interrupted": Interrupted(at=53.0, code="server_died", message="The server died."),
+    "deleted": Completed(at=54.0, finish_reason="length"),
+}
+SAID = [
+    Delta(channel="reasoning", text="Light … "),
+    Delta(channel="text", text="Der Himmel ist blau 🌤, weil\n„kurze Wellen“ "),
+    Delta(channel="text", text="\u2028gestreut\x00 werden."),
+    Source(url="https://example.org/sky", title="Rayleigh"),
+    ToolCall(id="call-1", name="look_up", arguments='{"of": "sky"}'),
+    Usage(input_tokens=10, output_tokens=20, cached_tokens=5, reasoning_tokens=3),
+]
+
+
+async def fill(store):
+    """Play a life of many kinds of jobs."""
+    for n, name in enumerate((*ENDS, "running", "waiting", "queued")):
+        job_id = f"job-{name}"
+        spec = JobSpec(
+            model="open/small",
+            messages=(Message(role="system", content="Be brief."), Message(role="user", content="Why? 🌤")),
+            params={"temperature": 0.5, "stop": ["x", None]},
+            thread="sky" if n % 2 else None,
+            title="Why?",
+            tags=("a", "b") if n % 2 else (),
+            group="g" if n % 3 else None,
+            priority="batch" if n % 3 else "interactive",
+            source=Origin(notebook="sky.ipynb", cell=f"cell-{n}"),
+            on_restart="retry" if n % 2 else "interrupt",
+        )
+        old = "job-completed" if name == "interrupted" else None
+        await store.submit(
+            new_job(job_id, log=f"{n:08x}", spec=spec, server="server-old", created_at=10.0 + n, retry_of=old),
+            max_queued=99,
+        )
+        if name == "queued":
+            continue
+        (job,) = await store.claim(server="server-old", limit=1, attempt=Attempt(at=20.0 + n))
+        job = await store.freeze(job, (Message(role="user", content="Before?"),))
+        for event in SAID:
+            await store.append(job, [event], preview="Der Himmel")
+        await store.append(job, SAID[:3] * 5)
+        if name == "waiting":
+            waiting = Waiting(at=40.0, until=4e9, code="rate_limited", message="Later.")
+            await store.append(job, [waiting])
+        if name == "completed":
+            await store.append(job, [Attempt(at=45.0, reason="retry"), Delta(channel="text", text="Again.")])
+        if name in ENDS:
+            await store.end(job.owner, job.id, ENDS[name])
+    await store.submit(new_job("job-of-grace", log="f" * 8, owner="grace", server="server-old"), max_queued=9)
+    notices = {notice.job: notice for notice in await store.notices("ada", "")}
+    await store.read("ada", "", ids=[notices["job-completed"].id], at=60.0)
+    await store.dismiss("ada", "eve", notices["job-failed"].id)
+    await store.delete("ada", "job-deleted")
+
+
+async def read(store):
+    """Return all that can be read, as JSON has it."""
+    found = {}
+    for owner in OWNERS:
+        jobs, _ = await store.jobs(owner, JobFilter(limit=500))
+        found[owner] = {
+            "counts": await store.counts(owner),
+            "jobs": jobs,
+            "logs": [[event.decode() for event in await store.events(job, after=0, max_bytes=ALL)] for job in jobs],
+            "notices": {viewer: await store.notices(owner, viewer) for viewer in VIEWERS},
+            "threads": [job.id for job in (await store.jobs(owner, JobFilter(thread="sky")))[0]],
+        }
+    return msgspec.to_builtins(found)
+
+
+async def main():
+    version = len(migrations())
+    with tempfile.TemporaryDirectory() as folder:
+        database = Path(folder) / "jobs.sqlite"
+        store = SQLiteStore(database, server="server-old")
+        await store.open()
+        await fill(store)
+        found = await read(store)
+        await store.close()
+        with closing(sqlite3.connect(database)) as db:
+            (FOLDER / f"{version}.sql").write_text("\n".join(db.iterdump()) + "\n", "utf-8")
+    (FOLDER / f"{version}.json").write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

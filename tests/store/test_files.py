@@ -1,0 +1,465 @@
+"""What may happen to the database's file: network disks, full and read-only ones, damage."""
+
+import asyncio
+import logging
+import os
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from contextlib import closing, contextmanager
+from pathlib import Path, PureWindowsPath
+
+import pytest
+from store.serving import DEADLINE, opened, serving
+
+from jupyter_bgstream.core.errors import Unavailable
+from jupyter_bgstream.store.sqlite import SQLiteStore, filesystem, opening
+from jupyter_bgstream.store.sqlite import database as database_module
+from jupyter_bgstream.store.sqlite.database import check
+from jupyter_bgstream.store.sqlite.filesystem import is_shared, type_of
+from jupyter_bgstream.testing.store_contract import ALL, DONE, HERE, OWNER, ids_of, log_of, running, said, submit
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="limits, modes and signals are POSIX")
+
+
+async def refused(path, **options):
+    with pytest.raises(Unavailable) as caught:
+        await SQLiteStore(path, server=HERE, **options).open()
+    return caught.value.message
+
+
+def kept_aside(path):
+    """The databases kept aside, without their logs."""
+    return sorted(path.parent.glob(f"{path.name}.corrupt-*Z"))
+
+
+# Network file systems
+
+MOUNTS = r"""22 27 0:21 / /proc rw,relatime - proc proc rw
+27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard
+40 27 0:40 / /home rw,relatime shared:2 - autofs systemd-1 rw,fd=51
+41 40 0:41 / /home rw,relatime shared:3 master:1 - nfs4 server:/export/home rw,vers=4.2
+42 41 0:42 / /home/ada/with\040space rw - tmpfs tmpfs rw
+43 27 0:43 / /home2 rw - fuse.sshfs ada@there: rw
+a line of another kind
+44 27 0:44 / /mnt/disk rw - fuseblk /dev/sdb1 rw
+45 27 0:45 / /mnt/gone rw - nfs a:/b rw
+46 45 0:46 / /mnt/gone rw - xfs /dev/sdc rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind", "shared"),
+    [
+        ("/var/lib", "ext4", False),
+        ("/home", "nfs4", True),
+        ("/home/ada/.local", "nfs4", True),
+        ("/home/ada/with space/x", "tmpfs", False),
+        ("/home2/x", "fuse.sshfs", True),
+        ("/home20", "ext4", False),
+        ("/mnt/disk/x", "fuseblk", False),
+        ("/mnt/gone", "xfs", False),
+    ],
+)
+def test_the_file_system_is_the_one_of_the_nearest_and_newest_mount(folder, kind, shared):
+    found = type_of(Path(folder), MOUNTS)
+    assert (found, is_shared(found)) == (kind, shared)
+
+
+@pytest.mark.parametrize("kind", ["nfs", "cifs", "smb3", "lustre", "gpfs", "beegfs", "ceph", "afs", "9p", "virtiofs"])
+def test_what_is_shared(kind):
+    assert is_shared(kind)
+    assert is_shared(f"fuse.{kind}")
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "zfs", "overlay", "tmpfs", "fuse.gocryptfs"])
+def test_what_is_not_shared(kind):
+    assert not is_shared(kind)
+
+
+def test_a_windows_share_is_shared():
+    class Folder(PureWindowsPath):
+        def resolve(self):
+            return self
+
+    assert filesystem.network_file_system(Folder(r"\\server\home\ada")) == "smb"
+
+
+@pytest.fixture
+def network(tmp_path, monkeypatch):
+    """A folder that this machine's list of mounts tells to be on a network disk."""
+    mounts = tmp_path / "mountinfo"
+    folder = tmp_path / "home"
+    folder.mkdir()
+    mounts.write_text(f"1 0 0:1 / / rw - ext4 /dev/vda rw\n2 1 0:2 / {folder} rw - nfs4 server:/home rw\n")
+    monkeypatch.setattr(filesystem, "MOUNTS", mounts)
+    return folder
+
+
+async def test_on_a_network_disk_every_host_has_a_file_of_its_own(network):
+    path = network / "jobs.sqlite"
+    async with opened(path, host="node1") as one, opened(path, "server-two", host="node/2") as two:
+        await submit(one, "job-0001")
+        await submit(two, "job-0002")
+        assert (await ids_of(one), await ids_of(two)) == (["job-0001"], ["job-0002"])
+        assert one.warnings == ()
+        (warning,) = two.warnings
+        assert "earlier jobs are in jobs.node1.sqlite" in warning
+    assert sorted(entry.name for entry in network.glob("*.sqlite")) == [
+        "jobs.node%2F2.sqlite",
+        "jobs.node1.sqlite",
+    ]
+    async with opened(path, host="node/2") as two:
+        assert two.warnings == ()
+    with closing(sqlite3.connect(network / "jobs.node1.sqlite")) as db:
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("delete",)  # of a new connection; never wal
+
+
+async def test_where_there_is_no_memory_to_share_a_rollback_journal_is_used(database, monkeypatch):
+    connect = database_module.sqlite3.connect
+
+    def without_memory(database, **options):
+        return connect(f"{database}&vfs=unix-dotfile", **options)
+
+    monkeypatch.setattr(database_module.sqlite3, "connect", without_memory)
+    async with opened(database, host="here") as store:
+        await submit(store, "job-0001")
+    assert database.with_name("jobs.here.sqlite").exists()
+    assert "put it on a local disk" in await refused(database, journal="wal")
+
+
+async def test_a_rollback_journal_is_always_synced(database):
+    async with opened(database, journal="rollback", host="here") as store:
+        job = await running(store)
+        statements = []
+        store._parts.writer._db.set_trace_callback(statements.append)
+        await store.append(job, said("a"))
+        assert not [statement for statement in statements if "NORMAL" in statement]
+        assert store._parts.writer._db.execute("PRAGMA synchronous").fetchone()[0] == 2
+
+
+async def test_a_reader_holds_a_commit_up_and_does_not_make_it_fail(database):
+    path = database.with_name("jobs.here.sqlite")
+    async with opened(database, journal="rollback", host="here") as store:
+        job = await running(store)
+        with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT * FROM jobs").fetchall()
+            write = asyncio.create_task(store.append(job, said("a")))
+            done, _ = await asyncio.wait([write], timeout=0.2)
+            assert not done
+            reader.execute("ROLLBACK")
+            assert await asyncio.wait_for(write, DEADLINE) == 3
+            store.patience = 0.05
+            reader.execute("BEGIN")
+            reader.execute("SELECT * FROM jobs").fetchall()
+            with pytest.raises(Unavailable, match="locked"):
+                await store.append(job, said("b"))
+            reader.execute("ROLLBACK")
+        assert await store.append(job, said("c")) == 4
+        assert [event.text for event in await log_of(store, after=2)] == ["a", "c"]
+
+
+# Writes so much in one transaction that it reaches the file before the commit, and then waits to be killed.
+SPILL = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("PRAGMA cache_size = 5")
+db.execute("BEGIN IMMEDIATE")
+db.execute("UPDATE jobs SET preview = 'wrong'")
+db.execute("UPDATE events SET body = zeroblob(length(body))")
+print("written", flush=True)
+sys.stdin.read()
+"""
+
+
+@posix
+async def test_what_a_killed_server_had_half_written_is_rolled_back_under_others(database):
+    path = database.with_name("jobs.here.sqlite")
+    async with opened(database, journal="rollback", host="here") as store:
+        job = await running(store)
+        for _ in range(20):
+            await store.append(job, said("x" * 10_000))
+        before = await store.events(job, after=0, max_bytes=ALL)
+        with subprocess.Popen(  # noqa: ASYNC220
+            [sys.executable, "-c", SPILL, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as other:
+            assert other.stdout.readline() == "written\n"
+            reads = [asyncio.create_task(store.events(job, after=0, max_bytes=ALL)) for _ in range(4)]
+            await asyncio.wait(reads, timeout=0.05)
+            other.send_signal(signal.SIGKILL)
+        assert path.with_name(path.name + "-journal").stat().st_size > 100_000
+        assert [await read for read in reads] == [before] * 4
+        assert await store.append(job, said("y")) == 23
+        assert (await store.job(OWNER, job.id)).preview == ""
+
+
+# Full and read-only disks
+
+
+@contextmanager
+def limited_file(store, path):
+    """Let no file of this process grow."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    sizes = [part.stat().st_size for part in path.parent.glob(path.name + "*") if part.is_file()]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (max(sizes), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@contextmanager
+def limited_pages(store, path):
+    """Let SQLite find the disk full."""
+    db = store._parts.writer._db  # idle meanwhile
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    (before,) = db.execute("PRAGMA max_page_count").fetchone()
+    db.execute(f"PRAGMA max_page_count = {pages}")
+    try:
+        yield
+    finally:
+        db.execute(f"PRAGMA max_page_count = {before}")
+
+
+@contextmanager
+def read_only(store, path):
+    """Let SQLite find the file read-only."""
+    db = store._parts.writer._db
+    db.execute("PRAGMA query_only = ON")
+    try:
+        yield
+    finally:
+        db.execute("PRAGMA query_only = OFF")
+
+
+@posix
+@pytest.mark.parametrize(
+    ("trouble", "sentence"), [(limited_file, "refuses"), (limited_pages, "is full"), (read_only, "is read-only")]
+)
+async def test_a_disk_in_trouble_loses_nothing_and_then_works_again(database, journal, trouble, sentence):
+    path = database.with_name("jobs.here.sqlite") if journal == "rollback" else database
+    async with opened(database, journal=journal, host="here") as store:
+        job = await running(store)
+        assert await store.append(job, said("before")) == 3
+        with trouble(store, path):
+            writes = [store.append(job, said("x" * 3_000_000)), store.end(OWNER, job.id, DONE)]
+            for error in await asyncio.gather(*writes, return_exceptions=True):
+                assert isinstance(error, Unavailable)
+                assert error.code == "unavailable"
+                assert error.message.startswith("The store cannot be written: ")
+                assert sentence in error.message
+                assert "No restart is needed then." in error.message
+            with pytest.raises(Unavailable):
+                await store.append(job, said("y" * 3_000_000))
+            assert (await store.job(OWNER, job.id)).status == "running"
+            assert len(await log_of(store)) == 3
+        assert await store.append(job, said("after")) == 4
+        await store.end(OWNER, job.id, DONE)
+        assert [event.seq for event in await log_of(store)] == [1, 2, 3, 4, 5]
+        assert store.warnings == ()
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@pytest.fixture
+def plain_folder():
+    """A folder of somebody who is not root, who we then are: root may write where modes forbid it."""
+    folder = Path(tempfile.mkdtemp())
+    if os.geteuid() == 0:
+        os.chown(folder, 65534, 65534)
+        os.seteuid(65534)
+    try:
+        yield folder
+    finally:
+        if os.getuid() == 0:
+            os.seteuid(0)
+        for entry in (folder, *folder.rglob("*")):
+            entry.chmod(0o700)
+        shutil.rmtree(folder)
+
+
+@posix
+async def test_a_read_only_folder_is_said(plain_folder):
+    plain_folder.chmod(0o500)
+    for path in (plain_folder / "jobs.sqlite", plain_folder / "deeper" / "jobs.sqlite"):
+        assert "Permission denied" in await refused(path)
+    assert list(plain_folder.iterdir()) == []
+
+
+@posix
+async def test_a_read_only_file_is_said_and_then_works_again(plain_folder, journal):
+    path = plain_folder / "jobs.sqlite"
+    async with opened(path, journal=journal) as store:
+        await submit(store, "job-0001")
+    (file,) = plain_folder.glob("*.sqlite")
+    file.chmod(0o400)
+    assert "read-only" in await refused(path, journal=journal)
+    file.chmod(0o600)
+    async with opened(path, journal=journal) as store:
+        assert await ids_of(store) == ["job-0001"]
+
+
+# Damage
+
+
+async def filled(path, **options):
+    """Write a database of some pages and close it."""
+    async with opened(path, **options) as store:
+        job = await running(store)
+        for n in range(50):
+            await store.append(job, said(f"{n} " * 2000))
+    return job
+
+
+def overwrite(path, start, end):
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(b"\xa5" * (min(end, path.stat().st_size) - start))
+
+
+def cut(path):
+    os.truncate(path, path.stat().st_size // 2)
+
+
+DAMAGES = {
+    "header": lambda path: overwrite(path, 0, 100),
+    "schema": lambda path: overwrite(path, 100, 4096),
+    "pages": lambda path: overwrite(path, 8192, 1 << 40),
+    "tail": lambda path: overwrite(path, path.stat().st_size - 40_960, 1 << 40),
+    "cut": cut,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_a_damaged_database_is_kept_aside_and_said(database, damage, caplog):
+    await filled(database)
+    DAMAGES[damage](database)
+    damaged = database.read_bytes()
+    async with opened(database) as store:
+        (warning,) = store.warnings
+        (aside,) = kept_aside(database)
+        assert "was damaged" in warning
+        assert f"sqlite3 '{aside}' .recover" in warning
+        assert (logging.CRITICAL, warning) in [(record.levelno, record.message) for record in caplog.records]
+        assert aside.read_bytes() == damaged
+        assert await ids_of(store) == []
+        await submit(store, "job-0002")
+    async with opened(database) as store:  # once
+        assert (store.warnings, await ids_of(store)) == ((), ["job-0002"])
+    assert kept_aside(database) == [aside]
+
+
+async def test_damage_on_a_network_disk_is_kept_aside_too(database):
+    path = database.with_name("jobs.here.sqlite")
+    await filled(database, journal="rollback", host="here")
+    overwrite(path, 8192, 1 << 40)
+    async with opened(database, journal="rollback", host="here") as store:
+        assert len(kept_aside(path)) == len(store.warnings) == 1
+
+
+async def test_a_damaged_file_that_was_never_ours_is_left_as_it_is(database):
+    await filled(database)
+    shutil.rmtree(database.with_name("jobs.sqlite.servers"))
+    overwrite(database, 0, 4096)
+    damaged = database.read_bytes()
+    for _ in range(2):  # a first look at it does not make it ours
+        assert "left as it is" in await refused(database)
+    assert database.read_bytes() == damaged
+    assert list(database.parent.iterdir()) == [database]
+
+
+@posix
+async def test_a_damaged_file_is_not_taken_from_a_server_that_uses_it(database):
+    await filled(database)
+    async with serving(database) as server:
+        await server.ask("append")
+        overwrite(database, 0, 100)
+        database.with_name("jobs.sqlite-wal").write_bytes(b"")
+        assert "other Jupyter servers still use it" in await refused(database)
+        assert database.exists()
+        server.kill()
+    async with opened(database) as store:
+        assert len(kept_aside(database)) == len(store.warnings) == 1
+
+
+async def test_servers_that_start_together_keep_a_damaged_file_aside_once(database):
+    await filled(database)
+    overwrite(database, 0, 4096)
+    stores = [SQLiteStore(database, server=f"server-{n}") for n in range(3)]
+    await asyncio.gather(*(store.open() for store in stores))
+    await asyncio.gather(*(submit(store, f"job-{n:04}") for n, store in enumerate(stores)))
+    assert [len(await ids_of(store)) for store in stores] == [3, 3, 3]
+    assert sum(len(store.warnings) for store in stores) == 1
+    assert len(kept_aside(database)) == 1
+    await asyncio.gather(*(store.close() for store in stores))
+
+
+def test_a_log_whose_database_was_moved_follows_it(database, monkeypatch):
+    """A move that was cut short: SQLite would delete the log."""
+    log = database.with_name("jobs.sqlite-wal")
+    log.write_bytes(b"what was written last")
+
+    async def start():
+        async with opened(database) as store:
+            await submit(store, "job-0001")
+
+    asyncio.run(start())
+    (aside,) = database.parent.glob("*.corrupt-*-wal")
+    assert aside.read_bytes() == b"what was written last"
+
+
+async def test_damage_that_is_met_while_running_is_said_and_cleared_at_the_next_start(database, monkeypatch, caplog):
+    job = await filled(database)
+    with closing(sqlite3.connect(database)) as db:
+        (root,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'events'").fetchone()
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+    overwrite(database, (root - 1) * size, root * size)
+    with monkeypatch.context() as patch:
+        # As if there were too much to look at.
+        patch.setattr(opening, "check", lambda db, *, seconds: None)
+        async with opened(database) as store:
+            assert store.warnings == ()
+            for action in (store.events(job, after=0, max_bytes=ALL), store.append(job, said("more"))):
+                with pytest.raises(Unavailable, match=r"is damaged .* Restart"):
+                    await action
+            assert len(store.warnings) == 1  # not for every one who asks
+            assert await store.counts(OWNER) == {"running": 1}  # what is sound still works
+            assert [record.levelno for record in caplog.records].count(logging.CRITICAL) == 1
+    async with opened(database) as store:
+        assert "was damaged" in store.warnings[0]
+        assert await ids_of(store) == []
+    assert len(kept_aside(database)) == 1
+    assert list(database.with_name("jobs.sqlite.servers").iterdir()) == []
+
+
+async def test_a_false_alarm_is_forgotten_after_a_whole_check(database):
+    await filled(database)
+    mark = database.with_name("jobs.sqlite.servers") / opening.MARK
+    mark.touch()
+    async with opened(database) as store:
+        assert (store.warnings, await ids_of(store)) == ((), ["job-0001"])
+    assert not mark.exists()
+
+
+async def test_a_check_takes_no_longer_than_it_may(database):
+    await filled(database)
+    with closing(sqlite3.connect(database, check_same_thread=False)) as db:
+        assert check(db, seconds=30) is None
+        assert check(db, seconds=0.0) is None
+        assert db.execute("SELECT 1").fetchone() == (1,)
+
+
+async def test_a_read_that_breaks_is_unavailable_and_logged(database, caplog):
+    async with opened(database) as store:
+
+        def broken(db):
+            raise ZeroDivisionError
+
+        with pytest.raises(Unavailable, match="ZeroDivisionError"):
+            await store._parts.readers.run(broken)
+        assert [record.exc_info[0] for record in caplog.records] == [ZeroDivisionError]

@@ -1,0 +1,159 @@
+"""Databases of every version that was released are opened by today's code, and nothing in them is lost."""
+
+import asyncio
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from store.schemas import dump
+from store.serving import PACKAGE, opened
+
+from jupyter_bgstream.core.errors import Unavailable
+from jupyter_bgstream.core.events import Attempt
+from jupyter_bgstream.core.machine import fold
+from jupyter_bgstream.core.wire import decode_events
+from jupyter_bgstream.store.sqlite import SQLiteStore
+from jupyter_bgstream.store.sqlite.queries import migrations
+from jupyter_bgstream.testing.store_contract import DONE, OWNER, log_of, said, submit
+
+SCHEMAS = Path(dump.__file__).parent
+VERSIONS = sorted(int(path.stem) for path in SCHEMAS.glob("*.sql"))
+OLD = "server-old"
+
+# Opens the database with one more migration, which stops half-way and says so.
+HALF_WAY = """
+import asyncio, sys
+from pathlib import Path
+from jupyter_bgstream.store.sqlite import SQLiteStore, database
+
+def half():
+    yield "DELETE FROM events"
+    yield "ALTER TABLE jobs ADD COLUMN more"
+    print("half-way", flush=True)
+    sys.stdin.read()
+
+steps = [*database.migrations(), half()]
+database.migrations = lambda: steps
+asyncio.run(SQLiteStore(Path(sys.argv[1]), server="two").open())
+"""
+
+
+@pytest.fixture(params=VERSIONS)
+def version(request):
+    return request.param
+
+
+@pytest.fixture
+def released(database, version):
+    """A database as that version has left it."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as db:
+        db.executescript((SCHEMAS / f"{version}.sql").read_text("utf-8"))
+        db.execute(f"PRAGMA user_version = {version}")
+        db.execute("PRAGMA journal_mode = WAL")
+    return database
+
+
+@pytest.fixture
+def found_then(version):
+    """What that version itself read in it."""
+    return json.loads((SCHEMAS / f"{version}.json").read_text("utf-8"))
+
+
+def assert_nothing_lost(now, then):
+    """All that was there is there as it was; later versions may know more of it."""
+    if isinstance(then, dict):
+        for key, value in then.items():
+            assert_nothing_lost(now[key], value)
+    elif isinstance(then, list):
+        assert len(now) == len(then)
+        for one, other in zip(now, then, strict=True):
+            assert_nothing_lost(one, other)
+    else:
+        assert now == then
+
+
+def test_every_schema_before_the_newest_has_a_dump():
+    """Run tests/store/schemas/dump.py before a migration is added."""
+    assert set(range(1, len(migrations()))) <= set(VERSIONS)
+    assert VERSIONS
+
+
+async def test_nothing_is_lost(released, found_then):
+    async with opened(released) as store:
+        assert_nothing_lost(await dump.read(store), found_then)
+        assert store.warnings == ()
+    # A dump that has little in it would prove little.
+    jobs = [job for owner in found_then.values() for job in owner["jobs"]]
+    states = {"queued", "running", "waiting", "completed", "failed", "cancelled", "interrupted"}
+    assert {job["status"] for job in jobs} == states
+    logs = [decode_events(map(str.encode, log)) for owner in found_then.values() for log in owner["logs"]]
+    assert "Der Himmel ist blau 🌤" in fold(logs[-1 - len(jobs) // 2]).text
+    read_by = found_then[OWNER]["notices"]
+    assert [notice["read_at"] for notice in read_by[""]] == [None, None, 60.0]
+    assert len(read_by["eve"]) == 2
+
+
+async def test_everything_can_still_be_written(released):
+    async with opened(released) as store:
+        job = await store.job(OWNER, "job-running")
+        assert await store.append(job, said("more")) == job.seq + 1
+        await store.end(OWNER, job.id, DONE)
+        assert fold(await log_of(store, job.id)).text.endswith("gestreut\x00 werden.more")
+        claimed = await store.claim(server=OLD, limit=9, attempt=Attempt(at=90.0))
+        assert "job-of-grace" in [job.id for job in claimed]
+        await store.end(OWNER, "job-waiting", dump.ENDS["failed"])
+        await store.end(OWNER, "job-queued", dump.ENDS["failed"])
+        assert len(await store.notices(OWNER, "")) == 6
+        await store.delete(OWNER, "job-completed")
+        await submit(store, "job-0001")
+        assert {job.id for job in await store.abandoned()} >= {"job-of-grace"}
+
+
+async def test_servers_that_start_together_bring_it_up_to_date_once(released, found_then):
+    stores = [SQLiteStore(released, server=f"server-{n}") for n in range(3)]
+    await asyncio.gather(*(store.open() for store in stores))
+    for store in stores:
+        assert_nothing_lost(await dump.read(store), found_then)
+    await asyncio.gather(*(store.close() for store in stores))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+async def test_a_kill_in_the_middle_changes_nothing(released, found_then):
+    command = [sys.executable, "-c", HALF_WAY, released]
+    environ = os.environ | {"PYTHONPATH": str(PACKAGE)}
+    with subprocess.Popen(  # noqa: ASYNC220
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ
+    ) as server:
+        assert server.stdout.readline() == "half-way\n"
+        server.kill()
+    async with opened(released) as store:
+        assert_nothing_lost(await dump.read(store), found_then)
+    with closing(sqlite3.connect(released)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (len(migrations()),)
+
+
+async def test_a_migration_that_fails_changes_nothing(released, found_then, monkeypatch):
+    steps = [*migrations(), ["DELETE FROM events", "SELECT no_such_column"]]
+    with monkeypatch.context() as patch:
+        patch.setattr("jupyter_bgstream.store.sqlite.database.migrations", lambda: steps)
+        with pytest.raises(Unavailable, match="no_such_column"):
+            await SQLiteStore(released, server="one").open()
+    async with opened(released) as store:
+        assert_nothing_lost(await dump.read(store), found_then)
+
+
+async def test_nothing_is_migrated_under_a_server_that_runs(database, monkeypatch):
+    async with opened(database) as store:
+        await submit(store, "job-0001")
+        steps = [*migrations(), ["ALTER TABLE jobs ADD COLUMN more"]]
+        monkeypatch.setattr("jupyter_bgstream.store.sqlite.database.migrations", lambda: steps)
+        with pytest.raises(Unavailable, match="stop that server"):
+            await SQLiteStore(database, server="two").open()
+        assert (await store.job(OWNER, "job-0001")).status == "queued"
+    async with opened(database, "two"):
+        pass
