@@ -104,8 +104,8 @@ class Liveness:
 
     def _no_lock(self, error: OSError) -> Unavailable:
         return Unavailable(
-            f"No lock can be had in {self._folder}: {error}. If its file system knows no locks, put the database on "
-            "another one."
+            f"No lock can be had in {self._folder}: {error}. The folder must be writable and its file system must know "
+            "locks; else choose another place for the database."
         )
 
     def _path(self, server: str) -> Path:
