@@ -7,11 +7,12 @@ database, ``<version>.json`` what that version itself read in it.
 import asyncio
 import sqlite3
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
 
+from jupyter_bgstream.core.errors import NotFound
 from jupyter_bgstream.core.events import (
     Attempt,
     Cancelled,
@@ -24,11 +25,13 @@ from jupyter_bgstream.core.events import (
     Usage,
     Waiting,
 )
+from jupyter_bgstream.core.groups import Group, GroupSpec
 from jupyter_bgstream.core.job import JobSpec, Message, Origin
+from jupyter_bgstream.core.notices import Mute
 from jupyter_bgstream.store.base import JobFilter
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.store.sqlite.queries import migrations
-from jupyter_bgstream.testing.store_contract import ALL, new_job
+from jupyter_bgstream.testing.store_contract import ALL, ROOM, new_job
 
 FOLDER = Path(__file__).parent
 OWNERS = ("ada", "grace")
@@ -73,7 +76,7 @@ async def fill(store):
         )
         if name == "queued":
             continue
-        (job,) = await store.claim(server="server-old", limit=1, attempt=Attempt(at=20.0 + n))
+        (job,) = await store.claim(server="server-old", room=ROOM, limit=1, at=20.0 + n)
         job = await store.freeze(job, (Message(role="user", content="Before?"),))
         for event in SAID:
             await store.append(job, [event], preview="Der Himmel")
@@ -86,6 +89,10 @@ async def fill(store):
         if name in ENDS:
             await store.end(job.owner, job.id, ENDS[name])
     await store.submit(new_job("job-of-grace", log="f" * 8, owner="grace", server="server-old"), max_queued=9)
+    group = Group(spec=GroupSpec(id="group-0001", total=2, title="Two"), owner="ada", total=2, created_at=30.0)
+    member = new_job("job-of-group", log="e" * 8, group="group-0001", server="server-old")
+    await store.submit_group(group, [member], max_queued=99)
+    await store.mute("ada", "", Mute(kind="notebook", name="sky.ipynb"), on=True)
     notices = {notice.job: notice for notice in await store.notices("ada", "")}
     await store.read("ada", "", ids=[notices["job-completed"].id], at=60.0)
     await store.dismiss("ada", "eve", notices["job-failed"].id)
@@ -102,8 +109,11 @@ async def read(store):
             "jobs": jobs,
             "logs": [[event.decode() for event in await store.events(job, after=0, max_bytes=ALL)] for job in jobs],
             "notices": {viewer: await store.notices(owner, viewer) for viewer in VIEWERS},
+            "mutes": await store.mutes(owner, ""),
             "threads": [job.id for job in (await store.jobs(owner, JobFilter(thread="sky")))[0]],
         }
+    with suppress(NotFound):  # of version 1, which knew no groups
+        found["ada"]["group"] = await store.group("ada", "group-0001")
     return msgspec.to_builtins(found)
 
 
