@@ -154,7 +154,7 @@ async def test_streaming_leaves_the_file_free_for_others(database, journal):
 
 
 async def test_an_id_of_a_living_server_is_refused(database, journal):
-    async with opened(database, journal, journal=journal):
+    async with opened(database, journal=journal):
         with pytest.raises(Unavailable, match="already runs"):
             await SQLiteStore(database, server=HERE, journal=journal).open()
     async with opened(database, journal=journal) as store:

@@ -134,9 +134,10 @@ def _create(path: Path) -> None:
 
 def _set_up(db: sqlite3.Connection, path: Path, journal: Journal, patience: float) -> None:
     deadline = time.monotonic() + patience
-    patiently(lambda: _check_version(db, path, newest=len(migrations())), lambda: deadline)
-    # Only a file without tables takes it: then deleted jobs' space can be given back step by step (see pruning).
-    patiently(lambda: db.execute("PRAGMA auto_vacuum = INCREMENTAL"), lambda: deadline)
+    version = patiently(lambda: _check_version(db, path, newest=len(migrations())), lambda: deadline)
+    if version == 0:
+        # Only a file without tables takes it: then deleted jobs' space can be given back step by step (see pruning).
+        patiently(lambda: db.execute("PRAGMA auto_vacuum = INCREMENTAL"), lambda: deadline)
     try:
         (mode,) = patiently(lambda: db.execute(f"PRAGMA journal_mode = {_MODES[journal]}").fetchone(), lambda: deadline)
     except sqlite3.OperationalError as error:
