@@ -103,7 +103,8 @@ async def read(store):
     """Return all that can be read, as JSON has it."""
     found = {}
     for owner in OWNERS:
-        jobs, _ = await store.jobs(owner, JobFilter(limit=500))
+        listed, _ = await store.jobs(owner, JobFilter(limit=500))
+        jobs = [await store.job(owner, job.id) for job in listed]
         found[owner] = {
             "counts": await store.counts(owner),
             "jobs": jobs,
