@@ -14,6 +14,7 @@ from ..engine.clock import SystemClock
 from ..engine.retention import DAY, PAUSE, Deleted, delete_old, megabytes
 from ..store.base import Old
 from ..store.sqlite import SQLiteStore
+from ..store.sqlite.opening import file_of_host
 
 EVERYTHING = 1_000_000_000  # answers
 
@@ -52,21 +53,23 @@ def run_prune(options: argparse.Namespace) -> int:
         if not days:
             print("BgStreamApp.keep_days is 0: answers are kept for ever. Say how old with --days.")
             return 0
-    path: Path = options.database or app.database_path
-    if not path.exists():
+    if options.database is not None:
+        app.database = str(options.database)
+    path = app.database_path
+    if not (path.exists() or file_of_host(path, app.host or None).exists()):
         print(f"There is no database {path}: nothing was ever kept there.", file=sys.stderr)
         return 1
     try:
-        return asyncio.run(_prune(path, days=days, unread=options.unread, dry_run=options.dry_run))
+        store = app.open_database(f"prune-{secrets.token_hex(4)}")
+        return asyncio.run(_prune(store, days=days, unread=options.unread, dry_run=options.dry_run))
     except BgStreamError as error:
         print(error.message, file=sys.stderr)
         return 1
 
 
-async def _prune(path: Path, *, days: float, unread: bool, dry_run: bool) -> int:
+async def _prune(store: SQLiteStore, *, days: float, unread: bool, dry_run: bool) -> int:
     clock = SystemClock()
     before = time.time() - days * DAY
-    store = SQLiteStore(path, server=f"prune-{secrets.token_hex(4)}")
     await store.open()
     try:
         old = {"read": await store.old(before=before, unread=False, limit=EVERYTHING)}

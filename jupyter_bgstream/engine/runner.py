@@ -69,7 +69,7 @@ class Runner:
         except (Fenced, NotFound):  # cancelled elsewhere, deleted, or taken over: whoever did it has ended it
             return
         except Unavailable as error:
-            end = Failed(at=self._clock.time(), code="internal", message=f"The answer could not be stored. {error}")
+            end = Failed(at=self._clock.time(), code="not_stored", message=f"The answer could not be stored. {error}")
         except asyncio.CancelledError:
             raise
         except Exception:

@@ -143,7 +143,7 @@ class Service:
     @property
     def warnings(self) -> list[str]:
         """What whoever looks after this server should know: sentences, each with what to do."""
-        return [] if self._housekeeping is None else list(self._housekeeping.warnings)
+        return [*self._store.warnings, *(self._housekeeping.warnings if self._housekeeping else ())]
 
     @property
     def default_model(self) -> str | None:

@@ -49,6 +49,14 @@ class BgStreamApp(ExtensionApp):
         config=True
     )
     database = Unicode(help="Path of the SQLite database; by default in Jupyter's data directory.").tag(config=True)
+    journal = Enum(
+        ["auto", "wal", "rollback"],
+        "auto",
+        help="How the database is written: rollback where machines share the file system, each with a file of its own.",
+    ).tag(config=True)
+    host = Unicode(
+        help="With a rollback journal, whose file this is; by default the machine's name. Must stay the same."
+    ).tag(config=True)
     full_sync = Bool(
         False, help="Wait for the disk at every commit, so that a power cut takes no word that was shown; slower."
     ).tag(config=True)
@@ -108,6 +116,16 @@ class BgStreamApp(ExtensionApp):
         """Where the database is."""
         return Path(self.database) if self.database else Path(jupyter_data_dir()) / "bgstream" / "jobs.sqlite"
 
+    def open_database(self, server: str) -> SQLiteStore:
+        """Return the store that the settings mean, not yet open."""
+        return SQLiteStore(
+            self.database_path,
+            server=server,
+            full=self.full_sync,
+            journal=None if self.journal == "auto" else self.journal,  # type: ignore[arg-type]  # an Enum's value
+            host=self.host or None,
+        )
+
     def initialize_settings(self) -> None:
         """Give the routes what they need."""
         self._backend = Backend(token=secrets.token_urlsafe(32))
@@ -163,7 +181,7 @@ class BgStreamApp(ExtensionApp):
     def _open_store(self, server: str) -> Store:
         if self.store == "memory":
             return MemoryStore(server=server)
-        return SQLiteStore(self.database_path, server=server, full=self.full_sync)
+        return self.open_database(server)
 
     def _announce(self, serverapp: Any, server: str) -> None:
         # Only here is the port right: while extensions load it may still be one that was taken.

@@ -80,6 +80,8 @@ class Store(Protocol):
     kind: str  # such as sqlite
     patience: float  # seconds a write waits for a locked store; whoever lowers it lowers it for waiting writes as well
 
+    @property
+    def warnings(self) -> tuple[str, ...]: ...  # sentences for whoever looks after the server, each with what to do
     async def open(self) -> None: ...  # raises Unavailable if it cannot be had; never falls back
     async def close(self) -> None: ...  # finishes what waits, if it can within some 2 s
     async def submit(self, job: Job, *, max_queued: int) -> tuple[Job, bool]: ...  # new? Conflict, QueueFull

@@ -63,6 +63,7 @@ class MemoryStore:
     """
 
     kind = "memory"
+    warnings: tuple[str, ...] = ()
 
     def __init__(self, *, server: str | None = None) -> None:
         self._server = server

@@ -97,7 +97,7 @@ async def test_a_store_that_cannot_be_written_fails_the_job_and_the_service_live
     call.say(" lost").finish()
     job = await ended(service, job.id)
     assert job.error is not None
-    assert (job.status, job.error.code) == ("failed", "internal")
+    assert (job.status, job.error.code) == ("failed", "not_stored")
     assert "disk is full" in job.error.message
     assert (await service.answer(OWNER, job.id))[1].text == "kept"
     store.trouble = None

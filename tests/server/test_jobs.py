@@ -159,17 +159,17 @@ def test_two_servers_share_the_jobs_and_leave_each_others_alone(tmp_path: Path, 
     with jupyter(tmp_path / "a", config=config) as a, jupyter(tmp_path / "b", config=config) as b:
         job = submit(a, "shared")
         until_text(b, job, "one two")  # live, on the server that does not run it
-        other = submit(a, "shared")
-        until_text(b, other, "one two")
         # A third one starts and stops: it touches nobody's running jobs.
         with jupyter(tmp_path / "c", config=config) as c, c.client() as client:
             assert client.get(f"jobs/{job}").json()["status"] == "running"
+        provider.release()
+        assert wait(b, job)["text"] == "one two three four"
+        assert wait(a, job)["status"] == "completed"
+        other = submit(a, "shared")
+        until_text(b, other, "one two")
         with b.client() as client:
             assert client.post(f"jobs/{other}/cancel").json()["status"] == "cancelled"
         assert wait(a, other)["status"] == "cancelled"
-        provider.release(2)
-        assert wait(b, job)["text"] == "one two three four"
-        assert wait(a, job)["status"] == "completed"
         dying = submit(a, "shared")
         until_text(b, dying, "one two")
         a.kill()

@@ -1,11 +1,5 @@
 import pytest
 
-pytest.register_assert_rewrite(
-    "jupyter_bgstream.testing.store_contract",
-    "jupyter_bgstream.testing.lifecycle_contract",
-    "jupyter_bgstream.testing.retention_contract",
-)
-
 
 @pytest.fixture
 def database(tmp_path):

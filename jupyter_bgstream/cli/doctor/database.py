@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from urllib.parse import quote
 
 from ...engine.retention import megabytes
 from ...store.sqlite.filesystem import network_file_system
 from ...store.sqlite.liveness import SUFFIX, _try_lock
+from ...store.sqlite.opening import file_of_host
 from ...store.sqlite.queries import migrations
 from ..settings import Settings
 from .findings import Finding
@@ -37,8 +36,10 @@ def look(settings: Settings) -> Iterator[Finding]:
     folder = next(parent for parent in path.parents if parent.exists())
     yield from _disk(folder)
     shared = network_file_system(folder)
+    journal = settings.app.journal
+    if journal == "rollback" or (journal == "auto" and shared is not None):
+        path = file_of_host(path, settings.app.host or None)
     if shared is not None:
-        path = path.with_name(f"{path.stem}.{quote(socket.gethostname(), safe='')}{path.suffix}")
         yield _finding(
             level="warning",
             message=f"{folder} is on a network file system ({shared}): each machine has a database of its own there.",

@@ -38,6 +38,11 @@ class Files(NamedTuple):
     troubles: Troubles
 
 
+def file_of_host(path: Path, host: str | None) -> Path:
+    """Return where a host keeps its jobs if ``path`` is on a file system that several hosts share."""
+    return path.with_name(f"{path.stem}.{quote(host or socket.gethostname(), safe='')}{path.suffix}")
+
+
 @contextmanager
 def opened_files(
     path: Path, *, server: str, journal: Journal | None, host: str | None, patience: float
@@ -60,7 +65,7 @@ def opened_files(
             with _unless(journal is None):
                 files = stack.enter_context(_opened(path, server=server, journal="wal", patience=patience))
         if files is None:
-            mine = path.with_name(f"{path.stem}.{quote(host or socket.gethostname(), safe='')}{path.suffix}")
+            mine = file_of_host(path, host)
             new = not mine.exists()
             files = stack.enter_context(_opened(mine, server=server, journal="rollback", patience=patience))
             if new:
