@@ -12,11 +12,12 @@ from ..core.errors import NotFound, Unavailable
 from ..core.events import Cancelled, Event, Waiting
 from ..core.groups import Group
 from ..core.job import Job, Message
-from ..core.notices import CALL_AFTER, Mute, Notice, mutes
+from ..core.notices import Mute, Notice
 from ..core.wire import encode
 from . import rules
 from .base import Change, JobFilter, Old, Room
 from .feed import Feed
+from .memory_inbox import MemoryInbox
 
 
 @dataclass
@@ -35,23 +36,12 @@ class _Kept:
 
 
 @dataclass
-class _Told:
-    """A notice, and what each viewer did with it."""
-
-    notice: Notice
-    call_at: float | None  # Unix seconds
-    read: dict[str, float] = field(default_factory=dict)  # viewer: Unix seconds
-    dismissed: set[str] = field(default_factory=set)  # viewers
-
-
-@dataclass
 class _Contents:
     """All that an open store holds; dicts keep the order of arrival."""
 
+    inbox: MemoryInbox
     jobs: dict[tuple[str, str], _Kept] = field(default_factory=dict)
-    notices: dict[tuple[str, str], _Told] = field(default_factory=dict)
     groups: dict[tuple[str, str], Group] = field(default_factory=dict)
-    mutes: dict[tuple[str, str], set[Mute]] = field(default_factory=dict)  # by owner and viewer
     places: int = 0
 
 
@@ -72,7 +62,7 @@ class MemoryStore:
         self._feed = Feed()
 
     async def open(self) -> None:
-        self._contents = _Contents()
+        self._contents = _Contents(MemoryInbox(self._feed.publish))
 
     async def close(self) -> None:
         self._contents = None
@@ -226,8 +216,7 @@ class MemoryStore:
                 if (group := self._group(kept.job)) is not None:
                     self._here.groups[owner, group.id] = group.recounted(deleted.status, kept.job.status)
         self._forget_empty(self._group(deleted))
-        for told in self._told_of(owner, job_id):
-            del self._here.notices[owner, told.notice.id]
+        self._here.inbox.forget_job(owner, job_id)
         self._feed.publish([Change(kind="deleted", owner=owner, job=job_id)])
 
     def _forget_empty(self, group: Group | None) -> None:
@@ -235,11 +224,7 @@ class MemoryStore:
             return
         if not any(kept.job.spec.group == group.id for kept in self._of(group.owner)):
             del self._here.groups[group.owner, group.id]
-            self._forget_notices(group.owner, group.id)
-
-    def _forget_notices(self, owner: str, group_id: str) -> None:
-        for told in [told for told in self._of_owner(owner) if told.notice.group == group_id]:
-            del self._here.notices[owner, told.notice.id]
+            self._here.inbox.forget_group(group.owner, group.id)
 
     async def abandoned(self, *, limit: int) -> list[Job]:
         jobs = [kept.job for kept in self._here.jobs.values()]
@@ -255,17 +240,16 @@ class MemoryStore:
         else:
             rules.check_same_group(existing, group)
             group = existing
-        new = []
+        new: dict[str, Job] = {}
         for job in jobs:
-            if (there := here.jobs.get((job.owner, job.id))) is None:
-                new.append(job)
-            else:
-                rules.check_same_request(there.job, job)
+            there = here.jobs.get((job.owner, job.id))
+            known = there.job if there is not None else new.setdefault(job.id, job)
+            rules.check_same_request(known, job)
         rules.check_joins(group, len(new))
         if new:
             rules.check_room(self._unfinished(group.owner) + len(new) - 1, max_queued)
         group = here.groups[group.owner, group.id] = group.joined(len(new))
-        for job in new:
+        for job in new.values():
             self._insert(job, previous=self._newest_of_thread(job))
         return group
 
@@ -288,57 +272,31 @@ class MemoryStore:
         return self._here.groups[owner, group_id], cancelled
 
     async def notices(self, owner: str, viewer: str) -> list[Notice]:
-        muted = self._here.mutes.get((owner, viewer), set())
-        return [
-            rules.as_seen_by(told.notice, read_at=told.read.get(viewer), mutes=muted)
-            for told in reversed(self._here.notices.values())
-            if told.notice.owner == owner and viewer not in told.dismissed
-        ]
+        return self._here.inbox.shown(owner, viewer)
 
     async def read(self, owner: str, viewer: str, *, ids: Sequence[str] | None, at: float) -> None:
-        told = [told for told in self._here.notices.values() if told.notice.owner == owner]
-        self._read([one for one in told if ids is None or one.notice.id in ids], viewer, at)
+        self._here.inbox.read(owner, viewer, ids=ids, at=at)
 
     async def seen(self, owner: str, viewer: str, job_id: str, *, seq: int, at: float) -> None:
         job = self._find(owner, job_id).job
         if job.ended and seq >= job.seq:
-            self._read(self._told_of(owner, job_id), viewer, at)
+            inbox = self._here.inbox
+            inbox.mark(inbox.of_job(owner, job_id), viewer, at)
 
     async def dismiss(self, owner: str, viewer: str, notice_id: str) -> None:
-        told = self._here.notices.get((owner, notice_id))
-        if told is None or viewer in told.dismissed:
-            raise rules.no_such_notice(notice_id)
-        told.dismissed.add(viewer)
-        self._feed.publish([rules.told(told.notice)])
+        self._here.inbox.dismiss(owner, viewer, notice_id)
 
     async def mutes(self, owner: str, viewer: str) -> list[Mute]:
-        return sorted(self._here.mutes.get((owner, viewer), set()))
+        return self._here.inbox.mutes(owner, viewer)
 
     async def mute(self, owner: str, viewer: str, mute: Mute, *, on: bool) -> None:
-        mine = self._here.mutes.setdefault((owner, viewer), set())
-        if on == (mute in mine):
-            return
-        if on:
-            mine.add(mute)
-        else:
-            mine.remove(mute)
-        self._feed.publish([Change(kind="notice", owner=owner, job="")])
+        self._here.inbox.mute(owner, viewer, mute, on=on)
 
     async def due_calls(self, owner: str, *, since: float, at: float, again: float, limit: int) -> list[Notice]:
-        everybodys = [mute for (whose, _), mine in self._here.mutes.items() if whose == owner for mute in mine]
-        due = [told for told in self._of_owner(owner) if told.call_at is not None and told.call_at <= at]
-        due.sort(key=lambda told: told.call_at or 0.0)
-        wanted = []
-        for told in due[:limit]:
-            known = told.read or told.dismissed or any(mutes(mute, told.notice) for mute in everybodys)
-            told.call_at = None if known or told.notice.created_at < since else again
-            if told.call_at is not None:
-                wanted.append(told.notice)
-        return wanted
+        return self._here.inbox.due_calls(owner, since=since, at=at, again=again, limit=limit)
 
     async def called(self, owner: str, notice_id: str, *, again: float | None = None) -> None:
-        if (told := self._here.notices.get((owner, notice_id))) is not None:
-            told.call_at = again
+        self._here.inbox.called(owner, notice_id, again=again)
 
     async def old(self, *, before: float, unread: bool, limit: int) -> list[Old]:
         found = [
@@ -367,15 +325,10 @@ class MemoryStore:
         group = self._group(job)
         if group is not None and group.ended_at is None:  # its notice is still to come
             return True
-        return any(not told.read and not told.dismissed for told in self._told_about(job))
+        return any(not told.read and not told.dismissed for told in self._here.inbox.about(job))
 
     def _was_read(self, job: Job, *, since: float) -> bool:
-        return any(at >= since for told in self._told_about(job) for at in told.read.values())
-
-    def _told_about(self, job: Job) -> Iterator[_Told]:
-        for told in self._of_owner(job.owner):
-            if told.notice.job == job.id or (told.notice.group is not None and told.notice.group == job.spec.group):
-                yield told
+        return any(at >= since for told in self._here.inbox.about(job) for at in told.read.values())
 
     def _goes_on(self, job: Job, *, since: float) -> bool:
         return job.spec.thread is not None and any(
@@ -408,12 +361,6 @@ class MemoryStore:
     def _of(self, owner: str) -> Iterator[_Kept]:
         return (kept for kept in self._here.jobs.values() if kept.job.owner == owner)
 
-    def _told_of(self, owner: str, job_id: str) -> list[_Told]:
-        return [told for told in self._here.notices.values() if (told.notice.owner, told.notice.job) == (owner, job_id)]
-
-    def _of_owner(self, owner: str) -> Iterator[_Told]:
-        return (told for told in self._here.notices.values() if told.notice.owner == owner)
-
     def _find(self, owner: str, job_id: str) -> _Kept:
         try:
             return self._here.jobs[owner, job_id]
@@ -438,18 +385,9 @@ class MemoryStore:
             if step.group is not None:
                 self._here.groups[step.job.owner, step.group.id] = step.group
             if step.notice is not None:
-                if step.notice.group is not None:  # a group that ends again, after a retry, has one notice all the same
-                    self._forget_notices(step.job.owner, step.notice.group)
-                told = _Told(step.notice, call_at=step.notice.created_at + CALL_AFTER)
-                self._here.notices[step.notice.owner, step.notice.id] = told
+                self._here.inbox.put(step.notice)
                 changes.append(rules.told(step.notice))
         self._feed.publish(changes)
-
-    def _read(self, notices: Sequence[_Told], viewer: str, at: float) -> None:
-        unread = [told for told in notices if viewer not in told.read and viewer not in told.dismissed]
-        for told in unread:
-            told.read[viewer] = at
-        self._feed.publish([rules.told(told.notice) for told in unread])
 
 
 def _kind(kept: _Kept) -> tuple[str, bool]:

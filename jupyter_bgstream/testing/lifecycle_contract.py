@@ -293,6 +293,13 @@ class GroupContract:
         assert await announce(store, "job-0001", "job-0002") == group
         assert await ids_of(store, group=group.id) == ["job-0002", "job-0001"]
 
+    async def test_a_job_that_comes_twice_in_a_piece_is_one(self, store: Store) -> None:
+        assert (await announce(store, "job-0001", "job-0001")).submitted == 1
+        twice = [new_job("job-0002", group="group-0001"), new_job("job-0002", group="group-0001", prompt="Else?")]
+        with pytest.raises(Conflict):
+            await store.submit_group(new_group(2), twice, max_queued=9)
+        assert await ids_of(store) == ["job-0001"]
+
     async def test_all_of_a_piece_or_none(self, store: Store) -> None:
         await submit(store, "job-0003", prompt="Something else")
         for jobs, limit, error in ((3, 9, Conflict), (2, 1, QueueFull)):

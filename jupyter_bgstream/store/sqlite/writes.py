@@ -111,20 +111,19 @@ class Transaction(InboxTransaction):
         else:
             rules.check_same_group(there := group_from(existing), group)
             group = there
-        new = []
+        new: dict[str, Job] = {}
         for job in jobs:
             try:
                 _, known = reads.find_job(self._db, job.owner, job.id)
             except NotFound:
-                new.append(job)
-            else:
-                rules.check_same_request(known, job)
+                known = new.setdefault(job.id, job)
+            rules.check_same_request(known, job)
         rules.check_joins(group, len(new))
         if new:
             rules.check_room(self._unfinished(group.owner) + len(new) - 1, max_queued)
         group = group.joined(len(new))
         self._put_group(group)
-        for job in new:
+        for job in new.values():
             self._insert(job, previous=self._newest_of_thread(job))
         return group
 
