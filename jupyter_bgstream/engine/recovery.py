@@ -62,7 +62,7 @@ class Recovery:
                 return
 
     async def _care(self, job: Job) -> bool | None:
-        # True: it is ours now. None: it has ended, or somebody else has it. False: it waits for somebody else.
+        # True: it is ours now. None: it has ended, or somebody else has it. False: it is left for a later look.
         try:
             if job.status == "running" and (words := self._last_words(job)) is not None:
                 end = Interrupted(at=self._clock.time(), code="server_died", message=words)
@@ -77,8 +77,8 @@ class Recovery:
         except (Fenced, NotFound):  # cancelled, deleted, or another server was faster
             return None
         except BgStreamError as error:
-            log.error("job %s of a dead server cannot be looked after: %s", job.id, error)
-            return None
+            log.error("job %s of a dead server cannot be looked after now: %s", job.id, error)
+            return False
 
     def _last_words(self, job: Job) -> str | None:
         if job.spec.on_restart == "interrupt":
@@ -96,8 +96,10 @@ class Recovery:
         if job.status == "waiting" and job.error is not None and job.error.code == "no_provider":
             return  # it was said before
         words = f"The server this job was given to has died, and no other can run it. {fault.message}"
-        await self._store.adopt(job, server=job.server, event=self._waiting("no_provider", words))
+        event = self._waiting("no_provider", words, not_before=job.not_before)
+        await self._store.adopt(job, server=job.server, event=event)
 
-    def _waiting(self, code: str, message: str) -> Waiting:
+    def _waiting(self, code: str, message: str, *, not_before: float | None = None) -> Waiting:
+        # A provider's own wish to be left alone outlives the server it was said to.
         now = self._clock.time()
-        return Waiting(at=now, until=now, code=code, message=message)
+        return Waiting(at=now, until=max(now, not_before or now), code=code, message=message)

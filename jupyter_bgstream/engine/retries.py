@@ -27,7 +27,7 @@ def put_off(job: Job, error: ProviderError, *, begun: bool, max_attempts: int, a
     wish = error.retry_after or 0.0
     if wish > LONGEST_WAIT:
         return None
-    delay = max(wish, min(LONGEST_DELAY, FIRST_DELAY * 2 ** (job.attempt - 1)))
+    delay = max(wish, min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(job.attempt - 1, 10)))
     # A little later, so that those who were refused together do not come back together.
     until = at + delay + random.uniform(0.0, min(LONGEST_JITTER, delay / 4))  # noqa: S311
     return Waiting(at=at, until=until, code=error.code, message=error.message)

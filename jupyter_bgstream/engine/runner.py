@@ -35,16 +35,20 @@ async def read_answer(store: Store, job: Job) -> Answer:
 
 
 async def conversation(store: Store, job: Job) -> tuple[Message, ...]:
-    """Return what was said in the job's thread before it. A turn that failed or was stopped is not history."""
-    behind = job
-    while behind.previous is not None:
+    """Return what was said in the job's thread before it. A turn that failed or was stopped is not history.
+
+    Of a turn that was asked again, the newest that is whole counts.
+    """
+    behind, asked = job, False
+    while (before_id := (behind.retry_of if asked else None) or behind.previous) is not None:
         try:
-            before = await store.job(job.owner, behind.previous)
+            before = await store.job(job.owner, before_id)
             if before.status == "completed":
                 answer = await read_answer(store, before)
                 return (*before.history, *before.spec.messages, Message(role="assistant", content=answer.text))
-            behind = before
+            behind, asked = before, True
         except NotFound:  # deleted since; whoever was behind it is now behind the one before
+            asked = False
             behind = await store.job(job.owner, behind.id)
     return ()
 

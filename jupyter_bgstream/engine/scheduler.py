@@ -35,6 +35,7 @@ class Scheduler:
         self._room = room
         self._max_attempts = max_attempts
         self._running: dict[asyncio.Task[None], Job] = {}
+        self._checking: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._closing = False
         self._claiming: asyncio.Task[None] | None = None
@@ -52,10 +53,32 @@ class Scheduler:
         """Look for jobs to claim: one was submitted, or one has ended."""
         self._wake.set()
 
-    def stop(self, owner: str, job_id: str) -> None:
+    def stop(self, ended: Job) -> None:
         """Close the provider's socket of a job that has ended; does nothing if it does not run here."""
         for task, job in self._running.items():
+            if (job.owner, job.id, job.log) == (ended.owner, ended.id, ended.log):
+                task.cancel()
+
+    def check(self, owner: str, job_id: str) -> None:
+        """Close the provider's socket of a job that somebody has ended or deleted.
+
+        The news may be late, and its id by now that of a new job that runs here: so the store is asked.
+        """
+        for task, job in self._running.items():
             if (job.owner, job.id) == (owner, job_id):
+                checking = asyncio.create_task(self._check(task, job))
+                self._checking.add(checking)
+                checking.add_done_callback(self._checking.discard)
+
+    async def _check(self, task: asyncio.Task[None], job: Job) -> None:
+        try:
+            now = await self._store.job(job.owner, job.id)
+        except NotFound:
+            task.cancel()
+        except BgStreamError as error:  # its next append is refused
+            log.warning("job %s may have ended elsewhere, but cannot be looked at: %s", job.id, error)
+        else:
+            if now.ended or (now.log, now.fence) != (job.log, job.fence):
                 task.cancel()
 
     async def close(self, *, grace: float) -> None:
@@ -70,7 +93,7 @@ class Scheduler:
         if self._running:
             await asyncio.wait(self._running, timeout=grace)
         running = dict(self._running)
-        for task in running:
+        for task in (*running, *self._checking):
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         await asyncio.gather(*map(self._leave, running.values()))

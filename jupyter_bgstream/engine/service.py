@@ -127,7 +127,9 @@ class Service:
         # Whoever ended a job that runs here, perhaps another server, wants its socket closed. Any end may make room,
         # or be what the next job of a thread waits for.
         if change.kind == "deleted" or (change.kind == "job" and change.ended):
-            self._scheduler.stop(change.owner, change.job)
+            self._scheduler.check(change.owner, change.job)
+            self._scheduler.wake()
+        elif change.kind == "job" and change.status == "waiting":  # that makes room as well
             self._scheduler.wake()
 
     @property
@@ -184,7 +186,7 @@ class Service:
             event = Cancelled(at=self._clock.time())
             group, jobs = await self._store.cancel_group(owner, group_id, event, limit=CANCELLED_AT_ONCE)
             for job in jobs:
-                self._scheduler.stop(owner, job.id)
+                self._scheduler.stop(job)
             if len(jobs) < CANCELLED_AT_ONCE:
                 return group
 
@@ -236,7 +238,7 @@ class Service:
         """End a job as cancelled and close its socket; one that has ended stays as it is."""
         job, won = await self._store.end(owner, job_id, Cancelled(at=self._clock.time()))
         if won:
-            self._scheduler.stop(owner, job_id)
+            self._scheduler.stop(job)
         return job
 
     async def delete(self, owner: str, job_id: str) -> None:

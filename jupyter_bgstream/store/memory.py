@@ -88,6 +88,8 @@ class MemoryStore:
             here.groups[job.owner, group.id] = group.joined(1)
         elif group is not None and asked is not None:
             here.groups[job.owner, group.id] = group.reopened(asked.job.status)
+            if here.inbox.forget_group(job.owner, group.id):  # what it says is no longer so
+                self._feed.publish([Change(kind="notice", owner=job.owner, job="")])
         step = self._insert(job, previous=asked.job.previous if asked else self._newest_of_thread(job))
         if asked is not None:
             asked.job = msgspec.structs.replace(asked.job, retried_by=job.id)
@@ -103,8 +105,11 @@ class MemoryStore:
 
     def _newest_of_thread(self, job: Job) -> str | None:
         thread = job.spec.thread
-        others = reversed(list(self._of(job.owner)))
-        return next((kept.job.id for kept in others if thread and kept.job.spec.thread == thread), None)
+        turns = [kept.job for kept in self._of(job.owner) if kept.job.retry_of is None]
+        last = next((turn for turn in reversed(turns) if thread and turn.spec.thread == thread), None)
+        while last is not None and last.retried_by is not None:  # a turn's newest retry stands for it
+            last = self._find(job.owner, last.retried_by).job
+        return None if last is None else last.id
 
     def _unfinished(self, owner: str) -> int:
         return sum(not kept.job.ended for kept in self._of(owner))
@@ -150,7 +155,7 @@ class MemoryStore:
     def _ready(self, kept: _Kept, at: float) -> bool:
         job = kept.job
         due = job.status == "queued" or (
-            job.status == "waiting" and job.not_before is not None and job.not_before <= at
+            job.status == "waiting" and job.not_before is not None and not at < job.not_before <= at + rules.FARTHEST
         )
         return due and not any(
             other.job.spec.thread == job.spec.thread and other.place < kept.place and not other.job.ended
@@ -211,13 +216,23 @@ class MemoryStore:
         for kept in self._of(owner):
             if kept.job.previous == job_id:
                 kept.job = msgspec.structs.replace(kept.job, previous=deleted.previous)
-            if kept.job.retried_by == job_id:
-                kept.job = msgspec.structs.replace(kept.job, retried_by=None)
-                if (group := self._group(kept.job)) is not None:
-                    self._here.groups[owner, group.id] = group.recounted(deleted.status, kept.job.status)
+        self._forget_in_chain(deleted)
         self._forget_empty(self._group(deleted))
         self._here.inbox.forget_job(owner, job_id)
         self._feed.publish([Change(kind="deleted", owner=owner, job=job_id)])
+
+    def _forget_in_chain(self, deleted: Job) -> None:
+        # The chain of retries closes its gap. If its newest job goes, the one before it stands for all of it again.
+        asked = self._here.jobs.get((deleted.owner, deleted.retry_of or ""))
+        newer = self._here.jobs.get((deleted.owner, deleted.retried_by or ""))
+        if newer is not None:
+            newer.job = msgspec.structs.replace(newer.job, retry_of=deleted.retry_of)
+        if asked is None:
+            return
+        asked.job = msgspec.structs.replace(asked.job, retried_by=deleted.retried_by)
+        self._feed.publish([rules.state_of(asked.job)])
+        if newer is None and (group := self._group(deleted)) is not None:
+            self._here.groups[group.owner, group.id] = group.recounted(deleted.status, asked.job.status)
 
     def _forget_empty(self, group: Group | None) -> None:
         if group is None or group.ended_at is None:
@@ -244,7 +259,7 @@ class MemoryStore:
         for job in jobs:
             there = here.jobs.get((job.owner, job.id))
             known = there.job if there is not None else new.setdefault(job.id, job)
-            rules.check_same_request(known, job)
+            rules.check_member(group, known, job)
         rules.check_joins(group, len(new))
         if new:
             rules.check_room(self._unfinished(group.owner) + len(new) - 1, max_queued)

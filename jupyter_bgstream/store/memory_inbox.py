@@ -50,10 +50,12 @@ class MemoryInbox:
         for told in self.of_job(owner, job_id):
             del self._told[owner, told.notice.id]
 
-    def forget_group(self, owner: str, group_id: str) -> None:
-        """Remove the notices of a group."""
-        for told in [told for told in self._of(owner) if told.notice.group == group_id]:
+    def forget_group(self, owner: str, group_id: str) -> bool:
+        """Remove the notices of a group; returns whether there were any."""
+        found = [told for told in self._of(owner) if told.notice.group == group_id]
+        for told in found:
             del self._told[owner, told.notice.id]
+        return bool(found)
 
     def shown(self, owner: str, viewer: str) -> list[Notice]:
         """Return a viewer's inbox, newest first."""

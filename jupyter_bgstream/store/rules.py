@@ -22,6 +22,9 @@ from .base import Change, Room
 RECOVERING: frozenset[str] = frozenset({"server_died", "server_stopped", "no_provider"})
 
 
+# No try is put off for longer, in seconds: if one seems to be, a clock was set back, and its time has come.
+FARTHEST = 2 * 3600.0
+
 T = TypeVar("T")
 
 
@@ -185,6 +188,13 @@ def check_same_group(existing: Group, group: Group) -> None:
             f"The group {group.id} was announced with {existing.spec.total} jobs, not {group.spec.total}; choose a new"
             " id."
         )
+
+
+def check_member(group: Group, known: Job, job: Job) -> None:
+    """Raise Conflict if an id that a group names is taken by a job outside it, or that asks for something else."""
+    check_same_request(known, job)
+    if known.spec.group != group.id:
+        raise Conflict(f"The id {job.id} is taken by a job that is not in the group {group.id}; choose a new id.")
 
 
 def check_joins(group: Group, jobs: int) -> None:

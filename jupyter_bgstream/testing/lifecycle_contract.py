@@ -16,6 +16,7 @@ from ..core.job import Job, Origin
 from ..core.machine import Fault
 from ..core.notices import CALL_AFTER, Mute, Notice
 from ..store.base import Room, Store
+from ..store.rules import FARTHEST
 from .store_making import (
     ALL,
     DONE,
@@ -126,6 +127,12 @@ class RoomContract:
         assert await store.next_due(server=THERE, after=0.0) is None
         await store.end(OWNER, job.id, Cancelled(at=35.0))
         assert await store.next_due(server=HERE, after=0.0) == 60.0
+
+    async def test_a_clock_that_was_set_back_holds_nobody_up(self, store: Store) -> None:
+        job = await running(store)
+        await store.append(job, [BUSY])
+        assert await claim(store, at=40.0 - FARTHEST) == []
+        assert [found.id for found in await claim(store, at=39.0 - FARTHEST)] == [job.id]
 
     async def test_why_a_job_waits_is_its_error_until_it_is_tried_again(self, store: Store) -> None:
         job = await running(store)
@@ -258,6 +265,31 @@ class RetryContract:
         told = [(change.kind, change.job, change.status) for change in await take(changes)]
         assert sorted(told) == [("job", "job-0001", "completed"), ("job", "job-0002", "queued")]
 
+    async def test_a_retry_of_an_older_turn_does_not_hide_the_later_ones(self, store: Store) -> None:
+        for number in (1, 2, 3):
+            await ended(store, f"job-{number:04}", thread="t")
+        await retried(store, "job-0002", "job-0004")
+        assert (await submit(store, "job-0005", thread="t")).previous == "job-0003"
+        await finish(store, "job-0004", DONE)
+        await finish(store, "job-0005", DONE)
+        await retried(store, "job-0005", "job-0006")
+        assert (await submit(store, "job-0007", thread="t")).previous == "job-0006"
+
+    async def test_a_chain_of_retries_closes_its_gaps(self, store: Store) -> None:
+        await announce(store, "job-0001", total=1)
+        await finish(store, "job-0001", FAILED)
+        for asked, again, end in (("job-0001", "job-0002", Cancelled(at=60.0)), ("job-0002", "job-0003", DONE)):
+            await retried(store, asked, again)
+            await finish(store, again, end)
+        await store.delete(OWNER, "job-0002")
+        first, last = await store.job(OWNER, "job-0001"), await store.job(OWNER, "job-0003")
+        assert (first.retried_by, last.retry_of) == ("job-0003", "job-0001")
+        assert (await store.group(OWNER, "group-0001")).counts == Counts(completed=1)
+        assert (await retried(store, "job-0001", "job-0004")).id == "job-0003"  # it was answered
+        await store.delete(OWNER, "job-0001")
+        assert (await store.job(OWNER, "job-0003")).retry_of is None
+        assert (await store.group(OWNER, "group-0001")).counts == Counts(completed=1)
+
     async def test_a_deleted_successor_leaves_its_place(self, store: Store) -> None:
         await ended(store)
         await retried(store, "job-0001", "job-0002")
@@ -292,6 +324,15 @@ class GroupContract:
         assert group.submitted == 2
         assert await announce(store, "job-0001", "job-0002") == group
         assert await ids_of(store, group=group.id) == ["job-0002", "job-0001"]
+
+    async def test_a_job_outside_is_no_member(self, store: Store) -> None:
+        await submit(store, "job-0001")
+        await submit(store, "job-0002", group="label-01")
+        for job in ("job-0001", "job-0002"):
+            with pytest.raises(Conflict):
+                await announce(store, job)
+        with pytest.raises(NotFound):
+            await store.group(OWNER, "group-0001")
 
     async def test_a_job_that_comes_twice_in_a_piece_is_one(self, store: Store) -> None:
         assert (await announce(store, "job-0001", "job-0001")).submitted == 1
@@ -373,6 +414,7 @@ class GroupContract:
         await retried(store, "job-0002", "job-0003")
         group = await store.group(OWNER, "group-0001")
         assert (group.ended_at, group.submitted, group.counts) == (None, 2, Counts(completed=1))
+        assert await store.notices(OWNER, "") == []  # what it said is no longer so
         await finish(store, "job-0003", Cancelled(at=60.0))
         (notice,) = await store.notices(OWNER, "")
         assert (notice.counts, notice.read_at) == (Counts(completed=1, cancelled=1), None)

@@ -14,6 +14,7 @@ import httpx
 import msgspec
 from abuse.watched import caller, memory
 from harness.jupyter import Jupyter
+from harness.sockets import hang_up
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
@@ -141,7 +142,7 @@ async def beside(server: Jupyter) -> AsyncIterator[tuple[list[float], list[float
                 assert not person.done(), person.result()
                 person.cancel()
             await asyncio.gather(*people, return_exceptions=True)
-            socket.close()
+            await hang_up(socket)
             await client.delete(f"api/kernels/{kernel}")
 
 

@@ -79,9 +79,10 @@ async def test_what_holds_the_loop_is_found_and_named(server: Jupyter, mischief:
         for _ in range(3):
             await asyncio.to_thread(probe, server, "POST", **{mischief: 0.1})
         slow = probe(server)["slow"]
-    found = max(slow, key=lambda one: one["held"])
-    assert found["held"] > LAW, slow
-    assert " post" in found["where"], found
+    held = [one for one in slow if one["held"] > LAW]
+    # Three times it was held; a look into it may come too early or too late, but not each time.
+    assert len(held) >= 3, slow
+    assert any(" post" in one["where"] for one in held), held
 
 
 def test_values_are_not_the_garbage_collectors() -> None:

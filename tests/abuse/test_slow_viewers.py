@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from abuse.watched import caller, follow, frames, memory, page, submit, until, watched
 from harness.jupyter import Jupyter
+from harness.sockets import hang_up
 
 from jupyter_bgstream.testing.scripted import ScriptedProvider, ThreadedProvider
 from jupyter_bgstream.testing.scripts import answer
@@ -170,7 +171,7 @@ async def read_along(server: Jupyter, job: str) -> tuple[str, float]:
             if frame["closed"]:
                 break
     now = time.time()
-    socket.close()
+    await hang_up(socket)
     return "".join(pieces), now
 
 
@@ -183,7 +184,7 @@ async def gaps_of(server: Jupyter, job: str) -> list[float]:
             if frame["type"] == "events":
                 times.append(time.monotonic())
     except asyncio.CancelledError:
-        socket.close()
+        await hang_up(socket)
     return [after - before for before, after in pairwise(times)]
 
 

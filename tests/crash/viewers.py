@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import msgspec
 from harness.jupyter import Jupyter
+from harness.sockets import hang_up
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
 
@@ -124,7 +125,6 @@ class Viewer:
         """Read what the dead server had still sent, then stop."""
         if self._socket is not None and self._tasks:
             await asyncio.wait([self._tasks[0]], timeout=5)
-            self._socket.close()
         for task in self._tasks:
             task.cancel()
         for outcome in await asyncio.gather(*self._tasks, return_exceptions=True):
@@ -132,6 +132,8 @@ class Viewer:
                 self.wrong.append(str(outcome))
             elif isinstance(outcome, Exception) and not isinstance(outcome, httpx.HTTPError):
                 raise outcome
+        if self._socket is not None:
+            await hang_up(self._socket)
         self._tasks, self._socket = [], None
         if self._client is not None:
             await self._client.aclose()

@@ -101,8 +101,10 @@ class Model:
         assert new_id is not None
         self.jobs[new_id] = ModelJob(new_id, server, len(self.jobs), asked.spec, retry_of=job_id)
         asked.retried_by = new_id
-        for group in self.groups.values():
-            group.members = [new_id if member == job_id else member for member in group.members]
+        for group_id, group in self.groups.items():
+            if job_id in group.members:
+                group.members[group.members.index(job_id)] = new_id
+                self.notices.pop(group_id, None)  # it runs again
         return "new"
 
     def submit_group(self, server: str, group_id: str, total: int, jobs: list[tuple[str, dict[str, Any]]]) -> str:

@@ -28,6 +28,7 @@ from jupyter_bgstream.engine.service import Limits, Service
 from jupyter_bgstream.store.base import Change, JobFilter
 from jupyter_bgstream.store.feed import Feed
 from jupyter_bgstream.store.memory import MemoryStore, _Contents
+from jupyter_bgstream.store.memory_inbox import MemoryInbox
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import FakeClock
 
@@ -46,9 +47,13 @@ class Shared:
     """What several memory stores of one process share, as servers share a file."""
 
     def __init__(self) -> None:
-        self.contents = _Contents()
+        self.contents = _Contents(MemoryInbox(self.publish))
         self.alive: set[str] = set()
         self.feeds: list[Feed] = []
+
+    def publish(self, changes: Sequence[Change]) -> None:
+        for feed in self.feeds:
+            Feed.publish(feed, changes)
 
 
 class SharedMemory(MemoryStore):
@@ -63,12 +68,7 @@ class SharedMemory(MemoryStore):
         self._contents = self._shared.contents
         self._shared.alive.add(self._name)
         self._shared.feeds.append(self._feed)
-
-        def publish_to_all(changes: Sequence[Change]) -> None:
-            for feed in self._shared.feeds:
-                Feed.publish(feed, changes)
-
-        self._feed.publish = publish_to_all  # type: ignore[method-assign]
+        self._feed.publish = self._shared.publish  # type: ignore[method-assign]
 
     async def close(self) -> None:
         self._shared.alive.discard(self._name)

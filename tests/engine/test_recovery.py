@@ -9,9 +9,11 @@ import msgspec
 import pytest
 from engine.conftest import LIMITS, OWNER, Puppet, ended, reached, shown, spec
 
+from jupyter_bgstream.core.errors import Unavailable
 from jupyter_bgstream.core.events import Waiting
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.machine import Fault
+from jupyter_bgstream.engine import recovery
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.store.sqlite import SQLiteStore
@@ -199,3 +201,44 @@ async def test_a_stop_hands_on_what_it_may_and_the_next_start_picks_up(puppet: P
         assert (done.status, (await second.answer(OWNER, job.id))[1].text) == ("completed", "Whole.")
     assert len(puppet.calls) == 4
     await second.close()
+
+
+async def test_a_store_that_cannot_be_written_is_left_alone_until_the_next_look(
+    puppet: Puppet, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "PAGE", 2)
+    store = FullStore(server="here")
+    service = Service(store=store, providers=puppet, server="here", limits=LIMITS, clock=clock)
+    await service.open()
+    await clock.sleeping()
+    for number in range(3):
+        await left_behind(store, f"job-000{number}")
+    for look in (1, 2):
+        clock.advance(2)
+        await clock.sleeping()
+        assert store.tries == 2 * look
+    await service.close()
+
+
+class FullStore(MemoryStore):
+    """Cannot be written when a job is to be adopted."""
+
+    tries = 0
+
+    async def adopt(self, job: Job, *, server: str, event: Waiting | None = None) -> Job:
+        self.tries += 1
+        raise Unavailable("The disk is full.")
+
+
+async def test_another_servers_job_that_waits_makes_room_for_ours(puppet: Puppet) -> None:
+    store = MemoryStore()  # of which nobody is dead
+    limits = msgspec.structs.replace(LIMITS, max_running_per_owner=1)
+    service = Service(store=store, providers=puppet, server="here", limits=limits)
+    await service.open()
+    other, _ = await store.submit(new_job("of-another", owner=OWNER, server="there"), max_queued=9)
+    (other,) = await store.claim(server="there", room=ROOM, limit=1, at=1.0)
+    mine, _ = await service.submit(OWNER, spec())
+    assert puppet.calls == []
+    await store.append(other, [Waiting(at=1.0, until=1e12, code="rate_limited", message="Busy.")])
+    assert (await puppet.call()).job.id == mine.id
+    await service.close()

@@ -9,6 +9,7 @@ from engine.conftest import OWNER, Puppet, ended, shown, spec
 
 from jupyter_bgstream.core.errors import Conflict, Invalid, NotFound, ProviderError, QueueFull
 from jupyter_bgstream.engine.service import Service
+from jupyter_bgstream.store.base import Change
 from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.testing.store_contract import ROOM
 
@@ -145,6 +146,50 @@ async def test_a_turn_that_was_stopped_in_the_queue_loses_nothing_of_its_thread(
     call = await puppet.call()
     assert [message.content for message in call.job.history] == ["one", "1"]
     call.finish()
+
+
+async def test_of_a_turn_that_was_asked_again_the_newest_whole_answer_is_history(
+    service: Service, puppet: Puppet
+) -> None:
+    async def turn(text: str, said: str) -> str:
+        job, _ = await service.submit(OWNER, spec(text, thread="t"))
+        (await puppet.call()).say(said).finish()
+        return (await ended(service, job.id)).id
+
+    await turn("one", "1")
+    second = await turn("two", "2")
+    again, _ = await service.retry(OWNER, second)
+    (await puppet.call()).say("half")
+    await shown(service, again.id, "half")
+    await service.cancel(OWNER, again.id)
+    await service.submit(OWNER, spec("three", thread="t"))
+    call = await puppet.call()
+    assert [message.content for message in call.job.history] == ["one", "1", "two", "2"]
+    call.finish()
+
+
+async def test_late_news_of_a_deletion_does_not_stop_the_new_job_of_that_id(
+    service: Service, store: MemoryStore, puppet: Puppet
+) -> None:
+    job, _ = await service.submit(OWNER, spec(), "once-more")
+    call = await puppet.call()
+    # As it comes when the deletion, the submit and the claim were one commit.
+    store._feed.publish([Change(kind="deleted", owner=OWNER, job="once-more")])
+    await shown_nothing_new(service)
+    call.say("Still here.").finish()
+    assert (await ended(service, job.id)).status == "completed"
+
+
+async def shown_nothing_new(service: Service) -> None:
+    """Wait until the news so far have been heard, and what they set off is done."""
+    heard = asyncio.Event()
+    deaf = service.listen(lambda change: heard.set())
+    marker, _ = await service.submit(OWNER, spec(thread="behind"))
+    await heard.wait()
+    deaf()
+    await service.cancel(OWNER, marker.id)
+    for _ in range(10):
+        await asyncio.sleep(0)
 
 
 async def test_closing_interrupts_what_runs_and_keeps_its_text(puppet: Puppet) -> None:

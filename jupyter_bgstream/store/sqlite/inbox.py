@@ -88,9 +88,9 @@ class InboxTransaction:
         self._do("insert_notice", **columns, body=encode(notice), call_at=call_at, rev=self.rev)
         self.changes.append(rules.told(notice))
 
-    def _forget_notices(self, owner: str, group_id: str) -> None:
+    def _forget_notices(self, owner: str, group_id: str) -> bool:
         self._do("delete_marks_of_group", owner=owner, id=group_id)
-        self._do("delete_notices_of_group", owner=owner, id=group_id)
+        return self._do("delete_notices_of_group", owner=owner, id=group_id).rowcount > 0
 
     def _read(self, notices: Sequence[sqlite3.Row], owner: str, viewer: str, at: float) -> None:
         for notice in notices:

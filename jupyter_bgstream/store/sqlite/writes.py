@@ -59,6 +59,8 @@ class Transaction(InboxTransaction):
         rules.check_room(self._unfinished(job.owner), max_queued)
         if (group := self._group(asked)) is not None:
             self._put_group(group.reopened(asked.status))
+            if self._forget_notices(group.owner, group.id):  # what it says is no longer so
+                self.changes.append(Change(kind="notice", owner=group.owner, job=""))
         stored = self._insert(job, previous=asked.previous)
         self._do("set_retried_by", n=n, retried_by=job.id, rev=self.rev)
         self.changes.append(rules.state_of(asked))
@@ -75,8 +77,10 @@ class Transaction(InboxTransaction):
         return step.job
 
     def _newest_of_thread(self, job: Job) -> str | None:
-        before = self._one("newest_of_thread", owner=job.owner, thread=job.spec.thread)
-        return before["id"] if before else None
+        last = self._one("last_turn_of_thread", owner=job.owner, thread=job.spec.thread)
+        while last is not None and last["retried_by"] is not None:  # a turn's newest retry stands for it
+            last = self._one("job_links", owner=job.owner, id=last["retried_by"])
+        return last["id"] if last else None
 
     def _unfinished(self, owner: str) -> int:
         (unfinished,) = self._one("count_unfinished", owner=owner)
@@ -86,7 +90,7 @@ class Transaction(InboxTransaction):
         """Begin an attempt of the jobs that are ready and have room."""
         here, batch = self._one("running_here", server=server)
         owners = dict(self._do("running_by_owner").fetchall())
-        ready = self._do("ready_jobs", server=server, at=at)
+        ready = self._do("ready_jobs", server=server, at=at, farthest=at + rules.FARTHEST)
         load = rules.Load(here=here, batch=batch, owners=owners)
         rows = rules.chosen(ready, lambda row: (row["owner"], bool(row["batch"])), load=load, room=room, limit=limit)
         ready.close()
@@ -117,7 +121,7 @@ class Transaction(InboxTransaction):
                 _, known = reads.find_job(self._db, job.owner, job.id)
             except NotFound:
                 known = new.setdefault(job.id, job)
-            rules.check_same_request(known, job)
+            rules.check_member(group, known, job)
         rules.check_joins(group, len(new))
         if new:
             rules.check_room(self._unfinished(group.owner) + len(new) - 1, max_queued)
@@ -194,18 +198,24 @@ class Transaction(InboxTransaction):
         self._do("delete_asked", n=n)
         self._do("delete_job", n=n)
         self._do("inherit", owner=owner, id=job_id, previous=job.previous)
-        self._forget_successor(job)
+        self._forget_in_chain(job)
         self._forget_empty_group(job)
         newest = self._do("insert_deleted", owner=owner, id=job_id, rev=self.rev).lastrowid
         self._do("forget_deleted", newest=newest, kept=REMEMBERED_DELETIONS)
         self.changes.append(Change(kind="deleted", owner=owner, job=job_id))
 
-    def _forget_successor(self, deleted: Job) -> None:
-        # Whoever was asked again by the deleted job can be asked again anew, and stands for itself in their group.
-        for row in self._do("jobs_retried_by", owner=deleted.owner, id=deleted.id).fetchall():
-            self._do("set_retried_by", n=row["n"], retried_by=None, rev=self.rev)
-            if (group := self._group(deleted)) is not None:
-                self._put_group(group.recounted(deleted.status, row["status"]))
+    def _forget_in_chain(self, deleted: Job) -> None:
+        # The chain of retries closes its gap. If its newest job goes, the one before it stands for all of it again.
+        owner, newer = deleted.owner, deleted.retried_by
+        if newer is not None:
+            self._do("set_retry_of", owner=owner, id=newer, retry_of=deleted.retry_of)
+        if deleted.retry_of is None:
+            return
+        n, asked = reads.find_job(self._db, owner, deleted.retry_of)
+        self._do("set_retried_by", n=n, retried_by=newer, rev=self.rev)
+        self.changes.append(rules.state_of(asked))
+        if newer is None and (group := self._group(deleted)) is not None:
+            self._put_group(group.recounted(deleted.status, asked.status))
 
     def _forget_empty_group(self, deleted: Job) -> None:
         group = self._group(deleted)

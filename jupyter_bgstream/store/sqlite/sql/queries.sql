@@ -49,8 +49,8 @@ WHERE n = :n;
 -- name: set_retried_by
 UPDATE jobs SET retried_by = :retried_by, rev = :rev, status_rev = :rev WHERE n = :n;
 
--- name: jobs_retried_by
-SELECT n, id, status FROM jobs WHERE owner = :owner AND retried_by = :id;
+-- name: set_retry_of
+UPDATE jobs SET retry_of = :retry_of WHERE owner = :owner AND id = :id;
 
 -- name: grow_job
 UPDATE jobs SET seq = :seq, rev = :rev, preview = coalesce(:preview, preview), usage = coalesce(:usage, usage)
@@ -62,8 +62,11 @@ INSERT INTO events (place, first, body) VALUES (:place, :first, :body);
 -- name: events
 SELECT first, body, packed FROM events WHERE place BETWEEN :from AND :to ORDER BY place;
 
--- name: newest_of_thread
-SELECT id FROM jobs WHERE owner = :owner AND thread = :thread ORDER BY n DESC LIMIT 1;
+-- name: last_turn_of_thread
+SELECT id, retried_by FROM jobs WHERE owner = :owner AND thread = :thread AND retry_of IS NULL ORDER BY n DESC LIMIT 1;
+
+-- name: job_links
+SELECT id, retried_by FROM jobs WHERE owner = :owner AND id = :id;
 
 -- name: count_unfinished
 SELECT count(*) FROM jobs WHERE owner = :owner AND status IN ('queued', 'running', 'waiting');
@@ -84,7 +87,7 @@ SELECT min(not_before) FROM jobs WHERE server = :server AND status = 'waiting' A
 SELECT n, owner, batch FROM jobs
 WHERE server = :server
     AND status IN ('queued', 'running', 'waiting')
-    AND (status = 'queued' OR (status = 'waiting' AND not_before <= :at))
+    AND (status = 'queued' OR (status = 'waiting' AND (not_before <= :at OR not_before > :farthest)))
     AND NOT EXISTS (
         SELECT 1 FROM jobs AS before
         WHERE before.owner = jobs.owner AND before.thread = jobs.thread AND before.n < jobs.n

@@ -1,0 +1,17 @@
+"""WebSockets of tests."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from tornado.websocket import WebSocketClientConnection
+
+
+async def hang_up(socket: WebSocketClientConnection) -> None:
+    """Close a socket and wait until it is closed: tornado does so behind our back, in a loop that may end first."""
+    socket.close()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(10):
+            while await socket.read_message() is not None:
+                pass
