@@ -123,8 +123,10 @@ class Viewer:
 
     async def leave(self) -> None:
         """Read what the dead server had still sent, then stop."""
+        open_still = False
         if self._socket is not None and self._tasks:
-            await asyncio.wait([self._tasks[0]], timeout=5)
+            _, unfinished = await asyncio.wait([self._tasks[0]], timeout=5)
+            open_still = bool(unfinished)
         for task in self._tasks:
             task.cancel()
         for outcome in await asyncio.gather(*self._tasks, return_exceptions=True):
@@ -133,7 +135,10 @@ class Viewer:
             elif isinstance(outcome, Exception) and not isinstance(outcome, httpx.HTTPError):
                 raise outcome
         if self._socket is not None:
-            await hang_up(self._socket)
+            if open_still:
+                await hang_up(self._socket)
+            else:
+                self._socket.close()
         self._tasks, self._socket = [], None
         if self._client is not None:
             await self._client.aclose()

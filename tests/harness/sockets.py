@@ -9,7 +9,10 @@ from tornado.websocket import WebSocketClientConnection
 
 
 async def hang_up(socket: WebSocketClientConnection) -> None:
-    """Close a socket and wait until it is closed: tornado does so behind our back, in a loop that may end first."""
+    """Close an open socket and wait until it is closed: tornado does so behind our back, in a loop that may end first.
+
+    Not for one whose end was read already: that comes once.
+    """
     socket.close()
     with suppress(TimeoutError):
         async with asyncio.timeout(10):
