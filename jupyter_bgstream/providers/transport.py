@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import ipaddress
+import os
 import ssl
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Iterator
@@ -209,9 +210,19 @@ async def _client(url: str, faults: Faults) -> httpx.AsyncClient:
             follow_redirects=False,  # the key goes to no other address
             timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),  # silence is _Patience's to measure
         )
+    except OSError as error:
+        raise faults.error("tls_error", no_authorities(error)) from None
     except (ValueError, ImportError, httpx.InvalidURL) as error:
         # HTTPS_PROXY and the like are read here: a URL that is none, or a SOCKS proxy without its package.
         raise faults.error("unreachable", f"The proxy settings of the environment cannot be used: {error}") from None
+
+
+def no_authorities(error: OSError) -> str:
+    """Return why the certificates of the authorities cannot be loaded, as a sentence that names what to change."""
+    # A wrong SSL_CERT_DIR is no error here: it fails at the handshake.
+    path = os.environ.get("SSL_CERT_FILE")
+    where = f" from {path}, which SSL_CERT_FILE names" if path else ""
+    return f"The authorities' certificates cannot be loaded{where}: {error.strerror or error}."
 
 
 def is_local(url: str) -> bool:

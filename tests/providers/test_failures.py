@@ -177,6 +177,25 @@ class TestFailure:
             assert "self" in error.message  # OpenSSL's own word for it
             await provider.quiet()
 
+    @pytest.mark.parametrize(
+        ("content", "reason"), [(None, "No such file or directory"), ("not one", "no certificate or crl found")]
+    )
+    async def test_authorities_that_cannot_be_loaded(
+        self, connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None, reason: str
+    ) -> None:
+        path = tmp_path / "authorities.pem"
+        if content is not None:
+            path.write_text(content)
+        monkeypatch.setenv("SSL_CERT_FILE", str(path))
+        transport._made.cache_clear()
+        service = connect("https://models.invalid/v1")
+        _, error = await read(service)
+        assert error is not None
+        assert (error.code, error.transient) == ("tls_error", False)
+        assert f"cannot be loaded from {path}, which SSL_CERT_FILE names: " in error.message
+        assert reason in error.message
+        assert "SSL_CERT_FILE" in str((await service.status()).error)
+
     @pytest.mark.parametrize("key", [None, "", "  "])
     async def test_a_key_that_is_not_there(self, provider: ScriptedProvider, connect: Connect, key: str | None) -> None:
         service = connect(key=key or "")
