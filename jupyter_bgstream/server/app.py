@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import secrets
 from datetime import UTC, datetime
@@ -208,11 +207,12 @@ class BgStreamApp(ExtensionApp):
         """Interrupt what runs, close the store and take the runtime file away."""
         if self._runtime_file is not None:
             self._runtime_file.unlink(missing_ok=True)
-        for task in (self._activity, self._calling):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        aside = [task for task in (self._activity, self._calling) if task is not None]
+        for task in aside:
+            task.cancel()
+        for outcome in await asyncio.gather(*aside, return_exceptions=True):
+            if isinstance(outcome, Exception):  # the store is closed all the same
+                self.log.error("a task of jupyter_bgstream had failed", exc_info=outcome)
         service, self._backend.service = self._backend.service, None
         self._backend.trouble = "This server is shutting down; submit the job again in a moment."
         if service is None:

@@ -26,7 +26,7 @@ from ..core.wire import encode
 from ..engine.clock import Clock, SystemClock
 from ..engine.service import Service
 from ..providers.retry_after import retry_after
-from ..providers.transport import is_local
+from ..providers.transport import is_local, no_authorities
 
 LOOK_SECONDS = 5.0  # between looks for what is due
 AT_A_TIME = 4  # requests
@@ -148,6 +148,8 @@ class Webhook:
                 while not self._gone:
                     await self._clock.sleep(pause)
                     pause = await self._round(client)
+        except OSError as error:
+            log.critical("The webhook is off. %s", no_authorities(error))
         except (ValueError, ImportError, httpx.InvalidURL):  # HTTPS_PROXY and the like, which may hold a password
             log.critical("The webhook is off: the proxy settings of the environment cannot be used.")
         finally:

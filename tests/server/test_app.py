@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
+from engine.conftest import Puppet
 
+from jupyter_bgstream.core.errors import Unavailable
+from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.server import app
 from jupyter_bgstream.server.app import BgStreamApp
+from jupyter_bgstream.store.memory import MemoryStore
 
 DEFAULTS: dict[str, Any] = {"full": False, "journal": None, "host": None}
 
@@ -29,3 +34,21 @@ def test_what_is_said_of_the_database_reaches_the_store(
     monkeypatch.setattr(app, "SQLiteStore", lambda path, **given: asked.append((path, given)))
     BgStreamApp(database=str(tmp_path / "x.sqlite"), **settings)._open_store("here")
     assert asked == [(tmp_path / "x.sqlite", {"server": "here", **DEFAULTS, **reached})]
+
+
+async def test_a_task_that_died_keeps_nothing_from_being_closed() -> None:
+    async def dies() -> None:
+        raise FileNotFoundError("no such authorities")
+
+    extension = BgStreamApp()
+    extension._backend = app.Backend(token="x")
+    extension._runtime_file = None
+    extension._activity = asyncio.create_task(dies())
+    extension._calling = asyncio.create_task(dies())
+    await asyncio.wait([extension._activity, extension._calling])
+    store = MemoryStore(server="here")
+    service = extension._backend.service = Service(store=store, providers=Puppet(), server="here")
+    await service.open()
+    await extension.stop_extension()
+    with pytest.raises(Unavailable):
+        await store.size()

@@ -326,6 +326,20 @@ async def test_no_secret_no_path_and_no_words_in_the_log(
         assert secret not in caplog.text
 
 
+async def test_authorities_that_cannot_be_loaded_are_said_and_not_taken_for_a_proxy(
+    servers: Servers, receiver: Receiver, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "missing.pem")
+    receiver.url, url = "https://hooks.invalid/path-secret", receiver.url
+    await servers.add()
+    async with asyncio.timeout(PATIENCE):
+        await servers.calling[0]
+    assert "The webhook is off. " in caplog.text
+    assert "SSL_CERT_FILE" in caplog.text
+    assert "proxy" not in caplog.text
+    receiver.url = url
+
+
 async def test_two_servers_send_once(receiver: Receiver, tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         servers = Servers(receiver, stack, database=tmp_path / "jobs.sqlite", now=START)
@@ -439,6 +453,24 @@ def let_pass(server: Jupyter) -> None:
     with sqlite3.connect(server.data / "bgstream" / "jobs.sqlite", timeout=PATIENCE) as database:
         assert database.execute("UPDATE notices SET call_at = 1").rowcount == 1
     database.close()
+
+
+def test_a_server_whose_authorities_cannot_be_loaded_says_so_and_can_be_stopped(
+    provider: ThreadedProvider, tmp_path: Path
+) -> None:
+    config = config_for(provider)
+    config["BgStreamApp"] |= {"webhook_url": "https://hooks.invalid/", "stop_grace": 0.0}
+    env = {"BGSTREAM_WEBHOOK_SECRET": SECRET, "SSL_CERT_FILE": str(tmp_path / "missing.pem")}
+    with jupyter(tmp_path, config=config, **env) as server:
+        with server.client() as client:
+            models = client.get("models")
+        began = time.monotonic()
+        server.stop()
+        assert time.monotonic() - began < PATIENCE
+    assert list((server.data / "bgstream").rglob("*.lock")) == []  # the store was closed
+    assert models.status_code == httpx.codes.OK
+    assert "SSL_CERT_FILE" in models.text
+    assert [line for line in server.log if "The webhook is off." in line and "SSL_CERT_FILE" in line]
 
 
 def test_wrong_settings_are_said_and_all_else_goes_on(provider: ThreadedProvider, tmp_path: Path) -> None:
