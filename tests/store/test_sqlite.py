@@ -185,6 +185,24 @@ async def test_a_faulty_operation_does_not_hurt_its_neighbours(database, caplog)
         assert record.exc_info[1] is faulty.__cause__
 
 
+async def test_an_operation_that_breaks_a_constraint_does_not_hurt_its_neighbours(database):
+    async with opened(database) as store:
+        job = await running(store)
+        with written_by_hand(database) as db:
+            db.execute("CREATE UNIQUE INDEX one_title ON jobs (preview) WHERE preview = 'twice'")
+        await store.append(await running(store, "job-0002"), said("a"), preview="twice")
+        writes = [
+            store.append(job, said("a")),
+            store.append(job, said("b"), preview="twice"),
+            store.append(job, said("c")),
+        ]
+        first, refused, second = await asyncio.gather(*writes, return_exceptions=True)
+        assert (first, second) == (3, 4)
+        assert isinstance(refused, Unavailable)
+        assert isinstance(refused.__cause__, sqlite3.IntegrityError)
+        assert [event.text for event in await log_of(store, after=2)] == ["a", "c"]
+
+
 async def test_an_error_between_transactions_does_not_stop_the_writer(database, monkeypatch, caplog):
     async with opened(database) as store:
         job = await running(store)

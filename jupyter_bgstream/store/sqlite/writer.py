@@ -210,7 +210,9 @@ class Writer:
             return _Outcome(item, result=item.operation(transaction))
         except BgStreamError as error:
             return _Outcome(item, error=error)
-        except sqlite3.Error:
+        except sqlite3.Error as error:
+            if isinstance(error, sqlite3.IntegrityError):  # about what it wrote, not about the file
+                raise _FaultyError(item, error) from error
             raise
         except Exception as error:
             raise _FaultyError(item, error) from error
