@@ -97,7 +97,16 @@ class GroupSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             spec = job.spec(default_model)
         except Invalid as error:
             raise Invalid(error.message, field=f"{at}.{error.field}", code=error.code) from None
-        return job.id, spec if spec.source != Origin() else msgspec.structs.replace(spec, source=self.source)
+        return job.id, msgspec.structs.replace(spec, source=self._completed(spec.source))
+
+    def _completed(self, source: Origin) -> Origin:
+        if source.notebook not in (None, self.source.notebook):  # the group's cell and kernel are of its own notebook
+            return source
+        return Origin(
+            notebook=self.source.notebook,
+            cell=source.cell or self.source.cell,
+            kernel=source.kernel or self.source.kernel,
+        )
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
