@@ -20,7 +20,7 @@ from ..core.wire import PROTOCOL_VERSION, Runtime
 from ..engine.retention import Retention
 from ..engine.service import Limits, Service
 from ..providers.registry import Registry
-from ..store.base import Store
+from ..store.base import JobFilter, Store
 from ..store.memory import MemoryStore
 from ..store.sqlite import SQLiteStore
 from . import live, openapi, rest, stream
@@ -28,7 +28,7 @@ from .handlers import SETTING, Backend, Nowhere
 from .runtime import ENVIRONMENT, write_runtime_file
 from .webhook import Webhook, read_receiver
 
-ACTIVITY_SECONDS = 30  # between marks that keep a culler away from running jobs
+ACTIVITY_SECONDS = 30  # between marks that keep a culler away while there are jobs to run
 WILDCARDS = ("", "*", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 
 
@@ -199,7 +199,7 @@ class BgStreamApp(ExtensionApp):
 
     async def _keep_culler_away(self, serverapp: Any, service: Service) -> None:
         while True:
-            if service.running:
+            if await has_work(service, self._backend.owner):
                 serverapp.web_app.settings["last_activity_times"]["bgstream"] = datetime.now(UTC)
             await asyncio.sleep(ACTIVITY_SECONDS)
 
@@ -222,3 +222,17 @@ class BgStreamApp(ExtensionApp):
         except Exception:
             # Jupyter still has kernels to stop after us, and would not if we raised.
             self.log.exception("jupyter_bgstream did not stop in good order; what was shown is stored all the same")
+
+
+async def has_work(service: Service, owner: str) -> bool:
+    """Whether jobs run on this server, or will: those that are queued or wait here, and not those of other servers."""
+    if service.running:
+        return True
+    try:
+        for status in ("queued", "waiting"):
+            jobs, _ = await service.jobs(owner, JobFilter(status=status, limit=rest.MAX_PAGE))
+            if any(job.server == service.server for job in jobs):
+                return True
+    except BgStreamError:  # a store that is locked for long; there will be a next look
+        pass
+    return False

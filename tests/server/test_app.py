@@ -10,10 +10,12 @@ import pytest
 from engine.conftest import Puppet
 
 from jupyter_bgstream.core.errors import Unavailable
+from jupyter_bgstream.core.events import Waiting
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.server import app
 from jupyter_bgstream.server.app import BgStreamApp
 from jupyter_bgstream.store.memory import MemoryStore
+from jupyter_bgstream.testing.store_making import HERE, OWNER, THERE, claim, submit
 
 DEFAULTS: dict[str, Any] = {"full": False, "journal": None, "host": None}
 
@@ -52,3 +54,19 @@ async def test_a_task_that_died_keeps_nothing_from_being_closed() -> None:
     await extension.stop_extension()
     with pytest.raises(Unavailable):
         await store.size()
+
+
+async def test_a_culler_is_kept_away_from_what_is_still_to_run_here() -> None:
+    store = MemoryStore(server=HERE)
+    service = Service(store=store, providers=Puppet(), server=HERE)  # not open: nothing is claimed but by us
+    await store.open()
+    await submit(store, "job-0001", server=THERE)
+    assert not await app.has_work(service, OWNER)
+    await submit(store, "job-0002")
+    assert await app.has_work(service, OWNER)
+    (job,) = await claim(store)
+    assert not await app.has_work(service, OWNER)  # as the scheduler sees it: nothing runs here
+    await store.append(job, [Waiting(at=21.0, until=1e9, code="rate_limited", message="Later.")])
+    assert await app.has_work(service, OWNER)
+    await store.close()
+    assert not await app.has_work(service, OWNER)
