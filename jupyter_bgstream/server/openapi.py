@@ -52,10 +52,7 @@ SSE = {
         "data": {"type": "string", "contentMediaType": JSON},
     },
 }
-MUTED = {
-    "notebook": {"type": "string", "maxLength": rest.MAX_NAME},
-    "thread": {"type": "string", "maxLength": rest.MAX_NAME},
-}
+MUTED = dict.fromkeys(rest.MUTED_KINDS, {"type": "string", "minLength": 1, "maxLength": rest.MAX_NAME})
 
 OPERATIONS: dict[str, Operation] = {
     "get jobs": Operation(

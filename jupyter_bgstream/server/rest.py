@@ -164,9 +164,12 @@ class Mutes(ApiHandler):
         await self._switch(on=False)
 
     async def _switch(self, *, on: bool) -> None:
-        given = [(kind, self.get_query_argument(kind, "", strip=False)) for kind in MUTED_KINDS]
-        named = [Mute(kind=kind, name=name) for kind, name in given if name]
-        if len(named) != 1 or len(named[0].name) > MAX_NAME:
+        if unknown := next(iter(self.request.query_arguments.keys() - {*MUTED_KINDS, "token"}), None):
+            raise Invalid(f"There is nothing named {unknown!r} to mute: say ?notebook=… or ?thread=….", field=unknown)
+        named = [
+            Mute(kind=kind, name=name) for kind in MUTED_KINDS for name in self.get_query_arguments(kind, strip=False)
+        ]
+        if len(named) != 1 or not 1 <= len(named[0].name) <= MAX_NAME:
             raise Invalid(
                 f"Name one notebook or one thread, as ?notebook=… or ?thread=…, in at most {MAX_NAME} characters.",
                 field="notebook",

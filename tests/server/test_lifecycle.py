@@ -110,6 +110,22 @@ def test_many_jobs_are_one_group_with_one_notice(
     ]
 
 
+def test_a_job_of_a_group_has_the_groups_source_where_it_has_none_of_its_own(client: httpx.Client) -> None:
+    sources = [{"cell": "c1"}, {"notebook": "mine.ipynb"}, {}]
+    jobs = [
+        {"id": f"source-{n:03}", "model": "demo/x", "prompt": "x", "source": source} for n, source in enumerate(sources)
+    ]
+    group = {"id": "sources-of-many", "total": 4, "source": {"notebook": "rows.ipynb", "cell": "c0"}, "jobs": jobs}
+    assert client.post("groups", json=group).status_code == 200
+    found = [client.get(f"jobs/{job['id']}").json()["source"] for job in jobs]
+    assert found == [
+        {"notebook": "rows.ipynb", "cell": "c1", "kernel": None},
+        {"notebook": "mine.ipynb", "cell": None, "kernel": None},  # c0 is a cell of the other notebook
+        {"notebook": "rows.ipynb", "cell": "c0", "kernel": None},
+    ]
+    client.post("groups/sources-of-many/cancel")
+
+
 def test_a_group_is_cancelled_as_one(server: Jupyter, client: httpx.Client, provider: ThreadedProvider) -> None:
     provider.scripts["slow-row"] = answer("one two", hold_after=1)
     jobs = jobs_of("slow-rows", "slow-row", *range(30))
@@ -163,8 +179,19 @@ def test_mutes_are_kept_by_the_server(server: Jupyter, client: httpx.Client, pro
     assert client.delete("mutes", params={"thread": "quiet one"}).json() == {"mutes": []}
     inbox = client.get("notices").json()
     assert (inbox["notices"][0]["muted"], inbox["unread"]) == (False, unread + 1)
-    for wrong in ({}, {"thread": "a", "notebook": "b"}, {"thread": "x" * 1001}):
-        assert client.put("mutes", params=wrong).status_code == 400
+    wrong = [
+        {},
+        {"thread": ""},
+        {"thread": "a", "notebook": "b"},
+        {"thread": ["a", "b"]},
+        {"thread": "a", "foo": "1"},
+        {"thread": "x" * 1001},
+    ]
+    for params in wrong:
+        for verb in ("PUT", "DELETE"):
+            refused = client.request(verb, "mutes", params=params)
+            assert (refused.status_code, refused.json()["code"]) == (400, "invalid"), params
+    assert client.get("mutes").json() == {"mutes": []}
 
 
 def test_a_killed_servers_jobs_go_on_in_its_next_life(tmp_path: Path, provider: ThreadedProvider) -> None:
