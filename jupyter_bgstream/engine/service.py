@@ -273,7 +273,7 @@ class Service:
 
     async def dismiss(self, owner: str, viewer: str, notice_id: str) -> None:
         """Take a notice out of a viewer's inbox."""
-        await self._store.dismiss(owner, viewer, notice_id)
+        await self._store.dismiss(owner, viewer, notice_id, at=self._clock.time())
 
     async def mutes(self, owner: str, viewer: str) -> list[Mute]:
         """Return what a viewer does not want to be called for."""

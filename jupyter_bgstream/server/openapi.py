@@ -52,7 +52,7 @@ SSE = {
         "data": {"type": "string", "contentMediaType": JSON},
     },
 }
-MUTED = dict.fromkeys(rest.MUTED_KINDS, {"type": "string", "minLength": 1, "maxLength": rest.MAX_NAME})
+MUTED = {kind: {"type": "string", "minLength": 1, "maxLength": rest.MAX_NAME} for kind in rest.MUTED_KINDS}
 
 OPERATIONS: dict[str, Operation] = {
     "get jobs": Operation(

@@ -119,7 +119,9 @@ class Store(Protocol):
     async def seen(
         self, owner: str, viewer: str, job_id: str, *, seq: int, at: float
     ) -> None: ...  # reads it if seq is the end
-    async def dismiss(self, owner: str, viewer: str, notice_id: str) -> None: ...  # NotFound
+    async def dismiss(
+        self, owner: str, viewer: str, notice_id: str, *, at: float
+    ) -> None: ...  # and reads it; NotFound
     async def mutes(self, owner: str, viewer: str) -> list[Mute]: ...  # sorted
     async def mute(self, owner: str, viewer: str, mute: Mute, *, on: bool) -> None: ...
     async def due_calls(
@@ -130,7 +132,9 @@ class Store(Protocol):
     ) -> None: ...  # due again then, or never
     async def old(
         self, *, before: float, unread: bool, limit: int
-    ) -> list[Old]: ...  # ended and read before that, or never read; the oldest first; of no thread that goes on
+    ) -> list[
+        Old
+    ]: ...  # ended and read before that, or never read; the oldest first; no thread by halves, none before its retry
     async def announce(self, jobs: Sequence[Old], *, at: float) -> None: ...  # a second time changes nothing
     async def size(self) -> int: ...  # bytes in use
     async def tidy(self) -> bool: ...  # a small step: joins rows, gives space back; whether there may be more to do

@@ -298,8 +298,8 @@ class MemoryStore:
             inbox = self._here.inbox
             inbox.mark(inbox.of_job(owner, job_id), viewer, at)
 
-    async def dismiss(self, owner: str, viewer: str, notice_id: str) -> None:
-        self._here.inbox.dismiss(owner, viewer, notice_id)
+    async def dismiss(self, owner: str, viewer: str, notice_id: str, *, at: float) -> None:
+        self._here.inbox.dismiss(owner, viewer, notice_id, at=at)
 
     async def mutes(self, owner: str, viewer: str) -> list[Mute]:
         return self._here.inbox.mutes(owner, viewer)
@@ -314,14 +314,25 @@ class MemoryStore:
         self._here.inbox.called(owner, notice_id, again=again)
 
     async def old(self, *, before: float, unread: bool, limit: int) -> list[Old]:
+        jobs = [kept.job for kept in self._here.jobs.values()]
+        unread_jobs = {(job.owner, job.id) for job in jobs if self._is_unread(job)}
+        staying = [
+            job
+            for job in jobs
+            if job.ended_at is None
+            or job.ended_at >= before
+            or self._was_read(job, since=before)
+            or (not unread and (job.owner, job.id) in unread_jobs)
+        ]
+        ids = {(job.owner, job.id) for job in staying}
+        threads = {(job.owner, job.spec.thread) for job in staying if job.spec.thread}
         found = [
             (job.ended_at, kept)
             for kept in self._here.jobs.values()
             if (job := kept.job).ended_at is not None
-            and job.ended_at < before
-            and self._is_unread(job) == unread
-            and not self._was_read(job, since=before)
-            and not self._goes_on(job, since=before)
+            and (not unread or (job.owner, job.id) in unread_jobs)
+            and (job.owner, job.spec.thread) not in threads
+            and not any((later.owner, later.id) in ids for later in self._successors(job))
         ]
         found.sort(key=lambda item: item[0])
         return [
@@ -340,17 +351,16 @@ class MemoryStore:
         group = self._group(job)
         if group is not None and group.ended_at is None:  # its notice is still to come
             return True
-        return any(not told.read and not told.dismissed for told in self._here.inbox.about(job))
+        return any(not told.read for told in self._here.inbox.about(job))
 
     def _was_read(self, job: Job, *, since: float) -> bool:
         return any(at >= since for told in self._here.inbox.about(job) for at in told.read.values())
 
-    def _goes_on(self, job: Job, *, since: float) -> bool:
-        return job.spec.thread is not None and any(
-            other.job.ended_at is None or other.job.ended_at >= since
-            for other in self._of(job.owner)
-            if other.job.spec.thread == job.spec.thread
-        )
+    def _successors(self, job: Job | None) -> Iterator[Job]:
+        # The job itself, and what it was asked again as.
+        while job is not None:
+            yield job
+            job = self._find(job.owner, job.retried_by).job if job.retried_by else None
 
     async def announce(self, jobs: Sequence[Old], *, at: float) -> None:
         for job in jobs:

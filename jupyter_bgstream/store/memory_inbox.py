@@ -18,7 +18,7 @@ class Told:
     notice: Notice
     call_at: float | None  # Unix seconds
     read: dict[str, float] = field(default_factory=dict)  # viewer: Unix seconds
-    dismissed: set[str] = field(default_factory=set)  # viewers
+    dismissed: set[str] = field(default_factory=set)  # viewers, who have read it too
 
 
 class MemoryInbox:
@@ -72,16 +72,17 @@ class MemoryInbox:
 
     def mark(self, notices: Sequence[Told], viewer: str, at: float) -> None:
         """Mark notices read that are not."""
-        unread = [told for told in notices if viewer not in told.read and viewer not in told.dismissed]
+        unread = [told for told in notices if viewer not in told.read]
         for told in unread:
             told.read[viewer] = at
         self._publish([rules.told(told.notice) for told in unread])
 
-    def dismiss(self, owner: str, viewer: str, notice_id: str) -> None:
+    def dismiss(self, owner: str, viewer: str, notice_id: str, *, at: float) -> None:
         """Take a notice out of a viewer's inbox; raises NotFound."""
         told = self._told.get((owner, notice_id))
         if told is None or viewer in told.dismissed:
             raise rules.no_such_notice(notice_id)
+        told.read.setdefault(viewer, at)
         told.dismissed.add(viewer)
         self._publish([rules.told(told.notice)])
 
@@ -107,7 +108,7 @@ class MemoryInbox:
         due.sort(key=lambda told: told.call_at or 0.0)
         wanted = []
         for told in due[:limit]:
-            known = told.read or told.dismissed or any(mutes(mute, told.notice) for mute in everybodys)
+            known = told.read or any(mutes(mute, told.notice) for mute in everybodys)
             told.call_at = None if known or told.notice.created_at < since else again
             if told.call_at is not None:
                 wanted.append(told.notice)

@@ -502,7 +502,7 @@ class CallContract:
             await ended(store, f"job-{number:04}", thread=f"t{number}")
         notices = {notice.job: notice.id for notice in await store.notices(OWNER, "eve")}
         await store.seen(OWNER, "eve", "job-0001", seq=ALL, at=60.0)
-        await store.dismiss(OWNER, "", notices["job-0002"])
+        await store.dismiss(OWNER, "", notices["job-0002"], at=60.0)
         await store.mute(OWNER, "eve", Mute(kind="thread", name="t3"), on=True)
         assert await _calls(store, at=100.0) == ["job-0004"]
 

@@ -26,7 +26,7 @@ class RetentionContract:
         assert await self.old(store, before=99.0, unread=False) == []
         await store.seen(OWNER, "eve", "job-0001", seq=3, at=60.0)
         (notice,) = [notice for notice in await store.notices(OWNER, "") if notice.job == "job-0002"]
-        await store.dismiss(OWNER, "", notice.id)
+        await store.dismiss(OWNER, "", notice.id, at=60.0)
         assert await self.old(store, before=99.0, unread=True) == ["job-0003"]
         assert await self.old(store, before=99.0, unread=False) == ["job-0001", "job-0002"]
 
@@ -37,6 +37,16 @@ class RetentionContract:
         assert await self.old(store, before=80.0, unread=False) == []
         assert await self.old(store, before=80.1, unread=False) == ["job-0001"]
         assert await self.old(store, before=80.1, unread=True) == []
+
+    async def test_what_was_dismissed_is_kept_from_then_on_like_what_was_read(self, store: Store) -> None:
+        await ended(store, "job-0001")  # at 50
+        await store.read(OWNER, "", ids=None, at=60.0)
+        await ended(store, "job-0002")
+        for notice in await store.notices(OWNER, ""):
+            await store.dismiss(OWNER, "", notice.id, at=80.0)
+        assert await self.old(store, before=80.0, unread=True) == []
+        assert await self.old(store, before=80.0, unread=False) == ["job-0001"]  # dismissing is no second reading
+        assert await self.old(store, before=80.1, unread=False) == ["job-0001", "job-0002"]
 
     async def test_a_cancelled_job_has_no_notice_and_so_nothing_unread(self, store: Store) -> None:
         await ended(store, end=Cancelled(at=50.0))
@@ -61,6 +71,38 @@ class RetentionContract:
         await store.end(OWNER, "job-0003", Cancelled(at=50.0))
         assert await self.old(store, before=50.0, unread=False) == ["job-0002"]
         assert await self.old(store, before=50.1, unread=False) == ["job-0001", "job-0002", "job-0003"]
+
+    async def test_a_thread_of_which_a_turn_is_unread_keeps_them_all(self, store: Store) -> None:
+        await ended(store, "job-0001", thread="t")  # at 50
+        await store.read(OWNER, "", ids=None, at=60.0)
+        await ended(store, "job-0002", thread="t")
+        assert await self.old(store, before=99.0, unread=False) == []
+        assert await self.old(store, before=99.0, unread=True) == ["job-0002"]
+        await store.read(OWNER, "", ids=None, at=80.0)
+        for unread in (True, False):
+            assert await self.old(store, before=80.0, unread=unread) == []  # a turn was read a moment ago
+        assert await self.old(store, before=80.1, unread=False) == ["job-0001", "job-0002"]
+
+    async def test_what_was_asked_again_is_kept_as_long_as_its_successors(self, store: Store) -> None:
+        await ended(store, "job-0001", Cancelled(at=30.0))
+        await ended(store, "job-0002", Cancelled(at=31.0), retry_of="job-0001")
+        again = await running(store, "job-0003", retry_of="job-0002")
+        assert await self.old(store, before=99.0, unread=False) == []
+        await store.end(OWNER, again.id, DONE)  # at 50
+        assert await self.old(store, before=99.0, unread=False) == []
+        assert await self.old(store, before=50.0, unread=True) == []
+        assert await self.old(store, before=50.1, unread=True) == ["job-0003"]
+        await store.read(OWNER, "", ids=None, at=80.0)
+        assert await self.old(store, before=80.0, unread=False) == []
+        assert await self.old(store, before=80.1, unread=False) == ["job-0001", "job-0002", "job-0003"]
+        await store.delete(OWNER, again.id)
+        assert await self.old(store, before=50.0, unread=False) == ["job-0001", "job-0002"]
+
+    async def test_what_is_unread_and_was_asked_again_goes_with_its_successor(self, store: Store) -> None:
+        await ended(store, "job-0001", Completed(at=30.0, finish_reason="stop"))
+        await ended(store, "job-0002", retry_of="job-0001")  # at 50
+        assert await self.old(store, before=50.0, unread=True) == []
+        assert await self.old(store, before=50.1, unread=True) == ["job-0001", "job-0002"]
 
     async def test_jobs_of_a_group_are_unread_until_its_notice_is_read(self, store: Store) -> None:
         group = Group(spec=GroupSpec(id="group-01", total=2), owner=OWNER, total=2, created_at=10.0)

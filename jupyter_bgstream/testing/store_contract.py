@@ -124,7 +124,7 @@ class SubmitContract:
             store.end("bob", job.id, Cancelled(at=1.0)),
             store.delete("bob", job.id),
             store.seen("bob", "", job.id, seq=9, at=1.0),
-            store.dismiss("bob", "", notice.id),
+            store.dismiss("bob", "", notice.id, at=60.0),
         ):
             with pytest.raises(NotFound):
                 await refused
@@ -557,7 +557,7 @@ class NoticeContract:
         await ended(store)
         (notice,) = await store.notices(OWNER, "eve")
         await store.read(OWNER, "eve", ids=None, at=60.0)
-        await store.dismiss(OWNER, "joe", notice.id)
+        await store.dismiss(OWNER, "joe", notice.id, at=60.0)
         assert [notice.read_at for notice in await store.notices(OWNER, "eve")] == [60.0]
         assert [notice.read_at for notice in await store.notices(OWNER, "")] == [None]
         assert await store.notices(OWNER, "joe") == []
@@ -579,12 +579,12 @@ class NoticeContract:
         job = await ended(store)
         (notice,) = await store.notices(OWNER, "")
         await store.read(OWNER, "", ids=None, at=60.0)
-        await store.dismiss(OWNER, "", notice.id)
+        await store.dismiss(OWNER, "", notice.id, at=60.0)
         await store.read(OWNER, "", ids=None, at=61.0)
         await store.seen(OWNER, "", job.id, seq=job.seq, at=62.0)
         assert await store.notices(OWNER, "") == []
         with pytest.raises(NotFound):
-            await store.dismiss(OWNER, "", notice.id)
+            await store.dismiss(OWNER, "", notice.id, at=60.0)
 
 
 class ChangesContract:

@@ -104,7 +104,7 @@ operations = st.one_of(
     st.tuples(st.just("events"), st.integers(0, 9), st.integers(0, 12), st.integers(1, 300)),
     st.tuples(st.just("read"), viewers, st.one_of(st.none(), st.lists(st.integers(0, 3), max_size=2)), times),
     st.tuples(st.just("seen"), viewers, ids, st.integers(0, 12), times),
-    st.tuples(st.just("dismiss"), viewers, st.integers(0, 3)),
+    st.tuples(st.just("dismiss"), viewers, st.integers(0, 3), times),
 )
 
 # Enough jobs to begin with, so that most of what follows meets one.
@@ -252,11 +252,11 @@ class Player:
     async def _seen(self, viewer, job_id, seq, at):
         return await self._store.seen(self._owner, viewer, job_id, seq=seq, at=at)
 
-    async def _dismiss(self, viewer, which):
+    async def _dismiss(self, viewer, which, at):
         notices = await self._store.notices(self._owner, viewer)
         if which < len(notices):
-            return await self._store.dismiss(self._owner, viewer, notices[which].id)
-        return await self._store.dismiss(self._owner, viewer, "none")
+            return await self._store.dismiss(self._owner, viewer, notices[which].id, at=at)
+        return await self._store.dismiss(self._owner, viewer, "none", at=at)
 
 
 def _comparable(value):

@@ -130,7 +130,7 @@ async def test_read_and_dismissed_notices_are_told_to_other_servers(database, jo
         await submit(two, "job-0002", server="server-two")  # two knows all until here
         changes = two.changes()
         (notice,) = await one.notices(OWNER, "")
-        await one.dismiss(OWNER, "", notice.id)
+        await one.dismiss(OWNER, "", notice.id, at=60.0)
         assert await take(changes) == [Change(kind="notice", owner=OWNER, job="job-0001")]
 
 

@@ -47,12 +47,12 @@ class InboxTransaction:
             unread = self._do("unread_notices_of_job", owner=owner, viewer=viewer, id=job_id)
             self._read(unread.fetchall(), owner, viewer, at)
 
-    def dismiss(self, owner: str, viewer: str, notice_id: str) -> None:
+    def dismiss(self, owner: str, viewer: str, notice_id: str, *, at: float) -> None:
         """Take a notice out of a viewer's inbox; raises NotFound."""
         notice = self._one("shown_notice", owner=owner, viewer=viewer, id=notice_id)
         if notice is None:
             raise rules.no_such_notice(notice_id)
-        self._do("mark_dismissed", n=notice["n"], viewer=viewer)
+        self._do("mark_dismissed", n=notice["n"], viewer=viewer, at=at)
         self._tell_notice(owner, notice)
 
     def mute(self, owner: str, viewer: str, mute: Mute, *, on: bool) -> None:

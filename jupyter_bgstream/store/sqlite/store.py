@@ -175,8 +175,8 @@ class SQLiteStore:
     async def seen(self, owner: str, viewer: str, job_id: str, *, seq: int, at: float) -> None:
         await self._open.writer.run(lambda tx: tx.seen(owner, viewer, job_id, seq=seq, at=at))
 
-    async def dismiss(self, owner: str, viewer: str, notice_id: str) -> None:
-        await self._open.writer.run(lambda tx: tx.dismiss(owner, viewer, notice_id))
+    async def dismiss(self, owner: str, viewer: str, notice_id: str, *, at: float) -> None:
+        await self._open.writer.run(lambda tx: tx.dismiss(owner, viewer, notice_id, at=at))
 
     async def mutes(self, owner: str, viewer: str) -> list[Mute]:
         return await self._open.readers.run(lambda db: reads.list_mutes(db, owner, viewer))

@@ -95,7 +95,7 @@ async def fill(store):
     await store.mute("ada", "", Mute(kind="notebook", name="sky.ipynb"), on=True)
     notices = {notice.job: notice for notice in await store.notices("ada", "")}
     await store.read("ada", "", ids=[notices["job-completed"].id], at=60.0)
-    await store.dismiss("ada", "eve", notices["job-failed"].id)
+    await store.dismiss("ada", "eve", notices["job-failed"].id, at=60.0)
     await store.delete("ada", "job-deleted")
 
 

@@ -157,7 +157,7 @@ WHERE owner = :owner AND id = :id AND NOT coalesce(dismissed, 0);
 INSERT INTO marks (notice, viewer, read_at, dismissed) VALUES (:n, :viewer, :at, 0);
 
 -- name: mark_dismissed
-INSERT INTO marks (notice, viewer, read_at, dismissed) VALUES (:n, :viewer, NULL, 1)
+INSERT INTO marks (notice, viewer, read_at, dismissed) VALUES (:n, :viewer, :at, 1)
 ON CONFLICT (notice, viewer) DO UPDATE SET dismissed = 1;
 
 -- name: touch_notice
@@ -235,10 +235,13 @@ UPDATE jobs SET packed_seq = :seq WHERE n = :n;
 INSERT INTO events (place, first, body, packed) VALUES (:place, :first, :body, 1);
 
 -- name: old_jobs
+-- A job goes with its thread and with what it was asked again as: none of these may be unfinished, young or read lately
+-- and, where what was read is asked for, none may be unread.
 SELECT n, owner, id, log, ended_at, announced_at FROM jobs
 WHERE ended_at IS NOT NULL AND ended_at < :before
-    AND :unread = (
-        EXISTS (
+    AND (
+        NOT :unread
+        OR EXISTS (
             SELECT 1 FROM notices WHERE notices.owner = jobs.owner AND notices.job = jobs.id
                 AND NOT EXISTS (SELECT 1 FROM marks WHERE marks.notice = notices.n)
         )
@@ -253,16 +256,32 @@ WHERE ended_at IS NOT NULL AND ended_at < :before
         )
     )
     AND NOT EXISTS (
-        SELECT 1 FROM marks WHERE marks.read_at >= :before AND marks.notice IN (
-            SELECT n FROM notices WHERE notices.owner = jobs.owner AND notices.job = jobs.id
-            UNION ALL
-            SELECT n FROM notices WHERE notices.owner = jobs.owner AND notices.grp = jobs.grp
+        WITH RECURSIVE kin (n, retried_by) AS (
+            SELECT jobs.n, jobs.retried_by
+            UNION
+            SELECT turn.n, turn.retried_by FROM jobs AS turn
+            WHERE turn.owner = jobs.owner AND turn.thread = jobs.thread
+            UNION
+            SELECT later.n, later.retried_by FROM kin JOIN jobs AS later
+            ON later.owner = jobs.owner AND later.id = kin.retried_by
         )
-    )
-    AND NOT EXISTS (
-        SELECT 1 FROM jobs AS other
-        WHERE other.owner = jobs.owner AND other.thread = jobs.thread
-            AND (other.ended_at IS NULL OR other.ended_at >= :before)
+        SELECT 1 FROM kin JOIN jobs AS other ON other.n = kin.n
+        WHERE other.ended_at IS NULL OR other.ended_at >= :before
+            OR EXISTS (
+                SELECT 1 FROM notices LEFT JOIN marks ON marks.notice = notices.n
+                WHERE notices.owner = other.owner AND notices.job = other.id
+                    AND (marks.read_at >= :before OR (NOT :unread AND marks.notice IS NULL))
+            )
+            OR EXISTS (
+                SELECT 1 FROM notices LEFT JOIN marks ON marks.notice = notices.n
+                WHERE notices.owner = other.owner AND notices.grp = other.grp
+                    AND (marks.read_at >= :before OR (NOT :unread AND marks.notice IS NULL))
+            )
+            OR (NOT :unread AND EXISTS (
+                SELECT 1 FROM groups
+                WHERE groups.owner = other.owner AND groups.id = other.grp
+                    AND json_extract(CAST(groups.body AS TEXT), '$.ended_at') IS NULL
+            ))
     )
 ORDER BY ended_at, n LIMIT :limit;
 
