@@ -52,7 +52,9 @@ SSE = {
         "data": {"type": "string", "contentMediaType": JSON},
     },
 }
-MUTED = {kind: {"type": "string", "minLength": 1, "maxLength": rest.MAX_NAME} for kind in rest.MUTED_KINDS}
+MUTED: dict[str, Schema] = {
+    kind: {"type": "string", "minLength": 1, "maxLength": rest.MAX_NAME} for kind in rest.MUTED_KINDS
+}
 
 OPERATIONS: dict[str, Operation] = {
     "get jobs": Operation(
