@@ -111,23 +111,50 @@ def verbs(handler: type[RequestHandler]) -> list[str]:
 
 @web.stream_request_body
 class ApiHandler(Caller, APIHandler):
-    """A REST route. It takes a body in pieces, so that who is refused has nothing kept in memory."""
+    """A REST route. It takes a body in pieces, so that who is refused has nothing kept in memory.
+
+    A refusal waits until the body has come: an answer before that makes tornado close the connection, and the client
+    may then see a reset instead of the answer. Only a body that is too large is not waited for.
+    """
+
+    _refusal: web.HTTPError | None = None
+
+    def check_xsrf_cookie(self) -> None:
+        """Refuse, as Jupyter does, what another site's page may have sent."""
+        try:
+            super().check_xsrf_cookie()
+        except web.HTTPError as refusal:
+            self._refuse_later(refusal)
 
     async def prepare(self) -> None:  # type: ignore[override]  # as APIHandler does
         """Refuse strangers, whatever Jupyter lets them see elsewhere, and bodies that say they are too large."""
         self._body = bytearray()
         self._too_large = False
-        await super().prepare()
-        if self.current_user is None and self.request.method != "OPTIONS":
-            raise web.HTTPError(403)
+        try:
+            await super().prepare()
+            if self.current_user is None and self.request.method != "OPTIONS":
+                raise web.HTTPError(403)
+        except web.HTTPError as refusal:
+            self._refuse_later(refusal)
         if int(self.request.headers.get("Content-Length", 0)) > MAX_BODY:
-            raise web.HTTPError(413, TOO_LARGE)
+            raise self._refusal or web.HTTPError(413, TOO_LARGE)
+
+    def _refuse_later(self, refusal: web.HTTPError) -> None:
+        verb = getattr(self, (self.request.method or "").lower(), None)
+        if not getattr(verb, "is_endpoint", False):  # nobody would look at it later
+            raise refusal
+        self._refusal = self._refusal or refusal
 
     def data_received(self, chunk: bytes) -> None:
-        """Keep a piece of the body, unless there is too much of it."""
+        """Keep a piece of the body, unless there is too much of it or nobody will look at it."""
         self._too_large = self._too_large or len(self._body) + len(chunk) > MAX_BODY
-        if not self._too_large:
+        if not self._too_large and self._refusal is None:
             self._body += chunk
+
+    def check_refused(self) -> None:
+        """Raise what was to be said once the body has come."""
+        if self._refusal is not None:
+            raise self._refusal
 
     def whole_body(self) -> bytes:
         """Return the body; raises TooLarge."""
@@ -165,7 +192,15 @@ def endpoint(method: Method) -> Method:
         except RequestError as error:
             self.refuse(error)
 
-    guarded: Method = web.authenticated(authorized(answered))  # type: ignore[assignment]
+    allowed: Method = web.authenticated(authorized(answered))  # type: ignore[assignment]
+
+    @wraps(method)
+    async def guarded(self: ApiHandler, *args: str) -> None:
+        self.check_refused()
+        answering: Awaitable[None] | None = allowed(self, *args)
+        if answering is not None:  # else somebody was sent to the login page
+            await answering
+
     guarded.is_endpoint = True  # type: ignore[attr-defined]  # the test that walks all routes looks for it
     return guarded
 
