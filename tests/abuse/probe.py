@@ -56,7 +56,8 @@ class Watch:
         self.reset()
         gc.callbacks.append(self._collect)
         asyncio.events.Handle._run = self._measured()  # type: ignore[method-assign]
-        threading.Thread(target=self._look, name="probe", daemon=True).start()
+        for looking in (self._look, self._see):
+            threading.Thread(target=looking, name="probe", daemon=True).start()
 
     def reset(self) -> None:
         self.callbacks = 0
@@ -131,6 +132,12 @@ class Watch:
                     for thread in threading.enumerate()
                     if thread.name.startswith("bgstream")
                 ]
+
+    def _see(self) -> None:
+        # In a thread of its own: each file that _look reads lets go of the interpreter's lock, and who computes gives
+        # it back only after 5 ms; one look of that kind may outlast what it should see.
+        while True:
+            time.sleep(LOOK)
             since = self._since
             if since and time.monotonic() - since > NOTED:
                 where = place_of(sys._current_frames().get(self._thread))
