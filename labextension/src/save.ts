@@ -42,6 +42,7 @@ export class Keeper implements IDisposable {
     private readonly _maySave: () => boolean = () => true
   ) {
     const { context } = _panel;
+    this._unqueued = queued(context);
     context.saveState.connect(this._onSave, this);
     _panel.disposed.connect(this.dispose, this);
     this._listening = _retries.onRetry(job => this._retried(job));
@@ -64,6 +65,7 @@ export class Keeper implements IDisposable {
     this._listening.dispose();
     this._kept.forEach(kept => forget(kept));
     this._kept.clear();
+    this._unqueued.dispose();
     Signal.clearData(this);
   }
 
@@ -101,10 +103,6 @@ export class Keeper implements IDisposable {
 
   private async _save(): Promise<void> {
     const { context } = this._panel;
-    if (this._busy) {
-      this._again = true; // two at a time, and Lab says that the file was changed by somebody else
-      return;
-    }
     if (this._model.collaborative || context.contentsModel?.writable !== true || !this._maySave()) {
       return;
     }
@@ -189,11 +187,6 @@ export class Keeper implements IDisposable {
   }
 
   private _onSave(_: unknown, state: DocumentRegistry.SaveState): void {
-    this._busy = state === 'started';
-    if (!this._busy && this._again) {
-      this._again = false;
-      this._saveSoon();
-    }
     // With collaboration the server saves, and every page would write: there only the end is written.
     if (state !== 'started' || this._model.collaborative) {
       return;
@@ -223,11 +216,32 @@ export class Keeper implements IDisposable {
   private readonly _ran = new Set<string>();
   private _looking: ReturnType<typeof setTimeout> | undefined;
   private _saving: ReturnType<typeof setTimeout> | undefined;
-  /** A save is under way, whoever began it. */
-  private _busy = false;
-  /** Ours is to follow it. */
-  private _again = false;
+  private readonly _unqueued: Disposable;
   private _disposed = false;
+}
+
+/**
+ * Let a notebook's saves follow each other: ours, autosave, and a person's. Two at a time, and Lab asks whether to
+ * overwrite what somebody else has changed, for the second finds on the disk what the first has just written.
+ */
+function queued(context: { save(): Promise<void> }): Disposable {
+  const own = Object.getOwnPropertyDescriptor(context, 'save');
+  const save = context.save.bind(context);
+  let last: Promise<unknown> = Promise.resolve();
+  context.save = () => {
+    const next = last.then(save);
+    last = next.catch(() => undefined); // whoever asked for it is told
+    return next;
+  };
+  return {
+    dispose: () => {
+      if (own) {
+        Object.defineProperty(context, 'save', own);
+      } else {
+        Reflect.deleteProperty(context, 'save'); // the class's own shows again
+      }
+    }
+  };
 }
 
 function forget({ following, watching }: Kept): void {

@@ -160,10 +160,10 @@ describe('a cell that was run here', () => {
     await open([output('a', 'queued', '')], [output('b', 'queued', '')], []);
     return runAll();
   };
-  const runAll = (): number => {
+  const runAll = async (): Promise<number> => {
     panel.model.cells.forEach(model => keeper.ran({ model } as never));
     expect(panel.saves).toBe(0);
-    vi.advanceTimersByTime(1000);
+    await vi.advanceTimersByTimeAsync(1000);
     return panel.saves;
   };
 
@@ -173,7 +173,7 @@ describe('a cell that was run here', () => {
 
   it('is not if there is no job in it', async () => {
     await open([]);
-    expect(runAll()).toBe(0);
+    expect(await runAll()).toBe(0);
   });
 
   it('is not if the user has switched autosave off', async () => {
@@ -185,7 +185,7 @@ describe('a cell that was run here', () => {
     await open([output('a', 'queued', '')]);
     panel.model.collaborative = which === 'collaborative';
     panel.contentsModel.writable = which !== 'read-only';
-    expect(runAll()).toBe(0);
+    expect(await runAll()).toBe(0);
   });
 });
 
@@ -243,15 +243,50 @@ describe('follows', () => {
   });
 });
 
-it('a save that is slow is waited for: two at a time, and Lab says that the file was changed', async () => {
-  await open([output('j', 'running', '')]);
-  panel.saveState.emit('started'); // the user's own, or autosave
-  keeper.ran({ model: panel.model.cells[0] } as never);
-  await vi.advanceTimersByTimeAsync(5000);
-  expect(panel.saves).toBe(0);
-  panel.saveState.emit('completed');
-  await vi.advanceTimersByTimeAsync(300);
-  expect(panel.saves).toBe(1);
+describe('saves follow each other', () => {
+  // Two at a time, and Lab asks whether to overwrite what "somebody else" has changed.
+  const slow = async (): Promise<{ under: number; most: number; done: (() => void)[] }> => {
+    const seen = { under: 0, most: 0, done: [] as (() => void)[] };
+    await open([output('j', 'running', '')]);
+    keeper.dispose();
+    panel.context.save = async () => {
+      panel.saves++;
+      seen.most = Math.max(seen.most, ++seen.under);
+      await new Promise<void>(resolve => seen.done.push(resolve));
+      seen.under--;
+    };
+    keeper = new Keeper(panel as never, source, retries, () => maySave);
+    await vi.advanceTimersByTimeAsync(0);
+    return seen;
+  };
+
+  it.each(['ours', "a person's"])('if %s is the first', async first => {
+    const seen = await slow();
+    const ours = (): void => keeper.ran({ model: panel.model.cells[0] } as never);
+    const theirs = (): void => void panel.context.save();
+    for (const begin of first === 'ours' ? [ours, theirs] : [theirs, ours]) {
+      begin();
+      await vi.advanceTimersByTimeAsync(5000);
+    }
+    expect(panel.saves).toBe(1);
+    seen.done.pop()!();
+    await vi.advanceTimersByTimeAsync(0);
+    expect([panel.saves, seen.most]).toEqual([2, 1]);
+    seen.done.pop()!();
+  });
+
+  it('also after one that failed, which its caller is told', async () => {
+    await open([output('j', 'running', '')]);
+    keeper.dispose();
+    const save = vi.fn(() => Promise.reject(new Error('The disk is full.')));
+    panel.context.save = save;
+    keeper = new Keeper(panel as never, source, retries);
+    const [one, two] = [panel.context.save(), panel.context.save()];
+    await expect(one).rejects.toThrow('The disk is full.');
+    await expect(two).rejects.toThrow('The disk is full.');
+    keeper.dispose();
+    expect(panel.context.save).toBe(save);
+  });
 });
 
 describe('an answer that was asked again', () => {
