@@ -20,8 +20,8 @@ import httpx
 import msgspec
 
 from jupyter_bgstream.core.job import Job, JobSpec, Message
-from jupyter_bgstream.providers.chat_completions import ChatDecoder
 from jupyter_bgstream.providers.faults import Faults
+from jupyter_bgstream.providers.formats.chat_completions import ChatDecoder
 from jupyter_bgstream.providers.registry import Registry
 from jupyter_bgstream.testing import Script, ScriptedProvider, Send, event
 

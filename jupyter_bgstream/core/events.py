@@ -54,8 +54,11 @@ class Usage(_Event, frozen=True, kw_only=True, tag="usage"):
 
     input_tokens: int | None = None
     output_tokens: int | None = None
-    cached_tokens: int | None = None  # part of input_tokens
+    cached_tokens: int | None = None  # part of input_tokens, read from the provider's cache
+    cache_write_tokens: int | None = None  # part of input_tokens, written into it
     reasoning_tokens: int | None = None  # part of output_tokens
+    cost: float | None = None  # USD
+    cost_estimated: bool = False  # True: by a list of prices; False: the provider's own figure
 
 
 class Source(_Event, frozen=True, kw_only=True, tag="source"):

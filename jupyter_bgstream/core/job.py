@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,7 @@ Priority = Literal["interactive", "batch"]
 OnRestart = Literal["interrupt", "retry"]
 Retries = Literal["never", "before_first_token", "always"]
 Role = Literal["system", "user", "assistant"]
+MediaType = Literal["image/png", "image/jpeg", "image/gif", "image/webp"]
 
 JobId = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{8,64}\Z")]
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -27,11 +29,44 @@ TITLE_LENGTH = 80  # characters
 PREVIEW_LENGTH = 120  # characters
 
 
+class TextPart(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="text"):
+    """Words of a turn."""
+
+    text: str
+
+
+class ImagePart(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="image"):
+    """A picture of a turn."""
+
+    media_type: MediaType
+    data: bytes  # base64 in JSON
+
+    @property
+    def url(self) -> str:
+        """The picture as a ``data:`` URL."""
+        return f"data:{self.media_type};base64,{b64encode(self.data).decode()}"
+
+
+Part = TextPart | ImagePart
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
     """One turn of a conversation."""
 
     role: Role
-    content: str
+    content: str | tuple[Part, ...]
+
+    @property
+    def text(self) -> str:
+        """Its words, without pictures."""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n\n".join(part.text for part in self.content if isinstance(part, TextPart))
+
+    @property
+    def images(self) -> tuple[ImagePart, ...]:
+        """Its pictures."""
+        return () if isinstance(self.content, str) else tuple(p for p in self.content if isinstance(p, ImagePart))
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
@@ -135,6 +170,6 @@ def advance(job: Job, events: Sequence[Event]) -> Job:
 
 def title_of(messages: tuple[Message, ...]) -> str:
     """Return the first words of the last user message, at most TITLE_LENGTH characters."""
-    prompt = next((message.content for message in reversed(messages) if message.role == "user"), "")
+    prompt = next((message.text for message in reversed(messages) if message.role == "user"), "")
     words = " ".join(prompt[:1000].split())  # a prompt may have megabytes
     return words if len(words) <= TITLE_LENGTH else words[: TITLE_LENGTH - 1].rstrip() + "…"

@@ -205,7 +205,7 @@ class Service:
         if not (provider and slash and name):
             sentence = f"{spec.model!r} is not a model: write provider/name, such as openai/gpt-4o-mini."
             raise Invalid(sentence, field="model")
-        if not any(message.content.strip() for message in spec.messages):
+        if not any(message.text.strip() or message.images for message in spec.messages):
             raise Invalid("There is nothing to ask: every message is empty.", field="messages")
         return Job(
             id=job_id or secrets.token_urlsafe(12),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import msgspec
@@ -20,9 +20,10 @@ _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A service that speaks Chat Completions. Holds no key, only the name of the variable that does."""
+    """A service and what it speaks. Holds no key, only the name of the variable that does."""
 
-    base_url: str  # what /chat/completions is added to
+    base_url: str  # what the format's paths, such as /chat/completions, are added to
+    format: Literal["chat_completions"] = "chat_completions"
     api_key_env: str | None = None  # environment variable that holds the key; None: the service wants none
     headers: dict[str, str] = {}  # sent with every request
     models: tuple[str, ...] = ()  # if given, the list shown, and the service is not asked for one

@@ -28,8 +28,8 @@ _SENTENCES = {
     " plan and its quota, then retry.",
     "bad_request": "{provider} refused the request. Change what the details name, then submit it again.",
     "provider_error": "{provider} has a problem of its own. Retry in a while.",
-    "malformed_stream": "{provider} did not answer with a stream of Chat Completions. Check its base_url (most end in"
-    " /v1) and that nothing in between, such as a login page, changes the answer.",
+    "malformed_stream": "{provider} did not answer with a stream of {format}. Check its format, its base_url (most"
+    " end in /v1) and that nothing in between, such as a login page, changes the answer.",
     "truncated": "The answer of {provider} broke off before its end. What came so far is kept; retry for a whole one.",
     "idle_timeout": "{provider} sent nothing for {seconds:g} s. Retry, or raise idle_timeout, of the job or of the"
     " provider.",
@@ -57,10 +57,17 @@ class Faults:
     """Makes the errors of one call to one provider. No message holds a secret, whatever the provider echoes."""
 
     def __init__(
-        self, provider: str, *, model: str = "", key_env: str | None = None, secrets: tuple[str, ...] = ()
+        self,
+        provider: str,
+        *,
+        model: str = "",
+        key_env: str | None = None,
+        secrets: tuple[str, ...] = (),
+        format: str = "Chat Completions",
     ) -> None:
         self._provider = provider
         self._model = model
+        self._format = format
         self._key = key_env or "its key (api_key_env)"
         # The longest first: a secret may be a part of another.
         found = sorted({secret for secret in secrets if len(secret) >= SECRET_LENGTH}, key=len, reverse=True)
@@ -77,7 +84,9 @@ class Faults:
         retry_after: float | None = None,
     ) -> ProviderError:
         """Return the error of a code of PROTOCOL.md, with words of the provider or of the operating system."""
-        sentence = _SENTENCES[code].format(provider=self._provider, model=self._model, key=self._key, seconds=seconds)
+        sentence = _SENTENCES[code].format(
+            provider=self._provider, model=self._model, key=self._key, format=self._format, seconds=seconds
+        )
         words = " ".join(self._redacted(words).split())
         if len(words) > WORDS_LENGTH:
             words = words[: WORDS_LENGTH - 1] + "…"

@@ -10,7 +10,7 @@ from typing import Any
 from ..core.errors import Invalid, ProviderError
 from .base import ProviderStatus
 from .endpoint import Endpoint, read_endpoint
-from .service import ChatService
+from .service import HTTPService
 
 STATUS_KEPT_SECONDS = 60.0
 
@@ -35,12 +35,12 @@ class Registry:
         endpoints = {"openai": _openai(environ)} | {
             name: read_endpoint(name, entry) for name, entry in (config or {}).items()
         }
-        self._services = {name: ChatService(name, endpoint, environ=environ) for name, endpoint in endpoints.items()}
+        self._services = {name: HTTPService(name, endpoint, environ=environ) for name, endpoint in endpoints.items()}
         self._monotonic = monotonic
         self._status: dict[str, tuple[float, ProviderStatus]] = {}  # with the time it was asked for
         self.default_model = self._checked_default(default_model)
 
-    def resolve(self, model: str) -> ChatService:
+    def resolve(self, model: str) -> HTTPService:
         """Return the service of ``provider/name``; the name may hold more slashes.
 
         Raises ProviderError: ``unknown_provider``, and ``model_not_found`` if there is no name.
@@ -63,7 +63,7 @@ class Registry:
         """Return what each service offers now, in order of their names; asked at most once a minute. Never raises."""
         return list(await asyncio.gather(*(self._asked(self._services[name]) for name in sorted(self._services))))
 
-    async def _asked(self, service: ChatService) -> ProviderStatus:
+    async def _asked(self, service: HTTPService) -> ProviderStatus:
         at, status = self._status.get(service.name, (0.0, None))
         now = self._monotonic()
         if status is None or now - at >= STATUS_KEPT_SECONDS:

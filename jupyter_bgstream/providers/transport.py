@@ -31,11 +31,12 @@ T = TypeVar("T")
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One POST whose answer is a stream."""
+    """One request whose answer is a stream."""
 
     url: str
     headers: dict[str, str]
-    body: bytes
+    body: bytes | None  # JSON, sent by a POST; None: a GET
+    media_type: str  # of the stream
     idle_timeout: float  # seconds without a byte
     total_timeout: float  # seconds
 
@@ -43,7 +44,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         return f"Call({self.url!r})"  # without headers: one holds the key
 
 
-async def post(call: Call, faults: Faults) -> AsyncGenerator[bytes, None]:
+async def stream(call: Call, faults: Faults) -> AsyncGenerator[bytes, None]:
     """Yield the body of the answer as it comes. Closing the generator, or cancelling its task, closes the socket.
 
     Raises ProviderError with any code of PROTOCOL.md that is about the network, an HTTP status, or silence. The time
@@ -52,12 +53,12 @@ async def post(call: Call, faults: Faults) -> AsyncGenerator[bytes, None]:
     patience = _Patience(call, faults)
     async with _Sockets() as sockets, await _client(call.url, faults) as client:
         request = client.build_request(
-            "POST",
+            "GET" if call.body is None else "POST",
             call.url,
             content=call.body,
             headers={
-                "Content-Type": "application/json",
-                "Accept": "text/event-stream",
+                **({} if call.body is None else {"Content-Type": "application/json"}),
+                "Accept": call.media_type,
                 "Accept-Encoding": "identity",  # proxies hold a compressed stream back until a block is full
                 **call.headers,
             },
@@ -68,7 +69,7 @@ async def post(call: Call, faults: Faults) -> AsyncGenerator[bytes, None]:
         except httpx.HTTPError as error:
             raise _no_answer(error, faults) from None  # what httpx raises holds the request, and so the key
         async with aclosing(response):
-            await _check(response, faults)
+            await _check(response, call.media_type, faults)
             # Declared as an iterator, in fact a generator, which must be closed.
             chunks = cast("AsyncGenerator[bytes, None]", response.aiter_bytes())
             async with aclosing(chunks):
@@ -143,10 +144,10 @@ async def _next(chunks: AsyncGenerator[bytes, None], patience: _Patience, faults
         raise faults.error("truncated", _reason(error)) from None
 
 
-async def _check(response: httpx.Response, faults: Faults) -> None:
+async def _check(response: httpx.Response, media_type: str, faults: Faults) -> None:
     content_type = response.headers.get("content-type", "")
     # A missing type is let through: the decoder will see whether it is a stream.
-    if response.is_success and content_type.partition(";")[0].strip().lower() in ("text/event-stream", ""):
+    if response.is_success and content_type.partition(";")[0].strip().lower() in (media_type, ""):
         return
     body = await _beginning(response)
     if response.is_success:

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from jupyter_bgstream.providers.registry import Registry
-from jupyter_bgstream.providers.service import ChatService
+from jupyter_bgstream.providers.service import HTTPService
 from jupyter_bgstream.testing import ScriptedProvider
 
-Connect = Callable[..., ChatService]
+Connect = Callable[..., HTTPService]
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ async def provider() -> AsyncIterator[ScriptedProvider]:
 def connect(provider: ScriptedProvider) -> Connect:
     """Make the service of the scripted provider, or of another base_url, with a key in its environment."""
 
-    def made(base_url: str | None = None, key: str | None = None, **config: object) -> ChatService:
+    def made(base_url: str | None = None, key: str | None = None, **config: object) -> HTTPService:
         entry = {"base_url": base_url or provider.base_url, **config}
         if key is not None:
             entry["api_key_env"] = "PUPPET_KEY"

@@ -15,8 +15,8 @@ from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Channel, Completed, Delta, Source, ToolCall, Usage
 from jupyter_bgstream.core.job import Job, JobSpec, Message
 from jupyter_bgstream.providers.base import Provider, Said
-from jupyter_bgstream.providers.chat_completions import ChatDecoder
 from jupyter_bgstream.providers.faults import Faults
+from jupyter_bgstream.providers.formats.chat_completions import ChatDecoder
 
 PATIENCE = 9  # seconds; less than any time-out that a test should not run into
 FAULTS = Faults("puppet", model="one", key_env="PUPPET_KEY")

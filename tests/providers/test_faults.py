@@ -12,7 +12,7 @@ from providers.speaking import job, of, read, text
 
 from jupyter_bgstream.core.events import Completed, Usage
 from jupyter_bgstream.providers import service
-from jupyter_bgstream.providers.sse import MAX_EVENT_BYTES
+from jupyter_bgstream.providers.formats.sse import MAX_EVENT_BYTES
 from jupyter_bgstream.testing import Hold, ScriptedProvider, answer, faults, in_turn
 from jupyter_bgstream.testing.faulty import FIRST, GIGANTIC_BYTES, RETRY_AFTER, TEXT, USAGE
 

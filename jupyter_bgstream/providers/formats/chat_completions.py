@@ -7,45 +7,77 @@ Wire format: https://platform.openai.com/docs/api-reference/chat-streaming, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from ..core.errors import ProviderError
-from ..core.events import Channel, Completed, Delta, Source, Usage
-from ..core.job import Job
-from .base import Said
-from .faults import Faults, has_error
+from ...core.errors import ProviderError
+from ...core.events import Channel, Delta, Source, ToolCall, Usage
+from ...core.job import ImagePart, Job, Message, Part
+from ..base import Said
+from ..faults import Faults, has_error
+from .base import Request, StreamDecoder, count, model_name
 from .sse import ServerEvent, SSEParser
 from .tool_calls import ToolCalls, ToolFragment
 
 _OURS = ("model", "messages", "stream")
 
 
-def request_body(job: Job, faults: Faults) -> bytes:
-    """Return the JSON body that asks for a job's answer.
+class ChatCompletions:
+    """The format; a Format."""
 
-    A job's ``params`` join it as they are; ``stream_options: null`` leaves that field out, for services that do not
-    know it. Raises ProviderError (``bad_request``) for params that would change what is asked of whom.
-    """
-    params = job.spec.params
-    if clash := [name for name in _OURS if name in params]:
-        raise faults.error("bad_request", f"params may not set {', '.join(clash)}: the job itself does.")
-    body: dict[str, Any] = {
-        "model": model_name(job),
-        "messages": (*job.history, *job.spec.messages),
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    } | params
-    if body["stream_options"] is None:
-        del body["stream_options"]
-    return msgspec.json.encode(body)
+    name = "chat_completions"
+    title = "Chat Completions"
+    media_type = "text/event-stream"
+    models = Request(path="/models")
+
+    def headers(self, key: str) -> dict[str, str]:
+        """Return the headers that carry a key."""
+        return {"Authorization": f"Bearer {key}"}
+
+    def request(self, job: Job, faults: Faults) -> Request:
+        """Return the request for a job's answer.
+
+        A job's ``params`` join it; ``stream_options: null`` leaves that field out, for services that do not know it.
+        Raises ProviderError (``bad_request``) for params that would change what is asked of whom.
+        """
+        params = job.spec.params
+        if clash := [name for name in _OURS if name in params]:
+            raise faults.error("bad_request", f"params may not set {', '.join(clash)}: the job itself does.")
+        body: dict[str, Any] = {
+            "model": model_name(job),
+            "messages": [_turn(message) for message in (*job.history, *job.spec.messages)],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        } | params
+        if body["stream_options"] is None:
+            del body["stream_options"]
+        return Request(path="/chat/completions", body=msgspec.json.encode(body))
+
+    def decoder(self, faults: Faults) -> ChatDecoder:
+        """Return a decoder for one answer."""
+        return ChatDecoder(faults)
+
+    def names(self, listing: Any) -> list[str]:
+        """Return the names in ``{"data": [{"id": …}]}``; some services leave the envelope out."""
+        match listing:
+            case {"data": list() as items} | (list() as items):
+                found = [item.get("id") for item in items if isinstance(item, dict)]
+                return sorted(name for name in found if isinstance(name, str))
+        return []
 
 
-def model_name(job: Job) -> str:
-    """Return the model's name as the provider knows it: what follows the first slash."""
-    return job.spec.model.partition("/")[2]
+def _turn(message: Message) -> dict[str, Any]:
+    content: Any = message.content
+    if not isinstance(content, str):
+        content = [_part(part) for part in content]
+    return {"role": message.role, "content": content}
+
+
+def _part(part: Part) -> dict[str, Any]:
+    if isinstance(part, ImagePart):
+        return {"type": "image_url", "image_url": {"url": part.url}}
+    return {"type": "text", "text": part.text}
 
 
 # Only what is read at every delta is typed; the rest differs too much between services, and is looked at with care.
@@ -78,67 +110,31 @@ class _Chunk(msgspec.Struct, gc=False):
 _chunks = msgspec.json.Decoder(_Chunk)
 
 
-class ChatDecoder:
-    """Turns the bytes of one answer into events. The end is a ``finish_reason``; anything else is a failure.
+class ChatDecoder(StreamDecoder):
+    """Chat Completions. The end is a ``finish_reason``, which usage and ``[DONE]`` may follow."""
 
-    Errors wait their turn: what was said before them in the same bytes is returned, and ``ended`` is set. So the
-    caller feeds until ``ended`` or the body's end, closes, and then raises ``error`` if there is one.
-    """
+    reader = SSEParser
 
     def __init__(self, faults: Faults) -> None:
-        self._faults = faults
-        self._events = SSEParser()
+        super().__init__(faults)
         self._usage: Any = None
         self._tools = ToolCalls()
         self._urls: set[str] = set()
-        self._closed = False
-        self.error: ProviderError | None = None  # how the stream failed; known for sure once it is closed
-        self.finish_reason: str | None = None  # once it is there, the answer is whole; usage may still follow
-        self.ended = False  # whether nothing that follows can change the answer
 
-    def feed(self, data: bytes) -> list[Said]:
-        """Return what these bytes say; nothing once the stream has ended. Never raises."""
-        said: list[Said] = []
-        if self.ended:
-            return said
-        try:
-            for event in self._parsed(data):
-                if not event.data:  # a heartbeat
-                    continue
-                if event.data == "[DONE]":
-                    self.ended = True
-                    break
-                self._chunk(event.data, said, is_error=event.type == "error")
-        except ProviderError as error:
-            self.error = error
-        except RecursionError:
-            self.error = self._faults.error("malformed_stream", "An event is nested too deeply to be read.")
-        self.ended = self.ended or self.error is not None
-        return said
+    def take(self, event: ServerEvent, said: list[Said]) -> None:
+        """Add what one chunk says."""
+        if event.data == "[DONE]":
+            self.ended = True
+        else:
+            self._chunk(event.data, said, is_error=event.type == "error")
 
-    def close(self, broken: ProviderError | None = None) -> list[Said]:
-        """Return the end: tool calls, usage and Completed, whose ``at`` is for the engine to set.
+    def usage(self) -> Usage | None:
+        """Return the last counts there were."""
+        return usage_of(self._usage)
 
-        ``broken`` is how the connection failed, if it did; after a ``finish_reason`` that takes nothing from the
-        answer. Of a stream that failed only its usage is returned, and ``error`` is set: what the stream reported,
-        ``malformed_stream``, ``event_too_large``, ``broken``, or ``truncated``. A second call returns nothing.
-        """
-        self.ended = True
-        if self._closed:
-            return []
-        self._closed = True
-        usage = usage_of(self._usage)
-        counted: list[Said] = [] if usage is None else [usage]
-        if self.error is None and self.finish_reason is not None:
-            return [*self._tools.whole(), *counted, Completed(at=0.0, finish_reason=self.finish_reason)]
-        self.error = self.error or broken or self._faults.error("truncated")
-        return counted
-
-    def _parsed(self, data: bytes) -> Iterator[ServerEvent]:
-        try:
-            yield from self._events.feed(data)
-        except ProviderError as error:  # the parser does not know whose stream it is
-            raise self._faults.error(error.code, error.message) from None
+    def tool_calls(self) -> list[ToolCall]:
+        """Return all calls, which come in fragments."""
+        return self._tools.whole()
 
     def _chunk(self, text: str, said: list[Said], *, is_error: bool) -> None:
         try:
@@ -231,18 +227,12 @@ def usage_of(found: Any) -> Usage | None:
     """Return the counts of a ``usage`` object, which a later one replaces; None if there are none in it."""
     if not isinstance(found, dict):
         return None
-    given, answered, total = (_count(found, f"{kind}_tokens") for kind in ("prompt", "completion", "total"))
-    reasoning = _count(found, "completion_tokens_details", "reasoning_tokens")
-    cached = _count(found, "prompt_tokens_details", "cached_tokens")
+    given, answered, total = (count(found, f"{kind}_tokens") for kind in ("prompt", "completion", "total"))
+    reasoning = count(found, "completion_tokens_details", "reasoning_tokens")
+    cached = count(found, "prompt_tokens_details", "cached_tokens")
     if cached is None:
-        cached = _count(found, "prompt_cache_hit_tokens")  # DeepSeek
+        cached = count(found, "prompt_cache_hit_tokens")  # DeepSeek
     if reasoning and answered is not None and total == (given or 0) + answered + reasoning:
         answered += reasoning  # xAI counts the reasoning apart; for us it is a part of the output
     usage = Usage(input_tokens=given, output_tokens=answered, cached_tokens=cached, reasoning_tokens=reasoning)
     return None if usage == Usage() else usage
-
-
-def _count(found: Any, *path: str) -> int | None:
-    for name in path:
-        found = found.get(name) if isinstance(found, dict) else None
-    return int(found) if isinstance(found, int | float) and found >= 0 else None

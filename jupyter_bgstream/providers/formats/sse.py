@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from ..core.errors import ProviderError
+from ...core.errors import ProviderError
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ..core.events import ToolCall
+from ...core.events import ToolCall
 
 
 class _Function(msgspec.Struct, gc=False):
