@@ -123,7 +123,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ended_at: float | None = None  # Unix seconds
     not_before: float | None = None  # Unix seconds
     usage: Usage | None = None
+    cost: float | None = None  # USD, of all attempts
+    cost_estimated: bool = False  # whether any of it is an estimate
     finish_reason: str | None = None
+    resume: str | None = None  # how its provider is asked to go on with this attempt; covers all that is in the log
     error: Fault | None = None  # of its end, or why it waits
     retry_of: str | None = None  # the job that a user asked again by this one
     retried_by: str | None = None  # the job that asks this one again
@@ -148,13 +151,13 @@ def advance(job: Job, events: Sequence[Event]) -> Job:
             case Delta():
                 continue
             case Attempt():
-                attempt += 1
+                attempt += not event.resumed
                 changes |= {"started_at": changes.get("started_at", job.started_at) or event.at}
                 changes |= {"not_before": None, "error": None}
                 if not event.resumed:
-                    changes["usage"] = None
+                    changes |= {"usage": None, "resume": None}
             case Usage():
-                changes["usage"] = event
+                changes |= _counted(job, changes, event)
             case Waiting():
                 changes |= {"not_before": event.until, "error": Fault(code=event.code, message=event.message)}
             case Cancelled():
@@ -166,6 +169,16 @@ def advance(job: Job, events: Sequence[Event]) -> Job:
         if status in ENDS:
             changes |= {"ended_at": event.at, "not_before": None}  # type: ignore[union-attr]  # only ends lead there
     return msgspec.structs.replace(job, status=status, attempt=attempt, seq=job.seq + len(events), **changes)
+
+
+def _counted(job: Job, before: dict[str, Any], usage: Usage) -> dict[str, object]:
+    # What this attempt has cost replaces what it was said to have cost; earlier attempts were paid for all the same.
+    replaced = before.get("usage", job.usage)
+    cost = before.get("cost", job.cost)
+    if usage.cost is not None:
+        cost = (cost or 0.0) - ((replaced.cost or 0.0) if replaced is not None else 0.0) + usage.cost
+    estimated = before.get("cost_estimated", job.cost_estimated) or usage.cost_estimated
+    return {"usage": usage, "cost": cost, "cost_estimated": estimated}
 
 
 def title_of(messages: tuple[Message, ...]) -> str:

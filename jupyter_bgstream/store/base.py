@@ -93,7 +93,9 @@ class Store(Protocol):
         self, job: Job, *, server: str, event: Waiting | None = None
     ) -> Job: ...  # put off under a new server and a new fence; Fenced
     async def freeze(self, job: Job, history: tuple[Message, ...]) -> Job: ...  # the conversation before it; Fenced
-    async def append(self, job: Job, events: Sequence[Event], *, preview: str | None = None) -> int: ...  # tail; Fenced
+    async def append(
+        self, job: Job, events: Sequence[Event], *, preview: str | None = None, resume: str | None = None
+    ) -> int: ...  # tail; None leaves both as they are, and "" forgets how to resume; Fenced
     async def end(
         self, owner: str, job_id: str, event: Event, *, fence: int | None = None, log: str | None = None
     ) -> tuple[Job, bool]: ...  # as it is now, and whether this ended it; NotFound, also for another log; Fenced

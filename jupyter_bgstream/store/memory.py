@@ -167,8 +167,10 @@ class MemoryStore:
         kept.job = msgspec.structs.replace(kept.job, history=history)
         return kept.job
 
-    async def append(self, job: Job, events: Sequence[Event], *, preview: str | None = None) -> int:
-        step = rules.appended(self._held(job).job, events, preview=preview)
+    async def append(
+        self, job: Job, events: Sequence[Event], *, preview: str | None = None, resume: str | None = None
+    ) -> int:
+        step = rules.appended(self._held(job).job, events, preview=preview, resume=resume)
         self._take(step)
         return step.job.seq
 

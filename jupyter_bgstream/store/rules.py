@@ -48,7 +48,9 @@ def claimed(job: Job, *, at: float) -> Step:
     reason: AttemptReason = "first"
     if job.attempt:
         reason = "recovery" if job.error is not None and job.error.code in RECOVERING else "retry"
-    return _step(msgspec.structs.replace(job, fence=job.fence + 1), [Attempt(at=at, reason=reason)])
+    # An attempt that its provider keeps goes on under the new fence; any other begins from scratch.
+    attempt = Attempt(at=at, reason=reason, resumed=job.resume is not None)
+    return _step(msgspec.structs.replace(job, fence=job.fence + 1), [attempt])
 
 
 def adopted(job: Job, *, server: str, event: Waiting | None) -> Step:
@@ -82,13 +84,15 @@ def chosen(ready: Iterable[T], kind: Callable[[T], tuple[str, bool]], *, load: L
     return found
 
 
-def appended(job: Job, events: Sequence[Event], *, preview: str | None) -> Step:
+def appended(job: Job, events: Sequence[Event], *, preview: str | None, resume: str | None) -> Step:
     """Let a running job's log grow; raises IllegalEvent, also for an end, which only ``ended`` may write."""
     if any(isinstance(event, End) for event in events):
         raise IllegalEvent("An end is not appended: it is written together with its notice.")
     step = _step(job, events)
     if preview is not None:
         step = msgspec.structs.replace(step, job=msgspec.structs.replace(step.job, preview=preview))
+    if resume is not None:
+        step = msgspec.structs.replace(step, job=msgspec.structs.replace(step.job, resume=resume or None))
     return step
 
 
@@ -152,7 +156,7 @@ def numbered(events: Sequence[Event], *, after: int, attempt: int) -> tuple[byte
     encoded = []
     for seq, event in enumerate(events, after + 1):
         if isinstance(event, Attempt):
-            attempt += 1
+            attempt += not event.resumed
         encoded.append(stamped(encode(event), seq=seq, attempt=attempt))
     return tuple(encoded)
 

@@ -38,8 +38,9 @@ class ScriptedProvider:
     """Serves scripts while its ``async with`` lasts; ``in_thread`` serves them to code that is not async.
 
     ``scripts`` (model name to script, or to a function of the request) may be changed at any time. With ``key``, a
-    request without it is refused (401). ``listing`` replaces the answer to ``GET /v1/models``. ``tls`` makes it
-    https. Waiting for anything takes at most ten seconds, then raises TimeoutError.
+    request without it is refused (401). ``listing`` replaces the answer to ``GET /v1/models``. ``routes`` adds other
+    formats: by method and path, such as ``POST /v1/messages``; one that ends in ``*`` is of all paths that begin so.
+    ``tls`` makes it https. Waiting for anything takes at most ten seconds, then raises TimeoutError.
     """
 
     def __init__(
@@ -48,11 +49,13 @@ class ScriptedProvider:
         *,
         key: str | None = None,
         listing: Script | None = None,
+        routes: Mapping[str, Reply] | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.scripts: dict[str, Reply] = dict(scripts or {})
         self.key = key
         self.listing = listing
+        self.routes: dict[str, Reply] = dict(routes or {})
         self.requests: list[Request] = []  # for answers, in the order in which they came
         self.listings = 0  # how often the models were asked for
         self.port = 0  # known when it serves
@@ -186,8 +189,16 @@ class ScriptedProvider:
 
     def _script(self, request: Request) -> Script:
         method, path = request.method, request.path
-        if self.key is not None and request.headers.get("authorization") != f"Bearer {self.key}":
+        if self.key is not None and self.key not in (
+            request.headers.get("authorization", "").removeprefix("Bearer "),
+            request.headers.get("x-api-key"),
+            request.headers.get("x-goog-api-key"),
+        ):
             return _error(401, "Incorrect API key provided.", "invalid_api_key")
+        if (reply := self._route(f"{method} {path}")) is not None:
+            self.requests.append(request)
+            self._notify()
+            return reply if isinstance(reply, Script) else reply(request)
         if (method, path) == ("GET", "/v1/models"):
             self.listings += 1
             return self.listing or self._models()
@@ -199,6 +210,13 @@ class ScriptedProvider:
         if reply is None:
             return _error(404, f"The model `{request.model}` does not exist.", "model_not_found")
         return reply if isinstance(reply, Script) else reply(request)
+
+    def _route(self, asked: str) -> Reply | None:
+        asked = asked.partition("?")[0]
+        for route, reply in self.routes.items():
+            if route == asked or (route.endswith("*") and asked.startswith(route[:-1])):
+                return reply
+        return None
 
     def _models(self) -> Script:
         data = [{"id": name, "object": "model", "owned_by": "scripted"} for name in self.scripts]

@@ -55,7 +55,10 @@ def logs(draw: st.DrawFn, max_size: int = 40) -> list[Event]:
         # Deltas are what logs are made of.
         kinds = [*steps, *([Delta] * 8 if Delta in steps else [])]
         event = draw(EVENTS[draw(st.sampled_from(kinds))])
-        attempt += isinstance(event, Attempt)
+        if isinstance(event, Attempt):
+            if attempt == 0:  # there is nothing yet that could go on
+                event = msgspec.structs.replace(event, resumed=False)
+            attempt += not event.resumed
         log.append(msgspec.structs.replace(event, seq=seq, attempt=attempt))
         status = steps[type(event)]
     return log

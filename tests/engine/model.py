@@ -31,6 +31,7 @@ class ModelJob:
     code: str | None = None
     due: float = 0.0
     waits: int = 0  # how often it was put off
+    group: str | None = None
     retry_of: str | None = None
     retried_by: str | None = None
 
@@ -99,7 +100,7 @@ class Model:
         if self._unfinished() >= MAX_QUEUED:
             return "queue_full"
         assert new_id is not None
-        self.jobs[new_id] = ModelJob(new_id, server, len(self.jobs), asked.spec, retry_of=job_id)
+        self.jobs[new_id] = ModelJob(new_id, server, len(self.jobs), asked.spec, retry_of=job_id, group=asked.group)
         asked.retried_by = new_id
         for group_id, group in self.groups.items():
             if job_id in group.members:
@@ -112,7 +113,8 @@ class Model:
         if group is not None and total != group.announced:
             return "conflict"
         new = [(job_id, spec) for job_id, spec in jobs if job_id not in self.jobs]
-        if not all(self._is_same(job_id, spec) for job_id, spec in jobs if job_id in self.jobs):
+        known = [(job_id, spec) for job_id, spec in jobs if job_id in self.jobs]
+        if not all(self._is_same(job_id, spec) and self.jobs[job_id].group == group_id for job_id, spec in known):
             return "conflict"
         there, room = (group.submitted, group.total) if group else (0, total)
         if there + len(new) > room:
@@ -122,7 +124,7 @@ class Model:
         if group is None:
             group = self.groups[group_id] = ModelGroup(total, announced=total)
         for job_id, spec in new:
-            self.jobs[job_id] = ModelJob(job_id, server, len(self.jobs), spec)
+            self.jobs[job_id] = ModelJob(job_id, server, len(self.jobs), spec, group=group_id)
             group.members.append(job_id)
         group.submitted += len(new)
         return "new"

@@ -265,7 +265,7 @@ async def test_a_lifecycle_commit_is_synced_to_disk_and_an_append_only_if_asked(
     )
     await writer.run(lambda tx: tx.submit(new_job("job-0001"), max_queued=9))
     (job,) = await writer.run(lambda tx: tx.claim(server=HERE, room=ROOM, limit=1, at=2.0))
-    await writer.run(lambda tx: tx.append(job, said("a"), preview=None), light=True)
+    await writer.run(lambda tx: tx.append(job, said("a"), preview=None, resume=None), light=True)
     await writer.run(lambda tx: tx.end(OWNER, job.id, DONE, fence=job.fence, log=job.log))
     await writer.close(patience=1.0)
     db.set_trace_callback(None)

@@ -129,8 +129,12 @@ class SQLiteStore:
     async def freeze(self, job: Job, history: tuple[Message, ...]) -> Job:
         return await self._open.writer.run(lambda tx: tx.freeze(job, history))
 
-    async def append(self, job: Job, events: Sequence[Event], *, preview: str | None = None) -> int:
-        return await self._open.writer.run(lambda tx: tx.append(job, events, preview=preview), light=is_quiet(events))
+    async def append(
+        self, job: Job, events: Sequence[Event], *, preview: str | None = None, resume: str | None = None
+    ) -> int:
+        return await self._open.writer.run(
+            lambda tx: tx.append(job, events, preview=preview, resume=resume), light=is_quiet(events)
+        )
 
     async def end(
         self, owner: str, job_id: str, event: Event, *, fence: int | None = None, log: str | None = None

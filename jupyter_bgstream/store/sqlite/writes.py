@@ -19,7 +19,8 @@ from .rows import columns_of, group_from, job_of, place_of, places_of
 
 REMEMBERED_DELETIONS = 10_000
 
-_QUIET: frozenset[type[Event]] = frozenset({Delta, Usage, Source, ToolCall})
+_PLAIN: frozenset[type[Event]] = frozenset({Delta, Source, ToolCall})  # change nothing of the job but its log
+_QUIET = _PLAIN | {Usage}
 
 
 def is_quiet(events: Sequence[Event]) -> bool:
@@ -158,24 +159,23 @@ class Transaction(InboxTransaction):
         self._do("update_history", n=n, history=encode(history))
         return msgspec.structs.replace(now, history=history)
 
-    def append(self, job: Job, events: Sequence[Event], *, preview: str | None) -> int:
+    def append(self, job: Job, events: Sequence[Event], *, preview: str | None, resume: str | None) -> int:
         """Let a job's log grow; returns its tail. Raises Fenced, IllegalEvent."""
         head = self._one("job_head", owner=job.owner, id=job.id)
         if head is None:
             raise rules.gone(job)
         n, log, status, seq, attempt, fence = head
-        if status != "running" or not is_quiet(events):
+        if status != "running" or not _PLAIN.issuperset(map(type, events)):
             n, now = self._held(job)
-            step = rules.appended(now, events, preview=preview)
+            step = rules.appended(now, events, preview=preview, resume=resume)
             self._take(n, step)
             return step.job.seq
         # The short way, for all but a few appends: neither the spec nor the history is read or written.
         rules.check_held(job, log=log, fence=fence, status=status)
         encoded = rules.numbered(events, after=seq, attempt=attempt)
-        usage = next((encode(event) for event in reversed(events) if isinstance(event, Usage)), None)
         tail = int(seq) + len(encoded)
         self._insert_events(n, tail, encoded)
-        self._do("grow_job", n=n, seq=tail, rev=self.rev, preview=preview, usage=usage)
+        self._do("grow_job", n=n, seq=tail, rev=self.rev, preview=preview, resume=resume)
         self.changes.append(Change(kind="events", owner=job.owner, job=job.id, status=status, seq=tail, events=encoded))
         return tail
 

@@ -24,12 +24,12 @@ SELECT n, log, status, seq, attempt, fence FROM jobs WHERE owner = :owner AND id
 -- name: insert_job
 INSERT INTO jobs (
     owner, id, log, server, status, seq, attempt, fence, rev, status_rev, batch, thread, notebook, grp, tags,
-    previous, preview, created_at, started_at, ended_at, not_before, usage, finish_reason, error, retry_of, retried_by,
-    listed
+    previous, preview, created_at, started_at, ended_at, not_before, usage, cost, cost_estimated,
+    finish_reason, resume, error, retry_of, retried_by, listed
 ) VALUES (
     :owner, :id, :log, :server, :status, :seq, :attempt, :fence, :rev, :rev, :batch, :thread, :notebook, :grp, :tags,
-    :previous, :preview, :created_at, :started_at, :ended_at, :not_before, :usage, :finish_reason, :error, :retry_of,
-    :retried_by, :listed
+    :previous, :preview, :created_at, :started_at, :ended_at, :not_before, :usage, :cost, :cost_estimated,
+    :finish_reason, :resume, :error, :retry_of, :retried_by, :listed
 );
 
 -- name: insert_asked
@@ -43,7 +43,7 @@ UPDATE jobs SET
     status_rev = CASE WHEN status = :status AND server = :server THEN status_rev ELSE :rev END,
     status = :status, server = :server, seq = :seq, attempt = :attempt, fence = :fence, rev = :rev, preview = :preview,
     started_at = :started_at, ended_at = :ended_at, not_before = :not_before, usage = :usage,
-    finish_reason = :finish_reason, error = :error
+    cost = :cost, cost_estimated = :cost_estimated, finish_reason = :finish_reason, resume = :resume, error = :error
 WHERE n = :n;
 
 -- name: set_retried_by
@@ -53,7 +53,8 @@ UPDATE jobs SET retried_by = :retried_by, rev = :rev, status_rev = :rev WHERE n 
 UPDATE jobs SET retry_of = :retry_of WHERE owner = :owner AND id = :id;
 
 -- name: grow_job
-UPDATE jobs SET seq = :seq, rev = :rev, preview = coalesce(:preview, preview), usage = coalesce(:usage, usage)
+UPDATE jobs SET seq = :seq, rev = :rev, preview = coalesce(:preview, preview),
+    resume = nullif(coalesce(:resume, resume), '')
 WHERE n = :n;
 
 -- name: insert_events
