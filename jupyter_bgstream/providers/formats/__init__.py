@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from .base import Decoder, Format, Request, StreamDecoder
 from .chat_completions import ChatCompletions
+from .messages import Messages
 
-FORMATS: dict[str, Format] = {format.name: format for format in (ChatCompletions(),)}
+FORMATS: dict[str, Format] = {format.name: format for format in (ChatCompletions(), Messages())}
 
 __all__ = ["FORMATS", "Decoder", "Format", "Request", "StreamDecoder"]

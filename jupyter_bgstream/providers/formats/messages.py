@@ -1,0 +1,281 @@
+"""Anthropic's Messages: a request out, a stream in.
+
+Wire format: https://platform.claude.com/docs/en/api/messages and https://platform.claude.com/docs/en/build-with-claude/streaming
+in the version 2023-06-01, the last that knows ``temperature`` and ``top_p``.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Any
+
+import msgspec
+
+from ...core.events import Delta, Source, ToolCall, Usage
+from ...core.job import ImagePart, Job, Part
+from ..base import Said
+from ..faults import Faults
+from ..params import joined, read_params, refused
+from .base import Request, StreamDecoder, count, model_name
+from .claude import MAX_TOKENS, thinking
+from .sse import ServerEvent, SSEParser
+from .turns import system_text, turns
+
+_VERSION = {"anthropic-version": "2023-06-01"}
+
+_FINISH_REASONS = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+}
+
+
+class Messages:
+    """The format; a Format."""
+
+    name = "messages"
+    title = "Anthropic Messages"
+    media_type = "text/event-stream"
+    models = Request(path="/models?limit=1000", headers=_VERSION)
+
+    def headers(self, key: str) -> dict[str, str]:
+        """Return the headers that carry a key."""
+        return {"x-api-key": key}
+
+    def request(self, job: Job, faults: Faults) -> Request:
+        """Return the request for a job's answer.
+
+        The API wants ``max_tokens``: without one it is MAX_TOKENS. Raises ProviderError (``bad_request``) for a
+        ``seed``, which there is not, and for params that contradict each other.
+        """
+        params = read_params(job.spec.params, faults)
+        refused(params, ("seed",), self.title, faults)
+        body: dict[str, Any] = {
+            "model": model_name(job),
+            "messages": [
+                {"role": message.role, "content": [_block(part) for part in parts]} for message, parts in turns(job)
+            ],
+            "stream": True,
+        }
+        if system := system_text(job, faults):
+            body["system"] = system
+        if params.max_tokens is not None:
+            body["max_tokens"] = params.max_tokens
+        if params.temperature is not None:
+            body["temperature"] = params.temperature
+        if params.top_p is not None:
+            body["top_p"] = params.top_p
+        if params.stops is not None:
+            body["stop_sequences"] = params.stops
+        if params.schema is not None:
+            body["output_config"] = {"format": {"type": "json_schema", "schema": params.schema}}
+        if params.reasoning_effort is not None:
+            body = joined(body, thinking(model_name(job), params.reasoning_effort), faults)
+        body = {"max_tokens": MAX_TOKENS} | joined(body, params.rest, faults)
+        _check(body, faults)
+        return Request(path="/messages", body=msgspec.json.encode(body), headers=_VERSION)
+
+    def decoder(self, faults: Faults) -> MessagesDecoder:
+        """Return a decoder for one answer."""
+        return MessagesDecoder(faults)
+
+    def names(self, listing: Any) -> list[str]:
+        """Return the names in ``{"data": [{"id": …}]}``."""
+        match listing:
+            case {"data": list() as items}:
+                found = [item.get("id") for item in items if isinstance(item, dict)]
+                return sorted(name for name in found if isinstance(name, str))
+        return []
+
+
+def _block(part: Part) -> dict[str, Any]:
+    if isinstance(part, ImagePart):
+        data = b64encode(part.data).decode()
+        return {"type": "image", "source": {"type": "base64", "media_type": part.media_type, "data": data}}
+    return {"type": "text", "text": part.text}
+
+
+def _check(body: dict[str, Any], faults: Faults) -> None:
+    # What the service would refuse in words about fields that the user may never have heard of.
+    found = body.get("thinking")
+    mode = found.get("type") if isinstance(found, dict) else None
+    if mode not in ("enabled", "adaptive"):
+        return
+    if body.get("temperature") not in (None, 1):
+        raise faults.error(
+            "bad_request",
+            "params contradict each other: a model that reasons has the temperature 1. Leave out temperature, or"
+            " reasoning_effort.",
+        )
+    budget, limit = count(found, "budget_tokens"), count(body, "max_tokens")
+    if budget is not None and limit is not None and limit <= budget:
+        raise faults.error(
+            "bad_request",
+            f"params contradict each other: {budget} tokens are for reasoning, so max_tokens, which includes them, must"
+            f" be more than that; it is {limit}.",
+        )
+
+
+class _Delta(msgspec.Struct, gc=False):
+    type: str | None = None
+    text: str | None = None
+    thinking: str | None = None
+    partial_json: str | None = None
+    citation: Any = None
+    stop_reason: str | None = None
+    stop_details: Any = None
+
+
+class _Event(msgspec.Struct, gc=False):
+    type: str = ""
+    index: int = 0
+    delta: _Delta | None = None
+    content_block: Any = None
+    message: Any = None
+    usage: Any = None
+
+
+_events = msgspec.json.Decoder(_Event)
+
+
+class _Call(msgspec.Struct):
+    id: str
+    name: str
+    input: Any
+    arguments: list[str] = []
+
+
+class MessagesDecoder(StreamDecoder):
+    """Messages. The end is ``message_stop``; a ``stop_reason`` before it only says what the end will be.
+
+    Tools that the service itself runs (``server_tool_use``) are not the user's to run and are no tool calls; what a
+    search finds becomes sources.
+    """
+
+    reader = SSEParser
+
+    def __init__(self, faults: Faults) -> None:
+        super().__init__(faults)
+        self._usage: dict[str, Any] = {}
+        self._stop_reason: str | None = None
+        self._calls: dict[int, _Call] = {}  # that have begun, by the index of their block
+        self._urls: set[str] = set()
+        self._spoken = False
+
+    def take(self, event: ServerEvent, said: list[Said]) -> None:
+        """Add what one event says. Its type is in its data too; kinds that are not known say nothing."""
+        try:
+            found = _events.decode(event.data)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise self._faults.unreadable(event.data, error) from None
+        if found.type == "error" or event.type == "error":
+            raise self._faults.in_stream(msgspec.json.decode(event.data))
+        match found.type:
+            case "content_block_delta":
+                if found.delta is not None:
+                    self._delta(found.index, found.delta, said)
+            case "content_block_start":
+                self._block(found.index, found.content_block, said)
+            case "content_block_stop":
+                if (call := self._calls.pop(found.index, None)) is not None:
+                    said.append(_whole(call))
+            case "message_start":  # some services send it twice
+                if isinstance(found.message, dict):
+                    self._count(found.message.get("usage"))
+            case "message_delta":
+                self._count(found.usage)
+                if found.delta is not None and found.delta.stop_reason:
+                    self._stopped(found.delta, said)
+            case "message_stop":
+                self.finish_reason = self._stop_reason
+                self.ended = True
+
+    def usage(self) -> Usage | None:
+        """Return the counts, of which the service gives the input as three parts."""
+        return usage_of(self._usage)
+
+    def _delta(self, index: int, delta: _Delta, said: list[Said]) -> None:
+        match delta.type:
+            case "text_delta":
+                self._say(delta.text, said)
+            case "thinking_delta":
+                if delta.thinking:
+                    said.append(Delta(channel="reasoning", text=delta.thinking))
+            case "input_json_delta":
+                if delta.partial_json and (call := self._calls.get(index)) is not None:
+                    call.arguments.append(delta.partial_json)
+            case "citations_delta":
+                self._source(delta.citation, said)
+
+    def _block(self, index: int, block: Any, said: list[Said]) -> None:
+        match block:
+            case {"type": "text"}:
+                self._say(block.get("text"), said)
+                for citation in _list(block.get("citations")):
+                    self._source(citation, said)
+            case {"type": "thinking", "thinking": str() as thought} if thought:
+                said.append(Delta(channel="reasoning", text=thought))
+            case {"type": "tool_use"}:
+                name, id = block.get("name"), block.get("id")
+                self._calls[index] = _Call(
+                    id=str(id or f"call_{index}"), name=str(name or ""), input=block.get("input")
+                )
+            case {"type": "web_search_tool_result", "content": list() as results}:
+                for result in results:
+                    self._source(result, said)
+            case {"type": "web_fetch_tool_result", "content": {"url": str() as url} as page}:
+                document = page.get("content")
+                self._source({"url": url, "title": document.get("title") if isinstance(document, dict) else ""}, said)
+
+    def _say(self, text: Any, said: list[Said]) -> None:
+        if text and isinstance(text, str):
+            self._spoken = True
+            said.append(Delta(channel="text", text=text))
+
+    def _source(self, found: Any, said: list[Said]) -> None:
+        # A result of a search, or a citation of one; citations of the user's own documents have no address.
+        if not isinstance(found, dict):
+            return
+        url, title = found.get("url") or found.get("source"), found.get("title")
+        if isinstance(url, str) and "://" in url and url not in self._urls:
+            self._urls.add(url)
+            said.append(Source(url=url, title=title if isinstance(title, str) else ""))
+
+    def _count(self, usage: Any) -> None:
+        # Later counts are totals, not increments, and may leave out what has not changed.
+        if isinstance(usage, dict):
+            self._usage |= {name: value for name, value in usage.items() if value is not None}
+
+    def _stopped(self, delta: _Delta, said: list[Said]) -> None:
+        reason = str(delta.stop_reason)
+        self._stop_reason = _FINISH_REASONS.get(reason, reason.lower())
+        # A refusal comes without a word of the model, but often with the service's own.
+        match delta.stop_details:
+            case {"explanation": str() as words} if not self._spoken:
+                self._say(words, said)
+
+
+def _whole(call: _Call) -> ToolCall:
+    # Arguments come in fragments, or, where there are none, in the block's beginning.
+    arguments = "".join(call.arguments) or msgspec.json.encode(call.input or {}).decode()
+    return ToolCall(id=call.id, name=call.name, arguments=arguments)
+
+
+def _list(found: Any) -> list[Any]:
+    return found if isinstance(found, list) else []
+
+
+def usage_of(found: dict[str, Any]) -> Usage | None:
+    """Return the counts of a ``usage`` object; None if there are none in it."""
+    read, written = count(found, "cache_read_input_tokens"), count(found, "cache_creation_input_tokens")
+    parts = [part for part in (count(found, "input_tokens"), read, written) if part is not None]
+    usage = Usage(
+        input_tokens=sum(parts) if parts else None,
+        output_tokens=count(found, "output_tokens"),
+        cached_tokens=read,
+        cache_write_tokens=written,
+        reasoning_tokens=count(found, "output_tokens_details", "thinking_tokens"),
+    )
+    return None if usage == Usage() else usage
