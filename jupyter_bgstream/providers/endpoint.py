@@ -10,6 +10,7 @@ import httpx
 import msgspec
 
 from ..core.errors import Invalid
+from .formats.dialects import DialectName
 
 IDLE_SECONDS = 120.0
 TOTAL_SECONDS = 2 * 3600.0
@@ -24,6 +25,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     base_url: str  # what the format's paths, such as /chat/completions, are added to
     format: Literal["chat_completions", "messages"] = "chat_completions"
+    dialect: DialectName = "plain"  # of Chat Completions: how the service names what it takes
     api_key_env: str | None = None  # environment variable that holds the key; None: the service wants none
     headers: dict[str, str] = {}  # sent with every request
     models: tuple[str, ...] = ()  # if given, the list shown, and the service is not asked for one

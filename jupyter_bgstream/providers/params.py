@@ -64,6 +64,22 @@ def refused(params: Params, names: Iterable[str], service: str, faults: Faults) 
         raise faults.error("bad_request", f"{service} has no {' and no '.join(given)}; leave that out of params.")
 
 
+def same(params: dict[str, Any], name: str, value: Any, others: Iterable[str], faults: Faults) -> dict[str, Any]:
+    """Return params without the other names of a parameter that has been given.
+
+    Raises ProviderError (``bad_request``) if one of them says something else.
+    """
+    rest = dict(params)
+    for other in others if value is not None else ():
+        if rest.get(other, value) != value:
+            raise faults.error(
+                "bad_request",
+                f"params contradict each other: {name} is {value!r:.80}, and {other} {rest[other]!r:.80}.",
+            )
+        rest.pop(other, None)
+    return rest
+
+
 def _joined(body: dict[str, Any], rest: dict[str, Any], at: tuple[str, ...], faults: Faults) -> dict[str, Any]:
     result = dict(body)
     for name, value in rest.items():

@@ -14,7 +14,7 @@ from ..core.machine import Fault
 from .base import ProviderStatus, Said
 from .endpoint import Endpoint
 from .faults import Faults
-from .formats import FORMATS, Decoder, Request
+from .formats import Decoder, Request, format_of
 from .formats.base import model_name
 from .transport import Call, get, stream
 
@@ -28,7 +28,7 @@ class HTTPService:
     def __init__(self, name: str, endpoint: Endpoint, *, environ: Mapping[str, str]) -> None:
         self.name = name
         self._endpoint = endpoint
-        self._format = FORMATS[endpoint.format]
+        self._format = format_of(endpoint.format, endpoint.dialect)
         self._environ = environ
 
     def __repr__(self) -> str:

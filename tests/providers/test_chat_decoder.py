@@ -11,7 +11,8 @@ from providers.speaking import FAULTS, STOP, cut, decoded, delta, heard, of, sse
 
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Completed, Delta, Source, ToolCall, Usage
-from jupyter_bgstream.providers.formats.chat_completions import ChatDecoder, usage_of
+from jupyter_bgstream.providers.formats.chat_completions import ChatDecoder
+from jupyter_bgstream.providers.formats.chat_usage import usage_of
 
 
 def test_a_whole_answer_in_order() -> None:

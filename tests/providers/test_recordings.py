@@ -107,6 +107,6 @@ def test_what_else_they_say(name: str, kind: type[ToolCall] | type[Source], numb
     assert len(of(decoded(stream_of(lines_of(FOLDER / f"{name}.jsonl"))), kind)) == number
 
 
-def test_xai_counts_the_reasoning_apart_and_we_do_not() -> None:
+def test_xai_counts_the_reasoning_apart_and_we_do_not_and_it_says_what_it_cost() -> None:
     (usage,) = of(decoded(stream_of(lines_of(FOLDER / "xai-text.jsonl"))), Usage)
-    assert usage == Usage(input_tokens=12, output_tokens=342, cached_tokens=11, reasoning_tokens=340)
+    assert usage == Usage(input_tokens=12, output_tokens=342, cached_tokens=11, reasoning_tokens=340, cost=0.000172125)

@@ -54,9 +54,10 @@ class TestRequest:
         }
 
     async def test_stream_options_can_be_left_out(self, provider: ScriptedProvider, connect: Connect) -> None:
-        request = await self.asked(provider, connect, job(params={"stream_options": None, "seed": None}))
+        request = await self.asked(provider, connect, job(params={"stream_options": None, "seed": None, "own": None}))
         assert "stream_options" not in request.json
-        assert request.json["seed"] is None
+        assert "seed" not in request.json
+        assert request.json["own"] is None  # unknown to us: as it is
 
     async def test_the_key_and_own_headers_are_sent(self, provider: ScriptedProvider, connect: Connect) -> None:
         provider.key = "sk-secret"

@@ -5,7 +5,13 @@ from __future__ import annotations
 from .base import Decoder, Format, Request, StreamDecoder
 from .chat_completions import ChatCompletions
 from .messages import Messages
+from .dialects import DIALECTS, DialectName
 
 FORMATS: dict[str, Format] = {format.name: format for format in (ChatCompletions(), Messages())}
 
-__all__ = ["FORMATS", "Decoder", "Format", "Request", "StreamDecoder"]
+__all__ = ["FORMATS", "Decoder", "Format", "Request", "StreamDecoder", "format_of"]
+
+
+def format_of(name: str, dialect: DialectName) -> Format:
+    """Return a format by its name, in a service's dialect; only Chat Completions has some."""
+    return ChatCompletions(DIALECTS[dialect]) if name == ChatCompletions.name else FORMATS[name]

@@ -7,6 +7,7 @@ Wire format: https://platform.openai.com/docs/api-reference/chat-streaming, and 
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -16,20 +17,27 @@ from ...core.events import Channel, Delta, Source, ToolCall, Usage
 from ...core.job import ImagePart, Job, Message, Part
 from ..base import Said
 from ..faults import Faults, has_error
-from .base import Request, StreamDecoder, count, model_name
+from ..params import Params, joined, read_params, refused, same
+from .base import Request, StreamDecoder, model_name
+from .chat_usage import timed, usage_of
+from .dialects import BROKEN, DIALECTS, Dialect, finish_reason
 from .sse import ServerEvent, SSEParser
 from .tool_calls import ToolCalls, ToolFragment
 
-_OURS = ("model", "messages", "stream")
+_NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+_NAME_LENGTH = 64  # characters
 
 
 class ChatCompletions:
-    """The format; a Format."""
+    """The format, in one service's dialect; a Format."""
 
     name = "chat_completions"
     title = "Chat Completions"
     media_type = "text/event-stream"
     models = Request(path="/models")
+
+    def __init__(self, dialect: Dialect = DIALECTS["plain"]) -> None:
+        self._dialect = dialect
 
     def headers(self, key: str) -> dict[str, str]:
         """Return the headers that carry a key."""
@@ -38,21 +46,27 @@ class ChatCompletions:
     def request(self, job: Job, faults: Faults) -> Request:
         """Return the request for a job's answer.
 
-        A job's ``params`` join it; ``stream_options: null`` leaves that field out, for services that do not know it.
-        Raises ProviderError (``bad_request``) for params that would change what is asked of whom.
+        The standard parameters go by the dialect's names, all others as they are; ``stream_options: null`` leaves that
+        field out, for services that do not know it. Raises ProviderError (``bad_request``) for params that would
+        change what is asked of whom, that contradict each other, or that the service would ignore.
         """
-        params = job.spec.params
-        if clash := [name for name in _OURS if name in params]:
-            raise faults.error("bad_request", f"params may not set {', '.join(clash)}: the job itself does.")
+        dialect = self._dialect
+        params = read_params(job.spec.params, faults)
+        refused(params, dialect.lacks, dialect.title, faults)
+        rest = same(params.rest, "max_tokens", params.max_tokens, ("max_tokens", "max_completion_tokens"), faults)
+        rest = same(rest, "seed", params.seed, ("seed", "random_seed"), faults)
         body: dict[str, Any] = {
             "model": model_name(job),
             "messages": [_turn(message) for message in (*job.history, *job.spec.messages)],
             "stream": True,
-            "stream_options": {"include_usage": True},
-        } | params
-        if body["stream_options"] is None:
-            del body["stream_options"]
-        return Request(path="/chat/completions", body=msgspec.json.encode(body))
+            **dialect.always,
+            **_named(params, dialect),
+        }
+        if rest.get("stream_options", ...) is None:
+            del rest["stream_options"]
+        elif dialect.counts:
+            body["stream_options"] = {"include_usage": True}
+        return Request(path="/chat/completions", body=msgspec.json.encode(joined(body, rest, faults)))
 
     def decoder(self, faults: Faults) -> ChatDecoder:
         """Return a decoder for one answer."""
@@ -65,6 +79,34 @@ class ChatCompletions:
                 found = [item.get("id") for item in items if isinstance(item, dict)]
                 return sorted(name for name in found if isinstance(name, str))
         return []
+
+
+def _named(params: Params, dialect: Dialect) -> dict[str, Any]:
+    # The standard parameters that were given, by their names at this service.
+    schema = params.schema
+    given: dict[str, Any] = {
+        "temperature": params.temperature,
+        "top_p": params.top_p,
+        dialect.max_tokens: params.max_tokens,
+        "stop": params.stop,
+        dialect.seed: params.seed,
+        "response_format": None if schema is None else {"type": "json_schema", "json_schema": _schema(schema)},
+    }
+    named = {name: value for name, value in given.items() if value is not None}
+    if params.reasoning_effort == "none" and dialect.no_effort is not None:
+        return named | dialect.no_effort
+    if (effort := params.reasoning_effort) is not None:
+        value: Any = effort
+        for name in reversed(dialect.effort):
+            value = {name: value}
+        named |= value
+    return named
+
+
+def _schema(schema: dict[str, Any]) -> dict[str, Any]:
+    title = schema.get("title")
+    name = _NO_NAME.sub("_", title)[:_NAME_LENGTH] if isinstance(title, str) else ""
+    return {"name": name or "answer", "schema": schema, "strict": True}
 
 
 def _turn(message: Message) -> dict[str, Any]:
@@ -85,6 +127,7 @@ class _Delta(msgspec.Struct, gc=False):
     content: str | list[Any] | None = None
     reasoning_content: str | None = None
     reasoning: Any = None
+    reasoning_details: Any = None  # OpenRouter
     refusal: str | None = None
     tool_calls: list[ToolFragment] | None = None
     annotations: Any = None
@@ -93,7 +136,9 @@ class _Delta(msgspec.Struct, gc=False):
 class _Choice(msgspec.Struct, gc=False):
     index: int | None = None
     delta: _Delta | None = None
+    message: Any = None  # the answer so far, beside the delta (Perplexity), or the whole one at its end
     finish_reason: str | None = None
+    usage: Any = None  # Moonshot
     error: Any = None  # OpenRouter
 
 
@@ -105,6 +150,7 @@ class _Chunk(msgspec.Struct, gc=False):
     citations: Any = None
     search_results: Any = None
     x_groq: Any = None
+    timings: Any = None  # llama.cpp
 
 
 _chunks = msgspec.json.Decoder(_Chunk)
@@ -118,8 +164,11 @@ class ChatDecoder(StreamDecoder):
     def __init__(self, faults: Faults) -> None:
         super().__init__(faults)
         self._usage: Any = None
+        self._timings: Any = None
         self._tools = ToolCalls()
         self._urls: set[str] = set()
+        self._spoke = False
+        self._refused = False
 
     def take(self, event: ServerEvent, said: list[Said]) -> None:
         """Add what one chunk says."""
@@ -130,7 +179,7 @@ class ChatDecoder(StreamDecoder):
 
     def usage(self) -> Usage | None:
         """Return the last counts there were."""
-        return usage_of(self._usage)
+        return usage_of(self._usage) or timed(self._timings)
 
     def tool_calls(self) -> list[ToolCall]:
         """Return all calls, which come in fragments."""
@@ -151,6 +200,8 @@ class ChatDecoder(StreamDecoder):
             self._usage = chunk.usage
         if chunk.x_groq:
             self._groq(chunk.x_groq)
+        if chunk.timings:
+            self._timings = chunk.timings
         for choice in chunk.choices or ():
             if not choice.index:  # of several answers only the first is read
                 self._choice(choice, said)
@@ -160,28 +211,57 @@ class ChatDecoder(StreamDecoder):
             self._delta(choice.delta, said)
         if choice.error:
             raise self._faults.in_stream({"error": choice.error})
-        if choice.finish_reason == "error":
-            raise self._faults.error("provider_error", transient=True)
-        if choice.finish_reason:
-            self.finish_reason = choice.finish_reason
+        if choice.usage:
+            self._usage = choice.usage
+        finish = finish_reason(choice.finish_reason) if choice.finish_reason else None
+        if choice.message:
+            self._message(choice.message, said, whole=finish is not None)
+        if finish in BROKEN:
+            words = "" if finish == "error" else f"finish_reason: {finish}"
+            raise self._faults.error("provider_error", words, transient=True)
+        if finish is not None:
+            self.finish_reason = "refusal" if self._refused and finish == "stop" else finish
+
+    def _message(self, message: Any, said: list[Said], *, whole: bool) -> None:
+        # It repeats what the deltas have said, unless there were none.
+        match message:
+            case {"annotations": list() as annotations}:
+                self._sources(annotations, said)
+        match message:
+            case {"content": str() as words} if words and whole and not self._spoke:
+                self._say("text", words, said)
 
     def _delta(self, delta: _Delta, said: list[Said]) -> None:
-        # vLLM and others say the same twice, under the old name and the new one.
+        # vLLM and others say the same twice, under the old name and the new one; OpenRouter also in parts.
         reasoning = delta.reasoning_content or delta.reasoning
         if reasoning and isinstance(reasoning, str):
             said.append(Delta(channel="reasoning", text=reasoning))
+        elif delta.reasoning_details:
+            self._details(delta.reasoning_details, said)
         content = delta.content
         if content:
             if isinstance(content, str):
-                said.append(Delta(channel="text", text=content))
+                self._say("text", content, said)
             else:
                 self._parts(content, "text", said)
         if delta.refusal:
-            said.append(Delta(channel="text", text=delta.refusal))
+            self._refused = True
+            self._say("text", delta.refusal, said)
         if delta.tool_calls:
             self._tools.add(delta.tool_calls)
         if delta.annotations:
             self._sources(delta.annotations, said)
+
+    def _say(self, channel: Channel, words: str, said: list[Said]) -> None:
+        self._spoke = self._spoke or channel == "text"
+        said.append(Delta(channel=channel, text=words))
+
+    def _details(self, details: Any, said: list[Said]) -> None:
+        # {"type": "reasoning.text", "text"}, {"type": "reasoning.summary", "summary"}; others are encrypted.
+        for detail in details if isinstance(details, list) else ():
+            match detail:
+                case {"text": str() as words} | {"summary": str() as words} if words:
+                    self._say("reasoning", words, said)
 
     def _parts(self, parts: Any, channel: Channel, said: list[Said]) -> None:
         # Mistral: [{"type": "thinking", "thinking": [{"type": "text", "text": …}]}, {"type": "text", "text": …}]
@@ -190,7 +270,7 @@ class ChatDecoder(StreamDecoder):
                 case {"type": "thinking", "thinking": inner}:
                     self._parts(inner, "reasoning", said)
                 case {"text": str() as text} | (str() as text) if text:
-                    said.append(Delta(channel=channel, text=text))
+                    self._say(channel, text, said)
 
     def _sources(self, found: Any, said: list[Said]) -> None:
         # A URL; {"url", "title"}; OpenAI's annotation {"type": "url_citation", "url_citation": {"url", "title"}}.
@@ -221,18 +301,3 @@ class ChatDecoder(StreamDecoder):
         if has_error(payload):
             return self._faults.in_stream(payload)
         return self._faults.error("malformed_stream", f"{error}: {text}")
-
-
-def usage_of(found: Any) -> Usage | None:
-    """Return the counts of a ``usage`` object, which a later one replaces; None if there are none in it."""
-    if not isinstance(found, dict):
-        return None
-    given, answered, total = (count(found, f"{kind}_tokens") for kind in ("prompt", "completion", "total"))
-    reasoning = count(found, "completion_tokens_details", "reasoning_tokens")
-    cached = count(found, "prompt_tokens_details", "cached_tokens")
-    if cached is None:
-        cached = count(found, "prompt_cache_hit_tokens")  # DeepSeek
-    if reasoning and answered is not None and total == (given or 0) + answered + reasoning:
-        answered += reasoning  # xAI counts the reasoning apart; for us it is a part of the output
-    usage = Usage(input_tokens=given, output_tokens=answered, cached_tokens=cached, reasoning_tokens=reasoning)
-    return None if usage == Usage() else usage

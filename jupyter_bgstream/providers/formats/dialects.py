@@ -1,0 +1,94 @@
+"""How the services that speak Chat Completions name what they take: one table, a line for each.
+
+Looked up in the services' own documentation, November 2026. What a service would ignore without a word is refused
+here in words (``lacks``); everything else is for the service to refuse.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+DialectName = Literal[
+    "plain",
+    "openai",
+    "azure",
+    "openrouter",
+    "groq",
+    "deepseek",
+    "mistral",
+    "xai",
+    "perplexity",
+    "cohere",
+    "cerebras",
+    "moonshot",
+    "vllm",
+    "lmstudio",
+    "llamacpp",
+]
+
+
+class Dialect(msgspec.Struct, frozen=True, kw_only=True):
+    """One service's names for the standard parameters."""
+
+    title: str = "This service"  # as users read it
+    max_tokens: str = "max_tokens"
+    seed: str = "seed"
+    effort: tuple[str, ...] = ("reasoning_effort",)  # the path to it
+    no_effort: dict[str, Any] | None = None  # sent instead of the effort "none"; None: "none" is an effort like others
+    counts: bool = (
+        True  # wants to be asked for usage by ``stream_options``; False: sends it anyway, or knows no such field
+    )
+    always: dict[str, Any] = {}  # sent with every request
+    lacks: tuple[str, ...] = ()  # standard parameters that it would ignore
+
+
+_COMPLETION = "max_completion_tokens"
+
+DIALECTS: dict[DialectName, Dialect] = {
+    "plain": Dialect(),
+    # Reasoning models refuse max_tokens.
+    "openai": Dialect(title="OpenAI", max_tokens=_COMPLETION),
+    "azure": Dialect(title="Azure OpenAI", max_tokens=_COMPLETION),
+    "openrouter": Dialect(title="OpenRouter", effort=("reasoning", "effort"), always={"usage": {"include": True}}),
+    "groq": Dialect(title="Groq", max_tokens=_COMPLETION),
+    # Thinks unless told not to; knows JSON, but no schema.
+    "deepseek": Dialect(title="DeepSeek", no_effort={"thinking": {"type": "disabled"}}, lacks=("seed", "schema")),
+    # Refuses fields that it does not know (HTTP 422), stream_options among them; usage comes with the last chunk.
+    "mistral": Dialect(title="Mistral", seed="random_seed", counts=False),
+    "xai": Dialect(title="xAI", max_tokens=_COMPLETION),
+    # Usage comes with every chunk.
+    "perplexity": Dialect(title="Perplexity", counts=False, lacks=("seed",)),
+    "cohere": Dialect(title="Cohere"),
+    "cerebras": Dialect(title="Cerebras", max_tokens=_COMPLETION),
+    "moonshot": Dialect(title="Moonshot", max_tokens=_COMPLETION),
+    "vllm": Dialect(title="vLLM"),
+    "lmstudio": Dialect(title="LM Studio"),
+    "llamacpp": Dialect(title="llama.cpp", effort=("chat_template_kwargs", "reasoning_effort")),
+}
+
+# What a service says at the end, in the field's words; another word is passed on in lower case.
+_FINISH = {
+    "eos": "stop",
+    "eos_token": "stop",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "complete": "stop",
+    "max_tokens": "length",
+    "max_output_tokens": "length",
+    "model_length": "length",  # Mistral: the context is full
+    "function_call": "tool_calls",
+    "tool_call": "tool_calls",
+    "tool_use": "tool_calls",
+    "sensitive": "content_filter",  # Z.ai
+    "safety": "content_filter",
+}
+# What a service says instead of an end: it may answer another time.
+BROKEN = frozenset({"error", "insufficient_system_resource", "network_error", "abort", "aborted"})
+
+
+def finish_reason(said: str) -> str | None:
+    """Return the field's word for what a service says of the end; None for what is not one, such as ``""``."""
+    word = said.strip().lower()
+    return None if word in ("", "null", "none") else _FINISH.get(word, word)

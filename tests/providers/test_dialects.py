@@ -1,0 +1,380 @@
+"""Chat Completions as each service speaks it: what it is sent, by its own names, and what it says, by hand."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import msgspec
+import pytest
+from providers.conftest import Connect
+from providers.speaking import FAULTS, STOP, decoded, delta, heard, job, of, read, sse, text
+
+from jupyter_bgstream.core.errors import ProviderError
+from jupyter_bgstream.core.events import Completed, Delta, Source, Usage
+from jupyter_bgstream.core.job import ImagePart, Message, TextPart
+from jupyter_bgstream.providers.formats import FORMATS, format_of
+from jupyter_bgstream.providers.formats.dialects import DIALECTS, DialectName
+from jupyter_bgstream.testing import ScriptedProvider, answer
+
+SCHEMA = {"title": "A page", "type": "object", "properties": {"n": {"type": "integer"}}}
+ALL = {
+    "temperature": 0.5,
+    "top_p": 0.9,
+    "max_tokens": 100,
+    "stop": ["END"],
+    "seed": 7,
+    "reasoning_effort": "low",
+    "schema": SCHEMA,
+    "logit_bias": {"1": 2},
+}
+SENT = {
+    "temperature": 0.5,
+    "top_p": 0.9,
+    "stop": ["END"],
+    "response_format": {
+        "type": "json_schema",
+        "json_schema": {"name": "A_page", "schema": SCHEMA, "strict": True},
+    },
+    "logit_bias": {"1": 2},
+}
+COUNTED = {"stream_options": {"include_usage": True}}
+EFFORT = {"reasoning_effort": "low"}
+COMPLETION = {"max_completion_tokens": 100, "seed": 7, **EFFORT, **COUNTED}
+PLAIN = {"max_tokens": 100, "seed": 7, **EFFORT, **COUNTED}
+
+BODIES: dict[str, dict[str, Any]] = {
+    "plain": PLAIN,
+    "openai": COMPLETION,
+    "azure": COMPLETION,
+    "openrouter": {
+        "max_tokens": 100,
+        "seed": 7,
+        "reasoning": {"effort": "low"},
+        "usage": {"include": True},
+        **COUNTED,
+    },
+    "groq": COMPLETION,
+    "deepseek": {"max_tokens": 100, **EFFORT, **COUNTED},
+    "mistral": {"max_tokens": 100, "random_seed": 7, **EFFORT},
+    "xai": COMPLETION,
+    "perplexity": {"max_tokens": 100, **EFFORT},
+    "cohere": PLAIN,
+    "cerebras": COMPLETION,
+    "moonshot": COMPLETION,
+    "vllm": PLAIN,
+    "lmstudio": PLAIN,
+    "llamacpp": {"max_tokens": 100, "seed": 7, "chat_template_kwargs": {"reasoning_effort": "low"}, **COUNTED},
+}
+
+
+def body(dialect: str = "plain", *, history: tuple[Message, ...] = (), **params: Any) -> dict[str, Any]:
+    """The body that a job with these params becomes."""
+    request = format_of("chat_completions", dialect).request(job(params=params, history=history), FAULTS)
+    assert request.body is not None
+    return dict(msgspec.json.decode(request.body))
+
+
+def refusal(dialect: str = "plain", **params: Any) -> str:
+    with pytest.raises(ProviderError) as caught:
+        body(dialect, **params)
+    assert caught.value.code == "bad_request"
+    return caught.value.message
+
+
+class TestRequest:
+    @pytest.mark.parametrize("dialect", get_args(DialectName))
+    def test_each_service_has_its_own_names(self, dialect: str) -> None:
+        lacks = DIALECTS[dialect].lacks
+        sent = body(dialect, **{name: value for name, value in ALL.items() if name not in lacks})
+        expected = BODIES[dialect] | {
+            name: value for name, value in SENT.items() if not (name == "response_format" and "schema" in lacks)
+        }
+        assert {name: sent[name] for name in sent if name not in ("model", "messages", "stream")} == expected
+
+    @pytest.mark.parametrize(
+        ("dialect", "name"), [(d, name) for d, spoken in DIALECTS.items() for name in spoken.lacks]
+    )
+    def test_what_a_service_would_ignore_is_refused_by_its_name(self, dialect: str, name: str) -> None:
+        assert f"{DIALECTS[dialect].title} has no {name}" in refusal(dialect, **{name: ALL[name]})
+
+    def test_without_params_nothing_is_added(self) -> None:
+        assert set(body()) == {"model", "messages", "stream", "stream_options"}
+        assert set(body("mistral")) == {"model", "messages", "stream"}
+
+    def test_deepseek_thinks_unless_told_not_to(self) -> None:
+        sent = body("deepseek", reasoning_effort="none")
+        assert sent["thinking"] == {"type": "disabled"}
+        assert "reasoning_effort" not in sent
+        assert body("groq", reasoning_effort="none")["reasoning_effort"] == "none"
+
+    @pytest.mark.parametrize("dialect", ["plain", "openai", "mistral"])
+    def test_one_limit_by_two_names_must_be_one(self, dialect: str) -> None:
+        words = refusal(dialect, max_tokens=100, max_completion_tokens=200)
+        assert "contradict" in words
+        assert "max_completion_tokens 200" in words
+        sent = body(dialect, max_tokens=100, max_completion_tokens=100)
+        assert [name for name in sent if name.startswith("max_")] == [DIALECTS[dialect].max_tokens]
+
+    def test_a_services_own_name_alone_is_passed_on(self) -> None:
+        assert body(max_completion_tokens=100)["max_completion_tokens"] == 100
+        assert body("openai", reasoning={"summary": "auto"})["reasoning"] == {"summary": "auto"}
+
+    @pytest.mark.parametrize(
+        ("dialect", "params", "field"),
+        [
+            ("plain", {"schema": SCHEMA, "response_format": {"type": "text"}}, "response_format.type"),
+            ("plain", {"seed": 7, "random_seed": 8}, "random_seed"),
+            ("openrouter", {"reasoning_effort": "low", "reasoning": {"effort": "high"}}, "reasoning.effort"),
+        ],
+    )
+    def test_contradictions_are_refused_in_words(self, dialect: str, params: dict[str, Any], field: str) -> None:
+        assert field in refusal(dialect, **params)
+
+    def test_objects_are_joined(self) -> None:
+        sent = body("openrouter", reasoning_effort="low", reasoning={"exclude": True})
+        assert sent["reasoning"] == {"effort": "low", "exclude": True}
+        assert body(stream_options={"include_obfuscation": False})["stream_options"] == {
+            "include_usage": True,
+            "include_obfuscation": False,
+        }
+
+    @pytest.mark.parametrize(
+        ("params", "words"),
+        [
+            ({"temperature": "hot"}, "params: temperature: Expected `float | null`, got `str`."),
+            ({"temperature": 3}, "params: temperature: Expected `float` <= 2.0."),
+            ({"max_tokens": 0}, "params: max_tokens: Expected `int` >= 1."),
+            ({"reasoning_effort": "hardest"}, "params: reasoning_effort: Invalid enum value 'hardest'."),
+            ({"schema": "object"}, "params: schema: Expected `object | null`, got `str`."),
+            ({"input": "x"}, "params may not set input: the job itself does."),
+        ],
+    )
+    def test_what_cannot_be_meant_is_refused_before_it_is_sent(self, params: dict[str, Any], words: str) -> None:
+        assert words in refusal(**params)
+
+    @pytest.mark.parametrize(("title", "name"), [("A/B test!", "A_B_test_"), ("x" * 99, "x" * 64), (None, "answer")])
+    def test_a_schema_has_a_name(self, title: str | None, name: str) -> None:
+        schema = {"type": "object"} | ({"title": title} if title else {})
+        assert body(schema=schema)["response_format"]["json_schema"]["name"] == name
+
+    def test_system_text_and_pictures(self) -> None:
+        picture = ImagePart(media_type="image/png", data=b"\x89PNG")
+        sent = body(
+            history=(
+                Message(role="system", content="Be brief."),
+                Message(role="user", content=(TextPart(text="Look:"), picture)),
+            )
+        )
+        assert sent["messages"][:2] == [
+            {"role": "system", "content": "Be brief."},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "Look:"},
+                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw=="}},
+                ],
+            },
+        ]
+
+    async def test_an_endpoint_names_its_dialect(self, provider: ScriptedProvider, connect: Connect) -> None:
+        provider.scripts["one"] = answer("yes")
+        said, error = await read(connect(dialect="openrouter"), job(params={"reasoning_effort": "high"}))
+        assert (text(said), error) == ("yes", None)
+        assert (await provider.request()).json["reasoning"] == {"effort": "high"}
+
+    def test_other_formats_have_no_dialects(self) -> None:
+        for name, format in FORMATS.items():
+            assert (format_of(name, "openai") is format) == (name != "chat_completions")
+
+
+def chunk(finish: Any = None, **fields: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": fields, "finish_reason": finish}]}
+
+
+class TestFinish:
+    @pytest.mark.parametrize(
+        ("word", "reason"),
+        [
+            ("STOP", "stop"),
+            ("eos", "stop"),
+            ("end_turn", "stop"),
+            ("COMPLETE", "stop"),
+            ("stop_sequence", "stop"),
+            ("max_tokens", "length"),
+            ("MAX_TOKENS", "length"),
+            ("model_length", "length"),
+            ("function_call", "tool_calls"),
+            ("tool_use", "tool_calls"),
+            ("content_filter", "content_filter"),
+            ("sensitive", "content_filter"),
+            ("Refusal", "refusal"),
+            ("Something_New", "something_new"),
+        ],
+    )
+    def test_others_words_become_the_fields(self, word: str, reason: str) -> None:
+        assert decoded(sse(chunk(word)))[-1] == Completed(at=0.0, finish_reason=reason)
+
+    @pytest.mark.parametrize("word", ["", "null", " ", "None"])
+    def test_what_is_no_word_is_no_end(self, word: str) -> None:
+        said, error = heard(sse(chunk(word, content="yes")))
+        assert text(said) == "yes"
+        assert error is not None
+        assert error.code == "truncated"
+        assert text(decoded(sse(chunk(word, content="yes"), chunk(word, content="."), STOP))) == "yes."
+
+    @pytest.mark.parametrize("word", ["error", "insufficient_system_resource", "network_error", "abort"])
+    def test_a_service_that_gave_up_has_failed_for_now(self, word: str) -> None:
+        said, error = heard(sse(chunk(content="so far"), chunk(word)))
+        assert [type(event) for event in said] == [Delta]
+        assert error is not None
+        assert (error.code, error.transient) == ("provider_error", True)
+
+    @pytest.mark.parametrize(("word", "reason"), [("stop", "refusal"), ("length", "length")])
+    def test_a_refusal_is_text_and_the_reason(self, word: str, reason: str) -> None:
+        said = decoded(sse(chunk(refusal="I can"), chunk(refusal="not."), chunk(word)))
+        assert (text(said), said[-1]) == ("I cannot.", Completed(at=0.0, finish_reason=reason))
+
+
+class TestStreams:
+    def test_openrouter(self) -> None:
+        details = [{"type": "reasoning.text", "text": "hm"}]
+        picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+        usage = {
+            "prompt_tokens": 10,
+            "completion_tokens": 5,
+            "total_tokens": 15,
+            "cost": 0.00078,
+            "is_byok": False,
+            "cost_details": {"upstream_inference_cost": 0.00078},
+            "prompt_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 2},
+        }
+        said = decoded(
+            b": OPENROUTER PROCESSING\n\n"
+            + sse(
+                chunk(role="assistant", content="", reasoning="hm", reasoning_details=details),
+                chunk(content="", reasoning=None, reasoning_details=[{"type": "reasoning.encrypted", "data": "x"}]),
+                chunk(content="yes", images=[picture]),
+                chunk("stop", content=""),
+                {**chunk(content=""), "usage": usage},
+            )
+        )
+        assert (text(said, "reasoning"), text(said)) == ("hm", "yes")
+        assert of(said, Usage) == [
+            Usage(input_tokens=10, output_tokens=5, cached_tokens=4, cache_write_tokens=2, cost=0.00078)
+        ]
+
+    def test_openrouter_with_reasoning_in_details_alone(self) -> None:
+        details = [{"type": "reasoning.summary", "summary": "h"}, {"type": "reasoning.text", "text": "m"}, 7, {}]
+        assert text(decoded(sse(chunk(reasoning_details=details), STOP)), "reasoning") == "hm"
+
+    def test_azure(self) -> None:
+        filtered = {"hate": {"filtered": False, "severity": "safe"}}
+        said = decoded(
+            sse(
+                {"choices": [], "prompt_filter_results": [{"prompt_index": 0, "content_filter_results": filtered}]},
+                {
+                    "choices": [
+                        {"index": 0, "delta": {"role": "assistant", "content": ""}, "content_filter_results": {}}
+                    ]
+                },
+                {"choices": [{"index": 0, "delta": {"content": "yes"}, "content_filter_results": filtered}]},
+                {
+                    "choices": [
+                        {
+                            "index": 0,
+                            "finish_reason": None,
+                            "content_filter_offsets": {"check_offset": 44},
+                            "content_filter_result": {"error": {"code": "content_filter_error", "message": "x"}},
+                        }
+                    ]
+                },
+                chunk("content_filter"),
+            )
+        )
+        assert said == [Delta(channel="text", text="yes"), Completed(at=0.0, finish_reason="content_filter")]
+
+    def test_perplexity_repeats_the_message(self) -> None:
+        found = {"search_results": [{"title": "A", "url": "https://a.example"}], "citations": ["https://a.example"]}
+        usage = {
+            "prompt_tokens": 7,
+            "completion_tokens": 20,
+            "total_tokens": 27,
+            "citation_tokens": 60,
+            "reasoning_tokens": 90,
+            "cost": {"input_tokens_cost": 0.1, "request_cost": 0.005, "total_cost": 0.123},
+        }
+
+        def said_so_far(words: str, new: str, finish: str | None = None) -> dict[str, Any]:
+            message = {"role": "assistant", "content": words}
+            choice = {"index": 0, "delta": {"content": new}, "message": message, "finish_reason": finish}
+            return {"choices": [choice], "usage": usage, **found}
+
+        said = decoded(sse(said_so_far("Yes", "Yes"), said_so_far("Yes.", "."), said_so_far("Yes.", "", "stop")))
+        assert text(said) == "Yes."
+        assert of(said, Source) == [Source(url="https://a.example", title="A")]
+        assert of(said, Usage) == [Usage(input_tokens=7, output_tokens=110, reasoning_tokens=90, cost=0.123)]
+
+    def test_a_message_without_deltas_is_the_answer(self) -> None:
+        message = {
+            "role": "assistant",
+            "content": "yes",
+            "annotations": [{"url_citation": {"url": "https://a.example"}}],
+        }
+        said = decoded(sse({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}))
+        assert (text(said), of(said, Source)) == ("yes", [Source(url="https://a.example")])
+
+    def test_mistral_in_parts(self) -> None:
+        thought = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}], "closed": True}
+        said = decoded(
+            sse(
+                chunk(role="assistant", content=""),
+                chunk(content=[thought]),
+                chunk(content=[{"type": "text", "text": "ye"}, {"type": "reference", "reference_ids": [1]}]),
+                {**chunk("model_length", content="s"), "usage": {"prompt_tokens": 3, "completion_tokens": 4}},
+            )
+        )
+        assert (text(said, "reasoning"), text(said)) == ("hm", "yes")
+        assert said[-2:] == [Usage(input_tokens=3, output_tokens=4), Completed(at=0.0, finish_reason="length")]
+
+    def test_xai_bills_in_ticks(self) -> None:
+        usage = {"prompt_tokens": 12, "completion_tokens": 2, "cost_in_usd_ticks": 37756000}
+        assert of(decoded(sse(STOP, {"choices": [], "usage": usage})), Usage)[0].cost == pytest.approx(0.0037756)
+
+    def test_moonshot_counts_in_the_choice(self) -> None:
+        end = chunk("stop")
+        end["choices"][0]["usage"] = {"prompt_tokens": 19, "completion_tokens": 13, "cached_tokens": 5}
+        said = decoded(sse(chunk(reasoning_content="hm"), chunk(content="yes"), end))
+        assert of(said, Usage) == [Usage(input_tokens=19, output_tokens=13, cached_tokens=5)]
+
+    def test_llamacpp_without_done(self) -> None:
+        timings = {"cache_n": 5, "prompt_n": 10, "prompt_ms": 3.5, "predicted_n": 7, "predicted_per_second": 50.1}
+        ended = {**chunk("stop"), "timings": timings}
+        said = decoded(sse(chunk(role="assistant", content=None), delta(reasoning_content="hm"), ended, done=False))
+        assert said[-2:] == [
+            Usage(input_tokens=15, output_tokens=7, cached_tokens=5),
+            Completed(at=0.0, finish_reason="stop"),
+        ]
+        counted = {"choices": [], "usage": {"prompt_tokens": 15, "completion_tokens": 8}}
+        assert of(decoded(sse(ended, counted)), Usage) == [Usage(input_tokens=15, output_tokens=8)]
+
+    def test_cohere(self) -> None:
+        said = decoded(sse(chunk(role="assistant", content=""), chunk(content="yes"), chunk("COMPLETE")))
+        assert said == [Delta(channel="text", text="yes"), Completed(at=0.0, finish_reason="stop")]
+
+    @pytest.mark.parametrize(
+        ("usage", "cost"),
+        [
+            ({"cost": 0.01, "is_byok": True, "cost_details": {"upstream_inference_cost": 0.2}}, 0.21),
+            ({"cost": 0.01, "is_byok": True, "cost_details": {"upstream_inference_cost": None}}, 0.01),
+            ({"cost": 0}, 0.0),
+            ({"cost": True}, None),
+            ({"cost": -1}, None),
+            ({"cost": "free"}, None),
+            ({"cost": {"total_cost": None}}, None),
+            ({"cost_in_usd_ticks": 10**400}, None),
+        ],
+    )
+    def test_what_it_cost_is_the_services_own_figure(self, usage: dict[str, Any], cost: float | None) -> None:
+        (found,) = of(decoded(sse({**STOP, "usage": {"prompt_tokens": 1, **usage}})), Usage)
+        assert found.cost == (None if cost is None else pytest.approx(cost))
+        assert not found.cost_estimated
