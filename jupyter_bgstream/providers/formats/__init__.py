@@ -6,8 +6,9 @@ from .base import Decoder, Format, Request, StreamDecoder
 from .chat_completions import ChatCompletions
 from .messages import Messages
 from .dialects import DIALECTS, DialectName
+from .ollama import Ollama
 
-FORMATS: dict[str, Format] = {format.name: format for format in (ChatCompletions(), Messages())}
+FORMATS: dict[str, Format] = {format.name: format for format in (ChatCompletions(), Messages(), Ollama())}
 
 __all__ = ["FORMATS", "Decoder", "Format", "Request", "StreamDecoder", "format_of"]
 

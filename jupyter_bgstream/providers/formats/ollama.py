@@ -1,0 +1,188 @@
+"""Ollama's own API: a request out, a line of JSON for each piece of the answer in.
+
+Wire format: https://docs.ollama.com/api/chat and https://docs.ollama.com/api/errors.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Any
+
+import msgspec
+
+from ...core.errors import ProviderError
+from ...core.events import Delta, ToolCall, Usage
+from ...core.job import Job, Message
+from ..base import Said
+from ..faults import Faults, has_error, words_of
+from ..params import Params, joined, read_params
+from .base import Request, StreamDecoder, count, model_name
+from .lines import LineParser
+from .sse import ServerEvent
+
+# What stands beside ``options`` in a request. Any other parameter of a job is one of the model's, and goes into them.
+_BESIDE = frozenset(
+    {"format", "keep_alive", "logprobs", "options", "shift", "think", "tools", "top_logprobs", "truncate"}
+)
+# Levels are for models that have them; the others take each for "think".
+_THINK: dict[str, bool | str] = {
+    "none": False,
+    "minimal": "low",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "high",
+}
+
+
+class Ollama:
+    """The format; a Format."""
+
+    name = "ollama"
+    title = "Ollama"
+    media_type = "application/x-ndjson"
+    models = Request(path="/api/tags")
+
+    def headers(self, key: str) -> dict[str, str]:
+        """Return the headers that carry a key: ollama.com wants one, a server of one's own does not."""
+        return {"Authorization": f"Bearer {key}"}
+
+    def request(self, job: Job, faults: Faults) -> Request:
+        """Return the request for a job's answer; raises ProviderError (``bad_request``) for params that clash."""
+        params = read_params(job.spec.params, faults)
+        body: dict[str, Any] = {
+            "model": model_name(job),
+            "messages": [_turn(message) for message in (*job.history, *job.spec.messages)],
+            "stream": True,
+        }
+        if options := _options(params):
+            body["options"] = options
+        if params.reasoning_effort is not None:
+            body["think"] = _THINK[params.reasoning_effort]
+        if params.schema is not None:
+            body["format"] = params.schema
+        beside = {name: value for name, value in params.rest.items() if name in _BESIDE}
+        within = {name: value for name, value in params.rest.items() if name not in _BESIDE}
+        body = joined(body, beside, faults)
+        if within:
+            body = joined(body, {"options": within}, faults)
+        return Request(path="/api/chat", body=msgspec.json.encode(body))
+
+    def decoder(self, faults: Faults) -> OllamaDecoder:
+        """Return a decoder for one answer."""
+        return OllamaDecoder(faults)
+
+    def names(self, listing: Any) -> list[str]:
+        """Return the names in ``{"models": [{"name": …}]}``: those that have been pulled."""
+        match listing:
+            case {"models": list() as items}:
+                found = [item.get("model") or item.get("name") for item in items if isinstance(item, dict)]
+                return sorted(name for name in found if isinstance(name, str))
+        return []
+
+
+def _options(params: Params) -> dict[str, Any]:
+    given = {
+        "num_predict": params.max_tokens,
+        "temperature": params.temperature,
+        "top_p": params.top_p,
+        "stop": params.stops,
+        "seed": params.seed,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _turn(message: Message) -> dict[str, Any]:
+    turn: dict[str, Any] = {"role": message.role, "content": message.text}
+    if message.images:
+        turn["images"] = [b64encode(image.data).decode() for image in message.images]
+    return turn
+
+
+class _Function(msgspec.Struct, gc=False):
+    name: str = ""
+    arguments: Any = None  # an object
+
+
+class _ToolCall(msgspec.Struct, gc=False):
+    function: _Function
+    id: str | None = None  # newer versions give one
+
+
+class _Message(msgspec.Struct, gc=False):
+    content: str | None = None
+    thinking: str | None = None
+    tool_calls: list[_ToolCall] | None = None
+
+
+class _Line(msgspec.Struct, gc=False):
+    message: _Message | None = None
+    done: bool = False
+    done_reason: str | None = None
+    prompt_eval_count: Any = None  # left out if all of the prompt was in the cache
+    eval_count: Any = None
+    error: Any = None
+
+
+_lines = msgspec.json.Decoder(_Line)
+
+
+class OllamaDecoder(StreamDecoder):
+    """Ollama's lines. The end is the one with ``done``, and nothing follows it."""
+
+    reader = LineParser
+
+    def __init__(self, faults: Faults) -> None:
+        super().__init__(faults)
+        self._usage: Usage | None = None
+        self._calls = 0
+
+    def take(self, event: ServerEvent, said: list[Said]) -> None:
+        """Add what one line says."""
+        try:
+            line = _lines.decode(event.data)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise self._not_a_line(event.data, error) from None
+        if line.error:
+            raise self._failed({"error": line.error})
+        if line.message is not None:
+            self._message(line.message, said)
+        if line.done:
+            given, answered = count({"n": line.prompt_eval_count}, "n"), count({"n": line.eval_count}, "n")
+            if given is not None or answered is not None:
+                self._usage = Usage(input_tokens=given, output_tokens=answered)
+            reason = (line.done_reason or "stop").lower()
+            self.finish_reason = "tool_calls" if self._calls and reason == "stop" else reason
+            self.ended = True
+
+    def usage(self) -> Usage | None:
+        """Return the counts of the last line."""
+        return self._usage
+
+    def _message(self, message: _Message, said: list[Said]) -> None:
+        if message.thinking:
+            said.append(Delta(channel="reasoning", text=message.thinking))
+        if message.content:
+            said.append(Delta(channel="text", text=message.content))
+        for call in message.tool_calls or ():  # each comes whole
+            arguments = call.function.arguments
+            if not isinstance(arguments, str):
+                arguments = msgspec.json.encode({} if arguments is None else arguments).decode()
+            said.append(ToolCall(id=call.id or f"call_{self._calls}", name=call.function.name, arguments=arguments))
+            self._calls += 1
+
+    def _failed(self, payload: Any) -> ProviderError:
+        # Only the words tell what is wrong: an error has no code.
+        words = words_of(payload)
+        if "not found" in words and "model" in words:
+            return self._faults.error("model_not_found", words)
+        return self._faults.in_stream(payload)
+
+    def _not_a_line(self, text: str, error: Exception) -> ProviderError:
+        try:
+            payload = msgspec.json.decode(text)
+        except (msgspec.DecodeError, RecursionError):
+            return self._faults.error("malformed_stream", f"{error}: {text}")
+        if has_error(payload):
+            return self._failed(payload)
+        return self._faults.error("malformed_stream", f"{error}: {text}")
