@@ -228,6 +228,8 @@ class TestUsage:
                 Usage(input_tokens=12, output_tokens=342, reasoning_tokens=340),
             ),
             ({"prompt_tokens": 3.0, "completion_tokens": None}, Usage(input_tokens=3)),
+            ({"prompt_tokens": 3, "completion_tokens": 2**60}, Usage(input_tokens=3)),
+            ({"prompt_tokens": True, "completion_tokens": -1}, None),
             ({"prompt_tokens": "three", "prompt_tokens_details": 7}, None),
             ({}, None),
             ("none", None),

@@ -15,6 +15,9 @@ from ..faults import Faults
 from .sse import ServerEvent
 
 
+MOST_TOKENS = 2**53  # a higher number is a mistake, which databases and browsers do not hold
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP request, without what only the endpoint knows."""
 
@@ -147,4 +150,6 @@ def count(found: Any, *path: str) -> int | None:
     """Return a number of tokens deep in a JSON object, if there is one."""
     for name in path:
         found = found.get(name) if isinstance(found, dict) else None
-    return int(found) if isinstance(found, int | float) and found >= 0 else None
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        return None
+    return int(found) if 0 <= found < MOST_TOKENS else None
