@@ -228,8 +228,21 @@ def spots(value: Any) -> list[tuple[Any, Any]]:
     return [spot for key in keys for spot in [(value, key), *spots(value[key])]]
 
 
+ODD = [None, True, -1, 2**70, 1e300, 0.5, "", "x", "null", [], [7], [None], ["x"], [[]], {}, {"a": 1}, [{"text": 7}]]
+
+
 @every_format
-@settings(deadline=None, max_examples=250)
+def test_a_good_answer_with_one_odd_value_anywhere(name: str) -> None:
+    for number in range(len(spots(GOOD[name]))):
+        for odd in ODD:
+            said = copy.deepcopy(GOOD[name])
+            container, key = spots(said)[number]
+            container[key] = odd
+            heard(name, [framed(name, said)])
+
+
+@every_format
+@settings(deadline=None, max_examples=200)
 @given(st.data())
 def test_a_good_answer_whose_values_went_bad(name: str, data: st.DataObject) -> None:
     said: list[Any] = copy.deepcopy(GOOD[name])
@@ -237,7 +250,7 @@ def test_a_good_answer_whose_values_went_bad(name: str, data: st.DataObject) -> 
         container, key = data.draw(st.sampled_from(spots(said)))
         match data.draw(st.sampled_from(["change", "change", "drop", "double"])):
             case "change":
-                container[key] = data.draw(values)
+                container[key] = data.draw(scalars | values)
             case "drop":
                 del container[key]
             case "double" if isinstance(container, list):

@@ -14,7 +14,6 @@ from ..base import Said
 from ..faults import Faults
 from .sse import ServerEvent
 
-
 MOST_TOKENS = 2**53  # a higher number is a mistake, which databases and browsers do not hold
 
 
