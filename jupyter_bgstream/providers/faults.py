@@ -37,16 +37,37 @@ _SENTENCES = {
     "event_too_large": "{provider} sent a single event that is larger than this server takes (16 MiB). Ask for less.",
 }
 
+_TOO_LONG_SENTENCE = (
+    "{provider} does not take a request of this size. Shorten the prompt, begin a new thread, send fewer or smaller"
+    " pictures, or choose a model that takes more."
+)
+
 # Words that services use as `code` or `type` of an error, where the HTTP status does not tell or is not there.
 _CODES = (
-    ("unauthorized", re.compile(r"invalid_api_key|authentication|unauthorized|permission|forbidden", re.I)),
+    ("unauthorized", re.compile(r"invalid_api_key|api_key_|authentic|unauthorized|permission|forbidden", re.I)),
     ("model_not_found", re.compile(r"model_not_found|model_not_available|unknown_model", re.I)),
     ("rate_limited", re.compile(r"rate_?limit|quota|too_many_requests|resource_exhausted|throttl", re.I)),
-    ("bad_request", re.compile(r"invalid|bad_?request|context_length|content_filter|content_policy|badrequest", re.I)),
+    (
+        "bad_request",
+        re.compile(
+            r"invalid|bad_?request|context_length|content_filter|content_policy|badrequest|too_?large|billing|not_found"
+            r"|failed_precondition|out_of_range",
+            re.I,
+        ),
+    ),
 )
 # What passes by itself, and what does not: a limit that only money lifts.
-_PASSING = re.compile(r"overloaded|server.?error|internal|unavailable|timeout|timed.?out|at capacity|rate.?limit", re.I)
+_PASSING = re.compile(
+    r"overloaded|server.?error|api_error|internal|unavailable|timeout|timed.?out|deadline|at capacity|rate.?limit", re.I
+)
 _UNPAID = re.compile(r"insufficient.?(quota|balance|credit|fund)|billing|payment|out of credit|credit balance", re.I)
+_BAD_KEY = re.compile(r"invalid_api_key|api_key_(invalid|expired)", re.I)  # Google says so with 400
+_TOO_LONG = re.compile(
+    r"too_large|context_length|prompt is too long|maximum context|exceed context limit|payload size"
+    r"|exceeds the maximum number of tokens",
+    re.I,
+)
+_NOT_FOUND = re.compile(r"not_found", re.I)
 _STATUS = re.compile(r"[45][0-9]{2}")
 # What stands for a character in a page, or for a space in a form.
 _NAMED = {'"': "|&quot;", "'": "|&apos;", "&": "|&amp;", "<": "|&lt;", ">": "|&gt;", " ": r"|\+"}
@@ -82,9 +103,10 @@ class Faults:
         seconds: float = 0,
         transient: bool = False,
         retry_after: float | None = None,
+        too_long: bool = False,
     ) -> ProviderError:
         """Return the error of a code of PROTOCOL.md, with words of the provider or of the operating system."""
-        sentence = _SENTENCES[code].format(
+        sentence = (_TOO_LONG_SENTENCE if too_long and code == "bad_request" else _SENTENCES[code]).format(
             provider=self._provider, model=self._model, key=self._key, format=self._format, seconds=seconds
         )
         words = " ".join(self._redacted(words).split())
@@ -110,7 +132,11 @@ class Faults:
         if transient is None:
             transient = _passes(status, names, words, wait)
         return self.error(
-            _code_of_status(status, names, words), f"HTTP {status}. {words}", transient=transient, retry_after=wait
+            _code_of_status(status, names, words),
+            f"HTTP {status}. {words}",
+            transient=transient,
+            retry_after=wait,
+            too_long=status == 413 or _too_long(names, words),
         )
 
     def in_stream(self, payload: Any) -> ProviderError:
@@ -123,9 +149,18 @@ class Faults:
             code, transient = _code_of_status(status, names, words), _passes(status, names, words, wait)
         else:
             code = _code_of_names(names, "provider_error")
+            if code == "bad_request" and _no_model(names, words):
+                code = "model_not_found"
             passing = code == "provider_error" and _PASSING.search(" ".join([*names, words[:WORDS_READ]]))
             transient = bool(passing or code == "rate_limited") and not _unpaid(names, words, wait)
-        return self.error(code, words, transient=transient, retry_after=wait)
+        return self.error(code, words, transient=transient, retry_after=wait, too_long=_too_long(names, words))
+
+    def unreadable(self, text: str, error: Exception) -> ProviderError:
+        """Return what an event that does not have the format's shape means: an error of another, or no such stream."""
+        payload = _json(text.encode())
+        if has_error(payload):
+            return self.in_stream(payload)
+        return self.error("malformed_stream", f"{error}: {text}")
 
     def no_stream(self, content_type: str, body: bytes) -> ProviderError:
         """Return what a success that is not a stream means: an error in JSON, a whole answer, a login page."""
@@ -183,7 +218,7 @@ def _words(payload: Any) -> str:
 
 
 def _names(payload: Any) -> list[str]:
-    # What an error calls itself: the values of code, type and status, inside out.
+    # What an error calls itself: the values of code, type and status, inside out, and Google's reasons for it.
     names: list[str] = []
     while True:
         match payload:
@@ -191,6 +226,9 @@ def _names(payload: Any) -> list[str]:
                 payload = first
             case dict():
                 own = [payload.get(field) for field in ("code", "type", "status")]
+                details = payload.get("details")
+                if isinstance(details, list):
+                    own += [detail.get("reason") for detail in details if isinstance(detail, dict)]
                 names[:0] = [str(name) for name in own if isinstance(name, str | int)]
                 payload = payload.get("error")
             case _:
@@ -211,10 +249,21 @@ def _code_of_status(status: int, names: list[str], words: str) -> str:
         return "rate_limited"
     if status in (408, 409) or status >= 500:
         return "provider_error"
+    if any(_BAD_KEY.search(name) for name in names):
+        return "unauthorized"
     # Services differ in how they say it: OpenAI by its code, Ollama and others only by their words.
     if status == 404 and ("model_not_found" in names or "model" in words.lower()):
         return "model_not_found"
     return "model_not_found" if _code_of_names(names, "") == "model_not_found" else "bad_request"
+
+
+def _no_model(names: list[str], words: str) -> bool:
+    # Anthropic's not_found_error is of a model, "model: claude-x", or of a file or a skill.
+    return any(_NOT_FOUND.search(name) for name in names) and "model" in words[:WORDS_READ].lower()
+
+
+def _too_long(names: list[str], words: str) -> bool:
+    return any(_TOO_LONG.search(name) for name in names) or bool(_TOO_LONG.search(words[:WORDS_READ]))
 
 
 def _passes(status: int, names: list[str], words: str, wait: float | None) -> bool:

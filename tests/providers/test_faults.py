@@ -6,12 +6,15 @@ import asyncio
 import tracemalloc
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from providers.conftest import Connect
+from providers.speaking import FAULTS as SAID_BY
 from providers.speaking import job, of, read, text
 
 from jupyter_bgstream.core.events import Completed, Usage
 from jupyter_bgstream.providers import service
+from jupyter_bgstream.providers.faults import Faults
 from jupyter_bgstream.providers.formats.sse import MAX_EVENT_BYTES
 from jupyter_bgstream.testing import Hold, ScriptedProvider, answer, faults, in_turn
 from jupyter_bgstream.testing.faulty import FIRST, GIGANTIC_BYTES, RETRY_AFTER, TEXT, USAGE
@@ -200,3 +203,111 @@ async def test_each_prompt_has_turns_of_its_own(provider: ScriptedProvider, conn
 
 def finished(step: Any) -> Any:
     return type(step)(step.data.replace(b'"finish_reason":null', b'"finish_reason":"stop"'))
+
+
+def google(code: int, status: str, message: str, reason: str = "") -> dict[str, Any]:
+    details = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason}] if reason else []
+    return {"error": {"code": code, "message": message, "status": status, "details": details}}
+
+
+def anthropic(type: str, message: str) -> dict[str, Any]:
+    return {"type": "error", "error": {"type": type, "message": message}, "request_id": "req_1"}
+
+
+# By HTTP status, body, code, and whether it passes; what the documentation of each service lists.
+REPORTED = [
+    (400, anthropic("invalid_request_error", "max_tokens: 1 > 0"), "bad_request", False),
+    (400, anthropic("invalid_request_error", "Your credit balance is too low"), "bad_request", False),
+    (401, anthropic("authentication_error", "invalid x-api-key"), "unauthorized", False),
+    (402, anthropic("billing_error", "Check your billing"), "bad_request", False),
+    (403, anthropic("permission_error", "Not yours"), "unauthorized", False),
+    (404, anthropic("not_found_error", "model: claude-none"), "model_not_found", False),
+    (404, anthropic("not_found_error", "file_1 was not found"), "bad_request", False),
+    (413, anthropic("request_too_large", "Request exceeds the maximum size"), "bad_request", False),
+    (429, anthropic("rate_limit_error", "Too many tokens"), "rate_limited", True),
+    (500, anthropic("api_error", "Something of ours"), "provider_error", True),
+    (504, anthropic("timeout_error", "It took too long"), "provider_error", True),
+    (529, anthropic("overloaded_error", "Overloaded"), "provider_error", True),
+    (400, google(400, "INVALID_ARGUMENT", 'Unknown name "top"', "badRequest"), "bad_request", False),
+    (400, google(400, "INVALID_ARGUMENT", "API key not valid.", "API_KEY_INVALID"), "unauthorized", False),
+    (400, google(400, "FAILED_PRECONDITION", "User location is not supported"), "bad_request", False),
+    (401, google(401, "UNAUTHENTICATED", "Expected OAuth 2"), "unauthorized", False),
+    (403, google(403, "PERMISSION_DENIED", "The caller does not have permission"), "unauthorized", False),
+    (404, google(404, "NOT_FOUND", "models/x is not found for API version v1beta"), "model_not_found", False),
+    (404, google(404, "NOT_FOUND", "The file f is not found"), "bad_request", False),
+    (429, google(429, "RESOURCE_EXHAUSTED", "You exceeded your current quota"), "rate_limited", True),
+    (500, google(500, "INTERNAL", "An internal error has occurred"), "provider_error", True),
+    (503, google(503, "UNAVAILABLE", "The model is overloaded"), "provider_error", True),
+    (504, google(504, "DEADLINE_EXCEEDED", "The service could not finish in time"), "provider_error", True),
+]
+named = pytest.mark.parametrize(
+    ("status", "body", "code", "transient"), REPORTED, ids=[f"{row[0]}-{row[2]}" for row in REPORTED]
+)
+
+
+@named
+def test_an_error_means_the_same_as_a_refusal_and_in_a_stream(
+    status: int, body: dict[str, Any], code: str, transient: bool
+) -> None:
+    without = {"error": {name: value for name, value in body["error"].items() if name != "code"}}  # only its names
+    for error in (
+        SAID_BY.refusal(status, {}, msgspec.json.encode(body)),
+        SAID_BY.refusal(status, {}, msgspec.json.encode([body])),  # Google, where it was not asked for events
+        SAID_BY.in_stream(body),
+        SAID_BY.in_stream([body]),
+        SAID_BY.in_stream(without),
+    ):
+        assert (error.code, error.transient) == (code, transient)
+        assert body["error"]["message"] in error.message
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (413, anthropic("request_too_large", "Request exceeds the maximum size")),
+        (413, "<html>413 Request Entity Too Large</html>"),
+        (400, anthropic("invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum")),
+        (400, anthropic("invalid_request_error", "input length and `max_tokens` exceed context limit: 9 + 9 > 10")),
+        (
+            400,
+            google(400, "INVALID_ARGUMENT", "The input token count (9) exceeds the maximum number of tokens allowed"),
+        ),
+        (400, google(400, "INVALID_ARGUMENT", "Request payload size exceeds the limit: 20971520 bytes.")),
+        (400, {"error": {"message": "Too many.", "code": "context_length_exceeded"}}),
+        (400, {"error": {"message": "This model's maximum context length is 8 tokens."}}),
+    ],
+)
+def test_what_is_too_long_is_told_what_to_shorten(status: int, body: Any) -> None:
+    raw = body.encode() if isinstance(body, str) else msgspec.json.encode(body)
+    error = SAID_BY.refusal(status, {}, raw)
+    assert (error.code, error.transient) == ("bad_request", False)
+    assert "Shorten the prompt" in error.message
+
+
+def test_what_is_not_too_long_is_not_told_so() -> None:
+    for body in (anthropic("invalid_request_error", "max_tokens: 128000 > 64000"), google(503, "UNAVAILABLE", "busy")):
+        assert "Shorten" not in SAID_BY.in_stream(body).message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        google(400, "INVALID_ARGUMENT", "API key not valid: AIza-a-secret-key", "API_KEY_INVALID"),
+        anthropic("authentication_error", "invalid x-api-key: AIza-a-secret-key"),
+    ],
+)
+def test_no_echo_of_the_key_is_told(body: dict[str, Any]) -> None:
+    faults = Faults("puppet", key_env="PUPPET_KEY", secrets=("AIza-a-secret-key",))
+    for error in (faults.in_stream(body), faults.refusal(400, {}, msgspec.json.encode(body))):
+        assert "a-secret" not in error.message
+        assert "[key]" in error.message
+
+
+def test_when_google_says_when_to_come_again() -> None:
+    body = google(429, "RESOURCE_EXHAUSTED", "Check your plan and billing details.")
+    body["error"]["details"] = [
+        {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": []},
+        {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "21.5s"},
+    ]
+    error = SAID_BY.in_stream([body])
+    assert (error.code, error.transient, error.retry_after) == ("rate_limited", True, 21.5)
