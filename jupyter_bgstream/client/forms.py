@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 import msgspec
 
+from ..core.costs import Cost
 from ..core.events import Event
 from ..core.machine import ENDS, Fault, Status
 
-Counts = dict[str, int | None]  # input_tokens, output_tokens, cached_tokens, reasoning_tokens
+
+class Counts(TypedDict, total=False):
+    """Tokens of the last attempt, and what that attempt cost."""
+
+    input_tokens: int | None
+    output_tokens: int | None
+    cached_tokens: int | None  # part of input_tokens
+    cache_write_tokens: int | None  # part of input_tokens
+    reasoning_tokens: int | None  # part of output_tokens
+    cost: float | None  # USD
+    cost_estimated: bool
 
 
 class JobForm(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +36,8 @@ class JobForm(msgspec.Struct, frozen=True, kw_only=True):
     started_at: float | None = None  # Unix seconds
     ended_at: float | None = None  # Unix seconds
     usage: Counts | None = None
+    cost: Cost | None = None  # of all attempts
+    finish_reason: str | None = None
     not_before: float | None = None  # Unix seconds; of the next try, while it waits
     error: Fault | None = None  # of its end, or why it waits
     retry_of: str | None = None  # the job that this one asks again

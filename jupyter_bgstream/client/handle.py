@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..core.costs import Cost
 from ..core.errors import BgStreamError
 from ..core.machine import Answer, Fault, Status
 from ..core.wire import answer_form
@@ -72,11 +73,16 @@ class Job:
 
     @property
     def usage(self) -> Counts | None:
-        """Ask for the token counts: input_tokens, output_tokens, cached_tokens, reasoning_tokens."""
+        """Ask for the counts of the last attempt: input_tokens, output_tokens, cached_tokens, reasoning_tokens, …."""
         if self._form.ended:
             return self._form.usage
         counts: Counts | None = answer_form(self._now())["usage"]
         return counts
+
+    @property
+    def cost(self) -> Cost | None:
+        """Ask what all attempts cost: ``usd``, and whether that is ``estimated``; None if it is not known."""
+        return self._form.cost if self._form.ended else self._now().cost
 
     @property
     def error(self) -> Fault | None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from .costs import Cost, total, updated
 from .cursor import Cursor
 from .events import Attempt, Cancelled, Completed, Delta, Event, Failed, Interrupted, Usage, Waiting
 from .machine import ENDS, Fault, Status, next_status
@@ -137,6 +138,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.status in ENDS
 
     @property
+    def paid(self) -> Cost | None:
+        """What all attempts cost, as far as it is known."""
+        return None if self.cost is None else Cost(usd=self.cost, estimated=self.cost_estimated)
+
+    @property
     def cursor(self) -> Cursor:
         """The log's tail."""
         return Cursor(log=self.log, attempt=self.attempt, seq=self.seq)
@@ -172,13 +178,11 @@ def advance(job: Job, events: Sequence[Event]) -> Job:
 
 
 def _counted(job: Job, before: dict[str, Any], usage: Usage) -> dict[str, object]:
-    # What this attempt has cost replaces what it was said to have cost; earlier attempts were paid for all the same.
     replaced = before.get("usage", job.usage)
-    cost = before.get("cost", job.cost)
-    if usage.cost is not None:
-        cost = (cost or 0.0) - ((replaced.cost or 0.0) if replaced is not None else 0.0) + usage.cost
-    estimated = before.get("cost_estimated", job.cost_estimated) or usage.cost_estimated
-    return {"usage": usage, "cost": cost, "cost_estimated": estimated}
+    usd, estimated = before.get("cost", job.cost), before.get("cost_estimated", job.cost_estimated)
+    cost = total(None if usd is None else Cost(usd=usd, estimated=estimated), replaced, usage)
+    changes: dict[str, object] = {} if cost is None else {"cost": cost.usd, "cost_estimated": cost.estimated}
+    return changes | {"usage": updated(replaced, usage)}
 
 
 def title_of(messages: tuple[Message, ...]) -> str:

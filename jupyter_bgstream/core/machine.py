@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from .costs import Cost, total, updated
 from .errors import IllegalEvent, OutOfOrder
 from .events import (
     Attempt,
@@ -88,6 +89,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[Source, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     usage: Usage | None = None
+    cost: Cost | None = None  # of all attempts
     finish_reason: str | None = None
     error: Fault | None = None
     not_before: float | None = None  # Unix seconds, while waiting
@@ -124,7 +126,7 @@ def apply(answer: Answer, event: Event) -> Answer:
         case Delta():
             changes["reasoning"] = answer.reasoning + event.text
         case Usage():
-            changes["usage"] = event
+            changes |= {"usage": updated(answer.usage, event), "cost": total(answer.cost, answer.usage, event)}
         case Source():
             changes["sources"] = (*answer.sources, event)
         case ToolCall():

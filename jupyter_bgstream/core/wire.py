@@ -73,6 +73,7 @@ def job_form(job: Job) -> dict[str, Any]:
         "ended_at": job.ended_at,
         "not_before": job.not_before,
         "usage": _counts(job.usage),
+        "cost": job.paid,
         "finish_reason": job.finish_reason,
         "error": job.error,
         "retry_of": job.retry_of,
@@ -91,6 +92,7 @@ def answer_form(answer: Answer) -> dict[str, Any]:
         "sources": [{"url": source.url, "title": source.title} for source in answer.sources],
         "tool_calls": [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in answer.tool_calls],
         "usage": _counts(answer.usage),
+        "cost": answer.cost,
         "finish_reason": answer.finish_reason,
         "error": answer.error,
         "not_before": answer.not_before,
@@ -108,14 +110,17 @@ def job_with_answer(job: Job, answer: Answer) -> dict[str, Any]:
     )
 
 
-def _counts(usage: Usage | None) -> dict[str, int | None] | None:
+def _counts(usage: Usage | None) -> dict[str, float | None] | None:
     if usage is None:
         return None
     return {
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
         "cached_tokens": usage.cached_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
         "reasoning_tokens": usage.reasoning_tokens,
+        "cost": usage.cost,
+        "cost_estimated": usage.cost_estimated,
     }
 
 

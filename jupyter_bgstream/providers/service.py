@@ -9,6 +9,7 @@ from contextlib import aclosing
 import msgspec
 
 from ..core.errors import ProviderError
+from ..core.events import Usage
 from ..core.job import Job
 from ..core.machine import Fault
 from .base import ProviderStatus, Said
@@ -16,6 +17,7 @@ from .endpoint import Endpoint
 from .faults import Faults
 from .formats import Decoder, Request, format_of
 from .formats.base import model_name
+from .prices import priced
 from .transport import Call, get, stream
 
 STATUS_SECONDS = 3.0
@@ -47,11 +49,11 @@ class HTTPService:
             try:
                 async with aclosing(_until_the_end(body, decoder)) as batches:
                     async for batch in batches:
-                        yield batch
+                        yield await self._priced(batch, job)
             except ProviderError as error:
                 broken = error
         if end := decoder.close(broken):
-            yield end
+            yield await self._priced(end, job)
         if decoder.error is not None:
             raise decoder.error
 
@@ -73,6 +75,12 @@ class HTTPService:
         except ProviderError as error:
             return Fault(code=error.code, message=error.message)
         return None
+
+    async def _priced(self, said: Sequence[Said], job: Job) -> Sequence[Said]:
+        if not any(isinstance(event, Usage) for event in said):
+            return said
+        how = {"provider": self.name, "model": model_name(job), "base_url": self._endpoint.base_url}
+        return [await asyncio.to_thread(priced, each, **how) if isinstance(each, Usage) else each for each in said]
 
     async def _ask(self) -> tuple[str, ...]:
         faults, headers = self._opening("")

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from ..core.costs import Cost
 from ..core.groups import Counts
 from ..core.job import Message, OnRestart, Origin, Priority, Retries
 from ..core.machine import Fault, Partial
@@ -17,12 +18,15 @@ State = Literal["queued", "running", "waiting", "completed", "failed", "cancelle
 
 
 class Tokens(msgspec.Struct):
-    """Token counts; each may be unknown."""
+    """Token counts and cost of the last attempt; each may be unknown."""
 
     input_tokens: int | None
     output_tokens: int | None
     cached_tokens: int | None
+    cache_write_tokens: int | None
     reasoning_tokens: int | None
+    cost: float | None
+    cost_estimated: bool
 
 
 class JobForm(msgspec.Struct):
@@ -47,6 +51,7 @@ class JobForm(msgspec.Struct):
     ended_at: float | None
     not_before: float | None
     usage: Tokens | None
+    cost: Cost | None
     finish_reason: str | None
     error: Fault | None
     retry_of: str | None

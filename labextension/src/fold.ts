@@ -4,7 +4,7 @@
  * The same fold as `jupyter_bgstream/core/machine.py`; both run the cases in `tests/golden/fold.json`.
  */
 
-import type { Citation, End, Fault, Partial, Status, ToolCall, Usage, WireEvent } from './wire';
+import type { Citation, Cost, End, Fault, Partial, Status, ToolCall, Usage, WireEvent } from './wire';
 
 /** What a viewer knows of a job: the fold of its log. Frozen; each event makes a new one. */
 export interface Answer {
@@ -17,6 +17,8 @@ export interface Answer {
   readonly sources: readonly Citation[];
   readonly tool_calls: readonly ToolCall[];
   readonly usage: Usage | null;
+  /** Of all attempts. */
+  readonly cost: Cost | null;
   readonly finish_reason: string | null;
   readonly error: Fault | null;
   /** Unix seconds, while waiting. */
@@ -34,6 +36,7 @@ export const NOTHING: Answer = {
   sources: [],
   tool_calls: [],
   usage: null,
+  cost: null,
   finish_reason: null,
   error: null,
   not_before: null,
@@ -150,14 +153,15 @@ function changes(answer: Answer, event: WireEvent): Changes {
         ? { text: answer.text + event.text }
         : { reasoning: answer.reasoning + event.text };
     case 'usage':
-      return {
-        usage: {
-          input_tokens: event.input_tokens ?? null,
-          output_tokens: event.output_tokens ?? null,
-          cached_tokens: event.cached_tokens ?? null,
-          reasoning_tokens: event.reasoning_tokens ?? null
-        }
-      };
+      return counted(answer, {
+        input_tokens: event.input_tokens ?? null,
+        output_tokens: event.output_tokens ?? null,
+        cached_tokens: event.cached_tokens ?? null,
+        cache_write_tokens: event.cache_write_tokens ?? null,
+        reasoning_tokens: event.reasoning_tokens ?? null,
+        cost: event.cost ?? null,
+        cost_estimated: event.cost_estimated ?? false
+      });
     case 'source':
       return { sources: [...answer.sources, { url: event.url, title: event.title ?? '' }] };
     case 'tool_call':
@@ -176,6 +180,18 @@ function changes(answer: Answer, event: WireEvent): Changes {
     case 'queued':
       return {};
   }
+}
+
+/** The same as `jupyter_bgstream/core/costs.py`. */
+function counted({ usage: before, cost }: Answer, usage: Usage): Changes {
+  if (usage.cost === null) {
+    // A figure once known stays until another comes.
+    const { cost, cost_estimated } = before ?? usage;
+    return { usage: cost === null ? usage : { ...usage, cost, cost_estimated } };
+  }
+  // What this attempt was said to cost is replaced; earlier ones were paid for all the same.
+  const paid = Math.max(0, (cost?.usd ?? 0) - (before?.cost ?? 0));
+  return { usage, cost: { usd: paid + usage.cost, estimated: cost?.estimated === true || usage.cost_estimated } };
 }
 
 function setAside(answer: Answer): Changes {

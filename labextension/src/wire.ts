@@ -15,7 +15,18 @@ export interface Usage {
   input_tokens: number | null;
   output_tokens: number | null;
   cached_tokens: number | null;
+  cache_write_tokens: number | null;
   reasoning_tokens: number | null;
+  /** What this attempt cost, in USD. */
+  cost: number | null;
+  cost_estimated: boolean;
+}
+
+/** What all attempts cost. */
+export interface Cost {
+  usd: number;
+  /** Any of it is by a list of prices and not the provider's own figure. */
+  estimated: boolean;
 }
 
 export interface Citation {
@@ -48,7 +59,7 @@ export type WireEvent = Numbered &
     | { type: 'attempt'; at: number; resumed?: boolean; reason?: 'first' | 'retry' | 'recovery' }
     /** `first`: this is a run, several deltas joined for transport, and `seq` is the last of them. */
     | { type: 'delta'; channel: 'text' | 'reasoning'; text: string; first?: number }
-    | ({ type: 'usage' } & { [name in keyof Usage]?: number | null })
+    | ({ type: 'usage' } & { [name in keyof Usage]?: Usage[name] | null })
     | { type: 'source'; url: string; title?: string }
     | ({ type: 'tool_call' } & ToolCall)
     | ({ type: 'waiting'; at: number; until: number } & Fault)
@@ -82,6 +93,8 @@ export interface Job {
   ended_at: number | null;
   not_before: number | null;
   usage: Usage | null;
+  cost: Cost | null;
+  finish_reason: string | null;
   error: Fault | null;
   /** The ended job that a user asked again by this one. */
   retry_of: string | null;

@@ -19,7 +19,15 @@ def test_a_whole_answer() -> None:
     asked = submit("Say hello.")
     assert asked.result(timeout=30) == "Hello, world"
     assert (asked.status, asked.model, asked.title) == ("completed", "test/hello", "Say hello.")
-    assert asked.usage == {"input_tokens": 3, "output_tokens": 2, "cached_tokens": None, "reasoning_tokens": None}
+    assert asked.usage == {
+        "input_tokens": 3,
+        "output_tokens": 2,
+        "cached_tokens": None,
+        "cache_write_tokens": None,
+        "reasoning_tokens": None,
+        "cost": None,
+        "cost_estimated": False,
+    }
     assert asked.error is None
     assert asked.wait() is asked
 

@@ -31,7 +31,13 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
         Attempt, at=_time, resumed=st.booleans(), reason=st.sampled_from(["first", "retry", "recovery"])
     ),
     Delta: st.builds(Delta, channel=st.sampled_from(["text", "reasoning"]), text=_text, first=st.just(0)),
-    Usage: st.builds(Usage, input_tokens=st.integers(0, 9), output_tokens=st.none()),
+    Usage: st.builds(
+        Usage,
+        input_tokens=st.integers(0, 9),
+        output_tokens=st.none(),
+        cost=st.none() | st.sampled_from([0.25, 0.5, 2.0]),
+        cost_estimated=st.booleans(),
+    ),
     Source: st.builds(Source, url=_text, title=_text),
     ToolCall: st.builds(ToolCall, id=_text, name=_text, arguments=_text),
     Waiting: st.builds(Waiting, at=_time, until=_time, code=st.just("rate_limited"), message=_text),

@@ -99,6 +99,7 @@ def test_a_job_and_its_log_agree(log: list[Event], data: st.DataObject) -> None:
     job, answer = advance(advance(job, log[:split]), log[split:]), fold(log)
     assert (job.status, job.seq, job.attempt) == (answer.status, answer.seq, answer.attempt)
     assert (job.error, job.finish_reason, job.usage) == (answer.error, answer.finish_reason, answer.usage)
+    assert job.paid == answer.cost
     assert (job.ended_at is not None) == answer.ended == job.ended
 
 

@@ -23,7 +23,15 @@ def test_a_job_end_to_end(server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["whole"] = answer("Grüezi 👩‍🚀 world", reasoning="Hm.", usage=(3, 7))
     job = wait(server, submit(server, "whole", tags=["a"], source={"cell": "c1"}))
     assert (job["status"], job["text"], job["reasoning"]) == ("completed", "Grüezi 👩‍🚀 world", "Hm.")
-    assert job["usage"] == {"input_tokens": 3, "output_tokens": 7, "cached_tokens": None, "reasoning_tokens": None}
+    assert job["usage"] == {
+        "input_tokens": 3,
+        "output_tokens": 7,
+        "cached_tokens": None,
+        "cache_write_tokens": None,
+        "reasoning_tokens": None,
+        "cost": None,
+        "cost_estimated": False,
+    }
     assert (job["title"], job["preview"], job["tags"], job["attempt"]) == ("Hello", "Grüezi 👩‍🚀 world", ["a"], 1)
     assert job["created_at"] <= job["started_at"] <= job["ended_at"]
     with server.client() as client:

@@ -1,0 +1,31 @@
+"""What an answer cost, in USD: of one try at a provider, and of all tries together."""
+
+from __future__ import annotations
+
+import msgspec
+
+from .events import Usage
+
+
+class Cost(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What is known of a price. Where nothing is known there is no Cost, and never one of 0."""
+
+    usd: float
+    estimated: bool = False  # whether any of it is by a list of prices and not the provider's own figure
+
+
+def updated(before: Usage | None, usage: Usage) -> Usage:
+    """Return the counts of a try that replace those ``before``; a figure once known stays until another comes."""
+    if usage.cost is None and before is not None and before.cost is not None:
+        return msgspec.structs.replace(usage, cost=before.cost, cost_estimated=before.cost_estimated)
+    return usage
+
+
+def total(cost: Cost | None, before: Usage | None, usage: Usage) -> Cost | None:
+    """Return the cost of all tries after counts that replace what this try said ``before``."""
+    if usage.cost is None:
+        return cost
+    # What a try was said to cost is replaced; earlier tries were paid for all the same.
+    paid = (cost.usd if cost is not None else 0.0) - ((before.cost or 0.0) if before is not None else 0.0)
+    estimated = (cost is not None and cost.estimated) or usage.cost_estimated
+    return Cost(usd=max(0.0, paid) + usage.cost, estimated=estimated)

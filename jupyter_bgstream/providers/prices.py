@@ -1,0 +1,130 @@
+"""What an answer cost where its provider does not say so: an estimate by the list prices of ``genai-prices``.
+
+That library and its list take some 100 ms to import and 15 MB to keep, so it is imported when the first estimate is
+asked for, and ``priced`` is to be called in a thread. It asks nobody: the list is that of the installed version.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import ipaddress
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ..core.events import Usage
+
+# Our names for those that the list knows under another or under addresses that it does not know. A name that is not
+# here is somebody's own, and only its address tells what it is.
+NAMES = {
+    "anthropic": "anthropic",
+    "azure": "azure",
+    "cerebras": "cerebras",
+    "cohere": "cohere",
+    "deepseek": "deepseek",
+    "fireworks": "fireworks",
+    "gemini": "google",
+    "google": "google",
+    "groq": "groq",
+    "mistral": "mistral",
+    "moonshot": "moonshotai",
+    "openai": "openai",
+    "openrouter": "openrouter",
+    "perplexity": "perplexity",
+    "together": "together",
+    "xai": "x-ai",
+}
+COMPILING_SECONDS = 20.0
+
+_LIBRARY = "genai_prices"
+_importing = threading.Lock()
+_log = logging.getLogger(__name__)
+
+
+def priced(usage: Usage, *, provider: str, model: str, base_url: str) -> Usage:
+    """Return the counts with what they cost: the provider's own figure if it gave one, else an estimate in USD.
+
+    Nothing is added where the list does not know: an unknown model, a service of this machine or network, counts that
+    are missing. Never raises.
+    """
+    if usage.cost is not None or usage.input_tokens is None or usage.output_tokens is None or is_local(base_url):
+        return usage
+    try:
+        cost = _estimate(usage, provider, model.removeprefix("models/"), base_url)
+    except LookupError:
+        return usage
+    except Exception:  # of a library that only knows prices: no answer may come to harm by it
+        _log.warning("the cost of an answer of %s/%s cannot be estimated", provider, model, exc_info=True)
+        return usage
+    # The list has models without a price. What is free it does not tell apart from what it does not know.
+    return msgspec.structs.replace(usage, cost=cost, cost_estimated=True) if cost > 0 else usage
+
+
+def is_local(base_url: str) -> bool:
+    """Tell whether a service is on this machine or in a private network, where list prices say nothing."""
+    host = (urlsplit(base_url).hostname or "").rstrip(".")
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." not in host or host.endswith((".localhost", ".local", ".internal", ".lan"))
+
+
+def _estimate(usage: Usage, provider: str, model: str, base_url: str) -> float:
+    prices = _library()
+    counts = prices.Usage(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=usage.cached_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+    )
+    try:
+        found = prices.calc_price(counts, model, provider_api_url=base_url)
+    except LookupError:
+        if provider not in NAMES:
+            raise
+        found = prices.calc_price(counts, model, provider_id=NAMES[provider])  # such as behind a gateway
+    return float(found.total_price)
+
+
+def _library() -> Any:
+    with _importing:
+        if _LIBRARY not in sys.modules:
+            _compile()
+            with _no_collections():
+                pass
+        return sys.modules[_LIBRARY]
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    # The list's many objects would have Python look through all of a large server's twice, with every thread halted.
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _compile() -> None:
+    # The list is a module of 1.6 MB. Where the installer has not compiled it, that takes 0.2 s in which no other thread
+    # of a process can run: it is another process then.
+    spec = importlib.util.find_spec(_LIBRARY)
+    if spec is None or spec.origin is None:
+        return
+    listed = Path(spec.origin).with_name("data.py")
+    if listed.exists() and not Path(importlib.util.cache_from_source(str(listed))).exists():
+        command = [sys.executable, "-m", "py_compile", str(listed)]
+        with suppress(OSError, subprocess.SubprocessError):
+            subprocess.run(command, capture_output=True, timeout=COMPILING_SECONDS, check=False)  # noqa: S603
