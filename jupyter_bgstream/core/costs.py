@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from .events import Usage
@@ -29,3 +31,17 @@ def total(cost: Cost | None, before: Usage | None, usage: Usage) -> Cost | None:
     paid = (cost.usd if cost is not None else 0.0) - ((before.cost or 0.0) if before is not None else 0.0)
     estimated = (cost is not None and cost.estimated) or usage.cost_estimated
     return Cost(usd=max(0.0, paid) + usage.cost, estimated=estimated)
+
+
+By = Literal["day", "model", "thread", "notebook", "group"]
+
+
+class Spent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What some jobs of an owner took together: those of one day, of one model, …. Sums of what is known."""
+
+    key: str | None  # the day as YYYY-MM-DD, or a name; None: of jobs that have none
+    jobs: int
+    input_tokens: int | None
+    output_tokens: int | None
+    usd: float | None
+    estimated: bool  # whether any of usd is

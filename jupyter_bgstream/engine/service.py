@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 
 import msgspec
 
+from ..core.costs import By, Spent
 from ..core.cursor import new_log, position
 from ..core.errors import Invalid, Unavailable
 from ..core.events import Cancelled
@@ -233,6 +234,10 @@ class Service:
     async def counts(self, owner: str) -> dict[str, int]:
         """Return how many jobs there are in each state."""
         return await self._store.counts(owner)
+
+    async def costs(self, owner: str, by: By, *, since: float | None, until: float | None) -> list[Spent]:
+        """Return what an owner's jobs took that were submitted in that time, in Unix seconds."""
+        return await self._store.costs(owner, by, since=since, until=until)
 
     async def cancel(self, owner: str, job_id: str) -> Job:
         """End a job as cancelled and close its socket; one that has ended stays as it is."""

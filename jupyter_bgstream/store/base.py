@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from ..core.costs import By, Spent
 from ..core.events import Cancelled, Event, Waiting
 from ..core.groups import Group
 from ..core.job import Job, Message
@@ -104,6 +105,9 @@ class Store(Protocol):
         self, owner: str, which: JobFilter
     ) -> tuple[list[Job], str | None]: ...  # a page, without what was asked, and its next
     async def counts(self, owner: str) -> dict[str, int]: ...
+    async def costs(
+        self, owner: str, by: By, *, since: float | None = None, until: float | None = None
+    ) -> list[Spent]: ...  # of jobs submitted in that time, to the quarter of an hour, deleted ones too; see ledger.py
     async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]: ...  # ≥ 1 if any; NotFound
     async def delete(
         self, owner: str, job_id: str, *, log: str | None = None

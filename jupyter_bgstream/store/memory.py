@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from ..core.costs import By, Spent
 from ..core.errors import NotFound, Unavailable
 from ..core.events import Cancelled, Event, Waiting
 from ..core.groups import Group
 from ..core.job import Job, Message
 from ..core.notices import Mute, Notice
 from ..core.wire import encode
-from . import rules
+from . import ledger, rules
 from .base import Change, JobFilter, Old, Room
 from .feed import Feed
 from .memory_inbox import MemoryInbox
@@ -42,6 +43,7 @@ class _Contents:
     inbox: MemoryInbox
     jobs: dict[tuple[str, str], _Kept] = field(default_factory=dict)
     groups: dict[tuple[str, str], Group] = field(default_factory=dict)
+    ledger: dict[str, list[ledger.Entry]] = field(default_factory=dict)  # by owner, of deleted jobs
     places: int = 0
 
 
@@ -200,6 +202,11 @@ class MemoryStore:
     async def counts(self, owner: str) -> dict[str, int]:
         return dict(Counter(kept.job.status for kept in self._of(owner)))
 
+    async def costs(self, owner: str, by: By, *, since: float | None = None, until: float | None = None) -> list[Spent]:
+        here = (ledger.entry_of(kept.job) for kept in self._of(owner))
+        entries = [*filter(None, here), *self._here.ledger.get(owner, ())]
+        return ledger.summed(entries, by=by, since=since, until=until)
+
     async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]:
         kept = self._find(job.owner, job.id)
         rules.check_log(job.id, job.log, kept.job.log)
@@ -215,6 +222,8 @@ class MemoryStore:
         deleted = self._find(owner, job_id).job
         rules.check_deletable(deleted, log=log)
         del self._here.jobs[owner, job_id]
+        if (spent := ledger.entry_of(deleted)) is not None:
+            self._here.ledger.setdefault(owner, []).append(ledger.nameless(spent))
         for kept in self._of(owner):
             if kept.job.previous == job_id:
                 kept.job = msgspec.structs.replace(kept.job, previous=deleted.previous)

@@ -26,6 +26,7 @@ from ..core.events import Attempt, Cancelled, Delta, End, Failed, Interrupted, U
 from ..core.job import Message, Origin
 from ..core.machine import Fault, fold
 from ..store.base import Change, JobFilter, Store
+from .cost_contract import CostContract
 from .lifecycle_contract import LifecycleContract
 from .retention_contract import RetentionContract
 from .store_making import (
@@ -687,6 +688,7 @@ class StoreContract(
     ChangesContract,
     LifecycleContract,
     RetentionContract,
+    CostContract,
 ):
     """Everything a store promises."""
 

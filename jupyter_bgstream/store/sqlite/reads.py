@@ -6,11 +6,12 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+from ...core.costs import By, Spent
 from ...core.groups import Group
 from ...core.job import Job
 from ...core.notices import Mute, Notice
 from ...core.wire import encode
-from .. import rules
+from .. import ledger, rules
 from ..base import Change, JobFilter
 from .liveness import Liveness
 from .queries import QUERIES
@@ -25,6 +26,17 @@ _CONDITIONS = {
     "tag": "EXISTS (SELECT 1 FROM json_each(tags) WHERE value = :tag)",
     "ids": "id IN (SELECT value FROM json_each(:ids))",
     "after": "n < :after",
+}
+
+
+# By what costs are added up, and which row comes first; a quarter begins a day in any time zone.
+_DEAREST = "sum(usd) IS NULL, sum(usd) DESC, key IS NULL, key"
+_SUMS: dict[By, tuple[str, str]] = {
+    "day": ("date(at, 'unixepoch', 'localtime')", "key DESC"),
+    "model": ("model", _DEAREST),
+    "thread": ("thread", _DEAREST),
+    "notebook": ("notebook", _DEAREST),
+    "group": ("grp", _DEAREST),
 }
 
 
@@ -58,6 +70,19 @@ def list_jobs(db: sqlite3.Connection, owner: str, which: JobFilter) -> tuple[lis
 def count_jobs(db: sqlite3.Connection, owner: str) -> dict[str, int]:
     """Return how many jobs an owner has in each state."""
     return dict(db.execute(QUERIES["counts"], {"owner": owner}).fetchall())
+
+
+def sum_costs(db: sqlite3.Connection, owner: str, by: By, *, since: float | None, until: float | None) -> list[Spent]:
+    """Return what jobs took that were submitted in that time, deleted ones too."""
+    key, order = _SUMS[by]
+    first, end = ledger.quarters(since, until)
+    query = (
+        f"SELECT {key} AS key, sum(jobs) AS jobs, sum(input_tokens) AS input_tokens,"  # noqa: S608 - our own words
+        f" sum(output_tokens) AS output_tokens, sum(usd) AS usd, max(estimated) AS estimated"
+        f" FROM ({QUERIES['spent']}) GROUP BY 1 ORDER BY {order} LIMIT :most"
+    )
+    rows = db.execute(query, {"owner": owner, "first": first, "end": end, "most": ledger.MOST}).fetchall()
+    return [Spent(**{**row, "estimated": bool(row["estimated"])}) for row in rows]
 
 
 @contextmanager

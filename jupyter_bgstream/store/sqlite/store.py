@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
+from ...core.costs import By, Spent
 from ...core.errors import Unavailable
 from ...core.events import Cancelled, Event, Waiting
 from ...core.groups import Group
@@ -150,6 +151,9 @@ class SQLiteStore:
 
     async def counts(self, owner: str) -> dict[str, int]:
         return await self._open.readers.run(lambda db: reads.count_jobs(db, owner))
+
+    async def costs(self, owner: str, by: By, *, since: float | None = None, until: float | None = None) -> list[Spent]:
+        return await self._open.readers.run(lambda db: reads.sum_costs(db, owner, by, since=since, until=until))
 
     async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]:
         return await self._open.readers.run(lambda db: reads.read_events(db, job, after=after, max_bytes=max_bytes))

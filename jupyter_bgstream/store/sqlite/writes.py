@@ -11,7 +11,7 @@ from ...core.events import Cancelled, Delta, Event, Source, ToolCall, Usage, Wai
 from ...core.groups import Group
 from ...core.job import Job, Message
 from ...core.wire import encode
-from .. import rules
+from .. import ledger, rules
 from ..base import Change, Room
 from . import reads
 from .inbox import InboxTransaction
@@ -197,6 +197,9 @@ class Transaction(InboxTransaction):
         self._do("delete_events", **places_of(n))
         self._do("delete_asked", n=n)
         self._do("delete_job", n=n)
+        if (spent := ledger.entry_of(job)) is not None:
+            kept = msgspec.structs.asdict(ledger.nameless(spent))
+            self._do("keep_spent", **kept | {"owner": owner, "estimated": int(spent.estimated)})
         self._do("inherit", owner=owner, id=job_id, previous=job.previous)
         self._forget_in_chain(job)
         self._forget_empty_group(job)

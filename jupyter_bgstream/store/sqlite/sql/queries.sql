@@ -292,3 +292,28 @@ SELECT (SELECT length(spec) + length(history) FROM asked WHERE job = :n)
 
 -- name: announce
 UPDATE jobs SET announced_at = :at WHERE owner = :owner AND id = :id AND log = :log AND announced_at IS NULL;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Costs.
+
+-- name: keep_spent
+INSERT INTO ledger (owner, at, model, jobs, input_tokens, output_tokens, usd, estimated)
+VALUES (:owner, :at, :model, :jobs, :input_tokens, :output_tokens, :usd, :estimated)
+ON CONFLICT (owner, at, model) DO UPDATE SET
+    jobs = jobs + excluded.jobs,
+    input_tokens = coalesce(input_tokens + excluded.input_tokens, input_tokens, excluded.input_tokens),
+    output_tokens = coalesce(output_tokens + excluded.output_tokens, output_tokens, excluded.output_tokens),
+    usd = coalesce(usd + excluded.usd, usd, excluded.usd),
+    estimated = max(estimated, excluded.estimated);
+
+-- name: spent
+SELECT created_at AS at, json_extract(CAST(listed AS TEXT), '$.model') AS model, thread, notebook, grp, 1 AS jobs,
+    json_extract(CAST(usage AS TEXT), '$.input_tokens') AS input_tokens,
+    json_extract(CAST(usage AS TEXT), '$.output_tokens') AS output_tokens,
+    cost AS usd, cost_estimated AS estimated
+FROM jobs
+WHERE owner = :owner AND (usage IS NOT NULL OR cost IS NOT NULL) AND created_at >= :first AND created_at < :end
+UNION ALL
+SELECT at, model, NULL, NULL, NULL, jobs, input_tokens, output_tokens, usd, estimated
+FROM ledger
+WHERE owner = :owner AND at >= :first AND at < :end

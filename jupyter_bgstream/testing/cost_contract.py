@@ -1,0 +1,148 @@
+"""What every store promises about costs, as tests; a part of ``store_contract.StoreContract``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ..core.costs import By, Spent
+from ..core.events import Completed, Usage
+from ..core.job import Origin
+from ..store import ledger
+from ..store.base import Store
+from .store_making import OWNER, running, submit
+
+NOON = 1_700_049_600.0  # 2023-11-15 12:00 UTC
+HOUR = 3600.0
+BYS: tuple[By, ...] = ("day", "model", "thread", "notebook", "group")
+
+
+def _set_zone() -> None:
+    if hasattr(time, "tzset"):
+        time.tzset()
+
+
+async def _paid(store: Store, job_id: str, usage: Usage | None, *, at: float = NOON, **fields: Any) -> None:
+    job = await running(store, job_id, created_at=at, **fields)
+    if usage is not None:
+        await store.append(job, [usage])
+    await store.end(job.owner, job.id, Completed(at=at + 1, finish_reason="stop"))
+
+
+def _spent(key: str | None, jobs: int, tokens: tuple[int | None, int | None], usd: float | None, **more: bool) -> Spent:
+    given, answered = tokens
+    return Spent(
+        key=key, jobs=jobs, input_tokens=given, output_tokens=answered, usd=usd, estimated=more.get("estimated", False)
+    )
+
+
+class CostContract:
+    """What jobs cost is added up in five ways, and nothing of it is lost with a job."""
+
+    @pytest.fixture(autouse=True)
+    def zone(self, request: pytest.FixtureRequest) -> Iterator[None]:
+        """Put this process into a time zone, UTC or the test's."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TZ", getattr(request, "param", "UTC"))
+            _set_zone()
+            yield
+        _set_zone()
+
+    async def fill(self, store: Store) -> None:
+        """Let two people ask for this and that on two days."""
+        cheap = Usage(input_tokens=10, output_tokens=20, cost=0.25, cost_estimated=True)
+        dear = Usage(input_tokens=100, cost=4.0)
+        await _paid(store, "job-0001", cheap, model="a/one", thread="t", group="g")
+        await _paid(store, "job-0002", cheap, model="a/one", source=Origin(notebook="n.ipynb"))
+        await _paid(store, "job-0003", dear, model="b/two", thread="t", at=NOON + 24 * HOUR)
+        await _paid(store, "job-0004", Usage(output_tokens=5), model="c/local", at=NOON + 24 * HOUR)
+        await _paid(store, "job-0005", None, model="d/failed")
+        await submit(store, "job-0006", model="d/queued", created_at=NOON)
+        await _paid(store, "job-0001", Usage(cost=99.0), owner="grace")
+
+    async def test_costs_are_added_up(self, store: Store) -> None:
+        await self.fill(store)
+        assert await store.costs(OWNER, "day") == [
+            _spent("2023-11-16", 2, (100, 5), 4.0),
+            _spent("2023-11-15", 2, (20, 40), 0.5, estimated=True),
+        ]
+        assert await store.costs(OWNER, "model") == [
+            _spent("b/two", 1, (100, None), 4.0),
+            _spent("a/one", 2, (20, 40), 0.5, estimated=True),
+            _spent("c/local", 1, (None, 5), None),
+        ]
+        assert await store.costs(OWNER, "thread") == [
+            _spent("t", 2, (110, 20), 4.25, estimated=True),
+            _spent(None, 2, (10, 25), 0.25, estimated=True),
+        ]
+        assert await store.costs(OWNER, "notebook") == [
+            _spent(None, 3, (110, 25), 4.25, estimated=True),
+            _spent("n.ipynb", 1, (10, 20), 0.25, estimated=True),
+        ]
+        assert await store.costs(OWNER, "group") == [
+            _spent(None, 3, (110, 25), 4.25, estimated=True),
+            _spent("g", 1, (10, 20), 0.25, estimated=True),
+        ]
+        assert await store.costs("eve", "day") == []
+
+    @pytest.mark.parametrize("by", BYS)
+    async def test_what_was_paid_for_is_not_lost_with_the_job(self, store: Store, by: By) -> None:
+        await self.fill(store)
+        before = await store.costs(OWNER, by)
+        for n in (1, 2, 3, 4, 5):
+            await store.delete(OWNER, f"job-000{n}")
+        after = await store.costs(OWNER, by)
+        if by in ("day", "model"):
+            assert after == before
+        else:  # the names that a user gave are forgotten
+            assert after == [_spent(None, 4, (120, 45), 4.5, estimated=True)]
+        again = Usage(input_tokens=1, cost=0.5)
+        await _paid(store, "job-0001", again, model="b/two", at=NOON + 24 * HOUR)
+        await store.delete(OWNER, "job-0001")
+        assert sum(row.usd or 0.0 for row in await store.costs(OWNER, by)) == 5.0
+        assert sum(row.jobs for row in await store.costs(OWNER, by)) == 5
+
+    @pytest.mark.parametrize("gone", [False, True])
+    async def test_a_time_is_to_the_quarter_of_an_hour(self, store: Store, gone: bool) -> None:
+        await _paid(store, "job-0001", Usage(cost=1.0), at=NOON + 899.5)
+        await _paid(store, "job-0002", Usage(cost=2.0), at=NOON + 900.0)
+        if gone:
+            await store.delete(OWNER, "job-0001")
+            await store.delete(OWNER, "job-0002")
+
+        async def usd(since: float | None, until: float | None) -> float:
+            return sum(row.usd or 0.0 for row in await store.costs(OWNER, "day", since=since, until=until))
+
+        assert await usd(NOON, NOON + 900) == 1.0
+        assert await usd(NOON + 450, NOON + 451) == 1.0
+        assert await usd(NOON + 900, None) == 2.0
+        assert await usd(NOON + 899, NOON + 901) == 3.0
+        assert await usd(None, NOON) == 0.0
+
+    @pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone of a process is POSIX")
+    @pytest.mark.parametrize("zone", ["Asia/Kathmandu", "America/St_Johns"], indirect=True)
+    @pytest.mark.parametrize("gone", [False, True])
+    async def test_a_day_is_the_servers(self, store: Store, gone: bool) -> None:
+        midnight = time.mktime((2023, 11, 16, 0, 0, 0, 0, 0, -1))
+        await _paid(store, "job-0001", Usage(cost=1.0), at=midnight - 1)
+        await _paid(store, "job-0002", Usage(cost=2.0), at=midnight)
+        if gone:
+            await store.delete(OWNER, "job-0001")
+            await store.delete(OWNER, "job-0002")
+        rows = {row.key: row.usd for row in await store.costs(OWNER, "day")}
+        assert rows == {"2023-11-15": 1.0, "2023-11-16": 2.0}
+
+    async def test_a_job_that_goes_on_has_cost_something_already(self, store: Store) -> None:
+        job = await running(store, created_at=NOON)
+        await store.append(job, [Usage(input_tokens=3, cost=0.5)])
+        assert await store.costs(OWNER, "day") == [_spent("2023-11-15", 1, (3, None), 0.5)]
+
+    async def test_the_rows_are_bounded(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(ledger, "MOST", 3)
+        for n in range(5):
+            await _paid(store, f"job-{n:04}", Usage(cost=float(n)), thread=f"t{n}", at=NOON + n * 24 * HOUR)
+        assert [row.usd for row in await store.costs(OWNER, "thread")] == [4.0, 3.0, 2.0]
+        assert [row.key for row in await store.costs(OWNER, "day")] == ["2023-11-19", "2023-11-18", "2023-11-17"]
