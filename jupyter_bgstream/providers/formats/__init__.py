@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .base import Decoder, Format, Request, StreamDecoder
 from .chat_completions import ChatCompletions
-from .messages import Messages
 from .dialects import DIALECTS, DialectName
+from .messages import Messages
 from .ollama import Ollama
 
 FORMATS: dict[str, Format] = {format.name: format for format in (ChatCompletions(), Messages(), Ollama())}
