@@ -24,7 +24,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A service and what it speaks. Holds no key, only the name of the variable that does."""
 
     base_url: str  # what the format's paths, such as /chat/completions, are added to
-    format: Literal["chat_completions", "messages", "ollama"] = "chat_completions"
+    format: Literal["chat_completions", "messages", "gemini", "ollama"] = "chat_completions"
     dialect: DialectName = "plain"  # of Chat Completions: how the service names what it takes
     api_key_env: str | None = None  # environment variable that holds the key; None: the service wants none
     headers: dict[str, str] = {}  # sent with every request

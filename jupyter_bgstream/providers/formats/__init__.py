@@ -5,10 +5,11 @@ from __future__ import annotations
 from .base import Decoder, Format, Request, StreamDecoder
 from .chat_completions import ChatCompletions
 from .dialects import DIALECTS, DialectName
+from .gemini import Gemini
 from .messages import Messages
 from .ollama import Ollama
 
-FORMATS: dict[str, Format] = {format.name: format for format in (ChatCompletions(), Messages(), Ollama())}
+FORMATS: dict[str, Format] = {format.name: format for format in (ChatCompletions(), Messages(), Gemini(), Ollama())}
 
 __all__ = ["FORMATS", "Decoder", "Format", "Request", "StreamDecoder", "format_of"]
 

@@ -1,0 +1,117 @@
+"""Where a job's parameters go in a request to Gemini.
+
+Source: https://ai.google.dev/api/generate-content and https://ai.google.dev/gemini-api/docs/thinking, November 2026.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ..faults import Faults
+from ..params import Effort, Params, joined
+
+# Fields of GenerationConfig and of the request itself; a user may write them as Google's Python SDK does: top_k.
+_CONFIG = frozenset(
+    (
+        "candidateCount",
+        "enableEnhancedCivicAnswers",
+        "frequencyPenalty",
+        "imageConfig",
+        "logprobs",
+        "maxOutputTokens",
+        "mediaResolution",
+        "presencePenalty",
+        "responseJsonSchema",
+        "responseLogprobs",
+        "responseMimeType",
+        "responseModalities",
+        "responseSchema",
+        "seed",
+        "speechConfig",
+        "stopSequences",
+        "temperature",
+        "thinkingConfig",
+        "topK",
+        "topP",
+    )
+)
+_TOP = frozenset(
+    (
+        "cachedContent",
+        "generationConfig",
+        "labels",
+        "safetySettings",
+        "serviceTier",
+        "store",
+        "systemInstruction",
+        "toolConfig",
+        "tools",
+    )
+)
+
+# 2.5 has a budget of tokens, with Google's own figures for the words; what came after it has levels.
+_BUDGETED = re.compile(r"gemini-2\.5")
+_BUDGETS: dict[Effort, int] = {
+    "none": 0,
+    "minimal": 1024,
+    "low": 1024,
+    "medium": 8192,
+    "high": 24_576,
+    "xhigh": 24_576,
+}
+_LEVELS: dict[Effort, str] = {
+    "minimal": "minimal",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "high",
+}
+
+
+def config_of(params: Params, model: str, faults: Faults) -> dict[str, Any]:
+    """Return the GenerationConfig of a job; raises ProviderError for a model that cannot stop reasoning."""
+    config: dict[str, Any] = {
+        "temperature": params.temperature,
+        "topP": params.top_p,
+        "maxOutputTokens": params.max_tokens,
+        "stopSequences": params.stops,
+        "seed": params.seed,
+    }
+    if params.schema is not None:
+        config |= {"responseMimeType": "application/json", "responseJsonSchema": params.schema}
+    if params.reasoning_effort is not None:
+        config["thinkingConfig"] = _thinking(params.reasoning_effort, model, faults)
+    return {name: value for name, value in config.items() if value is not None}
+
+
+def _thinking(effort: Effort, model: str, faults: Faults) -> dict[str, Any]:
+    shown = {"includeThoughts": effort != "none"}
+    if _BUDGETED.search(model):
+        return shown | {"thinkingBudget": _BUDGETS[effort]}
+    if effort == "none":
+        raise faults.error(
+            "bad_request",
+            f"{model} cannot do without reasoning; the least reasoning_effort that Gemini has is minimal.",
+        )
+    return shown | {"thinkingLevel": _LEVELS[effort]}
+
+
+def placed(rest: dict[str, Any], faults: Faults) -> dict[str, Any]:
+    """Return the params that are passed on where they belong in a request: in its GenerationConfig, or at its top.
+
+    What neither knows goes to the top as it is, and the service says that it does not know it.
+    """
+    body: dict[str, Any] = {}
+    for given, value in rest.items():
+        name = _camel(given)
+        if name in _CONFIG:
+            body = joined(body, {"generationConfig": {name: value}}, faults)
+        else:
+            body = joined(body, {name if name in _TOP else given: value}, faults)
+    return body
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(other.capitalize() for other in others)

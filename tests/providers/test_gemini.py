@@ -1,0 +1,528 @@
+"""Google's Gemini: each request and each kind of response, by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from providers.conftest import Connect
+from providers.decoding import bare, decoded, heard, one_by_one
+from providers.speaking import FAULTS, cut, cut_at_random, job, of, read, text
+
+from jupyter_bgstream.core.errors import ProviderError
+from jupyter_bgstream.core.events import Completed, Delta, Source, ToolCall, Usage
+from jupyter_bgstream.core.job import ImagePart, Job, Message, TextPart
+from jupyter_bgstream.providers import service
+from jupyter_bgstream.providers.formats.gemini import Gemini, GeminiDecoder, usage_of
+from jupyter_bgstream.testing import Cut, Hold, Reset, Script, ScriptedProvider, Send, refusal, replay
+
+ROUTE = "POST /v1/models/*"
+
+
+def parts(*found: Any, **fields: Any) -> dict[str, Any]:
+    """A response whose candidate says these parts; fields are the candidate's own."""
+    return {"candidates": [{"content": {"parts": list(found), "role": "model"}, "index": 0, **fields}]}
+
+
+def says(words: str, **fields: Any) -> dict[str, Any]:
+    return parts({"text": words}, **fields)
+
+
+def ends(reason: str = "STOP", **fields: Any) -> dict[str, Any]:
+    return {"candidates": [{"finishReason": reason, "index": 0, **fields}]}
+
+
+GROUNDS = {
+    "webSearchQueries": ["logs"],
+    "groundingChunks": [
+        {"web": {"uri": "https://a.example/", "title": "A"}},
+        {"web": {"uri": "https://b.example/"}},
+        {"web": {"uri": "https://a.example/", "title": "again"}},
+        {"retrievedContext": {"uri": "https://c.example/", "title": "C", "text": "x"}},
+        {"maps": {"uri": "https://maps.example/", "title": "M", "placeId": "p"}},
+    ],
+    "groundingSupports": [{"segment": {"text": "x"}, "groundingChunkIndices": [0]}],
+}
+COUNTS = {"promptTokenCount": 9, "candidatesTokenCount": 10, "thoughtsTokenCount": 5, "totalTokenCount": 24}
+
+# Every kind of response that a stream may hold.
+FULL = bare(
+    {**parts({"text": "Grüße, ", "thought": True}), "usageMetadata": {"promptTokenCount": 9, "totalTokenCount": 9}},
+    parts({"text": "hm\u2028", "thought": True, "thoughtSignature": "EvQB"}),
+    {**says("A 👩‍👩‍👧‍👦 "), "modelVersion": "gemini-x", "responseId": "r"},
+    parts({"executableCode": {"id": "1", "language": "PYTHON", "code": "print(1)\n"}}),
+    parts({"codeExecutionResult": {"id": "1", "outcome": "OUTCOME_OK", "output": "1\n"}}),
+    parts({"text": "log", "thoughtSignature": "Eo0H"}, {"inlineData": {"mimeType": "image/png", "data": "iVBORw=="}}),
+    parts({"functionCall": {"name": "look", "args": {"at": 2}}, "thoughtSignature": "Eo0H"}),
+    parts({"functionCall": {"id": "fc_1", "name": "find"}}),
+    {
+        **parts({"text": "", "thoughtSignature": "EqsF"}, finishReason="STOP", groundingMetadata=GROUNDS),
+        "usageMetadata": COUNTS | {"cachedContentTokenCount": 4, "toolUsePromptTokenCount": 3},
+    },
+)
+SAID = [
+    Delta(channel="reasoning", text="Grüße, "),
+    Delta(channel="reasoning", text="hm\u2028"),
+    Delta(channel="text", text="A 👩‍👩‍👧‍👦 "),
+    Delta(channel="text", text="\n\n```python\nprint(1)\n```\n\n"),
+    Delta(channel="text", text="\n\n```\n1\n```\n\n"),
+    Delta(channel="text", text="log"),
+    Delta(channel="text", text="\n\n*(image/png, which is not shown here)*\n\n"),
+    ToolCall(id="call_0", name="look", arguments='{"at":2}'),
+    ToolCall(id="fc_1", name="find", arguments="{}"),
+    Source(url="https://a.example/", title="A"),
+    Source(url="https://b.example/"),
+    Source(url="https://c.example/", title="C"),
+    Source(url="https://maps.example/", title="M"),
+    Usage(input_tokens=12, output_tokens=15, cached_tokens=4, reasoning_tokens=5),
+    Completed(at=0.0, finish_reason="tool_calls"),
+]
+
+
+class TestDecoder:
+    def test_every_kind_of_response(self) -> None:
+        assert decoded(GeminiDecoder, b"".join(FULL)) == SAID
+
+    def test_byte_by_byte(self) -> None:
+        assert decoded(GeminiDecoder, one_by_one(b"".join(FULL))) == SAID
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_in_random_pieces(self, seed: int) -> None:
+        assert decoded(GeminiDecoder, cut_at_random(b"".join(FULL), seed)) == SAID
+
+    @settings(deadline=None)
+    @given(st.lists(st.integers(0, 1 << 20), max_size=100))
+    def test_in_any_pieces(self, places: list[int]) -> None:
+        assert decoded(GeminiDecoder, cut(b"".join(FULL), places)) == SAID
+
+    def test_events_may_end_as_google_ends_them(self) -> None:
+        assert decoded(GeminiDecoder, b"".join(FULL).replace(b"\n\n", b"\r\n\r\n")) == SAID
+
+    @pytest.mark.parametrize(
+        ("part", "shown"),
+        [
+            ({"executableCode": {"code": "```"}}, "\n\n````\n```\n````\n\n"),
+            ({"executableCode": {"language": "LANGUAGE_UNSPECIFIED"}}, ""),
+            ({"codeExecutionResult": {"outcome": "OUTCOME_OK"}}, ""),
+            (
+                {"codeExecutionResult": {"outcome": "OUTCOME_DEADLINE_EXCEEDED"}},
+                "\n\n```\nOUTCOME_DEADLINE_EXCEEDED\n```\n\n",
+            ),
+            (
+                {"fileData": {"mimeType": "video/mp4", "fileUri": "https://a.example"}},
+                "\n\n*(video/mp4, which is not shown here)*\n\n",
+            ),
+            ({"text": "not really a thought", "thought": False}, "not really a thought"),
+            ({"something": "new"}, ""),
+            ({}, ""),
+            (None, ""),
+            (7, ""),
+        ],
+    )
+    def test_parts(self, part: Any, shown: str) -> None:
+        assert text(decoded(GeminiDecoder, bare(parts(part), ends()))) == shown
+
+    @pytest.mark.parametrize(
+        "idle",
+        [
+            {},
+            {"candidates": None, "usageMetadata": None, "promptFeedback": None},
+            {"candidates": []},
+            {"candidates": [{}]},
+            {"candidates": [{"content": {"role": "model"}}]},
+            {"candidates": [{"content": {"parts": None}, "finishReason": None}]},
+            {"candidates": [{"index": 1, "content": {"parts": [{"text": "another answer"}]}, "finishReason": "STOP"}]},
+            {"promptFeedback": {"safetyRatings": []}, "usageMetadata": 7},
+            parts(groundingMetadata={}, citationMetadata={"citationSources": [None, {"uri": ""}, {}]}),
+            parts(groundingMetadata={"groundingChunks": [None, {}, {"web": None}, {"web": {"uri": 7}}]}),
+        ],
+    )
+    def test_what_says_nothing_changes_nothing(self, idle: dict[str, Any]) -> None:
+        said = decoded(GeminiDecoder, bare(idle, says("yes"), idle, ends(), idle))
+        assert [type(event) for event in said] == [Delta, Completed]
+
+    def test_what_was_recited_is_a_source(self) -> None:
+        recited = {"citationSources": [{"startIndex": 1, "uri": "https://a.example", "license": "mit"}]}
+        said = decoded(GeminiDecoder, bare(says("x", citationMetadata=recited), ends(citationMetadata=recited)))
+        assert of(said, Source) == [Source(url="https://a.example")]
+
+    @pytest.mark.parametrize(
+        ("found", "usage"),
+        [
+            ({"promptTokenCount": 1, "candidatesTokenCount": 2}, Usage(input_tokens=1, output_tokens=2)),
+            (
+                {"promptTokenCount": 1, "thoughtsTokenCount": 2},
+                Usage(input_tokens=1, output_tokens=2, reasoning_tokens=2),
+            ),
+            (
+                {"promptTokenCount": 10, "cachedContentTokenCount": 8, "toolUsePromptTokenCount": 5},
+                Usage(input_tokens=15, cached_tokens=8),
+            ),
+            ({"promptTokenCount": "many", "promptTokensDetails": [{"modality": "TEXT"}]}, None),
+            ({}, None),
+        ],
+    )
+    def test_shapes_of_usage(self, found: dict[str, Any], usage: Usage | None) -> None:
+        assert usage_of(found) == usage
+
+    def test_counts_are_totals_and_may_follow_the_end(self) -> None:
+        late = {"usageMetadata": COUNTS}
+        early = {**says("x"), "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 1}}
+        said = decoded(GeminiDecoder, bare(early, early, ends(), late))
+        assert of(said, Usage) == [Usage(input_tokens=9, output_tokens=15, reasoning_tokens=5)]
+
+
+class TestEnd:
+    @pytest.mark.parametrize("place", range(len(FULL)))
+    def test_broken_off_at_any_event_it_is_never_complete(self, place: int) -> None:
+        said, error = heard(GeminiDecoder, FULL[:place])
+        assert of(said, Completed) == []
+        assert error is not None
+        assert error.code == "truncated"
+
+    def test_nor_at_any_byte(self) -> None:
+        whole = b"".join(FULL)
+        for place in range(0, len(whole) - 1, 7):
+            said, error = heard(GeminiDecoder, whole[:place])
+            assert text(decoded(GeminiDecoder, whole)).startswith(text(said))
+            assert error is not None
+
+    @pytest.mark.parametrize(
+        ("reason", "ours"),
+        [
+            ("STOP", "stop"),
+            ("MAX_TOKENS", "length"),
+            *(
+                (reason, "content_filter")
+                for reason in (
+                    "SAFETY",
+                    "RECITATION",
+                    "LANGUAGE",
+                    "BLOCKLIST",
+                    "PROHIBITED_CONTENT",
+                    "SPII",
+                    "IMAGE_SAFETY",
+                    "IMAGE_PROHIBITED_CONTENT",
+                    "IMAGE_RECITATION",
+                )
+            ),
+            ("OTHER", "other"),
+            ("NO_IMAGE", "no_image"),
+        ],
+    )
+    def test_reasons(self, reason: str, ours: str) -> None:
+        (end,) = of(decoded(GeminiDecoder, bare(says("x"), ends(reason))), Completed)
+        assert end.finish_reason == ours
+
+    def test_a_call_before_another_end_is_not_its_reason(self) -> None:
+        call = parts({"functionCall": {"name": "look", "args": {}}})
+        (end,) = of(decoded(GeminiDecoder, bare(call, ends("MAX_TOKENS"))), Completed)
+        assert end.finish_reason == "length"
+
+    @pytest.mark.parametrize(
+        ("reason", "transient"),
+        [
+            ("MALFORMED_FUNCTION_CALL", True),
+            ("MALFORMED_RESPONSE", True),
+            ("UNEXPECTED_TOOL_CALL", False),
+            ("TOO_MANY_TOOL_CALLS", False),
+            ("MISSING_THOUGHT_SIGNATURE", False),
+        ],
+    )
+    def test_what_makes_no_answer_fails(self, reason: str, transient: bool) -> None:
+        said, error = heard(GeminiDecoder, bare(says("so far"), ends(reason, finishMessage="Its words.")))
+        assert text(said) == "so far"
+        assert error is not None
+        assert (error.code, error.transient) == ("provider_error", transient)
+        assert f"{reason}. Its words." in error.message
+
+    def test_a_filter_says_why_where_nothing_else_was_said(self) -> None:
+        said = decoded(GeminiDecoder, bare(ends("SAFETY", finishMessage="Not that.")))
+        assert (text(said), said[-1]) == ("Not that.", Completed(at=0.0, finish_reason="content_filter"))
+        assert text(decoded(GeminiDecoder, bare(says("Well, "), ends("SAFETY", finishMessage="Not that.")))) == "Well, "
+        assert text(decoded(GeminiDecoder, bare(ends("STOP", finishMessage="Fine.")))) == ""
+
+    @pytest.mark.parametrize(
+        ("feedback", "words"),
+        [
+            ({"blockReason": "PROHIBITED_CONTENT"}, "The prompt was blocked: PROHIBITED_CONTENT."),
+            ({"blockReason": "SAFETY", "blockReasonMessage": "Not that."}, "Not that."),
+        ],
+    )
+    def test_a_blocked_prompt_is_an_end_that_says_so(self, feedback: dict[str, Any], words: str) -> None:
+        said = decoded(GeminiDecoder, bare({"promptFeedback": feedback, "usageMetadata": {"promptTokenCount": 9}}))
+        assert said == [
+            Delta(channel="text", text=words),
+            Usage(input_tokens=9),
+            Completed(at=0.0, finish_reason="content_filter"),
+        ]
+
+
+class TestErrors:
+    @pytest.mark.parametrize("many", [False, True])
+    @pytest.mark.parametrize(
+        ("number", "status", "code", "transient"),
+        [
+            (400, "INVALID_ARGUMENT", "bad_request", False),
+            (400, "FAILED_PRECONDITION", "bad_request", False),
+            (403, "PERMISSION_DENIED", "unauthorized", False),
+            (404, "NOT_FOUND", "model_not_found", False),
+            (429, "RESOURCE_EXHAUSTED", "rate_limited", True),
+            (500, "INTERNAL", "provider_error", True),
+            (503, "UNAVAILABLE", "provider_error", True),
+            (504, "DEADLINE_EXCEEDED", "provider_error", True),
+        ],
+    )
+    def test_in_the_stream(self, number: int, status: str, code: str, transient: bool, many: bool) -> None:
+        problem: Any = {"error": {"code": number, "status": status, "message": "Its words of a model."}}
+        said, error = heard(GeminiDecoder, bare(says("so far"), [problem] if many else problem, ends()))
+        assert text(said) == "so far"
+        assert error is not None
+        assert (error.code, error.transient, "Its words" in error.message) == (code, transient, True)
+
+    @pytest.mark.parametrize(
+        ("data", "code", "words"),
+        [
+            (b"data: {oops\n\n", "malformed_stream", "{oops"),
+            (b"data: [1]\n\n", "malformed_stream", "[1]"),
+            (b'data: {"candidates": 7}\n\n', "malformed_stream", "candidates"),
+            (b"data: " + b"[" * 100_000 + b"\n\n", "malformed_stream", ""),
+            (b"data: \xff\n\n", "malformed_stream", "UTF-8"),
+        ],
+    )
+    def test_what_cannot_be_read(self, data: bytes, code: str, words: str) -> None:
+        said, error = heard(GeminiDecoder, b"".join(bare(says("so far"))) + data)
+        assert text(said) == "so far"
+        assert error is not None
+        assert (error.code, words in error.message) == (code, True)
+
+
+def body_of(what: Job) -> dict[str, Any]:
+    body = Gemini().request(what, FAULTS).body
+    assert body is not None
+    found = msgspec.json.decode(body)
+    assert isinstance(found, dict)
+    return found
+
+
+def asked(model: str = "gemini-3-pro", **params: Any) -> dict[str, Any]:
+    """What params add to a request."""
+    body = body_of(job(f"puppet/{model}", params=params))
+    del body["contents"]
+    return body
+
+
+def said_no(model: str = "gemini-3-pro", **params: Any) -> str:
+    with pytest.raises(ProviderError) as caught:
+        asked(model, **params)
+    assert caught.value.code == "bad_request"
+    return caught.value.message
+
+
+class TestRequest:
+    def test_a_conversation(self) -> None:
+        history = (
+            Message(role="system", content="Be brief."),
+            Message(role="user", content="Hi"),
+            Message(role="assistant", content="Hello."),
+            Message(role="user", content=" "),
+            Message(role="system", content="Be kind."),
+        )
+        request = Gemini().request(job("puppet/gemini-x", history=history), FAULTS)
+        assert request.path == "/models/gemini-x:streamGenerateContent?alt=sse"
+        assert msgspec.json.decode(request.body or b"") == {
+            "systemInstruction": {"parts": [{"text": "Be brief.\n\nBe kind."}]},
+            "contents": [
+                {"role": "user", "parts": [{"text": "Hi"}]},
+                {"role": "model", "parts": [{"text": "Hello."}]},
+                {"role": "user", "parts": [{"text": "What is a log?"}]},
+            ],
+        }
+
+    def test_a_picture(self) -> None:
+        turn = Message(
+            role="user", content=(TextPart(text="What?"), ImagePart(media_type="image/png", data=b"\x89PNG"))
+        )
+        assert body_of(job(history=[turn]))["contents"][0]["parts"] == [
+            {"text": "What?"},
+            {"inlineData": {"mimeType": "image/png", "data": "iVBORw=="}},
+        ]
+
+    @pytest.mark.parametrize(
+        ("model", "path"),
+        [
+            ("models/gemini-x", "/models/gemini-x:"),
+            ("../../files?x=1#y", "/models/..%2F..%2Ffiles%3Fx%3D1%23y:"),
+            ("a b/ü%2f", "/models/a%20b%2F%C3%BC%252f:"),
+        ],
+    )
+    def test_a_name_leads_nowhere_else(self, model: str, path: str) -> None:
+        request = Gemini().request(job(f"puppet/{model}"), FAULTS)
+        assert request.path == f"{path}streamGenerateContent?alt=sse"
+
+    @pytest.mark.parametrize(
+        ("params", "body"),
+        [
+            ({}, {}),
+            (
+                {"temperature": 0.5, "top_p": 0.9, "max_tokens": 9, "stop": "END", "seed": 7},
+                {
+                    "generationConfig": {
+                        "temperature": 0.5,
+                        "topP": 0.9,
+                        "maxOutputTokens": 9,
+                        "stopSequences": ["END"],
+                        "seed": 7,
+                    }
+                },
+            ),
+            (
+                {"schema": {"type": "object"}},
+                {
+                    "generationConfig": {
+                        "responseMimeType": "application/json",
+                        "responseJsonSchema": {"type": "object"},
+                    }
+                },
+            ),
+            (
+                {"top_k": 5, "presencePenalty": 0.1, "tools": [{"google_search": {}}], "safety_settings": []},
+                {
+                    "generationConfig": {"topK": 5, "presencePenalty": 0.1},
+                    "tools": [{"google_search": {}}],
+                    "safetySettings": [],
+                },
+            ),
+            (
+                {"generation_config": {"topK": 5}, "logprobs": 3, "seed": 1},
+                {"generationConfig": {"topK": 5, "logprobs": 3, "seed": 1}},
+            ),
+            ({"quite_new": 1}, {"quite_new": 1}),
+        ],
+    )
+    def test_params(self, params: dict[str, Any], body: dict[str, Any]) -> None:
+        assert asked(**params) == body
+
+    @pytest.mark.parametrize(
+        ("model", "effort", "config"),
+        [
+            ("gemini-2.5-flash", "none", {"includeThoughts": False, "thinkingBudget": 0}),
+            ("gemini-2.5-flash", "minimal", {"includeThoughts": True, "thinkingBudget": 1024}),
+            ("gemini-2.5-flash-lite", "low", {"includeThoughts": True, "thinkingBudget": 1024}),
+            ("gemini-2.5-pro", "medium", {"includeThoughts": True, "thinkingBudget": 8192}),
+            ("gemini-2.5-pro", "high", {"includeThoughts": True, "thinkingBudget": 24_576}),
+            ("gemini-2.5-pro", "xhigh", {"includeThoughts": True, "thinkingBudget": 24_576}),
+            ("gemini-3-pro-preview", "minimal", {"includeThoughts": True, "thinkingLevel": "minimal"}),
+            ("gemini-3.5-flash", "low", {"includeThoughts": True, "thinkingLevel": "low"}),
+            ("gemini-flash-latest", "medium", {"includeThoughts": True, "thinkingLevel": "medium"}),
+            ("gemini-3-pro", "high", {"includeThoughts": True, "thinkingLevel": "high"}),
+            ("gemini-3-pro", "xhigh", {"includeThoughts": True, "thinkingLevel": "high"}),
+        ],
+    )
+    def test_reasoning(self, model: str, effort: str, config: dict[str, Any]) -> None:
+        assert asked(model, reasoning_effort=effort) == {"generationConfig": {"thinkingConfig": config}}
+
+    def test_contradictions_are_refused_in_words(self) -> None:
+        assert "cannot do without reasoning" in said_no(reasoning_effort="none")
+        assert "generationConfig.maxOutputTokens" in said_no(max_tokens=5, max_output_tokens=6)
+        assert "generationConfig.topK" in said_no(top_k=5, generationConfig={"topK": 6})
+        assert "contents" in said_no(contents=[])
+
+    def test_models(self) -> None:
+        listing = {
+            "models": [
+                {"name": "models/b", "supportedGenerationMethods": ["generateContent", "countTokens"]},
+                {"name": "models/a", "supportedGenerationMethods": ["generateContent"]},
+                {"name": "models/embedding", "supportedGenerationMethods": ["embedContent"]},
+                {"name": "models/odd"},
+                {},
+                7,
+            ],
+            "nextPageToken": "x",
+        }
+        assert Gemini().names(listing) == ["a", "b"]
+        assert Gemini().names([]) == []
+
+
+class TestService:
+    async def test_a_job_goes_out_and_its_answer_comes_in(self, provider: ScriptedProvider, connect: Connect) -> None:
+        provider.key = "AIza-secret"
+        provider.routes[ROUTE] = replay(b"".join(FULL), cuts=1)
+        said, error = await read(connect(format="gemini", key="AIza-secret"))
+        assert (said, error) == (SAID, None)
+        request = await provider.request()
+        assert request.path == "/v1/models/one:streamGenerateContent?alt=sse"
+        assert request.headers["x-goog-api-key"] == "AIza-secret"
+        assert "authorization" not in request.headers
+
+    async def test_an_odd_name_stays_in_its_place(self, provider: ScriptedProvider, connect: Connect) -> None:
+        provider.routes[ROUTE] = replay(b"".join(FULL))
+        _, error = await read(connect(format="gemini"), job("puppet/../../x?key=1"))
+        assert error is None
+        request = await provider.request()
+        assert request.path == "/v1/models/..%2F..%2Fx%3Fkey%3D1:streamGenerateContent?alt=sse"
+
+    async def test_the_end_ends_it_even_if_the_connection_stays(
+        self, provider: ScriptedProvider, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(service, "REST_SECONDS", 0.2)
+        provider.routes[ROUTE] = Script(steps=(Send(b"".join(FULL)), Hold()))
+        assert await read(connect(format="gemini")) == (SAID, None)
+
+    @pytest.mark.parametrize("then", [Cut(), Reset()])
+    async def test_what_breaks_after_the_end_takes_nothing(
+        self, provider: ScriptedProvider, connect: Connect, then: Cut | Reset
+    ) -> None:
+        provider.routes[ROUTE] = Script(steps=(*map(Send, FULL), then))
+        assert await read(connect(format="gemini")) == (SAID, None)
+
+    @pytest.mark.parametrize(
+        ("status", "problem", "code"),
+        [
+            (
+                400,
+                {
+                    "code": 400,
+                    "message": "API key not valid.",
+                    "status": "INVALID_ARGUMENT",
+                    "details": [{"reason": "API_KEY_INVALID"}],
+                },
+                "unauthorized",
+            ),
+            (404, {"code": 404, "message": "models/one is not found", "status": "NOT_FOUND"}, "model_not_found"),
+            (503, {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}, "provider_error"),
+        ],
+    )
+    async def test_a_refusal(
+        self, provider: ScriptedProvider, connect: Connect, status: int, problem: dict[str, Any], code: str
+    ) -> None:
+        provider.routes[ROUTE] = refusal(status, {"error": problem})
+        _, error = await read(connect(format="gemini", key="AIza-secret"))
+        assert error is not None
+        assert (error.code, problem["message"] in error.message) == (code, True)
+
+    async def test_a_cancel_closes_the_socket(self, provider: ScriptedProvider, connect: Connect) -> None:
+        provider.routes[ROUTE] = Script(steps=(Send(b"".join(FULL[:4])), Hold()))
+        reading = asyncio.create_task(read(connect(format="gemini")))
+        await provider.held()
+        cancelled = time.monotonic()
+        reading.cancel()
+        request = await provider.request()
+        assert await request.closed - cancelled < 1
+        assert request.closed_by_client
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+
+    async def test_the_models_are_asked_for(self, provider: ScriptedProvider, connect: Connect) -> None:
+        models = [{"name": "models/gemini-x", "supportedGenerationMethods": ["generateContent"]}]
+        provider.routes["GET /v1/models"] = refusal(200, {"models": models})
+        status = await connect(format="gemini", key="AIza-secret").status()
+        assert (status.kind, status.models, status.error) == ("gemini", ("puppet/gemini-x",), None)
+        request = await provider.request()
+        assert request.path == "/v1/models?pageSize=1000"
+        assert request.headers["x-goog-api-key"] == "AIza-secret"
