@@ -171,7 +171,7 @@ class TestDecoder:
         assert usage_of(found) == usage
 
     def test_counts_are_totals_and_may_follow_the_end(self) -> None:
-        late = {"usageMetadata": COUNTS}
+        late = {"usageMetadata": {name: COUNTS[name] for name in ("candidatesTokenCount", "thoughtsTokenCount")}}
         early = {**says("x"), "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 1}}
         said = decoded(GeminiDecoder, bare(early, early, ends(), late))
         assert of(said, Usage) == [Usage(input_tokens=9, output_tokens=15, reasoning_tokens=5)]
@@ -261,6 +261,12 @@ class TestEnd:
             Usage(input_tokens=9),
             Completed(at=0.0, finish_reason="content_filter"),
         ]
+
+    def test_what_is_said_of_the_prompt_after_an_end_changes_nothing(self) -> None:
+        late = {"promptFeedback": {"blockReason": "OTHER"}}
+        assert decoded(GeminiDecoder, bare(says("x"), ends("MAX_TOKENS"), late))[-1] == Completed(
+            at=0.0, finish_reason="length"
+        )
 
 
 class TestErrors:

@@ -176,6 +176,12 @@ class TestDecoder:
         said = decoded(MessagesDecoder, named(start, *block(0, "x"), finish(input_tokens=7, output_tokens=2), STOP))
         assert of(said, Usage) == [Usage(input_tokens=7, output_tokens=2)]
 
+    def test_what_is_not_counted_again_stays(self) -> None:
+        end = finish()
+        end["usage"] = {"input_tokens": None, "cache_read_input_tokens": None, "output_tokens": 30}
+        said = decoded(MessagesDecoder, named(START, *block(0, "x"), end, STOP))
+        assert of(said, Usage) == [Usage(input_tokens=20, output_tokens=30, cached_tokens=5, cache_write_tokens=3)]
+
     def test_what_was_counted_before_a_break_is_told(self) -> None:
         said, error = heard(MessagesDecoder, named(START, *block(0, "x")))
         assert of(said, Usage) == [Usage(input_tokens=20, output_tokens=1, cached_tokens=5, cache_write_tokens=3)]

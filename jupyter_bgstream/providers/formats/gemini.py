@@ -177,7 +177,7 @@ class GeminiDecoder(StreamDecoder):
     def _part(self, part: Any, said: list[Said]) -> None:
         match part:
             case {"text": str() as text}:
-                if part.get("thought") is True:
+                if part.get("thought"):
                     if text:
                         said.append(Delta(channel="reasoning", text=text))
                 else:
