@@ -30,13 +30,17 @@ TITLE_LENGTH = 80  # characters
 PREVIEW_LENGTH = 120  # characters
 
 
-class TextPart(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="text"):
+class _Part(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", forbid_unknown_fields=True):
+    pass
+
+
+class TextPart(_Part, frozen=True, kw_only=True, tag="text"):
     """Words of a turn."""
 
     text: str
 
 
-class ImagePart(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="image"):
+class ImagePart(_Part, frozen=True, kw_only=True, tag="image"):
     """A picture of a turn."""
 
     media_type: MediaType

@@ -10,7 +10,7 @@ import msgspec
 from .errors import Invalid
 from .events import Event, Usage
 from .groups import Group
-from .job import Job
+from .job import ImagePart, Job, Message
 from .machine import Answer
 from .notices import Notice
 
@@ -105,9 +105,22 @@ def job_with_answer(job: Job, answer: Answer) -> dict[str, Any]:
     said = answer_form(answer)
     return (
         job_form(job)
-        | {"messages": job.spec.messages, "params": job.spec.params}
+        | {"messages": [message_form(message) for message in job.spec.messages], "params": job.spec.params}
         | {name: said[name] for name in ("text", "reasoning", "sources", "tool_calls", "earlier")}
     )
+
+
+def message_form(message: Message) -> dict[str, Any]:
+    """Return a turn as viewers see it: of a picture only its kind and its size, since every open page asks."""
+    content: Any = message.content
+    if not isinstance(content, str):
+        content = [
+            {"type": "image", "media_type": part.media_type, "bytes": len(part.data)}
+            if isinstance(part, ImagePart)
+            else part
+            for part in content
+        ]
+    return {"role": message.role, "content": content}
 
 
 def _counts(usage: Usage | None) -> dict[str, float | None] | None:

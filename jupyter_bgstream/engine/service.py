@@ -11,10 +11,11 @@ import msgspec
 
 from ..core.costs import By, Spent
 from ..core.cursor import new_log, position
-from ..core.errors import Invalid, Unavailable
+from ..core.errors import Unavailable
 from ..core.events import Cancelled
 from ..core.groups import Group, GroupSpec
 from ..core.job import Job, JobSpec, title_of
+from ..core.limits import check_spec
 from ..core.machine import Answer
 from ..core.notices import Mute, Notice
 from ..providers.base import Providers, ProviderStatus
@@ -202,12 +203,7 @@ class Service:
             raise Unavailable("This server is shutting down; submit the job again in a moment.")
 
     def _job(self, owner: str, spec: JobSpec, job_id: str | None) -> Job:
-        provider, slash, name = spec.model.partition("/")
-        if not (provider and slash and name):
-            sentence = f"{spec.model!r} is not a model: write provider/name, such as openai/gpt-4o-mini."
-            raise Invalid(sentence, field="model")
-        if not any(message.text.strip() or message.images for message in spec.messages):
-            raise Invalid("There is nothing to ask: every message is empty.", field="messages")
+        check_spec(spec)
         return Job(
             id=job_id or secrets.token_urlsafe(12),
             owner=owner,

@@ -8,7 +8,7 @@ import msgspec
 
 from ..core.costs import Cost
 from ..core.groups import Counts
-from ..core.job import Message, OnRestart, Origin, Priority, Retries
+from ..core.job import MediaType, OnRestart, Origin, Priority, Retries, Role, TextPart
 from ..core.machine import Fault, Partial
 from ..core.notices import Mute
 from ..engine.service import Limits
@@ -73,10 +73,24 @@ class ToolCallForm(msgspec.Struct):
     arguments: str
 
 
+class Picture(msgspec.Struct, tag_field="type", tag="image"):
+    """A picture of a turn, without its data."""
+
+    media_type: MediaType
+    bytes: int
+
+
+class Turn(msgspec.Struct):
+    """One turn of a conversation."""
+
+    role: Role
+    content: str | list[TextPart | Picture]
+
+
 class JobWithAnswer(JobForm):
     """A job with what it was asked and what it has answered so far."""
 
-    messages: list[Message]
+    messages: list[Turn]
     params: dict[str, Any]
     text: str
     reasoning: str

@@ -19,7 +19,7 @@ from .identity import KernelAuthorizer, KernelIdentity, tenant, viewer
 
 AUTH_RESOURCE = "bgstream"
 SETTING = "jupyter_bgstream"
-MAX_BODY = 8 * 1024 * 1024  # bytes of a request's body
+MAX_BODY = 32 * 1024 * 1024  # bytes of a request's body: pictures are sent in it
 VERBS = ("get", "head", "post", "put", "patch", "delete")
 
 # What Jupyter and tornado refuse before we are asked.
@@ -32,8 +32,6 @@ CODES = {
     413: "too_large",
     503: "unavailable",
 }
-
-TOO_LARGE = f"A request's body may have at most {MAX_BODY // 1024**2} MiB"
 
 Method = Callable[..., Awaitable[None]]
 
@@ -136,8 +134,17 @@ class ApiHandler(Caller, APIHandler):
                 raise web.HTTPError(403)
         except web.HTTPError as refusal:
             self._refuse_later(refusal)
-        if int(self.request.headers.get("Content-Length", 0)) > MAX_BODY:
-            raise self._refusal or web.HTTPError(413, TOO_LARGE)
+        if int(self.request.headers.get("Content-Length", 0)) > self._max_body:
+            raise self._refusal or web.HTTPError(413, self._too_much)
+
+    @property
+    def _max_body(self) -> int:
+        # Beyond Jupyter's own limit tornado only cuts the connection.
+        return int(min(MAX_BODY, self.settings["serverapp"].max_body_size))
+
+    @property
+    def _too_much(self) -> str:
+        return f"A request's body may have at most {self._max_body / 2**20:.3g} MiB"
 
     def _refuse_later(self, refusal: web.HTTPError) -> None:
         verb = getattr(self, (self.request.method or "").lower(), None)
@@ -147,7 +154,7 @@ class ApiHandler(Caller, APIHandler):
 
     def data_received(self, chunk: bytes) -> None:
         """Keep a piece of the body, unless there is too much of it or nobody will look at it."""
-        self._too_large = self._too_large or len(self._body) + len(chunk) > MAX_BODY
+        self._too_large = self._too_large or len(self._body) + len(chunk) > self._max_body
         if not self._too_large and self._refusal is None:
             self._body += chunk
 
@@ -157,10 +164,11 @@ class ApiHandler(Caller, APIHandler):
             raise self._refusal
 
     def whole_body(self) -> bytes:
-        """Return the body; raises TooLarge."""
+        """Return the body, and keep it no longer; raises TooLarge."""
         if self._too_large:
-            raise TooLarge(f"{TOO_LARGE}.")
-        return bytes(self._body)
+            raise TooLarge(f"{self._too_much}.")
+        body, self._body = bytes(self._body), bytearray()
+        return body
 
     def compute_etag(self) -> None:
         """Make no ETag of a body: what has one says so itself."""

@@ -22,6 +22,7 @@ REFUSALS = (400, 403, 404, 413, 503)  # what every verb may answer
 TEXT = {"type": "string"}
 NOT_BLANK = {"type": "string", "pattern": r"[^\s\x1c-\x1f\x85]"}
 NULL = {"type": "null"}
+BASE64 = {"type": "string", "pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)$"}
 
 Schema = dict[str, Any]
 
@@ -106,15 +107,30 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 # What the types cannot say, and the code checks.
+SAYING = {
+    "anyOf": [
+        NOT_BLANK,
+        {
+            "type": "array",
+            "contains": {
+                "anyOf": [
+                    {"properties": {"type": {"const": "text"}, "text": NOT_BLANK}, "required": ["type", "text"]},
+                    {"properties": {"type": {"const": "image"}, "data": BASE64}, "required": ["type", "data"]},
+                ]
+            },
+        },
+    ]
+}
 PROMPTED = {"required": ["prompt"], "properties": {"prompt": NOT_BLANK, "messages": NULL}}
 CONVERSED = {
     "required": ["messages"],
     "properties": {
         "prompt": NULL,
-        "messages": {"type": "array", "contains": {"properties": {"content": NOT_BLANK}, "required": ["content"]}},
+        "messages": {"type": "array", "contains": {"properties": {"content": SAYING}, "required": ["content"]}},
     },
 }
 FURTHER: dict[str, Schema] = {
+    "ImagePart": {"properties": {"data": BASE64}},
     "Submission": {
         "oneOf": [PROMPTED, CONVERSED],
         "properties": {"model": {"anyOf": [{"type": "string", "pattern": r"^[^/]+/[\s\S]"}, NULL]}},

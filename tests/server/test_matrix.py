@@ -310,7 +310,7 @@ def test_a_body_that_is_too_large_is_refused_and_not_kept(ada: Jupyter, ask: Ask
     for body in (b" " * (MAX_BODY + 1), pieces()):
         answer = ask("token", "POST", "jobs", content=body)
         assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
-        assert "8 MiB" in answer.json()["message"]
+        assert "32 MiB" in answer.json()["message"]
     assert ask("token", "POST", "jobs", content=b" " * (MAX_BODY - 2) + b"{}").json()["code"] == "invalid"
     before = peak_memory(ada)
     # Strangers and owners alike: nothing of 200 MB is kept, only read away.

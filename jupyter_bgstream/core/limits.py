@@ -1,0 +1,60 @@
+"""What a job may ask for, beyond what its types say."""
+
+from __future__ import annotations
+
+from .errors import Invalid
+from .job import ImagePart, JobSpec
+
+MAX_IMAGES = 50  # of a job
+MAX_IMAGE_BYTES = 10 * 1024 * 1024  # of one of them
+
+# Where a request goes and who pays for it is the server's affair: what a notebook says of that would be stored with it,
+# and could send the server's key elsewhere. Compared in lower case, without - and _.
+_OF_THE_SERVER = frozenset(
+    "".join(name.split("_"))
+    for name in (
+        *("api_key", "key", "token", "access_token", "bearer_token", "auth", "authorization", "azure_ad_token"),
+        *("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "x_api_key", "password", "secret"),
+        *("base_url", "api_base", "api_host", "api_url", "azure_endpoint", "endpoint", "host", "url"),
+        *("headers", "extra_headers", "default_headers", "cookies", "http_client", "proxy", "proxies"),
+        *("organization", "openai_organization", "extra_query", "default_query"),
+    )
+)
+
+
+def check_spec(spec: JobSpec) -> None:
+    """Raise Invalid for what no provider could answer, or must not be told by a notebook."""
+    provider, slash, name = spec.model.partition("/")
+    if not (provider and slash and name):
+        sentence = f"{spec.model!r} is not a model: write provider/name, such as openai/gpt-4o-mini."
+        raise Invalid(sentence, field="model")
+    if not any(message.text.strip() or message.images for message in spec.messages):
+        raise Invalid("There is nothing to ask: every message is empty.", field="messages")
+    _check_images(spec)
+    for name in spec.params:
+        if name.lower().replace("-", "").replace("_", "") in _OF_THE_SERVER:
+            raise Invalid(
+                f"params may not hold {name}: keys, addresses and headers belong in the Jupyter server's environment or"
+                " in BgStreamApp.providers of its config, where no notebook and no database keeps them.",
+                field=f"params.{name}",
+            )
+
+
+def _check_images(spec: JobSpec) -> None:
+    count = 0
+    for turn, message in enumerate(spec.messages):
+        for place, part in enumerate(() if isinstance(message.content, str) else message.content):
+            if not isinstance(part, ImagePart):
+                continue
+            count += 1
+            field = f"messages[{turn}].content[{place}].data"
+            if not part.data:
+                raise Invalid("An image is empty.", field=field)
+            if len(part.data) > MAX_IMAGE_BYTES:
+                raise Invalid(
+                    f"An image has {len(part.data) / 2**20:.1f} MiB; at most {MAX_IMAGE_BYTES // 2**20} MiB are taken:"
+                    " make it smaller.",
+                    field=field,
+                )
+    if count > MAX_IMAGES:
+        raise Invalid(f"A job takes at most {MAX_IMAGES} images; this one has {count}.", field="messages")

@@ -1,0 +1,101 @@
+"""Pictures and parameters through REST: what goes out, what viewers see, and what is refused before it is stored."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Any
+
+import pytest
+from harness.jupyter import Jupyter
+from server.conftest import submit, wait
+
+from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20_000
+PICTURE = {"type": "image", "media_type": "image/png", "data": b64encode(PNG).decode()}
+TEXT = {"type": "text", "text": "What is this?"}
+
+
+def asked(*parts: Any) -> dict[str, Any]:
+    return {"model": "demo/seen", "messages": [{"role": "user", "content": list(parts)}]}
+
+
+def test_a_picture_goes_out_and_viewers_see_its_size(server: Jupyter, provider: ThreadedProvider) -> None:
+    provider.scripts["seen"] = answer("A square.")
+    with server.client() as client:
+        body = asked(PICTURE, TEXT)
+        made = client.post("jobs", json=body | {"id": "with-a-picture"})
+        again = client.post("jobs", json=body | {"id": "with-a-picture"})
+        other = client.post("jobs", json=asked(TEXT) | {"id": "with-a-picture"})
+    assert (made.status_code, again.status_code, other.status_code) == (201, 200, 409)
+    assert made.json()["title"] == "What is this?"
+    job = wait(server, "with-a-picture")
+    assert (job["status"], job["text"]) == ("completed", "A square.")
+    assert job["messages"] == [
+        {"role": "user", "content": [{"type": "image", "media_type": "image/png", "bytes": len(PNG)}, TEXT]}
+    ]
+    (sent,) = provider.requests[-1].json["messages"]
+    assert sent["content"][0]["image_url"]["url"] == f"data:image/png;base64,{PICTURE['data']}"
+
+
+def test_a_job_asked_again_has_its_pictures(server: Jupyter, provider: ThreadedProvider) -> None:
+    provider.scripts["seen"] = answer("Yes.")
+    with server.client() as client:
+        first = client.post("jobs", json=asked(PICTURE)).json()["id"]
+        wait(server, first)
+        wait(server, client.post(f"jobs/{first}/retry").json()["id"])
+    assert provider.requests[-1].json == provider.requests[-2].json
+
+
+def test_five_megabytes_of_picture_do_not_come_back(server: Jupyter, provider: ThreadedProvider) -> None:
+    provider.scripts["seen"] = answer("Large.")
+    large = PICTURE | {"data": b64encode(PNG + b"\0" * 5_000_000).decode()}
+    with server.client() as client:
+        made = client.post("jobs", json=asked(large, large, TEXT))
+        assert made.status_code == 201
+        wait(server, made.json()["id"])
+        assert len(client.get(f"jobs/{made.json()['id']}").content) < 5000
+    assert len(provider.requests[-1].body) > 13_000_000
+
+
+@pytest.mark.parametrize(
+    ("parts", "field"),
+    [
+        ([PICTURE | {"data": "no base64!"}], "messages[0].content[0].data"),
+        ([TEXT, PICTURE | {"data": ""}], "messages[0].content[1].data"),
+        ([PICTURE | {"media_type": "image/tiff"}], "messages[0].content[0].media_type"),
+        ([PICTURE | {"url": "https://a.example"}], "messages[0].content[0].url"),
+        ([{"type": "video"}], "messages[0].content[0].type"),
+        (["text"], "messages[0].content[0]"),
+        ([], "messages"),
+        ([PICTURE | {"data": "AAAA"}] * 51, "messages"),
+    ],
+)
+def test_what_is_no_picture_is_a_400_that_says_where(server: Jupyter, parts: list[Any], field: str) -> None:
+    with server.client() as client:
+        answered = client.post("jobs", json=asked(*parts))
+    assert (answered.status_code, answered.json()["code"], answered.json()["field"]) == (400, "invalid", field)
+
+
+def test_a_key_in_params_is_never_stored(server: Jupyter) -> None:
+    with server.client() as client:
+        body = {"id": "with-a-key", "model": "demo/seen", "prompt": "x", "params": {"api_key": "sk-canary"}}
+        answered = client.post("jobs", json=body)
+        assert (answered.status_code, answered.json()["field"]) == (400, "params.api_key")
+        assert "canary" not in answered.text
+        assert client.get("jobs/with-a-key").status_code == 404
+        member = body | {"params": {"base_url": "https://evil.example"}}
+        grouped = client.post("groups", json={"id": "with-an-address", "total": 1, "jobs": [member]})
+        assert (grouped.status_code, grouped.json()["code"]) == (400, "invalid")
+        assert client.get("groups/with-an-address").status_code == 404
+
+
+def test_params_go_out_by_their_names(server: Jupyter, provider: ThreadedProvider) -> None:
+    provider.scripts["named"] = answer("x")
+    wait(server, submit(server, "named", params={"max_tokens": 5, "top_k": 3}))
+    sent = provider.requests[-1].json
+    assert (sent["max_tokens"], sent["top_k"]) == (5, 3)
+    job = wait(server, submit(server, "named", params={"max_tokens": 5, "max_completion_tokens": 6}))
+    assert (job["status"], job["error"]["code"]) == ("failed", "bad_request")
+    assert "params contradict each other" in job["error"]["message"]
