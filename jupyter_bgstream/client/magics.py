@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import keyword
 import math
 import shlex
 import time
-from typing import NoReturn, get_args
+from pathlib import Path
+from typing import Any, NoReturn, get_args
 
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -29,6 +31,11 @@ HELP = """\
       MODEL            provider/name, else the server's default
       --thread NAME    go on with the conversation of this name
       --name VARIABLE  keep a handle: VARIABLE.text, .wait(), .cancel()
+      --image IMAGE    show it a picture: an expression (a figure, an image,
+                       bytes) or a file's path; may be given several times
+      --system TEXT    what the model is told beforehand
+      --param K=VALUE  max_tokens=500, temperature=0, reasoning_effort=low, …;
+                       the value is JSON, else a text; may be given several times
       --on-restart retry   when the server dies, ask again (else: interrupt)
       --retries always     ask again also after an answer that broke off
                            (else: before_first_token; or never)
@@ -61,6 +68,9 @@ class BackgroundMagics:
         try:
             job = submit(
                 cell.removesuffix("\n"),
+                images=[self._picture(image) for image in options.image],
+                system=options.system,
+                params=dict(options.param),
                 model=options.model,
                 thread=options.thread,
                 on_restart=options.on_restart,
@@ -95,6 +105,19 @@ class BackgroundMagics:
         except BgStreamError as error:
             raise MagicError(error.message) from None
 
+    def _picture(self, expression: str) -> Any:
+        namespace = self._shell.user_ns
+        try:
+            # The user's own code, as in any cell.
+            return eval(expression, self._shell.user_global_ns, namespace)  # noqa: S307
+        except Exception as error:
+            if Path(expression).expanduser().is_file():
+                return expression
+            words = " ".join(str(error).split()).rstrip(".")
+            raise MagicError(
+                f"--image {expression} is neither a file here nor an expression: {type(error).__name__}: {words}."
+            ) from None
+
     def _named(self, which: str) -> Job:
         held = self._shell.user_ns.get(which)
         if isinstance(held, Job):
@@ -116,6 +139,9 @@ def _options(line: str) -> argparse.Namespace:
     parser.add_argument("model", nargs="?")
     parser.add_argument("--thread")
     parser.add_argument("--name", type=_variable)
+    parser.add_argument("--image", action="append", default=[])
+    parser.add_argument("--system")
+    parser.add_argument("--param", action="append", default=[], type=_param)
     parser.add_argument("--on-restart", choices=get_args(OnRestart))
     parser.add_argument("--retries", choices=get_args(Retries))
     parser.add_argument("--priority", choices=get_args(Priority))
@@ -131,6 +157,16 @@ def _variable(name: str) -> str:
     if not name.isidentifier() or keyword.iskeyword(name):
         raise argparse.ArgumentTypeError(f"{name!r} is not the name of a variable")
     return name
+
+
+def _param(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    try:
+        return name, json.loads(value, parse_constant=str)  # NaN and its kin are no JSON
+    except (ValueError, RecursionError):
+        return name, value
 
 
 def _seconds(text: str) -> float:

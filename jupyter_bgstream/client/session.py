@@ -6,10 +6,12 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..core.errors import Invalid
 from ..core.job import OnRestart, Priority, Retries
 from .background import Background
 from .forms import JobForm
 from .handle import Job
+from .images import content_of, image_part
 from .origin import origin
 
 if TYPE_CHECKING:
@@ -29,8 +31,10 @@ _background: Background[Api] = Background(_open)
 
 
 def submit(
-    prompt: str | Sequence[Mapping[str, str]],
+    prompt: str | Sequence[Mapping[str, Any]],
     *,
+    images: Any = (),
+    system: str | None = None,
     model: str | None = None,
     params: Mapping[str, Any] | None = None,
     thread: str | None = None,
@@ -45,16 +49,19 @@ def submit(
 ) -> Job:
     """Start a job on the server and return its handle at once.
 
-    ``prompt`` is a text or a list of ``{"role", "content"}``; ``model`` is ``provider/name``, else the server's
-    default; ``params`` go to the provider; ``thread`` names a conversation to go on with. ``on_restart`` (``interrupt``
-    or ``retry``) is what becomes of it when its server dies; ``retries`` (``before_first_token``, ``always`` or
-    ``never``) when a try that failed is made again; ``idle_timeout`` (1-3600) the seconds for which the provider may
-    be silent. A job submitted twice with one ``id`` is one job. Raises Invalid, Conflict, QueueFull (with
-    ``retry_after``, in seconds), Unavailable, or ServerNotFound and its kin.
+    ``prompt`` is a text or a list of ``{"role", "content"}``, where a content is a text or a list of texts and images.
+    ``images`` go with a text: paths, bytes of files, matplotlib figures, PIL images, or a single one of these.
+    ``system`` is what the model is told beforehand; ``model`` is ``provider/name``, else the server's default;
+    ``params`` go to the provider, and ``max_tokens``, ``temperature``, ``top_p``, ``stop``, ``seed``,
+    ``reasoning_effort`` and ``schema`` are so called for every one; ``thread`` names a conversation to go on with.
+    ``on_restart`` (``interrupt`` or ``retry``) is what becomes of it when its server dies; ``retries``
+    (``before_first_token``, ``always`` or ``never``) when a try that failed is made again; ``idle_timeout`` (1-3600)
+    the seconds for which the provider may be silent. A job submitted twice with one ``id`` is one job. Raises Invalid,
+    Conflict, QueueFull (with ``retry_after``, in seconds), Unavailable, or ServerNotFound and its kin.
     """
     request = {
         "id": id or secrets.token_hex(10),
-        **({"prompt": prompt} if isinstance(prompt, str) else {"messages": [dict(message) for message in prompt]}),
+        **_asked(prompt, images, system),
         "model": model,
         "params": dict(params) if params else None,
         "thread": thread,
@@ -69,6 +76,21 @@ def submit(
     }
     given = {name: value for name, value in request.items() if value is not None}
     return Job(_background.run(lambda api: api.submit(given)), _background)
+
+
+def _asked(prompt: str | Sequence[Mapping[str, Any]], images: Any, system: str | None) -> dict[str, Any]:
+    told = [] if system is None else [{"role": "system", "content": system}]
+    if not isinstance(images, list | tuple):
+        images = [images]  # one, without a list around it
+    if not isinstance(prompt, str):
+        if images:
+            raise Invalid("Images go with a text; in a list of messages they belong into a content.", field="images")
+        messages = [{**message, "content": content_of(message.get("content", ""))} for message in prompt]
+        return {"messages": [*told, *messages]}
+    if not told and not images:
+        return {"prompt": prompt}
+    content = content_of([*map(image_part, images), prompt]) if images else prompt
+    return {"messages": [*told, {"role": "user", "content": content}]}
 
 
 def job(id: str) -> Job:
