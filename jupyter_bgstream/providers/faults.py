@@ -45,7 +45,12 @@ _TOO_LONG_SENTENCE = (
 # Words that services use as `code` or `type` of an error, where the HTTP status does not tell or is not there.
 _CODES = (
     ("unauthorized", re.compile(r"invalid_api_key|api_key_|authentic|unauthorized|permission|forbidden", re.I)),
-    ("model_not_found", re.compile(r"model_not_found|model_not_available|unknown_model", re.I)),
+    (
+        "model_not_found",
+        re.compile(
+            r"model_not_found|model_not_available|unknown_model|invalid_model|decommissioned|deploymentnotfound", re.I
+        ),
+    ),
     ("rate_limited", re.compile(r"rate_?limit|quota|too_many_requests|resource_exhausted|throttl", re.I)),
     (
         "bad_request",
@@ -60,14 +65,21 @@ _CODES = (
 _PASSING = re.compile(
     r"overloaded|server.?error|api_error|internal|unavailable|timeout|timed.?out|deadline|at capacity|rate.?limit", re.I
 )
-_UNPAID = re.compile(r"insufficient.?(quota|balance|credit|fund)|billing|payment|out of credit|credit balance", re.I)
+_UNPAID = re.compile(
+    r"insufficient.?(quota|balance|credit|fund)|exceeded_current_quota|billing|payment|out of credit|credit balance",
+    re.I,
+)
 _BAD_KEY = re.compile(r"invalid_api_key|api_key_(invalid|expired)", re.I)  # Google says so with 400
 _TOO_LONG = re.compile(
     r"too_large|context_length|prompt is too long|maximum context|exceed context limit|payload size"
     r"|exceeds the maximum number of tokens",
     re.I,
 )
+# Where only the words tell: xAI's of a key, DeepSeek's, Mistral's and OpenRouter's of a model; all with 400 or 404.
+_BAD_KEY_WORDS = re.compile(r"(incorrect|invalid) api key", re.I)
+_NO_MODEL_WORDS = re.compile(r"model not exist|invalid model\b|not a valid model|no endpoints found for", re.I)
 _NOT_FOUND = re.compile(r"not_found", re.I)
+_BUSY = (408, 409, 498)  # HTTP statuses that pass; 498 is Groq's, of too little capacity
 _STATUS = re.compile(r"[45][0-9]{2}")
 # What stands for a character in a page, or for a space in a form.
 _NAMED = {'"': "|&quot;", "'": "|&apos;", "&": "|&amp;", "<": "|&lt;", ">": "|&gt;", " ": r"|\+"}
@@ -247,14 +259,15 @@ def _code_of_status(status: int, names: list[str], words: str) -> str:
         return "unauthorized"
     if status == 429:
         return "rate_limited"
-    if status in (408, 409) or status >= 500:
+    if status in _BUSY or status >= 500:
         return "provider_error"
-    if any(_BAD_KEY.search(name) for name in names):
+    if any(_BAD_KEY.search(name) for name in names) or _BAD_KEY_WORDS.search(words[:WORDS_READ]):
         return "unauthorized"
     # Services differ in how they say it: OpenAI by its code, Ollama and others only by their words.
     if status == 404 and ("model_not_found" in names or "model" in words.lower()):
         return "model_not_found"
-    return "model_not_found" if _code_of_names(names, "") == "model_not_found" else "bad_request"
+    named = _code_of_names(names, "") == "model_not_found" or _NO_MODEL_WORDS.search(words[:WORDS_READ])
+    return "model_not_found" if named else "bad_request"
 
 
 def _no_model(names: list[str], words: str) -> bool:
@@ -269,7 +282,7 @@ def _too_long(names: list[str], words: str) -> bool:
 def _passes(status: int, names: list[str], words: str, wait: float | None) -> bool:
     if status == 429:
         return not _unpaid(names, words, wait)
-    return status in (408, 409) or status >= 500
+    return status in _BUSY or status >= 500
 
 
 def _unpaid(names: list[str], words: str, wait: float | None) -> bool:
