@@ -7,6 +7,7 @@ asked for, and ``priced`` is to be called in a thread. It asks nobody: the list 
 from __future__ import annotations
 
 import gc
+import importlib
 import importlib.util
 import ipaddress
 import logging
@@ -100,7 +101,7 @@ def _library() -> Any:
         if _LIBRARY not in sys.modules:
             _compile()
             with _no_collections():
-                pass
+                importlib.import_module(_LIBRARY)
         return sys.modules[_LIBRARY]
 
 
