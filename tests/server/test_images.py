@@ -48,6 +48,16 @@ def test_a_job_asked_again_has_its_pictures(server: Jupyter, provider: ThreadedP
     assert provider.requests[-1].json == provider.requests[-2].json
 
 
+def test_the_next_turn_of_a_thread_has_the_picture_before_it(server: Jupyter, provider: ThreadedProvider) -> None:
+    provider.scripts["seen"] = answer("A square.")
+    with server.client() as client:
+        wait(server, client.post("jobs", json=asked(PICTURE, TEXT) | {"thread": "shapes"}).json()["id"])
+    wait(server, submit(server, "seen", thread="shapes", prompt="What colour?"))
+    first, said, second = provider.requests[-1].json["messages"]
+    assert [part["type"] for part in first["content"]] == ["image_url", "text"]
+    assert (said["content"], second["content"]) == ("A square.", "What colour?")
+
+
 def test_five_megabytes_of_picture_do_not_come_back(server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["seen"] = answer("Large.")
     large = PICTURE | {"data": b64encode(PNG + b"\0" * 5_000_000).decode()}

@@ -331,7 +331,9 @@ def test_a_body_beyond_jupyters_own_limit_gets_our_answer_too(tmp_path: Path) ->
         connection.putheader("Content-Length", "10000001")
         connection.endheaders()
         answer = connection.getresponse()
-        assert (answer.status, json.loads(answer.read())["code"]) == (413, "too_large")
+        refusal = json.loads(answer.read())
+        assert (answer.status, refusal["code"]) == (413, "too_large")
+        assert "9.54 MiB" in refusal["message"]
 
 
 def peak_memory(server: Jupyter) -> int:
