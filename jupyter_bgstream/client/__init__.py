@@ -17,7 +17,7 @@ from .errors import (
     WrongVersion,
 )
 from .handle import Job
-from .session import job, jobs, submit
+from .session import costs, job, jobs, submit
 
 __all__ = [
     "BgStreamError",
@@ -35,6 +35,7 @@ __all__ = [
     "TooLarge",
     "Unavailable",
     "WrongVersion",
+    "costs",
     "job",
     "jobs",
     "submit",

@@ -23,6 +23,7 @@ from ..core.errors import (
 )
 from ..core.events import Event
 from .connect import Connection, connect
+from .costs import CostList
 from .errors import ServerUnreachable
 from .forms import JobForm, JobPage, LogPage
 
@@ -75,6 +76,11 @@ class Api:
     async def retry(self, job_id: str) -> JobForm:
         """Ask an ended job again; every further call answers the same new job."""
         return _decode(await self._send("POST", f"jobs/{_segment(job_id)}/retry"), JobForm)
+
+    async def costs(self, **query: str | float | None) -> CostList:
+        """Add up what jobs cost."""
+        params = {name: value for name, value in query.items() if value is not None}
+        return _decode(await self._send("GET", "costs", params=params), CostList)
 
     async def log(self, job_id: str, after: str, *, wait: bool) -> LogPage:
         """Read events after a cursor. With ``wait``, an empty page comes only after 20 seconds without any."""

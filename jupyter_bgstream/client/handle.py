@@ -11,6 +11,7 @@ from ..core.errors import BgStreamError
 from ..core.machine import Answer, Fault, Status
 from ..core.wire import answer_form
 from .bundle import bundle
+from .costs import usd
 from .errors import Incomplete
 from .follow import Deltas, Follower
 from .forms import Counts, JobForm
@@ -155,7 +156,8 @@ class Job:
         known = self._known()
         said = state(known.status, known.not_before, time.time())
         why = f": {known.error.code}" if known.error else ""
-        return f"<Job {self.id} {self.model} {said}{why}>"
+        cost = f" {usd(known.cost.usd, estimated=known.cost.estimated)}" if known.cost else ""
+        return f"<Job {self.id} {self.model} {said}{why}{cost}>"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))
@@ -188,7 +190,7 @@ class Job:
 
     def _described(self) -> Answer:
         form = self._form
-        return Answer(status=form.status, error=form.error, not_before=form.not_before)
+        return Answer(status=form.status, cost=form.cost, error=form.error, not_before=form.not_before)
 
     def _bundle(self, answer: Answer) -> dict[str, Any]:
         if answer.status == "new":  # nothing of the log is known yet

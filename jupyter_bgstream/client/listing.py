@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 from ..core.machine import Status
+from .costs import usd
 from .forms import JobForm
+from .grid import grid
 
 SHORT = 8  # characters of an id; any unique beginning will do to name a job
 _WORDS = 48  # characters of a title
-_HEADINGS = ("id", "state", "model", "prompt", "time", "tokens")
+_HEADINGS = ("id", "state", "model", "prompt", "time", "tokens", "cost")
 _NUMBERS = 4  # from this column on
 
 
@@ -19,8 +20,7 @@ def table(jobs: Sequence[JobForm], now: float) -> dict[str, str]:
     if not jobs:
         empty = "No jobs yet."
         return {"text/plain": empty, "text/html": f"<p>{empty}</p>"}
-    rows = [_row(job, now) for job in jobs]
-    return {"text/plain": _plain(rows), "text/html": _html(rows)}
+    return grid(_HEADINGS, [_row(job, now) for job in jobs], numbers=_NUMBERS, code=True)
 
 
 def duration(seconds: float) -> str:
@@ -43,32 +43,5 @@ def _row(job: JobForm, now: float) -> tuple[str, ...]:
     tokens = job.usage.get("output_tokens") if job.usage else None
     words = job.title if len(job.title) <= _WORDS else job.title[: _WORDS - 1].rstrip() + "…"
     said = state(job.status, job.not_before, now)
-    return job.id[:SHORT], said, job.model, words, elapsed, "" if tokens is None else f"{tokens:,}"
-
-
-def _plain(rows: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(map(len, column)) for column in zip(_HEADINGS, *rows, strict=True)]
-    return "\n".join(_aligned(row, widths) for row in (_HEADINGS, *rows))
-
-
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    cells = [
-        cell.rjust(width) if column >= _NUMBERS else cell.ljust(width)
-        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-    ]
-    return "  ".join(cells).rstrip()
-
-
-def _html(rows: Sequence[tuple[str, ...]]) -> str:
-    head = "".join(f'<th style="text-align: {_side(column)}">{name}</th>' for column, name in enumerate(_HEADINGS))
-    body = "".join(f"<tr>{''.join(_cell(column, cell) for column, cell in enumerate(row))}</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _cell(column: int, text: str) -> str:
-    shown = f"<code>{escape(text)}</code>" if column == 0 else escape(text)
-    return f'<td style="text-align: {_side(column)}">{shown}</td>'
-
-
-def _side(column: int) -> str:
-    return "right" if column >= _NUMBERS else "left"
+    cost = usd(job.cost.usd, estimated=job.cost.estimated) if job.cost else ""
+    return job.id[:SHORT], said, job.model, words, elapsed, "" if tokens is None else f"{tokens:,}", cost

@@ -15,10 +15,11 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from ..core.errors import BgStreamError
 from ..core.job import OnRestart, Priority, Retries
+from .costs import KEYS, cost_table
 from .handle import Job
 from .listing import SHORT, table
+from .session import costs, job_forms, submit
 from .session import job as find
-from .session import job_forms, submit
 
 _SHOWN = 30  # jobs in the table
 _SEARCHED = 500  # newest jobs among which the beginning of an id is looked up
@@ -44,6 +45,7 @@ HELP = """\
 %bg, %bg list          list the newest jobs
 %bg cancel JOB         stop a job: its id, the beginning of it, or its variable
 %bg retry JOB          ask the same again, once the job has ended
+%bg cost [day]         what jobs cost: by day, model, thread, notebook or group
 %bg help               show this"""
 
 
@@ -91,6 +93,11 @@ class BackgroundMagics:
             match line.split():
                 case [] | ["list"]:
                     self._shell.display_pub.publish(table(job_forms(limit=_SHOWN), time.time()))
+                case ["cost", *keys] if len(keys) < 2:
+                    by = next((key for key in KEYS if key == "".join(keys or KEYS[:1])), None)
+                    if by is None:
+                        raise MagicError(f"%bg cost adds up by {', '.join(KEYS)}, not by {keys[0]}.")
+                    self._shell.display_pub.publish(cost_table(costs(by), by))
                 case ["help"]:
                     print(HELP)  # noqa: T201
                 case ["cancel" | "retry" as verb]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..core.costs import By, Spent
 from ..core.errors import Invalid
 from ..core.job import OnRestart, Priority, Retries
 from .background import Background
@@ -110,6 +112,23 @@ def jobs(
     """List the newest jobs, newest first, at most ``limit`` (1-500)."""
     query = {"status": status, "thread": thread, "notebook": notebook, "group": group, "tag": tag}
     return [Job(form, _background) for form in job_forms(limit=limit, **query)]
+
+
+def costs(
+    by: By = "day", *, since: datetime | float | None = None, until: datetime | float | None = None
+) -> list[Spent]:
+    """Add up what jobs cost: ``by`` day, model, thread, notebook or group.
+
+    Each has ``key``, ``jobs``, ``input_tokens``, ``output_tokens``, ``usd`` and ``estimated``; what is not known is
+    None. Of the jobs submitted in that time (a datetime, or Unix seconds), to the quarter of an hour. Days are the
+    server's, the newest first; all else begins with what cost most.
+    """
+    query = {"by": by, "since": _seconds(since), "until": _seconds(until)}
+    return _background.run(lambda api: api.costs(**query)).costs
+
+
+def _seconds(when: datetime | float | None) -> float | None:
+    return when.timestamp() if isinstance(when, datetime) else when
 
 
 def job_forms(*, limit: int, **query: str | None) -> list[JobForm]:

@@ -20,6 +20,7 @@ from ..core.machine import Answer
 from ..core.notices import Mute, Notice
 from ..providers.base import Providers, ProviderStatus
 from ..store.base import Change, JobFilter, Room, Store
+from ..store.ledger import day_of
 from .clock import Clock, SystemClock
 from .hub import Batch, Hub
 from .recovery import Recovery
@@ -234,6 +235,11 @@ class Service:
     async def costs(self, owner: str, by: By, *, since: float | None, until: float | None) -> list[Spent]:
         """Return what an owner's jobs took that were submitted in that time, in Unix seconds."""
         return await self._store.costs(owner, by, since=since, until=until)
+
+    @property
+    def today(self) -> str:
+        """The day of now, as the costs of days have it."""
+        return day_of(self._clock.time())
 
     async def cancel(self, owner: str, job_id: str) -> Job:
         """End a job as cancelled and close its socket; one that has ended stays as it is."""

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ..core.costs import Cost
+from ..core.costs import By, Cost, Spent
 from ..core.groups import Counts
 from ..core.job import MediaType, OnRestart, Origin, Priority, Retries, Role, TextPart
 from ..core.machine import Fault, Partial
@@ -148,6 +148,14 @@ class Inbox(msgspec.Struct):
 
     notices: list[NoticeForm]
     unread: int
+
+
+class CostList(msgspec.Struct):
+    """What jobs cost, added up, and which day it is on the server."""
+
+    by: By
+    costs: list[Spent]
+    today: str
 
 
 class ModelList(msgspec.Struct):

@@ -100,6 +100,13 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "post notices/read": Operation(body=forms.Reading, answers={200: answers.Inbox}),
     "delete notices/{id}": Operation(answers={204: None}),
+    "get costs": Operation(
+        query={
+            "by": {"type": "string", "enum": list(rest.COST_KEYS), "default": "day"},
+            **{key: {"type": "number", "minimum": 0, "maximum": rest.MAX_TIME} for key in ("since", "until")},
+        },
+        answers={200: answers.CostList},
+    ),
     "get models": Operation(answers={200: answers.ModelList}),
     "get status": Operation(answers={200: answers.ServerStatus}),
     "get openapi.json": Operation(answers={200: dict[str, Any]}),

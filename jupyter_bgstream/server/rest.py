@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import re
+from typing import Any, Literal, get_args
 
 import msgspec
 from jupyter_core.utils import ensure_async
 
 from .. import __version__
+from ..core.costs import By
 from ..core.errors import Invalid
 from ..core.job import Origin
 from ..core.notices import Mute
@@ -19,7 +21,10 @@ from .handlers import ApiHandler, endpoint
 STATES = ("queued", "running", "waiting", "completed", "failed", "cancelled", "interrupted")
 MAX_IDS = 500  # jobs that one list request may name
 MAX_PAGE = 500  # jobs in one answer
+SECONDS = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?")
+MAX_TIME = 1e11  # Unix seconds, some thousand years from now
 MAX_NAME = 1000  # characters of what is muted
+COST_KEYS: tuple[By, ...] = get_args(By)
 MUTED_KINDS: tuple[Literal["notebook"], Literal["thread"]] = ("notebook", "thread")
 
 
@@ -229,6 +234,30 @@ class OneNotice(ApiHandler):
         self.finish()
 
 
+class Costs(ApiHandler):
+    """``costs``."""
+
+    @endpoint
+    async def get(self) -> None:
+        """Add up what jobs cost."""
+        if unknown := next(iter(self.request.query_arguments.keys() - {"by", "since", "until", "token"}), None):
+            raise Invalid(f"There is no filter named {unknown!r}.", field=unknown)
+        asked = self.get_query_argument("by", "day")
+        by = next((key for key in COST_KEYS if key == asked), None)
+        if by is None:
+            raise Invalid(f"by must be one of {', '.join(COST_KEYS)}, not {asked!r}.", field="by")
+        rows = await self.service.costs(self.owner, by, since=self._time("since"), until=self._time("until"))
+        self.answer({"by": by, "costs": rows, "today": self.service.today})
+
+    def _time(self, name: str) -> float | None:
+        text = self.get_query_argument(name, None)
+        if text is None:
+            return None
+        if not SECONDS.fullmatch(text) or float(text) > MAX_TIME:
+            raise Invalid(f"{name} must be a time in Unix seconds, not {text[:60]!r}.", field=name)
+        return float(text)
+
+
 class Models(ApiHandler):
     """``models``."""
 
@@ -271,6 +300,7 @@ ROUTES = [
     (r"notices", Notices),
     (r"notices/read", ReadNotices),
     (r"notices/([A-Za-z0-9_-]+)", OneNotice),
+    (r"costs", Costs),
     (r"models", Models),
     (r"status", Status),
 ]

@@ -135,7 +135,7 @@ def test_the_table(kernel: Kernel) -> None:
     asked.wait()
     shown = kernel.run("%bg").bundles[0]
     heading, newest, *_ = shown["text/plain"].splitlines()
-    assert heading.split() == ["id", "state", "model", "prompt", "time", "tokens"]
+    assert heading.split() == ["id", "state", "model", "prompt", "time", "tokens", "cost"]
     assert newest.split()[:3] == [asked.id[:8], "completed", "test/hello"]
     assert newest.split()[-3:] == ["0", "s", "2"]
     assert "What is &lt;b&gt;bold&lt;/b&gt; in HTML?" in shown["text/html"]

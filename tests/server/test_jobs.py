@@ -237,3 +237,21 @@ def test_running_jobs_count_as_activity(tmp_path: Path, provider: ThreadedProvid
             assert time.monotonic() < deadline
             client.get("jobs")
             after = client.get(f"{server.url}api/status").json()["last_activity"]
+
+
+def test_costs_are_added_up_by_what_is_asked_for(server: Jupyter, provider: ThreadedProvider) -> None:
+    provider.scripts["paid"] = answer("Hello", usage=(3, 7))
+    job = wait(server, submit(server, "paid", thread="costs of a thread"))
+    with server.client() as client:
+        by_thread = client.get("costs", params={"by": "thread", "since": job["created_at"]}).json()
+        (row,) = [row for row in by_thread["costs"] if row["key"] == "costs of a thread"]
+        assert row == {
+            "key": "costs of a thread", "jobs": 1, "input_tokens": 3, "output_tokens": 7, "usd": None,
+            "estimated": False,
+        }  # fmt: skip
+        by_day = client.get("costs").json()
+        assert (by_day["by"], by_day["costs"][0]["key"]) == ("day", by_day["today"])
+        assert client.get("costs", params={"until": 900}).json()["costs"] == []
+        for query, field in (("by=hour", "by"), ("since=yesterday", "since"), ("until=nan", "until"), ("x=1", "x")):
+            refused = client.get(f"costs?{query}")
+            assert (refused.status_code, refused.json()["field"]) == (400, field)

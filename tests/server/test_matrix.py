@@ -48,6 +48,7 @@ DELETE  mutes                    403   403    200     403    403  200    200    
 GET     notices                  403   403    200     403    200  200    200    200  200
 POST    notices/read             403   403    200     403    403  200    200    403  200
 DELETE  notices/{notice}         403   403    204     403    403  404    204    403  204
+GET     costs                    403   403    200     403    200  200    200    200  200
 GET     models                   403   403    200     403    200  200    200    200  200
 GET     status                   403   403    200     403    200  200    200    200  200
 GET     openapi.json             403   403    200     403    200  200    200    200  200
@@ -348,7 +349,9 @@ def peak_memory(server: Jupyter) -> int:
 QUERIES = [
     "jobs?limit=-1", "jobs?limit=1e3", "jobs?limit=%D9%A1", "jobs?limit=", "jobs?limit=99999999999999999999",
     "jobs?cursor=%00", "jobs?cursor=1%3Bdrop", "jobs?status=", "jobs?x=1", "jobs?%00=1", "jobs?thread=%ff",
-    "notices?unread=", "notices?unread=TRUE", "jobs/{job}/events?offset=", "jobs/{job}/events?offset=%00",
+    "costs?by=", "costs?by=hour", "costs?since=", "costs?since=-1", "costs?until=1_0", "costs?until=nan", "costs?x=1",
+    "costs?since=" + "9" * 5000, "notices?unread=", "notices?unread=TRUE",
+    "jobs/{job}/events?offset=", "jobs/{job}/events?offset=%00",
     "jobs/{job}/events?live=", "jobs/{job}/events?offset=0_0_0", "jobs/{job}/events?offset=" + "9" * 5000,
     "jobs/{job}/events?live=sse&offset=nonsense", "jobs/{job}/events?offset=%D9%A1",
 ]  # fmt: skip

@@ -1,0 +1,72 @@
+"""What jobs cost, for people: prices in words, tables, and the numbers themselves."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from client.conftest import Kernel
+
+from jupyter_bgstream.client import costs, submit
+from jupyter_bgstream.client.costs import cost_table, usd
+from jupyter_bgstream.client.forms import JobForm
+from jupyter_bgstream.client.listing import table
+from jupyter_bgstream.core.costs import Cost, Spent
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden/costs.json").read_text())["cases"]
+
+
+@pytest.mark.parametrize("case", GOLDEN, ids=lambda case: case["words"])
+def test_a_price_in_words(case: dict[str, float]) -> None:
+    assert usd(case["usd"], estimated=bool(case["estimated"])) == case["words"]
+
+
+def test_a_table_of_costs() -> None:
+    rows = [
+        Spent(key="<b>", jobs=1200, input_tokens=5_000, output_tokens=None, usd=1.5, estimated=True),
+        Spent(key=None, jobs=1, input_tokens=None, output_tokens=7, usd=None, estimated=False),
+    ]
+    shown = cost_table(rows, "thread")
+    assert shown["text/plain"].split("\n") == [
+        "thread        jobs  tokens in  tokens out       cost",
+        "<b>          1,200      5,000                ≈ $1.50",
+        "(no thread)      1                      7  not known",
+    ]
+    assert '<td style="text-align: left">&lt;b&gt;</td>' in shown["text/html"]
+    assert '<td style="text-align: right">≈ $1.50</td>' in shown["text/html"]
+    assert cost_table([], "day")["text/plain"] == "Nothing has been counted yet."
+
+
+def test_the_list_of_jobs_has_their_cost() -> None:
+    form = JobForm(
+        id="0123456789", status="completed", model="a/b", title="Why?", cursor="", created_at=1.0,
+        usage={"output_tokens": 1200}, cost=Cost(usd=0.0012, estimated=True),
+    )  # fmt: skip
+    heading, row = table([form], 2.0)["text/plain"].split("\n")
+    assert heading.split() == ["id", "state", "model", "prompt", "time", "tokens", "cost"]
+    assert row.endswith("1,200  ≈ $0.0012")
+
+
+@pytest.mark.usefixtures("script")
+def test_costs_are_asked_of_the_server() -> None:
+    mine = submit("Hello", model="test/hello", thread="a thread that cost something").wait(30)
+    assert mine.cost is None  # a server of this machine
+    assert mine.usage is not None
+    assert mine.usage["output_tokens"] == 2
+    now = datetime.now()
+    (row,) = [row for row in costs("thread", since=now - timedelta(hours=1)) if row.key == mine.thread]
+    assert (row.jobs, row.input_tokens, row.output_tokens, row.usd) == (1, 3, 2, None)
+    assert costs()[0].key == f"{now:%Y-%m-%d}"
+    assert costs("model", until=900.0) == []
+
+
+def test_the_magic_shows_a_table(kernel: Kernel) -> None:
+    kernel.run("%%bg test/hello --name said\nx")
+    assert kernel.ask("said.wait(30).cost") == "None"
+    by_model = kernel.run("%bg cost model").bundles[0]["text/plain"]
+    assert by_model.split("\n")[0].split() == ["model", "jobs", "tokens", "in", "tokens", "out", "cost"]
+    assert "test/hello" in by_model
+    assert kernel.run("%bg cost").bundles[0]["text/plain"].startswith("day ")
+    assert "%bg cost adds up by day, model, thread, notebook, group, not by hour." in kernel.run("%bg cost hour").error
