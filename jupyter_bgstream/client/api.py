@@ -77,7 +77,7 @@ class Api:
         """Ask an ended job again; every further call answers the same new job."""
         return _decode(await self._send("POST", f"jobs/{_segment(job_id)}/retry"), JobForm)
 
-    async def costs(self, **query: str | float | None) -> CostList:
+    async def costs(self, **query: str | int | None) -> CostList:
         """Add up what jobs cost."""
         params = {name: value for name, value in query.items() if value is not None}
         return _decode(await self._send("GET", "costs", params=params), CostList)

@@ -123,12 +123,12 @@ def costs(
     None. Of the jobs submitted in that time (a datetime, or Unix seconds), to the quarter of an hour. Days are the
     server's, the newest first; all else begins with what cost most.
     """
-    query = {"by": by, "since": _seconds(since), "until": _seconds(until)}
+    query: dict[str, str | int | None] = {"by": by, "since": _seconds(since), "until": _seconds(until)}
     return _background.run(lambda api: api.costs(**query)).costs
 
 
-def _seconds(when: datetime | float | None) -> float | None:
-    return when.timestamp() if isinstance(when, datetime) else when
+def _seconds(when: datetime | float | None) -> int | None:
+    return None if when is None else int(when.timestamp() if isinstance(when, datetime) else when)
 
 
 def job_forms(*, limit: int, **query: str | None) -> list[JobForm]:

@@ -103,7 +103,7 @@ OPERATIONS: dict[str, Operation] = {
     "get costs": Operation(
         query={
             "by": {"type": "string", "enum": list(rest.COST_KEYS), "default": "day"},
-            **{key: {"type": "number", "minimum": 0, "maximum": rest.MAX_TIME} for key in ("since", "until")},
+            **{key: {"type": "integer", "minimum": 0, "maximum": rest.MAX_TIME} for key in ("since", "until")},
         },
         answers={200: answers.CostList},
     ),

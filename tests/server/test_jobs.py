@@ -243,7 +243,7 @@ def test_costs_are_added_up_by_what_is_asked_for(server: Jupyter, provider: Thre
     provider.scripts["paid"] = answer("Hello", usage=(3, 7))
     job = wait(server, submit(server, "paid", thread="costs of a thread"))
     with server.client() as client:
-        by_thread = client.get("costs", params={"by": "thread", "since": job["created_at"]}).json()
+        by_thread = client.get("costs", params={"by": "thread", "since": int(job["created_at"])}).json()
         (row,) = [row for row in by_thread["costs"] if row["key"] == "costs of a thread"]
         assert row == {
             "key": "costs of a thread", "jobs": 1, "input_tokens": 3, "output_tokens": 7, "usd": None,
