@@ -7,30 +7,38 @@ from typing import Any
 
 from ..core.machine import Answer
 from ..core.wire import BUNDLE_MIME
+from .cited import sources_markdown, sources_plain
 from .markdown import escape_html
+
+# The same sentences as in ``labextension/src/words.ts``.
+_ENDINGS = {
+    "stop": "",
+    "length": "The answer was cut off at the limit of tokens.",
+    "content_filter": "The answer was cut off by the content filter of the provider.",
+    "refusal": "The model declined to answer.",
+    "tool_calls": "The model asks for tools. None was called.",
+}
 
 
 def bundle(job_id: str, model: str, cursor: str, answer: Answer) -> dict[str, Any]:
     """Return the display bundle: the live view's key, and the text for whoever has no live view."""
     note = _note(answer)
-    text = [answer.text] if answer.text else []
-    markdown = [escape_html(answer.text)] if answer.text else []
-    if note:
-        text.append(f"{note} (job {job_id})")
-        markdown.append(f"*{escape_html(note)}*")
+    text = [answer.text, sources_plain(answer.sources), note and f"{note} (job {job_id})"]
+    markdown = [escape_html(answer.text), sources_markdown(answer.sources), note and f"*{escape_html(note)}*"]
     return {
         BUNDLE_MIME: {"id": job_id, "cursor": cursor, "status": answer.status, "model": model},
-        "text/markdown": "\n\n".join(markdown),
-        "text/plain": "\n\n".join(text),
+        "text/markdown": "\n\n".join(filter(None, markdown)),
+        "text/plain": "\n\n".join(filter(None, text)),
     }
 
 
 def _note(answer: Answer) -> str:
-    """Say what the text alone does not: that it is not whole, and why."""
+    """Say what the text alone does not: that it is not whole, or why it ended."""
     status, error = answer.status, answer.error
     match status:
         case "completed":
-            return ""
+            reason = answer.finish_reason or "stop"
+            return _ENDINGS.get(reason, f"The answer ended for another reason: {reason}.")
         case "failed" | "interrupted":
             return f"{status.capitalize()}: {error.message}" if error else status.capitalize()
         case "cancelled":

@@ -4,8 +4,10 @@
  * The same form as `jupyter_bgstream/client/bundle.py`, so that a save changes nothing that is already right.
  */
 
+import { sourcesMarkdown, sourcesPlain } from './cited';
 import { escapeHtml } from './escape';
 import type { Answer } from './fold';
+import { endingWords } from './words';
 import { BUNDLE_MIME, type Bundle } from './wire';
 
 /** An output's data by MIME type. */
@@ -30,8 +32,8 @@ export function refreshed(data: Data, job: string, cursor: string, answer: Answe
     return null;
   }
   const note = noteOf(answer);
-  const markdown = [answer.text && escapeHtml(answer.text), note && `*${escapeHtml(note)}*`];
-  const plain = [answer.text, note && `${note} (job ${job})`];
+  const markdown = [escapeHtml(answer.text), sourcesMarkdown(answer.sources), note && `*${escapeHtml(note)}*`];
+  const plain = [answer.text, sourcesPlain(answer.sources), note && `${note} (job ${job})`];
   const fresh = {
     [BUNDLE_MIME]: { id: job, cursor, status: answer.status, model: bundle.model },
     'text/markdown': markdown.filter(Boolean).join('\n\n'),
@@ -45,12 +47,12 @@ export function refreshed(data: Data, job: string, cursor: string, answer: Answe
   return same ? null : { ...data, ...fresh };
 }
 
-/** Say what the text alone does not: that it is not whole, and why. */
-function noteOf({ status, error }: Answer): string {
+/** Say what the text alone does not: that it is not whole, or why it ended. */
+function noteOf({ status, error, finish_reason }: Answer): string {
   const word = status.charAt(0).toUpperCase() + status.slice(1);
   switch (status) {
     case 'completed':
-      return '';
+      return endingWords(finish_reason);
     case 'failed':
     case 'interrupted':
       return error === null ? word : `${word}: ${error.message}`;

@@ -9,7 +9,16 @@ import type { Listed } from './listing';
 import type { JobsModel } from './model';
 import { MuteButtons } from './mutes';
 import { actionsOf, attempt, iconButton, mainButton, type Row, Rows, span } from './rows';
-import { elapsedWords, previewWords, shortWords, stateWords, tokenWords, waitWords } from './words';
+import {
+  costWords,
+  elapsedWords,
+  previewWords,
+  priceWords,
+  shortWords,
+  stateWords,
+  tokenWords,
+  waitWords
+} from './words';
 import type { Job } from './wire';
 
 export interface JobActions {
@@ -56,7 +65,7 @@ export function jobRow(first: Listed, model: JobsModel, actions: JobActions): Ro
       setText(mark, next.overtaken ? 'earlier run of its cell' : '');
       mark.title = next.overtaken ? 'Its cell was run again since; this one goes on.' : '';
       setText(details, detailsOf(job));
-      details.title = details.textContent;
+      details.title = [details.textContent, priceWords(job.cost)].filter(Boolean).join('\n');
       // One takes the other's place, and has the focus if that had it.
       const focused = document.activeElement === stop || document.activeElement === retry;
       stop.hidden = ended;
@@ -95,9 +104,9 @@ class Earlier {
   private readonly _rows: Rows<Listed>;
 }
 
-function stateOf({ status }: Job): string {
+function stateOf({ status, finish_reason }: Job): string {
   // The list is not read at each word: whether a running job thinks or speaks, its view knows.
-  return status === 'running' ? 'running…' : stateWords(status, null);
+  return status === 'running' ? 'running…' : stateWords(status, finish_reason);
 }
 
 function previewOf({ status, error, preview }: Job): string {
@@ -108,7 +117,7 @@ function detailsOf(job: Job): string {
   const now = Date.now() / 1000;
   const times = { queued: job.created_at, started: job.started_at, ended: job.ended_at };
   const time = job.status === 'waiting' ? waitWords(job.not_before, job.error, now) : elapsedWords(times, now);
-  return [time, tokenWords(job.usage), job.model].filter(Boolean).join(' · ');
+  return [time, tokenWords(job.usage), costWords(job.cost), job.model].filter(Boolean).join(' · ');
 }
 
 async function askAndDelete(job: Job, model: JobsModel): Promise<void> {

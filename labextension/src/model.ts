@@ -6,7 +6,7 @@ import { type ISignal, Signal } from '@lumino/signaling';
 import { hasEnded } from './fold';
 import type { Disposable, Live, News } from './live';
 import type { Requests } from './request';
-import type { Inbox, Job, Mute, Notice } from './wire';
+import type { Cost, Inbox, Job, Mute, Notice } from './wire';
 
 /** How long a view has to say that the end was seen, before badge and toast speak of it. */
 export const GRACE = 2000; // ms
@@ -15,10 +15,12 @@ const SPACING = 300; // ms
 /** How often the list is read while somebody looks at it and a job runs: previews grow without a hint. */
 const LOOKED_AT = 5000; // ms
 const LIMIT = 100;
+/** The server's day may have begun earlier than ours, and its clock may be another. */
+const SINCE = 2 * 86_400; // s
 
 type Server = Pick<
   Requests,
-  'jobs' | 'notices' | 'cancel' | 'remove' | 'markRead' | 'dismiss' | 'mutes' | 'mute' | 'status'
+  'jobs' | 'notices' | 'cancel' | 'remove' | 'markRead' | 'dismiss' | 'mutes' | 'mute' | 'status' | 'costs'
 >;
 
 /** The jobs of one group, instead of all. */
@@ -45,6 +47,7 @@ export class JobsModel implements IDisposable {
     this._jobsReader.dispose();
     this._inboxReader.dispose();
     this._statusReader.dispose();
+    this._costsReader.dispose();
     this._graces.forEach(grace => clearTimeout(grace));
     this._graces.clear();
     Signal.clearData(this);
@@ -97,6 +100,11 @@ export class JobsModel implements IDisposable {
     return this._warnings.filter(warning => !this._dismissed.has(warning));
   }
 
+  /** What the jobs submitted today cost, as far as it is known; read while somebody looks. */
+  get today(): Cost | null {
+    return this._today;
+  }
+
   dismissWarnings(): void {
     this._warnings.forEach(warning => this._dismissed.add(warning));
     this._changed.emit();
@@ -121,15 +129,22 @@ export class JobsModel implements IDisposable {
 
   /** Keep the list fresh for somebody who looks at it. */
   look(): Disposable {
+    this._lookers++;
     if (this._online) {
       this._statusReader.ask();
+      this._costsReader.ask();
     }
     const timer = setInterval(() => {
       if (this._jobs.some(({ status }) => !hasEnded(status))) {
         this._jobsReader.ask();
       }
     }, LOOKED_AT);
-    return { dispose: () => clearInterval(timer) };
+    return {
+      dispose: () => {
+        clearInterval(timer);
+        this._lookers--;
+      }
+    };
   }
 
   async cancel(job: string): Promise<void> {
@@ -166,6 +181,9 @@ export class JobsModel implements IDisposable {
     this._online = news.type !== 'offline';
     if (news.type === 'hello' || news.type === 'job') {
       this._jobsReader.ask();
+      if (this._lookers > 0) {
+        this._costsReader.ask();
+      }
     }
     // A job that was deleted takes its notice along.
     if (news.type === 'hello' || news.type === 'notice' || (news.type === 'job' && news.status === 'deleted')) {
@@ -195,6 +213,12 @@ export class JobsModel implements IDisposable {
 
   private async _readStatus(): Promise<void> {
     this._warnings = (await this._server.status()).warnings ?? [];
+  }
+
+  private async _readCosts(): Promise<void> {
+    const { costs, today } = await this._server.costs(Date.now() / 1000 - SINCE);
+    const { usd, estimated } = costs.find(({ key }) => key === today) ?? { usd: null, estimated: false };
+    this._today = usd === null || usd === 0 ? null : { usd, estimated };
   }
 
   private _take(inbox: Inbox): void {
@@ -248,6 +272,13 @@ export class JobsModel implements IDisposable {
     () => this._readStatus(),
     () => this._settled()
   );
+  private readonly _costsReader = new Reader(
+    () => this._readCosts(),
+    () => this._settled()
+  );
+  private _today: Cost | null = null;
+  /** How many look at the lists. */
+  private _lookers = 0;
   private _jobs: Job[] = [];
   private _filter: GroupFilter | null = null;
   private _mutes: readonly Mute[] = [];

@@ -12,6 +12,7 @@ import type { JobsModel } from './model';
 import { muteRow, type NamedMute } from './mutes';
 import { type NoticeActions, noticeRow } from './noticerow';
 import { attempt, iconButton, Rows, span } from './rows';
+import { costWords, priceWords } from './words';
 import type { Notice } from './wire';
 
 export class Panel extends Widget {
@@ -39,7 +40,7 @@ export class Panel extends Widget {
       this._trouble,
       this._warning,
       section('inbox', 'Inbox', [this._count, this._allRead], this._muted, this._notices.node),
-      section('jobs', 'Jobs', [this._group, this._showAll], this._jobs.node)
+      section('jobs', 'Jobs', [this._group, this._showAll, this._today], this._jobs.node)
     );
     _model.changed.connect(this._show, this);
     this._show();
@@ -79,7 +80,7 @@ export class Panel extends Widget {
   }
 
   private _show(): void {
-    const { unread, notices, trouble, mutes, warnings, filter } = this._model;
+    const { unread, notices, trouble, mutes, warnings, filter, today } = this._model;
     this.title.caption = unread > 0 ? `Background answers (${unread} unread)` : 'Background answers';
     this.title.className = 'jp-bgstream-tab';
     this.title.dataset = { ...this.title.dataset, unread: unread > 0 ? String(unread) : '' };
@@ -95,6 +96,12 @@ export class Panel extends Widget {
     this._notices.show(notices);
     setText(this._group, filter === null ? '' : `of ${filter.title || 'a group'}`);
     this._showAll.hidden = filter === null;
+    setText(
+      this._today,
+      today === null ? '' : `today: ${costWords({ ...today, estimated: false })}${today.estimated ? ' (estimate)' : ''}`
+    );
+    this._today.title = today === null ? '' : `What the jobs submitted today cost. ${priceWords(today)}`;
+    this._today.hidden = today === null;
     this._showJobs();
   }
 
@@ -115,6 +122,7 @@ export class Panel extends Widget {
     'Nothing here. What ends while nobody looks comes here.'
   );
   private readonly _group = span('group');
+  private readonly _today = span('today');
   private readonly _showAll = textButton('show-all', 'Show all', () => {
     this._model.filter = null;
   });

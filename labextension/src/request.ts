@@ -3,7 +3,7 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
-import type { Inbox, Job, JobPage, Mute, ServerStatus } from './wire';
+import type { CostList, Inbox, Job, JobPage, Mute, ServerStatus } from './wire';
 
 /** A request that was refused (`code` of PROTOCOL.md), or that did not get through (`unreachable`). */
 export class RequestError extends Error {
@@ -60,6 +60,11 @@ export class Requests {
   async mute({ kind, name }: Mute, on: boolean): Promise<Mute[]> {
     const answer = await this._ask(on ? 'PUT' : 'DELETE', 'mutes', undefined, { [kind]: name });
     return (answer as { mutes: Mute[] }).mutes;
+  }
+
+  /** What jobs cost day by day, from a time on. */
+  async costs(since: number): Promise<CostList> {
+    return (await this._ask('GET', 'costs', undefined, { by: 'day', since: String(Math.floor(since)) })) as CostList;
   }
 
   async status(): Promise<ServerStatus> {

@@ -9,11 +9,15 @@ import { element, setText } from './dom';
 import { Folded } from './folded';
 import { type Answer, hasEnded, type Try } from './fold';
 import { type Disposable, type Followed, type Source, wasDeleted } from './live';
+import { pretty } from './pretty';
 import type { Chains } from './retries';
 import { type Markdown, TextPane } from './text';
 import {
+  costWords,
   deletedWords,
   elapsedWords,
+  endingWords,
+  priceWords,
   shortWords,
   type Shown,
   shown,
@@ -99,7 +103,17 @@ export class JobView {
     this._retry.dataset.action = 'retry';
     this._retry.addEventListener('click', () => void this._askAgain());
     this._reasoning.append(element('summary', 'summary', 'Reasoning'), this._thoughts);
-    this._line.append(this._state, this._model, this._elapsed, this._tokens, this._connection, this._stop, this._retry);
+    this._cited.append(this._citedCount, this._sources);
+    this._line.append(
+      this._state,
+      this._model,
+      this._elapsed,
+      this._tokens,
+      this._cost,
+      this._connection,
+      this._stop,
+      this._retry
+    );
     this.node.append(
       this._line,
       this._problem,
@@ -108,8 +122,9 @@ export class JobView {
       this._attempts,
       this._reasoning,
       this._pane.node,
+      this._ending,
       this._tools,
-      this._sources
+      this._cited
     );
   }
 
@@ -151,6 +166,11 @@ export class JobView {
     setText(this._state, this._stopping && running ? 'stopping…' : stateWords(state, answer?.finish_reason ?? null));
     setText(this._tokens, tokenWords(answer?.usage ?? null));
     this._tokens.title = usageWords(answer?.usage ?? null);
+    setText(this._cost, costWords(answer?.cost ?? null));
+    this._cost.title = priceWords(answer?.cost ?? null);
+    const ending = answer?.status === 'completed' ? endingWords(answer.finish_reason) : '';
+    setText(this._ending, ending);
+    this._ending.hidden = ending === '';
     // Before the first frame the state says that we are connecting; once all is here, nobody needs the line.
     setText(this._connection, online || state === 'connecting' || ended ? '' : 'reconnecting…');
     this._showButtons(running && state !== 'connecting', ended && state !== 'missing');
@@ -199,7 +219,7 @@ export class JobView {
     this._reasoning.hidden = reasoning === '';
     growText(this._thoughts, reasoning);
     // Each of these lists is a new one when it has changed.
-    fill(this._sources, answer?.sources ?? [], sourceItem);
+    this._showSources(answer?.sources ?? NONE);
     fill(this._tools, answer?.tool_calls ?? [], toolItem);
     if (filled.get(this._attempts) !== (answer?.earlier ?? NONE)) {
       const earlier = answer?.earlier ?? NONE;
@@ -212,6 +232,15 @@ export class JobView {
       }
       this._earlier.splice(earlier.length).forEach(folded => folded.dispose());
     }
+  }
+
+  private _showSources(sources: readonly Citation[]): void {
+    if (filled.get(this._sources) !== sources && sources.length > 0 && this._cited.hidden) {
+      this._cited.open = sources.length <= SOURCES_IN_SIGHT;
+    }
+    fill(this._sources, sources, sourceItem);
+    this._cited.hidden = sources.length === 0;
+    setText(this._citedCount, sources.length === 1 ? '1 source' : `${sources.length} sources`);
   }
 
   private _attemptItem({ attempt, text, reasoning }: Partial): Folded {
@@ -306,6 +335,7 @@ export class JobView {
   private readonly _model = element('span', 'model');
   private readonly _elapsed = element('span', 'elapsed');
   private readonly _tokens = element('span', 'tokens');
+  private readonly _cost = element('span', 'cost');
   private readonly _connection = element('span', 'connection');
   private readonly _stop = element('button', 'stop');
   private readonly _problem = element('div', 'problem');
@@ -315,7 +345,10 @@ export class JobView {
   private readonly _reasoning = element('details', 'reasoning');
   private readonly _thoughts = element('div', 'plain');
   private readonly _tools = element('div', 'tools');
+  private readonly _cited = element('details', 'cited');
+  private readonly _citedCount = element('summary', 'summary');
   private readonly _sources = element('ol', 'sources');
+  private readonly _ending = element('div', 'ending');
   private _followed: Followed | null = null;
   private _onScreen = false;
   private _seen = '';
@@ -347,6 +380,9 @@ function keepKeys(event: KeyboardEvent): void {
   }
 }
 
+/** More than so many are folded away. */
+const SOURCES_IN_SIGHT = 8;
+
 const NONE: readonly never[] = [];
 const filled = new WeakMap<HTMLElement, readonly unknown[]>();
 
@@ -360,7 +396,8 @@ function fill<T>(node: HTMLElement, list: readonly T[], item: (each: T) => HTMLE
 
 function sourceItem({ url, title }: Citation): HTMLElement {
   const item = element('li', 'source');
-  if (!/^https?:\/\//i.test(url)) {
+  const host = hostOf(url);
+  if (host === null) {
     item.textContent = title || url; // whatever a model may write there, it is nothing to click on
     return item;
   }
@@ -370,11 +407,28 @@ function sourceItem({ url, title }: Citation): HTMLElement {
   link.target = '_blank';
   link.rel = 'noopener noreferrer nofollow';
   item.append(link);
+  if (title !== '') {
+    item.append(' ', element('span', 'host', host)); // a title may say anything of where it leads
+  }
   return item;
 }
 
+/** The host of a web page's address; null for any other. */
+function hostOf(url: string): string | null {
+  if (!/^https?:\/\//i.test(url)) {
+    return null;
+  }
+  try {
+    return new URL(url).host;
+  } catch {
+    return null;
+  }
+}
+
 function toolItem({ name, arguments: text }: ToolCall): HTMLElement {
-  return folded('tool', `Asks for the tool ${name}`, text);
+  const item = folded('tool', `Asks for the tool ${name}`, pretty(text));
+  item.lastElementChild?.classList.add('jp-bgstream-arguments');
+  return item;
 }
 
 function folded(name: string, summary: string, text: string): HTMLElement {

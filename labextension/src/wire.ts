@@ -135,6 +135,19 @@ export interface ServerStatus {
   warnings?: string[];
 }
 
+/** What some jobs took together. */
+export interface Spent {
+  key: string | null;
+  usd: number | null;
+  estimated: boolean;
+}
+
+export interface CostList {
+  costs: Spent[];
+  /** Which day it is on the server, as its days are named. */
+  today: string;
+}
+
 export interface JobPage {
   jobs: Job[];
   next: string | null;

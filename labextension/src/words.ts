@@ -1,7 +1,7 @@
 /** What the state line says. */
 
 import type { Times, Try } from './fold';
-import type { Counts, End, Fault, Status, Usage } from './wire';
+import type { Cost, Counts, End, Fault, Status, Usage } from './wire';
 
 /** The states of a view: those of the job, with what a reader wants to know of a running one. */
 export type Shown = 'connecting' | 'missing' | 'thinking' | 'streaming' | Exclude<Status, 'running'>;
@@ -21,9 +21,19 @@ const WORDS: Record<Shown, string> = {
 
 /** Finish reasons that mean more than "done". */
 const CUT: Record<string, string | undefined> = {
-  length: 'done, cut off at the length limit',
-  content_filter: 'done, cut off by the content filter',
+  length: 'done, cut off',
+  content_filter: 'done, cut off',
+  refusal: 'done, declined',
   tool_calls: 'done, asks for tools'
+};
+
+/** The same sentences as in `jupyter_bgstream/client/bundle.py`. */
+const ENDINGS: Record<string, string | undefined> = {
+  stop: '',
+  length: 'The answer was cut off at the limit of tokens.',
+  content_filter: 'The answer was cut off by the content filter of the provider.',
+  refusal: 'The model declined to answer.',
+  tool_calls: 'The model asks for tools. None was called.'
 };
 
 /** The state of a job as a reader sees it. */
@@ -33,8 +43,14 @@ export function shown(status: Status, text: string): Shown {
 
 /** The state in words. */
 export function stateWords(state: Shown, finishReason: string | null): string {
-  const cut = state === 'completed' ? CUT[finishReason ?? ''] : undefined;
-  return cut ?? WORDS[state];
+  const reason = finishReason ?? '';
+  return (state === 'completed' && Object.hasOwn(CUT, reason) ? CUT[reason] : undefined) ?? WORDS[state];
+}
+
+/** Why a completed answer ended, unless that is plain. */
+export function endingWords(finishReason: string | null): string {
+  const reason = finishReason ?? 'stop';
+  return Object.hasOwn(ENDINGS, reason) ? (ENDINGS[reason] ?? '') : `The answer ended for another reason: ${reason}.`;
 }
 
 /** The first words of an answer in one line, without the marks of its Markdown. */
@@ -142,9 +158,37 @@ export function usageWords(usage: Usage | null): string {
     ['in', usage?.input_tokens],
     ['out', usage?.output_tokens],
     ['from the cache', usage?.cached_tokens],
+    ['into the cache', usage?.cache_write_tokens],
     ['for reasoning', usage?.reasoning_tokens]
   ] as const;
   return parts.flatMap(([name, count]) => (count == null ? [] : [`${count.toLocaleString('en')} ${name}`])).join(', ');
+}
+
+/** A price: two digits that count below a cent, and the sign of an estimate; empty if it is not known. */
+export function costWords(cost: Cost | null): string {
+  if (cost === null) {
+    return '';
+  }
+  const { usd, estimated } = cost;
+  return `${estimated ? '≈ ' : ''}${usd > 0 && usd < 0.0001 ? '<$0.0001' : `$${digits(usd)}`}`;
+}
+
+function digits(usd: number): string {
+  if (usd === 0) {
+    return '0';
+  }
+  const cents = { minimumFractionDigits: 2, maximumFractionDigits: 2 };
+  return usd >= 0.095 ? usd.toLocaleString('en', cents) : String(Number(usd.toPrecision(2)));
+}
+
+/** Where a price comes from, for a tooltip. */
+export function priceWords(cost: Cost | null): string {
+  if (cost === null) {
+    return '';
+  }
+  return cost.estimated
+    ? 'An estimate by list prices: what the provider bills may differ.'
+    : 'What the provider says it cost.';
 }
 
 /** What a view says of a job that was deleted while it was shown. */

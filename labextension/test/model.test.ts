@@ -2,13 +2,14 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import type { News } from '../src/live';
 import { JobsModel } from '../src/model';
-import type { Inbox, Job, Mute, Notice, ServerStatus } from '../src/wire';
+import type { CostList, Inbox, Job, Mute, Notice, ServerStatus } from '../src/wire';
 
 let hear: (news: News) => void;
 let inbox: Inbox;
 let jobs: Job[];
 let mutes: Mute[];
 let status: ServerStatus;
+let costs: CostList;
 let model: JobsModel;
 let arrived: string[];
 
@@ -21,7 +22,8 @@ const server = {
   dismiss: vi.fn(() => Promise.resolve()),
   mutes: vi.fn(() => Promise.resolve(mutes)),
   mute: vi.fn((mute: Mute, on: boolean) => Promise.resolve((mutes = on ? [mute] : []))),
-  status: vi.fn(() => Promise.resolve(status))
+  status: vi.fn(() => Promise.resolve(status)),
+  costs: vi.fn<(since: number) => Promise<CostList>>(() => Promise.resolve(costs))
 };
 
 const notice = (id: string, read_at: number | null = null): Notice => ({
@@ -55,6 +57,7 @@ beforeEach(() => {
   jobs = [];
   mutes = [];
   status = {};
+  costs = { costs: [], today: '2026-11-21' };
   arrived = [];
   model = new JobsModel(
     {
@@ -275,5 +278,52 @@ describe('warnings', () => {
     hear(hello);
     await pass(1000);
     expect(model.warnings).toEqual(['A file was corrupt.']);
+  });
+});
+
+describe('what today cost', () => {
+  const day = (key: string, usd: number | null, estimated = false): CostList['costs'][number] => ({
+    key,
+    usd,
+    estimated
+  });
+
+  it('is read for who looks, and again when a job has changed', async () => {
+    vi.setSystemTime(Date.UTC(2026, 10, 21, 12));
+    hear(hello);
+    await pass(500);
+    expect(server.costs).not.toHaveBeenCalled();
+    const looking = model.look();
+    costs = { ...costs, costs: [day('2026-11-21', 0.5, true), day('2026-11-20', 9)] };
+    hear({ type: 'job', job: 'j', status: 'completed' });
+    await pass(500);
+    expect(model.today).toEqual({ usd: 0.5, estimated: true });
+    expect(server.costs.mock.calls[0]?.[0]).toBeCloseTo(Date.UTC(2026, 10, 19, 12) / 1000, -1);
+    looking.dispose();
+    const before = server.costs.mock.calls.length;
+    hear({ type: 'job', job: 'j', status: 'completed' });
+    await pass(500);
+    expect(server.costs.mock.calls.length).toBe(before);
+  });
+
+  it.each([
+    ['nothing', []],
+    ['nothing that is known', [day('2026-11-21', null)]],
+    ['nothing but yesterday', [day('2026-11-20', 1)]]
+  ])('is not said if it was %s', async (_, rows) => {
+    hear(hello);
+    costs = { ...costs, costs: rows };
+    model.look();
+    await pass(500);
+    expect(server.costs).toHaveBeenCalled();
+    expect(model.today).toBeNull();
+  });
+
+  it('of a server that does not know is no trouble', async () => {
+    server.costs.mockRejectedValueOnce(new Error('There is nothing here.'));
+    hear(hello);
+    model.look();
+    await pass(500);
+    expect([model.today, model.trouble]).toEqual([null, null]);
   });
 });

@@ -1,6 +1,24 @@
+import { readFileSync } from 'node:fs';
+
 import { expect, test } from 'vitest';
 
-import { previewWords } from '../src/words';
+import { costWords, previewWords, stateWords } from '../src/words';
+
+const golden = JSON.parse(readFileSync(new URL('../../tests/golden/costs.json', import.meta.url), 'utf8')) as {
+  cases: { usd: number; estimated: boolean; words: string }[];
+};
+
+test.each(golden.cases)('a price: $words', ({ words, ...cost }) => {
+  expect(costWords(cost)).toBe(words);
+});
+
+test('no price that is not known', () => {
+  expect(costWords(null)).toBe('');
+});
+
+test('a reason that a provider names is no word of ours', () => {
+  expect(stateWords('completed', 'constructor')).toBe('done');
+});
 
 test.each([
   ['*This is* the **demo** model: `x_y` and snake_case.', 'This is the demo model: x_y and snake_case.'],

@@ -1,0 +1,60 @@
+"""The sources of an answer as text, below it in a notebook file.
+
+A title and an address are a model's or a page's words: in Markdown they are text and the target of a link to the web,
+and nothing else, whatever they hold. Golden cases, shared with ``labextension/src/cited.ts``:
+``tests/golden/bundle.json``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ..core.events import Source
+
+LONGEST = 200  # characters of a title
+
+_WEB = re.compile(r"https?://[^/]", re.IGNORECASE)
+_SPACES = re.compile(r"[\s\x00-\x1f\x7f\x85]+")
+_MARKUP = re.compile(r"[!#$&()*+<>@\[\\\]^_`{|}~]")  # what may mean something in any Markdown
+_FIRST = re.compile(r"^[\"'%,./0-9:;=?-]")  # might begin a list or a line
+_UNSAFE = re.compile(r"[\s\x00-\x20\x7f\x85\"$<>\\^`{|}]")  # what no address holds as it is, or Markdown may stumble on
+
+
+def sources_markdown(sources: Sequence[Source]) -> str:
+    """Return a numbered list of links; "" without sources."""
+    items = [f"{number}. {_link(source)}" for number, source in enumerate(sources, 1)]
+    return "\n".join(["Sources:\n", *items]) if items else ""
+
+
+def sources_plain(sources: Sequence[Source]) -> str:
+    """Return a numbered list; "" without sources."""
+    items = [f"{number}. {_plain(source)}" for number, source in enumerate(sources, 1)]
+    return "\n".join(["Sources:", *items]) if items else ""
+
+
+def _link(source: Source) -> str:
+    words = _MARKUP.sub(_entity, _title(source))
+    if not _WEB.match(source.url):
+        return _FIRST.sub(_entity, words)
+    address = _UNSAFE.sub(_percent, source.url).replace("&", "&amp;")
+    return f"[{words}](<{address}>)"
+
+
+def _plain(source: Source) -> str:
+    address = _SPACES.sub(" ", source.url).strip()
+    return f"{_title(source)} ({address})" if source.title.strip() and address else _title(source) or address
+
+
+def _title(source: Source) -> str:
+    # Cut before it is cleaned: either may be megabytes.
+    words = _SPACES.sub(" ", (source.title.strip() or source.url)[: LONGEST + 1]).strip()
+    return words if len(words) <= LONGEST else f"{words[: LONGEST - 1].rstrip()}…"
+
+
+def _entity(found: re.Match[str]) -> str:
+    return f"&#{ord(found[0])};"
+
+
+def _percent(found: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in found[0].encode(errors="replace"))

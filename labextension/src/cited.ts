@@ -1,0 +1,70 @@
+/**
+ * The sources of an answer as text, below it in a notebook file. The same as `jupyter_bgstream/client/cited.py`; both
+ * run the cases in `tests/golden/bundle.json`.
+ */
+
+import type { Citation } from './wire';
+
+const LONGEST = 200; // characters of a title
+
+const WEB = /^https?:\/\/[^/]/i;
+// What Python calls white space; JavaScript's \s is another.
+const SPACE = '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
+const SPACES = new RegExp(`[${SPACE}\\x00-\\x1f\\x7f]+`, 'g');
+const MARKUP = /[!#$&()*+<>@[\\\]^_`{|}~]/g;
+const FIRST = /^["'%,./0-9:;=?-]/; // might begin a list or a line
+const UNSAFE = new RegExp(`[${SPACE}\\x00-\\x20\\x7f"$<>\\\\^\`{|}]`, 'g');
+
+/** A numbered list of links; empty without sources. */
+export function sourcesMarkdown(sources: readonly Citation[]): string {
+  return listed(sources, 'Sources:\n\n', link);
+}
+
+/** A numbered list; empty without sources. */
+export function sourcesPlain(sources: readonly Citation[]): string {
+  return listed(sources, 'Sources:\n', plain);
+}
+
+function listed(sources: readonly Citation[], heading: string, item: (source: Citation) => string): string {
+  return sources.length === 0 ? '' : heading + sources.map((each, i) => `${i + 1}. ${item(each)}`).join('\n');
+}
+
+function link(source: Citation): string {
+  const words = titleOf(source).replace(MARKUP, entity);
+  if (!WEB.test(source.url)) {
+    return words.replace(FIRST, entity);
+  }
+  const address = source.url.replace(UNSAFE, percent).replaceAll('&', '&amp;');
+  return `[${words}](<${address}>)`;
+}
+
+function plain(source: Citation): string {
+  const address = trimmed(source.url.replace(SPACES, ' '));
+  const title = titleOf(source);
+  return trimmed(source.title) !== '' && address !== '' ? `${title} (${address})` : title || address;
+}
+
+function titleOf({ url, title }: Citation): string {
+  // By whole characters, as Python counts them.
+  const cut = Array.from((trimmed(title) || url).slice(0, 2 * (LONGEST + 1)))
+    .slice(0, LONGEST + 1)
+    .join('');
+  const words = Array.from(trimmed(cut.replace(SPACES, ' ')));
+  return words.length <= LONGEST ? words.join('') : `${trimmed(words.slice(0, LONGEST - 1).join(''))}…`;
+}
+
+function entity(found: string): string {
+  return `&#${found.charCodeAt(0)};`;
+}
+
+function percent(found: string): string {
+  return [...new TextEncoder().encode(found)]
+    .map(byte => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`)
+    .join('');
+}
+
+const EDGES = new RegExp(`^[${SPACE}]+|[${SPACE}]+$`, 'g');
+
+function trimmed(text: string): string {
+  return text.replace(EDGES, '');
+}

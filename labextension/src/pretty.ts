@@ -1,0 +1,38 @@
+/** JSON as a person reads it: the text with line breaks and indents of ours, and not a character else changed. */
+
+/** Return the text indented; one that is no JSON object or array is returned as it is. */
+export function pretty(text: string): string {
+  if (!isComposite(text)) {
+    return text;
+  }
+  // Not by parsing and writing it again: that would round long numbers and drop doubled names.
+  const out: string[] = [];
+  let depth = 0;
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g)) {
+    const before = out.at(-1) ?? '';
+    const closes = token === '}' || token === ']';
+    depth -= closes ? 1 : 0;
+    const opened = before === '{' || before === '[';
+    if ((closes && !opened) || (!closes && (opened || before === ','))) {
+      out.push(`\n${'  '.repeat(Math.min(depth, DEEPEST))}`);
+    }
+    out.push(token);
+    if (token === ':') {
+      out.push(' ');
+    }
+    depth += token === '{' || token === '[' ? 1 : 0;
+  }
+  return out.join('');
+}
+
+/** Deeper than this nothing is indented further: depth times length must not become a page's memory. */
+const DEEPEST = 20;
+
+function isComposite(text: string): boolean {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,90 @@
+"""What a notebook file holds of an answer: text, sources, why it ended. Nothing in it becomes more than that."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import mistune
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+from jupyter_bgstream.client.bundle import bundle
+from jupyter_bgstream.client.cited import sources_markdown
+from jupyter_bgstream.core.events import Source
+from jupyter_bgstream.core.machine import Answer
+
+CASES = json.loads((Path(__file__).parents[1] / "golden/bundle.json").read_text())["cases"]
+
+PIECES = st.sampled_from(
+    [
+        "<x-bad>",
+        "](",
+        ")",
+        "[",
+        "javascript:",
+        "https://",
+        "example.org",
+        "<",
+        ">",
+        "`",
+        "\\",
+        "\n",
+        "\n\n",
+        " ",
+        "    ",
+        "|",
+        "$",
+        "$$",
+        "*",
+        "_",
+        "![",
+        "&lt;",
+        "&",
+        '"',
+        "#",
+        "- ",
+        "1. ",
+        "~~~",
+        "a",
+        "\x00",
+        "\u2028",
+        "\u202e",
+    ]
+)
+TEXTS = st.lists(PIECES, max_size=12).map("".join)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+def test_golden(case: dict[str, Any]) -> None:
+    sources = tuple(Source(**source) for source in case["sources"])
+    answer = Answer(status="completed", text=case["text"], sources=sources, finish_reason=case["finish_reason"])
+    shown = bundle("j1", "p/m", "c", answer)
+    assert (shown["text/markdown"], shown["text/plain"]) == (case["markdown"], case["plain"])
+
+
+def by_nbconvert(text: str) -> str:
+    return str(MarkdownWithMath(renderer=IPythonRenderer(escape=False))(text))
+
+
+def by_mistune(text: str) -> str:
+    return str(mistune.create_markdown(escape=False)(text))
+
+
+@given(st.lists(st.builds(Source, url=st.sampled_from(["", "https://e.org/"]).flatmap(
+    lambda start: TEXTS.map(start.__add__)), title=TEXTS), min_size=1, max_size=3))  # fmt: skip
+def test_sources_are_a_list_of_links_to_the_web_and_nothing_else(sources: list[Source]) -> None:
+    for parser in (by_nbconvert, by_mistune):
+        html = parser(sources_markdown(sources))
+        assert set(re.findall(r"<([a-z][a-z-]*)", html)) <= {"p", "ol", "li", "a"}, html
+        assert html.count("<li>") == len(sources), html
+        assert all(re.match("https?://", href, re.IGNORECASE) for href in re.findall(r'href="([^"]*)"', html)), html
+
+
+def test_titles_are_short() -> None:
+    (line,) = sources_markdown([Source(url="https://example.org", title="word " * 100_000)]).splitlines()[2:]
+    assert len(line) < 240
