@@ -7,7 +7,6 @@ asked for, and ``priced`` is to be called in a thread. It asks nobody: the list 
 from __future__ import annotations
 
 import gc
-import importlib
 import importlib.util
 import ipaddress
 import logging
@@ -61,13 +60,11 @@ def priced(usage: Usage, *, provider: str, model: str, base_url: str) -> Usage:
         return usage
     try:
         cost = _estimate(usage, provider, model.removeprefix("models/"), base_url)
-    except LookupError:
-        return usage
     except Exception:  # of a library that only knows prices: no answer may come to harm by it
         _log.warning("the cost of an answer of %s/%s cannot be estimated", provider, model, exc_info=True)
         return usage
     # The list has models without a price. What is free it does not tell apart from what it does not know.
-    return msgspec.structs.replace(usage, cost=cost, cost_estimated=True) if cost > 0 else usage
+    return msgspec.structs.replace(usage, cost=cost, cost_estimated=True) if cost else usage
 
 
 def is_local(base_url: str) -> bool:
@@ -79,7 +76,7 @@ def is_local(base_url: str) -> bool:
         return "." not in host or host.endswith((".localhost", ".local", ".internal", ".lan"))
 
 
-def _estimate(usage: Usage, provider: str, model: str, base_url: str) -> float:
+def _estimate(usage: Usage, provider: str, model: str, base_url: str) -> float | None:
     prices = _library()
     counts = prices.Usage(
         input_tokens=usage.input_tokens,
@@ -87,22 +84,21 @@ def _estimate(usage: Usage, provider: str, model: str, base_url: str) -> float:
         cache_read_tokens=usage.cached_tokens,
         cache_write_tokens=usage.cache_write_tokens,
     )
-    try:
-        found = prices.calc_price(counts, model, provider_api_url=base_url)
-    except LookupError:
-        if provider not in NAMES:
-            raise
-        found = prices.calc_price(counts, model, provider_id=NAMES[provider])  # such as behind a gateway
-    return float(found.total_price)
+    # By its name where the address tells nothing, such as that of a gateway.
+    for where in ({"provider_api_url": base_url}, {"provider_id": NAMES.get(provider)}):
+        if all(where.values()):
+            with suppress(LookupError):
+                return float(prices.calc_price(counts, model, **where).total_price)
+    return None
 
 
 def _library() -> Any:
     with _importing:
-        if _LIBRARY not in sys.modules:
+        if f"{_LIBRARY}.data" not in sys.modules:
             _compile()
             with _no_collections():
-                importlib.import_module(_LIBRARY)
-        return sys.modules[_LIBRARY]
+                importlib.import_module(f"{_LIBRARY}.data")
+        return importlib.import_module(_LIBRARY)
 
 
 @contextmanager
