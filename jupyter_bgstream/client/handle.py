@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..core.costs import Cost
 from ..core.errors import BgStreamError
+from ..core.events import Source, ToolCall
 from ..core.machine import Answer, Fault, Status
 from ..core.wire import answer_form
 from .bundle import bundle
@@ -84,6 +85,21 @@ class Job:
     def cost(self) -> Cost | None:
         """Ask what all attempts cost: ``usd``, and whether that is ``estimated``; None if it is not known."""
         return self._form.cost if self._form.ended else self._now().cost
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Ask why it ended, once it has completed: stop, length, content_filter, refusal, tool_calls, …."""
+        return self._form.finish_reason if self._form.ended else self._now().finish_reason
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Ask for the pages that it rests on so far, each with ``url`` and ``title``."""
+        return self._now().sources
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """Ask for the tools that the model wants called; nobody calls them. Each has ``name`` and ``arguments``."""
+        return self._now().tool_calls
 
     @property
     def error(self) -> Fault | None:

@@ -10,10 +10,13 @@ import pytest
 from client.conftest import Kernel
 
 from jupyter_bgstream.client import costs, submit
+from jupyter_bgstream.client import job as find
 from jupyter_bgstream.client.costs import cost_table, usd
 from jupyter_bgstream.client.forms import JobForm
 from jupyter_bgstream.client.listing import table
 from jupyter_bgstream.core.costs import Cost, Spent
+from jupyter_bgstream.testing import ThreadedProvider
+from jupyter_bgstream.testing.scripts import DONE, Script, Send, chunk
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/costs.json").read_text())["cases"]
 
@@ -47,6 +50,25 @@ def test_the_list_of_jobs_has_their_cost() -> None:
     heading, row = table([form], 2.0)["text/plain"].split("\n")
     assert heading.split() == ["id", "state", "model", "prompt", "time", "tokens", "cost"]
     assert row.endswith("1,200  ≈ $0.0012")
+
+
+@pytest.mark.usefixtures("script")
+def test_a_handle_tells_all_that_an_answer_has(provider: ThreadedProvider) -> None:
+    call = {"index": 0, "id": "c1", "function": {"name": "look_up", "arguments": "{}"}}
+    pieces = (
+        chunk({"content": "Blue."}, citations=["https://example.org"]),
+        chunk({"tool_calls": [call]}),
+        chunk(finish_reason="tool_calls"),
+        chunk(usage={"prompt_tokens": 3, "completion_tokens": 2, "cost": 0.25}),
+        DONE,
+    )
+    provider.scripts["parts"] = Script(steps=tuple(map(Send, pieces)))
+    asked = submit("Hello", model="test/parts")
+    assert asked.wait(30).finish_reason == "tool_calls"
+    assert [source.url for source in asked.sources] == ["https://example.org"]
+    assert [(tool.name, tool.arguments) for tool in asked.tool_calls] == [("look_up", "{}")]
+    assert asked.cost == find(asked.id).cost == Cost(usd=0.25)
+    assert repr(find(asked.id)).endswith("completed $0.25>")
 
 
 @pytest.mark.usefixtures("script")
