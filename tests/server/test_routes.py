@@ -65,7 +65,7 @@ def kernel_token(server: Jupyter) -> str:
 
 
 def test_the_walk_covers_every_route_of_the_protocol() -> None:
-    assert len(IMPLEMENTED) == 19
+    assert len(IMPLEMENTED) == 20
     assert {pattern for pattern, _ in IMPLEMENTED} == {pattern for pattern, _ in ROUTES}
 
 
