@@ -12,6 +12,7 @@ import pytest
 from harness.jupyter import Jupyter, jupyter
 
 from jupyter_bgstream.server import live, rest, stream
+from jupyter_bgstream.server.handlers import MAX_BODY
 
 ROUTES = [*rest.ROUTES, *stream.ROUTES]
 VERBS = ("get", "head", "post", "put", "patch", "delete")
@@ -201,7 +202,7 @@ def test_other_refusals_have_the_same_form(server: Jupyter) -> None:
         assert client.get("jobs/no-such-job").json()["code"] == "not_found"
         assert client.put("jobs").json()["code"] == "method_not_allowed"
         assert client.post("jobs", content=b"{").json()["code"] == "invalid"
-        assert client.post("jobs", content=b'"' + b"x" * (9 * 1024 * 1024) + b'"').json()["code"] == "too_large"
+        assert client.post("jobs", content=b'"' + b"x" * MAX_BODY + b'"').json()["code"] == "too_large"
 
 
 @pytest.mark.parametrize(
