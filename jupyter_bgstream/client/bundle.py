@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -9,6 +10,8 @@ from ..core.machine import Answer
 from ..core.wire import BUNDLE_MIME
 from .cited import sources_markdown, sources_plain
 from .markdown import escape_html
+
+_OPENING = re.compile(r" {0,3}(?:(`{3,})[^`]*$|(~{3,}))")
 
 # The same sentences as in ``labextension/src/words.ts``.
 _ENDINGS = {
@@ -24,12 +27,25 @@ def bundle(job_id: str, model: str, cursor: str, answer: Answer) -> dict[str, An
     """Return the display bundle: the live view's key, and the text for whoever has no live view."""
     note = _note(answer)
     text = [answer.text, sources_plain(answer.sources), note and f"{note} (job {job_id})"]
-    markdown = [escape_html(answer.text), sources_markdown(answer.sources), note and f"*{escape_html(note)}*"]
+    below = [sources_markdown(answer.sources), note and f"*{escape_html(note)}*"]
+    markdown = [escape_html(answer.text) + (_closing(answer.text) if any(below) else ""), *below]
     return {
         BUNDLE_MIME: {"id": job_id, "cursor": cursor, "status": answer.status, "model": model},
         "text/markdown": "\n\n".join(filter(None, markdown)),
         "text/plain": "\n\n".join(filter(None, text)),
     }
+
+
+def _closing(text: str) -> str:
+    """Return what closes the code that a text ends in, so that what comes below it is none."""
+    fence = ""
+    for line in text.split("\n"):
+        if not fence:
+            opening = _OPENING.match(line)
+            fence = (opening[1] or opening[2]) if opening else ""
+        elif line.strip(" \t\r").startswith(fence) and not line.strip(f" \t\r{fence[0]}"):
+            fence = ""
+    return fence and ("" if text.endswith("\n") else "\n") + fence
 
 
 def _note(answer: Answer) -> str:

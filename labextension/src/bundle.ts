@@ -32,7 +32,9 @@ export function refreshed(data: Data, job: string, cursor: string, answer: Answe
     return null;
   }
   const note = noteOf(answer);
-  const markdown = [escapeHtml(answer.text), sourcesMarkdown(answer.sources), note && `*${escapeHtml(note)}*`];
+  const below = [sourcesMarkdown(answer.sources), note && `*${escapeHtml(note)}*`].filter(Boolean);
+  const text = escapeHtml(answer.text) + (below.length > 0 ? closing(answer.text) : '');
+  const markdown = [text, ...below];
   const plain = [answer.text, sourcesPlain(answer.sources), note && `${note} (job ${job})`];
   const fresh = {
     [BUNDLE_MIME]: { id: job, cursor, status: answer.status, model: bundle.model },
@@ -45,6 +47,23 @@ export function refreshed(data: Data, job: string, cursor: string, answer: Answe
     textOf(data, 'text/markdown') === fresh['text/markdown'] &&
     bundle.cursor === cursor;
   return same ? null : { ...data, ...fresh };
+}
+
+/** What closes the code that a text ends in, so that what comes below it is none. */
+function closing(text: string): string {
+  let fence = '';
+  for (const line of text.split('\n')) {
+    if (fence === '') {
+      const opening = /^ {0,3}(?:(`{3,})[^`]*$|(~{3,}))/.exec(line);
+      fence = opening?.[1] ?? opening?.[2] ?? '';
+    } else {
+      const bare = line.replace(/^[ \t\r]+/, '');
+      if (bare.startsWith(fence) && /^(?:`+|~+)[ \t\r]*$/.test(bare)) {
+        fence = '';
+      }
+    }
+  }
+  return fence && (text.endsWith('\n') ? '' : '\n') + fence;
 }
 
 /** Say what the text alone does not: that it is not whole, or why it ended. */

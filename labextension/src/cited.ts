@@ -41,12 +41,12 @@ function link(source: Citation): string {
 function plain(source: Citation): string {
   const address = trimmed(source.url.replace(SPACES, ' '));
   const title = titleOf(source);
-  return trimmed(source.title) !== '' && address !== '' ? `${title} (${address})` : title || address;
+  return begun(source.title) !== '' && address !== '' ? `${title} (${address})` : title || address;
 }
 
 function titleOf({ url, title }: Citation): string {
   // By whole characters, as Python counts them.
-  const cut = Array.from((trimmed(title) || url).slice(0, 2 * (LONGEST + 1)))
+  const cut = Array.from((begun(title) || url).slice(0, 2 * (LONGEST + 1)))
     .slice(0, LONGEST + 1)
     .join('');
   const words = Array.from(trimmed(cut.replace(SPACES, ' ')));
@@ -63,8 +63,15 @@ function percent(found: string): string {
     .join('');
 }
 
+const START = new RegExp(`^[${SPACE}]+`);
 const EDGES = new RegExp(`^[${SPACE}]+|[${SPACE}]+$`, 'g');
 
+/** Without white space before it. */
+function begun(text: string): string {
+  return text.replace(START, '');
+}
+
+/** Of a short text, or one with single spaces: looking for the end takes quadratic time. */
 function trimmed(text: string): string {
   return text.replace(EDGES, '');
 }
