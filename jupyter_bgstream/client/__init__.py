@@ -17,7 +17,8 @@ from .errors import (
     WrongVersion,
 )
 from .handle import Job
-from .session import costs, job, jobs, submit
+from .models import Models
+from .session import costs, job, jobs, models, submit
 
 __all__ = [
     "BgStreamError",
@@ -26,6 +27,7 @@ __all__ = [
     "Incomplete",
     "Invalid",
     "Job",
+    "Models",
     "NotFound",
     "QueueFull",
     "ServerNotFound",
@@ -38,5 +40,6 @@ __all__ = [
     "costs",
     "job",
     "jobs",
+    "models",
     "submit",
 ]

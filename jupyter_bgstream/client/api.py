@@ -25,7 +25,7 @@ from ..core.events import Event
 from .connect import Connection, connect
 from .costs import CostList
 from .errors import ServerUnreachable
-from .forms import JobForm, JobPage, LogPage
+from .forms import JobForm, JobPage, LogPage, ModelsForm
 
 F = TypeVar("F")
 
@@ -81,6 +81,10 @@ class Api:
         """Add up what jobs cost."""
         params = {name: value for name, value in query.items() if value is not None}
         return _decode(await self._send("GET", "costs", params=params), CostList)
+
+    async def models(self, *, refresh: bool) -> ModelsForm:
+        """Ask what can be asked."""
+        return _decode(await self._send("GET", "models", params={"refresh": str(refresh).lower()}), ModelsForm)
 
     async def log(self, job_id: str, after: str, *, wait: bool) -> LogPage:
         """Read events after a cursor. With ``wait``, an empty page comes only after 20 seconds without any."""

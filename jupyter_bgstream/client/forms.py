@@ -56,6 +56,24 @@ class JobPage(msgspec.Struct, frozen=True, kw_only=True):
     next: str | None = None  # the cursor of the page after it
 
 
+class ProviderForm(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider in the list of models."""
+
+    name: str
+    models: list[str] = []  # full names
+    error: Fault | None = None  # why there are none
+    configured: bool = True
+
+
+class ModelsForm(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be asked."""
+
+    providers: list[ProviderForm]
+    default: str | None = None  # provider/name
+    default_why: str | None = None
+    aliases: dict[str, str] = {}
+
+
 class LogPage(msgspec.Struct, frozen=True, kw_only=True):
     """A piece of a log."""
 

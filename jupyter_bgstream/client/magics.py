@@ -18,7 +18,7 @@ from ..core.job import OnRestart, Priority, Retries
 from .costs import KEYS, cost_table
 from .handle import Job
 from .listing import SHORT, table
-from .session import costs, job_forms, submit
+from .session import costs, job_forms, models, submit
 from .session import job as find
 
 _SHOWN = 30  # jobs in the table
@@ -46,6 +46,7 @@ HELP = """\
 %bg cancel JOB         stop a job: its id, the beginning of it, or its variable
 %bg retry JOB          ask the same again, once the job has ended
 %bg cost [day]         what jobs cost: by day, model, thread, notebook or group
+%bg models [PROVIDER]  what can be asked, of one provider or of all
 %bg help               show this"""
 
 
@@ -98,6 +99,8 @@ class BackgroundMagics:
                     if by is None:
                         raise MagicError(f"%bg cost adds up by {', '.join(KEYS)}, not by {keys[0]}.")
                     self._shell.display_pub.publish(cost_table(costs(by), by))
+                case ["models", *names] if len(names) < 2:
+                    self._shell.display_pub.publish(models(*names).bundle())
                 case ["help"]:
                     print(HELP)  # noqa: T201
                 case ["cancel" | "retry" as verb]:
@@ -108,7 +111,9 @@ class BackgroundMagics:
                 case ["retry", which]:
                     self._shell.display_pub.publish(self._named(which).retry().placeholder())
                 case _:
-                    raise MagicError(f"There is no '%bg {line}': try %bg, %bg cancel JOB, %bg retry JOB or %bg help.")
+                    raise MagicError(
+                        f"There is no '%bg {line}': try %bg, %bg cancel JOB, %bg retry JOB, %bg models or %bg help."
+                    )
         except BgStreamError as error:
             raise MagicError(error.message) from None
 

@@ -14,6 +14,7 @@ from .background import Background
 from .forms import JobForm
 from .handle import Job
 from .images import content_of, image_part
+from .models import Models
 from .origin import origin
 
 if TYPE_CHECKING:
@@ -129,6 +130,19 @@ def costs(
 
 def _seconds(when: datetime | float | None) -> int | None:
     return None if when is None else int(when.timestamp() if isinstance(when, datetime) else when)
+
+
+def models(provider: str | None = None, *, refresh: bool = False) -> Models:
+    """Return what can be asked right now, of one provider or of all, and why the rest cannot.
+
+    The server remembers what providers said for a minute; ``refresh`` asks them again. Raises Invalid for a provider
+    that there is not.
+    """
+    form = _background.run(lambda api: api.models(refresh=refresh))
+    names = [each.name for each in form.providers]
+    if provider is not None and provider not in names:
+        raise Invalid(f"There is no provider {provider!r}; there are {', '.join(names)}.", field="provider")
+    return Models(form, provider)
 
 
 def job_forms(*, limit: int, **query: str | None) -> list[JobForm]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from .errors import Invalid
 from .job import ImagePart, JobSpec
 
@@ -22,11 +24,15 @@ _OF_THE_SERVER = frozenset(
 )
 
 
-def check_spec(spec: JobSpec) -> None:
-    """Raise Invalid for what no provider could answer, or must not be told by a notebook."""
+def check_spec(spec: JobSpec, *, aliases: Iterable[str] = ()) -> None:
+    """Raise Invalid for what no provider could answer, or must not be told by a notebook.
+
+    ``aliases`` are those that the model might have been.
+    """
     provider, slash, name = spec.model.partition("/")
     if not (provider and slash and name):
-        sentence = f"{spec.model!r} is not a model: write provider/name, such as openai/gpt-4o-mini."
+        instead = f", or one of the aliases {', '.join(aliases)}" if aliases else ""
+        sentence = f"{spec.model!r} is not a model: write provider/name, such as openai/gpt-6-luna{instead}."
         raise Invalid(sentence, field="model")
     if not any(message.text.strip() or message.images for message in spec.messages):
         raise Invalid("There is nothing to ask: every message is empty.", field="messages")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import sys
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
 import msgspec
 
@@ -18,7 +18,7 @@ from ..core.job import Job, JobSpec, title_of
 from ..core.limits import check_spec
 from ..core.machine import Answer
 from ..core.notices import Mute, Notice
-from ..providers.base import Providers, ProviderStatus
+from ..providers.base import Default, Providers, ProviderStatus
 from ..store.base import Change, JobFilter, Room, Store
 from ..store.ledger import day_of
 from .clock import Clock, SystemClock
@@ -150,10 +150,14 @@ class Service:
         """What whoever looks after this server should know: sentences, each with what to do."""
         return [*self._store.warnings, *(self._housekeeping.warnings if self._housekeeping else ())]
 
+    async def default(self) -> Default | None:
+        """Return the model of a job that names none, and why it is that; may ask local servers, in bounded time."""
+        return await self._providers.default()
+
     @property
-    def default_model(self) -> str | None:
-        """The model of a job that names none."""
-        return self._providers.default_model
+    def aliases(self) -> Mapping[str, str]:
+        """Names that stand for a model's full name."""
+        return self._providers.aliases
 
     async def submit(self, owner: str, spec: JobSpec, job_id: str | None = None) -> tuple[Job, bool]:
         """Store a job as queued; returns (job, whether it is new). Raises Invalid, Conflict, QueueFull, Unavailable."""
@@ -204,7 +208,8 @@ class Service:
             raise Unavailable("This server is shutting down; submit the job again in a moment.")
 
     def _job(self, owner: str, spec: JobSpec, job_id: str | None) -> Job:
-        check_spec(spec)
+        spec = msgspec.structs.replace(spec, model=self._providers.full_name(spec.model))
+        check_spec(spec, aliases=self.aliases)
         return Job(
             id=job_id or secrets.token_urlsafe(12),
             owner=owner,
@@ -298,6 +303,6 @@ class Service:
         """Note that a notice was called for: it is never due again, or then."""
         await self._store.called(owner, notice_id, again=again)
 
-    async def models(self) -> list[ProviderStatus]:
-        """Return what can be asked of each provider right now, in bounded time."""
-        return await self._providers.status()
+    async def models(self, *, refresh: bool = False) -> list[ProviderStatus]:
+        """Return what can be asked of each provider right now, in bounded time; remembered for a while."""
+        return await self._providers.status(refresh=refresh)

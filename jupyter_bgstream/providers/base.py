@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -21,6 +21,7 @@ class ProviderStatus(msgspec.Struct, frozen=True, kw_only=True):
     kind: str  # the format it speaks, such as chat_completions
     models: tuple[str, ...] = ()  # full names, provider/name
     error: Fault | None = None  # why there are none
+    configured: bool = True  # False: nobody has set it up, which is no fault
 
 
 class Provider(Protocol):
@@ -33,10 +34,19 @@ class Provider(Protocol):
     def unready(self) -> Fault | None: ...  # why it could not be asked now, as far as can be told without asking
 
 
+class Default(msgspec.Struct, frozen=True, kw_only=True):
+    """The model of a job that names none."""
+
+    model: str  # provider/name
+    why: str  # a sentence
+
+
 class Providers(Protocol):
     """All services that are configured."""
 
-    default_model: str | None
-
+    @property
+    def aliases(self) -> Mapping[str, str]: ...  # to the full names of models
+    def full_name(self, model: str) -> str: ...  # of an alias; what is none is returned as it is
     def resolve(self, model: str) -> Provider: ...  # ProviderError: unknown_provider
-    async def status(self) -> list[ProviderStatus]: ...
+    async def default(self) -> Default | None: ...  # in bounded time
+    async def status(self, *, refresh: bool = False) -> list[ProviderStatus]: ...  # refresh: nothing remembered

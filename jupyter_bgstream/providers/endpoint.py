@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Literal
 
 import httpx
@@ -12,34 +15,48 @@ import msgspec
 from ..core.errors import Invalid
 from .formats.dialects import DialectName
 
+CONNECT_SECONDS = 20.0
 IDLE_SECONDS = 120.0
 TOTAL_SECONDS = 2 * 3600.0
 
-_NAME = re.compile(r"[a-z0-9_-]+")
+PROVIDER_NAME = re.compile(r"[a-z0-9_-]+")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token, RFC 9110
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
+_PROXIES = ("http", "https", "socks5", "socks5h")
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A service and what it speaks. Holds no key, only the name of the variable that does."""
+    """A service, what it speaks and the way to it. Shows neither key nor headers."""
 
     base_url: str  # what the format's paths, such as /chat/completions, are added to
     format: Literal["chat_completions", "messages", "gemini", "ollama"] = "chat_completions"
     dialect: DialectName = "plain"  # of Chat Completions: how the service names what it takes
-    api_key_env: str | None = None  # environment variable that holds the key; None: the service wants none
-    headers: dict[str, str] = {}  # sent with every request
+    api_key_env: str | tuple[str, ...] | None = None  # environment variables that may hold the key; the first wins
+    api_key: Any = None  # the key, or a function without arguments that returns it; None, and no variable: wants none
+    key_header: str | None = None  # the header that carries the key, if not the format's own
+    headers: dict[str, Any] = {}  # sent with every request; a value is a string or a function that returns one
     models: tuple[str, ...] = ()  # if given, the list shown, and the service is not asked for one
+    default_model: str | None = None  # asked where no model is named and this provider is the default
+    proxy: str | Literal[False] | None = None  # URL; None: as the environment says; False: none
+    ca_bundle: str | None = None  # path of the authorities' certificates (PEM); None: those of the system
+    connect_timeout: float = CONNECT_SECONDS  # seconds
     idle_timeout: float = IDLE_SECONDS  # seconds without a byte
     total_timeout: float = TOTAL_SECONDS  # seconds; generous, since long answers are healthy
 
     def __repr__(self) -> str:
-        return f"Endpoint({self.base_url!r})"  # without headers: they may hold a secret
+        return f"Endpoint({self.base_url!r})"  # without what may hold a secret
+
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        """The names of the variables that may hold the key."""
+        names = self.api_key_env
+        return (names,) if isinstance(names, str) else names or ()
 
 
 def read_endpoint(name: str, config: Any) -> Endpoint:
     """Check one entry of the ``providers`` setting; raises Invalid that says what is wrong with it and where."""
     where = f"providers[{name!r}]"
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not PROVIDER_NAME.fullmatch(name):
         raise Invalid(f"{where}: a provider's name has only a-z, 0-9, _ and -.", field=where)
     if not isinstance(config, Mapping):
         raise Invalid(f'{where} must be an object such as {{"base_url": "https://…/v1"}}.', field=where)
@@ -51,16 +68,16 @@ def read_endpoint(name: str, config: Any) -> Endpoint:
         ) from None
     if problem := _url_problem(endpoint.base_url):
         raise Invalid(f"{where}: {problem}", field=f"{where}.base_url")
-    if endpoint.api_key_env is not None and not endpoint.api_key_env.isidentifier():
-        # Not shown: it may be the key itself, put into the wrong place.
-        raise Invalid(
-            f"{where}: api_key_env is the *name* of an environment variable, such as {name.upper()}_API_KEY.",
-            field=f"{where}.api_key_env",
-        )
-    for header, value in endpoint.headers.items():
-        if not _HEADER_NAME.fullmatch(header) or not _HEADER_VALUE.fullmatch(value):
-            raise Invalid(f"{where}: {header!r} cannot be sent as a header.", field=f"{where}.headers")
-    for setting in ("idle_timeout", "total_timeout"):
+    for problem, setting in (
+        (_key_problem(endpoint, name), "api_key_env"),
+        (_api_key_problem(endpoint.api_key), "api_key"),
+        (_headers_problem(endpoint), "headers"),
+        (_proxy_problem(endpoint.proxy), "proxy"),
+        (_authorities_problem(endpoint.ca_bundle), "ca_bundle"),
+    ):
+        if problem:
+            raise Invalid(f"{where}: {problem}", field=f"{where}.{setting}")
+    for setting in ("connect_timeout", "idle_timeout", "total_timeout"):
         if not getattr(endpoint, setting) > 0:
             raise Invalid(f"{where}: {setting} must be more than 0 seconds.", field=f"{where}.{setting}")
     return msgspec.structs.replace(endpoint, base_url=endpoint.base_url.rstrip("/"))
@@ -79,3 +96,64 @@ def _url_problem(url: str) -> str | None:
     if parts.userinfo or parts.query or parts.fragment:
         return "base_url may hold no password, query or fragment; a key belongs in the variable that api_key_env names."
     return None
+
+
+def _key_problem(endpoint: Endpoint, name: str) -> str | None:
+    if all(variable.isidentifier() for variable in endpoint.key_names):
+        return None
+    # Not shown: it may be the key itself, put into the wrong place.
+    return f"api_key_env is the *name* of an environment variable, such as {name.upper().replace('-', '_')}_API_KEY."
+
+
+def _api_key_problem(key: Any) -> str | None:
+    if key is None or callable(key) or (isinstance(key, str) and key.strip()):
+        return None
+    return "api_key is the key, or a function without arguments that returns it."
+
+
+def _headers_problem(endpoint: Endpoint) -> str | None:
+    names = [*endpoint.headers, *([endpoint.key_header] if endpoint.key_header is not None else [])]
+    for name in names:
+        if not _HEADER_NAME.fullmatch(name):
+            return f"{name!r} cannot be sent as a header."
+    for name, value in endpoint.headers.items():
+        if not (callable(value) or can_be_sent(value)):
+            return f"{name!r} cannot be sent as a header: its value is no line of text, and no function."
+    return None
+
+
+def can_be_sent(value: Any) -> bool:
+    """Return whether this may be the value of a header."""
+    return isinstance(value, str) and _HEADER_VALUE.fullmatch(value) is not None
+
+
+def _proxy_problem(proxy: str | Literal[False] | None) -> str | None:
+    if not isinstance(proxy, str):
+        return None
+    try:
+        url = httpx.URL(proxy)
+    except (httpx.InvalidURL, ValueError):
+        return "proxy is not a URL; write one such as http://proxy.example.org:3128."
+    if url.scheme not in _PROXIES or not url.host:
+        return "proxy must be a URL such as http://proxy.example.org:3128, or socks5://…"
+    if url.scheme.startswith("socks") and find_spec("socksio") is None:
+        return "for a SOCKS proxy: pip install 'httpx[socks]'."
+    return None
+
+
+def _authorities_problem(path: str | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        authorities(path)
+    except (OSError, ValueError) as error:
+        return f"ca_bundle {path!r} cannot be read as certificates (PEM): {getattr(error, 'strerror', None) or error}."
+    return None
+
+
+def authorities(path: str) -> ssl.SSLContext:
+    """Return a context that trusts the certificates in a file or folder; raises OSError or ssl.SSLError."""
+    found = Path(path).expanduser()
+    if found.is_dir():
+        return ssl.create_default_context(capath=str(found))
+    return ssl.create_default_context(cafile=str(found))

@@ -18,8 +18,8 @@ FORM_LENGTH = 12  # characters that one of a secret may take
 SECRET_LENGTH = 6  # characters; shorter values, such as a version number in a header, are no secrets
 
 _SENTENCES = {
-    "missing_key": "{provider} needs a key. Set {key} in the Jupyter server's environment, then restart it.",
-    "unauthorized": "{provider} refused the key. Check {key} in the Jupyter server's environment, then restart it.",
+    "missing_key": "{provider} needs a key. {key_ways}",
+    "unauthorized": "{provider} refused the key. Check {key_source}.",
     "unreachable": "{provider} cannot be reached. Check the network, the proxy settings and the provider's base_url.",
     "tls_error": "The secure connection to {provider} failed. Check its base_url; if its certificate comes from an"
     " authority of your own, name that authority's file in SSL_CERT_FILE and restart the Jupyter server.",
@@ -95,13 +95,17 @@ class Faults:
         *,
         model: str = "",
         key_env: str | None = None,
+        key_ways: str = "",
+        key_source: str = "",
         secrets: tuple[str, ...] = (),
         format: str = "Chat Completions",
     ) -> None:
         self._provider = provider
         self._model = model
         self._format = format
-        self._key = key_env or "its key (api_key_env)"
+        key = key_env or "its key (api_key_env)"
+        self._key_ways = key_ways or f"Set {key} in the Jupyter server's environment, then restart it."
+        self._key_source = key_source or f"{key} in the Jupyter server's environment, then restart it"
         # The longest first: a secret may be a part of another.
         found = sorted({secret for secret in secrets if len(secret) >= SECRET_LENGTH}, key=len, reverse=True)
         self._longest = max(map(len, found), default=0)
@@ -119,7 +123,12 @@ class Faults:
     ) -> ProviderError:
         """Return the error of a code of PROTOCOL.md, with words of the provider or of the operating system."""
         sentence = (_TOO_LONG_SENTENCE if too_long and code == "bad_request" else _SENTENCES[code]).format(
-            provider=self._provider, model=self._model, key=self._key, format=self._format, seconds=seconds
+            provider=self._provider,
+            model=self._model,
+            key_ways=self._key_ways,
+            key_source=self._key_source,
+            format=self._format,
+            seconds=seconds,
         )
         words = " ".join(self._redacted(words).split())
         if len(words) > WORDS_LENGTH:
@@ -182,6 +191,16 @@ class Faults:
         if payload is not None:
             return self.error("malformed_stream", f"One JSON document instead of a stream: {_plain(body)}")
         return self.error("malformed_stream", f"{content_type or 'No content type'}: {_plain(body)}")
+
+    def broken_plugin(self, words: str) -> ProviderError:
+        """Return what an exception in a plug-in means."""
+        error = self.error("provider_error", words)
+        sentence = f"The plug-in {self._provider} failed. Details: "
+        return ProviderError(sentence + error.message.partition(" Details: ")[2], code=error.code)
+
+    def redacted(self, words: str) -> str:
+        """Return words without what is secret."""
+        return self._redacted(words)
 
     def _redacted(self, words: str) -> str:
         text = words[:WORDS_READ]

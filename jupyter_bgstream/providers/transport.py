@@ -7,27 +7,40 @@ What is dear in a client, the TLS context, is made once and shared.
 from __future__ import annotations
 
 import asyncio
-import functools
 import ipaddress
 import os
 import ssl
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Iterator
 from contextlib import aclosing
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Literal, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 from httpcore import AsyncNetworkStream
 
+from .endpoint import CONNECT_SECONDS, authorities
 from .faults import Faults
 
-CONNECT_SECONDS = 20.0
 REFUSAL_SECONDS = 10.0  # for the body of a refusal
 REFUSAL_BYTES = 64 * 1024
 
 T = TypeVar("T")
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """The way to a service."""
+
+    proxy: str | Literal[False] | None = None  # URL; None: as the environment says; False: none
+    ca_bundle: str | None = None  # path of the authorities' certificates; None: those of the system
+    connect_timeout: float = CONNECT_SECONDS  # seconds
+
+    def __repr__(self) -> str:
+        return f"Route(ca_bundle={self.ca_bundle!r})"  # a proxy's URL may hold a password
+
+
+DIRECT = Route()
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +52,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     media_type: str  # of the stream
     idle_timeout: float  # seconds without a byte
     total_timeout: float  # seconds
+    route: Route = DIRECT
 
     def __repr__(self) -> str:
         return f"Call({self.url!r})"  # without headers: one holds the key
@@ -51,7 +65,7 @@ async def stream(call: Call, faults: Faults) -> AsyncGenerator[bytes, None]:
     in which the caller does not ask for more counts only towards the total.
     """
     patience = _Patience(call, faults)
-    async with _Sockets() as sockets, await _client(call.url, faults) as client:
+    async with _Sockets() as sockets, await _client(call.url, call.route, faults) as client:
         request = client.build_request(
             "GET" if call.body is None else "POST",
             call.url,
@@ -67,7 +81,7 @@ async def stream(call: Call, faults: Faults) -> AsyncGenerator[bytes, None]:
         try:
             response = await patience.wait(client.send(request, stream=True))
         except httpx.HTTPError as error:
-            raise _no_answer(error, faults) from None  # what httpx raises holds the request, and so the key
+            raise _no_answer(error, call.route, faults) from None  # what httpx raises holds the request, and so the key
         async with aclosing(response):
             await _check(response, call.media_type, faults)
             # Declared as an iterator, in fact a generator, which must be closed.
@@ -77,16 +91,16 @@ async def stream(call: Call, faults: Faults) -> AsyncGenerator[bytes, None]:
                     yield chunk
 
 
-async def get(url: str, *, headers: dict[str, str], seconds: float, faults: Faults) -> bytes:
+async def get(url: str, *, headers: dict[str, str], seconds: float, faults: Faults, route: Route = DIRECT) -> bytes:
     """Return the body of a GET, in bounded time; raises ProviderError as ``post`` does."""
     limit = asyncio.timeout(seconds)
     try:
-        async with limit, _Sockets() as sockets, await _client(url, faults) as client:
+        async with limit, _Sockets() as sockets, await _client(url, route, faults) as client:
             response = await client.get(url, headers=headers, extensions={"trace": sockets.trace})
     except TimeoutError:
         raise faults.error("unreachable", f"No answer within {seconds:g} s.") from None
     except httpx.HTTPError as error:
-        raise _no_answer(error, faults) from None
+        raise _no_answer(error, route, faults) from None
     if not response.is_success:
         raise faults.refusal(response.status_code, response.headers, response.content[:REFUSAL_BYTES])
     return response.content
@@ -169,9 +183,9 @@ async def _beginning(response: httpx.Response) -> bytes:
     return bytes(body[:REFUSAL_BYTES])
 
 
-def _no_answer(error: httpx.HTTPError, faults: Faults) -> Exception:
+def _no_answer(error: httpx.HTTPError, route: Route, faults: Faults) -> Exception:
     if isinstance(error, httpx.ConnectTimeout):
-        return faults.error("unreachable", f"No connection within {CONNECT_SECONDS:g} s.", transient=True)
+        return faults.error("unreachable", f"No connection within {route.connect_timeout:g} s.", transient=True)
     reason = _reason(error)
     if any(isinstance(cause, ssl.SSLError) for cause in _causes(error)):
         return faults.error("tls_error", reason)
@@ -203,23 +217,32 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = inner or error.__cause__ or error.__context__
 
 
-async def _client(url: str, faults: Faults) -> httpx.AsyncClient:
+async def _client(url: str, route: Route, faults: Faults) -> httpx.AsyncClient:
     try:
+        context = await _tls(route.ca_bundle)
         return httpx.AsyncClient(
-            verify=await _tls(),
-            trust_env=not is_local(url),  # the proxies of the environment, but never towards this machine
+            verify=context,
+            proxy=_proxy(route.proxy, context) if route.proxy else None,
+            # The proxies of the environment, but never towards this machine.
+            trust_env=route.proxy is None and not is_local(url),
             follow_redirects=False,  # the key goes to no other address
-            timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),  # silence is _Patience's to measure
+            timeout=httpx.Timeout(None, connect=route.connect_timeout),  # silence is _Patience's to measure
         )
     except OSError as error:
-        raise faults.error("tls_error", no_authorities(error)) from None
+        raise faults.error("tls_error", no_authorities(error, route.ca_bundle)) from None
     except (ValueError, ImportError, httpx.InvalidURL) as error:
         # HTTPS_PROXY and the like are read here: a URL that is none, or a SOCKS proxy without its package.
         raise faults.error("unreachable", f"The proxy settings of the environment cannot be used: {error}") from None
 
 
-def no_authorities(error: OSError) -> str:
+def _proxy(url: str, context: ssl.SSLContext) -> httpx.Proxy:
+    return httpx.Proxy(url, ssl_context=context if url.startswith("https") else None)
+
+
+def no_authorities(error: OSError, ca_bundle: str | None = None) -> str:
     """Return why the certificates of the authorities cannot be loaded, as a sentence that names what to change."""
+    if ca_bundle is not None:
+        return f"The certificates in ca_bundle {ca_bundle} cannot be loaded: {error.strerror or error}."
     # A wrong SSL_CERT_DIR is no error here: it fails at the handshake.
     path = os.environ.get("SSL_CERT_FILE")
     where = f" from {path}, which SSL_CERT_FILE names" if path else ""
@@ -238,18 +261,17 @@ def is_local(url: str) -> bool:
 
 
 _making = threading.Lock()
+_contexts: dict[str | None, ssl.SSLContext] = {}  # by ca_bundle
 
 
-@functools.cache
-def _made() -> ssl.SSLContext:
-    return httpx.create_ssl_context()
-
-
-def _tls_blocking() -> ssl.SSLContext:
+def _tls_blocking(ca_bundle: str | None) -> ssl.SSLContext:
     with _making:  # or two threads would make two
-        return _made()
+        if ca_bundle not in _contexts:
+            _contexts[ca_bundle] = httpx.create_ssl_context() if ca_bundle is None else authorities(ca_bundle)
+        return _contexts[ca_bundle]
 
 
-async def _tls() -> ssl.SSLContext:
+async def _tls(ca_bundle: str | None) -> ssl.SSLContext:
     # Loading the authorities takes tens of milliseconds, too long for the loop that the kernels live on.
-    return _made() if _made.cache_info().currsize else await asyncio.to_thread(_tls_blocking)
+    context = _contexts.get(ca_bundle)
+    return context if context is not None else await asyncio.to_thread(_tls_blocking, ca_bundle)

@@ -162,6 +162,8 @@ class ModelList(msgspec.Struct):
     """What can be asked, and why the rest cannot."""
 
     default: str | None
+    default_why: str | None
+    aliases: dict[str, str]
     providers: list[ProviderStatus]
 
 

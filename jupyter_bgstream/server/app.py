@@ -39,11 +39,20 @@ class BgStreamApp(ExtensionApp):
     extension_url = "/lab"
 
     providers = Dict(
-        help="""OpenAI-compatible services by name, beside `openai`:
-        {"groq": {"base_url": "https://api.groq.com/openai/v1", "api_key_env": "GROQ_API_KEY"}}.
-        `api_key_env` is the name of the environment variable that holds the key, never the key."""
+        help="""Services by name, beside the built-in ones: {"mine": {"base_url": "https://llm.example.org/v1",
+        "api_key_env": "MINE_API_KEY"}}. For a built-in one the fields that differ: {"openai": {"idle_timeout": 300}};
+        None takes one away. A key belongs into the environment, or `api_key` is a function that returns it."""
     ).tag(config=True)
-    default_model = Unicode(help="The model of a job that names none, as provider/name.").tag(config=True)
+    default_model = Unicode(
+        help="The model of a job that names none, as provider/name or an alias; if empty, of the first provider with a"
+        " key, else a local server's, else the demo's."
+    ).tag(config=True)
+    aliases = Dict(help="""Names for models: {"fast": "openai/gpt-6-luna"}. A job keeps the full name.""").tag(
+        config=True
+    )
+    keyring = Bool(
+        False, help="Look for keys in the system's keyring too: service jupyter_bgstream, user: the provider's name."
+    ).tag(config=True)
     store = Enum(["sqlite", "memory"], "sqlite", help="Where jobs are kept. memory forgets them at the stop.").tag(
         config=True
     )
@@ -125,6 +134,16 @@ class BgStreamApp(ExtensionApp):
             host=self.host or None,
         )
 
+    def open_providers(self) -> Registry:
+        """Return the providers that the settings mean; raises Invalid."""
+        return Registry(
+            self.providers,
+            environ=os.environ,
+            default_model=self.default_model or None,
+            aliases=self.aliases,
+            keyring=self.keyring,
+        )
+
     def initialize_settings(self) -> None:
         """Give the routes what they need."""
         self._backend = Backend(token=secrets.token_urlsafe(32))
@@ -145,7 +164,7 @@ class BgStreamApp(ExtensionApp):
         try:
             service = Service(
                 store=self._open_store(server),
-                providers=Registry(self.providers, environ=os.environ, default_model=self.default_model or None),
+                providers=self.open_providers(),
                 server=server,
                 retention=self.retention,
                 limits=Limits(**{name: getattr(self, name) for name in Limits.__struct_fields__}),

@@ -50,7 +50,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         model = self.model or default_model
         if model is None:
             sentence = (
-                "No model was named and this server has no default: write provider/name, such as openai/gpt-4o-mini, "
+                "No model was named and this server has no default: write provider/name, such as openai/gpt-6-luna, "
                 "or set c.BgStreamApp.default_model in Jupyter's config."
             )
             raise Invalid(sentence, field="model", code="no_default_model")

@@ -29,6 +29,13 @@ MUTED_KINDS: tuple[Literal["notebook"], Literal["thread"]] = ("notebook", "threa
 class Submitting(ApiHandler):
     """What both routes that take jobs need."""
 
+    async def default_for(self, *submissions: Submission) -> str | None:
+        """Return the default model if one of these needs it: to choose it may mean to ask a local server."""
+        if all(submission.model for submission in submissions):
+            return None
+        default = await self.service.default()
+        return None if default is None else default.model
+
     async def located(self, source: Origin) -> Origin:
         """Return an origin with its kernel's notebook, where that can be told."""
         if not source.kernel or source.notebook:
@@ -52,7 +59,7 @@ class Jobs(Submitting):
     async def post(self) -> None:
         """Submit a job."""
         submission = decode_request(self.request.body, Submission)
-        spec = submission.spec(self.service.default_model)
+        spec = submission.spec(await self.default_for(submission))
         spec = msgspec.structs.replace(spec, source=await self.located(spec.source))
         job, new = await self.service.submit(self.owner, spec, submission.id)
         self.answer(job_form(job), 201 if new else 200)
@@ -126,7 +133,7 @@ class Groups(Submitting):
         """Announce a group, and submit some of its jobs."""
         submission = decode_request(self.request.body, GroupSubmission)
         submission = msgspec.structs.replace(submission, source=await self.located(submission.source))
-        jobs = submission.members(self.service.default_model)
+        jobs = submission.members(await self.default_for(*submission.jobs))
         self.answer(group_form(await self.service.submit_group(self.owner, submission.group(), jobs)))
 
 
@@ -262,7 +269,21 @@ class Models(ApiHandler):
     @endpoint
     async def get(self) -> None:
         """Return what can be asked right now, and why the rest cannot."""
-        self.answer({"default": self.service.default_model, "providers": await self.service.models()})
+        if unknown := next(iter(self.request.query_arguments.keys() - {"refresh", "token"}), None):
+            raise Invalid(f"There is nothing named {unknown!r} to ask for: say ?refresh=true.", field=unknown)
+        refresh = self.get_query_argument("refresh", "false")
+        if refresh not in ("true", "false"):
+            raise Invalid(f"refresh must be true or false, not {refresh!r}.", field="refresh")
+        providers = await self.service.models(refresh=refresh == "true")
+        default = await self.service.default()
+        self.answer(
+            {
+                "default": default and default.model,
+                "default_why": default and default.why,
+                "aliases": self.service.aliases,
+                "providers": providers,
+            }
+        )
 
 
 class Status(ApiHandler):
@@ -272,6 +293,7 @@ class Status(ApiHandler):
     async def get(self) -> None:
         """Return the version, the store, the counts and the limits."""
         service = self.service
+        default = await service.default()
         self.answer(
             {
                 "version": __version__,
@@ -280,7 +302,7 @@ class Status(ApiHandler):
                 "store": service.store_kind,
                 "counts": await service.counts(self.owner),
                 "limits": service.limits,
-                "default_model": service.default_model,
+                "default_model": default and default.model,
                 "warnings": service.warnings,
             }
         )

@@ -1,19 +1,15 @@
-"""The demo model: a scripted provider with something to say, at a pace to watch. No key, no network."""
+"""The demo model over HTTP: the scripted provider with the demo's texts, at a pace to watch."""
 
 from __future__ import annotations
 
-import itertools
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ..plugins.demo import echo_text, paced, pieces
+from ..plugins.demo_texts import QUICK, SLOW, TOUR, TOUR_REASONING
 from .connection import Request
-from .demo_texts import ECHO, QUICK, SLOW, TOUR, TOUR_REASONING
 from .scripted import Reply, ScriptedProvider
 from .scripts import Script, answer
-
-_PIECE = re.compile(r"\S{1,6}\s*|\s+")  # about the size of a token
-_RHYTHM = (1.0, 1.4, 0.7, 1.6, 0.8, 1.1, 0.6, 1.3)  # no voice is a metronome
 
 
 def demo(speed: float = 1.0) -> dict[str, Reply]:
@@ -34,23 +30,18 @@ def serve_demo(speed: float = 1.0) -> Iterator[str]:
 
 
 def _spoken(request: Request, text: str, *, seconds: float, reasoning: str = "") -> Script:
-    thoughts, words = _PIECE.findall(reasoning), _PIECE.findall(text)
-    stresses = list(itertools.islice(itertools.cycle(_RHYTHM), len(thoughts) + len(words)))
-    beat = seconds / sum(stresses)
+    thoughts, words = pieces(reasoning), pieces(text)
     return answer(
         words,
         reasoning=thoughts,
-        pace=[beat * stress for stress in stresses],
-        usage=(sum(len(_PIECE.findall(content)) for content in _contents(request)), len(stresses)),
+        pace=[pause for _, pause in paced([*thoughts, *words], seconds)],
+        usage=(sum(len(pieces(content)) for content in _contents(request)), len(thoughts) + len(words)),
     )
 
 
 def _echo(request: Request, speed: float) -> Script:
-    *before, last = _contents(request)
-    history = "1 message of history" if len(before) == 1 else f"{len(before)} messages of history"
-    said = "\n".join(f"> {line}" for line in last.splitlines())
-    text = ECHO.format(history=history, said=said)
-    return _spoken(request, text, seconds=0.03 * len(_PIECE.findall(text)) / speed)
+    text = echo_text(_contents(request))
+    return _spoken(request, text, seconds=0.03 * len(pieces(text)) / speed)
 
 
 def _contents(request: Request) -> list[str]:

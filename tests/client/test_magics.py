@@ -118,7 +118,7 @@ def test_a_job_outlives_its_kernel(server: Jupyter, provider: ThreadedProvider) 
         ("%%bg no-slash\nx", "model"),
         ("%bg cancel nothing-like-it", "nothing-like-it"),
         ("%bg retry nothing-like-it", "nothing-like-it"),
-        ("%bg remove x", "There is no '%bg remove x': try %bg, %bg cancel JOB, %bg retry JOB or %bg help."),
+        ("%bg remove x", "There is no '%bg remove x': try %bg, %bg cancel JOB, %bg retry JOB, %bg models or %bg help."),
     ],
 )
 def test_what_goes_wrong_is_said_in_one_sentence(kernel: Kernel, cell: str, sentence: str) -> None:

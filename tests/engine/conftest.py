@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Self
@@ -15,7 +15,7 @@ from jupyter_bgstream.core.events import Completed, Delta
 from jupyter_bgstream.core.job import Job, JobSpec, Message
 from jupyter_bgstream.core.machine import Fault
 from jupyter_bgstream.engine.service import Limits, Service
-from jupyter_bgstream.providers.base import ProviderStatus, Said
+from jupyter_bgstream.providers.base import Default, ProviderStatus, Said
 from jupyter_bgstream.store.memory import MemoryStore
 
 OWNER = "local"
@@ -62,7 +62,13 @@ class Puppet:
     """A provider, and the registry that knows only it. ``await puppet.call()`` is the next request."""
 
     name = "puppet"
-    default_model = "puppet/one"
+    aliases: Mapping[str, str] = {}
+
+    def full_name(self, model: str) -> str:
+        return self.aliases.get(model, model)
+
+    async def default(self) -> Default | None:
+        return Default(model="puppet/one", why="There is no other.")
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
@@ -85,7 +91,7 @@ class Puppet:
         self._new.put_nowait(call)
         return call.stream()
 
-    async def status(self) -> list[ProviderStatus]:
+    async def status(self, *, refresh: bool = False) -> list[ProviderStatus]:
         return []
 
     def unready(self) -> Fault | None:

@@ -187,7 +187,7 @@ class TestFailure:
         if content is not None:
             path.write_text(content)
         monkeypatch.setenv("SSL_CERT_FILE", str(path))
-        transport._made.cache_clear()
+        transport._contexts.clear()
         service = connect("https://models.invalid/v1")
         _, error = await read(service)
         assert error is not None

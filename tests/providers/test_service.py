@@ -154,9 +154,9 @@ async def test_the_tls_context_is_made_once_and_not_on_the_loop(
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
     monkeypatch.setattr("httpx.create_ssl_context", make)
-    transport._made.cache_clear()
+    transport._contexts.clear()
     provider.scripts["one"] = HELLO
     await asyncio.gather(*(read(connect()) for _ in range(5)))
-    transport._made.cache_clear()
+    transport._contexts.clear()
     assert len(threads) == 1
     assert threads[0] is not threading.current_thread()

@@ -157,7 +157,6 @@ def upgrade(server: Jupyter, headers: dict[str, str]) -> httpx.Response:
         ({"model": "a/b", "prompt": "x", "messages": []}, "prompt"),
         ({"model": 7, "prompt": "x"}, "model"),
         ({"model": "no-slash", "prompt": "x"}, "model"),
-        ({"prompt": "x"}, "model"),
         ({"model": "a/b", "prompt": "  "}, "messages"),
         ({"model": "a/b", "prompt": "x", "id": "short"}, "id"),
         ({"model": "a/b", "prompt": "x", "id": "../../../etc"}, "id"),

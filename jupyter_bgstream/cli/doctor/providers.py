@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterator
 from functools import partial
 
 from ...core.errors import BgStreamError
-from ...providers.base import ProviderStatus
+from ...providers.base import Default, ProviderStatus
 from ...providers.registry import Registry
 from ..settings import Settings
 from .findings import Finding
@@ -20,34 +19,49 @@ def look(settings: Settings) -> Iterator[Finding]:
     """Ask every provider which models it has."""
     app = settings.app
     try:
-        registry = Registry(app.providers, environ=os.environ, default_model=app.default_model or None)
+        registry = app.open_providers()
     except BgStreamError as error:
         yield _finding(
             level="problem",
             message=error.message,
-            advice="Correct BgStreamApp.providers or BgStreamApp.default_model; the extension does not start with it.",
+            advice="Correct this setting of BgStreamApp; the extension does not start with it.",
         )
         return
-    found = asyncio.run(registry.status())
-    meant = {*app.providers, (app.default_model or "").partition("/")[0]}
+    found, default = asyncio.run(_asked(registry))
+    meant = {*app.providers, *([default.model.partition("/")[0]] if app.default_model and default else [])}
     for status in found:
-        yield from _one(status, meant=status.name in meant)
-    if all(status.error is not None for status in found):
+        if status.configured or status.name in meant:
+            yield from _one(status, meant=status.name in meant)
+    if idle := [status for status in found if not (status.configured or status.name in meant)]:
+        names = ", ".join(status.name for status in idle)
         yield _finding(
-            level="problem",
-            message="No provider can be used now.",
-            advice="Set OPENAI_API_KEY where Jupyter is started, or name a service in BgStreamApp.providers.",
+            level="ok", message=f"Not set up, which is no fault: {names}. '%bg models' says what each needs."
         )
-    if not app.default_model:
-        yield _finding(level="ok", message="There is no default_model: every job names its model.")
+    if default is None or default.model.startswith("demo/"):
+        yield from _nothing_real(app.default_model)
+    else:
+        yield _finding(level="ok", message=f"The default is {default.model}. {default.why}")
+
+
+async def _asked(registry: Registry) -> tuple[list[ProviderStatus], Default | None]:
+    return await registry.status(), await registry.default()
+
+
+def _nothing_real(wished: str) -> Iterator[Finding]:
+    if wished:
+        yield _finding(level="ok", message=f"The default is {wished}.")
+        return
+    yield _finding(
+        level="warning",
+        message="No real model is the default: only the demo answers a job that names none.",
+        advice="Set OPENAI_API_KEY, say, where Jupyter is started, or name a service in BgStreamApp.providers.",
+    )
 
 
 def _one(status: ProviderStatus, *, meant: bool) -> Iterator[Finding]:
     if status.error is None:
         models = f"{len(status.models)} model{'' if len(status.models) == 1 else 's'}"
         yield _finding(level="ok", message=f"{status.name}: {models}.")
-    elif status.error.code == "missing_key" and not meant:  # it is always there, and nobody asked for it
-        yield _finding(level="ok", message=f"{status.name}: not set up. {status.error.message}")
     else:
         yield _finding(
             level="problem" if meant else "warning",

@@ -1,6 +1,10 @@
 """What the demo model says. All of it is true of jupyter_bgstream."""
 
-NOT_AN_LLM = "*This is the demo model: a script, not an LLM. No key, no network.*\n\n"
+# Whoever gets this without having asked for it has no provider yet: so it says how to have one.
+NOT_AN_LLM = (
+    "*This is the demo model: a script, not an LLM. For a real one set a key, such as `OPENAI_API_KEY`, where Jupyter"
+    " is started; `%bg models` shows what there is.*\n\n"
+)
 
 TOUR_REASONING = """\
 Somebody new is here. First what just happened in their cell, then what they can try while I am still talking.

@@ -1,0 +1,99 @@
+"""What can be asked, as a table: for ``%bg models`` and ``models()``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from .forms import ModelsForm, ProviderForm
+
+_SHOWN = 3  # models of a provider in the overview
+_HEADINGS = ("provider", "models", "")
+
+
+class Models:
+    """What can be asked right now, and why the rest cannot. Shows itself as a table."""
+
+    def __init__(self, form: ModelsForm, provider: str | None = None) -> None:
+        self.default = form.default  # provider/name, of a job that names none
+        self.default_why = form.default_why
+        self.aliases = dict(form.aliases)
+        self._providers = [each for each in form.providers if provider in (None, each.name)]
+        self._all = provider is not None
+
+    @property
+    def names(self) -> list[str]:
+        """The full names of all models that were listed."""
+        return [model for each in self._providers for model in each.models]
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """Why providers that are set up cannot be asked, by name."""
+        return {each.name: each.error.message for each in self._providers if each.error and each.configured}
+
+    def bundle(self) -> dict[str, str]:
+        """Return the display bundle."""
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+    def __repr__(self) -> str:
+        rows = self._rows()
+        widths = [max(map(len, column)) for column in zip(_HEADINGS, *rows, strict=True)]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in (_HEADINGS, *rows)
+        ]
+        return "\n".join([*lines, *self._notes()])
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th style="text-align: left">{name}</th>' for name in _HEADINGS)
+        body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in self._rows())
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self._notes())
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        if self._all:
+            rows = [
+                (each.name, model.partition("/")[2], self._mark(model))
+                for each in self._providers
+                for model in each.models
+            ]
+            return rows + [self._row(each) for each in self._providers if not each.models]
+        return [self._row(each) for each in self._providers if each.configured]
+
+    def _row(self, each: ProviderForm) -> tuple[str, ...]:
+        if each.error is not None:
+            return each.name, each.error.message, "cannot be asked" if each.configured else "not set up"
+        if not each.models:
+            return each.name, f"write {each.name}/ and a model's name", self._mark_of(each)
+        return each.name, _some(each.models), self._mark_of(each)
+
+    def _mark(self, model: str) -> str:
+        names = [name for name, full in self.aliases.items() if full == model]
+        return ", ".join(["default"] * (model == self.default) + names)
+
+    def _mark_of(self, each: ProviderForm) -> str:
+        is_default = self.default is not None and self.default.partition("/")[0] == each.name
+        return f"default: {(self.default or '').partition('/')[2]}" if is_default else ""
+
+    def _notes(self) -> list[str]:
+        if self._all:
+            return []
+        notes = []
+        if self.default is not None:
+            notes.append(f"The default is {self.default}. {self.default_why or ''}".rstrip())
+        if self.aliases:
+            notes.append("Aliases: " + ", ".join(f"{name} = {model}" for name, model in self.aliases.items()) + ".")
+        if idle := [each for each in self._providers if not each.configured]:
+            names = ", ".join(each.name for each in idle)
+            notes.append(f"Not set up: {names}. %bg models NAME says what each needs.")
+        return notes
+
+
+def _some(models: Sequence[str]) -> str:
+    names = [model.partition("/")[2] for model in models[:_SHOWN]]
+    more = len(models) - len(names)
+    return ", ".join(names) + (f" and {more:,} more" if more else "")
+
+
+def _cell(text: str) -> str:
+    return f'<td style="text-align: left">{escape(text)}</td>'

@@ -1,0 +1,186 @@
+"""The providers that are always there, with what is known of each: its address, format, key and a model to begin with.
+
+An address that a variable of the environment names is the service's own convention: OPENAI_BASE_URL, OLLAMA_HOST,
+AZURE_OPENAI_ENDPOINT.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from .formats import FORMATS
+
+OPENAI_URL = "https://api.openai.com/v1"
+OLLAMA_PORT = 11434
+
+
+class BuiltIn(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider that nobody has to configure but for its key."""
+
+    fields: dict[str, Any]  # of Endpoint; where base_url is missing, ``needs`` says what would name it
+    documentation: str  # URL
+    needs: str | None = None  # what to set so that it can be asked
+    named: bool = False  # whether the environment names its address, so that it is meant
+
+
+def _hosted(base_url: str, key: str | tuple[str, ...], model: str, documentation: str, **more: Any) -> BuiltIn:
+    fields = {"base_url": base_url, "api_key_env": key, "default_model": model, **more}
+    return BuiltIn(fields=fields, documentation=documentation)
+
+
+# In the order in which a default is looked for.
+_HOSTED = {
+    "openai": _hosted(
+        OPENAI_URL, "OPENAI_API_KEY", "gpt-6-luna", "https://developers.openai.com/api/docs", format="responses"
+    ),
+    "anthropic": _hosted(
+        "https://api.anthropic.com/v1",
+        "ANTHROPIC_API_KEY",
+        "claude-sonnet-5-5",
+        "https://platform.claude.com/docs/en/api/overview",
+        format="messages",
+    ),
+    "gemini": _hosted(
+        "https://generativelanguage.googleapis.com/v1beta",
+        ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+        "gemini-3.8-flash",
+        "https://ai.google.dev/gemini-api/docs",
+        format="gemini",
+    ),
+    "openrouter": _hosted(
+        "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY", "openrouter/auto", "https://openrouter.ai/docs"
+    ),
+    "groq": _hosted(
+        "https://api.groq.com/openai/v1", "GROQ_API_KEY", "openai/gpt-oss-120b", "https://console.groq.com/docs"
+    ),
+    "deepseek": _hosted(
+        "https://api.deepseek.com", "DEEPSEEK_API_KEY", "deepseek-flash", "https://api-docs.deepseek.com"
+    ),
+    "mistral": _hosted(
+        "https://api.mistral.ai/v1", "MISTRAL_API_KEY", "mistral-medium-latest", "https://docs.mistral.ai"
+    ),
+    "xai": _hosted("https://api.x.ai/v1", "XAI_API_KEY", "grok-4.3", "https://docs.x.ai"),
+    "perplexity": _hosted(
+        "https://api.perplexity.ai", "PERPLEXITY_API_KEY", "sonar", "https://docs.perplexity.ai",
+        models=("sonar", "sonar-pro", "sonar-reasoning-pro", "sonar-deep-research"),  # it lists none of its own
+    ),
+    "cohere": _hosted(
+        "https://api.cohere.ai/compatibility/v1",
+        ("COHERE_API_KEY", "CO_API_KEY"),
+        "command-a-03-2025",
+        "https://docs.cohere.com/docs/compatibility-api",
+    ),
+    "cerebras": _hosted(
+        "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY", "gpt-oss-120b", "https://inference-docs.cerebras.ai"
+    ),
+    "moonshot": _hosted(
+        "https://api.moonshot.ai/v1", "MOONSHOT_API_KEY", "kimi-k3", "https://platform.kimi.ai/docs/api/overview"
+    ),
+    "together": _hosted(
+        "https://api.together.ai/v1",
+        "TOGETHER_API_KEY",
+        "openai/gpt-oss-120b",
+        "https://docs.together.ai/docs/inference/openai-compatibility",
+    ),
+    "fireworks": _hosted(
+        "https://api.fireworks.ai/inference/v1",
+        "FIREWORKS_API_KEY",
+        "accounts/fireworks/models/gpt-oss-120b",
+        "https://docs.fireworks.ai",
+    ),
+    "azure": BuiltIn(
+        fields={"api_key_env": "AZURE_OPENAI_API_KEY", "key_header": "api-key"},
+        documentation="https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle",
+        needs="AZURE_OPENAI_ENDPOINT and AZURE_OPENAI_API_KEY",
+    ),
+}  # fmt: skip
+
+_LOCAL = {
+    "ollama": BuiltIn(
+        fields={"base_url": f"http://127.0.0.1:{OLLAMA_PORT}", "format": "ollama"},
+        documentation="https://docs.ollama.com/api",
+    ),
+    "lmstudio": BuiltIn(
+        fields={"base_url": "http://127.0.0.1:1234/v1"}, documentation="https://lmstudio.ai/docs/developer"
+    ),
+    "llamacpp": BuiltIn(
+        fields={"base_url": "http://127.0.0.1:8080/v1"},
+        documentation="https://github.com/ggml-org/llama.cpp/tree/master/tools/server",
+    ),
+    "vllm": BuiltIn(fields={"base_url": "http://127.0.0.1:8000/v1"}, documentation="https://docs.vllm.ai"),
+}
+
+NAMES = (*_HOSTED, *_LOCAL)
+
+
+def built_in(environ: Mapping[str, str]) -> dict[str, BuiltIn]:
+    """Return the built-in providers by name, in the order of defaults, as this environment has them."""
+    found = _HOSTED | _LOCAL
+    if url := environ.get("OPENAI_BASE_URL", "").strip():
+        found["openai"] = _with(found["openai"], base_url=url, named=True)
+    if endpoint := environ.get("AZURE_OPENAI_ENDPOINT", "").strip():
+        found["azure"] = _with(found["azure"], base_url=_azure_url(endpoint), named=True)
+    if host := environ.get("OLLAMA_HOST", "").strip().strip("'\"").strip():
+        found["ollama"] = _with(found["ollama"], base_url=ollama_url(host), named=True)
+    return {name: entry for name, entry in found.items() if adjusted(name, entry.fields)["format"] in FORMATS}
+
+
+def adjusted(name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a built-in provider, with the format that its address speaks if none was chosen for it."""
+    fields = dict(fields)
+    url = str(fields.get("base_url", "")).rstrip("/")
+    if name == "openai" and fields.get("format") == "responses" and url != OPENAI_URL:
+        fields["format"] = "chat_completions"  # what all that imitate OpenAI speak
+    if name == "openai" and "responses" not in FORMATS and fields.get("format") == "responses":
+        fields["format"] = "chat_completions"
+    if name == "ollama" and fields.get("format") == "ollama" and url.endswith("/v1"):
+        fields["format"] = "chat_completions"  # its compatible side
+    fields.setdefault("format", "chat_completions")
+    return fields
+
+
+def ollama_url(host: str) -> str:
+    """Return the address that OLLAMA_HOST means, in all the forms that Ollama takes.
+
+    A host, a port or both, with or without a scheme and a path; the port is 11434 if there is no scheme. The addresses
+    that a server listens on (0.0.0.0, ::) are this machine's. What cannot be meant is returned as it is.
+    Source: ``Host`` in https://github.com/ollama/ollama/blob/main/envconfig/config.go
+    """
+    scheme, separator, rest = host.partition("://")
+    if not separator:
+        scheme, rest = "http", host
+    if _is_ipv6(rest):
+        rest = f"[{rest}]"
+    try:
+        parts = urlsplit(f"//{rest}")
+        name, port = parts.hostname or "127.0.0.1", parts.port
+    except ValueError:
+        return host
+    if name in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not bound to
+        name = "127.0.0.1"
+    if port is None:
+        port = {"http": 80, "https": 443}.get(scheme, OLLAMA_PORT) if separator else OLLAMA_PORT
+    shown = f"[{name}]" if ":" in name else name
+    return f"{scheme}://{shown}:{port}{parts.path}".rstrip("/")
+
+
+def _with(entry: BuiltIn, *, base_url: str, named: bool) -> BuiltIn:
+    return msgspec.structs.replace(entry, fields=entry.fields | {"base_url": base_url}, named=named, needs=None)
+
+
+def _azure_url(endpoint: str) -> str:
+    # Both forms are in use: the resource alone, and with the path of the API that has no versions.
+    url = endpoint.rstrip("/")
+    return url if url.endswith("/openai/v1") else f"{url.removesuffix('/openai')}/openai/v1"
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        return ipaddress.ip_address(text).version == 6
+    except ValueError:
+        return False

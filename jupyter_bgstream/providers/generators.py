@@ -1,0 +1,302 @@
+"""A plug-in's async generator as a provider: it runs in a thread and an event loop of its own, never in the server's.
+
+So what blocks in it blocks nobody else, and what it forgets to clean up is not ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import re
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from ..core.errors import ProviderError
+from ..core.events import Completed, Delta, Source, ToolCall, Usage
+from ..core.job import ImagePart, Job, Message
+from ..core.machine import Fault
+from ..plugin import Finish, Reasoning
+from .base import ProviderStatus, Said
+from .endpoint import IDLE_SECONDS, TOTAL_SECONDS
+from .faults import Faults
+from .formats.base import model_name
+
+Agent = Callable[[list[dict[str, Any]], str, dict[str, Any]], AsyncIterator[Any]]
+
+KIND = "plug-in"
+GRACE_SECONDS = 1.0  # that a cancelled generator has for its ``finally``
+WAITING = 256 * 1024  # characters that nobody has taken yet; then the generator waits
+PIECE = 64 * 1024  # characters of one event
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.I)
+
+log = logging.getLogger(__name__)
+
+
+class GeneratorService:
+    """A Provider whose answers are what an async generator function yields.
+
+    Its errors are the type and the words of the exception, without what the environment holds of keys.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        agent: Agent,
+        *,
+        environ: Mapping[str, str] = os.environ,
+        models: Sequence[str] = (),
+        idle_timeout: float = IDLE_SECONDS,
+        total_timeout: float = TOTAL_SECONDS,
+    ) -> None:
+        self.name = name
+        self._agent = agent
+        self._environ = environ
+        self._models = tuple(models)
+        self._idle_timeout = idle_timeout
+        self._total_timeout = total_timeout
+
+    def __repr__(self) -> str:
+        return f"GeneratorService({self.name!r})"
+
+    async def stream(self, job: Job) -> AsyncGenerator[Sequence[Said], None]:
+        """Yield what the generator says; the last event is Completed. Raises ProviderError.
+
+        Closing this closes the generator: its ``finally`` runs, and is waited for GRACE_SECONDS.
+        """
+        reader = _Reader(self.name, self._agent, job)
+        clock = asyncio.get_running_loop().time
+        end = clock() + self._total_timeout
+        patience = job.spec.idle_timeout or self._idle_timeout
+        usage: Usage | None = None
+        urls: set[str] = set()
+        finish = "stop"
+        reader.start()
+        try:
+            while True:
+                silence = clock() + patience
+                try:
+                    async with asyncio.timeout_at(min(silence, end)):
+                        items = await reader.take()
+                except TimeoutError:
+                    if silence < end:
+                        raise Faults(self.name).error("idle_timeout", seconds=patience) from None
+                    raise Faults(self.name).error("total_timeout", seconds=self._total_timeout) from None
+                said: list[Said] = []
+                for item in items:
+                    match item:
+                        case Usage():
+                            usage = item
+                        case Finish():
+                            finish = item.reason
+                        case Source() if item.url in urls:
+                            pass
+                        case _:
+                            said.append(item)
+                            if isinstance(item, Source):
+                                urls.add(item.url)
+                if said:
+                    yield said
+                if reader.ended and not reader.left:
+                    break
+        finally:
+            await reader.close()
+        if usage is not None:
+            yield [usage]
+        if reader.error is not None:
+            # Here and not before: what finds secrets in words is dear to make.
+            raise _failure(reader.error, Faults(self.name, model=model_name(job), secrets=self._secrets()))
+        yield [Completed(at=0.0, finish_reason=finish)]
+
+    async def status(self) -> ProviderStatus:
+        """Return its models, as far as somebody has named them; never raises."""
+        return ProviderStatus(name=self.name, kind=KIND, models=tuple(f"{self.name}/{model}" for model in self._models))
+
+    def unready(self) -> Fault | None:
+        """Return None: only running it tells."""
+        return None
+
+    def _secrets(self) -> tuple[str, ...]:
+        # It was given no key, but will find one where we do; its errors may echo it.
+        return tuple(value for name, value in self._environ.items() if len(value) >= 8 and _SECRET.search(name))
+
+
+class _Reader:
+    """Runs one generator in a thread and hands over what it yields, in order, with a bound on what waits."""
+
+    def __init__(self, name: str, agent: Agent, job: Job) -> None:
+        self.ended = False
+        self.error: BaseException | None = None
+        self._name = name
+        self._agent = agent
+        self._job = job
+        self._here = asyncio.get_running_loop()
+        self._came = asyncio.Event()  # of the server's loop
+        self._stopped = asyncio.Event()  # of the server's loop: the thread is done
+        self._lock = threading.Lock()  # of all that follows
+        self._items: list[Said | Finish] = []
+        self._size = 0
+        self._there: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._room: asyncio.Event | None = None  # of the generator's loop, while it waits
+        self._closed = False
+
+    @property
+    def left(self) -> bool:
+        """Whether something was yielded that nobody has taken."""
+        return bool(self._items)
+
+    def start(self) -> None:
+        """Begin."""
+        # A daemon: who ignores a cancel must not keep the server's process alive.
+        threading.Thread(target=self._run, name=f"bgstream-{self._name}", daemon=True).start()
+
+    async def take(self) -> list[Said | Finish]:
+        """Return what there is, waiting for it; nothing once it has ended."""
+        await self._came.wait()
+        with self._lock:
+            self._came.clear()
+            items, self._items, self._size = self._items, [], 0
+            if self._room is not None and self._there is not None:
+                self._call(self._there, self._room.set)
+            if self.ended:
+                self._came.set()
+        return items
+
+    async def close(self) -> None:
+        """Cancel the generator if it still runs, and wait a little for it; it may go on in its thread after that."""
+        with self._lock:
+            self._closed = True
+            if self._task is not None and self._there is not None and not self.ended:
+                self._call(self._there, self._task.cancel)
+        # Being cancelled while we wait for somebody who is being cancelled changes nothing.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GRACE_SECONDS):
+                await self._stopped.wait()
+        if not self._stopped.is_set():
+            log.warning(
+                "The plug-in %s goes on after job %s has ended: it holds its thread, or ignores that it was cancelled.",
+                self._name,
+                self._job.id,
+            )
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except BaseException as error:
+            self._end(error)
+        finally:
+            self._call(self._here, self._stopped.set)
+
+    async def _main(self) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._there, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        try:
+            await self._read()
+        except BaseException as error:
+            self._end(error)
+        else:
+            self._end(None)
+
+    async def _read(self) -> None:
+        stream = self._agent(
+            [_turn(message) for message in (*self._job.history, *self._job.spec.messages)],
+            model_name(self._job),
+            dict(self._job.spec.params),
+        )
+        if not hasattr(stream, "__aiter__"):
+            if hasattr(stream, "close"):
+                stream.close()
+            raise _Misuse(f"It returned {type(stream).__name__}, not an async generator: write async def and yield.")
+        try:
+            async for item in stream:
+                if self._closed:
+                    return
+                await self._put(_said(item))
+        finally:
+            if hasattr(stream, "aclose"):
+                await stream.aclose()
+
+    async def _put(self, said: list[Said | Finish]) -> None:
+        room = None
+        with self._lock:
+            self._items += said
+            self._size += sum(len(item.text) if isinstance(item, Delta) else 100 for item in said)
+            if self._size > WAITING:
+                room = self._room = asyncio.Event()
+            self._call(self._here, self._came.set)
+        if room is not None:
+            await room.wait()
+            self._room = None
+
+    def _end(self, error: BaseException | None) -> None:
+        with self._lock:
+            if self.ended:
+                return
+            self.ended, self.error = True, error
+            self._call(self._here, self._came.set)
+
+    @staticmethod
+    def _call(loop: asyncio.AbstractEventLoop, function: Callable[[], Any]) -> None:
+        with contextlib.suppress(RuntimeError):  # that loop has closed
+            loop.call_soon_threadsafe(function)
+
+
+class _Misuse(Exception):
+    """The plug-in did something that it may not; the sentence says what."""
+
+
+def _turn(message: Message) -> dict[str, Any]:
+    # As Chat Completions has them: what most libraries take.
+    if isinstance(message.content, str):
+        return {"role": message.role, "content": message.content}
+    parts = [
+        {"type": "image_url", "image_url": {"url": part.url}}
+        if isinstance(part, ImagePart)
+        else {"type": "text", "text": part.text}
+        for part in message.content
+    ]
+    return {"role": message.role, "content": parts}
+
+
+def _said(item: Any) -> list[Said | Finish]:
+    match item:
+        case str():
+            text = str.__str__(item)
+            if not text.isascii():  # half a surrogate pair is no text
+                text = text.encode("utf-8", "replace").decode()
+            channel = "reasoning" if isinstance(item, Reasoning) else "text"
+            return [Delta(channel=channel, text=text[at : at + PIECE]) for at in range(0, len(text), PIECE)]  # type: ignore[arg-type]
+        case Usage() | Source() | ToolCall() | Finish():
+            try:
+                fresh = msgspec.json.decode(msgspec.json.encode(item), type=type(item))
+            except (msgspec.MsgspecError, UnicodeEncodeError, TypeError) as error:
+                raise _Misuse(f"It yielded a {type(item).__name__} that cannot be meant: {error}.") from None
+            return [fresh if isinstance(fresh, Finish) else msgspec.structs.replace(fresh, seq=0, attempt=0)]
+    raise _Misuse(
+        f"It yielded {type(item).__name__}; it may yield str, or Reasoning, Source, ToolCall, Usage and Finish of"
+        " jupyter_bgstream.plugin."
+    )
+
+
+def _failure(error: BaseException, faults: Faults) -> ProviderError:
+    match error:
+        case ProviderError():
+            return ProviderError(
+                faults.redacted(error.message),
+                code=error.code,
+                transient=error.transient,
+                retry_after=error.retry_after,
+            )
+        case _Misuse():
+            return faults.broken_plugin(str(error))
+        case asyncio.CancelledError():
+            return faults.broken_plugin("It cancelled itself.")
+    words = str(error)
+    return faults.broken_plugin(f"{type(error).__name__}: {words}" if words else type(error).__name__)

@@ -1,0 +1,130 @@
+"""The providers that are always there, and what the environment and the setting make of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from jupyter_bgstream.core.errors import Invalid, ProviderError
+from jupyter_bgstream.providers.catalogue import NAMES, built_in, ollama_url
+from jupyter_bgstream.providers.endpoint import read_endpoint
+from jupyter_bgstream.providers.formats import FORMATS
+from jupyter_bgstream.providers.registry import Registry
+from jupyter_bgstream.providers.service import HTTPService
+from jupyter_bgstream.providers.unusable import Unusable
+
+
+def endpoint(registry: Registry, name: str) -> Any:
+    service = registry.resolve(f"{name}/x")
+    assert isinstance(service, HTTPService)
+    return service._endpoint
+
+
+def test_every_entry_is_one_that_the_setting_could_have() -> None:
+    found = built_in({"AZURE_OPENAI_ENDPOINT": "https://me.openai.azure.com"})
+    assert len(found) >= 15
+    for name, entry in found.items():
+        read = read_endpoint(name, entry.fields | {"format": "chat_completions"})
+        assert (read.default_model is not None) == bool(read.key_names and name != "azure")
+        assert entry.documentation.startswith("https://")
+
+
+def test_one_whose_format_is_not_there_yet_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(FORMATS, "messages", raising=False)
+    assert "anthropic" not in built_in({})
+    assert "openai" in built_in({})
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("", "http://127.0.0.1:11434"),
+        ("gpu", "http://gpu:11434"),
+        ("gpu:1234", "http://gpu:1234"),
+        (":1234", "http://127.0.0.1:1234"),
+        ("0.0.0.0", "http://127.0.0.1:11434"),
+        ("0.0.0.0:80", "http://127.0.0.1:80"),
+        ("::", "http://127.0.0.1:11434"),
+        ("::1", "http://[::1]:11434"),
+        ("[::1]", "http://[::1]:11434"),
+        ("[::]:5000", "http://127.0.0.1:5000"),
+        ("http://gpu", "http://gpu:80"),
+        ("https://gpu", "https://gpu:443"),
+        ("https://gpu:1/ollama/", "https://gpu:1/ollama"),
+        ("gpu/ollama", "http://gpu:11434/ollama"),
+    ],
+)
+def test_the_forms_of_ollama_host(host: str, url: str) -> None:
+    assert ollama_url(host) == url
+
+
+def test_addresses_of_the_environment() -> None:
+    environ = {"OPENAI_BASE_URL": " http://127.0.0.1:9/v1/ ", "AZURE_OPENAI_ENDPOINT": "https://me.openai.azure.com/"}
+    registry = Registry(environ=environ)
+    assert endpoint(registry, "openai").base_url == "http://127.0.0.1:9/v1"
+    assert endpoint(registry, "openai").format == "chat_completions"
+    azure = endpoint(registry, "azure")
+    assert (azure.base_url, azure.key_header) == ("https://me.openai.azure.com/openai/v1", "api-key")
+
+
+@pytest.mark.parametrize("given", ["https://me.x/openai", "https://me.x/openai/v1", "https://me.x/openai/v1/"])
+def test_the_forms_of_an_azure_endpoint(given: str) -> None:
+    assert endpoint(Registry(environ={"AZURE_OPENAI_ENDPOINT": given}), "azure").base_url == "https://me.x/openai/v1"
+
+
+async def test_an_address_that_is_none_takes_only_its_provider_away() -> None:
+    registry = Registry(environ={"OPENAI_BASE_URL": "nonsense", "OPENAI_API_KEY": "sk-1"})
+    broken = registry.resolve("openai/x")
+    assert isinstance(broken, Unusable)
+    status = await broken.status()
+    assert status.configured
+    assert status.error is not None
+    assert "http" in status.error.message
+    assert isinstance(registry.resolve("groq/x"), HTTPService)
+    with pytest.raises(ProviderError, match="environment"):
+        await anext(broken.stream(None))  # type: ignore[arg-type]  # it does not look at the job
+
+
+async def test_azure_without_an_endpoint_says_what_to_set() -> None:
+    status = await Registry(environ={}).resolve("azure/x").status()
+    assert not status.configured
+    assert status.error is not None
+    assert "AZURE_OPENAI_ENDPOINT" in status.error.message
+
+
+def test_the_setting_joins_adds_and_takes_away() -> None:
+    registry = Registry(
+        {
+            "groq": {"idle_timeout": 300},
+            "mine": {"base_url": "http://host/v1"},
+            "xai": None,
+            "mistral": False,
+            "litellm": None,
+            "openai": {"base_url": "https://proxy.example.org/v1"},
+        },
+        environ={},
+    )
+    assert endpoint(registry, "groq").idle_timeout == 300
+    assert endpoint(registry, "groq").base_url == "https://api.groq.com/openai/v1"
+    assert endpoint(registry, "mine").base_url == "http://host/v1"
+    assert endpoint(registry, "openai").key_names == ("OPENAI_API_KEY",)
+    assert endpoint(registry, "openai").format == "chat_completions"
+    for gone in ("xai", "mistral", "litellm"):
+        with pytest.raises(ProviderError) as caught:
+            registry.resolve(f"{gone}/x")
+        assert caught.value.code == "unknown_provider"
+
+
+def test_a_partial_entry_of_what_is_not_built_in_needs_an_address() -> None:
+    with pytest.raises(Invalid, match="base_url"):
+        Registry({"nobody": {"idle_timeout": 300}}, environ={})
+
+
+@pytest.mark.skipif(
+    not {"responses", "messages", "gemini", "ollama"} <= FORMATS.keys(), reason="formats of other branches"
+)
+def test_none_is_left_out() -> None:
+    # Last, and for the lead: once all formats are merged this runs, and the condition above it goes.
+    assert tuple(built_in({})) == NAMES
+    assert built_in({})["openai"].fields["format"] == "responses"
