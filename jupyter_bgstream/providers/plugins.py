@@ -28,7 +28,7 @@ GROUP = "jupyter_bgstream.providers"
 IMPORT_SECONDS = 120.0  # that an import may take when a job needs it
 GLANCE_SECONDS = 3.0  # when somebody only asks what there is
 
-# Ours, so that they are there however this package was installed; litellm is also an entry point, as an example.
+# Our own entry points, which are also there where this package was not installed but put on the path.
 _OWN = {
     "demo": "jupyter_bgstream.plugins.demo:demo",
     "litellm": "jupyter_bgstream.plugins.litellm:complete",

@@ -107,7 +107,9 @@ OPERATIONS: dict[str, Operation] = {
         },
         answers={200: answers.CostList},
     ),
-    "get models": Operation(answers={200: answers.ModelList}),
+    "get models": Operation(
+        query={"refresh": {"type": "string", "enum": ["true", "false"]}}, answers={200: answers.ModelList}
+    ),
     "get status": Operation(answers={200: answers.ServerStatus}),
     "get openapi.json": Operation(answers={200: dict[str, Any]}),
     "get live": Operation(answers={101: None}),

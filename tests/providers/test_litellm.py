@@ -1,0 +1,108 @@
+"""The litellm plug-in against a real HTTP server, where litellm is installed: our own extra for tests leaves it out."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import pytest
+from providers.speaking import job, of, read, text
+
+from jupyter_bgstream.core.events import Completed, ToolCall, Usage
+from jupyter_bgstream.plugins.litellm import complete
+from jupyter_bgstream.providers.base import Provider
+from jupyter_bgstream.providers.generators import GeneratorService
+from jupyter_bgstream.providers.registry import Registry
+from jupyter_bgstream.testing import Reset, ScriptedProvider, answer, chunk, refusal, replay
+
+needs_litellm = pytest.mark.skipif(find_spec("litellm") is None, reason="litellm is not installed")
+KEY = "sk-canary-litellm-4711"
+
+
+@pytest.fixture
+def litellm(provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch) -> Provider:
+    monkeypatch.setenv("OPENAI_API_BASE", provider.base_url)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    return Registry(environ={"OPENAI_API_KEY": KEY}).resolve("litellm/x")
+
+
+async def test_what_a_notebook_must_not_set_is_refused_before_litellm_is_asked() -> None:
+    service = GeneratorService("litellm", complete, environ={})
+    for params in ({"api_base": "http://evil.example"}, {"api_key": "x"}, {"extra_headers": {}}, {"base_url": "x"}):
+        _, error = await read(service, job("litellm/openai/one", params=params))
+        assert error is not None
+        assert error.code == "bad_request"
+        assert next(iter(params)) in error.message
+    _, error = await read(service, job("litellm/huggingface/https://evil.example"))
+    assert error is not None
+    assert error.code == "bad_request"
+
+
+@pytest.mark.skipif(find_spec("litellm") is not None, reason="litellm is installed")
+async def test_without_the_package_it_says_how_to_get_it() -> None:
+    service = Registry(environ={}).resolve("litellm/openai/one")
+    status = await service.status()
+    assert not status.configured
+    assert status.error is not None
+    assert "jupyter_bgstream[litellm]" in status.error.message
+    _, error = await read(service, job("litellm/openai/one"))
+    assert error is not None
+    assert "jupyter_bgstream[litellm]" in error.message
+
+
+@needs_litellm
+class TestWithLitellm:
+    async def test_a_whole_answer(self, provider: ScriptedProvider, litellm: Provider) -> None:
+        provider.scripts["one"] = answer("one two three", reasoning="Let me see.", usage=(3, 5))
+        said, error = await read(litellm, job("litellm/openai/one", params={"temperature": 0.5}))
+        assert error is None
+        assert text(said) == "one two three"
+        assert text(said, "reasoning") == "Let me see."
+        assert [(usage.input_tokens, usage.output_tokens) for usage in of(said, Usage)] == [(3, 5)]
+        assert [end.finish_reason for end in of(said, Completed)] == ["stop"]
+        assert provider.requests[0].json["temperature"] == 0.5
+
+    @pytest.mark.parametrize("reason", ["length", "content_filter"])
+    async def test_the_services_own_reason(self, provider: ScriptedProvider, litellm: Provider, reason: str) -> None:
+        provider.scripts["one"] = answer("one", finish_reason=reason)
+        said, _ = await read(litellm, job("litellm/openai/one"))
+        assert [end.finish_reason for end in of(said, Completed)] == [reason]
+
+    @pytest.mark.parametrize("done", [True, False])
+    async def test_an_invented_end_is_not_believed(
+        self, provider: ScriptedProvider, litellm: Provider, done: bool
+    ) -> None:
+        provider.scripts["one"] = answer("one two", finish_reason=None, done=done)
+        said, error = await read(litellm, job("litellm/openai/one"))
+        assert text(said) == "one two"
+        assert error is not None
+        assert error.code == "truncated"
+
+    async def test_a_connection_that_breaks(self, provider: ScriptedProvider, litellm: Provider) -> None:
+        provider.scripts["one"] = answer("one two three").first(2, Reset())
+        said, error = await read(litellm, job("litellm/openai/one"))
+        assert "one two three".startswith(text(said))
+        assert error is not None
+        assert error.code == "truncated"
+
+    async def test_a_tool_call_comes_whole(self, provider: ScriptedProvider, litellm: Provider) -> None:
+        first = {"index": 0, "id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"a"'}}
+        second = {"index": 0, "function": {"arguments": ": 1}"}}
+        provider.scripts["one"] = replay(
+            [chunk({"tool_calls": [first]}), chunk({"tool_calls": [second]}), chunk(finish_reason="tool_calls")]
+        )
+        said, error = await read(litellm, job("litellm/openai/one"))
+        assert error is None
+        assert [(call.id, call.name, call.arguments) for call in of(said, ToolCall)] == [("c1", "look", '{"a": 1}')]
+        assert [end.finish_reason for end in of(said, Completed)] == ["tool_calls"]
+
+    @pytest.mark.parametrize(
+        ("status", "code"),
+        [(401, "unauthorized"), (404, "model_not_found"), (429, "rate_limited"), (500, "provider_error")],
+    )
+    async def test_refusals(self, provider: ScriptedProvider, litellm: Provider, status: int, code: str) -> None:
+        provider.scripts["one"] = refusal(status, {"error": {"message": f"No: {KEY}"}})
+        said, error = await read(litellm, job("litellm/openai/one"))
+        assert said == []
+        assert error is not None
+        assert error.code == code, error.message
+        assert KEY not in error.message
