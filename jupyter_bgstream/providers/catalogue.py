@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from .endpoint import Endpoint
 from .formats import FORMATS
+from .formats.dialects import DIALECTS
 
 OPENAI_URL = "https://api.openai.com/v1"
 OLLAMA_PORT = 11434
@@ -131,16 +133,19 @@ def built_in(environ: Mapping[str, str]) -> dict[str, BuiltIn]:
 
 
 def adjusted(name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a built-in provider, with the format that its address speaks if none was chosen for it."""
+    """Return the fields of a built-in provider, with the format and dialect that its address speaks."""
     fields = dict(fields)
     url = str(fields.get("base_url", "")).rstrip("/")
-    if name == "openai" and fields.get("format") == "responses" and url != OPENAI_URL:
-        fields["format"] = "chat_completions"  # what all that imitate OpenAI speak
-    if name == "openai" and "responses" not in FORMATS and fields.get("format") == "responses":
-        fields["format"] = "chat_completions"
-    if name == "ollama" and fields.get("format") == "ollama" and url.endswith("/v1"):
+    here = name != "openai" or url == OPENAI_URL  # elsewhere it is one of those that imitate it
+    if fields.get("format") == "responses" and name == "openai" and not (here and "responses" in FORMATS):
+        fields["format"] = "chat_completions"  # what all that imitate it speak
+    if fields.get("format") == "ollama" and name == "ollama" and url.endswith("/v1"):
         fields["format"] = "chat_completions"  # its compatible side
     fields.setdefault("format", "chat_completions")
+    if fields["format"] == "responses" and here and "background" in Endpoint.__struct_fields__:
+        fields.setdefault("background", True)
+    if fields["format"] == "chat_completions" and here and name in DIALECTS:
+        fields.setdefault("dialect", name)
     return fields
 
 

@@ -112,6 +112,9 @@ class GeneratorService:
             raise _failure(reader.error, Faults(self.name, model=model_name(job), secrets=self._secrets()))
         yield [Completed(at=0.0, finish_reason=finish)]
 
+    async def abandon(self, job: Job) -> None:
+        """Do nothing: nobody goes on with an answer that nobody reads."""
+
     async def status(self) -> ProviderStatus:
         """Return its models, as far as somebody has named them; never raises."""
         return ProviderStatus(name=self.name, kind=KIND, models=tuple(f"{self.name}/{model}" for model in self._models))

@@ -67,6 +67,11 @@ class PluginService:
             async for batch in stream:
                 yield batch
 
+    async def abandon(self, job: Job) -> None:
+        """Tell the plug-in's own Provider that nobody wants this answer any more, if it wants to know."""
+        if (abandon := getattr(self._loaded, "abandon", None)) is not None:
+            await abandon(job)
+
     async def status(self) -> ProviderStatus:
         """Return its models, or why it cannot be used; never raises. Imports it."""
         if (missing := self._missing()) is not None:

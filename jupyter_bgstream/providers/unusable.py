@@ -23,6 +23,9 @@ class Unusable:
         raise ProviderError(f"{self.name}: {self._fault.message}", code=self._fault.code)
         yield  # what makes this a generator
 
+    async def abandon(self, job: Job) -> None:
+        """Do nothing: there is nobody to tell."""
+
     async def status(self) -> ProviderStatus:
         """Return why it cannot be asked."""
         return self._status

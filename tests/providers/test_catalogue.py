@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jupyter_bgstream.core.errors import Invalid, ProviderError
-from jupyter_bgstream.providers.catalogue import NAMES, built_in, ollama_url
+from jupyter_bgstream.providers.catalogue import NAMES, adjusted, built_in, ollama_url
 from jupyter_bgstream.providers.endpoint import read_endpoint
 from jupyter_bgstream.providers.formats import FORMATS
 from jupyter_bgstream.providers.registry import Registry
@@ -25,7 +25,7 @@ def test_every_entry_is_one_that_the_setting_could_have() -> None:
     found = built_in({"AZURE_OPENAI_ENDPOINT": "https://me.openai.azure.com"})
     assert len(found) >= 15
     for name, entry in found.items():
-        read = read_endpoint(name, entry.fields | {"format": "chat_completions"})
+        read = read_endpoint(name, adjusted(name, entry.fields))
         assert (read.default_model is not None) == bool(read.key_names and name != "azure")
         assert entry.documentation.startswith("https://")
 
@@ -64,7 +64,9 @@ def test_addresses_of_the_environment() -> None:
     registry = Registry(environ=environ)
     assert endpoint(registry, "openai").base_url == "http://127.0.0.1:9/v1"
     assert endpoint(registry, "openai").format == "chat_completions"
+    assert endpoint(registry, "openai").dialect == "plain"
     azure = endpoint(registry, "azure")
+    assert azure.dialect == "azure"
     assert (azure.base_url, azure.key_header) == ("https://me.openai.azure.com/openai/v1", "api-key")
 
 
@@ -91,6 +93,13 @@ async def test_azure_without_an_endpoint_says_what_to_set() -> None:
     assert not status.configured
     assert status.error is not None
     assert "AZURE_OPENAI_ENDPOINT" in status.error.message
+
+
+def test_ollama_is_asked_in_what_its_address_speaks() -> None:
+    given = {"ollama": {"base_url": "http://gpu:11434/v1"}}
+    assert endpoint(Registry(environ={}), "ollama").format == "ollama"
+    assert endpoint(Registry({"ollama": {"base_url": "http://gpu:11434"}}, environ={}), "ollama").format == "ollama"
+    assert endpoint(Registry(given, environ={}), "ollama").format == "chat_completions"
 
 
 def test_the_setting_joins_adds_and_takes_away() -> None:

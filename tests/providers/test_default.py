@@ -1,0 +1,108 @@
+"""The model of a job that names none is chosen by one rule; aliases stand for full names."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from jupyter_bgstream.core.errors import Invalid
+from jupyter_bgstream.providers import defaults
+from jupyter_bgstream.providers.registry import Registry
+from jupyter_bgstream.testing import Hold, Script, ScriptedProvider, answer
+
+NOTHING_LOCAL: dict[str, Any] = dict.fromkeys(("ollama", "lmstudio", "llamacpp", "vllm"))
+
+
+async def default(config: dict[str, Any] | None = None, environ: dict[str, str] | None = None, **fields: Any) -> str:
+    found = await Registry(NOTHING_LOCAL | (config or {}), environ=environ or {}, **fields).default()
+    assert found is not None
+    assert found.why.endswith(".")
+    return found.model
+
+
+async def test_the_config_decides() -> None:
+    environ = {"OPENAI_API_KEY": "sk-1"}
+    assert await default(environ=environ, default_model="xai/grok") == "xai/grok"
+    assert await default(environ=environ, default_model="fast", aliases={"fast": "groq/a/b"}) == "groq/a/b"
+
+
+async def test_else_the_first_provider_with_a_key() -> None:
+    assert await default(environ={"XAI_API_KEY": "x", "GROQ_API_KEY": "x"}) == "groq/openai/gpt-oss-120b"
+    assert (await default(environ={"GROQ_API_KEY": "x", "OPENAI_API_KEY": "x"})).startswith("openai/")
+    assert await default({"groq": {"default_model": "mine"}}, {"GROQ_API_KEY": "x"}) == "groq/mine"
+    assert await default({"groq": {"api_key": lambda: "x"}}, {"XAI_API_KEY": "x"}) == "groq/openai/gpt-oss-120b"
+    assert (await default({"groq": {"api_key": lambda: None}}, {"XAI_API_KEY": "x"})).startswith("xai/")
+    work = {"base_url": "http://127.0.0.1:1/v1", "api_key": "x", "default_model": "large"}
+    assert await default({"work": work}, {"OPENAI_API_KEY": "x"}) == "work/large"
+    assert await default({"work": work | {"default_model": None, "models": ["a", "b"]}}) == "work/a"
+
+
+async def test_else_a_local_server_that_answers(provider: ScriptedProvider) -> None:
+    provider.scripts = {"nomic-embed-text": answer(""), "qwen": answer("")}
+    gone = {"base_url": "http://127.0.0.1:1/v1"}
+    here = {"base_url": provider.base_url}
+    assert await default({"gone": gone, "here": here}) == "here/qwen"
+    assert await default({"vllm": here}) == "vllm/qwen"
+    assert await default({"here": here | {"default_model": "own"}}) == "here/own"
+    assert (await default({"here": here}, {"OPENAI_API_KEY": "x"})).startswith("openai/")
+
+
+async def test_on_a_hub_only_a_server_that_somebody_named(
+    provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider.scripts = {"qwen": answer("")}
+    found = Registry({**NOTHING_LOCAL, "vllm": {"base_url": provider.base_url}}, environ={})
+    (candidate,) = [each for name, each in found._candidates.items() if name == "vllm"]
+    assert candidate.meant
+    guessed = defaults.Candidate(service=candidate.service, endpoint=candidate.endpoint, meant=False)
+    assert (await defaults.choose([guessed], found._asking, {})) is not None
+    assert (await defaults.choose([guessed], found._asking, {"JUPYTERHUB_USER": "me"})) is None
+    assert (await defaults.choose([candidate], found._asking, {"JUPYTERHUB_USER": "me"})) is not None
+
+
+async def test_one_that_hangs_is_not_waited_for(provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(defaults, "LOCAL_SECONDS", 0.05)
+    provider.listing = Script(steps=(Hold(),))
+    async with asyncio.timeout(2):
+        assert await default({"here": {"base_url": provider.base_url}}) == "demo/tour"
+    provider.release()
+
+
+async def test_else_the_demo() -> None:
+    assert await default() == "demo/tour"
+    found = await Registry(NOTHING_LOCAL, environ={}).default()
+    assert found is not None
+    assert "OPENAI_API_KEY" in found.why
+    assert await Registry(NOTHING_LOCAL | {"demo": None}, environ={}).default() is None
+    assert await Registry(own=False, environ={}).default() is None
+
+
+def test_aliases() -> None:
+    registry = Registry(environ={}, aliases={"fast": "openai/gpt-6-luna", "deep-1.0": "anthropic/x"})
+    assert registry.full_name("fast") == "openai/gpt-6-luna"
+    assert registry.full_name("openai/fast") == "openai/fast"
+    assert registry.full_name("slow") == "slow"
+
+
+@pytest.mark.parametrize(
+    ("aliases", "words"),
+    [
+        ({"groq": "openai/x"}, "provider's name"),
+        ({"demo": "openai/x"}, "provider's name"),
+        ({"a/b": "openai/x"}, "letters"),
+        ({"": "openai/x"}, "letters"),
+        ({"a b": "openai/x"}, "letters"),
+        ({"fast": "gpt-4o"}, "names no provider"),
+        ({"fast": "nobody/x"}, "names no provider"),
+        ({"fast": "openai/"}, "names no model"),
+        ({"fast": 7}, "provider/name"),
+        ({"fast": "openai/x", "faster": "fast"}, "names no provider"),
+    ],
+)
+def test_an_alias_that_cannot_be_meant_is_said_at_start_up(aliases: dict[str, Any], words: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        Registry(environ={}, aliases=aliases)
+    assert words in caught.value.message
+    assert str(caught.value.field).startswith("aliases[")

@@ -1,0 +1,320 @@
+"""An async generator as a provider: in a loop of its own, with every promise that a service has."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from providers.speaking import job, of, read, text
+
+from jupyter_bgstream.core.errors import ProviderError
+from jupyter_bgstream.core.events import Completed, Delta, Source, ToolCall, Usage
+from jupyter_bgstream.core.job import ImagePart, Message, TextPart
+from jupyter_bgstream.plugin import Finish, Reasoning
+from jupyter_bgstream.providers import generators
+from jupyter_bgstream.providers.base import Provider
+from jupyter_bgstream.providers.generators import GeneratorService
+
+KEY = "sk-canary-4711"
+
+
+def serve(agent: Callable[..., Any], **fields: Any) -> GeneratorService:
+    return GeneratorService("agent", agent, environ={"SOME_API_KEY": KEY}, **fields)
+
+
+def yielding(*items: Any) -> Callable[..., Any]:
+    async def agent(messages: list[Any], model: str, params: dict[str, Any]) -> AsyncIterator[Any]:
+        for item in items:
+            yield item
+
+    return agent
+
+
+async def failure(agent: Callable[..., Any], **fields: Any) -> ProviderError:
+    said, error = await read(serve(agent, **fields), job("agent/one"))
+    assert error is not None
+    assert not of(said, Completed)
+    return error
+
+
+async def test_what_it_yields_is_what_is_said() -> None:
+    found = [
+        Reasoning("Hm. "),
+        "one ",
+        Source(url="https://a.example", title="A"),
+        Usage(output_tokens=1),
+        "two",
+        Source(url="https://a.example"),
+        ToolCall(id="c", name="look", arguments="{}"),
+        Usage(input_tokens=3, output_tokens=2),
+    ]
+    provider: Provider = serve(yielding(*found))
+    said, error = await read(provider, job("agent/one"))
+    assert error is None
+    assert (text(said), text(said, "reasoning")) == ("one two", "Hm. ")
+    assert of(said, Source) == [found[2]]
+    assert of(said, ToolCall) == [found[6]]
+    assert of(said, Usage) == [found[7]]
+    assert said[-2:] == [found[7], Completed(at=0.0, finish_reason="stop")]
+
+
+async def test_what_it_is_given() -> None:
+    given: list[Any] = []
+
+    async def agent(messages: list[Any], model: str, params: dict[str, Any]) -> AsyncIterator[str]:
+        given.extend([messages, model, params, threading.current_thread()])
+        yield "yes"
+
+    picture = ImagePart(media_type="image/png", data=b"\x89")
+    asked = job(
+        "agent/a/b",
+        params={"temperature": 1},
+        history=[Message(role="user", content="Before"), Message(role="assistant", content="Yes")],
+    )
+    await read(serve(agent), asked)
+    assert given[0][0] == {"role": "user", "content": "Before"}
+    assert len(given[0]) == 3
+    assert given[1:3] == ["a/b", {"temperature": 1}]
+    assert given[3] not in (threading.main_thread(), threading.current_thread())
+    turn = Message(role="user", content=(TextPart(text="What is this?"), picture))
+    assert generators._turn(turn)["content"] == [
+        {"type": "text", "text": "What is this?"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,iQ=="}},
+    ]
+
+
+@pytest.mark.parametrize("reason", ["length", "tool_calls"])
+async def test_it_may_end_for_another_reason(reason: str) -> None:
+    said, error = await read(serve(yielding("one", Finish(reason))), job("agent/one"))
+    assert error is None
+    assert [end.finish_reason for end in of(said, Completed)] == [reason]
+
+
+async def test_an_empty_answer_is_one() -> None:
+    said, error = await read(serve(yielding()), job("agent/one"))
+    assert (said, error) == ([Completed(at=0.0, finish_reason="stop")], None)
+
+
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        (7, "It yielded int"),
+        (b"bytes", "It yielded bytes"),
+        (None, "It yielded NoneType"),
+        (Completed(at=0.0, finish_reason="stop"), "It yielded Completed"),
+        (Source(url=None), "It yielded a Source that cannot be meant"),  # type: ignore[arg-type]
+        (Usage(output_tokens="7"), "It yielded a Usage that cannot be meant"),  # type: ignore[arg-type]
+        (Finish(7), "It yielded a Finish that cannot be meant"),  # type: ignore[arg-type]
+        (ToolCall(id="c", name="x", arguments={"a": object()}), "It yielded a ToolCall"),  # type: ignore[arg-type]
+    ],
+)
+async def test_a_wrong_thing_gets_a_sentence(item: Any, words: str) -> None:
+    said, error = await read(serve(yielding("one", item, "two")), job("agent/one"))
+    assert text(said) == "one"
+    assert error is not None
+    assert error.code == "provider_error"
+    assert words in error.message
+
+
+async def test_text_of_any_kind_can_be_stored() -> None:
+    class Odd(str):
+        def __str__(self) -> str:
+            return "something else"
+
+    said, error = await read(serve(yielding("\ud83d", "", Odd("odd"), "x" * 150_000)), job("agent/one"))
+    assert error is None
+    assert text(said) == "?odd" + "x" * 150_000
+    assert all(
+        type(event.text) is str and 0 < len(event.text) <= generators.PIECE
+        for event in said
+        if isinstance(event, Delta)
+    )
+
+
+async def raising(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
+    yield "half "
+    raise ValueError(f"No luck with {KEY}")
+
+
+async def leaving(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
+    yield "half "
+    raise SystemExit(1)
+
+
+async def refusing(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
+    yield "half "
+    raise ProviderError(f"Come again, {KEY}.", code="rate_limited", transient=True, retry_after=7)
+
+
+async def not_one(messages: Any, model: str, params: Any) -> str:
+    return "an answer"
+
+
+def plain(messages: Any, model: str, params: Any) -> Any:
+    yield "a piece"
+
+
+async def wrong_arguments(messages: Any) -> AsyncIterator[str]:
+    yield "a piece"
+
+
+@pytest.mark.parametrize(
+    ("agent", "words"),
+    [
+        (raising, "Details: ValueError: No luck with [key]"),
+        (leaving, "SystemExit"),
+        (not_one, "It returned coroutine, not an async generator"),
+        (plain, "It returned generator, not an async generator"),
+        (wrong_arguments, "TypeError"),
+    ],
+)
+async def test_an_exception_is_told_by_type_and_words(agent: Callable[..., Any], words: str) -> None:
+    error = await failure(agent)
+    assert (error.code, error.transient) == ("provider_error", False)
+    assert words in error.message
+    assert error.message.startswith("The plug-in agent failed.")
+    assert KEY not in error.message
+
+
+async def test_it_may_say_itself_how_it_failed() -> None:
+    error = await failure(refusing)
+    assert (error.code, error.transient, error.retry_after) == ("rate_limited", True, 7)
+    assert error.message == "Come again, [key]."
+
+
+async def test_silence_and_slowness_have_limits() -> None:
+    async def silent(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
+        yield "one"
+        await asyncio.sleep(20)
+
+    async def endless(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
+        while True:
+            yield "x"
+            await asyncio.sleep(0.01)
+
+    error = await failure(silent, idle_timeout=0.1)
+    assert error.code == "idle_timeout"
+    error = await failure(endless, total_timeout=0.2, idle_timeout=5)
+    assert error.code == "total_timeout"
+
+
+async def test_what_blocks_in_it_does_not_block_the_server() -> None:
+    held = threading.Event()
+
+    async def blocking(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
+        yield "one "
+        yield "two" if held.wait(5) else "the server's loop could not run"  # as time.sleep would
+
+    said = ""
+    async with aclosing(serve(blocking).stream(job("agent/one"))) as stream:
+        async for batch in stream:
+            said += text(batch)
+            held.set()
+    assert said == "one two"
+
+
+async def test_a_generator_that_never_waits_neither_blocks_nor_runs_away() -> None:
+    made = 0
+    closed = threading.Event()
+
+    async def busy(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
+        nonlocal made
+        try:
+            while True:
+                made += 1
+                yield "x" * 1000
+        finally:
+            closed.set()
+
+    taken = 0
+    async with aclosing(serve(busy).stream(job("agent/one"))) as stream:
+        for _ in range(20):
+            taken += len(text(await anext(stream)))
+            assert made * 1000 - taken <= generators.WAITING + 2000  # more it does not make before somebody takes it
+    assert taken > generators.WAITING
+    assert closed.is_set()
+
+
+class TestCancel:
+    async def test_its_finally_runs_before_the_close_is_over(self) -> None:
+        closed = threading.Event()
+
+        async def careful(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
+            try:
+                yield "one"
+                await asyncio.sleep(60)
+            finally:
+                await asyncio.sleep(0)
+                closed.set()
+
+        async with aclosing(serve(careful).stream(job("agent/one"))) as stream:
+            await anext(stream)
+        assert closed.is_set()
+
+    async def test_a_task_that_is_cancelled_while_it_reads(self) -> None:
+        closed, begun = threading.Event(), threading.Event()
+
+        async def careful(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
+            try:
+                begun.set()
+                await asyncio.sleep(60)
+                yield "never"
+            finally:
+                closed.set()
+
+        reading = asyncio.create_task(read(serve(careful), job("agent/one")))
+        assert await asyncio.to_thread(begun.wait, 5)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        assert closed.is_set()
+
+    @pytest.mark.parametrize("blocks", [True, False])
+    async def test_one_that_ignores_it_is_left_behind(
+        self, blocks: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(generators, "GRACE_SECONDS", 0.1)
+        inside, let_go, gone = threading.Event(), threading.Event(), threading.Event()
+
+        async def stubborn(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
+            yield "one"
+            inside.set()
+            if blocks:
+                let_go.wait(20)
+            while not let_go.is_set():
+                try:
+                    await asyncio.sleep(0.01)
+                except asyncio.CancelledError:
+                    continue
+            gone.set()
+            yield "two"
+
+        began = time.monotonic()
+        async with aclosing(serve(stubborn).stream(job("agent/one"))) as stream:
+            await anext(stream)
+            assert await asyncio.to_thread(inside.wait, 5)
+        assert time.monotonic() - began < 2
+        assert "goes on after job" in caplog.text
+        let_go.set()
+        assert gone.wait(5)
+
+
+async def test_many_at_a_time_do_not_mix() -> None:
+    async def count(messages: list[dict[str, Any]], model: str, params: Any) -> AsyncIterator[str]:
+        for _ in range(50):
+            yield messages[-1]["content"]
+            await asyncio.sleep(0)
+
+    service = serve(count)
+    answers = await asyncio.gather(*(read(service, job("agent/one", prompt=str(number))) for number in range(10)))
+    assert [text(said) for said, _ in answers] == [str(number) * 50 for number in range(10)]
+
+
+async def test_its_models_are_those_that_were_named() -> None:
+    assert (await serve(yielding(), models=("a", "b")).status()).models == ("agent/a", "agent/b")
+    assert serve(yielding()).unready() is None

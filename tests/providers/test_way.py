@@ -1,0 +1,152 @@
+"""Each provider has its own way: a proxy, authorities, a time to connect."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from providers.conftest import Connect
+from providers.speaking import job, read, text
+
+from jupyter_bgstream.providers import transport
+from jupyter_bgstream.testing import ScriptedProvider, answer
+
+
+class Proxy:
+    """A proxy that notes what it was asked and passes it on, whatever the address is, to one port."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.to = 0
+        self.asked: list[str] = []
+        self.heads: list[str] = []
+        self.refuses = False
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        self.heads.append(head)
+        self.asked.append(head.split("\r\n")[0])
+        if self.refuses:
+            writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+            writer.close()
+            return
+        there, back = await asyncio.open_connection("127.0.0.1", self.to)
+        method, target, _ = self.asked[-1].split(" ")
+        if method == "CONNECT":
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        else:
+            path = "/" + target.partition("://")[2].partition("/")[2]
+            back.write(head.replace(target, path, 1).encode())
+        await asyncio.gather(pump(reader, back), pump(there, writer))
+
+
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    except OSError:
+        pass
+    finally:
+        writer.close()
+
+
+@pytest.fixture
+async def proxy(provider: ScriptedProvider) -> AsyncIterator[Proxy]:
+    proxy = Proxy()
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    proxy.port, proxy.to = server.sockets[0].getsockname()[1], provider.port
+    async with server:
+        yield proxy
+
+
+async def test_a_proxy_of_its_own(provider: ScriptedProvider, connect: Connect, proxy: Proxy) -> None:
+    provider.scripts["one"] = answer("through the proxy")
+    far = "http://models.invalid/v1"
+    service = connect(far, proxy=f"http://me:pa55w0rd@127.0.0.1:{proxy.port}")
+    said, error = await read(service, job())
+    assert error is None
+    assert text(said) == "through the proxy"
+    assert proxy.asked == ["POST http://models.invalid/v1/chat/completions HTTP/1.1"]
+    assert "Proxy-Authorization: Basic" in proxy.heads[0]
+    assert (await service.status()).models == ("puppet/one",)
+    assert "pa55w0rd" not in repr(vars(service))
+
+
+async def test_a_proxy_also_towards_this_machine_and_none_where_none_is_wanted(
+    provider: ScriptedProvider, connect: Connect, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider.scripts["one"] = answer("yes")
+    assert (await read(connect(proxy=f"http://127.0.0.1:{proxy.port}")))[1] is None
+    assert len(proxy.asked) == 1
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
+    _, error = await read(connect("http://models.invalid/v1", proxy=False, connect_timeout=2))
+    assert error is not None
+    assert error.code == "unreachable"
+    assert len(proxy.asked) == 1
+
+
+async def test_a_proxy_that_refuses(provider: ScriptedProvider, connect: Connect, proxy: Proxy) -> None:
+    proxy.refuses = True
+    service = connect("https://models.invalid/v1", proxy=f"http://me:pa55w0rd@127.0.0.1:{proxy.port}")
+    _, error = await read(service)
+    assert error is not None
+    assert (error.code, error.transient) == ("unreachable", False)
+    assert "407" in error.message
+    assert "pa55w0rd" not in error.message
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 that only itself vouches for."""
+    folder = tmp_path_factory.mktemp("authority")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=puppet"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(folder / "key"), "-out", str(folder / "pem")]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("openssl is not installed")
+    return folder
+
+
+async def test_authorities_of_its_own(authority: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority / "pem", authority / "key")
+    made: list[str] = []
+
+    def counted(path: str) -> ssl.SSLContext:
+        made.append(path)
+        return ssl.create_default_context(cafile=path)
+
+    monkeypatch.setattr(transport, "authorities", counted)
+    async with ScriptedProvider({"one": answer("in private")}, tls=context) as provider:
+        _, error = await read(connect(provider.base_url))
+        assert error is not None
+        assert error.code == "tls_error"
+        trusting = connect(provider.base_url, ca_bundle=str(authority / "pem"))
+        for _ in range(2):
+            assert text((await read(trusting))[0]) == "in private"
+        await provider.quiet()
+    assert made == [str(authority / "pem")]  # once
+
+
+async def test_authorities_that_have_gone_since_the_start(authority: Path, connect: Connect, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes((authority / "pem").read_bytes())
+    service = connect("https://models.invalid/v1", ca_bundle=str(bundle))
+    bundle.unlink()
+    _, error = await read(service)
+    assert error is not None
+    assert error.code == "tls_error"
+    assert str(bundle) in error.message
+
+
+async def test_the_time_to_connect(connect: Connect) -> None:
+    service = connect("http://192.0.2.1/v1", connect_timeout=0.05)  # an address that RFC 5737 gives to nobody
+    _, error = await read(service)
+    assert error is not None
+    assert error.code == "unreachable"
