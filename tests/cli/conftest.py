@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.jupyter import of_this_machine
 
 import jupyter_bgstream
 from jupyter_bgstream import __version__
@@ -74,7 +75,7 @@ class Home:
         self.write("config/jupyter_server_config.json", {"BgStreamApp": settings})
 
     def run(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "JPY", "OPENAI"))}
+        clean = {name: value for name, value in os.environ.items() if not of_this_machine(name)}
         clean |= {
             "HOME": str(self.folder),
             "JUPYTER_DATA_DIR": str(self.data),

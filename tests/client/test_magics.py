@@ -11,7 +11,7 @@ import pytest
 from client.conftest import Kernel
 from harness.jupyter import Jupyter
 
-from jupyter_bgstream.client import job, jobs, magics, submit
+from jupyter_bgstream.client import job, jobs, magics, models, submit
 from jupyter_bgstream.core.wire import BUNDLE_MIME
 from jupyter_bgstream.testing import Cut, ThreadedProvider, answer
 
@@ -44,6 +44,26 @@ def test_without_a_model_it_is_the_default_and_without_a_cell_id_all_is_well(ker
     assert shown["model"] == "test/hello"
     stored = kernel.rest.get(f"api/bgstream/jobs/{shown['id']}").json()
     assert (stored["source"]["cell"], stored["source"]["kernel"]) == (None, kernel.id)
+
+
+def test_what_can_be_asked(kernel: Kernel, provider: ThreadedProvider) -> None:
+    (shown,) = kernel.run("%bg models").bundles
+    plain = shown["text/plain"]
+    row = next(line for line in plain.splitlines() if line.startswith("test "))
+    assert "default: hello" in row
+    assert "The default is test/hello. c.BgStreamApp.default_model names it." in plain
+    assert "Not set up: " in plain
+    assert "anthropic" in plain.splitlines()[-1]
+    assert shown["text/html"].startswith("<table>")
+    (shown,) = kernel.run("%bg models demo").bundles
+    assert [line.split()[1] for line in shown["text/plain"].splitlines()[1:]] == ["tour", "quick", "slow", "echo"]
+    (shown,) = kernel.run("%bg models anthropic").bundles
+    assert "ANTHROPIC_API_KEY" in shown["text/plain"]
+    assert "There is no provider 'nobody'; there are " in kernel.run("%bg models nobody").error
+    found = models(refresh=True)
+    assert "test/hello" in found.names
+    assert "anthropic" not in found.errors
+    assert found.default == "test/hello"
 
 
 def test_a_name_holds_the_handle(kernel: Kernel) -> None:

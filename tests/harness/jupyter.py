@@ -29,6 +29,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def of_this_machine(name: str) -> bool:
+    """Whether a variable of the environment says what a test must not depend on: other servers, keys, services."""
+    return name.startswith(("JUPYTER", "JPY", "OPENAI", "AZURE", "OLLAMA")) or name.endswith("_API_KEY")
+
+
 class Jupyter:
     """One server. Folders below ``home`` outlive a ``kill``, as a user's do."""
 
@@ -91,7 +96,7 @@ class Jupyter:
             config[section] = config.get(section, {}) | values
         path = self.home / "jupyter_config.json"
         path.write_text(json.dumps(config))
-        env = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "JPY", "OPENAI"))}
+        env = {name: value for name, value in os.environ.items() if not of_this_machine(name)}
         env |= {
             "HOME": str(self.home),
             "JUPYTER_DATA_DIR": str(self.data),

@@ -16,6 +16,7 @@ from client.conftest import Kernel
 from harness.jupyter import Jupyter
 from server.conftest import config_for, submit, until_text, wait
 from server.test_matrix import connect, leave, read
+from traitlets.config import Config
 
 from jupyter_bgstream.core.errors import Invalid
 from jupyter_bgstream.providers.endpoint import read_endpoint
@@ -74,6 +75,7 @@ def config(provider: ThreadedProvider, home: Path) -> dict[str, Any]:
         "slow": base | {"idle_timeout": 0.3},
         "tls": base | {"base_url": provider.base_url.replace("http:", "https:")},
         "nowhere": base | {"base_url": "http://127.0.0.1:9/v1"},
+        "config": {name: value for name, value in base.items() if name != "api_key_env"} | {"api_key": KEY},
     }
     return found | {"ServerApp": {"log_level": "DEBUG"}, "Application": {"log_level": "DEBUG"}}
 
@@ -121,7 +123,7 @@ def live_many(server: Jupyter, provider: ThreadedProvider) -> None:
     for name, echo in ECHOES.items():
         provider.scripts[name] = provider.scripts[name.replace(" ", "_")] = echoing(echo)
         jobs.append(submit(server, name, prompt=PROMPT, retries="never"))
-    for model in ("slow/silent", "tls/fine", "nowhere/fine", "nobody/fine", "openai/x"):
+    for model in ("config/in_JSON", "slow/silent", "tls/fine", "nowhere/fine", "nobody/fine", "openai/x"):
         jobs.append(submit_to(server, model))
     for job in jobs[1:]:
         ended = wait(server, job)
@@ -243,13 +245,27 @@ def test_no_log_line_holds_the_key_a_prompt_or_an_answer(everything: dict[str, b
     assert not [line for line in lines if any(secret in line for secret in secrets)]
 
 
+def test_of_a_function_in_the_config_only_its_name_is_logged() -> None:
+    def key() -> str:
+        return KEY
+
+    said = repr(Config({"BgStreamApp": {"providers": {"openai": {"api_key": key}}}}))  # what traitlets logs
+    assert "function" in said
+    assert "k3yc4nary" not in said.lower()
+
+
 def test_a_key_in_the_wrong_place_is_not_shown(provider: ThreadedProvider) -> None:
     wrong = {
         "as the variable's name": {"base_url": provider.base_url, "api_key_env": KEY},
         "in the address": {"base_url": f"https://user:{quote(KEY, safe='')}@host.example/v1"},
         "as a port": {"base_url": "https://host.example:K3yC4nary/v1"},
         "as a query": {"base_url": f"https://host.example/v1?key={quote(KEY)}"},
-        "as a field": {"base_url": provider.base_url, "api_key": KEY},
+        "as a field": {"base_url": provider.base_url, "key": KEY},
+        "as a list": {"base_url": provider.base_url, "api_key": [KEY]},
+        "in a list of names": {"base_url": provider.base_url, "api_key_env": ["A_KEY", KEY]},
+        "as a proxy": {"base_url": provider.base_url, "proxy": KEY},
+        "as the password of a wrong proxy": {"base_url": provider.base_url, "proxy": "ftp://me:K3yC4nary@host"},
+        "as the name of a header": {"base_url": provider.base_url, "key_header": "X", "headers": {"X": [KEY]}},
         "as a header that cannot be sent": {"base_url": provider.base_url, "headers": {"X-Team": KEY + "\n"}},
     }
     for name, entry in wrong.items():

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import tomllib
 from pathlib import Path
+from typing import Any
 
+from providers.speaking import job, of, read, text
+
+from jupyter_bgstream.core.events import Source, Usage
+from jupyter_bgstream.providers.catalogue import _HOSTED, _LOCAL
 from jupyter_bgstream.providers.endpoint import Endpoint
+from jupyter_bgstream.providers.generators import GeneratorService
+from jupyter_bgstream.providers.plugins import GROUP
 from jupyter_bgstream.server.app import BgStreamApp
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +32,32 @@ def test_every_setting_of_the_server_is_documented() -> None:
 def test_every_field_of_a_provider_is_documented() -> None:
     for name in Endpoint.__struct_fields__:
         assert f"| `{name}` |" in DOCS
+
+
+def test_every_built_in_provider_is_in_the_table() -> None:
+    page = (ROOT / "docs/providers/index.md").read_text()
+    for name, entry in (_HOSTED | _LOCAL).items():
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
+        said = [entry.fields.get("format", "chat_completions"), entry.fields.get("default_model")]
+        names = entry.fields.get("api_key_env", ())
+        for word in filter(None, [*said, *([names] if isinstance(names, str) else names)]):
+            assert f"`{word}`" in row
+        assert entry.documentation in row
+
+
+def test_the_example_of_a_plugin_has_ten_lines_and_does_what_it_says() -> None:
+    page = (ROOT / "docs/plugins.md").read_text()
+    (source,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    assert len([line for line in source.splitlines() if line]) <= 10
+    (entry,) = tomllib.loads(re.findall(r"```toml\n(.*?)```", page, re.S)[0])["project"]["entry-points"][GROUP].values()
+    module: dict[str, Any] = {}
+    exec(source, module)
+    agent = module[entry.partition(":")[2]]
+    said, error = asyncio.run(read(GeneratorService("deep", agent), job("deep/thought", prompt="The answer?")))
+    assert error is None
+    assert (text(said), text(said, "reasoning")) == ("Forty-two.", "thought is asked: The answer?")
+    assert [source.title for source in of(said, Source)] == ["Deep Thought"]
+    assert [usage.output_tokens for usage in of(said, Usage)] == [3]
 
 
 def test_every_setting_of_the_page_is_documented() -> None:
