@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -9,7 +10,7 @@ from jupyter_core.utils import ensure_async
 
 from .. import __version__
 from ..core.costs import By
-from ..core.errors import Invalid
+from ..core.errors import Invalid, NotFound
 from ..core.job import Origin
 from ..core.notices import Mute
 from ..core.wire import PROTOCOL_VERSION, decode_request, group_form, job_form, job_with_answer, notice_form
@@ -33,6 +34,10 @@ class Submitting(ApiHandler):
         """Return the default model if one of these needs it: to choose it may mean to ask a local server."""
         if all(submission.model for submission in submissions):
             return None
+        if len(submissions) == 1 and (job_id := submissions[0].id) is not None:
+            # Sent again it is the same job, whatever the default is by now.
+            with suppress(NotFound):
+                return (await self.service.job(self.owner, job_id)).spec.model
         default = await self.service.default()
         return None if default is None else default.model
 

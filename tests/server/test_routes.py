@@ -11,7 +11,9 @@ import httpx
 import pytest
 from harness.jupyter import Jupyter, jupyter
 
+from jupyter_bgstream.core.errors import Invalid
 from jupyter_bgstream.server import live, rest, stream
+from jupyter_bgstream.server.forms import Submission
 from jupyter_bgstream.server.handlers import MAX_BODY
 
 ROUTES = [*rest.ROUTES, *stream.ROUTES]
@@ -228,3 +230,10 @@ def test_filters_take_spaces_as_they_are(server: Jupyter) -> None:
     with server.client() as client:
         client.post("jobs", json={"model": "a/b", "prompt": "x", "thread": " spaced "})
         assert len(client.get("jobs", params={"thread": " spaced "}).json()["jobs"]) == 1
+
+
+def test_where_there_is_no_default_a_model_must_be_named() -> None:
+    with pytest.raises(Invalid) as caught:
+        Submission(prompt="Hello").spec(None)
+    assert (caught.value.code, caught.value.field) == ("no_default_model", "model")
+    assert Submission(prompt="Hello").spec("demo/tour").model == "demo/tour"
