@@ -24,10 +24,11 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A service and what it speaks. Holds no key, only the name of the variable that does."""
 
     base_url: str  # what the format's paths, such as /chat/completions, are added to
-    format: Literal["chat_completions", "messages", "gemini", "ollama"] = "chat_completions"
+    format: Literal["chat_completions", "responses", "messages", "gemini", "ollama"] = "chat_completions"
     dialect: DialectName = "plain"  # of Chat Completions: how the service names what it takes
     api_key_env: str | None = None  # environment variable that holds the key; None: the service wants none
     headers: dict[str, str] = {}  # sent with every request
+    background: bool = False  # answers go on at the service while nobody reads; it keeps them for that
     models: tuple[str, ...] = ()  # if given, the list shown, and the service is not asked for one
     idle_timeout: float = IDLE_SECONDS  # seconds without a byte
     total_timeout: float = TOTAL_SECONDS  # seconds; generous, since long answers are healthy
@@ -51,6 +52,8 @@ def read_endpoint(name: str, config: Any) -> Endpoint:
         ) from None
     if problem := _url_problem(endpoint.base_url):
         raise Invalid(f"{where}: {problem}", field=f"{where}.base_url")
+    if endpoint.background and endpoint.format != "responses":
+        raise Invalid(f"{where}: only the format responses knows background.", field=f"{where}.background")
     if endpoint.api_key_env is not None and not endpoint.api_key_env.isidentifier():
         # Not shown: it may be the key itself, put into the wrong place.
         raise Invalid(

@@ -68,6 +68,7 @@ class Puppet:
         self.calls: list[Call] = []
         self.names = {"puppet"}
         self.fault: Fault | None = None
+        self.abandoned: list[Job] = []
         self._new: asyncio.Queue[Call] = asyncio.Queue()
 
     async def call(self) -> Call:
@@ -84,6 +85,9 @@ class Puppet:
         self.calls.append(call)
         self._new.put_nowait(call)
         return call.stream()
+
+    async def abandon(self, job: Job) -> None:
+        self.abandoned.append(job)
 
     async def status(self) -> list[ProviderStatus]:
         return []
