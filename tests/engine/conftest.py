@@ -15,7 +15,7 @@ from jupyter_bgstream.core.events import Completed, Delta
 from jupyter_bgstream.core.job import Job, JobSpec, Message
 from jupyter_bgstream.core.machine import Fault
 from jupyter_bgstream.engine.service import Limits, Service
-from jupyter_bgstream.providers.base import ProviderStatus, Said
+from jupyter_bgstream.providers.base import ProviderStatus, Resume, Said
 from jupyter_bgstream.store.memory import MemoryStore
 
 OWNER = "local"
@@ -37,6 +37,12 @@ class Call:
 
     def say(self, *texts: str) -> Self:
         self._said.put_nowait([Delta(channel="text", text=text) for text in texts])
+        return self
+
+    def keep(self, token: str, *texts: str) -> Self:
+        """Say something that the provider keeps: it can be asked to go on behind it."""
+        said: list[Said] = [Delta(channel="text", text=text) for text in texts]
+        self._said.put_nowait([*said, Resume(token=token)])
         return self
 
     def finish(self) -> None:
