@@ -122,6 +122,9 @@ class Resuming:
             case "no_stream":
                 self._streams = False
                 return
+        if broken.code == "malformed_stream" and self._streams:  # it may know only the answer as a whole
+            self._streams = False
+            return
         if broken.code == "total_timeout":
             raise self._faults.error("total_timeout", seconds=self._total) from None
         if not (broken.transient or broken.code in _PASSING):

@@ -20,6 +20,7 @@ from jupyter_bgstream.providers.formats.responses import Responses
 from jupyter_bgstream.providers.service import HTTPService
 from jupyter_bgstream.testing import (
     Hold,
+    Request,
     Reset,
     Script,
     ScriptedProvider,
@@ -172,6 +173,32 @@ async def test_an_answer_too_old_to_be_streamed_is_looked_at_until_it_ends(
     assert before + text(said) == TEXT
     assert service.answers[0].looks >= 3
     assert set(sleeps.slept[1:]) == {resuming.LOOK_DELAY}
+
+
+async def test_a_service_that_knows_only_the_whole_answer_is_looked_at(
+    puppet: HTTPService, provider: ScriptedProvider, service: ScriptedResponses
+) -> None:
+    before, token = await begun(puppet, job("puppet/held"), 2)
+    service.release()
+    known = provider.routes["GET /v1/responses/*"]
+
+    def without_query(request: Request) -> Script:
+        request.path = request.path.partition("?")[0]
+        assert not isinstance(known, Script)
+        return known(request)
+
+    provider.routes["GET /v1/responses/*"] = without_query
+    said, error = await read(puppet, msgspec.structs.replace(job("puppet/held"), resume=token))
+    assert error is None
+    assert before + text(said) == TEXT
+
+
+async def test_what_is_no_answer_at_all_is_malformed(puppet: HTTPService, provider: ScriptedProvider) -> None:
+    _, token = await begun(puppet, job("puppet/held"), 2)
+    provider.routes["GET /v1/responses/*"] = refusal(200, "<html>Please log in.</html>", {"Content-Type": "text/html"})
+    _, error = await read(puppet, msgspec.structs.replace(job("puppet/held"), resume=token))
+    assert error is not None
+    assert error.code == "malformed_stream"
 
 
 @pytest.mark.parametrize(
