@@ -97,17 +97,24 @@ class ProviderError(BgStreamError):
     """What the provider did, or did not do, that ends the try as failed. Codes: see PROTOCOL.md.
 
     ``transient``: the same request may succeed later, and nothing was delivered for money. ``retry_after``: the seconds
-    that the provider asks for until then.
+    that the provider asks for until then. ``status``: of a refusal by HTTP.
     """
 
     code = "provider_error"
 
     def __init__(
-        self, message: str, *, code: str | None = None, transient: bool = False, retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        transient: bool = False,
+        retry_after: float | None = None,
+        status: int | None = None,
     ) -> None:
         super().__init__(message, code=code)
         self.transient = transient
         self.retry_after = retry_after
+        self.status = status
 
 
 # A try that ended so may have been paid for; only a job that asks for it is tried again.

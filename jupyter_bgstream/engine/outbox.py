@@ -5,33 +5,45 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from ..core.events import Delta, Usage
+from ..core.events import Delta, Event, Usage
 from ..core.job import PREVIEW_LENGTH, Job
-from ..providers.base import Said
+from ..core.machine import Answer
+from ..providers.base import Resume, Said
 from ..store.base import Store
 
 UNWRITTEN_BYTES = 256 * 1024  # then the provider is no longer read: back-pressure, not memory
 
 
 class Outbox:
-    """Writes one job's events in order, one append at a time, each with all that came meanwhile."""
+    """Writes one job's events in order, one append at a time, each with all that came meanwhile.
 
-    def __init__(self, store: Store, job: Job) -> None:
+    ``before`` is what its attempt has said already, on a server before this one.
+    """
+
+    def __init__(self, store: Store, job: Job, before: Answer | None = None) -> None:
+        before = before or Answer()
         self._store = store
         self._job = job
-        self._waiting: list[Said] = []
+        self._waiting: list[Event] = []
         self._bytes = 0  # of UTF-8, like all counts here
-        self.taken = 0  # bytes of text and reasoning in all
-        self.begun = False  # whether there was more than a count of tokens
+        self.taken = len(before.text.encode()) + len(before.reasoning.encode())  # bytes in all
+        self.begun = bool(self.taken)  # whether there was more than a count of tokens
+        self.token = job.resume  # from where the provider can be asked to go on, behind all that came
+        self._stored = job.resume
         self._writer: asyncio.Task[None] | None = None
         self._error: Exception | None = None
-        self._preview = ""
-        self._previewed = 0  # characters of the preview that were handed over
+        self._preview = before.text.lstrip()[:PREVIEW_LENGTH]
+        self._previewed = len(self._preview)  # characters of the preview that were handed over
 
     async def put(self, events: Sequence[Said]) -> None:
         """Take events; waits while too much is unwritten. Raises what an append raised: Fenced, Unavailable."""
         self._raise()
         for event in events:
+            if isinstance(event, Resume):
+                self.token = event.token
+                continue
+            if self.token is not None and not isinstance(event, Usage):
+                self.token = None  # what comes now it does not cover; the one behind it will
             self._waiting.append(event)
             self.begun = self.begun or not isinstance(event, Usage)
             if isinstance(event, Delta):
@@ -40,7 +52,7 @@ class Outbox:
                 self.taken += size
                 if event.channel == "text" and len(self._preview) < PREVIEW_LENGTH:
                     self._preview = (self._preview + event.text).lstrip()[:PREVIEW_LENGTH]
-        if self._waiting and self._writer is None:
+        if (self._waiting or self.token != self._stored) and self._writer is None:
             self._writer = asyncio.create_task(self._write())
         if self._bytes > UNWRITTEN_BYTES:
             await self.flush()
@@ -57,12 +69,14 @@ class Outbox:
 
     async def _write(self) -> None:
         try:
-            while self._waiting:
+            while self._waiting or self.token != self._stored:
                 events, self._waiting = self._waiting, []
+                resume = None if self.token == self._stored else self.token or ""
+                self._stored = self.token
                 preview = self._preview if len(self._preview) > self._previewed else None
                 self._previewed = len(self._preview)
                 self._bytes = 0
-                await self._store.append(self._job, events, preview=preview)
+                await self._store.append(self._job, events, preview=preview, resume=resume)
         except Exception as error:  # any: a batch that was lost must not be followed by another
             self._error = error
             self._waiting.clear()

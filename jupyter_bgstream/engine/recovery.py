@@ -20,6 +20,7 @@ PAGE = 500  # jobs of one look
 DIED = "The server that ran this job died. The text so far is kept; retry for a whole answer."
 TRIED = "The server that ran this job died at its try number {attempt}, the last. The text so far is kept."
 GOES_ON = "The server that ran this job died; it is tried again."
+KEPT = "The server that ran this job died; its provider goes on with the answer, and it is read from where it was."
 
 log = logging.getLogger(__name__)
 
@@ -64,14 +65,17 @@ class Recovery:
     async def _care(self, job: Job) -> bool | None:
         # True: it is ours now. None: it has ended, or somebody else has it. False: it is left for a later look.
         try:
-            if job.status == "running" and (words := self._last_words(job)) is not None:
+            fault = self._inability(job)
+            kept = job.resume is not None and fault is None
+            if job.status == "running" and not kept and (words := self._last_words(job)) is not None:
                 end = Interrupted(at=self._clock.time(), code="server_died", message=words)
                 await self._store.end(job.owner, job.id, end, fence=job.fence, log=job.log)
                 return None
-            if (fault := self._inability(job)) is not None:
+            if fault is not None:
                 await self._say(job, fault)
                 return False
-            event = self._waiting("server_died", GOES_ON) if job.status == "running" else None
+            words = KEPT if kept else GOES_ON
+            event = self._waiting("server_died", words) if job.status == "running" else None
             await self._store.adopt(job, server=self._server, event=event)
             return True
         except (Fenced, NotFound):  # cancelled, deleted, or another server was faster

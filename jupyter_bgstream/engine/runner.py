@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Sequence
+from contextlib import aclosing, suppress
 
 import msgspec
 
-from ..core.errors import Fenced, NotFound, ProviderError, Unavailable
-from ..core.events import Completed, End, Failed, Waiting
+from ..core.errors import BgStreamError, Fenced, NotFound, ProviderError, Unavailable
+from ..core.events import Completed, End, Failed, Interrupted, Waiting
 from ..core.job import Job, Message
 from ..core.machine import Answer, fold
 from ..core.wire import decode_events
@@ -57,20 +57,32 @@ class Runner:
     """Runs claimed jobs, each to exactly one end. Cancelling the task closes the provider's socket and ends nothing."""
 
     def __init__(
-        self, *, store: Store, providers: Providers, clock: Clock, max_attempts: int, max_answer_bytes: int
+        self,
+        *,
+        store: Store,
+        providers: Providers,
+        clock: Clock,
+        max_attempts: int,
+        max_answer_bytes: int,
+        abandon: Callable[[Job], None],  # what its provider would go on with for nobody
     ) -> None:
         self._store = store
         self._providers = providers
         self._clock = clock
         self._max_attempts = max_attempts
         self._max_answer_bytes = max_answer_bytes
+        self._abandon = abandon
 
     async def run(self, job: Job) -> None:
-        """Run one attempt of a job that was just claimed."""
-        end: End | Waiting
+        """Run one attempt of a job that was just claimed, or go on with it where its provider does."""
+        end: Completed | Failed | Interrupted | Waiting
+        outbox = Outbox(self._store, job)
         try:
-            end = await self._attempt(job)
+            if job.resume is not None:
+                outbox = Outbox(self._store, job, await read_answer(self._store, job))
+            end = await self._attempt(job, outbox)
         except (Fenced, NotFound):  # cancelled elsewhere, deleted, or taken over: whoever did it has ended it
+            await self._look_back(job)
             return
         except Unavailable as error:
             end = Failed(at=self._clock.time(), code="not_stored", message=f"The answer could not be stored. {error}")
@@ -82,12 +94,12 @@ class Runner:
                 "jupyter_bgstream itself broke in this job; the Jupyter server's log says where. Please report it."
             )
             end = Failed(at=self._clock.time(), code="internal", message=message)
-        await self._end(job, end)
+        if await self._end(job, end) and not isinstance(end, Completed) and end.code != "answer_gone":
+            self._abandon(msgspec.structs.replace(job, resume=outbox.token))
 
-    async def _attempt(self, job: Job) -> End | Waiting:
+    async def _attempt(self, job: Job, outbox: Outbox) -> Completed | Failed | Interrupted | Waiting:
         if job.previous is not None and not job.history:
             job = await self._store.freeze(job, await conversation(self._store, job))
-        outbox = Outbox(self._store, job)
         try:
             return await self._stream(job, self._providers.resolve(job.spec.model), outbox)
         except ProviderError as error:
@@ -95,8 +107,12 @@ class Runner:
         finally:
             await outbox.close()
 
-    def _failure(self, job: Job, error: ProviderError, *, begun: bool) -> Failed | Waiting:
+    def _failure(self, job: Job, error: ProviderError, *, begun: bool) -> Failed | Interrupted | Waiting:
         now = self._clock.time()
+        if error.code == "answer_gone":
+            if job.spec.on_restart == "retry" and job.attempt < self._max_attempts:
+                return Waiting(at=now, until=now, code=error.code, message=error.message)
+            return Interrupted(at=now, code=error.code, message=error.message)
         waiting = put_off(job, error, begun=begun, max_attempts=self._max_attempts, at=now)
         if waiting is not None:
             return waiting
@@ -119,16 +135,24 @@ class Runner:
                     return msgspec.structs.replace(end, at=self._clock.time())
         raise ProviderError("The provider's stream ended without an end.", code="truncated")
 
-    async def _end(self, job: Job, end: End | Waiting) -> None:
+    async def _look_back(self, job: Job) -> None:
+        # Who cancelled it may be a server that does not know the provider; who took it over wants the answer.
+        with suppress(BgStreamError):
+            now = await self._store.job(job.owner, job.id)
+            if now.status == "cancelled" and now.log == job.log:
+                self._abandon(now)
+
+    async def _end(self, job: Job, end: End | Waiting) -> bool:
+        # Returns whether this was the attempt's end. The next one begins from scratch.
         while True:
             try:
                 if isinstance(end, Waiting):
-                    await self._store.append(job, [end])
-                else:
-                    await self._store.end(job.owner, job.id, end, fence=job.fence)
-                return
+                    await self._store.append(job, [end], resume="")
+                    return True
+                _, won = await self._store.end(job.owner, job.id, end, fence=job.fence)
+                return won
             except (Fenced, NotFound):
-                return
+                return False
             except Unavailable as error:
                 log.error("job %s: its end cannot be stored, trying again: %s", job.id, error)
                 await self._clock.sleep(RETRY_END_SECONDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 
 from ..core.errors import BgStreamError, Fenced, NotFound
@@ -18,6 +19,7 @@ LONGEST_SLEEP = 30.0  # seconds; a laptop's sleep may be longer than ours, whose
 CLOSING_SECONDS = 3.0  # a claim under way may take when the server stops
 STOPPED = "The Jupyter server was stopped while this job ran. The text so far is kept; retry for a whole answer."
 HANDED_ON = "The Jupyter server was stopped; the next one tries this job again."
+KEPT = "The Jupyter server was stopped; the provider goes on with the answer, and the next server reads it on."
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +28,15 @@ class Scheduler:
     """Runs this server's jobs, as many at a time as there is room for."""
 
     def __init__(
-        self, *, store: Store, runner: Runner, clock: Clock, server: str, room: Room, max_attempts: int
+        self,
+        *,
+        store: Store,
+        runner: Runner,
+        clock: Clock,
+        server: str,
+        room: Room,
+        max_attempts: int,
+        abandon: Callable[[Job], None],  # what its provider would go on with for nobody
     ) -> None:
         self._store = store
         self._runner = runner
@@ -34,6 +44,7 @@ class Scheduler:
         self._server = server
         self._room = room
         self._max_attempts = max_attempts
+        self._abandon = abandon
         self._running: dict[asyncio.Task[None], Job] = {}
         self._checking: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
@@ -80,6 +91,8 @@ class Scheduler:
         else:
             if now.ended or (now.log, now.fence) != (job.log, job.fence):
                 task.cancel()
+            if now.status == "cancelled" and now.log == job.log:  # by a server that may not know the provider
+                self._abandon(now)
 
     async def close(self, *, grace: float) -> None:
         """Claim no more and give what runs ``grace`` seconds to end; then stop it, and leave it as its job says."""
@@ -147,8 +160,10 @@ class Scheduler:
     async def _leave(self, job: Job) -> None:
         now = self._clock.time()
         try:
-            if job.spec.on_restart == "retry" and job.attempt < self._max_attempts:
-                event = Waiting(at=now, until=now, code="server_stopped", message=HANDED_ON)
+            # The job in hand is as it was claimed; what its provider goes on with is known since.
+            kept = (await self._store.job(job.owner, job.id)).resume is not None
+            if kept or (job.spec.on_restart == "retry" and job.attempt < self._max_attempts):
+                event = Waiting(at=now, until=now, code="server_stopped", message=KEPT if kept else HANDED_ON)
                 await self._store.adopt(job, server=self._server, event=event)
             else:
                 # By its log as well: the id may by now be that of a new job, which lives.

@@ -21,6 +21,7 @@ from ..core.notices import Mute, Notice
 from ..providers.base import Default, Providers, ProviderStatus
 from ..store.base import Change, JobFilter, Room, Store
 from ..store.ledger import day_of
+from .abandoning import Abandoning
 from .clock import Clock, SystemClock
 from .hub import Batch, Hub
 from .recovery import Recovery
@@ -72,12 +73,14 @@ class Service:
         self._providers = providers
         self._clock = clock or SystemClock()
         self._hub = Hub(store, self._clock)
+        self._abandoning = Abandoning(providers)
         runner = Runner(
             store=store,
             providers=providers,
             clock=self._clock,
             max_attempts=self.limits.max_attempts,
             max_answer_bytes=self.limits.max_answer_bytes,
+            abandon=self._abandoning.abandon,
         )
         self._scheduler = Scheduler(
             store=store,
@@ -86,6 +89,7 @@ class Service:
             server=server,
             room=self.limits.room,
             max_attempts=self.limits.max_attempts,
+            abandon=self._abandoning.abandon,
         )
         self._recovery = Recovery(
             store=store,
@@ -121,6 +125,7 @@ class Service:
         await asyncio.gather(*self._aside, return_exceptions=True)
         try:
             await self._scheduler.close(grace=self.limits.stop_grace)
+            await self._abandoning.close()
         finally:
             await self._store.close()
             if self._carrying is not None:  # it ends with the store's changes
@@ -193,7 +198,7 @@ class Service:
             event = Cancelled(at=self._clock.time())
             group, jobs = await self._store.cancel_group(owner, group_id, event, limit=CANCELLED_AT_ONCE)
             for job in jobs:
-                self._scheduler.stop(job)
+                self._stop(job)
             if len(jobs) < CANCELLED_AT_ONCE:
                 return group
 
@@ -250,8 +255,12 @@ class Service:
         """End a job as cancelled and close its socket; one that has ended stays as it is."""
         job, won = await self._store.end(owner, job_id, Cancelled(at=self._clock.time()))
         if won:
-            self._scheduler.stop(job)
+            self._stop(job)
         return job
+
+    def _stop(self, cancelled: Job) -> None:
+        self._scheduler.stop(cancelled)
+        self._abandoning.abandon(cancelled)
 
     async def delete(self, owner: str, job_id: str) -> None:
         """Cancel a job if need be and forget it."""

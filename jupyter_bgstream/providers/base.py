@@ -11,7 +11,18 @@ from ..core.events import Completed, Delta, Source, ToolCall, Usage
 from ..core.job import Job
 from ..core.machine import Fault
 
-Said = Delta | Usage | Source | ToolCall | Completed
+
+class Resume(msgspec.Struct, frozen=True, gc=False):
+    """From here the provider can be asked to go on, whatever becomes of this server; no event of the log.
+
+    Covers everything that was yielded before it and in its batch. At most one per batch, the last but for Completed;
+    what is said without one behind it, but for usage, makes the one before it worthless.
+    """
+
+    token: str
+
+
+Said = Delta | Usage | Source | ToolCall | Completed | Resume
 
 
 class ProviderStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,11 +36,16 @@ class ProviderStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Provider(Protocol):
-    """One service. ``stream`` yields what it said, in order; the last is Completed, or it raises ProviderError."""
+    """One service. ``stream`` yields what it said, in order; the last is Completed, or it raises ProviderError.
+
+    A job with ``resume`` goes on from there: nothing that was said before is said again. ``answer_gone`` is raised if
+    the provider has forgotten it.
+    """
 
     name: str
 
     def stream(self, job: Job) -> AsyncGenerator[Sequence[Said], None]: ...  # closing it closes the socket
+    async def abandon(self, job: Job) -> None: ...  # nobody wants what `job.resume` stands for; bounded; never raises
     async def status(self) -> ProviderStatus: ...  # in bounded time; never raises
     def unready(self) -> Fault | None: ...  # why it could not be asked now, as far as can be told without asking
 

@@ -29,12 +29,13 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A service, what it speaks and the way to it. Shows neither key nor headers."""
 
     base_url: str  # what the format's paths, such as /chat/completions, are added to
-    format: Literal["chat_completions", "messages", "gemini", "ollama"] = "chat_completions"
+    format: Literal["chat_completions", "responses", "messages", "gemini", "ollama"] = "chat_completions"
     dialect: DialectName = "plain"  # of Chat Completions: how the service names what it takes
     api_key_env: str | tuple[str, ...] | None = None  # environment variables that may hold the key; the first wins
     api_key: Any = None  # the key, or a function without arguments that returns it; None, and no variable: wants none
     key_header: str | None = None  # the header that carries the key, if not the format's own
     headers: dict[str, Any] = {}  # sent with every request; a value is a string or a function that returns one
+    background: bool = False  # answers go on at the service while nobody reads; it keeps them for that
     models: tuple[str, ...] = ()  # if given, the list shown, and the service is not asked for one
     default_model: str | None = None  # asked where no model is named and this provider is the default
     proxy: str | Literal[False] | None = None  # URL; None: as the environment says; False: none
@@ -68,6 +69,8 @@ def read_endpoint(name: str, config: Any) -> Endpoint:
         ) from None
     if problem := _url_problem(endpoint.base_url):
         raise Invalid(f"{where}: {problem}", field=f"{where}.base_url")
+    if endpoint.background and endpoint.format != "responses":
+        raise Invalid(f"{where}: only the format responses knows background.", field=f"{where}.background")
     for problem, setting in (
         (_key_problem(endpoint, name), "api_key_env"),
         (_api_key_problem(endpoint.api_key), "api_key"),

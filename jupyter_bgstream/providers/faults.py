@@ -30,6 +30,8 @@ _SENTENCES = {
     "provider_error": "{provider} has a problem of its own. Retry in a while.",
     "malformed_stream": "{provider} did not answer with a stream of {format}. Check its format, its base_url (most"
     " end in /v1) and that nothing in between, such as a login page, changes the answer.",
+    "answer_gone": "{provider} has forgotten the answer that it was to go on with. What came so far is kept; retry for"
+    " a whole one.",
     "truncated": "The answer of {provider} broke off before its end. What came so far is kept; retry for a whole one.",
     "idle_timeout": "{provider} sent nothing for {seconds:g} s. Retry, or raise idle_timeout, of the job or of the"
     " provider.",
@@ -152,13 +154,15 @@ class Faults:
         transient = should_retry(headers)
         if transient is None:
             transient = _passes(status, names, words, wait)
-        return self.error(
+        error = self.error(
             _code_of_status(status, names, words),
             f"HTTP {status}. {words}",
             transient=transient,
             retry_after=wait,
             too_long=status == 413 or _too_long(names, words),
         )
+        error.status = status
+        return error
 
     def in_stream(self, payload: Any) -> ProviderError:
         """Return the error that a provider reports inside a stream, or in JSON where a stream was asked for."""

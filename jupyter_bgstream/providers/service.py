@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,31 +19,44 @@ from .aside import aside
 from .base import ProviderStatus, Said
 from .endpoint import Endpoint, can_be_sent
 from .faults import Faults
-from .formats import Decoder, Request, format_of
+from .formats import LASTING, Decoder, Lasting, Request, format_of
 from .formats.base import model_name
 from .keys import Key
 from .prices import priced
-from .transport import Call, Route, get, stream
+from .resuming import Resuming
+from .transport import Call, Route, ask, stream
 
 STATUS_SECONDS = 3.0
 HEADER_SECONDS = 10.0  # that a function which makes a header may take
+ABANDON_SECONDS = 5.0
 REST_SECONDS = 5.0  # for what may follow a finish_reason, such as usage, where no [DONE] does
+
+log = logging.getLogger(__name__)
 
 
 class HTTPService:
     """A Provider of one format at one endpoint. The key is looked up at each call and kept nowhere."""
 
     def __init__(
-        self, name: str, endpoint: Endpoint, *, environ: Mapping[str, str], keyring: bool = False, meant: bool = True
+        self,
+        name: str,
+        endpoint: Endpoint,
+        *,
+        environ: Mapping[str, str],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,  # between tries to go on with an answer
+        keyring: bool = False,
+        meant: bool = True,
     ) -> None:
         self.name = name
         self._meant = meant  # False: it is only there to be tried
         self._endpoint = endpoint
         self._format = format_of(endpoint.format, endpoint.dialect)
+        self._lasting = LASTING.get(endpoint.format)
         self._key = Key(name, endpoint, environ=environ, keyring=keyring)
         self._route = Route(
             proxy=endpoint.proxy, ca_bundle=endpoint.ca_bundle, connect_timeout=endpoint.connect_timeout
         )
+        self._sleep = sleep
 
     def __repr__(self) -> str:
         return f"HTTPService({self.name!r}, {self._endpoint!r})"
@@ -53,20 +67,26 @@ class HTTPService:
         Raises ProviderError; what was said before it has been yielded. Closing the generator closes the socket.
         """
         faults, headers = await self._opening(model_name(job))
-        call = self._call(self._format.request(job, faults), headers, idle_timeout=job.spec.idle_timeout)
-        decoder = self._format.decoder(faults)
-        broken = None
-        async with aclosing(stream(call, faults)) as body:
-            try:
-                async with aclosing(_until_the_end(body, decoder)) as batches:
-                    async for batch in batches:
-                        yield await self._priced(batch, job)
-            except ProviderError as error:
-                broken = error
-        if end := decoder.close(broken):
-            yield await self._priced(end, job)
-        if decoder.error is not None:
-            raise decoder.error
+        if self._lasting is not None:
+            batches = self._resuming(self._lasting, job, faults, headers)
+        elif job.resume is not None:  # from a time when its settings were others
+            raise faults.error("answer_gone", f"The format {self._format.name} cannot go on with an answer.")
+        else:
+            batches = self._once(job, faults, headers)
+        async with aclosing(batches):
+            async for batch in batches:
+                yield await self._priced(batch, job)
+
+    async def abandon(self, job: Job) -> None:
+        """Tell the service that nobody wants the answer any more. Within ABANDON_SECONDS; never raises."""
+        if self._lasting is None or job.resume is None:
+            return
+        try:
+            faults, headers = await self._opening(model_name(job))
+            await self._asked(self._lasting.cancel(job.resume), headers, faults, ABANDON_SECONDS)
+        except (ProviderError, msgspec.MsgspecError) as error:
+            code = error.code if isinstance(error, ProviderError) else "no token"
+            log.warning("job %s: %s cannot be told that nobody wants its answer (%s)", job.id, self.name, code)
 
     async def status(self) -> ProviderStatus:
         """Return which models there are, or why that cannot be said; never raises.
@@ -78,7 +98,7 @@ class HTTPService:
             fault = Fault(code="missing_key", message=words)
             return ProviderStatus(name=self.name, kind=self._format.name, error=fault, configured=False)
         try:
-            models = self._endpoint.models or await self._ask()
+            models = self._endpoint.models or await self._names()
         except ProviderError as error:
             fault, configured = Fault(code=error.code, message=error.message), True
             if not self._meant and not self.wants_key:
@@ -116,25 +136,65 @@ class HTTPService:
         how = {"provider": self.name, "model": model_name(job), "base_url": self._endpoint.base_url}
         return [await asyncio.to_thread(priced, each, **how) if isinstance(each, Usage) else each for each in said]
 
-    async def _ask(self) -> tuple[str, ...]:
-        faults, headers = await self._opening("")
-        request = self._format.models
-        url = f"{self._endpoint.base_url}{request.path}"
-        body = await get(
-            url, headers=headers | request.headers, seconds=STATUS_SECONDS, faults=faults, route=self._route
+    async def _once(self, job: Job, faults: Faults, headers: dict[str, str]) -> AsyncGenerator[Sequence[Said], None]:
+        # An answer that lives as long as its connection.
+        decoder, broken = self._format.decoder(faults), None
+        try:
+            request = self._format.request(job, faults)
+            async with aclosing(_read(self._call(request, headers, job), decoder, faults)) as batches:
+                async for batch in batches:
+                    yield batch
+        except ProviderError as error:
+            broken = error
+        if end := decoder.close(broken):
+            yield end
+        if decoder.error is not None:
+            raise decoder.error
+
+    def _resuming(
+        self, lasting: Lasting, job: Job, faults: Faults, headers: dict[str, str]
+    ) -> AsyncGenerator[Sequence[Said], None]:
+        def read(request: Request, decoder: Decoder, left: float) -> AsyncGenerator[Sequence[Said], None]:
+            call = self._call(request, headers, job)
+            return _read(msgspec.structs.replace(call, total_timeout=left), decoder, faults)
+
+        def ask(request: Request, seconds: float) -> Awaitable[bytes]:
+            return self._asked(request, headers, faults, seconds)
+
+        begin = None
+        if job.resume is None:
+            begin = (lasting.lasting if self._endpoint.background else lasting.request)(job, faults)
+        total = self._endpoint.total_timeout
+        return Resuming(lasting, faults, read=read, ask=ask, sleep=self._sleep, total_timeout=total).run(
+            begin, job.resume
         )
+
+    async def _names(self) -> tuple[str, ...]:
+        faults, headers = await self._opening("")
+        body = await self._asked(self._format.models, headers, faults, STATUS_SECONDS)
         try:
             return tuple(self._format.names(msgspec.json.decode(body)))
         except (msgspec.DecodeError, RecursionError):
             raise faults.no_stream("", body) from None
 
-    def _call(self, request: Request, headers: dict[str, str], *, idle_timeout: float | None) -> Call:
+    async def _asked(self, request: Request, headers: dict[str, str], faults: Faults, seconds: float) -> bytes:
+        url = f"{self._endpoint.base_url}{request.path}"
+        return await ask(
+            url,
+            headers=headers | request.headers,
+            seconds=seconds,
+            faults=faults,
+            body=request.body,
+            route=self._route,
+        )
+
+    def _call(self, request: Request, headers: dict[str, str], job: Job) -> Call:
         return Call(
             url=f"{self._endpoint.base_url}{request.path}",
             headers=headers | request.headers,
             body=request.body,
             media_type=self._format.media_type,
-            idle_timeout=idle_timeout or self._endpoint.idle_timeout,
+            idle_timeout=job.spec.idle_timeout or self._endpoint.idle_timeout,
             total_timeout=self._endpoint.total_timeout,
             route=self._route,
         )
@@ -176,6 +236,12 @@ class HTTPService:
             secrets=(*secrets, *([proxy] if proxy else [])),
             format=self._format.title,
         )
+
+
+async def _read(call: Call, decoder: Decoder, faults: Faults) -> AsyncGenerator[Sequence[Said], None]:
+    async with aclosing(stream(call, faults)) as body, aclosing(_until_the_end(body, decoder)) as batches:
+        async for batch in batches:
+            yield batch
 
 
 async def _until_the_end(body: AsyncGenerator[bytes, None], decoder: Decoder) -> AsyncGenerator[Sequence[Said], None]:

@@ -91,12 +91,24 @@ async def stream(call: Call, faults: Faults) -> AsyncGenerator[bytes, None]:
                     yield chunk
 
 
-async def get(url: str, *, headers: dict[str, str], seconds: float, faults: Faults, route: Route = DIRECT) -> bytes:
-    """Return the body of a GET, in bounded time; raises ProviderError as ``post`` does."""
+async def ask(
+    url: str,
+    *,
+    headers: dict[str, str],
+    seconds: float,
+    faults: Faults,
+    body: bytes | None = None,
+    route: Route = DIRECT,
+) -> bytes:
+    """Return the answer to a GET, or to a POST if there is a body; raises ProviderError as ``stream`` does."""
+    if body is not None:
+        headers = {"Content-Type": "application/json"} | headers
+    method = "GET" if body is None else "POST"
     limit = asyncio.timeout(seconds)
     try:
         async with limit, _Sockets() as sockets, await _client(url, route, faults) as client:
-            response = await client.get(url, headers=headers, extensions={"trace": sockets.trace})
+            extensions = {"trace": sockets.trace}
+            response = await client.request(method, url, headers=headers, content=body, extensions=extensions)
     except TimeoutError:
         raise faults.error("unreachable", f"No answer within {seconds:g} s.") from None
     except httpx.HTTPError as error:

@@ -3,19 +3,22 @@
 from .clock import FakeClock
 from .connection import Request
 from .faulty import faults
+from .responses import ScriptedResponses, response
 from .scripted import ScriptedProvider, ThreadedProvider, in_turn
-from .scripts import Cut, Hold, Pause, Repeat, Reset, Script, Send, answer, chunk, event, refusal, replay
+from .scripts import Cut, Hold, Live, Pause, Repeat, Reset, Script, Send, answer, chunk, event, refusal, replay
 
 __all__ = [
     "Cut",
     "FakeClock",
     "Hold",
+    "Live",
     "Pause",
     "Repeat",
     "Request",
     "Reset",
     "Script",
     "ScriptedProvider",
+    "ScriptedResponses",
     "Send",
     "ThreadedProvider",
     "answer",
@@ -25,4 +28,5 @@ __all__ = [
     "in_turn",
     "refusal",
     "replay",
+    "response",
 ]

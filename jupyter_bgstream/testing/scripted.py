@@ -26,7 +26,7 @@ import msgspec
 
 from .clock import PATIENCE
 from .connection import Outcome, Request, head_of, hung_up, read_request, reset
-from .scripts import JSON, Cut, Hold, Pause, Repeat, Reset, Script, Send, Step, refusal
+from .scripts import JSON, Cut, Hold, Live, Pause, Repeat, Reset, Script, Send, Step, refusal
 
 HEAD_BYTES = 1024 * 1024
 
@@ -227,11 +227,13 @@ class ScriptedProvider:
         for step in _unrolled(script.steps):
             match step:
                 case Send(data):
-                    request.pieces.append(data)
-                    writer.write(head + b"%x\r\n%b\r\n" % (len(data), data) if data else head)
+                    await _send(data, request, writer, head)
                     head = b""
-                    await writer.drain()
-                    await asyncio.sleep(0)  # so that a client on the same loop sees the pieces apart
+                case Live(pieces):
+                    async with contextlib.aclosing(pieces):
+                        async for data in pieces:
+                            await _send(data, request, writer, head)
+                            head = b""
                 case Pause(seconds):
                     await asyncio.sleep(seconds)
                 case Hold():
@@ -252,6 +254,13 @@ class ScriptedProvider:
             await self._gate.acquire()
         finally:
             self._holding -= 1
+
+
+async def _send(data: bytes, request: Request, writer: asyncio.StreamWriter, head: bytes) -> None:
+    request.pieces.append(data)
+    writer.write(head + b"%x\r\n%b\r\n" % (len(data), data) if data else head)
+    await writer.drain()
+    await asyncio.sleep(0)  # so that a client on the same loop sees the pieces apart
 
 
 class ThreadedProvider:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -46,7 +46,13 @@ class Repeat(msgspec.Struct, frozen=True):
     times: int | None = None
 
 
-Step = Send | Pause | Hold | Cut | Reset | Repeat
+class Live(msgspec.Struct, frozen=True):
+    """Pieces that come from elsewhere, when they come. The iterator is closed with the connection."""
+
+    pieces: AsyncGenerator[bytes, None]
+
+
+Step = Send | Pause | Hold | Cut | Reset | Repeat | Live
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,8 +118,8 @@ def answer(
     pause before each delta in seconds, or several to go through in turn. ``hold_after`` so many deltas everything
     waits for a release. ``finish_reason=None`` is an answer without an end, ``done=False`` one without ``[DONE]``.
     """
-    deltas = [chunk({"reasoning_content": piece}) for piece in _pieces(reasoning)]
-    deltas += [chunk({"content": piece}) for piece in _pieces(text)]
+    deltas = [chunk({"reasoning_content": piece}) for piece in pieces_of(reasoning)]
+    deltas += [chunk({"content": piece}) for piece in pieces_of(text)]
     paces = [pace] if isinstance(pace, int | float) else pace
     steps: list[Step] = []
     for number, delta in enumerate(deltas):
@@ -154,5 +160,6 @@ def replay(data: bytes | Iterable[bytes], *, cuts: int | None = None) -> Script:
     return Script(steps=tuple(Send(data[a:b]) for a, b in zip([0, *places], [*places, len(data)], strict=True)))
 
 
-def _pieces(text: str | Sequence[str]) -> Sequence[str]:
+def pieces_of(text: str | Sequence[str]) -> Sequence[str]:
+    """Return the deltas of a text: a string is cut into words."""
     return _WORDS.findall(text) if isinstance(text, str) else text

@@ -28,6 +28,7 @@ from ..core.machine import Fault, fold
 from ..store.base import Change, JobFilter, Store
 from .cost_contract import CostContract
 from .lifecycle_contract import LifecycleContract
+from .resume_contract import ResumeContract
 from .retention_contract import RetentionContract
 from .store_making import (
     ALL,
@@ -689,6 +690,7 @@ class StoreContract(
     LifecycleContract,
     RetentionContract,
     CostContract,
+    ResumeContract,
 ):
     """Everything a store promises."""
 

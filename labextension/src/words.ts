@@ -76,6 +76,7 @@ export function waitWords(notBefore: number | null, error: Fault | null, now: nu
 const AFTER: Record<string, string | undefined> = {
   server_died: 'after the server died',
   server_stopped: 'after the server was stopped',
+  answer_gone: 'after the provider had forgotten the answer',
   no_provider: 'after its server was gone',
   rate_limited: 'after the provider was busy',
   unreachable: 'after the provider could not be reached',

@@ -15,7 +15,7 @@ from jupyter_bgstream.core.events import Completed, Delta
 from jupyter_bgstream.core.job import Job, JobSpec, Message
 from jupyter_bgstream.core.machine import Fault
 from jupyter_bgstream.engine.service import Limits, Service
-from jupyter_bgstream.providers.base import Default, ProviderStatus, Said
+from jupyter_bgstream.providers.base import Default, ProviderStatus, Resume, Said
 from jupyter_bgstream.store.memory import MemoryStore
 
 OWNER = "local"
@@ -37,6 +37,12 @@ class Call:
 
     def say(self, *texts: str) -> Self:
         self._said.put_nowait([Delta(channel="text", text=text) for text in texts])
+        return self
+
+    def keep(self, token: str, *texts: str) -> Self:
+        """Say something that the provider keeps: it can be asked to go on behind it."""
+        said: list[Said] = [Delta(channel="text", text=text) for text in texts]
+        self._said.put_nowait([*said, Resume(token=token)])
         return self
 
     def finish(self) -> None:
@@ -74,6 +80,7 @@ class Puppet:
         self.calls: list[Call] = []
         self.names = {"puppet"}
         self.fault: Fault | None = None
+        self.abandoned: list[Job] = []
         self._new: asyncio.Queue[Call] = asyncio.Queue()
 
     async def call(self) -> Call:
@@ -90,6 +97,9 @@ class Puppet:
         self.calls.append(call)
         self._new.put_nowait(call)
         return call.stream()
+
+    async def abandon(self, job: Job) -> None:
+        self.abandoned.append(job)
 
     async def status(self, *, refresh: bool = False) -> list[ProviderStatus]:
         return []

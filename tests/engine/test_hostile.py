@@ -70,12 +70,12 @@ async def test_a_batch_that_is_lost_leaves_no_hole(
 ) -> None:
     real, appends = store.append, 0
 
-    async def second_breaks(job: Job, events: Sequence[Event], *, preview: str | None = None) -> int:
+    async def second_breaks(job: Job, events: Sequence[Event], **more: str | None) -> int:
         nonlocal appends
         appends += 1
         if appends == 2:
             raise ValueError("a bug in the store")
-        return await real(job, events, preview=preview)
+        return await real(job, events, **more)
 
     monkeypatch.setattr(store, "append", second_breaks)
     job, _ = await service.submit(OWNER, spec())

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from .base import Decoder, Format, Request, StreamDecoder
+from .base import Decoder, Format, Lasting, Request, StreamDecoder
 from .chat_completions import ChatCompletions
 from .dialects import DIALECTS, DialectName
 from .gemini import Gemini
 from .messages import Messages
 from .ollama import Ollama
+from .responses import Responses
 
-FORMATS: dict[str, Format] = {format.name: format for format in (ChatCompletions(), Messages(), Gemini(), Ollama())}
+FORMATS: dict[str, Format] = {
+    format.name: format for format in (ChatCompletions(), Responses(), Messages(), Gemini(), Ollama())
+}
+LASTING: dict[str, Lasting] = {format.name: format for format in (Responses(),)}  # those of them
 
-__all__ = ["FORMATS", "Decoder", "Format", "Request", "StreamDecoder", "format_of"]
+__all__ = ["FORMATS", "LASTING", "Decoder", "Format", "Lasting", "Request", "StreamDecoder", "format_of"]
 
 
 def format_of(name: str, dialect: DialectName) -> Format:

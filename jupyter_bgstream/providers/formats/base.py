@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import msgspec
 
@@ -21,7 +21,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP request, without what only the endpoint knows."""
 
     path: str  # is added to the endpoint's base_url
-    body: bytes | None = None  # JSON; None: a GET
+    body: bytes | None = None  # JSON, or nothing, of a POST; None: a GET
     headers: dict[str, str] = {}
 
     def __repr__(self) -> str:
@@ -56,6 +56,28 @@ class Format(Protocol):
     def request(self, job: Job, faults: Faults) -> Request: ...  # ProviderError: bad_request
     def decoder(self, faults: Faults) -> Decoder: ...
     def names(self, listing: Any) -> list[str]: ...  # of the models in the answer to ``models``
+
+
+Refused = Literal["gone", "no_stream"]  # an answer to go on with is forgotten, or can only be looked at
+
+
+class LastingDecoder(Decoder, Protocol):
+    """Also says, by Resume, from where its service can be asked to go on, and takes an answer as a whole."""
+
+    @property
+    def token(self) -> str | None: ...  # from where, as of now; None if it cannot be asked to
+    def state(self, response: Any) -> list[Said]: ...  # ends if the answer has; says what was not said; never raises
+
+
+class Lasting(Format, Protocol):
+    """A format whose service can go on with an answer while nobody reads. A token is what its decoder says."""
+
+    def lasting(self, job: Job, faults: Faults) -> Request: ...  # begins such an answer; ProviderError: bad_request
+    def decoder(self, faults: Faults, token: str | None = None) -> LastingDecoder: ...  # of what comes after a token
+    def resume(self, token: str) -> Request: ...  # a stream of what comes after it
+    def look(self, token: str) -> Request: ...  # JSON for ``state``, where there is no stream any more
+    def cancel(self, token: str) -> Request: ...  # ends the answer at the service
+    def refused(self, error: ProviderError) -> Refused | None: ...  # what a refusal of the first two means
 
 
 class Reader(Protocol):

@@ -1,0 +1,91 @@
+"""What OpenAI's Responses format asks: a job as the body of ``POST /responses``.
+
+Wire format: https://platform.openai.com/docs/api-reference/responses/create. Every turn is an item of ``input``, system
+turns too: not every service knows ``instructions``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ...core.job import ImagePart, Job, Message, Part
+from ..faults import Faults
+from ..params import Params, joined, read_params, refused
+from .base import model_name
+
+
+def request_body(job: Job, faults: Faults, *, background: bool) -> bytes:
+    """Return the JSON of a request; ``background`` says whether the service shall go on while nobody reads.
+
+    The parameters ``background`` and ``store`` of a job decide for this job. Without them nothing is kept at the
+    service but what it needs to go on. Raises ProviderError (``bad_request``) for params that cannot be meant.
+    """
+    params = read_params(job.spec.params, faults)
+    refused(params, ("stop", "seed"), "The Responses format", faults)
+    rest = dict(params.rest)
+    background = _flag(rest, "background", background, faults)
+    body: dict[str, Any] = {
+        "model": model_name(job),
+        "input": [_turn(message) for message in (*job.history, *job.spec.messages)],
+        "stream": True,
+        "store": _flag(rest, "store", background, faults),
+    }
+    if background:
+        if not body["store"]:
+            raise faults.error("bad_request", "params contradict each other: background needs store, which is false.")
+        body["background"] = True
+    return msgspec.json.encode(joined(body | _named(params, rest), rest, faults))
+
+
+def _named(params: Params, rest: dict[str, Any]) -> dict[str, Any]:
+    # The parameters that every service knows, by this one's names.
+    named: dict[str, Any] = {
+        "temperature": params.temperature,
+        "top_p": params.top_p,
+        "max_output_tokens": params.max_tokens,
+    }
+    if params.reasoning_effort is not None:
+        named["reasoning"] = {"effort": params.reasoning_effort}
+        own = rest.get("reasoning")
+        if params.reasoning_effort != "none" and not (isinstance(own, dict) and "summary" in own):
+            named["reasoning"]["summary"] = "auto"  # or the reasoning would be paid for and not shown
+    if params.schema is not None:
+        form = {"type": "json_schema", "name": "answer", "schema": params.schema, "strict": _is_strict(params.schema)}
+        named["text"] = {"format": form}
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _flag(rest: dict[str, Any], name: str, otherwise: bool, faults: Faults) -> bool:
+    value = rest.pop(name, None)
+    if value is not None and not isinstance(value, bool):
+        raise faults.error("bad_request", f"params: {name}: true or false is expected, not {value!r:.80}.")
+    return otherwise if value is None else value
+
+
+def _turn(message: Message) -> dict[str, Any]:
+    if isinstance(message.content, str) or message.role == "assistant":
+        return {"role": message.role, "content": message.text}
+    return {"role": message.role, "content": [_part(part) for part in message.content]}
+
+
+def _part(part: Part) -> dict[str, Any]:
+    if isinstance(part, ImagePart):
+        return {"type": "input_image", "image_url": part.url, "detail": "auto"}
+    return {"type": "input_text", "text": part.text}
+
+
+def _is_strict(schema: Any) -> bool:
+    # The service holds an answer to a schema to the letter only if that leaves nothing open; others it refuses then.
+    match schema:
+        case dict():
+            names = schema.get("properties")
+            if isinstance(names, dict) and (
+                schema.get("additionalProperties") is not False or set(schema.get("required") or ()) != set(names)
+            ):
+                return False
+            return all(map(_is_strict, schema.values()))
+        case list():
+            return all(map(_is_strict, schema))
+    return True

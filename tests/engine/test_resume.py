@@ -1,0 +1,327 @@
+"""Answers that their providers go on with: over deaths, stops and cancels."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+from engine.conftest import LIMITS, OWNER, Call, Puppet, ended, reached, shown, spec
+
+from jupyter_bgstream.core.errors import ProviderError
+from jupyter_bgstream.core.events import Completed, Delta, Event, Usage, Waiting
+from jupyter_bgstream.core.groups import GroupSpec
+from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.core.machine import Fault
+from jupyter_bgstream.engine.service import Service
+from jupyter_bgstream.providers.base import Resume
+from jupyter_bgstream.store.memory import MemoryStore
+from jupyter_bgstream.store.sqlite import SQLiteStore
+from jupyter_bgstream.testing.clock import FakeClock
+from jupyter_bgstream.testing.store_contract import ROOM, new_job, said
+
+DIED = Waiting(at=1.0, until=1.0, code="server_died", message="It died.")
+GONE = ProviderError("It has forgotten the answer.", code="answer_gone")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def store() -> MemoryStore:
+    return Appends(server="here")
+
+
+@pytest.fixture
+async def service(store: MemoryStore, puppet: Puppet, clock: FakeClock) -> AsyncIterator[Service]:
+    service = Service(store=store, providers=puppet, server="here", limits=LIMITS, clock=clock)
+    await service.open()
+    await clock.sleeping()
+    yield service
+    await service.close()
+
+
+class Appends(MemoryStore):
+    """Remembers what was appended together."""
+
+    def __init__(self, **fields: str) -> None:
+        super().__init__(**fields)
+        self.appends: list[tuple[str, str | None]] = []
+
+    async def append(
+        self, job: Job, events: Sequence[Event], *, preview: str | None = None, resume: str | None = None
+    ) -> int:
+        text = "".join(event.text for event in events if isinstance(event, Delta))
+        self.appends.append((text, resume))
+        return await super().append(job, events, preview=preview, resume=resume)
+
+
+async def left_behind(store: MemoryStore, job_id: str = "job-0001", **fields: object) -> Job:
+    """A job of a server that died, whose provider goes on with it."""
+    asked = new_job(job_id, owner=OWNER, server="dead", **{"model": "puppet/one", **fields})
+    await store.submit(asked, max_queued=99)
+    job = next(job for job in await store.claim(server="dead", room=ROOM, limit=9, at=1.0) if job.id == job_id)
+    await store.append(job, said("Half "), resume="after half", preview="Half ")
+    return await store.job(OWNER, job_id)
+
+
+async def kept(service: Service, puppet: Puppet, text: str = "Half ", **fields: object) -> tuple[Job, Call]:
+    """A job of ours whose provider would go on with it."""
+    job, _ = await service.submit(OWNER, spec(**fields))
+    call = (await puppet.call()).keep("after half", text)
+    await shown(service, job.id, text)
+    return await service.job(OWNER, job.id), call
+
+
+async def abandoned(puppet: Puppet, number: int = 1) -> list[str | None]:
+    async with asyncio.timeout(10):
+        while len(puppet.abandoned) < number:  # noqa: ASYNC110 - it is only some turns of the loop
+            await asyncio.sleep(0)
+    return [job.resume for job in puppet.abandoned]
+
+
+async def test_how_to_go_on_is_written_with_what_it_covers(service: Service, store: Appends, puppet: Puppet) -> None:
+    job, _ = await service.submit(OWNER, spec())
+    call = (await puppet.call()).keep("at the beginning")
+    call.keep("after one", "one ").keep("after two", "two ")
+    await shown(service, job.id, "one two ")
+    call.say("not covered")
+    await shown(service, job.id, "one two not covered")
+    assert (await service.job(OWNER, job.id)).resume is None
+    call.keep("after three", " three")
+    await shown(service, job.id, "one two not covered three")
+    assert (await service.job(OWNER, job.id)).resume == "after three"
+    call._said.put_nowait([Usage(input_tokens=1), Completed(at=0.0, finish_reason="stop")])
+    await ended(service, job.id)
+    written = "".join(text for text, _ in store.appends)
+    assert written == "one two not covered three"
+    known = {"at the beginning": "", "after one": "one ", "after two": "one two ", "": "one two not covered"}
+    before = ""
+    for text, resume in store.appends:
+        before += text
+        assert resume is None or known.get(resume, written) == before
+    assert store.appends[-1] == ("", None)  # usage makes nothing worthless
+
+
+@pytest.mark.parametrize("on_restart", ["interrupt", "retry"])
+async def test_a_dead_servers_answer_goes_on_in_the_same_attempt(
+    service: Service, store: Appends, puppet: Puppet, clock: FakeClock, on_restart: str
+) -> None:
+    job = await left_behind(store, on_restart=on_restart)
+    clock.advance(2)
+    call = await puppet.call()
+    assert call.job.resume == "after half"
+    call.keep("after all", "and whole.").finish()
+    done = await ended(service, job.id)
+    _, answer = await service.answer(OWNER, job.id)
+    assert (done.status, done.log, done.attempt, done.preview) == ("completed", job.log, 1, "Half and whole.")
+    assert (answer.text, answer.earlier) == ("Half and whole.", ())
+    assert puppet.abandoned == []
+
+
+async def test_it_goes_on_whatever_number_of_servers_died(
+    service: Service, store: Appends, puppet: Puppet, clock: FakeClock
+) -> None:
+    job = await left_behind(store)
+    for _ in range(LIMITS.max_attempts + 2):
+        await store.adopt(job, server="dead", event=DIED)
+        (job,) = await store.claim(server="dead", room=ROOM, limit=9, at=1.0)
+    clock.advance(2)
+    (await puppet.call()).keep("after all", "and whole.").finish()
+    assert (await ended(service, job.id)).attempt == 1
+
+
+async def test_who_was_fenced_off_says_nothing_to_the_provider(
+    service: Service, store: Appends, puppet: Puppet
+) -> None:
+    job, call = await kept(service, puppet)
+    await store.adopt(job, server="there", event=DIED)
+    while not call.closed.is_set():  # the refusal of one append is heard at the next
+        call.keep("too late", "too late")
+        await asyncio.sleep(0)
+    await service.close()
+    assert puppet.abandoned == []
+
+
+async def test_who_cannot_ask_the_provider_does_as_the_job_says(
+    service: Service, store: Appends, puppet: Puppet, clock: FakeClock
+) -> None:
+    puppet.fault = Fault(code="missing_key", message="There is no key here.")
+    over = await left_behind(store, "job-0001")
+    waits = await left_behind(store, "job-0002", on_restart="retry")
+    clock.advance(2)
+    assert (await ended(service, over.id)).error.code == "server_died"
+    waiting = await reached(service, waits.id, "waiting")
+    assert (waiting.error.code, waiting.resume) == ("no_provider", "after half")
+    puppet.fault = None
+    await clock.sleeping()
+    clock.advance(2)
+    call = await puppet.call()
+    assert call.job.resume == "after half"
+    call.finish()
+    assert (await ended(service, waits.id)).attempt == 1
+
+
+async def test_a_forgotten_answer_ends_as_interrupted(
+    service: Service, store: Appends, puppet: Puppet, clock: FakeClock
+) -> None:
+    job = await left_behind(store)
+    clock.advance(2)
+    (await puppet.call()).fail(GONE)
+    done = await ended(service, job.id)
+    assert (done.status, done.error) == ("interrupted", Fault(code="answer_gone", message=GONE.message))
+    assert (await service.answer(OWNER, job.id))[1].text == "Half "
+    assert [notice.status for notice in await service.notices(OWNER, "")] == ["interrupted"]
+    assert len(puppet.calls) == 1
+    assert puppet.abandoned == []
+
+
+async def test_a_forgotten_answer_is_asked_for_again_if_the_job_says_so(
+    service: Service, store: Appends, puppet: Puppet, clock: FakeClock
+) -> None:
+    job = await left_behind(store, on_restart="retry")
+    clock.advance(2)
+    (await puppet.call()).fail(GONE)
+    call = await puppet.call()
+    assert call.job.resume is None
+    call.say("Whole.").finish()
+    done = await ended(service, job.id)
+    _, answer = await service.answer(OWNER, job.id)
+    assert (done.status, done.attempt) == ("completed", 2)
+    assert (answer.text, [part.text for part in answer.earlier]) == ("Whole.", ["Half "])
+
+
+async def test_what_is_put_off_begins_anew_and_the_old_answer_is_not_wanted(
+    service: Service, puppet: Puppet, clock: FakeClock
+) -> None:
+    job, call = await kept(service, puppet, retries="always")
+    call.fail(ProviderError("It broke off.", code="truncated"))
+    waiting = await reached(service, job.id, "waiting")
+    assert waiting.resume is None
+    assert await abandoned(puppet) == ["after half"]
+    await clock.sleeping(2)
+    clock.advance(60)
+    call = await puppet.call()
+    assert call.job.resume is None
+    call.say("Whole.").finish()
+    assert (await ended(service, job.id)).attempt == 2
+
+
+async def test_a_stop_leaves_it_to_the_next_server(puppet: Puppet, database: Path) -> None:
+    first = Service(store=SQLiteStore(database, server="one"), providers=puppet, server="one", limits=LIMITS)
+    await first.open()
+    job, _ = await kept(first, puppet)
+    await first.close()
+    assert puppet.abandoned == []
+    second = Service(store=SQLiteStore(database, server="two"), providers=puppet, server="two", limits=LIMITS)
+    await second.open()
+    call = await puppet.call()
+    assert call.job.resume == "after half"
+    call.keep("after all", "and whole.").finish()
+    done = await ended(second, job.id)
+    _, answer = await second.answer(OWNER, job.id)
+    assert (done.attempt, answer.text, answer.status) == (1, "Half and whole.", "completed")
+    await second.close()
+
+
+async def test_a_cancel_reaches_the_provider_once(service: Service, puppet: Puppet) -> None:
+    job, call = await kept(service, puppet)
+    await service.cancel(OWNER, job.id)
+    await call.closed.wait()
+    assert await abandoned(puppet) == ["after half"]
+    await service.cancel(OWNER, job.id)
+    other, _ = await service.submit(OWNER, spec("other"))  # whose provider keeps nothing
+    await puppet.call()
+    await service.cancel(OWNER, other.id)
+    await service.close()
+    assert len(puppet.abandoned) == 1
+
+
+async def test_a_cancel_does_not_wait_for_the_provider_and_a_stop_only_briefly(
+    service: Service, puppet: Puppet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging = asyncio.Event()
+
+    async def hangs(job: Job) -> None:
+        hanging.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(puppet, "abandon", hangs)
+    monkeypatch.setattr("jupyter_bgstream.engine.abandoning.CLOSING_SECONDS", 0.01)
+    job, _ = await kept(service, puppet)
+    async with asyncio.timeout(5):
+        assert (await service.cancel(OWNER, job.id)).status == "cancelled"
+        await hanging.wait()
+        await service.close()
+
+
+async def test_a_job_that_waits_to_be_adopted_is_cancelled_at_the_provider_too(
+    service: Service, store: Appends, puppet: Puppet
+) -> None:
+    job = await left_behind(store)
+    await service.cancel(OWNER, job.id)
+    assert await abandoned(puppet) == ["after half"]
+
+
+async def test_a_cancel_by_a_server_that_does_not_know_the_provider(puppet: Puppet, database: Path) -> None:
+    owner = Service(store=SQLiteStore(database, server="one"), providers=puppet, server="one", limits=LIMITS)
+    stranger = Puppet()
+    stranger.names = {"another"}
+    other = Service(store=SQLiteStore(database, server="two"), providers=stranger, server="two", limits=LIMITS)
+    await owner.open()
+    await other.open()
+    job, call = await kept(owner, puppet)
+    await other.cancel(OWNER, job.id)
+    async with asyncio.timeout(10):
+        await call.closed.wait()
+    await owner.close()
+    await other.close()
+    assert ([job.resume for job in puppet.abandoned], stranger.abandoned) == (["after half"], [])
+
+
+async def test_a_cancelled_group_is_cancelled_at_the_provider(service: Service, puppet: Puppet) -> None:
+    group = GroupSpec(id="group-0001", total=2)
+    await service.submit_group(OWNER, group, [(f"job-000{n}", spec(f"{n}")) for n in range(2)])
+    for n in range(2):
+        (await puppet.call()).keep(f"of {n}", "x")
+        await shown(service, f"job-000{n}", "x")
+    await service.cancel_group(OWNER, group.id)
+    assert sorted(await abandoned(puppet, 2)) == ["of 0", "of 1"]
+
+
+async def test_an_answer_that_is_too_long_is_not_wanted(puppet: Puppet) -> None:
+    limits = msgspec.structs.replace(LIMITS, max_answer_bytes=10)
+    service = Service(store=MemoryStore(server="here"), providers=puppet, server="here", limits=limits)
+    await service.open()
+    job, call = await kept(service, puppet)
+    call.keep("after more", "more than that")
+    assert (await ended(service, job.id)).error.code == "answer_too_long"
+    assert await abandoned(puppet) == ["after more"]
+    await service.close()
+
+
+async def test_its_length_counts_over_all_servers(puppet: Puppet) -> None:
+    store, clock = MemoryStore(server="here"), FakeClock()
+    limits = msgspec.structs.replace(LIMITS, max_answer_bytes=10)
+    service = Service(store=store, providers=puppet, server="here", limits=limits, clock=clock)
+    await service.open()
+    await clock.sleeping()
+    job = await left_behind(store)
+    clock.advance(2)
+    (await puppet.call()).keep("after more", "more, ")
+    assert (await ended(service, job.id)).error.code == "answer_too_long"
+    await service.close()
+
+
+async def test_what_a_provider_keeps_is_no_event(service: Service, store: Appends, puppet: Puppet) -> None:
+    job, call = await kept(service, puppet)
+    call.finish()
+    await ended(service, job.id)
+    log = b"".join(await store.events(job, after=0, max_bytes=1 << 20))
+    assert b"after half" not in log
+    assert b"resume" not in log
+    assert Resume(token="x") == Resume(token="x")

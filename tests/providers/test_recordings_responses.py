@@ -1,0 +1,98 @@
+"""Recorded answers of real services in the Responses format. They are read where they lie, and skipped where not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from providers.speaking import cut_at_random, of, text
+from providers.test_responses import decoded, heard
+
+from jupyter_bgstream.core.events import Completed, Source, Usage
+from jupyter_bgstream.testing.scripts import event
+
+FOLDER = Path(__file__).parents[3] / "shared" / "recordings" / "openai-responses"
+RECORDINGS = sorted(path for path in FOLDER.glob("*.jsonl") if "error" not in path.name)
+
+pytestmark = pytest.mark.skipif(not RECORDINGS, reason="the recordings are not on this machine")
+each = pytest.mark.parametrize("path", RECORDINGS or [FOLDER], ids=lambda path: path.stem)
+
+
+def events_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_bytes().split(b"\n") if line.strip()]
+
+
+def stream_of(events: list[dict[str, Any]]) -> list[bytes]:
+    return [event(it, it["type"]) for it in events]
+
+
+def told(events: list[dict[str, Any]], *kinds: str) -> str:
+    """What the service said, by another way than the decoder's."""
+    return "".join(it["delta"] for it in events if it["type"] in {f"response.{kind}.delta" for kind in kinds})
+
+
+def pages(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Cited pages first, then those that searches have found, each once."""
+    cited = [it["annotation"] for it in events if it["type"] == "response.output_text.annotation.added"]
+    output = events[-1]["response"]["output"]
+    found = [page for it in output if it["type"] == "web_search_call" for page in it["action"].get("sources") or ()]
+    titles: dict[str, str] = {}
+    for page in (*cited, *found):
+        titles.setdefault(page["url"], page.get("title") or "")
+    return list(titles.items())
+
+
+@each
+def test_it_says_what_the_service_said(path: Path) -> None:
+    events = events_of(path)
+    said = decoded(stream_of(events))
+    output, counts = events[-1]["response"]["output"], events[-1]["response"]["usage"]
+    assert text(said) == "".join(part["text"] for it in output if it["type"] == "message" for part in it["content"])
+    if path.stem != "phase":  # from which deltas were taken out; the whole texts are there
+        assert text(said) == told(events, "output_text")
+    assert text(said, "reasoning") == told(events, "reasoning_summary_text")  # of a single part, if of any
+    assert [(it.url, it.title) for it in of(said, Source)] == pages(events)
+    assert of(said, Usage) == [
+        Usage(
+            input_tokens=counts["input_tokens"],
+            output_tokens=counts["output_tokens"],
+            cached_tokens=counts["input_tokens_details"]["cached_tokens"],
+            reasoning_tokens=counts["output_tokens_details"]["reasoning_tokens"],
+        )
+    ]
+    assert said[-1] == Completed(at=0.0, finish_reason="stop")
+
+
+@each
+def test_it_says_the_same_in_any_pieces(path: Path) -> None:
+    whole = b"".join(stream_of(events_of(path)))
+    said = decoded([whole])
+    for seed in range(3):
+        assert decoded(cut_at_random(whole, seed)) == said
+    assert decoded(bytes([byte]) for byte in whole) == said
+
+
+@each
+def test_broken_off_at_any_event_it_is_never_complete(path: Path) -> None:
+    events = events_of(path)
+    places = range(len(events)) if len(events) < 60 else [*range(20), *range(20, len(events), 37), len(events) - 1]
+    for place in places:
+        said, error = heard(stream_of(events[:place]))
+        assert text(said).startswith(told(events[:place], "output_text")) or path.stem == "phase"
+        assert text(decoded(stream_of(events))).startswith(text(said))
+        assert error is not None
+        assert error.code == "truncated"
+
+
+def test_a_quota_that_is_used_up() -> None:
+    said, error = heard(stream_of(events_of(FOLDER / "error-quota.jsonl")))
+    assert error is not None
+    assert (said, error.code, error.transient) == ([], "rate_limited", False)
+    assert "exceeded your current quota" in error.message
+
+
+def test_sources_of_a_search() -> None:
+    sources = of(decoded(stream_of(events_of(FOLDER / "web-search-tool.jsonl"))), Source)
+    assert len([source for source in sources if source.title]) == 7

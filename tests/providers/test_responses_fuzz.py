@@ -1,0 +1,65 @@
+"""Answers that a service keeps, made of anything: whatever comes, a token is one, and nothing breaks from there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from providers.speaking import FAULTS
+from providers.test_fuzz import values
+
+from jupyter_bgstream.core.errors import ProviderError
+from jupyter_bgstream.core.wire import encode
+from jupyter_bgstream.providers.base import Resume, Said
+from jupyter_bgstream.providers.formats.responses import Responses
+from jupyter_bgstream.providers.formats.responses_decoder import ResponsesDecoder
+from jupyter_bgstream.testing.scripts import event
+
+FORMAT = Responses()
+KINDS = """
+    created queued in_progress completed failed incomplete cancelled output_text.delta output_text.done
+    reasoning_summary_text.delta reasoning_text.delta refusal.delta refusal.done output_item.done
+    output_text.annotation.added
+""".split()  # noqa: SIM905 - as a list it would fill the page
+ITEMS = ["message", "reasoning", "function_call", "web_search_call", "custom_tool_call", "other_call"]
+FIELDS = "content summary action id call_id arguments name input".split()  # noqa: SIM905
+STATES = ["completed", "failed", "incomplete", "cancelled", "in_progress"]
+
+items = values | st.fixed_dictionaries({"type": st.sampled_from(ITEMS)}, optional=dict.fromkeys(FIELDS, values))
+responses = values | st.fixed_dictionaries(
+    {"status": st.sampled_from(STATES)},
+    optional={"id": st.text(), "background": st.just(True), "output": st.lists(items, max_size=3) | values}
+    | dict.fromkeys(("usage", "error", "incomplete_details"), values),
+)
+events = st.fixed_dictionaries(
+    {"type": st.sampled_from([f"response.{kind}" for kind in KINDS])},
+    optional={"response": responses, "sequence_number": st.integers(-5, 9), "item": items, "output_index": values}
+    | dict.fromkeys(("delta", "text", "refusal"), st.text(max_size=5) | values)
+    | {"annotation": values},
+)
+BEGUN = {"type": "response.created", "sequence_number": -6, "response": {"id": "resp_1", "background": True}}
+
+
+def checked(decoder: ResponsesDecoder, said: list[Said]) -> None:
+    said += decoder.close()
+    for happened in said:
+        assert isinstance(happened, Resume) or encode(happened)
+    assert decoder.error is None or type(decoder.error) is ProviderError
+    assert decoder.token is not None
+    for request in (FORMAT.resume(decoder.token), FORMAT.look(decoder.token), FORMAT.cancel(decoder.token)):
+        assert request.path.startswith("/responses/")
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(events, max_size=6), responses)
+def test_nothing_breaks_an_answer_that_is_gone_on_with(sent: list[Any], whole: Any) -> None:
+    pieces = [event(it) for it in sent]
+    decoder = FORMAT.decoder(FAULTS)
+    said = [it for piece in [event(BEGUN), *pieces] for it in decoder.feed(piece)]
+    checked(decoder, said)
+    streamed = FORMAT.decoder(FAULTS, decoder.token)
+    checked(streamed, [it for piece in pieces for it in streamed.feed(piece)])
+    looked_at = FORMAT.decoder(FAULTS, decoder.token)
+    checked(looked_at, looked_at.state(msgspec.json.decode(msgspec.json.encode(whole))))

@@ -1,0 +1,335 @@
+"""An answer that its service keeps, over as many connections as it takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from providers.speaking import FAULTS, PATIENCE, free_port, job, of, text
+
+from jupyter_bgstream.core.errors import Invalid, ProviderError
+from jupyter_bgstream.core.events import Completed, Usage
+from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.providers import resuming
+from jupyter_bgstream.providers.base import Resume, Said
+from jupyter_bgstream.providers.endpoint import read_endpoint
+from jupyter_bgstream.providers.formats.responses import Responses
+from jupyter_bgstream.providers.service import HTTPService
+from jupyter_bgstream.testing import (
+    Hold,
+    Request,
+    Reset,
+    Script,
+    ScriptedProvider,
+    ScriptedResponses,
+    event,
+    refusal,
+    response,
+)
+
+TEXT = "One two three four five."
+THOUGHT = "Let me count."
+
+
+class Sleeps:
+    """Sleep that takes no time, remembers how long it would have been, and does something meanwhile."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+        self.meanwhile: list[Any] = []
+
+    async def __call__(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        if self.meanwhile:
+            self.meanwhile.pop(0)()
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def service() -> ScriptedResponses:
+    return ScriptedResponses({"one": response(TEXT, reasoning=THOUGHT), "held": response(TEXT, hold_after=2)})
+
+
+@pytest.fixture
+async def provider(service: ScriptedResponses) -> AsyncIterator[ScriptedProvider]:
+    async with ScriptedProvider(routes=service.routes, key="sk-puppet") as provider:
+        yield provider
+        await provider.quiet()
+
+
+@pytest.fixture
+def sleeps() -> Sleeps:
+    return Sleeps()
+
+
+def connected(base_url: str, sleeps: Sleeps, **fields: Any) -> HTTPService:
+    config = {"base_url": base_url, "format": "responses", "background": True, "api_key_env": "KEY", **fields}
+    return HTTPService("puppet", read_endpoint("puppet", config), environ={"KEY": "sk-puppet"}, sleep=sleeps)
+
+
+@pytest.fixture
+def puppet(provider: ScriptedProvider, sleeps: Sleeps) -> HTTPService:
+    return connected(provider.base_url, sleeps)
+
+
+async def read(puppet: HTTPService, what: Job) -> tuple[list[Said], ProviderError | None]:
+    said: list[Said] = []
+    try:
+        async with asyncio.timeout(PATIENCE):
+            async for batch in puppet.stream(what):
+                said += batch
+                assert not any(isinstance(it, Resume) for it in batch[:-1])
+    except ProviderError as error:
+        return said, error
+    return said, None
+
+
+def token_of(said: Sequence[Said]) -> str:
+    return [it.token for it in said if isinstance(it, Resume)][-1]
+
+
+def token_of_a_first_event() -> str:
+    begun = {"type": "response.created", "response": {"id": "resp_9", "background": True}, "sequence_number": 0}
+    return token_of(Responses().decoder(FAULTS).feed(event(begun)))
+
+
+async def begun(puppet: HTTPService, what: Job, pieces: int) -> tuple[str, str]:
+    """Read so many pieces of the text, leave, and return them and how to go on."""
+    said: list[Said] = []
+    stream = puppet.stream(what)
+    async for batch in stream:
+        said += batch
+        if len([it for it in said if getattr(it, "channel", "") == "text"]) >= pieces:
+            break
+    await stream.aclose()
+    return text(said), token_of(said)
+
+
+def whole(said: Sequence[Said]) -> None:
+    assert (text(said), text(said, "reasoning")) == (TEXT, THOUGHT)
+    assert of(said, Usage) == [Usage(input_tokens=3, output_tokens=4)]
+    assert of(said, Completed) == [Completed(at=0.0, finish_reason="stop")]
+
+
+async def test_without_trouble_it_is_one_connection(
+    puppet: HTTPService, provider: ScriptedProvider, service: ScriptedResponses
+) -> None:
+    said, error = await read(puppet, job())
+    assert error is None
+    whole(said)
+    assert len(provider.requests) == 1
+    assert (service.answers[0].asked["background"], service.answers[0].asked["store"]) == (True, True)
+
+
+async def test_what_is_not_kept_is_truncated(
+    provider: ScriptedProvider, service: ScriptedResponses, sleeps: Sleeps
+) -> None:
+    service.cut_after = 5
+    said, error = await read(connected(provider.base_url, sleeps, background=False), job())
+    assert error is not None
+    assert (error.code, len(provider.requests), sleeps.slept) == ("truncated", 1, [])
+    assert not of(said, Resume)  # type: ignore[arg-type]
+    assert service.answers[0].asked["store"] is False
+
+
+@pytest.mark.parametrize("length", range(1, 14))
+async def test_however_often_it_is_cut_it_is_whole(
+    puppet: HTTPService, provider: ScriptedProvider, service: ScriptedResponses, sleeps: Sleeps, length: int
+) -> None:
+    service.cut_after = length
+    said, error = await read(puppet, job())
+    assert error is None
+    whole(said)
+    assert [request.method for request in provider.requests].count("POST") == 1
+    reads = service.answers[0].read_after
+    assert reads == sorted(set(reads))  # always further on
+    assert sleeps.slept == []  # each connection brought something
+
+
+async def test_after_our_own_death_it_goes_on_at_the_next_event(
+    puppet: HTTPService, provider: ScriptedProvider, service: ScriptedResponses
+) -> None:
+    before, token = await begun(puppet, job("puppet/held"), 2)
+    assert before == "One two "
+    service.release()
+    said, error = await read(puppet, msgspec.structs.replace(job("puppet/held"), resume=token))
+    assert error is None
+    assert before + text(said) == TEXT
+    assert [request.method for request in provider.requests] == ["POST", "GET"]
+    assert len(service.answers[0].read_after) == 1
+
+
+async def test_an_answer_too_old_to_be_streamed_is_looked_at_until_it_ends(
+    puppet: HTTPService, service: ScriptedResponses, sleeps: Sleeps
+) -> None:
+    before, token = await begun(puppet, job("puppet/held"), 1)
+    service.answers[0].streams = False
+    sleeps.meanwhile = [lambda: None, lambda: None, service.release]
+    said, error = await read(puppet, msgspec.structs.replace(job("puppet/held"), resume=token))
+    assert error is None
+    assert before + text(said) == TEXT
+    assert service.answers[0].looks >= 3
+    assert set(sleeps.slept[1:]) == {resuming.LOOK_DELAY}
+
+
+async def test_a_service_that_knows_only_the_whole_answer_is_looked_at(
+    puppet: HTTPService, provider: ScriptedProvider, service: ScriptedResponses
+) -> None:
+    before, token = await begun(puppet, job("puppet/held"), 2)
+    service.release()
+    known = provider.routes["GET /v1/responses/*"]
+
+    def without_query(request: Request) -> Script:
+        request.path = request.path.partition("?")[0]
+        assert not isinstance(known, Script)
+        return known(request)
+
+    provider.routes["GET /v1/responses/*"] = without_query
+    said, error = await read(puppet, msgspec.structs.replace(job("puppet/held"), resume=token))
+    assert error is None
+    assert before + text(said) == TEXT
+
+
+async def test_what_is_no_answer_at_all_is_malformed(puppet: HTTPService, provider: ScriptedProvider) -> None:
+    _, token = await begun(puppet, job("puppet/held"), 2)
+    provider.routes["GET /v1/responses/*"] = refusal(200, "<html>Please log in.</html>", {"Content-Type": "text/html"})
+    _, error = await read(puppet, msgspec.structs.replace(job("puppet/held"), resume=token))
+    assert error is not None
+    assert error.code == "malformed_stream"
+
+
+@pytest.mark.parametrize(
+    "answer", [refusal(404), refusal(410), refusal(400, {"error": {"message": "It has expired."}})]
+)
+async def test_a_forgotten_answer_is_gone(
+    puppet: HTTPService, provider: ScriptedProvider, service: ScriptedResponses, answer: Script
+) -> None:
+    _, token = await begun(puppet, job("puppet/held"), 1)
+    provider.routes["GET /v1/responses/*"] = answer
+    said, error = await read(puppet, msgspec.structs.replace(job("puppet/held"), resume=token))
+    assert error is not None
+    assert (said, error.code) == ([], "answer_gone")
+    assert "HTTP 4" in error.message
+
+
+async def test_it_may_also_be_forgotten_while_it_is_looked_at(
+    puppet: HTTPService, service: ScriptedResponses, sleeps: Sleeps
+) -> None:
+    _, token = await begun(puppet, job("puppet/held"), 1)
+    service.answers[0].streams = False
+    sleeps.meanwhile = [lambda: None, lambda: service.forgotten.add(service.answers[0].id)]
+    _, error = await read(puppet, msgspec.structs.replace(job("puppet/held"), resume=token))
+    assert error is not None
+    assert error.code == "answer_gone"
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, "unauthorized"), (422, "bad_request")])
+async def test_another_refusal_to_go_on_is_final(
+    puppet: HTTPService, provider: ScriptedProvider, status: int, code: str
+) -> None:
+    _, token = await begun(puppet, job("puppet/held"), 1)
+    provider.routes["GET /v1/responses/*"] = refusal(status, {"error": {"message": "No."}})
+    _, error = await read(puppet, msgspec.structs.replace(job("puppet/held"), resume=token))
+    assert error is not None
+    assert error.code == code
+    assert len(provider.requests) == 2
+
+
+@pytest.mark.parametrize("trouble", [Script(steps=(Reset(),)), refusal(503), refusal(429)])
+async def test_tries_that_bring_nothing_are_counted(
+    puppet: HTTPService, provider: ScriptedProvider, sleeps: Sleeps, trouble: Script
+) -> None:
+    _, token = await begun(puppet, job("puppet/held"), 1)
+    provider.routes["GET /v1/responses/*"] = trouble
+    said, error = await read(puppet, msgspec.structs.replace(job("puppet/held"), resume=token))
+    assert error is not None
+    assert (said, error.code, error.transient) == ([], "truncated", False)
+    assert sleeps.slept == [seconds for seconds in resuming.DELAYS[1:] if seconds]
+    assert len(provider.requests) == 1 + len(resuming.DELAYS)
+
+
+async def test_trouble_that_passes_is_forgotten(
+    puppet: HTTPService, provider: ScriptedProvider, service: ScriptedResponses, sleeps: Sleeps
+) -> None:
+    before, token = await begun(puppet, job("puppet/held"), 1)
+    works = provider.routes["GET /v1/responses/*"]
+    provider.routes["GET /v1/responses/*"] = refusal(429, headers={"Retry-After": "9"})
+
+    def mended() -> None:
+        provider.routes["GET /v1/responses/*"] = works
+        service.release()
+
+    sleeps.meanwhile = [lambda: None, mended]
+    said, error = await read(puppet, msgspec.structs.replace(job("puppet/held"), resume=token))
+    assert error is None
+    assert before + text(said) == TEXT
+    assert sleeps.slept == [9, 9]
+
+
+async def test_a_service_that_cannot_be_reached_is_tried_as_well(sleeps: Sleeps) -> None:
+    token = token_of_a_first_event()
+    nobody = connected(f"http://127.0.0.1:{free_port()}/v1", sleeps)
+    _, error = await read(nobody, msgspec.structs.replace(job(), resume=token))
+    assert error is not None
+    assert error.code == "truncated"
+    assert len(sleeps.slept) == len(resuming.DELAYS) - 1
+
+
+async def test_silence_is_tried_a_few_times(provider: ScriptedProvider, sleeps: Sleeps) -> None:
+    impatient = connected(provider.base_url, sleeps, idle_timeout=0.05)
+    said, error = await read(impatient, job("puppet/held"))
+    assert error is not None
+    assert (error.code, text(said)) == ("idle_timeout", "One two ")
+    assert len(provider.requests) == 2 + resuming.SILENT_TRIES
+
+
+async def test_the_total_counts_over_all_connections(
+    provider: ScriptedProvider, service: ScriptedResponses, sleeps: Sleeps
+) -> None:
+    impatient = connected(provider.base_url, sleeps, idle_timeout=0.1, total_timeout=0.15)
+    _, error = await read(impatient, job("puppet/held"))
+    assert error is not None
+    assert error.code == "total_timeout"
+    assert "after 0.15 s" in error.message
+
+
+async def test_a_token_that_is_none_is_gone(puppet: HTTPService, provider: ScriptedProvider, sleeps: Sleeps) -> None:
+    for other in (puppet, connected(provider.base_url, sleeps, format="chat_completions", background=False)):
+        said, error = await read(other, msgspec.structs.replace(job(), resume="not one of ours"))
+        assert error is not None
+        assert (said, error.code) == ([], "answer_gone")
+    await puppet.abandon(msgspec.structs.replace(job(), resume="not one of ours"))
+    assert provider.requests == []
+
+
+async def test_nobody_wants_it_any_more(puppet: HTTPService, service: ScriptedResponses) -> None:
+    _, token = await begun(puppet, job("puppet/held"), 1)
+    kept = msgspec.structs.replace(job("puppet/held"), resume=token)
+    await puppet.abandon(job("puppet/held"))
+    assert service.answers[0].cancels == 0
+    await puppet.abandon(kept)
+    await puppet.abandon(kept)
+    assert (service.answers[0].cancels, service.answers[0].response["status"]) == (2, "cancelled")
+    # A stream that ends at once is no end: what has become of the answer is looked at.
+    _, error = await read(puppet, kept)
+    assert error is not None
+    assert (error.code, service.answers[0].looks) == ("provider_error", 1)
+    assert "cancelled at the service" in error.message
+
+
+async def test_a_service_that_hangs_is_not_waited_for(
+    puppet: HTTPService, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jupyter_bgstream.providers.service.ABANDON_SECONDS", 0.05)
+    provider.routes["POST /v1/responses/*"] = Script(steps=(Hold(),))
+    async with asyncio.timeout(PATIENCE):
+        await puppet.abandon(msgspec.structs.replace(job(), resume=token_of_a_first_event()))
+    assert provider.requests[0].path == "/v1/responses/resp_9/cancel"
+
+
+def test_only_a_format_that_can_is_asked_in_the_background() -> None:
+    with pytest.raises(Invalid, match="only the format responses"):
+        read_endpoint("x", {"base_url": "http://x.example/v1", "background": True})
