@@ -8,6 +8,7 @@ from html import escape
 from .forms import ModelsForm, ProviderForm
 
 _SHOWN = 3  # models of a provider in the overview
+_WORDS = 72  # characters of an error in the overview
 _HEADINGS = ("provider", "models", "")
 
 
@@ -62,7 +63,10 @@ class Models:
 
     def _row(self, each: ProviderForm) -> tuple[str, ...]:
         if each.error is not None:
-            return each.name, each.error.message, "cannot be asked" if each.configured else "not set up"
+            words = each.error.message
+            if not self._all and len(words) > _WORDS:  # %bg models NAME has all of it
+                words = words[: _WORDS - 1].rstrip() + "…"
+            return each.name, words, "cannot be asked" if each.configured else "not set up"
         if not each.models:
             return each.name, f"write {each.name}/ and a model's name", self._mark_of(each)
         return each.name, _some(each.models), self._mark_of(each)

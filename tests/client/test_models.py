@@ -1,0 +1,46 @@
+"""What can be asked, as a table."""
+
+from __future__ import annotations
+
+from jupyter_bgstream.client import Models
+from jupyter_bgstream.client.forms import ModelsForm, ProviderForm
+from jupyter_bgstream.core.machine import Fault
+
+GONE = Fault(code="unreachable", message="It cannot be reached. " + "Details: <b>. " * 20)
+FORM = ModelsForm(
+    default="a/one",
+    default_why="It is the first.",
+    aliases={"fast": "a/two"},
+    providers=[
+        ProviderForm(name="a", models=[f"a/{name}" for name in ("one", "two", "three", "four", "five")]),
+        ProviderForm(name="agent"),
+        ProviderForm(name="gone", error=GONE),
+        ProviderForm(name="idle", error=Fault(code="missing_key", message="Not configured: set X."), configured=False),
+    ],
+)
+
+
+def test_the_overview_is_short() -> None:
+    shown = Models(FORM)
+    lines = repr(shown).splitlines()
+    assert lines[1].split() == ["a", "one,", "two,", "three", "and", "2", "more", "default:", "one"]
+    assert "write agent/ and a model's name" in lines[2]
+    assert lines[3].endswith("cannot be asked")
+    assert max(map(len, lines[:4])) < 110
+    assert lines[4:] == [
+        "The default is a/one. It is the first.",
+        "Aliases: fast = a/two.",
+        "Not set up: idle. %bg models NAME says what each needs.",
+    ]
+    assert shown.names == [f"a/{name}" for name in ("one", "two", "three", "four", "five")]
+    assert shown.errors == {"gone": GONE.message}
+    assert "<b>" not in shown.bundle()["text/html"]
+
+
+def test_one_provider_is_shown_whole() -> None:
+    assert [line.split() for line in repr(Models(FORM, "a")).splitlines()[1:3]] == [
+        ["a", "one", "default"],
+        ["a", "two", "fast"],
+    ]
+    assert GONE.message.strip() in repr(Models(FORM, "gone"))
+    assert "Not configured: set X." in repr(Models(FORM, "idle"))
