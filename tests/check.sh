@@ -40,5 +40,10 @@ lint-imports
 step "TypeScript tests"
 (cd labextension && npm test --silent)
 
+step "The litellm plug-in, beside the package it is for: in an environment of its own, for it brings another openai"
+[ -x .venv/litellm/bin/python ] || "$python" -m venv .venv/litellm
+.venv/litellm/bin/python -m pip install --quiet --disable-pip-version-check litellm httpx msgspec pytest pytest-asyncio pytest-timeout
+.venv/litellm/bin/python -m pytest -q tests/providers/test_litellm.py -k TestWithLitellm
+
 step "Python tests, packaging and browser tests among them"
-python -m pytest "$@"
+python -m pytest --deselect tests/providers/test_litellm.py::TestWithLitellm "$@"

@@ -13,8 +13,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from .endpoint import Endpoint
-from .formats import FORMATS
 from .formats.dialects import DIALECTS
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -129,7 +127,7 @@ def built_in(environ: Mapping[str, str]) -> dict[str, BuiltIn]:
         found["azure"] = _with(found["azure"], base_url=_azure_url(endpoint), named=True)
     if host := environ.get("OLLAMA_HOST", "").strip().strip("'\"").strip():
         found["ollama"] = _with(found["ollama"], base_url=ollama_url(host), named=True)
-    return {name: entry for name, entry in found.items() if adjusted(name, entry.fields)["format"] in FORMATS}
+    return found
 
 
 def adjusted(name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,12 +135,12 @@ def adjusted(name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     fields = dict(fields)
     url = str(fields.get("base_url", "")).rstrip("/")
     here = name != "openai" or url == OPENAI_URL  # elsewhere it is one of those that imitate it
-    if fields.get("format") == "responses" and name == "openai" and not (here and "responses" in FORMATS):
+    if fields.get("format") == "responses" and not here:
         fields["format"] = "chat_completions"  # what all that imitate it speak
     if fields.get("format") == "ollama" and name == "ollama" and url.endswith("/v1"):
         fields["format"] = "chat_completions"  # its compatible side
     fields.setdefault("format", "chat_completions")
-    if fields["format"] == "responses" and here and "background" in Endpoint.__struct_fields__:
+    if fields["format"] == "responses" and name == "openai":
         fields.setdefault("background", True)
     if fields["format"] == "chat_completions" and here and name in DIALECTS:
         fields.setdefault("dialect", name)

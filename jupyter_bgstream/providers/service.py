@@ -68,7 +68,7 @@ class HTTPService:
         """
         faults, headers = await self._opening(model_name(job))
         if self._lasting is not None:
-            batches = self._resuming(self._lasting, job, faults, headers)
+            batches = await self._resuming(self._lasting, job, faults, headers)
         elif job.resume is not None:  # from a time when its settings were others
             raise faults.error("answer_gone", f"The format {self._format.name} cannot go on with an answer.")
         else:
@@ -140,7 +140,7 @@ class HTTPService:
         # An answer that lives as long as its connection.
         decoder, broken = self._format.decoder(faults), None
         try:
-            request = self._format.request(job, faults)
+            request = await _built(self._format.request, job, faults)
             async with aclosing(_read(self._call(request, headers, job), decoder, faults)) as batches:
                 async for batch in batches:
                     yield batch
@@ -151,7 +151,7 @@ class HTTPService:
         if decoder.error is not None:
             raise decoder.error
 
-    def _resuming(
+    async def _resuming(
         self, lasting: Lasting, job: Job, faults: Faults, headers: dict[str, str]
     ) -> AsyncGenerator[Sequence[Said], None]:
         def read(request: Request, decoder: Decoder, left: float) -> AsyncGenerator[Sequence[Said], None]:
@@ -163,7 +163,7 @@ class HTTPService:
 
         begin = None
         if job.resume is None:
-            begin = (lasting.lasting if self._endpoint.background else lasting.request)(job, faults)
+            begin = await _built(lasting.lasting if self._endpoint.background else lasting.request, job, faults)
         total = self._endpoint.total_timeout
         return Resuming(lasting, faults, read=read, ask=ask, sleep=self._sleep, total_timeout=total).run(
             begin, job.resume
@@ -181,7 +181,7 @@ class HTTPService:
         url = f"{self._endpoint.base_url}{request.path}"
         return await ask(
             url,
-            headers=headers | request.headers,
+            headers=request.headers | headers,
             seconds=seconds,
             faults=faults,
             body=request.body,
@@ -191,7 +191,7 @@ class HTTPService:
     def _call(self, request: Request, headers: dict[str, str], job: Job) -> Call:
         return Call(
             url=f"{self._endpoint.base_url}{request.path}",
-            headers=headers | request.headers,
+            headers=request.headers | headers,
             body=request.body,
             media_type=self._format.media_type,
             idle_timeout=job.spec.idle_timeout or self._endpoint.idle_timeout,
@@ -236,6 +236,13 @@ class HTTPService:
             secrets=(*secrets, *([proxy] if proxy else [])),
             format=self._format.title,
         )
+
+
+async def _built(build: Callable[[Job, Faults], Request], job: Job, faults: Faults) -> Request:
+    # Pictures may have megabytes, and are turned into text: too long for the loop that the kernels live on.
+    if any(message.images for message in (*job.history, *job.spec.messages)):
+        return await asyncio.to_thread(build, job, faults)
+    return build(job, faults)
 
 
 async def _read(call: Call, decoder: Decoder, faults: Faults) -> AsyncGenerator[Sequence[Said], None]:

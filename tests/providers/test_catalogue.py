@@ -9,7 +9,6 @@ import pytest
 from jupyter_bgstream.core.errors import Invalid, ProviderError
 from jupyter_bgstream.providers.catalogue import NAMES, adjusted, built_in, ollama_url
 from jupyter_bgstream.providers.endpoint import read_endpoint
-from jupyter_bgstream.providers.formats import FORMATS
 from jupyter_bgstream.providers.registry import Registry
 from jupyter_bgstream.providers.service import HTTPService
 from jupyter_bgstream.providers.unusable import Unusable
@@ -28,12 +27,6 @@ def test_every_entry_is_one_that_the_setting_could_have() -> None:
         read = read_endpoint(name, adjusted(name, entry.fields))
         assert (read.default_model is not None) == bool(read.key_names and name != "azure")
         assert entry.documentation.startswith("https://")
-
-
-def test_one_whose_format_is_not_there_yet_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(FORMATS, "messages", raising=False)
-    assert "anthropic" not in built_in({})
-    assert "openai" in built_in({})
 
 
 @pytest.mark.parametrize(
@@ -130,10 +123,6 @@ def test_a_partial_entry_of_what_is_not_built_in_needs_an_address() -> None:
         Registry({"nobody": {"idle_timeout": 300}}, environ={})
 
 
-@pytest.mark.skipif(
-    not {"responses", "messages", "gemini", "ollama"} <= FORMATS.keys(), reason="formats of other branches"
-)
 def test_none_is_left_out() -> None:
-    # Last, and for the lead: once all formats are merged this runs, and the condition above it goes.
     assert tuple(built_in({})) == NAMES
     assert built_in({})["openai"].fields["format"] == "responses"

@@ -58,7 +58,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "mistral": {"max_tokens": 100, "random_seed": 7, **EFFORT},
     "xai": COMPLETION,
     "perplexity": {"max_tokens": 100, **EFFORT},
-    "cohere": PLAIN,
+    "cohere": {"max_tokens": 100, "seed": 7, **EFFORT},
     "cerebras": COMPLETION,
     "moonshot": COMPLETION,
     "vllm": PLAIN,

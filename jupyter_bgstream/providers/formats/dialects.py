@@ -1,7 +1,7 @@
 """How the services that speak Chat Completions name what they take: one table, a line for each.
 
-Looked up in the services' own documentation, November 2026. What a service would ignore without a word is refused
-here in words (``lacks``); everything else is for the service to refuse.
+From the services' documentation of November 2026 where that says it, else from what their clients send. What a service
+would ignore without a word is refused here in words (``lacks``); everything else is for the service to refuse.
 """
 
 from __future__ import annotations
@@ -37,9 +37,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     seed: str = "seed"
     effort: tuple[str, ...] = ("reasoning_effort",)  # the path to it
     no_effort: dict[str, Any] | None = None  # sent instead of the effort "none"; None: "none" is an effort like others
-    counts: bool = (
-        True  # wants to be asked for usage by ``stream_options``; False: sends it anyway, or knows no such field
-    )
+    counts: bool = True  # is asked for usage by ``stream_options``; False: sends it anyway, or refuses that field
     always: dict[str, Any] = {}  # sent with every request
     lacks: tuple[str, ...] = ()  # standard parameters that it would ignore
 
@@ -60,7 +58,7 @@ DIALECTS: dict[DialectName, Dialect] = {
     "xai": Dialect(title="xAI", max_tokens=_COMPLETION),
     # Usage comes with every chunk.
     "perplexity": Dialect(title="Perplexity", counts=False, lacks=("seed",)),
-    "cohere": Dialect(title="Cohere"),
+    "cohere": Dialect(title="Cohere", counts=False),  # refuses stream_options
     "cerebras": Dialect(title="Cerebras", max_tokens=_COMPLETION),
     "moonshot": Dialect(title="Moonshot", max_tokens=_COMPLETION),
     "vllm": Dialect(title="vLLM"),
