@@ -9,7 +9,7 @@ import msgspec
 
 from .faults import Faults
 
-Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 # What only the job or the server's own configuration says.
 _OF_THE_JOB = ("model", "messages", "stream", "prompt", "input", "contents")

@@ -101,10 +101,12 @@ class TestRequest:
         assert set(body()) == {"model", "messages", "stream", "stream_options"}
         assert set(body("mistral")) == {"model", "messages", "stream"}
 
-    def test_deepseek_thinks_unless_told_not_to(self) -> None:
-        sent = body("deepseek", reasoning_effort="none")
+    @pytest.mark.parametrize("dialect", ["deepseek", "moonshot"])
+    def test_they_think_unless_told_not_to(self, dialect: str) -> None:
+        sent = body(dialect, reasoning_effort="none")
         assert sent["thinking"] == {"type": "disabled"}
         assert "reasoning_effort" not in sent
+        assert body(dialect, reasoning_effort="max")["reasoning_effort"] == "max"
         assert body("groq", reasoning_effort="none")["reasoning_effort"] == "none"
 
     @pytest.mark.parametrize("dialect", ["plain", "openai", "mistral"])

@@ -428,6 +428,8 @@ class TestRequest:
             ("gemini-flash-latest", "medium", {"includeThoughts": True, "thinkingLevel": "medium"}),
             ("gemini-3-pro", "high", {"includeThoughts": True, "thinkingLevel": "high"}),
             ("gemini-3-pro", "xhigh", {"includeThoughts": True, "thinkingLevel": "high"}),
+            ("gemini-2.5-flash", "max", {"includeThoughts": True, "thinkingBudget": 24_576}),
+            ("gemini-3-pro", "max", {"includeThoughts": True, "thinkingLevel": "high"}),
         ],
     )
     def test_reasoning(self, model: str, effort: str, config: dict[str, Any]) -> None:

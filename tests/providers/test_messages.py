@@ -465,6 +465,7 @@ class TestRequest:
             ("claude-opus-4-1-20250805", "medium", {"thinking": {"type": "enabled", "budget_tokens": 8192}}),
             ("claude-opus-4-20250514", "high", {"thinking": {"type": "enabled", "budget_tokens": 16_384}}),
             ("claude-3-7-sonnet-latest", "xhigh", {"thinking": {"type": "enabled", "budget_tokens": 24_576}}),
+            ("claude-opus-4-5", "max", {"thinking": {"type": "enabled", "budget_tokens": 24_576}}),
             ("claude-opus-4-6", "none", {"thinking": {"type": "disabled"}}),
             ("claude-sonnet-5-5", "none", {"thinking": {"type": "between_tools"}}),
             *(
@@ -473,8 +474,14 @@ class TestRequest:
                     effort,
                     {"thinking": {"type": "adaptive", "display": "summarized"}, "output_config": {"effort": its}},
                 )
-                for model in ("claude-opus-4-6", "claude-opus-4-10", "claude-haiku-5-5", "claude-fable-5-1")
-                for effort, its in (("minimal", "low"), ("medium", "medium"), ("high", "high"), ("xhigh", "xhigh"))
+                for model, most in (
+                    ("claude-opus-4-6", "max"),
+                    ("claude-sonnet-4-6", "max"),
+                    ("claude-opus-4-10", "xhigh"),
+                    ("claude-haiku-5-5", "xhigh"),
+                    ("claude-fable-5-1", "xhigh"),
+                )
+                for effort, its in (("minimal", "low"), ("medium", "medium"), ("xhigh", most), ("max", "max"))
             ),
         ],
     )

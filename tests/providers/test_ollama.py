@@ -79,7 +79,9 @@ class TestRequest:
     def test_without_params_nothing_is_added(self) -> None:
         assert set(body()) == {"model", "messages", "stream"}
 
-    @pytest.mark.parametrize(("effort", "think"), [("none", False), ("minimal", "low"), ("high", "high")])
+    @pytest.mark.parametrize(
+        ("effort", "think"), [("none", False), ("minimal", "low"), ("high", "high"), ("max", "max")]
+    )
     def test_effort_is_thinking(self, effort: str, think: bool | str) -> None:
         assert body(reasoning_effort=effort)["think"] == think
 

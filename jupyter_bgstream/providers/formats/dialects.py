@@ -60,7 +60,8 @@ DIALECTS: dict[DialectName, Dialect] = {
     "perplexity": Dialect(title="Perplexity", counts=False, lacks=("seed",)),
     "cohere": Dialect(title="Cohere", counts=False),  # refuses stream_options
     "cerebras": Dialect(title="Cerebras", max_tokens=_COMPLETION),
-    "moonshot": Dialect(title="Moonshot", max_tokens=_COMPLETION),
+    # Its models that can leave thinking out are told so by that field; the others have low, high and max.
+    "moonshot": Dialect(title="Moonshot", max_tokens=_COMPLETION, no_effort={"thinking": {"type": "disabled"}}),
     "vllm": Dialect(title="vLLM"),
     "lmstudio": Dialect(title="LM Studio"),
     "llamacpp": Dialect(title="llama.cpp", effort=("chat_template_kwargs", "reasoning_effort")),

@@ -59,6 +59,7 @@ _BUDGETS: dict[Effort, int] = {
     "medium": 8192,
     "high": 24_576,
     "xhigh": 24_576,
+    "max": 24_576,
 }
 _LEVELS: dict[Effort, str] = {
     "minimal": "minimal",
@@ -66,6 +67,7 @@ _LEVELS: dict[Effort, str] = {
     "medium": "medium",
     "high": "high",
     "xhigh": "high",
+    "max": "high",
 }
 
 

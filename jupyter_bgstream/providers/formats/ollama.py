@@ -32,6 +32,7 @@ _THINK: dict[str, bool | str] = {
     "medium": "medium",
     "high": "high",
     "xhigh": "high",
+    "max": "max",
 }
 
 
