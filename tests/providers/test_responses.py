@@ -408,6 +408,8 @@ def test_a_job_decides_for_itself_whether_its_answer_is_kept() -> None:
     assert ("background" in private, private["store"]) == (False, False)
     kept = asked(background=True)
     assert (kept["background"], kept["store"]) == (True, True)
+    brief = asked(lasting=True, store=False)  # the service keeps it for some minutes all the same
+    assert (brief["background"], brief["store"]) == (True, False)
 
 
 def test_turns_and_pictures() -> None:
@@ -434,6 +436,28 @@ def test_turns_and_pictures() -> None:
 
 STRICT = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
 LOOSE = {"type": "object", "properties": {"a": STRICT, "b": {"type": "string"}}, "required": ["a"]}
+
+
+def closed(value: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": {"a": value}, "required": ["a"], "additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    ("schema", "strict"),
+    [
+        (closed(STRICT), True),
+        (closed({"anyOf": [STRICT, {"type": "null"}]}), True),
+        (closed({"type": "array", "items": STRICT}), True),
+        (closed({"type": "object"}), False),
+        (closed({"type": "object", "additionalProperties": {"type": "string"}}), False),
+        (closed({"oneOf": [STRICT, {"type": "null"}]}), False),
+        (closed({"allOf": [STRICT]}), False),
+        (closed(LOOSE), False),
+        ({"type": "object"}, False),
+    ],
+)
+def test_a_schema_is_strict_if_the_service_takes_it_so(schema: dict[str, Any], strict: bool) -> None:
+    assert asked(schema=schema)["text"]["format"]["strict"] is strict
 
 
 @pytest.mark.parametrize(
@@ -476,7 +500,6 @@ def test_parameters_by_this_format_s_names(params: dict[str, Any], fields: dict[
         ({"stop": "x"}, "no stop"),
         ({"seed": 1, "stop": ["x"]}, "no stop and no seed"),
         ({"max_tokens": 5, "max_output_tokens": 6}, "max_output_tokens"),
-        ({"background": True, "store": False}, "store"),
         ({"background": "yes"}, "background"),
         ({"input": "x"}, "input"),
         ({"temperature": 9}, "temperature"),

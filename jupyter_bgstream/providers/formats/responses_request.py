@@ -15,12 +15,16 @@ from ..faults import Faults
 from ..params import Params, joined, read_params, refused
 from .base import model_name
 
+# Keywords that the service does not take in a schema to be followed to the letter.
+_LOOSE = frozenset({"allOf", "oneOf", "not", "if", "dependentRequired", "dependentSchemas", "patternProperties"})
+
 
 def request_body(job: Job, faults: Faults, *, background: bool) -> bytes:
     """Return the JSON of a request; ``background`` says whether the service shall go on while nobody reads.
 
-    The parameters ``background`` and ``store`` of a job decide for this job. Without them nothing is kept at the
-    service but what it needs to go on. Raises ProviderError (``bad_request``) for params that cannot be meant.
+    The parameters ``background`` and ``store`` of a job decide for this job. Only an answer in the background is
+    stored, unless the job says otherwise: then it is kept for some minutes. Raises ProviderError (``bad_request``) for
+    params that cannot be meant.
     """
     params = read_params(job.spec.params, faults)
     refused(params, ("stop", "seed"), "The Responses format", faults)
@@ -33,8 +37,6 @@ def request_body(job: Job, faults: Faults, *, background: bool) -> bytes:
         "store": _flag(rest, "store", background, faults),
     }
     if background:
-        if not body["store"]:
-            raise faults.error("bad_request", "params contradict each other: background needs store, which is false.")
         body["background"] = True
     return msgspec.json.encode(joined(body | _named(params, rest), rest, faults))
 
@@ -81,9 +83,11 @@ def _is_strict(schema: Any) -> bool:
     match schema:
         case dict():
             names = schema.get("properties")
-            if isinstance(names, dict) and (
-                schema.get("additionalProperties") is not False or set(schema.get("required") or ()) != set(names)
+            if (isinstance(names, dict) or schema.get("type") == "object") and (
+                schema.get("additionalProperties") is not False or set(schema.get("required") or ()) != set(names or ())
             ):
+                return False
+            if not _LOOSE.isdisjoint(schema):
                 return False
             return all(map(_is_strict, schema.values()))
         case list():
