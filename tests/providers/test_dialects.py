@@ -33,7 +33,7 @@ SENT = {
     "stop": ["END"],
     "response_format": {
         "type": "json_schema",
-        "json_schema": {"name": "A_page", "schema": SCHEMA, "strict": True},
+        "json_schema": {"name": "A_page", "schema": SCHEMA, "strict": False},
     },
     "logit_bias": {"1": 2},
 }

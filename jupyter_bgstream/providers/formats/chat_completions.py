@@ -7,7 +7,6 @@ Wire format: https://platform.openai.com/docs/api-reference/chat-streaming, and 
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
@@ -21,11 +20,9 @@ from ..params import Params, joined, read_params, refused, same
 from .base import Request, StreamDecoder, model_name
 from .chat_usage import timed, usage_of
 from .dialects import BROKEN, DIALECTS, Dialect, finish_reason
+from .schemas import named_schema
 from .sse import ServerEvent, SSEParser
 from .tool_calls import ToolCalls, ToolFragment
-
-_NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
-_NAME_LENGTH = 64  # characters
 
 
 class ChatCompletions:
@@ -90,7 +87,7 @@ def _named(params: Params, dialect: Dialect) -> dict[str, Any]:
         dialect.max_tokens: params.max_tokens,
         "stop": params.stop,
         dialect.seed: params.seed,
-        "response_format": None if schema is None else {"type": "json_schema", "json_schema": _schema(schema)},
+        "response_format": None if schema is None else {"type": "json_schema", "json_schema": named_schema(schema)},
     }
     named = {name: value for name, value in given.items() if value is not None}
     if params.reasoning_effort == "none" and dialect.no_effort is not None:
@@ -101,12 +98,6 @@ def _named(params: Params, dialect: Dialect) -> dict[str, Any]:
             value = {name: value}
         named |= value
     return named
-
-
-def _schema(schema: dict[str, Any]) -> dict[str, Any]:
-    title = schema.get("title")
-    name = _NO_NAME.sub("_", title)[:_NAME_LENGTH] if isinstance(title, str) else ""
-    return {"name": name or "answer", "schema": schema, "strict": True}
 
 
 def _turn(message: Message) -> dict[str, Any]:

@@ -14,9 +14,7 @@ from ...core.job import ImagePart, Job, Message, Part
 from ..faults import Faults
 from ..params import Params, joined, read_params, refused
 from .base import model_name
-
-# Keywords that the service does not take in a schema to be followed to the letter.
-_LOOSE = frozenset({"allOf", "oneOf", "not", "if", "dependentRequired", "dependentSchemas", "patternProperties"})
+from .schemas import named_schema
 
 
 def request_body(job: Job, faults: Faults, *, background: bool) -> bytes:
@@ -54,8 +52,7 @@ def _named(params: Params, rest: dict[str, Any]) -> dict[str, Any]:
         if params.reasoning_effort != "none" and not (isinstance(own, dict) and "summary" in own):
             named["reasoning"]["summary"] = "auto"  # or the reasoning would be paid for and not shown
     if params.schema is not None:
-        form = {"type": "json_schema", "name": "answer", "schema": params.schema, "strict": _is_strict(params.schema)}
-        named["text"] = {"format": form}
+        named["text"] = {"format": {"type": "json_schema", **named_schema(params.schema)}}
     return {name: value for name, value in named.items() if value is not None}
 
 
@@ -76,20 +73,3 @@ def _part(part: Part) -> dict[str, Any]:
     if isinstance(part, ImagePart):
         return {"type": "input_image", "image_url": part.url, "detail": "auto"}
     return {"type": "input_text", "text": part.text}
-
-
-def _is_strict(schema: Any) -> bool:
-    # The service holds an answer to a schema to the letter only if that leaves nothing open; others it refuses then.
-    match schema:
-        case dict():
-            names = schema.get("properties")
-            if (isinstance(names, dict) or schema.get("type") == "object") and (
-                schema.get("additionalProperties") is not False or set(schema.get("required") or ()) != set(names or ())
-            ):
-                return False
-            if not _LOOSE.isdisjoint(schema):
-                return False
-            return all(map(_is_strict, schema.values()))
-        case list():
-            return all(map(_is_strict, schema))
-    return True
