@@ -9,10 +9,11 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import pytest
 from providers.speaking import job, of, read, text
 
 from jupyter_bgstream.core.events import Source, Usage
-from jupyter_bgstream.providers.catalogue import _HOSTED, _LOCAL
+from jupyter_bgstream.providers.catalogue import _HOSTED, _LOCAL, NAMES
 from jupyter_bgstream.providers.endpoint import Endpoint
 from jupyter_bgstream.providers.generators import GeneratorService
 from jupyter_bgstream.providers.plugins import GROUP
@@ -43,6 +44,16 @@ def test_every_built_in_provider_is_in_the_table() -> None:
         for word in filter(None, [*said, *([names] if isinstance(names, str) else names)]):
             assert f"`{word}`" in row
         assert entry.documentation in row
+        assert f"({name}.md)" in row
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_built_in_provider_has_a_page(name: str) -> None:
+    # What to set, what it supports, what it cannot.
+    page = (ROOT / f"docs/providers/{name}.md").read_text()
+    headings = {line for line in page.splitlines() if line.startswith("## ")}
+    assert {"## What to set", "## What it cannot"} <= headings
+    assert headings & {"## What it supports", "## What you see"}
 
 
 def test_the_example_of_a_plugin_has_ten_lines_and_does_what_it_says() -> None:
