@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from ..core.errors import Fenced
 from ..core.events import Delta, Event, Usage
 from ..core.job import PREVIEW_LENGTH, Job
 from ..core.machine import Answer
@@ -30,10 +31,16 @@ class Outbox:
         self.begun = bool(self.taken)  # whether there was more than a count of tokens
         self.token = job.resume  # from where the provider can be asked to go on, behind all that came
         self._stored = job.resume
+        self._known = job.resume is not None  # whether the store has ever had a token of this attempt
         self._writer: asyncio.Task[None] | None = None
         self._error: Exception | None = None
         self._preview = before.text.lstrip()[:PREVIEW_LENGTH]
         self._previewed = len(self._preview)  # characters of the preview that were handed over
+
+    @property
+    def lost(self) -> str | None:
+        """The token of an answer that nobody else can know of: the job ended before the store heard of it."""
+        return self.token if isinstance(self._error, Fenced) and not self._known else None
 
     async def put(self, events: Sequence[Said]) -> None:
         """Take events; waits while too much is unwritten. Raises what an append raised: Fenced, Unavailable."""
@@ -77,6 +84,7 @@ class Outbox:
                 self._previewed = len(self._preview)
                 self._bytes = 0
                 await self._store.append(self._job, events, preview=preview, resume=resume)
+                self._known = self._known or bool(resume)
         except Exception as error:  # any: a batch that was lost must not be followed by another
             self._error = error
             self._waiting.clear()

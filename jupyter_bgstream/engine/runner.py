@@ -94,6 +94,9 @@ class Runner:
                 "jupyter_bgstream itself broke in this job; the Jupyter server's log says where. Please report it."
             )
             end = Failed(at=self._clock.time(), code="internal", message=message)
+        finally:
+            if outbox.lost is not None:
+                self._abandon(msgspec.structs.replace(job, resume=outbox.lost))
         if await self._end(job, end) and not isinstance(end, Completed) and end.code != "answer_gone":
             self._abandon(msgspec.structs.replace(job, resume=outbox.token))
 

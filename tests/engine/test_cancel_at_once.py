@@ -1,0 +1,44 @@
+"""A cancel between what a provider has said and its commit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from engine.conftest import LIMITS, OWNER, Puppet, spec
+
+from jupyter_bgstream.core.events import Event
+from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.engine.service import Service
+from jupyter_bgstream.store.memory import MemoryStore
+
+
+class Slow(MemoryStore):
+    """Commits nothing of a log before it may."""
+
+    def __init__(self) -> None:
+        super().__init__(server="here")
+        self.asked = asyncio.Event()
+        self.may = asyncio.Event()
+
+    async def append(
+        self, job: Job, events: Sequence[Event], *, preview: str | None = None, resume: str | None = None
+    ) -> int:
+        self.asked.set()
+        await self.may.wait()
+        return await super().append(job, events, preview=preview, resume=resume)
+
+
+async def test_an_answer_that_the_store_has_not_heard_of_is_cancelled_at_its_provider(puppet: Puppet) -> None:
+    store = Slow()
+    service = Service(store=store, providers=puppet, server="here", limits=LIMITS)
+    await service.open()
+    job, _ = await service.submit(OWNER, spec())
+    call = (await puppet.call()).keep("at the beginning")
+    async with asyncio.timeout(5):
+        await store.asked.wait()
+        await service.cancel(OWNER, job.id)
+        store.may.set()
+        await call.closed.wait()
+    await service.close()
+    assert [job.resume for job in puppet.abandoned] == ["at the beginning"]
