@@ -183,7 +183,7 @@ def _usage(found: Any) -> Usage:
 
 def _failure(error: Exception, *, begun: bool) -> ProviderError:
     name = type(error).__name__
-    words = " ".join(f"{name}: {error}".split())[:600]
+    words = " ".join(f"{name}: {error}".split())  # whole: it is cut when what is secret has been taken out
     if name in _LOST:
         code = "truncated" if begun else "unreachable"
         return ProviderError(f"The connection broke. Details: {words}", code=code, transient=not begun)

@@ -32,6 +32,7 @@ KIND = "plug-in"
 GRACE_SECONDS = 1.0  # that a cancelled generator has for its ``finally``
 WAITING = 256 * 1024  # characters that nobody has taken yet; then the generator waits
 PIECE = 64 * 1024  # characters of one event
+MESSAGE_LENGTH = 1000  # characters of what a plug-in says of its failure
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.I)
 
 log = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ class GeneratorService:
             yield [usage]
         if reader.error is not None:
             # Here and not before: what finds secrets in words is dear to make.
-            raise _failure(reader.error, Faults(self.name, model=model_name(job), secrets=self._secrets()))
+            raise _failure(reader.error, Faults(self.name, model=model_name(job), secrets=secrets_of(self._environ)))
         yield [Completed(at=0.0, finish_reason=finish)]
 
     async def abandon(self, job: Job) -> None:
@@ -123,9 +124,10 @@ class GeneratorService:
         """Return None: only running it tells."""
         return None
 
-    def _secrets(self) -> tuple[str, ...]:
-        # It was given no key, but will find one where we do; its errors may echo it.
-        return tuple(value for name, value in self._environ.items() if len(value) >= 8 and _SECRET.search(name))
+
+def secrets_of(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what may be keys: a plug-in was given none, but will find them where we do, and its errors may echo them."""
+    return tuple(value for name, value in environ.items() if len(value) >= 8 and _SECRET.search(name))
 
 
 class _Reader:
@@ -292,7 +294,7 @@ def _failure(error: BaseException, faults: Faults) -> ProviderError:
     match error:
         case ProviderError():
             return ProviderError(
-                faults.redacted(error.message),
+                faults.redacted(error.message)[:MESSAGE_LENGTH],
                 code=error.code,
                 transient=error.transient,
                 retry_after=error.retry_after,

@@ -22,7 +22,8 @@ from ..core.machine import Fault
 from .aside import aside
 from .base import Provider, ProviderStatus, Said
 from .endpoint import IDLE_SECONDS, PROVIDER_NAME, TOTAL_SECONDS
-from .generators import KIND, GeneratorService
+from .faults import Faults
+from .generators import KIND, GeneratorService, secrets_of
 
 GROUP = "jupyter_bgstream.providers"
 IMPORT_SECONDS = 120.0  # that an import may take when a job needs it
@@ -82,7 +83,7 @@ class PluginService:
         except ProviderError as error:
             return ProviderStatus(name=self.name, kind=KIND, error=Fault(code=error.code, message=error.message))
         except Exception as error:  # its own Provider is code of others
-            return ProviderStatus(name=self.name, kind=KIND, error=_broken(self.name, error))
+            return ProviderStatus(name=self.name, kind=KIND, error=self._broken(error))
 
     def unready(self) -> Fault | None:
         """Return why it cannot be asked, as far as that is known without importing it."""
@@ -104,7 +105,7 @@ class PluginService:
         except ProviderError:
             raise
         except Exception as error:
-            fault = _broken(self.name, error)
+            fault = self._broken(error)
             raise ProviderError(fault.message, code=fault.code) from None
 
     def _load(self) -> Provider:
@@ -129,6 +130,13 @@ class PluginService:
             if all(callable(getattr(provider, verb, None)) for verb in ("stream", "status", "unready")):
                 return provider  # type: ignore[no-any-return]  # it has what a Provider has
         raise TypeError("it is neither an async generator function nor a function that returns a Provider")
+
+    def _broken(self, error: Exception) -> Fault:
+        # What an import says may hold a key, and the list of models shows it to everybody.
+        words = Faults(self.name, secrets=secrets_of(self._environ)).redacted(f"{type(error).__name__}: {error}")
+        words = " ".join(words.split())[:500]
+        message = f"The plug-in {self.name} cannot be used; its package is to be mended. Details: {words}"
+        return Fault(code="provider_error", message=message)
 
     def _missing(self) -> str | None:
         module, advice = _NEEDS.get(self._entry.module, (None, ""))
@@ -160,9 +168,3 @@ def read_settings(name: str, config: Mapping[str, Any]) -> PluginSettings:
         if not getattr(settings, setting) > 0:
             raise Invalid(f"{where}: {setting} must be more than 0 seconds.", field=f"{where}.{setting}")
     return settings
-
-
-def _broken(name: str, error: Exception) -> Fault:
-    words = " ".join(f"{type(error).__name__}: {error}".split())[:500]
-    message = f"The plug-in {name} cannot be used; its package is to be mended. Details: {words}"
-    return Fault(code="provider_error", message=message)

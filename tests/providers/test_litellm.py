@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 from providers.speaking import job, of, read, text
 
 from jupyter_bgstream.core.events import Completed, ToolCall, Usage
-from jupyter_bgstream.plugins.litellm import complete
+from jupyter_bgstream.plugins.litellm import _failure, complete
 from jupyter_bgstream.providers.base import Provider
 from jupyter_bgstream.providers.generators import GeneratorService
 from jupyter_bgstream.providers.registry import Registry
@@ -35,6 +37,17 @@ async def test_what_a_notebook_must_not_set_is_refused_before_litellm_is_asked()
     _, error = await read(service, job("litellm/huggingface/https://evil.example"))
     assert error is not None
     assert error.code == "bad_request"
+
+
+async def test_a_key_at_the_end_of_a_long_error_is_not_shown_by_half() -> None:
+    async def failing(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
+        yield "half "
+        raise _failure(ValueError("x" * 570 + KEY + "y" * 9000), begun=True)
+
+    _, error = await read(GeneratorService("litellm", failing, environ={"SOME_API_KEY": KEY}), job("litellm/x"))
+    assert error is not None
+    assert "x[key]y" in error.message
+    assert len(error.message) == 1000
 
 
 @pytest.mark.skipif(find_spec("litellm") is not None, reason="litellm is installed")

@@ -157,3 +157,14 @@ class TestDemo:
         _, error = await read(Registry(environ={}).resolve("demo/x"), job(f"demo/{model}", params=params))
         assert error is not None
         assert error.code == code
+
+
+async def test_what_an_import_says_holds_no_key(install: Install) -> None:
+    install("a_leak", "raise RuntimeError('sk-canary-4711 is no key of mine')", leak="agent")
+    service = Registry(environ={"SOME_API_KEY": "sk-canary-4711"}).resolve("leak/x")
+    fault = (await service.status()).error
+    assert fault is not None
+    assert "RuntimeError: [key] is no key of mine" in fault.message
+    _, error = await read(service, job("leak/x"))
+    assert error is not None
+    assert error.message == fault.message
