@@ -26,6 +26,11 @@ from .faults import Faults
 REFUSAL_SECONDS = 10.0  # for the body of a refusal
 REFUSAL_BYTES = 64 * 1024
 
+_NO_PROXY = (
+    "The proxy settings of the environment cannot be used: HTTPS_PROXY, HTTP_PROXY or ALL_PROXY is not a URL such as"
+    " http://proxy.example.org:3128, or what is special in its password is not written as %2F and the like."
+)
+
 T = TypeVar("T")
 
 
@@ -242,9 +247,12 @@ async def _client(url: str, route: Route, faults: Faults) -> httpx.AsyncClient:
         )
     except OSError as error:
         raise faults.error("tls_error", no_authorities(error, route.ca_bundle)) from None
-    except (ValueError, ImportError, httpx.InvalidURL) as error:
-        # HTTPS_PROXY and the like are read here: a URL that is none, or a SOCKS proxy without its package.
+    except ImportError as error:  # a SOCKS proxy without its package
         raise faults.error("unreachable", f"The proxy settings of the environment cannot be used: {error}") from None
+    except (ValueError, httpx.InvalidURL):
+        # HTTPS_PROXY and the like are read here. What is wrong with one is not shown: it may be a part of a password,
+        # which is taken for a port where an @ or a / in it is not written as %40 or %2F.
+        raise faults.error("unreachable", _NO_PROXY) from None
 
 
 def _proxy(url: str, context: ssl.SSLContext) -> httpx.Proxy:

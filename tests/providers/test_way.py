@@ -150,3 +150,14 @@ async def test_the_time_to_connect(connect: Connect) -> None:
     _, error = await read(service)
     assert error is not None
     assert error.code == "unreachable"
+
+
+@pytest.mark.parametrize("password", ["s3cr3t/word", "s3cr3t#word", "s3cr3t?word"])
+async def test_a_password_in_the_environments_proxy_that_is_no_url_is_not_shown(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, password: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://me:{password}@proxy.example:3128")
+    _, error = await read(connect("https://models.invalid/v1"))
+    assert error is not None
+    assert "HTTPS_PROXY" in error.message
+    assert "s3cr3t" not in error.message
