@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 
@@ -29,12 +30,20 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
 async def choose(candidates: Sequence[Candidate], asking: Asking, environ: Mapping[str, str]) -> Default | None:
     """Return the default by rule, or None if nothing can be asked."""
-    for candidate in candidates:
-        model = _own_default(candidate.endpoint)
-        if model is not None and candidate.service.wants_key and await candidate.service.has_key():
-            name = candidate.service.name
+    asked = _until_one_is_sure([each for each in candidates if _own_default(each.endpoint) and each.service.wants_key])
+    # All at once: a keyring that is locked has each of them wait.
+    found = await asyncio.gather(*(candidate.service.has_key() for candidate in asked))
+    for candidate, has_key in zip(asked, found, strict=True):
+        if has_key:
+            name, model = candidate.service.name, _own_default(candidate.endpoint)
             return Default(model=f"{name}/{model}", why=f"{name} is the first provider that has a key.")
     return await _local([candidate for candidate in candidates if _may_be_tried(candidate, environ)], asking)
+
+
+def _until_one_is_sure(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+    # Nobody is asked for the key of a provider that cannot be the first with one.
+    sure = next((n for n, candidate in enumerate(candidates, 1) if candidate.service.key_at_hand), len(candidates))
+    return candidates[:sure]
 
 
 def _own_default(endpoint: Endpoint) -> str | None:

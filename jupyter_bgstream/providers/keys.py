@@ -65,6 +65,12 @@ class Key:
             return f"what the keyring has for {KEYRING_SERVICE}, {self._provider}"
         return f"{self.variables or 'its key (api_key_env)'} in the Jupyter server's environment, then restart it"
 
+    @property
+    def at_hand(self) -> bool:
+        """Whether there is one for sure, without asking anybody for it."""
+        given = self._given()
+        return bool(given) and _problem(given or "") is None
+
     def lacking(self) -> str | None:
         """Return why there is no key that could be used, as far as can be told without asking; None: there may be."""
         given = self._given()

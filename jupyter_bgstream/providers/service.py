@@ -121,6 +121,11 @@ class HTTPService:
         """Whether it can only be asked with a key."""
         return self._key.wanted
 
+    @property
+    def key_at_hand(self) -> bool:
+        """Whether there is a key for sure, without asking anybody for it."""
+        return self._key.at_hand
+
     async def has_key(self) -> bool:
         """Return whether there is a key, asking for it where that must be; never raises."""
         if self._key.lacking() is not None:

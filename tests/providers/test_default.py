@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import threading
+import time
+import types
 from typing import Any
 
 import pytest
 
 from jupyter_bgstream.core.errors import Invalid
-from jupyter_bgstream.providers import defaults
+from jupyter_bgstream.providers import defaults, keys
 from jupyter_bgstream.providers.registry import Registry
 from jupyter_bgstream.testing import Hold, Script, ScriptedProvider, answer
 
@@ -106,3 +110,24 @@ def test_an_alias_that_cannot_be_meant_is_said_at_start_up(aliases: dict[str, An
         Registry(environ={}, aliases=aliases)
     assert words in caught.value.message
     assert str(caught.value.field).startswith("aliases[")
+
+
+async def test_a_keyring_that_does_not_answer_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    locked, asked = threading.Event(), []
+
+    def get_password(service: str, name: str) -> None:
+        asked.append(name)
+        locked.wait(20)
+
+    keyring = types.ModuleType("keyring")
+    keyring.get_password = get_password  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "keyring", keyring)
+    monkeypatch.setattr(keys, "has_keyring", lambda: True)
+    monkeypatch.setattr(keys, "KEYRING_SECONDS", 0.3)
+    began = time.monotonic()
+    assert await default(keyring=True) == "demo/tour"
+    assert time.monotonic() - began < 2  # and not so long for each of a dozen providers
+    asked.clear()
+    assert (await default(environ={"ANTHROPIC_API_KEY": "x"}, keyring=True)).startswith("anthropic/")
+    assert asked == ["openai"]  # which comes before it
+    locked.set()
