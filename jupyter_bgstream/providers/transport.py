@@ -25,6 +25,7 @@ from .faults import Faults
 
 REFUSAL_SECONDS = 10.0  # for the body of a refusal
 REFUSAL_BYTES = 64 * 1024
+ANSWER_BYTES = 64 * 1024 * 1024  # of what is asked for as a whole: a list of models, a long answer with its searches
 
 _NO_PROXY = (
     "The proxy settings of the environment cannot be used: HTTPS_PROXY, HTTP_PROXY or ALL_PROXY is not a URL such as"
@@ -113,14 +114,25 @@ async def ask(
     try:
         async with limit, _Sockets() as sockets, await _client(url, route, faults) as client:
             extensions = {"trace": sockets.trace}
-            response = await client.request(method, url, headers=headers, content=body, extensions=extensions)
+            async with client.stream(method, url, headers=headers, content=body, extensions=extensions) as response:
+                content = await _whole(response, faults)
     except TimeoutError:
         raise faults.error("unreachable", f"No answer within {seconds:g} s.") from None
     except httpx.HTTPError as error:
         raise _no_answer(error, route, faults) from None
     if not response.is_success:
-        raise faults.refusal(response.status_code, response.headers, response.content[:REFUSAL_BYTES])
-    return response.content
+        raise faults.refusal(response.status_code, response.headers, content[:REFUSAL_BYTES])
+    return content
+
+
+async def _whole(response: httpx.Response, faults: Faults) -> bytes:
+    # At a port that was only guessed anything may answer, and never end.
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > ANSWER_BYTES:
+            raise faults.error("malformed_stream", f"An answer of more than {ANSWER_BYTES >> 20} MiB.")
+    return bytes(body)
 
 
 class _Sockets:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 import pytest
@@ -15,6 +15,8 @@ from providers.speaking import STOP, delta, job, read, sse, text
 from jupyter_bgstream.core.events import Completed, Usage
 from jupyter_bgstream.core.job import Message
 from jupyter_bgstream.providers import transport
+from jupyter_bgstream.providers.endpoint import read_endpoint
+from jupyter_bgstream.providers.service import HTTPService
 from jupyter_bgstream.testing import (
     Cut,
     Hold,
@@ -160,3 +162,27 @@ async def test_the_tls_context_is_made_once_and_not_on_the_loop(
     transport._contexts.clear()
     assert len(threads) == 1
     assert threads[0] is not threading.current_thread()
+
+
+async def test_a_list_of_models_that_does_not_end_is_not_kept_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "ANSWER_BYTES", 1 << 20)
+    sent = 0
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        with suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(bytes(1 << 16))
+                await writer.drain()
+                sent += 1 << 16
+        writer.close()
+
+    server = await asyncio.start_server(endless, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        status = await HTTPService("any", read_endpoint("any", {"base_url": url}), environ={}).status()
+    assert status.error is not None
+    assert status.error.code == "malformed_stream"
+    assert sent < 16 << 20  # what the sockets hold is not ours
