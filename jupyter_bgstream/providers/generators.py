@@ -126,7 +126,7 @@ class GeneratorService:
 
 
 def secrets_of(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return what may be keys: a plug-in was given none, but will find them where we do, and its errors may echo them."""
+    """Return what may be keys: a plug-in was given none, but finds them where we do, and its errors may echo them."""
     return tuple(value for name, value in environ.items() if len(value) >= 8 and _SECRET.search(name))
 
 
