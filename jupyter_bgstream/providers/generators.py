@@ -22,6 +22,7 @@ from ..core.job import ImagePart, Job, Message
 from ..core.machine import Fault
 from ..plugin import Finish, Reasoning
 from .base import ProviderStatus, Said
+from .daemons import Daemons
 from .endpoint import IDLE_SECONDS, TOTAL_SECONDS
 from .faults import Faults
 from .formats.base import model_name
@@ -198,6 +199,7 @@ class _Reader:
             self._call(self._here, self._stopped.set)
 
     async def _main(self) -> None:
+        asyncio.get_running_loop().set_default_executor(Daemons())
         with self._lock:
             if self._closed:
                 return

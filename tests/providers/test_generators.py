@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -240,7 +242,38 @@ async def test_a_generator_that_never_waits_neither_blocks_nor_runs_away() -> No
     assert closed.is_set()
 
 
+LEFT = """
+import asyncio, time
+from providers.speaking import job
+from providers.test_generators import serve
+
+async def agent(messages, model, params):
+    yield await asyncio.to_thread(str.upper, "called")
+    await asyncio.to_thread(time.sleep, 60)
+
+async def main():
+    stream = serve(agent).stream(job("agent/one"))
+    print((await anext(stream))[0].text)
+    await stream.aclose()
+
+asyncio.run(main())
+"""
+
+
 class TestCancel:
+    async def test_what_it_left_in_a_thread_does_not_keep_the_process_alive(self) -> None:
+        path = os.pathsep.join(entry for entry in sys.path if entry)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", LEFT, env=os.environ | {"PYTHONPATH": path}, stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            async with asyncio.timeout(20):
+                said, _ = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+        assert (said.strip(), process.returncode) == (b"CALLED", 0)
+
     async def test_its_finally_runs_before_the_close_is_over(self) -> None:
         closed = threading.Event()
 
