@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -101,8 +101,8 @@ class GeneratorService:
                             said.append(item)
                             if isinstance(item, Source):
                                 urls.add(item.url)
-                if said:
-                    yield said
+                for batch in _batches(said):
+                    yield batch
                 if reader.ended and not reader.left:
                     break
         finally:
@@ -231,13 +231,17 @@ class _Reader:
                 await stream.aclose()
 
     async def _put(self, said: list[Said | Finish]) -> None:
+        if not said:
+            return
         room = None
         with self._lock:
+            first = not self._items
             self._items += said
-            self._size += sum(len(item.text) if isinstance(item, Delta) else 100 for item in said)
+            self._size += sum(map(_size, said))
             if self._size > WAITING:
                 room = self._room = asyncio.Event()
-            self._call(self._here, self._came.set)
+            if first:  # once for all that comes before they are taken: the server's loop has others to serve
+                self._call(self._here, self._came.set)
         if room is not None:
             await room.wait()
             self._room = None
@@ -257,6 +261,25 @@ class _Reader:
 
 class _Misuse(Exception):
     """The plug-in did something that it may not; the sentence says what."""
+
+
+def _size(item: Said | Finish) -> int:
+    # In characters, and more for one that is as good as empty: it takes as much work as one of a hundred.
+    return max(100, len(item.text)) if isinstance(item, Delta) else 100
+
+
+def _batches(said: list[Said]) -> Iterator[list[Said]]:
+    # A plug-in may yield a gigabyte at once; so the engine sees that it is too much before it has written it.
+    batch: list[Said] = []
+    size = 0
+    for item in said:
+        batch.append(item)
+        size += _size(item)
+        if size > WAITING:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _turn(message: Message) -> dict[str, Any]:
