@@ -25,7 +25,7 @@ from .base import ProviderStatus, Said
 from .daemons import Daemons
 from .endpoint import IDLE_SECONDS, TOTAL_SECONDS
 from .faults import Faults
-from .formats.base import model_name
+from .formats.base import MOST_TOKENS, model_name
 
 Agent = Callable[[list[dict[str, Any]], str, dict[str, Any]], AsyncIterator[Any]]
 
@@ -33,6 +33,7 @@ KIND = "plug-in"
 GRACE_SECONDS = 1.0  # that a cancelled generator has for its ``finally``
 WAITING = 256 * 1024  # characters that nobody has taken yet; then the generator waits
 PIECE = 64 * 1024  # characters of one event
+MOST_USD = 1e15  # of one job: more is a mistake
 MESSAGE_LENGTH = 1000  # characters of what a plug-in says of its failure
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.I)
 
@@ -308,11 +309,22 @@ def _said(item: Any) -> list[Said | Finish]:
                 fresh = msgspec.json.decode(msgspec.json.encode(item), type=type(item))
             except (msgspec.MsgspecError, UnicodeEncodeError, TypeError) as error:
                 raise _Misuse(f"It yielded a {type(item).__name__} that cannot be meant: {error}.") from None
+            if isinstance(fresh, Usage):
+                _check_figures(fresh)
             return [fresh if isinstance(fresh, Finish) else msgspec.structs.replace(fresh, seq=0, attempt=0)]
     raise _Misuse(
         f"It yielded {type(item).__name__}; it may yield str, or Reasoning, Source, ToolCall, Usage and Finish of"
         " jupyter_bgstream.plugin."
     )
+
+
+def _check_figures(usage: Usage) -> None:
+    # They are added up with those of all other jobs, which one that is out of all bounds would make worthless.
+    for name in ("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens"):
+        if not 0 <= (getattr(usage, name) or 0) < MOST_TOKENS:
+            raise _Misuse(f"It yielded a Usage that cannot be meant: {name} is {getattr(usage, name)}.")
+    if not 0 <= (usage.cost or 0.0) < MOST_USD:
+        raise _Misuse(f"It yielded a Usage that cannot be meant: cost is {usage.cost} USD.")
 
 
 def _failure(error: BaseException, faults: Faults) -> ProviderError:

@@ -111,6 +111,10 @@ async def test_an_empty_answer_is_one() -> None:
         (Completed(at=0.0, finish_reason="stop"), "It yielded Completed"),
         (Source(url=None), "It yielded a Source that cannot be meant"),  # type: ignore[arg-type]
         (Usage(output_tokens="7"), "It yielded a Usage that cannot be meant"),  # type: ignore[arg-type]
+        (Usage(output_tokens=-1), "It yielded a Usage that cannot be meant: output_tokens is -1."),
+        (Usage(input_tokens=2**62), "input_tokens is 4611686018427387904."),
+        (Usage(cost=-0.5), "cost is -0.5 USD."),
+        (Usage(cost=1e308), "cost is 1e+308 USD."),
         (Finish(7), "It yielded a Finish that cannot be meant"),  # type: ignore[arg-type]
         (ToolCall(id="c", name="x", arguments={"a": object()}), "It yielded a ToolCall"),  # type: ignore[arg-type]
     ],
