@@ -11,7 +11,7 @@ import pytest
 from engine.conftest import LIMITS, OWNER, Call, Puppet, ended, reached, shown, spec
 
 from jupyter_bgstream.core.errors import ProviderError
-from jupyter_bgstream.core.events import Completed, Delta, Event, Usage, Waiting
+from jupyter_bgstream.core.events import Completed, Delta, Event, Source, ToolCall, Usage, Waiting
 from jupyter_bgstream.core.groups import GroupSpec
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.machine import Fault
@@ -325,3 +325,18 @@ async def test_what_a_provider_keeps_is_no_event(service: Service, store: Append
     assert b"after half" not in log
     assert b"resume" not in log
     assert Resume(token="x") == Resume(token="x")
+
+
+@pytest.mark.parametrize(
+    "found", [Source(url="https://a.example"), ToolCall(id="a", name="look", arguments="{}")], ids=["source", "call"]
+)
+async def test_what_was_said_without_words_is_not_paid_for_twice_either(
+    service: Service, store: Appends, puppet: Puppet, clock: FakeClock, found: Event
+) -> None:
+    await store.submit(new_job("job-0001", owner=OWNER, server="dead", model="puppet/one"), max_queued=99)
+    (job,) = await store.claim(server="dead", room=ROOM, limit=9, at=1.0)
+    await store.append(job, [found], resume="after that")
+    clock.advance(2)
+    (await puppet.call()).fail(ProviderError("It is overloaded.", code="provider_error", transient=True))
+    assert (await ended(service, job.id)).error.code == "provider_error"
+    assert len(puppet.calls) == 1
