@@ -333,6 +333,13 @@ def test_only_what_the_service_keeps_is_marked() -> None:
     assert isinstance(FORMAT.decoder(FAULTS).feed(KEPT[0])[0], Resume)  # from the first moment
 
 
+def test_events_without_numbers_cannot_be_gone_on_with() -> None:
+    begun = {"type": "response.created", "response": {"id": "resp_1", "status": "queued", "background": True}}
+    said, error = heard([event(it, str(it["type"])) for it in (begun, delta("output_text", "one "))])
+    assert not of(said, Resume)  # type: ignore[arg-type]  # all of it would be said twice
+    assert error is not None
+
+
 @pytest.mark.parametrize("place", range(1, len(KEPT) + 1))
 @pytest.mark.parametrize("again", [0, 3], ids=["on time", "some events twice"])
 def test_from_any_token_the_rest_follows_without_gap_or_double(place: int, again: int) -> None:

@@ -187,7 +187,8 @@ class ResponsesDecoder(StreamDecoder):
                 self._item(event.item, said)
             case "response.created" | "response.queued" | "response.in_progress":
                 match event.response:
-                    case {"id": str() as name, "background": True} if name:
+                    # Without numbers nobody could tell what comes again from what is new.
+                    case {"id": str() as name, "background": True} if name and event.sequence_number is not None:
                         self._at.id = name
                         self._lasts = True
             case "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled":
