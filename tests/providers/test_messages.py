@@ -142,6 +142,14 @@ class TestDecoder:
             (call,) = of(decoded(MessagesDecoder, answer(*events, reason="tool_use")), ToolCall)
             assert call == ToolCall(id="toolu_1", name="look", arguments=arguments)
 
+    def test_a_tool_call_whose_block_is_never_closed_is_shown_once_the_answer_is_whole(self) -> None:
+        events = (
+            begun(0, type="tool_use", id="a", name="one", input={}),
+            piece(0, type="input_json_delta", partial_json="[0]"),
+        )
+        (call,) = of(decoded(MessagesDecoder, answer(*events, reason="tool_use")), ToolCall)
+        assert call == ToolCall(id="a", name="one", arguments="[0]")
+
     def test_two_tool_calls_at_a_time(self) -> None:
         said = decoded(
             MessagesDecoder,

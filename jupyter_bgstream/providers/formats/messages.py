@@ -196,6 +196,10 @@ class MessagesDecoder(StreamDecoder):
         """Return the counts, of which the service gives the input as three parts."""
         return usage_of(self._usage)
 
+    def tool_calls(self) -> list[ToolCall]:
+        """Return the calls whose blocks were never closed: some that imitate the service leave that out."""
+        return [_whole(call) for call in self._calls.values()]
+
     def _delta(self, index: int, delta: _Delta, said: list[Said]) -> None:
         match delta.type:
             case "text_delta":
