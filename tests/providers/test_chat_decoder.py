@@ -167,6 +167,21 @@ class TestToolCalls:
             ToolCall(id="d", name="", arguments=""),
         ]
 
+    def test_an_id_of_its_own_for_every_fragment(self) -> None:
+        said = decoded(
+            sse(
+                fragment(index=0, id="a", function={"name": "look", "arguments": ""}),
+                fragment(index=0, id="b", function={"arguments": '{"at"'}),  # older vLLMs
+                fragment(index=1, id="c", function={"name": "find"}),
+                fragment(index=0, id="d", function={"arguments": ": 1}"}),
+                STOP,
+            )
+        )
+        assert of(said, ToolCall) == [
+            ToolCall(id="a", name="look", arguments='{"at": 1}'),
+            ToolCall(id="c", name="find", arguments=""),
+        ]
+
     def test_a_call_without_an_id_is_given_one(self) -> None:
         (call,) = of(decoded(sse(fragment(index=0, function={"name": "look", "arguments": "{}"}), STOP)), ToolCall)
         assert call.id == "call_0"

@@ -31,8 +31,8 @@ class _Call(msgspec.Struct):
 class ToolCalls:
     """Puts fragments together by their index.
 
-    A fragment without an index, or with a new id under an index that is taken (Gemini's compatible service gives all
-    calls the index 0), begins a new call.
+    A fragment without an index, or with a new id and a name under an index that is taken (Gemini's compatible service
+    gives all calls the index 0), begins a new call. A new id alone does not: older vLLMs give every fragment one.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,8 @@ class ToolCalls:
             known = self._calls[-1] if self._calls and not fragment.id else None
         else:
             known = self._by_index.get(fragment.index)
-        if known is not None and (not fragment.id or fragment.id == known.id):
+        named = fragment.function is not None and fragment.function.name
+        if known is not None and (not fragment.id or fragment.id == known.id or not named):
             return known
         call = _Call(id=fragment.id or "")
         self._calls.append(call)
