@@ -22,10 +22,11 @@ from ..core.job import ImagePart, Job, Message
 from ..core.machine import Fault
 from ..plugin import Finish, Reasoning
 from .base import ProviderStatus, Said
+from .checked import Misuse, checked
 from .daemons import Daemons
 from .endpoint import IDLE_SECONDS, TOTAL_SECONDS
 from .faults import Faults
-from .formats.base import MOST_TOKENS, model_name
+from .formats.base import model_name
 
 Agent = Callable[[list[dict[str, Any]], str, dict[str, Any]], AsyncIterator[Any]]
 
@@ -33,7 +34,6 @@ KIND = "plug-in"
 GRACE_SECONDS = 1.0  # that a cancelled generator has for its ``finally``
 WAITING = 256 * 1024  # characters that nobody has taken yet; then the generator waits
 PIECE = 64 * 1024  # characters of one event
-MOST_USD = 1e15  # of one job: more is a mistake
 MESSAGE_LENGTH = 1000  # characters of what a plug-in says of its failure
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.I)
 
@@ -221,7 +221,7 @@ class _Reader:
         if not hasattr(stream, "__aiter__"):
             if hasattr(stream, "close"):
                 stream.close()
-            raise _Misuse(f"It returned {type(stream).__name__}, not an async generator: write async def and yield.")
+            raise Misuse(f"It returned {type(stream).__name__}, not an async generator: write async def and yield.")
         try:
             async for item in stream:
                 if self._closed:
@@ -258,10 +258,6 @@ class _Reader:
     def _call(loop: asyncio.AbstractEventLoop, function: Callable[[], Any]) -> None:
         with contextlib.suppress(RuntimeError):  # that loop has closed
             loop.call_soon_threadsafe(function)
-
-
-class _Misuse(Exception):
-    """The plug-in did something that it may not; the sentence says what."""
 
 
 def _size(item: Said | Finish) -> int:
@@ -305,26 +301,12 @@ def _said(item: Any) -> list[Said | Finish]:
             channel = "reasoning" if isinstance(item, Reasoning) else "text"
             return [Delta(channel=channel, text=text[at : at + PIECE]) for at in range(0, len(text), PIECE)]  # type: ignore[arg-type]
         case Usage() | Source() | ToolCall() | Finish():
-            try:
-                fresh = msgspec.json.decode(msgspec.json.encode(item), type=type(item))
-            except (msgspec.MsgspecError, UnicodeEncodeError, TypeError) as error:
-                raise _Misuse(f"It yielded a {type(item).__name__} that cannot be meant: {error}.") from None
-            if isinstance(fresh, Usage):
-                _check_figures(fresh)
+            fresh = checked(item)
             return [fresh if isinstance(fresh, Finish) else msgspec.structs.replace(fresh, seq=0, attempt=0)]
-    raise _Misuse(
+    raise Misuse(
         f"It yielded {type(item).__name__}; it may yield str, or Reasoning, Source, ToolCall, Usage and Finish of"
         " jupyter_bgstream.plugin."
     )
-
-
-def _check_figures(usage: Usage) -> None:
-    # They are added up with those of all other jobs, which one that is out of all bounds would make worthless.
-    for name in ("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens"):
-        if not 0 <= (getattr(usage, name) or 0) < MOST_TOKENS:
-            raise _Misuse(f"It yielded a Usage that cannot be meant: {name} is {getattr(usage, name)}.")
-    if not 0 <= (usage.cost or 0.0) < MOST_USD:
-        raise _Misuse(f"It yielded a Usage that cannot be meant: cost is {usage.cost} USD.")
 
 
 def _failure(error: BaseException, faults: Faults) -> ProviderError:
@@ -336,7 +318,7 @@ def _failure(error: BaseException, faults: Faults) -> ProviderError:
                 transient=error.transient,
                 retry_after=error.retry_after,
             )
-        case _Misuse():
+        case Misuse():
             return faults.broken_plugin(str(error))
         case asyncio.CancelledError():
             return faults.broken_plugin("It cancelled itself.")

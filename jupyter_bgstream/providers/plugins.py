@@ -21,6 +21,7 @@ from ..core.job import Job
 from ..core.machine import Fault
 from .aside import aside
 from .base import Provider, ProviderStatus, Said
+from .checked import Misuse, checked_batch
 from .endpoint import IDLE_SECONDS, PROVIDER_NAME, TOTAL_SECONDS
 from .faults import Faults
 from .generators import KIND, GeneratorService, secrets_of
@@ -64,8 +65,9 @@ class PluginService:
     async def stream(self, job: Job) -> AsyncGenerator[Sequence[Said], None]:
         """Yield what the plug-in says; raises ProviderError, also for a plug-in that cannot be imported."""
         provider = await self._provider(IMPORT_SECONDS)
-        async with aclosing(provider.stream(job)) as stream:
-            async for batch in stream:
+        batches = provider.stream(job) if isinstance(provider, GeneratorService) else self._of_others(provider, job)
+        async with aclosing(batches):
+            async for batch in batches:
                 yield batch
 
     async def abandon(self, job: Job) -> None:
@@ -113,6 +115,17 @@ class PluginService:
             if self._loaded is None:
                 self._loaded = self._made(self._entry.load())
             return self._loaded
+
+    async def _of_others(self, provider: Provider, job: Job) -> AsyncGenerator[Sequence[Said], None]:
+        try:
+            async with aclosing(provider.stream(job)) as stream:
+                async for batch in stream:
+                    yield checked_batch(batch)
+        except ProviderError:
+            raise
+        except Exception as error:
+            words = str(error) if isinstance(error, Misuse) else f"{type(error).__name__}: {error}"
+            raise Faults(self.name, secrets=secrets_of(self._environ)).broken_plugin(words) from None
 
     def _made(self, found: Any) -> Provider:
         if inspect.isasyncgenfunction(found) or inspect.isasyncgenfunction(getattr(found, "__call__", None)):  # noqa: B004

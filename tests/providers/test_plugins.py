@@ -168,3 +168,29 @@ async def test_what_an_import_says_holds_no_key(install: Install) -> None:
     _, error = await read(service, job("leak/x"))
     assert error is not None
     assert error.message == fault.message
+
+
+@pytest.mark.parametrize(
+    ("batch", "words"),
+    [
+        ("'abc'", "It yielded str, not a list"),
+        ("None", "It yielded NoneType, not a list"),
+        ("['abc']", "It yielded str among events"),
+        ("[Usage(input_tokens='7')]", "It yielded a Usage that cannot be meant"),
+        ("[Usage(input_tokens=2**62)]", "It yielded a Usage that cannot be meant"),
+        ("[Delta(channel='other', text='x')]", "It yielded a Delta that cannot be meant"),
+        ("[Delta(channel='text', text='\\ud800')]", "It yielded a Delta that cannot be meant"),
+        ("[Source(url=object())]", "It yielded a Source that cannot be meant"),
+        ("[1 / 0]", "ZeroDivisionError"),
+    ],
+)
+async def test_what_a_provider_of_others_yields_is_looked_at_before_it_is_stored(
+    install: Install, batch: str, words: str
+) -> None:
+    source = FACTORY.replace("import Completed, Delta", "import Completed, Delta, Source, Usage")
+    install("a_factory", source.replace("        yield [", f"        yield {batch}\n        yield ["), mine="factory")
+    said, error = await read(Registry(environ={}).resolve("mine/x"), job("mine/x"))
+    assert said == []
+    assert error is not None
+    assert error.message.startswith("The plug-in mine failed. Details: ")
+    assert words in error.message
