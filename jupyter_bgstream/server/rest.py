@@ -32,10 +32,11 @@ class Submitting(ApiHandler):
 
     async def default_for(self, *submissions: Submission) -> str | None:
         """Return the default model if one of these needs it: to choose it may mean to ask a local server."""
-        if all(submission.model for submission in submissions):
+        unnamed = [submission for submission in submissions if not submission.model]
+        if not unnamed:
             return None
-        if len(submissions) == 1 and (job_id := submissions[0].id) is not None:
-            # Sent again it is the same job, whatever the default is by now.
+        if (job_id := unnamed[0].id) is not None:
+            # Sent again they are the same jobs, whatever the default is by now; those of a group were stored together.
             with suppress(NotFound):
                 return (await self.service.job(self.owner, job_id)).spec.model
         default = await self.service.default()
