@@ -7,6 +7,7 @@ Provider. One that is broken says so wherever it is asked for, and takes nothing
 from __future__ import annotations
 
 import inspect
+import logging
 import threading
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -37,6 +38,9 @@ _OWN = {
 }
 # What a plug-in of ours needs that is not installed with it, and how it is.
 _NEEDS = {"jupyter_bgstream.plugins.litellm": ("litellm", "pip install 'jupyter_bgstream[litellm]'")}
+
+
+log = logging.getLogger(__name__)
 
 
 class PluginSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,8 +75,18 @@ class PluginService:
                 yield batch
 
     async def abandon(self, job: Job) -> None:
-        """Tell the plug-in's own Provider that nobody wants this answer any more, if it wants to know."""
-        if (abandon := getattr(self._loaded, "abandon", None)) is not None:
+        """Tell the plug-in's own Provider that nobody wants this answer any more, if it wants to know.
+
+        It may have begun on a server before this one, which has not imported the plug-in yet.
+        """
+        if job.resume is None:
+            return
+        try:
+            provider = await self._provider(GLANCE_SECONDS)
+        except ProviderError as error:
+            log.warning("job %s: %s cannot be told that nobody wants its answer: %s", job.id, self.name, error.message)
+            return
+        if (abandon := getattr(provider, "abandon", None)) is not None:
             await abandon(job)
 
     async def status(self) -> ProviderStatus:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from providers.speaking import job, read, text
 
@@ -194,3 +195,17 @@ async def test_what_a_provider_of_others_yields_is_looked_at_before_it_is_stored
     assert error is not None
     assert error.message.startswith("The plug-in mine failed. Details: ")
     assert words in error.message
+
+
+async def test_a_provider_of_others_hears_of_an_answer_of_a_server_before_that_nobody_wants(install: Install) -> None:
+    install(
+        "a_factory",
+        f"{FACTORY}\nasync def told(self, job): Mine.heard = job.resume\nMine.abandon = told",
+        mine="factory",
+    )
+    install("a_broken_one", "import nothing_of_that_name", broken="agent")
+    registry = Registry(environ={})
+    left = msgspec.structs.replace(job("mine/x"), resume="after half")
+    await registry.resolve("mine/x").abandon(left)
+    assert sys.modules["a_factory"].Mine.heard == "after half"
+    await registry.resolve("broken/x").abandon(left)
