@@ -15,7 +15,7 @@ from .formats import Lasting, Request
 from .formats.base import LastingDecoder
 
 DELAYS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before a try, by how many have brought nothing
-SILENT_TRIES = 2  # that a service may say nothing for the whole idle time-out, one after the other
+SILENT_TRIES = 2  # more that a stream may say nothing for the whole idle time-out, before the answer is looked at
 LOOK_SECONDS = 30.0  # that the answer to a look may take
 LOOK_DELAY = 5.0  # seconds between looks
 
@@ -78,8 +78,10 @@ class Resuming:
             self._streams = self._streams and (moved or broken is not None)
             vain = 0 if moved else vain + 1
             silent = silent + 1 if broken is not None and broken.code == "idle_timeout" and not moved else 0
-            if vain == len(DELAYS) or silent > SILENT_TRIES:
-                raise broken if broken is not None and silent else self._broken_off(broken)
+            if silent > SILENT_TRIES:  # a model may think for long; whether it does is seen by looking
+                self._streams, silent = False, 0
+            if vain == len(DELAYS):
+                raise self._broken_off(broken)
             begin, token = None, decoder.token
             delay = LOOK_DELAY if waited else max(DELAYS[vain], (broken.retry_after or 0.0) if broken else 0.0)
             if clock() + delay >= end:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ..core.errors import ProviderError
-from ..core.events import Usage
+from ..core.events import Completed, Usage
 from ..core.job import Job
 from ..core.machine import Fault
 from .aside import aside
@@ -75,7 +75,8 @@ class HTTPService:
             batches = self._once(job, faults, headers)
         async with aclosing(batches):
             async for batch in batches:
-                yield await self._priced(batch, job)
+                # What was counted comes last, or before the end.
+                yield await self._priced(batch, job) if isinstance(batch[-1], Usage | Completed) else batch
 
     async def abandon(self, job: Job) -> None:
         """Tell the service that nobody wants the answer any more. Within ABANDON_SECONDS; never raises."""
@@ -136,8 +137,6 @@ class HTTPService:
             return False
 
     async def _priced(self, said: Sequence[Said], job: Job) -> Sequence[Said]:
-        if not any(isinstance(event, Usage) for event in said):
-            return said
         how = {"provider": self.name, "model": model_name(job), "base_url": self._endpoint.base_url}
         return [await asyncio.to_thread(priced, each, **how) if isinstance(each, Usage) else each for each in said]
 
@@ -261,16 +260,18 @@ async def _until_the_end(body: AsyncGenerator[bytes, None], decoder: Decoder) ->
     clock = asyncio.get_running_loop().time
     left = REST_SECONDS
     while not decoder.ended:
-        asked = clock()
-        try:
-            async with asyncio.timeout(left if decoder.settled else None):
-                chunk = await anext(body, None)
-        except TimeoutError:
-            return
+        if not decoder.settled:
+            chunk = await anext(body, None)
+        else:
+            asked = clock()
+            try:
+                async with asyncio.timeout(left):
+                    chunk = await anext(body, None)
+            except TimeoutError:
+                return
+            left -= clock() - asked
         if chunk is None:
             return
-        if decoder.settled:
-            left -= clock() - asked
         if batch := decoder.feed(chunk):
             left = REST_SECONDS  # some services give a finish_reason with every delta
             yield batch
