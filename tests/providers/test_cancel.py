@@ -11,10 +11,12 @@ import pytest
 from providers.conftest import Connect
 from providers.speaking import job, read
 
+from jupyter_bgstream.providers.formats import FORMATS
 from jupyter_bgstream.testing import (
     Hold,
     Script,
     ScriptedProvider,
+    Send,
     answer,
 )
 
@@ -67,6 +69,17 @@ class TestCancel:
         await stream.aclose()
         request = await provider.request()
         assert await request.closed - closed < 1
+        assert request.closed_by_client
+
+    @pytest.mark.parametrize("format", FORMATS)
+    async def test_of_every_format(self, provider: ScriptedProvider, connect: Connect, format: str) -> None:
+        headers = {"Content-Type": FORMATS[format].media_type}
+        provider.routes["POST /v1/*"] = Script(headers=headers, steps=(Send(b"\n\n"), Hold()))
+        reading = asyncio.create_task(read(connect(format=format)))
+        await provider.held()
+        reading.cancel()
+        request = await provider.request()
+        await request.closed
         assert request.closed_by_client
 
     async def test_before_the_first_byte(self, provider: ScriptedProvider, connect: Connect) -> None:
