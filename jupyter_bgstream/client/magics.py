@@ -95,7 +95,7 @@ class BackgroundMagics:
                 case [] | ["list"]:
                     self._shell.display_pub.publish(table(job_forms(limit=_SHOWN), time.time()))
                 case ["cost", *keys] if len(keys) < 2:
-                    by = next((key for key in KEYS if key == "".join(keys or KEYS[:1])), None)
+                    by = next((key for key in KEYS if [key] == (keys or ["day"])), None)
                     if by is None:
                         raise MagicError(f"%bg cost adds up by {', '.join(KEYS)}, not by {keys[0]}.")
                     self._shell.display_pub.publish(cost_table(costs(by), by))

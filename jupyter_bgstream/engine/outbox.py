@@ -28,9 +28,8 @@ class Outbox:
         self._waiting: list[Event] = []
         self._bytes = 0  # of UTF-8, like all counts here
         self.taken = len(before.text.encode()) + len(before.reasoning.encode())  # bytes in all
-        self.begun = bool(
-            self.taken or before.sources or before.tool_calls
-        )  # whether there was more than a count of tokens
+        # Whether there was more than a count of tokens.
+        self.begun = bool(self.taken or before.sources or before.tool_calls)
         self.token = job.resume  # from where the provider can be asked to go on, behind all that came
         self._stored = job.resume
         self._known = job.resume is not None  # whether the store has ever had a token of this attempt

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -180,11 +180,16 @@ class Faults:
             transient = bool(passing or code == "rate_limited") and not _unpaid(names, words, wait)
         return self.error(code, words, transient=transient, retry_after=wait, too_long=_too_long(names, words))
 
-    def unreadable(self, text: str, error: Exception) -> ProviderError:
-        """Return what an event that does not have the format's shape means: an error of another, or no such stream."""
+    def unreadable(
+        self, text: str, error: Exception, *, reported: Callable[[Any], ProviderError] | None = None
+    ) -> ProviderError:
+        """Return what an event that does not have the format's shape means: an error of another, or no such stream.
+
+        ``reported`` is how the format reads an error that the service reports, if it has a way of its own.
+        """
         payload = _json(text.encode())
         if has_error(payload):
-            return self.in_stream(payload)
+            return (reported or self.in_stream)(payload)
         return self.error("malformed_stream", f"{error}: {text}")
 
     def no_stream(self, content_type: str, body: bytes) -> ProviderError:

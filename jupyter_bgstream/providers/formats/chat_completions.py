@@ -11,11 +11,10 @@ from typing import Any
 
 import msgspec
 
-from ...core.errors import ProviderError
 from ...core.events import Channel, Delta, Source, ToolCall, Usage
 from ...core.job import ImagePart, Job, Message, Part
 from ..base import Said
-from ..faults import Faults, has_error
+from ..faults import Faults
 from ..params import Params, joined, read_params, refused, same
 from .base import Request, StreamDecoder, model_name
 from .chat_usage import timed, usage_of
@@ -180,7 +179,7 @@ class ChatDecoder(StreamDecoder):
         try:
             chunk = _chunks.decode(text)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise self._not_a_chunk(text, error) from None
+            raise self._faults.unreadable(text, error) from None
         if chunk.error or chunk.object == "error" or is_error:
             raise self._faults.in_stream(msgspec.json.decode(text))
         if chunk.search_results:  # before citations, which have no titles
@@ -283,12 +282,3 @@ class ChatDecoder(StreamDecoder):
                 raise self._faults.in_stream({"error": error})
             case {"usage": usage} if usage:
                 self._usage = usage
-
-    def _not_a_chunk(self, text: str, error: Exception) -> ProviderError:
-        try:
-            payload = msgspec.json.decode(text)
-        except (msgspec.DecodeError, RecursionError):
-            return self._faults.error("malformed_stream", f"{error}: {text}")
-        if has_error(payload):
-            return self._faults.in_stream(payload)
-        return self._faults.error("malformed_stream", f"{error}: {text}")

@@ -14,7 +14,7 @@ from ...core.errors import ProviderError
 from ...core.events import Delta, ToolCall, Usage
 from ...core.job import Job, Message
 from ..base import Said
-from ..faults import Faults, has_error, words_of
+from ..faults import Faults, words_of
 from ..params import Params, joined, read_params
 from .base import Request, StreamDecoder, count, model_name
 from .lines import LineParser
@@ -143,7 +143,7 @@ class OllamaDecoder(StreamDecoder):
         try:
             line = _lines.decode(event.data)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise self._not_a_line(event.data, error) from None
+            raise self._faults.unreadable(event.data, error, reported=self._failed) from None
         if line.error:
             raise self._failed({"error": line.error})
         if line.message is not None:
@@ -178,12 +178,3 @@ class OllamaDecoder(StreamDecoder):
         if "not found" in words and "model" in words:
             return self._faults.error("model_not_found", words)
         return self._faults.in_stream(payload)
-
-    def _not_a_line(self, text: str, error: Exception) -> ProviderError:
-        try:
-            payload = msgspec.json.decode(text)
-        except (msgspec.DecodeError, RecursionError):
-            return self._faults.error("malformed_stream", f"{error}: {text}")
-        if has_error(payload):
-            return self._failed(payload)
-        return self._faults.error("malformed_stream", f"{error}: {text}")

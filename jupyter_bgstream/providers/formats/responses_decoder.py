@@ -16,7 +16,7 @@ import msgspec
 from ...core.errors import ProviderError
 from ...core.events import Channel, Delta, Source, ToolCall, Usage
 from ..base import Resume, Said
-from ..faults import Faults, has_error
+from ..faults import Faults
 from .base import StreamDecoder, count
 from .sse import ServerEvent, SSEParser
 
@@ -125,7 +125,7 @@ class ResponsesDecoder(StreamDecoder):
         try:
             found = _events.decode(event.data)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise self._unreadable(event.data, error) from None
+            raise self._faults.unreadable(event.data, error) from None
         kind = found.type or event.type
         if kind == "error" or found.error:
             raise self._faults.in_stream(msgspec.json.decode(event.data))
@@ -298,15 +298,6 @@ class ResponsesDecoder(StreamDecoder):
             case dict() if error:
                 return self._faults.in_stream({"error": error})
         return self._faults.error("provider_error", "The answer failed; the service does not say why.", transient=True)
-
-    def _unreadable(self, text: str, error: Exception) -> ProviderError:
-        try:
-            payload = msgspec.json.decode(text)
-        except (msgspec.DecodeError, RecursionError):
-            return self._faults.error("malformed_stream", f"{error}: {text}")
-        if has_error(payload):
-            return self._faults.in_stream(payload)
-        return self._faults.error("malformed_stream", f"{error}: {text}")
 
 
 def _object(found: Any) -> dict[str, Any]:
