@@ -66,6 +66,12 @@ def test_it_says_what_the_service_said(path: Path) -> None:
 
 
 @each
+def test_it_says_the_same_byte_by_byte(path: Path) -> None:
+    stream = stream_of(lines_of(path))
+    assert decoded(stream[at : at + 1] for at in range(len(stream))) == decoded(stream)
+
+
+@each
 @pytest.mark.parametrize("seed", range(3))
 def test_it_says_the_same_in_random_pieces(path: Path, seed: int) -> None:
     stream = stream_of(lines_of(path))
