@@ -92,7 +92,7 @@ def test_each_failure_has_its_code_and_a_sentence(server: Jupyter, provider: Thr
     code, script = FAILURES[model]
     if script is not None:
         provider.scripts[model] = script
-    job = wait(server, submit(server, model))
+    job = wait(server, submit(server, model, retries="never"))
     assert (job["status"], job["error"]["code"]) == ("failed", code)
     sentence, _, _ = job["error"]["message"].partition(" Details:")  # the provider's own words follow
     assert sentence.endswith(".")
@@ -109,7 +109,7 @@ def test_failures_before_any_answer_name_what_to_set(tmp_path: Path, provider: T
     }
     with jupyter(tmp_path, config=config) as server, server.client() as client:
         for model, (code, word) in expected.items():
-            job = wait(server, client.post("jobs", json={"model": model, "prompt": "x"}).json()["id"])
+            job = wait(server, client.post("jobs", json={"model": model, "prompt": "x", "retries": "never"}).json()["id"])
             assert (job["status"], job["error"]["code"]) == ("failed", code)
             assert word in job["error"]["message"]
 
