@@ -69,6 +69,11 @@ async def connect() -> Connection:
     raise _why_none(alive, problems)
 
 
+def has_own_server() -> bool:
+    """Whether a server with this extension has started this process and is there, as far as the files say."""
+    return any(_read(path) is not None for path in _own(_runtime_files()))
+
+
 def _runtime_files() -> list[Path]:
     return sorted(Path(jupyter_runtime_dir()).glob("bgstream-*.json"))
 
