@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from ..core.machine import Answer
-from ..core.wire import BUNDLE_MIME
-from .cited import sources_markdown, sources_plain
+from ..core.wire import BUNDLE_MIME, JOBS_MIME
+from .cited import sources_markdown, sources_plain, words_markdown, words_plain
 from .markdown import escape_html
 
 _OPENING = re.compile(r" {0,3}(?:(`{3,})[^`]*$|(~{3,}))")
@@ -23,17 +24,50 @@ _ENDINGS = {
 }
 
 
-def bundle(job_id: str, model: str, cursor: str, answer: Answer) -> dict[str, Any]:
+class Shown(NamedTuple):
+    """What is shown of a job: its answer as far as it is known, up to the cursor."""
+
+    id: str
+    model: str  # provider/name
+    cursor: str
+    answer: Answer
+
+
+def bundle(job: Shown) -> dict[str, Any]:
     """Return the display bundle: the live view's key, and the text for whoever has no live view."""
-    note = _note(answer)
-    text = [answer.text, sources_plain(answer.sources), note and f"{note} (job {job_id})"]
-    below = [sources_markdown(answer.sources), note and f"*{escape_html(note)}*"]
-    markdown = [escape_html(answer.text) + (_closing(answer.text) if any(below) else ""), *below]
+    return {BUNDLE_MIME: _key(job), "text/markdown": _markdown(job), "text/plain": _plain(job)}
+
+
+def bundle_of_several(jobs: Sequence[Shown]) -> dict[str, Any]:
+    """Return the display bundle of jobs side by side: each text below its model's name."""
+    markdown = [_joined(f"#### {words_markdown(job.model)}", _markdown(job, closed=True)) for job in jobs[:-1]]
+    markdown += [_joined(f"#### {words_markdown(job.model)}", _markdown(job)) for job in jobs[-1:]]
     return {
-        BUNDLE_MIME: {"id": job_id, "cursor": cursor, "status": answer.status, "model": model},
-        "text/markdown": "\n\n".join(filter(None, markdown)),
-        "text/plain": "\n\n".join(filter(None, text)),
+        JOBS_MIME: {"jobs": [_key(job) for job in jobs]},
+        "text/markdown": _joined(*markdown),
+        "text/plain": _joined(*(_joined(f"{words_plain(job.model)}:", _plain(job)) for job in jobs)),
     }
+
+
+def _key(job: Shown) -> dict[str, str]:
+    return {"id": job.id, "cursor": job.cursor, "status": job.answer.status, "model": job.model}
+
+
+def _markdown(job: Shown, *, closed: bool = False) -> str:
+    answer = job.answer
+    note = _note(answer)
+    below = [sources_markdown(answer.sources), note and f"*{escape_html(note)}*"]
+    end = _closing(answer.text) if closed or any(below) else ""
+    return _joined(escape_html(answer.text) + end, *below)
+
+
+def _plain(job: Shown) -> str:
+    note = _note(job.answer)
+    return _joined(job.answer.text, sources_plain(job.answer.sources), note and f"{note} (job {job.id})")
+
+
+def _joined(*paragraphs: str) -> str:
+    return "\n\n".join(filter(None, paragraphs))
 
 
 def _closing(text: str) -> str:

@@ -33,8 +33,20 @@ def sources_plain(sources: Sequence[Source]) -> str:
     return "\n".join(["Sources:", *items]) if items else ""
 
 
+def words_markdown(text: str) -> str:
+    """Return what is nothing but words in Markdown, on one line."""
+    return _MARKUP.sub(_entity, words_plain(text))
+
+
+def words_plain(text: str) -> str:
+    """Return words on one line, and of very many only the first."""
+    # Cut before it is cleaned: either may be megabytes.
+    words = _SPACES.sub(" ", text[: LONGEST + 1]).strip()
+    return words if len(words) <= LONGEST else f"{words[: LONGEST - 1].rstrip()}…"
+
+
 def _link(source: Source) -> str:
-    words = _MARKUP.sub(_entity, _title(source))
+    words = words_markdown(_title(source))
     if not _WEB.match(source.url):
         return _FIRST.sub(_entity, words)
     address = _UNSAFE.sub(_percent, source.url).replace("&", "&amp;")
@@ -47,9 +59,7 @@ def _plain(source: Source) -> str:
 
 
 def _title(source: Source) -> str:
-    # Cut before it is cleaned: either may be megabytes.
-    words = _SPACES.sub(" ", (source.title.strip() or source.url)[: LONGEST + 1]).strip()
-    return words if len(words) <= LONGEST else f"{words[: LONGEST - 1].rstrip()}…"
+    return words_plain(source.title.strip() or source.url)
 
 
 def _entity(found: re.Match[str]) -> str:

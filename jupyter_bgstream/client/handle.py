@@ -11,7 +11,7 @@ from ..core.errors import BgStreamError
 from ..core.events import Source, ToolCall
 from ..core.machine import Answer, Fault, Status
 from ..core.wire import answer_form
-from .bundle import bundle
+from .bundle import Shown, bundle
 from .costs import usd
 from .errors import Incomplete
 from .follow import Deltas, Follower
@@ -209,9 +209,12 @@ class Job:
         return Answer(status=form.status, cost=form.cost, error=form.error, not_before=form.not_before)
 
     def _bundle(self, answer: Answer) -> dict[str, Any]:
+        return bundle(self._shown(answer))
+
+    def _shown(self, answer: Answer) -> Shown:
         if answer.status == "new":  # nothing of the log is known yet
-            return bundle(self.id, self.model, self._form.cursor, self._described())
-        return bundle(self.id, self.model, self._follower.cursor, answer)
+            return Shown(self.id, self.model, self._form.cursor, self._described())
+        return Shown(self.id, self.model, self._follower.cursor, answer)
 
     def _demand_whole(self, answer: Answer) -> None:
         if answer.status == "completed":

@@ -17,6 +17,7 @@ from .notices import Notice
 PROTOCOL_VERSION = 1
 
 BUNDLE_MIME = "application/vnd.bgstream.job.v1+json"
+JOBS_MIME = "application/vnd.bgstream.jobs.v1+json"
 
 T = TypeVar("T")
 

@@ -13,12 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-from jupyter_bgstream.client.bundle import bundle
+from jupyter_bgstream.client.bundle import Shown, bundle, bundle_of_several
 from jupyter_bgstream.client.cited import sources_markdown
 from jupyter_bgstream.core.events import Source
-from jupyter_bgstream.core.machine import Answer
+from jupyter_bgstream.core.machine import Answer, Fault
+from jupyter_bgstream.core.wire import JOBS_MIME
 
-CASES = json.loads((Path(__file__).parents[1] / "golden/bundle.json").read_text())["cases"]
+GOLDEN = Path(__file__).parents[1] / "golden"
+CASES = json.loads((GOLDEN / "bundle.json").read_text())["cases"]
+SEVERAL = json.loads((GOLDEN / "jobs.json").read_text())["cases"]
 
 PIECES = st.sampled_from(
     [
@@ -59,12 +62,30 @@ PIECES = st.sampled_from(
 TEXTS = st.lists(PIECES, max_size=12).map("".join)
 
 
+def answered(case: dict[str, Any]) -> Answer:
+    return Answer(
+        status=case.get("status", "completed"),
+        text=case["text"],
+        sources=tuple(Source(**source) for source in case["sources"]),
+        finish_reason=case["finish_reason"],
+        error=Fault(**case["error"]) if case.get("error") else None,
+    )
+
+
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 def test_golden(case: dict[str, Any]) -> None:
-    sources = tuple(Source(**source) for source in case["sources"])
-    answer = Answer(status="completed", text=case["text"], sources=sources, finish_reason=case["finish_reason"])
-    shown = bundle("j1", "p/m", "c", answer)
+    shown = bundle(Shown("j1", "p/m", "c", answered(case)))
     assert (shown["text/markdown"], shown["text/plain"]) == (case["markdown"], case["plain"])
+
+
+@pytest.mark.parametrize("case", SEVERAL, ids=[case["name"] for case in SEVERAL])
+def test_golden_side_by_side(case: dict[str, Any]) -> None:
+    jobs = [Shown(f"j{number}", job["model"], "c", answered(job)) for number, job in enumerate(case["jobs"], 1)]
+    shown = bundle_of_several(jobs)
+    assert (shown["text/markdown"], shown["text/plain"]) == (case["markdown"], case["plain"])
+    assert [tuple(key.values()) for key in shown[JOBS_MIME]["jobs"]] == [
+        (job.id, "c", job.answer.status, job.model) for job in jobs
+    ]
 
 
 def by_nbconvert(text: str) -> str:
