@@ -40,8 +40,10 @@ def bundle(job: Shown) -> dict[str, Any]:
 
 def bundle_of_several(jobs: Sequence[Shown]) -> dict[str, Any]:
     """Return the display bundle of jobs side by side: each text below its model's name."""
-    markdown = [_joined(f"#### {words_markdown(job.model)}", _markdown(job, closed=True)) for job in jobs[:-1]]
-    markdown += [_joined(f"#### {words_markdown(job.model)}", _markdown(job)) for job in jobs[-1:]]
+    markdown = [
+        _joined(f"#### {words_markdown(words_plain(job.model))}", _markdown(job, closed=True)) for job in jobs[:-1]
+    ]
+    markdown += [_joined(f"#### {words_markdown(words_plain(job.model))}", _markdown(job)) for job in jobs[-1:]]
     return {
         JOBS_MIME: {"jobs": [_key(job) for job in jobs]},
         "text/markdown": _joined(*markdown),

@@ -34,23 +34,28 @@ def sources_plain(sources: Sequence[Source]) -> str:
 
 
 def words_markdown(text: str) -> str:
-    """Return what is nothing but words in Markdown, on one line."""
-    return _MARKUP.sub(_entity, words_plain(text))
+    """Return a line of somebody's words as Markdown that shows them and means nothing else, within a line."""
+    return _MARKUP.sub(_entity, text)
+
+
+def line_markdown(text: str) -> str:
+    """Return a line of somebody's words as Markdown that shows them and means nothing else, as a line of its own."""
+    return _FIRST.sub(_entity, words_markdown(text))
 
 
 def words_plain(text: str) -> str:
     """Return words on one line, and of very many only the first."""
     # Cut before it is cleaned: either may be megabytes.
-    words = _SPACES.sub(" ", text[: LONGEST + 1]).strip()
+    words = _SPACES.sub(" ", text.strip()[: LONGEST + 1]).strip()
     return words if len(words) <= LONGEST else f"{words[: LONGEST - 1].rstrip()}…"
 
 
 def _link(source: Source) -> str:
-    words = words_markdown(_title(source))
+    title = _title(source)
     if not _WEB.match(source.url):
-        return _FIRST.sub(_entity, words)
+        return line_markdown(title)
     address = _UNSAFE.sub(_percent, source.url).replace("&", "&amp;")
-    return f"[{words}](<{address}>)"
+    return f"[{words_markdown(title)}](<{address}>)"
 
 
 def _plain(source: Source) -> str:

@@ -18,6 +18,7 @@ PROTOCOL_VERSION = 1
 
 BUNDLE_MIME = "application/vnd.bgstream.job.v1+json"
 JOBS_MIME = "application/vnd.bgstream.jobs.v1+json"
+BATCH_MIME = "application/vnd.bgstream.batch.v1+json"
 
 T = TypeVar("T")
 

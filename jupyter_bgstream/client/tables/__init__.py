@@ -1,0 +1,1 @@
+"""Tables: the same question for every row, as one batch."""

@@ -1,0 +1,19 @@
+"""What a notebook file holds of a batch: one line, whatever its title is."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from jupyter_bgstream.client.tables.bundle import batch_bundle
+from jupyter_bgstream.core.groups import Counts
+from jupyter_bgstream.core.wire import BATCH_MIME
+
+CASES = json.loads((Path(__file__).parents[1] / "golden/batch.json").read_text("utf-8"))["cases"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+def test_golden(case):
+    batch = case["batch"]
+    shown = batch_bundle(batch["id"], batch["status"], batch["title"], batch["total"], Counts(**batch["counts"]))
+    assert shown == {BATCH_MIME: batch, "text/markdown": case["markdown"], "text/plain": case["plain"]}
