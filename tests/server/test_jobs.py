@@ -109,7 +109,8 @@ def test_failures_before_any_answer_name_what_to_set(tmp_path: Path, provider: T
     }
     with jupyter(tmp_path, config=config) as server, server.client() as client:
         for model, (code, word) in expected.items():
-            job = wait(server, client.post("jobs", json={"model": model, "prompt": "x", "retries": "never"}).json()["id"])
+            asked = {"model": model, "prompt": "x", "retries": "never"}
+            job = wait(server, client.post("jobs", json=asked).json()["id"])
             assert (job["status"], job["error"]["code"]) == ("failed", code)
             assert word in job["error"]["message"]
 
