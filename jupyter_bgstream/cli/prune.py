@@ -88,6 +88,7 @@ async def _prune(store: SQLiteStore, *, days: float, unread: bool, dry_run: bool
         for kind, jobs in old.items():
             if jobs:
                 deleted += await delete_old(store, clock, before=before, unread=kind == "unread")
+        await store.forget_forks(before=before)
         while await store.tidy():
             await clock.sleep(PAUSE)
         size_now = await store.size()

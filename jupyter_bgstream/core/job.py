@@ -108,6 +108,13 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknow
         )
 
 
+class Turn(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Some messages of a conversation: what one job was asked, and its answer."""
+
+    job: str  # its id
+    messages: int
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A job as the store keeps it. Its answer is not here but in its log."""
 
@@ -120,8 +127,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     seq: int = 0  # the log's tail
     attempt: int = 0  # the try at the provider; users see it
     fence: int = 0  # raised at each claim; who holds an older one may not write
+    thread: str | None = None  # its conversation by the name it has now; the spec's is that of the submit
     previous: str | None = None  # the job before it in its thread
     history: tuple[Message, ...] = ()  # the conversation before it, frozen at the claim
+    turns: tuple[Turn, ...] = ()  # whose messages the history has, as far as is known
     preview: str = ""  # the answer's first characters
     created_at: float  # Unix seconds
     started_at: float | None = None  # Unix seconds

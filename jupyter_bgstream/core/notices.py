@@ -49,7 +49,7 @@ def notice_of(job: Job, notice_id: str) -> Notice | None:
         status=job.status,
         title=job.spec.title,
         preview=job.preview,
-        thread=job.spec.thread,
+        thread=job.thread,
         source=job.spec.source,
         created_at=job.ended_at,
     )

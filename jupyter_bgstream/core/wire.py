@@ -61,7 +61,7 @@ def job_form(job: Job) -> dict[str, Any]:
         "model": spec.model,
         "title": spec.title,
         "preview": job.preview,
-        "thread": spec.thread,
+        "thread": job.thread,
         "group": spec.group,
         "tags": spec.tags,
         "priority": spec.priority,

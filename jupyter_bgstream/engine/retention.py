@@ -100,6 +100,7 @@ class Housekeeping:
         now, deleted = self._clock.time(), Deleted()
         if (before := self._retention.read_before(now)) is not None:
             deleted += await delete_old(self._store, self._clock, before=before, unread=False)
+            await self._store.forget_forks(before=before)
         if (before := self._retention.unread_before(now)) is not None:
             for job in await self._store.old(before=before, unread=True, limit=MOST_ANNOUNCED):
                 if job.announced_at is not None and job.announced_at <= now - ANNOUNCED_DAYS * DAY:

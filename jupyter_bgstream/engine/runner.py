@@ -11,46 +11,17 @@ import msgspec
 
 from ..core.errors import BgStreamError, Fenced, NotFound, ProviderError, Unavailable
 from ..core.events import Completed, End, Failed, Interrupted, Waiting
-from ..core.job import Job, Message
-from ..core.machine import Answer, fold
-from ..core.wire import decode_events
+from ..core.job import Job
 from ..providers.base import Provider, Providers, Said
 from ..store.base import Store
 from .clock import Clock
-from .hub import BATCH_BYTES
+from .conversation import read_answer, said_before
 from .outbox import Outbox
 from .retries import put_off
 
 RETRY_END_SECONDS = 2.0  # between tries to write an end while the store is out of order
 
 log = logging.getLogger(__name__)
-
-
-async def read_answer(store: Store, job: Job) -> Answer:
-    """Fold a job's log up to the job's own tail, in pieces that never hold the event loop for long."""
-    answer = Answer()
-    while answer.seq < job.seq and (events := await store.events(job, after=answer.seq, max_bytes=BATCH_BYTES)):
-        answer = fold(decode_events(events[: job.seq - answer.seq]), answer)
-    return answer
-
-
-async def conversation(store: Store, job: Job) -> tuple[Message, ...]:
-    """Return what was said in the job's thread before it. A turn that failed or was stopped is not history.
-
-    Of a turn that was asked again, the newest that is whole counts.
-    """
-    behind, asked = job, False
-    while (before_id := (behind.retry_of if asked else None) or behind.previous) is not None:
-        try:
-            before = await store.job(job.owner, before_id)
-            if before.status == "completed":
-                answer = await read_answer(store, before)
-                return (*before.history, *before.spec.messages, Message(role="assistant", content=answer.text))
-            behind, asked = before, True
-        except NotFound:  # deleted since; whoever was behind it is now behind the one before
-            asked = False
-            behind = await store.job(job.owner, behind.id)
-    return ()
 
 
 class Runner:
@@ -101,8 +72,10 @@ class Runner:
             self._abandon(msgspec.structs.replace(job, resume=outbox.token))
 
     async def _attempt(self, job: Job, outbox: Outbox) -> Completed | Failed | Interrupted | Waiting:
-        if job.previous is not None and not job.history:
-            job = await self._store.freeze(job, await conversation(self._store, job))
+        if job.thread is not None and not job.history:
+            said = await said_before(self._store, job)
+            if said.messages:
+                job = await self._store.freeze(job, said.messages, said.turns)
         try:
             return await self._stream(job, self._providers.resolve(job.spec.model), outbox)
         except ProviderError as error:

@@ -23,11 +23,13 @@ from ..store.base import Change, JobFilter, Room, Store
 from ..store.ledger import day_of
 from .abandoning import Abandoning
 from .clock import Clock, SystemClock
+from .conversation import read_answer
 from .hub import Batch, Hub
 from .recovery import Recovery
 from .retention import Housekeeping, Retention
-from .runner import Runner, read_answer
+from .runner import Runner
 from .scheduler import Scheduler
+from .threads import Threads
 
 CANCELLED_AT_ONCE = 500  # jobs of a group in one transaction
 CLOSING_PATIENCE = 2.0  # seconds that a write waits for a locked store while the server stops
@@ -99,6 +101,7 @@ class Service:
             max_attempts=self.limits.max_attempts,
             adopted=self._scheduler.wake,
         )
+        self.threads = Threads(store=store, clock=self._clock, stop=self._stop)
         self._housekeeping = None
         if retention is not None:
             self._housekeeping = Housekeeping(store=store, clock=self._clock, retention=retention)

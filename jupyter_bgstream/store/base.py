@@ -10,9 +10,10 @@ import msgspec
 from ..core.costs import By, Spent
 from ..core.events import Cancelled, Event, Waiting
 from ..core.groups import Group
-from ..core.job import Job, Message
+from ..core.job import Job, Message, Turn
 from ..core.machine import ENDS, Status
 from ..core.notices import Mute, Notice
+from .threads import ThreadStore
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -63,7 +64,7 @@ class Old(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int  # that it takes in the store
 
 
-class Store(Protocol):
+class Store(ThreadStore, Protocol):
     """Where jobs, their logs and their notices live.
 
     A write is one transaction, durable when it returns; it raises Unavailable if the store cannot be written, and then
@@ -74,7 +75,8 @@ class Store(Protocol):
     one with its log: for a new job of the same id, a read is NotFound and a write is Fenced. ``previous`` is a job that
     is there and was submitted earlier: when that is deleted, those behind it inherit its own ``previous``.
 
-    A job with ``retry_of`` asks that ended job again, in its place in its thread and group; it has one successor. Jobs
+    A job with ``retry_of`` asks that ended job again, in its place in its thread, however that is called by now, and
+    group; it has one successor. Jobs
     of an announced group leave no notices of their own: the group leaves one when all that were announced have ended.
     """
 
@@ -93,7 +95,9 @@ class Store(Protocol):
     async def adopt(
         self, job: Job, *, server: str, event: Waiting | None = None
     ) -> Job: ...  # put off under a new server and a new fence; Fenced
-    async def freeze(self, job: Job, history: tuple[Message, ...]) -> Job: ...  # the conversation before it; Fenced
+    async def freeze(
+        self, job: Job, history: tuple[Message, ...], turns: tuple[Turn, ...] = ()
+    ) -> Job: ...  # the conversation before it; Fenced
     async def append(
         self, job: Job, events: Sequence[Event], *, preview: str | None = None, resume: str | None = None
     ) -> int: ...  # tail; None leaves both as they are, and "" forgets how to resume; Fenced

@@ -45,7 +45,7 @@ def entry_of(job: Job) -> Entry | None:
     return Entry(
         at=int(job.created_at // QUARTER) * QUARTER,
         model=job.spec.model,
-        thread=job.spec.thread,
+        thread=job.thread,
         notebook=job.spec.source.notebook,
         group=job.spec.group,
         input_tokens=None if job.usage is None else job.usage.input_tokens,

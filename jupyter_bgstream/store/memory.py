@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -12,42 +11,17 @@ from ..core.costs import By, Spent
 from ..core.errors import NotFound, Unavailable
 from ..core.events import Cancelled, Event, Waiting
 from ..core.groups import Group
-from ..core.job import Job, Message
+from ..core.job import Job, Message, Turn
 from ..core.notices import Mute, Notice
-from ..core.wire import encode
 from . import ledger, rules
 from .base import Change, JobFilter, Old, Room
 from .feed import Feed
+from .memory_contents import Contents, Kept
 from .memory_inbox import MemoryInbox
+from .memory_threads import ThreadsInMemory
 
 
-@dataclass
-class _Kept:
-    """A job and its log."""
-
-    place: int  # in the list of all jobs, growing
-    job: Job
-    log: list[bytes]
-    announced_at: float | None = None  # Unix seconds
-
-    @property
-    def bytes(self) -> int:
-        """How much its texts take."""
-        return sum(map(len, self.log)) + len(encode(self.job.spec)) + len(encode(self.job.history))
-
-
-@dataclass
-class _Contents:
-    """All that an open store holds; dicts keep the order of arrival."""
-
-    inbox: MemoryInbox
-    jobs: dict[tuple[str, str], _Kept] = field(default_factory=dict)
-    groups: dict[tuple[str, str], Group] = field(default_factory=dict)
-    ledger: dict[str, list[ledger.Entry]] = field(default_factory=dict)  # by owner, of deleted jobs
-    places: int = 0
-
-
-class MemoryStore:
+class MemoryStore(ThreadsInMemory):
     """Keeps everything in dicts until it is closed.
 
     A method runs from its first line to its last without awaiting, and so is a transaction. There is one process, so
@@ -59,12 +33,12 @@ class MemoryStore:
 
     def __init__(self, *, server: str | None = None) -> None:
         self._server = server
-        self._contents: _Contents | None = None
+        self._contents: Contents | None = None
         self.patience = 30.0  # never needed: nobody else writes
         self._feed = Feed()
 
     async def open(self) -> None:
-        self._contents = _Contents(MemoryInbox(self._feed.publish))
+        self._contents = Contents(MemoryInbox(self._feed.publish))
 
     async def close(self) -> None:
         self._contents = None
@@ -92,26 +66,24 @@ class MemoryStore:
             here.groups[job.owner, group.id] = group.reopened(asked.job.status)
             if here.inbox.forget_group(job.owner, group.id):  # what it says is no longer so
                 self._feed.publish([Change(kind="notice", owner=job.owner, job="")])
-        step = self._insert(job, previous=asked.job.previous if asked else self._newest_of_thread(job))
-        if asked is not None:
-            asked.job = msgspec.structs.replace(asked.job, retried_by=job.id)
-            self._feed.publish([rules.state_of(asked.job)])
+        if asked is None:
+            return self._insert_behind(job).job, True
+        step = self._insert(job, previous=asked.job.previous, thread=asked.job.thread)
+        asked.job = msgspec.structs.replace(asked.job, retried_by=job.id)
+        self._feed.publish([rules.state_of(asked.job)])
         return step.job, True
 
-    def _insert(self, job: Job, *, previous: str | None) -> rules.Step:
-        step = rules.submitted(job, previous=previous)
+    def _insert_behind(self, job: Job) -> rules.Step:
+        thread = job.spec.thread
+        last = None if thread is None else self._last_turn(job.owner, thread)
+        return self._insert(job, previous=None if last is None else last.id, thread=thread)
+
+    def _insert(self, job: Job, *, previous: str | None, thread: str | None) -> rules.Step:
+        step = rules.submitted(job, previous=previous, thread=thread)
         self._here.places += 1
-        self._here.jobs[job.owner, job.id] = _Kept(place=self._here.places, job=job, log=[])
+        self._here.jobs[job.owner, job.id] = Kept(place=self._here.places, job=job, log=[])
         self._take(step)
         return step
-
-    def _newest_of_thread(self, job: Job) -> str | None:
-        thread = job.spec.thread
-        turns = [kept.job for kept in self._of(job.owner) if kept.job.retry_of is None]
-        last = next((turn for turn in reversed(turns) if thread and turn.spec.thread == thread), None)
-        while last is not None and last.retried_by is not None:  # a turn's newest retry stands for it
-            last = self._find(job.owner, last.retried_by).job
-        return None if last is None else last.id
 
     def _unfinished(self, owner: str) -> int:
         return sum(not kept.job.ended for kept in self._of(owner))
@@ -154,19 +126,19 @@ class MemoryStore:
         self._take(step)
         return step.job
 
-    def _ready(self, kept: _Kept, at: float) -> bool:
+    def _ready(self, kept: Kept, at: float) -> bool:
         job = kept.job
         due = job.status == "queued" or (
             job.status == "waiting" and job.not_before is not None and not at < job.not_before <= at + rules.FARTHEST
         )
         return due and not any(
-            other.job.spec.thread == job.spec.thread and other.place < kept.place and not other.job.ended
-            for other in (self._of(job.owner) if job.spec.thread else ())
+            other.job.thread == job.thread and other.place < kept.place and not other.job.ended
+            for other in (self._of(job.owner) if job.thread else ())
         )
 
-    async def freeze(self, job: Job, history: tuple[Message, ...]) -> Job:
+    async def freeze(self, job: Job, history: tuple[Message, ...], turns: tuple[Turn, ...] = ()) -> Job:
         kept = self._held(job)
-        kept.job = msgspec.structs.replace(kept.job, history=history)
+        kept.job = msgspec.structs.replace(kept.job, history=history, turns=turns)
         return kept.job
 
     async def append(
@@ -227,6 +199,7 @@ class MemoryStore:
         for kept in self._of(owner):
             if kept.job.previous == job_id:
                 kept.job = msgspec.structs.replace(kept.job, previous=deleted.previous)
+        self._touch_fork(deleted)
         self._forget_in_chain(deleted)
         self._forget_empty(self._group(deleted))
         self._here.inbox.forget_job(owner, job_id)
@@ -276,7 +249,7 @@ class MemoryStore:
             rules.check_room(self._unfinished(group.owner) + len(new) - 1, max_queued)
         group = here.groups[group.owner, group.id] = group.joined(len(new))
         for job in new.values():
-            self._insert(job, previous=self._newest_of_thread(job))
+            self._insert_behind(job)
         return group
 
     async def group(self, owner: str, group_id: str) -> Group:
@@ -336,13 +309,13 @@ class MemoryStore:
             or (not unread and (job.owner, job.id) in unread_jobs)
         ]
         ids = {(job.owner, job.id) for job in staying}
-        threads = {(job.owner, job.spec.thread) for job in staying if job.spec.thread}
+        threads = {(job.owner, job.thread) for job in staying if job.thread}
         found = [
             (job.ended_at, kept)
             for kept in self._here.jobs.values()
             if (job := kept.job).ended_at is not None
             and (not unread or (job.owner, job.id) in unread_jobs)
-            and (job.owner, job.spec.thread) not in threads
+            and (job.owner, job.thread) not in threads
             and not any((later.owner, later.id) in ids for later in self._successors(job))
         ]
         found.sort(key=lambda item: item[0])
@@ -389,21 +362,21 @@ class MemoryStore:
         return self._feed.subscribe()
 
     @property
-    def _here(self) -> _Contents:
+    def _here(self) -> Contents:
         if self._contents is None:
             raise Unavailable("The store is not open.")
         return self._contents
 
-    def _of(self, owner: str) -> Iterator[_Kept]:
+    def _of(self, owner: str) -> Iterator[Kept]:
         return (kept for kept in self._here.jobs.values() if kept.job.owner == owner)
 
-    def _find(self, owner: str, job_id: str) -> _Kept:
+    def _find(self, owner: str, job_id: str) -> Kept:
         try:
             return self._here.jobs[owner, job_id]
         except KeyError:
             raise rules.no_such_job(job_id) from None
 
-    def _held(self, job: Job) -> _Kept:
+    def _held(self, job: Job) -> Kept:
         try:
             kept = self._find(job.owner, job.id)
         except NotFound:
@@ -426,7 +399,7 @@ class MemoryStore:
         self._feed.publish(changes)
 
 
-def _kind(kept: _Kept) -> tuple[str, bool]:
+def _kind(kept: Kept) -> tuple[str, bool]:
     return kept.job.owner, kept.job.spec.priority == "batch"
 
 
@@ -434,7 +407,7 @@ def _matches(job: Job, which: JobFilter) -> bool:
     spec = job.spec
     return (
         which.status in (None, job.status)
-        and which.thread in (None, spec.thread)
+        and which.thread in (None, job.thread)
         and which.notebook in (None, spec.source.notebook)
         and which.group in (None, spec.group)
         and (which.tag is None or which.tag in spec.tags)

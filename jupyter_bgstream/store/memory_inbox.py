@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from ..core.job import Job
 from ..core.notices import CALL_AFTER, Mute, Notice, mutes
 from . import rules
@@ -100,6 +102,19 @@ class MemoryInbox:
         else:
             mine.remove(mute)
         self._publish([Change(kind="notice", owner=owner, job="")])
+
+    def rename_thread(self, owner: str, name: str, new: str) -> bool:
+        """Let notices and mutes of a thread bear its new name; returns whether there were any."""
+        told = [told for told in self._of(owner) if told.notice.job is not None and told.notice.thread == name]
+        for each in told:
+            each.notice = msgspec.structs.replace(each.notice, thread=new)
+        old, found = Mute(kind="thread", name=name), False
+        for (whose, _), mine in self._mutes.items():
+            if whose == owner and old in mine:
+                mine.remove(old)
+                mine.add(Mute(kind="thread", name=new))
+                found = True
+        return bool(told) or found
 
     def due_calls(self, owner: str, *, since: float, at: float, again: float, limit: int) -> list[Notice]:
         """Return notices to call for that nobody has seen or muted, and put them off until ``again``."""

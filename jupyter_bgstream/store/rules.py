@@ -38,9 +38,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     notice: Notice | None = None  # born with it, of the job or of its group
 
 
-def submitted(job: Job, *, previous: str | None) -> Step:
-    """Store a new job as queued, behind the newest one of its thread."""
-    return _step(msgspec.structs.replace(job, previous=previous), [Queued(at=job.created_at)])
+def submitted(job: Job, *, previous: str | None, thread: str | None) -> Step:
+    """Store a new job as queued, in a thread and behind its newest job."""
+    return _step(msgspec.structs.replace(job, previous=previous, thread=thread), [Queued(at=job.created_at)])
 
 
 def claimed(job: Job, *, at: float) -> Step:
@@ -133,7 +133,8 @@ def _step(job: Job, events: Sequence[Event]) -> Step:
 
 def listed(job: Job) -> Job:
     """Return a job as lists show it: without what was asked, which may have megabytes."""
-    return msgspec.structs.replace(job, spec=msgspec.structs.replace(job.spec, messages=(), params={}), history=())
+    spec = msgspec.structs.replace(job.spec, messages=(), params={})
+    return msgspec.structs.replace(job, spec=spec, history=(), turns=())
 
 
 def state_of(job: Job) -> Change:
@@ -162,8 +163,11 @@ def numbered(events: Sequence[Event], *, after: int, attempt: int) -> tuple[byte
 
 
 def check_same_request(existing: Job, job: Job) -> None:
-    """Raise Conflict if a repeated id asks for something else."""
-    if not existing.spec.same_request(job.spec):
+    """Raise Conflict if a repeated id asks for something else; a thread may be called by both its names."""
+    asked = job.spec
+    if asked.thread == existing.thread:
+        asked = msgspec.structs.replace(asked, thread=existing.spec.thread)
+    if not existing.spec.same_request(asked):
         raise Conflict(f"The id {job.id} is taken by a job that asks for something else; choose a new id.")
 
 

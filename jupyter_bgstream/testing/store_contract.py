@@ -48,6 +48,7 @@ from .store_making import (
     submit,
     take,
 )
+from .thread_contract import ThreadContract
 
 __all__ = [
     "ALL",
@@ -691,6 +692,7 @@ class StoreContract(
     RetentionContract,
     CostContract,
     ResumeContract,
+    ThreadContract,
 ):
     """Everything a store promises."""
 

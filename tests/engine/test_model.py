@@ -27,7 +27,8 @@ from jupyter_bgstream.engine.recovery import Recovery
 from jupyter_bgstream.engine.service import Limits, Service
 from jupyter_bgstream.store.base import Change, JobFilter
 from jupyter_bgstream.store.feed import Feed
-from jupyter_bgstream.store.memory import MemoryStore, _Contents
+from jupyter_bgstream.store.memory import MemoryStore
+from jupyter_bgstream.store.memory_contents import Contents
 from jupyter_bgstream.store.memory_inbox import MemoryInbox
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import FakeClock
@@ -47,7 +48,7 @@ class Shared:
     """What several memory stores of one process share, as servers share a file."""
 
     def __init__(self) -> None:
-        self.contents = _Contents(MemoryInbox(self.publish))
+        self.contents = Contents(MemoryInbox(self.publish))
         self.alive: set[str] = set()
         self.feeds: list[Feed] = []
 

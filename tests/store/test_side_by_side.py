@@ -25,6 +25,7 @@ from jupyter_bgstream.core.groups import Group, GroupSpec
 from jupyter_bgstream.core.job import Message
 from jupyter_bgstream.core.machine import fold
 from jupyter_bgstream.core.notices import Mute, Notice
+from jupyter_bgstream.core.threads import Fork
 from jupyter_bgstream.core.wire import decode_events
 from jupyter_bgstream.store.base import JobFilter, Room
 from jupyter_bgstream.store.memory import MemoryStore
@@ -83,6 +84,7 @@ waits = st.builds(
 )
 groups = st.sampled_from(["x", "group-01"])
 mutes = st.builds(Mute, kind=st.sampled_from(["notebook", "thread"]), name=st.sampled_from(["x", "y"]))
+threads = st.sampled_from(["x", "y", "z"])
 operations = st.one_of(
     st.tuples(st.just("submit"), ids, specs, st.integers(1, 4)),
     st.tuples(st.just("claim"), st.integers(0, 3), times),
@@ -100,6 +102,11 @@ operations = st.one_of(
     st.tuples(st.just("end"), ids, ends, st.sampled_from([None, None, 0, 1, 2])),
     st.tuples(st.just("end_log"), st.integers(0, 9), ends),
     st.tuples(st.just("delete"), ids),
+    st.tuples(st.just("fork"), threads, threads, times),
+    st.tuples(st.just("rename_thread"), threads, threads),
+    st.tuples(st.just("delete_thread"), threads, times),
+    st.tuples(st.just("forget_forks"), times),
+    st.tuples(st.just("threads"), st.integers(1, 2)),
     st.tuples(st.just("jobs"), filters),
     st.tuples(st.just("events"), st.integers(0, 9), st.integers(0, 12), st.integers(1, 300)),
     st.tuples(st.just("read"), viewers, st.one_of(st.none(), st.lists(st.integers(0, 3), max_size=2)), times),
@@ -146,9 +153,12 @@ class Player:
         inboxes = [await self._store.notices(self._owner, viewer) for viewer in ("", "eve")]
         muted = [await self._store.mutes(self._owner, viewer) for viewer in ("", "eve")]
         groups = [await self.play("show_group", group) for group in ("x", "group-01")]
+        threads = await self._threads(9), [await self._store.last_turn(self._owner, name) for name in "xyz"]
         due = await self._store.next_due(server=self._server, after=0.0)
         abandoned = [job for job in await self._store.abandoned(limit=99) if job.owner == self._owner]
-        return _comparable((jobs, logs, inboxes, muted, groups, due, abandoned, await self._store.counts(self._owner)))
+        return _comparable(
+            (jobs, logs, inboxes, muted, groups, threads, due, abandoned, await self._store.counts(self._owner))
+        )
 
     async def told(self):
         """Return every change so far."""
@@ -230,6 +240,26 @@ class Player:
 
     async def _delete(self, job_id):
         return await self._store.delete(self._owner, job_id)
+
+    async def _fork(self, name, new, at):
+        fork = Fork(owner=self._owner, name=new, origin=name, model="a/b", title=name, created_at=at, touched_at=at)
+        return await self._store.fork(fork)
+
+    async def _rename_thread(self, name, new):
+        return await self._store.rename_thread(self._owner, name, new)
+
+    async def _delete_thread(self, name, at):
+        return await self._store.delete_thread(self._owner, name, Cancelled(at=at))
+
+    async def _forget_forks(self, before):
+        return await self._store.forget_forks(before=before)
+
+    async def _threads(self, limit):
+        pages, after = [], None
+        while not pages or after is not None:
+            page, after = await self._store.threads(self._owner, limit=limit, after=after)
+            pages.append(page)
+        return pages, [await self._store.fork_of(self._owner, name) for name in "xyz"]
 
     async def _jobs(self, which):
         pages = []

@@ -10,12 +10,14 @@ from ...core.costs import By, Spent
 from ...core.groups import Group
 from ...core.job import Job
 from ...core.notices import Mute, Notice
+from ...core.threads import Fork, Thread
 from ...core.wire import encode
 from .. import ledger, rules
 from ..base import Change, JobFilter
+from ..threads import thread_of
 from .liveness import Liveness
 from .queries import QUERIES
-from .rows import change_from, events_of, group_from, job_of, listed_job_of, notice_from, places_of
+from .rows import change_from, events_of, fork_from, group_from, job_of, listed_job_of, notice_from, places_of
 
 # One condition per field of JobFilter; those that are asked for are joined by AND.
 _CONDITIONS = {
@@ -133,6 +135,62 @@ def find_group(db: sqlite3.Connection, owner: str, group_id: str) -> Group:
     if row is None:
         raise rules.no_such_group(group_id)
     return group_from(row)
+
+
+def last_turn(db: sqlite3.Connection, owner: str, thread: str) -> str | None:
+    """Return the id of a thread's last turn: its newest retry stands for it."""
+    last = db.execute(QUERIES["last_turn_of_thread"], {"owner": owner, "thread": thread}).fetchone()
+    while last is not None and last["retried_by"] is not None:
+        last = db.execute(QUERIES["job_links"], {"owner": owner, "id": last["retried_by"]}).fetchone()
+    return None if last is None else str(last["id"])
+
+
+def find_last_turn(db: sqlite3.Connection, owner: str, thread: str) -> Job | None:
+    """Return a thread's last turn."""
+    with _snapshot(db):
+        job_id = last_turn(db, owner, thread)
+        return None if job_id is None else find_job(db, owner, job_id)[1]
+
+
+def find_fork(db: sqlite3.Connection, owner: str, name: str) -> Fork | None:
+    """Return what a thread begins with, if it goes on from another."""
+    row = db.execute(QUERIES["fork"], {"owner": owner, "name": name}).fetchone()
+    return None if row is None else fork_from(row)
+
+
+def find_thread(db: sqlite3.Connection, owner: str, name: str) -> Thread:
+    """Return a thread; raises NotFound."""
+    with _snapshot(db):
+        return _thread(db, owner, name)
+
+
+def list_threads(
+    db: sqlite3.Connection, owner: str, *, limit: int, after: str | None
+) -> tuple[list[Thread], str | None]:
+    """Return a page of threads, the newest first, and where the next begins; raises Invalid."""
+    start = rules.page_start(after)
+    with _snapshot(db):
+        asked = {"owner": owner, "after": 1 << 62 if start is None else start, "limit": limit + 1}
+        rows = db.execute(QUERIES["threads"], asked).fetchall()
+        page = rows[:limit]
+        threads = [_thread(db, owner, row["name"]) for row in page]
+    return threads, str(page[-1]["n"]) if len(rows) > len(page) else None
+
+
+def _thread(db: sqlite3.Connection, owner: str, name: str) -> Thread:
+    which = {"owner": owner, "thread": name}
+    sums = db.execute(QUERIES["sums_of_thread"], which).fetchone()
+    unfinished = db.execute(QUERIES["unfinished_of_thread"], which).fetchone()
+    last = db.execute(QUERIES["listed_job"], {"owner": owner, "id": last_turn(db, owner, name)}).fetchone()
+    return thread_of(
+        name,
+        jobs=sums["jobs"],
+        created_at=sums["created_at"],
+        updated_at=sums["updated_at"],
+        unfinished=None if unfinished is None else listed_job_of(unfinished),
+        last=None if last is None else listed_job_of(last),
+        fork=find_fork(db, owner, name),
+    )
 
 
 def abandoned_jobs(db: sqlite3.Connection, liveness: Liveness, *, limit: int) -> list[Job]:

@@ -10,15 +10,17 @@ import msgspec
 
 from ...core.events import Usage
 from ...core.groups import Group
-from ...core.job import Job, JobSpec, Message
+from ...core.job import Job, JobSpec, Message, Turn
 from ...core.machine import Fault
 from ...core.notices import Notice
+from ...core.threads import Conversation, Fork
 from ...core.wire import encode
 from ..base import Change
 from ..rules import listed
 
 _spec = msgspec.json.Decoder(JobSpec)
 _history = msgspec.json.Decoder(tuple[Message, ...])
+_turns = msgspec.json.Decoder(tuple[Turn, ...])
 _usage = msgspec.json.Decoder(Usage)
 _error = msgspec.json.Decoder(Fault)
 _notice = msgspec.json.Decoder(Notice)
@@ -54,8 +56,10 @@ def job_of(row: sqlite3.Row | dict[str, Any]) -> Job:
         seq=row["seq"],
         attempt=row["attempt"],
         fence=row["fence"],
+        thread=row["thread"],
         previous=row["previous"],
         history=_history.decode(row["history"]),
+        turns=_turns.decode(row["turns"]),
         preview=row["preview"],
         created_at=row["created_at"],
         started_at=row["started_at"],
@@ -74,7 +78,7 @@ def job_of(row: sqlite3.Row | dict[str, Any]) -> Job:
 
 def listed_job_of(row: sqlite3.Row) -> Job:
     """Read a row of ``jobs``: what a list shows, without what was asked."""
-    return job_of({**row, "spec": row["listed"], "history": b"[]"})
+    return job_of({**row, "spec": row["listed"], "history": b"[]", "turns": b"[]"})
 
 
 def columns_of(job: Job) -> dict[str, Any]:
@@ -82,12 +86,12 @@ def columns_of(job: Job) -> dict[str, Any]:
     return msgspec.structs.asdict(job) | {
         "spec": encode(job.spec),
         "history": encode(job.history),
+        "turns": encode(job.turns),
         "listed": encode(listed(job).spec),
         "usage": None if job.usage is None else encode(job.usage),
         "cost_estimated": int(job.cost_estimated),
         "error": None if job.error is None else encode(job.error),
         "batch": int(job.spec.priority == "batch"),
-        "thread": job.spec.thread,
         "notebook": job.spec.source.notebook,
         "grp": job.spec.group,
         "tags": encode(job.spec.tags).decode(),
@@ -102,6 +106,20 @@ def notice_from(row: sqlite3.Row) -> Notice:
 def group_from(row: sqlite3.Row) -> Group:
     """Read a group."""
     return _group.decode(row["body"])
+
+
+def fork_from(row: sqlite3.Row) -> Fork:
+    """Read a row of ``forks``."""
+    return Fork(
+        owner=row["owner"],
+        name=row["name"],
+        origin=row["origin"],
+        model=row["model"],
+        title=row["title"],
+        said=Conversation(messages=_history.decode(row["messages"]), turns=_turns.decode(row["turns"])),
+        created_at=row["created_at"],
+        touched_at=row["touched_at"],
+    )
 
 
 def change_from(row: sqlite3.Row) -> Change:

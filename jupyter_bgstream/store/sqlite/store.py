@@ -13,8 +13,9 @@ from ...core.costs import By, Spent
 from ...core.errors import Unavailable
 from ...core.events import Cancelled, Event, Waiting
 from ...core.groups import Group
-from ...core.job import Job, Message
+from ...core.job import Job, Message, Turn
 from ...core.notices import Mute, Notice
+from ...core.threads import Fork, Thread
 from ..base import Change, JobFilter, Old, Room
 from ..feed import Feed
 from . import pruning, reads, segments
@@ -127,8 +128,8 @@ class SQLiteStore:
     async def adopt(self, job: Job, *, server: str, event: Waiting | None = None) -> Job:
         return await self._open.writer.run(lambda tx: tx.adopt(job, server=server, event=event))
 
-    async def freeze(self, job: Job, history: tuple[Message, ...]) -> Job:
-        return await self._open.writer.run(lambda tx: tx.freeze(job, history))
+    async def freeze(self, job: Job, history: tuple[Message, ...], turns: tuple[Turn, ...] = ()) -> Job:
+        return await self._open.writer.run(lambda tx: tx.freeze(job, history, turns))
 
     async def append(
         self, job: Job, events: Sequence[Event], *, preview: str | None = None, resume: str | None = None
@@ -197,6 +198,30 @@ class SQLiteStore:
 
     async def called(self, owner: str, notice_id: str, *, again: float | None = None) -> None:
         await self._open.writer.run(lambda tx: tx.called(owner, notice_id, again=again))
+
+    async def threads(self, owner: str, *, limit: int, after: str | None = None) -> tuple[list[Thread], str | None]:
+        return await self._open.readers.run(lambda db: reads.list_threads(db, owner, limit=limit, after=after))
+
+    async def thread(self, owner: str, name: str) -> Thread:
+        return await self._open.readers.run(lambda db: reads.find_thread(db, owner, name))
+
+    async def last_turn(self, owner: str, name: str) -> Job | None:
+        return await self._open.readers.run(lambda db: reads.find_last_turn(db, owner, name))
+
+    async def fork_of(self, owner: str, name: str) -> Fork | None:
+        return await self._open.readers.run(lambda db: reads.find_fork(db, owner, name))
+
+    async def fork(self, fork: Fork) -> None:
+        await self._open.writer.run(lambda tx: tx.fork(fork))
+
+    async def rename_thread(self, owner: str, name: str, new: str) -> None:
+        await self._open.writer.run(lambda tx: tx.rename_thread(owner, name, new))
+
+    async def delete_thread(self, owner: str, name: str, event: Cancelled) -> list[Job]:
+        return await self._open.writer.run(lambda tx: tx.delete_thread(owner, name, event))
+
+    async def forget_forks(self, *, before: float) -> int:
+        return await self._open.writer.run(lambda tx: tx.forget_forks(before=before))
 
     async def old(self, *, before: float, unread: bool, limit: int) -> list[Old]:
         return await self._open.readers.run(lambda db: pruning.old_jobs(db, before=before, unread=unread, limit=limit))

@@ -9,13 +9,13 @@ import msgspec
 from ...core.errors import NotFound
 from ...core.events import Cancelled, Delta, Event, Source, ToolCall, Usage, Waiting
 from ...core.groups import Group
-from ...core.job import Job, Message
+from ...core.job import Job, Message, Turn
 from ...core.wire import encode
 from .. import ledger, rules
 from ..base import Change, Room
 from . import reads
-from .inbox import InboxTransaction
 from .rows import columns_of, group_from, job_of, place_of, places_of
+from .threads import ThreadTransaction
 
 REMEMBERED_DELETIONS = 10_000
 
@@ -28,7 +28,7 @@ def is_quiet(events: Sequence[Event]) -> bool:
     return _QUIET.issuperset(map(type, events))
 
 
-class Transaction(InboxTransaction):
+class Transaction(ThreadTransaction):
     """One transaction and what it will tell when it is committed.
 
     Each operation checks first and raises before it writes anything, so that a refused one does not hurt those that
@@ -50,7 +50,7 @@ class Transaction(InboxTransaction):
         if (group := self._group(job)) is not None:
             rules.check_joins(group, 1)
             self._put_group(group.joined(1))
-        return self._insert(job, previous=self._newest_of_thread(job)), True
+        return self._insert_behind(job), True
 
     def _submit_again(self, job: Job, retry_of: str, *, max_queued: int) -> tuple[Job, bool]:
         n, asked = reads.find_job(self._db, job.owner, retry_of)
@@ -62,13 +62,18 @@ class Transaction(InboxTransaction):
             self._put_group(group.reopened(asked.status))
             if self._forget_notices(group.owner, group.id):  # what it says is no longer so
                 self.changes.append(Change(kind="notice", owner=group.owner, job=""))
-        stored = self._insert(job, previous=asked.previous)
+        stored = self._insert(job, previous=asked.previous, thread=asked.thread)
         self._do("set_retried_by", n=n, retried_by=job.id, rev=self.rev)
         self.changes.append(rules.state_of(asked))
         return stored, True
 
-    def _insert(self, job: Job, *, previous: str | None) -> Job:
-        step = rules.submitted(job, previous=previous)
+    def _insert_behind(self, job: Job) -> Job:
+        thread = job.spec.thread
+        last = None if thread is None else reads.last_turn(self._db, job.owner, thread)
+        return self._insert(job, previous=last, thread=thread)
+
+    def _insert(self, job: Job, *, previous: str | None, thread: str | None) -> Job:
+        step = rules.submitted(job, previous=previous, thread=thread)
         columns = columns_of(step.job)
         n = self._do("insert_job", **columns, rev=self.rev).lastrowid
         assert n is not None  # an INSERT has one
@@ -76,12 +81,6 @@ class Transaction(InboxTransaction):
         self._insert_events(n, step.job.seq, step.events)
         self.changes.append(step.change)
         return step.job
-
-    def _newest_of_thread(self, job: Job) -> str | None:
-        last = self._one("last_turn_of_thread", owner=job.owner, thread=job.spec.thread)
-        while last is not None and last["retried_by"] is not None:  # a turn's newest retry stands for it
-            last = self._one("job_links", owner=job.owner, id=last["retried_by"])
-        return last["id"] if last else None
 
     def _unfinished(self, owner: str) -> int:
         (unfinished,) = self._one("count_unfinished", owner=owner)
@@ -129,7 +128,7 @@ class Transaction(InboxTransaction):
         group = group.joined(len(new))
         self._put_group(group)
         for job in new.values():
-            self._insert(job, previous=self._newest_of_thread(job))
+            self._insert_behind(job)
         return group
 
     def cancel_group(self, owner: str, group_id: str, event: Cancelled, *, limit: int) -> tuple[Group, list[Job]]:
@@ -153,11 +152,11 @@ class Transaction(InboxTransaction):
     def _put_group(self, group: Group) -> None:
         self._do("put_group", owner=group.owner, id=group.id, body=encode(group))
 
-    def freeze(self, job: Job, history: tuple[Message, ...]) -> Job:
+    def freeze(self, job: Job, history: tuple[Message, ...], turns: tuple[Turn, ...]) -> Job:
         """Store the conversation before a job; raises Fenced."""
         n, now = self._held(job)
-        self._do("update_history", n=n, history=encode(history))
-        return msgspec.structs.replace(now, history=history)
+        self._do("update_history", n=n, history=encode(history), turns=encode(turns))
+        return msgspec.structs.replace(now, history=history, turns=turns)
 
     def append(self, job: Job, events: Sequence[Event], *, preview: str | None, resume: str | None) -> int:
         """Let a job's log grow; returns its tail. Raises Fenced, IllegalEvent."""
@@ -201,6 +200,8 @@ class Transaction(InboxTransaction):
             kept = msgspec.structs.asdict(ledger.nameless(spent))
             self._do("keep_spent", **kept | {"owner": owner, "estimated": int(spent.estimated)})
         self._do("inherit", owner=owner, id=job_id, previous=job.previous)
+        if job.thread is not None:
+            self._do("touch_fork", owner=owner, name=job.thread, at=job.ended_at)
         self._forget_in_chain(job)
         self._forget_empty_group(job)
         newest = self._do("insert_deleted", owner=owner, id=job_id, rev=self.rev).lastrowid

@@ -33,10 +33,10 @@ INSERT INTO jobs (
 );
 
 -- name: insert_asked
-INSERT INTO asked (job, spec, history) VALUES (:n, :spec, :history);
+INSERT INTO asked (job, spec, history, turns) VALUES (:n, :spec, :history, :turns);
 
 -- name: update_history
-UPDATE asked SET history = :history WHERE job = :n;
+UPDATE asked SET history = :history, turns = :turns WHERE job = :n;
 
 -- name: update_job
 UPDATE jobs SET
@@ -211,6 +211,81 @@ UPDATE notices SET call_at = :call_at WHERE n = :n;
 
 -- name: called
 UPDATE notices SET call_at = :call_at WHERE owner = :owner AND id = :id;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Threads.
+
+-- name: threads
+SELECT name, max(n) AS n FROM (
+    SELECT thread AS name, max(n) AS n FROM jobs WHERE owner = :owner AND thread IS NOT NULL GROUP BY thread
+    UNION ALL
+    SELECT name, n FROM forks WHERE owner = :owner
+)
+GROUP BY name HAVING max(n) < :after ORDER BY n DESC LIMIT :limit;
+
+-- name: sums_of_thread
+SELECT count(*) FILTER (WHERE retry_of IS NULL) AS jobs, min(created_at) AS created_at,
+    max(coalesce(ended_at, started_at, created_at)) AS updated_at
+FROM jobs WHERE owner = :owner AND thread = :thread;
+
+-- name: unfinished_of_thread
+SELECT * FROM jobs
+WHERE owner = :owner AND thread = :thread AND status IN ('queued', 'running', 'waiting') ORDER BY n LIMIT 1;
+
+-- name: listed_job
+SELECT * FROM jobs WHERE owner = :owner AND id = :id;
+
+-- name: jobs_of_thread
+SELECT n, id, status, seq FROM jobs WHERE owner = :owner AND thread = :thread ORDER BY n;
+
+-- name: is_thread
+SELECT EXISTS (SELECT 1 FROM jobs WHERE owner = :owner AND thread = :thread)
+    OR EXISTS (SELECT 1 FROM forks WHERE owner = :owner AND name = :thread);
+
+-- name: fork
+SELECT * FROM forks WHERE owner = :owner AND name = :name;
+
+-- name: use_place
+UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'jobs' RETURNING seq;
+
+-- name: first_place
+INSERT INTO sqlite_sequence (name, seq) VALUES ('jobs', 1);
+
+-- name: insert_fork
+INSERT INTO forks (n, owner, name, origin, model, title, messages, turns, created_at, touched_at)
+VALUES (:n, :owner, :name, :origin, :model, :title, :messages, :turns, :created_at, :touched_at);
+
+-- name: touch_fork
+UPDATE forks SET touched_at = max(touched_at, :at) WHERE owner = :owner AND name = :name;
+
+-- name: delete_fork
+DELETE FROM forks WHERE owner = :owner AND name = :name;
+
+-- name: forget_forks
+DELETE FROM forks
+WHERE touched_at < :before AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.owner = forks.owner AND thread = forks.name);
+
+-- name: rename_fork
+UPDATE forks SET name = :new WHERE owner = :owner AND name = :name;
+
+-- name: rename_origin
+UPDATE forks SET origin = :new WHERE owner = :owner AND origin = :name;
+
+-- name: rename_thread
+UPDATE jobs SET thread = :new, rev = :rev, status_rev = :rev WHERE owner = :owner AND thread = :name;
+
+-- name: rename_in_notices
+UPDATE notices SET body = CAST(json_set(CAST(body AS TEXT), '$.thread', :new) AS BLOB), rev = :rev
+WHERE owner = :owner AND job IN (SELECT id FROM jobs WHERE owner = :owner AND thread = :new);
+
+-- name: mute_new_name
+INSERT INTO mutes (owner, viewer, kind, name, muted, rev)
+SELECT owner, viewer, kind, :new, 1, :rev FROM mutes
+WHERE owner = :owner AND kind = 'thread' AND name = :name AND muted
+ON CONFLICT (owner, viewer, kind, name) DO UPDATE SET muted = 1, rev = excluded.rev;
+
+-- name: unmute_old_name
+UPDATE mutes SET muted = 0, rev = :rev WHERE owner = :owner AND kind = 'thread' AND name = :name AND muted;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Retention: joining rows of events, and finding what may go.

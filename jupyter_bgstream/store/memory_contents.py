@@ -1,0 +1,39 @@
+"""What the store that keeps nothing holds while it is open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..core.groups import Group
+from ..core.job import Job
+from ..core.threads import Fork
+from ..core.wire import encode
+from . import ledger
+from .memory_inbox import MemoryInbox
+
+
+@dataclass
+class Kept:
+    """A job and its log."""
+
+    place: int  # in the list of all jobs, growing
+    job: Job
+    log: list[bytes]
+    announced_at: float | None = None  # Unix seconds
+
+    @property
+    def bytes(self) -> int:
+        """How much its texts take."""
+        return sum(map(len, self.log)) + len(encode(self.job.spec)) + len(encode(self.job.history))
+
+
+@dataclass
+class Contents:
+    """All that an open store holds; dicts keep the order of arrival."""
+
+    inbox: MemoryInbox
+    jobs: dict[tuple[str, str], Kept] = field(default_factory=dict)
+    groups: dict[tuple[str, str], Group] = field(default_factory=dict)
+    forks: dict[tuple[str, str], tuple[int, Fork]] = field(default_factory=dict)  # with their places among the jobs
+    ledger: dict[str, list[ledger.Entry]] = field(default_factory=dict)  # by owner, of deleted jobs
+    places: int = 0

@@ -1,0 +1,87 @@
+"""What can be done to threads: operations on one transaction under way."""
+
+from __future__ import annotations
+
+from ...core.events import Cancelled, Event
+from ...core.job import Job
+from ...core.threads import Fork
+from ...core.wire import encode
+from ..base import Change
+from ..threads import check_free, no_such_thread
+from .inbox import InboxTransaction
+
+
+class ThreadTransaction(InboxTransaction):
+    """The part of a transaction that is about threads; see ``writes.Transaction``, which ends and deletes jobs."""
+
+    def end(self, owner: str, job_id: str, event: Event, *, fence: int | None, log: str | None) -> tuple[Job, bool]:
+        """End a job."""
+        raise NotImplementedError
+
+    def delete(self, owner: str, job_id: str, *, log: str | None = None) -> None:
+        """Forget an ended job."""
+        raise NotImplementedError
+
+    def fork(self, fork: Fork) -> None:
+        """Store what a new thread begins with; raises Conflict."""
+        check_free(fork.name, used=self._is_thread(fork.owner, fork.name))
+        place = self._one("use_place")
+        if place is None:  # there has never been a job
+            self._do("first_place")
+            place = (1,)
+        self._do(
+            "insert_fork",
+            n=place[0],
+            owner=fork.owner,
+            name=fork.name,
+            origin=fork.origin,
+            model=fork.model,
+            title=fork.title,
+            messages=encode(fork.said.messages),
+            turns=encode(fork.said.turns),
+            created_at=fork.created_at,
+            touched_at=fork.touched_at,
+        )
+
+    def rename_thread(self, owner: str, name: str, new: str) -> None:
+        """Call a thread by another name, with all that bears its name; raises NotFound, Conflict."""
+        if not self._is_thread(owner, name):
+            raise no_such_thread(name)
+        if name == new:
+            return
+        check_free(new, used=self._is_thread(owner, new))
+        names = {"owner": owner, "name": name, "new": new}
+        jobs = self._do("jobs_of_thread", owner=owner, thread=name).fetchall()
+        self._do("rename_thread", **names, rev=self.rev)
+        told = self._do("rename_in_notices", owner=owner, new=new, rev=self.rev).rowcount
+        told += self._do("mute_new_name", **names, rev=self.rev).rowcount
+        self._do("unmute_old_name", owner=owner, name=name, rev=self.rev)
+        self._do("rename_fork", **names)
+        self._do("rename_origin", **names)
+        self.changes += [
+            Change(kind="job", owner=owner, job=row["id"], status=row["status"], seq=row["seq"]) for row in jobs
+        ]
+        if told > 0:
+            self.changes.append(Change(kind="notice", owner=owner, job=""))
+
+    def delete_thread(self, owner: str, name: str, event: Cancelled) -> list[Job]:
+        """Cancel and delete all jobs of a thread, and forget what it began with; raises NotFound."""
+        if not self._is_thread(owner, name):
+            raise no_such_thread(name)
+        cancelled = []
+        # The newest first: so each is the last of its thread, and none inherits anything.
+        for row in reversed(self._do("jobs_of_thread", owner=owner, thread=name).fetchall()):
+            job, won = self.end(owner, row["id"], event, fence=None, log=None)
+            if won:
+                cancelled.append(job)
+            self.delete(owner, row["id"])
+        self._do("delete_fork", owner=owner, name=name)
+        self._do("rename_origin", owner=owner, name=name, new=None)
+        return cancelled
+
+    def forget_forks(self, *, before: float) -> int:
+        """Forget what threads without jobs begin with that were not touched since."""
+        return self._do("forget_forks", before=before).rowcount
+
+    def _is_thread(self, owner: str, name: str) -> bool:
+        return bool(self._one("is_thread", owner=owner, thread=name)[0])

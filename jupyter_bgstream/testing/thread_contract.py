@@ -1,0 +1,291 @@
+"""What every store promises about threads, as tests; a part of ``store_contract.StoreContract``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from ..core.errors import Conflict, Invalid, NotFound
+from ..core.events import Cancelled, Failed
+from ..core.groups import Group, GroupSpec
+from ..core.job import Message, Turn
+from ..core.notices import Mute
+from ..core.threads import Conversation, Fork, Thread
+from ..store.base import Change, JobFilter, Store
+from .store_making import DONE, OWNER, claim, ended, ids_of, new_job, running, submit, take
+
+STOPPED = Cancelled(at=60.0)
+SAID = Conversation(
+    messages=(Message(role="user", content="Why?"), Message(role="assistant", content="Because.")),
+    turns=(Turn(job="job-0001", messages=2),),
+)
+
+
+def fork(name: str = "new", **fields: Any) -> Fork:
+    """Make a fork of the thread t."""
+    made = Fork(
+        owner=OWNER,
+        name=name,
+        origin="t",
+        model="open/small",
+        title="Why?",
+        said=SAID,
+        created_at=70.0,
+        touched_at=70.0,
+    )
+    return msgspec.structs.replace(made, **fields)
+
+
+async def names_of(store: Store, owner: str = OWNER) -> list[str]:
+    """List the names of an owner's threads."""
+    threads, _ = await store.threads(owner, limit=100)
+    return [thread.name for thread in threads]
+
+
+class ThreadContract:
+    """Threads: listed by their newest job; a fork is a thread without jobs; a name belongs to one of them."""
+
+    async def test_a_thread_is_what_its_jobs_are(self, store: Store) -> None:
+        with pytest.raises(NotFound):
+            await store.thread(OWNER, "t")
+        await ended(store, "job-0001", thread="t", prompt="First?")
+        await submit(store, "job-0002", thread="t", prompt="Second?", model="open/large", created_at=55.0)
+        expected = Thread(
+            name="t",
+            jobs=2,
+            status="queued",
+            model="open/large",
+            title="Second?",
+            created_at=10.0,
+            updated_at=55.0,
+        )
+        assert await store.thread(OWNER, "t") == expected
+        assert await store.threads(OWNER, limit=9) == ([expected], None)
+        with pytest.raises(NotFound):
+            await store.thread("bob", "t")
+
+    async def test_its_state_is_that_of_what_has_not_ended_or_of_the_last_turn(self, store: Store) -> None:
+        await running(store, "job-0001", thread="t")
+        await submit(store, "job-0002", thread="t")
+        assert (await store.thread(OWNER, "t")).status == "running"
+        await store.end(OWNER, "job-0001", DONE)
+        assert (await store.thread(OWNER, "t")).status == "queued"
+        await store.end(OWNER, "job-0002", Failed(at=51.0, code="internal", message="No."))
+        assert (await store.thread(OWNER, "t")).status == "failed"
+
+    async def test_a_turn_that_was_asked_again_counts_once_and_is_its_newest_retry(self, store: Store) -> None:
+        await ended(store, "job-0001", Failed(at=50.0, code="internal", message="No."), thread="t")
+        again = await ended(store, "job-0002", thread="t", retry_of="job-0001", model="open/large")
+        thread = await store.thread(OWNER, "t")
+        assert (thread.jobs, thread.status, thread.model) == (1, "completed", "open/large")
+        assert await store.last_turn(OWNER, "t") == again
+        await ended(store, "job-0003", thread="t")
+        last = await store.last_turn(OWNER, "t")
+        assert last is not None
+        assert (last.id, last.spec.messages[0].text) == ("job-0003", "Why is the sky blue?")
+        assert await store.last_turn("bob", "t") is None
+
+    async def test_threads_come_newest_first_page_by_page(self, store: Store) -> None:
+        for n, name in enumerate(["a", "b", "c", "a"], 1):
+            await ended(store, f"job-000{n}", thread=name)
+        await submit(store, "job-0005")  # of none
+        await submit(store, "job-0006", thread="d", owner="bob")
+        await store.fork(fork("e", origin="b"))
+        await ended(store, "job-0007", thread="b")
+        assert await names_of(store) == ["b", "e", "a", "c"]
+        found, after = await store.threads(OWNER, limit=3)
+        assert ([thread.name for thread in found], after is None) == (["b", "e", "a"], False)
+        found, after = await store.threads(OWNER, limit=3, after=after)
+        assert ([thread.name for thread in found], after) == (["c"], None)
+        assert await store.threads(OWNER, limit=4) == (await store.threads(OWNER, limit=9))
+        with pytest.raises(Invalid):
+            await store.threads(OWNER, limit=3, after="x")
+
+    async def test_a_fork_without_jobs_is_a_thread(self, store: Store) -> None:
+        await ended(store, "job-0001", thread="t")
+        await store.fork(fork())
+        assert await store.fork_of(OWNER, "new") == fork()
+        assert await store.fork_of(OWNER, "t") is None
+        assert await store.fork_of("bob", "new") is None
+        assert await store.last_turn(OWNER, "new") is None
+        assert await store.thread(OWNER, "new") == Thread(
+            name="new",
+            jobs=0,
+            status="completed",
+            model="open/small",
+            title="Why?",
+            created_at=70.0,
+            updated_at=70.0,
+            forked_from="t",
+        )
+        assert (await submit(store, "job-0002", thread="new", created_at=80.0)).previous is None
+        thread = await store.thread(OWNER, "new")
+        assert (thread.jobs, thread.status, thread.created_at, thread.updated_at) == (1, "queued", 70.0, 80.0)
+        assert thread.forked_from == "t"
+
+    async def test_a_fork_can_be_the_first_thing_in_a_store(self, store: Store) -> None:
+        await store.fork(fork("one"))
+        await store.fork(fork("two"))
+        assert await names_of(store) == ["two", "one"]
+        await submit(store, "job-0001", thread="one")
+        assert await names_of(store) == ["one", "two"]
+
+    async def test_a_name_is_of_one_thread(self, store: Store) -> None:
+        await submit(store, "job-0001", thread="t")
+        await submit(store, "job-0002", thread="other", owner="bob")
+        await store.fork(fork("new"))
+        for taken in ("t", "new"):
+            with pytest.raises(Conflict):
+                await store.fork(fork(taken))
+        with pytest.raises(Conflict):
+            await store.rename_thread(OWNER, "t", "new")
+        with pytest.raises(Conflict):
+            await store.rename_thread(OWNER, "new", "t")
+        await store.fork(fork("other"))
+        assert await names_of(store, "bob") == ["other"]
+
+    async def test_what_a_fork_begins_with_stays_whatever_becomes_of_the_other(self, store: Store) -> None:
+        await ended(store, "job-0001", thread="t")
+        await store.fork(fork())
+        await store.rename_thread(OWNER, "t", "u")
+        assert await store.fork_of(OWNER, "new") == fork(origin="u")
+        await store.delete_thread(OWNER, "u", STOPPED)
+        assert await store.fork_of(OWNER, "new") == fork(origin=None)
+        assert await names_of(store) == ["new"]
+
+    async def test_a_fork_goes_on_without_its_jobs_until_it_is_forgotten(self, store: Store) -> None:
+        await store.fork(fork("idle"))
+        await store.fork(fork("used"))
+        await store.fork(fork("left"))
+        await submit(store, "job-0001", thread="used")
+        await ended(store, "job-0002", Cancelled(at=90.0), thread="left")
+        await store.delete(OWNER, "job-0002")
+        assert (await store.thread(OWNER, "left")).updated_at == 90.0
+        assert await store.forget_forks(before=70.0) == 0
+        assert await store.forget_forks(before=70.1) == 1
+        assert await names_of(store) == ["used", "left"]
+        assert await store.forget_forks(before=90.1) == 1
+        assert await names_of(store) == ["used"]
+
+    async def test_a_rename_takes_all_along(self, store: Store) -> None:
+        done = await ended(store, "job-0001", thread="t")
+        await store.fork(fork("branch"))
+        going = await running(store, "job-0002", thread="t")
+        await submit(store, "job-0003", thread="t")
+        await submit(store, "job-0004", thread="t", owner="bob")
+        changes = store.changes()
+        await store.rename_thread(OWNER, "t", "u")
+        told = await take(changes)
+        assert {(change.kind, change.job, change.status) for change in told} == {
+            ("job", "job-0001", "completed"),
+            ("job", "job-0002", "running"),
+            ("job", "job-0003", "queued"),
+            ("notice", "", None),
+        }
+        assert await ids_of(store, thread="u") == ["job-0003", "job-0002", "job-0001"]
+        assert await ids_of(store, thread="t") == []
+        assert await ids_of(store, "bob", thread="t") == ["job-0004"]
+        (listed, *_), _ = await store.jobs(OWNER, JobFilter(thread="u"))
+        assert (listed.thread, (await store.job(OWNER, done.id)).thread) == ("u", "u")
+        assert [notice.thread for notice in await store.notices(OWNER, "")] == ["u"]
+        # Who runs a job goes on, what it leaves bears the new name, and the order is kept.
+        assert [job.id for job in await claim(store)] == ["job-0004"]
+        await store.end(OWNER, going.id, DONE, fence=going.fence)
+        assert [notice.thread for notice in await store.notices(OWNER, "")] == ["u", "u"]
+        assert [job.id for job in await claim(store)] == ["job-0003"]
+        assert (await submit(store, "job-0005", thread="u")).previous == "job-0003"
+        assert (await submit(store, "job-0006", thread="t")).previous is None
+
+    async def test_what_is_sent_again_after_a_rename_is_the_same_job(self, store: Store) -> None:
+        await submit(store, "job-0001", thread="t")
+        await store.rename_thread(OWNER, "t", "u")
+        for name in ("t", "u"):
+            job, new = await store.submit(new_job("job-0001", thread=name), max_queued=9)
+            assert (job.thread, new) == ("u", False)
+        for other in ("v", None):
+            with pytest.raises(Conflict):
+                await store.submit(new_job("job-0001", thread=other), max_queued=9)
+
+    async def test_what_is_asked_again_after_a_rename_is_in_the_same_thread(self, store: Store) -> None:
+        await ended(store, "job-0001", thread="t")
+        failed = await ended(store, "job-0002", Failed(at=50.0, code="internal", message="No."), thread="t")
+        await store.rename_thread(OWNER, "t", "u")
+        again, _ = await store.submit(new_job("job-0003", thread="t", retry_of=failed.id), max_queued=9)
+        assert (again.thread, again.previous) == ("u", "job-0001")
+        assert await names_of(store) == ["u"]
+
+    async def test_a_rename_to_the_same_name_changes_nothing(self, store: Store) -> None:
+        await submit(store, "job-0001", thread="t")
+        await store.rename_thread(OWNER, "t", "t")
+        assert await names_of(store) == ["t"]
+        for owner, name in ((OWNER, "none"), ("bob", "t")):
+            with pytest.raises(NotFound):
+                await store.rename_thread(owner, name, "u")
+
+    async def test_mutes_go_with_their_thread(self, store: Store) -> None:
+        await submit(store, "job-0001", thread="t")
+        for viewer, name in (("", "t"), ("eve", "t"), ("eve", "u"), ("eve", "other")):
+            await store.mute(OWNER, viewer, Mute(kind="thread", name=name), on=True)
+        await store.mute(OWNER, "", Mute(kind="notebook", name="t"), on=True)
+        await store.mute("bob", "", Mute(kind="thread", name="t"), on=True)
+        await store.rename_thread(OWNER, "t", "u")
+        assert await store.mutes(OWNER, "") == [Mute(kind="notebook", name="t"), Mute(kind="thread", name="u")]
+        assert await store.mutes(OWNER, "eve") == [Mute(kind="thread", name="other"), Mute(kind="thread", name="u")]
+        assert await store.mutes("bob", "") == [Mute(kind="thread", name="t")]
+
+    async def test_a_thread_is_deleted_with_all_its_jobs_whatever_they_do(self, store: Store) -> None:
+        await ended(store, "job-0001", thread="t")
+        await ended(store, "job-0002", Failed(at=50.0, code="internal", message="No."), thread="t")
+        await ended(store, "job-0003", thread="t", retry_of="job-0002")
+        await submit(store, "job-0004", thread="other")
+        await running(store, "job-0005", thread="t")
+        await submit(store, "job-0006", thread="t")
+        await submit(store, "job-0007", thread="t", owner="bob")
+        changes = store.changes()
+        cancelled = await store.delete_thread(OWNER, "t", STOPPED)
+        assert [(job.id, job.status) for job in cancelled] == [("job-0006", "cancelled"), ("job-0005", "cancelled")]
+        told = await take(changes)
+        gone = {change.job for change in told if change.kind == "deleted"}
+        assert gone == {f"job-000{n}" for n in (1, 2, 3, 5, 6)}
+        assert await ids_of(store) == ["job-0004"]
+        assert await ids_of(store, "bob") == ["job-0007"]
+        assert [notice.job for notice in await store.notices(OWNER, "") if notice.job != "job-0004"] == []
+        for owner, name in ((OWNER, "t"), ("bob", "other")):
+            with pytest.raises(NotFound):
+                await store.delete_thread(owner, name, STOPPED)
+        assert (await submit(store, "job-0008", thread="t")).previous is None
+
+    async def test_a_fork_is_deleted_with_what_it_begins_with(self, store: Store) -> None:
+        await ended(store, "job-0001", thread="t")
+        await store.fork(fork("new"))
+        await store.fork(fork("newer", origin="new"))
+        assert await store.delete_thread(OWNER, "new", STOPPED) == []
+        assert await names_of(store) == ["newer", "t"]
+        assert await store.fork_of(OWNER, "new") is None
+        assert (await store.thread(OWNER, "newer")).forked_from is None
+
+    async def test_a_group_counts_what_is_cancelled_with_its_thread(self, store: Store) -> None:
+        group = Group(spec=GroupSpec(id="group-01", total=2), owner=OWNER, total=2, created_at=10.0)
+        jobs = [new_job("job-0001", group="group-01", thread="t"), new_job("job-0002", group="group-01")]
+        await store.submit_group(group, jobs, max_queued=9)
+        await store.delete_thread(OWNER, "t", STOPPED)
+        now = await store.group(OWNER, "group-01")
+        assert (now.counts.cancelled, now.ended_at) == (1, None)
+
+    async def test_whose_messages_a_history_has_is_frozen_with_it(self, store: Store) -> None:
+        job = await running(store, thread="t")
+        frozen = await store.freeze(job, SAID.messages, SAID.turns)
+        assert await store.job(OWNER, job.id) == frozen
+        assert (frozen.history, frozen.turns) == (SAID.messages, SAID.turns)
+        (listed,), _ = await store.jobs(OWNER, JobFilter())
+        assert (listed.history, listed.turns) == ((), ())
+
+    async def test_another_change_is_told_in_order(self, store: Store) -> None:
+        await ended(store, "job-0001", thread="t")
+        changes = store.changes()
+        await store.rename_thread(OWNER, "t", "u")
+        await store.delete_thread(OWNER, "u", STOPPED)
+        last = Change(kind="deleted", owner=OWNER, job="job-0001")
+        assert all(change.kind != "deleted" for change in await take(changes, last))
