@@ -28,18 +28,24 @@ def new_log() -> str:
     return secrets.token_hex(4)
 
 
+def check_form(text: str | None) -> None:
+    """Raise Invalid for what is no cursor of any log."""
+    if text not in (None, "-1", "now") and not _FORM.fullmatch(text):
+        raise Invalid(f"{text[:60]!r} is not a cursor: use -1, now, or one that this server gave.", field="offset")
+
+
 def position(text: str | None, tail: Cursor) -> int:
     """Return the ``seq`` a viewer has seen: ``None`` or ``-1`` is the beginning, ``now`` the tail.
 
     Raises Invalid for what is no cursor, CursorGone for a cursor of another log or beyond this one's tail.
     """
+    check_form(text)
     if text is None or text == "-1":
         return 0
     if text == "now":
         return tail.seq
     match = _FORM.fullmatch(text)
-    if match is None:
-        raise Invalid(f"{text[:60]!r} is not a cursor: use -1, now, or one that this server gave.", field="offset")
+    assert match is not None  # its form was checked
     log, attempt, seq = match[1], int(match[2]), int(match[3])
     if log != tail.log or seq > tail.seq or attempt > tail.attempt:
         raise CursorGone("This cursor is not of this log as it is now; read the job from the beginning (offset -1).")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from .job import JobId, Origin, Title
+from .costs import Cost
+from .job import Job, JobId, Origin, Title
 from .machine import Status
 
 
@@ -22,6 +23,23 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
         return self.completed + self.failed + self.cancelled + self.interrupted
 
 
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ended jobs of a group took, those too that were asked again; sums of what is known."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost: Cost | None = None
+
+    def plus(self, job: Job) -> Taken:
+        """Return the sums with one more ended job."""
+        usage, paid = job.usage, job.paid
+        return Taken(
+            input_tokens=_sum(self.input_tokens, None if usage is None else usage.input_tokens),
+            output_tokens=_sum(self.output_tokens, None if usage is None else usage.output_tokens),
+            cost=paid if self.cost is None else self.cost if paid is None else _costs(self.cost, paid),
+        )
+
+
 class GroupSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a user announces."""
 
@@ -29,6 +47,7 @@ class GroupSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     total: int  # jobs, of which there may be none yet
     title: Title = ""
     source: Origin = Origin()
+    concurrency: int | None = None  # jobs that may run at a time on one server; the newest announcement counts
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +58,9 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     total: int  # as announced, or fewer once it was cancelled
     submitted: int = 0  # jobs that are there; one that asks another again takes its place
     counts: Counts = Counts()
+    taken: Taken = Taken()
     created_at: float  # Unix seconds
+    started_at: float | None = None  # Unix seconds, of its first job
     ended_at: float | None = None  # Unix seconds
 
     @property
@@ -58,15 +79,25 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
             return "interrupted"
         return "cancelled" if self.counts.cancelled else "completed"
 
+    def announced(self, spec: GroupSpec) -> Group:
+        """Return the group after it was announced again: only how many may run at a time can change."""
+        return msgspec.structs.replace(self, spec=msgspec.structs.replace(self.spec, concurrency=spec.concurrency))
+
+    def begun(self, at: float) -> Group:
+        """Return the group after one of its jobs was claimed."""
+        return self if self.started_at is not None else msgspec.structs.replace(self, started_at=at)
+
     def joined(self, jobs: int) -> Group:
         """Return the group with more jobs."""
         return msgspec.structs.replace(self, submitted=self.submitted + jobs)
 
-    def counted(self, status: Status, at: float) -> Group:
+    def counted(self, job: Job) -> Group:
         """Return the group after one of its jobs has ended."""
-        counts = _changed(self.counts, status, 1)
+        counts = _changed(self.counts, job.status, 1)
         over = counts.ended >= self.total
-        return msgspec.structs.replace(self, counts=counts, ended_at=at if over else None)
+        return msgspec.structs.replace(
+            self, counts=counts, taken=self.taken.plus(job), ended_at=job.ended_at if over else None
+        )
 
     def reopened(self, status: Status) -> Group:
         """Return the group after a job of it that had ended was asked again."""
@@ -82,5 +113,33 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, total=self.submitted, ended_at=(self.ended_at or at) if over else None)
 
 
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a group is."""
+
+    group: Group
+    running: int  # of its jobs, now
+    waiting: int  # of its jobs, for their next try
+
+    @property
+    def queued(self) -> int:
+        """How many of its jobs have not begun."""
+        return max(0, self.group.submitted - self.group.counts.ended - self.running - self.waiting)
+
+
+class Placed(msgspec.Struct, frozen=True, kw_only=True):
+    """A place of a group: the newest job that stands for it, without what it was asked, and what that has answered."""
+
+    job: Job
+    text: str | None  # of an ended job
+
+
 def _changed(counts: Counts, status: Status, by: int) -> Counts:
     return msgspec.structs.replace(counts, **{status: getattr(counts, status) + by})
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one if other is None else one + other
+
+
+def _costs(one: Cost, other: Cost) -> Cost:
+    return Cost(usd=one.usd + other.usd, estimated=one.estimated or other.estimated)

@@ -144,6 +144,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     error: Fault | None = None  # of its end, or why it waits
     retry_of: str | None = None  # the job that a user asked again by this one
     retried_by: str | None = None  # the job that asks this one again
+    root: str | None = None  # the job that was asked first, if this one asks again; it may be gone
 
     @property
     def ended(self) -> bool:

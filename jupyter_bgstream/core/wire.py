@@ -9,7 +9,7 @@ import msgspec
 
 from .errors import Invalid
 from .events import Event, Usage
-from .groups import Group
+from .groups import Placed, Progress
 from .job import ImagePart, Job, Message
 from .machine import Answer
 from .notices import Notice
@@ -144,18 +144,41 @@ def notice_form(notice: Notice) -> dict[str, Any]:
     return {field: getattr(notice, field) for field in notice.__struct_fields__ if field != "owner"}
 
 
-def group_form(group: Group) -> dict[str, Any]:
+def group_form(progress: Progress) -> dict[str, Any]:
     """Return a group with how far it is."""
+    group = progress.group
     return {
         "id": group.id,
         "status": group.status,
         "title": group.spec.title,
         "total": group.total,
         "submitted": group.submitted,
+        "queued": progress.queued,
+        "running": progress.running,
+        "waiting": progress.waiting,
         "counts": group.counts,
+        "usage": {"input_tokens": group.taken.input_tokens, "output_tokens": group.taken.output_tokens},
+        "cost": group.taken.cost,
+        "concurrency": group.spec.concurrency,
         "source": group.spec.source,
         "created_at": group.created_at,
+        "started_at": group.started_at,
         "ended_at": group.ended_at,
+    }
+
+
+def placed_form(place: Placed) -> dict[str, Any]:
+    """Return what a place of a group has answered."""
+    job = place.job
+    return {
+        "id": job.id,
+        "root": job.root or job.id,
+        "status": job.status,
+        "text": place.text,
+        "finish_reason": job.finish_reason,
+        "error": job.error,
+        "usage": _counts(job.usage),
+        "cost": job.paid,
     }
 
 

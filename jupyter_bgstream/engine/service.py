@@ -13,7 +13,7 @@ from ..core.costs import By, Spent
 from ..core.cursor import new_log, position
 from ..core.errors import Unavailable
 from ..core.events import Cancelled
-from ..core.groups import Group, GroupSpec
+from ..core.groups import Group, GroupSpec, Placed, Progress
 from ..core.job import Job, JobSpec, title_of
 from ..core.limits import check_spec
 from ..core.machine import Answer
@@ -32,6 +32,8 @@ from .scheduler import Scheduler
 from .threads import Threads
 
 CANCELLED_AT_ONCE = 500  # jobs of a group in one transaction
+RETRIED_AT_ONCE = 500
+ANSWERS_BYTES = 4 * 1024 * 1024  # of texts in one page of a group's answers
 CLOSING_PATIENCE = 2.0  # seconds that a write waits for a locked store while the server stops
 
 
@@ -41,7 +43,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_running: int = 20  # jobs at a time
     reserved: int = 5  # of them kept free of batch jobs, for people who wait
     max_running_per_owner: int | None = None  # jobs of one owner at a time, on all servers of this store
-    max_queued: int = 10_000  # unfinished jobs of one owner
+    max_queued: int = 100_000  # unfinished jobs of one owner
     max_attempts: int = 5  # tries of one job at its provider
     max_answer_bytes: int = 16 * 1024 * 1024  # text and reasoning of one try
     stop_grace: float = 2.0  # seconds that running jobs have to end when the server stops
@@ -194,6 +196,36 @@ class Service:
     async def group(self, owner: str, group_id: str) -> Group:
         """Return a group."""
         return await self._store.group(owner, group_id)
+
+    async def progress(self, owner: str, group_id: str) -> Progress:
+        """Return how far a group is."""
+        return await self._store.progress(owner, group_id)
+
+    async def answers(
+        self, owner: str, group_id: str, *, after: str | None, limit: int
+    ) -> tuple[list[Placed], str, bool]:
+        """Return the places of a group that have changed since, where to go on, and whether there is more now."""
+        return await self._store.answers(owner, group_id, after=after, limit=limit, max_bytes=ANSWERS_BYTES)
+
+    async def retry_group(self, owner: str, group_id: str) -> None:
+        """Ask again what has ended of a group without a whole answer. Raises NotFound, QueueFull, Unavailable."""
+        self._refuse_if_closing()
+        span = None
+        at = self._clock.time()
+        while True:
+            # What fails again meanwhile is behind the span: it waits for the next who asks.
+            span = await self._store.retry_group(
+                owner,
+                group_id,
+                server=self.server,
+                at=at,
+                limit=RETRIED_AT_ONCE,
+                max_queued=self.limits.max_queued,
+                span=span,
+            )
+            self._scheduler.wake()
+            if span is None:
+                return
 
     async def cancel_group(self, owner: str, group_id: str) -> Group:
         """Cancel what has not ended of a group and take no more jobs for it."""

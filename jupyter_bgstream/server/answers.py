@@ -106,6 +106,13 @@ class JobPage(msgspec.Struct):
     next: str | None
 
 
+class GroupTokens(msgspec.Struct):
+    """Token counts of a group's ended jobs; each may be unknown."""
+
+    input_tokens: int | None
+    output_tokens: int | None
+
+
 class GroupForm(msgspec.Struct):
     """A group and how far it is."""
 
@@ -114,10 +121,38 @@ class GroupForm(msgspec.Struct):
     title: str
     total: int
     submitted: int
+    queued: int
+    running: int
+    waiting: int
     counts: Counts
+    usage: GroupTokens
+    cost: Cost | None
+    concurrency: int | None
     source: Origin
     created_at: float
+    started_at: float | None
     ended_at: float | None
+
+
+class PlaceForm(msgspec.Struct):
+    """What a place of a group has answered; ``root`` is the job that was asked first, ``id`` its newest retry."""
+
+    id: str
+    root: str
+    status: State
+    text: str | None
+    finish_reason: str | None
+    error: Fault | None
+    usage: Tokens | None
+    cost: Cost | None
+
+
+class AnswerPage(msgspec.Struct):
+    """Answers of a group in the order in which they changed, and where to go on, now if there is more, or later."""
+
+    answers: list[PlaceForm]
+    next: str
+    more: bool
 
 
 class MuteList(msgspec.Struct):

@@ -69,7 +69,7 @@ class BgStreamApp(ExtensionApp):
         False, help="Wait for the disk at every commit, so that a power cut takes no word that was shown; slower."
     ).tag(config=True)
     max_running = Int(20, min=1, help="Jobs that run at a time.").tag(config=True)
-    max_queued = Int(10_000, min=1, help="Unfinished jobs that a user may have; one more is refused.").tag(config=True)
+    max_queued = Int(100_000, min=1, help="Unfinished jobs that a user may have; one more is refused.").tag(config=True)
 
     reserved = Int(5, min=0, help="Of max_running, how many are kept free of batch jobs, for people who wait.").tag(
         config=True

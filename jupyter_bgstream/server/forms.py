@@ -77,11 +77,18 @@ class GroupSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     total: Annotated[float, msgspec.Meta(ge=1, le=1_000_000, multiple_of=1)]  # in JSON 1.0 is an integer too
     title: Title = ""
     source: Origin = Origin()
+    concurrency: Annotated[float, msgspec.Meta(ge=1, le=1000, multiple_of=1)] | None = None
     jobs: Annotated[tuple[Submission, ...], msgspec.Meta(max_length=MAX_JOBS)] = ()
 
     def group(self) -> GroupSpec:
         """Return what is announced."""
-        return GroupSpec(id=self.id, total=int(self.total), title=self.title, source=self.source)
+        return GroupSpec(
+            id=self.id,
+            total=int(self.total),
+            title=self.title,
+            source=self.source,
+            concurrency=None if self.concurrency is None else int(self.concurrency),
+        )
 
     def members(self, default_model: str | None) -> list[tuple[str, JobSpec]]:
         """Return the jobs with their ids; raises Invalid."""

@@ -41,7 +41,12 @@ JOB_LINKS = {f"{verb} jobs/{{id}}{rest}": "id" for verb, rest in (("get", ""), (
     "post jobs/{id}/retry": "id",
     "get jobs/{id}/events": "id",
 }
-GROUP_LINKS = {"get groups/{id}": "id", "post groups/{id}/cancel": "id"}
+GROUP_LINKS = {
+    "get groups/{id}": "id",
+    "get groups/{id}/answers": "id",
+    "post groups/{id}/cancel": "id",
+    "post groups/{id}/retry": "id",
+}
 OFFSET = {"type": "string", "pattern": r"^(-1|now|[0-9a-f]{8}_[0-9]{4}_[0-9]{12})$", "default": "-1"}
 LAST_EVENT_ID = {"type": "string", "pattern": OFFSET["pattern"].replace("(", "(|", 1)}
 SSE = {
@@ -91,7 +96,15 @@ OPERATIONS: dict[str, Operation] = {
         links=GROUP_LINKS,
     ),
     "get groups/{id}": Operation(answers={200: answers.GroupForm}),
+    "get groups/{id}/answers": Operation(
+        query={
+            "after": {"type": "string", "pattern": "^[0-9]{1,15}_[0-9]{1,15}$"},
+            "limit": {"type": "integer", "minimum": 1, "maximum": rest.MAX_PAGE, "default": rest.MAX_PAGE},
+        },
+        answers={200: answers.AnswerPage},
+    ),
     "post groups/{id}/cancel": Operation(answers={200: answers.GroupForm}),
+    "post groups/{id}/retry": Operation(answers={200: answers.GroupForm, 429: answers.Refusal}),
     "get mutes": Operation(answers={200: answers.MuteList}),
     "put mutes": Operation(query=MUTED, answers={200: answers.MuteList}),
     "delete mutes": Operation(query=MUTED, answers={200: answers.MuteList}),

@@ -13,7 +13,15 @@ from ..core.costs import By
 from ..core.errors import Invalid, NotFound
 from ..core.job import Origin
 from ..core.notices import Mute
-from ..core.wire import PROTOCOL_VERSION, decode_request, group_form, job_form, job_with_answer, notice_form
+from ..core.wire import (
+    PROTOCOL_VERSION,
+    decode_request,
+    group_form,
+    job_form,
+    job_with_answer,
+    notice_form,
+    placed_form,
+)
 from ..store.base import JobFilter
 from .forms import GroupSubmission, Reading, Submission
 from .handlers import ApiHandler, endpoint
@@ -25,6 +33,13 @@ MAX_TIME = 10**11  # Unix seconds, some thousand years from now
 MAX_NAME = 1000  # characters of what is muted
 COST_KEYS: tuple[By, ...] = get_args(By)
 MUTED_KINDS: tuple[Literal["notebook"], Literal["thread"]] = ("notebook", "thread")
+
+
+def page_limit(text: str) -> int:
+    """Read how much one answer may hold; raises Invalid."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 5) or not 1 <= int(text) <= MAX_PAGE:
+        raise Invalid(f"limit must be a number from 1 to {MAX_PAGE}, not {text!r}.", field="limit")
+    return int(text)
 
 
 class Submitting(ApiHandler):
@@ -88,12 +103,10 @@ class Jobs(Submitting):
             if len(ids) > MAX_IDS:
                 raise Invalid(f"At most {MAX_IDS} ids fit one request; this one has {len(ids)}.", field="ids")
         fields["after"] = given.pop("cursor", None)
-        limit = given.pop("limit", "500" if fields.get("ids") else "50")
-        if not (limit.isascii() and limit.isdecimal() and len(limit) < 5) or not 1 <= int(limit) <= MAX_PAGE:
-            raise Invalid(f"limit must be a number from 1 to {MAX_PAGE}, not {limit!r}.", field="limit")
+        limit = page_limit(given.pop("limit", "500" if fields.get("ids") else "50"))
         if unknown := next(iter(given.keys() - {"token"}), None):
             raise Invalid(f"There is no filter named {unknown!r}.", field=unknown)
-        return JobFilter(limit=int(limit), **fields)
+        return JobFilter(limit=limit, **fields)
 
 
 class OneJob(ApiHandler):
@@ -140,7 +153,8 @@ class Groups(Submitting):
         submission = decode_request(self.request.body, GroupSubmission)
         submission = msgspec.structs.replace(submission, source=await self.located(submission.source))
         jobs = submission.members(await self.default_for(*submission.jobs))
-        self.answer(group_form(await self.service.submit_group(self.owner, submission.group(), jobs)))
+        await self.service.submit_group(self.owner, submission.group(), jobs)
+        self.answer(group_form(await self.service.progress(self.owner, submission.id)))
 
 
 class OneGroup(ApiHandler):
@@ -149,7 +163,31 @@ class OneGroup(ApiHandler):
     @endpoint
     async def get(self, group_id: str) -> None:
         """Return how far a group is."""
-        self.answer(group_form(await self.service.group(self.owner, group_id)))
+        self.answer(group_form(await self.service.progress(self.owner, group_id)))
+
+
+class GroupAnswers(ApiHandler):
+    """``groups/{id}/answers``."""
+
+    @endpoint
+    async def get(self, group_id: str) -> None:
+        """Return what a group has answered, or what has changed of that."""
+        if unknown := next(iter(self.request.query_arguments.keys() - {"after", "limit", "token"}), None):
+            raise Invalid(f"There is nothing named {unknown!r} to ask for: say ?after=… or ?limit=….", field=unknown)
+        after = self.get_query_argument("after", None, strip=False)
+        limit = page_limit(self.get_query_argument("limit", str(MAX_PAGE), strip=False))
+        places, following, more = await self.service.answers(self.owner, group_id, after=after, limit=limit)
+        self.answer({"answers": list(map(placed_form, places)), "next": following, "more": more})
+
+
+class RetryGroup(ApiHandler):
+    """``groups/{id}/retry``."""
+
+    @endpoint
+    async def post(self, group_id: str) -> None:
+        """Ask again what has ended of a group without a whole answer."""
+        await self.service.retry_group(self.owner, group_id)
+        self.answer(group_form(await self.service.progress(self.owner, group_id)))
 
 
 class CancelGroup(ApiHandler):
@@ -158,7 +196,8 @@ class CancelGroup(ApiHandler):
     @endpoint
     async def post(self, group_id: str) -> None:
         """Cancel what has not ended of a group."""
-        self.answer(group_form(await self.service.cancel_group(self.owner, group_id)))
+        await self.service.cancel_group(self.owner, group_id)
+        self.answer(group_form(await self.service.progress(self.owner, group_id)))
 
 
 class Mutes(ApiHandler):
@@ -321,7 +360,9 @@ ROUTES = [
     (r"jobs/([A-Za-z0-9_-]+)/retry", Retry),
     (r"groups", Groups),
     (r"groups/([A-Za-z0-9_-]+)", OneGroup),
+    (r"groups/([A-Za-z0-9_-]+)/answers", GroupAnswers),
     (r"groups/([A-Za-z0-9_-]+)/cancel", CancelGroup),
+    (r"groups/([A-Za-z0-9_-]+)/retry", RetryGroup),
     (r"mutes", Mutes),
     (r"notices", Notices),
     (r"notices/read", ReadNotices),

@@ -9,7 +9,7 @@ from typing import Any
 
 from tornado.iostream import StreamClosedError
 
-from ..core.cursor import Cursor, position
+from ..core.cursor import Cursor, check_form, position
 from ..core.errors import Invalid, RequestError
 from ..core.events import End
 from ..core.job import Job
@@ -38,7 +38,9 @@ class Events(ApiHandler):
         """Read the log: what there is, or live."""
         job = await self.service.job(self.owner, job_id)
         resumed = self.request.headers.get("Last-Event-ID")
-        offset = resumed or self.get_query_argument("offset", "-1")
+        asked = self.get_query_argument("offset", "-1")
+        check_form(asked)  # also where the header wins
+        offset = resumed or asked
         after = position(offset, job.cursor)
         live = self.get_query_argument("live", None)
         if live is None:

@@ -9,7 +9,7 @@ import msgspec
 
 from ..core.costs import By, Spent
 from ..core.events import Cancelled, Event, Waiting
-from ..core.groups import Group
+from ..core.groups import Group, Placed, Progress
 from ..core.job import Job, Message, Turn
 from ..core.machine import ENDS, Status
 from ..core.notices import Mute, Notice
@@ -53,6 +53,9 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     owner: int  # jobs of one owner, on all servers of this store
 
 
+Span = tuple[int, int]  # of a group's jobs, in the order of arrival: after the one, up to the other
+
+
 class Old(msgspec.Struct, frozen=True, kw_only=True):
     """An ended job that may be deleted for its age or for room."""
 
@@ -78,6 +81,8 @@ class Store(ThreadStore, Protocol):
     A job with ``retry_of`` asks that ended job again, in its place in its thread, however that is called by now, and
     group; it has one successor. Jobs
     of an announced group leave no notices of their own: the group leaves one when all that were announced have ended.
+    Of a group with a ``concurrency`` a server claims at most so many at a time, and a job that waits for its next try
+    there holds its place: else a provider that refuses them would be asked for all the others meanwhile.
     """
 
     kind: str  # such as sqlite
@@ -121,6 +126,15 @@ class Store(ThreadStore, Protocol):
         self, group: Group, jobs: Sequence[Job], *, max_queued: int
     ) -> Group: ...  # all or nothing, repeatable; Conflict, QueueFull
     async def group(self, owner: str, group_id: str) -> Group: ...  # NotFound
+    async def progress(self, owner: str, group_id: str) -> Progress: ...  # NotFound
+    async def answers(
+        self, owner: str, group_id: str, *, after: str | None, limit: int, max_bytes: int
+    ) -> tuple[
+        list[Placed], str, bool
+    ]: ...  # places whose state changed since, in that order; where the next begins; whether there is more. NotFound
+    async def retry_group(
+        self, owner: str, group_id: str, *, server: str, at: float, limit: int, max_queued: int, span: Span | None
+    ) -> Span | None: ...  # asks again what ended without a whole answer; what is left of it. NotFound, QueueFull
     async def cancel_group(
         self, owner: str, group_id: str, event: Cancelled, *, limit: int
     ) -> tuple[Group, list[Job]]: ...  # closed, and jobs this ended: none are left if fewer than limit; no notice

@@ -10,11 +10,13 @@ import msgspec
 from ..core.costs import By, Spent
 from ..core.errors import NotFound, Unavailable
 from ..core.events import Cancelled, Event, Waiting
-from ..core.groups import Group
+from ..core.groups import Group, Placed, Progress
 from ..core.job import Job, Message, Turn
+from ..core.machine import fold
 from ..core.notices import Mute, Notice
+from ..core.wire import decode_events
 from . import ledger, rules
-from .base import Change, JobFilter, Old, Room
+from .base import Change, JobFilter, Old, Room, Span
 from .feed import Feed
 from .memory_contents import Contents, Kept
 from .memory_inbox import MemoryInbox
@@ -68,10 +70,19 @@ class MemoryStore(ThreadsInMemory):
                 self._feed.publish([Change(kind="notice", owner=job.owner, job="")])
         if asked is None:
             return self._insert_behind(job).job, True
+        job = msgspec.structs.replace(job, root=asked.job.root or asked.job.id)
         step = self._insert(job, previous=asked.job.previous, thread=asked.job.thread)
-        asked.job = msgspec.structs.replace(asked.job, retried_by=job.id)
-        self._feed.publish([rules.state_of(asked.job)])
+        self._link(asked, job.id)
         return step.job, True
+
+    def _link(self, asked: Kept, retried_by: str | None) -> None:
+        asked.job = msgspec.structs.replace(asked.job, retried_by=retried_by)
+        self._touch(asked)
+        self._feed.publish([rules.state_of(asked.job)])
+
+    def _touch(self, kept: Kept) -> None:
+        self._here.changes += 1
+        kept.changed = self._here.changes
 
     def _insert_behind(self, job: Job) -> rules.Step:
         thread = job.spec.thread
@@ -98,6 +109,7 @@ class MemoryStore(ThreadsInMemory):
             here=len(here),
             batch=sum(job.spec.priority == "batch" for job in here),
             owners=Counter(job.owner for job in running),
+            lanes=self._lanes(server),
         )
         mine = [kept for kept in self._here.jobs.values() if kept.job.server == server and self._ready(kept, at)]
         mine.sort(key=lambda kept: (kept.job.spec.priority == "batch", kept.place))
@@ -105,15 +117,39 @@ class MemoryStore(ThreadsInMemory):
             kept.job
             for kept in rules.chosen(
                 mine,
-                lambda kept: (kept.job.owner, kept.job.spec.priority == "batch"),
+                self._kind,
                 load=load,
                 room=room,
                 limit=limit,
             )
         ]
+        for group in filter(None, map(self._group, chosen)):
+            self._here.groups[group.owner, group.id] = group.begun(at)
         steps = [rules.claimed(job, at=at) for job in chosen]
         self._take(*steps)
         return [step.job for step in steps]
+
+    def _lanes(self, server: str) -> dict[tuple[str, str], rules.Lane]:
+        lanes = {
+            key: rules.Lane(limit=group.spec.concurrency, running=0, waiting=0)
+            for key, group in self._here.groups.items()
+            if group.spec.concurrency is not None
+        }
+        for kept in self._here.jobs.values() if lanes else ():
+            lane = lanes.get((kept.job.owner, kept.job.spec.group or ""))
+            if lane is not None and kept.job.server == server:
+                lane.running += kept.job.status == "running"
+                lane.waiting += kept.job.status == "waiting"
+        return lanes
+
+    def _kind(self, kept: Kept) -> rules.Kind:
+        job, group = kept.job, self._group(kept.job)
+        return rules.Kind(
+            owner=job.owner,
+            batch=job.spec.priority == "batch",
+            group="" if group is None else group.id,
+            waits=job.status == "waiting",
+        )
 
     async def next_due(self, *, server: str, after: float) -> float | None:
         jobs = (kept.job for kept in self._here.jobs.values() if kept.job.server == server)
@@ -213,8 +249,7 @@ class MemoryStore(ThreadsInMemory):
             newer.job = msgspec.structs.replace(newer.job, retry_of=deleted.retry_of)
         if asked is None:
             return
-        asked.job = msgspec.structs.replace(asked.job, retried_by=deleted.retried_by)
-        self._feed.publish([rules.state_of(asked.job)])
+        self._link(asked, deleted.retried_by)
         if newer is None and (group := self._group(deleted)) is not None:
             self._here.groups[group.owner, group.id] = group.recounted(deleted.status, asked.job.status)
 
@@ -238,7 +273,7 @@ class MemoryStore(ThreadsInMemory):
             rules.check_unused(group, used=any(kept.job.spec.group == group.id for kept in self._of(group.owner)))
         else:
             rules.check_same_group(existing, group)
-            group = existing
+            group = existing.announced(group.spec)
         new: dict[str, Job] = {}
         for job in jobs:
             there = here.jobs.get((job.owner, job.id))
@@ -257,6 +292,45 @@ class MemoryStore(ThreadsInMemory):
             return self._here.groups[owner, group_id]
         except KeyError:
             raise rules.no_such_group(group_id) from None
+
+    async def progress(self, owner: str, group_id: str) -> Progress:
+        group = await self.group(owner, group_id)
+        states = Counter(kept.job.status for kept in self._of(owner) if kept.job.spec.group == group_id)
+        return Progress(group=group, running=states["running"], waiting=states["waiting"])
+
+    async def answers(
+        self, owner: str, group_id: str, *, after: str | None, limit: int, max_bytes: int
+    ) -> tuple[list[Placed], str, bool]:
+        await self.group(owner, group_id)
+        behind = rules.places_start(after)
+        kept = [kept for kept in self._of(owner) if kept.job.spec.group == group_id and kept.job.retried_by is None]
+        changed = sorted((each.changed, each.place, each) for each in kept if (each.changed, each.place) > behind)
+        found: list[Placed] = []
+        for change, place, each in changed[:limit]:
+            text = fold(decode_events(each.log)).text if each.job.ended else None
+            max_bytes -= len(text or "")
+            if found and max_bytes < 0:
+                break
+            found.append(Placed(job=rules.listed(each.job), text=text))
+            behind = change, place
+        return found, f"{behind[0]}_{behind[1]}", len(found) < len(changed)
+
+    async def retry_group(
+        self, owner: str, group_id: str, *, server: str, at: float, limit: int, max_queued: int, span: Span | None
+    ) -> Span | None:
+        await self.group(owner, group_id)
+        after, upto = span or (0, self._here.places)
+        asked = [
+            kept
+            for kept in self._of(owner)
+            if after < kept.place <= upto
+            and kept.job.spec.group == group_id
+            and kept.job.status in rules.UNANSWERED
+            and kept.job.retried_by is None
+        ]
+        for kept in asked[:limit]:
+            await self.submit(rules.again(kept.job, server=server, at=at), max_queued=max_queued)
+        return (asked[limit - 1].place, upto) if len(asked) > limit else None
 
     async def cancel_group(self, owner: str, group_id: str, event: Cancelled, *, limit: int) -> tuple[Group, list[Job]]:
         group = (await self.group(owner, group_id)).closed(event.at)
@@ -390,6 +464,8 @@ class MemoryStore(ThreadsInMemory):
             kept = self._here.jobs[step.job.owner, step.job.id]
             kept.job = step.job
             kept.log.extend(step.events)
+            if step.change.kind == "job":
+                self._touch(kept)
             changes.append(step.change)
             if step.group is not None:
                 self._here.groups[step.job.owner, step.group.id] = step.group
@@ -397,10 +473,6 @@ class MemoryStore(ThreadsInMemory):
                 self._here.inbox.put(step.notice)
                 changes.append(rules.told(step.notice))
         self._feed.publish(changes)
-
-
-def _kind(kept: Kept) -> tuple[str, bool]:
-    return kept.job.owner, kept.job.spec.priority == "batch"
 
 
 def _matches(job: Job, which: JobFilter) -> bool:

@@ -19,6 +19,7 @@ class Kept:
     place: int  # in the list of all jobs, growing
     job: Job
     log: list[bytes]
+    changed: int = 0  # the number of the last change of its state, growing
     announced_at: float | None = None  # Unix seconds
 
     @property
@@ -37,3 +38,4 @@ class Contents:
     forks: dict[tuple[str, str], tuple[int, Fork]] = field(default_factory=dict)  # with their places among the jobs
     ledger: dict[str, list[ledger.Entry]] = field(default_factory=dict)  # by owner, of deleted jobs
     places: int = 0
+    changes: int = 0

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from ..core.cursor import new_log
 from ..core.errors import Conflict, Fenced, IllegalEvent, Invalid, NotFound, QueueFull
 from ..core.events import Attempt, AttemptReason, End, Event, Queued, Waiting
 from ..core.groups import Group
@@ -26,6 +28,8 @@ RECOVERING: frozenset[str] = frozenset({"server_died", "server_stopped", "no_pro
 FARTHEST = 2 * 3600.0
 
 T = TypeVar("T")
+
+UNANSWERED: tuple[Status, ...] = ("failed", "cancelled", "interrupted")  # ends without a whole answer
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,23 +66,54 @@ def adopted(job: Job, *, server: str, event: Waiting | None) -> Step:
     return msgspec.structs.replace(step, change=msgspec.structs.replace(step.change, kind="job"))
 
 
+@dataclass
+class Lane:
+    """A group that runs at most so many of its jobs at a time, and how many of its places are taken here."""
+
+    limit: int
+    running: int
+    waiting: int  # for their next try
+
+    def free(self, *, waits: bool) -> bool:
+        """Whether one more may run; one that waits for its next try has its place."""
+        return self.running + (0 if waits else self.waiting) < self.limit
+
+    def take(self, *, waits: bool) -> None:
+        """Let one more run."""
+        self.running += 1
+        self.waiting -= waits
+
+
+class Kind(NamedTuple):
+    """What counts of a job that is ready."""
+
+    owner: str
+    batch: bool
+    group: str  # "" for a job of no announced group
+    waits: bool  # it is due for another try
+
+
 class Load(msgspec.Struct, frozen=True, kw_only=True):
     """What runs at the moment of a claim."""
 
     here: int  # jobs of the server that claims
     batch: int  # of them with the priority batch
     owners: dict[str, int]  # on all servers
+    lanes: Mapping[tuple[str, str], Lane] = {}  # by owner and group, of those that have a limit
 
 
-def chosen(ready: Iterable[T], kind: Callable[[T], tuple[str, bool]], *, load: Load, room: Room, limit: int) -> list[T]:
-    """Return what may run of what is ready, which comes in order; ``kind`` tells its owner and whether it is batch."""
+def chosen(ready: Iterable[T], kind: Callable[[T], Kind], *, load: Load, room: Room, limit: int) -> list[T]:
+    """Return what may run of what is ready, which comes in order; ``kind`` tells what counts of it."""
     found: list[T] = []
     here, batch, owners = load.here, load.batch, dict(load.owners)
     for item in ready:
-        owner, is_batch = kind(item)
+        owner, is_batch, group, waits = kind(item)
         if len(found) >= limit or here >= room.running or (is_batch and batch >= room.batch):
             break  # after the first batch job come no others
-        if owners.get(owner, 0) < room.owner:
+        lane = load.lanes.get((owner, group))
+        if owners.get(owner, 0) < room.owner and (lane is None or lane.free(waits=waits)):
+            if lane is not None:
+                lane.take(waits=waits)
             found.append(item)
             here, batch, owners[owner] = here + 1, batch + is_batch, owners.get(owner, 0) + 1
     return found
@@ -113,7 +148,7 @@ def ended(job: Job, event: Event, *, fence: int | None, log: str | None, group: 
     notice_id = secrets.token_urlsafe(12)
     if group is None:
         return msgspec.structs.replace(step, notice=notice_of(step.job, notice_id))
-    group = group.counted(step.job.status, event.at)
+    group = group.counted(step.job)
     return msgspec.structs.replace(step, group=group, notice=notice_of_group(group, notice_id))
 
 
@@ -181,6 +216,21 @@ def check_retriable(job: Job) -> None:
     """Raise Conflict unless a job has ended and so may be asked again."""
     if not job.ended:
         raise Conflict(f"The job {job.id} is {job.status}; only one that has ended can be retried.", code="not_ended")
+
+
+def again(asked: Job, *, server: str, at: float) -> Job:
+    """Return a new job that asks an ended one again."""
+    return Job(
+        id=secrets.token_urlsafe(12),
+        owner=asked.owner,
+        log=new_log(),
+        spec=asked.spec,
+        status="new",
+        server=server,
+        created_at=at,
+        retry_of=asked.id,
+        root=asked.root or asked.id,
+    )
 
 
 def check_unused(group: Group, *, used: bool) -> None:
@@ -265,6 +315,16 @@ def page_start(after: str | None) -> int | None:
     if not (after.isascii() and after.isdigit() and len(after) < 19):
         raise Invalid(f"{after[:60]!r} is no place in this list: use the `next` of the page before.", field="cursor")
     return int(after)
+
+
+def places_start(after: str | None) -> tuple[int, int]:
+    """Return where in the order of changes a page of a group's answers begins; raises Invalid for any other text."""
+    if after is None:
+        return 0, 0
+    change, _, place = after.partition("_")
+    if not all(part.isascii() and part.isdigit() and len(part) < 19 for part in (change, place)):
+        raise Invalid(f"{after[:60]!r} is no place in these answers: use the `next` of an answer.", field="after")
+    return int(change), int(place)
 
 
 def no_such_group(group_id: str) -> NotFound:

@@ -26,6 +26,7 @@ from ..core.events import Attempt, Cancelled, Delta, End, Failed, Interrupted, U
 from ..core.job import Message, Origin
 from ..core.machine import Fault, fold
 from ..store.base import Change, JobFilter, Store
+from .batch_contract import BatchContract
 from .cost_contract import CostContract
 from .lifecycle_contract import LifecycleContract
 from .resume_contract import ResumeContract
@@ -681,6 +682,7 @@ class ChangesContract:
 
 
 class StoreContract(
+    BatchContract,
     SubmitContract,
     ClaimContract,
     LogContract,

@@ -15,11 +15,11 @@ from harness.jupyter import jupyter
 from server.conftest import config_for
 from server.test_matrix import EXPECTED, registered
 
-from jupyter_bgstream.core.groups import Group, GroupSpec
+from jupyter_bgstream.core.groups import Group, GroupSpec, Placed, Progress
 from jupyter_bgstream.core.job import Job, JobSpec, Message, Origin
 from jupyter_bgstream.core.machine import Answer
 from jupyter_bgstream.core.notices import Notice
-from jupyter_bgstream.core.wire import group_form, job_form, job_with_answer, notice_form
+from jupyter_bgstream.core.wire import group_form, job_form, job_with_answer, notice_form, placed_form
 from jupyter_bgstream.server import answers
 from jupyter_bgstream.server.handlers import Nowhere, verbs
 from jupyter_bgstream.server.openapi import OPERATIONS, described, path_of
@@ -78,7 +78,8 @@ GROUP = Group(spec=GroupSpec(id="some-group", total=2), owner="local", total=2, 
         (job_form(JOB), answers.JobForm),
         (job_with_answer(JOB, Answer()), answers.JobWithAnswer),
         (notice_form(NOTICE), answers.NoticeForm),
-        (group_form(GROUP), answers.GroupForm),
+        (group_form(Progress(group=GROUP, running=1, waiting=1)), answers.GroupForm),
+        (placed_form(Placed(job=JOB, text=None)), answers.PlaceForm),
     ],
 )
 def test_an_answer_has_the_fields_that_are_described_and_no_other(form: dict[str, Any], type_: type) -> None:

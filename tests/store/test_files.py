@@ -189,10 +189,11 @@ async def test_what_a_killed_server_had_half_written_is_rolled_back_under_others
             [sys.executable, "-c", SPILL, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as other:
             assert other.stdout.readline() == "written\n"
+            # Now: as soon as the other is dead, a read may roll it back.
+            assert path.with_name(path.name + "-journal").stat().st_size > 100_000
             reads = [asyncio.create_task(store.events(job, after=0, max_bytes=ALL)) for _ in range(4)]
             await asyncio.wait(reads, timeout=0.05)
             other.send_signal(signal.SIGKILL)
-        assert path.with_name(path.name + "-journal").stat().st_size > 100_000
         assert [await read for read in reads] == [before] * 4
         assert await store.append(job, said("y")) == 23
         assert (await store.job(OWNER, job.id)).preview == ""

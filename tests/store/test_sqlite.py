@@ -402,6 +402,15 @@ def test_a_page_of_a_list_is_not_sorted(db, column):
     assert f"owner=?{f' AND {column}=?' if column else ''}" in plan
 
 
+@pytest.mark.parametrize("name", ["queued_of_lane", "next_lane", "places_of_group", "active_of_lane", "due_jobs"])
+def test_a_claim_and_a_page_of_answers_do_not_read_what_they_do_not_take(db, name):
+    plan = " / ".join(row["detail"] for row in db.execute("EXPLAIN QUERY PLAN " + QUERIES[name], AnyValue()))
+    index = {"places_of_group": "jobs_of_group_by_change", "active_of_lane": "jobs_active_of_lane"}
+    index |= {"due_jobs": "jobs_waiting"}
+    assert f"USING INDEX {index.get(name, 'jobs_queued')}" in plan.replace("COVERING ", "")
+    assert "TEMP B-TREE" not in plan or name == "due_jobs", plan
+
+
 # Locks
 
 

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from ...core.costs import By, Spent
-from ...core.groups import Group
+from ...core.groups import Group, Placed, Progress
 from ...core.job import Job
+from ...core.machine import fold
 from ...core.notices import Mute, Notice
 from ...core.threads import Fork, Thread
-from ...core.wire import encode
+from ...core.wire import decode_events, encode
 from .. import ledger, rules
 from ..base import Change, JobFilter
 from ..threads import thread_of
@@ -191,6 +192,43 @@ def _thread(db: sqlite3.Connection, owner: str, name: str) -> Thread:
         last=None if last is None else listed_job_of(last),
         fork=find_fork(db, owner, name),
     )
+
+
+def group_progress(db: sqlite3.Connection, owner: str, group_id: str) -> Progress:
+    """Return how far a group is; raises NotFound."""
+    with _snapshot(db):
+        group = find_group(db, owner, group_id)
+        running, waiting = db.execute(QUERIES["progress_of_group"], {"owner": owner, "id": group_id}).fetchone()
+    return Progress(group=group, running=running, waiting=waiting)
+
+
+def group_answers(
+    db: sqlite3.Connection, owner: str, group_id: str, *, after: str | None, limit: int, max_bytes: int
+) -> tuple[list[Placed], str, bool]:
+    """Return what has changed of a group's places, where the next page begins and whether there is more.
+
+    Raises NotFound, Invalid.
+    """
+    change, place = rules.places_start(after)
+    found: list[Placed] = []
+    with _snapshot(db):
+        find_group(db, owner, group_id)
+        asked = {"owner": owner, "id": group_id, "change": change, "place": place, "limit": limit + 1}
+        rows = db.execute(QUERIES["places_of_group"], asked).fetchall()
+        for row in rows[:limit]:
+            job = listed_job_of(row)
+            text = _text_of(db, row["n"]) if job.ended else None
+            max_bytes -= len(text or "")
+            if found and max_bytes < 0:
+                break
+            found.append(Placed(job=job, text=text))
+            change, place = row["status_rev"], row["n"]
+    return found, f"{change}_{place}", len(found) < len(rows)
+
+
+def _text_of(db: sqlite3.Connection, n: int) -> str:
+    rows = db.execute(QUERIES["events"], places_of(n)).fetchall()
+    return fold(decode_events([event for _, body, packed in rows for event in events_of(body, packed)])).text
 
 
 def abandoned_jobs(db: sqlite3.Connection, liveness: Liveness, *, limit: int) -> list[Job]:

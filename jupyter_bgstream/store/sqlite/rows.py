@@ -73,6 +73,7 @@ def job_of(row: sqlite3.Row | dict[str, Any]) -> Job:
         error=None if row["error"] is None else _error.decode(row["error"]),
         retry_of=row["retry_of"],
         retried_by=row["retried_by"],
+        root=row["root"],
     )
 
 

@@ -12,11 +12,11 @@ from typing import NamedTuple
 from ...core.costs import By, Spent
 from ...core.errors import Unavailable
 from ...core.events import Cancelled, Event, Waiting
-from ...core.groups import Group
+from ...core.groups import Group, Placed, Progress
 from ...core.job import Job, Message, Turn
 from ...core.notices import Mute, Notice
 from ...core.threads import Fork, Thread
-from ..base import Change, JobFilter, Old, Room
+from ..base import Change, JobFilter, Old, Room, Span
 from ..feed import Feed
 from . import pruning, reads, segments
 from .database import Journal
@@ -171,6 +171,25 @@ class SQLiteStore:
 
     async def group(self, owner: str, group_id: str) -> Group:
         return await self._open.readers.run(lambda db: reads.find_group(db, owner, group_id))
+
+    async def progress(self, owner: str, group_id: str) -> Progress:
+        return await self._open.readers.run(lambda db: reads.group_progress(db, owner, group_id))
+
+    async def answers(
+        self, owner: str, group_id: str, *, after: str | None, limit: int, max_bytes: int
+    ) -> tuple[list[Placed], str, bool]:
+        return await self._open.readers.run(
+            lambda db: reads.group_answers(db, owner, group_id, after=after, limit=limit, max_bytes=max_bytes)
+        )
+
+    async def retry_group(
+        self, owner: str, group_id: str, *, server: str, at: float, limit: int, max_queued: int, span: Span | None
+    ) -> Span | None:
+        return await self._open.writer.run(
+            lambda tx: tx.retry_group(
+                owner, group_id, server=server, at=at, limit=limit, max_queued=max_queued, span=span
+            )
+        )
 
     async def cancel_group(self, owner: str, group_id: str, event: Cancelled, *, limit: int) -> tuple[Group, list[Job]]:
         return await self._open.writer.run(lambda tx: tx.cancel_group(owner, group_id, event, limit=limit))

@@ -12,8 +12,8 @@ from ...core.groups import Group
 from ...core.job import Job, Message, Turn
 from ...core.wire import encode
 from .. import ledger, rules
-from ..base import Change, Room
-from . import reads
+from ..base import Change, Room, Span
+from . import claims, reads
 from .rows import columns_of, group_from, job_of, place_of, places_of
 from .threads import ThreadTransaction
 
@@ -50,7 +50,7 @@ class Transaction(ThreadTransaction):
         if (group := self._group(job)) is not None:
             rules.check_joins(group, 1)
             self._put_group(group.joined(1))
-        return self._insert_behind(job), True
+        return self._insert_behind(job, lane="" if group is None else group.id), True
 
     def _submit_again(self, job: Job, retry_of: str, *, max_queued: int) -> tuple[Job, bool]:
         n, asked = reads.find_job(self._db, job.owner, retry_of)
@@ -62,20 +62,22 @@ class Transaction(ThreadTransaction):
             self._put_group(group.reopened(asked.status))
             if self._forget_notices(group.owner, group.id):  # what it says is no longer so
                 self.changes.append(Change(kind="notice", owner=group.owner, job=""))
-        stored = self._insert(job, previous=asked.previous, thread=asked.thread)
+        job = msgspec.structs.replace(job, root=asked.root or asked.id)
+        lane = "" if group is None else group.id
+        stored = self._insert(job, previous=asked.previous, thread=asked.thread, lane=lane)
         self._do("set_retried_by", n=n, retried_by=job.id, rev=self.rev)
         self.changes.append(rules.state_of(asked))
         return stored, True
 
-    def _insert_behind(self, job: Job) -> Job:
+    def _insert_behind(self, job: Job, *, lane: str) -> Job:
         thread = job.spec.thread
         last = None if thread is None else reads.last_turn(self._db, job.owner, thread)
-        return self._insert(job, previous=last, thread=thread)
+        return self._insert(job, previous=last, thread=thread, lane=lane)
 
-    def _insert(self, job: Job, *, previous: str | None, thread: str | None) -> Job:
+    def _insert(self, job: Job, *, previous: str | None, thread: str | None, lane: str) -> Job:
         step = rules.submitted(job, previous=previous, thread=thread)
         columns = columns_of(step.job)
-        n = self._do("insert_job", **columns, rev=self.rev).lastrowid
+        n = self._do("insert_job", **columns, lane=lane, rev=self.rev).lastrowid
         assert n is not None  # an INSERT has one
         self._do("insert_asked", **columns, n=n)
         self._insert_events(n, step.job.seq, step.events)
@@ -88,15 +90,12 @@ class Transaction(ThreadTransaction):
 
     def claim(self, *, server: str, room: Room, limit: int, at: float) -> list[Job]:
         """Begin an attempt of the jobs that are ready and have room."""
-        here, batch = self._one("running_here", server=server)
-        owners = dict(self._do("running_by_owner").fetchall())
-        ready = self._do("ready_jobs", server=server, at=at, farthest=at + rules.FARTHEST)
-        load = rules.Load(here=here, batch=batch, owners=owners)
-        rows = rules.chosen(ready, lambda row: (row["owner"], bool(row["batch"])), load=load, room=room, limit=limit)
-        ready.close()
-        steps = [(row["n"], rules.claimed(job_of(self._one("job_by_n", n=row["n"])), at=at)) for row in rows]
+        found, groups = claims.choose(self._db, server=server, room=room, limit=limit, at=at)
+        steps = [(n, rules.claimed(job_of(self._one("job_by_n", n=n)), at=at)) for n in found]
         for n, step in steps:
             self._take(n, step)
+        for group in groups:
+            self._put_group(group.begun(at))
         return [step.job for _, step in steps]
 
     def adopt(self, job: Job, *, server: str, event: Waiting | None) -> Job:
@@ -114,7 +113,7 @@ class Transaction(ThreadTransaction):
             rules.check_unused(group, used=used)
         else:
             rules.check_same_group(there := group_from(existing), group)
-            group = there
+            group = there.announced(group.spec)
         new: dict[str, Job] = {}
         for job in jobs:
             try:
@@ -128,8 +127,20 @@ class Transaction(ThreadTransaction):
         group = group.joined(len(new))
         self._put_group(group)
         for job in new.values():
-            self._insert_behind(job)
+            self._insert_behind(job, lane=group.id)
         return group
+
+    def retry_group(
+        self, owner: str, group_id: str, *, server: str, at: float, limit: int, max_queued: int, span: Span | None
+    ) -> Span | None:
+        """Ask again some of what ended without a whole answer; returns what is left. Raises NotFound, QueueFull."""
+        reads.find_group(self._db, owner, group_id)
+        after, upto = span or (0, int(self._one("newest_n")[0]))
+        asked = {"owner": owner, "id": group_id, "after": after, "upto": upto, "limit": limit + 1}
+        rows = self._do("unanswered_of_group", **asked).fetchall()
+        for row in rows[:limit]:
+            self._submit_again(rules.again(job_of(row), server=server, at=at), row["id"], max_queued=max_queued)
+        return (rows[limit - 1]["n"], upto) if len(rows) > limit else None
 
     def cancel_group(self, owner: str, group_id: str, event: Cancelled, *, limit: int) -> tuple[Group, list[Job]]:
         """Close a group and cancel some of its jobs; raises NotFound."""

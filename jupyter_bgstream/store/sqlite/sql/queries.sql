@@ -25,11 +25,11 @@ SELECT n, log, status, seq, attempt, fence FROM jobs WHERE owner = :owner AND id
 INSERT INTO jobs (
     owner, id, log, server, status, seq, attempt, fence, rev, status_rev, batch, thread, notebook, grp, tags,
     previous, preview, created_at, started_at, ended_at, not_before, usage, cost, cost_estimated,
-    finish_reason, resume, error, retry_of, retried_by, listed
+    finish_reason, resume, error, retry_of, retried_by, root, lane, listed
 ) VALUES (
     :owner, :id, :log, :server, :status, :seq, :attempt, :fence, :rev, :rev, :batch, :thread, :notebook, :grp, :tags,
     :previous, :preview, :created_at, :started_at, :ended_at, :not_before, :usage, :cost, :cost_estimated,
-    :finish_reason, :resume, :error, :retry_of, :retried_by, :listed
+    :finish_reason, :resume, :error, :retry_of, :retried_by, :root, :lane, :listed
 );
 
 -- name: insert_asked
@@ -84,11 +84,28 @@ SELECT owner, count(*) FROM jobs WHERE status = 'running' GROUP BY owner;
 -- name: next_due
 SELECT min(not_before) FROM jobs WHERE server = :server AND status = 'waiting' AND not_before > :after;
 
--- name: ready_jobs
-SELECT n, owner, batch FROM jobs
-WHERE server = :server
-    AND status IN ('queued', 'running', 'waiting')
-    AND (status = 'queued' OR (status = 'waiting' AND (not_before <= :at OR not_before > :farthest)))
+-- name: next_lane
+SELECT batch, owner, lane FROM jobs
+WHERE server = :server AND status = 'queued' AND (batch, owner, lane) > (:batch, :owner, :lane)
+ORDER BY batch, owner, lane LIMIT 1;
+
+-- name: active_of_lane
+SELECT coalesce(sum(status = 'running'), 0) AS running, coalesce(sum(status = 'waiting'), 0) AS waiting FROM jobs
+WHERE owner = :owner AND lane = :lane AND status IN ('running', 'waiting') AND server = :server;
+
+-- name: queued_of_lane
+SELECT n, owner, batch, lane, 0 AS waits FROM jobs
+WHERE server = :server AND status = 'queued' AND batch = :batch AND owner = :owner AND lane = :lane
+    AND NOT EXISTS (
+        SELECT 1 FROM jobs AS before
+        WHERE before.owner = jobs.owner AND before.thread = jobs.thread AND before.n < jobs.n
+            AND before.status IN ('queued', 'running', 'waiting')
+    )
+ORDER BY n;
+
+-- name: due_jobs
+SELECT n, owner, batch, lane, 1 AS waits FROM jobs
+WHERE server = :server AND status = 'waiting' AND (not_before <= :at OR not_before > :farthest)
     AND NOT EXISTS (
         SELECT 1 FROM jobs AS before
         WHERE before.owner = jobs.owner AND before.thread = jobs.thread AND before.n < jobs.n
@@ -180,6 +197,25 @@ SELECT 1 FROM jobs WHERE owner = :owner AND grp = :id LIMIT 1;
 -- name: unfinished_of_group
 SELECT * FROM whole_jobs
 WHERE owner = :owner AND grp = :id AND status IN ('queued', 'running', 'waiting') ORDER BY n LIMIT :limit;
+
+-- name: progress_of_group
+SELECT coalesce(sum(status = 'running'), 0) AS running, coalesce(sum(status = 'waiting'), 0) AS waiting FROM jobs
+WHERE owner = :owner AND lane = :id AND status IN ('running', 'waiting');
+
+-- name: places_of_group
+SELECT * FROM jobs
+WHERE owner = :owner AND grp = :id AND status_rev >= :change AND (status_rev > :change OR n > :place)
+    AND retried_by IS NULL
+ORDER BY status_rev, n LIMIT :limit;
+
+-- name: newest_n
+SELECT coalesce(max(n), 0) FROM jobs;
+
+-- name: unanswered_of_group
+SELECT * FROM whole_jobs
+WHERE owner = :owner AND grp = :id AND n > :after AND n <= :upto
+    AND status IN ('failed', 'cancelled', 'interrupted') AND retried_by IS NULL
+ORDER BY n LIMIT :limit;
 
 -- name: delete_marks_of_group
 DELETE FROM marks WHERE notice IN (SELECT n FROM notices WHERE owner = :owner AND grp = :id);

@@ -1,0 +1,89 @@
+"""Which jobs a claim takes: it looks where something may run, and reads only the first jobs there."""
+
+from __future__ import annotations
+
+import heapq
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from typing import Any
+
+from ...core.groups import Group
+from .. import rules
+from ..base import Room
+from .queries import QUERIES
+from .rows import group_from
+
+
+def choose(db: sqlite3.Connection, *, server: str, room: Room, limit: int, at: float) -> tuple[list[int], list[Group]]:
+    """Return what may run now, by its n, and the announced groups that begin with it."""
+    here, batch = _one(db, "running_here", server=server)
+    if here >= room.running:
+        return [], []
+    owners = dict(db.execute(QUERIES["running_by_owner"]).fetchall())
+    groups = _Groups(db, server)
+    load = rules.Load(here=here, batch=batch, owners=owners, lanes=groups.lanes)
+    with ExitStack() as cursors:
+        due = _rows(db, "due_jobs", cursors, server=server, at=at, farthest=at + rules.FARTHEST)
+        lanes = [
+            _rows(db, "queued_of_lane", cursors, **lane, server=server)
+            for lane in _queued_lanes(db, server)
+            if owners.get(lane["owner"], 0) < room.owner
+            and not (lane["batch"] and batch >= room.batch)
+            and groups.free(lane["owner"], lane["lane"])
+        ]
+        ready = heapq.merge(due, *lanes, key=lambda row: (row["batch"], row["n"]))
+
+        def kind(row: sqlite3.Row) -> rules.Kind:
+            groups.look_up(row["owner"], row["lane"])
+            return rules.Kind(row["owner"], bool(row["batch"]), row["lane"], bool(row["waits"]))
+
+        rows = rules.chosen(ready, kind, load=load, room=room, limit=limit)
+    begun = {(row["owner"], row["lane"]) for row in rows}
+    return [row["n"] for row in rows], [group for key in sorted(begun) if (group := groups.unbegun(*key))]
+
+
+class _Groups:
+    """The announced groups that a claim comes across, each looked up once."""
+
+    def __init__(self, db: sqlite3.Connection, server: str) -> None:
+        self._db = db
+        self._server = server
+        self._known: dict[tuple[str, str], Group] = {}
+        self.lanes: dict[tuple[str, str], rules.Lane] = {}  # of those that have a limit
+
+    def look_up(self, owner: str, lane: str) -> None:
+        key = (owner, lane)
+        if not lane or key in self._known:
+            return
+        self._known[key] = group = group_from(_one(self._db, "group", owner=owner, id=lane))
+        if group.spec.concurrency is not None:
+            running, waiting = _one(self._db, "active_of_lane", owner=owner, lane=lane, server=self._server)
+            self.lanes[key] = rules.Lane(limit=group.spec.concurrency, running=running, waiting=waiting)
+
+    def free(self, owner: str, lane: str) -> bool:
+        """Whether a queued job of it may run."""
+        self.look_up(owner, lane)
+        taken = self.lanes.get((owner, lane))
+        return taken is None or taken.free(waits=False)
+
+    def unbegun(self, owner: str, lane: str) -> Group | None:
+        """Return a group of which no job has run yet."""
+        group = self._known.get((owner, lane))
+        return group if group is not None and group.started_at is None else None
+
+
+def _queued_lanes(db: sqlite3.Connection, server: str) -> Iterator[dict[str, Any]]:
+    # From one to the next by the index, over any number of jobs in between.
+    lane: dict[str, Any] = {"batch": -1, "owner": "", "lane": ""}
+    while (row := _one(db, "next_lane", server=server, **lane)) is not None:
+        lane = dict(row)
+        yield lane
+
+
+def _rows(db: sqlite3.Connection, name: str, cursors: ExitStack, **values: Any) -> Iterator[sqlite3.Row]:
+    return cursors.enter_context(closing(db.execute(QUERIES[name], values)))
+
+
+def _one(db: sqlite3.Connection, name: str, **values: Any) -> Any:
+    return db.execute(QUERIES[name], values).fetchone()

@@ -1,0 +1,342 @@
+"""What every store promises about groups of thousands of jobs, as tests; see StoreContract."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from ..core.costs import Cost
+from ..core.errors import Invalid, NotFound, QueueFull
+from ..core.events import Attempt, Cancelled, Delta, Event, Failed, Usage, Waiting
+from ..core.groups import Counts, Group, GroupSpec, Placed, Taken
+from ..store.base import Room, Store
+from .store_making import ALL, DONE, HERE, OWNER, THERE, claim, ended, new_job, said, submit
+
+ROWS = "group-rows"
+FAILED = Failed(at=50.0, code="internal", message="No.")
+
+
+def rows(*numbers: int) -> list[str]:
+    """Name the jobs of some rows."""
+    return [f"{ROWS}-{number}" for number in numbers]
+
+
+async def announce(
+    store: Store, *numbers: int, total: int = 3, group: str = ROWS, concurrency: int | None = None, **fields: Any
+) -> Group:
+    """Announce a group with jobs for these rows."""
+    spec = GroupSpec(id=group, total=total, concurrency=concurrency)
+    jobs = [new_job(f"{group}-{number}", group=group, **fields) for number in numbers]
+    new = Group(spec=spec, owner=OWNER, total=total, created_at=10.0)
+    return await store.submit_group(new, jobs, max_queued=100)
+
+
+async def say(store: Store, job_id: str, *events: Event, end: Event = DONE) -> None:
+    """Let a running job say something and end."""
+    job = await store.job(OWNER, job_id)
+    await store.append(job, events)
+    await store.end(OWNER, job_id, end)
+
+
+async def retry(store: Store, *, limit: int = 500, max_queued: int = 100) -> int:
+    """Ask a group's unanswered jobs again, so many in a transaction; returns how many transactions it took."""
+    span, steps = None, 0
+    while steps == 0 or span is not None:
+        span = await store.retry_group(OWNER, ROWS, server=HERE, at=70.0, limit=limit, max_queued=max_queued, span=span)
+        steps += 1
+    return steps
+
+
+async def changed(store: Store, after: str | None = None, limit: int = 500) -> tuple[list[Placed], str]:
+    """Read all that has changed of a group's answers, page by page."""
+    found: list[Placed] = []
+    more = True
+    while more:
+        page, after, more = await store.answers(OWNER, ROWS, after=after, limit=limit, max_bytes=ALL)
+        assert len(page) <= limit
+        found += page
+    assert after is not None
+    return found, after
+
+
+def states(places: Sequence[Placed]) -> list[tuple[str, str, str | None]]:
+    """Return root, state and text of places."""
+    return [(place.job.root or place.job.id, place.job.status, place.text) for place in places]
+
+
+class LaneContract:
+    """A group with a ``concurrency`` runs at most so many of its jobs on a server, and is in nobody's way."""
+
+    async def test_a_limited_group_runs_no_more_than_its_limit(self, store: Store) -> None:
+        await announce(store, 1, 2, 3, 4, total=4, concurrency=2)
+        assert [job.id for job in await claim(store)] == rows(1, 2)
+        assert await claim(store) == []
+        await store.end(OWNER, f"{ROWS}-2", DONE)
+        assert [job.id for job in await claim(store)] == rows(3)
+
+    async def test_others_run_meanwhile(self, store: Store) -> None:
+        await announce(store, 1, 2, concurrency=1, priority="batch")
+        await announce(store, 1, 2, group="group-more", priority="batch")
+        await submit(store, "job-0001")
+        found = [job.id for job in await claim(store)]
+        assert found == ["job-0001", f"{ROWS}-1", "group-more-1", "group-more-2"]
+
+    async def test_what_waits_for_its_next_try_holds_its_place(self, store: Store) -> None:
+        await announce(store, 1, 2, concurrency=1)
+        (job,) = await claim(store)
+        await store.append(job, [Waiting(at=30.0, until=40.0, code="rate_limited", message="Busy.")])
+        assert await claim(store, at=35.0) == []
+        (again,) = await claim(store, at=40.0)
+        assert (again.id, again.attempt) == (job.id, 2)
+
+    async def test_its_limit_is_of_each_server(self, store: Store) -> None:
+        await announce(store, 1, concurrency=1)
+        await announce(store, 2, concurrency=1, server=THERE)
+        assert [job.id for job in await claim(store)] == rows(1)
+        assert [job.id for job in await claim(store, server=THERE)] == rows(2)
+
+    async def test_the_newest_announcement_says_how_many(self, store: Store) -> None:
+        await announce(store, 1, 2, 3, concurrency=1)
+        assert len(await claim(store)) == 1
+        assert (await announce(store, concurrency=2)).spec.concurrency == 2
+        assert len(await claim(store)) == 1
+        await announce(store, concurrency=None)
+        assert len(await claim(store)) == 1
+
+    async def test_batch_jobs_of_two_groups_come_in_order(self, store: Store) -> None:
+        for number in (1, 2):
+            await announce(store, number, total=2, concurrency=9, priority="batch")
+            await announce(store, number, total=2, group="group-more", concurrency=9, priority="batch")
+        room = Room(running=4, batch=3, owner=100)
+        found = [job.id for job in await claim(store, room=room)]
+        assert found == [f"{ROWS}-1", "group-more-1", f"{ROWS}-2"]
+
+    async def test_a_job_behind_another_in_its_thread_takes_no_place(self, store: Store) -> None:
+        await submit(store, "job-0001", thread="sky")
+        await claim(store)
+        await announce(store, 1, thread="sky", concurrency=1)
+        await announce(store, 2, concurrency=1)
+        assert [job.id for job in await claim(store)] == rows(2)
+
+
+class ProgressContract:
+    """A group says how far it is and what it took, at any size in no time."""
+
+    async def test_how_many_are_where(self, store: Store) -> None:
+        await announce(store, 1, 2, 3, 4, total=5)
+        progress = await store.progress(OWNER, ROWS)
+        assert (progress.queued, progress.running, progress.waiting) == (4, 0, 0)
+        assert progress.group.started_at is None
+        first, second, _ = await claim(store, limit=3, at=25.0)
+        await claim(store, limit=1, at=26.0)
+        await store.append(first, [Waiting(at=30.0, until=40.0, code="rate_limited", message="Busy.")])
+        await store.end(OWNER, second.id, DONE)
+        await announce(store, 5, total=5)
+        progress = await store.progress(OWNER, ROWS)
+        assert (progress.queued, progress.running, progress.waiting) == (1, 2, 1)
+        assert (progress.group.counts, progress.group.started_at) == (Counts(completed=1), 25.0)
+        with pytest.raises(NotFound):
+            await store.progress("bob", ROWS)
+
+    async def test_what_its_ended_jobs_took_also_those_asked_again(self, store: Store) -> None:
+        await announce(store, 1, 2, 3)
+        await claim(store)
+        await say(store, f"{ROWS}-1", Usage(input_tokens=10, output_tokens=1, cost=0.5))
+        await say(store, f"{ROWS}-2", Usage(input_tokens=20, cost=0.25, cost_estimated=True), end=FAILED)
+        assert (await store.group(OWNER, ROWS)).taken == Taken(
+            input_tokens=30, output_tokens=1, cost=Cost(usd=0.75, estimated=True)
+        )
+        await retry(store)
+        (again,) = await claim(store)
+        await say(store, again.id, Usage(input_tokens=20, output_tokens=2))
+        await store.end(OWNER, f"{ROWS}-3", DONE)
+        group = await store.group(OWNER, ROWS)
+        assert group.taken == Taken(input_tokens=50, output_tokens=3, cost=Cost(usd=0.75, estimated=True))
+        assert group.status == "completed"
+
+    async def test_nothing_is_known_at_first(self, store: Store) -> None:
+        assert (await announce(store, 1)).taken == Taken()
+        await claim(store)
+        await store.end(OWNER, f"{ROWS}-1", DONE)
+        assert (await store.group(OWNER, ROWS)).taken == Taken()
+
+
+class AnswersContract:
+    """A group's answers are read all at once, and later only what has changed since."""
+
+    async def test_one_entry_for_each_place(self, store: Store) -> None:
+        await announce(store, 1, 2, 3, prompt="Why?")
+        await claim(store, limit=2)
+        await say(store, f"{ROWS}-1", *said("Be", "cause."))
+        places, _ = await changed(store)
+        assert sorted(states(places)) == [
+            (f"{ROWS}-1", "completed", "Because."),
+            (f"{ROWS}-2", "running", None),
+            (f"{ROWS}-3", "queued", None),
+        ]
+        assert all(place.job.spec.messages == () for place in places)
+
+    async def test_later_only_what_has_changed(self, store: Store) -> None:
+        await announce(store, 1, 2, 3)
+        _, at = await changed(store)
+        assert await changed(store, at) == ([], at)
+        (job,) = await claim(store, limit=1)
+        await store.append(job, said("Be"))
+        places, at = await changed(store, at)
+        assert states(places) == [(job.id, "running", None)]
+        await store.append(job, said("cause."))
+        assert await changed(store, at) == ([], at)  # it only grew
+        await store.end(OWNER, job.id, DONE)
+        places, at = await changed(store, at)
+        assert states(places) == [(job.id, "completed", "Because.")]
+
+    @pytest.mark.parametrize("limit", [1, 2, 5])
+    async def test_in_pages_each_place_comes_once(self, store: Store, limit: int) -> None:
+        await announce(store, *range(5), total=5)
+        await claim(store, limit=3)
+        await store.end(OWNER, f"{ROWS}-1", DONE)
+        places, _ = await changed(store, limit=limit)
+        assert sorted(place.job.id for place in places) == rows(*range(5))
+
+    async def test_a_page_of_long_texts_is_short_but_never_empty(self, store: Store) -> None:
+        await announce(store, 1, 2, 3)
+        await claim(store)
+        for row in rows(1, 2, 3):
+            await say(store, row, *said("x" * 100))
+        found, after, more = await store.answers(OWNER, ROWS, after=None, limit=9, max_bytes=10)
+        assert (len(found), more) == (1, True)
+        found, after, more = await store.answers(OWNER, ROWS, after=after, limit=9, max_bytes=200)
+        assert (len(found), more) == (2, False)
+
+    async def test_the_newest_retry_stands_for_its_place(self, store: Store) -> None:
+        await announce(store, 1, 2, 3)
+        await claim(store)
+        await say(store, f"{ROWS}-1", *said("Half"), end=FAILED)
+        places, at = await changed(store)
+        assert (f"{ROWS}-1", "failed", "Half") in states(places)
+        await retry(store)
+        places, at = await changed(store, at)
+        assert states(places) == [(f"{ROWS}-1", "queued", None)]
+        (job,) = await claim(store)
+        await say(store, job.id, *said("Whole"))
+        places, at = await changed(store, at)
+        assert states(places) == [(f"{ROWS}-1", "completed", "Whole")]
+        assert places[0].job.id == job.id != f"{ROWS}-1"
+
+    async def test_a_place_is_known_by_its_first_job_even_if_that_is_gone(self, store: Store) -> None:
+        await announce(store, 1, 2)
+        for _ in range(2):
+            for job in await claim(store):
+                if job.spec.group == ROWS and (job.root or job.id) == f"{ROWS}-1":
+                    await store.end(OWNER, job.id, FAILED)
+            await retry(store)
+        await store.delete(OWNER, f"{ROWS}-1")
+        places, _ = await changed(store)
+        assert sorted(states(places)) == [(f"{ROWS}-1", "queued", None), (f"{ROWS}-2", "running", None)]
+
+    async def test_a_deleted_retry_gives_its_place_back(self, store: Store) -> None:
+        await announce(store, 1)
+        await claim(store)
+        await say(store, f"{ROWS}-1", *said("Half"), end=FAILED)
+        await retry(store)
+        places, at = await changed(store)
+        await store.end(OWNER, places[0].job.id, Cancelled(at=80.0))
+        await store.delete(OWNER, places[0].job.id)
+        places, _ = await changed(store, at)
+        assert states(places) == [(f"{ROWS}-1", "failed", "Half")]
+
+    async def test_an_answer_that_was_started_over_is_the_last_one(self, store: Store) -> None:
+        await announce(store, 1)
+        (job,) = await claim(store)
+        again = [*said("Old"), Attempt(at=40.0, reason="retry"), *said("New"), Delta(channel="reasoning", text="Hm")]
+        await say(store, job.id, *again)
+        places, _ = await changed(store)
+        assert states(places) == [(f"{ROWS}-1", "completed", "New")]
+
+    async def test_only_announced_groups_of_the_owner_have_answers(self, store: Store) -> None:
+        await ended(store, group="label-01")
+        for owner, group in ((OWNER, "label-01"), ("bob", ROWS)):
+            with pytest.raises(NotFound):
+                await store.answers(owner, group, after=None, limit=9, max_bytes=ALL)
+
+    @pytest.mark.parametrize("after", ["", "x", "1", "1_", "_1", "-1_2", "1_2_3", "٣_1", "9" * 20 + "_1"])
+    async def test_what_is_no_place_is_refused(self, store: Store, after: str) -> None:
+        await announce(store, 1)
+        with pytest.raises(Invalid) as refused:
+            await store.answers(OWNER, ROWS, after=after, limit=9, max_bytes=ALL)
+        assert refused.value.field == "after"
+
+
+class RetryGroupContract:
+    """What ended without a whole answer is asked again, alone and once."""
+
+    async def test_only_what_has_no_answer(self, store: Store) -> None:
+        await announce(store, *range(5), total=5)
+        await claim(store, limit=4)
+        ends: list[Event] = [DONE, FAILED, Cancelled(at=50.0)]
+        for number, end in enumerate(ends):
+            await store.end(OWNER, f"{ROWS}-{number}", end)
+        await retry(store)
+        group = await store.group(OWNER, ROWS)
+        assert (group.counts, group.submitted, group.ended_at) == (Counts(completed=1), 5, None)
+        places, _ = await changed(store)
+        assert sorted((root, state) for root, state, _ in states(places)) == [
+            (f"{ROWS}-0", "completed"),
+            (f"{ROWS}-1", "queued"),
+            (f"{ROWS}-2", "queued"),
+            (f"{ROWS}-3", "running"),
+            (f"{ROWS}-4", "queued"),
+        ]
+        asked = [place.job for place in places if place.job.id not in rows(*range(5))]
+        assert {job.retry_of for job in asked} == set(rows(1, 2))
+        assert {job.id for job in asked} <= {job.id for job in await claim(store)}
+
+    async def test_once(self, store: Store) -> None:
+        await announce(store, 1, 2)
+        await claim(store)
+        await store.end(OWNER, f"{ROWS}-1", FAILED)
+        await retry(store)
+        before = await changed(store)
+        await retry(store)
+        assert await changed(store) == before
+
+    @pytest.mark.parametrize(("limit", "steps"), [(1, 3), (2, 2), (3, 1), (9, 1)])
+    async def test_step_by_step(self, store: Store, limit: int, steps: int) -> None:
+        await announce(store, 1, 2, 3)
+        await claim(store)
+        for row in rows(1, 2, 3):
+            await store.end(OWNER, row, FAILED)
+        assert await retry(store, limit=limit) == steps
+        assert (await store.progress(OWNER, ROWS)).queued == 3
+        assert (await store.group(OWNER, ROWS)).counts == Counts()
+
+    async def test_what_fails_again_meanwhile_waits_for_the_next_who_asks(self, store: Store) -> None:
+        await announce(store, 1, 2)
+        await claim(store)
+        for row in rows(1, 2):
+            await store.end(OWNER, row, FAILED)
+        how = {"server": HERE, "at": 70.0, "limit": 1, "max_queued": 9}
+        span = await store.retry_group(OWNER, ROWS, span=None, **how)  # type: ignore[arg-type]
+        (again,) = await claim(store)
+        await store.end(OWNER, again.id, FAILED)
+        assert span is not None
+        assert await store.retry_group(OWNER, ROWS, span=span, **how) is None  # type: ignore[arg-type]
+        assert (await store.group(OWNER, ROWS)).counts == Counts(failed=1)
+
+    async def test_no_more_than_there_is_room_for(self, store: Store) -> None:
+        await announce(store, 1, 2)
+        await claim(store)
+        for row in rows(1, 2):
+            await store.end(OWNER, row, FAILED)
+        with pytest.raises(QueueFull):
+            await retry(store, limit=1, max_queued=1)
+        await retry(store)
+        assert (await store.progress(OWNER, ROWS)).queued == 2
+        with pytest.raises(NotFound):
+            await store.retry_group("bob", ROWS, server=HERE, at=70.0, limit=9, max_queued=9, span=None)
+
+
+class BatchContract(LaneContract, ProgressContract, AnswersContract, RetryGroupContract):
+    """All that a batch of thousands of rows rests on."""
