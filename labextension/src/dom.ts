@@ -18,3 +18,11 @@ export function setText(node: HTMLElement, text: string): void {
     node.textContent = text;
   }
 }
+
+/** What presses a button is not the notebook's: there Enter begins to edit the cell. */
+export function keepKeys(event: KeyboardEvent): void {
+  const pressed = (event.key === 'Enter' || event.key === ' ') && !event.ctrlKey && !event.shiftKey && !event.altKey;
+  if (pressed && event.target instanceof Element && event.target.closest('button, summary, a') !== null) {
+    event.stopPropagation();
+  }
+}

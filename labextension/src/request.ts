@@ -3,7 +3,7 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
-import type { CostList, Inbox, Job, JobPage, Mute, ServerStatus } from './wire';
+import type { CostList, Group, Inbox, Job, JobPage, Mute, ServerStatus } from './wire';
 
 /** A request that was refused (`code` of PROTOCOL.md), or that did not get through (`unreachable`). */
 export class RequestError extends Error {
@@ -35,6 +35,20 @@ export class Requests {
   /** Ask an ended job again. The answer is its one successor, however often this is called. */
   async retry(job: string): Promise<Job> {
     return (await this._ask('POST', `jobs/${encodeURIComponent(job)}/retry`)) as Job;
+  }
+
+  async group(id: string): Promise<Group> {
+    return (await this._ask('GET', `groups/${encodeURIComponent(id)}`)) as Group;
+  }
+
+  /** Cancel what has not ended of a group. */
+  async cancelGroup(id: string): Promise<Group> {
+    return (await this._ask('POST', `groups/${encodeURIComponent(id)}/cancel`)) as Group;
+  }
+
+  /** Ask again what a group has no answer to. */
+  async retryGroup(id: string): Promise<Group> {
+    return (await this._ask('POST', `groups/${encodeURIComponent(id)}/retry`)) as Group;
   }
 
   async remove(job: string): Promise<void> {

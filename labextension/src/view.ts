@@ -5,7 +5,7 @@
  * give is never shown as the job's failure.
  */
 
-import { element, setText } from './dom';
+import { element, keepKeys, setText } from './dom';
 import { Folded } from './folded';
 import { type Answer, hasEnded, type Try } from './fold';
 import { type Disposable, type Followed, type Source, wasDeleted } from './live';
@@ -369,14 +369,6 @@ function growText(node: HTMLElement, text: string): void {
     last.appendData(text.slice(before.length));
   } else {
     node.textContent = text;
-  }
-}
-
-/** What presses a button is not the notebook's: there Enter begins to edit the cell. */
-function keepKeys(event: KeyboardEvent): void {
-  const pressed = (event.key === 'Enter' || event.key === ' ') && !event.ctrlKey && !event.shiftKey && !event.altKey;
-  if (pressed && event.target instanceof Element && event.target.closest('button, summary, a') !== null) {
-    event.stopPropagation();
   }
 }
 

@@ -105,6 +105,28 @@ export interface Job {
 /** How many jobs of a group have ended in each way. */
 export type Counts = Record<End, number>;
 
+/** Many jobs as one. Of a job that was retried only the newest counts. */
+export interface Group {
+  id: string;
+  status: 'queued' | 'running' | End;
+  title: string;
+  /** As announced; `submitted` of them are there. */
+  total: number;
+  submitted: number;
+  counts: Counts;
+  /** Jobs in these states now. */
+  running: number;
+  waiting: number;
+  queued: number;
+  /** Sums of what is known. */
+  usage: { input_tokens: number | null; output_tokens: number | null };
+  cost: Cost | null;
+  source: Origin | null;
+  created_at: number;
+  started_at: number | null;
+  ended_at: number | null;
+}
+
 /** The end of a job or, if `job` is null, of the group. */
 export interface Notice {
   id: string;
@@ -161,23 +183,37 @@ export interface Inbox {
 export type ClientFrame =
   | { type: 'follow'; job: string; after: string | null }
   | { type: 'unfollow'; job: string }
-  | { type: 'seen'; job: string; cursor: string };
+  | { type: 'seen'; job: string; cursor: string }
+  | { type: 'write'; document: string; job: string };
 
 export type ServerFrame =
   | { type: 'hello'; version: string; protocol: number; server: string }
   | { type: 'events'; job: string; cursor: string; events: WireEvent[]; closed: boolean }
   | { type: 'job'; job: string; status: Status | 'deleted' }
   | { type: 'notice' }
+  | { type: 'write'; document: string; job: string; granted: boolean }
   | { type: 'reset'; job: string; code: string; message: string }
   | { type: 'error'; job: string | null; code: string; message: string }
   | { type: 'beat' };
 
 /** The MIME type of a job in a notebook file. */
 export const BUNDLE_MIME = 'application/vnd.bgstream.job.v1+json';
+/** That of several side by side: `{jobs: Bundle[]}`. */
+export const JOBS_MIME = 'application/vnd.bgstream.jobs.v1+json';
+/** That of a group of jobs. */
+export const BATCH_MIME = 'application/vnd.bgstream.batch.v1+json';
 
 export interface Bundle {
   id: string;
   cursor: string;
   status: Status;
   model: string;
+}
+
+export interface BatchBundle {
+  id: string;
+  status: Group['status'];
+  title: string;
+  total: number;
+  counts: Counts;
 }

@@ -1,2 +1,3 @@
 import './base.css';
+import './batch.css';
 import './panel.css';
