@@ -1,8 +1,9 @@
 /** What is said of a batch. */
 
+import { oneLine } from './cited';
 import { endedOf } from './pace';
 import { durationWords } from './words';
-import type { Counts, Fault, Group } from './wire';
+import type { BatchBundle, Counts, Fault, Group } from './wire';
 
 /** The states of a batch's view: those of the group, with what a reader wants to know of one that has ended. */
 export type BatchState = 'connecting' | 'missing' | 'partly' | Group['status'];
@@ -38,6 +39,17 @@ export function batchStateWords(state: BatchState): string {
 
 export function numberOf(count: number): string {
   return count.toLocaleString('en');
+}
+
+/** What a notebook file says of a batch, in one line: the same as `jupyter_bgstream/client/tables/bundle.py`. */
+export function batchWords({ id, status, title, total, counts }: BatchBundle): string {
+  const ends = (['failed', 'interrupted', 'cancelled'] as const).filter(end => counts[end] > 0);
+  const name = oneLine(title) === '' ? `Batch ${id}` : oneLine(title);
+  return [
+    `${name}: ${numberOf(counts.completed)} of ${numberOf(total)} answered`,
+    ...ends.map(end => `${numberOf(counts[end])} ${end}`),
+    ...(status === 'queued' || status === 'running' ? [`${status}…`] : [])
+  ].join(', ');
 }
 
 /** 9,998 of 10,000 answered · 2 failed · 20 running */

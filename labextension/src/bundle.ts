@@ -1,22 +1,37 @@
 /**
- * What a job looks like in a notebook file. See PROTOCOL.md, "In the notebook file".
+ * What a job, several side by side, and a batch look like in a notebook file. See PROTOCOL.md, "In the notebook file".
  *
- * The same form as `jupyter_bgstream/client/bundle.py`, so that a save changes nothing that is already right.
+ * The same forms as `jupyter_bgstream/client/bundle.py`, so that a save changes nothing that is already right.
  */
 
-import { sourcesMarkdown, sourcesPlain } from './cited';
+import { batchWords } from './batchwords';
+import { inlineMarkdown, oneLine, sourcesMarkdown, sourcesPlain, wordsMarkdown } from './cited';
 import { escapeHtml } from './escape';
 import type { Answer } from './fold';
 import { endingWords } from './words';
-import { BUNDLE_MIME, type Bundle } from './wire';
+import { BATCH_MIME, type BatchBundle, type Bundle, BUNDLE_MIME, type Group, JOBS_MIME } from './wire';
 
 /** An output's data by MIME type. */
 export type Data = Readonly<Record<string, unknown>>;
 
-/** The job's bundle in an output's data, if there is one. */
-export function bundleOf(data: Data): Bundle | null {
-  const bundle = data[BUNDLE_MIME] as Bundle | null | undefined;
-  return typeof bundle?.id === 'string' ? bundle : null;
+/** What is known of a job, or of the newest that asks it again. */
+export interface Known {
+  id: string;
+  cursor: string;
+  answer: Answer;
+}
+
+/** The jobs in an output's data. */
+export function bundlesOf(data: Data): readonly Bundle[] {
+  const several = data[JOBS_MIME] as { jobs?: unknown } | null | undefined;
+  const all: unknown[] = Array.isArray(several?.jobs) ? several.jobs : [data[BUNDLE_MIME]];
+  return all.filter((each): each is Bundle => typeof (each as Bundle | null | undefined)?.id === 'string');
+}
+
+/** The batch in an output's data, if there is one. */
+export function batchOf(data: Data): BatchBundle | null {
+  const batch = data[BATCH_MIME] as BatchBundle | null | undefined;
+  return typeof batch?.id === 'string' && typeof batch.counts === 'object' ? batch : null;
 }
 
 /** A text in an output's data. On disk it may be a list of lines, and an empty one is an empty list. */
@@ -25,28 +40,123 @@ export function textOf(data: Data, mime: string): string {
   return Array.isArray(text) ? text.join('') : typeof text === 'string' ? text : '';
 }
 
-/** Return an output's data with this job as it is now, or null if it says so already. */
-export function refreshed(data: Data, job: string, cursor: string, answer: Answer): Data | null {
-  const bundle = bundleOf(data);
-  if (bundle === null || answer.status === 'new') {
+/** The saved Markdown of each of the jobs side by side, as well as that can be told. */
+export function textsOf(data: Data): readonly string[] {
+  const headings = bundlesOf(data).map(({ model }) => headingMarkdown(model));
+  const markdown = textOf(data, 'text/markdown');
+  // What cannot be told apart is shown whole, in one place.
+  return parted(markdown, headings) ?? headings.map((_, i) => (i === 0 ? markdown : ''));
+}
+
+/** Return an output's data with its jobs as they are now, or null if it says so already; `known`: by the id in it. */
+export function refreshed(data: Data, known: (id: string) => Known | null): Data | null {
+  const bundles = bundlesOf(data);
+  const jobs = bundles.map(({ id }) => {
+    const job = known(id);
+    return job === null || job.answer.status === 'new' ? null : job;
+  });
+  if (jobs.every(job => job === null)) {
     return null;
   }
-  const note = noteOf(answer);
-  const below = [sourcesMarkdown(answer.sources), note && `*${escapeHtml(note)}*`].filter(Boolean);
-  const text = escapeHtml(answer.text) + (below.length > 0 ? closing(answer.text) : '');
-  const markdown = [text, ...below];
-  const plain = [answer.text, sourcesPlain(answer.sources), note && `${note} (job ${job})`];
-  const fresh = {
-    [BUNDLE_MIME]: { id: job, cursor, status: answer.status, model: bundle.model },
-    'text/markdown': markdown.filter(Boolean).join('\n\n'),
-    'text/plain': plain.filter(Boolean).join('\n\n')
-  };
+  const keys = bundles.map((bundle, i) => keyOf(jobs[i] ?? null, bundle));
+  const fresh = JOBS_MIME in data ? sideBySide(data, keys, jobs) : alone(keys, jobs);
   const same =
-    bundle.id === job &&
-    bundle.status === answer.status &&
-    textOf(data, 'text/markdown') === fresh['text/markdown'] &&
-    bundle.cursor === cursor;
+    fresh === null ||
+    (textOf(data, 'text/markdown') === fresh['text/markdown'] &&
+      keys.every((key, i) => key.id === bundles[i]?.id && key.status === bundles[i].status) &&
+      keys.every((key, i) => key.cursor === bundles[i]?.cursor));
   return same ? null : { ...data, ...fresh };
+}
+
+/** Return an output's data with its batch as it is now, or null if it says so already. */
+export function refreshedBatch(data: Data, group: Group): Data | null {
+  const saved = batchOf(data);
+  if (saved === null) {
+    return null;
+  }
+  const { id, status, title, total } = group;
+  const { completed, failed, cancelled, interrupted } = group.counts;
+  const counts = { completed, failed, cancelled, interrupted };
+  const words = batchWords({ id, status, title, total, counts });
+  const same =
+    saved.status === status &&
+    saved.total === total &&
+    textOf(data, 'text/plain') === words &&
+    textOf(data, 'text/markdown') === wordsMarkdown(words);
+  return same
+    ? null
+    : {
+        ...data,
+        [BATCH_MIME]: { id, status, title, total, counts },
+        'text/markdown': wordsMarkdown(words),
+        'text/plain': words
+      };
+}
+
+function keyOf(job: Known | null, saved: Bundle): Bundle {
+  const { model } = saved;
+  return job === null
+    ? saved
+    : { id: job.id, cursor: job.cursor, status: job.answer.status as Bundle['status'], model };
+}
+
+function alone([key]: readonly Bundle[], [job]: readonly (Known | null)[]): Data | null {
+  return key == null || job == null
+    ? null
+    : { [BUNDLE_MIME]: key, 'text/markdown': markdownOf(job, false), 'text/plain': plainOf(job) };
+}
+
+/** Of jobs that are not known the saved text stays; null if it cannot be told from the others'. */
+function sideBySide(data: Data, keys: readonly Bundle[], jobs: readonly (Known | null)[]): Data | null {
+  const headings = keys.map(({ model }) => headingMarkdown(model));
+  const names = keys.map(({ model }) => `${oneLine(model)}:`);
+  let markdown: readonly string[] | null = [];
+  let plain: readonly string[] | null = [];
+  if (jobs.includes(null)) {
+    markdown = parted(textOf(data, 'text/markdown'), headings);
+    plain = parted(textOf(data, 'text/plain'), names);
+  }
+  if (markdown === null || plain === null) {
+    return null;
+  }
+  const last = keys.length - 1;
+  return {
+    [JOBS_MIME]: { jobs: keys },
+    'text/markdown': joined(...jobs.flatMap((job, i) => [headings[i], job ? markdownOf(job, i < last) : markdown[i]])),
+    'text/plain': joined(...jobs.flatMap((job, i) => [names[i], job ? plainOf(job) : plain[i]]))
+  };
+}
+
+function headingMarkdown(model: string): string {
+  return `#### ${inlineMarkdown(oneLine(model))}`;
+}
+
+/** The paragraphs below each of these lines; null if the lines are not there in this order and once each. */
+function parted(text: string, headings: readonly string[]): readonly string[] | null {
+  const lines = text.split('\n');
+  const at = lines.flatMap((line, i) => (headings.includes(line) ? [i] : []));
+  if (at.length !== headings.length || at[0] !== 0 || headings.some((heading, i) => lines[at[i] ?? -1] !== heading)) {
+    return null;
+  }
+  // Between two of them there is an empty line after the first and one before the second.
+  const end = (i: number): number => (at[i + 1] ?? lines.length + 1) - 1;
+  return at.map((line, i) => lines.slice(line + 2, end(i)).join('\n'));
+}
+
+function markdownOf({ answer }: Known, closed: boolean): string {
+  const note = noteOf(answer);
+  const below = [sourcesMarkdown(answer.sources), note && `*${escapeHtml(note)}*`];
+  const end = closed || below.some(Boolean) ? closing(answer.text) : '';
+  return joined(escapeHtml(answer.text) + end, ...below);
+}
+
+function plainOf({ id, answer }: Known): string {
+  const note = noteOf(answer);
+  return joined(answer.text, sourcesPlain(answer.sources), note && `${note} (job ${id})`);
+}
+
+function joined(...paragraphs: (string | undefined)[]): string {
+  return paragraphs.filter(Boolean).join('\n\n');
 }
 
 /** What closes the code that a text ends in, so that what comes below it is none. */

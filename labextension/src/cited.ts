@@ -29,13 +29,33 @@ function listed(sources: readonly Citation[], heading: string, item: (source: Ci
   return sources.length === 0 ? '' : heading + sources.map((each, i) => `${i + 1}. ${item(each)}`).join('\n');
 }
 
+/** Somebody's words on one line, without control characters and not too many. */
+export function oneLine(text: string): string {
+  // Cut before it is cleaned: it may be megabytes. By whole characters, as Python counts them.
+  const cut = Array.from(begun(text).slice(0, 2 * (LONGEST + 1)))
+    .slice(0, LONGEST + 1)
+    .join('');
+  const words = Array.from(trimmed(cut.replace(SPACES, ' ')));
+  return words.length <= LONGEST ? words.join('') : `${trimmed(words.slice(0, LONGEST - 1).join(''))}…`;
+}
+
+/** A line of somebody's words as Markdown that shows them and means nothing else, where a line has begun already. */
+export function inlineMarkdown(line: string): string {
+  return line.replace(MARKUP, entity);
+}
+
+/** The same at the beginning of a line. */
+export function wordsMarkdown(line: string): string {
+  return inlineMarkdown(line).replace(FIRST, entity);
+}
+
 function link(source: Citation): string {
-  const words = titleOf(source).replace(MARKUP, entity);
+  const title = titleOf(source);
   if (!WEB.test(source.url)) {
-    return words.replace(FIRST, entity);
+    return wordsMarkdown(title);
   }
   const address = source.url.replace(UNSAFE, percent).replaceAll('&', '&amp;');
-  return `[${words}](<${address}>)`;
+  return `[${inlineMarkdown(title)}](<${address}>)`;
 }
 
 function plain(source: Citation): string {
@@ -45,12 +65,7 @@ function plain(source: Citation): string {
 }
 
 function titleOf({ url, title }: Citation): string {
-  // By whole characters, as Python counts them.
-  const cut = Array.from((begun(title) || url).slice(0, 2 * (LONGEST + 1)))
-    .slice(0, LONGEST + 1)
-    .join('');
-  const words = Array.from(trimmed(cut.replace(SPACES, ' ')));
-  return words.length <= LONGEST ? words.join('') : `${trimmed(words.slice(0, LONGEST - 1).join(''))}…`;
+  return oneLine(begun(title) === '' ? url : title);
 }
 
 function entity(found: string): string {

@@ -117,6 +117,16 @@ export class Live implements Source {
     }
   }
 
+  /** Ask whether this page is the one to write the end of a job, or of a batch, into a document that others share. */
+  mayWrite(document: string, job: string): Promise<boolean> {
+    if (!this._online) {
+      return Promise.resolve(false);
+    }
+    const answer = new Promise<boolean>(resolve => this._elections.push({ document, job, resolve }));
+    this._send({ type: 'write', document, job });
+    return answer;
+  }
+
   /** Call back with the page's news; the state of the followed jobs is not among it. */
   listen(listener: (news: News) => void): Disposable {
     this._listeners.add(listener);
@@ -152,6 +162,8 @@ export class Live implements Source {
     const socket = this._socket;
     this._socket = null;
     this._online = false;
+    // A lease is lost with its socket.
+    this._elections.splice(0).forEach(({ resolve }) => resolve(false));
     if (socket !== null) {
       socket.onmessage = socket.onclose = null;
       socket.close();
@@ -197,6 +209,9 @@ export class Live implements Source {
         break;
       case 'notice':
         this._report(frame);
+        break;
+      case 'write':
+        this._granted(frame);
         break;
       case 'reset':
         this._restart(frame.job);
@@ -268,6 +283,12 @@ export class Live implements Source {
     }
   }
 
+  private _granted({ document, job, granted }: Extract<ServerFrame, { type: 'write' }>): void {
+    const mine = this._elections.filter(each => each.document === document && each.job === job);
+    this._elections = this._elections.filter(each => !mine.includes(each));
+    mine.forEach(({ resolve }) => resolve(granted));
+  }
+
   private _restart(job: string): void {
     const entry = this._entries.get(job);
     if (entry !== undefined) {
@@ -317,6 +338,8 @@ export class Live implements Source {
   private readonly _listeners = new Set<(news: News) => void>();
   /** What was seen while there was no socket: the newest cursor by job. */
   private readonly _unsent = new Map<string, string>();
+  /** Who waits to hear whether this page may write. */
+  private _elections: { document: string; job: string; resolve: (granted: boolean) => void }[] = [];
   private _socket: WebSocket | null = null;
   private _online = false;
   private _failures = 0;

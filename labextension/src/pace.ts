@@ -34,7 +34,10 @@ export class Pace {
     }
     this._seen.push(now);
     const kept = this._seen.findLastIndex(({ at, ended }) => now.at - at >= WINDOW && now.ended - ended >= ENOUGH_ENDS);
-    this._seen.splice(0, Math.max(kept, this._seen.length - MOST_SAMPLES));
+    this._seen.splice(0, Math.max(kept, 0));
+    if (this._seen.length > MOST_SAMPLES) {
+      this._seen = this._seen.filter((sample, i) => i % 2 === 0 || sample === now);
+    }
   }
 
   /** Seconds until `more` have ended; null if nobody can know. */

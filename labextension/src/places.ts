@@ -3,36 +3,44 @@
 import type { CodeCellModel, ICellModel } from '@jupyterlab/cells';
 import type { INotebookModel } from '@jupyterlab/notebook';
 
-import { bundleOf, type Data } from './bundle';
-import type { Bundle } from './wire';
+import { batchOf, bundlesOf, type Data } from './bundle';
+import type { BatchBundle, Bundle } from './wire';
 
-/** A job in an output. */
+/** Jobs, or a batch, in an output. */
 export interface Place {
   cell: CodeCellModel;
   /** Of the output in the cell. */
   index: number;
   data: Data;
-  bundle: Bundle;
+  /** Several if they are side by side; none if it is a batch. */
+  jobs: readonly Bundle[];
+  batch: BatchBundle | null;
 }
 
-/** Every job in the outputs of a notebook, in order. */
+/** Every output of ours in a notebook, in order. */
 export function* places({ cells }: INotebookModel): Generator<Place> {
   for (const cell of cells) {
     for (let index = 0; isCode(cell) && index < cell.outputs.length; index++) {
       // Not `.data`, which copies every image of the notebook.
       const data = cell.outputs.get(index).toJSON().data as Data | undefined;
-      const bundle = data && bundleOf(data);
-      if (bundle) {
-        yield { cell, index, data, bundle };
+      const jobs = data ? bundlesOf(data) : [];
+      const batch = data ? batchOf(data) : null;
+      if (data && (jobs.length > 0 || batch !== null)) {
+        yield { cell, index, data, jobs, batch };
       }
     }
   }
 }
 
-/** The first place of one of these jobs. */
-export function findJob(notebook: INotebookModel | null, jobs: readonly string[]): Place | null {
+/** The ids of its jobs, or of its batch. */
+export function idsOf({ jobs, batch }: Place): readonly string[] {
+  return batch === null ? jobs.map(({ id }) => id) : [batch.id];
+}
+
+/** The first place of one of these jobs or batches. */
+export function findJob(notebook: INotebookModel | null, ids: readonly string[]): Place | null {
   for (const place of notebook === null ? [] : places(notebook)) {
-    if (jobs.includes(place.bundle.id)) {
+    if (idsOf(place).some(id => ids.includes(id))) {
       return place;
     }
   }

@@ -9,10 +9,11 @@ import { ISettingRegistry } from '@jupyterlab/settingregistry';
 
 import { Badge } from './badge';
 import { followFragment, Guide, isNotebook7 } from './goto';
+import { Groups } from './groups';
 import { Live } from './live';
 import { safeMarkdown } from './markdown';
 import { rendererFactory } from './mime';
-import { JobsModel } from './model';
+import { type GroupFilter, JobsModel } from './model';
 import { Toaster } from './notify';
 import { Panel } from './panel';
 import { Requests } from './request';
@@ -40,9 +41,10 @@ export const renderer: JupyterFrontEndPlugin<IAnswers> = {
     const preferences: Preferences = { remoteImages: false, toasts: true };
     const markdown = safeMarkdown(registry, () => preferences.remoteImages);
     const retries = new Retries(live, requests);
-    registry.addFactory(rendererFactory({ source: live, retries, markdown }));
-    Object.assign(globalThis, { [SHARED]: { live, retries, markdown } });
-    return { live, requests, retries, markdown, preferences };
+    const groups = new Groups(live, requests);
+    registry.addFactory(rendererFactory({ source: live, retries, markdown, groups }));
+    Object.assign(globalThis, { [SHARED]: { live, retries, markdown, groups } });
+    return { live, requests, retries, markdown, groups, preferences };
   }
 };
 
@@ -69,11 +71,16 @@ export const saver: JupyterFrontEndPlugin<void> = {
   autoStart: true,
   requires: [IAnswers, INotebookTracker],
   optional: [IDocumentManager],
-  activate: (_, { live, retries }: IAnswers, notebooks: INotebookTracker, documents: IDocumentManager | null) => {
+  activate: (
+    _,
+    { live, retries, groups }: IAnswers,
+    notebooks: INotebookTracker,
+    documents: IDocumentManager | null
+  ) => {
     const maySave = (): boolean => documents?.autosave !== false;
     const keepers = new Map<unknown, Keeper>();
     const keep = (panel: NotebookPanel): void => {
-      keepers.set(panel.content, new Keeper(panel, live, retries, maySave));
+      keepers.set(panel.content, new Keeper(panel, { live, retries, groups, maySave }));
       panel.disposed.connect(() => keepers.delete(panel.content));
     };
     notebooks.forEach(keep);
@@ -91,7 +98,7 @@ export const panel: JupyterFrontEndPlugin<void> = {
   optional: [ILabShell, ILayoutRestorer],
   activate: (
     { shell },
-    { live, requests, retries, markdown, preferences }: IAnswers,
+    { live, requests, retries, markdown, groups, preferences }: IAnswers,
     documents: IDocumentManager,
     notebooks: INotebookTracker,
     lab: ILabShell | null,
@@ -122,11 +129,16 @@ export const panel: JupyterFrontEndPlugin<void> = {
       }
     };
     const goToGroup = async (group: string, { title, source }: Notice): Promise<void> => {
-      if (!(await guide.go([], source))) {
-        model.filter = { group, title };
-        shell.activateById(side.id);
+      // Its output, else the notebook that asked, else the list.
+      if (!(await guide.go([group], source)) && !(await guide.go([], source))) {
+        showGroup({ group, title });
       }
     };
+    const showGroup = (filter: GroupFilter): void => {
+      model.filter = filter;
+      shell.activateById(side.id);
+    };
+    groups.show = showGroup;
     const side = new Panel(model, {
       openJob: job => void go(job, job.source),
       retry: job => retries.retry(job.id, job.cursor),

@@ -5,47 +5,53 @@
  * fill the document's history. So the outputs are brought up to date in the moment of a save. Besides that, the page
  * that ran the cell saves the notebook once when the job is in it, so that whoever closes the tab finds the job again;
  * and when the job has ended, it makes the notebook dirty, so that autosave stores the answer.
+ *
+ * With collaboration the document is everybody's, and what one page writes the server saves. There the end alone is
+ * written, by the one page that the server elects among those that saw it; and if nobody did, at the next save.
  */
 
-import type { Cell, CodeCellModel } from '@jupyterlab/cells';
+import type { Cell } from '@jupyterlab/cells';
 import type { DocumentRegistry } from '@jupyterlab/docregistry';
 import type { INotebookModel, NotebookPanel } from '@jupyterlab/notebook';
 import type { IDisposable } from '@lumino/disposable';
 import { Signal } from '@lumino/signaling';
 
-import { type Data, refreshed } from './bundle';
-import { type Answer, hasEnded } from './fold';
-import { type Disposable, type Followed, type Source, wasDeleted } from './live';
-import { type Place, places } from './places';
-import type { Chain, Retries } from './retries';
+import type { Data } from './bundle';
+import type { Groups } from './groups';
+import { Kept, type Sources } from './kept';
+import type { Disposable, Live } from './live';
+import { idsOf, type Place, places } from './places';
+import type { Retries } from './retries';
+import { Elected, writeShared } from './shared';
 
 /** After a change of the notebook we look for jobs in it this much later: typing is a change too. */
 const LOOK_AFTER = 300; // ms
 /** Cells that run one after another are saved together. */
 const SAVE_AFTER = 300; // ms
 
-/** A job of the notebook, and the newest that asks it again: that one's answer is the one to save. */
-interface Kept {
-  newest: string;
-  /** Of the newest; null while it is not followed. */
-  state: Followed | null;
-  following: Disposable | null;
-  watching: Disposable | null;
+export interface KeeperOptions extends Sources {
+  live: Pick<Live, 'follow' | 'mayWrite'>;
+  retries: Pick<Retries, 'watch' | 'onRetry'>;
+  groups: Pick<Groups, 'follow' | 'onRetry'>;
+  maySave: () => boolean;
 }
 
 /** Keeps the answers of one open notebook. */
 export class Keeper implements IDisposable {
   constructor(
     private readonly _panel: NotebookPanel,
-    private readonly _source: Pick<Source, 'follow'>,
-    private readonly _retries: Pick<Retries, 'watch' | 'onRetry'>,
-    private readonly _maySave: () => boolean = () => true
+    private readonly _options: KeeperOptions
   ) {
     const { context } = _panel;
+    this._kept = new Kept(_options, (id, live) => this._ended(id, live));
+    this._elected = new Elected(
+      id => _options.live.mayWrite(context.path, id),
+      id => this._writeEnds(id)
+    );
     this._unqueued = queued(context);
     context.saveState.connect(this._onSave, this);
     _panel.disposed.connect(this.dispose, this);
-    this._listening = _retries.onRetry(job => this._retried(job));
+    this._listening = [_options.retries, _options.groups].map(source => source.onRetry(id => this._retried(id)));
     void context.ready.then(() => {
       if (!this.isDisposed) {
         context.model.contentChanged.connect(this._lookSoon, this);
@@ -62,9 +68,9 @@ export class Keeper implements IDisposable {
     this._disposed = true;
     clearTimeout(this._looking);
     clearTimeout(this._saving);
-    this._listening.dispose();
-    this._kept.forEach(kept => forget(kept));
-    this._kept.clear();
+    this._listening.forEach(each => each.dispose());
+    this._elected.dispose();
+    this._kept.dispose();
     this._unqueued.dispose();
     Signal.clearData(this);
   }
@@ -75,20 +81,22 @@ export class Keeper implements IDisposable {
       return;
     }
     this._look();
-    for (const { cell: model, bundle } of places(this._model)) {
-      if (model === cell.model) {
+    for (const place of places(this._model)) {
+      if (place.cell === cell.model) {
         this._saveSoon();
-        this._ran.add(bundle.id);
-        this._atEnd(bundle.id);
+        idsOf(place).forEach(id => {
+          this._ran.add(id);
+          this._atEnd(id);
+        });
       }
     }
   }
 
   /** Somebody in this page asked for it: to this page its answer is as that of a cell that it ran. */
-  private _retried(job: string): void {
-    if (this._keptOf(job) !== undefined) {
-      this._ran.add(job);
-      this._atEnd(job);
+  private _retried(id: string): void {
+    if (this._kept.has(id)) {
+      this._ran.add(id);
+      this._atEnd(id);
     }
   }
 
@@ -103,7 +111,7 @@ export class Keeper implements IDisposable {
 
   private async _save(): Promise<void> {
     const { context } = this._panel;
-    if (this._model.collaborative || context.contentsModel?.writable !== true || !this._maySave()) {
+    if (this._model.collaborative || context.contentsModel?.writable !== true || !this._options.maySave()) {
       return;
     }
     try {
@@ -117,78 +125,38 @@ export class Keeper implements IDisposable {
     this._looking ??= setTimeout(() => this._look(), LOOK_AFTER);
   }
 
-  /** Follow the jobs that are in the notebook and not yet whole in it, and no others. */
   private _look(): void {
     clearTimeout(this._looking);
     this._looking = undefined;
-    const here = new Set<string>();
-    for (const { bundle } of places(this._model)) {
-      here.add(bundle.id);
-      if (!this._kept.has(bundle.id)) {
-        this._keep(bundle.id, !hasEnded(bundle.status));
-      }
-    }
-    for (const [job, kept] of this._kept) {
-      if (!here.has(job)) {
-        forget(kept);
-        this._kept.delete(job);
-      }
-    }
+    this._kept.look(places(this._model));
   }
 
-  /** A save may have put the newest's id into the notebook since we looked. */
-  private _keptOf(job: string): Kept | undefined {
-    return [...this._kept.values()].find(({ newest }) => newest === job) ?? this._kept.get(job);
-  }
-
-  private _keep(job: string, unfinished: boolean): void {
-    const kept: Kept = { newest: job, state: null, following: null, watching: null };
-    this._kept.set(job, kept);
-    if (unfinished) {
-      this._follow(kept);
+  private _ended(id: string, live: boolean): void {
+    if (live && this._model.collaborative) {
+      this._elected.ask(id); // whoever ran the cell may have left
     }
-    kept.watching = this._retries.watch(job, (chain: Chain) => {
-      const newest = chain.at(-1)?.id ?? job;
-      if (newest !== kept.newest) {
-        kept.newest = newest;
-        this._follow(kept);
-      }
-    });
-  }
-
-  private _follow(kept: Kept): void {
-    const job = kept.newest;
-    kept.following?.dispose();
-    kept.state = null;
-    kept.following = this._source.follow(job, state => {
-      const before = kept.state;
-      kept.state = state;
-      if (isOver(state) && (before === null || !isOver(before))) {
-        this._atEnd(job);
-      }
-    });
+    this._atEnd(id);
   }
 
   /** Once, in the page that ran the cell, or asked it again: let autosave store the answer. */
-  private _atEnd(job: string): void {
-    const state = this._keptOf(job)?.state;
-    if (state == null || !isOver(state) || !this._ran.delete(job)) {
-      return;
-    }
-    const stale = this._stale().filter(({ bundle }) => this._keptOf(bundle.id)?.newest === job);
-    if (stale.length === 0) {
+  private _atEnd(id: string): void {
+    if (!this._kept.isOver(id) || !this._ran.delete(id)) {
       return;
     }
     if (this._model.collaborative) {
-      stale.forEach(({ cell, index, fresh }) => writeShared(cell, index, fresh));
-    } else {
+      this._elected.ask(id);
+    } else if (this._stale().some(place => this._kept.shows(place, id))) {
       this._model.dirty = true;
     }
   }
 
   private _onSave(_: unknown, state: DocumentRegistry.SaveState): void {
-    // With collaboration the server saves, and every page would write: there only the end is written.
-    if (state !== 'started' || this._model.collaborative) {
+    if (state !== 'started') {
+      return;
+    }
+    if (this._model.collaborative) {
+      const lacking = this._stale().filter(place => this._kept.lacksEnd(place));
+      lacking.flatMap(idsOf).forEach(id => this._elected.ask(id));
       return;
     }
     for (const { cell, index, fresh } of this._stale()) {
@@ -196,23 +164,30 @@ export class Keeper implements IDisposable {
     }
   }
 
+  /** Write into the shared document what has ended, where it shows this; returns a function that does, or null. */
+  private _writeEnds(id: string): (() => void) | null {
+    const lacking = (): (Place & { fresh: Data })[] =>
+      this._stale().filter(
+        place => (this._kept.shows(place, id) || idsOf(place).includes(id)) && this._kept.lacksEnd(place)
+      );
+    if (this._panel.context.contentsModel?.writable === false || lacking().length === 0) {
+      return null;
+    }
+    return () => lacking().forEach(({ cell, index, fresh }) => writeShared(cell, index, fresh));
+  }
+
   /** The outputs that do not say what we know, with what they should say. */
   private _stale(): (Place & { fresh: Data })[] {
     return [...places(this._model)].flatMap(place => {
-      const { newest, state } = this._keptOf(place.bundle.id) ?? {};
-      // What was seen is written even if the server has it no more; of what was never seen, the file knows best.
-      if (newest === undefined || state?.cursor == null) {
-        return [];
-      }
-      const fresh = refreshed(place.data, newest, state.cursor, lastKnown(state));
+      const fresh = this._kept.fresh(place);
       return fresh === null ? [] : [{ ...place, fresh }];
     });
   }
 
-  /** By the id in the notebook. */
-  private readonly _kept = new Map<string, Kept>();
-  private readonly _listening: Disposable;
-  /** Jobs that this page asked for, by running a cell or by a retry, until they have ended. */
+  private readonly _kept: Kept;
+  private readonly _elected: Elected;
+  private readonly _listening: readonly Disposable[];
+  /** Jobs and batches that this page asked for, by running a cell or by a retry, until they have ended. */
   private readonly _ran = new Set<string>();
   private _looking: ReturnType<typeof setTimeout> | undefined;
   private _saving: ReturnType<typeof setTimeout> | undefined;
@@ -242,32 +217,4 @@ function queued(context: { save(): Promise<void> }): Disposable {
       }
     }
   };
-}
-
-function forget({ following, watching }: Kept): void {
-  following?.dispose();
-  watching?.dispose();
-}
-
-/** Nothing more comes: the job has ended, or was deleted while we looked. */
-function isOver(state: Followed): boolean {
-  return state.closed || wasDeleted(state);
-}
-
-/** The answer to write: a job that was deleted before its end was stopped. */
-function lastKnown(state: Followed): Answer {
-  const { answer } = state;
-  return wasDeleted(state) && !hasEnded(answer.status) ? { ...answer, status: 'cancelled' } : answer;
-}
-
-/** What we use of a shared code cell's outputs; its interface does not show them. */
-interface SharedOutputs {
-  transact(change: () => void, undoable: boolean): void;
-  youtputs: { get(index: number): { set(name: string, value: unknown): void } | undefined };
-}
-
-/** Write into the shared document without an undo entry, and without replacing the output. */
-function writeShared(cell: CodeCellModel, index: number, data: Data): void {
-  const shared = cell.sharedModel as unknown as SharedOutputs;
-  shared.transact(() => shared.youtputs.get(index)?.set('data', data), false);
 }

@@ -2,6 +2,7 @@
 
 import { Token } from '@lumino/coreutils';
 
+import type { Groups } from './groups';
 import type { Live } from './live';
 import type { Requests } from './request';
 import type { Retries } from './retries';
@@ -19,6 +20,7 @@ export interface IAnswers {
   readonly requests: Requests;
   readonly retries: Retries;
   readonly markdown: Markdown;
+  readonly groups: Groups;
   readonly preferences: Preferences;
 }
 
@@ -27,5 +29,5 @@ export const IAnswers = new Token<IAnswers>(
   'The background answers of this page: the live socket, the requests and the Markdown renderer.'
 );
 
-/** Where a widget on the same page finds the socket and the renderer: one socket per page holds. */
+/** Where a widget on the same page finds the socket, the groups and the renderer: one socket per page holds. */
 export const SHARED = Symbol.for('jupyter_bgstream/1');

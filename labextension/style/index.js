@@ -1,3 +1,4 @@
 import './base.css';
 import './batch.css';
+import './compare.css';
 import './panel.css';

@@ -2,9 +2,10 @@ import { readFileSync } from 'node:fs';
 
 import { expect, it } from 'vitest';
 
-import { refreshed } from '../src/bundle';
-import { NOTHING } from '../src/fold';
-import { BUNDLE_MIME, type Citation } from '../src/wire';
+import { refreshed, refreshedBatch, textsOf } from '../src/bundle';
+import { type Answer, NOTHING } from '../src/fold';
+import { BATCH_MIME, type BatchBundle, BUNDLE_MIME, type Citation, type Fault, JOBS_MIME } from '../src/wire';
+import { groupOf } from './dom';
 
 interface Case {
   name: string;
@@ -15,16 +16,21 @@ interface Case {
   plain: string;
 }
 
-const golden = JSON.parse(readFileSync(new URL('../../tests/golden/bundle.json', import.meta.url), 'utf8')) as {
-  cases: Case[];
-};
+function golden<T>(name: string): T[] {
+  const file = readFileSync(new URL(`../../tests/golden/${name}.json`, import.meta.url), 'utf8');
+  return (JSON.parse(file) as { cases: T[] }).cases;
+}
 
-it.each(golden.cases.map(each => [each.name, each] as const))('%s', (_, { text, sources, finish_reason, ...saved }) => {
-  const data = { [BUNDLE_MIME]: { id: 'j1', cursor: '', status: 'running', model: 'p/m' } };
-  const fresh = refreshed(data, 'j1', 'c', { ...NOTHING, status: 'completed', text, sources, finish_reason });
-  expect(fresh?.['text/markdown']).toBe(saved.markdown);
-  expect(fresh?.['text/plain']).toBe(saved.plain);
-});
+it.each(golden<Case>('bundle').map(each => [each.name, each] as const))(
+  '%s',
+  (_, { text, sources, finish_reason, ...saved }) => {
+    const data = { [BUNDLE_MIME]: { id: 'j1', cursor: '', status: 'running', model: 'p/m' } };
+    const answer: Answer = { ...NOTHING, status: 'completed', text, sources, finish_reason };
+    const fresh = refreshed(data, id => ({ id, cursor: 'c', answer }));
+    expect(fresh?.['text/markdown']).toBe(saved.markdown);
+    expect(fresh?.['text/plain']).toBe(saved.plain);
+  }
+);
 
 it('is made in linear time, whatever a title or a line of code holds', () => {
   const data = { [BUNDLE_MIME]: { id: 'j1', cursor: '', status: 'running', model: 'p/m' } };
@@ -33,6 +39,58 @@ it('is made in linear time, whatever a title or a line of code holds', () => {
   const text = `\`\`\`\n${spaces}x${spaces}x\n\`\`\`${spaces}x`;
   const answer = { ...NOTHING, status: 'completed', text, sources, finish_reason: 'length' } as const;
   const start = performance.now();
-  expect(refreshed(data, 'j1', 'c', answer)?.['text/markdown']).toMatch(/x\n```\n\nSources:\n\n1\. \[a\]/);
+  expect(refreshed(data, id => ({ id, cursor: 'c', answer }))?.['text/markdown']).toMatch(
+    /x\n```\n\nSources:\n\n1\. \[a\]/
+  );
   expect(performance.now() - start).toBeLessThan(2000);
 });
+
+interface JobsCase {
+  name: string;
+  jobs: {
+    model: string;
+    status?: Answer['status'];
+    text: string;
+    sources: Citation[];
+    finish_reason: string | null;
+    error?: Fault;
+  }[];
+  markdown: string;
+  plain: string;
+}
+
+it.each(golden<JobsCase>('jobs').map(each => [each.name, each] as const))(
+  'side by side: %s',
+  (_, { jobs, ...saved }) => {
+    const answers = jobs.map(({ status = 'completed', ...rest }) => ({ ...NOTHING, ...rest, status }));
+    const data = {
+      [JOBS_MIME]: {
+        jobs: jobs.map(({ model }, i) => ({ id: `j${i + 1}`, cursor: '', status: 'new', model }))
+      }
+    };
+    const known = (id: string) => ({ id, cursor: 'c', answer: answers[Number(id.slice(1)) - 1]! });
+    const fresh = refreshed(data, known);
+    expect(fresh?.['text/markdown']).toBe(saved.markdown);
+    expect(fresh?.['text/plain']).toBe(saved.plain);
+    expect(refreshed(fresh!, known)).toBeNull();
+    // And what was joined can be taken apart, one of them at a time.
+    answers.forEach((_, gone) => {
+      const others = refreshed(fresh!, id => (id === `j${gone + 1}` ? null : { ...known(id), cursor: 'd' }));
+      expect([others?.['text/markdown'], others?.['text/plain']].slice(0, others === null ? 0 : 2)).toEqual(
+        others === null ? [] : [saved.markdown, saved.plain]
+      );
+    });
+    expect(textsOf(fresh!)).toHaveLength(jobs.length);
+  }
+);
+
+it.each(golden<{ name: string; batch: BatchBundle; markdown: string; plain: string }>('batch'))(
+  'a batch: $name',
+  ({ batch, markdown, plain }) => {
+    const data = { [BATCH_MIME]: { ...batch, status: 'x' } };
+    const group = { ...groupOf({}), ...batch };
+    const fresh = refreshedBatch(data, group);
+    expect(fresh).toEqual({ [BATCH_MIME]: batch, 'text/markdown': markdown, 'text/plain': plain });
+    expect(refreshedBatch(fresh!, group)).toBeNull();
+  }
+);

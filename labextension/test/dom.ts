@@ -3,7 +3,7 @@ import { vi } from 'vitest';
 import type { Followed } from '../src/live';
 import { type Answer, apply, fold, NO_TIMES, NOTHING, timed, tried, type Try } from '../src/fold';
 import type { Markdown } from '../src/text';
-import type { WireEvent } from '../src/wire';
+import type { Counts, Group, WireEvent } from '../src/wire';
 
 /** What jsdom does not have: frames that come by themselves, and the question who is in sight. */
 export function fakeScreen(): { intersect: (isIntersecting: boolean) => void } {
@@ -81,4 +81,37 @@ export function log(...types: (Record<string, unknown> & { type: WireEvent['type
     attempt += event.type === 'attempt' ? 1 : 0;
     return { seq: i + 1, attempt, at: at + i, ...event } as WireEvent;
   });
+}
+
+/** A group of three, of which so many have ended. */
+export function groupOf(counts: Partial<Counts>, more: Partial<Group> = {}): Group {
+  const all = { completed: 0, failed: 0, cancelled: 0, interrupted: 0, ...counts };
+  const total = more.total ?? 3;
+  const over = all.completed + all.failed + all.cancelled + all.interrupted >= total;
+  return {
+    id: 'g',
+    status: !over
+      ? 'running'
+      : all.failed > 0
+        ? 'failed'
+        : all.interrupted > 0
+          ? 'interrupted'
+          : all.cancelled > 0
+            ? 'cancelled'
+            : 'completed',
+    title: 'T',
+    total,
+    submitted: total,
+    counts: all,
+    running: 0,
+    waiting: 0,
+    queued: 0,
+    usage: { input_tokens: null, output_tokens: null },
+    cost: null,
+    source: null,
+    created_at: at,
+    started_at: at,
+    ended_at: over ? at + 9 : null,
+    ...more
+  };
 }

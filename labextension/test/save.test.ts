@@ -1,122 +1,30 @@
-import { Signal } from '@lumino/signaling';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import type { Followed, Follower } from '../src/live';
-import type { Chain } from '../src/retries';
-import { Keeper } from '../src/save';
 import { BUNDLE_MIME } from '../src/wire';
 import { log, state } from './dom';
+import {
+  autosave,
+  begin,
+  chains,
+  ended,
+  follows,
+  keep,
+  keeper,
+  link,
+  open,
+  type Output,
+  output,
+  panel,
+  retried,
+  running,
+  said,
+  tell,
+  setUp,
+  tearDown
+} from './notebook';
 
-type Output = Record<string, unknown> & { data: Record<string, unknown> };
-
-/** As much of a notebook panel as the keeper looks at. */
-class FakePanel {
-  constructor(...cells: Output[][]) {
-    this.model.cells = cells.map(outputs => ({
-      type: 'code',
-      outputs: {
-        length: outputs.length,
-        get: (i: number) => ({ toJSON: () => outputs[i] }),
-        set: (i: number, output: Output) => {
-          this.writes++;
-          outputs[i] = output;
-        }
-      }
-    }));
-  }
-
-  save(): Promise<void> {
-    this.saves++;
-    this.saveState.emit('started');
-    this.model.dirty = false;
-    this.saveState.emit('completed');
-    return Promise.resolve();
-  }
-
-  readonly model = {
-    cells: [] as unknown[],
-    dirty: false,
-    collaborative: false,
-    contentChanged: new Signal<this, void>(this)
-  };
-  readonly saveState = new Signal<this, string>(this);
-  readonly disposed = new Signal<this, void>(this);
-  readonly contentsModel = { writable: true };
-  readonly context = {
-    model: this.model,
-    saveState: this.saveState,
-    contentsModel: this.contentsModel,
-    ready: Promise.resolve(),
-    save: () => this.save()
-  };
-  saves = 0;
-  writes = 0;
-}
-
-const output = (id: string, status: string, markdown: string | string[]): Output => ({
-  output_type: 'display_data',
-  metadata: {},
-  data: {
-    [BUNDLE_MIME]: { id, cursor: 'c0', status, model: 'p/m' },
-    'text/markdown': markdown,
-    'text/plain': 'x',
-    'text/html': 'kept'
-  }
-});
-
-const begin = [{ type: 'queued' }, { type: 'attempt' }] as const;
-const said = (text: string) => ({ type: 'delta', channel: 'text', text }) as const;
-const running = state(log(...begin, said('Hi <b>')));
-const ended = state(log(...begin, said('Hi <b>'), { type: 'completed', finish_reason: 'stop' }), { closed: true });
-
-let follows: Map<string, Follower>;
-let keeper: Keeper;
-let panel: FakePanel;
-let maySave: boolean;
-let chains: Map<string, (chain: Chain) => void>;
-let retried: (job: string) => void;
-
-const source = {
-  follow: (job: string, follower: Follower) => {
-    follows.set(job, follower);
-    return { dispose: () => void follows.delete(job) };
-  }
-};
-
-const retries = {
-  watch: (job: string, watcher: (chain: Chain) => void) => {
-    chains.set(job, watcher);
-    return { dispose: () => void chains.delete(job) };
-  },
-  onRetry: (listener: (job: string) => void) => {
-    retried = listener;
-    return { dispose: () => undefined };
-  }
-};
-
-/** The server says which jobs ask each other again. */
-const link = (job: string, ...ids: string[]): void => chains.get(job)!(ids.map(id => ({ id, model: 'p/m' })) as never);
-
-async function open(...cells: Output[][]): Promise<void> {
-  panel = new FakePanel(...cells);
-  keeper = new Keeper(panel as never, source, retries, () => maySave);
-  await Promise.resolve();
-  await Promise.resolve();
-}
-
-const tell = (job: string, followed: Followed): void => follows.get(job)!(followed);
-
-beforeEach(() => {
-  vi.useFakeTimers();
-  follows = new Map();
-  chains = new Map();
-  maySave = true;
-});
-
-afterEach(() => {
-  keeper.dispose();
-  vi.useRealTimers();
-});
+beforeEach(setUp);
+afterEach(tearDown);
 
 describe('a save', () => {
   it('brings the file up to date, once, with raw HTML escaped', async () => {
@@ -177,7 +85,7 @@ describe('a cell that was run here', () => {
   });
 
   it('is not if the user has switched autosave off', async () => {
-    maySave = false;
+    autosave.on = false;
     expect(await run()).toBe(0);
   });
 
@@ -255,7 +163,7 @@ describe('saves follow each other', () => {
       await new Promise<void>(resolve => seen.done.push(resolve));
       seen.under--;
     };
-    keeper = new Keeper(panel as never, source, retries, () => maySave);
+    keep();
     await vi.advanceTimersByTimeAsync(0);
     return seen;
   };
@@ -280,7 +188,7 @@ describe('saves follow each other', () => {
     keeper.dispose();
     const save = vi.fn(() => Promise.reject(new Error('The disk is full.')));
     panel.context.save = save;
-    keeper = new Keeper(panel as never, source, retries);
+    keep();
     const [one, two] = [panel.context.save(), panel.context.save()];
     await expect(one).rejects.toThrow('The disk is full.');
     await expect(two).rejects.toThrow('The disk is full.');
