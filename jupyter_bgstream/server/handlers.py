@@ -16,6 +16,7 @@ from ..core.errors import Invalid, NotFound, QueueFull, RequestError, TooLarge, 
 from ..core.wire import encode
 from ..engine.service import Service
 from .identity import KernelAuthorizer, KernelIdentity, tenant, viewer
+from .writers import Writers
 
 AUTH_RESOURCE = "bgstream"
 SETTING = "jupyter_bgstream"
@@ -43,6 +44,7 @@ class Backend:
         self.token = token  # the kernels'
         self.owner = tenant()
         self.service: Service | None = None
+        self.writers = Writers()
         self.trouble = "jupyter_bgstream is still starting; try again in a moment."
 
 

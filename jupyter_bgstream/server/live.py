@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Coroutine
 from contextlib import aclosing
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from jupyter_core.utils import ensure_async
@@ -50,7 +50,14 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="see
     cursor: str
 
 
-CLIENT_FRAME: Any = Follow | Unfollow | Seen
+class Write(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="write", forbid_unknown_fields=True):
+    """Elect this page, or another, to write the end of a job or group into a document that several pages share."""
+
+    document: Annotated[str, msgspec.Meta(max_length=4096)]  # its path below the server's root
+    job: Annotated[str, msgspec.Meta(max_length=64)]
+
+
+CLIENT_FRAME: Any = Follow | Unfollow | Seen | Write
 
 
 class Live(WebSocketMixin, WebSocketHandler, Caller):
@@ -97,6 +104,7 @@ class Live(WebSocketMixin, WebSocketHandler, Caller):
         super().on_close()
         if hasattr(self, "_deaf"):
             self._deaf()
+            self.backend.writers.leave(self)
             for task in (*self._tasks, *self._follows.values()):
                 task.cancel()
 
@@ -106,13 +114,16 @@ class Live(WebSocketMixin, WebSocketHandler, Caller):
 
     async def _obey(self, message: str | bytes) -> None:
         try:
-            frame: Follow | Unfollow | Seen
+            frame: Follow | Unfollow | Seen | Write
             frame = decode_request(message.encode() if isinstance(message, str) else message, CLIENT_FRAME)
         except RequestError as error:
             await self._send({"type": "error", "job": None, **error_form(error)})
             return
         if isinstance(frame, Seen):
             await self._see(frame)
+            return
+        if isinstance(frame, Write):
+            await self._elect(frame)
             return
         if (before := self._follows.pop(frame.job, None)) is not None:
             before.cancel()
@@ -137,6 +148,11 @@ class Live(WebSocketMixin, WebSocketHandler, Caller):
             await self.service.seen(self.owner, self.viewer, frame.job, frame.cursor)
         except RequestError as error:
             await self._refuse(frame.job, error)
+
+    async def _elect(self, frame: Write) -> None:
+        wanted = (self.owner, frame.document, frame.job)
+        granted = self._may_write and self.backend.writers.elect(self, wanted)
+        await self._send({"type": "write", "document": frame.document, "job": frame.job, "granted": granted})
 
     async def _follow(self, frame: Follow) -> None:
         try:

@@ -1,0 +1,61 @@
+"""Of all pages that share a document, one is to write the end of an answer into it."""
+
+from __future__ import annotations
+
+from harness.jupyter import Jupyter
+from server.test_live import Page, connect
+
+from jupyter_bgstream.server.writers import LEASE_SECONDS, MAX_LEASES, Writers
+
+WANTED = {"document": "shared.ipynb", "job": "job-12345678"}
+
+
+async def granted(page: Page, **other: str) -> bool:
+    wanted = WANTED | other
+    await page.send("write", **wanted)
+    return bool((await page.until("write", **wanted))["granted"])
+
+
+async def test_one_page_may_write_and_when_it_has_gone_another(server: Jupyter) -> None:
+    first, second = Page(await connect(server)), Page(await connect(server))
+    assert await granted(first)
+    assert not await granted(second)
+    assert await granted(second, document="another.ipynb")  # a copy of the notebook has its own writer
+    assert await granted(second, job="job-87654321")
+    assert await granted(first)  # asking again takes nothing away
+    await first.leave()
+    while not await granted(second):  # the server hears of it a moment later
+        pass
+    await second.leave()
+
+
+async def test_a_frame_that_cannot_be_is_refused(server: Jupyter) -> None:
+    page = Page(await connect(server))
+    await page.send("write", document="x" * 5000, job="j")
+    assert (await page.until("error"))["code"] == "invalid"
+    assert await granted(page)
+    await page.leave()
+
+
+def test_a_page_that_froze_loses_its_lease() -> None:
+    now = 0.0
+    writers = Writers(clock=lambda: now)
+    first, second = object(), object()
+    wanted = ("o", "d", "j")
+    assert writers.elect(first, wanted)
+    now += LEASE_SECONDS - 1
+    assert not writers.elect(second, wanted)
+    now += 2
+    assert writers.elect(second, wanted)
+    assert not writers.elect(first, wanted)
+    assert writers.elect(first, ("another owner", "d", "j"))
+
+
+def test_a_page_that_asks_for_everything_fills_no_memory() -> None:
+    writers = Writers(clock=lambda: 0.0)
+    page = object()
+    for number in range(MAX_LEASES + 50):
+        assert writers.elect(page, ("o", "d", str(number)))
+    assert len(writers._leases) == MAX_LEASES
+    writers.leave(page)
+    assert not writers._leases
