@@ -45,5 +45,11 @@ step "The litellm plug-in, beside the package it is for: in an environment of it
 .venv/litellm/bin/python -m pip install --quiet --disable-pip-version-check litellm httpx msgspec pytest pytest-asyncio pytest-timeout
 .venv/litellm/bin/python -m pytest -q tests/providers/test_litellm.py -k TestWithLitellm
 
+step "jupyter-collaboration, in a folder of its own: installed with the rest, its extension would be on in every server"
+# Without what they need: Jupyter and anyio are there, and a second copy of them would come first.
+[ -d .venv/collab/jupyter_server_ydoc ] || python -m pip install --quiet --disable-pip-version-check --no-deps --target .venv/collab \
+  'jupyter-collaboration>=5,<6' jupyter-collaboration-ui jupyter-docprovider jupyter-server-ydoc jupyter-ydoc jupyter-server-fileid \
+  pycrdt pycrdt-websocket pycrdt-store sqlite-anyio
+
 step "Python tests, packaging and browser tests among them"
 python -m pytest --deselect tests/providers/test_litellm.py::TestWithLitellm "$@"

@@ -12,6 +12,8 @@ import type { Cost, Inbox, Job, Mute, Notice } from './wire';
 export const GRACE = 2000; // ms
 /** However many hints come, a list is read at most this often. */
 const SPACING = 300; // ms
+/** While they keep coming, as those of a large batch do, the pauses grow up to this. */
+const LONGEST_SPACING = 2400; // ms
 /** How often the list is read while somebody looks at it and a job runs: previews grow without a hint. */
 const LOOKED_AT = 5000; // ms
 const LIMIT = 100;
@@ -299,7 +301,7 @@ function isCalling({ read_at, muted }: Notice): boolean {
   return read_at === null && !muted;
 }
 
-/** Reads a list: never twice at a time, at most every SPACING, and once more if it was asked for meanwhile. */
+/** Reads a list: never twice at a time, with a pause after it, and once more if it was asked for meanwhile. */
 class Reader {
   constructor(
     private readonly _read: () => Promise<void>,
@@ -333,14 +335,16 @@ class Reader {
     this._settled();
     this._pause = setTimeout(() => {
       this._busy = false;
+      this._spacing = this._again ? Math.min(2 * this._spacing, LONGEST_SPACING) : SPACING;
       if (this._again) {
         this._again = false;
         this.ask();
       }
-    }, SPACING);
+    }, this._spacing);
   }
 
   private _busy = false;
   private _again = false;
+  private _spacing = SPACING;
   private _pause: ReturnType<typeof setTimeout> | undefined;
 }

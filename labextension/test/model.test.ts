@@ -91,6 +91,23 @@ describe('the lists', () => {
     expect(server.notices).toHaveBeenCalledOnce();
   });
 
+  it('are read less and less often while hints keep coming, and then once more', async () => {
+    hear(hello);
+    for (let ms = 0; ms < 60_000; ms += 10) {
+      hear({ type: 'job', job: `j${ms}`, status: 'completed' });
+      await pass(10);
+    }
+    expect(server.jobs.mock.calls.length).toBeLessThanOrEqual(30);
+    jobs = [{ id: 'last' } as Job];
+    await pass(2500);
+    expect(model.jobs).toEqual([{ id: 'last' }]);
+    await pass(2500);
+    server.jobs.mockClear();
+    hear({ type: 'job', job: 'j', status: 'queued' });
+    await pass(0);
+    expect(server.jobs).toHaveBeenCalledOnce();
+  });
+
   it('a hint that comes while a list is read is not lost', async () => {
     let answer: (page: { jobs: Job[]; next: null }) => void = () => undefined;
     server.jobs.mockImplementationOnce(() => new Promise(resolve => (answer = resolve)));

@@ -1,0 +1,130 @@
+"""One notebook, two people: jupyter-collaboration beside us, from the folder where tests/check.sh puts it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from browser.lab import Lab, Tab, new_lab, write_notebook
+from browser.test_cell import LOAD, TEXT, bg
+from harness.jupyter import Jupyter, jupyter
+from playwright.async_api import Browser
+
+import jupyter_bgstream
+from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+LONG = TEXT + " And so on." * 100 + "\n\nThe end."
+BESIDE = Path(jupyter_bgstream.__file__).parents[1] / ".venv" / "collab"
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, provider: ThreadedProvider) -> Iterator[Jupyter]:
+    assert BESIDE.is_dir(), "jupyter-collaboration is needed in .venv/collab: see tests/check.sh."
+    extensions = ("jupyter_bgstream", "jupyter_server_ydoc", "jupyter_server_fileid")
+    config = {
+        "ServerApp": {"jpserver_extensions": dict.fromkeys(extensions, True)},
+        "BgStreamApp": {"providers": {"demo": {"base_url": provider.base_url}}},
+        "LabApp": {"expose_app_in_browser": True},
+        "YDocExtension": {"document_save_delay": 0.2},
+    }
+    env = {"PYTHONPATH": str(BESIDE), "JUPYTER_PATH": str(BESIDE / "share" / "jupyter")}
+    with jupyter(tmp_path_factory.mktemp("together"), lab=True, config=config, **env) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def ann_and_bob(browser: Browser, shared: Jupyter) -> AsyncIterator[tuple[Lab, Lab]]:
+    people = await new_lab(browser, shared), await new_lab(browser, shared)
+    yield people
+    for person in people:
+        await person.context.close()
+
+
+def updates(server: Jupyter) -> int:
+    """How many changes the history of all documents holds."""
+    with closing(sqlite3.connect(server.root / ".jupyter_ystore.db")) as store:
+        return int(store.execute("SELECT count(*) FROM yupdates").fetchone()[0])
+
+
+def saved(path: Path) -> list[str]:
+    """Return the answers in the file; none in a moment in which it is being written."""
+    try:
+        outputs = json.loads(path.read_text())["cells"][1]["outputs"]
+    except json.JSONDecodeError:
+        return []
+    return ["".join(output["data"].get("text/markdown", "")) for output in outputs]
+
+
+async def until_saved(tab: Tab, path: Path, text: str) -> None:
+    """Wait until the server has saved the answer; the whole file, so that twice is not once."""
+    await tab.until(lambda: saved(path) == [text])
+
+
+async def both_stream(
+    people: tuple[Lab, Lab], server: Jupyter, provider: ThreadedProvider, name: str
+) -> tuple[Tab, Tab, Path]:
+    """Ann has run the cell, and both see the first half of TEXT, live."""
+    provider.scripts[name] = answer(LONG, hold_after=8)
+    path = write_notebook(server.root / f"{name}.ipynb", LOAD, bg(name))
+    ann, bob = await asyncio.gather(*(person.tab(f"{name}.ipynb") for person in people))
+    assert await bob.page.evaluate("jupyterapp.shell.currentWidget.context.model.collaborative")
+    await ann.run(0)
+    await ann.run(1)
+    for tab in (ann, bob):
+        await tab.shows(1, "Some emphasis")
+    return ann, bob, path
+
+
+async def test_both_see_it_live_and_the_end_is_written_once(
+    ann_and_bob: tuple[Lab, Lab], shared: Jupyter, provider: ThreadedProvider
+) -> None:
+    ann, bob, path = await both_stream(ann_and_bob, shared, provider, "live")
+    assert await ann.job(1) == await bob.job(1)
+    before = updates(shared)
+    provider.release()
+    for tab in (ann, bob):
+        await tab.state(1, "completed")
+        await tab.shows(1, "The end.")
+        await tab.page.wait_for_selector(".jp-bgstream-view[data-drawn=true]")
+    assert await ann.text(1) == await bob.text(1)
+    await until_saved(bob, path, LONG)
+    assert updates(shared) - before <= 3  # of 300 words, nothing but the end
+    assert not ann.errors + bob.errors
+
+
+async def test_who_ran_it_may_leave(ann_and_bob: tuple[Lab, Lab], shared: Jupyter, provider: ThreadedProvider) -> None:
+    ann, bob, path = await both_stream(ann_and_bob, shared, provider, "left")
+    await ann.close()
+    provider.release()
+    await bob.state(1, "completed")
+    await until_saved(bob, path, LONG)
+
+
+async def test_what_ended_while_nobody_looked_is_shown_and_written_at_the_next_save(
+    ann_and_bob: tuple[Lab, Lab], shared: Jupyter, provider: ThreadedProvider
+) -> None:
+    ann, bob, path = await both_stream(ann_and_bob, shared, provider, "nobody")
+    job = await ann.job(1)
+    await bob.until(lambda: len(saved(path)) == 1)
+    await ann.close()
+    await bob.close()
+    provider.release()
+    with shared.client() as client:
+        client.get(f"jobs/{job}/events?live=sse")  # until it has ended
+    unfinished = path.read_text()
+    tabs = [await person.tab("nobody.ipynb") for person in ann_and_bob]
+    for tab in tabs:
+        await tab.state(1, "completed")
+        await tab.shows(1, "The end.")
+    assert path.read_text() == unfinished
+    await tabs[1].save()
+    await until_saved(tabs[1], path, LONG)
