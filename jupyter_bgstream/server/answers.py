@@ -161,6 +161,12 @@ class MuteList(msgspec.Struct):
     mutes: list[Mute]
 
 
+class KernelForm(msgspec.Struct):
+    """Where a kernel's notebook is."""
+
+    notebook: str | None
+
+
 class NoticeForm(msgspec.Struct):
     """The end of a job or of a group."""
 

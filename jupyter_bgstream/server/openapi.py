@@ -105,6 +105,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "post groups/{id}/cancel": Operation(answers={200: answers.GroupForm}),
     "post groups/{id}/retry": Operation(answers={200: answers.GroupForm, 429: answers.Refusal}),
+    "get kernels/{id}": Operation(answers={200: answers.KernelForm}),
     "get mutes": Operation(answers={200: answers.MuteList}),
     "put mutes": Operation(query=MUTED, answers={200: answers.MuteList}),
     "delete mutes": Operation(query=MUTED, answers={200: answers.MuteList}),

@@ -236,6 +236,15 @@ class Mutes(ApiHandler):
         self.answer({"mutes": await self.service.mutes(self.owner, self.viewer)})
 
 
+class OneKernel(Submitting):
+    """``kernels/{id}``."""
+
+    @endpoint
+    async def get(self, kernel_id: str) -> None:
+        """Return where a kernel's notebook is now, as its jobs would say."""
+        self.answer({"notebook": (await self.located(Origin(kernel=kernel_id))).notebook})
+
+
 class Inbox(ApiHandler):
     """What both routes of the inbox answer."""
 
@@ -363,6 +372,7 @@ ROUTES = [
     (r"groups/([A-Za-z0-9_-]+)/answers", GroupAnswers),
     (r"groups/([A-Za-z0-9_-]+)/cancel", CancelGroup),
     (r"groups/([A-Za-z0-9_-]+)/retry", RetryGroup),
+    (r"kernels/([A-Za-z0-9_-]+)", OneKernel),
     (r"mutes", Mutes),
     (r"notices", Notices),
     (r"notices/read", ReadNotices),
