@@ -1,4 +1,47 @@
-"""LLM calls that go on in the background of Jupyter, after the cell, notebook, browser or kernel has closed."""
+"""LLM calls that go on in the background of Jupyter, after the cell, notebook, browser or kernel has closed.
+
+>>> import jupyter_bgstream as bg
+
+**Ask.** A job runs on the Jupyter server; the call returns at once, with a handle.
+
+>>> job = bg.submit("Say hello.", model="demo/echo")
+>>> job.result()  # waits for the whole answer; so does: await job
+'...You said:...Say hello...'
+>>> for piece in job:  # as it comes; async for does the same
+...     print(piece, end="")
+*This is the demo model...
+
+``job.status``, ``job.text``, ``job.usage``, ``job.cost`` and ``job.error`` say how it stands now; ``job.wait()`` waits
+for its end, whatever that is; ``job.cancel()``, ``job.retry()`` and ``job.delete()`` do what they say. In a notebook
+``job`` shows the live answer, and ``job.view()`` is a widget. Without ``model`` it is the server's default;
+``bg.models()`` shows what there is.
+
+**Find again.** Jobs outlive the kernel. Another notebook, or a script, finds them:
+
+>>> bg.job(job.id) == job
+True
+>>> bg.jobs(status="completed", limit=1)
+id...state...model...prompt...
+...completed...
+
+**Converse.** Jobs of one thread know what was said before; the history is the server's, so that any notebook goes on.
+
+>>> bg.submit("My name is Ada.", model="demo/echo", thread="names").wait().status
+'completed'
+>>> bg.submit("Who am I?", model="demo/echo", thread="names").result()
+'...2 messages of history...'
+
+**In cells.** After ``%load_ext jupyter_bgstream`` the rest of a cell that begins with ``%%bg`` is the prompt, and
+``%bg`` lists and manages jobs. ``%bg help`` shows all of it.
+
+**When something is wrong** it is a ``bg.BgStreamError``, whose one sentence says what to do: ``bg.Incomplete`` (no
+whole answer), ``bg.QueueFull``, ``bg.ServerNotFound``, …; ``dir(bg)`` has them all.
+
+>>> bg.submit("x", model="demo/nothing-like-it").result()
+Traceback (most recent call last):
+...
+jupyter_bgstream.client.errors.Incomplete: The job ... failed: demo does not have the model 'nothing-like-it'...
+"""
 
 from __future__ import annotations
 
@@ -9,7 +52,73 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from .client import (
+        BgStreamError,
+        Comparison,
+        Conflict,
+        ConnectionProblem,
+        Incomplete,
+        Invalid,
+        Job,
+        Jobs,
+        Models,
+        NotFound,
+        QueueFull,
+        ServerNotFound,
+        ServerUnreachable,
+        SeveralServers,
+        StartedOver,
+        TooLarge,
+        Unavailable,
+        WrongVersion,
+        costs,
+        job,
+        jobs,
+        models,
+        submit,
+    )
+
+__all__ = [
+    "BgStreamError",
+    "Comparison",
+    "Conflict",
+    "ConnectionProblem",
+    "Incomplete",
+    "Invalid",
+    "Job",
+    "Jobs",
+    "Models",
+    "NotFound",
+    "QueueFull",
+    "ServerNotFound",
+    "ServerUnreachable",
+    "SeveralServers",
+    "StartedOver",
+    "TooLarge",
+    "Unavailable",
+    "WrongVersion",
+    "costs",
+    "job",
+    "jobs",
+    "models",
+    "submit",
+]
+
 # Nothing heavy is imported here: a kernel loads this package for its client alone, a server for its server alone.
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from . import client
+
+        found = getattr(client, name)
+        globals()[name] = found
+        return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__", "load_ipython_extension"]
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

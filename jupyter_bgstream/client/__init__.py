@@ -19,14 +19,17 @@ from .errors import (
 from .handle import Job
 from .models import Models
 from .session import costs, job, jobs, models, submit
+from .several import Comparison, Jobs
 
 __all__ = [
     "BgStreamError",
+    "Comparison",
     "Conflict",
     "ConnectionProblem",
     "Incomplete",
     "Invalid",
     "Job",
+    "Jobs",
     "Models",
     "NotFound",
     "QueueFull",

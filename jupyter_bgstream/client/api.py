@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 import httpx
@@ -25,7 +26,8 @@ from ..core.events import Event
 from .connect import Connection, connect
 from .costs import CostList
 from .errors import ServerUnreachable
-from .forms import JobForm, JobPage, LogPage, ModelsForm
+from .forms import JobDetail, JobForm, JobPage, KernelForm, LogPage, ModelsForm, Mute, MuteList
+from .reading import Reading
 
 F = TypeVar("F")
 
@@ -46,6 +48,19 @@ class _Refusal(msgspec.Struct):
     field: str | None = None
 
 
+class _Notice(msgspec.Struct):
+    """What is read of a notice."""
+
+    id: str
+    job: str | None = None
+
+
+class _Inbox(msgspec.Struct):
+    """The inbox."""
+
+    notices: list[_Notice]
+
+
 class Api:
     """One process's way to its server. It connects at the first request, and again when the server has moved.
 
@@ -55,6 +70,7 @@ class Api:
     def __init__(self) -> None:
         self._connection: Connection | None = None
         self._connecting = asyncio.Lock()
+        self.reading = Reading(self)
 
     async def submit(self, request: Mapping[str, Any]) -> JobForm:
         """Send a job that has its ``id``, so that sending it again is the same job."""
@@ -63,6 +79,10 @@ class Api:
     async def job(self, job_id: str) -> JobForm:
         """Look up one job."""
         return _decode(await self._send("GET", f"jobs/{_segment(job_id)}"), JobForm)
+
+    async def detail(self, job_id: str) -> JobDetail:
+        """Look up one job with what it was asked."""
+        return _decode(await self._send("GET", f"jobs/{_segment(job_id)}"), JobDetail)
 
     async def jobs(self, **query: str | int | None) -> JobPage:
         """List jobs, newest first."""
@@ -76,6 +96,29 @@ class Api:
     async def retry(self, job_id: str) -> JobForm:
         """Ask an ended job again; every further call answers the same new job."""
         return _decode(await self._send("POST", f"jobs/{_segment(job_id)}/retry"), JobForm)
+
+    async def delete(self, job_id: str) -> None:
+        """Stop a job and forget it; one that is gone already is no error."""
+        with contextlib.suppress(NotFound):
+            await self._send("DELETE", f"jobs/{_segment(job_id)}")
+
+    async def kernel(self, kernel_id: str) -> KernelForm:
+        """Ask where a kernel's notebook is."""
+        return _decode(await self._send("GET", f"kernels/{_segment(kernel_id)}"), KernelForm)
+
+    async def mutes(self) -> list[Mute]:
+        """Ask what is muted."""
+        return _decode(await self._send("GET", "mutes"), MuteList).mutes
+
+    async def mute(self, mute: Mute, *, on: bool) -> None:
+        """Mute a notebook or a thread, or call again for it."""
+        await self._send("PUT" if on else "DELETE", "mutes", params={mute.kind: mute.name})
+
+    async def read(self, job_ids: Collection[str]) -> None:
+        """Mark the notices of jobs read, where they have any."""
+        unread = _decode(await self._send("GET", "notices", params={"unread": "true"}), _Inbox).notices
+        if ids := [notice.id for notice in unread if notice.job in job_ids]:
+            await self._send("POST", "notices/read", json={"ids": ids})
 
     async def costs(self, **query: str | int | None) -> CostList:
         """Add up what jobs cost."""

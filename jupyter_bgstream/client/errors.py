@@ -57,7 +57,14 @@ class WrongVersion(ConnectionProblem):
 
 
 class Incomplete(BgStreamError):
-    """The job failed, was cancelled or was interrupted; ``job.text`` is what it had said by then."""
+    """The job failed, was cancelled or was interrupted; ``job.text`` is what it had said by then.
+
+    >>> try:
+    ...     bg.submit("x", model="demo/slow").cancel().result()
+    ... except bg.Incomplete as error:
+    ...     print(error.code, repr(error.job.text))
+    cancelled ''
+    """
 
     def __init__(self, message: str, *, code: str, job: Job) -> None:
         super().__init__(message, code=code)

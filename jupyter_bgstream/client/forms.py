@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Any, Literal, TypedDict
 
 import msgspec
 
@@ -23,6 +23,14 @@ class Counts(TypedDict, total=False):
     cost_estimated: bool
 
 
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a job was asked for."""
+
+    notebook: str | None = None  # path below the server's root
+    cell: str | None = None
+    kernel: str | None = None
+
+
 class JobForm(msgspec.Struct, frozen=True, kw_only=True):
     """A job in an answer."""
 
@@ -31,6 +39,10 @@ class JobForm(msgspec.Struct, frozen=True, kw_only=True):
     model: str  # provider/name
     title: str
     thread: str | None = None
+    group: str | None = None
+    tags: tuple[str, ...] = ()
+    priority: str = "interactive"
+    source: Source = Source()
     cursor: str  # the log's tail
     created_at: float  # Unix seconds
     started_at: float | None = None  # Unix seconds
@@ -47,6 +59,14 @@ class JobForm(msgspec.Struct, frozen=True, kw_only=True):
     def ended(self) -> bool:
         """Whether the job has ended, after which only ``retried_by`` may change."""
         return self.status in ENDS
+
+
+class JobDetail(JobForm, frozen=True, kw_only=True):
+    """A job in an answer, with what it was asked."""
+
+    messages: list[dict[str, Any]] = []
+    params: dict[str, Any] | None = None
+    text: str = ""
 
 
 class JobPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +92,25 @@ class ModelsForm(msgspec.Struct, frozen=True, kw_only=True):
     default: str | None = None  # provider/name
     default_why: str | None = None
     aliases: dict[str, str] = {}
+
+
+class KernelForm(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a kernel's notebook is."""
+
+    notebook: str | None = None  # path below the server's root
+
+
+class Mute(msgspec.Struct, frozen=True, kw_only=True):
+    """What makes no notice."""
+
+    kind: Literal["notebook", "thread"]
+    name: str
+
+
+class MuteList(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is muted."""
+
+    mutes: list[Mute]
 
 
 class LogPage(msgspec.Struct, frozen=True, kw_only=True):

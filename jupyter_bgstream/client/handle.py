@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import time
-from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..core.costs import Cost
@@ -15,7 +16,7 @@ from .bundle import Shown, bundle
 from .costs import usd
 from .errors import Incomplete
 from .follow import Deltas, Follower
-from .forms import Counts, JobForm
+from .forms import Counts, JobDetail, JobForm
 from .listing import state
 
 if TYPE_CHECKING:
@@ -30,13 +31,23 @@ class Job:
 
     ``wait`` returns it however it ended. ``result``, ``await`` and iteration want a whole answer and raise Incomplete
     if there is none: a text that stopped in the middle must not look finished. Everything that asks the server raises
-    ServerUnreachable if there is no answer, NotFound if the job was deleted.
+    ServerUnreachable if there is no answer, NotFound if the job was deleted. Two handles of one job are equal, and a
+    handle may be pickled. Whoever has read an answer that has ended by its handle finds its notice read.
+
+    >>> job = bg.submit("Say hello.", model="demo/echo")
+    >>> job.wait().status
+    'completed'
+    >>> for piece in job:
+    ...     print(piece, end="")
+    *This is the demo model...
     """
 
     def __init__(self, form: JobForm, background: Background[Api]) -> None:
         self._form = form
         self._background = background
         self._follower = Follower(form.id)
+        self._detail: JobDetail | None = None
+        self._read = False
 
     @property
     def id(self) -> str:
@@ -59,6 +70,11 @@ class Job:
         return self._form.thread
 
     @property
+    def form(self) -> JobForm:
+        """What the server said of it last: its states, times and origin, as PROTOCOL.md has them."""
+        return self._form
+
+    @property
     def status(self) -> Status:
         """Ask what it is doing: queued, running, waiting, completed, failed, cancelled or interrupted."""
         return self._form.status if self._form.ended else self._now().status
@@ -66,12 +82,29 @@ class Job:
     @property
     def text(self) -> str:
         """Ask for the answer so far."""
-        return self._now().text
+        answer = self._now()
+        if answer.ended:
+            self._mark_read()
+        return answer.text
 
     @property
     def reasoning(self) -> str:
         """Ask for the reasoning so far, where the provider shows it."""
         return self._now().reasoning
+
+    @property
+    def messages(self) -> Sequence[dict[str, Any]]:
+        """Ask for what was sent to the model, each ``{"role", "content"}``; of a picture there is only its size.
+
+        >>> bg.submit("Say hello.", system="Be brief.", model="demo/echo").messages[0]
+        {'role': 'system', 'content': 'Be brief.'}
+        """
+        return self._asked().messages
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Ask for the parameters that went to the provider."""
+        return self._asked().params or {}
 
     @property
     def usage(self) -> Counts | None:
@@ -103,7 +136,11 @@ class Job:
 
     @property
     def error(self) -> Fault | None:
-        """Ask why it failed, was interrupted, or waits: a ``code`` and a ``message``."""
+        """Ask why it failed, was interrupted, or waits: a ``code`` and a ``message``.
+
+        >>> bg.submit("x", model="demo/nothing-like-it").wait().error.code
+        'model_not_found'
+        """
         return self._form.error if self._form.ended else self._now().error
 
     @property
@@ -131,10 +168,12 @@ class Job:
         return self
 
     def result(self, timeout: float | None = None) -> str:
-        """Wait for the whole answer and return its text; raises Incomplete, or TimeoutError as ``wait`` does."""
-        answer = self._background.run(lambda api: self._follower.end(api, timeout))
-        self._demand_whole(answer)
-        return answer.text
+        """Wait for the whole answer and return its text; raises Incomplete, or TimeoutError as ``wait`` does.
+
+        >>> bg.submit("Say hello.", model="demo/echo").result()
+        '...Say hello...'
+        """
+        return self._whole(self._background.run(lambda api: self._follower.end(api, timeout)))
 
     def __await__(self) -> Generator[Any, None, str]:
         return self._awaited().__await__()
@@ -148,16 +187,20 @@ class Job:
         deltas = Deltas(self._follower)
         while (delta := self._background.run(deltas.next)) is not None:
             yield delta
-        self._demand_whole(self._follower.answer)
+        self._whole(self._follower.answer)
 
     async def __aiter__(self) -> AsyncIterator[str]:
         deltas = Deltas(self._follower)
         while (delta := await self._background.call(deltas.next)) is not None:
             yield delta
-        self._demand_whole(self._follower.answer)
+        self._whole(self._follower.answer)
 
     def cancel(self) -> Job:
-        """Stop it, with what it has said so far; one that has ended stays as it is."""
+        """Stop it, with what it has said so far; one that has ended stays as it is.
+
+        >>> bg.submit("A long story, please.", model="demo/slow").cancel().status
+        'cancelled'
+        """
         self._form = self._background.run(lambda api: api.cancel(self.id))
         return self
 
@@ -165,8 +208,42 @@ class Job:
         """Ask the same again, of a job that has ended; returns the new job, also when called again.
 
         Raises Conflict (code ``not_ended``) while it goes on, QueueFull.
+
+        >>> again = bg.submit("Say hello.", model="demo/echo").wait().retry()
+        >>> again.result()
+        '...Say hello...'
         """
         return Job(self._background.run(lambda api: api.retry(self.id)), self._background)
+
+    def delete(self) -> None:
+        """Stop it if it goes on, and delete it from the server with all it has said.
+
+        >>> job = bg.submit("Forget this.", model="demo/echo")
+        >>> job.delete()
+        >>> bg.job(job.id)
+        Traceback (most recent call last):
+        ...
+        jupyter_bgstream.core.errors.NotFound: ...
+        """
+        self._background.run(lambda api: api.delete(self.id))
+
+    def detail(self) -> JobDetail:
+        """Ask for all that the server has of it: as ``form``, and with what it was asked."""
+        return self._background.run(lambda api: api.detail(self.id))
+
+    def view(self) -> Any:
+        """Return it as a widget that shows the live answer, to observe and to lay out among other widgets."""
+        # It takes longer to import than all the rest.
+        return importlib.import_module(".widget", __package__).JobWidget(self)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Job) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash((Job, self.id))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (self._form,)
 
     def __repr__(self) -> str:
         known = self._known()
@@ -179,26 +256,37 @@ class Job:
         printer.text(repr(self))
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
-        try:
-            answer = self._now()
-        except BgStreamError:
-            answer = self._follower.answer  # a picture of what is known is better than a traceback
-        return self._bundle(answer)
+        return bundle(self.shown(fresh=True))
 
     def placeholder(self) -> dict[str, Any]:
         """Return the display bundle of what is known, without asking the server."""
-        return self._bundle(self._follower.answer)
+        return bundle(self.shown())
+
+    def shown(self, *, fresh: bool = False) -> Shown:
+        """Return what a display shows of it; with ``fresh`` the server is asked, if it is there."""
+        answer = self._follower.answer
+        if fresh:
+            try:
+                answer = self._now()
+            except BgStreamError:
+                answer = self._follower.answer  # a picture of what is known is better than a traceback
+        if answer.status == "new":  # nothing of the log is known yet
+            return Shown(self.id, self.model, self._form.cursor, self._described())
+        return Shown(self.id, self.model, self._follower.cursor, answer)
 
     async def _awaited(self) -> str:
-        answer = await self._background.call(lambda api: self._follower.end(api, None))
-        self._demand_whole(answer)
-        return answer.text
+        return self._whole(await self._background.call(lambda api: self._follower.end(api, None)))
 
     def _now(self) -> Answer:
         return self._background.run(self._catch_up)
 
     def _catch_up(self, api: Api) -> Coroutine[Any, Any, Answer]:
         return self._follower.catch_up(api)
+
+    def _asked(self) -> JobDetail:
+        if self._detail is None:  # it never changes
+            self._detail = self.detail()
+        return self._detail
 
     def _known(self) -> Answer:
         answer = self._follower.answer
@@ -208,22 +296,27 @@ class Job:
         form = self._form
         return Answer(status=form.status, cost=form.cost, error=form.error, not_before=form.not_before)
 
-    def _bundle(self, answer: Answer) -> dict[str, Any]:
-        return bundle(self._shown(answer))
-
-    def _shown(self, answer: Answer) -> Shown:
-        if answer.status == "new":  # nothing of the log is known yet
-            return Shown(self.id, self.model, self._form.cursor, self._described())
-        return Shown(self.id, self.model, self._follower.cursor, answer)
-
-    def _demand_whole(self, answer: Answer) -> None:
+    def _whole(self, answer: Answer) -> str:
+        self._mark_read()
         if answer.status == "completed":
-            return
+            return answer.text
         if answer.error is None:
             raise Incomplete(f"The job {self.id} was {answer.status}.", code=answer.status, job=self)
         raise Incomplete(
             f"The job {self.id} {_ENDED[answer.status]}: {answer.error.message}", code=answer.error.code, job=self
         )
 
+    def _mark_read(self) -> None:
+        # Nobody waits for it.
+        if not self._read:
+            self._read = True
+            self._background.start(lambda api: api.reading.mark(self.id))
+
 
 _ENDED = {"failed": "failed", "interrupted": "was interrupted"}
+
+
+def _restored(form: JobForm) -> Job:
+    from .session import held  # noqa: PLC0415 - it makes jobs itself
+
+    return held(form)

@@ -13,7 +13,14 @@ _HEADINGS = ("provider", "models", "")
 
 
 class Models:
-    """What can be asked right now, and why the rest cannot. Shows itself as a table."""
+    """What can be asked right now, and why the rest cannot. Shows itself as a table.
+
+    >>> found = bg.models()
+    >>> found.default
+    'demo/tour'
+    >>> "demo/echo" in found.names
+    True
+    """
 
     def __init__(self, form: ModelsForm, provider: str | None = None) -> None:
         self.default = form.default  # provider/name, of a job that names none

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Future
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..core.costs import By, Spent
 from ..core.errors import Invalid
 from ..core.job import OnRestart, Priority, Retries
 from .background import Background
-from .forms import JobForm
+from .forms import JobForm, Mute
 from .handle import Job
 from .images import content_of, image_part
 from .models import Models
 from .origin import origin
+from .several import Jobs
 
 if TYPE_CHECKING:
     from .api import Api
+
+T = TypeVar("T")
 
 State = Literal["queued", "running", "waiting", "completed", "failed", "cancelled", "interrupted"]
 
@@ -61,6 +65,12 @@ def submit(
     (``before_first_token``, ``always`` or ``never``) when a try that failed is made again; ``idle_timeout`` (1-3600)
     the seconds for which the provider may be silent. A job submitted twice with one ``id`` is one job. Raises Invalid,
     Conflict, QueueFull (with ``retry_after``, in seconds), Unavailable, or ServerNotFound and its kin.
+
+    >>> bg.submit("Say hello.", model="demo/echo").result()
+    '...Say hello...'
+    >>> said = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hi!"}]
+    >>> bg.submit([*said, {"role": "user", "content": "Bye."}], model="demo/echo", params={"speed": 10})
+    <Job ... demo/echo queued>
     """
     request = {
         "id": id or secrets.token_hex(10),
@@ -78,7 +88,7 @@ def submit(
         "source": origin(),
     }
     given = {name: value for name, value in request.items() if value is not None}
-    return Job(_background.run(lambda api: api.submit(given)), _background)
+    return held(_background.run(lambda api: api.submit(given)))
 
 
 def _asked(prompt: str | Sequence[Mapping[str, Any]], images: Any, system: str | None) -> dict[str, Any]:
@@ -97,8 +107,13 @@ def _asked(prompt: str | Sequence[Mapping[str, Any]], images: Any, system: str |
 
 
 def job(id: str) -> Job:
-    """Find a job by its id; raises NotFound."""
-    return Job(_background.run(lambda api: api.job(id)), _background)
+    """Find a job by its id; raises NotFound.
+
+    >>> asked = bg.submit("Say hello.", model="demo/echo")
+    >>> bg.job(asked.id) == asked
+    True
+    """
+    return held(_background.run(lambda api: api.job(id)))
 
 
 def jobs(
@@ -109,10 +124,17 @@ def jobs(
     group: str | None = None,
     tag: str | None = None,
     limit: int = 50,
-) -> list[Job]:
-    """List the newest jobs, newest first, at most ``limit`` (1-500)."""
+) -> Jobs:
+    """List the newest jobs, newest first, at most ``limit`` (1-500). It shows itself as a table.
+
+    >>> asked = bg.submit("Say hello.", model="demo/echo", thread="greetings").wait()
+    >>> bg.jobs(thread="greetings", status="completed")
+    id        state      model      prompt      time  tokens...
+    >>> [job.title for job in bg.jobs(thread="greetings")]
+    ['Say hello.']
+    """
     query = {"status": status, "thread": thread, "notebook": notebook, "group": group, "tag": tag}
-    return [Job(form, _background) for form in job_forms(limit=limit, **query)]
+    return Jobs(held(form) for form in job_forms(limit=limit, **query))
 
 
 def costs(
@@ -123,6 +145,10 @@ def costs(
     Each has ``key``, ``jobs``, ``input_tokens``, ``output_tokens``, ``usd`` and ``estimated``; what is not known is
     None. Of the jobs submitted in that time (a datetime, or Unix seconds), to the quarter of an hour. Days are the
     server's, the newest first; all else begins with what cost most.
+
+    >>> for spent in bg.costs("model"):
+    ...     print(spent.key, spent.output_tokens)
+    demo/echo ...
     """
     query: dict[str, str | int | None] = {"by": by, "since": _seconds(since), "until": _seconds(until)}
     return _background.run(lambda api: api.costs(**query)).costs
@@ -137,12 +163,40 @@ def models(provider: str | None = None, *, refresh: bool = False) -> Models:
 
     The server remembers what providers said for a minute; ``refresh`` asks them again. Raises Invalid for a provider
     that there is not.
+
+    >>> bg.models("demo").names
+    ['demo/...', 'demo/...', 'demo/...', 'demo/...']
     """
     form = _background.run(lambda api: api.models(refresh=refresh))
     names = [each.name for each in form.providers]
     if provider is not None and provider not in names:
         raise Invalid(f"There is no provider {provider!r}; there are {', '.join(names)}.", field="provider")
     return Models(form, provider)
+
+
+def held(form: JobForm) -> Job:
+    """Return the handle of a job that the server has described."""
+    return Job(form, _background)
+
+
+def later(ask: Callable[[Api], Coroutine[Any, Any, T]]) -> Future[T]:
+    """Ask the server without waiting for it here."""
+    return _background.start(ask)
+
+
+def notebook_of(kernel_id: str) -> str | None:
+    """Ask where a kernel's notebook is, as a path below the server's root."""
+    return _background.run(lambda api: api.kernel(kernel_id)).notebook
+
+
+def mutes() -> list[Mute]:
+    """Ask which notebooks and threads make no notices."""
+    return _background.run(lambda api: api.mutes())
+
+
+def mute(what: Mute, *, on: bool) -> None:
+    """Mute a notebook or a thread, or call again for it."""
+    _background.run(lambda api: api.mute(what, on=on))
 
 
 def job_forms(*, limit: int, **query: str | None) -> list[JobForm]:

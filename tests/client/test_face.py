@@ -1,0 +1,197 @@
+"""``import jupyter_bgstream as bg``: what it holds, what it costs, and that every example in its words is true."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import doctest
+import inspect
+import pickle
+import pydoc
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from client.conftest import Kernel
+from harness.jupyter import Jupyter, jupyter
+
+import jupyter_bgstream as bg
+from jupyter_bgstream.cli.demo import demo_config
+from jupyter_bgstream.client import session
+from jupyter_bgstream.testing import ThreadedProvider, answer
+from jupyter_bgstream.testing.demo import serve_demo
+
+PUBLIC = [getattr(bg, name) for name in bg.__all__]
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
+
+
+def examples() -> list[doctest.DocTest]:
+    """Return the examples of the package's own words, and of all that is public with its methods."""
+    finder = doctest.DocTestFinder(recurse=False)
+    found = finder.find(bg, "jupyter_bgstream")
+    for value in PUBLIC:
+        members = [value, *vars(value).values()] if inspect.isclass(value) else [value]
+        for member in members:
+            member = member.fget if isinstance(member, property) else member
+            if inspect.isfunction(member) or inspect.isclass(member):
+                found += finder.find(member, member.__qualname__, globs={"bg": bg})
+    return [test for test in found if test.examples]
+
+
+@pytest.fixture(scope="module")
+def fast_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
+    folder = tmp_path_factory.mktemp("demo")
+    with serve_demo(speed=30) as base_url, jupyter(folder, config=demo_config(folder, base_url)) as server:
+        yield server
+
+
+@pytest.mark.parametrize("test", examples(), ids=lambda test: test.name)
+def test_an_example_is_true(test: doctest.DocTest, fast_demo: Jupyter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(fast_demo.runtime))
+    monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(fast_demo.runtime_file))
+    test.globs = {"bg": bg}
+    said: list[str] = []
+    try:
+        result = doctest.DocTestRunner(optionflags=FLAGS).run(test, out=said.append, clear_globs=False)
+    finally:
+        session._background.close()
+    assert result.failed == 0, "".join(said)
+
+
+def test_the_page_about_cells_is_true(fast_demo: Jupyter, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[2] / "docs/magics.md").read_text()
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(fast_demo.runtime))
+    monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(fast_demo.runtime_file))
+    said: list[str] = []
+    test = doctest.DocTestParser().get_doctest(page, {}, "magics.md", "docs/magics.md", 0)
+    assert test.examples
+    try:
+        assert doctest.DocTestRunner(optionflags=FLAGS).run(test, out=said.append).failed == 0, "".join(said)
+    finally:
+        session._background.close()
+    cells = re.findall(r"^```ipython\n(.+?)^```", page, flags=re.DOTALL | re.MULTILINE)
+    assert len(cells) > 1
+    with closing(Kernel(fast_demo)) as kernel:
+        kernel.run("%load_ext jupyter_bgstream")
+        for cell in cells:
+            ran = kernel.run(cell)
+            assert ran.reply["status"] == "ok", ran.error
+        asked = kernel.ask("answer.messages[-1]['content']")
+    assert "in November?\\' a question of 6 words?" in asked
+    assert "or {this}." in asked
+
+
+def test_everything_public_has_an_example() -> None:
+    named = {test.name for test in examples()}
+    for value in PUBLIC:
+        if not (inspect.isclass(value) and issubclass(value, bg.BgStreamError)):
+            assert value.__qualname__ in named
+    assert {
+        "jupyter_bgstream",
+        "Job",
+        "Job.result",
+        "Job.cancel",
+        "Job.retry",
+        "Job.delete",
+        "Job.messages",
+        "Incomplete",
+    } <= named
+
+
+def test_every_public_name_is_there_and_documented() -> None:
+    assert sorted(set(bg.__all__)) == sorted(bg.__all__)
+    assert set(bg.__all__) <= set(dir(bg))
+    for value in PUBLIC:
+        assert value.__module__.startswith("jupyter_bgstream.")
+        assert inspect.getdoc(value)
+        for name, member in vars(value).items() if inspect.isclass(value) else ():
+            if not name.startswith("_") and (inspect.isfunction(member) or isinstance(member, property)):
+                assert inspect.getdoc(member), f"{value.__name__}.{name}"
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        bg.nothing  # noqa: B018
+
+
+def test_type_checkers_see_what_there_is() -> None:
+    tree = ast.parse(Path(str(bg.__file__)).read_text())
+    (guarded,) = [node for node in tree.body if isinstance(node, ast.If)]
+    imported = {name.name for node in ast.walk(guarded) if isinstance(node, ast.ImportFrom) for name in node.names}
+    assert imported - {"InteractiveShell"} == set(bg.__all__)
+
+
+def test_it_costs_nothing_until_it_is_used() -> None:
+    code = (
+        "import sys, jupyter_bgstream as bg\n"
+        "assert 'submit' in dir(bg) and 'load_ipython_extension' in dir(bg)\n"
+        "assert 'jupyter_bgstream.client' not in sys.modules\n"
+        "assert bg.submit is bg.submit and bg.Job\n"
+        "assert not {'httpx', 'IPython', 'tornado', 'jupyter_server', 'ipywidgets'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_help_is_a_short_manual() -> None:
+    said = inspect.getdoc(bg) or ""
+    assert all(
+        word in said for word in ("bg.submit", "bg.jobs", "bg.job(", "thread=", "%%bg", "await job", "bg.models")
+    )
+    assert len(said.splitlines()) < 70
+    manual = pydoc.render_doc(bg, renderer=pydoc.plaintext)
+    assert said.splitlines()[0] in manual
+    assert all(f" {value.__name__}" in manual for value in PUBLIC)
+
+
+@pytest.mark.usefixtures("script")
+class TestHandles:
+    def test_handles_of_one_job_are_equal_and_travel(self) -> None:
+        asked = bg.submit("Say hello.")
+        again = bg.job(asked.id)
+        assert asked == again
+        assert len({asked, again, bg.submit("Say hello.")}) == 2
+        assert asked != asked.id
+        for travelled in (pickle.loads(pickle.dumps(asked)), copy.deepcopy(asked), copy.copy(asked)):
+            assert travelled == asked
+            assert travelled.result() == "Hello, world"
+
+    def test_a_list_shows_itself_as_a_table(self) -> None:
+        asked = bg.submit("A <b>question</b>.", thread="faces").wait()
+        found = bg.jobs(thread="faces")
+        assert found == [asked]
+        assert repr(found).splitlines()[1].split()[:3] == [asked.id[:8], "completed", "test/hello"]
+        assert "A &lt;b&gt;question&lt;/b&gt;." in found._repr_html_()
+        assert repr(bg.jobs(thread="nobody's")) == "No jobs yet."
+        assert found.wait() is found
+
+    def test_what_was_asked_can_be_read(self) -> None:
+        asked = bg.submit("Say hello.", system="Be brief.", params={"max_tokens": 5})
+        assert [message["content"] for message in asked.messages] == ["Be brief.", "Say hello."]
+        assert asked.params == {"max_tokens": 5}
+        assert bg.submit("x").params == {}
+
+    def test_deleting_stops_it_and_may_be_repeated(self, provider: ThreadedProvider) -> None:
+        provider.scripts["held"] = answer("one two", hold_after=1)
+        asked = bg.submit("x", model="test/held")
+        asked.delete()
+        asked.delete()
+        with pytest.raises(bg.NotFound):
+            bg.job(asked.id)
+        with pytest.raises(bg.NotFound):
+            asked.retry()
+
+    def test_threads_of_a_process_share_it(self) -> None:
+        said: list[Any] = []
+        workers = [threading.Thread(target=lambda: said.append(bg.submit("x").result())) for _ in range(4)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        assert said == ["Hello, world"] * 4
+
+    async def test_it_is_awaited_in_a_running_loop(self) -> None:
+        assert await bg.submit("x") == "Hello, world"
+        assert "".join([piece async for piece in bg.submit("x")]) == "Hello, world"
