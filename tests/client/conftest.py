@@ -130,6 +130,25 @@ class Kernel:
         while text not in self._client.get_iopub_msg(timeout=PATIENCE)["content"].get("text", ""):
             pass
 
+    def complete(self, code: str) -> list[str]:
+        """Return what Tab offers at the end of the code, or at a ``¦`` in it: each with what stands before it."""
+        before, _, after = code.partition("¦")
+        message_id = self._client.complete(before + after, len(before))
+        reply = self._client.get_shell_msg(timeout=PATIENCE)
+        while reply["parent_header"].get("msg_id") != message_id:
+            reply = self._client.get_shell_msg(timeout=PATIENCE)
+        found = reply["content"]
+        assert found["status"] == "ok"
+        assert found["cursor_end"] == len(before)
+        return [before[: found["cursor_start"]] + each for each in found["matches"]]
+
+    def await_shown(self, message_id: str) -> None:
+        """Wait until a cell that was sent has displayed something."""
+        while True:
+            message = self._client.get_iopub_msg(timeout=PATIENCE)
+            if message["parent_header"].get("msg_id") == message_id and message["msg_type"] == "display_data":
+                return
+
     def interrupt(self) -> None:
         self.rest.post(f"api/kernels/{self.id}/interrupt").raise_for_status()
 

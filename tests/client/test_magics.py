@@ -12,7 +12,8 @@ from client.conftest import Kernel
 from harness.jupyter import Jupyter
 
 from jupyter_bgstream.client import job, jobs, magics, models, submit
-from jupyter_bgstream.core.wire import BUNDLE_MIME
+from jupyter_bgstream.client.magics.options import OPTIONS
+from jupyter_bgstream.core.wire import BUNDLE_MIME, JOBS_MIME
 from jupyter_bgstream.testing import Cut, ThreadedProvider, answer
 
 pytestmark = pytest.mark.usefixtures("script")
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("script")
 
 def test_a_cell_becomes_a_job_and_one_display(kernel: Kernel, provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
-    ran = kernel.run("%%bg test/held --thread trip-1\nWhat is\n  {this} $that?\n", cell="cell-7")
+    ran = kernel.run("%%bg test/held --thread trip-1\nWhat is\n  {{this}} $that?\n", cell="cell-7")
     assert [output["type"] for output in ran.outputs] == ["display_data"]
     shown = ran.job
     assert set(shown) == {"id", "cursor", "status", "model"}
@@ -136,9 +137,25 @@ def test_a_job_outlives_its_kernel(server: Jupyter, provider: ThreadedProvider) 
         ("%%bg --idle-timeout 0.5\nx", "The field 'idle_timeout' is wrong"),
         ("%%bg 'a\nx", "%%bg: no closing quotation; %bg help"),
         ("%%bg no-slash\nx", "model"),
+        ("%%bg\nDear\n{artcle}", "{artcle} on line 3 of the cell cannot be filled in: NameError: name 'artcle' is not"),
+        ("%%bg --system {role}\nx", "{role} on line 1 of the cell cannot be filled in: NameError: name 'role' is not"),
+        (
+            "%%bg a/b c/d --thread t\nx",
+            "--thread goes with one model: each further one would answer the answer before it",
+        ),
+        ("%bg show", "Which one? %bg show takes a job's id, the beginning of it, or its variable."),
+        ("%bg rm", "Which one? %bg rm takes a job's id, the beginning of it, or its variable."),
+        ("%bg list purple", "%bg list takes --here, --thread NAME, or one of queued, running, waiting, completed,"),
+        ("%bg list --here", "This kernel has no notebook that the server knows of."),
+        ("%bg list --thread", "%bg list --thread takes the name of a thread."),
+        ("%bg attach x 1st", "'1st' is not the name of a variable."),
+        ("%bg mute everything", "%bg mute takes on or off, for this notebook, or thread NAME, for a conversation."),
+        ("%bg threads burn", "%bg threads takes nothing, or show NAME, fork NAME NEW [JOB], rename NAME NEW, or"),
+        ("%bg cost of everything", "%bg cost adds up by day, model, thread, notebook, group, not by of everything."),
+        ("%bg 'a", "%bg: no closing quotation."),
         ("%bg cancel nothing-like-it", "nothing-like-it"),
         ("%bg retry nothing-like-it", "nothing-like-it"),
-        ("%bg remove x", "There is no '%bg remove x': try %bg, %bg cancel JOB, %bg retry JOB, %bg models or %bg help."),
+        ("%bg remove x", "There is no '%bg remove': there are list, show, attach, "),
     ],
 )
 def test_what_goes_wrong_is_said_in_one_sentence(kernel: Kernel, cell: str, sentence: str) -> None:
@@ -203,8 +220,12 @@ def test_an_ambiguous_beginning_cancels_nothing(kernel: Kernel, provider: Thread
 
 def test_help_names_every_option(kernel: Kernel) -> None:
     helped = kernel.run("%bg help").printed
-    assert all(word in helped for word in ("%%bg", "%bg cancel", "%bg retry"))
-    assert all(option in helped for option in re.findall(r'"(--[a-z-]+)"', Path(str(magics.__file__)).read_text()))
+    verbs = kernel.run("%bg nonsense").error.partition("there are ")[2].partition(";")[0].split(", ")
+    assert len(verbs) == 12
+    assert all(f"%bg {verb}" in helped for verb in ("list", *verbs))
+    source = (Path(str(magics.__file__)).parent / "options.py").read_text()
+    assert set(re.findall(r'add_argument\("(--[a-z-]+)"', source)) == set(OPTIONS)
+    assert all(option in helped for option in OPTIONS)
 
 
 def test_a_cell_that_ran_once_is_one_job(kernel: Kernel) -> None:
@@ -228,3 +249,73 @@ def test_it_lists_with_and_without_saying_so_and_asks_which_to_cancel(kernel: Ke
         assert "A question to be listed." in shown["text/plain"]
     assert kernel.run("%bg cancel").error.startswith("Which one? %bg cancel takes")
     assert kernel.run("%bg retry").error.startswith("Which one? %bg retry takes")
+
+
+def test_expressions_are_filled_in_and_what_is_sent_is_what_is_shown(
+    kernel: Kernel, provider: ThreadedProvider
+) -> None:
+    kernel.run("topic = 'the \"sea\" & sky'; number = 3; n = 5")
+    line = "--system 'You know {topic}: {{n}}' --param max_tokens={number * 2} --thread {topic} --name asked"
+    ran = kernel.run(f"%%bg {line}\n{{topic}} {{number:03d}}\n$x_{{n}}$ {{}} {{'a': 1}}")
+    assert kernel.ask("asked.wait().status") == "'completed'"
+    sent = provider.requests[-1].json
+    assert [message["content"] for message in sent["messages"]] == [
+        'You know the "sea" & sky: {n}',
+        "the \"sea\" & sky 003\n$x_{n}$ {} {'a': 1}",
+    ]
+    assert sent["max_tokens"] == 6
+    assert ran.printed == "Sent as code or LaTeX, not filled in: _{n} on line 3.\n"
+    assert (
+        json.loads(
+            kernel.ask("__import__('json').dumps(asked.messages)")[1:-1].replace("\\'", "'").replace("\\\\", "\\")
+        )
+        == sent["messages"]
+    )
+    assert job(ran.job["id"]).thread == 'the "sea" & sky'
+
+
+def test_raw_leaves_all_braces_alone(kernel: Kernel, provider: ThreadedProvider) -> None:
+    kernel.run("topic = 'sea'")
+    kernel.run("%%bg --raw --system '{topic}' --thread {topic}raw --name asked\n{topic} {{topic}}")
+    assert kernel.ask("asked.wait().thread") == "'searaw'"
+    assert [message["content"] for message in provider.requests[-1].json["messages"]] == [
+        "{topic}",
+        "{topic} {{topic}}",
+    ]
+
+
+def test_nothing_is_sent_when_an_expression_is_bad(kernel: Kernel) -> None:
+    before = len(jobs(limit=500))
+    assert "cannot be filled in" in kernel.run("%%bg test/hello demo/echo\n{1 / 0 * nothing}").error
+    assert len(jobs(limit=500)) == before
+
+
+def test_a_figure_in_a_prompt_is_told_where_it_goes(kernel: Kernel) -> None:
+    kernel.run("class Figure:\n    def savefig(self, *a, **k): pass\nfigure = Figure()")
+    assert (
+        "{figure} on line 2 of the cell is a picture: give it as --image figure;" in kernel.run("%%bg\n{figure}").error
+    )
+
+
+def test_several_models_stand_side_by_side(kernel: Kernel, provider: ThreadedProvider) -> None:
+    provider.scripts["other"] = answer("Another")
+    ran = kernel.run("%%bg test/hello test/other test/hello --name both\nSay hello.")
+    (shown,) = [data[JOBS_MIME]["jobs"] for data in ran.bundles]
+    assert [each["model"] for each in shown] == ["test/hello", "test/other", "test/hello"]
+    assert ran.bundles[0]["text/markdown"].startswith("#### test/hello\n\n*Queued…*\n\n#### test/other\n\n")
+    assert kernel.ask("both.result()") == repr(
+        {"test/hello": "Hello, world", "test/other": "Another", "test/hello (2)": "Hello, world"}
+    )
+    assert kernel.ask("(await both == both.text, len(both), [job.id for job in both], both[1].text)") == repr(
+        (True, 3, [each["id"] for each in shown], "Another")
+    )
+    again = kernel.run("both")
+    assert again.bundles[0]["text/markdown"].endswith("#### test/other\n\nAnother\n\n#### test/hello\n\nHello, world")
+    assert kernel.run("%bg cancel both").printed.count("is completed.") == 3
+
+
+def test_one_refused_model_does_not_lose_the_others(kernel: Kernel) -> None:
+    ran = kernel.run("%%bg test/hello no-slash --name some\nSay hello.")
+    assert [each["model"] for data in ran.bundles for each in data[JOBS_MIME]["jobs"]] == ["test/hello"]
+    assert ran.error.startswith("no-slash: ")
+    assert kernel.ask("some.result()") == "{'test/hello': 'Hello, world'}"

@@ -1,0 +1,22 @@
+"""``%%bg`` and ``%bg``: background jobs from a notebook cell or an IPython prompt."""
+
+from __future__ import annotations
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from .cell import CellMagic
+from .completion import Completion
+from .errors import MagicError
+from .help import HELP
+from .line import LineMagic
+
+__all__ = ["HELP", "MagicError", "load"]
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register the magics, and what Tab knows about them."""
+    cell = CellMagic(shell)
+    line = LineMagic(shell, cell.started)
+    shell.magics_manager.register_function(cell.start, "cell", "bg")
+    shell.magics_manager.register_function(line.manage, "line", "bg")
+    Completion(shell, line.verbs).install()

@@ -1,0 +1,126 @@
+"""``%%bg``: send a cell's text to one model or to several."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import no_var_expand
+
+from ...core.errors import BgStreamError
+from ..handle import Job
+from ..relay import publish
+from ..session import submit
+from ..several import Comparison
+from .errors import MagicError
+from .interpolation import Expression, Kept, fill, pieces, sentence, value_of
+from .options import options
+from .waiting import detaching, stream, wait
+
+_NOTED = 3  # braces named in the note
+
+
+class CellMagic:
+    """The cell magic of one shell."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+        self.started: list[Job] = []
+
+    @no_var_expand  # values with spaces and quotes must not become words of the line
+    def start(self, line: str, cell: str) -> None:
+        """Send the cell's text to a model in the background. ``%bg help`` says more."""
+        given = options(line, self._evaluated("on line 1 of the cell"), self._shell.user_ns)
+        if not cell.strip():
+            raise MagicError("There is nothing to send: write the prompt below the line with %%bg.")
+        if given.thread and len(given.models) > 1:
+            raise MagicError("--thread goes with one model: each further one would answer the answer before it.")
+        prompt = cell.removesuffix("\n")
+        if not given.raw:
+            note = self._note(prompt)
+            prompt = fill(prompt, self._fill_in)
+            if note:
+                print(note)  # noqa: T201
+        jobs, refusals = self._submitted(prompt, given)
+        if not jobs:
+            raise MagicError(_several(refusals))
+        self._keep(given, jobs)
+        with detaching(jobs) if given.wait else nullcontext():
+            if given.wait and getattr(self._shell, "kernel", None) is None:
+                stream(jobs)
+            else:
+                # The display is live by itself.
+                self._show(jobs, side_by_side=len(given.models) > 1)
+                if given.wait:
+                    wait(jobs)
+        if refusals:
+            raise MagicError(_several(refusals))
+
+    def _submitted(self, prompt: str, given: argparse.Namespace) -> tuple[list[Job], list[str]]:
+        images = [self._picture(image) for image in given.image]
+        jobs: list[Job] = []
+        refusals: list[str] = []
+        for model in given.models or [None]:
+            try:
+                job = submit(
+                    prompt,
+                    images=images,
+                    system=given.system,
+                    params=dict(given.param),
+                    model=model,
+                    thread=given.thread,
+                    on_restart=given.on_restart,
+                    retries=given.retries,
+                    priority=given.priority,
+                    idle_timeout=given.idle_timeout,
+                )
+            except BgStreamError as error:
+                refusals.append(f"{model}: {error.message}" if len(given.models) > 1 else error.message)
+            else:
+                jobs.append(job)
+        return jobs, refusals
+
+    def _keep(self, given: argparse.Namespace, jobs: Sequence[Job]) -> None:
+        self.started += jobs
+        if given.name:
+            self._shell.user_ns[given.name] = Comparison(jobs) if len(given.models) > 1 else jobs[0]
+
+    def _show(self, jobs: Sequence[Job], *, side_by_side: bool) -> None:
+        make = Comparison(jobs).placeholder if side_by_side else jobs[0].placeholder
+        publish(self._shell, jobs, make)
+
+    def _fill_in(self, expression: Expression) -> str:
+        return self._evaluated(f"on line {expression.line + 1} of the cell")(expression)
+
+    def _evaluated(self, where: str) -> Callable[[Expression], str]:
+        return lambda expression: value_of(expression, self._shell.user_ns, where)
+
+    def _note(self, prompt: str) -> str:
+        """Name the braces that were left alone as code or LaTeX, though they could have been filled in."""
+        doubtful = [
+            f"{piece.before}{piece.expression.written} on line {piece.expression.line + 1}"
+            for piece in pieces(prompt)
+            if isinstance(piece, Kept) and piece.before in "$_" and piece.expression.code in self._shell.user_ns
+        ]
+        more = f" and {len(doubtful) - _NOTED} more" if len(doubtful) > _NOTED else ""
+        return f"Sent as code or LaTeX, not filled in: {', '.join(doubtful[:_NOTED])}{more}." if doubtful else ""
+
+    def _picture(self, expression: str) -> Any:
+        namespace = self._shell.user_ns
+        try:
+            # The user's own code, as in any cell.
+            return eval(expression, self._shell.user_global_ns, namespace)  # noqa: S307
+        except Exception as error:
+            if Path(expression).expanduser().is_file():
+                return expression
+            raise MagicError(
+                f"--image {expression} is neither a file here nor an expression: {sentence(error)}."
+            ) from None
+
+
+def _several(refusals: Sequence[str]) -> str:
+    return " ".join(dict.fromkeys(refusals))

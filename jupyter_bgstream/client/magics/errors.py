@@ -1,0 +1,14 @@
+"""What a user of the magics reads instead of a traceback."""
+
+from __future__ import annotations
+
+
+class MagicError(Exception):
+    """What a user reads instead of a traceback: one sentence."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+class Detached(MagicError):
+    """An interrupt has ended the waiting, and not the jobs; cells that follow in a *Run All* are not run."""

@@ -1,0 +1,59 @@
+"""Which job a user means, and which are this notebook's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..forms import JobForm
+from ..handle import Job
+from ..listing import SHORT
+from ..origin import origin
+from ..session import State, held, job_forms
+from ..session import job as find
+from ..several import Comparison, Jobs
+from .errors import MagicError
+
+_SEARCHED = 500  # newest jobs among which the beginning of an id is looked up
+UNFINISHED: tuple[State, ...] = ("queued", "running", "waiting")
+
+
+def named(which: str, variables: dict[str, Any]) -> list[Job]:
+    """Return the job of an id, of its beginning, or of a variable, which may hold several; raises MagicError."""
+    value = variables.get(which)
+    if isinstance(value, Job):
+        return [value]
+    if isinstance(value, Comparison | Jobs):
+        return list(value)
+    found = [form for form in job_forms(limit=_SEARCHED) if form.id.startswith(which)]
+    exact = [form for form in found if form.id == which]
+    if len(found) > 1 and not exact:
+        raise MagicError(f"{len(found)} jobs begin with {which}: give more of the id.")
+    # One that is older than those searched is still found by its whole id.
+    return [held(*(exact or found))] if found else [find(which)]
+
+
+def one(which: str, variables: dict[str, Any]) -> Job:
+    """Return the one job that is meant; raises MagicError."""
+    jobs = named(which, variables)
+    if len(jobs) != 1:
+        raise MagicError(f"{which} holds {len(jobs)} jobs: name one of them, such as {jobs[0].id[:SHORT]}.")
+    return jobs[0]
+
+
+def kernel_id() -> str | None:
+    """Return the id of the kernel that this is, or None outside of one."""
+    return (origin() or {}).get("kernel")
+
+
+def unfinished(started: Sequence[Job]) -> list[Job]:
+    """Return the jobs of this kernel that go on, and those of ``started``, oldest first."""
+    kernel = kernel_id()
+    ours = {job.id for job in started}
+    going = [form for status in UNFINISHED for form in job_forms(status=status, limit=_SEARCHED)]
+    chosen = {form.id: form for form in going if form.id in ours or _is_of(form, kernel)}
+    return [held(form) for form in sorted(chosen.values(), key=lambda form: form.created_at)]
+
+
+def _is_of(form: JobForm, kernel: str | None) -> bool:
+    return kernel is not None and form.source.kernel == kernel

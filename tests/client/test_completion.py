@@ -1,0 +1,95 @@
+"""What Tab offers, asked as a notebook asks a kernel."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+from client.conftest import Kernel
+from harness.jupyter import Jupyter
+
+from jupyter_bgstream.testing import ThreadedProvider, answer
+
+pytestmark = pytest.mark.usefixtures("script")
+
+
+@pytest.fixture(scope="module")
+def asked(kernel: Kernel, provider: ThreadedProvider) -> dict[str, str]:
+    """The ids of an ended job and of one that goes on, before Tab asks for the first time."""
+    provider.scripts["held"] = answer("one two", hold_after=1)
+    kernel.run("%%bg test/hello --thread my-talk --name ended\nx")
+    kernel.run("ended.wait(); picture = b'x'; price = 3; _hidden = 1")
+    ids = {"ended": kernel.ask("ended.id")[1:9], "going": kernel.run("%%bg test/held\nx").job["id"][:8]}
+    provider.held()
+    return ids
+
+
+@pytest.mark.parametrize(
+    ("code", "offered"),
+    [
+        ("%bg can", ["%bg cancel"]),
+        ("%bg r", ["%bg retry", "%bg rm"]),
+        ("  %bg list fa", ["  %bg list failed"]),
+        ("x = 1\n%bg mute o", ["x = 1\n%bg mute on", "x = 1\n%bg mute off"]),
+        ("%bg cost mo", ["%bg cost model"]),
+        ("%bg models dem", ["%bg models demo"]),
+        ("%bg threads f", ["%bg threads fork"]),
+        ("%bg threads delete my", ["%bg threads delete my-talk"]),
+        ("%bg list --thread my", ["%bg list --thread my-talk"]),
+        ("%bg mute thread my", ["%bg mute thread my-talk"]),
+        ("%bg rm --f", ["%bg rm --force"]),
+        ("%bg show end", ["%bg show ended"]),
+        ("%%bg demo/t", ["%%bg demo/tour"]),
+        ("%%bg demo/tour demo/q", ["%%bg demo/tour demo/quick"]),
+        ("%%bg demo/t¦\nHello {pri", ["%%bg demo/tour"]),
+        ("%%bg --th", ["%%bg --thread"]),
+        ("%%bg --wait --pr", ["%%bg --wait --priority"]),
+        ("%%bg --thread my", ["%%bg --thread my-talk"]),
+        ("%%bg --priority b", ["%%bg --priority batch"]),
+        ("%%bg --retries a", ["%%bg --retries always"]),
+        ("%%bg --param max", ["%%bg --param max_tokens="]),
+        ("%%bg --param reasoning_effort=h", ["%%bg --param reasoning_effort=high"]),
+        ("%%bg --image pict", ["%%bg --image picture"]),
+        ("%%bg\nWhat is {pic", ["%%bg\nWhat is {picture"]),
+        ("%%bg\nWhat is {picture.hex", ["%%bg\nWhat is {picture.hex"]),
+    ],
+)
+@pytest.mark.usefixtures("asked")
+def test_tab(kernel: Kernel, code: str, offered: list[str]) -> None:
+    assert kernel.complete(code) == offered
+
+
+def test_jobs_are_offered_where_they_make_sense(kernel: Kernel, asked: dict[str, str]) -> None:
+    def has(line: str) -> set[str]:
+        offered = kernel.complete(line)
+        return {name for name, short in asked.items() if f"{line}{short}" in offered}
+
+    assert has("%bg show ") == has("%bg attach ") == {"ended", "going"}
+    assert has("%bg cancel ") == has("%bg wait ") == {"going"}
+    assert has("%bg retry ") == has("%bg rm ") == {"ended"}
+    assert has(f"%bg wait {asked['going']} ") == set()
+    assert "%bg cancel ended" in kernel.complete("%bg cancel ")
+
+
+def test_other_lines_are_left_to_ipython(kernel: Kernel) -> None:
+    kernel.run("import math")
+    assert kernel.complete("math.isclo") == ["math.isclose"]
+    assert "%%bg" in kernel.complete("%%b")
+    assert kernel.complete("%%timeit math.isclo") == ["%%timeit math.isclose"]
+
+
+def test_loading_it_again_offers_nothing_twice(kernel: Kernel) -> None:
+    kernel.run("%reload_ext jupyter_bgstream")
+    assert kernel.complete("%bg can") == ["%bg cancel"]
+
+
+def test_without_a_server_tab_knows_its_words_and_says_nothing(server: Jupyter) -> None:
+    with closing(Kernel(server)) as kernel:
+        kernel.run(
+            "import os; os.environ['JUPYTER_BGSTREAM_RUNTIME'] = '/nowhere'; os.environ.pop('JPY_PARENT_PID', 0)"
+        )
+        kernel.run("os.environ['JUPYTER_RUNTIME_DIR'] = '/nowhere'")
+        kernel.run("%load_ext jupyter_bgstream")
+        assert "%%bg demo/tour" not in kernel.complete("%%bg demo/t")
+        assert kernel.run("%bg show abc").error.startswith("The Jupyter server of the runtime file /nowhere has")
+        assert kernel.complete("%bg can") == ["%bg cancel"]

@@ -1,0 +1,135 @@
+"""What is filled in of a prompt, and what is sent as it stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jupyter_bgstream.client.forms import JobForm
+from jupyter_bgstream.client.handle import Job
+from jupyter_bgstream.client.magics.errors import MagicError
+from jupyter_bgstream.client.magics.interpolation import Kept, fill, pieces, value_of
+
+NAMES: dict[str, Any] = {
+    "name": "Bob",
+    "n": 3,
+    "price": 3.14159,
+    "x": "X",
+    "i": 7,
+    "d": {"k": "v"},
+    "names": ["p", "q"],
+}
+
+
+def filled(text: str, **names: Any) -> str:
+    namespace = NAMES | names
+    return fill(text, lambda expression: value_of(expression, namespace, f"on line {expression.line}"))
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("Hi {name}!", "Hi Bob!"),
+        ("{price:.2f}|{name!r:>6}|{n:05d}|{names[0]:>3}", "3.14| 'Bob'|00003|  p"),
+        ("{', '.join(names)} {d['k']} {[k for k in names]} {n*2} {2*n} {n != 3}", "p, q v ['p', 'q'] 6 6 False"),
+        ("{n}{name} file_{n}.csv it's {name}", "3Bob file_3.csv it's Bob"),
+        ('{"name": "{name}", "inner": {"n": {n}}}', '{"name": "Bob", "inner": {"n": 3}}'),
+        ("{{name}} {{{name}}} {{{{name}}}}", "{name} {Bob} {{name}}"),
+        (r"\textbf{{{name}}}", r"\textbf{Bob}"),
+        ("```\n{name}\n```", "```\nBob\n```"),
+        ("{name}}", "Bob}"),
+    ],
+)
+def test_what_looks_like_an_expression_is_filled_in(text: str, sent: str) -> None:
+    assert filled(text) == sent
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "}{",
+        "{}",
+        "{ name }",
+        "{name",
+        "{\nname}",
+        "{{ name }}",
+        '{"a": 1, "b": {"c": []}}',
+        "{'foo': 'bar'}",
+        "{v:k for k,v in dic.items()}",
+        "{1,2} {{1,2},{3,4}} [0-9]{3,4} \\d{2} \\w{n}",
+        "{name, n} {it's}",
+        "for (const { name, n } of all) { return `${name}`; }",
+        "a{color:red} style={{color: 'red'}} {lambda: 3} {n=} {*names}",
+        r"\frac{n}{x} \sqrt[n]{x} \begin{x}{n} x_{i} x^{n} \sum_{i=1}^{n} \mathbb{E}_{x} L_{\theta} \{x\}",
+        r"\frac{x}{\sqrt{n}} \textbf{{x}}",
+    ],
+)
+def test_json_code_and_latex_are_sent_as_they_stand(text: str) -> None:
+    assert filled(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "a\nb {artcle}",
+            "{artcle} on line 2 cannot be filled in: NameError: name 'artcle' is not defined; write {{artcle}} ",
+        ),
+        ("{n / 0}", "{n / 0} on line 1 cannot be filled in: ZeroDivisionError: division by zero; write {{n / 0}} to "),
+        ("{name:.2f}", "{name:.2f} on line 1 cannot be written as a text: ValueError: Unknown format code 'f' for "),
+        ("/users/{id}", "{id} on line 1 is a function, which says nothing as a text; write {{id}} to send it as it"),
+        ("{str}", "{str} on line 1 is a class, "),
+        ("{pytest}", "{pytest} on line 1 is a module, "),
+        ("{figure}", "{figure} on line 1 is a picture: give it as --image figure; "),
+        ("{data}", "{data} on line 1 is bytes: give a picture's as --image data, "),
+        ("{job}", "{job} on line 1 is a job: write {job.text} for what it has said so far, "),
+    ],
+)
+def test_what_cannot_be_filled_in_is_said_in_one_sentence(text: str, sentence: str) -> None:
+    class Figure:
+        def savefig(self) -> None: ...
+
+    job: Any = Job(JobForm(id="job-0001", status="queued", model="a/b", title="", cursor="", created_at=0.0), None)  # type: ignore[arg-type]
+    with pytest.raises(MagicError) as caught:
+        filled(text, pytest=pytest, figure=Figure(), data=b"x", job=job)
+    assert str(caught.value).startswith(sentence)
+    assert str(caught.value).endswith(".")
+
+
+def test_a_table_is_written_as_print_writes_it() -> None:
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"a": [1, 2]})
+    assert filled("Look:\n{table}\n{table.shape}", table=table) == f"Look:\n{table}\n(2, 1)"
+
+
+def test_what_may_be_code_is_named() -> None:
+    kept = [piece for piece in pieces("${name}\nx_{i} \\frac{x}{n}") if isinstance(piece, Kept)]
+    assert [(each.before, each.expression.written, each.expression.line) for each in kept] == [
+        ("$", "{name}", 1),
+        ("_", "{i}", 2),
+        ("c", "{x}", 2),
+        ("}", "{n}", 2),
+    ]
+
+
+@given(
+    st.lists(
+        st.sampled_from(["{", "}", "{{", "}}", "a", "n", "\\", "_", "^", "$", "'", '"', ":", "\n", "(", "]", "1", " "])
+    )
+)
+def test_pieces_lose_and_invent_nothing(parts: list[str]) -> None:
+    text = "".join(parts)
+    sent = fill(text, lambda expression: expression.written)
+    # Only pairs of braces that say "no expression" are halved.
+    assert [character for character in sent if character not in "{}"] == [c for c in text if c not in "{}"]
+    assert fill(text.replace("{", "{ "), lambda _: "wrong") == text.replace("{", "{ ")
+
+
+def test_large_prompts_are_read_in_no_time() -> None:
+    for text in ('{"k":{"v":[1,2,{"z":"it is"}]}},' * 5000, "{" * 500_000, "{a" * 20_000):
+        assert filled(text) == text

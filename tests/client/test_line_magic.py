@@ -1,0 +1,127 @@
+"""%bg beyond lists: show, attach, wait, rm, mute, and what belongs to this notebook."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+import pytest
+from client.conftest import Kernel
+from harness.jupyter import Jupyter
+
+from jupyter_bgstream.client import NotFound, job, submit
+from jupyter_bgstream.core.wire import BUNDLE_MIME
+from jupyter_bgstream.testing import Cut, ThreadedProvider, answer
+
+pytestmark = pytest.mark.usefixtures("script")
+
+
+@pytest.fixture(scope="module")
+def notebook(kernel: Kernel) -> str:
+    """The kernel is that of a notebook."""
+    path = "plans/sea.ipynb"
+    session = {"path": path, "type": "notebook", "name": "sea", "kernel": {"id": kernel.id}}
+    made = kernel.rest.post("api/sessions", json=session).raise_for_status().json()
+    assert made["kernel"]["id"] == kernel.id
+    return path
+
+
+def test_show_has_all_there_is_to_a_job(kernel: Kernel, provider: ThreadedProvider) -> None:
+    provider.scripts["broken"] = answer("one <b>", usage=(3, 2)).first(1, Cut())
+    line = "--thread talk --param max_tokens=5 --system 'Be <i>brief</i>.' --retries never --name broken"
+    kernel.run(f"%%bg test/broken {line}\nWhat is <b>?")
+    kernel.run("broken.wait()")
+    details, live = kernel.run("%bg show broken").bundles
+    plain = details["text/plain"]
+    facts = dict(line.split(maxsplit=1) for line in plain.partition("\n\n")[0].splitlines())
+    assert facts["job"] == live[BUNDLE_MIME]["id"]
+    assert (facts["state"], facts["model"], facts["thread"]) == ("failed", "test/broken", "talk")
+    assert facts["params"] == '{"max_tokens": 5}'
+    assert facts["error"].endswith("(truncated)")
+    assert plain.endswith("\n\nsystem:\nBe <i>brief</i>.\n\nuser:\nWhat is <b>?")
+    assert "What is &lt;b&gt;?" in details["text/html"]
+    assert "<i>" not in details["text/html"]
+
+
+def test_attach_shows_it_here_and_binds_a_variable(kernel: Kernel) -> None:
+    asked = submit("Say hello.")
+    asked.wait()
+    ran = kernel.run(f"%bg attach {asked.id} found")
+    assert (ran.job["id"], ran.job["status"]) == (asked.id, "completed")
+    assert kernel.ask("found.text") == "'Hello, world'"
+
+
+def test_wait_waits_for_all_of_this_kernel_and_can_be_interrupted(kernel: Kernel, provider: ThreadedProvider) -> None:
+    kernel.run("%bg wait")
+    assert kernel.run("%bg wait").printed == "No job of this kernel goes on.\n"
+    provider.scripts["held"] = answer("one two", hold_after=1)
+    stranger = submit("x", model="test/held")
+    provider.held()
+    mine = [kernel.run("%%bg test/held\nx").job["id"][:8] for _ in range(2)]
+    waiting = kernel.send("%bg wait")
+    kernel.await_printed("Waiting for ")
+    kernel.interrupt()
+    kernel.await_printed(f"Detaching: the jobs {mine[0]}, {mine[1]} go on. Interrupt again within 3 seconds to cancel.")
+    ran = kernel.collect(waiting)
+    assert ran.error.startswith(f"Detached: the jobs {mine[0]}, {mine[1]} go on; ")
+    assert job(stranger.id).status == "running"
+    waiting = kernel.send(f"%bg wait {mine[0]} {mine[1]}")
+    provider.release(3)
+    first, *rest = kernel.collect(waiting).printed.splitlines()
+    assert first == f"Waiting for {mine[0]}, {mine[1]}. An interrupt ends the waiting only."
+    assert rest == [f"Job {short} is completed." for short in mine]
+
+
+def test_rm_deletes_all_or_nothing(kernel: Kernel, provider: ThreadedProvider) -> None:
+    provider.scripts["held"] = answer("one two", hold_after=1)
+    ended, going = submit("x").wait(), submit("x", model="test/held")
+    ran = kernel.run(f"%bg rm {ended.id} {going.id}")
+    assert ran.error.startswith(f"Nothing was deleted: {going.id[:8]} did not end yet; ")
+    assert job(ended.id) == ended
+    assert kernel.run(f"%bg rm {ended.id}").printed == "1 job deleted.\n"
+    assert kernel.run(f"%bg rm --force {going.id[:8]}").printed == "1 job deleted.\n"
+    for gone in (ended, going):
+        with pytest.raises(NotFound):
+            job(gone.id)
+
+
+def test_the_list_is_cut_to_a_state_a_thread_or_this_notebook(kernel: Kernel, notebook: str) -> None:
+    submit("Somewhere else.", thread="sea-1").wait()
+    kernel.run("%%bg --thread sea-1 --name here\nHere.")
+    kernel.run("here.wait()")
+
+    def titles(line: str) -> set[str]:
+        (shown,) = kernel.run(line).bundles
+        lines = shown["text/plain"].splitlines()
+        return {title for title in ("Here.", "Somewhere else.") if any(title in row for row in lines)}
+
+    assert titles("%bg list --here") == {"Here."}
+    assert titles("%bg list --thread sea-1 completed") == {"Here.", "Somewhere else."}
+    assert titles("%bg list --thread sea-1 failed") == set()
+    assert kernel.rest.get(f"api/bgstream/kernels/{kernel.id}").json() == {"notebook": notebook}
+    assert kernel.rest.get("api/bgstream/kernels/nobody").json() == {"notebook": None}
+
+
+def test_mute_is_for_this_notebook_or_a_thread(kernel: Kernel, notebook: str) -> None:
+    def muted() -> list[dict[str, Any]]:
+        found = kernel.rest.get("api/bgstream/mutes").json()["mutes"]
+        assert isinstance(found, list)
+        return found
+
+    assert kernel.run("%bg mute").printed == f"The notebook {notebook} makes no notices.\n"
+    ran = kernel.run("%bg mute thread 'my trip'")
+    assert ran.printed == f"The thread my trip makes no notices.\nMuted as well: the notebook {notebook}.\n"
+    assert muted() == [{"kind": "notebook", "name": notebook}, {"kind": "thread", "name": "my trip"}]
+    assert kernel.run("%bg mute off").printed.startswith(f"The notebook {notebook} makes notices again.\n")
+    kernel.run("%bg mute off thread 'my trip'")
+    assert muted() == []
+
+
+def test_whoever_reads_an_answer_by_its_handle_finds_its_notice_read(kernel: Kernel, server: Jupyter) -> None:
+    with closing(server.client()) as rest:
+        polled, read = submit("x", title="polled").wait(), submit("x", title="read").wait()
+        assert polled.status == "completed"
+        assert read.text == "Hello, world"
+        while any(notice["job"] == read.id for notice in rest.get("notices?unread=true").json()["notices"]):
+            pass
+        assert any(notice["job"] == polled.id for notice in rest.get("notices?unread=true").json()["notices"])
