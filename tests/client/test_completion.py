@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
@@ -14,14 +15,15 @@ pytestmark = pytest.mark.usefixtures("script")
 
 
 @pytest.fixture(scope="module")
-def asked(kernel: Kernel, provider: ThreadedProvider) -> dict[str, str]:
+def asked(kernel: Kernel, provider: ThreadedProvider) -> Iterator[dict[str, str]]:
     """The ids of an ended job and of one that goes on, before Tab asks for the first time."""
     provider.scripts["held"] = answer("one two", hold_after=1)
     kernel.run("%%bg test/hello --thread my-talk --name ended\nx")
     kernel.run("ended.wait(); picture = b'x'; price = 3; _hidden = 1")
     ids = {"ended": kernel.ask("ended.id")[1:9], "going": kernel.run("%%bg test/held\nx").job["id"][:8]}
     provider.held()
-    return ids
+    yield ids
+    kernel.run(f"%bg cancel {ids['going']}")
 
 
 @pytest.mark.parametrize(
