@@ -20,6 +20,7 @@ from .handle import Job
 from .models import Models
 from .session import costs, job, jobs, models, submit
 from .several import Comparison, Jobs
+from .threads import Thread, Threads, thread, threads
 
 __all__ = [
     "BgStreamError",
@@ -37,6 +38,8 @@ __all__ = [
     "ServerUnreachable",
     "SeveralServers",
     "StartedOver",
+    "Thread",
+    "Threads",
     "TooLarge",
     "Unavailable",
     "WrongVersion",
@@ -45,4 +48,6 @@ __all__ = [
     "jobs",
     "models",
     "submit",
+    "thread",
+    "threads",
 ]

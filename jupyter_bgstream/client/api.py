@@ -26,7 +26,19 @@ from ..core.events import Event
 from .connect import Connection, connect
 from .costs import CostList
 from .errors import ServerUnreachable
-from .forms import JobDetail, JobForm, JobPage, KernelForm, LogPage, ModelsForm, Mute, MuteList
+from .forms import (
+    JobDetail,
+    JobForm,
+    JobPage,
+    KernelForm,
+    LogPage,
+    ModelsForm,
+    Mute,
+    MuteList,
+    Talk,
+    ThreadForm,
+    ThreadPage,
+)
 from .reading import Reading
 
 F = TypeVar("F")
@@ -120,6 +132,29 @@ class Api:
         if ids := [notice.id for notice in unread if notice.job in job_ids]:
             await self._send("POST", "notices/read", json={"ids": ids})
 
+    async def threads(self, **query: str | int | None) -> ThreadPage:
+        """List conversations, the one that was last used first."""
+        params = {name: value for name, value in query.items() if value is not None}
+        return _decode(await self._send("GET", "threads", params=params), ThreadPage)
+
+    async def thread_messages(self, thread: str) -> Talk:
+        """Read a conversation."""
+        return _decode(await self._send("GET", "threads/messages", params={"thread": thread}), Talk)
+
+    async def fork_thread(self, thread: str, name: str, after: str | None) -> ThreadForm:
+        """Begin a conversation with a part of another."""
+        asked = {"thread": thread, "name": name, "after": after}
+        return _decode(await self._send_once("POST", "threads/fork", json=asked), ThreadForm)
+
+    async def rename_thread(self, thread: str, name: str) -> ThreadForm:
+        """Call a conversation by another name."""
+        asked = {"thread": thread, "name": name}
+        return _decode(await self._send_once("POST", "threads/rename", json=asked), ThreadForm)
+
+    async def delete_thread(self, thread: str) -> None:
+        """Stop and forget all jobs of a conversation."""
+        await self._send_once("DELETE", "threads", params={"thread": thread})
+
     async def costs(self, **query: str | int | None) -> CostList:
         """Add up what jobs cost."""
         params = {name: value for name, value in query.items() if value is not None}
@@ -145,10 +180,15 @@ class Api:
         """Close the connection."""
         await self._drop(self._connection)
 
-    async def _send(self, method: str, path: str, **how: Any) -> httpx.Response:
-        # Every verb may be sent twice: a submit carries its id, a job is retried once, and cancelled once.
+    async def _send_once(self, method: str, path: str, **how: Any) -> httpx.Response:
+        # What must not be done twice goes out on a connection that has just been seen to work.
+        await self.threads(limit=1)
+        return await self._send(method, path, tries=1, **how)
+
+    async def _send(self, method: str, path: str, *, tries: int = 2, **how: Any) -> httpx.Response:
+        # Most verbs may be sent twice: a submit carries its id, a job is retried once, and cancelled once.
         problem = ServerUnreachable("")
-        for _ in range(2):
+        for _ in range(tries):
             connection = await self._connected()
             try:
                 response = await connection.http.request(method, f"api/bgstream/{path}", **how)

@@ -76,6 +76,32 @@ class JobPage(msgspec.Struct, frozen=True, kw_only=True):
     next: str | None = None  # the cursor of the page after it
 
 
+class ThreadForm(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation in a list."""
+
+    name: str
+    jobs: int  # turns of its own
+    status: Status
+    model: str  # of its last turn, like the title
+    title: str
+    created_at: float  # Unix seconds
+    updated_at: float  # Unix seconds
+    forked_from: str | None = None
+
+
+class ThreadPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of conversations, the one that was last used first."""
+
+    threads: list[ThreadForm]
+    next: str | None = None  # the cursor of the page after it
+
+
+class Talk(msgspec.Struct, frozen=True, kw_only=True):
+    """What was said in a conversation."""
+
+    messages: list[dict[str, Any]]  # role, content, job, status
+
+
 class ProviderForm(msgspec.Struct, frozen=True, kw_only=True):
     """A provider in the list of models."""
 

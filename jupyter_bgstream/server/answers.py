@@ -155,6 +155,40 @@ class AnswerPage(msgspec.Struct):
     more: bool
 
 
+class ThreadForm(msgspec.Struct):
+    """A thread, as lists have it."""
+
+    name: str
+    jobs: int
+    status: State
+    model: str
+    title: str
+    created_at: float
+    updated_at: float
+    forked_from: str | None
+
+
+class ThreadPage(msgspec.Struct):
+    """Threads, the one with the newest job or fork first, and the cursor of the next page."""
+
+    threads: list[ThreadForm]
+    next: str | None
+
+
+class TurnOfThread(Turn):
+    """One message of a conversation, and the job that it belongs to."""
+
+    job: str | None
+    status: State
+
+
+class Talk(msgspec.Struct):
+    """What was said in a thread."""
+
+    thread: str
+    messages: list[TurnOfThread]
+
+
 class MuteList(msgspec.Struct):
     """What a viewer has muted."""
 

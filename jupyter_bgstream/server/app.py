@@ -23,8 +23,9 @@ from ..providers.registry import Registry
 from ..store.base import JobFilter, Store
 from ..store.memory import MemoryStore
 from ..store.sqlite import SQLiteStore
-from . import live, openapi, rest, stream
+from . import live, openapi, rest, stream, threads
 from .handlers import SETTING, Backend, Nowhere
+from .listing import MAX_PAGE
 from .runtime import ENVIRONMENT, write_runtime_file
 from .webhook import Webhook, read_receiver
 
@@ -154,7 +155,7 @@ class BgStreamApp(ExtensionApp):
 
     def initialize_handlers(self) -> None:
         """Hang all routes under api/bgstream/."""
-        for pattern, handler in (*rest.ROUTES, *stream.ROUTES, *live.ROUTES, *openapi.ROUTES):
+        for pattern, handler in (*rest.ROUTES, *threads.ROUTES, *stream.ROUTES, *live.ROUTES, *openapi.ROUTES):
             self.handlers.append((url_path_join("/api/bgstream", pattern) + "/?", handler))
         self.handlers.append((r"/api/bgstream(?:/.*)?", Nowhere))
 
@@ -249,7 +250,7 @@ async def has_work(service: Service, owner: str) -> bool:
         return True
     try:
         for status in ("queued", "waiting"):
-            jobs, _ = await service.jobs(owner, JobFilter(status=status, limit=rest.MAX_PAGE))
+            jobs, _ = await service.jobs(owner, JobFilter(status=status, limit=MAX_PAGE))
             if any(job.server == service.server for job in jobs):
                 return True
     except BgStreamError:  # a store that is locked for long; there will be a next look

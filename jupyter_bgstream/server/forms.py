@@ -116,6 +116,21 @@ class GroupSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         )
 
 
+class Forking(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of ``POST threads/fork``."""
+
+    thread: Label
+    name: Label  # of the new one
+    after: str | None = None  # the last job that is taken along; None: all that is whole
+
+
+class Renaming(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of ``POST threads/rename``."""
+
+    thread: Label
+    name: Label  # from now on
+
+
 class Reading(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of ``POST notices/read``."""
 

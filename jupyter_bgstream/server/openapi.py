@@ -13,8 +13,9 @@ from tornado.web import RequestHandler
 
 from .. import __version__
 from ..core.events import Event
-from . import answers, forms, live, rest, stream
+from . import answers, forms, live, rest, stream, threads
 from .handlers import ApiHandler, endpoint, verbs
+from .listing import MAX_PAGE
 
 JSON = "application/json"
 REF = "#/components/schemas/{name}"
@@ -34,6 +35,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     body: Any = None
     query: Mapping[str, Schema] = {}
     headers: Mapping[str, Schema] = {}
+    required: tuple[str, ...] = ()  # of the query
     links: Mapping[str, str] = {}  # operation to the field of the answer that is its id
 
 
@@ -58,8 +60,14 @@ SSE = {
         "data": {"type": "string", "contentMediaType": JSON},
     },
 }
+THREAD: dict[str, Schema] = {"thread": {"type": "string", "minLength": 1, "maxLength": threads.MAX_NAME}}
 MUTED: dict[str, Schema] = {
     kind: {"type": "string", "minLength": 1, "maxLength": rest.MAX_NAME} for kind in rest.MUTED_KINDS
+}
+
+PAGE: dict[str, Schema] = {
+    "limit": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 50},
+    "cursor": {"type": "string", "pattern": "^[0-9]{1,15}$"},
 }
 
 OPERATIONS: dict[str, Operation] = {
@@ -68,8 +76,7 @@ OPERATIONS: dict[str, Operation] = {
             "status": {"type": "string", "enum": list(rest.STATES)},
             **dict.fromkeys(("thread", "notebook", "group", "tag"), TEXT),
             "ids": {"type": "array", "items": TEXT, "maxItems": rest.MAX_IDS},
-            "limit": {"type": "integer", "minimum": 1, "maximum": rest.MAX_PAGE, "default": 50},
-            "cursor": {"type": "string", "pattern": "^[0-9]{1,15}$"},
+            **PAGE,
         },
         answers={200: answers.JobPage},
     ),
@@ -99,13 +106,18 @@ OPERATIONS: dict[str, Operation] = {
     "get groups/{id}/answers": Operation(
         query={
             "after": {"type": "string", "pattern": "^[0-9]{1,15}_[0-9]{1,15}$"},
-            "limit": {"type": "integer", "minimum": 1, "maximum": rest.MAX_PAGE, "default": rest.MAX_PAGE},
+            "limit": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": MAX_PAGE},
         },
         answers={200: answers.AnswerPage},
     ),
     "post groups/{id}/cancel": Operation(answers={200: answers.GroupForm}),
     "post groups/{id}/retry": Operation(answers={200: answers.GroupForm, 429: answers.Refusal}),
     "get kernels/{id}": Operation(answers={200: answers.KernelForm}),
+    "get threads": Operation(query=PAGE | {"thread": TEXT}, answers={200: answers.ThreadPage}),
+    "delete threads": Operation(query=THREAD, required=("thread",), answers={204: None}),
+    "get threads/messages": Operation(query=THREAD, required=("thread",), answers={200: answers.Talk}),
+    "post threads/fork": Operation(body=forms.Forking, answers={201: answers.ThreadForm, 409: answers.Refusal}),
+    "post threads/rename": Operation(body=forms.Renaming, answers={200: answers.ThreadForm, 409: answers.Refusal}),
     "get mutes": Operation(answers={200: answers.MuteList}),
     "put mutes": Operation(query=MUTED, answers={200: answers.MuteList}),
     "delete mutes": Operation(query=MUTED, answers={200: answers.MuteList}),
@@ -257,7 +269,8 @@ def _parameters(operation: Operation, path: str) -> Iterable[Schema]:
     for place, given in (("query", operation.query), ("header", operation.headers)):
         for name, schema in given.items():
             lists = {"style": "form", "explode": False} if schema["type"] == "array" else {}
-            yield {"name": name, "in": place, "schema": schema, **lists}
+            needed = {"required": True} if name in operation.required else {}
+            yield {"name": name, "in": place, "schema": schema, **lists, **needed}
 
 
 def _response(status: int, type_: Any) -> Schema:
@@ -278,7 +291,7 @@ class Description(ApiHandler):
     @endpoint
     async def get(self) -> None:
         """Describe this API."""
-        self.answer(described((*rest.ROUTES, *stream.ROUTES, *live.ROUTES, *ROUTES), self.base_url))
+        self.answer(described((*rest.ROUTES, *threads.ROUTES, *stream.ROUTES, *live.ROUTES, *ROUTES), self.base_url))
 
 
 ROUTES = [(r"openapi\.json", Description)]

@@ -25,21 +25,14 @@ from ..core.wire import (
 from ..store.base import JobFilter
 from .forms import GroupSubmission, Reading, Submission
 from .handlers import ApiHandler, endpoint
+from .listing import MAX_PAGE, page_limit, page_of
 
 STATES = ("queued", "running", "waiting", "completed", "failed", "cancelled", "interrupted")
 MAX_IDS = 500  # jobs that one list request may name
-MAX_PAGE = 500  # jobs in one answer
 MAX_TIME = 10**11  # Unix seconds, some thousand years from now
 MAX_NAME = 1000  # characters of what is muted
 COST_KEYS: tuple[By, ...] = get_args(By)
 MUTED_KINDS: tuple[Literal["notebook"], Literal["thread"]] = ("notebook", "thread")
-
-
-def page_limit(text: str) -> int:
-    """Read how much one answer may hold; raises Invalid."""
-    if not (text.isascii() and text.isdecimal() and len(text) < 5) or not 1 <= int(text) <= MAX_PAGE:
-        raise Invalid(f"limit must be a number from 1 to {MAX_PAGE}, not {text!r}.", field="limit")
-    return int(text)
 
 
 class Submitting(ApiHandler):
@@ -102,11 +95,8 @@ class Jobs(Submitting):
             fields["ids"] = ids = tuple(filter(None, given.pop("ids").split(",")))
             if len(ids) > MAX_IDS:
                 raise Invalid(f"At most {MAX_IDS} ids fit one request; this one has {len(ids)}.", field="ids")
-        fields["after"] = given.pop("cursor", None)
-        limit = page_limit(given.pop("limit", "500" if fields.get("ids") else "50"))
-        if unknown := next(iter(given.keys() - {"token"}), None):
-            raise Invalid(f"There is no filter named {unknown!r}.", field=unknown)
-        return JobFilter(limit=limit, **fields)
+        limit, after = page_of(given, limit=MAX_PAGE if fields.get("ids") else 50)
+        return JobFilter(limit=limit, after=after, **fields)
 
 
 class OneJob(ApiHandler):

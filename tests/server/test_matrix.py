@@ -45,6 +45,11 @@ GET     groups/{group}/answers   403   403    200     403    200  404    200    
 POST    groups/{group}/retry     403   403    200     403    403  404    200    403  200
 POST    groups/{group}/cancel    403   403    200     403    403  404    200    403  200
 GET     kernels/{job}            403   403    200     403    200  200    200    200  200
+GET     threads                  403   403    200     403    200  200    200    200  200
+DELETE  threads                  403   403    204     403    403  404    204    403  204
+GET     threads/messages         403   403    200     403    200  404    200    200  200
+POST    threads/fork             403   403    201     403    403  404    201    403  201
+POST    threads/rename           403   403    200     403    403  404    200    403  200
 GET     mutes                    403   403    200     403    200  200    200    200  200
 PUT     mutes                    403   403    200     403    403  200    200    403  200
 DELETE  mutes                    403   403    200     403    403  200    200    403  200
@@ -66,10 +71,15 @@ PUT     jobs                     403   403    405     405    405  405    405    
 """
 (_, _, *CALLERS), *ROWS = [line.split() for line in MATRIX.strip().splitlines()]
 EXPECTED = {(verb, path): dict(zip(CALLERS, map(int, row), strict=True)) for verb, path, *row in ROWS}
+NEW_NAME = "a name of which there is no thread"
 GIVEN: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "jobs"): {"json": {"model": "demo/done", "prompt": "x"}},
     ("POST", "notices/read"): {"json": {"all": True}},
     ("POST", "groups"): {"json": {"id": "a-group-id", "total": 3}},
+    ("DELETE", "threads"): {"params": {"thread": "talk"}},
+    ("GET", "threads/messages"): {"params": {"thread": "talk"}},
+    ("POST", "threads/fork"): {"json": {"thread": "talk", "name": NEW_NAME}},
+    ("POST", "threads/rename"): {"json": {"thread": "talk", "name": NEW_NAME}},
     ("PUT", "mutes"): {"params": {"thread": "loud"}},
     ("DELETE", "mutes"): {"params": {"thread": "loud"}},
 }
@@ -154,15 +164,24 @@ def ask(ada: Jupyter, eve: Jupyter, browser: httpx.Client) -> Ask:
     return ask
 
 
+def given(verb: str, path: str, name: str) -> dict[str, Any]:
+    """What goes along with a request."""
+    along = GIVEN.get((verb, path), {})
+    return {
+        place: {key: name if value == NEW_NAME else value for key, value in fields.items()}
+        for place, fields in along.items()
+    }
+
+
 def new_ids(server: Jupyter) -> dict[str, str]:
-    """A job that has ended, its notice, and a group."""
+    """A job of the thread ``talk`` that has ended, its notice, a group, and a name for a new thread."""
     group = secrets.token_urlsafe(12)
-    job = submit(server, "done")
+    job = submit(server, "done", thread="talk")
     wait(server, job)
     with server.client() as client:
         (notice,) = [each["id"] for each in client.get("notices").json()["notices"] if each["job"] == job]
         assert client.post("groups", json={"id": group, "total": 2}).status_code == 200
-    return {"job": job, "notice": notice, "group": group}
+    return {"job": job, "notice": notice, "group": group, "thread": secrets.token_urlsafe(12)}
 
 
 def test_the_matrix_has_a_row_for_every_verb_of_every_route() -> None:
@@ -177,7 +196,8 @@ def test_the_matrix_has_a_row_for_every_verb_of_every_route() -> None:
 def test_every_caller_gets_what_the_matrix_says(ada: Jupyter, ask: Ask, verb: str, path: str) -> None:
     got = {}
     for caller in CALLERS:
-        response = ask(caller, verb, path.format_map(new_ids(ada)), **GIVEN.get((verb, path), {}))
+        ids = new_ids(ada)
+        response = ask(caller, verb, path.format_map(ids), **given(verb, path, ids["thread"]))
         got[caller] = response.status_code
         if response.status_code >= 400 and verb != "HEAD":
             refusal = response.json()
@@ -206,10 +226,12 @@ def test_a_stranger_cannot_tell_anothers_from_what_is_not_there(ada: Jupyter, as
 
 def test_ids_in_bodies_and_queries_tell_a_stranger_nothing(ada: Jupyter, ask: Ask) -> None:
     ids, nothing = new_ids(ada), {name: secrets.token_urlsafe(12) for name in ("job", "notice", "group")}
+    ids["thread"], nothing["thread"] = "talk", "no such talk"
     asked: list[tuple[str, str, Callable[[dict[str, str]], Any]]] = [
         ("POST", "notices/read", lambda ids: {"json": {"ids": [ids["notice"]]}}),
         ("GET", "jobs", lambda ids: {"params": {"ids": ids["job"]}}),
         ("GET", "jobs", lambda ids: {"params": {"group": ids["group"]}}),
+        ("GET", "threads", lambda ids: {"params": {"thread": ids["thread"]}}),
     ]
     for verb, path, kwargs in asked:
         real, unreal = (ask("eve", verb, path, **kwargs(each)) for each in (ids, nothing))

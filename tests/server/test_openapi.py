@@ -19,6 +19,7 @@ from jupyter_bgstream.core.groups import Group, GroupSpec, Placed, Progress
 from jupyter_bgstream.core.job import Job, JobSpec, Message, Origin
 from jupyter_bgstream.core.machine import Answer
 from jupyter_bgstream.core.notices import Notice
+from jupyter_bgstream.core.threads import Thread
 from jupyter_bgstream.core.wire import group_form, job_form, job_with_answer, notice_form, placed_form
 from jupyter_bgstream.server import answers
 from jupyter_bgstream.server.handlers import Nowhere, verbs
@@ -69,6 +70,7 @@ JOB = Job(
     created_at=1.0,
 )
 NOTICE = Notice(id="n", job="some-job-id", owner="local", status="failed", title="", source=Origin(), created_at=1.0)
+THREAD = Thread(name="t", jobs=1, status="queued", model="a/b", title="", created_at=1.0, updated_at=1.0)
 GROUP = Group(spec=GroupSpec(id="some-group", total=2), owner="local", total=2, created_at=1.0)
 
 
@@ -80,6 +82,7 @@ GROUP = Group(spec=GroupSpec(id="some-group", total=2), owner="local", total=2, 
         (notice_form(NOTICE), answers.NoticeForm),
         (group_form(Progress(group=GROUP, running=1, waiting=1)), answers.GroupForm),
         (placed_form(Placed(job=JOB, text=None)), answers.PlaceForm),
+        (msgspec.structs.asdict(THREAD), answers.ThreadForm),
     ],
 )
 def test_an_answer_has_the_fields_that_are_described_and_no_other(form: dict[str, Any], type_: type) -> None:

@@ -1,0 +1,174 @@
+"""Threads: conversations that live on the server, so that any notebook, kernel or script can go on with them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+from ..core.errors import Invalid, NotFound
+from .forms import JobForm, ThreadForm
+from .grid import grid
+from .handle import Job
+from .listing import duration
+from .session import _background, submit
+
+if TYPE_CHECKING:
+    from .api import Api
+
+_PAGE = 500  # the most that the server answers at once
+_WORDS = 48  # characters of a title
+_HEADINGS = ("thread", "state", "model", "last prompt", "forked from", "turns", "last used")
+_NUMBERS = 5  # from this column on
+
+
+class Thread:
+    """One conversation, by its name. It need not be there yet: it begins with its first job.
+
+    Everything asks the server, and raises NotFound if there is no such thread (``jobs`` is then empty).
+    """
+
+    def __init__(self, name: str, form: ThreadForm | None = None) -> None:
+        if not isinstance(name, str) or not 1 <= len(name) <= 200:
+            raise Invalid("A thread's name is a text of 1 to 200 characters.", field="thread")
+        self.name = name
+        self._form = form  # as a list had it
+
+    @property
+    def jobs(self) -> list[Job]:
+        """Ask for its jobs, the oldest first."""
+        forms = _background.run(lambda api: _jobs(api, self.name))
+        return [Job(form, _background) for form in reversed(forms)]
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """Ask for the conversation as its next job will send it: ``role``, ``content``, ``job`` (an id) and ``status``.
+
+        Of what has not ended yet there is only what was asked. A picture in a content has its size, not its data.
+        """
+        return _background.run(lambda api: api.thread_messages(self.name)).messages
+
+    @property
+    def status(self) -> str:
+        """Ask for the state of its oldest job that has not ended, else of its last one."""
+        return self._now().status
+
+    @property
+    def forked_from(self) -> str | None:
+        """Ask which thread it goes on from, if that is still there."""
+        return self._now().forked_from
+
+    def submit(self, prompt: str | Sequence[Mapping[str, Any]], **options: Any) -> Job:
+        """Go on with it; takes what ``submit`` takes, but for ``thread``. Jobs of one thread run in order."""
+        return submit(prompt, thread=self.name, **options)
+
+    def fork(self, name: str, after: Job | str | None = None) -> Thread:
+        """Begin another thread with what was said in this one, up to and including a job, or with all of it.
+
+        The two go on apart; what becomes of this one does not touch the other. Raises Conflict if the name is taken,
+        the job has not ended (code ``not_ended``), or nothing was said.
+        """
+        job = after.id if isinstance(after, Job) else after
+        form = _background.run(lambda api: api.fork_thread(self.name, name, job))
+        return Thread(form.name, form)
+
+    def rename(self, name: str) -> Thread:
+        """Call it by another name, also while its jobs run; raises Conflict if that is taken."""
+        self._form = _background.run(lambda api: api.rename_thread(self.name, name))
+        self.name = name
+        return self
+
+    def delete(self) -> None:
+        """Stop and forget all its jobs. Its forks stay."""
+        _background.run(lambda api: api.delete_thread(self.name))
+        self._form = None
+
+    def _now(self) -> ThreadForm:
+        found = _background.run(lambda api: api.threads(thread=self.name)).threads
+        if not found:
+            raise NotFound(f"There is no thread {self.name!r}.")
+        self._form = found[0]
+        return self._form
+
+    def __repr__(self) -> str:
+        form = self._form
+        if form is None:
+            return f"<Thread {self.name!r}>"
+        turns = "1 turn" if form.jobs == 1 else f"{form.jobs:,} turns"
+        origin = f", forked from {form.forked_from!r}" if form.forked_from else ""
+        return f"<Thread {self.name!r} {turns}, {form.status}, {form.model}{origin}>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
+
+
+class Threads(Sequence[Thread]):
+    """Threads as they were when they were asked for, the one that was last used first; shows itself as a table."""
+
+    def __init__(self, forms: Sequence[ThreadForm], *, more: bool = False) -> None:
+        self._forms = tuple(forms)
+        self._more = more  # whether there are others
+
+    @overload
+    def __getitem__(self, index: int) -> Thread: ...
+    @overload
+    def __getitem__(self, index: slice) -> Threads: ...
+    def __getitem__(self, index: int | slice) -> Thread | Threads:
+        if isinstance(index, slice):
+            return Threads(self._forms[index])
+        form = self._forms[index]
+        return Thread(form.name, form)
+
+    def __len__(self) -> int:
+        return len(self._forms)
+
+    def __iter__(self) -> Iterator[Thread]:
+        return (Thread(form.name, form) for form in self._forms)
+
+    def bundle(self) -> dict[str, str]:
+        """Return the display bundle."""
+        if not self._forms:
+            empty = "No threads yet: --thread NAME, or thread=…, begins one."
+            return {"text/plain": empty, "text/html": f"<p>{empty}</p>"}
+        now = time.time()
+        shown = grid(_HEADINGS, [_row(form, now) for form in self._forms], numbers=_NUMBERS)
+        if self._more:
+            note = "There are more: threads(limit=…)."
+            shown = {"text/plain": f"{shown['text/plain']}\n{note}", "text/html": f"{shown['text/html']}<p>{note}</p>"}
+        return shown
+
+    def __repr__(self) -> str:
+        return self.bundle()["text/plain"]
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return self.bundle()
+
+
+def thread(name: str) -> Thread:
+    """Return a conversation by its name, whether it has begun or not; asks nobody."""
+    return Thread(name)
+
+
+def threads(*, limit: int = 50) -> Threads:
+    """List conversations, the one with the newest job or fork first, at most ``limit`` (1-500)."""
+    page = _background.run(lambda api: api.threads(limit=limit))
+    return Threads(page.threads, more=page.next is not None)
+
+
+async def _jobs(api: Api, name: str) -> list[JobForm]:
+    forms: list[JobForm] = []
+    cursor = None
+    while True:
+        page = await api.jobs(thread=name, limit=_PAGE, cursor=cursor)
+        forms += page.jobs
+        if (cursor := page.next) is None:
+            return forms
+
+
+def _row(form: ThreadForm, now: float) -> tuple[str, ...]:
+    words = form.title if len(form.title) <= _WORDS else form.title[: _WORDS - 1].rstrip() + "…"
+    used = f"{duration(now - form.updated_at)} ago"
+    return form.name, form.status, form.model, words, form.forked_from or "", f"{form.jobs:,}", used

@@ -1,0 +1,95 @@
+"""REST: threads. See PROTOCOL.md."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from ..core.errors import Invalid, NotFound
+from ..core.wire import decode_request, message_form
+from .forms import Forking, Renaming
+from .handlers import ApiHandler, endpoint
+from .listing import page_of
+
+MAX_NAME = 200  # characters of a thread's name
+
+
+class ThreadHandler(ApiHandler):
+    """What the routes about one thread need."""
+
+    def named(self) -> str:
+        """Return the thread that ``?thread=…`` names; raises Invalid."""
+        if unknown := next(iter(self.request.query_arguments.keys() - {"thread", "token"}), None):
+            raise Invalid(f"There is nothing named {unknown!r} to say here: say ?thread=….", field=unknown)
+        names = self.get_query_arguments("thread", strip=False)
+        if len(names) != 1 or not 1 <= len(names[0]) <= MAX_NAME:
+            raise Invalid(f"Name one thread, as ?thread=…, in at most {MAX_NAME} characters.", field="thread")
+        return names[0]
+
+
+class ThreadList(ThreadHandler):
+    """``threads``."""
+
+    @endpoint
+    async def get(self) -> None:
+        """List threads."""
+        given: dict[str, Any] = {
+            name: self.get_query_argument(name, strip=False) for name in self.request.query_arguments
+        }
+        only = given.pop("thread", None)
+        limit, after = page_of(given)
+        if only is not None:
+            found = []
+            with suppress(NotFound):
+                found.append(await self.service.threads.thread(self.owner, only))
+            self.answer({"threads": found, "next": None})
+            return
+        threads, following = await self.service.threads.page(self.owner, limit=limit, after=after)
+        self.answer({"threads": threads, "next": following})
+
+    @endpoint
+    async def delete(self) -> None:
+        """Cancel and forget all jobs of a thread."""
+        await self.service.threads.delete(self.owner, self.named())
+        self.set_status(204)
+        self.finish()
+
+
+class Messages(ThreadHandler):
+    """``threads/messages``."""
+
+    @endpoint
+    async def get(self) -> None:
+        """Return what was said in a thread."""
+        name = self.named()
+        said = await self.service.threads.messages(self.owner, name)
+        messages = [message_form(each.message) | {"job": each.job, "status": each.status} for each in said]
+        self.answer({"thread": name, "messages": messages})
+
+
+class Fork(ApiHandler):
+    """``threads/fork``."""
+
+    @endpoint
+    async def post(self) -> None:
+        """Begin a thread with what was said in another."""
+        asked = decode_request(self.request.body, Forking)
+        self.answer(await self.service.threads.fork(self.owner, asked.thread, asked.name, after=asked.after), 201)
+
+
+class Rename(ApiHandler):
+    """``threads/rename``."""
+
+    @endpoint
+    async def post(self) -> None:
+        """Call a thread by another name."""
+        asked = decode_request(self.request.body, Renaming)
+        self.answer(await self.service.threads.rename(self.owner, asked.thread, asked.name))
+
+
+ROUTES = [
+    (r"threads", ThreadList),
+    (r"threads/messages", Messages),
+    (r"threads/fork", Fork),
+    (r"threads/rename", Rename),
+]
