@@ -92,9 +92,10 @@ class Jobs(Submitting):
         if fields["status"] not in (None, *STATES):
             raise Invalid(f"status must be one of {', '.join(STATES)}, not {fields['status']!r}.", field="status")
         if "ids" in given:
-            fields["ids"] = ids = tuple(filter(None, given.pop("ids").split(",")))
+            ids = given.pop("ids").split(",")
             if len(ids) > MAX_IDS:
                 raise Invalid(f"At most {MAX_IDS} ids fit one request; this one has {len(ids)}.", field="ids")
+            fields["ids"] = tuple(filter(None, ids))
         limit, after = page_of(given, limit=MAX_PAGE if fields.get("ids") else 50)
         return JobFilter(limit=limit, after=after, **fields)
 
