@@ -187,6 +187,8 @@ def _failure(error: Exception, *, begun: bool) -> ProviderError:
     if name in _LOST:
         code = "truncated" if begun else "unreachable"
         return ProviderError(f"The connection broke. Details: {words}", code=code, transient=not begun)
+    if name == "ContextWindowExceededError":
+        return ProviderError(words, code="context_too_long")
     status = getattr(error, "status_code", None)
     code = _CODES.get(status, "provider_error") if isinstance(status, int) else "provider_error"
     transient = code == "rate_limited" or (isinstance(status, int) and status >= 500)

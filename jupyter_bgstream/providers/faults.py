@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ..core.errors import ProviderError
+from .context import UNKNOWN, Asked, Length, is_too_long, length_of, sentence
 from .retry_after import retry_after, should_retry
 
 WORDS_LENGTH = 500  # characters of the provider's own words that are kept
@@ -39,7 +40,7 @@ _SENTENCES = {
     "event_too_large": "{provider} sent a single event that is larger than this server takes (16 MiB). Ask for less.",
 }
 
-_TOO_LONG_SENTENCE = (
+_TOO_LARGE_SENTENCE = (
     "{provider} does not take a request of this size. Shorten the prompt, begin a new thread, send fewer or smaller"
     " pictures, or choose a model that takes more."
 )
@@ -57,7 +58,7 @@ _CODES = (
     (
         "bad_request",
         re.compile(
-            r"invalid|bad_?request|context_length|content_filter|content_policy|badrequest|too_?large|billing|not_found"
+            r"invalid|bad_?request|content_filter|content_policy|badrequest|too_?large|billing|not_found"
             r"|failed_precondition|out_of_range",
             re.I,
         ),
@@ -72,15 +73,12 @@ _UNPAID = re.compile(
     re.I,
 )
 _BAD_KEY = re.compile(r"invalid_api_key|api_key_(invalid|expired)", re.I)  # Google says so with 400
-_TOO_LONG = re.compile(
-    r"too_large|context_length|prompt is too long|maximum context|exceed context limit|payload size"
-    r"|exceeds the maximum number of tokens",
-    re.I,
-)
+_TOO_LARGE = re.compile(r"too_large|payload size", re.I)
 # Where only the words tell: xAI's of a key, DeepSeek's, Mistral's and OpenRouter's of a model; all with 400 or 404.
 _BAD_KEY_WORDS = re.compile(r"(incorrect|invalid) api key", re.I)
 _NO_MODEL_WORDS = re.compile(r"model not exist|invalid model\b|not a valid model|no endpoints found for", re.I)
 _NOT_FOUND = re.compile(r"not_found", re.I)
+_OTHERWISE = (401, 403, 429)  # HTTP statuses that say what it is: a limit of rate speaks of tokens as well
 _BUSY = (408, 409, 498)  # HTTP statuses that pass; 498 is Groq's, of too little capacity
 _STATUS = re.compile(r"[45][0-9]{2}")
 # What stands for a character in a page, or for a space in a form.
@@ -101,10 +99,12 @@ class Faults:
         key_source: str = "",
         secrets: tuple[str, ...] = (),
         format: str = "Chat Completions",
+        asked: Asked | None = None,
     ) -> None:
         self._provider = provider
         self._model = model
         self._format = format
+        self._asked = asked
         key = key_env or "its key (api_key_env)"
         self._key_ways = key_ways or f"Set {key} in the Jupyter server's environment, then restart it."
         self._key_source = key_source or f"{key} in the Jupyter server's environment, then restart it"
@@ -121,21 +121,25 @@ class Faults:
         seconds: float = 0,
         transient: bool = False,
         retry_after: float | None = None,
-        too_long: bool = False,
+        too_large: bool = False,
+        length: Length = UNKNOWN,
     ) -> ProviderError:
         """Return the error of a code of PROTOCOL.md, with words of the provider or of the operating system."""
-        sentence = (_TOO_LONG_SENTENCE if too_long and code == "bad_request" else _SENTENCES[code]).format(
-            provider=self._provider,
-            model=self._model,
-            key_ways=self._key_ways,
-            key_source=self._key_source,
-            format=self._format,
-            seconds=seconds,
-        )
+        if code == "context_too_long":
+            said = sentence(f"{self._provider}/{self._model}" if self._model else self._provider, self._asked, length)
+        else:
+            said = (_TOO_LARGE_SENTENCE if too_large and code == "bad_request" else _SENTENCES[code]).format(
+                provider=self._provider,
+                model=self._model,
+                key_ways=self._key_ways,
+                key_source=self._key_source,
+                format=self._format,
+                seconds=seconds,
+            )
         words = " ".join(self._redacted(words).split())
         if len(words) > WORDS_LENGTH:
             words = words[: WORDS_LENGTH - 1] + "…"
-        message = f"{sentence} Details: {words}" if words else sentence
+        message = f"{said} Details: {words}" if words else said
         return ProviderError(message, code=code, transient=transient, retry_after=retry_after)
 
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
@@ -147,9 +151,13 @@ class Faults:
                 f"HTTP {status}, a redirect to {target.scheme}://{target.netloc}{target.path}; the key is not sent to"
                 " other addresses, so set base_url to the right one.",
             )
-        payload = _json(body)
+        payload = _opened(_json(body))
         words = words_of(payload) if payload is not None else _plain(body)
         names = _names(payload)
+        if status not in _OTHERWISE and is_too_long(names, words):
+            error = self.too_long(f"HTTP {status}. {words}", length_of(payload, words))
+            error.status = status
+            return error
         wait = retry_after(headers, payload)
         transient = should_retry(headers)
         if transient is None:
@@ -159,17 +167,20 @@ class Faults:
             f"HTTP {status}. {words}",
             transient=transient,
             retry_after=wait,
-            too_long=status == 413 or _too_long(names, words),
+            too_large=status == 413 or _too_large(names, words),
         )
         error.status = status
         return error
 
     def in_stream(self, payload: Any) -> ProviderError:
         """Return the error that a provider reports inside a stream, or in JSON where a stream was asked for."""
+        payload = _opened(payload)
         names = _names(payload)
         words = words_of(payload)
         wait = retry_after({}, payload)
         status = next((int(name) for name in names if _STATUS.fullmatch(name)), None)
+        if status not in _OTHERWISE and _code_of_names(names, "") != "rate_limited" and is_too_long(names, words):
+            return self.too_long(words, length_of(payload, words))
         if status is not None:
             code, transient = _code_of_status(status, names, words), _passes(status, names, words, wait)
         else:
@@ -178,7 +189,16 @@ class Faults:
                 code = "model_not_found"
             passing = code == "provider_error" and _PASSING.search(" ".join([*names, words[:WORDS_READ]]))
             transient = bool(passing or code == "rate_limited") and not _unpaid(names, words, wait)
-        return self.error(code, words, transient=transient, retry_after=wait, too_long=_too_long(names, words))
+        return self.error(code, words, transient=transient, retry_after=wait, too_large=_too_large(names, words))
+
+    def too_long(self, words: str = "", length: Length = UNKNOWN) -> ProviderError:
+        """Return the error of a conversation that the model does not take; the same would be refused again."""
+        return self.error("context_too_long", words, length=length)
+
+    @property
+    def window(self) -> int | None:
+        """How many tokens the service was told to take, if it was."""
+        return None if self._asked is None else self._asked.window
 
     def unreadable(
         self, text: str, error: Exception, *, reported: Callable[[Any], ProviderError] | None = None
@@ -303,8 +323,8 @@ def _no_model(names: list[str], words: str) -> bool:
     return any(_NOT_FOUND.search(name) for name in names) and "model" in words[:WORDS_READ].lower()
 
 
-def _too_long(names: list[str], words: str) -> bool:
-    return any(_TOO_LONG.search(name) for name in names) or bool(_TOO_LONG.search(words[:WORDS_READ]))
+def _too_large(names: list[str], words: str) -> bool:
+    return any(_TOO_LARGE.search(name) for name in names) or bool(_TOO_LARGE.search(words[:WORDS_READ]))
 
 
 def _passes(status: int, names: list[str], words: str, wait: float | None) -> bool:
@@ -316,6 +336,15 @@ def _passes(status: int, names: list[str], words: str, wait: float | None) -> bo
 def _unpaid(names: list[str], words: str, wait: float | None) -> bool:
     # Google speaks of billing at every limit; but who says when to come again means it.
     return any(_UNPAID.search(name) for name in names) or (wait is None and bool(_UNPAID.search(words[:WORDS_READ])))
+
+
+def _opened(payload: Any) -> Any:
+    # Ollama hands the error of the server behind it on as a string of JSON.
+    match payload:
+        case {"error": str() as text} if text.lstrip().startswith("{"):
+            inner = _json(text.encode())
+            return inner if has_error(inner) else payload
+    return payload
 
 
 def _json(body: bytes) -> Any:

@@ -23,6 +23,7 @@ from ..core.machine import Fault
 from ..plugin import Finish, Reasoning
 from .base import ProviderStatus, Said
 from .checked import Misuse, checked
+from .context import Asked, length_of
 from .daemons import Daemons
 from .endpoint import IDLE_SECONDS, TOTAL_SECONDS
 from .faults import Faults
@@ -112,7 +113,10 @@ class GeneratorService:
             yield [usage]
         if reader.error is not None:
             # Here and not before: what finds secrets in words is dear to make.
-            raise _failure(reader.error, Faults(self.name, model=model_name(job), secrets=secrets_of(self._environ)))
+            raise _failure(
+                reader.error,
+                Faults(self.name, model=model_name(job), secrets=secrets_of(self._environ), asked=Asked.by(job)),
+            )
         yield [Completed(at=0.0, finish_reason=finish)]
 
     async def abandon(self, job: Job) -> None:
@@ -311,6 +315,8 @@ def _said(item: Any) -> list[Said | Finish]:
 
 def _failure(error: BaseException, faults: Faults) -> ProviderError:
     match error:
+        case ProviderError(code="context_too_long"):
+            return faults.too_long(error.message, length_of(None, error.message))
         case ProviderError():
             return ProviderError(
                 faults.redacted(error.message)[:MESSAGE_LENGTH],

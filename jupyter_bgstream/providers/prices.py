@@ -1,7 +1,7 @@
-"""What an answer cost where its provider does not say so: an estimate by the list prices of ``genai-prices``.
+"""What ``genai-prices`` lists: what an answer cost, where its provider does not say so, and how much a model takes.
 
 That library and its list take some 100 ms to import and 15 MB to keep, so it is imported when the first estimate is
-asked for, and ``priced`` is to be called in a thread. It asks nobody: the list is that of the installed version.
+asked for, and what asks it is to be called in a thread. It asks nobody: the list is that of the installed version.
 """
 
 from __future__ import annotations
@@ -65,6 +65,31 @@ def priced(usage: Usage, *, provider: str, model: str, base_url: str) -> Usage:
         return usage
     # The list has models without a price. What is free it does not tell apart from what it does not know.
     return msgspec.structs.replace(usage, cost=cost, cost_estimated=True) if cost else usage
+
+
+def context_window(model: str, base_url: str) -> int | None:
+    """Return how many tokens a model takes, if the list has this very model of this very service; never raises.
+
+    To be called in a thread, like ``priced``.
+    """
+    name = model.removeprefix("models/").lower()
+    try:
+        _, found = _library().data_snapshot.get_snapshot().find_provider_model(name, None, None, base_url)
+        window = found.context_window
+        exact = name == found.id.lower() or _equals(found.match, name)
+    except LookupError:
+        return None
+    except Exception:
+        _log.warning("the context of %s cannot be looked up", model, exc_info=True)
+        return None
+    return window if exact and isinstance(window, int) and window > 0 else None
+
+
+def _equals(clause: Any, name: str) -> bool:
+    # Others match by a beginning or a part, and so also models that came later.
+    if (exact := getattr(clause, "equals", None)) is not None:
+        return str(exact).lower() == name
+    return any(_equals(each, name) for each in getattr(clause, "or_", ()))
 
 
 def is_local(base_url: str) -> bool:

@@ -17,8 +17,10 @@ from ..core.job import Job
 from ..core.machine import Fault
 from .aside import aside
 from .base import ProviderStatus, Said
+from .context import Asked
 from .endpoint import Endpoint, can_be_sent
 from .faults import Faults
+from .fitting import misfit
 from .formats import LASTING, Decoder, Lasting, Request, format_of
 from .formats.base import model_name
 from .keys import Key
@@ -66,7 +68,12 @@ class HTTPService:
 
         Raises ProviderError; what was said before it has been yielded. Closing the generator closes the socket.
         """
-        faults, headers = await self._opening(model_name(job))
+        faults, headers = await self._opening(model_name(job), Asked.by(job))
+        if job.resume is None:
+            endpoint = self._endpoint
+            length = await misfit(job, model=model_name(job), base_url=endpoint.base_url, headers=endpoint.headers)
+            if length is not None:
+                raise faults.too_long("It was not sent.", length)
         if self._lasting is not None:
             batches = await self._resuming(self._lasting, job, faults, headers)
         elif job.resume is not None:  # from a time when its settings were others
@@ -203,16 +210,16 @@ class HTTPService:
             route=self._route,
         )
 
-    async def _opening(self, model: str) -> tuple[Faults, dict[str, str]]:
+    async def _opening(self, model: str, asked: Asked | None = None) -> tuple[Faults, dict[str, str]]:
         # What every request begins with: the headers, and errors that know what in them is secret.
         faults = self._faults(model)
         key = await self._key.look_up(faults)
         faults = self._faults(model, key)
         headers = {name: await self._header(name, value, faults) for name, value in self._endpoint.headers.items()}
         if not key:
-            return self._faults(model, *headers.values()), headers
+            return self._faults(model, *headers.values(), asked=asked), headers
         named = self._endpoint.key_header
-        return self._faults(model, key, *headers.values()), (
+        return self._faults(model, key, *headers.values(), asked=asked), (
             {named: key} if named else self._format.headers(key)
         ) | headers
 
@@ -230,7 +237,7 @@ class HTTPService:
             raise faults.error("missing_key", f"The function of the header {name} returned what cannot be sent.")
         return str(value)
 
-    def _faults(self, model: str, *secrets: str) -> Faults:
+    def _faults(self, model: str, *secrets: str, asked: Asked | None = None) -> Faults:
         proxy = urlsplit(self._endpoint.proxy).password if self._endpoint.proxy else None
         return Faults(
             self.name,
@@ -239,6 +246,7 @@ class HTTPService:
             key_source=self._key.source,
             secrets=(*secrets, *([proxy] if proxy else [])),
             format=self._format.title,
+            asked=asked,
         )
 
 

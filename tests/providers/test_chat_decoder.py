@@ -267,7 +267,7 @@ class TestErrors:
             ({"error": {"message": "slow", "type": "rate_limit_exceeded"}}, "rate_limited", "slow"),
             ({"error": {"message": "no", "code": "insufficient_quota", "type": "x"}}, "rate_limited", "no"),
             ({"error": {"message": "bad key", "code": "invalid_api_key"}}, "unauthorized", "bad key"),
-            ({"error": {"message": "too long", "code": "context_length_exceeded"}}, "bad_request", "too long"),
+            ({"error": {"message": "too long", "code": "context_length_exceeded"}}, "context_too_long", "too long"),
             ({"error": {"message": "busy", "type": "overloaded_error", "code": 529}}, "provider_error", "busy"),
             ({"error": {"code": "model_not_found", "message": "gone"}}, "model_not_found", "gone"),
             ({"error": [{"message": "first"}, {"message": "second"}]}, "provider_error", "first"),

@@ -51,6 +51,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "seed": 7,
         "reasoning": {"effort": "low"},
         "usage": {"include": True},
+        "plugins": [{"id": "context-compression", "enabled": False}],
         **COUNTED,
     },
     "groq": COMPLETION,

@@ -43,7 +43,11 @@ REFUSALS: list[tuple[Script, str, str]] = [
     (refusal(404, "<h1>Not Found</h1>"), "bad_request", "HTTP 404. Not Found"),
     (refusal(400, {"error": {"message": "no such", "code": "model_not_found"}}), "model_not_found", "no such"),
     (refusal(429, {"error": {"message": "slow down"}}, {"Retry-After": "7"}), "rate_limited", "slow down"),
-    (refusal(400, {"error": {"message": "too long", "code": "context_length_exceeded"}}), "bad_request", "too long"),
+    (
+        refusal(400, {"error": {"message": "too long", "code": "context_length_exceeded"}}),
+        "context_too_long",
+        "too long",
+    ),
     (refusal(422, {"detail": [{"loc": ["body"], "msg": "field required"}]}), "bad_request", "field required"),
     (refusal(402, {"error": {"message": "no credit"}}), "bad_request", "no credit"),
     (refusal(408, ""), "provider_error", "HTTP 408"),

@@ -266,25 +266,17 @@ def test_an_error_means_the_same_as_a_refusal_and_in_a_stream(
     [
         (413, anthropic("request_too_large", "Request exceeds the maximum size")),
         (413, "<html>413 Request Entity Too Large</html>"),
-        (400, anthropic("invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum")),
-        (400, anthropic("invalid_request_error", "input length and `max_tokens` exceed context limit: 9 + 9 > 10")),
-        (
-            400,
-            google(400, "INVALID_ARGUMENT", "The input token count (9) exceeds the maximum number of tokens allowed"),
-        ),
         (400, google(400, "INVALID_ARGUMENT", "Request payload size exceeds the limit: 20971520 bytes.")),
-        (400, {"error": {"message": "Too many.", "code": "context_length_exceeded"}}),
-        (400, {"error": {"message": "This model's maximum context length is 8 tokens."}}),
     ],
 )
-def test_what_is_too_long_is_told_what_to_shorten(status: int, body: Any) -> None:
+def test_what_is_too_large_is_told_what_to_shorten(status: int, body: Any) -> None:
     raw = body.encode() if isinstance(body, str) else msgspec.json.encode(body)
     error = SAID_BY.refusal(status, {}, raw)
     assert (error.code, error.transient) == ("bad_request", False)
     assert "Shorten the prompt" in error.message
 
 
-def test_what_is_not_too_long_is_not_told_so() -> None:
+def test_what_is_not_too_large_is_not_told_so() -> None:
     for body in (anthropic("invalid_request_error", "max_tokens: 128000 > 64000"), google(503, "UNAVAILABLE", "busy")):
         assert "Shorten" not in SAID_BY.in_stream(body).message
 

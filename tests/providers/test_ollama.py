@@ -62,6 +62,8 @@ class TestRequest:
         assert {name: sent[name] for name in sent if name != "messages"} == {
             "model": "one",
             "stream": True,
+            "truncate": False,
+            "shift": False,
             "options": {
                 "num_predict": 100,
                 "temperature": 0.5,
@@ -76,8 +78,11 @@ class TestRequest:
             "tools": [],
         }
 
-    def test_without_params_nothing_is_added(self) -> None:
-        assert set(body()) == {"model", "messages", "stream"}
+    def test_without_params_nothing_is_added_but_that_nothing_is_to_be_cut(self) -> None:
+        sent = body()
+        assert set(sent) == {"model", "messages", "stream", "truncate", "shift"}
+        assert (sent["truncate"], sent["shift"]) == (False, False)
+        assert body(truncate=True)["truncate"] is True
 
     @pytest.mark.parametrize(
         ("effort", "think"), [("none", False), ("minimal", "low"), ("high", "high"), ("max", "max")]

@@ -63,7 +63,7 @@ IN_STREAM: list[tuple[Any, str, bool]] = [
     ({"error": "The engine is overloaded, try again"}, "provider_error", True),
     ({"error": "out of memory"}, "provider_error", False),
     ({"error": {"message": "Pay", "code": "insufficient_quota"}}, "rate_limited", False),
-    ({"error": {"message": "x", "code": "context_length_exceeded"}}, "bad_request", False),
+    ({"error": {"message": "x", "code": "context_length_exceeded"}}, "context_too_long", False),
     ({"error": {"message": "overloaded", "code": "invalid_api_key"}}, "unauthorized", False),
 ]
 

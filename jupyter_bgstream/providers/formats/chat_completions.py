@@ -58,6 +58,7 @@ class ChatCompletions:
             **dialect.always,
             **_named(params, dialect),
         }
+        rest |= _plugins(rest, dialect)
         if rest.get("stream_options", ...) is None:
             del rest["stream_options"]
         elif dialect.counts:
@@ -75,6 +76,15 @@ class ChatCompletions:
                 found = [item.get("id") for item in items if isinstance(item, dict)]
                 return sorted(name for name in found if isinstance(name, str))
         return []
+
+
+def _plugins(rest: dict[str, Any], dialect: Dialect) -> dict[str, Any]:
+    # What the job says itself of one of them stands; transforms are OpenRouter's older word for the same.
+    given = rest.get("plugins", [])
+    if not dialect.plugins or "transforms" in rest or not isinstance(given, list):
+        return {}
+    named = {plugin.get("id") for plugin in given if isinstance(plugin, dict)}
+    return {"plugins": [*given, *(plugin for plugin in dialect.plugins if plugin["id"] not in named)]}
 
 
 def _named(params: Params, dialect: Dialect) -> dict[str, Any]:

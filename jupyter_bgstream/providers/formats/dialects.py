@@ -39,6 +39,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     no_effort: dict[str, Any] | None = None  # sent instead of the effort "none"; None: "none" is an effort like others
     counts: bool = True  # is asked for usage by ``stream_options``; False: sends it anyway, or refuses that field
     always: dict[str, Any] = {}  # sent with every request
+    plugins: tuple[dict[str, Any], ...] = ()  # sent with every request, beside those that the job names
     lacks: tuple[str, ...] = ()  # standard parameters that it would ignore
 
 
@@ -49,7 +50,13 @@ DIALECTS: dict[DialectName, Dialect] = {
     # Reasoning models refuse max_tokens.
     "openai": Dialect(title="OpenAI", max_tokens=_COMPLETION),
     "azure": Dialect(title="Azure OpenAI", max_tokens=_COMPLETION),
-    "openrouter": Dialect(title="OpenRouter", effort=("reasoning", "effort"), always={"usage": {"include": True}}),
+    # Cuts the middle out of what is too long, for some models unless told not to.
+    "openrouter": Dialect(
+        title="OpenRouter",
+        effort=("reasoning", "effort"),
+        always={"usage": {"include": True}},
+        plugins=({"id": "context-compression", "enabled": False},),
+    ),
     "groq": Dialect(title="Groq", max_tokens=_COMPLETION),
     # Thinks unless told not to; knows JSON, but no schema.
     "deepseek": Dialect(title="DeepSeek", no_effort={"thinking": {"type": "disabled"}}, lacks=("seed", "schema")),

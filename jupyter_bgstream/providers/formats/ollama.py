@@ -14,11 +14,17 @@ from ...core.errors import ProviderError
 from ...core.events import Delta, ToolCall, Usage
 from ...core.job import Job, Message
 from ..base import Said
+from ..context import Length
 from ..faults import Faults, words_of
 from ..params import Params, joined, read_params
 from .base import Request, StreamDecoder, count, model_name
 from .lines import LineParser
 from .sse import ServerEvent
+
+CUT = (
+    "This Ollama has cut what was too long, although it was told not to, and the answer rests on what was left. Update"
+    " Ollama to 0.12.6 or later."
+)
 
 # What stands beside ``options`` in a request. Any other parameter of a job is one of the model's, and goes into them.
 _BESIDE = frozenset(
@@ -62,6 +68,9 @@ class Ollama:
             body["think"] = _THINK[params.reasoning_effort]
         if params.schema is not None:
             body["format"] = params.schema
+        # By default it would drop what it finds too long, and while it answers also what was said first, without a
+        # word. Versions before 0.12.6 do not know these fields: see OllamaDecoder.
+        body |= {name: False for name in ("truncate", "shift") if name not in params.rest}
         beside = {name: value for name, value in params.rest.items() if name in _BESIDE}
         within = {name: value for name, value in params.rest.items() if name not in _BESIDE}
         body = joined(body, beside, faults)
@@ -152,6 +161,9 @@ class OllamaDecoder(StreamDecoder):
             given, answered = count({"n": line.prompt_eval_count}, "n"), count({"n": line.eval_count}, "n")
             if given is not None or answered is not None:
                 self._usage = Usage(input_tokens=given, output_tokens=answered)
+            if given is not None and self._faults.window is not None and given >= self._faults.window:
+                # An old version has cut it all the same: what answered had not read it all.
+                raise self._faults.too_long(CUT, Length(given, self._faults.window, cut=True))
             reason = (line.done_reason or "stop").lower()
             self.finish_reason = "tool_calls" if self._calls and reason == "stop" else reason
             self.ended = True

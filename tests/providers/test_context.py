@@ -1,0 +1,181 @@
+"""A conversation that is too long: recognised as each service says it, told with its counts, never cut in silence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from providers.conftest import Connect
+from providers.speaking import job, read
+
+from jupyter_bgstream.core.events import Delta
+from jupyter_bgstream.core.job import Job, Message
+from jupyter_bgstream.providers import prices
+from jupyter_bgstream.providers.context import Asked, Length
+from jupyter_bgstream.providers.endpoint import Endpoint
+from jupyter_bgstream.providers.faults import Faults, words_of
+from jupyter_bgstream.providers.fitting import misfit
+from jupyter_bgstream.providers.formats import FORMATS
+from jupyter_bgstream.providers.formats.chat_completions import ChatCompletions
+from jupyter_bgstream.providers.formats.dialects import DIALECTS
+from jupyter_bgstream.providers.service import HTTPService
+from jupyter_bgstream.testing import ScriptedProvider, refusal
+
+HISTORY = (Message(role="user", content="one"), Message(role="assistant", content="1"))
+OPENAI = "https://api.openai.com/v1"
+
+
+# Status, body, and the counts in it: as the services' documentation, sources and users show them.
+SAID = msgspec.json.decode((Path(__file__).parent / "too_long.json").read_bytes())
+
+
+def openai(message: str, code: str | None = None) -> dict[str, Any]:
+    return {"error": {"message": message, "type": "invalid_request_error", "code": code}}
+
+
+@pytest.mark.parametrize("case", SAID, ids=lambda case: words_of(case["body"])[:40])
+def test_every_service_is_understood(case: dict[str, Any]) -> None:
+    body, tokens, limit = case["body"], case["tokens"], case["limit"]
+    faults = Faults("puppet", model="one", asked=Asked(messages=57, thread="trip", history=56))
+    refused = faults.refusal(case["status"], {"x-should-retry": "true"}, msgspec.json.encode(body))
+    for error in (refused, faults.in_stream(body)):
+        assert (error.code, error.transient) == ("context_too_long", False)
+        counts = "57 messages" if tokens is None else f"57 messages and {tokens:,} tokens"
+        takes = "" if limit is None else f", and the model takes {limit:,}"
+        assert error.message.startswith(
+            f"The conversation is too long for puppet/one: it has {counts}{takes}. Nothing was cut."
+            " Fork the thread 'trip' after an earlier job, begin a new one, or choose a model that takes more."
+            " Details: "
+        )
+        assert words_of(body).removeprefix('{"error":{"code":400,"message":"')[:60] in error.message
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [
+        (429, openai("Too many tokens per minute: reduce the length of the messages"), "rate_limited"),
+        (400, openai("max_tokens: 128000 > 64000, which is the maximum number of output tokens"), "bad_request"),
+        (413, openai("Request too large for one on tokens per minute: Limit 6000, Requested 9000"), "bad_request"),
+        (400, openai("Invalid type for 'context'.", "invalid_type"), "bad_request"),
+        (401, openai("context window exceeded", "invalid_api_key"), "unauthorized"),
+    ],
+)
+def test_what_is_something_else_is_not_taken_for_it(status: int, body: Any, code: str) -> None:
+    assert Faults("puppet", model="one").refusal(status, {}, msgspec.json.encode(body)).code == code
+
+
+def test_a_single_prompt_is_told_other_things_than_a_thread() -> None:
+    error = Faults("puppet", model="one", asked=Asked(messages=1, thread=None, history=0)).too_long()
+    assert error.message == (
+        "The prompt is too long for puppet/one: it has 1 message. Nothing was cut. Shorten it, send fewer or smaller"
+        " pictures, or choose a model that takes more."
+    )
+
+
+async def test_it_fails_at_once_with_the_counts(provider: ScriptedProvider, connect: Connect) -> None:
+    provider.scripts["one"] = refusal(400, SAID[0]["body"])
+    _, error = await read(connect(), job(history=HISTORY))
+    assert error is not None
+    assert (error.code, error.transient) == ("context_too_long", False)
+    assert "it has 3 messages and 8,545 tokens, and the model takes 8,192." in error.message
+    assert "Details: HTTP 400. This model's maximum" in error.message
+
+
+class TestNothingIsCut:
+    def test_openrouter_is_told_not_to(self) -> None:
+        ours = {"id": "context-compression", "enabled": False}
+        theirs = {"id": "context-compression", "engine": "middle-out"}
+        for params, plugins in (
+            ({}, [ours]),
+            ({"plugins": [{"id": "web"}]}, [{"id": "web"}, ours]),
+            ({"plugins": [theirs]}, [theirs]),
+            ({"transforms": ["middle-out"]}, None),
+        ):
+            request = ChatCompletions(DIALECTS["openrouter"]).request(job(params=params), Faults("puppet"))
+            assert msgspec.json.decode(request.body or b"").get("plugins") == plugins
+
+    def test_others_hear_of_no_plugins(self) -> None:
+        request = ChatCompletions().request(job(), Faults("puppet"))
+        assert "plugins" not in msgspec.json.decode(request.body or b"")
+
+    @pytest.mark.parametrize(
+        ("params", "counted", "cut"),
+        [
+            ({"num_ctx": 512}, 512, True),
+            ({"options": {"num_ctx": 512}}, 512, True),
+            ({"num_ctx": 512}, 511, False),
+            ({"num_ctx": 512, "truncate": True}, 512, False),
+            ({}, 4096, False),
+        ],
+    )
+    def test_an_old_ollama_that_cuts_all_the_same_is_found_out(
+        self, params: dict[str, Any], counted: int, cut: bool
+    ) -> None:
+        decoder = FORMATS["ollama"].decoder(Faults("puppet", asked=Asked.by(job(params=params))))
+        end = {"message": {"content": "Aye."}, "done": True, "done_reason": "stop", "prompt_eval_count": counted}
+        said = [*decoder.feed(msgspec.json.encode(end) + b"\n"), *decoder.close()]
+        assert Delta(channel="text", text="Aye.") in said
+        assert (decoder.error is not None) == cut
+        if decoder.error is not None:
+            assert decoder.error.code == "context_too_long"
+            assert "the model takes 512" in decoder.error.message
+            assert "Update Ollama" in decoder.error.message
+            assert "Nothing was cut" not in decoder.error.message
+
+
+def long(words: int, **fields: Any) -> Job:
+    return job("openai/gpt-4", prompt="something " * words, **fields)
+
+
+class TestBeforeItCosts:
+    async def test_what_certainly_does_not_fit_is_not_sent(self) -> None:
+        # No socket: api.openai.com would be asked for otherwise.
+        service = HTTPService("openai", Endpoint(base_url=OPENAI), environ={})
+        _, error = await read(service, long(10_000, history=HISTORY))
+        assert error is not None
+        assert (error.code, error.transient) == ("context_too_long", False)
+        assert "3 messages and at least 10,002 tokens, and the model takes 8,192." in error.message
+        assert error.message.endswith("Details: It was not sent.")
+
+    @pytest.mark.parametrize(
+        "may_fit",
+        [
+            long(8_000),
+            job("openai/gpt-4", prompt="x" * 200_000),  # one word, or who knows how many
+            job("openai/gpt-4", prompt="x y " * 5_000),  # short ones
+            long(10_000, params={"truncation": "auto"}),
+            job("openai/gpt-4.1", prompt="something " * 10_000),
+            job("openai/gpt-4-of-mine", prompt="something " * 10_000),  # not in the list
+        ],
+        ids=["few", "one word", "short words", "cut on purpose", "larger model", "unknown model"],
+    )
+    async def test_of_all_else_the_service_decides(self, may_fit: Job) -> None:
+        model = may_fit.spec.model.partition("/")[2]
+        assert await misfit(may_fit, model=model, base_url=OPENAI, headers={}) is None
+
+    async def test_so_it_does_behind_another_address_or_with_headers(self) -> None:
+        for base_url, headers in (
+            ("https://llm.example.org/v1", {}),
+            ("http://127.0.0.1:8000/v1", {}),
+            (OPENAI, {"anthropic-beta": "context-1m-2025-08-07"}),
+        ):
+            assert await misfit(long(10_000), model="gpt-4", base_url=base_url, headers=headers) is None
+        assert await misfit(long(10_000), model="gpt-4", base_url=OPENAI, headers={}) == Length(10_000, 8192, True)
+
+    async def test_the_list_is_not_looked_at_for_a_short_prompt(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def imported() -> None:
+            raise AssertionError("the list was imported")
+
+        monkeypatch.setattr(prices, "_library", imported)
+        assert await misfit(job(prompt="Hello " * 5_000), model="gpt-4", base_url=OPENAI, headers={}) is None
+        with pytest.raises(AssertionError):
+            prices._library()
+        # A list that cannot be read says nothing.
+
+    def test_only_the_very_model_is_known(self) -> None:
+        assert prices.context_window("gpt-4", OPENAI) == 8192
+        assert prices.context_window("claude-3-haiku-of-tomorrow", "https://api.anthropic.com/v1") is None
+        assert prices.context_window("claude-opus-5", "https://api.anthropic.com/v1") == 1_000_000
+        assert prices.context_window("nothing", OPENAI) is None
