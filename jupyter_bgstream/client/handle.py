@@ -22,6 +22,7 @@ from .listing import state
 if TYPE_CHECKING:
     from .api import Api
     from .background import Background
+    from .widget import JobWidget
 
 T = TypeVar("T")
 
@@ -257,6 +258,12 @@ class Job:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         return bundle(self.shown(fresh=True))
+
+    def view(self) -> JobWidget:
+        """Return a widget of it: live in any front end, to be put beside others, with traits to observe and link."""
+        from .widget import JobWidget  # noqa: PLC0415 - anywidget takes longer to import than all the rest
+
+        return JobWidget(self)
 
     def placeholder(self) -> dict[str, Any]:
         """Return the display bundle of what is known, without asking the server."""

@@ -6,7 +6,10 @@
  * without a window, before the page sees them.
  */
 
-import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
+/** As much of Lab's sanitizer as is used: this file also lives outside Lab. */
+interface Sanitizer {
+  sanitize(dirty: string, options?: object): string;
+}
 
 /** Attributes of elements that are there to show what they load. */
 const LOADS = ['src', 'srcset', 'poster', 'data'];
@@ -16,7 +19,10 @@ const NEVER = ['background', 'ping', 'id', 'name'];
 const CONTROLS = 'form, button, textarea, select, input:not([type=checkbox])';
 
 /** A sanitizer that also takes out what would load something or look like a command. */
-export function harmless(sanitizer: IRenderMime.ISanitizer, remoteImages: () => boolean): IRenderMime.ISanitizer {
+export function harmless(
+  sanitizer: Sanitizer,
+  remoteImages: () => boolean
+): Sanitizer & { readonly allowNamedProperties: false } {
   return {
     sanitize: (dirty, options) => withoutLoading(sanitizer.sanitize(dirty, options), remoteImages()),
     allowNamedProperties: false
@@ -25,8 +31,14 @@ export function harmless(sanitizer: IRenderMime.ISanitizer, remoteImages: () => 
 
 /** Return HTML with all that loads from elsewhere turned into links. */
 export function withoutLoading(html: string, remoteImages: boolean): string {
-  const page = new DOMParser().parseFromString(`<body>${html}`, 'text/html');
-  for (const node of page.body.querySelectorAll('*')) {
+  const { body } = new DOMParser().parseFromString(`<body>${html}`, 'text/html');
+  disarm(body, remoteImages);
+  return body.innerHTML;
+}
+
+/** The same of an element's content, which must not be in a page yet. */
+export function disarm(body: HTMLElement, remoteImages: boolean): void {
+  for (const node of body.querySelectorAll('*')) {
     if (node instanceof HTMLElement && /url|image|\\/i.test(node.getAttribute('style') ?? '')) {
       node.removeAttribute('style');
     }
@@ -42,10 +54,9 @@ export function withoutLoading(html: string, remoteImages: boolean): string {
     if (node.matches(CONTROLS)) {
       node.replaceWith(...node.childNodes);
     } else if (LOADS.some(name => node.hasAttribute(name)) && !mayLoad(node, remoteImages)) {
-      node.replaceWith(inPlaceOf(node, page));
+      node.replaceWith(inPlaceOf(node, body.ownerDocument));
     }
   }
-  return page.body.innerHTML;
 }
 
 function mayLoad(node: Element, remoteImages: boolean): boolean {

@@ -67,5 +67,9 @@ export class Painter {
   private _scheduled = false;
 }
 
+/** Each widget brings this code along: whoever comes first makes the one of this page. */
+const HERE = Symbol.for('jupyter_bgstream/painter/1');
+const page = globalThis as { [HERE]?: Pick<Painter, 'request' | 'cancel'> };
+
 /** The one of this page. */
-export const painter = new Painter();
+export const painter = (page[HERE] ??= new Painter());

@@ -7,7 +7,9 @@ import { INotebookTracker, NotebookActions, type NotebookPanel } from '@jupyterl
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 
+import { AnswerView } from './answer';
 import { Badge } from './badge';
+import { BatchView } from './batch';
 import { followFragment, Guide, isNotebook7 } from './goto';
 import { Groups } from './groups';
 import { Live } from './live';
@@ -19,9 +21,10 @@ import { Panel } from './panel';
 import { Requests } from './request';
 import { Retries } from './retries';
 import { Keeper } from './save';
+import { type Shared, SHARED } from './sharing';
 import { Speaker } from './speaker';
 import { type Named, Tabs } from './tab';
-import { IAnswers, type Preferences, SHARED } from './tokens';
+import { IAnswers, type Preferences } from './tokens';
 import type { Notice, Origin } from './wire';
 
 /** Draws jobs in outputs. It waits for nothing: a notebook clones the renderers when it opens. */
@@ -42,8 +45,17 @@ export const renderer: JupyterFrontEndPlugin<IAnswers> = {
     const markdown = safeMarkdown(registry, () => preferences.remoteImages);
     const retries = new Retries(live, requests);
     const groups = new Groups(live, requests);
-    registry.addFactory(rendererFactory({ source: live, retries, markdown, groups }));
-    Object.assign(globalThis, { [SHARED]: { live, retries, markdown, groups } });
+    const drawing = { source: live, retries, markdown, groups };
+    registry.addFactory(rendererFactory(drawing));
+    const shared: Shared = {
+      live,
+      retries,
+      markdown,
+      groups,
+      answer: options => new AnswerView({ ...options, ...drawing }),
+      batch: options => new BatchView({ ...options, groups })
+    };
+    Object.assign(globalThis, { [SHARED]: shared });
     return { live, requests, retries, markdown, groups, preferences };
   }
 };

@@ -28,6 +28,3 @@ export const IAnswers = new Token<IAnswers>(
   'jupyter-bgstream:IAnswers',
   'The background answers of this page: the live socket, the requests and the Markdown renderer.'
 );
-
-/** Where a widget on the same page finds the socket, the groups and the renderer: one socket per page holds. */
-export const SHARED = Symbol.for('jupyter_bgstream/1');

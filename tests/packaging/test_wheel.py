@@ -50,6 +50,7 @@ def test_the_wheel_holds_what_users_need(dist: Path) -> None:
     data = "jupyter_bgstream-0.1.0.data/data/"
     for name in (
         "jupyter_bgstream/py.typed",
+        "jupyter_bgstream/client/static/widget.js",
         "jupyter_bgstream/notebooks/tour.ipynb",
         data + "etc/jupyter/jupyter_server_config.d/jupyter_bgstream.json",
         data + "share/jupyter/labextensions/jupyter-bgstream/package.json",
@@ -65,6 +66,7 @@ def test_the_sdist_can_be_built_without_node(dist: Path) -> None:
     with tarfile.open(next(dist.glob("*.tar.gz"))) as archive:
         names = archive.getnames()
     assert any(name.endswith("jupyter_bgstream/labextension/static/style.js") for name in names)
+    assert any(name.endswith("jupyter_bgstream/client/static/widget.js") for name in names)
     assert any(name.endswith("labextension/src/index.ts") for name in names)
 
 
