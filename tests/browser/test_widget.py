@@ -124,7 +124,7 @@ async def test_interact(lab: Lab, notebook: Path, provider: ThreadedProvider) ->
     tab = await lab.tab(notebook.name)
     await tab.run(0)
     await Page(tab).shows(cell(0), "It is one.")
-    await tab.page.locator(f"{cell(0)} select").select_option("two")
+    await tab.page.locator(f"{cell(0)} select").select_option("demo/interact-two")
     await Page(tab).shows(cell(0), "It is two.")
     await Page(tab).state(cell(0), "completed")
     assert len(tab.sockets) == 1
