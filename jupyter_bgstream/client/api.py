@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Collection, Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import httpx
 import msgspec
@@ -154,6 +154,12 @@ class Api:
     async def delete_thread(self, thread: str) -> None:
         """Stop and forget all jobs of a conversation."""
         await self._send_once("DELETE", "threads", params={"thread": thread})
+
+    async def group_form(self, group_id: str, verb: Literal["cancel", "retry"] | None = None) -> dict[str, Any]:
+        """Read a group as the server writes it, for a page; or cancel or retry it first."""
+        path = f"groups/{_segment(group_id)}"
+        response = await (self._send("GET", path) if verb is None else self._send("POST", f"{path}/{verb}"))
+        return _decode(response, dict[str, Any])
 
     async def costs(self, **query: str | int | None) -> CostList:
         """Add up what jobs cost."""

@@ -6,9 +6,10 @@
  * server's records. Wishes go to the kernel as messages, which it hears when no cell runs.
  */
 
+import type { GroupFollower, GroupSource } from './groups';
 import { type Disposable, Live } from './live';
 import { Retries } from './retries';
-import type { Fault, Job, ServerFrame } from './wire';
+import type { Fault, Group, Job, ServerFrame } from './wire';
 
 /** A widget's model, as anywidget gives it. */
 export interface Model {
@@ -30,42 +31,18 @@ interface Done {
 const BEAT = 20_000; // ms; a socket that is silent for longer would be given up
 const PATIENCE = 3000; // ms until we say that the kernel is busy
 
-export class Kernel implements Disposable {
-  readonly live: Live;
-  readonly retries: Retries;
-
+/** What a page asks of a kernel. */
+class Wishes implements Disposable {
   constructor(private readonly _model: Model) {
-    const connect = (): WebSocket => this._connect();
-    this.live = new Live({
-      url: () => 'kernel',
-      // What `new` returns is what it is.
-      WebSocket: function () {
-        return connect();
-      } as unknown as new (url: string) => WebSocket,
-      cancel: job => this.call('cancel', { job })
-    });
-    this.retries = new Retries(this.live, {
-      jobs: (_, { ids }) => Promise.resolve({ jobs: ids.split(',').flatMap(id => this._records.get(id) ?? []) }),
-      retry: async job => this._record(await this.call('retry', { job }))
-    });
-    _model.on('change', this._read);
-    _model.on('comm_live_update', this._doubt);
     _model.on('msg:custom', this._hear);
-    this._read();
-    _model.send({ type: 'relay', have: this._next });
   }
 
   dispose(): void {
-    this._model.off('change', this._read);
-    this._model.off('comm_live_update', this._doubt);
     this._model.off('msg:custom', this._hear);
-    clearInterval(this._beat);
-    this.retries.dispose();
-    this.live.dispose();
   }
 
-  /** Ask the kernel for something; rejects when it refuses, and when it does not hear us, which does not take it back. */
-  call(verb: string, what: Record<string, string>): Promise<Job | null> {
+  /** Ask for something. Rejects when it is refused, and when nobody hears us for long, which does not take it back. */
+  ask(verb: string, what: Record<string, string>): Promise<Job | null> {
     const call = `${Date.now()}-${Math.random()}`; // other pages have calls of their own
     return new Promise((resolve, reject) => {
       const busy = new Error('the kernel is busy, and will do it as soon as it is free.');
@@ -80,6 +57,86 @@ export class Kernel implements Disposable {
       });
       this._model.send({ type: verb, ...what, call });
     });
+  }
+
+  private readonly _hear = (message: Done): void => {
+    if (message.type === 'done') {
+      this._calls.get(message.call)?.(message);
+      this._calls.delete(message.call);
+    }
+  };
+
+  private readonly _calls = new Map<string, (done: Done) => void>();
+}
+
+/** A batch as the kernel relays it: its form is the widget's state. */
+export class KernelGroup implements GroupSource, Disposable {
+  constructor(private readonly _model: Model) {
+    this._wishes = new Wishes(_model);
+  }
+
+  dispose(): void {
+    this._wishes.dispose();
+  }
+
+  follow(_: string, follower: GroupFollower): Disposable {
+    const tell = (): void => {
+      const offline = this._model.get('connection') === 'offline';
+      const trouble = offline ? { code: 'offline', message: 'reconnecting…' } : this._model.get('error');
+      follower(this._model.get('group') as Group | null, trouble as Fault | null);
+    };
+    this._model.on('change', tell);
+    tell();
+    return { dispose: () => this._model.off('change', tell) };
+  }
+
+  async cancel(group: string): Promise<void> {
+    await this._wishes.ask('cancel', { group });
+  }
+
+  async retry(group: string): Promise<void> {
+    await this._wishes.ask('retry', { group });
+  }
+
+  seen(): void {
+    // Who looks at it here is not known to the server.
+  }
+
+  private readonly _wishes: Wishes;
+}
+
+export class Kernel implements Disposable {
+  readonly live: Live;
+  readonly retries: Retries;
+
+  constructor(private readonly _model: Model) {
+    this._wishes = new Wishes(_model);
+    const connect = (): WebSocket => this._connect();
+    this.live = new Live({
+      url: () => 'kernel',
+      // What `new` returns is what it is.
+      WebSocket: function () {
+        return connect();
+      } as unknown as new (url: string) => WebSocket,
+      cancel: job => this._wishes.ask('cancel', { job })
+    });
+    this.retries = new Retries(this.live, {
+      jobs: (_, { ids }) => Promise.resolve({ jobs: ids.split(',').flatMap(id => this._records.get(id) ?? []) }),
+      retry: async job => this._record(await this._wishes.ask('retry', { job }))
+    });
+    _model.on('change', this._read);
+    _model.on('comm_live_update', this._doubt);
+    this._read();
+    _model.send({ type: 'relay', have: this._next });
+  }
+
+  dispose(): void {
+    this._model.off('change', this._read);
+    this._model.off('comm_live_update', this._doubt);
+    this._wishes.dispose();
+    clearInterval(this._beat);
+    this.retries.dispose();
+    this.live.dispose();
   }
 
   private _connect(): WebSocket {
@@ -190,17 +247,11 @@ export class Kernel implements Disposable {
     }
   }
 
-  private readonly _hear = (message: Done): void => {
-    if (message.type === 'done') {
-      this._calls.get(message.call)?.(message);
-      this._calls.delete(message.call);
-    }
-  };
-
   private _say(frame: ServerFrame): void {
     this._socket?.onmessage?.({ data: JSON.stringify(frame) });
   }
 
+  private readonly _wishes: Wishes;
   private _socket: Socket | null = null;
   private _beat: ReturnType<typeof setInterval> | undefined;
   /** Entries that were read. */
@@ -211,7 +262,6 @@ export class Kernel implements Disposable {
   /** What came of each job, to be said again when it is followed again. */
   private readonly _logs = new Map<string, ServerFrame[]>();
   private readonly _records = new Map<string, Job>();
-  private readonly _calls = new Map<string, (done: Done) => void>();
 }
 
 /** As much of a WebSocket as the live side uses. */

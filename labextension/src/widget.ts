@@ -1,15 +1,17 @@
 /**
- * The widget of a job, for anywidget: one file, with all it needs.
+ * The widgets of jobs and batches, for anywidget: one file, with all it needs.
  *
  * On a page with the labextension it is drawn by that, from the page's one socket. Elsewhere this file draws it, from
  * what the kernel relays.
  */
 
 import baseCss from '../style/base.css';
+import batchCss from '../style/batch.css';
 import widgetCss from '../style/widget.css';
 
-import { AnswerView, type Drawing } from './answer';
-import { Kernel, type Model } from './kernel';
+import { AnswerView } from './answer';
+import { BatchView } from './batch';
+import { Kernel, KernelGroup, type Model } from './kernel';
 import type { Disposable } from './live';
 import { markdown } from './purify';
 import { type Drawn, shared } from './sharing';
@@ -20,8 +22,13 @@ interface Context {
   el: HTMLElement;
 }
 
-/** The kernels' relays of this page, by widget: its views share one. */
-const relays = new Map<unknown, { kernel: Kernel; views: number }>();
+/** What the views of one widget in this page share. */
+interface Relay {
+  from: Disposable;
+  views: number;
+}
+
+const relays = new Map<unknown, Relay>();
 
 function initialize({ model }: { model: Model }): void {
   if (shared()?.live !== undefined) {
@@ -31,50 +38,74 @@ function initialize({ model }: { model: Model }): void {
 }
 
 function render({ model, el }: Context): () => void {
-  const shown = draw(model, el);
+  style('widget', widgetCss);
+  const view = model.get('kind') === 'batch' ? drawBatch(model) : drawJob(model);
   el.classList.add('jp-bgstream-widget');
-  el.append(shown.node);
-  return () => shown.dispose();
+  el.append(view.node);
+  const undress = dress(el);
+  return () => [view, undress].forEach(each => each.dispose());
 }
 
-function draw(model: Model, el: HTMLElement): Drawn {
+function drawJob(model: Model): Drawn {
   const options = { job: String(model.get('id')), model: String(model.get('model')), saved: null };
-  const { live, retries, markdown: rendered, answer } = shared() ?? {};
-  style('widget', widgetCss);
-  if (live === undefined || retries === undefined || rendered === undefined) {
-    const relay = relayOf(model);
+  const page = shared();
+  if (page?.live === undefined || page.retries === undefined || page.markdown === undefined) {
     style('base', baseCss);
-    const undress = dress(el);
-    const { live: source, retries } = relay.kernel;
-    return withEnd(new AnswerView({ ...options, source, retries, markdown }), undress, relay);
+    return relayed(
+      model,
+      () => new Kernel(model),
+      ({ live, retries }) => new AnswerView({ ...options, source: live, retries, markdown })
+    );
   }
+  const { live: source, retries, markdown: rendered } = page;
   const watching = retries.watch(options.job, chain => {
     const newest = chain.at(-1)?.id ?? options.job;
     if (newest !== model.get('newest')) {
       model.send({ type: 'newest' }); // its traits are to follow
     }
   });
-  const page: Drawing = { source: live, retries, markdown: rendered };
-  return withEnd(answer?.(options) ?? new AnswerView({ ...options, ...page }), watching);
+  return together(
+    page.answer?.(options) ?? new AnswerView({ ...options, source, retries, markdown: rendered }),
+    watching
+  );
 }
 
-function relayOf(model: Model): Disposable & { kernel: Kernel } {
+function drawBatch(model: Model): Drawn {
+  const options = { batch: String(model.get('id')), saved: null };
+  const { groups, batch } = shared() ?? {};
+  if (groups === undefined) {
+    style('base', baseCss);
+    style('batch', batchCss);
+    return relayed(
+      model,
+      () => new KernelGroup(model),
+      from => new BatchView({ ...options, groups: from })
+    );
+  }
+  const following = groups.follow(options.batch, group => {
+    if (group !== null && group.status !== model.get('status')) {
+      model.send({ type: 'look' }); // its traits are to follow
+    }
+  });
+  return together(batch?.(options) ?? new BatchView({ ...options, groups }), following);
+}
+
+function relayed<T extends Disposable>(model: Model, make: () => T, view: (from: T) => Drawn): Drawn {
   const key = model.get('key');
-  const relay = relays.get(key) ?? { kernel: new Kernel(model), views: 0 };
+  const relay = relays.get(key) ?? { from: make(), views: 0 };
   relays.set(key, relay);
   relay.views++;
-  return {
-    kernel: relay.kernel,
+  return together(view(relay.from as T), {
     dispose: () => {
       if (--relay.views === 0) {
         relays.delete(key);
-        relay.kernel.dispose();
+        relay.from.dispose();
       }
     }
-  };
+  });
 }
 
-function withEnd(view: Drawn, ...others: Disposable[]): Drawn {
+function together(view: Drawn, ...others: Disposable[]): Drawn {
   return { node: view.node, dispose: () => [view, ...others].forEach(each => each.dispose()) };
 }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from browser.lab import SECONDS, Lab, Tab, write_notebook
+from browser.test_hostile_content import CORPUS, LAST, Watch, deltas
 from harness.jupyter import Jupyter
 
 from jupyter_bgstream.testing.scripted import ThreadedProvider
@@ -118,8 +119,8 @@ async def test_interact(lab: Lab, notebook: Path, provider: ThreadedProvider) ->
         provider.scripts[f"interact-{name}"] = answer(f"It is {name}.")
     write_notebook(
         notebook,
-        HEAD
-        + "@interact(name=['one', 'two'])\ndef ask(name):\n    return submit('x', model=f'demo/interact-{name}').view()",
+        HEAD + "@interact(model=['demo/interact-one', 'demo/interact-two'])\n"
+        "def ask(model):\n    return submit('x', model=model).view()",
     )
     tab = await lab.tab(notebook.name)
     await tab.run(0)
@@ -163,6 +164,20 @@ async def test_the_kernel_relays_where_no_socket_is(
     await page.shows(cell(1), TEXT)
     assert tab.sockets == []
     assert not any("/api/bgstream/" in url for url in tab.requests)
+
+
+@pytest.mark.parametrize("name", CORPUS)
+async def test_nothing_runs_in_a_relayed_view(
+    bare: Tab, server: Jupyter, provider: ThreadedProvider, name: str
+) -> None:
+    provider.scripts[f"widget-{name}"] = answer(deltas(CORPUS[name] + LAST))
+    write_notebook(server.root / f"widget-{name}.ipynb", HEAD + f"submit('x', model='demo/widget-{name}').view()")
+    watch = await Watch(bare.page, server).start()
+    tab = await bare.open(f"widget-{name}.ipynb")
+    await tab.run(0)
+    await Page(tab).state(cell(0), "completed")
+    await Page(tab).shows(cell(0), "The end of it.")
+    await watch.check(f"{cell(0)} .jp-bgstream-view")
 
 
 async def test_stop_and_retry_go_to_the_kernel(bare: Tab, notebook: Path, provider: ThreadedProvider) -> None:

@@ -1,0 +1,328 @@
+"""Widgets and relayed displays in kernels that no Jupyter server has started: what crosses to the page, and when."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
+from itertools import chain, pairwise
+from typing import Any
+
+import msgspec
+import pytest
+from client.conftest import PATIENCE, Kernel
+from client.relay import Relay
+from client.test_lost import relay  # noqa: F401 - a fixture
+from harness.jupyter import Jupyter, of_this_machine
+from jupyter_client.manager import KernelManager
+
+from jupyter_bgstream.client import session, submit
+from jupyter_bgstream.client.pagewidget import PageWidget
+from jupyter_bgstream.client.widget import BatchWidget
+from jupyter_bgstream.core.events import Event
+from jupyter_bgstream.core.machine import Answer, fold
+from jupyter_bgstream.core.wire import BUNDLE_MIME
+from jupyter_bgstream.testing import ThreadedProvider, answer
+from jupyter_bgstream.testing.scripts import Pause, Script, Send
+
+WORDS = [f"word{number} " for number in range(60)]
+TEXT = "".join(WORDS)
+RATE = 4.0  # updates per second, of one widget or one display
+
+Message = dict[str, Any]
+
+
+class LooseKernel(Kernel):
+    """A kernel that was started by no Jupyter server, as in VS Code; it finds a server by its runtime file."""
+
+    def __init__(self, server: Jupyter, monkeypatch: pytest.MonkeyPatch) -> None:
+        with monkeypatch.context() as environment:
+            environment.setenv("JUPYTER_RUNTIME_DIR", str(server.runtime))
+            environment.setenv("IPYTHONDIR", str(server.home / "ipython"))
+            self._manager = KernelManager()
+            self._manager.start_kernel()
+        self._connection_file = self._manager.connection_file
+        self._connect()
+
+    def until(self, name: str, value: object) -> list[Message]:
+        """Return all that comes until a trait of a widget has this value in the page."""
+        return self.messages(lambda message: state(message).get(name) == value)
+
+    def messages(self, last: Any) -> list[Message]:
+        """Return all that comes up to the message for which ``last`` is true."""
+        found: list[Message] = []
+        while not (found and last(found[-1])):
+            found.append(self._client.get_iopub_msg(timeout=PATIENCE))
+        return found
+
+    def tell(self, comm: str, content: Message) -> None:
+        """Send a custom message to a widget, as its page does."""
+        data = {"comm_id": comm, "data": {"method": "custom", "content": content}}
+        self._client.shell_channel.send(self._client.session.msg("comm_msg", data))
+
+    def close(self) -> None:
+        self._client.stop_channels()
+        self._manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture(scope="module")
+def loose(server: Jupyter) -> Iterator[LooseKernel]:
+    with pytest.MonkeyPatch.context() as environment:
+        for name in filter(of_this_machine, list(os.environ)):
+            environment.delenv(name)
+        with closing(LooseKernel(server, environment)) as kernel:
+            setup = "import time\nfrom jupyter_bgstream.client import job, relay, submit\nshell = get_ipython()"
+            assert kernel.run(setup).reply["status"] == "ok"
+            yield kernel
+
+
+def state(message: Message) -> Message:
+    """What a message changes of a widget's state in the page."""
+    data = message["content"].get("data", {})
+    found = data.get("state", {}) if message["msg_type"] in {"comm_open", "comm_msg"} else {}
+    assert isinstance(found, dict)
+    return found
+
+
+def is_idle(message: Message) -> bool:
+    return bool(message["content"].get("execution_state") == "idle")
+
+
+def displayed(messages: list[Message]) -> list[Message]:
+    return [message for message in messages if message["msg_type"] in {"display_data", "update_display_data"}]
+
+
+def plain(message: Message) -> str:
+    return str(message["content"]["data"]["text/plain"]) if displayed([message]) else ""
+
+
+def relayed(messages: list[Message]) -> Answer:
+    """What a page has understood that got these."""
+    log: Message = {}
+    for message in messages:
+        log |= {name: value for name, value in state(message).items() if name.startswith("log_")}
+    entries = [log[f"log_{number}"] for number in range(len(log))]
+    events = [event for entry in entries if entry["type"] == "events" for event in entry["events"]]
+    return fold(msgspec.convert(events, list[Event]))
+
+
+def slow(script: Script, seconds: float) -> Script:
+    """The same, but so long after each piece."""
+    pairs = ((step, Pause(seconds)) if isinstance(step, Send) else (step,) for step in script.steps)
+    return msgspec.structs.replace(script, steps=tuple(chain.from_iterable(pairs)))
+
+
+def span(messages: list[Message]) -> float:
+    times = [message["header"]["date"] for message in messages]
+    assert all(isinstance(time, datetime) for time in times)
+    return (times[-1] - times[0]).total_seconds()
+
+
+def test_a_widget_is_relayed_while_a_cell_runs(loose: LooseKernel, provider: ThreadedProvider) -> None:
+    provider.scripts["held"] = answer(WORDS, hold_after=20)
+    running = loose.send(
+        "asked = submit('x', model='test/held')\nview = asked.view()\n"
+        "view.observe(lambda change: print('observed', change.new), 'status')\ndisplay(view)\n"
+        "while view.status != 'completed' or view.text != asked.text: time.sleep(0.01)"
+    )
+    before = loose.messages(lambda message: "word19" in json.dumps(state(message)))
+    assert relayed(before).text == "".join(WORDS[:20])
+    assert relayed(before).status == "running"
+    provider.release()
+    after = loose.until("status", "completed")  # the cell still runs, for it waits for the same
+    assert not [message for message in before + after if is_idle(message)]
+    rest = loose.messages(is_idle)
+    assert relayed(before + after + rest).text == TEXT
+    # What an observer prints stands below the cell that made the widget, from whichever thread.
+    printed = [message for message in before + after + rest if message["msg_type"] == "stream"]
+    assert "".join(message["content"]["text"] for message in printed).splitlines() == [
+        "observed running",
+        "observed completed",
+    ]
+    assert {message["parent_header"]["msg_id"] for message in printed} == {running}
+    assert loose.ask("(view.text == asked.text, view.cost, view.error, view.newest == asked.id)") == (
+        "(True, None, None, True)"
+    )
+
+
+def test_what_is_relayed_is_linear_and_its_rate_is_bounded(loose: LooseKernel, provider: ThreadedProvider) -> None:
+    provider.scripts["slow"] = slow(answer(WORDS), 0.025)
+    sent = loose.send(
+        "view = submit('x', model='test/slow').view()\nwhile view.status != 'completed': time.sleep(0.01)"
+    )
+    messages = loose.messages(is_idle)
+    assert messages[-1]["parent_header"]["msg_id"] == sent
+    updates = [message for message in messages if message["msg_type"] == "comm_msg"]
+    logs = [message for message in updates if any(name.startswith("log_") for name in state(message))]
+    assert len(logs) > 4
+    assert len(logs) <= span(updates) * RATE + 3  # the record of the job before, the end and the record after
+    assert relayed(messages).text == TEXT
+    whole = json.dumps([state(message) for message in updates])
+    assert all(whole.count(word.strip() + " ") == 1 for word in WORDS)
+    assert len(whole) < len(TEXT) + 500 * len(updates)
+
+
+def test_a_page_with_the_socket_is_relayed_nothing_and_one_without_everything(
+    loose: LooseKernel, provider: ThreadedProvider
+) -> None:
+    provider.scripts["held"] = answer(WORDS, hold_after=20)
+    loose.run("asked = submit('x', model='test/held')\nview = asked.view()\nwhile not view.text: time.sleep(0.01)")
+    comm = loose.ask("view.comm.comm_id").strip("'")
+    loose.tell(comm, {"type": "live"})
+    assert loose.ask("(asked.text, view._relaying)[1]") == "False"  # who asks the server comes after what was said
+    provider.release()
+    quiet = loose.until("status", "completed")
+    assert "word40" not in json.dumps([state(message) for message in quiet])
+    loose.tell(comm, {"type": "relay", "have": 0})
+    assert relayed(loose.messages(lambda message: "word59" in json.dumps(state(message)))).text == TEXT
+    # A page that is loaded anew asks for all of the state.
+    assert loose.ask("'log_0' in view.get_state()") == "True"
+
+
+def test_a_closed_widget_reads_no_more_and_the_job_goes_on(loose: LooseKernel, provider: ThreadedProvider) -> None:
+    provider.scripts["held"] = answer(WORDS, hold_after=20)
+    loose.run("asked = submit('x', model='test/held')\nview = asked.view()\nwhile not view.text: time.sleep(0.01)")
+    loose.run("view.close()")
+    provider.release()
+    assert loose.ask("(asked.result() == view.text, view.status, view._running.cancelled())") == (
+        "(False, 'running', True)"
+    )
+
+
+def test_its_output_has_the_job_for_pages_and_files_that_know_no_widget(loose: LooseKernel) -> None:
+    (shown,) = loose.run("asked = submit('x', id='widget-bundle')\nasked.wait().view()").bundles
+    assert set(shown) == {
+        BUNDLE_MIME,
+        "text/markdown",
+        "text/plain",
+        "application/vnd.jupyter.widget-view+json",
+    }
+    assert shown[BUNDLE_MIME]["id"] == "widget-bundle"
+
+
+def test_a_retry_is_what_the_widget_is_about_from_then_on(
+    script: None, provider: ThreadedProvider, called: Any
+) -> None:
+    provider.scripts["twice"] = answer("first")
+    view = submit("x", model="test/twice").view()
+    called(view, lambda: view.status == "completed")
+    provider.scripts["twice"] = answer("second")
+    view._hear(None, {"type": "retry", "job": view.id, "call": "1"}, None)
+    called(view, lambda: view.text == "second" and view.status == "completed")
+    assert view.newest != view.id
+    later = submit("x", id=view.id, model="test/twice").view()  # the same job, in another widget
+    called(later, lambda: later.text == "second")
+    assert later.newest == view.newest
+    view.close()
+    later.close()
+
+
+def test_a_lost_server_is_said_and_waited_for(
+    relay: Relay,  # noqa: F811
+    provider: ThreadedProvider,
+    called: Any,
+) -> None:
+    provider.scripts["held"] = answer(WORDS, hold_after=20)
+    view = submit("x", model="test/held").view()
+    called(view, lambda: view.text)
+    relay.refuse()
+    called(view, lambda: view.connection == "offline")
+    provider.release()
+    relay.listen()
+    called(view, lambda: view.status == "completed")
+    assert (view.text, view.connection) == (TEXT, "online")
+    view.close()
+
+
+@pytest.fixture
+def called() -> Any:
+    """Wait until a condition holds, looked at whenever a trait changes. Observers see all of a change at once."""
+
+    def called(view: PageWidget, condition: Any) -> None:
+        holds = threading.Event()
+
+        def look(_: object = None) -> None:
+            if condition():
+                holds.set()
+
+        view.observe(look)
+        look()
+        assert holds.wait(PATIENCE)
+        view.unobserve(look)
+
+    return called
+
+
+SHOW = "asked = submit('x', model='test/{model}')\nrelay.publish(shell, [asked], asked.placeholder)\nasked.wait();"
+
+
+def test_a_display_is_brought_up_to_date_while_a_cell_runs(loose: LooseKernel, provider: ThreadedProvider) -> None:
+    provider.scripts["slow"] = slow(answer(WORDS), 0.025)
+    sent = loose.send(SHOW.format(model="slow"))
+    messages = loose.messages(lambda message: plain(message) == TEXT)
+    shown = displayed(messages)
+    assert [message["msg_type"] for message in shown] == ["display_data"] + ["update_display_data"] * (len(shown) - 1)
+    assert {message["parent_header"]["msg_id"] for message in shown} == {sent}
+    assert len({message["content"]["transient"]["display_id"] for message in shown}) == 1
+    busy = messages[: next((at for at, message in enumerate(messages) if is_idle(message)), None)]
+    assert len(displayed(busy)) > 4
+    assert len(shown) <= span(shown) * RATE + 2  # the first and the last
+    texts = [plain(message).partition("\n\n")[0] for message in shown]
+    assert texts[0].startswith("Queued…")
+    assert all(before in after for before, after in pairwise(texts[1:]) if before.startswith("word"))
+
+
+def test_a_long_text_is_sent_less_often(loose: LooseKernel, provider: ThreadedProvider) -> None:
+    provider.scripts["long"] = slow(answer(["x" * 10_000] * 30), 0.05)
+    loose.send(SHOW.format(model="long"))
+    shown = displayed(loose.messages(lambda message: plain(message) == "x" * 300_000))
+    sizes = [len(json.dumps(message["content"])) for message in shown]
+    assert sizes[-1] > 600_000  # Markdown and plain text
+    assert sum(sizes[:-1]) < 1_000_000
+
+
+def test_where_a_page_reads_the_log_a_display_is_never_touched_again(
+    kernel: Kernel, provider: ThreadedProvider
+) -> None:
+    provider.scripts["slow"] = slow(answer(WORDS), 0.005)
+    ran = kernel.run(
+        "from jupyter_bgstream.client import relay, submit\nshell = get_ipython()\n" + SHOW.format(model="slow")
+    )
+    assert [output["type"] for output in ran.outputs] == ["display_data"]
+    assert ran.outputs[0]["transient"] == {}
+    assert kernel.ask("relay._lasting") == "set()"
+
+
+class Announced:
+    """As much of a batch as its widget needs."""
+
+    def __init__(self, server: Jupyter, provider: ThreadedProvider) -> None:
+        self.id = "widget-batch"
+        self._background = session._background
+        provider.scripts["row"] = answer("a row")
+        provider.scripts["held-row"] = answer(WORDS, hold_after=20)
+        models = ["test/row", "test/held-row", "test/nothing"]
+        jobs = [{"id": f"widget-row-{model[5:]}", "model": model, "prompt": "x"} for model in models]
+        with server.client() as client:
+            group = {"id": self.id, "total": 3, "title": "Rows", "jobs": jobs}
+            client.post("groups", json=group).raise_for_status()
+
+    def placeholder(self) -> dict[str, Any]:
+        return {"text/plain": "Rows"}
+
+
+def test_a_batch_is_its_groups_form(script: None, server: Jupyter, provider: ThreadedProvider, called: Any) -> None:
+    view = BatchWidget(Announced(server, provider))
+    called(view, lambda: view.done == 2)
+    assert (view.status, view.total, view.title, view.error) == ("running", 3, "Rows", None)
+    assert view.group["counts"] == view.counts == {"completed": 1, "failed": 1, "cancelled": 0, "interrupted": 0}
+    replies: list[Any] = []
+    view.send = replies.append
+    view._hear(None, {"type": "cancel", "group": view.id, "call": "7"}, None)
+    called(view, lambda: view.done == 3)
+    called(view, lambda: view.status in {"failed", "cancelled"})
+    assert replies == [{"type": "done", "call": "7"}]
+    view.close()
