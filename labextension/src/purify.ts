@@ -5,6 +5,8 @@
  * again: what it has understood is what the page gets.
  */
 
+/*! With marked, (c) 2018-2026 MarkedJS, (c) 2011-2018 Christopher Jeffrey, MIT License, github.com/markedjs/marked */
+
 import DOMPurify, { type Config } from 'dompurify';
 import { Marked, type TokenizerAndRendererExtension } from 'marked';
 

@@ -8,7 +8,9 @@ export function dress(node: HTMLElement): Disposable {
     if (node.isConnected) {
       const bare = getComputedStyle(document.documentElement).getPropertyValue('--jp-ui-font-color1') === '';
       node.classList.toggle('jp-mod-bare', bare);
-      node.dataset.theme = bare && isDark(node) ? 'dark' : 'light';
+      const paper = bare ? paperOf(node) : null;
+      node.dataset.theme = bare && (paper === null ? hasLightText(node) : isDark(paper)) ? 'dark' : 'light';
+      node.style.setProperty('--jp-bgstream-paper', paper ?? '');
     }
   };
   const frame = requestAnimationFrame(look);
@@ -28,22 +30,27 @@ export function dress(node: HTMLElement): Disposable {
   };
 }
 
-/** Whether the nearest background that can be seen is dark; with none, whether the page's text is light. */
-function isDark(node: HTMLElement): boolean {
+/** The nearest background that can be seen. */
+function paperOf(node: HTMLElement): string | null {
   for (let each = node.parentElement; each !== null; each = each.parentElement) {
-    const background = parts(getComputedStyle(each).backgroundColor);
-    if (background !== null && (background[3] ?? 1) > 0.5) {
-      return lightness(background) < 0.5;
+    const { backgroundColor } = getComputedStyle(each);
+    if ((parts(backgroundColor)?.[3] ?? 1) > 0.5) {
+      return backgroundColor;
     }
   }
-  const text = parts(getComputedStyle(node.parentElement ?? node).color);
-  return text !== null && lightness(text) > 0.5;
+  return null;
 }
 
+function hasLightText(node: HTMLElement): boolean {
+  return !isDark(getComputedStyle(node.parentElement ?? node).color);
+}
+
+function isDark(colour: string): boolean {
+  const [red = 0, green = 0, blue = 0] = parts(colour) ?? [255, 255, 255];
+  return 0.299 * red + 0.587 * green + 0.114 * blue < 128;
+}
+
+/** Red, green, blue and perhaps alpha; null if it is written otherwise. */
 function parts(colour: string): number[] | null {
   return colour.startsWith('rgb') ? (colour.match(/[\d.]+/g) ?? []).map(Number) : null;
-}
-
-function lightness([red = 0, green = 0, blue = 0]: number[]): number {
-  return (0.299 * red + 0.587 * green + 0.114 * blue) / 255;
 }
