@@ -43,8 +43,8 @@ class PageWidget(AnyWidget):
     id = Unicode(read_only=True, help="the job or batch that was asked for").tag(sync=True)
     title = Unicode(read_only=True, help="the given title, or the prompt's first words").tag(sync=True)
     status = Unicode(read_only=True, help="queued, running, waiting, completed, failed, …").tag(sync=True)
-    cost = Dict(None, allow_none=True, read_only=True, help="usd, and whether it is estimated").tag(sync=True)
-    error = Dict(None, allow_none=True, read_only=True, help="code, message").tag(sync=True)
+    cost = Dict(allow_none=True, read_only=True, help="usd, and whether it is estimated").tag(sync=True)
+    error = Dict(allow_none=True, read_only=True, help="code, message").tag(sync=True)
     connection = Unicode("online", read_only=True, help="offline: this kernel has lost the server").tag(sync=True)
 
     def __init__(self, background: Background[Api], values: dict[str, Any], **kwargs: Any) -> None:

@@ -41,7 +41,7 @@ class JobWidget(PageWidget):
 
     newest = Unicode(read_only=True, help="the job that is shown: the one that asks it again, if any").tag(sync=True)
     model = Unicode(read_only=True, help="provider/name").tag(sync=True)
-    usage = Dict(None, allow_none=True, read_only=True, help="tokens of the last attempt").tag(sync=True)
+    usage = Dict(allow_none=True, read_only=True, help="tokens of the last attempt").tag(sync=True)
     text = Unicode(read_only=True, help="the answer so far")
     reasoning = Unicode(read_only=True, help="the reasoning so far")
     cursor = Unicode(read_only=True, help="how far the log was read")
@@ -131,13 +131,14 @@ class BatchWidget(PageWidget):
     total = Int(0, read_only=True, help="jobs that it has, or will have").tag(sync=True)
     done = Int(0, read_only=True, help="jobs that have ended, in whatever way").tag(sync=True)
     counts = Dict(read_only=True, help="jobs that have ended, by how they did").tag(sync=True)
-    usage = Dict(None, allow_none=True, read_only=True, help="tokens of all").tag(sync=True)
-    group = Dict(None, allow_none=True, read_only=True, help="as the server describes it").tag(sync=True)
+    usage = Dict(allow_none=True, read_only=True, help="tokens of all").tag(sync=True)
+    group = Dict(allow_none=True, read_only=True, help="as the server describes it").tag(sync=True)
 
     def __init__(self, batch: Batch, **kwargs: Any) -> None:
         self._batch = batch
         self._look = asyncio.Event()  # somebody may have asked for more
-        super().__init__(batch._background, {"id": batch.id, "kind": "batch"}, **kwargs)
+        values = {"id": batch.id, "kind": "batch", "usage": None, "cost": None, "error": None, "group": None}
+        super().__init__(batch._background, values, **kwargs)
 
     def bundle(self) -> dict[str, Any]:
         """Return the batch's own bundle."""

@@ -203,3 +203,32 @@ async def test_stop_and_retry_go_to_the_kernel(bare: Tab, notebook: Path, provid
     )
     await tab.run(1)
     await tab.page.locator(cell(1)).get_by_text("('completed', True)").wait_for()
+
+
+async def test_a_batch_with_a_socket_and_without(
+    lab: Lab, bare: Tab, server: Jupyter, notebook: Path, provider: ThreadedProvider
+) -> None:
+    provider.scripts["row"] = answer("a row")
+    provider.scripts["held-row"] = answer(LONG, hold_after=10)
+    models = ["demo/row", "demo/held-row", "demo/row"]
+    rows = [{"id": f"widget-row-{number}", "model": model, "prompt": "x"} for number, model in enumerate(models)]
+    with server.client() as client:
+        client.post("groups", json={"id": "widget-batch", "total": 3, "title": "Rows", "jobs": rows}).raise_for_status()
+    write_notebook(
+        notebook,
+        HEAD + "from types import SimpleNamespace\nfrom jupyter_bgstream.client import session\n"
+        "from jupyter_bgstream.client.widget import BatchWidget\n"
+        "batch = SimpleNamespace(id='widget-batch', _background=session._background, placeholder=dict)\n"
+        "view = BatchWidget(batch)\ndone = HTML()\njslink((view, 'done'), (done, 'value'))\nHBox([view, done])",
+    )
+    tabs = [await lab.tab(notebook.name), await bare.open(notebook.name)]
+    for tab in tabs:
+        await tab.run(0)
+        await Page(tab).state(cell(0), "running")
+        await Page(tab).words(f"{cell(0)} .widget-html-content", "2")
+    provider.release()
+    for tab in tabs:
+        await Page(tab).state(cell(0), "completed")
+        await Page(tab).words(f"{cell(0)} .widget-html-content", "3")
+    assert [len(tab.sockets) for tab in tabs] == [1, 0]
+    await tabs[0].close()

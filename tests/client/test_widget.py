@@ -316,6 +316,7 @@ class Announced:
 
 def test_a_batch_is_its_groups_form(script: None, server: Jupyter, provider: ThreadedProvider, called: Any) -> None:
     view = BatchWidget(Announced(server, provider))
+    assert {} not in (view.group, view.cost, view.usage)  # what is not known is null to the page
     called(view, lambda: view.done == 2)
     assert (view.status, view.total, view.title, view.error) == ("running", 3, "Rows", None)
     assert view.group["counts"] == view.counts == {"completed": 1, "failed": 1, "cancelled": 0, "interrupted": 0}
