@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import AsyncIterator, Coroutine, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -231,11 +230,6 @@ class Job:
     def detail(self) -> JobDetail:
         """Ask for all that the server has of it: as ``form``, and with what it was asked."""
         return self._background.run(lambda api: api.detail(self.id))
-
-    def view(self) -> Any:
-        """Return it as a widget that shows the live answer, to observe and to lay out among other widgets."""
-        # It takes longer to import than all the rest.
-        return importlib.import_module(".widget", __package__).JobWidget(self)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Job) and self.id == other.id
