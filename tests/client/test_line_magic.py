@@ -35,6 +35,7 @@ def test_show_has_all_there_is_to_a_job(kernel: Kernel, provider: ThreadedProvid
     plain = details["text/plain"]
     facts = dict(line.split(maxsplit=1) for line in plain.partition("\n\n")[0].splitlines())
     assert facts["job"] == live[BUNDLE_MIME]["id"]
+    assert live["text/plain"].startswith("one \n\nFailed: ")
     assert (facts["state"], facts["model"], facts["thread"]) == ("failed", "test/broken", "talk")
     assert facts["params"] == '{"max_tokens": 5}'
     assert facts["error"].endswith("(truncated)")
@@ -48,6 +49,7 @@ def test_attach_shows_it_here_and_binds_a_variable(kernel: Kernel) -> None:
     asked.wait()
     ran = kernel.run(f"%bg attach {asked.id} found")
     assert (ran.job["id"], ran.job["status"]) == (asked.id, "completed")
+    assert ran.bundles[0]["text/markdown"] == "Hello, world"
     assert kernel.ask("found.text") == "'Hello, world'"
 
 

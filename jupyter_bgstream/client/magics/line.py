@@ -157,6 +157,7 @@ class LineMagic:
         return list(dict.fromkeys(job for word in words for job in named(word, self._shell.user_ns)))
 
     def _show(self, job: Job) -> None:
+        job.shown(fresh=True)  # what it has said by now is there also where nobody reads the log
         publish(self._shell, [job], job.placeholder)
 
     def _say(self, jobs: Sequence[Job]) -> None:
