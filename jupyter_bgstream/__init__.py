@@ -30,6 +30,10 @@ id...state...model...prompt...
 'completed'
 >>> bg.submit("Who am I?", model="demo/echo", thread="names").result()
 '...2 messages of history...'
+>>> bg.thread("names").fork("other names").submit("And now?", model="demo/echo").result()
+'...4 messages of history...'
+
+``bg.threads()`` lists them; a ``Thread`` has ``jobs`` and ``messages``, and can be forked, renamed and deleted.
 
 **In cells.** After ``%load_ext jupyter_bgstream`` the rest of a cell that begins with ``%%bg`` is the prompt, and
 ``%bg`` lists and manages jobs. ``%bg help`` shows all of it.
@@ -68,6 +72,8 @@ if TYPE_CHECKING:
         ServerUnreachable,
         SeveralServers,
         StartedOver,
+        Thread,
+        Threads,
         TooLarge,
         Unavailable,
         WrongVersion,
@@ -76,6 +82,8 @@ if TYPE_CHECKING:
         jobs,
         models,
         submit,
+        thread,
+        threads,
     )
 
 __all__ = [
@@ -94,6 +102,8 @@ __all__ = [
     "ServerUnreachable",
     "SeveralServers",
     "StartedOver",
+    "Thread",
+    "Threads",
     "TooLarge",
     "Unavailable",
     "WrongVersion",
@@ -102,6 +112,8 @@ __all__ = [
     "jobs",
     "models",
     "submit",
+    "thread",
+    "threads",
 ]
 
 # Nothing heavy is imported here: a kernel loads this package for its client alone, a server for its server alone.

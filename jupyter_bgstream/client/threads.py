@@ -26,6 +26,13 @@ class Thread:
     """One conversation, by its name. It need not be there yet: it begins with its first job.
 
     Everything asks the server, and raises NotFound if there is no such thread (``jobs`` is then empty).
+
+    >>> talk = bg.thread("talk")
+    >>> talk.submit("My name is Ada.", model="demo/echo").wait().thread
+    'talk'
+    >>> [message["role"] for message in talk.messages]
+    ['user', 'assistant']
+    >>> talk.fork("another talk").rename("a third talk").delete()
     """
 
     def __init__(self, name: str, form: ThreadForm | None = None) -> None:
@@ -103,7 +110,12 @@ class Thread:
 
 
 class Threads(Sequence[Thread]):
-    """Threads as they were when they were asked for, the one that was last used first; shows itself as a table."""
+    """Threads as they were when they were asked for, the one that was last used first; shows itself as a table.
+
+    >>> asked = bg.submit("Hi.", model="demo/echo", thread="hellos").wait()
+    >>> bg.threads()[0].name
+    'hellos'
+    """
 
     def __init__(self, forms: Sequence[ThreadForm], *, more: bool = False) -> None:
         self._forms = tuple(forms)
@@ -148,12 +160,22 @@ class Threads(Sequence[Thread]):
 
 
 def thread(name: str) -> Thread:
-    """Return a conversation by its name, whether it has begun or not; asks nobody."""
+    """Return a conversation by its name, whether it has begun or not; asks nobody.
+
+    >>> bg.thread("not begun").jobs
+    []
+    """
     return Thread(name)
 
 
 def threads(*, limit: int = 50) -> Threads:
-    """List conversations, the one with the newest job or fork first, at most ``limit`` (1-500)."""
+    """List conversations, the one with the newest job or fork first, at most ``limit`` (1-500).
+
+    >>> asked = bg.submit("Hi.", model="demo/echo", thread="hellos").wait()
+    >>> bg.threads(limit=1)
+    thread...state...model...
+    hellos...completed...demo/echo...Hi....
+    """
     page = _background.run(lambda api: api.threads(limit=limit))
     return Threads(page.threads, more=page.next is not None)
 

@@ -9,8 +9,6 @@ from jupyter_bgstream.testing import ThreadedProvider
 
 pytestmark = pytest.mark.usefixtures("script")
 
-client_threads = pytest.importorskip("jupyter_bgstream.client.threads")
-
 
 def test_conversations_are_listed_shown_forked_renamed_and_deleted(kernel: Kernel, provider: ThreadedProvider) -> None:
     for number, prompt in enumerate(("My name is Ada.", "Who am I?")):

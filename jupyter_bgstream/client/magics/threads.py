@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from ..threads import thread, threads
 from .errors import MagicError
 from .named import one
 
@@ -15,25 +15,24 @@ ACTIONS = ("show", "fork", "rename", "delete")
 
 def manage(shell: InteractiveShell, words: list[str]) -> None:
     """Do what the words say; raises MagicError."""
-    client = importlib.import_module("jupyter_bgstream.client")
     match words:
         case [] | ["list"]:
-            shell.display_pub.publish(client.threads().bundle())
+            shell.display_pub.publish(threads().bundle())
         case ["show", name]:
-            for message in client.thread(name).messages:
-                print(f"{_role(message)}:\n{_words(message)}\n")  # noqa: T201
+            for message in thread(name).messages:
+                print(f"{message['role']}:\n{_words(message['content'])}\n")  # noqa: T201
         case ["fork", name, new]:
-            client.thread(name).fork(new)
+            thread(name).fork(new)
             print(f"The thread {new} begins with all of {name}.")  # noqa: T201
         case ["fork", name, new, last]:
             job = one(last, shell.user_ns)
-            client.thread(name).fork(new, after=job.id)
+            thread(name).fork(new, after=job.id)
             print(f"The thread {new} begins with {name} up to {job.title!r}.")  # noqa: T201
         case ["rename", name, new]:
-            client.thread(name).rename(new)
+            thread(name).rename(new)
             print(f"The thread {name} is called {new} now.")  # noqa: T201
         case ["delete", name]:
-            client.thread(name).delete()
+            thread(name).delete()
             print(f"The thread {name} is deleted, with all of its jobs.")  # noqa: T201
         case _:
             raise MagicError(
@@ -41,12 +40,7 @@ def manage(shell: InteractiveShell, words: list[str]) -> None:
             )
 
 
-def _role(message: Any) -> str:
-    return str(message["role"] if isinstance(message, dict) else message.role)
-
-
-def _words(message: Any) -> str:
-    content = message["content"] if isinstance(message, dict) else message.content
+def _words(content: Any) -> str:
     if isinstance(content, str):
         return content
     return "\n".join(part["text"] if part.get("type") == "text" else "[a picture]" for part in content)
