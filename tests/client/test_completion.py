@@ -11,6 +11,8 @@ from harness.jupyter import Jupyter
 
 from jupyter_bgstream.testing import ThreadedProvider, answer
 
+NO_JEDI = "%config IPCompleter.use_jedi = False"  # it takes seconds to begin, and is not what is tested
+
 pytestmark = pytest.mark.usefixtures("script")
 
 
@@ -75,6 +77,7 @@ def test_jobs_are_offered_where_they_make_sense(kernel: Kernel, asked: dict[str,
 
 def test_other_lines_are_left_to_ipython(kernel: Kernel) -> None:
     kernel.run("import math")
+    kernel.run(NO_JEDI)
     assert kernel.complete("math.isclo") == ["math.isclose"]
     assert "%%bg" in kernel.complete("%%b")
     assert kernel.complete("%%timeit math.isclo") == ["%%timeit math.isclose"]
@@ -92,6 +95,7 @@ def test_without_a_server_tab_knows_its_words_and_says_nothing(server: Jupyter) 
         )
         kernel.run("os.environ['JUPYTER_RUNTIME_DIR'] = '/nowhere'")
         kernel.run("%load_ext jupyter_bgstream")
+        kernel.run(NO_JEDI)
         assert "%%bg demo/tour" not in kernel.complete("%%bg demo/t")
         assert kernel.run("%bg show abc").error.startswith("The Jupyter server of the runtime file /nowhere has")
         assert kernel.complete("%bg can") == ["%bg cancel"]
