@@ -23,10 +23,11 @@ def choose(db: sqlite3.Connection, *, server: str, room: Room, limit: int, at: f
     owners = dict(db.execute(QUERIES["running_by_owner"]).fetchall())
     groups = _Groups(db, server)
     load = rules.Load(here=here, batch=batch, owners=owners, lanes=groups.lanes)
+    limit = min(limit, room.running - here)  # what one lane may give, which is all or nothing
     with ExitStack() as cursors:
         due = _rows(db, "due_jobs", cursors, server=server, at=at, farthest=at + rules.FARTHEST)
         lanes = [
-            _rows(db, "queued_of_lane", cursors, **lane, server=server)
+            _rows(db, "queued_of_lane", cursors, **lane, server=server, limit=limit)
             for lane in _queued_lanes(db, server)
             if owners.get(lane["owner"], 0) < room.owner
             and not (lane["batch"] and batch >= room.batch)

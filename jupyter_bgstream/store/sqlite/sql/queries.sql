@@ -79,15 +79,27 @@ SELECT status, count(*) FROM jobs WHERE owner = :owner GROUP BY status;
 SELECT count(*) AS here, coalesce(sum(batch), 0) AS batch FROM jobs WHERE server = :server AND status = 'running';
 
 -- name: running_by_owner
-SELECT owner, count(*) FROM jobs WHERE status = 'running' GROUP BY owner;
+-- Left to itself SQLite reads every job there ever was.
+SELECT owner, count(*) FROM jobs INDEXED BY jobs_running_of WHERE status = 'running' GROUP BY owner;
 
 -- name: next_due
 SELECT min(not_before) FROM jobs WHERE server = :server AND status = 'waiting' AND not_before > :after;
 
 -- name: next_lane
-SELECT batch, owner, lane FROM jobs
-WHERE server = :server AND status = 'queued' AND (batch, owner, lane) > (:batch, :owner, :lane)
-ORDER BY batch, owner, lane LIMIT 1;
+-- The same as (batch, owner, lane) > (:batch, :owner, :lane), which SQLite begins with every job of the lane before.
+SELECT * FROM (
+    SELECT batch, owner, lane FROM jobs
+    WHERE server = :server AND status = 'queued' AND batch = :batch AND owner = :owner AND lane > :lane
+    ORDER BY lane LIMIT 1
+) UNION ALL SELECT * FROM (
+    SELECT batch, owner, lane FROM jobs
+    WHERE server = :server AND status = 'queued' AND batch = :batch AND owner > :owner
+    ORDER BY owner, lane LIMIT 1
+) UNION ALL SELECT * FROM (
+    SELECT batch, owner, lane FROM jobs
+    WHERE server = :server AND status = 'queued' AND batch > :batch
+    ORDER BY batch, owner, lane LIMIT 1
+) LIMIT 1;
 
 -- name: active_of_lane
 SELECT coalesce(sum(status = 'running'), 0) AS running, coalesce(sum(status = 'waiting'), 0) AS waiting FROM jobs
@@ -101,7 +113,7 @@ WHERE server = :server AND status = 'queued' AND batch = :batch AND owner = :own
         WHERE before.owner = jobs.owner AND before.thread = jobs.thread AND before.n < jobs.n
             AND before.status IN ('queued', 'running', 'waiting')
     )
-ORDER BY n;
+ORDER BY n LIMIT :limit;
 
 -- name: due_jobs
 SELECT n, owner, batch, lane, 1 AS waits FROM jobs
