@@ -33,6 +33,14 @@ def total(cost: Cost | None, before: Usage | None, usage: Usage) -> Cost | None:
     return Cost(usd=max(0.0, paid) + usage.cost, estimated=estimated)
 
 
+class Price(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a request of so many tokens costs by a list of prices, in USD; None where the list does not know."""
+
+    model: str  # provider/name
+    input_usd: float | None = None
+    output_usd: float | None = None
+
+
 By = Literal["day", "model", "thread", "notebook", "group"]
 
 

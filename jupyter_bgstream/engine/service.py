@@ -9,10 +9,10 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
 import msgspec
 
-from ..core.costs import By, Spent
+from ..core.costs import By, Price, Spent
 from ..core.cursor import new_log, position
-from ..core.errors import Unavailable
-from ..core.events import Cancelled
+from ..core.errors import Invalid, ProviderError, Unavailable
+from ..core.events import Cancelled, Usage
 from ..core.groups import Group, GroupSpec, Placed, Progress
 from ..core.job import Job, JobSpec, title_of
 from ..core.limits import check_spec
@@ -280,6 +280,23 @@ class Service:
     async def costs(self, owner: str, by: By, *, since: float | None, until: float | None) -> list[Spent]:
         """Return what an owner's jobs took that were submitted in that time, in Unix seconds."""
         return await self._store.costs(owner, by, since=since, until=until)
+
+    async def price(self, model: str, *, input_tokens: int, output_tokens: int) -> Price:
+        """Return what a request of so many tokens costs by list prices; raises Invalid for no model of ours.
+
+        Without tokens only the model's full name is told.
+        """
+        model = self._providers.full_name(model)
+        asked = Usage(input_tokens=input_tokens, output_tokens=0)
+        try:
+            self._providers.resolve(model)
+            asked = await self._providers.price(model, asked) if input_tokens else asked
+            whole = msgspec.structs.replace(asked, output_tokens=output_tokens, cost=None)
+            whole = await self._providers.price(model, whole) if output_tokens else whole
+        except ProviderError as error:
+            raise Invalid(error.message, field="model", code=error.code) from None
+        output = None if whole.cost is None else max(0.0, whole.cost - (asked.cost or 0.0))
+        return Price(model=model, input_usd=asked.cost, output_usd=output)
 
     @property
     def today(self) -> str:

@@ -65,4 +65,5 @@ class Providers(Protocol):
     def full_name(self, model: str) -> str: ...  # of an alias; what is none is returned as it is
     def resolve(self, model: str) -> Provider: ...  # ProviderError: unknown_provider
     async def default(self) -> Default | None: ...  # in bounded time
+    async def price(self, model: str, usage: Usage) -> Usage: ...  # with an estimate, if any; ProviderError
     async def status(self, *, refresh: bool = False) -> list[ProviderStatus]: ...  # refresh: nothing remembered

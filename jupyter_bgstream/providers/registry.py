@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..core.errors import Invalid, ProviderError
+from ..core.events import Usage
 from ..core.machine import Fault
 from .asking import Asking
 from .base import Default, Provider, ProviderStatus
@@ -85,6 +86,11 @@ class Registry:
                 f"{model!r} names no model. Write {name}/ and the model's name.", code="model_not_found"
             )
         return service
+
+    async def price(self, model: str, usage: Usage) -> Usage:
+        """Return counts with what they cost by list prices, where these are known; raises ProviderError."""
+        service = self.resolve(model)
+        return await service.price(model, usage) if isinstance(service, HTTPService) else usage
 
     async def default(self) -> Default | None:
         """Return the model of a job that names none, in bounded time.

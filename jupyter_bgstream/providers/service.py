@@ -117,6 +117,11 @@ class HTTPService:
             name=self.name, kind=self._format.name, models=tuple(f"{self.name}/{model}" for model in models)
         )
 
+    async def price(self, model: str, usage: Usage) -> Usage:
+        """Return counts with what they cost by list prices, where these are known; ``model`` is the full name."""
+        how = {"provider": self.name, "model": model.partition("/")[2], "base_url": self._endpoint.base_url}
+        return await asyncio.to_thread(priced, usage, **how)
+
     def unready(self) -> Fault | None:
         """Return why this service cannot be asked: its key is not here."""
         if (problem := self._key.lacking()) is None:
@@ -144,8 +149,7 @@ class HTTPService:
             return False
 
     async def _priced(self, said: Sequence[Said], job: Job) -> Sequence[Said]:
-        how = {"provider": self.name, "model": model_name(job), "base_url": self._endpoint.base_url}
-        return [await asyncio.to_thread(priced, each, **how) if isinstance(each, Usage) else each for each in said]
+        return [await self.price(job.spec.model, each) if isinstance(each, Usage) else each for each in said]
 
     async def _once(self, job: Job, faults: Faults, headers: dict[str, str]) -> AsyncGenerator[Sequence[Said], None]:
         # An answer that lives as long as its connection.

@@ -25,6 +25,15 @@ from ..core.job import (
 MAX_JOBS = 500  # of a group, in one request
 
 
+def no_default_model() -> Invalid:
+    """Make the error for a request that names no model where there is no default."""
+    sentence = (
+        "No model was named and this server has no default: write provider/name, such as openai/gpt-6-luna, "
+        "or set c.BgStreamApp.default_model in Jupyter's config."
+    )
+    return Invalid(sentence, field="model", code="no_default_model")
+
+
 class Submission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of ``POST jobs``."""
 
@@ -49,11 +58,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise Invalid("Give either prompt (a string) or messages (a list), not both.", field="prompt")
         model = self.model or default_model
         if model is None:
-            sentence = (
-                "No model was named and this server has no default: write provider/name, such as openai/gpt-6-luna, "
-                "or set c.BgStreamApp.default_model in Jupyter's config."
-            )
-            raise Invalid(sentence, field="model", code="no_default_model")
+            raise no_default_model()
         return JobSpec(
             model=model,
             messages=self.messages or (Message(role="user", content=self.prompt or ""),),

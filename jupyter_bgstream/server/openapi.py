@@ -12,6 +12,7 @@ import msgspec
 from tornado.web import RequestHandler
 
 from .. import __version__
+from ..core.costs import Price
 from ..core.events import Event
 from . import answers, forms, live, rest, stream, threads
 from .handlers import ApiHandler, endpoint, verbs
@@ -132,6 +133,16 @@ OPERATIONS: dict[str, Operation] = {
             **{key: {"type": "integer", "minimum": 0, "maximum": rest.MAX_TIME} for key in ("since", "until")},
         },
         answers={200: answers.CostList},
+    ),
+    "get prices": Operation(
+        query={
+            "model": TEXT,
+            **{
+                key: {"type": "integer", "minimum": 0, "maximum": rest.MAX_TOKENS}
+                for key in ("input_tokens", "output_tokens")
+            },
+        },
+        answers={200: Price},
     ),
     "get models": Operation(
         query={"refresh": {"type": "string", "enum": ["true", "false"]}}, answers={200: answers.ModelList}

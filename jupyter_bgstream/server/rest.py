@@ -23,13 +23,14 @@ from ..core.wire import (
     placed_form,
 )
 from ..store.base import JobFilter
-from .forms import GroupSubmission, Reading, Submission
+from .forms import GroupSubmission, Reading, Submission, no_default_model
 from .handlers import ApiHandler, endpoint
 from .listing import MAX_PAGE, page_limit, page_of
 
 STATES = ("queued", "running", "waiting", "completed", "failed", "cancelled", "interrupted")
 MAX_IDS = 500  # jobs that one list request may name
 MAX_TIME = 10**11  # Unix seconds, some thousand years from now
+MAX_TOKENS = 10**9  # of a request whose price is asked for
 MAX_NAME = 1000  # characters of what is muted
 COST_KEYS: tuple[By, ...] = get_args(By)
 MUTED_KINDS: tuple[Literal["notebook"], Literal["thread"]] = ("notebook", "thread")
@@ -308,6 +309,30 @@ class Costs(ApiHandler):
         return int(text)
 
 
+class Prices(ApiHandler):
+    """``prices``."""
+
+    @endpoint
+    async def get(self) -> None:
+        """Say what a request would cost by list prices, and which model a name or none stands for."""
+        known = {"model", "input_tokens", "output_tokens", "token"}
+        if unknown := next(iter(self.request.query_arguments.keys() - known), None):
+            raise Invalid(f"There is nothing named {unknown!r} to ask for.", field=unknown)
+        model = self.get_query_argument("model", "", strip=False)
+        if not model and (default := await self.service.default()) is not None:
+            model = default.model
+        if not model:
+            raise no_default_model()
+        counts = {name: self._count(name) for name in ("input_tokens", "output_tokens")}
+        self.answer(await self.service.price(model, **counts))
+
+    def _count(self, name: str) -> int:
+        text = self.get_query_argument(name, "0", strip=False)
+        if not (text.isascii() and text.isdecimal() and len(text) < 11) or int(text) > MAX_TOKENS:
+            raise Invalid(f"{name} must be a number of tokens, not {text[:60]!r}.", field=name)
+        return int(text)
+
+
 class Models(ApiHandler):
     """``models``."""
 
@@ -369,6 +394,7 @@ ROUTES = [
     (r"notices/read", ReadNotices),
     (r"notices/([A-Za-z0-9_-]+)", OneNotice),
     (r"costs", Costs),
+    (r"prices", Prices),
     (r"models", Models),
     (r"status", Status),
 ]

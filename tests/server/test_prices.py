@@ -1,0 +1,41 @@
+"""What a request would cost, before it is made."""
+
+import math
+
+from harness.jupyter import Jupyter
+
+
+def ask(server: Jupyter, **query: object) -> tuple[int, dict[str, object]]:
+    with server.client() as client:
+        answer = client.get("prices", params={name: str(value) for name, value in query.items()})
+        return answer.status_code, answer.json()
+
+
+def test_what_so_many_tokens_cost_by_list_prices(server: Jupyter) -> None:
+    # $0.15 and $0.60 for a million tokens since July 2024: https://openai.com/api/pricing
+    status, price = ask(server, model="openai/gpt-4o-mini", input_tokens=1_000_000, output_tokens=2_000_000)
+    assert status == 200
+    assert math.isclose(float(str(price["input_usd"])), 0.15)
+    assert math.isclose(float(str(price["output_usd"])), 1.20)
+    _, price = ask(server, model="openai/gpt-4o-mini", input_tokens=1000)
+    assert (price["output_usd"], price["input_usd"]) == (None, 0.00015)
+
+
+def test_what_no_list_knows_has_no_price(server: Jupyter) -> None:
+    expected = {"model": "demo/any", "input_usd": None, "output_usd": None}
+    assert ask(server, model="demo/any", input_tokens=9, output_tokens=9) == (200, expected)
+
+
+def test_without_tokens_it_says_what_a_name_stands_for(server: Jupyter) -> None:
+    assert ask(server, model="openai/gpt-4o-mini")[1]["input_usd"] is None
+
+
+def test_bad_questions(server: Jupyter) -> None:
+    for query, code, field in (
+        ({"model": "nobody/any"}, "unknown_provider", "model"),
+        ({"model": "demo/"}, "model_not_found", "model"),
+        ({"model": "demo/any", "input_tokens": "x"}, "invalid", "input_tokens"),
+        ({"modell": "demo/any"}, "invalid", "modell"),
+    ):
+        status, refusal = ask(server, **query)
+        assert (status, refusal["code"], refusal["field"]) == (400, code, field)
