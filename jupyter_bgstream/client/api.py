@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 import httpx
 import msgspec
 
+from ..core.costs import Price
 from ..core.errors import (
     BgStreamError,
     Conflict,
@@ -27,6 +28,8 @@ from .connect import Connection, connect
 from .costs import CostList
 from .errors import ServerUnreachable
 from .forms import (
+    AnswerPage,
+    GroupForm,
     JobDetail,
     JobForm,
     JobPage,
@@ -160,6 +163,33 @@ class Api:
         path = f"groups/{_segment(group_id)}"
         response = await (self._send("GET", path) if verb is None else self._send("POST", f"{path}/{verb}"))
         return _decode(response, dict[str, Any])
+
+    async def submit_group(self, body: bytes) -> GroupForm:
+        """Announce a group, or some more of its jobs, as JSON; sending it again is no harm."""
+        headers = {"Content-Type": "application/json"}
+        return _decode(await self._send("POST", "groups", content=body, headers=headers), GroupForm)
+
+    async def group(self, group_id: str) -> GroupForm:
+        """Ask how far a group is."""
+        return _decode(await self._send("GET", f"groups/{_segment(group_id)}"), GroupForm)
+
+    async def cancel_group(self, group_id: str) -> GroupForm:
+        """Stop what has not ended of a group."""
+        return _decode(await self._send("POST", f"groups/{_segment(group_id)}/cancel"), GroupForm)
+
+    async def retry_group(self, group_id: str) -> GroupForm:
+        """Ask again what has ended of a group without a whole answer."""
+        return _decode(await self._send("POST", f"groups/{_segment(group_id)}/retry"), GroupForm)
+
+    async def answers(self, group_id: str, after: str | None) -> AnswerPage:
+        """Read a page of a group's answers, or of what has changed of them."""
+        params = {} if after is None else {"after": after}
+        return _decode(await self._send("GET", f"groups/{_segment(group_id)}/answers", params=params), AnswerPage)
+
+    async def price(self, model: str | None, *, input_tokens: int = 0, output_tokens: int = 0) -> Price:
+        """Ask what a request would cost, and which model a name or none stands for; raises Invalid."""
+        params = {"model": model or "", "input_tokens": input_tokens, "output_tokens": output_tokens}
+        return _decode(await self._send("GET", "prices", params=params), Price)
 
     async def costs(self, **query: str | int | None) -> CostList:
         """Add up what jobs cost."""

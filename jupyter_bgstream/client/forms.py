@@ -8,6 +8,7 @@ import msgspec
 
 from ..core.costs import Cost
 from ..core.events import Event
+from ..core.groups import Counts as EndCounts
 from ..core.machine import ENDS, Fault, Status
 
 
@@ -100,6 +101,59 @@ class Talk(msgspec.Struct, frozen=True, kw_only=True):
     """What was said in a conversation."""
 
     messages: list[dict[str, Any]]  # role, content, job, status
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens of all ended jobs of a group; None where nothing is known."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+class GroupForm(msgspec.Struct, frozen=True, kw_only=True):
+    """A group of jobs, and how far it is."""
+
+    id: str
+    status: Status
+    title: str
+    total: int
+    submitted: int
+    queued: int
+    running: int
+    waiting: int
+    counts: EndCounts
+    usage: Taken
+    cost: Cost | None = None
+    concurrency: int | None = None
+    created_at: float  # Unix seconds
+    started_at: float | None = None  # Unix seconds
+    ended_at: float | None = None  # Unix seconds
+
+    @property
+    def ended(self) -> bool:
+        """Whether every job has ended."""
+        return self.ended_at is not None
+
+
+class PlaceForm(msgspec.Struct, frozen=True, kw_only=True):
+    """What a place of a group has answered."""
+
+    id: str  # of the newest job that stands for it
+    root: str  # of the one that was submitted first
+    status: Status
+    text: str | None = None
+    finish_reason: str | None = None
+    error: Fault | None = None
+    usage: Counts | None = None
+    cost: Cost | None = None
+
+
+class AnswerPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of a group's answers, in the order in which they changed."""
+
+    answers: list[PlaceForm]
+    next: str  # where to go on, now or later
+    more: bool  # whether there is more now
 
 
 class ProviderForm(msgspec.Struct, frozen=True, kw_only=True):

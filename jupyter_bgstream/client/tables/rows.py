@@ -1,0 +1,204 @@
+"""Tables of any kind as rows, and what a batch found out put beside them.
+
+Neither pandas nor polars is imported here: whoever gives a table of theirs has done that.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Protocol
+
+import msgspec
+
+from ...core.errors import Invalid
+
+MOST = 1_000_000  # rows
+ITEM = "row"  # the name of what an item without columns is
+
+# Types of columns that can be without a value.
+_PANDAS = {"integer": "Int64", "number": "float64", "boolean": "boolean"}
+_POLARS = {"integer": "Int64", "number": "Float64", "boolean": "Boolean", "string": "String"}
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """New values for a table, in the order of its rows."""
+
+    values: Sequence[Any]
+    kind: str | None = None  # as JSON schema names it: integer, number, boolean, string; None: anything
+
+
+class Rows(Protocol):
+    """A table, whatever it is made of."""
+
+    @property
+    def columns(self) -> Sequence[str]: ...
+    def __len__(self) -> int: ...
+    def values(self, column: str) -> Sequence[Any]: ...  # of a column, in order
+    def items(self) -> Iterator[Any]: ...  # each row: a dict, or what the caller put into the list
+    def joined(self, new: Mapping[str, Column]) -> Any: ...  # a table of the same kind, with more columns
+
+
+def read_rows(table: Any) -> Rows:
+    """Look at a table; raises Invalid if it is none, or has no rows or too many."""
+    rows = _of_a_library(table) or ListRows(_listed(table))
+    if len(rows) > MOST:
+        raise Invalid(f"The table has {len(rows):,} rows; a batch takes {MOST:,}. Split it.", field="table")
+    if not len(rows):
+        raise Invalid("The table is empty: there is nothing to ask.", field="table")
+    if twice := sorted({name for name in rows.columns if list(rows.columns).count(name) > 1}):
+        raise Invalid(f"The table has more than one column named {twice[0]!r}; rename one.", field="table")
+    return rows
+
+
+def _of_a_library(table: Any) -> Rows | None:
+    pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
+    if pandas is not None and isinstance(table, pandas.Series):
+        table = table.to_frame(ITEM if table.name is None else None)
+    if pandas is not None and isinstance(table, pandas.DataFrame):
+        return PandasRows(table)
+    if polars is not None and isinstance(table, polars.LazyFrame):
+        raise Invalid("A LazyFrame has no rows yet: call its collect() first.", field="table")
+    if polars is not None and isinstance(table, polars.Series):
+        table = table.to_frame(table.name or ITEM)
+    if polars is not None and isinstance(table, polars.DataFrame):
+        return PolarsRows(table)
+    return None
+
+
+def _listed(table: Any) -> list[Any]:
+    if isinstance(table, str | bytes | Mapping) or not isinstance(table, Iterable):
+        raise Invalid(
+            f"A {type(table).__name__} is no table: give a DataFrame of pandas or polars, a list of dicts, or anything"
+            " else to iterate over, of which each item is a row.",
+            field="table",
+        )
+    return list(islice(table, MOST + 1))
+
+
+class ListRows:
+    """A list of dicts, or of anything: then each item is the one column ``row``."""
+
+    def __init__(self, items: list[Any]) -> None:
+        self._items = items
+        self._dicts = all(isinstance(item, Mapping) for item in items)
+        self.columns: list[str] = [ITEM]
+        if self._dicts:
+            self.columns = list(dict.fromkeys(str(name) for item in items for name in item))
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def values(self, column: str) -> Sequence[Any]:
+        if not self._dicts:
+            return self._items
+        named = [{str(name): name for name in item} if column not in item else {} for item in self._items]
+        return [item.get(names.get(column, column)) for item, names in zip(self._items, named, strict=True)]
+
+    def items(self) -> Iterator[Any]:
+        return iter(self._items)
+
+    def joined(self, new: Mapping[str, Column]) -> list[dict[Any, Any]]:
+        """Return dicts: copies of those given, or with each item as ``row``."""
+        dicts = (dict(item) if self._dicts else {ITEM: item} for item in self._items)
+        added = zip(*(column.values for column in new.values()), strict=True)
+        return [item | dict(zip(new, values, strict=True)) for item, values in zip(dicts, added, strict=True)]
+
+
+class PandasRows:
+    """A DataFrame of pandas, with whatever index it has."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+        self.columns = [str(name) for name in table.columns]
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def values(self, column: str) -> Sequence[Any]:
+        values: list[Any] = self._table.iloc[:, self.columns.index(column)].tolist()
+        return values
+
+    def items(self) -> Iterator[Any]:
+        names = list(self._table.columns)
+        every = [self._table.iloc[:, place].tolist() for place in range(len(names))]
+        return (dict(zip(names, values, strict=True)) for values in zip(*every, strict=True))
+
+    def joined(self, new: Mapping[str, Column]) -> Any:
+        """Return a copy with more columns; its index stays as it is."""
+        pandas = sys.modules["pandas"]
+        table = self._table.copy()
+        for name, column in new.items():
+            try:
+                dtype = _PANDAS.get(column.kind or "")
+                series = pandas.Series(list(column.values), dtype=dtype, index=table.index)
+            except (TypeError, ValueError, OverflowError):  # larger than the type can hold
+                series = pandas.Series(list(column.values), dtype=object, index=table.index)
+            table[name] = series.array  # by place: an index may name rows twice
+        return table
+
+
+class PolarsRows:
+    """A DataFrame of polars."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+        self.columns = list(table.columns)
+
+    def __len__(self) -> int:
+        return int(self._table.height)
+
+    def values(self, column: str) -> Sequence[Any]:
+        values: list[Any] = self._table.get_column(column).to_list()
+        return values
+
+    def items(self) -> Iterator[Any]:
+        rows: Iterator[Any] = self._table.iter_rows(named=True)
+        return rows
+
+    def joined(self, new: Mapping[str, Column]) -> Any:
+        """Return a table with more columns."""
+        return self._table.with_columns([self._series(name, column) for name, column in new.items()])
+
+    def _series(self, name: str, column: Column) -> Any:
+        polars, values = sys.modules["polars"], list(column.values)
+        dtype = _POLARS.get(column.kind or "")
+        try:
+            return polars.Series(name, values, dtype=getattr(polars, dtype) if dtype else None, strict=bool(dtype))
+        except Exception:  # values of one column that no type of polars holds together
+            return polars.Series(name, values, dtype=polars.Object)
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a cell is empty: None, NaN, or what pandas has for them."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float) and value != value  # noqa: PLR0124 - NaN is the one that differs from itself
+
+
+def check_columns(names: Iterable[str], rows: Rows, what: str, field: str) -> None:
+    """Raise Invalid for a column that the table does not have."""
+    for name in names:
+        if name not in rows.columns:
+            shown = ", ".join(rows.columns[:20]) + (", …" if len(rows.columns) > 20 else "")
+            hint = " Write {{ and }} for braces." if field == "prompt" else ""
+            raise Invalid(
+                f"{what} names {name!r}, but the table has no such column; it has: {shown}.{hint}", field=field
+            )
+
+
+def check_no_gaps(name: str, values: Sequence[Any]) -> None:
+    """Raise Invalid if a column that is used is empty in some rows."""
+    if empty := [number for number, value in enumerate(values) if is_missing(value)]:
+        raise Invalid(
+            f"The column {name!r} is empty (None or NaN) in {_rows(empty)}, counted from 0: fill or drop these first.",
+            field="table",
+        )
+
+
+def _rows(numbers: Sequence[int]) -> str:
+    shown = ", ".join(f"{number:,}" for number in numbers[:8])
+    if len(numbers) == 1:
+        return f"row {shown}"
+    return f"{len(numbers):,} rows ({shown}{', …' if len(numbers) > 8 else ''})"

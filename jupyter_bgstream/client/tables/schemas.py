@@ -1,0 +1,86 @@
+"""Answers that follow a JSON schema: what is asked for, and whether it came."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ...core.errors import Invalid
+from ...core.machine import Fault
+
+_FENCE = re.compile(r"\s*```[a-z]*\n(.*?)\n?```\s*", re.DOTALL)
+_KINDS = ("integer", "number", "boolean", "string")
+_WORDS = 300  # characters of what is wrong
+
+
+class Schema:
+    """A JSON schema; ``columns`` are the properties of an object, with what each holds, or None.
+
+    Takes a dict, a class of pydantic, a ``msgspec.Struct``, a dataclass or a TypedDict. Raises Invalid for what is no
+    schema. Nothing is fetched from anywhere.
+    """
+
+    def __init__(self, asked: Any) -> None:
+        # Loaded by those who ask for it: some 50 ms.
+        import jsonschema  # noqa: PLC0415
+        import referencing  # noqa: PLC0415
+
+        self.json = _json_schema(asked)
+        kind = jsonschema.validators.validator_for(self.json, default=jsonschema.Draft202012Validator)
+        try:
+            kind.check_schema(self.json)
+        except jsonschema.SchemaError as error:
+            raise Invalid(f"schema is no JSON schema: {error.message[:_WORDS]}", field="schema") from None
+        self._validator = kind(self.json, registry=referencing.Registry())
+        self.columns: dict[str, str | None] | None = None
+        if self.json.get("type") == "object" and isinstance(self.json.get("properties"), Mapping):
+            self.columns = {name: _kind_of(each) for name, each in self.json["properties"].items()}
+
+    def read(self, text: str) -> tuple[Any, Fault | None]:
+        """Return what an answer holds, or why it does not follow the schema."""
+        fenced = _FENCE.fullmatch(text)
+        try:
+            value = msgspec.json.decode(fenced[1] if fenced else text)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            return None, Fault(code="not_json", message=f"The answer is not JSON: {error}.")
+        try:
+            wrong = next(iter(self._validator.iter_errors(value)), None)
+        except Exception as error:  # a reference to somewhere else, a pattern that is none
+            return None, Fault(code="schema", message=f"The answer cannot be checked: {error}"[:_WORDS])
+        if wrong is None:
+            return value, None
+        where = f" at {wrong.json_path[2:]}" if wrong.json_path != "$" else ""
+        return None, Fault(code="schema", message=f"The answer breaks the schema{where}: {wrong.message[:_WORDS]}.")
+
+
+def _json_schema(asked: Any) -> dict[str, Any]:
+    if isinstance(asked, Mapping):
+        return dict(asked)
+    if callable(made := getattr(asked, "model_json_schema", None)):  # a class of pydantic
+        return dict(made())
+    if not isinstance(asked, type):
+        raise Invalid(
+            f"schema is a {type(asked).__name__}: give a JSON schema as a dict, or a class of pydantic, a"
+            " msgspec.Struct or a dataclass.",
+            field="schema",
+        )
+    try:
+        made = msgspec.json.schema(asked)
+    except TypeError as error:
+        raise Invalid(f"No JSON schema can be made of {asked.__name__}: {error}", field="schema") from None
+    # Services want the object itself at the top, not a reference to it.
+    top = made.get("$ref", "").removeprefix("#/$defs/")
+    if top in made.get("$defs", {}):
+        others = {name: each for name, each in made["$defs"].items() if name != top or f'"#/$defs/{top}"' in str(each)}
+        return {**made["$defs"][top], **({"$defs": others} if others else {})}
+    return dict(made)
+
+
+def _kind_of(each: Any) -> str | None:
+    kind = each.get("type") if isinstance(each, Mapping) else None
+    if isinstance(kind, list):
+        kind = next(iter(set(kind) - {"null"}), None) if len(set(kind) - {"null"}) == 1 else None
+    return kind if kind in _KINDS else None
