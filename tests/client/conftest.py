@@ -82,6 +82,7 @@ class Kernel:
             base_url=server.url, headers={"Authorization": f"token {server.token}"}, trust_env=False, timeout=PATIENCE
         )
         self.id = str(self.rest.post("api/kernels").raise_for_status().json()["id"])
+        self._gone = False
         self._connection_file = str(server.runtime / f"kernel-{self.id}.json")
         self._connect()
 
@@ -157,8 +158,15 @@ class Kernel:
         self.rest.post(f"api/kernels/{self.id}/restart").raise_for_status()
         self._connect()
 
+    def abandon(self) -> None:
+        """Forget a kernel that was killed with its server."""
+        self._gone = True
+
     def close(self) -> None:
         self._client.stop_channels()
+        if self._gone:
+            self.rest.close()
+            return
         self.rest.delete(f"api/kernels/{self.id}")
         self.rest.close()
 
