@@ -70,7 +70,7 @@ class Figures:
 
         return "\n".join(
             (
-                f"{self.rows:,} rows: submitted in {self.submit:.2f} s, {self.rows / self.seconds:.0f} answers a second",
+                f"{self.rows:,} rows: sent in {self.submit:.2f} s, {self.rows / self.seconds:.0f} answered a second",
                 f"killed with {self.answered_at_kill:,} rows answered; server back in {self.restart:.1f} s,"
                 f" the cell again {self.again:.2f} s",
                 f"requests at the provider: {self.requests:,}, rows asked twice: {self.asked_twice}",

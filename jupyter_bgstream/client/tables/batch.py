@@ -117,7 +117,7 @@ class Batch:
         state and ``error`` says why there is no whole or valid answer. A name that the table has already gets
         ``answer_`` before it.
         """
-        return framed(self._rows or ListRows(list(range(len(self)))), self._read(), self._schema)
+        return self._framed(self._read())
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -243,8 +243,11 @@ class Batch:
     async def _awaited(self) -> Any:
         await self._background.call(lambda api: self._end(api, None))
         await self._background.call(self._catch_up)
-        rows = list(map(self._row, range(len(self))))
-        return framed(self._rows or ListRows(list(range(len(self)))), rows, self._schema)
+        return self._framed(list(map(self._row, range(len(self)))))
+
+    def _framed(self, answered: list[Row]) -> Any:
+        rows = ListRows(list(range(len(self)))) if self._rows is None else self._rows
+        return framed(rows, answered, self._schema)
 
     async def _ended_row(self, api: Api, number: int) -> Row:
         if not self._row(number).ended:

@@ -16,34 +16,24 @@ TAKEN = "answer_"  # before a new column's name that the table has already
 
 def framed(rows: Rows, answered: Sequence[Row], schema: Schema | None) -> Any:
     """Return a copy of the table with the answers, of the kind that was given."""
-    new: dict[str, Column] = {}
+    new: list[tuple[str, Column]] = []
     if schema is None:
-        new["answer"] = Column(values=[row.text for row in answered], kind="string")
+        new.append(("answer", Column(values=[row.text for row in answered], kind="string")))
     elif schema.columns is None:
-        new["answer"] = Column(values=[row.value for row in answered])
+        new.append(("answer", Column(values=[row.value for row in answered])))
     else:
         for name, kind in schema.columns.items():
-            new[name] = Column(values=[_held(row.value, name) for row in answered], kind=kind)
-    new |= _beside(answered, new)
-    return rows.joined({_free(name, rows.columns, new): column for name, column in new.items()})
-
-
-def _beside(answered: Sequence[Row], others: dict[str, Column]) -> dict[str, Column]:
-    beside = {
-        "status": Column(values=[row.status for row in answered], kind="string"),
-        "error": Column(values=[row.error and row.error.message for row in answered], kind="string"),
-    }
-    # A schema may have such a property itself.
-    return {TAKEN + name if name in others else name: column for name, column in beside.items()}
+            new.append((name, Column(values=[_held(row.value, name) for row in answered], kind=kind)))
+    new.append(("status", Column(values=[row.status for row in answered], kind="string")))
+    errors = [row.error and row.error.message for row in answered]
+    new.append(("error", Column(values=errors, kind="string")))
+    named: dict[str, Column] = {}
+    for name, column in new:
+        while name in rows.columns or name in named:
+            name = TAKEN + name
+        named[name] = column
+    return rows.joined(named)
 
 
 def _held(value: Any, name: str) -> Any:
     return value.get(name) if isinstance(value, dict) else None
-
-
-def _free(name: str, taken: Sequence[str], new: dict[str, Column]) -> str:
-    while name in taken:
-        name = TAKEN + name
-        while name in new:
-            name = TAKEN + name
-    return name

@@ -42,7 +42,9 @@ class Rows(Protocol):
 
 def read_rows(table: Any) -> Rows:
     """Look at a table; raises Invalid if it is none, or has no rows or too many."""
-    rows = _of_a_library(table) or ListRows(_listed(table))
+    rows = _of_a_library(table)
+    if rows is None:
+        rows = ListRows(_listed(table))
     if len(rows) > MOST:
         raise Invalid(f"The table has {len(rows):,} rows; a batch takes {MOST:,}. Split it.", field="table")
     if not len(rows):
@@ -55,7 +57,7 @@ def read_rows(table: Any) -> Rows:
 def _of_a_library(table: Any) -> Rows | None:
     pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
     if pandas is not None and isinstance(table, pandas.Series):
-        table = table.to_frame(ITEM if table.name is None else None)
+        table = table.to_frame(ITEM if table.name is None else table.name)
     if pandas is not None and isinstance(table, pandas.DataFrame):
         return PandasRows(table)
     if polars is not None and isinstance(table, polars.LazyFrame):

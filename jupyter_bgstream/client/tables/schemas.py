@@ -74,7 +74,8 @@ def _json_schema(asked: Any) -> dict[str, Any]:
     # Services want the object itself at the top, not a reference to it.
     top = made.get("$ref", "").removeprefix("#/$defs/")
     if top in made.get("$defs", {}):
-        others = {name: each for name, each in made["$defs"].items() if name != top or f'"#/$defs/{top}"' in str(each)}
+        itself = f"'#/$defs/{top}'" in str(made["$defs"])
+        others = {name: each for name, each in made["$defs"].items() if name != top or itself}
         return {**made["$defs"][top], **({"$defs": others} if others else {})}
     return dict(made)
 

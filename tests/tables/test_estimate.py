@@ -1,0 +1,43 @@
+"""How many tokens a text has, about: within a third of what the usual tokenizers count."""
+
+import pytest
+
+from jupyter_bgstream.client.tables.estimate import Estimate, tokens_in, tokens_of
+
+# Counted with o200k_base and cl100k_base, which differ; the middle of both.
+ENGLISH = (
+    "The quick brown fox jumps over the lazy dog, and then it does so again because nobody was looking the first time."
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [
+        (ENGLISH, 20, 32),
+        ("Der Himmel ist blau, weil kurze Wellen stärker gestreut werden als lange.", 14, 26),
+        ("天空为什么是蓝色的", 6, 13),
+        ("Почему небо голубое и как это объяснить детям?", 10, 26),
+        ("def f(x):\n    return {'a': x[0], 'b': 3.14159}\n", 16, 32),
+        ("", 0, 0),
+    ],
+)
+def test_an_estimate_is_near(text, low, high):
+    assert low <= tokens_in(text) <= high
+
+
+def test_messages_and_pictures_count():
+    words = tokens_of([{"prompt": ENGLISH}])
+    parts = [{"type": "text", "text": ENGLISH}, {"type": "image", "data": "A" * 4_000_000}]
+    assert tokens_of([{"messages": [{"content": parts}]}]) == words + 1000
+    assert tokens_of([{"prompt": ENGLISH}] * 100) == pytest.approx(100 * words, rel=0.05)
+
+
+def test_it_says_what_is_not_known():
+    known = {"model": "m/n", "rows": 10, "answered": 4, "input_tokens": 600}
+    estimate = Estimate(**known, input_usd=None)
+    assert estimate.usd is None
+    assert "6 of 10, 4 are answered" in repr(estimate)
+    assert "set max_tokens in params for a limit" in repr(estimate)
+    estimate = Estimate(**known, input_usd=0.25, output_tokens=100, output_usd=0.5)
+    assert estimate.usd == 0.75
+    assert "at most ≈ $0.50" in repr(estimate)

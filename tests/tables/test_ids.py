@@ -1,0 +1,34 @@
+"""The same content is the same batch, and nothing else is."""
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jupyter_bgstream.client.tables.ids import asked_again, content_id, job_id, row_of
+
+PROMPTS = [{"prompt": "a"}, {"prompt": "b"}]
+
+
+def test_the_same_is_the_same_and_whatever_differs_is_another():
+    first = content_id("m/n", {"a": 1, "b": 2}, PROMPTS)
+    assert content_id("m/n", {"b": 2, "a": 1}, iter(PROMPTS)) == first
+    others = [
+        content_id("m/o", {"a": 1, "b": 2}, PROMPTS),
+        content_id("m/n", {"a": 1}, PROMPTS),
+        content_id("m/n", {"a": 1, "b": 2}, PROMPTS[::-1]),
+        content_id("m/n", {"a": 1, "b": 2}, PROMPTS[:1]),
+        content_id("m/n", {"a": 1, "b": 2}, [*PROMPTS, {"prompt": "b"}]),
+        content_id("m/n", {"a": 1, "b": 2}, [{"prompt": "ab"}, {"prompt": ""}]),
+    ]
+    assert len({first, *others}) == 7
+
+
+@given(st.integers(0, 3), st.integers(0, 999_999), st.lists(st.text()))
+def test_a_job_tells_its_row(times, row, words):
+    batch = asked_again(content_id("m/n", {}, words), times)
+    job = job_id(batch, row)
+    assert re.fullmatch(r"[A-Za-z0-9_-]{8,64}", job)
+    assert row_of(batch, job) == row
+    assert row_of(asked_again(batch, 7), job) is None
+    assert row_of(batch, "somebody-elses-job") is None

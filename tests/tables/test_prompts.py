@@ -1,0 +1,119 @@
+"""What each row is asked."""
+
+from datetime import date
+
+import pandas as pd
+import pytest
+
+from jupyter_bgstream.client.tables.prompts import Requests
+from jupyter_bgstream.client.tables.rows import read_rows
+from jupyter_bgstream.core.errors import Invalid
+
+TABLE = [
+    {"text": "a", "price": 1.5, "meta": {"size": "L", "1": "one"}, "when": date(2026, 1, 2), "words": ["x", "y"]},
+    {"text": "{b}", "price": 2, "meta": {"size": "S", "1": "eins"}, "when": date(2025, 3, 4), "words": ["z", "{}"]},
+]
+PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 20
+
+
+def asked(prompt, table=TABLE, **how):
+    return list(Requests(read_rows(table), prompt, **{"system": None, "images": None} | how))
+
+
+def refusal(prompt, table=TABLE, **how):
+    with pytest.raises(Invalid) as refused:
+        asked(prompt, table, **how)
+    return refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("prompt", "first", "second"),
+    [
+        ("Classify: {text}", "Classify: a", "Classify: {b}"),
+        ("{{text}} is {text!r}", "{text} is 'a'", "{text} is '{b}'"),
+        ("{price:.2f} € of {text:>3}", "1.50 € of   a", "2.00 € of {b}"),
+        ("{meta[size]} {meta[1]} {when.year} {words[0]} {words[1]}", "L one 2026 x y", "S eins 2025 z {}"),
+        ("{when:%d.%m.%Y}", "02.01.2026", "04.03.2025"),
+    ],
+)
+def test_a_template_is_filled_in(prompt, first, second):
+    assert [request["prompt"] for request in asked(prompt)] == [first, second]
+
+
+def test_it_can_be_iterated_over_again():
+    requests = Requests(read_rows(iter(TABLE)), "{text}", system=None, images=None)
+    assert list(requests) == list(requests)
+    assert len(requests) == 2
+
+
+def test_columns_may_be_named_in_any_way():
+    table = pd.DataFrame({"first name": ["Ada"], "a.b": [1], 0: ["x"], "c[d]": [2]})
+    assert asked("{first name} {a.b} {0} {c[d]}", table) == [{"prompt": "Ada 1 x 2"}]
+    assert asked("{} and {row.real}", [1]) == [{"prompt": "1 and 1"}]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ("{txt}", "names 'txt', but the table has no such column; it has: text, price, meta, when, words"),
+        ("{text", "a brace that is not closed"),
+        ("} {text}", "a brace that is not closed"),
+        ("{}", "without a name"),
+        ("{text!x}", "!s, !r or !a"),
+        ("{price:{text}}", "braces within"),
+        ("{text.__class__}", "cannot look into a value"),
+        ("{meta[size].__init__.__globals__}", "cannot look into a value"),
+        ("{meta[size}", "closed"),
+        ("{when.century}", "Row 0, counted from 0: {when…} cannot be written: AttributeError"),
+        ("{meta[colour]}", "KeyError"),
+        ("{text:.2f}", "Row 0, counted from 0: {text…} cannot be written: ValueError"),
+        ("Classify this.", "all rows would ask the same: write {text}"),
+        (7, "a text or a function of a row, not a int"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_sent(prompt, words):
+    assert words in refusal(prompt)
+
+
+def test_a_gap_in_a_column_that_is_used_is_found_and_no_other():
+    table = [{"a": 1, "b": None}, {"a": 2, "b": 3}, {"a": 4}]
+    assert len(asked("{a}", table)) == 3
+    assert "'b' is empty (None or NaN) in 2 rows (0, 2)" in refusal("{b}", table)
+
+
+def test_a_row_that_asks_nothing_is_found():
+    assert "Row 1, counted from 0, asks nothing" in refusal("{text}", [{"text": "a"}, {"text": " \n"}])
+
+
+def test_a_function_makes_a_prompt_of_a_row_once():
+    seen = []
+    requests = Requests(
+        read_rows(pd.DataFrame(TABLE)),
+        lambda row: seen.append(row) or f"Q {row['text']}",
+        system="Be brief.",
+        images=None,
+    )
+    assert list(requests) == list(requests)
+    assert [row["text"] for row in seen] == ["a", "{b}"]
+    assert next(iter(requests)) == {
+        "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Q a"}]
+    }
+    said = [{"role": "user", "content": "Hi"}]
+    assert asked(lambda row: said, [1]) == [{"messages": said}]
+    for nothing in (None, [], 7, [1]):
+        assert "For row 0, counted from 0, the function returned" in refusal(lambda row, nothing=nothing: nothing, [1])
+
+
+def test_pictures_come_from_a_column_a_function_or_are_the_same_for_all(tmp_path):
+    path = tmp_path / "one.png"
+    path.write_bytes(PNG)
+    table = [{"text": "a", "photo": PNG}, {"text": "b", "photo": [str(path), PNG]}]
+    for images, counts in (("photo", [1, 2]), (lambda row: row["photo"], [1, 2]), (PNG, [1, 1])):
+        requests = asked("What is it?", table, images=images)
+        kinds = [[part["type"] for part in request["messages"][0]["content"]] for request in requests]
+        assert kinds == [["image"] * count + ["text"] for count in counts]
+    assert "images names 'foto'" in refusal("{text}", table, images="foto")
+    assert "'photo' is empty" in refusal("{text}", [*table, {"text": "c"}], images="photo")
+    assert "Row 1, counted from 0: The image" in refusal(
+        "{text}", [table[0], {"text": "b", "photo": "no.png"}], images="photo"
+    )

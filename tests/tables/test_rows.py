@@ -1,0 +1,164 @@
+"""Tables of any kind: what is read of them, what is put beside their rows, and what is none."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from jupyter_bgstream.client.tables.answers import Row
+from jupyter_bgstream.client.tables.frames import framed
+from jupyter_bgstream.client.tables.rows import MOST, Column, check_no_gaps, is_missing, read_rows
+from jupyter_bgstream.client.tables.schemas import Schema
+from jupyter_bgstream.core.errors import Invalid
+
+DICTS = [{"text": "a", "n": 1}, {"text": "b", "n": 2}]
+
+
+def refusal(table):
+    with pytest.raises(Invalid) as refused:
+        read_rows(table)
+    assert refused.value.field == "table"
+    return refused.value.message
+
+
+@pytest.mark.parametrize(
+    "table",
+    [DICTS, tuple(DICTS), iter(DICTS), pd.DataFrame(DICTS), pl.DataFrame(DICTS)],
+    ids=lambda t: type(t).__name__,
+)
+def test_columns_and_rows_are_the_same_of_every_kind(table):
+    rows = read_rows(table)
+    assert (len(rows), list(rows.columns)) == (2, ["text", "n"])
+    assert list(rows.values("text")) == ["a", "b"]
+    assert [dict(item) for item in rows.items()] == DICTS
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        (["a", "b"], "row"),
+        ((word for word in "ab"), "row"),
+        (np.array(["a", "b"]), "row"),
+        (pd.Series(["a", "b"]), "row"),
+        (pd.Series(["a", "b"], name="text"), "text"),
+        (pl.Series(["a", "b"]), "row"),
+        (pl.Series("text", ["a", "b"]), "text"),
+    ],
+)
+def test_what_has_no_columns_has_one(table, column):
+    rows = read_rows(table)
+    assert list(rows.columns) == [column]
+    assert list(rows.values(column)) == ["a", "b"]
+
+
+def test_dicts_need_not_be_alike_and_names_need_not_be_words():
+    rows = read_rows([{"a": 1}, {2: "x", "a": 3}])
+    assert list(rows.columns) == ["a", "2"]
+    assert list(rows.values("2")) == [None, "x"]
+    assert list(read_rows(pd.DataFrame({0: ["x"]})).values("0")) == ["x"]
+
+
+def test_what_is_no_table_is_said_in_words():
+    assert "empty" in refusal([])
+    assert "empty" in refusal(pd.DataFrame({"a": []}))
+    for table in ("text", b"bytes", {"a": [1]}, 7, None):
+        assert "is no table: give a DataFrame" in refusal(table)
+    assert "collect()" in refusal(pl.LazyFrame({"a": [1]}))
+    assert "more than one column named 'a'" in refusal(pd.DataFrame([[1, 2]], columns=["a", "a"]))
+    assert f"{MOST + 1:,} rows" in refusal(range(MOST + 5))
+    assert refusal(iter(int, 1))  # without an end
+
+
+@pytest.mark.parametrize("empty", [None, float("nan"), np.float32("nan").item(), pd.NA, pd.NaT])
+def test_what_is_empty(empty):
+    assert is_missing(empty)
+    with pytest.raises(Invalid, match=r"'text' is empty .* in row 1, counted from 0"):
+        check_no_gaps("text", ["a", empty, "b"])
+
+
+def test_gaps_are_counted_and_the_first_are_named():
+    check_no_gaps("text", ["", 0, False, [], "nan"])
+    with pytest.raises(Invalid, match=r"in 20 rows \(0, 1, 2, 3, 4, 5, 6, 7, …\)"):
+        check_no_gaps("text", [None] * 20)
+
+
+# What comes back
+
+
+def answers(*values, schema=None, **fields):
+    return [
+        Row(number=number, status="completed", text=str(value), value=value if schema else None, **fields)
+        for number, value in enumerate(values)
+    ]
+
+
+def test_a_pandas_index_stays_whatever_it_is():
+    table = pd.DataFrame({"text": ["a", "b", "c"]}, index=["x", "x", "y"])
+    found = framed(read_rows(table), answers("A", "B", "C"), None)
+    assert found.index.tolist() == ["x", "x", "y"]
+    assert found["answer"].tolist() == ["A", "B", "C"]
+    assert list(table.columns) == ["text"]  # a copy
+
+
+def test_each_kind_gets_its_own_back():
+    for table in (pl.DataFrame(DICTS), DICTS, pd.DataFrame(DICTS)):
+        found = framed(read_rows(table), answers("A", "B"), None)
+        assert type(found) is type(table)
+    assert framed(read_rows(["a", "b"]), answers("A", "B"), None)[1] == {
+        "row": "b",
+        "answer": "B",
+        "status": "completed",
+        "error": None,
+    }
+    assert list(framed(read_rows(pd.Series(["a"])), answers("A"), None).columns) == ["row", "answer", "status", "error"]
+
+
+def test_names_that_are_taken_are_seen():
+    table = [{"status": "new", "answer": 1, "answer_answer": 2, "n": 3}]
+    (row,) = framed(read_rows(table), answers("A"), None)
+    assert row == table[0] | {"answer_answer_answer": "A", "answer_status": "completed", "error": None}
+    schema = Schema({"type": "object", "properties": {"status": {"type": "string"}, "n": {"type": "integer"}}})
+    (row,) = framed(read_rows(table), answers({"status": "good", "n": 5}, schema=schema), schema)
+    assert row == table[0] | {
+        "answer_status": "good",
+        "answer_n": 5,
+        "answer_answer_status": "completed",
+        "error": None,
+    }
+
+
+KINDS = {"n": 7, "x": 0.5, "ok": True, "word": "a", "many": [1, 2], "any": {"a": 1}}
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "n": {"type": "integer"},
+        "x": {"type": "number"},
+        "ok": {"type": ["boolean", "null"]},
+        "word": {"enum": ["a", "b"]},
+        "many": {"type": "array"},
+        "any": {},
+    },
+}
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame])
+def test_columns_have_the_types_of_the_schema_also_with_gaps(kind):
+    schema = Schema(SCHEMA)
+    table = kind({"text": ["a", "b"]})
+    found = framed(read_rows(table), answers(KINDS, None, schema=schema), schema)
+    for name, value in KINDS.items():
+        first, second = found[name].to_list()
+        assert first == value
+        assert is_missing(second)
+    assert str(found["n"].dtype) == "Int64"
+    assert str(found["ok"].dtype).lower() == "boolean"
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame])
+def test_no_value_of_a_schema_breaks_a_frame(kind):
+    rows = read_rows(kind({"text": ["a", "b", "c"]}))
+    for values in ([1 << 80, 1, None], ["x", 1, None], [{"a": 1}, {"a": "x"}, None], [[1], ["x"], {"y": 2}]):
+        for wanted in ("integer", "number", "boolean", "string", None):
+            found = rows.joined({"new": Column(values=values, kind=wanted)})
+            assert len(found) == 3
+    assert rows.joined({"new": Column(values=[1 << 80, 1, None], kind="integer")})["new"].to_list()[0] == 1 << 80

@@ -1,0 +1,100 @@
+"""Answers that follow a JSON schema."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+import pydantic
+import pytest
+
+from jupyter_bgstream.client.tables.schemas import Schema
+from jupyter_bgstream.core.errors import Invalid
+
+JSON = {
+    "type": "object",
+    "properties": {"label": {"enum": ["a", "b"]}, "sure": {"type": "number", "maximum": 1}},
+    "required": ["label"],
+    "additionalProperties": False,
+}
+
+
+class Struct(msgspec.Struct):
+    label: Literal["a", "b"]
+    sure: float | None = None
+
+
+@dataclass
+class Data:
+    label: Literal["a", "b"]
+    sure: float | None = None
+
+
+class Model(pydantic.BaseModel):
+    label: Literal["a", "b"]
+    sure: float | None = None
+
+
+class Inner(msgspec.Struct):
+    parts: "list[Inner]" = []
+
+
+class Outer(msgspec.Struct):
+    inner: Inner
+    more: "Outer | None" = None
+
+
+@pytest.mark.parametrize("asked", [JSON, Struct, Data, Model])
+def test_every_kind_of_schema_is_an_object_with_its_properties(asked):
+    schema = Schema(asked)
+    assert schema.json["type"] == "object"
+    assert list(schema.columns) == ["label", "sure"]
+    assert schema.read('{"label": "a", "sure": 0.5}') == ({"label": "a", "sure": 0.5}, None)
+    value, fault = schema.read('{"label": "c"}')
+    assert (value, fault.code) == (None, "schema")
+    assert "at label: 'c' is not one of ['a', 'b']" in fault.message
+
+
+def test_a_type_may_hold_others_and_itself():
+    schema = Schema(Outer)
+    assert schema.json["type"] == "object"
+    assert schema.read('{"inner": {"parts": [{"parts": []}]}, "more": {"inner": {}}}')[1] is None
+    assert schema.read('{"inner": {"parts": [{"parts": 7}]}}')[1].code == "schema"
+
+
+def test_a_schema_need_not_be_an_object():
+    schema = Schema({"type": "array", "items": {"type": "integer"}})
+    assert schema.columns is None
+    assert schema.read("[1, 2]") == ([1, 2], None)
+    assert schema.read('["x"]')[1].code == "schema"
+
+
+def test_a_fence_around_an_answer_is_no_part_of_it():
+    assert Schema(JSON).read('```json\n{"label": "a"}\n```\n') == ({"label": "a"}, None)
+
+
+@pytest.mark.parametrize("text", ["", "no", '{"label": "a"', "[" * 100_000, '{"label": "a"} and more', "\ud800"])
+def test_what_is_no_json_is_said(text):
+    value, fault = Schema(JSON).read(text)
+    assert (value, fault.code) == (None, "not_json")
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"type": "objekt"}, "no JSON schema: 'objekt'"),
+        ("object", "schema is a str"),
+        (object, "No JSON schema can be made of object"),
+        (Struct(label="a"), "schema is a Struct"),
+    ],
+)
+def test_what_is_no_schema_is_said(asked, words):
+    with pytest.raises(Invalid) as refused:
+        Schema(asked)
+    assert words in refused.value.message
+    assert refused.value.field == "schema"
+
+
+def test_nothing_is_fetched():
+    value, fault = Schema({"$ref": "http://127.0.0.1:9/schema.json"}).read("{}")
+    assert (value, fault.code) == (None, "schema")
+    assert "cannot be checked" in fault.message
