@@ -1,0 +1,322 @@
+"""The same question for every row of a table: real kernels and scripts, a real server, a scripted provider."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import msgspec
+import pandas as pd
+import pytest
+from client.conftest import Kernel
+from harness.jupyter import Jupyter
+
+from jupyter_bgstream.client import Invalid, NotFound, QueueFull, tables
+from jupyter_bgstream.client.forms import GroupForm
+from jupyter_bgstream.client.tables.sending import JOBS, Sending, bodies
+from jupyter_bgstream.core.wire import BATCH_MIME
+from jupyter_bgstream.testing import ThreadedProvider, answer, in_turn, refusal
+
+LABEL = {
+    "type": "object",
+    "properties": {"label": {"enum": ["a", "b"]}, "n": {"type": "integer"}},
+    "required": ["label"],
+}
+
+
+@pytest.fixture
+def model(provider: ThreadedProvider) -> Iterator[str]:
+    """A model of this test's own, that says what it was asked."""
+    name = f"m{secrets.token_hex(4)}"
+    provider.scripts[name] = lambda request: answer(f"Said: {request.prompt}", usage=(5, 4))
+    yield f"test/{name}"
+    del provider.scripts[name]
+
+
+def prompts(provider: ThreadedProvider, model: str) -> list[str]:
+    return sorted(request.prompt for request in provider.asked(model.partition("/")[2]))
+
+
+def script(provider: ThreadedProvider, model: str, reply: Any) -> None:
+    provider.scripts[model.partition("/")[2]] = reply
+
+
+# In a notebook
+
+
+def test_a_cell_shows_its_batch_once_and_again_picks_it_up(
+    server: Jupyter, kernel: Kernel, provider: ThreadedProvider, model: str
+) -> None:
+    cell = f"""
+import pandas as pd
+from jupyter_bgstream.client.tables import map
+df = pd.DataFrame({{"text": ["x", "y", "z"]}}, index=[7, 7, 9])
+batch = map(df, "Classify: {{text}}", model={model!r}, name="Words <b>")
+batch"""
+    ran = kernel.run(cell)
+    (shown,) = ran.bundles
+    assert shown[BATCH_MIME]["total"] == 3
+    assert shown["text/plain"].startswith("Words <b>: 0 of 3 answered, ")
+    assert "<" not in shown["text/markdown"]
+    assert ran.printed == ""
+    found = json.loads(kernel.run("print(batch.wait().frame().reset_index().to_json(orient='values'))").printed)
+    expected = [[i, t, f"Said: Classify: {t}", "completed", None] for i, t in ((7, "x"), (7, "y"), (9, "z"))]
+    assert found == expected
+    kernel.restart()
+    ran = kernel.run(cell)
+    (again,) = ran.bundles
+    assert again[BATCH_MIME]["id"] == shown[BATCH_MIME]["id"]
+    assert again["text/plain"] == "Words <b>: 3 of 3 answered"
+    assert "3 of 3 rows are answered already; nothing is asked twice. fresh=True asks all again." in ran.printed
+    assert json.loads(kernel.run("print((await batch).reset_index().to_json(orient='values'))").printed) == expected
+    assert len(prompts(provider, model)) == 3
+    with server.client() as client:
+        group = client.get(f"groups/{batch_id(shown)}").json()
+        assert group["source"]["kernel"] == kernel.id
+        notices = [each for each in client.get("notices").json()["notices"] if each["group"] == batch_id(shown)]
+        assert [each["counts"]["completed"] for each in notices] == [3]
+
+
+def batch_id(bundle: dict[str, Any]) -> str:
+    return str(bundle[BATCH_MIME]["id"])
+
+
+def test_an_interrupt_leaves_it_alone(server: Jupyter, kernel: Kernel, provider: ThreadedProvider, model: str) -> None:
+    script(provider, model, answer("It is done.", hold_after=1))
+    ran = kernel.run(f"from jupyter_bgstream.client.tables import map\nb = map(['x', 'y'], '{{row}}', model={model!r})")
+    provider.held(2)
+    waiting = kernel.send("print('now', flush=True); b.wait()")
+    kernel.await_printed("now")
+    kernel.interrupt()
+    assert "KeyboardInterrupt" in kernel.collect(waiting).error
+    assert kernel.ask("b.counts['running']") == "2"
+    provider.release(2)
+    assert kernel.ask("b.wait().status") == "'completed'"
+    assert kernel.ask("[row.text for row in b]") == "['It is done.', 'It is done.']"
+    assert ran.reply["status"] == "ok"
+
+
+# In a script
+
+
+@pytest.mark.usefixtures("script")
+class TestScript:
+    def test_what_was_asked_afresh_is_what_is_picked_up(
+        self, provider: ThreadedProvider, model: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def ask(**how: Any) -> tables.Batch:
+            return tables.map(["x", "y"], "Classify: {row}", model=model, **how).wait()  # type: ignore[no-any-return]
+
+        first, second, third = ask(), ask(), ask(fresh=True)
+        assert first.id == second.id != third.id
+        assert "nothing is asked twice" in capsys.readouterr().out
+        assert ask().id == third.id
+        assert ask(params={"temperature": 0}).id not in (first.id, third.id)
+        assert len(prompts(provider, model)) == 6
+
+    def test_only_so_many_at_a_time_and_the_frame_is_partial_meanwhile(
+        self, provider: ThreadedProvider, model: str
+    ) -> None:
+        script(provider, model, lambda request: answer(["So ", request.prompt], hold_after=1))
+        batch = tables.map([{"t": n} for n in range(5)], "{t}", model=model, concurrency=2)
+        provider.held(2)
+        counts = batch.counts
+        assert (counts["running"], counts["queued"], counts["completed"]) == (2, 3, 0)
+        assert [row["status"] for row in batch.frame()] == ["running", "running", "queued", "queued", "queued"]
+        assert [row["answer"] for row in batch.frame()] == [None] * 5
+        with pytest.raises(TimeoutError, match=r"has not ended after 0\.1 s; it goes on"):
+            batch.wait(0.1)
+        rows = iter(batch)
+        provider.release(5)
+        assert [row.text for row in rows] == [f"So {n}" for n in range(5)]
+        assert len(batch) == 5
+        assert batch[-1].number == 4
+        assert batch.job(4).result() == "So 4"
+        with pytest.raises(IndexError):
+            batch[5]
+
+    def test_more_may_run_when_the_cell_says_so_later(self, provider: ThreadedProvider, model: str) -> None:
+        script(provider, model, answer("It is done.", hold_after=1))
+        first = tables.map(list("abc"), "{row}", model=model, concurrency=1)
+        provider.held(1)
+        second = tables.map(list("abc"), "{row}", model=model, concurrency=3)
+        provider.release(1)  # the next claim counts
+        provider.held(2)
+        assert first.id == second.id
+        provider.release(2)
+        assert second.wait().status == "completed"
+
+    def test_values_of_a_schema_are_columns_and_what_breaks_it_is_beside_its_row(
+        self, provider: ThreadedProvider, model: str
+    ) -> None:
+        replies = {"0": '{"label": "a", "n": 1}', "1": '{"label": "c"}', "2": "no", "3": '{"label": "b"}'}
+        script(
+            provider,
+            model,
+            lambda request: (
+                refusal(400, {"error": {"message": "Bad row."}})
+                if request.prompt == "4"
+                else answer(replies[request.prompt])
+            ),
+        )
+        table = pd.DataFrame({"t": range(5)})
+        batch = tables.map(table, "{t}", model=model, schema=LABEL).wait()
+        frame = batch.frame()
+        assert list(frame.columns) == ["t", "label", "n", "status", "error"]
+        assert frame["label"].fillna("").tolist() == ["a", "", "", "b", ""]
+        assert frame["n"].dtype == "Int64"
+        assert frame["status"].tolist() == ["completed", "invalid", "invalid", "completed", "failed"]
+        assert sorted(batch.errors) == [1, 2, 4]
+        assert "at label: 'c' is not one of" in frame["error"][1]
+        assert "not JSON" in frame["error"][2]
+        assert "Bad row." in frame["error"][4]
+        assert batch[1].text == '{"label": "c"}'
+        (request,) = provider.asked(model.partition("/")[2], "0")
+        assert request.json["response_format"]["json_schema"]["schema"]["required"] == ["label"]
+
+        # Those without a valid answer alone are asked again.
+        script(provider, model, answer('{"label": "b", "n": 2}'))
+        assert batch.retry() is batch
+        assert batch.wait().errors == {}
+        assert batch.frame()["label"].tolist() == ["a", "b", "b", "b", "b"]
+        assert len(prompts(provider, model)) == 5 + 3
+        batch.retry()  # there is nothing left
+        assert len(prompts(provider, model)) == 5 + 3
+
+        # Another kernel finds it by its id, without the table.
+        found = tables.batch(batch.id).frame()
+        assert found[2] == {"row": 2, "label": "b", "n": 2, "status": "completed", "error": None}
+
+    def test_a_row_that_fails_in_passing_is_tried_again_by_itself(self, provider: ThreadedProvider, model: str) -> None:
+        busy = refusal(429, {"error": {"message": "Busy."}})
+        script(provider, model, in_turn(busy, answer("It is done.")))
+        batch = tables.map(["x"], "{row}", model=model).wait()
+        assert [row.text for row in batch] == ["It is done."]
+
+    def test_a_cancelled_batch_says_so_when_it_is_picked_up(
+        self, provider: ThreadedProvider, model: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        script(provider, model, answer("It is done.", hold_after=1))
+        batch = tables.map(["x", "y"], "{row}", model=model)
+        provider.held(2)
+        assert batch.cancel().status == "cancelled"
+        assert tables.map(["x", "y"], "{row}", model=model).id == batch.id
+        assert "2 have no whole answer: retry() asks these again." in capsys.readouterr().out
+        assert [row.status for row in batch] == ["cancelled"] * 2
+        script(provider, model, answer("It is done."))
+        assert batch.retry().wait().counts["completed"] == 2
+
+    def test_rows_that_were_deleted_are_said_to_be(self, server: Jupyter, model: str) -> None:
+        batch = tables.map(["x", "y"], "{row}", model=model).wait()
+        with server.client() as client:
+            client.delete(f"jobs/{batch.job(0).id}").raise_for_status()
+        gone, there = tables.map(["x", "y"], "{row}", model=model).frame()
+        assert (gone["status"], there["status"]) == ("deleted", "completed")
+        assert "fresh=True" in gone["error"]
+        with pytest.raises(NotFound, match="no longer on the server"):
+            tables.batch(batch.id).job(0)
+        with pytest.raises(NotFound, match="no group"):
+            tables.batch("map-never")
+
+    def test_any_announced_group_is_a_batch(self, server: Jupyter, model: str) -> None:
+        group = secrets.token_hex(8)
+        jobs = [{"id": f"{group}-{word}", "model": model, "prompt": word} for word in ("x", "y")]
+        with server.client() as client:
+            client.post("groups", json={"id": group, "total": 2, "jobs": jobs}).raise_for_status()
+        batch = tables.batch(group).wait()
+        assert sorted(row["answer"] for row in batch.frame()) == ["Said: x", "Said: y"]
+        assert repr(batch) == f"<Batch {group} Batch {group}: 2 of 2 answered>"
+
+    def test_nothing_is_sent_if_anything_is_wrong(
+        self, server: Jupyter, provider: ThreadedProvider, model: str
+    ) -> None:
+        with server.client() as client:
+            before = client.get("status").json()["counts"]
+            for how, words in (
+                ({"table": []}, "empty"),
+                ({"prompt": "{txt}"}, "no such column"),
+                ({"schema": {"type": 7}}, "no JSON schema"),
+                ({"schema": LABEL, "params": {"schema": LABEL}}, "give it once"),
+                ({"model": "nobody/any"}, "names no provider"),
+                ({"concurrency": 0}, "from 1 to 1,000"),
+                ({"params": {"api_key": "x"}}, "may not hold api_key"),
+            ):
+                given: dict[str, Any] = {"table": ["x", "y"], "prompt": "{row}", "model": model, **how}
+                with pytest.raises(Invalid, match=words):
+                    tables.map(given.pop("table"), given.pop("prompt"), **given)
+            assert client.get("status").json()["counts"] == before
+        assert prompts(provider, model) == []
+
+    def test_a_dry_run_asks_nothing(self, provider: ThreadedProvider, model: str) -> None:
+        table = [{"t": "word " * 100} for _ in range(10)]
+        estimate = tables.map(
+            table, "Classify: {t}", model="openai/gpt-4o-mini", params={"max_tokens": 100}, dry_run=True
+        )
+        assert (estimate.model, estimate.rows, estimate.answered) == ("openai/gpt-4o-mini", 10, 0)
+        assert 900 < estimate.input_tokens < 1500
+        assert estimate.output_tokens == 1000
+        # $0.15 and $0.60 for a million tokens
+        assert estimate.input_usd == pytest.approx(estimate.input_tokens * 0.15e-6, rel=0.01)
+        assert estimate.output_usd == pytest.approx(1000 * 0.6e-6)
+        tables.map(table[:4], "{t}", model=model).wait()
+        estimate = tables.map(table[:4], "{t}", model=model, dry_run=True)
+        assert (estimate.answered, estimate.input_tokens, estimate.usd) == (4, 0, None)
+        assert len(prompts(provider, model)) == 4
+
+    def test_the_default_model_is_named_before_it_is_hashed(self, server: Jupyter) -> None:
+        batch = tables.map(["hello"], "{row}").wait()
+        assert tables.map(["hello"], "{row}", model="test/hello").id == batch.id
+
+
+# On the way
+
+
+class Refusing:
+    """A server whose queue is full now and then."""
+
+    def __init__(self, *refusals: int) -> None:
+        self.bodies: list[dict[str, Any]] = []
+        self.calls = 0
+        self._refusals = refusals
+
+    async def submit_group(self, body: bytes) -> GroupForm:
+        self.calls += 1
+        if self.calls in self._refusals:
+            raise QueueFull("Full.", retry_after=0)
+        self.bodies.append(msgspec.json.decode(body))
+        form = {"id": "g", "status": "running", "title": "", "total": 1200, "submitted": 0, "queued": 0, "running": 0}
+        form |= {"waiting": 0, "counts": {}, "usage": {}, "created_at": 1.0}
+        return msgspec.convert(form, GroupForm)
+
+
+async def test_rows_are_sent_in_pieces_that_the_server_takes() -> None:
+    requests = [{"prompt": f"row {n}"} for n in range(2 * JOBS + 200)]
+    requests[3] = {"prompt": "x" * 9_000_000}
+    api = Refusing(3)
+    sending = Sending(bodies({"id": "g", "total": len(requests)}, {"model": "m/n"}, requests))
+    await sending.run(api)  # type: ignore[arg-type]
+    assert [len(body["jobs"]) for body in api.bodies] == [3, 1, 500, 500, 196]
+    jobs = [job for body in api.bodies for job in body["jobs"]]
+    assert [job["prompt"] for job in jobs] == [request["prompt"] for request in requests]
+    assert jobs[-1] == {"id": f"g-r{len(requests) - 1}", "prompt": requests[-1]["prompt"], "model": "m/n"}
+    assert sending.stalled.is_set()
+
+
+async def test_a_queue_that_is_full_at_once_is_an_error() -> None:
+    sending = Sending(bodies({"id": "g", "total": 1}, {}, [{"prompt": "x"}]))
+    with pytest.raises(QueueFull):
+        await asyncio.wait_for(sending.run(Refusing(1)), 10)  # type: ignore[arg-type]
+    assert sending.begun.is_set()
+
+
+def test_two_kernels_at_once_make_one_batch(server: Jupyter, provider: ThreadedProvider, model: str) -> None:
+    cell = f"from jupyter_bgstream.client.tables import map\nb = map(range(40), '{{row}}', model={model!r})\nb.wait()"
+    with closing(Kernel(server)) as one, closing(Kernel(server)) as other:
+        sent = [(kernel, kernel.send(cell)) for kernel in (one, other)]
+        ran = [kernel.collect(message) for kernel, message in sent]
+        assert [each.reply["status"] for each in ran] == ["ok", "ok"]
+    assert prompts(provider, model) == sorted(map(str, range(40)))
