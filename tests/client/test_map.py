@@ -100,6 +100,28 @@ def test_an_interrupt_leaves_it_alone(server: Jupyter, kernel: Kernel, provider:
     assert ran.reply["status"] == "ok"
 
 
+def test_where_no_page_asks_the_server_the_kernel_keeps_the_display_up_to_date(
+    server: Jupyter, provider: ThreadedProvider, model: str
+) -> None:
+    script(provider, model, answer("It is done.", hold_after=1))
+    with closing(Kernel(server)) as kernel:
+        alone = "import os\nfor name in ('JUPYTER_BGSTREAM_RUNTIME', 'JPY_PARENT_PID'): os.environ.pop(name, None)"
+        assert kernel.run(alone).reply["status"] == "ok"  # as in an editor that has no Jupyter server
+        ran = kernel.run(
+            f"from jupyter_bgstream.client.tables import map\nb = map(['x', 'y'], '{{row}}', model={model!r})"
+        )
+        (shown,) = [output for output in ran.outputs if "data" in output]
+        provider.held(2)
+        provider.release(2)
+        updated: list[dict[str, Any]] = []
+        while not updated or "2 of 2 answered" not in updated[-1]["data"]["text/plain"]:
+            message = kernel._client.get_iopub_msg(timeout=30)
+            if message["msg_type"] == "update_display_data":
+                updated.append(message["content"])
+        assert {each["transient"]["display_id"] for each in updated} == {shown["transient"]["display_id"]}
+        assert updated[-1]["data"][BATCH_MIME]["status"] == "completed"
+
+
 # In a script
 
 

@@ -182,11 +182,13 @@ class Batch:
         # The cell that makes a batch shows it at once; it is not shown once more because it is the cell's last line.
         shown, self._shown_in = self._shown_in, None
         if shown is None or shown != this_run():
-            show(self._repr_mimebundle_())
+            with suppress(BgStreamError):  # a picture of what is known is better than a traceback
+                self._now()
+            show(self)
 
     def _show(self) -> None:
         if (run := this_run()) is not None:
-            show(self.placeholder())
+            show(self)
             self._shown_in = run
 
     def _now(self) -> GroupForm:

@@ -1,20 +1,59 @@
-"""Show something where a cell runs."""
+"""Show a batch in the cell that runs: once, and kept up to date where no page does that."""
 
 from __future__ import annotations
 
+import asyncio
+import secrets
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from ..relay import page_reads, steadily
+
+if TYPE_CHECKING:
+    from ..api import Api
+    from .batch import Batch
+
+SPACING = 1.0  # seconds between two updates of a display
+
+_lasting: set[object] = set()  # what must not be collected as garbage meanwhile
 
 
 def this_run() -> object | None:
     """Return what tells this run of a cell from others, or None outside IPython."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
+    shell = _shell()
     return None if shell is None else (id(shell), shell.execution_count)
 
 
-def show(bundle: dict[str, Any]) -> None:
-    """Display a bundle."""
-    from IPython.display import display  # noqa: PLC0415 - it is there where something can be shown
+def show(batch: Batch) -> None:
+    """Display what is known of a batch; in a kernel whose front end cannot ask the server, also what comes."""
+    shell = _shell()
+    if shell is None:
+        return
+    if getattr(shell, "kernel", None) is None or page_reads() or batch._form.ended:
+        shell.display_pub.publish(batch.placeholder())
+        return
+    display = {"display_id": secrets.token_hex(16)}
+    shell.display_pub.publish(batch.placeholder(), transient=display)
+    shown = [batch.placeholder()]
 
-    display(bundle, raw=True)  # type: ignore[no-untyped-call]
+    async def follow(api: Api) -> None:
+        async def look() -> bool:
+            form = await batch._look(api)
+            if (bundle := batch.placeholder()) != shown[0]:
+                shown[0] = bundle
+                # A display may have hooks, which take their time.
+                await asyncio.to_thread(shell.display_pub.publish, bundle, transient=display, update=True)
+            if not form.ended:
+                await asyncio.sleep(SPACING)
+            return form.ended
+
+        await steadily(look)
+
+    following = batch._background.start(follow)
+    _lasting.add(following)
+    following.add_done_callback(_lasting.discard)
+
+
+def _shell() -> Any:
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython else None
