@@ -17,6 +17,7 @@ from harness.jupyter import Jupyter
 
 from jupyter_bgstream.client import Invalid, NotFound, QueueFull, tables
 from jupyter_bgstream.client.forms import GroupForm
+from jupyter_bgstream.client.tables.ids import content_id
 from jupyter_bgstream.client.tables.sending import JOBS, Sending, bodies
 from jupyter_bgstream.core.wire import BATCH_MIME
 from jupyter_bgstream.testing import ThreadedProvider, answer, in_turn, refusal
@@ -98,6 +99,12 @@ def test_an_interrupt_leaves_it_alone(server: Jupyter, kernel: Kernel, provider:
     assert kernel.ask("b.wait().status") == "'completed'"
     assert kernel.ask("[row.text for row in b]") == "['It is done.', 'It is done.']"
     assert ran.reply["status"] == "ok"
+
+
+def test_it_has_a_widget(kernel: Kernel, model: str) -> None:
+    ran = kernel.run(f"from jupyter_bgstream.client.tables import map\nmap(['x'], '{{row}}', model={model!r}).view()")
+    assert ran.reply["status"] == "ok", ran.error
+    assert any("application/vnd.jupyter.widget-view+json" in bundle for bundle in ran.bundles)
 
 
 def test_where_no_page_asks_the_server_the_kernel_keeps_the_display_up_to_date(
@@ -243,6 +250,24 @@ class TestScript:
             tables.batch(batch.id).job(0)
         with pytest.raises(NotFound, match="no group"):
             tables.batch("map-never")
+
+    def test_a_submit_that_was_cut_off_is_finished_by_the_same_cell(
+        self, server: Jupyter, provider: ThreadedProvider, model: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        words = ["x", "y", "z"]
+        group = content_id(model, {}, [{"prompt": word} for word in words])
+        first = {"id": f"{group}-r0", "model": model, "prompt": "x", "priority": "batch"}
+        with server.client() as client:
+            client.post("groups", json={"id": group, "total": 3, "jobs": [first]}).raise_for_status()
+        cut = tables.batch(group)
+        assert next(iter(cut)).text == "Said: x"
+        assert [row["status"] for row in cut.frame()] == ["completed", "unsent", "unsent"]
+        assert "run the cell again" in cut.frame()[1]["error"]
+        batch = tables.map(words, "{row}", model=model).wait()
+        assert "1 of 3 rows are answered already" in capsys.readouterr().out
+        assert batch.id == group
+        assert [row.text for row in batch] == ["Said: x", "Said: y", "Said: z"]
+        assert prompts(provider, model) == words
 
     def test_any_announced_group_is_a_batch(self, server: Jupyter, model: str) -> None:
         group = secrets.token_hex(8)

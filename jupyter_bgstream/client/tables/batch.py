@@ -40,6 +40,14 @@ class Batch:
     Forgetting the handle, or interrupting what waits for it, ends nothing; ``bg.batch(id)`` finds it again, and so does
     the cell that made it. ``wait`` returns it however its rows ended; ``frame`` is the table with what is known by now,
     at any time. Everything that asks the server raises ServerUnreachable if there is no answer.
+
+    >>> batch = bg.map(range(1, 4), "Count to {row}.", model="demo/echo", name="Counting")
+    >>> batch.wait()
+    <Batch map-... Counting: 3 of 3 answered>
+    >>> [row.text for row in batch]
+    ['...Count to 1...', '...Count to 2...', '...Count to 3...']
+    >>> batch[2].status, len(batch), batch.errors
+    ('completed', 3, {})
     """
 
     def __init__(
@@ -116,6 +124,10 @@ class Batch:
         ``answer`` is the text, or with a schema there is a column for each of its properties; ``status`` is the row's
         state and ``error`` says why there is no whole or valid answer. A name that the table has already gets
         ``answer_`` before it.
+
+        >>> batch = bg.map([{"n": 1, "status": "new"}], "How many is {n}?", model="demo/echo")
+        >>> list(batch.wait().frame()[0])
+        ['n', 'status', 'answer', 'answer_status', 'error']
         """
         return self._framed(self._read())
 
@@ -143,7 +155,12 @@ class Batch:
         return Job(self._background.run(lambda api: api.job(asked)), self._background)
 
     def retry(self) -> Batch:
-        """Ask again those rows alone that have no whole or no valid answer; the others stay as they are."""
+        """Ask again those rows alone that have no whole or no valid answer; the others stay as they are.
+
+        >>> batch = bg.map(["a", "b"], "Say {row}.", model="demo/echo", schema={"type": "object"}).wait()
+        >>> sorted(batch.errors), batch.retry().wait().counts["completed"]
+        ([0, 1], 2)
+        """
         self._form = self._background.run(self._retried)
         return self
 
@@ -156,7 +173,7 @@ class Batch:
 
     def view(self) -> Any:
         """Return a widget that shows it live."""
-        from ..widget import BatchWidget  # type: ignore[import-not-found, import-untyped, unused-ignore]  # noqa: PLC0415
+        from ..widget import BatchWidget  # noqa: PLC0415 - with it come ipywidgets and anywidget
 
         return BatchWidget(self)
 

@@ -21,7 +21,17 @@ IMAGE_TOKENS = 1000
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
-    """What a batch would take, about. Output cannot be foretold: ``max_tokens`` is its limit, where one is set."""
+    """What a batch would take, about. Output cannot be foretold: ``max_tokens`` is its limit, where one is set.
+
+    >>> bg.map(["Mars"], "Why is {row} red?", model="demo/echo", params={"max_tokens": 50}, dry_run=True)
+    estimate
+    model        demo/echo
+    rows to ask  1
+    tokens in    ≈ ...
+    cost in      not known
+    tokens out   at most 50
+    cost out     not known
+    """
 
     model: str  # provider/name
     rows: int

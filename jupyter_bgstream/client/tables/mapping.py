@@ -65,6 +65,15 @@ def map(
     answered is not asked, nor paid, again. ``fresh=True`` asks all rows again. ``dry_run=True`` asks nothing and
     returns an Estimate of the tokens and the cost. Raises Invalid before anything is sent, for a column that is not
     there or has gaps and the like, QueueFull, Unavailable, or ServerNotFound and its kin.
+
+    >>> reviews = [{"text": "Good."}, {"text": "Too small."}]
+    >>> bg.map(reviews, "Judge: {text}", model="demo/echo").wait().frame()
+    [{'text': 'Good.', 'answer': '...Judge: Good...', 'status': 'completed', 'error': None}, {'text': ...}]
+    >>> bg.map(reviews, "Judge: {text}", model="demo/echo").counts["completed"]
+    Picked up batch map-...: 2 of 2 rows are answered already; nothing is asked twice. fresh=True asks all again.
+    2
+    >>> bg.map(reviews, "Translate: {text}", model="demo/echo", dry_run=True).rows
+    2
     """
     rows = read_rows(table)
     requests = Requests(rows, prompt, system=system, images=images)
@@ -105,6 +114,10 @@ def batch(id: str) -> Batch:
     """Find a batch by its id, from any kernel; raises NotFound.
 
     Without its table the rows are numbers. ``map`` with the same table finds it as well.
+
+    >>> asked = bg.map(["Mars", "Venus"], "What is {row}?", model="demo/echo")
+    >>> bg.batch(asked.id).wait().frame()[1]
+    {'row': 1, 'answer': '...What is Venus?...', 'status': 'completed', 'error': None}
     """
     form = _background.run(lambda api: api.group(id))
     return Batch(form, _background, schema=_background.run(lambda api: _schema_of(api, form)))
