@@ -6,6 +6,8 @@ import asyncio
 import concurrent.futures
 import contextlib
 import secrets
+import threading
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +96,14 @@ class PageWidget(AnyWidget):
         with self.hold_sync(), self.hold_trait_notifications():
             for name, value in values.items():
                 self.set_trait(name, value)
+
+    def _notify_observers(self, event: Any) -> None:
+        try:
+            super()._notify_observers(event)
+        except Exception:
+            if threading.current_thread() is threading.main_thread():
+                raise
+            traceback.print_exc()  # below the cell; the widget goes on
 
     def _hear(self, _: object, content: Any, __: object) -> None:
         # On the main thread, and only when no cell runs.

@@ -30,11 +30,27 @@ interface Relay {
 
 const relays = new Map<unknown, Relay>();
 
-function initialize({ model }: { model: Model }): void {
-  if (shared()?.live !== undefined) {
-    // Now the kernel need not relay.
-    model.send({ type: 'live' });
+/** Tell the kernel what this page sees and it does not: then it need not relay, and its traits follow a retry. */
+function initialize({ model }: { model: Model }): (() => void) | undefined {
+  const { live, retries, groups } = shared() ?? {};
+  if (live === undefined) {
+    return undefined;
   }
+  model.send({ type: 'live' });
+  const id = String(model.get('id'));
+  const watching =
+    model.get('kind') === 'batch'
+      ? groups?.follow(id, group => {
+          if (group !== null && group.status !== model.get('status')) {
+            model.send({ type: 'look' });
+          }
+        })
+      : retries?.watch(id, chain => {
+          if ((chain.at(-1)?.id ?? id) !== model.get('newest')) {
+            model.send({ type: 'newest' });
+          }
+        });
+  return () => watching?.dispose();
 }
 
 function render({ model, el }: Context): () => void {
@@ -58,16 +74,7 @@ function drawJob(model: Model): Drawn {
     );
   }
   const { live: source, retries, markdown: rendered } = page;
-  const watching = retries.watch(options.job, chain => {
-    const newest = chain.at(-1)?.id ?? options.job;
-    if (newest !== model.get('newest')) {
-      model.send({ type: 'newest' }); // its traits are to follow
-    }
-  });
-  return together(
-    page.answer?.(options) ?? new AnswerView({ ...options, source, retries, markdown: rendered }),
-    watching
-  );
+  return page.answer?.(options) ?? new AnswerView({ ...options, source, retries, markdown: rendered });
 }
 
 function drawBatch(model: Model): Drawn {
@@ -82,12 +89,7 @@ function drawBatch(model: Model): Drawn {
       from => new BatchView({ ...options, groups: from })
     );
   }
-  const following = groups.follow(options.batch, group => {
-    if (group !== null && group.status !== model.get('status')) {
-      model.send({ type: 'look' }); // its traits are to follow
-    }
-  });
-  return together(batch?.(options) ?? new BatchView({ ...options, groups }), following);
+  return batch?.(options) ?? new BatchView({ ...options, groups });
 }
 
 function relayed<T extends Disposable>(model: Model, make: () => T, view: (from: T) => Drawn): Drawn {
@@ -95,18 +97,17 @@ function relayed<T extends Disposable>(model: Model, make: () => T, view: (from:
   const relay = relays.get(key) ?? { from: make(), views: 0 };
   relays.set(key, relay);
   relay.views++;
-  return together(view(relay.from as T), {
+  const drawn = view(relay.from as T);
+  return {
+    node: drawn.node,
     dispose: () => {
+      drawn.dispose();
       if (--relay.views === 0) {
         relays.delete(key);
         relay.from.dispose();
       }
     }
-  });
-}
-
-function together(view: Drawn, ...others: Disposable[]): Drawn {
-  return { node: view.node, dispose: () => [view, ...others].forEach(each => each.dispose()) };
+  };
 }
 
 function style(name: string, css: string): void {

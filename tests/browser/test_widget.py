@@ -166,18 +166,21 @@ async def test_the_kernel_relays_where_no_socket_is(
     assert not any("/api/bgstream/" in url for url in tab.requests)
 
 
-@pytest.mark.parametrize("name", CORPUS)
 async def test_nothing_runs_in_a_relayed_view(
-    bare: Tab, server: Jupyter, provider: ThreadedProvider, name: str
+    bare: Tab, server: Jupyter, notebook: Path, provider: ThreadedProvider
 ) -> None:
-    provider.scripts[f"widget-{name}"] = answer(deltas(CORPUS[name] + LAST))
-    write_notebook(server.root / f"widget-{name}.ipynb", HEAD + f"submit('x', model='demo/widget-{name}').view()")
+    for name in CORPUS:
+        provider.scripts[f"widget-{name}"] = answer(deltas(CORPUS[name] + LAST))
+    write_notebook(notebook, HEAD, *(f"submit('x', model='demo/widget-{name}').view()" for name in CORPUS))
     watch = await Watch(bare.page, server).start()
-    tab = await bare.open(f"widget-{name}.ipynb")
-    await tab.run(0)
-    await Page(tab).state(cell(0), "completed")
-    await Page(tab).shows(cell(0), "The end of it.")
-    await watch.check(f"{cell(0)} .jp-bgstream-view")
+    tab = await bare.open(notebook.name)
+    for number in range(len(CORPUS) + 1):
+        await tab.run(number)
+    for number in range(1, len(CORPUS) + 1):
+        await tab.page.locator(cell(number)).scroll_into_view_if_needed()
+        await Page(tab).state(cell(number), "completed")
+        await Page(tab).shows(cell(number), "The end of it.")
+        await watch.check(f"{cell(number)} .jp-bgstream-view")
 
 
 async def test_stop_and_retry_go_to_the_kernel(bare: Tab, notebook: Path, provider: ThreadedProvider) -> None:
@@ -203,6 +206,25 @@ async def test_stop_and_retry_go_to_the_kernel(bare: Tab, notebook: Path, provid
     )
     await tab.run(1)
     await tab.page.locator(cell(1)).get_by_text("('completed', True)").wait_for()
+
+
+async def test_a_retry_in_the_page_is_heard_of_in_the_kernel(
+    lab: Lab, notebook: Path, provider: ThreadedProvider
+) -> None:
+    provider.scripts["again"] = answer("Once.")
+    write_notebook(
+        notebook,
+        HEAD + "newest = HTML()\nview = submit('x', model='demo/again').view()\nview",
+        "dlink((view, 'text'), (newest, 'value'))\nnewest",
+    )
+    tab = await lab.tab(notebook.name)
+    await tab.run(0)
+    await tab.run(1)
+    await Page(tab).words(f"{cell(1)} .widget-html-content", "Once.")
+    provider.scripts["again"] = answer("Again.")
+    await tab.page.locator(f"{cell(0)} [data-action=retry]").click()
+    await Page(tab).words(f"{cell(1)} .widget-html-content", "Again.")
+    await tab.close()
 
 
 async def test_a_batch_with_a_socket_and_without(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import queue
+import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
@@ -220,6 +223,26 @@ def test_a_retry_is_what_the_widget_is_about_from_then_on(
     later.close()
 
 
+def test_an_observer_that_fails_is_heard_and_stops_nothing(
+    script: None, provider: ThreadedProvider, called: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed: queue.SimpleQueue[str] = queue.SimpleQueue()
+    monkeypatch.setattr(traceback, "print_exc", lambda: printed.put(str(sys.exc_info()[1])))
+    provider.scripts["held"] = answer(WORDS, hold_after=20)
+    view = submit("x", model="test/held").view()
+
+    def fail(change: Any) -> None:
+        raise ValueError(f"not {change.new}")
+
+    view.observe(fail, "status")
+    said = [printed.get(timeout=PATIENCE)]
+    provider.release()
+    while said[-1] != "not completed":
+        said.append(printed.get(timeout=PATIENCE))
+    called(view, lambda: view.text == TEXT)
+    view.close()
+
+
 def test_a_lost_server_is_said_and_waited_for(
     relay: Relay,  # noqa: F811
     provider: ThreadedProvider,
@@ -320,10 +343,10 @@ def test_a_batch_is_its_groups_form(script: None, server: Jupyter, provider: Thr
     called(view, lambda: view.done == 2)
     assert (view.status, view.total, view.title, view.error) == ("running", 3, "Rows", None)
     assert view.group["counts"] == view.counts == {"completed": 1, "failed": 1, "cancelled": 0, "interrupted": 0}
-    replies: list[Any] = []
-    view.send = replies.append
+    replies: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    view.send = replies.put
     view._hear(None, {"type": "cancel", "group": view.id, "call": "7"}, None)
     called(view, lambda: view.done == 3)
     called(view, lambda: view.status in {"failed", "cancelled"})
-    assert replies == [{"type": "done", "call": "7"}]
+    assert replies.get(timeout=PATIENCE) == {"type": "done", "call": "7"}
     view.close()
