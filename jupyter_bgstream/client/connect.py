@@ -21,6 +21,8 @@ RUNTIME_VARIABLE = "JUPYTER_BGSTREAM_RUNTIME"
 _CONTACT = 10.0  # seconds for the first answer; a live server is slow only when something blocks its loop
 _ANSWER = 30.0  # seconds for any other answer
 _REMEDY = "start JupyterLab again, and restart this kernel if that does not help."
+_REMEDY_SERVE = "start `jupyter bgstream serve` again."
+_SERVE = "start `jupyter bgstream serve` in a terminal"
 
 
 class _Status(msgspec.Struct, frozen=True):
@@ -42,14 +44,15 @@ class Connection:
 async def connect() -> Connection:
     """Open the API of this process's own server, or else of the only one that is alive.
 
-    Raises ServerNotFound, SeveralServers, ServerUnreachable or WrongVersion.
+    Of several that are alive it is the only ``jupyter bgstream serve``. Raises ServerNotFound, SeveralServers,
+    ServerUnreachable or WrongVersion.
     """
-    every = _runtime_files()
+    every = runtime_files()
     own = _own(every)
     problems: list[ConnectionProblem] = []
     for path in own:
         try:
-            return await _open(path)
+            return await open_server(path)
         except ServerUnreachable as problem:
             if problem.busy:
                 raise  # another server may not know this one's jobs
@@ -59,22 +62,26 @@ async def connect() -> Connection:
     for path in every:
         if path not in own:
             try:
-                alive[path] = await _open(path)
+                alive[path] = await open_server(path)
             except ConnectionProblem as problem:
                 problems.append(problem)
-    if len(alive) == 1:
-        return next(iter(alive.values()))
+    chosen = _chosen(list(alive.values()))
     for connection in alive.values():
-        await connection.http.aclose()
-    raise _why_none(alive, problems)
+        if connection is not chosen:
+            await connection.http.aclose()
+    if chosen is None:
+        raise _why_none(alive, problems, told=bool(own))
+    return chosen
 
 
 def has_own_server() -> bool:
-    """Whether a server with this extension has started this process and is there, as far as the files say."""
-    return any(_read(path) is not None for path in _own(_runtime_files()))
+    """Whether a Jupyter server with this extension has started this process and is there, as far as the files say."""
+    found = [read_runtime(path) for path in _own(runtime_files())]
+    return any(runtime is not None and runtime.kind == "jupyter" for runtime in found)
 
 
-def _runtime_files() -> list[Path]:
+def runtime_files() -> list[Path]:
+    """Return the files of all servers of this user, dead ones too."""
     return sorted(Path(jupyter_runtime_dir()).glob("bgstream-*.json"))
 
 
@@ -85,34 +92,50 @@ def _own(every: Sequence[Path]) -> list[Path]:
     if told := os.environ.get(RUNTIME_VARIABLE):
         own.append(Path(told))
     if sys.platform != "win32" and (parent := os.environ.get("JPY_PARENT_PID")):
-        own += [path for path in every if (found := _read(path)) and str(found.pid) == parent and path not in own]
+        own += [
+            path for path in every if (found := read_runtime(path)) and str(found.pid) == parent and path not in own
+        ]
     return own
 
 
-def _why_none(alive: dict[Path, Connection], problems: Sequence[ConnectionProblem]) -> ConnectionProblem:
+def _chosen(alive: Sequence[Connection]) -> Connection | None:
+    if len(alive) == 1:
+        return alive[0]
+    serving = [connection for connection in alive if connection.runtime.kind == "serve"]
+    return serving[0] if len(serving) == 1 else None
+
+
+def _why_none(alive: dict[Path, Connection], problems: Sequence[ConnectionProblem], *, told: bool) -> ConnectionProblem:
     if alive:
         names = ", ".join(f"{connection.runtime.url} ({path})" for path, connection in alive.items())
-        return SeveralServers(f"Several Jupyter servers answer: set {RUNTIME_VARIABLE} to one of these files: {names}.")
+        return SeveralServers(
+            f"Several Jupyter servers answer: {_SERVE}, which is then the one, "
+            f"or set {RUNTIME_VARIABLE} to one of these files: {names}."
+        )
     for problem in problems:
         if isinstance(problem, WrongVersion):
             return problem
-    if problems:
-        return problems[0]
+    for problem in problems:
+        if told or (isinstance(problem, ServerUnreachable) and problem.busy):
+            return problem
+    # What others have left when they were killed is no news for who knows none of them.
     return ServerNotFound(
-        "No Jupyter server with jupyter_bgstream is running: start JupyterLab with jupyter_bgstream installed, "
-        f"or set {RUNTIME_VARIABLE} to the path of a running server's bgstream-….json."
+        f"No Jupyter server with jupyter_bgstream is running: {_SERVE}, or JupyterLab with jupyter_bgstream "
+        f"installed, or set {RUNTIME_VARIABLE} to the path of a running server's bgstream-….json."
     )
 
 
-def _read(path: Path) -> Runtime | None:
+def read_runtime(path: Path) -> Runtime | None:
+    """Read a runtime file; None if it is gone, or none."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Runtime)
     except (OSError, msgspec.DecodeError):
         return None
 
 
-async def _open(path: Path) -> Connection:
-    runtime = _read(path)
+async def open_server(path: Path) -> Connection:
+    """Open the API of the server of a runtime file; raises ServerUnreachable or WrongVersion."""
+    runtime = read_runtime(path)
     if runtime is None:
         raise ServerUnreachable(f"The Jupyter server of the runtime file {path} has stopped: {_REMEDY}")
     http = httpx.AsyncClient(
@@ -145,19 +168,20 @@ def _needs_certificate(url: str) -> bool:
 
 
 async def _check(runtime: Runtime, http: httpx.AsyncClient) -> None:
+    remedy = _REMEDY_SERVE if runtime.kind == "serve" else _REMEDY
     try:
         answer = await http.get("api/bgstream/status", timeout=_CONTACT)
     except httpx.TransportError as error:
         # Without its cause: in a notebook that would be two hundred lines of httpx above the one that helps.
         busy = isinstance(error, httpx.TimeoutException)
         why = "does not answer" if busy else f"cannot be reached ({type(error).__name__})"
-        raise ServerUnreachable(f"The Jupyter server at {runtime.url} {why}: {_REMEDY}", busy=busy) from None
+        raise ServerUnreachable(f"The Jupyter server at {runtime.url} {why}: {remedy}", busy=busy) from None
     try:
         status = msgspec.json.decode(answer.content, type=_Status)
     except msgspec.DecodeError:
         status = None
     if answer.status_code != httpx.codes.OK or status is None or status.server != runtime.server:
-        raise ServerUnreachable(f"At {runtime.url} another server answers now: {_REMEDY}")
+        raise ServerUnreachable(f"At {runtime.url} another server answers now: {remedy}")
     if status.protocol != PROTOCOL_VERSION:
         raise WrongVersion(
             f"The Jupyter server at {runtime.url} has jupyter_bgstream {status.version} (protocol {status.protocol}), "

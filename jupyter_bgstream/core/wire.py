@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -19,6 +19,8 @@ PROTOCOL_VERSION = 1
 BUNDLE_MIME = "application/vnd.bgstream.job.v1+json"
 JOBS_MIME = "application/vnd.bgstream.jobs.v1+json"
 BATCH_MIME = "application/vnd.bgstream.batch.v1+json"
+
+Kind = Literal["jupyter", "serve"]  # of a server: a person's Jupyter, or ``jupyter bgstream serve``
 
 T = TypeVar("T")
 
@@ -191,6 +193,7 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     protocol: int
     server: str  # id of the running server
     pid: int
+    kind: Kind = "jupyter"  # as in files of versions that did not say
 
 
 def decode_request(data: bytes, form: type[T]) -> T:

@@ -16,7 +16,7 @@ from traitlets import Bool, Dict, Enum, Float, Int, Unicode
 
 from .. import __version__
 from ..core.errors import BgStreamError, Invalid
-from ..core.wire import PROTOCOL_VERSION, Runtime
+from ..core.wire import PROTOCOL_VERSION, Kind, Runtime
 from ..engine.retention import Retention
 from ..engine.service import Limits, Service
 from ..providers.registry import Registry
@@ -38,6 +38,7 @@ class BgStreamApp(ExtensionApp):
 
     name = "jupyter_bgstream"
     extension_url = "/lab"
+    kind: Kind = "jupyter"  # of the server that it is in, for those who look for one
 
     providers = Dict(
         help="""Services by name, beside the built-in ones: {"mine": {"base_url": "https://llm.example.org/v1",
@@ -125,6 +126,12 @@ class BgStreamApp(ExtensionApp):
         """Where the database is."""
         return Path(self.database) if self.database else Path(jupyter_data_dir()) / "bgstream" / "jobs.sqlite"
 
+    @property
+    def running(self) -> int:
+        """How many jobs run here now."""
+        service = self._backend.service
+        return 0 if service is None else service.running
+
     def open_database(self, server: str) -> SQLiteStore:
         """Return the store that the settings mean, not yet open."""
         return SQLiteStore(
@@ -148,7 +155,7 @@ class BgStreamApp(ExtensionApp):
     def initialize_settings(self) -> None:
         """Give the routes what they need."""
         self._backend = Backend(token=secrets.token_urlsafe(32))
-        self._runtime_file: Path | None = None
+        self.runtime_file: Path | None = None  # as long as there is something to find
         self._activity: asyncio.Task[None] | None = None
         self._calling: asyncio.Task[None] | None = None
         self.settings[SETTING] = self._backend
@@ -213,9 +220,10 @@ class BgStreamApp(ExtensionApp):
             protocol=PROTOCOL_VERSION,
             server=server,
             pid=os.getpid(),
+            kind=self.kind,
         )
-        self._runtime_file = write_runtime_file(runtime, Path(serverapp.runtime_dir))
-        os.environ[ENVIRONMENT] = str(self._runtime_file)
+        self.runtime_file = write_runtime_file(runtime, Path(serverapp.runtime_dir))
+        os.environ[ENVIRONMENT] = str(self.runtime_file)
 
     async def _keep_culler_away(self, serverapp: Any, service: Service) -> None:
         while True:
@@ -225,8 +233,8 @@ class BgStreamApp(ExtensionApp):
 
     async def stop_extension(self) -> None:
         """Interrupt what runs, close the store and take the runtime file away."""
-        if self._runtime_file is not None:
-            self._runtime_file.unlink(missing_ok=True)
+        if self.runtime_file is not None:
+            self.runtime_file.unlink(missing_ok=True)
         aside = [task for task in (self._activity, self._calling) if task is not None]
         for task in aside:
             task.cancel()

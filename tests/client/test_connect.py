@@ -61,6 +61,33 @@ def test_no_server() -> None:
     with pytest.raises(ServerNotFound) as error:
         jobs()
     assert "JupyterLab" in sentence(error)
+    assert "`jupyter bgstream serve`" in sentence(error)
+
+
+def test_what_killed_servers_left_is_no_server(server: Jupyter, folder: Path) -> None:
+    for name in ("a", "b"):
+        dead(folder, name, server)
+    with pytest.raises(ServerNotFound):
+        jobs()
+
+
+def test_of_several_it_is_the_one_that_serves(server: Jupyter, folder: Path) -> None:
+    for name in ("a", "b"):
+        leave(folder, name, server)
+    leave(folder, "c", server, kind="serve")
+    assert isinstance(jobs(), list)
+    session._background.close()
+    leave(folder, "d", server, kind="serve")
+    with pytest.raises(SeveralServers):
+        jobs()
+
+
+def test_one_that_served_and_was_killed(server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = leave(folder, "a", server, url=f"http://127.0.0.1:{free_port()}/", kind="serve")
+    monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(path))
+    with pytest.raises(ServerUnreachable) as error:
+        jobs()
+    assert "start `jupyter bgstream serve` again" in sentence(error)
 
 
 def test_the_file_it_was_told_wins(server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,8 +158,13 @@ def test_a_server_that_is_only_busy_is_not_exchanged_for_another(
 
 
 @pytest.mark.parametrize("changes", [{"server": "another"}, {"token": "wrong"}])
-def test_another_server_at_the_same_port_is_not_ours(server: Jupyter, folder: Path, changes: dict[str, str]) -> None:
-    leave(folder, "a", server, **changes)
+def test_another_server_at_the_same_port_is_not_ours(
+    server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, str]
+) -> None:
+    path = leave(folder, "a", server, **changes)
+    with pytest.raises(ServerNotFound):
+        jobs()
+    monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(path))
     with pytest.raises(ServerUnreachable) as error:
         jobs()
     assert "another server answers" in sentence(error)

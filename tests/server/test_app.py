@@ -44,7 +44,7 @@ async def test_a_task_that_died_keeps_nothing_from_being_closed() -> None:
 
     extension = BgStreamApp()
     extension._backend = app.Backend(token="x")
-    extension._runtime_file = None
+    extension.runtime_file = None
     extension._activity = asyncio.create_task(dies())
     extension._calling = asyncio.create_task(dies())
     await asyncio.wait([extension._activity, extension._calling])

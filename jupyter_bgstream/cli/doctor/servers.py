@@ -25,7 +25,11 @@ def look(_: Settings) -> Iterator[Finding]:
     folder = Path(jupyter_runtime_dir())
     files = sorted(folder.glob("bgstream-*.json"))
     if not files:
-        yield _finding(level="ok", message=f"No server runs: there is no runtime file in {folder}.")
+        yield _finding(
+            level="ok",
+            message=f"No server runs: there is no runtime file in {folder}.",
+            advice="Where no JupyterLab runs, start one for scripts: jupyter bgstream serve",
+        )
     for file in files:
         yield from _one(file)
 
@@ -36,7 +40,8 @@ def _one(file: Path) -> Iterator[Finding]:
     except (OSError, msgspec.DecodeError) as error:
         yield _finding(level="warning", message=f"{file} cannot be read: {error}", advice="Remove it.")
         return
-    who = f"The server at {runtime.url} (process {runtime.pid})"
+    name = "jupyter bgstream serve" if runtime.kind == "serve" else "The server"
+    who = f"{name} at {runtime.url} (process {runtime.pid})"
     try:
         # It is our own server on this machine, whose certificate need not be known to anybody.
         with httpx.Client(trust_env=False, timeout=SECONDS, verify=False) as client:  # noqa: S501
