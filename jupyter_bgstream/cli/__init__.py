@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from .. import __version__
-from . import demo, doctor, prune, serve
+from . import demo, doctor, fill, prune, serve
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -13,7 +13,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="jupyter bgstream", description="LLM jobs in the background of Jupyter.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(title="commands", required=True)
-    for command in (demo, serve, prune, doctor):
+    for command in (demo, serve, fill, prune, doctor):
         command.add_command(commands)
     options = parser.parse_args(arguments)
     return int(options.run(options))

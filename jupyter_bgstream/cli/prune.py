@@ -14,7 +14,6 @@ from ..engine.clock import SystemClock
 from ..engine.retention import DAY, PAUSE, Deleted, delete_old, megabytes
 from ..store.base import Old
 from ..store.sqlite import SQLiteStore
-from ..store.sqlite.opening import file_of_host
 
 EVERYTHING = 1_000_000_000  # answers
 
@@ -44,7 +43,7 @@ def _days(text: str) -> float:
 
 def run_prune(options: argparse.Namespace) -> int:
     """Delete, or say what would be deleted; returns 1 if the database cannot be had."""
-    from .settings import load_settings  # it brings all of Jupyter's server
+    from .settings import has_database, load_settings  # they bring all of Jupyter's server
 
     app = load_settings().app
     days: float | None = 0 if options.all_read else options.days
@@ -55,9 +54,8 @@ def run_prune(options: argparse.Namespace) -> int:
             return 0
     if options.database is not None:
         app.database = str(options.database)
-    path = app.database_path
-    if not (path.exists() or file_of_host(path, app.host or None).exists()):
-        print(f"There is no database {path}: nothing was ever kept there.", file=sys.stderr)
+    if not has_database(app):
+        print(f"There is no database {app.database_path}: nothing was ever kept there.", file=sys.stderr)
         return 1
     try:
         store = app.open_database(f"prune-{secrets.token_hex(4)}")

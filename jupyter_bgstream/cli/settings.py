@@ -12,6 +12,7 @@ from traitlets import TraitError
 from traitlets.config import Config
 
 from ..server.app import BgStreamApp
+from ..store.sqlite.opening import file_of_host
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +68,12 @@ def load_settings(config_file: Path | None = None) -> Settings:
         invalid=invalid,
         enabled=_enabled(server),
     )
+
+
+def has_database(app: BgStreamApp) -> bool:
+    """Whether the database that the settings mean is there."""
+    path = app.database_path
+    return path.exists() or file_of_host(path, app.host or None).exists()
 
 
 def _read(application: Any, heard: _Heard) -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from browser.lab import SECONDS, Lab, Tab, saved_markdown, write_notebook
@@ -142,16 +146,25 @@ async def test_what_is_saved_is_what_is_shown(lab: Lab, server: Jupyter, provide
     assert half.startswith("# A title\n\nSome *emphasis*")
     assert TEXT.startswith(half.removesuffix("\n\n*Running…*"))  # whoever reads the file knows that there is more
     assert not await tab.dirty()
+    copy = path.with_name("copy.ipynb")
+    copy.write_bytes(path.read_bytes())
     provider.release()
     await tab.state(1, "completed")
     await tab.save()
     assert saved_markdown(path, 1) == TEXT
     assert not await tab.dirty()
+    await asyncio.to_thread(fill, copy, server)
+    assert copy.read_bytes() == path.read_bytes()  # without a browser it is the same to the byte
     again = await lab.tab("saved.ipynb")
     await again.state(1, "completed")
     assert not await again.dirty()
     await again.save()
     assert saved_markdown(path, 1) == TEXT
+
+
+def fill(path: Path, server: Jupyter) -> None:
+    env = os.environ | {"HOME": str(server.home), "JUPYTER_RUNTIME_DIR": str(server.runtime)}
+    subprocess.run([sys.executable, "-m", "jupyter_bgstream.cli", "fill", path], env=env, check=True)
 
 
 HOSTILE = """Hello <script>window.hacked = 1</script><img src=x onerror="window.hacked = 2">

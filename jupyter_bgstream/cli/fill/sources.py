@@ -1,0 +1,134 @@
+"""Where answers are looked up: a running server, or the database that the config names."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from ...client.api import Api
+from ...client.errors import ConnectionProblem
+from ...client.follow import Follower
+from ...core.cursor import Cursor
+from ...core.errors import BgStreamError, Unavailable
+from ...core.machine import ENDS, Answer, fold
+from ...core.wire import decode_events
+from ...store.base import JobFilter, Store
+from .outputs import Batch
+
+PAGE = 500  # ids in a request
+
+_BYTES = 1024 * 1024  # of a log at a time
+
+
+class Record(NamedTuple):
+    """As much of a job as tells whether its answer is wanted."""
+
+    id: str
+    model: str  # provider/name
+    ended: bool
+    retried_by: str | None
+
+
+class Source(Protocol):
+    """Looks jobs and batches up."""
+
+    async def records(self, ids: Sequence[str]) -> list[Record]: ...  # at most PAGE ids; those that are there
+    async def answer(self, job_id: str) -> tuple[str, Answer]: ...  # with its cursor; NotFound
+    async def batch(self, group_id: str) -> Batch: ...  # NotFound
+
+
+class ServerSource:
+    """Asks a running server."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    async def records(self, ids: Sequence[str]) -> list[Record]:
+        """Look up jobs."""
+        page = await self._api.jobs(ids=",".join(ids), limit=PAGE)
+        return [Record(job.id, job.model, job.ended, job.retried_by) for job in page.jobs]
+
+    async def answer(self, job_id: str) -> tuple[str, Answer]:
+        """Read a job's log."""
+        follower = Follower(job_id)
+        answer = await follower.catch_up(self._api)
+        return follower.cursor, answer
+
+    async def batch(self, group_id: str) -> Batch:
+        """Look up a group."""
+        response = await self._api._send("GET", f"groups/{group_id}")
+        return msgspec.json.decode(response.content, type=Batch)
+
+
+class DatabaseSource:
+    """Reads the database; servers may be using it."""
+
+    def __init__(self, store: Store, owner: str) -> None:
+        self._store = store
+        self._owner = owner
+
+    async def records(self, ids: Sequence[str]) -> list[Record]:
+        """Look up jobs."""
+        jobs, _ = await self._store.jobs(self._owner, JobFilter(ids=tuple(ids), limit=PAGE))
+        return [Record(job.id, job.spec.model, job.status in ENDS, job.retried_by) for job in jobs]
+
+    async def answer(self, job_id: str) -> tuple[str, Answer]:
+        """Read a job's log."""
+        job = await self._store.job(self._owner, job_id)
+        answer = Answer()
+        while events := await self._store.events(job, after=answer.seq, max_bytes=_BYTES):
+            answer = fold(decode_events(events), answer)
+        return str(Cursor(log=job.log, attempt=answer.attempt, seq=answer.seq)), answer
+
+    async def batch(self, group_id: str) -> Batch:
+        """Look up a group."""
+        group = await self._store.group(self._owner, group_id)
+        counts = group.counts
+        return Batch(id=group.id, status=group.status, title=group.spec.title, total=group.total, counts=counts)
+
+
+@asynccontextmanager
+async def server_source() -> AsyncIterator[ServerSource | ConnectionProblem]:
+    """Find a running server, or why there is none."""
+    api = Api()
+    try:
+        try:
+            await api._connected()
+        except ConnectionProblem as problem:
+            yield problem
+        else:
+            yield ServerSource(api)
+    finally:
+        await api.aclose()
+
+
+@asynccontextmanager
+async def database_source(path: Path | None) -> AsyncIterator[DatabaseSource | BgStreamError]:
+    """Open the database of the config, or another one; or tell why there is none. None is made."""
+    from ...server.identity import tenant
+    from ..settings import has_database, load_settings  # they bring all of Jupyter's server
+
+    app = load_settings().app
+    if path is not None:
+        app.database = str(path)
+    elif app.store == "memory":
+        yield Unavailable("Jobs are kept in memory, as the config says.")
+        return
+    if not has_database(app):
+        yield Unavailable(f"There is no database {app.database_path}.")
+        return
+    store = app.open_database(f"fill-{secrets.token_hex(4)}")
+    try:
+        await store.open()
+    except BgStreamError as error:
+        yield error
+        return
+    try:
+        yield DatabaseSource(store, tenant())
+    finally:
+        await store.close()

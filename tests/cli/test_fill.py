@@ -1,0 +1,339 @@
+"""``jupyter bgstream fill`` and nbconvert's preprocessor: files say what was answered since; nothing else changes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from cli.conftest import Home
+from client.test_bundle import answered
+from harness.jupyter import Jupyter, jupyter
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from jupyter_bgstream.cli.fill.file import read_notebook, replace_notebook
+from jupyter_bgstream.cli.fill.outputs import Batch, Known, places, refreshed, write
+from jupyter_bgstream.client.bundle import Shown
+from jupyter_bgstream.core.events import Completed
+from jupyter_bgstream.core.groups import Counts, Group, GroupSpec
+from jupyter_bgstream.core.machine import Answer, Fault
+from jupyter_bgstream.core.wire import BATCH_MIME, BUNDLE_MIME, JOBS_MIME
+from jupyter_bgstream.store.sqlite import SQLiteStore
+from jupyter_bgstream.testing import ScriptedProvider, ThreadedProvider, answer
+from jupyter_bgstream.testing.store_making import HERE, running, said
+
+OWNER = "local"
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+def cases(name: str) -> list[Any]:
+    return [pytest.param(case, id=case["name"]) for case in json.loads((GOLDEN / name).read_text())["cases"]]
+
+
+def key(job_id: str, *, status: str = "queued", model: str = "p/m", cursor: str = "-1") -> dict[str, Any]:
+    return {"id": job_id, "cursor": cursor, "status": status, "model": model}
+
+
+def data_of(mime: str, value: Any, text: str = "Queued…") -> dict[str, Any]:
+    return {mime: value, "text/markdown": text, "text/plain": text}
+
+
+def notebook_of(*outputs: dict[str, Any]) -> nbformat.NotebookNode:
+    """Make a notebook with one cell for each output, and much that nobody may touch."""
+    cells = [new_markdown_cell("Grüße 😀"), new_code_cell("1", outputs=[new_output("stream", text="a\nb")])]
+    for data in outputs:
+        kept = new_output("display_data", {"text/plain": "2", "image/png": "aGk="})
+        shown = new_output("display_data", data, metadata={"isolated": True})
+        cells.append(new_code_cell("%%bg\nx", execution_count=7, outputs=[kept, shown], metadata={"z": 1, "a": [{}]}))
+    return new_notebook(cells=cells, metadata={"language_info": {"name": "python"}})
+
+
+def save(path: Path, *outputs: dict[str, Any]) -> Path:
+    nbformat.write(notebook_of(*outputs), path)
+    return path
+
+
+def shown_in(path: Path) -> list[dict[str, Any]]:
+    return list(places(nbformat.read(path, as_version=4)))
+
+
+# What the file says: the same as when a page saves.
+
+
+@pytest.mark.parametrize("case", cases("bundle.json"))
+def test_one_job_says_what_a_page_saves(case: dict[str, Any]) -> None:
+    data = data_of(BUNDLE_MIME, key("j0", model="p/m"))
+    fresh = refreshed(data, Known(jobs={"j0": Shown("j1", "p/m", "c", answered(case))}))
+    assert fresh is not None
+    assert (fresh["text/markdown"], fresh["text/plain"]) == (case["markdown"], case["plain"])
+    assert fresh[BUNDLE_MIME] == key("j1", status="completed", cursor="c")
+
+
+@pytest.mark.parametrize("case", cases("jobs.json"))
+def test_jobs_side_by_side_say_what_a_page_saves(case: dict[str, Any]) -> None:
+    models = [job["model"] for job in case["jobs"]]
+    now = {f"s{n}": Shown(f"j{n}", job["model"], "c", answered(job)) for n, job in enumerate(case["jobs"], 1)}
+    data = data_of(JOBS_MIME, {"jobs": [key(f"s{n}", model=model) for n, model in enumerate(models, 1)]})
+    fresh = refreshed(data, Known(jobs=now))
+    assert fresh is not None
+    assert (fresh["text/markdown"], fresh["text/plain"]) == (case["markdown"], case["plain"])
+    write(data, fresh, lines=False)
+    assert refreshed(data, Known(jobs=now)) is None
+    # Of one that is known no more the saved text stays, if it can be told from the others'.
+    if len(models) > 1 and "\n" not in models[0]:
+        del now["s1"]
+        data[JOBS_MIME]["jobs"] = [key(f"s{n}", model=model) for n, model in enumerate(models, 1)]
+        again = refreshed(data, Known(jobs=now))
+        assert again is not None
+        assert (again["text/markdown"], again["text/plain"]) == (case["markdown"], case["plain"])
+
+
+@pytest.mark.parametrize("case", cases("batch.json"))
+def test_a_batch_says_what_a_page_saves(case: dict[str, Any]) -> None:
+    fields = case["batch"]
+    batch = Batch(**fields | {"counts": Counts(**fields["counts"])})
+    fresh = refreshed(data_of(BATCH_MIME, fields | {"status": "new"}), Known(batches={fields["id"]: batch}))
+    assert fresh is not None
+    assert (fresh["text/markdown"], fresh["text/plain"]) == (case["markdown"], case["plain"])
+    assert fresh[BATCH_MIME] == fields
+
+
+def test_a_time_of_day_is_never_saved() -> None:
+    waits = Answer(status="waiting", error=Fault(code="rate_limited", message="Busy."), not_before=1.0)
+    fresh = refreshed(data_of(BUNDLE_MIME, key("j1")), Known(jobs={"j1": Shown("j1", "p/m", "c", waits)}))
+    assert fresh is not None
+    assert fresh["text/markdown"] == "*Waiting…*"
+
+
+# The file.
+
+
+def test_the_file_is_what_nbformat_would_write(tmp_path: Path) -> None:
+    path = save(tmp_path / "x.ipynb", data_of(BUNDLE_MIME, key("j1")))
+    path.chmod(0o640)
+    link = tmp_path / "link.ipynb"
+    link.symlink_to(path)
+    notebook = read_notebook(link)
+    assert notebook.encoded() == path.read_bytes()
+    (data,) = places(notebook.content)
+    now = Known(jobs={"j1": Shown("j2", "p/m", "c", Answer(status="cancelled", text="Grüße\n\nund 😀"))})
+    fresh = refreshed(data, now)
+    assert fresh is not None
+    write(data, fresh, lines=True)
+    assert replace_notebook(link, notebook)
+    assert link.is_symlink()
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert [each.name for each in sorted(tmp_path.iterdir())] == ["link.ipynb", "x.ipynb"]
+    by_page = nbformat.read(path, as_version=4)
+    before = path.read_bytes()
+    nbformat.write(by_page, path)
+    assert path.read_bytes() == before
+    (now_there,) = shown_in(path)
+    assert now_there["text/plain"] == "Grüße\n\nund 😀\n\nCancelled (job j2)"
+
+
+@pytest.mark.parametrize("form", [
+    {"indent": 2}, {"indent": "\t"}, {"indent": 4, "ensure_ascii": True}, {"separators": (", ", ": ")},
+])  # fmt: skip
+@pytest.mark.parametrize("after", ["", "\n", "\r\n"])
+def test_a_file_keeps_the_form_of_whoever_wrote_it(tmp_path: Path, form: dict[str, Any], after: str) -> None:
+    content = {"cells": [], "nbformat_minor": 5, "metadata": {"z": "ü", "a": 1}, "nbformat": 4}
+    text = json.dumps(content, **{"ensure_ascii": False} | form) + "\n"
+    data = text.rstrip("\n").replace("\n", after or "\n") + after
+    path = tmp_path / "x.ipynb"
+    path.write_bytes(data.encode())
+    assert read_notebook(path).encoded() == data.encode()
+
+
+def test_what_somebody_else_saves_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+    path = save(tmp_path / "x.ipynb", data_of(BUNDLE_MIME, key("j1")))
+    notebook = read_notebook(path)
+    save(path, data_of(BUNDLE_MIME, key("j2")))
+    theirs = path.read_bytes()
+    assert not replace_notebook(path, notebook)
+    assert path.read_bytes() == theirs
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# The command, without a server.
+
+
+async def stored(home: Home) -> SQLiteStore:
+    store = SQLiteStore(home.database, server=HERE)
+    await store.open()
+    done = await running(store, "job-done", owner=OWNER)
+    await store.append(done, said("It is ", "<b>done</b>."))
+    await store.end(OWNER, done.id, Completed(at=50.0, finish_reason="length"))
+    half = await running(store, "job-half", owner=OWNER)
+    await store.append(half, said("Half"))
+    spec = GroupSpec(id="group-0001", total=3, title="Reviews")
+    await store.submit_group(Group(spec=spec, owner=OWNER, total=3, created_at=1.0), [], max_queued=10)
+    return store
+
+
+async def test_without_a_server_the_database_is_read(home: Home) -> None:
+    store = await stored(home)
+    cursors = [str((await store.job(OWNER, name)).cursor) for name in ("job-done", "job-half")]
+    await store.close()
+    old = data_of(BUNDLE_MIME, key("job-gone-old", status="completed"), "It was.")
+    path = save(
+        home.folder / "x.ipynb",
+        *(data_of(BUNDLE_MIME, key(name)) for name in ("job-done", "job-half", "job-gone")),
+        old,
+        data_of(BATCH_MIME, {"id": "group-0001"}),
+    )
+    save(home.folder / "plain.ipynb")
+    before = path.read_bytes()
+
+    stale = home.run("fill", "--check", "x.ipynb", "plain.ipynb")
+    assert (stale.returncode, path.read_bytes()) == (1, before)
+    assert stale.stdout.splitlines()[0] == "x.ipynb: 2 answers and 1 batch not up to date, 2 still running, 1 unknown."
+
+    done = home.run("fill", "x.ipynb", "plain.ipynb")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "x.ipynb: 2 answers and 1 batch brought up to date, 2 still running, 1 unknown.",
+        "  unknown here, the saved text stays: job-gone",
+        "plain.ipynb: no answers in it.",
+    ]
+    first, half, gone, there, batch = shown_in(path)
+    assert batch["text/plain"] == "Reviews: 0 of 3 answered, queued…"
+    assert first == {
+        BUNDLE_MIME: key("job-done", status="completed", cursor=cursors[0]),
+        "text/markdown": "It is &lt;b>done&lt;/b>.\n\n*The answer was cut off at the limit of tokens.*",
+        "text/plain": "It is <b>done</b>.\n\nThe answer was cut off at the limit of tokens. (job job-done)",
+    }
+    assert half[BUNDLE_MIME] == key("job-half", status="running", cursor=cursors[1])
+    assert (gone["text/plain"], there["text/plain"]) == ("Queued…", "It was.")
+    # Nothing else has changed.
+    after = nbformat.read(path, as_version=4)
+    for data, saved in zip(places(after), places(json.loads(before)), strict=True):
+        data.clear()
+        data.update(nbformat.from_dict({name: "".join(v) if isinstance(v, list) else v for name, v in saved.items()}))
+    assert nbformat.writes(after) + "\n" == before.decode()
+
+    stamp = path.stat().st_mtime_ns
+    again = home.run("fill", "--check", "x.ipynb")
+    assert (again.returncode, again.stdout.splitlines()[0]) == (0, "x.ipynb: 2 still running, 1 unknown.")
+    home.run("fill", "x.ipynb")
+    assert path.stat().st_mtime_ns == stamp
+    waited = home.run("fill", "--wait", "0", "x.ipynb")
+    assert waited.returncode == 1
+    assert "No server answers" in waited.stderr
+
+
+def test_what_is_wrong_with_a_file_is_said_and_the_others_are_filled(home: Home) -> None:
+    home.write("text.ipynb", "# no notebook")
+    home.write("list.ipynb", [])
+    home.write("old.ipynb", {"nbformat": 3, "worksheets": []})
+    home.write("empty.ipynb", {"nbformat": 4})
+    (home.folder / "image.ipynb").write_bytes(b"\x89PNG")
+    save(home.folder / "good.ipynb")
+    names = ["text", "list", "old", "empty", "image", "good", "missing"]
+    done = home.run("fill", *(f"{name}.ipynb" for name in names), "config")
+    assert (done.returncode, done.stdout) == (1, "good.ipynb: no answers in it.\n")
+    said = dict(line.split(": ", 1) for line in done.stderr.splitlines())
+    assert said["text.ipynb"] == "this is no notebook: line 1 is not JSON."
+    assert said["list.ipynb"] == "this is no notebook: it has no nbformat."
+    assert said["old.ipynb"].startswith("it has the old format 3;")
+    assert said["empty.ipynb"] == "this is no notebook: it has no cells."
+    assert said["image.ipynb"] == "this is no notebook: it is not text."
+    assert said["missing.ipynb"] == "there is no such file."
+    assert said["config"].startswith("this is a folder")
+
+
+def test_with_nothing_to_look_in_it_is_said(home: Home) -> None:
+    path = save(home.folder / "x.ipynb", data_of(BUNDLE_MIME, key("job-0001")))
+    before = path.read_bytes()
+    done = home.run("fill", "x.ipynb")
+    assert (done.returncode, done.stdout, path.read_bytes()) == (1, "", before)
+    assert "There is no database" in done.stderr
+    assert "No Jupyter server" in done.stderr
+    assert not home.database.exists()
+
+
+# With a server.
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[ThreadedProvider]:
+    with ScriptedProvider({"hello": answer("Hello, world")}).in_thread() as provider:
+        yield provider
+
+
+@pytest.fixture(scope="module")
+def server(provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
+    settings = {"store": "memory", "providers": {"test": {"base_url": provider.base_url}}}
+    with jupyter(tmp_path_factory.mktemp("server"), config={"BgStreamApp": settings}) as server:
+        yield server
+
+
+def ask(server: Jupyter, model: str, **more: Any) -> str:
+    with server.client() as client:
+        return str(client.post("jobs", json={"model": model, "prompt": "x", **more}).raise_for_status().json()["id"])
+
+
+def ended(server: Jupyter, job_id: str) -> None:
+    with server.client() as client:
+        while client.get(f"jobs/{job_id}/events", params={"live": "long-poll", "offset": "now"}).status_code != 204:
+            if client.head(f"jobs/{job_id}/events").headers.get("Stream-Closed"):
+                return
+
+
+def test_a_server_is_asked_and_waited_for_and_retries_are_followed(
+    home: Home, server: Jupyter, provider: ThreadedProvider
+) -> None:
+    env = {"JUPYTER_RUNTIME_DIR": str(server.runtime)}
+    provider.scripts["held"] = answer("one two", hold_after=1)
+    held, first = ask(server, "test/held"), ask(server, "test/hello")
+    provider.held()
+    ended(server, first)
+    with server.client() as client:
+        newest = client.post(f"jobs/{first}/retry").raise_for_status().json()["id"]
+        group = {"id": "group-0001", "total": 2, "title": "Reviews"}
+        jobs = [{"id": f"row-{n:06}", "model": "test/hello", "prompt": "x"} for n in range(2)]
+        client.post("groups", json=group | {"jobs": jobs}).raise_for_status()
+        for job in (newest, *(job["id"] for job in jobs)):
+            ended(server, job)
+    path = save(
+        home.folder / "x.ipynb",
+        data_of(BUNDLE_MIME, key(first, status="completed", model="test/hello"), "Before."),
+        data_of(JOBS_MIME, {"jobs": [key(held, model="test/held"), key(newest, model="test/hello")]}),
+        data_of(BATCH_MIME, {"id": "group-0001", "status": "queued", "title": "Reviews", "total": 2, "counts": {}}),
+    )
+    done = home.run("fill", "x.ipynb", **env)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "x.ipynb: 2 answers and 1 batch brought up to date, 1 still running.\n"
+    one, several, batch = shown_in(path)
+    assert (one[BUNDLE_MIME]["id"], one["text/plain"]) == (newest, "Hello, world")
+    assert several["text/markdown"] == "#### test/held\n\none \n\n*Running…*\n\n#### test/hello\n\nHello, world"
+    assert batch["text/plain"] == "Reviews: 2 of 2 answered"
+    assert home.run("fill", "--wait", "0.01", "x.ipynb", **env).returncode == 1
+    provider.release()
+    waited = home.run("fill", "--wait", "30", "x.ipynb", **env)
+    assert (waited.returncode, waited.stdout) == (0, "x.ipynb: 1 answer brought up to date.\n")
+    assert shown_in(path)[1]["text/plain"] == "test/held:\n\none two\n\ntest/hello:\n\nHello, world"
+
+
+def test_nbconvert_shows_what_was_answered_since(home: Home, server: Jupyter) -> None:
+    job = ask(server, "test/hello")
+    ended(server, job)
+    unknown = data_of(BUNDLE_MIME, key("job-unknown"), "What was saved.")
+    path = save(home.folder / "x.ipynb", data_of(BUNDLE_MIME, key(job)), unknown)
+    before = path.read_bytes()
+    preprocessor = "--Exporter.preprocessors=jupyter_bgstream.nbconvert.Fill"
+    done = subprocess.run(
+        [sys.executable, "-m", "nbconvert", "--stdout", "--to", "html", preprocessor, "--Fill.wait=1", path],
+        env=os.environ | {"HOME": str(home.folder), "JUPYTER_RUNTIME_DIR": str(server.runtime)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "Hello, world" in done.stdout
+    assert "What was saved." in done.stdout
+    assert "job-unknown" in done.stderr
+    assert path.read_bytes() == before
