@@ -1,4 +1,4 @@
-"""``jupyter bgstream demo``: JupyterLab on a tour."""
+"""``jupyter bgstream demo``: JupyterLab on a tour, with the other notebooks beside it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-TOUR = "tour.ipynb"
+TOUR = "01-tour.ipynb"
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``demo`` to the subcommands."""
     demo = commands.add_parser("demo", help="open JupyterLab on a tour, with a scripted demo model: no key, no network")
-    demo.add_argument("--folder", type=Path, help="where the tour and its jobs are kept")
+    demo.add_argument("--folder", type=Path, help="where the notebooks and their jobs are kept")
     demo.add_argument("--port", type=int, default=8888, help="port to try first (default: 8888)")
     demo.add_argument("--no-browser", action="store_true", help="print the address and open no browser")
     demo.set_defaults(run=run_demo)
@@ -35,8 +35,9 @@ def run_demo(options: argparse.Namespace) -> int:
 
     folder: Path = options.folder or Path(jupyter_data_dir()) / "bgstream" / "demo"
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / TOUR).exists():
-        (folder / TOUR).write_text(_tour(), encoding="utf-8")
+    for notebook in notebooks():
+        if not (folder / notebook.name).exists():  # what is there may be a person's own by now
+            (folder / notebook.name).write_text(_as_saved(notebook), encoding="utf-8")
     with serve_demo() as base_url:
         config = folder / ".jupyter_bgstream_demo.json"
         config.write_text(json.dumps(demo_config(folder, base_url)))
@@ -73,10 +74,15 @@ def demo_config(folder: Path, base_url: str) -> dict[str, object]:
     }
 
 
-def _tour() -> str:
-    """Return the tour as Lab itself would save it with this Python, so that opening it has nothing to complete."""
+def notebooks() -> list[Path]:
+    """Return the notebooks that come with this package, in the order in which they are to be read."""
     installed = Path(__file__).parents[1] / "notebooks"
     folder = installed if installed.exists() else Path(__file__).parents[2] / "notebooks"
-    notebook = json.loads((folder / TOUR).read_text(encoding="utf-8"))
+    return sorted(folder.glob("*.ipynb"))
+
+
+def _as_saved(path: Path) -> str:
+    """Return a notebook as Lab itself would save it with this Python, so that opening it has nothing to complete."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
     notebook["metadata"]["language_info"]["version"] = platform.python_version()
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"

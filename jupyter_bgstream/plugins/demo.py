@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from ..plugin import ProviderError, Reasoning, Usage
-from .demo_texts import ECHO, QUICK, SLOW, TOUR, TOUR_REASONING
+from .demo_texts import BAD, ECHO, GOOD, NO_MOOD, QUICK, SLOW, TOUR, TOUR_REASONING
 
 _PIECE = re.compile(r"\S{1,6}\s*|\s+")  # about the size of a token
 _RHYTHM = (1.0, 1.4, 0.7, 1.6, 0.8, 1.1, 0.6, 1.3)  # no voice is a metronome
 
 _SPOKEN = {"tour": (TOUR, 27.0), "quick": (QUICK, 5.0), "slow": (SLOW, 60.0)}  # text, seconds
-MODELS = (*_SPOKEN, "echo")
+MODELS = (*_SPOKEN, "echo", "mood")
 
 
 async def demo(
@@ -30,7 +31,7 @@ async def demo(
     if isinstance(speed, bool) or not isinstance(speed, int | float) or not speed > 0:
         raise ProviderError(f"params: speed must be a number above 0, not {speed!r:.80}.", code="bad_request")
     contents = [_words(message) for message in messages]
-    text, seconds = _SPOKEN[model] if model in _SPOKEN else _echo(contents)
+    text, seconds = _SPOKEN[model] if model in _SPOKEN else _made(model, contents)
     thoughts = pieces(TOUR_REASONING) if model == "tour" else []
     words = pieces(text)
     for number, (piece, pause) in enumerate(paced([*thoughts, *words], seconds / speed)):
@@ -61,8 +62,18 @@ def echo_text(contents: list[str]) -> str:
     return ECHO.format(history=history, said="\n".join(f"> {line}" for line in last.splitlines()))
 
 
-def _echo(contents: list[str]) -> tuple[str, float]:
-    text = echo_text(contents)
+def mood_text(contents: list[str]) -> str:
+    """Return what the model mood says to a text, by counting words: JSON, or that it cannot tell."""
+    words = re.findall(r"[a-z]+", contents[-1].lower())
+    good, bad = [word for word in words if word in GOOD], [word for word in words if word in BAD]
+    if not good and not bad:
+        return NO_MOOD
+    mood = "mixed" if good and bad else "good" if good else "bad"
+    return json.dumps({"mood": mood, "because": ", ".join([*good, *bad])})
+
+
+def _made(model: str, contents: list[str]) -> tuple[str, float]:
+    text = echo_text(contents) if model == "echo" else mood_text(contents)
     return text, 0.03 * len(pieces(text))
 
 

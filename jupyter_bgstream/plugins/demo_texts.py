@@ -118,3 +118,8 @@ If you have been doing something else for this minute, then so did you. That was
 )
 
 ECHO = NOT_AN_LLM + "Before this message I saw {history}. You said:\n\n{said}\n"
+
+# The words that the model mood knows, and what it says to a text that has none of them.
+GOOD = frozenset({"excellent", "fast", "friendly", "good", "great", "happy", "helpful", "love", "lovely", "perfect"})
+BAD = frozenset({"awful", "bad", "broken", "cold", "dirty", "late", "loud", "rude", "slow", "terrible"})
+NO_MOOD = "I am a script that knows twenty words, and none of them is in this text."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..plugins.demo import echo_text, paced, pieces
+from ..plugins.demo import echo_text, mood_text, paced, pieces
 from ..plugins.demo_texts import QUICK, SLOW, TOUR, TOUR_REASONING
 from .connection import Request
 from .scripted import Reply, ScriptedProvider
@@ -18,7 +18,8 @@ def demo(speed: float = 1.0) -> dict[str, Reply]:
         "tour": lambda request: _spoken(request, TOUR, seconds=27 / speed, reasoning=TOUR_REASONING),
         "quick": lambda request: _spoken(request, QUICK, seconds=5 / speed),
         "slow": lambda request: _spoken(request, SLOW, seconds=60 / speed),
-        "echo": lambda request: _echo(request, speed),
+        "echo": lambda request: _made(request, echo_text(_contents(request)), speed),
+        "mood": lambda request: _made(request, mood_text(_contents(request)), speed),
     }
 
 
@@ -39,8 +40,7 @@ def _spoken(request: Request, text: str, *, seconds: float, reasoning: str = "")
     )
 
 
-def _echo(request: Request, speed: float) -> Script:
-    text = echo_text(_contents(request))
+def _made(request: Request, text: str, speed: float) -> Script:
     return _spoken(request, text, seconds=0.03 * len(pieces(text)) / speed)
 
 

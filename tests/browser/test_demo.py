@@ -16,6 +16,8 @@ from browser.lab import SECONDS
 from harness.jupyter import free_port
 from playwright.async_api import Browser, expect
 
+from jupyter_bgstream.cli.demo import notebooks
+
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
@@ -44,7 +46,9 @@ def address(tmp_path: Path) -> Iterator[str]:
     assert process.returncode is not None
 
 
-async def test_the_demo_opens_on_a_tour_that_answers(browser: Browser, address: str) -> None:
+async def test_the_demo_opens_on_a_tour_that_answers(browser: Browser, address: str, tmp_path: Path) -> None:
+    folder = next(tmp_path.rglob("01-tour.ipynb")).parent
+    assert sorted(path.name for path in folder.glob("*.ipynb")) == [path.name for path in notebooks()]
     context = await browser.new_context(viewport={"width": 1200, "height": 900})
     page = await context.new_page()
     await page.goto(address)
@@ -53,7 +57,7 @@ async def test_the_demo_opens_on_a_tour_that_answers(browser: Browser, address: 
     await page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=40 * SECONDS)
     await expect(page.locator(".lm-TabBar-tab.jp-mod-dirty")).to_have_count(0)  # opening it is no change
     view = page.locator(".jp-bgstream-view").first
-    cells = json.loads((Path(__file__).parents[2] / "notebooks/tour.ipynb").read_text())["cells"]
+    cells = json.loads((Path(__file__).parents[2] / "notebooks/01-tour.ipynb").read_text())["cells"]
     first = next(n for n, cell in enumerate(cells) if "".join(cell["source"]).startswith("%%bg"))
     active = re.compile("jp-mod-active")
     for n in range(first + 1):  # run cell after cell, as the tour says

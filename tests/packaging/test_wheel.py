@@ -51,7 +51,7 @@ def test_the_wheel_holds_what_users_need(dist: Path) -> None:
     for name in (
         "jupyter_bgstream/py.typed",
         "jupyter_bgstream/client/static/widget.js",
-        "jupyter_bgstream/notebooks/tour.ipynb",
+        "jupyter_bgstream/notebooks/01-tour.ipynb",
         data + "etc/jupyter/jupyter_server_config.d/jupyter_bgstream.json",
         data + "share/jupyter/labextensions/jupyter-bgstream/package.json",
         data + "share/jupyter/labextensions/jupyter-bgstream/install.json",

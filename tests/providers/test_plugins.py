@@ -11,6 +11,7 @@ import pytest
 from providers.speaking import job, read, text
 
 from jupyter_bgstream.plugins import demo_texts
+from jupyter_bgstream.plugins.demo import MODELS, mood_text
 from jupyter_bgstream.providers.registry import Registry
 
 AGENT = """
@@ -137,7 +138,7 @@ class TestDemo:
         assert error is None
         assert text(said) == demo_texts.QUICK
         assert "OPENAI_API_KEY" in text(said).splitlines()[0]
-        assert (await service.status()).models == ("demo/tour", "demo/quick", "demo/slow", "demo/echo")
+        assert (await service.status()).models == tuple(f"demo/{name}" for name in MODELS)
 
     async def test_it_thinks_and_remembers(self) -> None:
         service = Registry(environ={}).resolve("demo/tour")
@@ -145,6 +146,20 @@ class TestDemo:
         assert (text(said), text(said, "reasoning")) == (demo_texts.TOUR, demo_texts.TOUR_REASONING)
         said, _ = await read(service, job("demo/echo", prompt="Twice\nsaid", params={"speed": 1000}))
         assert text(said).endswith("0 messages of history. You said:\n\n> Twice\n> said\n")
+
+    @pytest.mark.parametrize(
+        ("prompt", "answer"),
+        [
+            ("A LOVELY room, and friendly people.", '{"mood": "good", "because": "lovely, friendly"}'),
+            ("Cold soup.", '{"mood": "bad", "because": "cold"}'),
+            ("Late but good", '{"mood": "mixed", "because": "good, late"}'),
+            ("A room.", demo_texts.NO_MOOD),
+        ],
+    )
+    async def test_it_tells_moods_by_counting_words(self, prompt: str, answer: str) -> None:
+        service = Registry(environ={}).resolve("demo/mood")
+        said, _ = await read(service, job("demo/mood", prompt=prompt, params={"speed": 1000}))
+        assert text(said) == mood_text(["Earlier: good", prompt]) == answer
 
     @pytest.mark.parametrize(
         ("model", "params", "code"),
