@@ -35,6 +35,13 @@ id...state...model...prompt...
 
 ``bg.threads()`` lists them; a ``Thread`` has ``jobs`` and ``messages``, and can be forked, renamed and deleted.
 
+**Tables.** The same question for every row, of a pandas or polars table, a list of dicts or anything that can be iterated
+over, as one batch that goes on without this kernel. Asked again, nothing is paid for twice: it is the same batch.
+
+>>> batch = bg.map([{"city": "Rome"}, {"city": "Oslo"}], "One word about {city}.", model="demo/echo")
+>>> batch.wait().frame()[1]["city"], batch.counts["completed"]
+('Oslo', 2)
+
 **In cells.** After ``%load_ext jupyter_bgstream`` the rest of a cell that begins with ``%%bg`` is the prompt, and
 ``%bg`` lists and manages jobs. ``%bg help`` shows all of it.
 
@@ -85,12 +92,15 @@ if TYPE_CHECKING:
         thread,
         threads,
     )
+    from .client.tables import Batch, Estimate, batch, map
 
 __all__ = [
+    "Batch",
     "BgStreamError",
     "Comparison",
     "Conflict",
     "ConnectionProblem",
+    "Estimate",
     "Incomplete",
     "Invalid",
     "Job",
@@ -107,23 +117,27 @@ __all__ = [
     "TooLarge",
     "Unavailable",
     "WrongVersion",
+    "batch",
     "costs",
     "job",
     "jobs",
+    "map",
     "models",
     "submit",
     "thread",
     "threads",
 ]
 
+_OF_TABLES = ("Batch", "Estimate", "batch", "map")  # loaded apart: most kernels never ask for a table
+
 # Nothing heavy is imported here: a kernel loads this package for its client alone, a server for its server alone.
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from . import client
+        from importlib import import_module
 
-        found = getattr(client, name)
+        found = getattr(import_module(".client.tables" if name in _OF_TABLES else ".client", __name__), name)
         globals()[name] = found
         return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
