@@ -35,8 +35,9 @@ id...state...model...prompt...
 
 ``bg.threads()`` lists them; a ``Thread`` has ``jobs`` and ``messages``, and can be forked, renamed and deleted.
 
-**Tables.** The same question for every row, of a pandas or polars table, a list of dicts or anything that can be iterated
-over, as one batch that goes on without this kernel. Asked again, nothing is paid for twice: it is the same batch.
+**Tables.** The same question for every row of a pandas or polars table, a list of dicts or anything else that can be
+iterated over, as one batch that goes on without this kernel. Asked again it is the same batch, and nothing is paid for
+twice.
 
 >>> batch = bg.map([{"city": "Rome"}, {"city": "Oslo"}], "One word about {city}.", model="demo/echo")
 >>> batch.wait().frame()[1]["city"], batch.counts["completed"]
