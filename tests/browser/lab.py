@@ -76,6 +76,10 @@ class Tab:
         """Open a notebook in a workspace of its own and wait until it can be used."""
         place = f"lab/workspaces/{secrets.token_hex(4)}/tree/{name}" if app == "lab" else f"notebooks/{name}"
         await self.page.goto(f"{self.server.url}{place}?token={self.server.token}")
+        return await self.ready()
+
+    async def ready(self) -> Tab:
+        """Wait until the notebook of a page that was just loaded can be used."""
         await self.page.wait_for_function(
             "window.jupyterapp?.shell.currentWidget?.context?.isReady", timeout=40 * SECONDS
         )
