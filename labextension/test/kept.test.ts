@@ -180,6 +180,22 @@ describe('in a shared document', () => {
     expect([panel.shared, mayWrite.mock.calls.length]).toEqual([0, 1]);
   });
 
+  it('a batch is written at its end as well', async () => {
+    const data = {
+      [BATCH_MIME]: { id: 'g', status: 'queued', title: 'T', total: 3, counts: groupOf({}).counts },
+      'text/plain': ''
+    };
+    const outputs: Output[] = [{ output_type: 'display_data', data }];
+    await open(outputs);
+    panel.model.collaborative = true;
+    followGroup.get('g')!(groupOf({ completed: 1 }), null);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(panel.shared).toBe(0);
+    followGroup.get('g')!(groupOf({ completed: 3 }), null);
+    await vi.advanceTimersByTimeAsync(100);
+    expect([panel.shared, outputs[0]!.data['text/plain']]).toEqual([1, 'T: 3 of 3 answered']);
+  });
+
   it('what had ended before it was opened is written at a save', async () => {
     await shared();
     tell('j', running); // the beginning of a long log

@@ -72,6 +72,8 @@ async def test_a_closed_tab_changes_nothing(lab: Lab, server: Jupyter, provider:
     await tab.shows(1, "And the last words.")
     await tab.state(1, "completed")
     assert not await tab.dirty()
+    await tab.save()  # what was saved half-way is whole from the next save on
+    assert saved_markdown(server.root / "closed.ipynb", 1) == TEXT
 
 
 async def test_a_tab_closed_without_saving_loses_nothing(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
