@@ -29,10 +29,7 @@ ANSWERS = 20
 SIDE_BY_SIDE = ((15, 16, 17), (18, 19))  # the others have a cell each
 ROWS = 40
 STREAMING = 14.0  # seconds that the longest answer takes
-BEGIN = "%load_ext jupyter_bgstream\nfrom IPython.display import display\nfrom jupyter_bgstream.client import submit"
-COMPARE = """jobs = [submit('Go on', model=model) for model in {models}]
-keys = [{{'id': job.id, 'cursor': '', 'status': 'queued', 'model': job.model}} for job in jobs]
-display({{'application/vnd.bgstream.jobs.v1+json': {{'jobs': keys}}, 'text/markdown': ''}}, raw=True)"""
+BEGIN = "%load_ext jupyter_bgstream\nfrom IPython.display import display"
 BATCH = """counts = dict.fromkeys(['completed', 'failed', 'cancelled', 'interrupted'], 0)
 key = {{'id': {group!r}, 'status': 'queued', 'title': 'Rows', 'total': {rows}, 'counts': counts}}
 display({{'application/vnd.bgstream.batch.v1+json': key, 'text/markdown': ''}}, raw=True)"""
@@ -137,7 +134,7 @@ async def test_all_texts_are_the_providers_in_the_end(
     group = f"storm-group-{seed}"
     together = [[f"demo/{models[number]}" for number in some] for some in SIDE_BY_SIDE]
     cells = [f"%%bg demo/{model}\nGo on" for model in models[: SIDE_BY_SIDE[0][0]]]
-    cells += [COMPARE.format(models=some) for some in together]
+    cells += [f"%%bg {' '.join(some)}\nGo on" for some in together]
     cells += [BATCH.format(group=group, rows=ROWS)]
     path = write_notebook(server.root / f"storm-{seed}.ipynb", BEGIN, *cells)
     rows = [{"id": f"storm-row-{seed}-{n:04}", "model": "demo/storm-row", "prompt": str(n)} for n in range(ROWS)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 from browser.lab import Lab, Tab, saved_markdown, write_notebook
-from browser.test_storm import BATCH, BEGIN, COMPARE
+from browser.test_storm import BATCH, BEGIN
 from harness.jupyter import Jupyter
 
 from jupyter_bgstream.testing.scripted import ThreadedProvider
@@ -37,7 +37,7 @@ async def test_models_answer_side_by_side(lab: Lab, server: Jupyter, provider: T
     provider.scripts["side-b"] = answer("It breaks off").first(2)
     provider.scripts["side-c"] = answer("`quick`")
     models = [f"demo/side-{name}" for name in "abc"]
-    path = write_notebook(server.root / "side.ipynb", BEGIN, COMPARE.format(models=models), "6 * 7")
+    path = write_notebook(server.root / "side.ipynb", BEGIN, f"%%bg {' '.join(models)}\nGo on", "6 * 7")
     tab = await lab.tab("side.ipynb")
     await tab.run(0)
     await tab.run(1)
