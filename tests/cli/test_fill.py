@@ -306,18 +306,21 @@ def test_a_server_is_asked_and_waited_for_and_retries_are_followed(
         data_of(BUNDLE_MIME, key(first, status="completed", model="test/hello"), "Before."),
         data_of(JOBS_MIME, {"jobs": [key(held, model="test/held"), key(newest, model="test/hello")]}),
         data_of(BATCH_MIME, {"id": "group-0001", "status": "queued", "title": "Reviews", "total": 2, "counts": {}}),
+        data_of(BUNDLE_MIME, key("../status, or so")),
+        data_of(BATCH_MIME, {"id": "\x1b]0;../status"}),
     )
+    unknown = "  unknown here, the saved text stays: '\\x1b]0;../status', ../status, or so\n"
     done = home.run("fill", "x.ipynb", **env)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "x.ipynb: 2 answers and 1 batch brought up to date, 1 still running.\n"
-    one, several, batch = shown_in(path)
+    assert done.stdout == ("x.ipynb: 2 answers and 1 batch brought up to date, 1 still running, 2 unknown.\n" + unknown)
+    one, several, batch, *_ = shown_in(path)
     assert (one[BUNDLE_MIME]["id"], one["text/plain"]) == (newest, "Hello, world")
     assert several["text/markdown"] == "#### test/held\n\none \n\n*Running…*\n\n#### test/hello\n\nHello, world"
     assert batch["text/plain"] == "Reviews: 2 of 2 answered"
     assert home.run("fill", "--wait", "0.01", "x.ipynb", **env).returncode == 1
     provider.release()
     waited = home.run("fill", "--wait", "30", "x.ipynb", **env)
-    assert (waited.returncode, waited.stdout) == (0, "x.ipynb: 1 answer brought up to date.\n")
+    assert (waited.returncode, waited.stdout) == (0, "x.ipynb: 1 answer brought up to date, 2 unknown.\n" + unknown)
     assert shown_in(path)[1]["text/plain"] == "test/held:\n\none two\n\ntest/hello:\n\nHello, world"
 
 

@@ -55,7 +55,7 @@ async def _fill(paths: Sequence[Path], *, check: bool, wait: float | None, datab
                 continue
             print(f"{path}: {done.words(check=check)}.")
             if done.unknown:
-                print(f"  unknown here, the saved text stays: {', '.join(sorted(done.unknown))}")
+                print(f"  unknown here, the saved text stays: {', '.join(map(_word, sorted(done.unknown)))}")
             if (check and done.stale) or (wait is not None and done.running):
                 status = 1
     return status
@@ -103,6 +103,11 @@ async def _fill_one(path: Path, lookup: Lookup, *, check: bool) -> Done:
 def _ids(data: Data) -> list[str]:
     batch = batch_of(data)
     return [key["id"] for key in ([batch] if batch else jobs_of(data))]
+
+
+def _word(job_id: str) -> str:
+    # A file may hold anything, and this is a terminal.
+    return job_id[:70] if job_id.isprintable() else repr(job_id[:70])
 
 
 def _count(number: int, one: str, many: str = "") -> str:

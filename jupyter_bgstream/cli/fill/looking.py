@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,6 +19,7 @@ from .sources import PAGE, Record, ServerSource, Source, database_source, server
 
 DEPTH = 1000  # retries of one job that are followed
 
+_ID = re.compile("[A-Za-z0-9_-]{8,64}")
 _PAUSE = 1.0  # seconds between two looks at what goes on
 _PATIENCE = 30.0  # seconds for which a lost server is looked for
 
@@ -153,7 +155,7 @@ async def opened(path: Path | None) -> AsyncIterator[Lookup]:
 async def _newest(source: Source, ids: Iterable[str]) -> dict[str, Record]:
     """Return of each job that is there the newest that asks it again."""
     records: dict[str, Record] = {}
-    wanted = sorted(ids)
+    wanted = sorted(filter(_ID.fullmatch, ids))  # a file may hold anything
     for _ in range(DEPTH):
         if not wanted:
             break

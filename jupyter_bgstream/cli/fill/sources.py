@@ -15,6 +15,7 @@ from ...client.errors import ConnectionProblem
 from ...client.follow import Follower
 from ...core.cursor import Cursor
 from ...core.errors import BgStreamError, Unavailable
+from ...core.groups import Counts
 from ...core.machine import ENDS, Answer, fold
 from ...core.wire import decode_events
 from ...store.base import JobFilter, Store
@@ -61,8 +62,9 @@ class ServerSource:
 
     async def batch(self, group_id: str) -> Batch:
         """Look up a group."""
-        response = await self._api._send("GET", f"groups/{group_id}")
-        return msgspec.json.decode(response.content, type=Batch)
+        group = await self._api.group(group_id)
+        counts = Counts(**msgspec.structs.asdict(group.counts))
+        return Batch(id=group.id, status=group.status, title=group.title, total=group.total, counts=counts)
 
 
 class DatabaseSource:
