@@ -72,7 +72,7 @@ batch"""
     (again,) = ran.bundles
     assert again[BATCH_MIME]["id"] == shown[BATCH_MIME]["id"]
     assert again["text/plain"] == "Words <b>: 3 of 3 answered"
-    assert "3 of 3 rows are answered already; nothing is asked twice. fresh=True asks all again." in ran.printed
+    assert "3 of 3 rows are answered already; nothing is asked twice.\nfresh=True asks all again.\n" in ran.printed
     assert json.loads(kernel.run("print((await batch).reset_index().to_json(orient='values'))").printed) == expected
     assert len(prompts(provider, model)) == 3
     with server.client() as client:
@@ -293,8 +293,9 @@ class TestScript:
                 ({"params": {"api_key": "x"}}, "may not hold api_key"),
             ):
                 given: dict[str, Any] = {"table": ["x", "y"], "prompt": "{row}", "model": model, **how}
-                with pytest.raises(Invalid, match=words):
+                with pytest.raises(Invalid, match=words) as refused:
                     tables.map(given.pop("table"), given.pop("prompt"), **given)
+                assert len(refused.traceback) == 2  # in a notebook: the cell, and where map says it
             assert client.get("status").json()["counts"] == before
         assert prompts(provider, model) == []
 

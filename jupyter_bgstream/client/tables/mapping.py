@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ...core.costs import Price
-from ...core.errors import Invalid, NotFound
+from ...core.errors import BgStreamError, Invalid, NotFound
 from ...core.job import OnRestart, Priority, Retries
 from ..forms import GroupForm
 from ..origin import origin
@@ -75,6 +75,61 @@ def map(
     >>> bg.map(reviews, "Translate: {text}", model="demo/echo", dry_run=True).rows
     2
     """
+    try:
+        return _mapped(
+            table,
+            prompt,
+            model=model,
+            schema=schema,
+            system=system,
+            images=images,
+            params=params,
+            concurrency=concurrency,
+            name=name,
+            tags=tags,
+            fresh=fresh,
+            dry_run=dry_run,
+            priority=priority,
+            on_restart=on_restart,
+            retries=retries,
+            idle_timeout=idle_timeout,
+        )
+    except BgStreamError as error:
+        raise error.with_traceback(None) from None  # it is about what was given, not about how it was looked at
+
+
+def batch(id: str) -> Batch:
+    """Find a batch by its id, from any kernel; raises NotFound.
+
+    Without its table the rows are numbers. ``map`` with the same table finds it as well.
+
+    >>> asked = bg.map(["Mars", "Venus"], "What is {row}?", model="demo/echo")
+    >>> bg.batch(asked.id).wait().frame()[1]
+    {'row': 1, 'answer': '...What is Venus?...', 'status': 'completed', 'error': None}
+    """
+    form = _background.run(lambda api: api.group(id))
+    return Batch(form, _background, schema=_background.run(lambda api: _schema_of(api, form)))
+
+
+def _mapped(
+    table: Any,
+    prompt: Prompt,
+    *,
+    model: str | None,
+    schema: Any,
+    system: str | None,
+    images: Any,
+    params: Mapping[str, Any] | None,
+    concurrency: int | None,
+    name: str | None,
+    tags: Sequence[str],
+    fresh: bool,
+    dry_run: bool,
+    priority: Priority,
+    on_restart: OnRestart,
+    retries: Retries,
+    idle_timeout: float | None,
+) -> Any:
     rows = read_rows(table)
     requests = Requests(rows, prompt, system=system, images=images)
     checked = None if schema is None else Schema(schema)
@@ -108,19 +163,6 @@ def map(
             found._show()
             return found
     return _sent(announced, common, requests if there is None or there.submitted < len(rows) else (), rows, checked)
-
-
-def batch(id: str) -> Batch:
-    """Find a batch by its id, from any kernel; raises NotFound.
-
-    Without its table the rows are numbers. ``map`` with the same table finds it as well.
-
-    >>> asked = bg.map(["Mars", "Venus"], "What is {row}?", model="demo/echo")
-    >>> bg.batch(asked.id).wait().frame()[1]
-    {'row': 1, 'answer': '...What is Venus?...', 'status': 'completed', 'error': None}
-    """
-    form = _background.run(lambda api: api.group(id))
-    return Batch(form, _background, schema=_background.run(lambda api: _schema_of(api, form)))
 
 
 def _sent(announced: Mapping[str, Any], common: Mapping[str, Any], requests: Any, rows: Any, schema: Any) -> Batch:
@@ -193,7 +235,7 @@ def _picked_up(form: GroupForm, rows: int) -> str:
         words.append(f"It was cancelled when {form.submitted:,} rows were submitted.")
     if form.ended and again:
         words.append(f"{again:,} {'has' if again == 1 else 'have'} no whole answer: retry() asks these again.")
-    return " ".join([*words, "fresh=True asks all again."])
+    return "\n".join([*words, "fresh=True asks all again."])
 
 
 def _when(at: float) -> str:
