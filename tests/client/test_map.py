@@ -16,9 +16,12 @@ from client.conftest import Kernel
 from harness.jupyter import Jupyter
 
 from jupyter_bgstream.client import Invalid, NotFound, QueueFull, tables
+from jupyter_bgstream.client.background import Background
 from jupyter_bgstream.client.forms import GroupForm
+from jupyter_bgstream.client.tables import mapping
 from jupyter_bgstream.client.tables.ids import content_id
 from jupyter_bgstream.client.tables.sending import JOBS, Sending, bodies
+from jupyter_bgstream.core.costs import Price
 from jupyter_bgstream.core.wire import BATCH_MIME
 from jupyter_bgstream.testing import ThreadedProvider, answer, in_turn, refusal
 
@@ -324,21 +327,37 @@ class TestScript:
 
 
 class Refusing:
-    """A server whose queue is full now and then."""
+    """A server whose queue is full now and then, until somebody lets it have room."""
 
-    def __init__(self, *refusals: int) -> None:
+    def __init__(self, *refusals: int, room: bool = True) -> None:
         self.bodies: list[dict[str, Any]] = []
         self.calls = 0
+        self.room = room
         self._refusals = refusals
+
+    async def price(self, model: str | None) -> Price:
+        return Price(model="m/n")
+
+    async def group(self, group_id: str) -> GroupForm:
+        if not self.bodies:
+            raise NotFound("There is none.")
+        return self._form()
+
+    async def aclose(self) -> None:
+        pass
 
     async def submit_group(self, body: bytes) -> GroupForm:
         self.calls += 1
-        if self.calls in self._refusals:
+        if self.calls in self._refusals or (self.bodies and not self.room):
             raise QueueFull("Full.", retry_after=0)
         self.bodies.append(msgspec.json.decode(body))
-        form = {"id": "g", "status": "running", "title": "", "total": 1200, "submitted": 0, "queued": 0, "running": 0}
-        form |= {"waiting": 0, "counts": {}, "usage": {}, "created_at": 1.0}
-        return msgspec.convert(form, GroupForm)
+        return self._form()
+
+    def _form(self) -> GroupForm:
+        sent = sum(len(body["jobs"]) for body in self.bodies)
+        form = {"id": "g", "status": "running", "title": "", "total": 1200, "submitted": sent, "queued": sent}
+        form |= {"running": 0, "waiting": 0, "counts": {}, "usage": {}, "created_at": 1.0}
+        return msgspec.convert(form | ({"ended_at": 2.0} if sent == 1200 else {}), GroupForm)
 
 
 async def test_rows_are_sent_in_pieces_that_the_server_takes() -> None:
@@ -352,6 +371,22 @@ async def test_rows_are_sent_in_pieces_that_the_server_takes() -> None:
     assert [job["prompt"] for job in jobs] == [request["prompt"] for request in requests]
     assert jobs[-1] == {"id": f"g-r{len(requests) - 1}", "prompt": requests[-1]["prompt"], "model": "m/n"}
     assert sending.stalled.is_set()
+
+
+def test_the_rest_of_a_table_is_sent_as_there_is_room(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = Refusing(room=False)
+    background: Background[Any] = Background(lambda: server)
+    monkeypatch.setattr(mapping, "_background", background)
+    try:
+        batch = tables.map(range(1200), "{row}")
+        assert "full: 500 of 1,200 rows are submitted, the rest follows from this kernel" in capsys.readouterr().out
+        server.room = True
+        batch.wait()
+        assert [len(body["jobs"]) for body in server.bodies] == [500, 500, 200]
+    finally:
+        background.close()
 
 
 async def test_a_queue_that_is_full_at_once_is_an_error() -> None:

@@ -1,10 +1,9 @@
-"""How many tokens a text has, about: within a third of what the usual tokenizers count."""
+"""How many tokens a text has, about: the rules of thumb for letters, signs and other alphabets hold."""
 
 import pytest
 
 from jupyter_bgstream.client.tables.estimate import Estimate, tokens_in, tokens_of
 
-# Counted with o200k_base and cl100k_base, which differ; the middle of both.
 ENGLISH = (
     "The quick brown fox jumps over the lazy dog, and then it does so again because nobody was looking the first time."
 )
