@@ -119,9 +119,10 @@ class Feed:
             while not recorder.answer.ended:
                 await self._insist(read)
                 if entries := recorder.take():
-                    await self._viewer.add(entries)
+                    # The traits first: what the page shows is known in the kernel.
                     if newest:
                         await self._viewer.show(job_id, recorder.answer, recorder.cursor)
+                    await self._viewer.add(entries)
                     if not recorder.answer.ended:
                         await asyncio.sleep(SPACING)
         except BgStreamError as error:

@@ -57,7 +57,13 @@ def test_what_can_be_asked(kernel: Kernel, provider: ThreadedProvider) -> None:
     assert "anthropic" in plain.splitlines()[-1]
     assert shown["text/html"].startswith("<table>")
     (shown,) = kernel.run("%bg models demo").bundles
-    assert [line.split()[1] for line in shown["text/plain"].splitlines()[1:]] == ["tour", "quick", "slow", "echo"]
+    assert [line.split()[1] for line in shown["text/plain"].splitlines()[1:]] == [
+        "tour",
+        "quick",
+        "slow",
+        "echo",
+        "mood",
+    ]
     (shown,) = kernel.run("%bg models anthropic").bundles
     assert "ANTHROPIC_API_KEY" in shown["text/plain"]
     assert "There is no provider 'nobody'; there are " in kernel.run("%bg models nobody").error

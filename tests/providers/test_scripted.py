@@ -168,7 +168,7 @@ class TestDemo:
             listing = client.get(f"{base_url}/models").json()
         assert "saw 2 messages of history" in text(decoded(stream.content))
         assert "> user" in text(decoded(stream.content))
-        assert [model["id"] for model in listing["data"]] == ["tour", "quick", "slow", "echo"]
+        assert [model["id"] for model in listing["data"]] == ["tour", "quick", "slow", "echo", "mood"]
 
 
 def asked(prompt: str) -> Request:
