@@ -52,4 +52,11 @@ step "jupyter-collaboration, in a folder of its own: installed with the rest, it
   pycrdt pycrdt-websocket pycrdt-store sqlite-anyio
 
 step "Python tests, packaging and browser tests among them"
-python -m pytest --deselect tests/providers/test_litellm.py::TestWithLitellm "$@"
+pytest() { python -m pytest --deselect tests/providers/test_litellm.py::TestWithLitellm "$@"; }
+if [ $# -gt 0 ]; then
+  pytest "$@"
+else
+  # Two at a time, each file in one place. What measures the server under load, or kills it, has the machine for itself.
+  pytest -n 2 --dist loadfile --ignore tests/abuse --ignore tests/crash
+  pytest tests/abuse tests/crash
+fi

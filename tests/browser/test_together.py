@@ -97,7 +97,7 @@ async def test_both_see_it_live_and_the_end_is_written_once(
         await tab.page.wait_for_selector(".jp-bgstream-view[data-drawn=true]")
     assert await ann.text(1) == await bob.text(1)
     await until_saved(bob, path, LONG)
-    # The end, once as Markdown and once as plain text, and small things that Lab itself notes of a cell; no second copy.
+    # The end, as Markdown and as plain text, and small things that Lab itself notes of a cell; no second copy.
     assert history(shared) - before < 3 * len(LONG)
     assert not ann.errors + bob.errors
 
