@@ -93,9 +93,13 @@ export class BatchView {
   }
 
   private _update(group: Group | null, trouble: Fault | null): void {
+    const before = this._group;
     this._group = group;
     this._trouble = trouble;
     if (group !== null) {
+      if (before !== null && hasEnded(before.status) !== hasEnded(group.status)) {
+        this._refusal = null; // it was followed all the same, here or elsewhere
+      }
       this._stopping &&= !hasEnded(group.status);
       this._pace.note({
         at: Date.now() / 1000,
@@ -137,7 +141,7 @@ export class BatchView {
     setText(this._name, this._title);
     setText(this._cost, costWords(this._group?.cost ?? null));
     this._cost.title = priceWords(this._group?.cost ?? null);
-    setText(this._connection, isOffline(this._trouble) && state !== 'connecting' ? 'reconnecting…' : '');
+    setText(this._connection, isOffline(this._trouble) && goesOn ? 'reconnecting…' : '');
     setText(this._numbers, tally.total === 0 ? '' : progressWords(tally, this._group ?? NOBODY));
     this._showBar(tally);
     this._showButtons(goesOn, isHere ? retryLabel(tally.counts) : null);

@@ -21,17 +21,68 @@ export interface Known {
   answer: Answer;
 }
 
-/** The jobs in an output's data. */
+/** The jobs in an output's data; none if one of them is no job. */
 export function bundlesOf(data: Data): readonly Bundle[] {
-  const several = data[JOBS_MIME] as { jobs?: unknown } | null | undefined;
-  const all: unknown[] = Array.isArray(several?.jobs) ? several.jobs : [data[BUNDLE_MIME]];
-  return all.filter((each): each is Bundle => typeof (each as Bundle | null | undefined)?.id === 'string');
+  const several = fieldsOf(data[JOBS_MIME])?.jobs;
+  const all: readonly unknown[] = Array.isArray(several) ? several : [data[BUNDLE_MIME]];
+  const bundles = all.length > MOST_JOBS ? [] : all.map(bundleOf);
+  return bundles.every(bundle => bundle !== null) ? bundles : [];
 }
 
 /** The batch in an output's data, if there is one. */
 export function batchOf(data: Data): BatchBundle | null {
-  const batch = data[BATCH_MIME] as BatchBundle | null | undefined;
-  return typeof batch?.id === 'string' && typeof batch.counts === 'object' ? batch : null;
+  const { id, status, title, total, counts } = fieldsOf(data[BATCH_MIME]) ?? {};
+  const count = fieldsOf(counts);
+  if (!isId(id) || count === null) {
+    return null;
+  }
+  return {
+    id,
+    status: statusOf(status, GROUP_STATUSES),
+    title: wordsOf(title),
+    total: countOf(total),
+    counts: {
+      completed: countOf(count.completed),
+      failed: countOf(count.failed),
+      cancelled: countOf(count.cancelled),
+      interrupted: countOf(count.interrupted)
+    }
+  };
+}
+
+// A notebook may be anybody's. What it says is asked of the server with the reader's cookie and drawn among the
+// reader's own, so that each of its values is read as what it should be.
+
+/** So many side by side are drawn and followed; a file can name any number. */
+const MOST_JOBS = 200;
+const ENDS = ['completed', 'failed', 'cancelled', 'interrupted'] as const;
+const GROUP_STATUSES = ['queued', 'running', ...ENDS] as const;
+const STATUSES = [...GROUP_STATUSES, 'waiting'] as const;
+
+function bundleOf(value: unknown): Bundle | null {
+  const { id, cursor, status, model } = fieldsOf(value) ?? {};
+  return isId(id) ? { id, cursor: wordsOf(cursor), status: statusOf(status, STATUSES), model: wordsOf(model) } : null;
+}
+
+function fieldsOf(value: unknown): Readonly<Record<string, unknown>> | null {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null;
+}
+
+/** As the server makes and takes them. Another would be refused together with all that are asked for with it. */
+function isId(value: unknown): value is string {
+  return typeof value === 'string' && /^[A-Za-z0-9_-]{1,64}$/.test(value);
+}
+
+function statusOf<T extends string>(value: unknown, known: readonly T[]): T | 'queued' {
+  return known.find(each => each === value) ?? 'queued';
+}
+
+function wordsOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+function countOf(value: unknown): number {
+  return Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : 0;
 }
 
 /** A text in an output's data. On disk it may be a list of lines, and an empty one is an empty list. */

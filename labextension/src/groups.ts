@@ -8,10 +8,13 @@
 
 import { hasEnded } from './fold';
 import type { Disposable, Live, News } from './live';
+import { tellAll } from './tell';
 import type { Fault, Group, Inbox } from './wire';
 
 const SPACING = 1000; // ms between two readings of a group
 const SPACING_ENDED = 5000; // ms
+/** Nobody looks; but a notebook that is open there is saved when it ends. */
+const SPACING_HIDDEN = 10_000; // ms
 /** After a failed reading, unless the socket opens first. */
 const AGAIN = 5000; // ms
 
@@ -49,6 +52,8 @@ interface Entry {
   busy: boolean;
   /** It was asked for while it was being read. */
   again: boolean;
+  /** A wish was answered while it was being read: what is read may be older than that. */
+  overtaken: boolean;
   timer: ReturnType<typeof setTimeout> | undefined;
 }
 
@@ -58,12 +63,14 @@ export class Groups implements GroupSource {
     private readonly _server: Server
   ) {
     this._listening = live.listen(news => this._hear(news));
+    globalThis.document.addEventListener('visibilitychange', this._look);
   }
 
   show?: GroupSource['show'];
 
   dispose(): void {
     this._listening.dispose();
+    globalThis.document.removeEventListener('visibilitychange', this._look);
     this._entries.forEach(entry => clearTimeout(entry.timer));
     this._entries.clear();
     this._listeners.clear();
@@ -79,6 +86,7 @@ export class Groups implements GroupSource {
         readAt: -Infinity,
         busy: false,
         again: false,
+        overtaken: false,
         timer: undefined
       };
       this._entries.set(id, entry);
@@ -105,7 +113,7 @@ export class Groups implements GroupSource {
 
   async retry(id: string): Promise<void> {
     this._take(id, await this._server.retryGroup(id));
-    this._listeners.forEach(listener => listener(id));
+    tellAll(this._listeners, id);
   }
 
   /** Call back with each group that somebody in this page asked again. */
@@ -132,14 +140,15 @@ export class Groups implements GroupSource {
       this._online = news.type === 'hello';
       for (const [id, entry] of this._entries) {
         if (this._online) {
-          this._ask(id, entry);
+          this._askAnew(id, entry);
         } else {
           this._tell(entry);
         }
       }
     } else if (news.type === 'job') {
       for (const [id, entry] of this._entries) {
-        const goesOn = entry.group !== null && !hasEnded(entry.group.status);
+        const isHere = entry.group !== null && entry.trouble?.code !== 'not_found';
+        const goesOn = isHere && !hasEnded(entry.group?.status ?? 'new');
         // Of one that is not there or has ended, only new jobs can change anything.
         if (goesOn || news.status === 'queued') {
           this._ask(id, entry);
@@ -158,9 +167,22 @@ export class Groups implements GroupSource {
       return;
     }
     const goesOn = entry.group === null || !hasEnded(entry.group.status);
-    const due = entry.readAt + (goesOn ? SPACING : SPACING_ENDED) - Date.now();
-    this._in(Math.max(0, due), id, entry);
+    const spacing = isHidden() ? SPACING_HIDDEN : goesOn ? SPACING : SPACING_ENDED;
+    this._in(Math.max(0, entry.readAt + spacing - Date.now()), id, entry);
   }
+
+  /** The same, though it was put off: that is no longer for the reason it was. */
+  private _askAnew(id: string, entry: Entry): void {
+    clearTimeout(entry.timer);
+    entry.timer = undefined;
+    this._ask(id, entry);
+  }
+
+  private readonly _look = (): void => {
+    if (!isHidden()) {
+      this._entries.forEach((entry, id) => entry.timer !== undefined && this._askAnew(id, entry));
+    }
+  };
 
   private _in(ms: number, id: string, entry: Entry): void {
     clearTimeout(entry.timer);
@@ -173,11 +195,16 @@ export class Groups implements GroupSource {
   private async _read(id: string, entry: Entry): Promise<void> {
     entry.busy = true;
     entry.again = false;
+    entry.overtaken = false;
     entry.readAt = Date.now();
     let failed = false;
     try {
-      entry.group = await this._server.group(id);
-      entry.trouble = null;
+      const group = await this._server.group(id);
+      const { overtaken } = entry as { overtaken: boolean };
+      if (!overtaken) {
+        entry.group = group;
+        entry.trouble = null;
+      }
     } catch (error) {
       const { code = 'unexpected', message } = error as Error & { code?: string };
       entry.trouble = { code, message };
@@ -201,15 +228,14 @@ export class Groups implements GroupSource {
     if (entry !== undefined) {
       entry.group = group;
       entry.trouble = null;
+      entry.overtaken = true;
       this._tell(entry);
-      this._ask(id, entry); // what was under way may be older than this
+      this._ask(id, entry);
     }
   }
 
   private _tell(entry: Entry): void {
-    for (const follower of [...entry.followers]) {
-      follower(entry.group, this._troubleOf(entry));
-    }
+    tellAll(entry.followers, entry.group, this._troubleOf(entry));
   }
 
   private _troubleOf({ trouble }: Entry): Fault | null {
@@ -221,4 +247,8 @@ export class Groups implements GroupSource {
   private readonly _listening: Disposable;
   /** Whether the socket is open; undefined before it has said so. */
   private _online: boolean | undefined;
+}
+
+function isHidden(): boolean {
+  return globalThis.document.visibilityState === 'hidden';
 }

@@ -28,6 +28,15 @@ interface Done {
   error?: Fault;
 }
 
+/** Tell the kernel what it need not hear: it may be gone, and what comes after this must happen all the same. */
+export function mention(model: Model, content: unknown): void {
+  try {
+    model.send(content);
+  } catch {
+    // A comm that was closed throws.
+  }
+}
+
 const BEAT = 20_000; // ms; a socket that is silent for longer would be given up
 const PATIENCE = 3000; // ms until we say that the kernel is busy
 
@@ -55,7 +64,13 @@ class Wishes implements Disposable {
           reject(new Error(error.message));
         }
       });
-      this._model.send({ type: verb, ...what, call });
+      try {
+        this._model.send({ type: verb, ...what, call });
+      } catch {
+        clearTimeout(timer);
+        this._calls.delete(call);
+        reject(new Error('the kernel that showed this is gone. Run the cell again.'));
+      }
     });
   }
 
@@ -80,14 +95,30 @@ export class KernelGroup implements GroupSource, Disposable {
   }
 
   follow(_: string, follower: GroupFollower): Disposable {
+    let suspect = false;
     const tell = (): void => {
-      const offline = this._model.get('connection') === 'offline';
+      const offline = suspect || this._model.get('connection') === 'offline';
       const trouble = offline ? { code: 'offline', message: 'reconnecting…' } : this._model.get('error');
       follower(this._model.get('group') as Group | null, trouble as Fault | null);
     };
-    this._model.on('change', tell);
+    const hear = (): void => {
+      suspect = false;
+      tell();
+    };
+    // The kernel may be gone. What it says next would prove the contrary.
+    const doubt = (): void => {
+      suspect = true;
+      tell();
+    };
+    this._model.on('change', hear);
+    this._model.on('comm_live_update', doubt);
     tell();
-    return { dispose: () => this._model.off('change', tell) };
+    return {
+      dispose: () => {
+        this._model.off('change', hear);
+        this._model.off('comm_live_update', doubt);
+      }
+    };
   }
 
   async cancel(group: string): Promise<void> {
@@ -127,7 +158,7 @@ export class Kernel implements Disposable {
     _model.on('change', this._read);
     _model.on('comm_live_update', this._doubt);
     this._read();
-    _model.send({ type: 'relay', have: this._next });
+    mention(_model, { type: 'relay', have: this._next });
   }
 
   dispose(): void {
@@ -176,7 +207,7 @@ export class Kernel implements Disposable {
         this._followed.add(job);
         const known = this._logs.get(job);
         if (known === undefined) {
-          this._model.send({ type: 'follow', job });
+          mention(this._model, { type: 'follow', job });
         }
         known?.forEach(entry => this._say(entry));
       });
@@ -190,7 +221,7 @@ export class Kernel implements Disposable {
       this._take(entry);
     }
     if (this._next < Number(this._model.get('log') ?? 0)) {
-      this._model.send({ type: 'relay', have: this._next }); // something was lost on the way
+      mention(this._model, { type: 'relay', have: this._next }); // something was lost on the way
     }
     this._maybeOnline();
   };

@@ -6,6 +6,7 @@
  */
 
 import { type Answer, apply, firstOf, hasEnded, NO_TIMES, NOTHING, timed, type Times, tried, type Try } from './fold';
+import { tellAll } from './tell';
 import type { ClientFrame, Fault, ServerFrame, WireEvent } from './wire';
 
 /** What a follower is told, at each change. */
@@ -321,15 +322,11 @@ export class Live implements Source {
 
   private _tell(entry: Entry, change: { [name in keyof Followed]?: Followed[name] }): void {
     entry.state = { ...entry.state, ...change };
-    for (const follower of [...entry.followers]) {
-      follower(entry.state);
-    }
+    tellAll(entry.followers, entry.state);
   }
 
   private _report(news: News): void {
-    for (const listener of [...this._listeners]) {
-      listener(news);
-    }
+    tellAll(this._listeners, news);
   }
 
   private readonly _options: LiveOptions;

@@ -8,6 +8,7 @@ import { AnswerView, type Drawing } from './answer';
 import { BatchView } from './batch';
 import { batchOf, bundlesOf, type Data, textOf, textsOf } from './bundle';
 import { CompareView } from './compare';
+import { element } from './dom';
 import type { GroupSource } from './groups';
 import { BATCH_MIME, BUNDLE_MIME, JOBS_MIME } from './wire';
 
@@ -68,12 +69,11 @@ class Rendered extends Widget implements IRenderMime.IRenderer {
     if (this._view?.holds(data) === true) {
       return Promise.resolve();
     }
-    const view = this._viewOf(data);
-    if (view !== null) {
-      this._view?.dispose();
-      this._view = view;
-      this.node.replaceChildren(view.node);
-    }
+    this._view?.dispose();
+    this._view = this._viewOf(data);
+    // What is no bundle of ours still came with words, and Lab asks no other renderer.
+    const words = textOf(data, 'text/plain') || textOf(data, 'text/markdown');
+    this.node.replaceChildren(this._view?.node ?? element('div', 'plain', words));
     return Promise.resolve();
   }
 

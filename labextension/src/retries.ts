@@ -8,6 +8,7 @@
 
 import { hasEnded } from './fold';
 import type { Disposable, Live, News } from './live';
+import { tellAll } from './tell';
 import type { Job } from './wire';
 
 /** As much as is followed of a chain, in each direction. */
@@ -87,7 +88,7 @@ export class Retries implements Chains {
     this._records.set(next.id, next);
     this._want(job);
     this._tell();
-    this._listeners.forEach(listener => listener(next.id));
+    tellAll(this._listeners, next.id);
   }
 
   /** Call back with each job that somebody in this page asked for by a retry. */
@@ -181,7 +182,7 @@ export class Retries implements Chains {
       const chain = this._chain(job);
       if (chain.length !== watched.told.length || chain.some((each, i) => each !== watched.told[i])) {
         watched.told = chain;
-        [...watched.watchers].forEach(watcher => watcher(chain));
+        tellAll(watched.watchers, chain);
       }
     }
   }

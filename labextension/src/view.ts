@@ -130,6 +130,9 @@ export class JobView {
 
   private _update(state: Followed): void {
     this._followed = state;
+    if (hasEnded(state.answer.status) && this._refusal?.code === 'not_stopped') {
+      this._refusal = null; // it was stopped all the same, or had ended
+    }
     // A log of which nothing has come yet has nothing to replace the saved text with.
     if (state.answer.status !== 'new') {
       this._pane.set(state.answer.text, hasEnded(state.answer.status));

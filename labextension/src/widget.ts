@@ -11,7 +11,7 @@ import widgetCss from '../style/widget.css';
 
 import { AnswerView } from './answer';
 import { BatchView } from './batch';
-import { Kernel, KernelGroup, type Model } from './kernel';
+import { Kernel, KernelGroup, mention, type Model } from './kernel';
 import type { Disposable } from './live';
 import { markdown } from './purify';
 import { type Drawn, shared } from './sharing';
@@ -36,18 +36,18 @@ function initialize({ model }: { model: Model }): (() => void) | undefined {
   if (live === undefined) {
     return undefined;
   }
-  model.send({ type: 'live' });
+  mention(model, { type: 'live' });
   const id = String(model.get('id'));
   const watching =
     model.get('kind') === 'batch'
       ? groups?.follow(id, group => {
           if (group !== null && group.status !== model.get('status')) {
-            model.send({ type: 'look' });
+            mention(model, { type: 'look' });
           }
         })
       : retries?.watch(id, chain => {
           if ((chain.at(-1)?.id ?? id) !== model.get('newest')) {
-            model.send({ type: 'newest' });
+            mention(model, { type: 'newest' });
           }
         });
   return () => watching?.dispose();

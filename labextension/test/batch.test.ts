@@ -214,3 +214,24 @@ describe('seen', () => {
     expect(groups.seen).toHaveBeenCalledTimes(2);
   });
 });
+
+describe('a wish that seemed to fail', () => {
+  it('is not said any more once it was followed', async () => {
+    groups.cancel.mockRejectedValue(new Error('the kernel is busy, and will do it as soon as it is free.'));
+    open();
+    tell(groupOf({ completed: 1 }, { running: 2 }), null);
+    button('stop').click();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(words('problem')).toMatch(/^Not stopped: the kernel is busy/);
+    tell(groupOf({ completed: 1 }, { running: 2 }), null);
+    expect(part('problem').hidden).toBe(false);
+    tell(groupOf({ completed: 1, cancelled: 2 }), null);
+    expect(part('problem').hidden).toBe(true);
+  });
+});
+
+it('what has ended is not looked for while the server is away', () => {
+  open();
+  tell(groupOf({ completed: 3 }), { code: 'offline', message: 'x' });
+  expect([words('state'), words('connection')]).toEqual(['done', '']);
+});

@@ -1,9 +1,10 @@
+// @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { Groups } from '../src/groups';
 import type { News } from '../src/live';
 import type { Fault, Group, Inbox, Notice } from '../src/wire';
-import { groupOf } from './dom';
+import { groupOf, setVisibility } from './dom';
 
 let hear: (news: News) => void;
 let now: Group | Fault;
@@ -31,6 +32,7 @@ const follow = (id = 'g') =>
 
 beforeEach(() => {
   vi.useFakeTimers();
+  setVisibility('visible');
   vi.clearAllMocks();
   now = groupOf({ completed: 1 });
   told = [];
@@ -151,5 +153,84 @@ describe('a group', () => {
     groups.seen('g');
     await pass(10);
     expect(server.markRead).toHaveBeenCalledTimes(1);
+  });
+});
+
+describe('reading', () => {
+  it('does not wait for its next try when the socket opens', async () => {
+    now = { code: 'unreachable', message: 'No.' };
+    hear(hello);
+    follow();
+    await pass(1500);
+    hear({ type: 'offline' });
+    now = groupOf({ completed: 2 });
+    hear(hello);
+    await pass(10);
+    expect(told.at(-1)).toBe('2');
+  });
+
+  it('ends with the group, however many other jobs go on', async () => {
+    follow();
+    await pass(10);
+    now = { code: 'not_found', message: 'No.' };
+    hear(hint('completed'));
+    await pass(2000);
+    expect(told.at(-1)).toBe('1 not_found');
+    for (let i = 0; i < 20; i++) {
+      hear(hint('completed'));
+      await pass(1000);
+    }
+    expect(server.group).toHaveBeenCalledTimes(2);
+  });
+
+  it('is rare in a page that nobody sees, and comes at once when somebody does', async () => {
+    follow();
+    await pass(10);
+    setVisibility('hidden');
+    for (let i = 0; i < 60; i++) {
+      hear(hint('completed'));
+      await pass(1000);
+    }
+    expect(server.group.mock.calls.length).toBeLessThanOrEqual(8);
+    const before = server.group.mock.calls.length;
+    hear(hint('completed'));
+    setVisibility('visible');
+    await pass(1000);
+    expect(server.group).toHaveBeenCalledTimes(before + 1);
+  });
+
+  it('that began before a wish does not undo its answer', async () => {
+    now = groupOf({ completed: 1, failed: 2 });
+    follow();
+    await pass(10);
+    const late = groupOf({ completed: 1, failed: 2 });
+    server.group.mockImplementationOnce(() => new Promise(resolve => setTimeout(() => resolve(late), 100)));
+    hear(hint('queued'));
+    await pass(5000);
+    await groups.retry('g');
+    told = [];
+    server.group.mockImplementation(() => new Promise(() => undefined));
+    await pass(150);
+    expect(server.group).toHaveBeenCalledTimes(2);
+    let status = '';
+    groups.follow('g', group => void (status = group?.status ?? ''));
+    expect(status).toBe('running');
+    server.group.mockImplementation(answer);
+  });
+
+  it('tells the others whichever of them fails', async () => {
+    const error = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+    let broken = false;
+    groups.follow('g', () => {
+      if (broken) {
+        throw new Error('Cannot send');
+      }
+    });
+    follow();
+    broken = true;
+    await pass(10);
+    expect(told.at(-1)).toBe('1');
+    expect(error).toHaveBeenCalledTimes(1);
+    error.mockRestore();
   });
 });

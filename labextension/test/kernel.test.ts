@@ -1,11 +1,11 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { Kernel } from '../src/kernel';
+import { Kernel, KernelGroup } from '../src/kernel';
 import type { Followed } from '../src/live';
 import type { Chain } from '../src/retries';
 import type { Job, Status, WireEvent } from '../src/wire';
-import { log } from './dom';
+import { groupOf, log } from './dom';
 
 /** A widget's model, whose kernel is the test. */
 class Model {
@@ -14,7 +14,7 @@ class Model {
   private readonly _listeners = new Map<string, Set<(...args: never[]) => void>>();
 
   get = (name: string): unknown => this.state[name];
-  send = (content: unknown): void => void this.sent.push(content as Record<string, unknown>);
+  send: (content: unknown) => void = content => void this.sent.push(content as Record<string, unknown>);
   on = (name: string, listener: (...args: never[]) => void): void => {
     this._listeners.set(name, (this._listeners.get(name) ?? new Set()).add(listener));
   };
@@ -179,5 +179,33 @@ describe('a kernel that relays', () => {
     const stopping = expect(kernel.live.cancel('j1')).rejects.toThrow('busy');
     await vi.advanceTimersByTimeAsync(3000);
     await stopping;
+  });
+});
+
+describe('a batch that a kernel relays', () => {
+  let told: string[];
+  let group: KernelGroup;
+
+  beforeEach(() => {
+    told = [];
+    model.update({ group: groupOf({ completed: 1 }), connection: 'online', error: null });
+    group = new KernelGroup(model);
+    kernel = group as never; // it has to leave no listener either
+  });
+
+  it('is not followed any more when the kernel has gone, and again when that speaks', () => {
+    const following = group.follow('g', (now, trouble) => told.push(`${now?.status} ${trouble?.code ?? ''}`));
+    model.say('comm_live_update');
+    expect(told.at(-1)).toBe('running offline');
+    model.update({ group: groupOf({ completed: 3 }) });
+    expect(told.at(-1)).toBe('completed ');
+    following.dispose();
+  });
+
+  it('cannot be stopped there, which is said at once', async () => {
+    model.send = () => {
+      throw new Error('Cannot send');
+    };
+    await expect(group.cancel('g')).rejects.toThrow('the kernel that showed this is gone');
   });
 });

@@ -172,3 +172,19 @@ it('kin are all of a chain; of an unknown job, itself', async () => {
   expect(await retries.kin('b')).toEqual(['a', 'b']);
   expect(await retries.kin('x')).toEqual(['x']);
 });
+
+it('tells the others whichever of them fails, and does not read again for that', async () => {
+  const error = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+  add('a');
+  retries.watch('a', () => {
+    throw new Error('Cannot send');
+  });
+  const chain = vi.fn();
+  retries.watch('a', chain);
+  hear(hello);
+  await pass();
+  expect(chain).toHaveBeenCalledTimes(1);
+  await pass(60_000);
+  expect(server.jobs).toHaveBeenCalledTimes(1);
+  error.mockRestore();
+});

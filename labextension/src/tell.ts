@@ -1,0 +1,10 @@
+/** Call all of these, whichever of them fails: what one does not understand is still news to the others. */
+export function tellAll<T extends unknown[]>(listeners: Iterable<(...news: T) => void>, ...news: T): void {
+  for (const listener of [...listeners]) {
+    try {
+      listener(...news);
+    } catch (error) {
+      console.error('jupyter_bgstream: a listener failed', error);
+    }
+  }
+}
