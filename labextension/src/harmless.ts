@@ -47,8 +47,8 @@ export function disarm(body: HTMLElement, remoteImages: boolean): void {
         node.removeAttribute(name);
       }
     }
-    // An address without a site would be one of this server, asked with the reader's cookie.
-    if (node.hasAttribute('href') && !/^(https?:|mailto:|#)/i.test(node.getAttribute('href') ?? '')) {
+    // An address without a site would be one of this server, asked with the reader's cookie; `http:/lab` is one too.
+    if (node.hasAttribute('href') && !/^(https?:\/\/|mailto:|#)/i.test(node.getAttribute('href') ?? '')) {
       node.removeAttribute('href');
     }
     if (node.matches(CONTROLS)) {

@@ -25,6 +25,8 @@ describe('without remote images', () => {
     ['<p>a &lt;b&gt;</p>', '<p>a &lt;b&gt;</p>'],
     ['<a href="/logout">x</a>', '<a>x</a>'],
     ['<a href="//evil.example/x">x</a>', '<a>x</a>'],
+    ['<a href="http:/logout">x</a>', '<a>x</a>'],
+    ['<a href="HTTP:logout">x</a>', '<a>x</a>'],
     ['<a href="https://x.org/">x</a>', '<a href="https://x.org/">x</a>'],
     ['<form action="/x">a <button>send</button><textarea>b</textarea><input></form>', 'a sendb'],
     ['<input type="checkbox" disabled="">', '<input type="checkbox" disabled="">']
