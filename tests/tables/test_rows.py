@@ -1,5 +1,7 @@
 """Tables of any kind: what is read of them, what is put beside their rows, and what is none."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -69,7 +71,11 @@ def test_what_is_no_table_is_said_in_words():
     assert refusal(iter(int, 1))  # without an end
 
 
-@pytest.mark.parametrize("empty", [None, float("nan"), np.float32("nan").item(), pd.NA, pd.NaT])
+@pytest.mark.parametrize(
+    "empty",
+    [None, float("nan"), np.float32("nan"), pd.NA, pd.NaT, np.datetime64("NaT"), Decimal("NaN")],
+    ids=lambda empty: f"{type(empty).__name__} {empty}",
+)
 def test_what_is_empty(empty):
     assert is_missing(empty)
     with pytest.raises(Invalid, match=r"'text' is empty .* in row 1, counted from 0"):
@@ -77,7 +83,7 @@ def test_what_is_empty(empty):
 
 
 def test_gaps_are_counted_and_the_first_are_named():
-    check_no_gaps("text", ["", 0, False, [], "nan"])
+    check_no_gaps("text", ["", 0, False, [], "nan", np.array([np.nan]), Decimal("sNaN")])
     with pytest.raises(Invalid, match=r"in 20 rows \(0, 1, 2, 3, 4, 5, 6, 7, …\)"):
         check_no_gaps("text", [None] * 20)
 
@@ -98,6 +104,25 @@ def test_a_pandas_index_stays_whatever_it_is():
     assert found.index.tolist() == ["x", "x", "y"]
     assert found["answer"].tolist() == ["A", "B", "C"]
     assert list(table.columns) == ["text"]  # a copy
+
+
+def test_what_becomes_of_the_table_later_moves_no_answer():
+    frame = pd.DataFrame({"text": ["b", "a"]})
+    rows = read_rows(frame)
+    frame.loc[0, "text"] = "c"
+    frame.loc[2] = "d"
+    assert framed(rows, answers("B", "A"), None)[["text", "answer"]].to_numpy().tolist() == [["b", "B"], ["a", "A"]]
+    frame = pl.DataFrame({"text": ["b", "a"]})
+    rows = read_rows(frame)
+    frame.extend(pl.DataFrame({"text": ["c"]}))
+    frame[0, "text"] = "d"
+    assert framed(rows, answers("B", "A"), None)["text"].to_list() == ["b", "a"]
+    dicts = [{"text": "b"}, {"text": "a"}]
+    rows = read_rows(dicts)
+    dicts[0]["text"] = "c"
+    del dicts[1]["text"]
+    assert [row["text"] for row in framed(rows, answers("B", "A"), None)] == ["b", "a"]
+    assert rows.values("text") == ["b", "a"]
 
 
 def test_each_kind_gets_its_own_back():

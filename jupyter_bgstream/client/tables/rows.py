@@ -6,6 +6,7 @@ Neither pandas nor polars is imported here: whoever gives a table of theirs has 
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Protocol
@@ -49,7 +50,7 @@ def read_rows(table: Any) -> Rows:
         raise Invalid(f"The table has {len(rows):,} rows; a batch takes {MOST:,}. Split it.", field="table")
     if not len(rows):
         raise Invalid("The table is empty: there is nothing to ask.", field="table")
-    if twice := sorted({name for name in rows.columns if list(rows.columns).count(name) > 1}):
+    if twice := [name for name, times in Counter(rows.columns).items() if times > 1]:
         raise Invalid(f"The table has more than one column named {twice[0]!r}; rename one.", field="table")
     return rows
 
@@ -80,11 +81,15 @@ def _listed(table: Any) -> list[Any]:
 
 
 class ListRows:
-    """A list of dicts, or of anything: then each item is the one column ``row``."""
+    """A list of dicts, or of anything: then each item is the one column ``row``.
+
+    What becomes of the dicts later changes nothing of what was asked.
+    """
 
     def __init__(self, items: list[Any]) -> None:
         self._items = items
         self._dicts = all(isinstance(item, Mapping) for item in items)
+        self._copies: list[dict[Any, Any]] = [dict(item) for item in items] if self._dicts else []
         self.columns: list[str] = [ITEM]
         if self._dicts:
             self.columns = list(dict.fromkeys(str(name) for item in items for name in item))
@@ -95,24 +100,24 @@ class ListRows:
     def values(self, column: str) -> Sequence[Any]:
         if not self._dicts:
             return self._items
-        named = [{str(name): name for name in item} if column not in item else {} for item in self._items]
-        return [item.get(names.get(column, column)) for item, names in zip(self._items, named, strict=True)]
+        named = [{str(name): name for name in item} if column not in item else {} for item in self._copies]
+        return [item.get(names.get(column, column)) for item, names in zip(self._copies, named, strict=True)]
 
     def items(self) -> Iterator[Any]:
         return iter(self._items)
 
     def joined(self, new: Mapping[str, Column]) -> list[dict[Any, Any]]:
         """Return dicts: copies of those given, or with each item as ``row``."""
-        dicts = (dict(item) if self._dicts else {ITEM: item} for item in self._items)
+        dicts = self._copies if self._dicts else ({ITEM: item} for item in self._items)
         added = zip(*(column.values for column in new.values()), strict=True)
         return [item | dict(zip(new, values, strict=True)) for item, values in zip(dicts, added, strict=True)]
 
 
 class PandasRows:
-    """A DataFrame of pandas, with whatever index it has."""
+    """A DataFrame of pandas, with whatever index it has; sorting or changing it later moves no answer."""
 
     def __init__(self, table: Any) -> None:
-        self._table = table
+        self._table = table.copy()
         self.columns = [str(name) for name in table.columns]
 
     def __len__(self) -> int:
@@ -142,10 +147,10 @@ class PandasRows:
 
 
 class PolarsRows:
-    """A DataFrame of polars."""
+    """A DataFrame of polars; what is done to it in place later moves no answer."""
 
     def __init__(self, table: Any) -> None:
-        self._table = table
+        self._table = table.clone()
         self.columns = list(table.columns)
 
     def __len__(self) -> int:
@@ -173,10 +178,15 @@ class PolarsRows:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a cell is empty: None, NaN, or what pandas has for them."""
+    """Whether a cell is empty: None, NaN, or what pandas and numpy have for them."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
-    return isinstance(value, float) and value != value  # noqa: PLR0124 - NaN is the one that differs from itself
+    if isinstance(value, str) or hasattr(value, "__len__"):
+        return False
+    try:
+        return bool(value != value)  # noqa: PLR0124 - NaN, of any kind, is the one that differs from itself
+    except Exception:  # a value that compares with nothing
+        return False
 
 
 def check_columns(names: Iterable[str], rows: Rows, what: str, field: str) -> None:
