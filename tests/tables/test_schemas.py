@@ -68,8 +68,11 @@ def test_a_schema_need_not_be_an_object():
     assert schema.read('["x"]')[1].code == "schema"
 
 
-def test_a_fence_around_an_answer_is_no_part_of_it():
-    assert Schema(JSON).read('```json\n{"label": "a"}\n```\n') == ({"label": "a"}, None)
+@pytest.mark.parametrize(
+    "fenced", ["```json\n%s\n```\n", "```JSON\n%s\n```", "```\r\n%s\r\n```\r\n", " ```json5 \n%s```"]
+)
+def test_a_fence_around_an_answer_is_no_part_of_it(fenced):
+    assert Schema(JSON).read(fenced % '{"label": "a"}') == ({"label": "a"}, None)
 
 
 @pytest.mark.parametrize("text", ["", "no", '{"label": "a"', "[" * 100_000, '{"label": "a"} and more', "\ud800"])

@@ -11,7 +11,7 @@ import msgspec
 from ...core.errors import Invalid
 from ...core.machine import Fault
 
-_FENCE = re.compile(r"\s*```[a-z]*\n(.*?)\n?```\s*", re.DOTALL)
+_FENCE = re.compile(r"\s*```[A-Za-z0-9]*[ \t]*\r?\n(.*?)\r?\n?```\s*", re.DOTALL)
 _KINDS = ("integer", "number", "boolean", "string")
 _WORDS = 300  # characters of what is wrong
 
