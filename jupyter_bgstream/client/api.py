@@ -24,6 +24,7 @@ from ..core.errors import (
     Unavailable,
 )
 from ..core.events import Event
+from ..core.limits import MAX_BODY
 from .connect import Connection, connect
 from .costs import CostList
 from .errors import ServerUnreachable
@@ -43,6 +44,7 @@ from .forms import (
     ThreadPage,
 )
 from .reading import Reading
+from .sent import as_json, no_json
 
 F = TypeVar("F")
 
@@ -89,7 +91,7 @@ class Api:
 
     async def submit(self, request: Mapping[str, Any]) -> JobForm:
         """Send a job that has its ``id``, so that sending it again is the same job."""
-        return _decode(await self._send("POST", "jobs", json=request), JobForm)
+        return _decode(await self._send_body("jobs", as_json(request, "The job")), JobForm)
 
     async def job(self, job_id: str) -> JobForm:
         """Look up one job."""
@@ -166,8 +168,7 @@ class Api:
 
     async def submit_group(self, body: bytes) -> GroupForm:
         """Announce a group, or some more of its jobs, as JSON; sending it again is no harm."""
-        headers = {"Content-Type": "application/json"}
-        return _decode(await self._send("POST", "groups", content=body, headers=headers), GroupForm)
+        return _decode(await self._send_body("groups", body), GroupForm)
 
     async def group(self, group_id: str) -> GroupForm:
         """Ask how far a group is."""
@@ -216,6 +217,12 @@ class Api:
         """Close the connection."""
         await self._drop(self._connection)
 
+    async def _send_body(self, path: str, body: bytes) -> httpx.Response:
+        if len(body) > MAX_BODY:  # the server would cut the connection
+            sizes = f"{len(body) / 2**20:.1f} MiB; the server takes {MAX_BODY / 2**20:g} MiB at a time"
+            raise TooLarge(f"What is asked has {sizes}: send less text, or smaller images.")
+        return await self._send("POST", path, content=body, headers={"Content-Type": "application/json"})
+
     async def _send_once(self, method: str, path: str, **how: Any) -> httpx.Response:
         # What must not be done twice goes out on a connection that has just been seen to work.
         await self.threads(limit=1)
@@ -228,6 +235,8 @@ class Api:
             connection = await self._connected()
             try:
                 response = await connection.http.request(method, f"api/bgstream/{path}", **how)
+            except UnicodeEncodeError as error:
+                raise no_json(error, "What was asked") from None
             except httpx.TimeoutException:
                 what = f"The Jupyter server at {connection.runtime.url} is too busy to answer: try again."
                 raise ServerUnreachable(what, busy=True) from None

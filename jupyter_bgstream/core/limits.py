@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from .errors import Invalid
 from .job import ImagePart, JobSpec
 
+MAX_BODY = 32 * 1024 * 1024  # bytes of a request's body: pictures are sent in it
 MAX_IMAGES = 50  # of a job
 MAX_IMAGE_BYTES = 10 * 1024 * 1024  # of one of them
 

@@ -13,6 +13,7 @@ from tornado import web
 from tornado.web import RequestHandler
 
 from ..core.errors import Invalid, NotFound, QueueFull, RequestError, TooLarge, Unavailable
+from ..core.limits import MAX_BODY
 from ..core.wire import encode
 from ..engine.service import Service
 from .identity import KernelAuthorizer, KernelIdentity, tenant, viewer
@@ -20,7 +21,6 @@ from .writers import Writers
 
 AUTH_RESOURCE = "bgstream"
 SETTING = "jupyter_bgstream"
-MAX_BODY = 32 * 1024 * 1024  # bytes of a request's body: pictures are sent in it
 VERBS = ("get", "head", "post", "put", "patch", "delete")
 
 # What Jupyter and tornado refuse before we are asked.

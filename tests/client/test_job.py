@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from jupyter_bgstream.client import Conflict, Incomplete, Invalid, NotFound, job, jobs, submit
+from jupyter_bgstream.client.threads import thread
+from jupyter_bgstream.core.errors import TooLarge
 from jupyter_bgstream.core.wire import BUNDLE_MIME
 from jupyter_bgstream.testing import Cut, ThreadedProvider, answer
 
@@ -165,6 +167,17 @@ def test_what_the_server_refuses_is_a_typed_error_in_its_words() -> None:
         job("no-such-job")
     with pytest.raises(NotFound):
         job("../status")
+
+
+def test_what_cannot_be_sent_is_said_before_it_is() -> None:
+    with pytest.raises(Invalid, match="is half of one"):
+        submit("\ud800")
+    with pytest.raises(Invalid, match="a object is neither a text"):
+        submit("x", params={"seed": object()})
+    with pytest.raises(TooLarge, match=r"33.0 MiB; the server takes 32 MiB at a time: send less"):
+        submit("x" * (33 * 1024 * 1024))
+    with pytest.raises(Invalid, match="is half of one"):
+        thread("\ud800").delete()
 
 
 def test_everything_that_can_be_asked_for_arrives(provider: ThreadedProvider) -> None:

@@ -21,8 +21,9 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
 
+from jupyter_bgstream.core.limits import MAX_BODY
 from jupyter_bgstream.server.app import BgStreamApp
-from jupyter_bgstream.server.handlers import MAX_BODY, Nowhere, verbs
+from jupyter_bgstream.server.handlers import Nowhere, verbs
 from jupyter_bgstream.testing.scripted import ThreadedProvider
 from jupyter_bgstream.testing.scripts import answer
 

@@ -12,9 +12,9 @@ import pytest
 from harness.jupyter import Jupyter, jupyter
 
 from jupyter_bgstream.core.errors import Invalid
+from jupyter_bgstream.core.limits import MAX_BODY
 from jupyter_bgstream.server import live, rest, stream
 from jupyter_bgstream.server.forms import Submission
-from jupyter_bgstream.server.handlers import MAX_BODY
 
 ROUTES = [*rest.ROUTES, *stream.ROUTES]
 VERBS = ("get", "head", "post", "put", "patch", "delete")

@@ -2,10 +2,14 @@
 
 import re
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_bgstream.client.tables.ids import asked_again, content_id, job_id, row_of
+from jupyter_bgstream.core.errors import Invalid, TooLarge
+from jupyter_bgstream.core.limits import MAX_BODY
 
 PROMPTS = [{"prompt": "a"}, {"prompt": "b"}]
 
@@ -22,6 +26,21 @@ def test_the_same_is_the_same_and_whatever_differs_is_another():
         content_id("m/n", {"a": 1, "b": 2}, [{"prompt": "ab"}, {"prompt": ""}]),
     ]
     assert len({first, *others}) == 7
+
+
+def test_what_cannot_be_sent_is_named():
+    with pytest.raises(Invalid, match=r"Row 1, counted from 0, cannot be sent: the character '\\ud800' is half of one"):
+        content_id("m/n", {}, [{"prompt": "a"}, {"prompt": "a\ud800"}])
+    with pytest.raises(Invalid, match="in params, or the schema, cannot be sent: a object is neither"):
+        content_id("m/n", {"a": object()}, [])
+    with pytest.raises(TooLarge, match=r"Row 1, counted from 0, has 32.0 MiB; the server takes 32 MiB"):
+        content_id("m/n", {}, [{"prompt": "a"}, {"prompt": "x" * MAX_BODY}])
+
+
+def test_what_numpy_has_is_what_python_has():
+    params = {"temperature": np.float64(0.5), "max_tokens": np.int64(5), "logprobs": np.bool_(True)}
+    same = {"temperature": 0.5, "max_tokens": 5, "logprobs": True}
+    assert content_id("m/n", params, [{"prompt": np.str_("a")}]) == content_id("m/n", same, [{"prompt": "a"}])
 
 
 @given(st.integers(0, 3), st.integers(0, 999_999), st.lists(st.text()))

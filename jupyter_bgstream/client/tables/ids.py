@@ -8,15 +8,31 @@ from typing import Any
 
 import msgspec
 
+from ...core.errors import TooLarge
+from ...core.limits import MAX_BODY
+from ..sent import NOT_JSON, no_json, plain
+
+LONGEST = MAX_BODY - 64 * 1024  # bytes of what a row asks; the rest is for what is said of the batch
 _DIGITS = 32  # hexadecimal, of the hash
 
 
 def content_id(model: str, params: Any, requests: Iterable[Any]) -> str:
-    """Return the id of a batch: of its model, parameters and every request, in order."""
-    encode = msgspec.json.Encoder(order="deterministic").encode
-    content = hashlib.sha256(encode([model, params]))
-    for request in requests:
-        body = encode(request)
+    """Return the id of a batch: of its model, parameters and every request, in order; raises Invalid."""
+    encode = msgspec.json.Encoder(order="deterministic", enc_hook=plain).encode
+    try:
+        content = hashlib.sha256(encode([model, params]))
+    except NOT_JSON as error:
+        raise no_json(error, "What is in params, or the schema,") from None
+    for row, request in enumerate(requests):
+        try:
+            body = encode(request)
+        except NOT_JSON as error:
+            raise no_json(error, f"Row {row:,}, counted from 0,") from None
+        if len(body) > LONGEST:
+            raise TooLarge(
+                f"Row {row:,}, counted from 0, has {len(body) / 2**20:.1f} MiB; the server takes"
+                f" {MAX_BODY / 2**20:g} MiB at a time: send less of it, or smaller images."
+            )
         content.update(b"%d:" % len(body))
         content.update(body)
     return f"map-{content.hexdigest()[:_DIGITS]}"

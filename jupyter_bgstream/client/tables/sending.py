@@ -12,6 +12,7 @@ import msgspec
 from ...core.errors import QueueFull, Unavailable
 from ..errors import ServerNotFound, ServerUnreachable
 from ..forms import GroupForm
+from ..sent import plain
 from .ids import job_id
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _LOST = (ServerNotFound, ServerUnreachable, Unavailable)
 
 def bodies(announced: Mapping[str, Any], common: Mapping[str, Any], requests: Iterable[Any]) -> Iterator[bytes]:
     """Yield the requests that submit a batch's rows: ``announced`` of the group, ``common`` to all its jobs."""
-    encode = msgspec.json.Encoder().encode
+    encode = msgspec.json.Encoder(enc_hook=plain).encode
     head = encode(announced)[:-1] + b',"jobs":['
     shared = b"," + encode(common)[1:] if common else b"}"
     jobs: list[bytes] = []
