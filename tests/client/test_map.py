@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
 import secrets
 from collections.abc import Iterator
 from contextlib import closing
@@ -150,6 +151,31 @@ class TestScript:
         assert ask(params={"temperature": 0}).id not in (first.id, third.id)
         assert len(prompts(provider, model)) == 6
 
+    def test_of_what_was_asked_afresh_the_first_may_be_gone(
+        self, server: Jupyter, provider: ThreadedProvider, model: str
+    ) -> None:
+        def ask(**how: Any) -> tables.Batch:
+            return tables.map(["x", "y"], "{row}", model=model, **how).wait()  # type: ignore[no-any-return]
+
+        def forget(batch: tables.Batch) -> None:
+            with server.client() as client:
+                for number in range(2):
+                    client.delete(f"jobs/{batch.job(number).id}").raise_for_status()
+
+        first, second = ask(), ask(fresh=True)
+        forget(first)
+        assert ask().id == second.id
+        third = ask(fresh=True)
+        assert third.id not in (first.id, second.id)
+        assert ask().id == third.id
+        assert len(prompts(provider, model)) == 6
+
+    def test_a_handle_travels_with_its_table(self, model: str) -> None:
+        batch = tables.map(["x", "y"], "{row}", model=model, schema={"type": "object"}).wait()
+        copy = pickle.loads(pickle.dumps(batch))
+        assert copy.frame() == batch.frame()
+        assert copy.frame()[0]["status"] == "invalid"
+
     def test_only_so_many_at_a_time_and_the_frame_is_partial_meanwhile(
         self, provider: ThreadedProvider, model: str
     ) -> None:
@@ -271,6 +297,16 @@ class TestScript:
         assert batch.id == group
         assert [row.text for row in batch] == ["Said: x", "Said: y", "Said: z"]
         assert prompts(provider, model) == words
+
+    def test_rows_that_were_never_submitted_are_not_said_to_be_deleted(self, server: Jupyter, model: str) -> None:
+        group = content_id(model, {}, [{"prompt": word} for word in "xy"])
+        with server.client() as client:
+            jobs = [{"id": f"{group}-r0", "model": model, "prompt": "x"}]
+            client.post("groups", json={"id": group, "total": 2, "jobs": jobs}).raise_for_status()
+        tables.batch(group).cancel()
+        never = tables.map(["x", "y"], "{row}", model=model).frame()[1]
+        assert never["status"] == "cancelled"
+        assert "cancelled before this row" in never["error"]
 
     def test_any_announced_group_is_a_batch(self, server: Jupyter, model: str) -> None:
         group = secrets.token_hex(8)

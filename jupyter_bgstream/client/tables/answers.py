@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..api import Api
 
 _UNSENT = Fault(code="unsent", message="This row has not been submitted yet: run the cell again.")
+_NEVER = Fault(code="cancelled", message="The batch was cancelled before this row was submitted.")
 _GONE = Fault(code="deleted", message="The answer is no longer on the server. fresh=True asks all rows again.")
 
 
@@ -64,13 +65,13 @@ class Answers:
                 self._cursor = page.next
             more = page.more
 
-    def row(self, number: int, *, unsent: bool) -> Row:
-        """Return a row as it is known; ``unsent``: whether some rows may not have been submitted yet."""
+    def row(self, number: int, *, unsent: bool, over: bool) -> Row:
+        """Return a row as it is known; ``unsent``: it was not submitted; ``over``: the batch has ended."""
         found = self._rows.get(number)
         if found is None and self._cursor is None:  # nobody has looked yet
             return Row(number=number, status="queued")
         if found is None:
-            status, error = ("unsent", _UNSENT) if unsent else ("deleted", _GONE)
+            status, error = ("deleted", _GONE) if not unsent else ("cancelled", _NEVER) if over else ("unsent", _UNSENT)
             return Row(number=number, status=status, error=error)
         if self._schema is not None and found.status == "completed" and found.value is None and found.error is None:
             # When somebody looks, and once: to check ten thousand takes a second.

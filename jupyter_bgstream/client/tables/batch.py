@@ -16,6 +16,7 @@ from ..costs import usd
 from ..errors import ServerNotFound, ServerUnreachable
 from ..forms import GroupForm, Taken
 from ..handle import Job
+from ..session import _background
 from .answers import Answers, Row
 from .bundle import batch_bundle, batch_words
 from .frames import framed
@@ -177,6 +178,9 @@ class Batch:
 
         return BatchWidget(self)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (self._form, self._rows, None if self._schema is None else self._schema.json)
+
     def __repr__(self) -> str:
         form = self._form
         cost = f", {usd(form.cost.usd, estimated=form.cost.estimated)}" if form.cost else ""
@@ -226,7 +230,8 @@ class Batch:
         await self._answers.read(api)
 
     def _row(self, number: int) -> Row:
-        return self._answers.row(number, unsent=self._form.submitted < len(self) and not self._form.ended)
+        # Rows are submitted in order. Where that was cancelled, nothing more comes.
+        return self._answers.row(number, unsent=number >= self._form.submitted, over=self._form.ended)
 
     async def _until(self, api: Api, done: Callable[[], bool], step: Callable[[Api], Any]) -> None:
         # Look again and again, through lost connections: the server may be back in a moment.
@@ -280,3 +285,7 @@ class Batch:
         for start in range(0, len(invalid), _AGAIN):
             await asyncio.gather(*(api.retry(job) for job in invalid[start : start + _AGAIN]))
         return await api.group(self.id) if invalid else form
+
+
+def _restored(form: GroupForm, rows: Rows | None, schema: dict[str, Any] | None) -> Batch:
+    return Batch(form, _background, rows=rows, schema=None if schema is None else Schema(schema))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 CONCURRENCY = 10  # rows at a time
 TITLE = 80  # characters
+GAP = 2  # batches of the same content that may be missing before the next
 _SLICE = 0.2  # seconds; Windows delivers Ctrl-C only between two waits
 
 
@@ -198,16 +199,21 @@ def _sent(announced: Mapping[str, Any], common: Mapping[str, Any], requests: Any
 
 def _finding(content: str, *, fresh: bool) -> Any:
     async def find(api: Api) -> tuple[GroupForm | None, str]:
-        # What was asked afresh has the content of the first, and a number: the newest is the one that is meant.
-        newest: GroupForm | None = None
-        times = 0
-        while True:
+        # What was asked afresh has the content of the first, and a number: the newest is the one that is meant. The
+        # oldest may have been deleted, by retention or by hand.
+        found: list[tuple[float, int, GroupForm]] = []
+        missing = times = 0
+        while missing < GAP:
             try:
-                newest = await api.group(asked_again(content, times))
+                form = await api.group(asked_again(content, times))
             except NotFound:
-                break
+                missing += 1
+            else:
+                found.append((form.created_at, times, form))
+                missing = 0
             times += 1
-        return (None, asked_again(content, times)) if fresh or newest is None else (newest, newest.id)
+        _, last, newest = max(found, default=(0.0, -1, None))
+        return (None, asked_again(content, last + 1)) if fresh or newest is None else (newest, newest.id)
 
     return find
 
