@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from contextlib import closing
 from typing import Any
 
@@ -127,3 +128,18 @@ def test_whoever_reads_an_answer_by_its_handle_finds_its_notice_read(kernel: Ker
         while any(notice["job"] == read.id for notice in rest.get("notices?unread=true").json()["notices"]):
             pass
         assert any(notice["job"] == polled.id for notice in rest.get("notices?unread=true").json()["notices"])
+
+
+def test_a_batch_is_no_beginning_of_an_id(kernel: Kernel) -> None:
+    assert (
+        kernel.run("from jupyter_bgstream.client.tables import map\nb = map(['x', 'y'], '{row}').wait()").printed == ""
+    )
+    bystander = submit("x", id=f"b-{secrets.token_hex(8)}").wait()
+    kernel.run("from jupyter_bgstream.client import submit")
+    assert "b is a batch: b.wait()" in kernel.run("%bg rm b").error
+    assert job(bystander.id).status == "completed"
+
+
+def test_a_variable_that_holds_no_jobs_says_so(kernel: Kernel) -> None:
+    kernel.run("from jupyter_bgstream.client import jobs\nnothing = jobs(tag='nobody-has-this')")
+    assert kernel.run("%bg show nothing").error == "nothing holds no jobs."

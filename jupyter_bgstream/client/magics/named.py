@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,9 @@ def named(which: str, variables: dict[str, Any]) -> list[Job]:
         return [value]
     if isinstance(value, Comparison | Jobs):
         return list(value)
+    tables = sys.modules.get("jupyter_bgstream.client.tables")
+    if tables is not None and isinstance(value, tables.Batch):  # and no job whose id happens to begin like that
+        raise MagicError(f"{which} is a batch: {which}.wait(), .cancel() and .retry() are for all of it.")
     found = [form for form in job_forms(limit=_SEARCHED) if form.id.startswith(which)]
     exact = [form for form in found if form.id == which]
     if len(found) > 1 and not exact:
@@ -36,6 +40,8 @@ def named(which: str, variables: dict[str, Any]) -> list[Job]:
 def one(which: str, variables: dict[str, Any]) -> Job:
     """Return the one job that is meant; raises MagicError."""
     jobs = named(which, variables)
+    if not jobs:
+        raise MagicError(f"{which} holds no jobs.")
     if len(jobs) != 1:
         raise MagicError(f"{which} holds {len(jobs)} jobs: name one of them, such as {jobs[0].id[:SHORT]}.")
     return jobs[0]
