@@ -18,7 +18,7 @@ from harness.jupyter import Jupyter, jupyter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from jupyter_bgstream.cli.fill.file import read_notebook, replace_notebook
-from jupyter_bgstream.cli.fill.outputs import Batch, Known, places, refreshed, write
+from jupyter_bgstream.cli.fill.outputs import Batch, Known, has_ended, places, refreshed, write
 from jupyter_bgstream.client.bundle import Shown
 from jupyter_bgstream.core.events import Completed
 from jupyter_bgstream.core.groups import Counts, Group, GroupSpec
@@ -149,6 +149,23 @@ def test_a_file_keeps_the_form_of_whoever_wrote_it(tmp_path: Path, form: dict[st
     path = tmp_path / "x.ipynb"
     path.write_bytes(data.encode())
     assert read_notebook(path).encoded() == data.encode()
+
+
+@pytest.mark.parametrize("form", [{"indent": 1, "ensure_ascii": False}, {"indent": 1}])
+def test_half_a_character_is_written_as_it_was(tmp_path: Path, form: dict[str, Any]) -> None:
+    content = {"cells": [], "metadata": {"title": "HALF ü 😀"}, "nbformat": 4, "nbformat_minor": 5}
+    path = tmp_path / "x.ipynb"
+    path.write_text(json.dumps(content, **form).replace("HALF", r"\ud83d"), "utf-8")
+    assert read_notebook(path).encoded() == path.read_bytes()
+
+
+@pytest.mark.parametrize("outputs", [None, 5, "text", [None, {"data": []}, {"data": {BUNDLE_MIME: []}}]])
+def test_what_no_notebook_should_hold_harms_nobody(outputs: Any) -> None:
+    shown = data_of(BUNDLE_MIME, {"id": "job-done", "status": ["no", "status"]})
+    cells = [None, {"cell_type": "code", "outputs": outputs}, {"cell_type": "code", "outputs": [{"data": shown}]}]
+    found = list(places({"cells": cells}))
+    assert found == [shown]
+    assert not has_ended(shown[BUNDLE_MIME])
 
 
 def test_what_somebody_else_saves_meanwhile_is_not_overwritten(tmp_path: Path) -> None:

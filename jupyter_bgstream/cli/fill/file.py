@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+_LONE = re.compile("[\ud800-\udfff]")
 _OLDEST = 4  # the format from which on an output has data by MIME type
 
 
@@ -31,6 +32,8 @@ class Notebook(NamedTuple):
         """Return it in its file's own form: that of nbformat, unless something else wrote it."""
         separators = (",", ": ") if self.indent is not None else None
         text = json.dumps(self.content, indent=self.indent, ensure_ascii=self.ascii, separators=separators)
+        if not self.ascii:  # half a character can only be written as JSON has it
+            text = _LONE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
         return (text + self.after).replace("\n", self.newline).encode()
 
 

@@ -46,7 +46,8 @@ def places(notebook: Mapping[str, Any]) -> Iterator[Data]:
     for cell in notebook["cells"]:
         if not isinstance(cell, dict) or cell.get("cell_type") != "code":
             continue
-        for output in cell.get("outputs", ()):
+        outputs = cell.get("outputs")
+        for output in outputs if isinstance(outputs, list) else ():
             data = output.get("data") if isinstance(output, dict) else None
             if isinstance(data, dict) and (jobs_of(data) or batch_of(data)):
                 yield data
@@ -69,7 +70,8 @@ def batch_of(data: Data) -> Data | None:
 
 def has_ended(key: Data) -> bool:
     """Whether a job or batch had ended when it was saved."""
-    return key.get("status") in ENDS
+    status = key.get("status")
+    return isinstance(status, str) and status in ENDS
 
 
 def refreshed(data: Data, known: Known) -> Data | None:
