@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 from ..core.errors import Conflict, NotFound
@@ -48,13 +49,7 @@ class Threads:
         Of what has not ended there is only what was asked. Raises NotFound.
         """
         await self._store.thread(owner, name)
-        for left in reversed(range(TRIES)):
-            try:
-                said, pending = await self._said(owner, name)
-                break
-            except NotFound:  # a turn was deleted meanwhile
-                if not left:
-                    raise
+        said, pending = await self._said(owner, name)
         known = [turn.job for turn in said.turns]
         found, _ = await self._store.jobs(owner, JobFilter(ids=tuple(known), limit=max(1, len(known))))
         there = {job.id for job in found}
@@ -67,6 +62,12 @@ class Threads:
 
     async def _said(self, owner: str, name: str) -> tuple[Conversation, list[Job]]:
         # What is whole, and the turns behind it that have not ended, in order.
+        for _ in range(TRIES - 1):
+            with suppress(NotFound):  # a turn was deleted meanwhile
+                return await self._read(owner, name)
+        return await self._read(owner, name)
+
+    async def _read(self, owner: str, name: str) -> tuple[Conversation, list[Job]]:
         pending: list[Job] = []
         last = await self._store.last_turn(owner, name)
         while last is not None and not last.ended:

@@ -254,3 +254,21 @@ async def test_a_history_of_which_nobody_knows_whose_it_is_is_shown(service: Ser
     await ended(service, job.id)
     expected = [("one", None, "completed"), ("1", None, "completed")]
     assert await told(service, "t") == [*expected, ("two", job.id, "completed"), ("2", job.id, "completed")]
+
+
+async def test_a_fork_does_not_stumble_over_a_turn_that_is_deleted_meanwhile(
+    service: Service, puppet: Puppet, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await turn(service, puppet, "one", "1")
+    second = await turn(service, puppet, "two", "2")
+    last_turn = store.last_turn
+
+    async def and_then_deleted(owner: str, name: str) -> Job | None:
+        found = await last_turn(owner, name)
+        if found is not None and found.id == second.id:
+            await store.delete(owner, second.id)
+        return found
+
+    monkeypatch.setattr(store, "last_turn", and_then_deleted)
+    await service.threads.fork(OWNER, "t", "new", after=None)
+    assert [words for words, _, _ in await told(service, "new")] == ["one", "1"]
