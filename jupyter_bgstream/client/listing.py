@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from ..core.machine import Status
@@ -9,7 +10,8 @@ from .costs import usd
 from .forms import JobForm
 from .grid import grid
 
-SHORT = 8  # characters of an id; any unique beginning will do to name a job
+_SHORT = 8  # characters of an id; any unique beginning will do to name a job
+_ROW = re.compile(r"(?:-\d+)?-r\d+$")  # with which the ids of a batch's rows end, which all begin alike
 _WORDS = 48  # characters of a title
 _HEADINGS = ("id", "state", "model", "prompt", "time", "tokens", "cost")
 _NUMBERS = 4  # from this column on
@@ -21,6 +23,12 @@ def table(jobs: Sequence[JobForm], now: float) -> dict[str, str]:
         empty = "No jobs yet."
         return {"text/plain": empty, "text/html": f"<p>{empty}</p>"}
     return grid(_HEADINGS, [_row(job, now) for job in jobs], numbers=_NUMBERS, code=True)
+
+
+def short(job_id: str) -> str:
+    """Return what names a job among the newest."""
+    row = _ROW.search(job_id, _SHORT)
+    return job_id[:_SHORT] + (row[0] if row else "")
 
 
 def duration(seconds: float) -> str:
@@ -44,4 +52,4 @@ def _row(job: JobForm, now: float) -> tuple[str, ...]:
     words = job.title if len(job.title) <= _WORDS else job.title[: _WORDS - 1].rstrip() + "…"
     said = state(job.status, job.not_before, now)
     cost = usd(job.cost.usd, estimated=job.cost.estimated) if job.cost else ""
-    return job.id[:SHORT], said, job.model, words, elapsed, "" if tokens is None else f"{tokens:,}", cost
+    return short(job.id), said, job.model, words, elapsed, "" if tokens is None else f"{tokens:,}", cost

@@ -143,3 +143,12 @@ def test_a_batch_is_no_beginning_of_an_id(kernel: Kernel) -> None:
 def test_a_variable_that_holds_no_jobs_says_so(kernel: Kernel) -> None:
     kernel.run("from jupyter_bgstream.client import jobs\nnothing = jobs(tag='nobody-has-this')")
     assert kernel.run("%bg show nothing").error == "nothing holds no jobs."
+
+
+def test_rows_of_a_batch_have_names_of_their_own(kernel: Kernel) -> None:
+    made = "from jupyter_bgstream.client.tables import map\nrows = map(['name x', 'name y'], '{row}').wait()"
+    assert kernel.run(made).reply["status"] == "ok"
+    group = kernel.ask("rows.id").strip("'")
+    names = [f"{group[:8]}-r{number}" for number in range(2)]
+    assert all(name in kernel.run("%bg list").bundles[0]["text/plain"] for name in names)
+    assert kernel.run(f"%bg show {names[1]}").job["id"] == f"{group}-r1"

@@ -14,7 +14,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from ..costs import KEYS
 from ..forms import JobForm, ModelsForm
 from ..handle import Job
-from ..listing import SHORT
+from ..listing import short
 from ..session import later
 from ..several import Comparison, Jobs
 from .line import STATES
@@ -124,7 +124,7 @@ class Completion:
 
     def _named_jobs(self, verb: str) -> list[str]:
         forms = [form for form in self._known_jobs() if _makes_sense(verb, form)][:_JOBS]
-        return [*self._variables(), *(form.id[:SHORT] for form in forms)]
+        return [*self._variables(), *(short(form.id) for form in forms)]
 
     def _variables(self) -> list[str]:
         held = (Job, Jobs, Comparison)

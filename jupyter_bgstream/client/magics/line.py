@@ -13,7 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from ...core.errors import BgStreamError
 from ..costs import KEYS, cost_table
 from ..handle import Job
-from ..listing import SHORT, table
+from ..listing import short, table
 from ..relay import publish
 from ..session import State, costs, job_forms, models
 from . import threads
@@ -108,7 +108,7 @@ class LineMagic:
             print("No job of this kernel goes on.")  # noqa: T201
             return
         with detaching(jobs):
-            names = ", ".join(job.id[:SHORT] for job in jobs)
+            names = ", ".join(short(job.id) for job in jobs)
             print(f"Waiting for {names}. An interrupt ends the waiting only.", flush=True)  # noqa: T201
             wait(jobs)
         self._say(jobs)
@@ -123,7 +123,7 @@ class LineMagic:
 
     def _remove(self, words: list[str]) -> None:
         jobs = self._some("rm", [word for word in words if word != "--force"])
-        going = [job.id[:SHORT] for job in jobs if job.status in UNFINISHED]
+        going = [short(job.id) for job in jobs if job.status in UNFINISHED]
         if going and "--force" not in words:
             raise MagicError(
                 f"Nothing was deleted: {', '.join(going)} did not end yet; %bg cancel stops, --force deletes anyway."
@@ -162,4 +162,4 @@ class LineMagic:
 
     def _say(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
-            print(f"Job {job.id[:SHORT]} is {job.status}.")  # noqa: T201
+            print(f"Job {short(job.id)} is {job.status}.")  # noqa: T201

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..forms import JobForm
 from ..handle import Job
-from ..listing import SHORT
+from ..listing import short
 from ..origin import origin
 from ..session import State, held, job_forms
 from ..session import job as find
@@ -29,7 +29,7 @@ def named(which: str, variables: dict[str, Any]) -> list[Job]:
     tables = sys.modules.get("jupyter_bgstream.client.tables")
     if tables is not None and isinstance(value, tables.Batch):  # and no job whose id happens to begin like that
         raise MagicError(f"{which} is a batch: {which}.wait(), .cancel() and .retry() are for all of it.")
-    found = [form for form in job_forms(limit=_SEARCHED) if form.id.startswith(which)]
+    found = [form for form in job_forms(limit=_SEARCHED) if form.id.startswith(which) or short(form.id) == which]
     exact = [form for form in found if form.id == which]
     if len(found) > 1 and not exact:
         raise MagicError(f"{len(found)} jobs begin with {which}: give more of the id.")
@@ -43,7 +43,7 @@ def one(which: str, variables: dict[str, Any]) -> Job:
     if not jobs:
         raise MagicError(f"{which} holds no jobs.")
     if len(jobs) != 1:
-        raise MagicError(f"{which} holds {len(jobs)} jobs: name one of them, such as {jobs[0].id[:SHORT]}.")
+        raise MagicError(f"{which} holds {len(jobs)} jobs: name one of them, such as {short(jobs[0].id)}.")
     return jobs[0]
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from ...core.errors import BgStreamError
 from ..errors import Incomplete, StartedOver
 from ..handle import Job
-from ..listing import SHORT
+from ..listing import short
 from .errors import Detached
 
 SECOND = 3.0  # seconds in which another interrupt cancels
@@ -43,9 +43,9 @@ def detaching(jobs: Sequence[Job]) -> Iterator[None]:
 
 def _detach(jobs: Sequence[Job]) -> None:
     going = list(jobs)
-    short = [job.id[:SHORT] for job in going]
-    names = " ".join(short)
-    what = f"the job {names} goes" if len(going) == 1 else f"the jobs {', '.join(short)} go"
+    ids = [short(job.id) for job in going]
+    names = " ".join(ids)
+    what = f"the job {names} goes" if len(going) == 1 else f"the jobs {', '.join(ids)} go"
     try:
         print(f"\nDetaching: {what} on. Interrupt again within {SECOND:g} seconds to cancel.", flush=True)  # noqa: T201
         if _linger(going):
@@ -53,7 +53,7 @@ def _detach(jobs: Sequence[Job]) -> None:
     except KeyboardInterrupt:
         raise Detached(_cancelled(going)) from None
     raise Detached(
-        f"Detached: {what} on; %bg attach {short[0]} shows the answer, %bg wait {names} waits for it, "
+        f"Detached: {what} on; %bg attach {ids[0]} shows the answer, %bg wait {names} waits for it, "
         f"%bg cancel {names} stops it."
     ) from None
 
@@ -71,7 +71,7 @@ def _linger(jobs: Sequence[Job]) -> bool:
 
 
 def _cancelled(jobs: Sequence[Job]) -> str:
-    ends = [f"the job {job.id[:SHORT]} is {job.cancel().status}" for job in jobs]
+    ends = [f"the job {short(job.id)} is {job.cancel().status}" for job in jobs]
     return f"Interrupted twice: {', '.join(ends)}."
 
 
