@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -72,6 +72,7 @@ def submit(
     >>> bg.submit([*said, {"role": "user", "content": "Bye."}], model="demo/echo", params={"speed": 10})
     <Job ... demo/echo queued>
     """
+    check_options(params, tags)
     request = {
         "id": id or secrets.token_hex(10),
         **_asked(prompt, images, system),
@@ -91,14 +92,27 @@ def submit(
     return held(_background.run(lambda api: api.submit(given)))
 
 
+def check_options(params: Any, tags: Any) -> None:
+    """Raise Invalid for what would be taken for something else, or end in a traceback."""
+    if params is not None and not isinstance(params, Mapping):
+        raise Invalid(f"params is a dict, not a {type(params).__name__}.", field="params")
+    if isinstance(tags, str) or not isinstance(tags, Iterable):
+        raise Invalid(f'tags is a list of texts: write tags=["…"], not a {type(tags).__name__}.', field="tags")
+
+
 def _asked(prompt: str | Sequence[Mapping[str, Any]], images: Any, system: str | None) -> dict[str, Any]:
     told = [] if system is None else [{"role": "system", "content": system}]
     if not isinstance(images, list | tuple):
         images = [images]  # one, without a list around it
     if not isinstance(prompt, str):
+        given: list[Any] = (
+            list(prompt) if isinstance(prompt, Iterable) and not isinstance(prompt, Mapping) else [prompt, None]
+        )
+        if not all(isinstance(message, Mapping) for message in given):
+            raise Invalid("A prompt is a text, or a list of messages, each with role and content.", field="prompt")
         if images:
             raise Invalid("Images go with a text; in a list of messages they belong into a content.", field="images")
-        messages = [{**message, "content": content_of(message.get("content", ""))} for message in prompt]
+        messages = [{**message, "content": content_of(message.get("content", ""))} for message in given]
         return {"messages": [*told, *messages]}
     if not told and not images:
         return {"prompt": prompt}

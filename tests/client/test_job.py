@@ -176,6 +176,14 @@ def test_what_cannot_be_sent_is_said_before_it_is() -> None:
         submit("x", params={"seed": object()})
     with pytest.raises(TooLarge, match=r"33.0 MiB; the server takes 32 MiB at a time: send less"):
         submit("x" * (33 * 1024 * 1024))
+    message = {"role": "user", "content": "x"}
+    for prompt in (3, None, message, ["x"], [message, "x"]):
+        with pytest.raises(Invalid, match="A prompt is a text, or a list of messages"):
+            submit(prompt)  # type: ignore[arg-type]
+    with pytest.raises(Invalid, match="tags is a list of texts"):
+        submit("x", tags="abc")
+    with pytest.raises(Invalid, match="params is a dict, not a list"):
+        submit("x", params=[1])  # type: ignore[arg-type]
     with pytest.raises(Invalid, match="is half of one"):
         thread("\ud800").delete()
 

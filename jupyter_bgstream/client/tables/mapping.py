@@ -13,7 +13,7 @@ from ...core.errors import BgStreamError, Invalid, NotFound
 from ...core.job import OnRestart, Priority, Retries
 from ..forms import GroupForm
 from ..origin import origin
-from ..session import _background
+from ..session import _background, check_options
 from .batch import Batch
 from .estimate import Estimate, tokens_in, tokens_of
 from .ids import asked_again, content_id, job_id
@@ -131,6 +131,7 @@ def _mapped(
     retries: Retries,
     idle_timeout: float | None,
 ) -> Any:
+    check_options(params, tags)
     rows = read_rows(table)
     requests = Requests(rows, prompt, system=system, images=images)
     checked = None if schema is None else Schema(schema)
