@@ -10,6 +10,8 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Generic, Protocol, TypeVar
 
+from ..core.errors import BgStreamError
+
 T = TypeVar("T")
 
 
@@ -22,6 +24,8 @@ class Closable(Protocol):
 R = TypeVar("R", bound=Closable)
 
 _SLICE = 1.0  # seconds; Windows delivers Ctrl-C only between two waits
+# What these say is for the user, who has no use for twenty lines of a loop in another thread. All else keeps them.
+_SAID = (BgStreamError, TimeoutError)
 _FAREWELL = 2.0  # seconds that the end of the process may take for closing
 
 
@@ -47,6 +51,7 @@ class Background(Generic[R]):
 
     def run(self, work: Callable[[R], Coroutine[Any, Any, T]]) -> T:
         """Do the work there and wait for it here; an interrupt ends the wait and the work, and is raised."""
+        __tracebackhide__ = True  # IPython shows the line that asked, and not how it was asked
         future = self.start(work)
         try:
             while not concurrent.futures.wait((future,), timeout=_SLICE).done:
@@ -56,6 +61,8 @@ class Background(Generic[R]):
             raise
         try:
             return future.result()
+        except _SAID as error:
+            raise error.with_traceback(None)  # noqa: B904 - the same error, without the way it came
         except concurrent.futures.CancelledError:
             if not threading.main_thread().is_alive():
                 threading.Event().wait()  # the process ends, and with it this daemon thread: there is no news for it
@@ -63,7 +70,11 @@ class Background(Generic[R]):
 
     async def call(self, work: Callable[[R], Coroutine[Any, Any, T]]) -> T:
         """Do the work there and await it here, on whichever loop runs."""
-        return await asyncio.wrap_future(self.start(work))
+        __tracebackhide__ = True
+        try:
+            return await asyncio.wrap_future(self.start(work))
+        except _SAID as error:
+            raise error.with_traceback(None)  # noqa: B904 - as above
 
     def close(self) -> None:
         """Close what works on the loop, and the loop. A later call makes both anew."""

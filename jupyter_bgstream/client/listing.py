@@ -17,6 +17,11 @@ _HEADINGS = ("id", "state", "model", "prompt", "time", "tokens", "cost")
 _NUMBERS = 4  # from this column on
 
 
+def is_meant(which: str, id: str) -> bool:
+    """Whether somebody who writes this may mean the job of this id: it is its beginning, or what is shown of it."""
+    return bool(which) and (id.startswith(which) or short(id) == which)
+
+
 def table(jobs: Sequence[JobForm], now: float) -> dict[str, str]:
     """Return the display bundle of a table, newest first as given; ``now`` is in Unix seconds."""
     if not jobs:

@@ -9,12 +9,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..core.costs import By, Spent
-from ..core.errors import Invalid
+from ..core.errors import Invalid, NotFound
 from ..core.job import OnRestart, Priority, Retries
 from .background import Background
 from .forms import JobForm, Mute
 from .handle import Job
 from .images import content_of, image_part
+from .listing import is_meant
 from .models import Models
 from .origin import origin
 from .several import Jobs
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 State = Literal["queued", "running", "waiting", "completed", "failed", "cancelled", "interrupted"]
+
+_SEARCHED = 500  # newest jobs among which the beginning of an id is looked up
 
 
 def _open() -> Api:
@@ -121,13 +124,23 @@ def _asked(prompt: str | Sequence[Mapping[str, Any]], images: Any, system: str |
 
 
 def job(id: str) -> Job:
-    """Find a job by its id; raises NotFound.
+    """Find a job by its id, or by what tables show of it; raises NotFound, or Invalid if that are several.
+
+    The beginning of an id is looked up among the newest 500 jobs.
 
     >>> asked = bg.submit("Say hello.", model="demo/echo")
-    >>> bg.job(asked.id) == asked
+    >>> bg.job(asked.id) == bg.job(asked.id[:8]) == asked
     True
     """
-    return held(_background.run(lambda api: api.job(id)))
+    try:
+        return held(_background.run(lambda api: api.job(id)))
+    except NotFound:
+        found = [form for form in job_forms(limit=_SEARCHED) if is_meant(id, form.id)]
+        if not found:
+            raise
+    if len(found) > 1:
+        raise Invalid(f"{len(found)} jobs begin with {id}: give more of the id.", field="id")
+    return held(found[0])
 
 
 def jobs(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -186,6 +187,33 @@ def test_what_cannot_be_sent_is_said_before_it_is() -> None:
         submit("x", params=[1])  # type: ignore[arg-type]
     with pytest.raises(Invalid, match="is half of one"):
         thread("\ud800").delete()
+
+
+def test_what_is_refused_shows_where_it_was_asked_and_not_how(provider: ThreadedProvider) -> None:
+    with pytest.raises(Invalid) as refused:
+        submit("x", model="no-slash")
+    assert [frame.name for frame in traceback.extract_tb(refused.value.__traceback__)][1:] == ["submit", "run"]
+
+    provider.scripts["held"] = answer("one two", hold_after=1)
+    held = submit("x", model="test/held")
+    with pytest.raises(TimeoutError) as late:
+        held.wait(0.01)
+    held.cancel()
+    assert [frame.name for frame in traceback.extract_tb(late.value.__traceback__)][1:] == ["wait", "run"]
+
+
+def test_a_job_is_found_by_what_tables_show_of_its_id() -> None:
+    twins = [submit("x", id=f"double-000{number}") for number in range(2)]
+    assert job("double-0000") == twins[0]
+    with pytest.raises(Invalid, match="2 jobs begin with double-: give more of the id"):
+        job("double-")
+    for nobody in ("", "ouble-0000", "double-0000-r1"):
+        with pytest.raises(NotFound):
+            job(nobody)
+    rows = [submit("x", id=f"map-0123456789abcdef-r{number}") for number in (1, 11)]
+    shown = [line.split()[0] for line in str(jobs(limit=2)).splitlines()[1:]]
+    assert shown == ["map-0123-r11", "map-0123-r1"]
+    assert [job(each) for each in shown] == rows[::-1]
 
 
 def test_everything_that_can_be_asked_for_arrives(provider: ThreadedProvider) -> None:

@@ -15,12 +15,12 @@ from ..session import job as find
 from ..several import Comparison, Jobs
 from .errors import MagicError
 
-_SEARCHED = 500  # newest jobs among which the beginning of an id is looked up
+_SEARCHED = 500  # newest jobs of a state
 UNFINISHED: tuple[State, ...] = ("queued", "running", "waiting")
 
 
 def named(which: str, variables: dict[str, Any]) -> list[Job]:
-    """Return the job of an id, of its beginning, or of a variable, which may hold several; raises MagicError."""
+    """Return the job of an id, of its beginning, or of a variable, which may hold several; raises as ``job`` does."""
     value = variables.get(which)
     if isinstance(value, Job):
         return [value]
@@ -29,16 +29,11 @@ def named(which: str, variables: dict[str, Any]) -> list[Job]:
     tables = sys.modules.get("jupyter_bgstream.client.tables")
     if tables is not None and isinstance(value, tables.Batch):  # and no job whose id happens to begin like that
         raise MagicError(f"{which} is a batch: {which}.wait(), .cancel() and .retry() are for all of it.")
-    found = [form for form in job_forms(limit=_SEARCHED) if form.id.startswith(which) or short(form.id) == which]
-    exact = [form for form in found if form.id == which]
-    if len(found) > 1 and not exact:
-        raise MagicError(f"{len(found)} jobs begin with {which}: give more of the id.")
-    # One that is older than those searched is still found by its whole id.
-    return [held(*(exact or found))] if found else [find(which)]
+    return [find(which)]
 
 
 def one(which: str, variables: dict[str, Any]) -> Job:
-    """Return the one job that is meant; raises MagicError."""
+    """Return the one job that is meant; raises MagicError, or as ``job`` does."""
     jobs = named(which, variables)
     if not jobs:
         raise MagicError(f"{which} holds no jobs.")
