@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..core.costs import Cost
 from ..core.errors import BgStreamError
 from ..core.events import Source, ToolCall
-from ..core.machine import Answer, Fault, Status
+from ..core.machine import Answer, Fault
 from ..core.wire import answer_form
 from .bundle import Shown, bundle
 from .costs import usd
@@ -19,6 +19,8 @@ from .forms import Counts, JobDetail, JobForm
 from .listing import state
 
 if TYPE_CHECKING:
+    # Not at run time: Jedi 0.20 completes nothing of an object with a property that is a Literal.
+    from ..core.machine import Status
     from .api import Api
     from .background import Background
     from .widget import JobWidget

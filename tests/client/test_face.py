@@ -146,6 +146,13 @@ def test_help_is_a_short_manual() -> None:
     assert all(f" {value.__name__}" in manual for value in PUBLIC)
 
 
+@pytest.mark.parametrize(("kind", "method"), [(bg.Job, "cancel"), (bg.Batch, "frame"), (bg.Thread, "fork")])
+def test_tab_shows_what_a_handle_has_also_with_jedi(kind: Any, method: str) -> None:
+    jedi = pytest.importorskip("jedi")  # what IPython completes with, unless told otherwise
+    handle = kind.__new__(kind)
+    assert method in {found.name for found in jedi.Interpreter("handle.", [{"handle": handle}]).complete(1, 7)}
+
+
 @pytest.mark.usefixtures("script")
 class TestHandles:
     def test_handles_of_one_job_are_equal_and_travel(self) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.costs import Cost
 from ...core.errors import BgStreamError, NotFound, Unavailable
-from ...core.machine import Fault, Status
+from ...core.machine import Fault
 from ..background import Background
 from ..costs import usd
 from ..errors import ServerNotFound, ServerUnreachable
@@ -26,6 +26,7 @@ from .sending import Sending
 from .showing import show, this_run
 
 if TYPE_CHECKING:
+    from ...core.machine import Status  # as in ..handle
     from ..api import Api
 
 PATIENCE = 30.0  # seconds for which a lost server is looked for
