@@ -14,10 +14,13 @@ export interface Listed {
   overtaken: boolean;
 }
 
+/** Seconds between two jobs of one run of a cell, at most: it asks several models, or asks in a loop. */
+const SAME_RUN = 2;
+
 /** Return the rows of a list of jobs, the newest first as they are. */
 export function listed(jobs: readonly Job[]): Listed[] {
   const byId = new Map(jobs.map(job => [job.id, job]));
-  const cells = new Set<string>(); // that have asked something newer
+  const cells = new Map<string, { asked: number; overtaken: boolean }>(); // and their jobs that came last
   const rows: Listed[] = [];
   for (const job of jobs) {
     if (job.retried_by !== null && byId.has(job.retried_by)) {
@@ -32,14 +35,17 @@ export function listed(jobs: readonly Job[]): Listed[] {
       earlier.push(older);
     }
     const cell = cellOf(job);
+    const newer = cells.get(cell ?? '');
+    const asked = (earlier.at(-1) ?? job).created_at;
+    const overtaken = newer !== undefined && (newer.overtaken || newer.asked - asked > SAME_RUN);
     rows.push({
       id: earlier.at(-1)?.id ?? job.id,
       job,
       earlier,
-      overtaken: !hasEnded(job.status) && cell !== null && cells.has(cell)
+      overtaken: overtaken && !hasEnded(job.status)
     });
     if (cell !== null) {
-      cells.add(cell);
+      cells.set(cell, { asked, overtaken });
     }
   }
   return rows;

@@ -32,11 +32,32 @@ it('one whose successor is not in the list is listed', () => {
 it('a job that goes on after its cell asked something newer is told from others', () => {
   const source = { notebook: 'a.ipynb', cell: 'c1', kernel: 'k' };
   const overtaken = listed([
-    job('new', { status: 'running', source }),
+    job('new', { status: 'running', source, created_at: 60 }),
     job('other', { status: 'running', source: { ...source, notebook: 'b.ipynb' } }),
-    job('old', { status: 'running', source }),
+    job('old', { status: 'running', source, created_at: 50 }),
     job('done', { source }),
     job('script', { status: 'running', source: { notebook: null, cell: null, kernel: null } })
   ]).map(row => row.overtaken);
   expect(overtaken).toEqual([false, false, true, false, false]);
+});
+
+it('several jobs of one run of a cell do not overtake each other, also when one is asked again', () => {
+  const source = { notebook: 'a.ipynb', cell: 'c1', kernel: 'k' };
+  const running = (id: string, created_at: number, more: Partial<Job> = {}): Job =>
+    job(id, { status: 'running', source, created_at, ...more });
+  const overtaken = listed([
+    running('again', 90, { retry_of: 'third' }),
+    job('third', { source, created_at: 61.5, retried_by: 'again' }),
+    running('second', 60.8),
+    running('first', 60),
+    running('old', 31),
+    running('old too', 30)
+  ]).map(row => [row.job.id, row.overtaken]);
+  expect(overtaken).toEqual([
+    ['again', false],
+    ['second', false],
+    ['first', false],
+    ['old', true],
+    ['old too', true]
+  ]);
 });
