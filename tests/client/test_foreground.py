@@ -130,6 +130,16 @@ def test_a_terminal_prints_the_answer_as_it_comes(terminal: Terminal, provider: 
     assert "test/hello:\n\nHello, world\n\ntest/hello:\n\nHello, world\n" in terminal.expect("In [")
 
 
+def test_a_terminal_says_how_to_see_what_comes_later(terminal: Terminal) -> None:
+    ask(terminal, "%%bg test/hello --name said")
+    terminal.expect("\nsaid shows the answer so far; with --wait it is printed as it comes.\n")
+    terminal.expect("In [")
+    ask(terminal, "%%bg test/hello")
+    terminal.expect("\n%bg show ")
+    terminal.expect(" shows the answer so far; with --wait it is printed as it comes.\n")
+    terminal.expect("In [")
+
+
 def test_a_terminal_detaches_and_cancels(terminal: Terminal, provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
     ask(terminal, "%%bg test/held --wait")

@@ -57,13 +57,8 @@ def test_what_can_be_asked(kernel: Kernel, provider: ThreadedProvider) -> None:
     assert "anthropic" in plain.splitlines()[-1]
     assert shown["text/html"].startswith("<table>")
     (shown,) = kernel.run("%bg models demo").bundles
-    assert [line.split()[1] for line in shown["text/plain"].splitlines()[1:]] == [
-        "tour",
-        "quick",
-        "slow",
-        "echo",
-        "mood",
-    ]
+    named = [line.split()[1] for line in shown["text/plain"].splitlines()[1:]]
+    assert named == ["tour", "quick", "slow", "echo", "mood"]
     (shown,) = kernel.run("%bg models anthropic").bundles
     assert "ANTHROPIC_API_KEY" in shown["text/plain"]
     assert "There is no provider 'nobody'; there are " in kernel.run("%bg models nobody").error
@@ -161,6 +156,7 @@ def test_a_job_outlives_its_kernel(server: Jupyter, provider: ThreadedProvider) 
         ("%bg 'a", "%bg: no closing quotation."),
         ("%bg cancel nothing-like-it", "nothing-like-it"),
         ("%bg retry nothing-like-it", "nothing-like-it"),
+        ("%bg test/hello Hi.", "%bg lists and manages jobs: to ask a model, begin a cell with %%bg test/hello."),
         ("%bg remove x", "There is no '%bg remove': there are list, show, attach, "),
     ],
 )

@@ -13,6 +13,7 @@ from IPython.core.magic import no_var_expand
 
 from ...core.errors import BgStreamError
 from ..handle import Job
+from ..listing import short
 from ..relay import publish
 from ..session import submit
 from ..several import Comparison
@@ -57,6 +58,8 @@ class CellMagic:
                 self._show(jobs, side_by_side=len(given.models) > 1)
                 if given.wait:
                     wait(jobs)
+                elif getattr(self._shell, "kernel", None) is None:
+                    _say_how_to_read(jobs, given.name)
         if refusals:
             raise MagicError(_several(refusals))
 
@@ -120,6 +123,12 @@ class CellMagic:
             raise MagicError(
                 f"--image {expression} is neither a file here nor an expression: {sentence(error)}."
             ) from None
+
+
+def _say_how_to_read(jobs: Sequence[Job], name: str | None) -> None:
+    """Say where the answer is in a terminal, in which nothing is printed afterwards."""
+    where = name or " or ".join(f"%bg show {short(job.id)}" for job in jobs)
+    print(f"{where} shows the answer so far; with --wait it is printed as it comes.")  # noqa: T201
 
 
 def _several(refusals: Sequence[str]) -> str:

@@ -45,4 +45,4 @@ stand; {{variable}} is sent as {variable}, and --raw leaves all braces alone.
 %bg help               show this
 
 JOB is a job's id, the beginning of it, or its variable. Tab completes all of
-this. In Python: import jupyter_bgstream as bg; help(bg)."""
+this. In Python: import jupyter_bgstream as bg; then bg? is a short manual."""

@@ -63,6 +63,8 @@ class LineMagic:
         except ValueError as error:
             raise MagicError(f"%bg: {str(error).lower()}.") from None
         verb = self._verbs.get(words[0])
+        if verb is None and "/" in words[0]:
+            raise MagicError(f"%bg lists and manages jobs: to ask a model, begin a cell with %%bg {words[0]}.")
         if verb is None:
             raise MagicError(f"There is no '%bg {words[0]}': there are {', '.join(self._verbs)}; %bg help says more.")
         try:
