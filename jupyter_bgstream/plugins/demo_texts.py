@@ -1,5 +1,18 @@
 """What the demo model says. All of it is true of jupyter_bgstream."""
 
+from __future__ import annotations
+
+import re
+
+
+def _unwrapped(text: str) -> str:
+    """Join the lines of each paragraph: a line's width is this file's affair, and a model breaks none either."""
+    blocks = re.split(r"(```.*?```)", text, flags=re.DOTALL)
+    return "".join(
+        block if block.startswith("```") else re.sub(r"(?<=[^\n])\n(?=[^\n|\d*-])", " ", block) for block in blocks
+    )
+
+
 # Whoever gets this without having asked for it has no provider yet: so it says how to have one.
 NOT_AN_LLM = (
     "*This is the demo model: a script, not an LLM. For a real one set a key, such as `OPENAI_API_KEY`, where Jupyter"
@@ -10,9 +23,8 @@ TOUR_REASONING = """\
 Somebody new is here. First what just happened in their cell, then what they can try while I am still talking.
 """
 
-TOUR = (
-    NOT_AN_LLM
-    + """\
+TOUR = NOT_AN_LLM + _unwrapped(
+    """\
 # Your kernel is already free
 
 The cell that started me returned at once. The words you see come from the **Jupyter server**, which keeps this answer
@@ -73,17 +85,15 @@ That was the tour. If you closed the tab on the way and are reading this now, it
 """
 )
 
-QUICK = (
-    NOT_AN_LLM
-    + """\
+QUICK = NOT_AN_LLM + _unwrapped(
+    """\
 Done in about five seconds. The cell came back long before that: while I was talking, your kernel was free, and my
 words were written to the server's log before you saw them. Close the tab next time, and find me in the inbox.
 """
 )
 
-SLOW = (
-    NOT_AN_LLM
-    + """\
+SLOW = NOT_AN_LLM + _unwrapped(
+    """\
 ## The night shift
 
 There was once a notebook that could do only one thing at a time. When it asked a question, it held its breath until

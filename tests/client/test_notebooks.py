@@ -22,7 +22,7 @@ Said = dict[str, dict[str, Any]]  # the job that a cell shows, as the server has
 
 def tour(ran: dict[str, Ran], said: Said) -> None:
     assert said["tour"]["model"] == "demo/tour"
-    assert ran["wait"].printed.startswith("completed {")
+    assert ran["wait"].printed.startswith("completed 84 tokens\n")
     assert said["quick"]["text"] in ran["wait"].printed
     assert ran["iterate"].printed == said["quick"]["text"]
     assert said["view"] == said["quick"]
