@@ -18,8 +18,10 @@ from browser.lab import Lab, Tab, new_lab, write_notebook
 from harness.jupyter import Jupyter, jupyter
 from playwright.async_api import async_playwright
 
+from jupyter_bgstream.testing.connection import Request
 from jupyter_bgstream.testing.demo import demo
-from jupyter_bgstream.testing.scripted import ScriptedProvider
+from jupyter_bgstream.testing.scripted import Reply, ScriptedProvider
+from jupyter_bgstream.testing.scripts import Script, refusal
 
 IMAGES = ROOT / "docs/images"
 CELLS = (
@@ -27,6 +29,15 @@ CELLS = (
     "%%bg demo/tour --name answer\nShow me what you can do.",
     "6 * 7  # the kernel is free",
 )
+ROWS = (
+    "%load_ext jupyter_bgstream\nimport jupyter_bgstream as bg",
+    """schema = {"type": "object", "properties": {"mood": {"enum": ["good", "bad", "mixed"]}}}
+batch = bg.map(reviews, "How does this sound? {text}", model="demo/mood", schema=schema)""",
+    "%%bg demo/quick demo/tour --name answers\nWhat is a background job, and what is it good for?",
+)
+REVIEWS = """texts = ["A lovely, friendly house.", "Cold, loud and late.", "Great view, rude staff."]
+reviews = [{"text": texts[number % 3] + ("" if number % 60 else " #!?")} for number in range(360)]"""
+LIGHT = "jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})"
 DARK = "jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
 
 
@@ -51,6 +62,28 @@ async def scene(lab: Lab, server: Jupyter, name: str) -> Tab:
     return tab
 
 
+async def rows_and_models(lab: Lab, server: Jupyter) -> None:
+    """Take a batch on its way, with a few failed rows, and two models side by side."""
+    write_notebook(server.root / "reviews.ipynb", *ROWS)
+    tab = await lab.tab("reviews.ipynb")
+    await tab.page.set_viewport_size({"width": 1000, "height": 620})
+    await tab.page.evaluate(LIGHT)
+    await tab.page.evaluate("jupyterapp.commands.execute('application:toggle-left-area')")
+    await tab.kernel_ready()
+    kernel = "jupyterapp.shell.currentWidget.sessionContext.session.kernel"
+    await tab.page.evaluate(f"code => {kernel}.requestExecute({{code, silent: true}}).done", REVIEWS)  # in no cell
+    for n in range(len(ROWS)):
+        await tab.run(n)
+    await tab.page.wait_for_function(
+        """() => {
+            const bar = document.querySelector('.jp-Notebook [role=progressbar]');
+            return bar && Number(bar.ariaValueNow) > 0.6 * Number(bar.ariaValueMax);
+        }"""
+    )
+    await shoot(tab, "notebook-light")
+    await tab.close()
+
+
 async def take(server: Jupyter) -> None:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
@@ -72,12 +105,30 @@ async def take(server: Jupyter) -> None:
         await tab.page.set_viewport_size({"width": 620, "height": 900})
         await tab.page.evaluate("jupyterapp.commands.execute('application:toggle-left-area')")
         await shoot(tab, "lab-narrow")
+        await tab.close()
+        lab = await new_lab(browser, server, device_scale_factor=1.5)
+        await rows_and_models(lab, server)
         await browser.close()
+
+
+def scripts() -> dict[str, Reply]:
+    """Return the demo's models, of which one refuses a row now and then."""
+    replies = demo(speed=4)
+    mood = replies["mood"]
+    assert callable(mood)
+
+    def refusing(request: Request) -> Script:
+        told = str(request.json["messages"][-1]["content"])
+        if "#!?" in told:
+            return refusal(400, {"error": {"message": "It has signs that this model does not take."}})
+        return mood(request)
+
+    return replies | {"mood": refusing}
 
 
 def main() -> None:
     IMAGES.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as home, ScriptedProvider(demo(speed=4)).in_thread() as provider:
+    with tempfile.TemporaryDirectory() as home, ScriptedProvider(scripts()).in_thread() as provider:
         config = {
             "BgStreamApp": {"providers": {"demo": {"base_url": provider.base_url}}},
             "LabApp": {"expose_app_in_browser": True},
