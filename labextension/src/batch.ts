@@ -139,6 +139,7 @@ export class BatchView {
     this.node.setAttribute('aria-label', `Batch of background answers: ${this._title}`);
     setText(this._state, this._stopping && goesOn ? 'stopping…' : batchStateWords(state));
     setText(this._name, this._title);
+    this._name.title = this._title; // it may be cut
     setText(this._cost, costWords(this._group?.cost ?? null));
     this._cost.title = priceWords(this._group?.cost ?? null);
     setText(this._connection, isOffline(this._trouble) && goesOn ? 'reconnecting…' : '');

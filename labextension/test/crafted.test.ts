@@ -14,7 +14,7 @@ const GOOD = { id: 'good', cursor: 'c', status: 'running', model: 'p/m' };
 const jobs = (value: unknown): Data => ({ [JOBS_MIME]: value });
 
 describe('a bundle of a crafted notebook', () => {
-  it.each(IDS.map(id => [String(id).slice(0, 20), id] as const))(
+  it.each(IDS.map(id => [JSON.stringify(id).slice(0, 20), id] as const))(
     'with the id %s names no job and no batch',
     (_, id) => {
       expect(bundlesOf({ [BUNDLE_MIME]: { ...GOOD, id } })).toEqual([]);
