@@ -8,8 +8,10 @@ late, or has not yet loaded its code, misses nothing, and no byte is sent twice;
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakKeyDictionary
 
 import msgspec
 from traitlets import Dict, Int, Unicode
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
 
 _SPACING = 1.0  # seconds between two readings of a batch
 _ABSENT = 5.0  # seconds until a batch that is not there is looked for again
+
+# When each batch was last read, and what came. A cell that is run again makes a widget each time, and none of them
+# knows when nobody sees it any more.
+_readings: WeakKeyDictionary[Api, dict[str, tuple[float, asyncio.Task[dict[str, Any]]]]] = WeakKeyDictionary()
 
 
 class JobWidget(PageWidget):
@@ -145,11 +151,12 @@ class BatchWidget(PageWidget):
         return self._batch.placeholder()
 
     async def _read(self, api: Api) -> None:
+        anew = True
         while True:
             self._look.clear()
             pause: float | None = _SPACING
             try:
-                form = await api.group_form(self.id)
+                form = await _form(api, self.id, anew=anew)
                 await self._show(form)
                 pause = None if form["status"] in ENDS else _SPACING
             except (ConnectionProblem, Unavailable):
@@ -160,10 +167,9 @@ class BatchWidget(PageWidget):
             except BgStreamError as error:
                 await self._set(error=fault(error))
                 pause = None
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._look.wait(), pause)
-            except TimeoutError:
-                continue
+            anew = self._look.is_set()
 
     async def _show(self, form: dict[str, Any]) -> None:
         values = {name: form.get(name) for name in ("title", "status", "usage", "cost", "counts", "total")}
@@ -180,6 +186,17 @@ class BatchWidget(PageWidget):
                 except BgStreamError as error:
                     self._done(call, error=fault(error))
                 self._look.set()
+
+
+async def _form(api: Api, group_id: str, *, anew: bool) -> dict[str, Any]:
+    """Return a batch's form; unless it is to be read anew, another of its widgets may have read it just now."""
+    now = asyncio.get_running_loop().time()
+    readings = _readings.setdefault(api, {})
+    began, reading = readings.get(group_id, (now, None))
+    if anew or reading is None or now - began >= 0.9 * _SPACING:
+        reading = asyncio.create_task(api.group_form(group_id))
+        readings[group_id] = now, reading
+    return await asyncio.shield(reading)
 
 
 def _numbered(start: int, entries: Sequence[Entry]) -> dict[str, Any]:

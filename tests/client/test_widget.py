@@ -7,6 +7,7 @@ import os
 import queue
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import closing
@@ -23,6 +24,7 @@ from harness.jupyter import Jupyter, of_this_machine
 from jupyter_client.manager import KernelManager
 
 from jupyter_bgstream.client import session, submit
+from jupyter_bgstream.client.api import Api
 from jupyter_bgstream.client.pagewidget import PageWidget
 from jupyter_bgstream.client.widget import BatchWidget
 from jupyter_bgstream.core.events import Event
@@ -322,13 +324,13 @@ def test_where_a_page_reads_the_log_a_display_is_never_touched_again(
 class Announced:
     """As much of a batch as its widget needs."""
 
-    def __init__(self, server: Jupyter, provider: ThreadedProvider) -> None:
-        self.id = "widget-batch"
+    def __init__(self, server: Jupyter, provider: ThreadedProvider, name: str = "batch") -> None:
+        self.id = f"widget-{name}"
         self._background = session._background
         provider.scripts["row"] = answer("a row")
         provider.scripts["held-row"] = answer(WORDS, hold_after=20)
         models = ["test/row", "test/held-row", "test/nothing"]
-        jobs = [{"id": f"widget-row-{model[5:]}", "model": model, "prompt": "x"} for model in models]
+        jobs = [{"id": f"widget-{name}-{model[5:]}", "model": model, "prompt": "x"} for model in models]
         with server.client() as client:
             group = {"id": self.id, "total": 3, "title": "Rows", "jobs": jobs}
             client.post("groups", json=group).raise_for_status()
@@ -350,3 +352,26 @@ def test_a_batch_is_its_groups_form(script: None, server: Jupyter, provider: Thr
     called(view, lambda: view.status in {"failed", "cancelled"})
     assert replies.get(timeout=PATIENCE) == {"type": "done", "call": "7"}
     view.close()
+
+
+def test_a_cell_that_is_run_again_and_again_asks_no_more_often(
+    script: None, server: Jupyter, provider: ThreadedProvider, called: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = Announced(server, provider, "again")
+    asked: queue.SimpleQueue[float] = queue.SimpleQueue()
+    read = Api.group_form
+
+    async def noted(api: Api, *args: Any) -> Any:
+        asked.put(time.monotonic())
+        return await read(api, *args)
+
+    views = [BatchWidget(batch) for _ in range(20)]
+    for view in views:
+        called(view, lambda view=view: view.done == 2)
+    monkeypatch.setattr(Api, "group_form", noted)
+    times = [asked.get(timeout=PATIENCE) for _ in range(3)]
+    assert times[-1] - times[0] > 1
+    provider.release()
+    for view in views:
+        called(view, lambda view=view: view.done == 3)
+        view.close()
