@@ -28,12 +28,13 @@ interface Done {
   error?: Fault;
 }
 
-/** Tell the kernel what it need not hear: it may be gone, and what comes after this must happen all the same. */
-export function mention(model: Model, content: unknown): void {
+/** Tell the kernel what it need not hear, for it may be gone: then a comm throws. Returns whether it could be told. */
+export function mention(model: Model, content: unknown): boolean {
   try {
     model.send(content);
+    return true;
   } catch {
-    // A comm that was closed throws.
+    return false;
   }
 }
 

@@ -163,8 +163,7 @@ export class Live implements Source {
     const socket = this._socket;
     this._socket = null;
     this._online = false;
-    // A lease is lost with its socket.
-    this._elections.splice(0).forEach(({ resolve }) => resolve(false));
+    this._loseElections(); // a lease is lost with its socket
     if (socket !== null) {
       socket.onmessage = socket.onclose = null;
       socket.close();
@@ -290,6 +289,10 @@ export class Live implements Source {
     mine.forEach(({ resolve }) => resolve(granted));
   }
 
+  private _loseElections(): void {
+    this._elections.splice(0).forEach(({ resolve }) => resolve(false));
+  }
+
   private _restart(job: string): void {
     const entry = this._entries.get(job);
     if (entry !== undefined) {
@@ -302,6 +305,7 @@ export class Live implements Source {
     const entry = job === null ? undefined : this._entries.get(job);
     if (entry === undefined) {
       console.warn(`jupyter_bgstream: ${message} (${code})`);
+      this._loseElections(); // it may be one of them that the server did not take
     } else {
       this._tell(entry, { trouble: { code, message } });
     }

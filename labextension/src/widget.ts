@@ -38,18 +38,26 @@ function initialize({ model }: { model: Model }): (() => void) | undefined {
   }
   mention(model, { type: 'live' });
   const id = String(model.get('id'));
-  const watching =
-    model.get('kind') === 'batch'
-      ? groups?.follow(id, group => {
-          if (group !== null && group.status !== model.get('status')) {
-            mention(model, { type: 'look' });
-          }
-        })
-      : retries?.watch(id, chain => {
-          if ((chain.at(-1)?.id ?? id) !== model.get('newest')) {
-            mention(model, { type: 'newest' });
-          }
-        });
+  let watching: Disposable | undefined;
+  const tell = (type: string): void => {
+    // Nobody says so when a notebook is closed and its widgets stay behind, or when a kernel is started anew.
+    if (!mention(model, { type })) {
+      watching?.dispose();
+    }
+  };
+  if (model.get('kind') === 'batch') {
+    watching = groups?.follow(id, group => {
+      if (group !== null && group.status !== model.get('status')) {
+        tell('look');
+      }
+    });
+  } else {
+    watching = retries?.watch(id, chain => {
+      if ((chain.at(-1)?.id ?? id) !== model.get('newest')) {
+        tell('newest');
+      }
+    });
+  }
   return () => watching?.dispose();
 }
 

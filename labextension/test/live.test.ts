@@ -41,6 +41,15 @@ function watch(job: string): { states: Followed[]; last: () => Followed; leave: 
 const events = (job: string, list: WireEvent[], closed = false): void =>
   FakeSocket.last.say({ type: 'events', job, cursor: `c${list.at(-1)?.seq ?? 'end'}`, events: list, closed });
 
+it('what the server does not take is no election that was won, and none that is waited for', async () => {
+  const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined);
+  FakeSocket.last.hello();
+  const granted = live.mayWrite('n'.repeat(5000), 'j');
+  FakeSocket.last.say({ type: 'error', job: null, code: 'invalid', message: 'No.' });
+  expect(await granted).toBe(false);
+  warn.mockRestore();
+});
+
 describe('one follow for all views of a job', () => {
   it('is sent once, and a late follower gets the state at once', () => {
     FakeSocket.last.hello();

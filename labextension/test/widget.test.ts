@@ -1,0 +1,46 @@
+// @vitest-environment jsdom
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+
+import type { GroupFollower } from '../src/groups';
+import { type Shared, SHARED } from '../src/sharing';
+import widget from '../src/widget';
+import { groupOf } from './dom';
+
+let tell: GroupFollower;
+let following: boolean;
+const state: Record<string, unknown> = {};
+const send = vi.fn<(content: unknown) => void>();
+const model = { get: (name: string) => state[name], send, on: vi.fn(), off: vi.fn() };
+
+beforeEach(() => {
+  send.mockReset();
+  Object.assign(state, { kind: 'batch', id: 'g', status: 'running' });
+  const groups = {
+    follow: (_: string, follower: GroupFollower) => {
+      [tell, following] = [follower, true];
+      follower(null, null);
+      return { dispose: () => void (following = false) };
+    }
+  };
+  (globalThis as { [SHARED]?: Shared })[SHARED] = { live: {}, groups } as never;
+});
+
+afterEach(() => Reflect.deleteProperty(globalThis, SHARED));
+
+it('a kernel is told what its page sees and it does not', () => {
+  const leave = widget.initialize({ model });
+  tell(groupOf({ completed: 1 }), null);
+  tell(groupOf({ completed: 3 }), null);
+  expect(send.mock.calls).toEqual([[{ type: 'live' }], [{ type: 'look' }]]);
+  leave?.();
+  expect(following).toBe(false);
+});
+
+it('a kernel that is gone is told nothing, and nothing is followed for it', () => {
+  widget.initialize({ model });
+  send.mockImplementation(() => {
+    throw new Error('Cannot send');
+  });
+  tell(groupOf({ completed: 3 }), null);
+  expect(following).toBe(false);
+});
