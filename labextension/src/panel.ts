@@ -1,4 +1,4 @@
-/** The side panel: the inbox and the jobs. */
+/** The side panel: the inbox, the threads and the jobs; or one thread, where there is no other place for it. */
 
 import { closeIcon } from '@jupyterlab/ui-components';
 import { Widget } from '@lumino/widgets';
@@ -13,12 +13,19 @@ import { muteRow, type NamedMute } from './mutes';
 import { type NoticeActions, noticeRow } from './noticerow';
 import { attempt, iconButton, Rows, span } from './rows';
 import { costWords, priceWords } from './words';
-import type { Notice } from './wire';
+import { type ThreadRowActions, threadRow } from './threadrow';
+import type { ThreadsModel } from './threads';
+import type { ThreadView } from './threadview';
+import type { Notice, Thread } from './wire';
+
+/** So many threads are listed, unless somebody wants all: the jobs stand below them. */
+const FEW = 5;
 
 export class Panel extends Widget {
   constructor(
     private readonly _model: JobsModel,
-    private readonly _actions: JobActions & NoticeActions
+    private readonly _threads: ThreadsModel,
+    private readonly _actions: JobActions & NoticeActions & ThreadRowActions
   ) {
     super();
     this.id = 'jp-bgstream-panel';
@@ -40,16 +47,35 @@ export class Panel extends Widget {
       this._trouble,
       this._warning,
       section('inbox', 'Inbox', [this._count, this._allRead], this._muted, this._notices.node),
+      section('threads', 'Threads', [this._allThreads, this._newThread], this._threadTrouble, this._named.node),
       section('jobs', 'Jobs', [this._group, this._showAll, this._today], this._jobs.node)
     );
+    this._threadTrouble.setAttribute('role', 'status');
     _model.changed.connect(this._show, this);
+    _threads.changed.connect(this._showThreads, this);
     this._show();
+    this._showThreads();
   }
 
   override dispose(): void {
     this._model.changed.disconnect(this._show, this);
+    this._threads.changed.disconnect(this._showThreads, this);
+    this._page?.dispose();
     this._lookAway();
     super.dispose();
+  }
+
+  /** Show a thread in the place of the lists; null: the lists. */
+  showPage(page: ThreadView | null): void {
+    this._page?.dispose();
+    this._page = page;
+    this.node.dataset.page = String(page !== null);
+    if (page !== null) {
+      this.node.append(page.node);
+      page.focus();
+    } else {
+      this.node.querySelector<HTMLElement>('.jp-bgstream-threads button')?.focus();
+    }
   }
 
   protected override onAfterShow(): void {
@@ -68,15 +94,14 @@ export class Panel extends Widget {
 
   private _look(): void {
     this._lookAway();
-    this._looking = this._model.look();
-    this._ticker = setInterval(() => this._showJobs(), 1000);
-    this._showJobs();
+    this._looking = [this._model.look(), this._threads.look()];
+    this._ticker = setInterval(() => this._tick(), 1000);
+    this._tick();
   }
 
   private _lookAway(): void {
     clearInterval(this._ticker);
-    this._looking?.dispose();
-    this._looking = null;
+    this._looking.splice(0).forEach(looking => looking.dispose());
   }
 
   private _show(): void {
@@ -105,6 +130,21 @@ export class Panel extends Widget {
     this._showJobs();
   }
 
+  private _tick(): void {
+    this._showJobs();
+    this._showThreads();
+  }
+
+  private _showThreads(): void {
+    const { threads, trouble } = this._threads;
+    setText(this._threadTrouble, trouble ?? '');
+    const shown = this._manyThreads ? threads : threads.slice(0, FEW);
+    this._named.show(shown.map(thread => ({ ...thread, id: thread.name })));
+    this._allThreads.hidden = threads.length <= FEW;
+    this._allThreads.setAttribute('aria-expanded', String(this._manyThreads));
+    setText(this._allThreads, this._manyThreads ? 'Show fewer' : `Show all ${threads.length}`);
+  }
+
   private _showJobs(): void {
     this._jobs.show(listed(this._model.jobs));
   }
@@ -121,6 +161,18 @@ export class Panel extends Widget {
     notice => noticeRow(notice, this._model, this._actions),
     'Nothing here. What ends while nobody looks comes here.'
   );
+  private readonly _threadTrouble = span('trouble');
+  private readonly _named = new Rows<Thread & { id: string }>(
+    thread => threadRow(thread, this._actions),
+    'No threads yet. Begin one here, or with %%bg --thread NAME in a cell.'
+  );
+  private readonly _allThreads = textButton('all-threads', 'Show all', () => {
+    this._manyThreads = !this._manyThreads;
+    this._showThreads();
+  });
+  private readonly _newThread = textButton('new-thread', 'New thread', () => this._actions.beginThread());
+  private _manyThreads = false;
+  private _page: ThreadView | null = null;
   private readonly _group = span('group');
   private readonly _today = span('today');
   private readonly _showAll = textButton('show-all', 'Show all', () => {
@@ -130,7 +182,7 @@ export class Panel extends Widget {
     job => jobRow(job, this._model, this._actions),
     'No jobs yet. A cell that begins with %%bg starts one.'
   );
-  private _looking: Disposable | null = null;
+  private _looking: Disposable[] = [];
   private _ticker: ReturnType<typeof setInterval> | undefined;
 }
 

@@ -24,8 +24,12 @@ import { Keeper } from './save';
 import { type Shared, SHARED } from './sharing';
 import { Speaker } from './speaker';
 import { type Named, Tabs } from './tab';
+import { ThreadAsker } from './threadask';
+import { ThreadTabs } from './threadtab';
+import { ThreadsModel } from './threads';
+import { ThreadView } from './threadview';
 import { IAnswers, type Preferences } from './tokens';
-import type { Notice, Origin } from './wire';
+import type { Job, Notice } from './wire';
 
 /** Draws jobs in outputs. It waits for nothing: a notebook clones the renderers when it opens. */
 export const renderer: JupyterFrontEndPlugin<IAnswers> = {
@@ -118,12 +122,28 @@ export const panel: JupyterFrontEndPlugin<void> = {
   ) => {
     const model = new JobsModel(live, requests);
     const guide = new Guide(shell, documents, notebooks);
-    const tabs = new Tabs(shell, { source: live, retries, markdown });
-    const go = async (job: Named, source: Origin | null): Promise<void> => {
+    const drawing = { source: live, retries, markdown };
+    const tabs = new Tabs(shell, drawing);
+    const threads = new ThreadsModel(live, requests);
+    const viewOf = (name: string, back?: () => void): ThreadView =>
+      new ThreadView({ conversation: threads.open(name), threads, drawing, actions: asker, back });
+    const threadTabs = new ThreadTabs(shell, viewOf);
+    const openThread = (name: string): void => {
+      if (isNotebook7()) {
+        side.showPage(viewOf(name, () => side.showPage(null)));
+        shell.activateById(side.id);
+      } else {
+        threadTabs.show(name);
+      }
+    };
+    const asker = new ThreadAsker(threads, openThread);
+    const go = async (job: Named, { source, thread }: Pick<Job, 'source' | 'thread'>): Promise<void> => {
       if (await guide.go(await retries.kin(job.id), source)) {
         return;
       }
-      if (isNotebook7()) {
+      if (thread !== null) {
+        openThread(thread);
+      } else if (isNotebook7()) {
         // There the main area has one widget only.
         Notification.info('No notebook shows this job.', { autoClose: 5000 });
       } else {
@@ -135,7 +155,7 @@ export const panel: JupyterFrontEndPlugin<void> = {
       model.markRead(notice.id).catch(() => undefined);
       if (notice.job !== null) {
         const job = { id: notice.job, title: notice.title, model: model.job(notice.job)?.model ?? '' };
-        void go(job, notice.source);
+        void go(job, notice);
       } else if (notice.group !== null) {
         void goToGroup(notice.group, notice);
       }
@@ -151,10 +171,15 @@ export const panel: JupyterFrontEndPlugin<void> = {
       shell.activateById(side.id);
     };
     groups.show = showGroup;
-    const side = new Panel(model, {
-      openJob: job => void go(job, job.source),
+    const side = new Panel(model, threads, {
+      openJob: job => void go(job, job),
       retry: job => retries.retry(job.id, job.cursor),
-      openNotice
+      openNotice,
+      openThread,
+      beginThread: () => asker.begin(),
+      fork: (name, after) => asker.fork(name, after),
+      rename: name => asker.rename(name),
+      remove: name => asker.remove(name)
     });
     const speaker = new Speaker('BroadcastChannel' in window ? new BroadcastChannel('jupyter-bgstream') : null);
     new Toaster(model, preferences, speaker, openNotice);

@@ -3,7 +3,21 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
-import type { CostList, Group, Inbox, Job, JobPage, Mute, ServerStatus } from './wire';
+import type {
+  CostList,
+  Group,
+  Inbox,
+  Job,
+  JobPage,
+  Message,
+  ModelList,
+  Mute,
+  Question,
+  Said,
+  ServerStatus,
+  Thread,
+  ThreadPage
+} from './wire';
 
 /** A request that was refused (`code` of PROTOCOL.md), or that did not get through (`unreachable`). */
 export class RequestError extends Error {
@@ -19,12 +33,14 @@ export class RequestError extends Error {
 }
 
 const HOME = 'api/bgstream';
+/** What Jupyter's authorizer calls this API. */
+const RESOURCE = 'bgstream';
 
 export class Requests {
   constructor(private readonly _settings: ServerConnection.ISettings) {}
 
-  /** The newest jobs, without texts; those of one group, or with these ids (at most 500). */
-  async jobs(limit: number, which: { group?: string; ids?: string } = {}): Promise<JobPage> {
+  /** The newest jobs, without texts; those of one group or thread, or with these ids (at most 500). */
+  async jobs(limit: number, which: { group?: string; ids?: string; thread?: string } = {}): Promise<JobPage> {
     return (await this._ask('GET', 'jobs', undefined, { limit: String(limit), ...which })) as JobPage;
   }
 
@@ -53,6 +69,49 @@ export class Requests {
 
   async remove(job: string): Promise<void> {
     await this._ask('DELETE', `jobs/${encodeURIComponent(job)}`);
+  }
+
+  async submit(question: Question): Promise<Job> {
+    return (await this._ask('POST', 'jobs', question)) as Job;
+  }
+
+  /** What a job asked. */
+  async asked(job: string): Promise<Message[]> {
+    return ((await this._ask('GET', `jobs/${encodeURIComponent(job)}`)) as { messages: Message[] }).messages;
+  }
+
+  /** The threads that were used last, or one by its name: none if there is none. */
+  async threads(which: { limit: string } | { thread: string }): Promise<ThreadPage> {
+    return (await this._ask('GET', 'threads', undefined, which)) as ThreadPage;
+  }
+
+  async said(thread: string): Promise<Said[]> {
+    return ((await this._ask('GET', 'threads/messages', undefined, { thread })) as { messages: Said[] }).messages;
+  }
+
+  /** Begin a thread with what was said in another, up to and including a job; null: all of it. */
+  async fork(thread: string, name: string, after: string | null): Promise<Thread> {
+    return (await this._ask('POST', 'threads/fork', { thread, name, after })) as Thread;
+  }
+
+  async rename(thread: string, name: string): Promise<Thread> {
+    return (await this._ask('POST', 'threads/rename', { thread, name })) as Thread;
+  }
+
+  async removeThread(thread: string): Promise<void> {
+    await this._ask('DELETE', 'threads', undefined, { thread });
+  }
+
+  async models(): Promise<ModelList> {
+    return (await this._ask('GET', 'models')) as ModelList;
+  }
+
+  /** Whether the server lets this user ask anything, as far as it says. */
+  async mayWrite(): Promise<boolean> {
+    const permissions = JSON.stringify({ [RESOURCE]: ['write'] });
+    const answer = await this._ask('GET', 'me', undefined, { permissions }, 'api');
+    const { permissions: granted } = answer as { permissions?: Record<string, string[] | undefined> };
+    return granted?.[RESOURCE]?.includes('write') ?? true;
   }
 
   async notices(): Promise<Inbox> {
@@ -96,8 +155,14 @@ export class Requests {
     return this._settings.WebSocket;
   }
 
-  private async _ask(method: string, path: string, body?: unknown, query?: Record<string, string>): Promise<unknown> {
-    const url = URLExt.join(this._settings.baseUrl, HOME, path) + (query ? URLExt.objectToQueryString(query) : '');
+  private async _ask(
+    method: string,
+    path: string,
+    body?: unknown,
+    query?: Record<string, string>,
+    home = HOME
+  ): Promise<unknown> {
+    const url = URLExt.join(this._settings.baseUrl, home, path) + (query ? URLExt.objectToQueryString(query) : '');
     // Lab's own default, `no-store`, puts the time into the query, and this server refuses what it does not know.
     const init: RequestInit = {
       method,

@@ -175,6 +175,59 @@ export interface JobPage {
   next: string | null;
 }
 
+/** A conversation by its name. */
+export interface Thread {
+  name: string;
+  jobs: number;
+  /** Of its oldest job that has not ended, else of its last turn. */
+  status: Status;
+  /** Of the last turn, as is the title. */
+  model: string;
+  title: string;
+  /** The last submit, start or end. */
+  updated_at: number;
+  /** The thread it was forked from, if that is still there. */
+  forked_from: string | null;
+}
+
+export interface ThreadPage {
+  threads: Thread[];
+  next: string | null;
+}
+
+export type Part = { type: 'text'; text: string } | { type: 'image'; media_type: string; bytes: number };
+
+export interface Message {
+  role: 'system' | 'user' | 'assistant';
+  content: string | Part[];
+}
+
+/** A message of a thread; `status` is `completed`, or that of a job of which there is only what was asked. */
+export interface Said extends Message {
+  /** Null if its job was deleted. */
+  job: string | null;
+  status: Status;
+}
+
+/** What is asked in a thread. */
+export interface Question {
+  /** Made here, so that asking twice is asking once. */
+  id: string;
+  prompt: string;
+  thread: string;
+  priority: 'interactive';
+  /** Left out: the server's default. */
+  model?: string;
+}
+
+/** Which models there are; only the fields that this side uses. */
+export interface ModelList {
+  default: string | null;
+  aliases: Record<string, string>;
+  /** Models by their full names. */
+  providers: { models: string[] }[];
+}
+
 export interface Inbox {
   notices: Notice[];
   unread: number;

@@ -1,0 +1,116 @@
+/** One turn of a thread: what was asked, and its answer as every other view shows it. */
+
+import { AnswerView, type Drawing } from './answer';
+import { element, setText } from './dom';
+import { hasEnded } from './fold';
+import { TextPane } from './text';
+import { textOf, type Turn } from './turns';
+import type { Message } from './wire';
+
+const ROLES: Record<Message['role'], string> = { user: 'You', system: 'System', assistant: 'Answer' };
+
+export class TurnView {
+  readonly node = element('li', 'turn');
+
+  /** @param fork begins a thread with all up to this job. */
+  constructor(
+    turn: Turn,
+    private readonly _drawing: Drawing,
+    fork: (job: string) => void
+  ) {
+    this._turn = turn;
+    this._fork.type = 'button';
+    this._fork.dataset.action = 'fork-here';
+    this._fork.title = 'Begin another thread with what was said up to here';
+    this._fork.addEventListener('click', () => {
+      const { record, job } = this._turn;
+      fork(record?.id ?? job ?? '');
+    });
+    this.node.append(this._asked, this._answer, this._fork);
+    this.update(turn);
+  }
+
+  dispose(): void {
+    this._panes.forEach(pane => pane.dispose());
+    this._view?.dispose();
+    this._pane?.dispose();
+    this.node.remove();
+  }
+
+  update(turn: Turn): void {
+    this._turn = turn;
+    this._showAsked(turn.asked);
+    if (turn.job === null) {
+      this._showText(turn.answer ?? '');
+    } else {
+      this._showJob(turn.job, turn);
+    }
+    const { record, job } = turn;
+    this._fork.hidden = job === null || !(record === null || hasEnded(record.status));
+  }
+
+  private _showAsked(asked: readonly Message[]): void {
+    const mark = JSON.stringify(asked);
+    if (mark === this._mark) {
+      return;
+    }
+    this._mark = mark;
+    this._panes.splice(0).forEach(pane => pane.dispose());
+    this._asked.replaceChildren(
+      ...asked.map(({ role, content }) => {
+        const node = element('div', 'said');
+        node.dataset.role = role;
+        node.append(element('span', 'role', ROLES[role]));
+        if (role === 'assistant') {
+          node.append(this._rendered(textOf(content)));
+        } else {
+          // As it was typed: a prompt is no Markdown, and its lines are its own.
+          const words = element('div', 'words', textOf(content));
+          words.tabIndex = 0; // what is long scrolls
+          node.append(words);
+        }
+        return node;
+      })
+    );
+  }
+
+  private _rendered(text: string): HTMLElement {
+    const pane = new TextPane(this._drawing.markdown, () => undefined);
+    this._panes.push(pane);
+    pane.set(text, true);
+    return pane.node;
+  }
+
+  /** Of a job that was deleted there is only what it said. */
+  private _showText(text: string): void {
+    this._view?.dispose();
+    this._view = null;
+    this._pane ??= new TextPane(this._drawing.markdown, () => undefined);
+    this._pane.set(text, true);
+    setText(this._gone, 'Its job was deleted.');
+    if (this._pane.node.parentElement !== this._answer) {
+      this._answer.replaceChildren(this._pane.node, this._gone);
+    }
+  }
+
+  private _showJob(job: string, { record, answer }: Turn): void {
+    this._pane?.dispose();
+    this._pane = null;
+    if (this._view?.holds(job) !== true) {
+      this._view?.dispose();
+      const saved = answer === null ? null : { text: answer, status: 'completed' as const };
+      this._view = new AnswerView({ job, model: record?.model ?? '', saved, ...this._drawing });
+      this._answer.replaceChildren(this._view.node);
+    }
+  }
+
+  private _turn: Turn;
+  private readonly _asked = element('div', 'asked');
+  private readonly _answer = element('div', 'answered');
+  private readonly _fork = element('button', 'textbutton', 'Fork from here');
+  private readonly _gone = element('div', 'gone');
+  private readonly _panes: TextPane[] = [];
+  private _pane: TextPane | null = null;
+  private _view: AnswerView | null = null;
+  private _mark = '';
+}
