@@ -23,9 +23,9 @@ from ..providers.registry import Registry
 from ..store.base import JobFilter, Store
 from ..store.memory import MemoryStore
 from ..store.sqlite import SQLiteStore
-from . import live, openapi, rest, stream, threads
 from .handlers import SETTING, Backend, Nowhere
 from .listing import MAX_PAGE
+from .routes import ROUTES
 from .runtime import ENVIRONMENT, write_runtime_file
 from .webhook import Webhook, read_receiver
 
@@ -162,7 +162,7 @@ class BgStreamApp(ExtensionApp):
 
     def initialize_handlers(self) -> None:
         """Hang all routes under api/bgstream/."""
-        for pattern, handler in (*rest.ROUTES, *threads.ROUTES, *stream.ROUTES, *live.ROUTES, *openapi.ROUTES):
+        for pattern, handler in ROUTES:
             self.handlers.append((url_path_join("/api/bgstream", pattern) + "/?", handler))
         self.handlers.append((r"/api/bgstream(?:/.*)?", Nowhere))
 

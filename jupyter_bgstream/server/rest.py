@@ -2,69 +2,31 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import msgspec
-from jupyter_core.utils import ensure_async
 
 from .. import __version__
 from ..core.costs import By
-from ..core.errors import Invalid, NotFound
+from ..core.errors import Invalid
 from ..core.job import Origin
-from ..core.notices import Mute
 from ..core.wire import (
     PROTOCOL_VERSION,
     decode_request,
-    group_form,
     job_form,
     job_with_answer,
-    notice_form,
-    placed_form,
 )
 from ..store.base import JobFilter
-from .forms import GroupSubmission, Reading, Submission, no_default_model
+from .forms import Submission, no_default_model
 from .handlers import ApiHandler, endpoint
-from .listing import MAX_PAGE, page_limit, page_of
+from .listing import MAX_PAGE, page_of
+from .submitting import Submitting
 
 STATES = ("queued", "running", "waiting", "completed", "failed", "cancelled", "interrupted")
 MAX_IDS = 500  # jobs that one list request may name
 MAX_TIME = 10**11  # Unix seconds, some thousand years from now
 MAX_TOKENS = 10**9  # of a request whose price is asked for
-MAX_NAME = 1000  # characters of what is muted
 COST_KEYS: tuple[By, ...] = get_args(By)
-MUTED_KINDS: tuple[Literal["notebook"], Literal["thread"]] = ("notebook", "thread")
-
-
-class Submitting(ApiHandler):
-    """What both routes that take jobs need."""
-
-    async def default_for(self, *submissions: Submission) -> str | None:
-        """Return the default model if one of these needs it: to choose it may mean to ask a local server."""
-        unnamed = [submission for submission in submissions if not submission.model]
-        if not unnamed:
-            return None
-        if (job_id := unnamed[0].id) is not None:
-            # Sent again they are the same jobs, whatever the default is by now; those of a group were stored together.
-            with suppress(NotFound):
-                return (await self.service.job(self.owner, job_id)).spec.model
-        default = await self.service.default()
-        return None if default is None else default.model
-
-    async def located(self, source: Origin) -> Origin:
-        """Return an origin with its kernel's notebook, where that can be told."""
-        if not source.kernel or source.notebook:
-            return source
-        # Jupyter knows where a kernel's notebook is now; a kernel only knows where it was when it started.
-        # What is wrong with its sessions is no reason to refuse a job.
-        sessions: list[dict[str, Any]]
-        try:
-            sessions = await ensure_async(self.session_manager.list_sessions())  # type: ignore[no-untyped-call]
-        except Exception:
-            self.log.warning("the notebook of kernel %s cannot be told", source.kernel, exc_info=True)
-            return source
-        notebook = next((session["path"] for session in sessions if session["kernel"]["id"] == source.kernel), None)
-        return msgspec.structs.replace(source, notebook=notebook)
 
 
 class Jobs(Submitting):
@@ -136,98 +98,6 @@ class Retry(ApiHandler):
         self.answer(job_form(job), 201 if new else 200)
 
 
-class Groups(Submitting):
-    """``groups``."""
-
-    @endpoint
-    async def post(self) -> None:
-        """Announce a group, and submit some of its jobs."""
-        submission = decode_request(self.request.body, GroupSubmission)
-        submission = msgspec.structs.replace(submission, source=await self.located(submission.source))
-        jobs = submission.members(await self.default_for(*submission.jobs))
-        await self.service.submit_group(self.owner, submission.group(), jobs)
-        self.answer(group_form(await self.service.progress(self.owner, submission.id)))
-
-
-class OneGroup(ApiHandler):
-    """``groups/{id}``."""
-
-    @endpoint
-    async def get(self, group_id: str) -> None:
-        """Return how far a group is."""
-        self.answer(group_form(await self.service.progress(self.owner, group_id)))
-
-
-class GroupAnswers(ApiHandler):
-    """``groups/{id}/answers``."""
-
-    @endpoint
-    async def get(self, group_id: str) -> None:
-        """Return what a group has answered, or what has changed of that."""
-        if unknown := next(iter(self.request.query_arguments.keys() - {"after", "limit", "token"}), None):
-            raise Invalid(f"There is nothing named {unknown!r} to ask for: say ?after=… or ?limit=….", field=unknown)
-        after = self.get_query_argument("after", None, strip=False)
-        limit = page_limit(self.get_query_argument("limit", str(MAX_PAGE), strip=False))
-        places, following, more = await self.service.answers(self.owner, group_id, after=after, limit=limit)
-        self.answer({"answers": list(map(placed_form, places)), "next": following, "more": more})
-
-
-class RetryGroup(ApiHandler):
-    """``groups/{id}/retry``."""
-
-    @endpoint
-    async def post(self, group_id: str) -> None:
-        """Ask again what has ended of a group without a whole answer."""
-        await self.service.retry_group(self.owner, group_id)
-        self.answer(group_form(await self.service.progress(self.owner, group_id)))
-
-
-class CancelGroup(ApiHandler):
-    """``groups/{id}/cancel``."""
-
-    @endpoint
-    async def post(self, group_id: str) -> None:
-        """Cancel what has not ended of a group."""
-        await self.service.cancel_group(self.owner, group_id)
-        self.answer(group_form(await self.service.progress(self.owner, group_id)))
-
-
-class Mutes(ApiHandler):
-    """``mutes``."""
-
-    @endpoint
-    async def get(self) -> None:
-        """Return what the viewer has muted."""
-        await self._answer_mutes()
-
-    @endpoint
-    async def put(self) -> None:
-        """Mute a notebook or a thread."""
-        await self._switch(on=True)
-
-    @endpoint
-    async def delete(self) -> None:
-        """Call again for a notebook or a thread."""
-        await self._switch(on=False)
-
-    async def _switch(self, *, on: bool) -> None:
-        if unknown := next(iter(self.request.query_arguments.keys() - {*MUTED_KINDS, "token"}), None):
-            raise Invalid(f"There is nothing named {unknown!r} to mute: say ?notebook=… or ?thread=….", field=unknown)
-        named = [
-            Mute(kind=kind, name=name) for kind in MUTED_KINDS for name in self.get_query_arguments(kind, strip=False)
-        ]
-        if len(named) != 1 or not 1 <= len(named[0].name) <= MAX_NAME:
-            raise Invalid(
-                f"Name one notebook or one thread, as ?notebook=… or ?thread=…, in at most {MAX_NAME} characters.",
-                field="notebook",
-            )
-        await self.service.mute(self.owner, self.viewer, named[0], on=on)
-        await self._answer_mutes()
-
-    async def _answer_mutes(self) -> None:
-        self.answer({"mutes": await self.service.mutes(self.owner, self.viewer)})
-
-
 class OneKernel(Submitting):
     """``kernels/{id}``."""
 
@@ -235,54 +105,6 @@ class OneKernel(Submitting):
     async def get(self, kernel_id: str) -> None:
         """Return where a kernel's notebook is now, as its jobs would say."""
         self.answer({"notebook": (await self.located(Origin(kernel=kernel_id))).notebook})
-
-
-class Inbox(ApiHandler):
-    """What both routes of the inbox answer."""
-
-    async def answer_inbox(self, *, unread_only: bool = False) -> None:
-        """Finish with the viewer's notices."""
-        notices = await self.service.notices(self.owner, self.viewer)
-        unread = [notice for notice in notices if notice.read_at is None]
-        shown = unread if unread_only else notices
-        calling = sum(not notice.muted for notice in unread)
-        self.answer({"notices": [notice_form(notice) for notice in shown], "unread": calling})
-
-
-class Notices(Inbox):
-    """``notices``."""
-
-    @endpoint
-    async def get(self) -> None:
-        """Return the inbox."""
-        unread = self.get_query_argument("unread", "false")
-        if unread not in ("true", "false"):
-            raise Invalid(f"unread must be true or false, not {unread!r}.", field="unread")
-        await self.answer_inbox(unread_only=unread == "true")
-
-
-class ReadNotices(Inbox):
-    """``notices/read``."""
-
-    @endpoint
-    async def post(self) -> None:
-        """Mark notices read."""
-        reading = decode_request(self.request.body, Reading)
-        if (reading.ids is None) != reading.all:
-            raise Invalid("Give either ids (a list) or all: true.", field="ids")
-        await self.service.read(self.owner, self.viewer, reading.ids)
-        await self.answer_inbox()
-
-
-class OneNotice(ApiHandler):
-    """``notices/{id}``."""
-
-    @endpoint
-    async def delete(self, notice_id: str) -> None:
-        """Dismiss a notice."""
-        await self.service.dismiss(self.owner, self.viewer, notice_id)
-        self.set_status(204)
-        self.finish()
 
 
 class Costs(ApiHandler):
@@ -383,16 +205,7 @@ ROUTES = [
     (r"jobs/([A-Za-z0-9_-]+)", OneJob),
     (r"jobs/([A-Za-z0-9_-]+)/cancel", Cancel),
     (r"jobs/([A-Za-z0-9_-]+)/retry", Retry),
-    (r"groups", Groups),
-    (r"groups/([A-Za-z0-9_-]+)", OneGroup),
-    (r"groups/([A-Za-z0-9_-]+)/answers", GroupAnswers),
-    (r"groups/([A-Za-z0-9_-]+)/cancel", CancelGroup),
-    (r"groups/([A-Za-z0-9_-]+)/retry", RetryGroup),
     (r"kernels/([A-Za-z0-9_-]+)", OneKernel),
-    (r"mutes", Mutes),
-    (r"notices", Notices),
-    (r"notices/read", ReadNotices),
-    (r"notices/([A-Za-z0-9_-]+)", OneNotice),
     (r"costs", Costs),
     (r"prices", Prices),
     (r"models", Models),

@@ -13,10 +13,10 @@ from harness.jupyter import Jupyter, jupyter
 
 from jupyter_bgstream.core.errors import Invalid
 from jupyter_bgstream.core.limits import MAX_BODY
-from jupyter_bgstream.server import live, rest, stream
+from jupyter_bgstream.server import groups, inbox, live, rest, stream, threads
 from jupyter_bgstream.server.forms import Submission
 
-ROUTES = [*rest.ROUTES, *stream.ROUTES]
+ROUTES = [*rest.ROUTES, *groups.ROUTES, *threads.ROUTES, *inbox.ROUTES, *stream.ROUTES]
 VERBS = ("get", "head", "post", "put", "patch", "delete")
 IMPLEMENTED = [
     (pattern, verb)
