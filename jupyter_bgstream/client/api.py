@@ -162,9 +162,7 @@ class Api:
 
     async def group_form(self, group_id: str, verb: Literal["cancel", "retry"] | None = None) -> dict[str, Any]:
         """Read a group as the server writes it, for a page; or cancel or retry it first."""
-        path = f"groups/{_segment(group_id)}"
-        response = await (self._send("GET", path) if verb is None else self._send("POST", f"{path}/{verb}"))
-        return _decode(response, dict[str, Any])
+        return _decode(await self._group(group_id, verb), dict[str, Any])
 
     async def submit_group(self, body: bytes) -> GroupForm:
         """Announce a group, or some more of its jobs, as JSON; sending it again is no harm."""
@@ -172,20 +170,22 @@ class Api:
 
     async def group(self, group_id: str) -> GroupForm:
         """Ask how far a group is."""
-        return _decode(await self._send("GET", f"groups/{_segment(group_id)}"), GroupForm)
+        return _decode(await self._group(group_id), GroupForm)
 
     async def cancel_group(self, group_id: str) -> GroupForm:
         """Stop what has not ended of a group."""
-        return _decode(await self._send("POST", f"groups/{_segment(group_id)}/cancel"), GroupForm)
+        return _decode(await self._group(group_id, "cancel"), GroupForm)
 
     async def retry_group(self, group_id: str) -> GroupForm:
         """Ask again what has ended of a group without a whole answer."""
-        return _decode(await self._send("POST", f"groups/{_segment(group_id)}/retry"), GroupForm)
+        return _decode(await self._group(group_id, "retry"), GroupForm)
 
     async def answers(self, group_id: str, after: str | None) -> AnswerPage:
         """Read a page of a group's answers, or of what has changed of them."""
         params = {} if after is None else {"after": after}
-        return _decode(await self._send("GET", f"groups/{_segment(group_id)}/answers", params=params), AnswerPage)
+        return _decode(
+            await self._send("GET", f"groups/{_segment(group_id, 'group')}/answers", params=params), AnswerPage
+        )
 
     async def price(self, model: str | None, *, input_tokens: int = 0, output_tokens: int = 0) -> Price:
         """Ask what a request would cost, and which model a name or none stands for; raises Invalid."""
@@ -216,6 +216,10 @@ class Api:
     async def aclose(self) -> None:
         """Close the connection."""
         await self._drop(self._connection)
+
+    async def _group(self, group_id: str, verb: Literal["cancel", "retry"] | None = None) -> httpx.Response:
+        path = f"groups/{_segment(group_id, 'group')}"
+        return await (self._send("GET", path) if verb is None else self._send("POST", f"{path}/{verb}"))
 
     async def _send_body(self, path: str, body: bytes) -> httpx.Response:
         if len(body) > MAX_BODY:  # the server would cut the connection
@@ -289,8 +293,8 @@ def _decode(response: httpx.Response, form: type[F]) -> F:
     return msgspec.json.decode(response.content, type=form)
 
 
-def _segment(job_id: str) -> str:
+def _segment(id: str, what: str = "job") -> str:
     # What is no id must not become another path.
-    if not _ID.fullmatch(job_id):
-        raise NotFound(f"There is no job {job_id[:70]!r}.")
-    return job_id
+    if not isinstance(id, str) or not _ID.fullmatch(id):
+        raise NotFound(f"There is no {what} {str(id)[:70]!r}.")
+    return id

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..core.errors import BgStreamError
+from ..core.errors import BgStreamError, Unavailable
 
 if TYPE_CHECKING:
     from .handle import Job
@@ -54,6 +54,9 @@ class WrongVersion(ConnectionProblem):
     """The server speaks another version of the protocol."""
 
     code = "wrong_version"
+
+
+LOST = (ServerNotFound, ServerUnreachable, Unavailable)  # a server that may be back in a moment
 
 
 class Incomplete(BgStreamError):

@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from ..core.errors import BgStreamError, CursorGone, Unavailable
+from ..core.errors import BgStreamError, CursorGone
 from ..core.machine import Answer, fold
-from .errors import ServerNotFound, ServerUnreachable, StartedOver
+from .errors import LOST, StartedOver
 from .forms import LogPage
 
 BEGINNING = "-1"
 PATIENCE = 30.0  # seconds for which a lost server is looked for
 _PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between two tries, the last one again and again
-
-_LOST = (ServerNotFound, ServerUnreachable, Unavailable)
 
 
 class Log(Protocol):
@@ -58,7 +56,7 @@ class Follower:
         while self.position <= position and not self.answer.ended:
             try:
                 page = await self._read(log, wait=True)
-            except _LOST:
+            except LOST:
                 # The server may be back in a moment, and the log goes on at our cursor.
                 if clock.time() - lost > PATIENCE:
                     raise

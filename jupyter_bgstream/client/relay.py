@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import BgStreamError, NotFound, Unavailable
@@ -26,7 +27,7 @@ SPACING = 0.25  # seconds between two updates of a display, at least
 BYTES_PER_SECOND = 100_000  # each update has all of the text: a long one comes less often
 _AWAY = 5.0  # seconds until a server that stays away is looked for again
 
-_lasting: set[object] = set()  # what relays must not be collected as garbage meanwhile
+_lasting: set[Future[Any]] = set()
 
 
 def publish(shell: InteractiveShell, jobs: Sequence[Job], make_bundle: Callable[[], Bundle]) -> None:
@@ -47,7 +48,11 @@ def publish(shell: InteractiveShell, jobs: Sequence[Job], make_bundle: Callable[
         publisher.publish(bundle, transient=display, update=True)
         return sum(len(text) for text in bundle.values() if isinstance(text, str))
 
-    relaying = jobs[0]._background.start(lambda api: _relay(api, jobs, update))
+    keep(jobs[0]._background.start(lambda api: _relay(api, jobs, update)))
+
+
+def keep(relaying: Future[Any]) -> None:
+    """Keep what relays from being collected as garbage until it is done."""
     _lasting.add(relaying)
     relaying.add_done_callback(_lasting.discard)
 

@@ -27,6 +27,7 @@ from jupyter_bgstream.client import (
     session,
     submit,
 )
+from jupyter_bgstream.client.errors import LOST
 from jupyter_bgstream.core.wire import Runtime, encode
 from jupyter_bgstream.testing import ThreadedProvider, answer
 
@@ -178,4 +179,4 @@ def test_what_a_proxy_says_while_the_server_starts_is_waited_for_like_a_lost_ser
     page = httpx.Response(status, html="<h1>Service Unavailable</h1>")
     with pytest.raises(Unavailable, match="not there yet") as refused:
         api._accepted(page)
-    assert isinstance(refused.value, follow._LOST)
+    assert isinstance(refused.value, LOST)

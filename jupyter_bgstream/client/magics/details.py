@@ -19,7 +19,7 @@ def details(job: JobDetail, now: float) -> dict[str, str]:
     """Return the display bundle of what was asked and how it went; ``now`` is in Unix seconds."""
     facts = {name: value for name, value in _facts(job, now).items() if value}
     width = max(map(len, facts))
-    messages = [(message["role"], _words(message["content"])) for message in job.messages]
+    messages = [(message["role"], words_of(message["content"])) for message in job.messages]
     plain = [f"{name:{width}}  {value}" for name, value in facts.items()]
     plain += [f"\n{role}:\n{words}" for role, words in messages]
     rows = "".join(
@@ -66,7 +66,8 @@ _TOKENS = {
 }
 
 
-def _words(content: Any) -> str:
+def words_of(content: Any) -> str:
+    """Write a message's content as a text, with what its pictures are in their places."""
     if isinstance(content, str):
         return content
     return "\n".join(

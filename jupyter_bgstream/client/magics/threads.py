@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from IPython.core.interactiveshell import InteractiveShell
 
 from ..threads import thread, threads
+from .details import words_of
 from .errors import MagicError
 from .named import one
 
@@ -20,7 +19,7 @@ def manage(shell: InteractiveShell, words: list[str]) -> None:
             shell.display_pub.publish(threads().bundle())
         case ["show", name]:
             for message in thread(name).messages:
-                print(f"{message['role']}:\n{_words(message['content'])}\n")  # noqa: T201
+                print(f"{message['role']}:\n{words_of(message['content'])}\n")  # noqa: T201
         case ["fork", name, new]:
             thread(name).fork(new)
             print(f"The thread {new} begins with all of {name}.")  # noqa: T201
@@ -38,9 +37,3 @@ def manage(shell: InteractiveShell, words: list[str]) -> None:
             raise MagicError(
                 "%bg threads takes nothing, or show NAME, fork NAME NEW [JOB], rename NAME NEW, or delete NAME."
             )
-
-
-def _words(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    return "\n".join(part["text"] if part.get("type") == "text" else "[a picture]" for part in content)

@@ -9,11 +9,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ...core.costs import Cost
-from ...core.errors import BgStreamError, NotFound, Unavailable
+from ...core.errors import BgStreamError, NotFound
 from ...core.machine import Fault
 from ..background import Background
 from ..costs import usd
-from ..errors import ServerNotFound, ServerUnreachable
+from ..errors import LOST
+from ..follow import PATIENCE
 from ..forms import GroupForm, Taken
 from ..handle import Job
 from ..session import _background
@@ -29,11 +30,8 @@ if TYPE_CHECKING:
     from ...core.machine import Status  # as in ..handle
     from ..api import Api
 
-PATIENCE = 30.0  # seconds for which a lost server is looked for
 _SHORTEST, _LONGEST = 0.05, 1.0  # seconds between two looks
 _AGAIN = 20  # rows that are asked again at a time
-
-_LOST = (ServerNotFound, ServerUnreachable, Unavailable)
 
 
 class Batch:
@@ -241,7 +239,7 @@ class Batch:
         while not done():
             try:
                 await step(api)
-            except _LOST:
+            except LOST:
                 if clock.time() - lost > PATIENCE:
                     raise
             else:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ...core.errors import QueueFull, Unavailable
-from ..errors import ServerNotFound, ServerUnreachable
+from ...core.errors import QueueFull
+from ..errors import LOST
+from ..follow import PATIENCE
 from ..forms import GroupForm
 from ..sent import plain
 from .ids import job_id
@@ -20,10 +21,7 @@ if TYPE_CHECKING:
 
 JOBS = 500  # of one request
 BYTES = 8 * 1024 * 1024  # of one request, unless a single row has more; the server takes 32 MiB
-PATIENCE = 30.0  # seconds for which a lost server is looked for
 _PAUSE = 0.5  # seconds between two looks
-
-_LOST = (ServerNotFound, ServerUnreachable, Unavailable)
 
 
 def bodies(announced: Mapping[str, Any], common: Mapping[str, Any], requests: Iterable[Any]) -> Iterator[bytes]:
@@ -75,7 +73,7 @@ class Sending:
                 self.stalled.set()
                 await asyncio.sleep(full.retry_after)
                 lost = clock.time()
-            except _LOST:
+            except LOST:
                 # It may be back in a moment, and what it took before it takes as the same.
                 if clock.time() - lost > PATIENCE:
                     raise

@@ -7,15 +7,13 @@ import secrets
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..relay import page_reads, steadily
+from ..relay import keep, page_reads, steadily
 
 if TYPE_CHECKING:
     from ..api import Api
     from .batch import Batch
 
 SPACING = 1.0  # seconds between two updates of a display
-
-_lasting: set[object] = set()  # what must not be collected as garbage meanwhile
 
 
 def this_run() -> object | None:
@@ -49,9 +47,7 @@ def show(batch: Batch) -> None:
 
         await steadily(look)
 
-    following = batch._background.start(follow)
-    _lasting.add(following)
-    following.add_done_callback(_lasting.discard)
+    keep(batch._background.start(follow))
 
 
 def _shell() -> Any:
