@@ -28,16 +28,8 @@ export class Composer {
   }
 
   focus(): void {
+    this._fit(); // what was kept may be long
     this._text.focus({ preventScroll: true });
-  }
-
-  /** Make the field as high as what is in it, which takes a layout: at each input, and when it is shown. */
-  fit(): void {
-    this._text.style.height = 'auto';
-    const { offsetHeight, clientHeight, scrollHeight } = this._text;
-    if (scrollHeight > 0) {
-      this._text.style.height = `${scrollHeight + offsetHeight - clientHeight}px`;
-    }
   }
 
   private _build(): void {
@@ -52,7 +44,7 @@ export class Composer {
     this._text.name = 'prompt';
     this._text.addEventListener('input', () => {
       this._conversation.write({ text: this._text.value });
-      this.fit();
+      this._fit();
     });
     const names = this._names;
     names.id = `jp-bgstream-models-${++lists}`;
@@ -113,7 +105,7 @@ export class Composer {
     this._text.disabled = this._model.disabled = forbidden;
     if (this._text.value !== draft.text) {
       this._text.value = draft.text;
-      this.fit();
+      this._fit();
     }
     if (this._model.value !== model) {
       this._model.value = model;
@@ -130,6 +122,15 @@ export class Composer {
     setText(this._hint, mayNot ?? '');
     setText(this._error, draft.error ?? '');
     this._error.hidden = draft.error === null;
+  }
+
+  /** Make the field as high as what is in it. */
+  private _fit(): void {
+    this._text.style.height = 'auto';
+    const { offsetHeight, clientHeight, scrollHeight } = this._text;
+    if (scrollHeight > 0) {
+      this._text.style.height = `${scrollHeight + offsetHeight - clientHeight}px`;
+    }
   }
 
   private readonly _text = element('textarea', 'prompt');

@@ -46,7 +46,7 @@ export function threadRow({ name }: Thread, actions: ThreadRowActions): Row<Thre
 function detailsOf({ jobs, model, updated_at, forked_from }: Thread): string {
   return [
     forked_from === null ? '' : `forked from ${forked_from}`,
-    jobs === 1 ? '1 job' : `${jobs} jobs`,
+    jobs === 0 ? '' : jobs === 1 ? '1 job' : `${jobs} jobs`,
     model,
     `${durationWords(Date.now() / 1000 - updated_at)} ago`
   ]

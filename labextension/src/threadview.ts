@@ -82,7 +82,7 @@ export class ThreadView {
       button.type = 'button';
     }
     const header = element('header', 'threadhead');
-    const tools = element('span', 'tools');
+    const tools = element('span', 'threadtools');
     this._tools.push(
       tool('fork', 'Fork', () => actions.fork(conversation.name, null)),
       tool('rename', 'Rename', () => actions.rename(conversation.name)),

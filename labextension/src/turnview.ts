@@ -65,9 +65,7 @@ export class TurnView {
           node.append(this._rendered(textOf(content)));
         } else {
           // As it was typed: a prompt is no Markdown, and its lines are its own.
-          const words = element('div', 'words', textOf(content));
-          words.tabIndex = 0; // what is long scrolls
-          node.append(words);
+          node.append(element('div', 'words', textOf(content)));
         }
         return node;
       })

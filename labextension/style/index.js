@@ -2,3 +2,4 @@ import './base.css';
 import './batch.css';
 import './compare.css';
 import './panel.css';
+import './thread.css';

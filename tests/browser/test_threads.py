@@ -63,6 +63,7 @@ async def test_a_thread_goes_on_in_a_tab_and_in_any_notebook(
     thread = await open_thread(tab, "trip")
     await says(thread, 0, "See the bears.", "completed")
     assert await thread.locator(".jp-bgstream-words").text_content() == "What should I see?"
+    assert not await thread.locator("[data-action=show-earlier]").is_visible()
 
     # It is gone on with there, and the answer streams there.
     model, prompt = thread.get_by_label("Model"), thread.get_by_label("Go on with the thread trip")
@@ -70,6 +71,8 @@ async def test_a_thread_goes_on_in_a_tab_and_in_any_notebook(
     await model.fill("demo/rain")
     await prompt.click()
     await tab.page.keyboard.type("And if it rains,\nthen?")  # Enter is a new line
+    await tab.page.keyboard.press("Control+b")  # Lab's, were it not for the field: it hides the panel
+    assert await tab.page.locator(PANEL).is_visible()
     await tab.page.keyboard.press("Control+Enter")
     await says(thread, 1, "Then the museums", "streaming")
     assert await prompt.input_value() == ""
@@ -82,7 +85,8 @@ async def test_a_thread_goes_on_in_a_tab_and_in_any_notebook(
     await other.run(0)
     await other.run(1)
     await says(thread, 2, "See the bears.", "completed")
-    assert [message["role"] for message in provider.request(0).json["messages"]] == ["user", "assistant"] * 2 + ["user"]
+    roles = [message["role"] for message in provider.requests[-1].json["messages"]]
+    assert roles == ["user", "assistant", "user", "assistant", "user"]
 
     # It is forked, under a name that is free, and deleted.
     with server.client() as client:
