@@ -7,6 +7,7 @@ for delta in job: print(delta, end="")
 from __future__ import annotations
 
 from ..core.errors import BgStreamError, Conflict, Invalid, NotFound, QueueFull, TooLarge, Unavailable
+from .costs import Costs
 from .errors import (
     ConnectionProblem,
     Incomplete,
@@ -27,6 +28,7 @@ __all__ = [
     "Comparison",
     "Conflict",
     "ConnectionProblem",
+    "Costs",
     "Incomplete",
     "Invalid",
     "Job",

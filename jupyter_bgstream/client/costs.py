@@ -1,9 +1,9 @@
-"""What jobs cost, for ``%bg cost``."""
+"""What jobs cost, for ``%bg cost`` and ``costs()``."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import get_args
+from collections.abc import Iterable
+from typing import Any, get_args
 
 import msgspec
 
@@ -31,12 +31,35 @@ def usd(amount: float, *, estimated: bool) -> str:
     return f"{sign}${amount:,.2f}" if amount >= 0.095 else f"{sign}${amount:.2g}"
 
 
-def cost_table(rows: Sequence[Spent], by: By) -> dict[str, str]:
-    """Return the display bundle of costs, in the order given."""
-    if not rows:
-        empty = "Nothing has been counted yet."
-        return {"text/plain": empty, "text/html": f"<p>{empty}</p>"}
-    return grid((by, "jobs", "tokens in", "tokens out", "cost"), [_row(row, by) for row in rows], numbers=1)
+class Costs(list[Spent]):
+    """What jobs cost, added up: a list that shows itself as a table.
+
+    >>> bg.costs("model")
+    model...jobs...tokens in...tokens out...cost...
+    >>> sum(spent.jobs for spent in bg.costs()) > 0
+    True
+    """
+
+    def __init__(self, rows: Iterable[Spent], by: By) -> None:
+        super().__init__(rows)
+        self._by = by
+
+    def bundle(self) -> dict[str, str]:
+        """Return the display bundle."""
+        if not self:
+            empty = "Nothing has been counted yet."
+            return {"text/plain": empty, "text/html": f"<p>{empty}</p>"}
+        headings = (self._by, "jobs", "tokens in", "tokens out", "cost")
+        return grid(headings, [_row(row, self._by) for row in self], numbers=1)
+
+    def __repr__(self) -> str:
+        return self.bundle()["text/plain"]
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
+
+    def _repr_html_(self) -> str:
+        return self.bundle()["text/html"]
 
 
 def _row(row: Spent, by: By) -> tuple[str, ...]:

@@ -8,10 +8,11 @@ from concurrent.futures import Future
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from ..core.costs import By, Spent
+from ..core.costs import By
 from ..core.errors import Invalid, NotFound
 from ..core.job import OnRestart, Priority, Retries
 from .background import Background
+from .costs import Costs
 from .forms import JobForm, Mute
 from .handle import Job
 from .images import content_of, image_part
@@ -164,12 +165,10 @@ def jobs(
     return Jobs(held(form) for form in job_forms(limit=limit, **query))
 
 
-def costs(
-    by: By = "day", *, since: datetime | float | None = None, until: datetime | float | None = None
-) -> list[Spent]:
-    """Add up what jobs cost: ``by`` day, model, thread, notebook or group.
+def costs(by: By = "day", *, since: datetime | float | None = None, until: datetime | float | None = None) -> Costs:
+    """Add up what jobs cost, as a table: ``by`` day, model, thread, notebook or group.
 
-    Each has ``key``, ``jobs``, ``input_tokens``, ``output_tokens``, ``usd`` and ``estimated``; what is not known is
+    Each row has ``key``, ``jobs``, ``input_tokens``, ``output_tokens``, ``usd`` and ``estimated``; what is not known is
     None. Of the jobs submitted in that time (a datetime, or Unix seconds), to the quarter of an hour. Days are the
     server's, the newest first; all else begins with what cost most.
 
@@ -178,7 +177,7 @@ def costs(
     demo/echo ...
     """
     query: dict[str, str | int | None] = {"by": by, "since": _seconds(since), "until": _seconds(until)}
-    return _background.run(lambda api: api.costs(**query)).costs
+    return Costs(_background.run(lambda api: api.costs(**query)).costs, by)
 
 
 def _seconds(when: datetime | float | None) -> int | None:

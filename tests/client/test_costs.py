@@ -11,7 +11,7 @@ from client.conftest import Kernel
 
 from jupyter_bgstream.client import costs, submit
 from jupyter_bgstream.client import job as find
-from jupyter_bgstream.client.costs import cost_table, usd
+from jupyter_bgstream.client.costs import Costs, usd
 from jupyter_bgstream.client.forms import JobForm
 from jupyter_bgstream.client.listing import table
 from jupyter_bgstream.core.costs import Cost, Spent
@@ -31,7 +31,7 @@ def test_a_table_of_costs() -> None:
         Spent(key="<b>", jobs=1200, input_tokens=5_000, output_tokens=None, usd=1.5, estimated=True),
         Spent(key=None, jobs=1, input_tokens=None, output_tokens=7, usd=None, estimated=False),
     ]
-    shown = cost_table(rows, "thread")
+    shown = Costs(rows, "thread").bundle()
     assert shown["text/plain"].split("\n") == [
         "thread        jobs  tokens in  tokens out       cost",
         "<b>          1,200      5,000                ≈ $1.50",
@@ -39,7 +39,7 @@ def test_a_table_of_costs() -> None:
     ]
     assert '<td style="text-align: left">&lt;b&gt;</td>' in shown["text/html"]
     assert '<td style="text-align: right">≈ $1.50</td>' in shown["text/html"]
-    assert cost_table([], "day")["text/plain"] == "Nothing has been counted yet."
+    assert repr(Costs([], "day")) == "Nothing has been counted yet."
 
 
 def test_the_list_of_jobs_has_their_cost() -> None:

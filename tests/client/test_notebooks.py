@@ -77,7 +77,8 @@ def comparing(ran: dict[str, Ran], said: Said) -> None:
     assert "What is a background job, in three sentences?" in ran["texts"].printed
     assert "B: > What is a background job, in three sentences?" in ran["judged"].printed
     assert len(ran["grid"].printed.splitlines()) == 4
-    assert {line.split()[0] for line in ran["costs"].printed.splitlines()} >= {"demo/quick", "demo/echo", "demo/tour"}
+    rows = ran["costs"].bundles[0]["text/plain"].splitlines()
+    assert {row.split()[0] for row in rows} >= {"demo/quick", "demo/echo", "demo/tour"}
 
 
 def agent(ran: dict[str, Ran], said: Said) -> None:

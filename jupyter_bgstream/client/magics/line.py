@@ -11,7 +11,7 @@ from typing import get_args
 from IPython.core.interactiveshell import InteractiveShell
 
 from ...core.errors import BgStreamError
-from ..costs import KEYS, cost_table
+from ..costs import KEYS
 from ..handle import Job
 from ..listing import short, table
 from ..relay import publish
@@ -138,7 +138,7 @@ class LineMagic:
         by = next((key for key in KEYS if [key] == (words or ["day"])), None)
         if by is None:
             raise MagicError(f"%bg cost adds up by {', '.join(KEYS)}, not by {' '.join(words)}.")
-        self._shell.display_pub.publish(cost_table(costs(by), by))
+        self._shell.display_pub.publish(costs(by).bundle())
 
     def _models(self, words: list[str]) -> None:
         if len(words) > 1:
