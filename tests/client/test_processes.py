@@ -120,8 +120,9 @@ def ipython(run: Run, *cells: str, **env: str) -> subprocess.CompletedProcess[st
 
 def test_a_plain_ipython_needs_no_kernel(run: Run) -> None:
     done = ipython(run, "%%bg --name asked\nSay hello.", "print(asked.result())", "%bg")
-    queued, said, *table = done.stdout.splitlines()
+    queued, where, said, *table = done.stdout.splitlines()
     assert re.fullmatch(r"Queued… \(job [0-9a-f]{20}\)", queued)
+    assert where.startswith("asked shows the answer")
     assert said == "Hello, world"
     assert table[0].split()[:2] == ["id", "state"]
 
