@@ -127,6 +127,7 @@ async def test_in_notebook_7_a_thread_is_in_the_panel(lab: Lab, server: Jupyter,
     await thread.get_by_role("button", name="All").click()
     again = await open_thread(tab, "seven")
     assert await again.get_by_label("Go on with the thread seven").input_value() == "half a sen"
+    await says(again, 0, "Fine.", "completed")  # before that it would be a thread that was never there
     with server.client() as client:
         job = client.get("threads/messages?thread=seven").json()["messages"][0]["job"]
         client.delete(f"jobs/{job}")
