@@ -56,7 +56,12 @@ pytest() { python -m pytest --deselect tests/providers/test_litellm.py::TestWith
 if [ $# -gt 0 ]; then
   pytest "$@"
 else
-  # Two at a time, each file in one place. What measures the server under load, or kills it, has the machine for itself.
-  pytest -n 2 --dist loadfile --ignore tests/abuse --ignore tests/crash
+  # Beside each other, for either waits a lot. What measures the server under load, or kills it, has the machine for itself.
+  said=$(mktemp)
+  pytest tests/browser >"$said" 2>&1 & browser=$!
+  others=0
+  pytest --ignore tests/browser --ignore tests/abuse --ignore tests/crash || others=$?
+  wait "$browser" && cat "$said" || { cat "$said"; fail "The browser tests failed."; }
+  [ "$others" = 0 ] || fail "Tests failed: see above the browser tests."
   pytest tests/abuse tests/crash
 fi
