@@ -1,67 +1,100 @@
 #!/usr/bin/env bash
-# Sets up and runs every check: packaging, lint, types, layer contracts, Python tests, TypeScript tests, browser tests.
-# Needs Python >= 3.11 and Node >= 20; installs the rest, Chromium with the system's package manager if it may.
+# Set up and run the checks: "bash tests/check.sh" runs all of them, "bash tests/check.sh quick" the quick part.
+# Other arguments go to pytest, after the set-up. Needs Python >= 3.11 and Node >= 20; what else is missing is installed.
+# Every step keeps its log in test-results/checks; the logs of failed steps are printed at the end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. tests/checks/steps.sh
+. tests/checks/tools.sh
+. tests/checks/environments.sh
 
-step() { printf '\n== %s\n' "$*"; }
-fail() { printf 'tests/check.sh: %s\n' "$*" >&2; exit 1; }
-may_install() { command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; }
-install() { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null; }
+UNIT=(tests/core tests/providers tests/engine tests/tables)
+STORE=(tests/store) # it waits for processes and locks, so it runs beside the others
+ALONE=(tests/abuse tests/crash) # measure the server, put it under load, or kill it
+ENVIRONMENTS=(prepare_collab prepare_server_documents prepare_voila prepare_proxy) # of environments.sh: what tests look for below .venv
 
-step "Tools"
-python=${PYTHON:-python3}
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "Python >= 3.11 is needed; set PYTHON to one."
-node -e 'process.exitCode = Number(process.versions.node.split(".")[0] < 20)' || fail "Node >= 20 is needed."
-if [ ! -x .venv/bin/pip ]; then
-  "$python" -m venv .venv || { may_install && install python3-venv && "$python" -m venv .venv; } || fail "python -m venv does not work."
-fi
-find_chromium() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
-BGSTREAM_CHROMIUM=${BGSTREAM_CHROMIUM:-$(find_chromium || true)}
-if [ -z "$BGSTREAM_CHROMIUM" ]; then
-  may_install || fail "Chromium is needed for the browser tests: install it, or set BGSTREAM_CHROMIUM to its path."
-  install chromium fonts-noto-color-emoji
-  BGSTREAM_CHROMIUM=$(find_chromium) || fail "Chromium could not be installed."
-fi
-export BGSTREAM_CHROMIUM
-command -v openssl >/dev/null || { may_install && install openssl; } || fail "openssl is needed for a test's certificate: install it."
-export PATH="$PWD/.venv/bin:$PATH"
+# tests_of INTERPRETER ARGUMENTS…: run pytest. litellm has environments of its own.
+tests_of() { local of=$1; shift; "$of" -m pytest --deselect tests/providers/test_litellm.py::TestWithLitellm "$@"; }
+# litellm's own code is warned of much that is deprecated.
+litellm_of() { "$1/bin/python" -m pytest -W ignore tests/providers/test_litellm.py -k TestWithLitellm; }
+smoke_of() { BGSTREAM_SMOKE_PYTHON=$PWD/$1/bin/python python -m pytest tests/smoke; }
+typescript() { (cd labextension && npm run --silent lint:check && npm test --silent); }
+environments() { local each; for each in "${ENVIRONMENTS[@]}"; do "$each" || return; done; }
 
-step "Install, which builds the labextension"
-python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+lint() {
+  run "Lint" ruff check . || true
+  run "Format" ruff format --check . || true
+  run "Types" mypy || true
+  run "Layers" lint-imports || true
+  run "TypeScript: lint and tests" typescript || true
+}
 
-step "Lint, types and layers"
-ruff check .
-ruff format --check .
-mypy
-lint-imports
-(cd labextension && npm run --silent lint:check)
+unit() { run "Unit and contract tests" tests_of python "${UNIT[@]}" || true; }
+store() { run "Tests of the store" tests_of python "${STORE[@]}" || true; }
+smoke() { run "Smoke test with a browser" tests_of python tests/smoke || true; }
+browser() { run "Browser tests" tests_of python tests/browser || true; }
+alone() { run "Load and crash tests" tests_of python "${ALONE[@]}" || true; }
 
-step "TypeScript tests"
-(cd labextension && npm test --silent)
+# All folders of tests that no other step runs.
+others() {
+  local each ignored=()
+  for each in "${UNIT[@]}" "${STORE[@]}" "${ALONE[@]}" tests/smoke tests/browser; do ignored+=("--ignore=$each"); done
+  run "Other Python tests" tests_of python "${ignored[@]}" || true
+}
 
-step "The litellm plug-in, beside the package it is for: in an environment of its own, for it brings another openai"
-[ -x .venv/litellm/bin/python ] || "$python" -m venv .venv/litellm
-.venv/litellm/bin/python -m pip install --quiet --disable-pip-version-check litellm httpx msgspec pytest pytest-asyncio pytest-timeout
-.venv/litellm/bin/python -m pytest -q tests/providers/test_litellm.py -k TestWithLitellm
+# Every Python of the classifiers but the one that runs all tests.
+other_pythons() {
+  local version path
+  for version in $(sed -n 's/.*"Programming Language :: Python :: \(3\.[0-9]*\)".*/\1/p' pyproject.toml); do
+    [ "$version" != "$(python -c 'import sys; print("%d.%d" % sys.version_info[:2])')" ] || continue
+    if ! path=$(find_python "$version"); then
+      printf 'absent         Python %s is not on this machine: not tested\n' "$version"
+      continue
+    fi
+    run "Python $version: install" prepare_python "$version" "$path" || continue
+    run "Python $version: unit and contract tests" tests_of ".venv/python$version/bin/python" "${UNIT[@]}" "${STORE[@]}" || true
+    run "Python $version: smoke test" smoke_of ".venv/python$version" || true
+  done
+}
 
-step "jupyter-collaboration, in a folder of its own: installed with the rest, its extension would be on in every server"
-# Without what they need: Jupyter and anyio are there, and a second copy of them would come first.
-[ -d .venv/collab/jupyter_server_ydoc ] || python -m pip install --quiet --disable-pip-version-check --no-deps --target .venv/collab \
-  'jupyter-collaboration>=5,<6' jupyter-collaboration-ui jupyter-docprovider jupyter-server-ydoc jupyter-ydoc jupyter-server-fileid \
-  pycrdt pycrdt-websocket pycrdt-store sqlite-anyio
+lowest_versions() {
+  run "Lowest versions: install" prepare_lowest && run "Lowest versions: smoke test" smoke_of .venv/lowest || true
+  run "litellm, lowest version: install" prepare_litellm_lowest && run "litellm, lowest version" litellm_of .venv/litellm-lowest || true
+  run "litellm, newest version: install" prepare_litellm && run "litellm, newest version" litellm_of .venv/litellm || true
+}
 
-step "Python tests, packaging and browser tests among them"
-pytest() { python -m pytest --deselect tests/providers/test_litellm.py::TestWithLitellm "$@"; }
-if [ $# -gt 0 ]; then
-  pytest "$@"
-else
-  # Beside each other, for either waits a lot. What measures the server under load, or kills it, has the machine for itself.
-  said=$(mktemp)
-  pytest tests/browser >"$said" 2>&1 & browser=$!
-  others=0
-  pytest --ignore tests/browser --ignore tests/abuse --ignore tests/crash || others=$?
-  wait "$browser" && cat "$said" || { cat "$said"; fail "The browser tests failed."; }
-  [ "$others" = 0 ] || fail "Tests failed: see above the browser tests."
-  pytest tests/abuse tests/crash
-fi
+# What runs beside each other waits a lot.
+pages() { smoke; browser; }
+versions() { unit; store; lowest_versions; other_pythons; }
+
+find_tools
+need "Install, which builds the labextension" install_package
+case ${1-} in
+  quick)
+    lane lint
+    lane unit
+    lane store
+    join
+    lane smoke
+    join
+    ;;
+  "")
+    need "Environments" environments
+    export BGSTREAM_DIST=$PWD/test-results/dist
+    need "Packages" prepare_dist
+    lane lint
+    join
+    lane pages
+    lane others
+    lane versions
+    join
+    lane alone
+    join
+    ;;
+  *)
+    need "Environments" environments
+    trap - EXIT INT TERM
+    exec python -m pytest --deselect tests/providers/test_litellm.py::TestWithLitellm "$@"
+    ;;
+esac
+report
