@@ -152,15 +152,35 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Register the magics: ``%load_ext jupyter_bgstream``."""
-    from .client.magics import load
+    try:
+        from .client.magics import load
+    except Exception as error:
+        from .requirements import unmet_requirements
+
+        if unmet := unmet_requirements():
+            raise ImportError(" ".join(str(each) for each in unmet)) from error
+        raise
 
     load(shell)
 
 
 def _jupyter_server_extension_points() -> list[dict[str, Any]]:
-    from .server.app import BgStreamApp
-
+    try:
+        from .server.app import BgStreamApp
+    except Exception as error:
+        # Jupyter would go on without us, and every cell and panel would meet a 404.
+        _failures.append(error)
+        return [{"module": "jupyter_bgstream"}]
     return [{"module": "jupyter_bgstream", "app": BgStreamApp}]
+
+
+_failures: list[Exception] = []  # of the import of the server's part
+
+
+def _load_jupyter_server_extension(serverapp: Any) -> None:
+    from .server.unloadable import load
+
+    load(serverapp, _failures[-1])
 
 
 def _jupyter_labextension_paths() -> list[dict[str, str]]:

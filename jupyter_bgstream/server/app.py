@@ -20,6 +20,7 @@ from ..core.wire import PROTOCOL_VERSION, Kind, Runtime
 from ..engine.retention import Retention
 from ..engine.service import Limits, Service
 from ..providers.registry import Registry
+from ..requirements import unmet_requirements
 from ..store.base import JobFilter, Store
 from ..store.memory import MemoryStore
 from ..store.sqlite import SQLiteStore
@@ -159,6 +160,8 @@ class BgStreamApp(ExtensionApp):
         self._activity: asyncio.Task[None] | None = None
         self._calling: asyncio.Task[None] | None = None
         self.settings[SETTING] = self._backend
+        for unmet in unmet_requirements():
+            self.log.warning("%s", unmet)
 
     def initialize_handlers(self) -> None:
         """Hang all routes under api/bgstream/."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from jupyter_core.paths import jupyter_config_path, jupyter_path
 
 from ... import __version__
+from ...requirements import unmet_requirements
 from ..settings import Settings
 from .findings import Finding
 
@@ -26,6 +27,8 @@ _finding = partial(Finding, area="versions")
 def look(_: Settings) -> Iterator[Finding]:
     """Tell the versions, and whether the page's part fits the server's."""
     yield _finding(level="ok", message=f"jupyter_bgstream {__version__}, Python {platform.python_version()}.")
+    for unmet in unmet_requirements():
+        yield _finding(level="problem", message=unmet.message, advice=unmet.advice)
     message = f"SQLite {sqlite3.sqlite_version}."
     if sqlite3.sqlite_version_info < WAL_RESET_FIXED:
         message += (
