@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,20 @@ def write_notebook(path: Path, *cells: str) -> Path:
     return path
 
 
+def saved_cells(path: Path) -> list[dict[str, Any]]:
+    """Return the cells in the file. The server writes it in place: for a moment it has no or half a notebook."""
+    end = time.monotonic() + 10
+    while True:
+        try:
+            return list(json.loads(path.read_text())["cells"])
+        except json.JSONDecodeError:
+            if time.monotonic() > end:
+                raise
+
+
 def saved_markdown(path: Path, cell: int) -> str:
     """The answer as the file holds it."""
-    (output,) = json.loads(path.read_text())["cells"][cell]["outputs"]
+    (output,) = saved_cells(path)[cell]["outputs"]
     saved = output["data"].get("text/markdown", "")
     return saved if isinstance(saved, str) else "".join(saved)
 
@@ -136,7 +148,7 @@ class Tab:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until something that the page's events change has become true."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             while not condition():
                 await self.page.evaluate("new Promise(requestAnimationFrame)")
 

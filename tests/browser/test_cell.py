@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import subprocess
@@ -12,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from browser.lab import SECONDS, Lab, Tab, saved_markdown, write_notebook
+from browser.lab import SECONDS, Lab, Tab, saved_cells, saved_markdown, write_notebook
 from harness.jupyter import Jupyter
 
 from jupyter_bgstream.testing.scripted import ThreadedProvider
@@ -50,7 +49,7 @@ async def test_it_streams_as_markdown_while_the_kernel_is_free(
     await tab.run(1)
     await tab.shows(1, "Some emphasis")
     await tab.state(1, "streaming")
-    assert await tab.view(1).locator("h1").text_content() == "A title¶"
+    assert await tab.view(1).locator("h1").text_content() == "A title"
     await tab.run(2)  # the kernel is free in mid-answer
     await tab.page.wait_for_selector(".jp-OutputArea-executeResult >> text=42")
     provider.release()
@@ -79,7 +78,7 @@ async def test_a_closed_tab_changes_nothing(lab: Lab, server: Jupyter, provider:
 async def test_a_tab_closed_without_saving_loses_nothing(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
     tab = await streaming(lab, provider, "unsaved")
     path = server.root / "unsaved.ipynb"
-    await tab.until(lambda: bool(json.loads(path.read_text())["cells"][1]["outputs"]))  # it has saved itself
+    await tab.until(lambda: bool(saved_cells(path)[1]["outputs"]))  # it has saved itself
     await tab.close()
     tab = await lab.tab("unsaved.ipynb")
     await tab.shows(1, "Some emphasis")

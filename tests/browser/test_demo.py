@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from browser.lab import SECONDS
 from harness.jupyter import free_port
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
 from jupyter_bgstream.cli.demo import notebooks
 
@@ -66,6 +66,23 @@ async def test_the_demo_opens_on_a_tour_that_answers(browser: Browser, address: 
         await expect(cell).to_have_class(active)
         await page.keyboard.press("Shift+Enter")
         await expect(page.locator(".jp-Notebook .jp-Cell").nth(n + 1)).to_have_class(active)
+        if cells[n]["cell_type"] == "code":
+            await run_again_if_ignored(page, cell)
     await expect(view).to_have_attribute("data-state", re.compile("thinking|streaming"), timeout=20 * SECONDS)
     await expect(view.locator(".jp-bgstream-text")).to_contain_text("demo model", timeout=20 * SECONDS)
     await context.close()
+
+
+async def run_again_if_ignored(page: Page, cell: Locator) -> None:
+    """Run a cell again that has no number after some seconds.
+
+    On a busy machine Lab drops what is run while the page still connects to its new kernel, though it shows the kernel
+    as idle. A person presses the keys again.
+    """
+    prompt = cell.locator(".jp-InputArea-prompt")
+    try:
+        await expect(prompt).not_to_have_text("[ ]:", timeout=5 * SECONDS)
+    except AssertionError:
+        await prompt.click()
+        await page.keyboard.press("Shift+Enter")
+        await expect(prompt).not_to_have_text("[ ]:", timeout=20 * SECONDS)

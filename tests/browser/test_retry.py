@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from itertools import chain, repeat
 
 import pytest
-from browser.lab import SECONDS, Lab, Tab, saved_markdown, write_notebook
+from browser.lab import SECONDS, Lab, Tab, saved_cells, saved_markdown, write_notebook
 from harness.jupyter import Jupyter
 
 from jupyter_bgstream.testing.connection import Request
@@ -46,7 +45,7 @@ async def open_panel(tab: Tab) -> None:
 
 def saved_job(server: Jupyter, name: str) -> str:
     """The job that the file's cell shows."""
-    (output,) = json.loads((server.root / f"{name}.ipynb").read_text())["cells"][1]["outputs"]
+    (output,) = saved_cells(server.root / f"{name}.ipynb")[1]["outputs"]
     return str(output["data"]["application/vnd.bgstream.job.v1+json"]["id"])
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import random
 from collections.abc import Awaitable, Callable, Iterator
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from browser.lab import SECONDS, Lab, Tab, new_lab, write_notebook
+from browser.lab import SECONDS, Lab, Tab, new_lab, saved_cells, write_notebook
 from harness.jupyter import Jupyter
 from playwright.async_api import Browser, Error, WebSocketRoute
 
@@ -196,5 +195,5 @@ async def drawn(tab: Tab) -> dict[str, str]:
 
 
 def in_file(path: Path) -> list[str]:
-    outputs = [output for cell in json.loads(path.read_text())["cells"] for output in cell["outputs"]]
+    outputs = [output for cell in saved_cells(path) for output in cell["outputs"]]
     return ["".join(output["data"]["text/markdown"]) for output in outputs]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from browser.lab import Lab, Tab, new_lab, write_notebook
+from browser.lab import Lab, Tab, new_lab, saved_cells, write_notebook
 from browser.test_cell import LOAD, TEXT, bg
 from harness.jupyter import Jupyter, jupyter
 from playwright.async_api import Browser
@@ -56,11 +55,8 @@ def history(server: Jupyter) -> int:
 
 
 def saved(path: Path) -> list[str]:
-    """Return the answers in the file; none in a moment in which it is being written."""
-    try:
-        outputs = json.loads(path.read_text())["cells"][1]["outputs"]
-    except json.JSONDecodeError:
-        return []
+    """Return the answers in the file."""
+    outputs = saved_cells(path)[1]["outputs"]
     return ["".join(output["data"].get("text/markdown", "")) for output in outputs]
 
 

@@ -77,8 +77,8 @@ class Ran:
 class Kernel:
     """A kernel that the server has started, spoken to as a front end does."""
 
-    def __init__(self, server: Jupyter) -> None:
-        self.rest = httpx.Client(
+    def __init__(self, server: Jupyter, *, rest: httpx.Client | None = None) -> None:
+        self.rest = rest or httpx.Client(
             base_url=server.url, headers={"Authorization": f"token {server.token}"}, trust_env=False, timeout=PATIENCE
         )
         self.id = str(self.rest.post("api/kernels").raise_for_status().json()["id"])
@@ -120,7 +120,7 @@ class Kernel:
         return ran.printed
 
     def send(self, code: str, *, cell: str | None = None) -> str:
-        content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
+        content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": True}
         metadata = {"cellId": cell} if cell else {}
         message = self._client.session.msg("execute_request", content, metadata=metadata)
         self._client.shell_channel.send(message)

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,18 @@ def of_this_machine(name: str) -> bool:
 class Jupyter:
     """One server. Folders below ``home`` outlive a ``kill``, as a user's do."""
 
-    def __init__(self, home: Path, *, lab: bool = False, config: dict[str, Any] | None = None, **env: str) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        lab: bool = False,
+        module: str | None = None,
+        stdin: int = subprocess.DEVNULL,
+        config: dict[str, Any] | None = None,
+        python: Path | None = None,
+        **env: str,
+    ) -> None:
+        """Prepare the folders; ``python`` is the interpreter of another environment that has the package installed."""
         self.home = home
         self.root = home / "root"
         self.data = home / "data"
@@ -45,10 +57,13 @@ class Jupyter:
         self.token = secrets.token_hex(16)
         self.port = free_port()
         self.log: list[str] = []
-        self._lab = lab
+        self._module = module or ("jupyterlab" if lab else "jupyter_server")
+        self._stdin = stdin
         self._config = config or {}
         self._env = env
+        self._python = python
         self._process: subprocess.Popen[str] | None = None
+        self._reading: threading.Thread | None = None  # of the log
         for folder in (self.root, self.data, self.runtime, home / "config"):
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -77,6 +92,32 @@ class Jupyter:
 
     def start(self) -> Jupyter:
         """Start the server and return when its extension has said that it is ready."""
+        self.launch()
+        line = self._await_line("jupyter_bgstream is ready", "jupyter_bgstream could not start")
+        if "could not start" in line:
+            self._await_port()  # an extension that cannot be loaded says so before the server listens
+        return self
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of the server and of its user's other programs."""
+        env = {name: value for name, value in os.environ.items() if not of_this_machine(name)}
+        env |= {
+            "HOME": str(self.home),
+            "JUPYTER_DATA_DIR": str(self.data),
+            "JUPYTER_RUNTIME_DIR": str(self.runtime),
+            "JUPYTER_CONFIG_DIR": str(self.home / "config"),
+            "IPYTHONDIR": str(self.home / "ipython"),
+            "JUPYTER_PLATFORM_DIRS": "1",
+            "PYTHONUNBUFFERED": "1",
+        } | self._env
+        if self._python is None:
+            # The package under test comes first, whatever folder a test adds.
+            package = str(Path(jupyter_bgstream.__file__).parents[1])
+            env["PYTHONPATH"] = os.pathsep.join(filter(None, (package, env.get("PYTHONPATH"))))
+        return env
+
+    def launch(self) -> None:
+        """Start the server's process."""
         config = {
             "ServerApp": {
                 "ip": "127.0.0.1",
@@ -96,33 +137,18 @@ class Jupyter:
             config[section] = config.get(section, {}) | values
         path = self.home / "jupyter_config.json"
         path.write_text(json.dumps(config))
-        env = {name: value for name, value in os.environ.items() if not of_this_machine(name)}
-        env |= {
-            "HOME": str(self.home),
-            "JUPYTER_DATA_DIR": str(self.data),
-            "JUPYTER_RUNTIME_DIR": str(self.runtime),
-            "JUPYTER_CONFIG_DIR": str(self.home / "config"),
-            "IPYTHONDIR": str(self.home / "ipython"),
-            "JUPYTER_PLATFORM_DIRS": "1",
-            "PYTHONUNBUFFERED": "1",
-        } | self._env
-        # The package under test comes first, whatever folder a test adds.
-        package = str(Path(jupyter_bgstream.__file__).parents[1])
-        env["PYTHONPATH"] = os.pathsep.join(filter(None, (package, env.get("PYTHONPATH"))))
-        module = "jupyterlab" if self._lab else "jupyter_server"
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module, f"--config={path}"],
-            env=env,
+            [str(self._python or sys.executable), "-m", self._module, f"--config={path}"],
+            env=self.environment(),
             cwd=self.root,
+            stdin=self._stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
         )
-        self._await_line("jupyter_bgstream is ready", "jupyter_bgstream could not start")
-        return self
 
-    def _await_line(self, *signs: str) -> None:
+    def _await_line(self, *signs: str) -> str:
         assert self._process is not None
         assert self._process.stdout is not None
         lines: queue.Queue[str] = queue.Queue()
@@ -134,12 +160,22 @@ class Jupyter:
                     lines.put(line)
             lines.put("")
 
-        threading.Thread(target=read, args=(self._process.stdout,), daemon=True).start()
+        self._reading = threading.Thread(target=read, args=(self._process.stdout,), daemon=True)
+        self._reading.start()
         with contextlib.suppress(queue.Empty):
             while line := lines.get(timeout=START_SECONDS):
                 if any(sign in line for sign in signs):
-                    return
+                    return line
         raise RuntimeError("Jupyter did not start:\n" + "".join(self.log[-60:]))
+
+    def _await_port(self) -> None:
+        assert self._process is not None
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end and self._process.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+                return
+            time.sleep(0.01)
+        raise RuntimeError("Jupyter does not listen:\n" + "".join(self.log[-60:]))
 
     def stop(self) -> None:
         """Stop the server as a user does: kernels end, running jobs are interrupted."""
@@ -149,19 +185,31 @@ class Jupyter:
         """kill -9."""
         self._end(signal.SIGKILL)
 
-    def _end(self, how: signal.Signals) -> None:
-        if self._process is None:
-            return
+    def send(self, how: signal.Signals) -> None:
+        """Send a signal, and do not wait for what it does."""
+        assert self._process is not None
         self._process.send_signal(how)
+
+    def wait_exit(self) -> int:
+        """Wait until the process has ended and all its log was read; return its exit status."""
+        assert self._process is not None
+        process, self._process = self._process, None
         try:
-            self._process.wait(timeout=30)
+            return process.wait(timeout=30)
         finally:
-            if self._process.stdout is not None:
-                self._process.stdout.close()
-            # Kernels of a killed server would live on.
+            # Kernels of a killed server would live on, and keep the pipe open.
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process = None
+                os.killpg(process.pid, signal.SIGKILL)
+            if self._reading is not None:
+                self._reading.join(timeout=10)
+                self._reading = None
+            if process.stdout is not None:
+                process.stdout.close()
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(how)
+            self.wait_exit()
 
 
 @contextlib.contextmanager
