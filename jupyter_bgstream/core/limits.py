@@ -6,23 +6,11 @@ from collections.abc import Iterable
 
 from .errors import Invalid
 from .job import ImagePart, JobSpec
+from .parameters import check_params
 
 MAX_BODY = 32 * 1024 * 1024  # bytes of a request's body: pictures are sent in it
 MAX_IMAGES = 50  # of a job
 MAX_IMAGE_BYTES = 10 * 1024 * 1024  # of one of them
-
-# Where a request goes and who pays for it is the server's affair: what a notebook says of that would be stored with it,
-# and could send the server's key elsewhere. Compared in lower case, without - and _.
-_OF_THE_SERVER = frozenset(
-    "".join(name.split("_"))
-    for name in (
-        *("api_key", "key", "token", "access_token", "bearer_token", "auth", "authorization", "azure_ad_token"),
-        *("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "x_api_key", "password", "secret"),
-        *("base_url", "api_base", "api_host", "api_url", "azure_endpoint", "endpoint", "host", "url"),
-        *("headers", "extra_headers", "default_headers", "cookies", "http_client", "proxy", "proxies"),
-        *("organization", "openai_organization", "extra_query", "default_query"),
-    )
-)
 
 
 def check_spec(spec: JobSpec, *, aliases: Iterable[str] = ()) -> None:
@@ -38,13 +26,7 @@ def check_spec(spec: JobSpec, *, aliases: Iterable[str] = ()) -> None:
     if not any(message.text.strip() or message.images for message in spec.messages):
         raise Invalid("There is nothing to ask: every message is empty.", field="messages")
     _check_images(spec)
-    for name in spec.params:
-        if name.lower().replace("-", "").replace("_", "") in _OF_THE_SERVER:
-            raise Invalid(
-                f"params may not hold {name}: keys, addresses and headers belong in the Jupyter server's environment or"
-                " in BgStreamApp.providers of its config, where no notebook and no database keeps them.",
-                field=f"params.{name}",
-            )
+    check_params(spec.params)
 
 
 def _check_images(spec: JobSpec) -> None:
