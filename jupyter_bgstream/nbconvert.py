@@ -15,6 +15,7 @@ from traitlets import Float
 from .cli.fill.looking import opened
 from .cli.fill.outputs import Known, places, refreshed, write
 from .core.errors import BgStreamError
+from .core.visible import visible_line
 
 __all__ = ["Fill"]
 
@@ -33,15 +34,15 @@ class Fill(Preprocessor):
             with ThreadPoolExecutor(1) as thread:  # a loop may be running in this one
                 known = thread.submit(asyncio.run, self._known(outputs)).result()
         except BgStreamError as error:
-            self.log.warning("Answers are shown as they were saved. %s", error.message)
+            self.log.warning("Answers are shown as they were saved. %s", error)
             return nb, resources
         for data in outputs:
             if fresh := refreshed(data, known):
                 write(data, fresh, lines=False)
         if known.unfinished:
-            self.log.warning("Still running, and shown as far as they are: %s", ", ".join(sorted(known.unfinished)))
+            self.log.warning("Still running, and shown as far as they are: %s", _listed(known.unfinished))
         if known.unknown:
-            self.log.warning("Unknown here, and shown as they were saved: %s", ", ".join(sorted(known.unknown)))
+            self.log.warning("Unknown here, and shown as they were saved: %s", _listed(known.unknown))
         return nb, resources
 
     async def _known(self, outputs: list[dict[str, Any]]) -> Known:
@@ -49,3 +50,7 @@ class Fill(Preprocessor):
             if self.wait:
                 await lookup.wait(outputs, self.wait)
             return await lookup.look(outputs)
+
+
+def _listed(ids: set[str]) -> str:
+    return visible_line(", ".join(sorted(ids)))

@@ -61,7 +61,7 @@ def run_prune(options: argparse.Namespace) -> int:
         store = app.open_database(f"prune-{secrets.token_hex(4)}")
         return asyncio.run(_prune(store, days=days, unread=options.unread, dry_run=options.dry_run))
     except BgStreamError as error:
-        print(error.message, file=sys.stderr)
+        print(error, file=sys.stderr)
         return 1
 
 

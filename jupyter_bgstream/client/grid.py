@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from ..core.visible import visible_line
+
 Rows = Sequence[Sequence[str]]
+
+# What others wrote is no formula: one can link to this server, or name an image that loads.
+TABLE = '<table class="mathjax_ignore tex2jax_ignore">'
 
 
 def grid(headings: Sequence[str], rows: Rows, *, numbers: int, code: bool = False) -> dict[str, str]:
@@ -14,6 +19,7 @@ def grid(headings: Sequence[str], rows: Rows, *, numbers: int, code: bool = Fals
 
 
 def _plain(headings: Sequence[str], rows: Rows, numbers: int) -> str:
+    rows = [tuple(map(visible_line, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
     return "\n".join(_aligned(row, widths, numbers) for row in (headings, *rows))
 
@@ -35,7 +41,7 @@ def _html(headings: Sequence[str], rows: Rows, numbers: int, code: bool) -> str:
 
     head = cells("th", headings)
     body = "".join(f"<tr>{cells('td', [_first(row[0], code), *map(escape, row[1:])])}</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"{TABLE}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _first(text: str, code: bool) -> str:

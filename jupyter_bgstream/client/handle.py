@@ -10,6 +10,7 @@ from ..core.costs import Cost
 from ..core.errors import BgStreamError
 from ..core.events import Source, ToolCall
 from ..core.machine import Answer, Fault
+from ..core.visible import visible_line
 from ..core.wire import answer_form
 from .bundle import Shown, bundle
 from .costs import usd
@@ -247,7 +248,7 @@ class Job:
         said = state(known.status, known.not_before, time.time())
         why = f": {known.error.code}" if known.error else ""
         cost = f" {usd(known.cost.usd, estimated=known.cost.estimated)}" if known.cost else ""
-        return f"<Job {self.id} {self.model} {said}{why}{cost}>"
+        return visible_line(f"<Job {self.id} {self.model} {said}{why}{cost}>")
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))

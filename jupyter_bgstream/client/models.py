@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from ..core.visible import visible_line
 from .forms import ModelsForm, ProviderForm
+from .grid import TABLE
 
 _SHOWN = 3  # models of a provider in the overview
 _WORDS = 72  # characters of an error in the overview
@@ -44,19 +46,19 @@ class Models:
         return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def __repr__(self) -> str:
-        rows = self._rows()
+        rows = [tuple(map(visible_line, row)) for row in self._rows()]
         widths = [max(map(len, column)) for column in zip(_HEADINGS, *rows, strict=True)]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             for row in (_HEADINGS, *rows)
         ]
-        return "\n".join([*lines, *self._notes()])
+        return "\n".join([*lines, *map(visible_line, self._notes())])
 
     def _repr_html_(self) -> str:
         head = "".join(f'<th style="text-align: left">{name}</th>' for name in _HEADINGS)
         body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in self._rows())
         notes = "".join(f"<p>{escape(note)}</p>" for note in self._notes())
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
+        return f"{TABLE}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
 
     def _rows(self) -> list[tuple[str, ...]]:
         if self._all:

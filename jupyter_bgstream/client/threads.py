@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from ..core.errors import Invalid, NotFound
+from ..core.visible import visible_line
 from .forms import JobForm, ThreadForm
 from .grid import grid
 from .handle import Job
@@ -103,7 +104,7 @@ class Thread:
             return f"<Thread {self.name!r}>"
         turns = "1 turn" if form.jobs == 1 else f"{form.jobs:,} turns"
         origin = f", forked from {form.forked_from!r}" if form.forked_from else ""
-        return f"<Thread {self.name!r} {turns}, {form.status}, {form.model}{origin}>"
+        return visible_line(f"<Thread {self.name!r} {turns}, {form.status}, {form.model}{origin}>")
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))

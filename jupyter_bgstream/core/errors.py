@@ -17,6 +17,8 @@ BgStreamError
 
 from __future__ import annotations
 
+from .visible import visible
+
 
 class BgStreamError(Exception):
     """Base of all errors of this package: a stable ``code`` and a sentence a user can act on."""
@@ -28,6 +30,9 @@ class BgStreamError(Exception):
         self.message = message
         if code is not None:
             self.code = code
+
+    def __str__(self) -> str:
+        return visible(self.message)  # it may quote others, and goes to a terminal
 
 
 class RequestError(BgStreamError):

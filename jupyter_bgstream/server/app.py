@@ -26,6 +26,7 @@ from ..store.memory import MemoryStore
 from ..store.sqlite import SQLiteStore
 from .handlers import SETTING, Backend, Nowhere
 from .listing import MAX_PAGE
+from .logs import write_controls_out
 from .routes import ROUTES
 from .runtime import ENVIRONMENT, write_runtime_file
 from .webhook import Webhook, read_receiver
@@ -160,6 +161,7 @@ class BgStreamApp(ExtensionApp):
         self._activity: asyncio.Task[None] | None = None
         self._calling: asyncio.Task[None] | None = None
         self.settings[SETTING] = self._backend
+        write_controls_out(self.log)
         for unmet in unmet_requirements():
             self.log.warning("%s", unmet)
 

@@ -39,7 +39,7 @@ class Submitting(ApiHandler):
         try:
             sessions = await ensure_async(self.session_manager.list_sessions())  # type: ignore[no-untyped-call]
         except Exception:
-            self.log.warning("the notebook of kernel %s cannot be told", source.kernel, exc_info=True)
+            self.log.warning("the notebook of kernel %r cannot be told", source.kernel, exc_info=True)
             return source
         notebook = next((session["path"] for session in sessions if session["kernel"]["id"] == source.kernel), None)
         return msgspec.structs.replace(source, notebook=notebook)

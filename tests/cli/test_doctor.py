@@ -229,6 +229,14 @@ def test_a_labextension_that_does_not_fit_is_a_problem(sound: Home, name: str, c
     assert says in problem(sound, "versions")["message"]
 
 
+def test_what_others_write_does_nothing_to_the_terminal(sound: Home) -> None:
+    sound.configure(**{"\x1b]52;c;eA==\x07\x9b2J": 1})
+    for options in ([], ["--json"]):
+        done = sound.run("doctor", *options)
+        assert "]52;c;eA==" in done.stdout
+        assert not {"\x1b", "\x07", "\x9b"} & set(done.stdout + done.stderr)
+
+
 def test_it_is_read_in_80_columns(sound: Home) -> None:
     sound.configure(providers={"gone": {"base_url": "http://127.0.0.1:1/v1"}}, nonsense=1)
     done = sound.run("doctor")

@@ -265,6 +265,13 @@ def test_what_is_wrong_with_a_file_is_said_and_the_others_are_filled(home: Home)
     assert said["config"].startswith("this is a folder")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="Other systems take no such name.")
+def test_a_files_name_that_is_no_text_is_written_out(home: Home) -> None:
+    path = save(home.folder / "x.ipynb").rename(home.folder / os.fsdecode(b"\xff\x1b[2J.ipynb"))
+    done = home.run("fill", path.name)
+    assert (done.returncode, done.stdout) == (0, "\\udcff\\x1b[2J.ipynb: no answers in it.\n")
+
+
 def test_with_nothing_to_look_in_it_is_said(home: Home) -> None:
     path = save(home.folder / "x.ipynb", data_of(BUNDLE_MIME, key("job-0001")))
     before = path.read_bytes()
@@ -325,11 +332,14 @@ def test_a_server_is_asked_and_waited_for_and_retries_are_followed(
         data_of(BATCH_MIME, {"id": "group-0001", "status": "queued", "title": "Reviews", "total": 2, "counts": {}}),
         data_of(BUNDLE_MIME, key("../status, or so")),
         data_of(BATCH_MIME, {"id": "\x1b]0;../status"}),
+        data_of(BATCH_MIME, {"id": "z-HALF"}),
+        data_of(BATCH_MIME, {"id": "z" * 100_000}),
     )
-    unknown = "  unknown here, the saved text stays: '\\x1b]0;../status', ../status, or so\n"
+    path.write_text(path.read_text().replace("z-HALF", "z\\ud800"))  # nbformat cannot write it
+    unknown = f"  unknown here, the saved text stays: \\x1b]0;../status, ../status, or so, {'z' * 70}, z\\ud800\n"
     done = home.run("fill", "x.ipynb", **env)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == ("x.ipynb: 2 answers and 1 batch brought up to date, 1 still running, 2 unknown.\n" + unknown)
+    assert done.stdout == ("x.ipynb: 2 answers and 1 batch brought up to date, 1 still running, 4 unknown.\n" + unknown)
     one, several, batch, *_ = shown_in(path)
     assert (one[BUNDLE_MIME]["id"], one["text/plain"]) == (newest, "Hello, world")
     assert several["text/markdown"] == "#### test/held\n\none \n\n*Running…*\n\n#### test/hello\n\nHello, world"
@@ -337,7 +347,7 @@ def test_a_server_is_asked_and_waited_for_and_retries_are_followed(
     assert home.run("fill", "--wait", "0.01", "x.ipynb", **env).returncode == 1
     provider.release()
     waited = home.run("fill", "--wait", "30", "x.ipynb", **env)
-    assert (waited.returncode, waited.stdout) == (0, "x.ipynb: 1 answer brought up to date, 2 unknown.\n" + unknown)
+    assert (waited.returncode, waited.stdout) == (0, "x.ipynb: 1 answer brought up to date, 4 unknown.\n" + unknown)
     assert shown_in(path)[1]["text/plain"] == "test/held:\n\none two\n\ntest/hello:\n\nHello, world"
 
 

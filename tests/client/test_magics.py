@@ -55,7 +55,7 @@ def test_what_can_be_asked(kernel: Kernel, provider: ThreadedProvider) -> None:
     assert "The default is test/hello. c.BgStreamApp.default_model names it." in plain
     assert "Not set up: " in plain
     assert "anthropic" in plain.splitlines()[-1]
-    assert shown["text/html"].startswith("<table>")
+    assert shown["text/html"].startswith("<table class=")
     (shown,) = kernel.run("%bg models demo").bundles
     named = [line.split()[1] for line in shown["text/plain"].splitlines()[1:]]
     assert named == ["tour", "quick", "slow", "echo", "mood"]

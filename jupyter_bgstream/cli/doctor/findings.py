@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from ...core.visible import visible_line
+
 WIDTH = 80
 
 Level = Literal["ok", "warning", "problem"]
@@ -29,9 +31,9 @@ def report(findings: Iterable[Finding]) -> str:
     for area, found in groupby(findings, lambda finding: finding.area):
         lines += ["", area.capitalize()]
         for finding in found:
-            lines += _wrapped(finding.message, f"  {finding.level:<9}")
+            lines += _wrapped(visible_line(finding.message), f"  {finding.level:<9}")
             if finding.advice:
-                lines += _wrapped(finding.advice, " " * 11 + "-> ")
+                lines += _wrapped(visible_line(finding.advice), " " * 11 + "-> ")
     return "\n".join(lines[1:])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,7 +29,8 @@ def look_at_everything(config_file: Path | None, *, as_json: bool) -> int:
     settings = load_settings(config_file)
     findings = [finding for area, look in _LOOKS.items() for finding in _safely(area, look, settings)]
     if as_json:
-        print(msgspec.json.encode({"version": __version__, "findings": findings}).decode())
+        # In ASCII: what a provider says may hold what a terminal obeys.
+        print(json.dumps({"version": __version__, "findings": msgspec.to_builtins(findings)}))
     else:
         print(report(findings))
         count = {level: sum(it.level == level for it in findings) for level in ("problem", "warning")}

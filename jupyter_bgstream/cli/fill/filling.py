@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...core.errors import BgStreamError
+from ...core.visible import visible_line
 from .file import BadFileError, Notebook, read_notebook, replace_notebook
 from .looking import Lookup, opened
 from .outputs import Data, Known, batch_of, jobs_of, places, refreshed, write
@@ -20,7 +21,7 @@ def fill(paths: Sequence[Path], *, check: bool, wait: float | None, database: Pa
     try:
         return asyncio.run(_fill(paths, check=check, wait=wait, database=database))
     except BgStreamError as error:
-        print(error.message, file=sys.stderr)
+        print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Interrupted: each notebook is filled, or as it was.", file=sys.stderr)
@@ -34,12 +35,12 @@ async def _fill(paths: Sequence[Path], *, check: bool, wait: float | None, datab
         try:
             good[path] = read_notebook(path)
         except BadFileError as error:
-            print(f"{path}: {error}.", file=sys.stderr)
+            print(visible_line(f"{path}: {error}."), file=sys.stderr)
             status = 1
     outputs = [data for notebook in good.values() for data in places(notebook.content)]
     if not outputs:
         for path in good:
-            print(f"{path}: no answers in it.")
+            print(visible_line(f"{path}: no answers in it."))
         return status
     async with opened(database) as lookup:
         if wait is not None:
@@ -50,12 +51,14 @@ async def _fill(paths: Sequence[Path], *, check: bool, wait: float | None, datab
             try:
                 done = await _fill_one(path, lookup, check=check)
             except BadFileError as error:
-                print(f"{path}: {error}.", file=sys.stderr)
+                print(visible_line(f"{path}: {error}."), file=sys.stderr)
                 status = 1
                 continue
-            print(f"{path}: {done.words(check=check)}.")
+            print(visible_line(f"{path}: {done.words(check=check)}."))
             if done.unknown:
-                print(f"  unknown here, the saved text stays: {', '.join(map(_word, sorted(done.unknown)))}")
+                # A file may hold anything, and this is a terminal.
+                unknown = ", ".join(visible_line(id[:70]) for id in sorted(done.unknown))
+                print(f"  unknown here, the saved text stays: {unknown}")
             if (check and done.stale) or (wait is not None and done.running):
                 status = 1
     return status
@@ -103,11 +106,6 @@ async def _fill_one(path: Path, lookup: Lookup, *, check: bool) -> Done:
 def _ids(data: Data) -> list[str]:
     batch = batch_of(data)
     return [key["id"] for key in ([batch] if batch else jobs_of(data))]
-
-
-def _word(job_id: str) -> str:
-    # A file may hold anything, and this is a terminal.
-    return job_id[:70] if job_id.isprintable() else repr(job_id[:70])
 
 
 def _count(number: int, one: str, many: str = "") -> str:

@@ -8,19 +8,22 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
+from ...core.visible import visible, visible_line
 from ..costs import usd
 from ..forms import JobDetail
+from ..grid import TABLE
 from ..listing import duration, state
 
 _PARAMS = 400  # characters
+_MOST = 10_000  # characters of all messages: what is in an output is laid out at each opening of the notebook
 
 
 def details(job: JobDetail, now: float) -> dict[str, str]:
     """Return the display bundle of what was asked and how it went; ``now`` is in Unix seconds."""
     facts = {name: value for name, value in _facts(job, now).items() if value}
     width = max(map(len, facts))
-    messages = [(message["role"], words_of(message["content"])) for message in job.messages]
-    plain = [f"{name:{width}}  {value}" for name, value in facts.items()]
+    messages = _cut([(message["role"], words_of(message["content"])) for message in job.messages])
+    plain = [f"{name:{width}}  {visible_line(value)}" for name, value in facts.items()]
     plain += [f"\n{role}:\n{words}" for role, words in messages]
     rows = "".join(
         f'<tr><th style="text-align: left">{name}</th><td style="text-align: left">{escape(value)}</td></tr>'
@@ -30,7 +33,19 @@ def details(job: JobDetail, now: float) -> dict[str, str]:
         f'<p><b>{escape(role)}</b></p><pre style="white-space: pre-wrap">{escape(words)}</pre>'
         for role, words in messages
     )
-    return {"text/plain": "\n".join(plain), "text/html": f"<table>{rows}</table>{asked}"}
+    return {"text/plain": visible("\n".join(plain)), "text/html": f"{TABLE}{rows}</table>{asked}"}
+
+
+def _cut(messages: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    # The beginning of each message, as far as there is room for all.
+    room = _MOST // max(1, len(messages))
+    most = max(room, 100)
+    shown = [
+        (role, words if len(words) <= most else f"{words[:most]}… ({len(words) - most:,} more characters)")
+        for role, words in messages[: _MOST // 100]
+    ]
+    left = len(messages) - len(shown)
+    return [*shown, ("", f"({left:,} more messages)")] if left else shown
 
 
 def _facts(job: JobDetail, now: float) -> dict[str, str]:

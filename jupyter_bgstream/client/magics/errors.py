@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from ...core.visible import visible
+
 
 class MagicError(Exception):
     """What a user reads instead of a traceback: one sentence."""
 
     def _render_traceback_(self) -> list[str]:
-        return [str(self)]
+        return [visible(str(self))]
 
 
 class Detached(MagicError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...core.visible import visible_line
 from ..forms import Mute
 from ..session import mute as switch
 from ..session import mutes, notebook_of
@@ -23,9 +24,9 @@ def mute(words: list[str]) -> None:
         case _:
             raise MagicError("%bg mute takes on or off, for this notebook, or thread NAME, for a conversation.")
     switch(what, on=on)
-    print(f"The {what.kind} {what.name} makes {'no ' if on else ''}notices{'' if on else ' again'}.")  # noqa: T201
+    print(visible_line(f"The {what.kind} {what.name} makes {'no ' if on else ''}notices{'' if on else ' again'}."))  # noqa: T201
     if others := [f"the {each.kind} {each.name}" for each in mutes() if each != what]:
-        print(f"Muted as well: {', '.join(others)}.")  # noqa: T201
+        print(visible_line(f"Muted as well: {', '.join(others)}."))  # noqa: T201
 
 
 def this_notebook() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from ...core.visible import visible, visible_line
 from ..threads import thread, threads
 from .details import words_of
 from .errors import MagicError
@@ -19,20 +20,20 @@ def manage(shell: InteractiveShell, words: list[str]) -> None:
             shell.display_pub.publish(threads().bundle())
         case ["show", name]:
             for message in thread(name).messages:
-                print(f"{message['role']}:\n{words_of(message['content'])}\n")  # noqa: T201
+                print(visible(f"{message['role']}:\n{words_of(message['content'])}\n"))  # noqa: T201
         case ["fork", name, new]:
             thread(name).fork(new)
-            print(f"The thread {new} begins with all of {name}.")  # noqa: T201
+            print(visible_line(f"The thread {new} begins with all of {name}."))  # noqa: T201
         case ["fork", name, new, last]:
             job = one(last, shell.user_ns)
             thread(name).fork(new, after=job.id)
-            print(f"The thread {new} begins with {name} up to {job.title!r}.")  # noqa: T201
+            print(visible_line(f"The thread {new} begins with {name} up to {job.title!r}."))  # noqa: T201
         case ["rename", name, new]:
             thread(name).rename(new)
-            print(f"The thread {name} is called {new} now.")  # noqa: T201
+            print(visible_line(f"The thread {name} is called {new} now."))  # noqa: T201
         case ["delete", name]:
             thread(name).delete()
-            print(f"The thread {name} is deleted, with all of its jobs.")  # noqa: T201
+            print(visible_line(f"The thread {name} is deleted, with all of its jobs."))  # noqa: T201
         case _:
             raise MagicError(
                 "%bg threads takes nothing, or show NAME, fork NAME NEW [JOB], rename NAME NEW, or delete NAME."

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ...core.errors import BgStreamError
+from ...core.visible import visible, visible_line
 from ..errors import Incomplete, StartedOver
 from ..handle import Job
 from ..listing import short
@@ -25,7 +26,7 @@ def stream(jobs: Sequence[Job]) -> None:
     """Print the answers as they come, one after the other."""
     for job in jobs:
         if len(jobs) > 1:
-            print(f"{job.model}:\n")  # noqa: T201
+            print(f"{visible_line(job.model)}:\n")  # noqa: T201
         _print(job)
 
 
@@ -78,10 +79,10 @@ def _cancelled(jobs: Sequence[Job]) -> str:
 def _print(job: Job) -> None:
     try:
         for piece in job:
-            print(piece, end="", flush=True)  # noqa: T201
+            print(visible(piece), end="", flush=True)  # noqa: T201
         print("\n", flush=True)  # noqa: T201
     except StartedOver as error:
-        print(f"\n\n[{error.message}]\n", flush=True)  # noqa: T201
+        print(f"\n\n[{error}]\n", flush=True)  # noqa: T201
         _print(job)
     except Incomplete as error:
-        print(f"\n\n[{error.message}]\n", flush=True)  # noqa: T201
+        print(f"\n\n[{error}]\n", flush=True)  # noqa: T201

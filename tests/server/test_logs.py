@@ -1,0 +1,47 @@
+"""Log lines quote others, and a terminal that shows them does nothing that they say."""
+
+from __future__ import annotations
+
+import io
+import logging
+
+import pytest
+from tornado.log import LogFormatter
+
+from jupyter_bgstream.server.logs import write_controls_out
+
+SPITE = "\x1b]52;c;eA==\x07\x9b2J\u202e"
+SHOWN = "\\x1b]52;c;eA==\\x07\\x9b2J\\u202e"
+
+
+@pytest.mark.parametrize("formatter", [logging.Formatter("%(message)s"), LogFormatter(fmt="%(message)s", color=False)])
+@pytest.mark.parametrize("name", ["BgStreamApp", "jupyter_bgstream.engine.runner"])
+def test_controls_in_messages_arguments_and_tracebacks_are_written_out(name: str, formatter: logging.Formatter) -> None:
+    own, logger = logging.Logger("BgStreamApp"), logging.getLogger(name)
+    for each in (own, logging.getLogger("jupyter_bgstream.engine.runner")):
+        write_controls_out(each)
+        write_controls_out(each)
+    logger = own if name == "BgStreamApp" else logger
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(formatter)
+    logger.addHandler(handler)
+    try:
+        logger.warning("job %s: %d", SPITE, 3)
+        logger.warning("100 %% of %s", SPITE)
+        try:
+            raise ValueError(SPITE)
+        except ValueError:
+            logger.exception("It broke.")
+    finally:
+        logger.removeHandler(handler)
+    lines = written.getvalue()
+    assert lines.startswith(f"job {SHOWN}: 3\n100 % of {SHOWN}\n")
+    assert f"ValueError: {SHOWN}" in lines
+    assert not set(SPITE) & set(lines) & set("\x1b\x07\x9b\u202e")
+
+
+def test_loggers_of_others_are_left_alone() -> None:
+    write_controls_out(logging.Logger("BgStreamApp"))
+    for name in (None, "jupyter_bgstreams", "tornado.access"):
+        assert not logging.getLogger(name).filters
