@@ -19,7 +19,8 @@ from multiprocessing.connection import Connection
 import httpx
 import msgspec
 
-from jupyter_bgstream.core.job import Job, JobSpec, Message
+from jupyter_bgstream.core.job import Job, JobSpec
+from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.providers.faults import Faults
 from jupyter_bgstream.providers.formats.chat_completions import ChatDecoder
 from jupyter_bgstream.providers.registry import Registry

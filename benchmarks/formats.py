@@ -22,7 +22,8 @@ import httpx
 import msgspec
 import openai
 
-from jupyter_bgstream.core.job import Job, JobSpec, Message
+from jupyter_bgstream.core.job import Job, JobSpec
+from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.providers.registry import Registry
 from jupyter_bgstream.testing import Script, ScriptedProvider, Send
 from jupyter_bgstream.testing.scripts import JSON

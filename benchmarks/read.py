@@ -16,7 +16,8 @@ from pathlib import Path
 
 from jupyter_bgstream.core.cursor import new_log
 from jupyter_bgstream.core.events import Completed, Delta
-from jupyter_bgstream.core.job import Job, JobSpec, Message
+from jupyter_bgstream.core.job import Job, JobSpec
+from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.store.base import Room
 from jupyter_bgstream.store.sqlite import SQLiteStore
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from ..core.errors import Invalid
-from ..core.job import MediaType
+from ..core.events import MediaType
 
 Content = str | Sequence[Any]
 

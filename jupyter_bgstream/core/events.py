@@ -12,6 +12,7 @@ import msgspec
 
 Channel = Literal["text", "reasoning"]
 AttemptReason = Literal["first", "retry", "recovery"]
+MediaType = Literal["image/png", "image/jpeg", "image/gif", "image/webp"]
 
 
 class _Event(

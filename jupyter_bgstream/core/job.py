@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -12,12 +11,11 @@ from .costs import Cost, total, updated
 from .cursor import Cursor
 from .events import Attempt, Cancelled, Completed, Delta, Event, Failed, Interrupted, Usage, Waiting
 from .machine import ENDS, Fault, Status, next_status
+from .messages import Message
 
 Priority = Literal["interactive", "batch"]
 OnRestart = Literal["interrupt", "retry"]
 Retries = Literal["never", "before_first_token", "always"]
-Role = Literal["system", "user", "assistant"]
-MediaType = Literal["image/png", "image/jpeg", "image/gif", "image/webp"]
 
 JobId = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{8,64}\Z")]
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -28,50 +26,6 @@ Tags = Annotated[tuple[Label, ...], msgspec.Meta(max_length=50)]
 
 TITLE_LENGTH = 80  # characters
 PREVIEW_LENGTH = 120  # characters
-
-
-class _Part(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", forbid_unknown_fields=True):
-    pass
-
-
-class TextPart(_Part, frozen=True, kw_only=True, tag="text"):
-    """Words of a turn."""
-
-    text: str
-
-
-class ImagePart(_Part, frozen=True, kw_only=True, tag="image"):
-    """A picture of a turn."""
-
-    media_type: MediaType
-    data: bytes  # base64 in JSON
-
-    @property
-    def url(self) -> str:
-        """The picture as a ``data:`` URL."""
-        return f"data:{self.media_type};base64,{b64encode(self.data).decode()}"
-
-
-Part = TextPart | ImagePart
-
-
-class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
-    """One turn of a conversation."""
-
-    role: Role
-    content: str | tuple[Part, ...]
-
-    @property
-    def text(self) -> str:
-        """Its words, without pictures."""
-        if isinstance(self.content, str):
-            return self.content
-        return "\n\n".join(part.text for part in self.content if isinstance(part, TextPart))
-
-    @property
-    def images(self) -> tuple[ImagePart, ...]:
-        """Its pictures."""
-        return () if isinstance(self.content, str) else tuple(p for p in self.content if isinstance(p, ImagePart))
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from .job import Message, Turn
+from .job import Turn
 from .machine import Status
+from .messages import Message
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,8 +10,9 @@ import msgspec
 from .errors import Invalid
 from .events import Event, Usage
 from .groups import Placed, Progress
-from .job import ImagePart, Job, Message
+from .job import Job
 from .machine import Answer
+from .messages import AudioPart, FilePart, ImagePart, Message, TextPart
 from .notices import Notice
 
 PROTOCOL_VERSION = 1
@@ -115,16 +116,20 @@ def job_with_answer(job: Job, answer: Answer) -> dict[str, Any]:
 
 
 def message_form(message: Message) -> dict[str, Any]:
-    """Return a turn as viewers see it: of a picture only its kind and its size, since every open page asks."""
-    content: Any = message.content
-    if not isinstance(content, str):
-        content = [
-            {"type": "image", "media_type": part.media_type, "bytes": len(part.data)}
-            if isinstance(part, ImagePart)
-            else part
-            for part in content
-        ]
-    return {"role": message.role, "content": content}
+    """Return a message as viewers see it: of pictures and files only what they are, since every open page asks."""
+    form: dict[str, Any] = {"role": message.role, "content": message.content}
+    if not isinstance(message.content, str):
+        form["content"] = [part if isinstance(part, TextPart) else _described(part) for part in message.content]
+    if message.tool_calls:
+        form["tool_calls"] = message.tool_calls
+    if message.tool_call_id is not None:
+        form["tool_call_id"] = message.tool_call_id
+    return form
+
+
+def _described(part: ImagePart | FilePart | AudioPart) -> dict[str, Any]:
+    described: dict[str, Any] = msgspec.to_builtins(part, builtin_types=(bytes,))
+    return {name: value for name, value in described.items() if name != "data"} | {"bytes": len(part.data)}
 
 
 def _counts(usage: Usage | None) -> dict[str, float | None] | None:

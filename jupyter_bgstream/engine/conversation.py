@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ..core.errors import NotFound
-from ..core.job import Job, Message, Turn
+from ..core.job import Job, Turn
 from ..core.machine import Answer, fold
+from ..core.messages import FunctionCall, Message
 from ..core.threads import Conversation, Fork
 from ..core.wire import decode_events
 from ..store.base import Store
@@ -50,8 +51,10 @@ async def said_until(store: Store, job: Job) -> Conversation:
 
 async def _said_with(store: Store, job: Job) -> Conversation:
     answer = await read_answer(store, job)
+    calls = tuple(FunctionCall(id=call.id, name=call.name, arguments=call.arguments) for call in answer.tool_calls)
+    said = Message(role="assistant", content=answer.text, tool_calls=calls)
     return Conversation(
-        messages=(*job.history, *job.spec.messages, Message(role="assistant", content=answer.text)),
+        messages=(*job.history, *job.spec.messages, said),
         turns=(*job.turns, Turn(job=job.id, messages=len(job.spec.messages) + 1)),
     )
 

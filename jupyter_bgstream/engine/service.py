@@ -250,6 +250,7 @@ class Service:
     def _job(self, owner: str, spec: JobSpec, job_id: str | None) -> Job:
         spec = msgspec.structs.replace(spec, model=self._providers.full_name(spec.model))
         check_spec(spec, aliases=self.aliases)
+        self._providers.check(spec)
         return Job(
             id=job_id or secrets.token_urlsafe(12),
             owner=owner,

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from ..core.errors import Conflict, NotFound
 from ..core.events import Cancelled
-from ..core.job import Job, Message
+from ..core.job import Job
 from ..core.machine import Status
+from ..core.messages import Message
 from ..core.threads import Conversation, Fork, Thread
 from ..store.base import JobFilter, Store
 from ..store.threads import no_such_thread

@@ -12,6 +12,7 @@ from typing import Any
 from ..plugin import ProviderError, Reasoning, Usage
 from .demo_texts import BAD, ECHO, GOOD, NO_MOOD, QUICK, SLOW, TOUR, TOUR_REASONING
 
+_OTHERS = {"image_url": "[a picture]", "file": "[a PDF file]", "input_audio": "[a recording]"}
 _PIECE = re.compile(r"\S{1,6}\s*|\s+")  # about the size of a token
 _RHYTHM = (1.0, 1.4, 0.7, 1.6, 0.8, 1.1, 0.6, 1.3)  # no voice is a metronome
 
@@ -81,4 +82,4 @@ def _words(message: dict[str, Any]) -> str:
     content = message["content"]
     if isinstance(content, str):
         return content
-    return "\n\n".join(part["text"] if part["type"] == "text" else "[a picture]" for part in content)
+    return "\n\n".join(part["text"] if part["type"] == "text" else _OTHERS[part["type"]] for part in content)

@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from ..core.events import Completed, Delta, Source, ToolCall, Usage
-from ..core.job import Job
+from ..core.job import Job, JobSpec
 from ..core.machine import Fault
 
 
@@ -64,6 +64,7 @@ class Providers(Protocol):
     def aliases(self) -> Mapping[str, str]: ...  # to the full names of models
     def full_name(self, model: str) -> str: ...  # of an alias; what is none is returned as it is
     def resolve(self, model: str) -> Provider: ...  # ProviderError: unknown_provider
+    def check(self, spec: JobSpec) -> None: ...  # Invalid: a part that its provider cannot be sent
     async def default(self) -> Default | None: ...  # in bounded time
     async def price(self, model: str, usage: Usage) -> Usage: ...  # with an estimate, if any; ProviderError
     async def status(self, *, refresh: bool = False) -> list[ProviderStatus]: ...  # refresh: nothing remembered

@@ -18,8 +18,9 @@ import msgspec
 
 from ..core.errors import ProviderError
 from ..core.events import Completed, Delta, Source, ToolCall, Usage
-from ..core.job import ImagePart, Job, Message
+from ..core.job import Job
 from ..core.machine import Fault
+from ..core.messages import Message
 from ..plugin import Finish, Reasoning
 from .base import ProviderStatus, Said
 from .checked import Misuse, checked
@@ -28,12 +29,16 @@ from .daemons import Daemons
 from .endpoint import IDLE_SECONDS, TOTAL_SECONDS
 from .faults import Faults
 from .formats.base import model_name
+from .formats.chat_messages import chat_message
+from .formats.dialects import Dialect
+from .formats.turns import conversation
 
 Agent = Callable[[list[dict[str, Any]], str, dict[str, Any]], AsyncIterator[Any]]
 
 KIND = "plug-in"
 GRACE_SECONDS = 1.0  # that a cancelled generator has for its ``finally``
 WAITING = 256 * 1024  # characters that nobody has taken yet; then the generator waits
+_DIALECT = Dialect(cache_control=True)
 PIECE = 64 * 1024  # characters of one event
 MESSAGE_LENGTH = 1000  # characters of what a plug-in says of its failure
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.I)
@@ -217,10 +222,10 @@ class _Reader:
             self._end(None)
 
     async def _read(self) -> None:
+        # Whether a part can be sent is the plug-in's to say: it knows its service.
+        messages = conversation(self._job, Faults(self._name), lacks=lambda part: None)
         stream = self._agent(
-            [_turn(message) for message in (*self._job.history, *self._job.spec.messages)],
-            model_name(self._job),
-            dict(self._job.spec.params),
+            [_turn(message) for message in messages], model_name(self._job), dict(self._job.spec.params)
         )
         if not hasattr(stream, "__aiter__"):
             if hasattr(stream, "close"):
@@ -285,15 +290,7 @@ def _batches(said: list[Said]) -> Iterator[list[Said]]:
 
 def _turn(message: Message) -> dict[str, Any]:
     # As Chat Completions has them: what most libraries take.
-    if isinstance(message.content, str):
-        return {"role": message.role, "content": message.content}
-    parts = [
-        {"type": "image_url", "image_url": {"url": part.url}}
-        if isinstance(part, ImagePart)
-        else {"type": "text", "text": part.text}
-        for part in message.content
-    ]
-    return {"role": message.role, "content": parts}
+    return chat_message(message, _DIALECT, no_content="")
 
 
 def _said(item: Any) -> list[Said | Finish]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from ..core.errors import Invalid, ProviderError
 from ..core.events import Usage
+from ..core.job import JobSpec
 from ..core.machine import Fault
 from .asking import Asking
 from .base import Default, Provider, ProviderStatus
@@ -86,6 +88,16 @@ class Registry:
                 f"{model!r} names no model. Write {name}/ and the model's name.", code="model_not_found"
             )
         return service
+
+    def check(self, spec: JobSpec) -> None:
+        """Raise Invalid for a part of a message that the model's service cannot be sent.
+
+        A model of no service is no error here: the job waits for a server that has it, or fails.
+        """
+        with suppress(ProviderError):
+            service = self.resolve(spec.model)
+            if isinstance(service, HTTPService):
+                service.check(spec.messages)
 
     async def price(self, model: str, usage: Usage) -> Usage:
         """Return counts with what they cost by list prices, where these are known; raises ProviderError."""

@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ..core.errors import ProviderError
+from ..core.errors import Invalid, ProviderError
 from ..core.events import Completed, Usage
 from ..core.job import Job
 from ..core.machine import Fault
+from ..core.messages import Message
 from .aside import aside
 from .base import ProviderStatus, Said
 from .context import Asked
@@ -95,6 +96,13 @@ class HTTPService:
         except (ProviderError, msgspec.MsgspecError) as error:
             code = error.code if isinstance(error, ProviderError) else "no token"
             log.warning("job %s: %s cannot be told that nobody wants its answer (%s)", job.id, self.name, code)
+
+    def check(self, messages: Sequence[Message]) -> None:
+        """Raise Invalid for a part that the format cannot send."""
+        for turn, message in enumerate(messages):
+            for place, part in enumerate(message.parts):
+                if (why := self._format.lacks(part)) is not None:
+                    raise Invalid(why, field=f"messages[{turn}].content[{place}]")
 
     async def status(self) -> ProviderStatus:
         """Return which models there are, or why that cannot be said; never raises.
@@ -255,8 +263,8 @@ class HTTPService:
 
 
 async def _built(build: Callable[[Job, Faults], Request], job: Job, faults: Faults) -> Request:
-    # Pictures may have megabytes, and are turned into text: too long for the loop that the kernels live on.
-    if any(message.images for message in (*job.history, *job.spec.messages)):
+    # Pictures and files may have megabytes, and are turned into text: too long for the loop that the kernels live on.
+    if any(message.attachments for message in (*job.history, *job.spec.messages)):
         return await asyncio.to_thread(build, job, faults)
     return build(job, faults)
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from ..core.costs import By, Cost, Spent
+from ..core.events import MediaType
 from ..core.groups import Counts
-from ..core.job import MediaType, OnRestart, Origin, Priority, Retries, Role, TextPart
+from ..core.job import OnRestart, Origin, Priority, Retries
 from ..core.machine import Fault, Partial
+from ..core.messages import AudioType, CacheControl, FunctionCall, Role, TextPart
 from ..core.notices import Mute
 from ..engine.service import Limits
 from ..providers.base import ProviderStatus
@@ -73,18 +76,45 @@ class ToolCallForm(msgspec.Struct):
     arguments: str
 
 
-class Picture(msgspec.Struct, tag_field="type", tag="image"):
-    """A picture of a turn, without its data."""
+class ImageForm(msgspec.Struct):
+    """A picture of an answer, without its file."""
 
+    id: str
     media_type: MediaType
     bytes: int
 
 
-class Turn(msgspec.Struct):
-    """One turn of a conversation."""
+class _Sized(msgspec.Struct, kw_only=True, tag_field="type", omit_defaults=True):
+    bytes: int
+    cache_control: CacheControl | UnsetType = UNSET
+
+
+class Picture(_Sized, kw_only=True, tag="image"):
+    """A picture of a message, without its data."""
+
+    media_type: MediaType
+
+
+class File(_Sized, kw_only=True, tag="file"):
+    """A file of a message, without its data."""
+
+    media_type: str
+    name: str
+
+
+class Recording(_Sized, kw_only=True, tag="audio"):
+    """A recording of a message, without its data."""
+
+    media_type: AudioType
+
+
+class Turn(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One message of a conversation."""
 
     role: Role
-    content: str | list[TextPart | Picture]
+    content: str | list[TextPart | Picture | File | Recording]
+    tool_calls: list[FunctionCall] | UnsetType = UNSET
+    tool_call_id: str | UnsetType = UNSET
 
 
 class JobWithAnswer(JobForm):

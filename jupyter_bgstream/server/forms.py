@@ -8,19 +8,8 @@ import msgspec
 
 from ..core.errors import Invalid
 from ..core.groups import GroupSpec
-from ..core.job import (
-    IdleTimeout,
-    JobId,
-    JobSpec,
-    Label,
-    Message,
-    OnRestart,
-    Origin,
-    Priority,
-    Retries,
-    Tags,
-    Title,
-)
+from ..core.job import IdleTimeout, JobId, JobSpec, Label, OnRestart, Origin, Priority, Retries, Tags, Title
+from ..core.messages import Message
 
 MAX_JOBS = 500  # of a group, in one request
 

@@ -14,6 +14,8 @@ from tornado.web import RequestHandler
 from .. import __version__
 from ..core.costs import Price
 from ..core.events import Event
+from ..core.messages import FILE_TYPE
+from ..core.toolturns import MAX_ID
 from . import answers, forms, inbox, rest, threads
 from .handlers import ApiHandler, endpoint, verbs
 from .listing import MAX_PAGE
@@ -24,6 +26,8 @@ REFUSALS = (400, 403, 404, 413, 503)  # what every verb may answer
 TEXT = {"type": "string"}
 NOT_BLANK = {"type": "string", "pattern": r"[^\s\x1c-\x1f\x85]"}
 NULL = {"type": "null"}
+NONE = {"type": "array", "maxItems": 0}
+NO_CONTROL = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
 BASE64 = {"type": "string", "pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)$"}
 
 Schema = dict[str, Any]
@@ -161,7 +165,10 @@ SAYING = {
             "contains": {
                 "anyOf": [
                     {"properties": {"type": {"const": "text"}, "text": NOT_BLANK}, "required": ["type", "text"]},
-                    {"properties": {"type": {"const": "image"}, "data": BASE64}, "required": ["type", "data"]},
+                    {
+                        "properties": {"type": {"enum": ["image", "file", "audio"]}, "data": BASE64},
+                        "required": ["type", "data"],
+                    },
                 ]
             },
         },
@@ -177,6 +184,31 @@ CONVERSED = {
 }
 FURTHER: dict[str, Schema] = {
     "ImagePart": {"properties": {"data": BASE64}},
+    "FilePart": {
+        "properties": {
+            "media_type": {"pattern": f"^({FILE_TYPE})$"},
+            "name": {"pattern": NO_CONTROL},
+            "data": BASE64,
+        }
+    },
+    "AudioPart": {"properties": {"data": BASE64}},
+    "FunctionCall": {"properties": {name: {"minLength": 1, "maxLength": MAX_ID} for name in ("id", "name")}},
+    "Message": {
+        "oneOf": [
+            {
+                "properties": {
+                    "role": {"enum": ["system", "developer", "user"]},
+                    "tool_calls": NONE,
+                    "tool_call_id": NULL,
+                }
+            },
+            {"properties": {"role": {"const": "assistant"}, "tool_call_id": NULL}},
+            {
+                "required": ["tool_call_id"],
+                "properties": {"role": {"const": "tool"}, "tool_calls": NONE, "tool_call_id": TEXT},
+            },
+        ]
+    },
     "Submission": {
         "oneOf": [PROMPTED, CONVERSED],
         "properties": {"model": {"anyOf": [{"type": "string", "pattern": r"^[^/]+/[\s\S]"}, NULL]}},

@@ -10,8 +10,9 @@ import msgspec
 from ..core.costs import By, Spent
 from ..core.events import Cancelled, Event, Waiting
 from ..core.groups import Group, Placed, Progress
-from ..core.job import Job, Message, Turn
+from ..core.job import Job, Turn
 from ..core.machine import ENDS, Status
+from ..core.messages import Message
 from ..core.notices import Mute, Notice
 from .threads import ThreadStore
 

@@ -11,8 +11,9 @@ from ..core.costs import By, Spent
 from ..core.errors import NotFound, Unavailable
 from ..core.events import Cancelled, Event, Waiting
 from ..core.groups import Group, Placed, Progress
-from ..core.job import Job, Message, Turn
+from ..core.job import Job, Turn
 from ..core.machine import fold
+from ..core.messages import Message
 from ..core.notices import Mute, Notice
 from ..core.wire import decode_events
 from . import ledger, rules

@@ -23,8 +23,9 @@ import pytest
 
 from ..core.errors import Conflict, Fenced, IllegalEvent, Invalid, NotFound, QueueFull, Unavailable
 from ..core.events import Attempt, Cancelled, Delta, End, Failed, Interrupted, Usage, Waiting
-from ..core.job import Message, Origin
+from ..core.job import Origin
 from ..core.machine import Fault, fold
+from ..core.messages import Message
 from ..store.base import Change, JobFilter, Store
 from .batch_contract import BatchContract
 from .cost_contract import CostContract

@@ -8,7 +8,8 @@ from typing import Any
 
 from ..core.cursor import new_log
 from ..core.events import Completed, Delta, Event
-from ..core.job import Job, JobSpec, Message
+from ..core.job import Job, JobSpec
+from ..core.messages import Message
 from ..core.wire import decode_events
 from ..store.base import Change, JobFilter, Room, Store
 

@@ -10,7 +10,8 @@ import pytest
 from ..core.errors import Conflict, Invalid, NotFound
 from ..core.events import Cancelled, Failed
 from ..core.groups import Group, GroupSpec
-from ..core.job import Message, Turn
+from ..core.job import Turn
+from ..core.messages import Message
 from ..core.notices import Mute
 from ..core.threads import Conversation, Fork, Thread
 from ..store.base import Change, JobFilter, Store

@@ -1,6 +1,6 @@
 /** A thread as its turns: what was asked and which job answers, also those that came to nothing. */
 
-import type { Job, Message, Said } from './wire';
+import type { Job, Message, Part, Said } from './wire';
 
 export interface Turn {
   /** The same while retries and news come. */
@@ -74,12 +74,24 @@ export function turnsOf(said: readonly Said[], jobs: readonly Job[]): Turn[] {
   return turns;
 }
 
-/** The words of a message; of a picture, that there is one. */
+/** The words of a message; of pictures, files and recordings, what they are. */
 export function textOf(content: Message['content']): string {
   if (typeof content === 'string') {
     return content;
   }
-  return content.map(part => (part.type === 'text' ? part.text : `[${part.media_type}]`)).join('\n');
+  return content.map(part => (part.type === 'text' ? part.text : `[${described(part)}]`)).join('\n');
+}
+
+function described(part: Exclude<Part, { type: 'text' }>): string {
+  return `${part.type === 'file' ? part.name : part.media_type}, ${sizeOf(part.bytes)}`;
+}
+
+/** A size as people read it, such as `12 kB`. */
+function sizeOf(bytes: number): string {
+  if (bytes < 1000) {
+    return `${bytes} bytes`;
+  }
+  return bytes < 999_500 ? `${Math.round(bytes / 1000)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 /** Which job was asked first, of those that ask each other again. */

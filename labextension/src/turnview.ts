@@ -7,7 +7,13 @@ import { TextPane } from './text';
 import { textOf, type Turn } from './turns';
 import type { Message } from './wire';
 
-const ROLES: Record<Message['role'], string> = { user: 'You', system: 'System', assistant: 'Answer' };
+const ROLES: Record<Message['role'], string> = {
+  user: 'You',
+  system: 'System',
+  developer: 'System',
+  assistant: 'Answer',
+  tool: 'Tool'
+};
 
 export class TurnView {
   readonly node = element('li', 'turn');
@@ -57,7 +63,7 @@ export class TurnView {
     this._mark = mark;
     this._panes.splice(0).forEach(pane => pane.dispose());
     this._asked.replaceChildren(
-      ...asked.map(({ role, content }) => {
+      ...asked.map(({ role, content, tool_calls }) => {
         const node = element('div', 'said');
         node.dataset.role = role;
         node.append(element('span', 'role', ROLES[role]));
@@ -66,6 +72,9 @@ export class TurnView {
         } else {
           // As it was typed: a prompt is no Markdown, and its lines are its own.
           node.append(element('div', 'words', textOf(content)));
+        }
+        for (const call of tool_calls ?? []) {
+          node.append(element('div', 'words', `${call.name}(${call.arguments})`));
         }
         return node;
       })

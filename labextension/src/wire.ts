@@ -195,11 +195,17 @@ export interface ThreadPage {
   next: string | null;
 }
 
-export type Part = { type: 'text'; text: string } | { type: 'image'; media_type: string; bytes: number };
+/** A part of a message; of pictures, files and recordings there is what they are, without their data. */
+export type Part =
+  | { type: 'text'; text: string }
+  | { type: 'image' | 'audio'; media_type: string; bytes: number }
+  | { type: 'file'; media_type: string; name: string; bytes: number };
 
 export interface Message {
-  role: 'system' | 'user' | 'assistant';
+  role: 'system' | 'developer' | 'user' | 'assistant' | 'tool';
   content: string | Part[];
+  /** Of an assistant: the tools that it asked for. */
+  tool_calls?: readonly { id: string; name: string; arguments: string }[];
 }
 
 /** A message of a thread; `status` is `completed`, or that of a job of which there is only what was asked. */

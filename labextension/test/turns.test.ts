@@ -70,6 +70,18 @@ describe('a conversation', () => {
     expect(turns[2]!.asked[0]!.content).toEqual([picture, { type: 'text', text: 'This?' }]);
   });
 
+  it('shows files by their names and sizes', () => {
+    expect(
+      textOf([
+        { type: 'file', media_type: 'application/pdf', name: 'report.pdf', bytes: 1_234_567 },
+        { type: 'file', media_type: 'text/csv', name: 'rates.csv', bytes: 12_345 },
+        { type: 'audio', media_type: 'audio/wav', bytes: 999_600 },
+        { type: 'image', media_type: 'image/png', bytes: 999 },
+        { type: 'text', text: 'What is this?' }
+      ])
+    ).toBe('[report.pdf, 1.2 MB]\n[rates.csv, 12 kB]\n[audio/wav, 1.0 MB]\n[image/png, 999 bytes]\nWhat is this?');
+  });
+
   it('begins with turns of the thread that it was forked from', () => {
     const said = [...saidBy('origin', 'One?', 'One.'), ...saidBy('b', 'Two?', 'Two.')];
     const turns = turnsOf(said, [jobOf('b', 'completed'), jobOf('a', 'failed')]);

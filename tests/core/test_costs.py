@@ -8,7 +8,8 @@ import pytest
 
 from jupyter_bgstream.core.costs import Cost
 from jupyter_bgstream.core.events import Attempt, Event, Failed, Interrupted, Queued, Usage, Waiting
-from jupyter_bgstream.core.job import Job, JobSpec, Message, advance
+from jupyter_bgstream.core.job import Job, JobSpec, advance
+from jupyter_bgstream.core.messages import Message
 
 FIRST = Attempt(at=1.0)
 AGAIN = Attempt(at=2.0, reason="retry")

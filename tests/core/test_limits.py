@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from jupyter_bgstream.core.attachments import MAX_IMAGE_BYTES, MAX_IMAGES
 from jupyter_bgstream.core.errors import Invalid
-from jupyter_bgstream.core.job import ImagePart, JobSpec, Message, TextPart
-from jupyter_bgstream.core.limits import MAX_IMAGE_BYTES, MAX_IMAGES, check_spec
+from jupyter_bgstream.core.job import JobSpec
+from jupyter_bgstream.core.limits import check_spec
+from jupyter_bgstream.core.messages import ImagePart, Message, TextPart
 
 PICTURE = ImagePart(media_type="image/png", data=b"x")
 

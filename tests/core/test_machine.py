@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from jupyter_bgstream.core.errors import IllegalEvent
 from jupyter_bgstream.core.events import Attempt, Completed, Delta, Event, Queued, Usage
-from jupyter_bgstream.core.job import Job, JobSpec, Message, advance
+from jupyter_bgstream.core.job import Job, JobSpec, advance
 from jupyter_bgstream.core.machine import ENDS, TRANSITIONS, Answer, Status, apply, fold, runs
+from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.wire import answer_form, decode_event, decode_events, encode, stamped
 
 ROOT = Path(__file__).parents[2]

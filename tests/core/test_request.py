@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from jupyter_bgstream.core.errors import Invalid
-from jupyter_bgstream.core.job import TITLE_LENGTH, JobSpec, Message, title_of
+from jupyter_bgstream.core.job import TITLE_LENGTH, JobSpec, title_of
+from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.wire import decode_request
 
 

@@ -12,8 +12,9 @@ import pytest
 
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Completed, Delta
-from jupyter_bgstream.core.job import Job, JobSpec, Message
+from jupyter_bgstream.core.job import Job, JobSpec
 from jupyter_bgstream.core.machine import Fault
+from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.engine.service import Limits, Service
 from jupyter_bgstream.providers.base import Default, ProviderStatus, Resume, Said
 from jupyter_bgstream.store.memory import MemoryStore
@@ -72,6 +73,9 @@ class Puppet:
 
     def full_name(self, model: str) -> str:
         return self.aliases.get(model, model)
+
+    def check(self, spec: JobSpec) -> None:
+        pass
 
     async def default(self) -> Default | None:
         return Default(model="puppet/one", why="There is no other.")

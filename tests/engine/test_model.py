@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from jupyter_bgstream.core.errors import BgStreamError, ProviderError, Unavailable
 from jupyter_bgstream.core.events import End, Usage, Waiting
 from jupyter_bgstream.core.groups import GroupSpec
-from jupyter_bgstream.core.job import Job, JobSpec, Message, Origin
+from jupyter_bgstream.core.job import Job, JobSpec, Origin
 from jupyter_bgstream.core.machine import fold
+from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Mute
 from jupyter_bgstream.core.wire import decode_event, decode_events
 from jupyter_bgstream.engine.recovery import Recovery

@@ -8,7 +8,8 @@ import pytest
 from engine.conftest import OWNER, Call, Puppet, ended, shown, spec
 
 from jupyter_bgstream.core.errors import Conflict, NotFound, ProviderError
-from jupyter_bgstream.core.job import Job, Message
+from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.engine.retention import DAY, Housekeeping, Retention
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.store.memory import MemoryStore

@@ -13,7 +13,8 @@ import msgspec
 
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Channel, Completed, Delta, Source, ToolCall, Usage
-from jupyter_bgstream.core.job import Job, JobSpec, Message
+from jupyter_bgstream.core.job import Job, JobSpec
+from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.providers.base import Provider, Said
 from jupyter_bgstream.providers.faults import Faults
 from jupyter_bgstream.providers.formats.chat_completions import ChatDecoder

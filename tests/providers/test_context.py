@@ -11,7 +11,8 @@ from providers.conftest import Connect
 from providers.speaking import job, read
 
 from jupyter_bgstream.core.events import Delta
-from jupyter_bgstream.core.job import Job, Message
+from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.providers import prices
 from jupyter_bgstream.providers.context import Asked, Length
 from jupyter_bgstream.providers.endpoint import Endpoint

@@ -11,7 +11,7 @@ from providers.speaking import FAULTS, STOP, decoded, delta, heard, job, of, rea
 
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Completed, Delta, Source, Usage
-from jupyter_bgstream.core.job import ImagePart, Message, TextPart
+from jupyter_bgstream.core.messages import ImagePart, Message, TextPart
 from jupyter_bgstream.providers.formats import FORMATS, format_of
 from jupyter_bgstream.providers.formats.dialects import DIALECTS, DialectName
 from jupyter_bgstream.testing import ScriptedProvider, answer

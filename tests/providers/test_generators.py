@@ -16,7 +16,7 @@ from providers.speaking import job, of, read, text
 
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Completed, Delta, Source, ToolCall, Usage
-from jupyter_bgstream.core.job import ImagePart, Message, TextPart
+from jupyter_bgstream.core.messages import ImagePart, Message, TextPart
 from jupyter_bgstream.plugin import Finish, Reasoning
 from jupyter_bgstream.providers import generators
 from jupyter_bgstream.providers.base import Provider

@@ -16,7 +16,8 @@ from providers.speaking import FAULTS, cut, cut_at_random, job, of, read, text
 
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Completed, Delta, Source, ToolCall, Usage
-from jupyter_bgstream.core.job import ImagePart, Job, Message, TextPart
+from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.core.messages import ImagePart, Message, TextPart
 from jupyter_bgstream.providers.formats.messages import Messages, MessagesDecoder, usage_of
 from jupyter_bgstream.testing import Hold, Script, ScriptedProvider, Send, refusal, replay
 

@@ -11,7 +11,7 @@ from providers.speaking import FAULTS, job, of, read, text
 
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Completed, Delta, ToolCall, Usage
-from jupyter_bgstream.core.job import ImagePart, Message, TextPart
+from jupyter_bgstream.core.messages import ImagePart, Message, TextPart
 from jupyter_bgstream.providers.base import Said
 from jupyter_bgstream.providers.formats import FORMATS
 from jupyter_bgstream.testing import Cut, Hold, Script, ScriptedProvider, Send, refusal

@@ -11,7 +11,8 @@ from providers.speaking import FAULTS, cut_at_random, job, of, text
 
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Completed, Delta, Source, ToolCall, Usage
-from jupyter_bgstream.core.job import ImagePart, JobSpec, Message, TextPart
+from jupyter_bgstream.core.job import JobSpec
+from jupyter_bgstream.core.messages import ImagePart, Message, TextPart
 from jupyter_bgstream.providers.base import Resume, Said
 from jupyter_bgstream.providers.formats.responses import Responses
 from jupyter_bgstream.testing.scripts import event

@@ -13,7 +13,7 @@ from providers.conftest import Connect
 from providers.speaking import STOP, delta, job, read, sse, text
 
 from jupyter_bgstream.core.events import Completed, Usage
-from jupyter_bgstream.core.job import Message
+from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.providers import transport
 from jupyter_bgstream.providers.endpoint import read_endpoint
 from jupyter_bgstream.providers.service import HTTPService

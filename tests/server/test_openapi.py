@@ -16,8 +16,9 @@ from server.conftest import config_for
 from server.test_matrix import EXPECTED, registered
 
 from jupyter_bgstream.core.groups import Group, GroupSpec, Placed, Progress
-from jupyter_bgstream.core.job import Job, JobSpec, Message, Origin
+from jupyter_bgstream.core.job import Job, JobSpec, Origin
 from jupyter_bgstream.core.machine import Answer
+from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Notice
 from jupyter_bgstream.core.threads import Thread
 from jupyter_bgstream.core.wire import group_form, job_form, job_with_answer, notice_form, placed_form

@@ -165,7 +165,7 @@ def upgrade(server: Jupyter, headers: dict[str, str]) -> httpx.Response:
         ({"model": "a/b", "prompt": "x", "priority": "urgent"}, "priority"),
         ({"model": "a/b", "prompt": "x", "base_url": "http://evil.example"}, "base_url"),
         (
-            {"model": "a/b", "messages": [{"role": "user", "content": "x"}, {"role": "tool", "content": "x"}]},
+            {"model": "a/b", "messages": [{"role": "user", "content": "x"}, {"role": "robot", "content": "x"}]},
             "messages[1].role",
         ),
         ({"model": "a/b", "prompt": "x", "source": {"cell": 3}}, "source.cell"),

@@ -22,8 +22,8 @@ from jupyter_bgstream.core.events import (
     Waiting,
 )
 from jupyter_bgstream.core.groups import Group, GroupSpec
-from jupyter_bgstream.core.job import Message
 from jupyter_bgstream.core.machine import fold
+from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Mute, Notice
 from jupyter_bgstream.core.threads import Fork
 from jupyter_bgstream.core.wire import decode_events

@@ -10,6 +10,7 @@ import msgspec
 from ...core.errors import ProviderError
 from ...core.events import Completed, ToolCall, Usage
 from ...core.job import Job
+from ...core.messages import Part
 from ..base import Said
 from ..faults import Faults
 from .sse import ServerEvent
@@ -53,6 +54,7 @@ class Format(Protocol):
     models: Request  # asks which models there are
 
     def headers(self, key: str) -> dict[str, str]: ...  # how it takes a key
+    def lacks(self, part: Part) -> str | None: ...  # why it cannot be sent a part, as sentences; None: it can
     def request(self, job: Job, faults: Faults) -> Request: ...  # ProviderError: bad_request
     def decoder(self, faults: Faults) -> Decoder: ...
     def names(self, listing: Any) -> list[str]: ...  # of the models in the answer to ``models``

@@ -12,16 +12,19 @@ from typing import Any
 import msgspec
 
 from ...core.events import Channel, Delta, Source, ToolCall, Usage
-from ...core.job import ImagePart, Job, Message, Part
+from ...core.job import Job
+from ...core.messages import Part
 from ..base import Said
 from ..faults import Faults
 from ..params import Params, joined, read_params, refused, same
 from .base import Request, StreamDecoder, model_name
+from .chat_messages import chat_message
 from .chat_usage import timed, usage_of
 from .dialects import BROKEN, DIALECTS, Dialect, finish_reason
 from .schemas import named_schema
 from .sse import ServerEvent, SSEParser
 from .tool_calls import ToolCalls, ToolFragment
+from .turns import conversation, lacking
 
 
 class ChatCompletions:
@@ -39,6 +42,11 @@ class ChatCompletions:
         """Return the headers that carry a key."""
         return {"Authorization": f"Bearer {key}"}
 
+    def lacks(self, part: Part) -> str | None:
+        """Return why the service cannot be sent a part; None if it can."""
+        dialect = self._dialect
+        return lacking(part, dialect.title, pdf=dialect.pdf is not None, audio=dialect.audio is not None)
+
     def request(self, job: Job, faults: Faults) -> Request:
         """Return the request for a job's answer.
 
@@ -53,7 +61,7 @@ class ChatCompletions:
         rest = same(rest, "seed", params.seed, ("seed", "random_seed"), faults)
         body: dict[str, Any] = {
             "model": model_name(job),
-            "messages": [_turn(message) for message in (*job.history, *job.spec.messages)],
+            "messages": [chat_message(message, dialect) for message in conversation(job, faults, self.lacks)],
             "stream": True,
             **dialect.always,
             **_named(params, dialect),
@@ -107,19 +115,6 @@ def _named(params: Params, dialect: Dialect) -> dict[str, Any]:
             value = {name: value}
         named |= value
     return named
-
-
-def _turn(message: Message) -> dict[str, Any]:
-    content: Any = message.content
-    if not isinstance(content, str):
-        content = [_part(part) for part in content]
-    return {"role": message.role, "content": content}
-
-
-def _part(part: Part) -> dict[str, Any]:
-    if isinstance(part, ImagePart):
-        return {"type": "image_url", "image_url": {"url": part.url}}
-    return {"type": "text", "text": part.text}
 
 
 # Only what is read at every delta is typed; the rest differs too much between services, and is looked at with care.

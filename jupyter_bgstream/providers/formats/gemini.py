@@ -6,21 +6,22 @@ Wire format: https://ai.google.dev/api/generate-content, with ``alt=sse``: each 
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
 from ...core.events import Delta, Source, ToolCall, Usage
-from ...core.job import ImagePart, Job, Part
+from ...core.job import Job
+from ...core.messages import Part
 from ..base import Said
 from ..faults import Faults
 from ..params import joined, read_params
 from .base import Request, StreamDecoder, count, model_name
+from .gemini_contents import contents_of
 from .gemini_params import config_of, placed
 from .sse import ServerEvent, SSEParser
-from .turns import system_text, turns
+from .turns import conversation, lacking, system_text
 
 _FINISH_REASONS = {"STOP": "stop", "MAX_TOKENS": "length"} | dict.fromkeys(
     (
@@ -59,6 +60,10 @@ class Gemini:
         """Return the headers that carry a key."""
         return {"x-goog-api-key": key}
 
+    def lacks(self, part: Part) -> str | None:
+        """Return why a part cannot be sent; None if it can, as all of them can."""
+        return lacking(part, self.title, pdf=True, audio=True)
+
     def request(self, job: Job, faults: Faults) -> Request:
         """Return the request for a job's answer.
 
@@ -67,13 +72,9 @@ class Gemini:
         """
         params = read_params(job.spec.params, faults)
         model = model_name(job).removeprefix("models/")
-        body: dict[str, Any] = {
-            "contents": [
-                {"role": "model" if message.role == "assistant" else "user", "parts": [_part(part) for part in parts]}
-                for message, parts in turns(job)
-            ]
-        }
-        if system := system_text(job, faults):
+        messages = conversation(job, faults, self.lacks)
+        body: dict[str, Any] = {"contents": contents_of(messages, model)}
+        if system := system_text(messages, faults):
             body["systemInstruction"] = {"parts": [{"text": system}]}
         if config := config_of(params, model, faults):
             body["generationConfig"] = config
@@ -98,12 +99,6 @@ class Gemini:
                     and "generateContent" in _list(item.get("supportedGenerationMethods"))
                 )
         return []
-
-
-def _part(part: Part) -> dict[str, Any]:
-    if isinstance(part, ImagePart):
-        return {"inlineData": {"mimeType": part.media_type, "data": b64encode(part.data).decode()}}
-    return {"text": part.text}
 
 
 class _Content(msgspec.Struct, gc=False):

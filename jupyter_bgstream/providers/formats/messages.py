@@ -6,20 +6,21 @@ in the version 2023-06-01, the last that knows ``temperature`` and ``top_p``.
 
 from __future__ import annotations
 
-from base64 import b64encode
 from typing import Any
 
 import msgspec
 
 from ...core.events import Delta, Source, ToolCall, Usage
-from ...core.job import ImagePart, Job, Part
+from ...core.job import Job
+from ...core.messages import Part
 from ..base import Said
 from ..faults import Faults
 from ..params import joined, read_params, refused
 from .base import Request, StreamDecoder, count, model_name
 from .claude import MAX_TOKENS, thinking
+from .messages_request import messages_of, system_of
 from .sse import ServerEvent, SSEParser
-from .turns import system_text, turns
+from .turns import conversation, lacking
 
 _VERSION = {"anthropic-version": "2023-06-01"}
 
@@ -44,6 +45,10 @@ class Messages:
         """Return the headers that carry a key."""
         return {"x-api-key": key}
 
+    def lacks(self, part: Part) -> str | None:
+        """Return why a part cannot be sent; None if it can."""
+        return lacking(part, self.title, pdf=True, audio=False)
+
     def request(self, job: Job, faults: Faults) -> Request:
         """Return the request for a job's answer.
 
@@ -52,14 +57,13 @@ class Messages:
         """
         params = read_params(job.spec.params, faults)
         refused(params, ("seed",), self.title, faults)
+        messages = conversation(job, faults, self.lacks)
         body: dict[str, Any] = {
             "model": model_name(job),
-            "messages": [
-                {"role": message.role, "content": [_block(part) for part in parts]} for message, parts in turns(job)
-            ],
+            "messages": messages_of(messages),
             "stream": True,
         }
-        if system := system_text(job, faults):
+        if system := system_of(messages, faults):
             body["system"] = system
         if params.max_tokens is not None:
             body["max_tokens"] = params.max_tokens
@@ -88,13 +92,6 @@ class Messages:
                 found = [item.get("id") for item in items if isinstance(item, dict)]
                 return sorted(name for name in found if isinstance(name, str))
         return []
-
-
-def _block(part: Part) -> dict[str, Any]:
-    if isinstance(part, ImagePart):
-        data = b64encode(part.data).decode()
-        return {"type": "image", "source": {"type": "base64", "media_type": part.media_type, "data": data}}
-    return {"type": "text", "text": part.text}
 
 
 def _check(body: dict[str, Any], faults: Faults) -> None:

@@ -6,13 +6,15 @@ Wire format: https://docs.ollama.com/api/chat and https://docs.ollama.com/api/er
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from ...core.errors import ProviderError
 from ...core.events import Delta, ToolCall, Usage
-from ...core.job import Job, Message
+from ...core.job import Job
+from ...core.messages import Message, Part
 from ..base import Said
 from ..context import Length
 from ..faults import Faults, words_of
@@ -20,6 +22,7 @@ from ..params import Params, joined, read_params
 from .base import Request, StreamDecoder, count, model_name
 from .lines import LineParser
 from .sse import ServerEvent
+from .turns import arguments_object, conversation, lacking
 
 CUT = (
     "This Ollama has cut what was too long, although it was told not to, and the answer rests on what was left. Update"
@@ -54,12 +57,16 @@ class Ollama:
         """Return the headers that carry a key: ollama.com wants one, a server of one's own does not."""
         return {"Authorization": f"Bearer {key}"}
 
+    def lacks(self, part: Part) -> str | None:
+        """Return why a part cannot be sent; None if it can."""
+        return lacking(part, self.title, pdf=False, audio=False)
+
     def request(self, job: Job, faults: Faults) -> Request:
         """Return the request for a job's answer; raises ProviderError (``bad_request``) for params that clash."""
         params = read_params(job.spec.params, faults)
         body: dict[str, Any] = {
             "model": model_name(job),
-            "messages": [_turn(message) for message in (*job.history, *job.spec.messages)],
+            "messages": list(_turns(conversation(job, faults, self.lacks))),
             "stream": True,
         }
         if options := _options(params):
@@ -102,11 +109,21 @@ def _options(params: Params) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _turn(message: Message) -> dict[str, Any]:
-    turn: dict[str, Any] = {"role": message.role, "content": message.text}
-    if message.images:
-        turn["images"] = [b64encode(image.data).decode() for image in message.images]
-    return turn
+def _turns(messages: Sequence[Message]) -> Iterator[dict[str, Any]]:
+    names: dict[str | None, str] = {}  # of functions, by the ids of calls
+    for message in messages:
+        role = "system" if message.role == "developer" else message.role
+        turn: dict[str, Any] = {"role": role, "content": message.text_with_files}
+        if message.images:
+            turn["images"] = [b64encode(image.data).decode() for image in message.images]
+        if message.tool_calls:
+            names |= {call.id: call.name for call in message.tool_calls}
+            turn["tool_calls"] = [
+                {"function": {"name": call.name, "arguments": arguments_object(call)}} for call in message.tool_calls
+            ]
+        if message.role == "tool":
+            turn["tool_name"] = names[message.tool_call_id]
+        yield turn
 
 
 class _Function(msgspec.Struct, gc=False):

@@ -13,10 +13,11 @@ from urllib.parse import quote
 
 from ...core.errors import ProviderError
 from ...core.job import Job
+from ...core.messages import Part
 from ..faults import Faults
 from .base import Refused, Request
 from .responses_decoder import Place, ResponsesDecoder, read_place
-from .responses_request import request_body
+from .responses_request import lacks, request_body
 
 _NO_LONGER_STREAMED = re.compile(r"no longer be streamed|cannot be streamed|minutes old", re.I)
 _FORGOTTEN = re.compile(r"not found|no longer (available|exists?)|expired|was deleted|does not exist", re.I)
@@ -33,6 +34,10 @@ class Responses:
     def headers(self, key: str) -> dict[str, str]:
         """Return the headers that carry a key."""
         return {"Authorization": f"Bearer {key}"}
+
+    def lacks(self, part: Part) -> str | None:
+        """Return why a part cannot be sent; None if it can."""
+        return lacks(part)
 
     def request(self, job: Job, faults: Faults) -> Request:
         """Return the request for an answer that ends with its connection, unless the job's params say otherwise."""

@@ -6,15 +6,18 @@ turns too: not every service knows ``instructions``.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from ...core.job import ImagePart, Job, Message, Part
+from ...core.job import Job
+from ...core.messages import FilePart, ImagePart, Message, Part, TextPart
 from ..faults import Faults
 from ..params import Params, joined, read_params, refused
 from .base import model_name
 from .schemas import named_schema
+from .turns import conversation, lacking, pdf_name
 
 
 def request_body(job: Job, faults: Faults, *, background: bool) -> bytes:
@@ -30,7 +33,7 @@ def request_body(job: Job, faults: Faults, *, background: bool) -> bytes:
     background = _flag(rest, "background", background, faults)
     body: dict[str, Any] = {
         "model": model_name(job),
-        "input": [_turn(message) for message in (*job.history, *job.spec.messages)],
+        "input": [item for message in conversation(job, faults, lacks) for item in _items(message)],
         "stream": True,
         "store": _flag(rest, "store", background, faults),
     }
@@ -63,6 +66,22 @@ def _flag(rest: dict[str, Any], name: str, otherwise: bool, faults: Faults) -> b
     return otherwise if value is None else value
 
 
+def lacks(part: Part) -> str | None:
+    """Return why the format cannot send a part; None if it can."""
+    return lacking(part, "The Responses format", pdf=True, audio=False)
+
+
+def _items(message: Message) -> Iterator[dict[str, Any]]:
+    if message.role == "tool":
+        yield {"type": "function_call_output", "call_id": message.tool_call_id, "output": message.text}
+        return
+    if message.text.strip() or not message.tool_calls:
+        yield _turn(message)
+    for call in message.tool_calls:
+        arguments = call.arguments or "{}"
+        yield {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": arguments}
+
+
 def _turn(message: Message) -> dict[str, Any]:
     if isinstance(message.content, str) or message.role == "assistant":
         return {"role": message.role, "content": message.text}
@@ -70,6 +89,13 @@ def _turn(message: Message) -> dict[str, Any]:
 
 
 def _part(part: Part) -> dict[str, Any]:
-    if isinstance(part, ImagePart):
-        return {"type": "input_image", "image_url": part.url, "detail": "auto"}
-    return {"type": "input_text", "text": part.text}
+    match part:
+        case ImagePart():
+            return {"type": "input_image", "image_url": part.url, "detail": "auto"}
+        case FilePart(is_pdf=True):
+            return {"type": "input_file", "filename": pdf_name(part), "file_data": part.url}
+        case FilePart():
+            return {"type": "input_text", "text": part.as_text}
+        case TextPart():
+            return {"type": "input_text", "text": part.text}
+    raise TypeError(f"The Responses format has no part for {type(part).__name__}.")

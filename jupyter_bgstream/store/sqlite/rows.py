@@ -10,8 +10,9 @@ import msgspec
 
 from ...core.events import Usage
 from ...core.groups import Group
-from ...core.job import Job, JobSpec, Message, Turn
+from ...core.job import Job, JobSpec, Turn
 from ...core.machine import Fault
+from ...core.messages import Message
 from ...core.notices import Notice
 from ...core.threads import Conversation, Fork
 from ...core.wire import encode

@@ -13,7 +13,8 @@ from ...core.costs import By, Spent
 from ...core.errors import Unavailable
 from ...core.events import Cancelled, Event, Waiting
 from ...core.groups import Group, Placed, Progress
-from ...core.job import Job, Message, Turn
+from ...core.job import Job, Turn
+from ...core.messages import Message
 from ...core.notices import Mute, Notice
 from ...core.threads import Fork, Thread
 from ..base import Change, JobFilter, Old, Room, Span

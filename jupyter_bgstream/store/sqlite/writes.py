@@ -9,7 +9,8 @@ import msgspec
 from ...core.errors import NotFound
 from ...core.events import Cancelled, Delta, Event, Source, ToolCall, Usage, Waiting
 from ...core.groups import Group
-from ...core.job import Job, Message, Turn
+from ...core.job import Job, Turn
+from ...core.messages import Message
 from ...core.wire import encode
 from .. import ledger, rules
 from ..base import Change, Room, Span

@@ -26,7 +26,8 @@ from jupyter_bgstream.core.events import (
     Waiting,
 )
 from jupyter_bgstream.core.groups import Group, GroupSpec
-from jupyter_bgstream.core.job import JobSpec, Message, Origin
+from jupyter_bgstream.core.job import JobSpec, Origin
+from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Mute
 from jupyter_bgstream.store.base import JobFilter
 from jupyter_bgstream.store.sqlite import SQLiteStore
