@@ -54,7 +54,7 @@ async def store(path: Path, *, batch: int, seconds: float, full: bool) -> tuple[
     for n in range(WRITERS):
         job = Job(id=f"job-{n:04}", owner="a", log=new_log(), spec=spec, status="new", server="bench", created_at=1.0)
         await here.submit(job, max_queued=WRITERS)
-    jobs = await here.claim(server="bench", room=ROOM, limit=WRITERS, at=2.0)
+    jobs = await here.claim(server="bench", owner=None, room=ROOM, limit=WRITERS, at=2.0)
     events = [EVENT] * batch
     appends = 0
 

@@ -24,11 +24,14 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "prune",
         help="delete old answers",
         description="Delete answers that have ended and were read, or dismissed, long ago. Never one that is queued or"
-        " running, and never an unread one, unless --unread is given. Jupyter servers may be running meanwhile.",
+        " running, and never an unread one, unless --unread is given. Jupyter servers may be running meanwhile."
+        " On a database that several JupyterHub users share, only your own answers are deleted, unless --all-users is"
+        " given.",
     )
     prune.add_argument("--days", type=_days, help="how old they must be (default: BgStreamApp.keep_days)")
     prune.add_argument("--all-read", action="store_true", help="however young they are: the same as --days 0")
     prune.add_argument("--unread", action="store_true", help="also what is as old and nobody has read")
+    prune.add_argument("--all-users", action="store_true", help="also the answers of other users of the database")
     prune.add_argument("--dry-run", action="store_true", help="say what would be deleted, and delete nothing")
     prune.add_argument("--database", type=Path, help="path of the database (default: as the server's config says)")
     prune.set_defaults(run=run_prune)
@@ -43,7 +46,8 @@ def _days(text: str) -> float:
 
 def run_prune(options: argparse.Namespace) -> int:
     """Delete, or say what would be deleted; returns 1 if the database cannot be had."""
-    from .settings import has_database, load_settings  # they bring all of Jupyter's server
+    from ..server.identity import tenant  # these bring all of Jupyter's server
+    from .settings import has_database, load_settings
 
     app = load_settings().app
     days: float | None = 0 if options.all_read else options.days
@@ -59,19 +63,21 @@ def run_prune(options: argparse.Namespace) -> int:
         return 1
     try:
         store = app.open_database(f"prune-{secrets.token_hex(4)}")
-        return asyncio.run(_prune(store, days=days, unread=options.unread, dry_run=options.dry_run))
+        owner = None if options.all_users else tenant()
+        return asyncio.run(_prune(store, owner=owner, days=days, unread=options.unread, dry_run=options.dry_run))
     except BgStreamError as error:
         print(error, file=sys.stderr)
         return 1
 
 
-async def _prune(store: SQLiteStore, *, days: float, unread: bool, dry_run: bool) -> int:
+async def _prune(store: SQLiteStore, *, owner: str | None, days: float, unread: bool, dry_run: bool) -> int:
     clock = SystemClock()
     before = time.time() - days * DAY
     await store.open()
     try:
-        old = {"read": await store.old(before=before, unread=False, limit=EVERYTHING)}
-        kept = await store.old(before=before, unread=True, limit=EVERYTHING)
+        old = {"read": await store.old(owner=owner, before=before, unread=False, limit=EVERYTHING)}
+        kept = await store.old(owner=owner, before=before, unread=True, limit=EVERYTHING)
+        everybodys = await store.old(owner=None, before=before, unread=False, limit=EVERYTHING)
         if unread:
             old["unread"] = kept
         verb = "Would delete" if dry_run else "Deleting"
@@ -79,17 +85,19 @@ async def _prune(store: SQLiteStore, *, days: float, unread: bool, dry_run: bool
             print(f"{verb} {_answers(kind, len(jobs))} ({megabytes(_bytes(jobs))}), older than {days:g} days.")
         if kept and not unread:
             print(f"{_answers('unread', len(kept))} as old: kept. --unread deletes them as well.")
+        if others := len(everybodys) - len(old["read"]):
+            print(f"{_answers('read', others)} of other users as old: kept. --all-users deletes them as well.")
         if dry_run:
             return 0
-        size = await store.size()
+        size = await store.size(owner=None)
         deleted = Deleted()
         for kind, jobs in old.items():
             if jobs:
-                deleted += await delete_old(store, clock, before=before, unread=kind == "unread")
-        await store.forget_forks(before=before)
+                deleted += await delete_old(store, clock, owner=owner, before=before, unread=kind == "unread")
+        await store.forget_forks(owner=owner, before=before)
         while await store.tidy():
             await clock.sleep(PAUSE)
-        size_now = await store.size()
+        size_now = await store.size(owner=None)
     finally:
         await store.close()
     print(f"Deleted {_answers('', deleted.jobs)}: {megabytes(size)} in use before, {megabytes(size_now)} now.")

@@ -26,7 +26,10 @@ log = logging.getLogger(__name__)
 
 
 class Recovery:
-    """One server's care for the jobs of dead ones. Only an OS lock tells who is dead, never a clock."""
+    """One server's care for the jobs that its owner has on dead ones. Only an OS lock tells who is dead, never a clock.
+
+    ``owner``: None means every owner; jobs of others are left to their own servers, untouched.
+    """
 
     def __init__(
         self,
@@ -35,6 +38,7 @@ class Recovery:
         providers: Providers,
         clock: Clock,
         server: str,
+        owner: str | None,
         max_attempts: int,
         adopted: Callable[[], None],
     ) -> None:
@@ -42,6 +46,7 @@ class Recovery:
         self._providers = providers
         self._clock = clock
         self._server = server
+        self._owner = owner
         self._max_attempts = max_attempts
         self._adopted = adopted
 
@@ -55,7 +60,7 @@ class Recovery:
             await self._clock.sleep(LOOK_SECONDS)
 
     async def _look(self) -> None:
-        while jobs := await self._store.abandoned(limit=PAGE):
+        while jobs := await self._store.abandoned(owner=self._owner, limit=PAGE):
             moved = await asyncio.gather(*map(self._care, jobs))
             if True in moved:
                 self._adopted()

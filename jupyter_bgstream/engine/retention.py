@@ -53,16 +53,19 @@ class Deleted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Housekeeping:
-    """Keeps one server's store tidy. Several servers may do it on one store: what is done twice does no harm.
+    """Keeps one server's store tidy, and deletes what its owner (None: anybody) has kept for long enough.
+
+    Several servers may do it on one store: what is done twice does no harm.
 
     ``warnings`` are sentences for the user, as of the last look; they are also logged, once a day.
     """
 
-    def __init__(self, *, store: Store, clock: Clock, retention: Retention) -> None:
+    def __init__(self, *, store: Store, clock: Clock, owner: str | None, retention: Retention) -> None:
         self.warnings: tuple[str, ...] = ()
         self._store = store
         self._clock = clock
         self._retention = retention
+        self._owner = owner
         self._logged_at = float("-inf")
 
     async def run(self) -> None:
@@ -99,35 +102,47 @@ class Housekeeping:
     async def _prune_by_age(self) -> Deleted:
         now, deleted = self._clock.time(), Deleted()
         if (before := self._retention.read_before(now)) is not None:
-            deleted += await delete_old(self._store, self._clock, before=before, unread=False)
-            await self._store.forget_forks(before=before)
+            deleted += await delete_old(self._store, self._clock, owner=self._owner, before=before, unread=False)
+            await self._store.forget_forks(owner=self._owner, before=before)
         if (before := self._retention.unread_before(now)) is not None:
-            for job in await self._store.old(before=before, unread=True, limit=MOST_ANNOUNCED):
+            for job in await self._old(before=before, unread=True, limit=MOST_ANNOUNCED):
                 if job.announced_at is not None and job.announced_at <= now - ANNOUNCED_DAYS * DAY:
                     deleted += await self._delete(job)
         return deleted
 
     async def _prune_by_size(self) -> Deleted:
         deleted = Deleted()
-        while await self._is_too_large():
+        while (excess := await self._excess()) > 0:
             # What was read within the last hour may still be on somebody's screen.
-            old = await self._store.old(before=self._clock.time() - HOUR, unread=False, limit=1)
+            old = await self._old(before=self._clock.time() - HOUR, unread=False, limit=AT_A_TIME)
             if not old:
                 break
-            deleted += await self._delete(old[0])
+            for job in old:
+                gone = await self._delete(job)
+                deleted += gone
+                excess -= gone.bytes
+                if excess <= 0:
+                    break
         return deleted
+
+    async def _old(self, *, before: float, unread: bool, limit: int) -> list[Old]:
+        return await self._store.old(owner=self._owner, before=before, unread=unread, limit=limit)
+
+    async def _size(self) -> int:
+        return await self._store.size(owner=self._owner)
 
     async def _delete(self, job: Old) -> Deleted:
         return await delete(self._store, self._clock, [job])
 
-    async def _is_too_large(self) -> bool:
-        return 0 < self._retention.max_bytes < await self._store.size()
+    async def _excess(self) -> int:
+        # Bytes beyond the limit. Measured once for many deletions, since beside other owners every text is counted.
+        return await self._size() - self._retention.max_bytes if self._retention.max_bytes else 0
 
     async def _too_large(self) -> list[str]:
-        if not await self._is_too_large():
+        if await self._excess() <= 0:
             return []
         return [
-            f"The answers kept take {megabytes(await self._store.size())}, more than BgStreamApp.max_megabytes allows"
+            f"The answers kept take {megabytes(await self._size())}, more than BgStreamApp.max_megabytes allows"
             f" ({megabytes(self._retention.max_bytes)}), and nothing more may be deleted: the rest is unread,"
             " unfinished or of the last hour. Open or dismiss old answers, or raise the setting."
         ]
@@ -138,7 +153,7 @@ class Housekeeping:
         if ceiling is None:
             return []
         soon = ceiling + ANNOUNCED_DAYS * DAY
-        jobs = await self._store.old(before=soon, unread=True, limit=MOST_ANNOUNCED)
+        jobs = await self._old(before=soon, unread=True, limit=MOST_ANNOUNCED)
         if not jobs:
             return []
         await self._store.announce([job for job in jobs if job.announced_at is None], at=now)
@@ -154,10 +169,10 @@ class Housekeeping:
         ]
 
 
-async def delete_old(store: Store, clock: Clock, *, before: float, unread: bool) -> Deleted:
-    """Delete all jobs that ended before a time, in Unix seconds, and were read, or were not."""
+async def delete_old(store: Store, clock: Clock, *, owner: str | None, before: float, unread: bool) -> Deleted:
+    """Delete an owner's jobs, or everybody's, that ended before a time, in Unix seconds, and were read, or were not."""
     deleted = Deleted()
-    while jobs := await store.old(before=before, unread=unread, limit=AT_A_TIME):
+    while jobs := await store.old(owner=owner, before=before, unread=unread, limit=AT_A_TIME):
         now = await delete(store, clock, jobs)
         deleted += now
         if not now.jobs:  # somebody else is at it

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """Runs this server's jobs, as many at a time as there is room for."""
+    """Runs this server's jobs of one owner (None: of every owner), as many at a time as there is room for."""
 
     def __init__(
         self,
@@ -34,6 +34,7 @@ class Scheduler:
         runner: Runner,
         clock: Clock,
         server: str,
+        owner: str | None,
         room: Room,
         max_attempts: int,
         abandon: Callable[[Job], None],  # what its provider would go on with for nobody
@@ -42,6 +43,7 @@ class Scheduler:
         self._runner = runner
         self._clock = clock
         self._server = server
+        self._owner = owner
         self._room = room
         self._max_attempts = max_attempts
         self._abandon = abandon
@@ -129,11 +131,12 @@ class Scheduler:
         # Those that were stopped a moment ago may still be closing their sockets.
         limit = self._room.running - len(self._running)
         if limit > 0:
-            for job in await self._store.claim(server=self._server, room=self._room, limit=limit, at=now):
+            jobs = await self._store.claim(server=self._server, owner=self._owner, room=self._room, limit=limit, at=now)
+            for job in jobs:
                 task = asyncio.create_task(self._runner.run(job), name=f"bgstream job {job.id}")
                 self._running[task] = job
                 task.add_done_callback(self._done)
-        return await self._store.next_due(server=self._server, after=now)
+        return await self._store.next_due(server=self._server, owner=self._owner, after=now)
 
     async def _wait(self, due: float | None) -> None:
         if due is None:

@@ -59,7 +59,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Service:
-    """One server's engine. ``owner`` is the tenant in every call: what belongs to another is NotFound."""
+    """One server's engine. ``owner`` is the tenant in every call: what belongs to another is NotFound.
+
+    The ``owner`` of the engine is the one whose jobs it runs, adopts and, by its retention, deletes. None means every
+    owner: right for a worker that has everybody's keys, wrong for a server that has only its user's.
+    """
 
     def __init__(
         self,
@@ -67,6 +71,7 @@ class Service:
         store: Store,
         providers: Providers,
         server: str,
+        owner: str | None = None,
         limits: Limits | None = None,
         retention: Retention | None = None,  # None: nothing is ever tidied or deleted
         clock: Clock | None = None,
@@ -91,6 +96,7 @@ class Service:
             runner=runner,
             clock=self._clock,
             server=server,
+            owner=owner,
             room=self.limits.room,
             max_attempts=self.limits.max_attempts,
             abandon=self._abandoning.abandon,
@@ -100,13 +106,14 @@ class Service:
             providers=providers,
             clock=self._clock,
             server=server,
+            owner=owner,
             max_attempts=self.limits.max_attempts,
             adopted=self._scheduler.wake,
         )
         self.threads = Threads(store=store, clock=self._clock, stop=self._stop)
         self._housekeeping = None
         if retention is not None:
-            self._housekeeping = Housekeeping(store=store, clock=self._clock, retention=retention)
+            self._housekeeping = Housekeeping(store=store, clock=self._clock, owner=owner, retention=retention)
         self._aside: list[asyncio.Task[None]] = []  # loops that may be stopped at any time
         self._carrying: asyncio.Task[None] | None = None
         self._closing = False

@@ -179,6 +179,7 @@ class BgStreamApp(ExtensionApp):
                 store=self._open_store(server),
                 providers=self.open_providers(),
                 server=server,
+                owner=self._backend.owner,
                 retention=self.retention,
                 limits=Limits(**{name: getattr(self, name) for name in Limits.__struct_fields__}),
             )

@@ -79,6 +79,9 @@ class Store(ThreadStore, Protocol):
     one with its log: for a new job of the same id, a read is NotFound and a write is Fenced. ``previous`` is a job that
     is there and was submitted earlier: when that is deleted, those behind it inherit its own ``previous``.
 
+    Where ``owner`` may be None, that means every owner. A server that runs and deletes jobs with one user's keys and
+    settings names that user; only a worker for all users names none.
+
     A job with ``retry_of`` asks that ended job again, in its place in its thread, however that is called by now, and
     group; it has one successor. Jobs
     of an announced group leave no notices of their own: the group leaves one when all that were announced have ended.
@@ -95,9 +98,11 @@ class Store(ThreadStore, Protocol):
     async def close(self) -> None: ...  # finishes what waits, if it can within some 2 s
     async def submit(self, job: Job, *, max_queued: int) -> tuple[Job, bool]: ...  # new? Conflict, QueueFull
     async def claim(
-        self, *, server: str, room: Room, limit: int, at: float
+        self, *, server: str, owner: str | None, room: Room, limit: int, at: float
     ) -> list[Job]: ...  # interactive first, then the oldest; threads in order
-    async def next_due(self, *, server: str, after: float) -> float | None: ...  # when a waiting job's time comes
+    async def next_due(
+        self, *, server: str, owner: str | None, after: float
+    ) -> float | None: ...  # when a waiting job's time comes
     async def adopt(
         self, job: Job, *, server: str, event: Waiting | None = None
     ) -> Job: ...  # put off under a new server and a new fence; Fenced
@@ -122,7 +127,9 @@ class Store(ThreadStore, Protocol):
     async def delete(
         self, owner: str, job_id: str, *, log: str | None = None
     ) -> None: ...  # an ended job, its log and notice; NotFound, also for another log
-    async def abandoned(self, *, limit: int) -> list[Job]: ...  # unfinished jobs of dead servers; `no_provider` last
+    async def abandoned(
+        self, *, owner: str | None, limit: int
+    ) -> list[Job]: ...  # unfinished jobs of dead servers; `no_provider` last
     async def submit_group(
         self, group: Group, jobs: Sequence[Job], *, max_queued: int
     ) -> Group: ...  # all or nothing, repeatable; Conflict, QueueFull
@@ -156,11 +163,11 @@ class Store(ThreadStore, Protocol):
         self, owner: str, notice_id: str, *, again: float | None = None
     ) -> None: ...  # due again then, or never
     async def old(
-        self, *, before: float, unread: bool, limit: int
+        self, *, owner: str | None, before: float, unread: bool, limit: int
     ) -> list[
         Old
     ]: ...  # ended and read before that, or never read; the oldest first; no thread by halves, none before its retry
     async def announce(self, jobs: Sequence[Old], *, at: float) -> None: ...  # a second time changes nothing
-    async def size(self) -> int: ...  # bytes in use
+    async def size(self, *, owner: str | None) -> int: ...  # bytes in use; an owner's own if there are others
     async def tidy(self) -> bool: ...  # a small step: joins rows, gives space back; whether there may be more to do
     def changes(self) -> AsyncIterator[Sequence[Change]]: ...  # every commit from here on, in order

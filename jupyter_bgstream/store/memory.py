@@ -103,7 +103,7 @@ class MemoryStore(ThreadsInMemory):
     def _group(self, job: Job) -> Group | None:
         return self._here.groups.get((job.owner, job.spec.group)) if job.spec.group else None
 
-    async def claim(self, *, server: str, room: Room, limit: int, at: float) -> list[Job]:
+    async def claim(self, *, server: str, owner: str | None, room: Room, limit: int, at: float) -> list[Job]:
         running = [kept.job for kept in self._here.jobs.values() if kept.job.status == "running"]
         here = [job for job in running if job.server == server]
         load = rules.Load(
@@ -112,7 +112,7 @@ class MemoryStore(ThreadsInMemory):
             owners=Counter(job.owner for job in running),
             lanes=self._lanes(server),
         )
-        mine = [kept for kept in self._here.jobs.values() if kept.job.server == server and self._ready(kept, at)]
+        mine = [kept for kept in self._of(owner) if kept.job.server == server and self._ready(kept, at)]
         mine.sort(key=lambda kept: (kept.job.spec.priority == "batch", kept.place))
         chosen = [
             kept.job
@@ -152,8 +152,8 @@ class MemoryStore(ThreadsInMemory):
             waits=job.status == "waiting",
         )
 
-    async def next_due(self, *, server: str, after: float) -> float | None:
-        jobs = (kept.job for kept in self._here.jobs.values() if kept.job.server == server)
+    async def next_due(self, *, server: str, owner: str | None, after: float) -> float | None:
+        jobs = (kept.job for kept in self._of(owner) if kept.job.server == server)
         return min(
             (job.not_before for job in jobs if job.not_before is not None and job.not_before > after), default=None
         )
@@ -261,8 +261,8 @@ class MemoryStore(ThreadsInMemory):
             del self._here.groups[group.owner, group.id]
             self._here.inbox.forget_group(group.owner, group.id)
 
-    async def abandoned(self, *, limit: int) -> list[Job]:
-        jobs = [kept.job for kept in self._here.jobs.values()]
+    async def abandoned(self, *, owner: str | None, limit: int) -> list[Job]:
+        jobs = [kept.job for kept in self._of(owner)]
         found = [job for job in jobs if not job.ended and self._server not in (None, job.server)]
         found.sort(key=lambda job: job.error is not None and job.error.code == "no_provider")
         return found[:limit]
@@ -372,8 +372,8 @@ class MemoryStore(ThreadsInMemory):
     async def called(self, owner: str, notice_id: str, *, again: float | None = None) -> None:
         self._here.inbox.called(owner, notice_id, again=again)
 
-    async def old(self, *, before: float, unread: bool, limit: int) -> list[Old]:
-        jobs = [kept.job for kept in self._here.jobs.values()]
+    async def old(self, *, owner: str | None, before: float, unread: bool, limit: int) -> list[Old]:
+        jobs = [kept.job for kept in self._of(owner)]
         unread_jobs = {(job.owner, job.id) for job in jobs if self._is_unread(job)}
         staying = [
             job
@@ -387,7 +387,7 @@ class MemoryStore(ThreadsInMemory):
         threads = {(job.owner, job.thread) for job in staying if job.thread}
         found = [
             (job.ended_at, kept)
-            for kept in self._here.jobs.values()
+            for kept in self._of(owner)
             if (job := kept.job).ended_at is not None
             and (not unread or (job.owner, job.id) in unread_jobs)
             and (job.owner, job.thread) not in threads
@@ -427,8 +427,8 @@ class MemoryStore(ThreadsInMemory):
             if kept is not None and kept.job.log == job.log and kept.announced_at is None:
                 kept.announced_at = at
 
-    async def size(self) -> int:
-        return sum(kept.bytes for kept in self._here.jobs.values())
+    async def size(self, *, owner: str | None) -> int:
+        return sum(kept.bytes for kept in self._of(owner))
 
     async def tidy(self) -> bool:
         return False
@@ -442,8 +442,8 @@ class MemoryStore(ThreadsInMemory):
             raise Unavailable("The store is not open.")
         return self._contents
 
-    def _of(self, owner: str) -> Iterator[Kept]:
-        return (kept for kept in self._here.jobs.values() if kept.job.owner == owner)
+    def _of(self, owner: str | None) -> Iterator[Kept]:
+        return (kept for kept in self._here.jobs.values() if owner in (None, kept.job.owner))
 
     def _find(self, owner: str, job_id: str) -> Kept:
         try:

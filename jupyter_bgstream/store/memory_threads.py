@@ -130,9 +130,11 @@ class ThreadsInMemory:
         self._rename_origin(owner, name, None)
         return cancelled
 
-    async def forget_forks(self, *, before: float) -> int:
+    async def forget_forks(self, *, owner: str | None, before: float) -> int:
         idle = [
-            key for key, (_, fork) in self._here.forks.items() if fork.touched_at < before and not self._in_thread(*key)
+            key
+            for key, (_, fork) in self._here.forks.items()
+            if owner in (None, fork.owner) and fork.touched_at < before and not self._in_thread(*key)
         ]
         for key in idle:
             del self._here.forks[key]

@@ -26,7 +26,9 @@ class ThreadStore(Protocol):
     async def delete_thread(
         self, owner: str, name: str, event: Cancelled
     ) -> list[Job]: ...  # all of it at once, and what this ended; NotFound
-    async def forget_forks(self, *, before: float) -> int: ...  # that have no jobs, and were not touched since
+    async def forget_forks(
+        self, *, owner: str | None, before: float
+    ) -> int: ...  # that have no jobs, and were not touched since; None: everybody's
 
 
 def thread_of(

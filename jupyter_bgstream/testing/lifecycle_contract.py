@@ -108,6 +108,32 @@ class RoomContract:
         claimed = await claim(store, room=Room(running=9, batch=9, owner=2))
         assert [(job.owner, job.id) for job in claimed] == [(OWNER, "job-0002"), ("bob", "job-0005")]
 
+    async def test_claim_takes_jobs_of_its_owner_only(self, store: Store) -> None:
+        await submit(store, "job-0001", owner="bob")
+        await submit(store, "job-0002")
+        await submit(store, "job-0003", owner="bob", priority="batch")
+        await submit(store, "job-0004", owner="bob", thread="t")
+        assert [job.id for job in await claim(store, owner=OWNER)] == ["job-0002"]
+        assert await claim(store, owner=OWNER) == []
+        assert await claim(store, owner="eve") == []
+        assert [job.id for job in await claim(store, owner="bob")] == ["job-0001", "job-0004", "job-0003"]
+
+    async def test_claim_takes_waiting_jobs_of_its_owner_only(self, store: Store) -> None:
+        for owner, until in (("bob", 40.0), (OWNER, 50.0)):
+            job = await running(store, "job-0001", owner=owner)
+            await store.append(job, [msgspec.structs.replace(BUSY, until=until)])
+        assert await store.next_due(server=HERE, owner=OWNER, after=0.0) == 50.0
+        assert await store.next_due(server=HERE, owner=None, after=0.0) == 40.0
+        assert [job.owner for job in await claim(store, owner=OWNER, at=60.0)] == [OWNER]
+        assert [job.owner for job in await claim(store, owner=None, at=60.0)] == ["bob"]
+
+    async def test_jobs_of_other_owners_take_room_of_the_server(self, store: Store) -> None:
+        await submit(store, "job-0001", owner="bob")
+        await claim(store)
+        await submit(store, "job-0002")
+        assert await claim(store, owner=OWNER, room=Room(running=1, batch=1, owner=1)) == []
+        assert len(await claim(store, owner=OWNER, room=Room(running=2, batch=1, owner=1))) == 1
+
     async def test_a_job_that_waits_holds_no_place(self, store: Store) -> None:
         job = await running(store)
         await submit(store, "job-0002")
@@ -117,16 +143,16 @@ class RoomContract:
         assert [job.id for job in await claim(store, room=room)] == ["job-0002"]
 
     async def test_when_the_next_waiting_job_is_due(self, store: Store) -> None:
-        assert await store.next_due(server=HERE, after=0.0) is None
+        assert await store.next_due(server=HERE, owner=None, after=0.0) is None
         job = await running(store)
         await store.append(job, [BUSY])
         other = await running(store, "job-0002")
         await store.append(other, [msgspec.structs.replace(BUSY, until=60.0)])
-        assert await store.next_due(server=HERE, after=0.0) == 40.0
-        assert await store.next_due(server=HERE, after=40.0) == 60.0
-        assert await store.next_due(server=THERE, after=0.0) is None
+        assert await store.next_due(server=HERE, owner=None, after=0.0) == 40.0
+        assert await store.next_due(server=HERE, owner=None, after=40.0) == 60.0
+        assert await store.next_due(server=THERE, owner=None, after=0.0) is None
         await store.end(OWNER, job.id, Cancelled(at=35.0))
-        assert await store.next_due(server=HERE, after=0.0) == 60.0
+        assert await store.next_due(server=HERE, owner=None, after=0.0) == 60.0
 
     async def test_a_clock_that_was_set_back_holds_nobody_up(self, store: Store) -> None:
         job = await running(store)
@@ -152,7 +178,7 @@ class AdoptContract:
         await store.append(job, said("a"))
         adopted = await store.adopt(job, server=HERE, event=DIED)
         assert (adopted.status, adopted.server, adopted.fence, adopted.attempt) == ("waiting", HERE, 2, 1)
-        assert await store.abandoned(limit=9) == []
+        assert await store.abandoned(owner=None, limit=9) == []
         for refused in (
             store.append(job, said("late")),
             store.freeze(job, ()),
@@ -178,7 +204,7 @@ class AdoptContract:
     async def test_a_job_that_was_put_off_before_its_first_try_begins_with_its_first(self, store: Store) -> None:
         job = await submit(store, "job-0001", server=THERE)
         left = await store.adopt(job, server=THERE, event=msgspec.structs.replace(DIED, code="no_provider"))
-        assert [found.id for found in await store.abandoned(limit=9)] == [job.id]
+        assert [found.id for found in await store.abandoned(owner=None, limit=9)] == [job.id]
         await store.adopt(left, server=HERE)
         (claimed,) = await claim(store, at=30.0)
         assert (await log_of(store))[-1] == Attempt(seq=3, attempt=1, at=30.0)
@@ -205,12 +231,31 @@ class AdoptContract:
         (change,) = await take(changes)
         assert (change.kind, change.job, change.status, change.seq) == ("job", job.id, "queued", 1)
 
+    async def test_abandoned_jobs_are_those_of_an_owner(self, store: Store) -> None:
+        await submit(store, "job-0001", server=THERE, owner="bob")
+        await claim(store, server=THERE)
+        job = await submit(store, "job-0002", server=THERE)
+        await claim(store, server=THERE)
+        await store.append(await store.job(OWNER, job.id), [BUSY])
+        await submit(store, "job-0003", server=THERE, owner="bob", priority="batch")
+        await submit(store, "job-0004", server=THERE, priority="batch")
+        await submit(store, "job-0005", server=THERE)
+        await claim(store, server=THERE, room=Room(running=3, batch=0, owner=9))
+        await submit(store, "job-0006", server=THERE)
+        await store.end(OWNER, "job-0006", Cancelled(at=30.0))
+        await submit(store, "job-0007")
+        expected: dict[str | None, list[int]] = {None: [1, 2, 3, 4, 5], OWNER: [2, 4, 5], "bob": [1, 3], "eve": []}
+        for owner, numbers in expected.items():
+            found = await store.abandoned(owner=owner, limit=9)
+            assert [(job.id, owner in (None, job.owner)) for job in found] == [(f"job-000{n}", True) for n in numbers]
+        assert [job.id for job in await store.abandoned(owner=OWNER, limit=2)] == ["job-0002", "job-0004"]
+
     async def test_abandoned_jobs_come_in_pages_the_oldest_first_and_hopeless_ones_last(self, store: Store) -> None:
         jobs = [await submit(store, f"job-{number:04}", server=THERE) for number in range(4)]
         await store.adopt(jobs[0], server=THERE, event=msgspec.structs.replace(DIED, code="no_provider"))
         await store.adopt(jobs[1], server=THERE, event=DIED)
-        assert [job.id for job in await store.abandoned(limit=2)] == ["job-0001", "job-0002"]
-        assert [job.id for job in await store.abandoned(limit=9)][-1] == "job-0000"
+        assert [job.id for job in await store.abandoned(owner=None, limit=2)] == ["job-0001", "job-0002"]
+        assert [job.id for job in await store.abandoned(owner=None, limit=9)][-1] == "job-0000"
 
 
 class RetryContract:

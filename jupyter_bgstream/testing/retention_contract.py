@@ -14,9 +14,11 @@ from .store_making import ALL, DONE, OWNER, claim, ended, new_job, running, said
 class RetentionContract:
     """What may be deleted for its age: of ended jobs alone, and apart what somebody has read and what nobody has."""
 
-    async def old(self, store: Store, *, before: float, unread: bool, limit: int = 100) -> list[str]:
+    async def old(
+        self, store: Store, *, before: float, unread: bool, owner: str | None = None, limit: int = 100
+    ) -> list[str]:
         """List the ids of what is old."""
-        return [job.id for job in await store.old(before=before, unread=unread, limit=limit)]
+        return [job.id for job in await store.old(owner=owner, before=before, unread=unread, limit=limit)]
 
     async def test_ended_jobs_are_old_by_their_end_and_unread_until_somebody_reads_them(self, store: Store) -> None:
         for n, at in enumerate((30.0, 50.0, 40.0), 1):
@@ -128,16 +130,44 @@ class RetentionContract:
 
     async def test_an_announcement_is_noted_once(self, store: Store) -> None:
         await ended(store)
-        (job,) = await store.old(before=99.0, unread=True, limit=1)
+        (job,) = await store.old(owner=None, before=99.0, unread=True, limit=1)
         assert (job.owner, job.ended_at, job.announced_at) == (OWNER, 50.0, None)
         assert job.log == (await store.job(OWNER, job.id)).log
         await store.announce([job], at=60.0)
         await store.announce([job], at=70.0)
-        assert [it.announced_at for it in await store.old(before=99.0, unread=True, limit=1)] == [60.0]
+        assert [it.announced_at for it in await store.old(owner=None, before=99.0, unread=True, limit=1)] == [60.0]
         await store.delete(OWNER, job.id)
         await ended(store)
         await store.announce([job], at=80.0)  # it was of another log
-        assert [it.announced_at for it in await store.old(before=99.0, unread=True, limit=1)] == [None]
+        assert [it.announced_at for it in await store.old(owner=None, before=99.0, unread=True, limit=1)] == [None]
+
+    async def test_old_jobs_are_those_of_an_owner(self, store: Store) -> None:
+        for n, owner in enumerate((OWNER, "bob", OWNER, "bob"), 1):
+            await ended(store, f"job-000{n}", Cancelled(at=30.0 + n), owner=owner)
+        for owner in (OWNER, "bob"):
+            await ended(store, "job-0009", owner=owner)  # unread
+        expected = {False: (["job-0001", "job-0003"], ["job-0002", "job-0004"]), True: (["job-0009"], ["job-0009"])}
+        for unread, (own, bobs) in expected.items():
+            assert await self.old(store, owner=OWNER, before=99.0, unread=unread) == own
+            assert await self.old(store, owner="bob", before=99.0, unread=unread) == bobs
+            assert await self.old(store, owner="eve", before=99.0, unread=unread) == []
+            assert len(await self.old(store, owner=None, before=99.0, unread=unread)) == len(own + bobs)
+
+    async def test_size_of_an_owner_leaves_other_owners_out(self, store: Store) -> None:
+        for owner, words in ((OWNER, 1_000), ("bob", 40_000)):
+            job = await running(store, "job-0001", owner=owner)
+            await store.append(job, said("some words of an answer " * words))
+            await store.end(owner, job.id, DONE)
+        mine, bobs, eves = [await store.size(owner=owner) for owner in (OWNER, "bob", "eve")]
+        assert 24_000 < mine < 100_000
+        assert 960_000 < bobs < 1_100_000
+        assert eves == 0
+        assert await store.size(owner=None) >= mine + bobs
+        for owner in (OWNER, "bob"):
+            (old,) = await store.old(owner=owner, before=99.0, unread=True, limit=9)
+            assert old.bytes == await store.size(owner=owner)
+        await store.delete("bob", "job-0001")
+        assert await store.size(owner=OWNER) == await store.size(owner=None)  # it is alone now
 
     async def test_only_the_log_that_is_meant_is_deleted(self, store: Store) -> None:
         first = await ended(store)
@@ -150,14 +180,14 @@ class RetentionContract:
 
     async def test_the_size_grows_with_what_is_kept_and_shrinks_with_what_is_deleted(self, store: Store) -> None:
         job = await running(store)
-        empty = await store.size()
+        empty = await store.size(owner=None)
         await store.append(job, said(*("some words of an answer" for _ in range(20_000))))
         await store.end(OWNER, job.id, DONE)
-        (old,) = await store.old(before=99.0, unread=True, limit=1)
-        assert await store.size() - empty > 500_000
+        (old,) = await store.old(owner=None, before=99.0, unread=True, limit=1)
+        assert await store.size(owner=None) - empty > 500_000
         assert old.bytes > 500_000
         await store.delete(OWNER, job.id)
-        assert await store.size() < empty + 100_000
+        assert await store.size(owner=None) < empty + 100_000
 
     async def test_tidying_changes_no_event_and_comes_to_an_end(self, store: Store) -> None:
         job = await running(store)

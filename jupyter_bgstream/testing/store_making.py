@@ -53,10 +53,16 @@ async def submit(store: Store, job_id: str, **fields: Any) -> Job:
 
 
 async def claim(
-    store: Store, *, limit: int = 100, at: float = 20.0, server: str = HERE, room: Room = ROOM
+    store: Store,
+    *,
+    limit: int = 100,
+    at: float = 20.0,
+    server: str = HERE,
+    owner: str | None = None,
+    room: Room = ROOM,
 ) -> list[Job]:
     """Claim what is ready."""
-    return await store.claim(server=server, room=room, limit=limit, at=at)
+    return await store.claim(server=server, owner=owner, room=room, limit=limit, at=at)
 
 
 async def running(store: Store, job_id: str = "job-0001", **fields: Any) -> Job:

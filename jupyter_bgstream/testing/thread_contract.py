@@ -164,11 +164,18 @@ class ThreadContract:
         await ended(store, "job-0002", Cancelled(at=90.0), thread="left")
         await store.delete(OWNER, "job-0002")
         assert (await store.thread(OWNER, "left")).updated_at == 90.0
-        assert await store.forget_forks(before=70.0) == 0
-        assert await store.forget_forks(before=70.1) == 1
+        assert await store.forget_forks(owner=None, before=70.0) == 0
+        assert await store.forget_forks(owner=None, before=70.1) == 1
         assert await names_of(store) == ["used", "left"]
-        assert await store.forget_forks(before=90.1) == 1
+        assert await store.forget_forks(owner=None, before=90.1) == 1
         assert await names_of(store) == ["used"]
+
+    async def test_forgotten_forks_are_those_of_an_owner(self, store: Store) -> None:
+        for owner in (OWNER, "bob"):
+            await store.fork(msgspec.structs.replace(fork("idle"), owner=owner))
+        assert await store.forget_forks(owner=OWNER, before=99.0) == 1
+        assert await store.fork_of("bob", "idle") is not None
+        assert await store.forget_forks(owner=None, before=99.0) == 1
 
     async def test_a_rename_takes_all_along(self, store: Store) -> None:
         done = await ended(store, "job-0001", thread="t")

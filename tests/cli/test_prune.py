@@ -33,7 +33,7 @@ async def filled(home: Home) -> SQLiteStore:
 
 
 def prune(home: Home, *options: str) -> str:
-    done = home.run("prune", *options)
+    done = home.run("prune", *options, JUPYTERHUB_USER=OWNER)
     assert (done.returncode, done.stderr) == (0, "")
     assert all(len(line) <= 80 for line in done.stdout.splitlines())
     return done.stdout
@@ -93,6 +93,23 @@ async def test_it_goes_by_the_servers_config(home: Home) -> None:
     home.configure(keep_days=0)
     assert "kept for ever" in prune(home, "--dry-run", "--database", str(elsewhere))
     assert "Would delete 1 read answer" in prune(home, "--dry-run", "--database", str(elsewhere), "--days", "60")
+
+
+async def test_prune_deletes_own_answers_only_unless_all_users_are_given(home: Home) -> None:
+    store = await filled(home)
+    for number in (1, 2):
+        await ended(store, f"job-of-bob{number}", Cancelled(at=time.time() - 95 * DAY), owner="bob")
+    said = prune(home, "--all-read")
+    assert "Deleting 3 read answers (" in said
+    assert "2 read answers of other users as old: kept." in said
+    assert len(await ids_of(store, "bob")) == 2
+    done = home.run("prune", "--all-read")  # outside the Hub: for the jobs of a server without one
+    assert "Deleting 0 read answers (" in done.stdout
+    assert len(await ids_of(store, "bob")) == 2
+    said = prune(home, "--all-read", "--all-users")
+    assert "of other users" not in said
+    assert await ids_of(store, "bob") == []
+    await store.close()
 
 
 def test_without_a_database_it_makes_none(home: Home) -> None:

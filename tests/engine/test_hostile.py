@@ -214,7 +214,7 @@ async def test_recovery_never_ends_a_new_job_of_the_same_id(puppet: Puppet, monk
     await puppet.call()
     dead = msgspec.structs.replace(living, log="deadbeef", server="dead")
 
-    async def abandoned() -> list[Job]:
+    async def abandoned(*, owner: str | None, limit: int) -> list[Job]:
         return [dead]  # read just before it was deleted and submitted again
 
     monkeypatch.setattr(store, "abandoned", abandoned)

@@ -118,7 +118,7 @@ async def test_a_server_that_dies_later_is_noticed_and_its_text_kept(puppet: Pup
     await puppet.call()
     theirs = msgspec.structs.replace(mine, id="of-another", server="dead", status="new", seq=0, attempt=0, fence=0)
     await store.submit(theirs, max_queued=9)
-    await store.claim(server="dead", room=ROOM, limit=9, at=1.0)
+    await store.claim(server="dead", owner=None, room=ROOM, limit=9, at=1.0)
     assert (await service.job(OWNER, "of-another")).status == "running"
     clock.advance(2)
     job = await ended(service, "of-another")

@@ -77,8 +77,8 @@ class SharedMemory(MemoryStore):
         self._shared.feeds.remove(self._feed)
         await super().close()
 
-    async def abandoned(self, *, limit: int) -> list[Job]:
-        jobs = [kept.job for kept in self._here.jobs.values()]
+    async def abandoned(self, *, owner: str | None, limit: int) -> list[Job]:
+        jobs = [kept.job for kept in self._of(owner)]
         return [job for job in jobs if not job.ended and job.server not in self._shared.alive][:limit]
 
 

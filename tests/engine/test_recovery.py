@@ -41,7 +41,9 @@ async def left_behind(store: MemoryStore, job_id: str, *, text: str | None = Non
     job, _ = await store.submit(asked, max_queued=99)
     if text is None:
         return job
-    job = next(job for job in await store.claim(server="dead", room=ROOM, limit=9, at=1.0) if job.id == job_id)
+    job = next(
+        job for job in await store.claim(server="dead", owner=None, room=ROOM, limit=9, at=1.0) if job.id == job_id
+    )
     await store.append(job, said(text))
     return job
 
@@ -95,7 +97,7 @@ async def test_a_job_is_not_tried_for_ever(
     job = await left_behind(store, "job-0001", text="x", on_restart="retry")
     for attempt in range(2, LIMITS.max_attempts + 1):
         job = await store.adopt(job, server="dead", event=Waiting(at=1.0, until=1.0, code="server_died", message=""))
-        (job,) = await store.claim(server="dead", room=ROOM, limit=9, at=1.0)
+        (job,) = await store.claim(server="dead", owner=None, room=ROOM, limit=9, at=1.0)
         assert job.attempt == attempt
     clock.advance(2)
     job = await ended(service, job.id)
@@ -236,7 +238,7 @@ async def test_another_servers_job_that_waits_makes_room_for_ours(puppet: Puppet
     service = Service(store=store, providers=puppet, server="here", limits=limits)
     await service.open()
     other, _ = await store.submit(new_job("of-another", owner=OWNER, server="there"), max_queued=9)
-    (other,) = await store.claim(server="there", room=ROOM, limit=1, at=1.0)
+    (other,) = await store.claim(server="there", owner=None, room=ROOM, limit=1, at=1.0)
     mine, _ = await service.submit(OWNER, spec())
     assert puppet.calls == []
     await store.append(other, [Waiting(at=1.0, until=1e12, code="rate_limited", message="Busy.")])

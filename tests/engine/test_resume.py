@@ -64,7 +64,9 @@ async def left_behind(store: MemoryStore, job_id: str = "job-0001", **fields: ob
     """A job of a server that died, whose provider goes on with it."""
     asked = new_job(job_id, owner=OWNER, server="dead", **{"model": "puppet/one", **fields})
     await store.submit(asked, max_queued=99)
-    job = next(job for job in await store.claim(server="dead", room=ROOM, limit=9, at=1.0) if job.id == job_id)
+    job = next(
+        job for job in await store.claim(server="dead", owner=None, room=ROOM, limit=9, at=1.0) if job.id == job_id
+    )
     await store.append(job, said("Half "), resume="after half", preview="Half ")
     return await store.job(OWNER, job_id)
 
@@ -129,7 +131,7 @@ async def test_it_goes_on_whatever_number_of_servers_died(
     job = await left_behind(store)
     for _ in range(LIMITS.max_attempts + 2):
         await store.adopt(job, server="dead", event=DIED)
-        (job,) = await store.claim(server="dead", room=ROOM, limit=9, at=1.0)
+        (job,) = await store.claim(server="dead", owner=None, room=ROOM, limit=9, at=1.0)
     clock.advance(2)
     (await puppet.call()).keep("after all", "and whole.").finish()
     assert (await ended(service, job.id)).attempt == 1
@@ -334,7 +336,7 @@ async def test_what_was_said_without_words_is_not_paid_for_twice_either(
     service: Service, store: Appends, puppet: Puppet, clock: FakeClock, found: Event
 ) -> None:
     await store.submit(new_job("job-0001", owner=OWNER, server="dead", model="puppet/one"), max_queued=99)
-    (job,) = await store.claim(server="dead", room=ROOM, limit=9, at=1.0)
+    (job,) = await store.claim(server="dead", owner=None, room=ROOM, limit=9, at=1.0)
     await store.append(job, [found], resume="after that")
     clock.advance(2)
     (await puppet.call()).fail(ProviderError("It is overloaded.", code="provider_error", transient=True))

@@ -213,7 +213,7 @@ async def test_a_dead_servers_jobs_end_as_interrupted(service: Service, store: M
     dead, _ = await store.submit(
         msgspec_replace(job, id="of-the-dead", server="dead", status="new", seq=0), max_queued=9
     )
-    await store.claim(server="dead", room=ROOM, limit=9, at=1.0)
+    await store.claim(server="dead", owner=None, room=ROOM, limit=9, at=1.0)
     end = await ended(service, dead.id)
     assert end.error is not None
     assert (end.status, end.error.code) == ("interrupted", "server_died")

@@ -53,7 +53,7 @@ async def test_a_task_that_died_keeps_nothing_from_being_closed() -> None:
     await service.open()
     await extension.stop_extension()
     with pytest.raises(Unavailable):
-        await store.size()
+        await store.size(owner=None)
 
 
 async def test_a_culler_is_kept_away_from_what_is_still_to_run_here() -> None:

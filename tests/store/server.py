@@ -49,7 +49,7 @@ async def main(database, server, journal=None):
         Job(id=f"job-{server}", owner=OWNER, log=new_log(), spec=spec, status="new", server=server, created_at=1.0),
         max_queued=100,
     )
-    (job,) = await store.claim(server=server, room=ROOM, limit=1, at=2.0)
+    (job,) = await store.claim(server=server, owner=None, room=ROOM, limit=1, at=2.0)
     tell("ready")
     while line := await asyncio.to_thread(sys.stdin.readline):
         match line.split():

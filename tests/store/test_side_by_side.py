@@ -154,8 +154,8 @@ class Player:
         muted = [await self._store.mutes(self._owner, viewer) for viewer in ("", "eve")]
         groups = [await self.play("show_group", group) for group in ("x", "group-01")]
         threads = await self._threads(9), [await self._store.last_turn(self._owner, name) for name in "xyz"]
-        due = await self._store.next_due(server=self._server, after=0.0)
-        abandoned = [job for job in await self._store.abandoned(limit=99) if job.owner == self._owner]
+        due = await self._store.next_due(server=self._server, owner=None, after=0.0)
+        abandoned = await self._store.abandoned(owner=self._owner, limit=99)
         return _comparable(
             (jobs, logs, inboxes, muted, groups, threads, due, abandoned, await self._store.counts(self._owner))
         )
@@ -176,7 +176,7 @@ class Player:
         return job, new
 
     async def _claim(self, limit, at, room=ROOM):
-        jobs = await self._store.claim(server=self._server, room=room, limit=limit, at=at)
+        jobs = await self._store.claim(server=self._server, owner=None, room=room, limit=limit, at=at)
         self._claimed.extend(jobs)
         return jobs
 
@@ -252,7 +252,7 @@ class Player:
         return await self._store.delete_thread(self._owner, name, Cancelled(at=at))
 
     async def _forget_forks(self, before):
-        return await self._store.forget_forks(before=before)
+        return await self._store.forget_forks(owner=self._owner, before=before)
 
     async def _threads(self, limit):
         pages, after = [], None

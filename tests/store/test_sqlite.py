@@ -266,7 +266,7 @@ async def test_a_lifecycle_commit_is_synced_to_disk_and_an_append_only_if_asked(
         patience=lambda: 1.0,
     )
     await writer.run(lambda tx: tx.submit(new_job("job-0001"), max_queued=9))
-    (job,) = await writer.run(lambda tx: tx.claim(server=HERE, room=ROOM, limit=1, at=2.0))
+    (job,) = await writer.run(lambda tx: tx.claim(server=HERE, owner=None, room=ROOM, limit=1, at=2.0))
     await writer.run(lambda tx: tx.append(job, said("a"), preview=None, resume=None), light=True)
     await writer.run(lambda tx: tx.end(OWNER, job.id, DONE, fence=job.fence, log=job.log))
     await writer.close(patience=1.0)
@@ -429,7 +429,9 @@ async def test_a_claim_reads_no_more_jobs_of_a_group_than_it_may_take(database):
     with closing(open_for_writing(database, patience=1.0)) as db:
         steps = [0]
         db.set_progress_handler(lambda: steps.__setitem__(0, steps[0] + 1), 100)  # called each 100 steps of SQLite
-        found, _ = claims.choose(db, server=HERE, room=Room(running=20, batch=15, owner=99), limit=20, at=1.0)
+        found, _ = claims.choose(
+            db, server=HERE, owner=None, room=Room(running=20, batch=15, owner=99), limit=20, at=1.0
+        )
         assert len(found) == 10
         assert steps[0] < 30
 
@@ -474,6 +476,6 @@ def test_what_dead_servers_left_is_cleared_up(tmp_path):
 async def test_a_cancelled_job_of_a_dead_server_stays_cancelled(database):
     async with opened(database) as store:
         await store.submit(new_job("job-0001", server="server-dead"), max_queued=9)
-        (job,) = await store.abandoned(limit=99)
+        (job,) = await store.abandoned(owner=None, limit=99)
         await store.end(OWNER, job.id, Cancelled(at=9.0))
-        assert await store.abandoned(limit=99) == []
+        assert await store.abandoned(owner=None, limit=99) == []

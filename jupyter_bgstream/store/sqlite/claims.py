@@ -15,7 +15,9 @@ from .queries import QUERIES
 from .rows import group_from
 
 
-def choose(db: sqlite3.Connection, *, server: str, room: Room, limit: int, at: float) -> tuple[list[int], list[Group]]:
+def choose(
+    db: sqlite3.Connection, *, server: str, owner: str | None, room: Room, limit: int, at: float
+) -> tuple[list[int], list[Group]]:
     """Return what may run now, by its n, and the announced groups that begin with it."""
     here, batch = _one(db, "running_here", server=server)
     if here >= room.running:
@@ -25,11 +27,12 @@ def choose(db: sqlite3.Connection, *, server: str, room: Room, limit: int, at: f
     load = rules.Load(here=here, batch=batch, owners=owners, lanes=groups.lanes)
     limit = min(limit, room.running - here)  # what one lane may give, which is all or nothing
     with ExitStack() as cursors:
-        due = _rows(db, "due_jobs", cursors, server=server, at=at, farthest=at + rules.FARTHEST)
+        due = _rows(db, "due_jobs", cursors, server=server, owner=owner, at=at, farthest=at + rules.FARTHEST)
         lanes = [
             _rows(db, "queued_of_lane", cursors, **lane, server=server, limit=limit)
             for lane in _queued_lanes(db, server)
-            if owners.get(lane["owner"], 0) < room.owner
+            if owner in (None, lane["owner"])
+            and owners.get(lane["owner"], 0) < room.owner
             and not (lane["batch"] and batch >= room.batch)
             and groups.free(lane["owner"], lane["lane"])
         ]

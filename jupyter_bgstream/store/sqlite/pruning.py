@@ -13,9 +13,10 @@ SPARE_PAGES = 1024  # free pages that stay in the file for what comes next: 4 Mi
 STEP_PAGES = 64  # given back by one transaction, within some ms
 
 
-def old_jobs(db: sqlite3.Connection, *, before: float, unread: bool, limit: int) -> list[Old]:
+def old_jobs(db: sqlite3.Connection, *, owner: str | None, before: float, unread: bool, limit: int) -> list[Old]:
     """Return ended jobs, the oldest first, as the port says."""
-    rows = db.execute(QUERIES["old_jobs"], {"before": before, "unread": unread, "limit": limit}).fetchall()
+    asked = {"owner": owner, "before": before, "unread": unread, "limit": limit}
+    rows = db.execute(QUERIES["old_jobs"], asked).fetchall()
     return [
         Old(
             owner=row["owner"],
@@ -35,8 +36,13 @@ def announce(db: sqlite3.Connection, jobs: Sequence[Old], *, at: float) -> None:
         db.execute(QUERIES["announce"], {"owner": job.owner, "id": job.id, "log": job.log, "at": at})
 
 
-def size(db: sqlite3.Connection) -> int:
-    """Return the bytes of the database that are in use: free pages count for nothing."""
+def size(db: sqlite3.Connection, *, owner: str | None) -> int:
+    """Return the bytes of the database that are in use: free pages count for nothing.
+
+    Beside other owners' jobs an owner has the bytes of its own texts, without what the database takes to keep them.
+    """
+    if owner is not None and db.execute(QUERIES["has_other_owners"], {"owner": owner}).fetchone()[0]:
+        return int(db.execute(QUERIES["bytes_of_owner"], {"owner": owner}).fetchone()[0])
     pages, free, page = (_pragma(db, name) for name in ("page_count", "freelist_count", "page_size"))
     return (pages - free) * page
 

@@ -124,9 +124,9 @@ def read_events(db: sqlite3.Connection, job: Job, *, after: int, max_bytes: int)
     return found
 
 
-def next_due(db: sqlite3.Connection, *, server: str, after: float) -> float | None:
+def next_due(db: sqlite3.Connection, *, server: str, owner: str | None, after: float) -> float | None:
     """Return when the next waiting job's time comes."""
-    (due,) = db.execute(QUERIES["next_due"], {"server": server, "after": after}).fetchone()
+    (due,) = db.execute(QUERIES["next_due"], {"server": server, "owner": owner, "after": after}).fetchone()
     return None if due is None else float(due)
 
 
@@ -231,11 +231,14 @@ def _text_of(db: sqlite3.Connection, n: int) -> str:
     return fold(decode_events([event for _, body, packed in rows for event in events_of(body, packed)])).text
 
 
-def abandoned_jobs(db: sqlite3.Connection, liveness: Liveness, *, limit: int) -> list[Job]:
-    """Return the unfinished jobs of dead servers, oldest first."""
+def abandoned_jobs(db: sqlite3.Connection, liveness: Liveness, *, owner: str | None, limit: int) -> list[Job]:
+    """Return an owner's unfinished jobs of dead servers, or everybody's, oldest first."""
     servers = [server for (server,) in db.execute(QUERIES["servers_with_unfinished_jobs"]).fetchall()]
     dead = [server for server in servers if liveness.is_dead(server)]
-    rows = db.execute(QUERIES["unfinished_jobs_of"], {"servers": encode(dead).decode(), "limit": limit}).fetchall()
+    if not dead:
+        return []
+    query = QUERIES["unfinished_jobs_of" if owner is None else "unfinished_jobs_of_owner"]
+    rows = db.execute(query, {"servers": encode(dead).decode(), "owner": owner, "limit": limit}).fetchall()
     return [job_of(row) for row in rows]
 
 

@@ -120,11 +120,13 @@ class SQLiteStore:
     async def submit(self, job: Job, *, max_queued: int) -> tuple[Job, bool]:
         return await self._open.writer.run(lambda tx: tx.submit(job, max_queued=max_queued))
 
-    async def claim(self, *, server: str, room: Room, limit: int, at: float) -> list[Job]:
-        return await self._open.writer.run(lambda tx: tx.claim(server=server, room=room, limit=limit, at=at))
+    async def claim(self, *, server: str, owner: str | None, room: Room, limit: int, at: float) -> list[Job]:
+        return await self._open.writer.run(
+            lambda tx: tx.claim(server=server, owner=owner, room=room, limit=limit, at=at)
+        )
 
-    async def next_due(self, *, server: str, after: float) -> float | None:
-        return await self._open.readers.run(lambda db: reads.next_due(db, server=server, after=after))
+    async def next_due(self, *, server: str, owner: str | None, after: float) -> float | None:
+        return await self._open.readers.run(lambda db: reads.next_due(db, server=server, owner=owner, after=after))
 
     async def adopt(self, job: Job, *, server: str, event: Waiting | None = None) -> Job:
         return await self._open.writer.run(lambda tx: tx.adopt(job, server=server, event=event))
@@ -163,9 +165,9 @@ class SQLiteStore:
     async def delete(self, owner: str, job_id: str, *, log: str | None = None) -> None:
         await self._open.writer.run(lambda tx: tx.delete(owner, job_id, log=log))
 
-    async def abandoned(self, *, limit: int) -> list[Job]:
+    async def abandoned(self, *, owner: str | None, limit: int) -> list[Job]:
         parts = self._open
-        return await parts.readers.run(lambda db: reads.abandoned_jobs(db, parts.liveness, limit=limit))
+        return await parts.readers.run(lambda db: reads.abandoned_jobs(db, parts.liveness, owner=owner, limit=limit))
 
     async def submit_group(self, group: Group, jobs: Sequence[Job], *, max_queued: int) -> Group:
         return await self._open.writer.run(lambda tx: tx.submit_group(group, jobs, max_queued=max_queued))
@@ -240,17 +242,19 @@ class SQLiteStore:
     async def delete_thread(self, owner: str, name: str, event: Cancelled) -> list[Job]:
         return await self._open.writer.run(lambda tx: tx.delete_thread(owner, name, event))
 
-    async def forget_forks(self, *, before: float) -> int:
-        return await self._open.writer.run(lambda tx: tx.forget_forks(before=before))
+    async def forget_forks(self, *, owner: str | None, before: float) -> int:
+        return await self._open.writer.run(lambda tx: tx.forget_forks(owner=owner, before=before))
 
-    async def old(self, *, before: float, unread: bool, limit: int) -> list[Old]:
-        return await self._open.readers.run(lambda db: pruning.old_jobs(db, before=before, unread=unread, limit=limit))
+    async def old(self, *, owner: str | None, before: float, unread: bool, limit: int) -> list[Old]:
+        return await self._open.readers.run(
+            lambda db: pruning.old_jobs(db, owner=owner, before=before, unread=unread, limit=limit)
+        )
 
     async def announce(self, jobs: Sequence[Old], *, at: float) -> None:
         await self._open.writer.run(lambda tx: tx.tidy(lambda db: pruning.announce(db, jobs, at=at)))
 
-    async def size(self) -> int:
-        return await self._open.readers.run(pruning.size)
+    async def size(self, *, owner: str | None) -> int:
+        return await self._open.readers.run(lambda db: pruning.size(db, owner=owner))
 
     async def tidy(self) -> bool:
         parts = self._open

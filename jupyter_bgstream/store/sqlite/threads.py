@@ -79,9 +79,9 @@ class ThreadTransaction(InboxTransaction):
         self._do("rename_origin", owner=owner, name=name, new=None)
         return cancelled
 
-    def forget_forks(self, *, before: float) -> int:
+    def forget_forks(self, *, owner: str | None, before: float) -> int:
         """Forget what threads without jobs begin with that were not touched since."""
-        return self._do("forget_forks", before=before).rowcount
+        return self._do("forget_forks", owner=owner, before=before).rowcount
 
     def _is_thread(self, owner: str, name: str) -> bool:
         return bool(self._one("is_thread", owner=owner, thread=name)[0])

@@ -89,9 +89,9 @@ class Transaction(ThreadTransaction):
         (unfinished,) = self._one("count_unfinished", owner=owner)
         return int(unfinished)
 
-    def claim(self, *, server: str, room: Room, limit: int, at: float) -> list[Job]:
+    def claim(self, *, server: str, owner: str | None, room: Room, limit: int, at: float) -> list[Job]:
         """Begin an attempt of the jobs that are ready and have room."""
-        found, groups = claims.choose(self._db, server=server, room=room, limit=limit, at=at)
+        found, groups = claims.choose(self._db, server=server, owner=owner, room=room, limit=limit, at=at)
         steps = [(n, rules.claimed(job_of(self._one("job_by_n", n=n)), at=at)) for n in found]
         for n, step in steps:
             self._take(n, step)

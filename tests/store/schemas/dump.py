@@ -77,7 +77,7 @@ async def fill(store):
         )
         if name == "queued":
             continue
-        (job,) = await store.claim(server="server-old", room=ROOM, limit=1, at=20.0 + n)
+        (job,) = await store.claim(server="server-old", owner=None, room=ROOM, limit=1, at=20.0 + n)
         job = await store.freeze(job, (Message(role="user", content="Before?"),))
         for event in SAID:
             await store.append(job, [event], preview="Der Himmel")

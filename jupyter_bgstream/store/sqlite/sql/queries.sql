@@ -83,7 +83,8 @@ SELECT count(*) AS here, coalesce(sum(batch), 0) AS batch FROM jobs WHERE server
 SELECT owner, count(*) FROM jobs INDEXED BY jobs_running_of WHERE status = 'running' GROUP BY owner;
 
 -- name: next_due
-SELECT min(not_before) FROM jobs WHERE server = :server AND status = 'waiting' AND not_before > :after;
+SELECT min(not_before) FROM jobs
+WHERE server = :server AND status = 'waiting' AND not_before > :after AND (:owner IS NULL OR owner = :owner);
 
 -- name: next_lane
 -- The same as (batch, owner, lane) > (:batch, :owner, :lane), which SQLite begins with every job of the lane before.
@@ -118,6 +119,7 @@ ORDER BY n LIMIT :limit;
 -- name: due_jobs
 SELECT n, owner, batch, lane, 1 AS waits FROM jobs
 WHERE server = :server AND status = 'waiting' AND (not_before <= :at OR not_before > :farthest)
+    AND (:owner IS NULL OR owner = :owner)
     AND NOT EXISTS (
         SELECT 1 FROM jobs AS before
         WHERE before.owner = jobs.owner AND before.thread = jobs.thread AND before.n < jobs.n
@@ -134,6 +136,17 @@ SELECT DISTINCT server FROM jobs WHERE status IN ('queued', 'running', 'waiting'
 -- name: unfinished_jobs_of
 SELECT * FROM whole_jobs
 WHERE status IN ('queued', 'running', 'waiting') AND server IN (SELECT value FROM json_each(:servers))
+ORDER BY coalesce(json_extract(CAST(error AS TEXT), '$.code') = 'no_provider', 0), n LIMIT :limit;
+
+-- name: unfinished_jobs_of_owner
+-- By indexes that hold the owner and the server: else each look would read all that others have left behind.
+SELECT * FROM whole_jobs WHERE n IN (
+    SELECT n FROM jobs INDEXED BY jobs_queued
+    WHERE status = 'queued' AND server IN (SELECT value FROM json_each(:servers)) AND batch IN (0, 1) AND owner = :owner
+    UNION ALL
+    SELECT n FROM jobs INDEXED BY jobs_active_of_lane
+    WHERE status IN ('running', 'waiting') AND owner = :owner AND server IN (SELECT value FROM json_each(:servers))
+)
 ORDER BY coalesce(json_extract(CAST(error AS TEXT), '$.code') = 'no_provider', 0), n LIMIT :limit;
 
 -- name: delete_job
@@ -311,7 +324,8 @@ DELETE FROM forks WHERE owner = :owner AND name = :name;
 
 -- name: forget_forks
 DELETE FROM forks
-WHERE touched_at < :before AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.owner = forks.owner AND thread = forks.name);
+WHERE touched_at < :before AND (:owner IS NULL OR owner = :owner)
+    AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.owner = forks.owner AND thread = forks.name);
 
 -- name: rename_fork
 UPDATE forks SET name = :new WHERE owner = :owner AND name = :name;
@@ -362,7 +376,7 @@ INSERT INTO events (place, first, body, packed) VALUES (:place, :first, :body, 1
 -- A job goes with its thread and with what it was asked again as: none of these may be unfinished, young or read lately
 -- and, where what was read is asked for, none may be unread.
 SELECT n, owner, id, log, ended_at, announced_at FROM jobs
-WHERE ended_at IS NOT NULL AND ended_at < :before
+WHERE ended_at IS NOT NULL AND ended_at < :before AND (:owner IS NULL OR owner = :owner)
     AND (
         NOT :unread
         OR EXISTS (
@@ -412,6 +426,14 @@ ORDER BY ended_at, n LIMIT :limit;
 -- name: bytes_of_job
 SELECT (SELECT length(spec) + length(history) FROM asked WHERE job = :n)
     + (SELECT coalesce(sum(length(body)), 0) FROM events WHERE place BETWEEN :from AND :to);
+
+-- name: has_other_owners
+SELECT EXISTS (SELECT 1 FROM jobs WHERE owner < :owner) OR EXISTS (SELECT 1 FROM jobs WHERE owner > :owner);
+
+-- name: bytes_of_owner
+SELECT coalesce(sum(length(asked.spec) + length(asked.history) + (
+    SELECT coalesce(sum(length(body)), 0) FROM events WHERE place BETWEEN jobs.n << 32 AND ((jobs.n + 1) << 32) - 1
+)), 0) FROM jobs JOIN asked ON asked.job = jobs.n WHERE owner = :owner;
 
 -- name: announce
 UPDATE jobs SET announced_at = :at WHERE owner = :owner AND id = :id AND log = :log AND announced_at IS NULL;
