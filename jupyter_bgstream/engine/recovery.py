@@ -13,6 +13,7 @@ from ..core.machine import Fault
 from ..providers.base import Providers
 from ..store.base import Store
 from .clock import Clock
+from .waits import Waits
 
 LOOK_SECONDS = 2.0  # between looks for dead servers
 PAGE = 500  # jobs of one look
@@ -40,6 +41,7 @@ class Recovery:
         server: str,
         owner: str | None,
         max_attempts: int,
+        waits: Waits,
         adopted: Callable[[], None],
     ) -> None:
         self._store = store
@@ -48,6 +50,7 @@ class Recovery:
         self._server = server
         self._owner = owner
         self._max_attempts = max_attempts
+        self._waits = waits
         self._adopted = adopted
 
     async def run(self) -> None:
@@ -79,9 +82,13 @@ class Recovery:
             if fault is not None:
                 await self._say(job, fault)
                 return False
-            words = KEPT if kept else GOES_ON
+            words, began = KEPT if kept else GOES_ON, self._clock.monotonic()
             event = self._waiting("server_died", words) if job.status == "running" else None
-            await self._store.adopt(job, server=self._server, event=event)
+            adopted = await self._store.adopt(job, server=self._server, event=event)
+            if event is None:
+                self._waits.adopt(adopted)
+            else:
+                self._waits.add(adopted, event, since=began)
             return True
         except (Fenced, NotFound):  # cancelled, deleted, or another server was faster
             return None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from ..core.errors import Conflict, NotFound
 from ..store.base import Old, Store
-from .clock import Clock
+from .clock import Clock, SettledTime
 
 DAY = 86_400.0  # seconds
 HOUR = 3_600.0
@@ -66,6 +66,7 @@ class Housekeeping:
         self._clock = clock
         self._retention = retention
         self._owner = owner
+        self._time = SettledTime(clock)
         self._logged_at = float("-inf")
 
     async def run(self) -> None:
@@ -75,9 +76,9 @@ class Housekeeping:
         while True:
             try:
                 await self.tidy()
-                if self._clock.time() - pruned_at >= HOUR:
+                if self._clock.monotonic() - pruned_at >= HOUR:
                     await self.prune()
-                    pruned_at = self._clock.time()
+                    pruned_at = self._clock.monotonic()
             except Exception:
                 log.exception("the store cannot be tidied now, trying again")
             await self._clock.sleep(TIDY_EVERY)
@@ -92,15 +93,15 @@ class Housekeeping:
         deleted = await self._prune_by_age() + await self._prune_by_size()
         if deleted.jobs:
             log.info("%d old answers were deleted (%s).", deleted.jobs, megabytes(deleted.bytes))
-        self.warnings = (*await self._announce(), *await self._too_large())
-        if self.warnings and self._clock.time() - self._logged_at >= DAY:
-            self._logged_at = self._clock.time()
+        self.warnings = (*self._clock_trouble(), *await self._announce(), *await self._too_large())
+        if self.warnings and self._clock.monotonic() - self._logged_at >= DAY:
+            self._logged_at = self._clock.monotonic()
             for warning in self.warnings:
                 log.warning(warning)
         return deleted
 
     async def _prune_by_age(self) -> Deleted:
-        now, deleted = self._clock.time(), Deleted()
+        now, deleted = self._time.time(), Deleted()
         if (before := self._retention.read_before(now)) is not None:
             deleted += await delete_old(self._store, self._clock, owner=self._owner, before=before, unread=False)
             await self._store.forget_forks(owner=self._owner, before=before)
@@ -114,7 +115,7 @@ class Housekeeping:
         deleted = Deleted()
         while (excess := await self._excess()) > 0:
             # What was read within the last hour may still be on somebody's screen.
-            old = await self._old(before=self._clock.time() - HOUR, unread=False, limit=AT_A_TIME)
+            old = await self._old(before=self._time.time() - HOUR, unread=False, limit=AT_A_TIME)
             if not old:
                 break
             for job in old:
@@ -147,8 +148,17 @@ class Housekeeping:
             " unfinished or of the last hour. Open or dismiss old answers, or raise the setting."
         ]
 
+    def _clock_trouble(self) -> list[str]:
+        if not self._time.ahead:
+            return []
+        ahead = timedelta(seconds=round(self._time.ahead))
+        return [
+            f"The clock of this machine was set forward by {ahead} while the server ran. Answers are deleted by the new"
+            " time only after it has been so for a day: if it is wrong, correct it."
+        ]
+
     async def _announce(self) -> list[str]:
-        now = self._clock.time()
+        now = self._time.time()
         ceiling = self._retention.unread_before(now)
         if ceiling is None:
             return []

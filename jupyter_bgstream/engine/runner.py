@@ -18,6 +18,7 @@ from .clock import Clock
 from .conversation import read_answer, said_before
 from .outbox import Outbox
 from .retries import put_off
+from .waits import Waits
 
 RETRY_END_SECONDS = 2.0  # between tries to write an end while the store is out of order
 
@@ -36,6 +37,7 @@ class Runner:
         max_attempts: int,
         max_answer_bytes: int,
         abandon: Callable[[Job], None],  # what its provider would go on with for nobody
+        waits: Waits,
     ) -> None:
         self._store = store
         self._providers = providers
@@ -43,6 +45,7 @@ class Runner:
         self._max_attempts = max_attempts
         self._max_answer_bytes = max_answer_bytes
         self._abandon = abandon
+        self._waits = waits
 
     async def run(self, job: Job) -> None:
         """Run one attempt of a job that was just claimed, or go on with it where its provider does."""
@@ -120,10 +123,12 @@ class Runner:
 
     async def _end(self, job: Job, end: End | Waiting) -> bool:
         # Returns whether this was the attempt's end. The next one begins from scratch.
+        began = self._clock.monotonic()
         while True:
             try:
                 if isinstance(end, Waiting):
                     await self._store.append(job, [end], resume="")
+                    self._waits.add(job, end, since=began)
                     return True
                 _, won = await self._store.end(job.owner, job.id, end, fence=job.fence)
                 return won

@@ -13,6 +13,7 @@ from ..core.job import Job
 from ..store.base import Room, Store
 from .clock import Clock
 from .runner import Runner
+from .waits import Waits
 
 TROUBLE_SECONDS = 2.0  # until the next try to claim after one that failed
 LONGEST_SLEEP = 30.0  # seconds; a laptop's sleep may be longer than ours, whose clock stands still meanwhile
@@ -38,6 +39,7 @@ class Scheduler:
         room: Room,
         max_attempts: int,
         abandon: Callable[[Job], None],  # what its provider would go on with for nobody
+        waits: Waits,
     ) -> None:
         self._store = store
         self._runner = runner
@@ -47,6 +49,7 @@ class Scheduler:
         self._room = room
         self._max_attempts = max_attempts
         self._abandon = abandon
+        self._waits = waits
         self._running: dict[asyncio.Task[None], Job] = {}
         self._checking: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
@@ -77,6 +80,7 @@ class Scheduler:
 
         The news may be late, and its id by now that of a new job that runs here: so the store is asked.
         """
+        self._waits.remove(owner, job_id)
         for task, job in self._running.items():
             if (job.owner, job.id) == (owner, job_id):
                 checking = asyncio.create_task(self._check(task, job))
@@ -127,12 +131,13 @@ class Scheduler:
 
     async def _claim(self) -> float | None:
         # Returns when the next waiting job's time comes.
-        now = self._clock.time()
+        now = await self._waits.correct()
         # Those that were stopped a moment ago may still be closing their sockets.
         limit = self._room.running - len(self._running)
         if limit > 0:
             jobs = await self._store.claim(server=self._server, owner=self._owner, room=self._room, limit=limit, at=now)
             for job in jobs:
+                self._waits.remove(job.owner, job.id)
                 task = asyncio.create_task(self._runner.run(job), name=f"bgstream job {job.id}")
                 self._running[task] = job
                 task.add_done_callback(self._done)

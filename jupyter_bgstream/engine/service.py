@@ -30,6 +30,7 @@ from .retention import Housekeeping, Retention
 from .runner import Runner
 from .scheduler import Scheduler
 from .threads import Threads
+from .waits import Waits
 
 CANCELLED_AT_ONCE = 500  # jobs of a group in one transaction
 RETRIED_AT_ONCE = 500
@@ -83,6 +84,7 @@ class Service:
         self._clock = clock or SystemClock()
         self._hub = Hub(store, self._clock)
         self._abandoning = Abandoning(providers)
+        waits = Waits(store, self._clock)
         runner = Runner(
             store=store,
             providers=providers,
@@ -90,6 +92,7 @@ class Service:
             max_attempts=self.limits.max_attempts,
             max_answer_bytes=self.limits.max_answer_bytes,
             abandon=self._abandoning.abandon,
+            waits=waits,
         )
         self._scheduler = Scheduler(
             store=store,
@@ -100,6 +103,7 @@ class Service:
             room=self.limits.room,
             max_attempts=self.limits.max_attempts,
             abandon=self._abandoning.abandon,
+            waits=waits,
         )
         self._recovery = Recovery(
             store=store,
@@ -108,6 +112,7 @@ class Service:
             server=server,
             owner=owner,
             max_attempts=self.limits.max_attempts,
+            waits=waits,
             adopted=self._scheduler.wake,
         )
         self.threads = Threads(store=store, clock=self._clock, stop=self._stop)

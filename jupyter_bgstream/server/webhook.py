@@ -23,7 +23,7 @@ from ..core.errors import Invalid, NotFound
 from ..core.job import Job
 from ..core.notices import CALL_AFTER, Notice
 from ..core.wire import encode
-from ..engine.clock import Clock, SystemClock
+from ..engine.clock import Clock, SettledTime, SystemClock
 from ..engine.service import Service
 from ..providers.retry_after import retry_after
 from ..providers.transport import is_local, no_authorities
@@ -134,6 +134,8 @@ class Webhook:
         self._service = service
         self._owner = owner
         self._clock = clock or SystemClock()
+        self._time = SettledTime(self._clock)
+        self._first_tries: dict[str, float] = {}  # of notices that failed, by their ids; monotonic seconds
         self._gone = False
         self._lost = False  # whether the last answer was none, or a refusal
 
@@ -174,7 +176,7 @@ class Webhook:
         now = self._clock.time()
         try:
             due = await self._service.due_calls(
-                self._owner, since=now - GIVEN_UP, at=now, again=now + LEASE_SECONDS, limit=AT_A_TIME
+                self._owner, since=self._time.time() - GIVEN_UP, at=now, again=now + LEASE_SECONDS, limit=AT_A_TIME
             )
             waits = await asyncio.gather(*(self._call(client, notice) for notice in due))
         except Exception as error:  # such as a store that is locked; the notices stay due
@@ -192,10 +194,15 @@ class Webhook:
         problem, pause = await self._send(client, notice, payload(notice, job, preview=self._receiver.preview))
         if problem is None:
             self._lost = False
+            self._first_tries.pop(notice.id, None)
             await self._service.called(self._owner, notice.id)
             return 0.0
-        again = self._clock.time() + max(pause, _delay(self._clock.time() - notice.created_at))
-        given_up = again > notice.created_at + GIVEN_UP
+        age = self._age(notice)
+        delay = max(pause, _delay(age))
+        given_up = age + delay > GIVEN_UP
+        again = self._clock.time() + delay
+        if given_up:
+            self._first_tries.pop(notice.id, None)
         await self._service.called(self._owner, notice.id, again=None if given_up else again)
         if self._gone:
             log.warning("%s is gone (410): the webhook is off until the Jupyter server's restart.", self._receiver.name)
@@ -205,6 +212,14 @@ class Webhook:
             log.warning("%s %s; notices are sent again for a day.", self._receiver.name, problem)
         self._lost = True
         return max(pause, LOOK_SECONDS)
+
+    def _age(self, notice: Notice) -> float:
+        # By the wall clock it may be younger than it is, or not born yet.
+        now = self._clock.monotonic()
+        if notice.id not in self._first_tries:  # those that were read meanwhile are never heard of again
+            self._first_tries = {known: at for known, at in self._first_tries.items() if now - at <= GIVEN_UP}
+            self._first_tries[notice.id] = now
+        return max(self._time.time() - notice.created_at, now - self._first_tries[notice.id] + CALL_AFTER)
 
     async def _send(self, client: httpx.AsyncClient, notice: Notice, body: bytes) -> tuple[str | None, float]:
         # Returns what went wrong, and the seconds that the receiver asks for.

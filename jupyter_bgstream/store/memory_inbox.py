@@ -119,7 +119,11 @@ class MemoryInbox:
     def due_calls(self, owner: str, *, since: float, at: float, again: float, limit: int) -> list[Notice]:
         """Return notices to call for that nobody has seen or muted, and put them off until ``again``."""
         everybodys = [mute for (whose, _), mine in self._mutes.items() if whose == owner for mute in mine]
-        due = [told for told in self._of(owner) if told.call_at is not None and told.call_at <= at]
+        due = [
+            told
+            for told in self._of(owner)
+            if told.call_at is not None and rules.is_call_due(told.call_at, told.notice.created_at, at=at)
+        ]
         due.sort(key=lambda told: told.call_at or 0.0)
         wanted = []
         for told in due[:limit]:

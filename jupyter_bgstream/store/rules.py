@@ -15,7 +15,7 @@ from ..core.events import Attempt, AttemptReason, End, Event, Queued, Waiting
 from ..core.groups import Group
 from ..core.job import Job, advance
 from ..core.machine import ENDS, Status
-from ..core.notices import Mute, Notice, notice_of, notice_of_group
+from ..core.notices import CALL_AFTER, Mute, Notice, notice_of, notice_of_group
 from ..core.notices import mutes as is_muted
 from ..core.wire import encode, stamped
 from .base import Change, Room
@@ -28,6 +28,17 @@ RECOVERING: frozenset[str] = frozenset({"server_died", "server_stopped", "no_pro
 FARTHEST = 2 * 3600.0
 
 T = TypeVar("T")
+
+
+def is_call_due(call_at: float, created_at: float, *, at: float) -> bool:
+    """Return whether a notice is to be called for.
+
+    One that was never called for and is of the future is due as well, and so is one that was put off for longer than
+    any is: a clock was set back.
+    """
+    first = abs(call_at - CALL_AFTER - created_at) < 0.001
+    return call_at <= at or call_at > at + FARTHEST or (first and created_at > at)
+
 
 UNANSWERED: tuple[Status, ...] = ("failed", "cancelled", "interrupted")  # ends without a whole answer
 

@@ -1,4 +1,4 @@
-"""Time that stands still until a test moves it."""
+"""Time that stands still until a test moves it; the wall clock may also jump, and the machine sleep."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ PATIENCE = 10.0  # real seconds that a test waits for what must happen
 class FakeClock:
     """The engine's Clock for tests: ``time`` moves only by ``advance``, which wakes who slept long enough.
 
+    ``jump`` sets the wall clock alone, as a person or NTP does. ``suspend`` moves both clocks but wakes nobody: while a
+    machine sleeps, the time-outs of its processes stand still.
+
     ``await clock.sleeping()`` first, so that who should be woken does sleep::
 
         await clock.sleeping()
@@ -21,18 +24,20 @@ class FakeClock:
 
     def __init__(self, now: float = START) -> None:
         self._start = now
-        self._now = now
+        self._now = now  # moved by ``advance`` alone; what sleepers wait for
+        self._suspended = 0.0  # seconds
+        self._jumped = 0.0  # seconds
         self._order = itertools.count()  # of those due at the same time, who came first wakes first
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._more = asyncio.Event()
 
     def time(self) -> float:
         """Return Unix seconds."""
-        return self._now
+        return self._now + self._suspended + self._jumped
 
     def monotonic(self) -> float:
-        """Return seconds since this clock was made."""
-        return self._now - self._start
+        """Return seconds since this clock was made, suspended ones too, whatever the wall clock says."""
+        return self._now - self._start + self._suspended
 
     async def sleep(self, seconds: float) -> None:
         """Wait until the clock has been moved on by as much."""
@@ -51,6 +56,14 @@ class FakeClock:
             _, _, woken = heapq.heappop(self._sleepers)
             if not woken.done():  # it was cancelled
                 woken.set_result(None)
+
+    def jump(self, seconds: float) -> None:
+        """Set the wall clock forward, or back by a negative number; nobody wakes."""
+        self._jumped += seconds
+
+    def suspend(self, seconds: float) -> None:
+        """Let the machine sleep: both clocks go on, nobody wakes for it."""
+        self._suspended += seconds
 
     async def sleeping(self, number: int = 1) -> None:
         """Wait until that many tasks sleep on this clock; raises TimeoutError if they never do."""

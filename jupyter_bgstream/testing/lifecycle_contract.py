@@ -154,6 +154,20 @@ class RoomContract:
         await store.end(OWNER, job.id, Cancelled(at=35.0))
         assert await store.next_due(server=HERE, owner=None, after=0.0) == 60.0
 
+    async def test_waiting_job_may_be_put_off_to_another_time(self, store: Store) -> None:
+        job = await running(store)
+        await store.append(job, [BUSY])
+        for until in (25.0, 60.0, 35.0):
+            assert await store.append(job, [msgspec.structs.replace(BUSY, until=until)]) > 3
+            assert (await store.job(OWNER, job.id)).not_before == until
+            assert await store.next_due(server=HERE, owner=OWNER, after=0.0) == until
+        assert await claim(store, at=34.9) == []
+        (again,) = await claim(store, at=35.0)
+        with pytest.raises(Fenced):
+            await store.append(job, [BUSY])
+        assert (await store.job(OWNER, job.id)).status == "running"
+        assert again.attempt == 2
+
     async def test_a_clock_that_was_set_back_holds_nobody_up(self, store: Store) -> None:
         job = await running(store)
         await store.append(job, [BUSY])
@@ -550,6 +564,20 @@ class CallContract:
         await store.dismiss(OWNER, "", notices["job-0002"], at=60.0)
         await store.mute(OWNER, "eve", Mute(kind="thread", name="t3"), on=True)
         assert await _calls(store, at=100.0) == ["job-0004"]
+
+    async def test_clock_that_was_set_back_holds_no_first_call_up(self, store: Store) -> None:
+        await ended(store)  # at 50
+        assert await _calls(store, at=50.0) == []
+        assert await _calls(store, at=49.9) == ["job-0001"]  # whoever looks at 49.9 has a clock that was set back
+        assert await _calls(store, at=49.95) == []  # it was put off, as any other
+        assert await _calls(store, at=59.95) == ["job-0001"]
+
+    async def test_clock_that_was_set_far_back_holds_no_call_up(self, store: Store) -> None:
+        await ended(store)
+        due = 50.0 + CALL_AFTER
+        assert await _calls(store, at=due) == ["job-0001"]
+        assert await _calls(store, at=due + 10.0 - FARTHEST) == []
+        assert await _calls(store, at=due + 9.0 - FARTHEST) == ["job-0001"]
 
     async def test_what_is_old_is_no_longer_called_for(self, store: Store) -> None:
         await ended(store)

@@ -131,6 +131,9 @@ class Watch:
     def time(self) -> float:
         return self._clock.time()
 
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
     async def sleep(self, seconds: float) -> None:
         task = asyncio.current_task()
         if task is None or task.get_coro().__qualname__ != Recovery.run.__qualname__:

@@ -112,6 +112,41 @@ def by_the_standard(headers: dict[str, str], body: bytes) -> str:
     return "v1," + base64.b64encode(hmac.new(KEY, content.encode(), hashlib.sha256).digest()).decode()
 
 
+@pytest.mark.parametrize("jump", [-3600.0, -30 * 86_400.0])
+async def test_clock_set_back_does_not_delay_a_notice(servers: Servers, receiver: Receiver, jump: float) -> None:
+    await servers.add()
+    await servers.said()
+    await servers.passes(10)
+    servers.clock.jump(jump)
+    await servers.passes(26)
+    assert len(receiver.requests) == 1
+    await servers.passes(60)
+    assert len(receiver.requests) == 1
+
+
+async def test_clock_set_forward_gives_no_notice_up(servers: Servers, receiver: Receiver) -> None:
+    await servers.add()
+    await servers.said()
+    servers.clock.jump(400 * 86_400.0)
+    await servers.passes(36)
+    assert len(receiver.requests) == 1
+    receiver.replies = [(500, {})] * 99
+    await servers.said()
+    await servers.passes(100)
+    assert len(receiver.requests) >= 4
+
+
+async def test_failing_receiver_is_asked_less_and_less_though_the_clock_was_set_back(
+    servers: Servers, receiver: Receiver
+) -> None:
+    await servers.add()
+    await servers.said()
+    receiver.replies = [(500, {})] * 99
+    servers.clock.jump(-3600.0)
+    await servers.passes(400)
+    assert 3 <= len(receiver.requests) <= 10
+
+
 async def test_what_nobody_looks_at_for_thirty_seconds_is_told_signed(servers: Servers, receiver: Receiver) -> None:
     await servers.add()
     job = await servers.said(source=Origin(notebook="reports/may.ipynb"))

@@ -67,7 +67,8 @@ class InboxTransaction:
             Mute(kind=row["kind"], name=row["name"]) for row in self._do("everybodys_mutes", owner=owner).fetchall()
         ]
         wanted = []
-        for row in self._do("due_calls", owner=owner, at=at, limit=limit).fetchall():
+        due = {"at": at, "farthest": at + rules.FARTHEST, "call_after": CALL_AFTER, "limit": limit}
+        for row in self._do("due_calls", owner=owner, **due).fetchall():
             notice = notice_from(row)
             known = row["known"] or any(mutes(mute, notice) for mute in muted)
             drop = known or notice.created_at < since

@@ -264,8 +264,17 @@ INSERT INTO mutes (owner, viewer, kind, name, muted, rev) VALUES (:owner, :viewe
 ON CONFLICT (owner, viewer, kind, name) DO UPDATE SET muted = :on, rev = :rev;
 
 -- name: due_calls
+-- See rules.is_call_due.
 SELECT n, body, EXISTS (SELECT 1 FROM marks WHERE notice = n) AS known FROM notices
-WHERE owner = :owner AND call_at <= :at ORDER BY call_at, n LIMIT :limit;
+WHERE owner = :owner AND call_at IS NOT NULL AND (
+    call_at <= :at
+    OR call_at > :farthest
+    OR (
+        call_at > :at + :call_after
+        AND abs(call_at - :call_after - json_extract(CAST(body AS TEXT), '$.created_at')) < 0.001
+    )
+)
+ORDER BY call_at, n LIMIT :limit;
 
 -- name: put_call_off
 UPDATE notices SET call_at = :call_at WHERE n = :n;

@@ -1,0 +1,415 @@
+"""Clocks that jump: waits of a running server last as long as they were meant to, and no jump deletes an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+from engine.conftest import OWNER, Puppet, ended, reached, spec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jupyter_bgstream.core.errors import ProviderError
+from jupyter_bgstream.core.events import Cancelled, Completed, Event, Waiting
+from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.core.wire import decode_events
+from jupyter_bgstream.engine.clock import SystemClock
+from jupyter_bgstream.engine.retention import Deleted, Housekeeping, Retention
+from jupyter_bgstream.engine.scheduler import LONGEST_SLEEP
+from jupyter_bgstream.engine.service import Limits, Service
+from jupyter_bgstream.engine.waits import TOLERANCE
+from jupyter_bgstream.store.memory import MemoryStore
+from jupyter_bgstream.testing import store_making
+from jupyter_bgstream.testing.clock import START, FakeClock
+from jupyter_bgstream.testing.store_contract import ROOM, new_job
+
+HOUR, DAY = 3600.0, 86_400.0
+LIMITS = Limits(max_attempts=1000, stop_grace=0.0)
+STEP = 10.0  # seconds
+DELAY = 100.0  # seconds that the provider asks for; up to a tenth comes on top
+LATEST = DELAY + 10.0
+
+
+def busy(seconds: float = DELAY) -> ProviderError:
+    return ProviderError("Busy.", code="rate_limited", transient=True, retry_after=seconds)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def service(store: MemoryStore, puppet: Puppet, clock: FakeClock) -> AsyncIterator[Service]:
+    service = Service(store=store, providers=puppet, server="here", owner=OWNER, limits=LIMITS, clock=clock)
+    await service.open()
+    await clock.sleeping()
+    yield service
+    await service.close()
+
+
+async def settle() -> None:
+    """Let everything run that does not wait for the clock."""
+    for _ in range(30):
+        await asyncio.sleep(0)
+
+
+async def pass_time(clock: FakeClock, seconds: float, step: float = 5.0) -> None:
+    """Let time pass in steps, so that whoever slept sleeps again."""
+    while seconds > 0:
+        clock.advance(min(step, seconds))
+        seconds -= step
+        await settle()
+
+
+async def put_off(service: Service, puppet: Puppet, job_id: str | None = None) -> Job:
+    job, _ = await service.submit(OWNER, spec(), job_id)
+    (await puppet.call()).fail(busy())
+    job = await reached(service, job.id, "waiting")
+    await settle()
+    return job
+
+
+async def waits_of(service: Service, job: Job) -> list[Waiting]:
+    events = decode_events(await service.events(job, after=0, max_bytes=1 << 20))
+    return [event for event in events if isinstance(event, Waiting)]
+
+
+@pytest.mark.parametrize("seconds", [-60.0, -HOUR, -3 * HOUR, -400 * DAY])
+async def test_clock_set_back_does_not_prolong_a_wait(
+    service: Service, puppet: Puppet, clock: FakeClock, seconds: float
+) -> None:
+    job = await put_off(service, puppet)
+    await pass_time(clock, 10)
+    clock.jump(seconds)
+    await pass_time(clock, DELAY - 20)
+    assert len(puppet.calls) == 1
+    await pass_time(clock, 20 + LATEST - DELAY)
+    (await puppet.call()).finish()
+    done = await ended(service, job.id)
+    assert (done.status, done.attempt) == ("completed", 2)
+
+
+@pytest.mark.parametrize("seconds", [60.0, HOUR, 3 * HOUR, 400 * DAY])
+async def test_clock_set_forward_does_not_shorten_a_wait(
+    service: Service, puppet: Puppet, clock: FakeClock, seconds: float
+) -> None:
+    await put_off(service, puppet)
+    await pass_time(clock, 10)
+    clock.jump(seconds)
+    await pass_time(clock, DELAY - 11)
+    assert len(puppet.calls) == 1
+    await pass_time(clock, 1 + LATEST - DELAY)
+    assert (await puppet.call()).job.attempt == 2
+
+
+async def test_stored_time_and_log_of_a_wait_follow_the_wall_clock(
+    service: Service, puppet: Puppet, clock: FakeClock
+) -> None:
+    job = await put_off(service, puppet)
+    assert job.not_before is not None
+    clock.jump(-HOUR)
+    await pass_time(clock, LONGEST_SLEEP)
+    now = await service.job(OWNER, job.id)
+    assert now.not_before == pytest.approx(job.not_before - HOUR, abs=0.001)
+    first, second = await waits_of(service, job)
+    assert (second.code, second.message, second.until) == (first.code, first.message, now.not_before)
+    assert second.at == clock.time()
+    assert now.error == job.error
+    await pass_time(clock, 20)
+    assert len(await waits_of(service, job)) == 2  # said once
+
+
+async def test_clock_that_is_slewed_changes_nothing(service: Service, puppet: Puppet, clock: FakeClock) -> None:
+    job = await put_off(service, puppet)
+    clock.jump(0.4)
+    await pass_time(clock, 60)
+    assert len(await waits_of(service, job)) == 1
+
+
+async def test_many_small_steps_of_the_clock_are_one_large_step(
+    service: Service, puppet: Puppet, clock: FakeClock
+) -> None:
+    await put_off(service, puppet)
+    for _ in range(90):
+        clock.jump(0.3)
+        await pass_time(clock, 1, step=1)
+    assert len(puppet.calls) == 1  # by the wall clock 117 s have passed
+    await pass_time(clock, LATEST - 90)
+    assert len(puppet.calls) == 2
+
+
+async def test_wait_that_ends_while_the_machine_sleeps_is_over_when_it_wakes(
+    service: Service, puppet: Puppet, clock: FakeClock
+) -> None:
+    await put_off(service, puppet)
+    clock.suspend(HOUR)
+    await settle()
+    assert len(puppet.calls) == 1
+    await pass_time(clock, LONGEST_SLEEP)
+    assert (await puppet.call()).job.attempt == 2
+
+
+async def test_job_that_was_cancelled_or_deleted_while_it_waited_is_forgotten(
+    service: Service, puppet: Puppet, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    cancelled = await put_off(service, puppet)
+    deleted = await put_off(service, puppet)
+    anew = await put_off(service, puppet, "the-same-id")
+    await service.cancel(OWNER, cancelled.id)
+    await service.delete(OWNER, deleted.id)
+    await service.delete(OWNER, anew.id)
+    again = await put_off(service, puppet, "the-same-id")
+    seq = (await service.job(OWNER, cancelled.id)).seq
+    clock.jump(-HOUR)
+    await pass_time(clock, LONGEST_SLEEP)
+    assert (await service.job(OWNER, cancelled.id)).seq == seq
+    assert len(await waits_of(service, again)) == 2
+    assert [record.levelname for record in caplog.records] == ["WARNING"]  # the clock has jumped
+
+
+async def test_wait_that_is_written_while_the_clock_jumps_is_corrected(
+    service: Service, store: MemoryStore, puppet: Puppet, clock: FakeClock
+) -> None:
+    append = store.append
+
+    async def slow_append(job: Job, events: Sequence[Event], **options: Any) -> int:
+        tail = await append(job, events, **options)
+        if isinstance(events[0], Waiting) and len(puppet.calls) == 1:
+            clock.jump(-HOUR)
+            await service.submit(OWNER, spec(), "job-that-wakes")  # the jump is noticed before the append returns
+            await puppet.call()
+        return tail
+
+    store.append = slow_append  # type: ignore[method-assign]
+    await put_off(service, puppet)
+    await pass_time(clock, LATEST)
+    assert [call.job.attempt for call in puppet.calls] == [1, 1, 2]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count it in their ordinary monotonic clock")
+def test_system_clock_counts_the_time_that_the_machine_sleeps() -> None:
+    assert SystemClock().monotonic() == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME), abs=1.0)
+
+
+# Waits of an earlier server
+
+
+async def left_waiting(store: MemoryStore, until: float) -> Job:
+    """A job of a server that died while the job waited for its next try."""
+    await store.submit(new_job("job-0001", owner=OWNER, server="dead", model="puppet/one"), max_queued=9)
+    (job,) = await store.claim(server="dead", owner=None, room=ROOM, limit=1, at=1.0)
+    await store.append(job, [Waiting(at=START, until=until, code="rate_limited", message="Busy.")])
+    return await store.job(OWNER, job.id)
+
+
+async def test_wait_of_an_earlier_server_ends_when_its_wall_time_has_come(
+    service: Service, store: MemoryStore, puppet: Puppet, clock: FakeClock
+) -> None:
+    await left_waiting(store, START + HOUR)
+    await pass_time(clock, 10)
+    clock.jump(HOUR)  # such as a machine that learns the time after its start
+    await pass_time(clock, LONGEST_SLEEP)
+    assert (await puppet.call()).job.id == "job-0001"
+
+
+async def test_wait_of_an_earlier_server_ends_when_what_was_left_of_it_has_passed(
+    service: Service, store: MemoryStore, puppet: Puppet, clock: FakeClock
+) -> None:
+    await left_waiting(store, START + 100)
+    await pass_time(clock, 10)
+    clock.jump(-HOUR)
+    await pass_time(clock, 80)
+    assert puppet.calls == []
+    await pass_time(clock, 15)
+    assert (await puppet.call()).job.id == "job-0001"
+
+
+async def test_adopted_job_is_tried_at_once_though_the_clock_is_set_back(
+    service: Service, store: MemoryStore, puppet: Puppet, clock: FakeClock
+) -> None:
+    await store.submit(
+        new_job("job-0001", owner=OWNER, server="dead", model="puppet/one", on_restart="retry"), max_queued=9
+    )
+    await store.claim(server="dead", owner=None, room=ROOM, limit=1, at=1.0)
+    adopt = store.adopt
+
+    async def adopted(job: Job, *, server: str, event: Waiting | None = None) -> Job:
+        job = await adopt(job, server=server, event=event)
+        clock.jump(-HOUR)
+        return job
+
+    store.adopt = adopted  # type: ignore[method-assign]
+    await pass_time(clock, 10)
+    assert (await puppet.call()).job.attempt == 2
+
+
+# Retention
+
+
+class Hurried(FakeClock):
+    """A clock for one sleeper, who never waits."""
+
+    async def sleep(self, seconds: float) -> None:
+        self.advance(seconds)
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def opened(store: MemoryStore) -> AsyncIterator[MemoryStore]:
+    await store.open()
+    yield store
+    await store.close()
+
+
+async def read(store: MemoryStore, job_id: str, ago: float) -> None:
+    await store_making.ended(store, job_id, Completed(at=START - ago, finish_reason="stop"))
+    await store.read(store_making.OWNER, "", ids=None, at=START - ago)
+
+
+async def test_clock_set_forward_deletes_nothing_for_a_day(opened: MemoryStore) -> None:
+    clock = Hurried()
+    keeper = Housekeeping(store=opened, clock=clock, owner=None, retention=Retention())
+    await read(opened, "job-read", DAY)
+    clock.jump(365 * DAY)
+    for _ in range(23):
+        assert await keeper.prune() == Deleted()
+        (warning,) = keeper.warnings
+        assert "set forward by 365 days" in warning
+        clock.advance(HOUR)
+    clock.jump(-365 * DAY)  # it was a mistake
+    for _ in range(3):
+        assert await keeper.prune() == Deleted()
+        assert keeper.warnings == ()
+        clock.advance(HOUR)
+
+
+async def test_clock_that_stays_set_forward_counts_after_a_day(opened: MemoryStore) -> None:
+    clock = Hurried()
+    keeper = Housekeeping(store=opened, clock=clock, owner=None, retention=Retention())
+    await read(opened, "job-read", DAY)
+    await keeper.prune()
+    clock.jump(100 * DAY)
+    await keeper.prune()
+    clock.advance(12 * HOUR)
+    clock.jump(100 * DAY)  # another jump: the day begins again
+    await keeper.prune()
+    clock.advance(23 * HOUR)
+    assert await keeper.prune() == Deleted()
+    clock.advance(HOUR)
+    assert (await keeper.prune()).jobs == 1
+    assert keeper.warnings == ()
+
+
+async def test_clock_set_forward_does_not_make_what_was_just_read_old(opened: MemoryStore) -> None:
+    clock = Hurried()
+    keeper = Housekeeping(store=opened, clock=clock, owner=None, retention=Retention(max_bytes=1))
+    await read(opened, "job-just-read", 60)
+    clock.jump(2 * HOUR)
+    assert await keeper.prune() == Deleted()
+
+
+async def test_clock_set_back_does_not_stop_the_hourly_look(opened: MemoryStore) -> None:
+    clock = FakeClock()
+    keeper = Housekeeping(store=opened, clock=clock, owner=None, retention=Retention(max_bytes=1))
+    looking = asyncio.create_task(keeper.run())
+    await settle()
+    await pass_time(clock, 200, step=60)
+    clock.jump(-30 * DAY)
+    await store_making.ended(opened, "job-cancelled", Cancelled(at=START - 40 * DAY))
+    await pass_time(clock, HOUR + 200, step=60)
+    assert await store_making.ids_of(opened) == []
+    looking.cancel()
+
+
+# All at random
+
+
+class Scene:
+    """One server, jobs that are put off, and a clock of which anything may be expected."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.puppet = Puppet()
+        self.service = Service(
+            store=MemoryStore(server="here"), providers=self.puppet, server="here", limits=LIMITS, clock=self.clock
+        )
+        self._delays: dict[str, float] = {}  # that the provider asks for
+        self._due: dict[str, float] = {}  # on the monotonic clock
+        self._late: dict[str, float] = {}  # seconds for which the machine has been awake since
+        self._answered = 0
+
+    async def submit(self, delay: float) -> None:
+        job_id = f"job-{len(self._delays):04}"
+        self._delays[job_id] = delay
+        await self.service.submit(OWNER, spec(), job_id)
+        await self._answer()
+
+    async def advance(self, seconds: float) -> None:
+        while seconds > 0:
+            step = min(STEP, seconds)
+            seconds -= step
+            self.clock.advance(step)
+            await self._answer()
+            for job_id, due in self._due.items():
+                if self.clock.monotonic() >= due:
+                    self._late[job_id] += step
+                    assert self._late[job_id] <= LONGEST_SLEEP + STEP, f"{job_id} is late"
+
+    async def jump(self, seconds: float) -> None:
+        self.clock.jump(seconds)
+        await self._answer()
+
+    async def suspend(self, seconds: float) -> None:
+        self.clock.suspend(seconds)
+        await self._answer()
+
+    async def _answer(self) -> None:
+        """Refuse all requests that were made by now."""
+        await settle()
+        while self._answered < len(self.puppet.calls):
+            call = self.puppet.calls[self._answered]
+            self._answered += 1
+            job_id = call.job.id
+            early = self._due.get(job_id, 0.0) - self.clock.monotonic()
+            assert early <= TOLERANCE, f"{job_id} is early"
+            call.fail(busy(self._delays[job_id]))
+            await settle()
+            job = await self.service.job(OWNER, job_id)
+            assert job.not_before is not None
+            self._due[job_id] = self.clock.monotonic() + job.not_before - self.clock.time()
+            self._late[job_id] = 0.0
+
+
+seconds = st.one_of(st.floats(0.1, 10), st.floats(10, 300))
+jumps = st.one_of(st.floats(-2, 2), st.floats(-2 * HOUR, 2 * HOUR), st.floats(-400 * DAY, 400 * DAY))
+steps = st.one_of(
+    st.tuples(st.just("submit"), seconds),
+    st.tuples(st.just("advance"), seconds),
+    st.tuples(st.just("advance"), seconds),
+    st.tuples(st.just("jump"), jumps),
+    st.tuples(st.just("suspend"), seconds),
+)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.lists(steps, min_size=3, max_size=15))
+def test_no_job_is_tried_before_its_delay_or_much_later_whatever_the_clock_does(
+    played: list[tuple[str, float]],
+) -> None:
+    async def play() -> None:
+        scene = Scene()
+        await scene.service.open()
+        try:
+            await scene.submit(60.0)
+            for name, value in played:
+                await getattr(scene, name)(value)
+            await scene.advance(120.0)
+        finally:
+            await scene.service.close()
+
+    asyncio.run(play())
