@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from ...engine.retention import megabytes
+from ...store.sqlite.aside import warning_of
 from ...store.sqlite.filesystem import network_file_system
 from ...store.sqlite.liveness import SUFFIX, _try_lock
 from ...store.sqlite.opening import file_of_host
@@ -45,6 +46,8 @@ def look(settings: Settings) -> Iterator[Finding]:
             message=f"{folder} is on a network file system ({shared}): each machine has a database of its own there.",
             advice="A local disk is quicker: set BgStreamApp.database.",
         )
+    if (aside := warning_of(path)) is not None:
+        yield _finding(level="warning", message=aside)
     if not path.exists():
         yield _finding(level="ok", message=f"There is no {path} yet: the server makes it at its first start.")
         return

@@ -7,13 +7,13 @@ import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from datetime import UTC, datetime
 from glob import escape
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
 from ...core.errors import Unavailable
+from .aside import PARTS, set_aside, warning_of
 from .database import DamagedError, Journal, NoWriteAheadLogError, check, open_for_writing
 from .filesystem import network_file_system
 from .liveness import Liveness
@@ -23,9 +23,7 @@ CHECK = 0.1  # seconds of looking for damage at each start
 CHECK_AFTER_DEATH = 2.0  # seconds after a server died without closing: it may have been the machine
 MARK = "damaged"  # in the servers' folder: damage was met, so the next check goes all through
 
-# After a database's own name. In this order they are moved: whoever is killed in between leaves the log without its
-# database, which the next start still moves, and never a database that has lost its log.
-_PARTS = ("", "-wal", "-journal", "-shm")
+log = logging.getLogger(__name__)
 
 
 class Files(NamedTuple):
@@ -128,21 +126,18 @@ def _open_sound(
                 f"The database {path} is damaged, and other Jupyter servers still use it. Stop them and start this one "
                 "again: then it is kept aside, and a new one is begun."
             ) from error
-        aside = _set_aside(path)
-        damage = error.__cause__ or error
+        set_aside(path)
+        log.critical("The database %s was damaged: %s", path, error.__cause__ or error)
     troubles.mark.unlink(missing_ok=True)
-    troubles.warn(
-        f"The database {path} was damaged ({damage}). It is kept as {aside}, and a new one was begun, so that earlier "
-        f"jobs are not shown. What can be read of it is saved by: sqlite3 '{aside}' .recover | sqlite3 recovered.sqlite"
-    )
+    troubles.state("aside", warning_of(path), level=logging.CRITICAL)
     return open_for_writing(path, patience=patience, journal=journal)
 
 
 def _open_checked(
     path: Path, journal: Journal, patience: float, liveness: Liveness, troubles: Troubles
 ) -> sqlite3.Connection:
-    if not path.exists() and any(_has_content(_part(path, suffix)) for suffix in _PARTS):
-        _set_aside(path)  # SQLite would delete a log without its database
+    if not path.exists() and any(_has_content(path.with_name(path.name + suffix)) for suffix in PARTS):
+        set_aside(path)  # SQLite would delete a log without its database
     db = open_for_writing(path, patience=patience, journal=journal, alone=liveness.is_alone)
     try:
         marked = troubles.mark.exists()
@@ -154,14 +149,11 @@ def _open_checked(
             )
         if marked and liveness.is_alone():
             troubles.mark.unlink(missing_ok=True)
+        troubles.state("aside", warning_of(path))
     except BaseException:
         db.close()
         raise
     return db
-
-
-def _part(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
 
 
 def _has_content(path: Path) -> bool:
@@ -169,15 +161,6 @@ def _has_content(path: Path) -> bool:
         return path.stat().st_size > 0
     except OSError:
         return False
-
-
-def _set_aside(path: Path) -> Path:
-    """Rename a database and its log; nobody may have it open."""
-    aside = path.with_name(f"{path.name}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
-    for suffix in _PARTS:
-        with suppress(FileNotFoundError):
-            _part(path, suffix).rename(_part(aside, suffix))
-    return aside
 
 
 def _tell_of_others(path: Path, files: Files) -> None:

@@ -48,7 +48,9 @@ def sentence(error: sqlite3.Error, path: Path) -> str:
 
 
 class Troubles:
-    """What has gone wrong with one file: errors for who asks now, and warnings that stay until the server is restarted.
+    """What has gone wrong with one file: errors for who asks now, and warnings for whoever looks after the server.
+
+    A warning stays until the server is restarted, the state of a topic for as long as it lasts.
 
     Damage that is found while the file is in use is also noted beside it, so that the next server checks all of it.
     May be used from any thread.
@@ -60,16 +62,30 @@ class Troubles:
         self._lock = threading.Lock()
         self._damaged = False
         self._warnings: list[str] = []
+        self._states: dict[str, str] = {}
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What people should know, as sentences."""
-        return tuple(self._warnings)
+        with self._lock:
+            return (*self._warnings, *self._states.values())
 
     def warn(self, warning: str, *, level: int = logging.CRITICAL) -> None:
         """Log a sentence and keep it to be shown."""
         log.log(level, warning)
-        self._warnings.append(warning)
+        with self._lock:
+            self._warnings.append(warning)
+
+    def state(self, topic: str, warning: str | None, *, level: int = logging.WARNING) -> None:
+        """Say how it is with a topic from now on, None if all is well; logged when that changes."""
+        with self._lock:
+            before = self._states.pop(topic, None)
+            if warning is not None:
+                self._states[topic] = warning
+        if warning is not None and warning != before:
+            log.log(level, warning)
+        elif warning is None and before is not None:
+            log.warning("This is over: %s", before)
 
     def unavailable(self, error: Exception, *, action: Literal["read", "written"]) -> Unavailable:
         """Make the error for who asked."""
