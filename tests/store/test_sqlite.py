@@ -18,6 +18,7 @@ from jupyter_bgstream.core.events import Cancelled
 from jupyter_bgstream.core.groups import Group, GroupSpec
 from jupyter_bgstream.store.base import Room
 from jupyter_bgstream.store.sqlite import SQLiteStore, claims, reads
+from jupyter_bgstream.store.sqlite.checkpoints import Checkpoints
 from jupyter_bgstream.store.sqlite.database import open_for_reading, open_for_writing
 from jupyter_bgstream.store.sqlite.liveness import Liveness
 from jupyter_bgstream.store.sqlite.queries import QUERIES, migrations
@@ -212,7 +213,7 @@ async def test_an_error_between_transactions_does_not_stop_the_writer(database, 
         def faulty(self):
             raise ZeroDivisionError
 
-        monkeypatch.setattr(Writer, "_wal_size", faulty)
+        monkeypatch.setattr(Checkpoints, "_wal_size", faulty)
         assert [await store.append(job, said("a")) for _ in range(3)] == [3, 4, 5]
     assert {record.exc_info[0] for record in caplog.records} == {ZeroDivisionError}
 

@@ -17,7 +17,7 @@ DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 PASSING = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR})  # mended from outside
 
 
-def code_of(error: sqlite3.Error) -> int:
+def code_of(error: BaseException) -> int:
     """Return SQLite's primary result code, 0 if the error is not SQLite's own."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
@@ -87,7 +87,7 @@ class Troubles:
         elif warning is None and before is not None:
             log.warning("This is over: %s", before)
 
-    def unavailable(self, error: Exception, *, action: Literal["read", "written"]) -> Unavailable:
+    def unavailable(self, error: BaseException, *, action: Literal["read", "written"]) -> Unavailable:
         """Make the error for who asked."""
         if isinstance(error, sqlite3.Error):
             if is_damage(error):

@@ -9,63 +9,53 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ...core.errors import BgStreamError, Unavailable
 from ..base import Change
+from .checkpoints import Checkpoints
 from .database import patiently
+from .delivery import HANGS, Delivery, Item, Outcome
 from .reads import changes_since, revision
-from .trouble import Troubles
+from .trouble import Troubles, code_of
 from .writes import Transaction
 
 PAUSE = 0.002  # seconds, at least, in which the lock is free after a commit
+LONGEST_PAUSE = 0.1  # seconds; a commit may have held the lock for long because this process was frozen in it
 FOLLOWING = 0.02  # seconds between looks for other processes' commits, while there are some
 IDLE = 0.5  # seconds between looks otherwise
 FOLLOWED_FOR = 5.0  # seconds after another process's commit in which more are expected
-CHECKPOINT_BYTES = 8 * 1024 * 1024  # of write-ahead log
-CHECKPOINT_IDLE = 1.0  # seconds without a commit
-CHECKPOINT_PATIENCE = 200  # milliseconds
+MOST_FAILURES = 5  # in a row, of what cannot fail; then the thread ends
+AFTER_FAILURE = 0.05  # seconds until the next try
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 
-@dataclass
-class _Item:
-    """An operation that waits for its transaction."""
-
-    operation: Callable[[Transaction], Any]
-    light: bool
-    future: asyncio.Future[Any]
-
-
-@dataclass
-class _Outcome:
-    """What became of an operation."""
-
-    item: _Item
-    result: Any = None
-    error: Exception | None = None
-
-
 class _FaultyError(Exception):
     """An operation failed in a way it should not have, perhaps half done."""
 
-    def __init__(self, item: _Item, error: Exception) -> None:
+    def __init__(self, item: Item, error: Exception) -> None:
         super().__init__(str(error))
         self.item = item
         self.error = error
+
+
+class _WithdrawnError(Exception):
+    """Somebody was told that an operation has not happened: it must not."""
 
 
 class Writer:
     """Runs operations in its thread, in order, and tells everybody's commits to ``publish`` on the event loop.
 
     - A commit starts at once when the writer has been idle. After one that held the lock for d seconds it leaves the
-      lock free for max(d, PAUSE): commits back to back would starve the other servers on this file.
+      lock free for max(d, PAUSE), and at most LONGEST_PAUSE: commits back to back would starve the other servers on
+      this file.
+    - Each operation waits for ``patience`` seconds in all, from when it was asked for: behind others, for the lock, and
+      with a rollback journal for those who read.
     - Each telling commit raises the number in ``revision``. The writer compares it with the last it knows, at the start
       of each transaction and in between every 20 ms, or every 500 ms if no other process has committed for 5 s: one
       read of 4 µs, as quick as ``PRAGMA data_version``, that also says where to begin. What is new is told before this
@@ -73,6 +63,7 @@ class Writer:
     - Transactions of light operations alone are not synced to disk (``synchronous=NORMAL``), unless ``full``.
     - With a rollback journal there is nothing to check-point, and every commit is synced: one that is not may damage
       the whole file in a power cut.
+    - Whatever fails in the thread, everyone who waits has an answer. If it cannot go on, everyone who comes later, too.
     - Checkpoints are ours, from this connection, and exclude writers (SQLite before 3.51.3 has a WAL-reset bug).
     """
 
@@ -88,21 +79,20 @@ class Writer:
         patience: Callable[[], float],
     ) -> None:
         self._db = db
-        self._wal = path.with_name(path.name + "-wal")
         self._troubles = troubles
-        self._publish = publish
+        self._checkpoints = Checkpoints(db, path, allowed=lambda: True)
+        self._delivery = Delivery(publish, patience=patience)
         self._full = full
         self._patience = patience
-        self._loop = asyncio.get_running_loop()
-        self._queue: SimpleQueue[_Item | None] = SimpleQueue()  # None: close
+        self._queue: SimpleQueue[Item | None] = SimpleQueue()  # None: close
+        self._in_hand: list[Item] = []  # taken from the queue, without an outcome yet
+        self._broken: str | None = None  # why the thread has ended
         self._closing = False
         self._closed_by = float("inf")  # monotonic seconds, like all times here
         self._rev = rev
         self._light: bool | None = None  # whether the connection is set to light transactions
         self._free_until = 0.0
         self._followed_until = 0.0
-        self._checkpoint_at: float | None = None
-        self._checkpoint_bytes = CHECKPOINT_BYTES
         self._thread = threading.Thread(target=self._run, name="bgstream-writer", daemon=True)
         self._thread.start()
 
@@ -113,9 +103,13 @@ class Writer:
         """
         if self._closing:
             raise Unavailable("The store is closed.")
-        future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put(_Item(operation, light and not self._full, future))
-        return await future
+        item = self._delivery.expect(operation, light=light and not self._full)
+        self._queue.put(item)
+        if self._broken is not None:  # looked at last: whatever is put later, nobody takes
+            item.future.cancel()
+            raise Unavailable(self._broken)
+        outcome: T = await item.future
+        return outcome
 
     async def close(self, *, patience: float) -> None:
         """Finish what waits, if another process leaves the file free within ``patience`` seconds, and checkpoint."""
@@ -125,91 +119,156 @@ class Writer:
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
-        items: list[_Item] | None = []
-        while items is not None:
+        failures = 0
+        while True:
             try:
-                if items:
-                    self._commit(items)
-                else:
-                    self._look_around()
-            except Exception:  # those who wait have their outcomes by now, and the next ones must get theirs
-                log.exception("the store failed between two transactions")
-            items = self._next()
-        self._checkpoint()
+                if not self._step():
+                    self._checkpoints.run()
+                    return
+                failures = 0
+            except BaseException as error:
+                failures += 1
+                if not isinstance(error, Exception) or failures == MOST_FAILURES:
+                    self._break_off(error)
+                    return
+                try:
+                    self._refuse(error)
+                except BaseException as another:
+                    self._break_off(another)
+                    return
+                time.sleep(AFTER_FAILURE)
 
-    def _next(self) -> list[_Item] | None:
-        # Everything that waits, nothing if it is time to look around, None to close.
+    def _step(self) -> bool:
+        """Commit what waits, or look around if nothing does; returns whether to go on."""
+        self._delivery.ring()
+        if not self._next():
+            return False
+        if self._in_hand:
+            self._commit(self._in_hand)
+        else:
+            self._look_around()
+        return True
+
+    def _next(self) -> bool:
+        # Everything that waits, nothing if it is time to look around. False: to close.
         pause = FOLLOWING if time.monotonic() < self._followed_until else IDLE
         try:
             item = self._queue.get(timeout=pause)
         except Empty:
-            return []
-        time.sleep(max(0.0, self._free_until - time.monotonic()))
-        items = []
+            return True
+        if item is not None:
+            self._in_hand.append(item)
+            time.sleep(max(0.0, self._free_until - time.monotonic()))
         while item is not None:
-            items.append(item)
             try:
                 item = self._queue.get_nowait()
             except Empty:
-                return items
-        if items:
+                return True
+            if item is not None:
+                self._in_hand.append(item)
+        if self._in_hand:
             self._queue.put(None)  # nothing comes after it
-        return items or None
+        return bool(self._in_hand)
 
-    def _commit(self, items: list[_Item]) -> None:
-        outcomes: list[_Outcome] = []
-        changes: Sequence[Change] = ()
+    def _refuse(self, error: BaseException) -> None:
+        """Answer those in hand after a failure outside their operations."""
+        log.error("the store's writer failed between two transactions and goes on", exc_info=error)
+        self._roll_back()
+        self._deliver([Outcome(item, error=self._unavailable(error)) for item in self._in_hand], ())
+
+    def _break_off(self, error: BaseException) -> None:
+        """End the thread: answer everyone who waits, and let everyone who comes later know at once."""
+        message = (
+            f"The store's writer has ended ({type(error).__name__}: {error}). Nothing can be stored until Jupyter is"
+            " restarted; what was stored is kept. The server's log says more."
+        )
+        with suppress(BaseException):
+            log.critical("the store's writer has ended", exc_info=error)
+            self._troubles.state("writer", message, level=logging.CRITICAL)
+        self._broken = message
+        while True:
+            try:
+                self._roll_back()
+                while not self._queue.empty():
+                    if (item := self._queue.get_nowait()) is not None:
+                        self._in_hand.append(item)
+                self._deliver([Outcome(item, error=Unavailable(message)) for item in self._in_hand], ())
+                return
+            except BaseException:  # such as no memory: those who wait need an answer all the same
+                time.sleep(AFTER_FAILURE)
+
+    def _commit(self, items: list[Item]) -> None:
+        refused: Sequence[Item]
+        error: BgStreamError
         while items:
             try:
-                done, changes = self._transact(items)
-                outcomes += done
+                self._deliver(*self._transact(items))
                 break
             except _FaultyError as fault:
                 self._roll_back()
                 log.error("an operation on the store failed in an unexpected way", exc_info=fault.error)
-                outcomes.append(_Outcome(fault.item, error=self._unavailable(fault.error)))
-                items = [item for item in items if item is not fault.item]
-            except Exception as error:
+                refused, error = [fault.item], self._unavailable(fault.error)
+            except _WithdrawnError:
                 self._roll_back()
-                if not isinstance(error, sqlite3.Error):
+                refused, error = [item for item in items if item.withdrawn], Unavailable(HANGS)
+            except Exception as failure:
+                self._roll_back()
+                if not isinstance(failure, sqlite3.Error):
                     log.exception("a transaction failed in an unexpected way")
-                outcomes += [_Outcome(item, error=self._unavailable(error)) for item in items]
-                break
-        self._deliver(outcomes, changes)
-        self._checkpoint_at = time.monotonic() + CHECKPOINT_IDLE
-        if self._wal_size() > self._checkpoint_bytes:
-            self._checkpoint()
+                refused, error = items, self._unavailable(failure)
+                if code_of(failure) == sqlite3.SQLITE_BUSY:
+                    refused = self._overdue(items)
+            for item in items:
+                item.committing = False
+            self._deliver([Outcome(item, error=error) for item in refused], ())  # now: the others may have to wait
+            items = self._in_hand
+        self._checkpoints.note_commit()
 
-    def _transact(self, items: Sequence[_Item]) -> tuple[list[_Outcome], Sequence[Change]]:
+    def _overdue(self, items: Sequence[Item]) -> list[Item]:
+        now = max(time.monotonic(), min(map(self._deadline, items)))
+        return [item for item in items if self._deadline(item) <= now]
+
+    def _deadline(self, item: Item) -> float:
+        return min(item.asked + self._patience(), self._closed_by)
+
+    def _transact(self, items: Sequence[Item]) -> tuple[list[Outcome], Sequence[Change]]:
         light = all(item.light for item in items)
         if light is not self._light:
             self._db.execute(f"PRAGMA synchronous = {'NORMAL' if light else 'FULL'}")
             self._light = light
-        asked = time.monotonic()
-        self._wait_for("BEGIN IMMEDIATE", asked)
+        first = min(items, key=lambda item: item.asked)
+        self._wait_for("BEGIN IMMEDIATE", first)
         began = time.monotonic()
         try:
             self._catch_up()
             transaction = Transaction(self._db, self._rev + 1)
             outcomes = [self._try(item, transaction) for item in items]
             transaction.finish()
-            self._wait_for("COMMIT", asked)  # with a rollback journal, for those who read
+            self._begin_commit(items)
+            self._wait_for("COMMIT", first)  # with a rollback journal, for those who read
         finally:
             now = time.monotonic()
-            self._free_until = now + max(now - began, PAUSE)
+            self._free_until = now + min(max(now - began, PAUSE), LONGEST_PAUSE)
         if transaction.changes:
             self._rev = transaction.rev
         return outcomes, transaction.changes
 
-    def _wait_for(self, statement: str, asked: float) -> None:
-        patiently(lambda: self._db.execute(statement), lambda: min(asked + self._patience(), self._closed_by))
+    @staticmethod
+    def _begin_commit(items: Sequence[Item]) -> None:
+        for item in items:
+            item.committing = True
+        if any(item.withdrawn for item in items):
+            raise _WithdrawnError
+
+    def _wait_for(self, statement: str, item: Item) -> None:
+        patiently(lambda: self._db.execute(statement), lambda: self._deadline(item))
 
     @staticmethod
-    def _try(item: _Item, transaction: Transaction) -> _Outcome:
+    def _try(item: Item, transaction: Transaction) -> Outcome:
         try:
-            return _Outcome(item, result=item.operation(transaction))
+            return Outcome(item, result=item.operation(transaction))
         except BgStreamError as error:
-            return _Outcome(item, error=error)
+            return Outcome(item, error=error)
         except sqlite3.Error as error:
             if isinstance(error, sqlite3.IntegrityError):  # about what it wrote, not about the file
                 raise _FaultyError(item, error) from error
@@ -234,43 +293,14 @@ class Writer:
         # An error is not lost here: whoever reads or writes next gets it.
         with suppress(sqlite3.Error):
             self._catch_up()
-        if self._checkpoint_at is not None and time.monotonic() > self._checkpoint_at:
-            self._checkpoint()
+        self._checkpoints.run_if_due()
 
-    def _deliver(self, outcomes: Sequence[_Outcome], changes: Sequence[Change]) -> None:
-        with suppress(RuntimeError):  # the loop was closed before the store: nobody is left to tell
-            self._loop.call_soon_threadsafe(self._tell, outcomes, changes)
+    def _deliver(self, outcomes: Sequence[Outcome], changes: Sequence[Change]) -> None:
+        self._delivery.put(outcomes, changes)
+        if outcomes:  # from here on they have their outcomes, even if the next line fails
+            told = {outcome.item for outcome in outcomes}
+            self._in_hand = [item for item in self._in_hand if item not in told]
+        self._delivery.ring()
 
-    def _tell(self, outcomes: Sequence[_Outcome], changes: Sequence[Change]) -> None:
-        for outcome in outcomes:
-            future = outcome.item.future
-            if future.done():  # whoever asked has gone
-                continue
-            if outcome.error is None:
-                future.set_result(outcome.result)
-            else:
-                future.set_exception(outcome.error)
-        self._publish(changes)
-
-    def _wal_size(self) -> int:
-        try:
-            return self._wal.stat().st_size
-        except OSError:
-            return 0
-
-    def _checkpoint(self) -> None:
-        # With SQLite's busy handler, since without the write lock it would make do with a passive one.
-        busy = 1
-        with suppress(sqlite3.Error):
-            self._db.execute(f"PRAGMA busy_timeout = {CHECKPOINT_PATIENCE}")
-            busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        self._db.execute("PRAGMA busy_timeout = 0")
-        if busy:  # somebody reads an old snapshot: later, and not after every commit
-            self._checkpoint_at = time.monotonic() + CHECKPOINT_IDLE
-            self._checkpoint_bytes = self._wal_size() + CHECKPOINT_BYTES
-        else:
-            self._checkpoint_at = None
-            self._checkpoint_bytes = CHECKPOINT_BYTES
-
-    def _unavailable(self, error: Exception) -> Unavailable:
+    def _unavailable(self, error: BaseException) -> Unavailable:
         return self._troubles.unavailable(error, action="written")

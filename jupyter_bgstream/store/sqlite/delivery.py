@@ -1,0 +1,108 @@
+"""Brings outcomes and commits from the writer's thread to the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from ...core.errors import Unavailable
+from ..base import Change
+from .writes import Transaction
+
+STUCK = 5.0  # seconds that the writer's thread may need in one call of SQLite, beside its patience with locks
+LOOK = 1.0  # seconds between looks for those that wait for too long
+HANGS = "The store does not answer: its disk may hang. Nothing was stored; try again when the disk is back."
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Item:
+    """An operation that waits for its transaction."""
+
+    operation: Callable[[Transaction], Any]
+    light: bool
+    future: asyncio.Future[Any]
+    asked: float  # monotonic seconds
+    # The event loop sets the one and then looks at the other, the writer's thread does so the other way round.
+    withdrawn: bool = False  # it must not be committed any more
+    committing: bool = False  # it can no longer be withdrawn
+
+
+@dataclass(eq=False)
+class Outcome:
+    """What became of an operation."""
+
+    item: Item
+    result: Any = None
+    error: Exception | None = None
+
+
+class Delivery:
+    """Tells outcomes to those who wait and changes to ``publish``, in order, on the event loop it was made in.
+
+    What is put is told once, even if the event loop cannot be called at that moment: see ``ring``. If the thread hangs,
+    as on a disk that does not answer, what waits for longer than ``patience`` and STUCK is withdrawn.
+    """
+
+    def __init__(self, publish: Callable[[Sequence[Change]], None], *, patience: Callable[[], float]) -> None:
+        self._publish = publish
+        self._patience = patience
+        self._expected: dict[Item, None] = {}  # those without an outcome yet, the oldest first
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[tuple[Sequence[Outcome], Sequence[Change]]] = deque()
+        self._unrung = False  # whether the event loop does not know of the newest
+
+    def expect(self, operation: Callable[[Transaction], Any], *, light: bool) -> Item:
+        """Make an item, whose outcome will be put; called on the event loop."""
+        item = Item(operation, light, self._loop.create_future(), time.monotonic())
+        self._expected[item] = None
+        if self._timer is None:
+            self._timer = self._loop.call_later(LOOK, self._withdraw)
+        return item
+
+    def _withdraw(self) -> None:
+        late = time.monotonic() - self._patience() - STUCK
+        for item in [item for item in self._expected if item.asked < late and not item.withdrawn]:
+            item.withdrawn = True
+            if not item.committing:  # else it may be stored, and only the writer can tell
+                del self._expected[item]
+                if not item.future.done():
+                    item.future.set_exception(Unavailable(HANGS))
+        self._timer = self._loop.call_later(LOOK, self._withdraw) if self._expected else None
+
+    def put(self, outcomes: Sequence[Outcome], changes: Sequence[Change]) -> None:
+        """Let the event loop know; called in the writer's thread."""
+        self._waiting.append((outcomes, changes))
+        self._unrung = True
+
+    def ring(self) -> None:
+        """Call the event loop if something new waits for it; to be tried again if it raises."""
+        if self._unrung:
+            with suppress(RuntimeError):  # the loop was closed before the store: nobody is left to tell
+                self._loop.call_soon_threadsafe(self._tell)
+            self._unrung = False
+
+    def _tell(self) -> None:
+        while self._waiting:
+            outcomes, changes = self._waiting.popleft()
+            for outcome in outcomes:
+                self._expected.pop(outcome.item, None)
+                future = outcome.item.future
+                if future.done():  # whoever asked has gone
+                    continue
+                if outcome.error is None:
+                    future.set_result(outcome.result)
+                else:
+                    future.set_exception(outcome.error)
+            try:
+                self._publish(changes)
+            except Exception:
+                log.exception("a commit could not be told to those who follow the store")
