@@ -53,7 +53,8 @@ def run_serve(options: argparse.Namespace) -> int:
         print(f"There is no config file {options.config}.", file=sys.stderr)
         return FAILED
     lock = _lock(Path(jupyter_runtime_dir()))
-    if lock is None:
+    # Its file may have been deleted under another one's lock, so that one is looked for as well.
+    if lock is None or asyncio.run(_find_other()) is not None:
         return _tell_of_the_other()
     from ..server.headless import Headless  # it brings all of Jupyter's server
 
@@ -65,7 +66,7 @@ def run_serve(options: argparse.Namespace) -> int:
 
 
 def _say_ready(app: BgStreamApp, url: str) -> None:
-    kept = "in memory only" if app.store == "memory" else f"in {app.database_path}"
+    kept = "in memory only" if app.database_file is None else f"in {app.database_file}"
     print(
         f"Jobs run here now, at {url}, and are kept {kept}. Scripts, VS Code and IPython find this server by"
         " themselves. Ctrl-C stops it.",

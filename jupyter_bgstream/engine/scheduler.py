@@ -100,6 +100,13 @@ class Scheduler:
             if now.status == "cancelled" and now.log == job.log:  # by a server that may not know the provider
                 self._abandon(now)
 
+    def drop_all(self) -> None:
+        """Claim no more and close the providers' sockets: another machine has the store, and so all the jobs."""
+        self._closing = True
+        self._wake.set()
+        for task in self._running:
+            task.cancel()
+
     async def close(self, *, grace: float) -> None:
         """Claim no more and give what runs ``grace`` seconds to end; then stop it, and leave it as its job says."""
         self._closing = True
@@ -122,9 +129,10 @@ class Scheduler:
             self._wake.clear()
             try:
                 due = await self._claim()
-            except Exception:
-                # Whatever it was, jobs that are submitted later must be able to start.
-                log.exception("no job can be claimed now, trying again")
+            except Exception as error:
+                # Jobs that are submitted later must be able to start, whatever the error was.
+                expected = isinstance(error, BgStreamError)
+                log.error("no job can be claimed now, trying again: %s", error, exc_info=None if expected else error)
                 await self._clock.sleep(TROUBLE_SECONDS)
                 continue
             await self._wait(due)

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -130,6 +131,7 @@ class Service:
         self._carrying = asyncio.create_task(self._hub.run())
         self._scheduler.open()
         self._aside.append(asyncio.create_task(self._recovery.run()))
+        self._aside.append(asyncio.create_task(self._stop_if_taken_over()))
         if self._housekeeping is not None:
             self._aside.append(asyncio.create_task(self._housekeeping.run()))
 
@@ -147,6 +149,13 @@ class Service:
             await self._store.close()
             if self._carrying is not None:  # it ends with the store's changes
                 await asyncio.gather(self._carrying, return_exceptions=True)
+
+    async def _stop_if_taken_over(self) -> None:
+        await self._store.taken_over()
+        self._scheduler.drop_all()
+        for task in self._aside:  # they would only be refused, again and again
+            if task is not asyncio.current_task():
+                task.cancel()
 
     def _follow_ends(self, change: Change) -> None:
         # Whoever ended a job that runs here, perhaps another server, wants its socket closed. Any end may make room,
@@ -166,6 +175,11 @@ class Service:
     def store_kind(self) -> str:
         """Where jobs are kept, such as sqlite."""
         return self._store.kind
+
+    @property
+    def store_path(self) -> Path | None:
+        """The file in which jobs are kept, if they are kept in one."""
+        return self._store.path
 
     @property
     def warnings(self) -> list[str]:

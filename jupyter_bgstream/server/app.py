@@ -67,7 +67,8 @@ class BgStreamApp(ExtensionApp):
         help="How the database is written: rollback where machines share the file system, each with a file of its own.",
     ).tag(config=True)
     host = Unicode(
-        help="With a rollback journal, whose file this is; by default the machine's name. Must stay the same."
+        help="With a rollback journal, whose file this is; by default the machine's name, on a JupyterHub the user's"
+        " and the server's. Must stay the same."
     ).tag(config=True)
     full_sync = Bool(
         False, help="Wait for the disk at every commit, so that a power cut takes no word that was shown; slower."
@@ -127,6 +128,17 @@ class BgStreamApp(ExtensionApp):
     def database_path(self) -> Path:
         """Where the database is."""
         return Path(self.database) if self.database else Path(jupyter_data_dir()) / "bgstream" / "jobs.sqlite"
+
+    @property
+    def is_started(self) -> bool:
+        """Whether the engine is up."""
+        return self._backend.service is not None
+
+    @property
+    def database_file(self) -> Path | None:
+        """The file that is open now, which is not ``database_path`` where each host has one; None: there is none."""
+        service = self._backend.service
+        return None if service is None else service.store_path
 
     @property
     def running(self) -> int:

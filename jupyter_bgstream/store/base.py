@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Literal, Protocol
 
 import msgspec
@@ -90,12 +91,14 @@ class Store(ThreadStore, Protocol):
     """
 
     kind: str  # such as sqlite
+    path: Path | None  # of the file, once it is open; None if there is none
     patience: float  # seconds a write waits for a locked store; whoever lowers it lowers it for waiting writes as well
 
     @property
     def warnings(self) -> tuple[str, ...]: ...  # sentences for whoever looks after the server, each with what to do
     async def open(self) -> None: ...  # raises Unavailable if it cannot be had; never falls back
     async def close(self) -> None: ...  # finishes what waits, if it can within some 2 s
+    async def taken_over(self) -> None: ...  # returns once another machine has the store: it is of no more use here
     async def submit(self, job: Job, *, max_queued: int) -> tuple[Job, bool]: ...  # new? Conflict, QueueFull
     async def claim(
         self, *, server: str, owner: str | None, room: Room, limit: int, at: float

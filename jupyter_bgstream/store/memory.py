@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -32,6 +34,7 @@ class MemoryStore(ThreadsInMemory):
     """
 
     kind = "memory"
+    path: Path | None = None
     warnings: tuple[str, ...] = ()
 
     def __init__(self, *, server: str | None = None) -> None:
@@ -46,6 +49,9 @@ class MemoryStore(ThreadsInMemory):
     async def close(self) -> None:
         self._contents = None
         self._feed.close()
+
+    async def taken_over(self) -> None:
+        await asyncio.Event().wait()  # nobody else can have it
 
     async def submit(self, job: Job, *, max_queued: int) -> tuple[Job, bool]:
         here = self._here

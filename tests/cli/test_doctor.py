@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from harness.jupyter import Jupyter
 
 import jupyter_bgstream
 from jupyter_bgstream.store.sqlite import SQLiteStore
+from jupyter_bgstream.store.sqlite.lease import Machine
 from jupyter_bgstream.store.sqlite.queries import migrations
 from jupyter_bgstream.testing import ScriptedProvider, answer
 from jupyter_bgstream.testing.store_contract import HERE, ended, running
@@ -193,6 +196,46 @@ def test_a_file_that_is_no_database_is_a_problem(sound: Home, content: bytes) ->
     sound.database.parent.mkdir()
     sound.database.write_bytes(content)
     assert "damaged" in problem(sound, "database")["message"]
+
+
+def test_database_that_was_kept_aside_is_said_until_it_is_removed(sound: Home) -> None:
+    aside = sound.database.with_name("jobs.sqlite.corrupt-20260101T000000.000000Z")
+    aside.parent.mkdir(parents=True)
+    aside.write_bytes(b"damaged")
+    older = aside.with_name("jobs.sqlite.corrupt-20250101T000000.000000Z")
+    older.write_bytes(b"damaged")
+    for file in (aside, older):
+        file.chmod(0o600)
+    (message,) = found(sound.doctor()[1], "database", "warning")
+    assert f"kept as {aside}" in message
+    assert "So is 1 older one" in message
+    aside.unlink()
+    older.unlink()
+    assert found(sound.doctor()[1], "database", "warning") == []
+
+
+async def test_database_of_another_machine_is_a_problem_while_that_is_alive(sound: Home) -> None:
+    settings = json.loads((sound.config / "jupyter_server_config.json").read_text())["BgStreamApp"]
+    sound.configure(journal="rollback", host="ada", **settings)
+    store = SQLiteStore(
+        sound.database, server=HERE, journal="rollback", host="ada", machine=Machine("node1", "another boot")
+    )
+    await store.open()
+    _, findings = await asyncio.to_thread(sound.doctor)
+    (message,) = found(findings, "database", "problem")
+    assert "another machine, node1, that is alive" in message
+    await store.close()
+    assert found(sound.doctor()[1], "database", "problem") == []
+
+
+def test_database_under_the_machines_name_from_before_is_offered(sound: Home) -> None:
+    settings = json.loads((sound.config / "jupyter_server_config.json").read_text())["BgStreamApp"]
+    sound.configure(journal="rollback", **settings)
+    before = sound.database.with_name(f"jobs.{socket.gethostname()}.sqlite")
+    before.parent.mkdir(parents=True)
+    before.write_bytes(b"a database")
+    (message,) = found(sound.doctor(JUPYTERHUB_USER="ada")[1], "database", "warning")
+    assert f"Earlier jobs are in {before.name} (under this machine's name)" in message
 
 
 async def test_a_damaged_database_is_a_problem(sound: Home) -> None:

@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -34,11 +34,13 @@ def provider() -> Iterator[ThreadedProvider]:
 class Serve:
     """One run of the command, from its first line on."""
 
-    def __init__(self, home: Home, *options: str) -> None:
+    def __init__(
+        self, home: Home, *options: str, env: dict[str, str] | None = None, prefix: Sequence[str] = ()
+    ) -> None:
         self.home = home
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "jupyter_bgstream.cli", "serve", *options],
-            env=environment(home),
+            [*prefix, sys.executable, "-m", "jupyter_bgstream.cli", "serve", *options],
+            env=environment(home) | (env or {}),
             cwd=home.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -178,6 +180,28 @@ def test_what_still_runs_is_said_and_keeps_its_words(user: Home, provider: Threa
     with closing(Serve(user)):
         look = f"from jupyter_bgstream.client import job; kept = job({job!r}); print(kept.status, kept.text)"
         assert python(user, "-c", look) == "interrupted one \n"
+
+
+def test_second_one_is_refused_though_the_lock_file_was_deleted(serve: Serve) -> None:
+    (lock,) = serve.home.runtime.glob("bgstream-serve.*.lock")
+    lock.unlink()
+    again = serve.home.run("serve")
+    assert (again.returncode, again.stdout) == (3, "")
+    assert f"There is one already, at {serve.url}" in again.stderr
+
+
+@pytest.mark.parametrize(("name", "file"), [("", "jobs.ada.sqlite"), ("gpu", "jobs.ada~gpu.sqlite")])
+def test_it_prints_the_file_that_a_hubs_user_has_on_a_network_home(user: Home, name: str, file: str) -> None:
+    config = json.loads((user.config / "jupyter_server_config.json").read_text())
+    user.configure(journal="rollback", **config["BgStreamApp"])
+    hub = {"JUPYTERHUB_USER": "ada", "JUPYTERHUB_SERVER_NAME": name}
+    with closing(Serve(user, env=hub)) as serve:
+        path = user.database.with_name(file)
+        assert f"kept in {path}." in serve.said
+        assert path.exists()
+        _, findings = user.doctor(**hub)
+        assert f"{path} is whole." in [it["message"] for it in findings]
+        serve.end(signal.SIGTERM)
 
 
 def test_of_a_jupyter_and_it_it_is_the_one(serve: Serve) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import stat
+import sys
 import time
 from pathlib import Path
 
@@ -212,6 +213,29 @@ def test_a_database_that_cannot_be_had_is_said_and_jupyter_lives(tmp_path: Path,
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert "jobs.sqlite" in answer.json()["message"]
     assert broken.read_bytes() == b"this is not a database" * 99
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be moved there")
+def test_database_that_is_moved_under_the_server_is_said_until_it_is_back(
+    tmp_path: Path, provider: ThreadedProvider
+) -> None:
+    database, elsewhere = tmp_path / "jobs.sqlite", tmp_path / "elsewhere.sqlite"
+    with jupyter(tmp_path / "home", config=config_for(provider, database=str(database))) as server:
+        provider.scripts["moved"] = answer("Hello")
+        job = wait(server, submit(server, "moved"))
+        assert job["status"] == "completed"
+        database.rename(elsewhere)
+        with server.client() as client:
+            refused = client.post("jobs", json={"model": "demo/moved", "prompt": "Hello"})
+            assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+            assert f"{database} was moved to" in refused.json()["message"]
+            assert client.get("status").json()["warnings"] == [refused.json()["message"]]
+            assert client.get(f"jobs/{job['id']}").json()["text"] == "Hello"  # what is there can be read
+            elsewhere.rename(database)
+            until = time.monotonic() + 30
+            while client.get("status").json()["warnings"]:
+                assert time.monotonic() < until
+        assert wait(server, submit(server, "moved"))["status"] == "completed"
 
 
 def test_stopping_the_server_interrupts_and_says_so(tmp_path: Path, provider: ThreadedProvider) -> None:

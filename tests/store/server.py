@@ -1,20 +1,27 @@
-"""A server of its own process, for tests: ``python server.py <database> <server id> [<journal>]``.
+"""A server of its own process, for tests: ``python server.py <database> <server id> [<options of the store as JSON>]``.
 
 Opens the store, submits and claims one job, prints ``ready``, and then obeys lines on stdin, each answered by one line:
 ``append`` (the tail, or the error's name), ``stream`` (appends for ever, a line for each tail that was acknowledged),
-``watch <job>`` (waits for a change of that job, prints its kind and status).
+``watch <job>`` (waits for a change of that job, prints its kind and status), ``freeze`` (stops the process in a
+transaction, as SIGSTOP does; prints a line once it goes on), ``warnings`` (as a JSON list), ``taken`` (waits until
+another machine has the store). What cannot be opened is ``refused: `` and its sentence.
 """
 
 import asyncio
+import json
+import os
+import signal
 import sys
+import time
 from pathlib import Path
 
 from jupyter_bgstream.core.cursor import new_log
-from jupyter_bgstream.core.errors import BgStreamError
+from jupyter_bgstream.core.errors import BgStreamError, Unavailable
 from jupyter_bgstream.core.events import Delta
 from jupyter_bgstream.core.job import Job, JobSpec
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.store.sqlite import SQLiteStore
+from jupyter_bgstream.store.sqlite.lease import Machine
 from jupyter_bgstream.testing.store_contract import ROOM
 
 OWNER = "ada"
@@ -32,6 +39,11 @@ async def append(store, job):
         return type(error).__name__
 
 
+def freeze():
+    os.kill(os.getpid(), signal.SIGSTOP)
+    time.sleep(0.2)  # another thread may get the signal, and stop this one a moment later
+
+
 async def watch(changes, job_id):
     async for batch in changes:
         for change in batch:
@@ -40,9 +52,16 @@ async def watch(changes, job_id):
     return "closed"
 
 
-async def main(database, server, journal=None):
-    store = SQLiteStore(Path(database), server=server, journal=journal)
-    await store.open()
+async def main(database, server, options="{}"):
+    options = json.loads(options)
+    if "machine" in options:
+        options["machine"] = Machine(*options["machine"])
+    store = SQLiteStore(Path(database), server=server, **options)
+    try:
+        await store.open()
+    except Unavailable as error:
+        tell(f"refused: {error.message}")
+        return
     changes = store.changes()
     spec = JobSpec(model="open/small", messages=(Message(role="user", content="Why?"),))
     await store.submit(
@@ -58,6 +77,17 @@ async def main(database, server, journal=None):
             case ["stream"]:
                 while True:
                     tell(await append(store, job))
+            case ["freeze"]:
+                try:
+                    await store._parts.writer.run(lambda tx: freeze())
+                    tell("goes on")
+                except BgStreamError as error:
+                    tell(type(error).__name__)
+            case ["warnings"]:
+                tell(json.dumps(store.warnings))
+            case ["taken"]:
+                await store.taken_over()
+                tell("taken over")
             case ["watch", job_id]:
                 tell(await watch(changes, job_id))
     await store.close()

@@ -1,11 +1,12 @@
 """Opens stores on a file, here and in other processes."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import jupyter_bgstream
@@ -29,10 +30,11 @@ async def opened(database, server=HERE, **options):
 class Server:
     """A child process that runs server.py."""
 
-    def __init__(self, database, name, journal=None):
+    def __init__(self, database, name, options, inside):
         self.job = f"job-{name}"
+        command = [sys.executable, Path(__file__).with_name("server.py"), database, name, json.dumps(options)]
         self._process = subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("server.py"), database, name, *([journal] if journal else [])],
+            [*inside, *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -53,7 +55,15 @@ class Server:
 
     def stop(self):
         self._process.send_signal(signal.SIGSTOP)
+        self.wait_until_stopped()
+
+    def wait_until_stopped(self):
         os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
+
+    async def end(self):
+        """Let it close in good order."""
+        self._process.stdin.close()
+        await asyncio.to_thread(self._process.wait)
 
     def go_on(self):
         self._process.send_signal(signal.SIGCONT)
@@ -67,14 +77,19 @@ class Server:
 
     def close(self):
         self._process.kill()
-        self._process.communicate()
+        self._process.stdout.read()
+        self._process.wait()
+        self._process.stdout.close()
+        with suppress(OSError):  # what it has not read
+            self._process.stdin.close()
 
 
 @asynccontextmanager
-async def serving(database, name="two", journal=None):
-    server = Server(database, name, journal)
+async def serving(database, name="two", *, ready=True, inside=(), **options):
+    server = Server(database, name, options, inside)
     try:
-        assert await server.hear() == "ready"
+        if ready:
+            assert await server.hear() == "ready"
         yield server
     finally:
         server.close()

@@ -19,5 +19,5 @@ class TestMemory(StoreContract):
 class TestSQLite(StoreContract):
     @pytest.fixture
     async def store(self, database, journal):
-        async with opened(database, journal=journal) as store:
+        async with opened(database, journal=journal, missing=0.0) as store:
             yield store

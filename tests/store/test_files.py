@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -15,12 +16,14 @@ from pathlib import Path, PureWindowsPath
 
 import pytest
 from store.serving import DEADLINE, opened, serving
+from store.test_lost_locks import until
 
 from jupyter_bgstream.core.errors import Unavailable
 from jupyter_bgstream.store.sqlite import SQLiteStore, filesystem, opening
 from jupyter_bgstream.store.sqlite import database as database_module
 from jupyter_bgstream.store.sqlite.database import check
 from jupyter_bgstream.store.sqlite.filesystem import is_shared, type_of
+from jupyter_bgstream.store.sqlite.opening import default_host
 from jupyter_bgstream.testing.store_contract import ALL, DONE, HERE, OWNER, ids_of, log_of, running, said, submit
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="limits, modes and signals are POSIX")
@@ -117,6 +120,30 @@ async def test_on_a_network_disk_every_host_has_a_file_of_its_own(network):
         assert two.warnings == ()
     with closing(sqlite3.connect(network / "jobs.node1.sqlite")) as db:
         assert db.execute("PRAGMA journal_mode").fetchone() == ("delete",)  # of a new connection; never wal
+
+
+async def test_database_under_the_machines_name_from_before_is_offered_until_there_are_jobs(network, monkeypatch):
+    path = network / "jobs.sqlite"
+    before = path.with_name(f"jobs.{socket.gethostname()}.sqlite")
+    async with opened(path) as store:
+        assert store.path == before
+        await submit(store, "job-0001")
+    monkeypatch.setenv("JUPYTERHUB_USER", "ada@example.org")
+    for _ in range(2):
+        async with opened(path) as store:
+            assert store.path == path.with_name("jobs.ada%40example.org.sqlite")
+            (warning,) = store.warnings
+            assert f"earlier jobs are in {before.name} (under this machine's name)" in warning
+            assert f"rename that file to {store.path.name}" in warning
+    monkeypatch.setenv("JUPYTERHUB_SERVER_NAME", "gpu")
+    async with opened(path) as store:
+        assert store.path == path.with_name("jobs.ada%40example.org~gpu.sqlite")
+        await submit(store, "job-0001")
+    async with opened(path) as store:
+        assert store.warnings == ()
+    assert default_host({"JUPYTERHUB_USER": "a~b"}) != default_host(
+        {"JUPYTERHUB_USER": "a", "JUPYTERHUB_SERVER_NAME": "b"}
+    )
 
 
 async def test_where_there_is_no_memory_to_share_a_rollback_journal_is_used(database, monkeypatch):
@@ -305,6 +332,17 @@ async def test_a_read_only_file_is_said_and_then_works_again(plain_folder, journ
         assert await ids_of(store) == ["job-0001"]
 
 
+@posix
+async def test_folder_that_may_not_be_searched_for_a_while_stops_nothing(plain_folder):
+    """The files are open, and under their names: nothing is lost."""
+    async with opened(plain_folder / "jobs.sqlite") as store:
+        job = await running(store)
+        plain_folder.chmod(0o000)
+        assert await store.append(job, said("on")) == 3
+        plain_folder.chmod(0o700)
+        assert store.warnings == ()
+
+
 # Damage
 
 
@@ -344,15 +382,17 @@ async def test_a_damaged_database_is_kept_aside_and_said(database, damage, caplo
     async with opened(database) as store:
         (warning,) = store.warnings
         (aside,) = kept_aside(database)
-        assert "was damaged" in warning
+        assert f"{database} was damaged" in warning
         assert f"sqlite3 '{aside}' .recover" in warning
         assert (logging.CRITICAL, warning) in [(record.levelno, record.message) for record in caplog.records]
         assert aside.read_bytes() == damaged
         assert await ids_of(store) == []
         await submit(store, "job-0002")
-    async with opened(database) as store:  # once
-        assert (store.warnings, await ids_of(store)) == ((), ["job-0002"])
-    assert kept_aside(database) == [aside]
+    async with opened(database) as store:  # for as long as it is there
+        assert (store.warnings, await ids_of(store)) == ((warning,), ["job-0002"])
+    aside.unlink()
+    async with opened(database) as store:
+        assert store.warnings == ()
 
 
 async def test_damage_on_a_network_disk_is_kept_aside_too(database):
@@ -363,15 +403,17 @@ async def test_damage_on_a_network_disk_is_kept_aside_too(database):
         assert len(kept_aside(path)) == len(store.warnings) == 1
 
 
-async def test_a_damaged_file_that_was_never_ours_is_left_as_it_is(database):
-    await filled(database)
-    shutil.rmtree(database.with_name("jobs.sqlite.servers"))
-    overwrite(database, 0, 4096)
-    damaged = database.read_bytes()
+async def test_a_damaged_file_that_was_never_ours_is_left_as_it_is(database, journal):
+    options = {"journal": journal, "host": "here"}
+    path = database.with_name("jobs.here.sqlite") if journal == "rollback" else database
+    await filled(database, **options)
+    shutil.rmtree(path.with_name(path.name + ".servers"))
+    overwrite(path, 0, 4096)
+    damaged = path.read_bytes()
     for _ in range(2):  # a first look at it does not make it ours
-        assert "left as it is" in await refused(database)
-    assert database.read_bytes() == damaged
-    assert list(database.parent.iterdir()) == [database]
+        assert "left as it is" in await refused(database, **options)
+    assert path.read_bytes() == damaged
+    assert {found.name for found in database.parent.iterdir()} <= {path.name, path.name + "-journal"}
 
 
 @posix
@@ -395,7 +437,7 @@ async def test_servers_that_start_together_keep_a_damaged_file_aside_once(databa
     await asyncio.gather(*(store.open() for store in stores))
     await asyncio.gather(*(submit(store, f"job-{n:04}") for n, store in enumerate(stores)))
     assert [len(await ids_of(store)) for store in stores] == [3, 3, 3]
-    assert sum(len(store.warnings) for store in stores) == 1
+    assert [len(store.warnings) for store in stores] == [1, 1, 1]
     assert len(kept_aside(database)) == 1
     await asyncio.gather(*(store.close() for store in stores))
 
@@ -435,7 +477,7 @@ async def test_damage_that_is_met_while_running_is_said_and_cleared_at_the_next_
         assert "was damaged" in store.warnings[0]
         assert await ids_of(store) == []
     assert len(kept_aside(database)) == 1
-    assert list(database.with_name("jobs.sqlite.servers").iterdir()) == []
+    assert [path.name for path in database.with_name("jobs.sqlite.servers").iterdir()] == [f"{HERE}.lock"]
 
 
 async def test_a_false_alarm_is_forgotten_after_a_whole_check(database):
@@ -464,3 +506,30 @@ async def test_a_read_that_breaks_is_unavailable_and_logged(database, caplog):
         with pytest.raises(Unavailable, match="ZeroDivisionError"):
             await store._parts.readers.run(broken)
         assert [record.exc_info[0] for record in caplog.records] == [ZeroDivisionError]
+
+
+async def test_file_that_is_no_database_is_left_alone_by_servers_that_start_together(tmp_path):
+    """The first makes the folder of locks for a moment; it must not tell the second that the file is ours."""
+    path = tmp_path / "thesis.sqlite"
+    path.write_text("Chapter 1")
+    folder = path.with_name(path.name + ".servers")
+    for _ in range(20):
+        stores = [SQLiteStore(path, server=f"server-{n}") for n in range(4)]
+        for outcome in await asyncio.gather(*(store.open() for store in stores), return_exceptions=True):
+            assert "cannot be used as a database and was left as it is" in str(outcome)
+        assert (path.read_text(), kept_aside(path), folder.exists()) == ("Chapter 1", [], False)
+
+
+async def test_open_of_a_locked_database_can_be_given_up(tmp_path):
+    path = tmp_path / "jobs.sqlite"
+    async with opened(path):
+        pass
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        start = asyncio.create_task(SQLiteStore(path, server=HERE).open())
+        await until((path.with_name(path.name + ".servers") / f"{HERE}.lock").exists)
+        start.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await start
+        async with asyncio.timeout(DEADLINE / 3):  # its patience is longer
+            await asyncio.get_running_loop().shutdown_default_executor()

@@ -305,7 +305,7 @@ def runner():
 
 
 def test_memory_and_sqlite_do_the_same(runner, database):
-    memory, sqlite = MemoryStore(server=HERE), SQLiteStore(database, server=HERE)
+    memory, sqlite = MemoryStore(server=HERE), SQLiteStore(database, server=HERE, missing=0.0)
     runner.run(memory.open())
     runner.run(sqlite.open())
 

@@ -20,6 +20,7 @@ from jupyter_bgstream.store.base import Room
 from jupyter_bgstream.store.sqlite import SQLiteStore, claims, reads
 from jupyter_bgstream.store.sqlite.checkpoints import Checkpoints
 from jupyter_bgstream.store.sqlite.database import open_for_reading, open_for_writing
+from jupyter_bgstream.store.sqlite.guard import Guard
 from jupyter_bgstream.store.sqlite.liveness import Liveness
 from jupyter_bgstream.store.sqlite.queries import QUERIES, migrations
 from jupyter_bgstream.store.sqlite.trouble import Troubles
@@ -257,10 +258,12 @@ async def test_closing_does_not_wait_long_for_a_locked_file(database, monkeypatc
 async def test_a_lifecycle_commit_is_synced_to_disk_and_an_append_only_if_asked(db, database, full, append_mode):
     statements = []
     db.set_trace_callback(statements.append)
+    troubles = Troubles(database, mark=database.with_name("damaged"))
     writer = Writer(
         db,
         path=database,
-        troubles=Troubles(database, mark=database.with_name("damaged")),
+        troubles=troubles,
+        guard=Guard(database, liveness=Liveness(database.parent, HERE), lease=None, troubles=troubles),
         rev=0,
         publish=lambda changes: None,
         full=full,
@@ -465,17 +468,23 @@ def test_a_living_servers_lock_is_never_taken_for_a_dead_ones(tmp_path):
         thread.join()
     assert wrong == []
     assert others.is_dead("coming-and-going")
-    assert list(tmp_path.iterdir()) == []
 
 
-def test_what_dead_servers_left_is_cleared_up(tmp_path):
-    (tmp_path / "dead.lock").touch()
-    with Liveness(tmp_path, "a"), Liveness(tmp_path, "../b"):
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["..%2Fb.lock", "a.lock"]
+async def test_lock_of_dead_server_is_removed_once_it_has_no_unfinished_jobs(database):
+    folder = database.with_name("jobs.sqlite.servers")
+    async with opened(database) as store:
+        (folder / "server-dead.lock").touch()
+        (folder / "..%2Fb.lock").touch()
+        await store.submit(new_job("job-0001", server="server-dead"), max_queued=9)
+        (job,) = await store.abandoned(owner=None, limit=99)
+        assert sorted(path.name for path in folder.iterdir()) == ["server-dead.lock", f"{HERE}.lock"]
+        await store.end(OWNER, job.id, Cancelled(at=9.0))
+        assert await store.abandoned(owner=None, limit=99) == []
+        assert [path.name for path in folder.iterdir()] == [f"{HERE}.lock"]
 
 
 async def test_a_cancelled_job_of_a_dead_server_stays_cancelled(database):
-    async with opened(database) as store:
+    async with opened(database, missing=0.0) as store:
         await store.submit(new_job("job-0001", server="server-dead"), max_queued=9)
         (job,) = await store.abandoned(owner=None, limit=99)
         await store.end(OWNER, job.id, Cancelled(at=9.0))

@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
@@ -14,8 +15,9 @@ from pathlib import Path
 from ...engine.retention import megabytes
 from ...store.sqlite.aside import warning_of
 from ...store.sqlite.filesystem import network_file_system
+from ...store.sqlite.lease import CLOSED, RENEWAL, read_heartbeat, read_holder, this_machine
 from ...store.sqlite.liveness import SUFFIX, _try_lock
-from ...store.sqlite.opening import file_of_host
+from ...store.sqlite.opening import file_of_host, names_of_others
 from ...store.sqlite.queries import migrations
 from ..settings import Settings
 from .findings import Finding
@@ -33,7 +35,7 @@ def look(settings: Settings) -> Iterator[Finding]:
     if settings.app.store == "memory":
         yield _finding(level="warning", message="Jobs are kept in memory: they are lost when the server stops.")
         return
-    path = settings.app.database_path.absolute()
+    configured = path = settings.app.database_path.absolute()
     folder = next(parent for parent in path.parents if parent.exists())
     yield from _disk(folder)
     shared = network_file_system(folder)
@@ -49,6 +51,13 @@ def look(settings: Settings) -> Iterator[Finding]:
     if (aside := warning_of(path)) is not None:
         yield _finding(level="warning", message=aside)
     if not path.exists():
+        if path != configured and (names := names_of_others(configured, path)):
+            yield _finding(
+                level="warning",
+                message=f"There is no {path} yet. Earlier jobs are in {names}.",
+                advice=f"To go on with them, stop all Jupyter servers and rename that file to {path.name}.",
+            )
+            return
         yield _finding(level="ok", message=f"There is no {path} yet: the server makes it at its first start.")
         return
     if not (path.is_file() and os.access(path, os.R_OK | os.W_OK)):
@@ -63,6 +72,7 @@ def look(settings: Settings) -> Iterator[Finding]:
     except sqlite3.Error as error:
         yield _damaged(path, str(error))
     yield _servers(path)
+    yield from _lease(path)
 
 
 def _disk(folder: Path) -> Iterator[Finding]:
@@ -81,6 +91,10 @@ def _disk(folder: Path) -> Iterator[Finding]:
         )
     else:
         yield _finding(level="ok", message=f"The disk has {megabytes(free)} left.")
+
+
+def _locks(path: Path) -> Path:
+    return path.with_name(path.name + ".servers")
 
 
 def _file(path: Path) -> Iterator[Finding]:
@@ -166,9 +180,31 @@ def _damaged(path: Path, what: str) -> Finding:
 
 
 def _servers(path: Path) -> Finding:
-    locks = path.with_name(path.name + ".servers").glob("*" + SUFFIX)
-    alive = sum(_is_held(lock) for lock in locks)
+    alive = sum(_is_held(lock) for lock in _locks(path).glob("*" + SUFFIX))
     return _finding(level="ok", message=f"Servers that use it now: {alive}.")
+
+
+def _lease(path: Path) -> Iterator[Finding]:
+    """Look whether another machine has the database; that takes two looks at its heartbeat."""
+    folder = _locks(path)
+    try:
+        holder = read_holder(folder)
+        if holder is None or (holder.host, holder.boot) == this_machine():
+            return
+        before = read_heartbeat(folder, holder)
+        if before == CLOSED:
+            return
+        time.sleep(1.5 * RENEWAL)
+        alive = read_heartbeat(folder, holder) != before
+    except OSError as error:
+        yield _finding(level="problem", message=f"The lease of {path} cannot be read: {error}.")
+        return
+    yield _finding(
+        level="problem" if alive else "warning",
+        message=f"{path} is used by a server on another machine, {holder.host}, that "
+        + ("is alive: no server can start on this one." if alive else "does not renew its lease: it may be gone."),
+        advice="Stop that server." if alive else "If it is gone, a server that starts here takes over its jobs.",
+    )
 
 
 def _is_held(lock: Path) -> bool:

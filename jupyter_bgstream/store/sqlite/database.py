@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import random
 import sqlite3
@@ -22,6 +23,8 @@ _MODES = {"wal": "wal", "rollback": "truncate"}
 
 # What SQLite says where a write-ahead log has no memory to share.
 _NO_SHARED_MEMORY = frozenset({sqlite3.SQLITE_IOERR_SHMMAP, sqlite3.SQLITE_IOERR_SHMLOCK})
+
+ELSEWHERE = "Make it and its folder writable, or set BgStreamApp.database to another path."
 
 Journal = Literal["wal", "rollback"]
 T = TypeVar("T")
@@ -54,12 +57,24 @@ def patiently(action: Callable[[], T], until: Callable[[], float]) -> T:
         time.sleep(random.uniform(0.0003, 0.0015))  # noqa: S311  # jitter, so that two who wait do not keep step
 
 
+def until_stopped(patience: float, stop: threading.Event | None) -> Callable[[], float]:
+    """Return when a wait ends, in monotonic seconds: after ``patience`` seconds, or as soon as ``stop`` is set."""
+    deadline = time.monotonic() + patience
+    return lambda: -math.inf if stop is not None and stop.is_set() else deadline
+
+
 def open_for_writing(
-    path: Path, *, patience: float, journal: Journal = "wal", alone: Callable[[], bool] = lambda: True
+    path: Path,
+    *,
+    patience: float,
+    journal: Journal = "wal",
+    alone: Callable[[], bool] = lambda: True,
+    stop: threading.Event | None = None,
 ) -> sqlite3.Connection:
     """Create the file if need be, bring it up to date and return the one connection that writes it.
 
-    ``alone`` tells whether no other server has it open: only then is an older one brought up to date.
+    ``alone`` tells whether no other server has it open: only then is an older one brought up to date. ``stop`` ends the
+    waits for a locked file.
 
     Raises Unavailable if it cannot be had, is no database of this package, or was written by a newer version of it. A
     file that cannot be used is left as it is.
@@ -68,19 +83,17 @@ def open_for_writing(
         _create(path)
         db = _connect(path)
     except (OSError, sqlite3.Error) as error:
-        raise Unavailable(f"The database {path} cannot be opened: {error}.") from error
+        raise Unavailable(f"The database {path} cannot be opened: {error}. {ELSEWHERE}") from error
     try:
-        _set_up(db, path, journal, patience)
-        _bring_up_to_date(db, path, patience, alone)
+        _set_up(db, path, journal, until_stopped(patience, stop))
+        _bring_up_to_date(db, path, until_stopped(patience, stop), alone)
     except sqlite3.Error as error:
         db.close()
         if is_damage(error):
             raise DamagedError(
                 f"The file {path} cannot be used as a database and was left as it is: {error}."
             ) from error
-        raise Unavailable(
-            f"The database cannot be opened and was left as it is: {sentence(error, path)} Then restart Jupyter."
-        ) from error
+        raise Unavailable(f"The database cannot be opened and was left as it is: {sentence(error, path)}") from error
     except BaseException:
         db.close()
         raise
@@ -132,14 +145,13 @@ def _create(path: Path) -> None:
         raise PermissionError(errno.EACCES, "it is read-only")
 
 
-def _set_up(db: sqlite3.Connection, path: Path, journal: Journal, patience: float) -> None:
-    deadline = time.monotonic() + patience
-    version = patiently(lambda: _check_version(db, path, newest=len(migrations())), lambda: deadline)
+def _set_up(db: sqlite3.Connection, path: Path, journal: Journal, until: Callable[[], float]) -> None:
+    version = patiently(lambda: _check_version(db, path, newest=len(migrations())), until)
     if version == 0:
         # Only a file without tables takes it: then deleted jobs' space can be given back step by step (see pruning).
-        patiently(lambda: db.execute("PRAGMA auto_vacuum = INCREMENTAL"), lambda: deadline)
+        patiently(lambda: db.execute("PRAGMA auto_vacuum = INCREMENTAL"), until)
     try:
-        (mode,) = patiently(lambda: db.execute(f"PRAGMA journal_mode = {_MODES[journal]}").fetchone(), lambda: deadline)
+        (mode,) = patiently(lambda: db.execute(f"PRAGMA journal_mode = {_MODES[journal]}").fetchone(), until)
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode not in _NO_SHARED_MEMORY:
             raise
@@ -157,10 +169,11 @@ def _set_up(db: sqlite3.Connection, path: Path, journal: Journal, patience: floa
         db.execute("PRAGMA cache_spill = OFF")
 
 
-def _bring_up_to_date(db: sqlite3.Connection, path: Path, patience: float, alone: Callable[[], bool]) -> None:
+def _bring_up_to_date(
+    db: sqlite3.Connection, path: Path, until: Callable[[], float], alone: Callable[[], bool]
+) -> None:
     steps = migrations()
-    deadline = time.monotonic() + patience
-    patiently(lambda: db.execute("BEGIN IMMEDIATE"), lambda: deadline)
+    patiently(lambda: db.execute("BEGIN IMMEDIATE"), until)
     try:
         version = _check_version(db, path, newest=len(steps))  # another server may have been faster
         if 0 < version < len(steps) and not alone():
@@ -174,7 +187,7 @@ def _bring_up_to_date(db: sqlite3.Connection, path: Path, patience: float, alone
         # In any case: a file that cannot be written is found now, and not by the first job.
         db.execute(f"PRAGMA user_version = {len(steps)}")
         end = "COMMIT" if version < len(steps) else "ROLLBACK"
-        patiently(lambda: db.execute(end), lambda: deadline)
+        patiently(lambda: db.execute(end), until)
     except BaseException:
         if db.in_transaction:  # SQLite has rolled back by itself after some errors
             db.execute("ROLLBACK")

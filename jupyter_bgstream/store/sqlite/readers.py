@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from ...core.errors import BgStreamError
 from .database import READER_PATIENCE, open_for_reading, patiently
+from .guard import Guard
 from .trouble import Troubles
 
 THREADS = 2
@@ -28,8 +29,9 @@ T = TypeVar("T")
 class Readers:
     """Runs reads for as long as it is entered."""
 
-    def __init__(self, path: Path, *, troubles: Troubles) -> None:
+    def __init__(self, path: Path, *, troubles: Troubles, guard: Guard) -> None:
         self._path = path
+        self._guard = guard
         self._troubles = troubles
         self._idle: SimpleQueue[sqlite3.Connection] = SimpleQueue()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="bgstream-reader")
@@ -37,7 +39,9 @@ class Readers:
     def __enter__(self) -> Readers:
         with ExitStack() as connections:
             for _ in range(THREADS):
-                self._idle.put(connections.enter_context(closing(open_for_reading(self._path))))
+                db = connections.enter_context(closing(open_for_reading(self._path)))
+                _touch(db)
+                self._idle.put(db)
             self._connections = connections.pop_all()
         return self
 
@@ -54,6 +58,7 @@ class Readers:
     def _run(self, read: Callable[[sqlite3.Connection], T]) -> T:
         db = self._idle.get()  # there are as many as threads
         try:
+            self._guard.check_access()
             until = time.monotonic() + READER_PATIENCE
             return patiently(lambda: read(db), lambda: until)
         except BgStreamError:
@@ -64,3 +69,9 @@ class Readers:
             raise self._troubles.unavailable(error, action="read") from error
         finally:
             self._idle.put(db)
+
+
+def _touch(db: sqlite3.Connection) -> None:
+    # The first read opens the log: should the file lose its name later, it can still be read.
+    until = time.monotonic() + READER_PATIENCE
+    patiently(lambda: db.execute("PRAGMA schema_version").fetchone(), lambda: until)

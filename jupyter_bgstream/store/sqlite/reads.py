@@ -233,7 +233,9 @@ def _text_of(db: sqlite3.Connection, n: int) -> str:
 
 def abandoned_jobs(db: sqlite3.Connection, liveness: Liveness, *, owner: str | None, limit: int) -> list[Job]:
     """Return an owner's unfinished jobs of dead servers, or everybody's, oldest first."""
+    ended = liveness.dead_servers()  # before their jobs are looked at: they get no new ones
     servers = [server for (server,) in db.execute(QUERIES["servers_with_unfinished_jobs"]).fetchall()]
+    liveness.forget(ended.difference(servers))
     dead = [server for server in servers if liveness.is_dead(server)]
     if not dead:
         return []

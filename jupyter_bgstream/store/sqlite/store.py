@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,8 +22,9 @@ from ..base import Change, JobFilter, Old, Room, Span
 from ..feed import Feed
 from . import pruning, reads, segments
 from .database import Journal
-from .liveness import Liveness
-from .opening import Files, opened_files
+from .lease import WATCH, Machine, this_machine
+from .liveness import MISSING, Liveness
+from .opening import Files, Settings, opened_files
 from .readers import Readers
 from .trouble import Troubles
 from .writer import Writer
@@ -46,11 +48,14 @@ class SQLiteStore:
     ``server`` is this server's id, new in each of its lives. ``full`` syncs every commit to disk; without it a power
     cut may take the last moment of a text, but no submit and no end. ``patience`` is how long a write waits while
     another process holds the file, in seconds; it may be changed at any time. Belongs to the event loop it was opened
-    in, and is opened once.
+    in. If it cannot be opened it may be tried again: a failure leaves nothing behind.
 
     ``journal`` is how the file is written: ``wal`` by processes of one machine; ``rollback`` where machines share the
-    file system, and then each ``host`` (this machine's name, if None) has a file of its own, ``<stem>.<host><suffix>``.
-    None decides by the file system.
+    file system, and then each ``host`` (if None, a JupyterHub's user and server name, elsewhere the machine's name) has
+    a file of its own, ``<stem>.<host><suffix>``. None decides by the file system. Such a file belongs to one
+    ``machine`` at a time: a start waits up to ``watch`` seconds for the lease of another one that may be dead.
+
+    ``missing`` is for how many seconds the lock file of another server must be missing until its jobs are abandoned.
     """
 
     kind = "sqlite"
@@ -64,45 +69,70 @@ class SQLiteStore:
         patience: float = 30.0,
         journal: Journal | None = None,
         host: str | None = None,
+        machine: Machine | None = None,
+        watch: float = WATCH,
+        missing: float = MISSING,
     ) -> None:
-        self._path = path
-        self._server = server
+        self.path: Path | None = path
+        self._database = path
         self._full = full
         self.patience = patience
-        self._journal = journal
-        self._host = host
+        self._settings = Settings(
+            server=server,
+            journal=journal,
+            host=host,
+            patience=patience,
+            machine=machine or this_machine(),
+            watch=watch,
+            missing=missing,
+        )
+        self._taken_over = asyncio.Event()
         self._troubles: Troubles | None = None
         self._feed = Feed()
         self._parts: _Parts | None = None
 
     async def open(self) -> None:
-        resources, files, rev, readers = await asyncio.to_thread(self._open_files)
-        writer = Writer(
-            files.db,
-            path=files.path,
-            troubles=files.troubles,
-            rev=rev,
-            publish=self._feed.publish,
-            full=self._full or files.journal == "rollback",
-            patience=lambda: self.patience,
-        )
+        loop = asyncio.get_running_loop()
+        stop = threading.Event()
+        opening = loop.run_in_executor(None, self._open_files, stop)
+        try:
+            resources, files, rev, readers = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            stop.set()
+            opening.add_done_callback(_close_unwanted)
+            raise
+        with ExitStack() as stack:
+            stack.push(resources)
+            writer = Writer(
+                files.db,
+                path=files.path,
+                troubles=files.troubles,
+                guard=files.guard,
+                rev=rev,
+                publish=self._feed.publish,
+                full=self._full or files.journal == "rollback",
+                patience=lambda: self.patience,
+            )
+            stack.pop_all()
+        self.path = files.path
         self._troubles = files.troubles
         self._parts = _Parts(files.liveness, readers, writer, resources)
+        files.guard.when_taken_over(lambda: _tell(loop, self._taken_over))
 
-    def _open_files(self) -> tuple[ExitStack, Files, int, Readers]:
+    def _open_files(self, stop: threading.Event) -> tuple[ExitStack, Files, int, Readers]:
         with ExitStack() as resources:
             # The connection that writes is the last to be closed: then SQLite removes the write-ahead log.
-            files = resources.enter_context(
-                opened_files(
-                    self._path, server=self._server, journal=self._journal, host=self._host, patience=self.patience
-                )
-            )
+            settings = self._settings._replace(patience=self.patience)
+            files = resources.enter_context(opened_files(self._database, settings, stop=stop))
             try:
-                readers = resources.enter_context(Readers(files.path, troubles=files.troubles))
+                readers = resources.enter_context(Readers(files.path, troubles=files.troubles, guard=files.guard))
                 rev = reads.revision(files.db)
             except sqlite3.Error as error:
                 raise files.troubles.unavailable(error, action="read") from error
             return resources.pop_all(), files, rev, readers
+
+    async def taken_over(self) -> None:
+        await self._taken_over.wait()
 
     async def close(self) -> None:
         if self._parts is None:
@@ -274,3 +304,13 @@ class SQLiteStore:
         if self._parts is None:
             raise Unavailable("The store is not open.")
         return self._parts
+
+
+def _close_unwanted(opening: asyncio.Future[tuple[ExitStack, Files, int, Readers]]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result()[0].close()
+
+
+def _tell(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    with suppress(RuntimeError):  # the loop was closed before the store
+        loop.call_soon_threadsafe(event.set)

@@ -18,8 +18,10 @@ from ..base import Change
 from .checkpoints import Checkpoints
 from .database import patiently
 from .delivery import HANGS, Delivery, Item, Outcome
+from .guard import Guard
 from .reads import changes_since, revision
 from .trouble import Troubles, code_of
+from .watch import LostFileError
 from .writes import Transaction
 
 PAUSE = 0.002  # seconds, at least, in which the lock is free after a commit
@@ -63,6 +65,7 @@ class Writer:
     - Transactions of light operations alone are not synced to disk (``synchronous=NORMAL``), unless ``full``.
     - With a rollback journal there is nothing to check-point, and every commit is synced: one that is not may damage
       the whole file in a power cut.
+    - Before each commit ``guard`` says whether it would be kept.
     - Whatever fails in the thread, everyone who waits has an answer. If it cannot go on, everyone who comes later, too.
     - Checkpoints are ours, from this connection, and exclude writers (SQLite before 3.51.3 has a WAL-reset bug).
     """
@@ -73,6 +76,7 @@ class Writer:
         *,
         path: Path,
         troubles: Troubles,
+        guard: Guard,
         rev: int,
         publish: Callable[[Sequence[Change]], None],
         full: bool,
@@ -80,7 +84,8 @@ class Writer:
     ) -> None:
         self._db = db
         self._troubles = troubles
-        self._checkpoints = Checkpoints(db, path, allowed=lambda: True)
+        self._guard = guard
+        self._checkpoints = Checkpoints(db, path, allowed=guard.may_checkpoint)
         self._delivery = Delivery(publish, patience=patience)
         self._full = full
         self._patience = patience
@@ -91,6 +96,7 @@ class Writer:
         self._closed_by = float("inf")  # monotonic seconds, like all times here
         self._rev = rev
         self._light: bool | None = None  # whether the connection is set to light transactions
+        self._rescued = False  # whether the log was written into a database that has lost a name
         self._free_until = 0.0
         self._followed_until = 0.0
         self._thread = threading.Thread(target=self._run, name="bgstream-writer", daemon=True)
@@ -211,11 +217,14 @@ class Writer:
             except _WithdrawnError:
                 self._roll_back()
                 refused, error = [item for item in items if item.withdrawn], Unavailable(HANGS)
+            except BgStreamError as lost:
+                self._roll_back()
+                refused, error = items, lost
             except Exception as failure:
                 self._roll_back()
                 if not isinstance(failure, sqlite3.Error):
                     log.exception("a transaction failed in an unexpected way")
-                refused, error = items, self._unavailable(failure)
+                refused, error = items, self._lost() or self._unavailable(failure)
                 if code_of(failure) == sqlite3.SQLITE_BUSY:
                     refused = self._overdue(items)
             for item in items:
@@ -232,6 +241,7 @@ class Writer:
         return min(item.asked + self._patience(), self._closed_by)
 
     def _transact(self, items: Sequence[Item]) -> tuple[list[Outcome], Sequence[Change]]:
+        self._guard.check_access()
         light = all(item.light for item in items)
         if light is not self._light:
             self._db.execute(f"PRAGMA synchronous = {'NORMAL' if light else 'FULL'}")
@@ -244,6 +254,7 @@ class Writer:
             transaction = Transaction(self._db, self._rev + 1)
             outcomes = [self._try(item, transaction) for item in items]
             transaction.finish()
+            self._check_commit()
             self._begin_commit(items)
             self._wait_for("COMMIT", first)  # with a rollback journal, for those who read
         finally:
@@ -259,6 +270,27 @@ class Writer:
             item.committing = True
         if any(item.withdrawn for item in items):
             raise _WithdrawnError
+
+    def _check_commit(self) -> None:
+        try:
+            self._guard.check_commit()
+        except LostFileError:
+            self._roll_back()
+            self._rescue()
+            raise
+        self._rescued = False
+
+    def _lost(self) -> BgStreamError | None:
+        # SQLite notices some of it as well, and has no words for it.
+        try:
+            self._check_commit()
+        except BgStreamError as lost:
+            return lost
+        return None
+
+    def _rescue(self) -> None:
+        # The log has a name of its own, and may be lost where the database is not.
+        self._rescued = self._rescued or self._checkpoints.run()
 
     def _wait_for(self, statement: str, item: Item) -> None:
         patiently(lambda: self._db.execute(statement), lambda: self._deadline(item))
@@ -291,6 +323,10 @@ class Writer:
 
     def _look_around(self) -> None:
         # An error is not lost here: whoever reads or writes next gets it.
+        try:
+            self._check_commit()
+        except BgStreamError:
+            return
         with suppress(sqlite3.Error):
             self._catch_up()
         self._checkpoints.run_if_due()

@@ -1,0 +1,36 @@
+"""Another machine takes the store: this server's jobs are its jobs now."""
+
+from __future__ import annotations
+
+import asyncio
+
+from engine.conftest import LIMITS, OWNER, Puppet, spec
+
+from jupyter_bgstream.engine.service import Service
+from jupyter_bgstream.store.memory import MemoryStore
+
+
+class Lost(MemoryStore):
+    """A store that another machine takes when a test says so."""
+
+    def __init__(self) -> None:
+        super().__init__(server="here")
+        self.taken = asyncio.Event()
+
+    async def taken_over(self) -> None:
+        await self.taken.wait()
+
+
+async def test_sockets_of_running_jobs_are_closed_when_the_store_is_taken_over(puppet: Puppet) -> None:
+    store = Lost()
+    service = Service(store=store, providers=puppet, server="here", limits=LIMITS)
+    await service.open()
+    job, _ = await service.submit(OWNER, spec())
+    call = (await puppet.call()).say("so far")  # and then it is silent: no write would notice
+    store.taken.set()
+    async with asyncio.timeout(10):
+        await call.closed.wait()
+    await service.submit(OWNER, spec("another"))
+    assert (await service.job(OWNER, job.id)).status == "running"  # its end is not ours to write
+    assert len(puppet.calls) == 1
+    await service.close()

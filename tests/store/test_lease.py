@@ -1,0 +1,361 @@
+"""One file, two machines: the living one keeps it, the dead one loses it, the one that wakes writes nothing."""
+
+import asyncio
+import errno
+import json
+import os
+import shutil
+import sqlite3
+import sys
+import threading
+import time
+from contextlib import closing
+
+import pytest
+from store.serving import DEADLINE, opened, serving
+from store.test_lost_locks import until
+
+from jupyter_bgstream.core.errors import Fenced, Unavailable
+from jupyter_bgstream.core.events import Cancelled
+from jupyter_bgstream.core.machine import fold
+from jupyter_bgstream.store.sqlite import SQLiteStore, guard, lease, liveness, opening
+from jupyter_bgstream.store.sqlite.lease import Lease, Machine, TakenOverError
+from jupyter_bgstream.testing.store_contract import HERE, OWNER, ids_of, log_of, running, said, submit
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+
+NODE1, NODE2, NODE3 = Machine("node1", "boot-1"), Machine("node2", "boot-2"), Machine("node3", "boot-3")
+OTHER_POD = ["unshare", "--uts", "sh", "-c", 'hostname other-pod && exec "$@"', "sh"]
+OPTIONS = {"journal": "rollback", "host": "ada"}
+DEAD = {"watch": 3.0}  # seconds; longer than a renewal, where nobody renews
+
+
+def folder_of(database):
+    return database.with_name("jobs.ada.sqlite.servers")
+
+
+def on(machine, **options):
+    return OPTIONS | {"machine": machine} | options
+
+
+async def refused(database, machine, server="server-new"):
+    with pytest.raises(Unavailable) as caught:
+        await SQLiteStore(database, server=server, **on(machine)).open()
+    return caught.value.message
+
+
+async def test_living_server_on_another_machine_refuses_the_start(database):
+    async with serving(database, **on(NODE1)) as server:
+        message = await refused(database, NODE2)
+        assert "used by a server on another machine, node1, that is still alive" in message
+        assert await server.ask("append") == "5"
+        assert await server.ask("warnings") == "[]"
+
+
+async def test_living_server_is_known_without_any_lock(database, monkeypatch):
+    """As on a network whose locks every machine has for itself."""
+    monkeypatch.setattr(liveness, "_try_lock", lambda fd: True)
+    async with serving(database, **on(NODE1)):
+        assert "still alive" in await refused(database, NODE2)
+
+
+async def test_machine_with_the_same_name_and_another_boot_is_another(database):
+    async with serving(database, **on(NODE1)):
+        assert "still alive" in await refused(database, Machine("node1", "boot-of-a-clone"))
+
+
+async def test_dead_machines_jobs_are_taken_whatever_its_locks_say(database, monkeypatch):
+    """As on a network whose file server still holds the locks of a machine that is gone."""
+    async with serving(database, **on(NODE1)) as server:
+        assert await server.ask("append") == "5"
+        server.stop()  # it holds its lock and renews nothing
+        async with opened(database, "server-new", **on(NODE2, **DEAD)) as store:
+            assert [job.id for job in await store.abandoned(owner=None, limit=9)] == [server.job]
+            await submit(store, "job-0001", server="server-new")
+
+
+async def test_server_that_wakes_after_it_was_taken_over_writes_and_reads_nothing(database):
+    async with serving(database, **on(NODE1)) as server:
+        assert await server.ask("append") == "5"
+        server.stop()
+        async with opened(database, HERE, **on(NODE2, **DEAD)) as store:
+            (job,) = await store.abandoned(owner=None, limit=9)
+            await store.end(OWNER, job.id, Cancelled(at=9.0))
+            server.say("append")  # at once, before any look at the lease
+            server.go_on()
+            assert await server.hear() == "TakenOverError"
+            assert await server.ask("append") == "TakenOverError"
+            assert await server.ask("taken") == "taken over"
+            (warning,) = json.loads(await server.ask("warnings"))
+            assert "The machine node2 has taken over the database" in warning
+            assert fold(await log_of(store, job.id)).text == "a word " * 3
+            assert [job.id for job in await store.abandoned(owner=None, limit=9)] == []
+            assert await store.job(OWNER, job.id) is not None
+            await server.end()
+            await submit(store, "job-0001")  # its end took nothing from us
+            assert store.warnings == ()
+
+
+async def test_server_that_wakes_in_its_transaction_commits_nothing(database):
+    """Its locks are what a file server would have taken away: here they still are there, so the other one waits."""
+    async with serving(database, **on(NODE1)) as server:
+        server.say("freeze")
+        await asyncio.to_thread(server.wait_until_stopped)
+        folder = folder_of(database)
+        taking = Lease(folder, database, "server-new", machine=NODE2, watch=3.0)
+        before = await asyncio.to_thread(taking.acquire, threading.Event())
+        assert before.host == "node1"
+        server.go_on()
+        assert await server.hear() == "TakenOverError"
+        assert await server.ask("append") == "TakenOverError"
+
+
+async def test_fenced_errors_are_unavailable_for_requests():
+    error = TakenOverError("…")
+    assert isinstance(error, Fenced)
+    assert isinstance(error, Unavailable)
+    assert (error.status, error.code) == (503, "unavailable")
+
+
+async def test_start_after_a_clean_stop_does_not_wait(database):
+    async with opened(database, "server-old", **on(NODE1)) as store:
+        await submit(store, "job-0001", server="server-old")
+    began = time.monotonic()
+    async with opened(database, **on(NODE2)) as store:
+        assert time.monotonic() - began < 2
+        assert [job.id for job in await store.abandoned(owner=None, limit=9)] == ["job-0001"]
+        assert store.warnings == ()
+
+
+async def test_start_on_the_same_machine_does_not_wait(database):
+    async with serving(database, **on(NODE1)) as server:
+        began = time.monotonic()
+        async with opened(database, **on(NODE1)) as store:
+            assert time.monotonic() - began < 2
+            assert await store.abandoned(owner=None, limit=9) == []
+            server.kill()
+            assert [job.id for job in await store.abandoned(owner=None, limit=9)] == [server.job]
+    began = time.monotonic()
+    async with opened(database, "server-new", **on(NODE1)):
+        assert time.monotonic() - began < 2
+
+
+async def test_machine_keeps_its_lease_until_its_last_server_has_ended(database):
+    async with opened(database, **on(NODE1)):
+        async with opened(database, "server-two", **on(NODE1)):
+            pass
+        assert "still alive" in await refused(database, NODE2)
+    async with opened(database, **on(NODE2)):
+        pass
+
+
+async def test_of_machines_that_take_it_at_the_same_time_one_has_it(database):
+    async with opened(database, **on(NODE1)):
+        pass
+    for _ in range(5):
+        machines = [Machine(f"node{n}", f"boot-{n}") for n in range(4)]
+        stores = [SQLiteStore(database, server=f"server-{n}", **on(machine)) for n, machine in enumerate(machines)]
+        outcomes = await asyncio.gather(*(store.open() for store in stores), return_exceptions=True)
+        writes = await asyncio.gather(
+            *(
+                submit(store, f"job-{store._settings.server}")
+                for store, error in zip(stores, outcomes, strict=True)
+                if not error
+            ),
+            return_exceptions=True,
+        )
+        assert [type(write).__name__ for write in writes].count("Job") == 1
+        await asyncio.gather(*(store.close() for store in stores))
+
+
+async def test_first_machines_at_the_same_time_make_one_lease(database):
+    machines = [Machine(f"node{n}", f"boot-{n}") for n in range(4)]
+    stores = [SQLiteStore(database, server=f"server-{n}", **on(machine)) for n, machine in enumerate(machines)]
+    outcomes = await asyncio.gather(*(store.open() for store in stores), return_exceptions=True)
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["NoneType", *["Unavailable"] * 3]
+    await asyncio.gather(*(store.close() for store in stores))
+
+
+async def test_lease_is_made_again_when_its_folder_was_deleted(database):
+    async with opened(database, **on(NODE1)) as store:
+        shutil.rmtree(folder_of(database))
+        await until((folder_of(database) / "lease").exists)
+        assert "still alive" in await refused(database, NODE2)
+        await submit(store, "job-0001")
+        assert await ids_of(store) == ["job-0001"]
+
+
+async def test_lease_that_names_nobody_is_taken_after_a_while(database):
+    """Its writer was killed in between."""
+    folder_of(database).mkdir()
+    (folder_of(database) / "lease").touch()
+    async with opened(database, **on(NODE1, **DEAD)) as store:
+        await submit(store, "job-0001")
+
+
+async def test_disk_that_is_full_at_the_renewal_is_said_until_it_is_not(database, monkeypatch):
+    async with opened(database, **on(NODE1)) as store:
+        job = await running(store)
+        with monkeypatch.context() as patch:
+
+            def full(self):
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+            patch.setattr(Lease, "renew", full)
+            await until(lambda: store.warnings)
+            (warning,) = store.warnings
+            assert "cannot be renewed" in warning
+            assert "No space left on device" in warning
+            assert await store.append(job, said("a")) == 3
+        await until(lambda: store.warnings == ())
+
+
+async def test_renewal_that_hangs_holds_nobody_up(database, monkeypatch):
+    """As on a network disk that hangs: neither the event loop nor the writer waits, nor does the end."""
+    monkeypatch.setattr(guard, "STOPPING", 0.1)
+    before = set(threading.enumerate())
+    goes_on, hangs = threading.Event(), threading.Event()
+
+    def hang(self):
+        hangs.set()
+        assert goes_on.wait(DEADLINE)
+
+    monkeypatch.setattr(Lease, "renew", hang)
+    async with opened(database, **on(NODE1)) as store:
+        job = await running(store)
+        await asyncio.to_thread(hangs.wait, DEADLINE)
+        began = time.monotonic()
+        assert await store.append(job, said("a")) == 3
+        assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3
+    goes_on.set()
+    await until(lambda: not any(thread.name == "bgstream-guard" for thread in set(threading.enumerate()) - before))
+
+
+async def test_start_that_waits_for_a_lease_can_be_given_up(database):
+    async with serving(database, **on(NODE1)) as server:
+        server.stop()
+        store = SQLiteStore(database, server=HERE, **on(NODE2, watch=600.0))
+        opening = asyncio.create_task(store.open())
+        await until((folder_of(database) / f"{HERE}.lock").exists)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        await until(lambda: not (folder_of(database) / f"{HERE}.lock").exists())
+        server.go_on()
+        assert await server.ask("append") == "5"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"x" * 2000,
+        b'{"host": "h", "boot": "b", "token": "../../x"}',
+        b'{"host": "h", "boot": "b", "token": "a\\u0000"}',
+    ],
+    ids=["too long", "a path", "a null byte"],
+)
+async def test_lease_that_another_program_has_spoilt_is_taken_after_a_while(database, content):
+    folder_of(database).mkdir()
+    (folder_of(database) / "lease").write_bytes(content)
+    for _ in range(2):
+        async with opened(database, **on(NODE1, **DEAD)) as store:
+            await submit(store, "job-0001")
+
+
+async def test_lease_that_is_there_and_cannot_be_read_fills_no_folder(database):
+    """As on a network where a new name is seen late."""
+    folder_of(database).mkdir()
+    (folder_of(database) / "lease").symlink_to("nowhere")
+    start = asyncio.create_task(SQLiteStore(database, server=HERE, **on(NODE1)).open())
+    await until((folder_of(database) / f"{HERE}.lock").exists)
+    start.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await start
+    await until(lambda: not (folder_of(database) / f"{HERE}.lock").exists())
+    assert len(list(folder_of(database).glob("lease-*"))) <= 1
+
+
+async def test_renewals_go_on_while_the_writer_waits_for_a_lock(database):
+    async with serving(database, **on(NODE1)) as frozen, opened(database, patience=30.0, **on(NODE1)) as store:
+        frozen.say("freeze")
+        await asyncio.to_thread(frozen.wait_until_stopped)
+        waiting = asyncio.create_task(submit(store, "job-0001"))
+        assert "still alive" in await refused(database, NODE2)
+        assert not waiting.done()
+        frozen.go_on()
+        await waiting
+
+
+async def test_other_machine_in_a_name_space_of_its_own_is_refused(database, tmp_path):
+    """A real other host name, as in another pod."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        pytest.skip("only root may take another host name")
+    async with serving(database, journal="rollback", host="ada", inside=OTHER_POD) as server:
+        with pytest.raises(Unavailable, match="another machine, other-pod, that is still alive"):
+            await SQLiteStore(database, server=HERE, journal="rollback", host="ada").open()
+        assert await server.ask("append") == "5"
+
+
+def test_heartbeat_is_written_in_place(tmp_path):
+    """Another machine may not see a new file under an old name for a while."""
+    mine = Lease(tmp_path, tmp_path / "jobs", "a", machine=NODE1)
+    assert mine.acquire(threading.Event()) is None
+    (heartbeat,) = tmp_path.glob("lease-*")
+    before = [(path.name, path.stat().st_ino, path.stat().st_size) for path in (heartbeat, tmp_path / "lease")]
+    content = heartbeat.read_bytes()
+    mine.renew()
+    assert content != heartbeat.read_bytes()
+    assert before == [(path.name, path.stat().st_ino, path.stat().st_size) for path in (heartbeat, tmp_path / "lease")]
+    assert [size for _, _, size in before] == [lease.SIZE] * 2
+
+
+def test_servers_of_one_machine_share_the_lease_that_one_of_them_made_anew(tmp_path):
+    """Somebody deleted the folder, and a new server was faster than those that run."""
+    folder = tmp_path / "servers"
+    folder.mkdir()
+    first, second = (Lease(folder, tmp_path / "jobs", name, machine=NODE1) for name in "ab")
+    first.acquire(threading.Event())
+    shutil.rmtree(folder)
+    folder.mkdir()
+    second.acquire(threading.Event())
+    first.check()
+    (heartbeat,) = folder.glob("lease-*")
+    before = heartbeat.read_bytes()
+    first.renew()
+    assert heartbeat.read_bytes() != before
+    second.check()
+
+
+async def test_refused_start_that_made_the_folder_takes_nothing_from_the_one_that_was_faster(database, monkeypatch):
+    make = opening._make
+
+    def make_and_be_overtaken(folder):
+        ours = make(folder)
+        monkeypatch.setattr(opening, "_make", make)
+        asyncio.run_coroutine_threadsafe(faster.open(), loop).result(DEADLINE)
+        return ours
+
+    loop = asyncio.get_running_loop()
+    faster = SQLiteStore(database, server="faster", **on(NODE1))
+    monkeypatch.setattr(opening, "_make", make_and_be_overtaken)
+    assert "still alive" in await refused(database, NODE2)
+    assert (folder_of(database) / "lease").exists()
+    await submit(faster, "job-0001")
+    assert "still alive" in await refused(database, NODE2)
+    await faster.close()
+
+
+async def test_start_that_fails_gives_the_lease_back_at_once(database):
+    async with opened(database, **on(NODE1)) as store:
+        path = store.path
+    with closing(sqlite3.connect(path)) as db:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        db.execute("PRAGMA user_version = 99")
+        for _ in range(2):
+            assert "newer jupyter_bgstream" in await refused(database, NODE1)
+        db.execute(f"PRAGMA user_version = {version}")
+    began = time.monotonic()
+    async with opened(database, **on(NODE2)) as store:
+        assert time.monotonic() - began < 2
+        await submit(store, "job-0001")

@@ -1,0 +1,239 @@
+"""Whatever happens in the writer's thread: everyone who waits has an answer, and so does everyone who comes later."""
+
+import asyncio
+import sqlite3
+import threading
+import time
+from contextlib import closing
+
+import pytest
+from store.serving import opened
+
+from jupyter_bgstream.core.errors import Unavailable
+from jupyter_bgstream.store.sqlite import delivery
+from jupyter_bgstream.store.sqlite import writer as writer_module
+from jupyter_bgstream.store.sqlite.checkpoints import Checkpoints
+from jupyter_bgstream.store.sqlite.delivery import Delivery
+from jupyter_bgstream.store.sqlite.guard import Guard
+from jupyter_bgstream.store.sqlite.trouble import Troubles
+from jupyter_bgstream.store.sqlite.writer import LONGEST_PAUSE, MOST_FAILURES, Writer
+from jupyter_bgstream.store.sqlite.writes import Transaction
+from jupyter_bgstream.testing.store_contract import ids_of, log_of, running, said, submit
+
+SOON = 10  # seconds; on a busy machine
+
+
+class Killed(BaseException):
+    """What no code expects, as KeyboardInterrupt is."""
+
+
+STEPS = [
+    (Writer, "_step"),
+    (Writer, "_next"),
+    (Writer, "_commit"),
+    (Writer, "_transact"),
+    (Writer, "_catch_up"),
+    (Writer, "_check_commit"),
+    (Writer, "_try"),
+    (Writer, "_overdue"),
+    (Writer, "_deliver"),
+    (Delivery, "put"),
+    (Delivery, "ring"),
+    (Writer, "_roll_back"),
+    (Writer, "_unavailable"),
+    (Writer, "_look_around"),
+    (Transaction, "finish"),
+    (Checkpoints, "note_commit"),
+    (Guard, "check_access"),
+    (Guard, "check_commit"),
+    (Troubles, "unavailable"),
+]
+
+
+@pytest.mark.parametrize("error", [ValueError, MemoryError, sqlite3.OperationalError, Killed])
+@pytest.mark.parametrize(("owner", "step"), STEPS, ids=[step for _, step in STEPS])
+async def test_fault_at_any_step_leaves_no_write_without_answer(database, monkeypatch, owner, step, error):
+    async with opened(database, patience=0.2) as store:
+        original, left = getattr(owner, step), [1]
+        loop, happened = asyncio.get_running_loop(), asyncio.Event()
+
+        def faulty(*args, **options):
+            if left:
+                left.pop()
+                loop.call_soon_threadsafe(happened.set)
+                raise error(f"injected into {step}")
+            return original(*args, **options)
+
+        monkeypatch.setattr(owner, step, staticmethod(faulty) if step == "_try" else faulty)
+        outcomes = []
+        async with asyncio.timeout(SOON):
+            if step in ("_unavailable", "unavailable", "_overdue", "_roll_back"):  # only asked where something fails
+                with closing(sqlite3.connect(database, isolation_level=None)) as other:
+                    other.execute("BEGIN IMMEDIATE")
+                    writes = [submit(store, f"job-{n:04}") for n in range(3)]
+                    outcomes = await asyncio.gather(*writes, return_exceptions=True)
+            if step == "_look_around":
+                await happened.wait()
+            while not happened.is_set():
+                outcomes += await asyncio.gather(
+                    *(submit(store, f"job-{len(outcomes) + n:04}") for n in range(3)), return_exceptions=True
+                )
+            later = await asyncio.gather(submit(store, "job-later"), return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes + later if isinstance(outcome, Exception)} <= {Unavailable}
+        if isinstance(later[0], Unavailable):
+            assert "until Jupyter is restarted" in later[0].message
+            assert later[0].message in store.warnings
+    async with opened(database) as store:  # the file is free, and what was acknowledged is there
+        stored = {f"job-{n:04}" for n, outcome in enumerate(outcomes) if not isinstance(outcome, Exception)}
+        assert stored <= set(await ids_of(store))
+
+
+async def test_answer_comes_though_the_event_loop_cannot_be_called_for_a_moment(database, monkeypatch):
+    async with opened(database) as store:
+        job = await running(store)
+        loop, left = asyncio.get_running_loop(), [1, 2, 3]
+        call = loop.call_soon_threadsafe
+
+        def full(*args, **options):
+            if left:
+                left.pop()
+                raise MemoryError
+            return call(*args, **options)
+
+        monkeypatch.setattr(loop, "call_soon_threadsafe", full)
+        async with asyncio.timeout(SOON):
+            assert await store.append(job, said("a")) == 3  # stored, and so it is said
+        assert left == []
+
+
+async def test_writer_that_fails_again_and_again_ends_and_says_so(database, monkeypatch, caplog):
+    async with opened(database) as store:
+        failed = []
+
+        def faulty(self):
+            failed.append(1)
+            raise MemoryError("no more")
+
+        monkeypatch.setattr(Writer, "_next", faulty)
+        async with asyncio.timeout(SOON):
+            assert (await store._parts.writer.run(lambda tx: "the step under way")) == "the step under way"
+            with pytest.raises(Unavailable, match=r"MemoryError: no more.* until Jupyter is restarted"):
+                await submit(store, "job-0001")
+        assert len(failed) == MOST_FAILURES
+        began = time.monotonic()
+        with pytest.raises(Unavailable, match="until Jupyter is restarted"):
+            await submit(store, "job-0002")
+        assert time.monotonic() - began < 1
+        assert any("MemoryError" in warning for warning in store.warnings)
+        assert "the store's writer has ended" in caplog.text
+
+
+async def test_listener_that_fails_takes_no_answer_with_it(database, caplog):
+    async with opened(database) as store:
+
+        def faulty(changes):
+            raise ZeroDivisionError
+
+        store._parts.writer._delivery._publish = faulty
+        async with asyncio.timeout(SOON):
+            await asyncio.gather(*(submit(store, f"job-{n:04}") for n in range(3)))
+    assert "could not be told" in caplog.text
+
+
+async def test_writes_wait_no_longer_than_their_patience_in_all(database):
+    """Those that come while another one waits for the lock do not begin to wait when that one has given up."""
+    async with opened(database, patience=1.0) as store:
+        with closing(sqlite3.connect(database, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            first = asyncio.create_task(submit(store, "job-0001"))
+            await asyncio.wait([first], timeout=0.6)
+            began = time.monotonic()
+            second = asyncio.create_task(submit(store, "job-0002"))
+            for write in (first, second):
+                with pytest.raises(Unavailable, match="locked"):
+                    await write
+            assert 0.9 < time.monotonic() - began < 1.5
+            other.execute("ROLLBACK")
+        await submit(store, "job-0003")
+        assert await ids_of(store) == ["job-0003"]
+
+
+async def test_what_has_patience_left_is_written_when_the_lock_is_free(database):
+    async with opened(database, patience=1.0) as store:
+        with closing(sqlite3.connect(database, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            first = asyncio.create_task(submit(store, "job-0001"))
+            await asyncio.wait([first], timeout=0.6)
+            second = asyncio.create_task(submit(store, "job-0002"))
+            with pytest.raises(Unavailable, match="locked"):
+                await first
+            other.execute("ROLLBACK")
+            await second
+
+
+async def test_pause_after_a_commit_is_short_however_long_it_held_the_lock(database, monkeypatch):
+    """As if this process had been frozen in its transaction."""
+    async with opened(database) as store:
+        real, offset = time.monotonic, [0.0]
+
+        class Time:
+            monotonic = staticmethod(lambda: real() + offset[0])
+            sleep = staticmethod(time.sleep)
+
+        monkeypatch.setattr(writer_module, "time", Time)
+        await store._parts.writer.run(lambda tx: offset.__setitem__(0, 60.0))
+        began = real()
+        async with asyncio.timeout(SOON):
+            await submit(store, "job-0001")
+        assert real() - began < LONGEST_PAUSE + 2
+        assert await ids_of(store) == ["job-0001"]
+
+
+async def test_disk_that_hangs_leaves_no_write_without_answer(database, monkeypatch):
+    """What waits behind it is refused and never stored; what hangs itself has its outcome when the disk is back."""
+    monkeypatch.setattr(delivery, "STUCK", 0.2)
+    monkeypatch.setattr(delivery, "LOOK", 0.1)
+    goes_on, hangs = threading.Event(), threading.Event()
+
+    def hang(tx):
+        hangs.set()
+        assert goes_on.wait(SOON)
+        return "answered"
+
+    async with opened(database, patience=0.3) as store:
+        job = await running(store)
+        stuck = asyncio.create_task(store._parts.writer.run(hang))
+        await asyncio.to_thread(hangs.wait, SOON)
+        began = time.monotonic()
+        writes = [submit(store, "job-0002"), store.append(job, said("lost")), store.delete(job.owner, job.id)]
+        outcomes = await asyncio.gather(*writes, stuck, return_exceptions=True)
+        assert time.monotonic() - began < 5
+        assert [str(outcome) for outcome in outcomes] == [delivery.HANGS] * 4
+        goes_on.set()
+        await submit(store, "job-0003")
+        assert await ids_of(store) == ["job-0003", "job-0001"]
+        assert [type(event).__name__ for event in await log_of(store)] == ["Queued", "Attempt"]
+
+
+async def test_commit_that_hangs_is_answered_as_it_ends(database, monkeypatch):
+    """Whether it is stored nobody can tell before: a claim that is given up would run nowhere."""
+    monkeypatch.setattr(delivery, "STUCK", 0.0)
+    monkeypatch.setattr(delivery, "LOOK", 0.05)
+    goes_on, hangs, original = threading.Event(), threading.Event(), Writer._wait_for
+
+    def hang(self, statement, item):
+        if statement == "COMMIT" and not hangs.is_set():
+            hangs.set()
+            assert goes_on.wait(SOON)
+        original(self, statement, item)
+
+    async with opened(database, patience=0.2) as store:
+        monkeypatch.setattr(Writer, "_wait_for", hang)
+        first = asyncio.create_task(submit(store, "job-0001"))
+        await asyncio.to_thread(hangs.wait, SOON)
+        with pytest.raises(Unavailable, match="does not answer"):
+            await submit(store, "job-0002")
+        assert not first.done()
+        goes_on.set()
+        assert (await first).id == "job-0001"
+        assert await ids_of(store) == ["job-0001"]
