@@ -125,10 +125,23 @@ def _why_none(alive: dict[Path, Connection], problems: Sequence[ConnectionProble
     )
 
 
+def is_foreign(path: Path) -> bool:
+    """Whether another user has put this runtime file into the folder: prompts would go to a server of theirs."""
+    return _is_foreign(path.stat(), path)
+
+
+def _is_foreign(status: os.stat_result, path: Path) -> bool:
+    # Some network disks give all files one owner, then the folder too.
+    return sys.platform != "win32" and status.st_uid not in (os.geteuid(), 0, path.parent.stat().st_uid)
+
+
 def read_runtime(path: Path) -> Runtime | None:
-    """Read a runtime file; None if it is gone, or none."""
+    """Read a runtime file; None if it is gone, or none, or another user's."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Runtime)
+        with path.open("rb") as file:  # one file, whatever is put in its place meanwhile
+            if _is_foreign(os.fstat(file.fileno()), path):
+                return None
+            return msgspec.json.decode(file.read(), type=Runtime)
     except (OSError, msgspec.DecodeError):
         return None
 

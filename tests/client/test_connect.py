@@ -57,6 +57,31 @@ def sentence(error: pytest.ExceptionInfo[BgStreamError]) -> str:
     return message
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may give files away")
+def test_runtime_file_of_another_user_is_not_followed(folder: Path, server: Jupyter) -> None:
+    os.chown(leave(folder, "theirs", server), 65533, 65533)
+    with pytest.raises(ServerNotFound):
+        session.jobs()
+    leave(folder, "mine", server)
+    assert session.jobs(limit=1) is not None
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8888\n/", "http://127.0.0.1:99999999/", "", "x\0"])
+def test_a_damaged_runtime_file_stops_nobody(
+    folder: Path, server: Jupyter, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    damaged = leave(folder, "damaged", server, url=url)
+    with pytest.raises(ServerNotFound):
+        jobs()
+    with monkeypatch.context() as told:
+        told.setenv("JUPYTER_BGSTREAM_RUNTIME", str(damaged))
+        with pytest.raises(ServerUnreachable) as error:
+            jobs()
+        assert "is damaged" in sentence(error)
+    leave(folder, "mine", server)
+    assert session.jobs(limit=1) is not None
+
+
 def test_no_server() -> None:
     with pytest.raises(ServerNotFound) as error:
         jobs()

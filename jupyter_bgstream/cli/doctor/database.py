@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from ...engine.retention import megabytes
+from ...store.sqlite.access import foreign_owner, wide_files, writable_folder
 from ...store.sqlite.aside import warning_of
 from ...store.sqlite.filesystem import network_file_system
 from ...store.sqlite.lease import CLOSED, RENEWAL, read_heartbeat, read_holder, this_machine
@@ -35,7 +36,7 @@ def look(settings: Settings) -> Iterator[Finding]:
     if settings.app.store == "memory":
         yield _finding(level="warning", message="Jobs are kept in memory: they are lost when the server stops.")
         return
-    configured = path = settings.app.database_path.absolute()
+    configured = path = settings.app.database_path.resolve()
     folder = next(parent for parent in path.parents if parent.exists())
     yield from _disk(folder)
     shared = network_file_system(folder)
@@ -48,6 +49,11 @@ def look(settings: Settings) -> Iterator[Finding]:
             message=f"{folder} is on a network file system ({shared}): each machine has a database of its own there.",
             advice="A local disk is quicker: set BgStreamApp.database.",
         )
+    foreign = foreign_owner(path, _locks(path))
+    if foreign is not None:
+        yield _finding(level="problem", message=foreign)
+        return
+    yield from _others_rights(path)
     if (aside := warning_of(path)) is not None:
         yield _finding(level="warning", message=aside)
     if not path.exists():
@@ -91,6 +97,17 @@ def _disk(folder: Path) -> Iterator[Finding]:
         )
     else:
         yield _finding(level="ok", message=f"The disk has {megabytes(free)} left.")
+
+
+def _others_rights(path: Path) -> Iterator[Finding]:
+    if (folder := writable_folder(path)) is not None:
+        yield _finding(level="warning", message=folder)
+    for wide in wide_files(path, _locks(path)):
+        yield _finding(
+            level="warning",
+            message=f"Other users may use {wide.path} (mode {wide.mode:o}).",
+            advice=f"The server takes that right from them at its next start; now: chmod {wide.right:o} '{wide.path}'",
+        )
 
 
 def _locks(path: Path) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import stat
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -11,6 +13,7 @@ import msgspec
 from jupyter_core.paths import jupyter_runtime_dir
 
 from ... import __version__
+from ...client.connect import is_foreign
 from ...core.wire import Runtime
 from ..settings import Settings
 from .findings import Finding
@@ -36,6 +39,20 @@ def look(_: Settings) -> Iterator[Finding]:
 
 def _one(file: Path) -> Iterator[Finding]:
     try:
+        if is_foreign(file):
+            yield _finding(
+                level="warning",
+                message=f"{file} was put there by another user, and is not used.",
+                advice=f"Remove it, and let nobody else write to {file.parent}.",
+            )
+            return
+        mode = stat.S_IMODE(file.stat().st_mode)
+        if sys.platform != "win32" and mode & 0o077:
+            yield _finding(
+                level="warning",
+                message=f"Other users may use {file} (mode {mode:o}): with its token they may use that server.",
+                advice=f"chmod 600 '{file}', and start that server again for a new token.",
+            )
         runtime = msgspec.json.decode(file.read_bytes(), type=Runtime)
     except (OSError, msgspec.DecodeError) as error:
         yield _finding(level="warning", message=f"{file} cannot be read: {error}", advice="Remove it.")

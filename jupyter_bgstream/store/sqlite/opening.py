@@ -15,6 +15,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from ...core.errors import Unavailable
+from .access import secure_files
 from .aside import PARTS, set_aside, warning_of
 from .database import ELSEWHERE, DamagedError, Journal, NoWriteAheadLogError, check, open_for_writing
 from .filesystem import network_file_system
@@ -116,6 +117,10 @@ def _opened(path: Path, settings: Settings, journal: Journal, stop: threading.Ev
     if journal == "rollback":
         lease = Lease(folder, path, settings.server, machine=settings.machine, watch=settings.watch)
     guard = Guard(path, liveness=liveness, lease=lease, troubles=troubles)
+    try:
+        secure_files(path, folder)
+    except OSError as error:
+        raise Unavailable(f"The database {path} cannot be opened: {error}. {ELSEWHERE}") from error
     _refuse_foreign(path, folder)
     ours = _make(folder)
     try:
