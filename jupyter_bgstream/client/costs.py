@@ -12,7 +12,7 @@ from .grid import grid
 
 KEYS: tuple[By, ...] = get_args(By)
 
-_NONE = {"thread": "(no thread)", "notebook": "(no notebook)", "group": "(no group)"}
+_NONE = {"thread": "(no thread)", "notebook": "(no notebook)", "group": "(no group)", "submitted_by": "(no name)"}
 
 
 class CostList(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,7 +41,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     output_usd: float | None = None
 
 
-By = Literal["day", "model", "thread", "notebook", "group"]
+By = Literal["day", "model", "thread", "notebook", "group", "submitted_by"]
 
 
 class Spent(msgspec.Struct, frozen=True, kw_only=True, gc=False):

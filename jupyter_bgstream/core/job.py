@@ -99,6 +99,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     retry_of: str | None = None  # the job that a user asked again by this one
     retried_by: str | None = None  # the job that asks this one again
     root: str | None = None  # the job that was asked first, if this one asks again; it may be gone
+    submitted_by: str | None = None  # name of the person who submitted it; None: a kernel, or nobody is named
 
     @property
     def ended(self) -> bool:

@@ -71,6 +71,7 @@ def job_form(job: Job) -> dict[str, Any]:
         "on_restart": spec.on_restart,
         "retries": spec.retries,
         "source": spec.source,
+        "submitted_by": job.submitted_by,
         "attempt": job.attempt,
         "cursor": str(job.cursor),
         "created_at": job.created_at,

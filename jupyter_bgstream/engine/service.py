@@ -195,26 +195,33 @@ class Service:
         """Names that stand for a model's full name."""
         return self._providers.aliases
 
-    async def submit(self, owner: str, spec: JobSpec, job_id: str | None = None) -> tuple[Job, bool]:
+    async def submit(
+        self, owner: str, spec: JobSpec, job_id: str | None = None, *, submitted_by: str | None = None
+    ) -> tuple[Job, bool]:
         """Store a job as queued; returns (job, whether it is new). Raises Invalid, Conflict, QueueFull, Unavailable."""
         self._refuse_if_closing()
-        return await self._submit(self._job(owner, spec, job_id))
+        return await self._submit(self._job(owner, spec, job_id, submitted_by=submitted_by))
 
-    async def retry(self, owner: str, job_id: str) -> tuple[Job, bool]:
+    async def retry(self, owner: str, job_id: str, *, submitted_by: str | None = None) -> tuple[Job, bool]:
         """Ask an ended job again; returns its one successor, and whether that is new.
 
         Raises NotFound, Conflict (it has not ended), QueueFull, Unavailable.
         """
         self._refuse_if_closing()
         asked = await self._store.job(owner, job_id)
-        again = msgspec.structs.replace(self._job(owner, asked.spec, None), retry_of=job_id)
+        again = msgspec.structs.replace(self._job(owner, asked.spec, None, submitted_by=submitted_by), retry_of=job_id)
         return await self._submit(again)
 
-    async def submit_group(self, owner: str, spec: GroupSpec, jobs: Sequence[tuple[str, JobSpec]]) -> Group:
+    async def submit_group(
+        self, owner: str, spec: GroupSpec, jobs: Sequence[tuple[str, JobSpec]], *, submitted_by: str | None = None
+    ) -> Group:
         """Announce a group and store some of its jobs, all or none; may be repeated. Raises as ``submit`` does."""
         self._refuse_if_closing()
         group = Group(spec=spec, owner=owner, total=spec.total, created_at=self._clock.time())
-        members = [self._job(owner, msgspec.structs.replace(job, group=spec.id), job_id) for job_id, job in jobs]
+        members = [
+            self._job(owner, msgspec.structs.replace(job, group=spec.id), job_id, submitted_by=submitted_by)
+            for job_id, job in jobs
+        ]
         stored = await self._store.submit_group(group, members, max_queued=self.limits.max_queued)
         self._scheduler.wake()
         return stored
@@ -233,7 +240,7 @@ class Service:
         """Return the places of a group that have changed since, where to go on, and whether there is more now."""
         return await self._store.answers(owner, group_id, after=after, limit=limit, max_bytes=ANSWERS_BYTES)
 
-    async def retry_group(self, owner: str, group_id: str) -> None:
+    async def retry_group(self, owner: str, group_id: str, *, submitted_by: str | None = None) -> None:
         """Ask again what has ended of a group without a whole answer. Raises NotFound, QueueFull, Unavailable."""
         self._refuse_if_closing()
         span = None
@@ -248,6 +255,7 @@ class Service:
                 limit=RETRIED_AT_ONCE,
                 max_queued=self.limits.max_queued,
                 span=span,
+                submitted_by=submitted_by,
             )
             self._scheduler.wake()
             if span is None:
@@ -273,7 +281,7 @@ class Service:
         if self._closing:
             raise Unavailable("This server is shutting down; submit the job again in a moment.")
 
-    def _job(self, owner: str, spec: JobSpec, job_id: str | None) -> Job:
+    def _job(self, owner: str, spec: JobSpec, job_id: str | None, *, submitted_by: str | None) -> Job:
         spec = msgspec.structs.replace(spec, model=self._providers.full_name(spec.model))
         check_spec(spec, aliases=self.aliases)
         self._providers.check(spec)
@@ -285,6 +293,7 @@ class Service:
             status="new",
             server=self.server,
             created_at=self._clock.time(),
+            submitted_by=submitted_by,
         )
 
     async def job(self, owner: str, job_id: str) -> Job:

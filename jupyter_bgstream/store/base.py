@@ -41,6 +41,7 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     thread: str | None = None
     notebook: str | None = None
     group: str | None = None
+    submitted_by: str | None = None
     tag: str | None = None
     ids: tuple[str, ...] | None = None
     limit: int = 50
@@ -144,7 +145,16 @@ class Store(ThreadStore, Protocol):
         list[Placed], str, bool
     ]: ...  # places whose state changed since, in that order; where the next begins; whether there is more. NotFound
     async def retry_group(
-        self, owner: str, group_id: str, *, server: str, at: float, limit: int, max_queued: int, span: Span | None
+        self,
+        owner: str,
+        group_id: str,
+        *,
+        server: str,
+        at: float,
+        limit: int,
+        max_queued: int,
+        span: Span | None,
+        submitted_by: str | None = None,  # of the new jobs
     ) -> Span | None: ...  # asks again what ended without a whole answer; what is left of it. NotFound, QueueFull
     async def cancel_group(
         self, owner: str, group_id: str, event: Cancelled, *, limit: int

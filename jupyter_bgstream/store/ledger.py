@@ -2,7 +2,7 @@
 
 A job belongs to the quarter of an hour in which it was submitted: every day of every time zone begins with one, and so
 what is deleted can be kept as sums without changing any day's. Of a deleted job only its quarter and its model are
-kept, not the names that a user gave it.
+kept, not the names that a user gave it nor the name of the person who submitted it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     thread: str | None = None
     notebook: str | None = None
     group: str | None = None
+    submitted_by: str | None = None
     jobs: int = 1
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -48,6 +49,7 @@ def entry_of(job: Job) -> Entry | None:
         thread=job.thread,
         notebook=job.spec.source.notebook,
         group=job.spec.group,
+        submitted_by=job.submitted_by,
         input_tokens=None if job.usage is None else job.usage.input_tokens,
         output_tokens=None if job.usage is None else job.usage.output_tokens,
         usd=job.cost,
@@ -57,7 +59,7 @@ def entry_of(job: Job) -> Entry | None:
 
 def nameless(entry: Entry) -> Entry:
     """Return what is kept of a deleted job's."""
-    return msgspec.structs.replace(entry, thread=None, notebook=None, group=None)
+    return msgspec.structs.replace(entry, thread=None, notebook=None, group=None, submitted_by=None)
 
 
 def quarters(since: float | None, until: float | None) -> tuple[int, int]:

@@ -323,7 +323,16 @@ class MemoryStore(ThreadsInMemory):
         return found, f"{behind[0]}_{behind[1]}", len(found) < len(changed)
 
     async def retry_group(
-        self, owner: str, group_id: str, *, server: str, at: float, limit: int, max_queued: int, span: Span | None
+        self,
+        owner: str,
+        group_id: str,
+        *,
+        server: str,
+        at: float,
+        limit: int,
+        max_queued: int,
+        span: Span | None,
+        submitted_by: str | None = None,
     ) -> Span | None:
         await self.group(owner, group_id)
         after, upto = span or (0, self._here.places)
@@ -336,7 +345,8 @@ class MemoryStore(ThreadsInMemory):
             and kept.job.retried_by is None
         ]
         for kept in asked[:limit]:
-            await self.submit(rules.again(kept.job, server=server, at=at), max_queued=max_queued)
+            again = rules.again(kept.job, server=server, at=at, submitted_by=submitted_by)
+            await self.submit(again, max_queued=max_queued)
         return (asked[limit - 1].place, upto) if len(asked) > limit else None
 
     async def cancel_group(self, owner: str, group_id: str, event: Cancelled, *, limit: int) -> tuple[Group, list[Job]]:
@@ -489,6 +499,7 @@ def _matches(job: Job, which: JobFilter) -> bool:
         and which.thread in (None, job.thread)
         and which.notebook in (None, spec.source.notebook)
         and which.group in (None, spec.group)
+        and which.submitted_by in (None, job.submitted_by)
         and (which.tag is None or which.tag in spec.tags)
         and (which.ids is None or job.id in which.ids)
     )

@@ -229,7 +229,7 @@ def check_retriable(job: Job) -> None:
         raise Conflict(f"The job {job.id} is {job.status}; only one that has ended can be retried.", code="not_ended")
 
 
-def again(asked: Job, *, server: str, at: float) -> Job:
+def again(asked: Job, *, server: str, at: float, submitted_by: str | None) -> Job:
     """Return a new job that asks an ended one again."""
     return Job(
         id=secrets.token_urlsafe(12),
@@ -241,6 +241,7 @@ def again(asked: Job, *, server: str, at: float) -> Job:
         created_at=at,
         retry_of=asked.id,
         root=asked.root or asked.id,
+        submitted_by=submitted_by,
     )
 
 

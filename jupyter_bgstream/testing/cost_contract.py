@@ -17,7 +17,7 @@ from .store_making import OWNER, running, submit
 
 NOON = 1_700_049_600.0  # 2023-11-15 12:00 UTC
 HOUR = 3600.0
-BYS: tuple[By, ...] = ("day", "model", "thread", "notebook", "group")
+BYS: tuple[By, ...] = ("day", "model", "thread", "notebook", "group", "submitted_by")
 
 
 def _set_zone() -> None:
@@ -40,7 +40,7 @@ def _spent(key: str | None, jobs: int, tokens: tuple[int | None, int | None], us
 
 
 class CostContract:
-    """What jobs cost is added up in five ways, and nothing of it is lost with a job."""
+    """What jobs cost is added up in six ways, and nothing of it is lost with a job."""
 
     @pytest.fixture(autouse=True)
     def zone(self, request: pytest.FixtureRequest) -> Iterator[None]:
@@ -55,9 +55,9 @@ class CostContract:
         """Let two people ask for this and that on two days."""
         cheap = Usage(input_tokens=10, output_tokens=20, cost=0.25, cost_estimated=True)
         dear = Usage(input_tokens=100, cost=4.0)
-        await _paid(store, "job-0001", cheap, model="a/one", thread="t", group="g")
+        await _paid(store, "job-0001", cheap, model="a/one", thread="t", group="g", submitted_by="bob")
         await _paid(store, "job-0002", cheap, model="a/one", source=Origin(notebook="n.ipynb"))
-        await _paid(store, "job-0003", dear, model="b/two", thread="t", at=NOON + 24 * HOUR)
+        await _paid(store, "job-0003", dear, model="b/two", thread="t", submitted_by="eve", at=NOON + 24 * HOUR)
         await _paid(store, "job-0004", Usage(output_tokens=5), model="c/local", at=NOON + 24 * HOUR)
         await _paid(store, "job-0005", None, model="d/failed")
         await submit(store, "job-0006", model="d/queued", created_at=NOON)
@@ -85,6 +85,11 @@ class CostContract:
         assert await store.costs(OWNER, "group") == [
             _spent(None, 3, (110, 25), 4.25, estimated=True),
             _spent("g", 1, (10, 20), 0.25, estimated=True),
+        ]
+        assert await store.costs(OWNER, "submitted_by") == [
+            _spent("eve", 1, (100, None), 4.0),
+            _spent("bob", 1, (10, 20), 0.25, estimated=True),
+            _spent(None, 2, (10, 25), 0.25, estimated=True),
         ]
         assert await store.costs("eve", "day") == []
 

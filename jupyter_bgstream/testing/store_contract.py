@@ -50,6 +50,7 @@ from .store_making import (
     submit,
     take,
 )
+from .submitter_contract import SubmitterContract
 from .thread_contract import ThreadContract
 
 __all__ = [
@@ -695,6 +696,7 @@ class StoreContract(
     RetentionContract,
     CostContract,
     ResumeContract,
+    SubmitterContract,
     ThreadContract,
 ):
     """Everything a store promises."""

@@ -91,4 +91,4 @@ def test_the_magic_shows_a_table(kernel: Kernel) -> None:
     assert by_model.split("\n")[0].split() == ["model", "jobs", "tokens", "in", "tokens", "out", "cost"]
     assert "test/hello" in by_model
     assert kernel.run("%bg cost").bundles[0]["text/plain"].startswith("day ")
-    assert "%bg cost adds up by day, model, thread, notebook, group, not by hour." in kernel.run("%bg cost hour").error
+    assert "notebook, group, submitted_by, not by hour." in kernel.run("%bg cost hour").error

@@ -152,7 +152,7 @@ def test_a_job_outlives_its_kernel(server: Jupyter, provider: ThreadedProvider) 
         ("%bg attach x 1st", "'1st' is not the name of a variable."),
         ("%bg mute everything", "%bg mute takes on or off, for this notebook, or thread NAME, for a conversation."),
         ("%bg threads burn", "%bg threads takes nothing, or show NAME, fork NAME NEW [JOB], rename NAME NEW, or"),
-        ("%bg cost of everything", "%bg cost adds up by day, model, thread, notebook, group, not by of everything."),
+        ("%bg cost of everything", "notebook, group, submitted_by, not by of everything."),
         ("%bg 'a", "%bg: no closing quotation."),
         ("%bg cancel nothing-like-it", "nothing-like-it"),
         ("%bg retry nothing-like-it", "nothing-like-it"),

@@ -16,9 +16,11 @@ from store.serving import PACKAGE, opened
 from jupyter_bgstream.core.errors import Unavailable
 from jupyter_bgstream.core.machine import fold
 from jupyter_bgstream.core.wire import decode_events
+from jupyter_bgstream.store.base import JobFilter
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.store.sqlite.queries import migrations
 from jupyter_bgstream.testing.store_contract import DONE, OWNER, ROOM, log_of, said, submit
+from jupyter_bgstream.testing.store_making import ids_of
 
 SCHEMAS = Path(dump.__file__).parent
 VERSIONS = sorted(int(path.stem) for path in SCHEMAS.glob("*.sql"))
@@ -113,6 +115,17 @@ async def test_everything_can_still_be_written(released):
         await store.delete(OWNER, "job-completed")
         await submit(store, "job-0001")
         assert {job.id for job in await store.abandoned(owner=None, limit=99)} >= {"job-of-grace"}
+
+
+@pytest.mark.parametrize("version", [each for each in VERSIONS if each < 8], indirect=True)
+async def test_jobs_from_before_submitted_by_have_no_submitter(released):
+    async with opened(released) as store:
+        jobs, _ = await store.jobs(OWNER, JobFilter())
+        assert {job.submitted_by for job in jobs} == {None}
+        (sums,) = await store.costs(OWNER, "submitted_by")
+        assert (sums.key, sums.jobs) == (None, sum(each.jobs for each in await store.costs(OWNER, "model")))
+        await submit(store, "job-0001", submitted_by="eve")
+        assert await ids_of(store, submitted_by="eve") == ["job-0001"]
 
 
 async def test_servers_that_start_together_bring_it_up_to_date_once(released, found_then):

@@ -26,6 +26,7 @@ _CONDITIONS = {
     "thread": "thread = :thread",
     "notebook": "notebook = :notebook",
     "group": "grp = :group",
+    "submitted_by": "submitted_by = :submitted_by",
     "tag": "EXISTS (SELECT 1 FROM json_each(tags) WHERE value = :tag)",
     "ids": "id IN (SELECT value FROM json_each(:ids))",
     "after": "n < :after",
@@ -40,6 +41,7 @@ _SUMS: dict[By, tuple[str, str]] = {
     "thread": ("thread", _DEAREST),
     "notebook": ("notebook", _DEAREST),
     "group": ("grp", _DEAREST),
+    "submitted_by": ("submitted_by", _DEAREST),
 }
 
 
@@ -58,6 +60,7 @@ def list_jobs(db: sqlite3.Connection, owner: str, which: JobFilter) -> tuple[lis
         "thread": which.thread,
         "notebook": which.notebook,
         "group": which.group,
+        "submitted_by": which.submitted_by,
         "tag": which.tag,
         "ids": None if which.ids is None else encode(which.ids).decode(),
         "after": rules.page_start(which.after),

@@ -75,6 +75,7 @@ def job_of(row: sqlite3.Row | dict[str, Any]) -> Job:
         retry_of=row["retry_of"],
         retried_by=row["retried_by"],
         root=row["root"],
+        submitted_by=row["submitted_by"],
     )
 
 

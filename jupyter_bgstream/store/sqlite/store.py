@@ -216,11 +216,27 @@ class SQLiteStore:
         )
 
     async def retry_group(
-        self, owner: str, group_id: str, *, server: str, at: float, limit: int, max_queued: int, span: Span | None
+        self,
+        owner: str,
+        group_id: str,
+        *,
+        server: str,
+        at: float,
+        limit: int,
+        max_queued: int,
+        span: Span | None,
+        submitted_by: str | None = None,
     ) -> Span | None:
         return await self._open.writer.run(
             lambda tx: tx.retry_group(
-                owner, group_id, server=server, at=at, limit=limit, max_queued=max_queued, span=span
+                owner,
+                group_id,
+                server=server,
+                at=at,
+                limit=limit,
+                max_queued=max_queued,
+                span=span,
+                submitted_by=submitted_by,
             )
         )
 

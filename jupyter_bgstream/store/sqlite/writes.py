@@ -132,7 +132,16 @@ class Transaction(ThreadTransaction):
         return group
 
     def retry_group(
-        self, owner: str, group_id: str, *, server: str, at: float, limit: int, max_queued: int, span: Span | None
+        self,
+        owner: str,
+        group_id: str,
+        *,
+        server: str,
+        at: float,
+        limit: int,
+        max_queued: int,
+        span: Span | None,
+        submitted_by: str | None = None,
     ) -> Span | None:
         """Ask again some of what ended without a whole answer; returns what is left. Raises NotFound, QueueFull."""
         reads.find_group(self._db, owner, group_id)
@@ -140,7 +149,8 @@ class Transaction(ThreadTransaction):
         asked = {"owner": owner, "id": group_id, "after": after, "upto": upto, "limit": limit + 1}
         rows = self._do("unanswered_of_group", **asked).fetchall()
         for row in rows[:limit]:
-            self._submit_again(rules.again(job_of(row), server=server, at=at), row["id"], max_queued=max_queued)
+            again = rules.again(job_of(row), server=server, at=at, submitted_by=submitted_by)
+            self._submit_again(again, row["id"], max_queued=max_queued)
         return (rows[limit - 1]["n"], upto) if len(rows) > limit else None
 
     def cancel_group(self, owner: str, group_id: str, event: Cancelled, *, limit: int) -> tuple[Group, list[Job]]:

@@ -71,8 +71,17 @@ async def fill(store):
             on_restart="retry" if n % 2 else "interrupt",
         )
         old = "job-completed" if name == "interrupted" else None
+        submitter = "eve" if n % 2 else None
         await store.submit(
-            new_job(job_id, log=f"{n:08x}", spec=spec, server="server-old", created_at=10.0 + n, retry_of=old),
+            new_job(
+                job_id,
+                log=f"{n:08x}",
+                spec=spec,
+                server="server-old",
+                created_at=10.0 + n,
+                retry_of=old,
+                submitted_by=submitter,
+            ),
             max_queued=99,
         )
         if name == "queued":

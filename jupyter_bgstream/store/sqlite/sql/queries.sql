@@ -25,11 +25,11 @@ SELECT n, log, status, seq, attempt, fence FROM jobs WHERE owner = :owner AND id
 INSERT INTO jobs (
     owner, id, log, server, status, seq, attempt, fence, rev, status_rev, batch, thread, notebook, grp, tags,
     previous, preview, created_at, started_at, ended_at, not_before, usage, cost, cost_estimated,
-    finish_reason, resume, error, retry_of, retried_by, root, lane, listed
+    finish_reason, resume, error, retry_of, retried_by, root, submitted_by, lane, listed
 ) VALUES (
     :owner, :id, :log, :server, :status, :seq, :attempt, :fence, :rev, :rev, :batch, :thread, :notebook, :grp, :tags,
     :previous, :preview, :created_at, :started_at, :ended_at, :not_before, :usage, :cost, :cost_estimated,
-    :finish_reason, :resume, :error, :retry_of, :retried_by, :root, :lane, :listed
+    :finish_reason, :resume, :error, :retry_of, :retried_by, :root, :submitted_by, :lane, :listed
 );
 
 -- name: insert_asked
@@ -461,13 +461,14 @@ ON CONFLICT (owner, at, model) DO UPDATE SET
     estimated = max(estimated, excluded.estimated);
 
 -- name: spent
-SELECT created_at AS at, json_extract(CAST(listed AS TEXT), '$.model') AS model, thread, notebook, grp, 1 AS jobs,
+SELECT created_at AS at, json_extract(CAST(listed AS TEXT), '$.model') AS model, thread, notebook, grp, submitted_by,
+    1 AS jobs,
     json_extract(CAST(usage AS TEXT), '$.input_tokens') AS input_tokens,
     json_extract(CAST(usage AS TEXT), '$.output_tokens') AS output_tokens,
     cost AS usd, cost_estimated AS estimated
 FROM jobs
 WHERE owner = :owner AND (usage IS NOT NULL OR cost IS NOT NULL) AND created_at >= :first AND created_at < :end
 UNION ALL
-SELECT at, model, NULL, NULL, NULL, jobs, input_tokens, output_tokens, usd, estimated
+SELECT at, model, NULL, NULL, NULL, NULL, jobs, input_tokens, output_tokens, usd, estimated
 FROM ledger
 WHERE owner = :owner AND at >= :first AND at < :end
