@@ -7,6 +7,7 @@ import msgspec
 from .costs import Cost
 from .job import Job, JobId, Origin, Title
 from .machine import Status
+from .pauses import Paused, Streak
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +60,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     submitted: int = 0  # jobs that are there; one that asks another again takes its place
     counts: Counts = Counts()
     taken: Taken = Taken()
+    streak: Streak = Streak()
+    paused: Paused | None = None  # none of its jobs begins
     created_at: float  # Unix seconds
     started_at: float | None = None  # Unix seconds, of its first job
     ended_at: float | None = None  # Unix seconds
@@ -79,6 +82,11 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
             return "interrupted"
         return "cancelled" if self.counts.cancelled else "completed"
 
+    @property
+    def limit(self) -> int | None:
+        """How many of its jobs may run at a time on one server; None if there is no limit of its own."""
+        return 0 if self.paused is not None else self.spec.concurrency
+
     def announced(self, spec: GroupSpec) -> Group:
         """Return the group after it was announced again: only how many may run at a time can change."""
         return msgspec.structs.replace(self, spec=msgspec.structs.replace(self.spec, concurrency=spec.concurrency))
@@ -92,16 +100,26 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, submitted=self.submitted + jobs)
 
     def counted(self, job: Job) -> Group:
-        """Return the group after one of its jobs has ended."""
+        """Return the group after one of its jobs has ended, which may pause it."""
         counts = _changed(self.counts, job.status, 1)
         over = counts.ended >= self.total
+        streak = self.streak.plus(job)
         return msgspec.structs.replace(
-            self, counts=counts, taken=self.taken.plus(job), ended_at=job.ended_at if over else None
+            self,
+            counts=counts,
+            taken=self.taken.plus(job),
+            streak=streak,
+            paused=None if over else self.paused or streak.pause(job),
+            ended_at=job.ended_at if over else None,
         )
 
+    def resumed(self) -> Group:
+        """Return the group when it goes on."""
+        return self if self.paused is None else msgspec.structs.replace(self, paused=None, streak=Streak())
+
     def reopened(self, status: Status) -> Group:
-        """Return the group after a job of it that had ended was asked again."""
-        return msgspec.structs.replace(self, counts=_changed(self.counts, status, -1), ended_at=None)
+        """Return the group after a job of it that had ended was asked again: it goes on."""
+        return msgspec.structs.replace(self.resumed(), counts=_changed(self.counts, status, -1), ended_at=None)
 
     def recounted(self, before: Status, after: Status) -> Group:
         """Return the group when another job stands for one that has ended."""
@@ -110,7 +128,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     def closed(self, at: float) -> Group:
         """Return the group when no more jobs are to come: it ends with those that are there."""
         over = self.counts.ended >= self.submitted
-        return msgspec.structs.replace(self, total=self.submitted, ended_at=(self.ended_at or at) if over else None)
+        ended_at = (self.ended_at or at) if over else None
+        return msgspec.structs.replace(self.resumed(), total=self.submitted, ended_at=ended_at)
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,21 +9,23 @@ import msgspec
 from .groups import Counts, Group
 from .job import Job, Origin
 from .machine import Status
+from .pauses import Paused
 
 CALL_AFTER = 30.0  # seconds in which somebody may see it before it goes out to a webhook
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of a job, or of a group of jobs, born unread in the transaction of that end."""
+    """The end of a job, or the end or the pause of a group of jobs, born unread in the transaction of that end."""
 
     id: str
     job: str | None = None  # the job's id
     group: str | None = None  # or the group's
     owner: str
-    status: Status  # the end
+    status: Status  # the end; of a pause, the group's
     title: str
     preview: str = ""
     counts: Counts | None = None  # of a group
+    paused: Paused | None = None  # of a group, if it tells of that
     thread: str | None = None
     source: Origin
     created_at: float  # Unix seconds
@@ -59,6 +61,15 @@ def notice_of_group(group: Group, notice_id: str) -> Notice | None:
     """Return the notice an ended group leaves; none if every job of it was cancelled."""
     if group.ended_at is None or group.counts.cancelled == group.total:
         return None
+    return _of_group(group, notice_id, at=group.ended_at)
+
+
+def notice_of_pause(group: Group, notice_id: str) -> Notice | None:
+    """Return the notice a group leaves that is paused; none if it is not."""
+    return None if group.paused is None else _of_group(group, notice_id, at=group.paused.at)
+
+
+def _of_group(group: Group, notice_id: str, *, at: float) -> Notice:
     return Notice(
         id=notice_id,
         group=group.id,
@@ -66,8 +77,9 @@ def notice_of_group(group: Group, notice_id: str) -> Notice | None:
         status=group.status,
         title=group.spec.title,
         counts=group.counts,
+        paused=group.paused,
         source=group.spec.source,
-        created_at=group.ended_at,
+        created_at=at,
     )
 
 

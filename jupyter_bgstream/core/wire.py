@@ -168,6 +168,7 @@ def group_form(progress: Progress) -> dict[str, Any]:
         "usage": {"input_tokens": group.taken.input_tokens, "output_tokens": group.taken.output_tokens},
         "cost": group.taken.cost,
         "concurrency": group.spec.concurrency,
+        "paused": group.paused,
         "source": group.spec.source,
         "created_at": group.created_at,
         "started_at": group.started_at,

@@ -69,7 +69,7 @@ class Hub:
             # Its followers keep the topic; whoever follows a new job of this id gets a new one.
             if (deleted := self._topics.pop(key, None)) is not None:
                 deleted.delete()
-        elif change.kind != "notice" and (topic := self._topics.get(key)) is not None:
+        elif change.kind in ("job", "events") and (topic := self._topics.get(key)) is not None:
             topic.feed(change.events, change.seq)
         if change.kind != "events":
             for listener in tuple(self._listeners):

@@ -163,7 +163,7 @@ class Service:
         if change.kind == "deleted" or (change.kind == "job" and change.ended):
             self._scheduler.check(change.owner, change.job)
             self._scheduler.wake()
-        elif change.kind == "job" and change.status == "waiting":  # that makes room as well
+        elif change.kind == "group" or change.status == "waiting":  # it may go on; that makes room as well
             self._scheduler.wake()
 
     @property
@@ -260,6 +260,12 @@ class Service:
             self._scheduler.wake()
             if span is None:
                 return
+
+    async def resume_group(self, owner: str, group_id: str) -> None:
+        """Let a paused group go on with what is left; one that is not paused stays as it is. Raises NotFound."""
+        self._refuse_if_closing()
+        await self._store.resume_group(owner, group_id)
+        self._scheduler.wake()
 
     async def cancel_group(self, owner: str, group_id: str) -> Group:
         """Cancel what has not ended of a group and take no more jobs for it."""

@@ -176,7 +176,9 @@ class Live(WebSocketMixin, WebSocketHandler, Caller):
         if change.owner != self.owner:
             return
         # News of the same thing replace each other: a page that does not read makes no queue here.
-        if change.kind == "notice":
+        if change.kind == "group":
+            self._news[("group", change.job)] = {"type": "group", "group": change.job}
+        if change.kind in ("notice", "group"):  # a group that goes on has taken its notice along
             self._news[("notice", "")] = {"type": "notice"}
         else:
             status = "deleted" if change.kind == "deleted" else change.status

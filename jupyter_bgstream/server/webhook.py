@@ -109,13 +109,14 @@ def signature(keys: tuple[bytes, ...], message: str, at: int, body: bytes) -> st
 
 
 def payload(notice: Notice, job: Job | None, *, preview: bool) -> bytes:
-    """Return what is sent about a notice: which job or group, how it ended, and words only with ``preview``."""
+    """Return what is sent about a notice: whose it is, how that ended or why it is paused; words with ``preview``."""
+    error = notice.paused or (job.error if job else None)
     data: dict[str, Any] = {
         "job": notice.job,
         "group": notice.group,
         "status": notice.status,
         "model": job.spec.model if job else None,
-        "error_code": job.error.code if job and job.error else None,  # its message may quote the prompt
+        "error_code": None if error is None else error.code,  # its message may quote the prompt
         "counts": notice.counts,
         "notebook": notice.source.notebook,
     }
@@ -123,7 +124,8 @@ def payload(notice: Notice, job: Job | None, *, preview: bool) -> bytes:
         data |= {"title": notice.title, "preview": notice.preview}
     kind = "job" if notice.group is None else "group"
     at = datetime.fromtimestamp(notice.created_at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return encode({"type": f"{kind}.{notice.status}", "timestamp": at, "data": data})
+    what = notice.status if notice.paused is None else "paused"
+    return encode({"type": f"{kind}.{what}", "timestamp": at, "data": data})
 
 
 class Webhook:

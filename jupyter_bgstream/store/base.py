@@ -21,9 +21,10 @@ from .threads import ThreadStore
 class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Something was committed, here or by another server on the same store."""
 
-    kind: Literal["job", "events", "notice", "deleted"]  # job: its state; events: only its log grew
+    # job: its state; events: only its log grew; group: it was paused, or goes on, and so has or loses a notice
+    kind: Literal["job", "events", "notice", "deleted", "group"]
     owner: str
-    job: str  # "" where a notice is of no single job
+    job: str  # "" where a notice is of no single job; of kind group, the group's id
     status: Status | None = None  # the job's state; for kinds job and events
     seq: int = 0  # the log's tail
     events: tuple[bytes, ...] = ()  # what this commit appended, if it was made here and the reader keeps up
@@ -88,7 +89,8 @@ class Store(ThreadStore, Protocol):
     group; it has one successor. Jobs
     of an announced group leave no notices of their own: the group leaves one when all that were announced have ended.
     Of a group with a ``concurrency`` a server claims at most so many at a time, and a job that waits for its next try
-    there holds its place: else a provider that refuses them would be asked for all the others meanwhile.
+    there holds its place: else a provider that refuses them would be asked for all the others meanwhile. Of a paused
+    group none is claimed, on any server; it leaves a notice when it is paused.
     """
 
     kind: str  # such as sqlite
@@ -123,6 +125,9 @@ class Store(ThreadStore, Protocol):
     async def jobs(
         self, owner: str, which: JobFilter
     ) -> tuple[list[Job], str | None]: ...  # a page, without what was asked, and its next
+    async def has_work(
+        self, *, server: str, owner: str
+    ) -> bool: ...  # whether jobs are queued or wait there that are not of a paused group
     async def counts(self, owner: str) -> dict[str, int]: ...
     async def costs(
         self, owner: str, by: By, *, since: float | None = None, until: float | None = None
@@ -159,6 +164,7 @@ class Store(ThreadStore, Protocol):
     async def cancel_group(
         self, owner: str, group_id: str, event: Cancelled, *, limit: int
     ) -> tuple[Group, list[Job]]: ...  # closed, and jobs this ended: none are left if fewer than limit; no notice
+    async def resume_group(self, owner: str, group_id: str) -> Group: ...  # it goes on, if it was paused; NotFound
     async def notices(self, owner: str, viewer: str) -> list[Notice]: ...  # newest first
     async def read(self, owner: str, viewer: str, *, ids: Sequence[str] | None, at: float) -> None: ...  # None: all
     async def seen(

@@ -75,6 +75,8 @@ class MemoryStore(ThreadsInMemory):
             here.groups[job.owner, group.id] = group.reopened(asked.job.status)
             if here.inbox.forget_group(job.owner, group.id):  # what it says is no longer so
                 self._feed.publish([Change(kind="notice", owner=job.owner, job="")])
+            if group.paused is not None:
+                self._feed.publish([rules.state_of_group(group)])
         if asked is None:
             return self._insert_behind(job).job, True
         job = msgspec.structs.replace(job, root=asked.job.root or asked.job.id)
@@ -138,9 +140,9 @@ class MemoryStore(ThreadsInMemory):
 
     def _lanes(self, server: str) -> dict[tuple[str, str], rules.Lane]:
         lanes = {
-            key: rules.Lane(limit=group.spec.concurrency, running=0, waiting=0)
+            key: rules.Lane(limit=group.limit, running=0, waiting=0)
             for key, group in self._here.groups.items()
-            if group.spec.concurrency is not None
+            if group.limit is not None
         }
         for kept in self._here.jobs.values() if lanes else ():
             lane = lanes.get((kept.job.owner, kept.job.spec.group or ""))
@@ -213,6 +215,11 @@ class MemoryStore(ThreadsInMemory):
         ]
         page = found[: which.limit]
         return [rules.listed(kept.job) for kept in page], str(page[-1].place) if len(found) > len(page) else None
+
+    async def has_work(self, *, server: str, owner: str) -> bool:
+        jobs = [kept.job for kept in self._of(owner) if kept.job.server == server]
+        groups = (self._group(job) for job in jobs if job.status in ("queued", "waiting"))
+        return any(group is None or group.paused is None for group in groups)
 
     async def counts(self, owner: str) -> dict[str, int]:
         return dict(Counter(kept.job.status for kept in self._of(owner)))
@@ -350,7 +357,7 @@ class MemoryStore(ThreadsInMemory):
         return (asked[limit - 1].place, upto) if len(asked) > limit else None
 
     async def cancel_group(self, owner: str, group_id: str, event: Cancelled, *, limit: int) -> tuple[Group, list[Job]]:
-        group = (await self.group(owner, group_id)).closed(event.at)
+        group = (await self.resume_group(owner, group_id)).closed(event.at)
         self._here.groups[owner, group_id] = group
         jobs = [kept.job for kept in self._of(owner) if kept.job.spec.group == group_id and not kept.job.ended]
         cancelled = []
@@ -360,6 +367,14 @@ class MemoryStore(ThreadsInMemory):
             self._take(msgspec.structs.replace(step, notice=None))
             cancelled.append(step.job)
         return self._here.groups[owner, group_id], cancelled
+
+    async def resume_group(self, owner: str, group_id: str) -> Group:
+        group = await self.group(owner, group_id)
+        if group.paused is not None:
+            group = self._here.groups[owner, group_id] = group.resumed()
+            self._here.inbox.forget_group(owner, group_id)
+            self._feed.publish([rules.state_of_group(group)])
+        return group
 
     async def notices(self, owner: str, viewer: str) -> list[Notice]:
         return self._here.inbox.shown(owner, viewer)
@@ -486,6 +501,7 @@ class MemoryStore(ThreadsInMemory):
             changes.append(step.change)
             if step.group is not None:
                 self._here.groups[step.job.owner, step.group.id] = step.group
+                changes += [rules.state_of_group(step.group)] if step.pauses else []
             if step.notice is not None:
                 self._here.inbox.put(step.notice)
                 changes.append(rules.told(step.notice))

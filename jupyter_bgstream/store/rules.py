@@ -15,7 +15,7 @@ from ..core.events import Attempt, AttemptReason, End, Event, Queued, Waiting
 from ..core.groups import Group
 from ..core.job import Job, advance
 from ..core.machine import ENDS, Status
-from ..core.notices import CALL_AFTER, Mute, Notice, notice_of, notice_of_group
+from ..core.notices import CALL_AFTER, Mute, Notice, notice_of, notice_of_group, notice_of_pause
 from ..core.notices import mutes as is_muted
 from ..core.wire import encode, stamped
 from .base import Change, Room
@@ -50,6 +50,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[bytes, ...]  # what joins its log, encoded and numbered
     change: Change
     group: Group | None = None  # its group as it is afterwards, if that changes
+    pauses: bool = False  # whether that changes if it is paused
     notice: Notice | None = None  # born with it, of the job or of its group
 
 
@@ -110,7 +111,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     here: int  # jobs of the server that claims
     batch: int  # of them with the priority batch
     owners: dict[str, int]  # on all servers
-    lanes: Mapping[tuple[str, str], Lane] = {}  # by owner and group, of those that have a limit
+    lanes: Mapping[tuple[str, str], Lane] = {}  # by owner and group, of those that have a limit or are paused
 
 
 def chosen(ready: Iterable[T], kind: Callable[[T], Kind], *, load: Load, room: Room, limit: int) -> list[T]:
@@ -143,7 +144,7 @@ def appended(job: Job, events: Sequence[Event], *, preview: str | None, resume: 
 
 
 def ended(job: Job, event: Event, *, fence: int | None, log: str | None, group: Group | None) -> Step | None:
-    """End a job and write its notice, or its group's if that ends with it; None if it has ended before.
+    """End a job and write its notice, or its group's if that ends or is paused with it; None if it has ended before.
 
     Raises NotFound for another log, Fenced for an old fence, IllegalEvent.
     """
@@ -159,8 +160,14 @@ def ended(job: Job, event: Event, *, fence: int | None, log: str | None, group: 
     notice_id = secrets.token_urlsafe(12)
     if group is None:
         return msgspec.structs.replace(step, notice=notice_of(step.job, notice_id))
-    group = group.counted(step.job)
-    return msgspec.structs.replace(step, group=group, notice=notice_of_group(group, notice_id))
+    before, group = group, group.counted(step.job)
+    notice = notice_of_pause(group, notice_id) if before.paused is None else None
+    return msgspec.structs.replace(
+        step,
+        group=group,
+        pauses=(before.paused is None) != (group.paused is None),
+        notice=notice or notice_of_group(group, notice_id),
+    )
 
 
 def _step(job: Job, events: Sequence[Event]) -> Step:
@@ -186,6 +193,11 @@ def listed(job: Job) -> Job:
 def state_of(job: Job) -> Change:
     """Tell that something of a job changed beside its log."""
     return Change(kind="job", owner=job.owner, job=job.id, status=job.status, seq=job.seq)
+
+
+def state_of_group(group: Group) -> Change:
+    """Tell that a group was paused, or goes on."""
+    return Change(kind="group", owner=group.owner, job=group.id)
 
 
 def told(notice: Notice) -> Change:

@@ -154,6 +154,20 @@ class RoomContract:
         await store.end(OWNER, job.id, Cancelled(at=35.0))
         assert await store.next_due(server=HERE, owner=None, after=0.0) == 60.0
 
+    async def test_pending_jobs_of_server_are_found_among_those_of_others(self, store: Store) -> None:
+        await submit(store, "job-0001", server=THERE)
+        assert not await store.has_work(server=HERE, owner=OWNER)
+        await submit(store, "job-0002")
+        await submit(store, "job-0003", server=THERE)
+        assert await store.has_work(server=HERE, owner=OWNER)
+        (job,) = await claim(store)
+        assert not await store.has_work(server=HERE, owner=OWNER)  # it runs
+        await store.append(job, [BUSY])
+        assert await store.has_work(server=HERE, owner=OWNER)
+        await store.end(OWNER, job.id, Cancelled(at=35.0))
+        assert not await store.has_work(server=HERE, owner=OWNER)
+        assert await store.has_work(server=THERE, owner=OWNER)
+
     async def test_waiting_job_may_be_put_off_to_another_time(self, store: Store) -> None:
         job = await running(store)
         await store.append(job, [BUSY])

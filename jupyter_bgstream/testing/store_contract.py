@@ -30,6 +30,7 @@ from ..store.base import Change, JobFilter, Store
 from .batch_contract import BatchContract
 from .cost_contract import CostContract
 from .lifecycle_contract import LifecycleContract
+from .pause_contract import PauseContract
 from .resume_contract import ResumeContract
 from .retention_contract import RetentionContract
 from .store_making import (
@@ -685,6 +686,7 @@ class ChangesContract:
 
 class StoreContract(
     BatchContract,
+    PauseContract,
     SubmitContract,
     ClaimContract,
     LogContract,

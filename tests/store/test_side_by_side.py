@@ -56,11 +56,12 @@ turns = st.one_of(
 )
 events = st.lists(st.one_of(quiet, quiet, quiet, turns, ends), max_size=6)
 optional = st.sampled_from([None, "x", "y"])
+labels = st.sampled_from([None, "group-00", "y"])
 specs = st.fixed_dictionaries(
     {
         "prompt": st.sampled_from(["one", "one", "two"]),
         "thread": st.sampled_from([None, "x", "y"]),
-        "group": optional,
+        "group": labels,
         "tags": st.sampled_from([(), ("x",), ("x", "y")]),
         "priority": st.sampled_from(["interactive", "batch"]),
     }
@@ -69,7 +70,7 @@ filters = st.builds(
     JobFilter,
     status=st.sampled_from([None, None, "queued", "running", "completed"]),
     thread=optional,
-    group=optional,
+    group=labels,
     tag=optional,
     ids=st.one_of(st.none(), st.lists(ids, max_size=3).map(tuple)),
     limit=st.integers(1, 3),
@@ -82,7 +83,7 @@ waits = st.builds(
     code=st.sampled_from(["server_died", "no_provider", "rate_limited"]),
     message=st.just("Wait."),
 )
-groups = st.sampled_from(["x", "group-01"])
+groups = st.sampled_from(["group-00", "group-01", "group-02"])
 mutes = st.builds(Mute, kind=st.sampled_from(["notebook", "thread"]), name=st.sampled_from(["x", "y"]))
 threads = st.sampled_from(["x", "y", "z"])
 operations = st.one_of(
@@ -93,6 +94,8 @@ operations = st.one_of(
     st.tuples(st.just("retry"), ids, ids, st.integers(1, 4)),
     st.tuples(st.just("group"), groups, st.integers(1, 3), st.lists(ids, max_size=3), st.integers(1, 5)),
     st.tuples(st.just("cancel_group"), groups, st.integers(1, 2)),
+    st.tuples(st.just("pause"), st.integers(4, 8)),
+    st.tuples(st.just("resume_group"), groups),
     st.tuples(st.just("mute"), viewers, mutes, st.booleans()),
     st.tuples(st.just("calls"), st.integers(0, 200), st.integers(0, 60), st.integers(1, 2)),
     st.tuples(st.just("called"), st.integers(0, 3)),
@@ -118,7 +121,7 @@ operations = st.one_of(
 START = [
     ("submit", "job-0001", {"prompt": "one", "thread": "x"}, 4),
     ("submit", "job-0002", {"prompt": "one", "thread": "y", "tags": ("x",)}, 4),
-    ("submit", "job-0003", {"prompt": "two", "thread": "x", "group": "x", "priority": "batch"}, 4),
+    ("submit", "job-0003", {"prompt": "two", "thread": "x", "group": "group-00", "priority": "batch"}, 4),
     ("claim", 1, 1.0),
     ("claim", 1, 1.0),
 ]
@@ -152,7 +155,7 @@ class Player:
             assert (answer.status, answer.seq, answer.attempt) == (job.status, job.seq, job.attempt)
         inboxes = [await self._store.notices(self._owner, viewer) for viewer in ("", "eve")]
         muted = [await self._store.mutes(self._owner, viewer) for viewer in ("", "eve")]
-        groups = [await self.play("show_group", group) for group in ("x", "group-01")]
+        groups = [await self.play("show_group", group) for group in ("group-00", "group-01", "group-02")]
         threads = await self._threads(9), [await self._store.last_turn(self._owner, name) for name in "xyz"]
         due = await self._store.next_due(server=self._server, owner=None, after=0.0)
         abandoned = await self._store.abandoned(owner=self._owner, limit=99)
@@ -208,6 +211,18 @@ class Player:
 
     async def _cancel_group(self, group_id, limit):
         return await self._store.cancel_group(self._owner, group_id, Cancelled(at=9.0), limit=limit)
+
+    async def _pause(self, failures):
+        rows = [f"row-000{number}" for number in range(9)]
+        group = await self._group("group-02", 9, rows, 99)
+        await self._claim(9, 1.0)
+        failed = Failed(at=2.0, code="truncated", message="It broke off.")
+        for row in rows[:failures]:
+            await self._store.end(self._owner, row, failed)
+        return group
+
+    async def _resume_group(self, group_id):
+        return await self._store.resume_group(self._owner, group_id)
 
     async def _mute(self, viewer, mute, on):
         return await self._store.mute(self._owner, viewer, mute, on=on)

@@ -11,9 +11,12 @@ from jupyter_bgstream.core.events import Attempt, Cancelled
 from jupyter_bgstream.core.machine import fold
 from jupyter_bgstream.store.base import Change
 from jupyter_bgstream.store.sqlite import SQLiteStore
+from jupyter_bgstream.testing.batch_contract import ROWS, announce
+from jupyter_bgstream.testing.pause_contract import AT_FIRST, PAUSED, REFUSED, end_next
 from jupyter_bgstream.testing.store_contract import (
     HERE,
     OWNER,
+    claim,
     ended,
     ids_of,
     log_of,
@@ -132,6 +135,24 @@ async def test_read_and_dismissed_notices_are_told_to_other_servers(database, jo
         (notice,) = await one.notices(OWNER, "")
         await one.dismiss(OWNER, "", notice.id, at=60.0)
         assert await take(changes) == [Change(kind="notice", owner=OWNER, job="job-0001")]
+
+
+async def test_a_pause_holds_on_other_servers_and_after_a_restart(database, journal):
+    async with opened(database, "server-two", journal=journal) as two:
+        async with opened(database, journal=journal) as one:
+            await announce(one, *range(AT_FIRST), total=20)
+            await announce(two, 11, 12, total=20, server="server-two")  # two knows all until here
+            changes = two.changes()
+            await end_next(one, *[REFUSED] * AT_FIRST)
+            hint = Change(kind="group", owner=OWNER, job=ROWS)
+            await take(changes, until=hint)
+            assert await claim(two, server="server-two") == []
+        async with opened(database, journal=journal) as one:
+            assert (await one.group(OWNER, ROWS)).paused == PAUSED
+            assert await claim(two, server="server-two") == []
+            await one.resume_group(OWNER, ROWS)
+            assert await take(changes) == [hint]
+        assert len(await claim(two, server="server-two")) == 2
 
 
 async def test_streaming_leaves_the_file_free_for_others(database, journal):

@@ -6,6 +6,7 @@ import heapq
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from itertools import chain
 from typing import Any
 
 from ...core.groups import Group
@@ -47,6 +48,15 @@ def choose(
     return [row["n"] for row in rows], [group for key in sorted(begun) if (group := groups.unbegun(*key))]
 
 
+def has_work(db: sqlite3.Connection, *, server: str, owner: str) -> bool:
+    """Return whether jobs are queued or wait that are not of a paused group."""
+    groups = _Groups(db, server)
+    with closing(db.execute(QUERIES["waiting_lanes"], {"server": server, "owner": owner})) as waiting:
+        lanes = {lane for (lane,) in waiting}
+    queued = (lane["lane"] for lane in _queued_lanes(db, server) if lane["owner"] == owner)
+    return any(not groups.is_paused(owner, lane) for lane in chain(lanes, queued))
+
+
 class _Groups:
     """The announced groups that a claim comes across, each looked up once."""
 
@@ -54,16 +64,21 @@ class _Groups:
         self._db = db
         self._server = server
         self._known: dict[tuple[str, str], Group] = {}
-        self.lanes: dict[tuple[str, str], rules.Lane] = {}  # of those that have a limit
+        self.lanes: dict[tuple[str, str], rules.Lane] = {}  # of those that have a limit or are paused
 
     def look_up(self, owner: str, lane: str) -> None:
         key = (owner, lane)
         if not lane or key in self._known:
             return
         self._known[key] = group = group_from(_one(self._db, "group", owner=owner, id=lane))
-        if group.spec.concurrency is not None:
+        if group.limit is not None:
             running, waiting = _one(self._db, "active_of_lane", owner=owner, lane=lane, server=self._server)
-            self.lanes[key] = rules.Lane(limit=group.spec.concurrency, running=running, waiting=waiting)
+            self.lanes[key] = rules.Lane(limit=group.limit, running=running, waiting=waiting)
+
+    def is_paused(self, owner: str, lane: str) -> bool:
+        """Whether none of its jobs begins."""
+        self.look_up(owner, lane)
+        return bool(lane) and self._known[owner, lane].paused is not None
 
     def free(self, owner: str, lane: str) -> bool:
         """Whether a queued job of it may run."""

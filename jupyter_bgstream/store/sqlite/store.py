@@ -20,7 +20,7 @@ from ...core.notices import Mute, Notice
 from ...core.threads import Fork, Thread
 from ..base import Change, JobFilter, Old, Room, Span
 from ..feed import Feed
-from . import pruning, reads, segments
+from . import claims, pruning, reads, segments
 from .database import Journal
 from .lease import WATCH, Machine, this_machine
 from .liveness import MISSING, Liveness
@@ -183,6 +183,9 @@ class SQLiteStore:
     async def jobs(self, owner: str, which: JobFilter) -> tuple[list[Job], str | None]:
         return await self._open.readers.run(lambda db: reads.list_jobs(db, owner, which))
 
+    async def has_work(self, *, server: str, owner: str) -> bool:
+        return await self._open.readers.run(lambda db: claims.has_work(db, server=server, owner=owner))
+
     async def counts(self, owner: str) -> dict[str, int]:
         return await self._open.readers.run(lambda db: reads.count_jobs(db, owner))
 
@@ -242,6 +245,9 @@ class SQLiteStore:
 
     async def cancel_group(self, owner: str, group_id: str, event: Cancelled, *, limit: int) -> tuple[Group, list[Job]]:
         return await self._open.writer.run(lambda tx: tx.cancel_group(owner, group_id, event, limit=limit))
+
+    async def resume_group(self, owner: str, group_id: str) -> Group:
+        return await self._open.writer.run(lambda tx: tx.resume_group(owner, group_id))
 
     async def notices(self, owner: str, viewer: str) -> list[Notice]:
         return await self._open.readers.run(lambda db: reads.list_notices(db, owner, viewer))

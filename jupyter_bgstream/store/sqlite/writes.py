@@ -63,6 +63,8 @@ class Transaction(ThreadTransaction):
             self._put_group(group.reopened(asked.status))
             if self._forget_notices(group.owner, group.id):  # what it says is no longer so
                 self.changes.append(Change(kind="notice", owner=group.owner, job=""))
+            if group.paused is not None:
+                self._tell_group(group)
         job = msgspec.structs.replace(job, root=asked.root or asked.id)
         lane = "" if group is None else group.id
         stored = self._insert(job, previous=asked.previous, thread=asked.thread, lane=lane)
@@ -155,7 +157,7 @@ class Transaction(ThreadTransaction):
 
     def cancel_group(self, owner: str, group_id: str, event: Cancelled, *, limit: int) -> tuple[Group, list[Job]]:
         """Close a group and cancel some of its jobs; raises NotFound."""
-        self._put_group(reads.find_group(self._db, owner, group_id).closed(event.at))
+        self._put_group(self.resume_group(owner, group_id).closed(event.at))
         cancelled = []
         for row in self._do("unfinished_of_group", owner=owner, id=group_id, limit=limit).fetchall():
             job = job_of(row)
@@ -164,6 +166,20 @@ class Transaction(ThreadTransaction):
             self._take(row["n"], msgspec.structs.replace(step, notice=None))
             cancelled.append(step.job)
         return reads.find_group(self._db, owner, group_id), cancelled
+
+    def resume_group(self, owner: str, group_id: str) -> Group:
+        """Let a paused group go on; raises NotFound."""
+        group = reads.find_group(self._db, owner, group_id)
+        if group.paused is not None:
+            group = group.resumed()
+            self._put_group(group)
+            self._forget_notices(owner, group_id)
+            self._tell_group(group)
+        return group
+
+    def _tell_group(self, group: Group) -> None:
+        self._do("touch_group", owner=group.owner, id=group.id, rev=self.rev)
+        self.changes.append(rules.state_of_group(group))
 
     def _group(self, job: Job) -> Group | None:
         if job.spec.group is None:
@@ -265,6 +281,8 @@ class Transaction(ThreadTransaction):
         self.changes.append(step.change)
         if step.group is not None:
             self._put_group(step.group)
+            if step.pauses:
+                self._tell_group(step.group)
         if notice is not None:
             self._put_notice(notice)
 

@@ -13,6 +13,8 @@ UNION ALL
 SELECT 2, 'notice', owner, job, NULL, 0, rev FROM notices WHERE rev > :since
 UNION ALL
 SELECT 3, 'notice', owner, '', NULL, 0, rev FROM mutes WHERE rev > :since
+UNION ALL
+SELECT 4, 'group', owner, id, NULL, 0, rev FROM groups WHERE rev > :since
 ORDER BY rev, rank;
 
 -- name: job
@@ -105,6 +107,9 @@ SELECT * FROM (
 -- name: active_of_lane
 SELECT coalesce(sum(status = 'running'), 0) AS running, coalesce(sum(status = 'waiting'), 0) AS waiting FROM jobs
 WHERE owner = :owner AND lane = :lane AND status IN ('running', 'waiting') AND server = :server;
+
+-- name: waiting_lanes
+SELECT DISTINCT lane FROM jobs WHERE owner = :owner AND status = 'waiting' AND server = :server;
 
 -- name: queued_of_lane
 SELECT n, owner, batch, lane, 0 AS waits FROM jobs
@@ -212,6 +217,9 @@ SELECT body FROM groups WHERE owner = :owner AND id = :id;
 -- name: put_group
 INSERT INTO groups (owner, id, body) VALUES (:owner, :id, :body)
 ON CONFLICT (owner, id) DO UPDATE SET body = :body;
+
+-- name: touch_group
+UPDATE groups SET rev = :rev WHERE owner = :owner AND id = :id;
 
 -- name: delete_group
 DELETE FROM groups WHERE owner = :owner AND id = :id;
