@@ -315,6 +315,10 @@ class Service:
         """Return one page of jobs, newest first, and where the next begins."""
         return await self._store.jobs(owner, which)
 
+    async def has_work(self, owner: str) -> bool:
+        """Return whether jobs run on this server, or are queued or wait here and are not of a paused group."""
+        return self.running > 0 or await self._store.has_work(server=self.server, owner=owner)
+
     async def counts(self, owner: str) -> dict[str, int]:
         """Return how many jobs there are in each state."""
         return await self._store.counts(owner)

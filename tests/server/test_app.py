@@ -13,7 +13,9 @@ from jupyter_bgstream.core.errors import Unavailable
 from jupyter_bgstream.core.events import Waiting
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.server import app
+from jupyter_bgstream.server.activity import has_work
 from jupyter_bgstream.server.app import BgStreamApp
+from jupyter_bgstream.server.listing import MAX_PAGE
 from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.testing.store_making import HERE, OWNER, THERE, claim, submit
 
@@ -61,12 +63,31 @@ async def test_a_culler_is_kept_away_from_what_is_still_to_run_here() -> None:
     service = Service(store=store, providers=Puppet(), server=HERE)  # not open: nothing is claimed but by us
     await store.open()
     await submit(store, "job-0001", server=THERE)
-    assert not await app.has_work(service, OWNER)
+    assert not await has_work(service, OWNER)
     await submit(store, "job-0002")
-    assert await app.has_work(service, OWNER)
+    assert await has_work(service, OWNER)
     (job,) = await claim(store)
-    assert not await app.has_work(service, OWNER)  # as the scheduler sees it: nothing runs here
+    assert not await has_work(service, OWNER)  # as the scheduler sees it: nothing runs here
     await store.append(job, [Waiting(at=21.0, until=1e9, code="rate_limited", message="Later.")])
-    assert await app.has_work(service, OWNER)
+    assert await has_work(service, OWNER)
+    await store.close()
+    assert not await has_work(service, OWNER)
+
+
+async def test_newer_jobs_of_another_server_hide_no_work() -> None:
+    store = MemoryStore(server=HERE)
+    service = Service(store=store, providers=Puppet(), server=HERE)
+    await store.open()
+    await submit(store, "job-here")
+    for number in range(MAX_PAGE):
+        await submit(store, f"job-{number:04}", server=THERE)
+    assert await has_work(service, OWNER)
+    (job,) = await claim(store)
+    await store.append(job, [Waiting(at=21.0, until=1e9, code="rate_limited", message="Later.")])
+    for number in range(MAX_PAGE):
+        await claim(store, server=THERE)
+        other = await store.job(OWNER, f"job-{number:04}")
+        await store.append(other, [Waiting(at=21.0, until=1e9, code="rate_limited", message="Later.")])
+    assert await has_work(service, OWNER)
     await store.close()
     assert not await app.has_work(service, OWNER)
