@@ -69,6 +69,14 @@ class Source(_Event, frozen=True, kw_only=True, tag="source"):
     title: str = ""
 
 
+class Image(_Event, frozen=True, kw_only=True, tag="image"):
+    """A picture of the answer. Its file is in the store, beside the log and from the same transaction."""
+
+    id: str  # <attempt>-<number>, unique in the job; the text names the picture by this number
+    media_type: MediaType  # by its content
+    bytes: int  # of the file
+
+
 class ToolCall(_Event, frozen=True, kw_only=True, tag="tool_call"):
     """A tool that the model wants called; shown, not executed."""
 
@@ -116,4 +124,17 @@ class Interrupted(_Event, frozen=True, kw_only=True, tag="interrupted"):
 
 
 End = Completed | Failed | Cancelled | Interrupted
-Event = Queued | Attempt | Delta | Usage | Source | ToolCall | Waiting | Completed | Failed | Cancelled | Interrupted
+Event = (
+    Queued
+    | Attempt
+    | Delta
+    | Usage
+    | Source
+    | ToolCall
+    | Image
+    | Waiting
+    | Completed
+    | Failed
+    | Cancelled
+    | Interrupted
+)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from .costs import Cost
+from .events import Image
 from .job import Job, JobId, Origin, Title
-from .machine import Status
+from .machine import Answer, Status
 from .pauses import Paused, Streak
 
 
@@ -149,7 +150,13 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
     """A place of a group: the newest job that stands for it, without what it was asked, and what that has answered."""
 
     job: Job
-    text: str | None  # of an ended job
+    text: str | None = None  # of an ended job
+    images: tuple[Image, ...] = ()
+
+    @staticmethod
+    def by(job: Job, answer: Answer | None) -> Placed:
+        """Return the place of a job; ``answer`` is what an ended one has answered."""
+        return Placed(job=job) if answer is None else Placed(job=job, text=answer.text, images=answer.images)
 
 
 def _changed(counts: Counts, status: Status, by: int) -> Counts:

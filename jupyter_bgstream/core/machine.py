@@ -19,6 +19,7 @@ from .events import (
     Delta,
     Event,
     Failed,
+    Image,
     Interrupted,
     Queued,
     Source,
@@ -45,6 +46,7 @@ TRANSITIONS: dict[Status, dict[type[Event], Status]] = {
         Usage: "running",
         Source: "running",
         ToolCall: "running",
+        Image: "running",
         Waiting: "waiting",
         Completed: "completed",
         Failed: "failed",
@@ -88,6 +90,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: str = ""
     sources: tuple[Source, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
+    images: tuple[Image, ...] = ()
     usage: Usage | None = None
     cost: Cost | None = None  # of all attempts
     finish_reason: str | None = None
@@ -131,6 +134,8 @@ def apply(answer: Answer, event: Event) -> Answer:
             changes["sources"] = (*answer.sources, event)
         case ToolCall():
             changes["tool_calls"] = (*answer.tool_calls, event)
+        case Image():
+            changes["images"] = (*answer.images, event)
         case Waiting():
             changes |= {"not_before": event.until, "error": Fault(code=event.code, message=event.message)}
         case Completed():
@@ -148,7 +153,8 @@ def _set_aside(answer: Answer) -> dict[str, object]:
     earlier = answer.earlier
     if answer.text or answer.reasoning:
         earlier = (*earlier, Partial(attempt=answer.attempt, text=answer.text, reasoning=answer.reasoning))
-    return {"earlier": earlier, "text": "", "reasoning": "", "sources": (), "tool_calls": (), "usage": None}
+    empty: dict[str, object] = {"text": "", "reasoning": "", "sources": (), "tool_calls": (), "images": ()}
+    return {"earlier": earlier, "usage": None} | empty
 
 
 def runs(events: Iterable[Event]) -> Iterator[Event]:

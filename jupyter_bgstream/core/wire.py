@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from .errors import Invalid
-from .events import Event, Usage
+from .events import Event, Image, Usage
 from .groups import Placed, Progress
 from .job import Job
 from .machine import Answer
@@ -97,6 +97,7 @@ def answer_form(answer: Answer) -> dict[str, Any]:
         "reasoning": answer.reasoning,
         "sources": [{"url": source.url, "title": source.title} for source in answer.sources],
         "tool_calls": [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in answer.tool_calls],
+        "images": [image_form(image) for image in answer.images],
         "usage": _counts(answer.usage),
         "cost": answer.cost,
         "finish_reason": answer.finish_reason,
@@ -112,8 +113,13 @@ def job_with_answer(job: Job, answer: Answer) -> dict[str, Any]:
     return (
         job_form(job)
         | {"messages": [message_form(message) for message in job.spec.messages], "params": job.spec.params}
-        | {name: said[name] for name in ("text", "reasoning", "sources", "tool_calls", "earlier")}
+        | {name: said[name] for name in ("text", "reasoning", "sources", "tool_calls", "images", "earlier")}
     )
+
+
+def image_form(image: Image) -> dict[str, Any]:
+    """Return a picture of an answer without its file."""
+    return {"id": image.id, "media_type": image.media_type, "bytes": image.bytes}
 
 
 def message_form(message: Message) -> dict[str, Any]:
@@ -188,6 +194,7 @@ def placed_form(place: Placed) -> dict[str, Any]:
         "error": job.error,
         "usage": _counts(job.usage),
         "cost": job.paid,
+        "images": [image_form(image) for image in place.images],
     }
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, Protocol
 
 import msgspec
 
 from ..core.costs import By, Spent
-from ..core.events import Cancelled, Event, Waiting
+from ..core.events import Cancelled, Event, MediaType, Waiting
 from ..core.groups import Group, Placed, Progress
 from ..core.job import Job, Turn
 from ..core.machine import ENDS, Status
@@ -71,6 +72,21 @@ class Old(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int  # that it takes in the store
 
 
+NO_FILES: Mapping[str, bytes] = MappingProxyType({})
+IMAGE_CHUNK = 256 * 1024  # bytes of a picture's file that are read or written at a time
+
+
+class StoredImage(msgspec.Struct, frozen=True, kw_only=True):
+    """A picture in the log of a job; its file is read with ``image_chunk``."""
+
+    owner: str
+    job: str
+    log: str
+    id: str
+    media_type: MediaType
+    bytes: int  # of the file
+
+
 class Store(ThreadStore, Protocol):
     """Where jobs, their logs and their notices live.
 
@@ -116,8 +132,14 @@ class Store(ThreadStore, Protocol):
         self, job: Job, history: tuple[Message, ...], turns: tuple[Turn, ...] = ()
     ) -> Job: ...  # the conversation before it; Fenced
     async def append(
-        self, job: Job, events: Sequence[Event], *, preview: str | None = None, resume: str | None = None
-    ) -> int: ...  # tail; None leaves both as they are, and "" forgets how to resume; Fenced
+        self,
+        job: Job,
+        events: Sequence[Event],
+        *,
+        preview: str | None = None,
+        resume: str | None = None,
+        files: Mapping[str, bytes] = NO_FILES,
+    ) -> int: ...  # tail; None leaves both as they are, and "" forgets how to resume; one file for each Image; Fenced
     async def end(
         self, owner: str, job_id: str, event: Event, *, fence: int | None = None, log: str | None = None
     ) -> tuple[Job, bool]: ...  # as it is now, and whether this ended it; NotFound, also for another log; Fenced
@@ -133,9 +155,13 @@ class Store(ThreadStore, Protocol):
         self, owner: str, by: By, *, since: float | None = None, until: float | None = None
     ) -> list[Spent]: ...  # of jobs submitted in that time, to the quarter of an hour, deleted ones too; see ledger.py
     async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]: ...  # ≥ 1 if any; NotFound
+    async def image(self, owner: str, job_id: str, image_id: str) -> StoredImage: ...  # of any attempt; NotFound
+    async def image_chunk(
+        self, image: StoredImage, chunk: int
+    ) -> bytes: ...  # from 0; IMAGE_CHUNK bytes, the last one fewer; NotFound, also for another log
     async def delete(
         self, owner: str, job_id: str, *, log: str | None = None
-    ) -> None: ...  # an ended job, its log and notice; NotFound, also for another log
+    ) -> None: ...  # an ended job, its log, pictures and notice; NotFound, also for another log
     async def abandoned(
         self, *, owner: str | None, limit: int
     ) -> list[Job]: ...  # unfinished jobs of dead servers; `no_provider` last

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -19,7 +19,7 @@ from ..core.messages import Message
 from ..core.notices import Mute, Notice
 from ..core.wire import decode_events
 from . import ledger, rules
-from .base import Change, JobFilter, Old, Room, Span
+from .base import IMAGE_CHUNK, NO_FILES, Change, JobFilter, Old, Room, Span, StoredImage
 from .feed import Feed
 from .memory_contents import Contents, Kept
 from .memory_inbox import MemoryInbox
@@ -187,9 +187,21 @@ class MemoryStore(ThreadsInMemory):
         return kept.job
 
     async def append(
-        self, job: Job, events: Sequence[Event], *, preview: str | None = None, resume: str | None = None
+        self,
+        job: Job,
+        events: Sequence[Event],
+        *,
+        preview: str | None = None,
+        resume: str | None = None,
+        files: Mapping[str, bytes] = NO_FILES,
     ) -> int:
-        step = rules.appended(self._held(job).job, events, preview=preview, resume=resume)
+        images = rules.check_files(events, files)
+        kept = self._held(job)
+        step = rules.appended(kept.job, events, preview=preview, resume=resume)
+        for image in images:
+            if image.id in kept.images:
+                raise rules.image_is_there(image.id)
+        kept.images |= {image.id: (image.media_type, files[image.id]) for image in images}
         self._take(step)
         return step.job.seq
 
@@ -239,6 +251,24 @@ class MemoryStore(ThreadsInMemory):
                 break
             found.append(event)
         return found
+
+    async def image(self, owner: str, job_id: str, image_id: str) -> StoredImage:
+        kept = self._here.jobs.get((owner, job_id))
+        if kept is None or image_id not in kept.images:
+            raise rules.no_such_image(image_id)
+        media_type, file = kept.images[image_id]
+        return StoredImage(
+            owner=owner, job=job_id, log=kept.job.log, id=image_id, media_type=media_type, bytes=len(file)
+        )
+
+    async def image_chunk(self, image: StoredImage, chunk: int) -> bytes:
+        kept = self._here.jobs.get((image.owner, image.job))
+        data = b""
+        if kept is not None and kept.job.log == image.log and image.id in kept.images and chunk >= 0:
+            data = kept.images[image.id][1][chunk * IMAGE_CHUNK : (chunk + 1) * IMAGE_CHUNK]
+        if not data:
+            raise rules.no_such_image(image.id)
+        return data
 
     async def delete(self, owner: str, job_id: str, *, log: str | None = None) -> None:
         deleted = self._find(owner, job_id).job
@@ -321,11 +351,11 @@ class MemoryStore(ThreadsInMemory):
         changed = sorted((each.changed, each.place, each) for each in kept if (each.changed, each.place) > behind)
         found: list[Placed] = []
         for change, place, each in changed[:limit]:
-            text = fold(decode_events(each.log)).text if each.job.ended else None
-            max_bytes -= len(text or "")
+            answer = fold(decode_events(each.log)) if each.job.ended else None
+            max_bytes -= len(answer.text) if answer is not None else 0
             if found and max_bytes < 0:
                 break
-            found.append(Placed(job=rules.listed(each.job), text=text))
+            found.append(Placed.by(rules.listed(each.job), answer))
             behind = change, place
         return found, f"{behind[0]}_{behind[1]}", len(found) < len(changed)
 

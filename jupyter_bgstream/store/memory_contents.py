@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..core.events import MediaType
 from ..core.groups import Group
 from ..core.job import Job
 from ..core.threads import Fork
@@ -19,13 +20,15 @@ class Kept:
     place: int  # in the list of all jobs, growing
     job: Job
     log: list[bytes]
+    images: dict[str, tuple[MediaType, bytes]] = field(default_factory=dict)  # their files
     changed: int = 0  # the number of the last change of its state, growing
     announced_at: float | None = None  # Unix seconds
 
     @property
     def bytes(self) -> int:
-        """How much its texts take."""
-        return sum(map(len, self.log)) + len(encode(self.job.spec)) + len(encode(self.job.history))
+        """How much its texts and pictures take."""
+        texts = sum(map(len, self.log)) + len(encode(self.job.spec)) + len(encode(self.job.history))
+        return texts + sum(len(file) for _, file in self.images.values())
 
 
 @dataclass

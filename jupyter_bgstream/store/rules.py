@@ -11,7 +11,7 @@ import msgspec
 
 from ..core.cursor import new_log
 from ..core.errors import Conflict, Fenced, IllegalEvent, Invalid, NotFound, QueueFull
-from ..core.events import Attempt, AttemptReason, End, Event, Queued, Waiting
+from ..core.events import Attempt, AttemptReason, End, Event, Image, Queued, Waiting
 from ..core.groups import Group
 from ..core.job import Job, advance
 from ..core.machine import ENDS, Status
@@ -220,6 +220,14 @@ def numbered(events: Sequence[Event], *, after: int, attempt: int) -> tuple[byte
     return tuple(encoded)
 
 
+def check_files(events: Sequence[Event], files: Mapping[str, bytes]) -> list[Image]:
+    """Return the pictures among events; raises IllegalEvent unless each has its file, and each file its event."""
+    images = [event for event in events if isinstance(event, Image)]
+    if {image.id: image.bytes for image in images} != {name: len(data) for name, data in files.items()}:
+        raise IllegalEvent("The event of a picture and its file are stored together.")
+    return images
+
+
 def check_same_request(existing: Job, job: Job) -> None:
     """Raise Conflict if a repeated id asks for something else; a thread may be called by both its names."""
     asked = job.spec
@@ -349,6 +357,16 @@ def places_start(after: str | None) -> tuple[int, int]:
     if not all(part.isascii() and part.isdigit() and len(part) < 19 for part in (change, place)):
         raise Invalid(f"{after[:60]!r} is no place in these answers: use the `next` of an answer.", field="after")
     return int(change), int(place)
+
+
+def no_such_image(image_id: str) -> NotFound:
+    """Make the error for a picture that the log of a job does not name."""
+    return NotFound(f"This job has no picture {image_id[:64]!r}.")
+
+
+def image_is_there(image_id: str) -> IllegalEvent:
+    """Make the error for a second picture of the same id."""
+    return IllegalEvent(f"This job has a picture {image_id} already.")
 
 
 def no_such_group(group_id: str) -> NotFound:

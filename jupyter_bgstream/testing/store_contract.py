@@ -29,6 +29,7 @@ from ..core.messages import Message
 from ..store.base import Change, JobFilter, Store
 from .batch_contract import BatchContract
 from .cost_contract import CostContract
+from .image_contract import ImageContract
 from .lifecycle_contract import LifecycleContract
 from .pause_contract import PauseContract
 from .resume_contract import ResumeContract
@@ -700,6 +701,7 @@ class StoreContract(
     ResumeContract,
     SubmitterContract,
     ThreadContract,
+    ImageContract,
 ):
     """Everything a store promises."""
 

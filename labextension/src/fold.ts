@@ -4,7 +4,7 @@
  * The same fold as `jupyter_bgstream/core/machine.py`; both run the cases in `tests/golden/fold.json`.
  */
 
-import type { Citation, Cost, End, Fault, Partial, Status, ToolCall, Usage, WireEvent } from './wire';
+import type { Citation, Cost, End, Fault, Partial, Picture, Status, ToolCall, Usage, WireEvent } from './wire';
 
 /** What a viewer knows of a job: the fold of its log. Frozen; each event makes a new one. */
 export interface Answer {
@@ -16,6 +16,7 @@ export interface Answer {
   readonly reasoning: string;
   readonly sources: readonly Citation[];
   readonly tool_calls: readonly ToolCall[];
+  readonly images: readonly Picture[];
   readonly usage: Usage | null;
   /** Of all attempts. */
   readonly cost: Cost | null;
@@ -35,6 +36,7 @@ export const NOTHING: Answer = {
   reasoning: '',
   sources: [],
   tool_calls: [],
+  images: [],
   usage: null,
   cost: null,
   finish_reason: null,
@@ -72,6 +74,7 @@ const TRANSITIONS: Table = {
     usage: 'running',
     source: 'running',
     tool_call: 'running',
+    image: 'running',
     waiting: 'waiting',
     completed: 'completed',
     ...ENDS
@@ -168,6 +171,8 @@ function changes(answer: Answer, event: WireEvent): Changes {
       return {
         tool_calls: [...answer.tool_calls, { id: event.id, name: event.name, arguments: event.arguments }]
       };
+    case 'image':
+      return { images: [...answer.images, { id: event.id, media_type: event.media_type, bytes: event.bytes }] };
     case 'waiting':
       return { not_before: event.until, error: { code: event.code, message: event.message } };
     case 'completed':
@@ -197,5 +202,5 @@ function counted({ usage: before, cost }: Answer, usage: Usage): Changes {
 function setAside(answer: Answer): Changes {
   const { attempt, text, reasoning } = answer;
   const earlier = text || reasoning ? [...answer.earlier, { attempt, text, reasoning }] : answer.earlier;
-  return { earlier, text: '', reasoning: '', sources: [], tool_calls: [], usage: null };
+  return { earlier, text: '', reasoning: '', sources: [], tool_calls: [], images: [], usage: null };
 }

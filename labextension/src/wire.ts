@@ -41,6 +41,17 @@ export interface ToolCall {
   arguments: string;
 }
 
+/** A picture of the answer, without its file: `GET jobs/{id}/images/{image}` has it. */
+export interface Picture {
+  /** `<attempt>-<number>`; the text names the picture by this number. */
+  id: string;
+  media_type: MediaType;
+  /** Of the file. */
+  bytes: number;
+}
+
+export type MediaType = 'image/png' | 'image/jpeg' | 'image/gif' | 'image/webp';
+
 /** What an attempt said that was then started over. */
 export interface Partial {
   attempt: number;
@@ -62,6 +73,7 @@ export type WireEvent = Numbered &
     | ({ type: 'usage' } & { [name in keyof Usage]?: Usage[name] | null })
     | { type: 'source'; url: string; title?: string }
     | ({ type: 'tool_call' } & ToolCall)
+    | ({ type: 'image' } & Picture)
     | ({ type: 'waiting'; at: number; until: number } & Fault)
     | { type: 'completed'; at: number; finish_reason: string }
     | ({ type: 'failed'; at: number } & Fault)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 from engine.conftest import LIMITS, OWNER, Puppet, spec
 
@@ -21,12 +22,10 @@ class Slow(MemoryStore):
         self.asked = asyncio.Event()
         self.may = asyncio.Event()
 
-    async def append(
-        self, job: Job, events: Sequence[Event], *, preview: str | None = None, resume: str | None = None
-    ) -> int:
+    async def append(self, job: Job, events: Sequence[Event], **options: Any) -> int:
         self.asked.set()
         await self.may.wait()
-        return await super().append(job, events, preview=preview, resume=resume)
+        return await super().append(job, events, **options)
 
 
 async def test_an_answer_that_the_store_has_not_heard_of_is_cancelled_at_its_provider(puppet: Puppet) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import pytest
@@ -56,14 +57,12 @@ class Slow(MemoryStore):
         self.trouble: Unavailable | None = None
         self.appends = 0
 
-    async def append(
-        self, job: Job, events: Sequence[Event], *, preview: str | None = None, resume: str | None = None
-    ) -> int:
+    async def append(self, job: Job, events: Sequence[Event], **options: Any) -> int:
         self.appends += 1
         await self.open_gate.wait()
         if self.trouble is not None:
             raise self.trouble
-        return await super().append(job, events, preview=preview, resume=resume)
+        return await super().append(job, events, **options)
 
 
 async def test_a_store_that_stands_still_stops_the_reading_of_the_provider(puppet: Puppet) -> None:

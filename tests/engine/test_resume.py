@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -52,12 +53,10 @@ class Appends(MemoryStore):
         super().__init__(**fields)
         self.appends: list[tuple[str, str | None]] = []
 
-    async def append(
-        self, job: Job, events: Sequence[Event], *, preview: str | None = None, resume: str | None = None
-    ) -> int:
+    async def append(self, job: Job, events: Sequence[Event], *, resume: str | None = None, **options: Any) -> int:
         text = "".join(event.text for event in events if isinstance(event, Delta))
         self.appends.append((text, resume))
-        return await super().append(job, events, preview=preview, resume=resume)
+        return await super().append(job, events, resume=resume, **options)
 
 
 async def left_behind(store: MemoryStore, job_id: str = "job-0001", **fields: object) -> Job:

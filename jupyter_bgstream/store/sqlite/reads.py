@@ -9,12 +9,12 @@ from contextlib import closing, contextmanager
 from ...core.costs import By, Spent
 from ...core.groups import Group, Placed, Progress
 from ...core.job import Job
-from ...core.machine import fold
+from ...core.machine import Answer, fold
 from ...core.notices import Mute, Notice
 from ...core.threads import Fork, Thread
 from ...core.wire import decode_events, encode
 from .. import ledger, rules
-from ..base import Change, JobFilter
+from ..base import Change, JobFilter, StoredImage
 from ..threads import thread_of
 from .liveness import Liveness
 from .queries import QUERIES
@@ -127,6 +127,23 @@ def read_events(db: sqlite3.Connection, job: Job, *, after: int, max_bytes: int)
     return found
 
 
+def find_image(db: sqlite3.Connection, owner: str, job_id: str, image_id: str) -> StoredImage:
+    """Return a picture of a job; raises NotFound."""
+    row = db.execute(QUERIES["image"], {"owner": owner, "job": job_id, "id": image_id}).fetchone()
+    if row is None:
+        raise rules.no_such_image(image_id)
+    return StoredImage(owner=owner, job=job_id, **row)
+
+
+def read_image_chunk(db: sqlite3.Connection, image: StoredImage, chunk: int) -> bytes:
+    """Return a piece of a picture's file; raises NotFound if the job is gone."""
+    asked = {"owner": image.owner, "job": image.job, "log": image.log, "image": image.id, "chunk": chunk}
+    row = db.execute(QUERIES["image_chunk"], asked).fetchone()
+    if row is None:
+        raise rules.no_such_image(image.id)
+    return bytes(row["data"])
+
+
 def next_due(db: sqlite3.Connection, *, server: str, owner: str | None, after: float) -> float | None:
     """Return when the next waiting job's time comes."""
     (due,) = db.execute(QUERIES["next_due"], {"server": server, "owner": owner, "after": after}).fetchone()
@@ -220,18 +237,18 @@ def group_answers(
         rows = db.execute(QUERIES["places_of_group"], asked).fetchall()
         for row in rows[:limit]:
             job = listed_job_of(row)
-            text = _text_of(db, row["n"]) if job.ended else None
-            max_bytes -= len(text or "")
+            answer = _answer_of(db, row["n"]) if job.ended else None
+            max_bytes -= len(answer.text) if answer is not None else 0
             if found and max_bytes < 0:
                 break
-            found.append(Placed(job=job, text=text))
+            found.append(Placed.by(job, answer))
             change, place = row["status_rev"], row["n"]
     return found, f"{change}_{place}", len(found) < len(rows)
 
 
-def _text_of(db: sqlite3.Connection, n: int) -> str:
+def _answer_of(db: sqlite3.Connection, n: int) -> Answer:
     rows = db.execute(QUERIES["events"], places_of(n)).fetchall()
-    return fold(decode_events([event for _, body, packed in rows for event in events_of(body, packed)])).text
+    return fold(decode_events([event for _, body, packed in rows for event in events_of(body, packed)]))
 
 
 def abandoned_jobs(db: sqlite3.Connection, liveness: Liveness, *, owner: str | None, limit: int) -> list[Job]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from ...core.job import Job, Turn
 from ...core.messages import Message
 from ...core.notices import Mute, Notice
 from ...core.threads import Fork, Thread
-from ..base import Change, JobFilter, Old, Room, Span
+from ..base import NO_FILES, Change, JobFilter, Old, Room, Span, StoredImage
 from ..feed import Feed
 from . import claims, pruning, reads, segments
 from .database import Journal
@@ -165,10 +165,16 @@ class SQLiteStore:
         return await self._open.writer.run(lambda tx: tx.freeze(job, history, turns))
 
     async def append(
-        self, job: Job, events: Sequence[Event], *, preview: str | None = None, resume: str | None = None
+        self,
+        job: Job,
+        events: Sequence[Event],
+        *,
+        preview: str | None = None,
+        resume: str | None = None,
+        files: Mapping[str, bytes] = NO_FILES,
     ) -> int:
         return await self._open.writer.run(
-            lambda tx: tx.append(job, events, preview=preview, resume=resume), light=is_quiet(events)
+            lambda tx: tx.append(job, events, preview=preview, resume=resume, files=files), light=is_quiet(events)
         )
 
     async def end(
@@ -194,6 +200,12 @@ class SQLiteStore:
 
     async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]:
         return await self._open.readers.run(lambda db: reads.read_events(db, job, after=after, max_bytes=max_bytes))
+
+    async def image(self, owner: str, job_id: str, image_id: str) -> StoredImage:
+        return await self._open.readers.run(lambda db: reads.find_image(db, owner, job_id, image_id))
+
+    async def image_chunk(self, image: StoredImage, chunk: int) -> bytes:
+        return await self._open.readers.run(lambda db: reads.read_image_chunk(db, image, chunk))
 
     async def delete(self, owner: str, job_id: str, *, log: str | None = None) -> None:
         await self._open.writer.run(lambda tx: tx.delete(owner, job_id, log=log))

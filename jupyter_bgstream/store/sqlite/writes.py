@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from ...core.errors import NotFound
-from ...core.events import Cancelled, Delta, Event, Source, ToolCall, Usage, Waiting
+from ...core.events import Cancelled, Delta, Event, Image, Source, ToolCall, Usage, Waiting
 from ...core.groups import Group
 from ...core.job import Job, Turn
 from ...core.messages import Message
 from ...core.wire import encode
 from .. import ledger, rules
-from ..base import Change, Room, Span
+from ..base import IMAGE_CHUNK, NO_FILES, Change, Room, Span
 from . import claims, reads
 from .rows import columns_of, group_from, job_of, place_of, places_of
 from .threads import ThreadTransaction
 
 REMEMBERED_DELETIONS = 10_000
 
-_PLAIN: frozenset[type[Event]] = frozenset({Delta, Source, ToolCall})  # change nothing of the job but its log
+_PLAIN: frozenset[type[Event]] = frozenset({Delta, Source, ToolCall, Image})  # change nothing of the job but its log
 _QUIET = _PLAIN | {Usage}
 
 
@@ -196,8 +196,17 @@ class Transaction(ThreadTransaction):
         self._do("update_history", n=n, history=encode(history), turns=encode(turns))
         return msgspec.structs.replace(now, history=history, turns=turns)
 
-    def append(self, job: Job, events: Sequence[Event], *, preview: str | None, resume: str | None) -> int:
+    def append(
+        self,
+        job: Job,
+        events: Sequence[Event],
+        *,
+        preview: str | None,
+        resume: str | None,
+        files: Mapping[str, bytes] = NO_FILES,
+    ) -> int:
         """Let a job's log grow; returns its tail. Raises Fenced, IllegalEvent."""
+        images = rules.check_files(events, files)
         head = self._one("job_head", owner=job.owner, id=job.id)
         if head is None:
             raise rules.gone(job)
@@ -205,13 +214,17 @@ class Transaction(ThreadTransaction):
         if status != "running" or not _PLAIN.issuperset(map(type, events)):
             n, now = self._held(job)
             step = rules.appended(now, events, preview=preview, resume=resume)
+            self._check_new(n, images)
             self._take(n, step)
+            self._insert_images(n, images, files)
             return step.job.seq
         # The short way, for all but a few appends: neither the spec nor the history is read or written.
         rules.check_held(job, log=log, fence=fence, status=status)
         encoded = rules.numbered(events, after=seq, attempt=attempt)
         tail = int(seq) + len(encoded)
+        self._check_new(n, images)
         self._insert_events(n, tail, encoded)
+        self._insert_images(n, images, files)
         self._do("grow_job", n=n, seq=tail, rev=self.rev, preview=preview, resume=resume)
         self.changes.append(Change(kind="events", owner=job.owner, job=job.id, status=status, seq=tail, events=encoded))
         return tail
@@ -232,6 +245,8 @@ class Transaction(ThreadTransaction):
         self._do("delete_marks_of_job", owner=owner, id=job_id)
         self._do("delete_notices_of_job", owner=owner, id=job_id)
         self._do("delete_events", **places_of(n))
+        self._do("delete_images", n=n)
+        self._do("delete_image_chunks", n=n)
         self._do("delete_asked", n=n)
         self._do("delete_job", n=n)
         if (spent := ledger.entry_of(job)) is not None:
@@ -290,3 +305,16 @@ class Transaction(ThreadTransaction):
         if encoded:
             body, first = b"\n".join(encoded), tail - len(encoded) + 1
             self._do("insert_events", place=place_of(n, tail), first=first, body=body)
+
+    def _check_new(self, n: int, images: Sequence[Image]) -> None:
+        for image in images:
+            if self._one("has_image", job=n, id=image.id)[0]:
+                raise rules.image_is_there(image.id)
+
+    def _insert_images(self, n: int, images: Sequence[Image], files: Mapping[str, bytes]) -> None:
+        for image in images:
+            self._do("insert_image", job=n, id=image.id, media_type=image.media_type, bytes=image.bytes)
+            file = memoryview(files[image.id])
+            for chunk, begin in enumerate(range(0, image.bytes, IMAGE_CHUNK)):
+                data = file[begin : begin + IMAGE_CHUNK]
+                self._do("insert_image_chunk", job=n, image=image.id, chunk=chunk, data=data)

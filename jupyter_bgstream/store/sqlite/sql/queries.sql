@@ -166,6 +166,29 @@ DELETE FROM asked WHERE job = :n;
 -- name: delete_events
 DELETE FROM events WHERE place BETWEEN :from AND :to;
 
+-- name: insert_image
+INSERT INTO images (job, id, media_type, bytes) VALUES (:job, :id, :media_type, :bytes);
+
+-- name: insert_image_chunk
+INSERT INTO image_chunks (job, image, chunk, data) VALUES (:job, :image, :chunk, :data);
+
+-- name: image
+SELECT log, images.id, media_type, bytes FROM jobs JOIN images ON images.job = jobs.n
+WHERE owner = :owner AND jobs.id = :job AND images.id = :id;
+
+-- name: image_chunk
+SELECT data FROM jobs JOIN image_chunks ON job = jobs.n
+WHERE owner = :owner AND jobs.id = :job AND log = :log AND image = :image AND chunk = :chunk;
+
+-- name: has_image
+SELECT EXISTS (SELECT 1 FROM images WHERE job = :job AND id = :id);
+
+-- name: delete_images
+DELETE FROM images WHERE job = :n;
+
+-- name: delete_image_chunks
+DELETE FROM image_chunks WHERE job = :n;
+
 -- name: delete_marks_of_job
 DELETE FROM marks WHERE notice IN (SELECT n FROM notices WHERE owner = :owner AND job = :id);
 
@@ -442,7 +465,8 @@ ORDER BY ended_at, n LIMIT :limit;
 
 -- name: bytes_of_job
 SELECT (SELECT length(spec) + length(history) FROM asked WHERE job = :n)
-    + (SELECT coalesce(sum(length(body)), 0) FROM events WHERE place BETWEEN :from AND :to);
+    + (SELECT coalesce(sum(length(body)), 0) FROM events WHERE place BETWEEN :from AND :to)
+    + (SELECT coalesce(sum(bytes), 0) FROM images WHERE job = :n);
 
 -- name: has_other_owners
 SELECT EXISTS (SELECT 1 FROM jobs WHERE owner < :owner) OR EXISTS (SELECT 1 FROM jobs WHERE owner > :owner);
@@ -450,6 +474,8 @@ SELECT EXISTS (SELECT 1 FROM jobs WHERE owner < :owner) OR EXISTS (SELECT 1 FROM
 -- name: bytes_of_owner
 SELECT coalesce(sum(length(asked.spec) + length(asked.history) + (
     SELECT coalesce(sum(length(body)), 0) FROM events WHERE place BETWEEN jobs.n << 32 AND ((jobs.n + 1) << 32) - 1
+) + (
+    SELECT coalesce(sum(bytes), 0) FROM images WHERE images.job = jobs.n
 )), 0) FROM jobs JOIN asked ON asked.job = jobs.n WHERE owner = :owner;
 
 -- name: announce
