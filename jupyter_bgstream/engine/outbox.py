@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Sequence
 
 from ..core.errors import Fenced
-from ..core.events import Delta, Event, Usage
+from ..core.events import Delta, Event, Source, ToolCall, Usage
 from ..core.job import PREVIEW_LENGTH, Job
 from ..core.machine import Answer
 from ..providers.base import Resume, Said
 from ..store.base import Store
 
 UNWRITTEN_BYTES = 256 * 1024  # then the provider is no longer read: back-pressure, not memory
+EVENT_BYTES = 16  # that an event counts as beside its text: an answer may consist of a million as good as empty ones
 
 
 class Outbox:
@@ -54,12 +55,11 @@ class Outbox:
                 self.token = None  # what comes now it does not cover; the one behind it will
             self._waiting.append(event)
             self.begun = self.begun or not isinstance(event, Usage)
-            if isinstance(event, Delta):
-                size = len(event.text.encode())
-                self._bytes += size
-                self.taken += size
-                if event.channel == "text" and len(self._preview) < PREVIEW_LENGTH:
-                    self._preview = (self._preview + event.text).lstrip()[:PREVIEW_LENGTH]
+            size = sum(len(text.encode()) for text in _texts(event))
+            self._bytes += size
+            self.taken += size + EVENT_BYTES
+            if isinstance(event, Delta) and event.channel == "text" and len(self._preview) < PREVIEW_LENGTH:
+                self._preview = (self._preview + event.text).lstrip()[:PREVIEW_LENGTH]
         if (self._waiting or self.token != self._stored) and self._writer is None:
             self._writer = asyncio.create_task(self._write())
         if self._bytes > UNWRITTEN_BYTES:
@@ -95,3 +95,14 @@ class Outbox:
     def _raise(self) -> None:
         if self._error is not None:
             raise self._error
+
+
+def _texts(event: Event) -> tuple[str, ...]:
+    match event:
+        case Delta():
+            return (event.text,)
+        case Source():
+            return event.url, event.title
+        case ToolCall():
+            return event.id, event.name, event.arguments
+    return ()

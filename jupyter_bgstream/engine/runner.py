@@ -12,7 +12,9 @@ import msgspec
 from ..core.errors import BgStreamError, Fenced, NotFound, ProviderError, Unavailable
 from ..core.events import Completed, End, Failed, Interrupted, Waiting
 from ..core.job import Job
+from ..core.wire import decode_event, encode, stamped
 from ..providers.base import Provider, Providers, Said
+from ..providers.guard import is_cancelled
 from ..store.base import Store
 from .clock import Clock
 from .conversation import read_answer, said_before
@@ -21,6 +23,8 @@ from .retries import put_off
 from .waits import Waits
 
 RETRY_END_SECONDS = 2.0  # between tries to write an end while the store is out of order
+
+Ending = Completed | Failed | Interrupted | Waiting  # of an attempt
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +53,7 @@ class Runner:
 
     async def run(self, job: Job) -> None:
         """Run one attempt of a job that was just claimed, or go on with it where its provider does."""
-        end: Completed | Failed | Interrupted | Waiting
+        end: Ending
         outbox = Outbox(self._store, job)
         try:
             if job.resume is not None:
@@ -61,20 +65,34 @@ class Runner:
         except Unavailable as error:
             end = Failed(at=self._clock.time(), code="not_stored", message=f"The answer could not be stored. {error}")
         except asyncio.CancelledError:
-            raise
+            if is_cancelled():
+                raise
+            end = self._broken(job)  # nobody has cancelled it: its provider leaked this
         except Exception:
-            log.exception("job %s: the attempt broke", job.id)
-            message = (
-                "jupyter_bgstream itself broke in this job; the Jupyter server's log says where. Please report it."
-            )
-            end = Failed(at=self._clock.time(), code="internal", message=message)
+            end = self._broken(job)
         finally:
             if outbox.lost is not None:
                 self._abandon(msgspec.structs.replace(job, resume=outbox.lost))
-        if await self._end(job, end) and not isinstance(end, Completed) and end.code != "answer_gone":
+        if await self._end(job, self._storable(job, end)) and not (
+            isinstance(end, Completed) or end.code == "answer_gone"
+        ):
             self._abandon(msgspec.structs.replace(job, resume=outbox.token))
 
-    async def _attempt(self, job: Job, outbox: Outbox) -> Completed | Failed | Interrupted | Waiting:
+    def _broken(self, job: Job) -> Failed:
+        log.exception("job %s: the attempt broke", job.id)
+        message = "jupyter_bgstream itself broke in this job; the Jupyter server's log says where. Please report it."
+        return Failed(at=self._clock.time(), code="internal", message=message)
+
+    def _storable(self, job: Job, end: Ending) -> Ending:
+        # An end that the store cannot take would be tried for ever; one that cannot be read again would spoil the log
+        # and every list that the job is in.
+        try:
+            decode_event(stamped(encode(end), seq=job.seq, attempt=job.attempt))
+        except (msgspec.MsgspecError, UnicodeError, TypeError, OverflowError):
+            return self._broken(job)
+        return end
+
+    async def _attempt(self, job: Job, outbox: Outbox) -> Ending:
         if job.thread is not None and not job.history:
             said = await said_before(self._store, job)
             if said.messages:

@@ -47,7 +47,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_running_per_owner: int | None = None  # jobs of one owner at a time, on all servers of this store
     max_queued: int = 100_000  # unfinished jobs of one owner
     max_attempts: int = 5  # tries of one job at its provider
-    max_answer_bytes: int = 16 * 1024 * 1024  # text and reasoning of one try
+    max_answer_bytes: int = 16 * 1024 * 1024  # of one try: see EVENT_BYTES
     stop_grace: float = 2.0  # seconds that running jobs have to end when the server stops
 
     @property

@@ -29,7 +29,7 @@ class Call:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.closed = asyncio.Event()
-        self._said: asyncio.Queue[Sequence[Said] | Exception] = asyncio.Queue()
+        self._said: asyncio.Queue[Sequence[Said] | BaseException] = asyncio.Queue()
 
     @property
     def unread(self) -> int:
@@ -49,14 +49,14 @@ class Call:
     def finish(self) -> None:
         self._said.put_nowait([Completed(at=0.0, finish_reason="stop")])
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         self._said.put_nowait(error)
 
     async def stream(self) -> AsyncGenerator[Sequence[Said], None]:
         try:
             while True:
                 said = await self._said.get()
-                if isinstance(said, Exception):
+                if isinstance(said, BaseException):
                     raise said
                 yield said
                 if isinstance(said[-1], Completed):

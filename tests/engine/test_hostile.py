@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 
 import msgspec
 import pytest
 from engine.conftest import OWNER, Puppet, ended, shown, spec
 
-from jupyter_bgstream.core.errors import NotFound, Unavailable
-from jupyter_bgstream.core.events import Event
+from jupyter_bgstream.core.errors import NotFound, ProviderError, Unavailable
+from jupyter_bgstream.core.events import Delta, Event, Source, ToolCall, Usage
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.wire import decode_events
 from jupyter_bgstream.engine.service import Limits, Service
+from jupyter_bgstream.providers.base import Said
 from jupyter_bgstream.store.base import Change, JobFilter
 from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.testing.clock import FakeClock
@@ -244,3 +245,64 @@ async def test_a_huge_prompt_has_a_short_title_at_once(service: Service, puppet:
     job, _ = await service.submit(OWNER, spec("word " * 1_000_000))
     assert job.spec.title.startswith("word word")
     await puppet.call()
+
+
+PIECES: dict[str, Callable[[int], Said]] = {
+    "words": lambda _: Delta(channel="text", text="a"),
+    "nothing": lambda _: Delta(channel="text", text=""),
+    "thoughts": lambda _: Delta(channel="reasoning", text="a"),
+    "pages": lambda number: Source(url=f"https://x.example/{number}", title="A page"),
+    "tools": lambda number: ToolCall(id=str(number), name="look", arguments="{}"),
+    "counts": lambda number: Usage(input_tokens=number),
+}
+
+
+@pytest.mark.parametrize("of_what", PIECES)
+async def test_whatever_an_answer_consists_of_it_has_an_end(puppet: Puppet, of_what: str) -> None:
+    limits = Limits(max_answer_bytes=10_000)
+    service = Service(store=MemoryStore(server="here"), providers=puppet, server="here", limits=limits)
+    await service.open()
+    job, _ = await service.submit(OWNER, spec())
+    call = await puppet.call()
+    call.say("First. ")
+    for number in range(1000):
+        call.say_all(PIECES[of_what](number))
+    answer = (await ended(service, job.id)).error
+    assert answer is not None
+    assert answer.code == "answer_too_long"
+    assert call.unread > 300
+    store_job = await service.job(OWNER, job.id)
+    assert store_job.preview.startswith("First.")
+    await service.close()
+
+
+UNSTORABLE: dict[str, BaseException] = {
+    "half a character": ProviderError("The answer \ud800"),
+    "a number as its code": ProviderError("It broke.", code=5),  # type: ignore[arg-type]
+    "no words": ProviderError(None),  # type: ignore[arg-type]
+    "a cancel that nobody asked for": asyncio.CancelledError(),
+}
+
+
+@pytest.mark.parametrize("of_what", UNSTORABLE)
+async def test_an_error_that_cannot_be_stored_ends_its_job_all_the_same(puppet: Puppet, of_what: str) -> None:
+    service = Service(store=MemoryStore(server="here"), providers=puppet, server="here")
+    await service.open()
+    job, _ = await service.submit(OWNER, spec())
+    (await puppet.call()).say("Half.").fail(UNSTORABLE[of_what])
+    job = await ended(service, job.id)
+    assert job.error is not None
+    assert (job.status, job.error.code) == ("failed", "internal")
+    assert (await service.answer(OWNER, job.id))[1].text == "Half."
+    await service.close()
+
+
+async def test_a_pause_that_cannot_be_stored_ends_its_job_all_the_same(puppet: Puppet) -> None:
+    service = Service(store=MemoryStore(server="here"), providers=puppet, server="here")
+    await service.open()
+    job, _ = await service.submit(OWNER, spec())
+    (await puppet.call()).fail(ProviderError("Later.", transient=True, retry_after=float("nan")))
+    job = await ended(service, job.id)
+    assert job.error is not None
+    assert job.error.code == "internal"
+    await service.close()

@@ -295,7 +295,7 @@ async def test_a_cancelled_group_is_cancelled_at_the_provider(service: Service, 
 
 
 async def test_an_answer_that_is_too_long_is_not_wanted(puppet: Puppet) -> None:
-    limits = msgspec.structs.replace(LIMITS, max_answer_bytes=10)
+    limits = msgspec.structs.replace(LIMITS, max_answer_bytes=30)
     service = Service(store=MemoryStore(server="here"), providers=puppet, server="here", limits=limits)
     await service.open()
     job, call = await kept(service, puppet)
