@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..core.errors import Fenced
 from ..core.events import Delta, Event, Source, ToolCall, Usage
 from ..core.job import PREVIEW_LENGTH, Job
 from ..core.machine import Answer
-from ..providers.base import Resume, Said
-from ..store.base import Store
+from ..providers.base import Resume
+from ..store.base import NO_FILES, Store
 
 UNWRITTEN_BYTES = 256 * 1024  # then the provider is no longer read: back-pressure, not memory
 EVENT_BYTES = 16  # that an event counts as beside its text: an answer may consist of a million as good as empty ones
@@ -27,10 +27,11 @@ class Outbox:
         self._store = store
         self._job = job
         self._waiting: list[Event] = []
-        self._bytes = 0  # of UTF-8, like all counts here
+        self._files: dict[str, bytes] = {}  # of pictures among them, by their ids
+        self._bytes = 0  # of UTF-8, like all counts here, and of files
         self.taken = len(before.text.encode()) + len(before.reasoning.encode())  # bytes in all
         # Whether there was more than a count of tokens.
-        self.begun = bool(self.taken or before.sources or before.tool_calls)
+        self.begun = bool(self.taken or before.sources or before.tool_calls or before.images)
         self.token = job.resume  # from where the provider can be asked to go on, behind all that came
         self._stored = job.resume
         self._known = job.resume is not None  # whether the store has ever had a token of this attempt
@@ -44,8 +45,11 @@ class Outbox:
         """The token of an answer that nobody else can know of: the job ended before the store heard of it."""
         return self.token if isinstance(self._error, Fenced) and not self._known else None
 
-    async def put(self, events: Sequence[Said]) -> None:
-        """Take events; waits while too much is unwritten. Raises what an append raised: Fenced, Unavailable."""
+    async def put(self, events: Sequence[Event | Resume], files: Mapping[str, bytes] = NO_FILES) -> None:
+        """Take events, with the files of pictures among them; waits while too much is unwritten.
+
+        Raises what an append raised: Fenced, Unavailable.
+        """
         self._raise()
         for event in events:
             if isinstance(event, Resume):
@@ -60,6 +64,9 @@ class Outbox:
             self.taken += size + EVENT_BYTES
             if isinstance(event, Delta) and event.channel == "text" and len(self._preview) < PREVIEW_LENGTH:
                 self._preview = (self._preview + event.text).lstrip()[:PREVIEW_LENGTH]
+        if files:
+            self._files |= files
+            self._bytes += sum(map(len, files.values()))
         if (self._waiting or self.token != self._stored) and self._writer is None:
             self._writer = asyncio.create_task(self._write())
         if self._bytes > UNWRITTEN_BYTES:
@@ -79,16 +86,18 @@ class Outbox:
         try:
             while self._waiting or self.token != self._stored:
                 events, self._waiting = self._waiting, []
+                files, self._files = self._files, {}
                 resume = None if self.token == self._stored else self.token or ""
                 self._stored = self.token
                 preview = self._preview if len(self._preview) > self._previewed else None
                 self._previewed = len(self._preview)
                 self._bytes = 0
-                await self._store.append(self._job, events, preview=preview, resume=resume)
+                await self._store.append(self._job, events, preview=preview, resume=resume, files=files)
                 self._known = self._known or bool(resume)
         except Exception as error:  # any: a batch that was lost must not be followed by another
             self._error = error
             self._waiting.clear()
+            self._files.clear()
         finally:
             self._writer = None
 

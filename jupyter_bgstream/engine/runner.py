@@ -19,6 +19,7 @@ from ..store.base import Store
 from .clock import Clock
 from .conversation import read_answer, said_before
 from .outbox import Outbox
+from .pictures import Pictures
 from .retries import put_off
 from .waits import Waits
 
@@ -40,6 +41,7 @@ class Runner:
         clock: Clock,
         max_attempts: int,
         max_answer_bytes: int,
+        max_image_bytes: int,
         abandon: Callable[[Job], None],  # what its provider would go on with for nobody
         waits: Waits,
     ) -> None:
@@ -48,6 +50,7 @@ class Runner:
         self._clock = clock
         self._max_attempts = max_attempts
         self._max_answer_bytes = max_answer_bytes
+        self._max_image_bytes = max_image_bytes
         self._abandon = abandon
         self._waits = waits
 
@@ -56,9 +59,11 @@ class Runner:
         end: Ending
         outbox = Outbox(self._store, job)
         try:
-            if job.resume is not None:
-                outbox = Outbox(self._store, job, await read_answer(self._store, job))
-            end = await self._attempt(job, outbox)
+            before = None if job.resume is None else await read_answer(self._store, job)
+            if before is not None:
+                outbox = Outbox(self._store, job, before)
+            pictures = Pictures(job.attempt, most_bytes=self._max_image_bytes, before=before)
+            end = await self._attempt(job, outbox, pictures)
         except (Fenced, NotFound):  # cancelled elsewhere, deleted, or taken over: whoever did it has ended it
             await self._look_back(job)
             return
@@ -92,13 +97,13 @@ class Runner:
             return self._broken(job)
         return end
 
-    async def _attempt(self, job: Job, outbox: Outbox) -> Ending:
+    async def _attempt(self, job: Job, outbox: Outbox, pictures: Pictures) -> Ending:
         if job.thread is not None and not job.history:
             said = await said_before(self._store, job)
             if said.messages:
                 job = await self._store.freeze(job, said.messages, said.turns)
         try:
-            return await self._stream(job, self._providers.resolve(job.spec.model), outbox)
+            return await self._stream(job, self._providers.resolve(job.spec.model), outbox, pictures)
         except ProviderError as error:
             return self._failure(job, error, begun=outbox.begun)
         finally:
@@ -116,11 +121,11 @@ class Runner:
         tried = f" This was try number {job.attempt}." if job.attempt > 1 else ""
         return Failed(at=now, code=error.code, message=error.message + tried)
 
-    async def _stream(self, job: Job, provider: Provider, outbox: Outbox) -> Completed:
+    async def _stream(self, job: Job, provider: Provider, outbox: Outbox, pictures: Pictures) -> Completed:
         async with aclosing(provider.stream(job)) as stream:
             async for batch in stream:
                 said, end = _split(batch)
-                await outbox.put(said)
+                await outbox.put(*await pictures.take(said))
                 if outbox.taken > self._max_answer_bytes:
                     raise ProviderError(
                         f"The answer is longer than this server takes ({self._max_answer_bytes} bytes). What came so"

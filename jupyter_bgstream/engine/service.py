@@ -20,7 +20,7 @@ from ..core.limits import check_spec
 from ..core.machine import Answer
 from ..core.notices import Mute, Notice
 from ..providers.base import Default, Providers, ProviderStatus
-from ..store.base import Change, JobFilter, Room, Store
+from ..store.base import Change, JobFilter, Room, Store, StoredImage
 from ..store.ledger import day_of
 from .abandoning import Abandoning
 from .clock import Clock, SystemClock
@@ -48,6 +48,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_queued: int = 100_000  # unfinished jobs of one owner
     max_attempts: int = 5  # tries of one job at its provider
     max_answer_bytes: int = 16 * 1024 * 1024  # of one try: see EVENT_BYTES
+    max_image_bytes: int = 64 * 1024 * 1024  # of the pictures of one try together
     stop_grace: float = 2.0  # seconds that running jobs have to end when the server stops
 
     @property
@@ -92,6 +93,7 @@ class Service:
             clock=self._clock,
             max_attempts=self.limits.max_attempts,
             max_answer_bytes=self.limits.max_answer_bytes,
+            max_image_bytes=self.limits.max_image_bytes,
             abandon=self._abandoning.abandon,
             waits=waits,
         )
@@ -372,6 +374,14 @@ class Service:
     async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]:
         """Return stored events after ``after``, at least one if there is any."""
         return await self._store.events(job, after=after, max_bytes=max_bytes)
+
+    async def image(self, owner: str, job_id: str, image_id: str) -> StoredImage:
+        """Return a picture of a job's answer; raises NotFound."""
+        return await self._store.image(owner, job_id, image_id)
+
+    async def image_chunk(self, image: StoredImage, chunk: int) -> bytes:
+        """Return a piece of a picture's file, from 0; raises NotFound if the job is gone."""
+        return await self._store.image_chunk(image, chunk)
 
     def listen(self, listener: Callable[[Change], None]) -> Callable[[], None]:
         """Call ``listener`` with every change but deltas, of every owner; returns what ends that."""

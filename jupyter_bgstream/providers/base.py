@@ -22,7 +22,18 @@ class Resume(msgspec.Struct, frozen=True, gc=False):
     token: str
 
 
-Said = Delta | Usage | Source | ToolCall | Completed | Resume
+class Picture(msgspec.Struct, frozen=True, gc=False):
+    """A picture of the answer as the service sends it; no event of the log.
+
+    Whoever stores the answer decides whether it is kept, and puts words about it into the text at this place.
+    """
+
+    data: str = ""  # base64; empty if there is none that can be read
+    url: str = ""  # where it is, if that is all the service says
+    is_cut: bool = False  # it came in an event too large to be read whole
+
+
+Said = Delta | Usage | Source | ToolCall | Picture | Completed | Resume
 
 
 class ProviderStatus(msgspec.Struct, frozen=True, kw_only=True):

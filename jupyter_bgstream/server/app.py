@@ -86,7 +86,14 @@ class BgStreamApp(ExtensionApp):
         config=True
     )
     max_answer_bytes = Int(
-        16 * 1024 * 1024, min=1024, help="Text and reasoning of one answer; a longer one fails with what came so far."
+        16 * 1024 * 1024,
+        min=1024,
+        help="Of one answer, each piece of it counted as 16 more; a longer one fails with what came so far.",
+    ).tag(config=True)
+    max_image_bytes = Int(
+        64 * 1024 * 1024,
+        min=0,
+        help="Of the pictures of one answer together; one that is too large is left out; 0: none is kept.",
     ).tag(config=True)
     stop_grace = Float(2.0, min=0.0, help="Seconds that running jobs have to end when the server stops.").tag(
         config=True

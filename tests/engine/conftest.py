@@ -40,6 +40,11 @@ class Call:
         self._said.put_nowait([Delta(channel="text", text=text) for text in texts])
         return self
 
+    def say_all(self, *said: Said) -> Self:
+        """Say anything."""
+        self._said.put_nowait(said)
+        return self
+
     def keep(self, token: str, *texts: str) -> Self:
         """Say something that the provider keeps: it can be asked to go on behind it."""
         said: list[Said] = [Delta(channel="text", text=text) for text in texts]

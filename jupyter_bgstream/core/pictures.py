@@ -1,0 +1,32 @@
+"""Which files are pictures, by their first bytes whatever anybody calls them, and how large they are in words."""
+
+from __future__ import annotations
+
+from .events import MediaType
+
+HEAD_BYTES = 12  # that tell
+
+FORMATS: dict[MediaType, str] = {"image/png": "PNG", "image/jpeg": "JPEG", "image/gif": "GIF", "image/webp": "WebP"}
+
+
+def media_type_of(data: bytes) -> MediaType | None:
+    """Return the type of a file by its first HEAD_BYTES bytes; None if it is none of these pictures."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if data.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return "image/gif"
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "image/webp"
+    return None
+
+
+def size_words(size: int) -> str:
+    """Return a number of bytes in words, such as 12.3 kB; by whole numbers, for languages round halves differently."""
+    if size < 1000:
+        return f"{size} bytes"
+    tenths, unit = (size + 50) // 100, "kB"
+    if tenths >= 10_000:
+        tenths, unit = (size + 50_000) // 100_000, "MB"
+    return f"{tenths // 10}.{tenths % 10} {unit}"

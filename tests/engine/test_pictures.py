@@ -1,0 +1,268 @@
+"""Pictures of an answer: which are kept, what the text says of each, and that the answer never suffers."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode, encodebytes, urlsafe_b64encode
+from typing import Any
+
+import msgspec
+import pytest
+from engine.conftest import LIMITS, OWNER, Puppet, ended, shown, spec
+
+from jupyter_bgstream.core.errors import NotFound, Unavailable
+from jupyter_bgstream.core.events import Delta, Event, Image, ToolCall
+from jupyter_bgstream.core.machine import Answer
+from jupyter_bgstream.core.pictures import size_words
+from jupyter_bgstream.engine import pictures
+from jupyter_bgstream.engine.pictures import Pictures, decoded
+from jupyter_bgstream.engine.service import Service
+from jupyter_bgstream.providers.base import Picture, Resume, Said
+from jupyter_bgstream.store.memory import MemoryStore
+
+FILES = {
+    "image/png": b"\x89PNG\r\n\x1a\n",
+    "image/jpeg": b"\xff\xd8\xff\xe0",
+    "image/gif": b"GIF89a",
+    "image/webp": b"RIFF\x24\0\0\0WEBPVP8 ",
+}
+PNG = FILES["image/png"] + bytes(range(256)) * 4
+NO_PICTURE = "it is not a PNG, JPEG, GIF or WebP file."
+
+
+def base64(file: bytes) -> str:
+    return b64encode(file).decode()
+
+
+def text(words: str) -> Delta:
+    return Delta(channel="text", text=words)
+
+
+async def taken(*batches: list[Said], most_bytes: int = 1 << 30, **more: Any) -> tuple[str, list[Image], list[bytes]]:
+    """The text, the pictures and their files that come of an answer."""
+    seen = Pictures(2, most_bytes=most_bytes, **more)
+    events: list[Any] = []
+    files: dict[str, bytes] = {}
+    for batch in batches:
+        found = await seen.take(batch)
+        events += found.events
+        files |= found.files
+    images = [event for event in events if isinstance(event, Image)]
+    assert [image.id for image in images] == list(files)
+    words = "".join(event.text for event in events if isinstance(event, Delta))
+    return words, images, list(files.values())
+
+
+@pytest.mark.parametrize("media_type", FILES)
+async def test_a_picture_is_kept_by_its_content(media_type: str) -> None:
+    file = FILES[media_type] + b"<script>alert(1)</script>"  # and something else besides
+    words, (image,), (kept,) = await taken([Picture(data=base64(file))])
+    name = {"image/webp": "WebP"}.get(media_type, media_type.partition("/")[2].upper())
+    assert words == f"(Picture 1: {name}, {len(file)} bytes)"
+    assert image == Image(id="2-1", media_type=media_type, bytes=len(file))  # type: ignore[arg-type]
+    assert kept == file
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"<html>",
+        b"%PDF-1.7",
+        b"II*\0",
+        b"RIFF\0\0\0\0WAVE",
+        b"\0" * 20,
+        b"GIF",
+        b"x",
+    ],
+)
+async def test_other_files_are_not_kept_and_said_not_to_be(file: bytes) -> None:
+    words, images, _ = await taken([text("Here:"), Picture(data=base64(file)), text("Done.")])
+    assert words == f"Here:\n\n(Picture 1 is not kept: {NO_PICTURE})\n\nDone."
+    assert images == []
+
+
+@pytest.mark.parametrize(
+    ("picture", "words"),
+    [
+        (Picture(), "Picture 1 is not kept: there is no data that can be read."),
+        (Picture(is_cut=True), "Picture 1 is not kept: it came in an event that is too large to be read whole."),
+        (Picture(data=base64(PNG) + "!"), "Picture 1 is not kept: its base64 is broken."),
+        (Picture(data=base64(PNG)[:-5] + "é===="), "Picture 1 is not kept: its base64 is broken."),
+        (Picture(data=base64(PNG)[:41]), "Picture 1 is not kept: its base64 is broken."),
+        (Picture(data="\ud83d" * 100), f"Picture 1 is not kept: {NO_PICTURE}"),
+        (Picture(data="A" * 100), f"Picture 1 is not kept: {NO_PICTURE}"),
+        (Picture(url="https://a.example/1.png"), "Picture 1 is at https://a.example/1.png, which is not fetched."),
+        (
+            Picture(url="https://a.example/?a=1&b=[x](javascript:y) *<b>`"),
+            "Picture 1 is at https://a.example/?a=1&b=%5Bx%5D(javascript:y)%20%2A%3Cb%3E%60, which is not fetched.",
+        ),
+        (Picture(url="gs://bucket/1.png"), "Picture 1 is not kept: its address is not of http or https."),
+        (Picture(url="javascript://a%0aalert(1)"), "Picture 1 is not kept: its address is not of http or https."),
+    ],
+)
+async def test_what_is_not_kept_is_said_with_its_reason(picture: Picture, words: str) -> None:
+    assert (await taken([picture]))[:2] == (f"({words})", [])
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 1000, 200_000, 786_432])
+def test_base64_is_read_as_services_write_it(size: int) -> None:
+    file = (PNG * (1 + size // len(PNG)))[: size + 12]
+    plain = base64(file)
+    for form in (
+        plain,
+        plain.rstrip("="),
+        urlsafe_b64encode(file).decode(),
+        encodebytes(file).decode(),
+        encodebytes(file).decode().replace("\n", "\r\n"),
+        f" {plain} ",
+    ):
+        assert decoded(form) == file
+
+
+@pytest.mark.parametrize("text", ["=", "A", "AB=C", "AAAA=AAA", "AAA=AAAA", "AA==AA==", "AA*A", "AAAé"])
+def test_broken_base64_is_none(text: str) -> None:
+    assert decoded(text) is None
+
+
+def test_padding_ends_base64_whatever_pieces_it_is_read_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "_PIECE", 4)
+    assert decoded("AAA=") == b"\0\0"
+    assert decoded("AAA=AAAA") is None
+
+
+async def test_pictures_are_numbered_where_they_stand() -> None:
+    batches: list[list[Said]] = [
+        [Delta(channel="reasoning", text="Hm."), text("One: ")],
+        [Picture(data=base64(PNG)), Picture(data="AAAA")],
+        [ToolCall(id="1", name="x", arguments=""), text("Next"), text(" word\n")],
+        [Picture(data=base64(FILES["image/gif"]))],
+        [text("\n\nThe end.")],
+    ]
+    words, images, _ = await taken(*batches)
+    assert words == (
+        "Hm.One: \n\n(Picture 1: PNG, 1.0 kB)"
+        f"\n\n(Picture 2 is not kept: {NO_PICTURE})"
+        "\n\nNext word\n\n(Picture 3: GIF, 6 bytes)\n\nThe end."
+    )
+    assert [image.id for image in images] == ["2-1", "2-3"]
+
+
+async def test_an_answer_without_pictures_is_as_it_was() -> None:
+    batch: list[Said] = [text("a"), text("\n"), Delta(channel="reasoning", text="b"), Resume(token="t")]
+    assert (await Pictures(1, most_bytes=0).take(batch)).events == batch
+
+
+async def test_how_to_go_on_stays_behind_the_words_it_covers() -> None:
+    found = await Pictures(1, most_bytes=1 << 30).take([Picture(data=base64(PNG)), Resume(token="t")])
+    assert [type(event) for event in found.events] == [Delta, Image, Resume]
+
+
+async def test_limits_are_said_and_smaller_pictures_after_them_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "MOST_BYTES", 5000)
+    batch: list[Said] = [Picture(data=base64(PNG.ljust(size))) for size in (5000, 5003, 2000, 1500, 1000, 501)]
+    words, images, _ = await taken(batch, most_bytes=8500)
+    assert [image.bytes for image in images] == [5000, 2000, 1500]
+    assert words.split("\n\n") == [
+        "(Picture 1: PNG, 5.0 kB)",
+        "(Picture 2 is not kept: it has 5.0 kB, more than 5.0 kB.)",
+        "(Picture 3: PNG, 2.0 kB)",
+        "(Picture 4: PNG, 1.5 kB)",
+        "(Picture 5 is not kept: it has 1.0 kB, more than 0 bytes that are left of max_image_bytes.)",
+        "(Picture 6 is not kept: it has 1.0 kB, more than 0 bytes that are left of max_image_bytes.)",
+    ]
+
+
+async def test_only_so_many_pictures_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "MOST_PICTURES", 2)
+    words, images, _ = await taken([Picture(data=base64(PNG)) for _ in range(3)])
+    assert len(images) == 2
+    assert words.endswith("(Picture 3 is not kept: an answer has at most 2.)")
+
+
+async def test_a_resumed_attempt_counts_on() -> None:
+    image = Image(id="2-3", media_type="image/png", bytes=900)
+    before = Answer(text="(Picture 3: PNG, 900 bytes)", images=(image,))
+    words, images, _ = await taken([Picture(data=base64(PNG))], before=before, most_bytes=1900)
+    assert words == "\n\n(Picture 4 is not kept: it has 1.0 kB, more than 1.0 kB that are left of max_image_bytes.)"
+    words, images, _ = await taken([Picture(data=base64(PNG))], before=before)
+    assert [image.id for image in images] == ["2-4"]
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [(0, "0 bytes"), (999, "999 bytes"), (12_345, "12.3 kB"), (999_950, "1.0 MB"), (41_200_000, "41.2 MB")],
+)
+def test_sizes(size: int, words: str) -> None:
+    assert size_words(size) == words
+
+
+async def test_pictures_are_stored_with_their_answer(service: Service, store: MemoryStore, puppet: Puppet) -> None:
+    job, _ = await service.submit(OWNER, spec())
+    (await puppet.call()).say_all(Picture(data=base64(PNG))).finish()
+    assert (await ended(service, job.id)).preview == "(Picture 1: PNG, 1.0 kB)"
+    _, answer = await service.answer(OWNER, job.id)
+    assert answer.text == "(Picture 1: PNG, 1.0 kB)"
+    assert [image.id for image in answer.images] == ["1-1"]
+    stored = await service.image(OWNER, job.id, "1-1")
+    assert await service.image_chunk(stored, 0) == PNG
+    with pytest.raises(NotFound):
+        await service.image("bob", job.id, "1-1")
+
+
+async def test_pictures_do_not_count_as_text(puppet: Puppet) -> None:
+    limits = msgspec.structs.replace(LIMITS, max_answer_bytes=1000)
+    service = Service(store=MemoryStore(server="here"), providers=puppet, server="here", limits=limits)
+    await service.open()
+    job, _ = await service.submit(OWNER, spec())
+    (await puppet.call()).say_all(Picture(data=base64(PNG * 100))).finish()
+    assert (await ended(service, job.id)).status == "completed"
+    await service.close()
+
+
+async def test_a_picture_that_cannot_be_stored_fails_its_job(
+    service: Service, store: MemoryStore, puppet: Puppet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = store.append
+
+    async def full(job: Any, events: list[Event], **more: Any) -> int:
+        if more.get("files"):
+            raise Unavailable("The disk is full.")
+        return await append(job, events, **more)
+
+    monkeypatch.setattr(store, "append", full)
+    job, _ = await service.submit(OWNER, spec())
+    call = await puppet.call()
+    call.say_all(text("Here:"))
+    await shown(service, job.id, "Here:")
+    call.say_all(Picture(data=base64(PNG))).finish()
+    now = await ended(service, job.id)
+    assert now.error is not None
+    assert now.error.code == "not_stored"
+    _, answer = await service.answer(OWNER, job.id)
+    assert (answer.text, answer.images) == ("Here:", ())
+
+
+async def test_a_new_attempt_begins_without_pictures(store: MemoryStore) -> None:
+    events: list[list[Said]] = [[Picture(data=base64(PNG))]]
+    first, second = Pictures(1, most_bytes=2000), Pictures(2, most_bytes=2000)
+    ids = [
+        [event.id for event in (await seen.take(events[0])).events if isinstance(event, Image)]
+        for seen in (first, second)
+    ]
+    assert ids == [["1-1"], ["2-1"]]
+
+
+async def test_large_pictures_are_decoded_beside_the_loop() -> None:
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0)
+            ticks += 1
+
+    ticking = asyncio.create_task(tick())
+    await taken([Picture(data=base64(PNG * 2000))])
+    ticking.cancel()
+    assert ticks > 2
