@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import msgspec
+
+from ..core.attachments import MAX_IMAGE_BYTES, MAX_IMAGES
 from ..core.errors import NotFound
 from ..core.job import Job, Turn
 from ..core.machine import Answer, fold
-from ..core.messages import FunctionCall, Message
+from ..core.messages import FunctionCall, ImagePart, Message, TextPart
 from ..core.threads import Conversation, Fork
 from ..core.wire import decode_events
-from ..store.base import Store
+from ..store.base import IMAGE_CHUNK, Store, StoredImage
 from .hub import BATCH_BYTES
+
+RETURNED_BYTES = 14 * 1024 * 1024  # of pictures that go along with a request: Gemini takes 20 MB in all, as base64
 
 
 async def read_answer(store: Store, job: Job) -> Answer:
@@ -47,6 +54,56 @@ async def said_until(store: Store, job: Job) -> Conversation:
     if job.retry_of is None:
         return await said_before(store, job)
     return await said_until(store, await store.job(job.owner, job.retry_of))
+
+
+async def with_pictures(store: Store, job: Job) -> Job:
+    """Return a job whose request shows the pictures of earlier answers again, the newest first as far as they fit.
+
+    Each goes along with what was asked next, as if the user had shown it. Services take pictures of a user; of a model
+    they refuse them, or want a signature that was sent with them. The pictures of an answer whose job is gone, such as
+    those before a fork, are gone with it.
+    """
+    messages = [*job.history, *job.spec.messages]
+    left, count = RETURNED_BYTES, MAX_IMAGES - sum(len(message.images) for message in messages)
+    for at, turn in _answers(job):
+        following = next((n for n in range(at + 1, len(messages)) if messages[n].role == "user"), None)
+        if following is None or "(Picture " not in messages[at].text:
+            continue
+        parts: list[ImagePart] = []
+        for image in reversed(await _pictures(store, job.owner, turn.job, messages[at])):
+            if image.bytes <= min(MAX_IMAGE_BYTES, left) and count > 0:
+                left, count = left - image.bytes, count - 1
+                parts.insert(0, ImagePart(media_type=image.media_type, data=await _file(store, image)))
+        if parts:
+            asked = messages[following].content
+            own = (TextPart(text=asked),) if isinstance(asked, str) else asked
+            messages[following] = msgspec.structs.replace(messages[following], content=(*parts, *own))
+    history = len(job.history)
+    spec = msgspec.structs.replace(job.spec, messages=tuple(messages[history:]))
+    return msgspec.structs.replace(job, history=tuple(messages[:history]), spec=spec)
+
+
+def _answers(job: Job) -> Iterator[tuple[int, Turn]]:
+    # Where in the history the answers stand that are known to be of a job, the newest first.
+    at = len(job.history) - 1
+    for turn in reversed(job.turns):
+        yield at, turn
+        at -= turn.messages
+
+
+async def _pictures(store: Store, owner: str, job_id: str, said: Message) -> list[StoredImage]:
+    try:
+        job = await store.job(owner, job_id)
+        answer = await read_answer(store, job)
+        if answer.text != said.content:  # the id is another job's by now
+            return []
+        return [await store.image(owner, job_id, image.id) for image in answer.images]
+    except NotFound:
+        return []
+
+
+async def _file(store: Store, image: StoredImage) -> bytes:
+    return b"".join([await store.image_chunk(image, chunk) for chunk in range(-(-image.bytes // IMAGE_CHUNK))])
 
 
 async def _said_with(store: Store, job: Job) -> Conversation:

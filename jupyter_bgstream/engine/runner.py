@@ -17,7 +17,7 @@ from ..providers.base import Provider, Providers, Said
 from ..providers.guard import is_cancelled
 from ..store.base import Store
 from .clock import Clock
-from .conversation import read_answer, said_before
+from .conversation import read_answer, said_before, with_pictures
 from .outbox import Outbox
 from .pictures import Pictures
 from .retries import put_off
@@ -103,7 +103,11 @@ class Runner:
             if said.messages:
                 job = await self._store.freeze(job, said.messages, said.turns)
         try:
-            return await self._stream(job, self._providers.resolve(job.spec.model), outbox, pictures)
+            provider = self._providers.resolve(job.spec.model)
+            asked = job
+            if job.history and job.resume is None and getattr(provider, "takes_pictures_back", False):
+                asked = await with_pictures(self._store, job)
+            return await self._stream(asked, provider, outbox, pictures)
         except ProviderError as error:
             return self._failure(job, error, begun=outbox.begun)
         finally:

@@ -51,6 +51,8 @@ class Provider(Protocol):
 
     A job with ``resume`` goes on from there: nothing that was said before is said again. ``answer_gone`` is raised if
     the provider has forgotten it.
+
+    One with a true ``takes_pictures_back``, which is optional, is shown the pictures of a thread's answers again.
     """
 
     name: str

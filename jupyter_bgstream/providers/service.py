@@ -138,6 +138,11 @@ class HTTPService:
         return Fault(code=error.code, message=error.message)
 
     @property
+    def takes_pictures_back(self) -> bool:
+        """Whether its models are shown the pictures of answers again in the next turns of a thread."""
+        return self._endpoint.format in ("gemini", "responses") or self._endpoint.dialect == "openrouter"
+
+    @property
     def wants_key(self) -> bool:
         """Whether it can only be asked with a key."""
         return self._key.wanted

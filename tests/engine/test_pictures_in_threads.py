@@ -1,0 +1,125 @@
+"""Pictures of a thread's answers are shown to the model again, where its provider takes them."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+
+import pytest
+from engine.conftest import OWNER, Call, Puppet, ended, spec
+
+from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.core.messages import ImagePart, TextPart
+from jupyter_bgstream.engine import conversation
+from jupyter_bgstream.engine.service import Service
+from jupyter_bgstream.providers.base import Picture
+from jupyter_bgstream.providers.endpoint import Endpoint
+from jupyter_bgstream.providers.service import HTTPService
+from jupyter_bgstream.store.base import IMAGE_CHUNK
+from jupyter_bgstream.store.memory import MemoryStore
+
+CAT = b"\x89PNG\r\n\x1a\n" + b"cat" * IMAGE_CHUNK
+DOG = b"GIF89a dog"
+WORDS = {CAT: "(Picture 1: PNG, 786.4 kB)", DOG: "(Picture 1: GIF, 10 bytes)"}
+
+
+class Painter(Puppet):
+    """A provider that takes pictures back."""
+
+    takes_pictures_back = True
+
+
+@pytest.fixture
+def puppet() -> Painter:
+    return Painter()
+
+
+async def drawn(service: Service, puppet: Puppet, prompt: str, *files: bytes, thread: str = "t") -> Job:
+    job, _ = await service.submit(OWNER, spec(prompt, thread=thread))
+    (await puppet.call()).say_all(*(Picture(data=b64encode(file).decode()) for file in files)).finish()
+    return await ended(service, job.id)
+
+
+async def asked(service: Service, puppet: Puppet, prompt: str = "And?", thread: str = "t") -> Call:
+    job, _ = await service.submit(OWNER, spec(prompt, thread=thread))
+    call = await puppet.call()
+    call.say("So.").finish()
+    await ended(service, job.id)
+    return call
+
+
+def sent(call: Call) -> list[object]:
+    return [message.content for message in (*call.job.history, *call.job.spec.messages)]
+
+
+def parts(text: str, *files: bytes) -> tuple[object, ...]:
+    types = {CAT: "image/png", DOG: "image/gif"}
+    return (*(ImagePart(media_type=types[file], data=file) for file in files), TextPart(text=text))  # type: ignore[arg-type]
+
+
+async def test_a_picture_goes_along_with_what_is_asked_next(
+    service: Service, store: MemoryStore, puppet: Painter
+) -> None:
+    await drawn(service, puppet, "A cat", CAT)
+    await drawn(service, puppet, "A dog", DOG)
+    call = await asked(service, puppet, "Both")
+    assert sent(call) == ["A cat", WORDS[CAT], parts("A dog", CAT), WORDS[DOG], parts("Both", DOG)]
+    stored = await store.job(OWNER, call.job.id)  # there it is only once
+    assert [message.content for message in stored.history] == ["A cat", WORDS[CAT], "A dog", WORDS[DOG]]
+    assert stored.spec.messages[0].content == "Both"
+
+
+async def test_where_the_provider_does_not_take_them_words_stay(service: Service, puppet: Painter) -> None:
+    await drawn(service, puppet, "A cat", CAT)
+    puppet.takes_pictures_back = False
+    assert sent(await asked(service, puppet)) == ["A cat", WORDS[CAT], "And?"]
+
+
+async def test_several_pictures_keep_their_order(service: Service, puppet: Painter) -> None:
+    await drawn(service, puppet, "Both", CAT, DOG)
+    assert sent(await asked(service, puppet))[-1] == parts("And?", CAT, DOG)
+
+
+async def test_the_newest_go_along_as_far_as_they_fit(
+    service: Service, puppet: Painter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "RETURNED_BYTES", len(CAT) + 5)
+    await drawn(service, puppet, "A cat", CAT)
+    await drawn(service, puppet, "A dog", DOG)
+    assert sent(await asked(service, puppet)) == ["A cat", WORDS[CAT], "A dog", WORDS[DOG], parts("And?", DOG)]
+
+
+async def test_of_a_deleted_turn_there_are_words_only(service: Service, puppet: Painter) -> None:
+    first = await drawn(service, puppet, "A cat", CAT)
+    await asked(service, puppet, "Why?")
+    await service.delete(OWNER, first.id)
+    assert sent(await asked(service, puppet))[:3] == ["A cat", WORDS[CAT], "Why?"]
+    # Nor those of another job that has taken the id.
+    await service.submit(OWNER, spec("A dog", thread="other"), first.id)
+    (await puppet.call()).say_all(Picture(data=b64encode(DOG).decode())).finish()
+    await ended(service, first.id)
+    assert sent(await asked(service, puppet))[:3] == ["A cat", WORDS[CAT], "Why?"]
+
+
+async def test_a_fork_shows_them_while_their_job_is_there(service: Service, puppet: Painter) -> None:
+    job = await drawn(service, puppet, "A cat", CAT)
+    await service.threads.fork(OWNER, "t", "fork", after=None)
+    assert sent(await asked(service, puppet, thread="fork"))[-1] == parts("And?", CAT)
+    await service.delete(OWNER, job.id)
+    assert sent(await asked(service, puppet, "Then?", thread="fork"))[:3] == ["A cat", WORDS[CAT], "And?"]
+
+
+@pytest.mark.parametrize(
+    ("format", "dialect", "takes"),
+    [
+        ("gemini", None, True),
+        ("responses", None, True),
+        ("chat_completions", "openrouter", True),
+        ("chat_completions", "plain", False),
+        ("messages", None, False),
+        ("ollama", None, False),
+    ],
+)
+def test_which_providers_take_them(format: str, dialect: str | None, takes: bool) -> None:
+    fields = {"dialect": dialect} if dialect else {}
+    endpoint = Endpoint(base_url="http://127.0.0.1:1/v1", format=format, **fields)  # type: ignore[arg-type]
+    assert HTTPService("x", endpoint, environ={}).takes_pictures_back is takes
