@@ -14,6 +14,7 @@ import msgspec
 
 from ..core.errors import Invalid
 from .formats.dialects import DialectName
+from .proxies import SCHEMES
 
 CONNECT_SECONDS = 20.0
 IDLE_SECONDS = 120.0
@@ -22,7 +23,6 @@ TOTAL_SECONDS = 2 * 3600.0
 PROVIDER_NAME = re.compile(r"[a-z0-9_-]+")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token, RFC 9110
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
-_PROXIES = ("http", "https", "socks5", "socks5h")
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -137,7 +137,7 @@ def _proxy_problem(proxy: str | Literal[False] | None) -> str | None:
         url = httpx.URL(proxy)
     except (httpx.InvalidURL, ValueError):
         return "proxy is not a URL; write one such as http://proxy.example.org:3128."
-    if url.scheme not in _PROXIES or not url.host:
+    if url.scheme not in SCHEMES or not url.host:
         return "proxy must be a URL such as http://proxy.example.org:3128, or socks5://…"
     if url.scheme.startswith("socks") and find_spec("socksio") is None:
         return "for a SOCKS proxy: pip install 'httpx[socks]'."

@@ -22,6 +22,7 @@ from httpcore import AsyncNetworkStream
 
 from .endpoint import CONNECT_SECONDS, authorities
 from .faults import Faults
+from .proxies import BadProxy, proxy_of
 
 REFUSAL_SECONDS = 10.0  # for the body of a refusal
 REFUSAL_BYTES = 64 * 1024
@@ -249,22 +250,22 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 async def _client(url: str, route: Route, faults: Faults) -> httpx.AsyncClient:
     try:
         context = await _tls(route.ca_bundle)
+        proxy = route.proxy
+        if proxy is None and not is_local(url):
+            proxy = proxy_of(url)
         return httpx.AsyncClient(
             verify=context,
-            proxy=_proxy(route.proxy, context) if route.proxy else None,
-            # The proxies of the environment, but never towards this machine.
-            trust_env=route.proxy is None and not is_local(url),
+            proxy=_proxy(proxy, context) if proxy else None,
+            trust_env=False,
             follow_redirects=False,  # the key goes to no other address
             timeout=httpx.Timeout(None, connect=route.connect_timeout),  # silence is _Patience's to measure
         )
     except OSError as error:
         raise faults.error("tls_error", no_authorities(error, route.ca_bundle)) from None
     except ImportError as error:  # a SOCKS proxy without its package
-        raise faults.error("unreachable", f"The proxy settings of the environment cannot be used: {error}") from None
-    except (ValueError, httpx.InvalidURL):
-        # HTTPS_PROXY and the like are read here. What is wrong with one is not shown: it may be a part of a password,
-        # which is taken for a port where an @ or a / in it is not written as %40 or %2F.
-        raise faults.error("unreachable", _NO_PROXY) from None
+        raise faults.error("unreachable", f"The proxy settings cannot be used: {error}") from None
+    except BadProxy as error:
+        raise faults.error("unreachable", str(error)) from None
 
 
 def _proxy(url: str, context: ssl.SSLContext) -> httpx.Proxy:

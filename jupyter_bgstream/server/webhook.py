@@ -25,6 +25,7 @@ from ..core.notices import CALL_AFTER, Notice
 from ..core.wire import encode
 from ..engine.clock import Clock, SettledTime, SystemClock
 from ..engine.service import Service
+from ..providers.proxies import BadProxy, proxy_of
 from ..providers.retry_after import retry_after
 from ..providers.transport import is_local, no_authorities
 
@@ -154,8 +155,8 @@ class Webhook:
                     pause = await self._round(client)
         except OSError as error:
             log.critical("The webhook is off. %s", no_authorities(error))
-        except (ValueError, ImportError, httpx.InvalidURL):  # HTTPS_PROXY and the like, which may hold a password
-            log.critical("The webhook is off: the proxy settings of the environment cannot be used.")
+        except (BadProxy, ImportError) as error:  # a SOCKS proxy without its package
+            log.critical("The webhook is off. %s", error)
         finally:
             httpx_log.removeFilter(self._is_discreet)
 
@@ -165,8 +166,10 @@ class Webhook:
         return not any(isinstance(arg, httpx.URL) and str(arg) == str(httpx.URL(self._receiver.url)) for arg in args)
 
     def _client(self) -> httpx.AsyncClient:
+        url = self._receiver.url
         return httpx.AsyncClient(
-            trust_env=not is_local(self._receiver.url),
+            trust_env=False,
+            proxy=None if is_local(url) else proxy_of(url),
             follow_redirects=False,  # only the configured address was meant to hear of it
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
             # No upper limit: with one, httpcore loses connections when requests are cancelled while they queue for it.

@@ -13,6 +13,7 @@ from providers.conftest import Connect
 from providers.speaking import job, read, text
 
 from jupyter_bgstream.providers import transport
+from jupyter_bgstream.providers.proxies import is_exempt
 from jupyter_bgstream.testing import ScriptedProvider, answer
 
 
@@ -160,4 +161,49 @@ async def test_a_password_in_the_environments_proxy_that_is_no_url_is_not_shown(
     _, error = await read(connect("https://models.invalid/v1"))
     assert error is not None
     assert "HTTPS_PROXY" in error.message
+    assert "HTTP_PROXY" not in error.message  # the one at fault is named
     assert "s3cr3t" not in error.message
+
+
+EXCEPTIONS = [
+    ("localhost,fe80::/10", "api.example", False),
+    ("localhost,fe80::/10", "fe80::1", True),
+    ("10.0.0.0/8,fd00::/8,.corp.example", "10.1.2.3", True),
+    ("10.0.0.0/8,fd00::/8,.corp.example", "11.1.2.3", False),
+    ("10.0.0.0/8,fd00::/8,.corp.example", "llm.corp.example", True),
+    ("10.0.0.0/8,fd00::/8,.corp.example", "corp.example", True),
+    ("corp.example", "notcorp.example", False),
+    ("*.corp.example", "LLM.Corp.Example.", True),
+    ("127.0.0.1,::1,[::1]", "::1", True),
+    ("[::1]:11434", "::1", True),
+    ("https://corp.example other.example", "other.example", True),
+    ("https://corp.example other.example", "corp.example", True),
+    ("corp.example:11434", "corp.example", True),
+    ("corp.example:80", "corp.example", False),
+    ("*", "anything.example", True),
+    ("::::,999.1.1.1/8,[,]:x,a:b:c,/,.", "api.example", False),
+    ("", "api.example", False),
+]
+
+
+@pytest.mark.parametrize(("exceptions", "host", "exempt"), EXCEPTIONS)
+def test_hosts_that_no_proxy_names(exceptions: str, host: str, exempt: bool) -> None:
+    assert is_exempt(host, 11434, exceptions) == exempt
+
+
+@pytest.mark.parametrize("exceptions", [exceptions for exceptions, host, _ in EXCEPTIONS if host == "api.example"])
+async def test_the_environments_proxy_beside_exceptions_of_all_kinds(
+    provider: ScriptedProvider, connect: Connect, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, exceptions: str
+) -> None:
+    provider.scripts["one"] = answer("through the proxy")
+    monkeypatch.setenv("ALL_PROXY", f"127.0.0.1:{proxy.port}")
+    monkeypatch.setenv("NO_PROXY", exceptions)
+    said, error = await read(connect("http://api.example/v1"))
+    assert (text(said), error) == ("through the proxy", None)
+
+
+async def test_a_proxy_of_an_unknown_kind_is_named(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("all_proxy", "gopher://proxy.example")
+    _, error = await read(connect("https://models.invalid/v1"))
+    assert error is not None
+    assert (error.code, "all_proxy is not a URL" in error.message) == ("unreachable", True)

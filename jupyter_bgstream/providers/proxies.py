@@ -1,0 +1,81 @@
+"""The proxy that the environment names for an address.
+
+Names and rules are those of curl: ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``, in either case. In
+``NO_PROXY`` stand hosts with all that is below them, addresses, and ranges of addresses of IPv4 and IPv6.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+import httpx
+
+SCHEMES = ("http", "https", "socks5", "socks5h")
+
+_PORT = re.compile(r"(?<=[^:]):(\d+)$")
+
+
+class BadProxy(ValueError):
+    """A variable of the environment does not name a proxy; its value is not shown, since it may hold a password."""
+
+    def __init__(self, variable: str) -> None:
+        super().__init__(
+            f"The proxy settings of the environment cannot be used: {variable} is not a URL such as"
+            " http://proxy.example.org:3128, or what is special in its password is not written as %2F and the like."
+        )
+
+
+def proxy_of(url: str) -> str | None:
+    """Return the URL of the proxy for an address, or None; raises BadProxy."""
+    target = urlsplit(url)
+    proxies = getproxies()  # where the environment names none, those of the system's settings, if it has such
+    if is_exempt(target.hostname or "", target.port, proxies.get("no", "")):
+        return None
+    for kind in (target.scheme, "all"):
+        if proxy := proxies.get(kind, "").strip():
+            return _checked(proxy, kind)
+    return None
+
+
+def is_exempt(host: str, port: int | None, exceptions: str) -> bool:
+    """Return whether a value of ``NO_PROXY`` names a host; what cannot be read in it names none."""
+    host = host.lower().rstrip(".")
+    return any(_names(entry, host, port) for entry in re.split(r"[\s,]+", exceptions.lower()) if entry)
+
+
+def _names(entry: str, host: str, port: int | None) -> bool:
+    if entry == "*":
+        return True
+    entry = entry.partition("://")[2] or entry
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(entry.strip("[]"), strict=False)
+    except ValueError:
+        pass
+    if (found := _PORT.search(entry)) is not None:  # not a part of an address of IPv6, which was read above
+        if port is None or int(found[1]) != port:
+            return False
+        entry = entry[: found.start()]
+    entry = entry.strip("[]").removeprefix("*").strip(".")
+    return bool(entry) and (host == entry or host.endswith(f".{entry}"))
+
+
+def _checked(proxy: str, kind: str) -> str:
+    url = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        parsed = httpx.URL(url)
+        usable = parsed.scheme in SCHEMES and bool(parsed.host) and parsed.path in ("", "/") and not parsed.query
+    except (httpx.InvalidURL, ValueError):
+        usable = False
+    if not usable:
+        raise BadProxy(_variable(kind, os.environ))
+    return url
+
+
+def _variable(kind: str, environ: Mapping[str, str]) -> str:
+    names = (f"{kind}_proxy", f"{kind.upper()}_PROXY")
+    return next((name for name in names if name in environ), f"the proxy for {kind} in the system's settings")
