@@ -11,12 +11,10 @@ import msgspec
 
 from ..core.errors import ProviderError
 from .context import UNKNOWN, Asked, Length, is_too_long, length_of, sentence
+from .redaction import LABEL_LENGTH, WORDS_READ, Redaction
 from .retry_after import retry_after, should_retry
 
 WORDS_LENGTH = 500  # characters of the provider's own words that are kept
-WORDS_READ = 64 * 1024  # characters that are looked at: an event may have millions
-FORM_LENGTH = 12  # characters that one of a secret may take
-SECRET_LENGTH = 6  # characters; shorter values, such as a version number in a header, are no secrets
 
 _SENTENCES = {
     "missing_key": "{provider} needs a key. {key_ways}",
@@ -81,9 +79,10 @@ _NOT_FOUND = re.compile(r"not_found", re.I)
 _OTHERWISE = (401, 403, 429)  # HTTP statuses that say what it is: a limit of rate speaks of tokens as well
 _BUSY = (408, 409, 498)  # HTTP statuses that pass; 498 is Groq's, of too little capacity
 _STATUS = re.compile(r"[45][0-9]{2}")
-# What stands for a character in a page, or for a space in a form.
-_NAMED = {'"': "|&quot;", "'": "|&apos;", "&": "|&amp;", "<": "|&lt;", ">": "|&gt;", " ": r"|\+"}
-_TAG = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.I | re.S)
+# Each in linear time: a page may be all brackets.
+_TAG = re.compile(r"<[^<>]*>")
+_NO_WORDS = re.compile(r"<(?:script|style)\b", re.I)
+_WORDS_AGAIN = re.compile(r"</(?:script|style)\b", re.I)
 
 
 class Faults:
@@ -108,10 +107,7 @@ class Faults:
         key = key_env or "its key (api_key_env)"
         self._key_ways = key_ways or f"Set {key} in the Jupyter server's environment, then restart it."
         self._key_source = key_source or f"{key} in the Jupyter server's environment, then restart it"
-        # The longest first: a secret may be a part of another.
-        found = sorted({secret for secret in secrets if len(secret) >= SECRET_LENGTH}, key=len, reverse=True)
-        self._longest = max(map(len, found), default=0)
-        self._secrets = re.compile("|".join(map(_in_any_form, found)), re.I) if found else None
+        self._redaction = Redaction(secrets)
 
     def error(
         self,
@@ -136,7 +132,7 @@ class Faults:
                 format=self._format,
                 seconds=seconds,
             )
-        words = " ".join(self._redacted(words).split())
+        words = " ".join(self._redaction(words).split())
         if len(words) > WORDS_LENGTH:
             words = words[: WORDS_LENGTH - 1] + "…"
         message = f"{said} Details: {words}" if words else said
@@ -145,11 +141,10 @@ class Faults:
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
         """Return what an answer that is no success means. ``headers`` are looked up in lower case."""
         if 300 <= status < 400:
-            target = urlsplit(headers.get("location", ""))
             return self.error(
                 "bad_request",
-                f"HTTP {status}, a redirect to {target.scheme}://{target.netloc}{target.path}; the key is not sent to"
-                " other addresses, so set base_url to the right one.",
+                f"HTTP {status}, a redirect {_target(headers.get('location', ''))}; the key is not sent to other"
+                " addresses, so set base_url to the right one.",
             )
         payload = _opened(_json(body))
         words = words_of(payload) if payload is not None else _plain(body)
@@ -228,17 +223,25 @@ class Faults:
         return ProviderError(sentence + error.message.partition(" Details: ")[2], code=error.code)
 
     def redacted(self, words: str) -> str:
-        """Return words without what is secret."""
-        return self._redacted(words)
+        """Return words without what is secret; the first WORDS_READ characters."""
+        return self._redaction(words)
 
-    def _redacted(self, words: str) -> str:
-        text = words[:WORDS_READ]
-        if self._secrets is None:
-            return text
-        text = self._secrets.sub("[key]", text)
-        if len(words) > WORDS_READ:  # the cut may have left the first half of one
-            text = text[: -self._longest * FORM_LENGTH]
-        return text
+    def label(self, words: str, most: int = LABEL_LENGTH) -> str:
+        """Return what a service calls something, without what is secret, as one line of bounded length."""
+        return self._redaction.label(words, most)
+
+    def is_clean(self, words: str) -> bool:
+        """Whether a service's own name for something may be kept as it is."""
+        return self._redaction.label(words) == words
+
+
+def _target(location: str) -> str:
+    if not location:
+        return "without an address"
+    try:
+        return f"to {urlsplit(location)._replace(query='', fragment='').geturl()}"
+    except ValueError:
+        return "to an address that cannot be read"
 
 
 def has_error(payload: Any) -> bool:
@@ -355,14 +358,15 @@ def _json(body: bytes) -> Any:
 
 
 def _plain(body: bytes) -> str:
-    text = _TAG.sub(" ", body.decode(errors="replace"))
+    text = _TAG.sub(" ", _spoken(body.decode(errors="replace")))
     return " ".join(text.split())
 
 
-def _in_any_form(secret: str) -> str:
-    # As it is, in the escapes of JSON, Python, an address, a form or a page, and in whatever case.
-    return "".join(
-        rf"\\{{0,4}}(?:{re.escape(character)}|%{ord(character):02x}|u{ord(character):04x}|x{ord(character):02x}"
-        rf"|&#0*{ord(character)};|&#x0*{ord(character):x};{_NAMED.get(character, '')})"
-        for character in secret
-    )
+def _spoken(page: str) -> str:
+    # Without its scripts and styles; what opens one and never closes it is one to the end.
+    pieces, at = [], 0
+    while (opened := _NO_WORDS.search(page, at)) is not None:
+        pieces.append(page[at : opened.start()])
+        closed = _WORDS_AGAIN.search(page, opened.end())
+        at = closed.start() if closed is not None else len(page)
+    return "".join([*pieces, page[at:]])
