@@ -11,6 +11,8 @@ from ..core.events import Completed, Delta, Source, ToolCall, Usage
 from ..core.job import Job, JobSpec
 from ..core.machine import Fault
 
+MOST_MODELS = 2_000  # of a provider that are listed
+
 
 class Resume(msgspec.Struct, frozen=True, gc=False):
     """From here the provider can be asked to go on, whatever becomes of this server; no event of the log.

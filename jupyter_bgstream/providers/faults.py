@@ -36,6 +36,8 @@ _SENTENCES = {
     " provider.",
     "total_timeout": "{provider} was not done after {seconds:g} s. Ask for less, or raise its total_timeout.",
     "event_too_large": "{provider} sent a single event that is larger than this server takes (16 MiB). Ask for less.",
+    "answer_too_long": "{provider} sent more than this server takes for one answer. What came so far is kept; ask for"
+    " less.",
 }
 
 _TOO_LARGE_SENTENCE = (

@@ -27,6 +27,7 @@ from .formats.base import model_name
 from .keys import Key
 from .prices import priced
 from .resuming import Resuming
+from .screening import Screen
 from .transport import Call, Route, ask, stream
 
 STATUS_SECONDS = 3.0
@@ -81,10 +82,13 @@ class HTTPService:
             raise faults.error("answer_gone", f"The format {self._format.name} cannot go on with an answer.")
         else:
             batches = self._once(job, faults, headers)
+        screen = Screen(self.name, faults)
         async with aclosing(batches):
             async for batch in batches:
                 # What was counted comes last, or before the end.
-                yield await self._priced(batch, job) if isinstance(batch[-1], Usage | Completed) else batch
+                counted = isinstance(batch[-1], Usage | Completed)
+                if said := screen.passed(await self._priced(batch, job) if counted else batch):
+                    yield said
 
     async def abandon(self, job: Job) -> None:
         """Tell the service that nobody wants the answer any more. Within ABANDON_SECONDS; never raises."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import os
@@ -27,7 +28,16 @@ from jupyter_bgstream.testing.scripts import Cut, Hold, Script, answer, event, r
 # With characters that every encoding writes in another way, around words that it does not.
 KEY = 'sk-"K3yC4nary"+/9&\\ z'
 HEADER = 'team="H3adC4nary"/+'
-SECRETS = (b"k3yc4nary", b"h3adc4nary")  # in lower case
+# In lower case; in base64 as in the echoes below, whose neighbours differ.
+SECRETS = (
+    *(b"k3yc4nary", b"h3adc4nary"),
+    *(word.hex().encode() for word in (b"K3yC4nary", b"H3adC4nary")),
+    *(
+        base64.b64encode(bytes(before) + word)[(before * 8 + 5) // 6 : (before + len(word)) * 8 // 6].lower()
+        for word in (b"K3yC4nary", b"H3adC4nary")
+        for before in range(3)
+    ),
+)
 PROMPT, ANSWER = "Pr0mptM4rker", "Answ3rM4rker"
 
 Echo = Callable[[str], Script]
@@ -51,8 +61,40 @@ ECHOES: dict[str, Echo] = {
     "as a redirect": lambda said: refusal(307, "", {"Location": f"https://x.example/{quote(said)}?key={quote(said)}"}),
     "as a delay": lambda said: refusal(429, "", {"Retry-After": said}),
     "many times": lambda said: refusal(400, f"{said} " * 3000),
+    "in base64": lambda said: refusal(401, {"error": {"message": coded(said)}}),
+    "in base64 of addresses": lambda said: refusal(401, base64.urlsafe_b64encode(b"." + said.encode())),
+    "in hex": lambda said: refusal(401, {"error": {"message": said.encode().hex()}}),
+    "without its scheme": lambda said: refusal(401, {"error": {"message": said.removeprefix("Bearer ")}}),
     "and then a cut": lambda said: refusal(401, f"No: {said}").first(1, Cut()),
 }  # fmt: skip
+
+
+# How a service may give it back in an answer that is whole: in what it calls things.
+FIELDS: dict[str, Echo] = {
+    "as why it ended": lambda said: replay(event({"choices": [{"delta": {"content": "x"}, "finish_reason": said}]})),
+    "as a tool": lambda said: replay(
+        event({"choices": [{"delta": {"tool_calls": [calling(said)]}, "finish_reason": "tool_calls"}]})
+    ),
+    "as a page": lambda said: replay(
+        event({"search_results": [{"url": f"https://x.example/{said}", "title": said}], "choices": [STOP]})
+    ),
+    "as why it ended, in base64": lambda said: replay(event({"choices": [STOP | {"finish_reason": coded(said)}]})),
+    "as a tool, in base64": lambda said: replay(
+        event({"choices": [STOP | {"delta": {"tool_calls": [calling(coded(said))]}}]})
+    ),
+    "as a page, in hex": lambda said: replay(
+        event({"citations": [f"https://x.example/{said.encode().hex()}"], "choices": [STOP]})
+    ),
+}
+STOP = {"delta": {"content": "x"}, "finish_reason": "stop"}
+
+
+def calling(said: str) -> dict[str, Any]:
+    return {"id": said, "function": {"name": said, "arguments": "{}"}}
+
+
+def coded(said: str) -> str:
+    return base64.b64encode(said.encode()).decode()
 
 
 def escaped(said: str) -> str:
@@ -123,6 +165,9 @@ def live_many(server: Jupyter, provider: ThreadedProvider) -> None:
     for name, echo in ECHOES.items():
         provider.scripts[name] = provider.scripts[name.replace(" ", "_")] = echoing(echo)
         jobs.append(submit(server, name, prompt=PROMPT, retries="never"))
+    for name, echo in FIELDS.items():
+        provider.scripts[name] = echoing(echo)
+        assert wait(server, submit(server, name, prompt=PROMPT, retries="never"))["status"] == "completed", name
     for model in ("config/in_JSON", "slow/silent", "tls/fine", "nowhere/fine", "nobody/fine", "openai/x"):
         jobs.append(submit_to(server, model))
     for job in jobs[1:]:
@@ -154,7 +199,7 @@ def answers(server: Jupyter) -> dict[str, bytes]:
     said = {}
     with server.client() as client:
         jobs = [job["id"] for job in client.get("jobs?limit=500").json()["jobs"]]
-        assert len(jobs) > len(ECHOES)
+        assert len(jobs) > len(ECHOES) + len(FIELDS)
         paths = ["jobs?limit=500", "notices", "models", "status", "mutes", "openapi.json"]
         for job in jobs:
             paths += [f"jobs/{job}", f"jobs/{job}/events", f"jobs/{job}/events?live=sse"]

@@ -15,7 +15,8 @@ from ..base import Said
 from ..faults import Faults
 from .sse import ServerEvent
 
-MOST_TOKENS = 2**53  # a higher number is a mistake, which databases and browsers do not hold
+MOST_TOKENS = 10**12  # of one kind in one answer: more is a mistake, and a sum of many must be one that databases hold
+MOST_USD = 1e6  # of one answer
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ...core.events import Usage
-from .base import count
+from .base import MOST_USD, count
 
-_MOST = 1e15  # of whatever unit: more is a mistake
+_MOST = 1e15  # of whatever unit: more is a mistake, and so is MOST_USD of money
 _TICKS = 1e10  # of xAI's, in a dollar: https://docs.x.ai/developers/cost-tracking
 
 
@@ -58,7 +58,7 @@ def _cost(found: dict[str, Any]) -> float | None:
 def _amount(found: Any, unit: float = 1.0) -> float | None:
     if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found < _MOST:
         return None
-    return found * unit
+    return found * unit if found * unit < MOST_USD else None
 
 
 def timed(timings: Any) -> Usage | None:
