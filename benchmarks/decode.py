@@ -46,9 +46,9 @@ def payload(number: int, **choice: object) -> dict[str, object]:
     }
 
 
-def pieces(deltas: int) -> list[bytes]:
+def pieces(deltas: int, **choice: object) -> list[bytes]:
     end = [event(payload(0, delta={}, finish_reason="stop")), event("[DONE]")]
-    return [event(payload(number)) for number in range(deltas)] + end
+    return [event(payload(number, **choice)) for number in range(deltas)] + end
 
 
 def serve(deltas: int, to_parent: Connection) -> None:
@@ -128,6 +128,8 @@ def main() -> None:
     show("decoder, one event at a time", least(chosen.rounds, decoding(events)), floor)
     reads = [body[at : at + NETWORK_READ] for at in range(0, len(body), NETWORK_READ)]
     show(f"decoder, {NETWORK_READ // 1024} KiB at a time", least(chosen.rounds, decoding(reads)), floor)
+    odd = pieces(deltas, index="0")  # of the wrong type, so each is read again without types
+    show("decoder, one odd event at a time", least(chosen.rounds, decoding(odd)), floor)
 
     ours, theirs = multiprocessing.Pipe()
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(deltas, theirs), daemon=True)

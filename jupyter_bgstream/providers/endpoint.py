@@ -35,6 +35,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     api_key: Any = None  # the key, or a function without arguments that returns it; None, and no variable: wants none
     key_header: str | None = None  # the header that carries the key, if not the format's own
     headers: dict[str, Any] = {}  # sent with every request; a value is a string or a function that returns one
+    done_is_end: bool = False  # of Chat Completions: [DONE] ends an answer of a service that gives no finish_reason
     background: bool = False  # answers go on at the service while nobody reads; it keeps them for that
     models: tuple[str, ...] = ()  # if given, the list shown, and the service is not asked for one
     default_model: str | None = None  # asked where no model is named and this provider is the default
@@ -71,6 +72,8 @@ def read_endpoint(name: str, config: Any) -> Endpoint:
         raise Invalid(f"{where}: {problem}", field=f"{where}.base_url")
     if endpoint.background and endpoint.format != "responses":
         raise Invalid(f"{where}: only the format responses knows background.", field=f"{where}.background")
+    if endpoint.done_is_end and endpoint.format != "chat_completions":
+        raise Invalid(f"{where}: only the format chat_completions has done_is_end.", field=f"{where}.done_is_end")
     for problem, setting in (
         (_key_problem(endpoint, name), "api_key_env"),
         (_api_key_problem(endpoint.api_key), "api_key"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -197,26 +197,14 @@ class Faults:
         """How many tokens the service was told to take, if it was."""
         return None if self._asked is None else self._asked.window
 
-    def unreadable(
-        self, text: str, error: Exception, *, reported: Callable[[Any], ProviderError] | None = None
-    ) -> ProviderError:
-        """Return what an event that does not have the format's shape means: an error of another, or no such stream.
-
-        ``reported`` is how the format reads an error that the service reports, if it has a way of its own.
-        """
-        payload = _json(text.encode())
-        if has_error(payload):
-            return (reported or self.in_stream)(payload)
-        return self.error("malformed_stream", f"{error}: {text}")
-
-    def no_stream(self, content_type: str, body: bytes) -> ProviderError:
-        """Return what a success that is not a stream means: an error in JSON, a whole answer, a login page."""
+    def no_stream(self, body: bytes) -> ProviderError:
+        """Return what a success that has no event means: an error in JSON, another document, a login page."""
         payload = _json(body)
         if isinstance(payload, dict | list) and has_error(payload):
             return self.in_stream(payload)
         if payload is not None:
             return self.error("malformed_stream", f"One JSON document instead of a stream: {_plain(body)}")
-        return self.error("malformed_stream", f"{content_type or 'No content type'}: {_plain(body)}")
+        return self.error("malformed_stream", f"It sent: {_plain(body)}")
 
     def broken_plugin(self, words: str) -> ProviderError:
         """Return what an exception in a plug-in means."""
@@ -251,6 +239,19 @@ def has_error(payload: Any) -> bool:
     while isinstance(payload, list) and payload:
         payload = payload[0]
     return isinstance(payload, dict) and (bool(payload.get("error")) or payload.get("object") == "error")
+
+
+def is_report(payload: Any) -> bool:
+    """Return whether a JSON value that has nothing of the format reports an error, also without ``error``.
+
+    Such are ``{"code", "message"}``, ``{"message", "type"}`` and ``{"detail"}``.
+    """
+    match payload:
+        case {"detail": detail} if detail:
+            return True
+        case {"message": str() as words} if words:
+            return any(payload.get(name) for name in ("code", "type", "status"))
+    return has_error(payload)
 
 
 def words_of(payload: Any) -> str:

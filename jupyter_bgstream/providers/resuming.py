@@ -12,7 +12,7 @@ from ..core.errors import ProviderError
 from .base import Said
 from .faults import Faults
 from .formats import Lasting, Request
-from .formats.base import LastingDecoder
+from .formats.base import LastingDecoder, decoded
 
 DELAYS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before a try, by how many have brought nothing
 SILENT_TRIES = 2  # more that a stream may say nothing for the whole idle time-out, before the answer is looked at
@@ -101,12 +101,11 @@ class Resuming:
                     yield batch
             return
         body = await self._ask(self._format.look(token), min(left, LOOK_SECONDS))
-        try:
-            response = msgspec.json.decode(body)
-        except (msgspec.DecodeError, RecursionError):
-            raise self._faults.no_stream("", body) from None
-        if said := decoder.state(response):
+        if said := await asyncio.to_thread(self._state, decoder, body):  # it may have megabytes
             yield said
+
+    def _state(self, decoder: LastingDecoder, body: bytes) -> list[Said]:
+        return decoder.state(decoded(body, self._faults))
 
     def _check_token(self, token: str | None) -> None:
         if token is None:

@@ -54,7 +54,7 @@ class HTTPService:
         self.name = name
         self._meant = meant  # False: it is only there to be tried
         self._endpoint = endpoint
-        self._format = format_of(endpoint.format, endpoint.dialect)
+        self._format = format_of(endpoint.format, endpoint.dialect, done_is_end=endpoint.done_is_end)
         self._lasting = LASTING.get(endpoint.format)
         self._key = Key(name, endpoint, environ=environ, keyring=keyring)
         self._route = Route(
@@ -207,7 +207,7 @@ class HTTPService:
         try:
             return tuple(self._format.names(msgspec.json.decode(body)))
         except (msgspec.DecodeError, RecursionError):
-            raise faults.no_stream("", body) from None
+            raise faults.no_stream(body) from None
 
     async def _asked(self, request: Request, headers: dict[str, str], faults: Faults, seconds: float) -> bytes:
         url = f"{self._endpoint.base_url}{request.path}"

@@ -41,7 +41,7 @@ def faults() -> dict[str, Reply]:
         "reset-before-headers": Script(steps=(Reset(),)),
         "reset-mid-event": _after(FIRST, Send(half[:-9]), Reset()),
         "cut-inside-a-character": _after(FIRST, Send(half[:inside]), Cut()),
-        "half-an-event": _after(FIRST, Send(half[:-1])),
+        "half-an-event": _after(FIRST, Send(half[:-9])),
         "no-end": _after(FIRST, Send(DONE)),
         "usage-then-cut": _after(FIRST, Send(_usage()), Cut()),
         # It says what cannot be meant.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import random
 import time
 import tracemalloc
@@ -35,11 +36,16 @@ def event(value: Any) -> bytes:
     """One server-sent event, of the type that its JSON names, as Responses and Messages have it."""
     kind = value.get("type") if isinstance(value, dict) else None
     named = b"event: %b\n" % kind.encode() if isinstance(kind, str) and kind.isidentifier() else b""
-    return named + b"data: " + msgspec.json.encode(value) + b"\n\n"
+    return named + b"data: " + as_json(value) + b"\n\n"
 
 
 def line(value: Any) -> bytes:
-    return msgspec.json.encode(value) + b"\n"
+    return as_json(value) + b"\n"
+
+
+def as_json(value: Any) -> bytes:
+    """JSON, with what JSON does not have: NaN, halves of surrogate pairs."""
+    return bytes(value) if isinstance(value, msgspec.Raw) else json.dumps(value).encode()
 
 
 FRAMES: dict[str, Frame] = {"text/event-stream": event, "application/x-ndjson": line}
@@ -68,9 +74,10 @@ scalars = (
     st.none()
     | st.booleans()
     | st.integers(-(2**70), 2**70)
-    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.floats()
     | st.sampled_from(WORDS)
     | st.text(max_size=5)
+    | st.sampled_from(["\ud83d", "\ude00", "a\ud83d", "\ude00b", "\ude00\ud83d"])
 )
 values = st.recursive(
     scalars,
@@ -228,7 +235,27 @@ def spots(value: Any) -> list[tuple[Any, Any]]:
     return [spot for key in keys for spot in [(value, key), *spots(value[key])]]
 
 
-ODD = [None, True, -1, 2**70, 1e300, 0.5, "", "x", "null", [], [7], [None], ["x"], [[]], {}, {"a": 1}, [{"text": 7}]]
+ODD = [
+    None,
+    True,
+    -1,
+    2**70,
+    1e300,
+    0.5,
+    float("nan"),
+    "\ud83d",
+    "",
+    "x",
+    "null",
+    [],
+    [7],
+    [None],
+    ["x"],
+    [[]],
+    {},
+    {"a": 1},
+    [{"text": 7}],
+]
 
 
 @every_format

@@ -240,7 +240,7 @@ class TestEnd:
         assert text(said) == "so far"
         assert error is not None
         assert (error.code, error.transient) == ("provider_error", transient)
-        assert f"{reason}. Its words." in error.message
+        assert f"({reason}). Its words." in error.message
 
     def test_a_filter_says_why_where_nothing_else_was_said(self) -> None:
         said = decoded(GeminiDecoder, bare(ends("SAFETY", finishMessage="Not that.")))
@@ -296,8 +296,8 @@ class TestErrors:
         ("data", "code", "words"),
         [
             (b"data: {oops\n\n", "malformed_stream", "{oops"),
-            (b"data: [1]\n\n", "malformed_stream", "[1]"),
-            (b'data: {"candidates": 7}\n\n', "malformed_stream", "candidates"),
+            (b"data: [1]\n\n", "truncated", "[1]"),
+            (b'data: {"candidates": [{"content": 7}]}\n\n', "malformed_stream", "content"),
             (b"data: " + b"[" * 100_000 + b"\n\n", "malformed_stream", ""),
             (b"data: \xff\n\n", "malformed_stream", "UTF-8"),
         ],
@@ -535,3 +535,59 @@ class TestService:
         request = await provider.request()
         assert request.path == "/v1/models?pageSize=1000"
         assert request.headers["x-goog-api-key"] == "AIza-secret"
+
+
+# Calls in pieces
+
+
+def call(**fields: Any) -> dict[str, Any]:
+    return parts({"functionCall": fields})
+
+
+def piece(path: str, **value: Any) -> dict[str, Any]:
+    return {"jsonPath": path, **value}
+
+
+PIECES = [
+    call(name="look", id="c1", willContinue=True),
+    call(partialArgs=[piece("$.where.city", stringValue="New ", willContinue=True)], willContinue=True),
+    call(partialArgs=[piece("$.where.city", stringValue="York"), piece("$.days[1]", numberValue=2)], willContinue=True),
+    call(partialArgs=[piece("$['a.b']", boolValue=True), piece("$.none", nullValue="NULL_VALUE")], willContinue=True),
+]
+LOOK = {"where": {"city": "New York"}, "days": [None, 2], "a.b": True, "none": None}
+
+
+@pytest.mark.parametrize(("last", "names"), [([call()], []), ([call(name="next", args={"n": 1})], ["next"]), ([], [])])
+def test_a_call_in_pieces_is_one_call(last: list[Any], names: list[str]) -> None:
+    said = decoded(GeminiDecoder, bare(*PIECES, *last, parts(finishReason="STOP")))
+    calls = of(said, ToolCall)
+    assert (calls[0].id, calls[0].name, msgspec.json.decode(calls[0].arguments)) == ("c1", "look", LOOK)
+    assert [found.name for found in calls[1:]] == names
+    assert isinstance(said[-1], Completed)
+    assert said[-1].finish_reason == "tool_calls"
+
+
+@pytest.mark.parametrize(
+    "path", ["", "$", "$[0]", "x", "$.a[99999]", "$" + ".a" * 1000, "$.a[0].b[1]['c']", "$..", "$.a[-1]", 7, None]
+)
+def test_an_odd_path_breaks_nothing(path: Any) -> None:
+    odd = call(name="look", partialArgs=[{"jsonPath": path, "numberValue": 1}, piece("$.a", stringValue="x"), 7])
+    said = decoded(GeminiDecoder, bare(odd, parts(finishReason="STOP")))
+    assert [found.name for found in of(said, ToolCall)] == ["look"]
+
+
+def test_a_document_without_an_address_is_a_source_by_its_title() -> None:
+    chunks = [{"retrievedContext": {"title": "Manual"}}] * 2 + [{"web": {"uri": ""}}]
+    found = {"candidates": [{"groundingMetadata": {"groundingChunks": chunks}, "finishReason": "STOP"}]}
+    assert of(decoded(GeminiDecoder, bare(found)), Source) == [Source(url="", title="Manual")]
+
+
+def test_a_mishap_and_a_block_have_sentences() -> None:
+    _, error = heard(GeminiDecoder, bare(parts(finishReason="MALFORMED_FUNCTION_CALL")))
+    assert error is not None
+    assert "The model wrote a call of a tool that cannot be read (MALFORMED_FUNCTION_CALL)" in error.message
+    said = decoded(GeminiDecoder, bare(parts(finishReason="SAFETY")))
+    assert (text(said), said[-1]) == (
+        "The answer was blocked: SAFETY.",
+        Completed(at=0.0, finish_reason="content_filter"),
+    )

@@ -362,7 +362,7 @@ class TestErrors:
                 "slow",
             ),
             (b"data: {oops\n\n", "malformed_stream", "{oops"),
-            (b"data: [1]\n\n", "malformed_stream", "[1]"),
+            (b"data: [1]\n\n", "truncated", "[1]"),
             (b"data: " + b"[" * 100_000 + b"\n\n", "malformed_stream", ""),
             (b"data: \xff\n\n", "malformed_stream", "UTF-8"),
         ],
@@ -552,7 +552,7 @@ class TestService:
         assert (error.code, "model: one" in error.message) == ("model_not_found", True)
 
     async def test_what_is_no_stream_names_the_format(self, provider: ScriptedProvider, connect: Connect) -> None:
-        provider.routes["POST /v1/messages"] = refusal(200, {"type": "message", "content": []})
+        provider.routes["POST /v1/messages"] = refusal(200, "<html>Sign in</html>")
         _, error = await read(connect(format="messages"))
         assert error is not None
         assert (error.code, "a stream of Anthropic Messages" in error.message) == ("malformed_stream", True)
@@ -577,3 +577,19 @@ class TestService:
         assert request.path == "/v1/models?limit=1000"
         assert request.headers["anthropic-version"] == "2023-06-01"
         assert request.headers["x-api-key"] == "sk-ant-secret"
+
+
+def test_all_calls_that_an_answer_took_are_counted() -> None:
+    usage = {
+        "input_tokens": 23000,
+        "output_tokens": 1000,
+        "iterations": [
+            {"type": "compaction", "input_tokens": 180000, "output_tokens": 3500},
+            {"type": "advisor_message", "input_tokens": 10, "output_tokens": 5, "cache_read_input_tokens": 7},
+            {"type": "message", "input_tokens": 23000, "output_tokens": 1000},
+            None,
+        ],
+    }
+    assert usage_of(usage) == Usage(input_tokens=203017, output_tokens=4505, cached_tokens=7)
+    for odd in ([], None, "x", [None], [{}]):
+        assert usage_of(usage | {"iterations": odd}) == Usage(input_tokens=23000, output_tokens=1000)

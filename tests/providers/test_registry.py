@@ -55,6 +55,7 @@ def test_it_is_what_the_engine_wants() -> None:
         ("x", {"base_url": "http://host:99999/v1"}, "providers['x'].base_url", "URL"),
         ("x", {"base_url": "http://user:secret@host/v1"}, "providers['x'].base_url", "password"),
         ("x", {"base_url": "http://host/v1?key=secret"}, "providers['x'].base_url", "query"),
+        ("x", {**LOCAL, "format": "gemini", "done_is_end": True}, "providers['x'].done_is_end", "chat"),
         ("x", {**LOCAL, "api_key_env": "sk-secret"}, "providers['x'].api_key_env", "X_API_KEY"),
         ("x", {**LOCAL, "headers": {"X-A": "secret\nX-B: b"}}, "providers['x'].headers", "X-A"),
         ("x", {**LOCAL, "headers": {"X A": "b"}}, "providers['x'].headers", "X A"),

@@ -193,6 +193,13 @@ def test_a_whole_that_differs_from_what_was_said_changes_nothing() -> None:
         (end(message(refusal="No.")), "refusal"),
         (end(CALL), "tool_calls"),
         (end({"type": "custom_tool_call", "call_id": "c", "name": "n", "input": "in"}), "tool_calls"),
+        (end({"type": "custom_tool_call", "call_id": "c", "name": "n"}, message("Done.")), "stop"),
+        (end({"type": "shell_call", "call_id": "c", "action": {"commands": ["ls"]}}, message("Done.")), "stop"),
+        (end(message("I look."), {"type": "shell_call", "call_id": "c", "action": {"commands": ["ls"]}}), "tool_calls"),
+        (end({"type": "function_call", "call_id": "c", "name": "n"}, message("Wait.")), "tool_calls"),
+        (end({"type": "mcp_approval_request", "id": "m", "name": "n", "arguments": "{}"}), "tool_calls"),
+        (end({"type": "tool_search_call", "id": "t", "execution": "client"}), "tool_calls"),
+        (end({"type": "tool_search_call", "id": "t", "execution": "server"}, message("Done.")), "stop"),
         (end({"type": "mcp_call", "id": "m", "name": "n", "arguments": "{}"}), "stop"),
         (end(SEARCH), "stop"),
         (end(status="incomplete", incomplete_details={"reason": "max_output_tokens"}), "length"),
@@ -214,6 +221,8 @@ def test_a_refusal_is_text_and_the_reason() -> None:
     ("found", "call"),
     [
         ({"type": "custom_tool_call", "id": "x", "call_id": "c", "name": "n", "input": "a b"}, ("c", "n", "a b")),
+        ({"type": "mcp_approval_request", "id": "m", "name": "n", "arguments": "{}"}, ("m", "n", "{}")),
+        ({"type": "mcp_approval_request", "id": "m"}, ("m", "mcp_approval", "")),
         ({"type": "mcp_call", "id": "m", "name": "n", "arguments": "{}"}, ("m", "n", "{}")),
         ({"type": "file_search_call", "id": "f", "queries": ["q"]}, ("f", "file_search", '["q"]')),
         ({"type": "code_interpreter_call", "id": "i", "code": "1+1"}, ("i", "code_interpreter", "1+1")),
@@ -278,11 +287,17 @@ def test_what_a_failed_answer_cost_is_counted() -> None:
     assert of(said, Usage) == [COUNTED]
 
 
-@pytest.mark.parametrize("bad", ["{nonsense", "[1]", '{"type": 7}', '"text"', '{"sequence_number": "x"}'])
-def test_what_is_no_event_is_malformed(bad: str) -> None:
+@pytest.mark.parametrize("bad", ["{nonsense", '{"type": "response.output_text.delta", "delta": 5}'])
+def test_what_cannot_be_read_is_malformed(bad: str) -> None:
     said, error = heard([*stream(*PLAIN), event(bad)])
     assert error is not None
     assert (error.code, text(said)) == ("malformed_stream", "Hello, weiß 🦉")
+
+
+@pytest.mark.parametrize("idle", ["[1]", '{"type": 7}', '"text"', '{"sequence_number": "x"}'])
+def test_what_is_no_event_says_nothing(idle: str) -> None:
+    said, error = heard([*stream(*PLAIN), event(idle), *stream(end())])
+    assert (error, text(said)) == (None, "Hello, weiß 🦉")
 
 
 @pytest.mark.parametrize(
@@ -299,7 +314,7 @@ def test_what_is_no_event_is_malformed(bad: str) -> None:
     ],
 )
 def test_a_shape_that_nobody_promised_breaks_nothing(odd: dict[str, Any]) -> None:
-    strange = [delta("output_text", 5), delta("output_text", ""), item({"type": None}), {"type": "response.created"}]  # type: ignore[arg-type]
+    strange = [delta("output_text", ""), item({"type": None}), {"type": "response.created"}]
     assert isinstance(decoded(stream(*strange, odd))[-1], Completed)
 
 
@@ -524,3 +539,12 @@ def test_the_names_of_models() -> None:
     assert FORMAT.names({"data": [{"id": "b"}, {"id": "a"}, {}, 3]}) == ["a", "b"]
     assert FORMAT.names([{"id": "b"}]) == ["b"]
     assert FORMAT.names({"data": None}) == FORMAT.names(None) == []
+
+
+def test_calls_before_a_message_are_the_services_own_in_a_stream_too() -> None:
+    call = {"type": "custom_tool_call", "call_id": "c", "name": "n", "input": "in"}
+    for items, reason in (((call, message("Done.")), "stop"), ((message("I look."), call), "tool_calls")):
+        events = [item(each, place) for place, each in enumerate(items)]
+        assert decoded(stream(*events, {"type": "response.completed", "response": {}}))[-1].finish_reason == reason
+        whole = end(*items)
+        assert decoded(stream(*events, whole))[-1].finish_reason == reason

@@ -1,4 +1,4 @@
-"""The parser of server-sent events, against a slow reading of the specification and cut at every byte."""
+"""The parser of bodies: events against a slow reading of the specification, and lines, cut at every byte."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from providers.speaking import cut
 
 from jupyter_bgstream.core.errors import ProviderError
-from jupyter_bgstream.providers.formats.sse import ServerEvent, SSEParser
+from jupyter_bgstream.providers.formats.sse import BodyParser, ServerEvent
 
 
 def parse(*pieces: bytes, max_event_bytes: int = 1024) -> list[ServerEvent]:
-    parser = SSEParser(max_event_bytes=max_event_bytes)
+    parser = BodyParser(max_event_bytes=max_event_bytes)
     return [event for piece in pieces for event in parser.feed(piece)]
 
 
@@ -107,7 +107,7 @@ def test_what_the_stream_ends_in_the_middle_of_is_dropped(rest: bytes) -> None:
 
 @pytest.mark.parametrize("line", [b"data: \xff", b"event: \xc3", b"id: \xed\xa0\x80", b"data: \xf0\x9f"])
 def test_what_is_not_utf_8_is_refused_after_what_was_good(line: bytes) -> None:
-    parser = SSEParser()
+    parser = BodyParser()
     events = parser.feed(b"data: good\n\n" + line + b"\n\n")
     assert next(events).data == "good"
     with pytest.raises(ProviderError) as caught:
@@ -141,3 +141,51 @@ def test_time_is_linear_in_an_event_of_8_mib() -> None:
 
     # Eight times the bytes: linear is 8, quadratic is 64.
     assert min(seconds(8) for _ in range(2)) < 32 * min(seconds(1) for _ in range(3))
+
+
+# JSON without the framing of events
+
+
+def parse_all(*pieces: bytes) -> list[str]:
+    parser = BodyParser(max_event_bytes=1024)
+    return [event.data for piece in pieces for event in parser.feed(piece)] + [event.data for event in parser.end()]
+
+
+LINES = '\ufeff{"a": "한국어 👩‍👩‍👧 e\u0301"}\r\n\n \r\n{"b":"\u2028\u0085"}\n[1, "{"]\n{"cut'.encode()
+DOCUMENTS = ['{"a": "한국어 👩‍👩‍👧 e\u0301"}', '{"b":"\u2028\u0085"}', '[1, "{"]']
+
+
+def test_a_line_of_json_is_an_event() -> None:
+    assert parse_all(LINES) == [*DOCUMENTS, '{"cut']
+    for place in range(len(LINES) + 1):
+        assert [event.data for event in parse(LINES[:place], LINES[place:])] == DOCUMENTS
+    assert parse_all(*(LINES[place : place + 1] for place in range(len(LINES)))) == [*DOCUMENTS, '{"cut']
+
+
+def test_a_document_ends_where_its_brackets_close() -> None:
+    document = b'{\n  "a": [\n    "}]\\"",\n    {}\n  ]\n}'
+    for stream in (document, document + b"\n", document + b"\n\ndata: x\n\n", b"data: y\n" + document + b"\n"):
+        found = parse_all(stream)
+        assert document.replace(b"  ", b"").decode() in found
+        assert parse_all(*(stream[at : at + 1] for at in range(len(stream)))) == found
+
+
+def test_a_document_that_breaks_off_takes_no_event_with_it() -> None:
+    assert parse_all(b'{"a": [\n"b"\ndata: x\n\n') == ['{"a": [\n"b"', "x"]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.sampled_from(["\n", "\r", "{", "}", "[]", '"', " ", "\ufeff", "data: x", "é"]), max_size=20),
+    st.lists(st.integers(0, 60)),
+)
+def test_any_cut_of_documents_gives_the_same(parts: list[str], places: list[int]) -> None:
+    stream = "".join(parts).encode()
+    assert parse_all(*cut(stream, places)) == parse_all(stream)
+
+
+@pytest.mark.parametrize("pieces", [[b'{"' + b"x" * 1100], [b'{"' + b"x" * 700, b"x" * 700], [b"{\n" * 1100]])
+def test_a_document_has_a_bound(pieces: list[bytes]) -> None:
+    with pytest.raises(ProviderError) as caught:
+        parse_all(*pieces)
+    assert caught.value.code == "event_too_large"

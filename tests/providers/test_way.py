@@ -202,6 +202,13 @@ async def test_the_environments_proxy_beside_exceptions_of_all_kinds(
     assert (text(said), error) == ("through the proxy", None)
 
 
+async def test_done_is_the_end_of_a_service_that_says_so(provider: ScriptedProvider, connect: Connect) -> None:
+    provider.scripts["one"] = answer("yes", finish_reason=None)
+    for done_is_end in (False, True):
+        said, error = await read(connect(done_is_end=done_is_end))
+        assert (text(said), error is None) == ("yes", done_is_end)
+
+
 async def test_a_proxy_of_an_unknown_kind_is_named(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("all_proxy", "gopher://proxy.example")
     _, error = await read(connect("https://models.invalid/v1"))

@@ -18,6 +18,8 @@ LASTING: dict[str, Lasting] = {format.name: format for format in (Responses(),)}
 __all__ = ["FORMATS", "LASTING", "Decoder", "Format", "Lasting", "Request", "StreamDecoder", "format_of"]
 
 
-def format_of(name: str, dialect: DialectName) -> Format:
+def format_of(name: str, dialect: DialectName, *, done_is_end: bool = False) -> Format:
     """Return a format by its name, in a service's dialect; only Chat Completions has some."""
-    return ChatCompletions(DIALECTS[dialect]) if name == ChatCompletions.name else FORMATS[name]
+    if name == ChatCompletions.name:
+        return ChatCompletions(DIALECTS[dialect], done_is_end=done_is_end)
+    return FORMATS[name]

@@ -11,19 +11,22 @@ from typing import Any
 
 import msgspec
 
-from ...core.events import Channel, Delta, Source, ToolCall, Usage
+from ...core.events import Channel, ToolCall, Usage
 from ...core.job import Job
 from ...core.messages import Part
 from ..base import Said
 from ..faults import Faults
+from ..finish import text_of
 from ..params import Params, joined, read_params, refused, same
 from .base import Request, StreamDecoder, model_name
 from .chat_messages import chat_message
 from .chat_usage import timed, usage_of
 from .dialects import BROKEN, DIALECTS, Dialect, finish_reason
+from .lenient import Schema, Unfit
 from .schemas import named_schema
-from .sse import ServerEvent, SSEParser
-from .tool_calls import ToolCalls, ToolFragment
+from .sources import Sources
+from .sse import ServerEvent
+from .tool_calls import FunctionFragment, ToolCalls, ToolFragment
 from .turns import conversation, lacking
 
 
@@ -35,8 +38,9 @@ class ChatCompletions:
     media_type = "text/event-stream"
     models = Request(path="/models")
 
-    def __init__(self, dialect: Dialect = DIALECTS["plain"]) -> None:
+    def __init__(self, dialect: Dialect = DIALECTS["plain"], *, done_is_end: bool = False) -> None:
         self._dialect = dialect
+        self._done_is_end = done_is_end
 
     def headers(self, key: str) -> dict[str, str]:
         """Return the headers that carry a key."""
@@ -75,7 +79,7 @@ class ChatCompletions:
 
     def decoder(self, faults: Faults) -> ChatDecoder:
         """Return a decoder for one answer."""
-        return ChatDecoder(faults)
+        return ChatDecoder(faults, done_is_end=self._done_is_end)
 
     def names(self, listing: Any) -> list[str]:
         """Return the names in ``{"data": [{"id": …}]}``; some services leave the envelope out."""
@@ -120,19 +124,25 @@ def _named(params: Params, dialect: Dialect) -> dict[str, Any]:
 # Only what is read at every delta is typed; the rest differs too much between services, and is looked at with care.
 class _Delta(msgspec.Struct, gc=False):
     content: str | list[Any] | None = None
-    reasoning_content: str | None = None
-    reasoning: Any = None
+    reasoning_content: str | list[Any] | None = None
+    reasoning: str | list[Any] | None = None
     reasoning_details: Any = None  # OpenRouter
     refusal: str | None = None
     tool_calls: list[ToolFragment] | None = None
+    function_call: FunctionFragment | None = None  # before there were tools
     annotations: Any = None
+    audio: Any = None
+    executed_tools: Any = None  # Groq's own searches
+    finish_reason: Any = None
 
 
 class _Choice(msgspec.Struct, gc=False):
     index: int | None = None
     delta: _Delta | None = None
     message: Any = None  # the answer so far, beside the delta (Perplexity), or the whole one at its end
-    finish_reason: str | None = None
+    text: str | None = None  # of services that speak Completions
+    finish_reason: Any = None
+    finish_reason_camel: Any = msgspec.field(name="finishReason", default=None)  # Gemini's compatible API
     usage: Any = None  # Moonshot
     error: Any = None  # OpenRouter
 
@@ -146,31 +156,75 @@ class _Chunk(msgspec.Struct, gc=False):
     search_results: Any = None
     x_groq: Any = None
     timings: Any = None  # llama.cpp
+    finish_reason: Any = None
 
 
-_chunks = msgspec.json.Decoder(_Chunk)
+NEEDED: dict[type, tuple[str, ...]] = {_Delta: ("content",), _Choice: ("delta", "text")}
+MOST_CHOICES = 1_000  # of an event: each takes some time of the server's loop, and no service sends so many
+MOST_ANSWERS = 8  # that a request is thought to ask for; a higher number counts something else
+
+_messages = Schema(_Delta, needed=NEEDED)
 
 
 class ChatDecoder(StreamDecoder):
-    """Chat Completions. The end is a ``finish_reason``, which usage and ``[DONE]`` may follow."""
+    """Chat Completions. The end is a ``finish_reason``, which usage and ``[DONE]`` may follow.
 
-    reader = SSEParser
+    Of several answers the first is read. Some services number pieces of one answer as if they were answers: such pieces
+    are held back until it is clear what they are.
+    """
 
-    def __init__(self, faults: Faults) -> None:
+    schema = Schema(_Chunk, needed=NEEDED)
+
+    def __init__(self, faults: Faults, *, done_is_end: bool = False) -> None:
         super().__init__(faults)
         self._usage: Any = None
         self._timings: Any = None
-        self._tools = ToolCalls()
-        self._urls: set[str] = set()
+        self._tools = ToolCalls(faults)
+        self._pages = Sources()
         self._spoke = False
         self._refused = False
+        self._done_is_end = done_is_end
+        self._index: int | None = None  # of the answer that is read
+        self._held: list[_Choice] = []  # of other answers, or of this one
+        self._counts = False  # the indices say nothing
 
-    def take(self, event: ServerEvent, said: list[Said]) -> None:
+    def take(self, found: _Chunk, event: ServerEvent, said: list[Said]) -> None:
         """Add what one chunk says."""
-        if event.data == "[DONE]":
-            self.ended = True
-        else:
-            self._chunk(event.data, said, is_error=event.type == "error")
+        if found.error or found.object == "error" or event.type == "error":
+            raise self.report(event)
+        if found.search_results:  # before citations, which have no titles
+            self._sources(found.search_results, said)
+        if found.citations:
+            self._sources(found.citations, said)
+        if found.usage:
+            self._usage = found.usage
+        if found.x_groq:
+            self._groq(found.x_groq)
+        if found.timings:
+            self._timings = found.timings
+        if found.choices:
+            if len(found.choices) > MOST_CHOICES:
+                raise self._faults.error("malformed_stream", f"An event has more than {MOST_CHOICES:,} choices.")
+            for choice in found.choices:
+                if choice.index == self._index:
+                    if self._held:
+                        self._held.clear()  # it comes again after others: they are others
+                    self._choice(choice, said)
+                else:
+                    for each in self._meant(choice):
+                        self._choice(each, said)
+            if found.finish_reason:
+                self._finished(found.finish_reason)
+        elif not found.usage:
+            self.strange(event)
+
+    def complete(self, said: list[Said]) -> None:
+        """Add pieces of the one answer that were held back."""
+        if self._done_is_end and self.ended and self.error is None and self.finish_reason is None:
+            self.finish_reason = "stop"
+        if self.finish_reason is None:
+            for choice in self._held:
+                self._choice(choice, said)
 
     def usage(self) -> Usage | None:
         """Return the last counts there were."""
@@ -180,37 +234,48 @@ class ChatDecoder(StreamDecoder):
         """Return all calls, which come in fragments."""
         return self._tools.whole()
 
-    def _chunk(self, text: str, said: list[Said], *, is_error: bool) -> None:
-        try:
-            chunk = _chunks.decode(text)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise self._faults.unreadable(text, error) from None
-        if chunk.error or chunk.object == "error" or is_error:
-            raise self._faults.in_stream(msgspec.json.decode(text))
-        if chunk.search_results:  # before citations, which have no titles
-            self._sources(chunk.search_results, said)
-        if chunk.citations:
-            self._sources(chunk.citations, said)
-        if chunk.usage:
-            self._usage = chunk.usage
-        if chunk.x_groq:
-            self._groq(chunk.x_groq)
-        if chunk.timings:
-            self._timings = chunk.timings
-        for choice in chunk.choices or ():
-            if not choice.index:  # of several answers only the first is read
-                self._choice(choice, said)
+    def _meant(self, choice: _Choice) -> list[_Choice]:
+        # What can be read once a choice with another index is there.
+        index = choice.index
+        if index is None or index < 0 or self._counts:  # -1 stands for none
+            return [choice]
+        if self._index is None and index == 0:
+            self._index = 0
+            self._held.clear()
+            return [choice]
+        if self.finish_reason is not None:
+            return []
+        repeated = bool(self._held) and self._held[-1].index == index
+        self._held.append(choice)
+        if self._index is None and repeated:  # the only answer, although it is not the first
+            self._index = index
+        elif len(self._held) < MOST_ANSWERS:
+            return []
+        else:
+            self._counts = True
+        held, self._held = self._held, []
+        return held
 
     def _choice(self, choice: _Choice, said: list[Said]) -> None:
         if choice.delta is not None:
             self._delta(choice.delta, said)
+        if choice.text:
+            self._text(choice.text, said)
         if choice.error:
-            raise self._faults.in_stream({"error": choice.error})
+            raise self.reported({"error": choice.error})
         if choice.usage:
             self._usage = choice.usage
-        finish = finish_reason(choice.finish_reason) if choice.finish_reason else None
+        reason = choice.finish_reason or choice.finish_reason_camel or (choice.delta and choice.delta.finish_reason)
         if choice.message:
-            self._message(choice.message, said, whole=finish is not None)
+            is_answer = choice.delta is None  # and no stream was sent
+            self._message(choice.message, said, whole=is_answer or bool(reason))
+            reason = reason or ("stop" if is_answer else None)
+        if reason:
+            self._finished(reason)
+
+    def _finished(self, reason: Any) -> None:
+        word = text_of(reason)
+        finish = finish_reason(word) if word else None
         if finish in BROKEN:
             words = "" if finish == "error" else f"finish_reason: {finish}"
             raise self._faults.error("provider_error", words, transient=True)
@@ -222,41 +287,68 @@ class ChatDecoder(StreamDecoder):
         match message:
             case {"annotations": list() as annotations}:
                 self._sources(annotations, said)
-        match message:
-            case {"content": str() as words} if words and whole and not self._spoke:
-                self._say("text", words, said)
+        if not whole or not isinstance(message, dict) or self._spoke:
+            return
+        self._spoke = True
+        try:
+            self._delta(_messages.fitted(message), said)
+        except Unfit as error:
+            raise self._faults.error("malformed_stream", str(error)) from None
 
     def _delta(self, delta: _Delta, said: list[Said]) -> None:
         # vLLM and others say the same twice, under the old name and the new one; OpenRouter also in parts.
         reasoning = delta.reasoning_content or delta.reasoning
-        if reasoning and isinstance(reasoning, str):
-            said.append(Delta(channel="reasoning", text=reasoning))
+        if reasoning:
+            self._words(reasoning, "reasoning", said)
         elif delta.reasoning_details:
             self._details(delta.reasoning_details, said)
         content = delta.content
         if content:
-            if isinstance(content, str):
-                self._say("text", content, said)
+            if type(content) is str:
+                self._spoke = True
+                self.say("text", content, said)
             else:
-                self._parts(content, "text", said)
+                self._words(content, "text", said)
         if delta.refusal:
             self._refused = True
-            self._say("text", delta.refusal, said)
+            self._text(delta.refusal, said)
         if delta.tool_calls:
-            self._tools.add(delta.tool_calls)
+            self._called(delta.tool_calls)
+        if delta.function_call:
+            self._called([ToolFragment(index=-1, function=delta.function_call)])
         if delta.annotations:
             self._sources(delta.annotations, said)
+        if delta.executed_tools:
+            for tool in delta.executed_tools if isinstance(delta.executed_tools, list) else ():
+                match tool:
+                    case {"search_results": {"results": list() as found}}:
+                        self._sources(found, said)
+        if delta.audio:
+            match delta.audio:
+                case {"transcript": str() as words}:
+                    self._text(words, said)
 
-    def _say(self, channel: Channel, words: str, said: list[Said]) -> None:
-        self._spoke = self._spoke or channel == "text"
-        said.append(Delta(channel=channel, text=words))
+    def _called(self, fragments: list[ToolFragment]) -> None:
+        self._spoke = True
+        self._tools.add(fragments)
+
+    def _text(self, words: str, said: list[Said]) -> None:
+        self._spoke = True
+        self.say("text", words, said)
+
+    def _words(self, words: str | list[Any], channel: Channel, said: list[Said]) -> None:
+        if isinstance(words, list):
+            self._parts(words, channel, said)
+        else:
+            self._spoke = self._spoke or channel == "text"
+            self.say(channel, words, said)
 
     def _details(self, details: Any, said: list[Said]) -> None:
         # {"type": "reasoning.text", "text"}, {"type": "reasoning.summary", "summary"}; others are encrypted.
         for detail in details if isinstance(details, list) else ():
             match detail:
                 case {"text": str() as words} | {"summary": str() as words} if words:
-                    self._say("reasoning", words, said)
+                    self.say("reasoning", words, said)
 
     def _parts(self, parts: Any, channel: Channel, said: list[Said]) -> None:
         # Mistral: [{"type": "thinking", "thinking": [{"type": "text", "text": …}]}, {"type": "text", "text": …}]
@@ -264,8 +356,10 @@ class ChatDecoder(StreamDecoder):
             match part:
                 case {"type": "thinking", "thinking": inner}:
                     self._parts(inner, "reasoning", said)
-                case {"text": str() as text} | (str() as text) if text:
-                    self._say(channel, text, said)
+                case {"text": str() as text} | (str() as text):
+                    self._words(text, channel, said)
+                case {"text": found} if found:
+                    raise self.unreadable("The text of a part", found)
 
     def _sources(self, found: Any, said: list[Said]) -> None:
         # A URL; {"url", "title"}; OpenAI's annotation {"type": "url_citation", "url_citation": {"url", "title"}}.
@@ -277,13 +371,11 @@ class ChatDecoder(StreamDecoder):
                     title = None
                 case _:
                     continue
-            if url and url not in self._urls:
-                self._urls.add(url)
-                said.append(Source(url=url, title=title if isinstance(title, str) else ""))
+            self._pages.add(url, title, said)
 
     def _groq(self, extra: Any) -> None:
         match extra:
             case {"error": error} if error:
-                raise self._faults.in_stream({"error": error})
+                raise self.reported({"error": error})
             case {"usage": usage} if usage:
                 self._usage = usage

@@ -11,16 +11,20 @@ from urllib.parse import quote
 
 import msgspec
 
-from ...core.events import Delta, Source, ToolCall, Usage
+from ...core.events import ToolCall, Usage
 from ...core.job import Job
 from ...core.messages import Part
 from ..base import Said
 from ..faults import Faults
+from ..finish import OTHER, text_of
 from ..params import joined, read_params
 from .base import Request, StreamDecoder, count, model_name
+from .gemini_calls import GeminiCalls
 from .gemini_contents import contents_of
 from .gemini_params import config_of, placed
-from .sse import ServerEvent, SSEParser
+from .lenient import Schema
+from .sources import Sources
+from .sse import ServerEvent
 from .turns import conversation, lacking, system_text
 
 _FINISH_REASONS = {"STOP": "stop", "MAX_TOKENS": "length"} | dict.fromkeys(
@@ -39,12 +43,20 @@ _FINISH_REASONS = {"STOP": "stop", "MAX_TOKENS": "length"} | dict.fromkeys(
 )
 # The model did what makes no answer. The first two often do not happen again.
 _MISHAPS = {
-    "MALFORMED_FUNCTION_CALL": True,
-    "MALFORMED_RESPONSE": True,
-    "UNEXPECTED_TOOL_CALL": False,
-    "TOO_MANY_TOOL_CALLS": False,
-    "MISSING_THOUGHT_SIGNATURE": False,
+    "MALFORMED_FUNCTION_CALL": ("The model wrote a call of a tool that cannot be read", True),
+    "MALFORMED_RESPONSE": ("The model wrote an answer that cannot be read", True),
+    "UNEXPECTED_TOOL_CALL": ("The model called a tool that it was not given", False),
+    "TOO_MANY_TOOL_CALLS": ("The model called too many tools in a row", False),
+    "MISSING_THOUGHT_SIGNATURE": ("A turn before this one lacks its thought signature", False),
 }
+_COUNTS = (  # totals so far
+    "promptTokenCount",
+    "toolUsePromptTokenCount",
+    "candidatesTokenCount",
+    "thoughtsTokenCount",
+    "cachedContentTokenCount",
+)
+_LANGUAGE = re.compile(r"[a-z0-9_+#.-]{1,30}")
 _TICKS = re.compile(r"`+")
 
 
@@ -108,8 +120,8 @@ class _Content(msgspec.Struct, gc=False):
 class _Candidate(msgspec.Struct, rename="camel", gc=False):
     index: int | None = None
     content: _Content | None = None
-    finish_reason: str | None = None
-    finish_message: str | None = None
+    finish_reason: Any = None
+    finish_message: Any = None
     grounding_metadata: Any = None
     citation_metadata: Any = None
 
@@ -121,7 +133,7 @@ class _Response(msgspec.Struct, rename="camel", gc=False):
     error: Any = None
 
 
-_responses = msgspec.json.Decoder(_Response)
+NEEDED: dict[type, tuple[str, ...]] = {_Candidate: ("content",), _Content: ("parts",)}
 
 
 class GeminiDecoder(StreamDecoder):
@@ -130,25 +142,23 @@ class GeminiDecoder(StreamDecoder):
     Code that the service ran and its output are shown as blocks of code; a file is named, not shown.
     """
 
-    reader = SSEParser
+    schema = Schema(_Response, needed=NEEDED)
 
     def __init__(self, faults: Faults) -> None:
         super().__init__(faults)
         self._usage: dict[str, Any] = {}
-        self._urls: set[str] = set()
-        self._calls = 0
+        self._pages = Sources()
+        self._calls = GeminiCalls(faults)
         self._spoken = False
 
-    def take(self, event: ServerEvent, said: list[Said]) -> None:
+    def take(self, found: _Response, event: ServerEvent, said: list[Said]) -> None:
         """Add what one response says."""
-        try:
-            found = _responses.decode(event.data)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise self._faults.unreadable(event.data, error) from None
         if found.error or event.type == "error":
-            raise self._faults.in_stream(msgspec.json.decode(event.data))
+            raise self.report(event)
+        if found.candidates is None and found.usage_metadata is None and found.prompt_feedback is None:
+            self.strange(event)
         if isinstance(found.usage_metadata, dict):
-            self._usage |= found.usage_metadata  # totals so far
+            self._usage |= {name: found.usage_metadata[name] for name in _COUNTS if name in found.usage_metadata}
         for candidate in found.candidates or ():
             if not candidate.index:  # of several answers only the first is read
                 self._candidate(candidate, said)
@@ -160,6 +170,10 @@ class GeminiDecoder(StreamDecoder):
         """Return the counts, of which the service gives input and output in two parts each."""
         return usage_of(self._usage)
 
+    def tool_calls(self) -> list[ToolCall]:
+        """Return the call whose arguments were under way at the end."""
+        return self._calls.rest()
+
     def _candidate(self, candidate: _Candidate, said: list[Said]) -> None:
         if candidate.content is not None:
             for part in candidate.content.parts or ():
@@ -167,36 +181,35 @@ class GeminiDecoder(StreamDecoder):
         if candidate.grounding_metadata is not None or candidate.citation_metadata is not None:
             self._sources(candidate, said)
         if candidate.finish_reason:
-            self._finished(candidate.finish_reason, candidate.finish_message, said)
+            words = candidate.finish_message
+            self._finished(text_of(candidate.finish_reason) or OTHER, words if isinstance(words, str) else "", said)
 
     def _part(self, part: Any, said: list[Said]) -> None:
         match part:
             case {"text": str() as text}:
                 if part.get("thought"):
-                    if text:
-                        said.append(Delta(channel="reasoning", text=text))
+                    self.say("reasoning", text, said)
                 else:
                     self._say(text, said)
-            case {"functionCall": {"name": str() as name} as call}:
-                arguments = msgspec.json.encode(call.get("args") or {}).decode()
-                said.append(ToolCall(id=str(call.get("id") or f"call_{self._calls}"), name=name, arguments=arguments))
-                self._calls += 1
+            case {"text": found} if found:
+                raise self.unreadable("The text of a part", found)
+            case {"functionCall": dict() as call}:
+                said += self._calls.take(call)
             case {"executableCode": {"code": str() as code} as found}:
                 language = found.get("language")
-                self._say(_fenced(code, language.lower() if isinstance(language, str) else ""), said)
+                word = language.lower() if isinstance(language, str) else ""
+                self._say(_fenced(code, word if _LANGUAGE.fullmatch(word) else ""), said)
             case {"codeExecutionResult": dict() as found}:
                 output, outcome = found.get("output"), found.get("outcome")
                 if isinstance(output, str) and output:
                     self._say(_fenced(output, ""), said)
                 elif outcome != "OUTCOME_OK":
-                    self._say(_fenced(str(outcome), ""), said)
-            case {"inlineData": {"mimeType": str() as kind}} | {"fileData": {"mimeType": str() as kind}}:
-                self._say(f"\n\n*({kind}, which is not shown here)*\n\n", said)
+                    self._say(_fenced(self._faults.label(str(outcome)), ""), said)
 
     def _say(self, text: str, said: list[Said]) -> None:
         if text:
             self._spoken = True
-            said.append(Delta(channel="text", text=text))
+            self.say("text", text, said)
 
     def _sources(self, candidate: _Candidate, said: list[Said]) -> None:
         # Pages of a search or of a store of documents, places on a map, and what was recited.
@@ -209,23 +222,27 @@ class GeminiDecoder(StreamDecoder):
                 pages += found
         for page in pages:
             match page:
-                case {"uri": str() as url} if url and url not in self._urls:
-                    self._urls.add(url)
-                    title = page.get("title")
-                    said.append(Source(url=url, title=title if isinstance(title, str) else ""))
+                case {"uri": str() as url} if url:
+                    self._pages.add(url, page.get("title"), said)
+                case {"title": str() as title} if title:  # of a store of documents: it has no address
+                    self._pages.add_title(title, said)
 
-    def _finished(self, reason: str, words: str | None, said: list[Said]) -> None:
+    def _finished(self, reason: str, words: str, said: list[Said]) -> None:
         if reason in _MISHAPS:
-            raise self._faults.error("provider_error", f"{reason}. {words or ''}", transient=_MISHAPS[reason])
+            what, transient = _MISHAPS[reason]
+            raise self._faults.error("provider_error", f"{what} ({reason}). {words}", transient=transient)
         if words and not self._spoken and reason not in ("STOP", "MAX_TOKENS"):
-            self._say(words, said)
+            self._say(self._faults.redacted(words), said)
         ours = _FINISH_REASONS.get(reason, reason.lower())
-        self.finish_reason = "tool_calls" if ours == "stop" and self._calls else ours
+        if ours == "content_filter" and not self._spoken:
+            self._say(f"The answer was blocked: {self._faults.label(reason)}.", said)
+        self.finish_reason = "tool_calls" if ours == "stop" and self._calls.number else ours
 
     def _blocked(self, reason: str, feedback: dict[str, Any], said: list[Said]) -> None:
         words = feedback.get("blockReasonMessage")
         if not self._spoken:
-            self._say(words if isinstance(words, str) and words else f"The prompt was blocked: {reason}.", said)
+            told = words if isinstance(words, str) and words else f"The prompt was blocked: {reason}."
+            self._say(self._faults.redacted(told), said)
         self.finish_reason = "content_filter"
 
 

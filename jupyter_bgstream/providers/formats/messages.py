@@ -6,24 +6,38 @@ in the version 2023-06-01, the last that knows ``temperature`` and ``top_p``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from io import StringIO
 from typing import Any
 
 import msgspec
 
-from ...core.events import Delta, Source, ToolCall, Usage
+from ...core.events import ToolCall, Usage
 from ...core.job import Job
 from ...core.messages import Part
 from ..base import Said
 from ..faults import Faults
+from ..finish import OTHER, text_of
 from ..params import joined, read_params, refused
 from .base import Request, StreamDecoder, count, model_name
 from .claude import MAX_TOKENS, thinking
+from .lenient import Schema, as_json
 from .messages_request import messages_of, system_of
-from .sse import ServerEvent, SSEParser
+from .sources import Sources
+from .sse import ServerEvent
+from .tool_calls import Gathered
 from .turns import conversation, lacking
 
 _VERSION = {"anthropic-version": "2023-06-01"}
 
+_COUNTS = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+    "output_tokens_details",
+    "iterations",
+)
 _FINISH_REASONS = {
     "end_turn": "stop",
     "stop_sequence": "stop",
@@ -121,7 +135,7 @@ class _Delta(msgspec.Struct, gc=False):
     thinking: str | None = None
     partial_json: str | None = None
     citation: Any = None
-    stop_reason: str | None = None
+    stop_reason: Any = None
     stop_details: Any = None
 
 
@@ -132,16 +146,20 @@ class _Event(msgspec.Struct, gc=False):
     content_block: Any = None
     message: Any = None
     usage: Any = None
+    content: Any = None  # of a whole message, which came instead of a stream
+    stop_reason: str | None = None
+    stop_details: Any = None
+    error: Any = None
 
 
-_events = msgspec.json.Decoder(_Event)
+NEEDED: dict[type, tuple[str, ...]] = {_Event: ("delta",), _Delta: ("text", "partial_json")}
 
 
 class _Call(msgspec.Struct):
     id: str
     name: str
     input: Any
-    arguments: list[str] = []
+    arguments: StringIO
 
 
 class MessagesDecoder(StreamDecoder):
@@ -151,24 +169,21 @@ class MessagesDecoder(StreamDecoder):
     search finds becomes sources.
     """
 
-    reader = SSEParser
+    schema = Schema(_Event, needed=NEEDED)
 
     def __init__(self, faults: Faults) -> None:
         super().__init__(faults)
         self._usage: dict[str, Any] = {}
         self._stop_reason: str | None = None
         self._calls: dict[int, _Call] = {}  # that have begun, by the index of their block
-        self._urls: set[str] = set()
+        self._pages = Sources()
+        self._gathered = Gathered(faults)
         self._spoken = False
 
-    def take(self, event: ServerEvent, said: list[Said]) -> None:
+    def take(self, found: _Event, event: ServerEvent, said: list[Said]) -> None:
         """Add what one event says. Its type is in its data too; kinds that are not known say nothing."""
-        try:
-            found = _events.decode(event.data)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise self._faults.unreadable(event.data, error) from None
-        if found.type == "error" or event.type == "error":
-            raise self._faults.in_stream(msgspec.json.decode(event.data))
+        if found.type == "error" or event.type == "error" or found.error:
+            raise self.report(event)
         match found.type:
             case "content_block_delta":
                 if found.delta is not None:
@@ -184,10 +199,14 @@ class MessagesDecoder(StreamDecoder):
             case "message_delta":
                 self._count(found.usage)
                 if found.delta is not None and found.delta.stop_reason:
-                    self._stopped(found.delta, said)
+                    self._stopped(found.delta.stop_reason, found.delta.stop_details, said)
             case "message_stop":
                 self.finish_reason = self._stop_reason
                 self.ended = True
+            case "message":
+                self._message(found, said)
+            case _:
+                self.strange(event)
 
     def usage(self) -> Usage | None:
         """Return the counts, of which the service gives the input as three parts."""
@@ -203,10 +222,10 @@ class MessagesDecoder(StreamDecoder):
                 self._say(delta.text, said)
             case "thinking_delta":
                 if delta.thinking:
-                    said.append(Delta(channel="reasoning", text=delta.thinking))
+                    self.say("reasoning", delta.thinking, said)
             case "input_json_delta":
                 if delta.partial_json and (call := self._calls.get(index)) is not None:
-                    call.arguments.append(delta.partial_json)
+                    self._gathered.add(call.arguments, delta.partial_json)
             case "citations_delta":
                 self._source(delta.citation, said)
 
@@ -217,11 +236,14 @@ class MessagesDecoder(StreamDecoder):
                 for citation in _list(block.get("citations")):
                     self._source(citation, said)
             case {"type": "thinking", "thinking": str() as thought} if thought:
-                said.append(Delta(channel="reasoning", text=thought))
+                self.say("reasoning", thought, said)
             case {"type": "tool_use"}:
                 name, id = block.get("name"), block.get("id")
                 self._calls[index] = _Call(
-                    id=str(id or f"call_{index}"), name=str(name or ""), input=block.get("input")
+                    id=str(id or f"call_{index}"),
+                    name=str(name or ""),
+                    input=block.get("input"),
+                    arguments=self._gathered.begin(),
                 )
             case {"type": "web_search_tool_result", "content": list() as results}:
                 for result in results:
@@ -233,34 +255,42 @@ class MessagesDecoder(StreamDecoder):
     def _say(self, text: Any, said: list[Said]) -> None:
         if text and isinstance(text, str):
             self._spoken = True
-            said.append(Delta(channel="text", text=text))
+            self.say("text", text, said)
 
     def _source(self, found: Any, said: list[Said]) -> None:
         # A result of a search, or a citation of one; citations of the user's own documents have no address.
         if not isinstance(found, dict):
             return
         url, title = found.get("url") or found.get("source"), found.get("title")
-        if isinstance(url, str) and "://" in url and url not in self._urls:
-            self._urls.add(url)
-            said.append(Source(url=url, title=title if isinstance(title, str) else ""))
+        if isinstance(url, str) and "://" in url:
+            self._pages.add(url, title, said)
 
     def _count(self, usage: Any) -> None:
         # Later counts are totals, not increments, and may leave out what has not changed.
         if isinstance(usage, dict):
-            self._usage |= {name: value for name, value in usage.items() if value is not None}
+            self._usage |= {name: usage[name] for name in _COUNTS if usage.get(name) is not None}
 
-    def _stopped(self, delta: _Delta, said: list[Said]) -> None:
-        reason = str(delta.stop_reason)
+    def _message(self, found: _Event, said: list[Said]) -> None:
+        for index, block in enumerate(_list(found.content)):
+            self._block(index, block, said)
+        self._count(found.usage)
+        if found.stop_reason:
+            self._stopped(found.stop_reason, found.stop_details, said)
+        self.finish_reason = self._stop_reason
+        self.ended = True
+
+    def _stopped(self, found: Any, details: Any, said: list[Said]) -> None:
+        reason = text_of(found) or OTHER
         self._stop_reason = _FINISH_REASONS.get(reason, reason.lower())
         # A refusal comes without a word of the model, but often with the service's own.
-        match delta.stop_details:
+        match details:
             case {"explanation": str() as words} if not self._spoken:
-                self._say(words, said)
+                self._say(self._faults.redacted(words), said)
 
 
 def _whole(call: _Call) -> ToolCall:
     # Arguments come in fragments, or, where there are none, in the block's beginning.
-    arguments = "".join(call.arguments) or msgspec.json.encode(call.input or {}).decode()
+    arguments = call.arguments.getvalue() or as_json(call.input or {})
     return ToolCall(id=call.id, name=call.name, arguments=arguments)
 
 
@@ -269,7 +299,32 @@ def _list(found: Any) -> list[Any]:
 
 
 def usage_of(found: dict[str, Any]) -> Usage | None:
-    """Return the counts of a ``usage`` object; None if there are none in it."""
+    """Return the counts of a ``usage`` object; None if there are none in it.
+
+    ``iterations`` are all the calls of models that one answer took, such as that which compacts the conversation, or
+    an advisor's. The counts beside them are those of the last one alone.
+    """
+    if each := [_usage(part) for part in _list(found.get("iterations")) if isinstance(part, dict)]:
+        known = [usage for usage in each if usage is not None]
+        return _sum(known) if known else _usage(found)
+    return _usage(found)
+
+
+def _sum(parts: list[Usage]) -> Usage:
+    def added(values: Iterable[int | None]) -> int | None:
+        known = [value for value in values if value is not None]
+        return sum(known) if known else None
+
+    return Usage(
+        input_tokens=added(part.input_tokens for part in parts),
+        output_tokens=added(part.output_tokens for part in parts),
+        cached_tokens=added(part.cached_tokens for part in parts),
+        cache_write_tokens=added(part.cache_write_tokens for part in parts),
+        reasoning_tokens=added(part.reasoning_tokens for part in parts),
+    )
+
+
+def _usage(found: dict[str, Any]) -> Usage | None:
     read, written = count(found, "cache_read_input_tokens"), count(found, "cache_creation_input_tokens")
     parts = [part for part in (count(found, "input_tokens"), read, written) if part is not None]
     usage = Usage(

@@ -12,15 +12,16 @@ from typing import Any
 import msgspec
 
 from ...core.errors import ProviderError
-from ...core.events import Delta, ToolCall, Usage
+from ...core.events import ToolCall, Usage
 from ...core.job import Job
 from ...core.messages import Message, Part
 from ..base import Said
 from ..context import Length
 from ..faults import Faults, words_of
+from ..finish import text_of
 from ..params import Params, joined, read_params
 from .base import Request, StreamDecoder, count, model_name
-from .lines import LineParser
+from .lenient import Schema, as_json
 from .sse import ServerEvent
 from .turns import arguments_object, conversation, lacking
 
@@ -145,33 +146,31 @@ class _Message(msgspec.Struct, gc=False):
 class _Line(msgspec.Struct, gc=False):
     message: _Message | None = None
     done: bool = False
-    done_reason: str | None = None
+    done_reason: Any = None
     prompt_eval_count: Any = None  # left out if all of the prompt was in the cache
     eval_count: Any = None
     error: Any = None
 
 
-_lines = msgspec.json.Decoder(_Line)
+NEEDED: dict[type, tuple[str, ...]] = {_Line: ("message",), _Message: ("content",)}
 
 
 class OllamaDecoder(StreamDecoder):
     """Ollama's lines. The end is the one with ``done``, and nothing follows it."""
 
-    reader = LineParser
+    schema = Schema(_Line, needed=NEEDED)
 
     def __init__(self, faults: Faults) -> None:
         super().__init__(faults)
         self._usage: Usage | None = None
         self._calls = 0
 
-    def take(self, event: ServerEvent, said: list[Said]) -> None:
+    def take(self, line: _Line, event: ServerEvent, said: list[Said]) -> None:
         """Add what one line says."""
-        try:
-            line = _lines.decode(event.data)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise self._faults.unreadable(event.data, error, reported=self._failed) from None
-        if line.error:
-            raise self._failed({"error": line.error})
+        if line.error or event.type == "error":
+            raise self.report(event)
+        if line.message is None and not line.done:
+            self.strange(event)
         if line.message is not None:
             self._message(line.message, said)
         if line.done:
@@ -181,7 +180,7 @@ class OllamaDecoder(StreamDecoder):
             if given is not None and self._faults.window is not None and given >= self._faults.window:
                 # An old version has cut it all the same: what answered had not read it all.
                 raise self._faults.too_long(CUT, Length(given, self._faults.window, cut=True))
-            reason = (line.done_reason or "stop").lower()
+            reason = (text_of(line.done_reason) or "stop").lower()
             self.finish_reason = "tool_calls" if self._calls and reason == "stop" else reason
             self.ended = True
 
@@ -191,18 +190,18 @@ class OllamaDecoder(StreamDecoder):
 
     def _message(self, message: _Message, said: list[Said]) -> None:
         if message.thinking:
-            said.append(Delta(channel="reasoning", text=message.thinking))
+            self.say("reasoning", message.thinking, said)
         if message.content:
-            said.append(Delta(channel="text", text=message.content))
+            self.say("text", message.content, said)
         for call in message.tool_calls or ():  # each comes whole
             arguments = call.function.arguments
             if not isinstance(arguments, str):
-                arguments = msgspec.json.encode({} if arguments is None else arguments).decode()
+                arguments = as_json({} if arguments is None else arguments)
             said.append(ToolCall(id=call.id or f"call_{self._calls}", name=call.function.name, arguments=arguments))
             self._calls += 1
 
-    def _failed(self, payload: Any) -> ProviderError:
-        # Only the words tell what is wrong: an error has no code.
+    def reported(self, payload: Any) -> ProviderError:
+        """Return the error that the service reports. Only its words tell what is wrong: it has no code."""
         words = words_of(payload)
         if "not found" in words and "model" in words:
             return self._faults.error("model_not_found", words)

@@ -17,13 +17,12 @@ from ...core.errors import ProviderError
 from ...core.events import Channel, Delta, Source, ToolCall, Usage
 from ..base import Resume, Said
 from ..faults import Faults
-from .base import StreamDecoder, count
-from .sse import ServerEvent, SSEParser
+from ..screening import MOST_CALLS, MOST_SOURCES
+from .base import DEEP, StreamDecoder, count, payload_of
+from .lenient import Schema, whole
+from .responses_calls import Call, call_of, may_wait
+from .sse import ServerEvent
 
-# Calls that wait for somebody to make them; the others the service has made itself.
-_WAITING_CALLS = frozenset(
-    {"function_call", "custom_tool_call", "computer_call", "local_shell_call", "shell_call", "apply_patch_call"}
-)
 _REASONS = {"max_output_tokens": "length"}
 # Codes of a failed response that are about what was asked, and that do not say "invalid".
 _ASKED_WRONG = re.compile(r"image|policy|residency", re.I)
@@ -52,7 +51,8 @@ class Place(msgspec.Struct, omit_defaults=True):
     reasoning: _Tally = msgspec.field(default_factory=_Tally)
     part: str = ""  # the part of the reasoning that was last spoken of
     calls: list[str] = []  # ids of tool calls that were said
-    waits: bool = False  # whether one of them is for somebody to make
+    waits: bool = False  # whether one of them is the client's to make
+    may_wait: bool = False  # whether one is that no message has followed
     refuses: bool = False
     urls: list[int] = []  # checksums of the sources that were said
 
@@ -75,9 +75,11 @@ class _Event(msgspec.Struct, gc=False):
     item: Any = None
     response: Any = None
     error: Any = None
+    object: Any = None
+    status: Any = None
 
 
-_events = msgspec.json.Decoder(_Event)
+NEEDED: dict[type, tuple[str, ...]] = {}  # of deltas only the text is, which has no type here: see _say
 
 
 class ResponsesDecoder(StreamDecoder):
@@ -86,7 +88,7 @@ class ResponsesDecoder(StreamDecoder):
     With a token it takes what comes after it. ``state`` takes the answer as a whole instead of a stream.
     """
 
-    reader = SSEParser
+    schema = Schema(_Event, needed=NEEDED)
 
     def __init__(self, faults: Faults, token: str | None = None) -> None:
         super().__init__(faults)
@@ -114,21 +116,21 @@ class ResponsesDecoder(StreamDecoder):
             self._whole(response, said)
         except ProviderError as error:
             self.error = error
-            self.ended = True
+        except RecursionError:
+            self.error = self._faults.error("malformed_stream", DEEP)
+        self.ended = self.ended or self.error is not None
         return self._marked(said, known=True)
 
-    def take(self, event: ServerEvent, said: list[Said]) -> None:
+    def take(self, found: _Event, event: ServerEvent, said: list[Said]) -> None:
         """Add what one event says."""
-        if event.data == "[DONE]":
-            self.ended = True
-            return
-        try:
-            found = _events.decode(event.data)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise self._faults.unreadable(event.data, error) from None
         kind = found.type or event.type
-        if kind == "error" or found.error:
-            raise self._faults.in_stream(msgspec.json.decode(event.data))
+        if found.object == "response" and found.status:  # the whole answer, which came instead of a stream
+            self._whole(payload_of(event.data), said)
+            return
+        if kind == "error" or event.type == "error" or found.error:
+            raise self.report(event)
+        if not kind.startswith("response."):
+            self.strange(event)
         number = found.sequence_number
         if number is not None and self._lasts and number <= self._at.after:
             return  # said before
@@ -188,14 +190,20 @@ class ResponsesDecoder(StreamDecoder):
             case "response.created" | "response.queued" | "response.in_progress":
                 match event.response:
                     # Without numbers nobody could tell what comes again from what is new.
-                    case {"id": str() as name, "background": True} if name and event.sequence_number is not None:
-                        self._at.id = name
+                    case {"id": str() as name, "background": True} if (
+                        name and self._faults.is_clean(name) and event.sequence_number is not None
+                    ):  # it is kept, to go on with it
+                        self._at.id = whole(name)
                         self._lasts = True
             case "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled":
                 self._whole({"status": kind.removeprefix("response.")} | _object(event.response), said)
 
     def _say(self, event: _Event, channel: Channel, part: str, text: Any, said: list[Said]) -> None:
-        if not isinstance(text, str) or not text:
+        if text and not isinstance(text, str):
+            raise self.unreadable("A delta", text)
+        if text and self._splits:
+            text = self._halves.join(channel, text)
+        if not text:
             return
         part = f"{event.output_index}.{part}"
         self._parts.setdefault(part, _Tally()).add(text)
@@ -208,15 +216,16 @@ class ResponsesDecoder(StreamDecoder):
             self._at.reasoning.add(text)
         said.append(Delta(channel=channel, text=text))
 
-    def _say_rest(self, event: _Event, channel: Channel, part: str, whole: Any, said: list[Said]) -> None:
+    def _say_rest(self, event: _Event, channel: Channel, part: str, text: Any, said: list[Said]) -> None:
         # After a resume the beginning of a part may not be known; then what is missing is found in the end.
-        if isinstance(whole, str) and not self._resumed:
+        if isinstance(text, str) and not self._resumed:
             tally = self._parts.get(f"{event.output_index}.{part}") or _Tally()
-            self._say(event, channel, part, tally.rest(whole), said)
+            self._say(event, channel, part, tally.rest(text), said)
 
     def _item(self, item: Any, said: list[Said]) -> None:
         match item:
             case {"type": "message", "content": list() as parts}:
+                self._at.may_wait = False  # the service has made its calls itself
                 for part in parts:
                     match part:
                         case {"annotations": list() as found}:
@@ -224,35 +233,28 @@ class ResponsesDecoder(StreamDecoder):
                         case {"type": "refusal"}:
                             self._at.refuses = True
             case {"type": "web_search_call", "action": {"sources": list() as found}}:
-                self._found += found
-            case {"type": "web_search_call"}:
-                pass
-            case {"type": str() as kind} if kind.endswith("_call"):
-                self._call(kind, item, said)
+                self._found += found[: MOST_SOURCES - len(self._found)]
+            case dict() if (call := call_of(item)) is not None:
+                self._call(call, said)
 
-    def _call(self, kind: str, item: dict[str, Any], said: list[Said]) -> None:
-        name = next((str(item[key]) for key in ("call_id", "id") if item.get(key)), f"call_{len(self._at.calls)}")
+    def _call(self, call: Call, said: list[Said]) -> None:
+        name = call.id or f"call_{len(self._at.calls)}"
+        name = whole(self._faults.label(name))  # as it is kept, to go on behind it
         if name in self._at.calls:
             return
+        if len(self._at.calls) == MOST_CALLS:
+            raise self._faults.error("answer_too_long", f"It asks for more than {MOST_CALLS:,} tools.")
         self._at.calls.append(name)
-        self._at.waits = self._at.waits or kind in _WAITING_CALLS
-        given = next(
-            (item[key] for key in ("arguments", "input", "code", "queries", "action", "operation") if item.get(key)), ""
-        )
-        arguments = given if isinstance(given, str) else msgspec.json.encode(given).decode()
-        called = item.get("name")
-        said.append(
-            ToolCall(
-                id=name, name=called if isinstance(called, str) else kind.removesuffix("_call"), arguments=arguments
-            )
-        )
+        self._at.waits = self._at.waits or call.waits
+        self._at.may_wait = self._at.may_wait or call.may_wait
+        said.append(ToolCall(id=name, name=call.name, arguments=call.arguments))
 
     def _sources(self, found: list[Any], said: list[Said]) -> None:
         for source in found:
             match source:
                 case {"type": "url_citation" | "url", "url": str() as url} if url:
                     mark = zlib.crc32(url.encode(errors="surrogatepass"))
-                    if mark not in self._at.urls:
+                    if mark not in self._at.urls and len(self._at.urls) < MOST_SOURCES:
                         self._at.urls.append(mark)
                         title = source.get("title")
                         said.append(Source(url=url, title=title if isinstance(title, str) else ""))
@@ -266,15 +268,17 @@ class ResponsesDecoder(StreamDecoder):
         self._counts = response.get("usage") or self._counts
         output = response.get("output")
         items = output if isinstance(output, list) else []
-        for channel, tally, whole in (
+        for channel, tally, text in (
             ("reasoning", self._at.reasoning, "\n\n".join(_texts(items, "reasoning"))),
             ("text", self._at.text, "".join(_texts(items, "message"))),
         ):
-            if rest := tally.rest(whole):
+            if rest := tally.rest(whole(text)):
                 tally.add(rest)
                 said.append(Delta(channel=channel, text=rest))  # type: ignore[arg-type]  # two of two
         for item in items:
             self._item(item, said)
+        if items:
+            self._at.may_wait = may_wait(items)
         if status == "failed":
             raise self._failure(response.get("error"))
         if status == "cancelled":
@@ -287,7 +291,7 @@ class ResponsesDecoder(StreamDecoder):
         if status == "incomplete":
             reason = details.get("reason") if isinstance(details, dict) else None
             return _REASONS.get(reason, reason.lower()) if isinstance(reason, str) and reason else "incomplete"
-        if self._at.waits:
+        if self._at.waits or self._at.may_wait:
             return "tool_calls"
         return "refusal" if self._at.refuses else "stop"
 

@@ -1,46 +1,86 @@
-"""Server-sent events: bytes in, events out. No socket.
+"""The bytes of an answer as events: server-sent events, JSON a line, or one JSON document. No socket.
 
-Wire format: WHATWG HTML, section 9.2.6 "Interpreting an event stream".
+Wire formats: WHATWG HTML, section 9.2.6 "Interpreting an event stream"; https://github.com/ndjson/ndjson-spec. Services
+and what stands before them confuse the two, and send errors and whole answers without any framing. So the body decides
+which of them it is, line by line.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import msgspec
 
 from ...core.errors import ProviderError
 
-MAX_EVENT_BYTES = 16 * 1024 * 1024
+MAX_EVENT_BYTES = 16 * 1024 * 1024  # without the base64 of pictures
+MAX_PICTURE_BYTES = 48 * 1024 * 1024  # of base64 in one event; what is more is left out
+CUT = "~base64 was left out here~"  # stands in an event for what is more
+STRAY_BYTES = 2000  # that are kept of what is no event
 
 _BOM = b"\xef\xbb\xbf"
+_BLANK = b" \t"
+_MAY_BE_JSON = b"{[ \t"  # how a line of it begins; no field of an event stream does
+_FIELDS = (b"data", b"event", b"id", b"retry", b"error")
+_FIELD = re.compile(rb"(?:data|event|id|retry|error)?:")
+_BRACKET = re.compile(rb'["{}\[\]]')
+_BASE64 = bytes(character for character in range(128) if chr(character).isalnum()) + b"+/=-_\\"  # in JSON
+_BACKSLASH = ord("\\")
+_LONG_LINE = 64 * 1024  # bytes; a shorter line holds no picture that matters
+_BEFORE_PICTURE = re.compile(  # what stands before the base64 of one; the last is of a list
+    rb'(?:;base64,|"(?:data|result|b64_json|partial_image_b64|image)"\s*:\s*"|"images"\s*:\s*\[\s*"|",\s*")\Z'
+)
+_BEFORE_BYTES = 60
+_PIECE_BYTES = 64 * 1024  # that are looked at as one
 
 
 class ServerEvent(msgspec.Struct, frozen=True, gc=False):
     """One dispatched event."""
 
     type: str  # "message" unless the stream named another
-    data: str  # its data lines, joined by \n
+    data: str  # its data lines, joined by \n; or a JSON document that came without them
     id: str  # the last id the stream gave, also by an earlier event
+    is_cut: bool = False  # there is CUT in it
 
 
-class SSEParser:
-    """Turns the bytes of one stream into events, however they were cut.
+class BodyParser:
+    """Turns the bytes of one answer into events, however they were cut.
 
-    An event ends at its blank line; what the stream ends in the middle of is dropped, so that a truncation shows.
-    Time is linear in the bytes: the pieces of an unfinished line are gathered in a list and joined once.
+    An event ends at its blank line, a JSON document where its brackets close. ``end`` gives what the body ends in the
+    middle of. Time is linear in the bytes. Memory does not depend on the cuts: what is unfinished grows in one place.
+
+    A picture may be as large as the limit of an event, or larger. So a long stretch of base64 where a picture is said
+    to be does not count towards ``max_event_bytes``, but towards ``max_picture_bytes``, and beyond that it is left out:
+    one picture too many then costs that picture, and not the answer.
     """
 
-    def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+    def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES, max_picture_bytes: int = MAX_PICTURE_BYTES) -> None:
+        self.stray = b""  # the first lines that are no event, such as those of a login page
         self._max = max_event_bytes
-        self._pieces: list[bytes] = []  # of the line that has not ended yet
-        self._pieces_bytes = 0
-        self._data: list[str] = []  # data lines of the event that has not ended yet
-        self._data_bytes = 0
+        self._max_pictures = max_picture_bytes
+        self._pictures = 0  # bytes of base64 in the event that has not ended yet
+        self._is_cut = False  # whether some of it was left out
+        self._in_picture: bool | None = None  # whether the line ends in the base64 of one; None: not yet looked at
+        self._line = bytearray()  # that has not ended yet
+        self._data = bytearray()  # of the event that has not ended yet: its data lines, each ended by \n
+        self._data_bytes = 0  # of these lines as they came
+        self._document = bytearray()  # the JSON document that has not ended yet, its lines each ended by \n
+        self._depth = 0  # of its brackets
         self._type = ""
         self._id = ""
         self._at_start = True
         self._after_cr = False  # a \n that comes next belongs to the \r before it
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there was no byte yet."""
+        return self._at_start and not self._line and not self._after_cr
+
+    @property
+    def unfinished(self) -> int:
+        """How many bytes of an event are there that has not ended yet."""
+        return len(self._line) + len(self._data) + len(self._document)
 
     def feed(self, chunk: bytes) -> Iterator[ServerEvent]:
         """Yield the events that end in these bytes; iterate to the end before the next call.
@@ -48,6 +88,10 @@ class SSEParser:
         Raises ProviderError: ``event_too_large``, ``malformed_stream`` for what is not UTF-8. Events before the
         bad one have been yielded then.
         """
+        if len(chunk) > _PIECE_BYTES:
+            for place in range(0, len(chunk), _PIECE_BYTES):
+                yield from self.feed(chunk[place : place + _PIECE_BYTES])
+            return
         if self._after_cr and chunk:
             self._after_cr = False
             chunk = chunk.removeprefix(b"\n")
@@ -57,49 +101,174 @@ class SSEParser:
         lines = chunk.splitlines()
         self._after_cr = chunk.endswith(b"\r")
         rest = b"" if self._after_cr or chunk.endswith(b"\n") else lines.pop()
-        if lines and self._pieces:
-            lines[0] = b"".join([*self._pieces, lines[0]])
-            self._pieces.clear()
-            self._pieces_bytes = 0
+        if lines and self._line:
+            self._line += lines[0]
+            lines[0] = bytes(self._line)
+            self._line = bytearray()
         if lines and self._at_start:
             self._at_start = False
             lines[0] = lines[0].removeprefix(_BOM)
         for line in lines:
             if line:
-                self._field(line)
+                if self._depth or line[0] in _MAY_BE_JSON:
+                    yield from self._json(line)
+                else:
+                    self._field(line)
             elif self._data:
                 yield self._event()
             else:  # nothing to dispatch, but the type does not live on
                 self._type = ""
+                self._pictures = 0
         if rest:
-            self._pieces.append(rest)
-            self._pieces_bytes += len(rest)
-            self._check_size()
+            if len(self._line) < _LONG_LINE or rest.translate(None, _BASE64):
+                self._in_picture = None
+                self._line += rest
+                self._check_size()
+            else:
+                self._grow(rest)
+
+    def end(self) -> Iterator[ServerEvent]:
+        """Yield what has no end because the body ended; each may be half an event. Raises as ``feed`` does."""
+        if self._line:
+            yield from self.feed(b"\n")
+        if self._data:
+            yield self._event()
+        if self._document:
+            yield self._whole_document()
 
     def _field(self, line: bytes) -> None:
+        if line.startswith(b"data:"):  # nearly always; not copied, for it may have megabytes
+            start = 6 if line.startswith(b" ", 5) else 5
+            self._add(memoryview(line)[start:] if len(line) > _LONG_LINE else line[start:], line)
+            return
         name, _, value = line.partition(b":")
+        if not name:
+            return  # a comment
         value = value.removeprefix(b" ")
-        try:
-            if name == b"data":
-                self._data_bytes += len(line)
-                self._check_size()
-                self._data.append(value.decode())
-            elif name == b"event":
-                self._type = value.decode()
-            elif name == b"id" and b"\0" not in value:
-                self._id = value.decode()
-            # Anything else is a comment (no name), `retry`, or unknown: ignored, as the format says.
-        except UnicodeDecodeError:
-            raise ProviderError("The stream is not UTF-8.", code="malformed_stream") from None
+        if name == b"data":
+            self._add(value, line)
+        elif name == b"event":
+            self._type = _decoded(value)
+        elif name == b"id" and b"\0" not in value:
+            self._id = _decoded(value)
+        elif name == b"error":  # llama.cpp, GPUStack
+            self._type = "error"
+            self._add(value, line)
+        elif len(self.stray) < STRAY_BYTES and not any(field.startswith(name) for field in _FIELDS):
+            self.stray += line[:STRAY_BYTES] + b"\n"
+        # Anything else is `retry`, or unknown: ignored, as the format says.
 
-    def _event(self) -> ServerEvent:
-        data = self._data[0] if len(self._data) == 1 else "\n".join(self._data)
-        event = ServerEvent(self._type or "message", data, self._id)
-        self._data.clear()
-        self._data_bytes = 0
-        self._type = ""
+    def _add(self, value: bytes | memoryview, line: bytes) -> None:
+        self._data += value
+        self._data += b"\n"
+        self._data_bytes += len(line)
+        self._check_size()
+
+    def _json(self, line: bytes) -> Iterator[ServerEvent]:
+        # A line of a document, unless it only looks like one.
+        if self._depth and _FIELD.match(line):  # it broke off, and the stream goes on
+            yield self._whole_document()
+            self._field(line)
+            return
+        text = line.strip(_BLANK)
+        if not self._depth:
+            if not text or text[0] not in b"{[":
+                self._field(line)
+                return
+            if self._data:
+                yield self._event()
+        self._document += text
+        self._document += b"\n"
+        self._check_size()
+        if not self._depth and text[-1] in b"}]" and _balanced(text):  # JSON a line: no need to look closer
+            yield self._whole_document()
+            return
+        self._depth += _opened(text)
+        if self._depth <= 0:
+            yield self._whole_document()
+
+    def _whole_document(self) -> ServerEvent:
+        del self._document[-1:]
+        event = self._dispatched(self._document)
+        self._document = bytearray()
+        self._depth = 0
         return event
 
+    def _event(self) -> ServerEvent:
+        del self._data[-1:]
+        event = self._dispatched(self._data)
+        self._data = bytearray()
+        self._data_bytes = 0
+        return event
+
+    def _dispatched(self, data: bytearray) -> ServerEvent:
+        event = ServerEvent(self._type or "message", _decoded(data), self._id, self._is_cut)
+        self._type = ""
+        self._pictures = 0
+        self._is_cut = False
+        return event
+
+    def _grow(self, piece: bytes) -> None:
+        # The line by a piece that may be of a picture.
+        if self._in_picture is None:
+            begin = max(self._line.rfind(b'"'), self._line.rfind(b",")) + 1
+            before = self._line[max(0, begin - _BEFORE_BYTES) : begin]
+            self._in_picture = _BEFORE_PICTURE.search(before) is not None and not self._line[begin:].translate(
+                None, _BASE64
+            )
+        if not self._in_picture:
+            self._line += piece
+            self._check_size()
+            return
+        if self._pictures + len(piece) <= self._max_pictures:
+            self._pictures += len(piece)
+            self._line += piece
+            return
+        self._is_cut = True
+        if not self._line.endswith(CUT.encode()):
+            while self._line.endswith(b"\\"):  # half an escape
+                del self._line[-1:]
+            self._line += CUT.encode()
+
     def _check_size(self) -> None:
-        if self._pieces_bytes + self._data_bytes > self._max:
+        if len(self._line) + self._data_bytes + len(self._document) - self._pictures > self._max:
             raise ProviderError(f"An event has more than {self._max} bytes.", code="event_too_large")
+
+
+def _balanced(text: bytes) -> bool:
+    return text.count(b"{") == text.count(b"}") and text.count(b"[") == text.count(b"]")
+
+
+def _opened(text: bytes) -> int:
+    # How many brackets open in it, less those that close; a string in it may have megabytes.
+    opened = at = 0
+    while (found := _BRACKET.search(text, at)) is not None:
+        at = found.end()
+        match found[0]:
+            case b"{" | b"[":
+                opened += 1
+            case b"}" | b"]":
+                opened -= 1
+            case _:
+                at = _end_of_string(text, at)
+    return opened
+
+
+def _end_of_string(text: bytes, at: int) -> int:
+    # Where it has no end in this line, what follows its quote is read as if it were none.
+    begin = at
+    while (end := text.find(b'"', at)) >= 0:
+        at = end + 1
+        escapes = end
+        while escapes > begin and text[escapes - 1] == _BACKSLASH:
+            escapes -= 1
+        if (end - escapes) % 2 == 0:
+            return at
+    return begin
+
+
+def _decoded(line: bytes | bytearray) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        raise ProviderError("The stream is not UTF-8.", code="malformed_stream") from None

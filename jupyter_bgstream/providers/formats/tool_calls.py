@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from typing import Any
 
 import msgspec
 
 from ...core.events import ToolCall
+from ..faults import Faults
+from ..screening import MOST_ARGUMENTS, MOST_CALLS, too_many_arguments
+from .lenient import as_json
 
 
-class _Function(msgspec.Struct, gc=False):
+class FunctionFragment(msgspec.Struct, gc=False):
+    """The function of one."""
+
     name: str | None = None
     arguments: Any = None  # a string; an object at services that do not cut it
 
@@ -19,13 +25,39 @@ class ToolFragment(msgspec.Struct, gc=False):
 
     index: int | None = None
     id: str | None = None
-    function: _Function | None = None
+    function: FunctionFragment | None = None
+
+
+class Gathered:
+    """The arguments of an answer's tool calls, piece by piece; raises ProviderError (``answer_too_long``) for too many.
+
+    Nothing is said of a call before it is whole, so nobody else counts what has come of it.
+    """
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._characters = 0
+        self._calls = 0
+
+    def begin(self) -> StringIO:
+        """Return where the arguments of one more call go; many small pieces take no more there than one."""
+        self._calls += 1
+        if self._calls > MOST_CALLS:
+            raise self._faults.error("answer_too_long", f"It asks for more than {MOST_CALLS:,} tools.")
+        return StringIO()
+
+    def add(self, to: StringIO, piece: str) -> None:
+        """Take a piece."""
+        self._characters += len(piece)
+        if self._characters > MOST_ARGUMENTS:
+            raise self._faults.error("answer_too_long", too_many_arguments())
+        to.write(piece)
 
 
 class _Call(msgspec.Struct):
     id: str
+    arguments: StringIO
     name: str = ""
-    arguments: list[str] = []
 
 
 class ToolCalls:
@@ -35,7 +67,8 @@ class ToolCalls:
     gives all calls the index 0), begins a new call. A new id alone does not: older vLLMs give every fragment one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, faults: Faults) -> None:
+        self._gathered = Gathered(faults)
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
 
@@ -48,14 +81,14 @@ class ToolCalls:
             call.name = call.name or fragment.function.name or ""  # some services repeat it in every fragment
             arguments = fragment.function.arguments
             if isinstance(arguments, str):
-                call.arguments.append(arguments)
+                self._gathered.add(call.arguments, arguments)
             elif arguments is not None:
-                call.arguments.append(msgspec.json.encode(arguments).decode())
+                self._gathered.add(call.arguments, as_json(arguments))
 
     def whole(self) -> list[ToolCall]:
         """Return all calls, in the order in which they began."""
         return [
-            ToolCall(id=call.id or f"call_{number}", name=call.name, arguments="".join(call.arguments))
+            ToolCall(id=call.id or f"call_{number}", name=call.name, arguments=call.arguments.getvalue())
             for number, call in enumerate(self._calls)
         ]
 
@@ -67,7 +100,7 @@ class ToolCalls:
         named = fragment.function is not None and fragment.function.name
         if known is not None and (not fragment.id or fragment.id == known.id or not named):
             return known
-        call = _Call(id=fragment.id or "")
+        call = _Call(id=fragment.id or "", arguments=self._gathered.begin())
         self._calls.append(call)
         if fragment.index is not None:
             self._by_index[fragment.index] = call
