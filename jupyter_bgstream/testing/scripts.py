@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from base64 import b64encode
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Any
 
@@ -106,20 +107,23 @@ def answer(
     text: str | Sequence[str],
     *,
     reasoning: str | Sequence[str] = "",
+    images: Sequence[bytes] = (),
     usage: tuple[int, int] | None = None,
     finish_reason: str | None = "stop",
     done: bool = True,
     pace: float | Sequence[float] = 0.0,
     hold_after: int | None = None,
 ) -> Script:
-    """Return the script of a whole answer: reasoning, text, end, usage, ``[DONE]``; one piece per delta.
+    """Return the script of a whole answer: reasoning, text, images, end, usage, ``[DONE]``; one piece per delta.
 
-    A string is cut into words, a sequence is taken as deltas. ``usage`` is (input, output) tokens. ``pace`` is the
-    pause before each delta in seconds, or several to go through in turn. ``hold_after`` so many deltas everything
-    waits for a release. ``finish_reason=None`` is an answer without an end, ``done=False`` one without ``[DONE]``.
+    A string is cut into words, a sequence is taken as deltas; an image is the bytes of its file. ``usage`` is (input,
+    output) tokens. ``pace`` is the pause before each delta in seconds, or several to go through in turn. ``hold_after``
+    so many deltas everything waits for a release. ``finish_reason=None`` is an answer without an end, ``done=False``
+    one without ``[DONE]``.
     """
     deltas = [chunk({"reasoning_content": piece}) for piece in pieces_of(reasoning)]
     deltas += [chunk({"content": piece}) for piece in pieces_of(text)]
+    deltas += [chunk({"images": [{"type": "image_url", "image_url": {"url": data_url(file)}}]}) for file in images]
     paces = [pace] if isinstance(pace, int | float) else pace
     steps: list[Step] = []
     for number, delta in enumerate(deltas):
@@ -139,6 +143,11 @@ def answer(
     if done:
         steps.append(Send(DONE))
     return Script(steps=tuple(steps))
+
+
+def data_url(file: bytes, media_type: str = "image/png") -> str:
+    """Return a file as a ``data:`` URL."""
+    return f"data:{media_type};base64,{b64encode(file).decode()}"
 
 
 def refusal(status: int, body: str | bytes | dict[str, Any] = "", headers: dict[str, str] | None = None) -> Script:

@@ -19,6 +19,7 @@ from jupyter_bgstream.core.events import Completed, Delta, Source, ToolCall, Usa
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.messages import ImagePart, Message, TextPart
 from jupyter_bgstream.providers import service
+from jupyter_bgstream.providers.base import Picture
 from jupyter_bgstream.providers.formats.gemini import Gemini, GeminiDecoder, usage_of
 from jupyter_bgstream.testing import Cut, Hold, Reset, Script, ScriptedProvider, Send, refusal, replay
 
@@ -73,7 +74,7 @@ SAID = [
     Delta(channel="text", text="\n\n```python\nprint(1)\n```\n\n"),
     Delta(channel="text", text="\n\n```\n1\n```\n\n"),
     Delta(channel="text", text="log"),
-    Delta(channel="text", text="\n\n*(image/png, which is not shown here)*\n\n"),
+    Picture(data="iVBORw=="),
     ToolCall(id="call_0", name="look", arguments='{"at":2}'),
     ToolCall(id="fc_1", name="find", arguments="{}"),
     Source(url="https://a.example/", title="A"),

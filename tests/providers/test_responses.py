@@ -227,7 +227,6 @@ def test_a_refusal_is_text_and_the_reason() -> None:
         ({"type": "file_search_call", "id": "f", "queries": ["q"]}, ("f", "file_search", '["q"]')),
         ({"type": "code_interpreter_call", "id": "i", "code": "1+1"}, ("i", "code_interpreter", "1+1")),
         ({"type": "computer_call", "call_id": "c", "action": {"type": "wait"}}, ("c", "computer", '{"type":"wait"}')),
-        ({"type": "image_generation_call", "id": "g", "result": "x" * 99}, ("g", "image_generation", "")),
         ({"type": "function_call", "name": "n", "arguments": "{}"}, ("call_0", "n", "{}")),
     ],
 )

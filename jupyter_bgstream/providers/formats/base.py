@@ -13,10 +13,10 @@ from ...core.errors import ProviderError
 from ...core.events import Channel, Completed, Delta, Source, ToolCall, Usage
 from ...core.job import Job
 from ...core.messages import Part
-from ..base import Said
+from ..base import Picture, Said
 from ..faults import Faults, is_report
 from .lenient import Halves, NoEvent, Schema, Unfit, clean, parse, whole
-from .sse import STRAY_BYTES, BodyParser, ServerEvent
+from .sse import CUT, STRAY_BYTES, BodyParser, ServerEvent
 
 LONGEST_REPORT = 64 * 1024  # characters; what is longer reports no error
 DONE = "[DONE]"  # ends a stream of most formats
@@ -118,6 +118,8 @@ class StreamDecoder:
         self._odd_in_a_row = 0  # events that were read without types
         self._odd_is_json = True
         self._halves = Halves()
+        self._pictures: set[tuple[int, int]] = set()  # that were shown, by their hashes and lengths
+        self._is_cut = False  # whether base64 was left out of an event
         self._closed = False
 
     @property
@@ -139,8 +141,11 @@ class StreamDecoder:
             for event in self._parsed(data):
                 if crowded(event.data):
                     raise self._faults.error("event_too_large", f"It has more than {MOST_VALUES:,} values.")
+                self._is_cut = self._is_cut or event.is_cut
                 if event.data:  # else a heartbeat
                     self._event(event, said)
+                if self._is_cut:
+                    self._check_cut(said)
                 if self.ended:
                     break
         except ProviderError as error:
@@ -215,9 +220,27 @@ class StreamDecoder:
         if text:
             said.append(Delta(channel=channel, text=text))
 
+    def show(self, picture: Picture, said: list[Said]) -> None:
+        """Add a picture of the answer; one that was shown already is not shown again: some services repeat theirs."""
+        if self._is_cut and CUT in picture.data:
+            picture = Picture(is_cut=True)
+        source = picture.data or picture.url
+        mark = (hash(source), len(source))
+        if not source or mark not in self._pictures:
+            self._pictures.add(mark)
+            said.append(picture)
+
     def unreadable(self, what: str, found: Any) -> ProviderError:
         """Return the error of a field that is needed and has a value of a wrong type."""
         return self._faults.error("malformed_stream", f"{what} is of the type {type(found).__name__}.")
+
+    def _check_cut(self, said: list[Said]) -> None:
+        # What is left out of a picture costs the picture. What is left out of anything else must not pass for whole.
+        for item in said:
+            text = item.text if isinstance(item, Delta) else item.arguments if isinstance(item, ToolCall) else ""
+            if CUT in text:
+                said.remove(item)
+                raise self._faults.error("event_too_large", "It has a text of which a part was left out.")
 
     def _event(self, event: ServerEvent, said: list[Said]) -> None:
         if self._odd_in_a_row >= ODD_IN_A_ROW:  # all that this service sends will be so: to fail first costs as much

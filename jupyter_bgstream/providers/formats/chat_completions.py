@@ -23,6 +23,7 @@ from .chat_messages import chat_message
 from .chat_usage import timed, usage_of
 from .dialects import BROKEN, DIALECTS, Dialect, finish_reason
 from .lenient import Schema, Unfit
+from .pictures import KINDS, picture_of
 from .schemas import named_schema
 from .sources import Sources
 from .sse import ServerEvent
@@ -131,6 +132,7 @@ class _Delta(msgspec.Struct, gc=False):
     tool_calls: list[ToolFragment] | None = None
     function_call: FunctionFragment | None = None  # before there were tools
     annotations: Any = None
+    images: Any = None  # OpenRouter
     audio: Any = None
     executed_tools: Any = None  # Groq's own searches
     finish_reason: Any = None
@@ -287,13 +289,16 @@ class ChatDecoder(StreamDecoder):
         match message:
             case {"annotations": list() as annotations}:
                 self._sources(annotations, said)
-        if not whole or not isinstance(message, dict) or self._spoke:
+        if not whole or not isinstance(message, dict):
             return
-        self._spoke = True
-        try:
-            self._delta(_messages.fitted(message), said)
-        except Unfit as error:
-            raise self._faults.error("malformed_stream", str(error)) from None
+        if self._spoke:
+            self._images(message.get("images"), said)
+        else:
+            self._spoke = True
+            try:
+                self._delta(_messages.fitted(message), said)
+            except Unfit as error:
+                raise self._faults.error("malformed_stream", str(error)) from None
 
     def _delta(self, delta: _Delta, said: list[Said]) -> None:
         # vLLM and others say the same twice, under the old name and the new one; OpenRouter also in parts.
@@ -323,6 +328,8 @@ class ChatDecoder(StreamDecoder):
                 match tool:
                     case {"search_results": {"results": list() as found}}:
                         self._sources(found, said)
+        if delta.images:
+            self._images(delta.images, said)
         if delta.audio:
             match delta.audio:
                 case {"transcript": str() as words}:
@@ -354,12 +361,21 @@ class ChatDecoder(StreamDecoder):
         # Mistral: [{"type": "thinking", "thinking": [{"type": "text", "text": …}]}, {"type": "text", "text": …}]
         for part in parts if isinstance(parts, list) else [parts]:
             match part:
+                case {"type": kind} if isinstance(kind, str) and kind in KINDS:
+                    self._images([part], said)
                 case {"type": "thinking", "thinking": inner}:
                     self._parts(inner, "reasoning", said)
                 case {"text": str() as text} | (str() as text):
                     self._words(text, channel, said)
                 case {"text": found} if found:
                     raise self.unreadable("The text of a part", found)
+
+    def _images(self, found: Any, said: list[Said]) -> None:
+        # [{"type": "image_url", "image_url": {"url": "data:image/png;base64,…"}}]; not words, so a whole message at the
+        # end of a stream may still say some.
+        for image in found if isinstance(found, list) else [found]:
+            if image is not None:
+                self.show(picture_of(image), said)
 
     def _sources(self, found: Any, said: list[Said]) -> None:
         # A URL; {"url", "title"}; OpenAI's annotation {"type": "url_citation", "url_citation": {"url", "title"}}.

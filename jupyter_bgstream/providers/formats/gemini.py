@@ -23,6 +23,7 @@ from .gemini_calls import GeminiCalls
 from .gemini_contents import contents_of
 from .gemini_params import config_of, placed
 from .lenient import Schema
+from .pictures import picture_of
 from .sources import Sources
 from .sse import ServerEvent
 from .turns import conversation, lacking, system_text
@@ -139,7 +140,7 @@ NEEDED: dict[type, tuple[str, ...]] = {_Candidate: ("content",), _Content: ("par
 class GeminiDecoder(StreamDecoder):
     """Gemini. The end is a ``finishReason``, or a prompt that was blocked; counts may follow it.
 
-    Code that the service ran and its output are shown as blocks of code; a file is named, not shown.
+    Code that the service ran and its output are shown as blocks of code; a file that is no picture is named, not shown.
     """
 
     schema = Schema(_Response, needed=NEEDED)
@@ -205,6 +206,18 @@ class GeminiDecoder(StreamDecoder):
                     self._say(_fenced(output, ""), said)
                 elif outcome != "OUTCOME_OK":
                     self._say(_fenced(self._faults.label(str(outcome)), ""), said)
+            case {"inlineData": dict() as file} | {"fileData": dict() as file}:
+                self._file(file, said, is_thought=bool(part.get("thought")))
+
+    def _file(self, file: dict[str, Any], said: list[Said], *, is_thought: bool) -> None:
+        kind = file.get("mimeType")
+        if is_thought:  # a draft: the picture itself follows
+            self.say("reasoning", "\n\n*(A draft of a picture, which is not kept)*\n\n", said)
+        elif isinstance(kind, str) and kind and not kind.lower().startswith("image/"):
+            self._say(f"\n\n*({self._faults.label(kind)}, which is not shown here)*\n\n", said)
+        else:
+            self._spoken = True
+            self.show(picture_of(file), said)
 
     def _say(self, text: str, said: list[Said]) -> None:
         if text:

@@ -23,6 +23,7 @@ from .base import Request, StreamDecoder, count, model_name
 from .claude import MAX_TOKENS, thinking
 from .lenient import Schema, as_json
 from .messages_request import messages_of, system_of
+from .pictures import picture_of
 from .sources import Sources
 from .sse import ServerEvent
 from .tool_calls import Gathered
@@ -237,6 +238,9 @@ class MessagesDecoder(StreamDecoder):
                     self._source(citation, said)
             case {"type": "thinking", "thinking": str() as thought} if thought:
                 self.say("reasoning", thought, said)
+            case {"type": "image"}:
+                self._spoken = True
+                self.show(picture_of(block), said)
             case {"type": "tool_use"}:
                 name, id = block.get("name"), block.get("id")
                 self._calls[index] = _Call(

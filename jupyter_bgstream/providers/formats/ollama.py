@@ -22,6 +22,7 @@ from ..finish import text_of
 from ..params import Params, joined, read_params
 from .base import Request, StreamDecoder, count, model_name
 from .lenient import Schema, as_json
+from .pictures import picture_of
 from .sse import ServerEvent
 from .turns import arguments_object, conversation, lacking
 
@@ -140,6 +141,7 @@ class _ToolCall(msgspec.Struct, gc=False):
 class _Message(msgspec.Struct, gc=False):
     content: str | None = None
     thinking: str | None = None
+    images: Any = None
     tool_calls: list[_ToolCall] | None = None
 
 
@@ -193,6 +195,10 @@ class OllamaDecoder(StreamDecoder):
             self.say("reasoning", message.thinking, said)
         if message.content:
             self.say("text", message.content, said)
+        if message.images:
+            for image in message.images if isinstance(message.images, list) else [message.images]:
+                if image is not None:
+                    self.show(picture_of(image), said)
         for call in message.tool_calls or ():  # each comes whole
             arguments = call.function.arguments
             if not isinstance(arguments, str):

@@ -20,6 +20,7 @@ from ..faults import Faults
 from ..screening import MOST_CALLS, MOST_SOURCES
 from .base import DEEP, StreamDecoder, count, payload_of
 from .lenient import Schema, whole
+from .pictures import picture_of
 from .responses_calls import Call, call_of, may_wait
 from .sse import ServerEvent
 
@@ -55,6 +56,7 @@ class Place(msgspec.Struct, omit_defaults=True):
     may_wait: bool = False  # whether one is that no message has followed
     refuses: bool = False
     urls: list[int] = []  # checksums of the sources that were said
+    pictures: list[int] = []  # checksums of the ids of pictures that were shown
 
 
 _encode = msgspec.json.Encoder().encode
@@ -234,8 +236,20 @@ class ResponsesDecoder(StreamDecoder):
                             self._at.refuses = True
             case {"type": "web_search_call", "action": {"sources": list() as found}}:
                 self._found += found[: MOST_SOURCES - len(self._found)]
+            case {"type": "image_generation_call"}:
+                self._picture(item, said)
             case dict() if (call := call_of(item)) is not None:
                 self._call(call, said)
+
+    def _picture(self, item: dict[str, Any], said: list[Said]) -> None:
+        # The whole answer at the end repeats it, also behind a token. Previews (partial_image) are not of the answer.
+        match item.get("id"):
+            case str() as name if name:
+                mark = zlib.crc32(name.encode(errors="surrogatepass"))
+                if mark in self._at.pictures:
+                    return
+                self._at.pictures.append(mark)
+        self.show(picture_of(item.get("result")), said)
 
     def _call(self, call: Call, said: list[Said]) -> None:
         name = call.id or f"call_{len(self._at.calls)}"

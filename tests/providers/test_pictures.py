@@ -1,0 +1,265 @@
+"""Pictures in answers, in all five formats: each is said once, and none takes the answer away."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from typing import Any
+
+import pytest
+from providers.decoding import bare, decoded, heard, named, one_by_one
+from providers.speaking import FAULTS
+
+from jupyter_bgstream.core.events import Completed, Delta
+from jupyter_bgstream.providers.base import Picture, Said
+from jupyter_bgstream.providers.faults import Faults
+from jupyter_bgstream.providers.formats.chat_completions import ChatDecoder
+from jupyter_bgstream.providers.formats.gemini import GeminiDecoder
+from jupyter_bgstream.providers.formats.messages import MessagesDecoder
+from jupyter_bgstream.providers.formats.ollama import OllamaDecoder
+from jupyter_bgstream.providers.formats.responses_decoder import ResponsesDecoder
+from jupyter_bgstream.providers.formats.sse import CUT, MAX_EVENT_BYTES, BodyParser, ServerEvent
+from jupyter_bgstream.providers.screening import URL_LENGTH, Screen
+
+PNG = b64encode(b"\x89PNG\r\n\x1a\n and so on").decode()
+JPEG = b64encode(b"\xff\xd8\xff and so on").decode()
+URL = f"data:image/png;base64,{PNG}"
+DONE = b"data: [DONE]\n\n"
+ADDRESS = "https://pictures.example/1.png"
+
+
+def image(url: Any, **fields: Any) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": url}, **fields}
+
+
+def chat(*deltas: dict[str, Any], **choice: Any) -> list[bytes]:
+    events = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+    return [*bare(*events, {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", **choice}]}), DONE]
+
+
+def whole_chat(message: dict[str, Any]) -> list[bytes]:
+    return [json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}, indent=2).encode()]
+
+
+def gemini(*parts: dict[str, Any]) -> list[bytes]:
+    return bare({"candidates": [{"content": {"parts": list(parts)}, "finishReason": "STOP"}]})
+
+
+def responses(*items: dict[str, Any], whole: bool = True) -> list[bytes]:
+    done = [{"type": "response.output_item.done", "output_index": 0, "item": item} for item in items]
+    output = list(items) if whole else []
+    return named(*done, {"type": "response.completed", "response": {"status": "completed", "output": output}})
+
+
+def drawn(result: Any, **fields: Any) -> dict[str, Any]:
+    return {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": result, **fields}
+
+
+def messages(source: Any) -> list[bytes]:
+    block = {"type": "content_block_start", "index": 0, "content_block": {"type": "image", "source": source}}
+    stop = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}
+    return named(block, stop, {"type": "message_stop"})
+
+
+def ollama(images: Any) -> list[bytes]:
+    lines = ({"message": {"content": "", "images": images}, "done": False}, {"done": True, "done_reason": "stop"})
+    return [json.dumps(line).encode() + b"\n" for line in lines]
+
+
+def shown(said: list[Said]) -> list[Picture]:
+    assert isinstance(said[-1], Completed)
+    assert said[-1].finish_reason == "stop"
+    return [item for item in said if isinstance(item, Picture)]
+
+
+WAYS = {
+    "delta": (ChatDecoder, chat({"content": "", "images": [image(URL)]})),
+    "delta, its name only": (ChatDecoder, chat({"images": [{"image_url": URL}]})),
+    "an object in place of a list": (ChatDecoder, chat({"images": image(URL)})),
+    "last message": (ChatDecoder, chat({"content": "Here."}, message={"content": "Here.", "images": [image(URL)]})),
+    "both": (ChatDecoder, chat({"images": [image(URL)]}, message={"content": "", "images": [image(URL)]})),
+    "part": (ChatDecoder, chat({"content": [image(URL)]})),
+    "part of a whole message": (ChatDecoder, whole_chat({"content": [{"type": "text", "text": "Here."}, image(URL)]})),
+    "whole message": (ChatDecoder, whole_chat({"content": "Here.", "images": [image(URL)]})),
+    "in capitals": (ChatDecoder, chat({"images": [image(URL.replace("data", "DATA").replace("base64", "BASE64"))]})),
+    "URL with parameters": (ChatDecoder, chat({"images": [image(URL.replace("png;", "png;charset=utf-8;a=b;"))]})),
+    "SVG by its label": (ChatDecoder, chat({"images": [image(URL.replace("png", "svg+xml"))]})),
+    "base64 alone": (ChatDecoder, chat({"images": [{"b64_json": PNG}]})),
+    "Gemini": (GeminiDecoder, gemini({"inlineData": {"mimeType": "image/png", "data": PNG}})),
+    "Gemini, no label": (GeminiDecoder, gemini({"inlineData": {"data": PNG}})),
+    "Gemini, label of no type": (GeminiDecoder, gemini({"inlineData": {"mimeType": 5, "data": PNG}})),
+    "Responses": (ResponsesDecoder, responses(drawn(PNG, output_format="png"))),
+    "Responses, no id": (ResponsesDecoder, responses(drawn(PNG, id=None))),
+    "Responses, not repeated": (ResponsesDecoder, responses(drawn(PNG), whole=False)),
+    "Messages": (MessagesDecoder, messages({"type": "base64", "media_type": "image/png", "data": PNG})),
+    "Ollama": (OllamaDecoder, ollama([PNG])),
+    "Ollama, data URL": (OllamaDecoder, ollama([URL])),
+    "Ollama, no list": (OllamaDecoder, ollama(PNG)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_picture_is_said_once_with_its_data(way: str) -> None:
+    decoder, stream = WAYS[way]
+    assert shown(decoded(decoder, stream)) == [Picture(data=PNG)]
+    assert shown(decoded(decoder, one_by_one(b"".join(stream)))) == [Picture(data=PNG)]
+
+
+@pytest.mark.parametrize("data", [None, "", 5, 1.5, True, [], {}, [PNG], {"x": PNG}])
+@pytest.mark.parametrize("way", ["chat", "chat part", "Gemini", "Responses", "Messages"])
+def test_a_picture_without_readable_data_is_said_without_it(way: str, data: Any) -> None:
+    decoder, stream = {
+        "chat": (ChatDecoder, chat({"images": [image(data)]})),
+        "chat part": (ChatDecoder, chat({"content": [image(data)]})),
+        "Gemini": (GeminiDecoder, gemini({"inlineData": {"mimeType": "image/png", "data": data}})),
+        "Responses": (ResponsesDecoder, responses(drawn(data))),
+        "Messages": (MessagesDecoder, messages({"type": "base64", "data": data})),
+    }[way]
+    assert shown(decoded(decoder, stream)) == [Picture()]
+
+
+@pytest.mark.parametrize("images", [None, [], [None], {}, ""])
+def test_no_picture_is_no_picture(images: Any) -> None:
+    assert shown(decoded(ChatDecoder, chat({"content": "x", "images": images}))) == []
+    assert shown(decoded(OllamaDecoder, ollama(images if images != {} else None))) == []
+
+
+@pytest.mark.parametrize("images", [5, [5], [[]], True, "x", {"image_url": None}])
+def test_what_is_no_picture_takes_nothing_from_the_text(images: Any) -> None:
+    said = decoded(ChatDecoder, chat({"content": "Here."}, {"images": images}))
+    assert Delta(channel="text", text="Here.") in said
+    assert len(shown(said)) == 1
+
+
+def test_an_address_is_said_as_one() -> None:
+    for decoder, stream in (
+        (ChatDecoder, chat({"images": [image(ADDRESS)]})),
+        (GeminiDecoder, gemini({"fileData": {"mimeType": "image/png", "fileUri": ADDRESS}})),
+        (MessagesDecoder, messages({"type": "url", "url": ADDRESS})),
+        (OllamaDecoder, ollama([ADDRESS])),
+    ):
+        assert shown(decoded(decoder, stream)) == [Picture(url=ADDRESS)]
+
+
+def test_pictures_keep_their_place_in_the_text() -> None:
+    second = image(f"data:image/jpeg;base64,{JPEG}")
+    said = decoded(ChatDecoder, chat({"content": "One:"}, {"images": [image(URL), second]}, {"content": "Two."}))
+    assert said[:-1] == [
+        Delta(channel="text", text="One:"),
+        Picture(data=PNG),
+        Picture(data=JPEG),
+        Delta(channel="text", text="Two."),
+    ]
+
+
+def test_previews_of_a_picture_are_not_pictures() -> None:
+    preview = {"type": "response.image_generation_call.partial_image", "item_id": "ig_1", "partial_image_b64": JPEG}
+    stream = [*named(preview), *responses(drawn(PNG))]
+    assert shown(decoded(ResponsesDecoder, stream)) == [Picture(data=PNG)]
+
+
+def test_drafts_of_a_picture_are_reasoning() -> None:
+    draft = {"inlineData": {"mimeType": "image/png", "data": JPEG}, "thought": True}
+    said = decoded(GeminiDecoder, gemini(draft, {"inlineData": {"mimeType": "image/png", "data": PNG}}))
+    assert shown(said) == [Picture(data=PNG)]
+    assert isinstance(said[0], Delta)
+    assert (said[0].channel, "draft of a picture" in said[0].text) == ("reasoning", True)
+
+
+def test_behind_a_token_a_picture_is_not_said_again() -> None:
+    first = ResponsesDecoder(FAULTS)
+    created = {"type": "response.created", "sequence_number": 0, "response": {"id": "resp_1", "background": True}}
+    item = {"type": "response.output_item.done", "sequence_number": 1, "item": drawn(PNG)}
+    said = first.feed(b"".join(named(created, item)))
+    assert [each for each in said if isinstance(each, Picture)] == [Picture(data=PNG)]
+    again = ResponsesDecoder(FAULTS, first.token)
+    another = drawn(JPEG, id="ig_2")
+    end = {
+        "type": "response.completed",
+        "sequence_number": 2,
+        "response": {"status": "completed", "output": [drawn(PNG), another]},
+    }
+    said = [*again.feed(b"".join(named(end))), *again.close()]
+    assert [each for each in said if isinstance(each, Picture)] == [Picture(data=JPEG)]
+
+
+def test_addresses_are_redacted_and_bounded() -> None:
+    screen = Screen("demo", Faults("demo", model="m", secrets=("sk-secret-key-0123456789",)))
+    secret = Picture(url="https://pictures.example/?key=sk-secret-key-0123456789&n=1")
+    long = Picture(url="https://pictures.example/" + "x" * URL_LENGTH)
+    kept = Picture(data=PNG)
+    seen = screen.passed([secret, long, kept])
+    assert seen == [Picture(url="https://pictures.example/?key=[key]&n=1"), Picture(), kept]
+
+
+class TestLargeEvents:
+    """The base64 of a picture has a limit of its own."""
+
+    MB = 1_000_000
+
+    def parsed(self, body: bytes, piece: int = 8192, **limits: int) -> list[ServerEvent]:
+        parser = BodyParser(**limits)
+        events = []
+        for place in range(0, len(body), piece):
+            events += parser.feed(body[place : place + piece])
+        return [*events, *parser.end()]
+
+    @pytest.mark.parametrize(
+        "before", ['{"url":"data:image/png;base64,', '{"result": "', '{"images":["', '{"data" : "']
+    )
+    @pytest.mark.parametrize("piece", [1000, 8192, 10**9])
+    def test_a_picture_may_be_larger_than_any_other_event(self, before: str, piece: int) -> None:
+        body = f'data: {before}{"iVBOR/" * 500_000}"}}\n\n'.encode()
+        (event,) = self.parsed(body, piece, max_event_bytes=self.MB)
+        assert event.data == body.decode()[6:-2]
+        assert not event.is_cut
+
+    @pytest.mark.parametrize("before", ['{"content":"', '{"text":"data ', "", '{"data":"not base64: '])
+    def test_other_events_keep_their_limit(self, before: str) -> None:
+        with pytest.raises(Exception, match="more than 1000000 bytes"):
+            self.parsed(f'data: {before}{"iVBOR/" * 500_000}"}}\n\n'.encode(), max_event_bytes=self.MB)
+
+    def test_what_is_not_of_the_picture_counts(self) -> None:
+        body = f'data: {{"data":"{"iVBOR/" * 500_000}","more":"{"no picture " * 100_000}"}}\n\n'
+        with pytest.raises(Exception, match="more than 1000000 bytes"):
+            self.parsed(body.encode(), max_event_bytes=self.MB)
+
+    def test_the_limit_is_of_each_event(self) -> None:
+        event = f'data: {{"data":"{"iVBOR/" * 300_000}"}}\n\n'.encode()
+        events = self.parsed(event * 3, max_event_bytes=self.MB, max_picture_bytes=2 * self.MB)
+        assert [each.is_cut for each in events] == [False] * 3
+
+    @pytest.mark.parametrize("escaped", [False, True])
+    def test_beyond_its_limit_the_rest_of_a_picture_is_left_out(self, escaped: bool) -> None:
+        data = ("iVBOR\\/" if escaped else "iVBOR/") * 1_000_000
+        body = f'data: {{"data":"{data}","after":"all"}}\n\ndata: {{"next":1}}\n\n'.encode()
+        event, following = self.parsed(body, max_event_bytes=self.MB, max_picture_bytes=2 * self.MB)
+        found = json.loads(event.data)
+        assert found["after"] == "all"
+        assert CUT in found["data"]
+        assert len(event.data) < 2.2 * self.MB
+        assert event.is_cut
+        assert (following.data, following.is_cut) == ('{"next":1}', False)
+
+    def test_a_picture_that_was_cut_takes_nothing_from_the_answer(self) -> None:
+        data = "iVBORw0K" * (7_000_000)  # 56 MB
+        said = decoded(ChatDecoder, chat({"content": "Here:"}, {"images": [image(URL + data)]}, {"content": "Enjoy."}))
+        assert said[:-1] == [
+            Delta(channel="text", text="Here:"),
+            Picture(is_cut=True),
+            Delta(channel="text", text="Enjoy."),
+        ]
+
+    def test_a_text_that_was_cut_does_not_pass_for_whole(self) -> None:
+        part = {"type": "text", "data": "", "text": "iVBORw0K" * 7_000_000}
+        stream = json.dumps({"choices": [{"delta": {"content": [part]}}]}, separators=(",", ":")).encode()
+        stream = stream.replace(b'"data":"","text"', b'"text"').replace(b'"text":"iVBOR', b'"text":"data:;base64,iVBOR')
+        said, error = heard(ChatDecoder, [b"data: " + stream + b"\n\n"])
+        assert error is not None
+        assert error.code == "event_too_large"
+        assert not [item for item in said if isinstance(item, Delta)]
+
+    def test_a_document_with_a_large_picture_is_read(self) -> None:
+        data = URL + "iVBORw0K" * (MAX_EVENT_BYTES // 8)
+        said = decoded(ChatDecoder, whole_chat({"content": 'Here: [{\\"', "images": [image(data)]}))
+        assert [picture.data for picture in shown(said)] == [data.partition(",")[2]]
