@@ -13,6 +13,7 @@ from .base import Said
 from .faults import Faults
 from .formats import Lasting, Request
 from .formats.base import LastingDecoder, decoded
+from .reading import closed
 
 DELAYS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before a try, by how many have brought nothing
 SILENT_TRIES = 2  # more that a stream may say nothing for the whole idle time-out, before the answer is looked at
@@ -65,7 +66,7 @@ class Resuming:
             except ProviderError as error:
                 broken = error
             if decoder.settled or decoder.error is not None or decoder.token is None:
-                if said := decoder.close(broken):
+                if said := await closed(decoder, broken):
                     yield said
                 if decoder.error is not None:
                     raise decoder.error

@@ -26,14 +26,16 @@ from .formats import LASTING, Decoder, Lasting, Request, format_of
 from .formats.base import model_name
 from .keys import Key
 from .prices import priced
+from .reading import closed, read
 from .resuming import Resuming
 from .screening import Screen
-from .transport import Call, Route, ask, stream
+from .transport import Call, Route, ask
 
 STATUS_SECONDS = 3.0
+LISTING_BYTES = 4 * 1024 * 1024  # of a list of models
 HEADER_SECONDS = 10.0  # that a function which makes a header may take
 ABANDON_SECONDS = 5.0
-REST_SECONDS = 5.0  # for what may follow a finish_reason, such as usage, where no [DONE] does
+ANSWER_BYTES = 128 * 1024 * 1024  # of an answer as a whole, with its searches and pictures
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +98,7 @@ class HTTPService:
             return
         try:
             faults, headers = await self._opening(model_name(job))
-            await self._asked(self._lasting.cancel(job.resume), headers, faults, ABANDON_SECONDS)
+            await self._asked(self._lasting.cancel(job.resume), headers, faults, ABANDON_SECONDS, ANSWER_BYTES)
         except (ProviderError, msgspec.MsgspecError) as error:
             code = error.code if isinstance(error, ProviderError) else "no token"
             log.warning("job %s: %s cannot be told that nobody wants its answer (%s)", job.id, self.name, code)
@@ -173,12 +175,12 @@ class HTTPService:
         decoder, broken = self._format.decoder(faults), None
         try:
             request = await _built(self._format.request, job, faults)
-            async with aclosing(_read(self._call(request, headers, job), decoder, faults)) as batches:
+            async with aclosing(read(self._call(request, headers, job), decoder, faults)) as batches:
                 async for batch in batches:
                     yield batch
         except ProviderError as error:
             broken = error
-        if end := decoder.close(broken):
+        if end := await closed(decoder, broken):
             yield end
         if decoder.error is not None:
             raise decoder.error
@@ -186,35 +188,38 @@ class HTTPService:
     async def _resuming(
         self, lasting: Lasting, job: Job, faults: Faults, headers: dict[str, str]
     ) -> AsyncGenerator[Sequence[Said], None]:
-        def read(request: Request, decoder: Decoder, left: float) -> AsyncGenerator[Sequence[Said], None]:
+        def connected(request: Request, decoder: Decoder, left: float) -> AsyncGenerator[Sequence[Said], None]:
             call = self._call(request, headers, job)
-            return _read(msgspec.structs.replace(call, total_timeout=left), decoder, faults)
+            return read(msgspec.structs.replace(call, total_timeout=left), decoder, faults)
 
         def ask(request: Request, seconds: float) -> Awaitable[bytes]:
-            return self._asked(request, headers, faults, seconds)
+            return self._asked(request, headers, faults, seconds, ANSWER_BYTES)
 
         begin = None
         if job.resume is None:
             begin = await _built(lasting.lasting if self._endpoint.background else lasting.request, job, faults)
         total = self._endpoint.total_timeout
-        return Resuming(lasting, faults, read=read, ask=ask, sleep=self._sleep, total_timeout=total).run(
+        return Resuming(lasting, faults, read=connected, ask=ask, sleep=self._sleep, total_timeout=total).run(
             begin, job.resume
         )
 
     async def _names(self) -> tuple[str, ...]:
         faults, headers = await self._opening("")
-        body = await self._asked(self._format.models, headers, faults, STATUS_SECONDS)
+        body = await self._asked(self._format.models, headers, faults, STATUS_SECONDS, LISTING_BYTES)
         try:
             return tuple(self._format.names(msgspec.json.decode(body)))
         except (msgspec.DecodeError, RecursionError):
             raise faults.no_stream(body) from None
 
-    async def _asked(self, request: Request, headers: dict[str, str], faults: Faults, seconds: float) -> bytes:
+    async def _asked(
+        self, request: Request, headers: dict[str, str], faults: Faults, seconds: float, most: int
+    ) -> bytes:
         url = f"{self._endpoint.base_url}{request.path}"
         return await ask(
             url,
             headers=request.headers | headers,
             seconds=seconds,
+            most=most,
             faults=faults,
             body=request.body,
             route=self._route,
@@ -276,31 +281,3 @@ async def _built(build: Callable[[Job, Faults], Request], job: Job, faults: Faul
     if any(message.attachments for message in (*job.history, *job.spec.messages)):
         return await asyncio.to_thread(build, job, faults)
     return build(job, faults)
-
-
-async def _read(call: Call, decoder: Decoder, faults: Faults) -> AsyncGenerator[Sequence[Said], None]:
-    async with aclosing(stream(call, faults)) as body, aclosing(_until_the_end(body, decoder)) as batches:
-        async for batch in batches:
-            yield batch
-
-
-async def _until_the_end(body: AsyncGenerator[bytes, None], decoder: Decoder) -> AsyncGenerator[Sequence[Said], None]:
-    # Once the answer is whole only so much time is spent on bytes that say nothing more, heartbeats included.
-    clock = asyncio.get_running_loop().time
-    left = REST_SECONDS
-    while not decoder.ended:
-        if not decoder.settled:
-            chunk = await anext(body, None)
-        else:
-            asked = clock()
-            try:
-                async with asyncio.timeout(left):
-                    chunk = await anext(body, None)
-            except TimeoutError:
-                return
-            left -= clock() - asked
-        if chunk is None:
-            return
-        if batch := decoder.feed(chunk):
-            left = REST_SECONDS  # some services give a finish_reason with every delta
-            yield batch

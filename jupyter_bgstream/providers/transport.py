@@ -13,25 +13,20 @@ import ssl
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Iterator
 from contextlib import aclosing
-from typing import Any, Literal, Self, TypeVar, cast
+from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 import msgspec
-from httpcore import AsyncNetworkStream
 
+from .bodies import UNCOMPRESSED, Unreadable, beginning, pieces, whole
+from .client import plain_client, send
 from .endpoint import CONNECT_SECONDS, authorities
 from .faults import Faults
 from .proxies import BadProxy, proxy_of
+from .sockets import Sockets
 
-REFUSAL_SECONDS = 10.0  # for the body of a refusal
-REFUSAL_BYTES = 64 * 1024
-ANSWER_BYTES = 64 * 1024 * 1024  # of what is asked for as a whole: a list of models, a long answer with its searches
-
-_NO_PROXY = (
-    "The proxy settings of the environment cannot be used: HTTPS_PROXY, HTTP_PROXY or ALL_PROXY is not a URL such as"
-    " http://proxy.example.org:3128, or what is special in its password is not written as %2F and the like."
-)
+STREAM_BYTES = 1024 * 1024 * 1024  # of one stream, heartbeats included: a hundred times the longest answer
 
 T = TypeVar("T")
 
@@ -72,30 +67,27 @@ async def stream(call: Call, faults: Faults) -> AsyncGenerator[bytes, None]:
     in which the caller does not ask for more counts only towards the total.
     """
     patience = _Patience(call, faults)
-    async with _Sockets() as sockets, await _client(call.url, call.route, faults) as client:
+    async with Sockets() as sockets, await _client(call.url, call.route, faults) as client:
         request = client.build_request(
             "GET" if call.body is None else "POST",
             call.url,
             content=call.body,
-            headers={
-                **({} if call.body is None else {"Content-Type": "application/json"}),
-                "Accept": call.media_type,
-                "Accept-Encoding": "identity",  # proxies hold a compressed stream back until a block is full
-                **call.headers,
-            },
+            headers=_headers(call.body, {"Accept": call.media_type} | call.headers),
             extensions={"trace": sockets.trace},
         )
         try:
-            response = await patience.wait(client.send(request, stream=True))
+            response = await patience.wait(send(client, request))
         except httpx.HTTPError as error:
             raise _no_answer(error, call.route, faults) from None  # what httpx raises holds the request, and so the key
         async with aclosing(response):
             await _check(response, faults)
-            # Declared as an iterator, in fact a generator, which must be closed.
-            chunks = cast("AsyncGenerator[bytes, None]", response.aiter_bytes())
-            async with aclosing(chunks):
-                while (chunk := await _next(chunks, patience, faults)) is not None:
-                    yield chunk
+            left = STREAM_BYTES
+            async with aclosing(pieces(response)) as found:
+                while (piece := await _next(found, patience, faults)) is not None:
+                    left -= len(piece)
+                    if left < 0:
+                        raise faults.error("answer_too_long", f"More than {STREAM_BYTES >> 20} MiB.")
+                    yield piece
 
 
 async def ask(
@@ -103,59 +95,39 @@ async def ask(
     *,
     headers: dict[str, str],
     seconds: float,
+    most: int,
     faults: Faults,
     body: bytes | None = None,
     route: Route = DIRECT,
 ) -> bytes:
-    """Return the answer to a GET, or to a POST if there is a body; raises ProviderError as ``stream`` does."""
-    if body is not None:
-        headers = {"Content-Type": "application/json"} | headers
+    """Return the answer to a GET, or to a POST if there is a body, of at most so many bytes.
+
+    Raises ProviderError as ``stream`` does.
+    """
     method = "GET" if body is None else "POST"
     limit = asyncio.timeout(seconds)
     try:
-        async with limit, _Sockets() as sockets, await _client(url, route, faults) as client:
-            extensions = {"trace": sockets.trace}
-            async with client.stream(method, url, headers=headers, content=body, extensions=extensions) as response:
-                content = await _whole(response, faults)
+        async with limit, Sockets() as sockets, await _client(url, route, faults) as client:
+            sent, extensions = _headers(body, headers), {"trace": sockets.trace}
+            request = client.build_request(method, url, headers=sent, content=body, extensions=extensions)
+            response = await send(client, request)
+            async with aclosing(response):
+                if not response.is_success:
+                    raise faults.refusal(response.status_code, response.headers, await beginning(response))
+                return await whole(response, most)
+    except Unreadable as error:
+        raise faults.error(error.code, str(error)) from None
     except TimeoutError:
         raise faults.error("unreachable", f"No answer within {seconds:g} s.") from None
     except httpx.HTTPError as error:
         raise _no_answer(error, route, faults) from None
-    if not response.is_success:
-        raise faults.refusal(response.status_code, response.headers, content[:REFUSAL_BYTES])
-    return content
 
 
-async def _whole(response: httpx.Response, faults: Faults) -> bytes:
-    # At a port that was only guessed anything may answer, and never end.
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > ANSWER_BYTES:
-            raise faults.error("malformed_stream", f"An answer of more than {ANSWER_BYTES >> 20} MiB.")
-    return bytes(body)
-
-
-class _Sockets:
-    """Closes what a cancelled connect leaves open.
-
-    httpcore loses sight of the socket when it is cancelled in the middle of the TLS handshake. Its trace extension
-    shows us the socket in time.
-    """
-
-    def __init__(self) -> None:
-        self._opened: list[AsyncNetworkStream] = []
-
-    async def trace(self, event: str, info: dict[str, Any]) -> None:
-        if event.endswith("connect_tcp.complete"):
-            self._opened.append(info["return_value"])
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        for stream in self._opened:
-            await stream.aclose()  # a second time does nothing
+def _headers(body: bytes | None, headers: dict[str, str]) -> httpx.Headers:
+    content = {} if body is None else {"Content-Type": "application/json"}
+    sent = httpx.Headers(content | headers)
+    sent.update(UNCOMPRESSED)  # whatever the config says of it
+    return sent
 
 
 class _Patience:
@@ -179,11 +151,11 @@ class _Patience:
             raise self._faults.error("total_timeout", seconds=self._call.total_timeout) from None
 
 
-async def _next(chunks: AsyncGenerator[bytes, None], patience: _Patience, faults: Faults) -> bytes | None:
+async def _next(found: AsyncGenerator[bytes, None], patience: _Patience, faults: Faults) -> bytes | None:
     try:
-        return await patience.wait(anext(chunks, None))
-    except httpx.DecodingError as error:
-        raise faults.error("malformed_stream", str(error)) from None
+        return await patience.wait(anext(found, None))
+    except Unreadable as error:
+        raise faults.error(error.code, str(error)) from None
     except httpx.HTTPError as error:
         raise faults.error("truncated", _reason(error)) from None
 
@@ -192,22 +164,8 @@ async def _check(response: httpx.Response, faults: Faults) -> None:
     # What the body is, is for the decoder to see: services and proxies give it any type.
     if response.is_success:
         return
-    body = await _beginning(response)
+    body = await beginning(response)
     raise faults.refusal(response.status_code, response.headers, body)
-
-
-async def _beginning(response: httpx.Response) -> bytes:
-    # As much of a refusal as comes in good time: its status says enough if its body breaks off or never ends.
-    body = bytearray()
-    try:
-        async with asyncio.timeout(REFUSAL_SECONDS):
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > REFUSAL_BYTES:
-                    break
-    except (TimeoutError, httpx.HTTPError):
-        pass
-    return bytes(body[:REFUSAL_BYTES])
 
 
 def _no_answer(error: httpx.HTTPError, route: Route, faults: Faults) -> Exception:
@@ -250,11 +208,9 @@ async def _client(url: str, route: Route, faults: Faults) -> httpx.AsyncClient:
         proxy = route.proxy
         if proxy is None and not is_local(url):
             proxy = proxy_of(url)
-        return httpx.AsyncClient(
+        return plain_client(
             verify=context,
             proxy=_proxy(proxy, context) if proxy else None,
-            trust_env=False,
-            follow_redirects=False,  # the key goes to no other address
             timeout=httpx.Timeout(None, connect=route.connect_timeout),  # silence is _Patience's to measure
         )
     except OSError as error:

@@ -12,6 +12,7 @@ import hmac
 import logging
 import random
 from collections.abc import Mapping
+from contextlib import aclosing
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -25,8 +26,11 @@ from ..core.notices import CALL_AFTER, Notice
 from ..core.wire import encode
 from ..engine.clock import Clock, SettledTime, SystemClock
 from ..engine.service import Service
+from ..providers.bodies import UNCOMPRESSED
+from ..providers.client import plain_client, send
 from ..providers.proxies import BadProxy, proxy_of
 from ..providers.retry_after import retry_after
+from ..providers.sockets import Sockets
 from ..providers.transport import is_local, no_authorities
 
 LOOK_SECONDS = 5.0  # between looks for what is due
@@ -167,10 +171,9 @@ class Webhook:
 
     def _client(self) -> httpx.AsyncClient:
         url = self._receiver.url
-        return httpx.AsyncClient(
-            trust_env=False,
+        return plain_client(  # which follows no redirect: only the configured address was meant to hear of it
+            verify=httpx.create_ssl_context(),
             proxy=None if is_local(url) else proxy_of(url),
-            follow_redirects=False,  # only the configured address was meant to hear of it
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
             # No upper limit: with one, httpcore loses connections when requests are cancelled while they queue for it.
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
@@ -229,7 +232,7 @@ class Webhook:
     async def _send(self, client: httpx.AsyncClient, notice: Notice, body: bytes) -> tuple[str | None, float]:
         # Returns what went wrong, and the seconds that the receiver asks for.
         at = int(self._clock.time())
-        headers = {
+        headers = UNCOMPRESSED | {
             "content-type": "application/json",
             "webhook-id": notice.id,  # the same at every try, so that the receiver can tell
             "webhook-timestamp": str(at),
@@ -238,7 +241,8 @@ class Webhook:
         try:
             async with (
                 asyncio.timeout(ANSWER_SECONDS),
-                client.stream("POST", self._receiver.url, content=body, headers=headers) as response,
+                Sockets() as sockets,
+                aclosing(await send(client, self._request(client, headers, body, sockets))) as response,
             ):
                 status = response.status_code  # the body says nothing to us and is not read
                 asked = min(LONGEST_DELAY, retry_after(response.headers, now=self._clock.time()) or 0.0)
@@ -249,6 +253,12 @@ class Webhook:
         self._gone = status == HTTPStatus.GONE
         throttled = status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
         return f"answers {status}", asked if throttled else 0.0
+
+    def _request(
+        self, client: httpx.AsyncClient, headers: dict[str, str], body: bytes, sockets: Sockets
+    ) -> httpx.Request:
+        extensions = {"trace": sockets.trace}
+        return client.build_request("POST", self._receiver.url, content=body, headers=headers, extensions=extensions)
 
 
 def _delay(age: float) -> float:

@@ -86,11 +86,13 @@ def of(said: Iterable[Said], kind: type[Usage] | type[Source] | type[ToolCall] |
     return [event for event in said if isinstance(event, kind)]
 
 
-async def read(provider: Provider, what: Job | None = None) -> tuple[list[Said], ProviderError | None]:
+async def read(
+    provider: Provider, what: Job | None = None, *, patience: float = PATIENCE
+) -> tuple[list[Said], ProviderError | None]:
     """Everything a provider says, and how it failed."""
     said: list[Said] = []
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             async for batch in provider.stream(what or job()):
                 said += batch
     except ProviderError as error:

@@ -337,7 +337,7 @@ async def test_nobody_wants_it_any_more(puppet: HTTPService, service: ScriptedRe
 async def test_a_service_that_hangs_is_not_waited_for(
     puppet: HTTPService, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jupyter_bgstream.providers.service.ABANDON_SECONDS", 0.05)
+    monkeypatch.setattr("jupyter_bgstream.providers.service.ABANDON_SECONDS", 1.0)
     provider.routes["POST /v1/responses/*"] = Script(steps=(Hold(),))
     async with asyncio.timeout(PATIENCE):
         await puppet.abandon(msgspec.structs.replace(job(), resume=token_of_a_first_event()))

@@ -14,6 +14,7 @@ from providers.speaking import STOP, delta, job, read, sse, text
 
 from jupyter_bgstream.core.events import Completed, Usage
 from jupyter_bgstream.core.messages import Message
+from jupyter_bgstream.providers import service as services
 from jupyter_bgstream.providers import transport
 from jupyter_bgstream.providers.endpoint import read_endpoint
 from jupyter_bgstream.providers.service import HTTPService
@@ -165,7 +166,7 @@ async def test_the_tls_context_is_made_once_and_not_on_the_loop(
 
 
 async def test_a_list_of_models_that_does_not_end_is_not_kept_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "ANSWER_BYTES", 1 << 20)
+    monkeypatch.setattr(services, "LISTING_BYTES", 1 << 20)
     sent = 0
 
     async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

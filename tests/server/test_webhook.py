@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import itertools
 import logging
 import os
 import re
@@ -23,6 +24,8 @@ import pytest
 import standardwebhooks
 from engine.conftest import OWNER, Puppet, ended, spec
 from harness.jupyter import Jupyter, free_port, jupyter
+from providers.raw import Strain, raw
+from providers.test_bodies import MOST_BLOCK, MOST_MEMORY
 from server.conftest import config_for, submit, wait
 from server.receiver import PATIENCE, Receiver
 
@@ -254,6 +257,24 @@ async def test_trouble_is_tried_again_later_and_later_with_the_same_id(servers: 
         assert request.headers["webhook-signature"] == by_the_standard(dict(request.headers), request.body)
 
 
+async def test_what_a_receiver_names_in_its_head_is_neither_kept_nor_followed(
+    servers: Servers, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    await servers.add()
+    places = ("javascript:alert(1)", "https:x", "http://[::1", "http://169.254.169.254/latest")
+    echo = {"Set-Cookie": "name=path-secret", "X-Echo": "query-secret"}
+    receiver.replies = [(302, {"Location": place} | echo) for place in places]
+    await servers.said()
+    await servers.passes(600)
+    assert len(receiver.requests) == len(places) + 1
+    assert [request.headers.get("cookie") for request in receiver.requests] == [None] * len(receiver.requests)
+    assert "answers 302" in caplog.text
+    assert "cannot go on" not in caplog.text
+    for secret in ("path-secret", "query-secret"):
+        assert secret not in caplog.text
+
+
 async def test_after_a_day_it_is_given_up(
     servers: Servers, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -345,6 +366,37 @@ async def test_nobody_there_is_trouble_like_any_other(
     assert caplog.text.count("does not answer (ConnectError)") == 1  # once, not at every try
     assert receiver.requests == []
     receiver.url = url
+
+
+ANSWERS = {
+    "answers that announce another": (b"", b"HTTP/1.1 100 \r\n\r\n" * 4000, "does not answer (RemoteProtocolError)"),
+    "a reason": (b"HTTP/1.1 200 ", b"a" * 65536, "does not answer (RemoteProtocolError)"),
+    "a body": (b"HTTP/1.1 500 No\r\nContent-Encoding: gzip, gzip\r\n\r\n", b"\0" * 65536, "answers 500"),
+}
+
+
+@pytest.mark.parametrize("what", ANSWERS)
+async def test_an_answer_that_never_ends_is_not_read(
+    servers: Servers, receiver: Receiver, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
+    first, piece, problem = ANSWERS[what]
+    own = receiver.url
+    with raw(lambda: itertools.chain([first], itertools.repeat(piece))) as receiver.url:
+        async with Strain() as strain:
+            await servers.add()
+            await servers.said()
+            await servers.passes(40)
+    assert caplog.text.count(problem) == 1
+    assert strain.grown < MOST_MEMORY
+    assert strain.longest < MOST_BLOCK
+    receiver.url = own
+
+
+async def test_no_compression_is_asked_of_a_receiver(servers: Servers, receiver: Receiver) -> None:
+    await servers.add()
+    await servers.said()
+    await servers.passes(40)
+    assert [request.headers["accept-encoding"] for request in receiver.requests] == ["identity"]
 
 
 async def test_no_secret_no_path_and_no_words_in_the_log(
