@@ -17,7 +17,8 @@ _NAMES = re.compile(
 # What it says, as services were seen to say it in 2023-2026. Limits of rate speak of tokens too, so nothing shorter.
 _WORDS = re.compile(
     r"prompt is too long"  # Anthropic
-    r"|input is too long for requested model"  # Bedrock
+    r"|input is too long for requested model|input tokens exceeded"  # Bedrock
+    r"|total length of (all )?(the )?messages is too long"  # Perplexity
     # OpenAI, OpenRouter, vLLM, Mistral, llama.cpp, Ollama
     r"|(maximum|max|available) (allowed )?context (length|window|size)"
     r"|exceeds? (the |this |its |your )?(model'?s? )?context (length|window|size|limit)"

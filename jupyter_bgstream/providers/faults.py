@@ -73,6 +73,11 @@ _UNPAID = re.compile(
     re.I,
 )
 _BAD_KEY = re.compile(r"invalid_api_key|api_key_(invalid|expired)", re.I)  # Google says so with 400
+_UNSUPPORTED = re.compile(
+    r"\b(?:image|audio|video|vision|file|multimodal)s?\b.{0,30}\b(?:is|are) not supported"
+    r"|does not support (?:image|audio|video|vision|file|multimodal|tool)",
+    re.I,
+)
 _TOO_LARGE = re.compile(r"too_large|payload size", re.I)
 # Where only the words tell: xAI's of a key, DeepSeek's, Mistral's and OpenRouter's of a model; all with 400 or 404.
 _BAD_KEY_WORDS = re.compile(r"(incorrect|invalid) api key", re.I)
@@ -313,6 +318,8 @@ def _code_of_status(status: int, names: list[str], words: str) -> str:
         return "unauthorized"
     if status == 429:
         return "rate_limited"
+    if _is_asked_wrong(status, words):
+        return "bad_request"
     if status in _BUSY or status >= 500:
         return "provider_error"
     if any(_BAD_KEY.search(name) for name in names) or _BAD_KEY_WORDS.search(words[:WORDS_READ]):
@@ -333,7 +340,14 @@ def _too_large(names: list[str], words: str) -> bool:
     return any(_TOO_LARGE.search(name) for name in names) or bool(_TOO_LARGE.search(words[:WORDS_READ]))
 
 
+def _is_asked_wrong(status: int, words: str) -> bool:
+    # llama.cpp and others say with 500 what the same request will hear again.
+    return status >= 500 and _UNSUPPORTED.search(words[:WORDS_READ]) is not None
+
+
 def _passes(status: int, names: list[str], words: str, wait: float | None) -> bool:
+    if _is_asked_wrong(status, words):
+        return False
     if status == 429:
         return not _unpaid(names, words, wait)
     return status in _BUSY or status >= 500
