@@ -23,12 +23,13 @@ TOTAL_SECONDS = 2 * 3600.0
 PROVIDER_NAME = re.compile(r"[a-z0-9_-]+")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token, RFC 9110
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
+_SECRET = re.compile(r"key|token|secret|password|signature|^sig$|auth", re.I)  # such a parameter holds what is secret
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A service, what it speaks and the way to it. Shows neither key nor headers."""
 
-    base_url: str  # what the format's paths, such as /chat/completions, are added to
+    base_url: str  # what the format's paths, such as /chat/completions, are added to; its query goes with every request
     format: Literal["chat_completions", "responses", "messages", "gemini", "ollama"] = "chat_completions"
     dialect: DialectName = "plain"  # of Chat Completions: how the service names what it takes
     api_key_env: str | tuple[str, ...] | None = None  # environment variables that may hold the key; the first wins
@@ -47,6 +48,11 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def __repr__(self) -> str:
         return f"Endpoint({self.base_url!r})"  # without what may hold a secret
+
+    def url(self, path: str) -> str:
+        """Return the address of a path of the format, which may have a query."""
+        base, _, query = self.base_url.partition("?")
+        return f"{base}{path}{('&' if '?' in path else '?') + query if query else ''}"
 
     @property
     def key_names(self) -> tuple[str, ...]:
@@ -86,7 +92,8 @@ def read_endpoint(name: str, config: Any) -> Endpoint:
     for setting in ("connect_timeout", "idle_timeout", "total_timeout"):
         if not getattr(endpoint, setting) > 0:
             raise Invalid(f"{where}: {setting} must be more than 0 seconds.", field=f"{where}.{setting}")
-    return msgspec.structs.replace(endpoint, base_url=endpoint.base_url.rstrip("/"))
+    base, *query = endpoint.base_url.split("?", 1)
+    return msgspec.structs.replace(endpoint, base_url="?".join([base.rstrip("/"), *filter(None, query)]))
 
 
 def _url_problem(url: str) -> str | None:
@@ -99,8 +106,8 @@ def _url_problem(url: str) -> str | None:
         return f"base_url is not a URL: there is no port {parts.port}."
     if parts.scheme not in ("http", "https") or not parts.host:
         return "base_url must be an http or https URL such as https://api.example.org/v1."
-    if parts.userinfo or parts.query or parts.fragment:
-        return "base_url may hold no password, query or fragment; a key belongs in the variable that api_key_env names."
+    if parts.userinfo or parts.fragment or any(_SECRET.search(name) for name in parts.params):
+        return "base_url may hold no password, key or fragment; a key belongs in the variable that api_key_env names."
     return None
 
 

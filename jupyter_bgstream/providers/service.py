@@ -214,7 +214,7 @@ class HTTPService:
     async def _asked(
         self, request: Request, headers: dict[str, str], faults: Faults, seconds: float, most: int
     ) -> bytes:
-        url = f"{self._endpoint.base_url}{request.path}"
+        url = self._endpoint.url(request.path)
         return await ask(
             url,
             headers=request.headers | headers,
@@ -227,7 +227,7 @@ class HTTPService:
 
     def _call(self, request: Request, headers: dict[str, str], job: Job) -> Call:
         return Call(
-            url=f"{self._endpoint.base_url}{request.path}",
+            url=self._endpoint.url(request.path),
             headers=request.headers | headers,
             body=request.body,
             media_type=self._format.media_type,

@@ -188,7 +188,7 @@ class ScriptedProvider:
             request.close(outcome)
 
     def _script(self, request: Request) -> Script:
-        method, path = request.method, request.path
+        method, path = request.method, request.path.partition("?")[0]
         if self.key is not None and self.key not in (
             request.headers.get("authorization", "").removeprefix("Bearer "),
             request.headers.get("x-api-key"),
@@ -212,7 +212,6 @@ class ScriptedProvider:
         return reply if isinstance(reply, Script) else reply(request)
 
     def _route(self, asked: str) -> Reply | None:
-        asked = asked.partition("?")[0]
         for route, reply in self.routes.items():
             if route == asked or (route.endswith("*") and asked.startswith(route[:-1])):
                 return reply

@@ -13,6 +13,7 @@ from providers.conftest import Connect
 from providers.speaking import job, read, text
 
 from jupyter_bgstream.providers import transport
+from jupyter_bgstream.providers.endpoint import read_endpoint
 from jupyter_bgstream.providers.proxies import is_exempt
 from jupyter_bgstream.testing import ScriptedProvider, answer
 
@@ -200,6 +201,17 @@ async def test_the_environments_proxy_beside_exceptions_of_all_kinds(
     monkeypatch.setenv("NO_PROXY", exceptions)
     said, error = await read(connect("http://api.example/v1"))
     assert (text(said), error) == ("through the proxy", None)
+
+
+async def test_a_query_in_the_address_goes_with_every_request(provider: ScriptedProvider, connect: Connect) -> None:
+    provider.scripts["one"] = answer("yes")
+    service = connect(f"http://127.0.0.1:{provider.port}/v1/?api-version=2024-10-21")
+    assert (await read(service))[1] is None
+    await service.status()
+    assert [request.path for request in provider.requests] == ["/v1/chat/completions?api-version=2024-10-21"]
+    assert provider.listings == 1
+    endpoint = read_endpoint("x", {"base_url": "https://host/v1?a=1"})
+    assert endpoint.url("/models?pageSize=1") == "https://host/v1/models?pageSize=1&a=1"
 
 
 async def test_done_is_the_end_of_a_service_that_says_so(provider: ScriptedProvider, connect: Connect) -> None:
