@@ -40,6 +40,7 @@ def read_params(params: dict[str, Any], faults: Faults) -> Params:
     """Return what a job asks for; raises ProviderError (``bad_request``) for what cannot be meant."""
     if clash := [name for name in _OF_THE_JOB if name in params]:
         raise faults.error("bad_request", f"params may not set {', '.join(clash)}: the job itself does.")
+    params = _with_extra_body(params, faults)
     known = {name: value for name, value in params.items() if name in STANDARD}
     rest = {name: value for name, value in params.items() if name not in STANDARD}
     try:
@@ -47,6 +48,19 @@ def read_params(params: dict[str, Any], faults: Faults) -> Params:
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at ")
         raise faults.error("bad_request", f"params: {where.strip('`').removeprefix('$.')}: {what}.") from None
+
+
+def _with_extra_body(params: dict[str, Any], faults: Faults) -> dict[str, Any]:
+    # What OpenAI's SDK joins to the request: code that is moved here names fields of other services so.
+    params = dict(params)
+    extra = params.pop("extra_body", None)
+    if extra is None:
+        return params
+    if not isinstance(extra, dict):
+        raise faults.error("bad_request", "params: extra_body is an object with further fields of the request.")
+    if clash := [name for name in (*_OF_THE_JOB, "background", "extra_body") if name in extra]:
+        raise faults.error("bad_request", f"extra_body may not set {', '.join(clash)}: the job itself does.")
+    return joined(params, extra, faults)
 
 
 def joined(body: dict[str, Any], rest: dict[str, Any], faults: Faults) -> dict[str, Any]:

@@ -133,6 +133,17 @@ class TestRequest:
     def test_contradictions_are_refused_in_words(self, dialect: str, params: dict[str, Any], field: str) -> None:
         assert field in refusal(dialect, **params)
 
+    @pytest.mark.parametrize("name", FORMATS)
+    def test_an_extra_body_is_joined_to_the_request(self, name: str) -> None:
+        params = {"extra_body": {"guided_choice": ["a", "b"], "temperature": 0.5}, "seed": 7}
+        if name in ("messages", "responses"):
+            del params["seed"]  # they have none
+        plain = params | params["extra_body"]  # type: ignore[operator]
+        del plain["extra_body"]
+        bodies = [FORMATS[name].request(job(params=given), FAULTS).body for given in (params, plain)]
+        assert msgspec.json.decode(bodies[0] or b"") == msgspec.json.decode(bodies[1] or b"")
+        assert b"guided_choice" in (bodies[0] or b"")
+
     def test_objects_are_joined(self) -> None:
         sent = body("openrouter", reasoning_effort="low", reasoning={"exclude": True})
         assert sent["reasoning"] == {"effort": "low", "exclude": True}
@@ -150,6 +161,11 @@ class TestRequest:
             ({"reasoning_effort": "hardest"}, "params: reasoning_effort: Invalid enum value 'hardest'."),
             ({"schema": "object"}, "params: schema: Expected `object | null`, got `str`."),
             ({"input": "x"}, "params may not set input: the job itself does."),
+            ({"extra_body": {"model": "x", "stream": False}}, "extra_body may not set model, stream: the job itself"),
+            ({"extra_body": {"background": True}}, "extra_body may not set background"),
+            ({"extra_body": ["x"]}, "extra_body is an object"),
+            ({"extra_body": {"temperature": "hot"}}, "params: temperature: Expected"),
+            ({"extra_body": {"seed": 7}, "seed": 8}, "params contradict each other: seed is 7"),
         ],
     )
     def test_what_cannot_be_meant_is_refused_before_it_is_sent(self, params: dict[str, Any], words: str) -> None:
