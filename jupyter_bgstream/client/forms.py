@@ -162,6 +162,7 @@ class ProviderForm(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     models: list[str] = []  # full names
     error: Fault | None = None  # why there are none
+    note: str | None = None  # a sentence: why none are listed, although it can be asked
     configured: bool = True
 
 

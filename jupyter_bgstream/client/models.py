@@ -10,7 +10,7 @@ from .forms import ModelsForm, ProviderForm
 from .grid import TABLE
 
 _SHOWN = 3  # models of a provider in the overview
-_WORDS = 72  # characters of an error in the overview
+_WORDS = 72  # characters of a sentence in the overview
 _HEADINGS = ("provider", "models", "")
 
 
@@ -72,13 +72,16 @@ class Models:
 
     def _row(self, each: ProviderForm) -> tuple[str, ...]:
         if each.error is not None:
-            words = each.error.message
-            if not self._all and len(words) > _WORDS:  # %bg models NAME has all of it
-                words = words[: _WORDS - 1].rstrip() + "…"
-            return each.name, words, "cannot be asked" if each.configured else "not set up"
+            return each.name, self._cut(each.error.message), "cannot be asked" if each.configured else "not set up"
         if not each.models:
-            return each.name, f"write {each.name}/ and a model's name", self._mark_of(each)
+            words = self._cut(each.note) if each.note else f"write {each.name}/ and a model's name"
+            return each.name, words, self._mark_of(each)
         return each.name, _some(each.models), self._mark_of(each)
+
+    def _cut(self, words: str) -> str:
+        if self._all or len(words) <= _WORDS:
+            return words
+        return words[: _WORDS - 1].rstrip() + "…"  # %bg models NAME has all of it
 
     def _mark(self, model: str) -> str:
         names = [name for name, full in self.aliases.items() if full == model]

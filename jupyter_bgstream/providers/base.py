@@ -45,6 +45,7 @@ class ProviderStatus(msgspec.Struct, frozen=True, kw_only=True):
     kind: str  # the format it speaks, such as chat_completions
     models: tuple[str, ...] = ()  # full names, provider/name
     error: Fault | None = None  # why there are none
+    note: str | None = None  # a sentence: why none are listed, although it can be asked
     configured: bool = True  # False: nobody has set it up, which is no fault
 
 

@@ -17,13 +17,13 @@ from ..core.job import Job
 from ..core.machine import Fault
 from ..core.messages import Message
 from .aside import aside
-from .base import ProviderStatus, Said
+from .base import MOST_MODELS, ProviderStatus, Said
 from .context import Asked
 from .endpoint import Endpoint, can_be_sent
 from .faults import Faults
 from .fitting import misfit
 from .formats import LASTING, Decoder, Lasting, Request, format_of
-from .formats.base import model_name
+from .formats.base import decoded, model_name
 from .keys import Key
 from .prices import priced
 from .reading import closed, read
@@ -35,6 +35,7 @@ STATUS_SECONDS = 3.0
 LISTING_BYTES = 4 * 1024 * 1024  # of a list of models
 HEADER_SECONDS = 10.0  # that a function which makes a header may take
 ABANDON_SECONDS = 5.0
+_UNLISTED = (404, 405, 501)  # HTTP statuses of a service that has no list of models
 ANSWER_BYTES = 128 * 1024 * 1024  # of an answer as a whole, with its searches and pictures
 
 log = logging.getLogger(__name__)
@@ -119,8 +120,11 @@ class HTTPService:
             words = f"Not configured: set {self._key.variables}."
             fault = Fault(code="missing_key", message=words)
             return ProviderStatus(name=self.name, kind=self._format.name, error=fault, configured=False)
+        note = None
         try:
-            models = self._endpoint.models or await self._names()
+            if not (models := self._endpoint.models):
+                models, missing = await self._names()
+                note = None if missing is None else self._unlisted(missing)
         except ProviderError as error:
             fault, configured = Fault(code=error.code, message=error.message), True
             if not self._meant and not self.wants_key:
@@ -128,7 +132,10 @@ class HTTPService:
                 fault, configured = Fault(code="unreachable", message=words), False
             return ProviderStatus(name=self.name, kind=self._format.name, error=fault, configured=configured)
         return ProviderStatus(
-            name=self.name, kind=self._format.name, models=tuple(f"{self.name}/{model}" for model in models)
+            name=self.name,
+            kind=self._format.name,
+            models=tuple(f"{self.name}/{model}" for model in models),
+            note=note,
         )
 
     async def price(self, model: str, usage: Usage) -> Usage:
@@ -203,13 +210,26 @@ class HTTPService:
             begin, job.resume
         )
 
-    async def _names(self) -> tuple[str, ...]:
+    async def _names(self) -> tuple[tuple[str, ...], str | None]:
+        # The models, or what came instead of a list of them from a service that can be asked all the same.
         faults, headers = await self._opening("")
-        body = await self._asked(self._format.models, headers, faults, STATUS_SECONDS, LISTING_BYTES)
         try:
-            return tuple(self._format.names(msgspec.json.decode(body)))
-        except (msgspec.DecodeError, RecursionError):
-            raise faults.no_stream(body) from None
+            body = await self._asked(self._format.models, headers, faults, STATUS_SECONDS, LISTING_BYTES)
+        except ProviderError as error:
+            if error.status in _UNLISTED and (self._meant or self.wants_key):
+                return (), f"HTTP {error.status}"
+            raise
+        if not body.lstrip().startswith((b"{", b"[")) and (self._meant or self.wants_key):
+            return (), "no JSON"
+        # Another name than its own would ask for nothing.
+        names = tuple(filter(faults.is_clean, self._format.names(decoded(body, faults))[:MOST_MODELS]))
+        return names, None if names else "an empty list"
+
+    def _unlisted(self, came: str) -> str:
+        return (
+            f"This service has no list of models: ask a model by its full name, such as {self.name}/NAME. (From"
+            f" {self._endpoint.url(self._format.models.path)} came {came}; if asking fails too, check base_url.)"
+        )
 
     async def _asked(
         self, request: Request, headers: dict[str, str], faults: Faults, seconds: float, most: int

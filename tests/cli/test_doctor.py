@@ -142,6 +142,15 @@ def test_a_provider_that_is_meant_and_does_not_answer_is_a_problem(sound: Home, 
     assert "unreachable" in problem(sound, "providers")["message"]
 
 
+def test_a_provider_without_a_list_of_models_is_no_problem(sound: Home, provider: ScriptedProvider) -> None:
+    sound.configure(providers={"mine": {"base_url": provider.base_url + "/deeper"}})
+    status, findings = sound.doctor()
+    assert status == 0, findings
+    (message,) = [each for each in found(findings, "providers", "warning") if each.startswith("mine: ")]
+    assert "This service has no list of models" in message
+    assert "mine/NAME" in message
+
+
 def test_a_provider_that_cannot_be_meant_is_a_problem(home: Home) -> None:
     home.configure(providers={"mine": {"url": "http://localhost/v1"}})
     assert "mine" in problem(home, "providers")["message"]

@@ -15,6 +15,7 @@ FORM = ModelsForm(
         ProviderForm(name="a", models=[f"a/{name}" for name in ("one", "two", "three", "four", "five")]),
         ProviderForm(name="agent"),
         ProviderForm(name="gone", error=GONE),
+        ProviderForm(name="bare", note="This service has no list of models: " + "ask for it. " * 20),
         ProviderForm(name="idle", error=Fault(code="missing_key", message="Not configured: set X."), configured=False),
     ],
 )
@@ -26,8 +27,10 @@ def test_the_overview_is_short() -> None:
     assert lines[1].split() == ["a", "one,", "two,", "three", "and", "2", "more", "default:", "one"]
     assert "write agent/ and a model's name" in lines[2]
     assert lines[3].endswith("cannot be asked")
-    assert max(map(len, lines[:4])) < 110
-    assert lines[4:] == [
+    assert max(map(len, lines[:5])) < 110
+    assert lines[4].startswith("bare      This service has no list of models: ask for it.")
+    assert lines[4].endswith("…")
+    assert lines[5:] == [
         "The default is a/one. It is the first.",
         "Aliases: fast = a/two.",
         "Not set up: idle. %bg models NAME says what each needs.",
@@ -43,4 +46,5 @@ def test_one_provider_is_shown_whole() -> None:
         ["a", "two", "fast"],
     ]
     assert GONE.message.strip() in repr(Models(FORM, "gone"))
+    assert str(FORM.providers[3].note).strip() in repr(Models(FORM, "bare"))
     assert "Not configured: set X." in repr(Models(FORM, "idle"))

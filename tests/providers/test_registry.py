@@ -188,7 +188,8 @@ class TestStatus:
         [
             (refusal(401, {"error": "no"}), "unauthorized"),
             (refusal(500, "oops"), "provider_error"),
-            (refusal(200, "<p>login", {"Content-Type": "text/html"}), "malformed_stream"),
+            (refusal(200, "<p>login", {"Content-Type": "text/html"}), None),
+            (refusal(200, "{broken"), "malformed_stream"),
             (refusal(200, {"data": [{"id": 7}, None, {}]}), None),
             (refusal(200, {"odd": 1}), None),
             (refusal(200, "[]"), None),

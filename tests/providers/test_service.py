@@ -28,6 +28,7 @@ from jupyter_bgstream.testing import (
     Send,
     answer,
     chunk,
+    refusal,
     replay,
 )
 
@@ -163,6 +164,59 @@ async def test_the_tls_context_is_made_once_and_not_on_the_loop(
     transport._contexts.clear()
     assert len(threads) == 1
     assert threads[0] is not threading.current_thread()
+
+
+PAGE = Script(headers={"Content-Type": "text/html"}, steps=(Send(b"\n<!doctype html><title>Welcome</title>"),))
+EMPTY = {
+    "chat_completions": b'{"data": []}',
+    "responses": b'{"data": []}',
+    "messages": b'{"data": []}',
+    "gemini": b'{"models": []}',
+    "ollama": b'{"models": []}',
+}
+
+
+@pytest.mark.parametrize("format", EMPTY)
+@pytest.mark.parametrize(
+    ("listing", "came"),
+    [
+        (404, "HTTP 404"),
+        (405, "HTTP 405"),
+        (501, "HTTP 501"),
+        (PAGE, "no JSON"),
+        (None, "an empty list"),
+    ],
+)
+async def test_a_service_without_a_list_of_models_can_be_asked(
+    provider: ScriptedProvider, connect: Connect, format: str, listing: Script | int | None, came: str
+) -> None:
+    if isinstance(listing, int):
+        listing = refusal(listing, {"error": {"message": "Not here."}})
+    provider.routes["GET *"] = listing or Script(
+        headers={"Content-Type": "application/json"}, steps=(Send(EMPTY[format]),)
+    )
+    status = await connect(format=format, key="sk-1").status()
+    assert (status.models, status.error, status.configured) == ((), None, True)
+    assert status.note is not None
+    assert "This service has no list of models: ask a model by its full name, such as puppet/NAME." in status.note
+    assert f"{provider.base_url}/" in status.note
+    assert f"came {came};" in status.note
+
+
+@pytest.mark.parametrize("number", [401, 403, 429, 500])
+async def test_a_list_that_is_refused_is_an_error(provider: ScriptedProvider, connect: Connect, number: int) -> None:
+    provider.listing = refusal(number, {"error": {"message": "No."}})
+    status = await connect(key="sk-1").status()
+    assert (status.error is not None, status.note) == (True, None)
+
+
+async def test_what_answers_at_a_port_that_nobody_named_is_not_taken_for_a_service(provider: ScriptedProvider) -> None:
+    provider.listing = PAGE
+    endpoint = read_endpoint("vllm", {"base_url": provider.base_url})
+    status = await HTTPService("vllm", endpoint, environ={}, meant=False).status()
+    assert not status.configured
+    assert status.error is not None
+    assert "Not running" in status.error.message
 
 
 async def test_a_list_of_models_that_does_not_end_is_not_kept_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:

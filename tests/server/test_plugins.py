@@ -102,6 +102,7 @@ def test_it_answers_and_is_listed_beside_a_broken_one(server: Jupyter) -> None:
             "kind": "",
             "models": [],
             "error": {"code": "missing_key", "message": "Not configured: set OPENAI_API_KEY."},
+            "note": None,
             "configured": False,
         }
         assert (found["default"], found["aliases"]) == ("demo/tour", {"mine": "agent/held"})

@@ -59,7 +59,13 @@ def _nothing_real(wished: str) -> Iterator[Finding]:
 
 
 def _one(status: ProviderStatus, *, meant: bool) -> Iterator[Finding]:
-    if status.error is None:
+    if status.note is not None:
+        yield _finding(
+            level="warning",
+            message=f"{status.name}: {status.note}",
+            advice=f"Name its models in BgStreamApp.providers['{status.name}']['models'], which ends this warning.",
+        )
+    elif status.error is None:
         models = f"{len(status.models)} model{'' if len(status.models) == 1 else 's'}"
         yield _finding(level="ok", message=f"{status.name}: {models}.")
     else:
