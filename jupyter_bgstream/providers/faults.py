@@ -40,6 +40,8 @@ _SENTENCES = {
     " less.",
 }
 
+CODES = frozenset({*_SENTENCES, "context_too_long"})  # of what a provider may say of its failure
+
 _TOO_LARGE_SENTENCE = (
     "{provider} does not take a request of this size. Shorten the prompt, begin a new thread, send fewer or smaller"
     " pictures, or choose a model that takes more."

@@ -11,20 +11,19 @@ import logging
 import os
 import re
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from ..core.errors import ProviderError
 from ..core.events import Completed, Delta, Source, ToolCall, Usage
 from ..core.job import Job
 from ..core.machine import Fault
 from ..core.messages import Message
 from ..plugin import Finish, Reasoning
 from .base import ProviderStatus, Said
-from .checked import Misuse, checked
-from .context import Asked, length_of
+from .checked import Misuse, batches, checked, checked_failure, pieces, size_of
+from .context import Asked
 from .daemons import Daemons
 from .endpoint import IDLE_SECONDS, TOTAL_SECONDS
 from .faults import Faults
@@ -39,8 +38,6 @@ KIND = "plug-in"
 GRACE_SECONDS = 1.0  # that a cancelled generator has for its ``finally``
 WAITING = 256 * 1024  # characters that nobody has taken yet; then the generator waits
 _DIALECT = Dialect(cache_control=True)
-PIECE = 64 * 1024  # characters of one event
-MESSAGE_LENGTH = 1000  # characters of what a plug-in says of its failure
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.I)
 
 log = logging.getLogger(__name__)
@@ -108,7 +105,7 @@ class GeneratorService:
                             said.append(item)
                             if isinstance(item, Source):
                                 urls.add(item.url)
-                for batch in _batches(said):
+                for batch in batches(said):
                     yield batch
                 if reader.ended and not reader.left:
                     break
@@ -118,7 +115,7 @@ class GeneratorService:
             yield [usage]
         if reader.error is not None:
             # Here and not before: what finds secrets in words is dear to make.
-            raise _failure(
+            raise checked_failure(
                 reader.error,
                 Faults(self.name, model=model_name(job), secrets=secrets_of(self._environ), asked=Asked.by(job)),
             )
@@ -247,7 +244,7 @@ class _Reader:
         with self._lock:
             first = not self._items
             self._items += said
-            self._size += sum(map(_size, said))
+            self._size += sum(map(size_of, said))
             if self._size > WAITING:
                 room = self._room = asyncio.Event()
             if first:  # once for all that comes before they are taken: the server's loop has others to serve
@@ -269,25 +266,6 @@ class _Reader:
             loop.call_soon_threadsafe(function)
 
 
-def _size(item: Said | Finish) -> int:
-    # In characters, and more for one that is as good as empty: it takes as much work as one of a hundred.
-    return max(100, len(item.text)) if isinstance(item, Delta) else 100
-
-
-def _batches(said: list[Said]) -> Iterator[list[Said]]:
-    # A plug-in may yield a gigabyte at once; so the engine sees that it is too much before it has written it.
-    batch: list[Said] = []
-    size = 0
-    for item in said:
-        batch.append(item)
-        size += _size(item)
-        if size > WAITING:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
 def _turn(message: Message) -> dict[str, Any]:
     # As Chat Completions has them: what most libraries take.
     return chat_message(message, _DIALECT, no_content="")
@@ -299,8 +277,7 @@ def _said(item: Any) -> list[Said | Finish]:
             text = str.__str__(item)
             if not text.isascii():  # half a surrogate pair is no text
                 text = text.encode("utf-8", "replace").decode()
-            channel = "reasoning" if isinstance(item, Reasoning) else "text"
-            return [Delta(channel=channel, text=text[at : at + PIECE]) for at in range(0, len(text), PIECE)]  # type: ignore[arg-type]
+            return [*pieces(Delta(channel="reasoning" if isinstance(item, Reasoning) else "text", text=text))]
         case Usage() | Source() | ToolCall() | Finish():
             fresh = checked(item)
             return [fresh if isinstance(fresh, Finish) else msgspec.structs.replace(fresh, seq=0, attempt=0)]
@@ -308,22 +285,3 @@ def _said(item: Any) -> list[Said | Finish]:
         f"It yielded {type(item).__name__}; it may yield str, or Reasoning, Source, ToolCall, Usage and Finish of"
         " jupyter_bgstream.plugin."
     )
-
-
-def _failure(error: BaseException, faults: Faults) -> ProviderError:
-    match error:
-        case ProviderError(code="context_too_long"):
-            return faults.too_long(error.message, length_of(None, error.message))
-        case ProviderError():
-            return ProviderError(
-                faults.redacted(error.message)[:MESSAGE_LENGTH],
-                code=error.code,
-                transient=error.transient,
-                retry_after=error.retry_after,
-            )
-        case Misuse():
-            return faults.broken_plugin(str(error))
-        case asyncio.CancelledError():
-            return faults.broken_plugin("It cancelled itself.")
-    words = str(error)
-    return faults.broken_plugin(f"{type(error).__name__}: {words}" if words else type(error).__name__)

@@ -6,6 +6,7 @@ Provider. One that is broken says so wherever it is asked for, and takes nothing
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import threading
@@ -22,10 +23,14 @@ from ..core.job import Job
 from ..core.machine import Fault
 from .aside import aside
 from .base import Provider, ProviderStatus, Said
-from .checked import Misuse, checked_batch
+from .checked import batches, checked_batch, checked_failure, checked_fault, checked_status, words_of
+from .context import Asked
 from .endpoint import IDLE_SECONDS, PROVIDER_NAME, TOTAL_SECONDS
 from .faults import Faults
-from .generators import KIND, GeneratorService, secrets_of
+from .formats.base import model_name
+from .generators import GRACE_SECONDS, KIND, GeneratorService, secrets_of
+from .guard import guarded
+from .screening import Screen
 
 GROUP = "jupyter_bgstream.providers"
 IMPORT_SECONDS = 120.0  # that an import may take when a job needs it
@@ -39,6 +44,7 @@ _OWN = {
 # What a plug-in of ours needs that is not installed with it, and how it is.
 _NEEDS = {"jupyter_bgstream.plugins.litellm": ("litellm", "pip install 'jupyter_bgstream[litellm]'")}
 
+_END = object()  # of a stream
 
 log = logging.getLogger(__name__)
 
@@ -70,9 +76,11 @@ class PluginService:
         """Yield what the plug-in says; raises ProviderError, also for a plug-in that cannot be imported."""
         provider = await self._provider(IMPORT_SECONDS)
         batches = provider.stream(job) if isinstance(provider, GeneratorService) else self._of_others(provider, job)
+        screen = Screen(self.name, self._faults)
         async with aclosing(batches):
             async for batch in batches:
-                yield batch
+                if said := screen.passed(batch):
+                    yield said
 
     async def abandon(self, job: Job) -> None:
         """Tell the plug-in's own Provider that nobody wants this answer any more, if it wants to know.
@@ -86,8 +94,14 @@ class PluginService:
         except ProviderError as error:
             log.warning("job %s: %s cannot be told that nobody wants its answer: %s", job.id, self.name, error.message)
             return
-        if (abandon := getattr(provider, "abandon", None)) is not None:
-            await abandon(job)
+        if (abandon := getattr(provider, "abandon", None)) is None:
+            return
+        try:
+            with guarded():
+                await abandon(job)
+        except Exception as error:
+            words = self._faults.redacted(words_of(error))
+            log.warning("job %s: %s failed to stop its answer: %s %s", job.id, self.name, type(error).__name__, words)
 
     async def status(self) -> ProviderStatus:
         """Return its models, or why it cannot be used; never raises. Imports it."""
@@ -95,7 +109,9 @@ class PluginService:
             fault = Fault(code="provider_error", message=f"Not installed: {missing}.")
             return ProviderStatus(name=self.name, kind=KIND, error=fault, configured=False)
         try:
-            return await (await self._provider(GLANCE_SECONDS)).status()
+            provider = await self._provider(GLANCE_SECONDS)
+            with guarded():
+                return checked_status(await provider.status(), self._faults)
         except ProviderError as error:
             return ProviderStatus(name=self.name, kind=KIND, error=Fault(code=error.code, message=error.message))
         except Exception as error:  # its own Provider is code of others
@@ -106,7 +122,13 @@ class PluginService:
         if (missing := self._missing()) is not None:
             words = f"The plug-in {self.name} is not installed whole: {missing}, then restart the Jupyter server."
             return Fault(code="provider_error", message=words)
-        return None if self._loaded is None else self._loaded.unready()
+        if self._loaded is None:
+            return None
+        try:
+            with guarded():
+                return checked_fault(self._loaded.unready(), self._faults)
+        except Exception as error:
+            return self._broken(error)
 
     async def _provider(self, seconds: float) -> Provider:
         if self._loaded is not None:
@@ -131,15 +153,36 @@ class PluginService:
             return self._loaded
 
     async def _of_others(self, provider: Provider, job: Job) -> AsyncGenerator[Sequence[Said], None]:
+        stream: AsyncGenerator[Sequence[Said], None] | None = None
         try:
-            async with aclosing(provider.stream(job)) as stream:
-                async for batch in stream:
-                    yield checked_batch(batch)
-        except ProviderError:
-            raise
+            with guarded():
+                stream = provider.stream(job)
+            while True:
+                with guarded():
+                    batch: object = await anext(stream, _END)
+                if batch is _END:
+                    return
+                for part in batches(checked_batch(batch)):
+                    yield part
         except Exception as error:
-            words = str(error) if isinstance(error, Misuse) else f"{type(error).__name__}: {error}"
-            raise Faults(self.name, secrets=secrets_of(self._environ)).broken_plugin(words) from None
+            faults = Faults(self.name, model=model_name(job), secrets=secrets_of(self._environ), asked=Asked.by(job))
+            raise checked_failure(error, faults) from None
+        finally:
+            if stream is not None:
+                await self._close(stream)
+
+    async def _close(self, stream: AsyncGenerator[Sequence[Said], None]) -> None:
+        # Its answer, or its failure, is known by now; what it does wrong at its end changes neither.
+        try:
+            with guarded():
+                async with asyncio.timeout(GRACE_SECONDS):
+                    await stream.aclose()
+        except Exception as error:
+            log.warning("The plug-in %s cannot be closed: %s", self.name, type(error).__name__)
+
+    @property
+    def _faults(self) -> Faults:
+        return Faults(self.name, secrets=secrets_of(self._environ))
 
     def _made(self, found: Any) -> Provider:
         if inspect.isasyncgenfunction(found) or inspect.isasyncgenfunction(getattr(found, "__call__", None)):  # noqa: B004
@@ -160,7 +203,7 @@ class PluginService:
 
     def _broken(self, error: Exception) -> Fault:
         # What an import says may hold a key, and the list of models shows it to everybody.
-        words = Faults(self.name, secrets=secrets_of(self._environ)).redacted(f"{type(error).__name__}: {error}")
+        words = self._faults.redacted(f"{type(error).__name__}: {words_of(error)}")
         words = " ".join(words.split())[:500]
         message = f"The plug-in {self.name} cannot be used; its package is to be mended. Details: {words}"
         return Fault(code="provider_error", message=message)
@@ -174,7 +217,12 @@ def discovered() -> dict[str, EntryPoint]:
     """Return the plug-ins that are installed, by name; nothing is imported. Of two with one name the first counts."""
     own = [EntryPoint(name, value, GROUP) for name, value in _OWN.items()]
     found: dict[str, EntryPoint] = {}
-    for entry in (*own, *entry_points(group=GROUP)):
+    try:
+        others = tuple(entry_points(group=GROUP))
+    except Exception:  # the metadata of any package may be broken
+        log.exception("the plug-ins of other packages cannot be listed")
+        others = ()
+    for entry in (*own, *others):
         if PROVIDER_NAME.fullmatch(entry.name):
             found.setdefault(entry.name, entry)
     return found

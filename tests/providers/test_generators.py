@@ -20,6 +20,7 @@ from jupyter_bgstream.core.messages import ImagePart, Message, TextPart
 from jupyter_bgstream.plugin import Finish, Reasoning
 from jupyter_bgstream.providers import generators
 from jupyter_bgstream.providers.base import Provider
+from jupyter_bgstream.providers.checked import PIECE
 from jupyter_bgstream.providers.generators import GeneratorService
 
 KEY = "sk-canary-4711"
@@ -135,11 +136,7 @@ async def test_text_of_any_kind_can_be_stored() -> None:
     said, error = await read(serve(yielding("\ud83d", "", Odd("odd"), "x" * 150_000)), job("agent/one"))
     assert error is None
     assert text(said) == "?odd" + "x" * 150_000
-    assert all(
-        type(event.text) is str and 0 < len(event.text) <= generators.PIECE
-        for event in said
-        if isinstance(event, Delta)
-    )
+    assert all(type(event.text) is str and 0 < len(event.text) <= PIECE for event in said if isinstance(event, Delta))
 
 
 async def raising(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
@@ -358,7 +355,7 @@ async def test_its_models_are_those_that_were_named() -> None:
 
 async def test_what_is_yielded_at_once_comes_in_pieces_that_can_be_refused() -> None:
     async with aclosing(serve(yielding("x" * 5_000_000)).stream(job("agent/one"))) as stream:
-        assert len(text(await anext(stream))) <= generators.WAITING + generators.PIECE
+        assert len(text(await anext(stream))) <= generators.WAITING + PIECE
     said, error = await read(serve(yielding("x" * 5_000_000)), job("agent/one"))
     assert (len(text(said)), error) == (5_000_000, None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,9 +11,14 @@ import msgspec
 import pytest
 from providers.speaking import job, read, text
 
+from jupyter_bgstream.core.events import Delta, ToolCall
 from jupyter_bgstream.plugins import demo_texts
 from jupyter_bgstream.plugins.demo import MODELS, mood_text
+from jupyter_bgstream.providers.base import ProviderStatus, Resume
+from jupyter_bgstream.providers.checked import checked_status
+from jupyter_bgstream.providers.faults import CODES, Faults
 from jupyter_bgstream.providers.registry import Registry
+from jupyter_bgstream.providers.screening import MOST_ARGUMENTS
 
 AGENT = """
 from jupyter_bgstream.plugin import Reasoning
@@ -224,3 +230,207 @@ async def test_a_provider_of_others_hears_of_an_answer_of_a_server_before_that_n
     await registry.resolve("mine/x").abandon(left)
     assert sys.modules["a_factory"].Mine.heard == "after half"
     await registry.resolve("broken/x").abandon(left)
+
+
+HOSTILE = """
+import asyncio, sys
+from jupyter_bgstream.core.errors import ProviderError
+from jupyter_bgstream.core.events import Completed, Delta, Source, ToolCall, Usage
+from jupyter_bgstream.providers.base import ProviderStatus, Resume
+
+KEY = "sk-canary-4711"
+
+class Silent(Exception):
+    def __str__(self):
+        raise ValueError("no words")
+
+async def agent(messages, model, params):
+    yield "Half. "
+    {deed}
+
+class Mine:
+    def __init__(self):
+        self.closed = False
+
+    async def stream(self, job):
+        yield [Delta(channel="text", text="Half. ")]
+        {deed}
+
+    async def status(self):
+        {status}
+        return ProviderStatus(name="mine", kind="mine")
+
+    def unready(self):
+        {unready}
+
+    async def abandon(self, job):
+        {deed}
+"""
+FORMS = {"generator": "agent", "provider": "Mine"}
+
+
+def hostile(deed: str = "pass", *, status: str = "pass", unready: str = "return None") -> str:
+    return HOSTILE.replace("{deed}", deed).replace("{status}", status).replace("{unready}", unready)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("deed", "words"),
+    [
+        ("sys.exit(3)", "SystemExit"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("raise GeneratorExit", "GeneratorExit"),
+        ("raise asyncio.CancelledError", "It cancelled itself"),
+        ("task = asyncio.ensure_future(asyncio.sleep(9)); task.cancel(); await task", "It cancelled itself"),
+        ("raise BaseExceptionGroup('both', [KeyboardInterrupt()])", "BaseExceptionGroup"),
+        ("raise Silent", "Silent"),
+        ("raise ProviderError(f'No: {KEY}')", "No: [key]"),
+        ("raise ProviderError('No: \\ud800')", "No: ?"),
+        ("raise ProviderError('x' * 10_000_000)", "xxxxx"),
+        ("raise ProviderError(7)", "7"),
+        ("raise ProviderError('No.', code='x' * 1_000_000)", "No."),
+        ("raise ProviderError('No.', code=7)", "No."),
+        ("raise ProviderError('No.', code='context_too_long')", "too long"),
+        ("raise ProviderError('No.', transient='yes', retry_after='soon')", "No."),
+        ("raise ProviderError('No.', transient=True, retry_after=float('nan'))", "No."),
+        ("raise ProviderError('No.', transient=True, retry_after=10**400)", "No."),
+    ],
+)
+async def test_whatever_a_plugin_raises_its_job_fails_in_words(
+    install: Install, form: str, deed: str, words: str
+) -> None:
+    install("a_hostile_one", hostile(deed), mine=FORMS[form])
+    service = Registry(environ={"SOME_API_KEY": "sk-canary-4711"}).resolve("mine/x")
+    said, error = await read(service, job("mine/x"))
+    assert text(said) == "Half. "
+    assert error is not None
+    assert words in error.message
+    assert len(error.message) < 2000
+    assert error.code in CODES
+    assert isinstance(error.transient, bool)
+    assert error.retry_after is None or error.retry_after < 1e9
+    error.message.encode()
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_plugin_says_by_a_code_and_a_time_how_it_failed(install: Install, form: str) -> None:
+    deed = "raise ProviderError('Later.', code='rate_limited', transient=True, retry_after=7)"
+    install("a_hostile_one", hostile(deed), mine=FORMS[form])
+    _, error = await read(Registry(environ={}).resolve("mine/x"), job("mine/x"))
+    assert error is not None
+    assert (error.message, error.code, error.transient, error.retry_after) == ("Later.", "rate_limited", True, 7)
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_cancel_that_was_asked_for_stays_one(install: Install, form: str) -> None:
+    install("a_hostile_one", hostile("await asyncio.sleep(99)"), mine=FORMS[form])
+    service = Registry(environ={}).resolve("mine/x")
+    came = asyncio.Event()
+
+    async def reading() -> None:
+        async for _ in service.stream(job("mine/x")):
+            came.set()
+
+    task = asyncio.create_task(reading())
+    await came.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.parametrize(
+    ("batch", "said_words"),
+    [
+        ("[Completed(at=0.0, finish_reason='stop'), Delta(channel='text', text='late')]", "the last"),
+        ("[Resume(token='x' * 10_000_000)]", "Resume"),
+    ],
+)
+async def test_what_the_engine_could_not_take_of_a_provider_is_refused(
+    install: Install, batch: str, said_words: str
+) -> None:
+    install("a_hostile_one", hostile(f"yield {batch}"), mine="Mine")
+    said, error = await read(Registry(environ={}).resolve("mine/x"), job("mine/x"))
+    assert text(said) == "Half. "
+    assert error is not None
+    assert said_words in error.message
+    assert len(error.message) < 1000
+
+
+async def test_numbers_of_events_are_the_stores_own(install: Install) -> None:
+    deed = "yield [Delta(channel='text', text='x', seq=10**9, attempt=7, first=3), Source(url='https://x/', seq=9)]"
+    install("a_hostile_one", hostile(f"{deed}; yield [Completed(at=0.0, finish_reason='stop')]"), mine="Mine")
+    said, error = await read(Registry(environ={}).resolve("mine/x"), job("mine/x"))
+    assert error is None
+    assert [(each.seq, each.attempt) for each in said if not isinstance(each, Resume)] == [(0, 0)] * 4
+    assert [each.first for each in said if isinstance(each, Delta)] == [0, 0]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("calls", [1, 300])
+async def test_arguments_of_a_plugins_tool_calls_have_an_end(install: Install, form: str, calls: int) -> None:
+    item = f"ToolCall(id='1', name='look', arguments='x' * {30_000_000 // calls})"
+    deed = f"for _ in range({calls}): yield {item if form == 'generator' else f'[{item}]'}"
+    install("a_hostile_one", hostile(deed), mine=FORMS[form])
+    said, error = await read(Registry(environ={}).resolve("mine/x"), job("mine/x"))
+    assert error is not None
+    assert error.code == "answer_too_long"
+    assert sum(len(each.arguments) for each in said if isinstance(each, ToolCall)) <= MOST_ARGUMENTS
+
+
+async def test_a_provider_may_say_a_gigabyte_at_once_and_it_comes_in_pieces(install: Install) -> None:
+    deed = "yield [Delta(channel='text', text='x' * 5_000_000), Completed(at=0.0, finish_reason='stop')]"
+    install("a_hostile_one", hostile(deed), mine="Mine")
+    service, longest = Registry(environ={}).resolve("mine/x"), 0
+    async for batch in service.stream(job("mine/x")):
+        longest = max(longest, sum(len(each.text) for each in batch if isinstance(each, Delta)))
+    assert 0 < longest < 500_000
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        "sys.exit(3)",
+        "raise asyncio.CancelledError",
+        "raise Silent",
+        "return 7",
+        "return ProviderStatus(name='mine', kind=object())",
+        "return ProviderStatus(name='mine', kind='mine', models=(7, None))",
+        "return ProviderStatus(name='mine', kind='mine', models=('mine/\\ud800',))",
+        "return ProviderStatus(name='mine', kind='x' * 1_000_000, models=('mine/x',) * 100_000)",
+        "from jupyter_bgstream.core.machine import Fault; "
+        "return ProviderStatus(name='mine', kind='m', error=Fault(code='x' * 1_000_000, message=KEY * 100_000))",
+    ],
+)
+async def test_whatever_a_provider_says_of_itself_the_others_are_listed(install: Install, status: str) -> None:
+    install("a_hostile_one", hostile(status=status), mine="Mine")
+    found = {each.name: each for each in await Registry(environ={"SOME_API_KEY": "sk-canary-4711"}).status()}
+    assert found["demo"].models
+    listed = msgspec.json.encode(found["mine"])
+    assert len(listed) < 100_000
+    assert b"canary" not in listed
+
+
+@pytest.mark.parametrize("unready", ["sys.exit(3)", "raise Silent", "return 7", "return asyncio.CancelledError"])
+async def test_a_provider_that_cannot_say_whether_it_is_ready_is_not(install: Install, unready: str) -> None:
+    install("a_hostile_one", hostile(unready=unready), mine="Mine")
+    service = Registry(environ={}).resolve("mine/x")
+    await service.status()  # imports it
+    fault = service.unready()
+    assert fault is not None
+    assert fault.code == "provider_error"
+
+
+@pytest.mark.parametrize("deed", ["sys.exit(3)", "raise Silent", "raise asyncio.CancelledError"])
+async def test_a_provider_that_breaks_when_it_is_told_to_stop_ends_nothing(install: Install, deed: str) -> None:
+    install("a_hostile_one", hostile(deed), mine="Mine")
+    await Registry(environ={}).resolve("mine/x").abandon(msgspec.structs.replace(job("mine/x"), resume="there"))
+
+
+def test_what_a_provider_notes_is_bounded_and_without_keys() -> None:
+    faults = Faults("puppet", secrets=("sk-puppet-0123456789",))
+    status = ProviderStatus(name="puppet", kind="own", note="sk-puppet-0123456789 " + "x" * 100_000)
+    note = checked_status(status, faults).note
+    assert note is not None
+    assert note.startswith("[key] x")
+    assert len(note) <= 1000
+    assert checked_status(msgspec.structs.replace(status, note=None), faults).note is None
