@@ -1,4 +1,4 @@
-"""The threads that a plug-in's own loop gives to ``asyncio.to_thread``: none keeps the server's process alive."""
+"""The threads that a plug-in's loop gives to ``asyncio.to_thread``: none keeps the server's process alive."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-AT_A_TIME = 32  # calls of one job
+AT_A_TIME = 256  # calls of all jobs of a loop: each may wait for a service
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -1,6 +1,6 @@
-"""A plug-in's async generator as a provider: it runs in a thread and an event loop of its own, never in the server's.
+"""A plug-in's async generator as a provider: its jobs run in the plug-in's event loop, never in the server's.
 
-So what blocks in it blocks nobody else, and what it forgets to clean up is not ours.
+So what blocks in it does not block the server, and what it forgets to clean up is not ours.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from ..plugin import Finish, Reasoning
 from .base import ProviderStatus, Said
 from .checked import Misuse, batches, checked, checked_failure, pieces, size_of
 from .context import Asked
-from .daemons import Daemons
 from .endpoint import IDLE_SECONDS, TOTAL_SECONDS
 from .faults import Faults
 from .formats.base import model_name
 from .formats.chat_messages import chat_message
 from .formats.dialects import Dialect
 from .formats.turns import conversation
+from .plugin_loops import PluginLoops
 
 Agent = Callable[[list[dict[str, Any]], str, dict[str, Any]], AsyncIterator[Any]]
 
@@ -65,6 +65,7 @@ class GeneratorService:
         self._models = tuple(models)
         self._idle_timeout = idle_timeout
         self._total_timeout = total_timeout
+        self._loops = PluginLoops(name)
 
     def __repr__(self) -> str:
         return f"GeneratorService({self.name!r})"
@@ -81,8 +82,8 @@ class GeneratorService:
         usage: Usage | None = None
         urls: set[str] = set()
         finish = "stop"
-        reader.start()
         try:
+            await self._loops.begin(reader)
             while True:
                 silence = clock() + patience
                 try:
@@ -139,9 +140,10 @@ def secrets_of(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 class _Reader:
-    """Runs one generator in a thread and hands over what it yields, in order, with a bound on what waits."""
+    """Runs one generator in a plug-in's loop and hands over what it yields, in order, with a bound on what waits."""
 
     def __init__(self, name: str, agent: Agent, job: Job) -> None:
+        self.begun = asyncio.Event()  # of the server's loop
         self.ended = False
         self.error: BaseException | None = None
         self._name = name
@@ -149,7 +151,7 @@ class _Reader:
         self._job = job
         self._here = asyncio.get_running_loop()
         self._came = asyncio.Event()  # of the server's loop
-        self._stopped = asyncio.Event()  # of the server's loop: the thread is done
+        self._stopped = asyncio.Event()  # of the server's loop: the generator is done
         self._lock = threading.Lock()  # of all that follows
         self._items: list[Said | Finish] = []
         self._size = 0
@@ -163,10 +165,26 @@ class _Reader:
         """Whether something was yielded that nobody has taken."""
         return bool(self._items)
 
-    def start(self) -> None:
-        """Begin."""
-        # A daemon: who ignores a cancel must not keep the server's process alive.
-        threading.Thread(target=self._run, name=f"bgstream-{self._name}", daemon=True).start()
+    async def run(self) -> None:
+        """Run the generator in this loop, unless it has begun in another one or was closed."""
+        with self._lock:
+            if self._closed or self._there is not None:
+                return
+            self._there, self._task = asyncio.get_running_loop(), asyncio.current_task()
+            self._call(self._here, self.begun.set)
+        try:
+            await self._read()
+        except BaseException as error:  # SystemExit too, which would go through the loop of all jobs
+            self._end(error)
+        else:
+            self._end(None)
+        finally:
+            self._call(self._here, self._stopped.set)
+
+    def lose(self, error: BaseException) -> None:
+        """End with an error: the plug-in's loop has died."""
+        self._end(RuntimeError(f"Its event loop has died: {type(error).__name__}: {error}"))
+        self._call(self._here, self._stopped.set)
 
     async def take(self) -> list[Said | Finish]:
         """Return what there is, waiting for it; nothing once it has ended."""
@@ -181,9 +199,11 @@ class _Reader:
         return items
 
     async def close(self) -> None:
-        """Cancel the generator if it still runs, and wait a little for it; it may go on in its thread after that."""
+        """Cancel the generator if it still runs, and wait a little for it; it may go on in its loop after that."""
         with self._lock:
             self._closed = True
+            if self._there is None:  # and so it will never begin
+                return
             if self._task is not None and self._there is not None and not self.ended:
                 self._call(self._there, self._task.cancel)
         # Being cancelled while we wait for somebody who is being cancelled changes nothing.
@@ -192,31 +212,10 @@ class _Reader:
                 await self._stopped.wait()
         if not self._stopped.is_set():
             log.warning(
-                "The plug-in %s goes on after job %s has ended: it holds its thread, or ignores that it was cancelled.",
+                "The plug-in %s goes on after job %s has ended: it blocks its loop, or ignores that it was cancelled.",
                 self._name,
                 self._job.id,
             )
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._main())
-        except BaseException as error:
-            self._end(error)
-        finally:
-            self._call(self._here, self._stopped.set)
-
-    async def _main(self) -> None:
-        asyncio.get_running_loop().set_default_executor(Daemons())
-        with self._lock:
-            if self._closed:
-                return
-            self._there, self._task = asyncio.get_running_loop(), asyncio.current_task()
-        try:
-            await self._read()
-        except BaseException as error:
-            self._end(error)
-        else:
-            self._end(None)
 
     async def _read(self) -> None:
         # Whether a part can be sent is the plug-in's to say: it knows its service.
@@ -233,6 +232,7 @@ class _Reader:
                 if self._closed:
                     return
                 await self._put(_said(item))
+                await asyncio.sleep(0)  # one that never waits itself leaves room to the other jobs of its loop
         finally:
             if hasattr(stream, "aclose"):
                 await stream.aclose()

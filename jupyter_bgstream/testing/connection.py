@@ -1,4 +1,4 @@
-"""The little HTTP/1.1 that the scripted provider needs: one request, one chunked answer, then the end.
+"""The little HTTP/1.1 that the scripted provider needs: one request, one chunked answer, then the end or the next.
 
 By hand, because a server that is polite cannot cut a body, reset a connection or hang.
 """
@@ -86,9 +86,9 @@ def _content(event: bytes) -> str:
         return ""  # not a delta
 
 
-async def read_request(reader: asyncio.StreamReader) -> Request:
-    """Read one request; raises EOFError, ValueError or LimitOverrunError for what is none."""
-    initial = await reader.readexactly(1)
+async def read_request(reader: asyncio.StreamReader, initial: bytes = b"") -> Request:
+    """Read one request, whose first byte may have been read; raises EOFError, ValueError or LimitOverrunError."""
+    initial = initial or await reader.readexactly(1)
     if not initial.isalpha():  # such as a TLS handshake, which would wait for our part of it
         raise ValueError("not HTTP")
     head = (initial + await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -98,19 +98,20 @@ async def read_request(reader: asyncio.StreamReader) -> Request:
     return Request(method, path, headers, await reader.readexactly(int(headers.get("content-length", "0"))))
 
 
-async def hung_up(reader: asyncio.StreamReader) -> None:
-    """Wait until the client closes or resets: there is nothing else it could send now."""
+async def hung_up(reader: asyncio.StreamReader) -> bytes:
+    """Wait until the client closes or resets, and return nothing; or the first byte of its next request."""
     with contextlib.suppress(OSError):
-        await reader.read(1)
+        return await reader.read(1)
+    return b""
 
 
-def head_of(script: Script) -> bytes:
+def head_of(script: Script, *, keep_alive: bool = False) -> bytes:
     """Return the status line and the headers of an answer."""
     try:
         phrase = HTTPStatus(script.status).phrase
     except ValueError:  # 529 is in use, and nowhere registered
         phrase = "Other"
-    fields = {**script.headers, "Transfer-Encoding": "chunked", "Connection": "close"}
+    fields = {**script.headers, "Transfer-Encoding": "chunked", "Connection": "keep-alive" if keep_alive else "close"}
     lines = [f"HTTP/1.1 {script.status} {phrase}", *(f"{name}: {value}" for name, value in fields.items())]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 

@@ -40,7 +40,8 @@ class ScriptedProvider:
     ``scripts`` (model name to script, or to a function of the request) may be changed at any time. With ``key``, a
     request without it is refused (401). ``listing`` replaces the answer to ``GET /v1/models``. ``routes`` adds other
     formats: by method and path, such as ``POST /v1/messages``; one that ends in ``*`` is of all paths that begin so.
-    ``tls`` makes it https. Waiting for anything takes at most ten seconds, then raises TimeoutError.
+    ``tls`` makes it https. With ``keep_alive`` a connection takes one request after another, as most services have it.
+    Waiting for anything takes at most ten seconds, then raises TimeoutError.
     """
 
     def __init__(
@@ -51,15 +52,18 @@ class ScriptedProvider:
         listing: Script | None = None,
         routes: Mapping[str, Reply] | None = None,
         tls: ssl.SSLContext | None = None,
+        keep_alive: bool = False,
     ) -> None:
         self.scripts: dict[str, Reply] = dict(scripts or {})
         self.key = key
         self.listing = listing
         self.routes: dict[str, Reply] = dict(routes or {})
         self.requests: list[Request] = []  # for answers, in the order in which they came
+        self.connections = 0  # how many clients have opened
         self.listings = 0  # how often the models were asked for
         self.port = 0  # known when it serves
         self._tls = tls
+        self._keep_alive = keep_alive
         self._gate = asyncio.Semaphore(0)
         self._holding = 0
         self._changed = asyncio.Event()
@@ -159,6 +163,7 @@ class ScriptedProvider:
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
+        self.connections += 1
         try:
             await self._converse(reader, writer)
         except (OSError, EOFError, ValueError, asyncio.LimitOverrunError, asyncio.CancelledError):
@@ -171,7 +176,16 @@ class ScriptedProvider:
             self._notify()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = await read_request(reader)
+        following = b""  # the first byte of the next request
+        while True:
+            request = await read_request(reader, following)
+            outcome, following = await self._reply(request, reader, writer)
+            if outcome != "whole" or not self._keep_alive:
+                return
+
+    async def _reply(
+        self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> tuple[Outcome, bytes]:
         script = self._script(request)
         playing = asyncio.create_task(self._play(script, request, writer))
         leaving = asyncio.create_task(hung_up(reader))
@@ -186,6 +200,7 @@ class ScriptedProvider:
             leaving.cancel()
             await asyncio.gather(playing, leaving, return_exceptions=True)
             request.close(outcome)
+        return outcome, b"" if leaving.cancelled() else leaving.result()
 
     def _script(self, request: Request) -> Script:
         method, path = request.method, request.path.partition("?")[0]
@@ -222,7 +237,7 @@ class ScriptedProvider:
         return Script(headers=JSON, steps=(Send(msgspec.json.encode({"object": "list", "data": data})),))
 
     async def _play(self, script: Script, request: Request, writer: asyncio.StreamWriter) -> Outcome:
-        head = head_of(script)
+        head = head_of(script, keep_alive=self._keep_alive)
         for step in _unrolled(script.steps):
             match step:
                 case Send(data):

@@ -214,3 +214,16 @@ def test_the_public_names_are_true() -> None:
     names = jupyter_bgstream.testing.__all__
     assert names == sorted(names)
     assert all(hasattr(jupyter_bgstream.testing, name) for name in names)
+
+
+async def test_a_connection_that_is_kept_takes_one_request_after_another() -> None:
+    async with (
+        ScriptedProvider({"one": answer("one two")}, keep_alive=True) as provider,
+        httpx.AsyncClient(trust_env=False) as client,
+    ):
+        for _ in range(5):
+            answered = await client.post(f"{provider.base_url}/chat/completions", json={"model": "one"})
+            assert "[DONE]" in answered.text
+        await provider.requests[-1].closed
+        assert [request.outcome for request in provider.requests] == ["whole"] * 5
+        assert provider.connections == 1
