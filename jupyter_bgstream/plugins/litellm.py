@@ -7,6 +7,7 @@ is believed here. Seen in litellm 1.106.2, ``litellm_core_utils/streaming_handle
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from importlib import import_module
@@ -42,6 +43,7 @@ PARAMS = frozenset(
         "service_tier",
         "prediction",
         "web_search_options",
+        "mock_response",  # an answer that litellm makes itself, to try things without a service
     }
 )
 _CODES = {
@@ -62,11 +64,12 @@ async def complete(
 ) -> AsyncIterator[str | Reasoning | Source | ToolCall | Usage | Finish]:
     """Ask litellm; its model follows ``litellm/``, such as ``litellm/openai/gpt-6-luna``."""
     asked = _checked(model, params)
-    litellm = _litellm()
     begun = False
     stream = None
     told = _Told()
+    mocked = None  # the reason that litellm gives for the end of an answer that it made itself
     try:
+        litellm = await asyncio.to_thread(_litellm)  # importing it takes seconds
         stream = await litellm.acompletion(
             model=model,
             messages=messages,
@@ -77,6 +80,8 @@ async def complete(
             **asked,
         )
         async for chunk in stream:
+            if "mock_response" in asked:
+                mocked = mocked or next((choice.finish_reason for choice in chunk.choices), None)
             for item in told.take(chunk):
                 begun = True
                 yield item
@@ -88,6 +93,7 @@ async def complete(
         if (close := getattr(stream, "aclose", None)) is not None:
             await close()
     reason = getattr(stream, "received_finish_reason", None) or getattr(stream, "intermittent_finish_reason", None)
+    reason = reason or mocked
     for last in told.end(whole=bool(reason)):
         yield last
     if not reason:
@@ -183,6 +189,12 @@ def _usage(found: Any) -> Usage:
 
 def _failure(error: Exception, *, begun: bool) -> ProviderError:
     name = type(error).__name__
+    if (module := _missing_module(error)) is not None:
+        return ProviderError(
+            f"litellm needs the Python module {module}, which is not installed, to ask this model. Install its package,"
+            " which litellm's page on this service names, where the Jupyter server is installed; then restart it.",
+            code="provider_error",
+        )
     words = " ".join(f"{name}: {error}".split())  # whole: it is cut when what is secret has been taken out
     if name in _LOST:
         code = "truncated" if begun else "unreachable"
@@ -193,3 +205,13 @@ def _failure(error: Exception, *, begun: bool) -> ProviderError:
     code = _CODES.get(status, "provider_error") if isinstance(status, int) else "provider_error"
     transient = code == "rate_limited" or (isinstance(status, int) and status >= 500)
     return ProviderError(f"litellm could not ask. Details: {words}", code=code, transient=transient and not begun)
+
+
+def _missing_module(error: BaseException) -> str | None:
+    # litellm makes a broken connection of an ImportError, which would be tried again.
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ModuleNotFoundError) and seen.name and f"'{seen.name}'" in str(error):
+            return seen.name
+        seen = seen.__cause__ or seen.__context__
+    return None

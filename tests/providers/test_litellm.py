@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import warnings
+from collections import Counter
 from collections.abc import AsyncIterator
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,7 +18,7 @@ from jupyter_bgstream.plugins.litellm import _failure, complete
 from jupyter_bgstream.providers.base import Provider
 from jupyter_bgstream.providers.generators import GeneratorService
 from jupyter_bgstream.providers.registry import Registry
-from jupyter_bgstream.testing import Reset, ScriptedProvider, answer, chunk, refusal, replay
+from jupyter_bgstream.testing import Reset, ScriptedProvider, answer, chunk, event, refusal, replay
 
 needs_litellm = pytest.mark.skipif(find_spec("litellm") is None, reason="litellm is not installed")
 KEY = "sk-canary-litellm-4711"
@@ -50,6 +54,25 @@ async def test_a_key_at_the_end_of_a_long_error_is_not_shown_by_half() -> None:
     assert len(error.message) == 1000
 
 
+@pytest.mark.parametrize("hidden", [True, False])
+def test_a_missing_import_is_named_and_not_tried_again(hidden: bool) -> None:
+    class APIConnectionError(Exception):  # as litellm calls what it makes of it
+        status_code = 500
+
+    try:
+        try:
+            import_module("surely_not_installed.client")
+        except ImportError as missing:
+            if not hidden:
+                raise
+            raise APIConnectionError(f"{missing}\nTraceback (most recent call last): …") from None
+    except Exception as error:
+        failure = _failure(error, begun=False)
+    assert "surely_not_installed, which is not installed" in failure.message
+    assert "Traceback" not in failure.message
+    assert (failure.code, failure.transient) == ("provider_error", False)
+
+
 @pytest.mark.skipif(find_spec("litellm") is not None, reason="litellm is installed")
 async def test_without_the_package_it_says_how_to_get_it() -> None:
     service = Registry(environ={}).resolve("litellm/openai/one")
@@ -62,7 +85,31 @@ async def test_without_the_package_it_says_how_to_get_it() -> None:
     assert "jupyter_bgstream[litellm]" in error.message
 
 
+def message_of(words: list[str]) -> Any:
+    """Return the script of an answer in Anthropic's format."""
+    start = {"id": "m", "type": "message", "role": "assistant", "model": "one", "content": []}
+    count = {"input_tokens": 3, "output_tokens": 1}
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": start | {"usage": count}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        *({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": word}} for word in words),
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": len(words)}},
+        {"type": "message_stop"},
+    ]
+    return replay([event(each, each["type"]) for each in events])
+
+
+@pytest.fixture(scope="class")
+def imported() -> None:
+    """Import litellm, which takes longer than an answer may, and ignore what its own code is warned of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import_module("litellm")
+
+
 @needs_litellm
+@pytest.mark.usefixtures("imported")
 class TestWithLitellm:
     async def test_a_whole_answer(self, provider: ScriptedProvider, litellm: Provider) -> None:
         provider.scripts["one"] = answer("one two three", reasoning="Let me see.", usage=(3, 5))
@@ -79,6 +126,21 @@ class TestWithLitellm:
         provider.scripts["one"] = answer("one", finish_reason=reason)
         said, _ = await read(litellm, job("litellm/openai/one"))
         assert [end.finish_reason for end in of(said, Completed)] == [reason]
+
+    async def test_a_mock_response_ends(self, provider: ScriptedProvider, litellm: Provider) -> None:
+        said, error = await read(litellm, job("litellm/openai/one", params={"mock_response": "Hello there"}))
+        assert error is None
+        assert text(said) == "Hello there"
+        assert [end.finish_reason for end in of(said, Completed)] == ["stop"]
+        assert provider.requests == []
+
+    async def test_a_service_whose_package_is_missing(self, litellm: Provider) -> None:
+        if find_spec("google") is not None and find_spec("google.auth") is not None:
+            pytest.skip("google-auth is installed")
+        _, error = await read(litellm, job("litellm/vertex_ai/gemini-one"))
+        assert error is not None
+        assert "the Python module google" in error.message
+        assert not error.transient
 
     @pytest.mark.parametrize("done", [True, False])
     async def test_an_invented_end_is_not_believed(
@@ -119,3 +181,29 @@ class TestWithLitellm:
         assert error is not None
         assert error.code == code, error.message
         assert KEY not in error.message
+
+    @pytest.mark.parametrize("model", ["openai/one", "anthropic/claude-one"])
+    async def test_many_jobs_share_connections(self, monkeypatch: pytest.MonkeyPatch, model: str) -> None:
+        words = ["one ", "two ", "three ", "four "]
+        async with ScriptedProvider(keep_alive=True) as provider:
+            provider.scripts["one"] = answer(words, usage=(3, 4), pace=[0, 0.02])
+            provider.routes["POST /v1/messages"] = message_of(words)
+            monkeypatch.setenv("OPENAI_API_BASE", provider.base_url)
+            monkeypatch.setenv("ANTHROPIC_API_BASE", provider.base_url.removesuffix("/v1"))
+            monkeypatch.setenv("OPENAI_API_KEY", KEY)
+            monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+            litellm = Registry(environ={}).resolve("litellm/x")
+            at_a_time = asyncio.Semaphore(20)
+
+            async def ask(number: int) -> str:
+                async with at_a_time:
+                    asked = job(f"litellm/{model}", prompt=f"number {number}")
+                    said, error = await read(litellm, asked, patience=60)
+                return error.message if error is not None else text(said)
+
+            answers = await asyncio.gather(*map(ask, range(90)))
+            assert Counter(answers) == {"one two three four ": 90}
+            prompts = Counter(str(request.json["messages"]) for request in provider.requests)
+            assert len(prompts) == 90
+            assert set(prompts.values()) == {1}
+            assert provider.connections <= 30  # they are used again
