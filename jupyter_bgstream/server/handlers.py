@@ -16,7 +16,7 @@ from ..core.errors import Invalid, NotFound, QueueFull, RequestError, TooLarge, 
 from ..core.limits import MAX_BODY
 from ..core.wire import encode
 from ..engine.service import Service
-from .identity import KernelAuthorizer, KernelIdentity, tenant, viewer
+from .identity import IdentityUnavailable, KernelAuthorizer, KernelIdentity, tenant, viewer
 from .writers import Writers
 
 AUTH_RESOURCE = "bgstream"
@@ -86,6 +86,14 @@ class Caller(JupyterHandler):
         """Jupyter's, which is not asked about kernels."""
         return KernelAuthorizer(super().authorizer)
 
+    def check_xsrf_cookie(self) -> None:
+        """Check the XSRF cookie, except of a request with the kernels' token, which no browser sends by itself.
+
+        Jupyter's own check asks the identity provider for this; JupyterHub replaces that check.
+        """
+        if not self.identity_provider.is_kernel(self):
+            super().check_xsrf_cookie()
+
     def answer(self, value: object, status: int = 200) -> None:
         """Finish with JSON."""
         self.set_status(status)
@@ -101,6 +109,8 @@ class Caller(JupyterHandler):
         code = CODES.get(status_code, "internal")
         if status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             self.set_header("Allow", ", ".join(verb.upper() for verb in verbs(type(self))))
+        if isinstance(error, IdentityUnavailable):
+            self.set_header("Retry-After", str(error.retry_after))
         self.answer({"code": code, "message": f"{reason.rstrip('.')}.", "field": None}, status_code)
 
 
