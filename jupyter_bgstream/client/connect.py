@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import msgspec
@@ -18,7 +19,7 @@ from .errors import ConnectionProblem, ServerNotFound, ServerUnreachable, Severa
 
 RUNTIME_VARIABLE = "JUPYTER_BGSTREAM_RUNTIME"
 
-_CONTACT = 10.0  # seconds for the first answer; a live server is slow only when something blocks its loop
+_CONTACT = 15.0  # seconds for the first answer, which a server holds for up to 12 s while it starts
 _ANSWER = 30.0  # seconds for any other answer
 _REMEDY = "start JupyterLab again, and restart this kernel if that does not help."
 _REMEDY_SERVE = "start `jupyter bgstream serve` again."
@@ -31,6 +32,13 @@ class _Status(msgspec.Struct, frozen=True):
     server: str
     protocol: int
     version: str
+
+
+class _Refusal(msgspec.Struct, frozen=True):
+    """The part of a refusal that says why there is no engine."""
+
+    code: Literal["unavailable"]
+    message: str
 
 
 @dataclass(frozen=True)
@@ -146,11 +154,21 @@ def read_runtime(path: Path) -> Runtime | None:
         return None
 
 
+def _is_address(url: str) -> bool:
+    try:
+        parts = httpx.URL(url)
+    except (httpx.InvalidURL, ValueError):
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.host) and (parts.port or 80) < 65536
+
+
 async def open_server(path: Path) -> Connection:
     """Open the API of the server of a runtime file; raises ServerUnreachable or WrongVersion."""
     runtime = read_runtime(path)
     if runtime is None:
         raise ServerUnreachable(f"The Jupyter server of the runtime file {path} has stopped: {_REMEDY}")
+    if not _is_address(runtime.url):
+        raise ServerUnreachable(f"The runtime file {path} is damaged: delete it, or restart its Jupyter server.")
     http = httpx.AsyncClient(
         base_url=runtime.url,
         headers={"Authorization": f"token {runtime.token}"},
@@ -180,6 +198,13 @@ def _needs_certificate(url: str) -> bool:
         return True
 
 
+def _reason(content: bytes) -> str | None:
+    try:
+        return msgspec.json.decode(content, type=_Refusal).message
+    except msgspec.DecodeError:  # not ours: a proxy's, say
+        return None
+
+
 async def _check(runtime: Runtime, http: httpx.AsyncClient) -> None:
     remedy = _REMEDY_SERVE if runtime.kind == "serve" else _REMEDY
     try:
@@ -189,6 +214,9 @@ async def _check(runtime: Runtime, http: httpx.AsyncClient) -> None:
         busy = isinstance(error, httpx.TimeoutException)
         why = "does not answer" if busy else f"cannot be reached ({type(error).__name__})"
         raise ServerUnreachable(f"The Jupyter server at {runtime.url} {why}: {remedy}", busy=busy) from None
+    if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and (reason := _reason(answer.content)) is not None:
+        # Busy: this is the server, and no other one may know its jobs.
+        raise ServerUnreachable(f"The Jupyter server at {runtime.url} cannot run jobs: {reason}", busy=True)
     try:
         status = msgspec.json.decode(answer.content, type=_Status)
     except msgspec.DecodeError:

@@ -92,10 +92,14 @@ class QueueFull(RequestError):
 
 
 class Unavailable(RequestError):
-    """The server is shutting down, or its store cannot be written."""
+    """The server starts or stops, or its store cannot be used. ``retry_after`` is in seconds, if it is known."""
 
     status = 503
     code = "unavailable"
+
+    def __init__(self, message: str, *, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class ProviderError(BgStreamError):

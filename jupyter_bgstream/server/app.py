@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,21 +15,22 @@ from jupyter_server.utils import url_path_join
 from traitlets import Bool, Dict, Enum, Float, Int, Unicode
 
 from .. import __version__
-from ..core.errors import BgStreamError, Invalid
+from ..core.errors import Invalid
 from ..core.wire import PROTOCOL_VERSION, Kind, Runtime
 from ..engine.retention import Retention
 from ..engine.service import Limits, Service
 from ..providers.registry import Registry
 from ..requirements import unmet_requirements
-from ..store.base import JobFilter, Store
+from ..store.base import Store
 from ..store.memory import MemoryStore
 from ..store.sqlite import SQLiteStore
+from .activity import report_activity
 from .handlers import SETTING, Backend, Nowhere
-from .listing import MAX_PAGE
+from .lifecycle import Beside, Lifecycle, treat_sigint_like_sigterm
 from .logs import write_controls_out
 from .routes import ROUTES
-from .runtime import ENVIRONMENT, write_runtime_file
-from .webhook import Webhook, read_receiver
+from .runtime import ENVIRONMENT, server_url, write_runtime_file
+from .webhook import Receiver, Webhook, read_receiver
 
 ACTIVITY_SECONDS = 30  # between marks that keep a culler away while there are jobs to run
 WILDCARDS = ("", "*", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
@@ -41,6 +42,7 @@ class BgStreamApp(ExtensionApp):
     name = "jupyter_bgstream"
     extension_url = "/lab"
     kind: Kind = "jupyter"  # of the server that it is in, for those who look for one
+    on_started: Callable[[], None] | None = None  # called once the start has succeeded or failed
 
     providers = Dict(
         help="""Services by name, beside the built-in ones: {"mine": {"base_url": "https://llm.example.org/v1",
@@ -177,12 +179,14 @@ class BgStreamApp(ExtensionApp):
         """Give the routes what they need."""
         self._backend = Backend(token=secrets.token_urlsafe(32))
         self.runtime_file: Path | None = None  # as long as there is something to find
-        self._activity: asyncio.Task[None] | None = None
-        self._calling: asyncio.Task[None] | None = None
+        self._lifecycle: Lifecycle | None = None
         self.settings[SETTING] = self._backend
         write_controls_out(self.log)
         for unmet in unmet_requirements():
             self.log.warning("%s", unmet)
+        if not hasattr(ExtensionApp, "_start_jupyter_server_extension"):  # jupyter-server 2.15 has no start hook
+            assert self.serverapp is not None
+            self.serverapp.io_loop.add_callback(self._start_jupyter_server_extension, self.serverapp)
 
     def initialize_handlers(self) -> None:
         """Hang all routes under api/bgstream/."""
@@ -191,55 +195,34 @@ class BgStreamApp(ExtensionApp):
         self.handlers.append((r"/api/bgstream(?:/.*)?", Nowhere))
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
-        """Open the engine, now that there is a loop and the port is known."""
+        """Start the engine. Jupyter calls this when its loop runs and the port is known."""
+        treat_sigint_like_sigterm()
         server = secrets.token_hex(8)
-        try:
-            service = Service(
-                store=self._open_store(server),
-                providers=self.open_providers(),
-                server=server,
-                owner=self._backend.owner,
-                retention=self.retention,
-                limits=Limits(**{name: getattr(self, name) for name in Limits.__struct_fields__}),
-            )
-            await service.open()
-        except BgStreamError as error:
-            # Jupyter goes on without us: its kernels matter more. Our routes say what is wrong, every time.
-            self._backend.trouble = f"jupyter_bgstream could not start. {error.message}"
-            self.log.critical(self._backend.trouble)
-            return
-        self._backend.service = service
-        self._announce(serverapp, server)
-        self.log.info("jupyter_bgstream is ready: jobs go on in the background, kept in %s.", service.store_kind)
-        self._activity = asyncio.create_task(self._keep_culler_away(serverapp, service))
-        if self.webhook_url:
-            self._call_webhook(service)
+        self._lifecycle = Lifecycle(
+            self._backend,
+            announce=lambda: self._announce(serverapp, server),
+            make_service=lambda: self._make_service(server),
+            run_beside=lambda service: self._run_beside(serverapp, service),
+            repeats=self.kind == "jupyter",  # a command in a terminal gives its reason and ends
+            log=self.log,
+        )
+        await self._lifecycle.start()
+        if self.on_started is not None:
+            self.on_started()
 
-    def _call_webhook(self, service: Service) -> None:
-        try:
-            receiver = read_receiver(
-                self.webhook_url,
-                secret_env=self.webhook_secret_env,
-                preview=self.webhook_preview,
-                environ=os.environ,
-            )
-        except Invalid as error:
-            self.log.critical("The webhook is off. %s", error.message)
-            return
-        webhook = Webhook(receiver, service=service, owner=self._backend.owner)
-        self._calling = asyncio.create_task(webhook.run())
-
-    def _open_store(self, server: str) -> Store:
-        if self.store == "memory":
-            return MemoryStore(server=server)
-        return self.open_database(server)
+    async def stop_extension(self) -> None:
+        """Interrupt what runs, close the store and take the runtime file away."""
+        if self.runtime_file is not None:
+            self.runtime_file.unlink(missing_ok=True)
+        if self._lifecycle is not None:
+            await self._lifecycle.stop()
 
     def _announce(self, serverapp: Any, server: str) -> None:
-        # Only here is the port right: while extensions load it may still be one that was taken.
-        host = "127.0.0.1" if serverapp.ip in WILDCARDS else None
-        parts = serverapp._get_urlparts(path=serverapp.base_url, ip=host)
+        # First of all, so that kernels and the doctor are told why the engine could not start.
+        if self.runtime_file is not None:
+            return
         runtime = Runtime(
-            url=parts.geturl(),
+            url=server_url(serverapp),
             token=self._backend.token,
             version=__version__,
             protocol=PROTOCOL_VERSION,
@@ -250,42 +233,44 @@ class BgStreamApp(ExtensionApp):
         self.runtime_file = write_runtime_file(runtime, Path(serverapp.runtime_dir))
         os.environ[ENVIRONMENT] = str(self.runtime_file)
 
-    async def _keep_culler_away(self, serverapp: Any, service: Service) -> None:
-        while True:
-            if await has_work(service, self._backend.owner):
-                serverapp.web_app.settings["last_activity_times"]["bgstream"] = datetime.now(UTC)
-            await asyncio.sleep(ACTIVITY_SECONDS)
+    def _make_service(self, server: str) -> Service:
+        return Service(
+            store=self._open_store(server),
+            providers=self.open_providers(),
+            server=server,
+            owner=self._backend.owner,
+            retention=self.retention,
+            limits=Limits(**{name: getattr(self, name) for name in Limits.__struct_fields__}),
+        )
 
-    async def stop_extension(self) -> None:
-        """Interrupt what runs, close the store and take the runtime file away."""
-        if self.runtime_file is not None:
-            self.runtime_file.unlink(missing_ok=True)
-        aside = [task for task in (self._activity, self._calling) if task is not None]
-        for task in aside:
-            task.cancel()
-        for outcome in await asyncio.gather(*aside, return_exceptions=True):
-            if isinstance(outcome, Exception):  # the store is closed all the same
-                self.log.error("a task of jupyter_bgstream had failed", exc_info=outcome)
-        service, self._backend.service = self._backend.service, None
-        self._backend.trouble = "This server is shutting down; submit the job again in a moment."
-        if service is None:
-            return
+    def _open_store(self, server: str) -> Store:
+        if self.store == "memory":
+            return MemoryStore(server=server)
+        return self.open_database(server)
+
+    def _run_beside(self, serverapp: Any, service: Service) -> Beside:
+        times = serverapp.web_app.settings["last_activity_times"]
+        beside: dict[str, Coroutine[Any, Any, None]] = {
+            "The report of activity": report_activity(
+                service, self._backend.owner, report=lambda: times.update(bgstream=datetime.now(UTC))
+            )
+        }
+        if (receiver := self._receiver()) is not None:
+            beside["The webhook"] = Webhook(receiver, service=service, owner=self._backend.owner).run()
+        return beside
+
+    def _receiver(self) -> Receiver | None:
+        if not self.webhook_url:
+            return None
         try:
-            await service.close()
-        except Exception:
-            # Jupyter still has kernels to stop after us, and would not if we raised.
-            self.log.exception("jupyter_bgstream did not stop in good order; what was shown is stored all the same")
-
-
-async def has_work(service: Service, owner: str) -> bool:
-    """Whether jobs run on this server, or will: those that are queued or wait here, and not those of other servers."""
-    if service.running:
-        return True
-    try:
-        for status in ("queued", "waiting"):
-            jobs, _ = await service.jobs(owner, JobFilter(status=status, limit=MAX_PAGE))
-            if any(job.server == service.server for job in jobs):
-                return True
-    except BgStreamError:  # a store that is locked for long; there will be a next look
-        pass
-    return False
+            return read_receiver(
+                self.webhook_url,
+                secret_env=self.webhook_secret_env,
+                preview=self.webhook_preview,
+                environ=os.environ,
+            )
+        except Invalid as error:
+            warning = f"The webhook is off. {error.message}"
+            self._backend.warnings.append(warning)
+            self.log.critical("%s", warning)
+            return None

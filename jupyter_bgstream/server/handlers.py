@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import wraps
 from http import HTTPStatus
 from typing import Any
@@ -21,6 +23,9 @@ from .writers import Writers
 
 AUTH_RESOURCE = "bgstream"
 SETTING = "jupyter_bgstream"
+HOLD_SECONDS = 12.0  # for which a request waits while the engine starts: a dead machine's lease takes 10
+STARTING = "jupyter_bgstream is still starting; try again in a moment."
+STOPPING = "This server is shutting down; submit the job again in a moment."
 VERBS = ("get", "head", "post", "put", "patch", "delete")
 
 # What Jupyter and tornado refuse before we are asked.
@@ -38,14 +43,40 @@ Method = Callable[..., Awaitable[None]]
 
 
 class Backend:
-    """What the application gives its routes."""
+    """The state that the application shares with its routes: the engine, or the reason why there is none."""
 
     def __init__(self, *, token: str) -> None:
         self.token = token  # the kernels'
         self.owner = tenant()
         self.service: Service | None = None
         self.writers = Writers()
-        self.trouble = "jupyter_bgstream is still starting; try again in a moment."
+        self.warnings: list[str] = []  # what has failed since, as sentences
+        self.reason = STARTING  # why there is no engine
+        self.retry_after: int | None = 1  # seconds until there may be one
+        self.settled = asyncio.Event()  # the first try to start has succeeded or failed, or the server stops
+
+    def open(self, service: Service) -> None:
+        """Let requests through to the engine."""
+        self.service = service
+        self.settled.set()
+
+    def refuse(self, reason: str, *, retry_after: int | None) -> None:
+        """Refuse requests with a reason."""
+        self.reason = reason
+        self.retry_after = retry_after
+        self.settled.set()
+
+    def close(self) -> Service | None:
+        """Refuse requests because the server stops; return the engine, if there is one."""
+        service, self.service = self.service, None
+        self.refuse(STOPPING, retry_after=None)
+        return service
+
+    async def wait_settled(self) -> None:
+        """Hold a request in the first moment of the server's life."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HOLD_SECONDS):
+                await self.settled.wait()
 
 
 class Caller(JupyterHandler):
@@ -63,7 +94,7 @@ class Caller(JupyterHandler):
     def service(self) -> Service:
         """The engine; raises Unavailable while there is none."""
         if self.backend.service is None:
-            raise Unavailable(self.backend.trouble)
+            raise Unavailable(self.backend.reason, retry_after=self.backend.retry_after)
         return self.backend.service
 
     @property
@@ -187,7 +218,7 @@ class ApiHandler(Caller, APIHandler):
 
     def refuse(self, error: RequestError) -> None:
         """Finish with an error's code and sentence. The one place that maps our errors to HTTP."""
-        if isinstance(error, QueueFull):
+        if isinstance(error, QueueFull | Unavailable) and error.retry_after is not None:
             self.set_header("Retry-After", str(error.retry_after))
         self.answer(error_form(error), error.status)
 
@@ -208,6 +239,7 @@ def endpoint(method: Method) -> Method:
     async def answered(self: ApiHandler, *args: str) -> None:
         try:
             self.request.body = self.whole_body()
+            await self.backend.wait_settled()
             await method(self, *args)
         except RequestError as error:
             self.refuse(error)

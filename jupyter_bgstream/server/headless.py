@@ -16,6 +16,7 @@ from jupyter_server.services.contents.manager import AsyncContentsManager
 from traitlets.config import Config
 
 from .app import BgStreamApp
+from .runtime import server_url
 
 HOST = "127.0.0.1"
 OTHER_PORTS = 50  # that are tried if somebody takes the free one just before us
@@ -66,6 +67,9 @@ class Headless(ServerApp):
             "GatewayClient": {"url": ""},
         }
         self.update_config(Config(insist))
+        self._extension.kind = "serve"
+        self._extension.log_level = logging.WARNING  # what it has to say is said by us
+        self._extension.on_started = self._tell_started
 
     def _alone(self) -> dict[str, Any]:
         return {
@@ -114,16 +118,12 @@ class Headless(ServerApp):
         assert isinstance(extension, BgStreamApp)
         return extension
 
-    async def _post_start(self) -> None:
-        extension = self._extension
-        extension.kind = "serve"
-        extension.log_level = logging.WARNING  # what it has to say is said by us
-        await super()._post_start()  # type: ignore[no-untyped-call]
-        if extension.runtime_file is None:
+    def _tell_started(self) -> None:
+        if not self._extension.is_started:
             self.failed = True
             self.stop()
         else:
-            self._on_ready(extension, self.connection_url)
+            self._on_ready(self._extension, server_url(self))
 
 
 def _free_port() -> int:

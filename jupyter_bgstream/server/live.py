@@ -80,8 +80,9 @@ class Live(WebSocketMixin, WebSocketHandler, Caller):
             raise web.HTTPError(400, "This address speaks WebSocket only")
         if not self.check_origin():
             raise web.HTTPError(403, "A page of another site may not open this socket")
+        await self.backend.wait_settled()
         if self.backend.service is None:
-            raise web.HTTPError(503, self.backend.trouble)
+            raise web.HTTPError(503, "%s", self.backend.reason)  # it may hold a percent sign
         self._may_write = await self._may("write")
         await super().get(*args, **kwargs)
 

@@ -222,6 +222,7 @@ def test_what_is_wrong_is_said(user: Home) -> None:
     broken = user.run("serve", "--port", port)
     assert broken.returncode == 1
     assert "jupyter_bgstream could not start" in broken.stderr
+    assert "repeated" not in broken.stderr
     gone = user.run("serve", "--config", "nowhere.py")
     assert (gone.returncode, gone.stderr) == (1, "There is no config file nowhere.py.\n")
     assert user.run("serve", "--port", "0").returncode == 2

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 from engine.conftest import Puppet
+from traitlets.config import Config
 
-from jupyter_bgstream.core.errors import Unavailable
 from jupyter_bgstream.core.events import Waiting
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.server import app
@@ -38,24 +37,6 @@ def test_what_is_said_of_the_database_reaches_the_store(
     monkeypatch.setattr(app, "SQLiteStore", lambda path, **given: asked.append((path, given)))
     BgStreamApp(database=str(tmp_path / "x.sqlite"), **settings)._open_store("here")
     assert asked == [(tmp_path / "x.sqlite", {"server": "here", **DEFAULTS, **reached})]
-
-
-async def test_a_task_that_died_keeps_nothing_from_being_closed() -> None:
-    async def dies() -> None:
-        raise FileNotFoundError("no such authorities")
-
-    extension = BgStreamApp()
-    extension._backend = app.Backend(token="x")
-    extension.runtime_file = None
-    extension._activity = asyncio.create_task(dies())
-    extension._calling = asyncio.create_task(dies())
-    await asyncio.wait([extension._activity, extension._calling])
-    store = MemoryStore(server="here")
-    service = extension._backend.service = Service(store=store, providers=Puppet(), server="here")
-    await service.open()
-    await extension.stop_extension()
-    with pytest.raises(Unavailable):
-        await store.size(owner=None)
 
 
 async def test_a_culler_is_kept_away_from_what_is_still_to_run_here() -> None:
@@ -90,4 +71,11 @@ async def test_newer_jobs_of_another_server_hide_no_work() -> None:
         await store.append(other, [Waiting(at=21.0, until=1e9, code="rate_limited", message="Later.")])
     assert await has_work(service, OWNER)
     await store.close()
-    assert not await app.has_work(service, OWNER)
+
+
+def test_model_aliases_are_no_aliases_of_the_command_line() -> None:
+    """Traitlets takes ``aliases`` for names of settings; Jupyter reads each extension's part of the command line."""
+    models = {"fast": "openai/gpt-6-luna", "dotted": "openai/gpt-6.1"}
+    extension = BgStreamApp(config=Config({"BgStreamApp": {"aliases": models}}))
+    extension.parse_command_line(["--BgStreamApp.max_running=7"])
+    assert (extension.aliases, extension.max_running) == (models, 7)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import sys
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ _finding = partial(Finding, area="servers")
 def look(_: Settings) -> Iterator[Finding]:
     """Ask every server that has left a runtime file."""
     folder = Path(jupyter_runtime_dir())
+    if (problem := _folder_problem(folder)) is not None:
+        yield problem
     files = sorted(folder.glob("bgstream-*.json"))
     if not files:
         yield _finding(
@@ -35,6 +38,17 @@ def look(_: Settings) -> Iterator[Finding]:
         )
     for file in files:
         yield from _one(file)
+
+
+def _folder_problem(folder: Path) -> Finding | None:
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
+        return None
+    return _finding(
+        level="problem",
+        message=f"No file can be written in {folder}: the extension does not start, since no kernel would find it.",
+        advice=f"Make {existing} a writable folder, or set JUPYTER_RUNTIME_DIR.",
+    )
 
 
 def _one(file: Path) -> Iterator[Finding]:
@@ -77,7 +91,7 @@ def _one(file: Path) -> Iterator[Finding]:
         yield _finding(
             level="problem",
             message=f"{who} says: {status.get('message', answer.status_code)}",
-            advice="See its log.",
+            advice="Its log says more.",
         )
         return
     if status["version"] != __version__:
