@@ -173,6 +173,7 @@ class ModelsForm(msgspec.Struct, frozen=True, kw_only=True):
     default: str | None = None  # provider/name
     default_why: str | None = None
     aliases: dict[str, str] = {}
+    problems: list[str] = []  # what is wrong in the server's config
 
 
 class KernelForm(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,6 +28,7 @@ class Models:
         self.default = form.default  # provider/name, of a job that names none
         self.default_why = form.default_why
         self.aliases = dict(form.aliases)
+        self.problems = list(form.problems)  # what is wrong in the server's config, as sentences
         self._providers = [each for each in form.providers if provider in (None, each.name)]
         self._all = provider is not None
 
@@ -97,6 +98,7 @@ class Models:
         notes = []
         if self.default is not None:
             notes.append(f"The default is {self.default}. {self.default_why or ''}".rstrip())
+        notes += [f"Wrong in Jupyter's config: {problem}" for problem in self.problems]
         if self.aliases:
             notes.append("Aliases: " + ", ".join(f"{name} = {model}" for name, model in self.aliases.items()) + ".")
         if idle := [each for each in self._providers if not each.configured]:

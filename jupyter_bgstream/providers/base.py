@@ -78,9 +78,9 @@ class Providers(Protocol):
 
     @property
     def aliases(self) -> Mapping[str, str]: ...  # to the full names of models
-    def full_name(self, model: str) -> str: ...  # of an alias; what is none is returned as it is
+    def full_name(self, model: str) -> str: ...  # of an alias; what is none is returned as it is; Invalid: a wrong one
     def resolve(self, model: str) -> Provider: ...  # ProviderError: unknown_provider
     def check(self, spec: JobSpec) -> None: ...  # Invalid: a part that its provider cannot be sent
-    async def default(self) -> Default | None: ...  # in bounded time
+    async def default(self) -> Default | None: ...  # in bounded time; Invalid: the config names a wrong one
     async def price(self, model: str, usage: Usage) -> Usage: ...  # with an estimate, if any; ProviderError
     async def status(self, *, refresh: bool = False) -> list[ProviderStatus]: ...  # refresh: nothing remembered

@@ -6,6 +6,8 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
+from importlib.metadata import EntryPoint
 from typing import Any
 
 from ..core.errors import Invalid, ProviderError
@@ -21,6 +23,9 @@ from .plugins import PluginService, PluginSettings, discovered, read_settings
 from .service import HTTPService
 from .unusable import Unusable
 
+INVALID_CONFIG = "invalid_config"  # the code of a provider whose entry in the config is wrong
+CORRECT = "Correct BgStreamApp in Jupyter's config, then restart Jupyter."
+
 _ALIAS = re.compile(r"[A-Za-z0-9_.:-]+")
 _DEMO = "demo/tour"
 
@@ -30,7 +35,7 @@ class Registry:
 
     ``config`` maps a name to the fields of Endpoint: for a built-in one those that differ, for a plug-in those of
     PluginSettings, and None takes one away. ``environ`` holds the keys. ``aliases`` maps names to full names of
-    models. Raises Invalid for settings that cannot be meant, at start-up rather than in somebody's job.
+    models. A wrong entry takes away itself alone: whoever asks for it is refused with the reason.
     """
 
     def __init__(
@@ -48,26 +53,31 @@ class Registry:
         self._keyring = keyring
         self._providers: dict[str, Provider] = {}
         self._candidates: dict[str, Candidate] = {}  # for a default, in order
+        self.problems: list[str] = []  # what is wrong in the settings, as sentences
+        self._wrong_aliases: dict[str, str] = {}  # the reason by name
+        self._wrong_default: str | None = None  # the reason
         config = dict(config or {})
         known = built_in(environ) if own else {}
         for name, entry in config.items():
-            if entry not in (None, False) and name not in known:
-                self._add_configured(name, entry)
+            if _is_on(entry) and name not in known:
+                self._guard(name, self._add_configured, name, entry)
         for name, found in known.items():
-            entry = config.get(name, {})
-            if entry not in (None, False):
-                self._add_built_in(name, found, entry, meant=name in config)
+            if _is_on(entry := config.get(name, {})):
+                self._guard(name, partial(self._add_built_in, meant=name in config), name, found, entry)
         for name, plugin in (discovered() if own else {}).items():
-            entry = config.get(name, {})
-            if entry not in (None, False) and name not in self._providers:
-                settings = read_settings(name, entry) if entry else PluginSettings()
-                self._providers[name] = PluginService(plugin, settings, environ=environ)
+            if _is_on(entry := config.get(name, {})) and name not in self._providers:
+                self._guard(name, self._add_plugin, name, plugin, entry)
         self._asking = Asking(self._providers, monotonic=monotonic)
         self.aliases = self._checked_aliases(aliases or {})
         self._default = self._checked_default(default_model)
 
     def full_name(self, model: str) -> str:
-        """Return the model that an alias stands for; what is no alias is returned as it is."""
+        """Return the model that an alias stands for; what is no alias is returned as it is.
+
+        Raises Invalid for an alias that is wrong in the config.
+        """
+        if (problem := self._wrong_aliases.get(model)) is not None:
+            raise Invalid(problem, field="model")
         return self.aliases.get(model, model)
 
     def resolve(self, model: str) -> Provider:
@@ -108,20 +118,39 @@ class Registry:
         """Return the model of a job that names none, in bounded time.
 
         What the config names; else a provider's own default, of the first with a key; else the first model of the
-        first local server that answers; else the demo.
+        first local server that answers; else the demo. Raises Invalid if what the config names is wrong.
         """
+        if self._wrong_default is not None:
+            raise Invalid(self._wrong_default, field="model", code="no_default_model")
         if self._default is not None:
             return Default(model=self._default, why="c.BgStreamApp.default_model names it.")
         if (found := await choose(list(self._candidates.values()), self._asking, self._environ)) is not None:
             return found
         if not isinstance(self._providers.get(_DEMO.partition("/")[0]), PluginService):
             return None
-        why = "No provider has a key and no local server answers. Set OPENAI_API_KEY, say, where Jupyter is started."
+        why = (
+            "No provider that names a default model has a key, and no local server answers. Set OPENAI_API_KEY, say,"
+            " where Jupyter is started, or c.BgStreamApp.default_model."
+        )
         return Default(model=_DEMO, why=why)
 
     async def status(self, *, refresh: bool = False) -> list[ProviderStatus]:
         """Return what each service offers now, in order of their names, in bounded time. Never raises."""
         return await self._asking.all(refresh=refresh)
+
+    def _guard(self, name: Any, add: Callable[..., None], *arguments: Any) -> None:
+        # Whatever is wrong with one entry, and with the code of others in it, the other providers can be asked.
+        try:
+            add(*arguments)
+        except Exception as error:
+            # The text of an unexpected error may quote a key.
+            what = (
+                error.message if isinstance(error, Invalid) else f"providers[{name!r}] fails: {type(error).__name__}."
+            )
+            message = f"{what} {CORRECT}"
+            fault = Fault(code=INVALID_CONFIG, message=message)
+            self._providers[str(name)] = Unusable(str(name), "unknown", fault, configured=True)
+            self.problems.append(message)
 
     def _add_configured(self, name: str, entry: Any) -> None:
         if isinstance(entry, Mapping) and "base_url" not in entry and name in discovered():
@@ -151,6 +180,10 @@ class Registry:
             return
         self._add(name, endpoint, meant=meant or found.named)
 
+    def _add_plugin(self, name: str, plugin: EntryPoint, entry: Any) -> None:
+        settings = read_settings(name, entry) if entry else PluginSettings()
+        self._providers[name] = PluginService(plugin, settings, environ=self._environ)
+
     def _add(self, name: str, endpoint: Endpoint, *, meant: bool) -> None:
         service = HTTPService(name, endpoint, environ=self._environ, keyring=self._keyring, meant=meant)
         self._providers[name] = service
@@ -159,29 +192,44 @@ class Registry:
     def _checked_aliases(self, aliases: Mapping[str, Any]) -> dict[str, str]:
         checked: dict[str, str] = {}
         for name, model in aliases.items():
-            where = f"aliases[{name!r}]"
-            if not isinstance(name, str) or not _ALIAS.fullmatch(name):
-                raise Invalid(f"{where}: an alias has only letters, digits, and _ . : -", field=where)
-            if name in self._providers:
-                raise Invalid(f"{where}: this is a provider's name; choose another.", field=where)
-            if not isinstance(model, str):
-                raise Invalid(f"{where} must be the name of a model, as provider/name.", field=where)
-            try:
-                self.resolve(model)
-            except ProviderError as error:
-                raise Invalid(f"{where}: {error.message}", field=where) from None
-            checked[name] = model
+            problem = self._alias_problem(name, model)
+            if problem is None:
+                checked[name] = model
+                continue
+            message = f"aliases[{name!r}]{problem} {CORRECT}"
+            self.problems.append(message)
+            if "/" not in str(name):  # else it may be the name of a model, which is still there
+                self._wrong_aliases[str(name)] = message
         return checked
+
+    def _alias_problem(self, name: Any, model: Any) -> str | None:
+        if not isinstance(name, str) or not _ALIAS.fullmatch(name):
+            return ": an alias has only letters, digits, and _ . : -"
+        if name in self._providers:
+            return ": this is a provider's name; choose another."
+        if not isinstance(model, str):
+            return " must be the name of a model, as provider/name."
+        try:
+            self.resolve(model)
+        except ProviderError as error:
+            return f": {error.message}"
+        return None
 
     def _checked_default(self, model: str | None) -> str | None:
         if model is None:
             return None
-        model = self.full_name(model)
         try:
+            model = self.full_name(model)
             self.resolve(model)
-        except ProviderError as error:
-            raise Invalid(f"default_model: {error.message}", field="default_model") from None
+        except (Invalid, ProviderError) as error:
+            self._wrong_default = f"default_model: {error.message.removesuffix(f' {CORRECT}')} {CORRECT}"
+            self.problems.append(self._wrong_default)
+            return None
         return model
 
     def _listed(self) -> str:
         return ", ".join(sorted(self._providers))
+
+
+def _is_on(entry: Any) -> bool:
+    return entry is not None and entry is not False  # by identity: an array, say, has no truth

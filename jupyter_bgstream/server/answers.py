@@ -269,6 +269,7 @@ class ModelList(msgspec.Struct):
     default: str | None
     default_why: str | None
     aliases: dict[str, str]
+    problems: list[str]
     providers: list[ProviderStatus]
 
 

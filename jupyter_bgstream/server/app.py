@@ -166,7 +166,7 @@ class BgStreamApp(ExtensionApp):
         )
 
     def open_providers(self) -> Registry:
-        """Return the providers that the settings mean; raises Invalid."""
+        """Return the providers that the settings mean."""
         return Registry(
             self.providers,
             environ=os.environ,
@@ -174,6 +174,15 @@ class BgStreamApp(ExtensionApp):
             aliases=self.aliases,
             keyring=self.keyring,
         )
+
+    def flatten_flags(self) -> Any:
+        """Return the flags and aliases of the command line; ``aliases`` names models here, and is none of them."""
+        models = self.aliases
+        self.aliases = {}
+        try:
+            return super().flatten_flags()
+        finally:
+            self.aliases = models
 
     def initialize_settings(self) -> None:
         """Give the routes what they need."""
@@ -234,9 +243,14 @@ class BgStreamApp(ExtensionApp):
         os.environ[ENVIRONMENT] = str(self.runtime_file)
 
     def _make_service(self, server: str) -> Service:
+        providers = self.open_providers()
+        if providers.problems != self._backend.problems:  # else a start that is repeated would log them each time
+            self._backend.problems = providers.problems
+            for problem in providers.problems:
+                self.log.error("The config is wrong: %s", problem)
         return Service(
             store=self._open_store(server),
-            providers=self.open_providers(),
+            providers=providers,
             server=server,
             owner=self._backend.owner,
             retention=self.retention,

@@ -50,6 +50,7 @@ class Backend:
         self.owner = tenant()
         self.service: Service | None = None
         self.writers = Writers()
+        self.problems: list[str] = []  # what is wrong in the config, as sentences
         self.warnings: list[str] = []  # what has failed since, as sentences
         self.reason = STARTING  # why there is no engine
         self.retry_after: int | None = 1  # seconds until there may be one

@@ -167,12 +167,16 @@ class Models(ApiHandler):
         if refresh not in ("true", "false"):
             raise Invalid(f"refresh must be true or false, not {refresh!r}.", field="refresh")
         providers = await self.service.models(refresh=refresh == "true")
-        default = await self.service.default()
+        try:
+            default = await self.service.default()
+        except Invalid:  # among the problems
+            default = None
         self.answer(
             {
                 "default": default and default.model,
                 "default_why": default and default.why,
                 "aliases": self.service.aliases,
+                "problems": self.backend.problems,
                 "providers": providers,
             }
         )
@@ -185,7 +189,10 @@ class Status(ApiHandler):
     async def get(self) -> None:
         """Return the version, the store, the counts and the limits."""
         service = self.service
-        default = await service.default()
+        try:
+            default = await service.default()
+        except Invalid:  # among the warnings
+            default = None
         self.answer(
             {
                 "version": __version__,
@@ -195,7 +202,7 @@ class Status(ApiHandler):
                 "counts": await service.counts(self.owner),
                 "limits": service.limits,
                 "default_model": default and default.model,
-                "warnings": service.warnings,
+                "warnings": [*self.backend.problems, *self.backend.warnings, *service.warnings],
             }
         )
 

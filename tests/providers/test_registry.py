@@ -9,6 +9,7 @@ import pytest
 from providers.speaking import job, read
 
 from jupyter_bgstream.core.errors import Invalid, ProviderError
+from jupyter_bgstream.providers import plugins
 from jupyter_bgstream.providers.base import Provider, Providers
 from jupyter_bgstream.providers.registry import Registry
 from jupyter_bgstream.testing import FakeClock, Hold, Script, ScriptedProvider, Send, answer, refusal
@@ -68,12 +69,90 @@ def test_it_is_what_the_engine_wants() -> None:
         ("x", {**LOCAL, "total_timeout": -1}, "providers['x'].total_timeout", "more than 0"),
     ],
 )
-def test_a_wrong_setting_is_said_at_start_up(name: str, config: Any, field: str, words: str) -> None:
-    with pytest.raises(Invalid) as caught:
-        Registry({name: config}, environ={})
-    assert caught.value.field == field
-    assert words in caught.value.message
-    assert "secret" not in caught.value.message
+async def test_a_wrong_setting_takes_away_its_provider_alone(name: str, config: Any, field: str, words: str) -> None:
+    registry = Registry({name: config, "sound": LOCAL}, environ={})
+    (problem,) = registry.problems
+    assert field.partition(".")[0] in problem
+    assert words in problem
+    assert "secret" not in problem
+    assert problem.endswith("Correct BgStreamApp in Jupyter's config, then restart Jupyter.")
+    wrong = {status.name: status.error for status in await registry.status() if status.error}[str(name)]
+    assert (wrong.code, wrong.message) == ("invalid_config", problem)
+    if "/" not in name:  # else it is the name of no model
+        _, error = await read(registry.resolve(f"{name}/x"))
+        assert error is not None
+        assert error.code == "invalid_config"
+        assert problem in error.message
+    assert registry.resolve("sound/x").unready() is None
+    assert registry.resolve("openai/x").name == "openai"
+
+
+class _NoTruth:
+    """An entry that cannot be compared, such as a DataFrame."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("sk-secret")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class _Raises(dict[str, Any]):
+    """Code of others in the config that fails whatever is asked of it."""
+
+    def __contains__(self, name: object) -> bool:
+        raise RuntimeError("sk-secret")
+
+    __iter__ = keys = __contains__  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("entry", [_NoTruth(), _Raises(base_url="http://x/v1"), [], "", 0, True, {1: 2}, b"x"])
+@pytest.mark.parametrize("name", ["mine", "openai", "ollama", "demo"])
+async def test_any_bad_entry_takes_away_its_provider_alone(name: str, entry: Any) -> None:
+    registry = Registry({name: entry, "sound": LOCAL}, environ={})
+    (problem,) = registry.problems
+    assert repr(name) in problem
+    assert "secret" not in problem
+    fault = registry.resolve(f"{name}/x").unready()
+    assert fault is not None
+    assert fault.code == "invalid_config"
+    assert registry.resolve("sound/x").unready() is None
+
+
+async def test_bad_plugin_settings_take_away_the_plugin_alone() -> None:
+    registry = Registry({"demo": {"models": 5}, "litellm": {"idle_timeout": 0}}, environ={})
+    assert len(registry.problems) == 2
+    assert {status.error.code for status in await registry.status() if status.name in ("demo", "litellm")} == {
+        "invalid_config"
+    }
+
+
+def test_broken_metadata_of_other_packages_leaves_own_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: Any) -> Any:
+        raise TypeError("a package without a name")
+
+    monkeypatch.setattr(plugins, "entry_points", fail)
+    assert Registry(environ={}).resolve("demo/tour").name == "demo"
+
+
+def test_bad_alias_takes_away_itself_alone() -> None:
+    aliases = {
+        "good": "local/x",
+        "bad one": "local/x",
+        "openai": "local/x",
+        "b": 5,
+        "c": "nobody/x",
+        "local/y": "local/x",
+    }
+    registry = Registry({"local": LOCAL}, environ={}, aliases=aliases)
+    assert registry.aliases == {"good": "local/x"}
+    assert len(registry.problems) == 5
+    assert registry.full_name("good") == "local/x"
+    assert registry.full_name("local/y") == "local/y"  # a model, which has nothing to do with the alias
+    for name, words in (("b", "must be the name of a model"), ("c", "names no provider")):
+        with pytest.raises(Invalid) as caught:
+            registry.full_name(name)
+        assert caught.value.field == "model"
+        assert words in caught.value.message
 
 
 def test_openai_takes_its_address_from_the_environment() -> None:
@@ -97,11 +176,13 @@ def test_a_provider_without_a_model() -> None:
     assert caught.value.code == "model_not_found"
 
 
-def test_a_default_that_cannot_be_meant_is_said_at_start_up() -> None:
-    for wrong in ("gpt-4o", "other/x", "local/"):
+async def test_a_wrong_default_is_refused_with_its_reason_and_not_replaced() -> None:
+    for wrong in ("gpt-4o", "other/x", "local/", "bad"):
+        registry = Registry({"local": LOCAL}, environ={"OPENAI_API_KEY": "k"}, default_model=wrong, aliases={"bad": 5})
+        assert registry.problems[-1].startswith("default_model: ")
         with pytest.raises(Invalid) as caught:
-            Registry({"local": LOCAL}, environ={}, default_model=wrong)
-        assert caught.value.field == "default_model"
+            await registry.default()
+        assert (caught.value.code, caught.value.message) == ("no_default_model", registry.problems[-1])
 
 
 async def test_the_key_is_read_at_each_call(provider: ScriptedProvider) -> None:

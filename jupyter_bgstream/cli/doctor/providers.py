@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Iterator
 from functools import partial
 
-from ...core.errors import BgStreamError
+from ...core.errors import Invalid
 from ...providers.base import Default, ProviderStatus
-from ...providers.registry import Registry
+from ...providers.registry import CORRECT, INVALID_CONFIG, Registry
 from ..settings import Settings
 from .findings import Finding
 
@@ -18,18 +18,18 @@ _finding = partial(Finding, area="providers")
 def look(settings: Settings) -> Iterator[Finding]:
     """Ask every provider which models it has."""
     app = settings.app
-    try:
-        registry = app.open_providers()
-    except BgStreamError as error:
+    registry = app.open_providers()
+    for problem in registry.problems:
         yield _finding(
             level="problem",
-            message=error.message,
-            advice="Correct this setting of BgStreamApp; the extension does not start with it.",
+            message=problem.removesuffix(f" {CORRECT}"),
+            advice="Correct this setting of BgStreamApp, then restart Jupyter; the other settings have effect.",
         )
-        return
     found, default = asyncio.run(_asked(registry))
     meant = {*app.providers, *([default.model.partition("/")[0]] if app.default_model and default else [])}
     for status in found:
+        if status.error is not None and status.error.code == INVALID_CONFIG:
+            continue
         if status.configured or status.name in meant:
             yield from _one(status, meant=status.name in meant)
     if idle := [status for status in found if not (status.configured or status.name in meant)]:
@@ -37,14 +37,18 @@ def look(settings: Settings) -> Iterator[Finding]:
         yield _finding(
             level="ok", message=f"Not set up, which is no fault: {names}. '%bg models' says what each needs."
         )
-    if default is None or default.model.startswith("demo/"):
-        yield from _nothing_real(app.default_model)
-    else:
+    if default is not None and not default.model.startswith("demo/"):
         yield _finding(level="ok", message=f"The default is {default.model}. {default.why}")
+    elif default is not None or not app.default_model:  # else the wrong default was a problem
+        yield from _nothing_real(app.default_model)
 
 
 async def _asked(registry: Registry) -> tuple[list[ProviderStatus], Default | None]:
-    return await registry.status(), await registry.default()
+    try:
+        default = await registry.default()
+    except Invalid:  # one of the problems
+        default = None
+    return await registry.status(), default
 
 
 def _nothing_real(wished: str) -> Iterator[Finding]:
