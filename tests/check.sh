@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 
 UNIT=(tests/core tests/providers tests/engine tests/tables)
 STORE=(tests/store) # it waits for processes and locks, so it runs beside the others
-ALONE=(tests/abuse tests/crash) # measure the server, put it under load, or kill it
+ALONE=(tests/abuse tests/crash tests/server/test_stop.py) # measure the server, put it under load, or kill it
 ENVIRONMENTS=(prepare_collab prepare_server_documents prepare_voila prepare_proxy) # of environments.sh: what tests look for below .venv
 
 # tests_of INTERPRETER ARGUMENTS…: run pytest. litellm has environments of its own.

@@ -12,7 +12,6 @@ from ..providers.base import Providers
 
 AT_A_TIME = 8  # requests; a group that is cancelled may have thousands
 REMEMBERED = 1000  # jobs: several ways lead here within moments of a cancel
-CLOSING_SECONDS = 2.0  # for those under way when the server stops
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +35,10 @@ class Abandoning:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def close(self) -> None:
-        """Wait a moment for what is under way."""
+    async def close(self, *, patience: float) -> None:
+        """Wait ``patience`` seconds at most for what is under way."""
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=CLOSING_SECONDS)
+            await asyncio.wait(self._tasks, timeout=patience)
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

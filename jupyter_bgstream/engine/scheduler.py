@@ -17,7 +17,7 @@ from .waits import Waits
 
 TROUBLE_SECONDS = 2.0  # until the next try to claim after one that failed
 LONGEST_SLEEP = 30.0  # seconds; a laptop's sleep may be longer than ours, whose clock stands still meanwhile
-CLOSING_SECONDS = 3.0  # a claim under way may take when the server stops
+CLAIM_SECONDS = 1.0  # that a claim may take after its patience for a locked store, when the server stops
 STOPPED = "The Jupyter server was stopped while this job ran. The text so far is kept; retry for a whole answer."
 HANDED_ON = "The Jupyter server was stopped; the next one tries this job again."
 KEPT = "The Jupyter server was stopped; the provider goes on with the answer, and the next server reads it on."
@@ -107,13 +107,16 @@ class Scheduler:
         for task in self._running:
             task.cancel()
 
-    async def close(self, *, grace: float) -> None:
-        """Claim no more and give what runs ``grace`` seconds to end; then stop it, and leave it as its job says."""
+    async def close(self, *, grace: float, patience: float) -> None:
+        """Claim no more and give what runs ``grace`` seconds to end; then stop it, and leave it as its job says.
+
+        ``patience`` is how long the store waits for a lock, in seconds.
+        """
         self._closing = True
         self._wake.set()
         if self._claiming is not None:
             # Not cancelled at once: a claim under way may be committed, and then nobody would know of its jobs.
-            await asyncio.wait([self._claiming], timeout=CLOSING_SECONDS)
+            await asyncio.wait([self._claiming], timeout=patience + CLAIM_SECONDS)
             self._claiming.cancel()
             await asyncio.gather(self._claiming, return_exceptions=True)
         if self._running:

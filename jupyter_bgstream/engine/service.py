@@ -36,7 +36,7 @@ from .waits import Waits
 CANCELLED_AT_ONCE = 500  # jobs of a group in one transaction
 RETRIED_AT_ONCE = 500
 ANSWERS_BYTES = 4 * 1024 * 1024  # of texts in one page of a group's answers
-CLOSING_PATIENCE = 2.0  # seconds that a write waits for a locked store while the server stops
+STOP_PATIENCE = 2.0  # seconds that each step of a stop but the jobs' own may wait, such as for a locked store
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,10 +77,12 @@ class Service:
         owner: str | None = None,
         limits: Limits | None = None,
         retention: Retention | None = None,  # None: nothing is ever tidied or deleted
+        stop_patience: float = STOP_PATIENCE,
         clock: Clock | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self.server = server
+        self._stop_patience = stop_patience
         self._store = store
         self._providers = providers
         self._clock = clock or SystemClock()
@@ -140,13 +142,13 @@ class Service:
     async def close(self) -> None:
         """Give what runs a moment, leave the rest as each job says, let followers have it, then close the store."""
         self._closing = True
-        self._store.patience = CLOSING_PATIENCE
+        self._store.patience = self._stop_patience
         for task in self._aside:
             task.cancel()
         await asyncio.gather(*self._aside, return_exceptions=True)
         try:
-            await self._scheduler.close(grace=self.limits.stop_grace)
-            await self._abandoning.close()
+            await self._scheduler.close(grace=self.limits.stop_grace, patience=self._stop_patience)
+            await self._abandoning.close(patience=self._stop_patience)
         finally:
             await self._store.close()
             if self._carrying is not None:  # it ends with the store's changes

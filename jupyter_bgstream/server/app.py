@@ -12,13 +12,13 @@ from typing import Any
 from jupyter_core.paths import jupyter_data_dir
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.utils import url_path_join
-from traitlets import Bool, Dict, Enum, Float, Int, Unicode
+from traitlets import Bool, Dict, Enum, Float, Int, Unicode, default
 
 from .. import __version__
 from ..core.errors import Invalid
 from ..core.wire import PROTOCOL_VERSION, Kind, Runtime
 from ..engine.retention import Retention
-from ..engine.service import Limits, Service
+from ..engine.service import STOP_PATIENCE, Limits, Service
 from ..providers.registry import Registry
 from ..requirements import unmet_requirements
 from ..store.base import Store
@@ -26,14 +26,17 @@ from ..store.memory import MemoryStore
 from ..store.sqlite import SQLiteStore
 from .activity import report_activity
 from .handlers import SETTING, Backend, Nowhere
+from .identity import is_on_hub
 from .lifecycle import Beside, Lifecycle, treat_sigint_like_sigterm
 from .logs import write_controls_out
 from .routes import ROUTES
 from .runtime import ENVIRONMENT, server_url, write_runtime_file
 from .webhook import Receiver, Webhook, read_receiver
 
-ACTIVITY_SECONDS = 30  # between marks that keep a culler away while there are jobs to run
-WILDCARDS = ("", "*", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
+# Seconds. KubeSpawner kills a server one second after it has asked it to stop.
+STOP_GRACE = 2.0
+HUB_STOP_GRACE = 0.3
+HUB_STOP_PATIENCE = 0.2
 
 
 class BgStreamApp(ExtensionApp):
@@ -97,9 +100,10 @@ class BgStreamApp(ExtensionApp):
         min=0,
         help="Of the pictures of one answer together; one that is too large is left out; 0: none is kept.",
     ).tag(config=True)
-    stop_grace = Float(2.0, min=0.0, help="Seconds that running jobs have to end when the server stops.").tag(
-        config=True
-    )
+    stop_grace = Float(
+        min=0.0,
+        help="Seconds that running jobs have to end when the server stops; by default 2, and 0.3 on a JupyterHub.",
+    ).tag(config=True)
 
     keep_days = Int(
         90, min=0, help="Days for which answers are kept after they have ended and were read; 0: for ever."
@@ -125,6 +129,15 @@ class BgStreamApp(ExtensionApp):
     webhook_preview = Bool(
         False, help="Whether the webhook also sends the title and the first words of the answer."
     ).tag(config=True)
+
+    @default("stop_grace")
+    def _default_stop_grace(self) -> float:
+        return HUB_STOP_GRACE if is_on_hub() else STOP_GRACE
+
+    @property
+    def stop_patience(self) -> float:
+        """Seconds that each step of a stop but the jobs' own may wait."""
+        return min(STOP_PATIENCE, max(HUB_STOP_PATIENCE, self.stop_grace)) if is_on_hub() else STOP_PATIENCE
 
     @property
     def retention(self) -> Retention:
@@ -254,6 +267,7 @@ class BgStreamApp(ExtensionApp):
             server=server,
             owner=self._backend.owner,
             retention=self.retention,
+            stop_patience=self.stop_patience,
             limits=Limits(**{name: getattr(self, name) for name in Limits.__struct_fields__}),
         )
 

@@ -252,7 +252,7 @@ async def test_a_cancel_does_not_wait_for_the_provider_and_a_stop_only_briefly(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(puppet, "abandon", hangs)
-    monkeypatch.setattr("jupyter_bgstream.engine.abandoning.CLOSING_SECONDS", 0.01)
+    monkeypatch.setattr(service, "_stop_patience", 0.01)
     job, _ = await kept(service, puppet)
     async with asyncio.timeout(5):
         assert (await service.cancel(OWNER, job.id)).status == "cancelled"
