@@ -140,7 +140,9 @@ class Caller(JupyterHandler):
         reason = words % error.args if words and error else HTTPStatus(status_code).phrase
         code = CODES.get(status_code, "internal")
         if status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            self.set_header("Allow", ", ".join(verb.upper() for verb in verbs(type(self))))
+            allowed = ", ".join(verb.upper() for verb in verbs(type(self)))
+            self.set_header("Allow", allowed)
+            reason = f"This address has no such method; it has {allowed}"
         if isinstance(error, IdentityUnavailable):
             self.set_header("Retry-After", str(error.retry_after))
         self.answer({"code": code, "message": f"{reason.rstrip('.')}.", "field": None}, status_code)
@@ -160,6 +162,12 @@ class ApiHandler(Caller, APIHandler):
     """
 
     _refusal: web.HTTPError | None = None
+
+    def __init_subclass__(cls) -> None:
+        """Answer HEAD where there is GET: tornado then sends the headers alone."""
+        super().__init_subclass__()
+        if "get" in vars(cls) and "head" not in vars(cls):
+            cls.head = cls.get
 
     def check_xsrf_cookie(self) -> None:
         """Refuse, as Jupyter does, what another site's page may have sent."""

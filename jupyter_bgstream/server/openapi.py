@@ -156,6 +156,13 @@ OPERATIONS: dict[str, Operation] = {
     "get live": Operation(answers={101: None}),
 }
 
+# HEAD is GET without the body.
+for path in [name.removeprefix("get ") for name in OPERATIONS if name.startswith("get ") and name != "get live"]:
+    read = OPERATIONS[f"get {path}"]
+    OPERATIONS.setdefault(
+        f"head {path}", Operation(answers=dict.fromkeys(read.answers), query=read.query, required=read.required)
+    )
+
 # What the types cannot say, and the code checks.
 SAYING = {
     "anyOf": [

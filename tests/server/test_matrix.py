@@ -68,11 +68,14 @@ POST    nowhere                  403   403    404     403    403  404    404    
 PUT     nowhere                  403   403    404     403    403  404    404    403  404
 PATCH   nowhere                  403   403    404     403    403  404    404    403  404
 DELETE  nowhere                  403   403    404     403    403  404    404    403  404
-HEAD    nowhere                  403   403    404     403    404  404    404    404  404
 PUT     jobs                     403   403    405     405    405  405    405    403  405
 """
 (_, _, *CALLERS), *ROWS = [line.split() for line in MATRIX.strip().splitlines()]
 EXPECTED = {(verb, path): dict(zip(CALLERS, map(int, row), strict=True)) for verb, path, *row in ROWS}
+# HEAD is GET without the body, for whoever asks; it opens no socket.
+EXPECTED = {
+    ("HEAD", path): row for (verb, path), row in EXPECTED.items() if verb == "GET" and path != "live"
+} | EXPECTED
 NEW_NAME = "a name of which there is no thread"
 GIVEN: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "jobs"): {"json": {"model": "demo/done", "prompt": "x"}},
@@ -80,6 +83,7 @@ GIVEN: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "groups"): {"json": {"id": "a-group-id", "total": 3}},
     ("DELETE", "threads"): {"params": {"thread": "talk"}},
     ("GET", "threads/messages"): {"params": {"thread": "talk"}},
+    ("HEAD", "threads/messages"): {"params": {"thread": "talk"}},
     ("POST", "threads/fork"): {"json": {"thread": "talk", "name": NEW_NAME}},
     ("POST", "threads/rename"): {"json": {"thread": "talk", "name": NEW_NAME}},
     ("PUT", "mutes"): {"params": {"thread": "loud"}},
@@ -318,16 +322,51 @@ def test_an_unknown_address_answers_in_our_form(ask: Ask, path: str) -> None:
 
 def test_a_wrong_verb_is_told_which_are_right(ask: Ask) -> None:
     allowed = {
-        "jobs": ("PUT", "GET, POST"),
-        "jobs/some-job-id": ("POST", "GET, DELETE"),
+        "jobs": ("PUT", "GET, HEAD, POST"),
+        "jobs/some-job-id": ("POST", "GET, HEAD, DELETE"),
         "jobs/some-job-id/events": ("DELETE", "GET, HEAD"),
+        "groups": ("GET", "POST"),
         "live": ("POST", "GET"),
-        "status": ("TRACE", "GET"),
+        "status": ("PATCH", "GET, HEAD"),
     }
     for path, (verb, right) in allowed.items():
         answer = ask("token", verb, path)
         assert (answer.status_code, answer.headers["Allow"]) == (405, right), path
         assert answer.json()["code"] == "method_not_allowed"
+        assert answer.json()["message"] == f"This address has no such method; it has {right}."
+    assert ask("token", "HEAD", "groups").headers["Allow"] == "POST"
+
+
+@pytest.mark.parametrize("verb", ["TRACE", "CONNECT", "PROPFIND", "FINISH", "FORM_VALUE"])
+def test_verbs_that_no_route_has_are_refused_before_anybody_is_asked_for_a_token(ask: Ask, verb: str) -> None:
+    for path in ("jobs", "jobs/some-job-id", "live", "nowhere"):
+        stranger, owner = (ask(caller, verb, path) for caller in ("nobody", "token"))
+        assert (stranger.status_code, stranger.json()["code"]) == (405, "method_not_allowed"), path
+        assert told(stranger) == told(owner)
+        assert stranger.headers["Allow"].startswith("GET")
+
+
+@pytest.mark.parametrize("path", ["jobs", "status", "openapi.json", "threads?limit=3", "nowhere", "jobs?limit=x"])
+def test_head_is_get_without_its_body(ada: Jupyter, path: str) -> None:
+    with ada.client() as client:
+        head, get = client.head(path), client.get(path)
+        again = client.get(path)  # on the same connection: nothing of a body was left in it
+    names = ("Content-Type", "Content-Length", "Cache-Control")
+    assert (head.status_code, head.content) == (get.status_code, b"")
+    assert [head.headers[name] for name in names if name in get.headers] == [
+        get.headers[name] for name in names if name in get.headers
+    ]
+    assert again.status_code == get.status_code
+
+
+@pytest.mark.parametrize("path", ["jobs", "jobs/some-job-id", "nowhere"])
+def test_options_are_jupyters_own(ada: Jupyter, ask: Ask, path: str) -> None:
+    def preflight(response: httpx.Response) -> tuple[int, bytes, dict[str, str]]:
+        own = {name: value for name, value in response.headers.items() if name.startswith("access-control")}
+        return response.status_code, response.content, own
+
+    for caller in ("nobody", "token", "xsrf"):
+        assert preflight(ask(caller, "OPTIONS", path)) == preflight(ask(caller, "OPTIONS", "../contents"))
 
 
 def test_a_body_that_is_too_large_is_refused_and_not_kept(ada: Jupyter, ask: Ask) -> None:
