@@ -204,6 +204,19 @@ class ApiHandler(Caller, APIHandler):
             raise refusal
         self._refusal = self._refusal or refusal
 
+    def get_query_argument(self, name: str, default: Any = None, strip: bool = True) -> Any:
+        """Return the last value that the query has for a name; else the default."""
+        values = self.get_query_arguments(name, strip)
+        return values[-1] if values else default
+
+    def get_query_arguments(self, name: str, strip: bool = True) -> list[str]:
+        """Return the values that the query has for a name.
+
+        Control characters stay: tornado makes spaces of them, and then a thread is taken for another one.
+        """
+        values = [self.decode_argument(value, name) for value in self.request.query_arguments.get(name, [])]
+        return [value.strip() for value in values] if strip else values
+
     def data_received(self, chunk: bytes) -> None:
         """Keep a piece of the body, unless there is too much of it or nobody will look at it."""
         self._too_large = self._too_large or len(self._body) + len(chunk) > self._max_body
