@@ -47,6 +47,7 @@ class JobForm(msgspec.Struct):
     on_restart: OnRestart
     retries: Retries
     source: Origin
+    submitted_by: str | None
     attempt: int
     cursor: str
     created_at: float
@@ -130,10 +131,11 @@ class JobWithAnswer(JobForm):
 
 
 class JobPage(msgspec.Struct):
-    """Jobs, newest first, and the cursor of the next page."""
+    """Jobs, newest first, the cursor of the next page, and the name that the viewer's own jobs have."""
 
     jobs: list[JobForm]
     next: str | None
+    viewer: str | None
 
 
 class GroupTokens(msgspec.Struct):

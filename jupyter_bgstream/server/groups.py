@@ -21,7 +21,7 @@ class Groups(Submitting):
         submission = decode_request(self.request.body, GroupSubmission)
         submission = msgspec.structs.replace(submission, source=await self.located(submission.source))
         jobs = submission.members(await self.default_for(*submission.jobs))
-        await self.service.submit_group(self.owner, submission.group(), jobs)
+        await self.service.submit_group(self.owner, submission.group(), jobs, submitted_by=self.submitted_by)
         self.answer(group_form(await self.service.progress(self.owner, submission.id)))
 
 
@@ -54,7 +54,7 @@ class RetryGroup(ApiHandler):
     @endpoint
     async def post(self, group_id: str) -> None:
         """Ask again what has ended of a group without a whole answer."""
-        await self.service.retry_group(self.owner, group_id)
+        await self.service.retry_group(self.owner, group_id, submitted_by=self.submitted_by)
         self.answer(group_form(await self.service.progress(self.owner, group_id)))
 
 

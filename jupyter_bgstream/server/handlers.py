@@ -18,7 +18,7 @@ from ..core.errors import Invalid, NotFound, QueueFull, RequestError, TooLarge, 
 from ..core.limits import MAX_BODY
 from ..core.wire import encode
 from ..engine.service import Service
-from .identity import IdentityUnavailable, KernelAuthorizer, KernelIdentity, tenant, viewer
+from .identity import IdentityUnavailable, KernelAuthorizer, KernelIdentity, person, person_name, tenant, viewer
 from .writers import Writers
 
 AUTH_RESOURCE = "bgstream"
@@ -107,6 +107,11 @@ class Caller(JupyterHandler):
     def viewer(self) -> str:
         """Whose inbox it is."""
         return viewer(super().identity_provider, self.current_user)
+
+    @property
+    def submitted_by(self) -> str | None:
+        """Return the name of the person who asks; None for a kernel, or where nobody is named."""
+        return person_name(person(super().identity_provider, self.current_user))
 
     @property
     def identity_provider(self) -> Any:

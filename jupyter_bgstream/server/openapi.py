@@ -79,7 +79,7 @@ OPERATIONS: dict[str, Operation] = {
     "get jobs": Operation(
         query={
             "status": {"type": "string", "enum": list(rest.STATES)},
-            **dict.fromkeys(("thread", "notebook", "group", "tag"), TEXT),
+            **dict.fromkeys(("thread", "notebook", "group", "submitted_by", "tag"), TEXT),
             "ids": {"type": "array", "items": TEXT, "maxItems": rest.MAX_IDS},
             **PAGE,
         },

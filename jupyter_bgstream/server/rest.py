@@ -38,19 +38,19 @@ class Jobs(Submitting):
         submission = decode_request(self.request.body, Submission)
         spec = submission.spec(await self.default_for(submission))
         spec = msgspec.structs.replace(spec, source=await self.located(spec.source))
-        job, new = await self.service.submit(self.owner, spec, submission.id)
+        job, new = await self.service.submit(self.owner, spec, submission.id, submitted_by=self.submitted_by)
         self.answer(job_form(job), 201 if new else 200)
 
     @endpoint
     async def get(self) -> None:
         """List jobs."""
         jobs, following = await self.service.jobs(self.owner, self._filter())
-        self.answer({"jobs": [job_form(job) for job in jobs], "next": following})
+        self.answer({"jobs": [job_form(job) for job in jobs], "next": following, "viewer": self.submitted_by})
 
     def _filter(self) -> JobFilter:
         given = {name: self.get_query_argument(name, strip=False) for name in self.request.query_arguments}
         fields: dict[str, Any] = {}
-        for name in ("status", "thread", "notebook", "group", "tag"):
+        for name in ("status", "thread", "notebook", "group", "submitted_by", "tag"):
             fields[name] = given.pop(name, None)
         if fields["status"] not in (None, *STATES):
             raise Invalid(f"status must be one of {', '.join(STATES)}, not {fields['status']!r}.", field="status")
@@ -94,7 +94,7 @@ class Retry(ApiHandler):
     @endpoint
     async def post(self, job_id: str) -> None:
         """Ask an ended job again; its one successor is answered."""
-        job, new = await self.service.retry(self.owner, job_id)
+        job, new = await self.service.retry(self.owner, job_id, submitted_by=self.submitted_by)
         self.answer(job_form(job), 201 if new else 200)
 
 
