@@ -145,6 +145,14 @@ class GroupTokens(msgspec.Struct):
     output_tokens: int | None
 
 
+class Paused(msgspec.Struct):
+    """Why a group is paused, and when that was, in Unix seconds."""
+
+    code: str
+    message: str
+    at: float
+
+
 class GroupForm(msgspec.Struct):
     """A group and how far it is."""
 
@@ -160,6 +168,7 @@ class GroupForm(msgspec.Struct):
     usage: GroupTokens
     cost: Cost | None
     concurrency: int | None
+    paused: Paused | None
     source: Origin
     created_at: float
     started_at: float | None
@@ -234,7 +243,7 @@ class KernelForm(msgspec.Struct):
 
 
 class NoticeForm(msgspec.Struct):
-    """The end of a job or of a group."""
+    """The end of a job or of a group, or the pause of a group."""
 
     id: str
     job: str | None
@@ -243,6 +252,7 @@ class NoticeForm(msgspec.Struct):
     title: str
     preview: str
     counts: Counts | None
+    paused: Paused | None
     thread: str | None
     source: Origin
     created_at: float

@@ -58,6 +58,16 @@ class RetryGroup(ApiHandler):
         self.answer(group_form(await self.service.progress(self.owner, group_id)))
 
 
+class ResumeGroup(ApiHandler):
+    """``groups/{id}/resume``."""
+
+    @endpoint
+    async def post(self, group_id: str) -> None:
+        """Let a paused group go on with what is left."""
+        await self.service.resume_group(self.owner, group_id)
+        self.answer(group_form(await self.service.progress(self.owner, group_id)))
+
+
 class CancelGroup(ApiHandler):
     """``groups/{id}/cancel``."""
 
@@ -73,5 +83,6 @@ ROUTES = [
     (r"groups/([A-Za-z0-9_-]+)", OneGroup),
     (r"groups/([A-Za-z0-9_-]+)/answers", GroupAnswers),
     (r"groups/([A-Za-z0-9_-]+)/cancel", CancelGroup),
+    (r"groups/([A-Za-z0-9_-]+)/resume", ResumeGroup),
     (r"groups/([A-Za-z0-9_-]+)/retry", RetryGroup),
 ]

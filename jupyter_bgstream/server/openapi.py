@@ -52,6 +52,7 @@ GROUP_LINKS = {
     "get groups/{id}": "id",
     "get groups/{id}/answers": "id",
     "post groups/{id}/cancel": "id",
+    "post groups/{id}/resume": "id",
     "post groups/{id}/retry": "id",
 }
 OFFSET = {"type": "string", "pattern": r"^(-1|now|[0-9a-f]{8}_[0-9]{4}_[0-9]{12})$", "default": "-1"}
@@ -116,6 +117,7 @@ OPERATIONS: dict[str, Operation] = {
         answers={200: answers.AnswerPage},
     ),
     "post groups/{id}/cancel": Operation(answers={200: answers.GroupForm}),
+    "post groups/{id}/resume": Operation(answers={200: answers.GroupForm}),
     "post groups/{id}/retry": Operation(answers={200: answers.GroupForm, 429: answers.Refusal}),
     "get kernels/{id}": Operation(answers={200: answers.KernelForm}),
     "get threads": Operation(query=PAGE | {"thread": TEXT}, answers={200: answers.ThreadPage}),

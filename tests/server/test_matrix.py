@@ -45,6 +45,7 @@ GET     groups/{group}           403   403    200     403    200  404    200    
 GET     groups/{group}/answers   403   403    200     403    200  404    200    200  200
 POST    groups/{group}/retry     403   403    200     403    403  404    200    403  200
 POST    groups/{group}/cancel    403   403    200     403    403  404    200    403  200
+POST    groups/{group}/resume    403   403    200     403    403  404    200    403  200
 GET     kernels/{job}            403   403    200     403    200  200    200    200  200
 GET     threads                  403   403    200     403    200  200    200    200  200
 DELETE  threads                  403   403    204     403    403  404    204    403  204

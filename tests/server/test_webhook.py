@@ -240,6 +240,26 @@ async def test_a_group_is_told_once_with_its_counts(servers: Servers, receiver: 
     assert said["data"]["counts"] == {"completed": 1, "failed": 1, "cancelled": 0, "interrupted": 0}
 
 
+async def test_a_paused_group_says_its_code_and_not_its_message(servers: Servers, receiver: Receiver) -> None:
+    service = await servers.add()
+    members = [(f"member-{number}", spec(f"Row {number}")) for number in range(9)]
+    await service.submit_group(OWNER, GroupSpec(id="the-group", total=9, title="Table", concurrency=1), members)
+    for job_id, _ in members[:5]:
+        (await servers.puppet.call()).fail(ProviderError("It says: 'my secret' is bad.", code="unauthorized"))
+        await ended(service, job_id)
+    await servers.passes(100)
+    (said,) = receiver.said
+    assert (said["type"], said["data"]["error_code"]) == ("group.paused", "unauthorized")
+    assert said["data"]["counts"]["failed"] == 5
+    assert b"secret" not in receiver.requests[0].body
+    await service.resume_group(OWNER, "the-group")
+    for job_id, _ in members[5:]:
+        (await servers.puppet.call()).say("x").finish()
+        await ended(service, job_id)
+    await servers.passes(100)
+    assert [each["type"] for each in receiver.said] == ["group.paused", "group.failed"]
+
+
 async def test_trouble_is_tried_again_later_and_later_with_the_same_id(servers: Servers, receiver: Receiver) -> None:
     await servers.add()
     redirect = (302, {"Location": receiver.url})

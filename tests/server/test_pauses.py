@@ -1,0 +1,164 @@
+"""A batch whose rows fail alike pauses, through REST: what was asked is what the provider saw."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from harness.jupyter import Jupyter, jupyter
+from server.conftest import config_for
+from server.test_lifecycle import jobs_of, until
+from server.test_live import Page, connect
+
+from jupyter_bgstream.core.pauses import AT_FIRST, IN_A_ROW, PAUSING
+from jupyter_bgstream.testing import Request, Script
+from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer, refusal
+
+ROOT = Path(__file__).parents[2]
+REVOKED = refusal(401, {"error": {"message": "This key was revoked.", "code": "invalid_api_key"}})
+QUOTA = refusal(429, {"error": {"message": "You exceeded your current quota.", "code": "insufficient_quota"}})
+CUT_OFF = answer("Half an", finish_reason=None, done=False)
+CONCURRENCY = 4
+
+
+@pytest.fixture
+def client(server: Jupyter) -> Iterator[httpx.Client]:
+    with server.client() as client:
+        yield client
+
+
+class Good:
+    """Answers so many requests, and refuses those that come later."""
+
+    def __init__(self, number: int, then: Script) -> None:
+        self._left = number
+        self._then = then
+        self._lock = threading.Lock()
+
+    def __call__(self, request: Request) -> Script:
+        with self._lock:
+            self._left -= 1
+            return answer("fine") if self._left >= 0 else self._then
+
+
+def announce(client: httpx.Client, group: str, total: int) -> None:
+    for start in range(0, total, 500):
+        jobs = jobs_of(group, group, *range(start, min(total, start + 500)), priority="batch", retries="never")
+        body = {"id": group, "total": total, "concurrency": CONCURRENCY, "jobs": jobs}
+        assert client.post("groups", json=body).status_code == 200
+
+
+def until_paused(client: httpx.Client, group: str) -> dict[str, Any]:
+    """Wait until a group is paused, and nothing of it runs any more."""
+    deadline = time.monotonic() + 30
+    while True:
+        shown = client.get(f"groups/{group}").json()
+        if shown["paused"] is not None and shown["running"] == 0:
+            return dict(shown)
+        assert shown["ended_at"] is None, shown
+        assert time.monotonic() < deadline, shown
+
+
+@pytest.mark.parametrize(
+    ("name", "script", "code"),
+    [("revoked", REVOKED, "unauthorized"), ("no-quota", QUOTA, "rate_limited"), ("cut-off", CUT_OFF, "truncated")],
+)
+def test_a_thousand_rows_that_fail_alike_cost_a_handful_of_requests(
+    client: httpx.Client, provider: ThreadedProvider, name: str, script: Script, code: str
+) -> None:
+    group = f"rows-{name}"
+    provider.scripts[group] = script
+    announce(client, group, 1000)
+    shown = until_paused(client, group)
+    assert AT_FIRST <= len(provider.asked(group)) < AT_FIRST + CONCURRENCY
+    assert (shown["paused"]["code"], shown["status"], shown["ended_at"]) == (code, "running", None)
+    assert shown["counts"]["failed"] == len(provider.asked(group))
+    assert shown["queued"] == 1000 - shown["counts"]["failed"]
+    client.post(f"groups/{group}/cancel")
+
+
+def test_a_key_that_is_revoked_in_mid_batch(client: httpx.Client, provider: ThreadedProvider) -> None:
+    provider.scripts["rows-mid"] = Good(100, REVOKED)
+    announce(client, "rows-mid", 1000)
+    shown = until_paused(client, "rows-mid")
+    # An answer that is under way when the key is revoked may end after refusals, and break their series.
+    asked = len(provider.asked("rows-mid"))
+    assert 100 + IN_A_ROW <= asked <= 100 + IN_A_ROW + 2 * (CONCURRENCY - 1)
+    assert shown["counts"]["completed"] == 100
+    assert "revoked" in shown["paused"]["message"]
+    (notice,) = [each for each in client.get("notices").json()["notices"] if each["group"] == "rows-mid"]
+    assert (notice["paused"], notice["status"], notice["read_at"]) == (shown["paused"], "running", None)
+    provider.scripts["rows-mid"] = answer("fine")
+    gone_on = client.post("groups/rows-mid/resume")
+    assert (gone_on.status_code, gone_on.json()["paused"]) == (200, None)
+    done = until(client, "groups/rows-mid", status="failed")
+    assert done["counts"]["completed"] == 1000 - shown["counts"]["failed"]  # failed rows are not asked again by that
+    again = client.post("groups/rows-mid/resume")
+    assert (again.status_code, again.json()["ended_at"]) == (200, done["ended_at"])
+    (notice,) = [each for each in client.get("notices").json()["notices"] if each["group"] == "rows-mid"]
+    assert (notice["paused"], notice["status"]) == (None, "failed")
+    client.post("groups/rows-mid/retry")
+    until(client, "groups/rows-mid", status="completed")
+    assert client.post("groups/nobody-knows-it/resume").status_code == 404
+
+
+def test_a_pause_outlives_a_kill(tmp_path: Path, provider: ThreadedProvider) -> None:
+    provider.scripts["rows-killed"] = REVOKED
+    with jupyter(tmp_path, config=config_for(provider)) as server:
+        with server.client() as client:
+            announce(client, "rows-killed", 100)
+            before = until_paused(client, "rows-killed")
+        asked = len(provider.asked("rows-killed"))
+        provider.scripts["rows-killed"] = answer("fine")
+        provider.scripts["afterwards"] = answer("fine")
+        server.kill()
+        server.start()
+        with server.client() as client:
+            # Once a later job has ended here, the rows that the dead server left would have begun as well.
+            job = client.post("jobs", json={"model": "demo/afterwards", "prompt": "x"}).json()["id"]
+            until(client, f"jobs/{job}", status="completed")
+            assert client.get("groups/rows-killed").json()["paused"] == before["paused"]
+            assert len(provider.asked("rows-killed")) == asked
+            client.post("groups/rows-killed/resume")
+            until(client, "groups/rows-killed", status="failed")
+            assert len(provider.asked("rows-killed")) == 100
+
+
+def test_cancel_of_a_paused_group(client: httpx.Client, provider: ThreadedProvider) -> None:
+    provider.scripts["rows-stop"] = REVOKED
+    announce(client, "rows-stop", 50)
+    until_paused(client, "rows-stop")
+    stopped = client.post("groups/rows-stop/cancel").json()
+    assert (stopped["paused"], stopped["status"]) == (None, "failed")
+    assert stopped["counts"]["cancelled"] == 50 - stopped["counts"]["failed"]
+
+
+async def test_pages_hear_of_it(server: Jupyter, client: httpx.Client, provider: ThreadedProvider) -> None:
+    provider.scripts["rows-heard"] = REVOKED
+    page = Page(await connect(server))
+    await page.until("hello")
+    await asyncio.to_thread(announce, client, "rows-heard", 50)
+    await page.until("group", group="rows-heard")
+    await page.until("notice")
+    await asyncio.to_thread(until_paused, client, "rows-heard")
+    await asyncio.to_thread(client.post, "groups/rows-heard/resume")
+    await page.until("group", group="rows-heard")
+    await page.until("notice")
+    await asyncio.to_thread(client.post, "groups/rows-heard/cancel")
+    await page.leave()
+
+
+def test_the_protocol_names_what_pauses() -> None:
+    protocol = (ROOT / "PROTOCOL.md").read_text("utf-8")
+    named = protocol[protocol.index("**Pauses.**") : protocol.index("Alike means")]
+    assert re.findall(r"`([a-z_]+)`", named) == list(PAUSING)
+    assert f"first {AT_FIRST} of its jobs" in named
+    assert f"any {IN_A_ROW} in a row" in named
