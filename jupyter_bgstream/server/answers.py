@@ -127,6 +127,7 @@ class JobWithAnswer(JobForm):
     reasoning: str
     sources: list[SourceForm]
     tool_calls: list[ToolCallForm]
+    images: list[ImageForm]
     earlier: list[Partial]
 
 
@@ -186,6 +187,7 @@ class PlaceForm(msgspec.Struct):
     error: Fault | None
     usage: Tokens | None
     cost: Cost | None
+    images: list[ImageForm]
 
 
 class AnswerPage(msgspec.Struct):

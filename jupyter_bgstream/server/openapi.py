@@ -6,14 +6,14 @@ import inspect
 import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from tornado.web import RequestHandler
 
 from .. import __version__
 from ..core.costs import Price
-from ..core.events import Event
+from ..core.events import Event, MediaType
 from ..core.messages import FILE_TYPE
 from ..core.toolturns import MAX_ID
 from . import answers, forms, inbox, rest, threads
@@ -22,6 +22,8 @@ from .listing import MAX_PAGE
 
 JSON = "application/json"
 REF = "#/components/schemas/{name}"
+IDS = ("id", "image")  # what the parts of a path stand for, in their order
+FILE = "file"  # an answer that is no JSON, but a picture
 REFUSALS = (400, 403, 404, 413, 503)  # what every verb may answer
 TEXT = {"type": "string"}
 NOT_BLANK = {"type": "string", "pattern": r"[^\s\x1c-\x1f\x85]"}
@@ -103,6 +105,7 @@ OPERATIONS: dict[str, Operation] = {
         answers={200: list[Event], 204: None, 304: None, 410: answers.Refusal},
     ),
     "head jobs/{id}/events": Operation(answers={200: None}),
+    "get jobs/{id}/images/{image}": Operation(headers={"If-None-Match": TEXT}, answers={200: FILE, 304: None}),
     "post groups": Operation(
         body=forms.GroupSubmission,
         answers={200: answers.GroupForm, 409: answers.Refusal, 429: answers.Refusal},
@@ -256,12 +259,14 @@ def described(routes: Iterable[tuple[str, type[RequestHandler]]], base_url: str)
 
 def path_of(pattern: str) -> str:
     """Return a route's pattern as OpenAPI writes it: ``jobs/{id}``."""
-    return re.sub(r"\(.+?\)", "{id}", pattern).replace("\\", "")
+    names = iter(IDS)
+    return re.sub(r"\(.+?\)", lambda _: f"{{{next(names)}}}", pattern).replace("\\", "")
 
 
 def _components() -> Schema:
     types = [operation.body for operation in OPERATIONS.values() if operation.body is not None]
-    types += [each for operation in OPERATIONS.values() for each in operation.answers.values() if each is not None]
+    given = [each for operation in OPERATIONS.values() for each in operation.answers.values()]
+    types += [each for each in given if each not in (None, FILE)]
     _, schemas = msgspec.json.schema_components(types, ref_template=REF)
     for name, further in FURTHER.items():
         schemas[name] = {"allOf": [schemas[name], further]}
@@ -315,9 +320,10 @@ def _id(verb: str, path: str) -> str:
 
 
 def _parameters(operation: Operation, path: str) -> Iterable[Schema]:
-    if "{id}" in path:
-        schema = {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}
-        yield {"name": "id", "in": "path", "required": True, "schema": schema}
+    for name in IDS:
+        if f"{{{name}}}" in path:
+            schema = {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}
+            yield {"name": name, "in": "path", "required": True, "schema": schema}
     for place, given in (("query", operation.query), ("header", operation.headers)):
         for name, schema in given.items():
             lists = {"style": "form", "explode": False} if schema["type"] == "array" else {}
@@ -327,7 +333,9 @@ def _parameters(operation: Operation, path: str) -> Iterable[Schema]:
 
 def _response(status: int, type_: Any) -> Schema:
     response: Schema = {"description": HTTPStatus(status).phrase}
-    if type_ is not None:
+    if type_ == FILE:
+        response["content"] = {media_type: {} for media_type in get_args(MediaType)}
+    elif type_ is not None:
         response["content"] = {JSON: {"schema": _schema(type_)}}
     return response
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import groups, inbox, live, openapi, rest, stream, threads
+from . import groups, images, inbox, live, openapi, rest, stream, threads
 
 ROUTES = [
     *rest.ROUTES,
@@ -10,6 +10,7 @@ ROUTES = [
     *threads.ROUTES,
     *inbox.ROUTES,
     *stream.ROUTES,
+    *images.ROUTES,
     *live.ROUTES,
     *openapi.ROUTES,
 ]

@@ -39,7 +39,7 @@ DELETE  jobs/{job}               403   403    204     403    403  404    204    
 POST    jobs/{job}/cancel        403   403    200     403    403  404    200    403  200
 POST    jobs/{job}/retry         403   403    201     403    403  404    201    403  201
 GET     jobs/{job}/events        403   403    200     403    200  404    200    200  200
-HEAD    jobs/{job}/events        403   403    200     403    200  404    200    200  200
+GET     jobs/{job}/images/{image} 403  403    200     403    200  404    200    200  200
 POST    groups                   403   403    200     403    403  200    200    403  200
 GET     groups/{group}           403   403    200     403    200  404    200    200  200
 GET     groups/{group}/answers   403   403    200     403    200  404    200    200  200
@@ -121,7 +121,7 @@ def ada(tmp_path_factory: pytest.TempPathFactory, provider: ThreadedProvider) ->
     config = config_for(provider, database=str(home / "jobs.sqlite"))
     # Jupyter's own guard is off, as it is by default: ours has to do.
     config["ServerApp"] = {"authorizer_class": "roles.Roles", "allow_unauthenticated_access": True}
-    provider.scripts["done"] = answer("Done.")
+    provider.scripts["done"] = answer("Done.", images=[b"GIF89a and so on"])
     path = os.pathsep.join(filter(None, (str(home), os.environ.get("PYTHONPATH"))))
     with jupyter(home, config=config, PYTHONPATH=path, JUPYTERHUB_USER="ada") as server:
         yield server
@@ -188,7 +188,7 @@ def new_ids(server: Jupyter) -> dict[str, str]:
     with server.client() as client:
         (notice,) = [each["id"] for each in client.get("notices").json()["notices"] if each["job"] == job]
         assert client.post("groups", json={"id": group, "total": 2}).status_code == 200
-    return {"job": job, "notice": notice, "group": group, "thread": secrets.token_urlsafe(12)}
+    return {"job": job, "notice": notice, "group": group, "thread": secrets.token_urlsafe(12), "image": "1-1"}
 
 
 def test_the_matrix_has_a_row_for_every_verb_of_every_route() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,7 +49,7 @@ def test_every_answer_of_the_matrix_is_described() -> None:
     for (verb, path), by_caller in EXPECTED.items():
         if path == "nowhere" or 405 in by_caller.values():
             continue
-        name = "/" + "/".join("{id}" if part.startswith("{") else part for part in path.split("/"))
+        name = "/" + path_of(re.sub(r"{\w+}", "(.)", path))
         responses = DESCRIPTION["paths"][name][verb.lower()]["responses"]
         assert set(map(str, by_caller.values())) <= set(responses), (verb, path)
 

@@ -13,10 +13,10 @@ from harness.jupyter import Jupyter, jupyter
 
 from jupyter_bgstream.core.errors import Invalid
 from jupyter_bgstream.core.limits import MAX_BODY
-from jupyter_bgstream.server import groups, inbox, live, rest, stream, threads
+from jupyter_bgstream.server import groups, images, inbox, live, rest, stream, threads
 from jupyter_bgstream.server.forms import Submission
 
-ROUTES = [*rest.ROUTES, *groups.ROUTES, *threads.ROUTES, *inbox.ROUTES, *stream.ROUTES]
+ROUTES = [*rest.ROUTES, *groups.ROUTES, *threads.ROUTES, *inbox.ROUTES, *stream.ROUTES, *images.ROUTES]
 VERBS = ("get", "head", "post", "put", "patch", "delete")
 IMPLEMENTED = [
     (pattern, verb)
@@ -68,7 +68,7 @@ def kernel_token(server: Jupyter) -> str:
 
 
 def test_the_walk_covers_every_route_of_the_protocol() -> None:
-    assert len(IMPLEMENTED) == 29
+    assert len(IMPLEMENTED) == 45
     assert {pattern for pattern, _ in IMPLEMENTED} == {pattern for pattern, _ in ROUTES}
 
 

@@ -1,0 +1,62 @@
+"""Pictures of answers over REST: others' files, from Jupyter's own origin."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from tornado.httputil import HTTPOutputError
+from tornado.iostream import StreamClosedError
+
+from ..core.errors import RequestError
+from ..store.base import IMAGE_CHUNK, StoredImage
+from .handlers import ApiHandler, endpoint
+
+
+class OneImage(ApiHandler):
+    """``jobs/{id}/images/{image}``."""
+
+    @endpoint
+    async def get(self, job_id: str, image_id: str) -> None:
+        """Return the file of a picture, a chunk at a time."""
+        image = await self.service.image(self.owner, job_id, image_id)
+        self.set_header("ETag", f'"{image.log}-{image.id}"')
+        if self.check_etag_header():
+            self._guard()
+            self.set_status(304)
+            self.finish()
+            return
+        chunk = b""
+        if self.request.method == "GET":
+            chunk = await self.service.image_chunk(image, 0)  # now there can still be an error in words
+        self._guard()
+        self.set_header("Content-Disposition", f'inline; filename="{_file_name(image)}"')
+        self.set_header("Content-Length", str(image.bytes))
+        if self.request.method == "GET":
+            with suppress(StreamClosedError):  # whoever asked has left
+                await self._send(image, chunk)
+        with suppress(StreamClosedError, HTTPOutputError):
+            self.finish(set_content_type=image.media_type)
+
+    async def _send(self, image: StoredImage, chunk: bytes) -> None:
+        self.set_header("Content-Type", image.media_type)
+        self.write(chunk)
+        await self.flush()
+        try:
+            for number in range(1, -(-image.bytes // IMAGE_CHUNK)):
+                self.write(await self.service.image_chunk(image, number))
+                await self.flush()
+        except RequestError as error:  # such as deleted meanwhile; the length that was announced shows that it is cut
+            self.log.info("job %s: its picture is cut off: %s", image.job, error)
+
+    def _guard(self) -> None:
+        # A file may be a picture by its first bytes and something else to a browser: it must not be anything else.
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Content-Security-Policy", "sandbox; default-src 'none'")
+        self.set_header("Cache-Control", "private, max-age=31536000, immutable")
+
+
+def _file_name(image: StoredImage) -> str:
+    return f"{image.job}-{image.id}.{image.media_type.partition('/')[2]}"
+
+
+ROUTES = [(r"jobs/([A-Za-z0-9_-]+)/images/([A-Za-z0-9_-]+)", OneImage)]
