@@ -1,0 +1,255 @@
+/**
+ * What a block of Markdown costs to draw, estimated before it is drawn, in time that is linear in its length.
+ *
+ * Parsers of Markdown are not linear, and a short text can make very many elements: what costs more than the limit is
+ * shown as plain text. A unit is what a small element takes, some 25 µs. The weights were measured in Chromium with
+ * JupyterLab 4.6; `tests/browser/test_costly_answers.py` draws what is just below the limit. Where parsers differ in
+ * what a line is, the estimate is the higher one.
+ */
+
+import { isCheapDiagram } from './diagrams';
+
+/** Units that one block may cost. */
+export const BLOCK_LIMIT = 6000;
+/** Units that one answer may cost: it is drawn block by block, and this bounds how many elements it has. */
+export const ANSWER_LIMIT = 40_000;
+
+/** Characters of mere text for a unit. */
+const TEXT = 25;
+/** The same of code. */
+const CODE = 12;
+/** Units of a line: it may be an item, a heading, a break. */
+const LINE = 2;
+/** Units of a cell. */
+const CELL = 0.4;
+/** Laying out a table is not linear in its columns. */
+const MOST_COLUMNS = 200;
+/** Units of a word or sign of code: highlighting makes an element of each. */
+const TOKEN = 1;
+/** Quotes and lists in each other; parsers recurse, and read all again for each. */
+const DEEPEST = 40;
+/** For each special character a parser may read all of its paragraph: so many characters so read for a unit. */
+const READ_AGAIN = 1700;
+/** Letters of other scripts than Latin's, whose directions, fonts and line breaks take time with all of a paragraph. */
+const SHAPED = 30_000;
+/** Lab looks for the end of code from each backtick of a run, for each length that the run may have. */
+const RUNS = 25_000;
+/** Lab looks for the end of each fence in all that follows; of one of tildes, for each length that it may have. */
+const FENCES = 13_000;
+/** Is it the beginning of an address? That is asked at each character of a word, up to its end. */
+const ADDRESS = 25_000;
+
+/** Units of a character that may mean something. */
+// eslint-disable-next-line @typescript-eslint/no-misused-spread -- ASCII
+const SPECIAL = new Map([...'*_~`[]!>&\\$@'].map(each => [each.charCodeAt(0), 1]));
+for (const mark of '*_~`') {
+  SPECIAL.set(codeOf(mark), 0.5); // half of a pair
+}
+// Half a formula, or a quarter.
+SPECIAL.set(codeOf('|'), 0.25).set(codeOf('<'), 2).set(codeOf('$'), 12);
+/** Other beginnings of formulas. */
+const FORMULA = /\\[([]|\\begin\b/g;
+const FORMULA_UNITS = 24;
+/** From here on; before it are Latin letters and signs. */
+const FOREIGN = 0x300;
+
+const FENCED = /^[ \t>*+.)\d-]*(?:```|~~~)/m;
+/** Code of a language; that of `text` is not highlighted. */
+const NAMED = /^ {0,3}(?:`{3,}|~{3,})[ \t]*(?!text(?:[ \t\n]|$))[^ \t\n`~]/;
+const ITEM = /^([ \t>]*)(?:[-*+]|(\d{1,9})[.)])(?=[ \t])/;
+const HEADING = /^ {0,3}#{1,6}[ \t]/;
+
+/** Whether a block costs more than it may. `fence`: the whole block is one fence. */
+export function isCostly(text: string, fence: boolean): boolean {
+  return costOf(text, fence) > BLOCK_LIMIT;
+}
+
+/** The cost of a block in units; at least something above the limit if it is higher than that. */
+export function costOf(text: string, fence: boolean): number {
+  return isCheapDiagram(text) ? costOfText(text, fence) : Infinity;
+}
+
+/** The same where no diagram is drawn. As in `jupyter_bgstream/client/bounds.py`. */
+export function costOfText(text: string, fence: boolean): number {
+  if (text.length > TEXT * BLOCK_LIMIT) {
+    return Infinity;
+  }
+  if (fence) {
+    const tokens = NAMED.test(text) ? TOKEN * tokensOf(text) : 0;
+    const shaped = (text.length * foreignOf(text)) / SHAPED;
+    return LINE + text.length / CODE + tokens + shaped + costOfRuns(text) + costOfFences(text);
+  }
+  // Code in a list is highlighted too.
+  return costOfProse(text) + costOfFences(text) + (FENCED.test(text) ? TOKEN * tokensOf(text) : 0);
+}
+
+/** Fences at the margin, as if none had an end. */
+function costOfFences(text: string): number {
+  let fences = 0;
+  for (const [mark] of text.matchAll(/^(?:```|~{3,})/gm)) {
+    fences += mark.startsWith('~') ? mark.length : 1;
+  }
+  return (fences * text.length) / FENCES;
+}
+
+/** How many letters and marks are not of the scripts that are laid out at once. */
+function foreignOf(text: string): number {
+  let count = 0;
+  for (let at = 0; at < text.length; at++) {
+    count += text.charCodeAt(at) >= FOREIGN ? 1 : 0;
+  }
+  return count;
+}
+
+function tokensOf(text: string): number {
+  return text.match(/[\p{L}\p{N}_]+|[^\s\p{L}\p{N}_]/gu)?.length ?? 0;
+}
+
+/** The runs of backticks in code, of which the fence itself is one. */
+function costOfRuns(text: string): number {
+  let cost = 0;
+  for (const line of text.includes('``') ? text.split('\n') : []) {
+    cost += costOfTicks(line);
+  }
+  return cost;
+}
+
+function costOfTicks(line: string): number {
+  if (!line.includes('`')) {
+    return 0;
+  }
+  const length = line.length + (line.match(/~/g)?.length ?? 0); // Lab writes `~T` for each `~`
+  let runs = 0;
+  for (const [run] of line.matchAll(/`+/g)) {
+    runs += run.length * run.length;
+  }
+  return (runs * length) / RUNS;
+}
+
+function costOfProse(text: string): number {
+  const scan = new Scan(text.includes('@'));
+  for (let at = 0; at < text.length && scan.cost <= BLOCK_LIMIT;) {
+    const end = text.indexOf('\n', at);
+    scan.take(text.slice(at, end < 0 ? text.length : end));
+    at = end < 0 ? text.length : end + 1;
+  }
+  return scan.cost;
+}
+
+/** Reads a block line by line. */
+class Scan {
+  /** @param _addresses says whether there may be one. */
+  constructor(private readonly _addresses: boolean) {}
+
+  get cost(): number {
+    return this._cost + this._length * (this._marks / READ_AGAIN + this._foreign / SHAPED);
+  }
+
+  take(line: string): void {
+    const delimiter = /^[|:\s>-]*$/.test(line) && line.includes('-');
+    if (line.trim() === '') {
+      this._end();
+      this._columns = 0;
+      this._numbered = this._rows = false;
+    } else if (depthOf(line) > DEEPEST) {
+      this._cost = Infinity;
+    } else if (delimiter && (line.includes('|') || this._before.includes('|'))) {
+      this._columns = cellsOf(line);
+      this._rows = this._columns === cellsOf(this._before);
+      this._cost = this._columns > MOST_COLUMNS ? Infinity : this._cost;
+    } else if (this._beginsAnother(line)) {
+      this._end();
+    }
+    this._cost += LINE + CELL * this._columns + line.length / TEXT;
+    this._cost += FORMULA_UNITS * (line.match(FORMULA)?.length ?? 0);
+    this._length += line.length + 1;
+    this._count(line);
+    this._before = line;
+  }
+
+  /** What a parser reads at once, and again and again, ends here. */
+  private _end(): void {
+    this._cost = this.cost;
+    this._length = this._marks = this._foreign = 0;
+  }
+
+  /** Whether no parser takes this line for more of the paragraph before it. */
+  private _beginsAnother(line: string): boolean {
+    const [, before, number] = ITEM.exec(line) ?? [];
+    if (before === undefined) {
+      this._numbered &&= /^[ \t]/.test(line);
+      return this._rows || HEADING.test(line);
+    }
+    const indent = before.replaceAll('\t', '    ').length;
+    // Too far in, it is text. A number other than 1 does not interrupt a paragraph either, but goes on with a list.
+    if (indent > this._inner + 3 || (number !== undefined && number !== '1' && !this._numbered && this._length > 0)) {
+      return this._rows;
+    }
+    this._numbered = number !== undefined;
+    this._inner = indent + (number?.length ?? 0) + 2;
+    return true;
+  }
+
+  private _count(line: string): void {
+    this._cost += costOfTicks(line);
+    let word = 0;
+    for (let at = 0; at <= line.length; at++) {
+      const code = at < line.length ? line.charCodeAt(at) : 0;
+      const special = SPECIAL.get(code) ?? 0;
+      this._cost += special;
+      this._marks += special > 0 ? 1 : 0;
+      this._foreign += code >= FOREIGN ? 1 : 0;
+      if (this._addresses && isOfAddress(code)) {
+        word++;
+      } else if (word > 0) {
+        this._cost += (word * word) / ADDRESS;
+        word = 0;
+      }
+    }
+  }
+
+  private _cost = 0;
+  /** Characters that are read at once. */
+  private _length = 0;
+  /** Special characters among them. */
+  private _marks = 0;
+  /** Letters of other scripts among them. */
+  private _foreign = 0;
+  /** Of the table; 0 where there is none. */
+  private _columns = 0;
+  /** It is a table for certain, and what is read at once is a row. */
+  private _rows = false;
+  /** In a list with numbers. */
+  private _numbered = false;
+  /** How far in the text of the last item is. */
+  private _inner = 0;
+  private _before = '';
+}
+
+function codeOf(character: string): number {
+  return character.charCodeAt(0);
+}
+
+/** How many quotes and lists begin in a line. */
+function depthOf(line: string): number {
+  const [lead = ''] = /^(?:[ \t]|>|[-*+](?=[ \t>])|\d{1,9}[.)](?=[ \t]))*/.exec(line) ?? [];
+  return lead.match(/[>*+-]|\d+/g)?.length ?? 0;
+}
+
+function cellsOf(line: string): number {
+  const inner = line.trim().replace(/^\|/, '').replace(/\|$/, '');
+  return inner.split('|').length - (inner.match(/\\\|/g)?.length ?? 0);
+}
+
+/** Letters, digits and `+-._`. */
+function isOfAddress(code: number): boolean {
+  return (
+    (code >= 97 && code <= 122) ||
+    (code >= 64 && code <= 90) ||
+    (code >= 48 && code <= 57) ||
+    code === 95 ||
+    code === 43 ||
+    code === 45 ||
+    code === 46
+  );
+}
