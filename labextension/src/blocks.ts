@@ -21,6 +21,7 @@ const LONGEST_MATHS = 10_000;
 const BLANK = /^[ \t\r]*\n?$/;
 const LIST_ITEM = /^ {0,3}(?:[-*+]|\d{1,9}[.)])(?:[ \t]|\r?\n|$)/;
 const FENCE = /^([ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(`{3,}(?=[^`]*$)|~{3,})/;
+const CLOSING = /^[ \t]*(`+|~+)[ \t\r\n]*$/;
 const DEFINITION = /^ {0,3}\[[^\]]+\]:/;
 const RAW_HTML = /^ {0,3}<[a-z!?/]/i;
 
@@ -125,8 +126,8 @@ export class Blocks {
   }
 
   private _inside(line: string, end: number, { mark, own }: Fence): void {
-    const text = line.replace(/^[ \t]+|[ \t\r\n]+$/g, '');
-    const closes = text.length >= mark.length && text === (mark[0] ?? '').repeat(text.length);
+    const closing = CLOSING.exec(line)?.[1] ?? '';
+    const closes = closing.startsWith(mark);
     // At column 0 the list has ended and its fence with it, for some parsers; models mean that it goes on.
     this._needsWhole ||= !own && /^[^ \t\r\n]/.test(line);
     if (closes && !(own && /^(?: {4}|\t)/.test(line))) {

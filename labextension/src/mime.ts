@@ -10,6 +10,7 @@ import { batchOf, bundlesOf, type Data, textOf, textsOf } from './bundle';
 import { CompareView } from './compare';
 import { element } from './dom';
 import type { GroupSource } from './groups';
+import { Growing } from './growing';
 import { BATCH_MIME, BUNDLE_MIME, JOBS_MIME } from './wire';
 
 /** Before a widget (-10) and Markdown (60): those are for pages without this extension. */
@@ -73,7 +74,7 @@ class Rendered extends Widget implements IRenderMime.IRenderer {
     this._view = this._viewOf(data);
     // What is no bundle of ours still came with words, and Lab asks no other renderer.
     const words = textOf(data, 'text/plain') || textOf(data, 'text/markdown');
-    this.node.replaceChildren(this._view?.node ?? element('div', 'plain', words));
+    this.node.replaceChildren(this._view?.node ?? plain(words));
     return Promise.resolve();
   }
 
@@ -89,4 +90,10 @@ class Rendered extends Widget implements IRenderMime.IRenderer {
   }
 
   private _view: View | null = null;
+}
+
+function plain(words: string): HTMLElement {
+  const text = new Growing(element('div', 'plain'));
+  text.show(words);
+  return text.node;
 }

@@ -106,4 +106,79 @@ describe('what is drawn', () => {
     expect(shown()).toBe('');
     expect(pane.isComplete).toBe(true);
   });
+
+  it('is plain text where it would hold up the page, with a line that says so', async () => {
+    const table = `|${'a|'.repeat(1500)}\n|${'-|'.repeat(1500)}\n${'|x\n'.repeat(4000)}`;
+    for (let at = 0; at < table.length; at += 2000) {
+      pane.set(`Before.\n\n${table.slice(0, at)}`, false);
+      await frames();
+    }
+    pane.set(`Before.\n\n${table}\nAfter.`, true);
+    await frames();
+    expect(markdown.rendered.every(text => text.length < 8000)).toBe(true);
+    expect(markdown.rendered).toContain('After.');
+    const [before, block, after] = pane.node.querySelectorAll('.jp-bgstream-block');
+    expect([before!.textContent, after!.textContent]).toEqual(['Before.\n\n', 'After.']);
+    expect(block!.firstChild!.textContent).toMatch(/^Shown as plain text/);
+    expect(block!.lastChild!.textContent).toBe(`${table}\n`);
+    expect(pane.isComplete).toBe(true);
+  });
+
+  it('is plain text where rendering fails, and the rest stays', async () => {
+    const warned = vi.spyOn(console, 'warn').mockReturnValue();
+    const render = markdown.render.bind(markdown);
+    vi.spyOn(markdown, 'render').mockImplementation((host, text) =>
+      text.startsWith('Bad') ? Promise.reject(new RangeError('Maximum call stack size exceeded')) : render(host, text)
+    );
+    pane.set('Good.\n\nBad.\n\nGood again.\n\nBad at the end.', true);
+    await frames();
+    expect([...pane.node.querySelectorAll('.jp-bgstream-block')].map(({ textContent }) => textContent)).toEqual([
+      'Good.\n\n',
+      expect.stringMatching(/^Shown as plain text.*Bad\.\n\n$/s),
+      'Good again.\n\n',
+      expect.stringMatching(/^Shown as plain text.*Bad at the end\.$/s)
+    ]);
+    expect(pane.isComplete).toBe(true);
+    expect(warned).toHaveBeenCalledTimes(2);
+  });
+
+  it('is drawn in parts where the whole would hold up the page, or one part does', async () => {
+    const quotes = `${'> '.repeat(60)}deep`;
+    const text = `See [a].\n\n${quotes}\n\n[a]: https://example.org`;
+    pane.set(text, true);
+    await frames();
+    expect(markdown.rendered).not.toContain(text);
+    expect(shown()).toContain(quotes);
+    expect(shown()).toMatch(/^See \[a\].*Drawn in parts/s);
+  });
+
+  it.each(['', '[a]: b\n\n'])('is plain text after as much as one answer may have', async start => {
+    const text = `${start}${`${'*a* *b* *c* '.repeat(200)}\n\n`.repeat(40)}The end.`;
+    pane.set(text.slice(0, 80_000), false);
+    await frames();
+    pane.set(text, true);
+    await frames();
+    expect(markdown.rendered.length).toBeLessThan(35);
+    expect(shown().replace(/Shown as plain text from here on: [^.]*\./, '')).toBe(text);
+    expect(pane.isComplete).toBe(true);
+  });
+
+  it('takes long only where no frame waits for it', async () => {
+    const render = markdown.render.bind(markdown);
+    vi.spyOn(markdown, 'render').mockImplementation((host, text) => {
+      vi.advanceTimersByTime(10); // the clock goes on and the page does not
+      return render(host, text);
+    });
+    let longest = 0;
+    let since = performance.now();
+    const beat = setInterval(() => {
+      longest = Math.max(longest, performance.now() - since);
+      since = performance.now();
+    });
+    pane.set('Some words.\n\n'.repeat(300), true);
+    await frames(6000);
+    clearInterval(beat);
+    expect(pane.isComplete).toBe(true);
+    expect(longest).toBeLessThan(100);
+  });
 });
