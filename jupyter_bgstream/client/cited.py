@@ -18,7 +18,9 @@ _WEB = re.compile(r"https?://[^/]", re.IGNORECASE)
 _SPACES = re.compile(r"[\s\x00-\x1f\x7f\x85]+")
 _MARKUP = re.compile(r"[!#$&()*+<>@\[\\\]^_`{|}~]")  # what may mean something in any Markdown
 _FIRST = re.compile(r"^[\"'%,./0-9:;=?-]")  # might begin a list or a line
-_UNSAFE = re.compile(r"[\s\x00-\x20\x7f\x85\"$<>\\^`{|}]")  # what no address holds as it is, or Markdown may stumble on
+_UNSAFE = re.compile(
+    r"[\s\x00-\x20\x7f\x85\"$<>\[\\\]^`{|}]"
+)  # what no address holds as it is, or Markdown may stumble on
 
 
 def sources_markdown(sources: Sequence[Source]) -> str:
@@ -41,6 +43,11 @@ def words_markdown(text: str) -> str:
 def line_markdown(text: str) -> str:
     """Return a line of somebody's words as Markdown that shows them and means nothing else, as a line of its own."""
     return _FIRST.sub(_entity, words_markdown(text))
+
+
+def note_markdown(text: str) -> str:
+    """Return what is said of an answer, which may hold somebody's words, as a paragraph of its own."""
+    return f"*{words_markdown(_SPACES.sub(' ', text).strip())}*"
 
 
 def words_plain(text: str) -> str:

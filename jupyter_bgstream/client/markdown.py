@@ -1,127 +1,244 @@
-"""Markdown as it goes into a notebook file: raw HTML outside code is escaped, since nbconvert keeps it raw.
+"""Markdown as it goes into a notebook file: whoever reads it, nothing runs, loads, or leads elsewhere than to the web.
 
-Parsers differ in where code ends, so code is left alone only where every reading of the text agrees that it is code.
-Elsewhere ``<`` is escaped: at worst ``&lt;`` is seen in a code block of the saved file. Golden cases, shared with
-``labextension/src/escape.ts``: ``tests/golden/escape.json``.
+A notebook's text is read by many parsers, some of which keep raw HTML (nbconvert's does), and they differ in what is
+code. A fenced block stays as it is only where it is certain that each of them sees code there: nothing before it may
+still be open, and it ends as it began. Everything else is made harmless however it is read (``inline.py``).
+Golden cases, shared with ``labextension/src/escape.ts``: ``tests/golden/escape.json``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from typing import NamedTuple
 
-_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
-_FENCE = re.compile(r"( *)(`{3,}|~{3,})[^`|\r\n]*")
-_PERHAPS_FENCE = re.compile(r"[\s>*+.)0-9-]*(?:```|~~~)")
-_CLOSING = re.compile(r"(?:`+|~+) *")
-_TAG = re.compile(r"(?<!\\)(\\*)<(?=[a-z/!?])(?!https?://[^\s<>`]*>)", re.IGNORECASE)
-_BACKTICKS = re.compile(r"`+")
-_MATHS = re.compile(r"\$|\\[(\[]|\\begin")  # some parsers begin maths here, and then see no code in it
-_DEFINITION = re.compile(r" {0,3}\[[^\]]+\]:")  # may take a fence that follows for its own text
+from .ascode import Budget, as_code, ends_are_far
+from .inline import MARKERS, escaped_code, escaped_text, risky
 
-Spans = list[tuple[int, int]]
+_ENDS = re.compile(r"\r\n?")
+_ODD = re.compile("[\x0b\x0c\x1c-\x1f\x85\u2028\u2029]")  # some end a line here
+_FENCE = re.compile(r"( *)(`{3,}(?!`)|~{3,}(?!~))([^`]*)")
+_CLOSING = re.compile(r"(?:`{3,}|~{3,}) *")
+_PERHAPS_FENCE = re.compile(rf"{MARKERS}(`{{3,}}|~{{3,}})")
+_ITEM = re.compile(r" *(?:[-*+]|[0-9]{1,9}[.)]) {1,4}(?=[^ ])")
+_DEFINITION = re.compile(r"^ {0,3}:[ \t]", re.MULTILINE)
+_NOT_INFO = re.compile(r"[^A-Za-z0-9_+#.:/ ,=()'-]")
+_IN_ATTRIBUTES = str.maketrans("\"'&$\\", "\u201d\u2019\uff06\uff04\uff3c")  # Lab writes these words as they are
+_DRAWN = re.compile(r" *mermaid", re.IGNORECASE)
+_MATHS = re.compile(r"\$\$|\\\\\[|\\begin\{([^{}\n]*)\}|\\begin")
+_MATHS_IN_LAB = re.compile(r"\$|\\begin|\\\\[(\[]")  # in code as well; it ends at a blank line
+_BRACKETS = re.compile(r"(?<!\\)\\([()\[\]])")  # behind one backslash; two are a new line in maths
+_ODD_DOLLARS = re.compile(r"\\\$|\${3}")
+_INTERRUPTS = re.compile(r"^[ \t]*(?:[#>*+|=~`:-]|[0-9]{1,9}[.)]|_{3})", re.MULTILINE)
+
+
+class _Block(NamedTuple):
+    end: int  # the number of the line after it
+    lines: list[str]
+    apart: bool = False  # a blank line must be before it
+    ends: bool = False  # and one after it
 
 
 def escape_html(markdown: str) -> str:
-    """Escape raw HTML outside code."""
-    lines: list[str] = _LINE.findall(markdown)
-    out: list[str] = []
-    paragraph: list[str] = []
-    maths_open = False  # perhaps never closed, and then code is part of it
-    at = 0
-    while at < len(lines):
-        line, end = lines[at], at + 1
-        blank = not line.strip(" \t\r\n")
-        fence = not blank and _PERHAPS_FENCE.match(line)
-        if not blank and not fence:
-            paragraph.append(line)
-            at = end
-            continue
-        out += map(_without_tags, paragraph) if maths_open else _escaped(paragraph)
-        maths_open = maths_open or _maths_may_stay_open(paragraph)
-        if fence:
-            doubtful = maths_open or any(map(_DEFINITION.match, paragraph))
-            end = 0 if doubtful else _fence_end(lines, at, after_text=bool(paragraph))
-            if not end:
-                out += map(_without_tags, lines[at:])
-                return "".join(out)
-        out += lines[at:end]
-        paragraph = []
-        at = end
-    out += map(_without_tags, paragraph) if maths_open else _escaped(paragraph)
-    return "".join(out)
+    """Return Markdown in which nothing but certain code could do anything, and nothing takes long to draw."""
+    text = _ODD.sub(" ", _ENDS.sub("\n", markdown)).replace("\x00", "\ufffd")
+    written = _Writer(text.split("\n")).write()
+    return "\n\n".join(as_code(text)) if ends_are_far(written) else written
 
 
-def _fence_end(lines: Sequence[str], at: int, *, after_text: bool) -> int:
-    """Return the line after a fenced block, or 0 where another parser may see another end, or no fence."""
-    opening = _FENCE.fullmatch(lines[at].rstrip("\r\n"))
-    if opening is None:
-        return 0
-    indent, fence = len(opening[1]), opening[2]
-    if indent > 3 and after_text:
-        return 0  # perhaps text that goes on
-    for number in range(at + 1, len(lines)):
-        bare = lines[number].rstrip("\r\n")
-        text = bare.lstrip(" \t")
-        before = bare[: len(bare) - len(text)]
-        if text.startswith(fence):
-            return number + 1 if before == " " * indent and _CLOSING.fullmatch(text) else 0
-        if text and len(before) < indent:
-            return 0  # its list may have ended, and the fence with it
-    return 0 if indent else len(lines)
+class _Writer:
+    """Writes an answer part by part: a paragraph, or what may be code."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self._lines = lines
+        self._at = 0
+        self._out: list[str] = []
+        self._items = _Items()
+        self._budget = Budget()
+        self._certain = True  # that nothing is open which could take what follows for its own
+
+    def write(self) -> str:
+        """Return what goes into the file."""
+        after_text = False
+        while self._at < len(self._lines):
+            line = self._lines[self._at]
+            if _PERHAPS_FENCE.match(line):
+                self._fence(after_text=after_text)
+            elif line.strip(" \t"):
+                self._paragraph()
+            else:
+                self._out.append(line)
+                self._at += 1
+            after_text = _is_text(line)
+        return "\n".join(self._out)
+
+    def _paragraph(self) -> None:
+        start = self._at
+        while self._at < len(self._lines) and _is_text(self._lines[self._at]):
+            self._items.follow(self._lines[self._at])
+            self._at += 1
+        written = escaped_text("\n".join(self._lines[start : self._at]))
+        if self._budget.affords(written, fence=False):
+            self._certain = self._certain and _maths_is_closed(written)
+            self._out.append(written)
+        else:
+            self._as_code(start)
+
+    def _fence(self, *, after_text: bool) -> None:
+        start = self._at
+        before = self._out[-1] if after_text else ""
+        code = _fenced(self._lines, start, self._items, before) if self._certain else None
+        block = code or _doubtful(self._lines, start)
+        self._at = block.end
+        at_margin = code is not None and not block.lines[0].startswith(" ")
+        if self._budget.affords("\n".join(block.lines), fence=at_margin):
+            self._certain = code is not None
+            self._out += [""] * block.apart + block.lines + [""] * block.ends
+            return
+        # Colouring it is what costs most.
+        plain = [_FENCE.sub(r"\1\2text \3", block.lines[0], count=1), *block.lines[1:]]
+        if at_margin and self._budget.affords("\n".join(plain), fence=True):
+            self._out += [""] * block.apart + plain + [""] * block.ends
+        else:
+            self._as_code(start, fence=at_margin)
+
+    def _as_code(self, start: int, *, fence: bool = False) -> None:
+        """Write these lines as code, and with them all that comes if the answer has cost all it may."""
+        if self._budget.is_spent:
+            self._at = len(self._lines)
+        inside = fence and not self._budget.is_spent
+        end = self._at - (inside and _CLOSING.fullmatch(self._lines[self._at - 1]) is not None)
+        blocks = as_code("\n".join(self._lines[start + inside : end]))
+        for block in blocks:
+            self._budget.affords(block, fence=True)
+        # Without a blank line some parsers take it for a part of the text before it.
+        apart = start > 0 and self._lines[start - 1].strip(" \t")
+        self._out.append(("\n" if apart else "") + "\n\n".join(blocks))
+        if _MATHS_IN_LAB.search(self._out[-1]) and _is_there(self._lines, self._at):
+            self._out.append("")
+        self._items = _Items()
 
 
-def _escaped(lines: Sequence[str]) -> list[str]:
-    # If every line's backticks pair within the line, then so they do however the lines form blocks.
-    spans = [_code_spans(line) for line in lines]
-    if any(found is None or _swallows(line, found) for line, found in zip(lines, spans, strict=True)):
-        return [_without_tags(line) for line in lines]
-    return [_escaped_around(line, found or []) for line, found in zip(lines, spans, strict=True)]
+def _is_text(line: str) -> bool:
+    return line.strip(" \t") != "" and not _PERHAPS_FENCE.match(line)
 
 
-def _swallows(line: str, spans: Spans) -> bool:
-    return bool(_MATHS.search("".join(_outside(line, spans))) or _address_before_backtick(line))
+class _Items:
+    """The items of lists that are open: in which column the text of each begins."""
+
+    def __init__(self) -> None:
+        self._columns: list[int] = []
+        self._last = 0  # the indent of the last line of text
+
+    def follow(self, line: str) -> None:
+        """Take note of a line of text."""
+        indent = _indent(line)
+        if line[indent] == "\t":  # who knows how far that is
+            self._columns.clear()
+            return
+        inside = self._leave(indent)
+        item = _ITEM.match(line)
+        if item and inside <= 3:
+            self._columns.append(item.end())
+        self._last = indent
+
+    def hold(self, indent: int) -> bool:
+        """Whether a fence is certain to begin code here, in an item or in none, if a blank line is before it."""
+        inside = self._leave(indent)
+        if not self._columns:
+            return indent == 0
+        # After an indented block some parsers do not see it.
+        return inside <= 3 and self._last - self._columns[-1] < 4
+
+    def _leave(self, indent: int) -> int:
+        while self._columns and indent < self._columns[-1]:
+            self._columns.pop()
+        return indent - self._columns[-1] if self._columns else indent
 
 
-def _address_before_backtick(line: str) -> bool:
-    # An address may go on over the backtick.
-    pieces = (piece for word in line.split() for piece in word.split("`")[:-1])
-    return any("](" in piece or "://" in piece for piece in pieces)
-
-
-def _escaped_around(line: str, spans: Spans) -> str:
-    text = [_without_tags(piece) for piece in _outside(line, spans)]
-    code = [line[start:end] for start, end in spans]
-    return "".join(piece for pair in zip(text, [*code, ""], strict=True) for piece in pair)
-
-
-def _outside(line: str, spans: Spans) -> list[str]:
-    """Return what is before, between and after the code of a line."""
-    starts = [0, *(end for _, end in spans)]
-    ends = [*(start for start, _ in spans), len(line)]
-    return [line[start:end] for start, end in zip(starts, ends, strict=True)]
-
-
-def _code_spans(line: str) -> Spans | None:
-    """Return where code begins and ends in a line; None if that depends on other lines, or on a table's cells."""
-    if "\\`" in line:
+def _fenced(lines: list[str], at: int, items: _Items, before: str) -> _Block | None:
+    """Return a block that every parser sees as code, as it is; None if that is not certain."""
+    opening = _FENCE.fullmatch(lines[at])
+    if opening is None or not items.hold(len(opening[1])):
         return None
-    spans: Spans = []
-    runs = _BACKTICKS.finditer(line)
-    for opening in runs:
-        closing = next((run for run in runs if run[0] == opening[0]), None)
-        if closing is None or "|" in line[opening.start() : closing.end()]:
-            return None
-        spans.append((opening.start(), closing.end()))
-    return spans
+    end = _fence_end(lines, at, opening)
+    if end is None:
+        return None
+    info = _NOT_INFO.sub("", _undrawn(opening[3]))
+    block = [f"{opening[1]}{opening[2]}{info}", *lines[at + 1 : end]]
+    text = "\n".join([*block[1:], *lines[end : end + 1]])
+    # Or Lab sees maths that takes its beginning or its end.
+    maths = _MATHS_IN_LAB.search(f"{before}\n{text}") is not None
+    # Or some parsers take it for a part of that text.
+    apart = before != "" and (maths or risky(text) or _DEFINITION.search(text) is not None)
+    return _Block(end, block, apart, ends=maths and _is_there(lines, end))
 
 
-def _maths_may_stay_open(lines: Sequence[str]) -> bool:
-    text = "".join(lines)
-    pairs = (("\\(", "\\)"), ("\\[", "\\]"), ("\\begin", "\\end"))
-    return bool(text.count("$$") % 2) or any(text.count(begin) != text.count(end) for begin, end in pairs)
+def _is_there(lines: list[str], at: int) -> bool:
+    return at < len(lines) and lines[at].strip(" \t") != ""
 
 
-def _without_tags(text: str) -> str:
-    # A backslash would escape the `&`; `\\<` and `&lt;` look the same.
-    return _TAG.sub(lambda match: f"{match[1][len(match[1]) % 2 :]}&lt;", text)
+def _fence_end(lines: list[str], at: int, opening: re.Match[str]) -> int | None:
+    """Return the line after a fenced block; None where another parser may see another end."""
+    indent, fence = opening[1], opening[2]
+    for number in range(at + 1, len(lines)):
+        text = lines[number].lstrip(" \t")
+        if text.startswith(fence):
+            closes = lines[number].startswith(indent) and not lines[number][len(indent) :].rstrip(" ").strip(fence[0])
+            return number + 1 if closes else None
+        if text and not lines[number].startswith(indent):
+            return None  # its item may have ended, and the fence with it
+    return None if indent else len(lines)
+
+
+def _doubtful(lines: list[str], at: int) -> _Block:
+    """Return what may be code, or else text, up to where it seems to end."""
+    found = _PERHAPS_FENCE.match(lines[at])
+    fence = found[1] if found else ""
+    end = at + 1
+    if lines[at].count(fence) == 1:  # or it begins and ends in that line
+        while end < len(lines) and not lines[end].lstrip(" \t>").startswith(fence):
+            end += 1
+        end = min(end + 1, len(lines))
+    code = []
+    for line in lines[at:end]:
+        fence_here = _PERHAPS_FENCE.match(line)
+        mark = fence_here.end() if fence_here else 0
+        code.append(line[:mark] + _undrawn(line[mark:]).translate(_IN_ATTRIBUTES) if mark else line)
+    return _Block(end, escaped_code("\n".join(code)).split("\n"))
+
+
+def _undrawn(info: str) -> str:
+    """Return the words after a fence, with which no diagram is drawn: nbconvert makes it raw HTML, and it may load."""
+    return f"text {info.lstrip(' ')}" if _DRAWN.match(_NOT_INFO.sub("", info)) else info
+
+
+def _maths_is_closed(text: str) -> bool:
+    """Whether no parser can see maths that goes on after this text, however it sees maths and blocks."""
+    if _ODD_DOLLARS.search(text) and "$$" in text:
+        return False
+    # What a line of it interrupts may end before it does.
+    interrupted = _INTERRUPTS.search(text) is not None
+    at = 0
+    while opening := _MATHS.search(text, at):
+        closing = _closing(opening)
+        end = text.find(closing, opening.end()) if closing else -1
+        if end < 0 or (interrupted and opening.start() > 0 and "\n" in text[opening.start() : end]):
+            return False
+        at = end + len(closing)
+    return text.count("$$") % 2 == 0 and _brackets_pair(text)
+
+
+def _closing(opening: re.Match[str]) -> str:
+    if opening[1] is not None:
+        return f"\\end{{{opening[1]}}}"
+    return {"$$": "$$", "\\\\[": "\\\\]"}.get(opening[0], "")
+
+
+def _brackets_pair(text: str) -> bool:
+    """Whether each bracket that begins maths somewhere has its end."""
+    found = [bracket[1] for bracket in _BRACKETS.finditer(text)]
+    return found.count("(") == found.count(")") and found.count("[") == found.count("]")
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))

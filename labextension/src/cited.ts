@@ -13,7 +13,7 @@ const SPACE = '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\
 const SPACES = new RegExp(`[${SPACE}\\x00-\\x1f\\x7f]+`, 'g');
 const MARKUP = /[!#$&()*+<>@[\\\]^_`{|}~]/g;
 const FIRST = /^["'%,./0-9:;=?-]/; // might begin a list or a line
-const UNSAFE = new RegExp(`[${SPACE}\\x00-\\x20\\x7f"$<>\\\\^\`{|}]`, 'g');
+const UNSAFE = new RegExp(`[${SPACE}\\x00-\\x20\\x7f"$<>[\\\\\\]^\`{|}]`, 'g');
 
 /** A numbered list of links; empty without sources. */
 export function sourcesMarkdown(sources: readonly Citation[]): string {
@@ -47,6 +47,11 @@ export function inlineMarkdown(line: string): string {
 /** The same at the beginning of a line. */
 export function wordsMarkdown(line: string): string {
   return inlineMarkdown(line).replace(FIRST, entity);
+}
+
+/** What is said of an answer, which may hold somebody's words, as a paragraph of its own. */
+export function noteMarkdown(note: string): string {
+  return `*${inlineMarkdown(trimmed(note.replace(SPACES, ' ')))}*`;
 }
 
 function link(source: Citation): string {

@@ -255,9 +255,9 @@ def test_as_a_last_expression_it_is_the_live_view(provider: ThreadedProvider) ->
         "status": "running",
         "model": "test/html",
     }
-    assert bundle["text/markdown"] == "See &lt;b>this&lt;/b> and `<that>`\n\n*Running…*"
+    assert bundle["text/markdown"] == "See &lt;b>this&lt;/b> and <code>&#60;that&#62;</code>\n\n*Running…*"
     assert bundle["text/plain"] == f"See <b>this</b> and `<that>`\n\nRunning… (job {asked.id})"
     provider.release()
     asked.wait()
-    assert asked._repr_mimebundle_()["text/markdown"] == "See &lt;b>this&lt;/b> and `<that>`"
+    assert asked._repr_mimebundle_()["text/markdown"] == "See &lt;b>this&lt;/b> and <code>&#60;that&#62;</code>"
     assert repr(asked) == f"<Job {asked.id} test/html completed>"

@@ -1,0 +1,52 @@
+"""What takes long to draw goes into a notebook file as code, so that no reader of the file holds up its page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser.costly import CORPUS, mixed
+from client.reading import READERS, harms
+from client.writing import markdown
+
+from jupyter_bgstream.client.bounds import BLOCK_LIMIT, cost_of
+from jupyter_bgstream.client.markdown import escape_html
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden/costly.json").read_text())
+
+
+def joined(pieces: list[tuple[str, int]]) -> str:
+    return "".join(text * times for text, times in pieces)
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case["name"]) for case in GOLDEN["cases"]])
+def test_golden(case: dict[str, Any]) -> None:
+    assert escape_html(joined(case["markdown"])) == joined(case["escaped"])
+    assert escape_html(joined(case["escaped"])) == joined(case["escaped"])
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case["name"]) for case in GOLDEN["costs"]])
+def test_costs_are_those_of_the_page(case: dict[str, Any]) -> None:
+    assert cost_of(joined(case["text"]), fence=case["fence"]) == pytest.approx(case["cost"])
+
+
+@pytest.mark.parametrize("name", CORPUS)
+def test_whatever_is_long_stays_as_it_was_saved(name: str) -> None:
+    for size in (5000, 30_000):
+        saved = escape_html(CORPUS[name](size))
+        assert escape_html(saved) == saved
+        prose = [part for part in saved.split("\n\n") if part.strip() and "```" not in part and "~~~" not in part]
+        assert all(cost_of(part, fence=False) <= BLOCK_LIMIT for part in prose)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_costly_parts_among_attacks_do_nothing(seed: int) -> None:
+    text = "\n\n".join(
+        [markdown(seed), mixed(seed)[:3000], ">" * 50, markdown(seed + 1), "```" * (seed % 2), mixed(seed)[:9]]
+    )
+    saved = escape_html(text)
+    assert escape_html(saved) == saved
+    for name, read in READERS.items():
+        assert not harms(read(saved)), f"{name} of {text!r}"
