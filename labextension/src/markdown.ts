@@ -1,29 +1,57 @@
 /** Lab's Markdown, made safe for what a model writes. */
 
-import { type IRenderMime, type IRenderMimeRegistry, renderMarkdown } from '@jupyterlab/rendermime';
+import { type IRenderMimeRegistry, renderMarkdown } from '@jupyterlab/rendermime';
 
-import { harmless } from './harmless';
-import type { Markdown } from './text';
+import { Breath } from './breath';
+import { drawsDiagrams, withoutLoadingDiagrams } from './diagrams';
+import { disarmLinks, harmless } from './harmless';
+import { typeset } from './maths';
+import type { Markdown } from './host';
 
 type Services = Pick<IRenderMimeRegistry, 'sanitizer' | 'latexTypesetter' | 'markdownParser'>;
 
 /** Return a renderer that never trusts the text, whatever the notebook's trust: trusted Markdown runs scripts. */
 export function safeMarkdown(services: Services, remoteImages: () => boolean): Markdown {
-  const sanitizer: IRenderMime.ISanitizer = harmless(services.sanitizer, remoteImages);
+  const { markdownParser: parser, latexTypesetter: typesetter } = services;
   return {
-    render: (host, source) =>
-      renderMarkdown({
+    render: async (host, source) => {
+      const breath = new Breath();
+      const written = withoutLoadingDiagrams(source);
+      await renderMarkdown({
         host,
-        source,
+        source: written,
         trusted: false,
-        sanitizer,
+        sanitizer: harmless(services.sanitizer, { remote: remoteImages(), drawings: drawsDiagrams(written) }),
         // Addresses of a model's answer are not relative to this notebook.
         resolver: null,
         linkHandler: null,
-        // Typesetting looks at every node: only where there is something to set.
-        shouldTypeset: /\$|\\[([]|\\begin/.test(source),
-        latexTypesetter: services.latexTypesetter,
-        markdownParser: services.markdownParser
-      })
+        shouldTypeset: false,
+        latexTypesetter: null,
+        markdownParser: parser && {
+          render: async text => {
+            const html = await parser.render(text);
+            await breath.pause(); // what comes takes as long
+            return html;
+          }
+        }
+      });
+      withoutNames(host);
+      disarmLinks(host); // Lab gives them a relation of its own
+      // Looking for formulas looks at every node: only where there may be one.
+      if (typesetter !== null && /\$|\\[([]|\\begin/.test(source)) {
+        await breath.pause();
+        await typeset(host, typesetter);
+        disarmLinks(host); // formulas can hold some, which the sanitizer has not seen
+      }
+    }
   };
+}
+
+/** Lab makes each heading a place in the page, named by its words. */
+function withoutNames(host: HTMLElement): void {
+  host.querySelectorAll('.jp-InternalAnchorLink').forEach(link => link.remove());
+  for (const heading of host.querySelectorAll('h1, h2, h3, h4, h5, h6')) {
+    heading.removeAttribute('id');
+    heading.removeAttribute('data-jupyter-id');
+  }
 }

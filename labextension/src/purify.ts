@@ -10,8 +10,9 @@
 import DOMPurify, { type Config } from 'dompurify';
 import { Marked, type TokenizerAndRendererExtension } from 'marked';
 
-import { disarm } from './harmless';
-import type { Markdown } from './text';
+import { Breath } from './breath';
+import { ATTRIBUTES, disarm, TAGS } from './harmless';
+import type { Markdown } from './host';
 
 /** Formulas stay as they were written, so that Markdown does not take their underscores for emphasis. */
 const MATHS =
@@ -30,16 +31,9 @@ const maths: TokenizerAndRendererExtension = {
 
 const marked = new Marked({ gfm: true, async: false, extensions: [maths] });
 
-/** What Markdown is made of. A model's answer needs no looks of its own, and no name in this page. */
 const ALLOWED = {
-  ALLOWED_TAGS: (
-    'a abbr b blockquote br caption cite code col colgroup dd del details dfn div dl dt em figcaption figure h1 h2 h3 ' +
-    'h4 h5 h6 hr i img input ins kbd li mark ol p pre q rp rt ruby s samp small span strong sub summary sup table ' +
-    'tbody td tfoot th thead time tr u ul var wbr'
-  ).split(' '),
-  ALLOWED_ATTR: 'align alt checked colspan dir disabled href lang open reversed rowspan src start title type'.split(
-    ' '
-  ),
+  ALLOWED_TAGS: TAGS,
+  ALLOWED_ATTR: ATTRIBUTES,
   ALLOW_ARIA_ATTR: false,
   ALLOW_DATA_ATTR: false,
   RETURN_DOM: true
@@ -47,18 +41,12 @@ const ALLOWED = {
 
 /** The renderer of a page that has none for us. */
 export const markdown: Markdown = {
-  render: (host, text) => {
-    const body = DOMPurify.sanitize(marked.parse(text) as string, ALLOWED) as HTMLElement;
-    disarm(body, false);
-    for (const link of body.querySelectorAll<HTMLAnchorElement>('a[href]')) {
-      if (/^https?:|^mailto:/i.test(link.getAttribute('href') ?? '')) {
-        link.target = '_blank';
-        link.rel = 'noopener noreferrer nofollow';
-      } else {
-        link.removeAttribute('href'); // a place in a page that is not the answer's
-      }
-    }
+  render: async (host, text) => {
+    const breath = new Breath();
+    const html = marked.parse(text) as string;
+    await breath.pause();
+    const body = DOMPurify.sanitize(html, ALLOWED) as HTMLElement;
+    disarm(body);
     host.replaceChildren(...body.childNodes);
-    return Promise.resolve();
   }
 };

@@ -1,0 +1,116 @@
+/**
+ * How many pixels a picture has, by its file. A small one may have very many, and a browser has 4 bytes in memory
+ * for each as soon as it draws it.
+ */
+
+/** A picture with more is not drawn: 50 million take 200 MB. */
+const MOST = 50_000_000;
+
+const UNKNOWN = 'This page cannot tell how many pixels it has.';
+
+/** Return why a picture is not to be drawn; empty if it may be. */
+export async function whyNotDrawn(file: Blob): Promise<string> {
+  return whyNot(await file.arrayBuffer());
+}
+
+/** The same of a data URI in base64, at once. */
+export function whyNotDrawnUri(uri: string): string {
+  try {
+    return whyNot(Uint8Array.from(atob(uri.slice(uri.indexOf(',') + 1)), each => each.charCodeAt(0)).buffer);
+  } catch {
+    return UNKNOWN; // it is no base64
+  }
+}
+
+function whyNot(file: ArrayBuffer): string {
+  const size = sizeOf(new DataView(file));
+  if (size === null) {
+    return UNKNOWN; // browsers draw more types than these four, whatever a file is called
+  }
+  if (size.width * size.height <= MOST) {
+    return '';
+  }
+  return `${size.width.toLocaleString('en')} × ${size.height.toLocaleString('en')} pixels are too many for this page.`;
+}
+
+interface Size {
+  width: number;
+  height: number;
+}
+
+/** Null if the file does not tell. */
+function sizeOf(file: DataView): Size | null {
+  try {
+    switch (file.getUint32(0)) {
+      case 0x89504e47: // PNG
+        return { width: file.getUint32(16), height: file.getUint32(20) };
+      case 0x47494638: // GIF8
+        return sizeOfGif(file);
+      case 0x52494646: // RIFF
+        return sizeOfWebp(file);
+      default:
+        return file.getUint16(0) === 0xffd8 ? sizeOfJpeg(file) : null;
+    }
+  } catch {
+    return null; // it ends before it tells
+  }
+}
+
+/** A browser enlarges the screen that the header names until the first frame fits into it. */
+function sizeOfGif(file: DataView): Size {
+  let at = 13 + colours(file.getUint8(10));
+  while (file.getUint8(at) === 0x21) {
+    at += 2; // an extension, in blocks up to an empty one
+    while (file.getUint8(at) > 0) {
+      at += 1 + file.getUint8(at);
+    }
+    at++;
+  }
+  const [screenWidth, screenHeight, left, top, width, height] = [6, 8, at + 1, at + 3, at + 5, at + 7].map(each =>
+    file.getUint16(each, true)
+  ) as [number, number, number, number, number, number];
+  return { width: Math.max(screenWidth, left + width), height: Math.max(screenHeight, top + height) };
+}
+
+/** How many bytes a table of colours has. */
+function colours(flags: number): number {
+  return flags & 0x80 ? 3 * (2 << (flags & 7)) : 0;
+}
+
+function sizeOfWebp(file: DataView): Size | null {
+  switch (file.getUint32(12)) {
+    case 0x56503858: // VP8X: 24 bits each, less one
+      return { width: 1 + (file.getUint32(24, true) & 0xffffff), height: 1 + (file.getUint32(26, true) >>> 8) };
+    case 0x5650384c: {
+      // VP8L: 14 bits each, less one
+      const bits = file.getUint32(21, true);
+      return { width: 1 + (bits & 0x3fff), height: 1 + ((bits >>> 14) & 0x3fff) };
+    }
+    case 0x56503820: // VP8
+      return { width: file.getUint16(26, true) & 0x3fff, height: file.getUint16(28, true) & 0x3fff };
+    default:
+      return null;
+  }
+}
+
+/** A preview or a profile may come before the size, and browsers pass over what is between two segments. */
+function sizeOfJpeg(file: DataView): Size | null {
+  for (let at = 2; ;) {
+    while (file.getUint8(at) !== 0xff) {
+      at++;
+    }
+    while (file.getUint8(at) === 0xff) {
+      at++;
+    }
+    const marker = file.getUint8(at++);
+    // C0 to CF are frames, but for C4, C8 and CC.
+    if (marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)) {
+      return { width: file.getUint16(at + 5), height: file.getUint16(at + 3) };
+    }
+    if (marker === 0xd8 || marker === 0xd9 || marker === 0xda) {
+      return null; // its data, or its end
+    }
+    const isAlone = marker <= 0x01 || (marker >= 0xd0 && marker <= 0xd7);
+    at += isAlone ? 0 : file.getUint16(at);
+  }
+}
