@@ -17,6 +17,7 @@ import { element, keepKeys, setText } from './dom';
 import { hasEnded } from './fold';
 import type { GroupSource } from './groups';
 import type { Disposable } from './live';
+import { clipped, sentence } from './long';
 import { endedOf, Pace } from './pace';
 import { costWords, elapsedWords, priceWords } from './words';
 import type { BatchBundle, Counts, Fault, Group } from './wire';
@@ -118,7 +119,7 @@ export class BatchView {
 
   private get _title(): string {
     const title = this._tally?.title ?? '';
-    return title === '' ? 'Batch' : title;
+    return title === '' ? 'Batch' : clipped(title);
   }
 
   private get _shown(): BatchState {
@@ -187,11 +188,13 @@ export class BatchView {
   }
 
   private _showProblem(trouble: Fault | null): void {
-    const code = trouble?.code ?? '';
+    const code = clipped(trouble?.code ?? '');
     const message = trouble === null ? '' : batchTroubleWords(trouble);
-    if (this._problem.dataset.code !== code || this._problem.firstChild?.textContent !== message) {
+    if (this._problem.dataset.code !== code || this._told !== message) {
+      this._told = message;
       this._problem.dataset.code = code;
-      this._problem.replaceChildren(message, ' ', element('small', 'code', code));
+      const [first = '', ...rest] = sentence(message);
+      this._problem.replaceChildren(first, ' ', element('small', 'code', code), ...rest);
       this._problem.hidden = message === '';
     }
   }
@@ -277,6 +280,8 @@ export class BatchView {
   private readonly _list = element('button', 'list');
   private readonly _stalled = element('div', 'try');
   private readonly _problem = element('div', 'problem');
+  /** The message of the problem that is shown. */
+  private _told = '';
   private _group: Group | null = null;
   private _trouble: Fault | null = null;
   /** Why the last wish to stop, or to ask again, was not followed. */

@@ -2,6 +2,7 @@
 
 import { AnswerView, type Drawing } from './answer';
 import { element } from './dom';
+import { clipped } from './long';
 import type { Status } from './wire';
 
 export interface Compared {
@@ -20,8 +21,9 @@ export class CompareView {
     this._views = jobs.map(each => {
       const view = new AnswerView({ ...each, ...drawing });
       const column = element('section', 'column');
-      const heading = element('h4', 'heading', each.model);
-      column.setAttribute('aria-label', each.model);
+      const name = clipped(each.model);
+      const heading = element('h4', 'heading', name);
+      column.setAttribute('aria-label', name);
       column.append(heading, view.node);
       this.node.append(column);
       return view;

@@ -6,6 +6,7 @@ import { deleteIcon, refreshIcon, stopIcon } from '@jupyterlab/ui-components';
 import { setText } from './dom';
 import { hasEnded } from './fold';
 import type { Listed } from './listing';
+import { clipped, isolated } from './long';
 import type { JobsModel } from './model';
 import { MuteButtons } from './mutes';
 import { actionsOf, attempt, iconButton, mainButton, type Row, Rows, span } from './rows';
@@ -58,9 +59,9 @@ export function jobRow(first: Listed, model: JobsModel, actions: JobActions): Ro
       const ended = hasEnded(job.status);
       node.dataset.job = job.id;
       node.dataset.state = job.status;
-      setText(title, job.title);
-      setText(preview, previewOf(job));
-      open.title = `Go to the cell\n${job.title}`;
+      setText(title, clipped(job.title));
+      setText(preview, clipped(previewOf(job)));
+      open.title = `Go to the cell\n${clipped(job.title)}`;
       setText(state, stateOf(job));
       setText(mark, next.overtaken ? 'earlier run of its cell' : '');
       mark.title = next.overtaken ? 'Its cell was run again since; this one goes on.' : '';
@@ -117,13 +118,13 @@ function detailsOf(job: Job): string {
   const now = Date.now() / 1000;
   const times = { queued: job.created_at, started: job.started_at, ended: job.ended_at };
   const time = job.status === 'waiting' ? waitWords(job.not_before, job.error, now) : elapsedWords(times, now);
-  return [time, tokenWords(job.usage), costWords(job.cost), job.model].filter(Boolean).join(' · ');
+  return [time, tokenWords(job.usage), costWords(job.cost), clipped(job.model)].filter(Boolean).join(' · ');
 }
 
 async function askAndDelete(job: Job, model: JobsModel): Promise<void> {
   const answer = await showDialog({
     title: 'Delete this job?',
-    body: `Its answer is deleted from the server${hasEnded(job.status) ? '' : ', and it is stopped first'}. What is saved in notebooks stays. (${job.title})`,
+    body: `Its answer is deleted from the server${hasEnded(job.status) ? '' : ', and it is stopped first'}. What is saved in notebooks stays. (${isolated(job.title)})`,
     buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: 'Delete' })]
   });
   if (answer.button.accept) {

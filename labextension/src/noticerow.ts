@@ -3,6 +3,7 @@
 import { checkIcon, closeIcon } from '@jupyterlab/ui-components';
 
 import { setText } from './dom';
+import { clipped } from './long';
 import type { JobsModel } from './model';
 import { MuteButtons } from './mutes';
 import { actionsOf, attempt, iconButton, mainButton, type Row, span } from './rows';
@@ -47,11 +48,11 @@ export function noticeRow(first: Notice, model: JobsModel, actions: NoticeAction
       node.dataset.state = status;
       node.dataset.unread = String(notice.read_at === null);
       node.dataset.muted = String(notice.muted);
-      setText(title, notice.title || (group === null ? '' : 'Group of jobs'));
+      setText(title, clipped(notice.title) || (group === null ? '' : 'Group of jobs'));
       // Why it did not succeed says more than its first words.
       const error = job === null ? undefined : model.job(job)?.error?.message;
-      setText(preview, counts === null ? (error ?? previewWords(notice.preview)) : countWords(counts));
-      open.title = `${job === null ? 'Go to its jobs' : 'Go to the cell'}\n${notice.title}`;
+      setText(preview, clipped(counts === null ? (error ?? previewWords(notice.preview)) : countWords(counts)));
+      open.title = `${job === null ? 'Go to its jobs' : 'Go to the cell'}\n${clipped(notice.title)}`;
       setText(state, group === null ? stateWords(status, null) : 'group ended');
       setText(mark, notice.muted ? 'muted' : '');
       setText(details, `${durationWords(Date.now() / 1000 - notice.created_at)} ago`);

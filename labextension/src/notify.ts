@@ -4,6 +4,7 @@ import { Notification } from '@jupyterlab/apputils';
 import type { IDisposable } from '@lumino/disposable';
 import { Signal } from '@lumino/signaling';
 
+import { isolated } from './long';
 import { GRACE, type JobsModel } from './model';
 import type { Speaker } from './speaker';
 import type { Preferences } from './tokens';
@@ -64,8 +65,8 @@ export class Toaster implements IDisposable {
     }
     const message =
       notice.counts === null
-        ? `${WORDS[notice.status]}: ${notice.title}`
-        : `${notice.title || 'Group of jobs'}: ${countWords(notice.counts)}`;
+        ? `${WORDS[notice.status]}: ${isolated(notice.title)}`
+        : `${notice.title === '' ? 'Group of jobs' : isolated(notice.title)}: ${countWords(notice.counts)}`
     const toast = Notification.emit(message, notice.status === 'completed' ? 'success' : 'warning', {
       autoClose: CLOSES_AFTER,
       actions: [{ label: 'Show', caption: 'Go to the cell', callback: () => this._open(notice) }]

@@ -8,6 +8,7 @@ import { bgstreamIcon } from './icon';
 import { type JobActions, jobRow } from './jobrow';
 import { type Listed, listed } from './listing';
 import type { Disposable } from './live';
+import { clipped } from './long';
 import type { JobsModel } from './model';
 import { muteRow, type NamedMute } from './mutes';
 import { type NoticeActions, noticeRow } from './noticerow';
@@ -119,7 +120,7 @@ export class Panel extends Widget {
     setText(this._mutedCount, `${mutes.length} muted`);
     this._mutes.show(mutes.map(mute => ({ ...mute, id: `${mute.kind} ${mute.name}` })));
     this._notices.show(notices);
-    setText(this._group, filter === null ? '' : `of ${filter.title || 'a group'}`);
+    setText(this._group, filter === null ? '' : `of ${clipped(filter.title) || 'a group'}`);
     this._showAll.hidden = filter === null;
     setText(
       this._today,

@@ -1,8 +1,8 @@
 /** JSON as a person reads it: the text with line breaks and indents of ours, and not a character else changed. */
 
-/** Return the text indented; one that is no JSON object or array is returned as it is. */
+/** Return the text indented; one that is no JSON object or array, or very long, is returned as it is. */
 export function pretty(text: string): string {
-  if (!isComposite(text)) {
+  if (text.length > LONGEST || !isComposite(text)) {
     return text;
   }
   // Not by parsing and writing it again: that would round long numbers and drop doubled names.
@@ -24,6 +24,9 @@ export function pretty(text: string): string {
   }
   return out.join('');
 }
+
+/** Characters that are read in some ms. */
+const LONGEST = 100_000;
 
 /** Deeper than this nothing is indented further: depth times length must not become a page's memory. */
 const DEEPEST = 20;

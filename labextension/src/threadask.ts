@@ -2,6 +2,7 @@
 
 import { Dialog, InputDialog, showDialog } from '@jupyterlab/apputils';
 
+import { clipped, isolated } from './long';
 import { attempt } from './rows';
 import type { ThreadsModel } from './threads';
 
@@ -42,7 +43,7 @@ export class ThreadAsker {
   remove(thread: string): void {
     void showDialog({
       title: 'Delete this thread?',
-      body: `All its jobs are stopped and their answers deleted from the server. What is saved in notebooks stays, and so do its forks. (${thread})`,
+      body: `All its jobs are stopped and their answers deleted from the server. What is saved in notebooks stays, and so do its forks. (${isolated(thread)})`,
       buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: 'Delete' })]
     }).then(({ button }) => {
       if (button.accept) {
@@ -74,5 +75,5 @@ async function askName(
 }
 
 function short(name: string): string {
-  return name.length > 40 ? `${name.slice(0, 40)}…` : name;
+  return isolated(clipped(name, 41));
 }

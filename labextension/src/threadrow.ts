@@ -3,6 +3,7 @@
 import { copyIcon, deleteIcon, editIcon } from '@jupyterlab/ui-components';
 
 import { setText } from './dom';
+import { clipped, isolated } from './long';
 import { actionsOf, iconButton, mainButton, type Row, span } from './rows';
 import type { ThreadActions } from './threadview';
 import { durationWords, stateWords } from './words';
@@ -36,7 +37,7 @@ export function threadRow({ name }: Thread, actions: ThreadRowActions): Row<Thre
     node,
     update: thread => {
       node.dataset.state = thread.status;
-      setText(preview, thread.title);
+      setText(preview, clipped(thread.title));
       setText(state, thread.status === 'running' ? 'running…' : stateWords(thread.status, null));
       setText(details, detailsOf(thread));
     }
@@ -45,9 +46,9 @@ export function threadRow({ name }: Thread, actions: ThreadRowActions): Row<Thre
 
 function detailsOf({ jobs, model, updated_at, forked_from }: Thread): string {
   return [
-    forked_from === null ? '' : `forked from ${forked_from}`,
+    forked_from === null ? '' : `forked from ${isolated(forked_from)}`,
     jobs === 0 ? '' : jobs === 1 ? '1 job' : `${jobs} jobs`,
-    model,
+    isolated(model),
     `${durationWords(Date.now() / 1000 - updated_at)} ago`
   ]
     .filter(Boolean)

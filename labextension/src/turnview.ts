@@ -3,6 +3,7 @@
 import { AnswerView, type Drawing } from './answer';
 import { element, setText } from './dom';
 import { hasEnded } from './fold';
+import { Growing } from './growing';
 import { TextPane } from './text';
 import { textOf, type Turn } from './turns';
 import type { Message } from './wire';
@@ -71,7 +72,9 @@ export class TurnView {
           node.append(this._rendered(textOf(content)));
         } else {
           // As it was typed: a prompt is no Markdown, and its lines are its own.
-          node.append(element('div', 'words', textOf(content)));
+          const words = new Growing(element('div', 'words'));
+          words.show(textOf(content));
+          node.append(words.node);
         }
         for (const call of tool_calls ?? []) {
           node.append(element('div', 'words', `${call.name}(${call.arguments})`));

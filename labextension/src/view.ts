@@ -8,7 +8,9 @@
 import { element, keepKeys, setText } from './dom';
 import { Folded } from './folded';
 import { type Answer, hasEnded, type Try } from './fold';
+import { Growing } from './growing';
 import { type Disposable, type Followed, type Source, wasDeleted } from './live';
+import { clipped, foldedText, LongList, sentence } from './long';
 import { pretty } from './pretty';
 import type { Chains } from './retries';
 import { type Markdown, TextPane } from './text';
@@ -91,10 +93,11 @@ export class JobView {
     const { job, model } = this._options;
     this.node.dataset.job = job;
     this.node.setAttribute('role', 'group');
-    this.node.setAttribute('aria-label', model === '' ? 'Background answer' : `Background answer of ${model}`);
+    const name = clipped(model);
+    this.node.setAttribute('aria-label', name === '' ? 'Background answer' : `Background answer of ${name}`);
     this._state.setAttribute('role', 'status');
     this._state.setAttribute('aria-live', 'polite');
-    this._model.textContent = model;
+    this._model.textContent = name;
     this.node.addEventListener('keydown', keepKeys);
     this._stop.type = 'button';
     this._stop.dataset.action = 'stop';
@@ -102,8 +105,8 @@ export class JobView {
     this._retry.type = 'button';
     this._retry.dataset.action = 'retry';
     this._retry.addEventListener('click', () => void this._askAgain());
-    this._reasoning.append(element('summary', 'summary', 'Reasoning'), this._thoughts);
-    this._cited.append(this._citedCount, this._sources);
+    this._reasoning.append(element('summary', 'summary', 'Reasoning'), this._reasoned.node);
+    this._cited.append(this._citedCount, this._sources.node, this._sources.more);
     this._line.append(
       this._state,
       this._model,
@@ -123,7 +126,8 @@ export class JobView {
       this._reasoning,
       this._pane.node,
       this._ending,
-      this._tools,
+      this._tools.node,
+      this._tools.more,
       this._cited
     );
   }
@@ -171,7 +175,7 @@ export class JobView {
     this._tokens.title = usageWords(answer?.usage ?? null);
     setText(this._cost, costWords(answer?.cost ?? null));
     this._cost.title = priceWords(answer?.cost ?? null);
-    const ending = answer?.status === 'completed' ? endingWords(answer.finish_reason) : '';
+    const ending = answer?.status === 'completed' ? clipped(endingWords(answer.finish_reason)) : '';
     setText(this._ending, ending);
     this._ending.hidden = ending === '';
     // Before the first frame the state says that we are connecting; once all is here, nobody needs the line.
@@ -203,11 +207,13 @@ export class JobView {
     const whole = trouble === null ? (error?.message ?? '') : this._troubleWords(trouble);
     // Of a failure one wants to know all; what may pass by itself is said in short.
     const message = waiting ? shortWords(whole) : whole;
-    const code = trouble === null ? (error?.code ?? '') : trouble.code;
-    if (this._problem.dataset.code !== code || this._problem.firstChild?.textContent !== message) {
+    const code = clipped(trouble === null ? (error?.code ?? '') : trouble.code);
+    if (this._problem.dataset.code !== code || this._told !== message) {
+      this._told = message;
       this._problem.dataset.code = code;
-      this._problem.title = message === whole ? '' : whole;
-      this._problem.replaceChildren(message, ' ', element('small', 'code', code));
+      this._problem.title = message === whole ? '' : clipped(whole, 2000);
+      const [first = '', ...rest] = sentence(message);
+      this._problem.replaceChildren(first, ' ', element('small', 'code', code), ...rest);
       this._problem.hidden = message === '';
     }
   }
@@ -220,13 +226,13 @@ export class JobView {
   private _showParts(answer: Answer | null): void {
     const reasoning = answer?.reasoning ?? '';
     this._reasoning.hidden = reasoning === '';
-    growText(this._thoughts, reasoning);
+    this._reasoned.show(reasoning);
     // Each of these lists is a new one when it has changed.
     this._showSources(answer?.sources ?? NONE);
-    fill(this._tools, answer?.tool_calls ?? [], toolItem);
-    if (filled.get(this._attempts) !== (answer?.earlier ?? NONE)) {
-      const earlier = answer?.earlier ?? NONE;
-      filled.set(this._attempts, earlier);
+    this._tools.show(answer?.tool_calls ?? NONE);
+    const earlier = answer?.earlier ?? NONE;
+    if (this._aside !== earlier) {
+      this._aside = earlier;
       // Those that are there stay, open or not.
       for (const each of earlier.slice(this._earlier.length)) {
         const folded = this._attemptItem(each);
@@ -238,12 +244,13 @@ export class JobView {
   }
 
   private _showSources(sources: readonly Citation[]): void {
-    if (filled.get(this._sources) !== sources && sources.length > 0 && this._cited.hidden) {
+    if (sources.length > 0 && this._cited.hidden) {
       this._cited.open = sources.length <= SOURCES_IN_SIGHT;
     }
-    fill(this._sources, sources, sourceItem);
+    this._sources.show(sources);
     this._cited.hidden = sources.length === 0;
-    setText(this._citedCount, sources.length === 1 ? '1 source' : `${sources.length} sources`);
+    const count = sources.length.toLocaleString('en');
+    setText(this._citedCount, count === '1' ? '1 source' : `${count} sources`);
   }
 
   private _attemptItem({ attempt, text, reasoning }: Partial): Folded {
@@ -346,71 +353,56 @@ export class JobView {
   private readonly _attempt = element('div', 'try');
   private readonly _attempts = element('div', 'attempts');
   private readonly _reasoning = element('details', 'reasoning');
-  private readonly _thoughts = element('div', 'plain');
-  private readonly _tools = element('div', 'tools');
+  private readonly _reasoned = new Growing(element('div', 'plain'));
+  private readonly _tools = new LongList('tools', 'tools', 'div', toolItem);
   private readonly _cited = element('details', 'cited');
   private readonly _citedCount = element('summary', 'summary');
-  private readonly _sources = element('ol', 'sources');
+  private readonly _sources = new LongList('sources', 'sources', 'ol', sourceItem);
   private readonly _ending = element('div', 'ending');
   private _followed: Followed | null = null;
   private _onScreen = false;
   private _seen = '';
   private _stopping = false;
   private _asking = false;
-  /** What the attempts before this one had said. */
+  /** The message of the problem that is shown. */
+  private _told = '';
+  /** What the attempts before this one had said, and what shows it. */
+  private _aside: readonly Partial[] = NONE;
   private readonly _earlier: Folded[] = [];
   /** Why the last wish to stop, or to ask again, was not followed. */
   private _refusal: Fault | null = null;
   private _ticker: ReturnType<typeof setInterval> | undefined;
 }
 
-/** Let an element's text grow without laying out again what is there. */
-function growText(node: HTMLElement, text: string): void {
-  const last = node.lastChild;
-  const before = node.textContent;
-  if (last instanceof Text && text.startsWith(before)) {
-    last.appendData(text.slice(before.length));
-  } else {
-    node.textContent = text;
-  }
-}
-
 /** More than so many are folded away. */
 const SOURCES_IN_SIGHT = 8;
 
+/** A server leaves out the source of a longer one. */
+const LONGEST_ADDRESS = 8192;
+
 const NONE: readonly never[] = [];
-const filled = new WeakMap<HTMLElement, readonly unknown[]>();
-
-function fill<T>(node: HTMLElement, list: readonly T[], item: (each: T) => HTMLElement): void {
-  if (filled.get(node) !== list) {
-    filled.set(node, list);
-    node.replaceChildren(...list.map(item));
-  }
-  node.hidden = list.length === 0;
-}
-
 function sourceItem({ url, title }: Citation): HTMLElement {
   const item = element('li', 'source');
   const host = hostOf(url);
   if (host === null) {
-    item.textContent = title || url; // whatever a model may write there, it is nothing to click on
+    item.textContent = clipped(title || url); // whatever a model may write there, it is nothing to click on
     return item;
   }
-  const link = element('a', 'link', title || url);
+  const link = element('a', 'link', clipped(title || url));
   link.href = url;
-  link.title = url;
+  link.title = clipped(url, 2000);
   link.target = '_blank';
   link.rel = 'noopener noreferrer nofollow';
   item.append(link);
   if (title !== '') {
-    item.append(' ', element('span', 'host', host)); // a title may say anything of where it leads
+    item.append(' ', element('span', 'host', clipped(host))); // a title may say anything of where it leads
   }
   return item;
 }
 
 /** The host of a web page's address; null for any other. */
 function hostOf(url: string): string | null {
-  if (!/^https?:\/\//i.test(url)) {
+  if (url.length > LONGEST_ADDRESS || !/^https?:\/\//i.test(url)) {
     return null;
   }
   try {
@@ -421,13 +413,7 @@ function hostOf(url: string): string | null {
 }
 
 function toolItem({ name, arguments: text }: ToolCall): HTMLElement {
-  const item = folded('tool', `Asks for the tool ${name}`, pretty(text));
+  const item = foldedText('tool', `Asks for the tool ${name}`, text, pretty);
   item.lastElementChild?.classList.add('jp-bgstream-arguments');
   return item;
-}
-
-function folded(name: string, summary: string, text: string): HTMLElement {
-  const details = element('details', name);
-  details.append(element('summary', 'summary', summary), element('div', 'plain', text));
-  return details;
 }

@@ -1,6 +1,7 @@
 /** What the state line says. */
 
 import type { Times, Try } from './fold';
+import { clipped } from './long';
 import type { Cost, Counts, End, Fault, Status, Usage } from './wire';
 
 /** The states of a view: those of the job, with what a reader wants to know of a running one. */
@@ -55,7 +56,7 @@ export function endingWords(finishReason: string | null): string {
 
 /** The first words of an answer in one line, without the marks of its Markdown. */
 export function previewWords(markdown: string): string {
-  return markdown
+  return clipped(markdown, 2000)
     .replace(/^\s*(?:#+|>|[-+*]|\d+\.)\s+/gm, '')
     .replace(/[*`~]+|\b_+|_+\b/g, '')
     .replace(/\s+/g, ' ')
@@ -120,7 +121,10 @@ export function countWords(counts: Counts): string {
 
 /** A sentence that may be a provider's essay, in at most so many characters and whole words. */
 export function shortWords(text: string, limit = 160): string {
-  const line = text.replace(/\s+/g, ' ').trim();
+  // Cut before it is cleaned: it may be megabytes.
+  const line = clipped(text.trimStart(), 10 * limit)
+    .replace(/\s+/g, ' ')
+    .trim();
   if (line.length <= limit) {
     return line;
   }

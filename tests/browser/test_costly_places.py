@@ -1,0 +1,186 @@
+"""No words of others hold up the page, wherever they stand: each place is given very long ones, and very many.
+
+The text of answers has its own test, ``test_costly_answers.py``. CI draws some of the texts; BGSTREAM_COSTLY=all draws
+all of them in all places.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from browser.lab import Lab, Tab, write_notebook
+from browser.places import HARMLESS, LOGS, LONG, MANY, SAVED, SHAPES, Event
+from browser.tasks import Tasks
+from harness.jupyter import Jupyter
+from playwright.async_api import Browser
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+
+BUDGET = 200  # ms of the processor for one task, beyond what harmless words in the same place take
+PATIENCE = 30  # seconds
+ROWS = 20  # of the panel
+SHAPE = list(SHAPES) if os.environ.get("BGSTREAM_COSTLY") == "all" else ["letters", "scripts"]
+
+# Frames of jobs that the server does not know are given to the page's own socket.
+SOCKET = """
+window.WebSocket = class extends WebSocket {
+    constructor(...args) {
+        super(...args);
+        if (String(args[0]).includes('/api/bgstream/live')) window.liveSocket = this;
+    }
+};
+window.frame = () => new Promise(done => requestAnimationFrame(() => setTimeout(done)));
+// Show an element, open all that it folds away, and go to its end.
+window.lookAt = async node => {
+    const box = document.createElement('div');
+    box.style = 'position: fixed; inset: 100px; z-index: 9; overflow: auto; background: white';
+    box.append(node);
+    document.body.append(box);
+    await frame();
+    return async () => {
+        for (let n = 0; n < 8; n++) {
+            const closed = [...node.querySelectorAll('details:not([open]) > summary, [data-action=show-rest]')].filter(
+                each => each.checkVisibility());
+            if (closed.length === 0) break;
+            closed[n % 2 ? closed.length - 1 : 0].click();
+            await frame();
+            await frame();
+        }
+        for (const each of [box, ...node.querySelectorAll('.jp-bgstream-plain, .jp-bgstream-folded')].slice(0, 9)) {
+            each.scrollTop = each.scrollHeight;
+            await frame();
+            each.scrollTop = each.scrollHeight / 2;
+            await frame();
+        }
+        const elements = node.getElementsByTagName('*').length;
+        box.remove();
+        return elements;
+    };
+};
+"""
+
+DRAW_LOG = """async ([model, logs]) => {
+    const job = 'costly-' + Math.random().toString(36).slice(2);
+    const frames = logs.map((events, i) => JSON.stringify(
+        {type: 'events', job, cursor: `00000000_0001_${i}`, events, closed: i === logs.length - 1}));
+    const view = globalThis[Symbol.for('jupyter_bgstream/1')].answer({job, model, saved: null});
+    const done = await lookAt(view.node);
+    const drawn = view.node.querySelector('.jp-bgstream-view');
+    while (drawn.dataset.state !== 'missing') await frame();
+    for (const data of frames) {
+        liveSocket.dispatchEvent(new MessageEvent('message', {data}));
+        await new Promise(done => setTimeout(done));
+    }
+    while (drawn.dataset.state !== 'waiting' && drawn.dataset.drawn !== 'true') await frame();
+    const elements = await done();
+    view.dispose();
+    return elements;
+}"""
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def tab(lab: Lab, server: Jupyter) -> AsyncIterator[Tab]:
+    """A page that takes frames from the test beside those of its server."""
+    write_notebook(server.root / "places.ipynb", "1")
+    page = await lab.context.new_page()
+    await page.add_init_script(SOCKET)
+    tab = await Tab(page, server).open("places.ipynb")
+    await page.evaluate("jupyterapp.restored")
+    # Fonts that are looked for once, by some letters.
+    await page.evaluate(DRAW_LOG, ["demo/gone", LOGS["an error"](lambda _: SHAPES["scripts"](50))])
+    for saved in SAVED.values():
+        await page.evaluate(DRAW_SAVED, saved(lambda _: SHAPES["scripts"](50)))
+    yield tab
+    await tab.close()
+
+
+DRAW_SAVED = """async data => {
+    const {rendermime} = jupyterapp.shell.currentWidget.content;
+    const renderer = rendermime.createRenderer(rendermime.preferredMimeType(data, 'any'));
+    const done = await lookAt(renderer.node);
+    await renderer.renderModel({data, metadata: {}, trusted: false, setData: () => undefined});
+    await frame();
+    const elements = await done();
+    renderer.dispose();
+    return elements;
+}"""
+
+
+async def measured(browser: Browser, tab: Tab, script: str, given: object) -> float:
+    """Return the longest task of a script, in ms; one that takes half a minute has failed."""
+    await tab.page.evaluate("given => { window.given = given; }", given)  # to read megabytes is no part of it
+    async with asyncio.timeout(PATIENCE), Tasks(browser, tab.page) as tasks:
+        await tab.page.evaluate(f"({script})(given)")
+    return tasks.longest
+
+
+async def draw_log(browser: Browser, tab: Tab, frames: list[list[Event]]) -> float:
+    return await measured(browser, tab, DRAW_LOG, ["demo/gone", frames])
+
+
+def judge(longest: dict[str, float], floor: float) -> None:
+    wrong = {name: f"{busy:.0f} ms (harmless: {floor:.0f} ms)" for name, busy in longest.items()}
+    assert all(busy <= floor + BUDGET for busy in longest.values()), wrong
+
+
+@pytest.mark.parametrize("place", LOGS)
+async def test_long_words_of_a_log(browser: Browser, tab: Tab, place: str) -> None:
+    floor = await draw_log(browser, tab, LOGS[place](lambda _: HARMLESS))
+    judge({name: await draw_log(browser, tab, LOGS[place](SHAPES[name])) for name in SHAPE}, floor)
+
+
+@pytest.mark.parametrize("place", MANY)
+async def test_many_parts_of_a_log(browser: Browser, tab: Tab, place: str) -> None:
+    floor = await draw_log(browser, tab, LOGS["an error"](lambda _: HARMLESS))
+    judge({place: await draw_log(browser, tab, MANY[place])}, floor)
+
+
+async def test_a_long_name_of_a_model(browser: Browser, tab: Tab) -> None:
+    frames = LOGS["an error"](lambda _: HARMLESS)
+    floor = await draw_log(browser, tab, frames)
+    found = {name: await measured(browser, tab, DRAW_LOG, [SHAPES[name](LONG), frames]) for name in SHAPE}
+    judge(found, floor)
+
+
+@pytest.mark.parametrize("place", SAVED)
+async def test_long_words_of_a_saved_output(browser: Browser, tab: Tab, place: str) -> None:
+    floor = await measured(browser, tab, DRAW_SAVED, SAVED[place](lambda _: HARMLESS))
+    found = {name: await measured(browser, tab, DRAW_SAVED, SAVED[place](SHAPES[name])) for name in SHAPE}
+    judge(found, floor)
+
+
+async def test_long_questions_of_a_thread(browser: Browser, tab: Tab, server: Jupyter) -> None:
+    await tab.page.evaluate("jupyterapp.shell.activateById('jp-bgstream-panel')")
+    longest = {}
+    for name in ("harmless", *SHAPE):
+        words = HARMLESS if name == "harmless" else SHAPES[name](LONG)
+        messages = [{"role": role, "content": words} for role in ("system", "user")]
+        with server.client() as client:
+            client.post("jobs", json={"model": "demo/none", "messages": messages, "thread": f"long {name}"})
+        row = tab.page.locator(f".jp-bgstream-panel [data-thread='long {name}'] [data-action=open]")
+        async with asyncio.timeout(PATIENCE), Tasks(browser, tab.page) as tasks:
+            await row.click()
+            await tab.page.locator(".jp-bgstream-words").last.wait_for(state="attached")
+            await tab.page.evaluate("frame().then(frame)")
+        longest[name] = tasks.longest
+        await tab.page.evaluate("jupyterapp.shell.currentWidget.close()")
+    judge(longest, longest["harmless"])
+
+
+async def test_long_words_of_rows_in_the_panel(browser: Browser, tab: Tab, server: Jupyter) -> None:
+    await tab.page.evaluate("jupyterapp.shell.activateById('jp-bgstream-panel')")
+    longest = {}
+    for name in ("harmless", *SHAPE):
+        write = (lambda size: HARMLESS) if name == "harmless" else SHAPES[name]
+        form = {"model": f"demo/{write(150)}", "prompt": write(2000), "title": write(200), "tags": [write(60)]}
+        async with asyncio.timeout(PATIENCE), Tasks(browser, tab.page) as tasks:
+            for count in range(ROWS):
+                with server.client() as client:
+                    job = client.post("jobs", json={**form, "thread": f"{count} {write(150)}"}).json()["id"]
+            await tab.page.locator(f".jp-bgstream-panel [data-job='{job}']").wait_for(state="attached")
+        longest[name] = tasks.longest
+    judge(longest, longest["harmless"])
