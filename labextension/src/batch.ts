@@ -13,10 +13,10 @@ import {
   stalledWords,
   type Tally
 } from './batchwords';
-import { element, keepKeys, setText } from './dom';
+import { element, keepKeys, setDenial, setText } from './dom';
 import { hasEnded } from './fold';
 import type { GroupSource } from './groups';
-import type { Disposable } from './live';
+import type { Denial, Disposable } from './live';
 import { clipped, sentence } from './long';
 import { endedOf, Pace } from './pace';
 import { costWords, elapsedWords, priceWords } from './words';
@@ -93,7 +93,7 @@ export class BatchView {
     this.node.append(this._line, this._bar, this._below, this._stalled, this._problem);
   }
 
-  private _update(group: Group | null, trouble: Fault | null): void {
+  private _update(group: Group | null, trouble: Fault | Denial | null): void {
     const before = this._group;
     this._group = group;
     this._trouble = trouble;
@@ -138,12 +138,16 @@ export class BatchView {
     this.node.dataset.state = state;
     this.node.dataset.online = String(!isOffline(this._trouble));
     this.node.setAttribute('aria-label', `Batch of background answers: ${this._title}`);
-    setText(this._state, this._stopping && goesOn ? 'stopping…' : batchStateWords(state));
+    const denial = denialOf(this._trouble);
+    setDenial(this.node, denial);
+    const words = state === 'connecting' && denial !== null ? 'not connected' : batchStateWords(state);
+    setText(this._state, this._stopping && goesOn ? 'stopping…' : words);
     setText(this._name, this._title);
     this._name.title = this._title; // it may be cut
     setText(this._cost, costWords(this._group?.cost ?? null));
     this._cost.title = priceWords(this._group?.cost ?? null);
-    setText(this._connection, isOffline(this._trouble) && goesOn ? 'reconnecting…' : '');
+    const offline = denial?.message ?? (isOffline(this._trouble) && goesOn ? 'reconnecting…' : '');
+    setText(this._connection, hasEnded(tally.status) ? '' : offline);
     setText(this._numbers, tally.total === 0 ? '' : progressWords(tally, this._group ?? NOBODY));
     this._showBar(tally);
     this._showButtons(goesOn, isHere ? retryLabel(tally.counts) : null);
@@ -175,11 +179,12 @@ export class BatchView {
 
   private _showButtons(mayStop: boolean, retry: string | null): void {
     const focused = document.activeElement;
+    const denied = denialOf(this._trouble) !== null;
     this._stop.hidden = !mayStop;
-    this._stop.setAttribute('aria-disabled', String(this._stopping));
+    this._stop.setAttribute('aria-disabled', String(this._stopping || denied));
     setText(this._stop, this._stopping ? 'stopping…' : 'stop');
     this._retry.hidden = retry === null;
-    this._retry.setAttribute('aria-disabled', String(this._asking));
+    this._retry.setAttribute('aria-disabled', String(this._asking || denied));
     setText(this._retry, this._asking ? 'asking again…' : (retry ?? ''));
     // Who has pressed one that is gone has the other, or the list.
     if ((focused === this._stop && this._stop.hidden) || (focused === this._retry && this._retry.hidden)) {
@@ -203,7 +208,7 @@ export class BatchView {
     clearInterval(this._ticker);
     const tell = (): void => {
       const group = this._group;
-      const now = Date.now() / 1000;
+      const now = denialOf(this._trouble)?.since ?? Date.now() / 1000;
       const times = group && { queued: group.created_at, started: group.started_at, ended: group.ended_at };
       setText(this._elapsed, times === null ? '' : elapsedWords(times, now));
       const online = !isOffline(this._trouble);
@@ -214,13 +219,13 @@ export class BatchView {
       this._stalled.hidden = this._stalled.textContent === '';
     };
     tell();
-    if (goesOn) {
+    if (goesOn && denialOf(this._trouble) === null) {
       this._ticker = setInterval(tell, 1000);
     }
   }
 
   private async _cancel(): Promise<void> {
-    if (this._stopping) {
+    if (this._stopping || denialOf(this._trouble) !== null) {
       return;
     }
     this._stopping = true;
@@ -236,7 +241,7 @@ export class BatchView {
   }
 
   private async _askAgain(): Promise<void> {
-    if (this._asking) {
+    if (this._asking || denialOf(this._trouble) !== null) {
       return;
     }
     this._asking = true;
@@ -283,7 +288,7 @@ export class BatchView {
   /** The message of the problem that is shown. */
   private _told = '';
   private _group: Group | null = null;
-  private _trouble: Fault | null = null;
+  private _trouble: Fault | Denial | null = null;
   /** Why the last wish to stop, or to ask again, was not followed. */
   private _refusal: Fault | null = null;
   private _stopping = false;
@@ -309,6 +314,11 @@ function remaining({ total, counts }: Group): number {
 }
 
 /** The server cannot be asked just now, and is asked again. */
-function isOffline(trouble: Fault | null): boolean {
-  return trouble?.code === 'offline' || trouble?.code === 'unreachable';
+function isOffline(trouble: Fault | Denial | null): boolean {
+  return trouble?.code === 'offline' || trouble?.code === 'unreachable' || denialOf(trouble) !== null;
+}
+
+/** The trouble, if it is that the server does not let this page in. */
+function denialOf(trouble: Fault | Denial | null): Denial | null {
+  return trouble !== null && 'since' in trouble ? trouble : null;
 }

@@ -19,6 +19,15 @@ export function setText(node: HTMLElement, text: string): void {
   }
 }
 
+/** Mark a view of a page that the server does not let in: it stands still. */
+export function setDenial(node: HTMLElement, denial: { code: string } | null): void {
+  if (denial === null) {
+    delete node.dataset.denial;
+  } else {
+    node.dataset.denial = denial.code;
+  }
+}
+
 /** What presses a button is not the notebook's: there Enter begins to edit the cell. */
 export function keepKeys(event: KeyboardEvent): void {
   const pressed = (event.key === 'Enter' || event.key === ' ') && !event.ctrlKey && !event.shiftKey && !event.altKey;

@@ -7,7 +7,7 @@
  */
 
 import { hasEnded } from './fold';
-import type { Disposable, Live, News } from './live';
+import type { Denial, Disposable, Live, News } from './live';
 import { tellAll } from './tell';
 import type { Fault, Group, Inbox } from './wire';
 
@@ -19,7 +19,7 @@ const SPACING_HIDDEN = 10_000; // ms
 const AGAIN = 5000; // ms
 
 /** Told of a group as it is now; null while the server has not said. `trouble`: why that may be old, or is nothing. */
-export type GroupFollower = (group: Group | null, trouble: Fault | null) => void;
+export type GroupFollower = (group: Group | null, trouble: Fault | Denial | null) => void;
 
 /** Where a view gets its group from. */
 export interface GroupSource {
@@ -138,6 +138,7 @@ export class Groups implements GroupSource {
   private _hear(news: News): void {
     if (news.type === 'hello' || news.type === 'offline') {
       this._online = news.type === 'hello';
+      this._denial = news.type === 'offline' ? (news.denial ?? null) : null;
       for (const [id, entry] of this._entries) {
         if (this._online) {
           this._askAnew(id, entry);
@@ -238,8 +239,8 @@ export class Groups implements GroupSource {
     tellAll(entry.followers, entry.group, this._troubleOf(entry));
   }
 
-  private _troubleOf({ trouble }: Entry): Fault | null {
-    return this._online === false ? { code: 'offline', message: 'reconnecting…' } : trouble;
+  private _troubleOf({ trouble }: Entry): Fault | Denial | null {
+    return this._denial ?? (this._online === false ? { code: 'offline', message: 'reconnecting…' } : trouble);
   }
 
   private readonly _entries = new Map<string, Entry>();
@@ -247,6 +248,7 @@ export class Groups implements GroupSource {
   private readonly _listening: Disposable;
   /** Whether the socket is open; undefined before it has said so. */
   private _online: boolean | undefined;
+  private _denial: Denial | null = null;
 }
 
 function isHidden(): boolean {

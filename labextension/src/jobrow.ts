@@ -65,7 +65,7 @@ export function jobRow(first: Listed, model: JobsModel, actions: JobActions): Ro
       setText(state, stateOf(job));
       setText(mark, next.overtaken ? 'earlier run of its cell' : '');
       mark.title = next.overtaken ? 'Its cell was run again since; this one goes on.' : '';
-      setText(details, detailsOf(job));
+      setText(details, detailsOf(job, model));
       details.title = [details.textContent, priceWords(job.cost)].filter(Boolean).join('\n');
       // One takes the other's place, and has the focus if that had it.
       const focused = document.activeElement === stop || document.activeElement === retry;
@@ -114,10 +114,10 @@ function previewOf({ status, error, preview }: Job): string {
   return error === null ? previewWords(preview) : status === 'waiting' ? shortWords(error.message) : error.message;
 }
 
-function detailsOf(job: Job): string {
-  const now = Date.now() / 1000;
+function detailsOf(job: Job, { now, denial }: JobsModel): string {
   const times = { queued: job.created_at, started: job.started_at, ended: job.ended_at };
-  const time = job.status === 'waiting' ? waitWords(job.not_before, job.error, now) : elapsedWords(times, now);
+  const wait = denial === null ? waitWords(job.not_before, job.error, now) : '';
+  const time = job.status === 'waiting' ? wait : elapsedWords(times, now);
   return [time, tokenWords(job.usage), costWords(job.cost), clipped(job.model)].filter(Boolean).join(' · ');
 }
 

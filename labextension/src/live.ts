@@ -22,7 +22,25 @@ export interface Followed {
   readonly online: boolean;
   /** Why the server does not send this job (`not_found`, …). */
   readonly trouble: Fault | null;
+  /** Why the server does not let this page in; null if it does, and while that is not known. */
+  readonly denial: Denial | null;
 }
+
+/** What the server makes of this page's login: `unknown` while it cannot be asked. */
+export type Access = 'granted' | 'signed-out' | 'forbidden' | 'unknown';
+
+/** The server does not let this page in. */
+export interface Denial {
+  code: 'signed_out' | 'forbidden';
+  message: string;
+  /** When the socket was lost, in Unix seconds: nothing later is known here. */
+  since: number;
+}
+
+const DENIALS: Partial<Record<Access, Omit<Denial, 'since'>>> = {
+  'signed-out': { code: 'signed_out', message: 'Sign in again: reload this page' },
+  forbidden: { code: 'forbidden', message: 'You may not see background jobs on this server' }
+};
 
 /** The server has no such job, and this page has seen it: it was deleted. */
 export function wasDeleted({ trouble, answer }: Followed): boolean {
@@ -46,13 +64,16 @@ export interface Source {
 }
 
 /** What a page is told beside the jobs it follows: news to re-read its lists at. */
-export type News = Extract<ServerFrame, { type: 'hello' | 'job' | 'notice' }> | { type: 'offline' };
+export type News =
+  Extract<ServerFrame, { type: 'hello' | 'job' | 'notice' }> | { type: 'offline'; denial?: Denial | null };
 
 export interface LiveOptions {
   /** The socket's address, asked for at each try. */
   url: () => string;
   WebSocket: new (url: string) => WebSocket;
   cancel: (job: string) => Promise<unknown>;
+  /** Find out why the socket does not open; left out where there is no server to ask. */
+  access?: () => Promise<Access>;
   /** Between 0 and 1, for the jitter. */
   random?: () => number;
 }
@@ -69,13 +90,14 @@ interface Entry {
   strays: number;
 }
 
-const FRESH = { answer: NOTHING, times: NO_TIMES, tries: [], cursor: null, closed: false, trouble: null };
+const FRESH = { answer: NOTHING, times: NO_TIMES, tries: [], cursor: null, closed: false, trouble: null, denial: null };
 
 export class Live implements Source {
   constructor(options: LiveOptions) {
     this._options = options;
     this._random = options.random ?? Math.random;
     globalThis.addEventListener('online', this._hurry);
+    globalThis.addEventListener('focus', this._hurry);
     globalThis.document.addEventListener('visibilitychange', this._hurry);
     this._connect();
   }
@@ -87,6 +109,7 @@ export class Live implements Source {
   dispose(): void {
     this._disposed = true;
     globalThis.removeEventListener('online', this._hurry);
+    globalThis.removeEventListener('focus', this._hurry);
     globalThis.document.removeEventListener('visibilitychange', this._hurry);
     clearTimeout(this._retry);
     this._drop();
@@ -97,7 +120,7 @@ export class Live implements Source {
   follow(job: string, follower: Follower): Disposable {
     let entry = this._entries.get(job);
     if (entry === undefined) {
-      entry = { state: { ...FRESH, online: this._online }, followers: new Set(), strays: 0 };
+      entry = { state: { ...FRESH, online: this._online, denial: this._denial }, followers: new Set(), strays: 0 };
       this._entries.set(job, entry);
       this._ask(job, entry);
     }
@@ -176,6 +199,10 @@ export class Live implements Source {
   }
 
   private _lost(): void {
+    const opened = this._online;
+    if (opened) {
+      this._offlineSince = Date.now() / 1000;
+    }
     this._drop();
     const wait = Math.min(FIRST_RETRY * 2 ** this._failures++, LONGEST_RETRY);
     // Jitter, or all pages of a restarted server come back at the same moment.
@@ -183,7 +210,29 @@ export class Live implements Source {
     for (const entry of this._entries.values()) {
       this._tell(entry, { online: false });
     }
-    this._report({ type: 'offline' });
+    this._report({ type: 'offline', denial: this._denial });
+    if (!opened) {
+      void this._askAccess();
+    }
+  }
+
+  /** Find out why the socket did not open: only the server's answer to REST says whether to sign in again. */
+  private async _askAccess(): Promise<void> {
+    if (this._asksAccess || this._options.access === undefined) {
+      return;
+    }
+    this._asksAccess = true;
+    const access = await this._options.access();
+    this._asksAccess = false;
+    const denial = DENIALS[access];
+    if (this._disposed || this._online || denial?.code === this._denial?.code) {
+      return;
+    }
+    this._denial = denial === undefined ? null : { ...denial, since: this._offlineSince };
+    for (const entry of this._entries.values()) {
+      this._tell(entry, { denial: this._denial });
+    }
+    this._report({ type: 'offline', denial: this._denial });
   }
 
   /** Try again at once when there is reason to think that it works now. */
@@ -227,9 +276,10 @@ export class Live implements Source {
   private _greet(): void {
     this._failures = 0;
     this._online = true;
+    this._denial = null;
     for (const [job, entry] of this._entries) {
       this._ask(job, entry);
-      this._tell(entry, { online: true, trouble: null });
+      this._tell(entry, { online: true, trouble: null, denial: null });
     }
     for (const [job, cursor] of this._unsent) {
       this._send({ type: 'seen', job, cursor });
@@ -343,6 +393,10 @@ export class Live implements Source {
   private _elections: { document: string; job: string; resolve: (granted: boolean) => void }[] = [];
   private _socket: WebSocket | null = null;
   private _online = false;
+  private _denial: Denial | null = null;
+  private _asksAccess = false;
+  /** When the last open socket was lost, or when this page began; Unix seconds. */
+  private _offlineSince = Date.now() / 1000;
   private _failures = 0;
   private _retry: ReturnType<typeof setTimeout> | undefined;
   private _watchdog: ReturnType<typeof setTimeout> | undefined;

@@ -4,9 +4,9 @@ import type { IDisposable } from '@lumino/disposable';
 import { type ISignal, Signal } from '@lumino/signaling';
 
 import { hasEnded } from './fold';
-import type { Disposable, Live, News } from './live';
+import type { Denial, Disposable, Live, News } from './live';
 import { Reader } from './reader';
-import type { Requests } from './request';
+import type { RequestError, Requests } from './request';
 import type { Cost, Inbox, Job, Mute, Notice } from './wire';
 
 /** How long a view has to say that the end was seen, before badge and toast speak of it. */
@@ -123,7 +123,20 @@ export class JobsModel implements IDisposable {
 
   /** Why the lists may be old; null if they are not. */
   get trouble(): string | null {
-    return this._online ? (this._jobsReader.failure ?? this._inboxReader.failure) : 'reconnecting…';
+    if (this._online) {
+      return this._jobsReader.failure ?? this._inboxReader.failure;
+    }
+    return this._denial?.message ?? this._refusal ?? 'reconnecting…';
+  }
+
+  /** Why the server does not let this page in; null if it does, or while that is not known. */
+  get denial(): Denial | null {
+    return this._denial;
+  }
+
+  /** The time up to which the lists tell anything, in Unix seconds: it stands still while the page is not let in. */
+  get now(): number {
+    return this._denial?.since ?? Date.now() / 1000;
   }
 
   /** Keep the list fresh for somebody who looks at it. */
@@ -134,7 +147,7 @@ export class JobsModel implements IDisposable {
       this._costsReader.ask();
     }
     const timer = setInterval(() => {
-      if (this._jobs.some(({ status }) => !hasEnded(status))) {
+      if (this._denial === null && this._jobs.some(({ status }) => !hasEnded(status))) {
         this._jobsReader.ask();
       }
     }, LOOKED_AT);
@@ -178,6 +191,12 @@ export class JobsModel implements IDisposable {
 
   private _hear(news: News): void {
     this._online = news.type !== 'offline';
+    this._denial = news.type === 'offline' ? (news.denial ?? null) : null;
+    if (this._online) {
+      this._refusal = null;
+    } else {
+      void this._askRefusal();
+    }
     if (news.type === 'hello' || news.type === 'job') {
       this._jobsReader.ask();
       if (this._lookers > 0) {
@@ -192,6 +211,21 @@ export class JobsModel implements IDisposable {
       this._statusReader.ask();
     }
     if (news.type === 'hello' || news.type === 'offline') {
+      this._changed.emit();
+    }
+  }
+
+  /** Find out whether the server is there and gives a reason: its start may have failed. A WebSocket does not show it. */
+  private async _askRefusal(): Promise<void> {
+    let refusal: string | null = null;
+    try {
+      await this._server.status();
+    } catch (error) {
+      const { status, code, message } = error as RequestError;
+      refusal = status === 503 && code === 'unavailable' ? message : null;
+    }
+    if (!this._online && !this._disposed && refusal !== this._refusal) {
+      this._refusal = refusal;
       this._changed.emit();
     }
   }
@@ -285,6 +319,9 @@ export class JobsModel implements IDisposable {
   private readonly _dismissed = new Set<string>();
   private _inbox: Inbox = { notices: [], unread: 0 };
   private _online = false;
+  /** Why the server refuses this page's requests while there is no socket, as a sentence; null: not known. */
+  private _refusal: string | null = null;
+  private _denial: Denial | null = null;
   /** The inbox was read once: what comes now is new. */
   private _hasRead = false;
   /** Every notice that we have met. */

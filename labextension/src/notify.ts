@@ -1,9 +1,10 @@
-/** Toasts: a job has ended and nobody was looking. */
+/** Toasts: a job has ended and nobody was looking, or the page does not hear of its jobs until somebody signs in. */
 
 import { Notification } from '@jupyterlab/apputils';
 import type { IDisposable } from '@lumino/disposable';
 import { Signal } from '@lumino/signaling';
 
+import { hasEnded } from './fold';
 import { isolated } from './long';
 import { GRACE, type JobsModel } from './model';
 import type { Speaker } from './speaker';
@@ -29,6 +30,7 @@ export class Toaster implements IDisposable {
   ) {
     _model.arrived.connect(this._arrived, this);
     _model.changed.connect(this._tidy, this);
+    _model.changed.connect(this._showDenial, this);
     document.addEventListener('visibilitychange', this._visible);
   }
 
@@ -84,6 +86,24 @@ export class Toaster implements IDisposable {
     }
   }
 
+  /** Say once that what runs is not seen here any more, until it is. */
+  private _showDenial(): void {
+    const { denial, jobs } = this._model;
+    if (denial === null && this._signIn !== null) {
+      Notification.dismiss(this._signIn);
+      this._signIn = null;
+    }
+    const waits = jobs.some(({ status }) => !hasEnded(status));
+    if (denial?.code === 'signed_out' && waits && this._signIn === null && this._preferences.toasts) {
+      this._signIn = Notification.emit(`Background answers: ${denial.message}`, 'warning', {
+        autoClose: false,
+        actions: [{ label: 'Reload', caption: 'Reload this page', callback: () => window.location.reload() }]
+      });
+    }
+  }
+
+  /** The toast that asks to sign in. */
+  private _signIn: string | null = null;
   /** Toasts by notice. */
   private readonly _shown = new Map<string, string>();
   private readonly _waiting: Notice[] = [];

@@ -3,7 +3,7 @@
 import { closeIcon } from '@jupyterlab/ui-components';
 import { Widget } from '@lumino/widgets';
 
-import { setText } from './dom';
+import { setDenial, setText } from './dom';
 import { bgstreamIcon } from './icon';
 import { type JobActions, jobRow } from './jobrow';
 import { type Listed, listed } from './listing';
@@ -106,7 +106,8 @@ export class Panel extends Widget {
   }
 
   private _show(): void {
-    const { unread, notices, trouble, mutes, warnings, filter, today } = this._model;
+    const { unread, notices, trouble, denial, mutes, warnings, filter, today } = this._model;
+    setDenial(this.node, denial);
     this.title.caption = unread > 0 ? `Background answers (${unread} unread)` : 'Background answers';
     this.title.className = 'jp-bgstream-tab';
     this.title.dataset = { ...this.title.dataset, unread: unread > 0 ? String(unread) : '' };

@@ -7,6 +7,7 @@ import { INotebookTracker, NotebookActions, type NotebookPanel } from '@jupyterl
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 
+import { checkAccess } from './access';
 import { AnswerView } from './answer';
 import { Badge } from './badge';
 import { BatchView } from './batch';
@@ -43,7 +44,8 @@ export const renderer: JupyterFrontEndPlugin<IAnswers> = {
     const live = new Live({
       url: () => requests.liveUrl(),
       WebSocket: requests.WebSocket,
-      cancel: job => requests.cancel(job)
+      cancel: job => requests.cancel(job),
+      access: () => checkAccess(app.serviceManager.serverSettings)
     });
     const preferences: Preferences = { remoteImages: false, toasts: true };
     const markdown = safeMarkdown(registry, () => preferences.remoteImages);

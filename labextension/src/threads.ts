@@ -4,7 +4,7 @@ import type { IDisposable } from '@lumino/disposable';
 import { type ISignal, Signal } from '@lumino/signaling';
 
 import { Conversation, type ConversationServer, type Draft } from './conversation';
-import type { Disposable, Live, News } from './live';
+import type { Denial, Disposable, Live, News } from './live';
 import { Reader } from './reader';
 import type { Requests } from './request';
 import type { Thread } from './wire';
@@ -56,7 +56,14 @@ export class ThreadsModel implements IDisposable {
   }
 
   /** Why nothing can be asked now; null if it can. */
-  get hindrance(): { code: 'offline' | 'forbidden'; message: string } | null {
+  get hindrance(): { code: 'offline' | Denial['code']; message: string } | null {
+    if (this._denial !== null) {
+      const { code, message } = this._denial;
+      // A reload forgets what is written, and a sign-in elsewhere does not.
+      return code === 'forbidden'
+        ? this._denial
+        : { code, message: `${message}. Or sign in in another tab: that keeps what you write.` };
+    }
     if (!this._mayWrite) {
       return { code: 'forbidden', message: 'You may read this thread. This server does not let you ask anything.' };
     }
@@ -66,6 +73,11 @@ export class ThreadsModel implements IDisposable {
   /** Why the list may be old; null if it is not. */
   get trouble(): string | null {
     return this._online ? this._reader.failure : null; // that we are offline the panel says already
+  }
+
+  /** Why the server does not let this page in; null if it does, or while that is not known. */
+  get denial(): Denial | null {
+    return this._denial;
   }
 
   /** Keep the list fresh for somebody who looks at it. */
@@ -153,6 +165,7 @@ export class ThreadsModel implements IDisposable {
   private _hear(news: News): void {
     if (news.type === 'hello' || news.type === 'offline') {
       this._online = news.type === 'hello';
+      this._denial = news.type === 'offline' ? (news.denial ?? null) : null;
       this._changed.emit();
     }
     // A hint does not say which thread it is about; a conversation that is the same costs one small answer.
@@ -194,5 +207,6 @@ export class ThreadsModel implements IDisposable {
   private _default: string | null = null;
   private _mayWrite = true;
   private _online = false;
+  private _denial: Denial | null = null;
   private _disposed = false;
 }

@@ -121,7 +121,7 @@ export class ThreadView {
     if (state === 'gone') {
       return 'This thread was deleted. What you send now begins a new one by its name.';
     }
-    return trouble ?? (state === 'not-read' ? 'reading…' : '');
+    return this._options.threads.denial?.message ?? trouble ?? (state === 'not-read' ? 'reading…' : '');
   }
 
   private _showTurns(turns: readonly Turn[]): void {

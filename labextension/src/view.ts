@@ -5,11 +5,11 @@
  * give is never shown as the job's failure.
  */
 
-import { element, keepKeys, setText } from './dom';
+import { element, keepKeys, setDenial, setText } from './dom';
 import { Folded } from './folded';
 import { type Answer, hasEnded, type Try } from './fold';
 import { Growing } from './growing';
-import { type Disposable, type Followed, type Source, wasDeleted } from './live';
+import { type Denial, type Disposable, type Followed, type Source, wasDeleted } from './live';
 import { clipped, foldedText, LongList, sentence } from './long';
 import { pretty } from './pretty';
 import type { Chains } from './retries';
@@ -150,6 +150,12 @@ export class JobView {
     return answer === undefined || answer.status === 'new' ? null : answer;
   }
 
+  /** A page's live side may be older than this code, which then comes with a widget. */
+  private get _denial(): Denial | null {
+    const followed: { denial?: Denial | null } | null = this._followed;
+    return followed?.denial ?? null;
+  }
+
   private get _shown(): Shown {
     if (this._followed?.trouble?.code === 'not_found') {
       return 'missing';
@@ -168,9 +174,13 @@ export class JobView {
     const ended = hasEnded(answer?.status ?? this._options.saved?.status ?? 'new');
     const online = this._followed?.online ?? true;
     const running = !ended && state !== 'missing';
+    const denial = this._denial;
     this.node.dataset.state = state;
     this.node.dataset.online = String(online);
-    setText(this._state, this._stopping && running ? 'stopping…' : stateWords(state, answer?.finish_reason ?? null));
+    setDenial(this.node, denial);
+    const said = stateWords(state, answer?.finish_reason ?? null);
+    const words = state === 'connecting' && denial !== null ? 'not connected' : said;
+    setText(this._state, this._stopping && running ? 'stopping…' : words);
     setText(this._tokens, tokenWords(answer?.usage ?? null));
     this._tokens.title = usageWords(answer?.usage ?? null);
     setText(this._cost, costWords(answer?.cost ?? null));
@@ -179,7 +189,8 @@ export class JobView {
     setText(this._ending, ending);
     this._ending.hidden = ending === '';
     // Before the first frame the state says that we are connecting; once all is here, nobody needs the line.
-    setText(this._connection, online || state === 'connecting' || ended ? '' : 'reconnecting…');
+    const offline = denial?.message ?? (online || state === 'connecting' ? '' : 'reconnecting…');
+    setText(this._connection, ended ? '' : offline);
     this._showButtons(running && state !== 'connecting', ended && state !== 'missing');
     this._pane.node.setAttribute('aria-busy', String(state === 'streaming'));
     this._showProblem(this._followed?.trouble ?? this._refusal, answer?.error ?? null, state === 'waiting');
@@ -193,10 +204,11 @@ export class JobView {
     const focused = document.activeElement;
     const had = (focused === this._stop && !mayStop) || (focused === this._retry && !mayRetry);
     this._stop.hidden = !mayStop;
-    this._stop.setAttribute('aria-disabled', String(this._stopping));
+    const denied = this._denial !== null;
+    this._stop.setAttribute('aria-disabled', String(this._stopping || denied));
     setText(this._stop, this._stopping ? 'stopping…' : 'stop');
     this._retry.hidden = !mayRetry;
-    this._retry.setAttribute('aria-disabled', String(this._asking));
+    this._retry.setAttribute('aria-disabled', String(this._asking || denied));
     setText(this._retry, this._asking ? 'asking again…' : 'retry');
     if (had) {
       this.focus();
@@ -269,21 +281,22 @@ export class JobView {
     clearInterval(this._ticker);
     const tell = (): void => {
       const { times, answer } = this._followed ?? {};
-      const now = Date.now() / 1000;
+      const denial = this._denial;
+      const now = denial?.since ?? Date.now() / 1000;
       if (answer?.status === 'waiting') {
-        setText(this._elapsed, waitWords(answer.not_before, answer.error, now));
+        setText(this._elapsed, denial === null ? waitWords(answer.not_before, answer.error, now) : '');
       } else {
         setText(this._elapsed, times === undefined ? '' : elapsedWords(times, now));
       }
     };
     tell();
-    if (running) {
+    if (running && this._denial === null) {
       this._ticker = setInterval(tell, 1000);
     }
   }
 
   private async _cancel(): Promise<void> {
-    if (this._stopping) {
+    if (this._stopping || this._denial !== null) {
       return;
     }
     this._stopping = true;
@@ -299,7 +312,7 @@ export class JobView {
   }
 
   private async _askAgain(): Promise<void> {
-    if (this._asking) {
+    if (this._asking || this._denial !== null) {
       return;
     }
     this._asking = true;

@@ -48,6 +48,43 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
+describe('a batch on a page that is signed out', () => {
+  const since = Date.UTC(2026, 0, 1, 0, 0, 12) / 1000;
+  const denial = { code: 'signed_out' as const, message: 'Sign in again: reload this page', since };
+  const running = groupOf({ completed: 5, failed: 1 }, { total: 10, submitted: 10, running: 4 });
+
+  it('says what to do, stands still and can be neither stopped nor asked again', () => {
+    open();
+    tell(running, null);
+    vi.advanceTimersByTime(30_000);
+    expect(words('elapsed')).toBe('40 s');
+    tell(running, denial);
+    vi.advanceTimersByTime(30_000);
+    tell(running, denial);
+    expect([words('connection'), words('elapsed'), words('left')]).toEqual([denial.message, '12 s', '']);
+    expect([part('problem').hidden, part('try').hidden]).toEqual([true, true]);
+    button('stop').click();
+    button('retry-batch').click();
+    expect(groups.cancel).not.toHaveBeenCalled();
+    expect(groups.retry).not.toHaveBeenCalled();
+    expect(['stop', 'retry-batch'].map(each => button(each).getAttribute('aria-disabled'))).toEqual(['true', 'true']);
+    tell(running, null);
+    expect([words('connection'), words('elapsed')]).toEqual(['', '1 min 10 s']);
+  });
+
+  it('is not connecting before the first reading', () => {
+    open();
+    tell(null, denial);
+    expect([words('state'), words('connection')]).toEqual(['not connected', denial.message]);
+  });
+
+  it('needs no word once it has ended', () => {
+    open();
+    tell(groupOf({ completed: 10 }, { total: 10, status: 'completed' }), denial);
+    expect(words('connection')).toBe('');
+  });
+});
+
 describe('a batch', () => {
   it('says how far it is', () => {
     open();

@@ -68,6 +68,7 @@ export function state(events: WireEvent[], more: Partial<Followed> = {}): Follow
     closed: false,
     online: true,
     trouble: null,
+    denial: null,
     ...more
   };
 }

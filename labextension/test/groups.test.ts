@@ -156,6 +156,19 @@ describe('a group', () => {
   });
 });
 
+it('says why the server does not let the page in', async () => {
+  hear(hello);
+  follow();
+  await pass(10);
+  hear({ type: 'offline', denial: { code: 'signed_out', message: 'Sign in again', since: 5 } });
+  expect(told.at(-1)).toBe('1 signed_out');
+  hear({ type: 'offline', denial: null });
+  expect(told.at(-1)).toBe('1 offline');
+  hear(hello);
+  await pass(1500);
+  expect(told.at(-1)).toBe('1');
+});
+
 describe('reading', () => {
   it('does not wait for its next try when the socket opens', async () => {
     now = { code: 'unreachable', message: 'No.' };

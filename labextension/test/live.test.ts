@@ -1,7 +1,7 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { type Followed, Live, type News } from '../src/live';
+import { type Access, type Followed, Live, type News } from '../src/live';
 import type { WireEvent } from '../src/wire';
 import { FakeSocket } from './socket';
 
@@ -19,12 +19,14 @@ const done = (seq: number): WireEvent => ({ seq, attempt: 1, type: 'completed', 
 
 let live: Live;
 let cancel: ReturnType<typeof vi.fn<(job: string) => Promise<void>>>;
+let access: ReturnType<typeof vi.fn<() => Promise<Access>>>;
 
 beforeEach(() => {
   vi.useFakeTimers();
   FakeSocket.all = [];
   cancel = vi.fn(() => Promise.resolve());
-  live = new Live({ url: () => 'ws://x/live', WebSocket: FakeSocket.constructible, cancel, random: () => 1 });
+  access = vi.fn(() => Promise.resolve('unknown' as const));
+  live = new Live({ url: () => 'ws://x/live', WebSocket: FakeSocket.constructible, cancel, access, random: () => 1 });
 });
 
 afterEach(() => {
@@ -150,6 +152,98 @@ describe('a lost line', () => {
     live.seen('j', 'c2');
     FakeSocket.last.hello();
     expect(FakeSocket.last.take()).toEqual([{ type: 'seen', job: 'j', cursor: 'c2' }]);
+  });
+});
+
+describe('a socket that does not open', () => {
+  const fail = async (ms = 500): Promise<void> => {
+    await vi.advanceTimersByTimeAsync(ms);
+    FakeSocket.last.break();
+    await vi.advanceTimersByTimeAsync(0);
+  };
+
+  it('asks for the reason once per failed try, and not when an open socket closes', async () => {
+    FakeSocket.last.hello().break();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(access).not.toHaveBeenCalled();
+    await fail(500);
+    expect(access).toHaveBeenCalledTimes(1);
+    await fail(1000);
+    expect(access).toHaveBeenCalledTimes(2);
+  });
+
+  it('reports a page that is signed out to followers and listeners, with the time', async () => {
+    const news: News[] = [];
+    live.listen(each => news.push(each));
+    FakeSocket.last.hello();
+    const one = watch('j');
+    events('j', [queued, begun, said(3, 'one ')]);
+    FakeSocket.last.break();
+    const since = Date.now() / 1000;
+    access.mockResolvedValue('signed-out');
+    await fail();
+    const denial = { code: 'signed_out', message: 'Sign in again: reload this page', since };
+    expect(one.last()).toMatchObject({ online: false, denial, trouble: null, answer: { text: 'one ' } });
+    expect(news.at(-1)).toEqual({ type: 'offline', denial });
+    const late = watch('k');
+    expect(late.last()).toMatchObject({ online: false, denial });
+    await fail(1000); // later failures do not move the time
+    expect(one.last().denial).toEqual(denial);
+    expect(news.at(-1)).toEqual({ type: 'offline', denial });
+  });
+
+  it('recovers by itself after a sign-in elsewhere', async () => {
+    const one = watch('j');
+    access.mockResolvedValue('signed-out');
+    await fail(0);
+    expect(one.last().denial?.code).toBe('signed_out');
+    await vi.advanceTimersByTimeAsync(30_000);
+    FakeSocket.last.hello();
+    expect(one.last()).toMatchObject({ online: true, denial: null });
+    expect(FakeSocket.last.take()).toEqual([{ type: 'follow', job: 'j', after: null }]);
+  });
+
+  it('is tried at once when the window gets the focus', async () => {
+    access.mockResolvedValue('signed-out');
+    await fail(0);
+    const before = FakeSocket.all.length;
+    globalThis.dispatchEvent(new Event('focus'));
+    expect(FakeSocket.all).toHaveLength(before + 1);
+  });
+
+  it.each(['granted', 'unknown'] as const)('says "reconnecting" again when access is %s', async result => {
+    const one = watch('j');
+    access.mockResolvedValueOnce('signed-out').mockResolvedValueOnce(result);
+    await fail(0);
+    await fail(500);
+    expect(one.last()).toMatchObject({ online: false, denial: null });
+  });
+
+  it('ignores a reason that comes after the socket has opened', async () => {
+    const one = watch('j');
+    let answer: (access: Access) => void = () => undefined;
+    access.mockReturnValueOnce(new Promise(resolve => (answer = resolve)));
+    await fail(0);
+    await vi.advanceTimersByTimeAsync(500);
+    FakeSocket.last.hello();
+    answer('signed-out');
+    await vi.advanceTimersByTimeAsync(0);
+    expect(one.last()).toMatchObject({ online: true, denial: null });
+  });
+
+  it('says so when the user may not read', async () => {
+    const one = watch('j');
+    access.mockResolvedValue('forbidden');
+    await fail(0);
+    expect(one.last().denial?.message).toBe('You may not see background jobs on this server');
+  });
+
+  it('waits for an answer before it asks again', async () => {
+    access.mockReturnValue(new Promise(() => undefined));
+    await fail(0);
+    await fail(500);
+    await fail(1000);
+    expect(access).toHaveBeenCalledOnce();
   });
 });
 

@@ -131,6 +131,41 @@ describe('the lists', () => {
     expect(model.trouble).toBe('No.');
   });
 
+  it('give the reason of a server that refuses while there is no socket', async () => {
+    const refuse = (status: number, code: string): void =>
+      void server.status.mockRejectedValueOnce(Object.assign(new Error('The disk is full.'), { status, code }));
+    refuse(503, 'unavailable');
+    hear({ type: 'offline' });
+    expect(model.trouble).toBe('reconnecting…');
+    await pass(0);
+    expect(model.trouble).toBe('The disk is full.');
+    refuse(0, 'unreachable');
+    hear({ type: 'offline' });
+    await pass(0);
+    expect(model.trouble).toBe('reconnecting…');
+    refuse(503, 'unavailable');
+    hear({ type: 'offline' });
+    hear(hello);
+    await pass(0);
+    expect(model.trouble).toBeNull();
+  });
+
+  it('stand still while the server does not let the page in', async () => {
+    jobs = [{ id: 'j', status: 'running' } as Job];
+    hear(hello);
+    await pass(1000);
+    const looking = model.look();
+    const since = Date.now() / 1000;
+    hear({ type: 'offline', denial: { code: 'signed_out', message: 'Sign in again', since } });
+    server.jobs.mockClear();
+    await pass(60_000);
+    expect([model.trouble, model.now, model.denial?.code]).toEqual(['Sign in again', since, 'signed_out']);
+    expect(server.jobs).not.toHaveBeenCalled();
+    hear(hello);
+    expect([model.trouble, model.now, model.denial]).toEqual([null, Date.now() / 1000, null]);
+    looking.dispose();
+  });
+
   it('are read for somebody who looks, while a job runs', async () => {
     jobs = [{ id: 'j', status: 'running' } as Job];
     hear(hello);

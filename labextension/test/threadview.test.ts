@@ -255,6 +255,18 @@ describe('the composer', () => {
     expect(field().value).toBe('Go on');
   });
 
+  it('says how to sign in again without losing what is written', async () => {
+    has(1);
+    await show('trip');
+    type('Go on');
+    hear({ type: 'offline', denial: { code: 'signed_out', message: 'Sign in again: reload this page', since: 1 } });
+    expect($('.jp-bgstream-threadstatus').textContent).toBe('Sign in again: reload this page');
+    expect($('.jp-bgstream-hint').textContent).toMatch(/^Sign in again: .* in another tab/);
+    press(field(), 'Enter', { ctrlKey: true });
+    expect(server.submit).not.toHaveBeenCalled();
+    expect([field().value, field().disabled]).toEqual(['Go on', false]);
+  });
+
   it('is closed to who may only read', async () => {
     has(1);
     server.has.mayWrite = false;

@@ -145,6 +145,61 @@ describe('the state line', () => {
   });
 });
 
+describe('a page that is signed out', () => {
+  const since = Date.UTC(2026, 0, 1, 0, 0, 12) / 1000;
+  const denial = { code: 'signed_out' as const, message: 'Sign in again: reload this page', since };
+  const running = state(log(...begin, text('Hi')));
+
+  it('says what to do, and its clock stands still', () => {
+    open();
+    tell(running);
+    vi.advanceTimersByTime(5000);
+    expect(words('elapsed')).toBe('14 s');
+    tell({ ...running, online: false, denial });
+    expect(words('connection')).toBe('Sign in again: reload this page');
+    expect(words('elapsed')).toBe('11 s'); // the last time at which it was known to run
+    vi.advanceTimersByTime(60_000);
+    tell({ ...running, online: false, denial });
+    expect(words('elapsed')).toBe('11 s');
+    expect(view.node.dataset).toMatchObject({ state: 'streaming', online: 'false', denial: 'signed_out' });
+    tell(running);
+    expect(words('connection')).toBe('');
+    expect(words('elapsed')).toBe('1 min 14 s');
+    expect(view.node.dataset.denial).toBeUndefined();
+  });
+
+  it('can neither stop nor ask again', async () => {
+    open();
+    tell({ ...running, online: false, denial });
+    expect(stop().getAttribute('aria-disabled')).toBe('true');
+    stop().click();
+    await frames(0);
+    expect(source.cancel).not.toHaveBeenCalled();
+  });
+
+  it('counts down to no next try', () => {
+    open();
+    const until = since + 10;
+    const waiting = state(log(...begin, { type: 'waiting', until, code: 'rate_limited', message: 'Busy.' }));
+    tell({ ...waiting, online: false, denial });
+    expect(words('elapsed')).toBe('');
+  });
+
+  it('is not connecting', () => {
+    open({ text: 'Saved.', status: 'running' });
+    tell(state([], { online: false, denial }));
+    expect(words('state')).toBe('not connected');
+    expect(words('connection')).toBe('Sign in again: reload this page');
+  });
+
+  it('needs no word below an answer that is whole', () => {
+    open();
+    tell(state(log(...begin, text('Hi'), done), { closed: true, online: false, denial }));
+    expect(words('connection')).toBe('');
+    expect(retry().getAttribute('aria-disabled')).toBe('true');
+  });
+});
+
 describe('the stop button', () => {
   it('asks once and says so until the end', async () => {
     open();
