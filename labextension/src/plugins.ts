@@ -90,7 +90,7 @@ export const saver: JupyterFrontEndPlugin<void> = {
   requires: [IAnswers, INotebookTracker],
   optional: [IDocumentManager],
   activate: (
-    _,
+    { commands },
     { live, retries, groups }: IAnswers,
     notebooks: INotebookTracker,
     documents: IDocumentManager | null
@@ -104,6 +104,12 @@ export const saver: JupyterFrontEndPlugin<void> = {
     notebooks.forEach(keep);
     notebooks.widgetAdded.connect((_, panel) => keep(panel));
     NotebookActions.executed.connect((_, { notebook, cell }) => keepers.get(notebook)?.ran(cell));
+    // Where the server saves each change, this command saves nothing, and whoever gives it still expects the answers.
+    commands.commandExecuted.connect((_, { id }) => {
+      if (id === 'docmanager:save') {
+        keepers.get(notebooks.currentWidget?.content)?.writeLacking();
+      }
+    });
   }
 };
 

@@ -7,7 +7,8 @@
  * and when the job has ended, it makes the notebook dirty, so that autosave stores the answer.
  *
  * With collaboration the document is everybody's, and what one page writes the server saves. There the end alone is
- * written, by the one page that the server elects among those that saw it; and if nobody did, at the next save.
+ * written, by the one page that the server elects among those that saw it; and if nobody did, at the next save, or
+ * when somebody changes the notebook: some servers save each change, and a page need not.
  */
 
 import type { Cell } from '@jupyterlab/cells';
@@ -22,10 +23,12 @@ import { Kept, type Sources } from './kept';
 import type { Disposable, Live } from './live';
 import { idsOf, type Place, places } from './places';
 import type { Retries } from './retries';
-import { Elected, writeShared } from './shared';
+import { Elected, onLocalChange, writeShared } from './shared';
 
 /** After a change of the notebook we look for jobs in it this much later: typing is a change too. */
 const LOOK_AFTER = 300; // ms
+/** After a change of a shared notebook, what has ended since it was saved is written this much later. */
+const WRITE_AFTER = 300; // ms
 /** Cells that run one after another are saved together. */
 const SAVE_AFTER = 300; // ms
 
@@ -55,6 +58,9 @@ export class Keeper implements IDisposable {
     void context.ready.then(() => {
       if (!this.isDisposed) {
         context.model.contentChanged.connect(this._lookSoon, this);
+        if (this._model.collaborative) {
+          this._changing = onLocalChange(this._model.sharedModel, () => this._writeSoon());
+        }
         this._look();
       }
     });
@@ -68,6 +74,8 @@ export class Keeper implements IDisposable {
     this._disposed = true;
     clearTimeout(this._looking);
     clearTimeout(this._saving);
+    clearTimeout(this._writing);
+    this._changing?.dispose();
     this._listening.forEach(each => each.dispose());
     this._elected.dispose();
     this._kept.dispose();
@@ -80,6 +88,7 @@ export class Keeper implements IDisposable {
     if (this.isDisposed) {
       return;
     }
+    this._writeSoon(); // where a server runs cells, it is not this page that changes the notebook
     this._look();
     for (const place of places(this._model)) {
       if (place.cell === cell.model) {
@@ -155,12 +164,26 @@ export class Keeper implements IDisposable {
       return;
     }
     if (this._model.collaborative) {
-      const lacking = this._stale().filter(place => this._kept.lacksEnd(place));
-      lacking.flatMap(idsOf).forEach(id => this._elected.ask(id));
+      this.writeLacking();
       return;
     }
     for (const { cell, index, fresh } of this._stale()) {
       cell.outputs.set(index, { ...cell.outputs.get(index).toJSON(), data: fresh as never });
+    }
+  }
+
+  private _writeSoon(): void {
+    clearTimeout(this._writing);
+    this._writing = setTimeout(() => this.writeLacking(), WRITE_AFTER);
+  }
+
+  /** Write into a shared document the ends that it lacks, whenever they came: it is saved now, or was just changed. */
+  writeLacking(): void {
+    if (this._model.collaborative && !this.isDisposed) {
+      const lacking = [...places(this._model)].filter(
+        place => this._kept.lacksEnd(place) && this._kept.fresh(place) !== null
+      );
+      lacking.flatMap(idsOf).forEach(id => this._elected.ask(id));
     }
   }
 
@@ -173,7 +196,7 @@ export class Keeper implements IDisposable {
     if (this._panel.context.contentsModel?.writable === false || lacking().length === 0) {
       return null;
     }
-    return () => lacking().forEach(({ cell, index, fresh }) => writeShared(cell, index, fresh));
+    return () => lacking().forEach(writeEnd);
   }
 
   /** The outputs that do not say what we know, with what they should say. */
@@ -191,8 +214,19 @@ export class Keeper implements IDisposable {
   private readonly _ran = new Set<string>();
   private _looking: ReturnType<typeof setTimeout> | undefined;
   private _saving: ReturnType<typeof setTimeout> | undefined;
+  private _writing: ReturnType<typeof setTimeout> | undefined;
+  private _changing: Disposable | undefined;
   private readonly _unqueued: Disposable;
   private _disposed = false;
+}
+
+/** The document may be anybody's: one cell that cannot be written must not keep the ends of others from it. */
+function writeEnd({ cell, index, fresh }: Place & { fresh: Data }): void {
+  try {
+    writeShared(cell, index, fresh);
+  } catch (error) {
+    console.warn('jupyter_bgstream: an answer was not written into the document', error);
+  }
 }
 
 /**

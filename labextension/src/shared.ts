@@ -2,7 +2,8 @@
 
 import type { CodeCellModel } from '@jupyterlab/cells';
 
-import type { Data } from './bundle';
+import { batchOf, bundlesOf, type Data } from './bundle';
+import type { Disposable } from './live';
 
 /** Who was not elected looks again: what the other writes comes within moments, unless that page has gone. */
 const LOOK_AGAIN = 2000; // ms
@@ -55,14 +56,90 @@ export class Elected {
   private _disposed = false;
 }
 
-/** What we use of a shared code cell's outputs; its interface does not show them. */
-interface SharedOutputs {
-  transact(change: () => void, undoable: boolean): void;
-  youtputs: { get(index: number): { set(name: string, value: unknown): void } | undefined };
+/** What we use of an output that is a map of its own. */
+interface OutputMap {
+  set(name: string, value: unknown): void;
 }
 
-/** Write into the shared document without an undo entry, and without replacing the output. */
+/**
+ * What we use of a shared code cell's outputs; its interface does not show them. Each is a map of its own, or plain
+ * JSON. The document may be anybody's, and its JSON anything.
+ */
+interface SharedOutputs {
+  transact(change: () => void, undoable: boolean): void;
+  updateOutputs(start: number, end: number, outputs: unknown[]): void;
+  youtputs: { get(index: number): unknown; toJSON(): unknown[] };
+}
+
+/**
+ * Write into the shared document without an undo entry, and without replacing the output if that is possible.
+ *
+ * jupyter-collaboration has a map for each output. jupyter-server-documents, whose server writes the outputs of what
+ * runs, has plain JSON, of which nothing can be set: then all outputs of the cell are replaced once. One alone would
+ * come last in every page, for there a new output is always appended. They are replaced as this page has them, where
+ * adjacent streams are one: pages cannot insert them apart.
+ */
 export function writeShared(cell: CodeCellModel, index: number, data: Data): void {
   const shared = cell.sharedModel as unknown as SharedOutputs;
-  shared.transact(() => shared.youtputs.get(index)?.set('data', data), false);
+  const outputs = shared.youtputs.toJSON();
+  const place = placeInDocument(cell, index, outputs);
+  if (place === undefined) {
+    return;
+  }
+  const output = shared.youtputs.get(place);
+  if (isMap(output)) {
+    shared.transact(() => output.set('data', data), false);
+  } else {
+    const replaced = cell.outputs.toJSON().map((each, i) => (i === index ? { ...each, data } : each));
+    shared.transact(() => {
+      // The new ones come behind the old ones, for a page removes as many from its beginning as the document has.
+      shared.updateOutputs(outputs.length, outputs.length, replaced);
+      shared.updateOutputs(0, outputs.length, []);
+    }, false);
+  }
+}
+
+/** Find an output of a page in the document: a page joins outputs that the document has apart. */
+function placeInDocument(cell: CodeCellModel, index: number, outputs: readonly unknown[]): number | undefined {
+  const here = Array.from({ length: cell.outputs.length }, (_, i) => keyOf(cell.outputs.get(i).toJSON()));
+  const before = here.slice(0, index).filter(key => key === here[index]).length;
+  return outputs.flatMap((output, i) => (keyOf(output) === here[index] ? [i] : []))[before];
+}
+
+/** JSON may have a member of any name, but none that is a function. */
+function isMap(output: unknown): output is OutputMap {
+  return typeof (output as Partial<OutputMap> | null)?.set === 'function';
+}
+
+/** The jobs, or the batch, of an output. */
+function keyOf(output: unknown): string {
+  const data = (output as { data?: Data | null } | null)?.data ?? {};
+  return JSON.stringify([bundlesOf(data).map(({ id }) => id), batchOf(data)?.id]);
+}
+
+/** What we use of the document behind a shared notebook. */
+interface SharedDocument {
+  ydoc?: {
+    on(event: 'afterTransaction', listener: (transaction: Transaction) => void): void;
+    off(event: 'afterTransaction', listener: (transaction: Transaction) => void): void;
+    getArray(name: string): unknown;
+  };
+}
+
+interface Transaction {
+  local: boolean;
+  changedParentTypes: { has(type: unknown): boolean };
+}
+
+/** Call back whenever something in this page has changed the cells of a shared notebook; its server saves that. */
+export function onLocalChange(notebook: unknown, listener: () => void): Disposable {
+  const { ydoc } = notebook as SharedDocument;
+  const cells = ydoc?.getArray('cells');
+  const hear = ({ local, changedParentTypes }: Transaction): void => {
+    if (local && changedParentTypes.has(cells)) {
+      listener();
+    }
+  };
+  ydoc?.on('afterTransaction', hear);
+  return { dispose: () => ydoc?.off('afterTransaction', hear) };
 }

@@ -18,7 +18,8 @@ export class FakePanel {
       sharedModel: {
         transact: (change: () => void) => change(),
         youtputs: {
-          get: (i: number) => ({ set: (_: string, data: never) => void (this.shared++, (outputs[i]!.data = data)) })
+          get: (i: number) => ({ set: (_: string, data: never) => void (this.shared++, (outputs[i]!.data = data)) }),
+          toJSON: () => outputs
         }
       },
       outputs: {

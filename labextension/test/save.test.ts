@@ -63,6 +63,29 @@ describe('a save', () => {
   });
 });
 
+it('of a shared document goes on after a cell that cannot be written', async () => {
+  const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined);
+  const [bad, good] = [[output('j', 'running', '')], [output('j', 'running', '')]];
+  await open(bad, good);
+  panel.model.collaborative = true;
+  const { sharedModel } = panel.model.cells[0] as { sharedModel: { transact: (change: () => void) => void } };
+  const { transact } = sharedModel;
+  sharedModel.transact = () => {
+    throw new Error('No.');
+  };
+  tell('j', ended);
+  void panel.save();
+  await vi.advanceTimersByTimeAsync(100);
+  expect([panel.shared, good[0]!.data['text/markdown']]).toEqual([1, 'Hi &lt;b>']);
+  expect(warn).toHaveBeenCalledOnce();
+  // It is tried again.
+  sharedModel.transact = transact;
+  void panel.save();
+  await vi.advanceTimersByTimeAsync(100);
+  expect([panel.shared, bad[0]!.data['text/markdown']]).toEqual([2, 'Hi &lt;b>']);
+  warn.mockRestore();
+});
+
 describe('a cell that was run here', () => {
   const run = async (): Promise<number> => {
     await open([output('a', 'queued', '')], [output('b', 'queued', '')], []);
