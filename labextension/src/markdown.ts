@@ -4,6 +4,7 @@ import { type IRenderMimeRegistry, renderMarkdown } from '@jupyterlab/rendermime
 
 import { Breath } from './breath';
 import { drawsDiagrams, withoutLoadingDiagrams } from './diagrams';
+import { withFormulas } from './formulas';
 import { disarmLinks, harmless } from './harmless';
 import { typeset } from './maths';
 import type { Markdown } from './host';
@@ -16,7 +17,7 @@ export function safeMarkdown(services: Services, remoteImages: () => boolean): M
   return {
     render: async (host, source) => {
       const breath = new Breath();
-      const written = withoutLoadingDiagrams(source);
+      const written = withoutLoadingDiagrams(withFormulas(source));
       await renderMarkdown({
         host,
         source: written,

@@ -11,6 +11,7 @@ import DOMPurify, { type Config } from 'dompurify';
 import { Marked, type TokenizerAndRendererExtension } from 'marked';
 
 import { Breath } from './breath';
+import { withFormulas } from './formulas';
 import { ATTRIBUTES, disarm, TAGS } from './harmless';
 import type { Markdown } from './host';
 
@@ -43,7 +44,7 @@ const ALLOWED = {
 export const markdown: Markdown = {
   render: async (host, text) => {
     const breath = new Breath();
-    const html = marked.parse(text) as string;
+    const html = marked.parse(withFormulas(text)) as string;
     await breath.pause();
     const body = DOMPurify.sanitize(html, ALLOWED) as HTMLElement;
     disarm(body);

@@ -1,0 +1,116 @@
+r"""Dollars in an answer: formulas in the one form that every renderer reads, and prices that none takes for a formula.
+
+Chat models write formulas as ``\(…\)`` and ``\[…\]``, of which Markdown takes the backslashes away, and prices as
+``$5``, of which two make a formula to MathJax. Here ``\(x\)`` becomes ``$x$`` and ``\[x\]`` becomes ``$$x$$``, and a
+dollar that begins no formula gets an element of its own where it could be paired with another. The rule is pandoc's:
+no space inside the dollars, and no digit after them. Code is untouched. The same as ``labextension/src/formulas.ts``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+LONE_DOLLAR = "<span>&#36;</span>"  # MathJax looks for formulas in texts that no element divides
+
+_MOST = 500  # lone dollars of a paragraph: each is an element in the page
+_WORTH_A_LOOK = re.compile(r"\$|\\[(\[]")
+_LINES = re.compile(r"[^\n]*\n|[^\n]+")
+_FENCE = re.compile(r"(?:[ \t]|[>*+-]|[0-9]{1,9}[.)])*?(`{3,}(?=[^`]*$)|~{3,})")
+_INDENTED = re.compile(r"(?: {4}|\t)")
+_ITEM = re.compile(r"[ \t>]*(?:[*+-]|[0-9]{1,9}[.)])[ \t]")
+_TABLE = re.compile(r"^[ \t>]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$", re.MULTILINE)
+_QUOTED = re.compile(r"\n[ \t]*>[> \t]*")
+_RUNS = re.compile(r"`+")
+_INSIDE = r"(?:[^$`\\<]|<(?!span>)|\\[^()\[\]])+?"  # of brackets; the next bracket ends the search
+_TOKENS = (
+    r"(?P<code>`+)"
+    r"|\$\$(?:(?:[^$\\]|\\.)+?\$\$)?"  # one that is still open is no price
+    rf"|\\\((?P<round>{_INSIDE})\\\)(?P<digit>[0-9]?)"
+    rf"|\\\[(?P<square>{_INSIDE})\\\]"
+    r"|\$(?![ \t])(?:[^$\n`\\%s]|\\[^\n])+(?<![ \t])\$(?![0-9])"
+    r"|(?P<address>(?:(?:https?|ftp)://|www\.|mailto:|\](?:\(|:[ \t]*)<?#)[^\x00-\x20|]*)"
+    r"|(?P<lone>\\?\$)"
+    r"|\\."
+)
+_IN_TEXT = re.compile(_TOKENS % "", re.DOTALL | re.IGNORECASE)
+_IN_TABLE = re.compile(_TOKENS % "|", re.DOTALL | re.IGNORECASE)
+
+
+def with_formulas(markdown: str) -> str:
+    """Return Markdown whose formulas are in dollars, and whose other dollars are none; twice is as once."""
+    return "".join(_parts(markdown)) if _WORTH_A_LOOK.search(markdown) else markdown
+
+
+def _parts(markdown: str) -> Iterator[str]:
+    fence = ""
+    paragraph: list[str] = []
+    after_blank, in_code, in_list = True, False, False
+    for line in _LINES.findall(markdown):
+        bare = line.rstrip("\r\n")
+        opening = None if fence else _FENCE.match(bare)
+        is_blank = not bare.strip(" \t")
+        in_code = not in_list and (after_blank or in_code) and not is_blank and _INDENTED.match(bare) is not None
+        if not (fence or opening or is_blank or in_code):
+            paragraph.append(line)
+            in_list = in_list or _ITEM.match(bare) is not None
+        else:
+            yield _written("".join(paragraph))
+            paragraph.clear()
+            yield line
+            if opening:
+                fence = opening[1]
+            elif fence and not bare.strip(f" \t>{fence[0]}") and fence in bare:
+                fence = ""
+        after_blank = is_blank
+    yield _written("".join(paragraph))
+
+
+def _written(paragraph: str) -> str:
+    if _WORTH_A_LOOK.search(paragraph) is None:
+        return paragraph
+    tokens = _IN_TABLE if "|" in paragraph and _TABLE.search(paragraph) else _IN_TEXT
+    ends = _code_ends(paragraph)
+    out: list[str] = []
+    lone: list[int] = []  # where in ``out``
+    dollars = at = 0
+    while token := tokens.search(paragraph, at):
+        out.append(paragraph[at : token.start()])
+        at = ends.get(token.start(), token.end()) if token["code"] else token.end()
+        text = _token(token) or paragraph[token.start() : at]
+        if token["lone"]:
+            lone.append(len(out))
+        if not token["code"]:
+            dollars += text.count("$")
+        out.append(text)
+    if dollars > 1 and len(lone) <= _MOST:
+        for place in lone:
+            out[place] = LONE_DOLLAR
+    return "".join([*out, paragraph[at:]])
+
+
+def _token(token: re.Match[str]) -> str:
+    # How a token is written, if otherwise than it is.
+    if inside := token["round"]:
+        formula = _on_one_line(inside)
+        return formula and f"${formula}$" + (f"&#{ord(token['digit'])};" if token["digit"] else "")
+    if inside := token["square"]:
+        formula = f" {_on_one_line(inside)} " if _QUOTED.search(inside) else inside
+        return f"$${formula}$$" if formula.strip() else ""
+    return token["address"].replace("$", "%24") if token["address"] else ""
+
+
+def _on_one_line(inside: str) -> str:
+    return " ".join(_QUOTED.sub("\n", inside).split())
+
+
+def _code_ends(paragraph: str) -> dict[int, int]:
+    # Where the code ends that begins with a run of backticks, by the run's place.
+    ends: dict[int, int] = {}
+    next_end: dict[int, int] = {}
+    for run in reversed(list(_RUNS.finditer(paragraph))):
+        length = len(run[0])
+        if length in next_end:
+            ends[run.start()] = next_end[length]
+        next_end[length] = run.end()
+    return ends
