@@ -17,6 +17,7 @@ from .errors import (
     StartedOver,
     WrongVersion,
 )
+from .files import File
 from .handle import Job
 from .models import Models
 from .session import costs, job, jobs, models, submit
@@ -29,6 +30,7 @@ __all__ = [
     "Conflict",
     "ConnectionProblem",
     "Costs",
+    "File",
     "Incomplete",
     "Invalid",
     "Job",

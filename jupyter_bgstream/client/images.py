@@ -8,15 +8,14 @@ from __future__ import annotations
 import binascii
 import os
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any, get_args
 
 from ..core.errors import Invalid
 from ..core.events import MediaType
-
-Content = str | Sequence[Any]
+from ..core.pictures import media_type_of
 
 _OWN_FORMATS = ("GIF", "JPEG", "PNG", "WEBP")  # of a PIL image that was just opened
 
@@ -29,21 +28,6 @@ def image_part(picture: Any) -> dict[str, str]:
     """
     data = _data(picture)
     return {"type": "image", "media_type": _media_type(data, picture), "data": b64encode(data).decode()}
-
-
-def content_of(parts: Content) -> str | list[dict[str, Any]]:
-    """Return a message's content as REST takes it: a text, or parts, each a text, a dict or a picture."""
-    return parts if isinstance(parts, str) else [_part(part) for part in parts]
-
-
-def _part(part: Any) -> dict[str, Any]:
-    if isinstance(part, str):
-        return {"type": "text", "text": part}
-    if not isinstance(part, Mapping):
-        return image_part(part)
-    if isinstance(part.get("data"), bytes):
-        return {**part, "data": b64encode(part["data"]).decode()}
-    return dict(part)
 
 
 def _data(picture: Any) -> bytes:
@@ -116,14 +100,8 @@ def _file(path: str | os.PathLike[str]) -> bytes:
 
 
 def _media_type(data: bytes, picture: Any) -> MediaType:
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if data.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return "image/gif"
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return "image/webp"
+    if (media_type := media_type_of(data)) is not None:
+        return media_type
     known = ", ".join(kind.partition("/")[2].upper() for kind in get_args(MediaType))
     what = repr(os.fspath(picture))[:200] if isinstance(picture, str | os.PathLike) else _kind(picture)
     raise Invalid(f"{what} is none of the pictures that models take: {known}.", field="images")

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from ..core.costs import By
 from ..core.errors import Invalid, NotFound
 from ..core.job import OnRestart, Priority, Retries
+from .asked import request_of
 from .background import Background
 from .costs import Costs
 from .forms import JobForm, Mute
 from .handle import Job
-from .images import content_of, image_part
 from .listing import is_meant
 from .models import Models
 from .origin import origin
@@ -45,6 +45,7 @@ def submit(
     prompt: str | Sequence[Mapping[str, Any]],
     *,
     images: Any = (),
+    files: Any = (),
     system: str | None = None,
     model: str | None = None,
     params: Mapping[str, Any] | None = None,
@@ -60,8 +61,9 @@ def submit(
 ) -> Job:
     """Start a job on the server and return its handle at once.
 
-    ``prompt`` is a text or a list of ``{"role", "content"}``, where a content is a text or a list of texts and images.
-    ``images`` go with a text: paths, bytes of files, matplotlib figures, PIL images, or a single one of these.
+    ``prompt`` is a text or a list of ``{"role", "content"}``, where a content is a text or a list of texts, images and
+    files. ``images`` go with a text: paths, bytes of files, matplotlib figures, PIL images, or a single one of these;
+    so do ``files``: paths of PDF, text or audio files, or ``File``.
     ``system`` is what the model is told beforehand; ``model`` is ``provider/name``, else the server's default;
     ``params`` go to the provider, and ``max_tokens``, ``temperature``, ``top_p``, ``stop``, ``seed``,
     ``reasoning_effort`` and ``schema`` are so called for every one; ``thread`` names a conversation to go on with.
@@ -79,7 +81,7 @@ def submit(
     check_options(params, tags)
     request = {
         "id": id or secrets.token_hex(10),
-        **_asked(prompt, images, system),
+        **request_of(prompt, images=images, files=files, system=system),
         "model": model,
         "params": dict(params) if params else None,
         "thread": thread,
@@ -102,26 +104,6 @@ def check_options(params: Any, tags: Any) -> None:
         raise Invalid(f"params is a dict, not a {type(params).__name__}.", field="params")
     if isinstance(tags, str) or not isinstance(tags, Iterable):
         raise Invalid(f'tags is a list of texts: write tags=["…"], not a {type(tags).__name__}.', field="tags")
-
-
-def _asked(prompt: str | Sequence[Mapping[str, Any]], images: Any, system: str | None) -> dict[str, Any]:
-    told = [] if system is None else [{"role": "system", "content": system}]
-    if not isinstance(images, list | tuple):
-        images = [images]  # one, without a list around it
-    if not isinstance(prompt, str):
-        given: list[Any] = (
-            list(prompt) if isinstance(prompt, Iterable) and not isinstance(prompt, Mapping) else [prompt, None]
-        )
-        if not all(isinstance(message, Mapping) for message in given):
-            raise Invalid("A prompt is a text, or a list of messages, each with role and content.", field="prompt")
-        if images:
-            raise Invalid("Images go with a text; in a list of messages they belong into a content.", field="images")
-        messages = [{**message, "content": content_of(message.get("content", ""))} for message in given]
-        return {"messages": [*told, *messages]}
-    if not told and not images:
-        return {"prompt": prompt}
-    content = content_of([*map(image_part, images), prompt]) if images else prompt
-    return {"messages": [*told, {"role": "user", "content": content}]}
 
 
 def job(id: str) -> Job:

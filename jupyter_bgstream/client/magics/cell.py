@@ -12,6 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import no_var_expand
 
 from ...core.errors import BgStreamError
+from ..files import File
 from ..handle import Job
 from ..listing import short
 from ..relay import publish
@@ -65,6 +66,7 @@ class CellMagic:
 
     def _submitted(self, prompt: str, given: argparse.Namespace) -> tuple[list[Job], list[str]]:
         images = [self._picture(image) for image in given.image]
+        files = [_file(path) for path in given.file]
         jobs: list[Job] = []
         refusals: list[str] = []
         for model in given.models or [None]:
@@ -72,6 +74,7 @@ class CellMagic:
                 job = submit(
                     prompt,
                     images=images,
+                    files=files,
                     system=given.system,
                     params=dict(given.param),
                     model=model,
@@ -123,6 +126,13 @@ class CellMagic:
             raise MagicError(
                 f"--image {expression} is neither a file here nor an expression: {sentence(error)}."
             ) from None
+
+
+def _file(path: str) -> File:
+    try:
+        return File(path)
+    except BgStreamError as error:
+        raise MagicError(error.message) from None
 
 
 def _say_how_to_read(jobs: Sequence[Job], name: str | None) -> None:

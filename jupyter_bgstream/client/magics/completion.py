@@ -6,6 +6,7 @@ import concurrent.futures
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 PATIENCE = 1.0  # seconds for which Tab may ask the server
 _FRESH = 10.0  # seconds for which its answer will do
 _JOBS = 50  # newest jobs offered
+_PATHS = 500  # files offered
 
 _CELL = re.compile(r"\s*%%bg\s")
 _LINE = re.compile(r"\s*%bg\s+")
@@ -84,12 +86,14 @@ class Completion:
                 return [f"{each}=" for each in PARAMS]
             case "--image":
                 return self._names(fragment)
+            case "--file":
+                return _paths(fragment)
             case "--system" | "--name" | "--idle-timeout":
                 return []
             case _ if option in CHOICES:
                 return CHOICES[option]
         if fragment.startswith("-"):
-            return [each for each in OPTIONS if each not in words or each in ("--image", "--param")]
+            return [each for each in OPTIONS if each not in words or each in ("--file", "--image", "--param")]
         form = self._models.get()
         if form is None:
             return []
@@ -143,6 +147,19 @@ class Completion:
         found = completer.attr_matches(fragment) if "." in fragment else completer.global_matches(fragment)
         hidden = fragment.rpartition(".")[2][:1] != "_"
         return [each for each in found if not (hidden and each.rpartition(".")[2][:1] == "_")]
+
+
+def _paths(fragment: str) -> list[str]:
+    """Return files and folders that begin so; a folder ends in a slash, so that Tab goes on in it."""
+    folder, slash, beginning = fragment.rpartition("/")
+    before = folder + slash
+    try:
+        found = sorted(Path(before).expanduser().iterdir()) if before else sorted(Path.cwd().iterdir())
+        named = [path.name + ("/" if path.is_dir() else "") for path in found]
+    except OSError:
+        return []
+    names = [name for name in named if name.startswith(beginning) and (name[0] != "." or beginning.startswith("."))]
+    return [before + name.replace(" ", "\\ ") for name in names[:_PATHS]]
 
 
 class _Remembered(Generic[T]):

@@ -86,6 +86,10 @@ def words_of(content: Any) -> str:
     if isinstance(content, str):
         return content
     return "\n".join(
-        part["text"] if part.get("type") == "text" else f"[{part.get('media_type')}, {part.get('bytes', 0):,} bytes]"
+        part["text"] if part.get("type") == "text" else f"[{_described(part)}, {part.get('bytes', 0):,} bytes]"
         for part in content
     )
+
+
+def _described(part: Mapping[str, Any]) -> str:
+    return " ".join(str(part[name]) for name in ("name", "media_type") if part.get(name))

@@ -13,6 +13,8 @@ HELP = """\
                        the waiting and not the job; a second one cancels it
       --image IMAGE    show it a picture: an expression (a figure, an image,
                        bytes) or a file's path; may be given several times
+      --file PATH      send a file with it: a PDF, a text (CSV, JSON, code, …), a
+                       picture or a recording; may be given several times
       --system TEXT    what the model is told beforehand
       --param K=VALUE  max_tokens=500, temperature=0, reasoning_effort=low, …;
                        the value is JSON, else a text; may be given several times

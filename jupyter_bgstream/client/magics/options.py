@@ -22,6 +22,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "--retries": get_args(Retries),
 }
 OPTIONS = (
+    "--file",
     "--idle-timeout",
     "--image",
     "--name",
@@ -57,6 +58,7 @@ def options(line: str, evaluate: Callable[[Expression], str], variables: dict[st
     parser.add_argument("--thread")
     parser.add_argument("--name", type=_variable)
     parser.add_argument("--image", action="append", default=[])
+    parser.add_argument("--file", action="append", default=[])
     parser.add_argument("--system")
     parser.add_argument("--param", action="append", default=[], type=_param)
     parser.add_argument("--on-restart", choices=CHOICES["--on-restart"])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
+from ...core.messages import PDF
 from ..costs import usd
 from ..grid import grid
 
@@ -17,7 +19,7 @@ _WIDE = re.compile("[\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef\U00020
 _ABOVE_LATIN = re.compile("[\u0250-\u2e7f\ua000-\uabff\U00010000-\U0001ffff]")
 _SIGNS = re.compile(r"[0-9!-/:-@\[-`{-~]")
 MESSAGE_TOKENS = 4  # that a message takes beside its words
-IMAGE_TOKENS = 1000
+IMAGE_TOKENS = 1000  # of a picture; PDF files and recordings count as one too, for want of better
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,9 +85,15 @@ def tokens_of(requests: Iterable[dict[str, Any]]) -> int:
             content = message["content"]
             parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
             tokens += MESSAGE_TOKENS + sum(
-                tokens_in(part["text"]) if part.get("type") == "text" else IMAGE_TOKENS for part in parts
+                IMAGE_TOKENS if (text := _text_of(part)) is None else tokens_in(text) for part in parts
             )
     return round(tokens)
+
+
+def _text_of(part: dict[str, Any]) -> str | None:
+    if part.get("type") == "file" and part.get("media_type") != PDF:
+        return b64decode(part["data"]).decode(errors="replace")
+    return part["text"] if part.get("type") == "text" else None
 
 
 def tokens_in(text: str) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ...core.errors import BgStreamError, Invalid
-from ..session import _asked
+from ..asked import request_of
 from .rows import ITEM, Rows, check_columns, check_no_gaps
 
 Prompt = str | Callable[[Any], str | Sequence[Mapping[str, Any]]]
@@ -53,7 +53,7 @@ class Requests:
             if isinstance(prompt, str) and not prompt.strip() and not images:
                 raise Invalid(f"Row {number:,}, counted from 0, asks nothing: its prompt is empty.", field="prompt")
             try:
-                yield _asked(prompt, images, self._system)
+                yield request_of(prompt, images=images, system=self._system)
             except BgStreamError as error:
                 raise Invalid(f"Row {number:,}, counted from 0: {error.message}", field="images") from None
 

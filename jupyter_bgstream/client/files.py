@@ -1,0 +1,104 @@
+"""Files for a model: from a path or from bytes, each becomes the part of a message that its content calls for."""
+
+from __future__ import annotations
+
+import os
+from base64 import b64encode
+from pathlib import Path, PurePath
+
+from ..core.attachments import MAX_FILE_BYTES, audio_type, is_pdf, text_problem
+from ..core.errors import Invalid
+from ..core.messages import PDF
+from ..core.pictures import media_type_of
+from ..core.visible import visible_line
+
+NAME_LENGTH = 200  # characters
+KINDS = "PDF, text in UTF-8, PNG, JPEG, GIF, WebP, WAV or MP3"
+
+_TEXT_TYPES = {  # of all others it is text/plain; what the machine knows differs, and a job sent twice must not
+    ".csv": "text/csv",
+    ".json": "application/json",
+    ".jsonl": "application/jsonl",
+    ".py": "text/x-python",
+    ".tex": "text/x-tex",
+    ".tsv": "text/tab-separated-values",
+    ".xml": "application/xml",
+    ".yaml": "application/yaml",
+    ".yml": "application/yaml",
+}
+
+
+class File:
+    """A PDF, a text, a picture or a recording, given by its path or as bytes with a ``name``.
+
+    Its content says what it is, and its name which kind of text. Raises Invalid for what is missing, too large or
+    nothing that models take.
+
+    >>> bg.File(b"city,rain", name="rain.csv")
+    <File rain.csv text/csv 9 bytes>
+    """
+
+    def __init__(self, source: str | os.PathLike[str] | bytes, *, name: str | None = None) -> None:
+        if isinstance(source, bytes | bytearray | memoryview):
+            self.data = bytes(source)
+            named = name or ""
+        elif isinstance(source, str | os.PathLike):
+            named = name or os.path.basename(os.fspath(source))  # noqa: PTH119 - an address is no path
+            self.data = _read(os.fspath(source))
+        else:
+            raise Invalid(f"A file is a path, or bytes with a name, not a {type(source).__name__}.", field="files")
+        self.media_type = _media_type(self.data, named)
+        self.name = named[-NAME_LENGTH:] or ("file.pdf" if self.media_type == PDF else "file.txt")
+
+    def part(self) -> dict[str, str]:
+        """Return the part of a message, as REST takes it."""
+        kind = self.media_type.partition("/")[0]
+        part = {"type": kind if kind in ("image", "audio") else "file", "media_type": self.media_type}
+        if part["type"] == "file":
+            part["name"] = self.name
+        return part | {"data": b64encode(self.data).decode()}
+
+    def __repr__(self) -> str:
+        return visible_line(f"<File {self.name} {self.media_type} {len(self.data):,} bytes>")
+
+
+def _read(path: str) -> bytes:
+    scheme, colon, rest = path.partition(":")
+    if colon and rest.startswith("//") and len(scheme) > 1:  # one letter is a drive
+        raise Invalid(f"{path[:100]} is an address; download the file and give its path.", field="files")
+    shown = repr(path)[:200]
+    try:
+        found = Path(path).expanduser()
+        if found.is_dir():
+            raise Invalid(f"{shown} is a folder; give the path of a file in it.", field="files")
+        if (size := found.stat().st_size) > MAX_FILE_BYTES:
+            raise _too_large(shown, size)
+        data = found.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise Invalid(f"The file {shown} cannot be read: {reason}.", field="files") from None
+    return data
+
+
+def _media_type(data: bytes, name: str) -> str:
+    what = f"The file {name!r}"[:200] if name else "This file"
+    if not data:
+        raise Invalid(f"{what} is empty.", field="files")
+    if len(data) > MAX_FILE_BYTES:
+        raise _too_large(repr(name), len(data))
+    if (known := media_type_of(data) or audio_type(data)) is not None:
+        return known
+    if data.startswith(b"%PDF-") or (name.lower().endswith(".pdf") and is_pdf(data)):
+        return PDF
+    if b"\0" in data or name.lower().endswith(".pdf"):
+        raise Invalid(
+            f"{what} is none of the files that models take: {KINDS}. Convert it to one of them.", field="files"
+        )
+    if problem := text_problem(data):
+        raise Invalid(f"{what} {problem}.", field="files")
+    return _TEXT_TYPES.get(PurePath(name).suffix.lower(), "text/plain")
+
+
+def _too_large(shown: str, size: int) -> Invalid:
+    limit = f"at most {MAX_FILE_BYTES // 2**20} MiB are taken"
+    return Invalid(f"The file {shown} has {size / 2**20:.1f} MiB; {limit}: make it smaller.", field="files")
