@@ -44,6 +44,7 @@ class JobForm(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     priority: str = "interactive"
     source: Source = Source()
+    submitted_by: str | None = None  # name of the person who submitted it; None for jobs of kernels
     cursor: str  # the log's tail
     created_at: float  # Unix seconds
     started_at: float | None = None  # Unix seconds

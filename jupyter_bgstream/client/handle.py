@@ -73,6 +73,11 @@ class Job:
         return self._form.thread
 
     @property
+    def submitted_by(self) -> str | None:
+        """Name of the person who submitted it, where the server names people; None for jobs of kernels."""
+        return self._form.submitted_by
+
+    @property
     def form(self) -> JobForm:
         """What the server said of it last: its states, times and origin, as PROTOCOL.md has them."""
         return self._form

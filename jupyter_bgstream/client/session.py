@@ -132,10 +132,13 @@ def jobs(
     thread: str | None = None,
     notebook: str | None = None,
     group: str | None = None,
+    submitted_by: str | None = None,
     tag: str | None = None,
     limit: int = 50,
 ) -> Jobs:
     """List the newest jobs, newest first, at most ``limit`` (1-500). It shows itself as a table.
+
+    ``submitted_by`` is a person's name, on a server that names people.
 
     >>> asked = bg.submit("Say hello.", model="demo/echo", thread="greetings").wait()
     >>> bg.jobs(thread="greetings", status="completed")
@@ -143,12 +146,19 @@ def jobs(
     >>> [job.title for job in bg.jobs(thread="greetings")]
     ['Say hello.']
     """
-    query = {"status": status, "thread": thread, "notebook": notebook, "group": group, "tag": tag}
+    query = {
+        "status": status,
+        "thread": thread,
+        "notebook": notebook,
+        "group": group,
+        "submitted_by": submitted_by,
+        "tag": tag,
+    }
     return Jobs(held(form) for form in job_forms(limit=limit, **query))
 
 
 def costs(by: By = "day", *, since: datetime | float | None = None, until: datetime | float | None = None) -> Costs:
-    """Add up what jobs cost, as a table: ``by`` day, model, thread, notebook or group.
+    """Add up what jobs cost, as a table: ``by`` day, model, thread, notebook, group or submitted_by.
 
     Each row has ``key``, ``jobs``, ``input_tokens``, ``output_tokens``, ``usd`` and ``estimated``; what is not known is
     None. Of the jobs submitted in that time (a datetime, or Unix seconds), to the quarter of an hour. Days are the

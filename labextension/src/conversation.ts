@@ -4,6 +4,7 @@ import { UUID } from '@lumino/coreutils';
 import type { IDisposable } from '@lumino/disposable';
 import { type ISignal, Signal } from '@lumino/signaling';
 
+import { askerWords, namesPeople } from './people';
 import { Reader } from './reader';
 import type { Requests } from './request';
 import { type Turn, turnsOf } from './turns';
@@ -74,6 +75,11 @@ export class Conversation implements IDisposable {
       this._reader.ask();
       this._changed.emit();
     }
+  }
+
+  /** Who asked, in words. */
+  askerOf({ asker }: Turn): string {
+    return askerWords(asker, this._viewer, this._named);
   }
 
   /** Null while the server has not said, or if it has none of that name. */
@@ -156,12 +162,19 @@ export class Conversation implements IDisposable {
     }
     const mark = JSON.stringify(thread);
     if (mark !== this._mark) {
-      const [said, { jobs }] = await Promise.all([this._server.said(name), this._server.jobs(JOBS, { thread: name })]);
+      const [said, { jobs, viewer = null }] = await Promise.all([
+        this._server.said(name),
+        this._server.jobs(JOBS, { thread: name })
+      ]);
       const turns = turnsOf(said, jobs);
       await Promise.all([this._learnRecords(turns), this._learnQuestions(turns)]);
-      this._turns = turns.map(turn => ({
+      const records = turns.map(({ record, job }) => record ?? this._records.get(job ?? '') ?? null);
+      this._viewer = viewer;
+      this._named = namesPeople([...jobs, ...records.filter(record => record !== null)], viewer);
+      this._turns = turns.map((turn, i) => ({
         ...turn,
-        record: turn.record ?? this._records.get(turn.job ?? '') ?? null,
+        record: records[i] ?? null,
+        asker: turn.asker ?? askerOf(records[i] ?? null),
         asked: turn.asked.length > 0 ? turn.asked : (this._questions.get(turn.id) ?? titleOf(turn))
       }));
       this._mark = mark;
@@ -236,12 +249,20 @@ export class Conversation implements IDisposable {
   private readonly _questions = new Map<string, readonly Message[]>();
   private _thread: Thread | null = null;
   private _turns: readonly Turn[] = [];
+  private _viewer: string | null = null;
+  /** Other people than the viewer take part. */
+  private _named = false;
   private _state: Conversation['state'] = 'not-read';
   /** The thread as it was when the turns were read: while it is the same, they are. */
   private _mark = '';
   private _sending = false;
   private _later: ReturnType<typeof setTimeout> | undefined;
   private _disposed = false;
+}
+
+/** Of a job that was forked from another thread; whoever asked it again has not asked. */
+function askerOf(record: Job | null): string | null {
+  return record?.retry_of === null ? record.submitted_by : null;
 }
 
 function titleOf({ record }: Turn): readonly Message[] {

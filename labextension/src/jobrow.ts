@@ -9,6 +9,7 @@ import type { Listed } from './listing';
 import { clipped, isolated } from './long';
 import type { JobsModel } from './model';
 import { MuteButtons } from './mutes';
+import { SubmitterLabel } from './people';
 import { actionsOf, attempt, iconButton, mainButton, type Row, Rows, span } from './rows';
 import {
   costWords,
@@ -39,7 +40,8 @@ export function jobRow(first: Listed, model: JobsModel, actions: JobActions): Ro
     span('details')
   ];
   const facts = span('facts');
-  facts.append(state, mark, details);
+  const by = new SubmitterLabel();
+  facts.append(state, mark, by.node, details);
   const open = mainButton(() => actions.openJob(job), title, preview, facts);
   const stop = iconButton('stop', 'Stop', stopIcon, () => attempt(model.cancel(job.id)));
   const retry = iconButton('retry', 'Retry', refreshIcon, () => {
@@ -65,6 +67,7 @@ export function jobRow(first: Listed, model: JobsModel, actions: JobActions): Ro
       setText(state, stateOf(job));
       setText(mark, next.overtaken ? 'earlier run of its cell' : '');
       mark.title = next.overtaken ? 'Its cell was run again since; this one goes on.' : '';
+      by.update(next.named ? job.submitted_by : null);
       setText(details, detailsOf(job, model));
       details.title = [details.textContent, priceWords(job.cost)].filter(Boolean).join('\n');
       // One takes the other's place, and has the focus if that had it.
@@ -76,7 +79,7 @@ export function jobRow(first: Listed, model: JobsModel, actions: JobActions): Ro
         (ended ? retry : stop).focus();
       }
       mutes.update(job);
-      earlier.update(next.earlier);
+      earlier.update(next.earlier, next.named);
     }
   };
 }
@@ -92,10 +95,10 @@ class Earlier {
     this.node.append(this._summary, this._rows.node);
   }
 
-  update(jobs: readonly Job[]): void {
+  update(jobs: readonly Job[], named: boolean): void {
     this.node.hidden = jobs.length === 0;
     setText(this._summary, jobs.length === 1 ? 'Retry of 1 earlier job' : `Retry of ${jobs.length} earlier jobs`);
-    this._rows.show(jobs.map(job => ({ id: job.id, job, earlier: [], overtaken: false })));
+    this._rows.show(jobs.map(job => ({ id: job.id, job, earlier: [], overtaken: false, named })));
     for (const retry of this._rows.node.querySelectorAll<HTMLElement>('[data-action=retry]')) {
       retry.hidden = true; // its successor has that button
     }

@@ -1,6 +1,7 @@
 /** How the panel lists jobs: those that ask each other again as one, and what else a row says of others. */
 
 import { hasEnded } from './fold';
+import { namesPeople } from './people';
 import type { Job } from './wire';
 
 export interface Listed {
@@ -12,13 +13,16 @@ export interface Listed {
   earlier: readonly Job[];
   /** It still goes on, and the same cell has asked something newer since. */
   overtaken: boolean;
+  /** Its row says who submitted it. */
+  named: boolean;
 }
 
 /** Seconds between two jobs of one run of a cell, at most: it asks several models, or asks in a loop. */
 const SAME_RUN = 2;
 
-/** Return the rows of a list of jobs, the newest first as they are. */
-export function listed(jobs: readonly Job[]): Listed[] {
+/** Return the rows of a list of jobs, the newest first as they are, for a viewer of this name. */
+export function listed(jobs: readonly Job[], viewer: string | null): Listed[] {
+  const named = namesPeople(jobs, viewer);
   const byId = new Map(jobs.map(job => [job.id, job]));
   const cells = new Map<string, { asked: number; overtaken: boolean }>(); // and their jobs that came last
   const rows: Listed[] = [];
@@ -42,7 +46,8 @@ export function listed(jobs: readonly Job[]): Listed[] {
       id: earlier.at(-1)?.id ?? job.id,
       job,
       earlier,
-      overtaken: overtaken && !hasEnded(job.status)
+      overtaken: overtaken && !hasEnded(job.status),
+      named
     });
     if (cell !== null) {
       cells.set(cell, { asked, overtaken });

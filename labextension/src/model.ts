@@ -67,6 +67,11 @@ export class JobsModel implements IDisposable {
     return this._jobs;
   }
 
+  /** The name that the viewer's own jobs have; null where nobody is named. */
+  get viewer(): string | null {
+    return this._viewer;
+  }
+
   /** A job, if it is among them. */
   job(id: string): Job | undefined {
     return this._jobs.find(job => job.id === id);
@@ -232,9 +237,10 @@ export class JobsModel implements IDisposable {
 
   private async _readJobs(): Promise<void> {
     const filter = this._filter;
-    const { jobs } = await this._server.jobs(LIMIT, filter === null ? {} : { group: filter.group });
+    const { jobs, viewer } = await this._server.jobs(LIMIT, filter === null ? {} : { group: filter.group });
     if (filter === this._filter) {
       this._jobs = jobs;
+      this._viewer = viewer ?? null;
     }
   }
 
@@ -313,6 +319,7 @@ export class JobsModel implements IDisposable {
   /** How many look at the lists. */
   private _lookers = 0;
   private _jobs: Job[] = [];
+  private _viewer: string | null = null;
   private _filter: GroupFilter | null = null;
   private _mutes: readonly Mute[] = [];
   private _warnings: readonly string[] = [];

@@ -148,7 +148,7 @@ export class Panel extends Widget {
   }
 
   private _showJobs(): void {
-    this._jobs.show(listed(this._model.jobs));
+    this._jobs.show(listed(this._model.jobs, this._model.viewer));
   }
 
   private readonly _trouble = span('trouble');

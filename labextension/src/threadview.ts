@@ -134,19 +134,18 @@ export class ThreadView {
       turns.findIndex(({ id }) => id === this._first)
     );
     const drawn = turns.slice(begin);
+    const { actions, conversation, drawing } = this._options;
     setText(this._earlier, `Show earlier turns (${begin})`);
     this._earlier.hidden = begin === 0;
     const gone = new Map(this._views);
     drawn.forEach((turn, i) => {
       let view = this._views.get(turn.id);
       if (view === undefined) {
-        view = new TurnView(turn, this._options.drawing, job =>
-          this._options.actions.fork(this._options.conversation.name, job)
-        );
+        view = new TurnView(turn, conversation.askerOf(turn), drawing, job => actions.fork(conversation.name, job));
         this._views.set(turn.id, view);
       } else {
         gone.delete(turn.id);
-        view.update(turn);
+        view.update(turn, conversation.askerOf(turn));
       }
       const there = this._turns.children[i];
       if (there !== view.node) {

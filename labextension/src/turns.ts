@@ -6,6 +6,8 @@ export interface Turn {
   /** The same while retries and news come. */
   id: string;
   asked: readonly Message[];
+  /** The person who asked, by name; null if that is not known, as of a kernel's job. */
+  asker: string | null;
   /** A job that answers, or asks again or is asked again by the one that does; null if it was deleted. */
   job: string | null;
   /** What the list of jobs says of it; null if it is deleted, or of another thread. */
@@ -28,6 +30,9 @@ interface Segment {
  */
 export function turnsOf(said: readonly Said[], jobs: readonly Job[]): Turn[] {
   const rootOf = rootsOf(jobs);
+  const byId = new Map(jobs.map(job => [job.id, job]));
+  /** Whoever asked again later has not asked this. */
+  const askerOf = (root: string): string | null => byId.get(root)?.submitted_by ?? null;
   const newest = new Map<string, Job>();
   const order: string[] = []; // roots, the oldest first
   for (const job of [...jobs].reverse()) {
@@ -49,7 +54,7 @@ export function turnsOf(said: readonly Said[], jobs: readonly Job[]): Turn[] {
       const root = order[reached] ?? '';
       const record = newest.get(root);
       if (record !== undefined && !spoken.has(root)) {
-        turns.push({ id: root, asked: [], job: record.id, record, answer: null });
+        turns.push({ id: root, asked: [], asker: askerOf(root), job: record.id, record, answer: null });
       }
     }
   };
@@ -65,6 +70,7 @@ export function turnsOf(said: readonly Said[], jobs: readonly Job[]): Turn[] {
     turns.push({
       id: job === null ? `gone ${i}` : root,
       asked: whole ? words.slice(0, -1) : words,
+      asker: askerOf(root),
       job,
       record: newest.get(root) ?? null,
       answer: whole ? textOf(last.content) : null

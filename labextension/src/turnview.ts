@@ -4,24 +4,23 @@ import { AnswerView, type Drawing } from './answer';
 import { element, setText } from './dom';
 import { hasEnded } from './fold';
 import { Growing } from './growing';
+import { clipped } from './long';
 import { TextPane } from './text';
 import { textOf, type Turn } from './turns';
 import type { Message } from './wire';
 
-const ROLES: Record<Message['role'], string> = {
-  user: 'You',
-  system: 'System',
-  developer: 'System',
-  assistant: 'Answer',
-  tool: 'Tool'
-};
+const ROLES = { system: 'System', developer: 'System', assistant: 'Answer', tool: 'Tool' };
 
 export class TurnView {
   readonly node = element('li', 'turn');
 
-  /** @param fork begins a thread with all up to this job. */
+  /**
+   * @param asker is who asked, in words.
+   * @param fork begins a thread with all up to this job.
+   */
   constructor(
     turn: Turn,
+    asker: string,
     private readonly _drawing: Drawing,
     fork: (job: string) => void
   ) {
@@ -34,7 +33,7 @@ export class TurnView {
       fork(record?.id ?? job ?? '');
     });
     this.node.append(this._asked, this._answer, this._fork);
-    this.update(turn);
+    this.update(turn, asker);
   }
 
   dispose(): void {
@@ -44,9 +43,9 @@ export class TurnView {
     this.node.remove();
   }
 
-  update(turn: Turn): void {
+  update(turn: Turn, asker: string): void {
     this._turn = turn;
-    this._showAsked(turn.asked);
+    this._showAsked(turn.asked, asker);
     if (turn.job === null) {
       this._showText(turn.answer ?? '');
     } else {
@@ -56,18 +55,20 @@ export class TurnView {
     this._fork.hidden = job === null || !(record === null || hasEnded(record.status));
   }
 
-  private _showAsked(asked: readonly Message[]): void {
-    const mark = JSON.stringify(asked);
-    if (mark === this._mark) {
+  private _showAsked(asked: readonly Message[], asker: string): void {
+    if (asker === this._asker && isSame(asked, this._shown)) {
       return;
     }
-    this._mark = mark;
+    this._asker = asker;
+    this._shown = asked;
     this._panes.splice(0).forEach(pane => pane.dispose());
     this._asked.replaceChildren(
       ...asked.map(({ role, content, tool_calls }) => {
         const node = element('div', 'said');
         node.dataset.role = role;
-        node.append(element('span', 'role', ROLES[role]));
+        const name = element('span', 'role', role === 'user' ? clipped(asker) : ROLES[role]);
+        name.dir = 'auto';
+        node.append(name);
         if (role === 'assistant') {
           node.append(this._rendered(textOf(content)));
         } else {
@@ -122,5 +123,16 @@ export class TurnView {
   private readonly _panes: TextPane[] = [];
   private _pane: TextPane | null = null;
   private _view: AnswerView | null = null;
-  private _mark = '';
+  private _asker: string | null = null;
+  /** What was asked, as it is shown. */
+  private _shown: readonly Message[] = [];
+}
+
+/** Whether messages say the same. They may be long: while nothing was read anew they are the same array. */
+function isSame(one: readonly Message[], other: readonly Message[]): boolean {
+  return (
+    one === other ||
+    (one.length === other.length &&
+      one.every(({ role, content }, i) => role === other[i]?.role && textOf(content) === textOf(other[i].content)))
+  );
 }

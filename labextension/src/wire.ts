@@ -98,6 +98,8 @@ export interface Job {
   thread: string | null;
   group: string | null;
   source: Origin | null;
+  /** A person's name; null for jobs of kernels, and where nobody is named. */
+  submitted_by: string | null;
   /** The log's tail. */
   cursor: string;
   created_at: number;
@@ -185,6 +187,8 @@ export interface CostList {
 export interface JobPage {
   jobs: Job[];
   next: string | null;
+  /** What `submitted_by` is in the viewer's own jobs. Servers before this field have none. */
+  viewer?: string | null;
 }
 
 /** A conversation by its name. */

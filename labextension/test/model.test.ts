@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import type { News } from '../src/live';
 import { JobsModel } from '../src/model';
-import type { CostList, Inbox, Job, Mute, Notice, ServerStatus } from '../src/wire';
+import type { CostList, Inbox, Job, JobPage, Mute, Notice, ServerStatus } from '../src/wire';
 
 let hear: (news: News) => void;
 let inbox: Inbox;
@@ -14,7 +14,7 @@ let model: JobsModel;
 let arrived: string[];
 
 const server = {
-  jobs: vi.fn(() => Promise.resolve({ jobs, next: null })),
+  jobs: vi.fn((): Promise<JobPage> => Promise.resolve({ jobs, next: null })),
   notices: vi.fn(() => Promise.resolve(inbox)),
   cancel: vi.fn(() => Promise.resolve({} as Job)),
   remove: vi.fn(() => Promise.resolve()),
@@ -78,6 +78,16 @@ afterEach(() => {
 });
 
 describe('the lists', () => {
+  it('say what the viewer is called; older servers do not', async () => {
+    hear(hello);
+    await pass(1000);
+    expect(model.viewer).toBeNull();
+    server.jobs.mockImplementationOnce(() => Promise.resolve({ jobs, next: null, viewer: 'ada' }));
+    hear({ type: 'job', job: 'j', status: 'queued' });
+    await pass(1000);
+    expect(model.viewer).toBe('ada');
+  });
+
   it('are read at the hello and again at hints, but not at each', async () => {
     hear(hello);
     await pass(1000);

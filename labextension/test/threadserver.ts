@@ -14,6 +14,7 @@ export function jobOf(id: string, status: Status, more: Partial<Job> = {}): Job 
     thread: 'trip',
     group: null,
     source: null,
+    submitted_by: null,
     cursor: 'c',
     created_at: 1,
     started_at: null,
@@ -58,6 +59,7 @@ export function serverOf() {
     said: {} as Record<string, Said[]>,
     /** The newest first. */
     jobs: [] as Job[],
+    viewer: null as string | null,
     mayWrite: true
   };
   return {
@@ -70,7 +72,7 @@ export function serverOf() {
     jobs: vi.fn((_: number, which: { thread?: string; ids?: string } = {}) => {
       const ids = which.ids?.split(',');
       const jobs = has.jobs.filter(({ id, thread }) => ids?.includes(id) ?? thread === which.thread);
-      return Promise.resolve({ jobs, next: null });
+      return Promise.resolve({ jobs, next: null, viewer: has.viewer });
     }),
     asked: vi.fn((job: string): Promise<Message[]> =>
       Promise.resolve([{ role: 'user', content: `Whole question of ${job}` }])

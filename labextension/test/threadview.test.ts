@@ -123,6 +123,55 @@ describe('the conversation', () => {
     expect(actions.fork).toHaveBeenCalledWith('trip', 'j0');
   });
 
+  it('says who asked where other people take part, and else only what is yours', async () => {
+    has(4);
+    const roles = (): (string | null)[] => all('.jp-bgstream-said').map(node => node.firstElementChild!.textContent);
+    server.has.viewer = 'ada';
+    server.has.jobs[3]!.submitted_by = 'ada';
+    await show('trip');
+    expect(roles()).toEqual(['You', 'You', 'You', 'You']);
+    server.has.jobs[2]!.submitted_by = 'bob';
+    server.has.jobs[1]!.submitted_by = HOSTILE;
+    server.has.threads = [threadOf('trip', { jobs: 4, updated_at: 2 })];
+    hear(hint);
+    await frames(1000);
+    expect(roles()).toEqual(['You', 'bob', HOSTILE, 'Question']);
+    expect(all('img, script').length).toBe(0);
+    expect(all('.jp-bgstream-role').map(({ dir }) => dir)).toEqual(['auto', 'auto', 'auto', 'auto']);
+  });
+
+  it('says who asked in a turn of the thread that this one was forked from', async () => {
+    server.has.threads = [threadOf('trip', { forked_from: 'origin' })];
+    server.has.said = { trip: [...saidBy('o', 'One?', 'One.'), ...saidBy('again', 'Two?', 'Two.')] };
+    server.has.jobs = [
+      jobOf('o', 'completed', { thread: 'origin', submitted_by: 'bob' }),
+      jobOf('again', 'completed', { thread: 'origin', submitted_by: 'eve', retry_of: 'before' })
+    ];
+    server.has.viewer = 'ada';
+    await show('trip');
+    expect(all('.jp-bgstream-role').map(({ textContent }) => textContent)).toEqual(['bob', 'Question']);
+  });
+
+  it('shows the tools that were called, and their results', async () => {
+    server.has.threads = [threadOf('trip')];
+    const calls = [{ id: 'call_a', name: 'weather', arguments: '{"city":"Bern"}' }];
+    server.has.said = {
+      trip: [
+        { role: 'developer', content: 'Be brief.', job: 'a', status: 'running' },
+        { role: 'assistant', content: '', tool_calls: calls, job: 'a', status: 'running' },
+        { role: 'tool', content: 'rain', job: 'a', status: 'running' }
+      ]
+    };
+    server.has.jobs = [jobOf('a', 'running', { thread: 'trip' })];
+    await show('trip');
+    expect(all('.jp-bgstream-role').map(({ textContent }) => textContent)).toEqual(['System', 'Answer', 'Tool']);
+    expect(all('.jp-bgstream-words').map(({ textContent }) => textContent)).toEqual([
+      'Be brief.',
+      'weather({"city":"Bern"})',
+      'rain'
+    ]);
+  });
+
   it('is words and nothing else, whatever the names and messages are', async () => {
     server.has.threads = [threadOf(HOSTILE, { forked_from: HOSTILE, model: HOSTILE })];
     server.has.said = {

@@ -91,4 +91,20 @@ describe('a conversation', () => {
       ['b', 'b']
     ]);
   });
+
+  it('names who asked first, not who asked again', () => {
+    const jobs = [
+      jobOf('d', 'failed', { submitted_by: 'eve' }),
+      jobOf('c', 'completed', { retry_of: 'a', submitted_by: 'bob' }),
+      jobOf('b', 'completed'),
+      jobOf('a', 'failed', { retried_by: 'c', submitted_by: 'ada' })
+    ];
+    const said = [...saidBy('c', 'One?', 'One.'), ...saidBy('b', 'Two?', 'Two.'), ...saidBy(null, 'Three?', 'Three.')];
+    expect(turnsOf(said, jobs).map(({ id, asker }) => [id, asker])).toEqual([
+      ['a', 'ada'],
+      ['b', null],
+      ['gone 2', null],
+      ['d', 'eve']
+    ]);
+  });
 });

@@ -63,6 +63,7 @@ def _facts(job: JobDetail, now: float) -> dict[str, str]:
         "notebook": job.source.notebook or "",
         "group": job.group or "",
         "tags": ", ".join(job.tags),
+        "submitted by": job.submitted_by or "",
         "asked": datetime.fromtimestamp(job.created_at).astimezone().strftime("%Y-%m-%d %H:%M:%S"),
         "waited": duration(job.started_at - job.created_at) if job.started_at else "",
         "took": duration((job.ended_at or now) - job.started_at) if job.started_at else "",

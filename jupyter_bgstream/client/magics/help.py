@@ -38,7 +38,8 @@ stand; {{variable}} is sent as {variable}, and --raw leaves all braces alone.
 %bg cancel JOB …       stop jobs
 %bg retry JOB          ask the same again, once the job has ended
 %bg rm JOB … [--force] delete jobs; --force also those that go on
-%bg cost [day]         what jobs cost: by day, model, thread, notebook or group
+%bg cost [day]         what jobs cost: by day, model, thread, notebook, group or
+                       submitted_by (a person, on a shared server)
 %bg models [PROVIDER]  what can be asked, of one provider or of all
 %bg mute [on|off] [thread NAME]
                        no notices of this notebook, or of a thread; off ends that
