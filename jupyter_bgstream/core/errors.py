@@ -127,7 +127,7 @@ class ProviderError(BgStreamError):
 
 
 # A try that ended so may have been paid for; only a job that asks for it is tried again.
-BROKEN_OFF = frozenset({"truncated", "idle_timeout"})
+BROKEN_OFF = frozenset({"truncated", "idle_timeout", "malformed_stream"})
 
 
 class IllegalEvent(BgStreamError):

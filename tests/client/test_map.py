@@ -439,3 +439,30 @@ def test_two_kernels_at_once_make_one_batch(server: Jupyter, provider: ThreadedP
         ran = [kernel.collect(message) for kernel, message in sent]
         assert [each.reply["status"] for each in ran] == ["ok", "ok"]
     assert prompts(provider, model) == sorted(map(str, range(40)))
+
+
+@pytest.mark.parametrize(("retries", "requests"), [({}, 3), ({"retries": "always"}, 6)])
+def test_a_row_whose_answer_broke_off_is_paid_for_once(
+    script: None, provider: ThreadedProvider, model: str, retries: dict[str, str], requests: int
+) -> None:
+    seen: set[str] = set()
+
+    def reply(request: Any) -> Any:
+        again = request.prompt in seen
+        seen.add(request.prompt)
+        return answer("Said.", finish_reason="stop" if again else None)
+
+    provider.scripts[model.partition("/")[2]] = reply
+    batch = tables.map(["x", "y", "z"], "{row}", model=model, **retries).wait()
+    assert len(provider.asked(model.partition("/")[2])) == requests
+    assert batch.counts["failed"] == (0 if retries else 3)
+    assert batch.retry().wait().counts["completed"] == 3
+    assert len(provider.asked(model.partition("/")[2])) == 6
+
+
+@pytest.mark.parametrize("words", ["", "\n\n"])
+def test_a_row_without_a_text_is_marked(script: None, provider: ThreadedProvider, model: str, words: str) -> None:
+    provider.scripts[model.partition("/")[2]] = answer(words, reasoning="So it is 42.")
+    (row,) = tables.map(["x"], "{row}", model=model).wait().frame()
+    assert (row["status"], row["answer"]) == ("completed", words)
+    assert row["error"] == "The answer has no text."

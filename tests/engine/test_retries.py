@@ -20,6 +20,7 @@ from jupyter_bgstream.testing.store_contract import new_job
 
 BUSY = ProviderError("Busy.", code="rate_limited", transient=True)
 BROKE = ProviderError("It broke off.", code="truncated")
+UNREADABLE = ProviderError("It cannot be read.", code="malformed_stream")
 TOO_LONG = ProviderError("It went on and on.", code="total_timeout")
 QUOTA = ProviderError("There is no money left.", code="rate_limited")
 REFUSED = ProviderError("No such model.", code="model_not_found")
@@ -163,6 +164,8 @@ def waiting(error: ProviderError, *, begun: bool = False, attempt: int = 1, **fi
         ("always", False, BUSY, True),
         ("always", True, BUSY, True),
         ("always", True, BROKE, True),
+        ("before_first_token", False, UNREADABLE, False),
+        ("always", True, UNREADABLE, True),
         ("always", False, REFUSED, False),
         ("always", True, REFUSED, False),
         ("always", False, TOO_LONG, False),

@@ -47,7 +47,7 @@ def map(
     dry_run: bool = False,
     priority: Priority = "batch",
     on_restart: OnRestart = "retry",
-    retries: Retries = "always",
+    retries: Retries = "before_first_token",
     idle_timeout: float | None = None,
 ) -> Any:
     """Ask the same of every row of a table, as one batch on the server, and return its handle.
@@ -60,7 +60,8 @@ def map(
     or a dataclass; ``model``, ``system``, ``params``, ``tags``, ``priority``, ``idle_timeout`` are as of ``submit``.
 
     At most ``concurrency`` rows are asked at a time (None: as many as the server lets). Rows that were running when the
-    server died are asked again unless ``on_restart`` is ``interrupt``.
+    server died are asked again unless ``on_restart`` is ``interrupt``. A row whose answer broke off may have been paid
+    for, so it is asked again only by ``retry``, or with ``retries="always"``.
 
     The same rows, prompt, model and parameters are the same batch, also in another kernel or after a restart: what was
     answered is not asked, nor paid, again. ``fresh=True`` asks all rows again. ``dry_run=True`` asks nothing and
