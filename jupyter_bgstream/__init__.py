@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from .client import (
+        BatchPaused,
         BgStreamError,
         Comparison,
         Conflict,
@@ -99,6 +100,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Batch",
+    "BatchPaused",
     "BgStreamError",
     "Comparison",
     "Conflict",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ..core.errors import BgStreamError, Conflict, Invalid, NotFound, QueueFull, TooLarge, Unavailable
 from .costs import Costs
 from .errors import (
+    BatchPaused,
     ConnectionProblem,
     Incomplete,
     ServerNotFound,
@@ -25,6 +26,7 @@ from .several import Comparison, Jobs
 from .threads import Thread, Threads, thread, threads
 
 __all__ = [
+    "BatchPaused",
     "BgStreamError",
     "Comparison",
     "Conflict",

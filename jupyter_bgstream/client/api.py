@@ -48,6 +48,8 @@ from .sent import as_json, no_json
 
 F = TypeVar("F")
 
+Verb = Literal["cancel", "retry", "resume"]  # of a group
+
 _ID = re.compile(r"[A-Za-z0-9_-]+")
 
 _BY_STATUS: dict[int, type[RequestError]] = {
@@ -160,8 +162,8 @@ class Api:
         """Stop and forget all jobs of a conversation."""
         await self._send_once("DELETE", "threads", params={"thread": thread})
 
-    async def group_form(self, group_id: str, verb: Literal["cancel", "retry"] | None = None) -> dict[str, Any]:
-        """Read a group as the server writes it, for a page; or cancel or retry it first."""
+    async def group_form(self, group_id: str, verb: Verb | None = None) -> dict[str, Any]:
+        """Read a group as the server writes it, for a page; or cancel, retry or resume it first."""
         return _decode(await self._group(group_id, verb), dict[str, Any])
 
     async def submit_group(self, body: bytes) -> GroupForm:
@@ -172,13 +174,9 @@ class Api:
         """Ask how far a group is."""
         return _decode(await self._group(group_id), GroupForm)
 
-    async def cancel_group(self, group_id: str) -> GroupForm:
-        """Stop what has not ended of a group."""
-        return _decode(await self._group(group_id, "cancel"), GroupForm)
-
-    async def retry_group(self, group_id: str) -> GroupForm:
-        """Ask again what has ended of a group without a whole answer."""
-        return _decode(await self._group(group_id, "retry"), GroupForm)
+    async def change_group(self, group_id: str, verb: Verb) -> GroupForm:
+        """Stop what has not ended of a group, ask again what has no whole answer, or let a paused one go on."""
+        return _decode(await self._group(group_id, verb), GroupForm)
 
     async def answers(self, group_id: str, after: str | None) -> AnswerPage:
         """Read a page of a group's answers, or of what has changed of them."""
@@ -217,7 +215,7 @@ class Api:
         """Close the connection."""
         await self._drop(self._connection)
 
-    async def _group(self, group_id: str, verb: Literal["cancel", "retry"] | None = None) -> httpx.Response:
+    async def _group(self, group_id: str, verb: Verb | None = None) -> httpx.Response:
         path = f"groups/{_segment(group_id, 'group')}"
         return await (self._send("GET", path) if verb is None else self._send("POST", f"{path}/{verb}"))
 

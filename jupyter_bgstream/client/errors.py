@@ -7,6 +7,7 @@ BgStreamError
 │   ├── ServerUnreachable   there was one, it does not answer
 │   └── WrongVersion        it speaks another protocol
 ├── Incomplete              a job ended without a whole answer
+├── BatchPaused             a batch waits for you, since its rows failed alike
 └── StartedOver             what an iterator has handed out is no longer part of the answer
 
 Each message is one sentence that says what to do.
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 from ..core.errors import BgStreamError, Unavailable
 
 if TYPE_CHECKING:
+    from ..core.pauses import Paused
     from .handle import Job
 
 
@@ -72,6 +74,20 @@ class Incomplete(BgStreamError):
     def __init__(self, message: str, *, code: str, job: Job) -> None:
         super().__init__(message, code=code)
         self.job = job
+
+
+class BatchPaused(BgStreamError):
+    """The batch waits for you: its rows failed alike, and the next would. ``reason`` is the last one's error."""
+
+    code = "batch_paused"
+
+    def __init__(self, batch_id: str, reason: Paused, *, left: int, failed: int) -> None:
+        super().__init__(
+            f"The batch {batch_id} is paused, since its rows failed alike ({reason.code}): {reason.message}\n"
+            f"Nothing more is asked. When that is mended: batch.resume() for the {left:,} rows that are left,"
+            f" batch.retry() for these and the {failed:,} that failed. Or batch.cancel()."
+        )
+        self.reason = reason
 
 
 class StartedOver(BgStreamError):

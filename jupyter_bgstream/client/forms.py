@@ -10,6 +10,7 @@ from ..core.costs import Cost
 from ..core.events import Event
 from ..core.groups import Counts as EndCounts
 from ..core.machine import ENDS, Fault, Status
+from ..core.pauses import Paused
 
 
 class Counts(TypedDict, total=False):
@@ -126,6 +127,7 @@ class GroupForm(msgspec.Struct, frozen=True, kw_only=True):
     usage: Taken
     cost: Cost | None = None
     concurrency: int | None = None
+    paused: Paused | None = None
     created_at: float  # Unix seconds
     started_at: float | None = None  # Unix seconds
     ended_at: float | None = None  # Unix seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from ..core.costs import By
 from ..core.errors import Invalid, NotFound
 from ..core.job import OnRestart, Priority, Retries
+from ..core.pauses import Paused
 from .asked import request_of
 from .background import Background
 from .costs import Costs
-from .forms import JobForm, Mute
+from .forms import GroupForm, JobForm, Mute
 from .handle import Job
 from .listing import is_meant
 from .models import Models
@@ -220,3 +222,15 @@ def mute(what: Mute, *, on: bool) -> None:
 def job_forms(*, limit: int, **query: str | None) -> list[JobForm]:
     """List the newest jobs as the server describes them, in one request."""
     return _background.run(lambda api: api.jobs(limit=limit, **query)).jobs
+
+
+def paused_groups(jobs: Iterable[JobForm]) -> dict[str, Paused]:
+    """Ask which groups of these jobs are paused, and why; only jobs that do not run can be held up by it."""
+    groups = {job.group for job in jobs if job.group is not None and job.status in ("queued", "waiting")}
+
+    async def ask(api: Api) -> dict[str, Paused]:
+        forms = await asyncio.gather(*map(api.group, groups), return_exceptions=True)
+        # Not every group was announced, and one may be gone by now: such a one is not paused.
+        return {form.id: form.paused for form in forms if isinstance(form, GroupForm) and form.paused is not None}
+
+    return _background.run(ask) if groups else {}

@@ -179,7 +179,7 @@ class BatchWidget(PageWidget):
         match content:
             case {"type": "look"}:
                 self._look.set()
-            case {"type": "cancel" | "retry" as verb, "group": str(), "call": call}:
+            case {"type": "cancel" | "retry" | "resume" as verb, "group": str(), "call": call}:
                 try:
                     await self._show(await api.group_form(self.id, verb))
                     self._done(call)

@@ -6,6 +6,8 @@ import {
   batchStateWords,
   batchTroubleWords,
   leftWords,
+  numberOf,
+  pausedWords,
   progressWords,
   retryLabel,
   speedWords,
@@ -76,6 +78,8 @@ export class BatchView {
     }
     button(this._stop, 'stop', () => void this._cancel());
     button(this._retry, 'retry-batch', () => void this._askAgain());
+    button(this._resume, 'resume-batch', () => void this._goOn());
+    setText(this._resume, 'go on');
     button(this._list, 'show-jobs', () => this._options.groups.show?.({ group: this.batch, title: this._title }));
     setText(this._list, 'show the jobs');
     this._line.append(
@@ -87,6 +91,7 @@ export class BatchView {
       this._cost,
       this._connection,
       this._retry,
+      this._resume,
       this._stop
     );
     this._below.append(this._numbers, this._list);
@@ -102,6 +107,10 @@ export class BatchView {
         this._refusal = null; // it was followed all the same, here or elsewhere
       }
       this._stopping &&= !hasEnded(group.status);
+      if (before?.paused != null && group.paused == null) {
+        this._refusal = null;
+        this._pace = new Pace(); // the pause tells nothing of how fast it goes
+      }
       this._pace.note({
         at: Date.now() / 1000,
         ended: endedOf(group.counts),
@@ -150,10 +159,12 @@ export class BatchView {
     setText(this._connection, hasEnded(tally.status) ? '' : offline);
     setText(this._numbers, tally.total === 0 ? '' : progressWords(tally, this._group ?? NOBODY));
     this._showBar(tally);
-    this._showButtons(goesOn, isHere ? retryLabel(tally.counts) : null);
+    this._showButtons(goesOn, isHere ? retryLabel(tally.counts, this._group?.cost) : null);
     this._list.hidden = this._options.groups.show === undefined || !isHere;
-    this._showProblem(isOffline(this._trouble) ? this._refusal : (this._trouble ?? this._refusal));
-    this._tick(goesOn);
+    const trouble = isOffline(this._trouble) ? this._refusal : (this._trouble ?? this._refusal);
+    const paused = isHere && goesOn ? (this._group?.paused ?? null) : null;
+    this._showProblem(trouble ?? (paused && { code: paused.code, message: pausedWords(paused) }));
+    this._tick(goesOn && paused === null);
   }
 
   private _showBar(tally: Tally): void {
@@ -180,14 +191,21 @@ export class BatchView {
   private _showButtons(mayStop: boolean, retry: string | null): void {
     const focused = document.activeElement;
     const denied = denialOf(this._trouble) !== null;
+    const paused = mayStop && this._group?.paused != null;
     this._stop.hidden = !mayStop;
     this._stop.setAttribute('aria-disabled', String(this._stopping || denied));
-    setText(this._stop, this._stopping ? 'stopping…' : 'stop');
+    setText(this._stop, this._stopping ? 'stopping…' : paused ? 'cancel' : 'stop');
+    this._resume.hidden = !paused;
+    this._resume.setAttribute('aria-disabled', String(this._resuming || denied));
+    setText(this._resume, this._resuming ? 'going on…' : 'go on');
+    const left = paused && this._group !== null ? numberOf(remaining(this._group)) : '';
+    this._resume.title = `Ask the ${left} rows that are left. Those that failed are not asked again.`;
+    this._retry.title = paused ? `Ask them again, and the ${left} rows that are left.` : '';
     this._retry.hidden = retry === null;
     this._retry.setAttribute('aria-disabled', String(this._asking || denied));
     setText(this._retry, this._asking ? 'asking again…' : (retry ?? ''));
     // Who has pressed one that is gone has the other, or the list.
-    if ((focused === this._stop && this._stop.hidden) || (focused === this._retry && this._retry.hidden)) {
+    if ([this._stop, this._retry, this._resume].some(each => focused === each && each.hidden)) {
       [this._stop, this._retry, this._list].find(({ hidden }) => !hidden)?.focus({ preventScroll: true });
     }
   }
@@ -256,9 +274,25 @@ export class BatchView {
     this._show();
   }
 
-  /** Say that the end was seen, once: drawn, on the screen, in a page that is visible. */
+  private async _goOn(): Promise<void> {
+    if (this._resuming || denialOf(this._trouble) !== null) {
+      return;
+    }
+    this._resuming = true;
+    this._refusal = null;
+    this._show();
+    try {
+      await this._options.groups.resume(this.batch);
+    } catch (error) {
+      this._refusal = { code: 'not_resumed', message: `Still paused: ${(error as Error).message}` };
+    }
+    this._resuming = false;
+    this._show();
+  }
+
+  /** Say that the end, or the pause, was seen, once: drawn, on the screen, in a page that is visible. */
   private readonly _maybeSeen = (): void => {
-    const end = this._group?.ended_at ?? null;
+    const end = this._group?.ended_at ?? this._group?.paused?.at ?? null;
     if (end !== null && end !== this._seen && this._onScreen && document.visibilityState === 'visible') {
       this._seen = end;
       this._options.groups.seen(this.batch);
@@ -267,7 +301,7 @@ export class BatchView {
 
   private readonly _following: Disposable;
   private readonly _observer: IntersectionObserver;
-  private readonly _pace = new Pace();
+  private _pace = new Pace();
   private readonly _line = element('div', 'line');
   private readonly _state = element('span', 'state');
   private readonly _name = element('span', 'name');
@@ -278,6 +312,7 @@ export class BatchView {
   private readonly _connection = element('span', 'connection');
   private readonly _stop = element('button', 'stop');
   private readonly _retry = element('button', 'retry');
+  private readonly _resume = element('button', 'retry');
   private readonly _bar = element('div', 'bar');
   private readonly _segments = new Map<Segment, HTMLElement>();
   private readonly _below = element('div', 'below');
@@ -293,8 +328,9 @@ export class BatchView {
   private _refusal: Fault | null = null;
   private _stopping = false;
   private _asking = false;
+  private _resuming = false;
   private _onScreen = false;
-  /** The end that was seen. */
+  /** When the end or the pause was that was seen. */
   private _seen: number | null = null;
   private _ticker: ReturnType<typeof setInterval> | undefined;
 }

@@ -1,18 +1,20 @@
 /** What is said of a batch. */
 
 import { oneLine } from './cited';
+import { hasEnded } from './fold';
 import { endedOf } from './pace';
-import { durationWords } from './words';
-import type { BatchBundle, Counts, Fault, Group } from './wire';
+import { costWords, durationWords } from './words';
+import type { BatchBundle, Cost, Counts, Fault, Group, Pause } from './wire';
 
 /** The states of a batch's view: those of the group, with what a reader wants to know of one that has ended. */
-export type BatchState = 'connecting' | 'missing' | 'partly' | Group['status'];
+export type BatchState = 'connecting' | 'missing' | 'partly' | 'paused' | Group['status'];
 
 const WORDS: Record<BatchState, string> = {
   connecting: 'connecting…',
   missing: 'not here',
   queued: 'queued',
   running: 'running…',
+  paused: 'paused',
   completed: 'done',
   partly: 'done in part',
   failed: 'failed',
@@ -26,10 +28,14 @@ export interface Tally {
   title: string;
   total: number;
   counts: Counts;
+  paused?: Pause | null;
 }
 
 /** The state of a batch as a reader sees it: that some failed does not make all of it a failure. */
-export function batchState({ status, counts }: Tally): BatchState {
+export function batchState({ status, counts, paused }: Tally): BatchState {
+  if (paused != null && !hasEnded(status)) {
+    return 'paused';
+  }
   return (status === 'failed' || status === 'interrupted') && counts.completed > 0 ? 'partly' : status;
 }
 
@@ -42,13 +48,17 @@ export function numberOf(count: number): string {
 }
 
 /** What a notebook file says of a batch, in one line: the same as `jupyter_bgstream/client/tables/bundle.py`. */
-export function batchWords({ id, status, title, total, counts }: BatchBundle): string {
+export function batchWords({ id, status, title, total, counts, paused }: BatchBundle): string {
   const ends = (['failed', 'interrupted', 'cancelled'] as const).filter(end => counts[end] > 0);
   const name = oneLine(title) === '' ? `Batch ${id}` : oneLine(title);
   return [
     `${name}: ${numberOf(counts.completed)} of ${numberOf(total)} answered`,
     ...ends.map(end => `${numberOf(counts[end])} ${end}`),
-    ...(status === 'queued' || status === 'running' ? [`${status}…`] : [])
+    ...(paused === undefined
+      ? status === 'queued' || status === 'running'
+        ? [`${status}…`]
+        : []
+      : [`paused: ${oneLine(paused.message) || paused.code}`])
   ].join(', ');
 }
 
@@ -66,8 +76,9 @@ export function progressWords({ total, counts }: Tally, now: Pick<Group, 'runnin
   return [`${numberOf(counts.completed)} of ${numberOf(total)} answered`, ...parts].join(' · ');
 }
 
-/** How many have no answer, and what asking them again is called; null if all have one. */
-export function retryLabel({ failed, interrupted, cancelled }: Counts): string | null {
+/** How many have no answer, what asking them again is called and may cost; null if all have one. */
+export function retryLabel(counts: Counts, cost: Cost | null = null): string | null {
+  const { failed, interrupted, cancelled } = counts;
   const all = failed + interrupted + cancelled;
   const word =
     all === failed
@@ -77,7 +88,20 @@ export function retryLabel({ failed, interrupted, cancelled }: Counts): string |
         : all === interrupted
           ? 'interrupted'
           : 'without an answer';
-  return all === 0 ? null : `retry ${numberOf(all)} ${word}`;
+  return all === 0 ? null : `retry ${numberOf(all)} ${word}${againWords(all, counts, cost)}`;
+}
+
+/** About what so many rows cost, by those that were paid for: at most all that have ended, at least the answered. */
+function againWords(rows: number, counts: Counts, cost: Cost | null): string {
+  const paid = counts.completed === 0 ? endedOf(counts) : counts.completed;
+  return cost === null || cost.usd === 0 || paid === 0
+    ? ''
+    : ` (about ${costWords({ usd: (cost.usd / paid) * rows, estimated: false })} again)`;
+}
+
+/** Why it is paused, in a sentence. */
+export function pausedWords({ message, code }: Pause): string {
+  return `Rows failed alike: ${oneLine(message) || code}`;
 }
 
 /** About how long it will take; empty if nobody can know. */

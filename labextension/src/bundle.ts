@@ -8,6 +8,7 @@ import { batchWords } from './batchwords';
 import { inlineMarkdown, oneLine, sourcesMarkdown, sourcesPlain, wordsMarkdown } from './cited';
 import { escapeHtml } from './escape';
 import type { Answer } from './fold';
+import { visibleLine } from './visible';
 import { endingWords } from './words';
 import { BATCH_MIME, type BatchBundle, type Bundle, BUNDLE_MIME, type Group, JOBS_MIME } from './wire';
 
@@ -31,8 +32,9 @@ export function bundlesOf(data: Data): readonly Bundle[] {
 
 /** The batch in an output's data, if there is one. */
 export function batchOf(data: Data): BatchBundle | null {
-  const { id, status, title, total, counts } = fieldsOf(data[BATCH_MIME]) ?? {};
+  const { id, status, title, total, counts, paused } = fieldsOf(data[BATCH_MIME]) ?? {};
   const count = fieldsOf(counts);
+  const pause = fieldsOf(paused);
   if (!isId(id) || count === null) {
     return null;
   }
@@ -46,7 +48,10 @@ export function batchOf(data: Data): BatchBundle | null {
       failed: countOf(count.failed),
       cancelled: countOf(count.cancelled),
       interrupted: countOf(count.interrupted)
-    }
+    },
+    ...(pause !== null && {
+      paused: { code: wordsOf(pause.code), message: wordsOf(pause.message), at: Number(pause.at) || 0 }
+    })
   };
 }
 
@@ -128,19 +133,22 @@ export function refreshedBatch(data: Data, group: Group): Data | null {
   const { id, status, title, total } = group;
   const { completed, failed, cancelled, interrupted } = group.counts;
   const counts = { completed, failed, cancelled, interrupted };
-  const words = batchWords({ id, status, title, total, counts });
+  const paused = group.paused && { code: group.paused.code, message: group.paused.message, at: group.paused.at };
+  const fresh: BatchBundle = { id, status, title, total, counts, ...(paused && { paused }) };
+  const words = batchWords(fresh);
+  const plain = visibleLine(words);
   const same =
     saved.status === status &&
     saved.total === total &&
-    textOf(data, 'text/plain') === words &&
+    textOf(data, 'text/plain') === plain &&
     textOf(data, 'text/markdown') === wordsMarkdown(words);
   return same
     ? null
     : {
         ...data,
-        [BATCH_MIME]: { id, status, title, total, counts },
+        [BATCH_MIME]: fresh,
         'text/markdown': wordsMarkdown(words),
-        'text/plain': words
+        'text/plain': plain
       };
 }
 

@@ -27,8 +27,10 @@ export interface GroupSource {
   follow(id: string, follower: GroupFollower): Disposable;
   /** Stop what has not ended; idempotent. */
   cancel(id: string): Promise<void>;
-  /** Ask again what has no answer. */
+  /** Ask again what has no answer; one that is paused goes on. */
   retry(id: string): Promise<void>;
+  /** Let one that is paused go on with what is left. */
+  resume(id: string): Promise<void>;
   /** Say that a visible view has drawn the end: nobody needs to be called for it. */
   seen(id: string): void;
   /** List the jobs of a group, where there is a list. */
@@ -39,6 +41,7 @@ interface Server {
   group(id: string): Promise<Group>;
   cancelGroup(id: string): Promise<Group>;
   retryGroup(id: string): Promise<Group>;
+  resumeGroup(id: string): Promise<Group>;
   notices(): Promise<Inbox>;
   markRead(which: { ids: string[] }): Promise<unknown>;
 }
@@ -116,7 +119,12 @@ export class Groups implements GroupSource {
     tellAll(this._listeners, id);
   }
 
-  /** Call back with each group that somebody in this page asked again. */
+  async resume(id: string): Promise<void> {
+    this._take(id, await this._server.resumeGroup(id));
+    tellAll(this._listeners, id);
+  }
+
+  /** Call back with each group that somebody in this page asked again, or let go on. */
   onRetry(listener: (group: string) => void): Disposable {
     this._listeners.add(listener);
     return { dispose: () => void this._listeners.delete(listener) };
@@ -145,6 +153,11 @@ export class Groups implements GroupSource {
         } else {
           this._tell(entry);
         }
+      }
+    } else if (news.type === 'group') {
+      const entry = this._entries.get(news.group);
+      if (entry !== undefined) {
+        this._ask(news.group, entry);
       }
     } else if (news.type === 'job') {
       for (const [id, entry] of this._entries) {

@@ -130,6 +130,10 @@ export class KernelGroup implements GroupSource, Disposable {
     await this._wishes.ask('retry', { group });
   }
 
+  async resume(group: string): Promise<void> {
+    await this._wishes.ask('resume', { group });
+  }
+
   seen(): void {
     // Who looks at it here is not known to the server.
   }

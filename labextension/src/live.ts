@@ -65,7 +65,7 @@ export interface Source {
 
 /** What a page is told beside the jobs it follows: news to re-read its lists at. */
 export type News =
-  Extract<ServerFrame, { type: 'hello' | 'job' | 'notice' }> | { type: 'offline'; denial?: Denial | null };
+  Extract<ServerFrame, { type: 'hello' | 'job' | 'group' | 'notice' }> | { type: 'offline'; denial?: Denial | null };
 
 export interface LiveOptions {
   /** The socket's address, asked for at each try. */
@@ -256,6 +256,7 @@ export class Live implements Source {
         this._hint(frame.job, frame.status === 'deleted');
         this._report(frame);
         break;
+      case 'group':
       case 'notice':
         this._report(frame);
         break;

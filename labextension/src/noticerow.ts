@@ -8,7 +8,7 @@ import type { JobsModel } from './model';
 import { MuteButtons } from './mutes';
 import { actionsOf, attempt, iconButton, mainButton, type Row, span } from './rows';
 import { countWords, durationWords, previewWords, stateWords } from './words';
-import type { Notice } from './wire';
+import type { End, Notice } from './wire';
 
 export interface NoticeActions {
   /** Goes to what ended, and what was opened is read. */
@@ -38,22 +38,26 @@ export function noticeRow(first: Notice, model: JobsModel, actions: NoticeAction
     node,
     update: next => {
       notice = next;
-      const { job, group, counts, status } = notice;
+      const { job, group, counts, status, paused } = notice;
       if (job !== null) {
         node.dataset.job = job;
       }
       if (group !== null) {
         node.dataset.group = group;
       }
-      node.dataset.state = status;
+      node.dataset.state = paused == null ? status : 'paused';
       node.dataset.unread = String(notice.read_at === null);
       node.dataset.muted = String(notice.muted);
       setText(title, clipped(notice.title) || (group === null ? '' : 'Group of jobs'));
       // Why it did not succeed says more than its first words.
       const error = job === null ? undefined : model.job(job)?.error?.message;
-      setText(preview, clipped(counts === null ? (error ?? previewWords(notice.preview)) : countWords(counts)));
+      const words = counts === null ? (error ?? previewWords(notice.preview)) : countWords(counts);
+      setText(preview, clipped(paused == null ? words : `${words}. ${paused.message}`));
       open.title = `${job === null ? 'Go to its jobs' : 'Go to the cell'}\n${clipped(notice.title)}`;
-      setText(state, group === null ? stateWords(status, null) : 'group ended');
+      setText(
+        state,
+        group === null ? stateWords(status as End, null) : paused == null ? 'group ended' : 'group paused'
+      );
       setText(mark, notice.muted ? 'muted' : '');
       setText(details, `${durationWords(Date.now() / 1000 - notice.created_at)} ago`);
       read.hidden = notice.read_at !== null;

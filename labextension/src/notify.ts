@@ -9,12 +9,12 @@ import { isolated } from './long';
 import { GRACE, type JobsModel } from './model';
 import type { Speaker } from './speaker';
 import type { Preferences } from './tokens';
-import { countWords } from './words';
+import { countWords, shortWords } from './words';
 import type { Notice } from './wire';
 
 const CLOSES_AFTER = 10_000; // ms
 
-const WORDS: Record<Notice['status'], string> = {
+const WORDS: Partial<Record<Notice['status'], string>> = {
   completed: 'Answer ready',
   failed: 'Job failed',
   cancelled: 'Job stopped',
@@ -65,10 +65,12 @@ export class Toaster implements IDisposable {
     if (!wanted() || !(await this._speaker.maySay(notice.id)) || !wanted()) {
       return;
     }
+    const { counts, paused } = notice;
+    const how = paused == null ? '' : `paused. ${isolated(shortWords(paused.message))} So far: `;
     const message =
-      notice.counts === null
-        ? `${WORDS[notice.status]}: ${isolated(notice.title)}`
-        : `${notice.title === '' ? 'Group of jobs' : isolated(notice.title)}: ${countWords(notice.counts)}`
+      counts === null
+        ? `${WORDS[notice.status] ?? 'Job'}: ${isolated(notice.title)}`
+        : `${notice.title === '' ? 'Group of jobs' : isolated(notice.title)}: ${how}${countWords(counts)}`;
     const toast = Notification.emit(message, notice.status === 'completed' ? 'success' : 'warning', {
       autoClose: CLOSES_AFTER,
       actions: [{ label: 'Show', caption: 'Go to the cell', callback: () => this._open(notice) }]

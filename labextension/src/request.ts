@@ -67,6 +67,11 @@ export class Requests {
     return (await this._ask('POST', `groups/${encodeURIComponent(id)}/retry`)) as Group;
   }
 
+  /** Let a paused group go on with what is left. */
+  async resumeGroup(id: string): Promise<Group> {
+    return (await this._ask('POST', `groups/${encodeURIComponent(id)}/resume`)) as Group;
+  }
+
   async remove(job: string): Promise<void> {
     await this._ask('DELETE', `jobs/${encodeURIComponent(job)}`);
   }

@@ -135,22 +135,31 @@ export interface Group {
   /** Sums of what is known. */
   usage: { input_tokens: number | null; output_tokens: number | null };
   cost: Cost | null;
+  /** None of its jobs begins, and why. A server of earlier versions does not say. */
+  paused?: Pause | null;
   source: Origin | null;
   created_at: number;
   started_at: number | null;
   ended_at: number | null;
 }
 
-/** The end of a job or, if `job` is null, of the group. */
+/** Why a group is paused, and since when. */
+export interface Pause extends Fault {
+  at: number;
+}
+
+/** The end of a job or, if `job` is null, of the group; or that the group is paused. */
 export interface Notice {
   id: string;
   job: string | null;
   group: string | null;
-  status: End;
+  status: Group['status'];
   title: string;
   preview: string;
   /** Of a group. */
   counts: Counts | null;
+  /** It tells of that, and of no end. */
+  paused?: Pause | null;
   thread: string | null;
   source: Origin | null;
   created_at: number;
@@ -265,6 +274,7 @@ export type ServerFrame =
   | { type: 'hello'; version: string; protocol: number; server: string }
   | { type: 'events'; job: string; cursor: string; events: WireEvent[]; closed: boolean }
   | { type: 'job'; job: string; status: Status | 'deleted' }
+  | { type: 'group'; group: string }
   | { type: 'notice' }
   | { type: 'write'; document: string; job: string; granted: boolean }
   | { type: 'reset'; job: string; code: string; message: string }
@@ -291,4 +301,5 @@ export interface BatchBundle {
   title: string;
   total: number;
   counts: Counts;
+  paused?: Pause;
 }

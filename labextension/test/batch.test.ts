@@ -17,6 +17,7 @@ const groups = {
   },
   cancel: vi.fn<GroupSource['cancel']>(),
   retry: vi.fn<GroupSource['retry']>(),
+  resume: vi.fn<GroupSource['resume']>(),
   seen: vi.fn<GroupSource['seen']>(),
   show: vi.fn<NonNullable<GroupSource['show']>>()
 };
@@ -39,6 +40,7 @@ beforeEach(() => {
   setVisibility('visible');
   groups.cancel.mockReset().mockResolvedValue();
   groups.retry.mockReset().mockResolvedValue();
+  groups.resume.mockReset().mockResolvedValue();
 });
 
 afterEach(() => {
@@ -152,6 +154,77 @@ describe('a batch', () => {
     changes.observe(view.node, { subtree: true, childList: true, characterData: true });
     tell(groupOf({ completed: 1 }, { running: 2 }), null);
     expect(changes.takeRecords()).toEqual([]);
+  });
+});
+
+describe('a paused batch', () => {
+  const paused = { code: 'unauthorized', message: 'openai refused the key.\nCheck it.', at: 1 };
+  const going = { total: 100, submitted: 100, queued: 90, running: 3 };
+  const group = groupOf({ completed: 2, failed: 5 }, { ...going, paused, cost: { usd: 0.5, estimated: true } });
+
+  it('says why, and offers what can be done', () => {
+    open();
+    tell(group, null);
+    expect([words('state'), view.node.dataset.state]).toEqual(['paused', 'paused']);
+    expect(words('problem')).toBe('Rows failed alike: openai refused the key. Check it. unauthorized');
+    const buttons = ['retry-batch', 'resume-batch', 'stop'].map(button);
+    expect(buttons.map(({ hidden }) => hidden)).toEqual([false, false, false]);
+    expect(buttons.map(each => each.textContent)).toEqual(['retry 5 failed (about $1.25 again)', 'go on', 'cancel']);
+    expect(button('resume-batch').title).toContain('the 93 rows that are left');
+    vi.advanceTimersByTime(3_600_000);
+    expect([words('left'), words('speed'), part('try').hidden]).toEqual(['', '', true]);
+  });
+
+  it('goes on, once, and hands the focus on', async () => {
+    open();
+    tell(group, null);
+    button('resume-batch').focus();
+    button('resume-batch').click();
+    button('resume-batch').click();
+    expect([groups.resume.mock.calls, button('resume-batch').textContent]).toEqual([[['g']], 'going on…']);
+    expect(groups.retry).not.toHaveBeenCalled();
+    tell({ ...group, paused: null }, null);
+    await vi.advanceTimersByTimeAsync(0);
+    expect([words('state'), part('problem').hidden, button('resume-batch').hidden]).toEqual(['running…', true, true]);
+    expect(button('stop').textContent).toBe('stop');
+    expect(document.activeElement).toBe(button('stop'));
+    vi.advanceTimersByTime(30_000);
+    expect(part('try').hidden).toBe(true); // that nothing has ended while it was paused is no news
+  });
+
+  it('says why it does not go on', async () => {
+    groups.resume.mockRejectedValue(new Error('The server stops.'));
+    open();
+    tell(group, null);
+    button('resume-batch').click();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(words('problem')).toBe('Still paused: The server stops. not_resumed');
+    expect(words('state')).toBe('paused');
+  });
+
+  it('was seen where it was on the screen, and its end later as well', () => {
+    open();
+    tell(group, null);
+    expect(groups.seen).not.toHaveBeenCalled();
+    screen.intersect(true);
+    tell(group, null);
+    expect(groups.seen).toHaveBeenCalledTimes(1);
+    tell(groupOf({ completed: 95, failed: 5 }, { ...going, ended_at: 9 }), null);
+    expect(groups.seen).toHaveBeenCalledTimes(2);
+  });
+
+  it('is no longer so when it has ended', () => {
+    open();
+    tell(groupOf({ failed: 3 }, { paused }), null);
+    expect([button('resume-batch').hidden, part('problem').hidden]).toEqual([true, true]);
+  });
+
+  it('cannot go on where the page is signed out', () => {
+    open();
+    tell(group, { code: 'signed_out', message: 'Sign in again: reload this page', since: 1 });
+    button('resume-batch').click();
+    expect(groups.resume).not.toHaveBeenCalled();
+    expect(button('resume-batch').getAttribute('aria-disabled')).toBe('true');
   });
 });
 

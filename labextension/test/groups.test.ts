@@ -18,6 +18,7 @@ const server = {
   group: vi.fn(answer),
   cancelGroup: vi.fn(() => Promise.resolve((now = groupOf({ completed: 1, cancelled: 2 })))),
   retryGroup: vi.fn(() => Promise.resolve((now = groupOf({ completed: 1 })))),
+  resumeGroup: vi.fn(() => Promise.resolve((now = groupOf({ completed: 1 })))),
   notices: vi.fn(() => Promise.resolve(inbox)),
   markRead: vi.fn(() => Promise.resolve())
 };
@@ -87,6 +88,27 @@ describe('a group', () => {
       await pass(100);
     }
     expect(server.group.mock.calls.length).toBeLessThanOrEqual(4);
+  });
+
+  it('is read when it is paused or goes on', async () => {
+    follow();
+    await pass(2000);
+    now = groupOf({ completed: 2 });
+    hear({ type: 'group', group: 'another' });
+    await pass(2000);
+    expect(told.at(-1)).toBe('1');
+    hear({ type: 'group', group: 'g' });
+    await pass(10);
+    expect(told.at(-1)).toBe('2');
+  });
+
+  it('that somebody lets go on is told as the server answers, and watched to its end', async () => {
+    const asked = vi.fn();
+    groups.onRetry(asked);
+    follow();
+    await pass(10);
+    await groups.resume('g');
+    expect([told.at(-1), server.resumeGroup.mock.calls, asked.mock.calls]).toEqual(['1', [['g']], [['g']]]);
   });
 
   it('that nobody follows is not read', async () => {

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import nbformat
 import pytest
 from cli.conftest import Home
@@ -97,7 +98,8 @@ def test_jobs_side_by_side_say_what_a_page_saves(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", cases("batch.json"))
 def test_a_batch_says_what_a_page_saves(case: dict[str, Any]) -> None:
     fields = case["batch"]
-    batch = Batch(**fields | {"counts": Counts(**fields["counts"])})
+    batch = msgspec.convert(fields, Batch)
+    assert isinstance(batch.counts, Counts)
     fresh = refreshed(data_of(BATCH_MIME, fields | {"status": "new"}), Known(batches={fields["id"]: batch}))
     assert fresh is not None
     assert (fresh["text/markdown"], fresh["text/plain"]) == (case["markdown"], case["plain"])

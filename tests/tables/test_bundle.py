@@ -7,6 +7,7 @@ import pytest
 
 from jupyter_bgstream.client.tables.bundle import batch_bundle
 from jupyter_bgstream.core.groups import Counts
+from jupyter_bgstream.core.pauses import Paused
 from jupyter_bgstream.core.wire import BATCH_MIME
 
 CASES = json.loads((Path(__file__).parents[1] / "golden/batch.json").read_text("utf-8"))["cases"]
@@ -15,5 +16,8 @@ CASES = json.loads((Path(__file__).parents[1] / "golden/batch.json").read_text("
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 def test_golden(case):
     batch = case["batch"]
-    shown = batch_bundle(batch["id"], batch["status"], batch["title"], batch["total"], Counts(**batch["counts"]))
+    paused = Paused(**batch["paused"]) if "paused" in batch else None
+    shown = batch_bundle(
+        batch["id"], batch["status"], batch["title"], batch["total"], Counts(**batch["counts"]), paused=paused
+    )
     assert shown == {BATCH_MIME: batch, "text/markdown": case["markdown"], "text/plain": case["plain"]}

@@ -125,7 +125,7 @@ async def _look_up_batches(source: Source, missing: set[str], known: Known) -> s
             continue
         known.batches[group_id] = batch
         found.add(group_id)
-        if batch.status not in ENDS:
+        if batch.status not in ENDS and batch.paused is None:  # a paused one does not go on by itself
             known.unfinished.add(group_id)
     return missing - found
 

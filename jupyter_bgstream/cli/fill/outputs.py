@@ -15,6 +15,7 @@ from ...client.cited import words_markdown, words_plain
 from ...client.tables.bundle import batch_bundle
 from ...core.groups import Counts
 from ...core.machine import ENDS, Status
+from ...core.pauses import Paused
 from ...core.wire import BATCH_MIME, BUNDLE_MIME, JOBS_MIME
 
 Data = dict[str, Any]  # of an output, by MIME type
@@ -30,6 +31,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     total: int
     counts: Counts
+    paused: Paused | None = None
 
 
 class Known(msgspec.Struct, kw_only=True):
@@ -113,7 +115,9 @@ def _in_order_of(old: Any, new: Any) -> Any:
 def _batch(data: Data, known: Known) -> Data | None:
     saved = batch_of(data)
     now = known.batches.get(saved["id"]) if saved else None
-    return None if now is None else batch_bundle(now.id, now.status, now.title, now.total, now.counts)
+    if now is None:
+        return None
+    return batch_bundle(now.id, now.status, now.title, now.total, now.counts, paused=now.paused)
 
 
 def _jobs(data: Data, known: Known) -> Data | None:

@@ -64,7 +64,14 @@ class ServerSource:
         """Look up a group."""
         group = await self._api.group(group_id)
         counts = Counts(**msgspec.structs.asdict(group.counts))
-        return Batch(id=group.id, status=group.status, title=group.title, total=group.total, counts=counts)
+        return Batch(
+            id=group.id,
+            status=group.status,
+            title=group.title,
+            total=group.total,
+            counts=counts,
+            paused=group.paused,
+        )
 
 
 class DatabaseSource:
@@ -90,8 +97,14 @@ class DatabaseSource:
     async def batch(self, group_id: str) -> Batch:
         """Look up a group."""
         group = await self._store.group(self._owner, group_id)
-        counts = group.counts
-        return Batch(id=group.id, status=group.status, title=group.spec.title, total=group.total, counts=counts)
+        return Batch(
+            id=group.id,
+            status=group.status,
+            title=group.spec.title,
+            total=group.total,
+            counts=group.counts,
+            paused=group.paused,
+        )
 
 
 @asynccontextmanager

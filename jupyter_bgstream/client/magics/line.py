@@ -15,7 +15,7 @@ from ..costs import KEYS
 from ..handle import Job
 from ..listing import short, table
 from ..relay import publish
-from ..session import State, costs, job_forms, models
+from ..session import State, costs, job_forms, models, paused_groups
 from . import threads
 from .details import details
 from .errors import MagicError
@@ -87,7 +87,8 @@ class LineMagic:
             else:
                 known = ", ".join(STATES)
                 raise MagicError(f"%bg list takes --here, --thread NAME, or one of {known}, and not {word}.")
-        self._shell.display_pub.publish(table(job_forms(limit=_SHOWN, **asked), time.time()))
+        jobs = job_forms(limit=_SHOWN, **asked)
+        self._shell.display_pub.publish(table(jobs, time.time(), paused=paused_groups(jobs)))
 
     def _details(self, words: list[str]) -> None:
         job = self._one("show", words)

@@ -28,7 +28,7 @@ def named(which: str, variables: dict[str, Any]) -> list[Job]:
         return list(value)
     tables = sys.modules.get("jupyter_bgstream.client.tables")
     if tables is not None and isinstance(value, tables.Batch):  # and no job whose id happens to begin like that
-        raise MagicError(f"{which} is a batch: {which}.wait(), .cancel() and .retry() are for all of it.")
+        raise MagicError(f"{which} is a batch: {which}.wait(), .cancel(), .retry() and .resume() are for all of it.")
     return [find(which)]
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ...core.costs import Cost
 from ...core.errors import BgStreamError, NotFound
 from ...core.machine import Fault
+from ...core.visible import visible_line
 from ..background import Background
 from ..costs import usd
-from ..errors import LOST
-from ..follow import PATIENCE
+from ..errors import BatchPaused
 from ..forms import GroupForm, Taken
 from ..handle import Job
 from ..session import _background
@@ -25,12 +25,13 @@ from .rows import ListRows, Rows
 from .schemas import Schema
 from .sending import Sending
 from .showing import show, this_run
+from .waiting import until
 
 if TYPE_CHECKING:
     from ...core.machine import Status  # as in ..handle
+    from ...core.pauses import Paused
     from ..api import Api
 
-_SHORTEST, _LONGEST = 0.05, 1.0  # seconds between two looks
 _AGAIN = 20  # rows that are asked again at a time
 
 
@@ -106,10 +107,16 @@ class Batch:
         """Ask why rows have no whole or no valid answer, by their numbers, counted from 0."""
         return {row.number: row.error for row in self._read() if row.error is not None and row.ended}
 
-    def wait(self, timeout: float | None = None) -> Batch:
-        """Wait until every row has ended in any way; raises TimeoutError after ``timeout`` seconds.
+    @property
+    def paused(self) -> Paused | None:
+        """Ask why it is paused: ``code``, ``message`` and ``at``; None if it is not."""
+        return self._now().paused
 
-        Neither that nor an interrupt stops anything.
+    def wait(self, timeout: float | None = None) -> Batch:
+        """Wait until every row has ended in any way.
+
+        Raises BatchPaused if it waits for you, and TimeoutError after ``timeout`` seconds. Neither that nor an
+        interrupt stops anything.
         """
         self._background.run(lambda api: self._end(api, timeout))
         return self
@@ -164,11 +171,16 @@ class Batch:
         self._form = self._background.run(self._retried)
         return self
 
+    def resume(self) -> Batch:
+        """Go on with what is left of a paused batch; rows that have failed are asked again by ``retry`` alone."""
+        self._form = self._background.run(lambda api: api.change_group(self.id, "resume"))
+        return self
+
     def cancel(self) -> Batch:
         """Stop what has not ended; what was answered stays."""
         if self._sending is not None:
             self._sending[1].cancel()
-        self._form = self._background.run(lambda api: api.cancel_group(self.id))
+        self._form = self._background.run(lambda api: api.change_group(self.id, "cancel"))
         return self
 
     def view(self) -> Any:
@@ -183,12 +195,13 @@ class Batch:
     def __repr__(self) -> str:
         form = self._form
         cost = f", {usd(form.cost.usd, estimated=form.cost.estimated)}" if form.cost else ""
-        return f"<Batch {form.id} {batch_words(form.id, form.status, form.title, form.total, form.counts)}{cost}>"
+        words = batch_words(form.id, form.status, form.title, form.total, form.counts, paused=form.paused)
+        return visible_line(f"<Batch {form.id} {words}{cost}>")
 
     def placeholder(self) -> dict[str, Any]:
         """Return the display bundle of what is known, without asking the server."""
         form = self._form
-        return batch_bundle(form.id, form.status, form.title, form.total, form.counts)
+        return batch_bundle(form.id, form.status, form.title, form.total, form.counts, paused=form.paused)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))
@@ -232,24 +245,6 @@ class Batch:
         # Rows are submitted in order. Where that was cancelled, nothing more comes.
         return self._answers.row(number, unsent=number >= self._form.submitted, over=self._form.ended)
 
-    async def _until(self, api: Api, done: Callable[[], bool], step: Callable[[Api], Any]) -> None:
-        # Look again and again, through lost connections: the server may be back in a moment.
-        clock = asyncio.get_running_loop()
-        lost, pause = clock.time(), _SHORTEST
-        while not done():
-            try:
-                await step(api)
-            except LOST:
-                if clock.time() - lost > PATIENCE:
-                    raise
-            else:
-                lost = clock.time()
-                if done():
-                    return
-            self._raise_what_was_not_sent()
-            await asyncio.sleep(pause)
-            pause = min(_LONGEST, pause * 1.5)
-
     def _raise_what_was_not_sent(self) -> None:
         if self._sending is not None and self._sending[1].done():
             sent, self._sending = self._sending[1], None
@@ -259,9 +254,18 @@ class Batch:
     async def _end(self, api: Api, seconds: float | None) -> None:
         try:
             async with asyncio.timeout(seconds):
-                await self._until(api, lambda: self._form.ended, self._look)
+                await until(lambda: self._form.ended, lambda: self._look_on(api), self._raise_what_was_not_sent)
         except TimeoutError:
             raise TimeoutError(f"The batch {self.id} has not ended after {seconds:g} s; it goes on.") from None
+
+    async def _look_on(self, api: Api) -> None:
+        await self._look(api)
+        self._raise_if_paused()
+
+    def _raise_if_paused(self) -> None:
+        form = self._form
+        if form.paused is not None:
+            raise BatchPaused(form.id, form.paused, left=form.total - form.counts.ended, failed=form.counts.failed)
 
     async def _awaited(self) -> Any:
         await self._background.call(lambda api: self._end(api, None))
@@ -273,13 +277,17 @@ class Batch:
         return framed(rows, answered, self._schema)
 
     async def _ended_row(self, api: Api, number: int) -> Row:
-        if not self._row(number).ended:
-            await self._until(api, lambda: self._row(number).ended, self._catch_up)
+        async def step() -> None:
+            await self._catch_up(api)
+            if not self._row(number).ended and self._row(number).status != "running":
+                self._raise_if_paused()
+
+        await until(lambda: self._row(number).ended, step, self._raise_what_was_not_sent)
         return self._row(number)
 
     async def _retried(self, api: Api) -> GroupForm:
         await self._catch_up(api)
-        form = await api.retry_group(self.id)
+        form = await api.change_group(self.id, "retry")
         invalid = [row.job for row in map(self._row, range(len(self))) if row.status == "invalid" and row.job]
         for start in range(0, len(invalid), _AGAIN):
             await asyncio.gather(*(api.retry(job) for job in invalid[start : start + _AGAIN]))

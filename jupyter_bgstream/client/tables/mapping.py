@@ -241,6 +241,8 @@ def _picked_up(form: GroupForm, rows: int) -> str:
     again = form.counts.ended - form.counts.completed
     if form.ended and form.submitted < rows:
         words.append(f"It was cancelled when {form.submitted:,} rows were submitted.")
+    if form.paused is not None:
+        words.append(f"It is paused ({form.paused.message}): resume() goes on with what is left.")
     if form.ended and again:
         words.append(f"{again:,} {'has' if again == 1 else 'have'} no whole answer: retry() asks these again.")
     return "\n".join([*words, "fresh=True asks all again."])
