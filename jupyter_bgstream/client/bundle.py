@@ -21,7 +21,11 @@ _ENDINGS = {
     "content_filter": "The answer was cut off by the content filter of the provider.",
     "refusal": "The model declined to answer.",
     "tool_calls": "The model asks for tools. None was called.",
+    "other": "The answer ended for a reason that the provider does not explain.",
 }
+
+NO_TEXT = "The answer has no text: the provider ended it before the first word."
+NO_TEXT_BUT_REASONING = "The answer has no text: the model only reasoned. Retry, or raise max_tokens."
 
 
 class Shown(NamedTuple):
@@ -72,6 +76,19 @@ def _joined(*paragraphs: str) -> str:
     return "\n\n".join(filter(None, paragraphs))
 
 
+def _no_text(answer: Answer) -> str:
+    if has_words(answer.text):
+        return ""
+    if answer.tool_calls:
+        return "The answer has no text, only tool calls."
+    return NO_TEXT_BUT_REASONING if has_words(answer.reasoning) else NO_TEXT
+
+
+def has_words(text: str | None) -> bool:
+    """Whether a text is more than blanks, in the page's sense."""
+    return bool(text and text.strip(" \t\r\n"))
+
+
 def _closing(text: str) -> str:
     """Return what closes the code that a text ends in, so that what comes below it is none."""
     fence = ""
@@ -90,7 +107,8 @@ def _note(answer: Answer) -> str:
     match status:
         case "completed":
             reason = answer.finish_reason or "stop"
-            return _ENDINGS.get(reason, f"The answer ended for another reason: {reason}.")
+            words = _ENDINGS.get(reason, f"The answer ended for another reason: {reason}.")
+            return words or _no_text(answer)
         case "failed" | "interrupted":
             return f"{status.capitalize()}: {error.message}" if error else status.capitalize()
         case "cancelled":

@@ -236,11 +236,12 @@ function closing(text: string): string {
 }
 
 /** Say what the text alone does not: that it is not whole, or why it ended. */
-function noteOf({ status, error, finish_reason }: Answer): string {
+function noteOf(answer: Answer): string {
+  const { status, error } = answer;
   const word = status.charAt(0).toUpperCase() + status.slice(1);
   switch (status) {
     case 'completed':
-      return endingWords(finish_reason);
+      return endingWords(answer);
     case 'failed':
     case 'interrupted':
       return error === null ? word : `${word}: ${error.message}`;

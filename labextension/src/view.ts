@@ -19,6 +19,7 @@ import {
   deletedWords,
   elapsedWords,
   endingWords,
+  hasWords,
   priceWords,
   shortWords,
   type Shown,
@@ -185,7 +186,7 @@ export class JobView {
     this._tokens.title = usageWords(answer?.usage ?? null);
     setText(this._cost, costWords(answer?.cost ?? null));
     this._cost.title = priceWords(answer?.cost ?? null);
-    const ending = answer?.status === 'completed' ? clipped(endingWords(answer.finish_reason)) : '';
+    const ending = answer?.status === 'completed' ? clipped(endingWords(answer)) : '';
     setText(this._ending, ending);
     this._ending.hidden = ending === '';
     // Before the first frame the state says that we are connecting; once all is here, nobody needs the line.
@@ -238,6 +239,9 @@ export class JobView {
   private _showParts(answer: Answer | null): void {
     const reasoning = answer?.reasoning ?? '';
     this._reasoning.hidden = reasoning === '';
+    if (answer?.status === 'completed' && !hasWords(answer.text) && !this._opened) {
+      this._opened = this._reasoning.open = true; // once: there is nothing else to read
+    }
     this._reasoned.show(reasoning);
     // Each of these lists is a new one when it has changed.
     this._showSources(answer?.sources ?? NONE);
@@ -366,6 +370,7 @@ export class JobView {
   private readonly _attempt = element('div', 'try');
   private readonly _attempts = element('div', 'attempts');
   private readonly _reasoning = element('details', 'reasoning');
+  private _opened = false;
   private readonly _reasoned = new Growing(element('div', 'plain'));
   private readonly _tools = new LongList('tools', 'tools', 'div', toolItem);
   private readonly _cited = element('details', 'cited');

@@ -1,6 +1,6 @@
 /** What the state line says. */
 
-import type { Times, Try } from './fold';
+import type { Answer, Times, Try } from './fold';
 import { clipped } from './long';
 import type { Cost, Counts, End, Fault, Status, Usage } from './wire';
 
@@ -34,7 +34,8 @@ const ENDINGS: Record<string, string | undefined> = {
   length: 'The answer was cut off at the limit of tokens.',
   content_filter: 'The answer was cut off by the content filter of the provider.',
   refusal: 'The model declined to answer.',
-  tool_calls: 'The model asks for tools. None was called.'
+  tool_calls: 'The model asks for tools. None was called.',
+  other: 'The answer ended for a reason that the provider does not explain.'
 };
 
 /** The state of a job as a reader sees it. */
@@ -48,8 +49,32 @@ export function stateWords(state: Shown, finishReason: string | null): string {
   return (state === 'completed' && Object.hasOwn(CUT, reason) ? CUT[reason] : undefined) ?? WORDS[state];
 }
 
-/** Why a completed answer ended, unless that is plain. */
-export function endingWords(finishReason: string | null): string {
+/** What is read of an answer to say why it ended. */
+type Ended = Pick<Answer, 'finish_reason' | 'text' | 'reasoning' | 'tool_calls'>;
+
+/** Why a completed answer ended, or why it has no text, unless that is plain. */
+export function endingWords(answer: Ended): string {
+  return reasonWords(answer.finish_reason) || noTextWords(answer);
+}
+
+function noTextWords({ text, reasoning, tool_calls }: Ended): string {
+  if (hasWords(text)) {
+    return '';
+  }
+  if (tool_calls.length > 0) {
+    return 'The answer has no text, only tool calls.';
+  }
+  return hasWords(reasoning)
+    ? 'The answer has no text: the model only reasoned. Retry, or raise max_tokens.'
+    : 'The answer has no text: the provider ended it before the first word.';
+}
+
+/** Whether a text is more than blanks. */
+export function hasWords(text: string): boolean {
+  return /[^ \t\r\n]/.test(text);
+}
+
+function reasonWords(finishReason: string | null): string {
   const reason = finishReason ?? 'stop';
   return Object.hasOwn(ENDINGS, reason) ? (ENDINGS[reason] ?? '') : `The answer ended for another reason: ${reason}.`;
 }

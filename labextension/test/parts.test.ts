@@ -19,6 +19,8 @@ const source = {
 
 const begin = [{ type: 'queued' }, { type: 'attempt' }] as const;
 const text = (text: string) => ({ type: 'delta', channel: 'text', text }) as const;
+const reasoning = (text: string) => ({ type: 'delta', channel: 'reasoning', text }) as const;
+const call = { type: 'tool_call', id: 'c', name: 'look', arguments: '{}' } as const;
 
 function open(): void {
   const [before, retries] = [document.createElement('div'), { retry: () => Promise.resolve() }];
@@ -108,6 +110,7 @@ describe('what belongs to the answer', () => {
     ['content_filter', 'The answer was cut off by the content filter of the provider.'],
     ['refusal', 'The model declined to answer.'],
     ['tool_calls', 'The model asks for tools. None was called.'],
+    ['other', 'The answer ended for a reason that the provider does not explain.'],
     ['constructor', 'The answer ended for another reason: constructor.'],
     ['stop', '']
   ])('%s: why it ended', (finish_reason, said) => {
@@ -117,6 +120,23 @@ describe('what belongs to the answer', () => {
     expect(ending.hidden).toBe(true);
     tell(state(log(...begin, text('Hi'), { type: 'completed', finish_reason })));
     expect([ending.hidden, ending.textContent]).toEqual([said === '', said]);
+  });
+
+  it.each([
+    [text(''), 'The answer has no text: the provider ended it before the first word.', true],
+    [text('\n\n'), 'The answer has no text: the provider ended it before the first word.', true],
+    [reasoning('So it is 42.'), 'The answer has no text: the model only reasoned. Retry, or raise max_tokens.', true],
+    [call, 'The answer has no text, only tool calls.', true],
+    [text('42'), '', false]
+  ])('that there is no text, with the reasoning opened', (event, words, opened) => {
+    open();
+    tell(state(log(...begin, event, { type: 'completed', finish_reason: 'stop' })));
+    const ending = view.node.querySelector<HTMLElement>('.jp-bgstream-ending')!;
+    const reasoned = view.node.querySelector<HTMLDetailsElement>('.jp-bgstream-reasoning')!;
+    expect([ending.textContent, reasoned.open]).toEqual([words, opened]);
+    reasoned.open = false;
+    tell(state(log(...begin, event, { type: 'completed', finish_reason: 'stop' })));
+    expect(reasoned.open).toBe(false);
   });
 
   it('what it cost, of all attempts, and where that figure is from', () => {

@@ -8,7 +8,7 @@ import msgspec
 
 from ...core.costs import Cost
 from ...core.machine import ENDS, Fault
-from ..bundle import _ENDINGS
+from ..bundle import _ENDINGS, has_words
 from ..forms import Counts, PlaceForm
 from .ids import row_of
 from .schemas import Schema
@@ -90,6 +90,8 @@ class Answers:
         if place.status == "completed" and self._schema is None and place.finish_reason not in (None, "stop"):
             words = _ENDINGS.get(place.finish_reason) or f"The answer ended for another reason: {place.finish_reason}."
             error = Fault(code=place.finish_reason, message=words)
+        elif place.status == "completed" and not has_words(place.text):
+            error = Fault(code="no_text", message="The answer has no text.")
         self._rows[number] = Row(
             number=number,
             status=place.status,
