@@ -50,7 +50,7 @@ F = TypeVar("F")
 
 Verb = Literal["cancel", "retry", "resume"]  # of a group
 
-_ID = re.compile(r"[A-Za-z0-9_-]+")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 _BY_STATUS: dict[int, type[RequestError]] = {
     error.status: error for error in (NotFound, Conflict, CursorGone, TooLarge, Unavailable)
@@ -210,6 +210,11 @@ class Api:
             up_to_date="Stream-Up-To-Date" in response.headers,
             closed="Stream-Closed" in response.headers,
         )
+
+    async def image(self, job_id: str, image_id: str) -> bytes:
+        """Read the file of a picture in an answer."""
+        path = f"jobs/{_segment(job_id)}/images/{_segment(image_id, 'picture')}"
+        return (await self._send("GET", path)).content
 
     async def aclose(self) -> None:
         """Close the connection."""

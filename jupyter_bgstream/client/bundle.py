@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..core.machine import Answer
+from ..core.visible import visible, visible_line
 from ..core.wire import BUNDLE_MIME, JOBS_MIME
-from .cited import sources_markdown, sources_plain, words_markdown, words_plain
-from .markdown import escape_html
-
-_OPENING = re.compile(r" {0,3}(?:(`{3,})[^`]*$|(~{3,}))")
+from .cited import note_markdown, sources_markdown, sources_plain, words_markdown, words_plain
+from .embedding import Embedding, without_marks
+from .fence import closing
+from .formulas import with_formulas
 
 # The same sentences as in ``labextension/src/words.ts``.
 _ENDINGS = {
@@ -35,23 +36,34 @@ class Shown(NamedTuple):
     model: str  # provider/name
     cursor: str
     answer: Answer
+    files: Mapping[str, bytes] = MappingProxyType({})  # of its pictures, as far as they are at hand; by their ids
 
 
-def bundle(job: Shown) -> dict[str, Any]:
-    """Return the display bundle: the live view's key, and the text for whoever has no live view."""
-    return {BUNDLE_MIME: _key(job), "text/markdown": _markdown(job), "text/plain": _plain(job)}
+def bundle(job: Shown, *, unended: str = "") -> dict[str, Any]:
+    """Return the display bundle: the live view's key, and the text for whoever has no live view.
+
+    ``unended`` is the note below what has not ended, instead of its status.
+    """
+    pictures = Embedding()
+    markdown = pictures.written(_markdown(job, pictures, unended=unended))
+    return {BUNDLE_MIME: _key(job), "text/markdown": markdown, "text/plain": _plain(job, unended=unended)}
 
 
-def bundle_of_several(jobs: Sequence[Shown]) -> dict[str, Any]:
-    """Return the display bundle of jobs side by side: each text below its model's name."""
+def bundle_of_several(jobs: Sequence[Shown], *, unended: str = "") -> dict[str, Any]:
+    """Return the display bundle of jobs side by side, each below its model's name; ``unended`` as of ``bundle``."""
+    pictures = Embedding()
+    last = len(jobs) - 1
     markdown = [
-        _joined(f"#### {words_markdown(words_plain(job.model))}", _markdown(job, closed=True)) for job in jobs[:-1]
+        _joined(
+            f"#### {words_markdown(words_plain(job.model))}",
+            _markdown(job, pictures, closed=number < last, unended=unended),
+        )
+        for number, job in enumerate(jobs)
     ]
-    markdown += [_joined(f"#### {words_markdown(words_plain(job.model))}", _markdown(job)) for job in jobs[-1:]]
     return {
         JOBS_MIME: {"jobs": [_key(job) for job in jobs]},
-        "text/markdown": _joined(*markdown),
-        "text/plain": _joined(*(_joined(f"{words_plain(job.model)}:", _plain(job)) for job in jobs)),
+        "text/markdown": pictures.written(_joined(*markdown)),
+        "text/plain": _joined(*(_joined(name_plain(job.model), _plain(job, unended=unended)) for job in jobs)),
     }
 
 
@@ -59,17 +71,24 @@ def _key(job: Shown) -> dict[str, str]:
     return {"id": job.id, "cursor": job.cursor, "status": job.answer.status, "model": job.model}
 
 
-def _markdown(job: Shown, *, closed: bool = False) -> str:
+def _markdown(job: Shown, pictures: Embedding, *, closed: bool = False, unended: str = "") -> str:
+    """Return what is still to be escaped, together with what stands around it: there something may be open."""
     answer = job.answer
-    note = _note(answer)
-    below = [sources_markdown(answer.sources), note and f"*{escape_html(note)}*"]
-    end = _closing(answer.text) if closed or any(below) else ""
-    return _joined(escape_html(answer.text) + end, *below)
+    text, note = without_marks(answer.text), _note(answer, unended)
+    shown = pictures.markdown(job.id, answer.images, job.files)
+    below = [shown, sources_markdown(answer.sources), note and note_markdown(note)]
+    end = closing(text) if closed or any(below) else ""
+    return _joined(with_formulas(text) + end, *below)
 
 
-def _plain(job: Shown) -> str:
-    note = _note(job.answer)
-    return _joined(job.answer.text, sources_plain(job.answer.sources), note and f"{note} (job {job.id})")
+def _plain(job: Shown, *, unended: str = "") -> str:
+    note = _note(job.answer, unended)
+    return visible(_joined(job.answer.text, sources_plain(job.answer.sources), note and f"{note} (job {job.id})"))
+
+
+def name_plain(model: str) -> str:
+    """Return the line above a job's plain text among others."""
+    return f"{visible_line(words_plain(model))}:"
 
 
 def _joined(*paragraphs: str) -> str:
@@ -89,21 +108,11 @@ def has_words(text: str | None) -> bool:
     return bool(text and text.strip(" \t\r\n"))
 
 
-def _closing(text: str) -> str:
-    """Return what closes the code that a text ends in, so that what comes below it is none."""
-    fence = ""
-    for line in text.split("\n"):
-        if not fence:
-            opening = _OPENING.match(line)
-            fence = (opening[1] or opening[2]) if opening else ""
-        elif line.strip(" \t\r").startswith(fence) and not line.strip(f" \t\r{fence[0]}"):
-            fence = ""
-    return fence and ("" if text.endswith("\n") else "\n") + fence
-
-
-def _note(answer: Answer) -> str:
+def _note(answer: Answer, unended: str) -> str:
     """Say what the text alone does not: that it is not whole, or why it ended."""
     status, error = answer.status, answer.error
+    if unended and not answer.ended:
+        return unended
     match status:
         case "completed":
             reason = answer.finish_reason or "stop"

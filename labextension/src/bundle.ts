@@ -5,10 +5,12 @@
  */
 
 import { batchWords } from './batchwords';
-import { inlineMarkdown, oneLine, sourcesMarkdown, sourcesPlain, wordsMarkdown } from './cited';
-import { escapeHtml } from './escape';
+import { inlineMarkdown, noteMarkdown, oneLine, sourcesMarkdown, sourcesPlain, wordsMarkdown } from './cited';
+import { Embedding, type FileOf, withoutMarks } from './embedding';
+import { closing } from './fence';
 import type { Answer } from './fold';
-import { visibleLine } from './visible';
+import { withFormulas } from './formulas';
+import { visible, visibleLine } from './visible';
 import { endingWords } from './words';
 import { BATCH_MIME, type BatchBundle, type Bundle, BUNDLE_MIME, type Group, JOBS_MIME } from './wire';
 
@@ -20,6 +22,8 @@ export interface Known {
   id: string;
   cursor: string;
   answer: Answer;
+  /** The pictures that are at hand. */
+  file?: FileOf;
 }
 
 /** The jobs in an output's data; none if one of them is no job. */
@@ -93,7 +97,9 @@ function countOf(value: unknown): number {
 /** A text in an output's data. On disk it may be a list of lines, and an empty one is an empty list. */
 export function textOf(data: Data, mime: string): string {
   const text = data[mime];
-  return Array.isArray(text) ? text.join('') : typeof text === 'string' ? text : '';
+  const lines: readonly unknown[] = Array.isArray(text) ? text : [text];
+  // What JSON has instead of a line may not even be made one.
+  return lines.every(line => typeof line === 'string') ? lines.join('') : '';
 }
 
 /** The saved Markdown of each of the jobs side by side, as well as that can be told. */
@@ -160,15 +166,18 @@ function keyOf(job: Known | null, saved: Bundle): Bundle {
 }
 
 function alone([key]: readonly Bundle[], [job]: readonly (Known | null)[]): Data | null {
-  return key == null || job == null
-    ? null
-    : { [BUNDLE_MIME]: key, 'text/markdown': markdownOf(job, false), 'text/plain': plainOf(job) };
+  if (key == null || job == null) {
+    return null;
+  }
+  const pictures = new Embedding();
+  const markdown = pictures.written(markdownOf(job, pictures, false));
+  return { [BUNDLE_MIME]: key, 'text/markdown': markdown, 'text/plain': plainOf(job) };
 }
 
 /** Of jobs that are not known the saved text stays; null if it cannot be told from the others'. */
 function sideBySide(data: Data, keys: readonly Bundle[], jobs: readonly (Known | null)[]): Data | null {
   const headings = keys.map(({ model }) => headingMarkdown(model));
-  const names = keys.map(({ model }) => `${oneLine(model)}:`);
+  const names = keys.map(({ model }) => `${visibleLine(oneLine(model))}:`);
   let markdown: readonly string[] | null = [];
   let plain: readonly string[] | null = [];
   if (jobs.includes(null)) {
@@ -179,9 +188,11 @@ function sideBySide(data: Data, keys: readonly Bundle[], jobs: readonly (Known |
     return null;
   }
   const last = keys.length - 1;
+  const pictures = new Embedding();
+  const below = jobs.map((job, i) => (job ? markdownOf(job, pictures, i < last) : pictures.lifted(markdown[i] ?? '')));
   return {
     [JOBS_MIME]: { jobs: keys },
-    'text/markdown': joined(...jobs.flatMap((job, i) => [headings[i], job ? markdownOf(job, i < last) : markdown[i]])),
+    'text/markdown': pictures.written(joined(...below.flatMap((text, i) => [headings[i], text]))),
     'text/plain': joined(...jobs.flatMap((job, i) => [names[i], job ? plainOf(job) : plain[i]]))
   };
 }
@@ -202,37 +213,23 @@ function parted(text: string, headings: readonly string[]): readonly string[] | 
   return at.map((line, i) => lines.slice(line + 2, end(i)).join('\n'));
 }
 
-function markdownOf({ answer }: Known, closed: boolean): string {
+/** Still to be escaped, together with what stands around it: there something may be open. */
+function markdownOf({ id, answer, file }: Known, pictures: Embedding, closed: boolean): string {
   const note = noteOf(answer);
-  const below = [sourcesMarkdown(answer.sources), note && `*${escapeHtml(note)}*`];
-  const end = closed || below.some(Boolean) ? closing(answer.text) : '';
-  return joined(escapeHtml(answer.text) + end, ...below);
+  const text = withoutMarks(answer.text);
+  const shown = pictures.markdown(id, answer.images, file ?? (() => null));
+  const below = [shown, sourcesMarkdown(answer.sources), note && noteMarkdown(note)];
+  const end = closed || below.some(Boolean) ? closing(text) : '';
+  return joined(withFormulas(text) + end, ...below);
 }
 
 function plainOf({ id, answer }: Known): string {
   const note = noteOf(answer);
-  return joined(answer.text, sourcesPlain(answer.sources), note && `${note} (job ${id})`);
+  return visible(joined(answer.text, sourcesPlain(answer.sources), note && `${note} (job ${id})`));
 }
 
 function joined(...paragraphs: (string | undefined)[]): string {
   return paragraphs.filter(Boolean).join('\n\n');
-}
-
-/** What closes the code that a text ends in, so that what comes below it is none. */
-function closing(text: string): string {
-  let fence = '';
-  for (const line of text.split('\n')) {
-    if (fence === '') {
-      const opening = /^ {0,3}(?:(`{3,})[^`]*$|(~{3,}))/.exec(line);
-      fence = opening?.[1] ?? opening?.[2] ?? '';
-    } else {
-      const bare = line.replace(/^[ \t\r]+/, '');
-      if (bare.startsWith(fence) && /^(?:`+|~+)[ \t\r]*$/.test(bare)) {
-        fence = '';
-      }
-    }
-  }
-  return fence && (text.endsWith('\n') ? '' : '\n') + fence;
 }
 
 /** Say what the text alone does not: that it is not whole, or why it ended. */

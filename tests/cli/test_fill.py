@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,15 @@ import msgspec
 import nbformat
 import pytest
 from cli.conftest import Home
-from client.test_bundle import answered
+from client.test_bundle import answered, files
+from client.test_embedding import PNG
 from harness.jupyter import Jupyter, jupyter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from jupyter_bgstream.cli.fill.file import read_notebook, replace_notebook
 from jupyter_bgstream.cli.fill.outputs import Batch, Known, has_ended, places, refreshed, write
 from jupyter_bgstream.client.bundle import Shown
-from jupyter_bgstream.core.events import Completed
+from jupyter_bgstream.core.events import Completed, Image
 from jupyter_bgstream.core.groups import Counts, Group, GroupSpec
 from jupyter_bgstream.core.machine import Answer, Fault
 from jupyter_bgstream.core.wire import BATCH_MIME, BUNDLE_MIME, JOBS_MIME
@@ -70,7 +72,7 @@ def shown_in(path: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("case", cases("bundle.json"))
 def test_one_job_says_what_a_page_saves(case: dict[str, Any]) -> None:
     data = data_of(BUNDLE_MIME, key("j0", model="p/m"))
-    fresh = refreshed(data, Known(jobs={"j0": Shown("j1", "p/m", "c", answered(case))}))
+    fresh = refreshed(data, Known(jobs={"j0": Shown("j1", "p/m", "c", answered(case), files(case))}))
     assert fresh is not None
     assert (fresh["text/markdown"], fresh["text/plain"]) == (case["markdown"], case["plain"])
     assert fresh[BUNDLE_MIME] == key("j1", status="completed", cursor="c")
@@ -79,7 +81,9 @@ def test_one_job_says_what_a_page_saves(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", cases("jobs.json"))
 def test_jobs_side_by_side_say_what_a_page_saves(case: dict[str, Any]) -> None:
     models = [job["model"] for job in case["jobs"]]
-    now = {f"s{n}": Shown(f"j{n}", job["model"], "c", answered(job)) for n, job in enumerate(case["jobs"], 1)}
+    now = {
+        f"s{n}": Shown(f"j{n}", job["model"], "c", answered(job), files(job)) for n, job in enumerate(case["jobs"], 1)
+    }
     data = data_of(JOBS_MIME, {"jobs": [key(f"s{n}", model=model) for n, model in enumerate(models, 1)]})
     fresh = refreshed(data, Known(jobs=now))
     assert fresh is not None
@@ -183,6 +187,10 @@ def test_what_somebody_else_saves_meanwhile_is_not_overwritten(tmp_path: Path) -
 # The command, without a server.
 
 
+MISSING = f"Picture 1, PNG, {len(PNG)} bytes, is not in this file yet."
+PICTURE = f"Picture 1, PNG, {len(PNG)} bytes\n\n![Picture 1](data:image/png;base64,{b64encode(PNG).decode()})"
+
+
 async def stored(home: Home) -> SQLiteStore:
     store = SQLiteStore(home.database, server=HERE)
     await store.open()
@@ -245,6 +253,29 @@ async def test_without_a_server_the_database_is_read(home: Home) -> None:
     waited = home.run("fill", "--wait", "0", "x.ipynb")
     assert waited.returncode == 1
     assert "No server answers" in waited.stderr
+
+
+async def test_pictures_are_read_from_the_database(home: Home) -> None:
+    store = SQLiteStore(home.database, server=HERE)
+    await store.open()
+    job = await running(store, "job-drawn", owner=OWNER)
+    drawn = Image(id="1-1", media_type="image/png", bytes=len(PNG))
+    large = Image(id="1-2", media_type="image/png", bytes=2**20 + 1)
+    events = [*said("Here."), drawn, large]
+    await store.append(job, events, files={"1-1": PNG, "1-2": PNG.ljust(2**20 + 1)})
+    ended, _ = await store.end(OWNER, job.id, Completed(at=50.0, finish_reason="stop"))
+    await store.close()
+    # Whoever wrote the second had the answer without its picture.
+    lacking = data_of(
+        BUNDLE_MIME, key("job-drawn", status="completed", cursor=str(ended.cursor)), f"Here.\n\n{MISSING}"
+    )
+    path = save(home.folder / "x.ipynb", data_of(BUNDLE_MIME, key("job-drawn")), lacking)
+    done = home.run("fill", "x.ipynb")
+    assert done.stdout == "x.ipynb: 2 answers brought up to date.\n", done.stderr
+    for data in shown_in(path):
+        assert data["text/markdown"].startswith(f"Here.\n\n{PICTURE}\n\nPicture 2, PNG, 1.0 MB, is not in this file")
+        assert data["text/plain"] == "Here."
+    assert home.run("fill", "--check", "x.ipynb").stdout == "x.ipynb: up to date.\n"
 
 
 def test_what_is_wrong_with_a_file_is_said_and_the_others_are_filled(home: Home) -> None:
@@ -353,11 +384,13 @@ def test_a_server_is_asked_and_waited_for_and_retries_are_followed(
     assert shown_in(path)[1]["text/plain"] == "test/held:\n\none two\n\ntest/hello:\n\nHello, world"
 
 
-def test_nbconvert_shows_what_was_answered_since(home: Home, server: Jupyter) -> None:
-    job = ask(server, "test/hello")
+def test_nbconvert_shows_what_was_answered_since(home: Home, server: Jupyter, provider: ThreadedProvider) -> None:
+    provider.scripts["drawn"] = answer("", images=[PNG])
+    job, drawn = ask(server, "test/hello"), ask(server, "test/drawn")
     ended(server, job)
+    ended(server, drawn)
     unknown = data_of(BUNDLE_MIME, key("job-unknown"), "What was saved.")
-    path = save(home.folder / "x.ipynb", data_of(BUNDLE_MIME, key(job)), unknown)
+    path = save(home.folder / "x.ipynb", data_of(BUNDLE_MIME, key(job)), data_of(BUNDLE_MIME, key(drawn)), unknown)
     before = path.read_bytes()
     preprocessor = "--Exporter.preprocessors=jupyter_bgstream.nbconvert.Fill"
     done = subprocess.run(
@@ -367,5 +400,6 @@ def test_nbconvert_shows_what_was_answered_since(home: Home, server: Jupyter) ->
     )  # fmt: skip
     assert "Hello, world" in done.stdout
     assert "What was saved." in done.stdout
+    assert f'<img alt="Picture 1" src="data:image/png;base64,{b64encode(PNG).decode()}"' in done.stdout
     assert "job-unknown" in done.stderr
     assert path.read_bytes() == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from jupyter_bgstream.client.bundle import Shown, bundle, bundle_of_several
 from jupyter_bgstream.client.cited import sources_markdown
-from jupyter_bgstream.core.events import Source
+from jupyter_bgstream.core.events import Image, Source
 from jupyter_bgstream.core.machine import Answer, Fault
 from jupyter_bgstream.core.wire import JOBS_MIME
 
@@ -69,18 +70,25 @@ def answered(case: dict[str, Any]) -> Answer:
         sources=tuple(Source(**source) for source in case["sources"]),
         finish_reason=case["finish_reason"],
         error=Fault(**case["error"]) if case.get("error") else None,
+        images=tuple(Image(**image) for image in case.get("images", ())),
     )
+
+
+def files(case: dict[str, Any]) -> dict[str, bytes]:
+    return {name: b64decode(data) for name, data in case.get("files", {}).items()}
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 def test_golden(case: dict[str, Any]) -> None:
-    shown = bundle(Shown("j1", "p/m", "c", answered(case)))
+    shown = bundle(Shown("j1", "p/m", "c", answered(case), files(case)))
     assert (shown["text/markdown"], shown["text/plain"]) == (case["markdown"], case["plain"])
 
 
 @pytest.mark.parametrize("case", SEVERAL, ids=[case["name"] for case in SEVERAL])
 def test_golden_side_by_side(case: dict[str, Any]) -> None:
-    jobs = [Shown(f"j{number}", job["model"], "c", answered(job)) for number, job in enumerate(case["jobs"], 1)]
+    jobs = [
+        Shown(f"j{number}", job["model"], "c", answered(job), files(job)) for number, job in enumerate(case["jobs"], 1)
+    ]
     shown = bundle_of_several(jobs)
     assert (shown["text/markdown"], shown["text/plain"]) == (case["markdown"], case["plain"])
     assert [tuple(key.values()) for key in shown[JOBS_MIME]["jobs"]] == [
@@ -109,3 +117,18 @@ def test_sources_are_a_list_of_links_to_the_web_and_nothing_else(sources: list[S
 def test_titles_are_short() -> None:
     (line,) = sources_markdown([Source(url="https://example.org", title="word " * 100_000)]).splitlines()[2:]
     assert len(line) < 240
+
+
+def test_what_has_not_ended_may_say_what_to_do() -> None:
+    note = "Not waited for yet. To fill in the answer: jupyter bgstream fill FILE"
+    running = Shown("job-0001", "test/one", "-1", Answer(status="running", text="half "))
+    failed = Shown(
+        "job-0002", "test/two", "-1", Answer(status="failed", error=Fault(code="internal", message="It broke."))
+    )
+    waiting = Shown(
+        "job-0003", "test/three", "-1", Answer(status="waiting", error=Fault(code="internal", message="Later."))
+    )
+    assert bundle(running, unended=note)["text/markdown"] == f"half \n\n*{note}*"
+    assert bundle(waiting, unended=note)["text/plain"] == f"{note} (job job-0003)"
+    several = bundle_of_several([running, failed], unended=note)["text/plain"]
+    assert several == f"test/one:\n\nhalf \n\n{note} (job job-0001)\n\ntest/two:\n\nFailed: It broke. (job job-0002)"

@@ -7,14 +7,15 @@ import math
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from ...client.bundle import Shown
+from ...client.embedding import embeddable
 from ...client.errors import ConnectionProblem
 from ...core.errors import BgStreamError, NotFound, Unavailable
-from ...core.machine import ENDS
-from .outputs import Data, Known, batch_of, has_ended, jobs_of
+from ...core.machine import ENDS, Answer
+from .outputs import Data, Known, batch_of, is_whole, jobs_of
 from .sources import PAGE, Record, ServerSource, Source, database_source, server_source
 
 DEPTH = 1000  # retries of one job that are followed
@@ -52,7 +53,7 @@ class Lookup:
                 continue
             keys = jobs_of(data)
             # Of several side by side none can be written without the others.
-            unfinished = not all(map(has_ended, keys))
+            unfinished = not is_whole(data)
             wanted |= {key["id"]: unfinished or wanted.get(key["id"], False) for key in keys}
         known, missing = Known(), set(wanted)
         async for source in self._sources():
@@ -106,7 +107,8 @@ async def _look_up_jobs(source: Source, wanted: dict[str, bool], missing: set[st
             try:
                 if record.id not in read:
                     cursor, answer = await source.answer(record.id)
-                    read[record.id] = Shown(record.id, record.model, cursor, answer)
+                    files = await _files(source, record.id, answer)
+                    read[record.id] = Shown(record.id, record.model, cursor, answer, files)
             except NotFound:  # deleted just now
                 continue
             known.jobs[job_id] = read[record.id]
@@ -114,6 +116,15 @@ async def _look_up_jobs(source: Source, wanted: dict[str, bool], missing: set[st
             known.unfinished.add(job_id)
         found.add(job_id)
     return missing - found
+
+
+async def _files(source: Source, job_id: str, answer: Answer) -> dict[str, bytes]:
+    """Return the pictures of an answer that may be in a notebook's file."""
+    files: dict[str, bytes] = {}
+    for image in embeddable(answer.images):
+        with suppress(NotFound):  # deleted just now
+            files[image.id] = await source.image(job_id, image.id)
+    return files
 
 
 async def _look_up_batches(source: Source, missing: set[str], known: Known) -> set[str]:

@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
-from ...client.bundle import Shown, _joined, _key, _markdown, _plain, bundle
+from ...client.bundle import Shown, _joined, _key, _markdown, _plain, bundle, name_plain
 from ...client.cited import words_markdown, words_plain
+from ...client.embedding import Embedding, lacks_pictures
 from ...client.tables.bundle import batch_bundle
 from ...core.groups import Counts
 from ...core.machine import ENDS, Status
@@ -68,6 +69,12 @@ def batch_of(data: Data) -> Data | None:
     """Return the key of the batch in an output, if there is one."""
     key = data.get(BATCH_MIME)
     return key if isinstance(key, dict) and isinstance(key.get("id"), str) else None
+
+
+def is_whole(data: Data) -> bool:
+    """Whether all jobs of an output had ended when it was saved, and their pictures were at hand."""
+    markdown = text_of(data, "text/markdown")
+    return all(map(has_ended, jobs_of(data))) and not (isinstance(markdown, str) and lacks_pictures(markdown))
 
 
 def has_ended(key: Data) -> bool:
@@ -143,7 +150,7 @@ def _side_by_side(data: Data, keys: Sequence[Data], jobs: Sequence[Shown | None]
     """Of jobs of which nothing is known the saved text stays; None if it cannot be told from the others'."""
     models = [str(key.get("model", "")) for key in keys]
     headings = [f"#### {words_markdown(words_plain(model))}" for model in models]
-    names = [f"{words_plain(model)}:" for model in models]
+    names = [name_plain(model) for model in models]
     markdown = plain = [""] * len(keys)
     if not all(jobs):
         saved = _parted(text_of(data, "text/markdown"), headings)
@@ -151,12 +158,17 @@ def _side_by_side(data: Data, keys: Sequence[Data], jobs: Sequence[Shown | None]
         if saved is None or saved_plain is None:
             return None
         markdown, plain = saved, saved_plain
-    last = len(keys) - 1
-    below = [markdown[i] if job is None else _markdown(job, closed=i < last) for i, job in enumerate(jobs)]
+    last, pictures = len(keys) - 1, Embedding()
+    below = [
+        pictures.lifted(markdown[i]) if job is None else _markdown(job, pictures, closed=i < last)
+        for i, job in enumerate(jobs)
+    ]
     said = [plain[i] if job is None else _plain(job) for i, job in enumerate(jobs)]
     return {
         JOBS_MIME: {"jobs": [key if job is None else _key(job) for key, job in zip(keys, jobs, strict=True)]},
-        "text/markdown": _joined(*(text for pair in zip(headings, below, strict=True) for text in pair)),
+        "text/markdown": pictures.written(
+            _joined(*(text for pair in zip(headings, below, strict=True) for text in pair))
+        ),
         "text/plain": _joined(*(text for pair in zip(names, said, strict=True) for text in pair)),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -18,7 +19,7 @@ from ...core.errors import BgStreamError, Unavailable
 from ...core.groups import Counts
 from ...core.machine import ENDS, Answer, fold
 from ...core.wire import decode_events
-from ...store.base import JobFilter, Store
+from ...store.base import IMAGE_CHUNK, JobFilter, Store
 from .outputs import Batch
 
 PAGE = 500  # ids in a request
@@ -40,6 +41,7 @@ class Source(Protocol):
 
     async def records(self, ids: Sequence[str]) -> list[Record]: ...  # at most PAGE ids; those that are there
     async def answer(self, job_id: str) -> tuple[str, Answer]: ...  # with its cursor; NotFound
+    async def image(self, job_id: str, image_id: str) -> bytes: ...  # the file of a picture; NotFound
     async def batch(self, group_id: str) -> Batch: ...  # NotFound
 
 
@@ -59,6 +61,10 @@ class ServerSource:
         follower = Follower(job_id)
         answer = await follower.catch_up(self._api)
         return follower.cursor, answer
+
+    async def image(self, job_id: str, image_id: str) -> bytes:
+        """Read a picture."""
+        return await self._api.image(job_id, image_id)
 
     async def batch(self, group_id: str) -> Batch:
         """Look up a group."""
@@ -93,6 +99,12 @@ class DatabaseSource:
         while events := await self._store.events(job, after=answer.seq, max_bytes=_BYTES):
             answer = fold(decode_events(events), answer)
         return str(Cursor(log=job.log, attempt=answer.attempt, seq=answer.seq)), answer
+
+    async def image(self, job_id: str, image_id: str) -> bytes:
+        """Read a picture."""
+        image = await self._store.image(self._owner, job_id, image_id)
+        chunks = [await self._store.image_chunk(image, n) for n in range(math.ceil(image.bytes / IMAGE_CHUNK))]
+        return b"".join(chunks)
 
     async def batch(self, group_id: str) -> Batch:
         """Look up a group."""
