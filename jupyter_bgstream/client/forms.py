@@ -7,7 +7,7 @@ from typing import Any, Literal, TypedDict
 import msgspec
 
 from ..core.costs import Cost
-from ..core.events import Event
+from ..core.events import Event, MediaType
 from ..core.groups import Counts as EndCounts
 from ..core.machine import ENDS, Fault, Status
 from ..core.pauses import Paused
@@ -138,6 +138,14 @@ class GroupForm(msgspec.Struct, frozen=True, kw_only=True):
         return self.ended_at is not None
 
 
+class ImageForm(msgspec.Struct, frozen=True, kw_only=True):
+    """A picture of an answer, without its file."""
+
+    id: str
+    media_type: MediaType
+    bytes: int
+
+
 class PlaceForm(msgspec.Struct, frozen=True, kw_only=True):
     """What a place of a group has answered."""
 
@@ -149,6 +157,7 @@ class PlaceForm(msgspec.Struct, frozen=True, kw_only=True):
     error: Fault | None = None
     usage: Counts | None = None
     cost: Cost | None = None
+    images: tuple[ImageForm, ...] = ()
 
 
 class AnswerPage(msgspec.Struct, frozen=True, kw_only=True):

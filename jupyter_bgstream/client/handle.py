@@ -18,6 +18,7 @@ from .errors import Incomplete
 from .follow import Deltas, Follower
 from .forms import Counts, JobDetail, JobForm
 from .listing import state
+from .pictures import Picture, Pictures
 
 if TYPE_CHECKING:
     # Not at run time: Jedi 0.20 completes nothing of an object with a property that is a Literal.
@@ -49,6 +50,7 @@ class Job:
         self._form = form
         self._background = background
         self._follower = Follower(form.id)
+        self._pictures = (self._follower.logs, Pictures(form.id, background))
         self._detail: JobDetail | None = None
         self._read = False
 
@@ -141,6 +143,18 @@ class Job:
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """Ask for the tools that the model wants called; nobody calls them. Each has ``name`` and ``arguments``."""
         return self._now().tool_calls
+
+    @property
+    def images(self) -> list[Picture]:
+        """Ask for the pictures of the answer so far; each is shown by a notebook, and has ``data`` and ``save``.
+
+        >>> bg.submit("Say hello.", model="demo/echo").wait().images
+        []
+        """
+        answer = self._now()
+        if answer.ended:
+            self._mark_read()
+        return self._pictures_here().of(answer.images)
 
     @property
     def error(self) -> Fault | None:
@@ -277,11 +291,13 @@ class Job:
         if fresh:
             try:
                 answer = self._now()
+                self._background.run(self._load_pictures)
             except BgStreamError:
                 answer = self._follower.answer  # a picture of what is known is better than a traceback
         if answer.status == "new":  # nothing of the log is known yet
             return Shown(self.id, self.model, self._form.cursor, self._described())
-        return Shown(self.id, self.model, self._follower.cursor, answer)
+        files = self._pictures_here().files(answer.images)
+        return Shown(self.id, self.model, self._follower.cursor, answer, files)
 
     async def _awaited(self) -> str:
         return self._whole(await self._background.call(lambda api: self._follower.end(api, None)))
@@ -291,6 +307,16 @@ class Job:
 
     def _catch_up(self, api: Api) -> Coroutine[Any, Any, Answer]:
         return self._follower.catch_up(api)
+
+    def _pictures_here(self) -> Pictures:
+        logs, pictures = self._pictures
+        if logs != self._follower.logs:  # deleted, and submitted again under its id
+            pictures = Pictures(self.id, self._background)
+            self._pictures = (self._follower.logs, pictures)
+        return pictures
+
+    async def _load_pictures(self, api: Api) -> None:
+        await self._pictures_here().load(api, self._follower.answer.images)
 
     def _asked(self) -> JobDetail:
         if self._detail is None:  # it never changes

@@ -16,6 +16,7 @@ from typing import Any, get_args
 from ..core.errors import Invalid
 from ..core.events import MediaType
 from ..core.pictures import media_type_of
+from .pictures import Picture
 
 _OWN_FORMATS = ("GIF", "JPEG", "PNG", "WEBP")  # of a PIL image that was just opened
 
@@ -23,8 +24,8 @@ _OWN_FORMATS = ("GIF", "JPEG", "PNG", "WEBP")  # of a PIL image that was just op
 def image_part(picture: Any) -> dict[str, str]:
     """Return the part of a message that is a picture, as REST takes it.
 
-    ``picture`` is a path, the bytes of a file, a matplotlib figure, a PIL image, or anything else that a notebook shows
-    as a picture. Raises Invalid, whose sentence says what is wrong with it.
+    ``picture`` is a path, the bytes of a file, a matplotlib figure, a PIL image, a picture of an answer, or anything
+    else that a notebook shows as a picture. Raises Invalid, whose sentence says what is wrong with it.
     """
     data = _data(picture)
     return {"type": "image", "media_type": _media_type(data, picture), "data": b64encode(data).decode()}
@@ -35,6 +36,8 @@ def _data(picture: Any) -> bytes:
         return bytes(picture)
     if isinstance(picture, str | os.PathLike):
         return _file(picture)
+    if isinstance(picture, Picture):
+        return picture.data
     for write in _writers(picture):
         try:
             if data := write():

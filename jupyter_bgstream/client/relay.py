@@ -92,7 +92,9 @@ async def _follow(api: Api, job: Job) -> None:
     follower = job._follower
 
     async def read() -> bool:
-        return (await follower.beyond(api, follower.position)).ended
+        answer = await follower.beyond(api, follower.position)
+        await job._load_pictures(api)  # before its end, after which the display is not brought up to date
+        return answer.ended
 
     await steadily(read)
 

@@ -22,6 +22,7 @@ from ..core.wire import answer_form
 from .errors import ConnectionProblem
 from .feed import Entry, Feed
 from .pagewidget import PageWidget, fault
+from .picture_relay import PictureRelay
 
 if TYPE_CHECKING:
     from .api import Api
@@ -59,6 +60,7 @@ class JobWidget(PageWidget):
         self._sent = 0  # entries that are in the page
         self._relaying, self._asked_for = True, False
         self._feed = Feed(form.id, self)
+        self._pictures = PictureRelay(self.send)
         values = {name: getattr(form, name) for name in ("id", "title", "status", "model", "cursor", "usage")}
         values |= {"kind": "job", "newest": form.id, "cost": _plain(form.cost), "error": _plain(form.error)}
         super().__init__(job._background, values, **kwargs)
@@ -105,6 +107,8 @@ class JobWidget(PageWidget):
                 self._relay(have)
             case {"type": "follow", "job": str(job_id)}:
                 self._feed.follow(api, job_id)
+            case {"type": "picture", "job": str(job_id), "image": str(image_id), "call": call}:
+                await self._pictures.hand_over(api, job_id, image_id, call)
             case {"type": "newest"}:
                 self._feed.look_again()
             case {"type": "cancel" | "retry" as verb, "job": str(job_id), "call": call}:

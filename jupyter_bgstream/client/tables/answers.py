@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ...core.costs import Cost
+from ...core.events import Image
 from ...core.machine import ENDS, Fault
 from ..bundle import _ENDINGS, has_words
 from ..forms import Counts, PlaceForm
+from ..pictures import Picture, without_pictures
 from .ids import row_of
 from .schemas import Schema
 
 if TYPE_CHECKING:
     from ..api import Api
+    from ..background import Background
 
 _UNSENT = Fault(code="unsent", message="This row has not been submitted yet: run the cell again.")
 _NEVER = Fault(code="cancelled", message="The batch was cancelled before this row was submitted.")
@@ -33,6 +36,7 @@ class Row(msgspec.Struct, kw_only=True):
     finish_reason: str | None = None
     usage: Counts | None = None  # of the last attempt
     cost: Cost | None = None  # of all attempts
+    images: tuple[Picture, ...] = ()  # once it has ended
 
     @property
     def ended(self) -> bool:
@@ -43,8 +47,9 @@ class Row(msgspec.Struct, kw_only=True):
 class Answers:
     """All rows of one batch. Only the background loop writes to it."""
 
-    def __init__(self, batch_id: str, schema: Schema | None) -> None:
+    def __init__(self, batch_id: str, schema: Schema | None, background: Background[Api]) -> None:
         self._id = batch_id
+        self._background = background
         self._schema = schema
         self._cursor: str | None = None
         self._rows: dict[int, Row] = {}
@@ -90,8 +95,10 @@ class Answers:
         if place.status == "completed" and self._schema is None and place.finish_reason not in (None, "stop"):
             words = _ENDINGS.get(place.finish_reason) or f"The answer ended for another reason: {place.finish_reason}."
             error = Fault(code=place.finish_reason, message=words)
-        elif place.status == "completed" and not has_words(place.text):
-            error = Fault(code="no_text", message="The answer has no text.")
+        elif place.status == "completed" and not has_words(without_pictures(place.text or "")):
+            what = ", only pictures" if has_words(place.text) else ""
+            error = Fault(code="no_text", message=f"The answer has no text{what}.")
+        images = (Image(id=each.id, media_type=each.media_type, bytes=each.bytes) for each in place.images)
         self._rows[number] = Row(
             number=number,
             status=place.status,
@@ -101,4 +108,5 @@ class Answers:
             finish_reason=place.finish_reason,
             usage=place.usage,
             cost=place.cost,
+            images=tuple(Picture(place.id, image, self._background) for image in images),
         )

@@ -58,7 +58,7 @@ class Batch:
         self._background = background
         self._rows = rows
         self._schema = schema
-        self._answers = Answers(form.id, schema)
+        self._answers = Answers(form.id, schema, background)
         self._sending: tuple[Sending, concurrent.futures.Future[GroupForm]] | None = None
         self._shown_in: object = None  # the run of a cell that has shown it by itself
 
