@@ -1,6 +1,8 @@
 /** What this page knows of the jobs and batches in a notebook, and what their outputs should therefore say. */
 
-import { type Data, refreshed, refreshedBatch } from './bundle';
+import { type Data, refreshed, refreshedBatch, textOf } from './bundle';
+import { lacksPictures } from './embedding';
+import { FilePictures } from './filepictures';
 import { type Answer, hasEnded } from './fold';
 import type { GroupSource } from './groups';
 import { type Disposable, type Followed, type Source, wasDeleted } from './live';
@@ -10,7 +12,7 @@ import type { Group } from './wire';
 
 /** Where it is known from. */
 export interface Sources {
-  live: Pick<Source, 'follow'>;
+  live: Pick<Source, 'follow'> & Required<Pick<Source, 'picture'>>;
   retries: Pick<Chains, 'watch'>;
   groups: Pick<GroupSource, 'follow'>;
 }
@@ -23,6 +25,9 @@ interface KeptJob {
   newest: string;
   /** Of the newest; null while it is not followed. */
   state: Followed | null;
+  pictures: FilePictures;
+  /** It is over, and that is told when its pictures are here. `live`: as for `Ended`. */
+  ending: { live: boolean } | null;
   following: Disposable | null;
   watching: Disposable | null;
 }
@@ -44,6 +49,7 @@ export class Kept {
   dispose(): void {
     this._jobs.forEach(kept => forget(kept));
     this._jobs.clear();
+    this._byNewest.clear();
     this._groups.forEach(({ following }) => following?.dispose());
     this._groups.clear();
   }
@@ -54,7 +60,8 @@ export class Kept {
     for (const place of places) {
       idsOf(place).forEach(id => here.add(id));
       // Of several side by side, none can be written without the others.
-      const unfinished = place.jobs.some(({ status }) => !hasEnded(status));
+      const unfinished =
+        place.jobs.some(({ status }) => !hasEnded(status)) || lacksPictures(textOf(place.data, 'text/markdown'));
       for (const { id } of place.jobs) {
         if (!this._jobs.has(id)) {
           this._keep(id, unfinished);
@@ -68,6 +75,7 @@ export class Kept {
       if (!here.has(id)) {
         forget(kept);
         this._jobs.delete(id);
+        this._unname(kept);
       }
     }
     for (const [id, { following }] of this._groups) {
@@ -84,9 +92,9 @@ export class Kept {
 
   /** Whether it has ended, as far as this page knows. */
   isOver(id: string): boolean {
-    const state = this._job(id)?.state;
+    const { state, pictures } = this._job(id) ?? {};
     const group = this._groups.get(id)?.group;
-    return group == null ? state != null && isOver(state) : hasEnded(group.status);
+    return group == null ? state != null && isOver(state) && pictures?.isSettled === true : hasEnded(group.status);
   }
 
   /** Whether a place shows this job, or one that it asks again, or this batch. */
@@ -101,40 +109,57 @@ export class Kept {
       return group == null ? null : refreshedBatch(data, group);
     }
     return refreshed(data, id => {
-      const { newest, state } = this._job(id) ?? {};
+      const { newest, state, pictures } = this._job(id) ?? {};
       // What was seen is written even if the server has it no more; of what was never seen, the file knows best.
       return newest === undefined || state?.cursor == null
         ? null
-        : { id: newest, cursor: state.cursor, answer: lastKnown(state) };
+        : { id: newest, cursor: state.cursor, answer: lastKnown(state), file: image => pictures?.file(image) ?? null };
     });
   }
 
   /** Whether an end is known that the output does not say. */
-  lacksEnd({ jobs, batch }: Place): boolean {
+  lacksEnd({ jobs, batch, data }: Place): boolean {
     if (batch !== null) {
       return this.isOver(batch.id);
     }
     return jobs.some(({ id, status, cursor }) => {
       const { newest, state } = this._job(id) ?? {};
-      return state != null && isOver(state) && (newest !== id || !hasEnded(status) || cursor !== state.cursor);
+      const differs = newest !== id || !hasEnded(status) || cursor !== state?.cursor;
+      return state != null && isOver(state) && (differs || lacksPictures(textOf(data, 'text/markdown')));
     });
   }
 
   /** A save may have put the newest's id into the notebook since we looked. */
   private _job(id: string): KeptJob | undefined {
-    return [...this._jobs.values()].find(({ newest }) => newest === id) ?? this._jobs.get(id);
+    const same = [...(this._byNewest.get(id) ?? [])];
+    return same.find(({ state }) => state !== null) ?? same[0] ?? this._jobs.get(id);
+  }
+
+  private _name(kept: KeptJob, newest: string): void {
+    this._unname(kept);
+    kept.newest = newest;
+    this._byNewest.set(newest, (this._byNewest.get(newest) ?? new Set()).add(kept));
+  }
+
+  private _unname(kept: KeptJob): void {
+    const same = this._byNewest.get(kept.newest);
+    if (same?.delete(kept) === true && same.size === 0) {
+      this._byNewest.delete(kept.newest);
+    }
   }
 
   private _keep(job: string, unfinished: boolean): void {
-    const kept: KeptJob = { newest: job, state: null, following: null, watching: null };
+    const pictures = this._picturesOf(job, () => undefined);
+    const kept: KeptJob = { newest: job, state: null, pictures, ending: null, following: null, watching: null };
     this._jobs.set(job, kept);
+    this._name(kept, job);
     if (unfinished) {
       this._follow(kept);
     }
     kept.watching = this._sources.retries.watch(job, (chain: Chain) => {
       const newest = chain.at(-1)?.id ?? job;
       if (newest !== kept.newest) {
-        kept.newest = newest;
+        this._name(kept, newest);
         this._follow(kept);
       }
     });
@@ -143,15 +168,30 @@ export class Kept {
   private _follow(kept: KeptJob): void {
     const job = kept.newest;
     kept.following?.dispose();
-    kept.state = null;
+    kept.state = kept.ending = null;
+    kept.pictures = this._picturesOf(job, () => this._tellEnd(kept, job));
     kept.following = this._sources.live.follow(job, state => {
       const before = kept.state;
       kept.state = state;
+      kept.pictures.take(state.answer.images);
       if (isOver(state) && (before === null || !isOver(before))) {
         const ended = state.times.ended ?? Infinity;
-        this._ended(job, before?.cursor != null && ended > this._since - SKEW);
+        kept.ending = { live: before?.cursor != null && ended > this._since - SKEW };
+        this._tellEnd(kept, job);
       }
     });
+  }
+
+  private _tellEnd(kept: KeptJob, job: string): void {
+    if (kept.ending !== null && kept.newest === job && kept.pictures.isSettled) {
+      const { live } = kept.ending;
+      kept.ending = null;
+      this._ended(job, live);
+    }
+  }
+
+  private _picturesOf(job: string, settled: () => void): FilePictures {
+    return new FilePictures(picture => this._sources.live.picture(job, picture), settled);
   }
 
   private _keepGroup(id: string): void {
@@ -170,6 +210,8 @@ export class Kept {
   private readonly _since = Date.now() / 1000;
   /** By the id in the notebook. */
   private readonly _jobs = new Map<string, KeptJob>();
+  /** Those that are asked again by the same: a file can name any number, and each is looked up at each save. */
+  private readonly _byNewest = new Map<string, Set<KeptJob>>();
   private readonly _groups = new Map<string, KeptGroup>();
 }
 

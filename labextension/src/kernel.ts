@@ -7,6 +7,7 @@
  */
 
 import type { GroupFollower, GroupSource } from './groups';
+import { KernelPictures } from './kernelpictures';
 import { type Disposable, Live } from './live';
 import { Retries } from './retries';
 import type { Fault, Group, Job, ServerFrame } from './wire';
@@ -147,6 +148,7 @@ export class Kernel implements Disposable {
 
   constructor(private readonly _model: Model) {
     this._wishes = new Wishes(_model);
+    this._pictures = new KernelPictures(_model);
     const connect = (): WebSocket => this._connect();
     this.live = new Live({
       url: () => 'kernel',
@@ -154,7 +156,8 @@ export class Kernel implements Disposable {
       WebSocket: function () {
         return connect();
       } as unknown as new (url: string) => WebSocket,
-      cancel: job => this._wishes.ask('cancel', { job })
+      cancel: job => this._wishes.ask('cancel', { job }),
+      picture: (job, picture) => this._pictures.load(job, picture)
     });
     this.retries = new Retries(this.live, {
       jobs: (_, { ids }) => Promise.resolve({ jobs: ids.split(',').flatMap(id => this._records.get(id) ?? []) }),
@@ -170,6 +173,7 @@ export class Kernel implements Disposable {
     this._model.off('change', this._read);
     this._model.off('comm_live_update', this._doubt);
     this._wishes.dispose();
+    this._pictures.dispose();
     clearInterval(this._beat);
     this.retries.dispose();
     this.live.dispose();
@@ -288,6 +292,7 @@ export class Kernel implements Disposable {
   }
 
   private readonly _wishes: Wishes;
+  private readonly _pictures: KernelPictures;
   private _socket: Socket | null = null;
   private _beat: ReturnType<typeof setInterval> | undefined;
   /** Entries that were read. */

@@ -7,7 +7,7 @@
 
 import { type Answer, apply, firstOf, hasEnded, NO_TIMES, NOTHING, timed, type Times, tried, type Try } from './fold';
 import { tellAll } from './tell';
-import type { ClientFrame, Fault, ServerFrame, WireEvent } from './wire';
+import type { ClientFrame, Fault, Picture, ServerFrame, WireEvent } from './wire';
 
 /** What a follower is told, at each change. */
 export interface Followed {
@@ -61,6 +61,8 @@ export interface Source {
   cancel(job: string): Promise<void>;
   /** Say that a visible view has drawn this far. */
   seen(job: string, cursor: string): void;
+  /** Read the file of a picture; rejects with the reason. A page's live side may be older than this. */
+  picture?(job: string, picture: Picture): Promise<Blob>;
 }
 
 /** What a page is told beside the jobs it follows: news to re-read its lists at. */
@@ -72,6 +74,7 @@ export interface LiveOptions {
   url: () => string;
   WebSocket: new (url: string) => WebSocket;
   cancel: (job: string) => Promise<unknown>;
+  picture: (job: string, picture: Picture) => Promise<Blob>;
   /** Find out why the socket does not open; left out where there is no server to ask. */
   access?: () => Promise<Access>;
   /** Between 0 and 1, for the jitter. */
@@ -131,6 +134,10 @@ export class Live implements Source {
 
   async cancel(job: string): Promise<void> {
     await this._options.cancel(job);
+  }
+
+  picture(job: string, picture: Picture): Promise<Blob> {
+    return this._options.picture(job, picture);
   }
 
   seen(job: string, cursor: string): void {

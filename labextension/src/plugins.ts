@@ -45,6 +45,7 @@ export const renderer: JupyterFrontEndPlugin<IAnswers> = {
       url: () => requests.liveUrl(),
       WebSocket: requests.WebSocket,
       cancel: job => requests.cancel(job),
+      picture: (job, { id }) => requests.picture(job, id),
       access: () => checkAccess(app.serviceManager.serverSettings)
     });
     const preferences: Preferences = { remoteImages: false, toasts: true };

@@ -72,6 +72,20 @@ export class Requests {
     return (await this._ask('POST', `groups/${encodeURIComponent(id)}/resume`)) as Group;
   }
 
+  /** Read the file of a picture in an answer. */
+  async picture(job: string, image: string): Promise<Blob> {
+    const path = `jobs/${encodeURIComponent(job)}/images/${encodeURIComponent(image)}`;
+    const response = await this._send(path, { method: 'GET', cache: 'no-cache' });
+    if (!response.ok) {
+      throw refusal(response, parsed(await response.text()));
+    }
+    try {
+      return await response.blob();
+    } catch {
+      throw unreachable();
+    }
+  }
+
   async remove(job: string): Promise<void> {
     await this._ask('DELETE', `jobs/${encodeURIComponent(job)}`);
   }
@@ -167,34 +181,49 @@ export class Requests {
     query?: Record<string, string>,
     home = HOME
   ): Promise<unknown> {
-    const url = URLExt.join(this._settings.baseUrl, home, path) + (query ? URLExt.objectToQueryString(query) : '');
     // Lab's own default, `no-store`, puts the time into the query, and this server refuses what it does not know.
     const init: RequestInit = {
       method,
       cache: 'no-cache',
       ...(body === undefined ? {} : { body: JSON.stringify(body) })
     };
-    let response: Response;
+    const response = await this._send(path, init, query, home);
     let text: string;
     try {
-      response = await ServerConnection.makeRequest(url, init, this._settings);
       text = await response.text();
     } catch {
-      throw new RequestError(0, 'unreachable', 'The server cannot be reached.');
+      throw unreachable();
     }
     const answer = parsed(text);
     if (!response.ok) {
-      const { code, message, field } = (answer ?? {}) as { code?: string; message?: string; field?: string | null };
-      // A proxy's error page, or Jupyter's own, has no code.
-      throw new RequestError(
-        response.status,
-        code ?? 'unexpected',
-        message ?? `The server answered ${response.status} ${response.statusText}.`,
-        field ?? null
-      );
+      throw refusal(response, answer);
     }
     return answer;
   }
+
+  private async _send(path: string, init: RequestInit, query?: Record<string, string>, home = HOME): Promise<Response> {
+    const url = URLExt.join(this._settings.baseUrl, home, path) + (query ? URLExt.objectToQueryString(query) : '');
+    try {
+      return await ServerConnection.makeRequest(url, init, this._settings);
+    } catch {
+      throw unreachable();
+    }
+  }
+}
+
+function unreachable(): RequestError {
+  return new RequestError(0, 'unreachable', 'The server cannot be reached.');
+}
+
+function refusal({ status, statusText }: Response, answer: unknown): RequestError {
+  const { code, message, field } = (answer ?? {}) as { code?: string; message?: string; field?: string | null };
+  // A proxy's error page, or Jupyter's own, has no code.
+  return new RequestError(
+    status,
+    code ?? 'unexpected',
+    message ?? `The server answered ${status} ${statusText}.`,
+    field ?? null
+  );
 }
 
 function parsed(text: string): unknown {

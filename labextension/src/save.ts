@@ -33,7 +33,7 @@ const WRITE_AFTER = 300; // ms
 const SAVE_AFTER = 300; // ms
 
 export interface KeeperOptions extends Sources {
-  live: Pick<Live, 'follow' | 'mayWrite'>;
+  live: Pick<Live, 'follow' | 'picture' | 'mayWrite'>;
   retries: Pick<Retries, 'watch' | 'onRetry'>;
   groups: Pick<Groups, 'follow' | 'onRetry'>;
   maySave: () => boolean;

@@ -11,6 +11,7 @@ import { type Answer, hasEnded, type Try } from './fold';
 import { Growing } from './growing';
 import { type Denial, type Disposable, type Followed, type Source, wasDeleted } from './live';
 import { clipped, foldedText, LongList, sentence } from './long';
+import { PictureList } from './pictures';
 import { pretty } from './pretty';
 import type { Chains } from './retries';
 import { type Markdown, TextPane } from './text';
@@ -18,6 +19,7 @@ import {
   costWords,
   deletedWords,
   elapsedWords,
+  endedWords,
   endingWords,
   hasWords,
   priceWords,
@@ -51,13 +53,15 @@ export class JobView {
   constructor(options: ViewOptions) {
     this._options = options;
     this._pane = new TextPane(options.markdown, () => this._drawn());
+    this._pictures = new PictureList(options);
     this._build();
     if (options.saved !== null) {
-      this._pane.set(options.saved.text, true);
+      this._pane.set(this._pictures.savedText, true);
     }
     this._show();
     this._observer = new IntersectionObserver(entries => {
       this._onScreen = entries.at(-1)?.isIntersecting ?? false;
+      this._pictures.see(this._onScreen);
       this._maybeSeen();
     });
     this._observer.observe(this.node);
@@ -87,6 +91,7 @@ export class JobView {
     clearInterval(this._ticker);
     this._earlier.forEach(folded => folded.dispose());
     this._pane.dispose();
+    this._pictures.dispose();
     this.node.remove();
   }
 
@@ -126,6 +131,7 @@ export class JobView {
       this._attempts,
       this._reasoning,
       this._pane.node,
+      this._pictures.node,
       this._ending,
       this._tools.node,
       this._tools.more,
@@ -179,7 +185,7 @@ export class JobView {
     this.node.dataset.state = state;
     this.node.dataset.online = String(online);
     setDenial(this.node, denial);
-    const said = stateWords(state, answer?.finish_reason ?? null);
+    const said = endedWords(answer) ?? stateWords(state, answer?.finish_reason ?? null);
     const words = state === 'connecting' && denial !== null ? 'not connected' : said;
     setText(this._state, this._stopping && running ? 'stopping…' : words);
     setText(this._tokens, tokenWords(answer?.usage ?? null));
@@ -244,6 +250,7 @@ export class JobView {
     }
     this._reasoned.show(reasoning);
     // Each of these lists is a new one when it has changed.
+    this._pictures.show(answer, this._followed?.online ?? true);
     this._showSources(answer?.sources ?? NONE);
     this._tools.show(answer?.tool_calls ?? NONE);
     const earlier = answer?.earlier ?? NONE;
@@ -355,6 +362,7 @@ export class JobView {
 
   private readonly _options: ViewOptions;
   private readonly _pane: TextPane;
+  private readonly _pictures: PictureList;
   private readonly _observer: IntersectionObserver;
   private readonly _following: Disposable;
   private readonly _line = element('div', 'line');

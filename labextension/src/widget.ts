@@ -7,6 +7,7 @@
 
 import baseCss from '../style/base.css';
 import batchCss from '../style/batch.css';
+import picturesCss from '../style/pictures.css';
 import widgetCss from '../style/widget.css';
 
 import { AnswerView } from './answer';
@@ -75,6 +76,7 @@ function drawJob(model: Model): Drawn {
   const page = shared();
   if (page?.live === undefined || page.retries === undefined || page.markdown === undefined) {
     style('base', baseCss);
+    style('pictures', picturesCss);
     return relayed(
       model,
       () => new Kernel(model),

@@ -49,6 +49,18 @@ export function stateWords(state: Shown, finishReason: string | null): string {
   return (state === 'completed' && Object.hasOwn(CUT, reason) ? CUT[reason] : undefined) ?? WORDS[state];
 }
 
+/** A paragraph of the text that stands for a picture, or for one that was not kept. */
+const PICTURE = /^\(Picture [0-9]+(?:: [^\n]*| is [^\n]*)\)[ \t\r]*$/gm;
+
+/** What a whole answer is, where "done" does not say it: pictures only. Null if it is no such answer. */
+export function endedWords(answer: Pick<Answer, 'status' | 'finish_reason' | 'text' | 'images'> | null): string | null {
+  const { status, finish_reason: reason, text = '', images = [] } = answer ?? {};
+  if (status !== 'completed' || reason !== 'stop' || images.length === 0 || hasWords(text.replace(PICTURE, ''))) {
+    return null;
+  }
+  return images.length === 1 ? 'done, 1 picture' : `done, ${images.length} pictures`;
+}
+
 /** What is read of an answer to say why it ended. */
 type Ended = Pick<Answer, 'finish_reason' | 'text' | 'reasoning' | 'tool_calls'>;
 

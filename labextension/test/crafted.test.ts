@@ -2,10 +2,10 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { BatchView } from '../src/batch';
-import { batchOf, bundlesOf, type Data, refreshed } from '../src/bundle';
+import { batchOf, bundlesOf, type Data, refreshed, textOf } from '../src/bundle';
 import { BATCH_MIME, BUNDLE_MIME, JOBS_MIME } from '../src/wire';
 import { fakeScreen } from './dom';
-import { ended, follows, open, output, panel, setUp, tearDown, tell } from './notebook';
+import { ended, follows, open, type Output, output, panel, setUp, tearDown, tell } from './notebook';
 
 const GARBAGE: unknown[] = [undefined, null, 7, 'x', [], {}, true];
 const IDS: unknown[] = [...GARBAGE.slice(0, 3), '', '..', 'a/b', 'a,b', 'a b', 'é', '\ud800', 'x'.repeat(100_000), {}];
@@ -76,5 +76,29 @@ describe('the saver', () => {
     tell('good', ended);
     void panel.save();
     expect(panel.writes).toBe(2);
+  });
+
+  it('looks at each of very many jobs once', async () => {
+    const many = (n: number): Output => {
+      const named = Array.from({ length: 200 }, (_, i) => ({ ...GOOD, id: `j${n}-${i}` }));
+      return { ...output('x', 'running', ''), data: jobs({ jobs: named }) };
+    };
+    const start = performance.now();
+    await open(Array.from({ length: 100 }, (_, n) => many(n)));
+    void panel.save();
+    expect([follows.size, panel.writes]).toEqual([20_000, 0]);
+    expect(performance.now() - start).toBeLessThan(5000);
+  });
+
+  const ODD: unknown[] = [[{ toString: 1, valueOf: 1 }], { toString: 1 }, [[['a']], null], 7, [Array(3).fill({})]];
+
+  it.each(ODD.map(text => ({ text })))('keeps them also of one whose text is $text', async ({ text }) => {
+    const crafted = output('odd', 'running', '');
+    Object.assign(crafted.data, { 'text/markdown': text, 'text/plain': text });
+    await open([crafted, output('good', 'running', '')]);
+    tell('odd', ended);
+    tell('good', ended);
+    void panel.save();
+    expect([textOf({ 'text/markdown': text }, 'text/markdown'), panel.writes]).toEqual(['', 2]);
   });
 });

@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { BATCH_MIME, BUNDLE_MIME, JOBS_MIME } from '../src/wire';
-import { groupOf, state } from './dom';
+import { groupOf, log, state } from './dom';
 import {
+  begin,
   ended,
   follows,
   keeper,
@@ -10,8 +11,11 @@ import {
   type Output,
   output,
   panel,
+  picture,
   running,
+  said,
   tell,
+  file,
   followGroup,
   mayWrite,
   retriedGroup,
@@ -21,6 +25,76 @@ import {
 
 beforeEach(setUp);
 afterEach(tearDown);
+
+describe('a picture', () => {
+  const image = { type: 'image', id: '1-1', media_type: 'image/png', bytes: 70 } as const;
+  const drawn = log(...begin, said('Here.'), image, { type: 'completed', finish_reason: 'stop' });
+  const line = 'Picture 1, PNG, 70 bytes';
+  const whole = `Here.\n\n${line}\n\n![Picture 1](data:image/png;base64,eA==)`;
+  const missing = `Here.\n\n${line}, is not in this file yet.`;
+  const come = (): Promise<unknown> => vi.advanceTimersByTimeAsync(0);
+
+  it('is in the file once it is here, and the notebook of the cell that ran is dirty then', async () => {
+    const outputs = [output('j', 'running', '')];
+    await open(outputs);
+    keeper.ran({ model: panel.model.cells[0] } as never);
+    tell('j', state(drawn, { closed: true }));
+    expect(panel.model.dirty).toBe(false);
+    void panel.save();
+    expect(outputs[0]!.data['text/markdown']).toBe(missing);
+    await come();
+    expect(panel.model.dirty).toBe(true);
+    void panel.save();
+    expect(outputs[0]!.data['text/markdown']).toBe(whole);
+    expect(picture).toHaveBeenCalledOnce();
+  });
+
+  it('that could not be had is looked for again when the notebook is opened again', async () => {
+    const outputs = [output('j', 'running', '')];
+    await open(outputs);
+    keeper.ran({ model: panel.model.cells[0] } as never);
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined);
+    picture.mockRejectedValue(new Error('No.'));
+    tell('j', state(drawn, { closed: true }));
+    await come();
+    expect([panel.model.dirty, warn.mock.calls.length]).toEqual([true, 1]);
+    void panel.save();
+    expect(outputs[0]!.data['text/markdown']).toBe(missing);
+    keeper.dispose();
+    picture.mockResolvedValue(file);
+    await open(outputs);
+    tell('j', state(drawn, { closed: true }));
+    await come();
+    void panel.save();
+    expect(outputs[0]!.data['text/markdown']).toBe(whole);
+    keeper.dispose();
+    await open(outputs);
+    expect(follows.size).toBe(0);
+    warn.mockRestore();
+  });
+
+  it('that is too large is not read', async () => {
+    const outputs = [output('j', 'running', '')];
+    await open(outputs);
+    tell('j', state(log(...begin, { ...image, bytes: 2 ** 20 + 1 })));
+    void panel.save();
+    expect(outputs[0]!.data['text/markdown']).toMatch(/which would become too large/);
+    expect(picture).not.toHaveBeenCalled();
+  });
+
+  it('is written into a shared document with the end', async () => {
+    const outputs = [output('j', 'running', '')];
+    await open(outputs);
+    panel.model.collaborative = true;
+    keeper.ran({ model: panel.model.cells[0] } as never);
+    tell('j', running);
+    tell('j', state(drawn, { closed: true }));
+    await come();
+    await vi.advanceTimersByTimeAsync(100);
+    expect(outputs[0]!.data['text/markdown']).toBe(whole);
+    expect(panel.shared).toBe(1);
+  });
+});
 
 describe('several side by side', () => {
   const pair = (...jobs: [id: string, status: string][]): Output => ({

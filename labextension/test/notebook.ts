@@ -5,7 +5,7 @@ import type { GroupFollower } from '../src/groups';
 import type { Followed, Follower } from '../src/live';
 import type { Chain } from '../src/retries';
 import { Keeper } from '../src/save';
-import { BUNDLE_MIME } from '../src/wire';
+import { BUNDLE_MIME, type Picture } from '../src/wire';
 import { log, state } from './dom';
 
 export type Output = Record<string, unknown> & { data: Record<string, unknown> };
@@ -91,7 +91,14 @@ export let retried: (job: string) => void;
 
 export let mayWrite: Mock<(document: string, job: string) => Promise<boolean>>;
 
+/** A file that is read without a clock. */
+export const file = { arrayBuffer: () => Promise.resolve(new TextEncoder().encode('x').buffer) } as Blob;
+
+/** Reads the file of a picture. */
+export let picture: Mock<(job: string, picture: Picture) => Promise<Blob>>;
+
 const live = {
+  picture: (job: string, which: Picture) => picture(job, which),
   mayWrite: (document: string, job: string) => mayWrite(document, job),
   follow: (job: string, follower: Follower) => {
     follows.set(job, follower);
@@ -146,6 +153,7 @@ export function setUp(): void {
   chains = new Map();
   followGroup = new Map();
   mayWrite = vi.fn(() => Promise.resolve(true));
+  picture = vi.fn(() => Promise.resolve(file));
   autosave.on = true;
 }
 

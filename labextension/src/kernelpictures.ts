@@ -1,0 +1,77 @@
+/**
+ * Pictures for a page that has no server in reach: a kernel hands them over in pieces, as custom messages with buffers
+ * (see `jupyter_bgstream/client/picture_relay.py`).
+ */
+
+import type { Disposable } from './live';
+import type { Picture } from './wire';
+
+/** What is used of a widget's model. */
+interface Messages {
+  send(content: unknown): void;
+  on(name: string, listener: (...args: never[]) => void): void;
+  off(name: string, listener: (...args: never[]) => void): void;
+}
+
+interface Message {
+  type: string;
+  call: string;
+  error?: { message: string };
+}
+
+/** A larger picture would take a kernel's messages for too long. */
+const LIMIT = 10 * 2 ** 20; // bytes
+const PATIENCE = 30_000; // ms of silence until we say that the kernel is busy
+
+export class KernelPictures implements Disposable {
+  constructor(private readonly _model: Messages) {
+    _model.on('msg:custom', this._hear);
+  }
+
+  dispose(): void {
+    this._model.off('msg:custom', this._hear);
+  }
+
+  /** Ask for a picture's file. */
+  load(job: string, { id: image, bytes }: Picture): Promise<Blob> {
+    if (bytes > LIMIT) {
+      const how = `bg.job("${job}").images, or open the job in JupyterLab`;
+      return Promise.reject(new Error(`It is too large for this page. Use ${how}.`));
+    }
+    const call = `${Date.now()}-${Math.random()}`; // other pages have calls of their own
+    return new Promise((resolve, reject) => {
+      const pieces: DataView<ArrayBuffer>[] = [];
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const over = (end: () => void): void => {
+        clearTimeout(timer);
+        this._calls.delete(call);
+        end();
+      };
+      const wait = (): void => {
+        clearTimeout(timer);
+        const busy = new Error('The kernel is busy.');
+        timer = setTimeout(() => over(() => reject(busy)), PATIENCE);
+      };
+      this._calls.set(call, ({ type, error }, buffers) => {
+        if (type === 'piece') {
+          pieces.push(...buffers);
+          wait();
+        } else {
+          over(() => (error === undefined ? resolve(new Blob(pieces)) : reject(new Error(error.message))));
+        }
+      });
+      wait();
+      try {
+        this._model.send({ type: 'picture', job, image, call });
+      } catch {
+        over(() => reject(new Error('The kernel that showed this is gone. Run the cell again.')));
+      }
+    });
+  }
+
+  private readonly _hear = (message: Message, buffers: DataView<ArrayBuffer>[]): void => {
+    this._calls.get(message.call)?.(message, buffers);
+  };
+
+  private readonly _calls = new Map<string, (message: Message, buffers: DataView<ArrayBuffer>[]) => void>();
+}
