@@ -19,6 +19,7 @@ from .follow import Deltas, Follower
 from .forms import Counts, JobDetail, JobForm
 from .listing import state
 from .pictures import Picture, Pictures
+from .voila import in_voila, mime_bundle
 
 if TYPE_CHECKING:
     # Not at run time: Jedi 0.20 completes nothing of an object with a property that is a Literal.
@@ -272,7 +273,9 @@ class Job:
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Any:
+        if in_voila():
+            return mime_bundle([self.view()])
         return bundle(self.shown(fresh=True))
 
     def view(self) -> JobWidget:

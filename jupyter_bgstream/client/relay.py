@@ -1,7 +1,8 @@
 """Show jobs where the front end cannot: a display that the kernel brings up to date, as in VS Code.
 
 In a kernel of a Jupyter server with this extension the page reads the log by itself, so that a display is sent once and
-never touched again. In a terminal nothing is ever printed afterwards.
+never touched again. In a terminal nothing is ever printed afterwards. A page of Voilà shows widgets instead, because it
+does not bring displays up to date.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import BgStreamError, NotFound, Unavailable
+from .bundle import bundle, bundle_of_several
 from .errors import ConnectionProblem
+from .voila import display, in_voila
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -30,23 +33,28 @@ _AWAY = 5.0  # seconds until a server that stays away is looked for again
 _lasting: set[Future[Any]] = set()
 
 
-def publish(shell: InteractiveShell, jobs: Sequence[Job], make_bundle: Callable[[], Bundle]) -> None:
-    """Display what is known of the jobs, and keep that display up to date where nothing else would.
+def publish(shell: InteractiveShell, jobs: Sequence[Job], *, side_by_side: bool = False) -> None:
+    """Display what is known of a job, or of several; keep the display up to date where nothing else would."""
+    if in_voila():
+        display(shell, *(job.view() for job in jobs))
+        return
 
-    ``make_bundle`` returns the display's data as they are known in this process. It is called in another thread too.
-    """
-    if not jobs or getattr(shell, "kernel", None) is None or page_reads():
+    def make_bundle() -> Bundle:  # also in another thread
+        shown = [job.shown() for job in jobs]
+        return bundle_of_several(shown) if side_by_side else bundle(shown[0])
+
+    if getattr(shell, "kernel", None) is None or page_reads():
         shell.display_pub.publish(make_bundle())
         return
-    display = {"display_id": secrets.token_hex(16)}
+    transient = {"display_id": secrets.token_hex(16)}
     first = make_bundle()
-    shell.display_pub.publish(first, transient=display)
+    shell.display_pub.publish(first, transient=transient)
     publisher = shell.display_pub
 
     def update() -> int:
-        bundle = make_bundle()
-        publisher.publish(bundle, transient=display, update=True)
-        return sum(len(text) for text in bundle.values() if isinstance(text, str))
+        now = make_bundle()
+        publisher.publish(now, transient=transient, update=True)
+        return sum(len(text) for text in now.values() if isinstance(text, str))
 
     keep(jobs[0]._background.start(lambda api: _relay(api, jobs, update)))
 
@@ -61,7 +69,7 @@ def page_reads() -> bool:
     """Whether this process is a kernel of a Jupyter server whose pages read logs themselves."""
     from .connect import has_own_server  # noqa: PLC0415 - httpx, which a kernel that submits nothing never pays for
 
-    return has_own_server()
+    return not in_voila() and has_own_server()
 
 
 async def _relay(api: Api, jobs: Sequence[Job], update: Callable[[], int]) -> None:

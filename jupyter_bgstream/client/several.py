@@ -9,6 +9,7 @@ from typing import Any, overload
 from .bundle import bundle_of_several
 from .handle import Job
 from .listing import table
+from .voila import in_voila, mime_bundle
 
 
 class Jobs(list[Job]):
@@ -113,7 +114,9 @@ class Comparison(Sequence[Job]):
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Any:
+        if in_voila() and self._jobs:
+            return mime_bundle([job.view() for job in self._jobs])
         return bundle_of_several([job.shown(fresh=True) for job in self._jobs])
 
     def placeholder(self) -> dict[str, Any]:

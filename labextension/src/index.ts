@@ -1,5 +1,14 @@
+import { PageConfig } from '@jupyterlab/coreutils';
+
 import { panel, renderer, saver, settings } from './plugins';
 
 export { IAnswers } from './tokens';
 
-export default [renderer, settings, saver, panel];
+/**
+ * Voilà loads every extension of JupyterLab into its pages that finds there what it shares with Lab. These pages are
+ * for visitors, who see what a notebook shows and not its owner's jobs, and their server may not have this API: kernels
+ * relay answers to widgets instead.
+ */
+const isVoila = PageConfig.getOption('appUrl') === 'voila/';
+
+export default isVoila ? [] : [renderer, settings, saver, panel];

@@ -281,7 +281,7 @@ def called() -> Any:
     return called
 
 
-SHOW = "asked = submit('x', model='test/{model}')\nrelay.publish(shell, [asked], asked.placeholder)\nasked.wait();"
+SHOW = "asked = submit('x', model='test/{model}')\nrelay.publish(shell, [asked])\nasked.wait();"
 
 
 def test_a_display_is_brought_up_to_date_while_a_cell_runs(loose: LooseKernel, provider: ThreadedProvider) -> None:

@@ -12,12 +12,14 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import no_var_expand
 
 from ...core.errors import BgStreamError
+from ...core.visible import visible
 from ..files import File
 from ..handle import Job
 from ..listing import short
 from ..relay import publish
 from ..session import submit
 from ..several import Comparison
+from ..voila import in_voila
 from .errors import MagicError
 from .interpolation import Expression, Kept, fill, pieces, sentence, value_of
 from .options import options
@@ -49,6 +51,8 @@ class CellMagic:
                 print(note)  # noqa: T201
         jobs, refusals = self._submitted(prompt, given)
         if not jobs:
+            if in_voila():  # it hides what an error says
+                self._shell.display_pub.publish({"text/plain": visible(f"Not sent: {_several(refusals)}")})
             raise MagicError(_several(refusals))
         self._keep(given, jobs)
         with detaching(jobs) if given.wait else nullcontext():
@@ -96,8 +100,7 @@ class CellMagic:
             self._shell.user_ns[given.name] = Comparison(jobs) if len(given.models) > 1 else jobs[0]
 
     def _show(self, jobs: Sequence[Job], *, side_by_side: bool) -> None:
-        make = Comparison(jobs).placeholder if side_by_side else jobs[0].placeholder
-        publish(self._shell, jobs, make)
+        publish(self._shell, jobs, side_by_side=side_by_side)
 
     def _fill_in(self, expression: Expression) -> str:
         return self._evaluated(f"on line {expression.line + 1} of the cell")(expression)

@@ -161,7 +161,7 @@ class LineMagic:
 
     def _show(self, job: Job) -> None:
         job.shown(fresh=True)  # what it has said by now is there also where nobody reads the log
-        publish(self._shell, [job], job.placeholder)
+        publish(self._shell, [job])
 
     def _say(self, jobs: Sequence[Job]) -> None:
         for job in jobs:

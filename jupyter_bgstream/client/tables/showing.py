@@ -8,6 +8,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ..relay import keep, page_reads, steadily
+from ..voila import display as display_widget
+from ..voila import in_voila
 
 if TYPE_CHECKING:
     from ..api import Api
@@ -26,6 +28,9 @@ def show(batch: Batch) -> None:
     """Display what is known of a batch; in a kernel whose front end cannot ask the server, also what comes."""
     shell = _shell()
     if shell is None:
+        return
+    if in_voila():
+        display_widget(shell, batch.view())
         return
     if getattr(shell, "kernel", None) is None or page_reads() or batch._form.ended:
         shell.display_pub.publish(batch.placeholder())

@@ -1,0 +1,42 @@
+"""Kernels of Voilà, whose page draws the outputs of a notebook once: afterwards nothing but widgets changes there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from .pagewidget import PageWidget
+
+Bundle = dict[str, Any]
+
+_COLUMNS = "repeat(auto-fit, minmax(min(260px, 100%), 1fr))"  # as many as there is room for
+
+
+def in_voila() -> bool:
+    """Return whether Voilà has started this kernel, as a server of its own or as an extension of a Jupyter server."""
+    # The first is in every kernel's environment, also in those that are started ahead of a visit.
+    return "VOILA_PREHEAT" in os.environ or os.environ.get("SERVER_SOFTWARE", "").startswith("voila/")
+
+
+def display(shell: InteractiveShell, *views: PageWidget) -> None:
+    """Display views, to which this kernel relays what comes."""
+    data, metadata = mime_bundle(views)
+    shell.display_pub.publish(data, metadata)
+
+
+def mime_bundle(views: Sequence[PageWidget]) -> tuple[Bundle, Bundle]:
+    """Return the display bundle of a view, or of several side by side, and its metadata."""
+    # One output for all: where Voilà draws the page as cells run, it loses outputs that follow each other at once.
+    made = (views[0] if len(views) == 1 else _side_by_side(views))._repr_mimebundle_()
+    return made if isinstance(made, tuple) else (made or {}, {})
+
+
+def _side_by_side(views: Sequence[PageWidget]) -> Any:
+    # It takes longer to import than all the rest.
+    from ipywidgets import GridBox, Layout  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    return GridBox(views, layout=Layout(grid_template_columns=_COLUMNS, grid_gap="0 16px"))
