@@ -7,6 +7,7 @@ An entry is a frame of the live socket (``events``, ``reset``, ``error``; PROTOC
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -52,9 +53,11 @@ class Feed:
     """Reads one job and, once it was asked again, the newest; and others when they are asked for."""
 
     def __init__(self, job_id: str, viewer: Viewer) -> None:
-        self._first = job_id
+        self._newest = job_id  # of the chain of retries, as far as known
         self._viewer = viewer
         self._news = asyncio.Event()
+        self._known: dict[str, JobForm] = {}
+        self._recorders: dict[str, _Recorder] = {}
         self._asked: dict[str, asyncio.Task[None]] = {}
         self._online = True
 
@@ -65,7 +68,7 @@ class Feed:
     def follow(self, server: Server, job_id: str) -> None:
         """Read another job as well, once."""
         if job_id not in self._asked:
-            self._asked[job_id] = asyncio.create_task(self._read(server, job_id, newest=False))
+            self._asked[job_id] = asyncio.create_task(self._follow(server, job_id))
 
     async def run(self, server: Server) -> None:
         """Read for ever; cancelling ends it."""
@@ -76,24 +79,32 @@ class Feed:
                 task.cancel()
 
     async def _run(self, server: Server) -> None:
-        reading = self._first
-        known: dict[str, JobForm] = {}
+        reading: str | None = None
         while True:
             self._news.clear()
             try:
-                newest = await self._newest(server, reading, known)
-                if newest not in self._asked:
-                    reading = newest
-                    self._asked[reading] = asyncio.create_task(self._read(server, reading, newest=True))
+                await self._look(server)
+            except NotFound as error:
+                await self._gone(self._newest, error)
+            else:
+                if self._newest != reading:
+                    reading = self._newest
+                    if reading not in self._asked:
+                        self._asked[reading] = asyncio.create_task(self._read(server, reading))
                     await self._asked[reading]
                     continue  # it may have been asked again in the meantime
-            except NotFound as error:
-                await self._gone(reading, error)
             await self._news.wait()
 
-    async def _newest(self, server: Server, job_id: str, known: dict[str, JobForm]) -> str:
-        """Say what is new of the chain that a job is in, and return the newest of it."""
-        wanted: list[str | None] = [job_id]
+    async def _follow(self, server: Server, job_id: str) -> None:
+        # A page can ask for a retry before this feed has looked for it. The traits come first then, too.
+        with contextlib.suppress(NotFound):
+            await self._look(server)
+        await self._read(server, job_id)
+
+    async def _look(self, server: Server) -> None:
+        """Find the newest job of the chain, and pass on what has changed in the chain."""
+        known = self._known
+        wanted: list[str | None] = [self._newest]
         for _ in range(_CHAIN):
             names = [name for name in wanted if name]
             if not names:
@@ -104,13 +115,16 @@ class Feed:
             if new:
                 await self._viewer.add([{"type": "jobs", "jobs": msgspec.to_builtins(new)}])
             wanted = [name for form in forms for name in (form.retry_of, form.retried_by) if name not in known]
-        newest = job_id
+        newest = self._newest
         while (after := known[newest].retried_by) in known:
             newest = str(after)
-        return newest
+        if newest != self._newest:
+            self._newest = newest
+            if recorder := self._recorders.get(newest):
+                await self._viewer.show(newest, recorder.answer, recorder.cursor)
 
-    async def _read(self, server: Server, job_id: str, *, newest: bool) -> None:
-        recorder = _Recorder(job_id)
+    async def _read(self, server: Server, job_id: str) -> None:
+        recorder = self._recorders[job_id] = _Recorder(job_id)
 
         async def read() -> LogPage | None:
             return await recorder.read(server)
@@ -120,7 +134,7 @@ class Feed:
                 await self._insist(read)
                 if entries := recorder.take():
                     # The traits first: what the page shows is known in the kernel.
-                    if newest:
+                    if job_id == self._newest:
                         await self._viewer.show(job_id, recorder.answer, recorder.cursor)
                     await self._viewer.add(entries)
                     if not recorder.answer.ended:

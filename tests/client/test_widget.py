@@ -225,6 +225,23 @@ def test_a_retry_is_what_the_widget_is_about_from_then_on(
     later.close()
 
 
+def test_a_retry_that_the_page_has_asked_for_first_is_what_the_widget_is_about(
+    script: None, provider: ThreadedProvider, called: Any
+) -> None:
+    provider.scripts["twice"] = answer("first")
+    job = submit("x", model="test/twice")
+    view = job.view()
+    called(view, lambda: view.status == "completed")
+    provider.scripts["twice"] = answer("second")
+    again = job.retry()
+    view._hear(None, {"type": "follow", "job": again.id}, None)
+    again.wait()
+    view._hear(None, {"type": "newest"}, None)
+    called(view, lambda: view.text == "second" and view.status == "completed")
+    assert view.newest == again.id
+    view.close()
+
+
 def test_an_observer_that_fails_is_heard_and_stops_nothing(
     script: None, provider: ThreadedProvider, called: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
