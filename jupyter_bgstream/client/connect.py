@@ -88,22 +88,29 @@ def has_own_server() -> bool:
     return any(runtime is not None and runtime.kind == "jupyter" for runtime in found)
 
 
+def is_server_kernel() -> bool:
+    """Whether a Jupyter server with this extension has started this kernel, and no program that it runs."""
+    found = [read_runtime(path) for path in _of_parent(runtime_files())]
+    return any(runtime is not None and runtime.kind == "jupyter" for runtime in found)
+
+
 def runtime_files() -> list[Path]:
     """Return the files of all servers of this user, dead ones too."""
     return sorted(Path(jupyter_runtime_dir()).glob("bgstream-*.json"))
 
 
 def _own(every: Sequence[Path]) -> list[Path]:
-    # A kernel's server tells it the file; failing that, the server is the parent process. On Windows
-    # JPY_PARENT_PID is a handle, not a pid.
-    own: list[Path] = []
-    if told := os.environ.get(RUNTIME_VARIABLE):
-        own.append(Path(told))
-    if sys.platform != "win32" and (parent := os.environ.get("JPY_PARENT_PID")):
-        own += [
-            path for path in every if (found := read_runtime(path)) and str(found.pid) == parent and path not in own
-        ]
-    return own
+    # A kernel's server tells it the file; failing that, the server is the parent process.
+    told = os.environ.get(RUNTIME_VARIABLE)
+    own = [Path(told)] if told else []
+    return own + [path for path in _of_parent(every) if path not in own]
+
+
+def _of_parent(every: Sequence[Path]) -> list[Path]:
+    parent = os.environ.get("JPY_PARENT_PID")
+    if parent is None or sys.platform == "win32":  # there it is a handle, not a pid
+        return []
+    return [path for path in every if (found := read_runtime(path)) and str(found.pid) == parent]
 
 
 def _chosen(alive: Sequence[Connection]) -> Connection | None:

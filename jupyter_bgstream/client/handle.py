@@ -15,6 +15,7 @@ from ..core.wire import answer_form
 from .bundle import Shown, bundle
 from .costs import usd
 from .errors import Incomplete
+from .executed import JobsShown, is_executed, show
 from .follow import Deltas, Follower
 from .forms import Counts, JobDetail, JobForm
 from .listing import state
@@ -277,6 +278,12 @@ class Job:
         if in_voila():
             return mime_bundle([self.view()])
         return bundle(self.shown(fresh=True))
+
+    def _ipython_display_(self) -> None:
+        if not is_executed():
+            raise NotImplementedError  # IPython shows the bundle
+        self.shown(fresh=True)
+        show(JobsShown([self]))
 
     def view(self) -> JobWidget:
         """Return a widget of it: live in any front end, to be put beside others, with traits to observe and link."""

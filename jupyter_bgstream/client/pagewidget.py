@@ -15,7 +15,9 @@ from anywidget import AnyWidget
 from traitlets import Dict, Unicode, default
 
 from ..core.errors import BgStreamError
+from .executed import Bundle, Shown, is_executed, show, track
 from .relay import page_reads
+from .voila import mime_bundle
 
 if TYPE_CHECKING:
     from .api import Api
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 CODE = Path(__file__).parent / "static" / "widget.js"
 
 _PATIENCE = 1.0  # seconds for a page that may have the live socket to say so
+
+
+_CODE = {"_esm", "_css"}
 
 
 class Unbuilt(BgStreamError):
@@ -52,9 +57,12 @@ class PageWidget(AnyWidget):
     def __init__(self, background: Background[Api], values: dict[str, Any], **kwargs: Any) -> None:
         self._background = background
         self._said = asyncio.Event()  # the page has said whether it has the socket
+        self._setting = asyncio.Lock()
         self._take(values)
         super().__init__(**kwargs)
         self.on_msg(self._hear)
+        if is_executed():
+            track(self)
         # The task takes this cell's context with it, and so do the threads that set traits.
         self._running: concurrent.futures.Future[None] = background.start(self._run)
 
@@ -62,6 +70,11 @@ class PageWidget(AnyWidget):
         """Take the view out of the pages and stop reading; what it shows goes on."""
         self._running.cancel()
         super().close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it reads no more."""
+        return self._running.done()
 
     def bundle(self) -> dict[str, Any]:
         """Return what an output has beside the widget, for pages and files that know none."""
@@ -73,6 +86,23 @@ class PageWidget(AnyWidget):
             return None
         data, metadata = made if isinstance(made, tuple) else (made, {})
         return {**data, **self.bundle()}, metadata
+
+    def _ipython_display_(self) -> None:
+        if not is_executed():
+            raise NotImplementedError  # IPython shows the bundle
+        show(_Output(self, self._shown()))
+
+    def _shown(self) -> Shown:
+        """Return what an output has beside the widget where a program executes the notebook."""
+        raise NotImplementedError
+
+    async def look(self, api: Api) -> bool:
+        """Ask what is new, and show it if it is the end; returns whether all is complete."""
+        raise NotImplementedError
+
+    def save_state(self) -> None:
+        """Send the state, but for the code, of which the page has all that there is."""
+        self.send_state([name for name in self.keys if name not in _CODE])
 
     async def _run(self, api: Api) -> None:
         if page_reads():
@@ -89,7 +119,8 @@ class PageWidget(AnyWidget):
         raise NotImplementedError
 
     async def _set(self, **values: Any) -> None:
-        await asyncio.to_thread(self._take, values)
+        async with self._setting:
+            await asyncio.to_thread(self._take, values)
 
     def _take(self, values: dict[str, Any]) -> None:
         # All are set before the first observer is called, and go to the page in one message.
@@ -130,6 +161,22 @@ class PageWidget(AnyWidget):
             raise Unbuilt(
                 "The widget's code for the page is not built: run `npm install && npm run build:prod` in labextension/."
             ) from None
+
+
+class _Output:
+    """A widget and what an output has beside it, where a program executes the notebook."""
+
+    def __init__(self, widget: PageWidget, beside: Shown) -> None:
+        self._widget = widget
+        self._beside = beside
+        self._background = beside._background
+
+    async def look(self, api: Api) -> bool:
+        return await self._beside.look(api)
+
+    def data(self) -> tuple[Bundle, Bundle]:
+        data, metadata = mime_bundle([self._widget])
+        return {**data, **self._beside.data()[0]}, metadata
 
 
 def fault(error: BgStreamError) -> dict[str, str]:

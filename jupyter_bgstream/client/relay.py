@@ -2,7 +2,7 @@
 
 In a kernel of a Jupyter server with this extension the page reads the log by itself, so that a display is sent once and
 never touched again. In a terminal nothing is ever printed afterwards. A page of Voilà shows widgets instead, because it
-does not bring displays up to date.
+does not bring displays up to date. Where a program executes the notebook, ``executed`` does it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.errors import BgStreamError, NotFound, Unavailable
 from .bundle import bundle, bundle_of_several
 from .errors import ConnectionProblem
+from .executed import JobsShown, is_executed, show
 from .voila import display, in_voila
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ def publish(shell: InteractiveShell, jobs: Sequence[Job], *, side_by_side: bool 
     """Display what is known of a job, or of several; keep the display up to date where nothing else would."""
     if in_voila():
         display(shell, *(job.view() for job in jobs))
+        return
+    if is_executed():
+        show(JobsShown(jobs, side_by_side=side_by_side))
         return
 
     def make_bundle() -> Bundle:  # also in another thread
@@ -69,7 +73,8 @@ def page_reads() -> bool:
     """Whether this process is a kernel of a Jupyter server whose pages read logs themselves."""
     from .connect import has_own_server  # noqa: PLC0415 - httpx, which a kernel that submits nothing never pays for
 
-    return not in_voila() and has_own_server()
+    # What a kernel of the server has started, such as papermill, has its environment.
+    return not in_voila() and not is_executed() and has_own_server()
 
 
 async def _relay(api: Api, jobs: Sequence[Job], update: Callable[[], int]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable, Sequence
 from typing import Any, overload
 
 from .bundle import bundle_of_several
+from .executed import JobsShown, is_executed, show
 from .handle import Job
 from .listing import table
 from .voila import in_voila, mime_bundle
@@ -119,9 +120,12 @@ class Comparison(Sequence[Job]):
             return mime_bundle([job.view() for job in self._jobs])
         return bundle_of_several([job.shown(fresh=True) for job in self._jobs])
 
-    def placeholder(self) -> dict[str, Any]:
-        """Return the display bundle of what is known, without asking the server."""
-        return bundle_of_several([job.shown() for job in self._jobs])
+    def _ipython_display_(self) -> None:
+        if not self._jobs or not is_executed():
+            raise NotImplementedError  # IPython shows the bundle
+        for job in self._jobs:
+            job.shown(fresh=True)
+        show(JobsShown(self._jobs, side_by_side=True))
 
 
 def _wait(jobs: Iterable[Job], timeout: float | None) -> None:

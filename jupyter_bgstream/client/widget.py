@@ -20,6 +20,7 @@ from ..core.errors import BgStreamError, NotFound, Unavailable
 from ..core.machine import ENDS, Answer
 from ..core.wire import answer_form
 from .errors import ConnectionProblem
+from .executed import JobsShown, Shown, newest
 from .feed import Entry, Feed
 from .pagewidget import PageWidget, fault
 from .picture_relay import PictureRelay
@@ -58,6 +59,9 @@ class JobWidget(PageWidget):
         self._job = job
         self._entries: list[Entry] = []
         self._sent = 0  # entries that are in the page
+        self._saved = 0  # entries that are in the file, where a program executes the notebook
+        self._over: set[str] = set()  # jobs of which the end is shown
+        self._another_over = asyncio.Event()
         self._relaying, self._asked_for = True, False
         self._feed = Feed(form.id, self)
         self._pictures = PictureRelay(self.send)
@@ -79,6 +83,8 @@ class JobWidget(PageWidget):
         self._entries += entries
         if self._relaying:
             self._relay(self._sent)
+        self._over |= {entry["job"] for entry in entries if entry["type"] == "events" and entry["closed"]}
+        self._another_over.set()
 
     async def show(self, job_id: str, answer: Answer, cursor: str) -> None:
         """Bring the traits up to date."""
@@ -89,6 +95,25 @@ class JobWidget(PageWidget):
     async def trouble(self, *, online: bool) -> None:
         """Say so in the view."""
         await self._set(connection="online" if online else "offline")
+
+    async def look(self, api: Api) -> bool:
+        """Wait for the end of the newest job to be shown, if it has ended."""
+        job = await newest(api, self._job)
+        answer = job._follower.answer
+        self._feed.look_again()
+        while answer.ended and job.id not in self._over and not self.closed:
+            self._another_over.clear()
+            await self._another_over.wait()
+        return self.closed or answer.status == "completed"
+
+    def save_state(self) -> None:
+        """Send the state, and what has come of the log."""
+        super().save_state()
+        start, self._saved = self._saved, len(self._entries)
+        self._relay(start)
+
+    def _shown(self) -> Shown:
+        return JobsShown([self._job])
 
     async def _read(self, api: Api) -> None:
         await self._feed.run(api)
@@ -130,6 +155,8 @@ class Batch(Protocol):
     def placeholder(self) -> dict[str, Any]:
         """Return the display bundle of what is known, without asking the server."""
 
+    def _in_file(self) -> Shown: ...
+
 
 class BatchWidget(PageWidget):
     """A batch's live view: ``status``, ``done`` of ``total``, ``counts`` by end, ``usage``, ``cost``.
@@ -153,6 +180,15 @@ class BatchWidget(PageWidget):
     def bundle(self) -> dict[str, Any]:
         """Return the batch's own bundle."""
         return self._batch.placeholder()
+
+    async def look(self, api: Api) -> bool:
+        """Ask how far it is. What has failed may be asked again."""
+        form = await _form(api, self.id, anew=True)
+        await self._show(form)
+        return self.closed or (form["status"] in ENDS and form["counts"]["completed"] == form["total"])
+
+    def _shown(self) -> Shown:
+        return self._batch._in_file()
 
     async def _read(self, api: Api) -> None:
         anew = True

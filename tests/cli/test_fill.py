@@ -23,6 +23,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from jupyter_bgstream.cli.fill.file import read_notebook, replace_notebook
 from jupyter_bgstream.cli.fill.outputs import Batch, Known, has_ended, places, refreshed, write
 from jupyter_bgstream.client.bundle import Shown
+from jupyter_bgstream.client.executed import NOT_WAITED_FOR, REST_NOT_WAITED_FOR
 from jupyter_bgstream.core.events import Completed, Image
 from jupyter_bgstream.core.groups import Counts, Group, GroupSpec
 from jupyter_bgstream.core.machine import Answer, Fault
@@ -78,6 +79,24 @@ def test_one_job_says_what_a_page_saves(case: dict[str, Any]) -> None:
     assert fresh[BUNDLE_MIME] == key("j1", status="completed", cursor="c")
 
 
+@pytest.mark.parametrize("status", ["queued", "running", "waiting"])
+def test_what_an_executed_notebook_did_not_wait_for_still_says_so(status: Any) -> None:
+    saved = f"half\n\n*{NOT_WAITED_FOR}*"
+    now = Shown("j0", "p/m", "c", Answer(status=status, text="half or"))
+    batch = Batch(id="b0", status="running", title="Rows", total=2, counts=Counts(completed=1))
+    known = Known(jobs={"j0": now}, batches={"b0": batch})
+    one = refreshed(data_of(BUNDLE_MIME, key("j0"), saved), known)
+    several = refreshed(data_of(JOBS_MIME, {"jobs": [key("j0"), key("j0")]}, saved), known)
+    rows = refreshed(data_of(BATCH_MIME, {"id": "b0"}, f"Rows: 0 of 2 answered, {REST_NOT_WAITED_FOR}"), known)
+    assert one is not None
+    assert several is not None
+    assert rows is not None
+    assert one["text/markdown"] == f"half or\n\n*{NOT_WAITED_FOR}*"
+    assert several["text/markdown"].count(NOT_WAITED_FOR) == 2
+    assert several["text/plain"].count(NOT_WAITED_FOR) == 2
+    assert rows["text/plain"] == f"Rows: 1 of 2 answered, {REST_NOT_WAITED_FOR}"
+
+
 @pytest.mark.parametrize("case", cases("jobs.json"))
 def test_jobs_side_by_side_say_what_a_page_saves(case: dict[str, Any]) -> None:
     models = [job["model"] for job in case["jobs"]]
@@ -103,7 +122,6 @@ def test_jobs_side_by_side_say_what_a_page_saves(case: dict[str, Any]) -> None:
 def test_a_batch_says_what_a_page_saves(case: dict[str, Any]) -> None:
     fields = case["batch"]
     batch = msgspec.convert(fields, Batch)
-    assert isinstance(batch.counts, Counts)
     fresh = refreshed(data_of(BATCH_MIME, fields | {"status": "new"}), Known(batches={fields["id"]: batch}))
     assert fresh is not None
     assert (fresh["text/markdown"], fresh["text/plain"]) == (case["markdown"], case["plain"])

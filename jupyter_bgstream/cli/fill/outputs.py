@@ -13,6 +13,7 @@ import msgspec
 from ...client.bundle import Shown, _joined, _key, _markdown, _plain, bundle, name_plain
 from ...client.cited import words_markdown, words_plain
 from ...client.embedding import Embedding, lacks_pictures
+from ...client.executed import NOT_WAITED_FOR, REST_NOT_WAITED_FOR
 from ...client.tables.bundle import batch_bundle
 from ...core.groups import Counts
 from ...core.machine import ENDS, Status
@@ -124,7 +125,8 @@ def _batch(data: Data, known: Known) -> Data | None:
     now = known.batches.get(saved["id"]) if saved else None
     if now is None:
         return None
-    return batch_bundle(now.id, now.status, now.title, now.total, now.counts, paused=now.paused)
+    unended = _still(data, REST_NOT_WAITED_FOR)
+    return batch_bundle(now.id, now.status, now.title, now.total, now.counts, paused=now.paused, unended=unended)
 
 
 def _jobs(data: Data, known: Known) -> Data | None:
@@ -134,7 +136,12 @@ def _jobs(data: Data, known: Known) -> Data | None:
         return None
     if JOBS_MIME in data:
         return _side_by_side(data, keys, jobs)
-    return bundle(jobs[0]) if jobs[0] else None
+    return bundle(jobs[0], unended=_still(data, NOT_WAITED_FOR)) if jobs[0] else None
+
+
+def _still(data: Data, note: str) -> str:
+    """Return a note of a notebook that a program has executed, if it is there: it holds until the end has come."""
+    return note if note in str(text_of(data, "text/plain")) else ""
 
 
 def _as_page(job: Shown | None, key: Data) -> Shown | None:
@@ -159,11 +166,12 @@ def _side_by_side(data: Data, keys: Sequence[Data], jobs: Sequence[Shown | None]
             return None
         markdown, plain = saved, saved_plain
     last, pictures = len(keys) - 1, Embedding()
+    note = _still(data, NOT_WAITED_FOR)
     below = [
-        pictures.lifted(markdown[i]) if job is None else _markdown(job, pictures, closed=i < last)
+        pictures.lifted(markdown[i]) if job is None else _markdown(job, pictures, closed=i < last, unended=note)
         for i, job in enumerate(jobs)
     ]
-    said = [plain[i] if job is None else _plain(job) for i, job in enumerate(jobs)]
+    said = [plain[i] if job is None else _plain(job, unended=note) for i, job in enumerate(jobs)]
     return {
         JOBS_MIME: {"jobs": [key if job is None else _key(job) for key, job in zip(keys, jobs, strict=True)]},
         "text/markdown": pictures.written(

@@ -24,7 +24,7 @@ from .frames import framed
 from .rows import ListRows, Rows
 from .schemas import Schema
 from .sending import Sending
-from .showing import show, this_run
+from .showing import BatchShown, show, this_run
 from .waiting import until
 
 if TYPE_CHECKING:
@@ -198,10 +198,15 @@ class Batch:
         words = batch_words(form.id, form.status, form.title, form.total, form.counts, paused=form.paused)
         return visible_line(f"<Batch {form.id} {words}{cost}>")
 
-    def placeholder(self) -> dict[str, Any]:
-        """Return the display bundle of what is known, without asking the server."""
+    def placeholder(self, *, unended: str = "") -> dict[str, Any]:
+        """Return the display bundle of what is known, without asking the server; ``unended`` as of ``batch_bundle``."""
         form = self._form
-        return batch_bundle(form.id, form.status, form.title, form.total, form.counts, paused=form.paused)
+        return batch_bundle(
+            form.id, form.status, form.title, form.total, form.counts, paused=form.paused, unended=unended
+        )
+
+    def _in_file(self) -> BatchShown:
+        return BatchShown(self)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))

@@ -7,6 +7,8 @@ import secrets
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ..executed import REST_NOT_WAITED_FOR, is_executed
+from ..executed import show as show_executed
 from ..relay import keep, page_reads, steadily
 from ..voila import display as display_widget
 from ..voila import in_voila
@@ -32,6 +34,9 @@ def show(batch: Batch) -> None:
     if in_voila():
         display_widget(shell, batch.view())
         return
+    if is_executed():
+        show_executed(BatchShown(batch))
+        return
     if getattr(shell, "kernel", None) is None or page_reads() or batch._form.ended:
         shell.display_pub.publish(batch.placeholder())
         return
@@ -53,6 +58,23 @@ def show(batch: Batch) -> None:
         await steadily(look)
 
     keep(batch._background.start(follow))
+
+
+class BatchShown:
+    """A batch in a notebook that a program executes."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+        self._background = batch._background
+
+    async def look(self, api: Api) -> bool:
+        """Ask how far it is. What has failed may be asked again."""
+        form = await self._batch._look(api)
+        return form.ended and form.counts.completed == form.total
+
+    def data(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the display bundle."""
+        return self._batch.placeholder(unended=REST_NOT_WAITED_FOR), {}
 
 
 def _shell() -> Any:
