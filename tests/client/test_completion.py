@@ -53,6 +53,7 @@ def asked(kernel: Kernel, provider: ThreadedProvider) -> Iterator[dict[str, str]
         ("%%bg --retries a", ["%%bg --retries always"]),
         ("%%bg --param max", ["%%bg --param max_tokens="]),
         ("%%bg --param reasoning_effort=h", ["%%bg --param reasoning_effort=high"]),
+        ("%%bg --file a.txt --fi", ["%%bg --file a.txt --file", "%%bg --file a.txt --fill"]),
         ("%%bg --image pict", ["%%bg --image picture"]),
         ("%%bg\nWhat is {pic", ["%%bg\nWhat is {picture"]),
         ("%%bg\nWhat is {picture.hex", ["%%bg\nWhat is {picture.hex"]),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jupyter_bgstream.client.forms import JobForm
 from jupyter_bgstream.client.handle import Job
 from jupyter_bgstream.client.magics.errors import MagicError
-from jupyter_bgstream.client.magics.interpolation import Kept, fill, pieces, value_of
+from jupyter_bgstream.client.magics.interpolation import fill, places, value_of
 
 NAMES: dict[str, Any] = {
     "name": "Bob",
@@ -24,9 +24,10 @@ NAMES: dict[str, Any] = {
 }
 
 
-def filled(text: str, **names: Any) -> str:
+def filled(text: str, *, everywhere: bool = False, **names: Any) -> str:
     namespace = NAMES | names
-    return fill(text, lambda expression: value_of(expression, namespace, f"on line {expression.line}"))
+    found = places(text, everywhere=everywhere)
+    return fill(text, found, lambda place: value_of(place.expression, namespace, f"on line {place.line}"))
 
 
 @pytest.mark.parametrize(
@@ -34,13 +35,12 @@ def filled(text: str, **names: Any) -> str:
     [
         ("Hi {name}!", "Hi Bob!"),
         ("{price:.2f}|{name!r:>6}|{n:05d}|{names[0]:>3}", "3.14| 'Bob'|00003|  p"),
-        ("{', '.join(names)} {d['k']} {[k for k in names]} {n*2} {2*n} {n != 3}", "p, q v ['p', 'q'] 6 6 False"),
+        ("{', '.join(names)} {d['k']} {[k for k in names]} {n*2} {2*n}", "p, q v ['p', 'q'] 6 6"),
         ("{n}{name} file_{n}.csv it's {name}", "3Bob file_3.csv it's Bob"),
-        ('{"name": "{name}", "inner": {"n": {n}}}', '{"name": "Bob", "inner": {"n": 3}}'),
         ("{{name}} {{{name}}} {{{{name}}}}", "{name} {Bob} {{name}}"),
-        (r"\textbf{{{name}}}", r"\textbf{Bob}"),
         ("```\n{name}\n```", "```\nBob\n```"),
         ("{name}}", "Bob}"),
+        ("{name}{{{name}}}{{name}}", "Bob{Bob}{name}"),
     ],
 )
 def test_what_looks_like_an_expression_is_filled_in(text: str, sent: str) -> None:
@@ -66,10 +66,13 @@ def test_what_looks_like_an_expression_is_filled_in(text: str, sent: str) -> Non
         "for (const { name, n } of all) { return `${name}`; }",
         "a{color:red} style={{color: 'red'}} {lambda: 3} {n=} {*names}",
         r"\frac{n}{x} \sqrt[n]{x} \begin{x}{n} x_{i} x^{n} \sum_{i=1}^{n} \mathbb{E}_{x} L_{\theta} \{x\}",
-        r"\frac{x}{\sqrt{n}} \textbf{{x}}",
+        r"\frac{x}{\sqrt{n}} \textbf{{x}} \textbf{{{x}}}",
+        "{n != 3} {n | n > 0} {x|n} {max({n: 1})}",
+        "{{name}} and {{#name}}",
+        "{" + "n + " * 200 + "n}",
     ],
 )
-def test_json_code_and_latex_are_sent_as_they_stand(text: str) -> None:
+def test_other_braces_are_sent_as_they_stand(text: str) -> None:
     assert filled(text) == text
 
 
@@ -82,7 +85,7 @@ def test_json_code_and_latex_are_sent_as_they_stand(text: str) -> None:
         ),
         ("{n / 0}", "{n / 0} on line 1 cannot be filled in: ZeroDivisionError: division by zero; write {{n / 0}} to "),
         ("{name:.2f}", "{name:.2f} on line 1 cannot be written as a text: ValueError: Unknown format code 'f' for "),
-        ("/users/{id}", "{id} on line 1 is a function, which says nothing as a text; write {{id}} to send it as it"),
+        ("user {id}", "{id} on line 1 is a function, which says nothing as a text; write {{id}} to send it as it"),
         ("{str}", "{str} on line 1 is a class, "),
         ("{pytest}", "{pytest} on line 1 is a module, "),
         ("{figure}", "{figure} on line 1 is a picture: give it as --image figure; "),
@@ -107,14 +110,31 @@ def test_a_table_is_written_as_print_writes_it() -> None:
     assert filled("Look:\n{table}\n{table.shape}", table=table) == f"Look:\n{table}\n(2, 1)"
 
 
-def test_what_may_be_code_is_named() -> None:
-    kept = [piece for piece in pieces("${name}\nx_{i} \\frac{x}{n}") if isinstance(piece, Kept)]
-    assert [(each.before, each.expression.written, each.expression.line) for each in kept] == [
-        ("$", "{name}", 1),
-        ("_", "{i}", 2),
-        ("c", "{x}", 2),
-        ("}", "{n}", 2),
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ('{"name": "{name}", "inner": {"n": {n}}}', '{"name": "Bob", "inner": {"n": 3}}'),
+        (r"\textbf{{{name}}} x_{i} ${price:.2f}", r"\textbf{Bob} x_7 $3.14"),
+        ("```\nf'{name}' {{n}}\n```", "```\nf'Bob' {n}\n```"),
+        ("{{name}} and {{#name}}", "{name} and {{#name}}"),
+        (r"\frac{1}{2} {} {a, b}", r"\frac{1}{2} {} {a, b}"),
+    ],
+)
+def test_everywhere_means_also_in_code(text: str, sent: str) -> None:
+    assert filled(text, everywhere=True) == sent
+
+
+def test_what_is_left_as_code_is_known() -> None:
+    found = places("Hi {name}:\n${name}\nx_{i + n} \\frac{x}{[name for name in n]}\n\n{{n}}")
+    left = [(place.expression.written, place.line, place.expression.names) for place in found if place.left]
+    assert left == [
+        ("{name}", 2, {"name"}),
+        ("{i + n}", 3, {"i", "n"}),
+        ("{x}", 3, {"x"}),
+        ("{[name for name in n]}", 3, {"n"}),
     ]
+    assert [place.line for place in found if place.filled] == [1]
+    assert found[-1].braces == 2
 
 
 @given(
@@ -124,12 +144,9 @@ def test_what_may_be_code_is_named() -> None:
 )
 def test_pieces_lose_and_invent_nothing(parts: list[str]) -> None:
     text = "".join(parts)
-    sent = fill(text, lambda expression: expression.written)
-    # Only pairs of braces that say "no expression" are halved.
-    assert [character for character in sent if character not in "{}"] == [c for c in text if c not in "{}"]
-    assert fill(text.replace("{", "{ "), lambda _: "wrong") == text.replace("{", "{ ")
-
-
-def test_large_prompts_are_read_in_no_time() -> None:
-    for text in ('{"k":{"v":[1,2,{"z":"it is"}]}},' * 5000, "{" * 500_000, "{a" * 20_000):
-        assert filled(text) == text
+    for everywhere in (False, True):
+        sent = fill(text, places(text, everywhere=everywhere), lambda place: place.expression.written)
+        # Only pairs of braces that say "no expression" are halved.
+        assert [character for character in sent if character not in "{}"] == [c for c in text if c not in "{}"]
+    spaced = text.replace("{", "{ ")
+    assert fill(spaced, places(spaced, everywhere=True), lambda _: "wrong") == spaced

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("script")
 
 def test_a_cell_becomes_a_job_and_one_display(kernel: Kernel, provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
-    ran = kernel.run("%%bg test/held --thread trip-1\nWhat is\n  {{this}} $that?\n", cell="cell-7")
+    ran = kernel.run("%%bg test/held --thread trip-1\nWhat is\n  ${this} $that?\n", cell="cell-7")
     assert [output["type"] for output in ran.outputs] == ["display_data"]
     shown = ran.job
     assert set(shown) == {"id", "cursor", "status", "model"}
@@ -31,7 +31,7 @@ def test_a_cell_becomes_a_job_and_one_display(kernel: Kernel, provider: Threaded
 
     provider.held()
     sent = provider.requests[-1].json
-    assert sent["messages"] == [{"role": "user", "content": "What is\n  {this} $that?"}]
+    assert sent["messages"] == [{"role": "user", "content": "What is\n  ${this} $that?"}]
     assert kernel.ask("1 + 1") == "2"  # the kernel is free while the answer is held
     stored = kernel.rest.get(f"api/bgstream/jobs/{shown['id']}").json()
     assert (stored["source"]["cell"], stored["source"]["kernel"]) == ("cell-7", kernel.id)
@@ -139,6 +139,7 @@ def test_a_job_outlives_its_kernel(server: Jupyter, provider: ThreadedProvider) 
         ("%%bg 'a\nx", "%%bg: no closing quotation; %bg help"),
         ("%%bg no-slash\nx", "model"),
         ("%%bg\nDear\n{artcle}", "{artcle} on line 3 of the cell cannot be filled in: NameError: name 'artcle' is not"),
+        ("%%bg --raw --fill\nx", "%%bg: --raw sends all braces as they stand and --fill fills them in: write one of"),
         ("%%bg --system {role}\nx", "{role} on line 1 of the cell cannot be filled in: NameError: name 'role' is not"),
         (
             "%%bg a/b c/d --thread t\nx",
@@ -266,7 +267,11 @@ def test_expressions_are_filled_in_and_what_is_sent_is_what_is_shown(
         "the \"sea\" & sky 003\n$x_{n}$ {} {'a': 1}",
     ]
     assert sent["max_tokens"] == 6
-    assert ran.printed == "Sent as code or LaTeX, not filled in: _{n} on line 3.\n"
+    assert ran.printed == (
+        "Filled in: {topic}, {number:03d}.\n"
+        "Sent with one brace less: {{n}}.\n"
+        "Sent as code, not filled in: {n} on line 3. With --fill it is filled in.\n"
+    )
     assert (
         json.loads(
             kernel.ask("__import__('json').dumps(asked.messages)")[1:-1].replace("\\'", "'").replace("\\\\", "\\")
@@ -284,6 +289,29 @@ def test_raw_leaves_all_braces_alone(kernel: Kernel, provider: ThreadedProvider)
         "{topic}",
         "{topic} {{topic}}",
     ]
+
+
+def test_pasted_code_is_left_alone_and_said(kernel: Kernel, provider: ThreadedProvider) -> None:
+    kernel.run("name = 'Bob'; count = 3; topic = 'code'; a = b = c = d = 1; rule = 'Write {name} as it is.'")
+    pasted = 'print(f"{name}")\n<p>{count}</p>'
+    ran = kernel.run(f"%%bg --system 'Say {{topic}}: f(\"{{name}}\")' --name asked\nExplain {{topic}}:\n\n{pasted}")
+    kernel.ask("asked.wait().status")
+    sent = provider.requests[-1].json["messages"]
+    assert [each["content"] for each in sent] == ['Say code: f("{name}")', f"Explain code:\n\n{pasted}"]
+    assert ran.printed == (
+        "Filled in: {topic}.\n"
+        "Sent as code, not filled in: {name} on line 1, {name} on line 4, {count} on line 5. "
+        "With --fill it is filled in.\n"
+    )
+
+    ran = kernel.run(f"%%bg --fill --system $rule --name asked\nExplain {{topic}}:\n\n{pasted}\n{{a}} {{b}} {{c}}")
+    kernel.ask("asked.wait().status")
+    sent = provider.requests[-1].json["messages"]
+    assert [each["content"] for each in sent] == [
+        "Write {name} as it is.",  # the value of a variable is no prompt to fill in
+        'Explain code:\n\nprint(f"Bob")\n<p>3</p>\n1 1 1',
+    ]
+    assert ran.printed == "Filled in: {topic}, {name}, {count} and 3 more.\n"
 
 
 def test_nothing_is_sent_when_an_expression_is_bad(kernel: Kernel) -> None:

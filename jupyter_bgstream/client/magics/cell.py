@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import no_var_expand
 
 from ...core.errors import BgStreamError
-from ...core.visible import visible
+from ...core.visible import visible, visible_line
 from ..files import File
 from ..handle import Job
 from ..listing import short
@@ -21,11 +21,12 @@ from ..session import submit
 from ..several import Comparison
 from ..voila import in_voila
 from .errors import MagicError
-from .interpolation import Expression, Kept, fill, pieces, sentence, value_of
+from .interpolation import Place, fill, places, sentence, value_of
 from .options import options
 from .waiting import detaching, stream, wait
 
-_NOTED = 3  # braces named in the note
+_NAMED = 3  # expressions in one note
+_LONGEST = 40  # characters of one of them
 
 
 class CellMagic:
@@ -38,17 +39,16 @@ class CellMagic:
     @no_var_expand  # values with spaces and quotes must not become words of the line
     def start(self, line: str, cell: str) -> None:
         """Send the cell's text to a model in the background. ``%bg help`` says more."""
-        given = options(line, self._evaluated("on line 1 of the cell"), self._shell.user_ns)
+        given = options(line, lambda place: self._value(place, 0), self._shell.user_ns)
         if not cell.strip():
             raise MagicError("There is nothing to send: write the prompt below the line with %%bg.")
         if given.thread and len(given.models) > 1:
             raise MagicError("--thread goes with one model: each further one would answer the answer before it.")
         prompt = cell.removesuffix("\n")
-        if not given.raw:
-            note = self._note(prompt)
-            prompt = fill(prompt, self._fill_in)
-            if note:
-                print(note)  # noqa: T201
+        found = [] if given.raw else places(prompt, everywhere=given.fill)
+        prompt = fill(prompt, found, lambda place: self._value(place, 1))
+        for note in self._notes([*given.places, *(place._replace(line=place.line + 1) for place in found)]):
+            print(visible_line(note))  # noqa: T201
         jobs, refusals = self._submitted(prompt, given)
         if not jobs:
             if in_voila():  # it hides what an error says
@@ -102,21 +102,26 @@ class CellMagic:
     def _show(self, jobs: Sequence[Job], *, side_by_side: bool) -> None:
         publish(self._shell, jobs, side_by_side=side_by_side)
 
-    def _fill_in(self, expression: Expression) -> str:
-        return self._evaluated(f"on line {expression.line + 1} of the cell")(expression)
+    def _value(self, place: Place, lines_before: int) -> str:
+        where = f"on line {place.line + lines_before} of the cell"
+        return value_of(place.expression, self._shell.user_ns, where)
 
-    def _evaluated(self, where: str) -> Callable[[Expression], str]:
-        return lambda expression: value_of(expression, self._shell.user_ns, where)
-
-    def _note(self, prompt: str) -> str:
-        """Name the braces that were left alone as code or LaTeX, though they could have been filled in."""
-        doubtful = [
-            f"{piece.before}{piece.expression.written} on line {piece.expression.line + 1}"
-            for piece in pieces(prompt)
-            if isinstance(piece, Kept) and piece.before in "$_" and piece.expression.code in self._shell.user_ns
+    def _notes(self, found: Sequence[Place]) -> Iterable[str]:
+        """Name what was changed in the prompt, and what could have been and was left as it stands."""
+        variables = self._shell.user_ns
+        filled = [place.expression.written for place in found if place.filled]
+        single = [f"{{{place.expression.written}}}" for place in found if not place.left and not place.filled]
+        left = [
+            f"{_shortened(place.expression.written)} on line {place.line}"
+            for place in found
+            if place.left and place.expression.names <= variables.keys()
         ]
-        more = f" and {len(doubtful) - _NOTED} more" if len(doubtful) > _NOTED else ""
-        return f"Sent as code or LaTeX, not filled in: {', '.join(doubtful[:_NOTED])}{more}." if doubtful else ""
+        if filled:
+            yield f"Filled in: {_listed(filled)}."
+        if single:
+            yield f"Sent with one brace less: {_listed(single)}."
+        if left:
+            yield f"Sent as code, not filled in: {_listed(left)}. With --fill it is filled in."
 
     def _picture(self, expression: str) -> Any:
         namespace = self._shell.user_ns
@@ -142,6 +147,16 @@ def _say_how_to_read(jobs: Sequence[Job], name: str | None) -> None:
     """Say where the answer is in a terminal, in which nothing is printed afterwards."""
     where = name or " or ".join(f"%bg show {short(job.id)}" for job in jobs)
     print(f"{where} shows the answer so far; with --wait it is printed as it comes.")  # noqa: T201
+
+
+def _listed(words: Sequence[str]) -> str:
+    names = list(dict.fromkeys(map(_shortened, words)))
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
+
+
+def _shortened(word: str) -> str:
+    return word if len(word) <= _LONGEST else f"{word[: _LONGEST - 1]}…"
 
 
 def _several(refusals: Sequence[str]) -> str:

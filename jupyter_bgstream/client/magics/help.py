@@ -18,16 +18,18 @@ HELP = """\
       --system TEXT    what the model is told beforehand
       --param K=VALUE  max_tokens=500, temperature=0, reasoning_effort=low, …;
                        the value is JSON, else a text; may be given several times
-      --raw            send braces as they stand
+      --raw            send all braces as they stand
+      --fill           fill in expressions also in code
       --on-restart retry   when the server dies, ask again (else: interrupt)
       --retries always     ask again also after an answer that broke off
                            (else: before_first_token; or never)
       --priority batch     after all that somebody waits for (else: interactive)
       --idle-timeout 300   seconds for which the provider may be silent
 
-{variable}, {table.head()} or {price:.2f} in the text is filled in. Braces that
-hold no expression, such as those of JSON, code and LaTeX, are sent as they
-stand; {{variable}} is sent as {variable}, and --raw leaves all braces alone.
+{variable}, {table.head()} or {price:.2f} in prose is filled in. Pasted code,
+markup, JSON and LaTeX are sent as they stand, unless --fill is given. A line
+below the cell names what was filled in, and what could have been and was not.
+{{variable}} is sent as {variable}, and --raw leaves all braces alone.
 
 %bg, %bg list          list the newest jobs: of all notebooks, or with --here of
                        this one, with --thread NAME of a conversation, with

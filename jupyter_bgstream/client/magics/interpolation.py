@@ -1,28 +1,29 @@
-r"""``{expression}`` in a prompt: what is filled in, and what is left as it stands.
+"""``{expression}`` in a prompt: where it is filled in, and with what.
 
-People paste code, JSON and LaTeX into prompts, so that a brace is an expression's only where it looks like one in every
-respect; see docs/decisions/notebook-braces-in-a-prompt.md. What looks like one and cannot be filled in is an error:
-a typing error must not be sent, and paid for, as it is.
+See docs/decisions/0016-prompts-are-sent-as-written.md for the rule. In short:
 
-- ``{name}``, ``{table.head()}``, ``{price:.2f}``, ``{text!r}``: filled in, as in an f-string. The brace comes right
-  before the expression, all of it is on one line, and it names at least one variable.
-- ``{}``, ``{ a }``, ``{"a": 1}``, ``{1,2}``, ``{a, b}``, ``\frac{a}{b}``, ``x_{i}``, ``x^{n}``, ``${name}``, ``\{x\}``:
-  left as they stand.
-- ``{{name}}`` is ``{name}``, and ``{{{name}}}`` is its value in braces, also in LaTeX.
+- In prose ``{name}``, ``{table.head()}``, ``{price:.2f}`` and ``{text!r}`` are filled in as in an f-string. What cannot
+  be is an error: a typing error must not be sent, and paid for, as it is. ``{{name}}`` is sent as ``{name}``.
+- In pasted code, markup and maths (``pasted.py``) nothing is filled in.
+- Braces that hold no expression, such as ``{}``, ``{ a }``, ``{"a": 1}``, ``{1,2}`` and ``{a, b}``, are left as they
+  stand.
 """
 
 from __future__ import annotations
 
 import ast
+import keyword
 import re
 import sys
 import types
 import warnings
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ..handle import Job
 from .errors import MagicError
+from .pasted import HOLE, TEMPLATE, in_code
 
 _LONGEST = 500  # characters of an expression
 _DEEPEST = 10  # brackets within each other
@@ -31,12 +32,13 @@ _STRING = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'")
 _CONSTANT = re.compile(rf"(?:{_STRING.pattern})\s*[:,}}]")
 _SPEC = re.compile(r"(?:[^{}]?[<>=^])?[-+ ]?z?#?0?\d*[,_]?(?:\.\d+)?[bcdeEfFgGnosxX%]?|[^{}]*%[A-Za-z][^{}]*")
 _CONVERSION = re.compile(r"!([rsa])$")
-_COMMAND = re.compile(r"\\[A-Za-z]+\*?(?:\[[^\]\n]*\])?$")
 _OPENING = re.compile(r"\{+")
-_SYMBOL = re.compile(r"(?:(?<![A-Za-z0-9_])[A-Za-z]|\\[A-Za-z]+|[)}\]'|])_$")  # x_, \sum_, }_: but not file_
+_NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _CONVERSIONS: dict[str, Callable[[Any], str]] = {"r": repr, "s": str, "a": ascii}
-_PAIRS = {")": "(", "]": "[", "}": "{"}
+_PAIRS = {")": "(", "]": "["}
 _NO_TEXT = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType, type)
+# What a set or a choice looks like, {x | x > 0} or {yes|no}, is no expression to fill in.
+_NO_EXPRESSION = (ast.Tuple, ast.Set, ast.Starred, ast.Yield, ast.YieldFrom, ast.Await, ast.Lambda, ast.Compare)
 
 
 class Expression(NamedTuple):
@@ -46,7 +48,7 @@ class Expression(NamedTuple):
     code: str
     conversion: str
     spec: str
-    line: int  # from 1
+    names: frozenset[str]
 
     @property
     def written(self) -> str:
@@ -54,30 +56,57 @@ class Expression(NamedTuple):
         return f"{{{self.source}}}"
 
 
-class Kept(NamedTuple):
-    """What looks like an expression in code or LaTeX, and was left as it stands."""
+class Place(NamedTuple):
+    """Where an expression stands in a text, with all its braces."""
 
+    start: int
+    end: int
+    line: int  # from 1
+    braces: int  # on each side
     expression: Expression
-    before: str  # the character before its brace
+    left: bool  # as it stands
+
+    @property
+    def filled(self) -> bool:
+        """Whether a value takes its place."""
+        return not self.left and self.braces % 2 == 1
 
 
-Piece = str | Expression | Kept
+Evaluate = Callable[[Place], str]
 
 
-def pieces(text: str) -> Iterator[Piece]:
-    """Cut a text into what is sent as it stands and what is to be filled in."""
+def places(text: str, *, everywhere: bool = False) -> list[Place]:
+    """Return where expressions stand; with ``everywhere`` none is left as it stands, also in code."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is no code may look like bad code
-        found = list(_pieces(text))
-    yield from found
+        found = list(_places(text))
+    if everywhere or not found:
+        return found
+    template = TEMPLATE.search(text) is not None
+    masked: list[str] = []
+    at = 0
+    for place in found:
+        masked += [text[at : place.start].replace(HOLE, " "), HOLE]
+        at = place.end
+    masked.append(text[at:].replace(HOLE, " "))
+    return [
+        Place(*place[:5], left=code or (template and place.braces > 1))
+        for place, code in zip(found, in_code("".join(masked)), strict=True)
+    ]
 
 
-def fill(text: str, evaluate: Callable[[Expression], str]) -> str:
-    """Return the text with its expressions filled in."""
-    return "".join(
-        piece if isinstance(piece, str) else piece.expression.written if isinstance(piece, Kept) else evaluate(piece)
-        for piece in pieces(text)
-    )
+def fill(text: str, found: list[Place], evaluate: Evaluate) -> str:
+    """Return the text with these places filled in."""
+    parts: list[str] = []
+    at = 0
+    for place in found:
+        if place.left:
+            continue
+        around = place.braces // 2
+        value = evaluate(place) if place.filled else place.expression.source
+        parts += [text[at : place.start], "{" * around, value, "}" * around]
+        at = place.end
+    return "".join([*parts, text[at:]])
 
 
 def value_of(expression: Expression, namespace: dict[str, Any], where: str) -> str:
@@ -115,108 +144,87 @@ def sentence(error: BaseException) -> str:
     return f"{type(error).__name__}: {words}".rstrip(".: ")
 
 
-def _pieces(text: str) -> Iterator[Piece]:
-    start = at = counted = 0
+def _places(text: str) -> Iterator[Place]:
+    at = counted = 0
     line = 1
-    arguments: set[int] = set()  # where a group of LaTeX has ended, after which another may follow
     while (opening := _OPENING.search(text, at)) is not None:
-        at, run = opening.start(), len(opening[0])
-        line, counted = line + text.count("\n", counted, at), at
-        latex = _in_latex(text, at, arguments)
-        expression = None if text.startswith("\\", max(0, at - 1)) else _expression(text, at + run, line)
-        end = at + run + len(expression.source) if expression else 0
-        if expression is None or not text.startswith("}" * run, end):
-            if latex and (closing := _closing(text, at + 1)):
-                arguments.add(closing + 1)
-            at += 1 if expression else run
+        start, braces = opening.start(), len(opening[0])
+        line, counted = line + text.count("\n", counted, start), start
+        at = start + braces
+        expression = _expression(text, at)
+        if expression is None:
             continue
-        if run <= 2 and (latex or text.startswith("$", max(0, at - 1))):
-            yield text[start:at]
-            if run == 1:
-                yield Kept(expression, text[at - 1])
-            else:
-                yield "{" * run + expression.source + "}" * run
-            arguments.add(end + run)
-        else:
-            yield text[start:at] + "{" * (run // 2)
-            yield expression if run % 2 else expression.source
-            yield "}" * (run // 2)
-        start = at = end + run
-    yield text[start:]
+        end = at + len(expression.source)
+        while braces > 1 and not text.startswith("}" * braces, end):
+            start, braces = start + 1, braces - 1
+        at = end + braces
+        yield Place(start, at, line, braces, expression, left=False)
 
 
-def _in_latex(text: str, at: int, arguments: set[int]) -> bool:
-    before = text[max(0, at - 80) : at]
-    return at in arguments or before.endswith("^") or bool(_COMMAND.search(before) or _SYMBOL.search(before))
-
-
-def _expression(text: str, at: int, line: int) -> Expression | None:
+def _expression(text: str, at: int) -> Expression | None:
     first = text[at : at + 1]
     if not (first.isidentifier() or first.isdecimal() or (first and first in "([\"'-+~")) or _CONSTANT.match(text, at):
         return None
-    end = _closing(text, at)
+    name = _NAME.match(text, at)
+    end = name.end() if name and text.startswith("}", name.end()) else _scan(text, at, "}")
     source = text[at:end]
-    if not end or source != source.rstrip():
-        return None
-    for code, conversion, spec in _readings(source):
-        if _names_something(code):
-            return Expression(source, code, conversion, spec, line)
-    return None
+    return _read(source) if end and len(source) <= _LONGEST and source == source.rstrip() else None
 
 
-def _readings(source: str) -> Iterator[tuple[str, str, str]]:
+@lru_cache(1024)
+def _read(source: str) -> Expression | None:
+    if _NAME.fullmatch(source):
+        words = source.split(".")
+        return None if any(map(keyword.iskeyword, words)) else Expression(source, source, "", "", frozenset(words[:1]))
     # As in an f-string the first colon outside brackets begins the format.
-    colon = next((place for place, depth, character in _walk(source, 0) if character == ":" and not depth), None)
-    code, spec = (source, "") if colon is None else (source[:colon], source[colon + 1 :])
+    colon = _scan(source, 0, ":")
+    code, spec = (source[:colon], source[colon + 1 :]) if colon else (source, "")
+    if not _SPEC.fullmatch(spec):
+        return None
     conversion = _CONVERSION.search(code)
-    if _SPEC.fullmatch(spec):
-        yield (code[: conversion.start()], conversion[1], spec) if conversion else (code, "", spec)
+    code, kind = (code[: conversion.start()], conversion[1]) if conversion else (code, "")
+    names = _names(code)
+    return Expression(source, code, kind, spec, names) if names else None
 
 
-def _names_something(code: str) -> bool:
+def _names(code: str) -> frozenset[str]:
+    """Return the variables of an expression; none if it is no expression to fill in."""
     try:
         tree = ast.parse(code, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    if isinstance(tree, ast.Tuple | ast.Set | ast.Starred | ast.Yield | ast.YieldFrom | ast.Await | ast.Lambda):
-        return False
-    return any(isinstance(node, ast.Name) for node in ast.walk(tree))
+        return frozenset()
+    if isinstance(tree, _NO_EXPRESSION) or (isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.BitOr)):
+        return frozenset()
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    own = {node.id for node in names if isinstance(node.ctx, ast.Store)}  # of a comprehension
+    return frozenset(node.id for node in names) - own
 
 
-def _closing(text: str, at: int) -> int:
-    """Return where the brace that was opened before ``at`` is closed on the same line, or 0."""
-    for place, depth, character in _walk(text, at):
-        if depth < 0:
-            return place if character == "}" and place > at else 0
-    return 0
+def _scan(text: str, at: int, wanted: str) -> int:
+    """Return where a character stands outside strings and brackets on this line, or 0.
 
-
-def _walk(text: str, at: int) -> Iterator[tuple[int, int, str]]:
-    """Yield colons and the last closing bracket outside strings, each with how many brackets are open there, or -1."""
+    Another brace ends the search: within an expression none is written on purpose.
+    """
     open_brackets: list[str] = []
     end = at + _LONGEST
     while (found := _MARK.search(text, at, end)) is not None:
         at, character = found.start(), found[0]
+        if character == wanted and not open_brackets:
+            return at
         if character in "\"'":
             string = _STRING.match(text, at)
             if string is None:
-                return
+                return 0
             at = string.end()
             continue
-        if character in "([{":
+        if character in "([" and len(open_brackets) < _DEEPEST:
             open_brackets.append(character)
-        elif character == ":":
-            yield at, len(open_brackets), character
-        elif character == "\n":
-            return
-        elif not open_brackets:
-            yield at, -1, character
-            return
-        elif open_brackets.pop() != _PAIRS[character]:
-            return
-        if len(open_brackets) > _DEEPEST:
-            return
+        elif character in ")]" and open_brackets and open_brackets[-1] == _PAIRS[character]:
+            open_brackets.pop()
+        elif character != ":":
+            return 0
         at += 1
+    return 0
 
 
 def _no_text(value: Any, code: str) -> str:

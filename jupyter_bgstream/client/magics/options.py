@@ -8,12 +8,11 @@ import keyword
 import math
 import re
 import shlex
-from collections.abc import Callable
 from typing import Any, NoReturn, get_args
 
 from ...core.job import OnRestart, Priority, Retries
 from .errors import MagicError
-from .interpolation import Expression, Kept, pieces
+from .interpolation import Evaluate, Place, fill, places
 
 PARAMS = ("max_tokens", "reasoning_effort", "schema", "seed", "stop", "temperature", "top_p")
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -23,6 +22,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 OPTIONS = (
     "--file",
+    "--fill",
     "--idle-timeout",
     "--image",
     "--name",
@@ -47,11 +47,11 @@ class _Parser(argparse.ArgumentParser):
         raise MagicError(f"%%bg: {message.rstrip('.')}; %bg help shows what there is.")
 
 
-def options(line: str, evaluate: Callable[[Expression], str], variables: dict[str, Any]) -> argparse.Namespace:
+def options(line: str, evaluate: Evaluate, variables: dict[str, Any]) -> argparse.Namespace:
     """Read the line; raises MagicError.
 
-    ``{expression}`` is filled in anywhere, and a word ``$variable`` too, as in the lines of all magics; in ``--system``
-    not with ``--raw``.
+    ``{expression}`` is filled in anywhere, and a word ``$variable`` too, as in the lines of all magics. The text of
+    ``--system`` is a prompt, and has its rule: ``places`` are those in it.
     """
     parser = _Parser(prog="%%bg", add_help=False, allow_abbrev=False)
     parser.add_argument("models", nargs="*", metavar="MODEL")
@@ -67,41 +67,44 @@ def options(line: str, evaluate: Callable[[Expression], str], variables: dict[st
     parser.add_argument("--idle-timeout", type=_seconds)
     parser.add_argument("--wait", action="store_true")
     parser.add_argument("--raw", action="store_true")
+    parser.add_argument("--fill", action="store_true")
     try:
-        words = _words(line, evaluate, variables)
+        words, system = _words(line, evaluate, variables)
     except ValueError as error:
         parser.error(str(error).lower())
-    return parser.parse_intermixed_args(words)
+    given = parser.parse_intermixed_args(words)
+    if given.raw and given.fill:
+        parser.error("--raw sends all braces as they stand and --fill fills them in: write one of them")
+    given.places = system
+    return given
 
 
-def _words(line: str, evaluate: Callable[[Expression], str], variables: dict[str, Any]) -> list[str]:
-    holes: list[Expression] = []
-    with_holes = ""
-    for piece in pieces(_HOLE.sub("", line)):
-        if isinstance(piece, Expression):
-            with_holes += chr(_FIRST + len(holes))
-            holes.append(piece)
+def _words(line: str, evaluate: Evaluate, variables: dict[str, Any]) -> tuple[list[str], list[Place]]:
+    line = _HOLE.sub("", line)
+    found = places(line, everywhere=True)
+    written = [line[place.start : place.end] for place in found]
+    holes = iter(range(len(found)))
+    words = shlex.split(fill(line, [place._replace(braces=1) for place in found], lambda _: chr(_FIRST + next(holes))))
+    flags = {word: word in words for word in ("--raw", "--fill")}
+    in_system: list[Place] = []
+    for number, word in enumerate(words):
+        text = _HOLE.sub(lambda hole: written[ord(hole[0]) - _FIRST], word)
+        variable = _VARIABLE.fullmatch(word)
+        if variable and variable[1] in variables:
+            words[number] = str(variables[variable[1]])
+        elif not _is_system(words, number):
+            words[number] = fill(text, places(text, everywhere=True), evaluate)
+        elif not flags["--raw"]:
+            system = places(text, everywhere=flags["--fill"])
+            words[number] = fill(text, system, evaluate)
+            in_system += [place._replace(line=1) for place in system]
         else:
-            with_holes += piece.expression.written if isinstance(piece, Kept) else piece
-    words = shlex.split(with_holes)
-    raw = "--raw" in words
-    return [
-        _filled(word, holes, (lambda hole: hole.written) if raw and _is_system(words, number) else evaluate, variables)
-        for number, word in enumerate(words)
-    ]
+            words[number] = text
+    return words, in_system
 
 
 def _is_system(words: list[str], number: int) -> bool:
     return words[number].startswith("--system=") or (number > 0 and words[number - 1] == "--system")
-
-
-def _filled(
-    word: str, holes: list[Expression], evaluate: Callable[[Expression], str], variables: dict[str, Any]
-) -> str:
-    variable = _VARIABLE.fullmatch(word)
-    if variable and variable[1] in variables:
-        return str(variables[variable[1]])
-    return _HOLE.sub(lambda hole: evaluate(holes[ord(hole[0]) - _FIRST]), word)
 
 
 def _variable(name: str) -> str:
