@@ -1,6 +1,6 @@
 import { PageConfig } from '@jupyterlab/coreutils';
 
-import { panel, renderer, saver, settings } from './plugins';
+import { panel, prompts, renderer, saver, settings } from './plugins';
 
 export { IAnswers } from './tokens';
 
@@ -11,4 +11,4 @@ export { IAnswers } from './tokens';
  */
 const isVoila = PageConfig.getOption('appUrl') === 'voila/';
 
-export default isVoila ? [] : [renderer, settings, saver, panel];
+export default isVoila ? [] : [renderer, settings, saver, panel, prompts];

@@ -2,6 +2,7 @@
 
 import { ILabShell, ILayoutRestorer, type JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { Notification } from '@jupyterlab/apputils';
+import { EditorExtensionRegistry, IEditorExtensionRegistry } from '@jupyterlab/codemirror';
 import { IDocumentManager } from '@jupyterlab/docmanager';
 import { INotebookTracker, NotebookActions, type NotebookPanel } from '@jupyterlab/notebook';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
@@ -19,6 +20,7 @@ import { rendererFactory } from './mime';
 import { type GroupFilter, JobsModel } from './model';
 import { Toaster } from './notify';
 import { Panel } from './panel';
+import { promptCell } from './promptcell';
 import { Requests } from './request';
 import { Retries } from './retries';
 import { Keeper } from './save';
@@ -110,6 +112,21 @@ export const saver: JupyterFrontEndPlugin<void> = {
       if (id === 'docmanager:save') {
         keepers.get(notebooks.currentWidget?.content)?.writeLacking();
       }
+    });
+  }
+};
+
+/** Shows cells of `%%bg` as prose. */
+export const prompts: JupyterFrontEndPlugin<void> = {
+  id: 'jupyter-bgstream:prompts',
+  description: 'Shows cells of %%bg as prose with expressions marked.',
+  autoStart: true,
+  requires: [IEditorExtensionRegistry],
+  activate: (_, editors: IEditorExtensionRegistry) => {
+    editors.addExtension({
+      name: prompts.id,
+      factory: ({ model }) =>
+        'type' in model && model.type === 'code' ? EditorExtensionRegistry.createImmutableExtension(promptCell()) : null
     });
   }
 };

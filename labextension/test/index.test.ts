@@ -1,0 +1,26 @@
+import { beforeEach, expect, it, vi } from 'vitest';
+
+vi.mock('../src/plugins', () => ({
+  renderer: 'renderer',
+  settings: 'settings',
+  saver: 'saver',
+  panel: 'panel',
+  prompts: 'prompts'
+}));
+
+async function load(appUrl: string): Promise<unknown> {
+  const { PageConfig } = await import('@jupyterlab/coreutils');
+  PageConfig.setOption('appUrl', appUrl);
+  const { default: plugins } = (await import('../src/index')) as { default: unknown };
+  return plugins;
+}
+
+beforeEach(() => vi.resetModules());
+
+it('has five plugins for JupyterLab and Notebook', async () => {
+  expect(await load('/lab')).toEqual(['renderer', 'settings', 'saver', 'panel', 'prompts']);
+});
+
+it('has none for a page of Voilà', async () => {
+  expect(await load('voila/')).toEqual([]);
+});
