@@ -8,8 +8,9 @@ import polars as pl
 import pytest
 
 from jupyter_bgstream.client.tables.answers import Row
+from jupyter_bgstream.client.tables.columns import Column
 from jupyter_bgstream.client.tables.frames import framed
-from jupyter_bgstream.client.tables.rows import MOST, Column, check_no_gaps, is_missing, read_rows
+from jupyter_bgstream.client.tables.rows import MOST, check_no_gaps, is_missing, read_rows
 from jupyter_bgstream.client.tables.schemas import Schema
 from jupyter_bgstream.core.errors import Invalid
 

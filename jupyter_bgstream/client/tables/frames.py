@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .rows import Column, Rows
+from .columns import Column
+from .rows import Rows
 from .schemas import Schema
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def framed(rows: Rows, answered: Sequence[Row], schema: Schema | None) -> Any:
     if schema is None:
         new.append(("answer", Column(values=[row.text for row in answered], kind="string")))
     elif schema.columns is None:
-        new.append(("answer", Column(values=[row.value for row in answered])))
+        new.append(("answer", Column(values=[row.value for row in answered], kind=schema.kind)))
     else:
         for name, kind in schema.columns.items():
             new.append((name, Column(values=[_held(row.value, name) for row in answered], kind=kind)))

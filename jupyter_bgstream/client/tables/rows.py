@@ -11,23 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
-import msgspec
-
 from ...core.errors import Invalid
+from .columns import Column, pandas_series, polars_series
 
 MOST = 1_000_000  # rows
 ITEM = "row"  # the name of what an item without columns is
-
-# Types of columns that can be without a value.
-_PANDAS = {"integer": "Int64", "number": "float64", "boolean": "boolean"}
-_POLARS = {"integer": "Int64", "number": "Float64", "boolean": "Boolean", "string": "String"}
-
-
-class Column(msgspec.Struct, frozen=True, kw_only=True):
-    """New values for a table, in the order of its rows."""
-
-    values: Sequence[Any]
-    kind: str | None = None  # as JSON schema names it: integer, number, boolean, string; None: anything
 
 
 class Rows(Protocol):
@@ -134,15 +122,9 @@ class PandasRows:
 
     def joined(self, new: Mapping[str, Column]) -> Any:
         """Return a copy with more columns; its index stays as it is."""
-        pandas = sys.modules["pandas"]
         table = self._table.copy()
         for name, column in new.items():
-            try:
-                dtype = _PANDAS.get(column.kind or "")
-                series = pandas.Series(list(column.values), dtype=dtype, index=table.index)
-            except (TypeError, ValueError, OverflowError):  # larger than the type can hold
-                series = pandas.Series(list(column.values), dtype=object, index=table.index)
-            table[name] = series.array  # by place: an index may name rows twice
+            table[name] = pandas_series(column, table.index).array  # by place: an index may name rows twice
         return table
 
 
@@ -166,15 +148,7 @@ class PolarsRows:
 
     def joined(self, new: Mapping[str, Column]) -> Any:
         """Return a table with more columns."""
-        return self._table.with_columns([self._series(name, column) for name, column in new.items()])
-
-    def _series(self, name: str, column: Column) -> Any:
-        polars, values = sys.modules["polars"], list(column.values)
-        dtype = _POLARS.get(column.kind or "")
-        try:
-            return polars.Series(name, values, dtype=getattr(polars, dtype) if dtype else None, strict=bool(dtype))
-        except Exception:  # values of one column that no type of polars holds together
-            return polars.Series(name, values, dtype=polars.Object)
+        return self._table.with_columns([polars_series(name, column) for name, column in new.items()])
 
 
 def is_missing(value: Any) -> bool:

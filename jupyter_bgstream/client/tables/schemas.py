@@ -10,6 +10,7 @@ import msgspec
 
 from ...core.errors import Invalid
 from ...core.machine import Fault
+from .kinds import kind_of, properties_of
 
 _FENCE = re.compile(r"\s*```[A-Za-z0-9]*[ \t]*\r?\n(.*?)\r?\n?```\s*", re.DOTALL)
 _KINDS = ("integer", "number", "boolean", "string")
@@ -17,7 +18,10 @@ _WORDS = 300  # characters of what is wrong
 
 
 class Schema:
-    """A JSON schema; ``columns`` are the properties of an object, with what each holds, or None.
+    """A JSON schema.
+
+    ``columns`` are the properties of an object, each with the kind of its values or None; None of any other schema,
+    of which ``kind`` is the kind of its values.
 
     Takes a dict, a class of pydantic, a ``msgspec.Struct``, a dataclass or a TypedDict. Raises Invalid for what is no
     schema. Nothing is fetched from anywhere.
@@ -35,9 +39,11 @@ class Schema:
         except jsonschema.SchemaError as error:
             raise Invalid(f"schema is no JSON schema: {error.message[:_WORDS]}", field="schema") from None
         self._validator = kind(self.json, registry=referencing.Registry())
-        self.columns: dict[str, str | None] | None = None
-        if self.json.get("type") == "object" and isinstance(self.json.get("properties"), Mapping):
-            self.columns = {name: _kind_of(each) for name, each in self.json["properties"].items()}
+        properties = properties_of(self.json, self.json)
+        self.columns: dict[str, str | None] | None = (
+            None if properties is None else {name: kind_of(each, self.json) for name, each in properties.items()}
+        )
+        self.kind = kind_of(self.json, self.json)
 
     def read(self, text: str) -> tuple[Any, Fault | None]:
         """Return what an answer holds, or why it does not follow the schema."""
@@ -78,10 +84,3 @@ def _json_schema(asked: Any) -> dict[str, Any]:
         others = {name: each for name, each in made["$defs"].items() if name != top or itself}
         return {**made["$defs"][top], **({"$defs": others} if others else {})}
     return dict(made)
-
-
-def _kind_of(each: Any) -> str | None:
-    kind = each.get("type") if isinstance(each, Mapping) else None
-    if isinstance(kind, list):
-        kind = next(iter(set(kind) - {"null"}), None) if len(set(kind) - {"null"}) == 1 else None
-    return kind if kind in _KINDS else None

@@ -1,0 +1,153 @@
+"""New columns of a frame that hold exactly what was answered.
+
+The type of a column is the narrowest one that holds each of its values as it is. No value changes because of another
+row: where no type holds all of them, the column holds Python's objects.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from typing import Any
+
+import msgspec
+
+_INT64 = range(-(1 << 63), 1 << 63)
+_UINT64 = range(1 << 64)
+_LONGEST_SECOND = 6  # digits after the point that a datetime holds
+_PANDAS = {
+    "integer": "Int64",
+    "unsigned": "UInt64",
+    "number": "float64",
+    "boolean": "boolean",
+    "date": "datetime64[s]",
+    "datetime": "datetime64[us]",
+    "instant": "datetime64[us, UTC]",
+}
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """New values for a table, in the order of its rows.
+
+    Attributes:
+        values: JSON values; None stands for a gap.
+        kind: what the schema declares, as ``kind_of`` returns it; None for anything.
+
+    """
+
+    values: Sequence[Any]
+    kind: str | None = None
+
+
+def pandas_series(column: Column, index: Any) -> Any:
+    """Return a column as a Series of pandas."""
+    pandas = sys.modules["pandas"]
+    kind, values = _typed(column)
+    if kind != "object":
+        with suppress(TypeError, ValueError, OverflowError):  # a date before the first of pandas
+            return pandas.Series(values, dtype=_PANDAS.get(kind), index=index)
+    return pandas.Series(list(column.values), dtype=object, index=index)
+
+
+def polars_series(name: str, column: Column) -> Any:
+    """Return a column as a Series of polars."""
+    polars = sys.modules["polars"]
+    kind, values = _typed(column)
+    types = {
+        "integer": polars.Int64,
+        "unsigned": polars.UInt64,
+        "number": polars.Float64,
+        "boolean": polars.Boolean,
+        "string": polars.String,
+        "date": polars.Date,
+        "datetime": polars.Datetime("us"),
+        "instant": polars.Datetime("us", "UTC"),
+    }
+    with suppress(Exception):  # values that no type of polars holds together
+        if kind in types:
+            return polars.Series(name, values, dtype=types[kind], strict=True)
+        series = polars.Series(name, values, strict=False)  # lists and objects that are alike
+        if not _has_null(values) and all(map(_same, series.to_list(), values)):
+            return series
+    return polars.Series(name, list(column.values), dtype=polars.Object)
+
+
+def _typed(column: Column) -> tuple[str, list[Any]]:
+    # What the values are, with ``unsigned``, ``instant`` and ``object`` besides the kinds of a schema, and the values.
+    values = list(column.values)
+    present = [value for value in values if value is not None]
+    types = {type(value) for value in present}
+    if not present:
+        return column.kind if column.kind in _PANDAS or column.kind == "string" else "object", values
+    if types == {str}:
+        return _dated(column.kind, values) or ("string", values)
+    if types == {bool}:
+        return "boolean", values
+    if not types <= {int, float}:
+        return "object", values
+    if column.kind == "integer" and all(value == value // 1 for value in present):  # JSON schema has 3.0 as an integer
+        values = [None if value is None else int(value) for value in values]
+        return _integers(values), values
+    if column.kind == "number" or types == {float}:
+        exact = all(_is_exact(value) for value in present)
+        return (
+            ("number", [None if value is None else float(value) for value in values]) if exact else ("object", values)
+        )
+    return (_integers(values) if types == {int} else "object"), values
+
+
+def _integers(values: list[Any]) -> str:
+    present = [value for value in values if value is not None]
+    if all(value in _INT64 for value in present):
+        return "integer"
+    return "unsigned" if all(value in _UINT64 for value in present) else "object"
+
+
+def _is_exact(value: float) -> bool:
+    try:
+        return float(value) == value
+    except OverflowError:
+        return False
+
+
+def _dated(kind: str | None, values: list[Any]) -> tuple[str, list[Any]] | None:
+    # Texts that the schema declares as dates, unless one of them is none, or says more than the type holds.
+    try:
+        if kind == "date":
+            return kind, [None if text is None else date.fromisoformat(text) for text in values]
+        if kind != "datetime" or not all(text is None or _is_precise(text) for text in values):
+            return None
+        found = [None if text is None else datetime.fromisoformat(text) for text in values]
+    except ValueError:
+        return None
+    zones = {moment.tzinfo is not None for moment in found if moment is not None}
+    if zones == {True}:
+        return "instant", [None if moment is None else moment.astimezone(UTC) for moment in found]
+    return (kind, found) if zones == {False} else None
+
+
+def _is_precise(text: str) -> bool:
+    fraction = text.partition(".")[2]
+    digits = len(fraction) - len(fraction.lstrip("0123456789"))
+    return digits <= _LONGEST_SECOND
+
+
+def _has_null(value: Any) -> bool:
+    # In an object: there polars has null for a name that is missing, too.
+    if isinstance(value, list):
+        return any(map(_has_null, value))
+    return isinstance(value, dict) and any(each is None or _has_null(each) for each in value.values())
+
+
+def _same(found: Any, value: Any) -> bool:
+    if isinstance(value, dict):
+        return (
+            isinstance(found, dict)
+            and value.keys() <= found.keys()
+            and all(each is None if name not in value else _same(each, value[name]) for name, each in found.items())
+        )
+    if isinstance(value, list):
+        return isinstance(found, list) and len(found) == len(value) and all(map(_same, found, value))
+    return type(found) is type(value) and bool(found == value)
