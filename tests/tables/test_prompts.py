@@ -1,6 +1,7 @@
 """What each row is asked."""
 
 from datetime import date
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -53,6 +54,22 @@ def test_columns_may_be_named_in_any_way():
 
 
 @pytest.mark.parametrize(
+    "name", ["Q1: mood", "Really!", "Really?!", "ratio a/b: 1!", "size [mm]", "a\nb", "100%", " text", "a.b[c]:d!e"]
+)
+def test_punctuation_in_a_column_name(name):
+    table = [{name: 1, name + "!": 2, name[:2]: 3}]
+    assert asked("{" + name + "} {" + name + ":03d} {" + name + "!r:>2}{{x}}", table) == [{"prompt": "1 001  1{x}"}]
+    assert asked("{" + name + "!}{" + name[:2] + "}", table) == [{"prompt": "23"}]
+
+
+@pytest.mark.parametrize("name", ["{curly}", "half{", "}"])
+def test_a_column_with_braces_in_its_name_is_named_by_a_function(name):
+    table = [{name: "a"}, {name: "b"}]
+    assert "by a function: prompt=lambda row:" in refusal("Classify: {" + name + "}", table)
+    assert asked(lambda row: "Classify: " + row[name], table)[1] == {"prompt": "Classify: b"}
+
+
+@pytest.mark.parametrize(
     ("prompt", "words"),
     [
         ("{txt}", "names 'txt', but the table has no such column; it has: text, price, meta, when, words"),
@@ -64,10 +81,10 @@ def test_columns_may_be_named_in_any_way():
         ("{text.__class__}", "cannot look into a value"),
         ("{meta[size].__init__.__globals__}", "cannot look into a value"),
         ("{meta[size}", "closed"),
-        ("{when.century}", "Row 0, counted from 0: {when…} cannot be written: AttributeError"),
+        ("{when.century}", "Row 0, counted from 0: {when.century} cannot be written: AttributeError"),
         ("{meta[colour]}", "KeyError"),
-        ("{text:.2f}", "Row 0, counted from 0: {text…} cannot be written: ValueError"),
-        ("Classify this.", "all rows would ask the same: write {text}"),
+        ("{text:.2f}", "Row 0, counted from 0: {text} cannot be written: ValueError"),
+        ("Classify this.", "all rows would ask the same. Write {text}."),
         (7, "a text or a function of a row, not a int"),
     ],
 )
@@ -79,6 +96,20 @@ def test_a_gap_in_a_column_that_is_used_is_found_and_no_other():
     table = [{"a": 1, "b": None}, {"a": 2, "b": 3}, {"a": 4}]
     assert len(asked("{a}", table)) == 3
     assert "'b' is empty (None or NaN) in 2 rows (0, 2)" in refusal("{b}", table)
+
+
+@pytest.mark.parametrize("gap", [None, float("nan"), pd.NaT, pd.NA])
+@pytest.mark.parametrize("prompt", ["{m[size]}", "{m[size]:>3}", "{m[size]!r}", "{m[deep][0].real}", "Of {o.size}"])
+def test_gap_inside_a_cell_is_named_before_anything_is_sent(gap, prompt):
+    whole = {"m": {"size": "L", "deep": [1]}, "o": SimpleNamespace(size=1)}
+    gaps = {"m": {"size": gap, "deep": [gap] if gap is not None else None}, "o": SimpleNamespace(size=gap)}
+    if "deep" in prompt and gap is not None:
+        prompt = "{m[deep][0]}"
+    with pytest.raises(Invalid) as refused:
+        Requests(read_rows([whole, gaps]), prompt, system=None, images=None)
+    named = prompt.removeprefix("Of ").partition("!")[0].partition(":")[0].rstrip("}") + "}"
+    assert refused.value.message.startswith(f"{named} is empty (None or NaN) in row 1, counted from 0")
+    assert len(asked(prompt, [whole, whole])) == 2
 
 
 def test_a_row_that_asks_nothing_is_found():

@@ -74,19 +74,19 @@ def test_what_is_no_table_is_said_in_words():
 
 @pytest.mark.parametrize(
     "empty",
-    [None, float("nan"), np.float32("nan"), pd.NA, pd.NaT, np.datetime64("NaT"), Decimal("NaN")],
+    [None, float("nan"), np.float32("nan"), pd.NA, pd.NaT, np.datetime64("NaT", "ns"), Decimal("NaN")],
     ids=lambda empty: f"{type(empty).__name__} {empty}",
 )
 def test_what_is_empty(empty):
     assert is_missing(empty)
     with pytest.raises(Invalid, match=r"'text' is empty .* in row 1, counted from 0"):
-        check_no_gaps("text", ["a", empty, "b"])
+        check_no_gaps("The column 'text'", ["a", empty, "b"])
 
 
 def test_gaps_are_counted_and_the_first_are_named():
-    check_no_gaps("text", ["", 0, False, [], "nan", np.array([np.nan]), Decimal("sNaN")])
+    check_no_gaps("The column 'text'", ["", 0, False, [], "nan", np.array([np.nan]), Decimal("sNaN")])
     with pytest.raises(Invalid, match=r"in 20 rows \(0, 1, 2, 3, 4, 5, 6, 7, …\)"):
-        check_no_gaps("text", [None] * 20)
+        check_no_gaps("The column 'text'", [None] * 20)
 
 
 # What comes back

@@ -174,11 +174,11 @@ def check_columns(names: Iterable[str], rows: Rows, what: str, field: str) -> No
             )
 
 
-def check_no_gaps(name: str, values: Sequence[Any]) -> None:
-    """Raise Invalid if a column that is used is empty in some rows."""
+def check_no_gaps(what: str, values: Sequence[Any]) -> None:
+    """Raise Invalid if values that are used, such as those of ``The column 'text'``, are empty in some rows."""
     if empty := [number for number, value in enumerate(values) if is_missing(value)]:
         raise Invalid(
-            f"The column {name!r} is empty (None or NaN) in {_rows(empty)}, counted from 0: fill or drop these first.",
+            f"{what} is empty (None or NaN) in {_rows(empty)}, counted from 0: fill or drop these first.",
             field="table",
         )
 
