@@ -75,7 +75,7 @@ def test_a_fence_around_an_answer_is_no_part_of_it(fenced):
     assert Schema(JSON).read(fenced % '{"label": "a"}') == ({"label": "a"}, None)
 
 
-@pytest.mark.parametrize("text", ["", "no", '{"label": "a"', "[" * 100_000, '{"label": "a"} and more', "\ud800"])
+@pytest.mark.parametrize("text", ["", "no", '{"label": "a"', "[" * 100_000, '{"label": "a"} {"label": "b"}', "\ud800"])
 def test_what_is_no_json_is_said(text):
     value, fault = Schema(JSON).read(text)
     assert (value, fault.code) == (None, "not_json")

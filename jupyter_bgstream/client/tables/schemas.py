@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,10 +9,9 @@ import msgspec
 
 from ...core.errors import Invalid
 from ...core.machine import Fault
+from .extract import NotJsonError, json_in
 from .kinds import kind_of, properties_of
 
-_FENCE = re.compile(r"\s*```[A-Za-z0-9]*[ \t]*\r?\n(.*?)\r?\n?```\s*", re.DOTALL)
-_KINDS = ("integer", "number", "boolean", "string")
 _WORDS = 300  # characters of what is wrong
 
 
@@ -47,11 +45,10 @@ class Schema:
 
     def read(self, text: str) -> tuple[Any, Fault | None]:
         """Return what an answer holds, or why it does not follow the schema."""
-        fenced = _FENCE.fullmatch(text)
         try:
-            value = msgspec.json.decode(fenced[1] if fenced else text)
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            return None, Fault(code="not_json", message=f"The answer is not JSON: {error}.")
+            value = json_in(text)
+        except NotJsonError as error:
+            return None, Fault(code="not_json", message=f"The answer is not JSON: {error}."[:_WORDS])
         try:
             wrong = next(iter(self._validator.iter_errors(value)), None)
         except Exception as error:  # a reference to somewhere else, a pattern that is none
