@@ -138,6 +138,19 @@ def test_a_time_of_day_is_never_saved() -> None:
 # The file.
 
 
+def test_a_private_notebook_stays_private_while_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(tmp_path / "x.ipynb", data_of(BUNDLE_MIME, key("j1")))
+    path.chmod(0o600)
+    modes: set[int] = set()
+
+    def seen(descriptor: int) -> None:
+        modes.add(os.fstat(descriptor).st_mode & 0o777)
+
+    monkeypatch.setattr(os, "fsync", seen)
+    assert replace_notebook(path, read_notebook(path))
+    assert modes == {0o600}
+
+
 def test_the_file_is_what_nbformat_would_write(tmp_path: Path) -> None:
     path = save(tmp_path / "x.ipynb", data_of(BUNDLE_MIME, key("j1")))
     path.chmod(0o640)
@@ -173,6 +186,34 @@ def test_a_file_keeps_the_form_of_whoever_wrote_it(tmp_path: Path, form: dict[st
     path = tmp_path / "x.ipynb"
     path.write_bytes(data.encode())
     assert read_notebook(path).encoded() == data.encode()
+
+
+OTHERS = """\
+{"metadata": {"n": 1e5, "m": [0.10,1.0E+2 , -0.0], "\\u0061\\/": "\\u00e9"},
+ "cells": [ {"cell_type":"code","source":[],"outputs":[
+   {"output_type": "display_data", "metadata": {"x": 12345678901234567890.5}, "data": {
+     "text/plain": "9007199254740993.0", "application/json": {"n": 1E400, "n": 3.50, "nan": NaN}}},
+   {"output_type": "display_data", "data": DATA, "metadata": {"n": 2.50} }, {"data": 7}, null ] }, {"outputs": {}},
+  7], "nbformat": 4, "nbformat_minor": 5}  \n\n"""
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("indent", [None, 1])
+def test_nothing_changes_but_the_output_itself(tmp_path: Path, newline: str, indent: int | None) -> None:
+    shown = json.dumps(data_of(BUNDLE_MIME, key("j1")), indent=indent)
+    path = tmp_path / "x.ipynb"
+    path.write_bytes(OTHERS.replace("DATA", shown).replace("\n", newline).encode())
+    notebook = read_notebook(path)
+    assert notebook.encoded() == path.read_bytes()
+    (data,) = places(notebook.content)
+    data["text/markdown"] = "New"
+    changed = notebook.encoded().decode()
+    before, after = (part.replace("\n", newline) for part in OTHERS.split("DATA"))
+    assert changed.startswith(before)
+    assert changed.endswith(after)
+    assert json.loads(changed.removeprefix(before).removesuffix(after)) == data
+    assert ("\n" in changed.removeprefix(before).removesuffix(after)) == (indent is not None)
+    assert changed.count("\n") == changed.count(newline)
 
 
 @pytest.mark.parametrize("form", [{"indent": 1, "ensure_ascii": False}, {"indent": 1}])

@@ -6,9 +6,12 @@ import json
 import os
 import re
 import secrets
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from .spans import Span, items, members
 
 _LONE = re.compile("[\ud800-\udfff]")
 _OLDEST = 4  # the format from which on an output has data by MIME type
@@ -22,19 +25,46 @@ class Notebook(NamedTuple):
     """A notebook as it was read."""
 
     content: dict[str, Any]
-    indent: int | str | None
-    ascii: bool
-    after: str  # the last closing brace
-    newline: str
+    text: str
     as_read: tuple[int, ...]  # tells whether somebody has written the file since
 
     def encoded(self) -> bytes:
-        """Return it in its file's own form: that of nbformat, unless something else wrote it."""
-        separators = (",", ": ") if self.indent is not None else None
-        text = json.dumps(self.content, indent=self.indent, ensure_ascii=self.ascii, separators=separators)
-        if not self.ascii:  # half a character can only be written as JSON has it
+        """Return the file's text with what has changed in the data of outputs, in the form of its file.
+
+        All else stays byte for byte: numbers such as ``1e5`` or ``0.10`` are not even read.
+        """
+        pieces, at = [], 0
+        before = json.loads(self.text)
+        for cell, output, span in _data_spans(self.text):
+            now = self.content["cells"][cell]["outputs"][output]["data"]
+            if json.dumps(now) != json.dumps(before["cells"][cell]["outputs"][output]["data"]):
+                pieces += [self.text[at : span.start], self._written(now, span)]
+                at = span.end
+        return "".join([*pieces, self.text[at:]]).encode()
+
+    def _written(self, data: Any, span: Span) -> str:
+        # With the indent and the escapes that the file has there.
+        old = self.text[span.start : span.end]
+        line = self.text[self.text.rfind("\n", 0, span.start) + 1 : span.start]
+        outer = line[: len(line) - len(line.lstrip())]
+        inner = re.match(r"\{\r?\n([ \t]+)", old)
+        indent = inner[1].removeprefix(outer) if inner else None
+        ascii = self.text.isascii() and "\\u" in self.text
+        separators = (",", ": ") if indent is not None else None
+        text = json.dumps(data, indent=indent, ensure_ascii=ascii, separators=separators)
+        if not ascii:  # half a character can only be written as JSON has it
             text = _LONE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
-        return (text + self.after).replace("\n", self.newline).encode()
+        return text.replace("\n", ("\r\n" if "\r\n" in self.text else "\n") + outer)
+
+
+def _data_spans(text: str) -> Iterator[tuple[int, int, Span]]:
+    # Of every output that has data: the numbers of its cell and of itself, and where its data stand.
+    cells = members(text, 0).get("cells")
+    for number, cell in enumerate(items(text, cells.start) if cells else ()):
+        outputs = members(text, cell.start).get("outputs")
+        for place, output in enumerate(items(text, outputs.start) if outputs else ()):
+            if data := members(text, output.start).get("data"):
+                yield number, place, data
 
 
 def read_notebook(path: Path) -> Notebook:
@@ -58,17 +88,7 @@ def read_notebook(path: Path) -> Notebook:
         raise BadFileError(f"it has the old format {content['nbformat']}; open it in Jupyter and save it once")
     if not isinstance(content.get("cells"), list):
         raise BadFileError("this is no notebook: it has no cells")
-    newline = "\r\n" if "\r\n" in text else "\n"
-    text = text.replace("\r\n", "\n")
-    indent = re.match(r"\{\n([ \t]+)", text)
-    return Notebook(
-        content=content,
-        indent=indent[1] if indent else None,
-        ascii=text.isascii() and "\\u" in text,
-        after=text[len(text.rstrip()) :],
-        newline=newline,
-        as_read=as_read,
-    )
+    return Notebook(content, text, as_read)
 
 
 def replace_notebook(path: Path, notebook: Notebook) -> bool:
@@ -83,7 +103,8 @@ def replace_notebook(path: Path, notebook: Notebook) -> bool:
         if not os.access(path, os.W_OK):
             raise BadFileError("it cannot be written: it is read-only")
         try:
-            with aside.open("xb") as file:
+            # Nobody else may read it before it has the notebook's own mode.
+            with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(notebook.encoded())
                 file.flush()
                 os.fsync(file.fileno())

@@ -1,0 +1,60 @@
+"""Where the values of a JSON text stand, so that one of them can be replaced and all else stays, byte for byte."""
+
+from __future__ import annotations
+
+import json
+import re
+from json.decoder import scanstring  # type: ignore[attr-defined]
+from typing import NamedTuple
+
+_BLANK = re.compile(r"[ \t\r\n]*")
+_decoder = json.JSONDecoder()
+
+
+class Span(NamedTuple):
+    """A value in a text."""
+
+    start: int
+    end: int
+
+
+def members(text: str, start: int) -> dict[str, Span]:
+    """Return where the values of an object stand that begins at a place of valid JSON; of no object: nothing."""
+    found: dict[str, Span] = {}
+    at = _after_blank(text, start)
+    if not text.startswith("{", at):
+        return found
+    at = _after_blank(text, at + 1)
+    while text[at] != "}":
+        name, at = scanstring(text, at + 1)
+        found[name] = span = _value(text, _after_blank(text, at) + 1)
+        at = _next(text, span.end)
+    return found
+
+
+def items(text: str, start: int) -> list[Span]:
+    """Return where the values of a list stand that begins at a place of valid JSON; of no list: nothing."""
+    found: list[Span] = []
+    at = _after_blank(text, start)
+    if not text.startswith("[", at):
+        return found
+    at = _after_blank(text, at + 1)
+    while text[at] != "]":
+        found.append(span := _value(text, at))
+        at = _next(text, span.end)
+    return found
+
+
+def _value(text: str, at: int) -> Span:
+    start = _after_blank(text, at)
+    return Span(start, _decoder.raw_decode(text, start)[1])
+
+
+def _next(text: str, at: int) -> int:
+    at = _after_blank(text, at)
+    return _after_blank(text, at + 1) if text[at] == "," else at
+
+
+def _after_blank(text: str, at: int) -> int:
+    found = _BLANK.match(text, at)
+    return at if found is None else found.end()
