@@ -12,6 +12,7 @@ import { checkAccess } from './access';
 import { AnswerView } from './answer';
 import { Badge } from './badge';
 import { BatchView } from './batch';
+import { copyAnswers } from './copying';
 import { followFragment, Guide, isNotebook7 } from './goto';
 import { Groups } from './groups';
 import { Live } from './live';
@@ -65,6 +66,7 @@ export const renderer: JupyterFrontEndPlugin<IAnswers> = {
       batch: options => new BatchView({ ...options, groups })
     };
     Object.assign(globalThis, { [SHARED]: shared });
+    document.addEventListener('copy', copyAnswers);
     return { live, requests, retries, markdown, groups, preferences };
   }
 };
