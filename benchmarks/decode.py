@@ -21,7 +21,7 @@ import msgspec
 
 from jupyter_bgstream.core.job import Job, JobSpec
 from jupyter_bgstream.core.messages import Message
-from jupyter_bgstream.providers.faults import Faults
+from jupyter_bgstream.providers.errors import Faults
 from jupyter_bgstream.providers.formats.chat_completions import ChatDecoder
 from jupyter_bgstream.providers.registry import Registry
 from jupyter_bgstream.testing import Script, ScriptedProvider, Send, event

@@ -14,11 +14,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from jupyter_bgstream.core.codec import encode, stamped
 from jupyter_bgstream.core.cursor import new_log
 from jupyter_bgstream.core.events import Delta
 from jupyter_bgstream.core.job import Job, JobSpec
 from jupyter_bgstream.core.messages import Message
-from jupyter_bgstream.core.wire import encode, stamped
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.store_contract import ROOM
 

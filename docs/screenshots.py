@@ -18,10 +18,10 @@ from browser.lab import Lab, Tab, new_lab, write_notebook
 from harness.jupyter import Jupyter, jupyter
 from playwright.async_api import async_playwright
 
-from jupyter_bgstream.testing.connection import Request
 from jupyter_bgstream.testing.demo import demo
+from jupyter_bgstream.testing.http_connection import Request
+from jupyter_bgstream.testing.script import Script, refusal
 from jupyter_bgstream.testing.scripted import Reply, ScriptedProvider
-from jupyter_bgstream.testing.scripts import Script, refusal
 
 IMAGES = ROOT / "docs/images"
 CELLS = (

@@ -96,7 +96,7 @@ if TYPE_CHECKING:
         thread,
         threads,
     )
-    from .client.tables import Batch, Estimate, batch, map
+    from .client.batch import Batch, Estimate, batch, map
 
 __all__ = [
     "Batch",
@@ -144,7 +144,7 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         from importlib import import_module
 
-        found = getattr(import_module(".client.tables" if name in _OF_TABLES else ".client", __name__), name)
+        found = getattr(import_module(".client.batch" if name in _OF_TABLES else ".client", __name__), name)
         globals()[name] = found
         return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -182,7 +182,7 @@ _failures: list[Exception] = []  # of the import of the server's part
 
 
 def _load_jupyter_server_extension(serverapp: Any) -> None:
-    from .server.unloadable import load
+    from .server.failed_import import load
 
     load(serverapp, _failures[-1])
 

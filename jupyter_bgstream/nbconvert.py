@@ -12,10 +12,10 @@ from typing import Any
 from nbconvert.preprocessors import Preprocessor
 from traitlets import Float
 
-from .cli.fill.looking import opened
+from .cli.fill.lookup import opened
 from .cli.fill.outputs import Known, places, refreshed, write
 from .core.errors import BgStreamError
-from .core.visible import visible_line
+from .core.terminal_text import visible_line
 
 __all__ = ["Fill"]
 

@@ -3,7 +3,7 @@ from hypothesis import HealthCheck, settings
 
 # Before anybody imports one of them.
 pytest.register_assert_rewrite(
-    "jupyter_bgstream.testing.store_making",
+    "jupyter_bgstream.testing.factories",
     "jupyter_bgstream.testing.store_contract",
     "jupyter_bgstream.testing.lifecycle_contract",
     "jupyter_bgstream.testing.retention_contract",

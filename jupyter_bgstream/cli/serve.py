@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from ..core.wire import Runtime
+from ..core.codec import Runtime
 
 if TYPE_CHECKING:
     from ..server.app import BgStreamApp
@@ -56,7 +56,7 @@ def run_serve(options: argparse.Namespace) -> int:
     # Its file may have been deleted under another one's lock, so that one is looked for as well.
     if lock is None or asyncio.run(_find_other()) is not None:
         return _tell_of_the_other()
-    from ..server.headless import Headless  # it brings all of Jupyter's server
+    from ..server.standalone import Headless  # it brings all of Jupyter's server
 
     app = Headless.instance(port=options.port, on_ready=_say_ready, on_end=_say_end)
     app.initialize([] if options.config is None else [f"--config={options.config.absolute()}"], find_extensions=False)
@@ -84,7 +84,7 @@ def _say_end(running: int) -> None:
 
 def _lock(folder: Path) -> int | None:
     """Return an open file that is this user's right to serve on this machine, or None if another process has it."""
-    from ..store.sqlite.liveness import _try_lock
+    from ..store.sqlite.server_locks import _try_lock
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # A home may be shared by machines, and each has its own.

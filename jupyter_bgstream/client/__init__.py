@@ -19,10 +19,10 @@ from .errors import (
     WrongVersion,
 )
 from .files import File
-from .handle import Job
-from .models import Models
+from .job_handle import Job
+from .job_list import Comparison, Jobs
+from .model_table import Models
 from .session import costs, job, jobs, models, submit
-from .several import Comparison, Jobs
 from .threads import Thread, Threads, thread, threads
 
 __all__ = [

@@ -25,10 +25,7 @@ from ..core.errors import (
 )
 from ..core.events import Event
 from ..core.limits import MAX_BODY
-from .connect import Connection, connect
-from .costs import CostList
-from .errors import ServerUnreachable
-from .forms import (
+from ..core.schemas import (
     AnswerPage,
     GroupForm,
     JobDetail,
@@ -43,8 +40,11 @@ from .forms import (
     ThreadForm,
     ThreadPage,
 )
-from .reading import Reading
-from .sent import as_json, no_json
+from .connect import Connection, connect
+from .costs import CostList
+from .errors import ServerUnreachable
+from .read_receipts import Reading
+from .serialization import as_json, no_json
 
 F = TypeVar("F")
 

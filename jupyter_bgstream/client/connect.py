@@ -14,7 +14,7 @@ import httpx
 import msgspec
 from jupyter_core.paths import jupyter_runtime_dir
 
-from ..core.wire import PROTOCOL_VERSION, Runtime
+from ..core.codec import PROTOCOL_VERSION, Runtime
 from .errors import ConnectionProblem, ServerNotFound, ServerUnreachable, SeveralServers, WrongVersion
 
 RUNTIME_VARIABLE = "JUPYTER_BGSTREAM_RUNTIME"

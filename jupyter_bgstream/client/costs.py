@@ -8,7 +8,7 @@ from typing import Any, get_args
 import msgspec
 
 from ..core.costs import By, Spent
-from .grid import grid
+from .text_table import grid
 
 KEYS: tuple[By, ...] = get_args(By)
 

@@ -21,7 +21,7 @@ from ..core.errors import BgStreamError, Unavailable
 
 if TYPE_CHECKING:
     from ..core.pauses import Paused
-    from .handle import Job
+    from .job_handle import Job
 
 
 class ConnectionProblem(BgStreamError):

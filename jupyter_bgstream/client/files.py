@@ -8,9 +8,9 @@ from pathlib import Path, PurePath
 
 from ..core.attachments import MAX_FILE_BYTES, audio_type, is_pdf, text_problem
 from ..core.errors import Invalid
+from ..core.image_files import media_type_of
 from ..core.messages import PDF
-from ..core.pictures import media_type_of
-from ..core.visible import visible_line
+from ..core.terminal_text import visible_line
 
 NAME_LENGTH = 200  # characters
 KINDS = "PDF, text in UTF-8, PNG, JPEG, GIF, WebP, WAV or MP3"

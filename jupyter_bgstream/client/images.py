@@ -1,114 +1,137 @@
-"""Pictures from a notebook: a file, bytes, a figure or an image becomes a part of a message.
-
-Neither matplotlib nor PIL is imported: what an object can do says what it is.
-"""
+"""Pictures of an answer in the hands of a notebook or a script."""
 
 from __future__ import annotations
 
-import binascii
-import os
-from base64 import b64decode, b64encode
-from collections.abc import Callable
-from io import BytesIO
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from ..core.errors import Invalid
-from ..core.events import MediaType
-from ..core.pictures import media_type_of
-from .pictures import Picture
+from ..core.errors import BgStreamError
+from ..core.events import Image, MediaType
+from ..outputs.images import caption, embeddable, number_of, suffix
 
-_OWN_FORMATS = ("GIF", "JPEG", "PNG", "WEBP")  # of a PIL image that was just opened
+# A paragraph of the text that stands for a picture, or for one that was not kept.
+_IN_TEXT = re.compile(r"^\(Picture [0-9]+(?:: [^\n]*| is [^\n]*)\)[ \t\r]*$", re.MULTILINE)
+
+File = bytes  # in a class that calls the size so
+
+if TYPE_CHECKING:
+    import os
+
+    from .api import Api
+    from .background import Background
 
 
-def image_part(picture: Any) -> dict[str, str]:
-    """Return the part of a message that is a picture, as REST takes it.
+def without_pictures(text: str) -> str:
+    """Return the text of an answer without the words that stand for its pictures."""
+    return _IN_TEXT.sub("", text)
 
-    ``picture`` is a path, the bytes of a file, a matplotlib figure, a PIL image, a picture of an answer, or anything
-    else that a notebook shows as a picture. Raises Invalid, whose sentence says what is wrong with it.
+
+class Picture:
+    """A picture of an answer. Its file is read from the server when it is first needed, and once.
+
+    A notebook shows it, and it may be given to ``images=`` of a prompt. ``data`` and ``save`` raise NotFound if the
+    job was deleted, ServerUnreachable if there is no answer.
     """
-    data = _data(picture)
-    return {"type": "image", "media_type": _media_type(data, picture), "data": b64encode(data).decode()}
 
+    def __init__(self, job_id: str, image: Image, background: Background[Api]) -> None:
+        self._job = job_id
+        self._image = image
+        self._background = background
+        self._data: File | None = None
 
-def _data(picture: Any) -> bytes:
-    if isinstance(picture, bytes | bytearray | memoryview):
-        return bytes(picture)
-    if isinstance(picture, str | os.PathLike):
-        return _file(picture)
-    if isinstance(picture, Picture):
-        return picture.data
-    for write in _writers(picture):
+    @property
+    def id(self) -> str:
+        """The picture's id in its job, ``<attempt>-<number>``."""
+        return self._image.id
+
+    @property
+    def media_type(self) -> str:
+        """What it is by its content: image/png, image/jpeg, image/gif or image/webp."""
+        return self._image.media_type
+
+    @property
+    def bytes(self) -> int:
+        """The size of its file."""
+        return self._image.bytes
+
+    @property
+    def data(self) -> File:
+        """Ask for its file, once."""
+        if self._data is None:
+            self._background.run(self.load)
+        assert self._data is not None
+        return self._data
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write its file and return the file's path.
+
+        In a folder the file is called ``picture-1.png``, by its number and type; a path without a suffix gets the one
+        of the type. A file that is there is replaced, as ``Path.write_bytes`` does. The picture is not converted,
+        whatever the suffix.
+        """
+        file = Path(path).expanduser()
+        if file.is_dir():
+            file /= f"picture-{number_of(self._image)}{suffix(self._image)}"
+        elif not file.suffix:
+            file = file.with_name(f"{file.name}{suffix(self._image)}")
+        file.write_bytes(self.data)
+        return file
+
+    async def load(self, api: Api) -> File:
+        """Read its file, unless it was read before."""
+        if self._data is None:
+            self._data = await api.image(self._job, self.id)
+        return self._data
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Picture) and (self._job, self.id) == (other._job, other.id)
+
+    def __hash__(self) -> int:
+        return hash((Picture, self._job, self.id))
+
+    def __repr__(self) -> str:
+        return f"<{caption(self._image)}>"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         try:
-            if data := write():
-                return data
-        except Exception as error:
-            raise Invalid(
-                f"{_kind(picture)} could not be made a picture: {type(error).__name__}: {error}", field="images"
-            ) from error
-    raise Invalid(
-        f"{_kind(picture)} is no picture: give a path, the bytes of a file, a matplotlib figure or a PIL image"
-        " (PIL.Image.fromarray makes one of an array).",
-        field="images",
-    )
+            return {self.media_type: b64encode(self.data).decode(), "text/plain": repr(self)}
+        except BgStreamError as error:  # one sentence is better than a traceback
+            return {"text/plain": f"{self!r} cannot be shown. {error}"}
+
+    def _repr_png_(self) -> File | None:  # other packages look for these
+        return self._shown_as("image/png")
+
+    def _repr_jpeg_(self) -> File | None:
+        return self._shown_as("image/jpeg")
+
+    def _shown_as(self, media_type: MediaType) -> File | None:
+        with suppress(BgStreamError):
+            return self.data if self.media_type == media_type else None
+        return None
 
 
-def _writers(picture: Any) -> list[Callable[[], bytes | None]]:
-    # What makes bytes of it, the best way first.
-    ways: list[Callable[[], bytes | None]] = []
-    figure: Any = picture if hasattr(picture, "savefig") else getattr(picture, "figure", None)  # axes know theirs
-    if hasattr(figure, "savefig"):
-        ways.append(lambda: _written(figure.savefig, "png", bbox_inches="tight"))
-    if callable(getattr(picture, "save", None)) and hasattr(picture, "mode"):
-        own = getattr(picture, "format", None)
-        ways.append(lambda: _written(picture.save, own if own in _OWN_FORMATS else "PNG"))
-    for name in ("_repr_png_", "_repr_jpeg_"):
-        if callable(shown := getattr(picture, name, None)):
-            ways.append(lambda shown=shown: _shown(shown()))  # type: ignore[misc]
-    return ways
+class Pictures:
+    """The pictures of one job, each of them read once."""
 
+    def __init__(self, job_id: str, background: Background[Api]) -> None:
+        self._job = job_id
+        self._background = background
+        self._pictures: dict[Image, Picture] = {}
 
-def _written(write: Callable[..., Any], format: str, **how: Any) -> bytes:
-    if format == "JPEG":
-        how["quality"] = "keep"  # or it would be compressed a second time
-    file = BytesIO()
-    write(file, format=format, **how)
-    return file.getvalue()
+    def of(self, images: Iterable[Image]) -> list[Picture]:
+        """Return the pictures of an answer."""
+        return [self._pictures.setdefault(image, Picture(self._job, image, self._background)) for image in images]
 
+    async def load(self, api: Api, images: Sequence[Image]) -> None:
+        """Read those files that a notebook's file may have; one that cannot be read is left out."""
+        for picture in self.of(embeddable(images)):
+            with suppress(BgStreamError):
+                await picture.load(api)
 
-def _shown(found: Any) -> bytes | None:
-    # IPython's: bytes, or base64, or either with metadata.
-    if isinstance(found, tuple):
-        found = found[0]
-    if isinstance(found, str):
-        found = b64decode(found)
-    return found if isinstance(found, bytes) else None
-
-
-def _file(path: str | os.PathLike[str]) -> bytes:
-    name = os.fspath(path)
-    scheme, _, rest = name.partition(":")
-    if scheme.lower() == "data" and ";base64," in rest:
-        try:
-            return b64decode(rest.partition(";base64,")[2], validate=True)
-        except binascii.Error:
-            raise Invalid("The data URL of an image is not base64.", field="images") from None
-    if rest.startswith("//") and len(scheme) > 1:  # one letter is a drive
-        raise Invalid(f"{name[:100]} is an address; download the picture and give its path.", field="images")
-    try:
-        return Path(name).expanduser().read_bytes()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise Invalid(f"The image {name[:200]!r} cannot be read: {reason}.", field="images") from None
-
-
-def _media_type(data: bytes, picture: Any) -> MediaType:
-    if (media_type := media_type_of(data)) is not None:
-        return media_type
-    known = ", ".join(kind.partition("/")[2].upper() for kind in get_args(MediaType))
-    what = repr(os.fspath(picture))[:200] if isinstance(picture, str | os.PathLike) else _kind(picture)
-    raise Invalid(f"{what} is none of the pictures that models take: {known}.", field="images")
-
-
-def _kind(picture: Any) -> str:
-    return f"This {type(picture).__name__}"
+    def files(self, images: Iterable[Image]) -> Mapping[str, File]:
+        """Return the files that were read, by their ids."""
+        return {picture.id: picture._data for picture in self.of(images) if picture._data is not None}

@@ -13,15 +13,15 @@ from ..core.costs import By
 from ..core.errors import Invalid, NotFound
 from ..core.job import OnRestart, Priority, Retries
 from ..core.pauses import Paused
-from .asked import request_of
+from ..core.schemas import GroupForm, JobForm, Mute
 from .background import Background
 from .costs import Costs
-from .forms import GroupForm, JobForm, Mute
-from .handle import Job
-from .listing import is_meant
-from .models import Models
-from .origin import origin
-from .several import Jobs
+from .job_handle import Job
+from .job_list import Jobs
+from .job_table import is_meant
+from .model_table import Models
+from .prompt_body import request_of
+from .source import origin
 
 if TYPE_CHECKING:
     from .api import Api

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from ..core.errors import Invalid, NotFound
-from ..core.visible import visible_line
-from .forms import JobForm, ThreadForm
-from .grid import grid
-from .handle import Job
-from .listing import duration
+from ..core.schemas import JobForm, ThreadForm
+from ..core.terminal_text import visible_line
+from .job_handle import Job
+from .job_table import duration
 from .session import _background, submit
+from .text_table import grid
 
 if TYPE_CHECKING:
     from .api import Api

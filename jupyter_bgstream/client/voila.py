@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from .pagewidget import PageWidget
+    from .widgets.base import PageWidget
 
 Bundle = dict[str, Any]
 

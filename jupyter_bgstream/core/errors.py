@@ -17,7 +17,7 @@ BgStreamError
 
 from __future__ import annotations
 
-from .visible import visible
+from .terminal_text import visible
 
 
 class BgStreamError(Exception):

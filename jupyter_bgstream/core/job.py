@@ -10,8 +10,8 @@ import msgspec
 from .costs import Cost, total, updated
 from .cursor import Cursor
 from .events import Attempt, Cancelled, Completed, Delta, Event, Failed, Interrupted, Usage, Waiting
-from .machine import ENDS, Fault, Status, next_status
 from .messages import Message
+from .state import ENDS, Fault, Status, next_status
 
 Priority = Literal["interactive", "batch"]
 OnRestart = Literal["interrupt", "retry"]

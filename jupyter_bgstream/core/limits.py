@@ -8,7 +8,7 @@ from .attachments import check_attachments
 from .errors import Invalid
 from .job import JobSpec
 from .parameters import check_params
-from .toolturns import check_tool_turns
+from .tool_turns import check_tool_turns
 
 MAX_BODY = 32 * 1024 * 1024  # bytes of a request's body: pictures and files are sent in it
 

@@ -6,10 +6,10 @@ from typing import Literal
 
 import msgspec
 
-from .groups import Counts, Group
+from .batches import Counts, Group
 from .job import Job, Origin
-from .machine import Status
 from .pauses import Paused
+from .state import Status
 
 CALL_AFTER = 30.0  # seconds in which somebody may see it before it goes out to a webhook
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from .job import Turn
-from .machine import Status
 from .messages import Message
+from .state import Status
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,14 +8,14 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 
 import msgspec
 
+from ..core.codec import decode_event
 from ..core.cursor import Cursor
 from ..core.errors import BgStreamError, NotFound, Unavailable
 from ..core.events import End
 from ..core.job import Job
-from ..core.wire import decode_event
 from ..store.base import Change, Store
+from .channel import Topic
 from .clock import Clock
-from .topic import Topic
 
 BATCH_BYTES = 256 * 1024  # most that one read of the log brings
 RETRY_SECONDS = 1.0  # between tries to read another server's events

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from ..core.errors import BgStreamError, Fenced, NotFound, ProviderError
 from ..core.events import Interrupted, Waiting
 from ..core.job import Job
-from ..core.machine import Fault
+from ..core.state import Fault
 from ..providers.base import Providers
 from ..store.base import Store
 from .clock import Clock
-from .waits import Waits
+from .delays import Waits
 
 LOOK_SECONDS = 2.0  # between looks for dead servers
 PAGE = 500  # jobs of one look

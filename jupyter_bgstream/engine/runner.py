@@ -9,19 +9,19 @@ from contextlib import aclosing, suppress
 
 import msgspec
 
+from ..core.codec import decode_event, encode, stamped
 from ..core.errors import BgStreamError, Fenced, NotFound, ProviderError, Unavailable
 from ..core.events import Completed, End, Failed, Interrupted, Waiting
 from ..core.job import Job
-from ..core.wire import decode_event, encode, stamped
 from ..providers.base import Provider, Providers, Said
-from ..providers.guard import is_cancelled
+from ..providers.plugins.isolation import is_cancelled
 from ..store.base import Store
+from .backoff import put_off
 from .clock import Clock
-from .conversation import read_answer, said_before, with_pictures
-from .outbox import Outbox
-from .pictures import Pictures
-from .retries import put_off
-from .waits import Waits
+from .delays import Waits
+from .event_writer import Outbox
+from .history import read_answer, said_before, with_pictures
+from .images import Pictures
 
 RETRY_END_SECONDS = 2.0  # between tries to write an end while the store is out of order
 

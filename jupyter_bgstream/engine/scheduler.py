@@ -12,8 +12,8 @@ from ..core.events import Interrupted, Waiting
 from ..core.job import Job
 from ..store.base import Room, Store
 from .clock import Clock
+from .delays import Waits
 from .runner import Runner
-from .waits import Waits
 
 TROUBLE_SECONDS = 2.0  # until the next try to claim after one that failed
 LONGEST_SLEEP = 30.0  # seconds; a laptop's sleep may be longer than ours, whose clock stands still meanwhile

@@ -10,28 +10,28 @@ from pathlib import Path
 
 import msgspec
 
+from ..core.batches import Group, GroupSpec, Placed, Progress
 from ..core.costs import By, Price, Spent
 from ..core.cursor import new_log, position
 from ..core.errors import Invalid, ProviderError, Unavailable
 from ..core.events import Cancelled, Usage
-from ..core.groups import Group, GroupSpec, Placed, Progress
 from ..core.job import Job, JobSpec, title_of
 from ..core.limits import check_spec
-from ..core.machine import Answer
 from ..core.notices import Mute, Notice
+from ..core.state import Answer
 from ..providers.base import Default, Providers, ProviderStatus
 from ..store.base import Change, JobFilter, Room, Store, StoredImage
-from ..store.ledger import day_of
-from .abandoning import Abandoning
+from ..store.usage_ledger import day_of
+from .cancellation import Abandoning
 from .clock import Clock, SystemClock
-from .conversation import read_answer
+from .delays import Waits
+from .history import read_answer
 from .hub import Batch, Hub
 from .recovery import Recovery
 from .retention import Housekeeping, Retention
 from .runner import Runner
 from .scheduler import Scheduler
 from .threads import Threads
-from .waits import Waits
 
 CANCELLED_AT_ONCE = 500  # jobs of a group in one transaction
 RETRIED_AT_ONCE = 500

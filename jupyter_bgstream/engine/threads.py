@@ -9,13 +9,13 @@ from typing import NamedTuple
 from ..core.errors import Conflict, NotFound
 from ..core.events import Cancelled
 from ..core.job import Job
-from ..core.machine import Status
 from ..core.messages import Message
+from ..core.state import Status
 from ..core.threads import Conversation, Fork, Thread
 from ..store.base import JobFilter, Store
 from ..store.threads import no_such_thread
 from .clock import Clock
-from .conversation import said_before, said_until
+from .history import said_before, said_until
 
 TRIES = 5  # of a reading under which turns are deleted
 

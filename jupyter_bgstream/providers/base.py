@@ -9,7 +9,7 @@ import msgspec
 
 from ..core.events import Completed, Delta, Source, ToolCall, Usage
 from ..core.job import Job, JobSpec
-from ..core.machine import Fault
+from ..core.state import Fault
 
 MOST_MODELS = 2_000  # of a provider that are listed
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from ..core.job import Job
 from ..core.messages import FilePart, Message
-from .context import Length
-from .prices import context_window, is_local
+from .context_window import Length
+from .pricing import context_window, is_local
 
 SMALLEST = 4_096  # tokens; no list is asked for less
 CHARACTERS = 8  # of one token, at least

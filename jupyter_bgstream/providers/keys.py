@@ -12,7 +12,7 @@ from typing import Any
 
 from .aside import aside
 from .endpoint import Endpoint
-from .faults import Faults
+from .errors import Faults
 
 KEYRING_SERVICE = "jupyter_bgstream"
 FUNCTION_SECONDS = 10.0  # that a function in the config may take

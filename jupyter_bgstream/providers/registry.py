@@ -13,15 +13,15 @@ from typing import Any
 from ..core.errors import Invalid, ProviderError
 from ..core.events import Usage
 from ..core.job import JobSpec
-from ..core.machine import Fault
-from .asking import Asking
+from ..core.state import Fault
 from .base import Default, Provider, ProviderStatus
-from .catalogue import NAMES, BuiltIn, adjusted, built_in
-from .defaults import Candidate, choose
+from .builtin import NAMES, BuiltIn, adjusted, built_in
+from .default_model import Candidate, choose
 from .endpoint import Endpoint, read_endpoint
-from .plugins import PluginService, PluginSettings, discovered, read_settings
-from .service import HTTPService
-from .unusable import Unusable
+from .http_provider import HTTPService
+from .plugins.loader import PluginService, PluginSettings, discovered, read_settings
+from .status_cache import Asking
+from .unconfigured import Unusable
 
 INVALID_CONFIG = "invalid_config"  # the code of a provider whose entry in the config is wrong
 CORRECT = "Correct BgStreamApp in Jupyter's config, then restart Jupyter."

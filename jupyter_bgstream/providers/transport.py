@@ -20,9 +20,9 @@ import httpx
 import msgspec
 
 from .bodies import UNCOMPRESSED, Unreadable, beginning, pieces, whole
-from .client import plain_client, send
 from .endpoint import CONNECT_SECONDS, authorities
-from .faults import Faults
+from .errors import Faults
+from .http_client import plain_client, send
 from .proxies import BadProxy, proxy_of
 from .sockets import Sockets
 

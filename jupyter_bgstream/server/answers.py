@@ -7,13 +7,13 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from ..core.batches import Counts
 from ..core.costs import By, Cost, Spent
 from ..core.events import MediaType
-from ..core.groups import Counts
 from ..core.job import OnRestart, Origin, Priority, Retries
-from ..core.machine import Fault, Partial
 from ..core.messages import AudioType, CacheControl, FunctionCall, Role, TextPart
 from ..core.notices import Mute
+from ..core.state import Fault, Partial
 from ..engine.service import Limits
 from ..providers.base import ProviderStatus
 

@@ -15,8 +15,8 @@ from jupyter_server.utils import url_path_join
 from traitlets import Bool, Dict, Enum, Float, Int, Unicode, default
 
 from .. import __version__
+from ..core.codec import PROTOCOL_VERSION, Kind, Runtime
 from ..core.errors import Invalid
-from ..core.wire import PROTOCOL_VERSION, Kind, Runtime
 from ..engine.retention import Retention
 from ..engine.service import STOP_PATIENCE, Limits, Service
 from ..providers.registry import Registry
@@ -25,10 +25,10 @@ from ..store.base import Store
 from ..store.memory import MemoryStore
 from ..store.sqlite import SQLiteStore
 from .activity import report_activity
-from .handlers import SETTING, Backend, Nowhere
+from .base import SETTING, Backend, Nowhere
 from .identity import is_on_hub
 from .lifecycle import Beside, Lifecycle, treat_sigint_like_sigterm
-from .logs import write_controls_out
+from .log_filter import write_controls_out
 from .routes import ROUTES
 from .runtime import ENVIRONMENT, server_url, write_runtime_file
 from .webhook import Receiver, Webhook, read_receiver

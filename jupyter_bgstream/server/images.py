@@ -9,7 +9,7 @@ from tornado.iostream import StreamClosedError
 
 from ..core.errors import RequestError
 from ..store.base import IMAGE_CHUNK, StoredImage
-from .handlers import ApiHandler, endpoint
+from .base import ApiHandler, endpoint
 
 
 class OneImage(ApiHandler):

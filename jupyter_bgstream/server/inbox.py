@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from ..core.codec import decode_request, notice_form
 from ..core.errors import Invalid
 from ..core.notices import Mute
-from ..core.wire import decode_request, notice_form
-from .forms import Reading
-from .handlers import ApiHandler, endpoint
+from .base import ApiHandler, endpoint
+from .requests import Reading
 
 MAX_NAME = 1000  # characters of what is muted
 MUTED_KINDS: tuple[Literal["notebook"], Literal["thread"]] = ("notebook", "thread")

@@ -14,9 +14,9 @@ from typing import Any
 from ..core.errors import BgStreamError, Unavailable
 from ..engine.clock import Clock, SystemClock
 from ..engine.service import Service
-from ..providers.faults import Faults
-from ..providers.generators import secrets_of
-from .handlers import Backend
+from ..providers.errors import Faults
+from ..providers.plugins.generator import secrets_of
+from .base import Backend
 
 FIRST_RETRY = 1.0  # seconds after a start that failed; each pause is twice as long as the one before
 LONGEST_RETRY = 30.0  # seconds

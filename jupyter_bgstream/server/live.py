@@ -16,13 +16,13 @@ from tornado import web
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from .. import __version__
+from ..core.codec import PROTOCOL_VERSION, decode_events, decode_request, encode, json_array
 from ..core.cursor import position
 from ..core.errors import CursorGone, Invalid, RequestError, Unavailable
-from ..core.machine import runs
-from ..core.wire import PROTOCOL_VERSION, decode_events, decode_request, encode, json_array
+from ..core.state import runs
 from ..engine.hub import Batch
 from ..store.base import Change
-from .handlers import AUTH_RESOURCE, Caller, error_form
+from .base import AUTH_RESOURCE, Caller, error_form
 
 BEAT_SECONDS = 20
 MAX_FRAME = 64 * 1024  # bytes of a client's frame

@@ -15,9 +15,9 @@ from .. import __version__
 from ..core.costs import Price
 from ..core.events import Event, MediaType
 from ..core.messages import FILE_TYPE
-from ..core.toolturns import MAX_ID
-from . import answers, forms, inbox, rest, threads
-from .handlers import ApiHandler, endpoint, verbs
+from ..core.tool_turns import MAX_ID
+from . import answers, inbox, jobs, requests, threads
+from .base import ApiHandler, endpoint, verbs
 from .listing import MAX_PAGE
 
 JSON = "application/json"
@@ -81,15 +81,15 @@ PAGE: dict[str, Schema] = {
 OPERATIONS: dict[str, Operation] = {
     "get jobs": Operation(
         query={
-            "status": {"type": "string", "enum": list(rest.STATES)},
+            "status": {"type": "string", "enum": list(jobs.STATES)},
             **dict.fromkeys(("thread", "notebook", "group", "submitted_by", "tag"), TEXT),
-            "ids": {"type": "array", "items": TEXT, "maxItems": rest.MAX_IDS},
+            "ids": {"type": "array", "items": TEXT, "maxItems": jobs.MAX_IDS},
             **PAGE,
         },
         answers={200: answers.JobPage},
     ),
     "post jobs": Operation(
-        body=forms.Submission,
+        body=requests.Submission,
         answers={201: answers.JobForm, 200: answers.JobForm, 409: answers.Refusal, 429: answers.Refusal},
         links=JOB_LINKS,
     ),
@@ -107,7 +107,7 @@ OPERATIONS: dict[str, Operation] = {
     "head jobs/{id}/events": Operation(answers={200: None}),
     "get jobs/{id}/images/{image}": Operation(headers={"If-None-Match": TEXT}, answers={200: FILE, 304: None}),
     "post groups": Operation(
-        body=forms.GroupSubmission,
+        body=requests.GroupSubmission,
         answers={200: answers.GroupForm, 409: answers.Refusal, 429: answers.Refusal},
         links=GROUP_LINKS,
     ),
@@ -126,20 +126,20 @@ OPERATIONS: dict[str, Operation] = {
     "get threads": Operation(query=PAGE | {"thread": TEXT}, answers={200: answers.ThreadPage}),
     "delete threads": Operation(query=THREAD, required=("thread",), answers={204: None}),
     "get threads/messages": Operation(query=THREAD, required=("thread",), answers={200: answers.Talk}),
-    "post threads/fork": Operation(body=forms.Forking, answers={201: answers.ThreadForm, 409: answers.Refusal}),
-    "post threads/rename": Operation(body=forms.Renaming, answers={200: answers.ThreadForm, 409: answers.Refusal}),
+    "post threads/fork": Operation(body=requests.Forking, answers={201: answers.ThreadForm, 409: answers.Refusal}),
+    "post threads/rename": Operation(body=requests.Renaming, answers={200: answers.ThreadForm, 409: answers.Refusal}),
     "get mutes": Operation(answers={200: answers.MuteList}),
     "put mutes": Operation(query=MUTED, answers={200: answers.MuteList}),
     "delete mutes": Operation(query=MUTED, answers={200: answers.MuteList}),
     "get notices": Operation(
         query={"unread": {"type": "string", "enum": ["true", "false"]}}, answers={200: answers.Inbox}
     ),
-    "post notices/read": Operation(body=forms.Reading, answers={200: answers.Inbox}),
+    "post notices/read": Operation(body=requests.Reading, answers={200: answers.Inbox}),
     "delete notices/{id}": Operation(answers={204: None}),
     "get costs": Operation(
         query={
-            "by": {"type": "string", "enum": list(rest.COST_KEYS), "default": "day"},
-            **{key: {"type": "integer", "minimum": 0, "maximum": rest.MAX_TIME} for key in ("since", "until")},
+            "by": {"type": "string", "enum": list(jobs.COST_KEYS), "default": "day"},
+            **{key: {"type": "integer", "minimum": 0, "maximum": jobs.MAX_TIME} for key in ("since", "until")},
         },
         answers={200: answers.CostList},
     ),
@@ -147,7 +147,7 @@ OPERATIONS: dict[str, Operation] = {
         query={
             "model": TEXT,
             **{
-                key: {"type": "integer", "minimum": 0, "maximum": rest.MAX_TOKENS}
+                key: {"type": "integer", "minimum": 0, "maximum": jobs.MAX_TOKENS}
                 for key in ("input_tokens", "output_tokens")
             },
         },

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from . import groups, images, inbox, live, openapi, rest, stream, threads
+from . import batches, images, inbox, jobs, live, log, openapi, threads
 
 ROUTES = [
-    *rest.ROUTES,
-    *groups.ROUTES,
+    *jobs.ROUTES,
+    *batches.ROUTES,
     *threads.ROUTES,
     *inbox.ROUTES,
-    *stream.ROUTES,
+    *log.ROUTES,
     *images.ROUTES,
     *live.ROUTES,
     *openapi.ROUTES,

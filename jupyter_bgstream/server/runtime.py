@@ -12,8 +12,8 @@ from pathlib import Path
 from jupyter_server.serverapp import ServerApp
 from jupyter_server.utils import urlencode_unix_socket_path
 
+from ..core.codec import Runtime, encode
 from ..core.errors import Unavailable
-from ..core.wire import Runtime, encode
 
 log = logging.getLogger(__name__)
 

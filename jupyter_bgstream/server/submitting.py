@@ -10,8 +10,8 @@ from jupyter_core.utils import ensure_async
 
 from ..core.errors import NotFound
 from ..core.job import Origin
-from .forms import Submission
-from .handlers import ApiHandler
+from .base import ApiHandler
+from .requests import Submission
 
 
 class Submitting(ApiHandler):

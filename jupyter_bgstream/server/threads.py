@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+from ..core.codec import decode_request, message_form
 from ..core.errors import Invalid, NotFound
-from ..core.wire import decode_request, message_form
-from .forms import Forking, Renaming
-from .handlers import ApiHandler, endpoint
+from .base import ApiHandler, endpoint
 from .listing import page_of
+from .requests import Forking, Renaming
 
 MAX_NAME = 200  # characters of a thread's name
 

@@ -20,14 +20,14 @@ from typing import Any
 import httpx
 import msgspec
 
+from ..core.codec import encode
 from ..core.errors import Invalid, NotFound
 from ..core.job import Job
 from ..core.notices import CALL_AFTER, Notice
-from ..core.wire import encode
 from ..engine.clock import Clock, SettledTime, SystemClock
 from ..engine.service import Service
 from ..providers.bodies import UNCOMPRESSED
-from ..providers.client import plain_client, send
+from ..providers.http_client import plain_client, send
 from ..providers.proxies import BadProxy, proxy_of
 from ..providers.retry_after import retry_after
 from ..providers.sockets import Sockets

@@ -9,13 +9,13 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from ..core.batches import Group, Placed, Progress
 from ..core.costs import By, Spent
 from ..core.events import Cancelled, Event, MediaType, Waiting
-from ..core.groups import Group, Placed, Progress
 from ..core.job import Job, Turn
-from ..core.machine import ENDS, Status
 from ..core.messages import Message
 from ..core.notices import Mute, Notice
+from ..core.state import ENDS, Status
 from .threads import ThreadStore
 
 

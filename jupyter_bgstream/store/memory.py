@@ -9,18 +9,18 @@ from pathlib import Path
 
 import msgspec
 
+from ..core.batches import Group, Placed, Progress
+from ..core.codec import decode_events
 from ..core.costs import By, Spent
 from ..core.errors import NotFound, Unavailable
 from ..core.events import Cancelled, Event, Waiting
-from ..core.groups import Group, Placed, Progress
 from ..core.job import Job, Turn
-from ..core.machine import fold
 from ..core.messages import Message
 from ..core.notices import Mute, Notice
-from ..core.wire import decode_events
-from . import ledger, rules
+from ..core.state import fold
+from . import transitions, usage_ledger
 from .base import IMAGE_CHUNK, NO_FILES, Change, JobFilter, Old, Room, Span, StoredImage
-from .feed import Feed
+from .changefeed import Feed
 from .memory_contents import Contents, Kept
 from .memory_inbox import MemoryInbox
 from .memory_threads import ThreadsInMemory
@@ -58,25 +58,25 @@ class MemoryStore(ThreadsInMemory):
         key = (job.owner, job.id)
         if key in here.jobs:
             existing = here.jobs[key].job
-            rules.check_same_request(existing, job)
+            transitions.check_same_request(existing, job)
             return existing, False
         asked = None
         if job.retry_of is not None:
             asked = self._find(job.owner, job.retry_of)
-            rules.check_retriable(asked.job)
+            transitions.check_retriable(asked.job)
             if asked.job.retried_by is not None:
                 return self._find(job.owner, asked.job.retried_by).job, False
-        rules.check_room(self._unfinished(job.owner), max_queued)
+        transitions.check_room(self._unfinished(job.owner), max_queued)
         group = self._group(job)
         if group is not None and asked is None:
-            rules.check_joins(group, 1)
+            transitions.check_joins(group, 1)
             here.groups[job.owner, group.id] = group.joined(1)
         elif group is not None and asked is not None:
             here.groups[job.owner, group.id] = group.reopened(asked.job.status)
             if here.inbox.forget_group(job.owner, group.id):  # what it says is no longer so
                 self._feed.publish([Change(kind="notice", owner=job.owner, job="")])
             if group.paused is not None:
-                self._feed.publish([rules.state_of_group(group)])
+                self._feed.publish([transitions.state_of_group(group)])
         if asked is None:
             return self._insert_behind(job).job, True
         job = msgspec.structs.replace(job, root=asked.job.root or asked.job.id)
@@ -87,19 +87,19 @@ class MemoryStore(ThreadsInMemory):
     def _link(self, asked: Kept, retried_by: str | None) -> None:
         asked.job = msgspec.structs.replace(asked.job, retried_by=retried_by)
         self._touch(asked)
-        self._feed.publish([rules.state_of(asked.job)])
+        self._feed.publish([transitions.state_of(asked.job)])
 
     def _touch(self, kept: Kept) -> None:
         self._here.changes += 1
         kept.changed = self._here.changes
 
-    def _insert_behind(self, job: Job) -> rules.Step:
+    def _insert_behind(self, job: Job) -> transitions.Step:
         thread = job.spec.thread
         last = None if thread is None else self._last_turn(job.owner, thread)
         return self._insert(job, previous=None if last is None else last.id, thread=thread)
 
-    def _insert(self, job: Job, *, previous: str | None, thread: str | None) -> rules.Step:
-        step = rules.submitted(job, previous=previous, thread=thread)
+    def _insert(self, job: Job, *, previous: str | None, thread: str | None) -> transitions.Step:
+        step = transitions.submitted(job, previous=previous, thread=thread)
         self._here.places += 1
         self._here.jobs[job.owner, job.id] = Kept(place=self._here.places, job=job, log=[])
         self._take(step)
@@ -114,7 +114,7 @@ class MemoryStore(ThreadsInMemory):
     async def claim(self, *, server: str, owner: str | None, room: Room, limit: int, at: float) -> list[Job]:
         running = [kept.job for kept in self._here.jobs.values() if kept.job.status == "running"]
         here = [job for job in running if job.server == server]
-        load = rules.Load(
+        load = transitions.Load(
             here=len(here),
             batch=sum(job.spec.priority == "batch" for job in here),
             owners=Counter(job.owner for job in running),
@@ -124,7 +124,7 @@ class MemoryStore(ThreadsInMemory):
         mine.sort(key=lambda kept: (kept.job.spec.priority == "batch", kept.place))
         chosen = [
             kept.job
-            for kept in rules.chosen(
+            for kept in transitions.chosen(
                 mine,
                 self._kind,
                 load=load,
@@ -134,13 +134,13 @@ class MemoryStore(ThreadsInMemory):
         ]
         for group in filter(None, map(self._group, chosen)):
             self._here.groups[group.owner, group.id] = group.begun(at)
-        steps = [rules.claimed(job, at=at) for job in chosen]
+        steps = [transitions.claimed(job, at=at) for job in chosen]
         self._take(*steps)
         return [step.job for step in steps]
 
-    def _lanes(self, server: str) -> dict[tuple[str, str], rules.Lane]:
+    def _lanes(self, server: str) -> dict[tuple[str, str], transitions.Lane]:
         lanes = {
-            key: rules.Lane(limit=group.limit, running=0, waiting=0)
+            key: transitions.Lane(limit=group.limit, running=0, waiting=0)
             for key, group in self._here.groups.items()
             if group.limit is not None
         }
@@ -151,9 +151,9 @@ class MemoryStore(ThreadsInMemory):
                 lane.waiting += kept.job.status == "waiting"
         return lanes
 
-    def _kind(self, kept: Kept) -> rules.Kind:
+    def _kind(self, kept: Kept) -> transitions.Kind:
         job, group = kept.job, self._group(kept.job)
-        return rules.Kind(
+        return transitions.Kind(
             owner=job.owner,
             batch=job.spec.priority == "batch",
             group="" if group is None else group.id,
@@ -167,14 +167,16 @@ class MemoryStore(ThreadsInMemory):
         )
 
     async def adopt(self, job: Job, *, server: str, event: Waiting | None = None) -> Job:
-        step = rules.adopted(self._held(job).job, server=server, event=event)
+        step = transitions.adopted(self._held(job).job, server=server, event=event)
         self._take(step)
         return step.job
 
     def _ready(self, kept: Kept, at: float) -> bool:
         job = kept.job
         due = job.status == "queued" or (
-            job.status == "waiting" and job.not_before is not None and not at < job.not_before <= at + rules.FARTHEST
+            job.status == "waiting"
+            and job.not_before is not None
+            and not at < job.not_before <= at + transitions.FARTHEST
         )
         return due and not any(
             other.job.thread == job.thread and other.place < kept.place and not other.job.ended
@@ -195,12 +197,12 @@ class MemoryStore(ThreadsInMemory):
         resume: str | None = None,
         files: Mapping[str, bytes] = NO_FILES,
     ) -> int:
-        images = rules.check_files(events, files)
+        images = transitions.check_files(events, files)
         kept = self._held(job)
-        step = rules.appended(kept.job, events, preview=preview, resume=resume)
+        step = transitions.appended(kept.job, events, preview=preview, resume=resume)
         for image in images:
             if image.id in kept.images:
-                raise rules.image_is_there(image.id)
+                raise transitions.image_is_there(image.id)
         kept.images |= {image.id: (image.media_type, files[image.id]) for image in images}
         self._take(step)
         return step.job.seq
@@ -209,7 +211,7 @@ class MemoryStore(ThreadsInMemory):
         self, owner: str, job_id: str, event: Event, *, fence: int | None = None, log: str | None = None
     ) -> tuple[Job, bool]:
         job = self._find(owner, job_id).job
-        step = rules.ended(job, event, fence=fence, log=log, group=self._group(job))
+        step = transitions.ended(job, event, fence=fence, log=log, group=self._group(job))
         if step is None:
             return job, False
         self._take(step)
@@ -219,14 +221,14 @@ class MemoryStore(ThreadsInMemory):
         return self._find(owner, job_id).job
 
     async def jobs(self, owner: str, which: JobFilter) -> tuple[list[Job], str | None]:
-        before = rules.page_start(which.after)
+        before = transitions.page_start(which.after)
         found = [
             kept
             for kept in reversed(list(self._of(owner)))
             if (before is None or kept.place < before) and _matches(kept.job, which)
         ]
         page = found[: which.limit]
-        return [rules.listed(kept.job) for kept in page], str(page[-1].place) if len(found) > len(page) else None
+        return [transitions.listed(kept.job) for kept in page], str(page[-1].place) if len(found) > len(page) else None
 
     async def has_work(self, *, server: str, owner: str) -> bool:
         jobs = [kept.job for kept in self._of(owner) if kept.job.server == server]
@@ -237,13 +239,13 @@ class MemoryStore(ThreadsInMemory):
         return dict(Counter(kept.job.status for kept in self._of(owner)))
 
     async def costs(self, owner: str, by: By, *, since: float | None = None, until: float | None = None) -> list[Spent]:
-        here = (ledger.entry_of(kept.job) for kept in self._of(owner))
+        here = (usage_ledger.entry_of(kept.job) for kept in self._of(owner))
         entries = [*filter(None, here), *self._here.ledger.get(owner, ())]
-        return ledger.summed(entries, by=by, since=since, until=until)
+        return usage_ledger.summed(entries, by=by, since=since, until=until)
 
     async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]:
         kept = self._find(job.owner, job.id)
-        rules.check_log(job.id, job.log, kept.job.log)
+        transitions.check_log(job.id, job.log, kept.job.log)
         found: list[bytes] = []
         for event in kept.log[after:]:
             max_bytes -= len(event)
@@ -255,7 +257,7 @@ class MemoryStore(ThreadsInMemory):
     async def image(self, owner: str, job_id: str, image_id: str) -> StoredImage:
         kept = self._here.jobs.get((owner, job_id))
         if kept is None or image_id not in kept.images:
-            raise rules.no_such_image(image_id)
+            raise transitions.no_such_image(image_id)
         media_type, file = kept.images[image_id]
         return StoredImage(
             owner=owner, job=job_id, log=kept.job.log, id=image_id, media_type=media_type, bytes=len(file)
@@ -267,15 +269,15 @@ class MemoryStore(ThreadsInMemory):
         if kept is not None and kept.job.log == image.log and image.id in kept.images and chunk >= 0:
             data = kept.images[image.id][1][chunk * IMAGE_CHUNK : (chunk + 1) * IMAGE_CHUNK]
         if not data:
-            raise rules.no_such_image(image.id)
+            raise transitions.no_such_image(image.id)
         return data
 
     async def delete(self, owner: str, job_id: str, *, log: str | None = None) -> None:
         deleted = self._find(owner, job_id).job
-        rules.check_deletable(deleted, log=log)
+        transitions.check_deletable(deleted, log=log)
         del self._here.jobs[owner, job_id]
-        if (spent := ledger.entry_of(deleted)) is not None:
-            self._here.ledger.setdefault(owner, []).append(ledger.nameless(spent))
+        if (spent := usage_ledger.entry_of(deleted)) is not None:
+            self._here.ledger.setdefault(owner, []).append(usage_ledger.nameless(spent))
         for kept in self._of(owner):
             if kept.job.previous == job_id:
                 kept.job = msgspec.structs.replace(kept.job, previous=deleted.previous)
@@ -314,18 +316,18 @@ class MemoryStore(ThreadsInMemory):
         here = self._here
         existing = here.groups.get((group.owner, group.id))
         if existing is None:
-            rules.check_unused(group, used=any(kept.job.spec.group == group.id for kept in self._of(group.owner)))
+            transitions.check_unused(group, used=any(kept.job.spec.group == group.id for kept in self._of(group.owner)))
         else:
-            rules.check_same_group(existing, group)
+            transitions.check_same_group(existing, group)
             group = existing.announced(group.spec)
         new: dict[str, Job] = {}
         for job in jobs:
             there = here.jobs.get((job.owner, job.id))
             known = there.job if there is not None else new.setdefault(job.id, job)
-            rules.check_member(group, known, job)
-        rules.check_joins(group, len(new))
+            transitions.check_member(group, known, job)
+        transitions.check_joins(group, len(new))
         if new:
-            rules.check_room(self._unfinished(group.owner) + len(new) - 1, max_queued)
+            transitions.check_room(self._unfinished(group.owner) + len(new) - 1, max_queued)
         group = here.groups[group.owner, group.id] = group.joined(len(new))
         for job in new.values():
             self._insert_behind(job)
@@ -335,7 +337,7 @@ class MemoryStore(ThreadsInMemory):
         try:
             return self._here.groups[owner, group_id]
         except KeyError:
-            raise rules.no_such_group(group_id) from None
+            raise transitions.no_such_group(group_id) from None
 
     async def progress(self, owner: str, group_id: str) -> Progress:
         group = await self.group(owner, group_id)
@@ -346,7 +348,7 @@ class MemoryStore(ThreadsInMemory):
         self, owner: str, group_id: str, *, after: str | None, limit: int, max_bytes: int
     ) -> tuple[list[Placed], str, bool]:
         await self.group(owner, group_id)
-        behind = rules.places_start(after)
+        behind = transitions.places_start(after)
         kept = [kept for kept in self._of(owner) if kept.job.spec.group == group_id and kept.job.retried_by is None]
         changed = sorted((each.changed, each.place, each) for each in kept if (each.changed, each.place) > behind)
         found: list[Placed] = []
@@ -355,7 +357,7 @@ class MemoryStore(ThreadsInMemory):
             max_bytes -= len(answer.text) if answer is not None else 0
             if found and max_bytes < 0:
                 break
-            found.append(Placed.by(rules.listed(each.job), answer))
+            found.append(Placed.by(transitions.listed(each.job), answer))
             behind = change, place
         return found, f"{behind[0]}_{behind[1]}", len(found) < len(changed)
 
@@ -378,11 +380,11 @@ class MemoryStore(ThreadsInMemory):
             for kept in self._of(owner)
             if after < kept.place <= upto
             and kept.job.spec.group == group_id
-            and kept.job.status in rules.UNANSWERED
+            and kept.job.status in transitions.UNANSWERED
             and kept.job.retried_by is None
         ]
         for kept in asked[:limit]:
-            again = rules.again(kept.job, server=server, at=at, submitted_by=submitted_by)
+            again = transitions.again(kept.job, server=server, at=at, submitted_by=submitted_by)
             await self.submit(again, max_queued=max_queued)
         return (asked[limit - 1].place, upto) if len(asked) > limit else None
 
@@ -392,7 +394,7 @@ class MemoryStore(ThreadsInMemory):
         jobs = [kept.job for kept in self._of(owner) if kept.job.spec.group == group_id and not kept.job.ended]
         cancelled = []
         for job in jobs[:limit]:
-            step = rules.ended(job, event, fence=None, log=None, group=self._group(job))
+            step = transitions.ended(job, event, fence=None, log=None, group=self._group(job))
             assert step is not None  # it has not ended
             self._take(msgspec.structs.replace(step, notice=None))
             cancelled.append(step.job)
@@ -403,7 +405,7 @@ class MemoryStore(ThreadsInMemory):
         if group.paused is not None:
             group = self._here.groups[owner, group_id] = group.resumed()
             self._here.inbox.forget_group(owner, group_id)
-            self._feed.publish([rules.state_of_group(group)])
+            self._feed.publish([transitions.state_of_group(group)])
         return group
 
     async def notices(self, owner: str, viewer: str) -> list[Notice]:
@@ -510,17 +512,17 @@ class MemoryStore(ThreadsInMemory):
         try:
             return self._here.jobs[owner, job_id]
         except KeyError:
-            raise rules.no_such_job(job_id) from None
+            raise transitions.no_such_job(job_id) from None
 
     def _held(self, job: Job) -> Kept:
         try:
             kept = self._find(job.owner, job.id)
         except NotFound:
-            raise rules.gone(job) from None
-        rules.check_held(job, log=kept.job.log, fence=kept.job.fence, status=kept.job.status)
+            raise transitions.gone(job) from None
+        transitions.check_held(job, log=kept.job.log, fence=kept.job.fence, status=kept.job.status)
         return kept
 
-    def _take(self, *steps: rules.Step) -> None:
+    def _take(self, *steps: transitions.Step) -> None:
         changes = []
         for step in steps:
             kept = self._here.jobs[step.job.owner, step.job.id]
@@ -531,10 +533,10 @@ class MemoryStore(ThreadsInMemory):
             changes.append(step.change)
             if step.group is not None:
                 self._here.groups[step.job.owner, step.group.id] = step.group
-                changes += [rules.state_of_group(step.group)] if step.pauses else []
+                changes += [transitions.state_of_group(step.group)] if step.pauses else []
             if step.notice is not None:
                 self._here.inbox.put(step.notice)
-                changes.append(rules.told(step.notice))
+                changes.append(transitions.told(step.notice))
         self._feed.publish(changes)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..core.batches import Group
+from ..core.codec import encode
 from ..core.events import MediaType
-from ..core.groups import Group
 from ..core.job import Job
 from ..core.threads import Fork
-from ..core.wire import encode
-from . import ledger
+from . import usage_ledger
 from .memory_inbox import MemoryInbox
 
 
@@ -39,6 +39,6 @@ class Contents:
     jobs: dict[tuple[str, str], Kept] = field(default_factory=dict)
     groups: dict[tuple[str, str], Group] = field(default_factory=dict)
     forks: dict[tuple[str, str], tuple[int, Fork]] = field(default_factory=dict)  # with their places among the jobs
-    ledger: dict[str, list[ledger.Entry]] = field(default_factory=dict)  # by owner, of deleted jobs
+    ledger: dict[str, list[usage_ledger.Entry]] = field(default_factory=dict)  # by owner, of deleted jobs
     places: int = 0
     changes: int = 0

@@ -9,7 +9,7 @@ import msgspec
 
 from ..core.job import Job
 from ..core.notices import CALL_AFTER, Mute, Notice, mutes
-from . import rules
+from . import transitions
 from .base import Change
 
 
@@ -63,7 +63,7 @@ class MemoryInbox:
         """Return a viewer's inbox, newest first."""
         muted = self._mutes.get((owner, viewer), set())
         return [
-            rules.as_seen_by(told.notice, read_at=told.read.get(viewer), mutes=muted)
+            transitions.as_seen_by(told.notice, read_at=told.read.get(viewer), mutes=muted)
             for told in reversed(list(self._of(owner)))
             if viewer not in told.dismissed
         ]
@@ -77,16 +77,16 @@ class MemoryInbox:
         unread = [told for told in notices if viewer not in told.read]
         for told in unread:
             told.read[viewer] = at
-        self._publish([rules.told(told.notice) for told in unread])
+        self._publish([transitions.told(told.notice) for told in unread])
 
     def dismiss(self, owner: str, viewer: str, notice_id: str, *, at: float) -> None:
         """Take a notice out of a viewer's inbox; raises NotFound."""
         told = self._told.get((owner, notice_id))
         if told is None or viewer in told.dismissed:
-            raise rules.no_such_notice(notice_id)
+            raise transitions.no_such_notice(notice_id)
         told.read.setdefault(viewer, at)
         told.dismissed.add(viewer)
-        self._publish([rules.told(told.notice)])
+        self._publish([transitions.told(told.notice)])
 
     def mutes(self, owner: str, viewer: str) -> list[Mute]:
         """Return what a viewer has muted, sorted."""
@@ -122,7 +122,7 @@ class MemoryInbox:
         due = [
             told
             for told in self._of(owner)
-            if told.call_at is not None and rules.is_call_due(told.call_at, told.notice.created_at, at=at)
+            if told.call_at is not None and transitions.is_call_due(told.call_at, told.notice.created_at, at=at)
         ]
         due.sort(key=lambda told: told.call_at or 0.0)
         wanted = []

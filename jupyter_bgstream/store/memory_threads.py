@@ -9,9 +9,9 @@ import msgspec
 from ..core.events import Cancelled, Event
 from ..core.job import Job
 from ..core.threads import Fork, Thread
-from . import rules
+from . import transitions
 from .base import Change
-from .feed import Feed
+from .changefeed import Feed
 from .memory_contents import Contents, Kept
 from .threads import check_free, no_such_thread, thread_of
 
@@ -47,7 +47,7 @@ class ThreadsInMemory:
         return last
 
     async def threads(self, owner: str, *, limit: int, after: str | None = None) -> tuple[list[Thread], str | None]:
-        before = rules.page_start(after)
+        before = transitions.page_start(after)
         places = {name: place for (whose, name), (place, _) in self._here.forks.items() if whose == owner}
         for kept in self._of(owner):  # in the order of their places
             if kept.job.thread is not None:
@@ -104,7 +104,7 @@ class ThreadsInMemory:
         for kept in self._of(owner):
             if kept.job.thread == name:
                 kept.job = msgspec.structs.replace(kept.job, thread=new)
-                changes.append(rules.state_of(kept.job))
+                changes.append(transitions.state_of(kept.job))
         if (placed := self._here.forks.pop((owner, name), None)) is not None:
             self._here.forks[owner, new] = (placed[0], msgspec.structs.replace(placed[1], name=new))
         self._rename_origin(owner, name, new)

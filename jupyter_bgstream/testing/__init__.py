@@ -1,11 +1,11 @@
 """What tests of jobs need, ours and yours: a scripted provider that is a real HTTP server, and a fake clock."""
 
 from .clock import FakeClock
-from .connection import Request
-from .faulty import faults
+from .faults import faults
+from .http_connection import Request
 from .responses import ScriptedResponses, response
+from .script import Cut, Hold, Live, Pause, Repeat, Reset, Script, Send, answer, chunk, event, refusal, replay
 from .scripted import ScriptedProvider, ThreadedProvider, in_turn
-from .scripts import Cut, Hold, Live, Pause, Repeat, Reset, Script, Send, answer, chunk, event, refusal, replay
 
 __all__ = [
     "Cut",

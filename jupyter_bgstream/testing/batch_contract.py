@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from ..core.batches import Counts, Group, GroupSpec, Placed, Taken
 from ..core.costs import Cost
 from ..core.errors import Invalid, NotFound, QueueFull
 from ..core.events import Attempt, Cancelled, Delta, Event, Failed, Usage, Waiting
-from ..core.groups import Counts, Group, GroupSpec, Placed, Taken
 from ..store.base import Room, Store
-from .store_making import ALL, DONE, HERE, OWNER, THERE, claim, ended, new_job, said, submit
+from .factories import ALL, DONE, HERE, OWNER, THERE, claim, ended, new_job, said, submit
 
 ROWS = "group-rows"
 FAILED = Failed(at=50.0, code="internal", message="No.")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..plugins.demo import echo_text, mood_text, paced, pieces
-from ..plugins.demo_texts import QUICK, SLOW, TOUR, TOUR_REASONING
-from .connection import Request
+from ..providers.bundled.demo import echo_text, mood_text, paced, pieces
+from ..providers.bundled.demo_texts import QUICK, SLOW, TOUR, TOUR_REASONING
+from .http_connection import Request
+from .script import Script, answer
 from .scripted import Reply, ScriptedProvider
-from .scripts import Script, answer
 
 
 def demo(speed: float = 1.0) -> dict[str, Reply]:

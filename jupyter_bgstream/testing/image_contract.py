@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
+from ..core.batches import Group, GroupSpec
 from ..core.errors import BgStreamError, Fenced, IllegalEvent, NotFound
 from ..core.events import Attempt, Event, Image, Waiting
-from ..core.groups import Group, GroupSpec
-from ..core.machine import fold
+from ..core.state import fold
 from ..store.base import IMAGE_CHUNK, Store, StoredImage
-from .store_making import DONE, HERE, OWNER, claim, ended, log_of, new_job, running, said
+from .factories import DONE, HERE, OWNER, claim, ended, log_of, new_job, running, said
 
 PNG = b"\x89PNG\r\n\x1a\n"
 SIZES = (1, IMAGE_CHUNK - 1, IMAGE_CHUNK, IMAGE_CHUNK + 1, 3 * IMAGE_CHUNK)

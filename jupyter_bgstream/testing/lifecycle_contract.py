@@ -9,30 +9,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from ..core.batches import Counts, Group, GroupSpec
 from ..core.errors import Conflict, Fenced, NotFound, QueueFull
 from ..core.events import Attempt, Cancelled, Event, Failed, Waiting
-from ..core.groups import Counts, Group, GroupSpec
 from ..core.job import Job, Origin
-from ..core.machine import Fault
 from ..core.notices import CALL_AFTER, Mute, Notice
+from ..core.state import Fault
 from ..store.base import Room, Store
-from ..store.rules import FARTHEST
-from .store_making import (
-    ALL,
-    DONE,
-    HERE,
-    OWNER,
-    THERE,
-    claim,
-    ended,
-    ids_of,
-    log_of,
-    new_job,
-    running,
-    said,
-    submit,
-    take,
-)
+from ..store.transitions import FARTHEST
+from .factories import ALL, DONE, HERE, OWNER, THERE, claim, ended, ids_of, log_of, new_job, running, said, submit, take
 
 BUSY = Waiting(at=30.0, until=40.0, code="rate_limited", message="Busy.")
 DIED = Waiting(at=30.0, until=30.0, code="server_died", message="It died.")

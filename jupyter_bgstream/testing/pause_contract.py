@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from ..core.batches import Counts
 from ..core.errors import NotFound
 from ..core.events import Cancelled, Event, Failed, Interrupted, Waiting
-from ..core.groups import Counts
 from ..core.pauses import AT_FIRST, IN_A_ROW, Paused
-from ..store import rules
+from ..store import transitions
 from ..store.base import Store
 from .batch_contract import ROWS, announce, retry
-from .store_making import DONE, HERE, OWNER, THERE, claim, submit, take
+from .factories import DONE, HERE, OWNER, THERE, claim, submit, take
 
 REFUSED = Failed(at=50.0, code="unauthorized", message="The key is refused.")
 BROKEN = Failed(at=51.0, code="truncated", message="It broke off.")
@@ -194,4 +194,4 @@ class PauseContract:
         await store.end(OWNER, running[-1].id, REFUSED)
         assert [change.kind for change in await take(changes)] == ["job", "group", "notice"]
         await store.resume_group(OWNER, ROWS)
-        assert await take(changes) == [rules.state_of_group(group)]
+        assert await take(changes) == [transitions.state_of_group(group)]

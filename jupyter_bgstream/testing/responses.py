@@ -21,9 +21,9 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from .clock import PATIENCE
-from .connection import Request
+from .http_connection import Request
+from .script import JSON, Hold, Live, Script, Send, event, pieces_of, refusal
 from .scripted import Reply
-from .scripts import JSON, Hold, Live, Script, Send, event, pieces_of, refusal
 
 Piece = dict[str, Any] | Hold  # an event without its number, or nothing more until a release
 

@@ -6,9 +6,9 @@ import pytest
 
 from ..core.errors import Fenced
 from ..core.events import Attempt, Cancelled, Delta, Event, Usage, Waiting
-from ..core.machine import fold
+from ..core.state import fold
 from ..store.base import Store
-from .store_making import DONE, HERE, OWNER, THERE, claim, log_of, running, said
+from .factories import DONE, HERE, OWNER, THERE, claim, log_of, running, said
 
 DIED = Waiting(at=30.0, until=30.0, code="server_died", message="It died.")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from ..core.batches import Group, GroupSpec
 from ..core.errors import NotFound
 from ..core.events import Cancelled, Completed, Waiting
-from ..core.groups import Group, GroupSpec
 from ..store.base import Store
-from .store_making import ALL, DONE, OWNER, claim, ended, new_job, running, said, submit
+from .factories import ALL, DONE, OWNER, claim, ended, new_job, running, said, submit
 
 
 class RetentionContract:

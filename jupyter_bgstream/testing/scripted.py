@@ -25,8 +25,8 @@ from typing import Self
 import msgspec
 
 from .clock import PATIENCE
-from .connection import Outcome, Request, head_of, hung_up, read_request, reset
-from .scripts import JSON, Cut, Hold, Live, Pause, Repeat, Reset, Script, Send, Step, refusal
+from .http_connection import Outcome, Request, head_of, hung_up, read_request, reset
+from .script import JSON, Cut, Hold, Live, Pause, Repeat, Reset, Script, Send, Step, refusal
 
 HEAD_BYTES = 1024 * 1024
 

@@ -24,17 +24,12 @@ import pytest
 from ..core.errors import Conflict, Fenced, IllegalEvent, Invalid, NotFound, QueueFull, Unavailable
 from ..core.events import Attempt, Cancelled, Delta, End, Failed, Interrupted, Usage, Waiting
 from ..core.job import Origin
-from ..core.machine import Fault, fold
 from ..core.messages import Message
+from ..core.state import Fault, fold
 from ..store.base import Change, JobFilter, Store
 from .batch_contract import BatchContract
 from .cost_contract import CostContract
-from .image_contract import ImageContract
-from .lifecycle_contract import LifecycleContract
-from .pause_contract import PauseContract
-from .resume_contract import ResumeContract
-from .retention_contract import RetentionContract
-from .store_making import (
+from .factories import (
     ALL,
     DONE,
     HERE,
@@ -52,6 +47,11 @@ from .store_making import (
     submit,
     take,
 )
+from .image_contract import ImageContract
+from .lifecycle_contract import LifecycleContract
+from .pause_contract import PauseContract
+from .resume_contract import ResumeContract
+from .retention_contract import RetentionContract
 from .submitter_contract import SubmitterContract
 from .thread_contract import ThreadContract
 

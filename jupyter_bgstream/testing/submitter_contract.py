@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
+from ..core.batches import Group, GroupSpec
 from ..core.events import Cancelled, Failed, Waiting
-from ..core.groups import Group, GroupSpec
 from ..core.messages import Message
 from ..store.base import JobFilter, Store
-from .store_making import HERE, OWNER, claim, ended, ids_of, new_job, running, said, submit
+from .factories import HERE, OWNER, claim, ended, ids_of, new_job, running, said, submit
 
 FAILED = Failed(at=50.0, code="internal", message="No.")
 GROUP = "group-0001"

@@ -7,15 +7,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from ..core.batches import Group, GroupSpec
 from ..core.errors import Conflict, Invalid, NotFound
 from ..core.events import Cancelled, Failed
-from ..core.groups import Group, GroupSpec
 from ..core.job import Turn
 from ..core.messages import Message
 from ..core.notices import Mute
 from ..core.threads import Conversation, Fork, Thread
 from ..store.base import Change, JobFilter, Store
-from .store_making import DONE, OWNER, claim, ended, ids_of, new_job, running, submit, take
+from .factories import DONE, OWNER, claim, ended, ids_of, new_job, running, submit, take
 
 STOPPED = Cancelled(at=60.0)
 SAID = Conversation(

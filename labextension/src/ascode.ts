@@ -2,7 +2,7 @@
  * Parts of an answer that cost too much, as they go into a notebook file: as code, which no reader draws for long.
  *
  * Lab's table of contents and every reader without our views parse the saved text whole, at each opening. Golden
- * cases, shared with `jupyter_bgstream/client/ascode.py`: `tests/golden/costly.json`.
+ * cases, shared with `jupyter_bgstream/outputs/as_code.py`: `tests/golden/costly.json`.
  */
 
 import { ANSWER_LIMIT, BLOCK_LIMIT, costOfText } from './bounds';

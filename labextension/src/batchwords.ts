@@ -47,7 +47,7 @@ export function numberOf(count: number): string {
   return count.toLocaleString('en');
 }
 
-/** What a notebook file says of a batch, in one line: the same as `jupyter_bgstream/client/tables/bundle.py`. */
+/** What a notebook file says of a batch, in one line: the same as `jupyter_bgstream/outputs/batch.py`. */
 export function batchWords({ id, status, title, total, counts, paused }: BatchBundle): string {
   const ends = (['failed', 'interrupted', 'cancelled'] as const).filter(end => counts[end] > 0);
   const name = oneLine(title) === '' ? `Batch ${id}` : oneLine(title);

@@ -69,7 +69,7 @@ export function costOf(text: string, fence: boolean): number {
   return isCheapDiagram(text) ? costOfText(text, fence) : Infinity;
 }
 
-/** The same where no diagram is drawn. As in `jupyter_bgstream/client/bounds.py`. */
+/** The same where no diagram is drawn. As in `jupyter_bgstream/outputs/render_cost.py`. */
 export function costOfText(text: string, fence: boolean): number {
   if (text.length > TEXT * BLOCK_LIMIT) {
     return Infinity;

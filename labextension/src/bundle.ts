@@ -1,7 +1,7 @@
 /**
  * What a job, several side by side, and a batch look like in a notebook file. See PROTOCOL.md, "In the notebook file".
  *
- * The same forms as `jupyter_bgstream/client/bundle.py`, so that a save changes nothing that is already right.
+ * The same forms as `jupyter_bgstream/outputs/mimebundle.py`, so that a save changes nothing that is already right.
  */
 
 import { batchWords } from './batchwords';

@@ -1,7 +1,7 @@
 /**
  * The pictures of an answer in a notebook file: a line about each, and the picture unless the file became too large.
  *
- * The same as `jupyter_bgstream/client/embedding.py`; both run the cases in `tests/golden/bundle.json` and
+ * The same as `jupyter_bgstream/outputs/images.py`; both run the cases in `tests/golden/bundle.json` and
  * `tests/golden/jobs.json`.
  */
 

@@ -4,7 +4,7 @@
  * A notebook's text is read by many parsers, some of which keep raw HTML (nbconvert's does), and they differ in what is
  * code. A fenced block stays as it is only where it is certain that each of them sees code there: nothing before it may
  * still be open, and it ends as it began. Everything else is made harmless however it is read (`inline.ts`). Golden
- * cases, shared with `jupyter_bgstream/client/markdown.py`: `tests/golden/escape.json`.
+ * cases, shared with `jupyter_bgstream/outputs/markdown.py`: `tests/golden/escape.json`.
  */
 
 import { asCode, Budget, endsAreFar } from './ascode';

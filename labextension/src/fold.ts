@@ -1,7 +1,7 @@
 /**
  * How events change a job: one transition table, `apply` and `fold`.
  *
- * The same fold as `jupyter_bgstream/core/machine.py`; both run the cases in `tests/golden/fold.json`.
+ * The same fold as `jupyter_bgstream/core/state.py`; both run the cases in `tests/golden/fold.json`.
  */
 
 import type { Citation, Cost, End, Fault, Partial, Picture, Status, ToolCall, Usage, WireEvent } from './wire';

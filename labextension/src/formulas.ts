@@ -4,7 +4,7 @@
  * Chat models write formulas as `\(…\)` and `\[…\]`, of which Markdown takes the backslashes away, and prices as `$5`,
  * of which two make a formula to MathJax. Here `\(x\)` becomes `$x$` and `\[x\]` becomes `$$x$$`, and a dollar that
  * begins no formula gets an element of its own where it could be paired with another. The rule is pandoc's: no space
- * inside the dollars, and no digit after them. Code is untouched. The same as `jupyter_bgstream/client/formulas.py`.
+ * inside the dollars, and no digit after them. Code is untouched. The same as `jupyter_bgstream/outputs/formulas.py`.
  */
 
 /** MathJax looks for formulas in texts that no element divides. */

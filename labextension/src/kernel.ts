@@ -2,7 +2,7 @@
  * A kernel as the place where jobs come from, for a page that has no server in reach.
  *
  * The kernel writes what it reads into the widget's state, as `log_0`, `log_1`, …, of which `log` says how many there
- * are (see `jupyter_bgstream/client/widget.py`). To the rest of this code it looks like the live socket and like the
+ * are (see `jupyter_bgstream/client/widgets/widgets.py`). To the rest of this code it looks like the live socket and like the
  * server's records. Wishes go to the kernel as messages, which it hears when no cell runs.
  */
 

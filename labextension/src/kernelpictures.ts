@@ -1,6 +1,6 @@
 /**
  * Pictures for a page that has no server in reach: a kernel hands them over in pieces, as custom messages with buffers
- * (see `jupyter_bgstream/client/picture_relay.py`).
+ * (see `jupyter_bgstream/client/image_relay.py`).
  */
 
 import type { Disposable } from './live';

@@ -28,7 +28,7 @@ const CUT: Record<string, string | undefined> = {
   tool_calls: 'done, asks for tools'
 };
 
-/** The same sentences as in `jupyter_bgstream/client/bundle.py`. */
+/** The same sentences as in `jupyter_bgstream/outputs/mimebundle.py`. */
 const ENDINGS: Record<string, string | undefined> = {
   stop: '',
   length: 'The answer was cut off at the limit of tokens.',

@@ -14,12 +14,12 @@ import pytest
 from abuse.watched import caller, follow, page, probe, submit, watched
 from harness.jupyter import Jupyter
 
+from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.core.job import Job, JobSpec
 from jupyter_bgstream.core.messages import Message
-from jupyter_bgstream.core.wire import decode_events
 from jupyter_bgstream.store.base import Change
+from jupyter_bgstream.testing.script import answer
 from jupyter_bgstream.testing.scripted import ScriptedProvider, ThreadedProvider
-from jupyter_bgstream.testing.scripts import answer
 
 STREAMS = 50
 PAGES = 3

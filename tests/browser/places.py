@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from jupyter_bgstream.client.forms import JobDetail
-from jupyter_bgstream.client.magics.details import details
-from jupyter_bgstream.core.wire import BATCH_MIME, BUNDLE_MIME, JOBS_MIME
+from jupyter_bgstream.client.magics.show import details
+from jupyter_bgstream.core.codec import BATCH_MIME, BUNDLE_MIME, JOBS_MIME
+from jupyter_bgstream.core.schemas import JobDetail
 
 LONG = 1_000_000  # characters
 

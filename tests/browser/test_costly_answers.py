@@ -17,8 +17,8 @@ from browser.tasks import Tasks
 from harness.jupyter import Jupyter
 from playwright.async_api import Browser
 
+from jupyter_bgstream.testing.script import answer
 from jupyter_bgstream.testing.scripted import ThreadedProvider
-from jupyter_bgstream.testing.scripts import answer
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
 

@@ -15,12 +15,12 @@ from harness.jupyter import Jupyter
 from harness.pictures import png
 from playwright.async_api import Route, expect
 
-from jupyter_bgstream.client.bundle import Shown, bundle
 from jupyter_bgstream.core.events import Image
-from jupyter_bgstream.core.machine import Answer
-from jupyter_bgstream.core.pictures import size_words
+from jupyter_bgstream.core.image_files import size_words
+from jupyter_bgstream.core.state import Answer
+from jupyter_bgstream.outputs.mimebundle import Shown, bundle
+from jupyter_bgstream.testing.script import answer
 from jupyter_bgstream.testing.scripted import ThreadedProvider
-from jupyter_bgstream.testing.scripts import answer
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

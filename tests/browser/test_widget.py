@@ -11,8 +11,8 @@ from browser.lab import SECONDS, Lab, Tab, write_notebook
 from browser.test_hostile_content import CORPUS, LAST, Watch, deltas
 from harness.jupyter import Jupyter
 
+from jupyter_bgstream.testing.script import answer
 from jupyter_bgstream.testing.scripted import ThreadedProvider
-from jupyter_bgstream.testing.scripts import answer
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -239,7 +239,7 @@ async def test_a_batch_with_a_socket_and_without(
     write_notebook(
         notebook,
         HEAD + "from types import SimpleNamespace\nfrom jupyter_bgstream.client import session\n"
-        "from jupyter_bgstream.client.widget import BatchWidget\n"
+        "from jupyter_bgstream.client.widgets.widgets import BatchWidget\n"
         "batch = SimpleNamespace(id='widget-batch', _background=session._background, placeholder=dict)\n"
         "view = BatchWidget(batch)\ndone = HTML()\njslink((view, 'done'), (done, 'value'))\nHBox([view, done])",
     )

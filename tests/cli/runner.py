@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 
-import jupyter_bgstream.cli.doctor.looking  # noqa: F401 - what takes its time
+import jupyter_bgstream.cli.doctor.runner  # noqa: F401 - what takes its time
 from jupyter_bgstream.cli import main
 
 

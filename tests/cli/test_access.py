@@ -13,9 +13,9 @@ from cli.test_doctor import found
 from cli.test_fill import data_of, key, save
 from cli.test_serve import Serve
 
-from jupyter_bgstream.core.wire import BUNDLE_MIME, Runtime, encode
+from jupyter_bgstream.core.codec import BUNDLE_MIME, Runtime, encode
 from jupyter_bgstream.store.sqlite import SQLiteStore
-from jupyter_bgstream.testing.store_making import HERE, ended
+from jupyter_bgstream.testing.factories import HERE, ended
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="owners and modes are POSIX")
 by_root = pytest.mark.skipif(sys.platform != "win32" and os.geteuid() != 0, reason="only root may give files away")

@@ -20,17 +20,17 @@ from client.test_embedding import PNG
 from harness.jupyter import Jupyter, jupyter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from jupyter_bgstream.cli.fill.file import read_notebook, replace_notebook
+from jupyter_bgstream.cli.fill.notebook_file import read_notebook, replace_notebook
 from jupyter_bgstream.cli.fill.outputs import Batch, Known, has_ended, places, refreshed, write
-from jupyter_bgstream.client.bundle import Shown
-from jupyter_bgstream.client.executed import NOT_WAITED_FOR, REST_NOT_WAITED_FOR
+from jupyter_bgstream.client.execution import NOT_WAITED_FOR, REST_NOT_WAITED_FOR
+from jupyter_bgstream.core.batches import Counts, Group, GroupSpec
+from jupyter_bgstream.core.codec import BATCH_MIME, BUNDLE_MIME, JOBS_MIME
 from jupyter_bgstream.core.events import Completed, Image
-from jupyter_bgstream.core.groups import Counts, Group, GroupSpec
-from jupyter_bgstream.core.machine import Answer, Fault
-from jupyter_bgstream.core.wire import BATCH_MIME, BUNDLE_MIME, JOBS_MIME
+from jupyter_bgstream.core.state import Answer, Fault
+from jupyter_bgstream.outputs.mimebundle import Shown
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing import ScriptedProvider, ThreadedProvider, answer
-from jupyter_bgstream.testing.store_making import HERE, running, said
+from jupyter_bgstream.testing.factories import HERE, running, said
 
 OWNER = "local"
 GOLDEN = Path(__file__).parents[1] / "golden"

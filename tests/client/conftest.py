@@ -13,7 +13,7 @@ from harness.jupyter import Jupyter, jupyter
 from jupyter_client.blocking.client import BlockingKernelClient
 
 from jupyter_bgstream.client import session
-from jupyter_bgstream.core.wire import BUNDLE_MIME
+from jupyter_bgstream.core.codec import BUNDLE_MIME
 from jupyter_bgstream.testing import ScriptedProvider, ThreadedProvider, answer
 
 PATIENCE = 30.0  # seconds

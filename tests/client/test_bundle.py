@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-from jupyter_bgstream.client.bundle import Shown, bundle, bundle_of_several
-from jupyter_bgstream.client.cited import sources_markdown
+from jupyter_bgstream.core.codec import JOBS_MIME
 from jupyter_bgstream.core.events import Image, Source
-from jupyter_bgstream.core.machine import Answer, Fault
-from jupyter_bgstream.core.wire import JOBS_MIME
+from jupyter_bgstream.core.state import Answer, Fault
+from jupyter_bgstream.outputs.citations import sources_markdown
+from jupyter_bgstream.outputs.mimebundle import Shown, bundle, bundle_of_several
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = json.loads((GOLDEN / "bundle.json").read_text())["cases"]

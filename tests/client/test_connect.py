@@ -23,7 +23,7 @@ from jupyter_bgstream.client import (
     jobs,
     session,
 )
-from jupyter_bgstream.core.wire import PROTOCOL_VERSION, Runtime, encode
+from jupyter_bgstream.core.codec import PROTOCOL_VERSION, Runtime, encode
 
 
 @pytest.fixture(autouse=True)

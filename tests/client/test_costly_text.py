@@ -11,8 +11,8 @@ from browser.costly import CORPUS, mixed
 from client.reading import READERS, harms
 from client.writing import markdown
 
-from jupyter_bgstream.client.bounds import BLOCK_LIMIT, cost_of
-from jupyter_bgstream.client.markdown import escape_html
+from jupyter_bgstream.outputs.markdown import escape_html
+from jupyter_bgstream.outputs.render_cost import BLOCK_LIMIT, cost_of
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/costly.json").read_text())
 

@@ -12,11 +12,11 @@ from client.conftest import Kernel
 from jupyter_bgstream.client import costs, submit
 from jupyter_bgstream.client import job as find
 from jupyter_bgstream.client.costs import Costs, usd
-from jupyter_bgstream.client.forms import JobForm
-from jupyter_bgstream.client.listing import table
+from jupyter_bgstream.client.job_table import table
 from jupyter_bgstream.core.costs import Cost, Spent
+from jupyter_bgstream.core.schemas import JobForm
 from jupyter_bgstream.testing import ThreadedProvider
-from jupyter_bgstream.testing.scripts import DONE, Script, Send, chunk
+from jupyter_bgstream.testing.script import DONE, Script, Send, chunk
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/costs.json").read_text())["cases"]
 

@@ -8,11 +8,11 @@ from base64 import b64decode
 import pytest
 from client.test_bundle import by_mistune, by_nbconvert
 
-from jupyter_bgstream.client.bundle import Shown, bundle, bundle_of_several
-from jupyter_bgstream.client.embedding import OUTPUT_LIMIT, PICTURE_LIMIT, lacks_pictures
 from jupyter_bgstream.core.events import Image
-from jupyter_bgstream.core.machine import Answer
-from jupyter_bgstream.core.pictures import size_words
+from jupyter_bgstream.core.image_files import size_words
+from jupyter_bgstream.core.state import Answer
+from jupyter_bgstream.outputs.images import OUTPUT_LIMIT, PICTURE_LIMIT, lacks_pictures
+from jupyter_bgstream.outputs.mimebundle import Shown, bundle, bundle_of_several
 
 PNG = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYPgPAAEDAQAIicLsAAAAAElFTkSuQmCC")
 

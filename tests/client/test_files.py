@@ -11,7 +11,7 @@ import pytest
 from client.conftest import Kernel
 
 from jupyter_bgstream.client import File, Invalid, files, submit
-from jupyter_bgstream.client.asked import content_of, request_of
+from jupyter_bgstream.client.prompt_body import content_of, request_of
 from jupyter_bgstream.core.attachments import MAX_FILE_BYTES
 from jupyter_bgstream.core.events import ToolCall
 from jupyter_bgstream.core.messages import FILE_TYPE

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_bgstream.client import BgStreamError, StartedOver
-from jupyter_bgstream.client.follow import BEGINNING, Deltas, Follower
-from jupyter_bgstream.client.forms import LogPage
+from jupyter_bgstream.client.follower import BEGINNING, Deltas, Follower
 from jupyter_bgstream.core.errors import CursorGone
 from jupyter_bgstream.core.events import Attempt, Completed, Delta, Event, Queued
-from jupyter_bgstream.core.machine import fold
+from jupyter_bgstream.core.schemas import LogPage
+from jupyter_bgstream.core.state import fold
 
 
 def log_of(*events: Event) -> list[Event]:

@@ -11,8 +11,8 @@ import pytest
 from client.conftest import Kernel
 
 from jupyter_bgstream.client import Invalid, submit
-from jupyter_bgstream.client.asked import content_of
-from jupyter_bgstream.client.images import image_part
+from jupyter_bgstream.client.image_inputs import image_part
+from jupyter_bgstream.client.prompt_body import content_of
 from jupyter_bgstream.testing import ThreadedProvider
 
 PNG = b"\x89PNG\r\n\x1a\n and pixels"

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_bgstream.client.forms import JobForm
-from jupyter_bgstream.client.handle import Job
+from jupyter_bgstream.client.job_handle import Job
 from jupyter_bgstream.client.magics.errors import MagicError
 from jupyter_bgstream.client.magics.interpolation import fill, places, value_of
+from jupyter_bgstream.core.schemas import JobForm
 
 NAMES: dict[str, Any] = {
     "name": "Bob",

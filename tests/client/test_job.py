@@ -11,8 +11,8 @@ import pytest
 
 from jupyter_bgstream.client import Conflict, Incomplete, Invalid, NotFound, job, jobs, submit
 from jupyter_bgstream.client.threads import thread
+from jupyter_bgstream.core.codec import BUNDLE_MIME
 from jupyter_bgstream.core.errors import TooLarge
-from jupyter_bgstream.core.wire import BUNDLE_MIME
 from jupyter_bgstream.testing import Cut, ThreadedProvider, answer
 
 pytestmark = pytest.mark.usefixtures("script")

@@ -11,7 +11,7 @@ from client.conftest import Kernel
 from harness.jupyter import Jupyter
 
 from jupyter_bgstream.client import NotFound, job, submit
-from jupyter_bgstream.core.wire import BUNDLE_MIME
+from jupyter_bgstream.core.codec import BUNDLE_MIME
 from jupyter_bgstream.testing import Cut, ThreadedProvider, answer
 
 pytestmark = pytest.mark.usefixtures("script")
@@ -132,7 +132,7 @@ def test_whoever_reads_an_answer_by_its_handle_finds_its_notice_read(kernel: Ker
 
 def test_a_batch_is_no_beginning_of_an_id(kernel: Kernel) -> None:
     assert (
-        kernel.run("from jupyter_bgstream.client.tables import map\nb = map(['x', 'y'], '{row}').wait()").printed == ""
+        kernel.run("from jupyter_bgstream.client.batch import map\nb = map(['x', 'y'], '{row}').wait()").printed == ""
     )
     bystander = submit("x", id=f"b-{secrets.token_hex(8)}").wait()
     kernel.run("from jupyter_bgstream.client import submit")
@@ -146,7 +146,7 @@ def test_a_variable_that_holds_no_jobs_says_so(kernel: Kernel) -> None:
 
 
 def test_rows_of_a_batch_have_names_of_their_own(kernel: Kernel) -> None:
-    made = "from jupyter_bgstream.client.tables import map\nrows = map(['name x', 'name y'], '{row}').wait()"
+    made = "from jupyter_bgstream.client.batch import map\nrows = map(['name x', 'name y'], '{row}').wait()"
     assert kernel.run(made).reply["status"] == "ok"
     group = kernel.ask("rows.id").strip("'")
     names = [f"{group[:8]}-r{number}" for number in range(2)]

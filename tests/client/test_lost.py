@@ -21,14 +21,14 @@ from jupyter_bgstream.client import (
     StartedOver,
     Unavailable,
     api,
-    follow,
+    follower,
     job,
     jobs,
     session,
     submit,
 )
 from jupyter_bgstream.client.errors import LOST
-from jupyter_bgstream.core.wire import Runtime, encode
+from jupyter_bgstream.core.codec import Runtime, encode
 from jupyter_bgstream.testing import ThreadedProvider, answer
 
 
@@ -83,7 +83,7 @@ def test_every_answer_may_be_the_one_that_is_lost(relay: Relay, provider: Thread
 def test_a_server_that_stays_away_is_given_up(
     relay: Relay, provider: ThreadedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow, "PATIENCE", 0.5)
+    monkeypatch.setattr(follower, "PATIENCE", 0.5)
     provider.scripts["held"] = answer("one two", hold_after=1)
     asked = submit("x", model="test/held")
     pieces = iter(asked)

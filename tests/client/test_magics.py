@@ -13,7 +13,7 @@ from harness.jupyter import Jupyter
 
 from jupyter_bgstream.client import job, jobs, magics, models, submit
 from jupyter_bgstream.client.magics.options import OPTIONS
-from jupyter_bgstream.core.wire import BUNDLE_MIME, JOBS_MIME
+from jupyter_bgstream.core.codec import BUNDLE_MIME, JOBS_MIME
 from jupyter_bgstream.testing import Cut, ThreadedProvider, answer
 
 pytestmark = pytest.mark.usefixtures("script")

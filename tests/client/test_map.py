@@ -16,14 +16,15 @@ import pytest
 from client.conftest import Kernel
 from harness.jupyter import Jupyter
 
-from jupyter_bgstream.client import Invalid, NotFound, QueueFull, tables
+from jupyter_bgstream.client import Invalid, NotFound, QueueFull
+from jupyter_bgstream.client import batch as batches
 from jupyter_bgstream.client.background import Background
-from jupyter_bgstream.client.forms import GroupForm
-from jupyter_bgstream.client.tables import mapping
-from jupyter_bgstream.client.tables.ids import content_id
-from jupyter_bgstream.client.tables.sending import JOBS, Sending, bodies
+from jupyter_bgstream.client.batch import mapping
+from jupyter_bgstream.client.batch.identity import content_id
+from jupyter_bgstream.client.batch.upload import JOBS, Sending, bodies
+from jupyter_bgstream.core.codec import BATCH_MIME
 from jupyter_bgstream.core.costs import Price
-from jupyter_bgstream.core.wire import BATCH_MIME
+from jupyter_bgstream.core.schemas import GroupForm
 from jupyter_bgstream.testing import ThreadedProvider, answer, in_turn, refusal
 
 LABEL = {
@@ -58,7 +59,7 @@ def test_a_cell_shows_its_batch_once_and_again_picks_it_up(
 ) -> None:
     cell = f"""
 import pandas as pd
-from jupyter_bgstream.client.tables import map
+from jupyter_bgstream.client.batch import map
 df = pd.DataFrame({{"text": ["x", "y", "z"]}}, index=[7, 7, 9])
 batch = map(df, "Classify: {{text}}", model={model!r}, name="Words <b>")
 batch"""
@@ -92,7 +93,7 @@ def batch_id(bundle: dict[str, Any]) -> str:
 
 def test_an_interrupt_leaves_it_alone(server: Jupyter, kernel: Kernel, provider: ThreadedProvider, model: str) -> None:
     script(provider, model, answer("It is done.", hold_after=1))
-    ran = kernel.run(f"from jupyter_bgstream.client.tables import map\nb = map(['x', 'y'], '{{row}}', model={model!r})")
+    ran = kernel.run(f"from jupyter_bgstream.client.batch import map\nb = map(['x', 'y'], '{{row}}', model={model!r})")
     provider.held(2)
     waiting = kernel.send("print('now', flush=True); b.wait()")
     kernel.await_printed("now")
@@ -106,7 +107,7 @@ def test_an_interrupt_leaves_it_alone(server: Jupyter, kernel: Kernel, provider:
 
 
 def test_it_has_a_widget(kernel: Kernel, model: str) -> None:
-    ran = kernel.run(f"from jupyter_bgstream.client.tables import map\nmap(['x'], '{{row}}', model={model!r}).view()")
+    ran = kernel.run(f"from jupyter_bgstream.client.batch import map\nmap(['x'], '{{row}}', model={model!r}).view()")
     assert ran.reply["status"] == "ok", ran.error
     assert any("application/vnd.jupyter.widget-view+json" in bundle for bundle in ran.bundles)
 
@@ -119,7 +120,7 @@ def test_where_no_page_asks_the_server_the_kernel_keeps_the_display_up_to_date(
         alone = "import os\nfor name in ('JUPYTER_BGSTREAM_RUNTIME', 'JPY_PARENT_PID'): os.environ.pop(name, None)"
         assert kernel.run(alone).reply["status"] == "ok"  # as in an editor that has no Jupyter server
         ran = kernel.run(
-            f"from jupyter_bgstream.client.tables import map\nb = map(['x', 'y'], '{{row}}', model={model!r})"
+            f"from jupyter_bgstream.client.batch import map\nb = map(['x', 'y'], '{{row}}', model={model!r})"
         )
         (shown,) = [output for output in ran.outputs if "data" in output]
         provider.held(2)
@@ -141,8 +142,8 @@ class TestScript:
     def test_what_was_asked_afresh_is_what_is_picked_up(
         self, provider: ThreadedProvider, model: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        def ask(**how: Any) -> tables.Batch:
-            return tables.map(["x", "y"], "Classify: {row}", model=model, **how).wait()  # type: ignore[no-any-return]
+        def ask(**how: Any) -> batches.Batch:
+            return batches.map(["x", "y"], "Classify: {row}", model=model, **how).wait()  # type: ignore[no-any-return]
 
         first, second, third = ask(), ask(), ask(fresh=True)
         assert first.id == second.id != third.id
@@ -154,10 +155,10 @@ class TestScript:
     def test_of_what_was_asked_afresh_the_first_may_be_gone(
         self, server: Jupyter, provider: ThreadedProvider, model: str
     ) -> None:
-        def ask(**how: Any) -> tables.Batch:
-            return tables.map(["x", "y"], "{row}", model=model, **how).wait()  # type: ignore[no-any-return]
+        def ask(**how: Any) -> batches.Batch:
+            return batches.map(["x", "y"], "{row}", model=model, **how).wait()  # type: ignore[no-any-return]
 
-        def forget(batch: tables.Batch) -> None:
+        def forget(batch: batches.Batch) -> None:
             with server.client() as client:
                 for number in range(2):
                     client.delete(f"jobs/{batch.job(number).id}").raise_for_status()
@@ -171,7 +172,7 @@ class TestScript:
         assert len(prompts(provider, model)) == 6
 
     def test_a_handle_travels_with_its_table(self, model: str) -> None:
-        batch = tables.map(["x", "y"], "{row}", model=model, schema={"type": "object"}).wait()
+        batch = batches.map(["x", "y"], "{row}", model=model, schema={"type": "object"}).wait()
         copy = pickle.loads(pickle.dumps(batch))
         assert copy.frame() == batch.frame()
         assert copy.frame()[0]["status"] == "invalid"
@@ -180,7 +181,7 @@ class TestScript:
         self, provider: ThreadedProvider, model: str
     ) -> None:
         script(provider, model, lambda request: answer(["So ", request.prompt], hold_after=1))
-        batch = tables.map([{"t": n} for n in range(5)], "{t}", model=model, concurrency=2)
+        batch = batches.map([{"t": n} for n in range(5)], "{t}", model=model, concurrency=2)
         provider.held(2)
         counts = batch.counts
         assert (counts["running"], counts["queued"], counts["completed"]) == (2, 3, 0)
@@ -199,9 +200,9 @@ class TestScript:
 
     def test_more_may_run_when_the_cell_says_so_later(self, provider: ThreadedProvider, model: str) -> None:
         script(provider, model, answer("It is done.", hold_after=1))
-        first = tables.map(list("abc"), "{row}", model=model, concurrency=1)
+        first = batches.map(list("abc"), "{row}", model=model, concurrency=1)
         provider.held(1)
-        second = tables.map(list("abc"), "{row}", model=model, concurrency=3)
+        second = batches.map(list("abc"), "{row}", model=model, concurrency=3)
         provider.release(1)  # the next claim counts
         provider.held(2)
         assert first.id == second.id
@@ -222,7 +223,7 @@ class TestScript:
             ),
         )
         table = pd.DataFrame({"t": range(5)})
-        batch = tables.map(table, "{t}", model=model, schema=LABEL).wait()
+        batch = batches.map(table, "{t}", model=model, schema=LABEL).wait()
         frame = batch.frame()
         assert list(frame.columns) == ["t", "label", "n", "status", "error"]
         assert frame["label"].fillna("").tolist() == ["a", "", "", "b", ""]
@@ -246,39 +247,39 @@ class TestScript:
         assert len(prompts(provider, model)) == 5 + 3
 
         # Another kernel finds it by its id, without the table.
-        found = tables.batch(batch.id).frame()
+        found = batches.batch(batch.id).frame()
         assert found[2] == {"row": 2, "label": "b", "n": 2, "status": "completed", "error": None}
 
     def test_a_row_that_fails_in_passing_is_tried_again_by_itself(self, provider: ThreadedProvider, model: str) -> None:
         busy = refusal(429, {"error": {"message": "Busy."}})
         script(provider, model, in_turn(busy, answer("It is done.")))
-        batch = tables.map(["x"], "{row}", model=model).wait()
+        batch = batches.map(["x"], "{row}", model=model).wait()
         assert [row.text for row in batch] == ["It is done."]
 
     def test_a_cancelled_batch_says_so_when_it_is_picked_up(
         self, provider: ThreadedProvider, model: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         script(provider, model, answer("It is done.", hold_after=1))
-        batch = tables.map(["x", "y"], "{row}", model=model)
+        batch = batches.map(["x", "y"], "{row}", model=model)
         provider.held(2)
         assert batch.cancel().status == "cancelled"
-        assert tables.map(["x", "y"], "{row}", model=model).id == batch.id
+        assert batches.map(["x", "y"], "{row}", model=model).id == batch.id
         assert "2 have no whole answer: retry() asks these again." in capsys.readouterr().out
         assert [row.status for row in batch] == ["cancelled"] * 2
         script(provider, model, answer("It is done."))
         assert batch.retry().wait().counts["completed"] == 2
 
     def test_rows_that_were_deleted_are_said_to_be(self, server: Jupyter, model: str) -> None:
-        batch = tables.map(["x", "y"], "{row}", model=model).wait()
+        batch = batches.map(["x", "y"], "{row}", model=model).wait()
         with server.client() as client:
             client.delete(f"jobs/{batch.job(0).id}").raise_for_status()
-        gone, there = tables.map(["x", "y"], "{row}", model=model).frame()
+        gone, there = batches.map(["x", "y"], "{row}", model=model).frame()
         assert (gone["status"], there["status"]) == ("deleted", "completed")
         assert "fresh=True" in gone["error"]
         with pytest.raises(NotFound, match="no longer on the server"):
-            tables.batch(batch.id).job(0)
+            batches.batch(batch.id).job(0)
         with pytest.raises(NotFound, match="no group"):
-            tables.batch("map-never")
+            batches.batch("map-never")
 
     def test_a_submit_that_was_cut_off_is_finished_by_the_same_cell(
         self, server: Jupyter, provider: ThreadedProvider, model: str, capsys: pytest.CaptureFixture[str]
@@ -288,11 +289,11 @@ class TestScript:
         first = {"id": f"{group}-r0", "model": model, "prompt": "x", "priority": "batch"}
         with server.client() as client:
             client.post("groups", json={"id": group, "total": 3, "jobs": [first]}).raise_for_status()
-        cut = tables.batch(group)
+        cut = batches.batch(group)
         assert next(iter(cut)).text == "Said: x"
         assert [row["status"] for row in cut.frame()] == ["completed", "unsent", "unsent"]
         assert "run the cell again" in cut.frame()[1]["error"]
-        batch = tables.map(words, "{row}", model=model).wait()
+        batch = batches.map(words, "{row}", model=model).wait()
         assert "1 of 3 rows are answered already" in capsys.readouterr().out
         assert batch.id == group
         assert [row.text for row in batch] == ["Said: x", "Said: y", "Said: z"]
@@ -303,8 +304,8 @@ class TestScript:
         with server.client() as client:
             jobs = [{"id": f"{group}-r0", "model": model, "prompt": "x"}]
             client.post("groups", json={"id": group, "total": 2, "jobs": jobs}).raise_for_status()
-        tables.batch(group).cancel()
-        never = tables.map(["x", "y"], "{row}", model=model).frame()[1]
+        batches.batch(group).cancel()
+        never = batches.map(["x", "y"], "{row}", model=model).frame()[1]
         assert never["status"] == "cancelled"
         assert "cancelled before this row" in never["error"]
 
@@ -313,7 +314,7 @@ class TestScript:
         jobs = [{"id": f"{group}-{word}", "model": model, "prompt": word} for word in ("x", "y")]
         with server.client() as client:
             client.post("groups", json={"id": group, "total": 2, "jobs": jobs}).raise_for_status()
-        batch = tables.batch(group).wait()
+        batch = batches.batch(group).wait()
         assert sorted(row["answer"] for row in batch.frame()) == ["Said: x", "Said: y"]
         assert repr(batch) == f"<Batch {group} Batch {group}: 2 of 2 answered>"
 
@@ -333,14 +334,14 @@ class TestScript:
             ):
                 given: dict[str, Any] = {"table": ["x", "y"], "prompt": "{row}", "model": model, **how}
                 with pytest.raises(Invalid, match=words) as refused:
-                    tables.map(given.pop("table"), given.pop("prompt"), **given)
+                    batches.map(given.pop("table"), given.pop("prompt"), **given)
                 assert len(refused.traceback) == 2  # in a notebook: the cell, and where map says it
             assert client.get("status").json()["counts"] == before
         assert prompts(provider, model) == []
 
     def test_a_dry_run_asks_nothing(self, provider: ThreadedProvider, model: str) -> None:
         table = [{"t": "word " * 100} for _ in range(10)]
-        estimate = tables.map(
+        estimate = batches.map(
             table, "Classify: {t}", model="openai/gpt-4o-mini", params={"max_tokens": 100}, dry_run=True
         )
         assert (estimate.model, estimate.rows, estimate.answered) == ("openai/gpt-4o-mini", 10, 0)
@@ -349,14 +350,14 @@ class TestScript:
         # $0.15 and $0.60 for a million tokens
         assert estimate.input_usd == pytest.approx(estimate.input_tokens * 0.15e-6, rel=0.01)
         assert estimate.output_usd == pytest.approx(1000 * 0.6e-6)
-        tables.map(table[:4], "{t}", model=model).wait()
-        estimate = tables.map(table[:4], "{t}", model=model, dry_run=True)
+        batches.map(table[:4], "{t}", model=model).wait()
+        estimate = batches.map(table[:4], "{t}", model=model, dry_run=True)
         assert (estimate.answered, estimate.input_tokens, estimate.usd) == (4, 0, None)
         assert len(prompts(provider, model)) == 4
 
     def test_the_default_model_is_named_before_it_is_hashed(self, server: Jupyter) -> None:
-        batch = tables.map(["hello"], "{row}").wait()
-        assert tables.map(["hello"], "{row}", model="test/hello").id == batch.id
+        batch = batches.map(["hello"], "{row}").wait()
+        assert batches.map(["hello"], "{row}", model="test/hello").id == batch.id
 
 
 # On the way
@@ -416,7 +417,7 @@ def test_the_rest_of_a_table_is_sent_as_there_is_room(
     background: Background[Any] = Background(lambda: server)
     monkeypatch.setattr(mapping, "_background", background)
     try:
-        batch = tables.map(range(1200), "{row}")
+        batch = batches.map(range(1200), "{row}")
         assert "full: 500 of 1,200 rows are submitted, the rest follows from this kernel" in capsys.readouterr().out
         server.room = True
         batch.wait()
@@ -433,7 +434,7 @@ async def test_a_queue_that_is_full_at_once_is_an_error() -> None:
 
 
 def test_two_kernels_at_once_make_one_batch(server: Jupyter, provider: ThreadedProvider, model: str) -> None:
-    cell = f"from jupyter_bgstream.client.tables import map\nb = map(range(40), '{{row}}', model={model!r})\nb.wait()"
+    cell = f"from jupyter_bgstream.client.batch import map\nb = map(range(40), '{{row}}', model={model!r})\nb.wait()"
     with closing(Kernel(server)) as one, closing(Kernel(server)) as other:
         sent = [(kernel, kernel.send(cell)) for kernel in (one, other)]
         ran = [kernel.collect(message) for kernel, message in sent]
@@ -453,7 +454,7 @@ def test_a_row_whose_answer_broke_off_is_paid_for_once(
         return answer("Said.", finish_reason="stop" if again else None)
 
     provider.scripts[model.partition("/")[2]] = reply
-    batch = tables.map(["x", "y", "z"], "{row}", model=model, **retries).wait()
+    batch = batches.map(["x", "y", "z"], "{row}", model=model, **retries).wait()
     assert len(provider.asked(model.partition("/")[2])) == requests
     assert batch.counts["failed"] == (0 if retries else 3)
     assert batch.retry().wait().counts["completed"] == 3
@@ -463,6 +464,6 @@ def test_a_row_whose_answer_broke_off_is_paid_for_once(
 @pytest.mark.parametrize("words", ["", "\n\n"])
 def test_a_row_without_a_text_is_marked(script: None, provider: ThreadedProvider, model: str, words: str) -> None:
     provider.scripts[model.partition("/")[2]] = answer(words, reasoning="So it is 42.")
-    (row,) = tables.map(["x"], "{row}", model=model).wait().frame()
+    (row,) = batches.map(["x"], "{row}", model=model).wait().frame()
     assert (row["status"], row["answer"]) == ("completed", words)
     assert row["error"] == "The answer has no text."

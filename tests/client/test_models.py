@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from jupyter_bgstream.client import Models
-from jupyter_bgstream.client.forms import ModelsForm, ProviderForm
-from jupyter_bgstream.core.machine import Fault
+from jupyter_bgstream.core.schemas import ModelsForm, ProviderForm
+from jupyter_bgstream.core.state import Fault
 
 GONE = Fault(code="unreachable", message="It cannot be reached. " + "Details: <b>. " * 20)
 FORM = ModelsForm(

@@ -13,8 +13,8 @@ from client.conftest import Kernel, Ran
 from harness.jupyter import Jupyter, jupyter
 
 from jupyter_bgstream.cli.demo import demo_config, notebooks
-from jupyter_bgstream.core.wire import BUNDLE_MIME, JOBS_MIME
-from jupyter_bgstream.plugins.demo_texts import NO_MOOD
+from jupyter_bgstream.core.codec import BUNDLE_MIME, JOBS_MIME
+from jupyter_bgstream.providers.bundled.demo_texts import NO_MOOD
 from jupyter_bgstream.testing.demo import serve_demo
 
 Said = dict[str, dict[str, Any]]  # the job that a cell shows, as the server has it in the end

@@ -12,9 +12,9 @@ from client.conftest import Kernel
 from harness.jupyter import Jupyter
 
 import jupyter_bgstream as bg
-from jupyter_bgstream.client import tables
+from jupyter_bgstream.client import batch as batches
+from jupyter_bgstream.core.codec import BATCH_MIME
 from jupyter_bgstream.core.pauses import AT_FIRST
-from jupyter_bgstream.core.wire import BATCH_MIME
 from jupyter_bgstream.testing import ThreadedProvider, answer, refusal
 
 REVOKED = refusal(401, {"error": {"message": "This key was revoked.", "code": "invalid_api_key"}})
@@ -31,8 +31,8 @@ def model(provider: ThreadedProvider) -> Iterator[str]:
     del provider.scripts[name]
 
 
-def mapped(model: str, **how: Any) -> tables.Batch:
-    return tables.map(range(ROWS), "Row {row}", model=model, **FAILED | how)  # type: ignore[no-any-return]
+def mapped(model: str, **how: Any) -> batches.Batch:
+    return batches.map(range(ROWS), "Row {row}", model=model, **FAILED | how)  # type: ignore[no-any-return]
 
 
 def mend(provider: ThreadedProvider, model: str) -> None:

@@ -13,11 +13,12 @@ from client.test_embedding import PNG
 from client.test_widget import LooseKernel, displayed
 from harness.jupyter import Jupyter
 
-from jupyter_bgstream.client import Comparison, job, submit, tables
-from jupyter_bgstream.client.bundle import bundle
-from jupyter_bgstream.client.picture_relay import PictureRelay
-from jupyter_bgstream.client.pictures import Picture
+from jupyter_bgstream.client import Comparison, job, submit
+from jupyter_bgstream.client import batch as batches
+from jupyter_bgstream.client.image_relay import PictureRelay
+from jupyter_bgstream.client.images import Picture
 from jupyter_bgstream.core.errors import NotFound
+from jupyter_bgstream.outputs.mimebundle import bundle
 from jupyter_bgstream.testing import ThreadedProvider, answer
 
 JPEG = b"\xff\xd8\xff\xe0 and pixels"
@@ -88,10 +89,10 @@ def test_picture_goes_back_into_a_prompt(script: None, provider: ThreadedProvide
 
 
 def test_row_has_its_pictures_and_one_without_text_is_marked(script: None) -> None:
-    (drawn,) = tables.map(["x"], "{row}", model="test/drawn").wait()
+    (drawn,) = batches.map(["x"], "{row}", model="test/drawn").wait()
     assert [each.data for each in drawn.images] == [PNG, JPEG]
     assert drawn.error is None
-    batch = tables.map(["x"], "{row}", model="test/only").wait()
+    batch = batches.map(["x"], "{row}", model="test/only").wait()
     assert [each.data for each in batch[0].images] == [GIF]
     (row,) = batch.frame()
     assert row["answer"] == f"(Picture 1: GIF, {len(GIF)} bytes)"

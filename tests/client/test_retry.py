@@ -9,14 +9,14 @@ import pytest
 
 from jupyter_bgstream.client import Conflict, Job, job, submit
 from jupyter_bgstream.client.background import Background
-from jupyter_bgstream.client.forms import JobForm, LogPage
-from jupyter_bgstream.client.listing import table
+from jupyter_bgstream.client.job_table import table
+from jupyter_bgstream.core.codec import BUNDLE_MIME
 from jupyter_bgstream.core.events import Attempt, Queued, Waiting
-from jupyter_bgstream.core.machine import Fault
-from jupyter_bgstream.core.wire import BUNDLE_MIME
+from jupyter_bgstream.core.schemas import JobForm, LogPage
+from jupyter_bgstream.core.state import Fault
 from jupyter_bgstream.testing import Cut, ThreadedProvider, answer
-from jupyter_bgstream.testing.connection import Request
-from jupyter_bgstream.testing.scripts import Script, refusal
+from jupyter_bgstream.testing.http_connection import Request
+from jupyter_bgstream.testing.script import Script, refusal
 
 
 @pytest.mark.usefixtures("script")

@@ -15,10 +15,10 @@ from harness.jupyter import Jupyter
 from harness.people import ask, server_of_people, until_ended
 
 from jupyter_bgstream.client.costs import Costs
-from jupyter_bgstream.client.forms import JobDetail, JobForm
-from jupyter_bgstream.client.listing import table
-from jupyter_bgstream.client.magics.details import details
+from jupyter_bgstream.client.job_table import table
+from jupyter_bgstream.client.magics.show import details
 from jupyter_bgstream.core.costs import Spent
+from jupyter_bgstream.core.schemas import JobDetail, JobForm
 from jupyter_bgstream.testing import ThreadedProvider
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/people.json").read_text())["cases"]

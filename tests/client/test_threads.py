@@ -13,7 +13,7 @@ from client.conftest import Kernel, settings
 from harness.jupyter import Jupyter, jupyter
 
 from jupyter_bgstream.client import Conflict, Invalid, NotFound, Thread, Threads, session, thread, threads
-from jupyter_bgstream.client.forms import ThreadForm
+from jupyter_bgstream.core.schemas import ThreadForm
 from jupyter_bgstream.testing import Hold, Script, ThreadedProvider, answer
 
 FORM = ThreadForm(

@@ -25,13 +25,13 @@ from jupyter_client.manager import KernelManager
 
 from jupyter_bgstream.client import session, submit
 from jupyter_bgstream.client.api import Api
-from jupyter_bgstream.client.pagewidget import PageWidget
-from jupyter_bgstream.client.widget import BatchWidget
+from jupyter_bgstream.client.widgets.base import PageWidget
+from jupyter_bgstream.client.widgets.widgets import BatchWidget
+from jupyter_bgstream.core.codec import BUNDLE_MIME
 from jupyter_bgstream.core.events import Event
-from jupyter_bgstream.core.machine import Answer, fold
-from jupyter_bgstream.core.wire import BUNDLE_MIME
+from jupyter_bgstream.core.state import Answer, fold
 from jupyter_bgstream.testing import ThreadedProvider, answer
-from jupyter_bgstream.testing.scripts import Pause, Script, Send
+from jupyter_bgstream.testing.script import Pause, Script, Send
 
 WORDS = [f"word{number} " for number in range(60)]
 TEXT = "".join(WORDS)

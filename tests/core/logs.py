@@ -20,7 +20,7 @@ from jupyter_bgstream.core.events import (
     Usage,
     Waiting,
 )
-from jupyter_bgstream.core.machine import TRANSITIONS, Status
+from jupyter_bgstream.core.state import TRANSITIONS, Status
 
 _text = st.text(alphabet=st.sampled_from("ab \n👋🏽é́‍\u2028"), min_size=1, max_size=6)
 _time = st.floats(0, 2e9, allow_nan=False)

@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from jupyter_bgstream.core.attachments import MAX_FILE_BYTES, MAX_FILES
+from jupyter_bgstream.core.codec import message_form
 from jupyter_bgstream.core.errors import Invalid
 from jupyter_bgstream.core.job import JobSpec
 from jupyter_bgstream.core.limits import check_spec
 from jupyter_bgstream.core.messages import AudioPart, CacheControl, FilePart, Message, TextPart
-from jupyter_bgstream.core.wire import message_form
 
 PDF = FilePart(media_type="application/pdf", name="report.pdf", data=b"%PDF-1.7\n\xff")
 NOTES = FilePart(media_type="text/plain", name="notes.txt", data="Grüezi\n".encode())

@@ -14,12 +14,12 @@ from core.logs import EVENTS, logs
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jupyter_bgstream.core.codec import answer_form, decode_event, decode_events, encode, stamped
 from jupyter_bgstream.core.errors import IllegalEvent
 from jupyter_bgstream.core.events import Attempt, Completed, Delta, Event, Queued, Usage
 from jupyter_bgstream.core.job import Job, JobSpec, advance
-from jupyter_bgstream.core.machine import ENDS, TRANSITIONS, Answer, Status, apply, fold, runs
 from jupyter_bgstream.core.messages import Message
-from jupyter_bgstream.core.wire import answer_form, decode_event, decode_events, encode, stamped
+from jupyter_bgstream.core.state import ENDS, TRANSITIONS, Answer, Status, apply, fold, runs
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = json.loads((ROOT / "tests/golden/fold.json").read_text())

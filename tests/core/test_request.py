@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from jupyter_bgstream.core.codec import decode_request
 from jupyter_bgstream.core.errors import Invalid
 from jupyter_bgstream.core.job import TITLE_LENGTH, JobSpec, title_of
 from jupyter_bgstream.core.messages import Message
-from jupyter_bgstream.core.wire import decode_request
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from jupyter_bgstream.core.errors import Invalid
 from jupyter_bgstream.core.messages import FunctionCall, ImagePart, Message
-from jupyter_bgstream.core.toolturns import check_tool_turns, sendable
+from jupyter_bgstream.core.tool_turns import check_tool_turns, sendable
 
 ASK = Message(role="user", content="Weather?")
 

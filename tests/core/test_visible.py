@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jupyter_bgstream.core.errors import Invalid
-from jupyter_bgstream.core.visible import visible, visible_line
+from jupyter_bgstream.core.terminal_text import visible, visible_line
 
 CASES = json.loads((Path(__file__).parents[1] / "golden" / "visible.json").read_text("utf-8"))["cases"]
 

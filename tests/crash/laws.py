@@ -10,9 +10,9 @@ import msgspec
 from crash.provider import Asked
 from crash.viewers import Numbered, Sightings
 
+from jupyter_bgstream.core.codec import answer_form, decode_event, decode_events, encode
 from jupyter_bgstream.core.events import Attempt, Cancelled, Delta, End, Event, Interrupted, Waiting
-from jupyter_bgstream.core.machine import fold
-from jupyter_bgstream.core.wire import answer_form, decode_event, decode_events, encode
+from jupyter_bgstream.core.state import fold
 
 LATE = 0.5  # seconds; a request that was on its way when the job was cancelled
 DEATHS = ("server_died", "server_stopped", "no_provider")

@@ -11,9 +11,9 @@ from crash.laws import Facts, Life, Wish, check
 from crash.provider import Asked
 from crash.viewers import Sightings
 
+from jupyter_bgstream.core.codec import answer_form, decode_events, encode, stamped
 from jupyter_bgstream.core.events import Attempt, Completed, Delta, Event, Failed, Interrupted, Queued, Waiting
-from jupyter_bgstream.core.machine import fold
-from jupyter_bgstream.core.wire import answer_form, decode_events, encode, stamped
+from jupyter_bgstream.core.state import fold
 
 JOB = "job-0001"
 EVENTS: list[tuple[int, Event]] = [

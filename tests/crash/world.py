@@ -20,7 +20,7 @@ from crash.provider import Manner, Provider
 from crash.viewers import RawEvents, Sightings, Viewer
 from harness.jupyter import Jupyter
 
-from jupyter_bgstream.core.wire import decode_event, decode_events
+from jupyter_bgstream.core.codec import decode_event, decode_events
 
 MAX_ATTEMPTS = 3
 JOBS = 30

@@ -13,8 +13,8 @@ import pytest
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Completed, Delta
 from jupyter_bgstream.core.job import Job, JobSpec
-from jupyter_bgstream.core.machine import Fault
 from jupyter_bgstream.core.messages import Message
+from jupyter_bgstream.core.state import Fault
 from jupyter_bgstream.engine.service import Limits, Service
 from jupyter_bgstream.providers.base import Default, ProviderStatus, Resume, Said
 from jupyter_bgstream.store.memory import MemoryStore

@@ -13,17 +13,17 @@ from engine.conftest import OWNER, Puppet, ended, reached, spec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Cancelled, Completed, Event, Waiting
 from jupyter_bgstream.core.job import Job
-from jupyter_bgstream.core.wire import decode_events
 from jupyter_bgstream.engine.clock import SystemClock
+from jupyter_bgstream.engine.delays import TOLERANCE
 from jupyter_bgstream.engine.retention import Deleted, Housekeeping, Retention
 from jupyter_bgstream.engine.scheduler import LONGEST_SLEEP
 from jupyter_bgstream.engine.service import Limits, Service
-from jupyter_bgstream.engine.waits import TOLERANCE
 from jupyter_bgstream.store.memory import MemoryStore
-from jupyter_bgstream.testing import store_making
+from jupyter_bgstream.testing import factories
 from jupyter_bgstream.testing.clock import START, FakeClock
 from jupyter_bgstream.testing.store_contract import ROOM, new_job
 
@@ -267,8 +267,8 @@ async def opened(store: MemoryStore) -> AsyncIterator[MemoryStore]:
 
 
 async def read(store: MemoryStore, job_id: str, ago: float) -> None:
-    await store_making.ended(store, job_id, Completed(at=START - ago, finish_reason="stop"))
-    await store.read(store_making.OWNER, "", ids=None, at=START - ago)
+    await factories.ended(store, job_id, Completed(at=START - ago, finish_reason="stop"))
+    await store.read(factories.OWNER, "", ids=None, at=START - ago)
 
 
 async def test_clock_set_forward_deletes_nothing_for_a_day(opened: MemoryStore) -> None:
@@ -320,9 +320,9 @@ async def test_clock_set_back_does_not_stop_the_hourly_look(opened: MemoryStore)
     await settle()
     await pass_time(clock, 200, step=60)
     clock.jump(-30 * DAY)
-    await store_making.ended(opened, "job-cancelled", Cancelled(at=START - 40 * DAY))
+    await factories.ended(opened, "job-cancelled", Cancelled(at=START - 40 * DAY))
     await pass_time(clock, HOUR + 200, step=60)
-    assert await store_making.ids_of(opened) == []
+    assert await factories.ids_of(opened) == []
     looking.cancel()
 
 

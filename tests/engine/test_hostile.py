@@ -10,10 +10,10 @@ import msgspec
 import pytest
 from engine.conftest import OWNER, Puppet, ended, shown, spec
 
+from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.core.errors import NotFound, ProviderError, Unavailable
 from jupyter_bgstream.core.events import Delta, Event, Source, ToolCall, Usage
 from jupyter_bgstream.core.job import Job
-from jupyter_bgstream.core.wire import decode_events
 from jupyter_bgstream.engine.service import Limits, Service
 from jupyter_bgstream.providers.base import Said
 from jupyter_bgstream.store.base import Change, JobFilter

@@ -9,9 +9,9 @@ from contextlib import aclosing
 import pytest
 from engine.conftest import OWNER, Puppet, ended, shown, spec
 
+from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.core.errors import NotFound
-from jupyter_bgstream.core.wire import decode_events
-from jupyter_bgstream.engine import topic
+from jupyter_bgstream.engine import channel
 from jupyter_bgstream.engine.service import Service
 
 
@@ -31,7 +31,7 @@ async def numbers(service: Service, job_id: str, after: int, pauses: random.Rand
 async def test_followers_that_come_and_read_whenever_see_every_event_once(
     service: Service, puppet: Puppet, monkeypatch: pytest.MonkeyPatch, ring: int, seed: int
 ) -> None:
-    monkeypatch.setattr(topic, "RING_BYTES", ring)
+    monkeypatch.setattr(channel, "RING_BYTES", ring)
     chance = random.Random(seed)
     job, _ = await service.submit(OWNER, spec())
     call = await puppet.call()

@@ -14,7 +14,7 @@ from engine.conftest import OWNER, Puppet, ended, shown, spec
 from jupyter_bgstream.core.errors import Unavailable
 from jupyter_bgstream.core.events import Event
 from jupyter_bgstream.core.job import Job
-from jupyter_bgstream.engine.outbox import UNWRITTEN_BYTES
+from jupyter_bgstream.engine.event_writer import UNWRITTEN_BYTES
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.testing.clock import FakeClock

@@ -16,18 +16,18 @@ from engine.model import MAX_ATTEMPTS, MAX_BATCH, MAX_QUEUED, MAX_RUNNING, VIEWE
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from jupyter_bgstream.core.batches import GroupSpec
+from jupyter_bgstream.core.codec import decode_event, decode_events
 from jupyter_bgstream.core.errors import BgStreamError, ProviderError, Unavailable
 from jupyter_bgstream.core.events import End, Usage, Waiting
-from jupyter_bgstream.core.groups import GroupSpec
 from jupyter_bgstream.core.job import Job, JobSpec, Origin
-from jupyter_bgstream.core.machine import fold
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Mute
-from jupyter_bgstream.core.wire import decode_event, decode_events
+from jupyter_bgstream.core.state import fold
 from jupyter_bgstream.engine.recovery import Recovery
 from jupyter_bgstream.engine.service import Limits, Service
 from jupyter_bgstream.store.base import Change, JobFilter
-from jupyter_bgstream.store.feed import Feed
+from jupyter_bgstream.store.changefeed import Feed
 from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.store.memory_contents import Contents
 from jupyter_bgstream.store.memory_inbox import MemoryInbox
@@ -617,7 +617,7 @@ START += [
 def test_engine_and_store_do_as_the_model_says(
     kind: str, examples: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jupyter_bgstream.engine.retries.random.uniform", lambda low, high: high)
+    monkeypatch.setattr("jupyter_bgstream.engine.backoff.random.uniform", lambda low, high: high)
     numbers = itertools.count()
 
     def new_stores() -> Callable[[str], Any]:

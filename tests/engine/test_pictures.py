@@ -12,10 +12,10 @@ from engine.conftest import LIMITS, OWNER, Puppet, ended, shown, spec
 
 from jupyter_bgstream.core.errors import NotFound, Unavailable
 from jupyter_bgstream.core.events import Delta, Event, Image, ToolCall
-from jupyter_bgstream.core.machine import Answer
-from jupyter_bgstream.core.pictures import size_words
-from jupyter_bgstream.engine import pictures
-from jupyter_bgstream.engine.pictures import Pictures, decoded
+from jupyter_bgstream.core.image_files import size_words
+from jupyter_bgstream.core.state import Answer
+from jupyter_bgstream.engine import images as image_decoding
+from jupyter_bgstream.engine.images import Pictures, decoded
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.providers.base import Picture, Resume, Said
 from jupyter_bgstream.store.memory import MemoryStore
@@ -126,7 +126,7 @@ def test_broken_base64_is_none(text: str) -> None:
 
 
 def test_padding_ends_base64_whatever_pieces_it_is_read_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures, "_PIECE", 4)
+    monkeypatch.setattr(image_decoding, "_PIECE", 4)
     assert decoded("AAA=") == b"\0\0"
     assert decoded("AAA=AAAA") is None
 
@@ -159,7 +159,7 @@ async def test_how_to_go_on_stays_behind_the_words_it_covers() -> None:
 
 
 async def test_limits_are_said_and_smaller_pictures_after_them_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures, "MOST_BYTES", 5000)
+    monkeypatch.setattr(image_decoding, "MOST_BYTES", 5000)
     batch: list[Said] = [Picture(data=base64(PNG.ljust(size))) for size in (5000, 5003, 2000, 1500, 1000, 501)]
     words, images, _ = await taken(batch, most_bytes=8500)
     assert [image.bytes for image in images] == [5000, 2000, 1500]
@@ -174,7 +174,7 @@ async def test_limits_are_said_and_smaller_pictures_after_them_are_kept(monkeypa
 
 
 async def test_only_so_many_pictures_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures, "MOST_PICTURES", 2)
+    monkeypatch.setattr(image_decoding, "MOST_PICTURES", 2)
     words, images, _ = await taken([Picture(data=base64(PNG)) for _ in range(3)])
     assert len(images) == 2
     assert words.endswith("(Picture 3 is not kept: an answer has at most 2.)")

@@ -9,11 +9,11 @@ from engine.conftest import OWNER, Call, Puppet, ended, spec
 
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.messages import ImagePart, TextPart
-from jupyter_bgstream.engine import conversation
+from jupyter_bgstream.engine import history
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.providers.base import Picture
 from jupyter_bgstream.providers.endpoint import Endpoint
-from jupyter_bgstream.providers.service import HTTPService
+from jupyter_bgstream.providers.http_provider import HTTPService
 from jupyter_bgstream.store.base import IMAGE_CHUNK
 from jupyter_bgstream.store.memory import MemoryStore
 
@@ -82,7 +82,7 @@ async def test_several_pictures_keep_their_order(service: Service, puppet: Paint
 async def test_the_newest_go_along_as_far_as_they_fit(
     service: Service, puppet: Painter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversation, "RETURNED_BYTES", len(CAT) + 5)
+    monkeypatch.setattr(history, "RETURNED_BYTES", len(CAT) + 5)
     await drawn(service, puppet, "A cat", CAT)
     await drawn(service, puppet, "A dog", DOG)
     assert sent(await asked(service, puppet)) == ["A cat", WORDS[CAT], "A dog", WORDS[DOG], parts("And?", DOG)]

@@ -12,7 +12,7 @@ from engine.conftest import LIMITS, OWNER, Puppet, ended, reached, shown, spec
 from jupyter_bgstream.core.errors import Unavailable
 from jupyter_bgstream.core.events import Waiting
 from jupyter_bgstream.core.job import Job
-from jupyter_bgstream.core.machine import Fault
+from jupyter_bgstream.core.state import Fault
 from jupyter_bgstream.engine import recovery
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.store.memory import MemoryStore

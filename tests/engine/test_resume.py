@@ -11,11 +11,11 @@ import msgspec
 import pytest
 from engine.conftest import LIMITS, OWNER, Call, Puppet, ended, reached, shown, spec
 
+from jupyter_bgstream.core.batches import GroupSpec
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Completed, Delta, Event, Source, ToolCall, Usage, Waiting
-from jupyter_bgstream.core.groups import GroupSpec
 from jupyter_bgstream.core.job import Job
-from jupyter_bgstream.core.machine import Fault
+from jupyter_bgstream.core.state import Fault
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.providers.base import Resume
 from jupyter_bgstream.store.memory import MemoryStore

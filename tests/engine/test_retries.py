@@ -8,11 +8,11 @@ import msgspec
 import pytest
 from engine.conftest import LIMITS, OWNER, Puppet, ended, reached, spec
 
+from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Attempt, Waiting
 from jupyter_bgstream.core.job import Job
-from jupyter_bgstream.core.wire import decode_events
-from jupyter_bgstream.engine.retries import LONGEST_DELAY, LONGEST_JITTER, LONGEST_WAIT, put_off
+from jupyter_bgstream.engine.backoff import LONGEST_DELAY, LONGEST_JITTER, LONGEST_WAIT, put_off
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.testing.clock import START, FakeClock

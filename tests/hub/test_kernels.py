@@ -11,9 +11,9 @@ from browser.lab import saved_markdown, write_notebook
 from client.conftest import Kernel
 from harness.hub import UserServer
 
-from jupyter_bgstream.core.wire import BUNDLE_MIME
+from jupyter_bgstream.core.codec import BUNDLE_MIME
+from jupyter_bgstream.testing.script import answer
 from jupyter_bgstream.testing.scripted import ThreadedProvider
-from jupyter_bgstream.testing.scripts import answer
 
 KernelOf = Callable[[UserServer], Kernel]
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from jupyter_bgstream.providers.http_provider import HTTPService
 from jupyter_bgstream.providers.registry import Registry
-from jupyter_bgstream.providers.service import HTTPService
 from jupyter_bgstream.testing import ScriptedProvider
 
 Connect = Callable[..., HTTPService]

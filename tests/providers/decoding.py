@@ -10,7 +10,7 @@ from providers.speaking import FAULTS
 
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.providers.base import Said
-from jupyter_bgstream.providers.faults import Faults
+from jupyter_bgstream.providers.errors import Faults
 from jupyter_bgstream.providers.formats import Decoder
 
 Maker = Callable[[Faults], Decoder]

@@ -16,7 +16,7 @@ from jupyter_bgstream.core.events import Channel, Completed, Delta, Source, Tool
 from jupyter_bgstream.core.job import Job, JobSpec
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.providers.base import Provider, Said
-from jupyter_bgstream.providers.faults import Faults
+from jupyter_bgstream.providers.errors import Faults
 from jupyter_bgstream.providers.formats.chat_completions import ChatDecoder
 
 PATIENCE = 9  # seconds; less than any time-out that a test should not run into

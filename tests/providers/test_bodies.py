@@ -13,9 +13,9 @@ from providers.raw import Strain, raw
 from providers.speaking import of, read, sse, text
 
 from jupyter_bgstream.core.events import Completed
-from jupyter_bgstream.providers import reading, transport
+from jupyter_bgstream.providers import response_reader, transport
 from jupyter_bgstream.testing import ScriptedProvider, answer, refusal
-from jupyter_bgstream.testing.scripts import Script, Send
+from jupyter_bgstream.testing.script import Script, Send
 
 MB = 1_000_000
 MOST_MEMORY = 80  # MB: some times the largest event
@@ -227,7 +227,7 @@ ENDED = ("malformed_stream", "answer_too_long", "event_too_large", "truncated", 
 
 @pytest.mark.parametrize("what", ENDLESS)
 async def test_a_stream_that_never_ends_is_ended(connect: Connect, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
-    monkeypatch.setattr(reading, "SILENT_BYTES", 2 * MB)
+    monkeypatch.setattr(response_reader, "SILENT_BYTES", 2 * MB)
     with raw(ENDLESS[what]) as base_url:
         async with Strain() as strain:
             said, error = await read(connect(base_url))

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from jupyter_bgstream.core.errors import ProviderError
-from jupyter_bgstream.providers.catalogue import NAMES, adjusted, built_in, ollama_url
+from jupyter_bgstream.providers.builtin import NAMES, adjusted, built_in, ollama_url
 from jupyter_bgstream.providers.endpoint import read_endpoint
+from jupyter_bgstream.providers.http_provider import HTTPService
 from jupyter_bgstream.providers.registry import Registry
-from jupyter_bgstream.providers.service import HTTPService
-from jupyter_bgstream.providers.unusable import Unusable
+from jupyter_bgstream.providers.unconfigured import Unusable
 
 
 def endpoint(registry: Registry, name: str) -> Any:

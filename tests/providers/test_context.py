@@ -13,15 +13,15 @@ from providers.speaking import job, read
 from jupyter_bgstream.core.events import Delta
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.messages import Message
-from jupyter_bgstream.providers import prices
-from jupyter_bgstream.providers.context import Asked, Length
+from jupyter_bgstream.providers import pricing
+from jupyter_bgstream.providers.context_window import Asked, Length
 from jupyter_bgstream.providers.endpoint import Endpoint
-from jupyter_bgstream.providers.faults import Faults, words_of
+from jupyter_bgstream.providers.errors import Faults, words_of
 from jupyter_bgstream.providers.fitting import misfit
 from jupyter_bgstream.providers.formats import FORMATS
 from jupyter_bgstream.providers.formats.chat_completions import ChatCompletions
 from jupyter_bgstream.providers.formats.dialects import DIALECTS
-from jupyter_bgstream.providers.service import HTTPService
+from jupyter_bgstream.providers.http_provider import HTTPService
 from jupyter_bgstream.testing import ScriptedProvider, refusal
 
 HISTORY = (Message(role="user", content="one"), Message(role="assistant", content="1"))
@@ -169,14 +169,14 @@ class TestBeforeItCosts:
         def imported() -> None:
             raise AssertionError("the list was imported")
 
-        monkeypatch.setattr(prices, "_library", imported)
+        monkeypatch.setattr(pricing, "_library", imported)
         assert await misfit(job(prompt="Hello " * 5_000), model="gpt-4", base_url=OPENAI, headers={}) is None
         with pytest.raises(AssertionError):
-            prices._library()
+            pricing._library()
         # A list that cannot be read says nothing.
 
     def test_only_the_very_model_is_known(self) -> None:
-        assert prices.context_window("gpt-4", OPENAI) == 8192
-        assert prices.context_window("claude-3-haiku-of-tomorrow", "https://api.anthropic.com/v1") is None
-        assert prices.context_window("claude-opus-5", "https://api.anthropic.com/v1") == 1_000_000
-        assert prices.context_window("nothing", OPENAI) is None
+        assert pricing.context_window("gpt-4", OPENAI) == 8192
+        assert pricing.context_window("claude-3-haiku-of-tomorrow", "https://api.anthropic.com/v1") is None
+        assert pricing.context_window("claude-opus-5", "https://api.anthropic.com/v1") == 1_000_000
+        assert pricing.context_window("nothing", OPENAI) is None

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from jupyter_bgstream.providers import defaults, keys
+from jupyter_bgstream.providers import default_model, keys
 from jupyter_bgstream.providers.registry import Registry
 from jupyter_bgstream.testing import Hold, Script, ScriptedProvider, answer
 
@@ -59,14 +59,14 @@ async def test_on_a_hub_only_a_server_that_somebody_named(
     found = Registry({**NOTHING_LOCAL, "vllm": {"base_url": provider.base_url}}, environ={})
     (candidate,) = [each for name, each in found._candidates.items() if name == "vllm"]
     assert candidate.meant
-    guessed = defaults.Candidate(service=candidate.service, endpoint=candidate.endpoint, meant=False)
-    assert (await defaults.choose([guessed], found._asking, {})) is not None
-    assert (await defaults.choose([guessed], found._asking, {"JUPYTERHUB_USER": "me"})) is None
-    assert (await defaults.choose([candidate], found._asking, {"JUPYTERHUB_USER": "me"})) is not None
+    guessed = default_model.Candidate(service=candidate.service, endpoint=candidate.endpoint, meant=False)
+    assert (await default_model.choose([guessed], found._asking, {})) is not None
+    assert (await default_model.choose([guessed], found._asking, {"JUPYTERHUB_USER": "me"})) is None
+    assert (await default_model.choose([candidate], found._asking, {"JUPYTERHUB_USER": "me"})) is not None
 
 
 async def test_one_that_hangs_is_not_waited_for(provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(defaults, "LOCAL_SECONDS", 0.05)
+    monkeypatch.setattr(default_model, "LOCAL_SECONDS", 0.05)
     provider.listing = Script(steps=(Hold(),))
     async with asyncio.timeout(2):
         assert await default({"here": {"base_url": provider.base_url}}) == "demo/tour"

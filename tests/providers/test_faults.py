@@ -13,11 +13,11 @@ from providers.speaking import FAULTS as SAID_BY
 from providers.speaking import job, of, read, text
 
 from jupyter_bgstream.core.events import Completed, Usage
-from jupyter_bgstream.providers import reading
-from jupyter_bgstream.providers.faults import Faults
+from jupyter_bgstream.providers import response_reader
+from jupyter_bgstream.providers.errors import Faults
 from jupyter_bgstream.providers.formats.sse import MAX_EVENT_BYTES
 from jupyter_bgstream.testing import Hold, ScriptedProvider, answer, faults, in_turn
-from jupyter_bgstream.testing.faulty import FIRST, GIGANTIC_BYTES, RETRY_AFTER, TEXT, USAGE
+from jupyter_bgstream.testing.faults import FIRST, GIGANTIC_BYTES, RETRY_AFTER, TEXT, USAGE
 
 IDLE = {"idle_timeout": 0.3}
 
@@ -64,7 +64,7 @@ SLOW = {"never-ending"}  # what has no end but the total time-out has a test of 
 
 @pytest.fixture(autouse=True)
 def short_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "REST_SECONDS", 0.3)
+    monkeypatch.setattr(response_reader, "REST_SECONDS", 0.3)
 
 
 @pytest.fixture

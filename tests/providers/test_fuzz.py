@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from providers.speaking import FAULTS, STOP, cut, delta
 
+from jupyter_bgstream.core.codec import decode_event, encode
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Completed, Delta, Usage
-from jupyter_bgstream.core.wire import decode_event, encode
 from jupyter_bgstream.providers.base import Said
 from jupyter_bgstream.providers.formats import FORMATS
 

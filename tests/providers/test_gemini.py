@@ -18,7 +18,7 @@ from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Completed, Delta, Source, ToolCall, Usage
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.messages import ImagePart, Message, TextPart
-from jupyter_bgstream.providers import reading
+from jupyter_bgstream.providers import response_reader
 from jupyter_bgstream.providers.base import Picture
 from jupyter_bgstream.providers.formats.gemini import Gemini, GeminiDecoder, usage_of
 from jupyter_bgstream.testing import Cut, Hold, Reset, Script, ScriptedProvider, Send, refusal, replay
@@ -480,7 +480,7 @@ class TestService:
     async def test_the_end_ends_it_even_if_the_connection_stays(
         self, provider: ScriptedProvider, connect: Connect, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(reading, "REST_SECONDS", 0.2)
+        monkeypatch.setattr(response_reader, "REST_SECONDS", 0.2)
         provider.routes[ROUTE] = Script(steps=(Send(b"".join(FULL)), Hold()))
         assert await read(connect(format="gemini")) == (SAID, None)
 
@@ -521,7 +521,7 @@ class TestService:
         reading = asyncio.create_task(read(connect(format="gemini")))
         await provider.held()
         cancelled = time.monotonic()
-        reading.cancel()
+        response_reader.cancel()
         request = await provider.request()
         assert await request.closed - cancelled < 1
         assert request.closed_by_client

@@ -18,10 +18,10 @@ from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Completed, Delta, Source, ToolCall, Usage
 from jupyter_bgstream.core.messages import ImagePart, Message, TextPart
 from jupyter_bgstream.plugin import Finish, Reasoning
-from jupyter_bgstream.providers import generators
 from jupyter_bgstream.providers.base import Provider
-from jupyter_bgstream.providers.checked import PIECE
-from jupyter_bgstream.providers.generators import GeneratorService
+from jupyter_bgstream.providers.plugins import generator
+from jupyter_bgstream.providers.plugins.generator import GeneratorService
+from jupyter_bgstream.providers.plugins.validation import PIECE
 
 KEY = "sk-canary-4711"
 
@@ -85,7 +85,7 @@ async def test_what_it_is_given() -> None:
     assert given[1:3] == ["a/b", {"temperature": 1}]
     assert given[3] not in (threading.main_thread(), threading.current_thread())
     turn = Message(role="user", content=(TextPart(text="What is this?"), picture))
-    assert generators._turn(turn)["content"] == [
+    assert generator._turn(turn)["content"] == [
         {"type": "text", "text": "What is this?"},
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,iQ=="}},
     ]
@@ -236,9 +236,9 @@ async def test_a_generator_that_never_waits_neither_blocks_nor_runs_away() -> No
 
     taken = 0
     async with aclosing(serve(busy).stream(job("agent/one"))) as stream:
-        while taken < 2 * generators.WAITING:
+        while taken < 2 * generator.WAITING:
             taken += len(text(await anext(stream)))
-            assert made * 1000 - taken <= generators.WAITING + 2000  # more it does not make before somebody takes it
+            assert made * 1000 - taken <= generator.WAITING + 2000  # more it does not make before somebody takes it
     assert closed.is_set()
 
 
@@ -311,7 +311,7 @@ class TestCancel:
     async def test_one_that_ignores_it_is_left_behind(
         self, blocks: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(generators, "GRACE_SECONDS", 0.1)
+        monkeypatch.setattr(generator, "GRACE_SECONDS", 0.1)
         inside, let_go, gone = threading.Event(), threading.Event(), threading.Event()
 
         async def stubborn(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
@@ -355,7 +355,7 @@ async def test_its_models_are_those_that_were_named() -> None:
 
 async def test_what_is_yielded_at_once_comes_in_pieces_that_can_be_refused() -> None:
     async with aclosing(serve(yielding("x" * 5_000_000)).stream(job("agent/one"))) as stream:
-        assert len(text(await anext(stream))) <= generators.WAITING + PIECE
+        assert len(text(await anext(stream))) <= generator.WAITING + PIECE
     said, error = await read(serve(yielding("x" * 5_000_000)), job("agent/one"))
     assert (len(text(said)), error) == (5_000_000, None)
 

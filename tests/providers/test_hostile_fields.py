@@ -17,13 +17,13 @@ from providers.test_bodies import MOST_BLOCK, MOST_MEMORY
 
 from jupyter_bgstream.core.events import Completed, Source, ToolCall, Usage
 from jupyter_bgstream.providers.base import MOST_MODELS, Resume
-from jupyter_bgstream.providers.faults import Faults
-from jupyter_bgstream.providers.finish import FINISHES
+from jupyter_bgstream.providers.errors import Faults
+from jupyter_bgstream.providers.finish_reasons import FINISHES
 from jupyter_bgstream.providers.formats import tool_calls
 from jupyter_bgstream.providers.formats.base import MOST_TOKENS
-from jupyter_bgstream.providers.screening import MOST_CALLS, MOST_SOURCES, TITLE_LENGTH
+from jupyter_bgstream.providers.sanitize import MOST_CALLS, MOST_SOURCES, TITLE_LENGTH
 from jupyter_bgstream.testing import Script, ScriptedProvider, replay
-from jupyter_bgstream.testing.scripts import refusal
+from jupyter_bgstream.testing.script import refusal
 
 KEY = "sk-C4nary_0123456789-abcdefgh"
 ROUTES = {

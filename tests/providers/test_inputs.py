@@ -16,10 +16,10 @@ from pydantic import TypeAdapter
 from jupyter_bgstream.core.errors import Invalid, ProviderError
 from jupyter_bgstream.core.job import JobSpec
 from jupyter_bgstream.core.messages import AudioPart, CacheControl, FilePart, FunctionCall, Message, TextPart
-from jupyter_bgstream.providers import generators
 from jupyter_bgstream.providers.fitting import misfit
 from jupyter_bgstream.providers.formats import FORMATS, format_of
 from jupyter_bgstream.providers.formats.dialects import DIALECTS, DialectName
+from jupyter_bgstream.providers.plugins import generator
 from jupyter_bgstream.providers.registry import Registry
 
 PDF = FilePart(media_type="application/pdf", name="report.pdf", data=b"%PDF-1.7")
@@ -126,7 +126,7 @@ class TestFiles:
 
     def test_plugins_get_them_as_chat_completions_has_them(self) -> None:
         marked = msgspec.structs.replace(CSV, cache_control=CacheControl(type="ephemeral"))
-        assert generators._turn(user(PDF, marked))["content"] == [
+        assert generator._turn(user(PDF, marked))["content"] == [
             {"type": "file", "file": {"filename": "report.pdf", "file_data": PDF_URL}},
             {"type": "text", "text": CSV_TEXT, "cache_control": {"type": "ephemeral"}},
         ]
@@ -243,7 +243,7 @@ class TestTools:
         sent = body("chat_completions", silent, *TOOLS[2:])["messages"]
         assert sent[0]["content"] is None
         assert_known(ChatCompletionMessageParam, sent)
-        assert generators._turn(silent)["content"] == ""
+        assert generator._turn(silent)["content"] == ""
 
     def test_responses(self) -> None:
         sent = body("responses", *TOOLS)["input"]

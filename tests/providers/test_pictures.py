@@ -12,14 +12,14 @@ from providers.speaking import FAULTS
 
 from jupyter_bgstream.core.events import Completed, Delta
 from jupyter_bgstream.providers.base import Picture, Said
-from jupyter_bgstream.providers.faults import Faults
+from jupyter_bgstream.providers.errors import Faults
 from jupyter_bgstream.providers.formats.chat_completions import ChatDecoder
 from jupyter_bgstream.providers.formats.gemini import GeminiDecoder
 from jupyter_bgstream.providers.formats.messages import MessagesDecoder
 from jupyter_bgstream.providers.formats.ollama import OllamaDecoder
 from jupyter_bgstream.providers.formats.responses_decoder import ResponsesDecoder
 from jupyter_bgstream.providers.formats.sse import CUT, MAX_EVENT_BYTES, BodyParser, ServerEvent
-from jupyter_bgstream.providers.screening import URL_LENGTH, Screen
+from jupyter_bgstream.providers.sanitize import URL_LENGTH, Screen
 
 PNG = b64encode(b"\x89PNG\r\n\x1a\n and so on").decode()
 JPEG = b64encode(b"\xff\xd8\xff and so on").decode()

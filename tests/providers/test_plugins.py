@@ -12,13 +12,13 @@ import pytest
 from providers.speaking import job, read, text
 
 from jupyter_bgstream.core.events import Delta, ToolCall
-from jupyter_bgstream.plugins import demo_texts
-from jupyter_bgstream.plugins.demo import MODELS, mood_text
 from jupyter_bgstream.providers.base import ProviderStatus, Resume
-from jupyter_bgstream.providers.checked import checked_status
-from jupyter_bgstream.providers.faults import CODES, Faults
+from jupyter_bgstream.providers.bundled import demo_texts
+from jupyter_bgstream.providers.bundled.demo import MODELS, mood_text
+from jupyter_bgstream.providers.errors import CODES, Faults
+from jupyter_bgstream.providers.plugins.validation import checked_status
 from jupyter_bgstream.providers.registry import Registry
-from jupyter_bgstream.providers.screening import MOST_ARGUMENTS
+from jupyter_bgstream.providers.sanitize import MOST_ARGUMENTS
 
 AGENT = """
 from jupyter_bgstream.plugin import Reasoning
@@ -397,7 +397,7 @@ async def test_a_provider_may_say_a_gigabyte_at_once_and_it_comes_in_pieces(inst
         "return ProviderStatus(name='mine', kind='mine', models=(7, None))",
         "return ProviderStatus(name='mine', kind='mine', models=('mine/\\ud800',))",
         "return ProviderStatus(name='mine', kind='x' * 1_000_000, models=('mine/x',) * 100_000)",
-        "from jupyter_bgstream.core.machine import Fault; "
+        "from jupyter_bgstream.core.state import Fault; "
         "return ProviderStatus(name='mine', kind='m', error=Fault(code='x' * 1_000_000, message=KEY * 100_000))",
     ],
 )

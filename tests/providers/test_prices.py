@@ -11,8 +11,8 @@ from providers.conftest import Connect
 from providers.speaking import job, of, read
 
 from jupyter_bgstream.core.events import Completed, Usage
-from jupyter_bgstream.providers import prices
-from jupyter_bgstream.providers.prices import NAMES, is_local, priced
+from jupyter_bgstream.providers import pricing
+from jupyter_bgstream.providers.pricing import NAMES, is_local, priced
 from jupyter_bgstream.testing import ScriptedProvider, answer
 
 OPENAI = "https://api.openai.com/v1"
@@ -20,7 +20,7 @@ MILLION = Usage(input_tokens=1_000_000, output_tokens=1_000_000)
 
 LOAD = """
 import sys
-import jupyter_bgstream.server.app, jupyter_bgstream.providers.service
+import jupyter_bgstream.server.app, jupyter_bgstream.providers.http_provider
 assert "genai_prices" not in sys.modules and "pydantic" not in sys.modules
 from jupyter_bgstream.core.events import Usage
 from jupyter_bgstream.providers.prices import priced
@@ -96,7 +96,7 @@ def test_a_library_that_breaks_does_no_harm(monkeypatch: pytest.MonkeyPatch, cap
     def broken() -> None:
         raise ImportError("no such library")
 
-    monkeypatch.setattr(prices, "_library", broken)
+    monkeypatch.setattr(pricing, "_library", broken)
     assert cost(MILLION) is None
     assert "cannot be estimated" in caplog.text
 
@@ -140,8 +140,8 @@ def test_a_server_does_not_import_it_before_it_is_needed() -> None:
 async def test_a_stream_says_what_it_cost(
     connect: Connect, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prices, "is_local", lambda _: False)
-    monkeypatch.setitem(prices.NAMES, "puppet", "openai")
+    monkeypatch.setattr(pricing, "is_local", lambda _: False)
+    monkeypatch.setitem(pricing.NAMES, "puppet", "openai")
     provider.scripts["gpt-4o-mini"] = answer("A log.", usage=(1_000_000, 1_000_000))
     said, error = await read(connect(), job("puppet/gpt-4o-mini"))
     assert error is None

@@ -11,7 +11,7 @@ from providers.speaking import cut_at_random, of, text
 from providers.test_responses import decoded, heard
 
 from jupyter_bgstream.core.events import Completed, Source, Usage
-from jupyter_bgstream.testing.scripts import event
+from jupyter_bgstream.testing.script import event
 
 FOLDER = Path(__file__).parents[3] / "shared" / "recordings" / "openai-responses"
 RECORDINGS = sorted(path for path in FOLDER.glob("*.jsonl") if "error" not in path.name)

@@ -9,8 +9,8 @@ import pytest
 from providers.speaking import job, read
 
 from jupyter_bgstream.core.errors import Invalid, ProviderError
-from jupyter_bgstream.providers import plugins
 from jupyter_bgstream.providers.base import Provider, Providers
+from jupyter_bgstream.providers.plugins import loader
 from jupyter_bgstream.providers.registry import Registry
 from jupyter_bgstream.testing import FakeClock, Hold, Script, ScriptedProvider, Send, answer, refusal
 
@@ -130,7 +130,7 @@ def test_broken_metadata_of_other_packages_leaves_own_plugins(monkeypatch: pytes
     def fail(**_: Any) -> Any:
         raise TypeError("a package without a name")
 
-    monkeypatch.setattr(plugins, "entry_points", fail)
+    monkeypatch.setattr(loader, "entry_points", fail)
     assert Registry(environ={}).resolve("demo/tour").name == "demo"
 
 
@@ -257,7 +257,7 @@ class TestStatus:
     async def test_one_that_hangs_keeps_the_others_no_longer_than_its_bound(
         self, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("jupyter_bgstream.providers.service.STATUS_SECONDS", 0.1)
+        monkeypatch.setattr("jupyter_bgstream.providers.http_provider.STATUS_SECONDS", 0.1)
         provider.listing = Script(steps=(Hold(),))
         config = {name: {"base_url": provider.base_url} for name in ("one", "two", "three")}
         async with asyncio.timeout(5):

@@ -15,7 +15,7 @@ from jupyter_bgstream.core.job import JobSpec
 from jupyter_bgstream.core.messages import ImagePart, Message, TextPart
 from jupyter_bgstream.providers.base import Resume, Said
 from jupyter_bgstream.providers.formats.responses import Responses
-from jupyter_bgstream.testing.scripts import event
+from jupyter_bgstream.testing.script import event
 
 FORMAT = Responses()
 USAGE = {

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from providers.speaking import FAULTS
 from providers.test_fuzz import values
 
+from jupyter_bgstream.core.codec import encode
 from jupyter_bgstream.core.errors import ProviderError
-from jupyter_bgstream.core.wire import encode
 from jupyter_bgstream.providers.base import Resume, Said
 from jupyter_bgstream.providers.formats.lenient import clean, parse
 from jupyter_bgstream.providers.formats.responses import Responses
 from jupyter_bgstream.providers.formats.responses_decoder import ResponsesDecoder
-from jupyter_bgstream.testing.scripts import event
+from jupyter_bgstream.testing.script import event
 
 FORMAT = Responses()
 KINDS = """

@@ -13,11 +13,11 @@ from providers.speaking import FAULTS, PATIENCE, free_port, job, of, text
 from jupyter_bgstream.core.errors import Invalid, ProviderError
 from jupyter_bgstream.core.events import Completed, Usage
 from jupyter_bgstream.core.job import Job
-from jupyter_bgstream.providers import resuming
+from jupyter_bgstream.providers import resume
 from jupyter_bgstream.providers.base import Resume, Said
 from jupyter_bgstream.providers.endpoint import read_endpoint
 from jupyter_bgstream.providers.formats.responses import Responses
-from jupyter_bgstream.providers.service import HTTPService
+from jupyter_bgstream.providers.http_provider import HTTPService
 from jupyter_bgstream.testing import (
     Hold,
     Request,
@@ -172,7 +172,7 @@ async def test_an_answer_too_old_to_be_streamed_is_looked_at_until_it_ends(
     assert error is None
     assert before + text(said) == TEXT
     assert service.answers[0].looks >= 3
-    assert set(sleeps.slept[1:]) == {resuming.LOOK_DELAY}
+    assert set(sleeps.slept[1:]) == {resume.LOOK_DELAY}
 
 
 async def test_a_service_that_knows_only_the_whole_answer_is_looked_at(
@@ -247,8 +247,8 @@ async def test_tries_that_bring_nothing_are_counted(
     said, error = await read(puppet, msgspec.structs.replace(job("puppet/held"), resume=token))
     assert error is not None
     assert (said, error.code, error.transient) == ([], "truncated", False)
-    assert sleeps.slept == [seconds for seconds in resuming.DELAYS[1:] if seconds]
-    assert len(provider.requests) == 1 + len(resuming.DELAYS)
+    assert sleeps.slept == [seconds for seconds in resume.DELAYS[1:] if seconds]
+    assert len(provider.requests) == 1 + len(resume.DELAYS)
 
 
 async def test_trouble_that_passes_is_forgotten(
@@ -275,7 +275,7 @@ async def test_a_service_that_cannot_be_reached_is_tried_as_well(sleeps: Sleeps)
     _, error = await read(nobody, msgspec.structs.replace(job(), resume=token))
     assert error is not None
     assert error.code == "truncated"
-    assert len(sleeps.slept) == len(resuming.DELAYS) - 1
+    assert len(sleeps.slept) == len(resume.DELAYS) - 1
 
 
 async def test_an_answer_of_long_silence_is_looked_at(
@@ -283,7 +283,7 @@ async def test_an_answer_of_long_silence_is_looked_at(
 ) -> None:
     # A model may think for longer than its stream has anything to say: that is no reason to give its answer up.
     impatient = connected(provider.base_url, sleeps, idle_timeout=0.05)
-    looked = resuming.LOOK_DELAY
+    looked = resume.LOOK_DELAY
 
     def until_looked() -> None:
         if sleeps.slept.count(looked) < 2:
@@ -296,7 +296,7 @@ async def test_an_answer_of_long_silence_is_looked_at(
     assert error is None
     assert text(said) == TEXT
     streams = [request for request in provider.requests if request.method == "POST" or "stream=true" in request.path]
-    assert len(streams) == 2 + resuming.SILENT_TRIES
+    assert len(streams) == 2 + resume.SILENT_TRIES
     assert service.answers[0].looks >= 3
 
 
@@ -337,7 +337,7 @@ async def test_nobody_wants_it_any_more(puppet: HTTPService, service: ScriptedRe
 async def test_a_service_that_hangs_is_not_waited_for(
     puppet: HTTPService, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jupyter_bgstream.providers.service.ABANDON_SECONDS", 1.0)
+    monkeypatch.setattr("jupyter_bgstream.providers.http_provider.ABANDON_SECONDS", 1.0)
     provider.routes["POST /v1/responses/*"] = Script(steps=(Hold(),))
     async with asyncio.timeout(PATIENCE):
         await puppet.abandon(msgspec.structs.replace(job(), resume=token_of_a_first_event()))

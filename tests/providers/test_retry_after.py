@@ -12,7 +12,7 @@ import pytest
 from providers.conftest import Connect
 from providers.speaking import FAULTS, free_port, read
 
-from jupyter_bgstream.providers.faults import words_of
+from jupyter_bgstream.providers.errors import words_of
 from jupyter_bgstream.testing import Script, ScriptedProvider, event, refusal
 
 GOOGLE = {"code": 429, "message": "Check your plan and billing details.", "status": "RESOURCE_EXHAUSTED"}

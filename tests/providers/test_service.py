@@ -17,7 +17,7 @@ from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.providers import service as services
 from jupyter_bgstream.providers import transport
 from jupyter_bgstream.providers.endpoint import read_endpoint
-from jupyter_bgstream.providers.service import HTTPService
+from jupyter_bgstream.providers.http_provider import HTTPService
 from jupyter_bgstream.testing import (
     Cut,
     Hold,

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import Any, Self
 
-from jupyter_bgstream.testing.connection import Request, hung_up, read_request
+from jupyter_bgstream.testing.http_connection import Request, hung_up, read_request
 
 PATIENCE = 20.0  # seconds
 

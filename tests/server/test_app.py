@@ -16,7 +16,7 @@ from jupyter_bgstream.server.activity import has_work
 from jupyter_bgstream.server.app import BgStreamApp
 from jupyter_bgstream.server.listing import MAX_PAGE
 from jupyter_bgstream.store.memory import MemoryStore
-from jupyter_bgstream.testing.store_making import HERE, OWNER, THERE, claim, submit
+from jupyter_bgstream.testing.factories import HERE, OWNER, THERE, claim, submit
 
 DEFAULTS: dict[str, Any] = {"full": False, "journal": None, "host": None}
 

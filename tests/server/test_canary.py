@@ -21,9 +21,9 @@ from traitlets.config import Config
 
 from jupyter_bgstream.core.errors import Invalid
 from jupyter_bgstream.providers.endpoint import read_endpoint
-from jupyter_bgstream.testing.connection import Request
+from jupyter_bgstream.testing.http_connection import Request
+from jupyter_bgstream.testing.script import Cut, Hold, Script, answer, event, refusal, replay
 from jupyter_bgstream.testing.scripted import ThreadedProvider
-from jupyter_bgstream.testing.scripts import Cut, Hold, Script, answer, event, refusal, replay
 
 # With characters that every encoding writes in another way, around words that it does not.
 KEY = 'sk-"K3yC4nary"+/9&\\ z'

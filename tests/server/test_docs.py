@@ -13,10 +13,10 @@ import pytest
 from providers.speaking import job, of, read, text
 
 from jupyter_bgstream.core.events import Source, Usage
-from jupyter_bgstream.providers.catalogue import _HOSTED, _LOCAL, NAMES
+from jupyter_bgstream.providers.builtin import _HOSTED, _LOCAL, NAMES
 from jupyter_bgstream.providers.endpoint import Endpoint
-from jupyter_bgstream.providers.generators import GeneratorService
-from jupyter_bgstream.providers.plugins import GROUP
+from jupyter_bgstream.providers.plugins.generator import GeneratorService
+from jupyter_bgstream.providers.plugins.loader import GROUP
 from jupyter_bgstream.server.app import BgStreamApp
 
 ROOT = Path(__file__).parents[2]

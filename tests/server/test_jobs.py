@@ -13,8 +13,8 @@ import pytest
 from harness.jupyter import Jupyter, jupyter
 from server.conftest import config_for, submit, until_text, wait
 
+from jupyter_bgstream.testing.script import DONE, Cut, Hold, answer, event, refusal, replay
 from jupyter_bgstream.testing.scripted import ThreadedProvider
-from jupyter_bgstream.testing.scripts import DONE, Cut, Hold, answer, event, refusal, replay
 
 CANARY = "sk-canary-3f9a77"
 RECORDINGS = Path(__file__).parents[3] / "shared/recordings/chat-completions"

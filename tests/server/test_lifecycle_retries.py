@@ -11,8 +11,8 @@ from engine.conftest import Puppet
 
 from jupyter_bgstream.core.errors import Invalid, Unavailable
 from jupyter_bgstream.engine.service import Limits, Service
-from jupyter_bgstream.server import handlers
-from jupyter_bgstream.server.handlers import Backend
+from jupyter_bgstream.server import base
+from jupyter_bgstream.server.base import Backend
 from jupyter_bgstream.server.lifecycle import FIRST_RETRY, LONGEST_RETRY, Beside, Lifecycle
 from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.testing.clock import FakeClock
@@ -122,7 +122,7 @@ async def test_stop_between_tries_ends_them() -> None:
     world.clock.advance(100)
     await turns()
     assert world.events == []
-    assert world.backend.reason == handlers.STOPPING
+    assert world.backend.reason == base.STOPPING
 
 
 async def test_stop_during_start_closes_what_was_opened() -> None:
@@ -168,7 +168,7 @@ async def test_request_is_held_until_the_first_try_has_ended_and_no_longer(monke
     await world.lifecycle.start()
     await held
     await world.lifecycle.stop()
-    monkeypatch.setattr(handlers, "HOLD_SECONDS", 0.01)
+    monkeypatch.setattr(base, "HOLD_SECONDS", 0.01)
     backend = Backend(token="x")
     await backend.wait_settled()
-    assert backend.reason == handlers.STARTING
+    assert backend.reason == base.STARTING

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.jupyter import Jupyter
 from server.test_live import Page, connect
 
-from jupyter_bgstream.server.writers import LEASE_SECONDS, MAX_LEASES, Writers
+from jupyter_bgstream.server.save_leases import LEASE_SECONDS, MAX_LEASES, Writers
 
 WANTED = {"document": "shared.ipynb", "job": "job-12345678"}
 

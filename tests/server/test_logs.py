@@ -8,7 +8,7 @@ import logging
 import pytest
 from tornado.log import LogFormatter
 
-from jupyter_bgstream.server.logs import write_controls_out
+from jupyter_bgstream.server.log_filter import write_controls_out
 
 SPITE = "\x1b]52;c;eA==\x07\x9b2J\u202e"
 SHOWN = "\\x1b]52;c;eA==\\x07\\x9b2J\\u202e"

@@ -23,9 +23,9 @@ from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, w
 
 from jupyter_bgstream.core.limits import MAX_BODY
 from jupyter_bgstream.server.app import BgStreamApp
-from jupyter_bgstream.server.handlers import Nowhere, verbs
+from jupyter_bgstream.server.base import Nowhere, verbs
+from jupyter_bgstream.testing.script import answer
 from jupyter_bgstream.testing.scripted import ThreadedProvider
-from jupyter_bgstream.testing.scripts import answer
 
 # 101: the socket opens. {job} (it has ended), {notice} and {group} are Ada's; eve has her own server on the same store.
 # The callers: nobody, a wrong token, a kernel of Ada's, somebody whom the authorizer refuses, somebody who may read

@@ -16,18 +16,18 @@ from harness.jupyter import jupyter
 from server.conftest import config_for
 from server.test_matrix import EXPECTED, registered
 
-from jupyter_bgstream.core.groups import Group, GroupSpec, Placed, Progress
+from jupyter_bgstream.core.batches import Group, GroupSpec, Placed, Progress
+from jupyter_bgstream.core.codec import group_form, job_form, job_with_answer, notice_form, placed_form
 from jupyter_bgstream.core.job import Job, JobSpec, Origin
-from jupyter_bgstream.core.machine import Answer
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Notice
+from jupyter_bgstream.core.state import Answer
 from jupyter_bgstream.core.threads import Thread
-from jupyter_bgstream.core.wire import group_form, job_form, job_with_answer, notice_form, placed_form
 from jupyter_bgstream.server import answers
-from jupyter_bgstream.server.handlers import Nowhere, verbs
+from jupyter_bgstream.server.base import Nowhere, verbs
 from jupyter_bgstream.server.openapi import OPERATIONS, described, path_of
+from jupyter_bgstream.testing.script import answer, refusal
 from jupyter_bgstream.testing.scripted import ThreadedProvider
-from jupyter_bgstream.testing.scripts import answer, refusal
 
 SETTINGS = Path(__file__).parent / "schemathesis.toml"
 ROUTES = [

@@ -13,10 +13,10 @@ from harness.jupyter import Jupyter, jupyter
 
 from jupyter_bgstream.core.errors import Invalid
 from jupyter_bgstream.core.limits import MAX_BODY
-from jupyter_bgstream.server import groups, images, inbox, live, rest, stream, threads
-from jupyter_bgstream.server.forms import Submission
+from jupyter_bgstream.server import batches, images, inbox, jobs, live, log, threads
+from jupyter_bgstream.server.requests import Submission
 
-ROUTES = [*rest.ROUTES, *groups.ROUTES, *threads.ROUTES, *inbox.ROUTES, *stream.ROUTES, *images.ROUTES]
+ROUTES = [*jobs.ROUTES, *batches.ROUTES, *threads.ROUTES, *inbox.ROUTES, *log.ROUTES, *images.ROUTES]
 VERBS = ("get", "head", "post", "put", "patch", "delete")
 IMPLEMENTED = [
     (pattern, verb)

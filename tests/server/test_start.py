@@ -24,8 +24,8 @@ from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
 from jupyter_bgstream.server.runtime import server_url
+from jupyter_bgstream.testing.script import answer
 from jupyter_bgstream.testing.scripted import ThreadedProvider
-from jupyter_bgstream.testing.scripts import answer
 
 # What jupyter-server 2.15 lacks: the start hook and, as other old versions, a parameter of a private method.
 OLD_JUPYTER_SERVER = """

@@ -29,8 +29,8 @@ from providers.test_bodies import MOST_BLOCK, MOST_MEMORY
 from server.conftest import config_for, submit, wait
 from server.receiver import PATIENCE, Receiver
 
+from jupyter_bgstream.core.batches import GroupSpec
 from jupyter_bgstream.core.errors import Invalid, ProviderError
-from jupyter_bgstream.core.groups import GroupSpec
 from jupyter_bgstream.core.job import Origin
 from jupyter_bgstream.core.notices import Mute
 from jupyter_bgstream.engine.service import Limits, Service
@@ -39,8 +39,8 @@ from jupyter_bgstream.server.webhook import Webhook, read_receiver
 from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import START, FakeClock
+from jupyter_bgstream.testing.script import answer
 from jupyter_bgstream.testing.scripted import ThreadedProvider
-from jupyter_bgstream.testing.scripts import answer
 
 KEY = bytes(range(32))
 SECRET = "whsec_" + base64.b64encode(KEY).decode()

@@ -11,7 +11,7 @@ import sys
 import threading
 from pathlib import Path
 
-from jupyter_bgstream.core.wire import decode_events
+from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.store_contract import OWNER
 

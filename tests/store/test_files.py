@@ -19,11 +19,11 @@ from store.serving import DEADLINE, opened, serving
 from store.test_lost_locks import until
 
 from jupyter_bgstream.core.errors import Unavailable
-from jupyter_bgstream.store.sqlite import SQLiteStore, filesystem, opening
-from jupyter_bgstream.store.sqlite import database as database_module
-from jupyter_bgstream.store.sqlite.database import check
+from jupyter_bgstream.store.sqlite import SQLiteStore, files, filesystem
+from jupyter_bgstream.store.sqlite import connection as database_module
+from jupyter_bgstream.store.sqlite.connection import check
+from jupyter_bgstream.store.sqlite.files import default_host
 from jupyter_bgstream.store.sqlite.filesystem import is_shared, type_of
-from jupyter_bgstream.store.sqlite.opening import default_host
 from jupyter_bgstream.testing.store_contract import ALL, DONE, HERE, OWNER, ids_of, log_of, running, said, submit
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="limits, modes and signals are POSIX")
@@ -464,7 +464,7 @@ async def test_damage_that_is_met_while_running_is_said_and_cleared_at_the_next_
     overwrite(database, (root - 1) * size, root * size)
     with monkeypatch.context() as patch:
         # As if there were too much to look at.
-        patch.setattr(opening, "check", lambda db, *, seconds: None)
+        patch.setattr(files, "check", lambda db, *, seconds: None)
         async with opened(database) as store:
             assert store.warnings == ()
             for action in (store.events(job, after=0, max_bytes=ALL), store.append(job, said("more"))):
@@ -482,7 +482,7 @@ async def test_damage_that_is_met_while_running_is_said_and_cleared_at_the_next_
 
 async def test_a_false_alarm_is_forgotten_after_a_whole_check(database):
     await filled(database)
-    mark = database.with_name("jobs.sqlite.servers") / opening.MARK
+    mark = database.with_name("jobs.sqlite.servers") / files.MARK
     mark.touch()
     async with opened(database) as store:
         assert (store.warnings, await ids_of(store)) == ((), ["job-0001"])

@@ -17,8 +17,8 @@ from store.test_lost_locks import until
 
 from jupyter_bgstream.core.errors import Fenced, Unavailable
 from jupyter_bgstream.core.events import Cancelled
-from jupyter_bgstream.core.machine import fold
-from jupyter_bgstream.store.sqlite import SQLiteStore, guard, lease, liveness, opening
+from jupyter_bgstream.core.state import fold
+from jupyter_bgstream.store.sqlite import SQLiteStore, availability, files, lease, server_locks
 from jupyter_bgstream.store.sqlite.lease import Lease, Machine, TakenOverError
 from jupyter_bgstream.testing.store_contract import HERE, OWNER, ids_of, log_of, running, said, submit
 
@@ -54,7 +54,7 @@ async def test_living_server_on_another_machine_refuses_the_start(database):
 
 async def test_living_server_is_known_without_any_lock(database, monkeypatch):
     """As on a network whose locks every machine has for itself."""
-    monkeypatch.setattr(liveness, "_try_lock", lambda fd: True)
+    monkeypatch.setattr(server_locks, "_try_lock", lambda fd: True)
     async with serving(database, **on(NODE1)):
         assert "still alive" in await refused(database, NODE2)
 
@@ -212,7 +212,7 @@ async def test_disk_that_is_full_at_the_renewal_is_said_until_it_is_not(database
 
 async def test_renewal_that_hangs_holds_nobody_up(database, monkeypatch):
     """As on a network disk that hangs: neither the event loop nor the writer waits, nor does the end."""
-    monkeypatch.setattr(guard, "STOPPING", 0.1)
+    monkeypatch.setattr(availability, "STOPPING", 0.1)
     before = set(threading.enumerate())
     goes_on, hangs = threading.Event(), threading.Event()
 
@@ -238,7 +238,7 @@ async def test_start_that_waits_for_a_lease_can_be_given_up(database):
         store = SQLiteStore(database, server=HERE, **on(NODE2, watch=600.0))
         opening = asyncio.create_task(store.open())
         await until((folder_of(database) / f"{HERE}.lock").exists)
-        opening.cancel()
+        files.cancel()
         with pytest.raises(asyncio.CancelledError):
             await opening
         await until(lambda: not (folder_of(database) / f"{HERE}.lock").exists())
@@ -328,17 +328,17 @@ def test_servers_of_one_machine_share_the_lease_that_one_of_them_made_anew(tmp_p
 
 
 async def test_refused_start_that_made_the_folder_takes_nothing_from_the_one_that_was_faster(database, monkeypatch):
-    make = opening._make
+    make = files._make
 
     def make_and_be_overtaken(folder):
         ours = make(folder)
-        monkeypatch.setattr(opening, "_make", make)
+        monkeypatch.setattr(files, "_make", make)
         asyncio.run_coroutine_threadsafe(faster.open(), loop).result(DEADLINE)
         return ours
 
     loop = asyncio.get_running_loop()
     faster = SQLiteStore(database, server="faster", **on(NODE1))
-    monkeypatch.setattr(opening, "_make", make_and_be_overtaken)
+    monkeypatch.setattr(files, "_make", make_and_be_overtaken)
     assert "still alive" in await refused(database, NODE2)
     assert (folder_of(database) / "lease").exists()
     await submit(faster, "job-0001")

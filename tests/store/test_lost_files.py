@@ -16,7 +16,7 @@ from store.serving import DEADLINE, opened, serving
 from store.test_lost_locks import until
 
 from jupyter_bgstream.core.errors import Unavailable
-from jupyter_bgstream.core.machine import fold
+from jupyter_bgstream.core.state import fold
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.store_contract import HERE, OWNER, ids_of, log_of, running, said, submit
 

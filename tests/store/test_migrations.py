@@ -13,14 +13,14 @@ import pytest
 from store.schemas import dump
 from store.serving import PACKAGE, opened
 
+from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.core.errors import Unavailable
-from jupyter_bgstream.core.machine import fold
-from jupyter_bgstream.core.wire import decode_events
+from jupyter_bgstream.core.state import fold
 from jupyter_bgstream.store.base import JobFilter
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.store.sqlite.queries import migrations
+from jupyter_bgstream.testing.factories import ids_of
 from jupyter_bgstream.testing.store_contract import DONE, OWNER, ROOM, log_of, said, submit
-from jupyter_bgstream.testing.store_making import ids_of
 
 SCHEMAS = Path(dump.__file__).parent
 VERSIONS = sorted(int(path.stem) for path in SCHEMAS.glob("*.sql"))
@@ -154,7 +154,7 @@ async def test_a_kill_in_the_middle_changes_nothing(released, found_then):
 async def test_a_migration_that_fails_changes_nothing(released, found_then, monkeypatch):
     steps = [*migrations(), ["DELETE FROM events", "SELECT no_such_column"]]
     with monkeypatch.context() as patch:
-        patch.setattr("jupyter_bgstream.store.sqlite.database.migrations", lambda: steps)
+        patch.setattr("jupyter_bgstream.store.sqlite.connection.migrations", lambda: steps)
         with pytest.raises(Unavailable, match="no_such_column"):
             await SQLiteStore(released, server="one").open()
     async with opened(released) as store:
@@ -165,7 +165,7 @@ async def test_nothing_is_migrated_under_a_server_that_runs(database, monkeypatc
     async with opened(database) as store:
         await submit(store, "job-0001")
         steps = [*migrations(), ["ALTER TABLE jobs ADD COLUMN more"]]
-        monkeypatch.setattr("jupyter_bgstream.store.sqlite.database.migrations", lambda: steps)
+        monkeypatch.setattr("jupyter_bgstream.store.sqlite.connection.migrations", lambda: steps)
         with pytest.raises(Unavailable, match="stop that server"):
             await SQLiteStore(database, server="two").open()
         assert (await store.job(OWNER, "job-0001")).status == "queued"

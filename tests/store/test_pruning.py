@@ -8,7 +8,7 @@ from store.serving import opened
 from store.test_segments import long_job, tidied
 
 from jupyter_bgstream.store.sqlite import pruning
-from jupyter_bgstream.store.sqlite.database import open_for_writing
+from jupyter_bgstream.store.sqlite.connection import open_for_writing
 from jupyter_bgstream.store.sqlite.queries import QUERIES
 from jupyter_bgstream.testing.store_contract import ALL, DONE, OWNER, ended
 

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jupyter_bgstream.core.batches import Group, GroupSpec
+from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.core.errors import BgStreamError
 from jupyter_bgstream.core.events import (
     Attempt,
@@ -21,12 +23,10 @@ from jupyter_bgstream.core.events import (
     Usage,
     Waiting,
 )
-from jupyter_bgstream.core.groups import Group, GroupSpec
-from jupyter_bgstream.core.machine import fold
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Mute, Notice
+from jupyter_bgstream.core.state import fold
 from jupyter_bgstream.core.threads import Fork
-from jupyter_bgstream.core.wire import decode_events
 from jupyter_bgstream.store.base import JobFilter, Room
 from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.store.sqlite import SQLiteStore

@@ -13,17 +13,17 @@ from contextlib import closing, contextmanager
 import pytest
 from store.serving import opened
 
+from jupyter_bgstream.core.batches import Group, GroupSpec
 from jupyter_bgstream.core.errors import NotFound, Unavailable
 from jupyter_bgstream.core.events import Cancelled
-from jupyter_bgstream.core.groups import Group, GroupSpec
 from jupyter_bgstream.store.base import Room
-from jupyter_bgstream.store.sqlite import SQLiteStore, claims, reads
+from jupyter_bgstream.store.sqlite import SQLiteStore, claims, select
+from jupyter_bgstream.store.sqlite.availability import Guard
 from jupyter_bgstream.store.sqlite.checkpoints import Checkpoints
-from jupyter_bgstream.store.sqlite.database import open_for_reading, open_for_writing
-from jupyter_bgstream.store.sqlite.guard import Guard
-from jupyter_bgstream.store.sqlite.liveness import Liveness
+from jupyter_bgstream.store.sqlite.connection import open_for_reading, open_for_writing
+from jupyter_bgstream.store.sqlite.errors import Troubles
 from jupyter_bgstream.store.sqlite.queries import QUERIES, migrations
-from jupyter_bgstream.store.sqlite.trouble import Troubles
+from jupyter_bgstream.store.sqlite.server_locks import Liveness
 from jupyter_bgstream.store.sqlite.writer import PAUSE, Writer
 from jupyter_bgstream.testing.store_contract import (
     ALL,
@@ -395,7 +395,7 @@ async def test_a_log_that_is_deleted_while_it_is_read_is_whole_or_not_found(data
             reader.set_trace_callback(
                 lambda statement: "place BETWEEN" in statement and other.execute("DELETE FROM events")
             )
-            assert len(reads.read_events(reader, job, after=0, max_bytes=ALL)) == 6
+            assert len(select.read_events(reader, job, after=0, max_bytes=ALL)) == 6
             assert other.execute("SELECT count(*) FROM events").fetchone() == (0,)
             assert not reader.in_transaction
 

@@ -8,7 +8,7 @@ from store.serving import DEADLINE, opened, serving
 
 from jupyter_bgstream.core.errors import Unavailable
 from jupyter_bgstream.core.events import Attempt, Cancelled
-from jupyter_bgstream.core.machine import fold
+from jupyter_bgstream.core.state import fold
 from jupyter_bgstream.store.base import Change
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.batch_contract import ROWS, announce

@@ -12,12 +12,12 @@ from store.serving import opened
 from jupyter_bgstream.core.errors import Unavailable
 from jupyter_bgstream.store.sqlite import delivery
 from jupyter_bgstream.store.sqlite import writer as writer_module
+from jupyter_bgstream.store.sqlite.availability import Guard
 from jupyter_bgstream.store.sqlite.checkpoints import Checkpoints
 from jupyter_bgstream.store.sqlite.delivery import Delivery
-from jupyter_bgstream.store.sqlite.guard import Guard
-from jupyter_bgstream.store.sqlite.trouble import Troubles
+from jupyter_bgstream.store.sqlite.errors import Troubles
+from jupyter_bgstream.store.sqlite.transaction import Transaction
 from jupyter_bgstream.store.sqlite.writer import LONGEST_PAUSE, MOST_FAILURES, Writer
-from jupyter_bgstream.store.sqlite.writes import Transaction
 from jupyter_bgstream.testing.store_contract import ids_of, log_of, running, said, submit
 
 SOON = 10  # seconds; on a busy machine

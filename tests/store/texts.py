@@ -1,7 +1,7 @@
 """Events whose bytes follow from their number, so that whoever reads one knows what it must be."""
 
+from jupyter_bgstream.core.codec import encode, stamped
 from jupyter_bgstream.core.events import Delta
-from jupyter_bgstream.core.wire import encode, stamped
 
 CLAIMED = 2  # events before the first delta: queued, attempt
 

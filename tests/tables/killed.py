@@ -23,7 +23,7 @@ PATIENCE = 600.0  # seconds for all of it
 
 CELL = """
 import time
-from jupyter_bgstream.client.tables import map
+from jupyter_bgstream.client.batch import map
 table = [{{"text": f"row {{n}}", "n": n}} for n in range({rows})]
 began = time.perf_counter()
 batch = map(table, "Classify: {{text}}", model="test/classify", concurrency={concurrency})

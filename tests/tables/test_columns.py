@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_bgstream.client.tables.answers import Row
-from jupyter_bgstream.client.tables.frames import framed
-from jupyter_bgstream.client.tables.kinds import kind_of
-from jupyter_bgstream.client.tables.rows import is_missing, read_rows
-from jupyter_bgstream.client.tables.schemas import Schema
+from jupyter_bgstream.client.batch.column_types import kind_of
+from jupyter_bgstream.client.batch.frame import framed
+from jupyter_bgstream.client.batch.json_schema import Schema
+from jupyter_bgstream.client.batch.results import Row
+from jupyter_bgstream.client.batch.table import is_missing, read_rows
 
 BIG = 9007199254740993  # 2**53 + 1, which no float holds
 

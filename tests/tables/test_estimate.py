@@ -2,7 +2,7 @@
 
 import pytest
 
-from jupyter_bgstream.client.tables.estimate import Estimate, tokens_in, tokens_of
+from jupyter_bgstream.client.batch.estimate import Estimate, tokens_in, tokens_of
 
 ENGLISH = (
     "The quick brown fox jumps over the lazy dog, and then it does so again because nobody was looking the first time."

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_bgstream.client.tables.extract import NotJsonError, json_in
+from jupyter_bgstream.client.batch.json_extraction import NotJsonError, json_in
 
 OBJECT = '{"mood": "good", "n": 9007199254740993}'
 VALUE = {"mood": "good", "n": 9007199254740993}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_bgstream.client.tables.ids import asked_again, content_id, job_id, row_of
+from jupyter_bgstream.client.batch.identity import asked_again, content_id, job_id, row_of
 from jupyter_bgstream.core.errors import Invalid, TooLarge
 from jupyter_bgstream.core.limits import MAX_BODY
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from jupyter_bgstream.client.tables.prompts import Requests
-from jupyter_bgstream.client.tables.rows import read_rows
+from jupyter_bgstream.client.batch.prompts import Requests
+from jupyter_bgstream.client.batch.table import read_rows
 from jupyter_bgstream.core.errors import Invalid
 
 TABLE = [

@@ -7,11 +7,11 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from jupyter_bgstream.client.tables.answers import Row
-from jupyter_bgstream.client.tables.columns import Column
-from jupyter_bgstream.client.tables.frames import framed
-from jupyter_bgstream.client.tables.rows import MOST, check_no_gaps, is_missing, read_rows
-from jupyter_bgstream.client.tables.schemas import Schema
+from jupyter_bgstream.client.batch.columns import Column
+from jupyter_bgstream.client.batch.frame import framed
+from jupyter_bgstream.client.batch.json_schema import Schema
+from jupyter_bgstream.client.batch.results import Row
+from jupyter_bgstream.client.batch.table import MOST, check_no_gaps, is_missing, read_rows
 from jupyter_bgstream.core.errors import Invalid
 
 DICTS = [{"text": "a", "n": 1}, {"text": "b", "n": 2}]

@@ -7,7 +7,7 @@ import msgspec
 import pydantic
 import pytest
 
-from jupyter_bgstream.client.tables.schemas import Schema
+from jupyter_bgstream.client.batch.json_schema import Schema
 from jupyter_bgstream.core.errors import Invalid
 
 JSON = {

@@ -21,6 +21,6 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run_doctor(options: argparse.Namespace) -> int:
     """Print what was found; returns 1 if there is a problem."""
-    from .looking import look_at_everything  # it brings all of Jupyter's server
+    from .runner import look_at_everything  # it brings all of Jupyter's server
 
     return look_at_everything(options.config, as_json=options.json)

@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 
 from ...engine.retention import megabytes
-from ...store.sqlite.access import foreign_owner, wide_files, writable_folder
-from ...store.sqlite.aside import warning_of
+from ...store.sqlite.file_access import foreign_owner, wide_files, writable_folder
+from ...store.sqlite.files import file_of_host, names_of_others
 from ...store.sqlite.filesystem import network_file_system
 from ...store.sqlite.lease import CLOSED, RENEWAL, read_heartbeat, read_holder, this_machine
-from ...store.sqlite.liveness import SUFFIX, _try_lock
-from ...store.sqlite.opening import file_of_host, names_of_others
+from ...store.sqlite.quarantine import warning_of
 from ...store.sqlite.queries import migrations
+from ...store.sqlite.server_locks import SUFFIX, _try_lock
 from ..settings import Settings
 from .findings import Finding
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from ...core.visible import visible_line
+from ...core.terminal_text import visible_line
 
 WIDTH = 80
 

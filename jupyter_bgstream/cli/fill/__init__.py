@@ -40,6 +40,6 @@ def _seconds(text: str) -> float:
 
 def run_fill(options: argparse.Namespace) -> int:
     """Fill each of the notebooks; returns 1 if something is not as it was wanted."""
-    from .filling import fill
+    from .command import fill
 
     return fill(options.notebooks, check=options.check, wait=options.wait, database=options.database)

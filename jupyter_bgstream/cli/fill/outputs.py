@@ -10,15 +10,15 @@ from typing import Any
 
 import msgspec
 
-from ...client.bundle import Shown, _joined, _key, _markdown, _plain, bundle, name_plain
-from ...client.cited import words_markdown, words_plain
-from ...client.embedding import Embedding, lacks_pictures
-from ...client.executed import NOT_WAITED_FOR, REST_NOT_WAITED_FOR
-from ...client.tables.bundle import batch_bundle
-from ...core.groups import Counts
-from ...core.machine import ENDS, Status
+from ...client.execution import NOT_WAITED_FOR, REST_NOT_WAITED_FOR
+from ...core.batches import Counts
+from ...core.codec import BATCH_MIME, BUNDLE_MIME, JOBS_MIME
 from ...core.pauses import Paused
-from ...core.wire import BATCH_MIME, BUNDLE_MIME, JOBS_MIME
+from ...core.state import ENDS, Status
+from ...outputs.batch import batch_bundle
+from ...outputs.citations import words_markdown, words_plain
+from ...outputs.images import Embedding, lacks_pictures
+from ...outputs.mimebundle import Shown, _joined, _key, _markdown, _plain, bundle, name_plain
 
 Data = dict[str, Any]  # of an output, by MIME type
 

@@ -13,12 +13,12 @@ import msgspec
 
 from ...client.api import Api
 from ...client.errors import ConnectionProblem
-from ...client.follow import Follower
+from ...client.follower import Follower
+from ...core.batches import Counts
+from ...core.codec import decode_events
 from ...core.cursor import Cursor
 from ...core.errors import BgStreamError, Unavailable
-from ...core.groups import Counts
-from ...core.machine import ENDS, Answer, fold
-from ...core.wire import decode_events
+from ...core.state import ENDS, Answer, fold
 from ...store.base import IMAGE_CHUNK, JobFilter, Store
 from .outputs import Batch
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from .cell import CellMagic
+from .bg_cell import CellMagic
+from .bg_line import LineMagic
 from .completion import Completion
 from .errors import MagicError
 from .help import HELP
-from .line import LineMagic
 
 __all__ = ["HELP", "MagicError", "load"]
 

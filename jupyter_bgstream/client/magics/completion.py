@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 from IPython.core.interactiveshell import InteractiveShell
 
+from ...core.schemas import JobForm, ModelsForm
 from ..costs import KEYS
-from ..forms import JobForm, ModelsForm
-from ..handle import Job
-from ..listing import short
+from ..job_handle import Job
+from ..job_list import Comparison, Jobs
+from ..job_table import short
 from ..session import later
-from ..several import Comparison, Jobs
-from .line import STATES
-from .named import UNFINISHED
+from .bg_line import STATES
 from .options import CHOICES, OPTIONS, PARAMS
+from .resolve import UNFINISHED
 from .threads import ACTIONS
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...core.visible import visible
+from ...core.terminal_text import visible
 
 
 class MagicError(Exception):

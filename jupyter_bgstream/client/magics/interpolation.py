@@ -21,9 +21,9 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from ..handle import Job
+from ..job_handle import Job
 from .errors import MagicError
-from .pasted import HOLE, TEMPLATE, in_code
+from .pasted_code import HOLE, TEMPLATE, in_code
 
 _LONGEST = 500  # characters of an expression
 _DEEPEST = 10  # brackets within each other

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from ...core.visible import visible, visible_line
+from ...core.terminal_text import visible, visible_line
 from ..threads import thread, threads
-from .details import words_of
 from .errors import MagicError
-from .named import one
+from .resolve import one
+from .show import words_of
 
 ACTIONS = ("show", "fork", "rename", "delete")
 

@@ -14,7 +14,7 @@ from ...core.events import Channel, Completed, Delta, Source, ToolCall, Usage
 from ...core.job import Job
 from ...core.messages import Part
 from ..base import Picture, Said
-from ..faults import Faults, is_report
+from ..errors import Faults, is_report
 from .lenient import Halves, NoEvent, Schema, Unfit, clean, parse, whole
 from .sse import CUT, STRAY_BYTES, BodyParser, ServerEvent
 

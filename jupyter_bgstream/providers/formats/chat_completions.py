@@ -15,20 +15,20 @@ from ...core.events import Channel, ToolCall, Usage
 from ...core.job import Job
 from ...core.messages import Part
 from ..base import Said
-from ..faults import Faults
-from ..finish import text_of
-from ..params import Params, joined, read_params, refused, same
+from ..errors import Faults
+from ..finish_reasons import text_of
+from ..parameters import Params, joined, read_params, refused, same
 from .base import Request, StreamDecoder, model_name
 from .chat_messages import chat_message
 from .chat_usage import timed, usage_of
+from .citations import Sources
+from .conversation import conversation, lacking
 from .dialects import BROKEN, DIALECTS, Dialect, finish_reason
+from .images import KINDS, picture_of
+from .json_schema import named_schema
 from .lenient import Schema, Unfit
-from .pictures import KINDS, picture_of
-from .schemas import named_schema
-from .sources import Sources
 from .sse import ServerEvent
 from .tool_calls import FunctionFragment, ToolCalls, ToolFragment
-from .turns import conversation, lacking
 
 
 class ChatCompletions:

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from ...core.messages import AudioPart, FilePart, ImagePart, Message, Part, TextPart
+from .conversation import pdf_name
 from .dialects import Dialect
-from .turns import pdf_name
 
 _AUDIO_FORMATS = {"audio/wav": "wav", "audio/mpeg": "mp3"}
 

@@ -15,18 +15,18 @@ from ...core.events import ToolCall, Usage
 from ...core.job import Job
 from ...core.messages import Part
 from ..base import Said
-from ..faults import Faults
-from ..finish import OTHER, text_of
-from ..params import joined, read_params
+from ..errors import Faults
+from ..finish_reasons import OTHER, text_of
+from ..parameters import joined, read_params
 from .base import Request, StreamDecoder, count, model_name
+from .citations import Sources
+from .conversation import conversation, lacking, system_text
 from .gemini_calls import GeminiCalls
 from .gemini_contents import contents_of
 from .gemini_params import config_of, placed
+from .images import picture_of
 from .lenient import Schema
-from .pictures import picture_of
-from .sources import Sources
 from .sse import ServerEvent
-from .turns import conversation, lacking, system_text
 
 _FINISH_REASONS = {"STOP": "stop", "MAX_TOKENS": "length"} | dict.fromkeys(
     (

@@ -12,8 +12,8 @@ from typing import Any
 
 from ...core.errors import ProviderError
 from ...core.events import ToolCall
-from ..faults import Faults
-from ..screening import MOST_ARGUMENTS, MOST_CALLS, too_many_arguments
+from ..errors import Faults
+from ..sanitize import MOST_ARGUMENTS, MOST_CALLS, too_many_arguments
 from .lenient import as_json
 
 _STEP = re.compile(r"""\.([^.\[\]]+)|\[(\d{1,4})\]|\['((?:[^'\\]|\\.)*)'\]|\["((?:[^"\\]|\\.)*)"\]""")

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from ...core.messages import AudioPart, FilePart, ImagePart, Message, Part
-from .turns import Blocks, arguments_object, filled, turns
+from .conversation import Blocks, arguments_object, filled, turns
 
 _ROLES = {"assistant": "model", "tool": "user"}
 _AUDIO_TYPES = {"audio/mpeg": "audio/mp3"}  # as its documentation calls it

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ..faults import Faults
-from ..params import Effort, Params, joined
+from ..errors import Faults
+from ..parameters import Effort, Params, joined
 
 # Fields of GenerationConfig and of the request itself; a user may write them as Google's Python SDK does: top_k.
 _CONFIG = frozenset(

@@ -16,18 +16,18 @@ from ...core.events import ToolCall, Usage
 from ...core.job import Job
 from ...core.messages import Part
 from ..base import Said
-from ..faults import Faults
-from ..finish import OTHER, text_of
-from ..params import joined, read_params, refused
+from ..errors import Faults
+from ..finish_reasons import OTHER, text_of
+from ..parameters import joined, read_params, refused
+from .anthropic_reasoning import MAX_TOKENS, thinking
 from .base import Request, StreamDecoder, count, model_name
-from .claude import MAX_TOKENS, thinking
+from .citations import Sources
+from .conversation import conversation, lacking
+from .images import picture_of
 from .lenient import Schema, as_json
 from .messages_request import messages_of, system_of
-from .pictures import picture_of
-from .sources import Sources
 from .sse import ServerEvent
 from .tool_calls import Gathered
-from .turns import conversation, lacking
 
 _VERSION = {"anthropic-version": "2023-06-01"}
 

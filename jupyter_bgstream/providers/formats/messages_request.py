@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...core.messages import FilePart, ImagePart, Message, Part, TextPart
-from ..faults import Faults
-from .turns import Blocks, arguments_object, filled, system_parts, turns
+from ..errors import Faults
+from .conversation import Blocks, arguments_object, filled, system_parts, turns
 
 _ROLES = {"tool": "user"}
 

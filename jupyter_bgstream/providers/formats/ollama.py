@@ -16,15 +16,15 @@ from ...core.events import ToolCall, Usage
 from ...core.job import Job
 from ...core.messages import Message, Part
 from ..base import Said
-from ..context import Length
-from ..faults import Faults, words_of
-from ..finish import text_of
-from ..params import Params, joined, read_params
+from ..context_window import Length
+from ..errors import Faults, words_of
+from ..finish_reasons import text_of
+from ..parameters import Params, joined, read_params
 from .base import Request, StreamDecoder, count, model_name
+from .conversation import arguments_object, conversation, lacking
+from .images import picture_of
 from .lenient import Schema, as_json
-from .pictures import picture_of
 from .sse import ServerEvent
-from .turns import arguments_object, conversation, lacking
 
 CUT = (
     "This Ollama has cut what was too long, although it was told not to, and the answer rests on what was left. Update"

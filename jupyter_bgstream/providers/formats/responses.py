@@ -14,7 +14,7 @@ from urllib.parse import quote
 from ...core.errors import ProviderError
 from ...core.job import Job
 from ...core.messages import Part
-from ..faults import Faults
+from ..errors import Faults
 from .base import Refused, Request
 from .responses_decoder import Place, ResponsesDecoder, read_place
 from .responses_request import lacks, request_body

@@ -16,11 +16,11 @@ import msgspec
 from ...core.errors import ProviderError
 from ...core.events import Channel, Delta, Source, ToolCall, Usage
 from ..base import Resume, Said
-from ..faults import Faults
-from ..screening import MOST_CALLS, MOST_SOURCES
+from ..errors import Faults
+from ..sanitize import MOST_CALLS, MOST_SOURCES
 from .base import DEEP, StreamDecoder, count, payload_of
+from .images import picture_of
 from .lenient import Schema, whole
-from .pictures import picture_of
 from .responses_calls import Call, call_of, may_wait
 from .sse import ServerEvent
 

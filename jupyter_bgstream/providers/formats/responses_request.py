@@ -13,11 +13,11 @@ import msgspec
 
 from ...core.job import Job
 from ...core.messages import FilePart, ImagePart, Message, Part, TextPart
-from ..faults import Faults
-from ..params import Params, joined, read_params, refused
+from ..errors import Faults
+from ..parameters import Params, joined, read_params, refused
 from .base import model_name
-from .schemas import named_schema
-from .turns import conversation, lacking, pdf_name
+from .conversation import conversation, lacking, pdf_name
+from .json_schema import named_schema
 
 
 def request_body(job: Job, faults: Faults, *, background: bool) -> bytes:

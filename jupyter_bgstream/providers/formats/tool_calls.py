@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from ...core.events import ToolCall
-from ..faults import Faults
-from ..screening import MOST_ARGUMENTS, MOST_CALLS, too_many_arguments
+from ..errors import Faults
+from ..sanitize import MOST_ARGUMENTS, MOST_CALLS, too_many_arguments
 from .lenient import as_json
 
 

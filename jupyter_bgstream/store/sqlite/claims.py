@@ -9,8 +9,8 @@ from contextlib import ExitStack, closing
 from itertools import chain
 from typing import Any
 
-from ...core.groups import Group
-from .. import rules
+from ...core.batches import Group
+from .. import transitions
 from ..base import Room
 from .queries import QUERIES
 from .rows import group_from
@@ -25,10 +25,10 @@ def choose(
         return [], []
     owners = dict(db.execute(QUERIES["running_by_owner"]).fetchall())
     groups = _Groups(db, server)
-    load = rules.Load(here=here, batch=batch, owners=owners, lanes=groups.lanes)
+    load = transitions.Load(here=here, batch=batch, owners=owners, lanes=groups.lanes)
     limit = min(limit, room.running - here)  # what one lane may give, which is all or nothing
     with ExitStack() as cursors:
-        due = _rows(db, "due_jobs", cursors, server=server, owner=owner, at=at, farthest=at + rules.FARTHEST)
+        due = _rows(db, "due_jobs", cursors, server=server, owner=owner, at=at, farthest=at + transitions.FARTHEST)
         lanes = [
             _rows(db, "queued_of_lane", cursors, **lane, server=server, limit=limit)
             for lane in _queued_lanes(db, server)
@@ -39,11 +39,11 @@ def choose(
         ]
         ready = heapq.merge(due, *lanes, key=lambda row: (row["batch"], row["n"]))
 
-        def kind(row: sqlite3.Row) -> rules.Kind:
+        def kind(row: sqlite3.Row) -> transitions.Kind:
             groups.look_up(row["owner"], row["lane"])
-            return rules.Kind(row["owner"], bool(row["batch"]), row["lane"], bool(row["waits"]))
+            return transitions.Kind(row["owner"], bool(row["batch"]), row["lane"], bool(row["waits"]))
 
-        rows = rules.chosen(ready, kind, load=load, room=room, limit=limit)
+        rows = transitions.chosen(ready, kind, load=load, room=room, limit=limit)
     begun = {(row["owner"], row["lane"]) for row in rows}
     return [row["n"] for row in rows], [group for key in sorted(begun) if (group := groups.unbegun(*key))]
 
@@ -64,7 +64,7 @@ class _Groups:
         self._db = db
         self._server = server
         self._known: dict[tuple[str, str], Group] = {}
-        self.lanes: dict[tuple[str, str], rules.Lane] = {}  # of those that have a limit or are paused
+        self.lanes: dict[tuple[str, str], transitions.Lane] = {}  # of those that have a limit or are paused
 
     def look_up(self, owner: str, lane: str) -> None:
         key = (owner, lane)
@@ -73,7 +73,7 @@ class _Groups:
         self._known[key] = group = group_from(_one(self._db, "group", owner=owner, id=lane))
         if group.limit is not None:
             running, waiting = _one(self._db, "active_of_lane", owner=owner, lane=lane, server=self._server)
-            self.lanes[key] = rules.Lane(limit=group.limit, running=running, waiting=waiting)
+            self.lanes[key] = transitions.Lane(limit=group.limit, running=running, waiting=waiting)
 
     def is_paused(self, owner: str, lane: str) -> bool:
         """Whether none of its jobs begins."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from ...core.errors import Unavailable
 from ..base import Change
-from .writes import Transaction
+from .transaction import Transaction
 
 STUCK = 5.0  # seconds that the writer's thread may need in one call of SQLite, beside its patience with locks
 LOOK = 1.0  # seconds between looks for those that wait for too long

@@ -6,11 +6,11 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ...core.codec import encode
 from ...core.notices import CALL_AFTER, Mute, Notice, mutes
-from ...core.wire import encode
-from .. import rules
+from .. import transitions
 from ..base import Change
-from . import reads
+from . import select
 from .queries import QUERIES
 from .rows import notice_from
 
@@ -42,7 +42,7 @@ class InboxTransaction:
 
     def seen(self, owner: str, viewer: str, job_id: str, *, seq: int, at: float) -> None:
         """Mark the notice of an ended job read if its end was seen; raises NotFound."""
-        _, job = reads.find_job(self._db, owner, job_id)
+        _, job = select.find_job(self._db, owner, job_id)
         if job.ended and seq >= job.seq:
             unread = self._do("unread_notices_of_job", owner=owner, viewer=viewer, id=job_id)
             self._read(unread.fetchall(), owner, viewer, at)
@@ -51,7 +51,7 @@ class InboxTransaction:
         """Take a notice out of a viewer's inbox; raises NotFound."""
         notice = self._one("shown_notice", owner=owner, viewer=viewer, id=notice_id)
         if notice is None:
-            raise rules.no_such_notice(notice_id)
+            raise transitions.no_such_notice(notice_id)
         self._do("mark_dismissed", n=notice["n"], viewer=viewer, at=at)
         self._tell_notice(owner, notice)
 
@@ -67,7 +67,7 @@ class InboxTransaction:
             Mute(kind=row["kind"], name=row["name"]) for row in self._do("everybodys_mutes", owner=owner).fetchall()
         ]
         wanted = []
-        due = {"at": at, "farthest": at + rules.FARTHEST, "call_after": CALL_AFTER, "limit": limit}
+        due = {"at": at, "farthest": at + transitions.FARTHEST, "call_after": CALL_AFTER, "limit": limit}
         for row in self._do("due_calls", owner=owner, **due).fetchall():
             notice = notice_from(row)
             known = row["known"] or any(mutes(mute, notice) for mute in muted)
@@ -87,7 +87,7 @@ class InboxTransaction:
         columns = {"owner": notice.owner, "id": notice.id, "job": notice.job or "", "group": notice.group}
         call_at = notice.created_at + CALL_AFTER
         self._do("insert_notice", **columns, body=encode(notice), call_at=call_at, rev=self.rev)
-        self.changes.append(rules.told(notice))
+        self.changes.append(transitions.told(notice))
 
     def _forget_notices(self, owner: str, group_id: str) -> bool:
         self._do("delete_marks_of_group", owner=owner, id=group_id)

@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import TypeVar
 
 from ...core.errors import BgStreamError
-from .database import READER_PATIENCE, open_for_reading, patiently
-from .guard import Guard
-from .trouble import Troubles
+from .availability import Guard
+from .connection import READER_PATIENCE, open_for_reading, patiently
+from .errors import Troubles
 
 THREADS = 2
 

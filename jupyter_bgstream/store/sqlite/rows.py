@@ -8,16 +8,16 @@ from typing import Any
 
 import msgspec
 
+from ...core.batches import Group
+from ...core.codec import encode
 from ...core.events import Usage
-from ...core.groups import Group
 from ...core.job import Job, JobSpec, Turn
-from ...core.machine import Fault
 from ...core.messages import Message
 from ...core.notices import Notice
+from ...core.state import Fault
 from ...core.threads import Conversation, Fork
-from ...core.wire import encode
 from ..base import Change
-from ..rules import listed
+from ..transitions import listed
 
 _spec = msgspec.json.Decoder(JobSpec)
 _history = msgspec.json.Decoder(tuple[Message, ...])

@@ -10,25 +10,25 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from ...core.batches import Group, Placed, Progress
 from ...core.costs import By, Spent
 from ...core.errors import Unavailable
 from ...core.events import Cancelled, Event, Waiting
-from ...core.groups import Group, Placed, Progress
 from ...core.job import Job, Turn
 from ...core.messages import Message
 from ...core.notices import Mute, Notice
 from ...core.threads import Fork, Thread
 from ..base import NO_FILES, Change, JobFilter, Old, Room, Span, StoredImage
-from ..feed import Feed
-from . import claims, pruning, reads, segments
-from .database import Journal
+from ..changefeed import Feed
+from . import claims, pruning, segments, select
+from .connection import Journal
+from .errors import Troubles
+from .files import Files, Settings, opened_files
 from .lease import WATCH, Machine, this_machine
-from .liveness import MISSING, Liveness
-from .opening import Files, Settings, opened_files
 from .readers import Readers
-from .trouble import Troubles
+from .server_locks import MISSING, Liveness
+from .transaction import is_quiet
 from .writer import Writer
-from .writes import is_quiet
 
 CLOSING_PATIENCE = 2.0  # seconds, in all, for what still waits when the store is closed
 
@@ -126,7 +126,7 @@ class SQLiteStore:
             files = resources.enter_context(opened_files(self._database, settings, stop=stop))
             try:
                 readers = resources.enter_context(Readers(files.path, troubles=files.troubles, guard=files.guard))
-                rev = reads.revision(files.db)
+                rev = select.revision(files.db)
             except sqlite3.Error as error:
                 raise files.troubles.unavailable(error, action="read") from error
             return resources.pop_all(), files, rev, readers
@@ -156,7 +156,7 @@ class SQLiteStore:
         )
 
     async def next_due(self, *, server: str, owner: str | None, after: float) -> float | None:
-        return await self._open.readers.run(lambda db: reads.next_due(db, server=server, owner=owner, after=after))
+        return await self._open.readers.run(lambda db: select.next_due(db, server=server, owner=owner, after=after))
 
     async def adopt(self, job: Job, *, server: str, event: Waiting | None = None) -> Job:
         return await self._open.writer.run(lambda tx: tx.adopt(job, server=server, event=event))
@@ -183,51 +183,51 @@ class SQLiteStore:
         return await self._open.writer.run(lambda tx: tx.end(owner, job_id, event, fence=fence, log=log))
 
     async def job(self, owner: str, job_id: str) -> Job:
-        _, job = await self._open.readers.run(lambda db: reads.find_job(db, owner, job_id))
+        _, job = await self._open.readers.run(lambda db: select.find_job(db, owner, job_id))
         return job
 
     async def jobs(self, owner: str, which: JobFilter) -> tuple[list[Job], str | None]:
-        return await self._open.readers.run(lambda db: reads.list_jobs(db, owner, which))
+        return await self._open.readers.run(lambda db: select.list_jobs(db, owner, which))
 
     async def has_work(self, *, server: str, owner: str) -> bool:
         return await self._open.readers.run(lambda db: claims.has_work(db, server=server, owner=owner))
 
     async def counts(self, owner: str) -> dict[str, int]:
-        return await self._open.readers.run(lambda db: reads.count_jobs(db, owner))
+        return await self._open.readers.run(lambda db: select.count_jobs(db, owner))
 
     async def costs(self, owner: str, by: By, *, since: float | None = None, until: float | None = None) -> list[Spent]:
-        return await self._open.readers.run(lambda db: reads.sum_costs(db, owner, by, since=since, until=until))
+        return await self._open.readers.run(lambda db: select.sum_costs(db, owner, by, since=since, until=until))
 
     async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]:
-        return await self._open.readers.run(lambda db: reads.read_events(db, job, after=after, max_bytes=max_bytes))
+        return await self._open.readers.run(lambda db: select.read_events(db, job, after=after, max_bytes=max_bytes))
 
     async def image(self, owner: str, job_id: str, image_id: str) -> StoredImage:
-        return await self._open.readers.run(lambda db: reads.find_image(db, owner, job_id, image_id))
+        return await self._open.readers.run(lambda db: select.find_image(db, owner, job_id, image_id))
 
     async def image_chunk(self, image: StoredImage, chunk: int) -> bytes:
-        return await self._open.readers.run(lambda db: reads.read_image_chunk(db, image, chunk))
+        return await self._open.readers.run(lambda db: select.read_image_chunk(db, image, chunk))
 
     async def delete(self, owner: str, job_id: str, *, log: str | None = None) -> None:
         await self._open.writer.run(lambda tx: tx.delete(owner, job_id, log=log))
 
     async def abandoned(self, *, owner: str | None, limit: int) -> list[Job]:
         parts = self._open
-        return await parts.readers.run(lambda db: reads.abandoned_jobs(db, parts.liveness, owner=owner, limit=limit))
+        return await parts.readers.run(lambda db: select.abandoned_jobs(db, parts.liveness, owner=owner, limit=limit))
 
     async def submit_group(self, group: Group, jobs: Sequence[Job], *, max_queued: int) -> Group:
         return await self._open.writer.run(lambda tx: tx.submit_group(group, jobs, max_queued=max_queued))
 
     async def group(self, owner: str, group_id: str) -> Group:
-        return await self._open.readers.run(lambda db: reads.find_group(db, owner, group_id))
+        return await self._open.readers.run(lambda db: select.find_group(db, owner, group_id))
 
     async def progress(self, owner: str, group_id: str) -> Progress:
-        return await self._open.readers.run(lambda db: reads.group_progress(db, owner, group_id))
+        return await self._open.readers.run(lambda db: select.group_progress(db, owner, group_id))
 
     async def answers(
         self, owner: str, group_id: str, *, after: str | None, limit: int, max_bytes: int
     ) -> tuple[list[Placed], str, bool]:
         return await self._open.readers.run(
-            lambda db: reads.group_answers(db, owner, group_id, after=after, limit=limit, max_bytes=max_bytes)
+            lambda db: select.group_answers(db, owner, group_id, after=after, limit=limit, max_bytes=max_bytes)
         )
 
     async def retry_group(
@@ -262,7 +262,7 @@ class SQLiteStore:
         return await self._open.writer.run(lambda tx: tx.resume_group(owner, group_id))
 
     async def notices(self, owner: str, viewer: str) -> list[Notice]:
-        return await self._open.readers.run(lambda db: reads.list_notices(db, owner, viewer))
+        return await self._open.readers.run(lambda db: select.list_notices(db, owner, viewer))
 
     async def read(self, owner: str, viewer: str, *, ids: Sequence[str] | None, at: float) -> None:
         await self._open.writer.run(lambda tx: tx.read(owner, viewer, ids=ids, at=at))
@@ -274,7 +274,7 @@ class SQLiteStore:
         await self._open.writer.run(lambda tx: tx.dismiss(owner, viewer, notice_id, at=at))
 
     async def mutes(self, owner: str, viewer: str) -> list[Mute]:
-        return await self._open.readers.run(lambda db: reads.list_mutes(db, owner, viewer))
+        return await self._open.readers.run(lambda db: select.list_mutes(db, owner, viewer))
 
     async def mute(self, owner: str, viewer: str, mute: Mute, *, on: bool) -> None:
         await self._open.writer.run(lambda tx: tx.mute(owner, viewer, mute, on=on))
@@ -286,16 +286,16 @@ class SQLiteStore:
         await self._open.writer.run(lambda tx: tx.called(owner, notice_id, again=again))
 
     async def threads(self, owner: str, *, limit: int, after: str | None = None) -> tuple[list[Thread], str | None]:
-        return await self._open.readers.run(lambda db: reads.list_threads(db, owner, limit=limit, after=after))
+        return await self._open.readers.run(lambda db: select.list_threads(db, owner, limit=limit, after=after))
 
     async def thread(self, owner: str, name: str) -> Thread:
-        return await self._open.readers.run(lambda db: reads.find_thread(db, owner, name))
+        return await self._open.readers.run(lambda db: select.find_thread(db, owner, name))
 
     async def last_turn(self, owner: str, name: str) -> Job | None:
-        return await self._open.readers.run(lambda db: reads.find_last_turn(db, owner, name))
+        return await self._open.readers.run(lambda db: select.find_last_turn(db, owner, name))
 
     async def fork_of(self, owner: str, name: str) -> Fork | None:
-        return await self._open.readers.run(lambda db: reads.find_fork(db, owner, name))
+        return await self._open.readers.run(lambda db: select.find_fork(db, owner, name))
 
     async def fork(self, fork: Fork) -> None:
         await self._open.writer.run(lambda tx: tx.fork(fork))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from ...core.codec import encode
 from ...core.events import Cancelled, Event
 from ...core.job import Job
 from ...core.threads import Fork
-from ...core.wire import encode
 from ..base import Change
 from ..threads import check_free, no_such_thread
 from .inbox import InboxTransaction

@@ -15,14 +15,14 @@ from typing import TypeVar
 
 from ...core.errors import BgStreamError, Unavailable
 from ..base import Change
+from .availability import Guard
 from .checkpoints import Checkpoints
-from .database import patiently
+from .connection import patiently
 from .delivery import HANGS, Delivery, Item, Outcome
-from .guard import Guard
-from .reads import changes_since, revision
-from .trouble import Troubles, code_of
-from .watch import LostFileError
-from .writes import Transaction
+from .errors import Troubles, code_of
+from .file_watch import LostFileError
+from .select import changes_since, revision
+from .transaction import Transaction
 
 PAUSE = 0.002  # seconds, at least, in which the lock is free after a commit
 LONGEST_PAUSE = 0.1  # seconds; a commit may have held the lock for long because this process was frozen in it

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from jupyter_bgstream.core.batches import Group, GroupSpec
 from jupyter_bgstream.core.errors import NotFound
 from jupyter_bgstream.core.events import (
     Attempt,
@@ -25,7 +26,6 @@ from jupyter_bgstream.core.events import (
     Usage,
     Waiting,
 )
-from jupyter_bgstream.core.groups import Group, GroupSpec
 from jupyter_bgstream.core.job import JobSpec, Origin
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Mute

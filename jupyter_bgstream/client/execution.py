@@ -1,0 +1,181 @@
+"""Notebooks that a program executes: papermill, nbclient, ``jupyter execute``, ``nbconvert --execute``.
+
+No page reads a log there, and the program takes a message only while the cell runs that it belongs to. So a display
+is not updated when something comes, but at the end of every cell and as part of that cell, whichever cell it is in:
+then all that this cell has waited for is in the file. Nothing is sent after the last cell.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import secrets
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..core.errors import BgStreamError
+from ..outputs.mimebundle import bundle, bundle_of_several
+from .voila import in_voila
+
+if TYPE_CHECKING:
+    from .api import Api
+    from .background import Background
+    from .job_handle import Job
+
+Bundle = dict[str, Any]
+
+NOT_WAITED_FOR = "Not waited for yet. To fill in the answer: jupyter bgstream fill FILE"
+REST_NOT_WAITED_FOR = "not waited for yet; to fill in the rest: jupyter bgstream fill FILE"
+
+_PATIENCE = 10.0  # seconds that the end of a cell may take for asking the server
+_RETRIES = 50  # retries of retries that are followed
+
+
+class Content(Protocol):
+    """What a display shows, or something else that the file keeps a state of."""
+
+    @property
+    def _background(self) -> Background[Api]: ...
+
+    async def look(self, api: Api) -> bool:
+        """Ask what is new, on the background loop; returns whether all of it is complete."""
+
+
+class Shown(Content, Protocol):
+    """What a display shows."""
+
+    def data(self) -> tuple[Bundle, Bundle]:
+        """Return the display's data and metadata, of what is known here."""
+
+
+class Stateful(Content, Protocol):
+    """What keeps a state in the file by itself."""
+
+    def save_state(self) -> None:
+        """Send all of it, in the thread of the cell."""
+
+
+def is_executed() -> bool:
+    """Whether a program executes the cell that runs here: one that takes no ``input()``, and started this kernel.
+
+    A Jupyter server that runs the cells of its pages itself, such as jupyter-server-documents, takes no input either.
+    """
+    kernel = getattr(_shell(), "kernel", None)
+    if kernel is None or in_voila():
+        return False
+    content: dict[str, Any] = (kernel.get_parent() or {}).get("content", {})
+    if content.get("allow_stdin") is not False:
+        return False
+    from .connect import is_server_kernel  # noqa: PLC0415 - httpx, which a kernel that submits nothing never pays for
+
+    return not is_server_kernel()
+
+
+def show(content: Shown) -> None:
+    """Display it, and bring the display up to date at the end of every cell."""
+    shell = _shell()
+    display = _Display(content, _captures(shell.display_pub))
+    data, metadata = display.shown
+    shell.display_pub.publish(data, metadata, transient=display.transient)
+    _keep(shell, display)
+
+
+def track(content: Stateful) -> None:
+    """Save its state at the end of every cell."""
+    _keep(_shell(), _State(content))
+
+
+class JobsShown:
+    """A job, or several side by side; of a job that was asked again the newest."""
+
+    def __init__(self, jobs: Sequence[Job], *, side_by_side: bool = False) -> None:
+        self._jobs = list(jobs)
+        self._side_by_side = side_by_side
+        self._background = jobs[0]._background
+
+    async def look(self, api: Api) -> bool:
+        """Read the logs."""
+        self._jobs = [await newest(api, job) for job in self._jobs]
+        return all(job._follower.answer.status == "completed" for job in self._jobs)
+
+    def data(self) -> tuple[Bundle, Bundle]:
+        """Return the display bundle."""
+        shown = [job.shown() for job in self._jobs]
+        if self._side_by_side:
+            return bundle_of_several(shown, unended=NOT_WAITED_FOR), {}
+        return bundle(shown[0], unended=NOT_WAITED_FOR), {}
+
+
+async def newest(api: Api, job: Job) -> Job:
+    """Return the newest job that asks a job again that has no whole answer, or itself; its log is read."""
+    answer = await job._follower.catch_up(api)
+    for _ in range(_RETRIES):
+        if not answer.ended or answer.status == "completed" or not (again := (await api.job(job.id)).retried_by):
+            break
+        job = type(job)(await api.job(again), job._background)
+        answer = await job._follower.catch_up(api)
+    return job
+
+
+class _Display:
+    def __init__(self, content: Shown, captured: bool) -> None:
+        self.content = content
+        self.transient = {"display_id": secrets.token_hex(16)}
+        self.shown = content.data()
+        self.captured = captured  # by %%capture: it may be shown later, as it was
+
+    def save(self, shell: Any) -> None:
+        now = self.content.data()
+        if now != self.shown or self.captured:
+            self.shown = now
+            shell.display_pub.publish(*now, transient=self.transient, update=True)
+
+
+class _State:
+    captured = False
+
+    def __init__(self, content: Stateful) -> None:
+        self.content = content
+
+    def save(self, _: Any) -> None:
+        self.content.save_state()
+
+
+_open: list[_Display | _State] = []
+
+
+def _keep(shell: Any, each: _Display | _State) -> None:
+    _open.append(each)
+    shell.events.register("post_run_cell", _save)  # once, however often
+
+
+def _save(_: object = None) -> None:
+    """Bring all that may have changed up to date, as part of the cell that ends."""
+    shell = _shell()
+    looking = {each.content._background.start(each.content.look): each for each in _open}
+    done, late = concurrent.futures.wait(looking, timeout=_PATIENCE)
+    for future in late:
+        future.cancel()
+    complete = {id(looking[future]) for future in done if _result(future)}
+    for each in looking.values():
+        each.save(shell)
+    _open[:] = [each for each in _open if each.captured or id(each) not in complete]
+
+
+def _result(looked: concurrent.futures.Future[bool]) -> bool:
+    # What is shown stays if there is no answer: the note in it is true.
+    with suppress(BgStreamError, TimeoutError, concurrent.futures.CancelledError):
+        return looked.result()
+    return False
+
+
+def _captures(publisher: Any) -> bool:
+    from IPython.core.displaypub import CapturingDisplayPublisher  # noqa: PLC0415 - a script does without IPython
+
+    return isinstance(publisher, CapturingDisplayPublisher)
+
+
+def _shell() -> Any:
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython else None

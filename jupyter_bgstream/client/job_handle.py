@@ -1,0 +1,367 @@
+"""A job in the hands of a notebook or a script."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Coroutine, Generator, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..core.codec import answer_form
+from ..core.costs import Cost
+from ..core.errors import BgStreamError
+from ..core.events import Source, ToolCall
+from ..core.schemas import Counts, JobDetail, JobForm
+from ..core.state import Answer, Fault
+from ..core.terminal_text import visible_line
+from ..outputs.mimebundle import Shown, bundle
+from .costs import usd
+from .errors import Incomplete
+from .execution import JobsShown, is_executed, show
+from .follower import Deltas, Follower
+from .images import Picture, Pictures
+from .job_table import state
+from .voila import in_voila, mime_bundle
+
+if TYPE_CHECKING:
+    # Not at run time: Jedi 0.20 completes nothing of an object with a property that is a Literal.
+    from ..core.state import Status
+    from .api import Api
+    from .background import Background
+    from .widgets.widgets import JobWidget
+
+T = TypeVar("T")
+
+
+class Job:
+    """One job on the server; forgetting the handle, or interrupting what waits for it, never ends the job.
+
+    ``wait`` returns it however it ended. ``result``, ``await`` and iteration want a whole answer and raise Incomplete
+    if there is none: a text that stopped in the middle must not look finished. Everything that asks the server raises
+    ServerUnreachable if there is no answer, NotFound if the job was deleted. Two handles of one job are equal, and a
+    handle may be pickled. Whoever has read an answer that has ended by its handle finds its notice read.
+
+    >>> job = bg.submit("Say hello.", model="demo/echo")
+    >>> job.wait().status
+    'completed'
+    >>> for piece in job:
+    ...     print(piece, end="")
+    *This is the demo model...
+    """
+
+    def __init__(self, form: JobForm, background: Background[Api]) -> None:
+        self._form = form
+        self._background = background
+        self._follower = Follower(form.id)
+        self._pictures = (self._follower.logs, Pictures(form.id, background))
+        self._detail: JobDetail | None = None
+        self._read = False
+
+    @property
+    def id(self) -> str:
+        """The job's id on its server."""
+        return self._form.id
+
+    @property
+    def model(self) -> str:
+        """The model's full name, ``provider/name``."""
+        return self._form.model
+
+    @property
+    def title(self) -> str:
+        """The given title, or the prompt's first words."""
+        return self._form.title
+
+    @property
+    def thread(self) -> str | None:
+        """The conversation it belongs to."""
+        return self._form.thread
+
+    @property
+    def submitted_by(self) -> str | None:
+        """Name of the person who submitted it, where the server names people; None for jobs of kernels."""
+        return self._form.submitted_by
+
+    @property
+    def form(self) -> JobForm:
+        """What the server said of it last: its states, times and origin, as PROTOCOL.md has them."""
+        return self._form
+
+    @property
+    def status(self) -> Status:
+        """Ask what it is doing: queued, running, waiting, completed, failed, cancelled or interrupted."""
+        return self._form.status if self._form.ended else self._now().status
+
+    @property
+    def text(self) -> str:
+        """Ask for the answer so far."""
+        answer = self._now()
+        if answer.ended:
+            self._mark_read()
+        return answer.text
+
+    @property
+    def reasoning(self) -> str:
+        """Ask for the reasoning so far, where the provider shows it."""
+        return self._now().reasoning
+
+    @property
+    def messages(self) -> Sequence[dict[str, Any]]:
+        """Ask for what was sent to the model, each ``{"role", "content"}``; of a picture there is only its size.
+
+        >>> bg.submit("Say hello.", system="Be brief.", model="demo/echo").messages[0]
+        {'role': 'system', 'content': 'Be brief.'}
+        """
+        return self._asked().messages
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Ask for the parameters that went to the provider."""
+        return self._asked().params or {}
+
+    @property
+    def usage(self) -> Counts | None:
+        """Ask for the counts of the last attempt: input_tokens, output_tokens, cached_tokens, reasoning_tokens, …."""
+        if self._form.ended:
+            return self._form.usage
+        counts: Counts | None = answer_form(self._now())["usage"]
+        return counts
+
+    @property
+    def cost(self) -> Cost | None:
+        """Ask what all attempts cost: ``usd``, and whether that is ``estimated``; None if it is not known."""
+        return self._form.cost if self._form.ended else self._now().cost
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Ask why it ended, once it has completed: stop, length, content_filter, refusal, tool_calls, …."""
+        return self._form.finish_reason if self._form.ended else self._now().finish_reason
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Ask for the pages that it rests on so far, each with ``url`` and ``title``."""
+        return self._now().sources
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """Ask for the tools that the model wants called; nobody calls them. Each has ``name`` and ``arguments``."""
+        return self._now().tool_calls
+
+    @property
+    def images(self) -> list[Picture]:
+        """Ask for the pictures of the answer so far; each is shown by a notebook, and has ``data`` and ``save``.
+
+        >>> bg.submit("Say hello.", model="demo/echo").wait().images
+        []
+        """
+        answer = self._now()
+        if answer.ended:
+            self._mark_read()
+        return self._pictures_here().of(answer.images)
+
+    @property
+    def error(self) -> Fault | None:
+        """Ask why it failed, was interrupted, or waits: a ``code`` and a ``message``.
+
+        >>> bg.submit("x", model="demo/nothing-like-it").wait().error.code
+        'model_not_found'
+        """
+        return self._form.error if self._form.ended else self._now().error
+
+    @property
+    def not_before(self) -> float | None:
+        """Ask when the next try is, in Unix seconds; None unless it waits for one."""
+        return None if self._form.ended else self._now().not_before
+
+    @property
+    def retry_of(self) -> str | None:
+        """The id of the ended job that this one asks again."""
+        return self._form.retry_of
+
+    @property
+    def retried_by(self) -> str | None:
+        """Ask for the id of the job that asks this one again; ``retry`` returns it."""
+        return self._background.run(lambda api: api.job(self.id)).retried_by
+
+    def wait(self, timeout: float | None = None) -> Job:
+        """Wait until it has ended in any way; raises TimeoutError after ``timeout`` seconds.
+
+        Neither that nor an interrupt stops the job.
+        """
+        if not self._form.ended:
+            self._background.run(lambda api: self._follower.end(api, timeout))
+        return self
+
+    def result(self, timeout: float | None = None) -> str:
+        """Wait for the whole answer and return its text; raises Incomplete, or TimeoutError as ``wait`` does.
+
+        >>> bg.submit("Say hello.", model="demo/echo").result()
+        '...Say hello...'
+        """
+        return self._whole(self._background.run(lambda api: self._follower.end(api, timeout)))
+
+    def __await__(self) -> Generator[Any, None, str]:
+        return self._awaited().__await__()
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the text in pieces, from its beginning, as they come; joined they are the text.
+
+        Raises Incomplete after the last piece of an answer that is not whole, StartedOver if the provider had to be
+        asked again and the pieces so far are void.
+        """
+        deltas = Deltas(self._follower)
+        while (delta := self._background.run(deltas.next)) is not None:
+            yield delta
+        self._whole(self._follower.answer)
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        deltas = Deltas(self._follower)
+        while (delta := await self._background.call(deltas.next)) is not None:
+            yield delta
+        self._whole(self._follower.answer)
+
+    def cancel(self) -> Job:
+        """Stop it, with what it has said so far; one that has ended stays as it is.
+
+        >>> bg.submit("A long story, please.", model="demo/slow").cancel().status
+        'cancelled'
+        """
+        self._form = self._background.run(lambda api: api.cancel(self.id))
+        return self
+
+    def retry(self) -> Job:
+        """Ask the same again, of a job that has ended; returns the new job, also when called again.
+
+        Raises Conflict (code ``not_ended``) while it goes on, QueueFull.
+
+        >>> again = bg.submit("Say hello.", model="demo/echo").wait().retry()
+        >>> again.result()
+        '...Say hello...'
+        """
+        return Job(self._background.run(lambda api: api.retry(self.id)), self._background)
+
+    def delete(self) -> None:
+        """Stop it if it goes on, and delete it from the server with all it has said.
+
+        >>> job = bg.submit("Forget this.", model="demo/echo")
+        >>> job.delete()
+        >>> bg.job(job.id)
+        Traceback (most recent call last):
+        ...
+        jupyter_bgstream.core.errors.NotFound: ...
+        """
+        self._background.run(lambda api: api.delete(self.id))
+
+    def detail(self) -> JobDetail:
+        """Ask for all that the server has of it: as ``form``, and with what it was asked."""
+        return self._background.run(lambda api: api.detail(self.id))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Job) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash((Job, self.id))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (self._form,)
+
+    def __repr__(self) -> str:
+        known = self._known()
+        said = state(known.status, known.not_before, time.time())
+        why = f": {known.error.code}" if known.error else ""
+        cost = f" {usd(known.cost.usd, estimated=known.cost.estimated)}" if known.cost else ""
+        return visible_line(f"<Job {self.id} {self.model} {said}{why}{cost}>")
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Any:
+        if in_voila():
+            return mime_bundle([self.view()])
+        return bundle(self.shown(fresh=True))
+
+    def _ipython_display_(self) -> None:
+        if not is_executed():
+            raise NotImplementedError  # IPython shows the bundle
+        self.shown(fresh=True)
+        show(JobsShown([self]))
+
+    def view(self) -> JobWidget:
+        """Return a widget of it: live in any front end, to be put beside others, with traits to observe and link."""
+        from .widgets.widgets import JobWidget  # noqa: PLC0415 - anywidget takes longer to import than all the rest
+
+        return JobWidget(self)
+
+    def placeholder(self) -> dict[str, Any]:
+        """Return the display bundle of what is known, without asking the server."""
+        return bundle(self.shown())
+
+    def shown(self, *, fresh: bool = False) -> Shown:
+        """Return what a display shows of it; with ``fresh`` the server is asked, if it is there."""
+        answer = self._follower.answer
+        if fresh:
+            try:
+                answer = self._now()
+                self._background.run(self._load_pictures)
+            except BgStreamError:
+                answer = self._follower.answer  # a picture of what is known is better than a traceback
+        if answer.status == "new":  # nothing of the log is known yet
+            return Shown(self.id, self.model, self._form.cursor, self._described())
+        files = self._pictures_here().files(answer.images)
+        return Shown(self.id, self.model, self._follower.cursor, answer, files)
+
+    async def _awaited(self) -> str:
+        return self._whole(await self._background.call(lambda api: self._follower.end(api, None)))
+
+    def _now(self) -> Answer:
+        return self._background.run(self._catch_up)
+
+    def _catch_up(self, api: Api) -> Coroutine[Any, Any, Answer]:
+        return self._follower.catch_up(api)
+
+    def _pictures_here(self) -> Pictures:
+        logs, pictures = self._pictures
+        if logs != self._follower.logs:  # deleted, and submitted again under its id
+            pictures = Pictures(self.id, self._background)
+            self._pictures = (self._follower.logs, pictures)
+        return pictures
+
+    async def _load_pictures(self, api: Api) -> None:
+        await self._pictures_here().load(api, self._follower.answer.images)
+
+    def _asked(self) -> JobDetail:
+        if self._detail is None:  # it never changes
+            self._detail = self.detail()
+        return self._detail
+
+    def _known(self) -> Answer:
+        answer = self._follower.answer
+        return self._described() if self._form.ended or answer.status == "new" else answer
+
+    def _described(self) -> Answer:
+        form = self._form
+        return Answer(status=form.status, cost=form.cost, error=form.error, not_before=form.not_before)
+
+    def _whole(self, answer: Answer) -> str:
+        self._mark_read()
+        if answer.status == "completed":
+            return answer.text
+        if answer.error is None:
+            raise Incomplete(f"The job {self.id} was {answer.status}.", code=answer.status, job=self)
+        raise Incomplete(
+            f"The job {self.id} {_ENDED[answer.status]}: {answer.error.message}", code=answer.error.code, job=self
+        )
+
+    def _mark_read(self) -> None:
+        # Nobody waits for it.
+        if not self._read:
+            self._read = True
+            self._background.start(lambda api: api.reading.mark(self.id))
+
+
+_ENDED = {"failed": "failed", "interrupted": "was interrupted"}
+
+
+def _restored(form: JobForm) -> Job:
+    from .session import held  # noqa: PLC0415 - it makes jobs itself
+
+    return held(form)

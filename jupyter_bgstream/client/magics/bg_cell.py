@@ -1,0 +1,163 @@
+"""``%%bg``: send a cell's text to one model or to several."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import no_var_expand
+
+from ...core.errors import BgStreamError
+from ...core.terminal_text import visible, visible_line
+from ..display_updates import publish
+from ..files import File
+from ..job_handle import Job
+from ..job_list import Comparison
+from ..job_table import short
+from ..session import submit
+from ..voila import in_voila
+from .errors import MagicError
+from .interpolation import Place, fill, places, sentence, value_of
+from .options import options
+from .wait import detaching, stream, wait
+
+_NAMED = 3  # expressions in one note
+_LONGEST = 40  # characters of one of them
+
+
+class CellMagic:
+    """The cell magic of one shell."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+        self.started: list[Job] = []
+
+    @no_var_expand  # values with spaces and quotes must not become words of the line
+    def start(self, line: str, cell: str) -> None:
+        """Send the cell's text to a model in the background. ``%bg help`` says more."""
+        given = options(line, lambda place: self._value(place, 0), self._shell.user_ns)
+        if not cell.strip():
+            raise MagicError("There is nothing to send: write the prompt below the line with %%bg.")
+        if given.thread and len(given.models) > 1:
+            raise MagicError("--thread goes with one model: each further one would answer the answer before it.")
+        prompt = cell.removesuffix("\n")
+        found = [] if given.raw else places(prompt, everywhere=given.fill)
+        prompt = fill(prompt, found, lambda place: self._value(place, 1))
+        for note in self._notes([*given.places, *(place._replace(line=place.line + 1) for place in found)]):
+            print(visible_line(note))  # noqa: T201
+        jobs, refusals = self._submitted(prompt, given)
+        if not jobs:
+            if in_voila():  # it hides what an error says
+                self._shell.display_pub.publish({"text/plain": visible(f"Not sent: {_several(refusals)}")})
+            raise MagicError(_several(refusals))
+        self._keep(given, jobs)
+        with detaching(jobs) if given.wait else nullcontext():
+            if given.wait and getattr(self._shell, "kernel", None) is None:
+                stream(jobs)
+            else:
+                # The display is live by itself.
+                self._show(jobs, side_by_side=len(given.models) > 1)
+                if given.wait:
+                    wait(jobs)
+                elif getattr(self._shell, "kernel", None) is None:
+                    _say_how_to_read(jobs, given.name)
+        if refusals:
+            raise MagicError(_several(refusals))
+
+    def _submitted(self, prompt: str, given: argparse.Namespace) -> tuple[list[Job], list[str]]:
+        images = [self._picture(image) for image in given.image]
+        files = [_file(path) for path in given.file]
+        jobs: list[Job] = []
+        refusals: list[str] = []
+        for model in given.models or [None]:
+            try:
+                job = submit(
+                    prompt,
+                    images=images,
+                    files=files,
+                    system=given.system,
+                    params=dict(given.param),
+                    model=model,
+                    thread=given.thread,
+                    on_restart=given.on_restart,
+                    retries=given.retries,
+                    priority=given.priority,
+                    idle_timeout=given.idle_timeout,
+                )
+            except BgStreamError as error:
+                refusals.append(f"{model}: {error.message}" if len(given.models) > 1 else error.message)
+            else:
+                jobs.append(job)
+        return jobs, refusals
+
+    def _keep(self, given: argparse.Namespace, jobs: Sequence[Job]) -> None:
+        self.started += jobs
+        if given.name:
+            self._shell.user_ns[given.name] = Comparison(jobs) if len(given.models) > 1 else jobs[0]
+
+    def _show(self, jobs: Sequence[Job], *, side_by_side: bool) -> None:
+        publish(self._shell, jobs, side_by_side=side_by_side)
+
+    def _value(self, place: Place, lines_before: int) -> str:
+        where = f"on line {place.line + lines_before} of the cell"
+        return value_of(place.expression, self._shell.user_ns, where)
+
+    def _notes(self, found: Sequence[Place]) -> Iterable[str]:
+        """Name what was changed in the prompt, and what could have been and was left as it stands."""
+        variables = self._shell.user_ns
+        filled = [place.expression.written for place in found if place.filled]
+        single = [f"{{{place.expression.written}}}" for place in found if not place.left and not place.filled]
+        left = [
+            f"{_shortened(place.expression.written)} on line {place.line}"
+            for place in found
+            if place.left and place.expression.names <= variables.keys()
+        ]
+        if filled:
+            yield f"Filled in: {_listed(filled)}."
+        if single:
+            yield f"Sent with one brace less: {_listed(single)}."
+        if left:
+            yield f"Sent as code, not filled in: {_listed(left)}. With --fill it is filled in."
+
+    def _picture(self, expression: str) -> Any:
+        namespace = self._shell.user_ns
+        try:
+            # The user's own code, as in any cell.
+            return eval(expression, self._shell.user_global_ns, namespace)  # noqa: S307
+        except Exception as error:
+            if Path(expression).expanduser().is_file():
+                return expression
+            raise MagicError(
+                f"--image {expression} is neither a file here nor an expression: {sentence(error)}."
+            ) from None
+
+
+def _file(path: str) -> File:
+    try:
+        return File(path)
+    except BgStreamError as error:
+        raise MagicError(error.message) from None
+
+
+def _say_how_to_read(jobs: Sequence[Job], name: str | None) -> None:
+    """Say where the answer is in a terminal, in which nothing is printed afterwards."""
+    where = name or " or ".join(f"%bg show {short(job.id)}" for job in jobs)
+    print(f"{where} shows the answer so far; with --wait it is printed as it comes.")  # noqa: T201
+
+
+def _listed(words: Sequence[str]) -> str:
+    names = list(dict.fromkeys(map(_shortened, words)))
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
+
+
+def _shortened(word: str) -> str:
+    return word if len(word) <= _LONGEST else f"{word[: _LONGEST - 1]}…"
+
+
+def _several(refusals: Sequence[str]) -> str:
+    return " ".join(dict.fromkeys(refusals))

@@ -1,0 +1,38 @@
+"""``%bg mute``: no notices of this notebook or of a thread."""
+
+from __future__ import annotations
+
+from ...core.schemas import Mute
+from ...core.terminal_text import visible_line
+from ..session import mute as switch
+from ..session import mutes, notebook_of
+from .errors import MagicError
+from .resolve import kernel_id
+
+
+def mute(words: list[str]) -> None:
+    """Mute or unmute what the words say, and print what is muted now; raises MagicError."""
+    match words:
+        case [] | ["on"]:
+            on, what = True, Mute(kind="notebook", name=this_notebook())
+        case ["off"]:
+            on, what = False, Mute(kind="notebook", name=this_notebook())
+        case ["thread", name] | ["on", "thread", name] | ["thread", name, "on"]:
+            on, what = True, Mute(kind="thread", name=name)
+        case ["off", "thread", name] | ["thread", name, "off"]:
+            on, what = False, Mute(kind="thread", name=name)
+        case _:
+            raise MagicError("%bg mute takes on or off, for this notebook, or thread NAME, for a conversation.")
+    switch(what, on=on)
+    print(visible_line(f"The {what.kind} {what.name} makes {'no ' if on else ''}notices{'' if on else ' again'}."))  # noqa: T201
+    if others := [f"the {each.kind} {each.name}" for each in mutes() if each != what]:
+        print(visible_line(f"Muted as well: {', '.join(others)}."))  # noqa: T201
+
+
+def this_notebook() -> str:
+    """Return the path of this kernel's notebook; raises MagicError if there is none."""
+    kernel = kernel_id()
+    path = notebook_of(kernel) if kernel else None
+    if path is None:
+        raise MagicError("This kernel has no notebook that the server knows of.")
+    return path

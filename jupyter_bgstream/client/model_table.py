@@ -1,0 +1,117 @@
+"""What can be asked, as a table: for ``%bg models`` and ``models()``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from ..core.schemas import ModelsForm, ProviderForm
+from ..core.terminal_text import visible_line
+from .text_table import TABLE
+
+_SHOWN = 3  # models of a provider in the overview
+_WORDS = 72  # characters of a sentence in the overview
+_HEADINGS = ("provider", "models", "")
+
+
+class Models:
+    """What can be asked right now, and why the rest cannot. Shows itself as a table.
+
+    >>> found = bg.models()
+    >>> found.default
+    'demo/tour'
+    >>> "demo/echo" in found.names
+    True
+    """
+
+    def __init__(self, form: ModelsForm, provider: str | None = None) -> None:
+        self.default = form.default  # provider/name, of a job that names none
+        self.default_why = form.default_why
+        self.aliases = dict(form.aliases)
+        self.problems = list(form.problems)  # what is wrong in the server's config, as sentences
+        self._providers = [each for each in form.providers if provider in (None, each.name)]
+        self._all = provider is not None
+
+    @property
+    def names(self) -> list[str]:
+        """The full names of all models that were listed."""
+        return [model for each in self._providers for model in each.models]
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """Why providers that are set up cannot be asked, by name."""
+        return {each.name: each.error.message for each in self._providers if each.error and each.configured}
+
+    def bundle(self) -> dict[str, str]:
+        """Return the display bundle."""
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+    def __repr__(self) -> str:
+        rows = [tuple(map(visible_line, row)) for row in self._rows()]
+        widths = [max(map(len, column)) for column in zip(_HEADINGS, *rows, strict=True)]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in (_HEADINGS, *rows)
+        ]
+        return "\n".join([*lines, *map(visible_line, self._notes())])
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th style="text-align: left">{name}</th>' for name in _HEADINGS)
+        body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in self._rows())
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self._notes())
+        return f"{TABLE}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        if self._all:
+            rows = [
+                (each.name, model.partition("/")[2], self._mark(model))
+                for each in self._providers
+                for model in each.models
+            ]
+            return rows + [self._row(each) for each in self._providers if not each.models]
+        return [self._row(each) for each in self._providers if each.configured]
+
+    def _row(self, each: ProviderForm) -> tuple[str, ...]:
+        if each.error is not None:
+            return each.name, self._cut(each.error.message), "cannot be asked" if each.configured else "not set up"
+        if not each.models:
+            words = self._cut(each.note) if each.note else f"write {each.name}/ and a model's name"
+            return each.name, words, self._mark_of(each)
+        return each.name, _some(each.models), self._mark_of(each)
+
+    def _cut(self, words: str) -> str:
+        if self._all or len(words) <= _WORDS:
+            return words
+        return words[: _WORDS - 1].rstrip() + "…"  # %bg models NAME has all of it
+
+    def _mark(self, model: str) -> str:
+        names = [name for name, full in self.aliases.items() if full == model]
+        return ", ".join(["default"] * (model == self.default) + names)
+
+    def _mark_of(self, each: ProviderForm) -> str:
+        is_default = self.default is not None and self.default.partition("/")[0] == each.name
+        return f"default: {(self.default or '').partition('/')[2]}" if is_default else ""
+
+    def _notes(self) -> list[str]:
+        if self._all:
+            return []
+        notes = []
+        if self.default is not None:
+            notes.append(f"The default is {self.default}. {self.default_why or ''}".rstrip())
+        notes += [f"Wrong in Jupyter's config: {problem}" for problem in self.problems]
+        if self.aliases:
+            notes.append("Aliases: " + ", ".join(f"{name} = {model}" for name, model in self.aliases.items()) + ".")
+        if idle := [each for each in self._providers if not each.configured]:
+            names = ", ".join(each.name for each in idle)
+            notes.append(f"Not set up: {names}. %bg models NAME says what each needs.")
+        return notes
+
+
+def _some(models: Sequence[str]) -> str:
+    names = [model.partition("/")[2] for model in models[:_SHOWN]]
+    more = len(models) - len(names)
+    return ", ".join(names) + (f" and {more:,} more" if more else "")
+
+
+def _cell(text: str) -> str:
+    return f'<td style="text-align: left">{escape(text)}</td>'

@@ -1,0 +1,74 @@
+"""What a job asks, as REST takes it: a prompt with its files and images, or messages."""
+
+from __future__ import annotations
+
+import os
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..core.errors import Invalid
+from .files import File
+from .image_inputs import image_part
+
+Content = str | Sequence[Any]
+
+
+def request_of(
+    prompt: str | Sequence[Mapping[str, Any]], *, images: Any = (), files: Any = (), system: str | None = None
+) -> dict[str, Any]:
+    """Return ``prompt`` or ``messages`` of a request; raises Invalid."""
+    told = [] if system is None else [{"role": "system", "content": system}]
+    images = images if isinstance(images, list | tuple) else [images]  # one, without a list around it
+    files = files if isinstance(files, list | tuple) else [files]
+    if isinstance(prompt, str):
+        if not told and not images and not files:
+            return {"prompt": prompt}
+        content = content_of([*map(_file, files), *map(image_part, images), prompt]) if images or files else prompt
+        return {"messages": [*told, {"role": "user", "content": content}]}
+    given: list[Any] = (
+        list(prompt) if isinstance(prompt, Iterable) and not isinstance(prompt, Mapping) else [prompt, None]
+    )
+    if not all(isinstance(message, Mapping) for message in given):
+        raise Invalid("A prompt is a text, or a list of messages, each with role and content.", field="prompt")
+    for what, some in (("images", images), ("files", files)):
+        if some:
+            sentence = f"{what.capitalize()} go with a text; in a list of messages they belong into a content."
+            raise Invalid(sentence, field=what)
+    return {"messages": [*told, *map(_message, given)]}
+
+
+def content_of(parts: Content) -> str | list[dict[str, Any]]:
+    """Return a message's content as REST takes it: a text, or parts, each a text, a dict, a file or a picture."""
+    return parts if isinstance(parts, str) else [_part(part) for part in parts]
+
+
+def _message(message: Mapping[str, Any]) -> dict[str, Any]:
+    content = message.get("content")
+    made = {**message, "content": "" if content is None else content_of(content)}
+    if calls := message.get("tool_calls"):
+        made["tool_calls"] = [_call(call) for call in calls]
+    return made
+
+
+def _call(call: Any) -> dict[str, Any]:
+    # As a message has it, or one of ``job.tool_calls``.
+    if isinstance(call, Mapping):
+        return dict(call)
+    return {name: getattr(call, name, None) for name in ("id", "name", "arguments")}
+
+
+def _part(part: Any) -> dict[str, Any]:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    if isinstance(part, File | os.PathLike):
+        return _file(part)
+    if not isinstance(part, Mapping):
+        return image_part(part)
+    if isinstance(part.get("data"), bytes):
+        return {**part, "data": b64encode(part["data"]).decode()}
+    return dict(part)
+
+
+def _file(file: Any) -> dict[str, Any]:
+    return file if isinstance(file, dict) else (file if isinstance(file, File) else File(file)).part()

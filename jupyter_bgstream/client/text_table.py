@@ -1,0 +1,48 @@
+"""Rows of text as a table: in plain text, and in HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from ..core.terminal_text import visible_line
+
+Rows = Sequence[Sequence[str]]
+
+# What others wrote is no formula: one can link to this server, or name an image that loads.
+TABLE = '<table class="mathjax_ignore tex2jax_ignore">'
+
+
+def grid(headings: Sequence[str], rows: Rows, *, numbers: int, code: bool = False) -> dict[str, str]:
+    """Return the display bundle of a table: numbers from column ``numbers`` on, with ``code`` the first is code."""
+    return {"text/plain": _plain(headings, rows, numbers), "text/html": _html(headings, rows, numbers, code)}
+
+
+def _plain(headings: Sequence[str], rows: Rows, numbers: int) -> str:
+    rows = [tuple(map(visible_line, row)) for row in rows]
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    return "\n".join(_aligned(row, widths, numbers) for row in (headings, *rows))
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int], numbers: int) -> str:
+    cells = [
+        cell.rjust(width) if column >= numbers else cell.ljust(width)
+        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    return "  ".join(cells).rstrip()
+
+
+def _html(headings: Sequence[str], rows: Rows, numbers: int, code: bool) -> str:
+    def cells(tag: str, row: Sequence[str]) -> str:
+        sides = ["right" if column >= numbers else "left" for column in range(len(row))]
+        return "".join(
+            f'<{tag} style="text-align: {side}">{cell}</{tag}>' for cell, side in zip(row, sides, strict=True)
+        )
+
+    head = cells("th", headings)
+    body = "".join(f"<tr>{cells('td', [_first(row[0], code), *map(escape, row[1:])])}</tr>" for row in rows)
+    return f"{TABLE}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _first(text: str, code: bool) -> str:
+    return f"<code>{escape(text)}</code>" if code else escape(text)

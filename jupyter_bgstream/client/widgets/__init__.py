@@ -1,0 +1,1 @@
+"""Widgets of jobs and batches."""

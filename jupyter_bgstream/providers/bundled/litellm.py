@@ -1,0 +1,217 @@
+"""``litellm/<model>``: whatever the litellm package can ask, with its keys and addresses from the environment.
+
+litellm invents ``finish_reason: "stop"`` for a stream that broke off. What the service itself said stands in its
+stream's ``received_finish_reason``, or ``intermittent_finish_reason`` where it came before the last piece; only that
+is believed here. Seen in litellm 1.106.2, ``litellm_core_utils/streaming_handler.py``, ``finish_reason_handler``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from importlib import import_module
+from typing import Any
+
+from ...plugin import Finish, ProviderError, Reasoning, Source, ToolCall, Usage
+
+# litellm takes keys and addresses among its parameters. Those must not come from a notebook, so what may is listed.
+PARAMS = frozenset(
+    {
+        "temperature",
+        "top_p",
+        "top_k",
+        "max_tokens",
+        "max_completion_tokens",
+        "stop",
+        "seed",
+        "reasoning_effort",
+        "response_format",
+        "n",
+        "logit_bias",
+        "frequency_penalty",
+        "presence_penalty",
+        "logprobs",
+        "top_logprobs",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "thinking",
+        "verbosity",
+        "modalities",
+        "user",
+        "service_tier",
+        "prediction",
+        "web_search_options",
+        "mock_response",  # an answer that litellm makes itself, to try things without a service
+    }
+)
+_CODES = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "unauthorized",
+    404: "model_not_found",
+    408: "unreachable",
+    413: "bad_request",
+    422: "bad_request",
+    429: "rate_limited",
+}
+_LOST = ("APIConnectionError", "Timeout", "MidStreamFallbackError")  # litellm's names for a connection that broke
+
+
+async def complete(
+    messages: list[dict[str, Any]], model: str, params: dict[str, Any]
+) -> AsyncIterator[str | Reasoning | Source | ToolCall | Usage | Finish]:
+    """Ask litellm; its model follows ``litellm/``, such as ``litellm/openai/gpt-6-luna``."""
+    asked = _checked(model, params)
+    begun = False
+    stream = None
+    told = _Told()
+    mocked = None  # the reason that litellm gives for the end of an answer that it made itself
+    try:
+        litellm = await asyncio.to_thread(_litellm)  # importing it takes seconds
+        stream = await litellm.acompletion(
+            model=model,
+            messages=messages,
+            stream=True,
+            stream_options={"include_usage": True},
+            num_retries=0,  # whether it is asked again is the engine's to say
+            max_retries=0,
+            **asked,
+        )
+        async for chunk in stream:
+            if "mock_response" in asked:
+                mocked = mocked or next((choice.finish_reason for choice in chunk.choices), None)
+            for item in told.take(chunk):
+                begun = True
+                yield item
+    except ProviderError:
+        raise
+    except Exception as error:
+        raise _failure(error, begun=begun) from None
+    finally:
+        if (close := getattr(stream, "aclose", None)) is not None:
+            await close()
+    reason = getattr(stream, "received_finish_reason", None) or getattr(stream, "intermittent_finish_reason", None)
+    reason = reason or mocked
+    for last in told.end(whole=bool(reason)):
+        yield last
+    if not reason:
+        raise ProviderError(
+            "The answer broke off before its end: the service gave no finish_reason. What came so far is kept; retry"
+            " for a whole one.",
+            code="truncated",
+        )
+    yield Finish(str(reason).lower())
+
+
+def _litellm() -> Any:
+    # Otherwise importing it asks the network for a list of prices, and waits.
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    litellm: Any = import_module("litellm")
+    litellm.suppress_debug_info = True  # it prints to the server's terminal
+    litellm.telemetry = False
+    return litellm
+
+
+def _checked(model: str, params: dict[str, Any]) -> dict[str, Any]:
+    if "://" in model:  # for some services litellm takes an address there, and would send it the key
+        raise ProviderError(f"{model!r} is no model's name: an address cannot be asked.", code="bad_request")
+    asked = dict(params)
+    if (schema := asked.pop("schema", None)) is not None:
+        form = {"name": "answer", "schema": schema}
+        asked["response_format"] = {"type": "json_schema", "json_schema": form}
+    if refused := sorted(asked.keys() - PARAMS):
+        raise ProviderError(
+            f"params: {', '.join(refused)} cannot be passed to litellm from here; it takes keys and addresses among its"
+            f" parameters, so only these can be: {', '.join(sorted(PARAMS))}.",
+            code="bad_request",
+        )
+    return asked
+
+
+class _Told:
+    """What an answer has said so far."""
+
+    def __init__(self) -> None:
+        self._tools: dict[int, dict[str, str]] = {}
+        self._usage: Usage | None = None
+
+    def take(self, chunk: Any) -> Iterator[str | Reasoning | Source]:
+        """Yield what a chunk says at once."""
+        if (usage := getattr(chunk, "usage", None)) is not None:
+            self._usage = _usage(usage)
+        for url in getattr(chunk, "citations", None) or ():
+            if isinstance(url, str):
+                yield Source(url=url)
+        for choice in getattr(chunk, "choices", None) or ():
+            delta = getattr(choice, "delta", None)
+            if delta is None or choice.index:
+                continue
+            if thought := getattr(delta, "reasoning_content", None):
+                yield Reasoning(thought)
+            if text := getattr(delta, "content", None):
+                yield text
+            for note in getattr(delta, "annotations", None) or ():
+                page = note.get("url_citation", note) if isinstance(note, dict) else {}
+                if url := page.get("url"):
+                    yield Source(url=url, title=page.get("title") or "")
+            for call in getattr(delta, "tool_calls", None) or ():
+                self._call(call)
+
+    def end(self, *, whole: bool) -> Iterator[ToolCall | Usage]:
+        """Yield what is only known at the end."""
+        if whole:
+            for call in self._tools.values():
+                yield ToolCall(id=call["id"], name=call["name"], arguments=call["arguments"])
+        if self._usage is not None:
+            yield self._usage
+
+    def _call(self, call: Any) -> None:
+        known = self._tools.setdefault(call.index or 0, {"id": "", "name": "", "arguments": ""})
+        known["id"] = known["id"] or call.id or ""
+        known["name"] = known["name"] or getattr(call.function, "name", None) or ""
+        known["arguments"] += getattr(call.function, "arguments", None) or ""
+
+
+def _usage(found: Any) -> Usage:
+    def count(holder: Any, name: str) -> int | None:
+        value = getattr(holder, name, None)
+        return value if isinstance(value, int) else None
+
+    return Usage(
+        input_tokens=count(found, "prompt_tokens"),
+        output_tokens=count(found, "completion_tokens"),
+        cached_tokens=count(getattr(found, "prompt_tokens_details", None), "cached_tokens"),
+        reasoning_tokens=count(getattr(found, "completion_tokens_details", None), "reasoning_tokens"),
+    )
+
+
+def _failure(error: Exception, *, begun: bool) -> ProviderError:
+    name = type(error).__name__
+    if (module := _missing_module(error)) is not None:
+        return ProviderError(
+            f"litellm needs the Python module {module}, which is not installed, to ask this model. Install its package,"
+            " which litellm's page on this service names, where the Jupyter server is installed; then restart it.",
+            code="provider_error",
+        )
+    words = " ".join(f"{name}: {error}".split())  # whole: it is cut when what is secret has been taken out
+    if name in _LOST:
+        code = "truncated" if begun else "unreachable"
+        return ProviderError(f"The connection broke. Details: {words}", code=code, transient=not begun)
+    if name == "ContextWindowExceededError":
+        return ProviderError(words, code="context_too_long")
+    status = getattr(error, "status_code", None)
+    code = _CODES.get(status, "provider_error") if isinstance(status, int) else "provider_error"
+    transient = code == "rate_limited" or (isinstance(status, int) and status >= 500)
+    return ProviderError(f"litellm could not ask. Details: {words}", code=code, transient=transient and not begun)
+
+
+def _missing_module(error: BaseException) -> str | None:
+    # litellm makes a broken connection of an ImportError, which would be tried again.
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ModuleNotFoundError) and seen.name and f"'{seen.name}'" in str(error):
+            return seen.name
+        seen = seen.__cause__ or seen.__context__
+    return None

@@ -1,0 +1,1 @@
+"""Plug-ins: providers of other packages, loaded, run and validated."""

@@ -1,0 +1,215 @@
+"""REST: jobs, groups, the inbox, models and status. See PROTOCOL.md."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import msgspec
+
+from .. import __version__
+from ..core.codec import PROTOCOL_VERSION, decode_request, job_form, job_with_answer
+from ..core.costs import By
+from ..core.errors import Invalid
+from ..core.job import Origin
+from ..store.base import JobFilter
+from .base import ApiHandler, endpoint
+from .listing import MAX_PAGE, page_of
+from .requests import Submission, no_default_model
+from .submitting import Submitting
+
+STATES = ("queued", "running", "waiting", "completed", "failed", "cancelled", "interrupted")
+MAX_IDS = 500  # jobs that one list request may name
+MAX_TIME = 10**11  # Unix seconds, some thousand years from now
+MAX_TOKENS = 10**9  # of a request whose price is asked for
+COST_KEYS: tuple[By, ...] = get_args(By)
+
+
+class Jobs(Submitting):
+    """``jobs``."""
+
+    @endpoint
+    async def post(self) -> None:
+        """Submit a job."""
+        submission = decode_request(self.request.body, Submission)
+        spec = submission.spec(await self.default_for(submission))
+        spec = msgspec.structs.replace(spec, source=await self.located(spec.source))
+        job, new = await self.service.submit(self.owner, spec, submission.id, submitted_by=self.submitted_by)
+        self.answer(job_form(job), 201 if new else 200)
+
+    @endpoint
+    async def get(self) -> None:
+        """List jobs."""
+        jobs, following = await self.service.jobs(self.owner, self._filter())
+        self.answer({"jobs": [job_form(job) for job in jobs], "next": following, "viewer": self.submitted_by})
+
+    def _filter(self) -> JobFilter:
+        given = {name: self.get_query_argument(name, strip=False) for name in self.request.query_arguments}
+        fields: dict[str, Any] = {}
+        for name in ("status", "thread", "notebook", "group", "submitted_by", "tag"):
+            fields[name] = given.pop(name, None)
+        if fields["status"] not in (None, *STATES):
+            raise Invalid(f"status must be one of {', '.join(STATES)}, not {fields['status']!r}.", field="status")
+        if "ids" in given:
+            ids = given.pop("ids").split(",")
+            if len(ids) > MAX_IDS:
+                raise Invalid(f"At most {MAX_IDS} ids fit one request; this one has {len(ids)}.", field="ids")
+            fields["ids"] = tuple(filter(None, ids))
+        limit, after = page_of(given, limit=MAX_PAGE if fields.get("ids") else 50)
+        return JobFilter(limit=limit, after=after, **fields)
+
+
+class OneJob(ApiHandler):
+    """``jobs/{id}``."""
+
+    @endpoint
+    async def get(self, job_id: str) -> None:
+        """Return a job with its text."""
+        self.answer(job_with_answer(*await self.service.answer(self.owner, job_id)))
+
+    @endpoint
+    async def delete(self, job_id: str) -> None:
+        """Cancel a job if need be, and forget it."""
+        await self.service.delete(self.owner, job_id)
+        self.set_status(204)
+        self.finish()
+
+
+class Cancel(ApiHandler):
+    """``jobs/{id}/cancel``."""
+
+    @endpoint
+    async def post(self, job_id: str) -> None:
+        """End a job; its partial text is kept."""
+        self.answer(job_form(await self.service.cancel(self.owner, job_id)))
+
+
+class Retry(ApiHandler):
+    """``jobs/{id}/retry``."""
+
+    @endpoint
+    async def post(self, job_id: str) -> None:
+        """Ask an ended job again; its one successor is answered."""
+        job, new = await self.service.retry(self.owner, job_id, submitted_by=self.submitted_by)
+        self.answer(job_form(job), 201 if new else 200)
+
+
+class OneKernel(Submitting):
+    """``kernels/{id}``."""
+
+    @endpoint
+    async def get(self, kernel_id: str) -> None:
+        """Return where a kernel's notebook is now, as its jobs would say."""
+        self.answer({"notebook": (await self.located(Origin(kernel=kernel_id))).notebook})
+
+
+class Costs(ApiHandler):
+    """``costs``."""
+
+    @endpoint
+    async def get(self) -> None:
+        """Add up what jobs cost."""
+        if unknown := next(iter(self.request.query_arguments.keys() - {"by", "since", "until", "token"}), None):
+            raise Invalid(f"There is no filter named {unknown!r}.", field=unknown)
+        asked = self.get_query_argument("by", "day")
+        by = next((key for key in COST_KEYS if key == asked), None)
+        if by is None:
+            raise Invalid(f"by must be one of {', '.join(COST_KEYS)}, not {asked!r}.", field="by")
+        rows = await self.service.costs(self.owner, by, since=self._time("since"), until=self._time("until"))
+        self.answer({"by": by, "costs": rows, "today": self.service.today})
+
+    def _time(self, name: str) -> int | None:
+        text = self.get_query_argument(name, None, strip=False)
+        if text is None:
+            return None
+        if not (text.isascii() and text.isdecimal() and len(text) < 13) or int(text) > MAX_TIME:
+            raise Invalid(f"{name} must be a time in whole Unix seconds, not {text[:60]!r}.", field=name)
+        return int(text)
+
+
+class Prices(ApiHandler):
+    """``prices``."""
+
+    @endpoint
+    async def get(self) -> None:
+        """Say what a request would cost by list prices, and which model a name or none stands for."""
+        known = {"model", "input_tokens", "output_tokens", "token"}
+        if unknown := next(iter(self.request.query_arguments.keys() - known), None):
+            raise Invalid(f"There is nothing named {unknown!r} to ask for.", field=unknown)
+        model = self.get_query_argument("model", "", strip=False)
+        if not model and (default := await self.service.default()) is not None:
+            model = default.model
+        if not model:
+            raise no_default_model()
+        counts = {name: self._count(name) for name in ("input_tokens", "output_tokens")}
+        self.answer(await self.service.price(model, **counts))
+
+    def _count(self, name: str) -> int:
+        text = self.get_query_argument(name, "0", strip=False)
+        if not (text.isascii() and text.isdecimal() and len(text) < 11) or int(text) > MAX_TOKENS:
+            raise Invalid(f"{name} must be a number of tokens, not {text[:60]!r}.", field=name)
+        return int(text)
+
+
+class Models(ApiHandler):
+    """``models``."""
+
+    @endpoint
+    async def get(self) -> None:
+        """Return what can be asked right now, and why the rest cannot."""
+        if unknown := next(iter(self.request.query_arguments.keys() - {"refresh", "token"}), None):
+            raise Invalid(f"There is nothing named {unknown!r} to ask for: say ?refresh=true.", field=unknown)
+        refresh = self.get_query_argument("refresh", "false")
+        if refresh not in ("true", "false"):
+            raise Invalid(f"refresh must be true or false, not {refresh!r}.", field="refresh")
+        providers = await self.service.models(refresh=refresh == "true")
+        try:
+            default = await self.service.default()
+        except Invalid:  # among the problems
+            default = None
+        self.answer(
+            {
+                "default": default and default.model,
+                "default_why": default and default.why,
+                "aliases": self.service.aliases,
+                "problems": self.backend.problems,
+                "providers": providers,
+            }
+        )
+
+
+class Status(ApiHandler):
+    """``status``."""
+
+    @endpoint
+    async def get(self) -> None:
+        """Return the version, the store, the counts and the limits."""
+        service = self.service
+        try:
+            default = await service.default()
+        except Invalid:  # among the warnings
+            default = None
+        self.answer(
+            {
+                "version": __version__,
+                "protocol": PROTOCOL_VERSION,
+                "server": service.server,
+                "store": service.store_kind,
+                "counts": await service.counts(self.owner),
+                "limits": service.limits,
+                "default_model": default and default.model,
+                "warnings": [*self.backend.problems, *self.backend.warnings, *service.warnings],
+            }
+        )
+
+
+ROUTES = [
+    (r"jobs", Jobs),
+    (r"jobs/([A-Za-z0-9_-]+)", OneJob),
+    (r"jobs/([A-Za-z0-9_-]+)/cancel", Cancel),
+    (r"jobs/([A-Za-z0-9_-]+)/retry", Retry),
+    (r"kernels/([A-Za-z0-9_-]+)", OneKernel),
+    (r"costs", Costs),
+    (r"prices", Prices),
+    (r"models", Models),
+    (r"status", Status),
+]

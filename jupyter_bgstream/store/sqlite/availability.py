@@ -1,0 +1,145 @@
+"""Stands before the database: whoever reads or writes it asks here whether it may."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ...core.errors import Unavailable
+from .errors import Troubles
+from .file_watch import LostFileError, Watch
+from .lease import RENEWAL, Lease, TakenOverError
+from .quarantine import warning_of
+from .server_locks import Liveness
+
+PULSE = 0.5  # seconds between looks
+ASIDE = 10.0  # seconds between looks for databases that were kept aside
+STOPPING = 1.0  # seconds that a look may take when the store is closed; a network disk may hang
+
+log = logging.getLogger(__name__)
+
+
+class Guard:
+    """Refuses to touch files that are lost, or another machine's, and keeps this server's lock and lease alive.
+
+    For that it has a thread of its own: a writer that waits for a lock, or for a disk, must not look dead. Whatever
+    this thread meets is said as a warning for as long as it lasts, and stops nobody else.
+    """
+
+    def __init__(self, path: Path, *, liveness: Liveness, lease: Lease | None, troubles: Troubles) -> None:
+        self._path = path
+        self._liveness = liveness
+        self._lease = lease
+        self._watch: Watch | None = None  # as long as the files are not open
+        self._troubles = troubles
+        self._renewal = 0.0  # monotonic seconds; when the lease is due
+        self._taken_over: str | None = None  # what is said of it
+        self._on_taken: Callable[[], None] = lambda: None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="bgstream-guard", daemon=True)
+
+    def __enter__(self) -> Guard:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(STOPPING)
+
+    def watch(self, watch: Watch) -> None:
+        """Look after the files from now on: they are open."""
+        self._watch = watch
+
+    def when_taken_over(self, call: Callable[[], None]) -> None:
+        """Call this, in some thread, when another machine has taken the database; at once if it has."""
+        self._on_taken = call
+        if self._taken_over is not None:
+            call()
+
+    def check_access(self) -> None:
+        """Raise Unavailable if the database may not even be read, because another machine has it."""
+        if self._taken_over is not None:
+            raise TakenOverError(self._taken_over)
+        if self._lease is not None:
+            try:
+                self._lease.check()
+            except TakenOverError as error:
+                self._note_taken(error)
+                raise
+
+    def check_commit(self) -> None:
+        """Raise Unavailable if what is committed now would be lost, or destroy what another machine has written."""
+        self._check_files()
+        self.check_access()
+
+    def may_checkpoint(self) -> bool:
+        """Whether the log may be written into the database: no other process can have begun one of its own."""
+        return self._watch is None or self._watch.may_checkpoint()
+
+    def _check_files(self) -> None:
+        if self._watch is None:
+            return
+        try:
+            self._watch.check()
+        except LostFileError as error:
+            self._troubles.state("files", error.message, level=logging.CRITICAL)
+            raise
+
+    def _run(self) -> None:
+        aside = 0.0
+        while not self._stop.wait(PULSE):
+            if time.monotonic() >= aside:
+                aside = time.monotonic() + ASIDE
+                self._safely("aside", lambda: self._troubles.state("aside", warning_of(self._path)))
+            if self._taken_over is not None or not self._safely("lease", self.check_access):
+                continue  # the lock is the other machine's to judge now
+            # Where the files have gone, new locks would only be in the way of those who bring them back.
+            if self._safely("files", self._check_files):
+                self._safely("lock", self._hold_lock)
+                self._safely("renewal", self._renew)
+
+    def _safely(self, topic: str, action: Callable[[], None]) -> bool:
+        try:
+            action()
+        except (LostFileError, TakenOverError):
+            pass  # it was said where it was found
+        except (OSError, Unavailable) as error:
+            self._troubles.state(topic, f"{_SENTENCES[topic].format(path=self._path)} {error}")
+        except Exception:
+            log.exception("the store could not look after its %s, trying again", topic)
+        else:
+            if topic != "aside":
+                self._troubles.state(topic, None)
+            return True
+        return False
+
+    def _renew(self) -> None:
+        if self._lease is not None and time.monotonic() >= self._renewal:
+            self._lease.renew()
+            self._renewal = time.monotonic() + RENEWAL
+
+    def _hold_lock(self) -> None:
+        if self._liveness.hold():
+            log.critical(
+                "The lock of this server in %s.servers was deleted while it runs, and was made again. Do not delete"
+                " that folder: other servers may have taken this one for dead, and its jobs.",
+                self._path,
+            )
+
+    def _note_taken(self, error: TakenOverError) -> None:
+        if self._taken_over is None:
+            self._taken_over = error.message
+            self._troubles.state("lease", error.message, level=logging.CRITICAL)
+            self._on_taken()
+
+
+_SENTENCES = {
+    "files": "The files of the database {path} cannot be looked at.",
+    "lock": "This server's lock beside {path} was deleted and cannot be made again; make its folder writable.",
+    "lease": "The lease of the database {path} cannot be looked at.",
+    "renewal": "The lease of the database {path} cannot be renewed, so that another machine may take it.",
+    "aside": "The folder of the database {path} cannot be read.",
+}

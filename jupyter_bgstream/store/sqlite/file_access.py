@@ -1,0 +1,164 @@
+"""Who else may read or replace the database: looks at owners and modes of its files and folders, and restores modes.
+
+What is refused and what is only said: docs/decisions/0012-files-of-the-database-are-their-owners-alone.md.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from ...core.errors import Unavailable
+from .quarantine import PARTS, kept_aside
+
+OTHERS = stat.S_IRWXG | stat.S_IRWXO  # the rights of everybody but the owner
+ROOT = 0
+
+_ELSEWHERE = "set BgStreamApp.database to another path"
+
+log = logging.getLogger(__name__)
+
+
+class ForeignError(Unavailable):
+    """A file or folder of the database belongs to another user."""
+
+
+class Wide(NamedTuple):
+    """A file or folder that more than its owner may use."""
+
+    path: Path
+    mode: int  # with the others' rights
+
+    @property
+    def right(self) -> int:
+        """The mode without the others' rights."""
+        return self.mode & ~OTHERS
+
+
+def secure_files(path: Path, locks: Path) -> None:
+    """Refuse files of other users, and take from others what they may do with ours; raises ForeignError.
+
+    What cannot be done, as on a file system without modes, is logged.
+    """
+    if (problem := foreign_owner(path, locks)) is not None:
+        raise ForeignError(problem)
+    for wide in wide_files(path, locks):
+        if not _narrow(wide):
+            break  # the others have the same reason
+    if (warning := writable_folder(path)) is not None:
+        log.warning("%s", warning)
+
+
+def foreign_owner(path: Path, locks: Path) -> str | None:
+    """Return a sentence if the database, a file of it or its folder belongs to another user, else None.
+
+    ``path`` is without symbolic links, ``locks`` the folder of the servers' locks.
+    """
+    if sys.platform == "win32" or not path.parent.exists():
+        return None
+    folder = path.parent.stat()
+    if not _is_own_folder(path.parent, folder.st_uid):
+        return (
+            f"The folder {path.parent} of the database belongs to another user ({_name(folder.st_uid)}), who could"
+            f" replace the database: {_ELSEWHERE}, in a folder of your own."
+        )
+    for file, status in _files(path, locks):
+        if status.st_uid not in (os.geteuid(), ROOT, folder.st_uid):
+            return (
+                f"The file {file} of the database belongs to another user ({_name(status.st_uid)}) and was left as it"
+                f" is: make it your own with chown, move it away, or {_ELSEWHERE}."
+            )
+    return None
+
+
+def wide_files(path: Path, locks: Path) -> Iterator[Wide]:
+    """Find files that others may read or write; what is kept aside of a damaged database is among them."""
+    if sys.platform == "win32":
+        return
+    aside = [part for kept in kept_aside(path) for part in _parts(kept)]
+    for file, status in (*_files(path, locks), *aside):
+        if status.st_mode & OTHERS and not stat.S_ISLNK(status.st_mode):
+            yield Wide(file, stat.S_IMODE(status.st_mode))
+
+
+def writable_folder(path: Path) -> str | None:
+    """Return a sentence if others may replace the database by another file, else None."""
+    if sys.platform == "win32" or not path.parent.exists():
+        return None
+    folder = path.parent.stat()
+    # A group with its owner's number is, by convention, that user's alone.
+    by_group = folder.st_mode & stat.S_IWGRP and folder.st_gid != folder.st_uid
+    if folder.st_mode & stat.S_ISVTX or not (by_group or folder.st_mode & stat.S_IWOTH):
+        return None
+    return (
+        f"Other users may write to the folder {path.parent} (mode {stat.S_IMODE(folder.st_mode):o}), and so replace the"
+        f" database: take that right from them with chmod go-w, or {_ELSEWHERE}."
+    )
+
+
+def _narrow(wide: Wide) -> bool:
+    """Take the others' rights away; returns whether that had an effect."""
+    try:
+        wide.path.chmod(wide.right)
+        left = stat.S_IMODE(wide.path.stat().st_mode) & OTHERS
+    except FileNotFoundError:  # closed and removed meanwhile by another server
+        return True
+    except OSError as error:
+        log.warning(
+            "Other users may use %s (mode %o), and that cannot be changed: %s.", wide.path, wide.mode, error.strerror
+        )
+        return False
+    if left:
+        log.warning(
+            "Other users may use %s (mode %o): its file system keeps no modes. Keep the database on another one: %s.",
+            wide.path,
+            wide.mode,
+            _ELSEWHERE,
+        )
+        return False
+    log.warning("Other users could use %s (mode %o): its mode is %o now.", wide.path, wide.mode, wide.right)
+    return True
+
+
+def _files(path: Path, locks: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    yield from _parts(path)
+    yield from _there([locks])
+    if locks.is_dir():
+        yield from _there(sorted(locks.iterdir()))
+
+
+def _parts(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    return _there(path.with_name(path.name + suffix) for suffix in PARTS)
+
+
+def _there(files: Iterable[Path]) -> Iterator[tuple[Path, os.stat_result]]:
+    for file in files:
+        with suppress(FileNotFoundError):  # other servers come and go
+            yield file, file.lstat()
+
+
+def _is_own_folder(folder: Path, owner: int) -> bool:
+    # Root may run over a user's files, as in a container with that user's volume.
+    if os.geteuid() in (owner, ROOT) or owner == ROOT:
+        return True
+    try:  # some network disks and mounts give all files one owner, whoever makes them
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".bgstream-") as probe:
+            return os.fstat(probe.fileno()).st_uid == owner
+    except OSError:
+        return False
+
+
+def _name(uid: int) -> str:
+    import pwd  # noqa: PLC0415 - there is none on Windows
+
+    try:
+        return f"{pwd.getpwuid(uid).pw_name}, uid {uid}"
+    except KeyError:
+        return f"uid {uid}"

@@ -1,0 +1,279 @@
+"""Decides which file is the database, opens it and, if it is damaged, keeps it aside and begins a new one."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
+from glob import escape
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from ...core.errors import Unavailable
+from .availability import Guard
+from .connection import ELSEWHERE, DamagedError, Journal, NoWriteAheadLogError, check, open_for_writing
+from .errors import Troubles
+from .file_access import secure_files
+from .file_watch import Watch
+from .filesystem import network_file_system
+from .lease import NAME as LEASE
+from .lease import Lease, Machine
+from .quarantine import PARTS, set_aside, warning_of
+from .server_locks import Liveness
+
+CHECK = 0.1  # seconds of looking for damage at each start
+CHECK_AFTER_DEATH = 2.0  # seconds after a server died without closing: it may have been the machine
+MARK = "damaged"  # in the servers' folder: damage was met, so the next check goes all through
+
+log = logging.getLogger(__name__)
+
+_SQLITE = b"SQLite format 3\0"  # what every database that holds anything begins with
+
+
+class Settings(NamedTuple):
+    """How a database is opened, see SQLiteStore."""
+
+    server: str
+    journal: Journal | None
+    host: str | None
+    patience: float  # seconds
+    machine: Machine
+    missing: float  # seconds without a lock file after which a server is dead
+    watch: float  # seconds without a renewal after which another machine has lost the database
+
+
+class Files(NamedTuple):
+    """An open database and what belongs to it."""
+
+    path: Path
+    journal: Journal
+    db: sqlite3.Connection
+    liveness: Liveness
+    guard: Guard
+    troubles: Troubles
+
+
+def file_of_host(path: Path, host: str | None) -> Path:
+    """Return where a host keeps its jobs if ``path`` is on a file system that several hosts share."""
+    return path.with_name(f"{path.stem}.{quote(host or default_host(), safe='')}{path.suffix}")
+
+
+def default_host(environ: Mapping[str, str] = os.environ) -> str:
+    """Return the name of a JupyterHub's user and named server, which outlive their machines, else this machine's."""
+    parts = [environ.get(name, "") for name in ("JUPYTERHUB_USER", "JUPYTERHUB_SERVER_NAME")]
+    if not parts[0]:
+        return socket.gethostname()
+    return "~".join(part.replace("~", "%7E") for part in parts if part)
+
+
+@contextmanager
+def opened_files(path: Path, settings: Settings, *, stop: threading.Event) -> Iterator[Files]:
+    """Open the database for writing; raises Unavailable if it cannot be had, or if ``stop`` is set meanwhile.
+
+    With a write-ahead log the file is ``path``; with a rollback journal it is the one of this host beside it, such as
+    ``jobs.<host>.sqlite``. ``journal`` None decides by the file system.
+    """
+    journal = settings.journal
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Never by another name: SQLite puts its log beside the file itself, and so do we with the locks.
+        path = path.resolve()
+        shared = network_file_system(path.parent) if journal is None else None
+    except OSError as error:
+        raise Unavailable(f"The database {path} cannot be opened: {error}. {ELSEWHERE}") from error
+    with ExitStack() as stack:
+        files = None
+        if journal != "rollback" and shared is None:
+            with _unless(journal is None):
+                files = stack.enter_context(_opened(path, settings, "wal", stop))
+        if files is None:
+            mine = file_of_host(path, settings.host)
+            files = stack.enter_context(_opened(mine, settings, "rollback", stop))
+            _tell_of_others(path, files)
+        yield files
+
+
+@contextmanager
+def _unless(forgiving: bool) -> Iterator[None]:
+    try:
+        yield
+    except NoWriteAheadLogError:
+        if not forgiving:
+            raise
+
+
+@contextmanager
+def _opened(path: Path, settings: Settings, journal: Journal, stop: threading.Event) -> Iterator[Files]:
+    folder = path.with_name(path.name + ".servers")
+    patience = settings.patience
+    troubles = Troubles(path, mark=folder / MARK)
+    liveness = Liveness(folder, settings.server, missing=settings.missing)
+    lease = None
+    if journal == "rollback":
+        lease = Lease(folder, path, settings.server, machine=settings.machine, watch=settings.watch)
+    guard = Guard(path, liveness=liveness, lease=lease, troubles=troubles)
+    try:
+        secure_files(path, folder)
+    except OSError as error:
+        raise Unavailable(f"The database {path} cannot be opened: {error}. {ELSEWHERE}") from error
+    _refuse_foreign(path, folder)
+    ours = _make(folder)
+    try:
+        with ExitStack() as stack:
+            with (
+                liveness.opening(patience=patience, stop=stop),
+                _left_clean(folder, liveness, ours),
+                ExitStack() as parts,
+            ):
+                parts.enter_context(liveness)
+                if lease is not None:
+                    parts.enter_context(_leased(lease, liveness, path, stop))
+                parts.enter_context(guard)
+                db = _open_sound(path, journal, patience, liveness=liveness, troubles=troubles, ours=ours, stop=stop)
+                # Closed before the lock is let go of: until then it may remove its log, by name.
+                parts.enter_context(closing(db))
+                guard.watch(Watch(path, journal))
+                stack.push(parts.pop_all())
+            yield Files(path, journal, db, liveness, guard, troubles)
+    except BaseException:
+        if not ours:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+@contextmanager
+def _leased(lease: Lease, liveness: Liveness, path: Path, stop: threading.Event) -> Iterator[None]:
+    """Have the lease; whoever leaves in good order keeps it for another server of this machine, if there is one."""
+    before = lease.acquire(stop)
+    if before is not None:
+        log.warning("The database %s was the machine %s's until now.", path, before.host)
+        liveness.bury_others()
+    try:
+        yield
+    except BaseException:  # under the lock of those who open
+        if liveness.is_alone():
+            lease.release()
+        raise
+    # Under that lock as well: else one that has just begun here would lose its lease.
+    with suppress(Unavailable), liveness.opening(patience=0.5):
+        if liveness.is_alone():
+            lease.release()
+
+
+@contextmanager
+def _left_clean(folder: Path, liveness: Liveness, ours: bool) -> Iterator[None]:
+    """Leave no lease behind if nothing was opened: a folder that stays would tell that the database is one of ours."""
+    try:
+        yield
+    except BaseException:
+        if not ours and not any(folder.glob("*.lock")):
+            for path in folder.glob(f"{LEASE}*"):
+                path.unlink(missing_ok=True)
+        raise
+
+
+def _refuse_foreign(path: Path, folder: Path) -> None:
+    """Refuse a file that is no database and was never one of ours, before anything beside it says that it is ours."""
+    if folder.exists():
+        return
+    with suppress(OSError), path.open("rb") as file:  # what cannot be read is refused later, with a reason
+        start = file.read(len(_SQLITE))
+        if start and start != _SQLITE:
+            raise DamagedError(
+                f"The file {path} cannot be used as a database and was left as it is: file is not a database."
+            )
+
+
+def _make(folder: Path) -> bool:
+    """Make the servers' folder; returns whether it was there, which shows that the database is one of ours."""
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        return True
+    except OSError as error:
+        raise Unavailable(f"The folder {folder} cannot be made: {error}. {ELSEWHERE}") from error
+    return False
+
+
+def _open_sound(
+    path: Path,
+    journal: Journal,
+    patience: float,
+    *,
+    liveness: Liveness,
+    troubles: Troubles,
+    ours: bool,
+    stop: threading.Event,
+) -> sqlite3.Connection:
+    try:
+        return _open_checked(path, journal, patience, liveness=liveness, troubles=troubles, stop=stop)
+    except DamagedError as error:
+        if not ours:
+            raise
+        if not liveness.is_alone():
+            raise Unavailable(
+                f"The database {path} is damaged, and other Jupyter servers still use it. Stop them and start this one "
+                "again: then it is kept aside, and a new one is begun."
+            ) from error
+        set_aside(path)
+        log.critical("The database %s was damaged: %s", path, error.__cause__ or error)
+    troubles.mark.unlink(missing_ok=True)
+    troubles.state("aside", warning_of(path), level=logging.CRITICAL)
+    return open_for_writing(path, patience=patience, journal=journal, stop=stop)
+
+
+def _open_checked(
+    path: Path, journal: Journal, patience: float, *, liveness: Liveness, troubles: Troubles, stop: threading.Event
+) -> sqlite3.Connection:
+    if not path.exists() and any(_has_content(path.with_name(path.name + suffix)) for suffix in PARTS):
+        set_aside(path)  # SQLite would delete a log without its database
+    db = open_for_writing(path, patience=patience, journal=journal, alone=liveness.is_alone, stop=stop)
+    try:
+        marked = troubles.mark.exists()
+        seconds = None if marked else CHECK_AFTER_DEATH if liveness.found_dead else CHECK
+        damage = check(db, seconds=seconds) if liveness.is_alone() else None
+        if damage is not None:
+            raise DamagedError(f"The database {path} is damaged and was left as it is: {damage}.") from ValueError(
+                damage
+            )
+        if marked and liveness.is_alone():
+            troubles.mark.unlink(missing_ok=True)
+        troubles.state("aside", warning_of(path))
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _tell_of_others(path: Path, files: Files) -> None:
+    """Say where the jobs of other hosts are, for as long as this one has none."""
+    if files.db.execute("SELECT 1 FROM jobs LIMIT 1").fetchone() is not None:
+        return
+    if names := names_of_others(path, files.path):
+        files.troubles.warn(
+            f"{path.parent} is on a file system that several machines may share, so each host has a database of its"
+            f" own. This one begins with {files.path.name}; earlier jobs are in {names}. To go on with them, stop all"
+            f" Jupyter servers and rename that file to {files.path.name}, and its -journal, if there is one, likewise.",
+            level=logging.WARNING,
+        )
+
+
+def names_of_others(path: Path, mine: Path) -> str:
+    """Return the names of other hosts' databases beside this one, separated by commas, and which has this machine's."""
+    candidates = {path, *path.parent.glob(f"{escape(path.stem)}.*{escape(path.suffix)}")} - {mine}
+    others = sorted(other for other in candidates if _has_content(other))
+    here = file_of_host(path, socket.gethostname())
+    return ", ".join(f"{other.name} (under this machine's name)" if other == here else other.name for other in others)

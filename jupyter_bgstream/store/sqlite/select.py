@@ -1,0 +1,289 @@
+"""What can be asked of the database: every function takes a connection and changes nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from ...core.batches import Group, Placed, Progress
+from ...core.codec import decode_events, encode
+from ...core.costs import By, Spent
+from ...core.job import Job
+from ...core.notices import Mute, Notice
+from ...core.state import Answer, fold
+from ...core.threads import Fork, Thread
+from .. import transitions, usage_ledger
+from ..base import Change, JobFilter, StoredImage
+from ..threads import thread_of
+from .queries import QUERIES
+from .rows import change_from, events_of, fork_from, group_from, job_of, listed_job_of, notice_from, places_of
+from .server_locks import Liveness
+
+# One condition per field of JobFilter; those that are asked for are joined by AND.
+_CONDITIONS = {
+    "status": "status = :status",
+    "thread": "thread = :thread",
+    "notebook": "notebook = :notebook",
+    "group": "grp = :group",
+    "submitted_by": "submitted_by = :submitted_by",
+    "tag": "EXISTS (SELECT 1 FROM json_each(tags) WHERE value = :tag)",
+    "ids": "id IN (SELECT value FROM json_each(:ids))",
+    "after": "n < :after",
+}
+
+
+# By what costs are added up, and which row comes first; a quarter begins a day in any time zone.
+_DEAREST = "sum(usd) IS NULL, sum(usd) DESC, key IS NULL, key"
+_SUMS: dict[By, tuple[str, str]] = {
+    "day": ("date(at, 'unixepoch', 'localtime')", "key DESC"),
+    "model": ("model", _DEAREST),
+    "thread": ("thread", _DEAREST),
+    "notebook": ("notebook", _DEAREST),
+    "group": ("grp", _DEAREST),
+    "submitted_by": ("submitted_by", _DEAREST),
+}
+
+
+def find_job(db: sqlite3.Connection, owner: str, job_id: str) -> tuple[int, Job]:
+    """Return a job and its n; raises NotFound."""
+    row = db.execute(QUERIES["job"], {"owner": owner, "id": job_id}).fetchone()
+    if row is None:
+        raise transitions.no_such_job(job_id)
+    return row["n"], job_of(row)
+
+
+def list_jobs(db: sqlite3.Connection, owner: str, which: JobFilter) -> tuple[list[Job], str | None]:
+    """Return a page of jobs as lists show them, newest first, and where the next begins; raises Invalid."""
+    asked = {
+        "status": which.status,
+        "thread": which.thread,
+        "notebook": which.notebook,
+        "group": which.group,
+        "submitted_by": which.submitted_by,
+        "tag": which.tag,
+        "ids": None if which.ids is None else encode(which.ids).decode(),
+        "after": transitions.page_start(which.after),
+    }
+    conditions = ["owner = :owner", *(_CONDITIONS[name] for name, value in asked.items() if value is not None)]
+    where = " AND ".join(conditions)  # of our own words, never of a caller's
+    query = f"SELECT * FROM jobs WHERE {where} ORDER BY n DESC LIMIT :limit"  # noqa: S608
+    rows = db.execute(query, asked | {"owner": owner, "limit": which.limit + 1}).fetchall()
+    page = rows[: which.limit]
+    return [listed_job_of(row) for row in page], str(page[-1]["n"]) if len(rows) > len(page) else None
+
+
+def count_jobs(db: sqlite3.Connection, owner: str) -> dict[str, int]:
+    """Return how many jobs an owner has in each state."""
+    return dict(db.execute(QUERIES["counts"], {"owner": owner}).fetchall())
+
+
+def sum_costs(db: sqlite3.Connection, owner: str, by: By, *, since: float | None, until: float | None) -> list[Spent]:
+    """Return what jobs took that were submitted in that time, deleted ones too."""
+    key, order = _SUMS[by]
+    first, end = usage_ledger.quarters(since, until)
+    query = (
+        f"SELECT {key} AS key, sum(jobs) AS jobs, sum(input_tokens) AS input_tokens,"  # noqa: S608 - our own words
+        f" sum(output_tokens) AS output_tokens, sum(usd) AS usd, max(estimated) AS estimated"
+        f" FROM ({QUERIES['spent']}) GROUP BY 1 ORDER BY {order} LIMIT :most"
+    )
+    rows = db.execute(query, {"owner": owner, "first": first, "end": end, "most": usage_ledger.MOST}).fetchall()
+    return [Spent(**{**row, "estimated": bool(row["estimated"])}) for row in rows]
+
+
+@contextmanager
+def _snapshot(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("BEGIN")
+    try:
+        yield
+    finally:
+        db.execute("ROLLBACK")  # nothing was written; this lets go of the snapshot, which holds the checkpoints up
+
+
+def read_events(db: sqlite3.Connection, job: Job, *, after: int, max_bytes: int) -> list[bytes]:
+    """Return encoded events after number ``after``, at most ``max_bytes`` but one if there is any.
+
+    Raises NotFound if the job is gone, also if its id is there again. The job and its log are looked at as of the same
+    commit: else a log that is deleted in between would look as if it had no more events.
+    """
+    found: list[bytes] = []
+    with _snapshot(db):
+        head = db.execute(QUERIES["job_head"], {"owner": job.owner, "id": job.id}).fetchone()
+        if head is None:
+            raise transitions.no_such_job(job.id)
+        transitions.check_log(job.id, job.log, head["log"])
+        with closing(db.execute(QUERIES["events"], places_of(head["n"], after=after))) as rows:
+            for first, body, packed in rows:
+                events = events_of(body, packed)[max(0, after + 1 - first) :]
+                if (size := sum(map(len, events))) <= max_bytes:  # whole rows, at the speed of C
+                    max_bytes -= size
+                    found += events
+                    continue
+                for event in events:
+                    max_bytes -= len(event)
+                    if found and max_bytes < 0:
+                        return found
+                    found.append(event)
+    return found
+
+
+def find_image(db: sqlite3.Connection, owner: str, job_id: str, image_id: str) -> StoredImage:
+    """Return a picture of a job; raises NotFound."""
+    row = db.execute(QUERIES["image"], {"owner": owner, "job": job_id, "id": image_id}).fetchone()
+    if row is None:
+        raise transitions.no_such_image(image_id)
+    return StoredImage(owner=owner, job=job_id, **row)
+
+
+def read_image_chunk(db: sqlite3.Connection, image: StoredImage, chunk: int) -> bytes:
+    """Return a piece of a picture's file; raises NotFound if the job is gone."""
+    asked = {"owner": image.owner, "job": image.job, "log": image.log, "image": image.id, "chunk": chunk}
+    row = db.execute(QUERIES["image_chunk"], asked).fetchone()
+    if row is None:
+        raise transitions.no_such_image(image.id)
+    return bytes(row["data"])
+
+
+def next_due(db: sqlite3.Connection, *, server: str, owner: str | None, after: float) -> float | None:
+    """Return when the next waiting job's time comes."""
+    (due,) = db.execute(QUERIES["next_due"], {"server": server, "owner": owner, "after": after}).fetchone()
+    return None if due is None else float(due)
+
+
+def find_group(db: sqlite3.Connection, owner: str, group_id: str) -> Group:
+    """Return a group; raises NotFound."""
+    row = db.execute(QUERIES["group"], {"owner": owner, "id": group_id}).fetchone()
+    if row is None:
+        raise transitions.no_such_group(group_id)
+    return group_from(row)
+
+
+def last_turn(db: sqlite3.Connection, owner: str, thread: str) -> str | None:
+    """Return the id of a thread's last turn: its newest retry stands for it."""
+    last = db.execute(QUERIES["last_turn_of_thread"], {"owner": owner, "thread": thread}).fetchone()
+    while last is not None and last["retried_by"] is not None:
+        last = db.execute(QUERIES["job_links"], {"owner": owner, "id": last["retried_by"]}).fetchone()
+    return None if last is None else str(last["id"])
+
+
+def find_last_turn(db: sqlite3.Connection, owner: str, thread: str) -> Job | None:
+    """Return a thread's last turn."""
+    with _snapshot(db):
+        job_id = last_turn(db, owner, thread)
+        return None if job_id is None else find_job(db, owner, job_id)[1]
+
+
+def find_fork(db: sqlite3.Connection, owner: str, name: str) -> Fork | None:
+    """Return what a thread begins with, if it goes on from another."""
+    row = db.execute(QUERIES["fork"], {"owner": owner, "name": name}).fetchone()
+    return None if row is None else fork_from(row)
+
+
+def find_thread(db: sqlite3.Connection, owner: str, name: str) -> Thread:
+    """Return a thread; raises NotFound."""
+    with _snapshot(db):
+        return _thread(db, owner, name)
+
+
+def list_threads(
+    db: sqlite3.Connection, owner: str, *, limit: int, after: str | None
+) -> tuple[list[Thread], str | None]:
+    """Return a page of threads, the newest first, and where the next begins; raises Invalid."""
+    start = transitions.page_start(after)
+    with _snapshot(db):
+        asked = {"owner": owner, "after": 1 << 62 if start is None else start, "limit": limit + 1}
+        rows = db.execute(QUERIES["threads"], asked).fetchall()
+        page = rows[:limit]
+        threads = [_thread(db, owner, row["name"]) for row in page]
+    return threads, str(page[-1]["n"]) if len(rows) > len(page) else None
+
+
+def _thread(db: sqlite3.Connection, owner: str, name: str) -> Thread:
+    which = {"owner": owner, "thread": name}
+    sums = db.execute(QUERIES["sums_of_thread"], which).fetchone()
+    unfinished = db.execute(QUERIES["unfinished_of_thread"], which).fetchone()
+    last = db.execute(QUERIES["listed_job"], {"owner": owner, "id": last_turn(db, owner, name)}).fetchone()
+    return thread_of(
+        name,
+        jobs=sums["jobs"],
+        created_at=sums["created_at"],
+        updated_at=sums["updated_at"],
+        unfinished=None if unfinished is None else listed_job_of(unfinished),
+        last=None if last is None else listed_job_of(last),
+        fork=find_fork(db, owner, name),
+    )
+
+
+def group_progress(db: sqlite3.Connection, owner: str, group_id: str) -> Progress:
+    """Return how far a group is; raises NotFound."""
+    with _snapshot(db):
+        group = find_group(db, owner, group_id)
+        running, waiting = db.execute(QUERIES["progress_of_group"], {"owner": owner, "id": group_id}).fetchone()
+    return Progress(group=group, running=running, waiting=waiting)
+
+
+def group_answers(
+    db: sqlite3.Connection, owner: str, group_id: str, *, after: str | None, limit: int, max_bytes: int
+) -> tuple[list[Placed], str, bool]:
+    """Return what has changed of a group's places, where the next page begins and whether there is more.
+
+    Raises NotFound, Invalid.
+    """
+    change, place = transitions.places_start(after)
+    found: list[Placed] = []
+    with _snapshot(db):
+        find_group(db, owner, group_id)
+        asked = {"owner": owner, "id": group_id, "change": change, "place": place, "limit": limit + 1}
+        rows = db.execute(QUERIES["places_of_group"], asked).fetchall()
+        for row in rows[:limit]:
+            job = listed_job_of(row)
+            answer = _answer_of(db, row["n"]) if job.ended else None
+            max_bytes -= len(answer.text) if answer is not None else 0
+            if found and max_bytes < 0:
+                break
+            found.append(Placed.by(job, answer))
+            change, place = row["status_rev"], row["n"]
+    return found, f"{change}_{place}", len(found) < len(rows)
+
+
+def _answer_of(db: sqlite3.Connection, n: int) -> Answer:
+    rows = db.execute(QUERIES["events"], places_of(n)).fetchall()
+    return fold(decode_events([event for _, body, packed in rows for event in events_of(body, packed)]))
+
+
+def abandoned_jobs(db: sqlite3.Connection, liveness: Liveness, *, owner: str | None, limit: int) -> list[Job]:
+    """Return an owner's unfinished jobs of dead servers, or everybody's, oldest first."""
+    ended = liveness.dead_servers()  # before their jobs are looked at: they get no new ones
+    servers = [server for (server,) in db.execute(QUERIES["servers_with_unfinished_jobs"]).fetchall()]
+    liveness.forget(ended.difference(servers))
+    dead = [server for server in servers if liveness.is_dead(server)]
+    if not dead:
+        return []
+    query = QUERIES["unfinished_jobs_of" if owner is None else "unfinished_jobs_of_owner"]
+    rows = db.execute(query, {"servers": encode(dead).decode(), "owner": owner, "limit": limit}).fetchall()
+    return [job_of(row) for row in rows]
+
+
+def list_notices(db: sqlite3.Connection, owner: str, viewer: str) -> list[Notice]:
+    """Return a viewer's inbox, newest first."""
+    whose = {"owner": owner, "viewer": viewer}
+    mutes = list_mutes(db, owner, viewer)
+    rows = db.execute(QUERIES["notices"], whose).fetchall()
+    return [transitions.as_seen_by(notice_from(row), read_at=row["read_at"], mutes=mutes) for row in rows]
+
+
+def list_mutes(db: sqlite3.Connection, owner: str, viewer: str) -> list[Mute]:
+    """Return what a viewer has muted, sorted."""
+    rows = db.execute(QUERIES["mutes"], {"owner": owner, "viewer": viewer}).fetchall()
+    return [Mute(kind=row["kind"], name=row["name"]) for row in rows]
+
+
+def revision(db: sqlite3.Connection) -> int:
+    """Return the number of the last commit that changed anything worth telling."""
+    (rev,) = db.execute(QUERIES["revision"]).fetchone()
+    return int(rev)
+
+
+def changes_since(db: sqlite3.Connection, rev: int) -> list[Change]:
+    """Return what commits after number ``rev`` changed, each job once, in the order of its last change."""
+    return [change_from(row) for row in db.execute(QUERIES["changes_since"], {"since": rev}).fetchall()]

@@ -1,0 +1,320 @@
+"""What can be done to the database: operations on one transaction under way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from ...core.batches import Group
+from ...core.codec import encode
+from ...core.errors import NotFound
+from ...core.events import Cancelled, Delta, Event, Image, Source, ToolCall, Usage, Waiting
+from ...core.job import Job, Turn
+from ...core.messages import Message
+from .. import transitions, usage_ledger
+from ..base import IMAGE_CHUNK, NO_FILES, Change, Room, Span
+from . import claims, select
+from .rows import columns_of, group_from, job_of, place_of, places_of
+from .threads import ThreadTransaction
+
+REMEMBERED_DELETIONS = 10_000
+
+_PLAIN: frozenset[type[Event]] = frozenset({Delta, Source, ToolCall, Image})  # change nothing of the job but its log
+_QUIET = _PLAIN | {Usage}
+
+
+def is_quiet(events: Sequence[Event]) -> bool:
+    """Whether events only add to the log of a running job and leave its state as it is."""
+    return _QUIET.issuperset(map(type, events))
+
+
+class Transaction(ThreadTransaction):
+    """One transaction and what it will tell when it is committed.
+
+    Each operation checks first and raises before it writes anything, so that a refused one does not hurt those that
+    share the transaction with it.
+    """
+
+    def submit(self, job: Job, *, max_queued: int) -> tuple[Job, bool]:
+        """Store a new job; raises Conflict, QueueFull."""
+        try:
+            _, existing = select.find_job(self._db, job.owner, job.id)
+        except NotFound:
+            pass
+        else:
+            transitions.check_same_request(existing, job)
+            return existing, False
+        if job.retry_of is not None:
+            return self._submit_again(job, job.retry_of, max_queued=max_queued)
+        transitions.check_room(self._unfinished(job.owner), max_queued)
+        if (group := self._group(job)) is not None:
+            transitions.check_joins(group, 1)
+            self._put_group(group.joined(1))
+        return self._insert_behind(job, lane="" if group is None else group.id), True
+
+    def _submit_again(self, job: Job, retry_of: str, *, max_queued: int) -> tuple[Job, bool]:
+        n, asked = select.find_job(self._db, job.owner, retry_of)
+        transitions.check_retriable(asked)
+        if asked.retried_by is not None:
+            return select.find_job(self._db, job.owner, asked.retried_by)[1], False
+        transitions.check_room(self._unfinished(job.owner), max_queued)
+        if (group := self._group(asked)) is not None:
+            self._put_group(group.reopened(asked.status))
+            if self._forget_notices(group.owner, group.id):  # what it says is no longer so
+                self.changes.append(Change(kind="notice", owner=group.owner, job=""))
+            if group.paused is not None:
+                self._tell_group(group)
+        job = msgspec.structs.replace(job, root=asked.root or asked.id)
+        lane = "" if group is None else group.id
+        stored = self._insert(job, previous=asked.previous, thread=asked.thread, lane=lane)
+        self._do("set_retried_by", n=n, retried_by=job.id, rev=self.rev)
+        self.changes.append(transitions.state_of(asked))
+        return stored, True
+
+    def _insert_behind(self, job: Job, *, lane: str) -> Job:
+        thread = job.spec.thread
+        last = None if thread is None else select.last_turn(self._db, job.owner, thread)
+        return self._insert(job, previous=last, thread=thread, lane=lane)
+
+    def _insert(self, job: Job, *, previous: str | None, thread: str | None, lane: str) -> Job:
+        step = transitions.submitted(job, previous=previous, thread=thread)
+        columns = columns_of(step.job)
+        n = self._do("insert_job", **columns, lane=lane, rev=self.rev).lastrowid
+        assert n is not None  # an INSERT has one
+        self._do("insert_asked", **columns, n=n)
+        self._insert_events(n, step.job.seq, step.events)
+        self.changes.append(step.change)
+        return step.job
+
+    def _unfinished(self, owner: str) -> int:
+        (unfinished,) = self._one("count_unfinished", owner=owner)
+        return int(unfinished)
+
+    def claim(self, *, server: str, owner: str | None, room: Room, limit: int, at: float) -> list[Job]:
+        """Begin an attempt of the jobs that are ready and have room."""
+        found, groups = claims.choose(self._db, server=server, owner=owner, room=room, limit=limit, at=at)
+        steps = [(n, transitions.claimed(job_of(self._one("job_by_n", n=n)), at=at)) for n in found]
+        for n, step in steps:
+            self._take(n, step)
+        for group in groups:
+            self._put_group(group.begun(at))
+        return [step.job for _, step in steps]
+
+    def adopt(self, job: Job, *, server: str, event: Waiting | None) -> Job:
+        """Put a job off, or leave it queued, under another server; raises Fenced."""
+        n, now = self._held(job)
+        step = transitions.adopted(now, server=server, event=event)
+        self._take(n, step)
+        return step.job
+
+    def submit_group(self, group: Group, jobs: Sequence[Job], *, max_queued: int) -> Group:
+        """Store a group and some of its jobs, all or none; raises Conflict, QueueFull."""
+        existing = self._one("group", owner=group.owner, id=group.id)
+        if existing is None:
+            used = self._one("any_of_group", owner=group.owner, id=group.id) is not None
+            transitions.check_unused(group, used=used)
+        else:
+            transitions.check_same_group(there := group_from(existing), group)
+            group = there.announced(group.spec)
+        new: dict[str, Job] = {}
+        for job in jobs:
+            try:
+                _, known = select.find_job(self._db, job.owner, job.id)
+            except NotFound:
+                known = new.setdefault(job.id, job)
+            transitions.check_member(group, known, job)
+        transitions.check_joins(group, len(new))
+        if new:
+            transitions.check_room(self._unfinished(group.owner) + len(new) - 1, max_queued)
+        group = group.joined(len(new))
+        self._put_group(group)
+        for job in new.values():
+            self._insert_behind(job, lane=group.id)
+        return group
+
+    def retry_group(
+        self,
+        owner: str,
+        group_id: str,
+        *,
+        server: str,
+        at: float,
+        limit: int,
+        max_queued: int,
+        span: Span | None,
+        submitted_by: str | None = None,
+    ) -> Span | None:
+        """Ask again some of what ended without a whole answer; returns what is left. Raises NotFound, QueueFull."""
+        select.find_group(self._db, owner, group_id)
+        after, upto = span or (0, int(self._one("newest_n")[0]))
+        asked = {"owner": owner, "id": group_id, "after": after, "upto": upto, "limit": limit + 1}
+        rows = self._do("unanswered_of_group", **asked).fetchall()
+        for row in rows[:limit]:
+            again = transitions.again(job_of(row), server=server, at=at, submitted_by=submitted_by)
+            self._submit_again(again, row["id"], max_queued=max_queued)
+        return (rows[limit - 1]["n"], upto) if len(rows) > limit else None
+
+    def cancel_group(self, owner: str, group_id: str, event: Cancelled, *, limit: int) -> tuple[Group, list[Job]]:
+        """Close a group and cancel some of its jobs; raises NotFound."""
+        self._put_group(self.resume_group(owner, group_id).closed(event.at))
+        cancelled = []
+        for row in self._do("unfinished_of_group", owner=owner, id=group_id, limit=limit).fetchall():
+            job = job_of(row)
+            step = transitions.ended(job, event, fence=None, log=None, group=self._group(job))
+            assert step is not None  # it has not ended
+            self._take(row["n"], msgspec.structs.replace(step, notice=None))
+            cancelled.append(step.job)
+        return select.find_group(self._db, owner, group_id), cancelled
+
+    def resume_group(self, owner: str, group_id: str) -> Group:
+        """Let a paused group go on; raises NotFound."""
+        group = select.find_group(self._db, owner, group_id)
+        if group.paused is not None:
+            group = group.resumed()
+            self._put_group(group)
+            self._forget_notices(owner, group_id)
+            self._tell_group(group)
+        return group
+
+    def _tell_group(self, group: Group) -> None:
+        self._do("touch_group", owner=group.owner, id=group.id, rev=self.rev)
+        self.changes.append(transitions.state_of_group(group))
+
+    def _group(self, job: Job) -> Group | None:
+        if job.spec.group is None:
+            return None
+        row = self._one("group", owner=job.owner, id=job.spec.group)
+        return None if row is None else group_from(row)
+
+    def _put_group(self, group: Group) -> None:
+        self._do("put_group", owner=group.owner, id=group.id, body=encode(group))
+
+    def freeze(self, job: Job, history: tuple[Message, ...], turns: tuple[Turn, ...]) -> Job:
+        """Store the conversation before a job; raises Fenced."""
+        n, now = self._held(job)
+        self._do("update_history", n=n, history=encode(history), turns=encode(turns))
+        return msgspec.structs.replace(now, history=history, turns=turns)
+
+    def append(
+        self,
+        job: Job,
+        events: Sequence[Event],
+        *,
+        preview: str | None,
+        resume: str | None,
+        files: Mapping[str, bytes] = NO_FILES,
+    ) -> int:
+        """Let a job's log grow; returns its tail. Raises Fenced, IllegalEvent."""
+        images = transitions.check_files(events, files)
+        head = self._one("job_head", owner=job.owner, id=job.id)
+        if head is None:
+            raise transitions.gone(job)
+        n, log, status, seq, attempt, fence = head
+        if status != "running" or not _PLAIN.issuperset(map(type, events)):
+            n, now = self._held(job)
+            step = transitions.appended(now, events, preview=preview, resume=resume)
+            self._check_new(n, images)
+            self._take(n, step)
+            self._insert_images(n, images, files)
+            return step.job.seq
+        # The short way, for all but a few appends: neither the spec nor the history is read or written.
+        transitions.check_held(job, log=log, fence=fence, status=status)
+        encoded = transitions.numbered(events, after=seq, attempt=attempt)
+        tail = int(seq) + len(encoded)
+        self._check_new(n, images)
+        self._insert_events(n, tail, encoded)
+        self._insert_images(n, images, files)
+        self._do("grow_job", n=n, seq=tail, rev=self.rev, preview=preview, resume=resume)
+        self.changes.append(Change(kind="events", owner=job.owner, job=job.id, status=status, seq=tail, events=encoded))
+        return tail
+
+    def end(self, owner: str, job_id: str, event: Event, *, fence: int | None, log: str | None) -> tuple[Job, bool]:
+        """End a job and write its notice, once; raises NotFound, Fenced, IllegalEvent."""
+        n, job = select.find_job(self._db, owner, job_id)
+        step = transitions.ended(job, event, fence=fence, log=log, group=self._group(job))
+        if step is None:
+            return job, False
+        self._take(n, step)
+        return step.job, True
+
+    def delete(self, owner: str, job_id: str, *, log: str | None = None) -> None:
+        """Forget an ended job, and close the gap in its thread; raises NotFound, Conflict."""
+        n, job = select.find_job(self._db, owner, job_id)
+        transitions.check_deletable(job, log=log)
+        self._do("delete_marks_of_job", owner=owner, id=job_id)
+        self._do("delete_notices_of_job", owner=owner, id=job_id)
+        self._do("delete_events", **places_of(n))
+        self._do("delete_images", n=n)
+        self._do("delete_image_chunks", n=n)
+        self._do("delete_asked", n=n)
+        self._do("delete_job", n=n)
+        if (spent := usage_ledger.entry_of(job)) is not None:
+            kept = msgspec.structs.asdict(usage_ledger.nameless(spent))
+            self._do("keep_spent", **kept | {"owner": owner, "estimated": int(spent.estimated)})
+        self._do("inherit", owner=owner, id=job_id, previous=job.previous)
+        if job.thread is not None:
+            self._do("touch_fork", owner=owner, name=job.thread, at=job.ended_at)
+        self._forget_in_chain(job)
+        self._forget_empty_group(job)
+        newest = self._do("insert_deleted", owner=owner, id=job_id, rev=self.rev).lastrowid
+        self._do("forget_deleted", newest=newest, kept=REMEMBERED_DELETIONS)
+        self.changes.append(Change(kind="deleted", owner=owner, job=job_id))
+
+    def _forget_in_chain(self, deleted: Job) -> None:
+        # The chain of retries closes its gap. If its newest job goes, the one before it stands for all of it again.
+        owner, newer = deleted.owner, deleted.retried_by
+        if newer is not None:
+            self._do("set_retry_of", owner=owner, id=newer, retry_of=deleted.retry_of)
+        if deleted.retry_of is None:
+            return
+        n, asked = select.find_job(self._db, owner, deleted.retry_of)
+        self._do("set_retried_by", n=n, retried_by=newer, rev=self.rev)
+        self.changes.append(transitions.state_of(asked))
+        if newer is None and (group := self._group(deleted)) is not None:
+            self._put_group(group.recounted(deleted.status, asked.status))
+
+    def _forget_empty_group(self, deleted: Job) -> None:
+        group = self._group(deleted)
+        if group is None or group.ended_at is None or self._one("any_of_group", owner=group.owner, id=group.id):
+            return
+        self._forget_notices(group.owner, group.id)
+        self._do("delete_group", owner=group.owner, id=group.id)
+
+    def _held(self, job: Job) -> tuple[int, Job]:
+        try:
+            n, now = select.find_job(self._db, job.owner, job.id)
+        except NotFound:
+            raise transitions.gone(job) from None
+        transitions.check_held(job, log=now.log, fence=now.fence, status=now.status)
+        return n, now
+
+    def _take(self, n: int, step: transitions.Step) -> None:
+        job, notice = step.job, step.notice
+        self._do("update_job", **columns_of(job), n=n, rev=self.rev)
+        self._insert_events(n, job.seq, step.events)
+        self.changes.append(step.change)
+        if step.group is not None:
+            self._put_group(step.group)
+            if step.pauses:
+                self._tell_group(step.group)
+        if notice is not None:
+            self._put_notice(notice)
+
+    def _insert_events(self, n: int, tail: int, encoded: Sequence[bytes]) -> None:
+        if encoded:
+            body, first = b"\n".join(encoded), tail - len(encoded) + 1
+            self._do("insert_events", place=place_of(n, tail), first=first, body=body)
+
+    def _check_new(self, n: int, images: Sequence[Image]) -> None:
+        for image in images:
+            if self._one("has_image", job=n, id=image.id)[0]:
+                raise transitions.image_is_there(image.id)
+
+    def _insert_images(self, n: int, images: Sequence[Image], files: Mapping[str, bytes]) -> None:
+        for image in images:
+            self._do("insert_image", job=n, id=image.id, media_type=image.media_type, bytes=image.bytes)
+            file = memoryview(files[image.id])
+            for chunk, begin in enumerate(range(0, image.bytes, IMAGE_CHUNK)):
+                data = file[begin : begin + IMAGE_CHUNK]
+                self._do("insert_image_chunk", job=n, image=image.id, chunk=chunk, data=data)

@@ -1,0 +1,374 @@
+"""What every backend decides alike: who is refused, and what a job becomes. Pure; a backend stores the outcome."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from ..core.batches import Group
+from ..core.codec import encode, stamped
+from ..core.cursor import new_log
+from ..core.errors import Conflict, Fenced, IllegalEvent, Invalid, NotFound, QueueFull
+from ..core.events import Attempt, AttemptReason, End, Event, Image, Queued, Waiting
+from ..core.job import Job, advance
+from ..core.notices import CALL_AFTER, Mute, Notice, notice_of, notice_of_group, notice_of_pause
+from ..core.notices import mutes as is_muted
+from ..core.state import ENDS, Status
+from .base import Change, Room
+
+# A job that waits for one of these goes on after its server has gone; any other reason to wait is a try that failed.
+RECOVERING: frozenset[str] = frozenset({"server_died", "server_stopped", "no_provider"})
+
+
+# No try is put off for longer, in seconds: if one seems to be, a clock was set back, and its time has come.
+FARTHEST = 2 * 3600.0
+
+T = TypeVar("T")
+
+
+def is_call_due(call_at: float, created_at: float, *, at: float) -> bool:
+    """Return whether a notice is to be called for.
+
+    One that was never called for and is of the future is due as well, and so is one that was put off for longer than
+    any is: a clock was set back.
+    """
+    first = abs(call_at - CALL_AFTER - created_at) < 0.001
+    return call_at <= at or call_at > at + FARTHEST or (first and created_at > at)
+
+
+UNANSWERED: tuple[Status, ...] = ("failed", "cancelled", "interrupted")  # ends without a whole answer
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """What a write does to one job."""
+
+    job: Job  # as it is afterwards
+    events: tuple[bytes, ...]  # what joins its log, encoded and numbered
+    change: Change
+    group: Group | None = None  # its group as it is afterwards, if that changes
+    pauses: bool = False  # whether that changes if it is paused
+    notice: Notice | None = None  # born with it, of the job or of its group
+
+
+def submitted(job: Job, *, previous: str | None, thread: str | None) -> Step:
+    """Store a new job as queued, in a thread and behind its newest job."""
+    return _step(msgspec.structs.replace(job, previous=previous, thread=thread), [Queued(at=job.created_at)])
+
+
+def claimed(job: Job, *, at: float) -> Step:
+    """Begin an attempt; whoever held the job before may no longer write."""
+    reason: AttemptReason = "first"
+    if job.attempt:
+        reason = "recovery" if job.error is not None and job.error.code in RECOVERING else "retry"
+    # An attempt that its provider keeps goes on under the new fence; any other begins from scratch.
+    attempt = Attempt(at=at, reason=reason, resumed=job.resume is not None)
+    return _step(msgspec.structs.replace(job, fence=job.fence + 1), [attempt])
+
+
+def adopted(job: Job, *, server: str, event: Waiting | None) -> Step:
+    """Put a job off, or leave it queued, under another server; whoever held it before may no longer write."""
+    if event is None and job.status == "running":
+        raise IllegalEvent("A running job is not adopted without a word in its log.")
+    step = _step(msgspec.structs.replace(job, server=server, fence=job.fence + 1), [event] if event else [])
+    # Also without an event its state is news: another server has it now.
+    return msgspec.structs.replace(step, change=msgspec.structs.replace(step.change, kind="job"))
+
+
+@dataclass
+class Lane:
+    """A group that runs at most so many of its jobs at a time, and how many of its places are taken here."""
+
+    limit: int
+    running: int
+    waiting: int  # for their next try
+
+    def free(self, *, waits: bool) -> bool:
+        """Whether one more may run; one that waits for its next try has its place."""
+        return self.running + (0 if waits else self.waiting) < self.limit
+
+    def take(self, *, waits: bool) -> None:
+        """Let one more run."""
+        self.running += 1
+        self.waiting -= waits
+
+
+class Kind(NamedTuple):
+    """What counts of a job that is ready."""
+
+    owner: str
+    batch: bool
+    group: str  # "" for a job of no announced group
+    waits: bool  # it is due for another try
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """What runs at the moment of a claim."""
+
+    here: int  # jobs of the server that claims
+    batch: int  # of them with the priority batch
+    owners: dict[str, int]  # on all servers
+    lanes: Mapping[tuple[str, str], Lane] = {}  # by owner and group, of those that have a limit or are paused
+
+
+def chosen(ready: Iterable[T], kind: Callable[[T], Kind], *, load: Load, room: Room, limit: int) -> list[T]:
+    """Return what may run of what is ready, which comes in order; ``kind`` tells what counts of it."""
+    found: list[T] = []
+    here, batch, owners = load.here, load.batch, dict(load.owners)
+    for item in ready:
+        owner, is_batch, group, waits = kind(item)
+        if len(found) >= limit or here >= room.running or (is_batch and batch >= room.batch):
+            break  # after the first batch job come no others
+        lane = load.lanes.get((owner, group))
+        if owners.get(owner, 0) < room.owner and (lane is None or lane.free(waits=waits)):
+            if lane is not None:
+                lane.take(waits=waits)
+            found.append(item)
+            here, batch, owners[owner] = here + 1, batch + is_batch, owners.get(owner, 0) + 1
+    return found
+
+
+def appended(job: Job, events: Sequence[Event], *, preview: str | None, resume: str | None) -> Step:
+    """Let a running job's log grow; raises IllegalEvent, also for an end, which only ``ended`` may write."""
+    if any(isinstance(event, End) for event in events):
+        raise IllegalEvent("An end is not appended: it is written together with its notice.")
+    step = _step(job, events)
+    if preview is not None:
+        step = msgspec.structs.replace(step, job=msgspec.structs.replace(step.job, preview=preview))
+    if resume is not None:
+        step = msgspec.structs.replace(step, job=msgspec.structs.replace(step.job, resume=resume or None))
+    return step
+
+
+def ended(job: Job, event: Event, *, fence: int | None, log: str | None, group: Group | None) -> Step | None:
+    """End a job and write its notice, or its group's if that ends or is paused with it; None if it has ended before.
+
+    Raises NotFound for another log, Fenced for an old fence, IllegalEvent.
+    """
+    if not isinstance(event, End):
+        raise IllegalEvent(f"The event {type(event).__name__.lower()} does not end a job.")
+    if log is not None:
+        check_log(job.id, log, job.log)
+    if job.ended:
+        return None
+    if fence is not None and fence != job.fence:
+        raise _claimed_again()
+    step = _step(job, [event])
+    notice_id = secrets.token_urlsafe(12)
+    if group is None:
+        return msgspec.structs.replace(step, notice=notice_of(step.job, notice_id))
+    before, group = group, group.counted(step.job)
+    notice = notice_of_pause(group, notice_id) if before.paused is None else None
+    return msgspec.structs.replace(
+        step,
+        group=group,
+        pauses=(before.paused is None) != (group.paused is None),
+        notice=notice or notice_of_group(group, notice_id),
+    )
+
+
+def _step(job: Job, events: Sequence[Event]) -> Step:
+    after = advance(job, events)
+    encoded = numbered(events, after=job.seq, attempt=job.attempt)
+    change = Change(
+        kind="events" if after.status == job.status else "job",
+        owner=job.owner,
+        job=job.id,
+        status=after.status,
+        seq=after.seq,
+        events=encoded,
+    )
+    return Step(job=after, events=encoded, change=change)
+
+
+def listed(job: Job) -> Job:
+    """Return a job as lists show it: without what was asked, which may have megabytes."""
+    spec = msgspec.structs.replace(job.spec, messages=(), params={})
+    return msgspec.structs.replace(job, spec=spec, history=(), turns=())
+
+
+def state_of(job: Job) -> Change:
+    """Tell that something of a job changed beside its log."""
+    return Change(kind="job", owner=job.owner, job=job.id, status=job.status, seq=job.seq)
+
+
+def state_of_group(group: Group) -> Change:
+    """Tell that a group was paused, or goes on."""
+    return Change(kind="group", owner=group.owner, job=group.id)
+
+
+def told(notice: Notice) -> Change:
+    """Tell that an inbox changed."""
+    return Change(kind="notice", owner=notice.owner, job=notice.job or "")
+
+
+def as_seen_by(notice: Notice, *, read_at: float | None, mutes: Iterable[Mute]) -> Notice:
+    """Return a notice as one viewer has it."""
+    return msgspec.structs.replace(notice, read_at=read_at, muted=any(is_muted(mute, notice) for mute in mutes))
+
+
+def numbered(events: Sequence[Event], *, after: int, attempt: int) -> tuple[bytes, ...]:
+    """Encode events and give them their places in the log, behind number ``after`` of this ``attempt``."""
+    encoded = []
+    for seq, event in enumerate(events, after + 1):
+        if isinstance(event, Attempt):
+            attempt += not event.resumed
+        encoded.append(stamped(encode(event), seq=seq, attempt=attempt))
+    return tuple(encoded)
+
+
+def check_files(events: Sequence[Event], files: Mapping[str, bytes]) -> list[Image]:
+    """Return the pictures among events; raises IllegalEvent unless each has its file, and each file its event."""
+    images = [event for event in events if isinstance(event, Image)]
+    if {image.id: image.bytes for image in images} != {name: len(data) for name, data in files.items()}:
+        raise IllegalEvent("The event of a picture and its file are stored together.")
+    return images
+
+
+def check_same_request(existing: Job, job: Job) -> None:
+    """Raise Conflict if a repeated id asks for something else; a thread may be called by both its names."""
+    asked = job.spec
+    if asked.thread == existing.thread:
+        asked = msgspec.structs.replace(asked, thread=existing.spec.thread)
+    if not existing.spec.same_request(asked):
+        raise Conflict(f"The id {job.id} is taken by a job that asks for something else; choose a new id.")
+
+
+def check_room(unfinished: int, max_queued: int) -> None:
+    """Raise QueueFull if an owner has as many unfinished jobs as there may be."""
+    if unfinished >= max_queued:
+        raise QueueFull(f"{unfinished} jobs are unfinished and no more are taken; wait until some have ended.")
+
+
+def check_retriable(job: Job) -> None:
+    """Raise Conflict unless a job has ended and so may be asked again."""
+    if not job.ended:
+        raise Conflict(f"The job {job.id} is {job.status}; only one that has ended can be retried.", code="not_ended")
+
+
+def again(asked: Job, *, server: str, at: float, submitted_by: str | None) -> Job:
+    """Return a new job that asks an ended one again."""
+    return Job(
+        id=secrets.token_urlsafe(12),
+        owner=asked.owner,
+        log=new_log(),
+        spec=asked.spec,
+        status="new",
+        server=server,
+        created_at=at,
+        retry_of=asked.id,
+        root=asked.root or asked.id,
+        submitted_by=submitted_by,
+    )
+
+
+def check_unused(group: Group, *, used: bool) -> None:
+    """Raise Conflict if a group is announced whose name single jobs bear as a label."""
+    if used:
+        raise Conflict(f"There are jobs with the group {group.id!r} that was never announced; choose a new id.")
+
+
+def check_same_group(existing: Group, group: Group) -> None:
+    """Raise Conflict if a repeated announcement differs from the first."""
+    if existing.spec.total != group.spec.total:
+        raise Conflict(
+            f"The group {group.id} was announced with {existing.spec.total} jobs, not {group.spec.total}; choose a new"
+            " id."
+        )
+
+
+def check_member(group: Group, known: Job, job: Job) -> None:
+    """Raise Conflict if an id that a group names is taken by a job outside it, or that asks for something else."""
+    check_same_request(known, job)
+    if known.spec.group != group.id:
+        raise Conflict(f"The id {job.id} is taken by a job that is not in the group {group.id}; choose a new id.")
+
+
+def check_joins(group: Group, jobs: int) -> None:
+    """Raise Conflict if a group cannot take so many more jobs."""
+    if group.submitted + jobs > group.total:
+        raise Conflict(
+            f"The group {group.id} takes {group.total} jobs and has {group.submitted}; {jobs} more do not fit. It takes"
+            " no more once it was cancelled.",
+            code="group_full",
+        )
+
+
+def check_held(held: Job, *, log: str, fence: int, status: Status) -> None:
+    """Raise Fenced unless the holder of ``held`` may still write to what its id stands for now."""
+    if held.log != log:
+        raise gone(held)
+    if status in ENDS:
+        raise Fenced(f"This job has ended ({status}).")
+    if held.fence != fence:
+        raise _claimed_again()
+
+
+def _claimed_again() -> Fenced:
+    return Fenced("This job was claimed again by another writer.")
+
+
+def check_log(job_id: str, asked: str, log: str) -> None:
+    """Raise NotFound unless the id still stands for the job with the log that was asked for."""
+    if asked != log:
+        raise no_such_job(job_id)
+
+
+def check_deletable(job: Job, *, log: str | None) -> None:
+    """Raise Conflict unless the job has ended, and NotFound for another log."""
+    if log is not None:
+        check_log(job.id, log, job.log)
+    if not job.ended:
+        raise Conflict(f"The job {job.id} is {job.status}; cancel it before deleting it.")
+
+
+def gone(job: Job) -> Fenced:
+    """Make the error for a writer whose job was deleted."""
+    return Fenced(f"The job {job.id} was deleted.")
+
+
+def no_such_job(job_id: str) -> NotFound:
+    """Make the error for a job that is not there, or not this owner's."""
+    return NotFound(f"There is no job {job_id[:64]!r}.")
+
+
+def no_such_notice(notice_id: str) -> NotFound:
+    """Make the error for a notice that is not there, or not this owner's."""
+    return NotFound(f"There is no notice {notice_id[:64]!r}.")
+
+
+def page_start(after: str | None) -> int | None:
+    """Return the place in the list that a page's ``next`` stands for; raises Invalid for any other text."""
+    if after is None:
+        return None
+    if not (after.isascii() and after.isdigit() and len(after) < 19):
+        raise Invalid(f"{after[:60]!r} is no place in this list: use the `next` of the page before.", field="cursor")
+    return int(after)
+
+
+def places_start(after: str | None) -> tuple[int, int]:
+    """Return where in the order of changes a page of a group's answers begins; raises Invalid for any other text."""
+    if after is None:
+        return 0, 0
+    change, _, place = after.partition("_")
+    if not all(part.isascii() and part.isdigit() and len(part) < 19 for part in (change, place)):
+        raise Invalid(f"{after[:60]!r} is no place in these answers: use the `next` of an answer.", field="after")
+    return int(change), int(place)
+
+
+def no_such_image(image_id: str) -> NotFound:
+    """Make the error for a picture that the log of a job does not name."""
+    return NotFound(f"This job has no picture {image_id[:64]!r}.")
+
+
+def image_is_there(image_id: str) -> IllegalEvent:
+    """Make the error for a second picture of the same id."""
+    return IllegalEvent(f"This job has a picture {image_id} already.")
+
+
+def no_such_group(group_id: str) -> NotFound:
+    """Make the error for a group that is not there, or not this owner's."""
+    return NotFound(f"There is no group {group_id[:64]!r}.")

@@ -1,0 +1,113 @@
+"""What tests of a store say in one word: make a job, submit it, claim it, end it, read its log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from ..core.codec import decode_events
+from ..core.cursor import new_log
+from ..core.events import Completed, Delta, Event
+from ..core.job import Job, JobSpec
+from ..core.messages import Message
+from ..store.base import Change, JobFilter, Room, Store
+
+HERE = "server-here"
+THERE = "server-there"  # dead: it holds no lock
+OWNER = "ada"
+ALL = 1 << 30  # bytes
+ROOM = Room(running=1000, batch=1000, owner=1000)
+DONE = Completed(at=50.0, finish_reason="stop")
+
+_SPEC_FIELDS = frozenset(JobSpec.__struct_fields__)
+
+
+def new_job(job_id: str, *, prompt: str = "Why is the sky blue?", **fields: Any) -> Job:
+    """Make a job that is ready to be submitted; ``fields`` go to the job or its spec, wherever they belong."""
+    spec = {name: fields.pop(name) for name in tuple(fields) if name in _SPEC_FIELDS}
+    messages = (Message(role="user", content=prompt),)
+    return Job(
+        **{
+            "id": job_id,
+            "owner": OWNER,
+            "log": new_log(),
+            "spec": JobSpec(**{"model": "open/small", "messages": messages, "title": prompt[:80], **spec}),
+            "status": "new",
+            "server": HERE,
+            "created_at": 10.0,
+            **fields,
+        }
+    )
+
+
+def said(*texts: str) -> list[Event]:
+    """Make deltas."""
+    return [Delta(channel="text", text=text) for text in texts]
+
+
+async def submit(store: Store, job_id: str, **fields: Any) -> Job:
+    """Submit a job."""
+    job, _ = await store.submit(new_job(job_id, **fields), max_queued=1000)
+    return job
+
+
+async def claim(
+    store: Store,
+    *,
+    limit: int = 100,
+    at: float = 20.0,
+    server: str = HERE,
+    owner: str | None = None,
+    room: Room = ROOM,
+) -> list[Job]:
+    """Claim what is ready."""
+    return await store.claim(server=server, owner=owner, room=room, limit=limit, at=at)
+
+
+async def running(store: Store, job_id: str = "job-0001", **fields: Any) -> Job:
+    """Submit a job and claim it, and whatever else was ready."""
+    await submit(store, job_id, **fields)
+    return next(job for job in await claim(store) if job.id == job_id)
+
+
+async def ended(store: Store, job_id: str = "job-0001", end: Event = DONE, **fields: Any) -> Job:
+    """Submit, claim and end a job."""
+    await running(store, job_id, **fields)
+    job, _ = await store.end(fields.get("owner", OWNER), job_id, end)
+    return job
+
+
+async def anew(store: Store, job_id: str = "job-0001") -> tuple[Job, Job]:
+    """Let a claimed job end, delete it, submit and claim its id again; returns both, with equal fences."""
+    old = await running(store, job_id)
+    await store.end(OWNER, job_id, DONE)
+    await store.delete(OWNER, job_id)
+    new = await running(store, job_id)
+    assert (old.id, old.fence) == (new.id, new.fence)
+    assert old.log != new.log
+    return old, new
+
+
+async def log_of(store: Store, job_id: str = "job-0001", *, after: int = 0, owner: str = OWNER) -> list[Event]:
+    """Read and decode a log."""
+    return decode_events(await store.events(await store.job(owner, job_id), after=after, max_bytes=ALL))
+
+
+async def ids_of(store: Store, owner: str = OWNER, **fields: Any) -> list[str]:
+    """List the ids of the jobs that a filter finds."""
+    jobs, _ = await store.jobs(owner, JobFilter(**fields))
+    return [job.id for job in jobs]
+
+
+async def take(changes: AsyncIterator[Sequence[Change]], until: Change | None = None) -> list[Change]:
+    """Read changes up to one that looks like ``until``, without it: or what one batch brings."""
+    taken: list[Change] = []
+    async with asyncio.timeout(20):
+        async for batch in changes:
+            taken.extend(batch)
+            if until is None:
+                return taken
+            if until in taken:
+                return taken[: taken.index(until)]
+    return taken

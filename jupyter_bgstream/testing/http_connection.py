@@ -1,0 +1,123 @@
+"""The little HTTP/1.1 that the scripted provider needs: one request, one chunked answer, then the end or the next.
+
+By hand, because a server that is polite cannot cut a body, reset a connection or hang.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import sys
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Literal
+
+import msgspec
+
+from .script import Script
+
+# How an answer went out: to its end, broken off as the script has it, or given up by one of the two.
+Outcome = Literal["whole", "cut", "reset", "client left", "server closed"]
+
+
+class Request:
+    """One request for an answer, as it came, what went out, and what became of its connection."""
+
+    def __init__(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> None:
+        self.method = method
+        self.path = path
+        self.headers = headers  # names in lower case
+        self.body = body
+        self.began_at = time.monotonic()
+        self.pieces: list[bytes] = []  # of the body that went out; the last may not have reached the client
+        self.outcome: Outcome | None = None  # None while the answer is going out
+        self.closed_at: float | None = None  # time.monotonic() of the close
+        self.closed_by_client = False  # whether the client closed before the script was done
+        self._closed: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+
+    @property
+    def json(self) -> Any:
+        """The body, decoded."""
+        return msgspec.json.decode(self.body)
+
+    @property
+    def model(self) -> str:
+        """The model that was asked for."""
+        return str(self.json.get("model", ""))
+
+    @property
+    def prompt(self) -> str:
+        """What the last message says, if there is one: with a prompt of its own, a job can be told from others."""
+        messages = self.json.get("messages") or [{"content": ""}]
+        return str(messages[-1]["content"])
+
+    @property
+    def sent(self) -> int:
+        """How many bytes of the body went out."""
+        return sum(map(len, self.pieces))
+
+    @property
+    def text(self) -> str:
+        """The text of the deltas that went out whole: what a reader has is a prefix of it, or all."""
+        whole = b"".join(self.pieces).split(b"\n\n")[:-1]
+        return "".join(_content(event) for event in whole)
+
+    @property
+    def closed(self) -> asyncio.Future[float]:
+        """Awaitable: when the connection closed, as ``time.monotonic()``. By whom: ``closed_by_client``."""
+        return asyncio.shield(self._closed)  # who stops waiting stops only their own waiting
+
+    def close(self, outcome: Outcome) -> None:
+        """Note that the connection has closed; for the server."""
+        self.outcome = outcome
+        self.closed_by_client = outcome == "client left"
+        self.closed_at = time.monotonic()
+        self._closed.set_result(self.closed_at)
+
+
+def _content(event: bytes) -> str:
+    try:
+        (choice,) = msgspec.json.decode(event.removeprefix(b"data: "))["choices"]
+        return str(choice["delta"].get("content") or "")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return ""  # not a delta
+
+
+async def read_request(reader: asyncio.StreamReader, initial: bytes = b"") -> Request:
+    """Read one request, whose first byte may have been read; raises EOFError, ValueError or LimitOverrunError."""
+    initial = initial or await reader.readexactly(1)
+    if not initial.isalpha():  # such as a TLS handshake, which would wait for our part of it
+        raise ValueError("not HTTP")
+    head = (initial + await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    first, *lines = head.rstrip().split("\r\n")
+    method, path, _ = first.split(" ")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return Request(method, path, headers, await reader.readexactly(int(headers.get("content-length", "0"))))
+
+
+async def hung_up(reader: asyncio.StreamReader) -> bytes:
+    """Wait until the client closes or resets, and return nothing; or the first byte of its next request."""
+    with contextlib.suppress(OSError):
+        return await reader.read(1)
+    return b""
+
+
+def head_of(script: Script, *, keep_alive: bool = False) -> bytes:
+    """Return the status line and the headers of an answer."""
+    try:
+        phrase = HTTPStatus(script.status).phrase
+    except ValueError:  # 529 is in use, and nowhere registered
+        phrase = "Other"
+    fields = {**script.headers, "Transfer-Encoding": "chunked", "Connection": "keep-alive" if keep_alive else "close"}
+    lines = [f"HTTP/1.1 {script.status} {phrase}", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Close with an RST: that is what it means to linger for zero seconds."""
+    no_linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
+    writer.transport.abort()
