@@ -46,8 +46,9 @@ twice.
 **In cells.** After ``%load_ext jupyter_bgstream`` the rest of a cell that begins with ``%%bg`` is the prompt, and
 ``%bg`` lists and manages jobs. ``%bg help`` shows all of it.
 
-**When something is wrong** it is a ``bg.BgStreamError``, whose one sentence says what to do: ``bg.Incomplete`` (no
-whole answer), ``bg.QueueFull``, ``bg.ServerNotFound``, …; ``dir(bg)`` has them all.
+**When something is wrong** it is a ``bg.BgStreamError``, whose one sentence says what to do:
+``bg.IncompleteAnswerError`` (no whole answer), ``bg.QueueFullError``, ``bg.ServerNotFoundError``, …; ``dir(bg)`` has
+them all.
 
 >>> bg.submit("x", model="demo/nothing-like-it").result()
 Traceback (most recent call last):
@@ -65,29 +66,29 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from .client import (
-        BatchPaused,
+        AnswerRestartedError,
+        BatchPausedError,
         BgStreamError,
         Comparison,
-        Conflict,
-        ConnectionProblem,
+        ConflictError,
         Costs,
         File,
-        Incomplete,
-        Invalid,
+        IncompleteAnswerError,
+        InvalidRequestError,
         Job,
         Jobs,
         Models,
-        NotFound,
-        QueueFull,
-        ServerNotFound,
-        ServerUnreachable,
-        SeveralServers,
-        StartedOver,
+        MultipleServersError,
+        NotFoundError,
+        QueueFullError,
+        ServerConnectionError,
+        ServerNotFoundError,
+        ServerUnreachableError,
         Thread,
         Threads,
-        TooLarge,
-        Unavailable,
-        WrongVersion,
+        TooLargeError,
+        UnavailableError,
+        VersionMismatchError,
         costs,
         job,
         jobs,
@@ -99,31 +100,31 @@ if TYPE_CHECKING:
     from .client.batch import Batch, Estimate, batch, map
 
 __all__ = [
+    "AnswerRestartedError",
     "Batch",
-    "BatchPaused",
+    "BatchPausedError",
     "BgStreamError",
     "Comparison",
-    "Conflict",
-    "ConnectionProblem",
+    "ConflictError",
     "Costs",
     "Estimate",
     "File",
-    "Incomplete",
-    "Invalid",
+    "IncompleteAnswerError",
+    "InvalidRequestError",
     "Job",
     "Jobs",
     "Models",
-    "NotFound",
-    "QueueFull",
-    "ServerNotFound",
-    "ServerUnreachable",
-    "SeveralServers",
-    "StartedOver",
+    "MultipleServersError",
+    "NotFoundError",
+    "QueueFullError",
+    "ServerConnectionError",
+    "ServerNotFoundError",
+    "ServerUnreachableError",
     "Thread",
     "Threads",
-    "TooLarge",
-    "Unavailable",
-    "WrongVersion",
+    "TooLargeError",
+    "UnavailableError",
+    "VersionMismatchError",
     "batch",
     "costs",
     "job",

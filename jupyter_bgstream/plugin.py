@@ -10,9 +10,9 @@ from __future__ import annotations
 import msgspec
 
 from .core.errors import ProviderError
-from .core.events import Source, ToolCall, Usage
+from .core.events import Citation, ToolCall, Usage
 
-__all__ = ["Finish", "ProviderError", "Reasoning", "Source", "ToolCall", "Usage"]
+__all__ = ["Citation", "Finish", "ProviderError", "Reasoning", "ToolCall", "Usage"]
 
 
 class Reasoning(str):

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..core.errors import BgStreamError
 from ..engine.clock import SystemClock
 from ..engine.retention import DAY, PAUSE, Deleted, delete_old, megabytes
-from ..store.base import Old
+from ..store.base import ExpiredJob
 from ..store.sqlite import SQLiteStore
 
 EVERYTHING = 1_000_000_000  # answers
@@ -108,5 +108,5 @@ def _answers(kind: str, count: int) -> str:
     return " ".join(filter(None, [f"{count:,}", kind, "answer" if count == 1 else "answers"]))
 
 
-def _bytes(jobs: list[Old]) -> int:
+def _bytes(jobs: list[ExpiredJob]) -> int:
     return sum(job.bytes for job in jobs)

@@ -56,9 +56,9 @@ def run_serve(options: argparse.Namespace) -> int:
     # Its file may have been deleted under another one's lock, so that one is looked for as well.
     if lock is None or asyncio.run(_find_other()) is not None:
         return _tell_of_the_other()
-    from ..server.standalone import Headless  # it brings all of Jupyter's server
+    from ..server.standalone import StandaloneServer  # it brings all of Jupyter's server
 
-    app = Headless.instance(port=options.port, on_ready=_say_ready, on_end=_say_end)
+    app = StandaloneServer.instance(port=options.port, on_ready=_say_ready, on_end=_say_end)
     app.initialize([] if options.config is None else [f"--config={options.config.absolute()}"], find_extensions=False)
     app.start()
     os.close(lock)
@@ -116,7 +116,7 @@ def _tell_of_the_other() -> int:
 
 async def _find_other() -> Runtime | None:
     from ..client.connect import open_server, read_runtime, runtime_files
-    from ..client.errors import ConnectionProblem, WrongVersion
+    from ..client.errors import ServerConnectionError, VersionMismatchError
 
     for path in runtime_files():
         runtime = read_runtime(path)
@@ -124,9 +124,9 @@ async def _find_other() -> Runtime | None:
             continue
         try:
             connection = await open_server(path)
-        except WrongVersion:
+        except VersionMismatchError:
             return runtime
-        except ConnectionProblem:
+        except ServerConnectionError:
             continue
         await connection.http.aclose()
         return runtime

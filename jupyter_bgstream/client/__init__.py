@@ -6,17 +6,25 @@ for delta in job: print(delta, end="")
 
 from __future__ import annotations
 
-from ..core.errors import BgStreamError, Conflict, Invalid, NotFound, QueueFull, TooLarge, Unavailable
+from ..core.errors import (
+    BgStreamError,
+    ConflictError,
+    InvalidRequestError,
+    NotFoundError,
+    QueueFullError,
+    TooLargeError,
+    UnavailableError,
+)
 from .costs import Costs
 from .errors import (
-    BatchPaused,
-    ConnectionProblem,
-    Incomplete,
-    ServerNotFound,
-    ServerUnreachable,
-    SeveralServers,
-    StartedOver,
-    WrongVersion,
+    AnswerRestartedError,
+    BatchPausedError,
+    IncompleteAnswerError,
+    MultipleServersError,
+    ServerConnectionError,
+    ServerNotFoundError,
+    ServerUnreachableError,
+    VersionMismatchError,
 )
 from .files import File
 from .job_handle import Job
@@ -26,29 +34,29 @@ from .session import costs, job, jobs, models, submit
 from .threads import Thread, Threads, thread, threads
 
 __all__ = [
-    "BatchPaused",
+    "AnswerRestartedError",
+    "BatchPausedError",
     "BgStreamError",
     "Comparison",
-    "Conflict",
-    "ConnectionProblem",
+    "ConflictError",
     "Costs",
     "File",
-    "Incomplete",
-    "Invalid",
+    "IncompleteAnswerError",
+    "InvalidRequestError",
     "Job",
     "Jobs",
     "Models",
-    "NotFound",
-    "QueueFull",
-    "ServerNotFound",
-    "ServerUnreachable",
-    "SeveralServers",
-    "StartedOver",
+    "MultipleServersError",
+    "NotFoundError",
+    "QueueFullError",
+    "ServerConnectionError",
+    "ServerNotFoundError",
+    "ServerUnreachableError",
     "Thread",
     "Threads",
-    "TooLarge",
-    "Unavailable",
-    "WrongVersion",
+    "TooLargeError",
+    "UnavailableError",
+    "VersionMismatchError",
     "costs",
     "job",
     "jobs",

@@ -14,36 +14,36 @@ import msgspec
 from ..core.costs import Price
 from ..core.errors import (
     BgStreamError,
-    Conflict,
-    CursorGone,
-    Invalid,
-    NotFound,
-    QueueFull,
+    ConflictError,
+    CursorGoneError,
+    InvalidRequestError,
+    NotFoundError,
+    QueueFullError,
     RequestError,
-    TooLarge,
-    Unavailable,
+    TooLargeError,
+    UnavailableError,
 )
 from ..core.events import Event
 from ..core.limits import MAX_BODY
 from ..core.schemas import (
     AnswerPage,
-    GroupForm,
+    BatchInfo,
     JobDetail,
-    JobForm,
+    JobInfo,
     JobPage,
-    KernelForm,
+    KernelInfo,
     LogPage,
-    ModelsForm,
+    ModelsInfo,
     Mute,
     MuteList,
-    Talk,
-    ThreadForm,
+    ThreadInfo,
+    ThreadMessages,
     ThreadPage,
 )
 from .connect import Connection, connect
 from .costs import CostList
-from .errors import ServerUnreachable
-from .read_receipts import Reading
+from .errors import ServerUnreachableError
+from .read_receipts import ReadReceipts
 from .serialization import as_json, no_json
 
 F = TypeVar("F")
@@ -53,7 +53,7 @@ Verb = Literal["cancel", "retry", "resume"]  # of a group
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 _BY_STATUS: dict[int, type[RequestError]] = {
-    error.status: error for error in (NotFound, Conflict, CursorGone, TooLarge, Unavailable)
+    error.status: error for error in (NotFoundError, ConflictError, CursorGoneError, TooLargeError, UnavailableError)
 }
 _PROXY = (502, 503, 504)  # what stands before a server says these in HTML while the server starts
 _LONG_POLL = 20.0 + 10.0  # seconds: the server's patience and some of ours
@@ -89,15 +89,15 @@ class Api:
     def __init__(self) -> None:
         self._connection: Connection | None = None
         self._connecting = asyncio.Lock()
-        self.reading = Reading(self)
+        self.reading = ReadReceipts(self)
 
-    async def submit(self, request: Mapping[str, Any]) -> JobForm:
+    async def submit(self, request: Mapping[str, Any]) -> JobInfo:
         """Send a job that has its ``id``, so that sending it again is the same job."""
-        return _decode(await self._send_body("jobs", as_json(request, "The job")), JobForm)
+        return _decode(await self._send_body("jobs", as_json(request, "The job")), JobInfo)
 
-    async def job(self, job_id: str) -> JobForm:
+    async def job(self, job_id: str) -> JobInfo:
         """Look up one job."""
-        return _decode(await self._send("GET", f"jobs/{_segment(job_id)}"), JobForm)
+        return _decode(await self._send("GET", f"jobs/{_segment(job_id)}"), JobInfo)
 
     async def detail(self, job_id: str) -> JobDetail:
         """Look up one job with what it was asked."""
@@ -108,22 +108,22 @@ class Api:
         params = {name: value for name, value in query.items() if value is not None}
         return _decode(await self._send("GET", "jobs", params=params), JobPage)
 
-    async def cancel(self, job_id: str) -> JobForm:
+    async def cancel(self, job_id: str) -> JobInfo:
         """Stop a job; one that has ended stays as it is."""
-        return _decode(await self._send("POST", f"jobs/{_segment(job_id)}/cancel"), JobForm)
+        return _decode(await self._send("POST", f"jobs/{_segment(job_id)}/cancel"), JobInfo)
 
-    async def retry(self, job_id: str) -> JobForm:
+    async def retry(self, job_id: str) -> JobInfo:
         """Ask an ended job again; every further call answers the same new job."""
-        return _decode(await self._send("POST", f"jobs/{_segment(job_id)}/retry"), JobForm)
+        return _decode(await self._send("POST", f"jobs/{_segment(job_id)}/retry"), JobInfo)
 
     async def delete(self, job_id: str) -> None:
         """Stop a job and forget it; one that is gone already is no error."""
-        with contextlib.suppress(NotFound):
+        with contextlib.suppress(NotFoundError):
             await self._send("DELETE", f"jobs/{_segment(job_id)}")
 
-    async def kernel(self, kernel_id: str) -> KernelForm:
+    async def kernel(self, kernel_id: str) -> KernelInfo:
         """Ask where a kernel's notebook is."""
-        return _decode(await self._send("GET", f"kernels/{_segment(kernel_id)}"), KernelForm)
+        return _decode(await self._send("GET", f"kernels/{_segment(kernel_id)}"), KernelInfo)
 
     async def mutes(self) -> list[Mute]:
         """Ask what is muted."""
@@ -144,19 +144,19 @@ class Api:
         params = {name: value for name, value in query.items() if value is not None}
         return _decode(await self._send("GET", "threads", params=params), ThreadPage)
 
-    async def thread_messages(self, thread: str) -> Talk:
+    async def thread_messages(self, thread: str) -> ThreadMessages:
         """Read a conversation."""
-        return _decode(await self._send("GET", "threads/messages", params={"thread": thread}), Talk)
+        return _decode(await self._send("GET", "threads/messages", params={"thread": thread}), ThreadMessages)
 
-    async def fork_thread(self, thread: str, name: str, after: str | None) -> ThreadForm:
+    async def fork_thread(self, thread: str, name: str, after: str | None) -> ThreadInfo:
         """Begin a conversation with a part of another."""
         asked = {"thread": thread, "name": name, "after": after}
-        return _decode(await self._send_once("POST", "threads/fork", json=asked), ThreadForm)
+        return _decode(await self._send_once("POST", "threads/fork", json=asked), ThreadInfo)
 
-    async def rename_thread(self, thread: str, name: str) -> ThreadForm:
+    async def rename_thread(self, thread: str, name: str) -> ThreadInfo:
         """Call a conversation by another name."""
         asked = {"thread": thread, "name": name}
-        return _decode(await self._send_once("POST", "threads/rename", json=asked), ThreadForm)
+        return _decode(await self._send_once("POST", "threads/rename", json=asked), ThreadInfo)
 
     async def delete_thread(self, thread: str) -> None:
         """Stop and forget all jobs of a conversation."""
@@ -166,17 +166,17 @@ class Api:
         """Read a group as the server writes it, for a page; or cancel, retry or resume it first."""
         return _decode(await self._group(group_id, verb), dict[str, Any])
 
-    async def submit_group(self, body: bytes) -> GroupForm:
+    async def submit_group(self, body: bytes) -> BatchInfo:
         """Announce a group, or some more of its jobs, as JSON; sending it again is no harm."""
-        return _decode(await self._send_body("groups", body), GroupForm)
+        return _decode(await self._send_body("groups", body), BatchInfo)
 
-    async def group(self, group_id: str) -> GroupForm:
+    async def group(self, group_id: str) -> BatchInfo:
         """Ask how far a group is."""
-        return _decode(await self._group(group_id), GroupForm)
+        return _decode(await self._group(group_id), BatchInfo)
 
-    async def change_group(self, group_id: str, verb: Verb) -> GroupForm:
+    async def change_group(self, group_id: str, verb: Verb) -> BatchInfo:
         """Stop what has not ended of a group, ask again what has no whole answer, or let a paused one go on."""
-        return _decode(await self._group(group_id, verb), GroupForm)
+        return _decode(await self._group(group_id, verb), BatchInfo)
 
     async def answers(self, group_id: str, after: str | None) -> AnswerPage:
         """Read a page of a group's answers, or of what has changed of them."""
@@ -186,7 +186,7 @@ class Api:
         )
 
     async def price(self, model: str | None, *, input_tokens: int = 0, output_tokens: int = 0) -> Price:
-        """Ask what a request would cost, and which model a name or none stands for; raises Invalid."""
+        """Ask what a request would cost, and which model a name or none stands for; raises InvalidRequestError."""
         params = {"model": model or "", "input_tokens": input_tokens, "output_tokens": output_tokens}
         return _decode(await self._send("GET", "prices", params=params), Price)
 
@@ -195,9 +195,9 @@ class Api:
         params = {name: value for name, value in query.items() if value is not None}
         return _decode(await self._send("GET", "costs", params=params), CostList)
 
-    async def models(self, *, refresh: bool) -> ModelsForm:
+    async def models(self, *, refresh: bool) -> ModelsInfo:
         """Ask what can be asked."""
-        return _decode(await self._send("GET", "models", params={"refresh": str(refresh).lower()}), ModelsForm)
+        return _decode(await self._send("GET", "models", params={"refresh": str(refresh).lower()}), ModelsInfo)
 
     async def log(self, job_id: str, after: str, *, wait: bool) -> LogPage:
         """Read events after a cursor. With ``wait``, an empty page comes only after 20 seconds without any."""
@@ -227,7 +227,7 @@ class Api:
     async def _send_body(self, path: str, body: bytes) -> httpx.Response:
         if len(body) > MAX_BODY:  # the server would cut the connection
             sizes = f"{len(body) / 2**20:.1f} MiB; the server takes {MAX_BODY / 2**20:g} MiB at a time"
-            raise TooLarge(f"What is asked has {sizes}: send less text, or smaller images.")
+            raise TooLargeError(f"What is asked has {sizes}: send less text, or smaller images.")
         return await self._send("POST", path, content=body, headers={"Content-Type": "application/json"})
 
     async def _send_once(self, method: str, path: str, **how: Any) -> httpx.Response:
@@ -237,7 +237,7 @@ class Api:
 
     async def _send(self, method: str, path: str, *, tries: int = 2, **how: Any) -> httpx.Response:
         # Most verbs may be sent twice: a submit carries its id, a job is retried once, and cancelled once.
-        problem = ServerUnreachable("")
+        problem = ServerUnreachableError("")
         for _ in range(tries):
             connection = await self._connected()
             try:
@@ -246,7 +246,7 @@ class Api:
                 raise no_json(error, "What was asked") from None
             except httpx.TimeoutException:
                 what = f"The Jupyter server at {connection.runtime.url} is too busy to answer: try again."
-                raise ServerUnreachable(what, busy=True) from None
+                raise ServerUnreachableError(what, busy=True) from None
             except httpx.TransportError as error:
                 problem = _lost(connection, f"broke the connection ({type(error).__name__})")
             else:
@@ -269,8 +269,8 @@ class Api:
             await connection.http.aclose()
 
 
-def _lost(connection: Connection, what: str) -> ServerUnreachable:
-    return ServerUnreachable(f"The Jupyter server at {connection.runtime.url} {what}: restart it, then try again.")
+def _lost(connection: Connection, what: str) -> ServerUnreachableError:
+    return ServerUnreachableError(f"The Jupyter server at {connection.runtime.url} {what}: restart it, then try again.")
 
 
 def _accepted(response: httpx.Response) -> httpx.Response:
@@ -280,15 +280,15 @@ def _accepted(response: httpx.Response) -> httpx.Response:
         refusal = msgspec.json.decode(response.content, type=_Refusal)
     except msgspec.DecodeError:
         if response.status_code in _PROXY:
-            raise Unavailable(
+            raise UnavailableError(
                 f"The Jupyter server is not there yet (its proxy says {response.status_code}): try again in a moment."
             ) from None
         raise BgStreamError(f"The Jupyter server answered {response.status_code} without saying why.") from None
-    if response.status_code == Invalid.status:
-        raise Invalid(refusal.message, field=refusal.field, code=refusal.code)
-    if response.status_code == QueueFull.status:
+    if response.status_code == InvalidRequestError.status:
+        raise InvalidRequestError(refusal.message, field=refusal.field, code=refusal.code)
+    if response.status_code == QueueFullError.status:
         asked = response.headers.get("Retry-After", "")
-        raise QueueFull(refusal.message, retry_after=int(asked) if asked.isdecimal() else 5)
+        raise QueueFullError(refusal.message, retry_after=int(asked) if asked.isdecimal() else 5)
     raise _BY_STATUS.get(response.status_code, BgStreamError)(refusal.message, code=refusal.code)
 
 
@@ -299,5 +299,5 @@ def _decode(response: httpx.Response, form: type[F]) -> F:
 def _segment(id: str, what: str = "job") -> str:
     # What is no id must not become another path.
     if not isinstance(id, str) or not _ID.fullmatch(id):
-        raise NotFound(f"There is no {what} {str(id)[:70]!r}.")
+        raise NotFoundError(f"There is no {what} {str(id)[:70]!r}.")
     return id

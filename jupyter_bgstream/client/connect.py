@@ -15,7 +15,13 @@ import msgspec
 from jupyter_core.paths import jupyter_runtime_dir
 
 from ..core.codec import PROTOCOL_VERSION, Runtime
-from .errors import ConnectionProblem, ServerNotFound, ServerUnreachable, SeveralServers, WrongVersion
+from .errors import (
+    MultipleServersError,
+    ServerConnectionError,
+    ServerNotFoundError,
+    ServerUnreachableError,
+    VersionMismatchError,
+)
 
 RUNTIME_VARIABLE = "JUPYTER_BGSTREAM_RUNTIME"
 
@@ -52,16 +58,16 @@ class Connection:
 async def connect() -> Connection:
     """Open the API of this process's own server, or else of the only one that is alive.
 
-    Of several that are alive it is the only ``jupyter bgstream serve``. Raises ServerNotFound, SeveralServers,
-    ServerUnreachable or WrongVersion.
+    Of several that are alive it is the only ``jupyter bgstream serve``. Raises ServerNotFoundError,
+    MultipleServersError, ServerUnreachableError or VersionMismatchError.
     """
     every = runtime_files()
     own = _own(every)
-    problems: list[ConnectionProblem] = []
+    problems: list[ServerConnectionError] = []
     for path in own:
         try:
             return await open_server(path)
-        except ServerUnreachable as problem:
+        except ServerUnreachableError as problem:
             if problem.busy:
                 raise  # another server may not know this one's jobs
             problems.append(problem)
@@ -71,7 +77,7 @@ async def connect() -> Connection:
         if path not in own:
             try:
                 alive[path] = await open_server(path)
-            except ConnectionProblem as problem:
+            except ServerConnectionError as problem:
                 problems.append(problem)
     chosen = _chosen(list(alive.values()))
     for connection in alive.values():
@@ -120,21 +126,23 @@ def _chosen(alive: Sequence[Connection]) -> Connection | None:
     return serving[0] if len(serving) == 1 else None
 
 
-def _why_none(alive: dict[Path, Connection], problems: Sequence[ConnectionProblem], *, told: bool) -> ConnectionProblem:
+def _why_none(
+    alive: dict[Path, Connection], problems: Sequence[ServerConnectionError], *, told: bool
+) -> ServerConnectionError:
     if alive:
         names = ", ".join(f"{connection.runtime.url} ({path})" for path, connection in alive.items())
-        return SeveralServers(
+        return MultipleServersError(
             f"Several Jupyter servers answer: {_SERVE}, which is then the one, "
             f"or set {RUNTIME_VARIABLE} to one of these files: {names}."
         )
     for problem in problems:
-        if isinstance(problem, WrongVersion):
+        if isinstance(problem, VersionMismatchError):
             return problem
     for problem in problems:
-        if told or (isinstance(problem, ServerUnreachable) and problem.busy):
+        if told or (isinstance(problem, ServerUnreachableError) and problem.busy):
             return problem
     # What others have left when they were killed is no news for who knows none of them.
-    return ServerNotFound(
+    return ServerNotFoundError(
         f"No Jupyter server with jupyter_bgstream is running: {_SERVE}, or JupyterLab with jupyter_bgstream "
         f"installed, or set {RUNTIME_VARIABLE} to the path of a running server's bgstream-….json."
     )
@@ -170,12 +178,12 @@ def _is_address(url: str) -> bool:
 
 
 async def open_server(path: Path) -> Connection:
-    """Open the API of the server of a runtime file; raises ServerUnreachable or WrongVersion."""
+    """Open the API of the server of a runtime file; raises ServerUnreachableError or VersionMismatchError."""
     runtime = read_runtime(path)
     if runtime is None:
-        raise ServerUnreachable(f"The Jupyter server of the runtime file {path} has stopped: {_REMEDY}")
+        raise ServerUnreachableError(f"The Jupyter server of the runtime file {path} has stopped: {_REMEDY}")
     if not _is_address(runtime.url):
-        raise ServerUnreachable(f"The runtime file {path} is damaged: delete it, or restart its Jupyter server.")
+        raise ServerUnreachableError(f"The runtime file {path} is damaged: delete it, or restart its Jupyter server.")
     http = httpx.AsyncClient(
         base_url=runtime.url,
         headers={"Authorization": f"token {runtime.token}"},
@@ -220,18 +228,18 @@ async def _check(runtime: Runtime, http: httpx.AsyncClient) -> None:
         # Without its cause: in a notebook that would be two hundred lines of httpx above the one that helps.
         busy = isinstance(error, httpx.TimeoutException)
         why = "does not answer" if busy else f"cannot be reached ({type(error).__name__})"
-        raise ServerUnreachable(f"The Jupyter server at {runtime.url} {why}: {remedy}", busy=busy) from None
+        raise ServerUnreachableError(f"The Jupyter server at {runtime.url} {why}: {remedy}", busy=busy) from None
     if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and (reason := _reason(answer.content)) is not None:
         # Busy: this is the server, and no other one may know its jobs.
-        raise ServerUnreachable(f"The Jupyter server at {runtime.url} cannot run jobs: {reason}", busy=True)
+        raise ServerUnreachableError(f"The Jupyter server at {runtime.url} cannot run jobs: {reason}", busy=True)
     try:
         status = msgspec.json.decode(answer.content, type=_Status)
     except msgspec.DecodeError:
         status = None
     if answer.status_code != httpx.codes.OK or status is None or status.server != runtime.server:
-        raise ServerUnreachable(f"At {runtime.url} another server answers now: {remedy}")
+        raise ServerUnreachableError(f"At {runtime.url} another server answers now: {remedy}")
     if status.protocol != PROTOCOL_VERSION:
-        raise WrongVersion(
+        raise VersionMismatchError(
             f"The Jupyter server at {runtime.url} has jupyter_bgstream {status.version} (protocol {status.protocol}), "
             f"this process speaks protocol {PROTOCOL_VERSION}: install one version for both, "
             "then restart JupyterLab and this kernel."

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from ..core.costs import By, Spent
+from ..core.costs import By, CostRow
 from .text_table import grid
 
 KEYS: tuple[By, ...] = get_args(By)
@@ -18,7 +18,7 @@ _NONE = {"thread": "(no thread)", "notebook": "(no notebook)", "group": "(no gro
 class CostList(msgspec.Struct, frozen=True, kw_only=True):
     """The server's answer."""
 
-    costs: list[Spent]
+    costs: list[CostRow]
 
 
 def usd(amount: float, *, estimated: bool) -> str:
@@ -31,7 +31,7 @@ def usd(amount: float, *, estimated: bool) -> str:
     return f"{sign}${amount:,.2f}" if amount >= 0.095 else f"{sign}${amount:.2g}"
 
 
-class Costs(list[Spent]):
+class Costs(list[CostRow]):
     """What jobs cost, added up: a list that shows itself as a table.
 
     >>> bg.costs("model")
@@ -40,7 +40,7 @@ class Costs(list[Spent]):
     True
     """
 
-    def __init__(self, rows: Iterable[Spent], by: By) -> None:
+    def __init__(self, rows: Iterable[CostRow], by: By) -> None:
         super().__init__(rows)
         self._by = by
 
@@ -62,7 +62,7 @@ class Costs(list[Spent]):
         return self.bundle()["text/html"]
 
 
-def _row(row: Spent, by: By) -> tuple[str, ...]:
+def _row(row: CostRow, by: By) -> tuple[str, ...]:
     cost = "not known" if row.usd is None else usd(row.usd, estimated=row.estimated)
     return row.key or _NONE.get(by, ""), f"{row.jobs:,}", _count(row.input_tokens), _count(row.output_tokens), cost
 

@@ -13,10 +13,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import BgStreamError, NotFound, Unavailable
+from ..core.errors import BgStreamError, NotFoundError, UnavailableError
 from ..outputs.mimebundle import bundle, bundle_of_several
-from .errors import ConnectionProblem
-from .execution import JobsShown, is_executed, show
+from .errors import ServerConnectionError
+from .execution import JobsDisplay, is_executed, show
 from .voila import display, in_voila
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def publish(shell: InteractiveShell, jobs: Sequence[Job], *, side_by_side: bool 
         display(shell, *(job.view() for job in jobs))
         return
     if is_executed():
-        show(JobsShown(jobs, side_by_side=side_by_side))
+        show(JobsDisplay(jobs, side_by_side=side_by_side))
         return
 
     def make_bundle() -> Bundle:  # also in another thread
@@ -118,9 +118,9 @@ async def steadily(read: Callable[[], Awaitable[bool]]) -> None:
         try:
             if await read():
                 return
-        except (ConnectionProblem, Unavailable):
+        except (ServerConnectionError, UnavailableError):
             await asyncio.sleep(_AWAY)
-        except NotFound:
+        except NotFoundError:
             return
         except BgStreamError:
             return  # a log that cannot be read: what is shown stays

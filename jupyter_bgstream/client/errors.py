@@ -1,14 +1,14 @@
 """What can go wrong on the client's side; what the server refuses are the errors of ``core.errors``.
 
 BgStreamError
-├── ConnectionProblem       no server to talk to
-│   ├── ServerNotFound      there is none
-│   ├── SeveralServers      there is more than one, and no way to tell which is meant
-│   ├── ServerUnreachable   there was one, it does not answer
-│   └── WrongVersion        it speaks another protocol
+├── ServerConnectionError       no server to talk to
+│   ├── ServerNotFoundError      there is none
+│   ├── MultipleServersError      there is more than one, and no way to tell which is meant
+│   ├── ServerUnreachableError   there was one, it does not answer
+│   └── VersionMismatchError        it speaks another protocol
 ├── Incomplete              a job ended without a whole answer
-├── BatchPaused             a batch waits for you, since its rows failed alike
-└── StartedOver             what an iterator has handed out is no longer part of the answer
+├── BatchPausedError             a batch waits for you, since its rows failed alike
+└── AnswerRestartedError             what an iterator has handed out is no longer part of the answer
 
 Each message is one sentence that says what to do.
 """
@@ -17,32 +17,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..core.errors import BgStreamError, Unavailable
+from ..core.errors import BgStreamError, UnavailableError
 
 if TYPE_CHECKING:
     from ..core.pauses import Paused
     from .job_handle import Job
 
 
-class ConnectionProblem(BgStreamError):
+class ServerConnectionError(BgStreamError):
     """There is no server to talk to."""
 
     code = "no_connection"
 
 
-class ServerNotFound(ConnectionProblem):
+class ServerNotFoundError(ServerConnectionError):
     """No server has left a runtime file."""
 
     code = "server_not_found"
 
 
-class SeveralServers(ConnectionProblem):
+class MultipleServersError(ServerConnectionError):
     """More than one server answers and none of them is this process's own."""
 
     code = "several_servers"
 
 
-class ServerUnreachable(ConnectionProblem):
+class ServerUnreachableError(ServerConnectionError):
     """There is a runtime file, but its server does not answer. ``busy``: it is there, only not in time."""
 
     code = "server_unreachable"
@@ -52,21 +52,21 @@ class ServerUnreachable(ConnectionProblem):
         self.busy = busy
 
 
-class WrongVersion(ConnectionProblem):
+class VersionMismatchError(ServerConnectionError):
     """The server speaks another version of the protocol."""
 
     code = "wrong_version"
 
 
-LOST = (ServerNotFound, ServerUnreachable, Unavailable)  # a server that may be back in a moment
+LOST = (ServerNotFoundError, ServerUnreachableError, UnavailableError)  # a server that may be back in a moment
 
 
-class Incomplete(BgStreamError):
+class IncompleteAnswerError(BgStreamError):
     """The job failed, was cancelled or was interrupted; ``job.text`` is what it had said by then.
 
     >>> try:
     ...     bg.submit("x", model="demo/slow").cancel().result()
-    ... except bg.Incomplete as error:
+    ... except bg.IncompleteAnswerError as error:
     ...     print(error.code, repr(error.job.text))
     cancelled ''
     """
@@ -76,7 +76,7 @@ class Incomplete(BgStreamError):
         self.job = job
 
 
-class BatchPaused(BgStreamError):
+class BatchPausedError(BgStreamError):
     """The batch waits for you: its rows failed alike, and the next would. ``reason`` is the last one's error."""
 
     code = "batch_paused"
@@ -90,7 +90,7 @@ class BatchPaused(BgStreamError):
         self.reason = reason
 
 
-class StartedOver(BgStreamError):
+class AnswerRestartedError(BgStreamError):
     """The provider was asked again from scratch: forget the deltas so far and iterate anew."""
 
     code = "started_over"

@@ -86,7 +86,7 @@ def track(content: Stateful) -> None:
     _keep(_shell(), _State(content))
 
 
-class JobsShown:
+class JobsDisplay:
     """A job, or several side by side; of a job that was asked again the newest."""
 
     def __init__(self, jobs: Sequence[Job], *, side_by_side: bool = False) -> None:

@@ -7,7 +7,7 @@ from base64 import b64encode
 from pathlib import Path, PurePath
 
 from ..core.attachments import MAX_FILE_BYTES, audio_type, is_pdf, text_problem
-from ..core.errors import Invalid
+from ..core.errors import InvalidRequestError
 from ..core.image_files import media_type_of
 from ..core.messages import PDF
 from ..core.terminal_text import visible_line
@@ -31,8 +31,8 @@ _TEXT_TYPES = {  # of all others it is text/plain; what the machine knows differ
 class File:
     """A PDF, a text, a picture or a recording, given by its path or as bytes with a ``name``.
 
-    Its content says what it is, and its name which kind of text. Raises Invalid for what is missing, too large or
-    nothing that models take.
+    Its content says what it is, and its name which kind of text. Raises InvalidRequestError for what is missing, too
+    large or nothing that models take.
 
     >>> bg.File(b"city,rain", name="rain.csv")
     <File rain.csv text/csv 9 bytes>
@@ -46,7 +46,9 @@ class File:
             named = name or os.path.basename(os.fspath(source))  # noqa: PTH119 - an address is no path
             self.data = _read(os.fspath(source))
         else:
-            raise Invalid(f"A file is a path, or bytes with a name, not a {type(source).__name__}.", field="files")
+            raise InvalidRequestError(
+                f"A file is a path, or bytes with a name, not a {type(source).__name__}.", field="files"
+            )
         self.media_type = _media_type(self.data, named)
         self.name = named[-NAME_LENGTH:] or ("file.pdf" if self.media_type == PDF else "file.txt")
 
@@ -65,25 +67,25 @@ class File:
 def _read(path: str) -> bytes:
     scheme, colon, rest = path.partition(":")
     if colon and rest.startswith("//") and len(scheme) > 1:  # one letter is a drive
-        raise Invalid(f"{path[:100]} is an address; download the file and give its path.", field="files")
+        raise InvalidRequestError(f"{path[:100]} is an address; download the file and give its path.", field="files")
     shown = repr(path)[:200]
     try:
         found = Path(path).expanduser()
         if found.is_dir():
-            raise Invalid(f"{shown} is a folder; give the path of a file in it.", field="files")
+            raise InvalidRequestError(f"{shown} is a folder; give the path of a file in it.", field="files")
         if (size := found.stat().st_size) > MAX_FILE_BYTES:
             raise _too_large(shown, size)
         data = found.read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise Invalid(f"The file {shown} cannot be read: {reason}.", field="files") from None
+        raise InvalidRequestError(f"The file {shown} cannot be read: {reason}.", field="files") from None
     return data
 
 
 def _media_type(data: bytes, name: str) -> str:
     what = f"The file {name!r}"[:200] if name else "This file"
     if not data:
-        raise Invalid(f"{what} is empty.", field="files")
+        raise InvalidRequestError(f"{what} is empty.", field="files")
     if len(data) > MAX_FILE_BYTES:
         raise _too_large(repr(name), len(data))
     if (known := media_type_of(data) or audio_type(data)) is not None:
@@ -91,14 +93,14 @@ def _media_type(data: bytes, name: str) -> str:
     if data.startswith(b"%PDF-") or (name.lower().endswith(".pdf") and is_pdf(data)):
         return PDF
     if b"\0" in data or name.lower().endswith(".pdf"):
-        raise Invalid(
+        raise InvalidRequestError(
             f"{what} is none of the files that models take: {KINDS}. Convert it to one of them.", field="files"
         )
     if problem := text_problem(data):
-        raise Invalid(f"{what} {problem}.", field="files")
+        raise InvalidRequestError(f"{what} {problem}.", field="files")
     return _TEXT_TYPES.get(PurePath(name).suffix.lower(), "text/plain")
 
 
-def _too_large(shown: str, size: int) -> Invalid:
+def _too_large(shown: str, size: int) -> InvalidRequestError:
     limit = f"at most {MAX_FILE_BYTES // 2**20} MiB are taken"
-    return Invalid(f"The file {shown} has {size / 2**20:.1f} MiB; {limit}: make it smaller.", field="files")
+    return InvalidRequestError(f"The file {shown} has {size / 2**20:.1f} MiB; {limit}: make it smaller.", field="files")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from ..core.errors import BgStreamError, CursorGone
+from ..core.errors import BgStreamError, CursorGoneError
 from ..core.schemas import LogPage
 from ..core.state import Answer, fold
-from .errors import LOST, StartedOver
+from .errors import LOST, AnswerRestartedError
 
 BEGINNING = "-1"
 PATIENCE = 30.0  # seconds for which a lost server is looked for
@@ -49,7 +49,7 @@ class Follower:
     async def beyond(self, log: Log, position: tuple[int, int]) -> Answer:
         """Wait until the log goes on after the position or has ended.
 
-        Raises ServerUnreachable or ServerNotFound when the server stays away for PATIENCE seconds.
+        Raises ServerUnreachableError or ServerNotFoundError when the server stays away for PATIENCE seconds.
         """
         clock = asyncio.get_running_loop()
         lost, tries = clock.time(), 0
@@ -82,7 +82,7 @@ class Follower:
         logs = self.logs
         try:
             page = await log.log(self.job_id, self.cursor, wait=wait)
-        except CursorGone:
+        except CursorGoneError:
             if logs == self.logs:
                 self.answer, self.cursor, self.logs = Answer(), BEGINNING, logs + 1
             return None
@@ -105,12 +105,15 @@ class Deltas:
         self._version = (0, 0)  # of the text: the log, and how many attempts were set aside
 
     async def next(self, log: Log) -> str | None:
-        """Return the next piece, or None when the job has ended; raises StartedOver if the pieces so far are void."""
+        """Return the next piece, or None when the job has ended.
+
+        Raises AnswerRestartedError if the pieces so far are void.
+        """
         while True:
             answer, position = self._follower.answer, self._follower.position
             version = (self._follower.logs, len(answer.earlier))
             if self._given and version != self._version:
-                raise StartedOver(
+                raise AnswerRestartedError(
                     f"The answer was started over (attempt {answer.attempt}): "
                     "forget the pieces so far and iterate over the job again."
                 )

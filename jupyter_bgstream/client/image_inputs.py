@@ -13,7 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, get_args
 
-from ..core.errors import Invalid
+from ..core.errors import InvalidRequestError
 from ..core.events import MediaType
 from ..core.image_files import media_type_of
 from .images import Picture
@@ -25,7 +25,7 @@ def image_part(picture: Any) -> dict[str, str]:
     """Return the part of a message that is a picture, as REST takes it.
 
     ``picture`` is a path, the bytes of a file, a matplotlib figure, a PIL image, a picture of an answer, or anything
-    else that a notebook shows as a picture. Raises Invalid, whose sentence says what is wrong with it.
+    else that a notebook shows as a picture. Raises InvalidRequestError, whose sentence says what is wrong with it.
     """
     data = _data(picture)
     return {"type": "image", "media_type": _media_type(data, picture), "data": b64encode(data).decode()}
@@ -43,10 +43,10 @@ def _data(picture: Any) -> bytes:
             if data := write():
                 return data
         except Exception as error:
-            raise Invalid(
+            raise InvalidRequestError(
                 f"{_kind(picture)} could not be made a picture: {type(error).__name__}: {error}", field="images"
             ) from error
-    raise Invalid(
+    raise InvalidRequestError(
         f"{_kind(picture)} is no picture: give a path, the bytes of a file, a matplotlib figure or a PIL image"
         " (PIL.Image.fromarray makes one of an array).",
         field="images",
@@ -92,14 +92,16 @@ def _file(path: str | os.PathLike[str]) -> bytes:
         try:
             return b64decode(rest.partition(";base64,")[2], validate=True)
         except binascii.Error:
-            raise Invalid("The data URL of an image is not base64.", field="images") from None
+            raise InvalidRequestError("The data URL of an image is not base64.", field="images") from None
     if rest.startswith("//") and len(scheme) > 1:  # one letter is a drive
-        raise Invalid(f"{name[:100]} is an address; download the picture and give its path.", field="images")
+        raise InvalidRequestError(
+            f"{name[:100]} is an address; download the picture and give its path.", field="images"
+        )
     try:
         return Path(name).expanduser().read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise Invalid(f"The image {name[:200]!r} cannot be read: {reason}.", field="images") from None
+        raise InvalidRequestError(f"The image {name[:200]!r} cannot be read: {reason}.", field="images") from None
 
 
 def _media_type(data: bytes, picture: Any) -> MediaType:
@@ -107,7 +109,7 @@ def _media_type(data: bytes, picture: Any) -> MediaType:
         return media_type
     known = ", ".join(kind.partition("/")[2].upper() for kind in get_args(MediaType))
     what = repr(os.fspath(picture))[:200] if isinstance(picture, str | os.PathLike) else _kind(picture)
-    raise Invalid(f"{what} is none of the pictures that models take: {known}.", field="images")
+    raise InvalidRequestError(f"{what} is none of the pictures that models take: {known}.", field="images")
 
 
 def _kind(picture: Any) -> str:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import BgStreamError, TooLarge
+from ..core.errors import BgStreamError, TooLargeError
 
 if TYPE_CHECKING:
     from .api import Api
@@ -38,7 +38,7 @@ class PictureRelay:
 
     async def _pieces(self, data: bytes, call: object) -> None:
         if len(data) > LIMIT:
-            raise TooLarge("It is too large for this page. Use bg.job(…).images, or open the job in JupyterLab.")
+            raise TooLargeError("It is too large for this page. Use bg.job(…).images, or open the job in JupyterLab.")
         for start in range(0, len(data), _PIECE):
             self._send({"type": "piece", "call": call}, [data[start : start + _PIECE]])
             await asyncio.sleep(_PAUSE)

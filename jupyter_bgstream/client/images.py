@@ -33,8 +33,8 @@ def without_pictures(text: str) -> str:
 class Picture:
     """A picture of an answer. Its file is read from the server when it is first needed, and once.
 
-    A notebook shows it, and it may be given to ``images=`` of a prompt. ``data`` and ``save`` raise NotFound if the
-    job was deleted, ServerUnreachable if there is no answer.
+    A notebook shows it, and it may be given to ``images=`` of a prompt. ``data`` and ``save`` raise NotFoundError if
+    the job was deleted, ServerUnreachableError if there is no answer.
     """
 
     def __init__(self, job_id: str, image: Image, background: Background[Api]) -> None:

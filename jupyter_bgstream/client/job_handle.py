@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..core.codec import answer_form
 from ..core.costs import Cost
 from ..core.errors import BgStreamError
-from ..core.events import Source, ToolCall
-from ..core.schemas import Counts, JobDetail, JobForm
-from ..core.state import Answer, Fault
+from ..core.events import Citation, ToolCall
+from ..core.schemas import JobDetail, JobInfo, UsageInfo
+from ..core.state import Answer, ErrorInfo
 from ..core.terminal_text import visible_line
-from ..outputs.mimebundle import Shown, bundle
+from ..outputs.mimebundle import OutputSnapshot, bundle
 from .costs import usd
-from .errors import Incomplete
-from .execution import JobsShown, is_executed, show
+from .errors import IncompleteAnswerError
+from .execution import JobsDisplay, is_executed, show
 from .follower import Deltas, Follower
 from .images import Picture, Pictures
 from .job_table import state
@@ -35,10 +35,11 @@ T = TypeVar("T")
 class Job:
     """One job on the server; forgetting the handle, or interrupting what waits for it, never ends the job.
 
-    ``wait`` returns it however it ended. ``result``, ``await`` and iteration want a whole answer and raise Incomplete
-    if there is none: a text that stopped in the middle must not look finished. Everything that asks the server raises
-    ServerUnreachable if there is no answer, NotFound if the job was deleted. Two handles of one job are equal, and a
-    handle may be pickled. Whoever has read an answer that has ended by its handle finds its notice read.
+    ``wait`` returns it however it ended. ``result``, ``await`` and iteration want a whole answer and raise
+    IncompleteAnswerError if there is none: a text that stopped in the middle must not look finished. Everything that
+    asks the server raises ServerUnreachableError if there is no answer, NotFoundError if the job was deleted. Two
+    handles of one job are equal, and a handle may be pickled. Whoever has read an answer that has ended by its handle
+    finds its notice read.
 
     >>> job = bg.submit("Say hello.", model="demo/echo")
     >>> job.wait().status
@@ -48,7 +49,7 @@ class Job:
     *This is the demo model...
     """
 
-    def __init__(self, form: JobForm, background: Background[Api]) -> None:
+    def __init__(self, form: JobInfo, background: Background[Api]) -> None:
         self._form = form
         self._background = background
         self._follower = Follower(form.id)
@@ -82,7 +83,7 @@ class Job:
         return self._form.submitted_by
 
     @property
-    def form(self) -> JobForm:
+    def form(self) -> JobInfo:
         """What the server said of it last: its states, times and origin, as PROTOCOL.md has them."""
         return self._form
 
@@ -119,11 +120,11 @@ class Job:
         return self._asked().params or {}
 
     @property
-    def usage(self) -> Counts | None:
+    def usage(self) -> UsageInfo | None:
         """Ask for the counts of the last attempt: input_tokens, output_tokens, cached_tokens, reasoning_tokens, …."""
         if self._form.ended:
             return self._form.usage
-        counts: Counts | None = answer_form(self._now())["usage"]
+        counts: UsageInfo | None = answer_form(self._now())["usage"]
         return counts
 
     @property
@@ -137,7 +138,7 @@ class Job:
         return self._form.finish_reason if self._form.ended else self._now().finish_reason
 
     @property
-    def sources(self) -> tuple[Source, ...]:
+    def sources(self) -> tuple[Citation, ...]:
         """Ask for the pages that it rests on so far, each with ``url`` and ``title``."""
         return self._now().sources
 
@@ -159,7 +160,7 @@ class Job:
         return self._pictures_here().of(answer.images)
 
     @property
-    def error(self) -> Fault | None:
+    def error(self) -> ErrorInfo | None:
         """Ask why it failed, was interrupted, or waits: a ``code`` and a ``message``.
 
         >>> bg.submit("x", model="demo/nothing-like-it").wait().error.code
@@ -192,7 +193,9 @@ class Job:
         return self
 
     def result(self, timeout: float | None = None) -> str:
-        """Wait for the whole answer and return its text; raises Incomplete, or TimeoutError as ``wait`` does.
+        """Wait for the whole answer and return its text.
+
+        Raises IncompleteAnswerError, or TimeoutError as ``wait`` does.
 
         >>> bg.submit("Say hello.", model="demo/echo").result()
         '...Say hello...'
@@ -205,8 +208,8 @@ class Job:
     def __iter__(self) -> Iterator[str]:
         """Iterate over the text in pieces, from its beginning, as they come; joined they are the text.
 
-        Raises Incomplete after the last piece of an answer that is not whole, StartedOver if the provider had to be
-        asked again and the pieces so far are void.
+        Raises IncompleteAnswerError after the last piece of an answer that is not whole, AnswerRestartedError if the
+        provider had to be asked again and the pieces so far are void.
         """
         deltas = Deltas(self._follower)
         while (delta := self._background.run(deltas.next)) is not None:
@@ -231,7 +234,7 @@ class Job:
     def retry(self) -> Job:
         """Ask the same again, of a job that has ended; returns the new job, also when called again.
 
-        Raises Conflict (code ``not_ended``) while it goes on, QueueFull.
+        Raises ConflictError (code ``not_ended``) while it goes on, QueueFullError.
 
         >>> again = bg.submit("Say hello.", model="demo/echo").wait().retry()
         >>> again.result()
@@ -283,7 +286,7 @@ class Job:
         if not is_executed():
             raise NotImplementedError  # IPython shows the bundle
         self.shown(fresh=True)
-        show(JobsShown([self]))
+        show(JobsDisplay([self]))
 
     def view(self) -> JobWidget:
         """Return a widget of it: live in any front end, to be put beside others, with traits to observe and link."""
@@ -295,7 +298,7 @@ class Job:
         """Return the display bundle of what is known, without asking the server."""
         return bundle(self.shown())
 
-    def shown(self, *, fresh: bool = False) -> Shown:
+    def shown(self, *, fresh: bool = False) -> OutputSnapshot:
         """Return what a display shows of it; with ``fresh`` the server is asked, if it is there."""
         answer = self._follower.answer
         if fresh:
@@ -305,9 +308,9 @@ class Job:
             except BgStreamError:
                 answer = self._follower.answer  # a picture of what is known is better than a traceback
         if answer.status == "new":  # nothing of the log is known yet
-            return Shown(self.id, self.model, self._form.cursor, self._described())
+            return OutputSnapshot(self.id, self.model, self._form.cursor, self._described())
         files = self._pictures_here().files(answer.images)
-        return Shown(self.id, self.model, self._follower.cursor, answer, files)
+        return OutputSnapshot(self.id, self.model, self._follower.cursor, answer, files)
 
     async def _awaited(self) -> str:
         return self._whole(await self._background.call(lambda api: self._follower.end(api, None)))
@@ -346,8 +349,8 @@ class Job:
         if answer.status == "completed":
             return answer.text
         if answer.error is None:
-            raise Incomplete(f"The job {self.id} was {answer.status}.", code=answer.status, job=self)
-        raise Incomplete(
+            raise IncompleteAnswerError(f"The job {self.id} was {answer.status}.", code=answer.status, job=self)
+        raise IncompleteAnswerError(
             f"The job {self.id} {_ENDED[answer.status]}: {answer.error.message}", code=answer.error.code, job=self
         )
 
@@ -361,7 +364,7 @@ class Job:
 _ENDED = {"failed": "failed", "interrupted": "was interrupted"}
 
 
-def _restored(form: JobForm) -> Job:
+def _restored(form: JobInfo) -> Job:
     from .session import held  # noqa: PLC0415 - it makes jobs itself
 
     return held(form)

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Sequence
 from typing import Any, overload
 
 from ..outputs.mimebundle import bundle_of_several
-from .execution import JobsShown, is_executed, show
+from .execution import JobsDisplay, is_executed, show
 from .job_handle import Job
 from .job_table import table
 from .voila import in_voila, mime_bundle
@@ -83,7 +83,10 @@ class Comparison(Sequence[Job]):
         return self
 
     def result(self, timeout: float | None = None) -> dict[str, str]:
-        """Wait for all and return the answers by model; raises Incomplete for the first that has no whole one."""
+        """Wait for all and return the answers by model.
+
+        Raises IncompleteAnswerError for the first that has no whole one.
+        """
         self.wait(timeout)
         return {name: job.result() for name, job in zip(self.names, self._jobs, strict=True)}
 
@@ -125,7 +128,7 @@ class Comparison(Sequence[Job]):
             raise NotImplementedError  # IPython shows the bundle
         for job in self._jobs:
             job.shown(fresh=True)
-        show(JobsShown(self._jobs, side_by_side=True))
+        show(JobsDisplay(self._jobs, side_by_side=True))
 
 
 def _wait(jobs: Iterable[Job], timeout: float | None) -> None:

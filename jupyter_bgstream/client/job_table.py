@@ -8,7 +8,7 @@ from html import escape
 from types import MappingProxyType
 
 from ..core.pauses import Paused
-from ..core.schemas import JobForm
+from ..core.schemas import JobInfo
 from ..core.state import Status
 from ..core.terminal_text import visible_line
 from .costs import usd
@@ -28,7 +28,7 @@ def is_meant(which: str, id: str) -> bool:
     return bool(which) and (id.startswith(which) or short(id) == which)
 
 
-def table(jobs: Sequence[JobForm], now: float, *, paused: Mapping[str, Paused] = NO_PAUSES) -> dict[str, str]:
+def table(jobs: Sequence[JobInfo], now: float, *, paused: Mapping[str, Paused] = NO_PAUSES) -> dict[str, str]:
     """Return the display bundle of a table, newest first as given.
 
     ``now`` is in Unix seconds. ``paused`` are the groups that are paused: below the table is why.
@@ -76,7 +76,7 @@ def _note(group: str, why: Paused) -> str:
     )
 
 
-def _row(job: JobForm, now: float, *, named: bool, paused: bool) -> tuple[str, ...]:
+def _row(job: JobInfo, now: float, *, named: bool, paused: bool) -> tuple[str, ...]:
     elapsed = duration((job.ended_at or now) - job.started_at) if job.started_at else ""
     tokens = job.usage.get("output_tokens") if job.usage else None
     held = paused and job.status in ("queued", "waiting")

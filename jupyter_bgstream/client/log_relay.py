@@ -14,11 +14,11 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from ..core.errors import BgStreamError, NotFound, Unavailable
+from ..core.errors import BgStreamError, NotFoundError, UnavailableError
 from ..core.events import Event
-from ..core.schemas import JobForm, LogPage
+from ..core.schemas import JobInfo, LogPage
 from ..core.state import Answer, runs
-from .errors import ConnectionProblem
+from .errors import ServerConnectionError
 from .follower import Follower, Log
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ _CHAIN = 50  # retries of retries that are followed
 class Server(Log, Protocol):
     """What a feed asks."""
 
-    async def job(self, job_id: str) -> JobForm: ...
+    async def job(self, job_id: str) -> JobInfo: ...
 
 
 class Viewer(Protocol):
@@ -49,14 +49,14 @@ class Viewer(Protocol):
         """Hear that the server is away, or back."""
 
 
-class Feed:
+class LogRelay:
     """Reads one job and, once it was asked again, the newest; and others when they are asked for."""
 
     def __init__(self, job_id: str, viewer: Viewer) -> None:
         self._newest = job_id  # of the chain of retries, as far as known
         self._viewer = viewer
         self._news = asyncio.Event()
-        self._known: dict[str, JobForm] = {}
+        self._known: dict[str, JobInfo] = {}
         self._recorders: dict[str, _Recorder] = {}
         self._asked: dict[str, asyncio.Task[None]] = {}
         self._online = True
@@ -84,7 +84,7 @@ class Feed:
             self._news.clear()
             try:
                 await self._look(server)
-            except NotFound as error:
+            except NotFoundError as error:
                 await self._gone(self._newest, error)
             else:
                 if self._newest != reading:
@@ -97,7 +97,7 @@ class Feed:
 
     async def _follow(self, server: Server, job_id: str) -> None:
         # A page can ask for a retry before this feed has looked for it. The traits come first then, too.
-        with contextlib.suppress(NotFound):
+        with contextlib.suppress(NotFoundError):
             await self._look(server)
         await self._read(server, job_id)
 
@@ -149,7 +149,7 @@ class Feed:
         while True:
             try:
                 answer = await ask()
-            except (ConnectionProblem, Unavailable):
+            except (ServerConnectionError, UnavailableError):
                 await self._say(online=False)
                 await asyncio.sleep(_AWAY)
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from ..core.schemas import ModelsForm, ProviderForm
+from ..core.schemas import ModelsInfo, ProviderInfo
 from ..core.terminal_text import visible_line
 from .text_table import TABLE
 
@@ -24,7 +24,7 @@ class Models:
     True
     """
 
-    def __init__(self, form: ModelsForm, provider: str | None = None) -> None:
+    def __init__(self, form: ModelsInfo, provider: str | None = None) -> None:
         self.default = form.default  # provider/name, of a job that names none
         self.default_why = form.default_why
         self.aliases = dict(form.aliases)
@@ -71,7 +71,7 @@ class Models:
             return rows + [self._row(each) for each in self._providers if not each.models]
         return [self._row(each) for each in self._providers if each.configured]
 
-    def _row(self, each: ProviderForm) -> tuple[str, ...]:
+    def _row(self, each: ProviderInfo) -> tuple[str, ...]:
         if each.error is not None:
             return each.name, self._cut(each.error.message), "cannot be asked" if each.configured else "not set up"
         if not each.models:
@@ -88,7 +88,7 @@ class Models:
         names = [name for name, full in self.aliases.items() if full == model]
         return ", ".join(["default"] * (model == self.default) + names)
 
-    def _mark_of(self, each: ProviderForm) -> str:
+    def _mark_of(self, each: ProviderInfo) -> str:
         is_default = self.default is not None and self.default.partition("/")[0] == each.name
         return f"default: {(self.default or '').partition('/')[2]}" if is_default else ""
 

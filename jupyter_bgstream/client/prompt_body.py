@@ -7,7 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..core.errors import Invalid
+from ..core.errors import InvalidRequestError
 from .files import File
 from .image_inputs import image_part
 
@@ -17,7 +17,7 @@ Content = str | Sequence[Any]
 def request_of(
     prompt: str | Sequence[Mapping[str, Any]], *, images: Any = (), files: Any = (), system: str | None = None
 ) -> dict[str, Any]:
-    """Return ``prompt`` or ``messages`` of a request; raises Invalid."""
+    """Return ``prompt`` or ``messages`` of a request; raises InvalidRequestError."""
     told = [] if system is None else [{"role": "system", "content": system}]
     images = images if isinstance(images, list | tuple) else [images]  # one, without a list around it
     files = files if isinstance(files, list | tuple) else [files]
@@ -30,11 +30,13 @@ def request_of(
         list(prompt) if isinstance(prompt, Iterable) and not isinstance(prompt, Mapping) else [prompt, None]
     )
     if not all(isinstance(message, Mapping) for message in given):
-        raise Invalid("A prompt is a text, or a list of messages, each with role and content.", field="prompt")
+        raise InvalidRequestError(
+            "A prompt is a text, or a list of messages, each with role and content.", field="prompt"
+        )
     for what, some in (("images", images), ("files", files)):
         if some:
             sentence = f"{what.capitalize()} go with a text; in a list of messages they belong into a content."
-            raise Invalid(sentence, field=what)
+            raise InvalidRequestError(sentence, field=what)
     return {"messages": [*told, *map(_message, given)]}
 
 

@@ -18,7 +18,7 @@ class Notices(Protocol):
     async def read(self, job_ids: Collection[str]) -> None: ...
 
 
-class Reading:
+class ReadReceipts:
     """Marks the notices of jobs read: a loop over thousands of answers makes few requests, and waits for none."""
 
     def __init__(self, notices: Notices) -> None:

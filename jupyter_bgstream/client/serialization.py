@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ..core.errors import Invalid
+from ..core.errors import InvalidRequestError
 
 
 def plain(value: Any) -> Any:
@@ -24,7 +24,7 @@ def plain(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} is neither a text, a number, a list nor a dict with names")
 
 
-def no_json(error: Exception, where: str) -> Invalid:
+def no_json(error: Exception, where: str) -> InvalidRequestError:
     """Say why something cannot be sent."""
     if isinstance(error, UnicodeEncodeError):
         why = (
@@ -33,14 +33,14 @@ def no_json(error: Exception, where: str) -> Invalid:
         )
     else:
         why = str(error).rstrip(".")
-    return Invalid(f"{where} cannot be sent: {why}.")
+    return InvalidRequestError(f"{where} cannot be sent: {why}.")
 
 
 NOT_JSON = (TypeError, UnicodeEncodeError, OverflowError, RecursionError)  # what encoders raise
 
 
 def as_json(value: Any, where: str) -> bytes:
-    """Encode it; raises Invalid, which names ``where``."""
+    """Encode it; raises InvalidRequestError, which names ``where``."""
     try:
         return msgspec.json.encode(value, enc_hook=plain)
     except NOT_JSON as error:

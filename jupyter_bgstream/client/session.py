@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..core.costs import By
-from ..core.errors import Invalid, NotFound
+from ..core.errors import InvalidRequestError, NotFoundError
 from ..core.job import OnRestart, Priority, Retries
 from ..core.pauses import Paused
-from ..core.schemas import GroupForm, JobForm, Mute
+from ..core.schemas import BatchInfo, JobInfo, Mute
 from .background import Background
 from .costs import Costs
 from .job_handle import Job
@@ -71,8 +71,9 @@ def submit(
     ``reasoning_effort`` and ``schema`` are so called for every one; ``thread`` names a conversation to go on with.
     ``on_restart`` (``interrupt`` or ``retry``) is what becomes of it when its server dies; ``retries``
     (``before_first_token``, ``always`` or ``never``) when a try that failed is made again; ``idle_timeout`` (1-3600)
-    the seconds for which the provider may be silent. A job submitted twice with one ``id`` is one job. Raises Invalid,
-    Conflict, QueueFull (with ``retry_after``, in seconds), Unavailable, or ServerNotFound and its kin.
+    the seconds for which the provider may be silent. A job submitted twice with one ``id`` is one job. Raises
+    InvalidRequestError, ConflictError, QueueFullError (with ``retry_after``, in seconds), UnavailableError, or
+    ServerNotFoundError and its kin.
 
     >>> bg.submit("Say hello.", model="demo/echo").result()
     '...Say hello...'
@@ -101,17 +102,20 @@ def submit(
 
 
 def check_options(params: Any, tags: Any) -> None:
-    """Raise Invalid for what would be taken for something else, or end in a traceback."""
+    """Raise InvalidRequestError for what would be taken for something else, or end in a traceback."""
     if params is not None and not isinstance(params, Mapping):
-        raise Invalid(f"params is a dict, not a {type(params).__name__}.", field="params")
+        raise InvalidRequestError(f"params is a dict, not a {type(params).__name__}.", field="params")
     if isinstance(tags, str) or not isinstance(tags, Iterable):
-        raise Invalid(f'tags is a list of texts: write tags=["…"], not a {type(tags).__name__}.', field="tags")
+        raise InvalidRequestError(
+            f'tags is a list of texts: write tags=["…"], not a {type(tags).__name__}.', field="tags"
+        )
 
 
 def job(id: str) -> Job:
-    """Find a job by its id, or by what tables show of it; raises NotFound, or Invalid if that are several.
+    """Find a job by its id, or by what tables show of it.
 
-    The beginning of an id is looked up among the newest 500 jobs.
+    The beginning of an id is looked up among the newest 500 jobs. Raises NotFoundError, or InvalidRequestError if
+    several jobs match.
 
     >>> asked = bg.submit("Say hello.", model="demo/echo")
     >>> bg.job(asked.id) == bg.job(asked.id[:8]) == asked
@@ -119,12 +123,12 @@ def job(id: str) -> Job:
     """
     try:
         return held(_background.run(lambda api: api.job(id)))
-    except NotFound:
+    except NotFoundError:
         found = [form for form in job_forms(limit=_SEARCHED) if is_meant(id, form.id)]
         if not found:
             raise
     if len(found) > 1:
-        raise Invalid(f"{len(found)} jobs begin with {id}: give more of the id.", field="id")
+        raise InvalidRequestError(f"{len(found)} jobs begin with {id}: give more of the id.", field="id")
     return held(found[0])
 
 
@@ -181,8 +185,8 @@ def _seconds(when: datetime | float | None) -> int | None:
 def models(provider: str | None = None, *, refresh: bool = False) -> Models:
     """Return what can be asked right now, of one provider or of all, and why the rest cannot.
 
-    The server remembers what providers said for a minute; ``refresh`` asks them again. Raises Invalid for a provider
-    that there is not.
+    The server remembers what providers said for a minute; ``refresh`` asks them again. Raises InvalidRequestError for a
+    provider that there is not.
 
     >>> bg.models("demo").names
     ['demo/...', 'demo/...', 'demo/...', 'demo/...']
@@ -190,11 +194,11 @@ def models(provider: str | None = None, *, refresh: bool = False) -> Models:
     form = _background.run(lambda api: api.models(refresh=refresh))
     names = [each.name for each in form.providers]
     if provider is not None and provider not in names:
-        raise Invalid(f"There is no provider {provider!r}; there are {', '.join(names)}.", field="provider")
+        raise InvalidRequestError(f"There is no provider {provider!r}; there are {', '.join(names)}.", field="provider")
     return Models(form, provider)
 
 
-def held(form: JobForm) -> Job:
+def held(form: JobInfo) -> Job:
     """Return the handle of a job that the server has described."""
     return Job(form, _background)
 
@@ -219,18 +223,18 @@ def mute(what: Mute, *, on: bool) -> None:
     _background.run(lambda api: api.mute(what, on=on))
 
 
-def job_forms(*, limit: int, **query: str | None) -> list[JobForm]:
+def job_forms(*, limit: int, **query: str | None) -> list[JobInfo]:
     """List the newest jobs as the server describes them, in one request."""
     return _background.run(lambda api: api.jobs(limit=limit, **query)).jobs
 
 
-def paused_groups(jobs: Iterable[JobForm]) -> dict[str, Paused]:
+def paused_groups(jobs: Iterable[JobInfo]) -> dict[str, Paused]:
     """Ask which groups of these jobs are paused, and why; only jobs that do not run can be held up by it."""
     groups = {job.group for job in jobs if job.group is not None and job.status in ("queued", "waiting")}
 
     async def ask(api: Api) -> dict[str, Paused]:
         forms = await asyncio.gather(*map(api.group, groups), return_exceptions=True)
         # Not every group was announced, and one may be gone by now: such a one is not paused.
-        return {form.id: form.paused for form in forms if isinstance(form, GroupForm) and form.paused is not None}
+        return {form.id: form.paused for form in forms if isinstance(form, BatchInfo) and form.paused is not None}
 
     return _background.run(ask) if groups else {}

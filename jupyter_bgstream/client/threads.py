@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from ..core.errors import Invalid, NotFound
-from ..core.schemas import JobForm, ThreadForm
+from ..core.errors import InvalidRequestError, NotFoundError
+from ..core.schemas import JobInfo, ThreadInfo
 from ..core.terminal_text import visible_line
 from .job_handle import Job
 from .job_table import duration
@@ -26,7 +26,7 @@ _NUMBERS = 5  # from this column on
 class Thread:
     """One conversation, by its name. It need not be there yet: it begins with its first job.
 
-    Everything asks the server, and raises NotFound if there is no such thread (``jobs`` is then empty).
+    Everything asks the server, and raises NotFoundError if there is no such thread (``jobs`` is then empty).
 
     >>> talk = bg.thread("talk")
     >>> talk.submit("My name is Ada.", model="demo/echo").wait().thread
@@ -36,9 +36,9 @@ class Thread:
     >>> talk.fork("another talk").rename("a third talk").delete()
     """
 
-    def __init__(self, name: str, form: ThreadForm | None = None) -> None:
+    def __init__(self, name: str, form: ThreadInfo | None = None) -> None:
         if not isinstance(name, str) or not 1 <= len(name) <= 200:
-            raise Invalid("A thread's name is a text of 1 to 200 characters.", field="thread")
+            raise InvalidRequestError("A thread's name is a text of 1 to 200 characters.", field="thread")
         self.name = name
         self._form = form  # as a list had it
 
@@ -73,15 +73,15 @@ class Thread:
     def fork(self, name: str, after: Job | str | None = None) -> Thread:
         """Begin another thread with what was said in this one, up to and including a job, or with all of it.
 
-        The two go on apart; what becomes of this one does not touch the other. Raises Conflict if the name is taken,
-        the job has not ended (code ``not_ended``), or nothing was said.
+        The two go on apart; what becomes of this one does not touch the other. Raises ConflictError if the name is
+        taken, the job has not ended (code ``not_ended``), or nothing was said.
         """
         job = after.id if isinstance(after, Job) else after
         form = _background.run(lambda api: api.fork_thread(self.name, name, job))
         return Thread(form.name, form)
 
     def rename(self, name: str) -> Thread:
-        """Call it by another name, also while its jobs run; raises Conflict if that is taken."""
+        """Call it by another name, also while its jobs run; raises ConflictError if that is taken."""
         self._form = _background.run(lambda api: api.rename_thread(self.name, name))
         self.name = name
         return self
@@ -91,10 +91,10 @@ class Thread:
         _background.run(lambda api: api.delete_thread(self.name))
         self._form = None
 
-    def _now(self) -> ThreadForm:
+    def _now(self) -> ThreadInfo:
         found = _background.run(lambda api: api.threads(thread=self.name)).threads
         if not found:
-            raise NotFound(f"There is no thread {self.name!r}.")
+            raise NotFoundError(f"There is no thread {self.name!r}.")
         self._form = found[0]
         return self._form
 
@@ -118,7 +118,7 @@ class Threads(Sequence[Thread]):
     'hellos'
     """
 
-    def __init__(self, forms: Sequence[ThreadForm], *, more: bool = False) -> None:
+    def __init__(self, forms: Sequence[ThreadInfo], *, more: bool = False) -> None:
         self._forms = tuple(forms)
         self._more = more  # whether there are others
 
@@ -181,8 +181,8 @@ def threads(*, limit: int = 50) -> Threads:
     return Threads(page.threads, more=page.next is not None)
 
 
-async def _jobs(api: Api, name: str) -> list[JobForm]:
-    forms: list[JobForm] = []
+async def _jobs(api: Api, name: str) -> list[JobInfo]:
+    forms: list[JobInfo] = []
     cursor = None
     while True:
         page = await api.jobs(thread=name, limit=_PAGE, cursor=cursor)
@@ -191,7 +191,7 @@ async def _jobs(api: Api, name: str) -> list[JobForm]:
             return forms
 
 
-def _row(form: ThreadForm, now: float) -> tuple[str, ...]:
+def _row(form: ThreadInfo, now: float) -> tuple[str, ...]:
     words = form.title if len(form.title) <= _WORDS else form.title[: _WORDS - 1].rstrip() + "…"
     used = f"{duration(now - form.updated_at)} ago"
     return form.name, form.status, form.model, words, form.forked_from or "", f"{form.jobs:,}", used

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from .errors import Invalid
+from .errors import InvalidRequestError
 from .messages import FILE_TYPE, PDF, AudioPart, AudioType, FilePart, ImagePart, Message
 
 MAX_IMAGES = 50  # of a job
@@ -22,7 +22,7 @@ Attachment = ImagePart | FilePart | AudioPart
 
 
 def check_attachments(messages: Sequence[Message]) -> None:
-    """Raise Invalid for parts that are too many, too large, in a wrong place, or not what their media type says."""
+    """Raise InvalidRequestError for too many or too large parts, a wrong place, or a wrong media type."""
     images = files = 0
     for turn, message in enumerate(messages):
         for place, part in enumerate(() if isinstance(message.content, str) else message.content):
@@ -35,12 +35,12 @@ def check_attachments(messages: Sequence[Message]) -> None:
                 if message.role != "user":
                     what = "A file" if isinstance(part, FilePart) else "A recording"
                     sentence = f"{what} belongs in a message of the role user, not {message.role}."
-                    raise Invalid(sentence, field=field)
+                    raise InvalidRequestError(sentence, field=field)
                 _check_file(part, field)
     if images > MAX_IMAGES:
-        raise Invalid(f"A job takes at most {MAX_IMAGES} images; this one has {images}.", field="messages")
+        raise InvalidRequestError(f"A job takes at most {MAX_IMAGES} images; this one has {images}.", field="messages")
     if files > MAX_FILES:
-        raise Invalid(f"A job takes at most {MAX_FILES} files; this one has {files}.", field="messages")
+        raise InvalidRequestError(f"A job takes at most {MAX_FILES} files; this one has {files}.", field="messages")
 
 
 def name_of(part: Attachment) -> str:
@@ -78,9 +78,9 @@ def _check_file(part: FilePart | AudioPart, field: str) -> None:
     what = name_of(part)
     if isinstance(part, FilePart):
         if _CONTROL.search(part.name):
-            raise Invalid("The name of a file has no control characters.", field=f"{field}.name")
+            raise InvalidRequestError("The name of a file has no control characters.", field=f"{field}.name")
         if _FILE_TYPE.fullmatch(part.media_type) is None:
-            raise Invalid(
+            raise InvalidRequestError(
                 f"{what} is {part.media_type!r}: a file is {PDF} or text, such as text/plain or application/json."
                 " Convert it to one of these.",
                 field=f"{field}.media_type",
@@ -88,19 +88,21 @@ def _check_file(part: FilePart | AudioPart, field: str) -> None:
     _check_size(what, part.data, MAX_FILE_BYTES, f"{field}.data")
     if isinstance(part, AudioPart):
         if audio_type(part.data) != part.media_type:
-            raise Invalid(f"{what} is not what it is called: it is no {part.media_type}.", field=f"{field}.data")
+            raise InvalidRequestError(
+                f"{what} is not what it is called: it is no {part.media_type}.", field=f"{field}.data"
+            )
     elif part.is_pdf:
         if not is_pdf(part.data):
-            raise Invalid(f"{what} is no PDF: it does not begin with %PDF-.", field=f"{field}.data")
+            raise InvalidRequestError(f"{what} is no PDF: it does not begin with %PDF-.", field=f"{field}.data")
     elif problem := text_problem(part.data):
-        raise Invalid(f"{what} {problem}.", field=f"{field}.data")
+        raise InvalidRequestError(f"{what} {problem}.", field=f"{field}.data")
 
 
 def _check_size(what: str, data: bytes, most: int, field: str) -> None:
     if not data:
-        raise Invalid(f"{what} is empty.", field=field)
+        raise InvalidRequestError(f"{what} is empty.", field=field)
     if len(data) > most:
-        raise Invalid(
+        raise InvalidRequestError(
             f"{what} has {len(data) / 2**20:.1f} MiB; at most {most // 2**20} MiB are taken: make it smaller.",
             field=field,
         )

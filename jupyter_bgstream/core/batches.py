@@ -6,12 +6,12 @@ import msgspec
 
 from .costs import Cost
 from .events import Image
-from .job import Job, JobId, Origin, Title
+from .job import Job, JobId, JobSource, Title
 from .pauses import Paused, Streak
 from .state import Answer, Status
 
 
-class Counts(msgspec.Struct, frozen=True, kw_only=True):
+class EndCounts(msgspec.Struct, frozen=True, kw_only=True):
     """How a group's jobs have ended. Of a job that was asked again, only the newest counts."""
 
     completed: int = 0
@@ -25,42 +25,42 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
         return self.completed + self.failed + self.cancelled + self.interrupted
 
 
-class Taken(msgspec.Struct, frozen=True, kw_only=True):
+class TokenTotals(msgspec.Struct, frozen=True, kw_only=True):
     """What the ended jobs of a group took, those too that were asked again; sums of what is known."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost: Cost | None = None
 
-    def plus(self, job: Job) -> Taken:
+    def plus(self, job: Job) -> TokenTotals:
         """Return the sums with one more ended job."""
         usage, paid = job.usage, job.paid
-        return Taken(
+        return TokenTotals(
             input_tokens=_sum(self.input_tokens, None if usage is None else usage.input_tokens),
             output_tokens=_sum(self.output_tokens, None if usage is None else usage.output_tokens),
             cost=paid if self.cost is None else self.cost if paid is None else _costs(self.cost, paid),
         )
 
 
-class GroupSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class BatchSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a user announces."""
 
     id: JobId
     total: int  # jobs, of which there may be none yet
     title: Title = ""
-    source: Origin = Origin()
+    source: JobSource = JobSource()
     concurrency: int | None = None  # jobs that may run at a time on one server; the newest announcement counts
 
 
-class Group(msgspec.Struct, frozen=True, kw_only=True):
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """A group as the store keeps it."""
 
-    spec: GroupSpec
+    spec: BatchSpec
     owner: str  # the tenant
     total: int  # as announced, or fewer once it was cancelled
     submitted: int = 0  # jobs that are there; one that asks another again takes its place
-    counts: Counts = Counts()
-    taken: Taken = Taken()
+    counts: EndCounts = EndCounts()
+    taken: TokenTotals = TokenTotals()
     streak: Streak = Streak()
     paused: Paused | None = None  # none of its jobs begins
     created_at: float  # Unix seconds
@@ -88,19 +88,19 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
         """How many of its jobs may run at a time on one server; None if there is no limit of its own."""
         return 0 if self.paused is not None else self.spec.concurrency
 
-    def announced(self, spec: GroupSpec) -> Group:
+    def announced(self, spec: BatchSpec) -> Batch:
         """Return the group after it was announced again: only how many may run at a time can change."""
         return msgspec.structs.replace(self, spec=msgspec.structs.replace(self.spec, concurrency=spec.concurrency))
 
-    def begun(self, at: float) -> Group:
+    def begun(self, at: float) -> Batch:
         """Return the group after one of its jobs was claimed."""
         return self if self.started_at is not None else msgspec.structs.replace(self, started_at=at)
 
-    def joined(self, jobs: int) -> Group:
+    def joined(self, jobs: int) -> Batch:
         """Return the group with more jobs."""
         return msgspec.structs.replace(self, submitted=self.submitted + jobs)
 
-    def counted(self, job: Job) -> Group:
+    def counted(self, job: Job) -> Batch:
         """Return the group after one of its jobs has ended, which may pause it."""
         counts = _changed(self.counts, job.status, 1)
         over = counts.ended >= self.total
@@ -114,19 +114,19 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
             ended_at=job.ended_at if over else None,
         )
 
-    def resumed(self) -> Group:
+    def resumed(self) -> Batch:
         """Return the group when it goes on."""
         return self if self.paused is None else msgspec.structs.replace(self, paused=None, streak=Streak())
 
-    def reopened(self, status: Status) -> Group:
+    def reopened(self, status: Status) -> Batch:
         """Return the group after a job of it that had ended was asked again: it goes on."""
         return msgspec.structs.replace(self.resumed(), counts=_changed(self.counts, status, -1), ended_at=None)
 
-    def recounted(self, before: Status, after: Status) -> Group:
+    def recounted(self, before: Status, after: Status) -> Batch:
         """Return the group when another job stands for one that has ended."""
         return msgspec.structs.replace(self, counts=_changed(_changed(self.counts, before, -1), after, 1))
 
-    def closed(self, at: float) -> Group:
+    def closed(self, at: float) -> Batch:
         """Return the group when no more jobs are to come: it ends with those that are there."""
         over = self.counts.ended >= self.submitted
         ended_at = (self.ended_at or at) if over else None
@@ -136,7 +136,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """How far a group is."""
 
-    group: Group
+    group: Batch
     running: int  # of its jobs, now
     waiting: int  # of its jobs, for their next try
 
@@ -146,7 +146,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         return max(0, self.group.submitted - self.group.counts.ended - self.running - self.waiting)
 
 
-class Placed(msgspec.Struct, frozen=True, kw_only=True):
+class BatchItem(msgspec.Struct, frozen=True, kw_only=True):
     """A place of a group: the newest job that stands for it, without what it was asked, and what that has answered."""
 
     job: Job
@@ -154,12 +154,12 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
     images: tuple[Image, ...] = ()
 
     @staticmethod
-    def by(job: Job, answer: Answer | None) -> Placed:
+    def by(job: Job, answer: Answer | None) -> BatchItem:
         """Return the place of a job; ``answer`` is what an ended one has answered."""
-        return Placed(job=job) if answer is None else Placed(job=job, text=answer.text, images=answer.images)
+        return BatchItem(job=job) if answer is None else BatchItem(job=job, text=answer.text, images=answer.images)
 
 
-def _changed(counts: Counts, status: Status, by: int) -> Counts:
+def _changed(counts: EndCounts, status: Status, by: int) -> EndCounts:
     return msgspec.structs.replace(counts, **{status: getattr(counts, status) + by})
 
 

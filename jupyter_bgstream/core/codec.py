@@ -7,8 +7,8 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from .batches import Placed, Progress
-from .errors import Invalid
+from .batches import BatchItem, Progress
+from .errors import InvalidRequestError
 from .events import Event, Image, Usage
 from .job import Job
 from .messages import AudioPart, FilePart, ImagePart, Message, TextPart
@@ -182,7 +182,7 @@ def group_form(progress: Progress) -> dict[str, Any]:
     }
 
 
-def placed_form(place: Placed) -> dict[str, Any]:
+def placed_form(place: BatchItem) -> dict[str, Any]:
     """Return what a place of a group has answered."""
     job = place.job
     return {
@@ -211,18 +211,18 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def decode_request(data: bytes, form: type[T]) -> T:
-    """Decode a request's body; raises Invalid with the field's name and what is wrong with it."""
+    """Decode a request's body; raises InvalidRequestError with the field's name and what is wrong with it."""
     try:
         return msgspec.json.decode(data or b"{}", type=form)
     except msgspec.ValidationError as error:
         what, field = _located(str(error))
-        raise Invalid(
+        raise InvalidRequestError(
             f"The field {field!r} is wrong: {what}." if field else f"The body is wrong: {what}.", field=field
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid(f"The body is not JSON: {error}.") from None
+        raise InvalidRequestError(f"The body is not JSON: {error}.") from None
     except RecursionError:
-        raise Invalid("The body is nested too deeply.") from None
+        raise InvalidRequestError("The body is nested too deeply.") from None
 
 
 def _located(message: str) -> tuple[str, str | None]:

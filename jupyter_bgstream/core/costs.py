@@ -44,7 +44,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 By = Literal["day", "model", "thread", "notebook", "group", "submitted_by"]
 
 
-class Spent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class CostRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What some jobs of an owner took together: those of one day, of one model, …. Sums of what is known."""
 
     key: str | None  # the day as YYYY-MM-DD, or a name; None: of jobs that have none

@@ -7,7 +7,7 @@ import secrets
 
 import msgspec
 
-from .errors import CursorGone, Invalid
+from .errors import CursorGoneError, InvalidRequestError
 
 _FORM = re.compile(r"([0-9a-f]{8})_([0-9]{4})_([0-9]{12})")
 
@@ -29,15 +29,18 @@ def new_log() -> str:
 
 
 def check_form(text: str | None) -> None:
-    """Raise Invalid for what is no cursor of any log."""
+    """Raise InvalidRequestError for what is no cursor of any log."""
     if text not in (None, "-1", "now") and not _FORM.fullmatch(text):
-        raise Invalid(f"{text[:60]!r} is not a cursor: use -1, now, or one that this server gave.", field="offset")
+        raise InvalidRequestError(
+            f"{text[:60]!r} is not a cursor: use -1, now, or one that this server gave.", field="offset"
+        )
 
 
 def position(text: str | None, tail: Cursor) -> int:
     """Return the ``seq`` a viewer has seen: ``None`` or ``-1`` is the beginning, ``now`` the tail.
 
-    Raises Invalid for what is no cursor, CursorGone for a cursor of another log or beyond this one's tail.
+    Raises InvalidRequestError for what is no cursor, CursorGoneError for a cursor of another log or beyond this one's
+    tail.
     """
     check_form(text)
     if text is None or text == "-1":
@@ -48,5 +51,7 @@ def position(text: str | None, tail: Cursor) -> int:
     assert match is not None  # its form was checked
     log, attempt, seq = match[1], int(match[2]), int(match[3])
     if log != tail.log or seq > tail.seq or attempt > tail.attempt:
-        raise CursorGone("This cursor is not of this log as it is now; read the job from the beginning (offset -1).")
+        raise CursorGoneError(
+            "This cursor is not of this log as it is now; read the job from the beginning (offset -1)."
+        )
     return seq

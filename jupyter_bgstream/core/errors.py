@@ -3,15 +3,15 @@
 BgStreamError
 ├── RequestError            what a caller asked for cannot be done; maps to one HTTP status
 │   ├── Invalid             400
-│   ├── NotFound            404, also for what belongs to somebody else
+│   ├── NotFoundError            404, also for what belongs to somebody else
 │   ├── Conflict            409
-│   ├── CursorGone          410
-│   ├── TooLarge            413
-│   ├── QueueFull           429
+│   ├── CursorGoneError          410
+│   ├── TooLargeError            413
+│   ├── QueueFullError           429
 │   └── Unavailable         503
 ├── ProviderError           what ends a job as ``failed``
-├── IllegalEvent            an event that the transition table does not allow
-│   └── OutOfOrder          an event whose number is not the next one
+├── IllegalEventError            an event that the transition table does not allow
+│   └── OutOfOrderError          an event whose number is not the next one
 └── Fenced                  a writer whose claim is no longer valid
 """
 
@@ -41,7 +41,7 @@ class RequestError(BgStreamError):
     status = 500
 
 
-class Invalid(RequestError):
+class InvalidRequestError(RequestError):
     """Bad input. ``field`` names what is wrong in it, as a path such as ``messages[0].role``."""
 
     status = 400
@@ -52,35 +52,35 @@ class Invalid(RequestError):
         self.field = field
 
 
-class NotFound(RequestError):
+class NotFoundError(RequestError):
     """It is not there, or not yours: the two look the same."""
 
     status = 404
     code = "not_found"
 
 
-class Conflict(RequestError):
+class ConflictError(RequestError):
     """The id is taken by a job that differs from this one."""
 
     status = 409
     code = "conflict"
 
 
-class CursorGone(RequestError):
+class CursorGoneError(RequestError):
     """The cursor is not of this log, or lies beyond its tail."""
 
     status = 410
     code = "cursor_gone"
 
 
-class TooLarge(RequestError):
+class TooLargeError(RequestError):
     """The request is larger than the server takes."""
 
     status = 413
     code = "too_large"
 
 
-class QueueFull(RequestError):
+class QueueFullError(RequestError):
     """The owner has as many unfinished jobs as the server takes. ``retry_after`` is in seconds."""
 
     status = 429
@@ -91,7 +91,7 @@ class QueueFull(RequestError):
         self.retry_after = retry_after
 
 
-class Unavailable(RequestError):
+class UnavailableError(RequestError):
     """The server starts or stops, or its store cannot be used. ``retry_after`` is in seconds, if it is known."""
 
     status = 503
@@ -130,17 +130,17 @@ class ProviderError(BgStreamError):
 BROKEN_OFF = frozenset({"truncated", "idle_timeout", "malformed_stream"})
 
 
-class IllegalEvent(BgStreamError):
+class IllegalEventError(BgStreamError):
     """The transition table has no such step; nothing was changed."""
 
     code = "illegal_event"
 
 
-class OutOfOrder(IllegalEvent):
+class OutOfOrderError(IllegalEventError):
     """The event's number is not the next one; nothing was changed."""
 
 
-class Fenced(BgStreamError):
+class FencedError(BgStreamError):
     """The writer's claim is old: the job has ended, was deleted, or was claimed by another server."""
 
     code = "fenced"

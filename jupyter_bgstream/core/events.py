@@ -62,7 +62,7 @@ class Usage(_Event, frozen=True, kw_only=True, tag="usage"):
     cost_estimated: bool = False  # True: by a list of prices; False: the provider's own figure
 
 
-class Source(_Event, frozen=True, kw_only=True, tag="source"):
+class Citation(_Event, frozen=True, kw_only=True, tag="source"):
     """A page that the provider says the answer rests on."""
 
     url: str
@@ -129,7 +129,7 @@ Event = (
     | Attempt
     | Delta
     | Usage
-    | Source
+    | Citation
     | ToolCall
     | Image
     | Waiting

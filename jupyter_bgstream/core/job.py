@@ -11,7 +11,7 @@ from .costs import Cost, total, updated
 from .cursor import Cursor
 from .events import Attempt, Cancelled, Completed, Delta, Event, Failed, Interrupted, Usage, Waiting
 from .messages import Message
-from .state import ENDS, Fault, Status, next_status
+from .state import ENDS, ErrorInfo, Status, next_status
 
 Priority = Literal["interactive", "batch"]
 OnRestart = Literal["interrupt", "retry"]
@@ -28,7 +28,7 @@ TITLE_LENGTH = 80  # characters
 PREVIEW_LENGTH = 120  # characters
 
 
-class Origin(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
+class JobSource(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
     """Where a job was asked for."""
 
     notebook: Place | None = None  # path below the server's root
@@ -47,7 +47,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknow
     tags: Tags = ()
     group: Label | None = None
     priority: Priority = "interactive"
-    source: Origin = Origin()
+    source: JobSource = JobSource()
     on_restart: OnRestart = "interrupt"  # what becomes of it when the server that runs it is gone
     retries: Retries = "before_first_token"  # when a try that failed is made again
     idle_timeout: IdleTimeout | None = None  # seconds without a byte from the provider; None: the provider's setting
@@ -95,7 +95,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cost_estimated: bool = False  # whether any of it is an estimate
     finish_reason: str | None = None
     resume: str | None = None  # how its provider is asked to go on with this attempt; covers all that is in the log
-    error: Fault | None = None  # of its end, or why it waits
+    error: ErrorInfo | None = None  # of its end, or why it waits
     retry_of: str | None = None  # the job that a user asked again by this one
     retried_by: str | None = None  # the job that asks this one again
     root: str | None = None  # the job that was asked first, if this one asks again; it may be gone
@@ -118,7 +118,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def advance(job: Job, events: Sequence[Event]) -> Job:
-    """Return the job after events that join its log now; raises IllegalEvent and then nothing has changed."""
+    """Return the job after events that join its log now; raises IllegalEventError and then nothing has changed."""
     status, attempt, changes = job.status, job.attempt, dict[str, object]()
     for event in events:
         status = next_status(status, type(event))
@@ -134,13 +134,13 @@ def advance(job: Job, events: Sequence[Event]) -> Job:
             case Usage():
                 changes |= _counted(job, changes, event)
             case Waiting():
-                changes |= {"not_before": event.until, "error": Fault(code=event.code, message=event.message)}
+                changes |= {"not_before": event.until, "error": ErrorInfo(code=event.code, message=event.message)}
             case Cancelled():
                 changes["error"] = None
             case Completed():
                 changes["finish_reason"] = event.finish_reason
             case Failed() | Interrupted():
-                changes["error"] = Fault(code=event.code, message=event.message)
+                changes["error"] = ErrorInfo(code=event.code, message=event.message)
         if status in ENDS:
             changes |= {"ended_at": event.at, "not_before": None}  # type: ignore[union-attr]  # only ends lead there
     return msgspec.structs.replace(job, status=status, attempt=attempt, seq=job.seq + len(events), **changes)

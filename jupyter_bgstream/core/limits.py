@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .attachments import check_attachments
-from .errors import Invalid
+from .errors import InvalidRequestError
 from .job import JobSpec
 from .parameters import check_params
 from .tool_turns import check_tool_turns
@@ -14,7 +14,7 @@ MAX_BODY = 32 * 1024 * 1024  # bytes of a request's body: pictures and files are
 
 
 def check_spec(spec: JobSpec, *, aliases: Iterable[str] = ()) -> None:
-    """Raise Invalid for what no provider could answer, or must not be told by a notebook.
+    """Raise InvalidRequestError for what no provider could answer, or must not be told by a notebook.
 
     ``aliases`` are those that the model might have been.
     """
@@ -22,9 +22,9 @@ def check_spec(spec: JobSpec, *, aliases: Iterable[str] = ()) -> None:
     if not (provider and slash and name):
         instead = f", or one of the aliases {', '.join(aliases)}" if aliases else ""
         sentence = f"{spec.model!r} is not a model: write provider/name, such as openai/gpt-6-luna{instead}."
-        raise Invalid(sentence, field="model")
+        raise InvalidRequestError(sentence, field="model")
     if not any(message.text.strip() or message.attachments or message.tool_call_id for message in spec.messages):
-        raise Invalid("There is nothing to ask: every message is empty.", field="messages")
+        raise InvalidRequestError("There is nothing to ask: every message is empty.", field="messages")
     check_attachments(spec.messages)
     check_tool_turns(spec.messages, in_thread=spec.thread is not None)
     check_params(spec.params)

@@ -6,8 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from .batches import Counts, Group
-from .job import Job, Origin
+from .batches import Batch, EndCounts
+from .job import Job, JobSource
 from .pauses import Paused
 from .state import Status
 
@@ -24,10 +24,10 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     status: Status  # the end; of a pause, the group's
     title: str
     preview: str = ""
-    counts: Counts | None = None  # of a group
+    counts: EndCounts | None = None  # of a group
     paused: Paused | None = None  # of a group, if it tells of that
     thread: str | None = None
-    source: Origin
+    source: JobSource
     created_at: float  # Unix seconds
     read_at: float | None = None  # Unix seconds
     muted: bool = False  # shown in the inbox, but nobody is called for it
@@ -57,19 +57,19 @@ def notice_of(job: Job, notice_id: str) -> Notice | None:
     )
 
 
-def notice_of_group(group: Group, notice_id: str) -> Notice | None:
+def notice_of_group(group: Batch, notice_id: str) -> Notice | None:
     """Return the notice an ended group leaves; none if every job of it was cancelled."""
     if group.ended_at is None or group.counts.cancelled == group.total:
         return None
     return _of_group(group, notice_id, at=group.ended_at)
 
 
-def notice_of_pause(group: Group, notice_id: str) -> Notice | None:
+def notice_of_pause(group: Batch, notice_id: str) -> Notice | None:
     """Return the notice a group leaves that is paused; none if it is not."""
     return None if group.paused is None else _of_group(group, notice_id, at=group.paused.at)
 
 
-def _of_group(group: Group, notice_id: str, *, at: float) -> Notice:
+def _of_group(group: Batch, notice_id: str, *, at: float) -> Notice:
     return Notice(
         id=notice_id,
         group=group.id,

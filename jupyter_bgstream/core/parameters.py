@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import Any
 
-from .errors import Invalid
+from .errors import InvalidRequestError
 
 MOST_VALUES = 100_000  # in the parameters of a job
 DEEPEST = 100  # levels of objects and lists
@@ -38,7 +38,7 @@ _Path = tuple["_Path | None", str]  # what holds it, and its own part
 
 
 def check_params(params: dict[str, Any]) -> None:
-    """Raise Invalid for what names keys, addresses or headers, and for what is too much or too deep to be looked at."""
+    """Raise InvalidRequestError for keys, addresses and headers, and for too many or too deep values."""
     left = MOST_VALUES
     todo: list[tuple[Any, _Path | None, int, bool]] = [(params, None, 0, False)]
     while todo:
@@ -46,14 +46,16 @@ def check_params(params: dict[str, Any]) -> None:
         members = _members(value)
         left -= len(members)
         if left < 0:
-            raise Invalid(f"params hold more than {MOST_VALUES:,} values; leave some out.", field="params")
+            raise InvalidRequestError(f"params hold more than {MOST_VALUES:,} values; leave some out.", field="params")
         if depth > DEEPEST:
-            raise Invalid(f"params are nested more than {DEEPEST} levels deep; make them flatter.", field="params")
+            raise InvalidRequestError(
+                f"params are nested more than {DEEPEST} levels deep; make them flatter.", field="params"
+            )
         for name, member in members:
             here: _Path = (path, f"[{name}]" if isinstance(name, int) else f".{name}")
             if isinstance(name, str) and not free and _is_refused(name, member, value, top=path is None):
                 where = _written(here)
-                raise Invalid(
+                raise InvalidRequestError(
                     f"params may not hold {where}: keys, addresses and headers belong in the Jupyter server's"
                     " environment or in BgStreamApp.providers of its config, where no notebook and no database keeps"
                     " them.",

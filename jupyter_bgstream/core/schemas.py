@@ -6,14 +6,14 @@ from typing import Any, Literal, TypedDict
 
 import msgspec
 
-from .batches import Counts as EndCounts
+from .batches import EndCounts
 from .costs import Cost
 from .events import Event, MediaType
 from .pauses import Paused
-from .state import ENDS, Fault, Status
+from .state import ENDS, ErrorInfo, Status
 
 
-class Counts(TypedDict, total=False):
+class UsageInfo(TypedDict, total=False):
     """Tokens of the last attempt, and what that attempt cost."""
 
     input_tokens: int | None
@@ -25,7 +25,7 @@ class Counts(TypedDict, total=False):
     cost_estimated: bool
 
 
-class Source(msgspec.Struct, frozen=True, kw_only=True):
+class SourceInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Where a job was asked for."""
 
     notebook: str | None = None  # path below the server's root
@@ -33,7 +33,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     kernel: str | None = None
 
 
-class JobForm(msgspec.Struct, frozen=True, kw_only=True):
+class JobInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A job in an answer."""
 
     id: str
@@ -44,17 +44,17 @@ class JobForm(msgspec.Struct, frozen=True, kw_only=True):
     group: str | None = None
     tags: tuple[str, ...] = ()
     priority: str = "interactive"
-    source: Source = Source()
+    source: SourceInfo = SourceInfo()
     submitted_by: str | None = None  # name of the person who submitted it; None for jobs of kernels
     cursor: str  # the log's tail
     created_at: float  # Unix seconds
     started_at: float | None = None  # Unix seconds
     ended_at: float | None = None  # Unix seconds
-    usage: Counts | None = None
+    usage: UsageInfo | None = None
     cost: Cost | None = None  # of all attempts
     finish_reason: str | None = None
     not_before: float | None = None  # Unix seconds; of the next try, while it waits
-    error: Fault | None = None  # of its end, or why it waits
+    error: ErrorInfo | None = None  # of its end, or why it waits
     retry_of: str | None = None  # the job that this one asks again
     retried_by: str | None = None  # the job that asks this one again
 
@@ -64,7 +64,7 @@ class JobForm(msgspec.Struct, frozen=True, kw_only=True):
         return self.status in ENDS
 
 
-class JobDetail(JobForm, frozen=True, kw_only=True):
+class JobDetail(JobInfo, frozen=True, kw_only=True):
     """A job in an answer, with what it was asked."""
 
     messages: list[dict[str, Any]] = []
@@ -75,11 +75,11 @@ class JobDetail(JobForm, frozen=True, kw_only=True):
 class JobPage(msgspec.Struct, frozen=True, kw_only=True):
     """A page of a list, newest first."""
 
-    jobs: list[JobForm]
+    jobs: list[JobInfo]
     next: str | None = None  # the cursor of the page after it
 
 
-class ThreadForm(msgspec.Struct, frozen=True, kw_only=True):
+class ThreadInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation in a list."""
 
     name: str
@@ -95,24 +95,24 @@ class ThreadForm(msgspec.Struct, frozen=True, kw_only=True):
 class ThreadPage(msgspec.Struct, frozen=True, kw_only=True):
     """A page of conversations, the one that was last used first."""
 
-    threads: list[ThreadForm]
+    threads: list[ThreadInfo]
     next: str | None = None  # the cursor of the page after it
 
 
-class Talk(msgspec.Struct, frozen=True, kw_only=True):
+class ThreadMessages(msgspec.Struct, frozen=True, kw_only=True):
     """What was said in a conversation."""
 
     messages: list[dict[str, Any]]  # role, content, job, status
 
 
-class Taken(msgspec.Struct, frozen=True, kw_only=True):
+class TokenTotals(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of all ended jobs of a group; None where nothing is known."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
 
 
-class GroupForm(msgspec.Struct, frozen=True, kw_only=True):
+class BatchInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A group of jobs, and how far it is."""
 
     id: str
@@ -124,7 +124,7 @@ class GroupForm(msgspec.Struct, frozen=True, kw_only=True):
     running: int
     waiting: int
     counts: EndCounts
-    usage: Taken
+    usage: TokenTotals
     cost: Cost | None = None
     concurrency: int | None = None
     paused: Paused | None = None
@@ -138,7 +138,7 @@ class GroupForm(msgspec.Struct, frozen=True, kw_only=True):
         return self.ended_at is not None
 
 
-class ImageForm(msgspec.Struct, frozen=True, kw_only=True):
+class ImageInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A picture of an answer, without its file."""
 
     id: str
@@ -146,7 +146,7 @@ class ImageForm(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
 
 
-class PlaceForm(msgspec.Struct, frozen=True, kw_only=True):
+class BatchItem(msgspec.Struct, frozen=True, kw_only=True):
     """What a place of a group has answered."""
 
     id: str  # of the newest job that stands for it
@@ -154,41 +154,41 @@ class PlaceForm(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     text: str | None = None
     finish_reason: str | None = None
-    error: Fault | None = None
-    usage: Counts | None = None
+    error: ErrorInfo | None = None
+    usage: UsageInfo | None = None
     cost: Cost | None = None
-    images: tuple[ImageForm, ...] = ()
+    images: tuple[ImageInfo, ...] = ()
 
 
 class AnswerPage(msgspec.Struct, frozen=True, kw_only=True):
     """Some of a group's answers, in the order in which they changed."""
 
-    answers: list[PlaceForm]
+    answers: list[BatchItem]
     next: str  # where to go on, now or later
     more: bool  # whether there is more now
 
 
-class ProviderForm(msgspec.Struct, frozen=True, kw_only=True):
+class ProviderInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A provider in the list of models."""
 
     name: str
     models: list[str] = []  # full names
-    error: Fault | None = None  # why there are none
+    error: ErrorInfo | None = None  # why there are none
     note: str | None = None  # a sentence: why none are listed, although it can be asked
     configured: bool = True
 
 
-class ModelsForm(msgspec.Struct, frozen=True, kw_only=True):
+class ModelsInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What can be asked."""
 
-    providers: list[ProviderForm]
+    providers: list[ProviderInfo]
     default: str | None = None  # provider/name
     default_why: str | None = None
     aliases: dict[str, str] = {}
     problems: list[str] = []  # what is wrong in the server's config
 
 
-class KernelForm(msgspec.Struct, frozen=True, kw_only=True):
+class KernelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Where a kernel's notebook is."""
 
     notebook: str | None = None  # path below the server's root

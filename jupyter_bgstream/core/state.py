@@ -11,10 +11,11 @@ from typing import Literal
 import msgspec
 
 from .costs import Cost, total, updated
-from .errors import IllegalEvent, OutOfOrder
+from .errors import IllegalEventError, OutOfOrderError
 from .events import (
     Attempt,
     Cancelled,
+    Citation,
     Completed,
     Delta,
     Event,
@@ -22,7 +23,6 @@ from .events import (
     Image,
     Interrupted,
     Queued,
-    Source,
     ToolCall,
     Usage,
     Waiting,
@@ -44,7 +44,7 @@ TRANSITIONS: dict[Status, dict[type[Event], Status]] = {
         Attempt: "running",
         Delta: "running",
         Usage: "running",
-        Source: "running",
+        Citation: "running",
         ToolCall: "running",
         Image: "running",
         Waiting: "waiting",
@@ -65,7 +65,7 @@ TRANSITIONS: dict[Status, dict[type[Event], Status]] = {
 ENDS: frozenset[Status] = frozenset({"completed", "failed", "cancelled", "interrupted"})
 
 
-class Fault(msgspec.Struct, frozen=True, kw_only=True):
+class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Why a job failed, was interrupted or waits: a stable code and a sentence."""
 
     code: str
@@ -88,13 +88,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 0
     text: str = ""
     reasoning: str = ""
-    sources: tuple[Source, ...] = ()
+    sources: tuple[Citation, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     images: tuple[Image, ...] = ()
     usage: Usage | None = None
     cost: Cost | None = None  # of all attempts
     finish_reason: str | None = None
-    error: Fault | None = None
+    error: ErrorInfo | None = None
     not_before: float | None = None  # Unix seconds, while waiting
     earlier: tuple[Partial, ...] = ()
 
@@ -105,19 +105,19 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def next_status(status: Status, event: type[Event]) -> Status:
-    """Look up the state after an event; raises IllegalEvent where the table has none."""
+    """Look up the state after an event; raises IllegalEventError where the table has none."""
     try:
         return TRANSITIONS[status][event]
     except KeyError:
-        raise IllegalEvent(f"A job that is {status} cannot have the event {event.__name__.lower()}.") from None
+        raise IllegalEventError(f"A job that is {status} cannot have the event {event.__name__.lower()}.") from None
 
 
 def apply(answer: Answer, event: Event) -> Answer:
-    """Return the answer after one event; raises IllegalEvent or OutOfOrder and then nothing has changed."""
+    """Return the answer after one event; raises IllegalEventError or OutOfOrderError and then nothing has changed."""
     status = next_status(answer.status, type(event))
     first = event.first if isinstance(event, Delta) and event.first else event.seq
     if first != answer.seq + 1 or event.seq < first:
-        raise OutOfOrder(f"Expected event {answer.seq + 1}, got {first}.")
+        raise OutOfOrderError(f"Expected event {answer.seq + 1}, got {first}.")
     changes: dict[str, object] = {"status": status, "seq": event.seq}
     match event:
         case Attempt():
@@ -130,18 +130,18 @@ def apply(answer: Answer, event: Event) -> Answer:
             changes["reasoning"] = answer.reasoning + event.text
         case Usage():
             changes |= {"usage": updated(answer.usage, event), "cost": total(answer.cost, answer.usage, event)}
-        case Source():
+        case Citation():
             changes["sources"] = (*answer.sources, event)
         case ToolCall():
             changes["tool_calls"] = (*answer.tool_calls, event)
         case Image():
             changes["images"] = (*answer.images, event)
         case Waiting():
-            changes |= {"not_before": event.until, "error": Fault(code=event.code, message=event.message)}
+            changes |= {"not_before": event.until, "error": ErrorInfo(code=event.code, message=event.message)}
         case Completed():
             changes |= {"finish_reason": event.finish_reason, "not_before": None}
         case Failed() | Interrupted():
-            changes |= {"error": Fault(code=event.code, message=event.message), "not_before": None}
+            changes |= {"error": ErrorInfo(code=event.code, message=event.message), "not_before": None}
         case Cancelled():
             changes |= {"not_before": None, "error": None}
         case Queued():

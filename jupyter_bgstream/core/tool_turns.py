@@ -7,14 +7,14 @@ from typing import Any
 
 import msgspec
 
-from .errors import Invalid
+from .errors import InvalidRequestError
 from .messages import FunctionCall, Message, TextPart
 
 MAX_ID = 200  # characters of a call's id or name
 
 
 def check_tool_turns(messages: Sequence[Message], *, in_thread: bool) -> None:
-    """Raise Invalid for calls and results that do not fit together.
+    """Raise InvalidRequestError for calls and results that do not fit together.
 
     In a thread the first results may be of calls that the turn before has made, which is not known yet.
     """
@@ -26,7 +26,7 @@ def check_tool_turns(messages: Sequence[Message], *, in_thread: bool) -> None:
         if message.role == "tool":
             id = message.tool_call_id or ""
             if waiting.pop(id, None) is None and known:
-                raise Invalid(
+                raise InvalidRequestError(
                     f"There is no call {id!r} that this could be the result of: it must follow the assistant's message"
                     " that has the call in its tool_calls, and a call has one result.",
                     field=f"{at}.tool_call_id",
@@ -86,28 +86,28 @@ def _results_after(messages: Sequence[Message], number: int) -> set[str | None]:
 
 def _check_fields(message: Message, at: str) -> None:
     if message.tool_calls and message.role != "assistant":
-        raise Invalid(f"Only an assistant has tool_calls, not {message.role}.", field=f"{at}.tool_calls")
+        raise InvalidRequestError(f"Only an assistant has tool_calls, not {message.role}.", field=f"{at}.tool_calls")
     if message.role != "tool":
         if message.tool_call_id is not None:
             sentence = f"Only a message of the role tool has tool_call_id, not {message.role}."
-            raise Invalid(sentence, field=f"{at}.tool_call_id")
+            raise InvalidRequestError(sentence, field=f"{at}.tool_call_id")
         return
     if message.tool_call_id is None:
         sentence = "A message of the role tool needs tool_call_id, the id of the call whose result it is."
-        raise Invalid(sentence, field=f"{at}.tool_call_id")
+        raise InvalidRequestError(sentence, field=f"{at}.tool_call_id")
     for place, part in enumerate(message.parts):
         if not isinstance(part, TextPart):
-            raise Invalid("The result of a tool is text.", field=f"{at}.content[{place}]")
+            raise InvalidRequestError("The result of a tool is text.", field=f"{at}.content[{place}]")
 
 
 def _check_call(call: FunctionCall, others: dict[str, str], field: str) -> None:
     for name, value in (("id", call.id), ("name", call.name)):
         if not 1 <= len(value) <= MAX_ID:
-            raise Invalid(f"The {name} of a call has 1 to {MAX_ID} characters.", field=f"{field}.{name}")
+            raise InvalidRequestError(f"The {name} of a call has 1 to {MAX_ID} characters.", field=f"{field}.{name}")
     if call.id in others:
-        raise Invalid(f"Two calls have the id {call.id!r}.", field=f"{field}.id")
+        raise InvalidRequestError(f"Two calls have the id {call.id!r}.", field=f"{field}.id")
     if arguments_of(call) is None:
-        raise Invalid(
+        raise InvalidRequestError(
             f"The arguments of the call {call.id!r} must be a string with a JSON object, such as"
             ' "{\\"city\\": \\"Bern\\"}".',
             field=f"{field}.arguments",
@@ -117,7 +117,7 @@ def _check_call(call: FunctionCall, others: dict[str, str], field: str) -> None:
 def _check_answered(waiting: dict[str, str]) -> None:
     if waiting:
         id, field = next(iter(waiting.items()))
-        raise Invalid(
+        raise InvalidRequestError(
             f"The call {id!r} has no result: add a message of the role tool with this tool_call_id behind it, or leave"
             " the call out.",
             field=field,

@@ -16,7 +16,7 @@ REMEMBERED = 1000  # jobs: several ways lead here within moments of a cancel
 log = logging.getLogger(__name__)
 
 
-class Abandoning:
+class UpstreamCanceller:
     """One server's errands to providers that would go on with an answer for nobody."""
 
     def __init__(self, providers: Providers) -> None:

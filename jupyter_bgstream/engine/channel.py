@@ -8,7 +8,7 @@ from collections.abc import Sequence
 RING_BYTES = 256 * 1024  # newest encoded events kept per followed job
 
 
-class Topic:
+class Channel:
     """The newest events of one log, as many as fit the ring. It exists only while somebody follows the job."""
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from ..core.errors import Fenced, NotFound
+from ..core.errors import FencedError, NotFoundError
 from ..core.events import Waiting
 from ..core.job import Job
 from ..store.base import Store
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class _Wait:
+class _Delay:
     """A job that waits here, and until when by both clocks."""
 
     job: Job  # without its texts
@@ -32,7 +32,7 @@ class _Wait:
         return self.event.until - self.due
 
 
-class Waits:
+class Delays:
     """The waits of one server's jobs, in monotonic time.
 
     Stored times are wall-clock times, and claims compare them with the wall clock. A jump of that clock, which shows as
@@ -43,12 +43,12 @@ class Waits:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._waits: dict[tuple[str, str], _Wait] = {}  # by owner and id
+        self._waits: dict[tuple[str, str], _Delay] = {}  # by owner and id
         self._offset: float | None = None  # for which all waits are known to be right; None: there is a new one
 
     def add(self, job: Job, event: Waiting, *, since: float) -> None:
         """Note that a job was put off at the monotonic time ``since``."""
-        self._put(_Wait(job=listed(job), event=event, due=since + max(0.0, event.until - event.at), own=True))
+        self._put(_Delay(job=listed(job), event=event, due=since + max(0.0, event.until - event.at), own=True))
 
     def adopt(self, job: Job) -> None:
         """Note that a job was taken over; does nothing if it does not wait.
@@ -61,7 +61,7 @@ class Waits:
         now = self._clock.time()
         event = Waiting(at=now, until=job.not_before, code=job.error.code, message=job.error.message)
         due = self._clock.monotonic() + max(0.0, job.not_before - now)
-        self._put(_Wait(job=listed(job), event=event, due=due, own=False))
+        self._put(_Delay(job=listed(job), event=event, due=due, own=False))
 
     def remove(self, owner: str, job_id: str) -> None:
         """Forget a job that no longer waits here."""
@@ -70,7 +70,7 @@ class Waits:
     async def correct(self) -> float:
         """Correct the stored times of waits if the wall clock has jumped; returns the wall time that they agree with.
 
-        Raises Unavailable if the store cannot be written.
+        Raises UnavailableError if the store cannot be written.
         """
         now, steady = self._clock.time(), self._clock.monotonic()
         offset = now - steady
@@ -83,23 +83,23 @@ class Waits:
         self._offset = offset
         return now
 
-    async def _correct(self, wait: _Wait, now: float, steady: float) -> None:
+    async def _correct(self, wait: _Delay, now: float, steady: float) -> None:
         old = wait.event
         event = Waiting(at=now, until=now + max(0.0, wait.due - steady), code=old.code, message=old.message)
         try:
             await self._store.append(wait.job, [event])
             wait.event = event
-        except (Fenced, NotFound):  # cancelled, deleted, or taken over by another server
+        except (FencedError, NotFoundError):  # cancelled, deleted, or taken over by another server
             if self._waits.get((wait.job.owner, wait.job.id)) is wait:
                 self.remove(wait.job.owner, wait.job.id)
 
-    def _put(self, wait: _Wait) -> None:
+    def _put(self, wait: _Delay) -> None:
         self._waits[wait.job.owner, wait.job.id] = wait
         if self._offset is not None and abs(wait.offset - self._offset) > TOLERANCE / 2:
             self._offset = None  # it was written by the clock before the jump, or is overdue
 
 
-def _is_wrong(wait: _Wait, now: float, steady: float) -> bool:
+def _is_wrong(wait: _Delay, now: float, steady: float) -> bool:
     left = wait.due - steady
     if wait.event.until - now - max(0.0, left) > TOLERANCE / 2:
         return True  # the clock was set back

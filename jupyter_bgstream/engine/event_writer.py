@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from ..core.errors import Fenced
-from ..core.events import Delta, Event, Source, ToolCall, Usage
+from ..core.errors import FencedError
+from ..core.events import Citation, Delta, Event, ToolCall, Usage
 from ..core.job import PREVIEW_LENGTH, Job
 from ..core.state import Answer
 from ..providers.base import Resume
@@ -16,7 +16,7 @@ UNWRITTEN_BYTES = 256 * 1024  # then the provider is no longer read: back-pressu
 EVENT_BYTES = 16  # that an event counts as beside its text: an answer may consist of a million as good as empty ones
 
 
-class Outbox:
+class EventWriter:
     """Writes one job's events in order, one append at a time, each with all that came meanwhile.
 
     ``before`` is what its attempt has said already, on a server before this one.
@@ -43,12 +43,12 @@ class Outbox:
     @property
     def lost(self) -> str | None:
         """The token of an answer that nobody else can know of: the job ended before the store heard of it."""
-        return self.token if isinstance(self._error, Fenced) and not self._known else None
+        return self.token if isinstance(self._error, FencedError) and not self._known else None
 
     async def put(self, events: Sequence[Event | Resume], files: Mapping[str, bytes] = NO_FILES) -> None:
         """Take events, with the files of pictures among them; waits while too much is unwritten.
 
-        Raises what an append raised: Fenced, Unavailable.
+        Raises what an append raised: FencedError, UnavailableError.
         """
         self._raise()
         for event in events:
@@ -110,7 +110,7 @@ def _texts(event: Event) -> tuple[str, ...]:
     match event:
         case Delta():
             return (event.text,)
-        case Source():
+        case Citation():
             return event.url, event.title
         case ToolCall():
             return event.id, event.name, event.arguments

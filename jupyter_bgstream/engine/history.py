@@ -8,7 +8,7 @@ import msgspec
 
 from ..core.attachments import MAX_IMAGE_BYTES, MAX_IMAGES
 from ..core.codec import decode_events
-from ..core.errors import NotFound
+from ..core.errors import NotFoundError
 from ..core.job import Job, Turn
 from ..core.messages import FunctionCall, ImagePart, Message, TextPart
 from ..core.state import Answer, fold
@@ -31,7 +31,7 @@ async def said_before(store: Store, job: Job) -> Conversation:
     """Return what was said in the job's thread before it. A turn that failed or was stopped is not history.
 
     Of a turn that was asked again, the newest that is whole counts. A thread that goes on from another begins with what
-    was said there. Raises NotFound if the job itself is gone.
+    was said there. Raises NotFoundError if the job itself is gone.
     """
     behind, asked = job, False
     while (before_id := (behind.retry_of if asked else None) or behind.previous) is not None:
@@ -40,7 +40,7 @@ async def said_before(store: Store, job: Job) -> Conversation:
             if before.status == "completed":
                 return await _said_with(store, before)
             behind, asked = before, True
-        except NotFound:  # deleted since; whoever was behind it is now behind the one before
+        except NotFoundError:  # deleted since; whoever was behind it is now behind the one before
             asked = False
             behind = await store.job(job.owner, behind.id)
     fork = await _fork(store, job)
@@ -98,7 +98,7 @@ async def _pictures(store: Store, owner: str, job_id: str, said: Message) -> lis
         if answer.text != said.content:  # the id is another job's by now
             return []
         return [await store.image(owner, job_id, image.id) for image in answer.images]
-    except NotFound:
+    except NotFoundError:
         return []
 
 

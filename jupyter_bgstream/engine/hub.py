@@ -10,11 +10,11 @@ import msgspec
 
 from ..core.codec import decode_event
 from ..core.cursor import Cursor
-from ..core.errors import BgStreamError, NotFound, Unavailable
+from ..core.errors import BgStreamError, NotFoundError, UnavailableError
 from ..core.events import End
 from ..core.job import Job
 from ..store.base import Change, Store
-from .channel import Topic
+from .channel import Channel
 from .clock import Clock
 
 BATCH_BYTES = 256 * 1024  # most that one read of the log brings
@@ -25,7 +25,7 @@ Listener = Callable[[Change], None]
 log = logging.getLogger(__name__)
 
 
-class Batch(msgspec.Struct, frozen=True, kw_only=True):
+class EventBatch(msgspec.Struct, frozen=True, kw_only=True):
     """Events that follow each other, as stored, and the position after them."""
 
     events: Sequence[bytes]
@@ -43,7 +43,7 @@ class Hub:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._topics: dict[tuple[str, str], Topic] = {}
+        self._topics: dict[tuple[str, str], Channel] = {}
         self._listeners: set[Listener] = set()
         self._closed = False
 
@@ -77,12 +77,12 @@ class Hub:
         if (topic := self._topics.get(key)) is not None:
             self._close_gap(topic, change.owner, change.job)
 
-    def _close_gap(self, topic: Topic, owner: str, job_id: str) -> None:
+    def _close_gap(self, topic: Channel, owner: str, job_id: str) -> None:
         # One read serves all followers of a job that another server runs.
         if topic.known > topic.tail and topic.reading is None:
             topic.reading = asyncio.create_task(self._read(topic, owner, job_id))
 
-    async def _read(self, topic: Topic, owner: str, job_id: str) -> None:
+    async def _read(self, topic: Channel, owner: str, job_id: str) -> None:
         try:
             while topic.known > topic.tail and not topic.gone and topic.followers:
                 try:
@@ -90,7 +90,7 @@ class Hub:
                     after = topic.tail
                     events = await self._store.events(job, after=after, max_bytes=BATCH_BYTES)
                     topic.feed(events, after + len(events))
-                except NotFound:  # deleted; the change that says so is on its way
+                except NotFoundError:  # deleted; the change that says so is on its way
                     return
                 except BgStreamError as error:
                     log.warning("job %s cannot be read, trying again: %s", job_id, error)
@@ -98,23 +98,23 @@ class Hub:
         finally:
             topic.reading = None
 
-    async def follow(self, job: Job, *, after: int) -> AsyncGenerator[Batch, None]:
+    async def follow(self, job: Job, *, after: int) -> AsyncGenerator[EventBatch, None]:
         """Yield everything after event ``after``, then what comes, until the log has ended.
 
-        Raises NotFound when the job is deleted, Unavailable when this server stops.
+        Raises NotFoundError when the job is deleted, UnavailableError when this server stops.
         """
         key = (job.owner, job.id)
-        topic = self._topics.setdefault(key, Topic())
+        topic = self._topics.setdefault(key, Channel())
         topic.followers += 1
         try:
             # First subscribed, then looked at: what is committed from here on is in the ring.
             now = await self._store.job(job.owner, job.id)
             if now.log != job.log:
-                raise NotFound(f"The job {job.id} was deleted.")
+                raise NotFoundError(f"The job {job.id} was deleted.")
             topic.begin(now.seq)
             self._close_gap(topic, *key)
             if now.ended and after >= now.seq:
-                yield Batch(events=(), cursor=now.cursor, closed=True, up_to_date=True)
+                yield EventBatch(events=(), cursor=now.cursor, closed=True, up_to_date=True)
                 return
             async for batch in self._batches(job, topic, after):
                 yield batch
@@ -125,22 +125,24 @@ class Hub:
             if not topic.followers and self._topics.get(key) is topic:
                 del self._topics[key]
 
-    async def _batches(self, job: Job, topic: Topic, after: int) -> AsyncGenerator[Batch, None]:
+    async def _batches(self, job: Job, topic: Channel, after: int) -> AsyncGenerator[EventBatch, None]:
         while True:
             if topic.gone:
-                raise NotFound(f"The job {job.id} was deleted.")
+                raise NotFoundError(f"The job {job.id} was deleted.")
             events = topic.after(after)
             if events is None:
                 events = await self._store.events(job, after=after, max_bytes=BATCH_BYTES)
             if not events:
                 if topic.closed or self._closed:
-                    raise Unavailable("This server is shutting down. The job's text is kept; look again in a moment.")
+                    raise UnavailableError(
+                        "This server is shutting down. The job's text is kept; look again in a moment."
+                    )
                 await topic.change(after)
                 continue
             after += len(events)
             last = decode_event(events[-1])
             closed = isinstance(last, End)
-            yield Batch(
+            yield EventBatch(
                 events=events,
                 cursor=Cursor(log=job.log, attempt=last.attempt, seq=after),
                 closed=closed,

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from ..core.events import Delta, Event, Image, MediaType
 from ..core.image_files import FORMATS, HEAD_BYTES, media_type_of, size_words
 from ..core.state import Answer
-from ..providers.base import Picture, Resume, Said
+from ..providers.base import Picture, ProviderEvent, Resume
 
 MOST_PICTURES = 16  # of an attempt that are kept
 MOST_BYTES = 32 * 1024 * 1024  # of one of them; the base64 of a larger one may not have come whole
@@ -59,7 +59,7 @@ class Pictures:
         self._tail = before.text[-2:]  # of the text so far
         self._is_after = False  # whether the text ends with words about a picture
 
-    async def take(self, said: Sequence[Said]) -> Taken:
+    async def take(self, said: Sequence[ProviderEvent]) -> Taken:
         """Return what a batch says, with words in the place of each picture."""
         events: list[Event | Resume] = []
         files: dict[str, bytes] = {}

@@ -6,14 +6,14 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from ..core.errors import BgStreamError, Fenced, NotFound, ProviderError
+from ..core.errors import BgStreamError, FencedError, NotFoundError, ProviderError
 from ..core.events import Interrupted, Waiting
 from ..core.job import Job
-from ..core.state import Fault
+from ..core.state import ErrorInfo
 from ..providers.base import Providers
 from ..store.base import Store
 from .clock import Clock
-from .delays import Waits
+from .delays import Delays
 
 LOOK_SECONDS = 2.0  # between looks for dead servers
 PAGE = 500  # jobs of one look
@@ -41,7 +41,7 @@ class Recovery:
         server: str,
         owner: str | None,
         max_attempts: int,
-        waits: Waits,
+        waits: Delays,
         adopted: Callable[[], None],
     ) -> None:
         self._store = store
@@ -90,7 +90,7 @@ class Recovery:
             else:
                 self._waits.add(adopted, event, since=began)
             return True
-        except (Fenced, NotFound):  # cancelled, deleted, or another server was faster
+        except (FencedError, NotFoundError):  # cancelled, deleted, or another server was faster
             return None
         except BgStreamError as error:
             log.error("job %s of a dead server cannot be looked after now: %s", job.id, error)
@@ -101,14 +101,14 @@ class Recovery:
             return DIED
         return TRIED.format(attempt=job.attempt) if job.attempt >= self._max_attempts else None
 
-    def _inability(self, job: Job) -> Fault | None:
+    def _inability(self, job: Job) -> ErrorInfo | None:
         # Keys and endpoints differ from server to server.
         try:
             return self._providers.resolve(job.spec.model).unready()
         except ProviderError as error:
-            return Fault(code=error.code, message=error.message)
+            return ErrorInfo(code=error.code, message=error.message)
 
-    async def _say(self, job: Job, fault: Fault) -> None:
+    async def _say(self, job: Job, fault: ErrorInfo) -> None:
         if job.status == "waiting" and job.error is not None and job.error.code == "no_provider":
             return  # it was said before
         words = f"The server this job was given to has died, and no other can run it. {fault.message}"

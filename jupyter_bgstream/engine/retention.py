@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from ..core.errors import Conflict, NotFound
-from ..store.base import Old, Store
+from ..core.errors import ConflictError, NotFoundError
+from ..store.base import ExpiredJob, Store
 from .clock import Clock, SettledTime
 
 DAY = 86_400.0  # seconds
@@ -52,7 +52,7 @@ class Deleted(msgspec.Struct, frozen=True, kw_only=True):
         return Deleted(jobs=self.jobs + other.jobs, bytes=self.bytes + other.bytes)
 
 
-class Housekeeping:
+class RetentionWorker:
     """Keeps one server's store tidy, and deletes what its owner (None: anybody) has kept for long enough.
 
     Several servers may do it on one store: what is done twice does no harm.
@@ -126,13 +126,13 @@ class Housekeeping:
                     break
         return deleted
 
-    async def _old(self, *, before: float, unread: bool, limit: int) -> list[Old]:
+    async def _old(self, *, before: float, unread: bool, limit: int) -> list[ExpiredJob]:
         return await self._store.old(owner=self._owner, before=before, unread=unread, limit=limit)
 
     async def _size(self) -> int:
         return await self._store.size(owner=self._owner)
 
-    async def _delete(self, job: Old) -> Deleted:
+    async def _delete(self, job: ExpiredJob) -> Deleted:
         return await delete(self._store, self._clock, [job])
 
     async def _excess(self) -> int:
@@ -190,13 +190,13 @@ async def delete_old(store: Store, clock: Clock, *, owner: str | None, before: f
     return deleted
 
 
-async def delete(store: Store, clock: Clock, jobs: Sequence[Old]) -> Deleted:
+async def delete(store: Store, clock: Clock, jobs: Sequence[ExpiredJob]) -> Deleted:
     """Delete jobs as a user would, one by one, with pauses; those that are gone by now do not count."""
     deleted = Deleted()
     for job in jobs:
         try:
             await store.delete(job.owner, job.id, log=job.log)
-        except (NotFound, Conflict):  # another server, or the user, was faster
+        except (NotFoundError, ConflictError):  # another server, or the user, was faster
             continue
         deleted += Deleted(jobs=1, bytes=job.bytes)
         await clock.sleep(PAUSE)

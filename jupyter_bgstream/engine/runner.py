@@ -10,16 +10,16 @@ from contextlib import aclosing, suppress
 import msgspec
 
 from ..core.codec import decode_event, encode, stamped
-from ..core.errors import BgStreamError, Fenced, NotFound, ProviderError, Unavailable
+from ..core.errors import BgStreamError, FencedError, NotFoundError, ProviderError, UnavailableError
 from ..core.events import Completed, End, Failed, Interrupted, Waiting
 from ..core.job import Job
-from ..providers.base import Provider, Providers, Said
+from ..providers.base import Provider, ProviderEvent, Providers
 from ..providers.plugins.isolation import is_cancelled
 from ..store.base import Store
 from .backoff import put_off
 from .clock import Clock
-from .delays import Waits
-from .event_writer import Outbox
+from .delays import Delays
+from .event_writer import EventWriter
 from .history import read_answer, said_before, with_pictures
 from .images import Pictures
 
@@ -43,7 +43,7 @@ class Runner:
         max_answer_bytes: int,
         max_image_bytes: int,
         abandon: Callable[[Job], None],  # what its provider would go on with for nobody
-        waits: Waits,
+        waits: Delays,
     ) -> None:
         self._store = store
         self._providers = providers
@@ -57,17 +57,17 @@ class Runner:
     async def run(self, job: Job) -> None:
         """Run one attempt of a job that was just claimed, or go on with it where its provider does."""
         end: Ending
-        outbox = Outbox(self._store, job)
+        outbox = EventWriter(self._store, job)
         try:
             before = None if job.resume is None else await read_answer(self._store, job)
             if before is not None:
-                outbox = Outbox(self._store, job, before)
+                outbox = EventWriter(self._store, job, before)
             pictures = Pictures(job.attempt, most_bytes=self._max_image_bytes, before=before)
             end = await self._attempt(job, outbox, pictures)
-        except (Fenced, NotFound):  # cancelled elsewhere, deleted, or taken over: whoever did it has ended it
+        except (FencedError, NotFoundError):  # cancelled elsewhere, deleted, or taken over: whoever did it has ended it
             await self._look_back(job)
             return
-        except Unavailable as error:
+        except UnavailableError as error:
             end = Failed(at=self._clock.time(), code="not_stored", message=f"The answer could not be stored. {error}")
         except asyncio.CancelledError:
             if is_cancelled():
@@ -97,7 +97,7 @@ class Runner:
             return self._broken(job)
         return end
 
-    async def _attempt(self, job: Job, outbox: Outbox, pictures: Pictures) -> Ending:
+    async def _attempt(self, job: Job, outbox: EventWriter, pictures: Pictures) -> Ending:
         if job.thread is not None and not job.history:
             said = await said_before(self._store, job)
             if said.messages:
@@ -125,7 +125,7 @@ class Runner:
         tried = f" This was try number {job.attempt}." if job.attempt > 1 else ""
         return Failed(at=now, code=error.code, message=error.message + tried)
 
-    async def _stream(self, job: Job, provider: Provider, outbox: Outbox, pictures: Pictures) -> Completed:
+    async def _stream(self, job: Job, provider: Provider, outbox: EventWriter, pictures: Pictures) -> Completed:
         async with aclosing(provider.stream(job)) as stream:
             async for batch in stream:
                 said, end = _split(batch)
@@ -159,14 +159,14 @@ class Runner:
                     return True
                 _, won = await self._store.end(job.owner, job.id, end, fence=job.fence)
                 return won
-            except (Fenced, NotFound):
+            except (FencedError, NotFoundError):
                 return False
-            except Unavailable as error:
+            except UnavailableError as error:
                 log.error("job %s: its end cannot be stored, trying again: %s", job.id, error)
                 await self._clock.sleep(RETRY_END_SECONDS)
 
 
-def _split(batch: Sequence[Said]) -> tuple[Sequence[Said], Completed | None]:
+def _split(batch: Sequence[ProviderEvent]) -> tuple[Sequence[ProviderEvent], Completed | None]:
     if batch and isinstance(batch[-1], Completed):
         return batch[:-1], batch[-1]
     return batch, None

@@ -7,12 +7,12 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 
-from ..core.errors import BgStreamError, Fenced, NotFound
+from ..core.errors import BgStreamError, FencedError, NotFoundError
 from ..core.events import Interrupted, Waiting
 from ..core.job import Job
-from ..store.base import Room, Store
+from ..store.base import Capacity, Store
 from .clock import Clock
-from .delays import Waits
+from .delays import Delays
 from .runner import Runner
 
 TROUBLE_SECONDS = 2.0  # until the next try to claim after one that failed
@@ -36,10 +36,10 @@ class Scheduler:
         clock: Clock,
         server: str,
         owner: str | None,
-        room: Room,
+        room: Capacity,
         max_attempts: int,
         abandon: Callable[[Job], None],  # what its provider would go on with for nobody
-        waits: Waits,
+        waits: Delays,
     ) -> None:
         self._store = store
         self._runner = runner
@@ -90,7 +90,7 @@ class Scheduler:
     async def _check(self, task: asyncio.Task[None], job: Job) -> None:
         try:
             now = await self._store.job(job.owner, job.id)
-        except NotFound:
+        except NotFoundError:
             task.cancel()
         except BgStreamError as error:  # its next append is refused
             log.warning("job %s may have ended elsewhere, but cannot be looked at: %s", job.id, error)
@@ -188,7 +188,7 @@ class Scheduler:
                 # By its log as well: the id may by now be that of a new job, which lives.
                 end = Interrupted(at=now, code="server_stopped", message=STOPPED)
                 await self._store.end(job.owner, job.id, end, log=job.log, fence=job.fence)
-        except (Fenced, NotFound):  # it has ended by itself, or was deleted
+        except (FencedError, NotFoundError):  # it has ended by itself, or was deleted
             return
         except BgStreamError as error:
             log.error("job %s cannot be left in good order: %s", job.id, error)

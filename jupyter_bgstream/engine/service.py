@@ -10,25 +10,25 @@ from pathlib import Path
 
 import msgspec
 
-from ..core.batches import Group, GroupSpec, Placed, Progress
-from ..core.costs import By, Price, Spent
+from ..core.batches import Batch, BatchItem, BatchSpec, Progress
+from ..core.costs import By, CostRow, Price
 from ..core.cursor import new_log, position
-from ..core.errors import Invalid, ProviderError, Unavailable
+from ..core.errors import InvalidRequestError, ProviderError, UnavailableError
 from ..core.events import Cancelled, Usage
 from ..core.job import Job, JobSpec, title_of
 from ..core.limits import check_spec
 from ..core.notices import Mute, Notice
 from ..core.state import Answer
 from ..providers.base import Default, Providers, ProviderStatus
-from ..store.base import Change, JobFilter, Room, Store, StoredImage
+from ..store.base import Capacity, Change, JobFilter, Store, StoredImage
 from ..store.usage_ledger import day_of
-from .cancellation import Abandoning
+from .cancellation import UpstreamCanceller
 from .clock import Clock, SystemClock
-from .delays import Waits
+from .delays import Delays
 from .history import read_answer
-from .hub import Batch, Hub
+from .hub import EventBatch, Hub
 from .recovery import Recovery
-from .retention import Housekeeping, Retention
+from .retention import Retention, RetentionWorker
 from .runner import Runner
 from .scheduler import Scheduler
 from .threads import Threads
@@ -52,9 +52,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     stop_grace: float = 2.0  # seconds that running jobs have to end when the server stops
 
     @property
-    def room(self) -> Room:
+    def room(self) -> Capacity:
         """What a claim goes by. At least one batch job may run, so that a batch ends some day."""
-        return Room(
+        return Capacity(
             running=self.max_running,
             batch=max(1, self.max_running - self.reserved),
             owner=self.max_running_per_owner or sys.maxsize,  # counted on all servers: ours must not stop another's
@@ -62,7 +62,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Service:
-    """One server's engine. ``owner`` is the tenant in every call: what belongs to another is NotFound.
+    """One server's engine. ``owner`` is the tenant in every call: what belongs to another is NotFoundError.
 
     The ``owner`` of the engine is the one whose jobs it runs, adopts and, by its retention, deletes. None means every
     owner: right for a worker that has everybody's keys, wrong for a server that has only its user's.
@@ -87,8 +87,8 @@ class Service:
         self._providers = providers
         self._clock = clock or SystemClock()
         self._hub = Hub(store, self._clock)
-        self._abandoning = Abandoning(providers)
-        waits = Waits(store, self._clock)
+        self._abandoning = UpstreamCanceller(providers)
+        waits = Delays(store, self._clock)
         runner = Runner(
             store=store,
             providers=providers,
@@ -123,13 +123,13 @@ class Service:
         self.threads = Threads(store=store, clock=self._clock, stop=self._stop)
         self._housekeeping = None
         if retention is not None:
-            self._housekeeping = Housekeeping(store=store, clock=self._clock, owner=owner, retention=retention)
+            self._housekeeping = RetentionWorker(store=store, clock=self._clock, owner=owner, retention=retention)
         self._aside: list[asyncio.Task[None]] = []  # loops that may be stopped at any time
         self._carrying: asyncio.Task[None] | None = None
         self._closing = False
 
     async def open(self) -> None:
-        """Open the store and begin to run jobs. Raises Unavailable if the store cannot be had."""
+        """Open the store and begin to run jobs. Raises UnavailableError if the store cannot be had."""
         await self._store.open()
         self._hub.listen(self._follow_ends)
         self._carrying = asyncio.create_task(self._hub.run())
@@ -202,14 +202,17 @@ class Service:
     async def submit(
         self, owner: str, spec: JobSpec, job_id: str | None = None, *, submitted_by: str | None = None
     ) -> tuple[Job, bool]:
-        """Store a job as queued; returns (job, whether it is new). Raises Invalid, Conflict, QueueFull, Unavailable."""
+        """Store a job as queued; returns (job, whether it is new).
+
+        Raises InvalidRequestError, ConflictError, QueueFullError, UnavailableError.
+        """
         self._refuse_if_closing()
         return await self._submit(self._job(owner, spec, job_id, submitted_by=submitted_by))
 
     async def retry(self, owner: str, job_id: str, *, submitted_by: str | None = None) -> tuple[Job, bool]:
         """Ask an ended job again; returns its one successor, and whether that is new.
 
-        Raises NotFound, Conflict (it has not ended), QueueFull, Unavailable.
+        Raises NotFoundError, ConflictError (it has not ended), QueueFullError, UnavailableError.
         """
         self._refuse_if_closing()
         asked = await self._store.job(owner, job_id)
@@ -217,11 +220,11 @@ class Service:
         return await self._submit(again)
 
     async def submit_group(
-        self, owner: str, spec: GroupSpec, jobs: Sequence[tuple[str, JobSpec]], *, submitted_by: str | None = None
-    ) -> Group:
+        self, owner: str, spec: BatchSpec, jobs: Sequence[tuple[str, JobSpec]], *, submitted_by: str | None = None
+    ) -> Batch:
         """Announce a group and store some of its jobs, all or none; may be repeated. Raises as ``submit`` does."""
         self._refuse_if_closing()
-        group = Group(spec=spec, owner=owner, total=spec.total, created_at=self._clock.time())
+        group = Batch(spec=spec, owner=owner, total=spec.total, created_at=self._clock.time())
         members = [
             self._job(owner, msgspec.structs.replace(job, group=spec.id), job_id, submitted_by=submitted_by)
             for job_id, job in jobs
@@ -230,7 +233,7 @@ class Service:
         self._scheduler.wake()
         return stored
 
-    async def group(self, owner: str, group_id: str) -> Group:
+    async def group(self, owner: str, group_id: str) -> Batch:
         """Return a group."""
         return await self._store.group(owner, group_id)
 
@@ -240,12 +243,15 @@ class Service:
 
     async def answers(
         self, owner: str, group_id: str, *, after: str | None, limit: int
-    ) -> tuple[list[Placed], str, bool]:
+    ) -> tuple[list[BatchItem], str, bool]:
         """Return the places of a group that have changed since, where to go on, and whether there is more now."""
         return await self._store.answers(owner, group_id, after=after, limit=limit, max_bytes=ANSWERS_BYTES)
 
     async def retry_group(self, owner: str, group_id: str, *, submitted_by: str | None = None) -> None:
-        """Ask again what has ended of a group without a whole answer. Raises NotFound, QueueFull, Unavailable."""
+        """Ask again what has ended of a group without a whole answer.
+
+        Raises NotFoundError, QueueFullError, UnavailableError.
+        """
         self._refuse_if_closing()
         span = None
         at = self._clock.time()
@@ -266,12 +272,12 @@ class Service:
                 return
 
     async def resume_group(self, owner: str, group_id: str) -> None:
-        """Let a paused group go on with what is left; one that is not paused stays as it is. Raises NotFound."""
+        """Let a paused group go on with what is left; one that is not paused stays as it is. Raises NotFoundError."""
         self._refuse_if_closing()
         await self._store.resume_group(owner, group_id)
         self._scheduler.wake()
 
-    async def cancel_group(self, owner: str, group_id: str) -> Group:
+    async def cancel_group(self, owner: str, group_id: str) -> Batch:
         """Cancel what has not ended of a group and take no more jobs for it."""
         while True:
             event = Cancelled(at=self._clock.time())
@@ -289,7 +295,7 @@ class Service:
 
     def _refuse_if_closing(self) -> None:
         if self._closing:
-            raise Unavailable("This server is shutting down; submit the job again in a moment.")
+            raise UnavailableError("This server is shutting down; submit the job again in a moment.")
 
     def _job(self, owner: str, spec: JobSpec, job_id: str | None, *, submitted_by: str | None) -> Job:
         spec = msgspec.structs.replace(spec, model=self._providers.full_name(spec.model))
@@ -327,12 +333,14 @@ class Service:
         """Return how many jobs there are in each state."""
         return await self._store.counts(owner)
 
-    async def costs(self, owner: str, by: By, *, since: float | None, until: float | None) -> list[Spent]:
+    async def costs(self, owner: str, by: By, *, since: float | None, until: float | None) -> list[CostRow]:
         """Return what an owner's jobs took that were submitted in that time, in Unix seconds."""
         return await self._store.costs(owner, by, since=since, until=until)
 
     async def price(self, model: str, *, input_tokens: int, output_tokens: int) -> Price:
-        """Return what a request of so many tokens costs by list prices; raises Invalid for no model of ours.
+        """Return what a request of so many tokens costs by list prices.
+
+        Raises InvalidRequestError for a model of no provider here.
 
         Without tokens only the model's full name is told.
         """
@@ -344,7 +352,7 @@ class Service:
             whole = msgspec.structs.replace(asked, output_tokens=output_tokens, cost=None)
             whole = await self._providers.price(model, whole) if output_tokens else whole
         except ProviderError as error:
-            raise Invalid(error.message, field="model", code=error.code) from None
+            raise InvalidRequestError(error.message, field="model", code=error.code) from None
         output = None if whole.cost is None else max(0.0, whole.cost - (asked.cost or 0.0))
         return Price(model=model, input_usd=asked.cost, output_usd=output)
 
@@ -369,8 +377,11 @@ class Service:
         await self.cancel(owner, job_id)
         await self._store.delete(owner, job_id)
 
-    def follow(self, job: Job, *, after: int) -> AsyncGenerator[Batch, None]:
-        """Yield what comes after event ``after`` until the log has ended. Raises NotFound if the job is deleted."""
+    def follow(self, job: Job, *, after: int) -> AsyncGenerator[EventBatch, None]:
+        """Yield what comes after event ``after`` until the log has ended.
+
+        Raises NotFoundError if the job is deleted.
+        """
         return self._hub.follow(job, after=after)
 
     async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]:
@@ -378,11 +389,11 @@ class Service:
         return await self._store.events(job, after=after, max_bytes=max_bytes)
 
     async def image(self, owner: str, job_id: str, image_id: str) -> StoredImage:
-        """Return a picture of a job's answer; raises NotFound."""
+        """Return a picture of a job's answer; raises NotFoundError."""
         return await self._store.image(owner, job_id, image_id)
 
     async def image_chunk(self, image: StoredImage, chunk: int) -> bytes:
-        """Return a piece of a picture's file, from 0; raises NotFound if the job is gone."""
+        """Return a piece of a picture's file, from 0; raises NotFoundError if the job is gone."""
         return await self._store.image_chunk(image, chunk)
 
     def listen(self, listener: Callable[[Change], None]) -> Callable[[], None]:

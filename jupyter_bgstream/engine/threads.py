@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from ..core.errors import Conflict, NotFound
+from ..core.errors import ConflictError, NotFoundError
 from ..core.events import Cancelled
 from ..core.job import Job
 from ..core.messages import Message
@@ -20,7 +20,7 @@ from .history import said_before, said_until
 TRIES = 5  # of a reading under which turns are deleted
 
 
-class Said(NamedTuple):
+class HistoryTurn(NamedTuple):
     """One message of a conversation."""
 
     message: Message
@@ -41,13 +41,13 @@ class Threads:
         return await self._store.threads(owner, limit=limit, after=after)
 
     async def thread(self, owner: str, name: str) -> Thread:
-        """Return a thread; raises NotFound."""
+        """Return a thread; raises NotFoundError."""
         return await self._store.thread(owner, name)
 
-    async def messages(self, owner: str, name: str) -> list[Said]:
+    async def messages(self, owner: str, name: str) -> list[HistoryTurn]:
         """Return the conversation as the next job will send it, if all that has not ended yet succeeds.
 
-        Of what has not ended there is only what was asked. Raises NotFound.
+        Of what has not ended there is only what was asked. Raises NotFoundError.
         """
         await self._store.thread(owner, name)
         said, pending = await self._said(owner, name)
@@ -57,14 +57,14 @@ class Threads:
         whose = [turn.job if turn.job in there else None for turn in said.turns for _ in range(turn.messages)]
         whose[:0] = [None] * (len(said.messages) - len(whose))
         return [
-            *(Said(message, job, "completed") for message, job in zip(said.messages, whose, strict=True)),
-            *(Said(message, job.id, job.status) for job in pending for message in job.spec.messages),
+            *(HistoryTurn(message, job, "completed") for message, job in zip(said.messages, whose, strict=True)),
+            *(HistoryTurn(message, job.id, job.status) for job in pending for message in job.spec.messages),
         ]
 
     async def _said(self, owner: str, name: str) -> tuple[Conversation, list[Job]]:
         # What is whole, and the turns behind it that have not ended, in order.
         for _ in range(TRIES - 1):
-            with suppress(NotFound):  # a turn was deleted meanwhile
+            with suppress(NotFoundError):  # a turn was deleted meanwhile
                 return await self._read(owner, name)
         return await self._read(owner, name)
 
@@ -86,7 +86,7 @@ class Threads:
     async def fork(self, owner: str, name: str, new: str, *, after: str | None) -> Thread:
         """Begin a thread with what was said in another, up to and including a job, or with all that is whole.
 
-        Raises NotFound, and Conflict if the name is taken, the job has not ended, or nothing was said.
+        Raises NotFoundError, and ConflictError if the name is taken, the job has not ended, or nothing was said.
         """
         thread = await self._store.thread(owner, name)
         model, title = thread.model, thread.title
@@ -96,7 +96,7 @@ class Threads:
             job = await self._store.job(owner, after)
             if job.thread == name:
                 if not job.ended:
-                    raise Conflict(
+                    raise ConflictError(
                         f"The job {job.id} is {job.status}; a thread can be forked after a job that has ended.",
                         code="not_ended",
                     )
@@ -105,7 +105,9 @@ class Threads:
                 said = _cut(await self._said(owner, name), job, name)
             model, title = job.spec.model, job.spec.title
         if not said.messages:
-            raise Conflict(f"In the thread {name!r} nothing has been answered up to there: there is nothing to fork.")
+            raise ConflictError(
+                f"In the thread {name!r} nothing has been answered up to there: there is nothing to fork."
+            )
         now = self._clock.time()
         await self._store.fork(
             Fork(
@@ -122,12 +124,15 @@ class Threads:
         return await self._store.thread(owner, new)
 
     async def rename(self, owner: str, name: str, new: str) -> Thread:
-        """Call a thread by another name; its jobs go on. Raises NotFound, and Conflict if the name is taken."""
+        """Call a thread by another name; its jobs go on.
+
+        Raises NotFoundError, and ConflictError if the name is taken.
+        """
         await self._store.rename_thread(owner, name, new)
         return await self._store.thread(owner, new)
 
     async def delete(self, owner: str, name: str) -> None:
-        """Cancel and forget all jobs of a thread, and the thread; raises NotFound."""
+        """Cancel and forget all jobs of a thread, and the thread; raises NotFoundError."""
         for job in await self._store.delete_thread(owner, name, Cancelled(at=self._clock.time())):
             self._stop(job)
 
@@ -140,4 +145,4 @@ def _cut(found: tuple[Conversation, list[Job]], job: Job, name: str) -> Conversa
         end += turn.messages
         if turn.job == job.id:
             return Conversation(messages=said.messages[:end], turns=said.turns[:number])
-    raise NotFound(f"There is no job {job.id!r} in the thread {name!r}.")
+    raise NotFoundError(f"There is no job {job.id!r} in the thread {name!r}.")

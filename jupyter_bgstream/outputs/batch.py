@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ..core.batches import Counts
+from ..core.batches import EndCounts
 from ..core.codec import BATCH_MIME
 from ..core.pauses import Paused
 from ..core.state import Status
@@ -22,7 +22,7 @@ def batch_bundle(
     status: Status,
     title: str,
     total: int,
-    counts: Counts,
+    counts: EndCounts,
     *,
     paused: Paused | None = None,
     unended: str = "",
@@ -51,7 +51,7 @@ def batch_words(
     status: Status,
     title: str,
     total: int,
-    counts: Counts,
+    counts: EndCounts,
     *,
     paused: Paused | None = None,
     unended: str = "",

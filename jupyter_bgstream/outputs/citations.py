@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ..core.events import Source
+from ..core.events import Citation
 
 LONGEST = 200  # characters of a title
 
@@ -23,13 +23,13 @@ _UNSAFE = re.compile(
 )  # what no address holds as it is, or Markdown may stumble on
 
 
-def sources_markdown(sources: Sequence[Source]) -> str:
+def sources_markdown(sources: Sequence[Citation]) -> str:
     """Return a numbered list of links; "" without sources."""
     items = [f"{number}. {_link(source)}" for number, source in enumerate(sources, 1)]
     return "\n".join(["Sources:\n", *items]) if items else ""
 
 
-def sources_plain(sources: Sequence[Source]) -> str:
+def sources_plain(sources: Sequence[Citation]) -> str:
     """Return a numbered list; "" without sources."""
     items = [f"{number}. {_plain(source)}" for number, source in enumerate(sources, 1)]
     return "\n".join(["Sources:", *items]) if items else ""
@@ -57,7 +57,7 @@ def words_plain(text: str) -> str:
     return words if len(words) <= LONGEST else f"{words[: LONGEST - 1].rstrip()}…"
 
 
-def _link(source: Source) -> str:
+def _link(source: Citation) -> str:
     title = _title(source)
     if not _WEB.match(source.url):
         return line_markdown(title)
@@ -65,12 +65,12 @@ def _link(source: Source) -> str:
     return f"[{words_markdown(title)}](<{address}>)"
 
 
-def _plain(source: Source) -> str:
+def _plain(source: Citation) -> str:
     address = _SPACES.sub(" ", source.url).strip()
     return f"{_title(source)} ({address})" if source.title.strip() and address else _title(source) or address
 
 
-def _title(source: Source) -> str:
+def _title(source: Citation) -> str:
     return words_plain(source.title.strip() or source.url)
 
 

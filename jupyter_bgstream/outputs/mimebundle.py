@@ -29,7 +29,7 @@ NO_TEXT = "The answer has no text: the provider ended it before the first word."
 NO_TEXT_BUT_REASONING = "The answer has no text: the model only reasoned. Retry, or raise max_tokens."
 
 
-class Shown(NamedTuple):
+class OutputSnapshot(NamedTuple):
     """What is shown of a job: its answer as far as it is known, up to the cursor."""
 
     id: str
@@ -39,7 +39,7 @@ class Shown(NamedTuple):
     files: Mapping[str, bytes] = MappingProxyType({})  # of its pictures, as far as they are at hand; by their ids
 
 
-def bundle(job: Shown, *, unended: str = "") -> dict[str, Any]:
+def bundle(job: OutputSnapshot, *, unended: str = "") -> dict[str, Any]:
     """Return the display bundle: the live view's key, and the text for whoever has no live view.
 
     ``unended`` is the note below what has not ended, instead of its status.
@@ -49,7 +49,7 @@ def bundle(job: Shown, *, unended: str = "") -> dict[str, Any]:
     return {BUNDLE_MIME: _key(job), "text/markdown": markdown, "text/plain": _plain(job, unended=unended)}
 
 
-def bundle_of_several(jobs: Sequence[Shown], *, unended: str = "") -> dict[str, Any]:
+def bundle_of_several(jobs: Sequence[OutputSnapshot], *, unended: str = "") -> dict[str, Any]:
     """Return the display bundle of jobs side by side, each below its model's name; ``unended`` as of ``bundle``."""
     pictures = Embedding()
     last = len(jobs) - 1
@@ -67,11 +67,11 @@ def bundle_of_several(jobs: Sequence[Shown], *, unended: str = "") -> dict[str, 
     }
 
 
-def _key(job: Shown) -> dict[str, str]:
+def _key(job: OutputSnapshot) -> dict[str, str]:
     return {"id": job.id, "cursor": job.cursor, "status": job.answer.status, "model": job.model}
 
 
-def _markdown(job: Shown, pictures: Embedding, *, closed: bool = False, unended: str = "") -> str:
+def _markdown(job: OutputSnapshot, pictures: Embedding, *, closed: bool = False, unended: str = "") -> str:
     """Return what is still to be escaped, together with what stands around it: there something may be open."""
     answer = job.answer
     text, note = without_marks(answer.text), _note(answer, unended)
@@ -81,7 +81,7 @@ def _markdown(job: Shown, pictures: Embedding, *, closed: bool = False, unended:
     return _joined(with_formulas(text) + end, *below)
 
 
-def _plain(job: Shown, *, unended: str = "") -> str:
+def _plain(job: OutputSnapshot, *, unended: str = "") -> str:
     note = _note(job.answer, unended)
     return visible(_joined(job.answer.text, sources_plain(job.answer.sources), note and f"{note} (job {job.id})"))
 

@@ -7,9 +7,9 @@ from typing import Protocol
 
 import msgspec
 
-from ..core.events import Completed, Delta, Source, ToolCall, Usage
+from ..core.events import Citation, Completed, Delta, ToolCall, Usage
 from ..core.job import Job, JobSpec
-from ..core.state import Fault
+from ..core.state import ErrorInfo
 
 MOST_MODELS = 2_000  # of a provider that are listed
 
@@ -35,7 +35,7 @@ class Picture(msgspec.Struct, frozen=True, gc=False):
     is_cut: bool = False  # it came in an event too large to be read whole
 
 
-Said = Delta | Usage | Source | ToolCall | Picture | Completed | Resume
+ProviderEvent = Delta | Usage | Citation | ToolCall | Picture | Completed | Resume
 
 
 class ProviderStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +44,7 @@ class ProviderStatus(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     kind: str  # the format it speaks, such as chat_completions
     models: tuple[str, ...] = ()  # full names, provider/name
-    error: Fault | None = None  # why there are none
+    error: ErrorInfo | None = None  # why there are none
     note: str | None = None  # a sentence: why none are listed, although it can be asked
     configured: bool = True  # False: nobody has set it up, which is no fault
 
@@ -60,10 +60,10 @@ class Provider(Protocol):
 
     name: str
 
-    def stream(self, job: Job) -> AsyncGenerator[Sequence[Said], None]: ...  # closing it closes the socket
+    def stream(self, job: Job) -> AsyncGenerator[Sequence[ProviderEvent], None]: ...  # closing it closes the socket
     async def abandon(self, job: Job) -> None: ...  # nobody wants what `job.resume` stands for; bounded; never raises
     async def status(self) -> ProviderStatus: ...  # in bounded time; never raises
-    def unready(self) -> Fault | None: ...  # why it could not be asked now, as far as can be told without asking
+    def unready(self) -> ErrorInfo | None: ...  # why it could not be asked now, as far as can be told without asking
 
 
 class Default(msgspec.Struct, frozen=True, kw_only=True):

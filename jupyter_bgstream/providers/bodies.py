@@ -25,7 +25,7 @@ _WINDOWS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate
 _NAME_LENGTH = 100  # characters
 
 
-class Unreadable(Exception):
+class UnreadableBodyError(Exception):
     """A body that cannot be decoded, breaks off or is too large; ``code`` as in PROTOCOL.md."""
 
     def __init__(self, words: str, code: str = "malformed_stream") -> None:
@@ -66,7 +66,7 @@ async def whole(response: httpx.Response, most: int) -> bytes:
         async for piece in found:
             body += piece
             if len(body) > most:
-                raise Unreadable(f"An answer of more than {most >> 20} MiB.")
+                raise UnreadableBodyError(f"An answer of more than {most >> 20} MiB.")
     return bytes(body)
 
 
@@ -79,7 +79,7 @@ async def beginning(response: httpx.Response) -> bytes:
                 body += piece
                 if len(body) > REFUSAL_BYTES:
                     break
-    except (TimeoutError, httpx.HTTPError, Unreadable):
+    except (TimeoutError, httpx.HTTPError, UnreadableBodyError):
         pass
     return bytes(body[:REFUSAL_BYTES])
 
@@ -90,7 +90,7 @@ def _coding(response: httpx.Response) -> str | None:
     if not codings:
         return None
     if len(codings) > 1 or codings[0] not in _WINDOWS:
-        raise Unreadable(
+        raise UnreadableBodyError(
             f"It is compressed ({', '.join(codings)[:_NAME_LENGTH]}), which was not asked for. Turn that off in what"
             " stands between, such as a proxy; one layer of gzip or deflate can be read."
         )
@@ -129,7 +129,9 @@ class _Inflating:
             try:
                 piece = self._inflate.decompress(data, PIECE_BYTES)
             except zlib.error as error:
-                raise Unreadable(f"It says that it is compressed ({self._coding}), and is not: {error}") from None
+                raise UnreadableBodyError(
+                    f"It says that it is compressed ({self._coding}), and is not: {error}"
+                ) from None
             data = self._inflate.unconsumed_tail or self._inflate.unused_data
             if piece:
                 yield piece
@@ -137,7 +139,7 @@ class _Inflating:
     def close(self) -> None:
         """Raise Unreadable (``truncated``) if more was to come."""
         if self._head or (self._begun and not self._inflate.eof):
-            raise Unreadable("Its compression ended in the middle.", code="truncated")
+            raise UnreadableBodyError("Its compression ended in the middle.", code="truncated")
 
 
 def _has_zlib_header(data: bytes) -> bool:

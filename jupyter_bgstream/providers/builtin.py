@@ -19,7 +19,7 @@ OPENAI_URL = "https://api.openai.com/v1"
 OLLAMA_PORT = 11434
 
 
-class BuiltIn(msgspec.Struct, frozen=True, kw_only=True):
+class BuiltinProvider(msgspec.Struct, frozen=True, kw_only=True):
     """A provider that nobody has to configure but for its key."""
 
     fields: dict[str, Any]  # of Endpoint; where base_url is missing, ``needs`` says what would name it
@@ -28,9 +28,9 @@ class BuiltIn(msgspec.Struct, frozen=True, kw_only=True):
     named: bool = False  # whether the environment names its address, so that it is meant
 
 
-def _hosted(base_url: str, key: str | tuple[str, ...], model: str, documentation: str, **more: Any) -> BuiltIn:
+def _hosted(base_url: str, key: str | tuple[str, ...], model: str, documentation: str, **more: Any) -> BuiltinProvider:
     fields = {"base_url": base_url, "api_key_env": key, "default_model": model, **more}
-    return BuiltIn(fields=fields, documentation=documentation)
+    return BuiltinProvider(fields=fields, documentation=documentation)
 
 
 # In the order in which a default is looked for.
@@ -93,7 +93,7 @@ _HOSTED = {
         "accounts/fireworks/models/gpt-oss-120b",
         "https://docs.fireworks.ai",
     ),
-    "azure": BuiltIn(
+    "azure": BuiltinProvider(
         fields={"api_key_env": "AZURE_OPENAI_API_KEY", "key_header": "api-key"},
         documentation="https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle",
         needs="AZURE_OPENAI_ENDPOINT and AZURE_OPENAI_API_KEY",
@@ -101,24 +101,24 @@ _HOSTED = {
 }  # fmt: skip
 
 _LOCAL = {
-    "ollama": BuiltIn(
+    "ollama": BuiltinProvider(
         fields={"base_url": f"http://127.0.0.1:{OLLAMA_PORT}", "format": "ollama"},
         documentation="https://docs.ollama.com/api",
     ),
-    "lmstudio": BuiltIn(
+    "lmstudio": BuiltinProvider(
         fields={"base_url": "http://127.0.0.1:1234/v1"}, documentation="https://lmstudio.ai/docs/developer"
     ),
-    "llamacpp": BuiltIn(
+    "llamacpp": BuiltinProvider(
         fields={"base_url": "http://127.0.0.1:8080/v1"},
         documentation="https://github.com/ggml-org/llama.cpp/tree/master/tools/server",
     ),
-    "vllm": BuiltIn(fields={"base_url": "http://127.0.0.1:8000/v1"}, documentation="https://docs.vllm.ai"),
+    "vllm": BuiltinProvider(fields={"base_url": "http://127.0.0.1:8000/v1"}, documentation="https://docs.vllm.ai"),
 }
 
 NAMES = (*_HOSTED, *_LOCAL)
 
 
-def built_in(environ: Mapping[str, str]) -> dict[str, BuiltIn]:
+def built_in(environ: Mapping[str, str]) -> dict[str, BuiltinProvider]:
     """Return the built-in providers by name, in the order of defaults, as this environment has them."""
     found = _HOSTED | _LOCAL
     if url := environ.get("OPENAI_BASE_URL", "").strip():
@@ -172,7 +172,7 @@ def ollama_url(host: str) -> str:
     return f"{scheme}://{shown}:{port}{parts.path}".rstrip("/")
 
 
-def _with(entry: BuiltIn, *, base_url: str, named: bool) -> BuiltIn:
+def _with(entry: BuiltinProvider, *, base_url: str, named: bool) -> BuiltinProvider:
     return msgspec.structs.replace(entry, fields=entry.fields | {"base_url": base_url}, named=named, needs=None)
 
 

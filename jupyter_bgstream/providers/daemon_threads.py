@@ -15,7 +15,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Daemons(ThreadPoolExecutor):
+class DaemonThreadExecutor(ThreadPoolExecutor):
     """Calls functions in daemon threads, which Python does not wait for at its end, unlike those of its own pools."""
 
     def __init__(self) -> None:

@@ -10,8 +10,8 @@ import msgspec
 
 from .base import Default
 from .endpoint import Endpoint
-from .http_provider import HTTPService
-from .status_cache import Asking
+from .http_provider import HTTPProvider
+from .status_cache import StatusCache
 from .transport import is_local
 
 LOCAL_SECONDS = 1.5  # that local servers have to answer, all together
@@ -23,12 +23,12 @@ _NO_CHAT = re.compile(r"embed|minilm|rerank|whisper|tts|moderation", re.I)  # na
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A service that may give the default model."""
 
-    service: HTTPService
+    service: HTTPProvider
     endpoint: Endpoint
     meant: bool  # whether the config or the environment names it; else it is only there to be tried
 
 
-async def choose(candidates: Sequence[Candidate], asking: Asking, environ: Mapping[str, str]) -> Default | None:
+async def choose(candidates: Sequence[Candidate], asking: StatusCache, environ: Mapping[str, str]) -> Default | None:
     """Return the default by rule, or None if nothing can be asked."""
     asked = _until_one_is_sure([each for each in candidates if _own_default(each.endpoint) and each.service.wants_key])
     # All at once: a keyring that is locked has each of them wait.
@@ -57,7 +57,7 @@ def _may_be_tried(candidate: Candidate, environ: Mapping[str, str]) -> bool:
     return candidate.meant or (is_local(candidate.endpoint.base_url) and HUB_USER not in environ)
 
 
-async def _local(candidates: Sequence[Candidate], asking: Asking) -> Default | None:
+async def _local(candidates: Sequence[Candidate], asking: StatusCache) -> Default | None:
     names = [candidate.service.name for candidate in candidates]
     found = await asking.some(names, seconds=LOCAL_SECONDS)
     for candidate, status in zip(candidates, found, strict=True):

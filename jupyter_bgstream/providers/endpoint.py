@@ -12,7 +12,7 @@ from typing import Any, Literal
 import httpx
 import msgspec
 
-from ..core.errors import Invalid
+from ..core.errors import InvalidRequestError
 from .formats.dialects import DialectName
 from .proxies import SCHEMES
 
@@ -62,24 +62,29 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 def read_endpoint(name: str, config: Any) -> Endpoint:
-    """Check one entry of the ``providers`` setting; raises Invalid that says what is wrong with it and where."""
+    """Check one entry of the ``providers`` setting.
+
+    Raises InvalidRequestError that says what is wrong with it and where.
+    """
     where = f"providers[{name!r}]"
     if not isinstance(name, str) or not PROVIDER_NAME.fullmatch(name):
-        raise Invalid(f"{where}: a provider's name has only a-z, 0-9, _ and -.", field=where)
+        raise InvalidRequestError(f"{where}: a provider's name has only a-z, 0-9, _ and -.", field=where)
     if not isinstance(config, Mapping):
-        raise Invalid(f'{where} must be an object such as {{"base_url": "https://…/v1"}}.', field=where)
+        raise InvalidRequestError(f'{where} must be an object such as {{"base_url": "https://…/v1"}}.', field=where)
     try:
         endpoint = msgspec.convert(dict(config), Endpoint)
     except msgspec.ValidationError as error:
-        raise Invalid(
+        raise InvalidRequestError(
             f"{where} is wrong: {error}. Its fields are {', '.join(Endpoint.__struct_fields__)}.", field=where
         ) from None
     if problem := _url_problem(endpoint.base_url):
-        raise Invalid(f"{where}: {problem}", field=f"{where}.base_url")
+        raise InvalidRequestError(f"{where}: {problem}", field=f"{where}.base_url")
     if endpoint.background and endpoint.format != "responses":
-        raise Invalid(f"{where}: only the format responses knows background.", field=f"{where}.background")
+        raise InvalidRequestError(f"{where}: only the format responses knows background.", field=f"{where}.background")
     if endpoint.done_is_end and endpoint.format != "chat_completions":
-        raise Invalid(f"{where}: only the format chat_completions has done_is_end.", field=f"{where}.done_is_end")
+        raise InvalidRequestError(
+            f"{where}: only the format chat_completions has done_is_end.", field=f"{where}.done_is_end"
+        )
     for problem, setting in (
         (_key_problem(endpoint, name), "api_key_env"),
         (_api_key_problem(endpoint.api_key), "api_key"),
@@ -88,10 +93,10 @@ def read_endpoint(name: str, config: Any) -> Endpoint:
         (_authorities_problem(endpoint.ca_bundle), "ca_bundle"),
     ):
         if problem:
-            raise Invalid(f"{where}: {problem}", field=f"{where}.{setting}")
+            raise InvalidRequestError(f"{where}: {problem}", field=f"{where}.{setting}")
     for setting in ("connect_timeout", "idle_timeout", "total_timeout"):
         if not getattr(endpoint, setting) > 0:
-            raise Invalid(f"{where}: {setting} must be more than 0 seconds.", field=f"{where}.{setting}")
+            raise InvalidRequestError(f"{where}: {setting} must be more than 0 seconds.", field=f"{where}.{setting}")
     base, *query = endpoint.base_url.split("?", 1)
     return msgspec.structs.replace(endpoint, base_url="?".join([base.rstrip("/"), *filter(None, query)]))
 

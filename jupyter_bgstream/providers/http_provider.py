@@ -11,24 +11,24 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ..core.errors import Invalid, ProviderError
+from ..core.errors import InvalidRequestError, ProviderError
 from ..core.events import Completed, Usage
 from ..core.job import Job
 from ..core.messages import Message
-from ..core.state import Fault
+from ..core.state import ErrorInfo
 from .aside import aside
-from .base import MOST_MODELS, ProviderStatus, Said
+from .base import MOST_MODELS, ProviderEvent, ProviderStatus
 from .context_window import Asked
 from .endpoint import Endpoint, can_be_sent
 from .errors import Faults
 from .fitting import misfit
-from .formats import LASTING, Decoder, Lasting, Request, format_of
+from .formats import LASTING, Decoder, Request, ResumableFormat, format_of
 from .formats.base import decoded, model_name
 from .keys import Key
 from .pricing import priced
 from .response_reader import closed, read
-from .resume import Resuming
-from .sanitize import Screen
+from .resume import ResumableStream
+from .sanitize import Sanitizer
 from .transport import Call, Route, ask
 
 STATUS_SECONDS = 3.0
@@ -41,7 +41,7 @@ ANSWER_BYTES = 128 * 1024 * 1024  # of an answer as a whole, with its searches a
 log = logging.getLogger(__name__)
 
 
-class HTTPService:
+class HTTPProvider:
     """A Provider of one format at one endpoint. The key is looked up at each call and kept nowhere."""
 
     def __init__(
@@ -66,9 +66,9 @@ class HTTPService:
         self._sleep = sleep
 
     def __repr__(self) -> str:
-        return f"HTTPService({self.name!r}, {self._endpoint!r})"
+        return f"HTTPProvider({self.name!r}, {self._endpoint!r})"
 
-    async def stream(self, job: Job) -> AsyncGenerator[Sequence[Said], None]:
+    async def stream(self, job: Job) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         """Yield what the service says, in batches as they come; the last event is Completed.
 
         Raises ProviderError; what was said before it has been yielded. Closing the generator closes the socket.
@@ -85,7 +85,7 @@ class HTTPService:
             raise faults.error("answer_gone", f"The format {self._format.name} cannot go on with an answer.")
         else:
             batches = self._once(job, faults, headers)
-        screen = Screen(self.name, faults)
+        screen = Sanitizer(self.name, faults)
         async with aclosing(batches):
             async for batch in batches:
                 # What was counted comes last, or before the end.
@@ -105,11 +105,11 @@ class HTTPService:
             log.warning("job %s: %s cannot be told that nobody wants its answer (%s)", job.id, self.name, code)
 
     def check(self, messages: Sequence[Message]) -> None:
-        """Raise Invalid for a part that the format cannot send."""
+        """Raise InvalidRequestError for a part that the format cannot send."""
         for turn, message in enumerate(messages):
             for place, part in enumerate(message.parts):
                 if (why := self._format.lacks(part)) is not None:
-                    raise Invalid(why, field=f"messages[{turn}].content[{place}]")
+                    raise InvalidRequestError(why, field=f"messages[{turn}].content[{place}]")
 
     async def status(self) -> ProviderStatus:
         """Return which models there are, or why that cannot be said; never raises.
@@ -118,7 +118,7 @@ class HTTPService:
         """
         if self._key.lacking() == "" and self._key.variables and not self._meant:
             words = f"Not configured: set {self._key.variables}."
-            fault = Fault(code="missing_key", message=words)
+            fault = ErrorInfo(code="missing_key", message=words)
             return ProviderStatus(name=self.name, kind=self._format.name, error=fault, configured=False)
         note = None
         try:
@@ -126,10 +126,10 @@ class HTTPService:
                 models, missing = await self._names()
                 note = None if missing is None else self._unlisted(missing)
         except ProviderError as error:
-            fault, configured = Fault(code=error.code, message=error.message), True
+            fault, configured = ErrorInfo(code=error.code, message=error.message), True
             if not self._meant and not self.wants_key:
                 words = f"Not running: nothing of the kind answers at {self._endpoint.base_url}."
-                fault, configured = Fault(code="unreachable", message=words), False
+                fault, configured = ErrorInfo(code="unreachable", message=words), False
             return ProviderStatus(name=self.name, kind=self._format.name, error=fault, configured=configured)
         return ProviderStatus(
             name=self.name,
@@ -143,12 +143,12 @@ class HTTPService:
         how = {"provider": self.name, "model": model.partition("/")[2], "base_url": self._endpoint.base_url}
         return await asyncio.to_thread(priced, usage, **how)
 
-    def unready(self) -> Fault | None:
+    def unready(self) -> ErrorInfo | None:
         """Return why this service cannot be asked: its key is not here."""
         if (problem := self._key.lacking()) is None:
             return None
         error = self._faults("").error("missing_key", problem)
-        return Fault(code=error.code, message=error.message)
+        return ErrorInfo(code=error.code, message=error.message)
 
     @property
     def takes_pictures_back(self) -> bool:
@@ -174,10 +174,12 @@ class HTTPService:
         except ProviderError:
             return False
 
-    async def _priced(self, said: Sequence[Said], job: Job) -> Sequence[Said]:
+    async def _priced(self, said: Sequence[ProviderEvent], job: Job) -> Sequence[ProviderEvent]:
         return [await self.price(job.spec.model, each) if isinstance(each, Usage) else each for each in said]
 
-    async def _once(self, job: Job, faults: Faults, headers: dict[str, str]) -> AsyncGenerator[Sequence[Said], None]:
+    async def _once(
+        self, job: Job, faults: Faults, headers: dict[str, str]
+    ) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         # An answer that lives as long as its connection.
         decoder, broken = self._format.decoder(faults), None
         try:
@@ -193,9 +195,9 @@ class HTTPService:
             raise decoder.error
 
     async def _resuming(
-        self, lasting: Lasting, job: Job, faults: Faults, headers: dict[str, str]
-    ) -> AsyncGenerator[Sequence[Said], None]:
-        def connected(request: Request, decoder: Decoder, left: float) -> AsyncGenerator[Sequence[Said], None]:
+        self, lasting: ResumableFormat, job: Job, faults: Faults, headers: dict[str, str]
+    ) -> AsyncGenerator[Sequence[ProviderEvent], None]:
+        def connected(request: Request, decoder: Decoder, left: float) -> AsyncGenerator[Sequence[ProviderEvent], None]:
             call = self._call(request, headers, job)
             return read(msgspec.structs.replace(call, total_timeout=left), decoder, faults)
 
@@ -206,7 +208,7 @@ class HTTPService:
         if job.resume is None:
             begin = await _built(lasting.lasting if self._endpoint.background else lasting.request, job, faults)
         total = self._endpoint.total_timeout
-        return Resuming(lasting, faults, read=connected, ask=ask, sleep=self._sleep, total_timeout=total).run(
+        return ResumableStream(lasting, faults, read=connected, ask=ask, sleep=self._sleep, total_timeout=total).run(
             begin, job.resume
         )
 

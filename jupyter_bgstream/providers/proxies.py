@@ -20,7 +20,7 @@ SCHEMES = ("http", "https", "socks5", "socks5h")
 _PORT = re.compile(r"(?<=[^:]):(\d+)$")
 
 
-class BadProxy(ValueError):
+class InvalidProxyError(ValueError):
     """A variable of the environment does not name a proxy; its value is not shown, since it may hold a password."""
 
     def __init__(self, variable: str) -> None:
@@ -31,7 +31,7 @@ class BadProxy(ValueError):
 
 
 def proxy_of(url: str) -> str | None:
-    """Return the URL of the proxy for an address, or None; raises BadProxy."""
+    """Return the URL of the proxy for an address, or None; raises InvalidProxyError."""
     target = urlsplit(url)
     proxies = getproxies()  # where the environment names none, those of the system's settings, if it has such
     if is_exempt(target.hostname or "", target.port, proxies.get("no", "")):
@@ -72,7 +72,7 @@ def _checked(proxy: str, kind: str) -> str:
     except (httpx.InvalidURL, ValueError):
         usable = False
     if not usable:
-        raise BadProxy(_variable(kind, os.environ))
+        raise InvalidProxyError(_variable(kind, os.environ))
     return url
 
 

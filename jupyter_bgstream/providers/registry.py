@@ -10,18 +10,18 @@ from functools import partial
 from importlib.metadata import EntryPoint
 from typing import Any
 
-from ..core.errors import Invalid, ProviderError
+from ..core.errors import InvalidRequestError, ProviderError
 from ..core.events import Usage
 from ..core.job import JobSpec
-from ..core.state import Fault
+from ..core.state import ErrorInfo
 from .base import Default, Provider, ProviderStatus
-from .builtin import NAMES, BuiltIn, adjusted, built_in
+from .builtin import NAMES, BuiltinProvider, adjusted, built_in
 from .default_model import Candidate, choose
 from .endpoint import Endpoint, read_endpoint
-from .http_provider import HTTPService
-from .plugins.loader import PluginService, PluginSettings, discovered, read_settings
-from .status_cache import Asking
-from .unconfigured import Unusable
+from .http_provider import HTTPProvider
+from .plugins.loader import PluginProvider, PluginSettings, discovered, read_settings
+from .status_cache import StatusCache
+from .unconfigured import UnconfiguredProvider
 
 INVALID_CONFIG = "invalid_config"  # the code of a provider whose entry in the config is wrong
 CORRECT = "Correct BgStreamApp in Jupyter's config, then restart Jupyter."
@@ -67,17 +67,17 @@ class Registry:
         for name, plugin in (discovered() if own else {}).items():
             if _is_on(entry := config.get(name, {})) and name not in self._providers:
                 self._guard(name, self._add_plugin, name, plugin, entry)
-        self._asking = Asking(self._providers, monotonic=monotonic)
+        self._asking = StatusCache(self._providers, monotonic=monotonic)
         self.aliases = self._checked_aliases(aliases or {})
         self._default = self._checked_default(default_model)
 
     def full_name(self, model: str) -> str:
         """Return the model that an alias stands for; what is no alias is returned as it is.
 
-        Raises Invalid for an alias that is wrong in the config.
+        Raises InvalidRequestError for an alias that is wrong in the config.
         """
         if (problem := self._wrong_aliases.get(model)) is not None:
-            raise Invalid(problem, field="model")
+            raise InvalidRequestError(problem, field="model")
         return self.aliases.get(model, model)
 
     def resolve(self, model: str) -> Provider:
@@ -100,33 +100,33 @@ class Registry:
         return service
 
     def check(self, spec: JobSpec) -> None:
-        """Raise Invalid for a part of a message that the model's service cannot be sent.
+        """Raise InvalidRequestError for a part of a message that the model's service cannot be sent.
 
         A model of no service is no error here: the job waits for a server that has it, or fails.
         """
         with suppress(ProviderError):
             service = self.resolve(spec.model)
-            if isinstance(service, HTTPService):
+            if isinstance(service, HTTPProvider):
                 service.check(spec.messages)
 
     async def price(self, model: str, usage: Usage) -> Usage:
         """Return counts with what they cost by list prices, where these are known; raises ProviderError."""
         service = self.resolve(model)
-        return await service.price(model, usage) if isinstance(service, HTTPService) else usage
+        return await service.price(model, usage) if isinstance(service, HTTPProvider) else usage
 
     async def default(self) -> Default | None:
         """Return the model of a job that names none, in bounded time.
 
         What the config names; else a provider's own default, of the first with a key; else the first model of the
-        first local server that answers; else the demo. Raises Invalid if what the config names is wrong.
+        first local server that answers; else the demo. Raises InvalidRequestError if what the config names is wrong.
         """
         if self._wrong_default is not None:
-            raise Invalid(self._wrong_default, field="model", code="no_default_model")
+            raise InvalidRequestError(self._wrong_default, field="model", code="no_default_model")
         if self._default is not None:
             return Default(model=self._default, why="c.BgStreamApp.default_model names it.")
         if (found := await choose(list(self._candidates.values()), self._asking, self._environ)) is not None:
             return found
-        if not isinstance(self._providers.get(_DEMO.partition("/")[0]), PluginService):
+        if not isinstance(self._providers.get(_DEMO.partition("/")[0]), PluginProvider):
             return None
         why = (
             "No provider that names a default model has a key, and no local server answers. Set OPENAI_API_KEY, say,"
@@ -145,47 +145,51 @@ class Registry:
         except Exception as error:
             # The text of an unexpected error may quote a key.
             what = (
-                error.message if isinstance(error, Invalid) else f"providers[{name!r}] fails: {type(error).__name__}."
+                error.message
+                if isinstance(error, InvalidRequestError)
+                else f"providers[{name!r}] fails: {type(error).__name__}."
             )
             message = f"{what} {CORRECT}"
-            fault = Fault(code=INVALID_CONFIG, message=message)
-            self._providers[str(name)] = Unusable(str(name), "unknown", fault, configured=True)
+            fault = ErrorInfo(code=INVALID_CONFIG, message=message)
+            self._providers[str(name)] = UnconfiguredProvider(str(name), "unknown", fault, configured=True)
             self.problems.append(message)
 
     def _add_configured(self, name: str, entry: Any) -> None:
         if isinstance(entry, Mapping) and "base_url" not in entry and name in discovered():
             return  # the settings of a plug-in
         if isinstance(entry, Mapping) and "base_url" not in entry and name in NAMES:
-            raise Invalid(f"providers[{name!r}]: this version cannot speak its format.", field=f"providers[{name!r}]")
+            raise InvalidRequestError(
+                f"providers[{name!r}]: this version cannot speak its format.", field=f"providers[{name!r}]"
+            )
         self._add(name, read_endpoint(name, entry), meant=True)
 
-    def _add_built_in(self, name: str, found: BuiltIn, entry: Any, *, meant: bool) -> None:
+    def _add_built_in(self, name: str, found: BuiltinProvider, entry: Any, *, meant: bool) -> None:
         where = f"providers[{name!r}]"
         if not isinstance(entry, Mapping):
-            raise Invalid(f'{where} must be an object such as {{"idle_timeout": 300}}.', field=where)
+            raise InvalidRequestError(f'{where} must be an object such as {{"idle_timeout": 300}}.', field=where)
         fields = adjusted(name, found.fields | dict(entry))
         if "base_url" not in fields:
-            fault = Fault(code="missing_key", message=f"Not configured: set {found.needs}.")
-            self._providers[name] = Unusable(name, str(fields["format"]), fault, configured=meant)
+            fault = ErrorInfo(code="missing_key", message=f"Not configured: set {found.needs}.")
+            self._providers[name] = UnconfiguredProvider(name, str(fields["format"]), fault, configured=meant)
             return
         try:
             endpoint = read_endpoint(name, fields)
-        except Invalid as error:
+        except InvalidRequestError as error:
             if "base_url" in entry or error.field != f"{where}.base_url":
                 raise
             # The environment is not ours to judge: what is wrong in it takes only this provider away.
             words = f"The environment's address for {name} cannot be used. {error.message.partition(': ')[2]}"
-            fault = Fault(code="unreachable", message=words)
-            self._providers[name] = Unusable(name, str(fields["format"]), fault, configured=True)
+            fault = ErrorInfo(code="unreachable", message=words)
+            self._providers[name] = UnconfiguredProvider(name, str(fields["format"]), fault, configured=True)
             return
         self._add(name, endpoint, meant=meant or found.named)
 
     def _add_plugin(self, name: str, plugin: EntryPoint, entry: Any) -> None:
         settings = read_settings(name, entry) if entry else PluginSettings()
-        self._providers[name] = PluginService(plugin, settings, environ=self._environ)
+        self._providers[name] = PluginProvider(plugin, settings, environ=self._environ)
 
     def _add(self, name: str, endpoint: Endpoint, *, meant: bool) -> None:
-        service = HTTPService(name, endpoint, environ=self._environ, keyring=self._keyring, meant=meant)
+        service = HTTPProvider(name, endpoint, environ=self._environ, keyring=self._keyring, meant=meant)
         self._providers[name] = service
         self._candidates[name] = Candidate(service=service, endpoint=endpoint, meant=meant)
 
@@ -221,7 +225,7 @@ class Registry:
         try:
             model = self.full_name(model)
             self.resolve(model)
-        except (Invalid, ProviderError) as error:
+        except (InvalidRequestError, ProviderError) as error:
             self._wrong_default = f"default_model: {error.message.removesuffix(f' {CORRECT}')} {CORRECT}"
             self.problems.append(self._wrong_default)
             return None

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from ..core.errors import ProviderError
-from .base import Said
+from .base import ProviderEvent
 from .errors import Faults
 from .formats import Decoder
 from .transport import Call, stream
@@ -18,7 +18,7 @@ PIECE_BYTES = 256  # that a smaller piece counts as: it takes as much work
 REST_SECONDS = 5.0  # for what may follow a finish_reason, such as usage, where no [DONE] does
 
 
-async def read(call: Call, decoder: Decoder, faults: Faults) -> AsyncGenerator[Sequence[Said], None]:
+async def read(call: Call, decoder: Decoder, faults: Faults) -> AsyncGenerator[Sequence[ProviderEvent], None]:
     """Yield what the answer to one request says, in batches as they come; raises ProviderError as ``stream`` does."""
     async with aclosing(stream(call, faults)) as body, aclosing(_until_the_end(body, decoder, faults)) as batches:
         async for batch in batches:
@@ -27,7 +27,7 @@ async def read(call: Call, decoder: Decoder, faults: Faults) -> AsyncGenerator[S
 
 async def _until_the_end(
     body: AsyncGenerator[bytes, None], decoder: Decoder, faults: Faults
-) -> AsyncGenerator[Sequence[Said], None]:
+) -> AsyncGenerator[Sequence[ProviderEvent], None]:
     # Once the answer is whole only so much time is spent on bytes that say nothing more, heartbeats included.
     clock = asyncio.get_running_loop().time
     left = REST_SECONDS
@@ -52,13 +52,13 @@ async def _until_the_end(
             raise faults.error("malformed_stream", f"{SILENT_BYTES >> 20} MiB came without a word of the answer.")
 
 
-async def _fed(decoder: Decoder, chunk: bytes) -> list[Said]:
+async def _fed(decoder: Decoder, chunk: bytes) -> list[ProviderEvent]:
     if decoder.unfinished > LARGE_BYTES and (b"\n" in chunk or b"\r" in chunk):  # it may end here
         return await asyncio.to_thread(decoder.feed, chunk)
     return decoder.feed(chunk)
 
 
-async def closed(decoder: Decoder, broken: ProviderError | None) -> list[Said]:
+async def closed(decoder: Decoder, broken: ProviderError | None) -> list[ProviderEvent]:
     """Return what a decoder says at the end; beside the event loop, if there is much that has not been read."""
     if decoder.unfinished > LARGE_BYTES:
         return await asyncio.to_thread(decoder.close, broken)

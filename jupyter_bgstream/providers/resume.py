@@ -9,10 +9,10 @@ from contextlib import aclosing
 import msgspec
 
 from ..core.errors import ProviderError
-from .base import Said
+from .base import ProviderEvent
 from .errors import Faults
-from .formats import Lasting, Request
-from .formats.base import LastingDecoder, decoded
+from .formats import Request, ResumableFormat
+from .formats.base import ResumableDecoder, decoded
 from .response_reader import closed
 
 DELAYS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before a try, by how many have brought nothing
@@ -22,11 +22,13 @@ LOOK_DELAY = 5.0  # seconds between looks
 
 _PASSING = frozenset({"truncated", "idle_timeout", "unreachable"})  # of a service that has the answer
 
-Read = Callable[[Request, LastingDecoder, float], AsyncGenerator[Sequence[Said], None]]  # with seconds that are left
+Read = Callable[
+    [Request, ResumableDecoder, float], AsyncGenerator[Sequence[ProviderEvent], None]
+]  # with seconds that are left
 Ask = Callable[[Request, float], Awaitable[bytes]]  # within seconds
 
 
-class Resuming:
+class ResumableStream:
     """Reads one answer; goes on where it was when a connection breaks, falls silent, or ends without the answer's end.
 
     Where the service has no stream of it any more, its end is awaited by looking. An answer that the service does not
@@ -35,7 +37,7 @@ class Resuming:
 
     def __init__(
         self,
-        format: Lasting,
+        format: ResumableFormat,
         faults: Faults,
         *,
         read: Read,
@@ -51,7 +53,7 @@ class Resuming:
         self._total = total_timeout
         self._streams = True  # whether the service still has a stream of it
 
-    async def run(self, begin: Request | None, token: str | None) -> AsyncGenerator[Sequence[Said], None]:
+    async def run(self, begin: Request | None, token: str | None) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         """Yield what is said, from a request that begins an answer or from a token; raises ProviderError."""
         clock = asyncio.get_running_loop().time
         end, vain, silent = clock() + self._total, 0, 0
@@ -92,8 +94,8 @@ class Resuming:
             left = end - clock()
 
     async def _try(
-        self, begin: Request | None, token: str | None, decoder: LastingDecoder, left: float
-    ) -> AsyncGenerator[Sequence[Said], None]:
+        self, begin: Request | None, token: str | None, decoder: ResumableDecoder, left: float
+    ) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         if token is None or self._streams:
             request = self._format.resume(token) if token is not None else begin
             assert request is not None, "there is neither a beginning nor a token"
@@ -105,7 +107,7 @@ class Resuming:
         if said := await asyncio.to_thread(self._state, decoder, body):  # it may have megabytes
             yield said
 
-    def _state(self, decoder: LastingDecoder, body: bytes) -> list[Said]:
+    def _state(self, decoder: ResumableDecoder, body: bytes) -> list[ProviderEvent]:
         return decoder.state(decoded(body, self._faults))
 
     def _check_token(self, token: str | None) -> None:

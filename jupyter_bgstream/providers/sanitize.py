@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ..core.events import Completed, Delta, Source, ToolCall
-from .base import Picture, Said
+from ..core.events import Citation, Completed, Delta, ToolCall
+from .base import Picture, ProviderEvent
 from .errors import Faults
 from .finish_reasons import finish_word
 
@@ -29,7 +29,7 @@ def too_many_arguments() -> str:
     return f"The tools that it asks for have more than {MOST_ARGUMENTS >> 20} MiB of arguments."
 
 
-class Screen:
+class Sanitizer:
     """Sees one answer, batch by batch."""
 
     def __init__(self, provider: str, faults: Faults) -> None:
@@ -39,15 +39,15 @@ class Screen:
         self._calls = 0
         self._arguments = 0
 
-    def passed(self, said: Sequence[Said]) -> Sequence[Said]:
+    def passed(self, said: Sequence[ProviderEvent]) -> Sequence[ProviderEvent]:
         """Return what may be said; raises ProviderError (``answer_too_long``) for too many or too long tool calls."""
         if all(type(item) is Delta for item in said):  # nearly always
             return said
         return [seen for item in said if (seen := self._seen(item)) is not None]
 
-    def _seen(self, item: Said) -> Said | None:
+    def _seen(self, item: ProviderEvent) -> ProviderEvent | None:
         match item:
-            case Source():
+            case Citation():
                 return self._source(item)
             case ToolCall():
                 self._calls += 1
@@ -68,7 +68,7 @@ class Screen:
                 return msgspec.structs.replace(item, finish_reason=word)
         return item
 
-    def _source(self, source: Source) -> Source | None:
+    def _source(self, source: Citation) -> Citation | None:
         self._sources += 1
         if self._sources > MOST_SOURCES or len(source.url) > URL_LENGTH:
             return None

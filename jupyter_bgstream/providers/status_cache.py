@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from ..core.state import Fault
+from ..core.state import ErrorInfo
 from .base import Provider, ProviderStatus
 
 KEPT_SECONDS = 60.0
@@ -16,7 +16,7 @@ FAULT_KEPT_SECONDS = 10.0  # somebody is mending it
 ALL_SECONDS = 6.0  # for all together: more than a service is given to answer
 
 
-class Asking:
+class StatusCache:
     """Remembers what providers said. Who asks while an answer is under way gets the same one."""
 
     def __init__(self, providers: Mapping[str, Provider], *, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -56,7 +56,7 @@ class Asking:
         try:
             status = msgspec.structs.replace(await self._providers[name].status(), name=name)
         except Exception as error:  # a plug-in's own Provider may break its promise
-            fault = Fault(code="provider_error", message=f"Asking it failed: {type(error).__name__}.")
+            fault = ErrorInfo(code="provider_error", message=f"Asking it failed: {type(error).__name__}.")
             status = ProviderStatus(name=name, kind="plug-in", error=fault)
         kept = FAULT_KEPT_SECONDS if status.error is not None else KEPT_SECONDS
         self._kept[name] = (self._monotonic() + kept, status)
@@ -64,5 +64,5 @@ class Asking:
 
 
 def _silent(name: str, seconds: float) -> ProviderStatus:
-    fault = Fault(code="unreachable", message=f"{name} did not say within {seconds:g} s which models it has.")
+    fault = ErrorInfo(code="unreachable", message=f"{name} did not say within {seconds:g} s which models it has.")
     return ProviderStatus(name=name, kind="", error=fault)

@@ -19,11 +19,11 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from .bodies import UNCOMPRESSED, Unreadable, beginning, pieces, whole
+from .bodies import UNCOMPRESSED, UnreadableBodyError, beginning, pieces, whole
 from .endpoint import CONNECT_SECONDS, authorities
 from .errors import Faults
 from .http_client import plain_client, send
-from .proxies import BadProxy, proxy_of
+from .proxies import InvalidProxyError, proxy_of
 from .sockets import Sockets
 
 STREAM_BYTES = 1024 * 1024 * 1024  # of one stream, heartbeats included: a hundred times the longest answer
@@ -115,7 +115,7 @@ async def ask(
                 if not response.is_success:
                     raise faults.refusal(response.status_code, response.headers, await beginning(response))
                 return await whole(response, most)
-    except Unreadable as error:
+    except UnreadableBodyError as error:
         raise faults.error(error.code, str(error)) from None
     except TimeoutError:
         raise faults.error("unreachable", f"No answer within {seconds:g} s.") from None
@@ -154,7 +154,7 @@ class _Patience:
 async def _next(found: AsyncGenerator[bytes, None], patience: _Patience, faults: Faults) -> bytes | None:
     try:
         return await patience.wait(anext(found, None))
-    except Unreadable as error:
+    except UnreadableBodyError as error:
         raise faults.error(error.code, str(error)) from None
     except httpx.HTTPError as error:
         raise faults.error("truncated", _reason(error)) from None
@@ -217,7 +217,7 @@ async def _client(url: str, route: Route, faults: Faults) -> httpx.AsyncClient:
         raise faults.error("tls_error", no_authorities(error, route.ca_bundle)) from None
     except ImportError as error:  # a SOCKS proxy without its package
         raise faults.error("unreachable", f"The proxy settings cannot be used: {error}") from None
-    except BadProxy as error:
+    except InvalidProxyError as error:
         raise faults.error("unreachable", str(error)) from None
 
 

@@ -6,19 +6,19 @@ from collections.abc import AsyncGenerator, Sequence
 
 from ..core.errors import ProviderError
 from ..core.job import Job
-from ..core.state import Fault
-from .base import ProviderStatus, Said
+from ..core.state import ErrorInfo
+from .base import ProviderEvent, ProviderStatus
 
 
-class Unusable:
+class UnconfiguredProvider:
     """A Provider whose every job fails with the same words."""
 
-    def __init__(self, name: str, kind: str, fault: Fault, *, configured: bool) -> None:
+    def __init__(self, name: str, kind: str, fault: ErrorInfo, *, configured: bool) -> None:
         self.name = name
         self._status = ProviderStatus(name=name, kind=kind, error=fault, configured=configured)
         self._fault = fault
 
-    async def stream(self, job: Job) -> AsyncGenerator[Sequence[Said], None]:
+    async def stream(self, job: Job) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         """Raise ProviderError."""
         raise ProviderError(f"{self.name}: {self._fault.message}", code=self._fault.code)
         yield  # what makes this a generator
@@ -30,6 +30,6 @@ class Unusable:
         """Return why it cannot be asked."""
         return self._status
 
-    def unready(self) -> Fault | None:
+    def unready(self) -> ErrorInfo | None:
         """Return why it cannot be asked."""
         return self._fault

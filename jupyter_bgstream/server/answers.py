@@ -7,13 +7,13 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from ..core.batches import Counts
-from ..core.costs import By, Cost, Spent
+from ..core.batches import EndCounts
+from ..core.costs import By, Cost, CostRow
 from ..core.events import MediaType
-from ..core.job import OnRestart, Origin, Priority, Retries
+from ..core.job import JobSource, OnRestart, Priority, Retries
 from ..core.messages import AudioType, CacheControl, FunctionCall, Role, TextPart
 from ..core.notices import Mute
-from ..core.state import Fault, Partial
+from ..core.state import ErrorInfo, Partial
 from ..engine.service import Limits
 from ..providers.base import ProviderStatus
 
@@ -32,7 +32,7 @@ class Tokens(msgspec.Struct):
     cost_estimated: bool
 
 
-class JobForm(msgspec.Struct):
+class JobInfo(msgspec.Struct):
     """A job, as lists have it."""
 
     id: str
@@ -46,7 +46,7 @@ class JobForm(msgspec.Struct):
     priority: Priority
     on_restart: OnRestart
     retries: Retries
-    source: Origin
+    source: JobSource
     submitted_by: str | None
     attempt: int
     cursor: str
@@ -57,19 +57,19 @@ class JobForm(msgspec.Struct):
     usage: Tokens | None
     cost: Cost | None
     finish_reason: str | None
-    error: Fault | None
+    error: ErrorInfo | None
     retry_of: str | None
     retried_by: str | None
 
 
-class SourceForm(msgspec.Struct):
+class CitationInfo(msgspec.Struct):
     """A page that an answer rests on."""
 
     url: str
     title: str
 
 
-class ToolCallForm(msgspec.Struct):
+class ToolCallInfo(msgspec.Struct):
     """A tool that the model wants called."""
 
     id: str
@@ -77,7 +77,7 @@ class ToolCallForm(msgspec.Struct):
     arguments: str
 
 
-class ImageForm(msgspec.Struct):
+class ImageInfo(msgspec.Struct):
     """A picture of an answer, without its file."""
 
     id: str
@@ -118,28 +118,28 @@ class Turn(msgspec.Struct, kw_only=True, omit_defaults=True):
     tool_call_id: str | UnsetType = UNSET
 
 
-class JobWithAnswer(JobForm):
+class JobWithAnswer(JobInfo):
     """A job with what it was asked and what it has answered so far."""
 
     messages: list[Turn]
     params: dict[str, Any]
     text: str
     reasoning: str
-    sources: list[SourceForm]
-    tool_calls: list[ToolCallForm]
-    images: list[ImageForm]
+    sources: list[CitationInfo]
+    tool_calls: list[ToolCallInfo]
+    images: list[ImageInfo]
     earlier: list[Partial]
 
 
 class JobPage(msgspec.Struct):
     """Jobs, newest first, the cursor of the next page, and the name that the viewer's own jobs have."""
 
-    jobs: list[JobForm]
+    jobs: list[JobInfo]
     next: str | None
     viewer: str | None
 
 
-class GroupTokens(msgspec.Struct):
+class TokenTotals(msgspec.Struct):
     """Token counts of a group's ended jobs; each may be unknown."""
 
     input_tokens: int | None
@@ -154,7 +154,7 @@ class Paused(msgspec.Struct):
     at: float
 
 
-class GroupForm(msgspec.Struct):
+class BatchInfo(msgspec.Struct):
     """A group and how far it is."""
 
     id: str
@@ -165,18 +165,18 @@ class GroupForm(msgspec.Struct):
     queued: int
     running: int
     waiting: int
-    counts: Counts
-    usage: GroupTokens
+    counts: EndCounts
+    usage: TokenTotals
     cost: Cost | None
     concurrency: int | None
     paused: Paused | None
-    source: Origin
+    source: JobSource
     created_at: float
     started_at: float | None
     ended_at: float | None
 
 
-class PlaceForm(msgspec.Struct):
+class BatchItem(msgspec.Struct):
     """What a place of a group has answered; ``root`` is the job that was asked first, ``id`` its newest retry."""
 
     id: str
@@ -184,21 +184,21 @@ class PlaceForm(msgspec.Struct):
     status: State
     text: str | None
     finish_reason: str | None
-    error: Fault | None
+    error: ErrorInfo | None
     usage: Tokens | None
     cost: Cost | None
-    images: list[ImageForm]
+    images: list[ImageInfo]
 
 
 class AnswerPage(msgspec.Struct):
     """Answers of a group in the order in which they changed, and where to go on, now if there is more, or later."""
 
-    answers: list[PlaceForm]
+    answers: list[BatchItem]
     next: str
     more: bool
 
 
-class ThreadForm(msgspec.Struct):
+class ThreadInfo(msgspec.Struct):
     """A thread, as lists have it."""
 
     name: str
@@ -214,22 +214,22 @@ class ThreadForm(msgspec.Struct):
 class ThreadPage(msgspec.Struct):
     """Threads, the one with the newest job or fork first, and the cursor of the next page."""
 
-    threads: list[ThreadForm]
+    threads: list[ThreadInfo]
     next: str | None
 
 
-class TurnOfThread(Turn):
+class ThreadTurn(Turn):
     """One message of a conversation, and the job that it belongs to."""
 
     job: str | None
     status: State
 
 
-class Talk(msgspec.Struct):
+class ThreadMessages(msgspec.Struct):
     """What was said in a thread."""
 
     thread: str
-    messages: list[TurnOfThread]
+    messages: list[ThreadTurn]
 
 
 class MuteList(msgspec.Struct):
@@ -238,13 +238,13 @@ class MuteList(msgspec.Struct):
     mutes: list[Mute]
 
 
-class KernelForm(msgspec.Struct):
+class KernelInfo(msgspec.Struct):
     """Where a kernel's notebook is."""
 
     notebook: str | None
 
 
-class NoticeForm(msgspec.Struct):
+class NoticeInfo(msgspec.Struct):
     """The end of a job or of a group, or the pause of a group."""
 
     id: str
@@ -253,10 +253,10 @@ class NoticeForm(msgspec.Struct):
     status: State
     title: str
     preview: str
-    counts: Counts | None
+    counts: EndCounts | None
     paused: Paused | None
     thread: str | None
-    source: Origin
+    source: JobSource
     created_at: float
     read_at: float | None
     muted: bool
@@ -265,7 +265,7 @@ class NoticeForm(msgspec.Struct):
 class Inbox(msgspec.Struct):
     """Notices, newest first; ``unread`` counts those that are neither read nor muted."""
 
-    notices: list[NoticeForm]
+    notices: list[NoticeInfo]
     unread: int
 
 
@@ -273,7 +273,7 @@ class CostList(msgspec.Struct):
     """What jobs cost, added up, and which day it is on the server."""
 
     by: By
-    costs: list[Spent]
+    costs: list[CostRow]
     today: str
 
 

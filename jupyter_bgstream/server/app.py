@@ -16,7 +16,7 @@ from traitlets import Bool, Dict, Enum, Float, Int, Unicode, default
 
 from .. import __version__
 from ..core.codec import PROTOCOL_VERSION, Kind, Runtime
-from ..core.errors import Invalid
+from ..core.errors import InvalidRequestError
 from ..engine.retention import Retention
 from ..engine.service import STOP_PATIENCE, Limits, Service
 from ..providers.registry import Registry
@@ -25,13 +25,13 @@ from ..store.base import Store
 from ..store.memory import MemoryStore
 from ..store.sqlite import SQLiteStore
 from .activity import report_activity
-from .base import SETTING, Backend, Nowhere
+from .base import SETTING, Backend, NotFoundHandler
 from .identity import is_on_hub
 from .lifecycle import Beside, Lifecycle, treat_sigint_like_sigterm
 from .log_filter import write_controls_out
 from .routes import ROUTES
 from .runtime import ENVIRONMENT, server_url, write_runtime_file
-from .webhook import Receiver, Webhook, read_receiver
+from .webhook import Webhook, WebhookTarget, read_receiver
 
 # Seconds. KubeSpawner kills a server one second after it has asked it to stop.
 STOP_GRACE = 2.0
@@ -214,7 +214,7 @@ class BgStreamApp(ExtensionApp):
         """Hang all routes under api/bgstream/."""
         for pattern, handler in ROUTES:
             self.handlers.append((url_path_join("/api/bgstream", pattern) + "/?", handler))
-        self.handlers.append((r"/api/bgstream(?:/.*)?", Nowhere))
+        self.handlers.append((r"/api/bgstream(?:/.*)?", NotFoundHandler))
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
         """Start the engine. Jupyter calls this when its loop runs and the port is known."""
@@ -287,7 +287,7 @@ class BgStreamApp(ExtensionApp):
             beside["The webhook"] = Webhook(receiver, service=service, owner=self._backend.owner).run()
         return beside
 
-    def _receiver(self) -> Receiver | None:
+    def _receiver(self) -> WebhookTarget | None:
         if not self.webhook_url:
             return None
         try:
@@ -297,7 +297,7 @@ class BgStreamApp(ExtensionApp):
                 preview=self.webhook_preview,
                 environ=os.environ,
             )
-        except Invalid as error:
+        except InvalidRequestError as error:
             warning = f"The webhook is off. {error.message}"
             self._backend.warnings.append(warning)
             self.log.critical("%s", warning)

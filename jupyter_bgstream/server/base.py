@@ -15,11 +15,18 @@ from tornado import web
 from tornado.web import RequestHandler
 
 from ..core.codec import encode
-from ..core.errors import Invalid, NotFound, QueueFull, RequestError, TooLarge, Unavailable
+from ..core.errors import (
+    InvalidRequestError,
+    NotFoundError,
+    QueueFullError,
+    RequestError,
+    TooLargeError,
+    UnavailableError,
+)
 from ..core.limits import MAX_BODY
 from ..engine.service import Service
-from .identity import IdentityUnavailable, KernelAuthorizer, KernelIdentity, person, person_name, tenant, viewer
-from .save_leases import Writers
+from .identity import IdentityUnavailableError, KernelAuthorizer, KernelIdentity, person, person_name, tenant, viewer
+from .save_leases import SaveLeases
 
 AUTH_RESOURCE = "bgstream"
 SETTING = "jupyter_bgstream"
@@ -49,7 +56,7 @@ class Backend:
         self.token = token  # the kernels'
         self.owner = tenant()
         self.service: Service | None = None
-        self.writers = Writers()
+        self.writers = SaveLeases()
         self.problems: list[str] = []  # what is wrong in the config, as sentences
         self.warnings: list[str] = []  # what has failed since, as sentences
         self.reason = STARTING  # why there is no engine
@@ -80,7 +87,7 @@ class Backend:
                 await self.settled.wait()
 
 
-class Caller(JupyterHandler):
+class BaseHandler(JupyterHandler):
     """A request to this API: by a browser, a script, or a kernel with its own token."""
 
     auth_resource = AUTH_RESOURCE
@@ -93,9 +100,9 @@ class Caller(JupyterHandler):
 
     @property
     def service(self) -> Service:
-        """The engine; raises Unavailable while there is none."""
+        """The engine; raises UnavailableError while there is none."""
         if self.backend.service is None:
-            raise Unavailable(self.backend.reason, retry_after=self.backend.retry_after)
+            raise UnavailableError(self.backend.reason, retry_after=self.backend.retry_after)
         return self.backend.service
 
     @property
@@ -148,7 +155,7 @@ class Caller(JupyterHandler):
             allowed = ", ".join(verb.upper() for verb in verbs(type(self)))
             self.set_header("Allow", allowed)
             reason = f"This address has no such method; it has {allowed}"
-        if isinstance(error, IdentityUnavailable):
+        if isinstance(error, IdentityUnavailableError):
             self.set_header("Retry-After", str(error.retry_after))
         self.answer({"code": code, "message": f"{reason.rstrip('.')}.", "field": None}, status_code)
 
@@ -159,7 +166,7 @@ def verbs(handler: type[RequestHandler]) -> list[str]:
 
 
 @web.stream_request_body
-class ApiHandler(Caller, APIHandler):
+class ApiHandler(BaseHandler, APIHandler):
     """A REST route. It takes a body in pieces, so that who is refused has nothing kept in memory.
 
     A refusal waits until the body has come: an answer before that makes tornado close the connection, and the client
@@ -234,9 +241,9 @@ class ApiHandler(Caller, APIHandler):
             raise self._refusal
 
     def whole_body(self) -> bytes:
-        """Return the body, and keep it no longer; raises TooLarge."""
+        """Return the body, and keep it no longer; raises TooLargeError."""
         if self._too_large:
-            raise TooLarge(f"{self._too_much}.")
+            raise TooLargeError(f"{self._too_much}.")
         body, self._body = bytes(self._body), bytearray()
         return body
 
@@ -245,14 +252,14 @@ class ApiHandler(Caller, APIHandler):
 
     def refuse(self, error: RequestError) -> None:
         """Finish with an error's code and sentence. The one place that maps our errors to HTTP."""
-        if isinstance(error, QueueFull | Unavailable) and error.retry_after is not None:
+        if isinstance(error, QueueFullError | UnavailableError) and error.retry_after is not None:
             self.set_header("Retry-After", str(error.retry_after))
         self.answer(error_form(error), error.status)
 
 
 def error_form(error: RequestError) -> dict[str, object]:
     """Return an error as REST and the socket say it."""
-    field = error.field if isinstance(error, Invalid) else None
+    field = error.field if isinstance(error, InvalidRequestError) else None
     return {"code": error.code, "message": error.message, "field": field}
 
 
@@ -285,10 +292,10 @@ def endpoint(method: Method) -> Method:
 
 
 async def _nothing(self: ApiHandler) -> None:
-    raise NotFound(f"There is nothing at {self.request.path[:200]}; GET openapi.json tells what there is.")
+    raise NotFoundError(f"There is nothing at {self.request.path[:200]}; GET openapi.json tells what there is.")
 
 
-class Nowhere(ApiHandler):
+class NotFoundHandler(ApiHandler):
     """All other addresses below ``api/bgstream``."""
 
     get, head, post, put, patch, delete = (endpoint(_nothing) for _ in VERBS)

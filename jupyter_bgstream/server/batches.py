@@ -5,27 +5,27 @@ from __future__ import annotations
 import msgspec
 
 from ..core.codec import decode_request, group_form, placed_form
-from ..core.errors import Invalid
+from ..core.errors import InvalidRequestError
 from .base import ApiHandler, endpoint
 from .listing import MAX_PAGE, page_limit
-from .requests import GroupSubmission
-from .submitting import Submitting
+from .requests import BatchSubmission
+from .submitting import SubmittingHandler
 
 
-class Groups(Submitting):
+class BatchesHandler(SubmittingHandler):
     """``groups``."""
 
     @endpoint
     async def post(self) -> None:
         """Announce a group, and submit some of its jobs."""
-        submission = decode_request(self.request.body, GroupSubmission)
+        submission = decode_request(self.request.body, BatchSubmission)
         submission = msgspec.structs.replace(submission, source=await self.located(submission.source))
         jobs = submission.members(await self.default_for(*submission.jobs))
         await self.service.submit_group(self.owner, submission.group(), jobs, submitted_by=self.submitted_by)
         self.answer(group_form(await self.service.progress(self.owner, submission.id)))
 
 
-class OneGroup(ApiHandler):
+class BatchHandler(ApiHandler):
     """``groups/{id}``."""
 
     @endpoint
@@ -34,21 +34,23 @@ class OneGroup(ApiHandler):
         self.answer(group_form(await self.service.progress(self.owner, group_id)))
 
 
-class GroupAnswers(ApiHandler):
+class BatchAnswersHandler(ApiHandler):
     """``groups/{id}/answers``."""
 
     @endpoint
     async def get(self, group_id: str) -> None:
         """Return what a group has answered, or what has changed of that."""
         if unknown := next(iter(self.request.query_arguments.keys() - {"after", "limit", "token"}), None):
-            raise Invalid(f"There is nothing named {unknown!r} to ask for: say ?after=… or ?limit=….", field=unknown)
+            raise InvalidRequestError(
+                f"There is nothing named {unknown!r} to ask for: say ?after=… or ?limit=….", field=unknown
+            )
         after = self.get_query_argument("after", None, strip=False)
         limit = page_limit(self.get_query_argument("limit", str(MAX_PAGE), strip=False))
         places, following, more = await self.service.answers(self.owner, group_id, after=after, limit=limit)
         self.answer({"answers": list(map(placed_form, places)), "next": following, "more": more})
 
 
-class RetryGroup(ApiHandler):
+class RetryBatchHandler(ApiHandler):
     """``groups/{id}/retry``."""
 
     @endpoint
@@ -58,7 +60,7 @@ class RetryGroup(ApiHandler):
         self.answer(group_form(await self.service.progress(self.owner, group_id)))
 
 
-class ResumeGroup(ApiHandler):
+class ResumeBatchHandler(ApiHandler):
     """``groups/{id}/resume``."""
 
     @endpoint
@@ -68,7 +70,7 @@ class ResumeGroup(ApiHandler):
         self.answer(group_form(await self.service.progress(self.owner, group_id)))
 
 
-class CancelGroup(ApiHandler):
+class CancelBatchHandler(ApiHandler):
     """``groups/{id}/cancel``."""
 
     @endpoint
@@ -79,10 +81,10 @@ class CancelGroup(ApiHandler):
 
 
 ROUTES = [
-    (r"groups", Groups),
-    (r"groups/([A-Za-z0-9_-]+)", OneGroup),
-    (r"groups/([A-Za-z0-9_-]+)/answers", GroupAnswers),
-    (r"groups/([A-Za-z0-9_-]+)/cancel", CancelGroup),
-    (r"groups/([A-Za-z0-9_-]+)/resume", ResumeGroup),
-    (r"groups/([A-Za-z0-9_-]+)/retry", RetryGroup),
+    (r"groups", BatchesHandler),
+    (r"groups/([A-Za-z0-9_-]+)", BatchHandler),
+    (r"groups/([A-Za-z0-9_-]+)/answers", BatchAnswersHandler),
+    (r"groups/([A-Za-z0-9_-]+)/cancel", CancelBatchHandler),
+    (r"groups/([A-Za-z0-9_-]+)/resume", ResumeBatchHandler),
+    (r"groups/([A-Za-z0-9_-]+)/retry", RetryBatchHandler),
 ]

@@ -12,7 +12,7 @@ from tornado import web
 from ..requirements import unmet_requirements
 
 
-class Unloadable(APIHandler):
+class FailedImportHandler(APIHandler):
     """Answers every request with the reason."""
 
     def initialize(self, reason: str) -> None:
@@ -34,4 +34,4 @@ def load(serverapp: Any, error: Exception) -> None:
     reason = " ".join(["jupyter_bgstream could not start.", *causes])
     serverapp.log.critical(reason, exc_info=error)
     pattern = url_path_join(serverapp.base_url, r"/api/bgstream(?:/.*)?")
-    serverapp.web_app.add_handlers(".*$", [(pattern, Unloadable, {"reason": reason})])
+    serverapp.web_app.add_handlers(".*$", [(pattern, FailedImportHandler, {"reason": reason})])

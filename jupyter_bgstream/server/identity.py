@@ -24,7 +24,7 @@ MAX_NAME_LENGTH = 200  # characters of a person's name
 _ANONYMOUS = (IdentityProvider, PasswordIdentityProvider)
 
 
-class IdentityUnavailable(HTTPError):
+class IdentityUnavailableError(HTTPError):
     """The identity provider cannot tell who asks, such as a JupyterHub that is down.
 
     The provider's own error names internal addresses, and goes to the log only.
@@ -109,7 +109,7 @@ class KernelIdentity:
             _log.warning("The identity provider failed: %s", error)
         except Exception:
             _log.exception("The identity provider failed.")
-        raise IdentityUnavailable
+        raise IdentityUnavailableError
 
     def is_token_authenticated(self, handler: RequestHandler) -> bool:
         """Return whether a token came with the request: then it needs no XSRF cookie."""

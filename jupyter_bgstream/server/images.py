@@ -12,7 +12,7 @@ from ..store.base import IMAGE_CHUNK, StoredImage
 from .base import ApiHandler, endpoint
 
 
-class OneImage(ApiHandler):
+class ImageHandler(ApiHandler):
     """``jobs/{id}/images/{image}``."""
 
     @endpoint
@@ -59,4 +59,4 @@ def _file_name(image: StoredImage) -> str:
     return f"{image.job}-{image.id}.{image.media_type.partition('/')[2]}"
 
 
-ROUTES = [(r"jobs/([A-Za-z0-9_-]+)/images/([A-Za-z0-9_-]+)", OneImage)]
+ROUTES = [(r"jobs/([A-Za-z0-9_-]+)/images/([A-Za-z0-9_-]+)", ImageHandler)]

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Literal
 
 from ..core.codec import decode_request, notice_form
-from ..core.errors import Invalid
+from ..core.errors import InvalidRequestError
 from ..core.notices import Mute
 from .base import ApiHandler, endpoint
-from .requests import Reading
+from .requests import ReadRequest
 
 MAX_NAME = 1000  # characters of what is muted
 MUTED_KINDS: tuple[Literal["notebook"], Literal["thread"]] = ("notebook", "thread")
 
 
-class Mutes(ApiHandler):
+class MutesHandler(ApiHandler):
     """``mutes``."""
 
     @endpoint
@@ -34,12 +34,14 @@ class Mutes(ApiHandler):
 
     async def _switch(self, *, on: bool) -> None:
         if unknown := next(iter(self.request.query_arguments.keys() - {*MUTED_KINDS, "token"}), None):
-            raise Invalid(f"There is nothing named {unknown!r} to mute: say ?notebook=… or ?thread=….", field=unknown)
+            raise InvalidRequestError(
+                f"There is nothing named {unknown!r} to mute: say ?notebook=… or ?thread=….", field=unknown
+            )
         named = [
             Mute(kind=kind, name=name) for kind in MUTED_KINDS for name in self.get_query_arguments(kind, strip=False)
         ]
         if len(named) != 1 or not 1 <= len(named[0].name) <= MAX_NAME:
-            raise Invalid(
+            raise InvalidRequestError(
                 f"Name one notebook or one thread, as ?notebook=… or ?thread=…, in at most {MAX_NAME} characters.",
                 field="notebook",
             )
@@ -50,7 +52,7 @@ class Mutes(ApiHandler):
         self.answer({"mutes": await self.service.mutes(self.owner, self.viewer)})
 
 
-class Inbox(ApiHandler):
+class BaseInboxHandler(ApiHandler):
     """What both routes of the inbox answer."""
 
     async def answer_inbox(self, *, unread_only: bool = False) -> None:
@@ -62,7 +64,7 @@ class Inbox(ApiHandler):
         self.answer({"notices": [notice_form(notice) for notice in shown], "unread": calling})
 
 
-class Notices(Inbox):
+class NoticesHandler(BaseInboxHandler):
     """``notices``."""
 
     @endpoint
@@ -70,24 +72,24 @@ class Notices(Inbox):
         """Return the inbox."""
         unread = self.get_query_argument("unread", "false")
         if unread not in ("true", "false"):
-            raise Invalid(f"unread must be true or false, not {unread!r}.", field="unread")
+            raise InvalidRequestError(f"unread must be true or false, not {unread!r}.", field="unread")
         await self.answer_inbox(unread_only=unread == "true")
 
 
-class ReadNotices(Inbox):
+class ReadNoticesHandler(BaseInboxHandler):
     """``notices/read``."""
 
     @endpoint
     async def post(self) -> None:
         """Mark notices read."""
-        reading = decode_request(self.request.body, Reading)
+        reading = decode_request(self.request.body, ReadRequest)
         if (reading.ids is None) != reading.all:
-            raise Invalid("Give either ids (a list) or all: true.", field="ids")
+            raise InvalidRequestError("Give either ids (a list) or all: true.", field="ids")
         await self.service.read(self.owner, self.viewer, reading.ids)
         await self.answer_inbox()
 
 
-class OneNotice(ApiHandler):
+class NoticeHandler(ApiHandler):
     """``notices/{id}``."""
 
     @endpoint
@@ -99,8 +101,8 @@ class OneNotice(ApiHandler):
 
 
 ROUTES = [
-    (r"mutes", Mutes),
-    (r"notices", Notices),
-    (r"notices/read", ReadNotices),
-    (r"notices/([A-Za-z0-9_-]+)", OneNotice),
+    (r"mutes", MutesHandler),
+    (r"notices", NoticesHandler),
+    (r"notices/read", ReadNoticesHandler),
+    (r"notices/([A-Za-z0-9_-]+)", NoticeHandler),
 ]

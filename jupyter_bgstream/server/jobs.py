@@ -9,13 +9,13 @@ import msgspec
 from .. import __version__
 from ..core.codec import PROTOCOL_VERSION, decode_request, job_form, job_with_answer
 from ..core.costs import By
-from ..core.errors import Invalid
-from ..core.job import Origin
+from ..core.errors import InvalidRequestError
+from ..core.job import JobSource
 from ..store.base import JobFilter
 from .base import ApiHandler, endpoint
 from .listing import MAX_PAGE, page_of
-from .requests import Submission, no_default_model
-from .submitting import Submitting
+from .requests import JobSubmission, no_default_model
+from .submitting import SubmittingHandler
 
 STATES = ("queued", "running", "waiting", "completed", "failed", "cancelled", "interrupted")
 MAX_IDS = 500  # jobs that one list request may name
@@ -24,13 +24,13 @@ MAX_TOKENS = 10**9  # of a request whose price is asked for
 COST_KEYS: tuple[By, ...] = get_args(By)
 
 
-class Jobs(Submitting):
+class JobsHandler(SubmittingHandler):
     """``jobs``."""
 
     @endpoint
     async def post(self) -> None:
         """Submit a job."""
-        submission = decode_request(self.request.body, Submission)
+        submission = decode_request(self.request.body, JobSubmission)
         spec = submission.spec(await self.default_for(submission))
         spec = msgspec.structs.replace(spec, source=await self.located(spec.source))
         job, new = await self.service.submit(self.owner, spec, submission.id, submitted_by=self.submitted_by)
@@ -48,17 +48,21 @@ class Jobs(Submitting):
         for name in ("status", "thread", "notebook", "group", "submitted_by", "tag"):
             fields[name] = given.pop(name, None)
         if fields["status"] not in (None, *STATES):
-            raise Invalid(f"status must be one of {', '.join(STATES)}, not {fields['status']!r}.", field="status")
+            raise InvalidRequestError(
+                f"status must be one of {', '.join(STATES)}, not {fields['status']!r}.", field="status"
+            )
         if "ids" in given:
             ids = given.pop("ids").split(",")
             if len(ids) > MAX_IDS:
-                raise Invalid(f"At most {MAX_IDS} ids fit one request; this one has {len(ids)}.", field="ids")
+                raise InvalidRequestError(
+                    f"At most {MAX_IDS} ids fit one request; this one has {len(ids)}.", field="ids"
+                )
             fields["ids"] = tuple(filter(None, ids))
         limit, after = page_of(given, limit=MAX_PAGE if fields.get("ids") else 50)
         return JobFilter(limit=limit, after=after, **fields)
 
 
-class OneJob(ApiHandler):
+class JobHandler(ApiHandler):
     """``jobs/{id}``."""
 
     @endpoint
@@ -74,7 +78,7 @@ class OneJob(ApiHandler):
         self.finish()
 
 
-class Cancel(ApiHandler):
+class CancelJobHandler(ApiHandler):
     """``jobs/{id}/cancel``."""
 
     @endpoint
@@ -83,7 +87,7 @@ class Cancel(ApiHandler):
         self.answer(job_form(await self.service.cancel(self.owner, job_id)))
 
 
-class Retry(ApiHandler):
+class RetryJobHandler(ApiHandler):
     """``jobs/{id}/retry``."""
 
     @endpoint
@@ -93,27 +97,27 @@ class Retry(ApiHandler):
         self.answer(job_form(job), 201 if new else 200)
 
 
-class OneKernel(Submitting):
+class KernelHandler(SubmittingHandler):
     """``kernels/{id}``."""
 
     @endpoint
     async def get(self, kernel_id: str) -> None:
         """Return where a kernel's notebook is now, as its jobs would say."""
-        self.answer({"notebook": (await self.located(Origin(kernel=kernel_id))).notebook})
+        self.answer({"notebook": (await self.located(JobSource(kernel=kernel_id))).notebook})
 
 
-class Costs(ApiHandler):
+class CostsHandler(ApiHandler):
     """``costs``."""
 
     @endpoint
     async def get(self) -> None:
         """Add up what jobs cost."""
         if unknown := next(iter(self.request.query_arguments.keys() - {"by", "since", "until", "token"}), None):
-            raise Invalid(f"There is no filter named {unknown!r}.", field=unknown)
+            raise InvalidRequestError(f"There is no filter named {unknown!r}.", field=unknown)
         asked = self.get_query_argument("by", "day")
         by = next((key for key in COST_KEYS if key == asked), None)
         if by is None:
-            raise Invalid(f"by must be one of {', '.join(COST_KEYS)}, not {asked!r}.", field="by")
+            raise InvalidRequestError(f"by must be one of {', '.join(COST_KEYS)}, not {asked!r}.", field="by")
         rows = await self.service.costs(self.owner, by, since=self._time("since"), until=self._time("until"))
         self.answer({"by": by, "costs": rows, "today": self.service.today})
 
@@ -122,11 +126,11 @@ class Costs(ApiHandler):
         if text is None:
             return None
         if not (text.isascii() and text.isdecimal() and len(text) < 13) or int(text) > MAX_TIME:
-            raise Invalid(f"{name} must be a time in whole Unix seconds, not {text[:60]!r}.", field=name)
+            raise InvalidRequestError(f"{name} must be a time in whole Unix seconds, not {text[:60]!r}.", field=name)
         return int(text)
 
 
-class Prices(ApiHandler):
+class PricesHandler(ApiHandler):
     """``prices``."""
 
     @endpoint
@@ -134,7 +138,7 @@ class Prices(ApiHandler):
         """Say what a request would cost by list prices, and which model a name or none stands for."""
         known = {"model", "input_tokens", "output_tokens", "token"}
         if unknown := next(iter(self.request.query_arguments.keys() - known), None):
-            raise Invalid(f"There is nothing named {unknown!r} to ask for.", field=unknown)
+            raise InvalidRequestError(f"There is nothing named {unknown!r} to ask for.", field=unknown)
         model = self.get_query_argument("model", "", strip=False)
         if not model and (default := await self.service.default()) is not None:
             model = default.model
@@ -146,25 +150,27 @@ class Prices(ApiHandler):
     def _count(self, name: str) -> int:
         text = self.get_query_argument(name, "0", strip=False)
         if not (text.isascii() and text.isdecimal() and len(text) < 11) or int(text) > MAX_TOKENS:
-            raise Invalid(f"{name} must be a number of tokens, not {text[:60]!r}.", field=name)
+            raise InvalidRequestError(f"{name} must be a number of tokens, not {text[:60]!r}.", field=name)
         return int(text)
 
 
-class Models(ApiHandler):
+class ModelsHandler(ApiHandler):
     """``models``."""
 
     @endpoint
     async def get(self) -> None:
         """Return what can be asked right now, and why the rest cannot."""
         if unknown := next(iter(self.request.query_arguments.keys() - {"refresh", "token"}), None):
-            raise Invalid(f"There is nothing named {unknown!r} to ask for: say ?refresh=true.", field=unknown)
+            raise InvalidRequestError(
+                f"There is nothing named {unknown!r} to ask for: say ?refresh=true.", field=unknown
+            )
         refresh = self.get_query_argument("refresh", "false")
         if refresh not in ("true", "false"):
-            raise Invalid(f"refresh must be true or false, not {refresh!r}.", field="refresh")
+            raise InvalidRequestError(f"refresh must be true or false, not {refresh!r}.", field="refresh")
         providers = await self.service.models(refresh=refresh == "true")
         try:
             default = await self.service.default()
-        except Invalid:  # among the problems
+        except InvalidRequestError:  # among the problems
             default = None
         self.answer(
             {
@@ -177,7 +183,7 @@ class Models(ApiHandler):
         )
 
 
-class Status(ApiHandler):
+class StatusHandler(ApiHandler):
     """``status``."""
 
     @endpoint
@@ -186,7 +192,7 @@ class Status(ApiHandler):
         service = self.service
         try:
             default = await service.default()
-        except Invalid:  # among the warnings
+        except InvalidRequestError:  # among the warnings
             default = None
         self.answer(
             {
@@ -203,13 +209,13 @@ class Status(ApiHandler):
 
 
 ROUTES = [
-    (r"jobs", Jobs),
-    (r"jobs/([A-Za-z0-9_-]+)", OneJob),
-    (r"jobs/([A-Za-z0-9_-]+)/cancel", Cancel),
-    (r"jobs/([A-Za-z0-9_-]+)/retry", Retry),
-    (r"kernels/([A-Za-z0-9_-]+)", OneKernel),
-    (r"costs", Costs),
-    (r"prices", Prices),
-    (r"models", Models),
-    (r"status", Status),
+    (r"jobs", JobsHandler),
+    (r"jobs/([A-Za-z0-9_-]+)", JobHandler),
+    (r"jobs/([A-Za-z0-9_-]+)/cancel", CancelJobHandler),
+    (r"jobs/([A-Za-z0-9_-]+)/retry", RetryJobHandler),
+    (r"kernels/([A-Za-z0-9_-]+)", KernelHandler),
+    (r"costs", CostsHandler),
+    (r"prices", PricesHandler),
+    (r"models", ModelsHandler),
+    (r"status", StatusHandler),
 ]

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-from ..core.errors import BgStreamError, Unavailable
+from ..core.errors import BgStreamError, UnavailableError
 from ..engine.clock import Clock, SystemClock
 from ..engine.service import Service
 from ..providers.errors import Faults
@@ -82,7 +82,7 @@ class Lifecycle:
             service = self._make_service()
             await service.open()
             if self._stopping is not None:
-                raise Unavailable("The server stops.")
+                raise UnavailableError("The server stops.")
             beside = self._run_beside(service)
         except (asyncio.CancelledError, KeyboardInterrupt):
             raise
@@ -102,7 +102,7 @@ class Lifecycle:
 
     def _report(self, error: BaseException, pause: float) -> bool:
         # Jupyter goes on without the engine: its kernels matter more. Every route says why.
-        passing = self._repeats and isinstance(error, Unavailable)
+        passing = self._repeats and isinstance(error, UnavailableError)
         reason = f"jupyter_bgstream could not start. {_sentence(error)}"
         self._backend.refuse(
             f"{reason} {RETRIED}" if passing else reason, retry_after=math.ceil(pause) if passing else None

@@ -18,11 +18,11 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 from .. import __version__
 from ..core.codec import PROTOCOL_VERSION, decode_events, decode_request, encode, json_array
 from ..core.cursor import position
-from ..core.errors import CursorGone, Invalid, RequestError, Unavailable
+from ..core.errors import CursorGoneError, InvalidRequestError, RequestError, UnavailableError
 from ..core.state import runs
-from ..engine.hub import Batch
+from ..engine.hub import EventBatch
 from ..store.base import Change
-from .base import AUTH_RESOURCE, Caller, error_form
+from .base import AUTH_RESOURCE, BaseHandler, error_form
 
 BEAT_SECONDS = 20
 MAX_FRAME = 64 * 1024  # bytes of a client's frame
@@ -60,7 +60,7 @@ class Write(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="wr
 CLIENT_FRAME: Any = Follow | Unfollow | Seen | Write
 
 
-class Live(WebSocketMixin, WebSocketHandler, Caller):
+class LiveSocket(WebSocketMixin, WebSocketHandler, BaseHandler):
     """``live``. A follower that reads slowly holds up its own task and nobody else."""
 
     auth_resource = AUTH_RESOURCE
@@ -130,7 +130,9 @@ class Live(WebSocketMixin, WebSocketHandler, Caller):
             before.cancel()
         if isinstance(frame, Follow):
             if len(self._follows) >= MAX_FOLLOWS:
-                await self._refuse(frame.job, Invalid(f"A page may follow {MAX_FOLLOWS} jobs at a time.", field="job"))
+                await self._refuse(
+                    frame.job, InvalidRequestError(f"A page may follow {MAX_FOLLOWS} jobs at a time.", field="job")
+                )
                 return
             task = asyncio.create_task(self._quietly(self._follow(frame)))
             self._follows[frame.job] = task
@@ -164,13 +166,13 @@ class Live(WebSocketMixin, WebSocketHandler, Caller):
                     # for all its jobs, or a page that does not read would cost a frame for each.
                     async with self._turn:
                         await self.write_message(events_frame(frame.job, batch))
-        except Unavailable:  # we are stopping: the page looks for us, or our successor, again
+        except UnavailableError:  # we are stopping: the page looks for us, or our successor, again
             self.close(1001)
         except RequestError as error:
             await self._refuse(frame.job, error)
 
     async def _refuse(self, job: str, error: RequestError) -> None:
-        kind: Literal["reset", "error"] = "reset" if isinstance(error, CursorGone) else "error"
+        kind: Literal["reset", "error"] = "reset" if isinstance(error, CursorGoneError) else "error"
         await self._send({"type": kind, "job": job, **error_form(error)})
 
     def _hear(self, change: Change) -> None:
@@ -215,7 +217,7 @@ class Live(WebSocketMixin, WebSocketHandler, Caller):
             await work
 
 
-def events_frame(job: str, batch: Batch) -> bytes:
+def events_frame(job: str, batch: EventBatch) -> bytes:
     """Return an ``events`` frame; many events are joined into runs, few are sent as they are stored."""
     if len(batch.events) < JOIN_FROM:
         events = json_array(batch.events)
@@ -229,4 +231,4 @@ def events_frame(job: str, batch: Batch) -> bytes:
     )
 
 
-ROUTES = [(r"live", Live)]
+ROUTES = [(r"live", LiveSocket)]

@@ -11,17 +11,17 @@ from tornado.iostream import StreamClosedError
 
 from ..core.codec import decode_event, encode, json_array
 from ..core.cursor import Cursor, check_form, position
-from ..core.errors import Invalid, RequestError
+from ..core.errors import InvalidRequestError, RequestError
 from ..core.events import End
 from ..core.job import Job
-from ..engine.hub import Batch
+from ..engine.hub import EventBatch
 from .base import ApiHandler, endpoint
 
 ANSWER_BYTES = 1024 * 1024  # of events in one answer that is not live
 LONG_POLL_SECONDS = 20
 
 
-class Events(ApiHandler):
+class EventLogHandler(ApiHandler):
     """``jobs/{id}/events``."""
 
     _work: asyncio.Task[None] | None = None
@@ -55,7 +55,7 @@ class Events(ApiHandler):
         elif live == "sse":
             await self._until_gone(self._server_sent_events(job, after))
         else:
-            raise Invalid(f"live must be long-poll or sse, not {live!r}.", field="live")
+            raise InvalidRequestError(f"live must be long-poll or sse, not {live!r}.", field="live")
 
     async def _until_gone(self, work: Coroutine[Any, Any, None]) -> None:
         # The work is a task of its own, so that a viewer who leaves ends it and nothing else.
@@ -108,7 +108,7 @@ class Events(ApiHandler):
         self.finish(json_array(events))
 
     async def _long_poll(self, job: Job, after: int) -> None:
-        batch: Batch | None = None
+        batch: EventBatch | None = None
         async with aclosing(self.service.follow(job, after=after)) as batches:
             try:
                 async with asyncio.timeout(LONG_POLL_SECONDS):
@@ -140,7 +140,7 @@ class Events(ApiHandler):
         self.finish()
 
 
-def _sse(batch: Batch) -> bytes:
+def _sse(batch: EventBatch) -> bytes:
     place = str(batch.cursor)
     control: dict[str, object] = {"streamNextOffset": place} | ({"upToDate": True} if batch.up_to_date else {})
     control |= {"streamClosed": True} if batch.closed else {"streamCursor": str(batch.cursor.seq)}
@@ -151,4 +151,4 @@ def _sse(batch: Batch) -> bytes:
     return frames + b"event: control\nid: %b\ndata: %b\n\n" % (place.encode(), encode(control))
 
 
-ROUTES = [(r"jobs/([A-Za-z0-9_-]+)/events", Events)]
+ROUTES = [(r"jobs/([A-Za-z0-9_-]+)/events", EventLogHandler)]

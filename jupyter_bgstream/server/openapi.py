@@ -89,15 +89,15 @@ OPERATIONS: dict[str, Operation] = {
         answers={200: answers.JobPage},
     ),
     "post jobs": Operation(
-        body=requests.Submission,
-        answers={201: answers.JobForm, 200: answers.JobForm, 409: answers.Refusal, 429: answers.Refusal},
+        body=requests.JobSubmission,
+        answers={201: answers.JobInfo, 200: answers.JobInfo, 409: answers.Refusal, 429: answers.Refusal},
         links=JOB_LINKS,
     ),
     "get jobs/{id}": Operation(answers={200: answers.JobWithAnswer}),
     "delete jobs/{id}": Operation(answers={204: None}),
-    "post jobs/{id}/cancel": Operation(answers={200: answers.JobForm}),
+    "post jobs/{id}/cancel": Operation(answers={200: answers.JobInfo}),
     "post jobs/{id}/retry": Operation(
-        answers={201: answers.JobForm, 200: answers.JobForm, 409: answers.Refusal, 429: answers.Refusal}
+        answers={201: answers.JobInfo, 200: answers.JobInfo, 409: answers.Refusal, 429: answers.Refusal}
     ),
     "get jobs/{id}/events": Operation(
         query={"offset": OFFSET, "live": {"type": "string", "enum": ["long-poll", "sse"]}},
@@ -107,11 +107,11 @@ OPERATIONS: dict[str, Operation] = {
     "head jobs/{id}/events": Operation(answers={200: None}),
     "get jobs/{id}/images/{image}": Operation(headers={"If-None-Match": TEXT}, answers={200: FILE, 304: None}),
     "post groups": Operation(
-        body=requests.GroupSubmission,
-        answers={200: answers.GroupForm, 409: answers.Refusal, 429: answers.Refusal},
+        body=requests.BatchSubmission,
+        answers={200: answers.BatchInfo, 409: answers.Refusal, 429: answers.Refusal},
         links=GROUP_LINKS,
     ),
-    "get groups/{id}": Operation(answers={200: answers.GroupForm}),
+    "get groups/{id}": Operation(answers={200: answers.BatchInfo}),
     "get groups/{id}/answers": Operation(
         query={
             "after": {"type": "string", "pattern": "^[0-9]{1,15}_[0-9]{1,15}$"},
@@ -119,22 +119,24 @@ OPERATIONS: dict[str, Operation] = {
         },
         answers={200: answers.AnswerPage},
     ),
-    "post groups/{id}/cancel": Operation(answers={200: answers.GroupForm}),
-    "post groups/{id}/resume": Operation(answers={200: answers.GroupForm}),
-    "post groups/{id}/retry": Operation(answers={200: answers.GroupForm, 429: answers.Refusal}),
-    "get kernels/{id}": Operation(answers={200: answers.KernelForm}),
+    "post groups/{id}/cancel": Operation(answers={200: answers.BatchInfo}),
+    "post groups/{id}/resume": Operation(answers={200: answers.BatchInfo}),
+    "post groups/{id}/retry": Operation(answers={200: answers.BatchInfo, 429: answers.Refusal}),
+    "get kernels/{id}": Operation(answers={200: answers.KernelInfo}),
     "get threads": Operation(query=PAGE | {"thread": TEXT}, answers={200: answers.ThreadPage}),
     "delete threads": Operation(query=THREAD, required=("thread",), answers={204: None}),
-    "get threads/messages": Operation(query=THREAD, required=("thread",), answers={200: answers.Talk}),
-    "post threads/fork": Operation(body=requests.Forking, answers={201: answers.ThreadForm, 409: answers.Refusal}),
-    "post threads/rename": Operation(body=requests.Renaming, answers={200: answers.ThreadForm, 409: answers.Refusal}),
+    "get threads/messages": Operation(query=THREAD, required=("thread",), answers={200: answers.ThreadMessages}),
+    "post threads/fork": Operation(body=requests.ForkRequest, answers={201: answers.ThreadInfo, 409: answers.Refusal}),
+    "post threads/rename": Operation(
+        body=requests.RenameRequest, answers={200: answers.ThreadInfo, 409: answers.Refusal}
+    ),
     "get mutes": Operation(answers={200: answers.MuteList}),
     "put mutes": Operation(query=MUTED, answers={200: answers.MuteList}),
     "delete mutes": Operation(query=MUTED, answers={200: answers.MuteList}),
     "get notices": Operation(
         query={"unread": {"type": "string", "enum": ["true", "false"]}}, answers={200: answers.Inbox}
     ),
-    "post notices/read": Operation(body=requests.Reading, answers={200: answers.Inbox}),
+    "post notices/read": Operation(body=requests.ReadRequest, answers={200: answers.Inbox}),
     "delete notices/{id}": Operation(answers={204: None}),
     "get costs": Operation(
         query={
@@ -345,7 +347,7 @@ def _schema(type_: Any) -> Schema:
     return schema
 
 
-class Description(ApiHandler):
+class OpenAPIHandler(ApiHandler):
     """``openapi.json``."""
 
     @endpoint
@@ -356,4 +358,4 @@ class Description(ApiHandler):
         self.answer(described(EVERY, self.base_url))
 
 
-ROUTES = [(r"openapi\.json", Description)]
+ROUTES = [(r"openapi\.json", OpenAPIHandler)]

@@ -6,24 +6,24 @@ from typing import Annotated, Any
 
 import msgspec
 
-from ..core.batches import GroupSpec
-from ..core.errors import Invalid
-from ..core.job import IdleTimeout, JobId, JobSpec, Label, OnRestart, Origin, Priority, Retries, Tags, Title
+from ..core.batches import BatchSpec
+from ..core.errors import InvalidRequestError
+from ..core.job import IdleTimeout, JobId, JobSource, JobSpec, Label, OnRestart, Priority, Retries, Tags, Title
 from ..core.messages import Message
 
 MAX_JOBS = 500  # of a group, in one request
 
 
-def no_default_model() -> Invalid:
+def no_default_model() -> InvalidRequestError:
     """Make the error for a request that names no model where there is no default."""
     sentence = (
         "No model was named and this server has no default: write provider/name, such as openai/gpt-6-luna, "
         "or set c.BgStreamApp.default_model in Jupyter's config."
     )
-    return Invalid(sentence, field="model", code="no_default_model")
+    return InvalidRequestError(sentence, field="model", code="no_default_model")
 
 
-class Submission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class JobSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of ``POST jobs``."""
 
     id: JobId | None = None
@@ -36,15 +36,15 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     tags: Tags = ()
     group: Label | None = None
     priority: Priority = "interactive"
-    source: Origin = Origin()
+    source: JobSource = JobSource()
     on_restart: OnRestart = "interrupt"
     retries: Retries = "before_first_token"
     idle_timeout: IdleTimeout | None = None
 
     def spec(self, default_model: str | None) -> JobSpec:
-        """Return what is asked for; raises Invalid."""
+        """Return what is asked for; raises InvalidRequestError."""
         if (self.prompt is None) == (self.messages is None):
-            raise Invalid("Give either prompt (a string) or messages (a list), not both.", field="prompt")
+            raise InvalidRequestError("Give either prompt (a string) or messages (a list), not both.", field="prompt")
         model = self.model or default_model
         if model is None:
             raise no_default_model()
@@ -64,19 +64,19 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         )
 
 
-class GroupSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class BatchSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of ``POST groups``."""
 
     id: JobId
     total: Annotated[float, msgspec.Meta(ge=1, le=1_000_000, multiple_of=1)]  # in JSON 1.0 is an integer too
     title: Title = ""
-    source: Origin = Origin()
+    source: JobSource = JobSource()
     concurrency: Annotated[float, msgspec.Meta(ge=1, le=1000, multiple_of=1)] | None = None
-    jobs: Annotated[tuple[Submission, ...], msgspec.Meta(max_length=MAX_JOBS)] = ()
+    jobs: Annotated[tuple[JobSubmission, ...], msgspec.Meta(max_length=MAX_JOBS)] = ()
 
-    def group(self) -> GroupSpec:
+    def group(self) -> BatchSpec:
         """Return what is announced."""
-        return GroupSpec(
+        return BatchSpec(
             id=self.id,
             total=int(self.total),
             title=self.title,
@@ -85,32 +85,34 @@ class GroupSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         )
 
     def members(self, default_model: str | None) -> list[tuple[str, JobSpec]]:
-        """Return the jobs with their ids; raises Invalid."""
+        """Return the jobs with their ids; raises InvalidRequestError."""
         return [self._member(index, job, default_model) for index, job in enumerate(self.jobs)]
 
-    def _member(self, index: int, job: Submission, default_model: str | None) -> tuple[str, JobSpec]:
+    def _member(self, index: int, job: JobSubmission, default_model: str | None) -> tuple[str, JobSpec]:
         at = f"jobs[{index}]"
         if job.id is None:
-            raise Invalid("A job of a group needs an id, so that it can be sent again.", field=f"{at}.id")
+            raise InvalidRequestError("A job of a group needs an id, so that it can be sent again.", field=f"{at}.id")
         if job.group not in (None, self.id):
-            raise Invalid(f"This job names another group than the one it is sent with, {self.id}.", field=f"{at}.group")
+            raise InvalidRequestError(
+                f"This job names another group than the one it is sent with, {self.id}.", field=f"{at}.group"
+            )
         try:
             spec = job.spec(default_model)
-        except Invalid as error:
-            raise Invalid(error.message, field=f"{at}.{error.field}", code=error.code) from None
+        except InvalidRequestError as error:
+            raise InvalidRequestError(error.message, field=f"{at}.{error.field}", code=error.code) from None
         return job.id, msgspec.structs.replace(spec, source=self._completed(spec.source))
 
-    def _completed(self, source: Origin) -> Origin:
+    def _completed(self, source: JobSource) -> JobSource:
         if source.notebook not in (None, self.source.notebook):  # the group's cell and kernel are of its own notebook
             return source
-        return Origin(
+        return JobSource(
             notebook=self.source.notebook,
             cell=source.cell or self.source.cell,
             kernel=source.kernel or self.source.kernel,
         )
 
 
-class Forking(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ForkRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of ``POST threads/fork``."""
 
     thread: Label
@@ -118,14 +120,14 @@ class Forking(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     after: str | None = None  # the last job that is taken along; None: all that is whole
 
 
-class Renaming(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RenameRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of ``POST threads/rename``."""
 
     thread: Label
     name: Label  # from now on
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ReadRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of ``POST notices/read``."""
 
     ids: tuple[str, ...] | None = None

@@ -13,7 +13,7 @@ from jupyter_server.serverapp import ServerApp
 from jupyter_server.utils import urlencode_unix_socket_path
 
 from ..core.codec import Runtime, encode
-from ..core.errors import Unavailable
+from ..core.errors import UnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def server_url(serverapp: ServerApp) -> str:
 
 
 def write_runtime_file(runtime: Runtime, folder: Path) -> Path:
-    """Write a new runtime file that only this user can read; return its path. Raises Unavailable."""
+    """Write a new runtime file that only this user can read; return its path. Raises UnavailableError."""
     path = folder / f"bgstream-{secrets.token_hex(8)}.json"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def write_runtime_file(runtime: Runtime, folder: Path) -> Path:
             path.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise Unavailable(
+        raise UnavailableError(
             f"Kernels would not find this server: no file can be written in {folder} ({error.strerror or error})."
             " Make the folder writable, or set JUPYTER_RUNTIME_DIR."
         ) from error

@@ -11,7 +11,7 @@ MAX_LEASES = 1000  # of one page
 Wanted = tuple[str, str, str]  # owner, document, id of the job or the group
 
 
-class Writers:
+class SaveLeases:
     """The leases of one server, in memory: whoever writes twice after a restart writes the same."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:

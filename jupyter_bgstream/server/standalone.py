@@ -24,7 +24,7 @@ OTHER_PORTS = 50  # that are tried if somebody takes the free one just before us
 _ENDS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # those that this system has
 
 
-class NoFiles(AsyncContentsManager):
+class NoContents(AsyncContentsManager):
     """Stands where Jupyter wants a manager of files, and has none."""
 
     def get_extra_handlers(self) -> list[Any]:
@@ -36,7 +36,7 @@ class NoFiles(AsyncContentsManager):
         return "No files are served."
 
 
-class Headless(ServerApp):
+class StandaloneServer(ServerApp):
     """Reads the config of the user's other servers, and takes from it what is ours and how to log."""
 
     name = "jupyter-server"  # the config file's
@@ -88,7 +88,7 @@ class Headless(ServerApp):
             "extra_services": [],
             "identity_provider_class": IdentityProvider,
             "authorizer_class": AllowAllAuthorizer,
-            "contents_manager_class": NoFiles,
+            "contents_manager_class": NoContents,
             "shutdown_no_activity_timeout": 0,
         }
 

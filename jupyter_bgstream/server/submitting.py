@@ -8,28 +8,28 @@ from typing import Any
 import msgspec
 from jupyter_core.utils import ensure_async
 
-from ..core.errors import NotFound
-from ..core.job import Origin
+from ..core.errors import NotFoundError
+from ..core.job import JobSource
 from .base import ApiHandler
-from .requests import Submission
+from .requests import JobSubmission
 
 
-class Submitting(ApiHandler):
+class SubmittingHandler(ApiHandler):
     """What both routes that take jobs need."""
 
-    async def default_for(self, *submissions: Submission) -> str | None:
+    async def default_for(self, *submissions: JobSubmission) -> str | None:
         """Return the default model if one of these needs it: to choose it may mean to ask a local server."""
         unnamed = [submission for submission in submissions if not submission.model]
         if not unnamed:
             return None
         if (job_id := unnamed[0].id) is not None:
             # Sent again they are the same jobs, whatever the default is by now; those of a group were stored together.
-            with suppress(NotFound):
+            with suppress(NotFoundError):
                 return (await self.service.job(self.owner, job_id)).spec.model
         default = await self.service.default()
         return None if default is None else default.model
 
-    async def located(self, source: Origin) -> Origin:
+    async def located(self, source: JobSource) -> JobSource:
         """Return an origin with its kernel's notebook, where that can be told."""
         if not source.kernel or source.notebook:
             return source

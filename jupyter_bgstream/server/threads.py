@@ -6,28 +6,30 @@ from contextlib import suppress
 from typing import Any
 
 from ..core.codec import decode_request, message_form
-from ..core.errors import Invalid, NotFound
+from ..core.errors import InvalidRequestError, NotFoundError
 from .base import ApiHandler, endpoint
 from .listing import page_of
-from .requests import Forking, Renaming
+from .requests import ForkRequest, RenameRequest
 
 MAX_NAME = 200  # characters of a thread's name
 
 
-class ThreadHandler(ApiHandler):
+class BaseThreadHandler(ApiHandler):
     """What the routes about one thread need."""
 
     def named(self) -> str:
-        """Return the thread that ``?thread=…`` names; raises Invalid."""
+        """Return the thread that ``?thread=…`` names; raises InvalidRequestError."""
         if unknown := next(iter(self.request.query_arguments.keys() - {"thread", "token"}), None):
-            raise Invalid(f"There is nothing named {unknown!r} to say here: say ?thread=….", field=unknown)
+            raise InvalidRequestError(f"There is nothing named {unknown!r} to say here: say ?thread=….", field=unknown)
         names = self.get_query_arguments("thread", strip=False)
         if len(names) != 1 or not 1 <= len(names[0]) <= MAX_NAME:
-            raise Invalid(f"Name one thread, as ?thread=…, in at most {MAX_NAME} characters.", field="thread")
+            raise InvalidRequestError(
+                f"Name one thread, as ?thread=…, in at most {MAX_NAME} characters.", field="thread"
+            )
         return names[0]
 
 
-class ThreadList(ThreadHandler):
+class ThreadsHandler(BaseThreadHandler):
     """``threads``."""
 
     @endpoint
@@ -40,7 +42,7 @@ class ThreadList(ThreadHandler):
         limit, after = page_of(given)
         if only is not None:
             found = []
-            with suppress(NotFound):
+            with suppress(NotFoundError):
                 found.append(await self.service.threads.thread(self.owner, only))
             self.answer({"threads": found, "next": None})
             return
@@ -55,7 +57,7 @@ class ThreadList(ThreadHandler):
         self.finish()
 
 
-class Messages(ThreadHandler):
+class ThreadMessagesHandler(BaseThreadHandler):
     """``threads/messages``."""
 
     @endpoint
@@ -67,29 +69,29 @@ class Messages(ThreadHandler):
         self.answer({"thread": name, "messages": messages})
 
 
-class Fork(ApiHandler):
+class ForkThreadHandler(ApiHandler):
     """``threads/fork``."""
 
     @endpoint
     async def post(self) -> None:
         """Begin a thread with what was said in another."""
-        asked = decode_request(self.request.body, Forking)
+        asked = decode_request(self.request.body, ForkRequest)
         self.answer(await self.service.threads.fork(self.owner, asked.thread, asked.name, after=asked.after), 201)
 
 
-class Rename(ApiHandler):
+class RenameThreadHandler(ApiHandler):
     """``threads/rename``."""
 
     @endpoint
     async def post(self) -> None:
         """Call a thread by another name."""
-        asked = decode_request(self.request.body, Renaming)
+        asked = decode_request(self.request.body, RenameRequest)
         self.answer(await self.service.threads.rename(self.owner, asked.thread, asked.name))
 
 
 ROUTES = [
-    (r"threads", ThreadList),
-    (r"threads/messages", Messages),
-    (r"threads/fork", Fork),
-    (r"threads/rename", Rename),
+    (r"threads", ThreadsHandler),
+    (r"threads/messages", ThreadMessagesHandler),
+    (r"threads/fork", ForkThreadHandler),
+    (r"threads/rename", RenameThreadHandler),
 ]

@@ -21,14 +21,14 @@ import httpx
 import msgspec
 
 from ..core.codec import encode
-from ..core.errors import Invalid, NotFound
+from ..core.errors import InvalidRequestError, NotFoundError
 from ..core.job import Job
 from ..core.notices import CALL_AFTER, Notice
 from ..engine.clock import Clock, SettledTime, SystemClock
 from ..engine.service import Service
 from ..providers.bodies import UNCOMPRESSED
 from ..providers.http_client import plain_client, send
-from ..providers.proxies import BadProxy, proxy_of
+from ..providers.proxies import InvalidProxyError, proxy_of
 from ..providers.retry_after import retry_after
 from ..providers.sockets import Sockets
 from ..providers.transport import is_local, no_authorities
@@ -48,7 +48,7 @@ SECRET_FORM = "whsec_ and 24 to 64 random bytes in base64"  # noqa: S105 - its f
 log = logging.getLogger(__name__)
 
 
-class Receiver(msgspec.Struct, frozen=True, kw_only=True):
+class WebhookTarget(msgspec.Struct, frozen=True, kw_only=True):
     """Where notices go, and how."""
 
     url: str
@@ -65,23 +65,26 @@ class Receiver(msgspec.Struct, frozen=True, kw_only=True):
         return f"{url.scheme}://{url.netloc.decode('ascii')}"
 
 
-def read_receiver(url: str, *, secret_env: str, preview: bool, environ: Mapping[str, str]) -> Receiver:
-    """Check the settings; raises Invalid that says what is wrong, without showing it: it may be a secret."""
+def read_receiver(url: str, *, secret_env: str, preview: bool, environ: Mapping[str, str]) -> WebhookTarget:
+    """Check the settings.
+
+    Raises InvalidRequestError that says what is wrong, without showing it: it may be a secret.
+    """
     if problem := _url_problem(url):
-        raise Invalid(f"BgStreamApp.webhook_url {problem}", field="webhook_url")
+        raise InvalidRequestError(f"BgStreamApp.webhook_url {problem}", field="webhook_url")
     if not secret_env.isidentifier():
-        raise Invalid(
+        raise InvalidRequestError(
             "BgStreamApp.webhook_secret_env is the *name* of an environment variable, never the secret itself.",
             field="webhook_secret_env",
         )
     secrets = environ.get(secret_env, "").split()
     keys = tuple(key for secret in secrets if (key := _key(secret)) is not None)
     if not keys or len(keys) < len(secrets):
-        raise Invalid(
+        raise InvalidRequestError(
             f"The webhook needs a secret: set {secret_env} in the Jupyter server's environment to {SECRET_FORM}.",
             field="webhook_secret_env",
         )
-    return Receiver(url=url, keys=keys, preview=preview)
+    return WebhookTarget(url=url, keys=keys, preview=preview)
 
 
 def _url_problem(text: str) -> str | None:
@@ -136,7 +139,7 @@ def payload(notice: Notice, job: Job | None, *, preview: bool) -> bytes:
 class Webhook:
     """Sends one owner's notices, each at least once unless it is read first, and some again after a sudden death."""
 
-    def __init__(self, receiver: Receiver, *, service: Service, owner: str, clock: Clock | None = None) -> None:
+    def __init__(self, receiver: WebhookTarget, *, service: Service, owner: str, clock: Clock | None = None) -> None:
         self._receiver = receiver
         self._service = service
         self._owner = owner
@@ -159,7 +162,7 @@ class Webhook:
                     pause = await self._round(client)
         except OSError as error:
             log.critical("The webhook is off. %s", no_authorities(error))
-        except (BadProxy, ImportError) as error:  # a SOCKS proxy without its package
+        except (InvalidProxyError, ImportError) as error:  # a SOCKS proxy without its package
             log.critical("The webhook is off. %s", error)
         finally:
             httpx_log.removeFilter(self._is_discreet)
@@ -197,7 +200,7 @@ class Webhook:
         # Returns the seconds for which the receiver is to be left alone.
         try:
             job = await self._service.job(self._owner, notice.job) if notice.job else None
-        except NotFound:  # deleted meanwhile
+        except NotFoundError:  # deleted meanwhile
             return 0.0
         problem, pause = await self._send(client, notice, payload(notice, job, preview=self._receiver.preview))
         if problem is None:

@@ -9,8 +9,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from ..core.batches import Group, Placed, Progress
-from ..core.costs import By, Spent
+from ..core.batches import Batch, BatchItem, Progress
+from ..core.costs import By, CostRow
 from ..core.events import Cancelled, Event, MediaType, Waiting
 from ..core.job import Job, Turn
 from ..core.messages import Message
@@ -50,7 +50,7 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     after: str | None = None  # the `next` of the page before
 
 
-class Room(msgspec.Struct, frozen=True, kw_only=True):
+class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     """How much may run at a time; a claim counts what runs and takes the rest in one transaction."""
 
     running: int  # jobs of this server
@@ -61,7 +61,7 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
 Span = tuple[int, int]  # of a group's jobs, in the order of arrival: after the one, up to the other
 
 
-class Old(msgspec.Struct, frozen=True, kw_only=True):
+class ExpiredJob(msgspec.Struct, frozen=True, kw_only=True):
     """An ended job that may be deleted for its age or for room."""
 
     owner: str
@@ -90,13 +90,14 @@ class StoredImage(msgspec.Struct, frozen=True, kw_only=True):
 class Store(ThreadStore, Protocol):
     """Where jobs, their logs and their notices live.
 
-    A write is one transaction, durable when it returns; it raises Unavailable if the store cannot be written, and then
-    nothing has changed. A job of another owner is NotFound. Whoever comes second to an end changes nothing. Notices
-    belong to the owner; what is read or dismissed belongs to a viewer ("" where nobody has a name of their own).
+    A write is one transaction, durable when it returns; it raises UnavailableError if the store cannot be written, and
+    then nothing has changed. A job of another owner is NotFoundError. Whoever comes second to an end changes nothing.
+    Notices belong to the owner; what is read or dismissed belongs to a viewer ("" where nobody has a name of their
+    own).
 
     An id may be deleted and submitted again: then it is another job, with another log. Whatever takes a Job means the
-    one with its log: for a new job of the same id, a read is NotFound and a write is Fenced. ``previous`` is a job that
-    is there and was submitted earlier: when that is deleted, those behind it inherit its own ``previous``.
+    one with its log: for a new job of the same id, a read is NotFoundError and a write is FencedError. ``previous`` is
+    a job that is there and was submitted earlier: when that is deleted, those behind it inherit its own ``previous``.
 
     Where ``owner`` may be None, that means every owner. A server that runs and deletes jobs with one user's keys and
     settings names that user; only a worker for all users names none.
@@ -115,12 +116,12 @@ class Store(ThreadStore, Protocol):
 
     @property
     def warnings(self) -> tuple[str, ...]: ...  # sentences for whoever looks after the server, each with what to do
-    async def open(self) -> None: ...  # raises Unavailable if it cannot be had; never falls back
+    async def open(self) -> None: ...  # raises UnavailableError if it cannot be had; never falls back
     async def close(self) -> None: ...  # finishes what waits, if it can within some 2 s
     async def taken_over(self) -> None: ...  # returns once another machine has the store: it is of no more use here
-    async def submit(self, job: Job, *, max_queued: int) -> tuple[Job, bool]: ...  # new? Conflict, QueueFull
+    async def submit(self, job: Job, *, max_queued: int) -> tuple[Job, bool]: ...  # new? ConflictError, QueueFullError
     async def claim(
-        self, *, server: str, owner: str | None, room: Room, limit: int, at: float
+        self, *, server: str, owner: str | None, room: Capacity, limit: int, at: float
     ) -> list[Job]: ...  # interactive first, then the oldest; threads in order
     async def next_due(
         self, *, server: str, owner: str | None, after: float
@@ -142,8 +143,8 @@ class Store(ThreadStore, Protocol):
     ) -> int: ...  # tail; None leaves both as they are, and "" forgets how to resume; one file for each Image; Fenced
     async def end(
         self, owner: str, job_id: str, event: Event, *, fence: int | None = None, log: str | None = None
-    ) -> tuple[Job, bool]: ...  # as it is now, and whether this ended it; NotFound, also for another log; Fenced
-    async def job(self, owner: str, job_id: str) -> Job: ...  # NotFound
+    ) -> tuple[Job, bool]: ...  # as it is now, and whether this ended it; NotFoundError, also for another log; Fenced
+    async def job(self, owner: str, job_id: str) -> Job: ...  # NotFoundError
     async def jobs(
         self, owner: str, which: JobFilter
     ) -> tuple[list[Job], str | None]: ...  # a page, without what was asked, and its next
@@ -153,28 +154,28 @@ class Store(ThreadStore, Protocol):
     async def counts(self, owner: str) -> dict[str, int]: ...
     async def costs(
         self, owner: str, by: By, *, since: float | None = None, until: float | None = None
-    ) -> list[Spent]: ...  # of jobs submitted in that time, to the quarter of an hour, deleted ones too; see ledger.py
-    async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]: ...  # ≥ 1 if any; NotFound
-    async def image(self, owner: str, job_id: str, image_id: str) -> StoredImage: ...  # of any attempt; NotFound
+    ) -> list[
+        CostRow
+    ]: ...  # of jobs submitted in that time, to the quarter of an hour, deleted ones too; see ledger.py
+    async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]: ...  # ≥ 1 if any; NotFoundError
+    async def image(self, owner: str, job_id: str, image_id: str) -> StoredImage: ...  # of any attempt; NotFoundError
     async def image_chunk(
         self, image: StoredImage, chunk: int
-    ) -> bytes: ...  # from 0; IMAGE_CHUNK bytes, the last one fewer; NotFound, also for another log
+    ) -> bytes: ...  # from 0; IMAGE_CHUNK bytes, the last one fewer; NotFoundError, also for another log
     async def delete(
         self, owner: str, job_id: str, *, log: str | None = None
-    ) -> None: ...  # an ended job, its log, pictures and notice; NotFound, also for another log
+    ) -> None: ...  # an ended job, its log, pictures and notice; NotFoundError, also for another log
     async def abandoned(
         self, *, owner: str | None, limit: int
     ) -> list[Job]: ...  # unfinished jobs of dead servers; `no_provider` last
     async def submit_group(
-        self, group: Group, jobs: Sequence[Job], *, max_queued: int
-    ) -> Group: ...  # all or nothing, repeatable; Conflict, QueueFull
-    async def group(self, owner: str, group_id: str) -> Group: ...  # NotFound
-    async def progress(self, owner: str, group_id: str) -> Progress: ...  # NotFound
+        self, group: Batch, jobs: Sequence[Job], *, max_queued: int
+    ) -> Batch: ...  # all or nothing, repeatable; Conflict, QueueFullError
+    async def group(self, owner: str, group_id: str) -> Batch: ...  # NotFoundError
+    async def progress(self, owner: str, group_id: str) -> Progress: ...  # NotFoundError
     async def answers(
         self, owner: str, group_id: str, *, after: str | None, limit: int, max_bytes: int
-    ) -> tuple[
-        list[Placed], str, bool
-    ]: ...  # places whose state changed since, in that order; where the next begins; whether there is more. NotFound
+    ) -> tuple[list[BatchItem], str, bool]: ...  # items changed since, in order; the next cursor; more? NotFoundError
     async def retry_group(
         self,
         owner: str,
@@ -186,11 +187,13 @@ class Store(ThreadStore, Protocol):
         max_queued: int,
         span: Span | None,
         submitted_by: str | None = None,  # of the new jobs
-    ) -> Span | None: ...  # asks again what ended without a whole answer; what is left of it. NotFound, QueueFull
+    ) -> (
+        Span | None
+    ): ...  # asks again what ended without a whole answer; what is left of it. NotFoundError, QueueFullError
     async def cancel_group(
         self, owner: str, group_id: str, event: Cancelled, *, limit: int
-    ) -> tuple[Group, list[Job]]: ...  # closed, and jobs this ended: none are left if fewer than limit; no notice
-    async def resume_group(self, owner: str, group_id: str) -> Group: ...  # it goes on, if it was paused; NotFound
+    ) -> tuple[Batch, list[Job]]: ...  # closed, and jobs this ended: none are left if fewer than limit; no notice
+    async def resume_group(self, owner: str, group_id: str) -> Batch: ...  # it goes on, if it was paused; NotFoundError
     async def notices(self, owner: str, viewer: str) -> list[Notice]: ...  # newest first
     async def read(self, owner: str, viewer: str, *, ids: Sequence[str] | None, at: float) -> None: ...  # None: all
     async def seen(
@@ -198,7 +201,7 @@ class Store(ThreadStore, Protocol):
     ) -> None: ...  # reads it if seq is the end
     async def dismiss(
         self, owner: str, viewer: str, notice_id: str, *, at: float
-    ) -> None: ...  # and reads it; NotFound
+    ) -> None: ...  # and reads it; NotFoundError
     async def mutes(self, owner: str, viewer: str) -> list[Mute]: ...  # sorted
     async def mute(self, owner: str, viewer: str, mute: Mute, *, on: bool) -> None: ...
     async def due_calls(
@@ -210,9 +213,9 @@ class Store(ThreadStore, Protocol):
     async def old(
         self, *, owner: str | None, before: float, unread: bool, limit: int
     ) -> list[
-        Old
+        ExpiredJob
     ]: ...  # ended and read before that, or never read; the oldest first; no thread by halves, none before its retry
-    async def announce(self, jobs: Sequence[Old], *, at: float) -> None: ...  # a second time changes nothing
+    async def announce(self, jobs: Sequence[ExpiredJob], *, at: float) -> None: ...  # a second time changes nothing
     async def size(self, *, owner: str | None) -> int: ...  # bytes in use; an owner's own if there are others
     async def tidy(self) -> bool: ...  # a small step: joins rows, gives space back; whether there may be more to do
     def changes(self) -> AsyncIterator[Sequence[Change]]: ...  # every commit from here on, in order

@@ -58,7 +58,7 @@ class Subscription:
         self._wake.set()
 
 
-class Feed:
+class Changefeed:
     """Everybody who follows one store's commits. Belongs to one event loop."""
 
     def __init__(self) -> None:

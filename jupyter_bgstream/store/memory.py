@@ -9,19 +9,19 @@ from pathlib import Path
 
 import msgspec
 
-from ..core.batches import Group, Placed, Progress
+from ..core.batches import Batch, BatchItem, Progress
 from ..core.codec import decode_events
-from ..core.costs import By, Spent
-from ..core.errors import NotFound, Unavailable
+from ..core.costs import By, CostRow
+from ..core.errors import NotFoundError, UnavailableError
 from ..core.events import Cancelled, Event, Waiting
 from ..core.job import Job, Turn
 from ..core.messages import Message
 from ..core.notices import Mute, Notice
 from ..core.state import fold
 from . import transitions, usage_ledger
-from .base import IMAGE_CHUNK, NO_FILES, Change, JobFilter, Old, Room, Span, StoredImage
-from .changefeed import Feed
-from .memory_contents import Contents, Kept
+from .base import IMAGE_CHUNK, NO_FILES, Capacity, Change, ExpiredJob, JobFilter, Span, StoredImage
+from .changefeed import Changefeed
+from .memory_contents import State, StoredJob
 from .memory_inbox import MemoryInbox
 from .memory_threads import ThreadsInMemory
 
@@ -39,12 +39,12 @@ class MemoryStore(ThreadsInMemory):
 
     def __init__(self, *, server: str | None = None) -> None:
         self._server = server
-        self._contents: Contents | None = None
+        self._contents: State | None = None
         self.patience = 30.0  # never needed: nobody else writes
-        self._feed = Feed()
+        self._feed = Changefeed()
 
     async def open(self) -> None:
-        self._contents = Contents(MemoryInbox(self._feed.publish))
+        self._contents = State(MemoryInbox(self._feed.publish))
 
     async def close(self) -> None:
         self._contents = None
@@ -84,37 +84,37 @@ class MemoryStore(ThreadsInMemory):
         self._link(asked, job.id)
         return step.job, True
 
-    def _link(self, asked: Kept, retried_by: str | None) -> None:
+    def _link(self, asked: StoredJob, retried_by: str | None) -> None:
         asked.job = msgspec.structs.replace(asked.job, retried_by=retried_by)
         self._touch(asked)
         self._feed.publish([transitions.state_of(asked.job)])
 
-    def _touch(self, kept: Kept) -> None:
+    def _touch(self, kept: StoredJob) -> None:
         self._here.changes += 1
         kept.changed = self._here.changes
 
-    def _insert_behind(self, job: Job) -> transitions.Step:
+    def _insert_behind(self, job: Job) -> transitions.Transition:
         thread = job.spec.thread
         last = None if thread is None else self._last_turn(job.owner, thread)
         return self._insert(job, previous=None if last is None else last.id, thread=thread)
 
-    def _insert(self, job: Job, *, previous: str | None, thread: str | None) -> transitions.Step:
+    def _insert(self, job: Job, *, previous: str | None, thread: str | None) -> transitions.Transition:
         step = transitions.submitted(job, previous=previous, thread=thread)
         self._here.places += 1
-        self._here.jobs[job.owner, job.id] = Kept(place=self._here.places, job=job, log=[])
+        self._here.jobs[job.owner, job.id] = StoredJob(place=self._here.places, job=job, log=[])
         self._take(step)
         return step
 
     def _unfinished(self, owner: str) -> int:
         return sum(not kept.job.ended for kept in self._of(owner))
 
-    def _group(self, job: Job) -> Group | None:
+    def _group(self, job: Job) -> Batch | None:
         return self._here.groups.get((job.owner, job.spec.group)) if job.spec.group else None
 
-    async def claim(self, *, server: str, owner: str | None, room: Room, limit: int, at: float) -> list[Job]:
+    async def claim(self, *, server: str, owner: str | None, room: Capacity, limit: int, at: float) -> list[Job]:
         running = [kept.job for kept in self._here.jobs.values() if kept.job.status == "running"]
         here = [job for job in running if job.server == server]
-        load = transitions.Load(
+        load = transitions.RunningCounts(
             here=len(here),
             batch=sum(job.spec.priority == "batch" for job in here),
             owners=Counter(job.owner for job in running),
@@ -138,9 +138,9 @@ class MemoryStore(ThreadsInMemory):
         self._take(*steps)
         return [step.job for step in steps]
 
-    def _lanes(self, server: str) -> dict[tuple[str, str], transitions.Lane]:
+    def _lanes(self, server: str) -> dict[tuple[str, str], transitions.BatchSlot]:
         lanes = {
-            key: transitions.Lane(limit=group.limit, running=0, waiting=0)
+            key: transitions.BatchSlot(limit=group.limit, running=0, waiting=0)
             for key, group in self._here.groups.items()
             if group.limit is not None
         }
@@ -151,9 +151,9 @@ class MemoryStore(ThreadsInMemory):
                 lane.waiting += kept.job.status == "waiting"
         return lanes
 
-    def _kind(self, kept: Kept) -> transitions.Kind:
+    def _kind(self, kept: StoredJob) -> transitions.ReadyJob:
         job, group = kept.job, self._group(kept.job)
-        return transitions.Kind(
+        return transitions.ReadyJob(
             owner=job.owner,
             batch=job.spec.priority == "batch",
             group="" if group is None else group.id,
@@ -171,7 +171,7 @@ class MemoryStore(ThreadsInMemory):
         self._take(step)
         return step.job
 
-    def _ready(self, kept: Kept, at: float) -> bool:
+    def _ready(self, kept: StoredJob, at: float) -> bool:
         job = kept.job
         due = job.status == "queued" or (
             job.status == "waiting"
@@ -238,7 +238,9 @@ class MemoryStore(ThreadsInMemory):
     async def counts(self, owner: str) -> dict[str, int]:
         return dict(Counter(kept.job.status for kept in self._of(owner)))
 
-    async def costs(self, owner: str, by: By, *, since: float | None = None, until: float | None = None) -> list[Spent]:
+    async def costs(
+        self, owner: str, by: By, *, since: float | None = None, until: float | None = None
+    ) -> list[CostRow]:
         here = (usage_ledger.entry_of(kept.job) for kept in self._of(owner))
         entries = [*filter(None, here), *self._here.ledger.get(owner, ())]
         return usage_ledger.summed(entries, by=by, since=since, until=until)
@@ -299,7 +301,7 @@ class MemoryStore(ThreadsInMemory):
         if newer is None and (group := self._group(deleted)) is not None:
             self._here.groups[group.owner, group.id] = group.recounted(deleted.status, asked.job.status)
 
-    def _forget_empty(self, group: Group | None) -> None:
+    def _forget_empty(self, group: Batch | None) -> None:
         if group is None or group.ended_at is None:
             return
         if not any(kept.job.spec.group == group.id for kept in self._of(group.owner)):
@@ -312,7 +314,7 @@ class MemoryStore(ThreadsInMemory):
         found.sort(key=lambda job: job.error is not None and job.error.code == "no_provider")
         return found[:limit]
 
-    async def submit_group(self, group: Group, jobs: Sequence[Job], *, max_queued: int) -> Group:
+    async def submit_group(self, group: Batch, jobs: Sequence[Job], *, max_queued: int) -> Batch:
         here = self._here
         existing = here.groups.get((group.owner, group.id))
         if existing is None:
@@ -333,7 +335,7 @@ class MemoryStore(ThreadsInMemory):
             self._insert_behind(job)
         return group
 
-    async def group(self, owner: str, group_id: str) -> Group:
+    async def group(self, owner: str, group_id: str) -> Batch:
         try:
             return self._here.groups[owner, group_id]
         except KeyError:
@@ -346,18 +348,18 @@ class MemoryStore(ThreadsInMemory):
 
     async def answers(
         self, owner: str, group_id: str, *, after: str | None, limit: int, max_bytes: int
-    ) -> tuple[list[Placed], str, bool]:
+    ) -> tuple[list[BatchItem], str, bool]:
         await self.group(owner, group_id)
         behind = transitions.places_start(after)
         kept = [kept for kept in self._of(owner) if kept.job.spec.group == group_id and kept.job.retried_by is None]
         changed = sorted((each.changed, each.place, each) for each in kept if (each.changed, each.place) > behind)
-        found: list[Placed] = []
+        found: list[BatchItem] = []
         for change, place, each in changed[:limit]:
             answer = fold(decode_events(each.log)) if each.job.ended else None
             max_bytes -= len(answer.text) if answer is not None else 0
             if found and max_bytes < 0:
                 break
-            found.append(Placed.by(transitions.listed(each.job), answer))
+            found.append(BatchItem.by(transitions.listed(each.job), answer))
             behind = change, place
         return found, f"{behind[0]}_{behind[1]}", len(found) < len(changed)
 
@@ -388,7 +390,7 @@ class MemoryStore(ThreadsInMemory):
             await self.submit(again, max_queued=max_queued)
         return (asked[limit - 1].place, upto) if len(asked) > limit else None
 
-    async def cancel_group(self, owner: str, group_id: str, event: Cancelled, *, limit: int) -> tuple[Group, list[Job]]:
+    async def cancel_group(self, owner: str, group_id: str, event: Cancelled, *, limit: int) -> tuple[Batch, list[Job]]:
         group = (await self.resume_group(owner, group_id)).closed(event.at)
         self._here.groups[owner, group_id] = group
         jobs = [kept.job for kept in self._of(owner) if kept.job.spec.group == group_id and not kept.job.ended]
@@ -400,7 +402,7 @@ class MemoryStore(ThreadsInMemory):
             cancelled.append(step.job)
         return self._here.groups[owner, group_id], cancelled
 
-    async def resume_group(self, owner: str, group_id: str) -> Group:
+    async def resume_group(self, owner: str, group_id: str) -> Batch:
         group = await self.group(owner, group_id)
         if group.paused is not None:
             group = self._here.groups[owner, group_id] = group.resumed()
@@ -435,7 +437,7 @@ class MemoryStore(ThreadsInMemory):
     async def called(self, owner: str, notice_id: str, *, again: float | None = None) -> None:
         self._here.inbox.called(owner, notice_id, again=again)
 
-    async def old(self, *, owner: str | None, before: float, unread: bool, limit: int) -> list[Old]:
+    async def old(self, *, owner: str | None, before: float, unread: bool, limit: int) -> list[ExpiredJob]:
         jobs = [kept.job for kept in self._of(owner)]
         unread_jobs = {(job.owner, job.id) for job in jobs if self._is_unread(job)}
         staying = [
@@ -458,7 +460,7 @@ class MemoryStore(ThreadsInMemory):
         ]
         found.sort(key=lambda item: item[0])
         return [
-            Old(
+            ExpiredJob(
                 owner=kept.job.owner,
                 id=kept.job.id,
                 log=kept.job.log,
@@ -484,7 +486,7 @@ class MemoryStore(ThreadsInMemory):
             yield job
             job = self._find(job.owner, job.retried_by).job if job.retried_by else None
 
-    async def announce(self, jobs: Sequence[Old], *, at: float) -> None:
+    async def announce(self, jobs: Sequence[ExpiredJob], *, at: float) -> None:
         for job in jobs:
             kept = self._here.jobs.get((job.owner, job.id))
             if kept is not None and kept.job.log == job.log and kept.announced_at is None:
@@ -500,29 +502,29 @@ class MemoryStore(ThreadsInMemory):
         return self._feed.subscribe()
 
     @property
-    def _here(self) -> Contents:
+    def _here(self) -> State:
         if self._contents is None:
-            raise Unavailable("The store is not open.")
+            raise UnavailableError("The store is not open.")
         return self._contents
 
-    def _of(self, owner: str | None) -> Iterator[Kept]:
+    def _of(self, owner: str | None) -> Iterator[StoredJob]:
         return (kept for kept in self._here.jobs.values() if owner in (None, kept.job.owner))
 
-    def _find(self, owner: str, job_id: str) -> Kept:
+    def _find(self, owner: str, job_id: str) -> StoredJob:
         try:
             return self._here.jobs[owner, job_id]
         except KeyError:
             raise transitions.no_such_job(job_id) from None
 
-    def _held(self, job: Job) -> Kept:
+    def _held(self, job: Job) -> StoredJob:
         try:
             kept = self._find(job.owner, job.id)
-        except NotFound:
+        except NotFoundError:
             raise transitions.gone(job) from None
         transitions.check_held(job, log=kept.job.log, fence=kept.job.fence, status=kept.job.status)
         return kept
 
-    def _take(self, *steps: transitions.Step) -> None:
+    def _take(self, *steps: transitions.Transition) -> None:
         changes = []
         for step in steps:
             kept = self._here.jobs[step.job.owner, step.job.id]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..core.batches import Group
+from ..core.batches import Batch
 from ..core.codec import encode
 from ..core.events import MediaType
 from ..core.job import Job
@@ -14,7 +14,7 @@ from .memory_inbox import MemoryInbox
 
 
 @dataclass
-class Kept:
+class StoredJob:
     """A job and its log."""
 
     place: int  # in the list of all jobs, growing
@@ -32,12 +32,12 @@ class Kept:
 
 
 @dataclass
-class Contents:
+class State:
     """All that an open store holds; dicts keep the order of arrival."""
 
     inbox: MemoryInbox
-    jobs: dict[tuple[str, str], Kept] = field(default_factory=dict)
-    groups: dict[tuple[str, str], Group] = field(default_factory=dict)
+    jobs: dict[tuple[str, str], StoredJob] = field(default_factory=dict)
+    groups: dict[tuple[str, str], Batch] = field(default_factory=dict)
     forks: dict[tuple[str, str], tuple[int, Fork]] = field(default_factory=dict)  # with their places among the jobs
     ledger: dict[str, list[usage_ledger.Entry]] = field(default_factory=dict)  # by owner, of deleted jobs
     places: int = 0

@@ -14,7 +14,7 @@ from .base import Change
 
 
 @dataclass
-class Told:
+class NoticeState:
     """A notice, and what each viewer did with it."""
 
     notice: Notice
@@ -28,20 +28,20 @@ class MemoryInbox:
 
     def __init__(self, publish: Callable[[Sequence[Change]], None]) -> None:
         self._publish = publish
-        self._told: dict[tuple[str, str], Told] = {}
+        self._told: dict[tuple[str, str], NoticeState] = {}
         self._mutes: dict[tuple[str, str], set[Mute]] = {}  # by owner and viewer
 
     def put(self, notice: Notice) -> None:
         """Add a notice."""
         if notice.group is not None:  # a group that ends again, after a retry, has one notice all the same
             self.forget_group(notice.owner, notice.group)
-        self._told[notice.owner, notice.id] = Told(notice, call_at=notice.created_at + CALL_AFTER)
+        self._told[notice.owner, notice.id] = NoticeState(notice, call_at=notice.created_at + CALL_AFTER)
 
-    def of_job(self, owner: str, job_id: str) -> list[Told]:
+    def of_job(self, owner: str, job_id: str) -> list[NoticeState]:
         """Return the notices of a job."""
         return [told for told in self._of(owner) if told.notice.job == job_id]
 
-    def about(self, job: Job) -> Iterator[Told]:
+    def about(self, job: Job) -> Iterator[NoticeState]:
         """Return the notices that tell of a job: its own, or its group's."""
         for told in self._of(job.owner):
             if told.notice.job == job.id or (told.notice.group is not None and told.notice.group == job.spec.group):
@@ -72,7 +72,7 @@ class MemoryInbox:
         """Mark a viewer's notices read; None means all."""
         self.mark([told for told in self._of(owner) if ids is None or told.notice.id in ids], viewer, at)
 
-    def mark(self, notices: Sequence[Told], viewer: str, at: float) -> None:
+    def mark(self, notices: Sequence[NoticeState], viewer: str, at: float) -> None:
         """Mark notices read that are not."""
         unread = [told for told in notices if viewer not in told.read]
         for told in unread:
@@ -80,7 +80,7 @@ class MemoryInbox:
         self._publish([transitions.told(told.notice) for told in unread])
 
     def dismiss(self, owner: str, viewer: str, notice_id: str, *, at: float) -> None:
-        """Take a notice out of a viewer's inbox; raises NotFound."""
+        """Take a notice out of a viewer's inbox; raises NotFoundError."""
         told = self._told.get((owner, notice_id))
         if told is None or viewer in told.dismissed:
             raise transitions.no_such_notice(notice_id)
@@ -138,5 +138,5 @@ class MemoryInbox:
         if (told := self._told.get((owner, notice_id))) is not None:
             told.call_at = again
 
-    def _of(self, owner: str) -> Iterator[Told]:
+    def _of(self, owner: str) -> Iterator[NoticeState]:
         return (told for told in self._told.values() if told.notice.owner == owner)

@@ -11,24 +11,24 @@ from ..core.job import Job
 from ..core.threads import Fork, Thread
 from . import transitions
 from .base import Change
-from .changefeed import Feed
-from .memory_contents import Contents, Kept
+from .changefeed import Changefeed
+from .memory_contents import State, StoredJob
 from .threads import check_free, no_such_thread, thread_of
 
 
 class ThreadsInMemory:
     """The part of ``MemoryStore`` that is about threads."""
 
-    _feed: Feed
+    _feed: Changefeed
 
     @property
-    def _here(self) -> Contents:
+    def _here(self) -> State:
         raise NotImplementedError
 
-    def _of(self, owner: str) -> Iterator[Kept]:
+    def _of(self, owner: str) -> Iterator[StoredJob]:
         raise NotImplementedError
 
-    def _find(self, owner: str, job_id: str) -> Kept:
+    def _find(self, owner: str, job_id: str) -> StoredJob:
         raise NotImplementedError
 
     async def end(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ..core.errors import Conflict, NotFound
+from ..core.errors import ConflictError, NotFoundError
 from ..core.events import Cancelled
 from ..core.job import Job
 from ..core.threads import Fork, Thread
@@ -16,16 +16,16 @@ class ThreadStore(Protocol):
     async def threads(
         self, owner: str, *, limit: int, after: str | None = None
     ) -> tuple[list[Thread], str | None]: ...  # a page, the one with the newest job or fork first, and its next
-    async def thread(self, owner: str, name: str) -> Thread: ...  # NotFound
+    async def thread(self, owner: str, name: str) -> Thread: ...  # NotFoundError
     async def last_turn(self, owner: str, name: str) -> Job | None: ...  # its newest retry
     async def fork_of(self, owner: str, name: str) -> Fork | None: ...  # what a thread begins with
     async def fork(self, fork: Fork) -> None: ...  # Conflict if there is a thread of that name
     async def rename_thread(
         self, owner: str, name: str, new: str
-    ) -> None: ...  # with its jobs, notices and mutes; NotFound, Conflict
+    ) -> None: ...  # with its jobs, notices and mutes; NotFoundError, ConflictError
     async def delete_thread(
         self, owner: str, name: str, event: Cancelled
-    ) -> list[Job]: ...  # all of it at once, and what this ended; NotFound
+    ) -> list[Job]: ...  # all of it at once, and what this ended; NotFoundError
     async def forget_forks(
         self, *, owner: str | None, before: float
     ) -> int: ...  # that have no jobs, and were not touched since; None: everybody's
@@ -41,7 +41,7 @@ def thread_of(
     last: Job | None,
     fork: Fork | None,
 ) -> Thread:
-    """Return a thread as lists show it, from its jobs and its fork; raises NotFound if there is neither.
+    """Return a thread as lists show it, from its jobs and its fork; raises NotFoundError if there is neither.
 
     ``jobs`` counts turns, the times are of all its jobs; ``unfinished`` is the oldest of them, ``last`` the last turn.
     """
@@ -72,11 +72,11 @@ def thread_of(
 
 
 def check_free(name: str, *, used: bool) -> None:
-    """Raise Conflict if a new name is already that of a thread."""
+    """Raise ConflictError if a new name is already that of a thread."""
     if used:
-        raise Conflict(f"There is a thread {name!r} already; choose another name.")
+        raise ConflictError(f"There is a thread {name!r} already; choose another name.")
 
 
-def no_such_thread(name: str) -> NotFound:
+def no_such_thread(name: str) -> NotFoundError:
     """Make the error for a thread that is not there, or not this owner's."""
-    return NotFound(f"There is no thread {name[:200]!r}.")
+    return NotFoundError(f"There is no thread {name[:200]!r}.")

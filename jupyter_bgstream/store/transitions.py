@@ -9,16 +9,23 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from ..core.batches import Group
+from ..core.batches import Batch
 from ..core.codec import encode, stamped
 from ..core.cursor import new_log
-from ..core.errors import Conflict, Fenced, IllegalEvent, Invalid, NotFound, QueueFull
+from ..core.errors import (
+    ConflictError,
+    FencedError,
+    IllegalEventError,
+    InvalidRequestError,
+    NotFoundError,
+    QueueFullError,
+)
 from ..core.events import Attempt, AttemptReason, End, Event, Image, Queued, Waiting
 from ..core.job import Job, advance
 from ..core.notices import CALL_AFTER, Mute, Notice, notice_of, notice_of_group, notice_of_pause
 from ..core.notices import mutes as is_muted
 from ..core.state import ENDS, Status
-from .base import Change, Room
+from .base import Capacity, Change
 
 # A job that waits for one of these goes on after its server has gone; any other reason to wait is a try that failed.
 RECOVERING: frozenset[str] = frozenset({"server_died", "server_stopped", "no_provider"})
@@ -43,23 +50,23 @@ def is_call_due(call_at: float, created_at: float, *, at: float) -> bool:
 UNANSWERED: tuple[Status, ...] = ("failed", "cancelled", "interrupted")  # ends without a whole answer
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+class Transition(msgspec.Struct, frozen=True, kw_only=True):
     """What a write does to one job."""
 
     job: Job  # as it is afterwards
     events: tuple[bytes, ...]  # what joins its log, encoded and numbered
     change: Change
-    group: Group | None = None  # its group as it is afterwards, if that changes
+    group: Batch | None = None  # its group as it is afterwards, if that changes
     pauses: bool = False  # whether that changes if it is paused
     notice: Notice | None = None  # born with it, of the job or of its group
 
 
-def submitted(job: Job, *, previous: str | None, thread: str | None) -> Step:
+def submitted(job: Job, *, previous: str | None, thread: str | None) -> Transition:
     """Store a new job as queued, in a thread and behind its newest job."""
     return _step(msgspec.structs.replace(job, previous=previous, thread=thread), [Queued(at=job.created_at)])
 
 
-def claimed(job: Job, *, at: float) -> Step:
+def claimed(job: Job, *, at: float) -> Transition:
     """Begin an attempt; whoever held the job before may no longer write."""
     reason: AttemptReason = "first"
     if job.attempt:
@@ -69,17 +76,17 @@ def claimed(job: Job, *, at: float) -> Step:
     return _step(msgspec.structs.replace(job, fence=job.fence + 1), [attempt])
 
 
-def adopted(job: Job, *, server: str, event: Waiting | None) -> Step:
+def adopted(job: Job, *, server: str, event: Waiting | None) -> Transition:
     """Put a job off, or leave it queued, under another server; whoever held it before may no longer write."""
     if event is None and job.status == "running":
-        raise IllegalEvent("A running job is not adopted without a word in its log.")
+        raise IllegalEventError("A running job is not adopted without a word in its log.")
     step = _step(msgspec.structs.replace(job, server=server, fence=job.fence + 1), [event] if event else [])
     # Also without an event its state is news: another server has it now.
     return msgspec.structs.replace(step, change=msgspec.structs.replace(step.change, kind="job"))
 
 
 @dataclass
-class Lane:
+class BatchSlot:
     """A group that runs at most so many of its jobs at a time, and how many of its places are taken here."""
 
     limit: int
@@ -96,7 +103,7 @@ class Lane:
         self.waiting -= waits
 
 
-class Kind(NamedTuple):
+class ReadyJob(NamedTuple):
     """What counts of a job that is ready."""
 
     owner: str
@@ -105,16 +112,18 @@ class Kind(NamedTuple):
     waits: bool  # it is due for another try
 
 
-class Load(msgspec.Struct, frozen=True, kw_only=True):
+class RunningCounts(msgspec.Struct, frozen=True, kw_only=True):
     """What runs at the moment of a claim."""
 
     here: int  # jobs of the server that claims
     batch: int  # of them with the priority batch
     owners: dict[str, int]  # on all servers
-    lanes: Mapping[tuple[str, str], Lane] = {}  # by owner and group, of those that have a limit or are paused
+    lanes: Mapping[tuple[str, str], BatchSlot] = {}  # by owner and group, of those that have a limit or are paused
 
 
-def chosen(ready: Iterable[T], kind: Callable[[T], Kind], *, load: Load, room: Room, limit: int) -> list[T]:
+def chosen(
+    ready: Iterable[T], kind: Callable[[T], ReadyJob], *, load: RunningCounts, room: Capacity, limit: int
+) -> list[T]:
     """Return what may run of what is ready, which comes in order; ``kind`` tells what counts of it."""
     found: list[T] = []
     here, batch, owners = load.here, load.batch, dict(load.owners)
@@ -131,10 +140,10 @@ def chosen(ready: Iterable[T], kind: Callable[[T], Kind], *, load: Load, room: R
     return found
 
 
-def appended(job: Job, events: Sequence[Event], *, preview: str | None, resume: str | None) -> Step:
-    """Let a running job's log grow; raises IllegalEvent, also for an end, which only ``ended`` may write."""
+def appended(job: Job, events: Sequence[Event], *, preview: str | None, resume: str | None) -> Transition:
+    """Let a running job's log grow; raises IllegalEventError, also for an end, which only ``ended`` may write."""
     if any(isinstance(event, End) for event in events):
-        raise IllegalEvent("An end is not appended: it is written together with its notice.")
+        raise IllegalEventError("An end is not appended: it is written together with its notice.")
     step = _step(job, events)
     if preview is not None:
         step = msgspec.structs.replace(step, job=msgspec.structs.replace(step.job, preview=preview))
@@ -143,13 +152,13 @@ def appended(job: Job, events: Sequence[Event], *, preview: str | None, resume: 
     return step
 
 
-def ended(job: Job, event: Event, *, fence: int | None, log: str | None, group: Group | None) -> Step | None:
+def ended(job: Job, event: Event, *, fence: int | None, log: str | None, group: Batch | None) -> Transition | None:
     """End a job and write its notice, or its group's if that ends or is paused with it; None if it has ended before.
 
-    Raises NotFound for another log, Fenced for an old fence, IllegalEvent.
+    Raises NotFoundError for another log, FencedError for an old fence, IllegalEventError.
     """
     if not isinstance(event, End):
-        raise IllegalEvent(f"The event {type(event).__name__.lower()} does not end a job.")
+        raise IllegalEventError(f"The event {type(event).__name__.lower()} does not end a job.")
     if log is not None:
         check_log(job.id, log, job.log)
     if job.ended:
@@ -170,7 +179,7 @@ def ended(job: Job, event: Event, *, fence: int | None, log: str | None, group: 
     )
 
 
-def _step(job: Job, events: Sequence[Event]) -> Step:
+def _step(job: Job, events: Sequence[Event]) -> Transition:
     after = advance(job, events)
     encoded = numbered(events, after=job.seq, attempt=job.attempt)
     change = Change(
@@ -181,7 +190,7 @@ def _step(job: Job, events: Sequence[Event]) -> Step:
         seq=after.seq,
         events=encoded,
     )
-    return Step(job=after, events=encoded, change=change)
+    return Transition(job=after, events=encoded, change=change)
 
 
 def listed(job: Job) -> Job:
@@ -195,7 +204,7 @@ def state_of(job: Job) -> Change:
     return Change(kind="job", owner=job.owner, job=job.id, status=job.status, seq=job.seq)
 
 
-def state_of_group(group: Group) -> Change:
+def state_of_group(group: Batch) -> Change:
     """Tell that a group was paused, or goes on."""
     return Change(kind="group", owner=group.owner, job=group.id)
 
@@ -221,32 +230,34 @@ def numbered(events: Sequence[Event], *, after: int, attempt: int) -> tuple[byte
 
 
 def check_files(events: Sequence[Event], files: Mapping[str, bytes]) -> list[Image]:
-    """Return the pictures among events; raises IllegalEvent unless each has its file, and each file its event."""
+    """Return the pictures among events; raises IllegalEventError unless each has its file, and each file its event."""
     images = [event for event in events if isinstance(event, Image)]
     if {image.id: image.bytes for image in images} != {name: len(data) for name, data in files.items()}:
-        raise IllegalEvent("The event of a picture and its file are stored together.")
+        raise IllegalEventError("The event of a picture and its file are stored together.")
     return images
 
 
 def check_same_request(existing: Job, job: Job) -> None:
-    """Raise Conflict if a repeated id asks for something else; a thread may be called by both its names."""
+    """Raise ConflictError if a repeated id asks for something else; a thread may be called by both its names."""
     asked = job.spec
     if asked.thread == existing.thread:
         asked = msgspec.structs.replace(asked, thread=existing.spec.thread)
     if not existing.spec.same_request(asked):
-        raise Conflict(f"The id {job.id} is taken by a job that asks for something else; choose a new id.")
+        raise ConflictError(f"The id {job.id} is taken by a job that asks for something else; choose a new id.")
 
 
 def check_room(unfinished: int, max_queued: int) -> None:
-    """Raise QueueFull if an owner has as many unfinished jobs as there may be."""
+    """Raise QueueFullError if an owner has as many unfinished jobs as there may be."""
     if unfinished >= max_queued:
-        raise QueueFull(f"{unfinished} jobs are unfinished and no more are taken; wait until some have ended.")
+        raise QueueFullError(f"{unfinished} jobs are unfinished and no more are taken; wait until some have ended.")
 
 
 def check_retriable(job: Job) -> None:
-    """Raise Conflict unless a job has ended and so may be asked again."""
+    """Raise ConflictError unless a job has ended and so may be asked again."""
     if not job.ended:
-        raise Conflict(f"The job {job.id} is {job.status}; only one that has ended can be retried.", code="not_ended")
+        raise ConflictError(
+            f"The job {job.id} is {job.status}; only one that has ended can be retried.", code="not_ended"
+        )
 
 
 def again(asked: Job, *, server: str, at: float, submitted_by: str | None) -> Job:
@@ -265,32 +276,32 @@ def again(asked: Job, *, server: str, at: float, submitted_by: str | None) -> Jo
     )
 
 
-def check_unused(group: Group, *, used: bool) -> None:
-    """Raise Conflict if a group is announced whose name single jobs bear as a label."""
+def check_unused(group: Batch, *, used: bool) -> None:
+    """Raise ConflictError if a group is announced whose name single jobs bear as a label."""
     if used:
-        raise Conflict(f"There are jobs with the group {group.id!r} that was never announced; choose a new id.")
+        raise ConflictError(f"There are jobs with the group {group.id!r} that was never announced; choose a new id.")
 
 
-def check_same_group(existing: Group, group: Group) -> None:
-    """Raise Conflict if a repeated announcement differs from the first."""
+def check_same_group(existing: Batch, group: Batch) -> None:
+    """Raise ConflictError if a repeated announcement differs from the first."""
     if existing.spec.total != group.spec.total:
-        raise Conflict(
+        raise ConflictError(
             f"The group {group.id} was announced with {existing.spec.total} jobs, not {group.spec.total}; choose a new"
             " id."
         )
 
 
-def check_member(group: Group, known: Job, job: Job) -> None:
-    """Raise Conflict if an id that a group names is taken by a job outside it, or that asks for something else."""
+def check_member(group: Batch, known: Job, job: Job) -> None:
+    """Raise ConflictError if an id that a group names is taken by a job outside it, or that asks for something else."""
     check_same_request(known, job)
     if known.spec.group != group.id:
-        raise Conflict(f"The id {job.id} is taken by a job that is not in the group {group.id}; choose a new id.")
+        raise ConflictError(f"The id {job.id} is taken by a job that is not in the group {group.id}; choose a new id.")
 
 
-def check_joins(group: Group, jobs: int) -> None:
-    """Raise Conflict if a group cannot take so many more jobs."""
+def check_joins(group: Batch, jobs: int) -> None:
+    """Raise ConflictError if a group cannot take so many more jobs."""
     if group.submitted + jobs > group.total:
-        raise Conflict(
+        raise ConflictError(
             f"The group {group.id} takes {group.total} jobs and has {group.submitted}; {jobs} more do not fit. It takes"
             " no more once it was cancelled.",
             code="group_full",
@@ -298,77 +309,84 @@ def check_joins(group: Group, jobs: int) -> None:
 
 
 def check_held(held: Job, *, log: str, fence: int, status: Status) -> None:
-    """Raise Fenced unless the holder of ``held`` may still write to what its id stands for now."""
+    """Raise FencedError unless the holder of ``held`` may still write to what its id stands for now."""
     if held.log != log:
         raise gone(held)
     if status in ENDS:
-        raise Fenced(f"This job has ended ({status}).")
+        raise FencedError(f"This job has ended ({status}).")
     if held.fence != fence:
         raise _claimed_again()
 
 
-def _claimed_again() -> Fenced:
-    return Fenced("This job was claimed again by another writer.")
+def _claimed_again() -> FencedError:
+    return FencedError("This job was claimed again by another writer.")
 
 
 def check_log(job_id: str, asked: str, log: str) -> None:
-    """Raise NotFound unless the id still stands for the job with the log that was asked for."""
+    """Raise NotFoundError unless the id still stands for the job with the log that was asked for."""
     if asked != log:
         raise no_such_job(job_id)
 
 
 def check_deletable(job: Job, *, log: str | None) -> None:
-    """Raise Conflict unless the job has ended, and NotFound for another log."""
+    """Raise ConflictError unless the job has ended, and NotFoundError for another log."""
     if log is not None:
         check_log(job.id, log, job.log)
     if not job.ended:
-        raise Conflict(f"The job {job.id} is {job.status}; cancel it before deleting it.")
+        raise ConflictError(f"The job {job.id} is {job.status}; cancel it before deleting it.")
 
 
-def gone(job: Job) -> Fenced:
+def gone(job: Job) -> FencedError:
     """Make the error for a writer whose job was deleted."""
-    return Fenced(f"The job {job.id} was deleted.")
+    return FencedError(f"The job {job.id} was deleted.")
 
 
-def no_such_job(job_id: str) -> NotFound:
+def no_such_job(job_id: str) -> NotFoundError:
     """Make the error for a job that is not there, or not this owner's."""
-    return NotFound(f"There is no job {job_id[:64]!r}.")
+    return NotFoundError(f"There is no job {job_id[:64]!r}.")
 
 
-def no_such_notice(notice_id: str) -> NotFound:
+def no_such_notice(notice_id: str) -> NotFoundError:
     """Make the error for a notice that is not there, or not this owner's."""
-    return NotFound(f"There is no notice {notice_id[:64]!r}.")
+    return NotFoundError(f"There is no notice {notice_id[:64]!r}.")
 
 
 def page_start(after: str | None) -> int | None:
-    """Return the place in the list that a page's ``next`` stands for; raises Invalid for any other text."""
+    """Return the place in the list that a page's ``next`` stands for; raises InvalidRequestError for any other text."""
     if after is None:
         return None
     if not (after.isascii() and after.isdigit() and len(after) < 19):
-        raise Invalid(f"{after[:60]!r} is no place in this list: use the `next` of the page before.", field="cursor")
+        raise InvalidRequestError(
+            f"{after[:60]!r} is no place in this list: use the `next` of the page before.", field="cursor"
+        )
     return int(after)
 
 
 def places_start(after: str | None) -> tuple[int, int]:
-    """Return where in the order of changes a page of a group's answers begins; raises Invalid for any other text."""
+    """Return where in the order of changes a page of a group's answers begins.
+
+    Raises InvalidRequestError for any other text.
+    """
     if after is None:
         return 0, 0
     change, _, place = after.partition("_")
     if not all(part.isascii() and part.isdigit() and len(part) < 19 for part in (change, place)):
-        raise Invalid(f"{after[:60]!r} is no place in these answers: use the `next` of an answer.", field="after")
+        raise InvalidRequestError(
+            f"{after[:60]!r} is no place in these answers: use the `next` of an answer.", field="after"
+        )
     return int(change), int(place)
 
 
-def no_such_image(image_id: str) -> NotFound:
+def no_such_image(image_id: str) -> NotFoundError:
     """Make the error for a picture that the log of a job does not name."""
-    return NotFound(f"This job has no picture {image_id[:64]!r}.")
+    return NotFoundError(f"This job has no picture {image_id[:64]!r}.")
 
 
-def image_is_there(image_id: str) -> IllegalEvent:
+def image_is_there(image_id: str) -> IllegalEventError:
     """Make the error for a second picture of the same id."""
-    return IllegalEvent(f"This job has a picture {image_id} already.")
+    return IllegalEventError(f"This job has a picture {image_id} already.")
 
 
-def no_such_group(group_id: str) -> NotFound:
+def no_such_group(group_id: str) -> NotFoundError:
     """Make the error for a group that is not there, or not this owner's."""
-    return NotFound(f"There is no group {group_id[:64]!r}.")
+    return NotFoundError(f"There is no group {group_id[:64]!r}.")

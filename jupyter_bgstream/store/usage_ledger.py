@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
-from ..core.costs import By, Spent
+from ..core.costs import By, CostRow
 from ..core.job import Job
 
 QUARTER = 900  # seconds
@@ -69,17 +69,17 @@ def quarters(since: float | None, until: float | None) -> tuple[int, int]:
     return first, end
 
 
-def summed(entries: Iterable[Entry], *, by: By, since: float | None, until: float | None) -> list[Spent]:
+def summed(entries: Iterable[Entry], *, by: By, since: float | None, until: float | None) -> list[CostRow]:
     """Add up entries; the newest day first, or what cost most."""
     first, end = quarters(since, until)
-    rows: dict[str | None, Spent] = {}
+    rows: dict[str | None, CostRow] = {}
     for entry in entries:
         if first <= entry.at < end:
             key = day_of(entry.at) if by == "day" else getattr(entry, by)
-            row = rows.get(key) or Spent(
+            row = rows.get(key) or CostRow(
                 key=key, jobs=0, input_tokens=None, output_tokens=None, usd=None, estimated=False
             )
-            rows[key] = Spent(
+            rows[key] = CostRow(
                 key=key,
                 jobs=row.jobs + entry.jobs,
                 input_tokens=_sum(row.input_tokens, entry.input_tokens),

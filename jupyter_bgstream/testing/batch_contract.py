@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from ..core.batches import Counts, Group, GroupSpec, Placed, Taken
+from ..core.batches import Batch, BatchItem, BatchSpec, EndCounts, TokenTotals
 from ..core.costs import Cost
-from ..core.errors import Invalid, NotFound, QueueFull
+from ..core.errors import InvalidRequestError, NotFoundError, QueueFullError
 from ..core.events import Attempt, Cancelled, Delta, Event, Failed, Usage, Waiting
-from ..store.base import Room, Store
+from ..store.base import Capacity, Store
 from .factories import ALL, DONE, HERE, OWNER, THERE, claim, ended, new_job, said, submit
 
 ROWS = "group-rows"
@@ -25,11 +25,11 @@ def rows(*numbers: int) -> list[str]:
 
 async def announce(
     store: Store, *numbers: int, total: int = 3, group: str = ROWS, concurrency: int | None = None, **fields: Any
-) -> Group:
+) -> Batch:
     """Announce a group with jobs for these rows."""
-    spec = GroupSpec(id=group, total=total, concurrency=concurrency)
+    spec = BatchSpec(id=group, total=total, concurrency=concurrency)
     jobs = [new_job(f"{group}-{number}", group=group, **fields) for number in numbers]
-    new = Group(spec=spec, owner=OWNER, total=total, created_at=10.0)
+    new = Batch(spec=spec, owner=OWNER, total=total, created_at=10.0)
     return await store.submit_group(new, jobs, max_queued=100)
 
 
@@ -49,9 +49,9 @@ async def retry(store: Store, *, limit: int = 500, max_queued: int = 100) -> int
     return steps
 
 
-async def changed(store: Store, after: str | None = None, limit: int = 500) -> tuple[list[Placed], str]:
+async def changed(store: Store, after: str | None = None, limit: int = 500) -> tuple[list[BatchItem], str]:
     """Read all that has changed of a group's answers, page by page."""
-    found: list[Placed] = []
+    found: list[BatchItem] = []
     more = True
     while more:
         page, after, more = await store.answers(OWNER, ROWS, after=after, limit=limit, max_bytes=ALL)
@@ -61,12 +61,12 @@ async def changed(store: Store, after: str | None = None, limit: int = 500) -> t
     return found, after
 
 
-def states(places: Sequence[Placed]) -> list[tuple[str, str, str | None]]:
+def states(places: Sequence[BatchItem]) -> list[tuple[str, str, str | None]]:
     """Return root, state and text of places."""
     return [(place.job.root or place.job.id, place.job.status, place.text) for place in places]
 
 
-class LaneContract:
+class BatchSlotContract:
     """A group with a ``concurrency`` runs at most so many of its jobs on a server, and is in nobody's way."""
 
     async def test_a_limited_group_runs_no_more_than_its_limit(self, store: Store) -> None:
@@ -109,7 +109,7 @@ class LaneContract:
         for number in (1, 2):
             await announce(store, number, total=2, concurrency=9, priority="batch")
             await announce(store, number, total=2, group="group-more", concurrency=9, priority="batch")
-        room = Room(running=4, batch=3, owner=100)
+        room = Capacity(running=4, batch=3, owner=100)
         found = [job.id for job in await claim(store, room=room)]
         assert found == [f"{ROWS}-1", "group-more-1", f"{ROWS}-2"]
 
@@ -136,8 +136,8 @@ class ProgressContract:
         await announce(store, 5, total=5)
         progress = await store.progress(OWNER, ROWS)
         assert (progress.queued, progress.running, progress.waiting) == (1, 2, 1)
-        assert (progress.group.counts, progress.group.started_at) == (Counts(completed=1), 25.0)
-        with pytest.raises(NotFound):
+        assert (progress.group.counts, progress.group.started_at) == (EndCounts(completed=1), 25.0)
+        with pytest.raises(NotFoundError):
             await store.progress("bob", ROWS)
 
     async def test_what_its_ended_jobs_took_also_those_asked_again(self, store: Store) -> None:
@@ -145,7 +145,7 @@ class ProgressContract:
         await claim(store)
         await say(store, f"{ROWS}-1", Usage(input_tokens=10, output_tokens=1, cost=0.5))
         await say(store, f"{ROWS}-2", Usage(input_tokens=20, cost=0.25, cost_estimated=True), end=FAILED)
-        assert (await store.group(OWNER, ROWS)).taken == Taken(
+        assert (await store.group(OWNER, ROWS)).taken == TokenTotals(
             input_tokens=30, output_tokens=1, cost=Cost(usd=0.75, estimated=True)
         )
         await retry(store)
@@ -153,14 +153,14 @@ class ProgressContract:
         await say(store, again.id, Usage(input_tokens=20, output_tokens=2))
         await store.end(OWNER, f"{ROWS}-3", DONE)
         group = await store.group(OWNER, ROWS)
-        assert group.taken == Taken(input_tokens=50, output_tokens=3, cost=Cost(usd=0.75, estimated=True))
+        assert group.taken == TokenTotals(input_tokens=50, output_tokens=3, cost=Cost(usd=0.75, estimated=True))
         assert group.status == "completed"
 
     async def test_nothing_is_known_at_first(self, store: Store) -> None:
-        assert (await announce(store, 1)).taken == Taken()
+        assert (await announce(store, 1)).taken == TokenTotals()
         await claim(store)
         await store.end(OWNER, f"{ROWS}-1", DONE)
-        assert (await store.group(OWNER, ROWS)).taken == Taken()
+        assert (await store.group(OWNER, ROWS)).taken == TokenTotals()
 
 
 class AnswersContract:
@@ -258,18 +258,18 @@ class AnswersContract:
     async def test_only_announced_groups_of_the_owner_have_answers(self, store: Store) -> None:
         await ended(store, group="label-01")
         for owner, group in ((OWNER, "label-01"), ("bob", ROWS)):
-            with pytest.raises(NotFound):
+            with pytest.raises(NotFoundError):
                 await store.answers(owner, group, after=None, limit=9, max_bytes=ALL)
 
     @pytest.mark.parametrize("after", ["", "x", "1", "1_", "_1", "-1_2", "1_2_3", "٣_1", "9" * 20 + "_1"])
     async def test_what_is_no_place_is_refused(self, store: Store, after: str) -> None:
         await announce(store, 1)
-        with pytest.raises(Invalid) as refused:
+        with pytest.raises(InvalidRequestError) as refused:
             await store.answers(OWNER, ROWS, after=after, limit=9, max_bytes=ALL)
         assert refused.value.field == "after"
 
 
-class RetryGroupContract:
+class RetryBatchContract:
     """What ended without a whole answer is asked again, alone and once."""
 
     async def test_only_what_has_no_answer(self, store: Store) -> None:
@@ -280,7 +280,7 @@ class RetryGroupContract:
             await store.end(OWNER, f"{ROWS}-{number}", end)
         await retry(store)
         group = await store.group(OWNER, ROWS)
-        assert (group.counts, group.submitted, group.ended_at) == (Counts(completed=1), 5, None)
+        assert (group.counts, group.submitted, group.ended_at) == (EndCounts(completed=1), 5, None)
         places, _ = await changed(store)
         assert sorted((root, state) for root, state, _ in states(places)) == [
             (f"{ROWS}-0", "completed"),
@@ -310,7 +310,7 @@ class RetryGroupContract:
             await store.end(OWNER, row, FAILED)
         assert await retry(store, limit=limit) == steps
         assert (await store.progress(OWNER, ROWS)).queued == 3
-        assert (await store.group(OWNER, ROWS)).counts == Counts()
+        assert (await store.group(OWNER, ROWS)).counts == EndCounts()
 
     async def test_what_fails_again_meanwhile_waits_for_the_next_who_asks(self, store: Store) -> None:
         await announce(store, 1, 2)
@@ -323,20 +323,20 @@ class RetryGroupContract:
         await store.end(OWNER, again.id, FAILED)
         assert span is not None
         assert await store.retry_group(OWNER, ROWS, span=span, **how) is None  # type: ignore[arg-type]
-        assert (await store.group(OWNER, ROWS)).counts == Counts(failed=1)
+        assert (await store.group(OWNER, ROWS)).counts == EndCounts(failed=1)
 
     async def test_no_more_than_there_is_room_for(self, store: Store) -> None:
         await announce(store, 1, 2)
         await claim(store)
         for row in rows(1, 2):
             await store.end(OWNER, row, FAILED)
-        with pytest.raises(QueueFull):
+        with pytest.raises(QueueFullError):
             await retry(store, limit=1, max_queued=1)
         await retry(store)
         assert (await store.progress(OWNER, ROWS)).queued == 2
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await store.retry_group("bob", ROWS, server=HERE, at=70.0, limit=9, max_queued=9, span=None)
 
 
-class BatchContract(LaneContract, ProgressContract, AnswersContract, RetryGroupContract):
+class BatchContract(BatchSlotContract, ProgressContract, AnswersContract, RetryBatchContract):
     """All that a batch of thousands of rows rests on."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from ..core.costs import By, Spent
+from ..core.costs import By, CostRow
 from ..core.events import Completed, Usage
-from ..core.job import Origin
+from ..core.job import JobSource
 from ..store import usage_ledger
 from ..store.base import Store
 from .factories import OWNER, running, submit
@@ -32,9 +32,11 @@ async def _paid(store: Store, job_id: str, usage: Usage | None, *, at: float = N
     await store.end(job.owner, job.id, Completed(at=at + 1, finish_reason="stop"))
 
 
-def _spent(key: str | None, jobs: int, tokens: tuple[int | None, int | None], usd: float | None, **more: bool) -> Spent:
+def _spent(
+    key: str | None, jobs: int, tokens: tuple[int | None, int | None], usd: float | None, **more: bool
+) -> CostRow:
     given, answered = tokens
-    return Spent(
+    return CostRow(
         key=key, jobs=jobs, input_tokens=given, output_tokens=answered, usd=usd, estimated=more.get("estimated", False)
     )
 
@@ -56,7 +58,7 @@ class CostContract:
         cheap = Usage(input_tokens=10, output_tokens=20, cost=0.25, cost_estimated=True)
         dear = Usage(input_tokens=100, cost=4.0)
         await _paid(store, "job-0001", cheap, model="a/one", thread="t", group="g", submitted_by="bob")
-        await _paid(store, "job-0002", cheap, model="a/one", source=Origin(notebook="n.ipynb"))
+        await _paid(store, "job-0002", cheap, model="a/one", source=JobSource(notebook="n.ipynb"))
         await _paid(store, "job-0003", dear, model="b/two", thread="t", submitted_by="eve", at=NOON + 24 * HOUR)
         await _paid(store, "job-0004", Usage(output_tokens=5), model="c/local", at=NOON + 24 * HOUR)
         await _paid(store, "job-0005", None, model="d/failed")

@@ -11,13 +11,13 @@ from ..core.cursor import new_log
 from ..core.events import Completed, Delta, Event
 from ..core.job import Job, JobSpec
 from ..core.messages import Message
-from ..store.base import Change, JobFilter, Room, Store
+from ..store.base import Capacity, Change, JobFilter, Store
 
 HERE = "server-here"
 THERE = "server-there"  # dead: it holds no lock
 OWNER = "ada"
 ALL = 1 << 30  # bytes
-ROOM = Room(running=1000, batch=1000, owner=1000)
+ROOM = Capacity(running=1000, batch=1000, owner=1000)
 DONE = Completed(at=50.0, finish_reason="stop")
 
 _SPEC_FIELDS = frozenset(JobSpec.__struct_fields__)
@@ -59,7 +59,7 @@ async def claim(
     at: float = 20.0,
     server: str = HERE,
     owner: str | None = None,
-    room: Room = ROOM,
+    room: Capacity = ROOM,
 ) -> list[Job]:
     """Claim what is ready."""
     return await store.claim(server=server, owner=owner, room=room, limit=limit, at=at)

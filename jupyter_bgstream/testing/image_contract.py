@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from ..core.batches import Group, GroupSpec
-from ..core.errors import BgStreamError, Fenced, IllegalEvent, NotFound
+from ..core.batches import Batch, BatchSpec
+from ..core.errors import BgStreamError, FencedError, IllegalEventError, NotFoundError
 from ..core.events import Attempt, Event, Image, Waiting
 from ..core.state import fold
 from ..store.base import IMAGE_CHUNK, Store, StoredImage
@@ -46,7 +46,7 @@ class ImageContract:
         (folded,) = fold(await log_of(store)).images
         assert (folded.id, folded.media_type, folded.bytes) == ("1-1", "image/png", size)
         for beyond in (-1, -(-size // IMAGE_CHUNK)):
-            with pytest.raises(NotFound):
+            with pytest.raises(NotFoundError):
                 await store.image_chunk(stored, beyond)
 
     async def test_pictures_of_earlier_attempts_stay(self, store: Store) -> None:
@@ -64,10 +64,10 @@ class ImageContract:
         await store.append(job, [image], files={"1-1": file})
         stored = await store.image(OWNER, job.id, "1-1")
         for owner, job_id, id in (("bob", job.id, "1-1"), (OWNER, "job-0002", "1-1"), (OWNER, job.id, "1-2")):
-            with pytest.raises(NotFound):
+            with pytest.raises(NotFoundError):
                 await store.image(owner, job_id, id)
         for change in ({"owner": "bob"}, {"job": "job-0002"}, {"id": "1-2"}, {"log": "0" * 8}):
-            with pytest.raises(NotFound):
+            with pytest.raises(NotFoundError):
                 await store.image_chunk(msgspec.structs.replace(stored, **change), 0)
 
     @pytest.mark.parametrize("files", [{}, {"1-2": b"x"}, {"1-1": b"x"}, {"1-1": picture("")[1], "1-2": b"x"}])
@@ -75,7 +75,7 @@ class ImageContract:
         self, store: Store, files: dict[str, bytes]
     ) -> None:
         job = await running(store)
-        with pytest.raises(IllegalEvent):
+        with pytest.raises(IllegalEventError):
             await store.append(job, [*said("a"), picture("1-1")[0]], files=files)
         await self.assert_nothing_stored(store, ids=("1-1", "1-2"))
 
@@ -87,7 +87,7 @@ class ImageContract:
         late = Waiting(at=30.0, until=31.0, code="rate_limited", message="Later.")
         twice: list[list[Event]] = [[again], [again, late]]  # with a change of the job's state, and without
         for events in twice:
-            with pytest.raises(IllegalEvent):
+            with pytest.raises(IllegalEventError):
                 await store.append(job, events, files={"1-1": other})
         assert await file_of(store, await store.image(OWNER, job.id, "1-1")) == file
         assert len(await log_of(store)) == 3
@@ -97,15 +97,20 @@ class ImageContract:
         image, file = picture("1-1")
         writes = [store.append(job, [image], files=files) for files in ({"1-1": file}, {}, {"1-1": file})]
         done = await asyncio.gather(*writes, store.append(job, said("a")), return_exceptions=True)
-        assert [each if isinstance(each, int) else type(each) for each in done] == [3, IllegalEvent, IllegalEvent, 4]
+        assert [each if isinstance(each, int) else type(each) for each in done] == [
+            3,
+            IllegalEventError,
+            IllegalEventError,
+            4,
+        ]
 
     async def test_who_may_not_write_stores_no_picture(self, store: Store) -> None:
         job = await running(store)
         image, file = picture("1-1")
         await store.adopt(job, server=HERE, event=Waiting(at=30.0, until=30.0, code="server_died", message="It died."))
-        with pytest.raises(Fenced):
+        with pytest.raises(FencedError):
             await store.append(job, [image], files={"1-1": file})
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await store.image(OWNER, job.id, "1-1")
 
     async def test_pictures_are_counted_and_deleted_with_their_job(self, store: Store) -> None:
@@ -125,11 +130,11 @@ class ImageContract:
         assert await store.size(owner=None) < before + 100_000
         await running(store)  # the same id is another job, without the picture
         for read in (store.image(OWNER, job.id, "1-1"), store.image_chunk(stored, 0)):
-            with pytest.raises(NotFound):
+            with pytest.raises(NotFoundError):
                 await read
 
     async def test_answers_of_a_group_name_their_pictures(self, store: Store) -> None:
-        group = Group(spec=GroupSpec(id="group-01", total=2), owner=OWNER, total=2, created_at=10.0)
+        group = Batch(spec=BatchSpec(id="group-01", total=2), owner=OWNER, total=2, created_at=10.0)
         jobs = [new_job("job-0001", group="group-01"), new_job("job-0002", group="group-01")]
         await store.submit_group(group, jobs, max_queued=9)
         first, second = await claim(store)

@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from ..core.batches import Counts, Group, GroupSpec
-from ..core.errors import Conflict, Fenced, NotFound, QueueFull
+from ..core.batches import Batch, BatchSpec, EndCounts
+from ..core.errors import ConflictError, FencedError, NotFoundError, QueueFullError
 from ..core.events import Attempt, Cancelled, Event, Failed, Waiting
-from ..core.job import Job, Origin
+from ..core.job import Job, JobSource
 from ..core.notices import CALL_AFTER, Mute, Notice
-from ..core.state import Fault
-from ..store.base import Room, Store
+from ..core.state import ErrorInfo
+from ..store.base import Capacity, Store
 from ..store.transitions import FARTHEST
 from .factories import ALL, DONE, HERE, OWNER, THERE, claim, ended, ids_of, log_of, new_job, running, said, submit, take
 
@@ -24,13 +24,13 @@ DIED = Waiting(at=30.0, until=30.0, code="server_died", message="It died.")
 FAILED = Failed(at=50.0, code="internal", message="No.")
 
 
-def new_group(total: int = 2, group_id: str = "group-0001", **fields: object) -> Group:
+def new_group(total: int = 2, group_id: str = "group-0001", **fields: object) -> Batch:
     """Make a group that is ready to be announced."""
-    spec = GroupSpec(id=group_id, total=total, title="Rows", source=Origin(notebook="n.ipynb"))
-    return msgspec.structs.replace(Group(spec=spec, owner=OWNER, total=total, created_at=10.0), **fields)
+    spec = BatchSpec(id=group_id, total=total, title="Rows", source=JobSource(notebook="n.ipynb"))
+    return msgspec.structs.replace(Batch(spec=spec, owner=OWNER, total=total, created_at=10.0), **fields)
 
 
-async def announce(store: Store, *jobs: str, total: int = 2, **fields: Any) -> Group:
+async def announce(store: Store, *jobs: str, total: int = 2, **fields: Any) -> Batch:
     """Announce a group with jobs of these ids."""
     return await store.submit_group(
         new_group(total), [new_job(job, group="group-0001", **fields) for job in jobs], max_queued=100
@@ -51,13 +51,13 @@ async def finish(store: Store, job_id: str, end: Event) -> None:
     await store.end(OWNER, job_id, end)
 
 
-class RoomContract:
+class CapacityContract:
     """Claiming counts what runs, here and elsewhere, and takes the rest, in one transaction."""
 
     async def test_no_more_run_than_there_is_room_for(self, store: Store) -> None:
         for number in range(5):
             await submit(store, f"job-{number:04}")
-        room = Room(running=3, batch=3, owner=9)
+        room = Capacity(running=3, batch=3, owner=9)
         assert len(await claim(store, limit=2, room=room)) == 2
         assert len(await claim(store, room=room)) == 1
         assert await claim(store, room=room) == []
@@ -67,14 +67,14 @@ class RoomContract:
     async def test_claims_at_the_same_time_share_the_room(self, store: Store) -> None:
         for number in range(9):
             await submit(store, f"job-{number:04}")
-        room = Room(running=4, batch=4, owner=9)
+        room = Capacity(running=4, batch=4, owner=9)
         claims = await asyncio.gather(*(claim(store, limit=3, room=room) for _ in range(5)))
         assert sum(map(len, claims)) == 4
 
     async def test_batch_jobs_leave_room_for_who_waits(self, store: Store) -> None:
         for number in range(4):
             await submit(store, f"job-{number:04}", priority="batch")
-        room = Room(running=3, batch=2, owner=9)
+        room = Capacity(running=3, batch=2, owner=9)
         assert [job.id for job in await claim(store, room=room)] == ["job-0000", "job-0001"]
         await submit(store, "job-0009")
         await submit(store, "job-0010")
@@ -90,7 +90,7 @@ class RoomContract:
         for number in (2, 3, 4):
             await submit(store, f"job-{number:04}")
         await submit(store, "job-0005", owner="bob")
-        claimed = await claim(store, room=Room(running=9, batch=9, owner=2))
+        claimed = await claim(store, room=Capacity(running=9, batch=9, owner=2))
         assert [(job.owner, job.id) for job in claimed] == [(OWNER, "job-0002"), ("bob", "job-0005")]
 
     async def test_claim_takes_jobs_of_its_owner_only(self, store: Store) -> None:
@@ -116,13 +116,13 @@ class RoomContract:
         await submit(store, "job-0001", owner="bob")
         await claim(store)
         await submit(store, "job-0002")
-        assert await claim(store, owner=OWNER, room=Room(running=1, batch=1, owner=1)) == []
-        assert len(await claim(store, owner=OWNER, room=Room(running=2, batch=1, owner=1))) == 1
+        assert await claim(store, owner=OWNER, room=Capacity(running=1, batch=1, owner=1)) == []
+        assert len(await claim(store, owner=OWNER, room=Capacity(running=2, batch=1, owner=1))) == 1
 
     async def test_a_job_that_waits_holds_no_place(self, store: Store) -> None:
         job = await running(store)
         await submit(store, "job-0002")
-        room = Room(running=1, batch=1, owner=1)
+        room = Capacity(running=1, batch=1, owner=1)
         assert await claim(store, room=room) == []
         await store.append(job, [BUSY])
         assert [job.id for job in await claim(store, room=room)] == ["job-0002"]
@@ -162,7 +162,7 @@ class RoomContract:
             assert await store.next_due(server=HERE, owner=OWNER, after=0.0) == until
         assert await claim(store, at=34.9) == []
         (again,) = await claim(store, at=35.0)
-        with pytest.raises(Fenced):
+        with pytest.raises(FencedError):
             await store.append(job, [BUSY])
         assert (await store.job(OWNER, job.id)).status == "running"
         assert again.attempt == 2
@@ -176,7 +176,7 @@ class RoomContract:
     async def test_why_a_job_waits_is_its_error_until_it_is_tried_again(self, store: Store) -> None:
         job = await running(store)
         await store.append(job, [*said("a"), BUSY])
-        assert (await store.job(OWNER, job.id)).error == Fault(code="rate_limited", message="Busy.")
+        assert (await store.job(OWNER, job.id)).error == ErrorInfo(code="rate_limited", message="Busy.")
         (again,) = await claim(store, at=40.0)
         assert (again.error, (await store.job(OWNER, job.id)).error) == (None, None)
         assert (await log_of(store))[-1] == Attempt(seq=5, attempt=2, at=40.0, reason="retry")
@@ -197,7 +197,7 @@ class AdoptContract:
             store.freeze(job, ()),
             store.end(OWNER, job.id, DONE, fence=1),
         ):
-            with pytest.raises(Fenced):
+            with pytest.raises(FencedError):
                 await refused
         (again,) = await claim(store, at=30.0)
         assert (again.id, again.attempt, again.fence) == (job.id, 2, 3)
@@ -227,14 +227,14 @@ class AdoptContract:
         job = await submit(store, "job-0001", server=THERE)
         tries = [store.adopt(job, server=f"server-{n}") for n in range(5)]
         results = await asyncio.gather(*tries, return_exceptions=True)
-        assert sum(isinstance(result, Fenced) for result in results) == 4
+        assert sum(isinstance(result, FencedError) for result in results) == 4
         assert (await store.job(OWNER, job.id)).server == "server-0"
 
     async def test_what_has_ended_is_not_adopted(self, store: Store) -> None:
         await submit(store, "job-0001", server=THERE)
         (job,) = await claim(store, server=THERE)
         await store.end(OWNER, job.id, Cancelled(at=30.0))
-        with pytest.raises(Fenced):
+        with pytest.raises(FencedError):
             await store.adopt(job, server=HERE, event=DIED)
 
     async def test_adoption_is_told(self, store: Store) -> None:
@@ -253,7 +253,7 @@ class AdoptContract:
         await submit(store, "job-0003", server=THERE, owner="bob", priority="batch")
         await submit(store, "job-0004", server=THERE, priority="batch")
         await submit(store, "job-0005", server=THERE)
-        await claim(store, server=THERE, room=Room(running=3, batch=0, owner=9))
+        await claim(store, server=THERE, room=Capacity(running=3, batch=0, owner=9))
         await submit(store, "job-0006", server=THERE)
         await store.end(OWNER, "job-0006", Cancelled(at=30.0))
         await submit(store, "job-0007")
@@ -282,7 +282,7 @@ class RetryContract:
         assert (first.status, first.retried_by, first.error) == (
             "failed",
             "job-0002",
-            Fault(code="internal", message="No."),
+            ErrorInfo(code="internal", message="No."),
         )
         assert await retried(store, first.id, "job-0003") == again
         assert await ids_of(store) == ["job-0002", "job-0001"]
@@ -294,10 +294,10 @@ class RetryContract:
 
     async def test_what_has_not_ended_is_not_retried(self, store: Store) -> None:
         await running(store)
-        with pytest.raises(Conflict) as refused:
+        with pytest.raises(ConflictError) as refused:
             await retried(store, "job-0001", "job-0002")
         assert refused.value.code == "not_ended"
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await store.submit(msgspec.structs.replace(new_job("job-0002"), retry_of="job-none"), max_queued=9)
         assert await ids_of(store) == ["job-0001"]
 
@@ -312,7 +312,7 @@ class RetryContract:
         first = await ended(store)
         await submit(store, "job-0002")
         again = msgspec.structs.replace(new_job("job-0003"), spec=first.spec, retry_of=first.id)
-        with pytest.raises(QueueFull):
+        with pytest.raises(QueueFullError):
             await store.submit(again, max_queued=1)
         assert (await store.job(OWNER, first.id)).retried_by is None
 
@@ -342,11 +342,11 @@ class RetryContract:
         await store.delete(OWNER, "job-0002")
         first, last = await store.job(OWNER, "job-0001"), await store.job(OWNER, "job-0003")
         assert (first.retried_by, last.retry_of) == ("job-0003", "job-0001")
-        assert (await store.group(OWNER, "group-0001")).counts == Counts(completed=1)
+        assert (await store.group(OWNER, "group-0001")).counts == EndCounts(completed=1)
         assert (await retried(store, "job-0001", "job-0004")).id == "job-0003"  # it was answered
         await store.delete(OWNER, "job-0001")
         assert (await store.job(OWNER, "job-0003")).retry_of is None
-        assert (await store.group(OWNER, "group-0001")).counts == Counts(completed=1)
+        assert (await store.group(OWNER, "group-0001")).counts == EndCounts(completed=1)
 
     async def test_a_deleted_successor_leaves_its_place(self, store: Store) -> None:
         await ended(store)
@@ -357,12 +357,12 @@ class RetryContract:
         assert (await retried(store, "job-0001", "job-0003")).id == "job-0003"
 
 
-class GroupContract:
+class BatchLifecycleContract:
     """Groups: one notice when all that were announced have ended, and never before."""
 
     async def test_a_group_ends_with_the_last_of_what_was_announced(self, store: Store) -> None:
         group = await announce(store, "job-0001", "job-0002", total=3)
-        assert (group.total, group.submitted, group.status, group.counts) == (3, 2, "running", Counts())
+        assert (group.total, group.submitted, group.status, group.counts) == (3, 2, "running", EndCounts())
         await finish(store, "job-0001", DONE)
         await finish(store, "job-0002", FAILED)
         assert await store.notices(OWNER, "") == []
@@ -371,10 +371,10 @@ class GroupContract:
         assert (await store.group(OWNER, group.id)).submitted == 3
         await finish(store, "job-0003", DONE)
         group = await store.group(OWNER, group.id)
-        assert (group.status, group.ended_at, group.counts) == ("failed", 50.0, Counts(completed=2, failed=1))
+        assert (group.status, group.ended_at, group.counts) == ("failed", 50.0, EndCounts(completed=2, failed=1))
         (notice,) = await store.notices(OWNER, "")
         assert (notice.job, notice.group, notice.status, notice.title) == (None, group.id, "failed", "Rows")
-        assert (notice.counts, notice.source, notice.read_at) == (group.counts, Origin(notebook="n.ipynb"), None)
+        assert (notice.counts, notice.source, notice.read_at) == (group.counts, JobSource(notebook="n.ipynb"), None)
 
     async def test_it_is_sent_again_in_pieces_without_harm(self, store: Store) -> None:
         await announce(store, "job-0001")
@@ -387,21 +387,21 @@ class GroupContract:
         await submit(store, "job-0001")
         await submit(store, "job-0002", group="label-01")
         for job in ("job-0001", "job-0002"):
-            with pytest.raises(Conflict):
+            with pytest.raises(ConflictError):
                 await announce(store, job)
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await store.group(OWNER, "group-0001")
 
     async def test_a_job_that_comes_twice_in_a_piece_is_one(self, store: Store) -> None:
         assert (await announce(store, "job-0001", "job-0001")).submitted == 1
         twice = [new_job("job-0002", group="group-0001"), new_job("job-0002", group="group-0001", prompt="Else?")]
-        with pytest.raises(Conflict):
+        with pytest.raises(ConflictError):
             await store.submit_group(new_group(2), twice, max_queued=9)
         assert await ids_of(store) == ["job-0001"]
 
     async def test_all_of_a_piece_or_none(self, store: Store) -> None:
         await submit(store, "job-0003", prompt="Something else")
-        for jobs, limit, error in ((3, 9, Conflict), (2, 1, QueueFull)):
+        for jobs, limit, error in ((3, 9, ConflictError), (2, 1, QueueFullError)):
             with pytest.raises(error):
                 await store.submit_group(
                     new_group(3),
@@ -409,17 +409,17 @@ class GroupContract:
                     max_queued=limit,
                 )
             assert await ids_of(store) == ["job-0003"]
-            with pytest.raises(NotFound):
+            with pytest.raises(NotFoundError):
                 await store.group(OWNER, "group-0001")
 
     async def test_no_more_join_than_were_announced(self, store: Store) -> None:
         await announce(store, "job-0001", "job-0002")
-        with pytest.raises(Conflict) as refused:
+        with pytest.raises(ConflictError) as refused:
             await announce(store, "job-0003")
         assert refused.value.code == "group_full"
-        with pytest.raises(Conflict):
+        with pytest.raises(ConflictError):
             await submit(store, "job-0003", group="group-0001")
-        with pytest.raises(Conflict):
+        with pytest.raises(ConflictError):
             await announce(store, total=3)
         assert len(await ids_of(store)) == 2
 
@@ -434,19 +434,19 @@ class GroupContract:
     async def test_a_label_is_no_group(self, store: Store) -> None:
         await ended(store, group="label-01")
         assert [notice.job for notice in await store.notices(OWNER, "")] == ["job-0001"]
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await store.group(OWNER, "label-01")
-        with pytest.raises(Conflict):
+        with pytest.raises(ConflictError):
             await store.submit_group(new_group(2, "label-01"), [], max_queued=9)
 
     async def test_a_group_belongs_to_its_owner(self, store: Store) -> None:
         await announce(store, "job-0001")
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await store.group("bob", "group-0001")
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await store.cancel_group("bob", "group-0001", Cancelled(at=1.0), limit=9)
         await ended(store, "job-0001", owner="bob", group="group-0001")
-        assert (await store.group(OWNER, "group-0001")).counts == Counts()
+        assert (await store.group(OWNER, "group-0001")).counts == EndCounts()
 
     async def test_a_cancelled_group_takes_no_more_and_calls_nobody(self, store: Store) -> None:
         await announce(store, "job-0001", "job-0002", "job-0003", total=5)
@@ -456,10 +456,10 @@ class GroupContract:
         assert ([job.id for job in jobs], group.ended_at) == (["job-0002"], None)
         group, jobs = await store.cancel_group(OWNER, "group-0001", cancel, limit=9)
         assert [(job.id, job.status) for job in jobs] == [("job-0003", "cancelled")]
-        assert (group.status, group.total, group.counts) == ("cancelled", 3, Counts(completed=1, cancelled=2))
+        assert (group.status, group.total, group.counts) == ("cancelled", 3, EndCounts(completed=1, cancelled=2))
         assert group.ended_at == 60.0
         assert await store.notices(OWNER, "") == []
-        with pytest.raises(Conflict):
+        with pytest.raises(ConflictError):
             await announce(store, "job-0004", total=5)
         assert await store.cancel_group(OWNER, "group-0001", Cancelled(at=70.0), limit=9) == (group, [])
 
@@ -471,11 +471,11 @@ class GroupContract:
         await store.read(OWNER, "", ids=[first.id], at=55.0)
         await retried(store, "job-0002", "job-0003")
         group = await store.group(OWNER, "group-0001")
-        assert (group.ended_at, group.submitted, group.counts) == (None, 2, Counts(completed=1))
+        assert (group.ended_at, group.submitted, group.counts) == (None, 2, EndCounts(completed=1))
         assert await store.notices(OWNER, "") == []  # what it said is no longer so
         await finish(store, "job-0003", Cancelled(at=60.0))
         (notice,) = await store.notices(OWNER, "")
-        assert (notice.counts, notice.read_at) == (Counts(completed=1, cancelled=1), None)
+        assert (notice.counts, notice.read_at) == (EndCounts(completed=1, cancelled=1), None)
         assert notice.id != first.id
 
     async def test_a_deleted_retry_gives_its_place_back(self, store: Store) -> None:
@@ -485,16 +485,16 @@ class GroupContract:
         await retried(store, "job-0002", "job-0003")
         await finish(store, "job-0003", Cancelled(at=60.0))
         await store.delete(OWNER, "job-0003")
-        assert (await store.group(OWNER, "group-0001")).counts == Counts(completed=1, failed=1)
+        assert (await store.group(OWNER, "group-0001")).counts == EndCounts(completed=1, failed=1)
 
     async def test_it_goes_with_the_last_of_its_jobs(self, store: Store) -> None:
         await announce(store, "job-0001", "job-0002")
         for job in ("job-0001", "job-0002"):
             await finish(store, job, DONE)
         await store.delete(OWNER, "job-0001")
-        assert (await store.group(OWNER, "group-0001")).counts == Counts(completed=2)
+        assert (await store.group(OWNER, "group-0001")).counts == EndCounts(completed=2)
         await store.delete(OWNER, "job-0002")
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await store.group(OWNER, "group-0001")
         assert await store.notices(OWNER, "") == []
 
@@ -510,7 +510,7 @@ class MuteContract:
     """Mutes: kept here, per viewer, and seen in the inbox."""
 
     async def test_what_is_muted_is_listed_and_marked(self, store: Store) -> None:
-        await ended(store, "job-0001", source=Origin(notebook="a.ipynb"))
+        await ended(store, "job-0001", source=JobSource(notebook="a.ipynb"))
         await ended(store, "job-0002", thread="t")
         await ended(store, "job-0003")
         mutes = [Mute(kind="notebook", name="a.ipynb"), Mute(kind="thread", name="t")]
@@ -602,5 +602,7 @@ def _muted(notices: Sequence[Notice]) -> set[str | None]:
     return {notice.job for notice in notices if notice.muted}
 
 
-class LifecycleContract(RoomContract, AdoptContract, RetryContract, GroupContract, MuteContract, CallContract):
+class LifecycleContract(
+    CapacityContract, AdoptContract, RetryContract, BatchLifecycleContract, MuteContract, CallContract
+):
     """All of it."""

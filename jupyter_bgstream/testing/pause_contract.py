@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ..core.batches import Counts
-from ..core.errors import NotFound
+from ..core.batches import EndCounts
+from ..core.errors import NotFoundError
 from ..core.events import Cancelled, Event, Failed, Interrupted, Waiting
 from ..core.pauses import AT_FIRST, IN_A_ROW, Paused
 from ..store import transitions
@@ -41,7 +41,7 @@ class PauseContract:
         assert (await store.group(OWNER, ROWS)).paused is None
         await end_next(store, REFUSED)
         group = await store.group(OWNER, ROWS)
-        assert (group.paused, group.ended_at, group.counts) == (PAUSED, None, Counts(failed=AT_FIRST))
+        assert (group.paused, group.ended_at, group.counts) == (PAUSED, None, EndCounts(failed=AT_FIRST))
         assert await claim(store) == []
 
     async def test_many_in_a_row_pause_it_later(self, store: Store) -> None:
@@ -79,7 +79,7 @@ class PauseContract:
         for job, end in zip(running[AT_FIRST:], ends, strict=True):
             await store.end(OWNER, job.id, end)
         group = await store.group(OWNER, ROWS)
-        assert (group.paused, group.counts) == (PAUSED, Counts(completed=1, failed=AT_FIRST + 2))
+        assert (group.paused, group.counts) == (PAUSED, EndCounts(completed=1, failed=AT_FIRST + 2))
         assert len(await store.notices(OWNER, "")) == 1
 
     async def test_it_is_paused_on_every_server_and_others_run(self, store: Store) -> None:
@@ -117,19 +117,19 @@ class PauseContract:
         await paused(store, more=AT_FIRST + 2)
         for _ in range(2):
             group = await store.resume_group(OWNER, ROWS)
-            assert (group.paused, group.counts) == (None, Counts(failed=AT_FIRST))
+            assert (group.paused, group.counts) == (None, EndCounts(failed=AT_FIRST))
         await end_next(store, *[REFUSED] * (AT_FIRST - 1))
         assert (await store.group(OWNER, ROWS)).paused is None
         await end_next(store, REFUSED)
         assert (await store.group(OWNER, ROWS)).paused == PAUSED
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await store.resume_group("bob", ROWS)
 
     async def test_asking_again_lets_it_go_on(self, store: Store) -> None:
         await paused(store)
         await retry(store)
         group = await store.group(OWNER, ROWS)
-        assert (group.paused, group.counts) == (None, Counts())
+        assert (group.paused, group.counts) == (None, EndCounts())
         assert len(await claim(store)) == AT_FIRST + 3
         assert await store.notices(OWNER, "") == []
 
@@ -137,7 +137,7 @@ class PauseContract:
         await paused(store)
         (notice,) = await store.notices(OWNER, "")
         assert (notice.group, notice.status, notice.paused, notice.created_at) == (ROWS, "running", PAUSED, 50.0)
-        assert notice.counts == Counts(failed=AT_FIRST)
+        assert notice.counts == EndCounts(failed=AT_FIRST)
         due = await store.due_calls(OWNER, since=0.0, at=90.0, again=99.0, limit=9)
         assert [each.id for each in due] == [notice.id]
         await store.read(OWNER, "", ids=[notice.id], at=60.0)

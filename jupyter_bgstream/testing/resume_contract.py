@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ..core.errors import Fenced
+from ..core.errors import FencedError
 from ..core.events import Attempt, Cancelled, Delta, Event, Usage, Waiting
 from ..core.state import fold
 from ..store.base import Store
@@ -42,7 +42,7 @@ class ResumeContract:
         await store.append(job, said("one "), resume="after one")
         await store.adopt(job, server=HERE, event=DIED)
         for events in (said("two "), []):
-            with pytest.raises(Fenced):
+            with pytest.raises(FencedError):
                 await store.append(job, events, resume="after two")
         assert (await store.job(OWNER, job.id)).resume == "after one"
 

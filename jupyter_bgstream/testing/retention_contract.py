@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ..core.batches import Group, GroupSpec
-from ..core.errors import NotFound
+from ..core.batches import Batch, BatchSpec
+from ..core.errors import NotFoundError
 from ..core.events import Cancelled, Completed, Waiting
 from ..store.base import Store
 from .factories import ALL, DONE, OWNER, claim, ended, new_job, running, said, submit
@@ -107,7 +107,7 @@ class RetentionContract:
         assert await self.old(store, before=50.1, unread=True) == ["job-0001", "job-0002"]
 
     async def test_jobs_of_a_group_are_unread_until_its_notice_is_read(self, store: Store) -> None:
-        group = Group(spec=GroupSpec(id="group-01", total=2), owner=OWNER, total=2, created_at=10.0)
+        group = Batch(spec=BatchSpec(id="group-01", total=2), owner=OWNER, total=2, created_at=10.0)
         jobs = [new_job("job-0001", group="group-01"), new_job("job-0002", group="group-01")]
         await store.submit_group(group, jobs, max_queued=9)
         await claim(store)
@@ -122,7 +122,7 @@ class RetentionContract:
         assert await self.old(store, before=60.0, unread=False) == ["job-0003"]
 
     async def test_what_ended_in_a_group_that_has_not_is_unread(self, store: Store) -> None:
-        group = Group(spec=GroupSpec(id="group-01", total=2), owner=OWNER, total=2, created_at=10.0)
+        group = Batch(spec=BatchSpec(id="group-01", total=2), owner=OWNER, total=2, created_at=10.0)
         await store.submit_group(group, [new_job("job-0001", group="group-01")], max_queued=9)
         await store.end(OWNER, "job-0001", Cancelled(at=30.0))
         assert await self.old(store, before=99.0, unread=False) == []
@@ -173,7 +173,7 @@ class RetentionContract:
         first = await ended(store)
         await store.delete(OWNER, first.id, log=first.log)
         second = await ended(store)
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await store.delete(OWNER, first.id, log=first.log)
         assert await store.job(OWNER, second.id) == second
         await store.delete(OWNER, second.id)

@@ -21,11 +21,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from ..core.errors import Conflict, Fenced, IllegalEvent, Invalid, NotFound, QueueFull, Unavailable
+from ..core.errors import (
+    ConflictError,
+    FencedError,
+    IllegalEventError,
+    InvalidRequestError,
+    NotFoundError,
+    QueueFullError,
+    UnavailableError,
+)
 from ..core.events import Attempt, Cancelled, Delta, End, Failed, Interrupted, Usage, Waiting
-from ..core.job import Origin
+from ..core.job import JobSource
 from ..core.messages import Message
-from ..core.state import Fault, fold
+from ..core.state import ErrorInfo, fold
 from ..store.base import Change, JobFilter, Store
 from .batch_contract import BatchContract
 from .cost_contract import CostContract
@@ -76,7 +84,7 @@ class SubmitContract:
     """Submitting: an id is one job, a limit is a limit, a thread has an order."""
 
     async def test_a_submitted_job_is_queued_and_its_log_says_so(self, store: Store) -> None:
-        asked = new_job("job-0001", params={"temperature": 0}, tags=("a",), source=Origin(notebook="n.ipynb"))
+        asked = new_job("job-0001", params={"temperature": 0}, tags=("a",), source=JobSource(notebook="n.ipynb"))
         job, new = await store.submit(asked, max_queued=10)
         assert new
         assert (job.status, job.seq, job.attempt, job.fence, job.spec) == ("queued", 1, 0, 0, asked.spec)
@@ -93,7 +101,7 @@ class SubmitContract:
     )
     async def test_an_id_that_asks_for_something_else_is_refused(self, store: Store, other: dict[str, Any]) -> None:
         job = await submit(store, "job-0001")
-        with pytest.raises(Conflict):
+        with pytest.raises(ConflictError):
             await submit(store, "job-0001", **other)
         assert await store.job(OWNER, "job-0001") == job
 
@@ -102,16 +110,16 @@ class SubmitContract:
         await running(store, "job-0002")
         await submit(store, "job-0003")
         await submit(store, "job-0004", owner="bob")
-        with pytest.raises(QueueFull):
+        with pytest.raises(QueueFullError):
             await store.submit(new_job("job-0005"), max_queued=2)
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await store.job(OWNER, "job-0005")
         assert (await store.submit(new_job("job-0005"), max_queued=3))[1]
 
     async def test_a_limit_holds_for_submits_at_the_same_time(self, store: Store) -> None:
         tries = [store.submit(new_job(f"job-{n:04}"), max_queued=3) for n in range(8)]
         results = await asyncio.gather(*tries, return_exceptions=True)
-        assert sum(isinstance(result, QueueFull) for result in results) == 5
+        assert sum(isinstance(result, QueueFullError) for result in results) == 5
         assert await store.counts(OWNER) == {"queued": 3}
 
     async def test_a_job_stands_behind_the_newest_of_its_thread(self, store: Store) -> None:
@@ -134,7 +142,7 @@ class SubmitContract:
             store.seen("bob", "", job.id, seq=9, at=1.0),
             store.dismiss("bob", "", notice.id, at=60.0),
         ):
-            with pytest.raises(NotFound):
+            with pytest.raises(NotFoundError):
                 await refused
         await store.read("bob", "", ids=[notice.id], at=1.0)
         assert await store.notices(OWNER, "") == [notice]
@@ -177,7 +185,7 @@ class ClaimContract:
         await store.append(job, [*said("a"), Waiting(at=30.0, until=40.0, code="rate_limited", message="Later.")])
         waiting = await store.job(OWNER, job.id)
         assert (waiting.status, waiting.not_before) == ("waiting", 40.0)
-        with pytest.raises(IllegalEvent):
+        with pytest.raises(IllegalEventError):
             await store.append(job, said("b"))
         assert await claim(store, at=39.9) == []
         (again,) = await claim(store, at=40.0)
@@ -256,7 +264,7 @@ class ClaimContract:
     async def test_only_who_holds_a_job_freezes_its_history(self, store: Store) -> None:
         job = await running(store)
         await store.end(OWNER, job.id, DONE)
-        with pytest.raises(Fenced):
+        with pytest.raises(FencedError):
             await store.freeze(job, (Message(role="user", content="Hello"),))
         assert (await store.job(OWNER, job.id)).history == ()
 
@@ -294,7 +302,7 @@ class LogContract:
         old, new = await anew(store)
         await store.append(new, said("The new text"))
         for after in (0, 2, 99):
-            with pytest.raises(NotFound):
+            with pytest.raises(NotFoundError):
                 await store.events(old, after=after, max_bytes=ALL)
         assert len(await store.events(new, after=0, max_bytes=ALL)) == 3
 
@@ -306,7 +314,7 @@ class LogContract:
             store.append(old, [Waiting(at=30.0, until=31.0, code="rate_limited", message="Later.")]),
             store.freeze(old, (Message(role="user", content="Hello"),)),
         ):
-            with pytest.raises(Fenced):
+            with pytest.raises(FencedError):
                 await refused
         assert await store.job(OWNER, new.id) == new
         assert await store.append(new, said("new")) == 3
@@ -340,7 +348,7 @@ class LogContract:
     @pytest.mark.parametrize("event", [DONE, Cancelled(at=1.0), Failed(at=1.0, code="internal", message="No.")])
     async def test_an_end_is_not_appended(self, store: Store, event: End) -> None:
         job = await running(store)
-        with pytest.raises(IllegalEvent):
+        with pytest.raises(IllegalEventError):
             await store.append(job, [*said("a"), event])
         assert len(await log_of(store)) == 2
 
@@ -348,20 +356,20 @@ class LogContract:
         job = await running(store)
         await store.append(job, [Waiting(at=30.0, until=31.0, code="rate_limited", message="Later.")])
         (again,) = await claim(store, at=32.0)
-        with pytest.raises(Fenced):
+        with pytest.raises(FencedError):
             await store.append(job, said("old"))
-        with pytest.raises(Fenced):
+        with pytest.raises(FencedError):
             await store.freeze(job, ())
         assert await store.append(again, said("new")) == 5
 
     async def test_what_has_ended_or_gone_is_not_written(self, store: Store) -> None:
         job = await running(store)
         await store.end(OWNER, job.id, Cancelled(at=30.0))
-        with pytest.raises(Fenced):
+        with pytest.raises(FencedError):
             await store.append(job, said("late"))
         assert len(await log_of(store)) == 3
         await store.delete(OWNER, job.id)
-        with pytest.raises(Fenced):
+        with pytest.raises(FencedError):
             await store.append(job, said("later"))
 
     async def test_a_refused_write_does_not_hurt_its_neighbours(self, store: Store) -> None:
@@ -369,7 +377,7 @@ class LogContract:
         await store.end(OWNER, bad.id, Cancelled(at=30.0))
         writes = [store.append(job, said("a")) for job in (good, bad, good, bad, good)]
         results = await asyncio.gather(*writes, return_exceptions=True)
-        assert [type(result) for result in results] == [int, Fenced, int, Fenced, int]
+        assert [type(result) for result in results] == [int, FencedError, int, FencedError, int]
         assert [event.seq for event in await log_of(store)] == [1, 2, 3, 4, 5]
 
 
@@ -397,38 +405,38 @@ class EndContract:
         job = await running(store)
         await store.append(job, [Waiting(at=30.0, until=31.0, code="rate_limited", message="Later.")])
         await claim(store, at=32.0)
-        with pytest.raises(Fenced):
+        with pytest.raises(FencedError):
             await store.end(OWNER, job.id, DONE, fence=job.fence)
         ended_job, won = await store.end(OWNER, job.id, Interrupted(at=40.0, code="server_died", message="Dead."))
         assert won
-        assert ended_job.error == Fault(code="server_died", message="Dead.")
+        assert ended_job.error == ErrorInfo(code="server_died", message="Dead.")
 
     async def test_an_end_that_names_a_log_ends_no_other(self, store: Store) -> None:
         old, new = await anew(store)
         late = Interrupted(at=40.0, code="server_died", message="Dead.")
         for fence in (None, old.fence):
-            with pytest.raises(NotFound):
+            with pytest.raises(NotFoundError):
                 await store.end(OWNER, old.id, late, fence=fence, log=old.log)
         assert await store.job(OWNER, new.id) == new
         assert await store.notices(OWNER, "") == []
         ended_job, won = await store.end(OWNER, new.id, DONE, fence=new.fence, log=new.log)
         assert (won, ended_job.status) == (True, "completed")
         assert await store.end(OWNER, new.id, late, log=new.log) == (ended_job, False)
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await store.end(OWNER, old.id, late, log=old.log)
         assert await store.job(OWNER, new.id) == ended_job
 
     async def test_an_end_follows_the_table(self, store: Store) -> None:
         await submit(store, "job-0001")
-        with pytest.raises(IllegalEvent):
+        with pytest.raises(IllegalEventError):
             await store.end(OWNER, "job-0001", DONE)
-        with pytest.raises(IllegalEvent):
+        with pytest.raises(IllegalEventError):
             await store.end(OWNER, "job-0001", Delta(channel="text", text="no end"))
         assert (await store.job(OWNER, "job-0001")).status == "queued"
         assert (await store.end(OWNER, "job-0001", Cancelled(at=30.0)))[1]
 
     async def test_an_end_leaves_an_unread_notice(self, store: Store) -> None:
-        source = Origin(notebook="n.ipynb", cell="c")
+        source = JobSource(notebook="n.ipynb", cell="c")
         job = await running(store, title="Sky", source=source)
         await store.append(job, said("It is"), preview="It is")
         await store.end(OWNER, job.id, DONE)
@@ -442,9 +450,9 @@ class EndContract:
 
     async def test_what_has_not_ended_is_not_deleted(self, store: Store) -> None:
         await submit(store, "job-0001")
-        with pytest.raises(Conflict):
+        with pytest.raises(ConflictError):
             await store.delete(OWNER, "job-0001")
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await store.delete(OWNER, "job-0002")
 
     async def test_a_deleted_job_is_gone_with_its_log_and_notice(self, store: Store) -> None:
@@ -457,7 +465,7 @@ class EndContract:
             store.end(OWNER, "job-0001", DONE),
             store.delete(OWNER, "job-0001"),
         ):
-            with pytest.raises(NotFound):
+            with pytest.raises(NotFoundError):
                 await refused
         assert [notice.job for notice in await store.notices(OWNER, "")] == [kept.id]
         assert len(await log_of(store, "job-0002")) == 3
@@ -489,8 +497,8 @@ class ListContract:
 
     async def test_filters_combine(self, store: Store) -> None:
         await submit(store, "job-0001", thread="t", tags=("red", "blue"))
-        await submit(store, "job-0002", thread="t", group="g", source=Origin(notebook="a.ipynb"))
-        await submit(store, "job-0003", tags=("red",), group="g", source=Origin(notebook="a.ipynb"))
+        await submit(store, "job-0002", thread="t", group="g", source=JobSource(notebook="a.ipynb"))
+        await submit(store, "job-0003", tags=("red",), group="g", source=JobSource(notebook="a.ipynb"))
         await store.end(OWNER, "job-0002", Cancelled(at=30.0))
         expected: list[tuple[dict[str, Any], list[int]]] = [
             ({}, [3, 2, 1]),
@@ -532,7 +540,7 @@ class ListContract:
 
     @pytest.mark.parametrize("text", ["", "-1", "x", "1.5", "9" * 30, "٣"])  # a digit, but not ours
     async def test_a_page_that_nobody_gave_is_refused(self, store: Store, text: str) -> None:
-        with pytest.raises(Invalid) as caught:
+        with pytest.raises(InvalidRequestError) as caught:
             await store.jobs(OWNER, JobFilter(after=text))
         assert caught.value.field == "cursor"
 
@@ -580,7 +588,7 @@ class NoticeContract:
         await store.seen(OWNER, "", job.id, seq=5, at=61.0)
         await store.seen(OWNER, "", job.id, seq=5, at=62.0)
         assert [notice.read_at for notice in await store.notices(OWNER, "")] == [61.0]
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await store.seen(OWNER, "", "job-none", seq=5, at=62.0)
 
     async def test_what_is_dismissed_is_gone_and_stays_so(self, store: Store) -> None:
@@ -591,7 +599,7 @@ class NoticeContract:
         await store.read(OWNER, "", ids=None, at=61.0)
         await store.seen(OWNER, "", job.id, seq=job.seq, at=62.0)
         assert await store.notices(OWNER, "") == []
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await store.dismiss(OWNER, "", notice.id, at=60.0)
 
 
@@ -627,7 +635,7 @@ class ChangesContract:
         await store.end(OWNER, job.id, DONE)
         await store.read(OWNER, "", ids=None, at=60.0)
         await store.seen(OWNER, "", job.id, seq=3, at=60.0)
-        with pytest.raises(Fenced):
+        with pytest.raises(FencedError):
             await store.append(job, said("late"))
         await store.delete(OWNER, job.id)
         taken = await take(changes, until=Change(kind="deleted", owner=OWNER, job=job.id))
@@ -681,7 +689,7 @@ class ChangesContract:
             store.job(OWNER, job.id),
             store.notices(OWNER, ""),
         ):
-            with pytest.raises(Unavailable):
+            with pytest.raises(UnavailableError):
                 await refused
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ..core.batches import Group, GroupSpec
+from ..core.batches import Batch, BatchSpec
 from ..core.events import Cancelled, Failed, Waiting
 from ..core.messages import Message
 from ..store.base import JobFilter, Store
@@ -14,8 +14,8 @@ FAILED = Failed(at=50.0, code="internal", message="No.")
 GROUP = "group-0001"
 
 
-def _group() -> Group:
-    return Group(spec=GroupSpec(id=GROUP, total=2), owner=OWNER, total=2, created_at=10.0)
+def _group() -> Batch:
+    return Batch(spec=BatchSpec(id=GROUP, total=2), owner=OWNER, total=2, created_at=10.0)
 
 
 class SubmitterContract:

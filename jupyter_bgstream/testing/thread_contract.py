@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from ..core.batches import Group, GroupSpec
-from ..core.errors import Conflict, Invalid, NotFound
+from ..core.batches import Batch, BatchSpec
+from ..core.errors import ConflictError, InvalidRequestError, NotFoundError
 from ..core.events import Cancelled, Failed
 from ..core.job import Turn
 from ..core.messages import Message
@@ -49,7 +49,7 @@ class ThreadContract:
     """Threads: listed by their newest job; a fork is a thread without jobs; a name belongs to one of them."""
 
     async def test_a_thread_is_what_its_jobs_are(self, store: Store) -> None:
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await store.thread(OWNER, "t")
         await ended(store, "job-0001", thread="t", prompt="First?")
         await submit(store, "job-0002", thread="t", prompt="Second?", model="open/large", created_at=55.0)
@@ -64,7 +64,7 @@ class ThreadContract:
         )
         assert await store.thread(OWNER, "t") == expected
         assert await store.threads(OWNER, limit=9) == ([expected], None)
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await store.thread("bob", "t")
 
     async def test_its_state_is_that_of_what_has_not_ended_or_of_the_last_turn(self, store: Store) -> None:
@@ -101,7 +101,7 @@ class ThreadContract:
         found, after = await store.threads(OWNER, limit=3, after=after)
         assert ([thread.name for thread in found], after) == (["c"], None)
         assert await store.threads(OWNER, limit=4) == (await store.threads(OWNER, limit=9))
-        with pytest.raises(Invalid):
+        with pytest.raises(InvalidRequestError):
             await store.threads(OWNER, limit=3, after="x")
 
     async def test_a_fork_without_jobs_is_a_thread(self, store: Store) -> None:
@@ -138,11 +138,11 @@ class ThreadContract:
         await submit(store, "job-0002", thread="other", owner="bob")
         await store.fork(fork("new"))
         for taken in ("t", "new"):
-            with pytest.raises(Conflict):
+            with pytest.raises(ConflictError):
                 await store.fork(fork(taken))
-        with pytest.raises(Conflict):
+        with pytest.raises(ConflictError):
             await store.rename_thread(OWNER, "t", "new")
-        with pytest.raises(Conflict):
+        with pytest.raises(ConflictError):
             await store.rename_thread(OWNER, "new", "t")
         await store.fork(fork("other"))
         assert await names_of(store, "bob") == ["other"]
@@ -213,7 +213,7 @@ class ThreadContract:
             job, new = await store.submit(new_job("job-0001", thread=name), max_queued=9)
             assert (job.thread, new) == ("u", False)
         for other in ("v", None):
-            with pytest.raises(Conflict):
+            with pytest.raises(ConflictError):
                 await store.submit(new_job("job-0001", thread=other), max_queued=9)
 
     async def test_what_is_asked_again_after_a_rename_is_in_the_same_thread(self, store: Store) -> None:
@@ -229,7 +229,7 @@ class ThreadContract:
         await store.rename_thread(OWNER, "t", "t")
         assert await names_of(store) == ["t"]
         for owner, name in ((OWNER, "none"), ("bob", "t")):
-            with pytest.raises(NotFound):
+            with pytest.raises(NotFoundError):
                 await store.rename_thread(owner, name, "u")
 
     async def test_mutes_go_with_their_thread(self, store: Store) -> None:
@@ -261,7 +261,7 @@ class ThreadContract:
         assert await ids_of(store, "bob") == ["job-0007"]
         assert [notice.job for notice in await store.notices(OWNER, "") if notice.job != "job-0004"] == []
         for owner, name in ((OWNER, "t"), ("bob", "other")):
-            with pytest.raises(NotFound):
+            with pytest.raises(NotFoundError):
                 await store.delete_thread(owner, name, STOPPED)
         assert (await submit(store, "job-0008", thread="t")).previous is None
 
@@ -275,7 +275,7 @@ class ThreadContract:
         assert (await store.thread(OWNER, "newer")).forked_from is None
 
     async def test_a_group_counts_what_is_cancelled_with_its_thread(self, store: Store) -> None:
-        group = Group(spec=GroupSpec(id="group-01", total=2), owner=OWNER, total=2, created_at=10.0)
+        group = Batch(spec=BatchSpec(id="group-01", total=2), owner=OWNER, total=2, created_at=10.0)
         jobs = [new_job("job-0001", group="group-01", thread="t"), new_job("job-0002", group="group-01")]
         await store.submit_group(group, jobs, max_queued=9)
         await store.delete_thread(OWNER, "t", STOPPED)

@@ -55,10 +55,10 @@ export interface Times {
 export const NO_TIMES: Times = { queued: null, started: null, ended: null };
 
 /** The table has no such step. */
-export class IllegalEvent extends Error {}
+export class IllegalEventError extends Error {}
 
 /** The event is not the next one. */
-export class OutOfOrder extends Error {}
+export class OutOfOrderError extends Error {}
 
 const ENDS = { failed: 'failed', cancelled: 'cancelled', interrupted: 'interrupted' } as const;
 
@@ -92,15 +92,15 @@ export function firstOf(event: WireEvent): number {
   return event.type === 'delta' ? (event.first ?? event.seq) : event.seq;
 }
 
-/** Return the answer after one event; throws IllegalEvent or OutOfOrder, and then nothing has changed. */
+/** Return the answer after one event; throws IllegalEventError or OutOfOrderError, and then nothing has changed. */
 export function apply(answer: Answer, event: WireEvent): Answer {
   const status = TRANSITIONS[answer.status]?.[event.type];
   if (status === undefined) {
-    throw new IllegalEvent(`A job that is ${answer.status} cannot have the event ${event.type}.`);
+    throw new IllegalEventError(`A job that is ${answer.status} cannot have the event ${event.type}.`);
   }
   const first = firstOf(event);
   if (first !== answer.seq + 1 || event.seq < first) {
-    throw new OutOfOrder(`Expected event ${answer.seq + 1}, got ${first}.`);
+    throw new OutOfOrderError(`Expected event ${answer.seq + 1}, got ${first}.`);
   }
   return { ...answer, status, seq: event.seq, ...changes(answer, event) };
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 
 import { describe, expect, it } from 'vitest';
 
-import { type Answer, fold, hasEnded, IllegalEvent, NO_TIMES, NOTHING, OutOfOrder, timed } from '../src/fold';
+import { type Answer, fold, hasEnded, IllegalEventError, NO_TIMES, NOTHING, OutOfOrderError, timed } from '../src/fold';
 import type { WireEvent } from '../src/wire';
 
 interface Case {
@@ -35,14 +35,14 @@ describe('what is refused', () => {
   });
 
   it('an event that is not the next one', () => {
-    expect(() => fold([queued, { ...begun, seq: 3 }])).toThrow(OutOfOrder);
-    expect(() => fold([queued, queued])).toThrow(IllegalEvent);
+    expect(() => fold([queued, { ...begun, seq: 3 }])).toThrow(OutOfOrderError);
+    expect(() => fold([queued, queued])).toThrow(IllegalEventError);
   });
 
   it('anything after an end', () => {
     const ended = fold([queued, { seq: 2, attempt: 0, type: 'cancelled', at: 2 }]);
     expect(hasEnded(ended.status)).toBe(true);
-    expect(() => fold([{ seq: 3, attempt: 1, type: 'attempt', at: 3 }], ended)).toThrow(IllegalEvent);
+    expect(() => fold([{ seq: 3, attempt: 1, type: 'attempt', at: 3 }], ended)).toThrow(IllegalEventError);
   });
 
   it('and then nothing has changed', () => {

@@ -35,7 +35,7 @@ async def test_a_paused_batch_says_why_and_goes_on(lab: Lab, server: Jupyter, pr
     assert "revoked" in (await tab.view(0).locator(".jp-bgstream-problem").all_text_contents())[0]
     assert await buttons(tab) == ["retry 5 failed", "go on", "cancel"]
     await tab.run(1)  # it raises
-    await tab.page.wait_for_selector(".jp-OutputArea-output >> text=BatchPaused")
+    await tab.page.wait_for_selector(".jp-OutputArea-output >> text=BatchPausedError")
     await tab.save()
     assert saved_markdown(path, 0).startswith("Rows: 0 of 20 answered, 5 failed, paused: demo refused the key.")
     assert not await tab.dirty()

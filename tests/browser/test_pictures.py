@@ -18,7 +18,7 @@ from playwright.async_api import Route, expect
 from jupyter_bgstream.core.events import Image
 from jupyter_bgstream.core.image_files import size_words
 from jupyter_bgstream.core.state import Answer
-from jupyter_bgstream.outputs.mimebundle import Shown, bundle
+from jupyter_bgstream.outputs.mimebundle import OutputSnapshot, bundle
 from jupyter_bgstream.testing.script import answer
 from jupyter_bgstream.testing.scripted import ThreadedProvider
 
@@ -147,7 +147,7 @@ async def test_saved_picture_is_drawn_by_a_lab_without_the_extension(
 ) -> None:
     image = Image(id="1-1", media_type="image/png", bytes=len(SMALL))
     answered = Answer(status="completed", finish_reason="stop", text="Here.", images=(image,))
-    data = bundle(Shown("job-saved", "p/m", "c", answered, {"1-1": SMALL}))
+    data = bundle(OutputSnapshot("job-saved", "p/m", "c", answered, {"1-1": SMALL}))
     write_notebook(notebook, "x")
     content = json.loads(notebook.read_text())
     content["cells"][0]["outputs"] = [{"output_type": "display_data", "metadata": {}, "data": data}]

@@ -21,13 +21,13 @@ from harness.jupyter import Jupyter, jupyter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from jupyter_bgstream.cli.fill.notebook_file import read_notebook, replace_notebook
-from jupyter_bgstream.cli.fill.outputs import Batch, Known, has_ended, places, refreshed, write
+from jupyter_bgstream.cli.fill.outputs import BatchOutput, Known, has_ended, places, refreshed, write
 from jupyter_bgstream.client.execution import NOT_WAITED_FOR, REST_NOT_WAITED_FOR
-from jupyter_bgstream.core.batches import Counts, Group, GroupSpec
+from jupyter_bgstream.core.batches import Batch, BatchSpec, EndCounts
 from jupyter_bgstream.core.codec import BATCH_MIME, BUNDLE_MIME, JOBS_MIME
 from jupyter_bgstream.core.events import Completed, Image
-from jupyter_bgstream.core.state import Answer, Fault
-from jupyter_bgstream.outputs.mimebundle import Shown
+from jupyter_bgstream.core.state import Answer, ErrorInfo
+from jupyter_bgstream.outputs.mimebundle import OutputSnapshot
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing import ScriptedProvider, ThreadedProvider, answer
 from jupyter_bgstream.testing.factories import HERE, running, said
@@ -73,7 +73,7 @@ def shown_in(path: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("case", cases("bundle.json"))
 def test_one_job_says_what_a_page_saves(case: dict[str, Any]) -> None:
     data = data_of(BUNDLE_MIME, key("j0", model="p/m"))
-    fresh = refreshed(data, Known(jobs={"j0": Shown("j1", "p/m", "c", answered(case), files(case))}))
+    fresh = refreshed(data, Known(jobs={"j0": OutputSnapshot("j1", "p/m", "c", answered(case), files(case))}))
     assert fresh is not None
     assert (fresh["text/markdown"], fresh["text/plain"]) == (case["markdown"], case["plain"])
     assert fresh[BUNDLE_MIME] == key("j1", status="completed", cursor="c")
@@ -82,8 +82,8 @@ def test_one_job_says_what_a_page_saves(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("status", ["queued", "running", "waiting"])
 def test_what_an_executed_notebook_did_not_wait_for_still_says_so(status: Any) -> None:
     saved = f"half\n\n*{NOT_WAITED_FOR}*"
-    now = Shown("j0", "p/m", "c", Answer(status=status, text="half or"))
-    batch = Batch(id="b0", status="running", title="Rows", total=2, counts=Counts(completed=1))
+    now = OutputSnapshot("j0", "p/m", "c", Answer(status=status, text="half or"))
+    batch = BatchOutput(id="b0", status="running", title="Rows", total=2, counts=EndCounts(completed=1))
     known = Known(jobs={"j0": now}, batches={"b0": batch})
     one = refreshed(data_of(BUNDLE_MIME, key("j0"), saved), known)
     several = refreshed(data_of(JOBS_MIME, {"jobs": [key("j0"), key("j0")]}, saved), known)
@@ -101,7 +101,8 @@ def test_what_an_executed_notebook_did_not_wait_for_still_says_so(status: Any) -
 def test_jobs_side_by_side_say_what_a_page_saves(case: dict[str, Any]) -> None:
     models = [job["model"] for job in case["jobs"]]
     now = {
-        f"s{n}": Shown(f"j{n}", job["model"], "c", answered(job), files(job)) for n, job in enumerate(case["jobs"], 1)
+        f"s{n}": OutputSnapshot(f"j{n}", job["model"], "c", answered(job), files(job))
+        for n, job in enumerate(case["jobs"], 1)
     }
     data = data_of(JOBS_MIME, {"jobs": [key(f"s{n}", model=model) for n, model in enumerate(models, 1)]})
     fresh = refreshed(data, Known(jobs=now))
@@ -121,7 +122,7 @@ def test_jobs_side_by_side_say_what_a_page_saves(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", cases("batch.json"))
 def test_a_batch_says_what_a_page_saves(case: dict[str, Any]) -> None:
     fields = case["batch"]
-    batch = msgspec.convert(fields, Batch)
+    batch = msgspec.convert(fields, BatchOutput)
     fresh = refreshed(data_of(BATCH_MIME, fields | {"status": "new"}), Known(batches={fields["id"]: batch}))
     assert fresh is not None
     assert (fresh["text/markdown"], fresh["text/plain"]) == (case["markdown"], case["plain"])
@@ -129,8 +130,8 @@ def test_a_batch_says_what_a_page_saves(case: dict[str, Any]) -> None:
 
 
 def test_a_time_of_day_is_never_saved() -> None:
-    waits = Answer(status="waiting", error=Fault(code="rate_limited", message="Busy."), not_before=1.0)
-    fresh = refreshed(data_of(BUNDLE_MIME, key("j1")), Known(jobs={"j1": Shown("j1", "p/m", "c", waits)}))
+    waits = Answer(status="waiting", error=ErrorInfo(code="rate_limited", message="Busy."), not_before=1.0)
+    fresh = refreshed(data_of(BUNDLE_MIME, key("j1")), Known(jobs={"j1": OutputSnapshot("j1", "p/m", "c", waits)}))
     assert fresh is not None
     assert fresh["text/markdown"] == "*Waiting…*"
 
@@ -159,7 +160,7 @@ def test_the_file_is_what_nbformat_would_write(tmp_path: Path) -> None:
     notebook = read_notebook(link)
     assert notebook.encoded() == path.read_bytes()
     (data,) = places(notebook.content)
-    now = Known(jobs={"j1": Shown("j2", "p/m", "c", Answer(status="cancelled", text="Grüße\n\nund 😀"))})
+    now = Known(jobs={"j1": OutputSnapshot("j2", "p/m", "c", Answer(status="cancelled", text="Grüße\n\nund 😀"))})
     fresh = refreshed(data, now)
     assert fresh is not None
     write(data, fresh, lines=True)
@@ -258,8 +259,8 @@ async def stored(home: Home) -> SQLiteStore:
     await store.end(OWNER, done.id, Completed(at=50.0, finish_reason="length"))
     half = await running(store, "job-half", owner=OWNER)
     await store.append(half, said("Half"))
-    spec = GroupSpec(id="group-0001", total=3, title="Reviews")
-    await store.submit_group(Group(spec=spec, owner=OWNER, total=3, created_at=1.0), [], max_queued=10)
+    spec = BatchSpec(id="group-0001", total=3, title="Reviews")
+    await store.submit_group(Batch(spec=spec, owner=OWNER, total=3, created_at=1.0), [], max_queued=10)
     return store
 
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from jupyter_bgstream.core.codec import JOBS_MIME
-from jupyter_bgstream.core.events import Image, Source
-from jupyter_bgstream.core.state import Answer, Fault
+from jupyter_bgstream.core.events import Citation, Image
+from jupyter_bgstream.core.state import Answer, ErrorInfo
 from jupyter_bgstream.outputs.citations import sources_markdown
-from jupyter_bgstream.outputs.mimebundle import Shown, bundle, bundle_of_several
+from jupyter_bgstream.outputs.mimebundle import OutputSnapshot, bundle, bundle_of_several
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = json.loads((GOLDEN / "bundle.json").read_text())["cases"]
@@ -67,9 +67,9 @@ def answered(case: dict[str, Any]) -> Answer:
     return Answer(
         status=case.get("status", "completed"),
         text=case["text"],
-        sources=tuple(Source(**source) for source in case["sources"]),
+        sources=tuple(Citation(**source) for source in case["sources"]),
         finish_reason=case["finish_reason"],
-        error=Fault(**case["error"]) if case.get("error") else None,
+        error=ErrorInfo(**case["error"]) if case.get("error") else None,
         images=tuple(Image(**image) for image in case.get("images", ())),
     )
 
@@ -80,14 +80,15 @@ def files(case: dict[str, Any]) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 def test_golden(case: dict[str, Any]) -> None:
-    shown = bundle(Shown("j1", "p/m", "c", answered(case), files(case)))
+    shown = bundle(OutputSnapshot("j1", "p/m", "c", answered(case), files(case)))
     assert (shown["text/markdown"], shown["text/plain"]) == (case["markdown"], case["plain"])
 
 
 @pytest.mark.parametrize("case", SEVERAL, ids=[case["name"] for case in SEVERAL])
 def test_golden_side_by_side(case: dict[str, Any]) -> None:
     jobs = [
-        Shown(f"j{number}", job["model"], "c", answered(job), files(job)) for number, job in enumerate(case["jobs"], 1)
+        OutputSnapshot(f"j{number}", job["model"], "c", answered(job), files(job))
+        for number, job in enumerate(case["jobs"], 1)
     ]
     shown = bundle_of_several(jobs)
     assert (shown["text/markdown"], shown["text/plain"]) == (case["markdown"], case["plain"])
@@ -104,9 +105,9 @@ def by_mistune(text: str) -> str:
     return str(mistune.create_markdown(escape=False)(text))
 
 
-@given(st.lists(st.builds(Source, url=st.sampled_from(["", "https://e.org/"]).flatmap(
+@given(st.lists(st.builds(Citation, url=st.sampled_from(["", "https://e.org/"]).flatmap(
     lambda start: TEXTS.map(start.__add__)), title=TEXTS), min_size=1, max_size=3))  # fmt: skip
-def test_sources_are_a_list_of_links_to_the_web_and_nothing_else(sources: list[Source]) -> None:
+def test_sources_are_a_list_of_links_to_the_web_and_nothing_else(sources: list[Citation]) -> None:
     for parser in (by_nbconvert, by_mistune):
         html = parser(sources_markdown(sources))
         assert set(re.findall(r"<([a-z][a-z-]*)", html)) <= {"p", "ol", "li", "a"}, html
@@ -115,18 +116,18 @@ def test_sources_are_a_list_of_links_to_the_web_and_nothing_else(sources: list[S
 
 
 def test_titles_are_short() -> None:
-    (line,) = sources_markdown([Source(url="https://example.org", title="word " * 100_000)]).splitlines()[2:]
+    (line,) = sources_markdown([Citation(url="https://example.org", title="word " * 100_000)]).splitlines()[2:]
     assert len(line) < 240
 
 
 def test_what_has_not_ended_may_say_what_to_do() -> None:
     note = "Not waited for yet. To fill in the answer: jupyter bgstream fill FILE"
-    running = Shown("job-0001", "test/one", "-1", Answer(status="running", text="half "))
-    failed = Shown(
-        "job-0002", "test/two", "-1", Answer(status="failed", error=Fault(code="internal", message="It broke."))
+    running = OutputSnapshot("job-0001", "test/one", "-1", Answer(status="running", text="half "))
+    failed = OutputSnapshot(
+        "job-0002", "test/two", "-1", Answer(status="failed", error=ErrorInfo(code="internal", message="It broke."))
     )
-    waiting = Shown(
-        "job-0003", "test/three", "-1", Answer(status="waiting", error=Fault(code="internal", message="Later."))
+    waiting = OutputSnapshot(
+        "job-0003", "test/three", "-1", Answer(status="waiting", error=ErrorInfo(code="internal", message="Later."))
     )
     assert bundle(running, unended=note)["text/markdown"] == f"half \n\n*{note}*"
     assert bundle(waiting, unended=note)["text/plain"] == f"{note} (job job-0003)"

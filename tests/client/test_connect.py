@@ -15,10 +15,10 @@ from harness.jupyter import Jupyter, free_port
 
 from jupyter_bgstream.client import (
     BgStreamError,
-    ServerNotFound,
-    ServerUnreachable,
-    SeveralServers,
-    WrongVersion,
+    MultipleServersError,
+    ServerNotFoundError,
+    ServerUnreachableError,
+    VersionMismatchError,
     connect,
     jobs,
     session,
@@ -60,7 +60,7 @@ def sentence(error: pytest.ExceptionInfo[BgStreamError]) -> str:
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may give files away")
 def test_runtime_file_of_another_user_is_not_followed(folder: Path, server: Jupyter) -> None:
     os.chown(leave(folder, "theirs", server), 65533, 65533)
-    with pytest.raises(ServerNotFound):
+    with pytest.raises(ServerNotFoundError):
         session.jobs()
     leave(folder, "mine", server)
     assert session.jobs(limit=1) is not None
@@ -71,11 +71,11 @@ def test_a_damaged_runtime_file_stops_nobody(
     folder: Path, server: Jupyter, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     damaged = leave(folder, "damaged", server, url=url)
-    with pytest.raises(ServerNotFound):
+    with pytest.raises(ServerNotFoundError):
         jobs()
     with monkeypatch.context() as told:
         told.setenv("JUPYTER_BGSTREAM_RUNTIME", str(damaged))
-        with pytest.raises(ServerUnreachable) as error:
+        with pytest.raises(ServerUnreachableError) as error:
             jobs()
         assert "is damaged" in sentence(error)
     leave(folder, "mine", server)
@@ -83,7 +83,7 @@ def test_a_damaged_runtime_file_stops_nobody(
 
 
 def test_no_server() -> None:
-    with pytest.raises(ServerNotFound) as error:
+    with pytest.raises(ServerNotFoundError) as error:
         jobs()
     assert "JupyterLab" in sentence(error)
     assert "`jupyter bgstream serve`" in sentence(error)
@@ -92,7 +92,7 @@ def test_no_server() -> None:
 def test_what_killed_servers_left_is_no_server(server: Jupyter, folder: Path) -> None:
     for name in ("a", "b"):
         dead(folder, name, server)
-    with pytest.raises(ServerNotFound):
+    with pytest.raises(ServerNotFoundError):
         jobs()
 
 
@@ -103,14 +103,14 @@ def test_of_several_it_is_the_one_that_serves(server: Jupyter, folder: Path) -> 
     assert isinstance(jobs(), list)
     session._background.close()
     leave(folder, "d", server, kind="serve")
-    with pytest.raises(SeveralServers):
+    with pytest.raises(MultipleServersError):
         jobs()
 
 
 def test_one_that_served_and_was_killed(server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = leave(folder, "a", server, url=f"http://127.0.0.1:{free_port()}/", kind="serve")
     monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(path))
-    with pytest.raises(ServerUnreachable) as error:
+    with pytest.raises(ServerUnreachableError) as error:
         jobs()
     assert "start `jupyter bgstream serve` again" in sentence(error)
 
@@ -126,7 +126,7 @@ def test_the_file_it_was_told_wins(server: Jupyter, folder: Path, monkeypatch: p
 def test_else_its_parents(server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     leave(folder, "other", server, pid=1)
     leave(folder, "parent", server, pid=4711)
-    with pytest.raises(SeveralServers):
+    with pytest.raises(MultipleServersError):
         jobs()
     monkeypatch.setenv("JPY_PARENT_PID", "4711")
     assert isinstance(jobs(), list)
@@ -141,7 +141,7 @@ def test_else_the_only_one_alive(server: Jupyter, folder: Path) -> None:
 
 def test_several_are_named_with_their_files(server: Jupyter, folder: Path) -> None:
     paths = [leave(folder, name, server) for name in ("a", "b")]
-    with pytest.raises(SeveralServers) as error:
+    with pytest.raises(MultipleServersError) as error:
         jobs()
     assert all(str(path) in sentence(error) for path in paths)
 
@@ -149,11 +149,11 @@ def test_several_are_named_with_their_files(server: Jupyter, folder: Path) -> No
 def test_a_dead_server(server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = dead(folder, "a", server)
     monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(path))
-    with pytest.raises(ServerUnreachable) as error:
+    with pytest.raises(ServerUnreachableError) as error:
         jobs()
     assert "cannot be reached" in sentence(error)
     path.unlink()
-    with pytest.raises(ServerUnreachable) as error:
+    with pytest.raises(ServerUnreachableError) as error:
         jobs()
     assert "has stopped" in sentence(error)
 
@@ -176,7 +176,7 @@ def test_a_server_that_is_only_busy_is_not_exchanged_for_another(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         path = leave(folder, "own", server, url=f"http://127.0.0.1:{silent.getsockname()[1]}/")
         monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(path))
-        with pytest.raises(ServerUnreachable, match="does not answer") as error:
+        with pytest.raises(ServerUnreachableError, match="does not answer") as error:
             jobs()
     assert error.value.busy
     assert error.value.__suppress_context__  # no traceback of httpx above the sentence
@@ -187,10 +187,10 @@ def test_another_server_at_the_same_port_is_not_ours(
     server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, str]
 ) -> None:
     path = leave(folder, "a", server, **changes)
-    with pytest.raises(ServerNotFound):
+    with pytest.raises(ServerNotFoundError):
         jobs()
     monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(path))
-    with pytest.raises(ServerUnreachable) as error:
+    with pytest.raises(ServerUnreachableError) as error:
         jobs()
     assert "another server answers" in sentence(error)
 
@@ -198,7 +198,7 @@ def test_another_server_at_the_same_port_is_not_ours(
 def test_another_protocol(server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     leave(folder, "a", server)
     monkeypatch.setattr(connect, "PROTOCOL_VERSION", PROTOCOL_VERSION + 1)
-    with pytest.raises(WrongVersion) as error:
+    with pytest.raises(VersionMismatchError) as error:
         jobs()
     assert f"(protocol {PROTOCOL_VERSION})" in sentence(error)
     assert f"protocol {PROTOCOL_VERSION + 1}" in sentence(error)

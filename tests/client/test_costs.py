@@ -13,8 +13,8 @@ from jupyter_bgstream.client import costs, submit
 from jupyter_bgstream.client import job as find
 from jupyter_bgstream.client.costs import Costs, usd
 from jupyter_bgstream.client.job_table import table
-from jupyter_bgstream.core.costs import Cost, Spent
-from jupyter_bgstream.core.schemas import JobForm
+from jupyter_bgstream.core.costs import Cost, CostRow
+from jupyter_bgstream.core.schemas import JobInfo
 from jupyter_bgstream.testing import ThreadedProvider
 from jupyter_bgstream.testing.script import DONE, Script, Send, chunk
 
@@ -28,8 +28,8 @@ def test_a_price_in_words(case: dict[str, float]) -> None:
 
 def test_a_table_of_costs() -> None:
     rows = [
-        Spent(key="<b>", jobs=1200, input_tokens=5_000, output_tokens=None, usd=1.5, estimated=True),
-        Spent(key=None, jobs=1, input_tokens=None, output_tokens=7, usd=None, estimated=False),
+        CostRow(key="<b>", jobs=1200, input_tokens=5_000, output_tokens=None, usd=1.5, estimated=True),
+        CostRow(key=None, jobs=1, input_tokens=None, output_tokens=7, usd=None, estimated=False),
     ]
     shown = Costs(rows, "thread").bundle()
     assert shown["text/plain"].split("\n") == [
@@ -43,7 +43,7 @@ def test_a_table_of_costs() -> None:
 
 
 def test_the_list_of_jobs_has_their_cost() -> None:
-    form = JobForm(
+    form = JobInfo(
         id="0123456789", status="completed", model="a/b", title="Why?", cursor="", created_at=1.0,
         usage={"output_tokens": 1200}, cost=Cost(usd=0.0012, estimated=True),
     )  # fmt: skip

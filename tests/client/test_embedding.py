@@ -12,7 +12,7 @@ from jupyter_bgstream.core.events import Image
 from jupyter_bgstream.core.image_files import size_words
 from jupyter_bgstream.core.state import Answer
 from jupyter_bgstream.outputs.images import OUTPUT_LIMIT, PICTURE_LIMIT, lacks_pictures
-from jupyter_bgstream.outputs.mimebundle import Shown, bundle, bundle_of_several
+from jupyter_bgstream.outputs.mimebundle import OutputSnapshot, bundle, bundle_of_several
 
 PNG = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYPgPAAEDAQAIicLsAAAAAElFTkSuQmCC")
 
@@ -21,10 +21,12 @@ def png(number: int, size: int = len(PNG)) -> Image:
     return Image(seq=number, id=f"1-{number}", media_type="image/png", bytes=size)
 
 
-def shown(text: str, *sizes: int, id: str = "j1") -> Shown:
+def shown(text: str, *sizes: int, id: str = "j1") -> OutputSnapshot:
     images = tuple(png(number, size) for number, size in enumerate(sizes, 1))
     files = {image.id: PNG.ljust(image.bytes, b"\0") for image in images}
-    return Shown(id, "p/m", "c", Answer(status="completed", finish_reason="stop", text=text, images=images), files)
+    return OutputSnapshot(
+        id, "p/m", "c", Answer(status="completed", finish_reason="stop", text=text, images=images), files
+    )
 
 
 def test_pictures_of_one_output_share_a_limit() -> None:

@@ -185,9 +185,9 @@ class TestHandles:
         asked = bg.submit("x", model="test/held")
         asked.delete()
         asked.delete()
-        with pytest.raises(bg.NotFound):
+        with pytest.raises(bg.NotFoundError):
             bg.job(asked.id)
-        with pytest.raises(bg.NotFound):
+        with pytest.raises(bg.NotFoundError):
             asked.retry()
 
     def test_threads_of_a_process_share_it(self) -> None:

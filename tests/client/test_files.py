@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from client.conftest import Kernel
 
-from jupyter_bgstream.client import File, Invalid, files, submit
+from jupyter_bgstream.client import File, InvalidRequestError, files, submit
 from jupyter_bgstream.client.prompt_body import content_of, request_of
 from jupyter_bgstream.core.attachments import MAX_FILE_BYTES
 from jupyter_bgstream.core.events import ToolCall
@@ -86,7 +86,7 @@ def test_a_file_that_cannot_be_sent_is_refused_in_a_sentence(tmp_path: Path) -> 
         ("https://a.example/report.pdf", "is an address; download the file and give its path."),
         (7, "A file is a path, or bytes with a name, not a int."),
     ):
-        with pytest.raises(Invalid) as caught:
+        with pytest.raises(InvalidRequestError) as caught:
             File(source)  # type: ignore[arg-type]
         assert words in caught.value.message
         assert caught.value.field == "files"
@@ -137,7 +137,9 @@ class TestSubmit:
         assert len(provider.requests[-1].json["messages"][0]["content"]) == 2
 
     def test_files_belong_into_a_content_of_messages(self) -> None:
-        with pytest.raises(Invalid, match="Files go with a text; in a list of messages they belong into a content"):
+        with pytest.raises(
+            InvalidRequestError, match="Files go with a text; in a list of messages they belong into a content"
+        ):
             submit([{"role": "user", "content": "x"}], files=[File(b"x")])
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_bgstream.client import BgStreamError, StartedOver
+from jupyter_bgstream.client import AnswerRestartedError, BgStreamError
 from jupyter_bgstream.client.follower import BEGINNING, Deltas, Follower
-from jupyter_bgstream.core.errors import CursorGone
+from jupyter_bgstream.core.errors import CursorGoneError
 from jupyter_bgstream.core.events import Attempt, Completed, Delta, Event, Queued
 from jupyter_bgstream.core.schemas import LogPage
 from jupyter_bgstream.core.state import fold
@@ -45,7 +45,7 @@ class Pages:
     async def log(self, job_id: str, after: str, *, wait: bool) -> LogPage:
         self.asked += 1
         if after != BEGINNING and not after.startswith(self.name):
-            raise CursorGone("another log")
+            raise CursorGoneError("another log")
         start = 0 if after == BEGINNING else int(after[1:])
         stop = self.shown
         await asyncio.sleep(0)  # others run in between
@@ -91,7 +91,7 @@ async def test_an_answer_that_is_started_over_is_not_handed_out_twice() -> None:
     early = Deltas(follower)
     assert await early.next(pages) == "ab"
     pages.shown = len(events)
-    with pytest.raises(StartedOver):
+    with pytest.raises(AnswerRestartedError):
         await early.next(pages)
     late = Deltas(follower)
     assert [await late.next(pages), await late.next(pages)] == ["cd", None]
@@ -105,7 +105,7 @@ async def test_an_id_that_was_deleted_and_used_again_is_another_log() -> None:
     assert await deltas.next(old) == "ab"
     new = Pages(WHOLE, name="b")
     assert (await follower.catch_up(new)).text == "abcdefgh"
-    with pytest.raises(StartedOver):
+    with pytest.raises(AnswerRestartedError):
         await deltas.next(new)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from client.conftest import Kernel
 
-from jupyter_bgstream.client import Invalid, submit
+from jupyter_bgstream.client import InvalidRequestError, submit
 from jupyter_bgstream.client.image_inputs import image_part
 from jupyter_bgstream.client.prompt_body import content_of
 from jupyter_bgstream.testing import ThreadedProvider
@@ -92,7 +92,7 @@ def test_files(tmp_path: Path) -> None:
         (tmp_path / "missing.png", "missing.png' cannot be read: No such file or directory."),
         (tmp_path, "cannot be read: Is a directory."),
     ):
-        with pytest.raises(Invalid) as caught:
+        with pytest.raises(InvalidRequestError) as caught:
             image_part(path)
         assert words in caught.value.message
 
@@ -113,7 +113,7 @@ def test_files(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_not(picture: Any, words: str) -> None:
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         image_part(picture)
     assert words in caught.value.message
     assert caught.value.field == "images"
@@ -162,9 +162,9 @@ class TestSubmit:
         assert [part["type"] for part in self.sent(provider)[1]["content"]] == ["text", "image_url"]
 
     def test_what_cannot_be_sent_is_said_before_it_is(self) -> None:
-        with pytest.raises(Invalid, match="belong into a content"):
+        with pytest.raises(InvalidRequestError, match="belong into a content"):
             submit([{"role": "user", "content": "x"}], images=[PNG])
-        with pytest.raises(Invalid, match="at most 50 images"):
+        with pytest.raises(InvalidRequestError, match="at most 50 images"):
             submit("x", images=[PNG] * 51)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jupyter_bgstream.client.job_handle import Job
 from jupyter_bgstream.client.magics.errors import MagicError
 from jupyter_bgstream.client.magics.interpolation import fill, places, value_of
-from jupyter_bgstream.core.schemas import JobForm
+from jupyter_bgstream.core.schemas import JobInfo
 
 NAMES: dict[str, Any] = {
     "name": "Bob",
@@ -97,7 +97,7 @@ def test_what_cannot_be_filled_in_is_said_in_one_sentence(text: str, sentence: s
     class Figure:
         def savefig(self) -> None: ...
 
-    job: Any = Job(JobForm(id="job-0001", status="queued", model="a/b", title="", cursor="", created_at=0.0), None)  # type: ignore[arg-type]
+    job: Any = Job(JobInfo(id="job-0001", status="queued", model="a/b", title="", cursor="", created_at=0.0), None)  # type: ignore[arg-type]
     with pytest.raises(MagicError) as caught:
         filled(text, pytest=pytest, figure=Figure(), data=b"x", job=job)
     assert str(caught.value).startswith(sentence)

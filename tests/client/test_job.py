@@ -9,10 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from jupyter_bgstream.client import Conflict, Incomplete, Invalid, NotFound, job, jobs, submit
+from jupyter_bgstream.client import (
+    ConflictError,
+    IncompleteAnswerError,
+    InvalidRequestError,
+    NotFoundError,
+    job,
+    jobs,
+    submit,
+)
 from jupyter_bgstream.client.threads import thread
 from jupyter_bgstream.core.codec import BUNDLE_MIME
-from jupyter_bgstream.core.errors import TooLarge
+from jupyter_bgstream.core.errors import TooLargeError
 from jupyter_bgstream.testing import Cut, ThreadedProvider, answer
 
 pytestmark = pytest.mark.usefixtures("script")
@@ -111,10 +119,10 @@ def test_a_failed_job_keeps_its_text_and_no_whole_answer_is_pretended(provider: 
     assert asked.wait() is asked
     assert (asked.status, asked.text) == ("failed", "one two ")
     assert asked.error is not None
-    with pytest.raises(Incomplete, match=asked.id) as failed:
+    with pytest.raises(IncompleteAnswerError, match=asked.id) as failed:
         asked.result()
     assert (failed.value.code, failed.value.job) == (asked.error.code, asked)
-    with pytest.raises(Incomplete):
+    with pytest.raises(IncompleteAnswerError):
         asyncio.run(_result(asked))
 
 
@@ -124,7 +132,7 @@ def test_pieces_of_a_failed_answer_come_before_its_error(provider: ThreadedProvi
     text = ""
     while text != "one two ":
         text += next(pieces)
-    with pytest.raises(Incomplete):
+    with pytest.raises(IncompleteAnswerError):
         next(pieces)
 
 
@@ -134,7 +142,7 @@ def test_cancel_stops_the_provider_and_keeps_the_text(provider: ThreadedProvider
     assert next(iter(asked)) == "one "
     assert asked.cancel() is asked
     assert (asked.status, asked.text, asked.error) == ("cancelled", "one ", None)
-    with pytest.raises(Incomplete, match="was cancelled") as stopped:
+    with pytest.raises(IncompleteAnswerError, match="was cancelled") as stopped:
         asked.result()
     assert stopped.value.code == "cancelled"
     assert asked.cancel().status == "cancelled"
@@ -156,41 +164,41 @@ def test_cancel_ends_what_waits_in_another_thread(provider: ThreadedProvider) ->
 def test_one_id_is_one_job() -> None:
     first = submit("x", id="only-once-1")
     assert submit("x", id="only-once-1").id == first.id
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         submit("something else", id="only-once-1")
 
 
 def test_what_the_server_refuses_is_a_typed_error_in_its_words() -> None:
-    with pytest.raises(Invalid, match="model") as refused:
+    with pytest.raises(InvalidRequestError, match="model") as refused:
         submit("x", model="no-slash")
     assert refused.value.field == "model"
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         job("no-such-job")
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         job("../status")
 
 
 def test_what_cannot_be_sent_is_said_before_it_is() -> None:
-    with pytest.raises(Invalid, match="is half of one"):
+    with pytest.raises(InvalidRequestError, match="is half of one"):
         submit("\ud800")
-    with pytest.raises(Invalid, match="a object is neither a text"):
+    with pytest.raises(InvalidRequestError, match="a object is neither a text"):
         submit("x", params={"seed": object()})
-    with pytest.raises(TooLarge, match=r"33.0 MiB; the server takes 32 MiB at a time: send less"):
+    with pytest.raises(TooLargeError, match=r"33.0 MiB; the server takes 32 MiB at a time: send less"):
         submit("x" * (33 * 1024 * 1024))
     message = {"role": "user", "content": "x"}
     for prompt in (3, None, message, ["x"], [message, "x"]):
-        with pytest.raises(Invalid, match="A prompt is a text, or a list of messages"):
+        with pytest.raises(InvalidRequestError, match="A prompt is a text, or a list of messages"):
             submit(prompt)  # type: ignore[arg-type]
-    with pytest.raises(Invalid, match="tags is a list of texts"):
+    with pytest.raises(InvalidRequestError, match="tags is a list of texts"):
         submit("x", tags="abc")
-    with pytest.raises(Invalid, match="params is a dict, not a list"):
+    with pytest.raises(InvalidRequestError, match="params is a dict, not a list"):
         submit("x", params=[1])  # type: ignore[arg-type]
-    with pytest.raises(Invalid, match="is half of one"):
+    with pytest.raises(InvalidRequestError, match="is half of one"):
         thread("\ud800").delete()
 
 
 def test_what_is_refused_shows_where_it_was_asked_and_not_how(provider: ThreadedProvider) -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidRequestError) as refused:
         submit("x", model="no-slash")
     assert [frame.name for frame in traceback.extract_tb(refused.value.__traceback__)][1:] == ["submit", "run"]
 
@@ -205,10 +213,10 @@ def test_what_is_refused_shows_where_it_was_asked_and_not_how(provider: Threaded
 def test_a_job_is_found_by_what_tables_show_of_its_id() -> None:
     twins = [submit("x", id=f"double-000{number}") for number in range(2)]
     assert job("double-0000") == twins[0]
-    with pytest.raises(Invalid, match="2 jobs begin with double-: give more of the id"):
+    with pytest.raises(InvalidRequestError, match="2 jobs begin with double-: give more of the id"):
         job("double-")
     for nobody in ("", "ouble-0000", "double-0000-r1"):
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             job(nobody)
     rows = [submit("x", id=f"map-0123456789abcdef-r{number}") for number in (1, 11)]
     shown = [line.split()[0] for line in str(jobs(limit=2)).splitlines()[1:]]

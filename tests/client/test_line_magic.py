@@ -10,7 +10,7 @@ import pytest
 from client.conftest import Kernel
 from harness.jupyter import Jupyter
 
-from jupyter_bgstream.client import NotFound, job, submit
+from jupyter_bgstream.client import NotFoundError, job, submit
 from jupyter_bgstream.core.codec import BUNDLE_MIME
 from jupyter_bgstream.testing import Cut, ThreadedProvider, answer
 
@@ -84,7 +84,7 @@ def test_rm_deletes_all_or_nothing(kernel: Kernel, provider: ThreadedProvider) -
     assert kernel.run(f"%bg rm {ended.id}").printed == "1 job deleted.\n"
     assert kernel.run(f"%bg rm --force {going.id[:8]}").printed == "1 job deleted.\n"
     for gone in (ended, going):
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             job(gone.id)
 
 

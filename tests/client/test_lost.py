@@ -15,11 +15,11 @@ from client.relay import Relay
 from harness.jupyter import Jupyter, free_port, jupyter
 
 from jupyter_bgstream.client import (
-    Incomplete,
-    QueueFull,
-    ServerUnreachable,
-    StartedOver,
-    Unavailable,
+    AnswerRestartedError,
+    IncompleteAnswerError,
+    QueueFullError,
+    ServerUnreachableError,
+    UnavailableError,
     api,
     follower,
     job,
@@ -89,9 +89,9 @@ def test_a_server_that_stays_away_is_given_up(
     pieces = iter(asked)
     assert next(pieces) == "one "
     relay.refuse()
-    with pytest.raises(ServerUnreachable, match="start JupyterLab again"):
+    with pytest.raises(ServerUnreachableError, match="start JupyterLab again"):
         next(pieces)
-    with pytest.raises(ServerUnreachable):
+    with pytest.raises(ServerUnreachableError):
         asked.text  # noqa: B018 - it asks the server
     assert asked._repr_mimebundle_()["text/plain"].startswith("one ")  # a picture is drawn without a server, too
     relay.listen()
@@ -120,12 +120,12 @@ def test_a_job_that_is_to_be_tried_again_goes_on_through_kill_9(
     with ThreadPoolExecutor() as pool:
         waiting = pool.submit(asked.result)
         own_server.kill()
-        with pytest.raises(ServerUnreachable, match="start JupyterLab again"):
+        with pytest.raises(ServerUnreachableError, match="start JupyterLab again"):
             submit("x")
         own_server.port = free_port()
         own_server.start()
         assert waiting.result() == "three four"
-    with pytest.raises(StartedOver):
+    with pytest.raises(AnswerRestartedError):
         "".join(pieces)
     assert "".join(asked) == "three four"
     assert submit("x").result() == "Hello, world"  # by the new runtime file: the old one still lies there
@@ -144,7 +144,7 @@ def test_after_kill_9_and_a_new_port_what_waits_learns_how_its_job_ended(
         own_server.kill()
         own_server.port = free_port()
         own_server.start()
-        with pytest.raises(Incomplete, match="was interrupted") as interrupted:
+        with pytest.raises(IncompleteAnswerError, match="was interrupted") as interrupted:
             waiting.result()
     assert interrupted.value.code == "server_died"
     assert (ended.status, ended.text) == ("interrupted", "one ")
@@ -163,7 +163,7 @@ def test_a_full_queue_is_said_with_the_time_to_wait(
         patched.setenv("JUPYTER_RUNTIME_DIR", str(server.runtime))
         patched.setenv("JUPYTER_BGSTREAM_RUNTIME", str(server.runtime_file))
         asked = submit("x", model="test/held")
-        with pytest.raises(QueueFull, match="no more are taken") as refused:
+        with pytest.raises(QueueFullError, match="no more are taken") as refused:
             submit("y")
         assert refused.value.retry_after > 0
         kernel.run("%load_ext jupyter_bgstream")
@@ -177,6 +177,6 @@ def test_a_full_queue_is_said_with_the_time_to_wait(
 @pytest.mark.parametrize("status", [502, 503, 504])
 def test_what_a_proxy_says_while_the_server_starts_is_waited_for_like_a_lost_server(status: int) -> None:
     page = httpx.Response(status, html="<h1>Service Unavailable</h1>")
-    with pytest.raises(Unavailable, match="not there yet") as refused:
+    with pytest.raises(UnavailableError, match="not there yet") as refused:
         api._accepted(page)
     assert isinstance(refused.value, LOST)

@@ -16,15 +16,15 @@ import pytest
 from client.conftest import Kernel
 from harness.jupyter import Jupyter
 
-from jupyter_bgstream.client import Invalid, NotFound, QueueFull
+from jupyter_bgstream.client import InvalidRequestError, NotFoundError, QueueFullError
 from jupyter_bgstream.client import batch as batches
 from jupyter_bgstream.client.background import Background
 from jupyter_bgstream.client.batch import mapping
 from jupyter_bgstream.client.batch.identity import content_id
-from jupyter_bgstream.client.batch.upload import JOBS, Sending, bodies
+from jupyter_bgstream.client.batch.upload import JOBS, Upload, bodies
 from jupyter_bgstream.core.codec import BATCH_MIME
 from jupyter_bgstream.core.costs import Price
-from jupyter_bgstream.core.schemas import GroupForm
+from jupyter_bgstream.core.schemas import BatchInfo
 from jupyter_bgstream.testing import ThreadedProvider, answer, in_turn, refusal
 
 LABEL = {
@@ -276,9 +276,9 @@ class TestScript:
         gone, there = batches.map(["x", "y"], "{row}", model=model).frame()
         assert (gone["status"], there["status"]) == ("deleted", "completed")
         assert "fresh=True" in gone["error"]
-        with pytest.raises(NotFound, match="no longer on the server"):
+        with pytest.raises(NotFoundError, match="no longer on the server"):
             batches.batch(batch.id).job(0)
-        with pytest.raises(NotFound, match="no group"):
+        with pytest.raises(NotFoundError, match="no group"):
             batches.batch("map-never")
 
     def test_a_submit_that_was_cut_off_is_finished_by_the_same_cell(
@@ -333,7 +333,7 @@ class TestScript:
                 ({"params": {"api_key": "x"}}, "may not hold api_key"),
             ):
                 given: dict[str, Any] = {"table": ["x", "y"], "prompt": "{row}", "model": model, **how}
-                with pytest.raises(Invalid, match=words) as refused:
+                with pytest.raises(InvalidRequestError, match=words) as refused:
                     batches.map(given.pop("table"), given.pop("prompt"), **given)
                 assert len(refused.traceback) == 2  # in a notebook: the cell, and where map says it
             assert client.get("status").json()["counts"] == before
@@ -375,33 +375,33 @@ class Refusing:
     async def price(self, model: str | None) -> Price:
         return Price(model="m/n")
 
-    async def group(self, group_id: str) -> GroupForm:
+    async def group(self, group_id: str) -> BatchInfo:
         if not self.bodies:
-            raise NotFound("There is none.")
+            raise NotFoundError("There is none.")
         return self._form()
 
     async def aclose(self) -> None:
         pass
 
-    async def submit_group(self, body: bytes) -> GroupForm:
+    async def submit_group(self, body: bytes) -> BatchInfo:
         self.calls += 1
         if self.calls in self._refusals or (self.bodies and not self.room):
-            raise QueueFull("Full.", retry_after=0)
+            raise QueueFullError("Full.", retry_after=0)
         self.bodies.append(msgspec.json.decode(body))
         return self._form()
 
-    def _form(self) -> GroupForm:
+    def _form(self) -> BatchInfo:
         sent = sum(len(body["jobs"]) for body in self.bodies)
         form = {"id": "g", "status": "running", "title": "", "total": 1200, "submitted": sent, "queued": sent}
         form |= {"running": 0, "waiting": 0, "counts": {}, "usage": {}, "created_at": 1.0}
-        return msgspec.convert(form | ({"ended_at": 2.0} if sent == 1200 else {}), GroupForm)
+        return msgspec.convert(form | ({"ended_at": 2.0} if sent == 1200 else {}), BatchInfo)
 
 
 async def test_rows_are_sent_in_pieces_that_the_server_takes() -> None:
     requests = [{"prompt": f"row {n}"} for n in range(2 * JOBS + 200)]
     requests[3] = {"prompt": "x" * 9_000_000}
     api = Refusing(3)
-    sending = Sending(bodies({"id": "g", "total": len(requests)}, {"model": "m/n"}, requests))
+    sending = Upload(bodies({"id": "g", "total": len(requests)}, {"model": "m/n"}, requests))
     await sending.run(api)  # type: ignore[arg-type]
     assert [len(body["jobs"]) for body in api.bodies] == [3, 1, 500, 500, 196]
     jobs = [job for body in api.bodies for job in body["jobs"]]
@@ -427,8 +427,8 @@ def test_the_rest_of_a_table_is_sent_as_there_is_room(
 
 
 async def test_a_queue_that_is_full_at_once_is_an_error() -> None:
-    sending = Sending(bodies({"id": "g", "total": 1}, {}, [{"prompt": "x"}]))
-    with pytest.raises(QueueFull):
+    sending = Upload(bodies({"id": "g", "total": 1}, {}, [{"prompt": "x"}]))
+    with pytest.raises(QueueFullError):
         await asyncio.wait_for(sending.run(Refusing(1)), 10)  # type: ignore[arg-type]
     assert sending.begun.is_set()
 

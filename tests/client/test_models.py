@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from jupyter_bgstream.client import Models
-from jupyter_bgstream.core.schemas import ModelsForm, ProviderForm
-from jupyter_bgstream.core.state import Fault
+from jupyter_bgstream.core.schemas import ModelsInfo, ProviderInfo
+from jupyter_bgstream.core.state import ErrorInfo
 
-GONE = Fault(code="unreachable", message="It cannot be reached. " + "Details: <b>. " * 20)
-FORM = ModelsForm(
+GONE = ErrorInfo(code="unreachable", message="It cannot be reached. " + "Details: <b>. " * 20)
+FORM = ModelsInfo(
     default="a/one",
     default_why="It is the first.",
     aliases={"fast": "a/two"},
     providers=[
-        ProviderForm(name="a", models=[f"a/{name}" for name in ("one", "two", "three", "four", "five")]),
-        ProviderForm(name="agent"),
-        ProviderForm(name="gone", error=GONE),
-        ProviderForm(name="bare", note="This service has no list of models: " + "ask for it. " * 20),
-        ProviderForm(name="idle", error=Fault(code="missing_key", message="Not configured: set X."), configured=False),
+        ProviderInfo(name="a", models=[f"a/{name}" for name in ("one", "two", "three", "four", "five")]),
+        ProviderInfo(name="agent"),
+        ProviderInfo(name="gone", error=GONE),
+        ProviderInfo(name="bare", note="This service has no list of models: " + "ask for it. " * 20),
+        ProviderInfo(
+            name="idle", error=ErrorInfo(code="missing_key", message="Not configured: set X."), configured=False
+        ),
     ],
 )
 

@@ -44,7 +44,7 @@ class TestScript:
     def test_wait_says_why_and_how_to_go_on(self, provider: ThreadedProvider, model: str) -> None:
         batch = mapped(model)
         for _ in range(2):
-            with pytest.raises(bg.BatchPaused) as raised:
+            with pytest.raises(bg.BatchPausedError) as raised:
                 batch.wait(20)
         assert (raised.value.code, raised.value.reason.code) == ("batch_paused", "unauthorized")
         for words in (batch.id, "revoked", f"{ROWS - AT_FIRST} rows", "batch.resume()", "batch.retry()"):
@@ -60,7 +60,7 @@ class TestScript:
 
     def test_it_goes_on_with_what_is_left_and_retry_asks_the_rest(self, provider: ThreadedProvider, model: str) -> None:
         batch = mapped(model)
-        with pytest.raises(bg.BatchPaused):
+        with pytest.raises(bg.BatchPausedError):
             batch.wait(20)
         mend(provider, model)
         assert batch.resume() is batch
@@ -71,7 +71,7 @@ class TestScript:
 
     def test_retry_lets_it_go_on_as_well(self, provider: ThreadedProvider, model: str) -> None:
         batch = mapped(model)
-        with pytest.raises(bg.BatchPaused):
+        with pytest.raises(bg.BatchPausedError):
             batch.wait(20)
         mend(provider, model)
         assert batch.retry().wait(20).status == "completed"
@@ -80,7 +80,7 @@ class TestScript:
         self, server: Jupyter, provider: ThreadedProvider, model: str
     ) -> None:
         batch = mapped(model)
-        with pytest.raises(bg.BatchPaused):
+        with pytest.raises(bg.BatchPausedError):
             batch.wait(20)
         mend(provider, model)
         with server.client() as client:
@@ -91,13 +91,13 @@ class TestScript:
         batch = mapped(model)
         rows = iter(batch)
         assert [next(rows).status for _ in range(AT_FIRST)] == ["failed"] * AT_FIRST
-        with pytest.raises(bg.BatchPaused):
+        with pytest.raises(bg.BatchPausedError):
             next(rows)
 
         async def awaited() -> Any:
             return await batch
 
-        with pytest.raises(bg.BatchPaused):
+        with pytest.raises(bg.BatchPausedError):
             asyncio.run(awaited())
         batch.cancel()
         assert len(list(batch)) == ROWS
@@ -106,12 +106,12 @@ class TestScript:
         self, provider: ThreadedProvider, model: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         batch = mapped(model)
-        with pytest.raises(bg.BatchPaused):
+        with pytest.raises(bg.BatchPausedError):
             batch.wait(20)
         again = mapped(model)
         assert again.id == batch.id
         assert "It is paused" in capsys.readouterr().out
-        with pytest.raises(bg.BatchPaused):
+        with pytest.raises(bg.BatchPausedError):
             again.wait(20)
         batch.cancel()
 
@@ -120,7 +120,7 @@ def test_a_notebook_that_nobody_watches_fails_with_the_reason(
     kernel: Kernel, provider: ThreadedProvider, model: str
 ) -> None:
     ran = kernel.run(f"import jupyter_bgstream as bg\nb = bg.map(range(30), '{{row}}', model={model!r})\nb.wait()")
-    assert "BatchPaused" in ran.error
+    assert "BatchPausedError" in ran.error
     assert "revoked" in ran.error
     listed = kernel.run("%bg").bundles[0]
     group = kernel.ask("b.id").strip("'")

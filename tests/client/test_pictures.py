@@ -17,7 +17,7 @@ from jupyter_bgstream.client import Comparison, job, submit
 from jupyter_bgstream.client import batch as batches
 from jupyter_bgstream.client.image_relay import PictureRelay
 from jupyter_bgstream.client.images import Picture
-from jupyter_bgstream.core.errors import NotFound
+from jupyter_bgstream.core.errors import NotFoundError
 from jupyter_bgstream.outputs.mimebundle import bundle
 from jupyter_bgstream.testing import ThreadedProvider, answer
 
@@ -56,7 +56,7 @@ def test_job_has_its_pictures(script: None, tmp_path: Path, monkeypatch: pytest.
     other = job(asked.id).images[0]
     asked.delete()
     assert png.data == PNG
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         _ = other.data
 
 

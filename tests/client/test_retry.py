@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from jupyter_bgstream.client import Conflict, Job, job, submit
+from jupyter_bgstream.client import ConflictError, Job, job, submit
 from jupyter_bgstream.client.background import Background
 from jupyter_bgstream.client.job_table import table
 from jupyter_bgstream.core.codec import BUNDLE_MIME
 from jupyter_bgstream.core.events import Attempt, Queued, Waiting
-from jupyter_bgstream.core.schemas import JobForm, LogPage
-from jupyter_bgstream.core.state import Fault
+from jupyter_bgstream.core.schemas import JobInfo, LogPage
+from jupyter_bgstream.core.state import ErrorInfo
 from jupyter_bgstream.testing import Cut, ThreadedProvider, answer
 from jupyter_bgstream.testing.http_connection import Request
 from jupyter_bgstream.testing.script import Script, refusal
@@ -36,7 +36,7 @@ def test_an_ended_job_is_asked_again_once(provider: ThreadedProvider) -> None:
 def test_one_that_goes_on_is_not_asked_again(provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
     asked = submit("x", model="test/held")
-    with pytest.raises(Conflict, match="only one that has ended can be retried") as refused:
+    with pytest.raises(ConflictError, match="only one that has ended can be retried") as refused:
         asked.retry()
     assert refused.value.code == "not_ended"
     asked.cancel()
@@ -85,7 +85,7 @@ class Put:
         pass
 
 
-FORM = JobForm(
+FORM = JobInfo(
     id="put-off-1",
     status="waiting",
     model="test/hello",
@@ -93,7 +93,7 @@ FORM = JobForm(
     cursor="0_1_3",
     created_at=1.0,
     not_before=UNTIL,
-    error=Fault(code="rate_limited", message=WHY),
+    error=ErrorInfo(code="rate_limited", message=WHY),
 )
 
 

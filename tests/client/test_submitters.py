@@ -17,8 +17,8 @@ from harness.people import ask, server_of_people, until_ended
 from jupyter_bgstream.client.costs import Costs
 from jupyter_bgstream.client.job_table import table
 from jupyter_bgstream.client.magics.show import details
-from jupyter_bgstream.core.costs import Spent
-from jupyter_bgstream.core.schemas import JobDetail, JobForm
+from jupyter_bgstream.core.costs import CostRow
+from jupyter_bgstream.core.schemas import JobDetail, JobInfo
 from jupyter_bgstream.testing import ThreadedProvider
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/people.json").read_text())["cases"]
@@ -39,8 +39,8 @@ def kernel(people: Jupyter) -> Iterator[Kernel]:
         yield kernel
 
 
-def form(**fields: str | None) -> JobForm:
-    return JobForm(id="0123456789", status="queued", model="a/b", title="Why?", cursor="", created_at=1.0, **fields)
+def form(**fields: str | None) -> JobInfo:
+    return JobInfo(id="0123456789", status="queued", model="a/b", title="Why?", cursor="", created_at=1.0, **fields)
 
 
 def test_kernel_sees_who_submitted_and_names_nobody_itself(people: Jupyter, kernel: Kernel) -> None:
@@ -105,5 +105,5 @@ def test_details_have_the_beginning_of_long_messages() -> None:
 
 
 def test_costs_of_nobody_have_words() -> None:
-    spent = Spent(key=None, jobs=1, input_tokens=1, output_tokens=1, usd=0.5, estimated=False)
+    spent = CostRow(key=None, jobs=1, input_tokens=1, output_tokens=1, usd=0.5, estimated=False)
     assert repr(Costs([spent], "submitted_by")).splitlines()[1].split()[:2] == ["(no", "name)"]

@@ -12,11 +12,20 @@ import pytest
 from client.conftest import Kernel, settings
 from harness.jupyter import Jupyter, jupyter
 
-from jupyter_bgstream.client import Conflict, Invalid, NotFound, Thread, Threads, session, thread, threads
-from jupyter_bgstream.core.schemas import ThreadForm
+from jupyter_bgstream.client import (
+    ConflictError,
+    InvalidRequestError,
+    NotFoundError,
+    Thread,
+    Threads,
+    session,
+    thread,
+    threads,
+)
+from jupyter_bgstream.core.schemas import ThreadInfo
 from jupyter_bgstream.testing import Hold, Script, ThreadedProvider, answer
 
-FORM = ThreadForm(
+FORM = ThreadInfo(
     name="trip", jobs=1_200, status="running", model="test/hello", title="Why " * 20, created_at=0.0, updated_at=0.0
 )
 
@@ -96,14 +105,14 @@ def test_a_fork_goes_on_alone(script: None, provider: ThreadedProvider, parrot: 
     assert sent(provider, parrot)[-1] == ["one", "Aye.", "three"]
     talk.delete()
     assert talk.jobs == []
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         _ = talk.messages
     late.submit("four", model=model).wait(30)
     assert sent(provider, parrot)[-1] == ["one", "Aye.", "two", "Aye.", "four"]
     assert late.forked_from is None
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         late.fork("early")
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         late.fork("more", after="no-such-job")
 
 
@@ -119,7 +128,7 @@ def test_a_thread_is_renamed_while_it_is_answered(script: None, provider: Thread
     two.wait(30)
     assert sent(provider, "renamed") == [["one"], ["one", "Aye, Sir.", "two"]]
     assert [each.name for each in threads() if each.name in ("before", "after")] == ["after"]
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         thread("before").rename("again")
 
 
@@ -129,9 +138,9 @@ def test_a_thread_is_deleted_while_it_is_answered(script: None, provider: Thread
     one = talk.submit("one", model="test/deleted")
     assert next(iter(one)) == "Aye, "
     talk.delete()
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         one.wait(30)
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         _ = talk.status
     assert "to be deleted" not in [each.name for each in threads()]
 
@@ -189,5 +198,5 @@ def test_a_list_shows_itself_as_a_table() -> None:
 
 @pytest.mark.parametrize("name", ["", "x" * 201, 7, None])
 def test_what_is_no_name_is_refused(name: Any) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidRequestError):
         Thread(name)

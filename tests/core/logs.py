@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from jupyter_bgstream.core.events import (
     Attempt,
     Cancelled,
+    Citation,
     Completed,
     Delta,
     Event,
@@ -15,7 +16,6 @@ from jupyter_bgstream.core.events import (
     Image,
     Interrupted,
     Queued,
-    Source,
     ToolCall,
     Usage,
     Waiting,
@@ -39,7 +39,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
         cost=st.none() | st.sampled_from([0.25, 0.5, 2.0]),
         cost_estimated=st.booleans(),
     ),
-    Source: st.builds(Source, url=_text, title=_text),
+    Citation: st.builds(Citation, url=_text, title=_text),
     ToolCall: st.builds(ToolCall, id=_text, name=_text, arguments=_text),
     Image: st.builds(
         Image,

@@ -9,7 +9,7 @@ import pytest
 
 from jupyter_bgstream.core.attachments import MAX_FILE_BYTES, MAX_FILES
 from jupyter_bgstream.core.codec import message_form
-from jupyter_bgstream.core.errors import Invalid
+from jupyter_bgstream.core.errors import InvalidRequestError
 from jupyter_bgstream.core.job import JobSpec
 from jupyter_bgstream.core.limits import check_spec
 from jupyter_bgstream.core.messages import AudioPart, CacheControl, FilePart, Message, TextPart
@@ -26,7 +26,7 @@ def spec(*parts: Any, role: Any = "user") -> JobSpec:
 
 
 def refused(*parts: Any, role: Any = "user") -> tuple[str, str | None]:
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         check_spec(spec(*parts, role=role))
     return caught.value.message, caught.value.field
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_bgstream.core.cursor import Cursor, new_log, position
-from jupyter_bgstream.core.errors import CursorGone, Invalid
+from jupyter_bgstream.core.errors import CursorGoneError, InvalidRequestError
 
 TAIL = Cursor(log="00c0ffee", attempt=2, seq=30)
 
@@ -30,7 +30,7 @@ def test_a_cursor_is_a_place_in_its_log(text: str | None, seq: int) -> None:
     "text", ["deadbeef_0001_000000000001", "00c0ffee_0002_000000000031", "00c0ffee_0003_000000000001"]
 )
 def test_a_cursor_of_another_log_or_beyond_the_tail_is_refused(text: str) -> None:
-    with pytest.raises(CursorGone):
+    with pytest.raises(CursorGoneError):
         position(text, TAIL)
 
 
@@ -38,7 +38,7 @@ def test_a_cursor_of_another_log_or_beyond_the_tail_is_refused(text: str) -> Non
     "text", ["", "0", "12", "00c0ffee_0001", "00C0FFEE_0001_000000000001", str(TAIL) + "\n", "٣" * 27]
 )
 def test_what_is_no_cursor_is_said_to_be_none(text: str) -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidRequestError) as refused:
         position(text, TAIL)
     assert refused.value.field == "offset"
 

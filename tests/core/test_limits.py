@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jupyter_bgstream.core.attachments import MAX_IMAGE_BYTES, MAX_IMAGES
-from jupyter_bgstream.core.errors import Invalid
+from jupyter_bgstream.core.errors import InvalidRequestError
 from jupyter_bgstream.core.job import JobSpec
 from jupyter_bgstream.core.limits import check_spec
 from jupyter_bgstream.core.messages import ImagePart, Message, TextPart
@@ -20,8 +20,8 @@ def spec(*content: Any, **params: Any) -> JobSpec:
     return JobSpec(model="a/b", messages=messages, params=params)
 
 
-def refused(what: JobSpec) -> Invalid:
-    with pytest.raises(Invalid) as caught:
+def refused(what: JobSpec) -> InvalidRequestError:
+    with pytest.raises(InvalidRequestError) as caught:
         check_spec(what)
     return caught.value
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_bgstream.core.codec import answer_form, decode_event, decode_events, encode, stamped
-from jupyter_bgstream.core.errors import IllegalEvent
+from jupyter_bgstream.core.errors import IllegalEventError
 from jupyter_bgstream.core.events import Attempt, Completed, Delta, Event, Queued, Usage
 from jupyter_bgstream.core.job import Job, JobSpec, advance
 from jupyter_bgstream.core.messages import Message
@@ -47,7 +47,7 @@ def test_golden_cases_that_are_refused_change_nothing(case: dict[str, Any]) -> N
     for event in before:
         answer = apply(answer, event)
     as_it_was = msgspec.structs.replace(answer)
-    with pytest.raises(IllegalEvent):
+    with pytest.raises(IllegalEventError):
         apply(answer, last)
     assert answer == as_it_was
 
@@ -106,7 +106,7 @@ def test_a_job_and_its_log_agree(log: list[Event], data: st.DataObject) -> None:
 
 @given(st.sampled_from(sorted(ENDS)), st.one_of(*EVENTS.values()))
 def test_whatever_has_ended_never_opens_again(end: Status, event: Event) -> None:
-    with pytest.raises(IllegalEvent):
+    with pytest.raises(IllegalEventError):
         apply(Answer(status=end, seq=1), msgspec.structs.replace(event, seq=2))
 
 

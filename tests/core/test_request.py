@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jupyter_bgstream.core.codec import decode_request
-from jupyter_bgstream.core.errors import Invalid
+from jupyter_bgstream.core.errors import InvalidRequestError
 from jupyter_bgstream.core.job import TITLE_LENGTH, JobSpec, title_of
 from jupyter_bgstream.core.messages import Message
 
@@ -26,7 +26,7 @@ from jupyter_bgstream.core.messages import Message
     ],
 )
 def test_a_wrong_field_is_named(body: bytes, field: str | None) -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidRequestError) as refused:
         decode_request(body, JobSpec)
     assert refused.value.field == field
     assert refused.value.message.endswith(".")

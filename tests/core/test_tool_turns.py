@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jupyter_bgstream.core.errors import Invalid
+from jupyter_bgstream.core.errors import InvalidRequestError
 from jupyter_bgstream.core.messages import FunctionCall, ImagePart, Message
 from jupyter_bgstream.core.tool_turns import check_tool_turns, sendable
 
@@ -76,7 +76,7 @@ def test_results_follow_their_calls(messages: list[Message]) -> None:
     ],
 )
 def test_what_does_not_fit_is_refused(messages: list[Message], words: str, field: str) -> None:
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         check_tool_turns(messages, in_thread=False)
     assert words in caught.value.message
     assert caught.value.field == field
@@ -84,7 +84,7 @@ def test_what_does_not_fit_is_refused(messages: list[Message], words: str, field
 
 def test_in_a_thread_the_first_results_may_be_of_the_turn_before() -> None:
     check_tool_turns([result("a"), result("b"), ASK], in_thread=True)
-    with pytest.raises(Invalid, match="There is no call 'c'"):
+    with pytest.raises(InvalidRequestError, match="There is no call 'c'"):
         check_tool_turns([result("a"), ASK, result("c")], in_thread=True)
 
 

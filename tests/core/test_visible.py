@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jupyter_bgstream.core.errors import Invalid
+from jupyter_bgstream.core.errors import InvalidRequestError
 from jupyter_bgstream.core.terminal_text import visible, visible_line
 
 CASES = json.loads((Path(__file__).parents[1] / "golden" / "visible.json").read_text("utf-8"))["cases"]
@@ -28,6 +28,6 @@ def test_nothing_that_a_terminal_obeys_is_left() -> None:
 
 
 def test_an_error_keeps_its_message_and_prints_it_visibly() -> None:
-    error = Invalid("\x1b]52;c;x\x07 is wrong.")
+    error = InvalidRequestError("\x1b]52;c;x\x07 is wrong.")
     assert error.message == "\x1b]52;c;x\x07 is wrong."
     assert str(error) == "\\x1b]52;c;x\\x07 is wrong."

@@ -14,9 +14,9 @@ from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Completed, Delta
 from jupyter_bgstream.core.job import Job, JobSpec
 from jupyter_bgstream.core.messages import Message
-from jupyter_bgstream.core.state import Fault
+from jupyter_bgstream.core.state import ErrorInfo
 from jupyter_bgstream.engine.service import Limits, Service
-from jupyter_bgstream.providers.base import Default, ProviderStatus, Resume, Said
+from jupyter_bgstream.providers.base import Default, ProviderEvent, ProviderStatus, Resume
 from jupyter_bgstream.store.memory import MemoryStore
 
 OWNER = "local"
@@ -29,7 +29,7 @@ class Call:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.closed = asyncio.Event()
-        self._said: asyncio.Queue[Sequence[Said] | BaseException] = asyncio.Queue()
+        self._said: asyncio.Queue[Sequence[ProviderEvent] | BaseException] = asyncio.Queue()
 
     @property
     def unread(self) -> int:
@@ -40,14 +40,14 @@ class Call:
         self._said.put_nowait([Delta(channel="text", text=text) for text in texts])
         return self
 
-    def say_all(self, *said: Said) -> Self:
+    def say_all(self, *said: ProviderEvent) -> Self:
         """Say anything."""
         self._said.put_nowait(said)
         return self
 
     def keep(self, token: str, *texts: str) -> Self:
         """Say something that the provider keeps: it can be asked to go on behind it."""
-        said: list[Said] = [Delta(channel="text", text=text) for text in texts]
+        said: list[ProviderEvent] = [Delta(channel="text", text=text) for text in texts]
         self._said.put_nowait([*said, Resume(token=token)])
         return self
 
@@ -57,7 +57,7 @@ class Call:
     def fail(self, error: BaseException) -> None:
         self._said.put_nowait(error)
 
-    async def stream(self) -> AsyncGenerator[Sequence[Said], None]:
+    async def stream(self) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         try:
             while True:
                 said = await self._said.get()
@@ -88,7 +88,7 @@ class Puppet:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.names = {"puppet"}
-        self.fault: Fault | None = None
+        self.fault: ErrorInfo | None = None
         self.abandoned: list[Job] = []
         self._new: asyncio.Queue[Call] = asyncio.Queue()
 
@@ -101,7 +101,7 @@ class Puppet:
             raise ProviderError(f"No provider for {model}.", code="unknown_provider")
         return self
 
-    def stream(self, job: Job) -> AsyncGenerator[Sequence[Said], None]:
+    def stream(self, job: Job) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         call = Call(job)
         self.calls.append(call)
         self._new.put_nowait(call)
@@ -113,7 +113,7 @@ class Puppet:
     async def status(self, *, refresh: bool = False) -> list[ProviderStatus]:
         return []
 
-    def unready(self) -> Fault | None:
+    def unready(self) -> ErrorInfo | None:
         return self.fault
 
 

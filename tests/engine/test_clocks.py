@@ -19,7 +19,7 @@ from jupyter_bgstream.core.events import Cancelled, Completed, Event, Waiting
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.engine.clock import SystemClock
 from jupyter_bgstream.engine.delays import TOLERANCE
-from jupyter_bgstream.engine.retention import Deleted, Housekeeping, Retention
+from jupyter_bgstream.engine.retention import Deleted, Retention, RetentionWorker
 from jupyter_bgstream.engine.scheduler import LONGEST_SLEEP
 from jupyter_bgstream.engine.service import Limits, Service
 from jupyter_bgstream.store.memory import MemoryStore
@@ -273,7 +273,7 @@ async def read(store: MemoryStore, job_id: str, ago: float) -> None:
 
 async def test_clock_set_forward_deletes_nothing_for_a_day(opened: MemoryStore) -> None:
     clock = Hurried()
-    keeper = Housekeeping(store=opened, clock=clock, owner=None, retention=Retention())
+    keeper = RetentionWorker(store=opened, clock=clock, owner=None, retention=Retention())
     await read(opened, "job-read", DAY)
     clock.jump(365 * DAY)
     for _ in range(23):
@@ -290,7 +290,7 @@ async def test_clock_set_forward_deletes_nothing_for_a_day(opened: MemoryStore) 
 
 async def test_clock_that_stays_set_forward_counts_after_a_day(opened: MemoryStore) -> None:
     clock = Hurried()
-    keeper = Housekeeping(store=opened, clock=clock, owner=None, retention=Retention())
+    keeper = RetentionWorker(store=opened, clock=clock, owner=None, retention=Retention())
     await read(opened, "job-read", DAY)
     await keeper.prune()
     clock.jump(100 * DAY)
@@ -307,7 +307,7 @@ async def test_clock_that_stays_set_forward_counts_after_a_day(opened: MemorySto
 
 async def test_clock_set_forward_does_not_make_what_was_just_read_old(opened: MemoryStore) -> None:
     clock = Hurried()
-    keeper = Housekeeping(store=opened, clock=clock, owner=None, retention=Retention(max_bytes=1))
+    keeper = RetentionWorker(store=opened, clock=clock, owner=None, retention=Retention(max_bytes=1))
     await read(opened, "job-just-read", 60)
     clock.jump(2 * HOUR)
     assert await keeper.prune() == Deleted()
@@ -315,7 +315,7 @@ async def test_clock_set_forward_does_not_make_what_was_just_read_old(opened: Me
 
 async def test_clock_set_back_does_not_stop_the_hourly_look(opened: MemoryStore) -> None:
     clock = FakeClock()
-    keeper = Housekeeping(store=opened, clock=clock, owner=None, retention=Retention(max_bytes=1))
+    keeper = RetentionWorker(store=opened, clock=clock, owner=None, retention=Retention(max_bytes=1))
     looking = asyncio.create_task(keeper.run())
     await settle()
     await pass_time(clock, 200, step=60)

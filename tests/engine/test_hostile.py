@@ -11,11 +11,11 @@ import pytest
 from engine.conftest import OWNER, Puppet, ended, shown, spec
 
 from jupyter_bgstream.core.codec import decode_events
-from jupyter_bgstream.core.errors import NotFound, ProviderError, Unavailable
-from jupyter_bgstream.core.events import Delta, Event, Source, ToolCall, Usage
+from jupyter_bgstream.core.errors import NotFoundError, ProviderError, UnavailableError
+from jupyter_bgstream.core.events import Citation, Delta, Event, ToolCall, Usage
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.engine.service import Limits, Service
-from jupyter_bgstream.providers.base import Said
+from jupyter_bgstream.providers.base import ProviderEvent
 from jupyter_bgstream.store.base import Change, JobFilter
 from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.testing.clock import FakeClock
@@ -43,7 +43,7 @@ async def test_a_stop_is_told_as_a_stop_and_not_as_a_deletion(puppet: Puppet) ->
     await service.close()
     await followers[0]
     assert last == {running.id: "Interrupted", queued.id: "Queued"}
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         await followers[1]
 
 
@@ -114,7 +114,7 @@ async def test_a_stop_with_a_store_that_cannot_be_written_still_stops(
     call = await puppet.call()
 
     async def full(*_: object, **__: object) -> None:
-        raise Unavailable("The disk is full.")
+        raise UnavailableError("The disk is full.")
 
     monkeypatch.setattr(store, "end", full)
     async with asyncio.timeout(5):
@@ -167,7 +167,7 @@ async def test_a_gap_that_could_not_be_read_once_is_read_later(puppet: Puppet, m
     await tick()
 
     async def no_answer(*_: object, **__: object) -> list[bytes]:
-        raise Unavailable("The disk does not answer.")
+        raise UnavailableError("The disk does not answer.")
 
     with monkeypatch.context() as broken:
         broken.setattr(store, "events", no_answer)
@@ -202,7 +202,7 @@ async def test_a_resubmitted_id_is_another_job_for_its_followers(service: Servic
         (await puppet.call()).say("new").finish()
         await ended(service, again.id)
         assert (await service.answer(OWNER, again.id))[1].text == "new"
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await anext(stuck)
 
 
@@ -247,11 +247,11 @@ async def test_a_huge_prompt_has_a_short_title_at_once(service: Service, puppet:
     await puppet.call()
 
 
-PIECES: dict[str, Callable[[int], Said]] = {
+PIECES: dict[str, Callable[[int], ProviderEvent]] = {
     "words": lambda _: Delta(channel="text", text="a"),
     "nothing": lambda _: Delta(channel="text", text=""),
     "thoughts": lambda _: Delta(channel="reasoning", text="a"),
-    "pages": lambda number: Source(url=f"https://x.example/{number}", title="A page"),
+    "pages": lambda number: Citation(url=f"https://x.example/{number}", title="A page"),
     "tools": lambda number: ToolCall(id=str(number), name="look", arguments="{}"),
     "counts": lambda number: Usage(input_tokens=number),
 }

@@ -10,7 +10,7 @@ import pytest
 from engine.conftest import OWNER, Puppet, ended, shown, spec
 
 from jupyter_bgstream.core.codec import decode_events
-from jupyter_bgstream.core.errors import NotFound
+from jupyter_bgstream.core.errors import NotFoundError
 from jupyter_bgstream.engine import channel
 from jupyter_bgstream.engine.service import Service
 
@@ -83,7 +83,7 @@ async def test_followers_of_a_deleted_job_are_sent_away(service: Service, puppet
         await call.closed.wait()
         await asyncio.wait([follower])
     # It saw the cancel that came first, or was told that the job is gone.
-    assert isinstance(follower.exception(), NotFound | None)
+    assert isinstance(follower.exception(), NotFoundError | None)
 
 
 async def test_nothing_is_kept_of_a_job_nobody_follows(service: Service, puppet: Puppet) -> None:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from engine.conftest import OWNER, Puppet, ended, shown, spec
 
-from jupyter_bgstream.core.errors import Unavailable
+from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.core.events import Event
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.engine.event_writer import UNWRITTEN_BYTES
@@ -54,7 +54,7 @@ class Slow(MemoryStore):
     def __init__(self) -> None:
         super().__init__(server="here")
         self.open_gate = asyncio.Event()
-        self.trouble: Unavailable | None = None
+        self.trouble: UnavailableError | None = None
         self.appends = 0
 
     async def append(self, job: Job, events: Sequence[Event], **options: Any) -> int:
@@ -94,7 +94,7 @@ async def test_a_store_that_cannot_be_written_fails_the_job_and_the_service_live
     job, _ = await service.submit(OWNER, spec())
     call = (await puppet.call()).say("kept")
     await shown(service, job.id, "kept")
-    store.trouble = Unavailable("The disk is full.")
+    store.trouble = UnavailableError("The disk is full.")
     call.say(" lost").finish()
     job = await ended(service, job.id)
     assert job.error is not None

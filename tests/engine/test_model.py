@@ -16,20 +16,20 @@ from engine.model import MAX_ATTEMPTS, MAX_BATCH, MAX_QUEUED, MAX_RUNNING, VIEWE
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from jupyter_bgstream.core.batches import GroupSpec
+from jupyter_bgstream.core.batches import BatchSpec
 from jupyter_bgstream.core.codec import decode_event, decode_events
-from jupyter_bgstream.core.errors import BgStreamError, ProviderError, Unavailable
+from jupyter_bgstream.core.errors import BgStreamError, ProviderError, UnavailableError
 from jupyter_bgstream.core.events import End, Usage, Waiting
-from jupyter_bgstream.core.job import Job, JobSpec, Origin
+from jupyter_bgstream.core.job import Job, JobSource, JobSpec
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Mute
 from jupyter_bgstream.core.state import fold
 from jupyter_bgstream.engine.recovery import Recovery
 from jupyter_bgstream.engine.service import Limits, Service
 from jupyter_bgstream.store.base import Change, JobFilter
-from jupyter_bgstream.store.changefeed import Feed
+from jupyter_bgstream.store.changefeed import Changefeed
 from jupyter_bgstream.store.memory import MemoryStore
-from jupyter_bgstream.store.memory_contents import Contents
+from jupyter_bgstream.store.memory_contents import State
 from jupyter_bgstream.store.memory_inbox import MemoryInbox
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import FakeClock
@@ -49,13 +49,13 @@ class Shared:
     """What several memory stores of one process share, as servers share a file."""
 
     def __init__(self) -> None:
-        self.contents = Contents(MemoryInbox(self.publish))
+        self.contents = State(MemoryInbox(self.publish))
         self.alive: set[str] = set()
-        self.feeds: list[Feed] = []
+        self.feeds: list[Changefeed] = []
 
     def publish(self, changes: Sequence[Change]) -> None:
         for feed in self.feeds:
-            Feed.publish(feed, changes)
+            Changefeed.publish(feed, changes)
 
 
 class SharedMemory(MemoryStore):
@@ -115,7 +115,7 @@ class Gate:
                     return result
             if name in ("claim", "next_due"):  # a dead server has no trouble, and does not try again
                 return [] if name == "claim" else None
-            raise Unavailable("This server is dead.")
+            raise UnavailableError("This server is dead.")
 
         return guarded
 
@@ -191,7 +191,7 @@ class Reader:
         self.task = asyncio.create_task(self._follow())
 
     async def _follow(self) -> None:
-        with suppress(Unavailable):  # its server stops
+        with suppress(UnavailableError):  # its server stops
             async with aclosing(self.server.service.follow(self.job, after=self.after)) as batches:
                 async for batch in batches:
                     await self.reads.wait()
@@ -274,7 +274,7 @@ class Stage:
         if (server := self._one(which)) is not None:
             named = {f"job-{n:04d}": wish for n, wish in jobs}
             specs = [(job_id, _spec(wish)) for job_id, wish in named.items()]
-            asked = server.service.submit_group(OWNER, GroupSpec(id=f"group-{number:04d}", total=total), specs)
+            asked = server.service.submit_group(OWNER, BatchSpec(id=f"group-{number:04d}", total=total), specs)
             expected = self._model.submit_group(server.name, f"group-{number:04d}", total, list(named.items()))
             assert await _outcome(asked) == expected
 
@@ -530,7 +530,7 @@ def _must_be(job: ModelJob) -> tuple[Any, ...]:
 def _spec(wish: dict[str, Any]) -> JobSpec:
     fields = {name: value for name, value in wish.items() if name not in ("prompt", "notebook")}
     message = Message(role="user", content=wish["prompt"])
-    return JobSpec(messages=(message,), source=Origin(notebook=wish["notebook"]), **fields)
+    return JobSpec(messages=(message,), source=JobSource(notebook=wish["notebook"]), **fields)
 
 
 async def _outcome(asked: Awaitable[Any]) -> str:

@@ -13,7 +13,7 @@ from engine.test_model import Gate, Shared, SharedMemory
 
 from jupyter_bgstream.core.events import Cancelled, Completed
 from jupyter_bgstream.core.job import Job
-from jupyter_bgstream.engine.retention import ANNOUNCED_DAYS, DAY, Housekeeping, Retention
+from jupyter_bgstream.engine.retention import ANNOUNCED_DAYS, DAY, Retention, RetentionWorker
 from jupyter_bgstream.engine.service import Limits, Service
 from jupyter_bgstream.store.base import Store
 from jupyter_bgstream.store.sqlite import SQLiteStore
@@ -163,8 +163,8 @@ class Hurried(FakeClock):
         await asyncio.sleep(0)
 
 
-def keeper(store: Store, owner: str | None, **settings: int) -> Housekeeping:
-    return Housekeeping(store=store, clock=Hurried(), owner=owner, retention=Retention(**settings))
+def keeper(store: Store, owner: str | None, **settings: int) -> RetentionWorker:
+    return RetentionWorker(store=store, clock=Hurried(), owner=owner, retention=Retention(**settings))
 
 
 async def large(store: Store, owner: str, job_id: str, days_ago: float) -> None:

@@ -10,14 +10,14 @@ import msgspec
 import pytest
 from engine.conftest import LIMITS, OWNER, Puppet, ended, shown, spec
 
-from jupyter_bgstream.core.errors import NotFound, Unavailable
+from jupyter_bgstream.core.errors import NotFoundError, UnavailableError
 from jupyter_bgstream.core.events import Delta, Event, Image, ToolCall
 from jupyter_bgstream.core.image_files import size_words
 from jupyter_bgstream.core.state import Answer
 from jupyter_bgstream.engine import images as image_decoding
 from jupyter_bgstream.engine.images import Pictures, decoded
 from jupyter_bgstream.engine.service import Service
-from jupyter_bgstream.providers.base import Picture, Resume, Said
+from jupyter_bgstream.providers.base import Picture, ProviderEvent, Resume
 from jupyter_bgstream.store.memory import MemoryStore
 
 FILES = {
@@ -38,7 +38,9 @@ def text(words: str) -> Delta:
     return Delta(channel="text", text=words)
 
 
-async def taken(*batches: list[Said], most_bytes: int = 1 << 30, **more: Any) -> tuple[str, list[Image], list[bytes]]:
+async def taken(
+    *batches: list[ProviderEvent], most_bytes: int = 1 << 30, **more: Any
+) -> tuple[str, list[Image], list[bytes]]:
     """The text, the pictures and their files that come of an answer."""
     seen = Pictures(2, most_bytes=most_bytes, **more)
     events: list[Any] = []
@@ -132,7 +134,7 @@ def test_padding_ends_base64_whatever_pieces_it_is_read_in(monkeypatch: pytest.M
 
 
 async def test_pictures_are_numbered_where_they_stand() -> None:
-    batches: list[list[Said]] = [
+    batches: list[list[ProviderEvent]] = [
         [Delta(channel="reasoning", text="Hm."), text("One: ")],
         [Picture(data=base64(PNG)), Picture(data="AAAA")],
         [ToolCall(id="1", name="x", arguments=""), text("Next"), text(" word\n")],
@@ -149,7 +151,7 @@ async def test_pictures_are_numbered_where_they_stand() -> None:
 
 
 async def test_an_answer_without_pictures_is_as_it_was() -> None:
-    batch: list[Said] = [text("a"), text("\n"), Delta(channel="reasoning", text="b"), Resume(token="t")]
+    batch: list[ProviderEvent] = [text("a"), text("\n"), Delta(channel="reasoning", text="b"), Resume(token="t")]
     assert (await Pictures(1, most_bytes=0).take(batch)).events == batch
 
 
@@ -160,7 +162,7 @@ async def test_how_to_go_on_stays_behind_the_words_it_covers() -> None:
 
 async def test_limits_are_said_and_smaller_pictures_after_them_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_decoding, "MOST_BYTES", 5000)
-    batch: list[Said] = [Picture(data=base64(PNG.ljust(size))) for size in (5000, 5003, 2000, 1500, 1000, 501)]
+    batch: list[ProviderEvent] = [Picture(data=base64(PNG.ljust(size))) for size in (5000, 5003, 2000, 1500, 1000, 501)]
     words, images, _ = await taken(batch, most_bytes=8500)
     assert [image.bytes for image in images] == [5000, 2000, 1500]
     assert words.split("\n\n") == [
@@ -206,7 +208,7 @@ async def test_pictures_are_stored_with_their_answer(service: Service, store: Me
     assert [image.id for image in answer.images] == ["1-1"]
     stored = await service.image(OWNER, job.id, "1-1")
     assert await service.image_chunk(stored, 0) == PNG
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         await service.image("bob", job.id, "1-1")
 
 
@@ -227,7 +229,7 @@ async def test_a_picture_that_cannot_be_stored_fails_its_job(
 
     async def full(job: Any, events: list[Event], **more: Any) -> int:
         if more.get("files"):
-            raise Unavailable("The disk is full.")
+            raise UnavailableError("The disk is full.")
         return await append(job, events, **more)
 
     monkeypatch.setattr(store, "append", full)
@@ -244,7 +246,7 @@ async def test_a_picture_that_cannot_be_stored_fails_its_job(
 
 
 async def test_a_new_attempt_begins_without_pictures(store: MemoryStore) -> None:
-    events: list[list[Said]] = [[Picture(data=base64(PNG))]]
+    events: list[list[ProviderEvent]] = [[Picture(data=base64(PNG))]]
     first, second = Pictures(1, most_bytes=2000), Pictures(2, most_bytes=2000)
     ids = [
         [event.id for event in (await seen.take(events[0])).events if isinstance(event, Image)]

@@ -13,7 +13,7 @@ from jupyter_bgstream.engine import history
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.providers.base import Picture
 from jupyter_bgstream.providers.endpoint import Endpoint
-from jupyter_bgstream.providers.http_provider import HTTPService
+from jupyter_bgstream.providers.http_provider import HTTPProvider
 from jupyter_bgstream.store.base import IMAGE_CHUNK
 from jupyter_bgstream.store.memory import MemoryStore
 
@@ -122,4 +122,4 @@ async def test_a_fork_shows_them_while_their_job_is_there(service: Service, pupp
 def test_which_providers_take_them(format: str, dialect: str | None, takes: bool) -> None:
     fields = {"dialect": dialect} if dialect else {}
     endpoint = Endpoint(base_url="http://127.0.0.1:1/v1", format=format, **fields)  # type: ignore[arg-type]
-    assert HTTPService("x", endpoint, environ={}).takes_pictures_back is takes
+    assert HTTPProvider("x", endpoint, environ={}).takes_pictures_back is takes

@@ -9,10 +9,10 @@ import msgspec
 import pytest
 from engine.conftest import LIMITS, OWNER, Puppet, ended, reached, shown, spec
 
-from jupyter_bgstream.core.errors import Unavailable
+from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.core.events import Waiting
 from jupyter_bgstream.core.job import Job
-from jupyter_bgstream.core.state import Fault
+from jupyter_bgstream.core.state import ErrorInfo
 from jupyter_bgstream.engine import recovery
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.store.memory import MemoryStore
@@ -139,7 +139,7 @@ async def test_a_job_that_nobody_can_run_waits_and_says_so(
 async def test_a_provider_without_its_key_is_nobody(
     service: Service, store: MemoryStore, puppet: Puppet, clock: FakeClock
 ) -> None:
-    puppet.fault = Fault(code="missing_key", message="There is no key here.")
+    puppet.fault = ErrorInfo(code="missing_key", message="There is no key here.")
     job = await left_behind(store, "job-0001")
     clock.advance(2)
     job = await reached(service, job.id, "waiting")
@@ -229,7 +229,7 @@ class FullStore(MemoryStore):
 
     async def adopt(self, job: Job, *, server: str, event: Waiting | None = None) -> Job:
         self.tries += 1
-        raise Unavailable("The disk is full.")
+        raise UnavailableError("The disk is full.")
 
 
 async def test_another_servers_job_that_waits_makes_room_for_ours(puppet: Puppet) -> None:

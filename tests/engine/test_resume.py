@@ -11,11 +11,11 @@ import msgspec
 import pytest
 from engine.conftest import LIMITS, OWNER, Call, Puppet, ended, reached, shown, spec
 
-from jupyter_bgstream.core.batches import GroupSpec
+from jupyter_bgstream.core.batches import BatchSpec
 from jupyter_bgstream.core.errors import ProviderError
-from jupyter_bgstream.core.events import Completed, Delta, Event, Source, ToolCall, Usage, Waiting
+from jupyter_bgstream.core.events import Citation, Completed, Delta, Event, ToolCall, Usage, Waiting
 from jupyter_bgstream.core.job import Job
-from jupyter_bgstream.core.state import Fault
+from jupyter_bgstream.core.state import ErrorInfo
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.providers.base import Resume
 from jupyter_bgstream.store.memory import MemoryStore
@@ -151,7 +151,7 @@ async def test_who_was_fenced_off_says_nothing_to_the_provider(
 async def test_who_cannot_ask_the_provider_does_as_the_job_says(
     service: Service, store: Appends, puppet: Puppet, clock: FakeClock
 ) -> None:
-    puppet.fault = Fault(code="missing_key", message="There is no key here.")
+    puppet.fault = ErrorInfo(code="missing_key", message="There is no key here.")
     over = await left_behind(store, "job-0001")
     waits = await left_behind(store, "job-0002", on_restart="retry")
     clock.advance(2)
@@ -174,7 +174,7 @@ async def test_a_forgotten_answer_ends_as_interrupted(
     clock.advance(2)
     (await puppet.call()).fail(GONE)
     done = await ended(service, job.id)
-    assert (done.status, done.error) == ("interrupted", Fault(code="answer_gone", message=GONE.message))
+    assert (done.status, done.error) == ("interrupted", ErrorInfo(code="answer_gone", message=GONE.message))
     assert (await service.answer(OWNER, job.id))[1].text == "Half "
     assert [notice.status for notice in await service.notices(OWNER, "")] == ["interrupted"]
     assert len(puppet.calls) == 1
@@ -285,7 +285,7 @@ async def test_a_cancel_by_a_server_that_does_not_know_the_provider(puppet: Pupp
 
 
 async def test_a_cancelled_group_is_cancelled_at_the_provider(service: Service, puppet: Puppet) -> None:
-    group = GroupSpec(id="group-0001", total=2)
+    group = BatchSpec(id="group-0001", total=2)
     await service.submit_group(OWNER, group, [(f"job-000{n}", spec(f"{n}")) for n in range(2)])
     for n in range(2):
         (await puppet.call()).keep(f"of {n}", "x")
@@ -329,7 +329,7 @@ async def test_what_a_provider_keeps_is_no_event(service: Service, store: Append
 
 
 @pytest.mark.parametrize(
-    "found", [Source(url="https://a.example"), ToolCall(id="a", name="look", arguments="{}")], ids=["source", "call"]
+    "found", [Citation(url="https://a.example"), ToolCall(id="a", name="look", arguments="{}")], ids=["source", "call"]
 )
 async def test_what_was_said_without_words_is_not_paid_for_twice_either(
     service: Service, store: Appends, puppet: Puppet, clock: FakeClock, found: Event

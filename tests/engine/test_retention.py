@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from jupyter_bgstream.core.errors import Unavailable
+from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.core.events import Cancelled, Completed, Event
-from jupyter_bgstream.engine.retention import DAY, HOUR, STARTS_AFTER, TIDY_EVERY, Deleted, Housekeeping, Retention
+from jupyter_bgstream.engine.retention import DAY, HOUR, STARTS_AFTER, TIDY_EVERY, Deleted, Retention, RetentionWorker
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.store.base import Change, Store
 from jupyter_bgstream.store.memory import MemoryStore
@@ -60,7 +60,7 @@ async def test_what_was_read_goes_by_age_and_nothing_else(store: Store, clock: H
     await running(store, "job-running", created_at=START - 900 * DAY)
     await submit(store, "job-queued", created_at=START - 900 * DAY)
     changes = store.changes()
-    deleted = await Housekeeping(store=store, clock=clock, owner=None, retention=Retention()).prune()
+    deleted = await RetentionWorker(store=store, clock=clock, owner=None, retention=Retention()).prune()
     assert deleted.jobs == 3
     assert deleted.bytes > 100
     assert sorted(await ids_of(store)) == [
@@ -83,7 +83,7 @@ async def test_zero_days_are_for_ever(store: Store, clock: Hurried) -> None:
     await read_all(store, 8999)
     await ended(store, "job-unread", done(9000))
     for retention in (Retention(keep_days=0), Retention(keep_days=0, unread_days=1), Retention(unread_days=0)):
-        keeper = Housekeeping(store=store, clock=clock, owner=None, retention=retention)
+        keeper = RetentionWorker(store=store, clock=clock, owner=None, retention=retention)
         before = len(await ids_of(store))
         await keeper.prune()
         clock.advance(20 * DAY)
@@ -100,7 +100,7 @@ async def test_unread_answers_are_announced_before_they_go(
     await ended(store, "job-unread", done(350))
     await ended(store, "job-saved", done(351))
     await ended(store, "job-later", done(340))
-    keeper = Housekeeping(store=store, clock=clock, owner=None, retention=Retention())
+    keeper = RetentionWorker(store=store, clock=clock, owner=None, retention=Retention())
     await keeper.prune()
     assert keeper.warnings == ()
     clock.advance(2 * DAY)  # 352 and 353 days old
@@ -128,11 +128,11 @@ async def test_unread_answers_are_announced_before_they_go(
 
 async def test_what_became_too_old_while_no_server_ran_is_announced_first(store: Store, clock: Hurried) -> None:
     await ended(store, "job-unread", done(2000))
-    keeper = Housekeeping(store=store, clock=clock, owner=None, retention=Retention())
+    keeper = RetentionWorker(store=store, clock=clock, owner=None, retention=Retention())
     await keeper.prune()
     assert "1 unread answer will be deleted from 2023-11-28 on" in keeper.warnings[0]
     clock.advance(13.9 * DAY)
-    await Housekeeping(store=store, clock=clock, owner=None, retention=Retention()).prune()  # after another restart
+    await RetentionWorker(store=store, clock=clock, owner=None, retention=Retention()).prune()  # after another restart
     assert await ids_of(store) == ["job-unread"]
     clock.advance(0.2 * DAY)
     await keeper.prune()
@@ -155,24 +155,24 @@ async def test_beyond_the_size_the_oldest_that_were_read_go_first_and_no_others(
     (notice, *_) = await store.notices(OWNER, "")
     await store.read(OWNER, "", ids=[notice.id], at=START - 60)
     size = await store.size(owner=None)
-    keeper = Housekeeping(store=store, clock=clock, owner=None, retention=Retention(max_bytes=size - 1_300_000))
+    keeper = RetentionWorker(store=store, clock=clock, owner=None, retention=Retention(max_bytes=size - 1_300_000))
     assert (await keeper.prune()).jobs == 2
     assert sorted(await ids_of(store)) == ["job-0003", "job-0004", "job-just-read", "job-unread"]
     assert keeper.warnings == ()
-    keeper = Housekeeping(store=store, clock=clock, owner=None, retention=Retention(max_bytes=1000))
+    keeper = RetentionWorker(store=store, clock=clock, owner=None, retention=Retention(max_bytes=1000))
     assert (await keeper.prune()).jobs == 2
     assert sorted(await ids_of(store)) == ["job-just-read", "job-unread"]
     (warning,) = keeper.warnings
     assert "max_megabytes" in warning
     assert (
-        await Housekeeping(store=store, clock=clock, owner=None, retention=Retention(max_bytes=0)).prune()
+        await RetentionWorker(store=store, clock=clock, owner=None, retention=Retention(max_bytes=0)).prune()
     ) == Deleted()
 
 
 async def test_two_servers_that_do_it_at_once_delete_each_answer_once(store: Store, clock: Hurried) -> None:
     for n in range(30):
         await ended(store, f"job-00{n:02}", Cancelled(at=START - 100 * DAY))
-    keepers = [Housekeeping(store=store, clock=clock, owner=None, retention=Retention()) for _ in range(2)]
+    keepers = [RetentionWorker(store=store, clock=clock, owner=None, retention=Retention()) for _ in range(2)]
     deleted = await asyncio.gather(*(keeper.prune() for keeper in keepers))
     assert sum(it.jobs for it in deleted) == 30
     assert await ids_of(store) == []
@@ -182,7 +182,7 @@ async def test_a_thread_that_goes_on_keeps_what_was_said(store: Store, clock: Hu
     await ended(store, "job-turn-one", done(200), thread="t")
     await read_all(store, 200)
     await submit(store, "job-turn-two", thread="t")
-    keeper = Housekeeping(store=store, clock=clock, owner=None, retention=Retention(max_bytes=1))
+    keeper = RetentionWorker(store=store, clock=clock, owner=None, retention=Retention(max_bytes=1))
     await keeper.prune()
     assert (await store.job(OWNER, "job-turn-two")).previous == "job-turn-one"
 
@@ -200,7 +200,7 @@ class Counting(MemoryStore):
 
     async def tidy(self) -> bool:
         if self.faulty:
-            raise Unavailable("The store cannot be read.")
+            raise UnavailableError("The store cannot be read.")
         self.steps += 1
         return self.steps % 3 != 0
 

@@ -7,7 +7,13 @@ import asyncio
 import pytest
 from engine.conftest import OWNER, Puppet, ended, shown, spec
 
-from jupyter_bgstream.core.errors import Conflict, Invalid, NotFound, ProviderError, QueueFull
+from jupyter_bgstream.core.errors import (
+    ConflictError,
+    InvalidRequestError,
+    NotFoundError,
+    ProviderError,
+    QueueFullError,
+)
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.store.base import Change
 from jupyter_bgstream.store.memory import MemoryStore
@@ -29,7 +35,7 @@ async def test_a_repeated_submit_is_one_job(service: Service, puppet: Puppet) ->
     first, _ = await service.submit(OWNER, spec(), "my-own-id")
     again, new = await service.submit(OWNER, spec(title="other title"), "my-own-id")
     assert (again.id, new) == (first.id, False)
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         await service.submit(OWNER, spec("Something else"), "my-own-id")
     await puppet.call()
     assert len(puppet.calls) == 1
@@ -89,14 +95,14 @@ async def test_an_unknown_provider_is_a_failed_job(service: Service) -> None:
 
 @pytest.mark.parametrize("model", ["", "one", "/one", "puppet/"])
 async def test_what_is_no_model_is_refused(service: Service, model: str) -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidRequestError) as refused:
         await service.submit(OWNER, spec().__class__(model=model, messages=spec().messages))
     assert refused.value.field == "model"
 
 
 async def test_no_more_run_than_may_and_the_oldest_is_next(service: Service, puppet: Puppet) -> None:
     jobs = [(await service.submit(OWNER, spec(str(n))))[0] for n in range(6)]
-    with pytest.raises(QueueFull):
+    with pytest.raises(QueueFullError):
         await service.submit(OWNER, spec())
     order = []
     for job in jobs:
@@ -227,7 +233,7 @@ async def test_deleting_a_running_job_stops_it_and_sends_followers_away(service:
     await service.delete(OWNER, job.id)
     async with asyncio.timeout(1):
         await call.closed.wait()
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         await service.job(OWNER, job.id)
 
 
@@ -235,9 +241,9 @@ async def test_what_belongs_to_another_is_not_there(service: Service, puppet: Pu
     job, _ = await service.submit(OWNER, spec())
     await puppet.call()
     for ask in (service.job, service.cancel, service.delete, service.answer):
-        with pytest.raises(NotFound) as other:
+        with pytest.raises(NotFoundError) as other:
             await ask("somebody else", job.id)
-        with pytest.raises(NotFound) as missing:
+        with pytest.raises(NotFoundError) as missing:
             await ask(OWNER, job.id[:-1] + "!")
         assert other.value.message.replace(job.id, "") == missing.value.message.replace(job.id[:-1] + "!", "")
 

@@ -7,10 +7,10 @@ import asyncio
 import pytest
 from engine.conftest import OWNER, Call, Puppet, ended, shown, spec
 
-from jupyter_bgstream.core.errors import Conflict, NotFound, ProviderError
+from jupyter_bgstream.core.errors import ConflictError, NotFoundError, ProviderError
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.messages import Message
-from jupyter_bgstream.engine.retention import DAY, Housekeeping, Retention
+from jupyter_bgstream.engine.retention import DAY, Retention, RetentionWorker
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.testing.clock import FakeClock
@@ -108,7 +108,7 @@ async def test_a_fork_begins_at_what_is_whole_while_others_run(service: Service,
     running, _ = await service.submit(OWNER, spec("two", thread="t"))
     await service.submit(OWNER, spec("three", thread="t"))
     call = await puppet.call()
-    with pytest.raises(Conflict) as refused:
+    with pytest.raises(ConflictError) as refused:
         await service.threads.fork(OWNER, "t", "new", after=running.id)
     assert refused.value.code == "not_ended"
     await service.threads.fork(OWNER, "t", "new", after=None)
@@ -125,7 +125,7 @@ async def test_a_fork_of_a_fork_can_begin_in_the_first(service: Service, puppet:
     await service.threads.fork(OWNER, "u", "v", after=one.id)
     assert await asked(service, puppet, "v") == ["one", "1", "And?"]
     later = await turn(service, puppet, "four", "4")
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         await service.threads.fork(OWNER, "u", "w", after=later.id)
     await service.threads.fork(OWNER, "u", "w", after=two.id)
     assert len(await told(service, "w")) == 4
@@ -136,11 +136,11 @@ async def test_a_fork_needs_something_that_was_said(service: Service, puppet: Pu
     (await puppet.call()).fail(ProviderError("No."))
     await ended(service, job.id)
     for after in (None, job.id):
-        with pytest.raises(Conflict, match="nothing to fork"):
+        with pytest.raises(ConflictError, match="nothing to fork"):
             await service.threads.fork(OWNER, "t", "new", after=after)
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         await service.threads.fork(OWNER, "none", "new", after=None)
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         await service.threads.messages(OWNER, "none")
 
 
@@ -154,7 +154,7 @@ async def test_a_fork_keeps_its_history_when_the_other_is_deleted(service: Servi
     call.say("2").finish()
     await ended(service, waiting.id)
     assert await asked(service, puppet, "new") == ["one", "1", "two", "2", "And?"]
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         await service.job(OWNER, one.id)
 
 
@@ -182,7 +182,7 @@ async def test_a_thread_is_renamed_while_its_jobs_run(service: Service, puppet: 
     assert [notice.thread for notice in await service.notices(OWNER, "")] == ["u", "u"]
     again, _ = await service.retry(OWNER, first.id)
     assert again.thread == "u"
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         await service.threads.thread(OWNER, "t")
 
 
@@ -212,12 +212,12 @@ async def test_a_thread_is_deleted_with_what_runs_and_what_waits(service: Servic
     async with asyncio.timeout(5):
         await call.closed.wait()
     for job in (running, queued):
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await service.job(OWNER, job.id)
     assert await service.counts(OWNER) == {}
     assert await asked(service, puppet, "t") == ["And?"]  # a new one of that name
     assert len(puppet.calls) == 3
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         await service.threads.delete("bob", "t")
 
 
@@ -225,7 +225,7 @@ async def test_retention_takes_an_old_thread_and_leaves_its_fork(store: MemorySt
     clock = FakeClock()
     service = Service(store=store, providers=puppet, server="here", clock=clock)
     await service.open()
-    housekeeping = Housekeeping(store=store, clock=clock, owner=None, retention=Retention(keep_days=10))
+    housekeeping = RetentionWorker(store=store, clock=clock, owner=None, retention=Retention(keep_days=10))
     one = await turn(service, puppet, "one", "1")
     for name in ("alive", "left"):
         await service.threads.fork(OWNER, "t", name, after=None)
@@ -237,7 +237,7 @@ async def test_retention_takes_an_old_thread_and_leaves_its_fork(store: MemorySt
     while not pruning.done():
         await asyncio.sleep(0)
         clock.advance(1)
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         await service.job(OWNER, one.id)
     threads, _ = await service.threads.page(OWNER, limit=9, after=None)
     assert [thread.name for thread in threads] == ["alive"]

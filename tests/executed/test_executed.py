@@ -123,7 +123,7 @@ def test_a_cell_that_fails_leaves_what_was_answered_before(inside: Place, tmp_pa
     path = notebook(tmp_path / "x.ipynb", [ASK, rows, "asked.wait()\nbatch.wait()", "never"])
     ((status, printed),) = inside.run(papermill(path, "--log-output", "--autosave-cell-every", "1"))
     assert status == 1
-    assert "BatchPaused" in printed
+    assert "BatchPausedError" in printed
     shown = saved(path)
     assert shown[0] == TEXT
     assert "paused: " in shown[1]

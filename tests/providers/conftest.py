@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from jupyter_bgstream.providers.http_provider import HTTPService
+from jupyter_bgstream.providers.http_provider import HTTPProvider
 from jupyter_bgstream.providers.registry import Registry
 from jupyter_bgstream.testing import ScriptedProvider
 
-Connect = Callable[..., HTTPService]
+Connect = Callable[..., HTTPProvider]
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ async def provider() -> AsyncIterator[ScriptedProvider]:
 def connect(provider: ScriptedProvider) -> Connect:
     """Make the service of the scripted provider, or of another base_url, with a key in its environment."""
 
-    def made(base_url: str | None = None, key: str | None = None, **config: object) -> HTTPService:
+    def made(base_url: str | None = None, key: str | None = None, **config: object) -> HTTPProvider:
         entry = {"base_url": base_url or provider.base_url, **config}
         if key is not None:
             entry["api_key_env"] = "PUPPET_KEY"

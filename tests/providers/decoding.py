@@ -9,7 +9,7 @@ import msgspec
 from providers.speaking import FAULTS
 
 from jupyter_bgstream.core.errors import ProviderError
-from jupyter_bgstream.providers.base import Said
+from jupyter_bgstream.providers.base import ProviderEvent
 from jupyter_bgstream.providers.errors import Faults
 from jupyter_bgstream.providers.formats import Decoder
 
@@ -26,17 +26,17 @@ def bare(*payloads: Any) -> list[bytes]:
     return [b"data: %b\n\n" % msgspec.json.encode(event) for event in payloads]
 
 
-def heard(decoder: Maker, pieces: bytes | Iterable[bytes]) -> tuple[list[Said], ProviderError | None]:
+def heard(decoder: Maker, pieces: bytes | Iterable[bytes]) -> tuple[list[ProviderEvent], ProviderError | None]:
     """Everything a stream says, and how it failed."""
     made = decoder(FAULTS)
-    said: list[Said] = []
+    said: list[ProviderEvent] = []
     for piece in [pieces] if isinstance(pieces, bytes) else pieces:
         said += made.feed(piece)
     said += made.close()
     return said, made.error
 
 
-def decoded(decoder: Maker, pieces: bytes | Iterable[bytes]) -> list[Said]:
+def decoded(decoder: Maker, pieces: bytes | Iterable[bytes]) -> list[ProviderEvent]:
     """Everything a stream says; raises what its end raises."""
     said, error = heard(decoder, pieces)
     if error is not None:

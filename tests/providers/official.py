@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import anthropic
 from providers.speaking import of, text
 
-from jupyter_bgstream.core.events import Completed, Source, ToolCall, Usage
-from jupyter_bgstream.providers.base import Said
+from jupyter_bgstream.core.events import Citation, Completed, ToolCall, Usage
+from jupyter_bgstream.providers.base import ProviderEvent
 
 
 class Heard(NamedTuple):
@@ -23,7 +23,7 @@ class Heard(NamedTuple):
     usage: tuple[int | None, int | None, int | None, int | None] | None  # input, output, read from, written into cache
 
 
-def ours(said: Iterable[Said]) -> Heard:
+def ours(said: Iterable[ProviderEvent]) -> Heard:
     said = list(said)
     counts: list[Usage] = of(said, Usage)
     calls: list[ToolCall] = of(said, ToolCall)
@@ -31,7 +31,7 @@ def ours(said: Iterable[Said]) -> Heard:
         text=text(said),
         reasoning=text(said, "reasoning"),
         calls=[(call.id, call.name, json.loads(call.arguments)) for call in calls],
-        urls=[source.url for source in of(said, Source)],
+        urls=[source.url for source in of(said, Citation)],
         usage=(counts[0].input_tokens, counts[0].output_tokens, *_cache(counts[0])) if counts else None,
     )
 
@@ -40,7 +40,7 @@ def _cache(usage: Usage) -> tuple[int, int]:
     return usage.cached_tokens or 0, usage.cache_write_tokens or 0
 
 
-def our_reason(said: Iterable[Said]) -> str:
+def our_reason(said: Iterable[ProviderEvent]) -> str:
     (end,) = of(said, Completed)
     return str(end.finish_reason)
 

@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 
 from jupyter_bgstream.core.errors import ProviderError
-from jupyter_bgstream.core.events import Channel, Completed, Delta, Source, ToolCall, Usage
+from jupyter_bgstream.core.events import Channel, Citation, Completed, Delta, ToolCall, Usage
 from jupyter_bgstream.core.job import Job, JobSpec
 from jupyter_bgstream.core.messages import Message
-from jupyter_bgstream.providers.base import Provider, Said
+from jupyter_bgstream.providers.base import Provider, ProviderEvent
 from jupyter_bgstream.providers.errors import Faults
 from jupyter_bgstream.providers.formats.chat_completions import ChatDecoder
 
@@ -60,7 +60,7 @@ def cut_at_random(data: bytes, seed: int) -> list[bytes]:
     return cut(data, [chance.randrange(len(data) + 1) for _ in range(len(data) // 20)])
 
 
-def decoded(pieces: bytes | Iterable[bytes]) -> list[Said]:
+def decoded(pieces: bytes | Iterable[bytes]) -> list[ProviderEvent]:
     """Everything a stream says; raises what its end raises."""
     said, error = heard(pieces)
     if error is not None:
@@ -68,29 +68,31 @@ def decoded(pieces: bytes | Iterable[bytes]) -> list[Said]:
     return said
 
 
-def heard(pieces: bytes | Iterable[bytes]) -> tuple[list[Said], ProviderError | None]:
+def heard(pieces: bytes | Iterable[bytes]) -> tuple[list[ProviderEvent], ProviderError | None]:
     """Everything a stream says, and how it failed."""
     decoder = ChatDecoder(FAULTS)
-    said: list[Said] = []
+    said: list[ProviderEvent] = []
     for piece in [pieces] if isinstance(pieces, bytes) else pieces:
         said += decoder.feed(piece)
     said += decoder.close()
     return said, decoder.error
 
 
-def text(said: Iterable[Said], channel: Channel = "text") -> str:
+def text(said: Iterable[ProviderEvent], channel: Channel = "text") -> str:
     return "".join(event.text for event in said if isinstance(event, Delta) and event.channel == channel)
 
 
-def of(said: Iterable[Said], kind: type[Usage] | type[Source] | type[ToolCall] | type[Completed]) -> list[Any]:
+def of(
+    said: Iterable[ProviderEvent], kind: type[Usage] | type[Citation] | type[ToolCall] | type[Completed]
+) -> list[Any]:
     return [event for event in said if isinstance(event, kind)]
 
 
 async def read(
     provider: Provider, what: Job | None = None, *, patience: float = PATIENCE
-) -> tuple[list[Said], ProviderError | None]:
+) -> tuple[list[ProviderEvent], ProviderError | None]:
     """Everything a provider says, and how it failed."""
-    said: list[Said] = []
+    said: list[ProviderEvent] = []
     try:
         async with asyncio.timeout(patience):
             async for batch in provider.stream(what or job()):

@@ -9,14 +9,14 @@ import pytest
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.providers.builtin import NAMES, adjusted, built_in, ollama_url
 from jupyter_bgstream.providers.endpoint import read_endpoint
-from jupyter_bgstream.providers.http_provider import HTTPService
+from jupyter_bgstream.providers.http_provider import HTTPProvider
 from jupyter_bgstream.providers.registry import Registry
-from jupyter_bgstream.providers.unconfigured import Unusable
+from jupyter_bgstream.providers.unconfigured import UnconfiguredProvider
 
 
 def endpoint(registry: Registry, name: str) -> Any:
     service = registry.resolve(f"{name}/x")
-    assert isinstance(service, HTTPService)
+    assert isinstance(service, HTTPProvider)
     return service._endpoint
 
 
@@ -71,12 +71,12 @@ def test_the_forms_of_an_azure_endpoint(given: str) -> None:
 async def test_an_address_that_is_none_takes_only_its_provider_away() -> None:
     registry = Registry(environ={"OPENAI_BASE_URL": "nonsense", "OPENAI_API_KEY": "sk-1"})
     broken = registry.resolve("openai/x")
-    assert isinstance(broken, Unusable)
+    assert isinstance(broken, UnconfiguredProvider)
     status = await broken.status()
     assert status.configured
     assert status.error is not None
     assert "http" in status.error.message
-    assert isinstance(registry.resolve("groq/x"), HTTPService)
+    assert isinstance(registry.resolve("groq/x"), HTTPProvider)
     with pytest.raises(ProviderError, match="environment"):
         await anext(broken.stream(None))  # type: ignore[arg-type]  # it does not look at the job
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from providers.speaking import FAULTS, STOP, cut, decoded, delta, heard, of, sse, text
 
 from jupyter_bgstream.core.errors import ProviderError
-from jupyter_bgstream.core.events import Completed, Delta, Source, ToolCall, Usage
+from jupyter_bgstream.core.events import Citation, Completed, Delta, ToolCall, Usage
 from jupyter_bgstream.providers.formats.chat_completions import ChatDecoder
 from jupyter_bgstream.providers.formats.chat_usage import usage_of
 
@@ -208,18 +208,18 @@ class TestSources:
             "search_results": [{"title": "A", "url": "https://a.example", "date": None}],
         }
         said = decoded(sse({**delta(content="x"), **found}, {**delta(content="y"), **found}, STOP))
-        assert of(said, Source) == [Source(url="https://a.example", title="A"), Source(url="https://b.example")]
+        assert of(said, Citation) == [Citation(url="https://a.example", title="A"), Citation(url="https://b.example")]
 
     def test_annotations(self) -> None:
         note = {"type": "url_citation", "url_citation": {"url": "https://a.example", "title": "A", "start_index": 0}}
         said = decoded(sse(delta(annotations=[note, note, {"type": "other"}]), STOP))
-        assert of(said, Source) == [Source(url="https://a.example", title="A")]
+        assert of(said, Citation) == [Citation(url="https://a.example", title="A")]
 
     @pytest.mark.parametrize(
         "odd", [{"citations": "x"}, {"citations": [None, 1, {}, ""]}, {"search_results": {"a": 1}}]
     )
     def test_what_is_no_source_is_passed_over(self, odd: dict[str, Any]) -> None:
-        assert of(decoded(sse(odd, STOP)), Source) == []
+        assert of(decoded(sse(odd, STOP)), Citation) == []
 
 
 class TestUsage:
@@ -351,7 +351,7 @@ def test_what_groq_searched_are_sources() -> None:
     found = [{"title": "A", "url": "https://a.example", "content": "x"}, {"url": 7}, "https://b.example"]
     tools = [{"type": "search", "search_results": {"results": found}}, {"type": "python"}, None]
     for odd in (7, {}, [7]):
-        assert of(decoded(sse(delta(executed_tools=odd), STOP)), Source) == []
+        assert of(decoded(sse(delta(executed_tools=odd), STOP)), Citation) == []
     said = decoded(sse(delta(executed_tools=tools), STOP))
-    pages = [(each.url, each.title) for each in of(said, Source)]
+    pages = [(each.url, each.title) for each in of(said, Citation)]
     assert pages == [("https://a.example", "A"), ("https://b.example", "")]

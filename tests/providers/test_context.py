@@ -21,7 +21,7 @@ from jupyter_bgstream.providers.fitting import misfit
 from jupyter_bgstream.providers.formats import FORMATS
 from jupyter_bgstream.providers.formats.chat_completions import ChatCompletions
 from jupyter_bgstream.providers.formats.dialects import DIALECTS
-from jupyter_bgstream.providers.http_provider import HTTPService
+from jupyter_bgstream.providers.http_provider import HTTPProvider
 from jupyter_bgstream.testing import ScriptedProvider, refusal
 
 HISTORY = (Message(role="user", content="one"), Message(role="assistant", content="1"))
@@ -133,7 +133,7 @@ def long(words: int, **fields: Any) -> Job:
 class TestBeforeItCosts:
     async def test_what_certainly_does_not_fit_is_not_sent(self) -> None:
         # No socket: api.openai.com would be asked for otherwise.
-        service = HTTPService("openai", Endpoint(base_url=OPENAI), environ={})
+        service = HTTPProvider("openai", Endpoint(base_url=OPENAI), environ={})
         _, error = await read(service, long(10_000, history=HISTORY))
         assert error is not None
         assert (error.code, error.transient) == ("context_too_long", False)

@@ -10,7 +10,7 @@ from providers.conftest import Connect
 from providers.speaking import FAULTS, STOP, decoded, delta, heard, job, of, read, sse, text
 
 from jupyter_bgstream.core.errors import ProviderError
-from jupyter_bgstream.core.events import Completed, Delta, Source, Usage
+from jupyter_bgstream.core.events import Citation, Completed, Delta, Usage
 from jupyter_bgstream.core.messages import ImagePart, Message, TextPart
 from jupyter_bgstream.providers.formats import FORMATS, format_of
 from jupyter_bgstream.providers.formats.dialects import DIALECTS, DialectName
@@ -330,7 +330,7 @@ class TestStreams:
 
         said = decoded(sse(said_so_far("Yes", "Yes"), said_so_far("Yes.", "."), said_so_far("Yes.", "", "stop")))
         assert text(said) == "Yes."
-        assert of(said, Source) == [Source(url="https://a.example", title="A")]
+        assert of(said, Citation) == [Citation(url="https://a.example", title="A")]
         assert of(said, Usage) == [Usage(input_tokens=7, output_tokens=110, reasoning_tokens=90, cost=0.123)]
 
     def test_a_message_without_deltas_is_the_answer(self) -> None:
@@ -340,7 +340,7 @@ class TestStreams:
             "annotations": [{"url_citation": {"url": "https://a.example"}}],
         }
         said = decoded(sse({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}))
-        assert (text(said), of(said, Source)) == ("yes", [Source(url="https://a.example")])
+        assert (text(said), of(said, Citation)) == ("yes", [Citation(url="https://a.example")])
 
     def test_mistral_in_parts(self) -> None:
         thought = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}], "closed": True}

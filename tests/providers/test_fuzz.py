@@ -19,7 +19,7 @@ from providers.speaking import FAULTS, STOP, cut, delta
 from jupyter_bgstream.core.codec import decode_event, encode
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Completed, Delta, Usage
-from jupyter_bgstream.providers.base import Said
+from jupyter_bgstream.providers.base import ProviderEvent
 from jupyter_bgstream.providers.formats import FORMATS
 
 Frame = Callable[[Any], bytes]
@@ -92,10 +92,10 @@ def numbers(usage: Usage) -> list[float]:
     return [number for number in found if number is not None]
 
 
-def heard(name: str, pieces: Iterable[bytes]) -> tuple[list[Said], str | None]:
+def heard(name: str, pieces: Iterable[bytes]) -> tuple[list[ProviderEvent], str | None]:
     """What a decoder says, with deltas joined, and how it failed; checks what holds whatever it was fed."""
     decoder = FORMATS[name].decoder(FAULTS)
-    said: list[Said] = []
+    said: list[ProviderEvent] = []
     for piece in pieces:
         said += decoder.feed(piece)
         if decoder.ended:

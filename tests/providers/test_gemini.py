@@ -15,7 +15,7 @@ from providers.decoding import bare, decoded, heard, one_by_one
 from providers.speaking import FAULTS, cut, cut_at_random, job, of, read, text
 
 from jupyter_bgstream.core.errors import ProviderError
-from jupyter_bgstream.core.events import Completed, Delta, Source, ToolCall, Usage
+from jupyter_bgstream.core.events import Citation, Completed, Delta, ToolCall, Usage
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.messages import ImagePart, Message, TextPart
 from jupyter_bgstream.providers import response_reader
@@ -77,10 +77,10 @@ SAID = [
     Picture(data="iVBORw=="),
     ToolCall(id="call_0", name="look", arguments='{"at":2}'),
     ToolCall(id="fc_1", name="find", arguments="{}"),
-    Source(url="https://a.example/", title="A"),
-    Source(url="https://b.example/"),
-    Source(url="https://c.example/", title="C"),
-    Source(url="https://maps.example/", title="M"),
+    Citation(url="https://a.example/", title="A"),
+    Citation(url="https://b.example/"),
+    Citation(url="https://c.example/", title="C"),
+    Citation(url="https://maps.example/", title="M"),
     Usage(input_tokens=12, output_tokens=15, cached_tokens=4, reasoning_tokens=5),
     Completed(at=0.0, finish_reason="tool_calls"),
 ]
@@ -151,7 +151,7 @@ class TestDecoder:
     def test_what_was_recited_is_a_source(self) -> None:
         recited = {"citationSources": [{"startIndex": 1, "uri": "https://a.example", "license": "mit"}]}
         said = decoded(GeminiDecoder, bare(says("x", citationMetadata=recited), ends(citationMetadata=recited)))
-        assert of(said, Source) == [Source(url="https://a.example")]
+        assert of(said, Citation) == [Citation(url="https://a.example")]
 
     @pytest.mark.parametrize(
         ("found", "usage"),
@@ -580,7 +580,7 @@ def test_an_odd_path_breaks_nothing(path: Any) -> None:
 def test_a_document_without_an_address_is_a_source_by_its_title() -> None:
     chunks = [{"retrievedContext": {"title": "Manual"}}] * 2 + [{"web": {"uri": ""}}]
     found = {"candidates": [{"groundingMetadata": {"groundingChunks": chunks}, "finishReason": "STOP"}]}
-    assert of(decoded(GeminiDecoder, bare(found)), Source) == [Source(url="", title="Manual")]
+    assert of(decoded(GeminiDecoder, bare(found)), Citation) == [Citation(url="", title="Manual")]
 
 
 def test_a_mishap_and_a_block_have_sentences() -> None:

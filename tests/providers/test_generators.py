@@ -15,19 +15,19 @@ import pytest
 from providers.speaking import job, of, read, text
 
 from jupyter_bgstream.core.errors import ProviderError
-from jupyter_bgstream.core.events import Completed, Delta, Source, ToolCall, Usage
+from jupyter_bgstream.core.events import Citation, Completed, Delta, ToolCall, Usage
 from jupyter_bgstream.core.messages import ImagePart, Message, TextPart
 from jupyter_bgstream.plugin import Finish, Reasoning
 from jupyter_bgstream.providers.base import Provider
 from jupyter_bgstream.providers.plugins import generator
-from jupyter_bgstream.providers.plugins.generator import GeneratorService
+from jupyter_bgstream.providers.plugins.generator import GeneratorProvider
 from jupyter_bgstream.providers.plugins.validation import PIECE
 
 KEY = "sk-canary-4711"
 
 
-def serve(agent: Callable[..., Any], **fields: Any) -> GeneratorService:
-    return GeneratorService("agent", agent, environ={"SOME_API_KEY": KEY}, **fields)
+def serve(agent: Callable[..., Any], **fields: Any) -> GeneratorProvider:
+    return GeneratorProvider("agent", agent, environ={"SOME_API_KEY": KEY}, **fields)
 
 
 def yielding(*items: Any) -> Callable[..., Any]:
@@ -49,10 +49,10 @@ async def test_what_it_yields_is_what_is_said() -> None:
     found = [
         Reasoning("Hm. "),
         "one ",
-        Source(url="https://a.example", title="A"),
+        Citation(url="https://a.example", title="A"),
         Usage(output_tokens=1),
         "two",
-        Source(url="https://a.example"),
+        Citation(url="https://a.example"),
         ToolCall(id="c", name="look", arguments="{}"),
         Usage(input_tokens=3, output_tokens=2),
     ]
@@ -60,7 +60,7 @@ async def test_what_it_yields_is_what_is_said() -> None:
     said, error = await read(provider, job("agent/one"))
     assert error is None
     assert (text(said), text(said, "reasoning")) == ("one two", "Hm. ")
-    assert of(said, Source) == [found[2]]
+    assert of(said, Citation) == [found[2]]
     assert of(said, ToolCall) == [found[6]]
     assert of(said, Usage) == [found[7]]
     assert said[-2:] == [found[7], Completed(at=0.0, finish_reason="stop")]
@@ -110,7 +110,7 @@ async def test_an_empty_answer_is_one() -> None:
         (b"bytes", "It yielded bytes"),
         (None, "It yielded NoneType"),
         (Completed(at=0.0, finish_reason="stop"), "It yielded Completed"),
-        (Source(url=None), "It yielded a Source that cannot be meant"),  # type: ignore[arg-type]
+        (Citation(url=None), "It yielded a Source that cannot be meant"),  # type: ignore[arg-type]
         (Usage(output_tokens="7"), "It yielded a Usage that cannot be meant"),  # type: ignore[arg-type]
         (Usage(output_tokens=-1), "It yielded a Usage that cannot be meant: output_tokens is -1."),
         (Usage(input_tokens=2**62), "input_tokens is 4611686018427387904."),

@@ -15,7 +15,7 @@ from providers.raw import Strain, raw
 from providers.speaking import job, of, read, text
 from providers.test_bodies import MOST_BLOCK, MOST_MEMORY
 
-from jupyter_bgstream.core.events import Completed, Source, ToolCall, Usage
+from jupyter_bgstream.core.events import Citation, Completed, ToolCall, Usage
 from jupyter_bgstream.providers.base import MOST_MODELS, Resume
 from jupyter_bgstream.providers.errors import Faults
 from jupyter_bgstream.providers.finish_reasons import FINISHES
@@ -121,7 +121,7 @@ async def test_a_key_in_a_field_is_not_kept(
     assert [end.finish_reason for end in of(said, Completed)] == ["other"]
     assert [(call.id, call.name) for call in of(said, ToolCall)] == [("[key]", "[key]")] or form == "base64"
     if format != "ollama":
-        assert [source.title.startswith("Your key: ") for source in of(said, Source)] == [True]
+        assert [source.title.startswith("Your key: ") for source in of(said, Citation)] == [True]
     assert shown[2:-4].lower() not in f"{said} {caplog.text}".lower()
 
 
@@ -146,12 +146,12 @@ async def test_long_fields_are_cut_and_a_long_address_is_left_out(
     long = "x" * 1_000_000
     serve(provider, format, FORMATS[format]("stop", long, f"https://x.example/{long}", long))
     said, error = await read(connect(format=format))
-    assert (text(said), error, of(said, Source)) == ("Hello", None, [])
+    assert (text(said), error, of(said, Citation)) == ("Hello", None, [])
     assert [(len(call.id), len(call.name)) for call in of(said, ToolCall)] == [(200, 200)]
     assert all(len(mark.token) < 1000 for mark in said if isinstance(mark, Resume))
     serve(provider, format, FORMATS[format]("stop", "call", "https://x.example/", long))
     said, _ = await read(connect(format=format))
-    assert all(len(source.title) == TITLE_LENGTH for source in of(said, Source))
+    assert all(len(source.title) == TITLE_LENGTH for source in of(said, Citation))
 
 
 def part(part: dict[str, Any]) -> Iterable[bytes]:
@@ -213,7 +213,7 @@ async def test_of_many_sources_the_first_are_kept(provider: ScriptedProvider, co
     async with Strain() as strain:
         said, error = await read(connect())
     assert (text(said), error) == ("Hello", None)
-    assert [source.url for source in of(said, Source)] == urls[:MOST_SOURCES]
+    assert [source.url for source in of(said, Citation)] == urls[:MOST_SOURCES]
     assert strain.longest < 2 * MOST_BLOCK  # one event of 9 MB, decoded as a whole
 
 

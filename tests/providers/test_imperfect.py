@@ -15,7 +15,7 @@ from providers.test_recordings import FOLDER
 
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Completed, ToolCall
-from jupyter_bgstream.providers.base import Said
+from jupyter_bgstream.providers.base import ProviderEvent
 from jupyter_bgstream.providers.formats import FORMATS, format_of
 
 WORDS = ("All ", "well.")
@@ -108,7 +108,7 @@ ODD = [
 every_format = pytest.mark.parametrize("name", FORMS)
 
 
-def heard(name: str, *pieces: bytes) -> tuple[list[Said], ProviderError | None]:
+def heard(name: str, *pieces: bytes) -> tuple[list[ProviderEvent], ProviderError | None]:
     return heard_by(FORMATS[name].decoder, pieces)
 
 

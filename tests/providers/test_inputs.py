@@ -13,7 +13,7 @@ from openai.types.responses import ResponseInputItemParam
 from providers.speaking import FAULTS, job
 from pydantic import TypeAdapter
 
-from jupyter_bgstream.core.errors import Invalid, ProviderError
+from jupyter_bgstream.core.errors import InvalidRequestError, ProviderError
 from jupyter_bgstream.core.job import JobSpec
 from jupyter_bgstream.core.messages import AudioPart, CacheControl, FilePart, FunctionCall, Message, TextPart
 from jupyter_bgstream.providers.fitting import misfit
@@ -160,7 +160,7 @@ class TestLacking:
             {"local": {"base_url": "http://x.example", "format": "ollama"}, "groq": {}}, environ={}, own=True
         )
         for model, what in (("local/one", "Ollama takes no PDF files."), ("groq/one", "Groq takes no PDF files.")):
-            with pytest.raises(Invalid) as caught:
+            with pytest.raises(InvalidRequestError) as caught:
                 registry.check(JobSpec(model=model, messages=(user(WORDS), user(WORDS, PDF))))
             assert caught.value.field == "messages[1].content[1]"
             assert caught.value.message == (

@@ -16,7 +16,7 @@ from providers.speaking import job, of, read, text
 from jupyter_bgstream.core.events import Completed, ToolCall, Usage
 from jupyter_bgstream.providers.base import Provider
 from jupyter_bgstream.providers.bundled.litellm import _failure, complete
-from jupyter_bgstream.providers.plugins.generator import GeneratorService
+from jupyter_bgstream.providers.plugins.generator import GeneratorProvider
 from jupyter_bgstream.providers.registry import Registry
 from jupyter_bgstream.testing import Reset, ScriptedProvider, answer, chunk, event, refusal, replay
 
@@ -32,7 +32,7 @@ def litellm(provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch) -> Prov
 
 
 async def test_what_a_notebook_must_not_set_is_refused_before_litellm_is_asked() -> None:
-    service = GeneratorService("litellm", complete, environ={})
+    service = GeneratorProvider("litellm", complete, environ={})
     for params in ({"api_base": "http://evil.example"}, {"api_key": "x"}, {"extra_headers": {}}, {"base_url": "x"}):
         _, error = await read(service, job("litellm/openai/one", params=params))
         assert error is not None
@@ -48,7 +48,7 @@ async def test_a_key_at_the_end_of_a_long_error_is_not_shown_by_half() -> None:
         yield "half "
         raise _failure(ValueError("x" * 570 + KEY + "y" * 9000), begun=True)
 
-    _, error = await read(GeneratorService("litellm", failing, environ={"SOME_API_KEY": KEY}), job("litellm/x"))
+    _, error = await read(GeneratorProvider("litellm", failing, environ={"SOME_API_KEY": KEY}), job("litellm/x"))
     assert error is not None
     assert "x[key]y" in error.message
     assert len(error.message) == 1000

@@ -15,7 +15,7 @@ from providers.decoding import decoded, heard, named, one_by_one
 from providers.speaking import FAULTS, cut, cut_at_random, job, of, read, text
 
 from jupyter_bgstream.core.errors import ProviderError
-from jupyter_bgstream.core.events import Completed, Delta, Source, ToolCall, Usage
+from jupyter_bgstream.core.events import Citation, Completed, Delta, ToolCall, Usage
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.messages import ImagePart, Message, TextPart
 from jupyter_bgstream.providers.formats.messages import Messages, MessagesDecoder, usage_of
@@ -101,10 +101,10 @@ FULL = named(
 SAID = [
     Delta(channel="reasoning", text="Grüße, "),
     Delta(channel="reasoning", text="hm\u2028"),
-    Source(url="https://a.example/", title="A"),
-    Source(url="https://b.example/", title="B"),
+    Citation(url="https://a.example/", title="A"),
+    Citation(url="https://b.example/", title="B"),
     Delta(channel="text", text="A 👩‍👩‍👧‍👦 "),
-    Source(url="https://c.example/", title="C"),
+    Citation(url="https://c.example/", title="C"),
     Delta(channel="text", text="log"),
     ToolCall(id="toolu_1", name="look", arguments='{"at": 2}'),
     Usage(input_tokens=28, output_tokens=30, cached_tokens=5, cache_write_tokens=3),
@@ -222,13 +222,13 @@ class TestDecoder:
                     type="citations_delta",
                     citation={"type": "search_result_location", "source": "https://a.example", "title": None},
                 ),
-                [Source(url="https://a.example")],
+                [Citation(url="https://a.example")],
             ),
             (piece(0, type="citations_delta", citation={"source": "my notes", "title": "N"}), []),
             (piece(0, type="citations_delta", citation="odd"), []),
             (
                 begun(0, type="text", text="", citations=[{"url": "https://a.example"}]),
-                [Source(url="https://a.example")],
+                [Citation(url="https://a.example")],
             ),
             (
                 begun(
@@ -236,14 +236,14 @@ class TestDecoder:
                     type="web_fetch_tool_result",
                     content={"type": "web_fetch_result", "url": "https://a.example", "content": {"title": "A"}},
                 ),
-                [Source(url="https://a.example", title="A")],
+                [Citation(url="https://a.example", title="A")],
             ),
             (begun(0, type="web_search_tool_result", content={"error_code": "max_uses_exceeded"}), []),
             (begun(0, type="web_search_tool_result", content=[None, {"url": 7}]), []),
         ],
     )
-    def test_sources(self, found: dict[str, Any], sources: list[Source]) -> None:
-        assert of(decoded(MessagesDecoder, answer(found, found)), Source) == sources
+    def test_sources(self, found: dict[str, Any], sources: list[Citation]) -> None:
+        assert of(decoded(MessagesDecoder, answer(found, found)), Citation) == sources
 
     @pytest.mark.parametrize(
         "idle",

@@ -12,7 +12,7 @@ from providers.speaking import FAULTS, job, of, read, text
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Completed, Delta, ToolCall, Usage
 from jupyter_bgstream.core.messages import ImagePart, Message, TextPart
-from jupyter_bgstream.providers.base import Said
+from jupyter_bgstream.providers.base import ProviderEvent
 from jupyter_bgstream.providers.formats import FORMATS
 from jupyter_bgstream.testing import Cut, Hold, Script, ScriptedProvider, Send, refusal
 
@@ -32,7 +32,7 @@ def piece(**message: Any) -> dict[str, Any]:
     return {"model": "one", "created_at": "2026-01-01T00:00:00Z", "message": message, "done": False}
 
 
-def heard(*pieces: bytes) -> tuple[list[Said], ProviderError | None]:
+def heard(*pieces: bytes) -> tuple[list[ProviderEvent], ProviderError | None]:
     decoder = OLLAMA.decoder(FAULTS)
     said = [event for data in pieces for event in decoder.feed(data)]
     return said + decoder.close(), decoder.error

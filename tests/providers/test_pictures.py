@@ -11,7 +11,7 @@ from providers.decoding import bare, decoded, heard, named, one_by_one
 from providers.speaking import FAULTS
 
 from jupyter_bgstream.core.events import Completed, Delta
-from jupyter_bgstream.providers.base import Picture, Said
+from jupyter_bgstream.providers.base import Picture, ProviderEvent
 from jupyter_bgstream.providers.errors import Faults
 from jupyter_bgstream.providers.formats.chat_completions import ChatDecoder
 from jupyter_bgstream.providers.formats.gemini import GeminiDecoder
@@ -19,7 +19,7 @@ from jupyter_bgstream.providers.formats.messages import MessagesDecoder
 from jupyter_bgstream.providers.formats.ollama import OllamaDecoder
 from jupyter_bgstream.providers.formats.responses_decoder import ResponsesDecoder
 from jupyter_bgstream.providers.formats.sse import CUT, MAX_EVENT_BYTES, BodyParser, ServerEvent
-from jupyter_bgstream.providers.sanitize import URL_LENGTH, Screen
+from jupyter_bgstream.providers.sanitize import URL_LENGTH, Sanitizer
 
 PNG = b64encode(b"\x89PNG\r\n\x1a\n and so on").decode()
 JPEG = b64encode(b"\xff\xd8\xff and so on").decode()
@@ -66,7 +66,7 @@ def ollama(images: Any) -> list[bytes]:
     return [json.dumps(line).encode() + b"\n" for line in lines]
 
 
-def shown(said: list[Said]) -> list[Picture]:
+def shown(said: list[ProviderEvent]) -> list[Picture]:
     assert isinstance(said[-1], Completed)
     assert said[-1].finish_reason == "stop"
     return [item for item in said if isinstance(item, Picture)]
@@ -184,7 +184,7 @@ def test_behind_a_token_a_picture_is_not_said_again() -> None:
 
 
 def test_addresses_are_redacted_and_bounded() -> None:
-    screen = Screen("demo", Faults("demo", model="m", secrets=("sk-secret-key-0123456789",)))
+    screen = Sanitizer("demo", Faults("demo", model="m", secrets=("sk-secret-key-0123456789",)))
     secret = Picture(url="https://pictures.example/?key=sk-secret-key-0123456789&n=1")
     long = Picture(url="https://pictures.example/" + "x" * URL_LENGTH)
     kept = Picture(data=PNG)

@@ -131,7 +131,7 @@ async def test_the_setting_of_a_plugin_and_a_service_in_its_place(install: Insta
     install("an_agent", AGENT, agent="agent", openai="agent", **{"a name of its own": "agent"})
     registry = Registry({"agent": {"models": ["only"], "idle_timeout": 7}}, environ={})
     assert (await registry.resolve("agent/x").status()).models == ("agent/only",)
-    assert "HTTPService" in repr(registry.resolve("openai/x"))  # what is built in is not taken away from outside
+    assert "HTTPProvider" in repr(registry.resolve("openai/x"))  # what is built in is not taken away from outside
     replaced = Registry({"agent": {"base_url": "http://127.0.0.1:1/v1"}}, environ={})
     assert "127.0.0.1:1" in repr(replaced.resolve("agent/x"))
     assert "an_agent" in sys.modules
@@ -202,14 +202,14 @@ async def test_what_an_import_says_holds_no_key(install: Install) -> None:
         ("[Usage(input_tokens=2**62)]", "It yielded a Usage that cannot be meant"),
         ("[Delta(channel='other', text='x')]", "It yielded a Delta that cannot be meant"),
         ("[Delta(channel='text', text='\\ud800')]", "It yielded a Delta that cannot be meant"),
-        ("[Source(url=object())]", "It yielded a Source that cannot be meant"),
+        ("[Citation(url=object())]", "It yielded a Citation that cannot be meant"),
         ("[1 / 0]", "ZeroDivisionError"),
     ],
 )
 async def test_what_a_provider_of_others_yields_is_looked_at_before_it_is_stored(
     install: Install, batch: str, words: str
 ) -> None:
-    source = FACTORY.replace("import Completed, Delta", "import Completed, Delta, Source, Usage")
+    source = FACTORY.replace("import Completed, Delta", "import Completed, Delta, Citation, Usage")
     install("a_factory", source.replace("        yield [", f"        yield {batch}\n        yield ["), mine="factory")
     said, error = await read(Registry(environ={}).resolve("mine/x"), job("mine/x"))
     assert said == []
@@ -235,7 +235,7 @@ async def test_a_provider_of_others_hears_of_an_answer_of_a_server_before_that_n
 HOSTILE = """
 import asyncio, sys
 from jupyter_bgstream.core.errors import ProviderError
-from jupyter_bgstream.core.events import Completed, Delta, Source, ToolCall, Usage
+from jupyter_bgstream.core.events import Completed, Delta, Citation, ToolCall, Usage
 from jupyter_bgstream.providers.base import ProviderStatus, Resume
 
 KEY = "sk-canary-4711"
@@ -357,7 +357,7 @@ async def test_what_the_engine_could_not_take_of_a_provider_is_refused(
 
 
 async def test_numbers_of_events_are_the_stores_own(install: Install) -> None:
-    deed = "yield [Delta(channel='text', text='x', seq=10**9, attempt=7, first=3), Source(url='https://x/', seq=9)]"
+    deed = "yield [Delta(channel='text', text='x', seq=10**9, attempt=7, first=3), Citation(url='https://x/', seq=9)]"
     install("a_hostile_one", hostile(f"{deed}; yield [Completed(at=0.0, finish_reason='stop')]"), mine="Mine")
     said, error = await read(Registry(environ={}).resolve("mine/x"), job("mine/x"))
     assert error is None

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from providers.speaking import cut, cut_at_random, decoded, heard, of, text
 
-from jupyter_bgstream.core.events import Completed, Source, ToolCall, Usage
+from jupyter_bgstream.core.events import Citation, Completed, ToolCall, Usage
 
 FOLDER = Path(__file__).parents[3] / "shared" / "recordings" / "chat-completions"
 RECORDINGS = sorted(FOLDER.glob("*.jsonl"))
@@ -107,9 +107,9 @@ def test_broken_off_at_any_event_it_is_never_complete(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "number"), [("deepseek-tool-call", ToolCall, 1), ("perplexity-citations", Source, 7)]
+    ("name", "kind", "number"), [("deepseek-tool-call", ToolCall, 1), ("perplexity-citations", Citation, 7)]
 )
-def test_what_else_they_say(name: str, kind: type[ToolCall] | type[Source], number: int) -> None:
+def test_what_else_they_say(name: str, kind: type[ToolCall] | type[Citation], number: int) -> None:
     assert len(of(decoded(stream_of(lines_of(FOLDER / f"{name}.jsonl"))), kind)) == number
 
 

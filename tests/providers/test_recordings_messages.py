@@ -16,7 +16,7 @@ from providers.speaking import cut, cut_at_random, of, read, text
 from providers.test_messages_sdk import THEIR_WORDS
 from providers.test_recordings import lines_of
 
-from jupyter_bgstream.core.events import Completed, Source, Usage
+from jupyter_bgstream.core.events import Citation, Completed, Usage
 from jupyter_bgstream.providers.formats.messages import MessagesDecoder
 from jupyter_bgstream.testing import ScriptedProvider, replay
 
@@ -67,7 +67,7 @@ def test_it_says_what_the_service_said(path: Path) -> None:
     spoken = "".join(found_in(path, "text")) or "".join(found_in(path, "explanation"))
     assert text(said) == spoken != ""
     assert text(said, "reasoning") == "".join(found_in(path, "thinking"))
-    assert {source.url for source in of(said, Source)} == set(found_in(path, "url"))
+    assert {source.url for source in of(said, Citation)} == set(found_in(path, "url"))
     usage, reason = ENDS[path.stem]
     assert said[-2:] == [usage, Completed(at=0.0, finish_reason=reason)]
     assert len(of(said, Completed)) == len(of(said, Usage)) == 1
@@ -75,7 +75,7 @@ def test_it_says_what_the_service_said(path: Path) -> None:
 
 def test_how_much_there_is() -> None:
     said = decoded(MessagesDecoder, b"".join(events_of(FOLDER / "web-search-tool.jsonl")))
-    sources = of(said, Source)
+    sources = of(said, Citation)
     assert len({source.url for source in sources}) == len(sources) == 10
     assert all(source.title for source in sources)
     said = decoded(MessagesDecoder, b"".join(events_of(FOLDER / "thinking.jsonl")))

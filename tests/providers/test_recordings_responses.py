@@ -10,7 +10,7 @@ import pytest
 from providers.speaking import cut_at_random, of, text
 from providers.test_responses import decoded, heard
 
-from jupyter_bgstream.core.events import Completed, Source, Usage
+from jupyter_bgstream.core.events import Citation, Completed, Usage
 from jupyter_bgstream.testing.script import event
 
 FOLDER = Path(__file__).parents[3] / "shared" / "recordings" / "openai-responses"
@@ -53,7 +53,7 @@ def test_it_says_what_the_service_said(path: Path) -> None:
     if path.stem != "phase":  # from which deltas were taken out; the whole texts are there
         assert text(said) == told(events, "output_text")
     assert text(said, "reasoning") == told(events, "reasoning_summary_text")  # of a single part, if of any
-    assert [(it.url, it.title) for it in of(said, Source)] == pages(events)
+    assert [(it.url, it.title) for it in of(said, Citation)] == pages(events)
     assert of(said, Usage) == [
         Usage(
             input_tokens=counts["input_tokens"],
@@ -94,5 +94,5 @@ def test_a_quota_that_is_used_up() -> None:
 
 
 def test_sources_of_a_search() -> None:
-    sources = of(decoded(stream_of(events_of(FOLDER / "web-search-tool.jsonl"))), Source)
+    sources = of(decoded(stream_of(events_of(FOLDER / "web-search-tool.jsonl"))), Citation)
     assert len([source for source in sources if source.title]) == 7

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from providers.speaking import job, read
 
-from jupyter_bgstream.core.errors import Invalid, ProviderError
+from jupyter_bgstream.core.errors import InvalidRequestError, ProviderError
 from jupyter_bgstream.providers.base import Provider, Providers
 from jupyter_bgstream.providers.plugins import loader
 from jupyter_bgstream.providers.registry import Registry
@@ -149,7 +149,7 @@ def test_bad_alias_takes_away_itself_alone() -> None:
     assert registry.full_name("good") == "local/x"
     assert registry.full_name("local/y") == "local/y"  # a model, which has nothing to do with the alias
     for name, words in (("b", "must be the name of a model"), ("c", "names no provider")):
-        with pytest.raises(Invalid) as caught:
+        with pytest.raises(InvalidRequestError) as caught:
             registry.full_name(name)
         assert caught.value.field == "model"
         assert words in caught.value.message
@@ -180,7 +180,7 @@ async def test_a_wrong_default_is_refused_with_its_reason_and_not_replaced() -> 
     for wrong in ("gpt-4o", "other/x", "local/", "bad"):
         registry = Registry({"local": LOCAL}, environ={"OPENAI_API_KEY": "k"}, default_model=wrong, aliases={"bad": 5})
         assert registry.problems[-1].startswith("default_model: ")
-        with pytest.raises(Invalid) as caught:
+        with pytest.raises(InvalidRequestError) as caught:
             await registry.default()
         assert (caught.value.code, caught.value.message) == ("no_default_model", registry.problems[-1])
 

@@ -10,10 +10,10 @@ import pytest
 from providers.speaking import FAULTS, cut_at_random, job, of, text
 
 from jupyter_bgstream.core.errors import ProviderError
-from jupyter_bgstream.core.events import Completed, Delta, Source, ToolCall, Usage
+from jupyter_bgstream.core.events import Citation, Completed, Delta, ToolCall, Usage
 from jupyter_bgstream.core.job import JobSpec
 from jupyter_bgstream.core.messages import ImagePart, Message, TextPart
-from jupyter_bgstream.providers.base import Resume, Said
+from jupyter_bgstream.providers.base import ProviderEvent, Resume
 from jupyter_bgstream.providers.formats.responses import Responses
 from jupyter_bgstream.testing.script import event
 
@@ -61,13 +61,13 @@ def end(*output: dict[str, Any], status: str = "completed", **fields: Any) -> di
     return {"type": f"response.{status}", "response": response}
 
 
-def heard(pieces: Iterable[bytes], token: str | None = None) -> tuple[list[Said], ProviderError | None]:
+def heard(pieces: Iterable[bytes], token: str | None = None) -> tuple[list[ProviderEvent], ProviderError | None]:
     decoder = FORMAT.decoder(FAULTS, token)
     said = [event for piece in pieces for event in decoder.feed(piece)]
     return [*said, *decoder.close()], decoder.error
 
 
-def decoded(pieces: Iterable[bytes], token: str | None = None) -> list[Said]:
+def decoded(pieces: Iterable[bytes], token: str | None = None) -> list[ProviderEvent]:
     said, error = heard(pieces, token)
     if error is not None:
         raise error
@@ -125,9 +125,9 @@ SAID = [
     Delta(channel="reasoning", text="\n\nThen that."),
     Delta(channel="text", text="Hello, "),
     Delta(channel="text", text="weiß 🦉"),
-    Source(url="https://b.example/", title="B"),
+    Citation(url="https://b.example/", title="B"),
     ToolCall(id="call_1", name="look", arguments='{"at": "it"}'),
-    Source(url="https://a.example/"),
+    Citation(url="https://a.example/"),
     COUNTED,
     Completed(at=0.0, finish_reason="tool_calls"),
 ]
@@ -328,13 +328,13 @@ KEPT = stream(
 )
 
 
-def unmarked(said: Iterable[Said]) -> list[Said]:
+def unmarked(said: Iterable[ProviderEvent]) -> list[ProviderEvent]:
     return [event for event in said if not isinstance(event, Resume)]
 
 
-def joined(said: Iterable[Said]) -> tuple[Any, ...]:
+def joined(said: Iterable[ProviderEvent]) -> tuple[Any, ...]:
     said = [*said]
-    others = sorted(str(it) for it in said if isinstance(it, Source | ToolCall))
+    others = sorted(str(it) for it in said if isinstance(it, Citation | ToolCall))
     return text(said), text(said, "reasoning"), others, said[-2:]
 
 

@@ -12,7 +12,7 @@ from providers.test_fuzz import values
 
 from jupyter_bgstream.core.codec import encode
 from jupyter_bgstream.core.errors import ProviderError
-from jupyter_bgstream.providers.base import Resume, Said
+from jupyter_bgstream.providers.base import ProviderEvent, Resume
 from jupyter_bgstream.providers.formats.lenient import clean, parse
 from jupyter_bgstream.providers.formats.responses import Responses
 from jupyter_bgstream.providers.formats.responses_decoder import ResponsesDecoder
@@ -43,7 +43,7 @@ events = st.fixed_dictionaries(
 BEGUN = {"type": "response.created", "sequence_number": -6, "response": {"id": "resp_1", "background": True}}
 
 
-def checked(decoder: ResponsesDecoder, said: list[Said]) -> None:
+def checked(decoder: ResponsesDecoder, said: list[ProviderEvent]) -> None:
     said += decoder.close()
     for happened in said:
         assert isinstance(happened, Resume) or encode(happened)

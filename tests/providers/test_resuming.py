@@ -10,14 +10,14 @@ import msgspec
 import pytest
 from providers.speaking import FAULTS, PATIENCE, free_port, job, of, text
 
-from jupyter_bgstream.core.errors import Invalid, ProviderError
+from jupyter_bgstream.core.errors import InvalidRequestError, ProviderError
 from jupyter_bgstream.core.events import Completed, Usage
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.providers import resume
-from jupyter_bgstream.providers.base import Resume, Said
+from jupyter_bgstream.providers.base import ProviderEvent, Resume
 from jupyter_bgstream.providers.endpoint import read_endpoint
 from jupyter_bgstream.providers.formats.responses import Responses
-from jupyter_bgstream.providers.http_provider import HTTPService
+from jupyter_bgstream.providers.http_provider import HTTPProvider
 from jupyter_bgstream.testing import (
     Hold,
     Request,
@@ -65,18 +65,18 @@ def sleeps() -> Sleeps:
     return Sleeps()
 
 
-def connected(base_url: str, sleeps: Sleeps, **fields: Any) -> HTTPService:
+def connected(base_url: str, sleeps: Sleeps, **fields: Any) -> HTTPProvider:
     config = {"base_url": base_url, "format": "responses", "background": True, "api_key_env": "KEY", **fields}
-    return HTTPService("puppet", read_endpoint("puppet", config), environ={"KEY": "sk-puppet"}, sleep=sleeps)
+    return HTTPProvider("puppet", read_endpoint("puppet", config), environ={"KEY": "sk-puppet"}, sleep=sleeps)
 
 
 @pytest.fixture
-def puppet(provider: ScriptedProvider, sleeps: Sleeps) -> HTTPService:
+def puppet(provider: ScriptedProvider, sleeps: Sleeps) -> HTTPProvider:
     return connected(provider.base_url, sleeps)
 
 
-async def read(puppet: HTTPService, what: Job) -> tuple[list[Said], ProviderError | None]:
-    said: list[Said] = []
+async def read(puppet: HTTPProvider, what: Job) -> tuple[list[ProviderEvent], ProviderError | None]:
+    said: list[ProviderEvent] = []
     try:
         async with asyncio.timeout(PATIENCE):
             async for batch in puppet.stream(what):
@@ -87,7 +87,7 @@ async def read(puppet: HTTPService, what: Job) -> tuple[list[Said], ProviderErro
     return said, None
 
 
-def token_of(said: Sequence[Said]) -> str:
+def token_of(said: Sequence[ProviderEvent]) -> str:
     return [it.token for it in said if isinstance(it, Resume)][-1]
 
 
@@ -96,9 +96,9 @@ def token_of_a_first_event() -> str:
     return token_of(Responses().decoder(FAULTS).feed(event(begun)))
 
 
-async def begun(puppet: HTTPService, what: Job, pieces: int) -> tuple[str, str]:
+async def begun(puppet: HTTPProvider, what: Job, pieces: int) -> tuple[str, str]:
     """Read so many pieces of the text, leave, and return them and how to go on."""
-    said: list[Said] = []
+    said: list[ProviderEvent] = []
     stream = puppet.stream(what)
     async for batch in stream:
         said += batch
@@ -108,14 +108,14 @@ async def begun(puppet: HTTPService, what: Job, pieces: int) -> tuple[str, str]:
     return text(said), token_of(said)
 
 
-def whole(said: Sequence[Said]) -> None:
+def whole(said: Sequence[ProviderEvent]) -> None:
     assert (text(said), text(said, "reasoning")) == (TEXT, THOUGHT)
     assert of(said, Usage) == [Usage(input_tokens=3, output_tokens=4)]
     assert of(said, Completed) == [Completed(at=0.0, finish_reason="stop")]
 
 
 async def test_without_trouble_it_is_one_connection(
-    puppet: HTTPService, provider: ScriptedProvider, service: ScriptedResponses
+    puppet: HTTPProvider, provider: ScriptedProvider, service: ScriptedResponses
 ) -> None:
     said, error = await read(puppet, job())
     assert error is None
@@ -137,7 +137,7 @@ async def test_what_is_not_kept_is_truncated(
 
 @pytest.mark.parametrize("length", range(1, 14))
 async def test_however_often_it_is_cut_it_is_whole(
-    puppet: HTTPService, provider: ScriptedProvider, service: ScriptedResponses, sleeps: Sleeps, length: int
+    puppet: HTTPProvider, provider: ScriptedProvider, service: ScriptedResponses, sleeps: Sleeps, length: int
 ) -> None:
     service.cut_after = length
     said, error = await read(puppet, job())
@@ -150,7 +150,7 @@ async def test_however_often_it_is_cut_it_is_whole(
 
 
 async def test_after_our_own_death_it_goes_on_at_the_next_event(
-    puppet: HTTPService, provider: ScriptedProvider, service: ScriptedResponses
+    puppet: HTTPProvider, provider: ScriptedProvider, service: ScriptedResponses
 ) -> None:
     before, token = await begun(puppet, job("puppet/held"), 2)
     assert before == "One two "
@@ -163,7 +163,7 @@ async def test_after_our_own_death_it_goes_on_at_the_next_event(
 
 
 async def test_an_answer_too_old_to_be_streamed_is_looked_at_until_it_ends(
-    puppet: HTTPService, service: ScriptedResponses, sleeps: Sleeps
+    puppet: HTTPProvider, service: ScriptedResponses, sleeps: Sleeps
 ) -> None:
     before, token = await begun(puppet, job("puppet/held"), 1)
     service.answers[0].streams = False
@@ -176,7 +176,7 @@ async def test_an_answer_too_old_to_be_streamed_is_looked_at_until_it_ends(
 
 
 async def test_a_service_that_knows_only_the_whole_answer_is_looked_at(
-    puppet: HTTPService, provider: ScriptedProvider, service: ScriptedResponses
+    puppet: HTTPProvider, provider: ScriptedProvider, service: ScriptedResponses
 ) -> None:
     before, token = await begun(puppet, job("puppet/held"), 2)
     service.release()
@@ -193,7 +193,7 @@ async def test_a_service_that_knows_only_the_whole_answer_is_looked_at(
     assert before + text(said) == TEXT
 
 
-async def test_what_is_no_answer_at_all_is_malformed(puppet: HTTPService, provider: ScriptedProvider) -> None:
+async def test_what_is_no_answer_at_all_is_malformed(puppet: HTTPProvider, provider: ScriptedProvider) -> None:
     _, token = await begun(puppet, job("puppet/held"), 2)
     provider.routes["GET /v1/responses/*"] = refusal(200, "<html>Please log in.</html>", {"Content-Type": "text/html"})
     _, error = await read(puppet, msgspec.structs.replace(job("puppet/held"), resume=token))
@@ -205,7 +205,7 @@ async def test_what_is_no_answer_at_all_is_malformed(puppet: HTTPService, provid
     "answer", [refusal(404), refusal(410), refusal(400, {"error": {"message": "It has expired."}})]
 )
 async def test_a_forgotten_answer_is_gone(
-    puppet: HTTPService, provider: ScriptedProvider, service: ScriptedResponses, answer: Script
+    puppet: HTTPProvider, provider: ScriptedProvider, service: ScriptedResponses, answer: Script
 ) -> None:
     _, token = await begun(puppet, job("puppet/held"), 1)
     provider.routes["GET /v1/responses/*"] = answer
@@ -216,7 +216,7 @@ async def test_a_forgotten_answer_is_gone(
 
 
 async def test_it_may_also_be_forgotten_while_it_is_looked_at(
-    puppet: HTTPService, service: ScriptedResponses, sleeps: Sleeps
+    puppet: HTTPProvider, service: ScriptedResponses, sleeps: Sleeps
 ) -> None:
     _, token = await begun(puppet, job("puppet/held"), 1)
     service.answers[0].streams = False
@@ -228,7 +228,7 @@ async def test_it_may_also_be_forgotten_while_it_is_looked_at(
 
 @pytest.mark.parametrize(("status", "code"), [(401, "unauthorized"), (422, "bad_request")])
 async def test_another_refusal_to_go_on_is_final(
-    puppet: HTTPService, provider: ScriptedProvider, status: int, code: str
+    puppet: HTTPProvider, provider: ScriptedProvider, status: int, code: str
 ) -> None:
     _, token = await begun(puppet, job("puppet/held"), 1)
     provider.routes["GET /v1/responses/*"] = refusal(status, {"error": {"message": "No."}})
@@ -240,7 +240,7 @@ async def test_another_refusal_to_go_on_is_final(
 
 @pytest.mark.parametrize("trouble", [Script(steps=(Reset(),)), refusal(503), refusal(429)])
 async def test_tries_that_bring_nothing_are_counted(
-    puppet: HTTPService, provider: ScriptedProvider, sleeps: Sleeps, trouble: Script
+    puppet: HTTPProvider, provider: ScriptedProvider, sleeps: Sleeps, trouble: Script
 ) -> None:
     _, token = await begun(puppet, job("puppet/held"), 1)
     provider.routes["GET /v1/responses/*"] = trouble
@@ -252,7 +252,7 @@ async def test_tries_that_bring_nothing_are_counted(
 
 
 async def test_trouble_that_passes_is_forgotten(
-    puppet: HTTPService, provider: ScriptedProvider, service: ScriptedResponses, sleeps: Sleeps
+    puppet: HTTPProvider, provider: ScriptedProvider, service: ScriptedResponses, sleeps: Sleeps
 ) -> None:
     before, token = await begun(puppet, job("puppet/held"), 1)
     works = provider.routes["GET /v1/responses/*"]
@@ -310,7 +310,7 @@ async def test_the_total_counts_over_all_connections(
     assert "after 0.15 s" in error.message
 
 
-async def test_a_token_that_is_none_is_gone(puppet: HTTPService, provider: ScriptedProvider, sleeps: Sleeps) -> None:
+async def test_a_token_that_is_none_is_gone(puppet: HTTPProvider, provider: ScriptedProvider, sleeps: Sleeps) -> None:
     for other in (puppet, connected(provider.base_url, sleeps, format="chat_completions", background=False)):
         said, error = await read(other, msgspec.structs.replace(job(), resume="not one of ours"))
         assert error is not None
@@ -319,7 +319,7 @@ async def test_a_token_that_is_none_is_gone(puppet: HTTPService, provider: Scrip
     assert provider.requests == []
 
 
-async def test_nobody_wants_it_any_more(puppet: HTTPService, service: ScriptedResponses) -> None:
+async def test_nobody_wants_it_any_more(puppet: HTTPProvider, service: ScriptedResponses) -> None:
     _, token = await begun(puppet, job("puppet/held"), 1)
     kept = msgspec.structs.replace(job("puppet/held"), resume=token)
     await puppet.abandon(job("puppet/held"))
@@ -335,7 +335,7 @@ async def test_nobody_wants_it_any_more(puppet: HTTPService, service: ScriptedRe
 
 
 async def test_a_service_that_hangs_is_not_waited_for(
-    puppet: HTTPService, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+    puppet: HTTPProvider, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("jupyter_bgstream.providers.http_provider.ABANDON_SECONDS", 1.0)
     provider.routes["POST /v1/responses/*"] = Script(steps=(Hold(),))
@@ -345,5 +345,5 @@ async def test_a_service_that_hangs_is_not_waited_for(
 
 
 def test_only_a_format_that_can_is_asked_in_the_background() -> None:
-    with pytest.raises(Invalid, match="only the format responses"):
+    with pytest.raises(InvalidRequestError, match="only the format responses"):
         read_endpoint("x", {"base_url": "http://x.example/v1", "background": True})

@@ -12,7 +12,7 @@ from providers.speaking import of, read, text
 from providers.test_recordings_responses import RECORDINGS, events_of, stream_of
 from providers.test_responses import EVERYTHING, PLAIN, THOUGHT, delta, done, end, message, stream
 
-from jupyter_bgstream.core.events import Completed, Source, Usage
+from jupyter_bgstream.core.events import Citation, Completed, Usage
 from jupyter_bgstream.testing import ScriptedProvider, replay
 
 OWN = {
@@ -58,7 +58,7 @@ async def test_the_sdk_hears_the_same(
     assert usage.cached_tokens == response.usage.input_tokens_details.cached_tokens
     assert usage.reasoning_tokens == response.usage.output_tokens_details.reasoning_tokens
     cited = {it.annotation.url for it in events if it.type == "response.output_text.annotation.added"}
-    assert cited <= {it.url for it in of(said, Source)}
+    assert cited <= {it.url for it in of(said, Citation)}
     assert len(of(said, Completed)) == 1
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from engine.conftest import OWNER, Puppet, ended, spec
 
 from jupyter_bgstream.engine.service import Service
-from jupyter_bgstream.server.webhook import Receiver, Webhook
+from jupyter_bgstream.server.webhook import Webhook, WebhookTarget
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import FakeClock
 
@@ -20,7 +20,9 @@ async def main(database: str, url: str) -> None:
     (await puppet.call()).say("x").finish()
     await ended(service, job.id)
     clock.advance(31)
-    await Webhook(Receiver(url=url, keys=(b"k" * 24,), preview=False), service=service, owner=OWNER, clock=clock).run()
+    await Webhook(
+        WebhookTarget(url=url, keys=(b"k" * 24,), preview=False), service=service, owner=OWNER, clock=clock
+    ).run()
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from server.conftest import config_for, submit, until_text, wait
 from server.test_matrix import connect, leave, read
 from traitlets.config import Config
 
-from jupyter_bgstream.core.errors import Invalid
+from jupyter_bgstream.core.errors import InvalidRequestError
 from jupyter_bgstream.providers.endpoint import read_endpoint
 from jupyter_bgstream.testing.http_connection import Request
 from jupyter_bgstream.testing.script import Cut, Hold, Script, answer, event, refusal, replay
@@ -314,6 +314,6 @@ def test_a_key_in_the_wrong_place_is_not_shown(provider: ThreadedProvider) -> No
         "as a header that cannot be sent": {"base_url": provider.base_url, "headers": {"X-Team": KEY + "\n"}},
     }
     for name, entry in wrong.items():
-        with pytest.raises(Invalid) as refused:  # app.py says its words in the log, and at every route
+        with pytest.raises(InvalidRequestError) as refused:  # app.py says its words in the log, and at every route
             read_endpoint("demo", entry)
         assert "k3yc4nary" not in str(refused.value).lower(), name

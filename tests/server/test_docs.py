@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from providers.speaking import job, of, read, text
 
-from jupyter_bgstream.core.events import Source, Usage
+from jupyter_bgstream.core.events import Citation, Usage
 from jupyter_bgstream.providers.builtin import _HOSTED, _LOCAL, NAMES
 from jupyter_bgstream.providers.endpoint import Endpoint
-from jupyter_bgstream.providers.plugins.generator import GeneratorService
+from jupyter_bgstream.providers.plugins.generator import GeneratorProvider
 from jupyter_bgstream.providers.plugins.loader import GROUP
 from jupyter_bgstream.server.app import BgStreamApp
 
@@ -64,10 +64,10 @@ def test_the_example_of_a_plugin_has_ten_lines_and_does_what_it_says() -> None:
     module: dict[str, Any] = {}
     exec(source, module)
     agent = module[entry.partition(":")[2]]
-    said, error = asyncio.run(read(GeneratorService("deep", agent), job("deep/thought", prompt="The answer?")))
+    said, error = asyncio.run(read(GeneratorProvider("deep", agent), job("deep/thought", prompt="The answer?")))
     assert error is None
     assert (text(said), text(said, "reasoning")) == ("Forty-two.", "thought is asked: The answer?")
-    assert [source.title for source in of(said, Source)] == ["Deep Thought"]
+    assert [source.title for source in of(said, Citation)] == ["Deep Thought"]
     assert [usage.output_tokens for usage in of(said, Usage)] == [3]
 
 

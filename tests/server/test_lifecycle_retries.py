@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from engine.conftest import Puppet
 
-from jupyter_bgstream.core.errors import Invalid, Unavailable
+from jupyter_bgstream.core.errors import InvalidRequestError, UnavailableError
 from jupyter_bgstream.engine.service import Limits, Service
 from jupyter_bgstream.server import base
 from jupyter_bgstream.server.base import Backend
@@ -66,7 +66,7 @@ async def turns() -> None:
 
 
 async def test_start_is_repeated_with_longer_pauses_until_the_store_opens(caplog: pytest.LogCaptureFixture) -> None:
-    world = World(*[Unavailable("The disk is full.")] * 7)
+    world = World(*[UnavailableError("The disk is full.")] * 7)
     await world.lifecycle.start()
     pause, waited = FIRST_RETRY, []
     while world.errors:
@@ -87,7 +87,9 @@ async def test_start_is_repeated_with_longer_pauses_until_the_store_opens(caplog
     await world.lifecycle.stop()
 
 
-@pytest.mark.parametrize("error", [Unavailable("No."), OSError("No."), Invalid("No."), ValueError(), SystemExit(1)])
+@pytest.mark.parametrize(
+    "error", [UnavailableError("No."), OSError("No."), InvalidRequestError("No."), ValueError(), SystemExit(1)]
+)
 async def test_failure_after_the_store_was_opened_closes_it(error: BaseException) -> None:
     def fail(_: Service) -> Beside:
         raise error
@@ -97,13 +99,13 @@ async def test_failure_after_the_store_was_opened_closes_it(error: BaseException
     assert world.backend.service is None
     assert world.events == ["open", "close"]
     assert world.backend.reason.startswith("jupyter_bgstream could not start. ")
-    assert (world.backend.retry_after is None) == (not isinstance(error, Unavailable))
+    assert (world.backend.retry_after is None) == (not isinstance(error, UnavailableError))
     await world.lifecycle.stop()
 
 
 async def test_failed_announcement_opens_nothing_and_is_repeated() -> None:
     world = World()
-    world.announce_errors = [Unavailable("The folder is read-only.")]
+    world.announce_errors = [UnavailableError("The folder is read-only.")]
     await world.lifecycle.start()
     assert world.events == []
     await world.clock.sleeping()
@@ -115,7 +117,7 @@ async def test_failed_announcement_opens_nothing_and_is_repeated() -> None:
 
 
 async def test_stop_between_tries_ends_them() -> None:
-    world = World(Unavailable("No."))
+    world = World(UnavailableError("No."))
     await world.lifecycle.start()
     await world.clock.sleeping()
     await world.lifecycle.stop()
@@ -161,7 +163,7 @@ async def test_task_that_dies_is_reported_at_once_and_keeps_nothing_open(caplog:
 
 
 async def test_request_is_held_until_the_first_try_has_ended_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World(Unavailable("No."))
+    world = World(UnavailableError("No."))
     held = asyncio.create_task(world.backend.wait_settled())
     await turns()
     assert not held.done()

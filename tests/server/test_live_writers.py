@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.jupyter import Jupyter
 from server.test_live import Page, connect
 
-from jupyter_bgstream.server.save_leases import LEASE_SECONDS, MAX_LEASES, Writers
+from jupyter_bgstream.server.save_leases import LEASE_SECONDS, MAX_LEASES, SaveLeases
 
 WANTED = {"document": "shared.ipynb", "job": "job-12345678"}
 
@@ -39,7 +39,7 @@ async def test_a_frame_that_cannot_be_is_refused(server: Jupyter) -> None:
 
 def test_a_page_that_froze_loses_its_lease() -> None:
     now = 0.0
-    writers = Writers(clock=lambda: now)
+    writers = SaveLeases(clock=lambda: now)
     first, second = object(), object()
     wanted = ("o", "d", "j")
     assert writers.elect(first, wanted)
@@ -52,7 +52,7 @@ def test_a_page_that_froze_loses_its_lease() -> None:
 
 
 def test_a_page_that_asks_for_everything_fills_no_memory() -> None:
-    writers = Writers(clock=lambda: 0.0)
+    writers = SaveLeases(clock=lambda: 0.0)
     page = object()
     for number in range(MAX_LEASES + 50):
         assert writers.elect(page, ("o", "d", str(number)))

@@ -23,7 +23,7 @@ from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, w
 
 from jupyter_bgstream.core.limits import MAX_BODY
 from jupyter_bgstream.server.app import BgStreamApp
-from jupyter_bgstream.server.base import Nowhere, verbs
+from jupyter_bgstream.server.base import NotFoundHandler, verbs
 from jupyter_bgstream.testing.script import answer
 from jupyter_bgstream.testing.scripted import ThreadedProvider
 
@@ -194,7 +194,7 @@ def new_ids(server: Jupyter) -> dict[str, str]:
 def test_the_matrix_has_a_row_for_every_verb_of_every_route() -> None:
     for pattern, handler in registered():
         own = pattern.removeprefix("/api/bgstream/").removesuffix("/?").replace("\\", "")
-        own = "nowhere" if handler is Nowhere else own
+        own = "nowhere" if handler is NotFoundHandler else own
         rows = {verb for verb, path in EXPECTED if re.sub(r"{\w+}", "{}", path) == re.sub(r"\(.+?\)", "{}", own)}
         assert rows >= {verb.upper() for verb in verbs(handler)}, f"MATRIX lacks a row of {own}"
 

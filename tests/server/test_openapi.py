@@ -16,15 +16,15 @@ from harness.jupyter import jupyter
 from server.conftest import config_for
 from server.test_matrix import EXPECTED, registered
 
-from jupyter_bgstream.core.batches import Group, GroupSpec, Placed, Progress
+from jupyter_bgstream.core.batches import Batch, BatchItem, BatchSpec, Progress
 from jupyter_bgstream.core.codec import group_form, job_form, job_with_answer, notice_form, placed_form
-from jupyter_bgstream.core.job import Job, JobSpec, Origin
+from jupyter_bgstream.core.job import Job, JobSource, JobSpec
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Notice
 from jupyter_bgstream.core.state import Answer
 from jupyter_bgstream.core.threads import Thread
 from jupyter_bgstream.server import answers
-from jupyter_bgstream.server.base import Nowhere, verbs
+from jupyter_bgstream.server.base import NotFoundHandler, verbs
 from jupyter_bgstream.server.openapi import OPERATIONS, described, path_of
 from jupyter_bgstream.testing.script import answer, refusal
 from jupyter_bgstream.testing.scripted import ThreadedProvider
@@ -33,7 +33,7 @@ SETTINGS = Path(__file__).parent / "schemathesis.toml"
 ROUTES = [
     (pattern.removeprefix("/api/bgstream/").removesuffix("/?"), handler)
     for pattern, handler in registered()
-    if handler is not Nowhere
+    if handler is not NotFoundHandler
 ]
 DESCRIPTION = described(ROUTES, "/")
 
@@ -71,20 +71,20 @@ JOB = Job(
     server="here",
     created_at=1.0,
 )
-NOTICE = Notice(id="n", job="some-job-id", owner="local", status="failed", title="", source=Origin(), created_at=1.0)
+NOTICE = Notice(id="n", job="some-job-id", owner="local", status="failed", title="", source=JobSource(), created_at=1.0)
 THREAD = Thread(name="t", jobs=1, status="queued", model="a/b", title="", created_at=1.0, updated_at=1.0)
-GROUP = Group(spec=GroupSpec(id="some-group", total=2), owner="local", total=2, created_at=1.0)
+GROUP = Batch(spec=BatchSpec(id="some-group", total=2), owner="local", total=2, created_at=1.0)
 
 
 @pytest.mark.parametrize(
     ("form", "type_"),
     [
-        (job_form(JOB), answers.JobForm),
+        (job_form(JOB), answers.JobInfo),
         (job_with_answer(JOB, Answer()), answers.JobWithAnswer),
-        (notice_form(NOTICE), answers.NoticeForm),
-        (group_form(Progress(group=GROUP, running=1, waiting=1)), answers.GroupForm),
-        (placed_form(Placed(job=JOB, text=None)), answers.PlaceForm),
-        (msgspec.structs.asdict(THREAD), answers.ThreadForm),
+        (notice_form(NOTICE), answers.NoticeInfo),
+        (group_form(Progress(group=GROUP, running=1, waiting=1)), answers.BatchInfo),
+        (placed_form(BatchItem(job=JOB, text=None)), answers.BatchItem),
+        (msgspec.structs.asdict(THREAD), answers.ThreadInfo),
     ],
 )
 def test_an_answer_has_the_fields_that_are_described_and_no_other(form: dict[str, Any], type_: type) -> None:

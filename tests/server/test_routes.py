@@ -11,10 +11,10 @@ import httpx
 import pytest
 from harness.jupyter import Jupyter, jupyter
 
-from jupyter_bgstream.core.errors import Invalid
+from jupyter_bgstream.core.errors import InvalidRequestError
 from jupyter_bgstream.core.limits import MAX_BODY
 from jupyter_bgstream.server import batches, images, inbox, jobs, live, log, threads
-from jupyter_bgstream.server.requests import Submission
+from jupyter_bgstream.server.requests import JobSubmission
 
 ROUTES = [*jobs.ROUTES, *batches.ROUTES, *threads.ROUTES, *inbox.ROUTES, *log.ROUTES, *images.ROUTES]
 VERBS = ("get", "head", "post", "put", "patch", "delete")
@@ -233,7 +233,7 @@ def test_filters_take_spaces_as_they_are(server: Jupyter) -> None:
 
 
 def test_where_there_is_no_default_a_model_must_be_named() -> None:
-    with pytest.raises(Invalid) as caught:
-        Submission(prompt="Hello").spec(None)
+    with pytest.raises(InvalidRequestError) as caught:
+        JobSubmission(prompt="Hello").spec(None)
     assert (caught.value.code, caught.value.field) == ("no_default_model", "model")
-    assert Submission(prompt="Hello").spec("demo/tour").model == "demo/tour"
+    assert JobSubmission(prompt="Hello").spec("demo/tour").model == "demo/tour"

@@ -29,9 +29,9 @@ from providers.test_bodies import MOST_BLOCK, MOST_MEMORY
 from server.conftest import config_for, submit, wait
 from server.receiver import PATIENCE, Receiver
 
-from jupyter_bgstream.core.batches import GroupSpec
-from jupyter_bgstream.core.errors import Invalid, ProviderError
-from jupyter_bgstream.core.job import Origin
+from jupyter_bgstream.core.batches import BatchSpec
+from jupyter_bgstream.core.errors import InvalidRequestError, ProviderError
+from jupyter_bgstream.core.job import JobSource
 from jupyter_bgstream.core.notices import Mute
 from jupyter_bgstream.engine.service import Limits, Service
 from jupyter_bgstream.server import webhook
@@ -152,7 +152,7 @@ async def test_failing_receiver_is_asked_less_and_less_though_the_clock_was_set_
 
 async def test_what_nobody_looks_at_for_thirty_seconds_is_told_signed(servers: Servers, receiver: Receiver) -> None:
     await servers.add()
-    job = await servers.said(source=Origin(notebook="reports/may.ipynb"))
+    job = await servers.said(source=JobSource(notebook="reports/may.ipynb"))
     await servers.passes(29)
     assert receiver.requests == []
     await servers.passes(6)
@@ -208,7 +208,7 @@ async def test_what_was_read_dismissed_muted_cancelled_or_deleted_is_not_told(
     read = await servers.said()
     dismissed = await servers.said()
     deleted = await servers.said()
-    await servers.said(source=Origin(notebook="quiet.ipynb"))
+    await servers.said(source=JobSource(notebook="quiet.ipynb"))
     await servers.said(thread="quiet")
     cancelled, _ = await service.submit(OWNER, spec())
     await servers.puppet.call()
@@ -228,7 +228,7 @@ async def test_what_was_read_dismissed_muted_cancelled_or_deleted_is_not_told(
 async def test_a_group_is_told_once_with_its_counts(servers: Servers, receiver: Receiver) -> None:
     service = await servers.add()
     members = [(f"member-{number}", spec(f"Row {number}")) for number in range(2)]
-    await service.submit_group(OWNER, GroupSpec(id="the-group", total=2, title="Table"), members)
+    await service.submit_group(OWNER, BatchSpec(id="the-group", total=2, title="Table"), members)
     (await servers.puppet.call()).say("x").finish()
     (await servers.puppet.call()).fail(ProviderError("No.", code="bad_request"))
     for job_id, _ in members:
@@ -243,7 +243,7 @@ async def test_a_group_is_told_once_with_its_counts(servers: Servers, receiver: 
 async def test_a_paused_group_says_its_code_and_not_its_message(servers: Servers, receiver: Receiver) -> None:
     service = await servers.add()
     members = [(f"member-{number}", spec(f"Row {number}")) for number in range(9)]
-    await service.submit_group(OWNER, GroupSpec(id="the-group", total=9, title="Table", concurrency=1), members)
+    await service.submit_group(OWNER, BatchSpec(id="the-group", total=9, title="Table", concurrency=1), members)
     for job_id, _ in members[:5]:
         (await servers.puppet.call()).fail(ProviderError("It says: 'my secret' is bad.", code="unauthorized"))
         await ended(service, job_id)
@@ -494,7 +494,7 @@ async def test_a_server_killed_before_it_could_note_it_is_sent_again(receiver: R
     ],
 )
 def test_an_address_that_cannot_be_meant_is_refused_without_being_shown(url: str) -> None:
-    with pytest.raises(Invalid, match=r"^BgStreamApp.webhook_url .*\.$") as refused:
+    with pytest.raises(InvalidRequestError, match=r"^BgStreamApp.webhook_url .*\.$") as refused:
         read_receiver(url, secret_env="HOOK_SECRET", preview=False, environ=ENVIRON)
     assert url not in refused.value.message
 
@@ -508,13 +508,13 @@ def test_an_address_that_can_be_meant_is_taken(url: str) -> None:
 
 @pytest.mark.parametrize("secret", ["", "whsec_", SECRET[6:], "whsec_!!!", "whsec_" + "QUJD" * 7 + " x", "whsec_QUJD"])
 def test_a_secret_that_is_none_is_refused_without_being_shown(secret: str) -> None:
-    with pytest.raises(Invalid, match="set HOOK_SECRET in") as refused:
+    with pytest.raises(InvalidRequestError, match="set HOOK_SECRET in") as refused:
         read_receiver("https://a.example/", secret_env="HOOK_SECRET", preview=False, environ={"HOOK_SECRET": secret})
     assert not secret[6:] or secret[6:] not in refused.value.message
 
 
 def test_a_secret_in_the_place_of_its_name_is_not_shown() -> None:
-    with pytest.raises(Invalid, match="the \\*name\\*") as refused:
+    with pytest.raises(InvalidRequestError, match="the \\*name\\*") as refused:
         read_receiver("https://a.example/", secret_env=SECRET, preview=False, environ={})
     assert SECRET not in refused.value.message
 

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from jupyter_bgstream.core.cursor import new_log
-from jupyter_bgstream.core.errors import BgStreamError, Unavailable
+from jupyter_bgstream.core.errors import BgStreamError, UnavailableError
 from jupyter_bgstream.core.events import Delta
 from jupyter_bgstream.core.job import Job, JobSpec
 from jupyter_bgstream.core.messages import Message
@@ -59,7 +59,7 @@ async def main(database, server, options="{}"):
     store = SQLiteStore(Path(database), server=server, **options)
     try:
         await store.open()
-    except Unavailable as error:
+    except UnavailableError as error:
         tell(f"refused: {error.message}")
         return
     changes = store.changes()

@@ -12,7 +12,7 @@ import pytest
 from store.serving import opened
 from store.test_files import filled, refused
 
-from jupyter_bgstream.core.errors import Unavailable
+from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.store.sqlite import SQLiteStore, file_access
 from jupyter_bgstream.store.sqlite.file_access import foreign_owner, writable_folder
 from jupyter_bgstream.testing.store_contract import HERE, ids_of, submit
@@ -233,5 +233,5 @@ async def test_folder_of_locks_that_cannot_be_read_is_said(database, monkeypatch
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(file_access.Path, "iterdir", refuse)
-    with pytest.raises(Unavailable, match=r"cannot be opened: .*Permission denied"):
+    with pytest.raises(UnavailableError, match=r"cannot be opened: .*Permission denied"):
         await SQLiteStore(database, server=HERE).open()

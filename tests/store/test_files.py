@@ -18,7 +18,7 @@ import pytest
 from store.serving import DEADLINE, opened, serving
 from store.test_lost_locks import until
 
-from jupyter_bgstream.core.errors import Unavailable
+from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.store.sqlite import SQLiteStore, files, filesystem
 from jupyter_bgstream.store.sqlite import connection as database_module
 from jupyter_bgstream.store.sqlite.connection import check
@@ -30,7 +30,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="limits, modes and si
 
 
 async def refused(path, **options):
-    with pytest.raises(Unavailable) as caught:
+    with pytest.raises(UnavailableError) as caught:
         await SQLiteStore(path, server=HERE, **options).open()
     return caught.value.message
 
@@ -184,7 +184,7 @@ async def test_a_reader_holds_a_commit_up_and_does_not_make_it_fail(database):
             store.patience = 0.05
             reader.execute("BEGIN")
             reader.execute("SELECT * FROM jobs").fetchall()
-            with pytest.raises(Unavailable, match="locked"):
+            with pytest.raises(UnavailableError, match="locked"):
                 await store.append(job, said("b"))
             reader.execute("ROLLBACK")
         assert await store.append(job, said("c")) == 4
@@ -277,12 +277,12 @@ async def test_a_disk_in_trouble_loses_nothing_and_then_works_again(database, jo
         with trouble(store, path):
             writes = [store.append(job, said("x" * 3_000_000)), store.end(OWNER, job.id, DONE)]
             for error in await asyncio.gather(*writes, return_exceptions=True):
-                assert isinstance(error, Unavailable)
+                assert isinstance(error, UnavailableError)
                 assert error.code == "unavailable"
                 assert error.message.startswith("The store cannot be written: ")
                 assert sentence in error.message
                 assert "No restart is needed then." in error.message
-            with pytest.raises(Unavailable):
+            with pytest.raises(UnavailableError):
                 await store.append(job, said("y" * 3_000_000))
             assert (await store.job(OWNER, job.id)).status == "running"
             assert len(await log_of(store)) == 3
@@ -468,7 +468,7 @@ async def test_damage_that_is_met_while_running_is_said_and_cleared_at_the_next_
         async with opened(database) as store:
             assert store.warnings == ()
             for action in (store.events(job, after=0, max_bytes=ALL), store.append(job, said("more"))):
-                with pytest.raises(Unavailable, match=r"is damaged .* Restart"):
+                with pytest.raises(UnavailableError, match=r"is damaged .* Restart"):
                     await action
             assert len(store.warnings) == 1  # not for every one who asks
             assert await store.counts(OWNER) == {"running": 1}  # what is sound still works
@@ -503,7 +503,7 @@ async def test_a_read_that_breaks_is_unavailable_and_logged(database, caplog):
         def broken(db):
             raise ZeroDivisionError
 
-        with pytest.raises(Unavailable, match="ZeroDivisionError"):
+        with pytest.raises(UnavailableError, match="ZeroDivisionError"):
             await store._parts.readers.run(broken)
         assert [record.exc_info[0] for record in caplog.records] == [ZeroDivisionError]
 

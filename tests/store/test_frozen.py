@@ -7,7 +7,7 @@ import time
 import pytest
 from store.serving import opened, serving
 
-from jupyter_bgstream.core.errors import Unavailable
+from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.testing.store_contract import running, said, submit
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
@@ -44,6 +44,6 @@ async def test_server_beside_a_frozen_one_refuses_after_one_patience(database, j
 
 async def _seconds_until_refused(write):
     began = time.monotonic()
-    with pytest.raises(Unavailable, match="locked"):
+    with pytest.raises(UnavailableError, match="locked"):
         await write
     return time.monotonic() - began

@@ -8,7 +8,7 @@ import pytest
 from store.serving import PACKAGE, opened
 from store.test_files import limited_file, limited_pages, posix
 
-from jupyter_bgstream.core.errors import NotFound, Unavailable
+from jupyter_bgstream.core.errors import NotFoundError, UnavailableError
 from jupyter_bgstream.testing.image_contract import file_of, picture
 from jupyter_bgstream.testing.store_contract import OWNER, log_of, running, said
 
@@ -59,7 +59,7 @@ async def test_killed_half_way_there_is_neither_event_nor_file(database, query, 
         server.kill()
     async with opened(database) as store:
         assert [event.seq for event in await log_of(store)] == [1, 2, 3]
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await store.image(OWNER, "job-0001", "1-1")
         reader = store._parts.readers
         for table in ("images", "image_chunks"):
@@ -73,9 +73,9 @@ async def test_a_full_disk_takes_neither_event_nor_file(database, trouble):
     async with opened(database) as store:
         job = await running(store)
         image, file = picture("1-1", 3_000_000)
-        with trouble(store, database), pytest.raises(Unavailable):
+        with trouble(store, database), pytest.raises(UnavailableError):
             await store.append(job, [*said("(Picture 1)"), image], files={"1-1": file})
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await store.image(OWNER, job.id, "1-1")
         assert await store.append(job, [*said("(Picture 1)"), image], files={"1-1": file}) == 4
         assert await file_of(store, await store.image(OWNER, job.id, "1-1")) == file

@@ -15,7 +15,7 @@ import pytest
 from store.serving import DEADLINE, opened, serving
 from store.test_lost_locks import until
 
-from jupyter_bgstream.core.errors import Fenced, Unavailable
+from jupyter_bgstream.core.errors import FencedError, UnavailableError
 from jupyter_bgstream.core.events import Cancelled
 from jupyter_bgstream.core.state import fold
 from jupyter_bgstream.store.sqlite import SQLiteStore, availability, files, lease, server_locks
@@ -39,7 +39,7 @@ def on(machine, **options):
 
 
 async def refused(database, machine, server="server-new"):
-    with pytest.raises(Unavailable) as caught:
+    with pytest.raises(UnavailableError) as caught:
         await SQLiteStore(database, server=server, **on(machine)).open()
     return caught.value.message
 
@@ -112,8 +112,8 @@ async def test_server_that_wakes_in_its_transaction_commits_nothing(database):
 
 async def test_fenced_errors_are_unavailable_for_requests():
     error = TakenOverError("…")
-    assert isinstance(error, Fenced)
-    assert isinstance(error, Unavailable)
+    assert isinstance(error, FencedError)
+    assert isinstance(error, UnavailableError)
     assert (error.status, error.code) == (503, "unavailable")
 
 
@@ -292,7 +292,7 @@ async def test_other_machine_in_a_name_space_of_its_own_is_refused(database, tmp
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("only root may take another host name")
     async with serving(database, journal="rollback", host="ada", inside=OTHER_POD) as server:
-        with pytest.raises(Unavailable, match="another machine, other-pod, that is still alive"):
+        with pytest.raises(UnavailableError, match="another machine, other-pod, that is still alive"):
             await SQLiteStore(database, server=HERE, journal="rollback", host="ada").open()
         assert await server.ask("append") == "5"
 

@@ -15,7 +15,7 @@ import pytest
 from store.serving import DEADLINE, opened, serving
 from store.test_lost_locks import until
 
-from jupyter_bgstream.core.errors import Unavailable
+from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.core.state import fold
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.store_contract import HERE, OWNER, ids_of, log_of, running, said, submit
@@ -28,9 +28,9 @@ def file_of(database, journal):
 
 
 async def refused_write(store, job):
-    with pytest.raises(Unavailable) as caught:
+    with pytest.raises(UnavailableError) as caught:
         await store.append(job, said("lost"))
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         await submit(store, "job-lost")
     return caught.value.message
 
@@ -206,7 +206,7 @@ async def test_failed_start_leaves_nothing_behind_and_can_be_tried_again(databas
         pass
     store = SQLiteStore(database, server=HERE)
     for _ in range(3):
-        with pytest.raises(Unavailable, match="left as it is"):
+        with pytest.raises(UnavailableError, match="left as it is"):
             await store.open()
         assert _open_things() == before
         assert not database.with_name("jobs.sqlite.servers").exists()

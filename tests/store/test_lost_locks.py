@@ -8,9 +8,9 @@ import time
 import pytest
 from store.serving import DEADLINE, opened, serving
 
-from jupyter_bgstream.core.errors import Unavailable
+from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.store.sqlite import server_locks
-from jupyter_bgstream.store.sqlite.server_locks import Liveness
+from jupyter_bgstream.store.sqlite.server_locks import ServerLocks
 from jupyter_bgstream.testing.store_contract import HERE, ids_of, running, submit
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
@@ -107,7 +107,11 @@ async def test_lock_that_cannot_be_made_again_is_said_until_it_can(database, mon
 
 def test_held_lock_of_an_own_id_is_not_taken_twice(tmp_path, monkeypatch):
     monkeypatch.setattr(server_locks, "PATIENCE", 0.01)
-    with Liveness(tmp_path, "a") as one, pytest.raises(Unavailable, match="already runs"), Liveness(tmp_path, "a"):
+    with (
+        ServerLocks(tmp_path, "a") as one,
+        pytest.raises(UnavailableError, match="already runs"),
+        ServerLocks(tmp_path, "a"),
+    ):
         pass
     assert not one.is_dead("b")
     assert len(list(tmp_path.iterdir())) == 1

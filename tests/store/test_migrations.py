@@ -14,7 +14,7 @@ from store.schemas import dump
 from store.serving import PACKAGE, opened
 
 from jupyter_bgstream.core.codec import decode_events
-from jupyter_bgstream.core.errors import Unavailable
+from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.core.state import fold
 from jupyter_bgstream.store.base import JobFilter
 from jupyter_bgstream.store.sqlite import SQLiteStore
@@ -155,7 +155,7 @@ async def test_a_migration_that_fails_changes_nothing(released, found_then, monk
     steps = [*migrations(), ["DELETE FROM events", "SELECT no_such_column"]]
     with monkeypatch.context() as patch:
         patch.setattr("jupyter_bgstream.store.sqlite.connection.migrations", lambda: steps)
-        with pytest.raises(Unavailable, match="no_such_column"):
+        with pytest.raises(UnavailableError, match="no_such_column"):
             await SQLiteStore(released, server="one").open()
     async with opened(released) as store:
         assert_nothing_lost(await dump.read(store), found_then)
@@ -166,7 +166,7 @@ async def test_nothing_is_migrated_under_a_server_that_runs(database, monkeypatc
         await submit(store, "job-0001")
         steps = [*migrations(), ["ALTER TABLE jobs ADD COLUMN more"]]
         monkeypatch.setattr("jupyter_bgstream.store.sqlite.connection.migrations", lambda: steps)
-        with pytest.raises(Unavailable, match="stop that server"):
+        with pytest.raises(UnavailableError, match="stop that server"):
             await SQLiteStore(database, server="two").open()
         assert (await store.job(OWNER, "job-0001")).status == "queued"
     async with opened(database, "two"):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from store.serving import PACKAGE, opened
 from store.texts import CLAIMED, deltas, written
 
-from jupyter_bgstream.core.errors import NotFound
+from jupyter_bgstream.core.errors import NotFoundError
 from jupyter_bgstream.store.sqlite import SQLiteStore, segments
 from jupyter_bgstream.testing.store_contract import ALL, DONE, HERE, OWNER, ended, new_job, running, said
 
@@ -139,7 +139,7 @@ async def test_nothing_of_what_was_joined_is_left_after_a_delete(database):
         await store.tidy()  # joined in part
         await store.delete(OWNER, job.id)
         assert rows(database) == [0]
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await store.events(job, after=0, max_bytes=ALL)
 
 

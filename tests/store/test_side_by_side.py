@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_bgstream.core.batches import Group, GroupSpec
+from jupyter_bgstream.core.batches import Batch, BatchSpec
 from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.core.errors import BgStreamError
 from jupyter_bgstream.core.events import (
     Attempt,
     Cancelled,
+    Citation,
     Completed,
     Delta,
     Failed,
     Interrupted,
-    Source,
     ToolCall,
     Usage,
     Waiting,
@@ -27,7 +27,7 @@ from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Mute, Notice
 from jupyter_bgstream.core.state import fold
 from jupyter_bgstream.core.threads import Fork
-from jupyter_bgstream.store.base import JobFilter, Room
+from jupyter_bgstream.store.base import Capacity, JobFilter
 from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.store_contract import ALL, HERE, ROOM, new_job
@@ -47,7 +47,7 @@ ends = st.one_of(
 quiet = st.one_of(
     st.builds(Delta, channel=st.sampled_from(["text", "reasoning"]), text=texts),
     st.builds(Usage, input_tokens=st.integers(0, 9), output_tokens=st.integers(0, 9)),
-    st.builds(Source, url=texts, title=texts),
+    st.builds(Citation, url=texts, title=texts),
     st.builds(ToolCall, id=texts, name=texts, arguments=texts),
 )
 turns = st.one_of(
@@ -75,7 +75,7 @@ filters = st.builds(
     ids=st.one_of(st.none(), st.lists(ids, max_size=3).map(tuple)),
     limit=st.integers(1, 3),
 )
-rooms = st.builds(Room, running=st.integers(0, 3), batch=st.integers(0, 2), owner=st.integers(1, 3))
+rooms = st.builds(Capacity, running=st.integers(0, 3), batch=st.integers(0, 2), owner=st.integers(1, 3))
 waits = st.builds(
     Waiting,
     at=times,
@@ -198,12 +198,12 @@ class Player:
         return await self._store.submit(again, max_queued=max_queued)
 
     async def _group(self, group_id, total, job_ids, max_queued):
-        spec = GroupSpec(id=group_id, total=total)
+        spec = BatchSpec(id=group_id, total=total)
         jobs = [
             new_job(job_id, owner=self._owner, server=self._server, log=f"{next(self._logs):08x}", group=group_id)
             for job_id in dict.fromkeys(job_ids)
         ]
-        group = Group(spec=spec, owner=self._owner, total=total, created_at=1.0)
+        group = Batch(spec=spec, owner=self._owner, total=total, created_at=1.0)
         return await self._store.submit_group(group, jobs, max_queued=max_queued)
 
     async def _show_group(self, group_id):

@@ -13,17 +13,17 @@ from contextlib import closing, contextmanager
 import pytest
 from store.serving import opened
 
-from jupyter_bgstream.core.batches import Group, GroupSpec
-from jupyter_bgstream.core.errors import NotFound, Unavailable
+from jupyter_bgstream.core.batches import Batch, BatchSpec
+from jupyter_bgstream.core.errors import NotFoundError, UnavailableError
 from jupyter_bgstream.core.events import Cancelled
-from jupyter_bgstream.store.base import Room
+from jupyter_bgstream.store.base import Capacity
 from jupyter_bgstream.store.sqlite import SQLiteStore, claims, select
-from jupyter_bgstream.store.sqlite.availability import Guard
+from jupyter_bgstream.store.sqlite.availability import Availability
 from jupyter_bgstream.store.sqlite.checkpoints import Checkpoints
 from jupyter_bgstream.store.sqlite.connection import open_for_reading, open_for_writing
 from jupyter_bgstream.store.sqlite.errors import Troubles
 from jupyter_bgstream.store.sqlite.queries import QUERIES, migrations
-from jupyter_bgstream.store.sqlite.server_locks import Liveness
+from jupyter_bgstream.store.sqlite.server_locks import ServerLocks
 from jupyter_bgstream.store.sqlite.writer import PAUSE, Writer
 from jupyter_bgstream.testing.store_contract import (
     ALL,
@@ -43,7 +43,7 @@ from jupyter_bgstream.testing.store_contract import (
 
 async def refused(database, **options):
     store = SQLiteStore(database, server=HERE, **options)
-    with pytest.raises(Unavailable) as caught:
+    with pytest.raises(UnavailableError) as caught:
         await store.open()
     await store.close()
     return caught.value.message
@@ -139,12 +139,12 @@ async def test_a_locked_file_is_unavailable_and_then_works_again(database):
             other.execute("BEGIN IMMEDIATE")
             writes = [store.append(job, said("a")), submit(store, "job-0002"), store.delete(OWNER, "job-none")]
             for error in await asyncio.gather(*writes, return_exceptions=True):
-                assert isinstance(error, Unavailable)
+                assert isinstance(error, UnavailableError)
                 assert "database is locked" in error.message
             assert (await store.job(OWNER, job.id)).seq == 2
             other.execute("ROLLBACK")
         assert await store.append(job, said("b")) == 3
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await store.job(OWNER, "job-0002")
 
 
@@ -167,7 +167,7 @@ async def test_a_full_disk_is_unavailable_and_then_works_again(database):
         with full_disk(database):
             writes = [store.append(job, said("x" * 10_000)), store.end(OWNER, job.id, DONE)]
             for error in await asyncio.gather(*writes, return_exceptions=True):
-                assert isinstance(error, Unavailable)
+                assert isinstance(error, UnavailableError)
                 assert "The store cannot be written: " in error.message
         assert await store.job(OWNER, job.id) == job
         assert await store.append(job, said("y")) == 3
@@ -182,7 +182,7 @@ async def test_a_faulty_operation_does_not_hurt_its_neighbours(database, caplog)
         writes = [store.append(job, said("a")), store.end("\ud800", job.id, DONE), store.append(job, said("b"))]
         first, faulty, second = await asyncio.gather(*writes, return_exceptions=True)
         assert (first, second) == (3, 4)
-        assert isinstance(faulty, Unavailable)
+        assert isinstance(faulty, UnavailableError)
         assert faulty.message.startswith("The store failed: UnicodeEncodeError: ")
         assert isinstance(faulty.__cause__, UnicodeEncodeError)
         (record,) = caplog.records
@@ -202,7 +202,7 @@ async def test_an_operation_that_breaks_a_constraint_does_not_hurt_its_neighbour
         ]
         first, refused, second = await asyncio.gather(*writes, return_exceptions=True)
         assert (first, second) == (3, 4)
-        assert isinstance(refused, Unavailable)
+        assert isinstance(refused, UnavailableError)
         assert isinstance(refused.__cause__, sqlite3.IntegrityError)
         assert [event.text for event in await log_of(store, after=2)] == ["a", "c"]
 
@@ -229,9 +229,9 @@ async def test_patience_that_is_lowered_counts_for_who_waits_already(database):
             assert not done
             store.patience = 0.05
             async with asyncio.timeout(10):
-                with pytest.raises(Unavailable, match="locked"):
+                with pytest.raises(UnavailableError, match="locked"):
                     await write
-                with pytest.raises(Unavailable, match="locked"):
+                with pytest.raises(UnavailableError, match="locked"):
                     await store.append(job, said("b"))
             other.execute("ROLLBACK")
 
@@ -250,7 +250,7 @@ async def test_closing_does_not_wait_long_for_a_locked_file(database, monkeypatc
             async with asyncio.timeout(10):
                 await store.close()
             results = await asyncio.gather(*writes, return_exceptions=True)
-            assert {type(result) for result in results} == {Unavailable}
+            assert {type(result) for result in results} == {UnavailableError}
             other.execute("ROLLBACK")
 
 
@@ -263,7 +263,7 @@ async def test_a_lifecycle_commit_is_synced_to_disk_and_an_append_only_if_asked(
         db,
         path=database,
         troubles=troubles,
-        guard=Guard(database, liveness=Liveness(database.parent, HERE), lease=None, troubles=troubles),
+        guard=Availability(database, liveness=ServerLocks(database.parent, HERE), lease=None, troubles=troubles),
         rev=0,
         publish=lambda changes: None,
         full=full,
@@ -426,15 +426,15 @@ def test_what_is_read_of_a_large_group_is_in_order_and_no_more_than_is_taken(db,
 
 async def test_a_claim_reads_no_more_jobs_of_a_group_than_it_may_take(database):
     async with opened(database) as store:
-        spec = GroupSpec(id="group-rows", total=2000, concurrency=10)
-        group = Group(spec=spec, owner=OWNER, total=2000, created_at=1.0)
+        spec = BatchSpec(id="group-rows", total=2000, concurrency=10)
+        group = Batch(spec=spec, owner=OWNER, total=2000, created_at=1.0)
         jobs = [new_job(f"group-rows-{n}", group="group-rows", priority="batch") for n in range(2000)]
         await store.submit_group(group, jobs, max_queued=2000)
     with closing(open_for_writing(database, patience=1.0)) as db:
         steps = [0]
         db.set_progress_handler(lambda: steps.__setitem__(0, steps[0] + 1), 100)  # called each 100 steps of SQLite
         found, _ = claims.choose(
-            db, server=HERE, owner=None, room=Room(running=20, batch=15, owner=99), limit=20, at=1.0
+            db, server=HERE, owner=None, room=Capacity(running=20, batch=15, owner=99), limit=20, at=1.0
         )
         assert len(found) == 10
         assert steps[0] < 30
@@ -447,7 +447,7 @@ def test_a_living_servers_lock_is_never_taken_for_a_dead_ones(tmp_path):
     """Servers come and go under one id while others ask; whenever one is there, nobody calls it dead."""
     lives = [0]  # odd: a server is there
     wrong, stop = [], threading.Event()
-    others = Liveness(tmp_path, "asking")
+    others = ServerLocks(tmp_path, "asking")
 
     def ask():
         while not stop.is_set():
@@ -459,7 +459,7 @@ def test_a_living_servers_lock_is_never_taken_for_a_dead_ones(tmp_path):
     for thread in threads:
         thread.start()
     for _ in range(100):
-        with Liveness(tmp_path, "coming-and-going"):
+        with ServerLocks(tmp_path, "coming-and-going"):
             lives[0] += 1
             assert not others.is_dead("coming-and-going")
             lives[0] += 1

@@ -6,7 +6,7 @@ import sys
 import pytest
 from store.serving import DEADLINE, opened, serving
 
-from jupyter_bgstream.core.errors import Unavailable
+from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.core.events import Attempt, Cancelled
 from jupyter_bgstream.core.state import fold
 from jupyter_bgstream.store.base import Change
@@ -176,7 +176,7 @@ async def test_streaming_leaves_the_file_free_for_others(database, journal):
 
 async def test_an_id_of_a_living_server_is_refused(database, journal):
     async with opened(database, journal=journal):
-        with pytest.raises(Unavailable, match="already runs"):
+        with pytest.raises(UnavailableError, match="already runs"):
             await SQLiteStore(database, server=HERE, journal=journal).open()
     async with opened(database, journal=journal) as store:
         await submit(store, "job-0001")

@@ -9,10 +9,10 @@ from contextlib import closing
 import pytest
 from store.serving import opened
 
-from jupyter_bgstream.core.errors import Unavailable
+from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.store.sqlite import delivery
 from jupyter_bgstream.store.sqlite import writer as writer_module
-from jupyter_bgstream.store.sqlite.availability import Guard
+from jupyter_bgstream.store.sqlite.availability import Availability
 from jupyter_bgstream.store.sqlite.checkpoints import Checkpoints
 from jupyter_bgstream.store.sqlite.delivery import Delivery
 from jupyter_bgstream.store.sqlite.errors import Troubles
@@ -44,8 +44,8 @@ STEPS = [
     (Writer, "_look_around"),
     (Transaction, "finish"),
     (Checkpoints, "note_commit"),
-    (Guard, "check_access"),
-    (Guard, "check_commit"),
+    (Availability, "check_access"),
+    (Availability, "check_commit"),
     (Troubles, "unavailable"),
 ]
 
@@ -79,8 +79,8 @@ async def test_fault_at_any_step_leaves_no_write_without_answer(database, monkey
                     *(submit(store, f"job-{len(outcomes) + n:04}") for n in range(3)), return_exceptions=True
                 )
             later = await asyncio.gather(submit(store, "job-later"), return_exceptions=True)
-        assert {type(outcome) for outcome in outcomes + later if isinstance(outcome, Exception)} <= {Unavailable}
-        if isinstance(later[0], Unavailable):
+        assert {type(outcome) for outcome in outcomes + later if isinstance(outcome, Exception)} <= {UnavailableError}
+        if isinstance(later[0], UnavailableError):
             assert "until Jupyter is restarted" in later[0].message
             assert later[0].message in store.warnings
     async with opened(database) as store:  # the file is free, and what was acknowledged is there
@@ -117,11 +117,11 @@ async def test_writer_that_fails_again_and_again_ends_and_says_so(database, monk
         monkeypatch.setattr(Writer, "_next", faulty)
         async with asyncio.timeout(SOON):
             assert (await store._parts.writer.run(lambda tx: "the step under way")) == "the step under way"
-            with pytest.raises(Unavailable, match=r"MemoryError: no more.* until Jupyter is restarted"):
+            with pytest.raises(UnavailableError, match=r"MemoryError: no more.* until Jupyter is restarted"):
                 await submit(store, "job-0001")
         assert len(failed) == MOST_FAILURES
         began = time.monotonic()
-        with pytest.raises(Unavailable, match="until Jupyter is restarted"):
+        with pytest.raises(UnavailableError, match="until Jupyter is restarted"):
             await submit(store, "job-0002")
         assert time.monotonic() - began < 1
         assert any("MemoryError" in warning for warning in store.warnings)
@@ -150,7 +150,7 @@ async def test_writes_wait_no_longer_than_their_patience_in_all(database):
             began = time.monotonic()
             second = asyncio.create_task(submit(store, "job-0002"))
             for write in (first, second):
-                with pytest.raises(Unavailable, match="locked"):
+                with pytest.raises(UnavailableError, match="locked"):
                     await write
             assert 0.9 < time.monotonic() - began < 1.5
             other.execute("ROLLBACK")
@@ -165,7 +165,7 @@ async def test_what_has_patience_left_is_written_when_the_lock_is_free(database)
             first = asyncio.create_task(submit(store, "job-0001"))
             await asyncio.wait([first], timeout=0.6)
             second = asyncio.create_task(submit(store, "job-0002"))
-            with pytest.raises(Unavailable, match="locked"):
+            with pytest.raises(UnavailableError, match="locked"):
                 await first
             other.execute("ROLLBACK")
             await second
@@ -231,7 +231,7 @@ async def test_commit_that_hangs_is_answered_as_it_ends(database, monkeypatch):
         monkeypatch.setattr(Writer, "_wait_for", hang)
         first = asyncio.create_task(submit(store, "job-0001"))
         await asyncio.to_thread(hangs.wait, SOON)
-        with pytest.raises(Unavailable, match="does not answer"):
+        with pytest.raises(UnavailableError, match="does not answer"):
             await submit(store, "job-0002")
         assert not first.done()
         goes_on.set()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_bgstream.core.batches import Counts
+from jupyter_bgstream.core.batches import EndCounts
 from jupyter_bgstream.core.codec import BATCH_MIME
 from jupyter_bgstream.core.pauses import Paused
 from jupyter_bgstream.outputs.batch import batch_bundle
@@ -18,6 +18,6 @@ def test_golden(case):
     batch = case["batch"]
     paused = Paused(**batch["paused"]) if "paused" in batch else None
     shown = batch_bundle(
-        batch["id"], batch["status"], batch["title"], batch["total"], Counts(**batch["counts"]), paused=paused
+        batch["id"], batch["status"], batch["title"], batch["total"], EndCounts(**batch["counts"]), paused=paused
     )
     assert shown == {BATCH_MIME: batch, "text/markdown": case["markdown"], "text/plain": case["plain"]}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_bgstream.client.batch.identity import asked_again, content_id, job_id, row_of
-from jupyter_bgstream.core.errors import Invalid, TooLarge
+from jupyter_bgstream.core.errors import InvalidRequestError, TooLargeError
 from jupyter_bgstream.core.limits import MAX_BODY
 
 PROMPTS = [{"prompt": "a"}, {"prompt": "b"}]
@@ -29,11 +29,13 @@ def test_the_same_is_the_same_and_whatever_differs_is_another():
 
 
 def test_what_cannot_be_sent_is_named():
-    with pytest.raises(Invalid, match=r"Row 1, counted from 0, cannot be sent: the character '\\ud800' is half of one"):
+    with pytest.raises(
+        InvalidRequestError, match=r"Row 1, counted from 0, cannot be sent: the character '\\ud800' is half of one"
+    ):
         content_id("m/n", {}, [{"prompt": "a"}, {"prompt": "a\ud800"}])
-    with pytest.raises(Invalid, match="in params, or the schema, cannot be sent: a object is neither"):
+    with pytest.raises(InvalidRequestError, match="in params, or the schema, cannot be sent: a object is neither"):
         content_id("m/n", {"a": object()}, [])
-    with pytest.raises(TooLarge, match=r"Row 1, counted from 0, has 32.0 MiB; the server takes 32 MiB"):
+    with pytest.raises(TooLargeError, match=r"Row 1, counted from 0, has 32.0 MiB; the server takes 32 MiB"):
         content_id("m/n", {}, [{"prompt": "a"}, {"prompt": "x" * MAX_BODY}])
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from jupyter_bgstream.client.batch.prompts import Requests
 from jupyter_bgstream.client.batch.table import read_rows
-from jupyter_bgstream.core.errors import Invalid
+from jupyter_bgstream.core.errors import InvalidRequestError
 
 TABLE = [
     {"text": "a", "price": 1.5, "meta": {"size": "L", "1": "one"}, "when": date(2026, 1, 2), "words": ["x", "y"]},
@@ -22,7 +22,7 @@ def asked(prompt, table=TABLE, **how):
 
 
 def refusal(prompt, table=TABLE, **how):
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidRequestError) as refused:
         asked(prompt, table, **how)
     return refused.value.message
 
@@ -105,7 +105,7 @@ def test_gap_inside_a_cell_is_named_before_anything_is_sent(gap, prompt):
     gaps = {"m": {"size": gap, "deep": [gap] if gap is not None else None}, "o": SimpleNamespace(size=gap)}
     if "deep" in prompt and gap is not None:
         prompt = "{m[deep][0]}"
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidRequestError) as refused:
         Requests(read_rows([whole, gaps]), prompt, system=None, images=None)
     named = prompt.removeprefix("Of ").partition("!")[0].partition(":")[0].rstrip("}") + "}"
     assert refused.value.message.startswith(f"{named} is empty (None or NaN) in row 1, counted from 0")

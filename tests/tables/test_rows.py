@@ -12,13 +12,13 @@ from jupyter_bgstream.client.batch.frame import framed
 from jupyter_bgstream.client.batch.json_schema import Schema
 from jupyter_bgstream.client.batch.results import Row
 from jupyter_bgstream.client.batch.table import MOST, check_no_gaps, is_missing, read_rows
-from jupyter_bgstream.core.errors import Invalid
+from jupyter_bgstream.core.errors import InvalidRequestError
 
 DICTS = [{"text": "a", "n": 1}, {"text": "b", "n": 2}]
 
 
 def refusal(table):
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidRequestError) as refused:
         read_rows(table)
     assert refused.value.field == "table"
     return refused.value.message
@@ -79,13 +79,13 @@ def test_what_is_no_table_is_said_in_words():
 )
 def test_what_is_empty(empty):
     assert is_missing(empty)
-    with pytest.raises(Invalid, match=r"'text' is empty .* in row 1, counted from 0"):
+    with pytest.raises(InvalidRequestError, match=r"'text' is empty .* in row 1, counted from 0"):
         check_no_gaps("The column 'text'", ["a", empty, "b"])
 
 
 def test_gaps_are_counted_and_the_first_are_named():
     check_no_gaps("The column 'text'", ["", 0, False, [], "nan", np.array([np.nan]), Decimal("sNaN")])
-    with pytest.raises(Invalid, match=r"in 20 rows \(0, 1, 2, 3, 4, 5, 6, 7, …\)"):
+    with pytest.raises(InvalidRequestError, match=r"in 20 rows \(0, 1, 2, 3, 4, 5, 6, 7, …\)"):
         check_no_gaps("The column 'text'", [None] * 20)
 
 

@@ -8,7 +8,7 @@ import pydantic
 import pytest
 
 from jupyter_bgstream.client.batch.json_schema import Schema
-from jupyter_bgstream.core.errors import Invalid
+from jupyter_bgstream.core.errors import InvalidRequestError
 
 JSON = {
     "type": "object",
@@ -91,7 +91,7 @@ def test_what_is_no_json_is_said(text):
     ],
 )
 def test_what_is_no_schema_is_said(asked, words):
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidRequestError) as refused:
         Schema(asked)
     assert words in refused.value.message
     assert refused.value.field == "schema"

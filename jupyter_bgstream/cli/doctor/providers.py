@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from functools import partial
 
-from ...core.errors import Invalid
+from ...core.errors import InvalidRequestError
 from ...providers.base import Default, ProviderStatus
 from ...providers.registry import CORRECT, INVALID_CONFIG, Registry
 from ..settings import Settings
@@ -46,7 +46,7 @@ def look(settings: Settings) -> Iterator[Finding]:
 async def _asked(registry: Registry) -> tuple[list[ProviderStatus], Default | None]:
     try:
         default = await registry.default()
-    except Invalid:  # one of the problems
+    except InvalidRequestError:  # one of the problems
         default = None
     return await registry.status(), default
 

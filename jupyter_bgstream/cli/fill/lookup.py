@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
-from ...client.errors import ConnectionProblem
-from ...core.errors import BgStreamError, NotFound, Unavailable
+from ...client.errors import ServerConnectionError
+from ...core.errors import BgStreamError, NotFoundError, UnavailableError
 from ...core.state import ENDS, Answer
 from ...outputs.images import embeddable
-from ...outputs.mimebundle import Shown
+from ...outputs.mimebundle import OutputSnapshot
 from .outputs import Data, Known, batch_of, is_whole, jobs_of
 from .sources import PAGE, Record, ServerSource, Source, database_source, server_source
 
@@ -74,7 +74,7 @@ class Lookup:
                 if not await self._goes_on(outputs):
                     return
                 lost = time.monotonic()
-            except (ConnectionProblem, Unavailable):  # it may be back in a moment
+            except (ServerConnectionError, UnavailableError):  # it may be back in a moment
                 if time.monotonic() - lost > _PATIENCE:
                     raise
             left = until - time.monotonic()
@@ -100,7 +100,7 @@ class Lookup:
 async def _look_up_jobs(source: Source, wanted: dict[str, bool], missing: set[str], known: Known) -> set[str]:
     """Add the jobs that are here to what is known; returns the others."""
     newest = await _newest(source, missing)
-    read: dict[str, Shown] = {}
+    read: dict[str, OutputSnapshot] = {}
     found = set()
     for job_id, record in newest.items():
         if wanted[job_id] or record.id != job_id:
@@ -108,8 +108,8 @@ async def _look_up_jobs(source: Source, wanted: dict[str, bool], missing: set[st
                 if record.id not in read:
                     cursor, answer = await source.answer(record.id)
                     files = await _files(source, record.id, answer)
-                    read[record.id] = Shown(record.id, record.model, cursor, answer, files)
-            except NotFound:  # deleted just now
+                    read[record.id] = OutputSnapshot(record.id, record.model, cursor, answer, files)
+            except NotFoundError:  # deleted just now
                 continue
             known.jobs[job_id] = read[record.id]
         if not record.ended:
@@ -122,7 +122,7 @@ async def _files(source: Source, job_id: str, answer: Answer) -> dict[str, bytes
     """Return the pictures of an answer that may be in a notebook's file."""
     files: dict[str, bytes] = {}
     for image in embeddable(answer.images):
-        with suppress(NotFound):  # deleted just now
+        with suppress(NotFoundError):  # deleted just now
             files[image.id] = await source.image(job_id, image.id)
     return files
 
@@ -132,7 +132,7 @@ async def _look_up_batches(source: Source, missing: set[str], known: Known) -> s
     for group_id in sorted(missing):
         try:
             batch = await source.batch(group_id)
-        except NotFound:
+        except NotFoundError:
             continue
         known.batches[group_id] = batch
         found.add(group_id)

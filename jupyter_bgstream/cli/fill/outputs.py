@@ -11,36 +11,38 @@ from typing import Any
 import msgspec
 
 from ...client.execution import NOT_WAITED_FOR, REST_NOT_WAITED_FOR
-from ...core.batches import Counts
+from ...core.batches import EndCounts
 from ...core.codec import BATCH_MIME, BUNDLE_MIME, JOBS_MIME
 from ...core.pauses import Paused
 from ...core.state import ENDS, Status
 from ...outputs.batch import batch_bundle
 from ...outputs.citations import words_markdown, words_plain
 from ...outputs.images import Embedding, lacks_pictures
-from ...outputs.mimebundle import Shown, _joined, _key, _markdown, _plain, bundle, name_plain
+from ...outputs.mimebundle import OutputSnapshot, _joined, _key, _markdown, _plain, bundle, name_plain
 
 Data = dict[str, Any]  # of an output, by MIME type
 
 _TEXTS = ("text/markdown", "text/plain")
 
 
-class Batch(msgspec.Struct, frozen=True, kw_only=True):
+class BatchOutput(msgspec.Struct, frozen=True, kw_only=True):
     """How far a group is."""
 
     id: str
     status: Status
     title: str
     total: int
-    counts: Counts
+    counts: EndCounts
     paused: Paused | None = None
 
 
 class Known(msgspec.Struct, kw_only=True):
     """What is known now of the jobs and batches that a notebook names; by the ids in it."""
 
-    jobs: dict[str, Shown] = {}  # the newest that asks it again; only of those that the notebook may have wrong
-    batches: dict[str, Batch] = {}
+    jobs: dict[
+        str, OutputSnapshot
+    ] = {}  # the newest that asks it again; only of those that the notebook may have wrong
+    batches: dict[str, BatchOutput] = {}
     unfinished: set[str] = set()  # ids of jobs and batches that go on
     unknown: set[str] = set()
 
@@ -144,7 +146,7 @@ def _still(data: Data, note: str) -> str:
     return note if note in str(text_of(data, "text/plain")) else ""
 
 
-def _as_page(job: Shown | None, key: Data) -> Shown | None:
+def _as_page(job: OutputSnapshot | None, key: Data) -> OutputSnapshot | None:
     if job is None or job.answer.status == "new":
         return None
     answer = job.answer
@@ -153,7 +155,7 @@ def _as_page(job: Shown | None, key: Data) -> Shown | None:
     return job._replace(model=key.get("model", job.model), answer=answer)
 
 
-def _side_by_side(data: Data, keys: Sequence[Data], jobs: Sequence[Shown | None]) -> Data | None:
+def _side_by_side(data: Data, keys: Sequence[Data], jobs: Sequence[OutputSnapshot | None]) -> Data | None:
     """Of jobs of which nothing is known the saved text stays; None if it cannot be told from the others'."""
     models = [str(key.get("model", "")) for key in keys]
     headings = [f"#### {words_markdown(words_plain(model))}" for model in models]

@@ -12,15 +12,15 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from ...client.api import Api
-from ...client.errors import ConnectionProblem
+from ...client.errors import ServerConnectionError
 from ...client.follower import Follower
-from ...core.batches import Counts
+from ...core.batches import EndCounts
 from ...core.codec import decode_events
 from ...core.cursor import Cursor
-from ...core.errors import BgStreamError, Unavailable
+from ...core.errors import BgStreamError, UnavailableError
 from ...core.state import ENDS, Answer, fold
 from ...store.base import IMAGE_CHUNK, JobFilter, Store
-from .outputs import Batch
+from .outputs import BatchOutput
 
 PAGE = 500  # ids in a request
 
@@ -40,9 +40,9 @@ class Source(Protocol):
     """Looks jobs and batches up."""
 
     async def records(self, ids: Sequence[str]) -> list[Record]: ...  # at most PAGE ids; those that are there
-    async def answer(self, job_id: str) -> tuple[str, Answer]: ...  # with its cursor; NotFound
-    async def image(self, job_id: str, image_id: str) -> bytes: ...  # the file of a picture; NotFound
-    async def batch(self, group_id: str) -> Batch: ...  # NotFound
+    async def answer(self, job_id: str) -> tuple[str, Answer]: ...  # with its cursor; NotFoundError
+    async def image(self, job_id: str, image_id: str) -> bytes: ...  # the file of a picture; NotFoundError
+    async def batch(self, group_id: str) -> BatchOutput: ...  # NotFoundError
 
 
 class ServerSource:
@@ -66,11 +66,11 @@ class ServerSource:
         """Read a picture."""
         return await self._api.image(job_id, image_id)
 
-    async def batch(self, group_id: str) -> Batch:
+    async def batch(self, group_id: str) -> BatchOutput:
         """Look up a group."""
         group = await self._api.group(group_id)
-        counts = Counts(**msgspec.structs.asdict(group.counts))
-        return Batch(
+        counts = EndCounts(**msgspec.structs.asdict(group.counts))
+        return BatchOutput(
             id=group.id,
             status=group.status,
             title=group.title,
@@ -106,10 +106,10 @@ class DatabaseSource:
         chunks = [await self._store.image_chunk(image, n) for n in range(math.ceil(image.bytes / IMAGE_CHUNK))]
         return b"".join(chunks)
 
-    async def batch(self, group_id: str) -> Batch:
+    async def batch(self, group_id: str) -> BatchOutput:
         """Look up a group."""
         group = await self._store.group(self._owner, group_id)
-        return Batch(
+        return BatchOutput(
             id=group.id,
             status=group.status,
             title=group.spec.title,
@@ -120,13 +120,13 @@ class DatabaseSource:
 
 
 @asynccontextmanager
-async def server_source() -> AsyncIterator[ServerSource | ConnectionProblem]:
+async def server_source() -> AsyncIterator[ServerSource | ServerConnectionError]:
     """Find a running server, or why there is none."""
     api = Api()
     try:
         try:
             await api._connected()
-        except ConnectionProblem as problem:
+        except ServerConnectionError as problem:
             yield problem
         else:
             yield ServerSource(api)
@@ -144,10 +144,10 @@ async def database_source(path: Path | None) -> AsyncIterator[DatabaseSource | B
     if path is not None:
         app.database = str(path)
     elif app.store == "memory":
-        yield Unavailable("Jobs are kept in memory, as the config says.")
+        yield UnavailableError("Jobs are kept in memory, as the config says.")
         return
     if not has_database(app):
-        yield Unavailable(f"There is no database {app.database_path}.")
+        yield UnavailableError(f"There is no database {app.database_path}.")
         return
     store = app.open_database(f"fill-{secrets.token_hex(4)}")
     try:

@@ -35,7 +35,7 @@ def show(batch: Batch) -> None:
         display_widget(shell, batch.view())
         return
     if is_executed():
-        show_executed(BatchShown(batch))
+        show_executed(BatchDisplay(batch))
         return
     if getattr(shell, "kernel", None) is None or page_reads() or batch._form.ended:
         shell.display_pub.publish(batch.placeholder())
@@ -60,7 +60,7 @@ def show(batch: Batch) -> None:
     keep(batch._background.start(follow))
 
 
-class BatchShown:
+class BatchDisplay:
     """A batch in a notebook that a program executes."""
 
     def __init__(self, batch: Batch) -> None:

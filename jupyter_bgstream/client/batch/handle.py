@@ -9,22 +9,22 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ...core.costs import Cost
-from ...core.errors import BgStreamError, NotFound
-from ...core.schemas import GroupForm, Taken
-from ...core.state import Fault
+from ...core.errors import BgStreamError, NotFoundError
+from ...core.schemas import BatchInfo, TokenTotals
+from ...core.state import ErrorInfo
 from ...core.terminal_text import visible_line
 from ...outputs.batch import batch_bundle, batch_words
 from ..background import Background
 from ..costs import usd
-from ..errors import BatchPaused
+from ..errors import BatchPausedError
 from ..job_handle import Job
 from ..session import _background
-from .display import BatchShown, show, this_run
+from .display import BatchDisplay, show, this_run
 from .frame import framed
 from .json_schema import Schema
-from .results import Answers, Row
+from .results import Results, Row
 from .table import ListRows, Rows
-from .upload import Sending
+from .upload import Upload
 from .wait import until
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Batch:
 
     Forgetting the handle, or interrupting what waits for it, ends nothing; ``bg.batch(id)`` finds it again, and so does
     the cell that made it. ``wait`` returns it however its rows ended; ``frame`` is the table with what is known by now,
-    at any time. Everything that asks the server raises ServerUnreachable if there is no answer.
+    at any time. Everything that asks the server raises ServerUnreachableError if there is no answer.
 
     >>> batch = bg.map(range(1, 4), "Count to {row}.", model="demo/echo", name="Counting")
     >>> batch.wait()
@@ -52,14 +52,14 @@ class Batch:
     """
 
     def __init__(
-        self, form: GroupForm, background: Background[Api], *, rows: Rows | None = None, schema: Schema | None = None
+        self, form: BatchInfo, background: Background[Api], *, rows: Rows | None = None, schema: Schema | None = None
     ) -> None:
         self._form = form
         self._background = background
         self._rows = rows
         self._schema = schema
-        self._answers = Answers(form.id, schema, background)
-        self._sending: tuple[Sending, concurrent.futures.Future[GroupForm]] | None = None
+        self._answers = Results(form.id, schema, background)
+        self._sending: tuple[Upload, concurrent.futures.Future[BatchInfo]] | None = None
         self._shown_in: object = None  # the run of a cell that has shown it by itself
 
     @property
@@ -93,7 +93,7 @@ class Batch:
         }
 
     @property
-    def usage(self) -> Taken:
+    def usage(self) -> TokenTotals:
         """Ask for the ``input_tokens`` and ``output_tokens`` of all rows so far; None where nothing is known."""
         return self._now().usage
 
@@ -103,7 +103,7 @@ class Batch:
         return self._now().cost
 
     @property
-    def errors(self) -> dict[int, Fault]:
+    def errors(self) -> dict[int, ErrorInfo]:
         """Ask why rows have no whole or no valid answer, by their numbers, counted from 0."""
         return {row.number: row.error for row in self._read() if row.error is not None and row.ended}
 
@@ -115,7 +115,7 @@ class Batch:
     def wait(self, timeout: float | None = None) -> Batch:
         """Wait until every row has ended in any way.
 
-        Raises BatchPaused if it waits for you, and TimeoutError after ``timeout`` seconds. Neither that nor an
+        Raises BatchPausedError if it waits for you, and TimeoutError after ``timeout`` seconds. Neither that nor an
         interrupt stops anything.
         """
         self._background.run(lambda api: self._end(api, timeout))
@@ -154,10 +154,10 @@ class Batch:
         return self._row(place)
 
     def job(self, number: int) -> Job:
-        """Return the newest job that asks a row, by the row's number, counted from 0; raises NotFound."""
+        """Return the newest job that asks a row, by the row's number, counted from 0; raises NotFoundError."""
         row = self[number]
         if row.job is None:
-            raise NotFound(f"Row {row.number:,} has no job: {row.error.message if row.error else row.status}")
+            raise NotFoundError(f"Row {row.number:,} has no job: {row.error.message if row.error else row.status}")
         asked = row.job
         return Job(self._background.run(lambda api: api.job(asked)), self._background)
 
@@ -205,8 +205,8 @@ class Batch:
             form.id, form.status, form.title, form.total, form.counts, paused=form.paused, unended=unended
         )
 
-    def _in_file(self) -> BatchShown:
-        return BatchShown(self)
+    def _in_file(self) -> BatchDisplay:
+        return BatchDisplay(self)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))
@@ -229,12 +229,12 @@ class Batch:
             show(self)
             self._shown_in = run
 
-    def _now(self) -> GroupForm:
+    def _now(self) -> BatchInfo:
         if not self._form.ended:
             self._background.run(self._look)
         return self._form
 
-    async def _look(self, api: Api) -> GroupForm:
+    async def _look(self, api: Api) -> BatchInfo:
         self._form = await api.group(self.id)
         return self._form
 
@@ -270,7 +270,7 @@ class Batch:
     def _raise_if_paused(self) -> None:
         form = self._form
         if form.paused is not None:
-            raise BatchPaused(form.id, form.paused, left=form.total - form.counts.ended, failed=form.counts.failed)
+            raise BatchPausedError(form.id, form.paused, left=form.total - form.counts.ended, failed=form.counts.failed)
 
     async def _awaited(self) -> Any:
         await self._background.call(lambda api: self._end(api, None))
@@ -290,7 +290,7 @@ class Batch:
         await until(lambda: self._row(number).ended, step, self._raise_what_was_not_sent)
         return self._row(number)
 
-    async def _retried(self, api: Api) -> GroupForm:
+    async def _retried(self, api: Api) -> BatchInfo:
         await self._catch_up(api)
         form = await api.change_group(self.id, "retry")
         invalid = [row.job for row in map(self._row, range(len(self))) if row.status == "invalid" and row.job]
@@ -299,5 +299,5 @@ class Batch:
         return await api.group(self.id) if invalid else form
 
 
-def _restored(form: GroupForm, rows: Rows | None, schema: dict[str, Any] | None) -> Batch:
+def _restored(form: BatchInfo, rows: Rows | None, schema: dict[str, Any] | None) -> Batch:
     return Batch(form, _background, rows=rows, schema=None if schema is None else Schema(schema))

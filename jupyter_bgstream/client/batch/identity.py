@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ...core.errors import TooLarge
+from ...core.errors import TooLargeError
 from ...core.limits import MAX_BODY
 from ..serialization import NOT_JSON, no_json, plain
 
@@ -17,7 +17,7 @@ _DIGITS = 32  # hexadecimal, of the hash
 
 
 def content_id(model: str, params: Any, requests: Iterable[Any]) -> str:
-    """Return the id of a batch: of its model, parameters and every request, in order; raises Invalid."""
+    """Return the id of a batch: of its model, parameters and every request, in order; raises InvalidRequestError."""
     encode = msgspec.json.Encoder(order="deterministic", enc_hook=plain).encode
     try:
         content = hashlib.sha256(encode([model, params]))
@@ -29,7 +29,7 @@ def content_id(model: str, params: Any, requests: Iterable[Any]) -> str:
         except NOT_JSON as error:
             raise no_json(error, f"Row {row:,}, counted from 0,") from None
         if len(body) > LONGEST:
-            raise TooLarge(
+            raise TooLargeError(
                 f"Row {row:,}, counted from 0, has {len(body) / 2**20:.1f} MiB; the server takes"
                 f" {MAX_BODY / 2**20:g} MiB at a time: send less of it, or smaller images."
             )

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from ...core.errors import Invalid
-from ...core.state import Fault
+from ...core.errors import InvalidRequestError
+from ...core.state import ErrorInfo
 from .column_types import kind_of, properties_of
 from .json_extraction import NotJsonError, json_in
 
@@ -21,8 +21,8 @@ class Schema:
     ``columns`` are the properties of an object, each with the kind of its values or None; None of any other schema,
     of which ``kind`` is the kind of its values.
 
-    Takes a dict, a class of pydantic, a ``msgspec.Struct``, a dataclass or a TypedDict. Raises Invalid for what is no
-    schema. Nothing is fetched from anywhere.
+    Takes a dict, a class of pydantic, a ``msgspec.Struct``, a dataclass or a TypedDict. Raises InvalidRequestError for
+    what is no schema. Nothing is fetched from anywhere.
     """
 
     def __init__(self, asked: Any) -> None:
@@ -35,7 +35,7 @@ class Schema:
         try:
             kind.check_schema(self.json)
         except jsonschema.SchemaError as error:
-            raise Invalid(f"schema is no JSON schema: {error.message[:_WORDS]}", field="schema") from None
+            raise InvalidRequestError(f"schema is no JSON schema: {error.message[:_WORDS]}", field="schema") from None
         self._validator = kind(self.json, registry=referencing.Registry())
         properties = properties_of(self.json, self.json)
         self.columns: dict[str, str | None] | None = (
@@ -43,20 +43,20 @@ class Schema:
         )
         self.kind = kind_of(self.json, self.json)
 
-    def read(self, text: str) -> tuple[Any, Fault | None]:
+    def read(self, text: str) -> tuple[Any, ErrorInfo | None]:
         """Return what an answer holds, or why it does not follow the schema."""
         try:
             value = json_in(text)
         except NotJsonError as error:
-            return None, Fault(code="not_json", message=f"The answer is not JSON: {error}."[:_WORDS])
+            return None, ErrorInfo(code="not_json", message=f"The answer is not JSON: {error}."[:_WORDS])
         try:
             wrong = next(iter(self._validator.iter_errors(value)), None)
         except Exception as error:  # a reference to somewhere else, a pattern that is none
-            return None, Fault(code="schema", message=f"The answer cannot be checked: {error}"[:_WORDS])
+            return None, ErrorInfo(code="schema", message=f"The answer cannot be checked: {error}"[:_WORDS])
         if wrong is None:
             return value, None
         where = f" at {wrong.json_path[2:]}" if wrong.json_path != "$" else ""
-        return None, Fault(code="schema", message=f"The answer breaks the schema{where}: {wrong.message[:_WORDS]}.")
+        return None, ErrorInfo(code="schema", message=f"The answer breaks the schema{where}: {wrong.message[:_WORDS]}.")
 
 
 def _json_schema(asked: Any) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def _json_schema(asked: Any) -> dict[str, Any]:
     if callable(made := getattr(asked, "model_json_schema", None)):  # a class of pydantic
         return dict(made())
     if not isinstance(asked, type):
-        raise Invalid(
+        raise InvalidRequestError(
             f"schema is a {type(asked).__name__}: give a JSON schema as a dict, or a class of pydantic, a"
             " msgspec.Struct or a dataclass.",
             field="schema",
@@ -73,7 +73,7 @@ def _json_schema(asked: Any) -> dict[str, Any]:
     try:
         made = msgspec.json.schema(asked)
     except TypeError as error:
-        raise Invalid(f"No JSON schema can be made of {asked.__name__}: {error}", field="schema") from None
+        raise InvalidRequestError(f"No JSON schema can be made of {asked.__name__}: {error}", field="schema") from None
     # Services want the object itself at the top, not a reference to it.
     top = made.get("$ref", "").removeprefix("#/$defs/")
     if top in made.get("$defs", {}):

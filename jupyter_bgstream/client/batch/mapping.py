@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ...core.costs import Price
-from ...core.errors import BgStreamError, Invalid, NotFound
+from ...core.errors import BgStreamError, InvalidRequestError, NotFoundError
 from ...core.job import OnRestart, Priority, Retries
-from ...core.schemas import GroupForm
+from ...core.schemas import BatchInfo
 from ..session import _background, check_options
 from ..source import origin
 from .estimate import Estimate, tokens_in, tokens_of
@@ -20,7 +20,7 @@ from .identity import asked_again, content_id, job_id
 from .json_schema import Schema
 from .prompts import Prompt, Requests
 from .table import read_rows
-from .upload import Sending, bodies
+from .upload import Upload, bodies
 
 if TYPE_CHECKING:
     from ..api import Api
@@ -65,8 +65,8 @@ def map(
 
     The same rows, prompt, model and parameters are the same batch, also in another kernel or after a restart: what was
     answered is not asked, nor paid, again. ``fresh=True`` asks all rows again. ``dry_run=True`` asks nothing and
-    returns an Estimate of the tokens and the cost. Raises Invalid before anything is sent, for a column that is not
-    there or has gaps and the like, QueueFull, Unavailable, or ServerNotFound and its kin.
+    returns an Estimate of the tokens and the cost. Raises InvalidRequestError before anything is sent, for a column
+    that is not there or has gaps and the like, QueueFullError, UnavailableError, or ServerNotFoundError and its kin.
 
     >>> reviews = [{"text": "Good."}, {"text": "Too small."}]
     >>> bg.map(reviews, "Judge: {text}", model="demo/echo").wait().frame()
@@ -101,7 +101,7 @@ def map(
 
 
 def batch(id: str) -> Batch:
-    """Find a batch by its id, from any kernel; raises NotFound.
+    """Find a batch by its id, from any kernel; raises NotFoundError.
 
     Without its table the rows are numbers. ``map`` with the same table finds it as well.
 
@@ -138,7 +138,7 @@ def _mapped(
     checked = None if schema is None else Schema(schema)
     asked_params = _params(params, checked)
     if concurrency is not None and (not isinstance(concurrency, int) or not 1 <= concurrency <= 1000):
-        raise Invalid("concurrency is a number from 1 to 1,000, or None.", field="concurrency")
+        raise InvalidRequestError("concurrency is a number from 1 to 1,000, or None.", field="concurrency")
     full = _background.run(lambda api: api.price(model)).model
     there, batch_id = _background.run(_finding(content_id(full, asked_params, requests), fresh=fresh))
     if dry_run:
@@ -170,7 +170,7 @@ def _mapped(
 
 def _sent(announced: Mapping[str, Any], common: Mapping[str, Any], requests: Any, rows: Any, schema: Any) -> Batch:
     given = {name: value for name, value in common.items() if value not in (None, [], {})}
-    sending = Sending(bodies(announced, given, requests))
+    sending = Upload(bodies(announced, given, requests))
     future = _background.start(sending.run)
     try:
         while not (future.done() or sending.begun.wait(_SLICE)):
@@ -200,15 +200,15 @@ def _sent(announced: Mapping[str, Any], common: Mapping[str, Any], requests: Any
 
 
 def _finding(content: str, *, fresh: bool) -> Any:
-    async def find(api: Api) -> tuple[GroupForm | None, str]:
+    async def find(api: Api) -> tuple[BatchInfo | None, str]:
         # What was asked afresh has the content of the first, and a number: the newest is the one that is meant. The
         # oldest may have been deleted, by retention or by hand.
-        found: list[tuple[float, int, GroupForm]] = []
+        found: list[tuple[float, int, BatchInfo]] = []
         missing = times = 0
         while missing < GAP:
             try:
                 form = await api.group(asked_again(content, times))
-            except NotFound:
+            except NotFoundError:
                 missing += 1
             else:
                 found.append((form.created_at, times, form))
@@ -224,7 +224,7 @@ def _params(params: Mapping[str, Any] | None, schema: Schema | None) -> dict[str
     if schema is None:
         return dict(params or {})
     if params and "schema" in params:
-        raise Invalid("There is a schema in params as well; give it once, as schema.", field="schema")
+        raise InvalidRequestError("There is a schema in params as well; give it once, as schema.", field="schema")
     return {**(params or {}), "schema": schema.json}
 
 
@@ -233,7 +233,7 @@ def _title(prompt: Prompt) -> str:
     return words if len(words) <= TITLE else words[: TITLE - 1].rstrip() + "…"
 
 
-def _picked_up(form: GroupForm, rows: int) -> str:
+def _picked_up(form: BatchInfo, rows: int) -> str:
     words = [
         f"Picked up batch {form.id} of {_when(form.created_at)}: {form.counts.completed:,} of {rows:,} rows are"
         " answered already; nothing is asked twice."
@@ -253,7 +253,7 @@ def _when(at: float) -> str:
     return f"{datetime.fromtimestamp(at):{pattern}}"
 
 
-def _estimated(model: str, params: Mapping[str, Any], requests: Requests, there: GroupForm | None) -> Estimate:
+def _estimated(model: str, params: Mapping[str, Any], requests: Requests, there: BatchInfo | None) -> Estimate:
     answered = 0 if there is None else there.counts.completed
     asked = max(0, len(requests) - answered)
     schema = tokens_in(str(params["schema"])) if "schema" in params else 0.0
@@ -274,10 +274,10 @@ def _estimated(model: str, params: Mapping[str, Any], requests: Requests, there:
     )
 
 
-async def _schema_of(api: Api, form: GroupForm) -> Schema | None:
+async def _schema_of(api: Api, form: BatchInfo) -> Schema | None:
     # What the rows were asked for, from the first that is there.
     try:
         asked = ((await api.detail(job_id(form.id, 0))).params or {}).get("schema")
-    except NotFound:
+    except NotFoundError:
         return None
     return Schema(asked) if isinstance(asked, dict) else None

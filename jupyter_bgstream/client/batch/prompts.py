@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ...core.errors import BgStreamError, Invalid
+from ...core.errors import BgStreamError, InvalidRequestError
 from ..prompt_body import request_of
 from .table import ITEM, Rows, check_columns, check_no_gaps
 from .templates import Template, how_to_name
@@ -17,8 +17,8 @@ Request = dict[str, Any]  # prompt, or messages
 class Requests:
     """What is asked, row by row, as often as it is iterated over.
 
-    A template is filled in anew each time; a function is called once for each row, when this is made. Raises Invalid
-    for columns that are not there, or are empty in some rows.
+    A template is filled in anew each time; a function is called once for each row, when this is made. Raises
+    InvalidRequestError for columns that are not there, or are empty in some rows.
     """
 
     def __init__(self, rows: Rows, prompt: Prompt, *, system: str | None, images: Any) -> None:
@@ -30,12 +30,16 @@ class Requests:
         elif callable(prompt):
             self._prompts = [_said(prompt(item), number) for number, item in enumerate(rows.items())]
         else:
-            raise Invalid(f"A prompt is a text or a function of a row, not a {type(prompt).__name__}.", field="prompt")
+            raise InvalidRequestError(
+                f"A prompt is a text or a function of a row, not a {type(prompt).__name__}.", field="prompt"
+            )
         self._images = _pictures(rows, images)
         if isinstance(self._prompts, Template) and not self._prompts.columns and self._images is None and len(rows) > 1:
             name = "{" + (rows.columns[0] if rows.columns else ITEM) + "}"
             how = how_to_name(rows.columns) or f" Write {name}."
-            raise Invalid(f"The prompt names no column, so that all rows would ask the same.{how}", field="prompt")
+            raise InvalidRequestError(
+                f"The prompt names no column, so that all rows would ask the same.{how}", field="prompt"
+            )
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -44,11 +48,13 @@ class Requests:
         pictures = self._images or ((),) * len(self)
         for number, (prompt, images) in enumerate(zip(self._prompts, pictures, strict=True)):
             if isinstance(prompt, str) and not prompt.strip() and not images:
-                raise Invalid(f"Row {number:,}, counted from 0, asks nothing: its prompt is empty.", field="prompt")
+                raise InvalidRequestError(
+                    f"Row {number:,}, counted from 0, asks nothing: its prompt is empty.", field="prompt"
+                )
             try:
                 yield request_of(prompt, images=images, system=self._system)
             except BgStreamError as error:
-                raise Invalid(f"Row {number:,}, counted from 0: {error.message}", field="images") from None
+                raise InvalidRequestError(f"Row {number:,}, counted from 0: {error.message}", field="images") from None
 
 
 def _said(prompt: Any, number: int) -> Any:
@@ -57,7 +63,7 @@ def _said(prompt: Any, number: int) -> Any:
     ):
         return prompt
     what = "an empty list" if prompt == [] else type(prompt).__name__
-    raise Invalid(
+    raise InvalidRequestError(
         f"For row {number:,}, counted from 0, the function returned {what}: it must return a text or a list of"
         " messages.",
         field="prompt",

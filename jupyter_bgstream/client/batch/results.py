@@ -8,8 +8,8 @@ import msgspec
 
 from ...core.costs import Cost
 from ...core.events import Image
-from ...core.schemas import Counts, PlaceForm
-from ...core.state import ENDS, Fault
+from ...core.schemas import BatchItem, UsageInfo
+from ...core.state import ENDS, ErrorInfo
 from ...outputs.mimebundle import _ENDINGS, has_words
 from ..images import Picture, without_pictures
 from .identity import row_of
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from ..api import Api
     from ..background import Background
 
-_UNSENT = Fault(code="unsent", message="This row has not been submitted yet: run the cell again.")
-_NEVER = Fault(code="cancelled", message="The batch was cancelled before this row was submitted.")
-_GONE = Fault(code="deleted", message="The answer is no longer on the server. fresh=True asks all rows again.")
+_UNSENT = ErrorInfo(code="unsent", message="This row has not been submitted yet: run the cell again.")
+_NEVER = ErrorInfo(code="cancelled", message="The batch was cancelled before this row was submitted.")
+_GONE = ErrorInfo(code="deleted", message="The answer is no longer on the server. fresh=True asks all rows again.")
 
 
 class Row(msgspec.Struct, kw_only=True):
@@ -32,9 +32,9 @@ class Row(msgspec.Struct, kw_only=True):
     job: str | None = None  # the id of the newest job that asks it
     text: str | None = None  # once it has ended
     value: Any = None  # with a schema: what the answer holds, if it follows it
-    error: Fault | None = None  # why there is no whole or no valid answer
+    error: ErrorInfo | None = None  # why there is no whole or no valid answer
     finish_reason: str | None = None
-    usage: Counts | None = None  # of the last attempt
+    usage: UsageInfo | None = None  # of the last attempt
     cost: Cost | None = None  # of all attempts
     images: tuple[Picture, ...] = ()  # once it has ended
 
@@ -44,7 +44,7 @@ class Row(msgspec.Struct, kw_only=True):
         return self.status in ENDS or self.status in ("invalid", "deleted")
 
 
-class Answers:
+class Results:
     """All rows of one batch. Only the background loop writes to it."""
 
     def __init__(self, batch_id: str, schema: Schema | None, background: Background[Api]) -> None:
@@ -84,20 +84,20 @@ class Answers:
             if found.error is not None:
                 found.status = "invalid"
                 if found.finish_reason == "length":
-                    found.error = Fault(code="length", message=_ENDINGS["length"])
+                    found.error = ErrorInfo(code="length", message=_ENDINGS["length"])
         return found
 
-    def _take(self, place: PlaceForm) -> None:
+    def _take(self, place: BatchItem) -> None:
         number = row_of(self._id, place.root)
         if number is None:
             number = self._others.setdefault(place.root, len(self._others))
         error = place.error if place.status != "completed" else None
         if place.status == "completed" and self._schema is None and place.finish_reason not in (None, "stop"):
             words = _ENDINGS.get(place.finish_reason) or f"The answer ended for another reason: {place.finish_reason}."
-            error = Fault(code=place.finish_reason, message=words)
+            error = ErrorInfo(code=place.finish_reason, message=words)
         elif place.status == "completed" and not has_words(without_pictures(place.text or "")):
             what = ", only pictures" if has_words(place.text) else ""
-            error = Fault(code="no_text", message=f"The answer has no text{what}.")
+            error = ErrorInfo(code="no_text", message=f"The answer has no text{what}.")
         images = (Image(id=each.id, media_type=each.media_type, bytes=each.bytes) for each in place.images)
         self._rows[number] = Row(
             number=number,

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
-from ...core.errors import Invalid
+from ...core.errors import InvalidRequestError
 from .columns import Column, pandas_series, polars_series
 
 MOST = 1_000_000  # rows
@@ -30,16 +30,16 @@ class Rows(Protocol):
 
 
 def read_rows(table: Any) -> Rows:
-    """Look at a table; raises Invalid if it is none, or has no rows or too many."""
+    """Look at a table; raises InvalidRequestError if it is none, or has no rows or too many."""
     rows = _of_a_library(table)
     if rows is None:
         rows = ListRows(_listed(table))
     if len(rows) > MOST:
-        raise Invalid(f"The table has {len(rows):,} rows; a batch takes {MOST:,}. Split it.", field="table")
+        raise InvalidRequestError(f"The table has {len(rows):,} rows; a batch takes {MOST:,}. Split it.", field="table")
     if not len(rows):
-        raise Invalid("The table is empty: there is nothing to ask.", field="table")
+        raise InvalidRequestError("The table is empty: there is nothing to ask.", field="table")
     if twice := [name for name, times in Counter(rows.columns).items() if times > 1]:
-        raise Invalid(f"The table has more than one column named {twice[0]!r}; rename one.", field="table")
+        raise InvalidRequestError(f"The table has more than one column named {twice[0]!r}; rename one.", field="table")
     return rows
 
 
@@ -50,7 +50,7 @@ def _of_a_library(table: Any) -> Rows | None:
     if pandas is not None and isinstance(table, pandas.DataFrame):
         return PandasRows(table)
     if polars is not None and isinstance(table, polars.LazyFrame):
-        raise Invalid("A LazyFrame has no rows yet: call its collect() first.", field="table")
+        raise InvalidRequestError("A LazyFrame has no rows yet: call its collect() first.", field="table")
     if polars is not None and isinstance(table, polars.Series):
         table = table.to_frame(table.name or ITEM)
     if polars is not None and isinstance(table, polars.DataFrame):
@@ -60,7 +60,7 @@ def _of_a_library(table: Any) -> Rows | None:
 
 def _listed(table: Any) -> list[Any]:
     if isinstance(table, str | bytes | Mapping) or not isinstance(table, Iterable):
-        raise Invalid(
+        raise InvalidRequestError(
             f"A {type(table).__name__} is no table: give a DataFrame of pandas or polars, a list of dicts, or anything"
             " else to iterate over, of which each item is a row.",
             field="table",
@@ -164,20 +164,26 @@ def is_missing(value: Any) -> bool:
 
 
 def check_columns(names: Iterable[str], rows: Rows, what: str, field: str) -> None:
-    """Raise Invalid for a column that the table does not have."""
+    """Raise InvalidRequestError for a column that the table does not have."""
     for name in names:
         if name not in rows.columns:
             shown = ", ".join(rows.columns[:20]) + (", …" if len(rows.columns) > 20 else "")
             hint = " Write {{ and }} for braces." if field == "prompt" else ""
-            raise Invalid(
+            raise InvalidRequestError(
                 f"{what} names {name!r}, but the table has no such column; it has: {shown}.{hint}", field=field
             )
 
 
 def check_no_gaps(what: str, values: Sequence[Any]) -> None:
-    """Raise Invalid if values that are used, such as those of ``The column 'text'``, are empty in some rows."""
+    """Raise InvalidRequestError if values that are used are empty in some rows.
+
+    Args:
+        what: The name of the values in the message, such as ``The column 'text'``.
+        values: One value a row.
+
+    """
     if empty := [number for number, value in enumerate(values) if is_missing(value)]:
-        raise Invalid(
+        raise InvalidRequestError(
             f"{what} is empty (None or NaN) in {_rows(empty)}, counted from 0: fill or drop these first.",
             field="table",
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ...core.errors import Invalid
+from ...core.errors import InvalidRequestError
 from .table import Rows, check_columns, check_no_gaps
 
 _BRACE = re.compile(r"[{}]")
@@ -43,8 +43,8 @@ class Template:
     """A text with columns in braces. ``{a.b}`` and ``{a[b]}`` look into a value, ``{a:.2f}`` says how it is written.
 
     A column may have any name without braces, such as ``Q1: mood``: the longest name that fits counts. No name that
-    begins with an underscore is looked up, and nothing is called. Raises Invalid for what cannot be filled in, and for
-    gaps, before anything is sent.
+    begins with an underscore is looked up, and nothing is called. Raises InvalidRequestError for what cannot be filled
+    in, and for gaps, before anything is sent.
     """
 
     def __init__(self, text: str, rows: Rows) -> None:
@@ -120,12 +120,14 @@ def _field(text: str, at: int, columns: Sequence[str], longest_first: Sequence[s
         raise _unclosed(columns)
     spec = text[end + 1 : spec_end]
     if "{" in spec:
-        raise Invalid(f"The prompt has braces within {{{written}:…}}; that is not done here.", field="prompt")
+        raise InvalidRequestError(
+            f"The prompt has braces within {{{written}:…}}; that is not done here.", field="prompt"
+        )
     if conversion not in _CONVERSIONS:
-        raise Invalid(f"The prompt has {{{written}!{conversion}}}: write !s, !r or !a.", field="prompt")
+        raise InvalidRequestError(f"The prompt has {{{written}!{conversion}}}: write !s, !r or !a.", field="prompt")
     if not written:
         if len(columns) != 1:
-            raise Invalid("The prompt has {} without a name: name a column of the table.", field="prompt")
+            raise InvalidRequestError("The prompt has {} without a name: name a column of the table.", field="prompt")
         written = column = columns[0]
     column = column or re.split(r"[.\[]", written, maxsplit=1)[0] or written
     steps = tuple(_steps(written, len(column)))
@@ -136,7 +138,7 @@ def _steps(written: str, at: int) -> Iterator[tuple[str, str]]:
     while at < len(written):
         step = _STEP.match(written, at)
         if step is None or (step["attribute"] or "").startswith("_"):
-            raise Invalid(f"The prompt cannot look into a value by {{{written}}}.", field="prompt")
+            raise InvalidRequestError(f"The prompt cannot look into a value by {{{written}}}.", field="prompt")
         yield ("attribute", step["attribute"]) if step["attribute"] else ("key", step["key"])
         at = step.end()
 
@@ -155,11 +157,11 @@ def how_to_name(columns: Sequence[str]) -> str:
     return f" A column with braces in its name is named by a function: prompt=lambda row: 'Classify: ' + row[{odd!r}]."
 
 
-def _unclosed(columns: Sequence[str]) -> Invalid:
+def _unclosed(columns: Sequence[str]) -> InvalidRequestError:
     words = "The prompt has a brace that is not closed: write {{ and }} for braces."
-    return Invalid(words + how_to_name(columns), field="prompt")
+    return InvalidRequestError(words + how_to_name(columns), field="prompt")
 
 
-def _unwritten(field: _Field, row: int, error: Exception) -> Invalid:
+def _unwritten(field: _Field, row: int, error: Exception) -> InvalidRequestError:
     words = f"Row {row:,}, counted from 0: {{{field.written}}} cannot be written: {type(error).__name__}: {error}."
-    return Invalid(words, field="prompt")
+    return InvalidRequestError(words, field="prompt")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ...core.errors import QueueFull
-from ...core.schemas import GroupForm
+from ...core.errors import QueueFullError
+from ...core.schemas import BatchInfo
 from ..errors import LOST
 from ..follower import PATIENCE
 from ..serialization import plain
@@ -41,16 +41,16 @@ def bodies(announced: Mapping[str, Any], common: Mapping[str, Any], requests: It
     yield head + b",".join(jobs) + b"]}"
 
 
-class Sending:
+class Upload:
     """One batch on its way. ``begun`` is set when the server has taken a first part, or has refused it."""
 
     def __init__(self, requests: Iterator[bytes]) -> None:
         self._requests = requests
-        self.form: GroupForm | None = None
+        self.form: BatchInfo | None = None
         self.stalled = threading.Event()  # the server's queue is full
         self.begun = threading.Event()
 
-    async def run(self, api: Api) -> GroupForm:
+    async def run(self, api: Api) -> BatchInfo:
         """Send everything; raises what the server refuses. While its queue is full, wait, but for the first part."""
         try:
             while (body := await asyncio.to_thread(next, self._requests, None)) is not None:
@@ -61,13 +61,13 @@ class Sending:
         assert self.form is not None  # there is one request at least
         return self.form
 
-    async def _sent(self, api: Api, body: bytes) -> GroupForm:
+    async def _sent(self, api: Api, body: bytes) -> BatchInfo:
         clock = asyncio.get_running_loop()
         lost = clock.time()
         while True:
             try:
                 return await api.submit_group(body)
-            except QueueFull as full:
+            except QueueFullError as full:
                 if self.form is None:
                     raise
                 self.stalled.set()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 from IPython.core.interactiveshell import InteractiveShell
 
-from ...core.schemas import JobForm, ModelsForm
+from ...core.schemas import JobInfo, ModelsInfo
 from ..costs import KEYS
 from ..job_handle import Job
 from ..job_list import Comparison, Jobs
@@ -46,7 +46,7 @@ class Completion:
     def __init__(self, shell: InteractiveShell, verbs: Sequence[str]) -> None:
         self._shell = shell
         self._verbs = verbs
-        self._models = _Remembered[ModelsForm](lambda api: api.models(refresh=False))
+        self._models = _Remembered[ModelsInfo](lambda api: api.models(refresh=False))
         self._jobs = _Remembered[Any](lambda api: api.jobs(limit=500))
 
     def install(self) -> None:
@@ -138,7 +138,7 @@ class Completion:
         names = dict.fromkeys(form.thread for form in self._known_jobs() if form.thread)
         return [name if name.isidentifier() or " " not in name else f"'{name}'" for name in names]
 
-    def _known_jobs(self) -> list[JobForm]:
+    def _known_jobs(self) -> list[JobInfo]:
         page = self._jobs.get()
         return page.jobs if page is not None else []
 
@@ -191,7 +191,7 @@ def _cut(text: str) -> tuple[list[str], str]:
     return (words, "") if not text or text[-1].isspace() else (words[:-1], words[-1])
 
 
-def _makes_sense(verb: str, form: JobForm) -> bool:
+def _makes_sense(verb: str, form: JobInfo) -> bool:
     going = form.status in UNFINISHED
     return going if verb in ("wait", "cancel") else not going if verb in ("retry", "rm") else True
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from ...core.schemas import JobForm
+from ...core.schemas import JobInfo
 from ..job_handle import Job
 from ..job_list import Comparison, Jobs
 from ..job_table import short
@@ -56,5 +56,5 @@ def unfinished(started: Sequence[Job]) -> list[Job]:
     return [held(form) for form in sorted(chosen.values(), key=lambda form: form.created_at)]
 
 
-def _is_of(form: JobForm, kernel: str | None) -> bool:
+def _is_of(form: JobInfo, kernel: str | None) -> bool:
     return kernel is not None and form.source.kernel == kernel

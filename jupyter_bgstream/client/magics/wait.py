@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from ...core.errors import BgStreamError
 from ...core.terminal_text import visible, visible_line
-from ..errors import Incomplete, StartedOver
+from ..errors import AnswerRestartedError, IncompleteAnswerError
 from ..job_handle import Job
 from ..job_table import short
 from .errors import Detached
@@ -81,8 +81,8 @@ def _print(job: Job) -> None:
         for piece in job:
             print(visible(piece), end="", flush=True)  # noqa: T201
         print("\n", flush=True)  # noqa: T201
-    except StartedOver as error:
+    except AnswerRestartedError as error:
         print(f"\n\n[{error}]\n", flush=True)  # noqa: T201
         _print(job)
-    except Incomplete as error:
+    except IncompleteAnswerError as error:
         print(f"\n\n[{error}]\n", flush=True)  # noqa: T201

@@ -31,7 +31,7 @@ _PATIENCE = 1.0  # seconds for a page that may have the live socket to say so
 _CODE = {"_esm", "_css"}
 
 
-class Unbuilt(BgStreamError):
+class WidgetNotBuiltError(BgStreamError):
     """The widgets' code for the page is not there."""
 
     code = "not_built"
@@ -158,7 +158,7 @@ class PageWidget(AnyWidget):
         try:
             return CODE.read_text(encoding="utf-8")
         except FileNotFoundError:
-            raise Unbuilt(
+            raise WidgetNotBuiltError(
                 "The widget's code for the page is not built: run `npm install && npm run build:prod` in labextension/."
             ) from None
 

@@ -17,12 +17,12 @@ import msgspec
 from traitlets import Dict, Int, Unicode
 
 from ...core.codec import answer_form
-from ...core.errors import BgStreamError, NotFound, Unavailable
+from ...core.errors import BgStreamError, NotFoundError, UnavailableError
 from ...core.state import ENDS, Answer
-from ..errors import ConnectionProblem
-from ..execution import JobsShown, Shown, newest
+from ..errors import ServerConnectionError
+from ..execution import JobsDisplay, Shown, newest
 from ..image_relay import PictureRelay
-from ..log_relay import Entry, Feed
+from ..log_relay import Entry, LogRelay
 from .base import PageWidget, fault
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class JobWidget(PageWidget):
         self._over: set[str] = set()  # jobs of which the end is shown
         self._another_over = asyncio.Event()
         self._relaying, self._asked_for = True, False
-        self._feed = Feed(form.id, self)
+        self._feed = LogRelay(form.id, self)
         self._pictures = PictureRelay(self.send)
         values = {name: getattr(form, name) for name in ("id", "title", "status", "model", "cursor", "usage")}
         values |= {"kind": "job", "newest": form.id, "cost": _plain(form.cost), "error": _plain(form.error)}
@@ -113,7 +113,7 @@ class JobWidget(PageWidget):
         self._relay(start)
 
     def _shown(self) -> Shown:
-        return JobsShown([self._job])
+        return JobsDisplay([self._job])
 
     async def _read(self, api: Api) -> None:
         await self._feed.run(api)
@@ -199,9 +199,9 @@ class BatchWidget(PageWidget):
                 form = await _form(api, self.id, anew=anew)
                 await self._show(form)
                 pause = None if form["status"] in ENDS else _SPACING
-            except (ConnectionProblem, Unavailable):
+            except (ServerConnectionError, UnavailableError):
                 await self._set(connection="offline")
-            except NotFound as error:
+            except NotFoundError as error:
                 await self._set(error=fault(error))
                 pause = _ABSENT
             except BgStreamError as error:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from importlib import import_module
 from typing import Any
 
-from ...plugin import Finish, ProviderError, Reasoning, Source, ToolCall, Usage
+from ...plugin import Citation, Finish, ProviderError, Reasoning, ToolCall, Usage
 
 # litellm takes keys and addresses among its parameters. Those must not come from a notebook, so what may is listed.
 PARAMS = frozenset(
@@ -61,7 +61,7 @@ _LOST = ("APIConnectionError", "Timeout", "MidStreamFallbackError")  # litellm's
 
 async def complete(
     messages: list[dict[str, Any]], model: str, params: dict[str, Any]
-) -> AsyncIterator[str | Reasoning | Source | ToolCall | Usage | Finish]:
+) -> AsyncIterator[str | Reasoning | Citation | ToolCall | Usage | Finish]:
     """Ask litellm; its model follows ``litellm/``, such as ``litellm/openai/gpt-6-luna``."""
     asked = _checked(model, params)
     begun = False
@@ -137,13 +137,13 @@ class _Told:
         self._tools: dict[int, dict[str, str]] = {}
         self._usage: Usage | None = None
 
-    def take(self, chunk: Any) -> Iterator[str | Reasoning | Source]:
+    def take(self, chunk: Any) -> Iterator[str | Reasoning | Citation]:
         """Yield what a chunk says at once."""
         if (usage := getattr(chunk, "usage", None)) is not None:
             self._usage = _usage(usage)
         for url in getattr(chunk, "citations", None) or ():
             if isinstance(url, str):
-                yield Source(url=url)
+                yield Citation(url=url)
         for choice in getattr(chunk, "choices", None) or ():
             delta = getattr(choice, "delta", None)
             if delta is None or choice.index:
@@ -155,7 +155,7 @@ class _Told:
             for note in getattr(delta, "annotations", None) or ():
                 page = note.get("url_citation", note) if isinstance(note, dict) else {}
                 if url := page.get("url"):
-                    yield Source(url=url, title=page.get("title") or "")
+                    yield Citation(url=url, title=page.get("title") or "")
             for call in getattr(delta, "tool_calls", None) or ():
                 self._call(call)
 

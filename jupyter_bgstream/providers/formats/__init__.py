@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import Decoder, Format, Lasting, Request, StreamDecoder
+from .base import Decoder, Format, Request, ResumableFormat, StreamDecoder
 from .chat_completions import ChatCompletions
 from .dialects import DIALECTS, DialectName
 from .gemini import Gemini
@@ -13,9 +13,9 @@ from .responses import Responses
 FORMATS: dict[str, Format] = {
     format.name: format for format in (ChatCompletions(), Responses(), Messages(), Gemini(), Ollama())
 }
-LASTING: dict[str, Lasting] = {format.name: format for format in (Responses(),)}  # those of them
+LASTING: dict[str, ResumableFormat] = {format.name: format for format in (Responses(),)}  # those of them
 
-__all__ = ["FORMATS", "LASTING", "Decoder", "Format", "Lasting", "Request", "StreamDecoder", "format_of"]
+__all__ = ["FORMATS", "LASTING", "Decoder", "Format", "Request", "ResumableFormat", "StreamDecoder", "format_of"]
 
 
 def format_of(name: str, dialect: DialectName, *, done_is_end: bool = False) -> Format:

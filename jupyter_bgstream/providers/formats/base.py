@@ -10,12 +10,12 @@ from typing import Any, ClassVar, Literal, Protocol
 import msgspec
 
 from ...core.errors import ProviderError
-from ...core.events import Channel, Completed, Delta, Source, ToolCall, Usage
+from ...core.events import Channel, Citation, Completed, Delta, ToolCall, Usage
 from ...core.job import Job
 from ...core.messages import Part
-from ..base import Picture, Said
+from ..base import Picture, ProviderEvent
 from ..errors import Faults, is_report
-from .lenient import Halves, NoEvent, Schema, Unfit, clean, parse, whole
+from .lenient import Halves, NoEventError, Schema, UnfitEventError, clean, parse, whole
 from .sse import CUT, STRAY_BYTES, BodyParser, ServerEvent
 
 LONGEST_REPORT = 64 * 1024  # characters; what is longer reports no error
@@ -56,8 +56,8 @@ class Decoder(Protocol):
 
     @property
     def settled(self) -> bool: ...  # the answer is whole; what follows, such as usage, may be missing
-    def feed(self, data: bytes) -> list[Said]: ...  # nothing once the stream has ended; never raises
-    def close(self, broken: ProviderError | None = None) -> list[Said]: ...  # the end; see StreamDecoder
+    def feed(self, data: bytes) -> list[ProviderEvent]: ...  # nothing once the stream has ended; never raises
+    def close(self, broken: ProviderError | None = None) -> list[ProviderEvent]: ...  # the end; see StreamDecoder
 
 
 class Format(Protocol):
@@ -78,19 +78,21 @@ class Format(Protocol):
 Refused = Literal["gone", "no_stream"]  # an answer to go on with is forgotten, or can only be looked at
 
 
-class LastingDecoder(Decoder, Protocol):
+class ResumableDecoder(Decoder, Protocol):
     """Also says, by Resume, from where its service can be asked to go on, and takes an answer as a whole."""
 
     @property
     def token(self) -> str | None: ...  # from where, as of now; None if it cannot be asked to
-    def state(self, response: Any) -> list[Said]: ...  # ends if the answer has; says what was not said; never raises
+    def state(
+        self, response: Any
+    ) -> list[ProviderEvent]: ...  # ends if the answer has; says what was not said; never raises
 
 
-class Lasting(Format, Protocol):
+class ResumableFormat(Format, Protocol):
     """A format whose service can go on with an answer while nobody reads. A token is what its decoder says."""
 
     def lasting(self, job: Job, faults: Faults) -> Request: ...  # begins such an answer; ProviderError: bad_request
-    def decoder(self, faults: Faults, token: str | None = None) -> LastingDecoder: ...  # of what comes after a token
+    def decoder(self, faults: Faults, token: str | None = None) -> ResumableDecoder: ...  # of what comes after a token
     def resume(self, token: str) -> Request: ...  # a stream of what comes after it
     def look(self, token: str) -> Request: ...  # JSON for ``state``, where there is no stream any more
     def cancel(self, token: str) -> Request: ...  # ends the answer at the service
@@ -132,9 +134,9 @@ class StreamDecoder:
         """How many bytes of an event are there that has not ended yet."""
         return self._body.unfinished
 
-    def feed(self, data: bytes) -> list[Said]:
+    def feed(self, data: bytes) -> list[ProviderEvent]:
         """Return what these bytes say; nothing once the stream has ended. Never raises."""
-        said: list[Said] = []
+        said: list[ProviderEvent] = []
         if self.ended:
             return said
         try:
@@ -154,7 +156,7 @@ class StreamDecoder:
             self._fail(self._faults.error("malformed_stream", DEEP))
         return self._cleaned(said) if self._splits else said
 
-    def close(self, broken: ProviderError | None = None) -> list[Said]:
+    def close(self, broken: ProviderError | None = None) -> list[ProviderEvent]:
         """Return the end: tool calls, usage and Completed, whose ``at`` is for the engine to set.
 
         A last event counts that is whole but for its line end. ``broken`` is how the connection failed, if it did; once
@@ -165,7 +167,7 @@ class StreamDecoder:
         if self._closed:
             return []
         self._closed = True
-        said: list[Said] = []
+        said: list[ProviderEvent] = []
         try:
             if not self.ended:
                 self._last(said)
@@ -177,7 +179,7 @@ class StreamDecoder:
         self.ended = True
         said += [Delta(channel=channel, text=text) for channel, text in self._halves.rest().items()]
         usage = self.usage()
-        counted: list[Said] = [] if usage is None else [usage]
+        counted: list[ProviderEvent] = [] if usage is None else [usage]
         if self.error is None and self.finish_reason is not None:
             said += [*self.tool_calls(), *counted, Completed(at=0.0, finish_reason=self.finish_reason)]
         else:
@@ -185,11 +187,11 @@ class StreamDecoder:
             said += counted
         return self._cleaned(said) if self._splits else said
 
-    def take(self, found: Any, event: ServerEvent, said: list[Said]) -> None:
+    def take(self, found: Any, event: ServerEvent, said: list[ProviderEvent]) -> None:
         """Add what one event says; raises ProviderError for an error that it reports, or if it cannot be read."""
         raise NotImplementedError
 
-    def complete(self, said: list[Said]) -> None:
+    def complete(self, said: list[ProviderEvent]) -> None:
         """Add what could not be said before the end of the stream."""
 
     def usage(self) -> Usage | None:
@@ -213,14 +215,14 @@ class StreamDecoder:
         if len(event.data) <= LONGEST_REPORT and is_report(payload := payload_of(event.data)):
             raise self.reported(payload)
 
-    def say(self, channel: Channel, text: str, said: list[Said]) -> None:
+    def say(self, channel: Channel, text: str, said: list[ProviderEvent]) -> None:
         """Add text of the answer, of which the service may have cut a character in two."""
         if self._splits:
             text = self._halves.join(channel, text)
         if text:
             said.append(Delta(channel=channel, text=text))
 
-    def show(self, picture: Picture, said: list[Said]) -> None:
+    def show(self, picture: Picture, said: list[ProviderEvent]) -> None:
         """Add a picture of the answer; one that was shown already is not shown again: some services repeat theirs."""
         if self._is_cut and CUT in picture.data:
             picture = Picture(is_cut=True)
@@ -234,7 +236,7 @@ class StreamDecoder:
         """Return the error of a field that is needed and has a value of a wrong type."""
         return self._faults.error("malformed_stream", f"{what} is of the type {type(found).__name__}.")
 
-    def _check_cut(self, said: list[Said]) -> None:
+    def _check_cut(self, said: list[ProviderEvent]) -> None:
         # What is left out of a picture costs the picture. What is left out of anything else must not pass for whole.
         for item in said:
             text = item.text if isinstance(item, Delta) else item.arguments if isinstance(item, ToolCall) else ""
@@ -242,7 +244,7 @@ class StreamDecoder:
                 said.remove(item)
                 raise self._faults.error("event_too_large", "It has a text of which a part was left out.")
 
-    def _event(self, event: ServerEvent, said: list[Said]) -> None:
+    def _event(self, event: ServerEvent, said: list[ProviderEvent]) -> None:
         if self._odd_in_a_row >= ODD_IN_A_ROW:  # all that this service sends will be so: to fail first costs as much
             self._odd(event, said, is_json=self._odd_is_json)
             return
@@ -257,7 +259,7 @@ class StreamDecoder:
             self._odd_in_a_row = 0
             self.take(found, event, said)
 
-    def _odd(self, event: ServerEvent, said: list[Said], *, is_json: bool = True) -> None:
+    def _odd(self, event: ServerEvent, said: list[ProviderEvent], *, is_json: bool = True) -> None:
         # What does not have the shape of an event, or is none.
         if event.data == DONE:
             self._noise = ""
@@ -265,10 +267,10 @@ class StreamDecoder:
             return
         try:
             found, splits = self.schema.untyped(event.data, is_json=is_json)
-        except NoEvent:
+        except NoEventError:
             self._no_object(event, said)
             return
-        except Unfit as error:
+        except UnfitEventError as error:
             payload = payload_of(event.data)
             if is_report(payload):
                 raise self.reported(payload) from None
@@ -279,7 +281,7 @@ class StreamDecoder:
         self._odd_is_json = is_json
         self.take(found, event, said)
 
-    def _no_object(self, event: ServerEvent, said: list[Said]) -> None:
+    def _no_object(self, event: ServerEvent, said: list[ProviderEvent]) -> None:
         # Events in a list, an error in words, or a heartbeat.
         if event.type == "error":
             raise self.report(event)
@@ -292,7 +294,7 @@ class StreamDecoder:
                 if isinstance(item, dict) and not self.ended:
                     self._event(ServerEvent(event.type, json.dumps(item), event.id), said)
 
-    def _last(self, said: list[Said]) -> None:
+    def _last(self, said: list[ProviderEvent]) -> None:
         try:
             events = list(self._body.end())
         except ProviderError:
@@ -300,7 +302,7 @@ class StreamDecoder:
         for event in events:
             try:
                 parse(event.data)
-            except (NoEvent, Unfit):
+            except (NoEventError, UnfitEventError):
                 if event.data != DONE:
                     return  # half an event
             self._event(event, said)
@@ -323,7 +325,7 @@ class StreamDecoder:
             return self._faults.no_stream(stray)
         return None
 
-    def _cleaned(self, said: list[Said]) -> list[Said]:
+    def _cleaned(self, said: list[ProviderEvent]) -> list[ProviderEvent]:
         # Texts are joined where they are said; nothing else may hold half a pair either.
         return [
             msgspec.structs.replace(each, **{name: whole(getattr(each, name)) for name in _NAMES[type(each)]})
@@ -341,7 +343,7 @@ class StreamDecoder:
 
 _NAMES: dict[type, tuple[str, ...]] = {
     ToolCall: ("id", "name", "arguments"),
-    Source: ("url", "title"),
+    Citation: ("url", "title"),
     Completed: ("finish_reason",),
 }
 
@@ -350,7 +352,7 @@ def payload_of(text: str) -> Any:
     """Return the JSON value of an event, as clean text; the text itself where there is none."""
     try:
         return clean(parse(text))
-    except (NoEvent, Unfit):
+    except (NoEventError, UnfitEventError):
         return text
 
 
@@ -370,7 +372,7 @@ def decoded(body: bytes, faults: Faults) -> Any:
         pass
     try:
         return clean(parse(text))
-    except (NoEvent, Unfit, RecursionError):
+    except (NoEventError, UnfitEventError, RecursionError):
         raise faults.no_stream(body) from None
 
 

@@ -14,19 +14,19 @@ import msgspec
 from ...core.events import Channel, ToolCall, Usage
 from ...core.job import Job
 from ...core.messages import Part
-from ..base import Said
+from ..base import ProviderEvent
 from ..errors import Faults
 from ..finish_reasons import text_of
 from ..parameters import Params, joined, read_params, refused, same
 from .base import Request, StreamDecoder, model_name
 from .chat_messages import chat_message
 from .chat_usage import timed, usage_of
-from .citations import Sources
+from .citations import Citations
 from .conversation import conversation, lacking
 from .dialects import BROKEN, DIALECTS, Dialect, finish_reason
 from .images import KINDS, picture_of
 from .json_schema import named_schema
-from .lenient import Schema, Unfit
+from .lenient import Schema, UnfitEventError
 from .sse import ServerEvent
 from .tool_calls import FunctionFragment, ToolCalls, ToolFragment
 
@@ -182,7 +182,7 @@ class ChatDecoder(StreamDecoder):
         self._usage: Any = None
         self._timings: Any = None
         self._tools = ToolCalls(faults)
-        self._pages = Sources()
+        self._pages = Citations()
         self._spoke = False
         self._refused = False
         self._done_is_end = done_is_end
@@ -190,7 +190,7 @@ class ChatDecoder(StreamDecoder):
         self._held: list[_Choice] = []  # of other answers, or of this one
         self._counts = False  # the indices say nothing
 
-    def take(self, found: _Chunk, event: ServerEvent, said: list[Said]) -> None:
+    def take(self, found: _Chunk, event: ServerEvent, said: list[ProviderEvent]) -> None:
         """Add what one chunk says."""
         if found.error or found.object == "error" or event.type == "error":
             raise self.report(event)
@@ -220,7 +220,7 @@ class ChatDecoder(StreamDecoder):
         elif not found.usage:
             self.strange(event)
 
-    def complete(self, said: list[Said]) -> None:
+    def complete(self, said: list[ProviderEvent]) -> None:
         """Add pieces of the one answer that were held back."""
         if self._done_is_end and self.ended and self.error is None and self.finish_reason is None:
             self.finish_reason = "stop"
@@ -258,7 +258,7 @@ class ChatDecoder(StreamDecoder):
         held, self._held = self._held, []
         return held
 
-    def _choice(self, choice: _Choice, said: list[Said]) -> None:
+    def _choice(self, choice: _Choice, said: list[ProviderEvent]) -> None:
         if choice.delta is not None:
             self._delta(choice.delta, said)
         if choice.text:
@@ -284,7 +284,7 @@ class ChatDecoder(StreamDecoder):
         if finish is not None:
             self.finish_reason = "refusal" if self._refused and finish == "stop" else finish
 
-    def _message(self, message: Any, said: list[Said], *, whole: bool) -> None:
+    def _message(self, message: Any, said: list[ProviderEvent], *, whole: bool) -> None:
         # It repeats what the deltas have said, unless there were none.
         match message:
             case {"annotations": list() as annotations}:
@@ -297,10 +297,10 @@ class ChatDecoder(StreamDecoder):
             self._spoke = True
             try:
                 self._delta(_messages.fitted(message), said)
-            except Unfit as error:
+            except UnfitEventError as error:
                 raise self._faults.error("malformed_stream", str(error)) from None
 
-    def _delta(self, delta: _Delta, said: list[Said]) -> None:
+    def _delta(self, delta: _Delta, said: list[ProviderEvent]) -> None:
         # vLLM and others say the same twice, under the old name and the new one; OpenRouter also in parts.
         reasoning = delta.reasoning_content or delta.reasoning
         if reasoning:
@@ -339,25 +339,25 @@ class ChatDecoder(StreamDecoder):
         self._spoke = True
         self._tools.add(fragments)
 
-    def _text(self, words: str, said: list[Said]) -> None:
+    def _text(self, words: str, said: list[ProviderEvent]) -> None:
         self._spoke = True
         self.say("text", words, said)
 
-    def _words(self, words: str | list[Any], channel: Channel, said: list[Said]) -> None:
+    def _words(self, words: str | list[Any], channel: Channel, said: list[ProviderEvent]) -> None:
         if isinstance(words, list):
             self._parts(words, channel, said)
         else:
             self._spoke = self._spoke or channel == "text"
             self.say(channel, words, said)
 
-    def _details(self, details: Any, said: list[Said]) -> None:
+    def _details(self, details: Any, said: list[ProviderEvent]) -> None:
         # {"type": "reasoning.text", "text"}, {"type": "reasoning.summary", "summary"}; others are encrypted.
         for detail in details if isinstance(details, list) else ():
             match detail:
                 case {"text": str() as words} | {"summary": str() as words} if words:
                     self.say("reasoning", words, said)
 
-    def _parts(self, parts: Any, channel: Channel, said: list[Said]) -> None:
+    def _parts(self, parts: Any, channel: Channel, said: list[ProviderEvent]) -> None:
         # Mistral: [{"type": "thinking", "thinking": [{"type": "text", "text": …}]}, {"type": "text", "text": …}]
         for part in parts if isinstance(parts, list) else [parts]:
             match part:
@@ -370,14 +370,14 @@ class ChatDecoder(StreamDecoder):
                 case {"text": found} if found:
                     raise self.unreadable("The text of a part", found)
 
-    def _images(self, found: Any, said: list[Said]) -> None:
+    def _images(self, found: Any, said: list[ProviderEvent]) -> None:
         # [{"type": "image_url", "image_url": {"url": "data:image/png;base64,…"}}]; not words, so a whole message at the
         # end of a stream may still say some.
         for image in found if isinstance(found, list) else [found]:
             if image is not None:
                 self.show(picture_of(image), said)
 
-    def _sources(self, found: Any, said: list[Said]) -> None:
+    def _sources(self, found: Any, said: list[ProviderEvent]) -> None:
         # A URL; {"url", "title"}; OpenAI's annotation {"type": "url_citation", "url_citation": {"url", "title"}}.
         for item in found if isinstance(found, list) else ():
             match item:

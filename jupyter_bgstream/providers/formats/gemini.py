@@ -14,12 +14,12 @@ import msgspec
 from ...core.events import ToolCall, Usage
 from ...core.job import Job
 from ...core.messages import Part
-from ..base import Said
+from ..base import ProviderEvent
 from ..errors import Faults
 from ..finish_reasons import OTHER, text_of
 from ..parameters import joined, read_params
 from .base import Request, StreamDecoder, count, model_name
-from .citations import Sources
+from .citations import Citations
 from .conversation import conversation, lacking, system_text
 from .gemini_calls import GeminiCalls
 from .gemini_contents import contents_of
@@ -148,11 +148,11 @@ class GeminiDecoder(StreamDecoder):
     def __init__(self, faults: Faults) -> None:
         super().__init__(faults)
         self._usage: dict[str, Any] = {}
-        self._pages = Sources()
+        self._pages = Citations()
         self._calls = GeminiCalls(faults)
         self._spoken = False
 
-    def take(self, found: _Response, event: ServerEvent, said: list[Said]) -> None:
+    def take(self, found: _Response, event: ServerEvent, said: list[ProviderEvent]) -> None:
         """Add what one response says."""
         if found.error or event.type == "error":
             raise self.report(event)
@@ -175,7 +175,7 @@ class GeminiDecoder(StreamDecoder):
         """Return the call whose arguments were under way at the end."""
         return self._calls.rest()
 
-    def _candidate(self, candidate: _Candidate, said: list[Said]) -> None:
+    def _candidate(self, candidate: _Candidate, said: list[ProviderEvent]) -> None:
         if candidate.content is not None:
             for part in candidate.content.parts or ():
                 self._part(part, said)
@@ -185,7 +185,7 @@ class GeminiDecoder(StreamDecoder):
             words = candidate.finish_message
             self._finished(text_of(candidate.finish_reason) or OTHER, words if isinstance(words, str) else "", said)
 
-    def _part(self, part: Any, said: list[Said]) -> None:
+    def _part(self, part: Any, said: list[ProviderEvent]) -> None:
         match part:
             case {"text": str() as text}:
                 if part.get("thought"):
@@ -209,7 +209,7 @@ class GeminiDecoder(StreamDecoder):
             case {"inlineData": dict() as file} | {"fileData": dict() as file}:
                 self._file(file, said, is_thought=bool(part.get("thought")))
 
-    def _file(self, file: dict[str, Any], said: list[Said], *, is_thought: bool) -> None:
+    def _file(self, file: dict[str, Any], said: list[ProviderEvent], *, is_thought: bool) -> None:
         kind = file.get("mimeType")
         if is_thought:  # a draft: the picture itself follows
             self.say("reasoning", "\n\n*(A draft of a picture, which is not kept)*\n\n", said)
@@ -219,12 +219,12 @@ class GeminiDecoder(StreamDecoder):
             self._spoken = True
             self.show(picture_of(file), said)
 
-    def _say(self, text: str, said: list[Said]) -> None:
+    def _say(self, text: str, said: list[ProviderEvent]) -> None:
         if text:
             self._spoken = True
             self.say("text", text, said)
 
-    def _sources(self, candidate: _Candidate, said: list[Said]) -> None:
+    def _sources(self, candidate: _Candidate, said: list[ProviderEvent]) -> None:
         # Pages of a search or of a store of documents, places on a map, and what was recited.
         pages: list[Any] = []
         match candidate.grounding_metadata:
@@ -240,7 +240,7 @@ class GeminiDecoder(StreamDecoder):
                 case {"title": str() as title} if title:  # of a store of documents: it has no address
                     self._pages.add_title(title, said)
 
-    def _finished(self, reason: str, words: str, said: list[Said]) -> None:
+    def _finished(self, reason: str, words: str, said: list[ProviderEvent]) -> None:
         if reason in _MISHAPS:
             what, transient = _MISHAPS[reason]
             raise self._faults.error("provider_error", f"{what} ({reason}). {words}", transient=transient)
@@ -251,7 +251,7 @@ class GeminiDecoder(StreamDecoder):
             self._say(f"The answer was blocked: {self._faults.label(reason)}.", said)
         self.finish_reason = "tool_calls" if ours == "stop" and self._calls.number else ours
 
-    def _blocked(self, reason: str, feedback: dict[str, Any], said: list[Said]) -> None:
+    def _blocked(self, reason: str, feedback: dict[str, Any], said: list[ProviderEvent]) -> None:
         words = feedback.get("blockReasonMessage")
         if not self._spoken:
             told = words if isinstance(words, str) and words else f"The prompt was blocked: {reason}."

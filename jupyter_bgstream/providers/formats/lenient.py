@@ -29,11 +29,11 @@ _NO_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|-?\b(?:nan|inf|infinity|undefined)\b
 _HALVES = re.compile("[\ud800-\udfff]")
 
 
-class Unfit(Exception):
+class UnfitEventError(Exception):
     """An event cannot be read."""
 
 
-class NoEvent(Exception):
+class NoEventError(Exception):
     """A heartbeat that is sent as an event: a word, a time, null, an empty string."""
 
 
@@ -52,7 +52,7 @@ class Schema(Generic[T]):
         self._fit = _fit_of(shape, needed)
 
     def untyped(self, text: str, *, is_json: bool) -> tuple[T, bool]:
-        """Return an event, and whether its texts may hold halves of surrogate pairs; raises Unfit or NoEvent."""
+        """Return an event, and whether its texts may hold halves of surrogate pairs; raises Unfit or NoEventError."""
         splits = "\\u" in text and _HALF.search(text) is not None
         value = parse(text, is_json=is_json)
         if not is_json:  # its types may be right
@@ -61,30 +61,30 @@ class Schema(Generic[T]):
         return self.fitted(value), splits
 
     def fitted(self, value: Any) -> T:
-        """Return JSON that was read already as an event; raises Unfit or NoEvent."""
+        """Return JSON that was read already as an event; raises Unfit or NoEventError."""
         if not isinstance(value, dict):
-            raise NoEvent
+            raise NoEventError
         found = self._fit(value)
         if found is _WRONG:
-            raise Unfit("A field that is needed is missing.")
+            raise UnfitEventError("A field that is needed is missing.")
         return found  # type: ignore[no-any-return]
 
 
 def parse(text: str, *, is_json: bool = False) -> Any:
-    """Return the JSON value of an event, read leniently; raises Unfit, or NoEvent for what is no JSON at all.
+    """Return the JSON value of an event, read leniently; raises UnfitEventError, or NoEvent for what is no JSON at all.
 
     Where it ``is_json`` as msgspec has it, that is faster.
     """
     try:
         return msgspec.json.decode(text) if is_json else _decode(text)
     except RecursionError:
-        raise Unfit("An event is nested too deeply to be read.") from None
+        raise UnfitEventError("An event is nested too deeply to be read.") from None
     except ValueError as error:
         if text.lstrip()[:1] not in ("{", "["):
-            raise NoEvent from None
+            raise NoEventError from None
         with suppress(ValueError, RecursionError):
             return _decode(_NO_NUMBER.sub(_null, text))
-        raise Unfit(f"JSON is malformed: {error}") from None
+        raise UnfitEventError(f"JSON is malformed: {error}") from None
 
 
 def whole(text: str) -> str:
@@ -236,7 +236,7 @@ def _fit_struct(kind: type, needed: Mapping[type, tuple[str, ...]]) -> Fit:
             elif (result := fitted(given)) is not _WRONG:
                 found[own] = result
             elif is_needed and given:
-                raise Unfit(f"{name!r} is of the type {type(given).__name__}, which cannot be read")
+                raise UnfitEventError(f"{name!r} is of the type {type(given).__name__}, which cannot be read")
         return kind(**found) if found.keys() >= required else _WRONG
 
     return fit

@@ -15,13 +15,13 @@ import msgspec
 from ...core.events import ToolCall, Usage
 from ...core.job import Job
 from ...core.messages import Part
-from ..base import Said
+from ..base import ProviderEvent
 from ..errors import Faults
 from ..finish_reasons import OTHER, text_of
 from ..parameters import joined, read_params, refused
 from .anthropic_reasoning import MAX_TOKENS, thinking
 from .base import Request, StreamDecoder, count, model_name
-from .citations import Sources
+from .citations import Citations
 from .conversation import conversation, lacking
 from .images import picture_of
 from .lenient import Schema, as_json
@@ -177,11 +177,11 @@ class MessagesDecoder(StreamDecoder):
         self._usage: dict[str, Any] = {}
         self._stop_reason: str | None = None
         self._calls: dict[int, _Call] = {}  # that have begun, by the index of their block
-        self._pages = Sources()
+        self._pages = Citations()
         self._gathered = Gathered(faults)
         self._spoken = False
 
-    def take(self, found: _Event, event: ServerEvent, said: list[Said]) -> None:
+    def take(self, found: _Event, event: ServerEvent, said: list[ProviderEvent]) -> None:
         """Add what one event says. Its type is in its data too; kinds that are not known say nothing."""
         if found.type == "error" or event.type == "error" or found.error:
             raise self.report(event)
@@ -217,7 +217,7 @@ class MessagesDecoder(StreamDecoder):
         """Return the calls whose blocks were never closed: some that imitate the service leave that out."""
         return [_whole(call) for call in self._calls.values()]
 
-    def _delta(self, index: int, delta: _Delta, said: list[Said]) -> None:
+    def _delta(self, index: int, delta: _Delta, said: list[ProviderEvent]) -> None:
         match delta.type:
             case "text_delta":
                 self._say(delta.text, said)
@@ -230,7 +230,7 @@ class MessagesDecoder(StreamDecoder):
             case "citations_delta":
                 self._source(delta.citation, said)
 
-    def _block(self, index: int, block: Any, said: list[Said]) -> None:
+    def _block(self, index: int, block: Any, said: list[ProviderEvent]) -> None:
         match block:
             case {"type": "text"}:
                 self._say(block.get("text"), said)
@@ -256,12 +256,12 @@ class MessagesDecoder(StreamDecoder):
                 document = page.get("content")
                 self._source({"url": url, "title": document.get("title") if isinstance(document, dict) else ""}, said)
 
-    def _say(self, text: Any, said: list[Said]) -> None:
+    def _say(self, text: Any, said: list[ProviderEvent]) -> None:
         if text and isinstance(text, str):
             self._spoken = True
             self.say("text", text, said)
 
-    def _source(self, found: Any, said: list[Said]) -> None:
+    def _source(self, found: Any, said: list[ProviderEvent]) -> None:
         # A result of a search, or a citation of one; citations of the user's own documents have no address.
         if not isinstance(found, dict):
             return
@@ -274,7 +274,7 @@ class MessagesDecoder(StreamDecoder):
         if isinstance(usage, dict):
             self._usage |= {name: usage[name] for name in _COUNTS if usage.get(name) is not None}
 
-    def _message(self, found: _Event, said: list[Said]) -> None:
+    def _message(self, found: _Event, said: list[ProviderEvent]) -> None:
         for index, block in enumerate(_list(found.content)):
             self._block(index, block, said)
         self._count(found.usage)
@@ -283,7 +283,7 @@ class MessagesDecoder(StreamDecoder):
         self.finish_reason = self._stop_reason
         self.ended = True
 
-    def _stopped(self, found: Any, details: Any, said: list[Said]) -> None:
+    def _stopped(self, found: Any, details: Any, said: list[ProviderEvent]) -> None:
         reason = text_of(found) or OTHER
         self._stop_reason = _FINISH_REASONS.get(reason, reason.lower())
         # A refusal comes without a word of the model, but often with the service's own.

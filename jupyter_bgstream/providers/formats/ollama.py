@@ -15,7 +15,7 @@ from ...core.errors import ProviderError
 from ...core.events import ToolCall, Usage
 from ...core.job import Job
 from ...core.messages import Message, Part
-from ..base import Said
+from ..base import ProviderEvent
 from ..context_window import Length
 from ..errors import Faults, words_of
 from ..finish_reasons import text_of
@@ -167,7 +167,7 @@ class OllamaDecoder(StreamDecoder):
         self._usage: Usage | None = None
         self._calls = 0
 
-    def take(self, line: _Line, event: ServerEvent, said: list[Said]) -> None:
+    def take(self, line: _Line, event: ServerEvent, said: list[ProviderEvent]) -> None:
         """Add what one line says."""
         if line.error or event.type == "error":
             raise self.report(event)
@@ -190,7 +190,7 @@ class OllamaDecoder(StreamDecoder):
         """Return the counts of the last line."""
         return self._usage
 
-    def _message(self, message: _Message, said: list[Said]) -> None:
+    def _message(self, message: _Message, said: list[ProviderEvent]) -> None:
         if message.thinking:
             self.say("reasoning", message.thinking, said)
         if message.content:

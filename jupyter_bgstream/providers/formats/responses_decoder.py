@@ -14,8 +14,8 @@ from typing import Any, Literal
 import msgspec
 
 from ...core.errors import ProviderError
-from ...core.events import Channel, Delta, Source, ToolCall, Usage
-from ..base import Resume, Said
+from ...core.events import Channel, Citation, Delta, ToolCall, Usage
+from ..base import ProviderEvent, Resume
 from ..errors import Faults
 from ..sanitize import MOST_CALLS, MOST_SOURCES
 from .base import DEEP, StreamDecoder, count, payload_of
@@ -106,14 +106,14 @@ class ResponsesDecoder(StreamDecoder):
         """From where the service can be asked to go on; None if it cannot."""
         return _encode(self._at).decode() if self._lasts else None
 
-    def feed(self, data: bytes) -> list[Said]:
+    def feed(self, data: bytes) -> list[ProviderEvent]:
         """Return what these bytes say, and from where the service can be asked to go on. Never raises."""
         known = self._lasts
         return self._marked(super().feed(data), known=known)
 
-    def state(self, response: Any) -> list[Said]:
+    def state(self, response: Any) -> list[ProviderEvent]:
         """Return what an answer has become that was not said yet, once it has ended. Never raises."""
-        said: list[Said] = []
+        said: list[ProviderEvent] = []
         try:
             self._whole(response, said)
         except ProviderError as error:
@@ -123,7 +123,7 @@ class ResponsesDecoder(StreamDecoder):
         self.ended = self.ended or self.error is not None
         return self._marked(said, known=True)
 
-    def take(self, found: _Event, event: ServerEvent, said: list[Said]) -> None:
+    def take(self, found: _Event, event: ServerEvent, said: list[ProviderEvent]) -> None:
         """Add what one event says."""
         kind = found.type or event.type
         if found.object == "response" and found.status:  # the whole answer, which came instead of a stream
@@ -153,12 +153,12 @@ class ResponsesDecoder(StreamDecoder):
         )
         return None if usage == Usage() else usage
 
-    def _marked(self, said: list[Said], *, known: bool) -> list[Said]:
+    def _marked(self, said: list[ProviderEvent], *, known: bool) -> list[ProviderEvent]:
         if self._lasts and (said or not known):
             said.append(Resume(token=_encode(self._at).decode()))
         return said
 
-    def _delta(self, kind: str, event: _Event, said: list[Said]) -> bool:
+    def _delta(self, kind: str, event: _Event, said: list[ProviderEvent]) -> bool:
         # Pieces of the answer, and the whole of each part, which says more only where there were no pieces.
         match kind:
             case "response.output_text.delta":
@@ -183,7 +183,7 @@ class ResponsesDecoder(StreamDecoder):
                 return False
         return True
 
-    def _other(self, kind: str, event: _Event, said: list[Said]) -> None:
+    def _other(self, kind: str, event: _Event, said: list[ProviderEvent]) -> None:
         match kind:
             case "response.output_text.annotation.added":
                 self._sources([event.annotation], said)
@@ -200,7 +200,7 @@ class ResponsesDecoder(StreamDecoder):
             case "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled":
                 self._whole({"status": kind.removeprefix("response.")} | _object(event.response), said)
 
-    def _say(self, event: _Event, channel: Channel, part: str, text: Any, said: list[Said]) -> None:
+    def _say(self, event: _Event, channel: Channel, part: str, text: Any, said: list[ProviderEvent]) -> None:
         if text and not isinstance(text, str):
             raise self.unreadable("A delta", text)
         if text and self._splits:
@@ -218,13 +218,13 @@ class ResponsesDecoder(StreamDecoder):
             self._at.reasoning.add(text)
         said.append(Delta(channel=channel, text=text))
 
-    def _say_rest(self, event: _Event, channel: Channel, part: str, text: Any, said: list[Said]) -> None:
+    def _say_rest(self, event: _Event, channel: Channel, part: str, text: Any, said: list[ProviderEvent]) -> None:
         # After a resume the beginning of a part may not be known; then what is missing is found in the end.
         if isinstance(text, str) and not self._resumed:
             tally = self._parts.get(f"{event.output_index}.{part}") or _Tally()
             self._say(event, channel, part, tally.rest(text), said)
 
-    def _item(self, item: Any, said: list[Said]) -> None:
+    def _item(self, item: Any, said: list[ProviderEvent]) -> None:
         match item:
             case {"type": "message", "content": list() as parts}:
                 self._at.may_wait = False  # the service has made its calls itself
@@ -241,7 +241,7 @@ class ResponsesDecoder(StreamDecoder):
             case dict() if (call := call_of(item)) is not None:
                 self._call(call, said)
 
-    def _picture(self, item: dict[str, Any], said: list[Said]) -> None:
+    def _picture(self, item: dict[str, Any], said: list[ProviderEvent]) -> None:
         # The whole answer at the end repeats it, also behind a token. Previews (partial_image) are not of the answer.
         match item.get("id"):
             case str() as name if name:
@@ -251,7 +251,7 @@ class ResponsesDecoder(StreamDecoder):
                 self._at.pictures.append(mark)
         self.show(picture_of(item.get("result")), said)
 
-    def _call(self, call: Call, said: list[Said]) -> None:
+    def _call(self, call: Call, said: list[ProviderEvent]) -> None:
         name = call.id or f"call_{len(self._at.calls)}"
         name = whole(self._faults.label(name))  # as it is kept, to go on behind it
         if name in self._at.calls:
@@ -263,7 +263,7 @@ class ResponsesDecoder(StreamDecoder):
         self._at.may_wait = self._at.may_wait or call.may_wait
         said.append(ToolCall(id=name, name=call.name, arguments=call.arguments))
 
-    def _sources(self, found: list[Any], said: list[Said]) -> None:
+    def _sources(self, found: list[Any], said: list[ProviderEvent]) -> None:
         for source in found:
             match source:
                 case {"type": "url_citation" | "url", "url": str() as url} if url:
@@ -271,9 +271,9 @@ class ResponsesDecoder(StreamDecoder):
                     if mark not in self._at.urls and len(self._at.urls) < MOST_SOURCES:
                         self._at.urls.append(mark)
                         title = source.get("title")
-                        said.append(Source(url=url, title=title if isinstance(title, str) else ""))
+                        said.append(Citation(url=url, title=title if isinstance(title, str) else ""))
 
-    def _whole(self, response: Any, said: list[Said]) -> None:
+    def _whole(self, response: Any, said: list[ProviderEvent]) -> None:
         """Take an answer as a whole: what was not said of it, and how it ended, if it has."""
         response = _object(response)
         status = response.get("status")

@@ -16,12 +16,12 @@ from typing import Any
 
 import msgspec
 
-from ...core.events import Completed, Delta, Source, ToolCall, Usage
+from ...core.events import Citation, Completed, Delta, ToolCall, Usage
 from ...core.job import Job
 from ...core.messages import Message
-from ...core.state import Fault
+from ...core.state import ErrorInfo
 from ...plugin import Finish, Reasoning
-from ..base import ProviderStatus, Said
+from ..base import ProviderEvent, ProviderStatus
 from ..context_window import Asked
 from ..endpoint import IDLE_SECONDS, TOTAL_SECONDS
 from ..errors import Faults
@@ -30,7 +30,7 @@ from ..formats.chat_messages import chat_message
 from ..formats.conversation import conversation
 from ..formats.dialects import Dialect
 from .loops import PluginLoops
-from .validation import Misuse, batches, checked, checked_failure, pieces, size_of
+from .validation import PluginError, batches, checked, checked_failure, pieces, size_of
 
 Agent = Callable[[list[dict[str, Any]], str, dict[str, Any]], AsyncIterator[Any]]
 
@@ -43,7 +43,7 @@ _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.I)
 log = logging.getLogger(__name__)
 
 
-class GeneratorService:
+class GeneratorProvider:
     """A Provider whose answers are what an async generator function yields.
 
     Its errors are the type and the words of the exception, without what the environment holds of keys.
@@ -70,7 +70,7 @@ class GeneratorService:
     def __repr__(self) -> str:
         return f"GeneratorService({self.name!r})"
 
-    async def stream(self, job: Job) -> AsyncGenerator[Sequence[Said], None]:
+    async def stream(self, job: Job) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         """Yield what the generator says; the last event is Completed. Raises ProviderError.
 
         Closing this closes the generator: its ``finally`` runs, and is waited for GRACE_SECONDS.
@@ -93,18 +93,18 @@ class GeneratorService:
                     if silence < end:
                         raise Faults(self.name).error("idle_timeout", seconds=patience) from None
                     raise Faults(self.name).error("total_timeout", seconds=self._total_timeout) from None
-                said: list[Said] = []
+                said: list[ProviderEvent] = []
                 for item in items:
                     match item:
                         case Usage():
                             usage = item
                         case Finish():
                             finish = item.reason
-                        case Source() if item.url in urls:
+                        case Citation() if item.url in urls:
                             pass
                         case _:
                             said.append(item)
-                            if isinstance(item, Source):
+                            if isinstance(item, Citation):
                                 urls.add(item.url)
                 for batch in batches(said):
                     yield batch
@@ -129,7 +129,7 @@ class GeneratorService:
         """Return its models, as far as somebody has named them; never raises."""
         return ProviderStatus(name=self.name, kind=KIND, models=tuple(f"{self.name}/{model}" for model in self._models))
 
-    def unready(self) -> Fault | None:
+    def unready(self) -> ErrorInfo | None:
         """Return None: only running it tells."""
         return None
 
@@ -153,7 +153,7 @@ class _Reader:
         self._came = asyncio.Event()  # of the server's loop
         self._stopped = asyncio.Event()  # of the server's loop: the generator is done
         self._lock = threading.Lock()  # of all that follows
-        self._items: list[Said | Finish] = []
+        self._items: list[ProviderEvent | Finish] = []
         self._size = 0
         self._there: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
@@ -186,7 +186,7 @@ class _Reader:
         self._end(RuntimeError(f"Its event loop has died: {type(error).__name__}: {error}"))
         self._call(self._here, self._stopped.set)
 
-    async def take(self) -> list[Said | Finish]:
+    async def take(self) -> list[ProviderEvent | Finish]:
         """Return what there is, waiting for it; nothing once it has ended."""
         await self._came.wait()
         with self._lock:
@@ -226,7 +226,9 @@ class _Reader:
         if not hasattr(stream, "__aiter__"):
             if hasattr(stream, "close"):
                 stream.close()
-            raise Misuse(f"It returned {type(stream).__name__}, not an async generator: write async def and yield.")
+            raise PluginError(
+                f"It returned {type(stream).__name__}, not an async generator: write async def and yield."
+            )
         try:
             async for item in stream:
                 if self._closed:
@@ -237,7 +239,7 @@ class _Reader:
             if hasattr(stream, "aclose"):
                 await stream.aclose()
 
-    async def _put(self, said: list[Said | Finish]) -> None:
+    async def _put(self, said: list[ProviderEvent | Finish]) -> None:
         if not said:
             return
         room = None
@@ -271,17 +273,17 @@ def _turn(message: Message) -> dict[str, Any]:
     return chat_message(message, _DIALECT, no_content="")
 
 
-def _said(item: Any) -> list[Said | Finish]:
+def _said(item: Any) -> list[ProviderEvent | Finish]:
     match item:
         case str():
             text = str.__str__(item)
             if not text.isascii():  # half a surrogate pair is no text
                 text = text.encode("utf-8", "replace").decode()
             return [*pieces(Delta(channel="reasoning" if isinstance(item, Reasoning) else "text", text=text))]
-        case Usage() | Source() | ToolCall() | Finish():
+        case Usage() | Citation() | ToolCall() | Finish():
             fresh = checked(item)
             return [fresh if isinstance(fresh, Finish) else msgspec.structs.replace(fresh, seq=0, attempt=0)]
-    raise Misuse(
-        f"It yielded {type(item).__name__}; it may yield str, or Reasoning, Source, ToolCall, Usage and Finish of"
+    raise PluginError(
+        f"It yielded {type(item).__name__}; it may yield str, or Reasoning, Citation, ToolCall, Usage and Finish of"
         " jupyter_bgstream.plugin."
     )

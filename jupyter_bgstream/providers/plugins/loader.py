@@ -18,17 +18,17 @@ from typing import Any
 
 import msgspec
 
-from ...core.errors import Invalid, ProviderError
+from ...core.errors import InvalidRequestError, ProviderError
 from ...core.job import Job
-from ...core.state import Fault
+from ...core.state import ErrorInfo
 from ..aside import aside
-from ..base import Provider, ProviderStatus, Said
+from ..base import Provider, ProviderEvent, ProviderStatus
 from ..context_window import Asked
 from ..endpoint import IDLE_SECONDS, PROVIDER_NAME, TOTAL_SECONDS
 from ..errors import Faults
 from ..formats.base import model_name
-from ..sanitize import Screen
-from .generator import GRACE_SECONDS, KIND, GeneratorService, secrets_of
+from ..sanitize import Sanitizer
+from .generator import GRACE_SECONDS, KIND, GeneratorProvider, secrets_of
 from .isolation import guarded
 from .validation import batches, checked_batch, checked_failure, checked_fault, checked_status, words_of
 
@@ -58,7 +58,7 @@ class PluginSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     total_timeout: float = TOTAL_SECONDS  # seconds
 
 
-class PluginService:
+class PluginProvider:
     """A Provider that is imported at its first use."""
 
     def __init__(self, entry: EntryPoint, settings: PluginSettings, *, environ: Mapping[str, str]) -> None:
@@ -72,11 +72,11 @@ class PluginService:
     def __repr__(self) -> str:
         return f"PluginService({self.name!r}, {self._entry.value!r})"
 
-    async def stream(self, job: Job) -> AsyncGenerator[Sequence[Said], None]:
+    async def stream(self, job: Job) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         """Yield what the plug-in says; raises ProviderError, also for a plug-in that cannot be imported."""
         provider = await self._provider(IMPORT_SECONDS)
-        batches = provider.stream(job) if isinstance(provider, GeneratorService) else self._of_others(provider, job)
-        screen = Screen(self.name, self._faults)
+        batches = provider.stream(job) if isinstance(provider, GeneratorProvider) else self._of_others(provider, job)
+        screen = Sanitizer(self.name, self._faults)
         async with aclosing(batches):
             async for batch in batches:
                 if said := screen.passed(batch):
@@ -106,22 +106,22 @@ class PluginService:
     async def status(self) -> ProviderStatus:
         """Return its models, or why it cannot be used; never raises. Imports it."""
         if (missing := self._missing()) is not None:
-            fault = Fault(code="provider_error", message=f"Not installed: {missing}.")
+            fault = ErrorInfo(code="provider_error", message=f"Not installed: {missing}.")
             return ProviderStatus(name=self.name, kind=KIND, error=fault, configured=False)
         try:
             provider = await self._provider(GLANCE_SECONDS)
             with guarded():
                 return checked_status(await provider.status(), self._faults)
         except ProviderError as error:
-            return ProviderStatus(name=self.name, kind=KIND, error=Fault(code=error.code, message=error.message))
+            return ProviderStatus(name=self.name, kind=KIND, error=ErrorInfo(code=error.code, message=error.message))
         except Exception as error:  # its own Provider is code of others
             return ProviderStatus(name=self.name, kind=KIND, error=self._broken(error))
 
-    def unready(self) -> Fault | None:
+    def unready(self) -> ErrorInfo | None:
         """Return why it cannot be asked, as far as that is known without importing it."""
         if (missing := self._missing()) is not None:
             words = f"The plug-in {self.name} is not installed whole: {missing}, then restart the Jupyter server."
-            return Fault(code="provider_error", message=words)
+            return ErrorInfo(code="provider_error", message=words)
         if self._loaded is None:
             return None
         try:
@@ -152,8 +152,8 @@ class PluginService:
                 self._loaded = self._made(self._entry.load())
             return self._loaded
 
-    async def _of_others(self, provider: Provider, job: Job) -> AsyncGenerator[Sequence[Said], None]:
-        stream: AsyncGenerator[Sequence[Said], None] | None = None
+    async def _of_others(self, provider: Provider, job: Job) -> AsyncGenerator[Sequence[ProviderEvent], None]:
+        stream: AsyncGenerator[Sequence[ProviderEvent], None] | None = None
         try:
             with guarded():
                 stream = provider.stream(job)
@@ -171,7 +171,7 @@ class PluginService:
             if stream is not None:
                 await self._close(stream)
 
-    async def _close(self, stream: AsyncGenerator[Sequence[Said], None]) -> None:
+    async def _close(self, stream: AsyncGenerator[Sequence[ProviderEvent], None]) -> None:
         # Its answer, or its failure, is known by now; what it does wrong at its end changes neither.
         try:
             with guarded():
@@ -187,7 +187,7 @@ class PluginService:
     def _made(self, found: Any) -> Provider:
         if inspect.isasyncgenfunction(found) or inspect.isasyncgenfunction(getattr(found, "__call__", None)):  # noqa: B004
             settings = self.settings
-            return GeneratorService(
+            return GeneratorProvider(
                 self.name,
                 found,
                 environ=self._environ,
@@ -201,12 +201,12 @@ class PluginService:
                 return provider  # type: ignore[no-any-return]  # it has what a Provider has
         raise TypeError("it is neither an async generator function nor a function that returns a Provider")
 
-    def _broken(self, error: Exception) -> Fault:
+    def _broken(self, error: Exception) -> ErrorInfo:
         # What an import says may hold a key, and the list of models shows it to everybody.
         words = self._faults.redacted(f"{type(error).__name__}: {words_of(error)}")
         words = " ".join(words.split())[:500]
         message = f"The plug-in {self.name} cannot be used; its package is to be mended. Details: {words}"
-        return Fault(code="provider_error", message=message)
+        return ErrorInfo(code="provider_error", message=message)
 
     def _missing(self) -> str | None:
         module, advice = _NEEDS.get(self._entry.module, (None, ""))
@@ -229,17 +229,17 @@ def discovered() -> dict[str, EntryPoint]:
 
 
 def read_settings(name: str, config: Mapping[str, Any]) -> PluginSettings:
-    """Check what the ``providers`` setting says of a plug-in; raises Invalid."""
+    """Check what the ``providers`` setting says of a plug-in; raises InvalidRequestError."""
     where = f"providers[{name!r}]"
     try:
         settings = msgspec.convert(dict(config), PluginSettings)
     except msgspec.ValidationError as error:
         fields = ", ".join(PluginSettings.__struct_fields__)
-        raise Invalid(
+        raise InvalidRequestError(
             f"{where} is wrong: {error}. It is a plug-in, whose fields are {fields}; with a base_url it is a service.",
             field=where,
         ) from None
     for setting in ("idle_timeout", "total_timeout"):
         if not getattr(settings, setting) > 0:
-            raise Invalid(f"{where}: {setting} must be more than 0 seconds.", field=f"{where}.{setting}")
+            raise InvalidRequestError(f"{where}: {setting} must be more than 0 seconds.", field=f"{where}.{setting}")
     return settings

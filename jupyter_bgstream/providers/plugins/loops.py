@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Protocol
 
-from ..daemon_threads import Daemons
+from ..daemon_threads import DaemonThreadExecutor
 
 BLOCKED_SECONDS = 2.0  # that a loop may take to begin a job; then it is blocked
 
@@ -90,7 +90,7 @@ class PluginLoop:
         self._jobs: set[LoopJob] = set()  # that run in it; of its thread
         self._tasks: set[asyncio.Task[None]] = set()  # of these; the loop itself does not hold them
         self._loop = asyncio.new_event_loop()
-        self._loop.set_default_executor(Daemons())
+        self._loop.set_default_executor(DaemonThreadExecutor())
         self._thread = threading.Thread(target=self._run, name=f"bgstream-{name}", daemon=True)
         self._thread.start()
 

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from ...core.errors import ProviderError
-from ...core.events import Completed, Delta, Source, ToolCall, Usage
-from ...core.state import Fault
-from ..base import MOST_MODELS, Picture, ProviderStatus, Resume, Said
+from ...core.events import Citation, Completed, Delta, ToolCall, Usage
+from ...core.state import ErrorInfo
+from ..base import MOST_MODELS, Picture, ProviderEvent, ProviderStatus, Resume
 from ..context_window import length_of
 from ..errors import CODES, Faults
 from ..formats.base import MOST_TOKENS, MOST_USD
@@ -28,40 +28,45 @@ _LONGEST_WAIT = 1e9  # seconds that an error may ask for
 S = TypeVar("S", bound=msgspec.Struct)
 
 
-class Misuse(Exception):
+class PluginError(Exception):
     """A plug-in did something that it may not; the sentence says what."""
 
 
 def checked(item: S) -> S:
-    """Return a value as it is read again once it was stored; raises Misuse if it cannot be, or its figures are wild."""
+    """Return a value as it is read again once it was stored.
+
+    Raises PluginError if it cannot be, or its figures are wild.
+    """
     kind = type(item).__name__
     try:
         fresh = msgspec.json.decode(msgspec.json.encode(item), type=type(item))
     except (msgspec.MsgspecError, UnicodeEncodeError, TypeError, OverflowError) as error:
-        raise Misuse(f"It yielded a {kind} that cannot be meant: {error}.") from None
+        raise PluginError(f"It yielded a {kind} that cannot be meant: {error}.") from None
     if isinstance(fresh, Usage):
         _check_figures(fresh)
     return fresh
 
 
-def checked_batch(batch: Any) -> list[Said]:
-    """Return what a plug-in's own Provider yields at once; raises Misuse."""
+def checked_batch(batch: Any) -> list[ProviderEvent]:
+    """Return what a plug-in's own Provider yields at once; raises PluginError."""
     if not isinstance(batch, list | tuple):
-        raise Misuse(f"It yielded {type(batch).__name__}, not a list of events.")
-    said: list[Said] = []
+        raise PluginError(f"It yielded {type(batch).__name__}, not a list of events.")
+    said: list[ProviderEvent] = []
     for item in batch:
-        if not isinstance(item, Delta | Usage | Source | ToolCall | Picture | Completed | Resume):
-            raise Misuse(f"It yielded {type(item).__name__} among events; a Provider may yield only those of its port.")
+        if not isinstance(item, Delta | Usage | Citation | ToolCall | Picture | Completed | Resume):
+            raise PluginError(
+                f"It yielded {type(item).__name__} among events; a Provider may yield only those of its port."
+            )
         if said and isinstance(said[-1], Completed):
-            raise Misuse(f"It yielded {type(item).__name__} behind Completed, which is the last event of all.")
+            raise PluginError(f"It yielded {type(item).__name__} behind Completed, which is the last event of all.")
         said += _fresh(checked(item))
     return said
 
 
 def checked_status(status: Any, faults: Faults) -> ProviderStatus:
-    """Return what a plug-in's own Provider says of itself, bounded and without keys; raises Misuse."""
+    """Return what a plug-in's own Provider says of itself, bounded and without keys; raises PluginError."""
     if not isinstance(status, ProviderStatus):
-        raise Misuse(f"Its status is {type(status).__name__}, not a ProviderStatus.")
+        raise PluginError(f"Its status is {type(status).__name__}, not a ProviderStatus.")
     fresh = checked(status)
     models = tuple(filter(faults.is_clean, fresh.models[:MOST_MODELS]))
     error = checked_fault(fresh.error, faults)
@@ -69,14 +74,14 @@ def checked_status(status: Any, faults: Faults) -> ProviderStatus:
     return msgspec.structs.replace(fresh, kind=faults.label(fresh.kind), models=models, error=error, note=note)
 
 
-def checked_fault(fault: Any, faults: Faults) -> Fault | None:
-    """Return why a plug-in's own Provider cannot be asked, bounded and without keys; raises Misuse."""
+def checked_fault(fault: Any, faults: Faults) -> ErrorInfo | None:
+    """Return why a plug-in's own Provider cannot be asked, bounded and without keys; raises PluginError."""
     if fault is None:
         return None
-    if not isinstance(fault, Fault):
-        raise Misuse(f"Why it is not ready is {type(fault).__name__}, not a Fault.")
+    if not isinstance(fault, ErrorInfo):
+        raise PluginError(f"Why it is not ready is {type(fault).__name__}, not a Fault.")
     fresh = checked(fault)
-    return Fault(code=_code(fresh.code), message=_bounded(fresh.message, faults))
+    return ErrorInfo(code=_code(fresh.code), message=_bounded(fresh.message, faults))
 
 
 def checked_failure(error: BaseException, faults: Faults) -> ProviderError:
@@ -92,7 +97,7 @@ def checked_failure(error: BaseException, faults: Faults) -> ProviderError:
                 transient=error.transient is True,
                 retry_after=_wait(error.retry_after),
             )
-        case Misuse():
+        case PluginError():
             return faults.broken_plugin(words_of(error))
         case asyncio.CancelledError():
             return faults.broken_plugin("It cancelled itself.")
@@ -119,9 +124,9 @@ def size_of(item: object) -> int:
     return 100
 
 
-def batches(said: Sequence[Said]) -> Iterator[list[Said]]:
+def batches(said: Sequence[ProviderEvent]) -> Iterator[list[ProviderEvent]]:
     """Cut what a plug-in yields at once, so that the engine sees that it is too much before it has written it."""
-    batch: list[Said] = []
+    batch: list[ProviderEvent] = []
     size = 0
     for item in said:
         batch.append(item)
@@ -139,14 +144,14 @@ def pieces(delta: Delta) -> list[Delta]:
     return [Delta(channel=delta.channel, text=delta.text[at : at + PIECE]) for at in starts]
 
 
-def _fresh(item: Said) -> list[Said]:
+def _fresh(item: ProviderEvent) -> list[ProviderEvent]:
     # The numbers of an event are the store's to give.
     match item:
         case Delta():
             return [*pieces(item)]
         case Resume():
             if len(item.token) > TOKEN_LENGTH:
-                raise Misuse(f"It yielded a Resume whose token has more than {TOKEN_LENGTH:,} characters.")
+                raise PluginError(f"It yielded a Resume whose token has more than {TOKEN_LENGTH:,} characters.")
             return [item]
         case Picture():
             return [item]
@@ -171,6 +176,6 @@ def _check_figures(usage: Usage) -> None:
     # They are added up with those of all other jobs, which one that is out of all bounds would make worthless.
     for name in ("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens"):
         if not 0 <= (getattr(usage, name) or 0) < MOST_TOKENS:
-            raise Misuse(f"It yielded a Usage that cannot be meant: {name} is {getattr(usage, name)}.")
+            raise PluginError(f"It yielded a Usage that cannot be meant: {name} is {getattr(usage, name)}.")
     if not 0 <= (usage.cost or 0.0) < MOST_USD:
-        raise Misuse(f"It yielded a Usage that cannot be meant: cost is {usage.cost} USD.")
+        raise PluginError(f"It yielded a Usage that cannot be meant: cost is {usage.cost} USD.")

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ...core.errors import Unavailable
+from ...core.errors import UnavailableError
 from .errors import Troubles
-from .file_watch import LostFileError, Watch
+from .file_watch import FileWatch, LostFileError
 from .lease import RENEWAL, Lease, TakenOverError
 from .quarantine import warning_of
-from .server_locks import Liveness
+from .server_locks import ServerLocks
 
 PULSE = 0.5  # seconds between looks
 ASIDE = 10.0  # seconds between looks for databases that were kept aside
@@ -22,18 +22,18 @@ STOPPING = 1.0  # seconds that a look may take when the store is closed; a netwo
 log = logging.getLogger(__name__)
 
 
-class Guard:
+class Availability:
     """Refuses to touch files that are lost, or another machine's, and keeps this server's lock and lease alive.
 
     For that it has a thread of its own: a writer that waits for a lock, or for a disk, must not look dead. Whatever
     this thread meets is said as a warning for as long as it lasts, and stops nobody else.
     """
 
-    def __init__(self, path: Path, *, liveness: Liveness, lease: Lease | None, troubles: Troubles) -> None:
+    def __init__(self, path: Path, *, liveness: ServerLocks, lease: Lease | None, troubles: Troubles) -> None:
         self._path = path
         self._liveness = liveness
         self._lease = lease
-        self._watch: Watch | None = None  # as long as the files are not open
+        self._watch: FileWatch | None = None  # as long as the files are not open
         self._troubles = troubles
         self._renewal = 0.0  # monotonic seconds; when the lease is due
         self._taken_over: str | None = None  # what is said of it
@@ -41,7 +41,7 @@ class Guard:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bgstream-guard", daemon=True)
 
-    def __enter__(self) -> Guard:
+    def __enter__(self) -> Availability:
         self._thread.start()
         return self
 
@@ -49,7 +49,7 @@ class Guard:
         self._stop.set()
         self._thread.join(STOPPING)
 
-    def watch(self, watch: Watch) -> None:
+    def watch(self, watch: FileWatch) -> None:
         """Look after the files from now on: they are open."""
         self._watch = watch
 
@@ -60,7 +60,7 @@ class Guard:
             call()
 
     def check_access(self) -> None:
-        """Raise Unavailable if the database may not even be read, because another machine has it."""
+        """Raise UnavailableError if the database may not even be read, because another machine has it."""
         if self._taken_over is not None:
             raise TakenOverError(self._taken_over)
         if self._lease is not None:
@@ -71,7 +71,7 @@ class Guard:
                 raise
 
     def check_commit(self) -> None:
-        """Raise Unavailable if what is committed now would be lost, or destroy what another machine has written."""
+        """Raise UnavailableError if a commit would be lost, or would destroy another machine's data."""
         self._check_files()
         self.check_access()
 
@@ -106,7 +106,7 @@ class Guard:
             action()
         except (LostFileError, TakenOverError):
             pass  # it was said where it was found
-        except (OSError, Unavailable) as error:
+        except (OSError, UnavailableError) as error:
             self._troubles.state(topic, f"{_SENTENCES[topic].format(path=self._path)} {error}")
         except Exception:
             log.exception("the store could not look after its %s, trying again", topic)

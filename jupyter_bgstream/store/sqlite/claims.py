@@ -9,23 +9,23 @@ from contextlib import ExitStack, closing
 from itertools import chain
 from typing import Any
 
-from ...core.batches import Group
+from ...core.batches import Batch
 from .. import transitions
-from ..base import Room
+from ..base import Capacity
 from .queries import QUERIES
 from .rows import group_from
 
 
 def choose(
-    db: sqlite3.Connection, *, server: str, owner: str | None, room: Room, limit: int, at: float
-) -> tuple[list[int], list[Group]]:
+    db: sqlite3.Connection, *, server: str, owner: str | None, room: Capacity, limit: int, at: float
+) -> tuple[list[int], list[Batch]]:
     """Return what may run now, by its n, and the announced groups that begin with it."""
     here, batch = _one(db, "running_here", server=server)
     if here >= room.running:
         return [], []
     owners = dict(db.execute(QUERIES["running_by_owner"]).fetchall())
-    groups = _Groups(db, server)
-    load = transitions.Load(here=here, batch=batch, owners=owners, lanes=groups.lanes)
+    groups = _Batches(db, server)
+    load = transitions.RunningCounts(here=here, batch=batch, owners=owners, lanes=groups.lanes)
     limit = min(limit, room.running - here)  # what one lane may give, which is all or nothing
     with ExitStack() as cursors:
         due = _rows(db, "due_jobs", cursors, server=server, owner=owner, at=at, farthest=at + transitions.FARTHEST)
@@ -39,9 +39,9 @@ def choose(
         ]
         ready = heapq.merge(due, *lanes, key=lambda row: (row["batch"], row["n"]))
 
-        def kind(row: sqlite3.Row) -> transitions.Kind:
+        def kind(row: sqlite3.Row) -> transitions.ReadyJob:
             groups.look_up(row["owner"], row["lane"])
-            return transitions.Kind(row["owner"], bool(row["batch"]), row["lane"], bool(row["waits"]))
+            return transitions.ReadyJob(row["owner"], bool(row["batch"]), row["lane"], bool(row["waits"]))
 
         rows = transitions.chosen(ready, kind, load=load, room=room, limit=limit)
     begun = {(row["owner"], row["lane"]) for row in rows}
@@ -50,21 +50,21 @@ def choose(
 
 def has_work(db: sqlite3.Connection, *, server: str, owner: str) -> bool:
     """Return whether jobs are queued or wait that are not of a paused group."""
-    groups = _Groups(db, server)
+    groups = _Batches(db, server)
     with closing(db.execute(QUERIES["waiting_lanes"], {"server": server, "owner": owner})) as waiting:
         lanes = {lane for (lane,) in waiting}
     queued = (lane["lane"] for lane in _queued_lanes(db, server) if lane["owner"] == owner)
     return any(not groups.is_paused(owner, lane) for lane in chain(lanes, queued))
 
 
-class _Groups:
+class _Batches:
     """The announced groups that a claim comes across, each looked up once."""
 
     def __init__(self, db: sqlite3.Connection, server: str) -> None:
         self._db = db
         self._server = server
-        self._known: dict[tuple[str, str], Group] = {}
-        self.lanes: dict[tuple[str, str], transitions.Lane] = {}  # of those that have a limit or are paused
+        self._known: dict[tuple[str, str], Batch] = {}
+        self.lanes: dict[tuple[str, str], transitions.BatchSlot] = {}  # of those that have a limit or are paused
 
     def look_up(self, owner: str, lane: str) -> None:
         key = (owner, lane)
@@ -73,7 +73,7 @@ class _Groups:
         self._known[key] = group = group_from(_one(self._db, "group", owner=owner, id=lane))
         if group.limit is not None:
             running, waiting = _one(self._db, "active_of_lane", owner=owner, lane=lane, server=self._server)
-            self.lanes[key] = transitions.Lane(limit=group.limit, running=running, waiting=waiting)
+            self.lanes[key] = transitions.BatchSlot(limit=group.limit, running=running, waiting=waiting)
 
     def is_paused(self, owner: str, lane: str) -> bool:
         """Whether none of its jobs begins."""
@@ -86,7 +86,7 @@ class _Groups:
         taken = self.lanes.get((owner, lane))
         return taken is None or taken.free(waits=False)
 
-    def unbegun(self, owner: str, lane: str) -> Group | None:
+    def unbegun(self, owner: str, lane: str) -> Batch | None:
         """Return a group of which no job has run yet."""
         group = self._known.get((owner, lane))
         return group if group is not None and group.started_at is None else None

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from ...core.errors import Unavailable
+from ...core.errors import UnavailableError
 from .errors import is_damage, sentence
 from .queries import migrations
 
@@ -32,11 +32,11 @@ T = TypeVar("T")
 _creating = threading.Lock()
 
 
-class DamagedError(Unavailable):
+class DamagedError(UnavailableError):
     """The file is damaged, or no database at all."""
 
 
-class NoWriteAheadLogError(Unavailable):
+class NoWriteAheadLogError(UnavailableError):
     """The file system cannot hold a write-ahead log."""
 
 
@@ -76,14 +76,14 @@ def open_for_writing(
     ``alone`` tells whether no other server has it open: only then is an older one brought up to date. ``stop`` ends the
     waits for a locked file.
 
-    Raises Unavailable if it cannot be had, is no database of this package, or was written by a newer version of it. A
-    file that cannot be used is left as it is.
+    Raises UnavailableError if it cannot be had, is no database of this package, or was written by a newer version of
+    it. A file that cannot be used is left as it is.
     """
     try:
         _create(path)
         db = _connect(path)
     except (OSError, sqlite3.Error) as error:
-        raise Unavailable(f"The database {path} cannot be opened: {error}. {ELSEWHERE}") from error
+        raise UnavailableError(f"The database {path} cannot be opened: {error}. {ELSEWHERE}") from error
     try:
         _set_up(db, path, journal, until_stopped(patience, stop))
         _bring_up_to_date(db, path, until_stopped(patience, stop), alone)
@@ -93,7 +93,9 @@ def open_for_writing(
             raise DamagedError(
                 f"The file {path} cannot be used as a database and was left as it is: {error}."
             ) from error
-        raise Unavailable(f"The database cannot be opened and was left as it is: {sentence(error, path)}") from error
+        raise UnavailableError(
+            f"The database cannot be opened and was left as it is: {sentence(error, path)}"
+        ) from error
     except BaseException:
         db.close()
         raise
@@ -177,7 +179,7 @@ def _bring_up_to_date(
     try:
         version = _check_version(db, path, newest=len(steps))  # another server may have been faster
         if 0 < version < len(steps) and not alone():
-            raise Unavailable(
+            raise UnavailableError(
                 f"The database {path} is of an older version of jupyter_bgstream, and a Jupyter server that runs it "
                 "still uses it; stop that server, then start this one again."
             )
@@ -197,11 +199,11 @@ def _bring_up_to_date(
 def _check_version(db: sqlite3.Connection, path: Path, *, newest: int) -> int:
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version > newest:
-        raise Unavailable(
+        raise UnavailableError(
             f"The database {path} was written by a newer jupyter_bgstream (its version is {version}, this one knows "
             f"{newest}); upgrade this server or choose another file."
         )
     tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master").fetchall()}
     if tables and (version == 0 or "revision" not in tables):
-        raise Unavailable(f"The database {path} belongs to something else; choose another file.")
+        raise UnavailableError(f"The database {path} belongs to something else; choose another file.")
     return int(version)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ...core.errors import Unavailable
+from ...core.errors import UnavailableError
 from ..base import Change
 from .transaction import Transaction
 
@@ -75,7 +75,7 @@ class Delivery:
             if not item.committing:  # else it may be stored, and only the writer can tell
                 del self._expected[item]
                 if not item.future.done():
-                    item.future.set_exception(Unavailable(HANGS))
+                    item.future.set_exception(UnavailableError(HANGS))
         self._timer = self._loop.call_later(LOOK, self._withdraw) if self._expected else None
 
     def put(self, outcomes: Sequence[Outcome], changes: Sequence[Change]) -> None:

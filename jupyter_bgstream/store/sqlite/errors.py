@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from ...core.errors import Unavailable
+from ...core.errors import UnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -87,15 +87,17 @@ class Troubles:
         elif warning is None and before is not None:
             log.warning("This is over: %s", before)
 
-    def unavailable(self, error: BaseException, *, action: Literal["read", "written"]) -> Unavailable:
+    def unavailable(self, error: BaseException, *, action: Literal["read", "written"]) -> UnavailableError:
         """Make the error for who asked."""
         if isinstance(error, sqlite3.Error):
             if is_damage(error):
                 self._note_damage(error)
             hint = " No restart is needed then." if code_of(error) in PASSING else ""
-            outcome = Unavailable(f"The store cannot be {action}: {sentence(error, self._path)}{hint}")
+            outcome = UnavailableError(f"The store cannot be {action}: {sentence(error, self._path)}{hint}")
         else:
-            outcome = Unavailable(f"The store failed: {type(error).__name__}: {error}. The server's log says more.")
+            outcome = UnavailableError(
+                f"The store failed: {type(error).__name__}: {error}. The server's log says more."
+            )
         outcome.__cause__ = error
         return outcome
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from ...core.errors import Unavailable
+from ...core.errors import UnavailableError
 from .quarantine import PARTS, kept_aside
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO  # the rights of everybody but the owner
@@ -26,7 +26,7 @@ _ELSEWHERE = "set BgStreamApp.database to another path"
 log = logging.getLogger(__name__)
 
 
-class ForeignError(Unavailable):
+class ForeignError(UnavailableError):
     """A file or folder of the database belongs to another user."""
 
 

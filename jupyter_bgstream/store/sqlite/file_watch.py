@@ -7,7 +7,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from ...core.errors import Unavailable
+from ...core.errors import UnavailableError
 from .connection import Journal
 
 FDS = Path("/proc/self/fd")
@@ -19,11 +19,11 @@ _PARTS: dict[Journal, tuple[str, ...]] = {"wal": ("", "-wal", "-shm"), "rollback
 Identity = tuple[int, int]  # device and inode
 
 
-class LostFileError(Unavailable):
+class LostFileError(UnavailableError):
     """A file of the database was deleted, moved or replaced while this server uses it."""
 
 
-class Watch:
+class FileWatch:
     """The files of an open database, as they were when it was opened. May be used from any thread.
 
     Only names are looked at, by ``stat``: to open and close one of these files would drop SQLite's locks on it.

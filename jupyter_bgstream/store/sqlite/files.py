@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from ...core.errors import Unavailable
-from .availability import Guard
+from ...core.errors import UnavailableError
+from .availability import Availability
 from .connection import ELSEWHERE, DamagedError, Journal, NoWriteAheadLogError, check, open_for_writing
 from .errors import Troubles
 from .file_access import secure_files
-from .file_watch import Watch
+from .file_watch import FileWatch
 from .filesystem import network_file_system
 from .lease import NAME as LEASE
 from .lease import Lease, Machine
 from .quarantine import PARTS, set_aside, warning_of
-from .server_locks import Liveness
+from .server_locks import ServerLocks
 
 CHECK = 0.1  # seconds of looking for damage at each start
 CHECK_AFTER_DEATH = 2.0  # seconds after a server died without closing: it may have been the machine
@@ -53,8 +53,8 @@ class Files(NamedTuple):
     path: Path
     journal: Journal
     db: sqlite3.Connection
-    liveness: Liveness
-    guard: Guard
+    liveness: ServerLocks
+    guard: Availability
     troubles: Troubles
 
 
@@ -73,7 +73,7 @@ def default_host(environ: Mapping[str, str] = os.environ) -> str:
 
 @contextmanager
 def opened_files(path: Path, settings: Settings, *, stop: threading.Event) -> Iterator[Files]:
-    """Open the database for writing; raises Unavailable if it cannot be had, or if ``stop`` is set meanwhile.
+    """Open the database for writing; raises UnavailableError if it cannot be had, or if ``stop`` is set meanwhile.
 
     With a write-ahead log the file is ``path``; with a rollback journal it is the one of this host beside it, such as
     ``jobs.<host>.sqlite``. ``journal`` None decides by the file system.
@@ -85,7 +85,7 @@ def opened_files(path: Path, settings: Settings, *, stop: threading.Event) -> It
         path = path.resolve()
         shared = network_file_system(path.parent) if journal is None else None
     except OSError as error:
-        raise Unavailable(f"The database {path} cannot be opened: {error}. {ELSEWHERE}") from error
+        raise UnavailableError(f"The database {path} cannot be opened: {error}. {ELSEWHERE}") from error
     with ExitStack() as stack:
         files = None
         if journal != "rollback" and shared is None:
@@ -112,15 +112,15 @@ def _opened(path: Path, settings: Settings, journal: Journal, stop: threading.Ev
     folder = path.with_name(path.name + ".servers")
     patience = settings.patience
     troubles = Troubles(path, mark=folder / MARK)
-    liveness = Liveness(folder, settings.server, missing=settings.missing)
+    liveness = ServerLocks(folder, settings.server, missing=settings.missing)
     lease = None
     if journal == "rollback":
         lease = Lease(folder, path, settings.server, machine=settings.machine, watch=settings.watch)
-    guard = Guard(path, liveness=liveness, lease=lease, troubles=troubles)
+    guard = Availability(path, liveness=liveness, lease=lease, troubles=troubles)
     try:
         secure_files(path, folder)
     except OSError as error:
-        raise Unavailable(f"The database {path} cannot be opened: {error}. {ELSEWHERE}") from error
+        raise UnavailableError(f"The database {path} cannot be opened: {error}. {ELSEWHERE}") from error
     _refuse_foreign(path, folder)
     ours = _make(folder)
     try:
@@ -137,7 +137,7 @@ def _opened(path: Path, settings: Settings, journal: Journal, stop: threading.Ev
                 db = _open_sound(path, journal, patience, liveness=liveness, troubles=troubles, ours=ours, stop=stop)
                 # Closed before the lock is let go of: until then it may remove its log, by name.
                 parts.enter_context(closing(db))
-                guard.watch(Watch(path, journal))
+                guard.watch(FileWatch(path, journal))
                 stack.push(parts.pop_all())
             yield Files(path, journal, db, liveness, guard, troubles)
     except BaseException:
@@ -148,7 +148,7 @@ def _opened(path: Path, settings: Settings, journal: Journal, stop: threading.Ev
 
 
 @contextmanager
-def _leased(lease: Lease, liveness: Liveness, path: Path, stop: threading.Event) -> Iterator[None]:
+def _leased(lease: Lease, liveness: ServerLocks, path: Path, stop: threading.Event) -> Iterator[None]:
     """Have the lease; whoever leaves in good order keeps it for another server of this machine, if there is one."""
     before = lease.acquire(stop)
     if before is not None:
@@ -161,13 +161,13 @@ def _leased(lease: Lease, liveness: Liveness, path: Path, stop: threading.Event)
             lease.release()
         raise
     # Under that lock as well: else one that has just begun here would lose its lease.
-    with suppress(Unavailable), liveness.opening(patience=0.5):
+    with suppress(UnavailableError), liveness.opening(patience=0.5):
         if liveness.is_alone():
             lease.release()
 
 
 @contextmanager
-def _left_clean(folder: Path, liveness: Liveness, ours: bool) -> Iterator[None]:
+def _left_clean(folder: Path, liveness: ServerLocks, ours: bool) -> Iterator[None]:
     """Leave no lease behind if nothing was opened: a folder that stays would tell that the database is one of ours."""
     try:
         yield
@@ -197,7 +197,7 @@ def _make(folder: Path) -> bool:
     except FileExistsError:
         return True
     except OSError as error:
-        raise Unavailable(f"The folder {folder} cannot be made: {error}. {ELSEWHERE}") from error
+        raise UnavailableError(f"The folder {folder} cannot be made: {error}. {ELSEWHERE}") from error
     return False
 
 
@@ -206,7 +206,7 @@ def _open_sound(
     journal: Journal,
     patience: float,
     *,
-    liveness: Liveness,
+    liveness: ServerLocks,
     troubles: Troubles,
     ours: bool,
     stop: threading.Event,
@@ -217,7 +217,7 @@ def _open_sound(
         if not ours:
             raise
         if not liveness.is_alone():
-            raise Unavailable(
+            raise UnavailableError(
                 f"The database {path} is damaged, and other Jupyter servers still use it. Stop them and start this one "
                 "again: then it is kept aside, and a new one is begun."
             ) from error
@@ -229,7 +229,7 @@ def _open_sound(
 
 
 def _open_checked(
-    path: Path, journal: Journal, patience: float, *, liveness: Liveness, troubles: Troubles, stop: threading.Event
+    path: Path, journal: Journal, patience: float, *, liveness: ServerLocks, troubles: Troubles, stop: threading.Event
 ) -> sqlite3.Connection:
     if not path.exists() and any(_has_content(path.with_name(path.name + suffix)) for suffix in PARTS):
         set_aside(path)  # SQLite would delete a log without its database

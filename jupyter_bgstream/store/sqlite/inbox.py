@@ -41,14 +41,14 @@ class InboxTransaction:
         self._read(unread.fetchall(), owner, viewer, at)
 
     def seen(self, owner: str, viewer: str, job_id: str, *, seq: int, at: float) -> None:
-        """Mark the notice of an ended job read if its end was seen; raises NotFound."""
+        """Mark the notice of an ended job read if its end was seen; raises NotFoundError."""
         _, job = select.find_job(self._db, owner, job_id)
         if job.ended and seq >= job.seq:
             unread = self._do("unread_notices_of_job", owner=owner, viewer=viewer, id=job_id)
             self._read(unread.fetchall(), owner, viewer, at)
 
     def dismiss(self, owner: str, viewer: str, notice_id: str, *, at: float) -> None:
-        """Take a notice out of a viewer's inbox; raises NotFound."""
+        """Take a notice out of a viewer's inbox; raises NotFoundError."""
         notice = self._one("shown_notice", owner=owner, viewer=viewer, id=notice_id)
         if notice is None:
             raise transitions.no_such_notice(notice_id)

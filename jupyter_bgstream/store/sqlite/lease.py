@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ...core.errors import Fenced, Unavailable
+from ...core.errors import FencedError, UnavailableError
 
 NAME = "lease"
 RENEWAL = 2.0  # seconds between renewals
@@ -40,7 +40,7 @@ _TOKEN = re.compile("[0-9a-f]{1,64}")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
-class TakenOverError(Unavailable, Fenced):
+class TakenOverError(UnavailableError, FencedError):
     """Another machine has taken the database: this server may neither read nor write it any more."""
 
 
@@ -116,8 +116,8 @@ class Lease:
     def acquire(self, stop: threading.Event) -> Holder | None:
         """Take the lease; returns the machine that had it before, if that is another one.
 
-        Raises Unavailable while another machine renews it, or if ``stop`` is set. Takes no time if this machine has it
-        or nobody had it, SETTLE if it was given back, and up to ``watch`` if its machine has died.
+        Raises UnavailableError while another machine renews it, or if ``stop`` is set. Takes no time if this machine
+        has it or nobody had it, SETTLE if it was given back, and up to ``watch`` if its machine has died.
         """
         token = secrets.token_hex(TOKEN_BYTES)
         try:
@@ -135,15 +135,15 @@ class Lease:
                 _pause(stop, SETTLE)  # another machine makes it, and it is seen late
             raise FileExistsError(errno.EEXIST, "it is there and cannot be read", str(self._folder / NAME))
         except OSError as error:
-            raise Unavailable(f"The lease of the database {self._path} cannot be had: {error}.") from error
+            raise UnavailableError(f"The lease of the database {self._path} cannot be had: {error}.") from error
 
     def check(self) -> None:
-        """Raise TakenOverError if another machine has the database, Unavailable if that cannot be told."""
+        """Raise TakenOverError if another machine has the database, UnavailableError if that cannot be told."""
         assert self._holder is not None
         try:
             now = read_holder(self._folder)
         except OSError as error:
-            raise Unavailable(f"The lease of the database {self._path} cannot be read: {error}.") from error
+            raise UnavailableError(f"The lease of the database {self._path} cannot be read: {error}.") from error
         if now is None or now.token == self._holder.token:
             return
         if (now.host, now.boot) == self._machine:  # another server here made it anew; their locks tell them apart
@@ -165,7 +165,7 @@ class Lease:
     def release(self) -> None:
         """Let go of the database, so that another machine need not wait. Only for the last server of this machine."""
         assert self._holder is not None
-        with suppress(OSError, Unavailable):
+        with suppress(OSError, UnavailableError):
             self.check()
             self._write(f"{NAME}-{self._holder.token}", CLOSED)
 
@@ -184,7 +184,7 @@ class Lease:
             late = time.monotonic() - began >= self._watch
             now = read_heartbeat(self._folder, before)  # after the look at the clock: we may have been frozen as well
             if now not in (first, CLOSED) or self._read() != before:
-                raise Unavailable(
+                raise UnavailableError(
                     f"The database {self._path} is used by a server on another machine, {before.host}, that is still"
                     " alive. Stop that server. When it has ended, or its machine is gone, this one can start and goes"
                     " on with its jobs."
@@ -194,7 +194,7 @@ class Lease:
             first = now
 
     def _take(self, before: Holder | None, token: str, stop: threading.Event) -> bool:
-        """Return whether the lease is this machine's now; raises Unavailable if another one was faster."""
+        """Return whether the lease is this machine's now; raises UnavailableError if another one was faster."""
         mine = Holder(host=self._machine.host, boot=self._machine.boot, token=token)
         self._holder = mine
         self._beat()
@@ -203,7 +203,7 @@ class Lease:
         self._write(NAME, msgspec.json.encode(mine).decode())
         _pause(stop, SETTLE)
         if self._read() != mine:
-            raise Unavailable(
+            raise UnavailableError(
                 f"A server on another machine has taken the database {self._path} at the same moment; try again."
             )
         return True
@@ -240,4 +240,4 @@ class Lease:
 
 def _pause(stop: threading.Event, seconds: float) -> None:
     if stop.wait(seconds):
-        raise Unavailable("This server is shutting down.")
+        raise UnavailableError("This server is shutting down.")

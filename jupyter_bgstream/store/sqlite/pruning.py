@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from ..base import Old
+from ..base import ExpiredJob
 from .queries import QUERIES
 from .rows import places_of
 
@@ -13,12 +13,12 @@ SPARE_PAGES = 1024  # free pages that stay in the file for what comes next: 4 Mi
 STEP_PAGES = 64  # given back by one transaction, within some ms
 
 
-def old_jobs(db: sqlite3.Connection, *, owner: str | None, before: float, unread: bool, limit: int) -> list[Old]:
+def old_jobs(db: sqlite3.Connection, *, owner: str | None, before: float, unread: bool, limit: int) -> list[ExpiredJob]:
     """Return ended jobs, the oldest first, as the port says."""
     asked = {"owner": owner, "before": before, "unread": unread, "limit": limit}
     rows = db.execute(QUERIES["old_jobs"], asked).fetchall()
     return [
-        Old(
+        ExpiredJob(
             owner=row["owner"],
             id=row["id"],
             log=row["log"],
@@ -30,7 +30,7 @@ def old_jobs(db: sqlite3.Connection, *, owner: str | None, before: float, unread
     ]
 
 
-def announce(db: sqlite3.Connection, jobs: Sequence[Old], *, at: float) -> None:
+def announce(db: sqlite3.Connection, jobs: Sequence[ExpiredJob], *, at: float) -> None:
     """Note when the coming deletion of jobs was first said."""
     for job in jobs:
         db.execute(QUERIES["announce"], {"owner": job.owner, "id": job.id, "log": job.log, "at": at})

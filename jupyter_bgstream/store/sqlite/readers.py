@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from ...core.errors import BgStreamError
-from .availability import Guard
+from .availability import Availability
 from .connection import READER_PATIENCE, open_for_reading, patiently
 from .errors import Troubles
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 class Readers:
     """Runs reads for as long as it is entered."""
 
-    def __init__(self, path: Path, *, troubles: Troubles, guard: Guard) -> None:
+    def __init__(self, path: Path, *, troubles: Troubles, guard: Availability) -> None:
         self._path = path
         self._guard = guard
         self._troubles = troubles
@@ -52,7 +52,7 @@ class Readers:
         self._connections.close()
 
     async def run(self, read: Callable[[sqlite3.Connection], T]) -> T:
-        """Run ``read`` in one of the threads; raises Unavailable if the database cannot be read."""
+        """Run ``read`` in one of the threads; raises UnavailableError if the database cannot be read."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, read)
 
     def _run(self, read: Callable[[sqlite3.Connection], T]) -> T:

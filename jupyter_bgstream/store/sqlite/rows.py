@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
-from ...core.batches import Group
+from ...core.batches import Batch
 from ...core.codec import encode
 from ...core.events import Usage
 from ...core.job import Job, JobSpec, Turn
 from ...core.messages import Message
 from ...core.notices import Notice
-from ...core.state import Fault
+from ...core.state import ErrorInfo
 from ...core.threads import Conversation, Fork
 from ..base import Change
 from ..transitions import listed
@@ -23,9 +23,9 @@ _spec = msgspec.json.Decoder(JobSpec)
 _history = msgspec.json.Decoder(tuple[Message, ...])
 _turns = msgspec.json.Decoder(tuple[Turn, ...])
 _usage = msgspec.json.Decoder(Usage)
-_error = msgspec.json.Decoder(Fault)
+_error = msgspec.json.Decoder(ErrorInfo)
 _notice = msgspec.json.Decoder(Notice)
-_group = msgspec.json.Decoder(Group)
+_group = msgspec.json.Decoder(Batch)
 
 _PLACES_PER_JOB = 1 << 32  # seq stays below
 
@@ -106,7 +106,7 @@ def notice_from(row: sqlite3.Row) -> Notice:
     return _notice.decode(row["body"])
 
 
-def group_from(row: sqlite3.Row) -> Group:
+def group_from(row: sqlite3.Row) -> Batch:
     """Read a group."""
     return _group.decode(row["body"])
 

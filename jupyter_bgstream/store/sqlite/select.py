@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from ...core.batches import Group, Placed, Progress
+from ...core.batches import Batch, BatchItem, Progress
 from ...core.codec import decode_events, encode
-from ...core.costs import By, Spent
+from ...core.costs import By, CostRow
 from ...core.job import Job
 from ...core.notices import Mute, Notice
 from ...core.state import Answer, fold
@@ -18,7 +18,7 @@ from ..base import Change, JobFilter, StoredImage
 from ..threads import thread_of
 from .queries import QUERIES
 from .rows import change_from, events_of, fork_from, group_from, job_of, listed_job_of, notice_from, places_of
-from .server_locks import Liveness
+from .server_locks import ServerLocks
 
 # One condition per field of JobFilter; those that are asked for are joined by AND.
 _CONDITIONS = {
@@ -46,7 +46,7 @@ _SUMS: dict[By, tuple[str, str]] = {
 
 
 def find_job(db: sqlite3.Connection, owner: str, job_id: str) -> tuple[int, Job]:
-    """Return a job and its n; raises NotFound."""
+    """Return a job and its n; raises NotFoundError."""
     row = db.execute(QUERIES["job"], {"owner": owner, "id": job_id}).fetchone()
     if row is None:
         raise transitions.no_such_job(job_id)
@@ -54,7 +54,7 @@ def find_job(db: sqlite3.Connection, owner: str, job_id: str) -> tuple[int, Job]
 
 
 def list_jobs(db: sqlite3.Connection, owner: str, which: JobFilter) -> tuple[list[Job], str | None]:
-    """Return a page of jobs as lists show them, newest first, and where the next begins; raises Invalid."""
+    """Return a page of jobs as lists show them, newest first, and where the next begins; raises InvalidRequestError."""
     asked = {
         "status": which.status,
         "thread": which.thread,
@@ -78,7 +78,7 @@ def count_jobs(db: sqlite3.Connection, owner: str) -> dict[str, int]:
     return dict(db.execute(QUERIES["counts"], {"owner": owner}).fetchall())
 
 
-def sum_costs(db: sqlite3.Connection, owner: str, by: By, *, since: float | None, until: float | None) -> list[Spent]:
+def sum_costs(db: sqlite3.Connection, owner: str, by: By, *, since: float | None, until: float | None) -> list[CostRow]:
     """Return what jobs took that were submitted in that time, deleted ones too."""
     key, order = _SUMS[by]
     first, end = usage_ledger.quarters(since, until)
@@ -88,7 +88,7 @@ def sum_costs(db: sqlite3.Connection, owner: str, by: By, *, since: float | None
         f" FROM ({QUERIES['spent']}) GROUP BY 1 ORDER BY {order} LIMIT :most"
     )
     rows = db.execute(query, {"owner": owner, "first": first, "end": end, "most": usage_ledger.MOST}).fetchall()
-    return [Spent(**{**row, "estimated": bool(row["estimated"])}) for row in rows]
+    return [CostRow(**{**row, "estimated": bool(row["estimated"])}) for row in rows]
 
 
 @contextmanager
@@ -103,8 +103,8 @@ def _snapshot(db: sqlite3.Connection) -> Iterator[None]:
 def read_events(db: sqlite3.Connection, job: Job, *, after: int, max_bytes: int) -> list[bytes]:
     """Return encoded events after number ``after``, at most ``max_bytes`` but one if there is any.
 
-    Raises NotFound if the job is gone, also if its id is there again. The job and its log are looked at as of the same
-    commit: else a log that is deleted in between would look as if it had no more events.
+    Raises NotFoundError if the job is gone, also if its id is there again. The job and its log are looked at as of the
+    same commit: else a log that is deleted in between would look as if it had no more events.
     """
     found: list[bytes] = []
     with _snapshot(db):
@@ -128,7 +128,7 @@ def read_events(db: sqlite3.Connection, job: Job, *, after: int, max_bytes: int)
 
 
 def find_image(db: sqlite3.Connection, owner: str, job_id: str, image_id: str) -> StoredImage:
-    """Return a picture of a job; raises NotFound."""
+    """Return a picture of a job; raises NotFoundError."""
     row = db.execute(QUERIES["image"], {"owner": owner, "job": job_id, "id": image_id}).fetchone()
     if row is None:
         raise transitions.no_such_image(image_id)
@@ -136,7 +136,7 @@ def find_image(db: sqlite3.Connection, owner: str, job_id: str, image_id: str) -
 
 
 def read_image_chunk(db: sqlite3.Connection, image: StoredImage, chunk: int) -> bytes:
-    """Return a piece of a picture's file; raises NotFound if the job is gone."""
+    """Return a piece of a picture's file; raises NotFoundError if the job is gone."""
     asked = {"owner": image.owner, "job": image.job, "log": image.log, "image": image.id, "chunk": chunk}
     row = db.execute(QUERIES["image_chunk"], asked).fetchone()
     if row is None:
@@ -150,8 +150,8 @@ def next_due(db: sqlite3.Connection, *, server: str, owner: str | None, after: f
     return None if due is None else float(due)
 
 
-def find_group(db: sqlite3.Connection, owner: str, group_id: str) -> Group:
-    """Return a group; raises NotFound."""
+def find_group(db: sqlite3.Connection, owner: str, group_id: str) -> Batch:
+    """Return a group; raises NotFoundError."""
     row = db.execute(QUERIES["group"], {"owner": owner, "id": group_id}).fetchone()
     if row is None:
         raise transitions.no_such_group(group_id)
@@ -180,7 +180,7 @@ def find_fork(db: sqlite3.Connection, owner: str, name: str) -> Fork | None:
 
 
 def find_thread(db: sqlite3.Connection, owner: str, name: str) -> Thread:
-    """Return a thread; raises NotFound."""
+    """Return a thread; raises NotFoundError."""
     with _snapshot(db):
         return _thread(db, owner, name)
 
@@ -188,7 +188,7 @@ def find_thread(db: sqlite3.Connection, owner: str, name: str) -> Thread:
 def list_threads(
     db: sqlite3.Connection, owner: str, *, limit: int, after: str | None
 ) -> tuple[list[Thread], str | None]:
-    """Return a page of threads, the newest first, and where the next begins; raises Invalid."""
+    """Return a page of threads, the newest first, and where the next begins; raises InvalidRequestError."""
     start = transitions.page_start(after)
     with _snapshot(db):
         asked = {"owner": owner, "after": 1 << 62 if start is None else start, "limit": limit + 1}
@@ -215,7 +215,7 @@ def _thread(db: sqlite3.Connection, owner: str, name: str) -> Thread:
 
 
 def group_progress(db: sqlite3.Connection, owner: str, group_id: str) -> Progress:
-    """Return how far a group is; raises NotFound."""
+    """Return how far a group is; raises NotFoundError."""
     with _snapshot(db):
         group = find_group(db, owner, group_id)
         running, waiting = db.execute(QUERIES["progress_of_group"], {"owner": owner, "id": group_id}).fetchone()
@@ -224,13 +224,13 @@ def group_progress(db: sqlite3.Connection, owner: str, group_id: str) -> Progres
 
 def group_answers(
     db: sqlite3.Connection, owner: str, group_id: str, *, after: str | None, limit: int, max_bytes: int
-) -> tuple[list[Placed], str, bool]:
+) -> tuple[list[BatchItem], str, bool]:
     """Return what has changed of a group's places, where the next page begins and whether there is more.
 
-    Raises NotFound, Invalid.
+    Raises NotFoundError, InvalidRequestError.
     """
     change, place = transitions.places_start(after)
-    found: list[Placed] = []
+    found: list[BatchItem] = []
     with _snapshot(db):
         find_group(db, owner, group_id)
         asked = {"owner": owner, "id": group_id, "change": change, "place": place, "limit": limit + 1}
@@ -241,7 +241,7 @@ def group_answers(
             max_bytes -= len(answer.text) if answer is not None else 0
             if found and max_bytes < 0:
                 break
-            found.append(Placed.by(job, answer))
+            found.append(BatchItem.by(job, answer))
             change, place = row["status_rev"], row["n"]
     return found, f"{change}_{place}", len(found) < len(rows)
 
@@ -251,7 +251,7 @@ def _answer_of(db: sqlite3.Connection, n: int) -> Answer:
     return fold(decode_events([event for _, body, packed in rows for event in events_of(body, packed)]))
 
 
-def abandoned_jobs(db: sqlite3.Connection, liveness: Liveness, *, owner: str | None, limit: int) -> list[Job]:
+def abandoned_jobs(db: sqlite3.Connection, liveness: ServerLocks, *, owner: str | None, limit: int) -> list[Job]:
     """Return an owner's unfinished jobs of dead servers, or everybody's, oldest first."""
     ended = liveness.dead_servers()  # before their jobs are looked at: they get no new ones
     servers = [server for (server,) in db.execute(QUERIES["servers_with_unfinished_jobs"]).fetchall()]

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Literal
 from urllib.parse import quote, unquote
 
-from ...core.errors import Unavailable
+from ...core.errors import UnavailableError
 
 SUFFIX = ".lock"
 OPENING = "opening"  # held for a moment by whoever opens or replaces the database
@@ -47,7 +47,7 @@ else:
         return True
 
 
-class Liveness:
+class ServerLocks:
     """Shows that this server is alive for as long as it is entered, and tells which others are not.
 
     A server leaves its lock file behind, unlocked: that is how others know that it is dead. Whoever gets the lock of a
@@ -67,8 +67,8 @@ class Liveness:
         self._disturbed = False  # whether this server's own lock file was deleted in its life
         self.found_dead = False  # whether another server had died here without closing, as of entering
 
-    def __enter__(self) -> Liveness:
-        """Take this server's lock; raises Unavailable if a living server has this id."""
+    def __enter__(self) -> ServerLocks:
+        """Take this server's lock; raises UnavailableError if a living server has this id."""
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             self._fd = self._take(self._path(self._server), PATIENCE)
@@ -79,7 +79,7 @@ class Liveness:
             self._let_go(remove=True)
             raise self._no_lock(error) from error
         if self._fd is None:
-            raise Unavailable(f"A server with the id {self._server!r} already runs on this database.")
+            raise UnavailableError(f"A server with the id {self._server!r} already runs on this database.")
         return self
 
     def __exit__(
@@ -154,14 +154,17 @@ class Liveness:
 
     @contextmanager
     def opening(self, *, patience: float, stop: threading.Event | None = None) -> Iterator[None]:
-        """Keep other servers from opening the database meanwhile; raises Unavailable if one of them takes too long."""
+        """Keep other servers from opening the database meanwhile.
+
+        Raises UnavailableError if one of them takes too long.
+        """
         path = self._folder / OPENING
         try:
             fd = self._take(path, patience, stop)
         except OSError as error:
             raise self._no_lock(error) from error
         if fd is None:
-            raise Unavailable(
+            raise UnavailableError(
                 f"Another server has been opening the database of {self._folder} for too long; try again."
             )
         try:
@@ -172,8 +175,8 @@ class Liveness:
     def _others(self) -> list[Path]:
         return [path for path in self._folder.glob("*" + SUFFIX) if path != self._path(self._server)]
 
-    def _no_lock(self, error: OSError) -> Unavailable:
-        return Unavailable(
+    def _no_lock(self, error: OSError) -> UnavailableError:
+        return UnavailableError(
             f"No lock can be had in {self._folder}: {error}. The folder must be writable and its file system must know "
             "locks; else choose another place for the database."
         )

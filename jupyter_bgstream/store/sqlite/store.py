@@ -10,23 +10,23 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from ...core.batches import Group, Placed, Progress
-from ...core.costs import By, Spent
-from ...core.errors import Unavailable
+from ...core.batches import Batch, BatchItem, Progress
+from ...core.costs import By, CostRow
+from ...core.errors import UnavailableError
 from ...core.events import Cancelled, Event, Waiting
 from ...core.job import Job, Turn
 from ...core.messages import Message
 from ...core.notices import Mute, Notice
 from ...core.threads import Fork, Thread
-from ..base import NO_FILES, Change, JobFilter, Old, Room, Span, StoredImage
-from ..changefeed import Feed
+from ..base import NO_FILES, Capacity, Change, ExpiredJob, JobFilter, Span, StoredImage
+from ..changefeed import Changefeed
 from . import claims, pruning, segments, select
 from .connection import Journal
 from .errors import Troubles
 from .files import Files, Settings, opened_files
 from .lease import WATCH, Machine, this_machine
 from .readers import Readers
-from .server_locks import MISSING, Liveness
+from .server_locks import MISSING, ServerLocks
 from .transaction import is_quiet
 from .writer import Writer
 
@@ -36,7 +36,7 @@ CLOSING_PATIENCE = 2.0  # seconds, in all, for what still waits when the store i
 class _Parts(NamedTuple):
     """What an open store consists of."""
 
-    liveness: Liveness
+    liveness: ServerLocks
     readers: Readers
     writer: Writer
     resources: ExitStack  # what is closed after the writer
@@ -88,7 +88,7 @@ class SQLiteStore:
         )
         self._taken_over = asyncio.Event()
         self._troubles: Troubles | None = None
-        self._feed = Feed()
+        self._feed = Changefeed()
         self._parts: _Parts | None = None
 
     async def open(self) -> None:
@@ -150,7 +150,7 @@ class SQLiteStore:
     async def submit(self, job: Job, *, max_queued: int) -> tuple[Job, bool]:
         return await self._open.writer.run(lambda tx: tx.submit(job, max_queued=max_queued))
 
-    async def claim(self, *, server: str, owner: str | None, room: Room, limit: int, at: float) -> list[Job]:
+    async def claim(self, *, server: str, owner: str | None, room: Capacity, limit: int, at: float) -> list[Job]:
         return await self._open.writer.run(
             lambda tx: tx.claim(server=server, owner=owner, room=room, limit=limit, at=at)
         )
@@ -195,7 +195,9 @@ class SQLiteStore:
     async def counts(self, owner: str) -> dict[str, int]:
         return await self._open.readers.run(lambda db: select.count_jobs(db, owner))
 
-    async def costs(self, owner: str, by: By, *, since: float | None = None, until: float | None = None) -> list[Spent]:
+    async def costs(
+        self, owner: str, by: By, *, since: float | None = None, until: float | None = None
+    ) -> list[CostRow]:
         return await self._open.readers.run(lambda db: select.sum_costs(db, owner, by, since=since, until=until))
 
     async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]:
@@ -214,10 +216,10 @@ class SQLiteStore:
         parts = self._open
         return await parts.readers.run(lambda db: select.abandoned_jobs(db, parts.liveness, owner=owner, limit=limit))
 
-    async def submit_group(self, group: Group, jobs: Sequence[Job], *, max_queued: int) -> Group:
+    async def submit_group(self, group: Batch, jobs: Sequence[Job], *, max_queued: int) -> Batch:
         return await self._open.writer.run(lambda tx: tx.submit_group(group, jobs, max_queued=max_queued))
 
-    async def group(self, owner: str, group_id: str) -> Group:
+    async def group(self, owner: str, group_id: str) -> Batch:
         return await self._open.readers.run(lambda db: select.find_group(db, owner, group_id))
 
     async def progress(self, owner: str, group_id: str) -> Progress:
@@ -225,7 +227,7 @@ class SQLiteStore:
 
     async def answers(
         self, owner: str, group_id: str, *, after: str | None, limit: int, max_bytes: int
-    ) -> tuple[list[Placed], str, bool]:
+    ) -> tuple[list[BatchItem], str, bool]:
         return await self._open.readers.run(
             lambda db: select.group_answers(db, owner, group_id, after=after, limit=limit, max_bytes=max_bytes)
         )
@@ -255,10 +257,10 @@ class SQLiteStore:
             )
         )
 
-    async def cancel_group(self, owner: str, group_id: str, event: Cancelled, *, limit: int) -> tuple[Group, list[Job]]:
+    async def cancel_group(self, owner: str, group_id: str, event: Cancelled, *, limit: int) -> tuple[Batch, list[Job]]:
         return await self._open.writer.run(lambda tx: tx.cancel_group(owner, group_id, event, limit=limit))
 
-    async def resume_group(self, owner: str, group_id: str) -> Group:
+    async def resume_group(self, owner: str, group_id: str) -> Batch:
         return await self._open.writer.run(lambda tx: tx.resume_group(owner, group_id))
 
     async def notices(self, owner: str, viewer: str) -> list[Notice]:
@@ -309,12 +311,12 @@ class SQLiteStore:
     async def forget_forks(self, *, owner: str | None, before: float) -> int:
         return await self._open.writer.run(lambda tx: tx.forget_forks(owner=owner, before=before))
 
-    async def old(self, *, owner: str | None, before: float, unread: bool, limit: int) -> list[Old]:
+    async def old(self, *, owner: str | None, before: float, unread: bool, limit: int) -> list[ExpiredJob]:
         return await self._open.readers.run(
             lambda db: pruning.old_jobs(db, owner=owner, before=before, unread=unread, limit=limit)
         )
 
-    async def announce(self, jobs: Sequence[Old], *, at: float) -> None:
+    async def announce(self, jobs: Sequence[ExpiredJob], *, at: float) -> None:
         await self._open.writer.run(lambda tx: tx.tidy(lambda db: pruning.announce(db, jobs, at=at)))
 
     async def size(self, *, owner: str | None) -> int:
@@ -336,7 +338,7 @@ class SQLiteStore:
     @property
     def _open(self) -> _Parts:
         if self._parts is None:
-            raise Unavailable("The store is not open.")
+            raise UnavailableError("The store is not open.")
         return self._parts
 
 

@@ -23,7 +23,7 @@ class ThreadTransaction(InboxTransaction):
         raise NotImplementedError
 
     def fork(self, fork: Fork) -> None:
-        """Store what a new thread begins with; raises Conflict."""
+        """Store what a new thread begins with; raises ConflictError."""
         check_free(fork.name, used=self._is_thread(fork.owner, fork.name))
         place = self._one("use_place")
         if place is None:  # there has never been a job
@@ -44,7 +44,7 @@ class ThreadTransaction(InboxTransaction):
         )
 
     def rename_thread(self, owner: str, name: str, new: str) -> None:
-        """Call a thread by another name, with all that bears its name; raises NotFound, Conflict."""
+        """Call a thread by another name, with all that bears its name; raises NotFoundError, ConflictError."""
         if not self._is_thread(owner, name):
             raise no_such_thread(name)
         if name == new:
@@ -65,7 +65,7 @@ class ThreadTransaction(InboxTransaction):
             self.changes.append(Change(kind="notice", owner=owner, job=""))
 
     def delete_thread(self, owner: str, name: str, event: Cancelled) -> list[Job]:
-        """Cancel and delete all jobs of a thread, and forget what it began with; raises NotFound."""
+        """Cancel and delete all jobs of a thread, and forget what it began with; raises NotFoundError."""
         if not self._is_thread(owner, name):
             raise no_such_thread(name)
         cancelled = []

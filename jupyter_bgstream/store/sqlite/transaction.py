@@ -6,21 +6,21 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from ...core.batches import Group
+from ...core.batches import Batch
 from ...core.codec import encode
-from ...core.errors import NotFound
-from ...core.events import Cancelled, Delta, Event, Image, Source, ToolCall, Usage, Waiting
+from ...core.errors import NotFoundError
+from ...core.events import Cancelled, Citation, Delta, Event, Image, ToolCall, Usage, Waiting
 from ...core.job import Job, Turn
 from ...core.messages import Message
 from .. import transitions, usage_ledger
-from ..base import IMAGE_CHUNK, NO_FILES, Change, Room, Span
+from ..base import IMAGE_CHUNK, NO_FILES, Capacity, Change, Span
 from . import claims, select
 from .rows import columns_of, group_from, job_of, place_of, places_of
 from .threads import ThreadTransaction
 
 REMEMBERED_DELETIONS = 10_000
 
-_PLAIN: frozenset[type[Event]] = frozenset({Delta, Source, ToolCall, Image})  # change nothing of the job but its log
+_PLAIN: frozenset[type[Event]] = frozenset({Delta, Citation, ToolCall, Image})  # change nothing of the job but its log
 _QUIET = _PLAIN | {Usage}
 
 
@@ -37,10 +37,10 @@ class Transaction(ThreadTransaction):
     """
 
     def submit(self, job: Job, *, max_queued: int) -> tuple[Job, bool]:
-        """Store a new job; raises Conflict, QueueFull."""
+        """Store a new job; raises ConflictError, QueueFullError."""
         try:
             _, existing = select.find_job(self._db, job.owner, job.id)
-        except NotFound:
+        except NotFoundError:
             pass
         else:
             transitions.check_same_request(existing, job)
@@ -91,7 +91,7 @@ class Transaction(ThreadTransaction):
         (unfinished,) = self._one("count_unfinished", owner=owner)
         return int(unfinished)
 
-    def claim(self, *, server: str, owner: str | None, room: Room, limit: int, at: float) -> list[Job]:
+    def claim(self, *, server: str, owner: str | None, room: Capacity, limit: int, at: float) -> list[Job]:
         """Begin an attempt of the jobs that are ready and have room."""
         found, groups = claims.choose(self._db, server=server, owner=owner, room=room, limit=limit, at=at)
         steps = [(n, transitions.claimed(job_of(self._one("job_by_n", n=n)), at=at)) for n in found]
@@ -102,14 +102,14 @@ class Transaction(ThreadTransaction):
         return [step.job for _, step in steps]
 
     def adopt(self, job: Job, *, server: str, event: Waiting | None) -> Job:
-        """Put a job off, or leave it queued, under another server; raises Fenced."""
+        """Put a job off, or leave it queued, under another server; raises FencedError."""
         n, now = self._held(job)
         step = transitions.adopted(now, server=server, event=event)
         self._take(n, step)
         return step.job
 
-    def submit_group(self, group: Group, jobs: Sequence[Job], *, max_queued: int) -> Group:
-        """Store a group and some of its jobs, all or none; raises Conflict, QueueFull."""
+    def submit_group(self, group: Batch, jobs: Sequence[Job], *, max_queued: int) -> Batch:
+        """Store a group and some of its jobs, all or none; raises ConflictError, QueueFullError."""
         existing = self._one("group", owner=group.owner, id=group.id)
         if existing is None:
             used = self._one("any_of_group", owner=group.owner, id=group.id) is not None
@@ -121,7 +121,7 @@ class Transaction(ThreadTransaction):
         for job in jobs:
             try:
                 _, known = select.find_job(self._db, job.owner, job.id)
-            except NotFound:
+            except NotFoundError:
                 known = new.setdefault(job.id, job)
             transitions.check_member(group, known, job)
         transitions.check_joins(group, len(new))
@@ -145,7 +145,10 @@ class Transaction(ThreadTransaction):
         span: Span | None,
         submitted_by: str | None = None,
     ) -> Span | None:
-        """Ask again some of what ended without a whole answer; returns what is left. Raises NotFound, QueueFull."""
+        """Ask again some of what ended without a whole answer; returns what is left.
+
+        Raises NotFoundError, QueueFullError.
+        """
         select.find_group(self._db, owner, group_id)
         after, upto = span or (0, int(self._one("newest_n")[0]))
         asked = {"owner": owner, "id": group_id, "after": after, "upto": upto, "limit": limit + 1}
@@ -155,8 +158,8 @@ class Transaction(ThreadTransaction):
             self._submit_again(again, row["id"], max_queued=max_queued)
         return (rows[limit - 1]["n"], upto) if len(rows) > limit else None
 
-    def cancel_group(self, owner: str, group_id: str, event: Cancelled, *, limit: int) -> tuple[Group, list[Job]]:
-        """Close a group and cancel some of its jobs; raises NotFound."""
+    def cancel_group(self, owner: str, group_id: str, event: Cancelled, *, limit: int) -> tuple[Batch, list[Job]]:
+        """Close a group and cancel some of its jobs; raises NotFoundError."""
         self._put_group(self.resume_group(owner, group_id).closed(event.at))
         cancelled = []
         for row in self._do("unfinished_of_group", owner=owner, id=group_id, limit=limit).fetchall():
@@ -167,8 +170,8 @@ class Transaction(ThreadTransaction):
             cancelled.append(step.job)
         return select.find_group(self._db, owner, group_id), cancelled
 
-    def resume_group(self, owner: str, group_id: str) -> Group:
-        """Let a paused group go on; raises NotFound."""
+    def resume_group(self, owner: str, group_id: str) -> Batch:
+        """Let a paused group go on; raises NotFoundError."""
         group = select.find_group(self._db, owner, group_id)
         if group.paused is not None:
             group = group.resumed()
@@ -177,21 +180,21 @@ class Transaction(ThreadTransaction):
             self._tell_group(group)
         return group
 
-    def _tell_group(self, group: Group) -> None:
+    def _tell_group(self, group: Batch) -> None:
         self._do("touch_group", owner=group.owner, id=group.id, rev=self.rev)
         self.changes.append(transitions.state_of_group(group))
 
-    def _group(self, job: Job) -> Group | None:
+    def _group(self, job: Job) -> Batch | None:
         if job.spec.group is None:
             return None
         row = self._one("group", owner=job.owner, id=job.spec.group)
         return None if row is None else group_from(row)
 
-    def _put_group(self, group: Group) -> None:
+    def _put_group(self, group: Batch) -> None:
         self._do("put_group", owner=group.owner, id=group.id, body=encode(group))
 
     def freeze(self, job: Job, history: tuple[Message, ...], turns: tuple[Turn, ...]) -> Job:
-        """Store the conversation before a job; raises Fenced."""
+        """Store the conversation before a job; raises FencedError."""
         n, now = self._held(job)
         self._do("update_history", n=n, history=encode(history), turns=encode(turns))
         return msgspec.structs.replace(now, history=history, turns=turns)
@@ -205,7 +208,7 @@ class Transaction(ThreadTransaction):
         resume: str | None,
         files: Mapping[str, bytes] = NO_FILES,
     ) -> int:
-        """Let a job's log grow; returns its tail. Raises Fenced, IllegalEvent."""
+        """Let a job's log grow; returns its tail. Raises FencedError, IllegalEventError."""
         images = transitions.check_files(events, files)
         head = self._one("job_head", owner=job.owner, id=job.id)
         if head is None:
@@ -230,7 +233,7 @@ class Transaction(ThreadTransaction):
         return tail
 
     def end(self, owner: str, job_id: str, event: Event, *, fence: int | None, log: str | None) -> tuple[Job, bool]:
-        """End a job and write its notice, once; raises NotFound, Fenced, IllegalEvent."""
+        """End a job and write its notice, once; raises NotFoundError, FencedError, IllegalEventError."""
         n, job = select.find_job(self._db, owner, job_id)
         step = transitions.ended(job, event, fence=fence, log=log, group=self._group(job))
         if step is None:
@@ -239,7 +242,7 @@ class Transaction(ThreadTransaction):
         return step.job, True
 
     def delete(self, owner: str, job_id: str, *, log: str | None = None) -> None:
-        """Forget an ended job, and close the gap in its thread; raises NotFound, Conflict."""
+        """Forget an ended job, and close the gap in its thread; raises NotFoundError, ConflictError."""
         n, job = select.find_job(self._db, owner, job_id)
         transitions.check_deletable(job, log=log)
         self._do("delete_marks_of_job", owner=owner, id=job_id)
@@ -284,12 +287,12 @@ class Transaction(ThreadTransaction):
     def _held(self, job: Job) -> tuple[int, Job]:
         try:
             n, now = select.find_job(self._db, job.owner, job.id)
-        except NotFound:
+        except NotFoundError:
             raise transitions.gone(job) from None
         transitions.check_held(job, log=now.log, fence=now.fence, status=now.status)
         return n, now
 
-    def _take(self, n: int, step: transitions.Step) -> None:
+    def _take(self, n: int, step: transitions.Transition) -> None:
         job, notice = step.job, step.notice
         self._do("update_job", **columns_of(job), n=n, rev=self.rev)
         self._insert_events(n, job.seq, step.events)

@@ -13,9 +13,9 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
-from ...core.errors import BgStreamError, Unavailable
+from ...core.errors import BgStreamError, UnavailableError
 from ..base import Change
-from .availability import Guard
+from .availability import Availability
 from .checkpoints import Checkpoints
 from .connection import patiently
 from .delivery import HANGS, Delivery, Item, Outcome
@@ -76,7 +76,7 @@ class Writer:
         *,
         path: Path,
         troubles: Troubles,
-        guard: Guard,
+        guard: Availability,
         rev: int,
         publish: Callable[[Sequence[Change]], None],
         full: bool,
@@ -105,15 +105,15 @@ class Writer:
     async def run(self, operation: Callable[[Transaction], T], *, light: bool = False) -> T:
         """Run an operation in the next transaction; returns what it returns once that is committed.
 
-        Raises what the operation raises, and Unavailable if the transaction failed: then none of it has happened.
+        Raises what the operation raises, and UnavailableError if the transaction failed: then none of it has happened.
         """
         if self._closing:
-            raise Unavailable("The store is closed.")
+            raise UnavailableError("The store is closed.")
         item = self._delivery.expect(operation, light=light and not self._full)
         self._queue.put(item)
         if self._broken is not None:  # looked at last: whatever is put later, nobody takes
             item.future.cancel()
-            raise Unavailable(self._broken)
+            raise UnavailableError(self._broken)
         outcome: T = await item.future
         return outcome
 
@@ -198,7 +198,7 @@ class Writer:
                 while not self._queue.empty():
                     if (item := self._queue.get_nowait()) is not None:
                         self._in_hand.append(item)
-                self._deliver([Outcome(item, error=Unavailable(message)) for item in self._in_hand], ())
+                self._deliver([Outcome(item, error=UnavailableError(message)) for item in self._in_hand], ())
                 return
             except BaseException:  # such as no memory: those who wait need an answer all the same
                 time.sleep(AFTER_FAILURE)
@@ -216,7 +216,7 @@ class Writer:
                 refused, error = [fault.item], self._unavailable(fault.error)
             except _WithdrawnError:
                 self._roll_back()
-                refused, error = [item for item in items if item.withdrawn], Unavailable(HANGS)
+                refused, error = [item for item in items if item.withdrawn], UnavailableError(HANGS)
             except BgStreamError as lost:
                 self._roll_back()
                 refused, error = items, lost
@@ -338,5 +338,5 @@ class Writer:
             self._in_hand = [item for item in self._in_hand if item not in told]
         self._delivery.ring()
 
-    def _unavailable(self, error: BaseException) -> Unavailable:
+    def _unavailable(self, error: BaseException) -> UnavailableError:
         return self._troubles.unavailable(error, action="written")

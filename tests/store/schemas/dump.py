@@ -12,21 +12,21 @@ from pathlib import Path
 
 import msgspec
 
-from jupyter_bgstream.core.batches import Group, GroupSpec
-from jupyter_bgstream.core.errors import NotFound
+from jupyter_bgstream.core.batches import Batch, BatchSpec
+from jupyter_bgstream.core.errors import NotFoundError
 from jupyter_bgstream.core.events import (
     Attempt,
     Cancelled,
+    Citation,
     Completed,
     Delta,
     Failed,
     Interrupted,
-    Source,
     ToolCall,
     Usage,
     Waiting,
 )
-from jupyter_bgstream.core.job import JobSpec, Origin
+from jupyter_bgstream.core.job import JobSource, JobSpec
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Mute
 from jupyter_bgstream.store.base import JobFilter
@@ -48,7 +48,7 @@ SAID = [
     Delta(channel="reasoning", text="Light … "),
     Delta(channel="text", text="Der Himmel ist blau 🌤, weil\n„kurze Wellen“ "),
     Delta(channel="text", text="\u2028gestreut\x00 werden."),
-    Source(url="https://example.org/sky", title="Rayleigh"),
+    Citation(url="https://example.org/sky", title="Rayleigh"),
     ToolCall(id="call-1", name="look_up", arguments='{"of": "sky"}'),
     Usage(input_tokens=10, output_tokens=20, cached_tokens=5, reasoning_tokens=3),
 ]
@@ -67,7 +67,7 @@ async def fill(store):
             tags=("a", "b") if n % 2 else (),
             group="g" if n % 3 else None,
             priority="batch" if n % 3 else "interactive",
-            source=Origin(notebook="sky.ipynb", cell=f"cell-{n}"),
+            source=JobSource(notebook="sky.ipynb", cell=f"cell-{n}"),
             on_restart="retry" if n % 2 else "interrupt",
         )
         old = "job-completed" if name == "interrupted" else None
@@ -99,7 +99,7 @@ async def fill(store):
         if name in ENDS:
             await store.end(job.owner, job.id, ENDS[name])
     await store.submit(new_job("job-of-grace", log="f" * 8, owner="grace", server="server-old"), max_queued=9)
-    group = Group(spec=GroupSpec(id="group-0001", total=2, title="Two"), owner="ada", total=2, created_at=30.0)
+    group = Batch(spec=BatchSpec(id="group-0001", total=2, title="Two"), owner="ada", total=2, created_at=30.0)
     member = new_job("job-of-group", log="e" * 8, group="group-0001", server="server-old")
     await store.submit_group(group, [member], max_queued=99)
     await store.mute("ada", "", Mute(kind="notebook", name="sky.ipynb"), on=True)
@@ -123,7 +123,7 @@ async def read(store):
             "mutes": await store.mutes(owner, ""),
             "threads": [job.id for job in (await store.jobs(owner, JobFilter(thread="sky")))[0]],
         }
-    with suppress(NotFound):  # of version 1, which knew no groups
+    with suppress(NotFoundError):  # of version 1, which knew no groups
         found["ada"]["group"] = await store.group("ada", "group-0001")
     return msgspec.to_builtins(found)
 
