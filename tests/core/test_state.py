@@ -124,7 +124,7 @@ def test_the_docs_diagram_shows_the_table() -> None:
     lines = (ROOT / "docs/architecture.md").read_text().splitlines()
     drawn = {match.groups() for line in lines if (match := re.fullmatch(r"\s+(\w+) --> (\w+): (.+)", line))}
     table = {
-        (status, to, ", ".join(sorted(e.__name__.lower() for e, t in steps.items() if t == to)))
+        (status, to, ", ".join(sorted(str(e.__struct_config__.tag) for e, t in steps.items() if t == to)))
         for status, steps in TRANSITIONS.items()
         for to in steps.values()
     }
