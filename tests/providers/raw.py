@@ -26,6 +26,10 @@ def raw(answer: Callable[[], Iterable[bytes]]) -> Iterator[str]:
                 head += data
             for piece in answer():
                 connection.sendall(piece)
+            # A socket that is closed before it has read the whole request resets the connection.
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(65536):
+                pass
 
     def serve() -> None:
         with contextlib.suppress(OSError):
