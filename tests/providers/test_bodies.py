@@ -120,8 +120,8 @@ FILLINGS = {"zeros": b"\0", "blank lines": b"\n", "comments": b":\n", "data": b"
 async def test_a_bomb_in_a_stream_takes_little(
     provider: ScriptedProvider, connect: Connect, monkeypatch: pytest.MonkeyPatch, filling: str
 ) -> None:
-    monkeypatch.setattr(transport, "STREAM_BYTES", 10 * MB)
-    provider.scripts["one"] = compressed(bomb(30, FILLINGS[filling]))
+    monkeypatch.setattr(transport, "STREAM_BYTES", 4 * MB)
+    provider.scripts["one"] = compressed(bomb(12, FILLINGS[filling]))
     async with Strain() as strain:
         _, error = await read(connect())
     assert error is not None
