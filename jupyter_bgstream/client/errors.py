@@ -1,14 +1,14 @@
 """What can go wrong on the client's side; what the server refuses are the errors of ``core.errors``.
 
 BgStreamError
-├── ServerConnectionError       no server to talk to
-│   ├── ServerNotFoundError      there is none
-│   ├── MultipleServersError      there is more than one, and no way to tell which is meant
-│   ├── ServerUnreachableError   there was one, it does not answer
-│   └── VersionMismatchError        it speaks another protocol
-├── Incomplete              a job ended without a whole answer
-├── BatchPausedError             a batch waits for you, since its rows failed alike
-└── AnswerRestartedError             what an iterator has handed out is no longer part of the answer
+├── ServerConnectionError        no server to talk to
+│   ├── ServerNotFoundError      no server was found
+│   ├── MultipleServersError     several servers were found, and none of them is this process's own
+│   ├── ServerUnreachableError   the server does not answer
+│   └── VersionMismatchError     the server speaks another protocol
+├── IncompleteAnswerError        a job ended without a whole answer
+├── BatchPausedError             a batch is paused, since its rows fail alike
+└── AnswerRestartedError         the deltas of an iterator are no longer part of the answer
 
 Each message is one sentence that says what to do.
 """

@@ -1,18 +1,18 @@
 """Every error of this package, in one tree.
 
 BgStreamError
-├── RequestError            what a caller asked for cannot be done; maps to one HTTP status
-│   ├── Invalid             400
-│   ├── NotFoundError            404, also for what belongs to somebody else
-│   ├── Conflict            409
+├── RequestError                 a request that cannot be served; maps to one HTTP status
+│   ├── InvalidRequestError      400
+│   ├── NotFoundError            404, also for what belongs to another owner
+│   ├── ConflictError            409
 │   ├── CursorGoneError          410
 │   ├── TooLargeError            413
 │   ├── QueueFullError           429
-│   └── Unavailable         503
-├── ProviderError           what ends a job as ``failed``
+│   └── UnavailableError         503
+├── ProviderError                ends a job as ``failed``
 ├── IllegalEventError            an event that the transition table does not allow
 │   └── OutOfOrderError          an event whose number is not the next one
-└── Fenced                  a writer whose claim is no longer valid
+└── FencedError                  a writer whose claim is no longer valid
 """
 
 from __future__ import annotations

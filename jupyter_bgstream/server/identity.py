@@ -95,7 +95,7 @@ class KernelIdentity:
         """Return the kernel, or whoever Jupyter says it is.
 
         Raises:
-            IdentityUnavailable: Jupyter's identity provider cannot tell.
+            IdentityUnavailableError: Jupyter's identity provider cannot tell.
 
         """
         if self.is_kernel(handler):

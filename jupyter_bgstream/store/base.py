@@ -128,10 +128,10 @@ class Store(ThreadStore, Protocol):
     ) -> float | None: ...  # when a waiting job's time comes
     async def adopt(
         self, job: Job, *, server: str, event: Waiting | None = None
-    ) -> Job: ...  # put off under a new server and a new fence; Fenced
+    ) -> Job: ...  # put off under a new server and a new fence; FencedError
     async def freeze(
         self, job: Job, history: tuple[Message, ...], turns: tuple[Turn, ...] = ()
-    ) -> Job: ...  # the conversation before it; Fenced
+    ) -> Job: ...  # the conversation before it; FencedError
     async def append(
         self,
         job: Job,
@@ -140,10 +140,14 @@ class Store(ThreadStore, Protocol):
         preview: str | None = None,
         resume: str | None = None,
         files: Mapping[str, bytes] = NO_FILES,
-    ) -> int: ...  # tail; None leaves both as they are, and "" forgets how to resume; one file for each Image; Fenced
+    ) -> (
+        int
+    ): ...  # tail; None leaves both as they are, and "" forgets how to resume; one file for each Image; FencedError
     async def end(
         self, owner: str, job_id: str, event: Event, *, fence: int | None = None, log: str | None = None
-    ) -> tuple[Job, bool]: ...  # as it is now, and whether this ended it; NotFoundError, also for another log; Fenced
+    ) -> tuple[
+        Job, bool
+    ]: ...  # as it is now, and whether this ended it; NotFoundError, also for another log; FencedError
     async def job(self, owner: str, job_id: str) -> Job: ...  # NotFoundError
     async def jobs(
         self, owner: str, which: JobFilter

@@ -100,7 +100,7 @@ def test_everything_public_has_an_example() -> None:
         "Job.retry",
         "Job.delete",
         "Job.messages",
-        "Incomplete",
+        "IncompleteAnswerError",
     } <= named
 
 

@@ -114,7 +114,7 @@ def test_kernel_shows_a_picture(server: Jupyter) -> None:
 @pytest.fixture
 def loose(server: Jupyter, monkeypatch: pytest.MonkeyPatch) -> Iterator[LooseKernel]:
     with closing(LooseKernel(server, monkeypatch)) as kernel:
-        setup = "from jupyter_bgstream.client import job, relay, submit\nshell = get_ipython()"
+        setup = "from jupyter_bgstream.client import job, display_updates as relay, submit\nshell = get_ipython()"
         assert kernel.run(setup).reply["status"] == "ok"
         yield kernel
 

@@ -397,8 +397,8 @@ async def test_a_provider_may_say_a_gigabyte_at_once_and_it_comes_in_pieces(inst
         "return ProviderStatus(name='mine', kind='mine', models=(7, None))",
         "return ProviderStatus(name='mine', kind='mine', models=('mine/\\ud800',))",
         "return ProviderStatus(name='mine', kind='x' * 1_000_000, models=('mine/x',) * 100_000)",
-        "from jupyter_bgstream.core.state import Fault; "
-        "return ProviderStatus(name='mine', kind='m', error=Fault(code='x' * 1_000_000, message=KEY * 100_000))",
+        "from jupyter_bgstream.core.state import ErrorInfo; "
+        "return ProviderStatus(name='mine', kind='m', error=ErrorInfo(code='x' * 1_000_000, message=KEY * 100_000))",
     ],
 )
 async def test_whatever_a_provider_says_of_itself_the_others_are_listed(install: Install, status: str) -> None:

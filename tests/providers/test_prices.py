@@ -23,7 +23,7 @@ import sys
 import jupyter_bgstream.server.app, jupyter_bgstream.providers.http_provider
 assert "genai_prices" not in sys.modules and "pydantic" not in sys.modules
 from jupyter_bgstream.core.events import Usage
-from jupyter_bgstream.providers.prices import priced
+from jupyter_bgstream.providers.pricing import priced
 local = priced(Usage(input_tokens=1, output_tokens=1), provider="openai", model="gpt-4o", base_url="http://[::1]:1/v1")
 assert local.cost is None and "genai_prices" not in sys.modules
 """

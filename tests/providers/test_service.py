@@ -14,7 +14,7 @@ from providers.speaking import STOP, delta, job, read, sse, text
 
 from jupyter_bgstream.core.events import Completed, Usage
 from jupyter_bgstream.core.messages import Message
-from jupyter_bgstream.providers import service as services
+from jupyter_bgstream.providers import http_provider as services
 from jupyter_bgstream.providers import transport
 from jupyter_bgstream.providers.endpoint import read_endpoint
 from jupyter_bgstream.providers.http_provider import HTTPProvider

@@ -16,12 +16,12 @@ from jupyter_bgstream.testing.store_contract import OWNER, log_of, running, said
 HALF_WAY = """
 import asyncio, sys
 from pathlib import Path
-from jupyter_bgstream.store.sqlite import SQLiteStore, writes
+from jupyter_bgstream.store.sqlite import SQLiteStore, transaction as module
 from jupyter_bgstream.testing.image_contract import picture
 from jupyter_bgstream.testing.store_contract import running, said
 
 name, left = sys.argv[2], int(sys.argv[3])
-do = writes.Transaction._do
+do = module.Transaction._do
 
 def stop(transaction, query, /, **values):
     global left
@@ -37,7 +37,7 @@ async def main():
     await store.open()
     job = await running(store)
     await store.append(job, said("before"))
-    writes.Transaction._do = stop
+    module.Transaction._do = stop
     image, file = picture("1-1", 600_000)
     await store.append(job, [*said("(Picture 1)"), image], files={"1-1": file})
 

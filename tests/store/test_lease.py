@@ -172,7 +172,7 @@ async def test_first_machines_at_the_same_time_make_one_lease(database):
     machines = [Machine(f"node{n}", f"boot-{n}") for n in range(4)]
     stores = [SQLiteStore(database, server=f"server-{n}", **on(machine)) for n, machine in enumerate(machines)]
     outcomes = await asyncio.gather(*(store.open() for store in stores), return_exceptions=True)
-    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["NoneType", *["Unavailable"] * 3]
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["NoneType", *["UnavailableError"] * 3]
     await asyncio.gather(*(store.close() for store in stores))
 
 
@@ -238,7 +238,7 @@ async def test_start_that_waits_for_a_lease_can_be_given_up(database):
         store = SQLiteStore(database, server=HERE, **on(NODE2, watch=600.0))
         opening = asyncio.create_task(store.open())
         await until((folder_of(database) / f"{HERE}.lock").exists)
-        files.cancel()
+        opening.cancel()
         with pytest.raises(asyncio.CancelledError):
             await opening
         await until(lambda: not (folder_of(database) / f"{HERE}.lock").exists())

@@ -30,7 +30,7 @@ OLD = "server-old"
 HALF_WAY = """
 import asyncio, sys
 from pathlib import Path
-from jupyter_bgstream.store.sqlite import SQLiteStore, database
+from jupyter_bgstream.store.sqlite import SQLiteStore, connection
 
 def half():
     yield "DELETE FROM events"
@@ -38,8 +38,8 @@ def half():
     print("half-way", flush=True)
     sys.stdin.read()
 
-steps = [*database.migrations(), half()]
-database.migrations = lambda: steps
+steps = [*connection.migrations(), half()]
+connection.migrations = lambda: steps
 asyncio.run(SQLiteStore(Path(sys.argv[1]), server="two").open())
 """
 

@@ -82,8 +82,8 @@ async def test_a_cancel_by_one_server_refuses_the_others_append(database, journa
         assert await server.ask("append") == "5"
         _, won = await store.end(OWNER, server.job, Cancelled(at=9.0))
         assert won
-        assert await server.ask("append") == "Fenced"
-        assert await server.ask("append") == "Fenced"
+        assert await server.ask("append") == "FencedError"
+        assert await server.ask("append") == "FencedError"
         assert (await store.job(OWNER, server.job)).seq == 6
 
 
@@ -94,7 +94,7 @@ async def test_a_cancel_comes_through_while_another_server_streams(database, jou
         async with asyncio.timeout(2):
             _, won = await store.end(OWNER, server.job, Cancelled(at=9.0))
         assert won
-        while (line := await server.hear()) != "Fenced":
+        while (line := await server.hear()) != "FencedError":
             assert line.isdigit()
 
 
