@@ -140,14 +140,10 @@ class Store(ThreadStore, Protocol):
         preview: str | None = None,
         resume: str | None = None,
         files: Mapping[str, bytes] = NO_FILES,
-    ) -> (
-        int
-    ): ...  # tail; None leaves both as they are, and "" forgets how to resume; one file for each Image; FencedError
+    ) -> int: ...  # tail; None leaves both as they are, and "" forgets how to resume; one file an Image; FencedError
     async def end(
         self, owner: str, job_id: str, event: Event, *, fence: int | None = None, log: str | None = None
-    ) -> tuple[
-        Job, bool
-    ]: ...  # as it is now, and whether this ended it; NotFoundError, also for another log; FencedError
+    ) -> tuple[Job, bool]: ...  # as it is now, whether this ended it; NotFoundError, also of another log; FencedError
     async def job(self, owner: str, job_id: str) -> Job: ...  # NotFoundError
     async def jobs(
         self, owner: str, which: JobFilter

@@ -79,7 +79,8 @@ def loose(server: Jupyter) -> Iterator[LooseKernel]:
         for name in filter(of_this_machine, list(os.environ)):
             environment.delenv(name)
         with closing(LooseKernel(server, environment)) as kernel:
-            setup = "import time\nfrom jupyter_bgstream.client import job, display_updates as relay, submit\nshell = get_ipython()"
+            setup = "import time\n"
+            setup += "from jupyter_bgstream.client import job, display_updates as relay, submit\nshell = get_ipython()"
             assert kernel.run(setup).reply["status"] == "ok"
             yield kernel
 
