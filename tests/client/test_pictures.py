@@ -83,8 +83,8 @@ def test_display_of_a_job_has_its_pictures(script: None) -> None:
 
 def test_picture_goes_back_into_a_prompt(script: None, provider: ThreadedProvider) -> None:
     gif = submit("x", model="test/only").wait().images[0]
-    assert submit("What is this?", images=[gif], model="test/hello").result() == "Hello, world"
-    (request,) = [each for each in provider.asked("hello") if "What is this?" in str(each.body)]
+    assert submit("Which animal is this?", images=[gif], model="test/hello").result() == "Hello, world"
+    (request,) = [each for each in provider.asked("hello") if "Which animal" in str(each.body)]
     assert f"data:image/gif;base64,{b64encode(GIF).decode()}" in str(request.body)
 
 
