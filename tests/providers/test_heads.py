@@ -35,7 +35,7 @@ async def test_cookies_are_not_even_read(connect: Connect, cookies: str) -> None
     [
         (b"javascript:alert(1)", "javascript:alert(1)"),
         (b"mailto:somebody@x.example", "mailto:somebody@x.example"),
-        (b"https:x", "https:///x"),
+        (b"https:x", "https:"),  # Python 3.13 writes it in another form than 3.11
         (b"http://[::1", "an address that cannot be read"),
         ("http://a\u2100b/".encode(), "HTTP"),
         (b"http://x.example:99999999/", "http://x.example:99999999/"),

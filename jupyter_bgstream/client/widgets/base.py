@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..api import Api
     from ..background import Background
 
-CODE = Path(__file__).parent / "static" / "widget.js"
+CODE = Path(__file__).parents[1] / "static" / "widget.js"
 
 _PATIENCE = 1.0  # seconds for a page that may have the live socket to say so
 
