@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import resource
 import shutil
 import signal
 import socket
@@ -25,6 +24,9 @@ from jupyter_bgstream.store.sqlite.connection import check
 from jupyter_bgstream.store.sqlite.files import default_host
 from jupyter_bgstream.store.sqlite.filesystem import is_shared, type_of
 from jupyter_bgstream.testing.store_contract import ALL, DONE, HERE, OWNER, ids_of, log_of, running, said, submit
+
+if sys.platform != "win32":
+    import resource
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="limits, modes and signals are POSIX")
 

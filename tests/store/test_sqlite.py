@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import resource
 import sqlite3
 import stat
 import sys
@@ -39,6 +38,9 @@ from jupyter_bgstream.testing.store_contract import (
     said,
     submit,
 )
+
+if sys.platform != "win32":
+    import resource
 
 
 async def refused(database, **options):
