@@ -14,7 +14,7 @@ from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.utils import url_path_join
 from traitlets import Bool, Dict, Enum, Float, Int, Unicode, default
 
-from .. import __version__
+from .._version import __version__
 from ..core.codec import PROTOCOL_VERSION, Kind, Runtime
 from ..core.errors import InvalidRequestError
 from ..engine.retention import Retention

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from .. import __version__
+from .._version import __version__
 from ..core.codec import PROTOCOL_VERSION, decode_request, job_form, job_with_answer
 from ..core.costs import By
 from ..core.errors import InvalidRequestError

@@ -15,7 +15,7 @@ from jupyter_server.base.websocket import WebSocketMixin
 from tornado import web
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
-from .. import __version__
+from .._version import __version__
 from ..core.codec import PROTOCOL_VERSION, decode_events, decode_request, encode, json_array
 from ..core.cursor import position
 from ..core.errors import CursorGoneError, InvalidRequestError, RequestError, UnavailableError

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import msgspec
 from tornado.web import RequestHandler
 
-from .. import __version__
+from .._version import __version__
 from ..core.costs import Price
 from ..core.events import Event, MediaType
 from ..core.messages import FILE_TYPE

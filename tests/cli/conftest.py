@@ -14,7 +14,7 @@ import pytest
 from harness.jupyter import of_this_machine
 
 import jupyter_bgstream
-from jupyter_bgstream import __version__
+from jupyter_bgstream._version import __version__
 
 
 class Runner:

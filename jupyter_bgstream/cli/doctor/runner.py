@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from ... import __version__
+from ..._version import __version__
 from ..settings import Settings, load_settings
 from . import config, database, providers, servers, versions
 from .findings import Finding, report

@@ -13,7 +13,7 @@ import httpx
 import msgspec
 from jupyter_core.paths import jupyter_runtime_dir
 
-from ... import __version__
+from ..._version import __version__
 from ...client.connect import is_foreign
 from ...core.codec import Runtime
 from ..settings import Settings

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jupyter_core.paths import jupyter_config_path, jupyter_path
 
-from ... import __version__
+from ..._version import __version__
 from ...requirements import unmet_requirements
 from ..settings import Settings
 from .findings import Finding
