@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Set up and run the checks: "bash tests/check.sh" runs all of them, "bash tests/check.sh quick" the quick part.
+# Set up and run the checks: "bash tests/check.sh" runs all of them, "bash tests/check.sh quick" the quick part,
+# "bash tests/check.sh lowest" those with the lower bounds of the dependencies.
 # Other arguments go to pytest, after the set-up. Needs Python >= 3.11 and Node >= 20; what else is missing is installed.
 # Every step keeps its log in test-results/checks; the logs of failed steps are printed at the end.
 set -euo pipefail
@@ -19,6 +20,7 @@ tests_of() { local of=$1; shift; "$of" -m pytest --deselect tests/providers/test
 litellm_of() { "$1/bin/python" -m pytest -W ignore tests/providers/test_litellm.py -k TestWithLitellm; }
 smoke_of() { BGSTREAM_SMOKE_PYTHON=$PWD/$1/bin/python python -m pytest tests/smoke; }
 typescript() { (cd labextension && npm run --silent lint:check && npm test --silent); }
+packages() { export BGSTREAM_DIST=$PWD/test-results/dist; need "Packages" prepare_dist; }
 environments() { local each; for each in "${ENVIRONMENTS[@]}"; do "$each" || return; done; }
 
 lint() {
@@ -26,6 +28,7 @@ lint() {
   run "Format" ruff format --check . || true
   run "Types" mypy || true
   run "Layers" lint-imports || true
+  run "Workflows" zizmor --offline --no-progress --strict-collection . || true
   run "TypeScript: lint and tests" typescript || true
 }
 
@@ -78,10 +81,14 @@ case ${1-} in
     lane smoke
     join
     ;;
+  lowest)
+    packages
+    lane lowest_versions
+    join
+    ;;
   "")
     need "Environments" environments
-    export BGSTREAM_DIST=$PWD/test-results/dist
-    need "Packages" prepare_dist
+    packages
     lane lint
     join
     lane pages
