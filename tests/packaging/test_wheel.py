@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from jupyter_bgstream._version import __version__
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -49,7 +51,7 @@ def run(folder: Path, *arguments: str) -> str:
 
 def test_the_wheel_holds_what_users_need(dist: Path) -> None:
     names = set(zipfile.ZipFile(next(dist.glob("*.whl"))).namelist())
-    data = "jupyter_bgstream-0.1.0.data/data/"
+    data = f"jupyter_bgstream-{__version__}.data/data/"
     for name in (
         "jupyter_bgstream/py.typed",
         "jupyter_bgstream/client/static/widget.js",
@@ -77,11 +79,10 @@ def test_installing_it_is_all_it_takes(installed: Path) -> None:
     listed = run(installed, "-m", "jupyter", "server", "extension", "list")
     assert "jupyter_bgstream" in listed
     package = installed / "share/jupyter/labextensions/jupyter-bgstream/package.json"
-    assert json.loads(package.read_text())["version"] == "0.1.0"
-    assert run(installed, "-m", "jupyter_bgstream.cli", "--version").strip() == "0.1.0"
+    assert json.loads(package.read_text())["version"] == __version__
+    assert run(installed, "-m", "jupyter_bgstream.cli", "--version").strip() == __version__
 
 
-def test_python_and_labextension_have_one_version() -> None:
-    import jupyter_bgstream
-
-    assert json.loads((ROOT / "labextension/package.json").read_text())["version"] == jupyter_bgstream.__version__
+@pytest.mark.parametrize("name", ["package.json", "package-lock.json"])
+def test_python_and_labextension_have_one_version(name: str) -> None:
+    assert json.loads((ROOT / "labextension" / name).read_text())["version"] == __version__
