@@ -11,6 +11,9 @@ cd "$(dirname "$0")/.."
 
 UNIT=(tests/core tests/providers tests/engine tests/tables)
 STORE=(tests/store) # it waits for processes and locks, so it runs beside the others
+# Of these, several servers that wait for each other, minutes long and alike on every Python: in the full part once.
+SERVERS=(test_{frozen,lease,lost_files,lost_locks,two_servers,writer_faults}.py)
+CONTRACT=("${STORE[@]}" "${SERVERS[@]/#/--ignore=tests/store/}")
 ALONE=(tests/abuse tests/crash tests/server/test_stop.py) # measure the server, put it under load, or kill it
 ENVIRONMENTS=(prepare_collab prepare_server_documents prepare_voila prepare_proxy) # of environments.sh: what tests look for below .venv
 
@@ -34,6 +37,7 @@ lint() {
 
 unit() { run "Unit and contract tests" tests_of python "${UNIT[@]}" || true; }
 store() { run "Tests of the store" tests_of python "${STORE[@]}" || true; }
+contract() { run "Contract tests of the store" tests_of python "${CONTRACT[@]}" || true; }
 smoke() { run "Smoke test with a browser" tests_of python tests/smoke || true; }
 browser() { run "Browser tests" tests_of python tests/browser || true; }
 alone() { run "Load and crash tests" tests_of python "${ALONE[@]}" || true; }
@@ -55,7 +59,7 @@ other_pythons() {
       continue
     fi
     run "Python $version: install" prepare_python "$version" "$path" || continue
-    run "Python $version: unit and contract tests" tests_of ".venv/python$version/bin/python" "${UNIT[@]}" "${STORE[@]}" || true
+    run "Python $version: unit and contract tests" tests_of ".venv/python$version/bin/python" --hypothesis-profile=few "${UNIT[@]}" "${CONTRACT[@]}" || true
     run "Python $version: smoke test" smoke_of ".venv/python$version" || true
   done
 }
@@ -76,7 +80,7 @@ case ${1-} in
   quick)
     lane lint
     lane unit
-    lane store
+    lane contract
     join
     lane smoke
     join
@@ -90,7 +94,6 @@ case ${1-} in
     need "Environments" environments
     packages
     lane lint
-    join
     lane pages
     lane others
     lane versions

@@ -11,4 +11,5 @@ pytest.register_assert_rewrite(
 
 # The machine that runs the checks runs several of them at a time.
 settings.register_profile("checks", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("few", settings.get_profile("checks"), max_examples=10)  # for a second Python
 settings.load_profile("checks")
