@@ -28,6 +28,9 @@ from ..core.limits import MAX_BODY
 from ..core.schemas import (
     AnswerPage,
     BatchInfo,
+    CostList,
+    ErrorResponse,
+    Inbox,
     JobDetail,
     JobInfo,
     JobPage,
@@ -41,7 +44,6 @@ from ..core.schemas import (
     ThreadPage,
 )
 from .connect import Connection, connect
-from .costs import CostList
 from .errors import ServerUnreachableError
 from .read_receipts import ReadReceipts
 from .serialization import as_json, no_json
@@ -57,27 +59,6 @@ _BY_STATUS: dict[int, type[RequestError]] = {
 }
 _PROXY = (502, 503, 504)  # what stands before a server says these in HTML while the server starts
 _LONG_POLL = 20.0 + 10.0  # seconds: the server's patience and some of ours
-
-
-class _Refusal(msgspec.Struct):
-    """The body of an error."""
-
-    code: str
-    message: str
-    field: str | None = None
-
-
-class _Notice(msgspec.Struct):
-    """What is read of a notice."""
-
-    id: str
-    job: str | None = None
-
-
-class _Inbox(msgspec.Struct):
-    """The inbox."""
-
-    notices: list[_Notice]
 
 
 class Api:
@@ -135,7 +116,7 @@ class Api:
 
     async def read(self, job_ids: Collection[str]) -> None:
         """Mark the notices of jobs read, where they have any."""
-        unread = _decode(await self._send("GET", "notices", params={"unread": "true"}), _Inbox).notices
+        unread = _decode(await self._send("GET", "notices", params={"unread": "true"}), Inbox).notices
         if ids := [notice.id for notice in unread if notice.job in job_ids]:
             await self._send("POST", "notices/read", json={"ids": ids})
 
@@ -277,7 +258,7 @@ def _accepted(response: httpx.Response) -> httpx.Response:
     if response.is_success:
         return response
     try:
-        refusal = msgspec.json.decode(response.content, type=_Refusal)
+        refusal = msgspec.json.decode(response.content, type=ErrorResponse)
     except msgspec.DecodeError:
         if response.status_code in _PROXY:
             raise UnavailableError(

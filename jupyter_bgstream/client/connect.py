@@ -14,7 +14,8 @@ import httpx
 import msgspec
 from jupyter_core.paths import jupyter_runtime_dir
 
-from ..core.codec import PROTOCOL_VERSION, Runtime
+from ..core.codec import PROTOCOL_VERSION
+from ..core.runtime import Runtime
 from .errors import (
     MultipleServersError,
     ServerConnectionError,

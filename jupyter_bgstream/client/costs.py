@@ -5,20 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, get_args
 
-import msgspec
-
 from ..core.costs import By, CostRow
 from .text_table import grid
 
 KEYS: tuple[By, ...] = get_args(By)
 
 _NONE = {"thread": "(no thread)", "notebook": "(no notebook)", "group": "(no group)", "submitted_by": "(no name)"}
-
-
-class CostList(msgspec.Struct, frozen=True, kw_only=True):
-    """The server's answer."""
-
-    costs: list[CostRow]
 
 
 def usd(amount: float, *, estimated: bool) -> str:

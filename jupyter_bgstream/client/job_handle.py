@@ -6,11 +6,11 @@ import time
 from collections.abc import AsyncIterator, Coroutine, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..core.codec import answer_form
 from ..core.costs import Cost
 from ..core.errors import BgStreamError
 from ..core.events import Citation, ToolCall
-from ..core.schemas import JobDetail, JobInfo, UsageInfo
+from ..core.schemas import JobDetail, JobInfo, MessageInfo, UsageInfo
+from ..core.schemas.convert import usage_info
 from ..core.state import Answer, ErrorInfo
 from ..core.terminal_text import visible_line
 from ..outputs.mimebundle import OutputSnapshot, bundle
@@ -106,7 +106,7 @@ class Job:
         return self._now().reasoning
 
     @property
-    def messages(self) -> Sequence[dict[str, Any]]:
+    def messages(self) -> Sequence[MessageInfo]:
         """Ask for what was sent to the model, each ``{"role", "content"}``; of a picture there is only its size.
 
         >>> bg.submit("Say hello.", system="Be brief.", model="demo/echo").messages[0]
@@ -122,10 +122,7 @@ class Job:
     @property
     def usage(self) -> UsageInfo | None:
         """Ask for the counts of the last attempt: input_tokens, output_tokens, cached_tokens, reasoning_tokens, …."""
-        if self._form.ended:
-            return self._form.usage
-        counts: UsageInfo | None = answer_form(self._now())["usage"]
-        return counts
+        return self._form.usage if self._form.ended else usage_info(self._now().usage)
 
     @property
     def cost(self) -> Cost | None:

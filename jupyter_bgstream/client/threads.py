@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from ..core.errors import InvalidRequestError, NotFoundError
-from ..core.schemas import JobInfo, ThreadInfo
+from ..core.schemas import JobInfo, ThreadInfo, ThreadMessageInfo
 from ..core.terminal_text import visible_line
 from .job_handle import Job
 from .job_table import duration
@@ -49,7 +49,7 @@ class Thread:
         return [Job(form, _background) for form in reversed(forms)]
 
     @property
-    def messages(self) -> list[dict[str, Any]]:
+    def messages(self) -> list[ThreadMessageInfo]:
         """Ask for the conversation as its next job will send it: ``role``, ``content``, ``job`` (an id) and ``status``.
 
         Of what has not ended yet there is only what was asked. A picture in a content has its size, not its data.

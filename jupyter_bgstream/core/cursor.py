@@ -20,7 +20,8 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
 
     def __str__(self) -> str:
-        return f"{self.log}_{self.attempt:04d}_{self.seq:012d}"
+        # zfill takes half the time of a format, and lists of jobs have hundreds of cursors.
+        return f"{self.log}_{str(self.attempt).zfill(4)}_{str(self.seq).zfill(12)}"
 
 
 def new_log() -> str:

@@ -15,8 +15,9 @@ from jupyter_server.utils import url_path_join
 from traitlets import Bool, Dict, Enum, Float, Int, Unicode, default
 
 from .._version import __version__
-from ..core.codec import PROTOCOL_VERSION, Kind, Runtime
+from ..core.codec import PROTOCOL_VERSION
 from ..core.errors import InvalidRequestError
+from ..core.runtime import Runtime, ServerKind
 from ..engine.retention import Retention
 from ..engine.service import STOP_PATIENCE, Limits, Service
 from ..providers.registry import Registry
@@ -44,7 +45,7 @@ class BgStreamApp(ExtensionApp):
 
     name = "jupyter_bgstream"
     extension_url = "/lab"
-    kind: Kind = "jupyter"  # of the server that it is in, for those who look for one
+    kind: ServerKind = "jupyter"  # of the server that it is in, for those who look for one
     on_started: Callable[[], None] | None = None  # called once the start has succeeded or failed
 
     providers = Dict(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from ..core.codec import decode_request, group_form, placed_form
+from ..core.codec import decode_request
 from ..core.errors import InvalidRequestError
+from ..core.schemas import AnswerPage
+from ..core.schemas.convert import batch_info, batch_item_info
 from .base import ApiHandler, endpoint
 from .listing import MAX_PAGE, page_limit
 from .requests import BatchSubmission
@@ -22,7 +24,7 @@ class BatchesHandler(SubmittingHandler):
         submission = msgspec.structs.replace(submission, source=await self.located(submission.source))
         jobs = submission.members(await self.default_for(*submission.jobs))
         await self.service.submit_group(self.owner, submission.group(), jobs, submitted_by=self.submitted_by)
-        self.answer(group_form(await self.service.progress(self.owner, submission.id)))
+        self.answer(batch_info(await self.service.progress(self.owner, submission.id)))
 
 
 class BatchHandler(ApiHandler):
@@ -31,7 +33,7 @@ class BatchHandler(ApiHandler):
     @endpoint
     async def get(self, group_id: str) -> None:
         """Return how far a group is."""
-        self.answer(group_form(await self.service.progress(self.owner, group_id)))
+        self.answer(batch_info(await self.service.progress(self.owner, group_id)))
 
 
 class BatchAnswersHandler(ApiHandler):
@@ -47,7 +49,7 @@ class BatchAnswersHandler(ApiHandler):
         after = self.get_query_argument("after", None, strip=False)
         limit = page_limit(self.get_query_argument("limit", str(MAX_PAGE), strip=False))
         places, following, more = await self.service.answers(self.owner, group_id, after=after, limit=limit)
-        self.answer({"answers": list(map(placed_form, places)), "next": following, "more": more})
+        self.answer(AnswerPage(answers=list(map(batch_item_info, places)), next=following, more=more))
 
 
 class RetryBatchHandler(ApiHandler):
@@ -57,7 +59,7 @@ class RetryBatchHandler(ApiHandler):
     async def post(self, group_id: str) -> None:
         """Ask again what has ended of a group without a whole answer."""
         await self.service.retry_group(self.owner, group_id, submitted_by=self.submitted_by)
-        self.answer(group_form(await self.service.progress(self.owner, group_id)))
+        self.answer(batch_info(await self.service.progress(self.owner, group_id)))
 
 
 class ResumeBatchHandler(ApiHandler):
@@ -67,7 +69,7 @@ class ResumeBatchHandler(ApiHandler):
     async def post(self, group_id: str) -> None:
         """Let a paused group go on with what is left."""
         await self.service.resume_group(self.owner, group_id)
-        self.answer(group_form(await self.service.progress(self.owner, group_id)))
+        self.answer(batch_info(await self.service.progress(self.owner, group_id)))
 
 
 class CancelBatchHandler(ApiHandler):
@@ -77,7 +79,7 @@ class CancelBatchHandler(ApiHandler):
     async def post(self, group_id: str) -> None:
         """Cancel what has not ended of a group."""
         await self.service.cancel_group(self.owner, group_id)
-        self.answer(group_form(await self.service.progress(self.owner, group_id)))
+        self.answer(batch_info(await self.service.progress(self.owner, group_id)))
 
 
 ROUTES = [

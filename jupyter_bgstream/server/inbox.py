@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ..core.codec import decode_request, notice_form
+from ..core.codec import decode_request
 from ..core.errors import InvalidRequestError
 from ..core.notices import Mute
+from ..core.schemas import Inbox, MuteList
+from ..core.schemas.convert import notice_info
 from .base import ApiHandler, endpoint
 from .requests import ReadRequest
 
@@ -49,7 +51,7 @@ class MutesHandler(ApiHandler):
         await self._answer_mutes()
 
     async def _answer_mutes(self) -> None:
-        self.answer({"mutes": await self.service.mutes(self.owner, self.viewer)})
+        self.answer(MuteList(mutes=await self.service.mutes(self.owner, self.viewer)))
 
 
 class BaseInboxHandler(ApiHandler):
@@ -61,7 +63,7 @@ class BaseInboxHandler(ApiHandler):
         unread = [notice for notice in notices if notice.read_at is None]
         shown = unread if unread_only else notices
         calling = sum(not notice.muted for notice in unread)
-        self.answer({"notices": [notice_form(notice) for notice in shown], "unread": calling})
+        self.answer(Inbox(notices=[notice_info(notice) for notice in shown], unread=calling))
 
 
 class NoticesHandler(BaseInboxHandler):

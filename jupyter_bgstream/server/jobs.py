@@ -7,17 +7,27 @@ from typing import Any, get_args
 import msgspec
 
 from .._version import __version__
-from ..core.codec import PROTOCOL_VERSION, decode_request, job_form, job_with_answer
+from ..core.codec import PROTOCOL_VERSION, decode_request
 from ..core.costs import By
 from ..core.errors import InvalidRequestError
 from ..core.job import JobSource
+from ..core.schemas import (
+    STATUSES,
+    CostList,
+    JobPage,
+    KernelInfo,
+    LimitsInfo,
+    ModelsInfo,
+    ProviderInfo,
+    ServerStatus,
+)
+from ..core.schemas.convert import job_detail, job_info
 from ..store.base import JobFilter
 from .base import ApiHandler, endpoint
 from .listing import MAX_PAGE, page_of
 from .requests import JobSubmission, no_default_model
 from .submitting import SubmittingHandler
 
-STATES = ("queued", "running", "waiting", "completed", "failed", "cancelled", "interrupted")
 MAX_IDS = 500  # jobs that one list request may name
 MAX_TIME = 10**11  # Unix seconds, some thousand years from now
 MAX_TOKENS = 10**9  # of a request whose price is asked for
@@ -34,22 +44,22 @@ class JobsHandler(SubmittingHandler):
         spec = submission.spec(await self.default_for(submission))
         spec = msgspec.structs.replace(spec, source=await self.located(spec.source))
         job, new = await self.service.submit(self.owner, spec, submission.id, submitted_by=self.submitted_by)
-        self.answer(job_form(job), 201 if new else 200)
+        self.answer(job_info(job), 201 if new else 200)
 
     @endpoint
     async def get(self) -> None:
         """List jobs."""
         jobs, following = await self.service.jobs(self.owner, self._filter())
-        self.answer({"jobs": [job_form(job) for job in jobs], "next": following, "viewer": self.submitted_by})
+        self.answer(JobPage(jobs=[job_info(job) for job in jobs], next=following, viewer=self.submitted_by))
 
     def _filter(self) -> JobFilter:
         given = {name: self.get_query_argument(name, strip=False) for name in self.request.query_arguments}
         fields: dict[str, Any] = {}
         for name in ("status", "thread", "notebook", "group", "submitted_by", "tag"):
             fields[name] = given.pop(name, None)
-        if fields["status"] not in (None, *STATES):
+        if fields["status"] not in (None, *STATUSES):
             raise InvalidRequestError(
-                f"status must be one of {', '.join(STATES)}, not {fields['status']!r}.", field="status"
+                f"status must be one of {', '.join(STATUSES)}, not {fields['status']!r}.", field="status"
             )
         if "ids" in given:
             ids = given.pop("ids").split(",")
@@ -68,7 +78,7 @@ class JobHandler(ApiHandler):
     @endpoint
     async def get(self, job_id: str) -> None:
         """Return a job with its text."""
-        self.answer(job_with_answer(*await self.service.answer(self.owner, job_id)))
+        self.answer(job_detail(*await self.service.answer(self.owner, job_id)))
 
     @endpoint
     async def delete(self, job_id: str) -> None:
@@ -84,7 +94,7 @@ class CancelJobHandler(ApiHandler):
     @endpoint
     async def post(self, job_id: str) -> None:
         """End a job; its partial text is kept."""
-        self.answer(job_form(await self.service.cancel(self.owner, job_id)))
+        self.answer(job_info(await self.service.cancel(self.owner, job_id)))
 
 
 class RetryJobHandler(ApiHandler):
@@ -94,7 +104,7 @@ class RetryJobHandler(ApiHandler):
     async def post(self, job_id: str) -> None:
         """Ask an ended job again; its one successor is answered."""
         job, new = await self.service.retry(self.owner, job_id, submitted_by=self.submitted_by)
-        self.answer(job_form(job), 201 if new else 200)
+        self.answer(job_info(job), 201 if new else 200)
 
 
 class KernelHandler(SubmittingHandler):
@@ -103,7 +113,7 @@ class KernelHandler(SubmittingHandler):
     @endpoint
     async def get(self, kernel_id: str) -> None:
         """Return where a kernel's notebook is now, as its jobs would say."""
-        self.answer({"notebook": (await self.located(JobSource(kernel=kernel_id))).notebook})
+        self.answer(KernelInfo(notebook=(await self.located(JobSource(kernel=kernel_id))).notebook))
 
 
 class CostsHandler(ApiHandler):
@@ -119,7 +129,7 @@ class CostsHandler(ApiHandler):
         if by is None:
             raise InvalidRequestError(f"by must be one of {', '.join(COST_KEYS)}, not {asked!r}.", field="by")
         rows = await self.service.costs(self.owner, by, since=self._time("since"), until=self._time("until"))
-        self.answer({"by": by, "costs": rows, "today": self.service.today})
+        self.answer(CostList(by=by, costs=rows, today=self.service.today))
 
     def _time(self, name: str) -> int | None:
         text = self.get_query_argument(name, None, strip=False)
@@ -173,13 +183,13 @@ class ModelsHandler(ApiHandler):
         except InvalidRequestError:  # among the problems
             default = None
         self.answer(
-            {
-                "default": default and default.model,
-                "default_why": default and default.why,
-                "aliases": self.service.aliases,
-                "problems": self.backend.problems,
-                "providers": providers,
-            }
+            ModelsInfo(
+                default=default.model if default else None,
+                default_why=default.why if default else None,
+                aliases=dict(self.service.aliases),
+                problems=self.backend.problems,
+                providers=[ProviderInfo(**msgspec.structs.asdict(provider)) for provider in providers],
+            )
         )
 
 
@@ -195,16 +205,16 @@ class StatusHandler(ApiHandler):
         except InvalidRequestError:  # among the warnings
             default = None
         self.answer(
-            {
-                "version": __version__,
-                "protocol": PROTOCOL_VERSION,
-                "server": service.server,
-                "store": service.store_kind,
-                "counts": await service.counts(self.owner),
-                "limits": service.limits,
-                "default_model": default and default.model,
-                "warnings": [*self.backend.problems, *self.backend.warnings, *service.warnings],
-            }
+            ServerStatus(
+                version=__version__,
+                protocol=PROTOCOL_VERSION,
+                server=service.server,
+                store=service.store_kind,
+                counts=await service.counts(self.owner),
+                limits=LimitsInfo(**msgspec.structs.asdict(service.limits)),
+                default_model=default.model if default else None,
+                warnings=[*self.backend.problems, *self.backend.warnings, *service.warnings],
+            )
         )
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from jupyter_server.serverapp import ServerApp
 from jupyter_server.utils import urlencode_unix_socket_path
 
-from ..core.codec import Runtime, encode
+from ..core.codec import encode
 from ..core.errors import UnavailableError
+from ..core.runtime import Runtime
 
 log = logging.getLogger(__name__)
 

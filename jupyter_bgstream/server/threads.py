@@ -5,8 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from ..core.codec import decode_request, message_form
+from ..core.codec import decode_request
 from ..core.errors import InvalidRequestError, NotFoundError
+from ..core.schemas import ThreadMessages, ThreadPage
+from ..core.schemas.convert import thread_info, thread_message_info
 from .base import ApiHandler, endpoint
 from .listing import page_of
 from .requests import ForkRequest, RenameRequest
@@ -43,11 +45,11 @@ class ThreadsHandler(BaseThreadHandler):
         if only is not None:
             found = []
             with suppress(NotFoundError):
-                found.append(await self.service.threads.thread(self.owner, only))
-            self.answer({"threads": found, "next": None})
+                found.append(thread_info(await self.service.threads.thread(self.owner, only)))
+            self.answer(ThreadPage(threads=found))
             return
         threads, following = await self.service.threads.page(self.owner, limit=limit, after=after)
-        self.answer({"threads": threads, "next": following})
+        self.answer(ThreadPage(threads=list(map(thread_info, threads)), next=following))
 
     @endpoint
     async def delete(self) -> None:
@@ -65,8 +67,8 @@ class ThreadMessagesHandler(BaseThreadHandler):
         """Return what was said in a thread."""
         name = self.named()
         said = await self.service.threads.messages(self.owner, name)
-        messages = [message_form(each.message) | {"job": each.job, "status": each.status} for each in said]
-        self.answer({"thread": name, "messages": messages})
+        messages = [thread_message_info(each.message, job=each.job, status=each.status) for each in said]
+        self.answer(ThreadMessages(thread=name, messages=messages))
 
 
 class ForkThreadHandler(ApiHandler):
@@ -76,7 +78,8 @@ class ForkThreadHandler(ApiHandler):
     async def post(self) -> None:
         """Begin a thread with what was said in another."""
         asked = decode_request(self.request.body, ForkRequest)
-        self.answer(await self.service.threads.fork(self.owner, asked.thread, asked.name, after=asked.after), 201)
+        thread = await self.service.threads.fork(self.owner, asked.thread, asked.name, after=asked.after)
+        self.answer(thread_info(thread), 201)
 
 
 class RenameThreadHandler(ApiHandler):
@@ -86,7 +89,7 @@ class RenameThreadHandler(ApiHandler):
     async def post(self) -> None:
         """Call a thread by another name."""
         asked = decode_request(self.request.body, RenameRequest)
-        self.answer(await self.service.threads.rename(self.owner, asked.thread, asked.name))
+        self.answer(thread_info(await self.service.threads.rename(self.owner, asked.thread, asked.name)))
 
 
 ROUTES = [

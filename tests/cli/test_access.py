@@ -13,7 +13,8 @@ from cli.test_doctor import found
 from cli.test_fill import data_of, key, save
 from cli.test_serve import Serve
 
-from jupyter_bgstream.core.codec import BUNDLE_MIME, Runtime, encode
+from jupyter_bgstream.core.codec import BUNDLE_MIME, encode
+from jupyter_bgstream.core.runtime import Runtime
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.factories import HERE, ended
 

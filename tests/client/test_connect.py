@@ -23,7 +23,8 @@ from jupyter_bgstream.client import (
     jobs,
     session,
 )
-from jupyter_bgstream.core.codec import PROTOCOL_VERSION, Runtime, encode
+from jupyter_bgstream.core.codec import PROTOCOL_VERSION, encode
+from jupyter_bgstream.core.runtime import Runtime
 
 
 @pytest.fixture(autouse=True)

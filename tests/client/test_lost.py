@@ -28,7 +28,8 @@ from jupyter_bgstream.client import (
     submit,
 )
 from jupyter_bgstream.client.errors import LOST
-from jupyter_bgstream.core.codec import Runtime, encode
+from jupyter_bgstream.core.codec import encode
+from jupyter_bgstream.core.runtime import Runtime
 from jupyter_bgstream.testing import ThreadedProvider, answer
 
 

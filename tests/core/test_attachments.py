@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from jupyter_bgstream.core.attachments import MAX_FILE_BYTES, MAX_FILES
-from jupyter_bgstream.core.codec import message_form
 from jupyter_bgstream.core.errors import InvalidRequestError
 from jupyter_bgstream.core.job import JobSpec
 from jupyter_bgstream.core.limits import check_spec
 from jupyter_bgstream.core.messages import AudioPart, CacheControl, FilePart, Message, TextPart
+from jupyter_bgstream.core.schemas.convert import message_info
 
 PDF = FilePart(media_type="application/pdf", name="report.pdf", data=b"%PDF-1.7\n\xff")
 NOTES = FilePart(media_type="text/plain", name="notes.txt", data="Grüezi\n".encode())
@@ -110,7 +110,7 @@ def test_a_text_file_as_text_keeps_its_name_and_content(content: str, fence: str
 def test_viewers_see_sizes_and_marks() -> None:
     mark = CacheControl(type="ephemeral", ttl="1h")
     message = Message(role="user", content=(msgspec.structs.replace(PDF, cache_control=mark), WAV, TextPart(text="x")))
-    assert msgspec.json.decode(msgspec.json.encode(message_form(message))) == {
+    assert msgspec.json.decode(msgspec.json.encode(message_info(message))) == {
         "role": "user",
         "content": [
             {

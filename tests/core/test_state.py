@@ -14,11 +14,12 @@ from core.logs import EVENTS, logs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_bgstream.core.codec import answer_form, decode_event, decode_events, encode, stamped
+from jupyter_bgstream.core.codec import decode_event, decode_events, encode, stamped
 from jupyter_bgstream.core.errors import IllegalEventError
 from jupyter_bgstream.core.events import Attempt, Completed, Delta, Event, Queued, Usage
 from jupyter_bgstream.core.job import Job, JobSpec, advance
 from jupyter_bgstream.core.messages import Message
+from jupyter_bgstream.core.schemas.convert import answer_info
 from jupyter_bgstream.core.state import ENDS, TRANSITIONS, Answer, Status, apply, fold, runs
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +38,7 @@ def plain(value: object) -> Any:
 def test_golden_cases_fold_to_their_state_at_every_split(case: dict[str, Any]) -> None:
     events = events_of(case)
     for split in range(len(events) + 1):
-        assert plain(answer_form(fold(events[split:], fold(events[:split])))) == case["state"]
+        assert plain(answer_info(fold(events[split:], fold(events[:split])))) == case["state"]
 
 
 @pytest.mark.parametrize("case", GOLDEN["refused"], ids=lambda case: case["name"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.costs import Cost
 from ...core.errors import BgStreamError, NotFoundError
-from ...core.schemas import BatchInfo, TokenTotals
+from ...core.schemas import BatchInfo, BatchUsage
 from ...core.state import ErrorInfo
 from ...core.terminal_text import visible_line
 from ...outputs.batch import batch_bundle, batch_words
@@ -93,7 +93,7 @@ class Batch:
         }
 
     @property
-    def usage(self) -> TokenTotals:
+    def usage(self) -> BatchUsage:
         """Ask for the ``input_tokens`` and ``output_tokens`` of all rows so far; None where nothing is known."""
         return self._now().usage
 

@@ -8,7 +8,7 @@ import msgspec
 
 from ...core.costs import Cost
 from ...core.events import Image
-from ...core.schemas import BatchItem, UsageInfo
+from ...core.schemas import BatchItemInfo, UsageInfo
 from ...core.state import ENDS, ErrorInfo
 from ...outputs.mimebundle import _ENDINGS, has_words
 from ..images import Picture, without_pictures
@@ -87,7 +87,7 @@ class Results:
                     found.error = ErrorInfo(code="length", message=_ENDINGS["length"])
         return found
 
-    def _take(self, place: BatchItem) -> None:
+    def _take(self, place: BatchItemInfo) -> None:
         number = row_of(self._id, place.root)
         if number is None:
             number = self._others.setdefault(place.root, len(self._others))

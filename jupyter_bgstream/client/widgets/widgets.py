@@ -16,8 +16,8 @@ from weakref import WeakKeyDictionary
 import msgspec
 from traitlets import Dict, Int, Unicode
 
-from ...core.codec import answer_form
 from ...core.errors import BgStreamError, NotFoundError, UnavailableError
+from ...core.schemas.convert import usage_info
 from ...core.state import ENDS, Answer
 from ..errors import ServerConnectionError
 from ..execution import JobsDisplay, Shown, newest
@@ -88,9 +88,16 @@ class JobWidget(PageWidget):
 
     async def show(self, job_id: str, answer: Answer, cursor: str) -> None:
         """Bring the traits up to date."""
-        form = answer_form(answer)
-        values = {name: form[name] for name in ("status", "usage", "text", "reasoning")}
-        await self._set(newest=job_id, cursor=cursor, cost=_plain(answer.cost), error=_plain(answer.error), **values)
+        await self._set(
+            newest=job_id,
+            cursor=cursor,
+            status=answer.status,
+            usage=usage_info(answer.usage),
+            cost=_plain(answer.cost),
+            error=_plain(answer.error),
+            text=answer.text,
+            reasoning=answer.reasoning,
+        )
 
     async def trouble(self, *, online: bool) -> None:
         """Say so in the view."""
