@@ -1,4 +1,4 @@
-"""The Jupyter server extension: settings and wiring, nothing else."""
+"""The Jupyter server extension: settings and wiring only."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ from ..store.base import Store
 from ..store.memory import MemoryStore
 from ..store.sqlite import SQLiteStore
 from .activity import report_activity
-from .base import SETTING, Backend, NotFoundHandler
+from .backend import Backend
+from .base import SETTING, NotFoundHandler
 from .identity import is_on_hub
-from .lifecycle import Beside, Lifecycle, treat_sigint_like_sigterm
+from .lifecycle import BackgroundTasks, Lifecycle, treat_sigint_like_sigterm
 from .log_filter import write_controls_out
 from .routes import ROUTES
 from .runtime import ENVIRONMENT, server_url, write_runtime_file
 from .webhook import Webhook, WebhookTarget, read_receiver
 
-# Seconds. KubeSpawner kills a server one second after it has asked it to stop.
+# Seconds. KubeSpawner kills a server one second after its request to stop.
 STOP_GRACE = 2.0
 HUB_STOP_GRACE = 0.3
 HUB_STOP_PATIENCE = 0.2
@@ -45,23 +46,23 @@ class BgStreamApp(ExtensionApp):
 
     name = "jupyter_bgstream"
     extension_url = "/lab"
-    kind: ServerKind = "jupyter"  # of the server that it is in, for those who look for one
-    on_started: Callable[[], None] | None = None  # called once the start has succeeded or failed
+    kind: ServerKind = "jupyter"  # of the server, for the runtime file
+    on_started: Callable[[], None] | None = None  # called after the first start has succeeded or failed
 
     providers = Dict(
         help="""Services by name, beside the built-in ones: {"mine": {"base_url": "https://llm.example.org/v1",
         "api_key_env": "MINE_API_KEY"}}. For a built-in one the fields that differ: {"openai": {"idle_timeout": 300}};
-        None takes one away. A key belongs into the environment, or `api_key` is a function that returns it."""
+        None removes one. Put keys into the environment, or set `api_key` to a function that returns the key."""
     ).tag(config=True)
     default_model = Unicode(
-        help="The model of a job that names none, as provider/name or an alias; if empty, of the first provider with a"
-        " key, else a local server's, else the demo's."
+        help="Model of jobs that name none, as provider/name or an alias. Empty: a model of the first provider with a"
+        " key, else of a local server, else of the demo."
     ).tag(config=True)
-    aliases = Dict(help="""Names for models: {"fast": "openai/gpt-6-luna"}. A job keeps the full name.""").tag(
+    aliases = Dict(help="""Names for models: {"fast": "openai/gpt-6-luna"}. Jobs store the full name.""").tag(
         config=True
     )
     keyring = Bool(
-        False, help="Look for keys in the system's keyring too: service jupyter_bgstream, user: the provider's name."
+        False, help="Also read keys from the system's keyring: service jupyter_bgstream, user: the provider's name."
     ).tag(config=True)
     store = Enum(["sqlite", "memory"], "sqlite", help="Where jobs are kept. memory forgets them at the stop.").tag(
         config=True
@@ -80,56 +81,52 @@ class BgStreamApp(ExtensionApp):
         False, help="Wait for the disk at every commit, so that a power cut takes no word that was shown; slower."
     ).tag(config=True)
     max_running = Int(20, min=1, help="Jobs that run at a time.").tag(config=True)
-    max_queued = Int(100_000, min=1, help="Unfinished jobs that a user may have; one more is refused.").tag(config=True)
+    max_queued = Int(100_000, min=1, help="Unfinished jobs of one user; further ones are refused.").tag(config=True)
 
-    reserved = Int(5, min=0, help="Of max_running, how many are kept free of batch jobs, for people who wait.").tag(
-        config=True
-    )
+    reserved = Int(5, min=0, help="Slots of max_running that are kept free of batch jobs.").tag(config=True)
     max_running_per_owner = Int(
-        None, allow_none=True, min=1, help="Jobs of one user that run at a time on all servers that share the database."
+        None, allow_none=True, min=1, help="Jobs of one user that run at a time on all servers of a shared database."
     ).tag(config=True)
-    max_attempts = Int(5, min=1, help="How often a job is tried at its provider, restarts of the server included.").tag(
+    max_attempts = Int(5, min=1, help="Attempts of a job, including those after restarts of the server.").tag(
         config=True
     )
     max_answer_bytes = Int(
         16 * 1024 * 1024,
         min=1024,
-        help="Of one answer, each piece of it counted as 16 more; a longer one fails with what came so far.",
+        help="Size of one answer, plus 16 for each delta; a job with a longer answer fails and keeps the text so far.",
     ).tag(config=True)
     max_image_bytes = Int(
         64 * 1024 * 1024,
         min=0,
-        help="Of the pictures of one answer together; one that is too large is left out; 0: none is kept.",
+        help="Size of all images of one answer; a larger image is left out; 0: no images are stored.",
     ).tag(config=True)
     stop_grace = Float(
         min=0.0,
-        help="Seconds that running jobs have to end when the server stops; by default 2, and 0.3 on a JupyterHub.",
+        help="Seconds that running jobs have to end when the server stops; by default 2, on a JupyterHub 0.3.",
     ).tag(config=True)
 
-    keep_days = Int(
-        90, min=0, help="Days for which answers are kept after they have ended and were read; 0: for ever."
-    ).tag(config=True)
+    keep_days = Int(90, min=0, help="Days for which answers are kept after they were read; 0: for ever.").tag(
+        config=True
+    )
     unread_days = Int(
         365,
         min=0,
-        help="Days for which an answer is kept that nobody has read, announced from 14 days before; 0: for ever.",
+        help="Days for which unread answers are kept; announced 14 days before; 0: for ever.",
     ).tag(config=True)
     max_megabytes = Int(
         2048,
         min=0,
-        help="Size of the database beyond which the oldest answers that were read are deleted; 0: no limit.",
+        help="Size of the database above which the oldest read answers are deleted; 0: no limit.",
     ).tag(config=True)
 
     webhook_url = Unicode(
-        help="Where to tell of what ended and nobody looked at for 30 s; https, or http on this machine. Empty: off."
+        help="URL for notices that are unread after 30 s; https, or http on this machine. Empty: off."
     ).tag(config=True)
     webhook_secret_env = Unicode(
         "BGSTREAM_WEBHOOK_SECRET",
-        help="Name of the environment variable that holds the secret that signs, as whsec_…; never the secret.",
+        help="Name of the environment variable with the signing secret, as whsec_…; never the secret itself.",
     ).tag(config=True)
-    webhook_preview = Bool(
-        False, help="Whether the webhook also sends the title and the first words of the answer."
-    ).tag(config=True)
+    webhook_preview = Bool(False, help="Also send the title and the first words of the answer.").tag(config=True)
 
     @default("stop_grace")
     def _default_stop_grace(self) -> float:
@@ -137,7 +134,7 @@ class BgStreamApp(ExtensionApp):
 
     @property
     def stop_patience(self) -> float:
-        """Seconds that each step of a stop but the jobs' own may wait."""
+        """Longest wait in seconds of each step of a stop, apart from the grace of running jobs."""
         return min(STOP_PATIENCE, max(HUB_STOP_PATIENCE, self.stop_grace)) if is_on_hub() else STOP_PATIENCE
 
     @property
@@ -149,28 +146,28 @@ class BgStreamApp(ExtensionApp):
 
     @property
     def database_path(self) -> Path:
-        """Where the database is."""
+        """The path of the database."""
         return Path(self.database) if self.database else Path(jupyter_data_dir()) / "bgstream" / "jobs.sqlite"
 
     @property
     def is_started(self) -> bool:
-        """Whether the engine is up."""
+        """Whether the engine is running."""
         return self._backend.service is not None
 
     @property
     def database_file(self) -> Path | None:
-        """The file that is open now, which is not ``database_path`` where each host has one; None: there is none."""
+        """The open file, which differs from ``database_path`` if each host has its own; None if there is none."""
         service = self._backend.service
         return None if service is None else service.store_path
 
     @property
     def running(self) -> int:
-        """How many jobs run here now."""
+        """Number of jobs that run on this server."""
         service = self._backend.service
         return 0 if service is None else service.running
 
     def open_database(self, server: str) -> SQLiteStore:
-        """Return the store that the settings mean, not yet open."""
+        """Return the configured store, not yet open."""
         return SQLiteStore(
             self.database_path,
             server=server,
@@ -180,7 +177,7 @@ class BgStreamApp(ExtensionApp):
         )
 
     def open_providers(self) -> Registry:
-        """Return the providers that the settings mean."""
+        """Return the configured providers."""
         return Registry(
             self.providers,
             environ=os.environ,
@@ -190,7 +187,7 @@ class BgStreamApp(ExtensionApp):
         )
 
     def flatten_flags(self) -> Any:
-        """Return the flags and aliases of the command line; ``aliases`` names models here, and is none of them."""
+        """Return the flags and aliases of the command line, without our ``aliases``, which are names of models."""
         models = self.aliases
         self.aliases = {}
         try:
@@ -199,9 +196,9 @@ class BgStreamApp(ExtensionApp):
             self.aliases = models
 
     def initialize_settings(self) -> None:
-        """Give the routes what they need."""
+        """Create the state that the routes share, and check the requirements."""
         self._backend = Backend(token=secrets.token_urlsafe(32))
-        self.runtime_file: Path | None = None  # as long as there is something to find
+        self.runtime_file: Path | None = None  # None before the start
         self._lifecycle: Lifecycle | None = None
         self.settings[SETTING] = self._backend
         write_controls_out(self.log)
@@ -212,21 +209,21 @@ class BgStreamApp(ExtensionApp):
             self.serverapp.io_loop.add_callback(self._start_jupyter_server_extension, self.serverapp)
 
     def initialize_handlers(self) -> None:
-        """Hang all routes under api/bgstream/."""
+        """Register all routes below ``api/bgstream/``."""
         for pattern, handler in ROUTES:
             self.handlers.append((url_path_join("/api/bgstream", pattern) + "/?", handler))
         self.handlers.append((r"/api/bgstream(?:/.*)?", NotFoundHandler))
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
-        """Start the engine. Jupyter calls this when its loop runs and the port is known."""
+        """Start the engine. Jupyter calls this when its event loop runs and the port is known."""
         treat_sigint_like_sigterm()
         server = secrets.token_hex(8)
         self._lifecycle = Lifecycle(
             self._backend,
-            announce=lambda: self._announce(serverapp, server),
+            announce=lambda: self._write_runtime_file(serverapp, server),
             make_service=lambda: self._make_service(server),
-            run_beside=lambda service: self._run_beside(serverapp, service),
-            repeats=self.kind == "jupyter",  # a command in a terminal gives its reason and ends
+            background_tasks=lambda service: self._background_tasks(serverapp, service),
+            retries=self.kind == "jupyter",  # a command in a terminal prints its error and ends
             log=self.log,
         )
         await self._lifecycle.start()
@@ -234,14 +231,14 @@ class BgStreamApp(ExtensionApp):
             self.on_started()
 
     async def stop_extension(self) -> None:
-        """Interrupt what runs, close the store and take the runtime file away."""
+        """Interrupt running jobs, close the store and remove the runtime file."""
         if self.runtime_file is not None:
             self.runtime_file.unlink(missing_ok=True)
         if self._lifecycle is not None:
             await self._lifecycle.stop()
 
-    def _announce(self, serverapp: Any, server: str) -> None:
-        # First of all, so that kernels and the doctor are told why the engine could not start.
+    def _write_runtime_file(self, serverapp: Any, server: str) -> None:
+        # Before the start, so that kernels and the doctor learn why the engine could not start.
         if self.runtime_file is not None:
             return
         runtime = Runtime(
@@ -258,10 +255,10 @@ class BgStreamApp(ExtensionApp):
 
     def _make_service(self, server: str) -> Service:
         providers = self.open_providers()
-        if providers.problems != self._backend.problems:  # else a start that is repeated would log them each time
+        if providers.problems != self._backend.problems:  # each retry of the start calls this
             self._backend.problems = providers.problems
             for problem in providers.problems:
-                self.log.error("The config is wrong: %s", problem)
+                self.log.error("Error in the config: %s", problem)
         return Service(
             store=self._open_store(server),
             providers=providers,
@@ -277,18 +274,18 @@ class BgStreamApp(ExtensionApp):
             return MemoryStore(server=server)
         return self.open_database(server)
 
-    def _run_beside(self, serverapp: Any, service: Service) -> Beside:
+    def _background_tasks(self, serverapp: Any, service: Service) -> BackgroundTasks:
         times = serverapp.web_app.settings["last_activity_times"]
-        beside: dict[str, Coroutine[Any, Any, None]] = {
+        tasks: dict[str, Coroutine[Any, Any, None]] = {
             "The report of activity": report_activity(
                 service, self._backend.owner, report=lambda: times.update(bgstream=datetime.now(UTC))
             )
         }
-        if (receiver := self._receiver()) is not None:
-            beside["The webhook"] = Webhook(receiver, service=service, owner=self._backend.owner).run()
-        return beside
+        if (target := self._webhook_target()) is not None:
+            tasks["The webhook"] = Webhook(target, service=service, owner=self._backend.owner).run()
+        return tasks
 
-    def _receiver(self) -> WebhookTarget | None:
+    def _webhook_target(self) -> WebhookTarget | None:
         if not self.webhook_url:
             return None
         try:

@@ -1,85 +1,87 @@
-"""Many jobs as one, over REST: announced, watched, read, asked again, cancelled."""
+"""REST handlers: batches. Paths have their old name, ``groups``."""
 
 from __future__ import annotations
 
 import msgspec
 
 from ..core.codec import decode_request
-from ..core.errors import InvalidRequestError
 from ..core.schemas import AnswerPage
 from ..core.schemas.convert import batch_info, batch_item_info
-from .base import ApiHandler, endpoint
-from .listing import MAX_PAGE, page_limit
+from .base import MAX_PAGE, ApiHandler, SubmitHandler, endpoint
 from .requests import BatchSubmission
-from .submitting import SubmittingHandler
 
 
-class BatchesHandler(SubmittingHandler):
+class BaseBatchHandler(ApiHandler):
+    """A route that returns a batch."""
+
+    async def answer_batch(self, batch_id: str) -> None:
+        """Finish with the batch and its progress."""
+        self.answer(batch_info(await self.service.progress(self.owner, batch_id)))
+
+
+class BatchesHandler(SubmitHandler, BaseBatchHandler):
     """``groups``."""
 
     @endpoint
     async def post(self) -> None:
-        """Announce a group, and submit some of its jobs."""
+        """Announce a batch, and submit some of its jobs."""
         submission = decode_request(self.request.body, BatchSubmission)
-        submission = msgspec.structs.replace(submission, source=await self.located(submission.source))
-        jobs = submission.members(await self.default_for(*submission.jobs))
-        await self.service.submit_group(self.owner, submission.group(), jobs, submitted_by=self.submitted_by)
-        self.answer(batch_info(await self.service.progress(self.owner, submission.id)))
+        submission = msgspec.structs.replace(submission, source=await self.with_notebook(submission.source))
+        jobs = submission.job_specs(await self.default_model_for(*submission.jobs))
+        await self.service.submit_group(self.owner, submission.batch_spec(), jobs, submitted_by=self.submitted_by)
+        await self.answer_batch(submission.id)
 
 
-class BatchHandler(ApiHandler):
+class BatchHandler(BaseBatchHandler):
     """``groups/{id}``."""
 
     @endpoint
-    async def get(self, group_id: str) -> None:
-        """Return how far a group is."""
-        self.answer(batch_info(await self.service.progress(self.owner, group_id)))
+    async def get(self, batch_id: str) -> None:
+        """Return a batch with its progress."""
+        await self.answer_batch(batch_id)
 
 
 class BatchAnswersHandler(ApiHandler):
     """``groups/{id}/answers``."""
 
     @endpoint
-    async def get(self, group_id: str) -> None:
-        """Return what a group has answered, or what has changed of that."""
-        if unknown := next(iter(self.request.query_arguments.keys() - {"after", "limit", "token"}), None):
-            raise InvalidRequestError(
-                f"There is nothing named {unknown!r} to ask for: say ?after=… or ?limit=….", field=unknown
-            )
-        after = self.get_query_argument("after", None, strip=False)
-        limit = page_limit(self.get_query_argument("limit", str(MAX_PAGE), strip=False))
-        places, following, more = await self.service.answers(self.owner, group_id, after=after, limit=limit)
-        self.answer(AnswerPage(answers=list(map(batch_item_info, places)), next=following, more=more))
+    async def get(self, batch_id: str) -> None:
+        """Return the answers of a batch, or those that have changed since a cursor."""
+        self.check_query("after", "limit")
+        after = self.get_query_argument("after", strip=False)
+        limit = self.query_integer("limit", MAX_PAGE, minimum=1, maximum=MAX_PAGE) or MAX_PAGE
+        items, cursor, more = await self.service.answers(self.owner, batch_id, after=after, limit=limit)
+        self.answer(AnswerPage(answers=list(map(batch_item_info, items)), next=cursor, more=more))
 
 
-class RetryBatchHandler(ApiHandler):
+class RetryBatchHandler(BaseBatchHandler):
     """``groups/{id}/retry``."""
 
     @endpoint
-    async def post(self, group_id: str) -> None:
-        """Ask again what has ended of a group without a whole answer."""
-        await self.service.retry_group(self.owner, group_id, submitted_by=self.submitted_by)
-        self.answer(batch_info(await self.service.progress(self.owner, group_id)))
+    async def post(self, batch_id: str) -> None:
+        """Retry the jobs of a batch that have failed or were cancelled or interrupted."""
+        await self.service.retry_group(self.owner, batch_id, submitted_by=self.submitted_by)
+        await self.answer_batch(batch_id)
 
 
-class ResumeBatchHandler(ApiHandler):
+class ResumeBatchHandler(BaseBatchHandler):
     """``groups/{id}/resume``."""
 
     @endpoint
-    async def post(self, group_id: str) -> None:
-        """Let a paused group go on with what is left."""
-        await self.service.resume_group(self.owner, group_id)
-        self.answer(batch_info(await self.service.progress(self.owner, group_id)))
+    async def post(self, batch_id: str) -> None:
+        """Resume a paused batch with the jobs that have not ended."""
+        await self.service.resume_group(self.owner, batch_id)
+        await self.answer_batch(batch_id)
 
 
-class CancelBatchHandler(ApiHandler):
+class CancelBatchHandler(BaseBatchHandler):
     """``groups/{id}/cancel``."""
 
     @endpoint
-    async def post(self, group_id: str) -> None:
-        """Cancel what has not ended of a group."""
-        await self.service.cancel_group(self.owner, group_id)
-        self.answer(batch_info(await self.service.progress(self.owner, group_id)))
+    async def post(self, batch_id: str) -> None:
+        """Cancel the jobs of a batch that have not ended."""
+        await self.service.cancel_group(self.owner, batch_id)
+        await self.answer_batch(batch_id)
 
 
 ROUTES = [

@@ -1,4 +1,4 @@
-"""What a viewer is called for, over REST: notices and mutes."""
+"""REST handlers: notices and mutes of the viewer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..core.schemas.convert import notice_info
 from .base import ApiHandler, endpoint
 from .requests import ReadRequest
 
-MAX_NAME = 1000  # characters of what is muted
+MAX_NAME = 1000  # characters of a muted notebook's path or thread's name
 MUTED_KINDS: tuple[Literal["notebook"], Literal["thread"]] = ("notebook", "thread")
 
 
@@ -21,33 +21,30 @@ class MutesHandler(ApiHandler):
 
     @endpoint
     async def get(self) -> None:
-        """Return what the viewer has muted."""
+        """Return the mutes of the viewer."""
         await self._answer_mutes()
 
     @endpoint
     async def put(self) -> None:
         """Mute a notebook or a thread."""
-        await self._switch(on=True)
+        await self._set_mute(on=True)
 
     @endpoint
     async def delete(self) -> None:
-        """Call again for a notebook or a thread."""
-        await self._switch(on=False)
+        """Unmute a notebook or a thread."""
+        await self._set_mute(on=False)
 
-    async def _switch(self, *, on: bool) -> None:
-        if unknown := next(iter(self.request.query_arguments.keys() - {*MUTED_KINDS, "token"}), None):
-            raise InvalidRequestError(
-                f"There is nothing named {unknown!r} to mute: say ?notebook=… or ?thread=….", field=unknown
-            )
-        named = [
+    async def _set_mute(self, *, on: bool) -> None:
+        self.check_query(*MUTED_KINDS)
+        mutes = [
             Mute(kind=kind, name=name) for kind in MUTED_KINDS for name in self.get_query_arguments(kind, strip=False)
         ]
-        if len(named) != 1 or not 1 <= len(named[0].name) <= MAX_NAME:
+        if len(mutes) != 1 or not 1 <= len(mutes[0].name) <= MAX_NAME:
             raise InvalidRequestError(
-                f"Name one notebook or one thread, as ?notebook=… or ?thread=…, in at most {MAX_NAME} characters.",
+                f"Name one notebook or one thread, as ?notebook=… or ?thread=…, with 1 to {MAX_NAME} characters.",
                 field="notebook",
             )
-        await self.service.mute(self.owner, self.viewer, named[0], on=on)
+        await self.service.mute(self.owner, self.viewer, mutes[0], on=on)
         await self._answer_mutes()
 
     async def _answer_mutes(self) -> None:
@@ -55,15 +52,15 @@ class MutesHandler(ApiHandler):
 
 
 class BaseInboxHandler(ApiHandler):
-    """What both routes of the inbox answer."""
+    """A route that returns the inbox."""
 
     async def answer_inbox(self, *, unread_only: bool = False) -> None:
-        """Finish with the viewer's notices."""
+        """Finish with the notices of the viewer."""
         notices = await self.service.notices(self.owner, self.viewer)
         unread = [notice for notice in notices if notice.read_at is None]
-        shown = unread if unread_only else notices
-        calling = sum(not notice.muted for notice in unread)
-        self.answer(Inbox(notices=[notice_info(notice) for notice in shown], unread=calling))
+        listed = unread if unread_only else notices
+        count = sum(not notice.muted for notice in unread)
+        self.answer(Inbox(notices=[notice_info(notice) for notice in listed], unread=count))
 
 
 class NoticesHandler(BaseInboxHandler):
@@ -72,10 +69,7 @@ class NoticesHandler(BaseInboxHandler):
     @endpoint
     async def get(self) -> None:
         """Return the inbox."""
-        unread = self.get_query_argument("unread", "false")
-        if unread not in ("true", "false"):
-            raise InvalidRequestError(f"unread must be true or false, not {unread!r}.", field="unread")
-        await self.answer_inbox(unread_only=unread == "true")
+        await self.answer_inbox(unread_only=self.query_flag("unread"))
 
 
 class ReadNoticesHandler(BaseInboxHandler):
@@ -83,11 +77,11 @@ class ReadNoticesHandler(BaseInboxHandler):
 
     @endpoint
     async def post(self) -> None:
-        """Mark notices read."""
-        reading = decode_request(self.request.body, ReadRequest)
-        if (reading.ids is None) != reading.all:
+        """Mark notices as read."""
+        request = decode_request(self.request.body, ReadRequest)
+        if (request.ids is None) != request.all:
             raise InvalidRequestError("Give either ids (a list) or all: true.", field="ids")
-        await self.service.read(self.owner, self.viewer, reading.ids)
+        await self.service.read(self.owner, self.viewer, request.ids)
         await self.answer_inbox()
 
 

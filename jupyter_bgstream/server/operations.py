@@ -10,8 +10,8 @@ import msgspec
 from ..core import messages, schemas
 from ..core.events import Event
 from ..core.tool_turns import MAX_ID
-from . import inbox, jobs, requests, threads
-from .listing import MAX_PAGE
+from . import inbox, jobs, requests, threads, usage
+from .base import MAX_PAGE
 
 JSON = "application/json"
 FILE = "file"  # a response that is an image, not JSON
@@ -132,8 +132,8 @@ OPERATIONS: dict[str, Operation] = {
     "delete notices/{id}": Operation(responses={204: None}),
     "get costs": Operation(
         query={
-            "by": {"type": "string", "enum": list(jobs.COST_KEYS), "default": "day"},
-            **{key: {"type": "integer", "minimum": 0, "maximum": jobs.MAX_TIME} for key in ("since", "until")},
+            "by": {"type": "string", "enum": list(usage.COST_KEYS), "default": "day"},
+            **{key: {"type": "integer", "minimum": 0, "maximum": usage.MAX_TIME} for key in ("since", "until")},
         },
         responses={200: schemas.CostList},
     ),
@@ -141,7 +141,7 @@ OPERATIONS: dict[str, Operation] = {
         query={
             "model": TEXT,
             **{
-                key: {"type": "integer", "minimum": 0, "maximum": jobs.MAX_TOKENS}
+                key: {"type": "integer", "minimum": 0, "maximum": usage.MAX_TOKENS}
                 for key in ("input_tokens", "output_tokens")
             },
         },

@@ -1,4 +1,4 @@
-"""What clients send: the bodies of requests."""
+"""The bodies of requests."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ..core.errors import InvalidRequestError
 from ..core.job import IdleTimeout, JobId, JobSource, JobSpec, Label, OnRestart, Priority, Retries, Tags, Title
 from ..core.messages import Message
 
-MAX_JOBS = 500  # of a group, in one request
+MAX_JOBS = 500  # of a batch, in one request
 
 
 def no_default_model() -> InvalidRequestError:
-    """Make the error for a request that names no model where there is no default."""
-    sentence = (
-        "No model was named and this server has no default: write provider/name, such as openai/gpt-6-luna, "
-        "or set c.BgStreamApp.default_model in Jupyter's config."
+    """Return the error of a request without a model if there is no default model."""
+    message = (
+        "The request names no model, and this server has no default model. Write provider/name, such as"
+        " openai/gpt-6-luna, or set c.BgStreamApp.default_model in Jupyter's config."
     )
-    return InvalidRequestError(sentence, field="model", code="no_default_model")
+    return InvalidRequestError(message, field="model", code="no_default_model")
 
 
 class JobSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,7 +42,12 @@ class JobSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     idle_timeout: IdleTimeout | None = None
 
     def spec(self, default_model: str | None) -> JobSpec:
-        """Return what is asked for; raises InvalidRequestError."""
+        """Return the job to submit.
+
+        Raises:
+            InvalidRequestError: There is no model, or not exactly one of prompt and messages.
+
+        """
         if (self.prompt is None) == (self.messages is None):
             raise InvalidRequestError("Give either prompt (a string) or messages (a list), not both.", field="prompt")
         model = self.model or default_model
@@ -74,8 +79,8 @@ class BatchSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     concurrency: Annotated[float, msgspec.Meta(ge=1, le=1000, multiple_of=1)] | None = None
     jobs: Annotated[tuple[JobSubmission, ...], msgspec.Meta(max_length=MAX_JOBS)] = ()
 
-    def group(self) -> BatchSpec:
-        """Return what is announced."""
+    def batch_spec(self) -> BatchSpec:
+        """Return the announced batch."""
         return BatchSpec(
             id=self.id,
             total=int(self.total),
@@ -84,26 +89,33 @@ class BatchSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             concurrency=None if self.concurrency is None else int(self.concurrency),
         )
 
-    def members(self, default_model: str | None) -> list[tuple[str, JobSpec]]:
-        """Return the jobs with their ids; raises InvalidRequestError."""
-        return [self._member(index, job, default_model) for index, job in enumerate(self.jobs)]
+    def job_specs(self, default_model: str | None) -> list[tuple[str, JobSpec]]:
+        """Return the ids and jobs to submit.
 
-    def _member(self, index: int, job: JobSubmission, default_model: str | None) -> tuple[str, JobSpec]:
+        Raises:
+            InvalidRequestError: A job is wrong; the field names it.
+
+        """
+        return [self._job_spec(index, job, default_model) for index, job in enumerate(self.jobs)]
+
+    def _job_spec(self, index: int, job: JobSubmission, default_model: str | None) -> tuple[str, JobSpec]:
         at = f"jobs[{index}]"
         if job.id is None:
-            raise InvalidRequestError("A job of a group needs an id, so that it can be sent again.", field=f"{at}.id")
+            raise InvalidRequestError(
+                "A job of a batch needs an id, so that the request can be repeated.", field=f"{at}.id"
+            )
         if job.group not in (None, self.id):
             raise InvalidRequestError(
-                f"This job names another group than the one it is sent with, {self.id}.", field=f"{at}.group"
+                f"group must be the id of this batch, {self.id}, or be left out.", field=f"{at}.group"
             )
         try:
             spec = job.spec(default_model)
         except InvalidRequestError as error:
             raise InvalidRequestError(error.message, field=f"{at}.{error.field}", code=error.code) from None
-        return job.id, msgspec.structs.replace(spec, source=self._completed(spec.source))
+        return job.id, msgspec.structs.replace(spec, source=self._with_defaults(spec.source))
 
-    def _completed(self, source: JobSource) -> JobSource:
-        if source.notebook not in (None, self.source.notebook):  # the group's cell and kernel are of its own notebook
+    def _with_defaults(self, source: JobSource) -> JobSource:
+        if source.notebook not in (None, self.source.notebook):  # cell and kernel of the batch are of its own notebook
             return source
         return JobSource(
             notebook=self.source.notebook,
@@ -116,15 +128,15 @@ class ForkRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The body of ``POST threads/fork``."""
 
     thread: Label
-    name: Label  # of the new one
-    after: str | None = None  # the last job that is taken along; None: all that is whole
+    name: Label  # of the new thread
+    after: str | None = None  # id of the last job to copy; None: all completed turns
 
 
 class RenameRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of ``POST threads/rename``."""
 
     thread: Label
-    name: Label  # from now on
+    name: Label  # the new name
 
 
 class ReadRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,14 +1,16 @@
-"""Every address of this extension, below ``api/bgstream/``."""
+"""All routes of this extension, below ``api/bgstream/``."""
 
 from __future__ import annotations
 
-from . import batches, images, inbox, jobs, live, log, openapi, threads
+from . import batches, images, inbox, jobs, live, log, meta, openapi, threads, usage
 
 ROUTES = [
     *jobs.ROUTES,
     *batches.ROUTES,
     *threads.ROUTES,
     *inbox.ROUTES,
+    *usage.ROUTES,
+    *meta.ROUTES,
     *log.ROUTES,
     *images.ROUTES,
     *live.ROUTES,

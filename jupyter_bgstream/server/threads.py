@@ -1,33 +1,33 @@
-"""REST: threads. See PROTOCOL.md."""
+"""REST handlers: threads."""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
 
 from ..core.codec import decode_request
 from ..core.errors import InvalidRequestError, NotFoundError
 from ..core.schemas import ThreadMessages, ThreadPage
 from ..core.schemas.convert import thread_info, thread_message_info
 from .base import ApiHandler, endpoint
-from .listing import page_of
 from .requests import ForkRequest, RenameRequest
 
 MAX_NAME = 200  # characters of a thread's name
 
 
 class BaseThreadHandler(ApiHandler):
-    """What the routes about one thread need."""
+    """A route of one thread, which the query names."""
 
-    def named(self) -> str:
-        """Return the thread that ``?thread=…`` names; raises InvalidRequestError."""
-        if unknown := next(iter(self.request.query_arguments.keys() - {"thread", "token"}), None):
-            raise InvalidRequestError(f"There is nothing named {unknown!r} to say here: say ?thread=….", field=unknown)
+    def thread_name(self) -> str:
+        """Return the thread that ``?thread=…`` names.
+
+        Raises:
+            InvalidRequestError: The query does not name exactly one thread.
+
+        """
+        self.check_query("thread")
         names = self.get_query_arguments("thread", strip=False)
         if len(names) != 1 or not 1 <= len(names[0]) <= MAX_NAME:
-            raise InvalidRequestError(
-                f"Name one thread, as ?thread=…, in at most {MAX_NAME} characters.", field="thread"
-            )
+            raise InvalidRequestError(f"Name one thread of 1 to {MAX_NAME} characters, as ?thread=….", field="thread")
         return names[0]
 
 
@@ -36,25 +36,23 @@ class ThreadsHandler(BaseThreadHandler):
 
     @endpoint
     async def get(self) -> None:
-        """List threads."""
-        given: dict[str, Any] = {
-            name: self.get_query_argument(name, strip=False) for name in self.request.query_arguments
-        }
-        only = given.pop("thread", None)
-        limit, after = page_of(given)
-        if only is not None:
-            found = []
-            with suppress(NotFoundError):
-                found.append(thread_info(await self.service.threads.thread(self.owner, only)))
-            self.answer(ThreadPage(threads=found))
+        """List threads, the one with the newest job or fork first."""
+        self.check_query("thread", "limit", "cursor")
+        limit, cursor = self.query_page()
+        name = self.get_query_argument("thread", strip=False)
+        if name is None:
+            threads, following = await self.service.threads.page(self.owner, limit=limit, after=cursor)
+            self.answer(ThreadPage(threads=list(map(thread_info, threads)), next=following))
             return
-        threads, following = await self.service.threads.page(self.owner, limit=limit, after=after)
-        self.answer(ThreadPage(threads=list(map(thread_info, threads)), next=following))
+        found = []
+        with suppress(NotFoundError):
+            found.append(thread_info(await self.service.threads.thread(self.owner, name)))
+        self.answer(ThreadPage(threads=found))
 
     @endpoint
     async def delete(self) -> None:
-        """Cancel and forget all jobs of a thread."""
-        await self.service.threads.delete(self.owner, self.named())
+        """Delete a thread with all its jobs; cancel those that have not ended."""
+        await self.service.threads.delete(self.owner, self.thread_name())
         self.set_status(204)
         self.finish()
 
@@ -64,10 +62,10 @@ class ThreadMessagesHandler(BaseThreadHandler):
 
     @endpoint
     async def get(self) -> None:
-        """Return what was said in a thread."""
-        name = self.named()
-        said = await self.service.threads.messages(self.owner, name)
-        messages = [thread_message_info(each.message, job=each.job, status=each.status) for each in said]
+        """Return the messages of a thread."""
+        name = self.thread_name()
+        turns = await self.service.threads.messages(self.owner, name)
+        messages = [thread_message_info(turn.message, job=turn.job, status=turn.status) for turn in turns]
         self.answer(ThreadMessages(thread=name, messages=messages))
 
 
@@ -76,9 +74,9 @@ class ForkThreadHandler(ApiHandler):
 
     @endpoint
     async def post(self) -> None:
-        """Begin a thread with what was said in another."""
-        asked = decode_request(self.request.body, ForkRequest)
-        thread = await self.service.threads.fork(self.owner, asked.thread, asked.name, after=asked.after)
+        """Start a thread with the messages of another one."""
+        request = decode_request(self.request.body, ForkRequest)
+        thread = await self.service.threads.fork(self.owner, request.thread, request.name, after=request.after)
         self.answer(thread_info(thread), 201)
 
 
@@ -87,9 +85,9 @@ class RenameThreadHandler(ApiHandler):
 
     @endpoint
     async def post(self) -> None:
-        """Call a thread by another name."""
-        asked = decode_request(self.request.body, RenameRequest)
-        self.answer(thread_info(await self.service.threads.rename(self.owner, asked.thread, asked.name)))
+        """Rename a thread."""
+        request = decode_request(self.request.body, RenameRequest)
+        self.answer(thread_info(await self.service.threads.rename(self.owner, request.thread, request.name)))
 
 
 ROUTES = [

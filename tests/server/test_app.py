@@ -14,7 +14,7 @@ from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.server import app
 from jupyter_bgstream.server.activity import has_work
 from jupyter_bgstream.server.app import BgStreamApp
-from jupyter_bgstream.server.listing import MAX_PAGE
+from jupyter_bgstream.server.base import MAX_PAGE
 from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.testing.factories import HERE, OWNER, THERE, claim, submit
 

@@ -11,9 +11,9 @@ from engine.conftest import Puppet
 
 from jupyter_bgstream.core.errors import InvalidRequestError, UnavailableError
 from jupyter_bgstream.engine.service import Limits, Service
-from jupyter_bgstream.server import base
-from jupyter_bgstream.server.base import Backend
-from jupyter_bgstream.server.lifecycle import FIRST_RETRY, LONGEST_RETRY, Beside, Lifecycle
+from jupyter_bgstream.server import backend as server_backend
+from jupyter_bgstream.server.backend import Backend
+from jupyter_bgstream.server.lifecycle import FIRST_RETRY, LONGEST_RETRY, BackgroundTasks, Lifecycle
 from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.testing.clock import FakeClock
 
@@ -41,13 +41,17 @@ class Store(MemoryStore):
 class World:
     """A lifecycle whose parts fail as a test says."""
 
-    def __init__(self, *errors: BaseException, beside: Callable[[Service], Beside] = lambda _: {}) -> None:
+    def __init__(self, *errors: BaseException, beside: Callable[[Service], BackgroundTasks] = lambda _: {}) -> None:
         self.errors = list(errors)
         self.events: list[str] = []
         self.clock = FakeClock()
         self.backend = Backend(token="x")
         self.lifecycle = Lifecycle(
-            self.backend, announce=self._announce, make_service=self._make_service, run_beside=beside, clock=self.clock
+            self.backend,
+            announce=self._announce,
+            make_service=self._make_service,
+            background_tasks=beside,
+            clock=self.clock,
         )
         self.announce_errors: list[BaseException] = []
 
@@ -91,7 +95,7 @@ async def test_start_is_repeated_with_longer_pauses_until_the_store_opens(caplog
     "error", [UnavailableError("No."), OSError("No."), InvalidRequestError("No."), ValueError(), SystemExit(1)]
 )
 async def test_failure_after_the_store_was_opened_closes_it(error: BaseException) -> None:
-    def fail(_: Service) -> Beside:
+    def fail(_: Service) -> BackgroundTasks:
         raise error
 
     world = World(beside=fail)
@@ -124,7 +128,7 @@ async def test_stop_between_tries_ends_them() -> None:
     world.clock.advance(100)
     await turns()
     assert world.events == []
-    assert world.backend.reason == base.STOPPING
+    assert world.backend.reason == server_backend.STOPPING
 
 
 async def test_stop_during_start_closes_what_was_opened() -> None:
@@ -170,7 +174,7 @@ async def test_request_is_held_until_the_first_try_has_ended_and_no_longer(monke
     await world.lifecycle.start()
     await held
     await world.lifecycle.stop()
-    monkeypatch.setattr(base, "HOLD_SECONDS", 0.01)
+    monkeypatch.setattr(server_backend, "HOLD_SECONDS", 0.01)
     backend = Backend(token="x")
     await backend.wait_settled()
-    assert backend.reason == base.STARTING
+    assert backend.reason == server_backend.STARTING

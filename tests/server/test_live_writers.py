@@ -42,20 +42,20 @@ def test_a_page_that_froze_loses_its_lease() -> None:
     writers = SaveLeases(clock=lambda: now)
     first, second = object(), object()
     wanted = ("o", "d", "j")
-    assert writers.elect(first, wanted)
+    assert writers.acquire(first, wanted)
     now += LEASE_SECONDS - 1
-    assert not writers.elect(second, wanted)
+    assert not writers.acquire(second, wanted)
     now += 2
-    assert writers.elect(second, wanted)
-    assert not writers.elect(first, wanted)
-    assert writers.elect(first, ("another owner", "d", "j"))
+    assert writers.acquire(second, wanted)
+    assert not writers.acquire(first, wanted)
+    assert writers.acquire(first, ("another owner", "d", "j"))
 
 
 def test_a_page_that_asks_for_everything_fills_no_memory() -> None:
     writers = SaveLeases(clock=lambda: 0.0)
     page = object()
     for number in range(MAX_LEASES + 50):
-        assert writers.elect(page, ("o", "d", str(number)))
+        assert writers.acquire(page, ("o", "d", str(number)))
     assert len(writers._leases) == MAX_LEASES
-    writers.leave(page)
+    writers.release(page)
     assert not writers._leases

@@ -334,7 +334,7 @@ def test_a_wrong_verb_is_told_which_are_right(ask: Ask) -> None:
         answer = ask("token", verb, path)
         assert (answer.status_code, answer.headers["Allow"]) == (405, right), path
         assert answer.json()["code"] == "method_not_allowed"
-        assert answer.json()["message"] == f"This address has no such method; it has {right}."
+        assert answer.json()["message"] == f"Method not allowed. Allowed methods: {right}."
     assert ask("token", "HEAD", "groups").headers["Allow"] == "POST"
 
 

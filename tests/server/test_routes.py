@@ -13,10 +13,10 @@ from harness.jupyter import Jupyter, jupyter
 
 from jupyter_bgstream.core.errors import InvalidRequestError
 from jupyter_bgstream.core.limits import MAX_BODY
-from jupyter_bgstream.server import batches, images, inbox, jobs, live, log, threads
+from jupyter_bgstream.server import batches, images, inbox, jobs, live, log, meta, threads, usage
 from jupyter_bgstream.server.requests import JobSubmission
 
-ROUTES = [*jobs.ROUTES, *batches.ROUTES, *threads.ROUTES, *inbox.ROUTES, *log.ROUTES, *images.ROUTES]
+ROUTES = [route for module in (jobs, batches, threads, inbox, usage, meta, log, images) for route in module.ROUTES]
 VERBS = ("get", "head", "post", "put", "patch", "delete")
 IMPLEMENTED = [
     (pattern, verb)

@@ -194,7 +194,7 @@ def test_unexpected_error_at_start_is_reported_and_nothing_stays_open(
 ) -> None:
     env = patched(tmp_path / "patch", BROKEN_START)
     with jupyter(tmp_path, config=config_for(provider), OPENAI_API_KEY="sk-canary-4711", **env) as server:
-        refused = assert_refused(server, "ZeroDivisionError", "[key]", "The log of the Jupyter server has the details.")
+        refused = assert_refused(server, "ZeroDivisionError", "[key]", "See the Jupyter server log for details.")
         assert "Retry-After" not in refused.headers
         files = [path for path in Path(f"/proc/{server.pid}/fd").iterdir() if "jobs.sqlite" in str(path.resolve())]
         assert files == []

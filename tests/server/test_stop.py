@@ -63,7 +63,7 @@ def test_signals_without_terminal_stop_in_order(
 
 
 def assert_stopped_in_order(server: Jupyter) -> None:
-    assert any("jupyter_bgstream has stopped in good order" in line for line in server.log), "".join(server.log)
+    assert any("jupyter_bgstream has stopped cleanly" in line for line in server.log), "".join(server.log)
 
 
 @pytest.mark.parametrize("typed", ["n", "y"])
@@ -139,7 +139,7 @@ def seconds_of_stop(server: Jupyter) -> float:
         assert found is not None
         return datetime.fromisoformat(found[0]).timestamp()
 
-    return time_of("has stopped in good order") - time_of("received signal")
+    return time_of("has stopped cleanly") - time_of("received signal")
 
 
 @pytest.mark.parametrize("variable", HUB)

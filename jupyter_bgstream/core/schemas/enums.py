@@ -26,6 +26,7 @@ def _open(*values: str) -> Any:
 
 if TYPE_CHECKING:
     JobStatus = Status
+    JobHint = Status | Literal["deleted"]
     BatchStatus = Status
     ImageMediaType = MediaType
     JobPriority = Priority
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     CostKey = By
 else:
     JobStatus = _open(*STATUSES)
+    JobHint = _open(*STATUSES, "deleted")
     BatchStatus = _open(*BATCH_STATUSES)
     ImageMediaType = _open(*get_args(MediaType))
     JobPriority = _open(*get_args(Priority))
@@ -52,6 +54,7 @@ __all__ = [
     "BatchStatus",
     "CostKey",
     "ImageMediaType",
+    "JobHint",
     "JobPriority",
     "JobStatus",
     "MessageRole",
