@@ -1,4 +1,4 @@
-"""Reports unfinished jobs as activity of the server, so that a culler leaves it alone."""
+"""Report unfinished jobs as activity of the server, so that a culler does not stop it."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from collections.abc import Callable
 from ..core.errors import BgStreamError
 from ..engine.service import Service
 
-ACTIVITY_SECONDS = 10  # between reports while there are jobs to run
+ACTIVITY_SECONDS = 10  # between reports
 
 log = logging.getLogger(__name__)
 
 
 async def report_activity(service: Service, owner: str, *, report: Callable[[], None]) -> None:
-    """Call ``report`` again and again while jobs run on this server, or will."""
+    """Call ``report`` every ACTIVITY_SECONDS while jobs run on this server or are to run."""
     while True:
         try:
             if await has_work(service, owner):
                 report()
-        except Exception:  # without the next report a culler would stop the server with its jobs
-            log.exception("the activity of jobs cannot be reported, trying again")
+        except Exception:  # without further reports a culler would stop the server with its jobs
+            log.exception("cannot report the activity of jobs, trying again")
         await asyncio.sleep(ACTIVITY_SECONDS)
 
 
 async def has_work(service: Service, owner: str) -> bool:
-    """Return whether jobs run on this server, or will: a paused group and the jobs of other servers do not count."""
+    """Return whether jobs run on this server or are to run; paused batches and jobs of other servers do not count."""
     try:
         return await service.has_work(owner)
-    except BgStreamError:  # a store that is locked for long; there will be a next look
+    except BgStreamError:  # such as a store that is locked for long; the next call looks again
         return False

@@ -30,10 +30,10 @@ from .backend import Backend
 from .base import SETTING, NotFoundHandler
 from .identity import is_on_hub
 from .lifecycle import BackgroundTasks, Lifecycle, treat_sigint_like_sigterm
-from .log_filter import write_controls_out
+from .log_filter import escape_control_characters
 from .routes import ROUTES
 from .runtime import ENVIRONMENT, server_url, write_runtime_file
-from .webhook import Webhook, WebhookTarget, read_receiver
+from .webhook import Webhook, WebhookTarget, read_target
 
 # Seconds. KubeSpawner kills a server one second after its request to stop.
 STOP_GRACE = 2.0
@@ -201,7 +201,7 @@ class BgStreamApp(ExtensionApp):
         self.runtime_file: Path | None = None  # None before the start
         self._lifecycle: Lifecycle | None = None
         self.settings[SETTING] = self._backend
-        write_controls_out(self.log)
+        escape_control_characters(self.log)
         for unmet in unmet_requirements():
             self.log.warning("%s", unmet)
         if not hasattr(ExtensionApp, "_start_jupyter_server_extension"):  # jupyter-server 2.15 has no start hook
@@ -289,7 +289,7 @@ class BgStreamApp(ExtensionApp):
         if not self.webhook_url:
             return None
         try:
-            return read_receiver(
+            return read_target(
                 self.webhook_url,
                 secret_env=self.webhook_secret_env,
                 preview=self.webhook_preview,

@@ -1,4 +1,4 @@
-"""The extension in place of the real one if that cannot be imported: every route answers 503 with the reason."""
+"""The extension in place of the real one if that cannot be imported: every route responds 503 with the reason."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ..requirements import unmet_requirements
 
 
 class FailedImportHandler(APIHandler):
-    """Answers every request with the reason."""
+    """A route that responds to every request with the reason."""
 
     def initialize(self, reason: str) -> None:
-        """Keep the reason."""
+        """Store the reason."""
         self.explanation = reason
 
     @web.authenticated
     async def get(self) -> None:
-        """Answer 503."""
+        """Respond 503."""
         self.set_status(503)
         self.finish(json.dumps({"code": "unavailable", "message": self.explanation, "field": None}))
 
@@ -29,7 +29,7 @@ class FailedImportHandler(APIHandler):
 
 
 def load(serverapp: Any, error: Exception) -> None:
-    """Log why the extension cannot be loaded, and add its routes."""
+    """Log why the extension cannot be loaded, and register its routes."""
     causes = [str(unmet) for unmet in unmet_requirements()] or [f"{type(error).__name__}: {error}"]
     reason = " ".join(["jupyter_bgstream could not start.", *causes])
     serverapp.log.critical(reason, exc_info=error)

@@ -1,4 +1,4 @@
-"""Who is asking: the tenant owns jobs, the viewer reads notices, and a kernel comes with a token for this API alone."""
+"""Identities: the tenant owns jobs, the viewer reads notices, and kernels have a token for this API alone."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ KERNEL = User(username="bgstream-kernel", name="A kernel of this server")
 
 MAX_NAME_LENGTH = 200  # characters of a person's name
 
-# Under these, Jupyter makes up a new name for each browser and each token request: they name nobody.
+# With these, Jupyter generates a new name for each browser and each token request; it is not a person's name.
 _ANONYMOUS = (IdentityProvider, PasswordIdentityProvider)
 
 
 class IdentityUnavailableError(HTTPError):
-    """The identity provider cannot tell who asks, such as a JupyterHub that is down.
+    """The identity provider failed, such as a JupyterHub that is down.
 
-    The provider's own error names internal addresses, and goes to the log only.
+    The provider's own error names internal addresses, so it is only logged.
     """
 
     retry_after = 5  # seconds
@@ -35,12 +35,12 @@ class IdentityUnavailableError(HTTPError):
     def __init__(self) -> None:
         name = "JupyterHub" if "JUPYTERHUB_USER" in os.environ else "The identity provider"
         super().__init__(
-            503, f"{name} could not check who sent this request. Try again in a moment; jobs go on meanwhile"
+            503, f"{name} could not authenticate this request. Try again in a moment; jobs continue meanwhile"
         )
 
 
 def tenant() -> str:
-    """Return who owns the jobs of this server: the Hub's user, else everybody who may use it."""
+    """Return the owner of this server's jobs: the Hub's user, or all users of the server as one."""
     return os.environ.get("JUPYTERHUB_USER") or "local"
 
 
@@ -50,20 +50,20 @@ def is_on_hub() -> bool:
 
 
 def viewer(provider: IdentityProvider, user: User) -> str:
-    """Return whose inbox and mutes a request means: a person's, else the Hub's user's, or "" where all are one.
+    """Return the owner of inbox and mutes: the person, else the Hub's user, or "" where people have no names.
 
-    On a Hub a kernel means its user, so that what a cell reads or mutes is read or muted in the user's page.
+    On a Hub, requests of a kernel are those of its user, so that a cell and a page share read state and mutes.
     """
     return person(provider, user) or os.environ.get("JUPYTERHUB_USER", "")
 
 
 def person(provider: IdentityProvider, user: User) -> str:
-    """Return the user name of a person, or "" for a kernel and where users have no names."""
+    """Return the user name of a person; "" for a kernel and where people have no names."""
     return user.username if user is not KERNEL and _names_people(provider) else ""
 
 
 def _names_people(provider: IdentityProvider) -> bool:
-    """Return whether user names are people's; a login handler of a deployment, such as a Hub's, may supply them."""
+    """Return whether user names are names of people; the login handler of a deployment may supply them."""
     if type(provider) is LegacyIdentityProvider:
         get_user: Any = provider.login_handler_class.get_user  # type: ignore[attr-defined]  # Jupyter calls it as well
         own: Any = LegacyLoginHandler.get_user
@@ -72,17 +72,17 @@ def _names_people(provider: IdentityProvider) -> bool:
 
 
 def person_name(username: str) -> str | None:
-    """Return a user name fit to be stored and shown, or None if nothing is left of it.
+    """Return a user name as one line of at most MAX_NAME_LENGTH printable characters, or None if none is left.
 
-    The name comes from outside: it becomes one line of printable characters, at most MAX_NAME_LENGTH of them.
+    The name is untrusted.
     """
-    shown = "".join(char for char in username if char.isprintable() or char.isspace())
-    name = " ".join(shown.split())
+    printable = "".join(char for char in username if char.isprintable() or char.isspace())
+    name = " ".join(printable.split())
     return (name if len(name) <= MAX_NAME_LENGTH else f"{name[: MAX_NAME_LENGTH - 1].rstrip()}…") or None
 
 
 class KernelIdentity:
-    """Stands before Jupyter's identity provider on our routes and lets the kernels' token in as well."""
+    """Jupyter's identity provider, which on our routes also accepts the token of kernels."""
 
     def __init__(self, inner: IdentityProvider, token: str) -> None:
         self.inner = inner
@@ -92,10 +92,10 @@ class KernelIdentity:
         return getattr(self.inner, name)
 
     async def get_user(self, handler: RequestHandler) -> Any:
-        """Return the kernel, or whoever Jupyter says it is.
+        """Return KERNEL for the token of kernels, else the user according to Jupyter.
 
         Raises:
-            IdentityUnavailableError: Jupyter's identity provider cannot tell.
+            IdentityUnavailableError: Jupyter's identity provider failed.
 
         """
         if self.is_kernel(handler):
@@ -112,25 +112,25 @@ class KernelIdentity:
         raise IdentityUnavailableError
 
     def is_token_authenticated(self, handler: RequestHandler) -> bool:
-        """Return whether a token came with the request: then it needs no XSRF cookie."""
+        """Return whether the request has a token; then it needs no XSRF cookie."""
         return self.is_kernel(handler) or bool(self.inner.is_token_authenticated(handler))
 
     def should_check_origin(self, handler: RequestHandler) -> bool:
-        """Return whether the request may be a browser's."""
+        """Return whether the request may come from a browser."""
         return not self.is_kernel(handler) and bool(self.inner.should_check_origin(handler))
 
     def is_kernel(self, handler: RequestHandler) -> bool:
-        """Return whether the request carries the kernels' token."""
-        scheme, _, given = handler.request.headers.get("Authorization", "").partition(" ")
-        return scheme.lower() in ("token", "bearer") and hmac.compare_digest(given.strip().encode(), self._token)
+        """Return whether the request has the token of kernels."""
+        scheme, _, token = handler.request.headers.get("Authorization", "").partition(" ")
+        return scheme.lower() in ("token", "bearer") and hmac.compare_digest(token.strip().encode(), self._token)
 
 
 class KernelAuthorizer:
-    """Lets kernels pass, since their token opens this API alone; asks Jupyter's authorizer about everybody else."""
+    """Jupyter's authorizer, except for kernels, whose token opens this API alone."""
 
     def __init__(self, inner: Authorizer) -> None:
         self._inner = inner
 
     def is_authorized(self, handler: Any, user: User, action: str, resource: str) -> Any:
-        """Return whether the user may do it."""
+        """Return whether the user may perform the action."""
         return True if user is KERNEL else self._inner.is_authorized(handler, user, action, resource)

@@ -1,4 +1,4 @@
-"""Pictures of answers over REST: others' files, from Jupyter's own origin."""
+"""REST handler: images of answers, which are untrusted files from Jupyter's own origin."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ class ImageHandler(ApiHandler):
 
     @endpoint
     async def get(self, job_id: str, image_id: str) -> None:
-        """Return the file of a picture, a chunk at a time."""
+        """Return the file of an image, in chunks."""
         image = await self.service.image(self.owner, job_id, image_id)
         self.set_header("ETag", f'"{image.log}-{image.id}"')
         if self.check_etag_header():
-            self._guard()
+            self._set_headers()
             self.set_status(304)
             self.finish()
             return
         chunk = b""
         if self.request.method == "GET":
-            chunk = await self.service.image_chunk(image, 0)  # now there can still be an error in words
-        self._guard()
+            chunk = await self.service.image_chunk(image, 0)  # before the headers, so that an error has a response
+        self._set_headers()
         self.set_header("Content-Disposition", f'inline; filename="{_file_name(image)}"')
         self.set_header("Content-Length", str(image.bytes))
         if self.request.method == "GET":
-            with suppress(StreamClosedError):  # whoever asked has left
+            with suppress(StreamClosedError):  # the client has disconnected
                 await self._send(image, chunk)
         with suppress(StreamClosedError, HTTPOutputError):
             self.finish(set_content_type=image.media_type)
@@ -45,11 +45,11 @@ class ImageHandler(ApiHandler):
             for number in range(1, -(-image.bytes // IMAGE_CHUNK)):
                 self.write(await self.service.image_chunk(image, number))
                 await self.flush()
-        except RequestError as error:  # such as deleted meanwhile; the length that was announced shows that it is cut
-            self.log.info("job %s: its picture is cut off: %s", image.job, error)
+        except RequestError as error:  # such as deleted meanwhile; the client sees fewer bytes than Content-Length
+            self.log.info("job %s: an image is cut off: %s", image.job, error)
 
-    def _guard(self) -> None:
-        # A file may be a picture by its first bytes and something else to a browser: it must not be anything else.
+    def _set_headers(self) -> None:
+        # A file may begin like an image and still be another type to a browser: these headers allow an image only.
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Content-Security-Policy", "sandbox; default-src 'none'")
         self.set_header("Cache-Control", "private, max-age=31536000, immutable")

@@ -1,4 +1,4 @@
-"""The runtime file: how a kernel finds this server and opens its API."""
+"""Write the runtime file, by which kernels find this server and open its API."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ..core.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
-ENVIRONMENT = "JUPYTER_BGSTREAM_RUNTIME"  # holds the file's path, never a secret
+ENVIRONMENT = "JUPYTER_BGSTREAM_RUNTIME"  # variable with the path of the file, never a secret
 
-# The loopback address that reaches a server which listens on all addresses. Tornado opens "::" for IPv6 only.
+# Loopback addresses of servers that listen on all addresses. Tornado opens "::" for IPv6 only.
 LOOPBACK = {"": "127.0.0.1", "*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 def server_url(serverapp: ServerApp) -> str:
-    """Return the address under which programs of this machine reach a server whose port is known."""
+    """Return the URL of a server for programs on this machine. Its port must be known."""
     if serverapp.sock:
         return f"http+unix://{urlencode_unix_socket_path(serverapp.sock)}{serverapp.base_url}"
     host = LOOPBACK.get(serverapp.ip, serverapp.ip)
@@ -36,7 +36,12 @@ def server_url(serverapp: ServerApp) -> str:
 
 
 def write_runtime_file(runtime: Runtime, folder: Path) -> Path:
-    """Write a new runtime file that only this user can read; return its path. Raises UnavailableError."""
+    """Write a new runtime file that only this user can read; return its path.
+
+    Raises:
+        UnavailableError: The file cannot be written.
+
+    """
     path = folder / f"bgstream-{secrets.token_hex(8)}.json"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -45,18 +50,18 @@ def write_runtime_file(runtime: Runtime, folder: Path) -> Path:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(encode(runtime))
                 mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
-        except OSError:  # such as a full disk: half a file is worse than none
+        except OSError:  # such as a full disk: a partial file is worse than no file
             path.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise UnavailableError(
-            f"Kernels would not find this server: no file can be written in {folder} ({error.strerror or error})."
+            f"Kernels cannot find this server: cannot write a file in {folder} ({error.strerror or error})."
             " Make the folder writable, or set JUPYTER_RUNTIME_DIR."
         ) from error
     if sys.platform != "win32" and mode & (stat.S_IRWXG | stat.S_IRWXO):
         log.warning(
-            "Other users may use %s (mode %o), and with its token this server's jobs: its file system keeps no modes."
-            " Set JUPYTER_RUNTIME_DIR to a folder on another one.",
+            "Other users can read %s (mode %o), and its token gives access to the jobs of this server: its file system"
+            " does not support permissions. Set JUPYTER_RUNTIME_DIR to a folder on another file system.",
             path,
             mode,
         )

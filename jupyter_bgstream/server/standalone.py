@@ -1,4 +1,4 @@
-"""A Jupyter server of this extension alone: no pages, files, kernels or terminals, for programs of this machine."""
+"""A Jupyter server with this extension alone: no pages, files, kernels or terminals, for programs on this machine."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from .app import BgStreamApp
 from .runtime import server_url
 
 HOST = "127.0.0.1"
-OTHER_PORTS = 50  # that are tried if somebody takes the free one just before us
+OTHER_PORTS = 50  # further ports to try if another program takes the free one first
 
-_ENDS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # those that this system has
+_STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # of them those that this system has
 
 
 class NoContents(AsyncContentsManager):
-    """Stands where Jupyter wants a manager of files, and has none."""
+    """A contents manager without files, since Jupyter requires one."""
 
     def get_extra_handlers(self) -> list[Any]:
-        """Return no routes: those of others would hand out files."""
+        """Return no routes: the inherited ones would serve files."""
         return []
 
     def info_string(self) -> str:
-        """Say what there is."""
+        """Return the line that Jupyter logs at the start."""
         return "No files are served."
 
 
 class StandaloneServer(ServerApp):
-    """Reads the config of the user's other servers, and takes from it what is ours and how to log."""
+    """Minimal ServerApp: reads the user's Jupyter config, and keeps only BgStreamApp and logging settings."""
 
-    name = "jupyter-server"  # the config file's
-    default_services = ()  # type: ignore[assignment]  # said by the length of its own
+    name = "jupyter-server"  # of the config file
+    default_services = ()  # type: ignore[assignment]  # its type has a fixed length
 
     def __init__(
         self,
@@ -52,26 +52,26 @@ class StandaloneServer(ServerApp):
     ) -> None:
         super().__init__(log_level=logging.WARNING, **kwargs)
         self._wanted_port = port
-        self._on_ready = on_ready  # with the address
-        self._on_end = on_end  # with how many jobs run
-        self.failed = False  # whether the extension could not start; the log says why
+        self._on_ready = on_ready  # receives the URL
+        self._on_end = on_end  # receives the number of running jobs
+        self.failed = False  # whether the extension could not start; the log has the reason
 
     def init_server_extensions(self) -> None:
-        """Load our extension alone, and let no config file open this server to anybody."""
+        """Load our extension alone, and override config that would open this server to others."""
         self.jpserver_extensions = {"jupyter_bgstream": True}
         super().init_server_extensions()
-        # Only now: the extension's own config files may hold settings of the server.
-        insist = {
-            "ServerApp": self._alone(),
+        # After the extension is loaded: its config files may contain settings of the server.
+        overrides = {
+            "ServerApp": self._server_settings(),
             "IdentityProvider": {"token": secrets.token_hex(32)},
             "GatewayClient": {"url": ""},
         }
-        self.update_config(Config(insist))
+        self.update_config(Config(overrides))
         self._extension.kind = "serve"
-        self._extension.log_level = logging.WARNING  # what it has to say is said by us
-        self._extension.on_started = self._tell_started
+        self._extension.log_level = logging.WARNING  # the command prints its own messages
+        self._extension.on_started = self._report_start
 
-    def _alone(self) -> dict[str, Any]:
+    def _server_settings(self) -> dict[str, Any]:
         return {
             "ip": HOST,
             "port": self._wanted_port if self._wanted_port is not None else _free_port(),
@@ -83,7 +83,7 @@ class StandaloneServer(ServerApp):
             "base_url": "/",
             "custom_display_url": "",
             "open_browser": False,
-            "allow_root": True,  # nothing runs here that a request could name
+            "allow_root": True,  # requests cannot run programs here
             "terminals_enabled": False,
             "extra_services": [],
             "identity_provider_class": IdentityProvider,
@@ -93,20 +93,20 @@ class StandaloneServer(ServerApp):
         }
 
     def write_server_info_file(self) -> None:
-        """Write none: whoever looks for Jupyter servers by it wants kernels or files."""
+        """Write no file: programs that look for Jupyter servers expect kernels or files."""
 
     def write_browser_open_files(self) -> None:
-        """Write none: there is nothing to see."""
+        """Write no file: there are no pages."""
 
     def init_signal(self) -> None:
-        """End at once and without a question; at the second signal even without a goodbye."""
-        for name in _ENDS:
+        """Stop at the first signal without confirmation; a second one ends the process at once."""
+        for name in _STOP_SIGNALS:
             number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
                 signal.signal(number, self._end)
 
     def _end(self, number: int, _: object) -> None:
-        for name in _ENDS:
+        for name in _STOP_SIGNALS:
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), signal.SIG_DFL)
         self._on_end(self._extension.running)
@@ -118,7 +118,7 @@ class StandaloneServer(ServerApp):
         assert isinstance(extension, BgStreamApp)
         return extension
 
-    def _tell_started(self) -> None:
+    def _report_start(self) -> None:
         if not self._extension.is_started:
             self.failed = True
             self.stop()
@@ -128,7 +128,7 @@ class StandaloneServer(ServerApp):
 
 def _free_port() -> int:
     with socket.socket() as probe:
-        if sys.platform != "win32":  # or a port of a moment ago could not be had
+        if sys.platform != "win32":  # so that a port that was just released can be bound
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])

@@ -56,7 +56,7 @@ def test_failing_identity_provider_is_503(server: Jupyter, failure: str, verb: s
     answer = ask(server, failure, path, verb)
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert "10.0.0.7" not in answer.text
-    assert answer.json()["message"].startswith("The identity provider could not check who sent this request.")
+    assert answer.json()["message"].startswith("The identity provider could not authenticate this request.")
     assert int(answer.headers["Retry-After"]) > 0
 
 

@@ -8,7 +8,7 @@ import logging
 import pytest
 from tornado.log import LogFormatter
 
-from jupyter_bgstream.server.log_filter import write_controls_out
+from jupyter_bgstream.server.log_filter import escape_control_characters
 
 SPITE = "\x1b]52;c;eA==\x07\x9b2J\u202e"
 SHOWN = "\\x1b]52;c;eA==\\x07\\x9b2J\\u202e"
@@ -19,8 +19,8 @@ SHOWN = "\\x1b]52;c;eA==\\x07\\x9b2J\\u202e"
 def test_controls_in_messages_arguments_and_tracebacks_are_written_out(name: str, formatter: logging.Formatter) -> None:
     own, logger = logging.Logger("BgStreamApp"), logging.getLogger(name)
     for each in (own, logging.getLogger("jupyter_bgstream.engine.runner")):
-        write_controls_out(each)
-        write_controls_out(each)
+        escape_control_characters(each)
+        escape_control_characters(each)
     logger = own if name == "BgStreamApp" else logger
     written = io.StringIO()
     handler = logging.StreamHandler(written)
@@ -42,6 +42,6 @@ def test_controls_in_messages_arguments_and_tracebacks_are_written_out(name: str
 
 
 def test_loggers_of_others_are_left_alone() -> None:
-    write_controls_out(logging.Logger("BgStreamApp"))
+    escape_control_characters(logging.Logger("BgStreamApp"))
     for name in (None, "jupyter_bgstreams", "tornado.access"):
         assert not logging.getLogger(name).filters

@@ -35,7 +35,7 @@ from jupyter_bgstream.core.job import JobSource
 from jupyter_bgstream.core.notices import Mute
 from jupyter_bgstream.engine.service import Limits, Service
 from jupyter_bgstream.server import webhook
-from jupyter_bgstream.server.webhook import Webhook, read_receiver
+from jupyter_bgstream.server.webhook import Webhook, read_target
 from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import START, FakeClock
@@ -75,7 +75,7 @@ class Servers:
         )
         await service.open()
         self._stack.push_async_callback(service.close)
-        target = read_receiver(self._receiver.url, secret_env="HOOK_SECRET", preview=preview, environ=ENVIRON)
+        target = read_target(self._receiver.url, secret_env="HOOK_SECRET", preview=preview, environ=ENVIRON)
         calling = asyncio.create_task(Webhook(target, service=service, owner=OWNER, clock=self.clock).run())
         self._stack.push_async_callback(self._cancel, calling)
         self.calling.append(calling)
@@ -289,7 +289,7 @@ async def test_what_a_receiver_names_in_its_head_is_neither_kept_nor_followed(
     await servers.passes(600)
     assert len(receiver.requests) == len(places) + 1
     assert [request.headers.get("cookie") for request in receiver.requests] == [None] * len(receiver.requests)
-    assert "answers 302" in caplog.text
+    assert "responded 302" in caplog.text
     assert "cannot go on" not in caplog.text
     for secret in ("path-secret", "query-secret"):
         assert secret not in caplog.text
@@ -307,7 +307,7 @@ async def test_after_a_day_it_is_given_up(
     await servers.passes(0)
     tried = len(receiver.requests)
     assert 15 < tried < 40
-    assert "is given up" in caplog.text
+    assert "is dropped" in caplog.text
     receiver.replies.clear()
     servers.clock.advance(3600)
     await servers.passes(10)
@@ -357,7 +357,7 @@ async def test_gone_is_the_end_and_is_said(
 async def test_a_receiver_that_hangs_holds_up_nothing(
     servers: Servers, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(webhook, "REQUEST_SECONDS", 0.2)
     await servers.add()
     receiver.replies = [None, (204, {})]
     await servers.said()
@@ -372,7 +372,7 @@ async def test_many_go_out_a_few_at_a_time(servers: Servers, receiver: Receiver)
     await servers.passes(40)
     assert {said["data"]["job"] for said in receiver.said} == jobs
     assert len(receiver.requests) == len(jobs)
-    assert receiver.most <= webhook.AT_A_TIME
+    assert receiver.most <= webhook.MAX_CONCURRENT
 
 
 async def test_nobody_there_is_trouble_like_any_other(
@@ -383,15 +383,15 @@ async def test_nobody_there_is_trouble_like_any_other(
     await servers.add()
     await servers.said()
     await servers.passes(50)
-    assert caplog.text.count("does not answer (ConnectError)") == 1  # once, not at every try
+    assert caplog.text.count("does not respond (ConnectError)") == 1  # once, not at every try
     assert receiver.requests == []
     receiver.url = url
 
 
 ANSWERS = {
-    "answers that announce another": (b"", b"HTTP/1.1 100 \r\n\r\n" * 4000, "does not answer (RemoteProtocolError)"),
-    "a reason": (b"HTTP/1.1 200 ", b"a" * 65536, "does not answer (RemoteProtocolError)"),
-    "a body": (b"HTTP/1.1 500 No\r\nContent-Encoding: gzip, gzip\r\n\r\n", b"\0" * 65536, "answers 500"),
+    "answers that announce another": (b"", b"HTTP/1.1 100 \r\n\r\n" * 4000, "does not respond (RemoteProtocolError)"),
+    "a reason": (b"HTTP/1.1 200 ", b"a" * 65536, "does not respond (RemoteProtocolError)"),
+    "a body": (b"HTTP/1.1 500 No\r\nContent-Encoding: gzip, gzip\r\n\r\n", b"\0" * 65536, "responded 500"),
 }
 
 
@@ -428,7 +428,7 @@ async def test_no_secret_no_path_and_no_words_in_the_log(
     await servers.said()
     await servers.passes(120)
     assert len(receiver.requests) == 3
-    assert "answers 500" in caplog.text
+    assert "responded 500" in caplog.text
     for secret in ("path-secret", "query-secret", SECRET.removeprefix("whsec_"), "capital", "Paris"):
         assert secret not in caplog.text
 
@@ -495,34 +495,34 @@ async def test_a_server_killed_before_it_could_note_it_is_sent_again(receiver: R
 )
 def test_an_address_that_cannot_be_meant_is_refused_without_being_shown(url: str) -> None:
     with pytest.raises(InvalidRequestError, match=r"^BgStreamApp.webhook_url .*\.$") as refused:
-        read_receiver(url, secret_env="HOOK_SECRET", preview=False, environ=ENVIRON)
+        read_target(url, secret_env="HOOK_SECRET", preview=False, environ=ENVIRON)
     assert url not in refused.value.message
 
 
 @pytest.mark.parametrize("url", ["https://hooks.example.org/x?y=z", "http://localhost:1/", "http://[::1]:8000/x"])
 def test_an_address_that_can_be_meant_is_taken(url: str) -> None:
-    target = read_receiver(url, secret_env="HOOK_SECRET", preview=False, environ=ENVIRON)
+    target = read_target(url, secret_env="HOOK_SECRET", preview=False, environ=ENVIRON)
     assert target.keys == (KEY,)
     assert "y=z" not in repr(target)
 
 
 @pytest.mark.parametrize("secret", ["", "whsec_", SECRET[6:], "whsec_!!!", "whsec_" + "QUJD" * 7 + " x", "whsec_QUJD"])
 def test_a_secret_that_is_none_is_refused_without_being_shown(secret: str) -> None:
-    with pytest.raises(InvalidRequestError, match="set HOOK_SECRET in") as refused:
-        read_receiver("https://a.example/", secret_env="HOOK_SECRET", preview=False, environ={"HOOK_SECRET": secret})
+    with pytest.raises(InvalidRequestError, match="Set HOOK_SECRET in") as refused:
+        read_target("https://a.example/", secret_env="HOOK_SECRET", preview=False, environ={"HOOK_SECRET": secret})
     assert not secret[6:] or secret[6:] not in refused.value.message
 
 
 def test_a_secret_in_the_place_of_its_name_is_not_shown() -> None:
     with pytest.raises(InvalidRequestError, match="the \\*name\\*") as refused:
-        read_receiver("https://a.example/", secret_env=SECRET, preview=False, environ={})
+        read_target("https://a.example/", secret_env=SECRET, preview=False, environ={})
     assert SECRET not in refused.value.message
 
 
 def test_two_secrets_both_sign() -> None:
     other = bytes(32)
     both = f"{SECRET} whsec_{base64.b64encode(other).decode()}"
-    target = read_receiver("https://a.example/", secret_env="S", preview=False, environ={"S": both})
+    target = read_target("https://a.example/", secret_env="S", preview=False, environ={"S": both})
     now = int(time.time())
     headers = {"webhook-id": "abc", "webhook-timestamp": str(now)}
     headers["webhook-signature"] = webhook.signature(target.keys, "abc", now, b'{"a":1}')
