@@ -49,11 +49,15 @@ const RESPONSES: Record<string, [schema: string, unused?: string[]]> = {
   Spent: ['CostRow', ['jobs', 'input_tokens', 'output_tokens']],
   CostList: ['CostList', ['by']],
   ModelList: ['ModelsInfo', ['default_why', 'problems']],
-  ServerStatus: ['ServerStatus', ['version', 'protocol', 'server', 'store', 'counts', 'limits', 'default_model']]
+  ServerStatus: ['ServerStatus', ['version', 'protocol', 'server', 'store', 'counts', 'limits', 'default_model']],
+  ServerFrame: ['ServerFrame', ['field']]
 };
 
-/** Bodies of requests. */
-const REQUESTS: Record<string, string> = { Question: 'JobSubmission' };
+/** Bodies of requests, and frames that pages send. */
+const REQUESTS: Record<string, string> = {
+  Question: 'JobSubmission',
+  ClientFrame: 'ClientFrame'
+};
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const schemas = JSON.parse(readFileSync(join(ROOT, '../tests/golden/schema.json'), 'utf8')) as Record<string, Schema>;

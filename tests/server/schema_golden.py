@@ -1,4 +1,4 @@
-"""Writes `tests/golden/schema.json`: the JSON schemas of the API, which the TypeScript types are compared with."""
+"""Writes `tests/golden/schema.json`: the JSON schemas that the TypeScript types are compared with."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jupyter_bgstream.server.openapi import component_schemas
+import msgspec
+
+from jupyter_bgstream.core.schemas.frames import CLIENT_FRAMES, SERVER_FRAMES
+from jupyter_bgstream.server.openapi import REF, component_schemas
 
 GOLDEN = Path(__file__).parents[1] / "golden/schema.json"
 
 
 def golden() -> str:
     """Return the contents of the file: one schema a line, without descriptions."""
-    lines = (f"{json.dumps(name)}: {json.dumps(_bare(schema))}" for name, schema in sorted(component_schemas().items()))
+    (client, server), frames = msgspec.json.schema_components([CLIENT_FRAMES, SERVER_FRAMES], ref_template=REF)
+    schemas = frames | component_schemas() | {"ClientFrame": client, "ServerFrame": server}
+    lines = (f"{json.dumps(name)}: {json.dumps(_bare(schema))}" for name, schema in sorted(schemas.items()))
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
