@@ -105,13 +105,13 @@ class BgStreamApp(ExtensionApp):
         help="Seconds that running jobs have to end when the server stops; by default 2, on a JupyterHub 0.3.",
     ).tag(config=True)
 
-    keep_days = Int(90, min=0, help="Days for which answers are kept after they were read; 0: for ever.").tag(
+    keep_days = Int(90, min=0, help="Days for which answers are kept after they were read; 0: forever.").tag(
         config=True
     )
     unread_days = Int(
         365,
         min=0,
-        help="Days for which unread answers are kept; announced 14 days before; 0: for ever.",
+        help="Days for which unread answers are kept; announced 14 days before; 0: forever.",
     ).tag(config=True)
     max_megabytes = Int(
         2048,
@@ -156,7 +156,7 @@ class BgStreamApp(ExtensionApp):
 
     @property
     def database_file(self) -> Path | None:
-        """The open file, which differs from ``database_path`` if each host has its own; None if there is none."""
+        """The open file, which differs from ``database_path`` if each host has its own; None before the start."""
         service = self._backend.service
         return None if service is None else service.store_path
 

@@ -88,7 +88,7 @@ class BaseHandler(JupyterHandler):
 
     @property
     def submitted_by(self) -> str | None:
-        """The name of the person who sent the request; None for a kernel, or if people have no names."""
+        """The name of the request's sender; None for a kernel, or if people have no names."""
         return person_name(person(super().identity_provider, self.current_user))
 
     @property
@@ -302,7 +302,7 @@ class SubmitHandler(ApiHandler):
         if not unnamed:
             return None
         if (job_id := unnamed[0].id) is not None:
-            # A repeated submission is the same job, whatever the default is now. Jobs of a batch are stored together.
+            # A repeated submission is the same job, even if the default has changed. A batch stores its jobs together.
             with suppress(NotFoundError):
                 return (await self.service.job(self.owner, job_id)).spec.model
         default = await self.service.default()

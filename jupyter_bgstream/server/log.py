@@ -48,7 +48,7 @@ class EventLogHandler(ApiHandler):
         elif live == "long-poll":
             await self._until_disconnected(self._long_poll(job, after))
         elif live == "sse" and resumed and job.ended and after >= job.seq:
-            # A plain EventSource reconnects for ever after a clean end; only 204 stops it.
+            # A plain EventSource reconnects forever after a clean end; only 204 stops it.
             self._set_position(job.cursor, up_to_date=True, closed=True)
             self.set_status(204)
             self.finish()

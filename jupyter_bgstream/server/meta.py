@@ -17,7 +17,7 @@ class MetaHandler(ApiHandler):
     """A route that reports the default model."""
 
     async def default(self) -> Default | None:
-        """Return the default model; None if there is none or the configured one is wrong, which is a problem."""
+        """Return the default model, or None. A wrong one in the config is among the problems."""
         try:
             return await self.service.default()
         except InvalidRequestError:

@@ -62,7 +62,7 @@ class JobInfo(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     on_restart: RestartPolicy = "interrupt"
     retries: RetryPolicy = "before_first_token"
     source: SourceInfo = SourceInfo()
-    submitted_by: str | None = None  # name of the person who submitted it; None for jobs of kernels
+    submitted_by: str | None = None  # name of the submitter; None for jobs of kernels
     attempt: int = 0  # 0 before the first
     cursor: str  # end of the log
     created_at: float  # Unix seconds
