@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from .. import __version__
+from .._version import __version__
 from ..core.codec import PROTOCOL_VERSION
 from ..core.errors import InvalidRequestError
 from ..core.job import JobSource
