@@ -154,7 +154,7 @@ class Webhook:
     async def run(self) -> None:
         """Send due notices until the receiver responds 410 Gone."""
         httpx_log = logging.getLogger("httpx")
-        httpx_log.addFilter(self._hides_url)
+        httpx_log.addFilter(self._without_url)
         try:
             # In a thread: loading the certificate authorities would block the event loop for too long.
             async with await asyncio.to_thread(self._client) as client:
@@ -167,9 +167,9 @@ class Webhook:
         except (InvalidProxyError, ImportError) as error:  # a SOCKS proxy without its package
             log.critical("The webhook is off. %s", error)
         finally:
-            httpx_log.removeFilter(self._hides_url)
+            httpx_log.removeFilter(self._without_url)
 
-    def _hides_url(self, record: logging.LogRecord) -> bool:
+    def _without_url(self, record: logging.LogRecord) -> bool:
         # httpx logs whole URLs.
         args = record.args if isinstance(record.args, tuple) else ()
         return not any(isinstance(arg, httpx.URL) and str(arg) == str(httpx.URL(self._target.url)) for arg in args)
