@@ -113,7 +113,8 @@ class LogRelay:
             new = [form for form in forms if known.get(form.id) != form]
             known |= {form.id: form for form in forms}
             if new:
-                await self._viewer.add([{"type": "jobs", "jobs": msgspec.to_builtins(new)}])
+                jobs = [msgspec.structs.replace(form, preview="") for form in new]  # events have the text
+                await self._viewer.add([{"type": "jobs", "jobs": msgspec.to_builtins(jobs)}])
             wanted = [name for form in forms for name in (form.retry_of, form.retried_by) if name not in known]
         newest = self._newest
         while (after := known[newest].retried_by) in known:
