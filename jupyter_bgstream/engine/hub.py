@@ -1,4 +1,4 @@
-"""Wakes followers: who follows a job reads its log until it has caught up, then the ring, and is never in the way."""
+"""Fan-out to followers: read the log until caught up, then the in-memory ring; slow followers fall back to the log."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ..core.errors import BgStreamError, NotFoundError, UnavailableError
 from ..core.events import End
 from ..core.job import Job
 from ..store.base import Change, Store
-from .channel import Channel
 from .clock import Clock
 
-BATCH_BYTES = 256 * 1024  # most that one read of the log brings
-RETRY_SECONDS = 1.0  # between tries to read another server's events
+RING_BYTES = 256 * 1024  # newest encoded events held per followed job
+BATCH_BYTES = 256 * 1024  # most that one read of the log returns
+RETRY_SECONDS = 1.0  # between attempts to read another server's events
 
 Listener = Callable[[Change], None]
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class EventBatch(msgspec.Struct, frozen=True, kw_only=True):
-    """Events that follow each other, as stored, and the position after them."""
+    """Consecutive events, as stored, and the position after them."""
 
     events: Sequence[bytes]
     cursor: Cursor
@@ -35,109 +35,111 @@ class EventBatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hub:
-    """Carries every commit of the store to those who follow its job, and to the listeners.
+    """Delivers every commit of the store to the followers of its job, and to the listeners.
 
-    Replay and live are one loop: no gap, no double, and nothing queues behind a slow follower.
+    Replay and live events go through one loop: there is no gap and no duplicate, and nothing queues behind a slow
+    follower.
     """
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._topics: dict[tuple[str, str], Channel] = {}
+        self._channels: dict[tuple[str, str], _Channel] = {}
         self._listeners: set[Listener] = set()
         self._closed = False
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call ``listener`` with every change from here on; returns what ends that."""
+        """Call ``listener`` with every change from now on; return a function that unsubscribes it."""
         self._listeners.add(listener)
         return lambda: self._listeners.discard(listener)
 
     async def run(self) -> None:
-        """Carry changes until the store has closed; followers have then been given all there was."""
+        """Deliver changes until the store has closed; followers have then received everything."""
         try:
             async for changes in self._store.changes():
                 for change in changes:
-                    self._carry(change)
+                    self._deliver(change)
         finally:
             self._closed = True
-            for topic in self._topics.values():
-                topic.close()
+            for channel in self._channels.values():
+                channel.close()
 
-    def _carry(self, change: Change) -> None:
+    def _deliver(self, change: Change) -> None:
         key = (change.owner, change.job)
         if change.kind == "deleted":
-            # Its followers keep the topic; whoever follows a new job of this id gets a new one.
-            if (deleted := self._topics.pop(key, None)) is not None:
+            # Its followers keep the channel; followers of a new job with this id get a new one.
+            if (deleted := self._channels.pop(key, None)) is not None:
                 deleted.delete()
-        elif change.kind in ("job", "events") and (topic := self._topics.get(key)) is not None:
-            topic.feed(change.events, change.seq)
+        elif change.kind in ("job", "events") and (channel := self._channels.get(key)) is not None:
+            channel.feed(change.events, change.seq)
         if change.kind != "events":
             for listener in tuple(self._listeners):
                 listener(change)
-        if (topic := self._topics.get(key)) is not None:
-            self._close_gap(topic, change.owner, change.job)
+        if (channel := self._channels.get(key)) is not None:
+            self._close_gap(channel, change.owner, change.job)
 
-    def _close_gap(self, topic: Channel, owner: str, job_id: str) -> None:
+    def _close_gap(self, channel: _Channel, owner: str, job_id: str) -> None:
         # One read serves all followers of a job that another server runs.
-        if topic.known > topic.tail and topic.reading is None:
-            topic.reading = asyncio.create_task(self._read(topic, owner, job_id))
+        if channel.known > channel.tail and channel.reading is None:
+            channel.reading = asyncio.create_task(self._read(channel, owner, job_id))
 
-    async def _read(self, topic: Channel, owner: str, job_id: str) -> None:
+    async def _read(self, channel: _Channel, owner: str, job_id: str) -> None:
         try:
-            while topic.known > topic.tail and not topic.gone and topic.followers:
+            while channel.known > channel.tail and not channel.deleted and channel.followers:
                 try:
                     job = await self._store.job(owner, job_id)
-                    after = topic.tail
+                    after = channel.tail
                     events = await self._store.events(job, after=after, max_bytes=BATCH_BYTES)
-                    topic.feed(events, after + len(events))
-                except NotFoundError:  # deleted; the change that says so is on its way
+                    channel.feed(events, after + len(events))
+                except NotFoundError:  # deleted; that change is on its way
                     return
                 except BgStreamError as error:
-                    log.warning("job %s cannot be read, trying again: %s", job_id, error)
+                    log.warning("job %s cannot be read, retrying: %s", job_id, error)
                     await self._clock.sleep(RETRY_SECONDS)
         finally:
-            topic.reading = None
+            channel.reading = None
 
     async def follow(self, job: Job, *, after: int) -> AsyncGenerator[EventBatch, None]:
-        """Yield everything after event ``after``, then what comes, until the log has ended.
+        """Yield all events after number ``after``, stored and new, until the log ends.
 
-        Raises NotFoundError when the job is deleted, UnavailableError when this server stops.
+        Raises:
+            NotFoundError: the job was deleted.
+            UnavailableError: this server stops.
+
         """
         key = (job.owner, job.id)
-        topic = self._topics.setdefault(key, Channel())
-        topic.followers += 1
+        channel = self._channels.setdefault(key, _Channel())
+        channel.followers += 1
         try:
-            # First subscribed, then looked at: what is committed from here on is in the ring.
+            # Subscribe before reading: what is committed from here on is in the ring.
             now = await self._store.job(job.owner, job.id)
             if now.log != job.log:
                 raise NotFoundError(f"The job {job.id} was deleted.")
-            topic.begin(now.seq)
-            self._close_gap(topic, *key)
+            channel.begin(now.seq)
+            self._close_gap(channel, *key)
             if now.ended and after >= now.seq:
                 yield EventBatch(events=(), cursor=now.cursor, closed=True, up_to_date=True)
                 return
-            async for batch in self._batches(job, topic, after):
+            async for batch in self._batches(job, channel, after):
                 yield batch
                 if batch.closed:
                     return
         finally:
-            topic.followers -= 1
-            if not topic.followers and self._topics.get(key) is topic:
-                del self._topics[key]
+            channel.followers -= 1
+            if not channel.followers and self._channels.get(key) is channel:
+                del self._channels[key]
 
-    async def _batches(self, job: Job, topic: Channel, after: int) -> AsyncGenerator[EventBatch, None]:
+    async def _batches(self, job: Job, channel: _Channel, after: int) -> AsyncGenerator[EventBatch, None]:
         while True:
-            if topic.gone:
+            if channel.deleted:
                 raise NotFoundError(f"The job {job.id} was deleted.")
-            events = topic.after(after)
+            events = channel.after(after)
             if events is None:
                 events = await self._store.events(job, after=after, max_bytes=BATCH_BYTES)
             if not events:
-                if topic.closed or self._closed:
-                    raise UnavailableError(
-                        "This server is shutting down. The job's text is kept; look again in a moment."
-                    )
-                await topic.change(after)
+                if channel.closed or self._closed:
+                    raise UnavailableError("This server is shutting down. The text so far is saved; reopen it later.")
+                await channel.change(after)
                 continue
             after += len(events)
             last = decode_event(events[-1])
@@ -146,5 +148,70 @@ class Hub:
                 events=events,
                 cursor=Cursor(log=job.log, attempt=last.attempt, seq=after),
                 closed=closed,
-                up_to_date=closed or after >= topic.known,
+                up_to_date=closed or after >= channel.known,
             )
+
+
+class _Channel:
+    """The newest events of one job's log, as many as fit the ring. It exists only while the job has followers."""
+
+    def __init__(self) -> None:
+        self.followers = 0
+        self.tail = 0  # number of the last event in the ring, or where the ring begins to grow
+        self.known = 0  # number of the last event known to be committed; > tail: there is a gap to read
+        self.deleted = False
+        self.closed = False  # this server stops; no more events arrive
+        self.reading: asyncio.Task[None] | None = None  # closes the gap
+        self._ring: list[bytes] = []
+        self._bytes = 0
+        self._changed = asyncio.Event()
+
+    def begin(self, seq: int) -> None:
+        """Note the log's tail: for the first follower the ring begins to grow there."""
+        self.tail = self.tail or seq
+        self.known = max(self.known, seq)
+
+    def feed(self, events: Sequence[bytes], tail: int) -> None:
+        """Take the events of a commit. ``tail`` is the number of the last one; known events are skipped."""
+        self.known = max(self.known, tail)
+        fresh = tail - self.tail
+        if fresh <= 0 or fresh > len(events):  # nothing new, or a gap that the hub reads from the log
+            return
+        fresh_events = events[len(events) - fresh :]
+        self._ring.extend(fresh_events)
+        self._bytes += sum(map(len, fresh_events))
+        self.tail = tail
+        drop = 0
+        while self._bytes > RING_BYTES and drop < len(self._ring) - 1:
+            self._bytes -= len(self._ring[drop])
+            drop += 1
+        del self._ring[:drop]
+        self._wake()
+
+    def after(self, seq: int) -> Sequence[bytes] | None:
+        """Return the events after ``seq``, or None if the follower has fallen behind the ring."""
+        behind = self.tail - seq
+        if behind > len(self._ring):
+            return None
+        return self._ring[len(self._ring) - behind :] if behind > 0 else ()
+
+    def delete(self) -> None:
+        """Signal the followers that the job was deleted."""
+        self.deleted = True
+        self._wake()
+
+    def close(self) -> None:
+        """Signal the followers that no more events arrive here."""
+        self.closed = True
+        if self.reading is not None:
+            self.reading.cancel()
+        self._wake()
+
+    async def change(self, seq: int) -> None:
+        """Wait until there is an event after ``seq``, or there will be none."""
+        while self.tail <= seq and not (self.deleted or self.closed):
+            await self._changed.wait()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -11,7 +11,7 @@ from engine.conftest import OWNER, Puppet, ended, shown, spec
 
 from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.core.errors import NotFoundError
-from jupyter_bgstream.engine import channel
+from jupyter_bgstream.engine import hub
 from jupyter_bgstream.engine.service import Service
 
 
@@ -31,7 +31,7 @@ async def numbers(service: Service, job_id: str, after: int, pauses: random.Rand
 async def test_followers_that_come_and_read_whenever_see_every_event_once(
     service: Service, puppet: Puppet, monkeypatch: pytest.MonkeyPatch, ring: int, seed: int
 ) -> None:
-    monkeypatch.setattr(channel, "RING_BYTES", ring)
+    monkeypatch.setattr(hub, "RING_BYTES", ring)
     chance = random.Random(seed)
     job, _ = await service.submit(OWNER, spec())
     call = await puppet.call()
@@ -90,4 +90,4 @@ async def test_nothing_is_kept_of_a_job_nobody_follows(service: Service, puppet:
     job, _ = await service.submit(OWNER, spec())
     (await puppet.call()).say("x").finish()
     await ended(service, job.id)
-    assert not service._hub._topics
+    assert not service._hub._channels
