@@ -21,7 +21,7 @@ import msgspec
 
 from jupyter_bgstream.core.job import Job, JobSpec
 from jupyter_bgstream.core.messages import Message
-from jupyter_bgstream.providers.errors import Faults
+from jupyter_bgstream.providers.errors import ErrorBuilder
 from jupyter_bgstream.providers.formats.chat_completions import ChatDecoder
 from jupyter_bgstream.providers.registry import Registry
 from jupyter_bgstream.testing import Script, ScriptedProvider, Send, event
@@ -73,7 +73,7 @@ def least(rounds: int, work: Callable[[], object]) -> float:
 
 def decoding(cuts: list[bytes]) -> Callable[[], None]:
     def work() -> None:
-        decoder = ChatDecoder(Faults("bench"))
+        decoder = ChatDecoder(ErrorBuilder("bench"))
         for cut in cuts:
             decoder.feed(cut)
         decoder.close()

@@ -50,6 +50,6 @@ class UpstreamCanceller:
             return
         async with self._room:
             try:
-                await provider.abandon(job)
+                await provider.cancel_response(job)
             except Exception:
                 log.exception("job %s: its provider could not be told that nobody wants its answer", job.id)

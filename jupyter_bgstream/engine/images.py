@@ -13,7 +13,7 @@ from urllib.parse import quote
 from ..core.events import Delta, Event, Image, MediaType
 from ..core.image_files import FORMATS, HEAD_BYTES, media_type_of, size_words
 from ..core.state import Answer
-from ..providers.base import Picture, ProviderEvent, Resume
+from ..providers.base import ImageData, ProviderEvent, Resume
 
 MOST_PICTURES = 16  # of an attempt that are kept
 MOST_BYTES = 32 * 1024 * 1024  # of one of them; the base64 of a larger one may not have come whole
@@ -64,7 +64,7 @@ class Pictures:
         events: list[Event | Resume] = []
         files: dict[str, bytes] = {}
         for item in said:
-            if isinstance(item, Picture):
+            if isinstance(item, ImageData):
                 events += await self._picture(item, files)
             elif isinstance(item, Delta) and item.channel == "text" and item.text:
                 text = item.text
@@ -78,7 +78,7 @@ class Pictures:
                 events.append(item)
         return Taken(events, files)
 
-    async def _picture(self, picture: Picture, files: dict[str, bytes]) -> list[Event]:
+    async def _picture(self, picture: ImageData, files: dict[str, bytes]) -> list[Event]:
         self._number += 1
         found = await self._file(picture)
         if isinstance(found, str):
@@ -94,7 +94,7 @@ class Pictures:
         self._tail, self._is_after = text[-2:], True
         return Delta(channel="text", text=text)
 
-    async def _file(self, picture: Picture) -> _File | str:
+    async def _file(self, picture: ImageData) -> _File | str:
         # The file, or why there is none.
         if picture.url:
             return _address(picture.url)

@@ -104,7 +104,7 @@ class Recovery:
     def _inability(self, job: Job) -> ErrorInfo | None:
         # Keys and endpoints differ from server to server.
         try:
-            return self._providers.resolve(job.spec.model).unready()
+            return self._providers.resolve(job.spec.model).config_error()
         except ProviderError as error:
             return ErrorInfo(code=error.code, message=error.message)
 

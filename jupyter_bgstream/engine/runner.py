@@ -105,7 +105,7 @@ class Runner:
         try:
             provider = self._providers.resolve(job.spec.model)
             asked = job
-            if job.history and job.resume is None and getattr(provider, "takes_pictures_back", False):
+            if job.history and job.resume is None and getattr(provider, "accepts_returned_images", False):
                 asked = await with_pictures(self._store, job)
             return await self._stream(asked, provider, outbox, pictures)
         except ProviderError as error:

@@ -1,4 +1,4 @@
-"""The provider's port: what an LLM service is to the engine."""
+"""The provider's port: what the engine calls, and the events that a provider yields."""
 
 from __future__ import annotations
 
@@ -11,76 +11,111 @@ from ..core.events import Citation, Completed, Delta, ToolCall, Usage
 from ..core.job import Job, JobSpec
 from ..core.state import ErrorInfo
 
-MOST_MODELS = 2_000  # of a provider that are listed
+MAX_MODELS = 2_000  # listed of one provider
 
 
 class Resume(msgspec.Struct, frozen=True, gc=False):
-    """From here the provider can be asked to go on, whatever becomes of this server; no event of the log.
+    """A token to resume the response after this point, also on another server; not an event of the log.
 
-    Covers everything that was yielded before it and in its batch. At most one per batch, the last but for Completed;
-    what is said without one behind it, but for usage, makes the one before it worthless.
+    It covers everything yielded before it and in its batch. A batch has at most one, last but for Completed. Events
+    after it, other than usage, make it invalid until the next one.
     """
 
     token: str
 
 
-class Picture(msgspec.Struct, frozen=True, gc=False):
-    """A picture of the answer as the service sends it; no event of the log.
+class ImageData(msgspec.Struct, frozen=True, gc=False):
+    """An image of the answer as the provider sends it; not an event of the log.
 
-    Whoever stores the answer decides whether it is kept, and puts words about it into the text at this place.
+    The engine decides whether to store it, and adds a line about it to the text at this place.
     """
 
     data: str = ""  # base64; empty if there is none that can be read
-    url: str = ""  # where it is, if that is all the service says
-    is_cut: bool = False  # it came in an event too large to be read whole
+    url: str = ""  # of the image, if the provider sends no data
+    is_cut: bool = False  # it came in an event that is too large to be read
 
 
-ProviderEvent = Delta | Usage | Citation | ToolCall | Picture | Completed | Resume
+ProviderEvent = Delta | Usage | Citation | ToolCall | ImageData | Completed | Resume
 
 
 class ProviderStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What can be asked of a provider right now."""
+    """A provider's models, or why there are none."""
 
     name: str
-    kind: str  # the format it speaks, such as chat_completions
+    kind: str  # its wire format, such as chat_completions
     models: tuple[str, ...] = ()  # full names, provider/name
     error: ErrorInfo | None = None  # why there are none
-    note: str | None = None  # a sentence: why none are listed, although it can be asked
-    configured: bool = True  # False: nobody has set it up, which is no fault
+    note: str | None = None  # a sentence: why none are listed, although jobs can run
+    configured: bool = True  # False: it is not set up, which is not an error
 
 
 class Provider(Protocol):
-    """One service. ``stream`` yields what it said, in order; the last is Completed, or it raises ProviderError.
+    """One provider.
 
-    A job with ``resume`` goes on from there: nothing that was said before is said again. ``answer_gone`` is raised if
-    the provider has forgotten it.
-
-    One with a true ``takes_pictures_back``, which is optional, is shown the pictures of a thread's answers again.
+    An optional attribute ``accepts_returned_images`` is true if its models accept images of earlier answers again.
     """
 
     name: str
 
-    def stream(self, job: Job) -> AsyncGenerator[Sequence[ProviderEvent], None]: ...  # closing it closes the socket
-    async def abandon(self, job: Job) -> None: ...  # nobody wants what `job.resume` stands for; bounded; never raises
-    async def status(self) -> ProviderStatus: ...  # in bounded time; never raises
-    def unready(self) -> ErrorInfo | None: ...  # why it could not be asked now, as far as can be told without asking
+    def stream(self, job: Job) -> AsyncGenerator[Sequence[ProviderEvent], None]:
+        """Yield the events of one attempt in order, the last one Completed. Closing it closes the socket.
+
+        A job with ``resume`` continues after that token; no event is repeated.
+
+        Raises:
+            ProviderError: ``answer_gone`` if the provider no longer has the response; another code for other failures.
+
+        """
+        ...
+
+    async def cancel_response(self, job: Job) -> None:
+        """Cancel the response of the token ``job.resume``, in bounded time; never raise."""
+        ...
+
+    async def status(self) -> ProviderStatus:
+        """Return the models, or why there are none, in bounded time; never raise."""
+        ...
+
+    def config_error(self) -> ErrorInfo | None:
+        """Return why jobs cannot run, as far as that is known without a request."""
+        ...
 
 
 class Default(msgspec.Struct, frozen=True, kw_only=True):
-    """The model of a job that names none."""
+    """The model of jobs that name none."""
 
     model: str  # provider/name
     why: str  # a sentence
 
 
 class Providers(Protocol):
-    """All services that are configured."""
+    """All providers of a server."""
 
     @property
-    def aliases(self) -> Mapping[str, str]: ...  # to the full names of models
-    def full_name(self, model: str) -> str: ...  # of an alias; what is none is returned as it is; Invalid: a wrong one
-    def resolve(self, model: str) -> Provider: ...  # ProviderError: unknown_provider
-    def check(self, spec: JobSpec) -> None: ...  # Invalid: a part that its provider cannot be sent
-    async def default(self) -> Default | None: ...  # in bounded time; Invalid: the config names a wrong one
-    async def price(self, model: str, usage: Usage) -> Usage: ...  # with an estimate, if any; ProviderError
-    async def status(self, *, refresh: bool = False) -> list[ProviderStatus]: ...  # refresh: nothing remembered
+    def aliases(self) -> Mapping[str, str]:
+        """Full names of models by alias."""
+        ...
+
+    def full_name(self, model: str) -> str:
+        """Return an alias's model, another name as it is; raise InvalidRequestError for an invalid alias."""
+        ...
+
+    def resolve(self, model: str) -> Provider:
+        """Return the provider of a model; raise ProviderError (``unknown_provider``)."""
+        ...
+
+    def check(self, spec: JobSpec) -> None:
+        """Raise InvalidRequestError for a message part that the provider does not accept."""
+        ...
+
+    async def default(self) -> Default | None:
+        """Return the default model, in bounded time; raise InvalidRequestError if the configured one is invalid."""
+        ...
+
+    async def price(self, model: str, usage: Usage) -> Usage:
+        """Return the usage with an estimated cost, if known; raise ProviderError."""
+        ...
+
+    async def status(self, *, refresh: bool = False) -> list[ProviderStatus]:
+        """Return the status of all providers, in bounded time; ``refresh`` ignores the cache."""
+        ...

@@ -1,21 +1,30 @@
-"""A conversation that is too long for its model: how services say so, with which counts, and what users are told."""
+"""Context windows: recognize a conversation that is too long, before it is sent or in the provider's error."""
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..core.job import Job
+from ..core.messages import FilePart, Message
+from .pricing import context_window, is_local
 
-WORDS_READ = 64 * 1024  # characters
+MESSAGE_CHARACTERS = 64 * 1024  # of an error's message that are searched
+MIN_WINDOW = 4_096  # tokens; the price list is not searched for a smaller request
+CHARACTERS_PER_TOKEN = 8  # at least
 
-# What an error calls itself: OpenAI and many others; llama.cpp; litellm, Letta and others.
+# Parameters by which the user chooses another treatment of requests that are too long.
+_TRUNCATING = ("truncation", "transforms", "plugins", "models", "context_management")
+
+# Names of the error: OpenAI and many others; llama.cpp; litellm, Letta and others.
 _NAMES = re.compile(
     r"context_length_exceeded|context_window_exceeded|exceed_context_size|string_above_max_length|ContextWindowExceeded",
     re.I,
 )
-# What it says, as services were seen to say it in 2023-2026. Limits of rate speak of tokens too, so nothing shorter.
-_WORDS = re.compile(
+# Messages as observed in 2023-2026. Rate limits mention tokens too, so nothing shorter is safe.
+_MESSAGES = re.compile(
     r"prompt is too long"  # Anthropic
     r"|input is too long for requested model|input tokens exceeded"  # Bedrock
     r"|total length of (all )?(the )?messages is too long"  # Perplexity
@@ -53,7 +62,7 @@ _COUNTS = [
         rf"length {_TOKENS}\) is longer than the maximum model length of {_LIMIT}",  # vLLM
         rf"first {_TOKENS} tokens.{{0,120}} context length of only {_LIMIT}",  # LM Studio
         rf"must be <= {_LIMIT}\. Given: {_TOKENS} ",  # Together
-        # OpenAI, vLLM, OpenRouter, xAI: the limit first, then how many there are, in the messages if that is told.
+        # OpenAI, vLLM, OpenRouter, xAI: the limit first, then the count, of the messages if given.
         rf"{_LIMITED}.{{0,200}}?\({_TOKENS} (?:in the messages|in your prompt|of text input)",
         rf"{_LIMITED}.{{0,200}}?contains (?:at least )?{_TOKENS} (?:input )?tokens",
         rf"{_LIMITED}.{{0,80}}?(?:resulted in|requested about|requested) {_TOKENS}\b",
@@ -62,79 +71,117 @@ _COUNTS = [
 ]
 
 
-class Asked(NamedTuple):
-    """What is asked of a model, as far as its length goes."""
+class RequestSize(NamedTuple):
+    """Size of a request, as far as error messages need it."""
 
     messages: int
     thread: str | None
-    history: int  # of these messages, how many were said before
-    window: int | None = None  # tokens that the service was told to take
+    history: int  # of these messages, those from earlier turns
+    window: int | None = None  # tokens; the context window that the job requests
 
     @classmethod
-    def by(cls, job: Job) -> Asked:
-        """Return it of a job."""
+    def of(cls, job: Job) -> RequestSize:
+        """Return the size of a job's request."""
         return cls(len(job.history) + len(job.spec.messages), job.thread, len(job.history), _window(job.spec.params))
 
 
 def _window(params: dict[str, Any]) -> int | None:
-    # Ollama's; who lets it cut, wants that.
+    # A parameter of Ollama. With `truncate` the user wants the request to be cut.
     options = params.get("options")
     window = params.get("num_ctx", options.get("num_ctx") if isinstance(options, dict) else None)
     return window if isinstance(window, int) and not params.get("truncate") else None
 
 
 class Length(NamedTuple):
-    """How long it is and may be, in tokens, as far as is known."""
+    """Length of a request and its limit, in tokens, where known."""
 
     tokens: int | None = None
     limit: int | None = None
-    at_least: bool = False
-    cut: bool = False  # the service has cut it, although it was told not to
+    at_least: bool = False  # tokens is a lower bound
+    cut: bool = False  # the provider has cut the request, although it was asked not to
 
 
 UNKNOWN = Length()
 
 
-def is_too_long(names: list[str], words: str) -> bool:
-    """Whether an error says that the context is exceeded."""
-    return any(_NAMES.search(name) for name in names) or bool(_WORDS.search(words[:WORDS_READ]))
+def is_too_long(names: list[str], message: str) -> bool:
+    """Return whether an error reports an exceeded context window."""
+    return any(_NAMES.search(name) for name in names) or bool(_MESSAGES.search(message[:MESSAGE_CHARACTERS]))
 
 
-def length_of(payload: Any, words: str) -> Length:
-    """Return the counts that an error tells."""
+def length_of(payload: Any, message: str) -> Length:
+    """Return the counts in an error."""
     error = payload.get("error") if isinstance(payload, dict) else None
     match error:  # llama.cpp
         case {"n_prompt_tokens": int() as tokens, "n_ctx": int() as limit}:
             return Length(tokens, limit)
     for pattern in _COUNTS:
-        if found := pattern.search(words[:WORDS_READ]):
+        if found := pattern.search(message[:MESSAGE_CHARACTERS]):
             groups = found.groupdict()
             return Length(_number(groups.get("tokens")), _number(groups.get("limit")))
     return UNKNOWN
 
 
-def sentence(model: str, asked: Asked | None, length: Length) -> str:
-    """Return what a user is told: how long it is, what the model takes, and what to do."""
-    subject = "conversation" if asked is not None and asked.messages > 1 else "prompt"
+def too_long_message(model: str, size: RequestSize | None, length: Length) -> str:
+    """Return the error message: the request's size, the model's limit, and what to do."""
+    subject = "conversation" if size is not None and size.messages > 1 else "prompt"
     parts = []
-    if asked is not None:
-        parts.append("1 message" if asked.messages == 1 else f"{asked.messages:,} messages")
+    if size is not None:
+        parts.append("1 message" if size.messages == 1 else f"{size.messages:,} messages")
     if length.tokens is not None:
         parts.append(f"{'at least ' if length.at_least else ''}{length.tokens:,} tokens")
     has = f": it has {' and '.join(parts)}" if parts else ""
-    takes = "" if length.limit is None else f", and the model takes {length.limit:,}"
-    if not has and takes:
-        takes = f": the model takes {length.limit:,} tokens"
+    limit = "" if length.limit is None else f", and the model accepts {length.limit:,}"
+    if not has and limit:
+        limit = f": the model accepts {length.limit:,} tokens"
     uncut = "" if length.cut else " Nothing was cut."
-    return f"The {subject} is too long for {model}{has}{takes}.{uncut} {_advice(asked)}"
+    return f"The {subject} is too long for {model}{has}{limit}.{uncut} {_advice(size)}"
 
 
-def _advice(asked: Asked | None) -> str:
-    if asked is not None and asked.history and asked.thread is not None:
-        earlier = f"Fork the thread {asked.thread!r} after an earlier job, begin a new one,"
-        return f"{earlier} or choose a model that takes more."
-    return "Shorten it, send fewer or smaller pictures, or choose a model that takes more."
+def _advice(size: RequestSize | None) -> str:
+    if size is not None and size.history and size.thread is not None:
+        return (
+            f"Fork the thread {size.thread!r} after an earlier job, start a new one, or choose a model that accepts"
+            " more."
+        )
+    return "Shorten it, send fewer or smaller images, or choose a model that accepts more."
 
 
 def _number(text: str | None) -> int | None:
     return None if text is None else int(text.replace(",", "")[:18])
+
+
+async def certain_overflow(job: Job, *, model: str, base_url: str, headers: Mapping[str, Any]) -> Length | None:
+    """Return the length of a request that certainly exceeds the model's window, to refuse it before it costs.
+
+    It is certain if ``genai-prices`` lists this very model of this very service, and both the number of words and one
+    token for CHARACTERS_PER_TOKEN characters exceed its window: text has more tokens than either.
+
+    Returns:
+        None if the request may fit, or the window is unknown.
+
+    """
+    messages = (*job.history, *job.spec.messages)
+    if (
+        sum(map(_max_characters, messages)) < MIN_WINDOW * CHARACTERS_PER_TOKEN or is_local(base_url) or headers
+    ):  # headers may request a larger window
+        return None
+    if any(name in job.spec.params for name in _TRUNCATING):
+        return None
+    return await asyncio.to_thread(_overflow, messages, model, base_url)
+
+
+def _max_characters(message: Message) -> int:
+    # Without decoding the files: they may have megabytes, and this runs in the server's event loop.
+    files = (part for part in message.attachments if isinstance(part, FilePart) and not part.is_pdf)
+    return len(message.text) + sum(len(part.data) for part in files)
+
+
+def _overflow(messages: Sequence[Message], model: str, base_url: str) -> Length | None:
+    texts = [message.text_with_files for message in messages]
+    characters = sum(map(len, texts))
+    limit = context_window(model, base_url)
+    if limit is None or characters < limit * CHARACTERS_PER_TOKEN:
+        return None
+    tokens = min(characters // CHARACTERS_PER_TOKEN, sum(len(text.split()) for text in texts))
+    return Length(tokens, limit, at_least=True) if tokens > limit else None

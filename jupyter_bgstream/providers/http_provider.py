@@ -16,12 +16,11 @@ from ..core.events import Completed, Usage
 from ..core.job import Job
 from ..core.messages import Message
 from ..core.state import ErrorInfo
-from .aside import aside
-from .base import MOST_MODELS, ProviderEvent, ProviderStatus
-from .context_window import Asked
+from .base import MAX_MODELS, ProviderEvent, ProviderStatus
+from .context_window import RequestSize, certain_overflow
+from .daemon_threads import run_in_daemon_thread
 from .endpoint import Endpoint, can_be_sent
-from .errors import Faults
-from .fitting import misfit
+from .errors import ErrorBuilder
 from .formats import LASTING, Decoder, Request, ResumableFormat, format_of
 from .formats.base import decoded, model_name
 from .keys import Key
@@ -73,19 +72,21 @@ class HTTPProvider:
 
         Raises ProviderError; what was said before it has been yielded. Closing the generator closes the socket.
         """
-        faults, headers = await self._opening(model_name(job), Asked.by(job))
+        errors, headers = await self._opening(model_name(job), RequestSize.of(job))
         if job.resume is None:
             endpoint = self._endpoint
-            length = await misfit(job, model=model_name(job), base_url=endpoint.base_url, headers=endpoint.headers)
+            length = await certain_overflow(
+                job, model=model_name(job), base_url=endpoint.base_url, headers=endpoint.headers
+            )
             if length is not None:
-                raise faults.too_long("It was not sent.", length)
+                raise errors.too_long("It was not sent.", length)
         if self._lasting is not None:
-            batches = await self._resuming(self._lasting, job, faults, headers)
+            batches = await self._resuming(self._lasting, job, errors, headers)
         elif job.resume is not None:  # from a time when its settings were others
-            raise faults.error("answer_gone", f"The format {self._format.name} cannot go on with an answer.")
+            raise errors.error("answer_gone", f"The format {self._format.name} cannot go on with an answer.")
         else:
-            batches = self._once(job, faults, headers)
-        screen = Sanitizer(self.name, faults)
+            batches = self._once(job, errors, headers)
+        screen = Sanitizer(self.name, errors)
         async with aclosing(batches):
             async for batch in batches:
                 # What was counted comes last, or before the end.
@@ -93,13 +94,13 @@ class HTTPProvider:
                 if said := screen.passed(await self._priced(batch, job) if counted else batch):
                     yield said
 
-    async def abandon(self, job: Job) -> None:
+    async def cancel_response(self, job: Job) -> None:
         """Tell the service that nobody wants the answer any more. Within ABANDON_SECONDS; never raises."""
         if self._lasting is None or job.resume is None:
             return
         try:
-            faults, headers = await self._opening(model_name(job))
-            await self._asked(self._lasting.cancel(job.resume), headers, faults, ABANDON_SECONDS, ANSWER_BYTES)
+            errors, headers = await self._opening(model_name(job))
+            await self._asked(self._lasting.cancel(job.resume), headers, errors, ABANDON_SECONDS, ANSWER_BYTES)
         except (ProviderError, msgspec.MsgspecError) as error:
             code = error.code if isinstance(error, ProviderError) else "no token"
             log.warning("job %s: %s cannot be told that nobody wants its answer (%s)", job.id, self.name, code)
@@ -143,15 +144,15 @@ class HTTPProvider:
         how = {"provider": self.name, "model": model.partition("/")[2], "base_url": self._endpoint.base_url}
         return await asyncio.to_thread(priced, usage, **how)
 
-    def unready(self) -> ErrorInfo | None:
+    def config_error(self) -> ErrorInfo | None:
         """Return why this service cannot be asked: its key is not here."""
         if (problem := self._key.lacking()) is None:
             return None
-        error = self._faults("").error("missing_key", problem)
+        error = self._errors("").error("missing_key", problem)
         return ErrorInfo(code=error.code, message=error.message)
 
     @property
-    def takes_pictures_back(self) -> bool:
+    def accepts_returned_images(self) -> bool:
         """Whether its models are shown the pictures of answers again in the next turns of a thread."""
         return self._endpoint.format in ("gemini", "responses") or self._endpoint.dialect == "openrouter"
 
@@ -170,7 +171,7 @@ class HTTPProvider:
         if self._key.lacking() is not None:
             return False
         try:
-            return bool(await self._key.look_up(self._faults("")))
+            return bool(await self._key.look_up(self._errors("")))
         except ProviderError:
             return False
 
@@ -178,13 +179,13 @@ class HTTPProvider:
         return [await self.price(job.spec.model, each) if isinstance(each, Usage) else each for each in said]
 
     async def _once(
-        self, job: Job, faults: Faults, headers: dict[str, str]
+        self, job: Job, errors: ErrorBuilder, headers: dict[str, str]
     ) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         # An answer that lives as long as its connection.
-        decoder, broken = self._format.decoder(faults), None
+        decoder, broken = self._format.decoder(errors), None
         try:
-            request = await _built(self._format.request, job, faults)
-            async with aclosing(read(self._call(request, headers, job), decoder, faults)) as batches:
+            request = await _built(self._format.request, job, errors)
+            async with aclosing(read(self._call(request, headers, job), decoder, errors)) as batches:
                 async for batch in batches:
                     yield batch
         except ProviderError as error:
@@ -195,28 +196,28 @@ class HTTPProvider:
             raise decoder.error
 
     async def _resuming(
-        self, lasting: ResumableFormat, job: Job, faults: Faults, headers: dict[str, str]
+        self, lasting: ResumableFormat, job: Job, errors: ErrorBuilder, headers: dict[str, str]
     ) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         def connected(request: Request, decoder: Decoder, left: float) -> AsyncGenerator[Sequence[ProviderEvent], None]:
             call = self._call(request, headers, job)
-            return read(msgspec.structs.replace(call, total_timeout=left), decoder, faults)
+            return read(msgspec.structs.replace(call, total_timeout=left), decoder, errors)
 
         def ask(request: Request, seconds: float) -> Awaitable[bytes]:
-            return self._asked(request, headers, faults, seconds, ANSWER_BYTES)
+            return self._asked(request, headers, errors, seconds, ANSWER_BYTES)
 
         begin = None
         if job.resume is None:
-            begin = await _built(lasting.lasting if self._endpoint.background else lasting.request, job, faults)
+            begin = await _built(lasting.lasting if self._endpoint.background else lasting.request, job, errors)
         total = self._endpoint.total_timeout
-        return ResumableStream(lasting, faults, read=connected, ask=ask, sleep=self._sleep, total_timeout=total).run(
+        return ResumableStream(lasting, errors, read=connected, ask=ask, sleep=self._sleep, total_timeout=total).run(
             begin, job.resume
         )
 
     async def _names(self) -> tuple[tuple[str, ...], str | None]:
         # The models, or what came instead of a list of them from a service that can be asked all the same.
-        faults, headers = await self._opening("")
+        errors, headers = await self._opening("")
         try:
-            body = await self._asked(self._format.models, headers, faults, STATUS_SECONDS, LISTING_BYTES)
+            body = await self._asked(self._format.models, headers, errors, STATUS_SECONDS, LISTING_BYTES)
         except ProviderError as error:
             if error.status in _UNLISTED and (self._meant or self.wants_key):
                 return (), f"HTTP {error.status}"
@@ -224,7 +225,7 @@ class HTTPProvider:
         if not body.lstrip().startswith((b"{", b"[")) and (self._meant or self.wants_key):
             return (), "no JSON"
         # Another name than its own would ask for nothing.
-        names = tuple(filter(faults.is_clean, self._format.names(decoded(body, faults))[:MOST_MODELS]))
+        names = tuple(filter(errors.is_clean, self._format.names(decoded(body, errors))[:MAX_MODELS]))
         return names, None if names else "an empty list"
 
     def _unlisted(self, came: str) -> str:
@@ -234,7 +235,7 @@ class HTTPProvider:
         )
 
     async def _asked(
-        self, request: Request, headers: dict[str, str], faults: Faults, seconds: float, most: int
+        self, request: Request, headers: dict[str, str], errors: ErrorBuilder, seconds: float, most: int
     ) -> bytes:
         url = self._endpoint.url(request.path)
         return await ask(
@@ -242,7 +243,7 @@ class HTTPProvider:
             headers=request.headers | headers,
             seconds=seconds,
             most=most,
-            faults=faults,
+            errors=errors,
             body=request.body,
             route=self._route,
         )
@@ -258,48 +259,48 @@ class HTTPProvider:
             route=self._route,
         )
 
-    async def _opening(self, model: str, asked: Asked | None = None) -> tuple[Faults, dict[str, str]]:
+    async def _opening(self, model: str, size: RequestSize | None = None) -> tuple[ErrorBuilder, dict[str, str]]:
         # What every request begins with: the headers, and errors that know what in them is secret.
-        faults = self._faults(model)
-        key = await self._key.look_up(faults)
-        faults = self._faults(model, key)
-        headers = {name: await self._header(name, value, faults) for name, value in self._endpoint.headers.items()}
+        errors = self._errors(model)
+        key = await self._key.look_up(errors)
+        errors = self._errors(model, key)
+        headers = {name: await self._header(name, value, errors) for name, value in self._endpoint.headers.items()}
         if not key:
-            return self._faults(model, *headers.values(), asked=asked), headers
+            return self._errors(model, *headers.values(), size=size), headers
         named = self._endpoint.key_header
-        return self._faults(model, key, *headers.values(), asked=asked), (
+        return self._errors(model, key, *headers.values(), size=size), (
             {named: key} if named else self._format.headers(key)
         ) | headers
 
-    async def _header(self, name: str, value: Any, faults: Faults) -> str:
+    async def _header(self, name: str, value: Any, errors: ErrorBuilder) -> str:
         if callable(value):
             try:
-                value = await aside(value, seconds=HEADER_SECONDS, name=f"header-{self.name}")
+                value = await run_in_daemon_thread(value, seconds=HEADER_SECONDS, name=f"header-{self.name}")
             except TimeoutError:
                 words = f"The function of the header {name} did not return within {HEADER_SECONDS:g} s."
-                raise faults.error("missing_key", words) from None
+                raise errors.error("missing_key", words) from None
             except Exception as error:  # its words may hold what nobody shall see
                 words = f"The function of the header {name} raised {type(error).__name__}."
-                raise faults.error("missing_key", words) from None
+                raise errors.error("missing_key", words) from None
         if not can_be_sent(value):
-            raise faults.error("missing_key", f"The function of the header {name} returned what cannot be sent.")
+            raise errors.error("missing_key", f"The function of the header {name} returned what cannot be sent.")
         return str(value)
 
-    def _faults(self, model: str, *secrets: str, asked: Asked | None = None) -> Faults:
+    def _errors(self, model: str, *secrets: str, size: RequestSize | None = None) -> ErrorBuilder:
         proxy = urlsplit(self._endpoint.proxy).password if self._endpoint.proxy else None
-        return Faults(
+        return ErrorBuilder(
             self.name,
             model=model,
             key_ways=self._key.ways,
             key_source=self._key.source,
             secrets=(*secrets, *([proxy] if proxy else [])),
             format=self._format.title,
-            asked=asked,
+            size=size,
         )
 
 
-async def _built(build: Callable[[Job, Faults], Request], job: Job, faults: Faults) -> Request:
+async def _built(build: Callable[[Job, ErrorBuilder], Request], job: Job, errors: ErrorBuilder) -> Request:
     # Pictures and files may have megabytes, and are turned into text: too long for the loop that the kernels live on.
     if any(message.attachments for message in (*job.history, *job.spec.messages)):
-        return await asyncio.to_thread(build, job, faults)
-    return build(job, faults)
+        return await asyncio.to_thread(build, job, errors)
+    return build(job, errors)

@@ -10,9 +10,9 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from .aside import aside
+from .daemon_threads import run_in_daemon_thread
 from .endpoint import Endpoint
-from .errors import Faults
+from .errors import ErrorBuilder
 
 KEYRING_SERVICE = "jupyter_bgstream"
 FUNCTION_SECONDS = 10.0  # that a function in the config may take
@@ -78,19 +78,19 @@ class Key:
             return None
         return _problem(given) if given else ""
 
-    async def look_up(self, faults: Faults) -> str:
+    async def look_up(self, errors: ErrorBuilder) -> str:
         """Return the key, or "" if the service wants none; raises ProviderError (``missing_key``)."""
         if not self.wanted:
             return ""
         key = self._given()
         if key is None and callable(self._configured):
-            key = await self._called(faults)
+            key = await self._called(errors)
         if not key and self._keyring:
-            key = await self._from_keyring(faults)
+            key = await self._from_keyring(errors)
         if not key:
-            raise faults.error("missing_key")
+            raise errors.error("missing_key")
         if problem := _problem(key):
-            raise faults.error("missing_key", problem)
+            raise errors.error("missing_key", problem)
         return key
 
     def _given(self) -> str | None:
@@ -99,37 +99,39 @@ class Key:
                 return key
         return self._configured.strip() if isinstance(self._configured, str) else None
 
-    async def _called(self, faults: Faults) -> str:
+    async def _called(self, errors: ErrorBuilder) -> str:
         # What an error of that function says may hold the key itself: only its type is told.
         try:
-            key: Any = await aside(self._configured, seconds=FUNCTION_SECONDS, name=f"key-{self._provider}")
+            key: Any = await run_in_daemon_thread(
+                self._configured, seconds=FUNCTION_SECONDS, name=f"key-{self._provider}"
+            )
         except TimeoutError:
             words = f"The function in its api_key did not return within {FUNCTION_SECONDS:g} s."
-            raise faults.error("missing_key", words) from None
+            raise errors.error("missing_key", words) from None
         except Exception as error:
             words = f"The function in its api_key raised {type(error).__name__}."
-            raise faults.error("missing_key", words) from None
+            raise errors.error("missing_key", words) from None
         if key is None:
             return ""
         if not isinstance(key, str):
             words = f"The function in its api_key returned {type(key).__name__}, not a string."
-            raise faults.error("missing_key", words)
+            raise errors.error("missing_key", words)
         return key.strip()
 
-    async def _from_keyring(self, faults: Faults) -> str:
+    async def _from_keyring(self, errors: ErrorBuilder) -> str:
         if not has_keyring():
-            raise faults.error("missing_key", "For the keyring: pip install 'jupyter_bgstream[keyring]'.")
+            raise errors.error("missing_key", "For the keyring: pip install 'jupyter_bgstream[keyring]'.")
         try:
-            key = await aside(
+            key = await run_in_daemon_thread(
                 lambda: import_module("keyring").get_password(KEYRING_SERVICE, self._provider),
                 seconds=KEYRING_SECONDS,
                 name=f"keyring-{self._provider}",
             )
         except TimeoutError:
             words = f"The keyring did not answer within {KEYRING_SECONDS:g} s; it may be locked."
-            raise faults.error("missing_key", words) from None
+            raise errors.error("missing_key", words) from None
         except Exception as error:
-            raise faults.error("missing_key", f"The keyring failed: {type(error).__name__}.") from None
+            raise errors.error("missing_key", f"The keyring failed: {type(error).__name__}.") from None
         return str(key or "").strip()
 
 

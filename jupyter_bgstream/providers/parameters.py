@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from .errors import Faults
+from .errors import ErrorBuilder
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
@@ -36,49 +36,49 @@ class Params(msgspec.Struct, frozen=True, kw_only=True):
 STANDARD = tuple(name for name in Params.__struct_fields__ if name != "rest")
 
 
-def read_params(params: dict[str, Any], faults: Faults) -> Params:
+def read_params(params: dict[str, Any], errors: ErrorBuilder) -> Params:
     """Return what a job asks for; raises ProviderError (``bad_request``) for what cannot be meant."""
     if clash := [name for name in _OF_THE_JOB if name in params]:
-        raise faults.error("bad_request", f"params may not set {', '.join(clash)}: the job itself does.")
-    params = _with_extra_body(params, faults)
+        raise errors.error("bad_request", f"params may not set {', '.join(clash)}: the job itself does.")
+    params = _with_extra_body(params, errors)
     known = {name: value for name, value in params.items() if name in STANDARD}
     rest = {name: value for name, value in params.items() if name not in STANDARD}
     try:
         return msgspec.convert(known | {"rest": rest}, Params)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at ")
-        raise faults.error("bad_request", f"params: {where.strip('`').removeprefix('$.')}: {what}.") from None
+        raise errors.error("bad_request", f"params: {where.strip('`').removeprefix('$.')}: {what}.") from None
 
 
-def _with_extra_body(params: dict[str, Any], faults: Faults) -> dict[str, Any]:
+def _with_extra_body(params: dict[str, Any], errors: ErrorBuilder) -> dict[str, Any]:
     # What OpenAI's SDK joins to the request: code that is moved here names fields of other services so.
     params = dict(params)
     extra = params.pop("extra_body", None)
     if extra is None:
         return params
     if not isinstance(extra, dict):
-        raise faults.error("bad_request", "params: extra_body is an object with further fields of the request.")
+        raise errors.error("bad_request", "params: extra_body is an object with further fields of the request.")
     if clash := [name for name in (*_OF_THE_JOB, "background", "extra_body") if name in extra]:
-        raise faults.error("bad_request", f"extra_body may not set {', '.join(clash)}: the job itself does.")
-    return joined(params, extra, faults)
+        raise errors.error("bad_request", f"extra_body may not set {', '.join(clash)}: the job itself does.")
+    return joined(params, extra, errors)
 
 
-def joined(body: dict[str, Any], rest: dict[str, Any], faults: Faults) -> dict[str, Any]:
+def joined(body: dict[str, Any], rest: dict[str, Any], errors: ErrorBuilder) -> dict[str, Any]:
     """Return a body with the parameters that are passed on; objects are joined field by field.
 
     Raises ProviderError (``bad_request``) where the two say different things of one field, such as ``max_tokens: 100``
     beside a service's own ``max_output_tokens: 200``.
     """
-    return _joined(body, rest, (), faults)
+    return _joined(body, rest, (), errors)
 
 
-def refused(params: Params, names: Iterable[str], service: str, faults: Faults) -> None:
+def refused(params: Params, names: Iterable[str], service: str, errors: ErrorBuilder) -> None:
     """Raise ProviderError (``bad_request``) if parameters are given that a service does not have."""
     if given := [name for name in names if getattr(params, name) is not None]:
-        raise faults.error("bad_request", f"{service} has no {' and no '.join(given)}; leave that out of params.")
+        raise errors.error("bad_request", f"{service} has no {' and no '.join(given)}; leave that out of params.")
 
 
-def same(params: dict[str, Any], name: str, value: Any, others: Iterable[str], faults: Faults) -> dict[str, Any]:
+def same(params: dict[str, Any], name: str, value: Any, others: Iterable[str], errors: ErrorBuilder) -> dict[str, Any]:
     """Return params without the other names of a parameter that has been given.
 
     Raises ProviderError (``bad_request``) if one of them says something else.
@@ -86,7 +86,7 @@ def same(params: dict[str, Any], name: str, value: Any, others: Iterable[str], f
     rest = dict(params)
     for other in others if value is not None else ():
         if rest.get(other, value) != value:
-            raise faults.error(
+            raise errors.error(
                 "bad_request",
                 f"params contradict each other: {name} is {value!r:.80}, and {other} {rest[other]!r:.80}.",
             )
@@ -94,16 +94,16 @@ def same(params: dict[str, Any], name: str, value: Any, others: Iterable[str], f
     return rest
 
 
-def _joined(body: dict[str, Any], rest: dict[str, Any], at: tuple[str, ...], faults: Faults) -> dict[str, Any]:
+def _joined(body: dict[str, Any], rest: dict[str, Any], at: tuple[str, ...], errors: ErrorBuilder) -> dict[str, Any]:
     result = dict(body)
     for name, value in rest.items():
         if name not in body or body[name] == value:
             result[name] = value
         elif isinstance(body[name], dict) and isinstance(value, dict):
-            result[name] = _joined(body[name], value, (*at, name), faults)
+            result[name] = _joined(body[name], value, (*at, name), errors)
         else:
             field = ".".join((*at, name))
-            raise faults.error(
+            raise errors.error(
                 "bad_request",
                 f"params contradict each other: {field} is {value!r:.80}, and {body[name]!r:.80} by another name.",
             )

@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 from ..core.errors import ProviderError
 from .base import ProviderEvent
-from .errors import Faults
+from .errors import ErrorBuilder
 from .formats import Decoder
 from .transport import Call, stream
 
@@ -18,15 +18,15 @@ PIECE_BYTES = 256  # that a smaller piece counts as: it takes as much work
 REST_SECONDS = 5.0  # for what may follow a finish_reason, such as usage, where no [DONE] does
 
 
-async def read(call: Call, decoder: Decoder, faults: Faults) -> AsyncGenerator[Sequence[ProviderEvent], None]:
+async def read(call: Call, decoder: Decoder, errors: ErrorBuilder) -> AsyncGenerator[Sequence[ProviderEvent], None]:
     """Yield what the answer to one request says, in batches as they come; raises ProviderError as ``stream`` does."""
-    async with aclosing(stream(call, faults)) as body, aclosing(_until_the_end(body, decoder, faults)) as batches:
+    async with aclosing(stream(call, errors)) as body, aclosing(_until_the_end(body, decoder, errors)) as batches:
         async for batch in batches:
             yield batch
 
 
 async def _until_the_end(
-    body: AsyncGenerator[bytes, None], decoder: Decoder, faults: Faults
+    body: AsyncGenerator[bytes, None], decoder: Decoder, errors: ErrorBuilder
 ) -> AsyncGenerator[Sequence[ProviderEvent], None]:
     # Once the answer is whole only so much time is spent on bytes that say nothing more, heartbeats included.
     clock = asyncio.get_running_loop().time
@@ -49,7 +49,7 @@ async def _until_the_end(
             left, silent = REST_SECONDS, 0  # some services give a finish_reason with every delta
             yield batch
         elif (silent := silent + max(len(chunk), PIECE_BYTES)) > SILENT_BYTES:
-            raise faults.error("malformed_stream", f"{SILENT_BYTES >> 20} MiB came without a word of the answer.")
+            raise errors.error("malformed_stream", f"{SILENT_BYTES >> 20} MiB came without a word of the answer.")
 
 
 async def _fed(decoder: Decoder, chunk: bytes) -> list[ProviderEvent]:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import msgspec
 
 from ..core.events import Citation, Completed, Delta, ToolCall
-from .base import Picture, ProviderEvent
-from .errors import Faults
+from .base import ImageData, ProviderEvent
+from .errors import ErrorBuilder
 from .finish_reasons import finish_word
 
 MOST_SOURCES = 1_000  # of an answer; more are left out
@@ -32,9 +32,9 @@ def too_many_arguments() -> str:
 class Sanitizer:
     """Sees one answer, batch by batch."""
 
-    def __init__(self, provider: str, faults: Faults) -> None:
+    def __init__(self, provider: str, errors: ErrorBuilder) -> None:
         self._provider = provider
-        self._faults = faults
+        self._errors = errors
         self._sources = 0
         self._calls = 0
         self._arguments = 0
@@ -52,19 +52,19 @@ class Sanitizer:
             case ToolCall():
                 self._calls += 1
                 if self._calls > MOST_CALLS:
-                    raise self._faults.error("answer_too_long", f"It asks for more than {MOST_CALLS:,} tools.")
+                    raise self._errors.error("answer_too_long", f"It asks for more than {MOST_CALLS:,} tools.")
                 self._arguments += len(item.arguments)
                 if self._arguments > MOST_ARGUMENTS:
-                    raise self._faults.error("answer_too_long", too_many_arguments())
-                id, name = self._faults.label(item.id), self._faults.label(item.name)
+                    raise self._errors.error("answer_too_long", too_many_arguments())
+                id, name = self._errors.label(item.id), self._errors.label(item.name)
                 return msgspec.structs.replace(item, id=id, name=name)
-            case Picture(url=url) if url:
-                shown = self._faults.label(url, URL_LENGTH) if len(url) <= URL_LENGTH else ""
-                return Picture(url=shown)
+            case ImageData(url=url) if url:
+                shown = self._errors.label(url, URL_LENGTH) if len(url) <= URL_LENGTH else ""
+                return ImageData(url=shown)
             case Completed():
                 word = finish_word(item.finish_reason)
                 if word != item.finish_reason:
-                    log.debug("%s ends an answer with %r", self._provider, self._faults.label(item.finish_reason))
+                    log.debug("%s ends an answer with %r", self._provider, self._errors.label(item.finish_reason))
                 return msgspec.structs.replace(item, finish_reason=word)
         return item
 
@@ -72,5 +72,5 @@ class Sanitizer:
         self._sources += 1
         if self._sources > MOST_SOURCES or len(source.url) > URL_LENGTH:
             return None
-        url = self._faults.label(source.url, URL_LENGTH)
-        return msgspec.structs.replace(source, url=url, title=self._faults.label(source.title, TITLE_LENGTH))
+        url = self._errors.label(source.url, URL_LENGTH)
+        return msgspec.structs.replace(source, url=url, title=self._errors.label(source.title, TITLE_LENGTH))

@@ -21,7 +21,7 @@ import msgspec
 
 from .bodies import UNCOMPRESSED, UnreadableBodyError, beginning, pieces, whole
 from .endpoint import CONNECT_SECONDS, authorities
-from .errors import Faults
+from .errors import ErrorBuilder
 from .http_client import plain_client, send
 from .proxies import InvalidProxyError, proxy_of
 from .sockets import Sockets
@@ -60,14 +60,14 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         return f"Call({self.url!r})"  # without headers: one holds the key
 
 
-async def stream(call: Call, faults: Faults) -> AsyncGenerator[bytes, None]:
+async def stream(call: Call, errors: ErrorBuilder) -> AsyncGenerator[bytes, None]:
     """Yield the body of the answer as it comes. Closing the generator, or cancelling its task, closes the socket.
 
     Raises ProviderError with any code of PROTOCOL.md that is about the network, an HTTP status, or silence. The time
     in which the caller does not ask for more counts only towards the total.
     """
-    patience = _Patience(call, faults)
-    async with Sockets() as sockets, await _client(call.url, call.route, faults) as client:
+    patience = _Patience(call, errors)
+    async with Sockets() as sockets, await _client(call.url, call.route, errors) as client:
         request = client.build_request(
             "GET" if call.body is None else "POST",
             call.url,
@@ -78,15 +78,15 @@ async def stream(call: Call, faults: Faults) -> AsyncGenerator[bytes, None]:
         try:
             response = await patience.wait(send(client, request))
         except httpx.HTTPError as error:
-            raise _no_answer(error, call.route, faults) from None  # what httpx raises holds the request, and so the key
+            raise _no_answer(error, call.route, errors) from None  # what httpx raises holds the request, and so the key
         async with aclosing(response):
-            await _check(response, faults)
+            await _check(response, errors)
             left = STREAM_BYTES
             async with aclosing(pieces(response)) as found:
-                while (piece := await _next(found, patience, faults)) is not None:
+                while (piece := await _next(found, patience, errors)) is not None:
                     left -= len(piece)
                     if left < 0:
-                        raise faults.error("answer_too_long", f"More than {STREAM_BYTES >> 20} MiB.")
+                        raise errors.error("answer_too_long", f"More than {STREAM_BYTES >> 20} MiB.")
                     yield piece
 
 
@@ -96,7 +96,7 @@ async def ask(
     headers: dict[str, str],
     seconds: float,
     most: int,
-    faults: Faults,
+    errors: ErrorBuilder,
     body: bytes | None = None,
     route: Route = DIRECT,
 ) -> bytes:
@@ -107,20 +107,20 @@ async def ask(
     method = "GET" if body is None else "POST"
     limit = asyncio.timeout(seconds)
     try:
-        async with limit, Sockets() as sockets, await _client(url, route, faults) as client:
+        async with limit, Sockets() as sockets, await _client(url, route, errors) as client:
             sent, extensions = _headers(body, headers), {"trace": sockets.trace}
             request = client.build_request(method, url, headers=sent, content=body, extensions=extensions)
             response = await send(client, request)
             async with aclosing(response):
                 if not response.is_success:
-                    raise faults.refusal(response.status_code, response.headers, await beginning(response))
+                    raise errors.response_error(response.status_code, response.headers, await beginning(response))
                 return await whole(response, most)
     except UnreadableBodyError as error:
-        raise faults.error(error.code, str(error)) from None
+        raise errors.error(error.code, str(error)) from None
     except TimeoutError:
-        raise faults.error("unreachable", f"No answer within {seconds:g} s.") from None
+        raise errors.error("unreachable", f"No answer within {seconds:g} s.") from None
     except httpx.HTTPError as error:
-        raise _no_answer(error, route, faults) from None
+        raise _no_answer(error, route, errors) from None
 
 
 def _headers(body: bytes | None, headers: dict[str, str]) -> httpx.Headers:
@@ -133,10 +133,10 @@ def _headers(body: bytes | None, headers: dict[str, str]) -> httpx.Headers:
 class _Patience:
     """How long to wait for the next byte: the idle time-out, or what is left of the total."""
 
-    def __init__(self, call: Call, faults: Faults) -> None:
+    def __init__(self, call: Call, errors: ErrorBuilder) -> None:
         self._loop = asyncio.get_running_loop()
         self._call = call
-        self._faults = faults
+        self._errors = errors
         self._end = self._loop.time() + call.total_timeout
 
     async def wait(self, what: Awaitable[T]) -> T:
@@ -147,44 +147,44 @@ class _Patience:
                 return await what
         except TimeoutError:
             if silence < self._end:
-                raise self._faults.error("idle_timeout", seconds=self._call.idle_timeout) from None
-            raise self._faults.error("total_timeout", seconds=self._call.total_timeout) from None
+                raise self._errors.error("idle_timeout", seconds=self._call.idle_timeout) from None
+            raise self._errors.error("total_timeout", seconds=self._call.total_timeout) from None
 
 
-async def _next(found: AsyncGenerator[bytes, None], patience: _Patience, faults: Faults) -> bytes | None:
+async def _next(found: AsyncGenerator[bytes, None], patience: _Patience, errors: ErrorBuilder) -> bytes | None:
     try:
         return await patience.wait(anext(found, None))
     except UnreadableBodyError as error:
-        raise faults.error(error.code, str(error)) from None
+        raise errors.error(error.code, str(error)) from None
     except httpx.HTTPError as error:
-        raise faults.error("truncated", _reason(error)) from None
+        raise errors.error("truncated", _reason(error)) from None
 
 
-async def _check(response: httpx.Response, faults: Faults) -> None:
+async def _check(response: httpx.Response, errors: ErrorBuilder) -> None:
     # What the body is, is for the decoder to see: services and proxies give it any type.
     if response.is_success:
         return
     body = await beginning(response)
-    raise faults.refusal(response.status_code, response.headers, body)
+    raise errors.response_error(response.status_code, response.headers, body)
 
 
-def _no_answer(error: httpx.HTTPError, route: Route, faults: Faults) -> Exception:
+def _no_answer(error: httpx.HTTPError, route: Route, errors: ErrorBuilder) -> Exception:
     if isinstance(error, httpx.ConnectTimeout):
-        return faults.error("unreachable", f"No connection within {route.connect_timeout:g} s.", transient=True)
+        return errors.error("unreachable", f"No connection within {route.connect_timeout:g} s.", transient=True)
     reason = _reason(error)
     if any(isinstance(cause, ssl.SSLError) for cause in _causes(error)):
-        return faults.error("tls_error", reason)
+        return errors.error("tls_error", reason)
     match error:
         case httpx.ConnectError():
-            return faults.error("unreachable", reason, transient=True)
+            return errors.error("unreachable", reason, transient=True)
         case httpx.ProxyError():  # its words begin with the HTTP status
-            return faults.error("unreachable", reason, transient=str(error).startswith("5"))
+            return errors.error("unreachable", reason, transient=str(error).startswith("5"))
         case httpx.UnsupportedProtocol():
-            return faults.error("unreachable", reason)
+            return errors.error("unreachable", reason)
         case httpx.RemoteProtocolError() if "disconnected" not in str(error):
-            return faults.error("malformed_stream", f"That is not HTTP: {reason}")
+            return errors.error("malformed_stream", f"That is not HTTP: {reason}")
         case _:
-            return faults.error(
+            return errors.error(
                 "provider_error", f"It closed the connection without an answer. {reason}", transient=True
             )
 
@@ -202,7 +202,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = inner or error.__cause__ or error.__context__
 
 
-async def _client(url: str, route: Route, faults: Faults) -> httpx.AsyncClient:
+async def _client(url: str, route: Route, errors: ErrorBuilder) -> httpx.AsyncClient:
     try:
         context = await _tls(route.ca_bundle)
         proxy = route.proxy
@@ -214,11 +214,11 @@ async def _client(url: str, route: Route, faults: Faults) -> httpx.AsyncClient:
             timeout=httpx.Timeout(None, connect=route.connect_timeout),  # silence is _Patience's to measure
         )
     except OSError as error:
-        raise faults.error("tls_error", no_authorities(error, route.ca_bundle)) from None
+        raise errors.error("tls_error", no_authorities(error, route.ca_bundle)) from None
     except ImportError as error:  # a SOCKS proxy without its package
-        raise faults.error("unreachable", f"The proxy settings cannot be used: {error}") from None
+        raise errors.error("unreachable", f"The proxy settings cannot be used: {error}") from None
     except InvalidProxyError as error:
-        raise faults.error("unreachable", str(error)) from None
+        raise errors.error("unreachable", str(error)) from None
 
 
 def _proxy(url: str, context: ssl.SSLContext) -> httpx.Proxy:

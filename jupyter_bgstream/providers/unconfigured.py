@@ -23,13 +23,13 @@ class UnconfiguredProvider:
         raise ProviderError(f"{self.name}: {self._fault.message}", code=self._fault.code)
         yield  # what makes this a generator
 
-    async def abandon(self, job: Job) -> None:
+    async def cancel_response(self, job: Job) -> None:
         """Do nothing: there is nobody to tell."""
 
     async def status(self) -> ProviderStatus:
         """Return why it cannot be asked."""
         return self._status
 
-    def unready(self) -> ErrorInfo | None:
+    def config_error(self) -> ErrorInfo | None:
         """Return why it cannot be asked."""
         return self._fault

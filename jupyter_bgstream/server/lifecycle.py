@@ -14,7 +14,7 @@ from typing import Any
 from ..core.errors import BgStreamError, UnavailableError
 from ..engine.clock import Clock, SystemClock
 from ..engine.service import Service
-from ..providers.errors import Faults
+from ..providers.errors import ErrorBuilder
 from ..providers.plugins.generator import secrets_of
 from .backend import Backend
 
@@ -147,7 +147,7 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, BgStreamError):
         return error.message
     # Every page shows the text of an unexpected error, and it may quote a key.
-    text = Faults("jupyter_bgstream", secrets=secrets_of(os.environ)).redacted(f"{type(error).__name__}: {error}")
+    text = ErrorBuilder("jupyter_bgstream", secrets=secrets_of(os.environ)).redacted(f"{type(error).__name__}: {error}")
     return f"Unexpected error: {' '.join(text.split())[:500]}. See the Jupyter server log for details."
 
 

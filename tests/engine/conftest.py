@@ -89,7 +89,7 @@ class Puppet:
         self.calls: list[Call] = []
         self.names = {"puppet"}
         self.fault: ErrorInfo | None = None
-        self.abandoned: list[Job] = []
+        self.cancelled_responses: list[Job] = []
         self._new: asyncio.Queue[Call] = asyncio.Queue()
 
     async def call(self) -> Call:
@@ -107,13 +107,13 @@ class Puppet:
         self._new.put_nowait(call)
         return call.stream()
 
-    async def abandon(self, job: Job) -> None:
-        self.abandoned.append(job)
+    async def cancel_response(self, job: Job) -> None:
+        self.cancelled_responses.append(job)
 
     async def status(self, *, refresh: bool = False) -> list[ProviderStatus]:
         return []
 
-    def unready(self) -> ErrorInfo | None:
+    def config_error(self) -> ErrorInfo | None:
         return self.fault
 
 

@@ -40,4 +40,4 @@ async def test_an_answer_that_the_store_has_not_heard_of_is_cancelled_at_its_pro
         store.may.set()
         await call.closed.wait()
     await service.close()
-    assert [job.resume for job in puppet.abandoned] == ["at the beginning"]
+    assert [job.resume for job in puppet.cancelled_responses] == ["at the beginning"]

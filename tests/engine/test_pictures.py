@@ -17,7 +17,7 @@ from jupyter_bgstream.core.state import Answer
 from jupyter_bgstream.engine import images as image_decoding
 from jupyter_bgstream.engine.images import Pictures, decoded
 from jupyter_bgstream.engine.service import Service
-from jupyter_bgstream.providers.base import Picture, ProviderEvent, Resume
+from jupyter_bgstream.providers.base import ImageData, ProviderEvent, Resume
 from jupyter_bgstream.store.memory import MemoryStore
 
 FILES = {
@@ -58,7 +58,7 @@ async def taken(
 @pytest.mark.parametrize("media_type", FILES)
 async def test_a_picture_is_kept_by_its_content(media_type: str) -> None:
     file = FILES[media_type] + b"<script>alert(1)</script>"  # and something else besides
-    words, (image,), (kept,) = await taken([Picture(data=base64(file))])
+    words, (image,), (kept,) = await taken([ImageData(data=base64(file))])
     name = {"image/webp": "WebP"}.get(media_type, media_type.partition("/")[2].upper())
     assert words == f"(Picture 1: {name}, {len(file)} bytes)"
     assert image == Image(id="2-1", media_type=media_type, bytes=len(file))  # type: ignore[arg-type]
@@ -79,7 +79,7 @@ async def test_a_picture_is_kept_by_its_content(media_type: str) -> None:
     ],
 )
 async def test_other_files_are_not_kept_and_said_not_to_be(file: bytes) -> None:
-    words, images, _ = await taken([text("Here:"), Picture(data=base64(file)), text("Done.")])
+    words, images, _ = await taken([text("Here:"), ImageData(data=base64(file)), text("Done.")])
     assert words == f"Here:\n\n(Picture 1 is not kept: {NO_PICTURE})\n\nDone."
     assert images == []
 
@@ -87,23 +87,23 @@ async def test_other_files_are_not_kept_and_said_not_to_be(file: bytes) -> None:
 @pytest.mark.parametrize(
     ("picture", "words"),
     [
-        (Picture(), "Picture 1 is not kept: there is no data that can be read."),
-        (Picture(is_cut=True), "Picture 1 is not kept: it came in an event that is too large to be read whole."),
-        (Picture(data=base64(PNG) + "!"), "Picture 1 is not kept: its base64 is broken."),
-        (Picture(data=base64(PNG)[:-5] + "é===="), "Picture 1 is not kept: its base64 is broken."),
-        (Picture(data=base64(PNG)[:41]), "Picture 1 is not kept: its base64 is broken."),
-        (Picture(data="\ud83d" * 100), f"Picture 1 is not kept: {NO_PICTURE}"),
-        (Picture(data="A" * 100), f"Picture 1 is not kept: {NO_PICTURE}"),
-        (Picture(url="https://a.example/1.png"), "Picture 1 is at https://a.example/1.png, which is not fetched."),
+        (ImageData(), "Picture 1 is not kept: there is no data that can be read."),
+        (ImageData(is_cut=True), "Picture 1 is not kept: it came in an event that is too large to be read whole."),
+        (ImageData(data=base64(PNG) + "!"), "Picture 1 is not kept: its base64 is broken."),
+        (ImageData(data=base64(PNG)[:-5] + "é===="), "Picture 1 is not kept: its base64 is broken."),
+        (ImageData(data=base64(PNG)[:41]), "Picture 1 is not kept: its base64 is broken."),
+        (ImageData(data="\ud83d" * 100), f"Picture 1 is not kept: {NO_PICTURE}"),
+        (ImageData(data="A" * 100), f"Picture 1 is not kept: {NO_PICTURE}"),
+        (ImageData(url="https://a.example/1.png"), "Picture 1 is at https://a.example/1.png, which is not fetched."),
         (
-            Picture(url="https://a.example/?a=1&b=[x](javascript:y) *<b>`"),
+            ImageData(url="https://a.example/?a=1&b=[x](javascript:y) *<b>`"),
             "Picture 1 is at https://a.example/?a=1&b=%5Bx%5D(javascript:y)%20%2A%3Cb%3E%60, which is not fetched.",
         ),
-        (Picture(url="gs://bucket/1.png"), "Picture 1 is not kept: its address is not of http or https."),
-        (Picture(url="javascript://a%0aalert(1)"), "Picture 1 is not kept: its address is not of http or https."),
+        (ImageData(url="gs://bucket/1.png"), "Picture 1 is not kept: its address is not of http or https."),
+        (ImageData(url="javascript://a%0aalert(1)"), "Picture 1 is not kept: its address is not of http or https."),
     ],
 )
-async def test_what_is_not_kept_is_said_with_its_reason(picture: Picture, words: str) -> None:
+async def test_what_is_not_kept_is_said_with_its_reason(picture: ImageData, words: str) -> None:
     assert (await taken([picture]))[:2] == (f"({words})", [])
 
 
@@ -136,9 +136,9 @@ def test_padding_ends_base64_whatever_pieces_it_is_read_in(monkeypatch: pytest.M
 async def test_pictures_are_numbered_where_they_stand() -> None:
     batches: list[list[ProviderEvent]] = [
         [Delta(channel="reasoning", text="Hm."), text("One: ")],
-        [Picture(data=base64(PNG)), Picture(data="AAAA")],
+        [ImageData(data=base64(PNG)), ImageData(data="AAAA")],
         [ToolCall(id="1", name="x", arguments=""), text("Next"), text(" word\n")],
-        [Picture(data=base64(FILES["image/gif"]))],
+        [ImageData(data=base64(FILES["image/gif"]))],
         [text("\n\nThe end.")],
     ]
     words, images, _ = await taken(*batches)
@@ -156,13 +156,13 @@ async def test_an_answer_without_pictures_is_as_it_was() -> None:
 
 
 async def test_how_to_go_on_stays_behind_the_words_it_covers() -> None:
-    found = await Pictures(1, most_bytes=1 << 30).take([Picture(data=base64(PNG)), Resume(token="t")])
+    found = await Pictures(1, most_bytes=1 << 30).take([ImageData(data=base64(PNG)), Resume(token="t")])
     assert [type(event) for event in found.events] == [Delta, Image, Resume]
 
 
 async def test_limits_are_said_and_smaller_pictures_after_them_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_decoding, "MOST_BYTES", 5000)
-    batch: list[ProviderEvent] = [Picture(data=base64(PNG.ljust(size))) for size in (5000, 5003, 2000, 1500, 1000, 501)]
+    batch: list[ProviderEvent] = [ImageData(data=base64(PNG.ljust(size))) for size in (5000, 5003, 2000, 1500, 1000, 501)]
     words, images, _ = await taken(batch, most_bytes=8500)
     assert [image.bytes for image in images] == [5000, 2000, 1500]
     assert words.split("\n\n") == [
@@ -177,7 +177,7 @@ async def test_limits_are_said_and_smaller_pictures_after_them_are_kept(monkeypa
 
 async def test_only_so_many_pictures_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_decoding, "MOST_PICTURES", 2)
-    words, images, _ = await taken([Picture(data=base64(PNG)) for _ in range(3)])
+    words, images, _ = await taken([ImageData(data=base64(PNG)) for _ in range(3)])
     assert len(images) == 2
     assert words.endswith("(Picture 3 is not kept: an answer has at most 2.)")
 
@@ -185,9 +185,9 @@ async def test_only_so_many_pictures_are_kept(monkeypatch: pytest.MonkeyPatch) -
 async def test_a_resumed_attempt_counts_on() -> None:
     image = Image(id="2-3", media_type="image/png", bytes=900)
     before = Answer(text="(Picture 3: PNG, 900 bytes)", images=(image,))
-    words, images, _ = await taken([Picture(data=base64(PNG))], before=before, most_bytes=1900)
+    words, images, _ = await taken([ImageData(data=base64(PNG))], before=before, most_bytes=1900)
     assert words == "\n\n(Picture 4 is not kept: it has 1.0 kB, more than 1.0 kB that are left of max_image_bytes.)"
-    words, images, _ = await taken([Picture(data=base64(PNG))], before=before)
+    words, images, _ = await taken([ImageData(data=base64(PNG))], before=before)
     assert [image.id for image in images] == ["2-4"]
 
 
@@ -201,7 +201,7 @@ def test_sizes(size: int, words: str) -> None:
 
 async def test_pictures_are_stored_with_their_answer(service: Service, store: MemoryStore, puppet: Puppet) -> None:
     job, _ = await service.submit(OWNER, spec())
-    (await puppet.call()).say_all(Picture(data=base64(PNG))).finish()
+    (await puppet.call()).say_all(ImageData(data=base64(PNG))).finish()
     assert (await ended(service, job.id)).preview == "(Picture 1: PNG, 1.0 kB)"
     _, answer = await service.answer(OWNER, job.id)
     assert answer.text == "(Picture 1: PNG, 1.0 kB)"
@@ -217,7 +217,7 @@ async def test_pictures_do_not_count_as_text(puppet: Puppet) -> None:
     service = Service(store=MemoryStore(server="here"), providers=puppet, server="here", limits=limits)
     await service.open()
     job, _ = await service.submit(OWNER, spec())
-    (await puppet.call()).say_all(Picture(data=base64(PNG * 100))).finish()
+    (await puppet.call()).say_all(ImageData(data=base64(PNG * 100))).finish()
     assert (await ended(service, job.id)).status == "completed"
     await service.close()
 
@@ -237,7 +237,7 @@ async def test_a_picture_that_cannot_be_stored_fails_its_job(
     call = await puppet.call()
     call.say_all(text("Here:"))
     await shown(service, job.id, "Here:")
-    call.say_all(Picture(data=base64(PNG))).finish()
+    call.say_all(ImageData(data=base64(PNG))).finish()
     now = await ended(service, job.id)
     assert now.error is not None
     assert now.error.code == "not_stored"
@@ -246,7 +246,7 @@ async def test_a_picture_that_cannot_be_stored_fails_its_job(
 
 
 async def test_a_new_attempt_begins_without_pictures(store: MemoryStore) -> None:
-    events: list[list[ProviderEvent]] = [[Picture(data=base64(PNG))]]
+    events: list[list[ProviderEvent]] = [[ImageData(data=base64(PNG))]]
     first, second = Pictures(1, most_bytes=2000), Pictures(2, most_bytes=2000)
     ids = [
         [event.id for event in (await seen.take(events[0])).events if isinstance(event, Image)]
@@ -265,6 +265,6 @@ async def test_large_pictures_are_decoded_beside_the_loop() -> None:
             ticks += 1
 
     ticking = asyncio.create_task(tick())
-    await taken([Picture(data=base64(PNG * 2000))])
+    await taken([ImageData(data=base64(PNG * 2000))])
     ticking.cancel()
     assert ticks > 2

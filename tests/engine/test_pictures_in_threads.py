@@ -11,7 +11,7 @@ from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.messages import ImagePart, TextPart
 from jupyter_bgstream.engine import history
 from jupyter_bgstream.engine.service import Service
-from jupyter_bgstream.providers.base import Picture
+from jupyter_bgstream.providers.base import ImageData
 from jupyter_bgstream.providers.endpoint import Endpoint
 from jupyter_bgstream.providers.http_provider import HTTPProvider
 from jupyter_bgstream.store.base import IMAGE_CHUNK
@@ -25,7 +25,7 @@ WORDS = {CAT: "(Picture 1: PNG, 786.4 kB)", DOG: "(Picture 1: GIF, 10 bytes)"}
 class Painter(Puppet):
     """A provider that takes pictures back."""
 
-    takes_pictures_back = True
+    accepts_returned_images = True
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def puppet() -> Painter:
 
 async def drawn(service: Service, puppet: Puppet, prompt: str, *files: bytes, thread: str = "t") -> Job:
     job, _ = await service.submit(OWNER, spec(prompt, thread=thread))
-    (await puppet.call()).say_all(*(Picture(data=b64encode(file).decode()) for file in files)).finish()
+    (await puppet.call()).say_all(*(ImageData(data=b64encode(file).decode()) for file in files)).finish()
     return await ended(service, job.id)
 
 
@@ -70,7 +70,7 @@ async def test_a_picture_goes_along_with_what_is_asked_next(
 
 async def test_where_the_provider_does_not_take_them_words_stay(service: Service, puppet: Painter) -> None:
     await drawn(service, puppet, "A cat", CAT)
-    puppet.takes_pictures_back = False
+    puppet.accepts_returned_images = False
     assert sent(await asked(service, puppet)) == ["A cat", WORDS[CAT], "And?"]
 
 
@@ -95,7 +95,7 @@ async def test_of_a_deleted_turn_there_are_words_only(service: Service, puppet: 
     assert sent(await asked(service, puppet))[:3] == ["A cat", WORDS[CAT], "Why?"]
     # Nor those of another job that has taken the id.
     await service.submit(OWNER, spec("A dog", thread="other"), first.id)
-    (await puppet.call()).say_all(Picture(data=b64encode(DOG).decode())).finish()
+    (await puppet.call()).say_all(ImageData(data=b64encode(DOG).decode())).finish()
     await ended(service, first.id)
     assert sent(await asked(service, puppet))[:3] == ["A cat", WORDS[CAT], "Why?"]
 
@@ -122,4 +122,4 @@ async def test_a_fork_shows_them_while_their_job_is_there(service: Service, pupp
 def test_which_providers_take_them(format: str, dialect: str | None, takes: bool) -> None:
     fields = {"dialect": dialect} if dialect else {}
     endpoint = Endpoint(base_url="http://127.0.0.1:1/v1", format=format, **fields)  # type: ignore[arg-type]
-    assert HTTPProvider("x", endpoint, environ={}).takes_pictures_back is takes
+    assert HTTPProvider("x", endpoint, environ={}).accepts_returned_images is takes

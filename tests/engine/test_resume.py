@@ -78,11 +78,11 @@ async def kept(service: Service, puppet: Puppet, text: str = "Half ", **fields: 
     return await service.job(OWNER, job.id), call
 
 
-async def abandoned(puppet: Puppet, number: int = 1) -> list[str | None]:
+async def cancelled_responses(puppet: Puppet, number: int = 1) -> list[str | None]:
     async with asyncio.timeout(10):
-        while len(puppet.abandoned) < number:  # noqa: ASYNC110 - it is only some turns of the loop
+        while len(puppet.cancelled_responses) < number:  # noqa: ASYNC110 - it is only some turns of the loop
             await asyncio.sleep(0)
-    return [job.resume for job in puppet.abandoned]
+    return [job.resume for job in puppet.cancelled_responses]
 
 
 async def test_how_to_go_on_is_written_with_what_it_covers(service: Service, store: Appends, puppet: Puppet) -> None:
@@ -121,7 +121,7 @@ async def test_a_dead_servers_answer_goes_on_in_the_same_attempt(
     _, answer = await service.answer(OWNER, job.id)
     assert (done.status, done.log, done.attempt, done.preview) == ("completed", job.log, 1, "Half and whole.")
     assert (answer.text, answer.earlier) == ("Half and whole.", ())
-    assert puppet.abandoned == []
+    assert puppet.cancelled_responses == []
 
 
 async def test_it_goes_on_whatever_number_of_servers_died(
@@ -145,7 +145,7 @@ async def test_who_was_fenced_off_says_nothing_to_the_provider(
         call.keep("too late", "too late")
         await asyncio.sleep(0)
     await service.close()
-    assert puppet.abandoned == []
+    assert puppet.cancelled_responses == []
 
 
 async def test_who_cannot_ask_the_provider_does_as_the_job_says(
@@ -178,7 +178,7 @@ async def test_a_forgotten_answer_ends_as_interrupted(
     assert (await service.answer(OWNER, job.id))[1].text == "Half "
     assert [notice.status for notice in await service.notices(OWNER, "")] == ["interrupted"]
     assert len(puppet.calls) == 1
-    assert puppet.abandoned == []
+    assert puppet.cancelled_responses == []
 
 
 async def test_a_forgotten_answer_is_asked_for_again_if_the_job_says_so(
@@ -203,7 +203,7 @@ async def test_what_is_put_off_begins_anew_and_the_old_answer_is_not_wanted(
     call.fail(ProviderError("It broke off.", code="truncated"))
     waiting = await reached(service, job.id, "waiting")
     assert waiting.resume is None
-    assert await abandoned(puppet) == ["after half"]
+    assert await cancelled_responses(puppet) == ["after half"]
     await clock.sleeping(2)
     clock.advance(60)
     call = await puppet.call()
@@ -217,7 +217,7 @@ async def test_a_stop_leaves_it_to_the_next_server(puppet: Puppet, database: Pat
     await first.open()
     job, _ = await kept(first, puppet)
     await first.close()
-    assert puppet.abandoned == []
+    assert puppet.cancelled_responses == []
     second = Service(store=SQLiteStore(database, server="two"), providers=puppet, server="two", limits=LIMITS)
     await second.open()
     call = await puppet.call()
@@ -233,13 +233,13 @@ async def test_a_cancel_reaches_the_provider_once(service: Service, puppet: Pupp
     job, call = await kept(service, puppet)
     await service.cancel(OWNER, job.id)
     await call.closed.wait()
-    assert await abandoned(puppet) == ["after half"]
+    assert await cancelled_responses(puppet) == ["after half"]
     await service.cancel(OWNER, job.id)
     other, _ = await service.submit(OWNER, spec("other"))  # whose provider keeps nothing
     await puppet.call()
     await service.cancel(OWNER, other.id)
     await service.close()
-    assert len(puppet.abandoned) == 1
+    assert len(puppet.cancelled_responses) == 1
 
 
 async def test_a_cancel_does_not_wait_for_the_provider_and_a_stop_only_briefly(
@@ -251,7 +251,7 @@ async def test_a_cancel_does_not_wait_for_the_provider_and_a_stop_only_briefly(
         hanging.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(puppet, "abandon", hangs)
+    monkeypatch.setattr(puppet, "cancel_response", hangs)
     monkeypatch.setattr(service, "_stop_patience", 0.01)
     job, _ = await kept(service, puppet)
     async with asyncio.timeout(5):
@@ -265,7 +265,7 @@ async def test_a_job_that_waits_to_be_adopted_is_cancelled_at_the_provider_too(
 ) -> None:
     job = await left_behind(store)
     await service.cancel(OWNER, job.id)
-    assert await abandoned(puppet) == ["after half"]
+    assert await cancelled_responses(puppet) == ["after half"]
 
 
 async def test_a_cancel_by_a_server_that_does_not_know_the_provider(puppet: Puppet, database: Path) -> None:
@@ -281,7 +281,7 @@ async def test_a_cancel_by_a_server_that_does_not_know_the_provider(puppet: Pupp
         await call.closed.wait()
     await owner.close()
     await other.close()
-    assert ([job.resume for job in puppet.abandoned], stranger.abandoned) == (["after half"], [])
+    assert ([job.resume for job in puppet.cancelled_responses], stranger.cancelled_responses) == (["after half"], [])
 
 
 async def test_a_cancelled_group_is_cancelled_at_the_provider(service: Service, puppet: Puppet) -> None:
@@ -291,7 +291,7 @@ async def test_a_cancelled_group_is_cancelled_at_the_provider(service: Service, 
         (await puppet.call()).keep(f"of {n}", "x")
         await shown(service, f"job-000{n}", "x")
     await service.cancel_group(OWNER, group.id)
-    assert sorted(await abandoned(puppet, 2)) == ["of 0", "of 1"]
+    assert sorted(await cancelled_responses(puppet, 2)) == ["of 0", "of 1"]
 
 
 async def test_an_answer_that_is_too_long_is_not_wanted(puppet: Puppet) -> None:
@@ -301,7 +301,7 @@ async def test_an_answer_that_is_too_long_is_not_wanted(puppet: Puppet) -> None:
     job, call = await kept(service, puppet)
     call.keep("after more", "more than that")
     assert (await ended(service, job.id)).error.code == "answer_too_long"
-    assert await abandoned(puppet) == ["after more"]
+    assert await cancelled_responses(puppet) == ["after more"]
     await service.close()
 
 

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
-from providers.speaking import FAULTS
+from providers.speaking import ERRORS
 
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.providers.base import ProviderEvent
-from jupyter_bgstream.providers.errors import Faults
+from jupyter_bgstream.providers.errors import ErrorBuilder
 from jupyter_bgstream.providers.formats import Decoder
 
-Maker = Callable[[Faults], Decoder]
+Maker = Callable[[ErrorBuilder], Decoder]
 
 
 def named(*payloads: dict[str, Any]) -> list[bytes]:
@@ -28,7 +28,7 @@ def bare(*payloads: Any) -> list[bytes]:
 
 def heard(decoder: Maker, pieces: bytes | Iterable[bytes]) -> tuple[list[ProviderEvent], ProviderError | None]:
     """Everything a stream says, and how it failed."""
-    made = decoder(FAULTS)
+    made = decoder(ERRORS)
     said: list[ProviderEvent] = []
     for piece in [pieces] if isinstance(pieces, bytes) else pieces:
         said += made.feed(piece)

@@ -16,11 +16,11 @@ from jupyter_bgstream.core.events import Channel, Citation, Completed, Delta, To
 from jupyter_bgstream.core.job import Job, JobSpec
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.providers.base import Provider, ProviderEvent
-from jupyter_bgstream.providers.errors import Faults
+from jupyter_bgstream.providers.errors import ErrorBuilder
 from jupyter_bgstream.providers.formats.chat_completions import ChatDecoder
 
 PATIENCE = 9  # seconds; less than any time-out that a test should not run into
-FAULTS = Faults("puppet", model="one", key_env="PUPPET_KEY")
+ERRORS = ErrorBuilder("puppet", model="one", key_env="PUPPET_KEY")
 STOP = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 
 
@@ -70,7 +70,7 @@ def decoded(pieces: bytes | Iterable[bytes]) -> list[ProviderEvent]:
 
 def heard(pieces: bytes | Iterable[bytes]) -> tuple[list[ProviderEvent], ProviderError | None]:
     """Everything a stream says, and how it failed."""
-    decoder = ChatDecoder(FAULTS)
+    decoder = ChatDecoder(ERRORS)
     said: list[ProviderEvent] = []
     for piece in [pieces] if isinstance(pieces, bytes) else pieces:
         said += decoder.feed(piece)

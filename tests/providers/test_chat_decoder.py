@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from providers.speaking import FAULTS, STOP, cut, decoded, delta, heard, of, sse, text
+from providers.speaking import ERRORS, STOP, cut, decoded, delta, heard, of, sse, text
 
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Citation, Completed, Delta, ToolCall, Usage
@@ -105,7 +105,7 @@ class TestEnd:
         assert decoded(sse(STOP) + sse(delta(content="late"), {"error": "late"}) + b"\xff\n\n") == decoded(sse(STOP))
 
     def test_nothing_is_said_twice(self) -> None:
-        decoder = ChatDecoder(FAULTS)
+        decoder = ChatDecoder(ERRORS)
         decoder.feed(sse(STOP))
         assert decoder.ended
         assert len(decoder.close()) == 1
@@ -121,7 +121,7 @@ class TestEnd:
         assert text(decoded(sse(delta(content="yes"), last))) == "yes!"
 
     def test_an_event_of_very_many_choices_is_malformed_and_what_came_before_stays(self) -> None:
-        decoder = ChatDecoder(FAULTS)
+        decoder = ChatDecoder(ERRORS)
         choice = {"index": 0, "delta": {"content": "a"}}
         said = decoder.feed(sse(delta(content="yes"), {"choices": [choice] * 20_000}))
         assert (text(said), decoder.ended) == ("yes", True)

@@ -14,10 +14,9 @@ from jupyter_bgstream.core.events import Delta
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.providers import pricing
-from jupyter_bgstream.providers.context_window import Asked, Length
+from jupyter_bgstream.providers.context_window import Length, RequestSize, certain_overflow
 from jupyter_bgstream.providers.endpoint import Endpoint
-from jupyter_bgstream.providers.errors import Faults, words_of
-from jupyter_bgstream.providers.fitting import misfit
+from jupyter_bgstream.providers.errors import ErrorBuilder, message_in
 from jupyter_bgstream.providers.formats import FORMATS
 from jupyter_bgstream.providers.formats.chat_completions import ChatCompletions
 from jupyter_bgstream.providers.formats.dialects import DIALECTS
@@ -36,12 +35,12 @@ def openai(message: str, code: str | None = None) -> dict[str, Any]:
     return {"error": {"message": message, "type": "invalid_request_error", "code": code}}
 
 
-@pytest.mark.parametrize("case", SAID, ids=lambda case: words_of(case["body"])[:40])
+@pytest.mark.parametrize("case", SAID, ids=lambda case: message_in(case["body"])[:40])
 def test_every_service_is_understood(case: dict[str, Any]) -> None:
     body, tokens, limit = case["body"], case["tokens"], case["limit"]
-    faults = Faults("puppet", model="one", asked=Asked(messages=57, thread="trip", history=56))
-    refused = faults.refusal(case["status"], {"x-should-retry": "true"}, msgspec.json.encode(body))
-    for error in (refused, faults.in_stream(body)):
+    errors = ErrorBuilder("puppet", model="one", size=RequestSize(messages=57, thread="trip", history=56))
+    refused = errors.response_error(case["status"], {"x-should-retry": "true"}, msgspec.json.encode(body))
+    for error in (refused, errors.payload_error(body)):
         assert (error.code, error.transient) == ("context_too_long", False)
         counts = "57 messages" if tokens is None else f"57 messages and {tokens:,} tokens"
         takes = "" if limit is None else f", and the model takes {limit:,}"
@@ -50,7 +49,7 @@ def test_every_service_is_understood(case: dict[str, Any]) -> None:
             " Fork the thread 'trip' after an earlier job, begin a new one, or choose a model that takes more."
             " Details: "
         )
-        assert words_of(body).removeprefix('{"error":{"code":400,"message":"')[:60] in error.message
+        assert message_in(body).removeprefix('{"error":{"code":400,"message":"')[:60] in error.message
 
 
 @pytest.mark.parametrize(
@@ -64,11 +63,11 @@ def test_every_service_is_understood(case: dict[str, Any]) -> None:
     ],
 )
 def test_what_is_something_else_is_not_taken_for_it(status: int, body: Any, code: str) -> None:
-    assert Faults("puppet", model="one").refusal(status, {}, msgspec.json.encode(body)).code == code
+    assert ErrorBuilder("puppet", model="one").response_error(status, {}, msgspec.json.encode(body)).code == code
 
 
 def test_a_single_prompt_is_told_other_things_than_a_thread() -> None:
-    error = Faults("puppet", model="one", asked=Asked(messages=1, thread=None, history=0)).too_long()
+    error = ErrorBuilder("puppet", model="one", size=RequestSize(messages=1, thread=None, history=0)).too_long()
     assert error.message == (
         "The prompt is too long for puppet/one: it has 1 message. Nothing was cut. Shorten it, send fewer or smaller"
         " pictures, or choose a model that takes more."
@@ -94,11 +93,11 @@ class TestNothingIsCut:
             ({"plugins": [theirs]}, [theirs]),
             ({"transforms": ["middle-out"]}, None),
         ):
-            request = ChatCompletions(DIALECTS["openrouter"]).request(job(params=params), Faults("puppet"))
+            request = ChatCompletions(DIALECTS["openrouter"]).request(job(params=params), ErrorBuilder("puppet"))
             assert msgspec.json.decode(request.body or b"").get("plugins") == plugins
 
     def test_others_hear_of_no_plugins(self) -> None:
-        request = ChatCompletions().request(job(), Faults("puppet"))
+        request = ChatCompletions().request(job(), ErrorBuilder("puppet"))
         assert "plugins" not in msgspec.json.decode(request.body or b"")
 
     @pytest.mark.parametrize(
@@ -114,7 +113,7 @@ class TestNothingIsCut:
     def test_an_old_ollama_that_cuts_all_the_same_is_found_out(
         self, params: dict[str, Any], counted: int, cut: bool
     ) -> None:
-        decoder = FORMATS["ollama"].decoder(Faults("puppet", asked=Asked.by(job(params=params))))
+        decoder = FORMATS["ollama"].decoder(ErrorBuilder("puppet", size=RequestSize.of(job(params=params))))
         end = {"message": {"content": "Aye."}, "done": True, "done_reason": "stop", "prompt_eval_count": counted}
         said = [*decoder.feed(msgspec.json.encode(end) + b"\n"), *decoder.close()]
         assert Delta(channel="text", text="Aye.") in said
@@ -154,7 +153,7 @@ class TestBeforeItCosts:
     )
     async def test_of_all_else_the_service_decides(self, may_fit: Job) -> None:
         model = may_fit.spec.model.partition("/")[2]
-        assert await misfit(may_fit, model=model, base_url=OPENAI, headers={}) is None
+        assert await certain_overflow(may_fit, model=model, base_url=OPENAI, headers={}) is None
 
     async def test_so_it_does_behind_another_address_or_with_headers(self) -> None:
         for base_url, headers in (
@@ -162,15 +161,17 @@ class TestBeforeItCosts:
             ("http://127.0.0.1:8000/v1", {}),
             (OPENAI, {"anthropic-beta": "context-1m-2025-08-07"}),
         ):
-            assert await misfit(long(10_000), model="gpt-4", base_url=base_url, headers=headers) is None
-        assert await misfit(long(10_000), model="gpt-4", base_url=OPENAI, headers={}) == Length(10_000, 8192, True)
+            assert await certain_overflow(long(10_000), model="gpt-4", base_url=base_url, headers=headers) is None
+        assert await certain_overflow(long(10_000), model="gpt-4", base_url=OPENAI, headers={}) == Length(
+            10_000, 8192, True
+        )
 
     async def test_the_list_is_not_looked_at_for_a_short_prompt(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def imported() -> None:
             raise AssertionError("the list was imported")
 
         monkeypatch.setattr(pricing, "_library", imported)
-        assert await misfit(job(prompt="Hello " * 5_000), model="gpt-4", base_url=OPENAI, headers={}) is None
+        assert await certain_overflow(job(prompt="Hello " * 5_000), model="gpt-4", base_url=OPENAI, headers={}) is None
         with pytest.raises(AssertionError):
             pricing._library()
         # A list that cannot be read says nothing.

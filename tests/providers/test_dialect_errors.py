@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from providers.speaking import FAULTS
+from providers.speaking import ERRORS
 
 SLOW = "Rate limit reached for requests"
 NO_MODEL = "The model `one` does not exist or you do not have access to it."
@@ -271,5 +271,5 @@ REFUSALS: list[tuple[str, int, Any, str, bool]] = [
 @pytest.mark.parametrize(("service", "status", "body", "code", "transient"), REFUSALS)
 def test_a_refusal_has_its_code(service: str, status: int, body: Any, code: str, transient: bool) -> None:
     raw = body.encode() if isinstance(body, str) else msgspec.json.encode(body)
-    error = FAULTS.refusal(status, {}, raw)
+    error = ERRORS.response_error(status, {}, raw)
     assert (error.code, error.transient) == (code, transient), (service, error.message)

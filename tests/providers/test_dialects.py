@@ -7,7 +7,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 from providers.conftest import Connect
-from providers.speaking import FAULTS, STOP, decoded, delta, heard, job, of, read, sse, text
+from providers.speaking import ERRORS, STOP, decoded, delta, heard, job, of, read, sse, text
 
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Citation, Completed, Delta, Usage
@@ -70,7 +70,7 @@ BODIES: dict[str, dict[str, Any]] = {
 
 def body(dialect: str = "plain", *, history: tuple[Message, ...] = (), **params: Any) -> dict[str, Any]:
     """The body that a job with these params becomes."""
-    request = format_of("chat_completions", dialect).request(job(params=params, history=history), FAULTS)
+    request = format_of("chat_completions", dialect).request(job(params=params, history=history), ERRORS)
     assert request.body is not None
     return dict(msgspec.json.decode(request.body))
 
@@ -140,7 +140,7 @@ class TestRequest:
             del params["seed"]  # they have none
         plain = params | params["extra_body"]  # type: ignore[operator]
         del plain["extra_body"]
-        bodies = [FORMATS[name].request(job(params=given), FAULTS).body for given in (params, plain)]
+        bodies = [FORMATS[name].request(job(params=given), ERRORS).body for given in (params, plain)]
         assert msgspec.json.decode(bodies[0] or b"") == msgspec.json.decode(bodies[1] or b"")
         assert b"guided_choice" in (bodies[0] or b"")
 

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 from providers.conftest import Connect
-from providers.speaking import FAULTS as SAID_BY
+from providers.speaking import ERRORS as BUILDER
 from providers.speaking import job, of, read, text
 
 from jupyter_bgstream.core.events import Completed, Usage
 from jupyter_bgstream.providers import response_reader
-from jupyter_bgstream.providers.errors import Faults
+from jupyter_bgstream.providers.errors import ErrorBuilder
 from jupyter_bgstream.providers.formats.sse import MAX_EVENT_BYTES
 from jupyter_bgstream.testing import Hold, ScriptedProvider, answer, faults, in_turn
 from jupyter_bgstream.testing.faults import FIRST, GIGANTIC_BYTES, RETRY_AFTER, TEXT, USAGE
@@ -251,11 +251,11 @@ def test_an_error_means_the_same_as_a_refusal_and_in_a_stream(
 ) -> None:
     without = {"error": {name: value for name, value in body["error"].items() if name != "code"}}  # only its names
     for error in (
-        SAID_BY.refusal(status, {}, msgspec.json.encode(body)),
-        SAID_BY.refusal(status, {}, msgspec.json.encode([body])),  # Google, where it was not asked for events
-        SAID_BY.in_stream(body),
-        SAID_BY.in_stream([body]),
-        SAID_BY.in_stream(without),
+        BUILDER.response_error(status, {}, msgspec.json.encode(body)),
+        BUILDER.response_error(status, {}, msgspec.json.encode([body])),  # Google, where it was not asked for events
+        BUILDER.payload_error(body),
+        BUILDER.payload_error([body]),
+        BUILDER.payload_error(without),
     ):
         assert (error.code, error.transient) == (code, transient)
         assert body["error"]["message"] in error.message
@@ -271,14 +271,14 @@ def test_an_error_means_the_same_as_a_refusal_and_in_a_stream(
 )
 def test_what_is_too_large_is_told_what_to_shorten(status: int, body: Any) -> None:
     raw = body.encode() if isinstance(body, str) else msgspec.json.encode(body)
-    error = SAID_BY.refusal(status, {}, raw)
+    error = BUILDER.response_error(status, {}, raw)
     assert (error.code, error.transient) == ("bad_request", False)
     assert "Shorten the prompt" in error.message
 
 
 def test_what_is_not_too_large_is_not_told_so() -> None:
     for body in (anthropic("invalid_request_error", "max_tokens: 128000 > 64000"), google(503, "UNAVAILABLE", "busy")):
-        assert "Shorten" not in SAID_BY.in_stream(body).message
+        assert "Shorten" not in BUILDER.payload_error(body).message
 
 
 @pytest.mark.parametrize(
@@ -289,8 +289,8 @@ def test_what_is_not_too_large_is_not_told_so() -> None:
     ],
 )
 def test_no_echo_of_the_key_is_told(body: dict[str, Any]) -> None:
-    faults = Faults("puppet", key_env="PUPPET_KEY", secrets=("AIza-a-secret-key",))
-    for error in (faults.in_stream(body), faults.refusal(400, {}, msgspec.json.encode(body))):
+    faults = ErrorBuilder("puppet", key_env="PUPPET_KEY", secrets=("AIza-a-secret-key",))
+    for error in (faults.payload_error(body), faults.response_error(400, {}, msgspec.json.encode(body))):
         assert "a-secret" not in error.message
         assert "[key]" in error.message
 
@@ -301,5 +301,5 @@ def test_when_google_says_when_to_come_again() -> None:
         {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": []},
         {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "21.5s"},
     ]
-    error = SAID_BY.in_stream([body])
+    error = BUILDER.payload_error([body])
     assert (error.code, error.transient, error.retry_after) == ("rate_limited", True, 21.5)

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from providers.speaking import FAULTS, STOP, cut, delta
+from providers.speaking import ERRORS, STOP, cut, delta
 
 from jupyter_bgstream.core.codec import decode_event, encode
 from jupyter_bgstream.core.errors import ProviderError
@@ -94,7 +94,7 @@ def numbers(usage: Usage) -> list[float]:
 
 def heard(name: str, pieces: Iterable[bytes]) -> tuple[list[ProviderEvent], str | None]:
     """What a decoder says, with deltas joined, and how it failed; checks what holds whatever it was fed."""
-    decoder = FORMATS[name].decoder(FAULTS)
+    decoder = FORMATS[name].decoder(ERRORS)
     said: list[ProviderEvent] = []
     for piece in pieces:
         said += decoder.feed(piece)
@@ -306,7 +306,7 @@ def test_a_large_event_in_small_pieces_takes_linear_time(name: str) -> None:
     def seconds(size: int) -> float:
         stream = big(name, size)
         pieces = [stream[at : at + 64] for at in range(0, len(stream), 64)]
-        decoder = FORMATS[name].decoder(FAULTS)
+        decoder = FORMATS[name].decoder(ERRORS)
         began = time.process_time()
         for piece in pieces:
             decoder.feed(piece)
@@ -318,7 +318,7 @@ def test_a_large_event_in_small_pieces_takes_linear_time(name: str) -> None:
 
 @every_format
 def test_an_event_without_an_end_is_not_kept_for_ever(name: str) -> None:
-    decoder = FORMATS[name].decoder(FAULTS)
+    decoder = FORMATS[name].decoder(ERRORS)
     piece = b"x" * MEBI
     fed = 0
     opening = b"data: " if FORMATS[name].media_type == "text/event-stream" else b'{"x": "'
@@ -344,7 +344,7 @@ def test_a_long_answer_is_not_kept(name: str) -> None:
     frame = FRAMES[FORMATS[name].media_type]
     chance = random.Random(1)
     filler = [frame({"unknown": chance.randbytes(512).hex()}) for _ in range(64)]
-    decoder = FORMATS[name].decoder(FAULTS)
+    decoder = FORMATS[name].decoder(ERRORS)
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]

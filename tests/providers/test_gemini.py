@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from providers.conftest import Connect
 from providers.decoding import bare, decoded, heard, one_by_one
-from providers.speaking import FAULTS, cut, cut_at_random, job, of, read, text
+from providers.speaking import ERRORS, cut, cut_at_random, job, of, read, text
 
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Citation, Completed, Delta, ToolCall, Usage
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.messages import ImagePart, Message, TextPart
 from jupyter_bgstream.providers import response_reader
-from jupyter_bgstream.providers.base import Picture
+from jupyter_bgstream.providers.base import ImageData
 from jupyter_bgstream.providers.formats.gemini import Gemini, GeminiDecoder, usage_of
 from jupyter_bgstream.testing import Cut, Hold, Reset, Script, ScriptedProvider, Send, refusal, replay
 
@@ -74,7 +74,7 @@ SAID = [
     Delta(channel="text", text="\n\n```python\nprint(1)\n```\n\n"),
     Delta(channel="text", text="\n\n```\n1\n```\n\n"),
     Delta(channel="text", text="log"),
-    Picture(data="iVBORw=="),
+    ImageData(data="iVBORw=="),
     ToolCall(id="call_0", name="look", arguments='{"at":2}'),
     ToolCall(id="fc_1", name="find", arguments="{}"),
     Citation(url="https://a.example/", title="A"),
@@ -311,7 +311,7 @@ class TestErrors:
 
 
 def body_of(what: Job) -> dict[str, Any]:
-    body = Gemini().request(what, FAULTS).body
+    body = Gemini().request(what, ERRORS).body
     assert body is not None
     found = msgspec.json.decode(body)
     assert isinstance(found, dict)
@@ -341,7 +341,7 @@ class TestRequest:
             Message(role="user", content=" "),
             Message(role="system", content="Be kind."),
         )
-        request = Gemini().request(job("puppet/gemini-x", history=history), FAULTS)
+        request = Gemini().request(job("puppet/gemini-x", history=history), ERRORS)
         assert request.path == "/models/gemini-x:streamGenerateContent?alt=sse"
         assert msgspec.json.decode(request.body or b"") == {
             "systemInstruction": {"parts": [{"text": "Be brief.\n\nBe kind."}]},
@@ -370,7 +370,7 @@ class TestRequest:
         ],
     )
     def test_a_name_leads_nowhere_else(self, model: str, path: str) -> None:
-        request = Gemini().request(job(f"puppet/{model}"), FAULTS)
+        request = Gemini().request(job(f"puppet/{model}"), ERRORS)
         assert request.path == f"{path}streamGenerateContent?alt=sse"
 
     @pytest.mark.parametrize(

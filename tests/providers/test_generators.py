@@ -350,7 +350,7 @@ async def test_many_at_a_time_do_not_mix() -> None:
 
 async def test_its_models_are_those_that_were_named() -> None:
     assert (await serve(yielding(), models=("a", "b")).status()).models == ("agent/a", "agent/b")
-    assert serve(yielding()).unready() is None
+    assert serve(yielding()).config_error() is None
 
 
 async def test_what_is_yielded_at_once_comes_in_pieces_that_can_be_refused() -> None:

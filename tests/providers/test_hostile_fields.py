@@ -16,8 +16,8 @@ from providers.speaking import job, of, read, text
 from providers.test_bodies import MOST_BLOCK, MOST_MEMORY
 
 from jupyter_bgstream.core.events import Citation, Completed, ToolCall, Usage
-from jupyter_bgstream.providers.base import MOST_MODELS, Resume
-from jupyter_bgstream.providers.errors import Faults
+from jupyter_bgstream.providers.base import MAX_MODELS, Resume
+from jupyter_bgstream.providers.errors import ErrorBuilder
 from jupyter_bgstream.providers.finish_reasons import FINISHES
 from jupyter_bgstream.providers.formats import tool_calls
 from jupyter_bgstream.providers.formats.base import MOST_TOKENS
@@ -189,7 +189,7 @@ async def test_a_list_of_models_has_an_end(provider: ScriptedProvider, connect: 
     provider.listing = refusal(200, {"data": [{"id": f"model-{number}"} for number in range(100_000)]})
     async with Strain() as strain:
         status = await connect(key=KEY).status()
-    assert len(status.models) == MOST_MODELS
+    assert len(status.models) == MAX_MODELS
     assert strain.longest < MOST_BLOCK
 
 
@@ -322,7 +322,7 @@ async def test_no_page_takes_long_to_be_read(provider: ScriptedProvider, connect
 
 def test_scripts_and_styles_of_a_page_are_no_words() -> None:
     page = b"<html><SCRIPT>a</SCRIPT >Not <style\n>b</style>here<br/>. 1 < 2 <script>c"
-    error = Faults("puppet").refusal(404, {}, page)
+    error = ErrorBuilder("puppet").response_error(404, {}, page)
     assert error.message.endswith("Not here . 1 < 2")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from providers.decoding import heard as heard_by
-from providers.speaking import FAULTS, text
+from providers.speaking import ERRORS, text
 from providers.test_recordings import FOLDER
 
 from jupyter_bgstream.core.errors import ProviderError
@@ -431,7 +431,7 @@ def spoil(event: Any, chance: random.Random) -> None:
 def test_done_is_the_end_where_the_provider_says_so() -> None:
     form = FORMS["chat_completions"]
     for done_is_end in (True, False):
-        decoder = format_of("chat_completions", "plain", done_is_end=done_is_end).decoder(FAULTS)
+        decoder = format_of("chat_completions", "plain", done_is_end=done_is_end).decoder(ERRORS)
         decoder.feed(form.frame(form.say(TEXT), b"[DONE]"))
         decoder.close()
         assert (decoder.error is None) == done_is_end

@@ -10,13 +10,13 @@ import pytest
 from anthropic.types import MessageParam, TextBlockParam
 from openai.types.chat import ChatCompletionMessageParam
 from openai.types.responses import ResponseInputItemParam
-from providers.speaking import FAULTS, job
+from providers.speaking import ERRORS, job
 from pydantic import TypeAdapter
 
 from jupyter_bgstream.core.errors import InvalidRequestError, ProviderError
 from jupyter_bgstream.core.job import JobSpec
 from jupyter_bgstream.core.messages import AudioPart, CacheControl, FilePart, FunctionCall, Message, TextPart
-from jupyter_bgstream.providers.fitting import misfit
+from jupyter_bgstream.providers.context_window import certain_overflow
 from jupyter_bgstream.providers.formats import FORMATS, format_of
 from jupyter_bgstream.providers.formats.dialects import DIALECTS, DialectName
 from jupyter_bgstream.providers.plugins import generator
@@ -34,7 +34,7 @@ CSV_TEXT = "File rates.csv:\n\n```\na,b\n1,2\n```"
 
 
 def body(format: str, *history: Message, dialect: DialectName = "plain", model: str = "one") -> dict[str, Any]:
-    request = format_of(format, dialect).request(job(f"puppet/{model}", history=history), FAULTS)
+    request = format_of(format, dialect).request(job(f"puppet/{model}", history=history), ERRORS)
     decoded: dict[str, Any] = msgspec.json.decode(request.body or b"")
     return decoded
 
@@ -366,10 +366,10 @@ class TestDeveloper:
 async def test_text_files_count_before_a_prompt_is_sent() -> None:
     words = FilePart(media_type="text/plain", name="long.txt", data=b"word " * 1_000_000)
     asked = job("openai/gpt-4o", history=[user(words)])
-    length = await misfit(asked, model="gpt-4o", base_url="https://api.openai.com/v1", headers={})
+    length = await certain_overflow(asked, model="gpt-4o", base_url="https://api.openai.com/v1", headers={})
     assert length is not None
     assert length.tokens is not None
     assert length.tokens > 600_000
     large = msgspec.structs.replace(PDF, data=b"%PDF-" + b"word " * 1_000_000)
     asked = job("openai/gpt-4o", history=[user(large)])
-    assert await misfit(asked, model="gpt-4o", base_url="https://api.openai.com/v1", headers={}) is None
+    assert await certain_overflow(asked, model="gpt-4o", base_url="https://api.openai.com/v1", headers={}) is None

@@ -64,7 +64,7 @@ async def test_a_function_is_called_at_each_use_and_never_on_the_loop(provider: 
         assert (await read(puppet, job()))[1] is None
         assert provider.requests[-1].headers["authorization"] == f"Bearer key-{number}"
     assert threading.current_thread() not in threads
-    assert puppet.unready() is None
+    assert puppet.config_error() is None
     assert len(threads) == 2  # to ask whether it could be asked calls nobody
 
 

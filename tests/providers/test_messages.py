@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from providers.conftest import Connect
 from providers.decoding import decoded, heard, named, one_by_one
-from providers.speaking import FAULTS, cut, cut_at_random, job, of, read, text
+from providers.speaking import ERRORS, cut, cut_at_random, job, of, read, text
 
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Citation, Completed, Delta, ToolCall, Usage
@@ -285,7 +285,7 @@ class TestEnd:
             assert error is not None
 
     def test_a_stop_reason_is_not_yet_the_end(self) -> None:
-        decoder = MessagesDecoder(FAULTS)
+        decoder = MessagesDecoder(ERRORS)
         decoder.feed(b"".join(FULL[:-1]))
         assert not decoder.settled
         decoder.feed(FULL[-1])
@@ -375,7 +375,7 @@ class TestErrors:
 
 
 def body_of(what: Job) -> dict[str, Any]:
-    body = Messages().request(what, FAULTS).body
+    body = Messages().request(what, ERRORS).body
     assert body is not None
     found = msgspec.json.decode(body)
     assert isinstance(found, dict)
@@ -403,7 +403,7 @@ class TestRequest:
             Message(role="assistant", content=""),  # such as an answer that was only reasoning
             Message(role="system", content=(TextPart(text="Be kind."),)),
         )
-        request = Messages().request(job("puppet/claude-x", history=history), FAULTS)
+        request = Messages().request(job("puppet/claude-x", history=history), ERRORS)
         assert request.path == "/messages"
         assert request.headers == {"anthropic-version": "2023-06-01"}
         assert msgspec.json.decode(request.body or b"") == {

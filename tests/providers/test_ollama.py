@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from providers.conftest import Connect
-from providers.speaking import FAULTS, job, of, read, text
+from providers.speaking import ERRORS, job, of, read, text
 
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Completed, Delta, ToolCall, Usage
@@ -33,13 +33,13 @@ def piece(**message: Any) -> dict[str, Any]:
 
 
 def heard(*pieces: bytes) -> tuple[list[ProviderEvent], ProviderError | None]:
-    decoder = OLLAMA.decoder(FAULTS)
+    decoder = OLLAMA.decoder(ERRORS)
     said = [event for data in pieces for event in decoder.feed(data)]
     return said + decoder.close(), decoder.error
 
 
 def body(*history: Message, **params: Any) -> dict[str, Any]:
-    request = OLLAMA.request(job(params=params, history=history), FAULTS)
+    request = OLLAMA.request(job(params=params, history=history), ERRORS)
     assert (request.path, request.body is not None) == ("/api/chat", True)
     return dict(msgspec.json.decode(request.body or b""))
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from providers.decoding import bare, decoded, heard, named, one_by_one
-from providers.speaking import FAULTS
+from providers.speaking import ERRORS
 
 from jupyter_bgstream.core.events import Completed, Delta
-from jupyter_bgstream.providers.base import Picture, ProviderEvent
-from jupyter_bgstream.providers.errors import Faults
+from jupyter_bgstream.providers.base import ImageData, ProviderEvent
+from jupyter_bgstream.providers.errors import ErrorBuilder
 from jupyter_bgstream.providers.formats.chat_completions import ChatDecoder
 from jupyter_bgstream.providers.formats.gemini import GeminiDecoder
 from jupyter_bgstream.providers.formats.messages import MessagesDecoder
@@ -66,10 +66,10 @@ def ollama(images: Any) -> list[bytes]:
     return [json.dumps(line).encode() + b"\n" for line in lines]
 
 
-def shown(said: list[ProviderEvent]) -> list[Picture]:
+def shown(said: list[ProviderEvent]) -> list[ImageData]:
     assert isinstance(said[-1], Completed)
     assert said[-1].finish_reason == "stop"
-    return [item for item in said if isinstance(item, Picture)]
+    return [item for item in said if isinstance(item, ImageData)]
 
 
 WAYS = {
@@ -101,8 +101,8 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 def test_a_picture_is_said_once_with_its_data(way: str) -> None:
     decoder, stream = WAYS[way]
-    assert shown(decoded(decoder, stream)) == [Picture(data=PNG)]
-    assert shown(decoded(decoder, one_by_one(b"".join(stream)))) == [Picture(data=PNG)]
+    assert shown(decoded(decoder, stream)) == [ImageData(data=PNG)]
+    assert shown(decoded(decoder, one_by_one(b"".join(stream)))) == [ImageData(data=PNG)]
 
 
 @pytest.mark.parametrize("data", [None, "", 5, 1.5, True, [], {}, [PNG], {"x": PNG}])
@@ -115,7 +115,7 @@ def test_a_picture_without_readable_data_is_said_without_it(way: str, data: Any)
         "Responses": (ResponsesDecoder, responses(drawn(data))),
         "Messages": (MessagesDecoder, messages({"type": "base64", "data": data})),
     }[way]
-    assert shown(decoded(decoder, stream)) == [Picture()]
+    assert shown(decoded(decoder, stream)) == [ImageData()]
 
 
 @pytest.mark.parametrize("images", [None, [], [None], {}, ""])
@@ -138,7 +138,7 @@ def test_an_address_is_said_as_one() -> None:
         (MessagesDecoder, messages({"type": "url", "url": ADDRESS})),
         (OllamaDecoder, ollama([ADDRESS])),
     ):
-        assert shown(decoded(decoder, stream)) == [Picture(url=ADDRESS)]
+        assert shown(decoded(decoder, stream)) == [ImageData(url=ADDRESS)]
 
 
 def test_pictures_keep_their_place_in_the_text() -> None:
@@ -146,8 +146,8 @@ def test_pictures_keep_their_place_in_the_text() -> None:
     said = decoded(ChatDecoder, chat({"content": "One:"}, {"images": [image(URL), second]}, {"content": "Two."}))
     assert said[:-1] == [
         Delta(channel="text", text="One:"),
-        Picture(data=PNG),
-        Picture(data=JPEG),
+        ImageData(data=PNG),
+        ImageData(data=JPEG),
         Delta(channel="text", text="Two."),
     ]
 
@@ -155,24 +155,24 @@ def test_pictures_keep_their_place_in_the_text() -> None:
 def test_previews_of_a_picture_are_not_pictures() -> None:
     preview = {"type": "response.image_generation_call.partial_image", "item_id": "ig_1", "partial_image_b64": JPEG}
     stream = [*named(preview), *responses(drawn(PNG))]
-    assert shown(decoded(ResponsesDecoder, stream)) == [Picture(data=PNG)]
+    assert shown(decoded(ResponsesDecoder, stream)) == [ImageData(data=PNG)]
 
 
 def test_drafts_of_a_picture_are_reasoning() -> None:
     draft = {"inlineData": {"mimeType": "image/png", "data": JPEG}, "thought": True}
     said = decoded(GeminiDecoder, gemini(draft, {"inlineData": {"mimeType": "image/png", "data": PNG}}))
-    assert shown(said) == [Picture(data=PNG)]
+    assert shown(said) == [ImageData(data=PNG)]
     assert isinstance(said[0], Delta)
     assert (said[0].channel, "draft of a picture" in said[0].text) == ("reasoning", True)
 
 
 def test_behind_a_token_a_picture_is_not_said_again() -> None:
-    first = ResponsesDecoder(FAULTS)
+    first = ResponsesDecoder(ERRORS)
     created = {"type": "response.created", "sequence_number": 0, "response": {"id": "resp_1", "background": True}}
     item = {"type": "response.output_item.done", "sequence_number": 1, "item": drawn(PNG)}
     said = first.feed(b"".join(named(created, item)))
-    assert [each for each in said if isinstance(each, Picture)] == [Picture(data=PNG)]
-    again = ResponsesDecoder(FAULTS, first.token)
+    assert [each for each in said if isinstance(each, ImageData)] == [ImageData(data=PNG)]
+    again = ResponsesDecoder(ERRORS, first.token)
     another = drawn(JPEG, id="ig_2")
     end = {
         "type": "response.completed",
@@ -180,16 +180,16 @@ def test_behind_a_token_a_picture_is_not_said_again() -> None:
         "response": {"status": "completed", "output": [drawn(PNG), another]},
     }
     said = [*again.feed(b"".join(named(end))), *again.close()]
-    assert [each for each in said if isinstance(each, Picture)] == [Picture(data=JPEG)]
+    assert [each for each in said if isinstance(each, ImageData)] == [ImageData(data=JPEG)]
 
 
 def test_addresses_are_redacted_and_bounded() -> None:
-    screen = Sanitizer("demo", Faults("demo", model="m", secrets=("sk-secret-key-0123456789",)))
-    secret = Picture(url="https://pictures.example/?key=sk-secret-key-0123456789&n=1")
-    long = Picture(url="https://pictures.example/" + "x" * URL_LENGTH)
-    kept = Picture(data=PNG)
+    screen = Sanitizer("demo", ErrorBuilder("demo", model="m", secrets=("sk-secret-key-0123456789",)))
+    secret = ImageData(url="https://pictures.example/?key=sk-secret-key-0123456789&n=1")
+    long = ImageData(url="https://pictures.example/" + "x" * URL_LENGTH)
+    kept = ImageData(data=PNG)
     seen = screen.passed([secret, long, kept])
-    assert seen == [Picture(url="https://pictures.example/?key=[key]&n=1"), Picture(), kept]
+    assert seen == [ImageData(url="https://pictures.example/?key=[key]&n=1"), ImageData(), kept]
 
 
 class TestLargeEvents:
@@ -246,7 +246,7 @@ class TestLargeEvents:
         said = decoded(ChatDecoder, chat({"content": "Here:"}, {"images": [image(URL + data)]}, {"content": "Enjoy."}))
         assert said[:-1] == [
             Delta(channel="text", text="Here:"),
-            Picture(is_cut=True),
+            ImageData(is_cut=True),
             Delta(channel="text", text="Enjoy."),
         ]
 

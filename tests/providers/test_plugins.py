@@ -15,7 +15,7 @@ from jupyter_bgstream.core.events import Delta, ToolCall
 from jupyter_bgstream.providers.base import ProviderStatus, Resume
 from jupyter_bgstream.providers.bundled import demo_texts
 from jupyter_bgstream.providers.bundled.demo import MODELS, mood_text
-from jupyter_bgstream.providers.errors import CODES, Faults
+from jupyter_bgstream.providers.errors import CODES, ErrorBuilder
 from jupyter_bgstream.providers.plugins.validation import checked_status
 from jupyter_bgstream.providers.registry import Registry
 from jupyter_bgstream.providers.sanitize import MOST_ARGUMENTS
@@ -42,7 +42,7 @@ class Mine:
     async def status(self):
         return ProviderStatus(name="another name", kind="mine", models=("mine/one",))
 
-    def unready(self):
+    def config_error(self):
         return None
 
 def factory():
@@ -80,7 +80,7 @@ async def test_a_generator_is_imported_when_it_is_asked(install: Install) -> Non
     install("an_agent", AGENT, agent="agent")
     registry = Registry(environ={})
     service = registry.resolve("agent/small")
-    assert service.unready() is None
+    assert service.config_error() is None
     assert "an_agent" not in sys.modules
     said, error = await read(service, job("agent/small", prompt="Hello"))
     assert error is None
@@ -97,7 +97,7 @@ async def test_a_factory_of_a_provider(install: Install) -> None:
     assert found["mine"].models == ("mine/one",)
     assert found["lying"].error is not None
     assert "ValueError" in found["lying"].error.message
-    assert registry.resolve("mine/one").unready() is None
+    assert registry.resolve("mine/one").config_error() is None
 
 
 @pytest.mark.parametrize(
@@ -221,15 +221,15 @@ async def test_what_a_provider_of_others_yields_is_looked_at_before_it_is_stored
 async def test_a_provider_of_others_hears_of_an_answer_of_a_server_before_that_nobody_wants(install: Install) -> None:
     install(
         "a_factory",
-        f"{FACTORY}\nasync def told(self, job): Mine.heard = job.resume\nMine.abandon = told",
+        f"{FACTORY}\nasync def told(self, job): Mine.heard = job.resume\nMine.cancel_response = told",
         mine="factory",
     )
     install("a_broken_one", "import nothing_of_that_name", broken="agent")
     registry = Registry(environ={})
     left = msgspec.structs.replace(job("mine/x"), resume="after half")
-    await registry.resolve("mine/x").abandon(left)
+    await registry.resolve("mine/x").cancel_response(left)
     assert sys.modules["a_factory"].Mine.heard == "after half"
-    await registry.resolve("broken/x").abandon(left)
+    await registry.resolve("broken/x").cancel_response(left)
 
 
 HOSTILE = """
@@ -260,17 +260,17 @@ class Mine:
         {status}
         return ProviderStatus(name="mine", kind="mine")
 
-    def unready(self):
-        {unready}
+    def config_error(self):
+        {config_error}
 
-    async def abandon(self, job):
+    async def cancel_response(self, job):
         {deed}
 """
 FORMS = {"generator": "agent", "provider": "Mine"}
 
 
-def hostile(deed: str = "pass", *, status: str = "pass", unready: str = "return None") -> str:
-    return HOSTILE.replace("{deed}", deed).replace("{status}", status).replace("{unready}", unready)
+def hostile(deed: str = "pass", *, status: str = "pass", config_error: str = "return None") -> str:
+    return HOSTILE.replace("{deed}", deed).replace("{status}", status).replace("{config_error}", config_error)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -410,12 +410,12 @@ async def test_whatever_a_provider_says_of_itself_the_others_are_listed(install:
     assert b"canary" not in listed
 
 
-@pytest.mark.parametrize("unready", ["sys.exit(3)", "raise Silent", "return 7", "return asyncio.CancelledError"])
-async def test_a_provider_that_cannot_say_whether_it_is_ready_is_not(install: Install, unready: str) -> None:
-    install("a_hostile_one", hostile(unready=unready), mine="Mine")
+@pytest.mark.parametrize("config_error", ["sys.exit(3)", "raise Silent", "return 7", "return asyncio.CancelledError"])
+async def test_a_provider_that_cannot_say_whether_it_is_ready_is_not(install: Install, config_error: str) -> None:
+    install("a_hostile_one", hostile(config_error=config_error), mine="Mine")
     service = Registry(environ={}).resolve("mine/x")
     await service.status()  # imports it
-    fault = service.unready()
+    fault = service.config_error()
     assert fault is not None
     assert fault.code == "provider_error"
 
@@ -423,14 +423,14 @@ async def test_a_provider_that_cannot_say_whether_it_is_ready_is_not(install: In
 @pytest.mark.parametrize("deed", ["sys.exit(3)", "raise Silent", "raise asyncio.CancelledError"])
 async def test_a_provider_that_breaks_when_it_is_told_to_stop_ends_nothing(install: Install, deed: str) -> None:
     install("a_hostile_one", hostile(deed), mine="Mine")
-    await Registry(environ={}).resolve("mine/x").abandon(msgspec.structs.replace(job("mine/x"), resume="there"))
+    await Registry(environ={}).resolve("mine/x").cancel_response(msgspec.structs.replace(job("mine/x"), resume="there"))
 
 
 def test_what_a_provider_notes_is_bounded_and_without_keys() -> None:
-    faults = Faults("puppet", secrets=("sk-puppet-0123456789",))
+    errors = ErrorBuilder("puppet", secrets=("sk-puppet-0123456789",))
     status = ProviderStatus(name="puppet", kind="own", note="sk-puppet-0123456789 " + "x" * 100_000)
-    note = checked_status(status, faults).note
+    note = checked_status(status, errors).note
     assert note is not None
     assert note.startswith("[key] x")
     assert len(note) <= 1000
-    assert checked_status(msgspec.structs.replace(status, note=None), faults).note is None
+    assert checked_status(msgspec.structs.replace(status, note=None), errors).note is None

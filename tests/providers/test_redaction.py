@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_bgstream.providers.redaction import LABEL_LENGTH, WORDS_READ, Redaction
+from jupyter_bgstream.providers.errors.redact import LABEL_LENGTH, MAX_CHARACTERS, Redactor
 
 KEYS = ("sk-proj-AbCd1234_-xyz", 'sk-"K3y"+/9&\\ z', "%41%42percent", "plain123", "a+b c/d_e-f", "x41\\u0041\\x42zz")
 
@@ -63,7 +63,7 @@ def traces(key: str, form: str) -> list[str]:
 @pytest.mark.parametrize("form", FORMS)
 def test_a_key_is_found_in_every_form(form: str, key: str) -> None:
     words = f"No: {FORMS[form](key)}, sorry"
-    shown = Redaction([key])(words)
+    shown = Redactor([key])(words)
     assert "[key]" in shown
     assert not [trace for trace in traces(key, form) if trace in shown]
     assert shown.startswith("No: ")
@@ -72,46 +72,46 @@ def test_a_key_is_found_in_every_form(form: str, key: str) -> None:
 
 @pytest.mark.parametrize("sent", ["Bearer s3cr3t-token", "token  s3cr3t-token", "s3cr3t-token"])
 def test_credentials_are_found_without_their_scheme(sent: str) -> None:
-    assert Redaction([sent])("You sent s3cr3t-token.") == "You sent [key]."
+    assert Redactor([sent])("You sent s3cr3t-token.") == "You sent [key]."
 
 
 def test_the_parts_of_basic_credentials_are_found() -> None:
-    redaction = Redaction(["Basic " + base64.b64encode(b"user:pa55word!").decode()])
-    assert redaction("user:pa55word! and pa55word!") == "[key] and [key]"
+    redactor = Redactor(["Basic " + base64.b64encode(b"user:pa55word!").decode()])
+    assert redactor("user:pa55word! and pa55word!") == "[key] and [key]"
 
 
 @pytest.mark.parametrize("words", ["", "Nothing here: 100 % \\o/ &c; %zz \\u12", "a" * 1000])
 def test_other_words_stay_as_they_are(words: str) -> None:
-    assert Redaction(KEYS)(words) == words
-    assert Redaction([])(words) == words
+    assert Redactor(KEYS)(words) == words
+    assert Redactor([])(words) == words
 
 
 @given(st.text(), st.sampled_from(KEYS), st.text(), st.sampled_from(sorted(FORMS)))
 def test_whatever_stands_around_a_key_in_any_form_it_is_not_shown(before: str, key: str, after: str, form: str) -> None:
-    shown = Redaction([key])(f"{before} {FORMS[form](key)} {after}")
+    shown = Redactor([key])(f"{before} {FORMS[form](key)} {after}")
     assert not [trace for trace in traces(key, form) if trace in shown and trace not in before + after]
 
 
-@pytest.mark.parametrize("before", range(WORDS_READ - 60, WORDS_READ + 60, 7))
+@pytest.mark.parametrize("before", range(MAX_CHARACTERS - 60, MAX_CHARACTERS + 60, 7))
 @pytest.mark.parametrize("form", ["plain", "all in JSON's escapes", "base64 at 1"])
 def test_no_cut_leaves_a_part(before: int, form: str) -> None:
     key = KEYS[0]
-    shown = Redaction([key])(" " * before + FORMS[form](key) + "tail" * 100)
+    shown = Redactor([key])(" " * before + FORMS[form](key) + "tail" * 100)
     (whole,) = traces(key, form)[-1:]
     assert not [whole[at : at + 6] for at in range(len(whole) - 5) if whole[at : at + 6] in shown]
 
 
 @pytest.mark.parametrize("before", range(LABEL_LENGTH - 40, LABEL_LENGTH + 40, 3))
 def test_no_cut_of_a_label_leaves_a_part(before: int) -> None:
-    label = Redaction([KEYS[0]]).label("_" * before + KEYS[0] + "tail" * 100)
+    label = Redactor([KEYS[0]]).label("_" * before + KEYS[0] + "tail" * 100)
     assert len(label) <= LABEL_LENGTH
     assert "sk-" not in label
     assert label.startswith("____")
 
 
 def test_a_label_is_one_line_without_control_characters() -> None:
-    assert Redaction([]).label("a\nb\0c\u202ed\u2028e") == "a b c d e"
+    assert Redactor([]).label("a\nb\0c\u202ed\u2028e") == "a b c d e"
 
 
 def test_a_short_value_is_no_secret() -> None:
-    assert Redaction(["2025", "true"])("true in 2025") == "true in 2025"
+    assert Redactor(["2025", "true"])("true in 2025") == "true in 2025"

@@ -83,7 +83,7 @@ async def test_a_wrong_setting_takes_away_its_provider_alone(name: str, config: 
         assert error is not None
         assert error.code == "invalid_config"
         assert problem in error.message
-    assert registry.resolve("sound/x").unready() is None
+    assert registry.resolve("sound/x").config_error() is None
     assert registry.resolve("openai/x").name == "openai"
 
 
@@ -112,10 +112,10 @@ async def test_any_bad_entry_takes_away_its_provider_alone(name: str, entry: Any
     (problem,) = registry.problems
     assert repr(name) in problem
     assert "secret" not in problem
-    fault = registry.resolve(f"{name}/x").unready()
+    fault = registry.resolve(f"{name}/x").config_error()
     assert fault is not None
     assert fault.code == "invalid_config"
-    assert registry.resolve("sound/x").unready() is None
+    assert registry.resolve("sound/x").config_error() is None
 
 
 async def test_bad_plugin_settings_take_away_the_plugin_alone() -> None:
@@ -297,5 +297,5 @@ class TestStatus:
 def test_whether_it_could_be_asked_is_known_without_asking(
     config: dict[str, Any], environ: dict[str, str], code: str | None
 ) -> None:
-    unready = Registry({"x": LOCAL | config}, environ=environ).resolve("x/one").unready()
-    assert (unready.code if unready else None) == code
+    config_error = Registry({"x": LOCAL | config}, environ=environ).resolve("x/one").config_error()
+    assert (config_error.code if config_error else None) == code

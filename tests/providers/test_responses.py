@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from providers.speaking import FAULTS, cut_at_random, job, of, text
+from providers.speaking import ERRORS, cut_at_random, job, of, text
 
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Citation, Completed, Delta, ToolCall, Usage
@@ -62,7 +62,7 @@ def end(*output: dict[str, Any], status: str = "completed", **fields: Any) -> di
 
 
 def heard(pieces: Iterable[bytes], token: str | None = None) -> tuple[list[ProviderEvent], ProviderError | None]:
-    decoder = FORMAT.decoder(FAULTS, token)
+    decoder = FORMAT.decoder(ERRORS, token)
     said = [event for piece in pieces for event in decoder.feed(piece)]
     return [*said, *decoder.close()], decoder.error
 
@@ -340,12 +340,12 @@ def joined(said: Iterable[ProviderEvent]) -> tuple[Any, ...]:
 
 def test_only_what_the_service_keeps_is_marked() -> None:
     assert not of(decoded(EVERYTHING), Resume)  # type: ignore[arg-type]
-    decoder = FORMAT.decoder(FAULTS)
+    decoder = FORMAT.decoder(ERRORS)
     for piece in KEPT:
         said = decoder.feed(piece)
         assert isinstance(said[-1], Resume) if said else True
         assert sum(isinstance(it, Resume) for it in said) <= 1
-    assert isinstance(FORMAT.decoder(FAULTS).feed(KEPT[0])[0], Resume)  # from the first moment
+    assert isinstance(FORMAT.decoder(ERRORS).feed(KEPT[0])[0], Resume)  # from the first moment
 
 
 def test_events_without_numbers_cannot_be_gone_on_with() -> None:
@@ -358,7 +358,7 @@ def test_events_without_numbers_cannot_be_gone_on_with() -> None:
 @pytest.mark.parametrize("place", range(1, len(KEPT) + 1))
 @pytest.mark.parametrize("again", [0, 3], ids=["on time", "some events twice"])
 def test_from_any_token_the_rest_follows_without_gap_or_double(place: int, again: int) -> None:
-    decoder = FORMAT.decoder(FAULTS)
+    decoder = FORMAT.decoder(ERRORS)
     before = [it for piece in KEPT[:place] for it in decoder.feed(piece)]
     (token,) = [it.token for it in before if isinstance(it, Resume)][-1:]
     # What is stored may be older than what was read, but covers all that was said.
@@ -370,10 +370,10 @@ def test_from_any_token_the_rest_follows_without_gap_or_double(place: int, again
 
 @pytest.mark.parametrize("place", range(1, len(KEPT)))
 def test_from_any_token_the_rest_is_found_in_the_whole(place: int) -> None:
-    decoder = FORMAT.decoder(FAULTS)
+    decoder = FORMAT.decoder(ERRORS)
     before = [it for piece in KEPT[:place] for it in decoder.feed(piece)]
     (token,) = [it.token for it in before if isinstance(it, Resume)][-1:]
-    looking = FORMAT.decoder(FAULTS, token)
+    looking = FORMAT.decoder(ERRORS, token)
     assert looking.state(WHOLE | {"status": "in_progress"}) == []
     assert not looking.ended
     rest = [*looking.state(WHOLE), *looking.close()]
@@ -381,8 +381,8 @@ def test_from_any_token_the_rest_is_found_in_the_whole(place: int) -> None:
 
 
 def test_a_look_at_an_answer_that_failed_is_its_error() -> None:
-    (token,) = [it.token for it in FORMAT.decoder(FAULTS).feed(KEPT[0]) if isinstance(it, Resume)]
-    decoder = FORMAT.decoder(FAULTS, token)
+    (token,) = [it.token for it in FORMAT.decoder(ERRORS).feed(KEPT[0]) if isinstance(it, Resume)]
+    decoder = FORMAT.decoder(ERRORS, token)
     decoder.state({"status": "failed", "error": {"code": "server_error", "message": "Oops."}})
     decoder.close()
     assert decoder.error is not None
@@ -390,7 +390,7 @@ def test_a_look_at_an_answer_that_failed_is_its_error() -> None:
 
 
 def test_where_to_ask() -> None:
-    decoder = FORMAT.decoder(FAULTS)
+    decoder = FORMAT.decoder(ERRORS)
     begun = {"type": "response.created", "response": {"id": "../a b?", "background": True}, "sequence_number": 0}
     (mark,) = decoder.feed(event(begun))
     assert isinstance(mark, Resume)
@@ -407,7 +407,7 @@ def asked(*messages: Message, lasting: bool = False, **params: Any) -> dict[str,
     if messages:
         what = msgspec.structs.replace(what, spec=JobSpec(model="puppet/one", messages=messages, params=params))
     ask = FORMAT.lasting if lasting else FORMAT.request
-    request = ask(what, FAULTS)
+    request = ask(what, ERRORS)
     assert (request.path, request.body is not None) == ("/responses", True)
     return dict(msgspec.json.decode(request.body or b""))
 

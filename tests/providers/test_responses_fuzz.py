@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from providers.speaking import FAULTS
+from providers.speaking import ERRORS
 from providers.test_fuzz import values
 
 from jupyter_bgstream.core.codec import encode
@@ -57,10 +57,10 @@ def checked(decoder: ResponsesDecoder, said: list[ProviderEvent]) -> None:
 @given(st.lists(events, max_size=6), responses)
 def test_nothing_breaks_an_answer_that_is_gone_on_with(sent: list[Any], whole: Any) -> None:
     pieces = [event(json.dumps(it)) for it in sent]
-    decoder = FORMAT.decoder(FAULTS)
+    decoder = FORMAT.decoder(ERRORS)
     said = [it for piece in [event(BEGUN), *pieces] for it in decoder.feed(piece)]
     checked(decoder, said)
-    streamed = FORMAT.decoder(FAULTS, decoder.token)
+    streamed = FORMAT.decoder(ERRORS, decoder.token)
     checked(streamed, [it for piece in pieces for it in streamed.feed(piece)])
-    looked_at = FORMAT.decoder(FAULTS, decoder.token)
+    looked_at = FORMAT.decoder(ERRORS, decoder.token)
     checked(looked_at, looked_at.state(clean(parse(json.dumps(whole)))))

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from providers.speaking import FAULTS, PATIENCE, free_port, job, of, text
+from providers.speaking import ERRORS, PATIENCE, free_port, job, of, text
 
 from jupyter_bgstream.core.errors import InvalidRequestError, ProviderError
 from jupyter_bgstream.core.events import Completed, Usage
@@ -93,7 +93,7 @@ def token_of(said: Sequence[ProviderEvent]) -> str:
 
 def token_of_a_first_event() -> str:
     begun = {"type": "response.created", "response": {"id": "resp_9", "background": True}, "sequence_number": 0}
-    return token_of(Responses().decoder(FAULTS).feed(event(begun)))
+    return token_of(Responses().decoder(ERRORS).feed(event(begun)))
 
 
 async def begun(puppet: HTTPProvider, what: Job, pieces: int) -> tuple[str, str]:
@@ -172,7 +172,7 @@ async def test_an_answer_too_old_to_be_streamed_is_looked_at_until_it_ends(
     assert error is None
     assert before + text(said) == TEXT
     assert service.answers[0].looks >= 3
-    assert set(sleeps.slept[1:]) == {resume.LOOK_DELAY}
+    assert set(sleeps.slept[1:]) == {resume.POLL_DELAY}
 
 
 async def test_a_service_that_knows_only_the_whole_answer_is_looked_at(
@@ -283,7 +283,7 @@ async def test_an_answer_of_long_silence_is_looked_at(
 ) -> None:
     # A model may think for longer than its stream has anything to say: that is no reason to give its answer up.
     impatient = connected(provider.base_url, sleeps, idle_timeout=0.05)
-    looked = resume.LOOK_DELAY
+    looked = resume.POLL_DELAY
 
     def until_looked() -> None:
         if sleeps.slept.count(looked) < 2:
@@ -296,7 +296,7 @@ async def test_an_answer_of_long_silence_is_looked_at(
     assert error is None
     assert text(said) == TEXT
     streams = [request for request in provider.requests if request.method == "POST" or "stream=true" in request.path]
-    assert len(streams) == 2 + resume.SILENT_TRIES
+    assert len(streams) == 2 + resume.SILENT_CONNECTIONS
     assert service.answers[0].looks >= 3
 
 
@@ -315,17 +315,17 @@ async def test_a_token_that_is_none_is_gone(puppet: HTTPProvider, provider: Scri
         said, error = await read(other, msgspec.structs.replace(job(), resume="not one of ours"))
         assert error is not None
         assert (said, error.code) == ([], "answer_gone")
-    await puppet.abandon(msgspec.structs.replace(job(), resume="not one of ours"))
+    await puppet.cancel_response(msgspec.structs.replace(job(), resume="not one of ours"))
     assert provider.requests == []
 
 
 async def test_nobody_wants_it_any_more(puppet: HTTPProvider, service: ScriptedResponses) -> None:
     _, token = await begun(puppet, job("puppet/held"), 1)
     kept = msgspec.structs.replace(job("puppet/held"), resume=token)
-    await puppet.abandon(job("puppet/held"))
+    await puppet.cancel_response(job("puppet/held"))
     assert service.answers[0].cancels == 0
-    await puppet.abandon(kept)
-    await puppet.abandon(kept)
+    await puppet.cancel_response(kept)
+    await puppet.cancel_response(kept)
     assert (service.answers[0].cancels, service.answers[0].response["status"]) == (2, "cancelled")
     # A stream that ends at once is no end: what has become of the answer is looked at.
     _, error = await read(puppet, kept)
@@ -340,7 +340,7 @@ async def test_a_service_that_hangs_is_not_waited_for(
     monkeypatch.setattr("jupyter_bgstream.providers.http_provider.ABANDON_SECONDS", 1.0)
     provider.routes["POST /v1/responses/*"] = Script(steps=(Hold(),))
     async with asyncio.timeout(PATIENCE):
-        await puppet.abandon(msgspec.structs.replace(job(), resume=token_of_a_first_event()))
+        await puppet.cancel_response(msgspec.structs.replace(job(), resume=token_of_a_first_event()))
     assert provider.requests[0].path == "/v1/responses/resp_9/cancel"
 
 

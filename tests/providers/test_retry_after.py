@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 from providers.conftest import Connect
-from providers.speaking import FAULTS, free_port, read
+from providers.speaking import ERRORS, free_port, read
 
-from jupyter_bgstream.providers.errors import words_of
+from jupyter_bgstream.providers.errors import message_in
 from jupyter_bgstream.testing import Script, ScriptedProvider, event, refusal
 
 GOOGLE = {"code": 429, "message": "Check your plan and billing details.", "status": "RESOURCE_EXHAUSTED"}
@@ -131,5 +131,5 @@ def test_an_error_may_be_nested_as_deep_as_it_likes() -> None:
     for _ in range(20_000):
         deep, listed = {"error": deep}, [listed]
     for payload in (deep, listed, {"error": {"message": deep}}, {"error": {"odd": listed}}):
-        assert "too deeply" in words_of(payload)
-        assert "too deeply" in FAULTS.in_stream(payload).message
+        assert "too deeply" in message_in(payload)
+        assert "too deeply" in ERRORS.payload_error(payload).message

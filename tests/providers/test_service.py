@@ -14,8 +14,7 @@ from providers.speaking import STOP, delta, job, read, sse, text
 
 from jupyter_bgstream.core.events import Completed, Usage
 from jupyter_bgstream.core.messages import Message
-from jupyter_bgstream.providers import http_provider as services
-from jupyter_bgstream.providers import transport
+from jupyter_bgstream.providers import http_provider, transport
 from jupyter_bgstream.providers.endpoint import read_endpoint
 from jupyter_bgstream.providers.http_provider import HTTPProvider
 from jupyter_bgstream.testing import (
@@ -220,7 +219,7 @@ async def test_what_answers_at_a_port_that_nobody_named_is_not_taken_for_a_servi
 
 
 async def test_a_list_of_models_that_does_not_end_is_not_kept_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "LISTING_BYTES", 1 << 20)
+    monkeypatch.setattr(http_provider, "LISTING_BYTES", 1 << 20)
     sent = 0
 
     async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

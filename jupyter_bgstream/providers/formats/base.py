@@ -13,8 +13,8 @@ from ...core.errors import ProviderError
 from ...core.events import Channel, Citation, Completed, Delta, ToolCall, Usage
 from ...core.job import Job
 from ...core.messages import Part
-from ..base import Picture, ProviderEvent
-from ..errors import Faults, is_report
+from ..base import ImageData, ProviderEvent
+from ..errors import ErrorBuilder, is_error
 from .lenient import Halves, NoEventError, Schema, UnfitEventError, clean, parse, whole
 from .sse import CUT, STRAY_BYTES, BodyParser, ServerEvent
 
@@ -70,8 +70,8 @@ class Format(Protocol):
 
     def headers(self, key: str) -> dict[str, str]: ...  # how it takes a key
     def lacks(self, part: Part) -> str | None: ...  # why it cannot be sent a part, as sentences; None: it can
-    def request(self, job: Job, faults: Faults) -> Request: ...  # ProviderError: bad_request
-    def decoder(self, faults: Faults) -> Decoder: ...
+    def request(self, job: Job, errors: ErrorBuilder) -> Request: ...  # ProviderError: bad_request
+    def decoder(self, errors: ErrorBuilder) -> Decoder: ...
     def names(self, listing: Any) -> list[str]: ...  # of the models in the answer to ``models``
 
 
@@ -91,8 +91,12 @@ class ResumableDecoder(Decoder, Protocol):
 class ResumableFormat(Format, Protocol):
     """A format whose service can go on with an answer while nobody reads. A token is what its decoder says."""
 
-    def lasting(self, job: Job, faults: Faults) -> Request: ...  # begins such an answer; ProviderError: bad_request
-    def decoder(self, faults: Faults, token: str | None = None) -> ResumableDecoder: ...  # of what comes after a token
+    def lasting(
+        self, job: Job, errors: ErrorBuilder
+    ) -> Request: ...  # begins such an answer; ProviderError: bad_request
+    def decoder(
+        self, errors: ErrorBuilder, token: str | None = None
+    ) -> ResumableDecoder: ...  # of what comes after a token
     def resume(self, token: str) -> Request: ...  # a stream of what comes after it
     def look(self, token: str) -> Request: ...  # JSON for ``state``, where there is no stream any more
     def cancel(self, token: str) -> Request: ...  # ends the answer at the service
@@ -107,11 +111,11 @@ class StreamDecoder:
 
     schema: ClassVar[Schema[Any]]
 
-    def __init__(self, faults: Faults) -> None:
+    def __init__(self, errors: ErrorBuilder) -> None:
         self.error: ProviderError | None = None
         self.finish_reason: str | None = None  # one of the field's words: stop, length, content_filter, …
         self.ended = False
-        self._faults = faults
+        self._errors = errors
         self._body = BodyParser()
         self._typed = self.schema.typed
         self._noise: str | None = None  # what came after the last event and is none; None: there was no event yet
@@ -142,7 +146,7 @@ class StreamDecoder:
         try:
             for event in self._parsed(data):
                 if crowded(event.data):
-                    raise self._faults.error("event_too_large", f"It has more than {MOST_VALUES:,} values.")
+                    raise self._errors.error("event_too_large", f"It has more than {MOST_VALUES:,} values.")
                 self._is_cut = self._is_cut or event.is_cut
                 if event.data:  # else a heartbeat
                     self._event(event, said)
@@ -153,7 +157,7 @@ class StreamDecoder:
         except ProviderError as error:
             self._fail(error)
         except RecursionError:
-            self._fail(self._faults.error("malformed_stream", DEEP))
+            self._fail(self._errors.error("malformed_stream", DEEP))
         return self._cleaned(said) if self._splits else said
 
     def close(self, broken: ProviderError | None = None) -> list[ProviderEvent]:
@@ -204,7 +208,7 @@ class StreamDecoder:
 
     def reported(self, payload: Any) -> ProviderError:
         """Return the error that the service reports by a JSON value, or by words that are none."""
-        return self._faults.in_stream(payload)
+        return self._errors.payload_error(payload)
 
     def report(self, event: ServerEvent) -> ProviderError:
         """Return the error that an event reports."""
@@ -212,7 +216,7 @@ class StreamDecoder:
 
     def strange(self, event: ServerEvent) -> None:
         """Take an event in which there is nothing of the format; raises ProviderError if it reports an error."""
-        if len(event.data) <= LONGEST_REPORT and is_report(payload := payload_of(event.data)):
+        if len(event.data) <= LONGEST_REPORT and is_error(payload := payload_of(event.data)):
             raise self.reported(payload)
 
     def say(self, channel: Channel, text: str, said: list[ProviderEvent]) -> None:
@@ -222,10 +226,10 @@ class StreamDecoder:
         if text:
             said.append(Delta(channel=channel, text=text))
 
-    def show(self, picture: Picture, said: list[ProviderEvent]) -> None:
+    def show(self, picture: ImageData, said: list[ProviderEvent]) -> None:
         """Add a picture of the answer; one that was shown already is not shown again: some services repeat theirs."""
         if self._is_cut and CUT in picture.data:
-            picture = Picture(is_cut=True)
+            picture = ImageData(is_cut=True)
         source = picture.data or picture.url
         mark = (hash(source), len(source))
         if not source or mark not in self._pictures:
@@ -234,7 +238,7 @@ class StreamDecoder:
 
     def unreadable(self, what: str, found: Any) -> ProviderError:
         """Return the error of a field that is needed and has a value of a wrong type."""
-        return self._faults.error("malformed_stream", f"{what} is of the type {type(found).__name__}.")
+        return self._errors.error("malformed_stream", f"{what} is of the type {type(found).__name__}.")
 
     def _check_cut(self, said: list[ProviderEvent]) -> None:
         # What is left out of a picture costs the picture. What is left out of anything else must not pass for whole.
@@ -242,7 +246,7 @@ class StreamDecoder:
             text = item.text if isinstance(item, Delta) else item.arguments if isinstance(item, ToolCall) else ""
             if CUT in text:
                 said.remove(item)
-                raise self._faults.error("event_too_large", "It has a text of which a part was left out.")
+                raise self._errors.error("event_too_large", "It has a text of which a part was left out.")
 
     def _event(self, event: ServerEvent, said: list[ProviderEvent]) -> None:
         if self._odd_in_a_row >= ODD_IN_A_ROW:  # all that this service sends will be so: to fail first costs as much
@@ -272,9 +276,9 @@ class StreamDecoder:
             return
         except UnfitEventError as error:
             payload = payload_of(event.data)
-            if is_report(payload):
+            if is_error(payload):
                 raise self.reported(payload) from None
-            raise self._faults.error("malformed_stream", f"{error}: {event.data}") from None
+            raise self._errors.error("malformed_stream", f"{error}: {event.data}") from None
         self._noise = ""
         self._splits = self._splits or splits
         self._odd_in_a_row += 1
@@ -316,13 +320,13 @@ class StreamDecoder:
 
     def _truncated(self) -> ProviderError:
         # Nobody pays for an answer of no bytes.
-        return self._faults.error("truncated", self._noise or "", transient=self._body.is_empty)
+        return self._errors.error("truncated", self._noise or "", transient=self._body.is_empty)
 
     def _no_stream(self, broken: ProviderError | None) -> ProviderError | None:
         if broken is not None and broken.code != "truncated":
             return None  # why it was left says more
         if self._noise is None and (stray := self._body.stray or self._stray.encode()):
-            return self._faults.no_stream(stray)
+            return self._errors.no_stream_error(stray)
         return None
 
     def _cleaned(self, said: list[ProviderEvent]) -> list[ProviderEvent]:
@@ -338,7 +342,7 @@ class StreamDecoder:
         try:
             yield from self._body.feed(data)
         except ProviderError as error:  # the parser does not know whose stream it is
-            raise self._faults.error(error.code, error.message) from None
+            raise self._errors.error(error.code, error.message) from None
 
 
 _NAMES: dict[type, tuple[str, ...]] = {
@@ -361,11 +365,11 @@ def crowded(json: str) -> bool:
     return len(json) > MOST_VALUES and json.count(",") + json.count("[") + json.count("{") > MOST_VALUES
 
 
-def decoded(body: bytes, faults: Faults) -> Any:
+def decoded(body: bytes, errors: ErrorBuilder) -> Any:
     """Return the JSON of a body that was read whole; raises ProviderError for what is none or has too many values."""
     text = body.decode(errors="replace")
     if crowded(text):
-        raise faults.error("malformed_stream", f"Its answer has more than {MOST_VALUES:,} values.")
+        raise errors.error("malformed_stream", f"Its answer has more than {MOST_VALUES:,} values.")
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):
@@ -373,7 +377,7 @@ def decoded(body: bytes, faults: Faults) -> Any:
     try:
         return clean(parse(text))
     except (NoEventError, UnfitEventError, RecursionError):
-        raise faults.no_stream(body) from None
+        raise errors.no_stream_error(body) from None
 
 
 def model_name(job: Job) -> str:

@@ -15,7 +15,7 @@ from ...core.events import Channel, ToolCall, Usage
 from ...core.job import Job
 from ...core.messages import Part
 from ..base import ProviderEvent
-from ..errors import Faults
+from ..errors import ErrorBuilder
 from ..finish_reasons import text_of
 from ..parameters import Params, joined, read_params, refused, same
 from .base import Request, StreamDecoder, model_name
@@ -52,7 +52,7 @@ class ChatCompletions:
         dialect = self._dialect
         return lacking(part, dialect.title, pdf=dialect.pdf is not None, audio=dialect.audio is not None)
 
-    def request(self, job: Job, faults: Faults) -> Request:
+    def request(self, job: Job, errors: ErrorBuilder) -> Request:
         """Return the request for a job's answer.
 
         The standard parameters go by the dialect's names, all others as they are; ``stream_options: null`` leaves that
@@ -60,13 +60,13 @@ class ChatCompletions:
         change what is asked of whom, that contradict each other, or that the service would ignore.
         """
         dialect = self._dialect
-        params = read_params(job.spec.params, faults)
-        refused(params, dialect.lacks, dialect.title, faults)
-        rest = same(params.rest, "max_tokens", params.max_tokens, ("max_tokens", "max_completion_tokens"), faults)
-        rest = same(rest, "seed", params.seed, ("seed", "random_seed"), faults)
+        params = read_params(job.spec.params, errors)
+        refused(params, dialect.lacks, dialect.title, errors)
+        rest = same(params.rest, "max_tokens", params.max_tokens, ("max_tokens", "max_completion_tokens"), errors)
+        rest = same(rest, "seed", params.seed, ("seed", "random_seed"), errors)
         body: dict[str, Any] = {
             "model": model_name(job),
-            "messages": [chat_message(message, dialect) for message in conversation(job, faults, self.lacks)],
+            "messages": [chat_message(message, dialect) for message in conversation(job, errors, self.lacks)],
             "stream": True,
             **dialect.always,
             **_named(params, dialect),
@@ -76,11 +76,11 @@ class ChatCompletions:
             del rest["stream_options"]
         elif dialect.counts:
             body["stream_options"] = {"include_usage": True}
-        return Request(path="/chat/completions", body=msgspec.json.encode(joined(body, rest, faults)))
+        return Request(path="/chat/completions", body=msgspec.json.encode(joined(body, rest, errors)))
 
-    def decoder(self, faults: Faults) -> ChatDecoder:
+    def decoder(self, errors: ErrorBuilder) -> ChatDecoder:
         """Return a decoder for one answer."""
-        return ChatDecoder(faults, done_is_end=self._done_is_end)
+        return ChatDecoder(errors, done_is_end=self._done_is_end)
 
     def names(self, listing: Any) -> list[str]:
         """Return the names in ``{"data": [{"id": …}]}``; some services leave the envelope out."""
@@ -177,11 +177,11 @@ class ChatDecoder(StreamDecoder):
 
     schema = Schema(_Chunk, needed=NEEDED)
 
-    def __init__(self, faults: Faults, *, done_is_end: bool = False) -> None:
-        super().__init__(faults)
+    def __init__(self, errors: ErrorBuilder, *, done_is_end: bool = False) -> None:
+        super().__init__(errors)
         self._usage: Any = None
         self._timings: Any = None
-        self._tools = ToolCalls(faults)
+        self._tools = ToolCalls(errors)
         self._pages = Citations()
         self._spoke = False
         self._refused = False
@@ -206,7 +206,7 @@ class ChatDecoder(StreamDecoder):
             self._timings = found.timings
         if found.choices:
             if len(found.choices) > MOST_CHOICES:
-                raise self._faults.error("malformed_stream", f"An event has more than {MOST_CHOICES:,} choices.")
+                raise self._errors.error("malformed_stream", f"An event has more than {MOST_CHOICES:,} choices.")
             for choice in found.choices:
                 if choice.index == self._index:
                     if self._held:
@@ -280,7 +280,7 @@ class ChatDecoder(StreamDecoder):
         finish = finish_reason(word) if word else None
         if finish in BROKEN:
             words = "" if finish == "error" else f"finish_reason: {finish}"
-            raise self._faults.error("provider_error", words, transient=True)
+            raise self._errors.error("provider_error", words, transient=True)
         if finish is not None:
             self.finish_reason = "refusal" if self._refused and finish == "stop" else finish
 
@@ -298,7 +298,7 @@ class ChatDecoder(StreamDecoder):
             try:
                 self._delta(_messages.fitted(message), said)
             except UnfitEventError as error:
-                raise self._faults.error("malformed_stream", str(error)) from None
+                raise self._errors.error("malformed_stream", str(error)) from None
 
     def _delta(self, delta: _Delta, said: list[ProviderEvent]) -> None:
         # vLLM and others say the same twice, under the old name and the new one; OpenRouter also in parts.

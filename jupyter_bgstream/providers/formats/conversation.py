@@ -9,7 +9,7 @@ from ...core.attachments import name_of
 from ...core.job import Job
 from ...core.messages import AudioPart, FilePart, FunctionCall, Message, Part, TextPart
 from ...core.tool_turns import arguments_of, sendable
-from ..errors import Faults
+from ..errors import ErrorBuilder
 
 SYSTEM = ("system", "developer")
 
@@ -21,7 +21,7 @@ _ADVICE = {
 Blocks = list[dict[str, Any]]
 
 
-def conversation(job: Job, faults: Faults, lacks: Callable[[Part], str | None]) -> list[Message]:
+def conversation(job: Job, errors: ErrorBuilder, lacks: Callable[[Part], str | None]) -> list[Message]:
     """Return the messages of a job, with those before it in its thread.
 
     Calls of tools that have no result are left out: no service takes them. ``lacks`` says why a part cannot be sent.
@@ -29,13 +29,13 @@ def conversation(job: Job, faults: Faults, lacks: Callable[[Part], str | None]) 
     """
     messages, stray = sendable((*job.history, *job.spec.messages))
     if stray is not None:
-        raise faults.error(
+        raise errors.error(
             "bad_request", f"The turn before has no call {stray!r} that the message of the role tool could answer."
         )
     for message in messages:
         for part in message.attachments:
             if (why := lacks(part)) is not None:
-                raise faults.error("bad_request", why)
+                raise errors.error("bad_request", why)
     return messages
 
 
@@ -50,20 +50,20 @@ def lacking(part: Part, title: str, *, pdf: bool, audio: bool) -> str | None:
     return f"{name_of(part)} cannot be sent: {title} takes no {kind}. {_ADVICE[kind]}"
 
 
-def system_text(messages: Sequence[Message], faults: Faults) -> str:
+def system_text(messages: Sequence[Message], errors: ErrorBuilder) -> str:
     """Return the words of all system messages, joined by blank lines; "" if there are none.
 
     Raises ProviderError (``bad_request``) for a picture among them, which no service takes there.
     """
-    return "\n\n".join(part.text for part in system_parts(messages, faults))
+    return "\n\n".join(part.text for part in system_parts(messages, errors))
 
 
-def system_parts(messages: Sequence[Message], faults: Faults) -> list[TextPart]:
+def system_parts(messages: Sequence[Message], errors: ErrorBuilder) -> list[TextPart]:
     """Return the words of all system messages, part by part; raises as ``system_text`` does."""
     parts = [part for message in messages if message.role in SYSTEM for part in message.parts]
     texts = [part for part in parts if isinstance(part, TextPart)]
     if len(texts) < len(parts):
-        raise faults.error("bad_request", "A system message cannot hold pictures; put them into a user message.")
+        raise errors.error("bad_request", "A system message cannot hold pictures; put them into a user message.")
     return [part for part in texts if part.text.strip()]
 
 

@@ -15,7 +15,7 @@ from ...core.events import ToolCall, Usage
 from ...core.job import Job
 from ...core.messages import Part
 from ..base import ProviderEvent
-from ..errors import Faults
+from ..errors import ErrorBuilder
 from ..finish_reasons import OTHER, text_of
 from ..parameters import joined, read_params
 from .base import Request, StreamDecoder, count, model_name
@@ -77,28 +77,28 @@ class Gemini:
         """Return why a part cannot be sent; None if it can, as all of them can."""
         return lacking(part, self.title, pdf=True, audio=True)
 
-    def request(self, job: Job, faults: Faults) -> Request:
+    def request(self, job: Job, errors: ErrorBuilder) -> Request:
         """Return the request for a job's answer.
 
         Of the params that are passed on, the fields of GenerationConfig go there, all others to the top. Raises
         ProviderError (``bad_request``) for params that contradict each other.
         """
-        params = read_params(job.spec.params, faults)
+        params = read_params(job.spec.params, errors)
         model = model_name(job).removeprefix("models/")
-        messages = conversation(job, faults, self.lacks)
+        messages = conversation(job, errors, self.lacks)
         body: dict[str, Any] = {"contents": contents_of(messages, model)}
-        if system := system_text(messages, faults):
+        if system := system_text(messages, errors):
             body["systemInstruction"] = {"parts": [{"text": system}]}
-        if config := config_of(params, model, faults):
+        if config := config_of(params, model, errors):
             body["generationConfig"] = config
-        body = joined(body, placed(params.rest, faults), faults)
+        body = joined(body, placed(params.rest, errors), errors)
         # A model's name goes into the path, so nothing in it may lead elsewhere.
         path = f"/models/{quote(model, safe='')}:streamGenerateContent?alt=sse"
         return Request(path=path, body=msgspec.json.encode(body))
 
-    def decoder(self, faults: Faults) -> GeminiDecoder:
+    def decoder(self, errors: ErrorBuilder) -> GeminiDecoder:
         """Return a decoder for one answer."""
-        return GeminiDecoder(faults)
+        return GeminiDecoder(errors)
 
     def names(self, listing: Any) -> list[str]:
         """Return the names of the models that answer: ``{"models": [{"name": "models/…", …}]}``."""
@@ -145,11 +145,11 @@ class GeminiDecoder(StreamDecoder):
 
     schema = Schema(_Response, needed=NEEDED)
 
-    def __init__(self, faults: Faults) -> None:
-        super().__init__(faults)
+    def __init__(self, errors: ErrorBuilder) -> None:
+        super().__init__(errors)
         self._usage: dict[str, Any] = {}
         self._pages = Citations()
-        self._calls = GeminiCalls(faults)
+        self._calls = GeminiCalls(errors)
         self._spoken = False
 
     def take(self, found: _Response, event: ServerEvent, said: list[ProviderEvent]) -> None:
@@ -205,7 +205,7 @@ class GeminiDecoder(StreamDecoder):
                 if isinstance(output, str) and output:
                     self._say(_fenced(output, ""), said)
                 elif outcome != "OUTCOME_OK":
-                    self._say(_fenced(self._faults.label(str(outcome)), ""), said)
+                    self._say(_fenced(self._errors.label(str(outcome)), ""), said)
             case {"inlineData": dict() as file} | {"fileData": dict() as file}:
                 self._file(file, said, is_thought=bool(part.get("thought")))
 
@@ -214,7 +214,7 @@ class GeminiDecoder(StreamDecoder):
         if is_thought:  # a draft: the picture itself follows
             self.say("reasoning", "\n\n*(A draft of a picture, which is not kept)*\n\n", said)
         elif isinstance(kind, str) and kind and not kind.lower().startswith("image/"):
-            self._say(f"\n\n*({self._faults.label(kind)}, which is not shown here)*\n\n", said)
+            self._say(f"\n\n*({self._errors.label(kind)}, which is not shown here)*\n\n", said)
         else:
             self._spoken = True
             self.show(picture_of(file), said)
@@ -243,19 +243,19 @@ class GeminiDecoder(StreamDecoder):
     def _finished(self, reason: str, words: str, said: list[ProviderEvent]) -> None:
         if reason in _MISHAPS:
             what, transient = _MISHAPS[reason]
-            raise self._faults.error("provider_error", f"{what} ({reason}). {words}", transient=transient)
+            raise self._errors.error("provider_error", f"{what} ({reason}). {words}", transient=transient)
         if words and not self._spoken and reason not in ("STOP", "MAX_TOKENS"):
-            self._say(self._faults.redacted(words), said)
+            self._say(self._errors.redacted(words), said)
         ours = _FINISH_REASONS.get(reason, reason.lower())
         if ours == "content_filter" and not self._spoken:
-            self._say(f"The answer was blocked: {self._faults.label(reason)}.", said)
+            self._say(f"The answer was blocked: {self._errors.label(reason)}.", said)
         self.finish_reason = "tool_calls" if ours == "stop" and self._calls.number else ours
 
     def _blocked(self, reason: str, feedback: dict[str, Any], said: list[ProviderEvent]) -> None:
         words = feedback.get("blockReasonMessage")
         if not self._spoken:
             told = words if isinstance(words, str) and words else f"The prompt was blocked: {reason}."
-            self._say(self._faults.redacted(told), said)
+            self._say(self._errors.redacted(told), said)
         self.finish_reason = "content_filter"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ...core.errors import ProviderError
 from ...core.events import ToolCall
-from ..errors import Faults
+from ..errors import ErrorBuilder
 from ..sanitize import MOST_ARGUMENTS, MOST_CALLS, too_many_arguments
 from .lenient import as_json
 
@@ -25,9 +25,9 @@ _PLACE = 32  # characters that a place in a list counts as: 500,000 of them are 
 class GeminiCalls:
     """The calls of one answer; what is said of a call is said once it is whole."""
 
-    def __init__(self, faults: Faults) -> None:
+    def __init__(self, errors: ErrorBuilder) -> None:
         self.number = 0  # of calls that have begun
-        self._faults = faults
+        self._errors = errors
         self._open: dict[str, Any] | None = None  # the call whose arguments are under way
         self._arguments: dict[str, Any] = {}
         self._texts: dict[str, list[str]] = {}  # pieces of a text that goes on, by its path
@@ -66,7 +66,7 @@ class GeminiCalls:
     def _begin(self) -> None:
         self.number += 1
         if self.number > MOST_CALLS:
-            raise self._faults.error("answer_too_long", f"It asks for more than {MOST_CALLS:,} tools.")
+            raise self._errors.error("answer_too_long", f"It asks for more than {MOST_CALLS:,} tools.")
 
     def _whole(self, call: dict[str, Any], arguments: Any) -> ToolCall:
         name = str(call.get("id") or f"call_{self.number - 1}")
@@ -90,7 +90,7 @@ class GeminiCalls:
     def _charge(self, characters: int) -> None:
         self._characters += characters
         if self._characters > MOST_ARGUMENTS:
-            raise self._faults.error("answer_too_long", too_many_arguments())
+            raise self._errors.error("answer_too_long", too_many_arguments())
 
     def _put(self, path: str, value: Any) -> None:
         steps = [next(part for part in found.groups() if part is not None) for found in _STEP.finditer(path)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ..errors import Faults
+from ..errors import ErrorBuilder
 from ..parameters import Effort, Params, joined
 
 # Fields of GenerationConfig and of the request itself; a user may write them as Google's Python SDK does: top_k.
@@ -71,7 +71,7 @@ _LEVELS: dict[Effort, str] = {
 }
 
 
-def config_of(params: Params, model: str, faults: Faults) -> dict[str, Any]:
+def config_of(params: Params, model: str, errors: ErrorBuilder) -> dict[str, Any]:
     """Return the GenerationConfig of a job; raises ProviderError for a model that cannot stop reasoning."""
     config: dict[str, Any] = {
         "temperature": params.temperature,
@@ -83,23 +83,23 @@ def config_of(params: Params, model: str, faults: Faults) -> dict[str, Any]:
     if params.schema is not None:
         config |= {"responseMimeType": "application/json", "responseJsonSchema": params.schema}
     if params.reasoning_effort is not None:
-        config["thinkingConfig"] = _thinking(params.reasoning_effort, model, faults)
+        config["thinkingConfig"] = _thinking(params.reasoning_effort, model, errors)
     return {name: value for name, value in config.items() if value is not None}
 
 
-def _thinking(effort: Effort, model: str, faults: Faults) -> dict[str, Any]:
+def _thinking(effort: Effort, model: str, errors: ErrorBuilder) -> dict[str, Any]:
     shown = {"includeThoughts": effort != "none"}
     if _BUDGETED.search(model):
         return shown | {"thinkingBudget": _BUDGETS[effort]}
     if effort == "none":
-        raise faults.error(
+        raise errors.error(
             "bad_request",
             f"{model} cannot do without reasoning; the least reasoning_effort that Gemini has is minimal.",
         )
     return shown | {"thinkingLevel": _LEVELS[effort]}
 
 
-def placed(rest: dict[str, Any], faults: Faults) -> dict[str, Any]:
+def placed(rest: dict[str, Any], errors: ErrorBuilder) -> dict[str, Any]:
     """Return the params that are passed on where they belong in a request: in its GenerationConfig, or at its top.
 
     What neither knows goes to the top as it is, and the service says that it does not know it.
@@ -108,9 +108,9 @@ def placed(rest: dict[str, Any], faults: Faults) -> dict[str, Any]:
     for given, value in rest.items():
         name = _camel(given)
         if name in _CONFIG:
-            body = joined(body, {"generationConfig": {name: value}}, faults)
+            body = joined(body, {"generationConfig": {name: value}}, errors)
         else:
-            body = joined(body, {name if name in _TOP else given: value}, faults)
+            body = joined(body, {name if name in _TOP else given: value}, errors)
     return body
 
 

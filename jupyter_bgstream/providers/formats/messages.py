@@ -16,7 +16,7 @@ from ...core.events import ToolCall, Usage
 from ...core.job import Job
 from ...core.messages import Part
 from ..base import ProviderEvent
-from ..errors import Faults
+from ..errors import ErrorBuilder
 from ..finish_reasons import OTHER, text_of
 from ..parameters import joined, read_params, refused
 from .anthropic_reasoning import MAX_TOKENS, thinking
@@ -64,21 +64,21 @@ class Messages:
         """Return why a part cannot be sent; None if it can."""
         return lacking(part, self.title, pdf=True, audio=False)
 
-    def request(self, job: Job, faults: Faults) -> Request:
+    def request(self, job: Job, errors: ErrorBuilder) -> Request:
         """Return the request for a job's answer.
 
         The API wants ``max_tokens``: without one it is MAX_TOKENS. Raises ProviderError (``bad_request``) for a
         ``seed``, which there is not, and for params that contradict each other.
         """
-        params = read_params(job.spec.params, faults)
-        refused(params, ("seed",), self.title, faults)
-        messages = conversation(job, faults, self.lacks)
+        params = read_params(job.spec.params, errors)
+        refused(params, ("seed",), self.title, errors)
+        messages = conversation(job, errors, self.lacks)
         body: dict[str, Any] = {
             "model": model_name(job),
             "messages": messages_of(messages),
             "stream": True,
         }
-        if system := system_of(messages, faults):
+        if system := system_of(messages, errors):
             body["system"] = system
         if params.max_tokens is not None:
             body["max_tokens"] = params.max_tokens
@@ -91,14 +91,14 @@ class Messages:
         if params.schema is not None:
             body["output_config"] = {"format": {"type": "json_schema", "schema": params.schema}}
         if params.reasoning_effort is not None:
-            body = joined(body, thinking(model_name(job), params.reasoning_effort), faults)
-        body = {"max_tokens": MAX_TOKENS} | joined(body, params.rest, faults)
-        _check(body, faults)
+            body = joined(body, thinking(model_name(job), params.reasoning_effort), errors)
+        body = {"max_tokens": MAX_TOKENS} | joined(body, params.rest, errors)
+        _check(body, errors)
         return Request(path="/messages", body=msgspec.json.encode(body), headers=_VERSION)
 
-    def decoder(self, faults: Faults) -> MessagesDecoder:
+    def decoder(self, errors: ErrorBuilder) -> MessagesDecoder:
         """Return a decoder for one answer."""
-        return MessagesDecoder(faults)
+        return MessagesDecoder(errors)
 
     def names(self, listing: Any) -> list[str]:
         """Return the names in ``{"data": [{"id": …}]}``."""
@@ -109,21 +109,21 @@ class Messages:
         return []
 
 
-def _check(body: dict[str, Any], faults: Faults) -> None:
+def _check(body: dict[str, Any], errors: ErrorBuilder) -> None:
     # What the service would refuse in words about fields that the user may never have heard of.
     found = body.get("thinking")
     mode = found.get("type") if isinstance(found, dict) else None
     if mode not in ("enabled", "adaptive"):
         return
     if body.get("temperature") not in (None, 1):
-        raise faults.error(
+        raise errors.error(
             "bad_request",
             "params contradict each other: a model that reasons has the temperature 1. Leave out temperature, or"
             " reasoning_effort.",
         )
     budget, limit = count(found, "budget_tokens"), count(body, "max_tokens")
     if budget is not None and limit is not None and limit <= budget:
-        raise faults.error(
+        raise errors.error(
             "bad_request",
             f"params contradict each other: {budget} tokens are for reasoning, so max_tokens, which includes them, must"
             f" be more than that; it is {limit}.",
@@ -172,13 +172,13 @@ class MessagesDecoder(StreamDecoder):
 
     schema = Schema(_Event, needed=NEEDED)
 
-    def __init__(self, faults: Faults) -> None:
-        super().__init__(faults)
+    def __init__(self, errors: ErrorBuilder) -> None:
+        super().__init__(errors)
         self._usage: dict[str, Any] = {}
         self._stop_reason: str | None = None
         self._calls: dict[int, _Call] = {}  # that have begun, by the index of their block
         self._pages = Citations()
-        self._gathered = Gathered(faults)
+        self._gathered = Gathered(errors)
         self._spoken = False
 
     def take(self, found: _Event, event: ServerEvent, said: list[ProviderEvent]) -> None:
@@ -289,7 +289,7 @@ class MessagesDecoder(StreamDecoder):
         # A refusal comes without a word of the model, but often with the service's own.
         match details:
             case {"explanation": str() as words} if not self._spoken:
-                self._say(self._faults.redacted(words), said)
+                self._say(self._errors.redacted(words), said)
 
 
 def _whole(call: _Call) -> ToolCall:

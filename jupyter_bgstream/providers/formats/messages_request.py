@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...core.messages import FilePart, ImagePart, Message, Part, TextPart
-from ..errors import Faults
+from ..errors import ErrorBuilder
 from .conversation import Blocks, arguments_object, filled, system_parts, turns
 
 _ROLES = {"tool": "user"}
@@ -22,12 +22,12 @@ def messages_of(messages: Sequence[Message]) -> list[dict[str, Any]]:
     return [{"role": _ROLES.get(role, role), "content": blocks} for role, blocks in turns(messages, _blocks)]
 
 
-def system_of(messages: Sequence[Message], faults: Faults) -> str | Blocks:
+def system_of(messages: Sequence[Message], errors: ErrorBuilder) -> str | Blocks:
     """Return the words of all system messages: joined, or as blocks if one of them has a mark for the cache.
 
     Raises ProviderError (``bad_request``) for a picture among them.
     """
-    parts = system_parts(messages, faults)
+    parts = system_parts(messages, errors)
     if any(part.cache_control for part in parts):
         return [_block(part) for part in parts]
     return "\n\n".join(part.text for part in parts)

@@ -17,7 +17,7 @@ from ...core.job import Job
 from ...core.messages import Message, Part
 from ..base import ProviderEvent
 from ..context_window import Length
-from ..errors import Faults, words_of
+from ..errors import ErrorBuilder, message_in
 from ..finish_reasons import text_of
 from ..parameters import Params, joined, read_params
 from .base import Request, StreamDecoder, count, model_name
@@ -63,12 +63,12 @@ class Ollama:
         """Return why a part cannot be sent; None if it can."""
         return lacking(part, self.title, pdf=False, audio=False)
 
-    def request(self, job: Job, faults: Faults) -> Request:
+    def request(self, job: Job, errors: ErrorBuilder) -> Request:
         """Return the request for a job's answer; raises ProviderError (``bad_request``) for params that clash."""
-        params = read_params(job.spec.params, faults)
+        params = read_params(job.spec.params, errors)
         body: dict[str, Any] = {
             "model": model_name(job),
-            "messages": list(_turns(conversation(job, faults, self.lacks))),
+            "messages": list(_turns(conversation(job, errors, self.lacks))),
             "stream": True,
         }
         if options := _options(params):
@@ -82,14 +82,14 @@ class Ollama:
         body |= {name: False for name in ("truncate", "shift") if name not in params.rest}
         beside = {name: value for name, value in params.rest.items() if name in _BESIDE}
         within = {name: value for name, value in params.rest.items() if name not in _BESIDE}
-        body = joined(body, beside, faults)
+        body = joined(body, beside, errors)
         if within:
-            body = joined(body, {"options": within}, faults)
+            body = joined(body, {"options": within}, errors)
         return Request(path="/api/chat", body=msgspec.json.encode(body))
 
-    def decoder(self, faults: Faults) -> OllamaDecoder:
+    def decoder(self, errors: ErrorBuilder) -> OllamaDecoder:
         """Return a decoder for one answer."""
-        return OllamaDecoder(faults)
+        return OllamaDecoder(errors)
 
     def names(self, listing: Any) -> list[str]:
         """Return the names in ``{"models": [{"name": …}]}``: those that have been pulled."""
@@ -162,8 +162,8 @@ class OllamaDecoder(StreamDecoder):
 
     schema = Schema(_Line, needed=NEEDED)
 
-    def __init__(self, faults: Faults) -> None:
-        super().__init__(faults)
+    def __init__(self, errors: ErrorBuilder) -> None:
+        super().__init__(errors)
         self._usage: Usage | None = None
         self._calls = 0
 
@@ -179,9 +179,9 @@ class OllamaDecoder(StreamDecoder):
             given, answered = count({"n": line.prompt_eval_count}, "n"), count({"n": line.eval_count}, "n")
             if given is not None or answered is not None:
                 self._usage = Usage(input_tokens=given, output_tokens=answered)
-            if given is not None and self._faults.window is not None and given >= self._faults.window:
+            if given is not None and self._errors.window is not None and given >= self._errors.window:
                 # An old version has cut it all the same: what answered had not read it all.
-                raise self._faults.too_long(CUT, Length(given, self._faults.window, cut=True))
+                raise self._errors.too_long(CUT, Length(given, self._errors.window, cut=True))
             reason = (text_of(line.done_reason) or "stop").lower()
             self.finish_reason = "tool_calls" if self._calls and reason == "stop" else reason
             self.ended = True
@@ -208,7 +208,7 @@ class OllamaDecoder(StreamDecoder):
 
     def reported(self, payload: Any) -> ProviderError:
         """Return the error that the service reports. Only its words tell what is wrong: it has no code."""
-        words = words_of(payload)
+        words = message_in(payload)
         if "not found" in words and "model" in words:
-            return self._faults.error("model_not_found", words)
-        return self._faults.in_stream(payload)
+            return self._errors.error("model_not_found", words)
+        return self._errors.payload_error(payload)

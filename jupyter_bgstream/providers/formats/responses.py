@@ -14,7 +14,7 @@ from urllib.parse import quote
 from ...core.errors import ProviderError
 from ...core.job import Job
 from ...core.messages import Part
-from ..errors import Faults
+from ..errors import ErrorBuilder
 from .base import Refused, Request
 from .responses_decoder import Place, ResponsesDecoder, read_place
 from .responses_request import lacks, request_body
@@ -39,13 +39,13 @@ class Responses:
         """Return why a part cannot be sent; None if it can."""
         return lacks(part)
 
-    def request(self, job: Job, faults: Faults) -> Request:
+    def request(self, job: Job, errors: ErrorBuilder) -> Request:
         """Return the request for an answer that ends with its connection, unless the job's params say otherwise."""
-        return Request(path="/responses", body=request_body(job, faults, background=False))
+        return Request(path="/responses", body=request_body(job, errors, background=False))
 
-    def lasting(self, job: Job, faults: Faults) -> Request:
+    def lasting(self, job: Job, errors: ErrorBuilder) -> Request:
         """Return the request for an answer that goes on while nobody reads."""
-        return Request(path="/responses", body=request_body(job, faults, background=True))
+        return Request(path="/responses", body=request_body(job, errors, background=True))
 
     def resume(self, token: str) -> Request:
         """Return the request for what comes after a token."""
@@ -61,9 +61,9 @@ class Responses:
         """Return the request that ends the answer."""
         return Request(path=f"{_path(read_place(token))}/cancel", body=b"")
 
-    def decoder(self, faults: Faults, token: str | None = None) -> ResponsesDecoder:
+    def decoder(self, errors: ErrorBuilder, token: str | None = None) -> ResponsesDecoder:
         """Return a decoder for one answer, or for what comes after a token."""
-        return ResponsesDecoder(faults, token)
+        return ResponsesDecoder(errors, token)
 
     def refused(self, error: ProviderError) -> Refused | None:
         """Return what a refusal to go on means: ``gone``, ``no_stream`` (but it can be looked at), or nothing of both.

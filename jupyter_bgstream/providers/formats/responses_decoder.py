@@ -16,7 +16,7 @@ import msgspec
 from ...core.errors import ProviderError
 from ...core.events import Channel, Citation, Delta, ToolCall, Usage
 from ..base import ProviderEvent, Resume
-from ..errors import Faults
+from ..errors import ErrorBuilder
 from ..sanitize import MOST_CALLS, MOST_SOURCES
 from .base import DEEP, StreamDecoder, count, payload_of
 from .images import picture_of
@@ -92,8 +92,8 @@ class ResponsesDecoder(StreamDecoder):
 
     schema = Schema(_Event, needed=NEEDED)
 
-    def __init__(self, faults: Faults, token: str | None = None) -> None:
-        super().__init__(faults)
+    def __init__(self, errors: ErrorBuilder, token: str | None = None) -> None:
+        super().__init__(errors)
         self._at = Place() if token is None else read_place(token)
         self._resumed = token is not None
         self._lasts = self._resumed  # whether the service goes on while nobody reads
@@ -119,7 +119,7 @@ class ResponsesDecoder(StreamDecoder):
         except ProviderError as error:
             self.error = error
         except RecursionError:
-            self.error = self._faults.error("malformed_stream", DEEP)
+            self.error = self._errors.error("malformed_stream", DEEP)
         self.ended = self.ended or self.error is not None
         return self._marked(said, known=True)
 
@@ -193,7 +193,7 @@ class ResponsesDecoder(StreamDecoder):
                 match event.response:
                     # Without numbers nobody could tell what comes again from what is new.
                     case {"id": str() as name, "background": True} if (
-                        name and self._faults.is_clean(name) and event.sequence_number is not None
+                        name and self._errors.is_clean(name) and event.sequence_number is not None
                     ):  # it is kept, to go on with it
                         self._at.id = whole(name)
                         self._lasts = True
@@ -253,11 +253,11 @@ class ResponsesDecoder(StreamDecoder):
 
     def _call(self, call: Call, said: list[ProviderEvent]) -> None:
         name = call.id or f"call_{len(self._at.calls)}"
-        name = whole(self._faults.label(name))  # as it is kept, to go on behind it
+        name = whole(self._errors.label(name))  # as it is kept, to go on behind it
         if name in self._at.calls:
             return
         if len(self._at.calls) == MOST_CALLS:
-            raise self._faults.error("answer_too_long", f"It asks for more than {MOST_CALLS:,} tools.")
+            raise self._errors.error("answer_too_long", f"It asks for more than {MOST_CALLS:,} tools.")
         self._at.calls.append(name)
         self._at.waits = self._at.waits or call.waits
         self._at.may_wait = self._at.may_wait or call.may_wait
@@ -296,7 +296,7 @@ class ResponsesDecoder(StreamDecoder):
         if status == "failed":
             raise self._failure(response.get("error"))
         if status == "cancelled":
-            raise self._faults.error("provider_error", "The answer was cancelled at the service.")
+            raise self._errors.error("provider_error", "The answer was cancelled at the service.")
         self._sources(self._found, said)
         self.finish_reason = self._reason(status, response.get("incomplete_details"))
         self.ended = True
@@ -312,10 +312,10 @@ class ResponsesDecoder(StreamDecoder):
     def _failure(self, error: Any) -> ProviderError:
         match error:
             case {"code": str() as code, "message": str() as words} if _ASKED_WRONG.search(code):
-                return self._faults.error("bad_request", f"{code}: {words}")
+                return self._errors.error("bad_request", f"{code}: {words}")
             case dict() if error:
-                return self._faults.in_stream({"error": error})
-        return self._faults.error("provider_error", "The answer failed; the service does not say why.", transient=True)
+                return self._errors.payload_error({"error": error})
+        return self._errors.error("provider_error", "The answer failed; the service does not say why.", transient=True)
 
 
 def _object(found: Any) -> dict[str, Any]:

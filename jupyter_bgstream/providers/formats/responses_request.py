@@ -13,33 +13,33 @@ import msgspec
 
 from ...core.job import Job
 from ...core.messages import FilePart, ImagePart, Message, Part, TextPart
-from ..errors import Faults
+from ..errors import ErrorBuilder
 from ..parameters import Params, joined, read_params, refused
 from .base import model_name
 from .conversation import conversation, lacking, pdf_name
 from .json_schema import named_schema
 
 
-def request_body(job: Job, faults: Faults, *, background: bool) -> bytes:
+def request_body(job: Job, errors: ErrorBuilder, *, background: bool) -> bytes:
     """Return the JSON of a request; ``background`` says whether the service shall go on while nobody reads.
 
     The parameters ``background`` and ``store`` of a job decide for this job. Only an answer in the background is
     stored, unless the job says otherwise: then it is kept for some minutes. Raises ProviderError (``bad_request``) for
     params that cannot be meant.
     """
-    params = read_params(job.spec.params, faults)
-    refused(params, ("stop", "seed"), "The Responses format", faults)
+    params = read_params(job.spec.params, errors)
+    refused(params, ("stop", "seed"), "The Responses format", errors)
     rest = dict(params.rest)
-    background = _flag(rest, "background", background, faults)
+    background = _flag(rest, "background", background, errors)
     body: dict[str, Any] = {
         "model": model_name(job),
-        "input": [item for message in conversation(job, faults, lacks) for item in _items(message)],
+        "input": [item for message in conversation(job, errors, lacks) for item in _items(message)],
         "stream": True,
-        "store": _flag(rest, "store", background, faults),
+        "store": _flag(rest, "store", background, errors),
     }
     if background:
         body["background"] = True
-    return msgspec.json.encode(joined(body | _named(params, rest), rest, faults))
+    return msgspec.json.encode(joined(body | _named(params, rest), rest, errors))
 
 
 def _named(params: Params, rest: dict[str, Any]) -> dict[str, Any]:
@@ -59,10 +59,10 @@ def _named(params: Params, rest: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in named.items() if value is not None}
 
 
-def _flag(rest: dict[str, Any], name: str, otherwise: bool, faults: Faults) -> bool:
+def _flag(rest: dict[str, Any], name: str, otherwise: bool, errors: ErrorBuilder) -> bool:
     value = rest.pop(name, None)
     if value is not None and not isinstance(value, bool):
-        raise faults.error("bad_request", f"params: {name}: true or false is expected, not {value!r:.80}.")
+        raise errors.error("bad_request", f"params: {name}: true or false is expected, not {value!r:.80}.")
     return otherwise if value is None else value
 
 

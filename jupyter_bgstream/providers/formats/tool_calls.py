@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ...core.events import ToolCall
-from ..errors import Faults
+from ..errors import ErrorBuilder
 from ..sanitize import MOST_ARGUMENTS, MOST_CALLS, too_many_arguments
 from .lenient import as_json
 
@@ -34,8 +34,8 @@ class Gathered:
     Nothing is said of a call before it is whole, so nobody else counts what has come of it.
     """
 
-    def __init__(self, faults: Faults) -> None:
-        self._faults = faults
+    def __init__(self, errors: ErrorBuilder) -> None:
+        self._errors = errors
         self._characters = 0
         self._calls = 0
 
@@ -43,14 +43,14 @@ class Gathered:
         """Return where the arguments of one more call go; many small pieces take no more there than one."""
         self._calls += 1
         if self._calls > MOST_CALLS:
-            raise self._faults.error("answer_too_long", f"It asks for more than {MOST_CALLS:,} tools.")
+            raise self._errors.error("answer_too_long", f"It asks for more than {MOST_CALLS:,} tools.")
         return StringIO()
 
     def add(self, to: StringIO, piece: str) -> None:
         """Take a piece."""
         self._characters += len(piece)
         if self._characters > MOST_ARGUMENTS:
-            raise self._faults.error("answer_too_long", too_many_arguments())
+            raise self._errors.error("answer_too_long", too_many_arguments())
         to.write(piece)
 
 
@@ -67,8 +67,8 @@ class ToolCalls:
     gives all calls the index 0), begins a new call. A new id alone does not: older vLLMs give every fragment one.
     """
 
-    def __init__(self, faults: Faults) -> None:
-        self._gathered = Gathered(faults)
+    def __init__(self, errors: ErrorBuilder) -> None:
+        self._gathered = Gathered(errors)
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
 

@@ -22,9 +22,9 @@ from ...core.messages import Message
 from ...core.state import ErrorInfo
 from ...plugin import Finish, Reasoning
 from ..base import ProviderEvent, ProviderStatus
-from ..context_window import Asked
+from ..context_window import RequestSize
 from ..endpoint import IDLE_SECONDS, TOTAL_SECONDS
-from ..errors import Faults
+from ..errors import ErrorBuilder
 from ..formats.base import model_name
 from ..formats.chat_messages import chat_message
 from ..formats.conversation import conversation
@@ -91,8 +91,8 @@ class GeneratorProvider:
                         items = await reader.take()
                 except TimeoutError:
                     if silence < end:
-                        raise Faults(self.name).error("idle_timeout", seconds=patience) from None
-                    raise Faults(self.name).error("total_timeout", seconds=self._total_timeout) from None
+                        raise ErrorBuilder(self.name).error("idle_timeout", seconds=patience) from None
+                    raise ErrorBuilder(self.name).error("total_timeout", seconds=self._total_timeout) from None
                 said: list[ProviderEvent] = []
                 for item in items:
                     match item:
@@ -118,18 +118,20 @@ class GeneratorProvider:
             # Here and not before: what finds secrets in words is dear to make.
             raise checked_failure(
                 reader.error,
-                Faults(self.name, model=model_name(job), secrets=secrets_of(self._environ), asked=Asked.by(job)),
+                ErrorBuilder(
+                    self.name, model=model_name(job), secrets=secrets_of(self._environ), size=RequestSize.of(job)
+                ),
             )
         yield [Completed(at=0.0, finish_reason=finish)]
 
-    async def abandon(self, job: Job) -> None:
+    async def cancel_response(self, job: Job) -> None:
         """Do nothing: nobody goes on with an answer that nobody reads."""
 
     async def status(self) -> ProviderStatus:
         """Return its models, as far as somebody has named them; never raises."""
         return ProviderStatus(name=self.name, kind=KIND, models=tuple(f"{self.name}/{model}" for model in self._models))
 
-    def unready(self) -> ErrorInfo | None:
+    def config_error(self) -> ErrorInfo | None:
         """Return None: only running it tells."""
         return None
 
@@ -219,7 +221,7 @@ class _Reader:
 
     async def _read(self) -> None:
         # Whether a part can be sent is the plug-in's to say: it knows its service.
-        messages = conversation(self._job, Faults(self._name), lacks=lambda part: None)
+        messages = conversation(self._job, ErrorBuilder(self._name), lacks=lambda part: None)
         stream = self._agent(
             [_turn(message) for message in messages], model_name(self._job), dict(self._job.spec.params)
         )

@@ -21,16 +21,16 @@ import msgspec
 from ...core.errors import InvalidRequestError, ProviderError
 from ...core.job import Job
 from ...core.state import ErrorInfo
-from ..aside import aside
 from ..base import Provider, ProviderEvent, ProviderStatus
-from ..context_window import Asked
+from ..context_window import RequestSize
+from ..daemon_threads import run_in_daemon_thread
 from ..endpoint import IDLE_SECONDS, PROVIDER_NAME, TOTAL_SECONDS
-from ..errors import Faults
+from ..errors import ErrorBuilder
 from ..formats.base import model_name
 from ..sanitize import Sanitizer
 from .generator import GRACE_SECONDS, KIND, GeneratorProvider, secrets_of
 from .isolation import guarded
-from .validation import batches, checked_batch, checked_failure, checked_fault, checked_status, words_of
+from .validation import batches, checked_batch, checked_failure, checked_fault, checked_status, safe_text
 
 GROUP = "jupyter_bgstream.providers"
 IMPORT_SECONDS = 120.0  # that an import may take when a job needs it
@@ -76,13 +76,13 @@ class PluginProvider:
         """Yield what the plug-in says; raises ProviderError, also for a plug-in that cannot be imported."""
         provider = await self._provider(IMPORT_SECONDS)
         batches = provider.stream(job) if isinstance(provider, GeneratorProvider) else self._of_others(provider, job)
-        screen = Sanitizer(self.name, self._faults)
+        screen = Sanitizer(self.name, self._errors)
         async with aclosing(batches):
             async for batch in batches:
                 if said := screen.passed(batch):
                     yield said
 
-    async def abandon(self, job: Job) -> None:
+    async def cancel_response(self, job: Job) -> None:
         """Tell the plug-in's own Provider that nobody wants this answer any more, if it wants to know.
 
         It may have begun on a server before this one, which has not imported the plug-in yet.
@@ -94,13 +94,13 @@ class PluginProvider:
         except ProviderError as error:
             log.warning("job %s: %s cannot be told that nobody wants its answer: %s", job.id, self.name, error.message)
             return
-        if (abandon := getattr(provider, "abandon", None)) is None:
+        if (cancel_response := getattr(provider, "cancel_response", None)) is None:
             return
         try:
             with guarded():
-                await abandon(job)
+                await cancel_response(job)
         except Exception as error:
-            words = self._faults.redacted(words_of(error))
+            words = self._errors.redacted(safe_text(error))
             log.warning("job %s: %s failed to stop its answer: %s %s", job.id, self.name, type(error).__name__, words)
 
     async def status(self) -> ProviderStatus:
@@ -111,13 +111,13 @@ class PluginProvider:
         try:
             provider = await self._provider(GLANCE_SECONDS)
             with guarded():
-                return checked_status(await provider.status(), self._faults)
+                return checked_status(await provider.status(), self._errors)
         except ProviderError as error:
             return ProviderStatus(name=self.name, kind=KIND, error=ErrorInfo(code=error.code, message=error.message))
         except Exception as error:  # its own Provider is code of others
             return ProviderStatus(name=self.name, kind=KIND, error=self._broken(error))
 
-    def unready(self) -> ErrorInfo | None:
+    def config_error(self) -> ErrorInfo | None:
         """Return why it cannot be asked, as far as that is known without importing it."""
         if (missing := self._missing()) is not None:
             words = f"The plug-in {self.name} is not installed whole: {missing}, then restart the Jupyter server."
@@ -126,17 +126,17 @@ class PluginProvider:
             return None
         try:
             with guarded():
-                return checked_fault(self._loaded.unready(), self._faults)
+                return checked_fault(self._loaded.config_error(), self._errors)
         except Exception as error:
             return self._broken(error)
 
     async def _provider(self, seconds: float) -> Provider:
         if self._loaded is not None:
             return self._loaded
-        if (unready := self.unready()) is not None:
-            raise ProviderError(unready.message, code=unready.code)
+        if (config_error := self.config_error()) is not None:
+            raise ProviderError(config_error.message, code=config_error.code)
         try:
-            return await aside(self._load, seconds=seconds, name=f"import-{self.name}")
+            return await run_in_daemon_thread(self._load, seconds=seconds, name=f"import-{self.name}")
         except TimeoutError:
             words = f"The plug-in {self.name} is still being imported; try again in a moment."
             raise ProviderError(words, code="provider_error", transient=True) from None
@@ -165,8 +165,10 @@ class PluginProvider:
                 for part in batches(checked_batch(batch)):
                     yield part
         except Exception as error:
-            faults = Faults(self.name, model=model_name(job), secrets=secrets_of(self._environ), asked=Asked.by(job))
-            raise checked_failure(error, faults) from None
+            errors = ErrorBuilder(
+                self.name, model=model_name(job), secrets=secrets_of(self._environ), size=RequestSize.of(job)
+            )
+            raise checked_failure(error, errors) from None
         finally:
             if stream is not None:
                 await self._close(stream)
@@ -181,8 +183,8 @@ class PluginProvider:
             log.warning("The plug-in %s cannot be closed: %s", self.name, type(error).__name__)
 
     @property
-    def _faults(self) -> Faults:
-        return Faults(self.name, secrets=secrets_of(self._environ))
+    def _errors(self) -> ErrorBuilder:
+        return ErrorBuilder(self.name, secrets=secrets_of(self._environ))
 
     def _made(self, found: Any) -> Provider:
         if inspect.isasyncgenfunction(found) or inspect.isasyncgenfunction(getattr(found, "__call__", None)):  # noqa: B004
@@ -197,13 +199,13 @@ class PluginProvider:
             )
         if callable(found) and not inspect.iscoroutinefunction(found) and not inspect.isgeneratorfunction(found):
             provider: Any = found()
-            if all(callable(getattr(provider, verb, None)) for verb in ("stream", "status", "unready")):
+            if all(callable(getattr(provider, verb, None)) for verb in ("stream", "status", "config_error")):
                 return provider  # type: ignore[no-any-return]  # it has what a Provider has
         raise TypeError("it is neither an async generator function nor a function that returns a Provider")
 
     def _broken(self, error: Exception) -> ErrorInfo:
         # What an import says may hold a key, and the list of models shows it to everybody.
-        words = self._faults.redacted(f"{type(error).__name__}: {words_of(error)}")
+        words = self._errors.redacted(f"{type(error).__name__}: {safe_text(error)}")
         words = " ".join(words.split())[:500]
         message = f"The plug-in {self.name} cannot be used; its package is to be mended. Details: {words}"
         return ErrorInfo(code="provider_error", message=message)

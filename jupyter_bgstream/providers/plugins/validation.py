@@ -14,9 +14,9 @@ import msgspec
 from ...core.errors import ProviderError
 from ...core.events import Citation, Completed, Delta, ToolCall, Usage
 from ...core.state import ErrorInfo
-from ..base import MOST_MODELS, Picture, ProviderEvent, ProviderStatus, Resume
+from ..base import MAX_MODELS, ImageData, ProviderEvent, ProviderStatus, Resume
 from ..context_window import length_of
-from ..errors import CODES, Faults
+from ..errors import CODES, ErrorBuilder
 from ..formats.base import MOST_TOKENS, MOST_USD
 
 PIECE = 64 * 1024  # characters of one delta
@@ -53,7 +53,7 @@ def checked_batch(batch: Any) -> list[ProviderEvent]:
         raise PluginError(f"It yielded {type(batch).__name__}, not a list of events.")
     said: list[ProviderEvent] = []
     for item in batch:
-        if not isinstance(item, Delta | Usage | Citation | ToolCall | Picture | Completed | Resume):
+        if not isinstance(item, Delta | Usage | Citation | ToolCall | ImageData | Completed | Resume):
             raise PluginError(
                 f"It yielded {type(item).__name__} among events; a Provider may yield only those of its port."
             )
@@ -63,49 +63,49 @@ def checked_batch(batch: Any) -> list[ProviderEvent]:
     return said
 
 
-def checked_status(status: Any, faults: Faults) -> ProviderStatus:
+def checked_status(status: Any, errors: ErrorBuilder) -> ProviderStatus:
     """Return what a plug-in's own Provider says of itself, bounded and without keys; raises PluginError."""
     if not isinstance(status, ProviderStatus):
         raise PluginError(f"Its status is {type(status).__name__}, not a ProviderStatus.")
     fresh = checked(status)
-    models = tuple(filter(faults.is_clean, fresh.models[:MOST_MODELS]))
-    error = checked_fault(fresh.error, faults)
-    note = None if fresh.note is None else _bounded(fresh.note, faults)
-    return msgspec.structs.replace(fresh, kind=faults.label(fresh.kind), models=models, error=error, note=note)
+    models = tuple(filter(errors.is_clean, fresh.models[:MAX_MODELS]))
+    error = checked_fault(fresh.error, errors)
+    note = None if fresh.note is None else _bounded(fresh.note, errors)
+    return msgspec.structs.replace(fresh, kind=errors.label(fresh.kind), models=models, error=error, note=note)
 
 
-def checked_fault(fault: Any, faults: Faults) -> ErrorInfo | None:
+def checked_fault(fault: Any, errors: ErrorBuilder) -> ErrorInfo | None:
     """Return why a plug-in's own Provider cannot be asked, bounded and without keys; raises PluginError."""
     if fault is None:
         return None
     if not isinstance(fault, ErrorInfo):
         raise PluginError(f"Why it is not ready is {type(fault).__name__}, not a Fault.")
     fresh = checked(fault)
-    return ErrorInfo(code=_code(fresh.code), message=_bounded(fresh.message, faults))
+    return ErrorInfo(code=_code(fresh.code), message=_bounded(fresh.message, errors))
 
 
-def checked_failure(error: BaseException, faults: Faults) -> ProviderError:
+def checked_failure(error: BaseException, errors: ErrorBuilder) -> ProviderError:
     """Return what an exception of a plug-in means, in words that can be stored, bounded and without keys."""
     match error:
         case ProviderError(code="context_too_long"):
-            words = words_of(error.message)
-            return faults.too_long(words, length_of(None, words))
+            words = safe_text(error.message)
+            return errors.too_long(words, length_of(None, words))
         case ProviderError():
             return ProviderError(
-                _bounded(words_of(error.message), faults),
+                _bounded(safe_text(error.message), errors),
                 code=_code(error.code),
                 transient=error.transient is True,
                 retry_after=_wait(error.retry_after),
             )
         case PluginError():
-            return faults.broken_plugin(words_of(error))
+            return errors.plugin_error(safe_text(error))
         case asyncio.CancelledError():
-            return faults.broken_plugin("It cancelled itself.")
-    words = words_of(error)
-    return faults.broken_plugin(f"{type(error).__name__}: {words}" if words else type(error).__name__)
+            return errors.plugin_error("It cancelled itself.")
+    words = safe_text(error)
+    return errors.plugin_error(f"{type(error).__name__}: {words}" if words else type(error).__name__)
 
 
-def words_of(value: object) -> str:
+def safe_text(value: object) -> str:
     """Return a value of others as text that can be stored, such as an exception's words."""
     try:
         text = str(value)
@@ -153,7 +153,7 @@ def _fresh(item: ProviderEvent) -> list[ProviderEvent]:
             if len(item.token) > TOKEN_LENGTH:
                 raise PluginError(f"It yielded a Resume whose token has more than {TOKEN_LENGTH:,} characters.")
             return [item]
-        case Picture():
+        case ImageData():
             return [item]
     return [msgspec.structs.replace(item, seq=0, attempt=0)]
 
@@ -162,8 +162,8 @@ def _code(code: object) -> str:
     return code if isinstance(code, str) and code in CODES else ProviderError.code
 
 
-def _bounded(words: str, faults: Faults) -> str:
-    return faults.redacted(words)[:MESSAGE_LENGTH]
+def _bounded(words: str, errors: ErrorBuilder) -> str:
+    return errors.redacted(words)[:MESSAGE_LENGTH]
 
 
 def _wait(seconds: object) -> float | None:

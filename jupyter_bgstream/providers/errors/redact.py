@@ -1,4 +1,4 @@
-"""Takes a key, and the headers that were sent with it, out of what a service says, in whatever form they come back."""
+"""Redaction of keys, and of the headers sent with them, in text of a provider, in whatever encoding they return."""
 
 from __future__ import annotations
 
@@ -9,66 +9,66 @@ from binascii import Error
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
-WORDS_READ = 64 * 1024  # characters that are looked at: what a service says may have millions
+MAX_CHARACTERS = 64 * 1024  # of a text that are read: a provider may send millions
 LABEL_LENGTH = 200  # characters of a name
-SECRET_LENGTH = 6  # characters; shorter values, such as a version number in a header, are no secrets
+SECRET_LENGTH = 6  # characters; shorter values, such as a version number in a header, are not secret
 
-_INSTEAD = "[key]"
-_FORM_LENGTH = 12  # characters that one of a secret may take
-_ROUNDS = 3  # escapes of escapes that are undone
+_REPLACEMENT = "[key]"
+_ENCODED_LENGTH = 12  # characters that one character of a secret may take
+_ROUNDS = 3  # nested escapes that are undone
 _ESCAPE = re.compile(
     r"%([0-9a-f]{2})|\\+u00([0-9a-f]{2})|\\+x([0-9a-f]{2})|&#x0*([0-9a-f]{2});|&#0*([0-9]{1,3});"
     r"|&(quot|apos|amp|lt|gt);|\\+",
     re.I,
 )
-_NAMED = {"quot": '"', "apos": "'", "amp": "&", "lt": "<", "gt": ">"}
-# Case is that of whoever repeats it, a space of a form is a +, and base64 has two alphabets.
+_ENTITIES = {"quot": '"', "apos": "'", "amp": "&", "lt": "<", "gt": ">"}
+# The case may differ, a space in a form is a +, and base64 has two alphabets.
 _FOLDED = str.maketrans(string.ascii_uppercase + " -_", string.ascii_lowercase + "++/")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9-]* +")
 
 
-class Redaction:
-    """Knows what is secret in one call; holds it, and shows none of it.
+class Redactor:
+    """Holds the secrets of one call and replaces them in text. Its repr shows none.
 
-    A secret is found as it is, in either case, in the escapes of JSON, Python, addresses, forms and pages, in hex and
-    in base64, also as a part of more; so are the credentials in a header without their scheme, and the password in
-    those of ``Basic``. A part of a secret, or one that was turned into something else, is not found.
+    It finds a secret as it is, in either case, in the escapes of JSON, Python, URLs, forms and HTML, in hex and in
+    base64, also inside longer text; likewise the credentials of a header without their scheme, and the password in
+    those of ``Basic``. It does not find a part of a secret, or a secret in another encoding.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self._secrets = {part for secret in secrets for part in _parts(secret) if len(part) >= SECRET_LENGTH}
 
     def __repr__(self) -> str:
-        return f"Redaction({len(self._secrets)} secrets)"
+        return f"Redactor({len(self._secrets)} secrets)"
 
-    def __call__(self, words: str, most: int = WORDS_READ) -> str:
-        """Return the first so many characters of words, without what is secret."""
+    def __call__(self, text: str, max_length: int = MAX_CHARACTERS) -> str:
+        """Return the first ``max_length`` characters of a text, without secrets."""
         if not self._secrets:
-            return words[:most]
-        margin = _FORM_LENGTH * max(map(len, self._secrets))
-        text = self._without(words[: most + margin])
-        if len(words) > most + margin:  # the cut may have left the first half of one
-            text = text[: max(0, len(text) - margin)]
-        return text[:most]
+            return text[:max_length]
+        margin = _ENCODED_LENGTH * max(map(len, self._secrets))
+        result = self._without_secrets(text[: max_length + margin])
+        if len(text) > max_length + margin:  # the cut may have left the first half of a secret
+            result = result[: max(0, len(result) - margin)]
+        return result[:max_length]
 
-    def label(self, words: str, most: int = LABEL_LENGTH) -> str:
-        """Return what a service calls something: as ``__call__``, in one line, without control characters."""
-        text = self(words, most + 1)
+    def label(self, text: str, max_length: int = LABEL_LENGTH) -> str:
+        """Return a name without secrets, in one line and without control characters."""
+        text = self(text, max_length + 1)
         if not text.isprintable():
             text = "".join(character if character.isprintable() else " " for character in text)
-        return text if len(text) <= most else text[: most - 1] + "…"
+        return text if len(text) <= max_length else text[: max_length - 1] + "…"
 
-    def _without(self, text: str) -> str:
-        # What holds a secret in escapes is returned without them.
-        shown = plain = self._replaced(text) or text
+    def _without_secrets(self, text: str) -> str:
+        # Text that holds a secret inside escapes is returned unescaped.
+        result = plain = self._replaced(text) or text
         for _ in range(_ROUNDS):
-            opened = _unescaped(plain)
-            if opened == plain:
+            unescaped = _unescaped(plain)
+            if unescaped == plain:
                 break
-            plain = opened
+            plain = unescaped
             if (replaced := self._replaced(plain)) is not None:
-                shown = plain = replaced
-        return shown
+                result = plain = replaced
+        return result
 
     def _replaced(self, text: str) -> str | None:
         folded = text.translate(_FOLDED)
@@ -78,7 +78,7 @@ class Redaction:
         pieces, at = [], 0
         for begin, end in places:
             if begin >= at:
-                pieces += [text[at:begin], _INSTEAD]
+                pieces += [text[at:begin], _REPLACEMENT]
             at = max(at, end)
         return "".join([*pieces, text[at:]])
 
@@ -96,22 +96,22 @@ def _parts(secret: str) -> Iterator[str]:
     yield credentials
     if scheme[0].strip().lower() == "basic":
         try:
-            known = b64decode(credentials, validate=True).decode()
+            decoded = b64decode(credentials, validate=True).decode()
         except (Error, ValueError):
             return
-        yield known
-        yield known.partition(":")[2]
+        yield decoded
+        yield decoded.partition(":")[2]
 
 
 def _forms(secret: str) -> Iterator[str]:
     yield secret
     plain = secret
     for _ in range(_ROUNDS):
-        plain = _unescaped(plain)  # as the text is that it is looked for in
+        plain = _unescaped(plain)  # like the text in which it is searched
         yield plain
     data = secret.encode()
     yield data.hex()
-    for before in range(3):  # bytes that stand before it in what was encoded
+    for before in range(3):  # bytes before it in the encoded text
         coded = b64encode(bytes(before) + data).decode()
         yield coded[(before * 8 + 5) // 6 : (before + len(data)) * 8 // 6]
 
@@ -129,7 +129,7 @@ def _unescaped(text: str) -> str:
 
 def _character(escape: re.Match[str]) -> str:
     if escape[6]:
-        return _NAMED[escape[6].lower()]
+        return _ENTITIES[escape[6].lower()]
     hexadecimal = escape[1] or escape[2] or escape[3] or escape[4]
     if not hexadecimal and not escape[5]:
         return ""  # backslashes alone
