@@ -1,4 +1,4 @@
-"""When a try that failed is made again."""
+"""Back-off: whether and when a failed attempt is repeated."""
 
 from __future__ import annotations
 
@@ -8,26 +8,32 @@ from ..core.errors import BROKEN_OFF, ProviderError
 from ..core.events import Waiting
 from ..core.job import Job
 
-FIRST_DELAY = 1.0  # seconds; doubled with each try
-LONGEST_DELAY = 60.0  # seconds, unless the provider asks for more
-LONGEST_JITTER = 10.0  # seconds
-LONGEST_WAIT = 3600.0  # seconds that a provider may ask for; a user who waits longer wants to know now
+FIRST_DELAY = 1.0  # seconds; doubled with each attempt
+MAX_DELAY = 60.0  # seconds, unless the provider asks for more
+MAX_JITTER = 10.0  # seconds
+MAX_RETRY_AFTER = 3600.0  # seconds that a provider may ask for; beyond that the user should know at once
 
 
-def put_off(job: Job, error: ProviderError, *, begun: bool, max_attempts: int, at: float) -> Waiting | None:
-    """Return when the next try is; None if there is none.
+def next_attempt(job: Job, error: ProviderError, *, begun: bool, max_attempts: int, at: float) -> Waiting | None:
+    """Return the ``Waiting`` event for the next attempt, or None if the failure is final.
 
-    ``begun``: this try has said something. Then a new one is paid for twice and sets aside what was said, so it is only
-    made for a job that asks for it.
+    Args:
+        job: the job, as claimed.
+        error: of its last attempt.
+        begun: whether that attempt yielded events. A new one is then paid for twice and sets their text aside, so it
+            is made only for jobs with ``retries: always``.
+        max_attempts: of one job.
+        at: now, in Unix seconds.
+
     """
     always = job.spec.retries == "always"
-    again = error.transient or (always and error.code in BROKEN_OFF)
-    if job.spec.retries == "never" or (begun and not always) or not again or job.attempt >= max_attempts:
+    repeatable = error.transient or (always and error.code in BROKEN_OFF)
+    if job.spec.retries == "never" or (begun and not always) or not repeatable or job.attempt >= max_attempts:
         return None
-    wish = error.retry_after or 0.0
-    if wish > LONGEST_WAIT:
+    retry_after = error.retry_after or 0.0
+    if retry_after > MAX_RETRY_AFTER:
         return None
-    delay = max(wish, min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(job.attempt - 1, 10)))
-    # A little later, so that those who were refused together do not come back together.
-    until = at + delay + random.uniform(0.0, min(LONGEST_JITTER, delay / 4))  # noqa: S311
+    delay = max(retry_after, min(MAX_DELAY, FIRST_DELAY * 2 ** min(job.attempt - 1, 10)))
+    # With jitter, so that jobs that were refused together do not return together.
+    until = at + delay + random.uniform(0.0, min(MAX_JITTER, delay / 4))  # noqa: S311
     return Waiting(at=at, until=until, code=error.code, message=error.message)

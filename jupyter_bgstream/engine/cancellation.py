@@ -1,4 +1,4 @@
-"""Tells providers that nobody wants an answer any more, aside from what users wait for."""
+"""Cancellation at the provider: stops responses that a provider would continue after their jobs have ended."""
 
 from __future__ import annotations
 
@@ -10,46 +10,46 @@ from ..core.errors import ProviderError
 from ..core.job import Job
 from ..providers.base import Providers
 
-AT_A_TIME = 8  # requests; a group that is cancelled may have thousands
-REMEMBERED = 1000  # jobs: several ways lead here within moments of a cancel
+MAX_REQUESTS = 8  # at a time; a cancelled batch may have thousands
+REMEMBERED = 1000  # jobs: one cancel is reported several times within moments
 
 log = logging.getLogger(__name__)
 
 
 class UpstreamCanceller:
-    """One server's errands to providers that would go on with an answer for nobody."""
+    """Subscriber to ended attempts that cancels their responses in the background, while users wait for nothing."""
 
     def __init__(self, providers: Providers) -> None:
         self._providers = providers
-        self._room = asyncio.Semaphore(AT_A_TIME)
+        self._slots = asyncio.Semaphore(MAX_REQUESTS)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._told: deque[tuple[str, str, int]] = deque(maxlen=REMEMBERED)
+        self._cancelled: deque[tuple[str, str, int]] = deque(maxlen=REMEMBERED)
 
-    def abandon(self, job: Job) -> None:
-        """Begin to tell the provider of a job, if that would go on; returns at once. A second time does nothing."""
-        which = (job.id, job.log, job.fence)
-        if job.resume is None or which in self._told:
+    def cancel(self, job: Job) -> None:
+        """Start to cancel the response for which ``job.resume`` is the token; a second call does nothing."""
+        key = (job.id, job.log, job.fence)
+        if key in self._cancelled:
             return
-        self._told.append(which)
-        task = asyncio.create_task(self._tell(job))
+        self._cancelled.append(key)
+        task = asyncio.create_task(self._cancel(job))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def close(self, *, patience: float) -> None:
-        """Wait ``patience`` seconds at most for what is under way."""
+        """Wait at most ``patience`` seconds for running requests, then cancel them."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=patience)
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _tell(self, job: Job) -> None:
+    async def _cancel(self, job: Job) -> None:
         try:
             provider = self._providers.resolve(job.spec.model)
-        except ProviderError:  # it is not configured here; the server that ran the job tells it
+        except ProviderError:  # not configured here; the server that ran the job cancels the response
             return
-        async with self._room:
+        async with self._slots:
             try:
                 await provider.cancel_response(job)
             except Exception:
-                log.exception("job %s: its provider could not be told that nobody wants its answer", job.id)
+                log.exception("job %s: its response could not be cancelled at the provider", job.id)

@@ -1,4 +1,4 @@
-"""Keeps this server's waiting jobs due after their delay, whatever happens to the wall clock meanwhile."""
+"""Delays of waiting jobs in monotonic time: corrects the stored due times when the wall clock jumps."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from ..store.base import Store
 from ..store.transitions import listed
 from .clock import Clock
 
-TOLERANCE = 1.0  # seconds by which a wait may be too short or too long
+TOLERANCE = 1.0  # seconds by which a delay may be too short or too long
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class _Delay:
-    """A job that waits here, and until when by both clocks."""
+    """A job that waits here, with its due time by both clocks."""
 
-    job: Job  # without its texts
-    event: Waiting  # the last one in its log, or what it would say
+    job: Job  # as listed, without its messages
+    event: Waiting  # the last one in its log, or its equivalent
     due: float  # monotonic seconds
-    own: bool  # written in this server's life; else the wait ends at the earlier of both times
+    own: bool  # written in this server's life; else the delay ends at the earlier of both times
 
     @property
     def offset(self) -> float:
@@ -33,28 +33,28 @@ class _Delay:
 
 
 class Delays:
-    """The waits of one server's jobs, in monotonic time.
+    """The delays of one server's jobs, in monotonic time.
 
     Stored times are wall-clock times, and claims compare them with the wall clock. A jump of that clock, which shows as
-    a change of its offset from the monotonic clock, is corrected at the next look: each wait gets another `waiting`
-    event, with the same reason and the time that is right by the new clock.
+    a change of its offset from the monotonic clock, is corrected by the next ``correct()``: each job gets another
+    `waiting` event, with the same reason and the due time by the new clock.
     """
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._waits: dict[tuple[str, str], _Delay] = {}  # by owner and id
-        self._offset: float | None = None  # for which all waits are known to be right; None: there is a new one
+        self._delays: dict[tuple[str, str], _Delay] = {}  # by owner and id
+        self._offset: float | None = None  # for which all due times are right; None: there is a new one
 
     def add(self, job: Job, event: Waiting, *, since: float) -> None:
-        """Note that a job was put off at the monotonic time ``since``."""
+        """Add a job that began to wait at the monotonic time ``since``."""
         self._put(_Delay(job=listed(job), event=event, due=since + max(0.0, event.until - event.at), own=True))
 
     def adopt(self, job: Job) -> None:
-        """Note that a job was taken over; does nothing if it does not wait.
+        """Add a job that was taken over, if it waits.
 
-        Who knows by which clock it was put off: it is due once that time has come, and at the latest when as much time
-        has passed as was left when it was adopted.
+        The clock that set its due time is unknown. So it is due at that time, and at the latest when as much time has
+        passed as was left when it was adopted.
         """
         if job.status != "waiting" or job.not_before is None or job.error is None:
             return
@@ -64,43 +64,45 @@ class Delays:
         self._put(_Delay(job=listed(job), event=event, due=due, own=False))
 
     def remove(self, owner: str, job_id: str) -> None:
-        """Forget a job that no longer waits here."""
-        self._waits.pop((owner, job_id), None)
+        """Remove a job that no longer waits here."""
+        self._delays.pop((owner, job_id), None)
 
     async def correct(self) -> float:
-        """Correct the stored times of waits if the wall clock has jumped; returns the wall time that they agree with.
+        """Correct the stored due times if the wall clock has jumped; return the wall time that they agree with.
 
-        Raises UnavailableError if the store cannot be written.
+        Raises:
+            UnavailableError: the store cannot be written.
+
         """
         now, steady = self._clock.time(), self._clock.monotonic()
         offset = now - steady
         if self._offset is not None and abs(offset - self._offset) <= TOLERANCE / 2:
             return now
-        wrong = [wait for wait in self._waits.values() if _is_wrong(wait, now, steady)]
+        wrong = [delay for delay in self._delays.values() if _is_wrong(delay, now, steady)]
         if wrong:
-            log.warning("The clock of this machine has jumped; %d waiting jobs keep their delay.", len(wrong))
-            await asyncio.gather(*(self._correct(wait, now, steady) for wait in wrong))
+            log.warning("The clock of this machine has jumped; %d waiting jobs keep their delays.", len(wrong))
+            await asyncio.gather(*(self._correct(delay, now, steady) for delay in wrong))
         self._offset = offset
         return now
 
-    async def _correct(self, wait: _Delay, now: float, steady: float) -> None:
-        old = wait.event
-        event = Waiting(at=now, until=now + max(0.0, wait.due - steady), code=old.code, message=old.message)
+    async def _correct(self, delay: _Delay, now: float, steady: float) -> None:
+        old = delay.event
+        event = Waiting(at=now, until=now + max(0.0, delay.due - steady), code=old.code, message=old.message)
         try:
-            await self._store.append(wait.job, [event])
-            wait.event = event
+            await self._store.append(delay.job, [event])
+            delay.event = event
         except (FencedError, NotFoundError):  # cancelled, deleted, or taken over by another server
-            if self._waits.get((wait.job.owner, wait.job.id)) is wait:
-                self.remove(wait.job.owner, wait.job.id)
+            if self._delays.get((delay.job.owner, delay.job.id)) is delay:
+                self.remove(delay.job.owner, delay.job.id)
 
-    def _put(self, wait: _Delay) -> None:
-        self._waits[wait.job.owner, wait.job.id] = wait
-        if self._offset is not None and abs(wait.offset - self._offset) > TOLERANCE / 2:
-            self._offset = None  # it was written by the clock before the jump, or is overdue
+    def _put(self, delay: _Delay) -> None:
+        self._delays[delay.job.owner, delay.job.id] = delay
+        if self._offset is not None and abs(delay.offset - self._offset) > TOLERANCE / 2:
+            self._offset = None  # written by the clock before the jump, or overdue
 
 
-def _is_wrong(wait: _Delay, now: float, steady: float) -> bool:
-    left = wait.due - steady
-    if wait.event.until - now - max(0.0, left) > TOLERANCE / 2:
+def _is_wrong(delay: _Delay, now: float, steady: float) -> bool:
+    left = delay.due - steady
+    if delay.event.until - now - max(0.0, left) > TOLERANCE / 2:
         return True  # the clock was set back
-    return wait.own and left > 0 and left - (wait.event.until - now) > TOLERANCE / 2  # it was set forward
+    return delay.own and left > 0 and left - (delay.event.until - now) > TOLERANCE / 2  # it was set forward

@@ -1,4 +1,4 @@
-"""Pictures of an answer: judged, decoded beside the event loop, and told of in the text in any case."""
+"""Images of an answer: validates and decodes them off the event loop; each leaves a line in the answer's text."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ from ..core.image_files import FORMATS, HEAD_BYTES, media_type_of, size_words
 from ..core.state import Answer
 from ..providers.base import ImageData, ProviderEvent, Resume
 
-MOST_PICTURES = 16  # of an attempt that are kept
-MOST_BYTES = 32 * 1024 * 1024  # of one of them; the base64 of a larger one may not have come whole
+MAX_IMAGES = 16  # of an attempt
+MAX_BYTES = 32 * 1024 * 1024  # of one image; the base64 of a larger one may not have arrived whole
 
-_PIECE = 256 * 1024  # characters decoded at a time, for some hundred µs: other threads have their turn in between
+_PIECE = 256 * 1024  # characters decoded at a time, in some hundred µs: other threads run in between
 _HEAD = 64  # characters of base64 that surely hold the first bytes, also with some line ends
 _BLANK = b" \t\r\n"
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
-_SAFE_IN_ADDRESS = "/:?#@!$&'()+,;=%~"  # of all that an address may hold, what Markdown leaves alone
+_SAFE_IN_ADDRESS = "/:?#@!$&'()+,;=%~"  # characters of a URL that Markdown leaves alone
 _HTTP = re.compile(r"https?://", re.I)
-_KINDS = "it is not a PNG, JPEG, GIF or WebP file"
 
 
-class Taken(NamedTuple):
-    """What may be stored of a batch: its events, and the files of the pictures among them by their ids."""
+class Extracted(NamedTuple):
+    """What may be stored of a batch: its events, and the files of the images among them by image id."""
 
     events: list[Event | Resume]
     files: dict[str, bytes]
@@ -39,110 +38,112 @@ class _File(NamedTuple):
     data: bytes
 
 
-class Pictures:
-    """Sees one attempt's batches in order.
+class ImageCollector:
+    """Extracts the images from one attempt's batches, in order.
 
     Args:
         attempt: its number.
-        most_bytes: that all its pictures may have together.
-        before: what it has said already, on a server before this one.
+        max_bytes: of all its images together.
+        before: the answer so far of a resumed attempt.
 
     """
 
-    def __init__(self, attempt: int, *, most_bytes: int, before: Answer | None = None) -> None:
+    def __init__(self, attempt: int, *, max_bytes: int, before: Answer | None = None) -> None:
         before = before or Answer()
         self._attempt = attempt
-        self._most_bytes = most_bytes
-        self._kept = len(before.images)
+        self._max_bytes = max_bytes
+        self._count = len(before.images)
         self._bytes = sum(image.bytes for image in before.images)
         self._number = max((int(image.id.rpartition("-")[2]) for image in before.images), default=0)
         self._tail = before.text[-2:]  # of the text so far
-        self._is_after = False  # whether the text ends with words about a picture
+        self._after_image = False  # whether the text ends with the line of an image
 
-    async def take(self, said: Sequence[ProviderEvent]) -> Taken:
-        """Return what a batch says, with words in the place of each picture."""
+    async def extract(self, batch: Sequence[ProviderEvent]) -> Extracted:
+        """Return a batch's events with a line of text in the place of each image."""
         events: list[Event | Resume] = []
         files: dict[str, bytes] = {}
-        for item in said:
-            if isinstance(item, ImageData):
-                events += await self._picture(item, files)
-            elif isinstance(item, Delta) and item.channel == "text" and item.text:
-                text = item.text
-                if self._is_after:
-                    self._is_after = False
+        for event in batch:
+            if isinstance(event, ImageData):
+                events += await self._image(event, files)
+            elif isinstance(event, Delta) and event.channel == "text" and event.text:
+                text = event.text
+                if self._after_image:
+                    self._after_image = False
                     text = _break_after(self._tail, text) + text
-                    item = Delta(channel="text", text=text)
+                    event = Delta(channel="text", text=text)
                 self._tail = (self._tail + text)[-2:] if len(text) < 2 else text[-2:]
-                events.append(item)
+                events.append(event)
             else:
-                events.append(item)
-        return Taken(events, files)
+                events.append(event)
+        return Extracted(events, files)
 
-    async def _picture(self, picture: ImageData, files: dict[str, bytes]) -> list[Event]:
+    # Every line begins with "(Picture N": stored logs have it, and readers of the text look for it.
+
+    async def _image(self, found: ImageData, files: dict[str, bytes]) -> list[Event]:
         self._number += 1
-        found = await self._file(picture)
-        if isinstance(found, str):
-            return [self._words(f"Picture {self._number} {found}")]
-        image = Image(id=f"{self._attempt}-{self._number}", media_type=found.media_type, bytes=len(found.data))
-        files[image.id] = found.data
-        self._kept += 1
+        file = await self._file(found)
+        if isinstance(file, str):
+            return [self._line(f"Picture {self._number} {file}")]
+        image = Image(id=f"{self._attempt}-{self._number}", media_type=file.media_type, bytes=len(file.data))
+        files[image.id] = file.data
+        self._count += 1
         self._bytes += image.bytes
-        return [self._words(f"Picture {self._number}: {FORMATS[image.media_type]}, {size_words(image.bytes)}"), image]
+        return [self._line(f"Picture {self._number}: {FORMATS[image.media_type]}, {size_words(image.bytes)}"), image]
 
-    def _words(self, words: str) -> Delta:
-        text = f"{_break_after(self._tail, '')}({words})"
-        self._tail, self._is_after = text[-2:], True
+    def _line(self, line: str) -> Delta:
+        text = f"{_break_after(self._tail, '')}({line})"
+        self._tail, self._after_image = text[-2:], True
         return Delta(channel="text", text=text)
 
-    async def _file(self, picture: ImageData) -> _File | str:
+    async def _file(self, image: ImageData) -> _File | str:
         # The file, or why there is none.
-        if picture.url:
-            return _address(picture.url)
-        if picture.is_cut:
-            return "is not kept: it came in an event that is too large to be read whole."
-        if not picture.data:
-            return "is not kept: there is no data that can be read."
-        media_type = _kind_of(picture.data)
+        if image.url:
+            return _address(image.url)
+        if image.is_cut:
+            return "is not kept: it came in an event that is too large."
+        if not image.data:
+            return "is not kept: it has no data that can be read."
+        media_type = _media_type_of(image.data)
         if media_type is None:
-            return f"is not kept: {_KINDS}."
-        size = len(picture.data) * 3 // 4  # about
-        if self._kept >= MOST_PICTURES:
-            return f"is not kept: an answer has at most {MOST_PICTURES}."
-        for most, of in ((MOST_BYTES, ""), (self._most_bytes - self._bytes, " that are left of max_image_bytes")):
-            if size > most + 2:
-                return f"is not kept: it has {size_words(size)}, more than {size_words(max(0, most))}{of}."
-        data = await asyncio.to_thread(decoded, picture.data)
+            return "is not kept: it is not a PNG, JPEG, GIF or WebP file."
+        size = len(image.data) * 3 // 4  # about
+        if self._count >= MAX_IMAGES:
+            return f"is not kept: an answer has at most {MAX_IMAGES}."
+        for limit, name in ((MAX_BYTES, ""), (self._max_bytes - self._bytes, " that are left of max_image_bytes")):
+            if size > limit + 2:
+                return f"is not kept: it has {size_words(size)}, more than {size_words(max(0, limit))}{name}."
+        data = await asyncio.to_thread(decode_base64, image.data)
         if data is None:
             return "is not kept: its base64 is broken."
         return _File(media_type, data)
 
 
-def decoded(text: str) -> bytes | None:
-    """Return what base64 stands for, of either alphabet, with or without padding and line ends; None if it is none."""
+def decode_base64(text: str) -> bytes | None:
+    """Decode base64 of either alphabet, with or without padding and line ends; return None if it is invalid."""
     pieces: list[bytes] = []
     rest = b""
     padded = False
     try:
         for begin in range(0, len(text), _PIECE):
             piece = rest + text[begin : begin + _PIECE].encode("ascii").translate(_URL_SAFE, _BLANK)
-            whole = len(piece) // 4 * 4
-            rest = piece[whole:]
+            end = len(piece) // 4 * 4
+            rest = piece[end:]
             if padded and piece:
                 return None
             padded = piece.endswith(b"=")
-            pieces.append(_strictly(piece[:whole]))
+            pieces.append(_decode_strictly(piece[:end]))
         if rest:
-            pieces.append(_strictly(rest + b"=" * (4 - len(rest))))
+            pieces.append(_decode_strictly(rest + b"=" * (4 - len(rest))))
     except (Error, ValueError):
         return None
     return b"".join(pieces)
 
 
-def _strictly(piece: bytes) -> bytes:
+def _decode_strictly(piece: bytes) -> bytes:
     return a2b_base64(piece, strict_mode=True)
 
 
-def _kind_of(text: str) -> MediaType | None:
+def _media_type_of(text: str) -> MediaType | None:
     head = text[:_HEAD].encode("ascii", "replace").translate(_URL_SAFE, _BLANK)
     try:
         return media_type_of(b64decode(head[: len(head) // 4 * 4])[:HEAD_BYTES])
@@ -157,7 +158,7 @@ def _address(url: str) -> str:
 
 
 def _break_after(tail: str, text: str) -> str:
-    """Return what makes a new paragraph of a text behind one that ends so."""
+    """Return the line ends that make ``text`` a new paragraph after text that ends with ``tail``."""
     if not tail or tail == "\n\n" or text.startswith("\n\n"):
         return ""
     return "\n" if tail.endswith("\n") or text.startswith("\n") else "\n\n"

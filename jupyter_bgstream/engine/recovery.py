@@ -1,4 +1,4 @@
-"""Looks after the jobs of servers that died: each goes on here, waits for who can run it, or ends as interrupted."""
+"""Recovers jobs of dead servers: adopt them, park them as ``no_provider``, or end them as ``interrupted``."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from ..store.base import Store
 from .clock import Clock
 from .delays import Delays
 
-LOOK_SECONDS = 2.0  # between looks for dead servers
-PAGE = 500  # jobs of one look
+POLL_SECONDS = 2.0  # between looks for dead servers
+PAGE = 500  # jobs read at a time
 
-DIED = "The server that ran this job died. The text so far is kept; retry for a whole answer."
-TRIED = "The server that ran this job died at its try number {attempt}, the last. The text so far is kept."
-GOES_ON = "The server that ran this job died; it is tried again."
-KEPT = "The server that ran this job died; its provider goes on with the answer, and it is read from where it was."
+INTERRUPTED = "The server that ran this job died. The text so far is saved; retry for a complete answer."
+LAST_ATTEMPT = "The server that ran this job died during attempt {attempt}, the last one. The text so far is saved."
+RETRIED = "The server that ran this job died; a new attempt starts."
+RESUMED = "The server that ran this job died; the provider continues the response, and this server resumes it."
 
 log = logging.getLogger(__name__)
 
 
 class Recovery:
-    """One server's care for the jobs that its owner has on dead ones. Only an OS lock tells who is dead, never a clock.
+    """Recovers the jobs of one owner (None: of every owner) on dead servers; those of other owners stay untouched.
 
-    ``owner``: None means every owner; jobs of others are left to their own servers, untouched.
+    A server is dead if its OS lock is free. No clock decides that.
     """
 
     def __init__(
@@ -41,8 +41,8 @@ class Recovery:
         server: str,
         owner: str | None,
         max_attempts: int,
-        waits: Delays,
-        adopted: Callable[[], None],
+        delays: Delays,
+        adopted: Callable[[], None],  # called when this server has new jobs to claim
     ) -> None:
         self._store = store
         self._providers = providers
@@ -50,72 +50,72 @@ class Recovery:
         self._server = server
         self._owner = owner
         self._max_attempts = max_attempts
-        self._waits = waits
+        self._delays = delays
         self._adopted = adopted
 
     async def run(self) -> None:
-        """Look for dead servers' jobs for ever."""
+        """Look for dead servers' jobs until cancelled."""
         while True:
             try:
-                await self._look()
+                await self._poll()
             except Exception:
-                log.exception("dead servers' jobs cannot be looked after now, trying again")
-            await self._clock.sleep(LOOK_SECONDS)
+                log.exception("jobs of dead servers cannot be recovered now, retrying")
+            await self._clock.sleep(POLL_SECONDS)
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         while jobs := await self._store.abandoned(owner=self._owner, limit=PAGE):
-            moved = await asyncio.gather(*map(self._care, jobs))
-            if True in moved:
+            outcomes = await asyncio.gather(*map(self._recover, jobs))
+            if True in outcomes:
                 self._adopted()
-            if False in moved or len(jobs) < PAGE:  # those that wait for another server come last
+            if False in outcomes or len(jobs) < PAGE:  # jobs that wait for another server come last
                 return
 
-    async def _care(self, job: Job) -> bool | None:
-        # True: it is ours now. None: it has ended, or somebody else has it. False: it is left for a later look.
+    async def _recover(self, job: Job) -> bool | None:
+        # True: adopted. None: it has ended, or another server has it. False: left for a later poll.
         try:
-            fault = self._inability(job)
-            kept = job.resume is not None and fault is None
-            if job.status == "running" and not kept and (words := self._last_words(job)) is not None:
-                end = Interrupted(at=self._clock.time(), code="server_died", message=words)
+            problem = self._config_error(job)
+            resumable = job.resume is not None and problem is None
+            if job.status == "running" and not resumable and (message := self._end_message(job)) is not None:
+                end = Interrupted(at=self._clock.time(), code="server_died", message=message)
                 await self._store.end(job.owner, job.id, end, fence=job.fence, log=job.log)
                 return None
-            if fault is not None:
-                await self._say(job, fault)
+            if problem is not None:
+                await self._park(job, problem)
                 return False
-            words, began = KEPT if kept else GOES_ON, self._clock.monotonic()
-            event = self._waiting("server_died", words) if job.status == "running" else None
+            message, started = RESUMED if resumable else RETRIED, self._clock.monotonic()
+            event = self._waiting("server_died", message) if job.status == "running" else None
             adopted = await self._store.adopt(job, server=self._server, event=event)
             if event is None:
-                self._waits.adopt(adopted)
+                self._delays.adopt(adopted)
             else:
-                self._waits.add(adopted, event, since=began)
+                self._delays.add(adopted, event, since=started)
             return True
         except (FencedError, NotFoundError):  # cancelled, deleted, or another server was faster
             return None
         except BgStreamError as error:
-            log.error("job %s of a dead server cannot be looked after now: %s", job.id, error)
+            log.error("job %s of a dead server cannot be recovered now: %s", job.id, error)
             return False
 
-    def _last_words(self, job: Job) -> str | None:
+    def _end_message(self, job: Job) -> str | None:
         if job.spec.on_restart == "interrupt":
-            return DIED
-        return TRIED.format(attempt=job.attempt) if job.attempt >= self._max_attempts else None
+            return INTERRUPTED
+        return LAST_ATTEMPT.format(attempt=job.attempt) if job.attempt >= self._max_attempts else None
 
-    def _inability(self, job: Job) -> ErrorInfo | None:
+    def _config_error(self, job: Job) -> ErrorInfo | None:
         # Keys and endpoints differ from server to server.
         try:
             return self._providers.resolve(job.spec.model).config_error()
         except ProviderError as error:
             return ErrorInfo(code=error.code, message=error.message)
 
-    async def _say(self, job: Job, fault: ErrorInfo) -> None:
+    async def _park(self, job: Job, problem: ErrorInfo) -> None:
         if job.status == "waiting" and job.error is not None and job.error.code == "no_provider":
-            return  # it was said before
-        words = f"The server this job was given to has died, and no other can run it. {fault.message}"
-        event = self._waiting("no_provider", words, not_before=job.not_before)
+            return  # already parked
+        message = f"The server of this job died, and no other server can run it. {problem.message}"
+        event = self._waiting("no_provider", message, not_before=job.not_before)
         await self._store.adopt(job, server=job.server, event=event)
 
     def _waiting(self, code: str, message: str, *, not_before: float | None = None) -> Waiting:
-        # A provider's own wish to be left alone outlives the server it was said to.
+        # A delay that the provider asked for outlives the server that it was sent to.
         now = self._clock.time()
         return Waiting(at=now, until=max(now, not_before or now), code=code, message=message)

@@ -1,4 +1,4 @@
-"""What is kept for how long: joins and compresses logs, and deletes what is old, a little at a time."""
+"""Retention: merges and compresses logs, and deletes old jobs, a few at a time."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from .clock import Clock, SettledTime
 
 DAY = 86_400.0  # seconds
 HOUR = 3_600.0
-STARTS_AFTER = 120.0  # seconds from the server's start, which has more urgent things to do
+STARTS_AFTER = 120.0  # seconds; the server's start has more urgent work
 TIDY_EVERY = 60.0  # seconds
-PAUSE = 0.02  # seconds between two steps or two deletions, for those who write answers
-ANNOUNCED_DAYS = 14  # that pass between the first warning and the deletion of an unread answer
-MOST_ANNOUNCED = 500  # answers of which one warning speaks
-AT_A_TIME = 100  # answers that are looked up at once
+PAUSE = 0.02  # seconds between two steps or two deletions, in which answers are written
+NOTICE_DAYS = 14  # between the first warning and the deletion of an unread answer
+MAX_ANNOUNCED = 500  # answers that one warning counts
+PAGE = 100  # answers read at a time
 
 log = logging.getLogger(__name__)
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
-    """How long answers are kept, and how much. 0 is for ever, or without limit."""
+    """How long answers are kept, and how much. 0 means forever, or without limit."""
 
-    keep_days: int = 90  # after the end, or since it was read; also for what left no notice
-    unread_days: int = 365  # for what nobody has read; never less than keep_days
-    max_bytes: int = 2 * 1024**3  # beyond which the oldest that was read goes first
+    keep_days: int = 90  # after the end or the last read; also for jobs without a notice
+    unread_days: int = 365  # for unread answers; never less than keep_days
+    max_bytes: int = 2 * 1024**3  # beyond which the oldest read answers are deleted
 
     def read_before(self, now: float) -> float | None:
-        """Return when a job that was read must have ended to be deleted; None: it never is."""
+        """Return the end time before which read jobs are deleted; None: never."""
         return now - self.keep_days * DAY if self.keep_days else None
 
     def unread_before(self, now: float) -> float | None:
-        """Return when a job that nobody has read must have ended to be deleted; None: it never is."""
-        if not (self.keep_days and self.unread_days):  # unread ones never go before others
+        """Return the end time before which unread jobs are deleted; None: never."""
+        if not (self.keep_days and self.unread_days):  # unread ones are never deleted before others
             return None
         return now - max(self.keep_days, self.unread_days) * DAY
 
 
 class Deleted(msgspec.Struct, frozen=True, kw_only=True):
-    """What was deleted."""
+    """Number and size of deleted jobs."""
 
     jobs: int = 0
     bytes: int = 0
@@ -53,11 +53,11 @@ class Deleted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RetentionWorker:
-    """Keeps one server's store tidy, and deletes what its owner (None: anybody) has kept for long enough.
+    """Maintains one server's store, and deletes expired jobs of its owner (None: of every owner).
 
-    Several servers may do it on one store: what is done twice does no harm.
+    Several servers may do so on one store; repeated work does no harm.
 
-    ``warnings`` are sentences for the user, as of the last look; they are also logged, once a day.
+    ``warnings`` are sentences for the user, as of the last pruning; they are also logged, once a day.
     """
 
     def __init__(self, *, store: Store, clock: Clock, owner: str | None, retention: Retention) -> None:
@@ -70,7 +70,7 @@ class RetentionWorker:
         self._logged_at = float("-inf")
 
     async def run(self) -> None:
-        """Tidy up every minute and look for what is too old every hour, until cancelled."""
+        """Maintain the store every minute and prune it every hour, until cancelled."""
         await self._clock.sleep(STARTS_AFTER)
         pruned_at = float("-inf")
         while True:
@@ -80,20 +80,20 @@ class RetentionWorker:
                     await self.prune()
                     pruned_at = self._clock.monotonic()
             except Exception:
-                log.exception("the store cannot be tidied now, trying again")
+                log.exception("the store cannot be maintained now, retrying")
             await self._clock.sleep(TIDY_EVERY)
 
     async def tidy(self) -> None:
-        """Join and compress what there is to join, and give space back."""
+        """Merge and compress log segments, and free space."""
         while await self._store.tidy():
             await self._clock.sleep(PAUSE)
 
     async def prune(self) -> Deleted:
-        """Delete what the rules let go, and say what they will let go unread."""
+        """Delete expired jobs, and announce unread ones that expire soon."""
         deleted = await self._prune_by_age() + await self._prune_by_size()
         if deleted.jobs:
             log.info("%d old answers were deleted (%s).", deleted.jobs, megabytes(deleted.bytes))
-        self.warnings = (*self._clock_trouble(), *await self._announce(), *await self._too_large())
+        self.warnings = (*self._clock_warning(), *await self._announce(), *await self._size_warning())
         if self.warnings and self._clock.monotonic() - self._logged_at >= DAY:
             self._logged_at = self._clock.monotonic()
             for warning in self.warnings:
@@ -106,22 +106,22 @@ class RetentionWorker:
             deleted += await delete_old(self._store, self._clock, owner=self._owner, before=before, unread=False)
             await self._store.forget_forks(owner=self._owner, before=before)
         if (before := self._retention.unread_before(now)) is not None:
-            for job in await self._old(before=before, unread=True, limit=MOST_ANNOUNCED):
-                if job.announced_at is not None and job.announced_at <= now - ANNOUNCED_DAYS * DAY:
+            for job in await self._old(before=before, unread=True, limit=MAX_ANNOUNCED):
+                if job.announced_at is not None and job.announced_at <= now - NOTICE_DAYS * DAY:
                     deleted += await self._delete(job)
         return deleted
 
     async def _prune_by_size(self) -> Deleted:
         deleted = Deleted()
         while (excess := await self._excess()) > 0:
-            # What was read within the last hour may still be on somebody's screen.
-            old = await self._old(before=self._time.time() - HOUR, unread=False, limit=AT_A_TIME)
+            # An answer read within the last hour may still be on a screen.
+            old = await self._old(before=self._time.time() - HOUR, unread=False, limit=PAGE)
             if not old:
                 break
             for job in old:
-                gone = await self._delete(job)
-                deleted += gone
-                excess -= gone.bytes
+                step = await self._delete(job)
+                deleted += step
+                excess -= step.bytes
                 if excess <= 0:
                     break
         return deleted
@@ -136,62 +136,64 @@ class RetentionWorker:
         return await delete(self._store, self._clock, [job])
 
     async def _excess(self) -> int:
-        # Bytes beyond the limit. Measured once for many deletions, since beside other owners every text is counted.
+        # Bytes beyond the limit. Measured once for many deletions: with several owners, every text is counted.
         return await self._size() - self._retention.max_bytes if self._retention.max_bytes else 0
 
-    async def _too_large(self) -> list[str]:
+    async def _size_warning(self) -> list[str]:
         if await self._excess() <= 0:
             return []
         return [
-            f"The answers kept take {megabytes(await self._size())}, more than BgStreamApp.max_megabytes allows"
-            f" ({megabytes(self._retention.max_bytes)}), and nothing more may be deleted: the rest is unread,"
-            " unfinished or of the last hour. Open or dismiss old answers, or raise the setting."
+            f"Stored answers take {megabytes(await self._size())}, more than BgStreamApp.max_megabytes allows"
+            f" ({megabytes(self._retention.max_bytes)}). No more can be deleted: the rest is unread, unfinished or from"
+            " the last hour. Open or dismiss old answers, or raise the setting."
         ]
 
-    def _clock_trouble(self) -> list[str]:
+    def _clock_warning(self) -> list[str]:
         if not self._time.ahead:
             return []
         ahead = timedelta(seconds=round(self._time.ahead))
         return [
             f"The clock of this machine was set forward by {ahead} while the server ran. Answers are deleted by the new"
-            " time only after it has been so for a day: if it is wrong, correct it."
+            " time only after a day. If the clock is wrong, correct it."
         ]
 
     async def _announce(self) -> list[str]:
         now = self._time.time()
-        ceiling = self._retention.unread_before(now)
-        if ceiling is None:
+        expired_before = self._retention.unread_before(now)
+        if expired_before is None:
             return []
-        soon = ceiling + ANNOUNCED_DAYS * DAY
-        jobs = await self._old(before=soon, unread=True, limit=MOST_ANNOUNCED)
+        soon = expired_before + NOTICE_DAYS * DAY
+        jobs = await self._old(before=soon, unread=True, limit=MAX_ANNOUNCED)
         if not jobs:
             return []
         await self._store.announce([job for job in jobs if job.announced_at is None], at=now)
-        # An answer may be older than the ceiling when it is first announced: the server was off for long.
-        first = min(max(job.ended_at + now - ceiling, (job.announced_at or now) + ANNOUNCED_DAYS * DAY) for job in jobs)
-        many = f"{len(jobs)} or more" if len(jobs) == MOST_ANNOUNCED else str(len(jobs))
-        answers, them = ("answer", "it") if len(jobs) == 1 else ("answers", "them")
+        # An answer may have expired before it is first announced, if the server was off for long.
+        first = min(
+            max(job.ended_at + now - expired_before, (job.announced_at or now) + NOTICE_DAYS * DAY) for job in jobs
+        )
+        count = f"{len(jobs)} or more" if len(jobs) == MAX_ANNOUNCED else str(len(jobs))
+        answers = "answer" if len(jobs) == 1 else "answers"
         days = max(self._retention.unread_days, self._retention.keep_days)
         return [
-            f"{many} unread {answers} will be deleted from {datetime.fromtimestamp(first, UTC):%Y-%m-%d} on, since by"
-            f" then nobody has opened {them} for {days} days. What is opened is kept for {self._retention.keep_days}"
-            " more; BgStreamApp.unread_days = 0 keeps all of them."
+            f"{count} unread {answers} will be deleted from {datetime.fromtimestamp(first, UTC):%Y-%m-%d} on, {days}"
+            f" days after the end. An opened answer is kept for {self._retention.keep_days} more days;"
+            " BgStreamApp.unread_days = 0 keeps all unread answers."
         ]
 
 
 async def delete_old(store: Store, clock: Clock, *, owner: str | None, before: float, unread: bool) -> Deleted:
-    """Delete an owner's jobs, or everybody's, that ended before a time, in Unix seconds, and were read, or were not."""
+    """Delete jobs of an owner (None: of all) that ended before a time, in Unix seconds, and were read or unread."""
     deleted = Deleted()
-    while jobs := await store.old(owner=owner, before=before, unread=unread, limit=AT_A_TIME):
-        now = await delete(store, clock, jobs)
-        deleted += now
-        if not now.jobs:  # somebody else is at it
+    while jobs := await store.old(owner=owner, before=before, unread=unread, limit=PAGE):
+        step = await delete(store, clock, jobs)
+        deleted += step
+        if not step.jobs:  # another server deletes them
             break
     return deleted
 
 
 async def delete(store: Store, clock: Clock, jobs: Sequence[ExpiredJob]) -> Deleted:
-    """Delete jobs as a user would, one by one, with pauses; those that are gone by now do not count."""
+    """Delete jobs one by one, as a user would, with pauses; jobs that were deleted meanwhile do not count."""
     deleted = Deleted()
     for job in jobs:
         try:
@@ -204,5 +206,5 @@ async def delete(store: Store, clock: Clock, jobs: Sequence[ExpiredJob]) -> Dele
 
 
 def megabytes(size: int) -> str:
-    """Write a number of bytes for people."""
+    """Format a number of bytes as megabytes."""
     return f"{size / 1024**2:,.1f} MB"

@@ -1,8 +1,7 @@
-"""Conversations by their names: listed, read, forked, renamed and deleted."""
+"""Threads: list, read, fork, rename and delete named conversations."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -15,55 +14,56 @@ from ..core.threads import Conversation, Fork, Thread
 from ..store.base import JobFilter, Store
 from ..store.threads import no_such_thread
 from .clock import Clock
-from .history import said_before, said_until
+from .history import history_before, history_until
+from .scheduler import Scheduler
 
-TRIES = 5  # of a reading under which turns are deleted
+MAX_READS = 5  # of a thread whose turns are deleted meanwhile
 
 
 class HistoryTurn(NamedTuple):
     """One message of a conversation."""
 
     message: Message
-    job: str | None  # whose it is; None if that is gone, or not known
+    job: str | None  # id of its job; None if that was deleted or is unknown
     status: Status  # of that job: completed, or not ended yet
 
 
 class Threads:
-    """One server's care for conversations. ``stop`` closes the socket of a job that was cancelled."""
+    """The threads of all owners; a thread of another owner is a NotFoundError."""
 
-    def __init__(self, *, store: Store, clock: Clock, stop: Callable[[Job], None]) -> None:
+    def __init__(self, *, store: Store, scheduler: Scheduler, clock: Clock) -> None:
         self._store = store
+        self._scheduler = scheduler
         self._clock = clock
-        self._stop = stop
 
     async def page(self, owner: str, *, limit: int, after: str | None) -> tuple[list[Thread], str | None]:
-        """Return one page of threads, the one with the newest job or fork first, and where the next begins."""
+        """Return one page of threads, the one with the newest job or fork first, and the cursor of the next."""
         return await self._store.threads(owner, limit=limit, after=after)
 
-    async def thread(self, owner: str, name: str) -> Thread:
-        """Return a thread; raises NotFoundError."""
+    async def get(self, owner: str, name: str) -> Thread:
+        """Return a thread; raise NotFoundError."""
         return await self._store.thread(owner, name)
 
     async def messages(self, owner: str, name: str) -> list[HistoryTurn]:
-        """Return the conversation as the next job will send it, if all that has not ended yet succeeds.
+        """Return the conversation as the next job will send it, if all unfinished jobs complete.
 
-        Of what has not ended there is only what was asked. Raises NotFoundError.
+        Unfinished jobs have only their prompts in it. Raises NotFoundError.
         """
         await self._store.thread(owner, name)
-        said, pending = await self._said(owner, name)
-        known = [turn.job for turn in said.turns]
-        found, _ = await self._store.jobs(owner, JobFilter(ids=tuple(known), limit=max(1, len(known))))
-        there = {job.id for job in found}
-        whose = [turn.job if turn.job in there else None for turn in said.turns for _ in range(turn.messages)]
-        whose[:0] = [None] * (len(said.messages) - len(whose))
+        history, pending = await self._history(owner, name)
+        ids = [turn.job for turn in history.turns]
+        found, _ = await self._store.jobs(owner, JobFilter(ids=tuple(ids), limit=max(1, len(ids))))
+        stored = {job.id for job in found}
+        jobs = [turn.job if turn.job in stored else None for turn in history.turns for _ in range(turn.messages)]
+        jobs[:0] = [None] * (len(history.messages) - len(jobs))
         return [
-            *(HistoryTurn(message, job, "completed") for message, job in zip(said.messages, whose, strict=True)),
+            *(HistoryTurn(message, job, "completed") for message, job in zip(history.messages, jobs, strict=True)),
             *(HistoryTurn(message, job.id, job.status) for job in pending for message in job.spec.messages),
         ]
 
-    async def _said(self, owner: str, name: str) -> tuple[Conversation, list[Job]]:
-        # What is whole, and the turns behind it that have not ended, in order.
-        for _ in range(TRIES - 1):
+    async def _history(self, owner: str, name: str) -> tuple[Conversation, list[Job]]:
+        # The completed turns, and the unfinished jobs after them, in order.
+        for _ in range(MAX_READS - 1):
             with suppress(NotFoundError):  # a turn was deleted meanwhile
                 return await self._read(owner, name)
         return await self._read(owner, name)
@@ -75,39 +75,41 @@ class Threads:
             pending.insert(0, last)
             last = None if last.previous is None else await self._store.job(owner, last.previous)
         if last is not None:
-            return await said_until(self._store, last), pending
+            return await history_until(self._store, last), pending
         if pending:
-            return await said_before(self._store, pending[0]), pending
+            return await history_before(self._store, pending[0]), pending
         fork = await self._store.fork_of(owner, name)
         if fork is None:
             raise no_such_thread(name)
         return fork.said, pending
 
     async def fork(self, owner: str, name: str, new: str, *, after: str | None) -> Thread:
-        """Begin a thread with what was said in another, up to and including a job, or with all that is whole.
+        """Start a thread with the history of another, up to and including a job, or with all completed turns.
 
-        Raises NotFoundError, and ConflictError if the name is taken, the job has not ended, or nothing was said.
+        Raises:
+            NotFoundError: there is no such thread, or the job is not in it.
+            ConflictError: the name is taken, the job has not ended, or there is no completed turn.
+
         """
         thread = await self._store.thread(owner, name)
         model, title = thread.model, thread.title
         if after is None:
-            said, _ = await self._said(owner, name)
+            history, _ = await self._history(owner, name)
         else:
             job = await self._store.job(owner, after)
             if job.thread == name:
                 if not job.ended:
                     raise ConflictError(
-                        f"The job {job.id} is {job.status}; a thread can be forked after a job that has ended.",
+                        f"The job {job.id} is {job.status}. A thread can be forked after an ended job only.",
                         code="not_ended",
                     )
-                said = await said_until(self._store, job)
+                history = await history_until(self._store, job)
             else:
-                said = _cut(await self._said(owner, name), job, name)
+                history, _ = await self._history(owner, name)
+                history = _cut(history, job, name)
             model, title = job.spec.model, job.spec.title
-        if not said.messages:
-            raise ConflictError(
-                f"In the thread {name!r} nothing has been answered up to there: there is nothing to fork."
-            )
+        if not history.messages:
+            raise ConflictError(f"The thread {name!r} has no completed answer up to there, so it cannot be forked.")
         now = self._clock.time()
         await self._store.fork(
             Fork(
@@ -116,7 +118,7 @@ class Threads:
                 origin=name,
                 model=model,
                 title=title,
-                said=said,
+                said=history,
                 created_at=now,
                 touched_at=now,
             )
@@ -124,25 +126,27 @@ class Threads:
         return await self._store.thread(owner, new)
 
     async def rename(self, owner: str, name: str, new: str) -> Thread:
-        """Call a thread by another name; its jobs go on.
+        """Rename a thread; its jobs continue.
 
-        Raises NotFoundError, and ConflictError if the name is taken.
+        Raises:
+            NotFoundError: there is no such thread.
+            ConflictError: the name is taken.
+
         """
         await self._store.rename_thread(owner, name, new)
         return await self._store.thread(owner, new)
 
     async def delete(self, owner: str, name: str) -> None:
-        """Cancel and forget all jobs of a thread, and the thread; raises NotFoundError."""
+        """Cancel and delete all jobs of a thread, and the thread; raise NotFoundError."""
         for job in await self._store.delete_thread(owner, name, Cancelled(at=self._clock.time())):
-            self._stop(job)
+            self._scheduler.stop(job)
 
 
-def _cut(found: tuple[Conversation, list[Job]], job: Job, name: str) -> Conversation:
-    # A job of the thread that this one goes on from, whose messages are a part of this one too.
-    said, _ = found
-    end = len(said.messages) - sum(turn.messages for turn in said.turns)
-    for number, turn in enumerate(said.turns, 1):
+def _cut(history: Conversation, job: Job, name: str) -> Conversation:
+    # Up to a job of the origin of this fork, whose messages are a part of this thread too.
+    end = len(history.messages) - sum(turn.messages for turn in history.turns)
+    for number, turn in enumerate(history.turns, 1):
         end += turn.messages
         if turn.job == job.id:
-            return Conversation(messages=said.messages[:end], turns=said.turns[:number])
+            return Conversation(messages=history.messages[:end], turns=history.turns[:number])
     raise NotFoundError(f"There is no job {job.id!r} in the thread {name!r}.")

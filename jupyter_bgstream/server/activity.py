@@ -28,6 +28,6 @@ async def report_activity(service: Service, owner: str, *, report: Callable[[], 
 async def has_work(service: Service, owner: str) -> bool:
     """Return whether jobs run on this server or are to run; paused batches and jobs of other servers do not count."""
     try:
-        return await service.has_work(owner)
+        return await service.jobs.has_work(owner)
     except BgStreamError:  # such as a store that is locked for long; the next call looks again
         return False

@@ -304,7 +304,7 @@ class SubmitHandler(ApiHandler):
         if (job_id := unnamed[0].id) is not None:
             # A repeated submission is the same job, even if the default has changed. A batch stores its jobs together.
             with suppress(NotFoundError):
-                return (await self.service.job(self.owner, job_id)).spec.model
+                return (await self.service.jobs.get(self.owner, job_id)).spec.model
         default = await self.service.default()
         return None if default is None else default.model
 

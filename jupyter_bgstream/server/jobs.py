@@ -27,13 +27,13 @@ class JobsHandler(SubmitHandler):
         submission = decode_request(self.request.body, JobSubmission)
         spec = submission.spec(await self.default_model_for(submission))
         spec = msgspec.structs.replace(spec, source=await self.with_notebook(spec.source))
-        job, new = await self.service.submit(self.owner, spec, submission.id, submitted_by=self.submitted_by)
+        job, new = await self.service.jobs.submit(self.owner, spec, submission.id, submitted_by=self.submitted_by)
         self.answer(job_info(job), 201 if new else 200)
 
     @endpoint
     async def get(self) -> None:
         """List jobs, newest first."""
-        jobs, cursor = await self.service.jobs(self.owner, self._filter())
+        jobs, cursor = await self.service.jobs.page(self.owner, self._filter())
         self.answer(JobPage(jobs=[job_info(job) for job in jobs], next=cursor, viewer=self.submitted_by))
 
     def _filter(self) -> JobFilter:
@@ -59,12 +59,12 @@ class JobHandler(ApiHandler):
     @endpoint
     async def get(self, job_id: str) -> None:
         """Return a job with its request and its answer so far."""
-        self.answer(job_detail(*await self.service.answer(self.owner, job_id)))
+        self.answer(job_detail(*await self.service.jobs.answer(self.owner, job_id)))
 
     @endpoint
     async def delete(self, job_id: str) -> None:
         """Delete a job; cancel it first if it has not ended."""
-        await self.service.delete(self.owner, job_id)
+        await self.service.jobs.delete(self.owner, job_id)
         self.set_status(204)
         self.finish()
 
@@ -75,7 +75,7 @@ class CancelJobHandler(ApiHandler):
     @endpoint
     async def post(self, job_id: str) -> None:
         """Cancel a job; its partial text is kept."""
-        self.answer(job_info(await self.service.cancel(self.owner, job_id)))
+        self.answer(job_info(await self.service.jobs.cancel(self.owner, job_id)))
 
 
 class RetryJobHandler(ApiHandler):
@@ -84,7 +84,7 @@ class RetryJobHandler(ApiHandler):
     @endpoint
     async def post(self, job_id: str) -> None:
         """Retry an ended job; every call returns the same new job."""
-        job, new = await self.service.retry(self.owner, job_id, submitted_by=self.submitted_by)
+        job, new = await self.service.jobs.retry(self.owner, job_id, submitted_by=self.submitted_by)
         self.answer(job_info(job), 201 if new else 200)
 
 

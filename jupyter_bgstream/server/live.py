@@ -132,7 +132,7 @@ class LiveSocket(WebSocketMixin, WebSocketHandler, BaseHandler):
         if not self._may_write:
             return
         try:
-            await self.service.seen(self.owner, self.viewer, frame.job, frame.cursor)
+            await self.service.inbox.seen(self.owner, self.viewer, frame.job, frame.cursor)
         except RequestError as error:
             await self._send_error(frame.job, error)
 
@@ -143,8 +143,8 @@ class LiveSocket(WebSocketMixin, WebSocketHandler, BaseHandler):
 
     async def _follow(self, frame: Follow) -> None:
         try:
-            job = await self.service.job(self.owner, frame.job)
-            async with aclosing(self.service.follow(job, after=position(frame.after, job.cursor))) as batches:
+            job = await self.service.jobs.get(self.owner, frame.job)
+            async with aclosing(self.service.jobs.follow(job, after=position(frame.after, job.cursor))) as batches:
                 async for batch in batches:
                     # Waits until the page has read the frame; further events stay in the log. One frame at a time for
                     # all jobs of the page: else a page that does not read would hold a frame for each.

@@ -29,14 +29,14 @@ class EventLogHandler(ApiHandler):
     @endpoint
     async def head(self, job_id: str) -> None:
         """Return the position of the log's end and whether the log is closed."""
-        job = await self.service.job(self.owner, job_id)
+        job = await self.service.jobs.get(self.owner, job_id)
         self._set_position(job.cursor, up_to_date=True, closed=job.ended)
         self.finish()
 
     @endpoint
     async def get(self, job_id: str) -> None:
         """Return the stored events, or follow the log."""
-        job = await self.service.job(self.owner, job_id)
+        job = await self.service.jobs.get(self.owner, job_id)
         resumed = self.request.headers.get("Last-Event-ID")
         offset = self.get_query_argument("offset", "-1")
         check_form(offset)  # also if the header replaces it
@@ -93,7 +93,7 @@ class EventLogHandler(ApiHandler):
             self.set_header("ETag", f'"{cursor.log}:{start}:{cursor.seq}{":closed" if closed else ""}"')
 
     async def _catch_up(self, job: Job, after: int) -> None:
-        events = await self.service.events(job, after=after, max_bytes=RESPONSE_BYTES)
+        events = await self.service.jobs.events(job, after=after, max_bytes=RESPONSE_BYTES)
         cursor, closed = job.cursor, job.ended
         if events:
             last = decode_event(events[-1])
@@ -109,7 +109,7 @@ class EventLogHandler(ApiHandler):
 
     async def _long_poll(self, job: Job, after: int) -> None:
         batch: EventBatch | None = None
-        async with aclosing(self.service.follow(job, after=after)) as batches:
+        async with aclosing(self.service.jobs.follow(job, after=after)) as batches:
             try:
                 async with asyncio.timeout(LONG_POLL_SECONDS):
                     batch = await anext(batches)
@@ -119,7 +119,7 @@ class EventLogHandler(ApiHandler):
             self._set_position(batch.cursor, up_to_date=batch.up_to_date, closed=batch.closed, start=after)
             self.finish(json_array(batch.events))
             return
-        tail = batch.cursor if batch else (await self.service.job(job.owner, job.id)).cursor
+        tail = batch.cursor if batch else (await self.service.jobs.get(job.owner, job.id)).cursor
         here = Cursor(log=tail.log, attempt=tail.attempt, seq=after)
         self._set_position(tail if batch else here, up_to_date=True, closed=batch is not None)
         self.set_status(204)
@@ -131,7 +131,7 @@ class EventLogHandler(ApiHandler):
         self.set_header("Content-Type", "text/event-stream")
         await self.flush()
         try:
-            async with aclosing(self.service.follow(job, after=after)) as batches:
+            async with aclosing(self.service.jobs.follow(job, after=after)) as batches:
                 async for batch in batches:
                     self.write(_sse(batch))
                     await self.flush()

@@ -58,7 +58,7 @@ class StatusHandler(MetaHandler):
                 protocol=PROTOCOL_VERSION,
                 server=service.server,
                 store=service.store_kind,
-                counts=await service.counts(self.owner),
+                counts=await service.jobs.counts(self.owner),
                 limits=LimitsInfo(**msgspec.structs.asdict(service.limits)),
                 default_model=default.model if default else None,
                 warnings=[*self.backend.problems, *self.backend.warnings, *service.warnings],

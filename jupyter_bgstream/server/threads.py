@@ -46,7 +46,7 @@ class ThreadsHandler(BaseThreadHandler):
             return
         found = []
         with suppress(NotFoundError):
-            found.append(thread_info(await self.service.threads.thread(self.owner, name)))
+            found.append(thread_info(await self.service.threads.get(self.owner, name)))
         self.answer(ThreadPage(threads=found))
 
     @endpoint

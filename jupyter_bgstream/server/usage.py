@@ -23,8 +23,8 @@ class CostsHandler(ApiHandler):
         self.check_query("by", "since", "until")
         by = self.query_choice("by", COST_KEYS, "day")
         since, until = (self.query_integer(name, None, maximum=MAX_TIME) for name in ("since", "until"))
-        costs = await self.service.costs(self.owner, by, since=since, until=until)
-        self.answer(CostList(by=by, costs=costs, today=self.service.today))
+        costs = await self.service.usage.costs(self.owner, by, since=since, until=until)
+        self.answer(CostList(by=by, costs=costs, today=self.service.usage.today))
 
 
 class PricesHandler(ApiHandler):
@@ -42,7 +42,7 @@ class PricesHandler(ApiHandler):
         tokens = {
             name: self.query_integer(name, None, maximum=MAX_TOKENS) or 0 for name in ("input_tokens", "output_tokens")
         }
-        self.answer(await self.service.price(model, **tokens))
+        self.answer(await self.service.usage.price(model, **tokens))
 
 
 ROUTES = [

@@ -332,7 +332,8 @@ def test_where_a_page_reads_the_log_a_display_is_never_touched_again(
 ) -> None:
     provider.scripts["slow"] = slow(answer(WORDS), 0.005)
     ran = kernel.run(
-        "from jupyter_bgstream.client import display_updates as relay, submit\nshell = get_ipython()\n" + SHOW.format(model="slow")
+        "from jupyter_bgstream.client import display_updates as relay, submit\nshell = get_ipython()\n"
+        + SHOW.format(model="slow")
     )
     assert [output["type"] for output in ran.outputs] == ["display_data"]
     assert ran.outputs[0]["transient"] == {}

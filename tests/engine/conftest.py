@@ -141,19 +141,19 @@ async def service(store: MemoryStore, puppet: Puppet) -> AsyncIterator[Service]:
 
 async def ended(service: Service, job_id: str) -> Job:
     """Follow a job to its end."""
-    job = await service.job(OWNER, job_id)
-    async with asyncio.timeout(10), aclosing(service.follow(job, after=0)) as batches:
+    job = await service.jobs.get(OWNER, job_id)
+    async with asyncio.timeout(10), aclosing(service.jobs.follow(job, after=0)) as batches:
         async for _ in batches:
             pass
-    return await service.job(OWNER, job_id)
+    return await service.jobs.get(OWNER, job_id)
 
 
 async def shown(service: Service, job_id: str, text: str) -> None:
     """Follow a job until this text has been shown."""
-    job = await service.job(OWNER, job_id)
-    async with asyncio.timeout(10), aclosing(service.follow(job, after=0)) as batches:
+    job = await service.jobs.get(OWNER, job_id)
+    async with asyncio.timeout(10), aclosing(service.jobs.follow(job, after=0)) as batches:
         async for _ in batches:
-            if (await service.answer(OWNER, job_id))[1].text == text:
+            if (await service.jobs.answer(OWNER, job_id))[1].text == text:
                 return
 
 
@@ -163,7 +163,7 @@ async def reached(service: Service, job_id: str, status: str) -> Job:
     deaf = service.listen(lambda change: news.set())
     try:
         async with asyncio.timeout(10):
-            while (job := await service.job(OWNER, job_id)).status != status:
+            while (job := await service.jobs.get(OWNER, job_id)).status != status:
                 await news.wait()
                 news.clear()
     finally:

@@ -32,11 +32,11 @@ async def test_an_answer_that_the_store_has_not_heard_of_is_cancelled_at_its_pro
     store = Slow()
     service = Service(store=store, providers=puppet, server="here", limits=LIMITS)
     await service.open()
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     call = (await puppet.call()).keep("at the beginning")
     async with asyncio.timeout(5):
         await store.asked.wait()
-        await service.cancel(OWNER, job.id)
+        await service.jobs.cancel(OWNER, job.id)
         store.may.set()
         await call.closed.wait()
     await service.close()

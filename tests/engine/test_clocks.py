@@ -20,7 +20,7 @@ from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.engine.clock import SystemClock
 from jupyter_bgstream.engine.delays import TOLERANCE
 from jupyter_bgstream.engine.retention import Deleted, Retention, RetentionWorker
-from jupyter_bgstream.engine.scheduler import LONGEST_SLEEP
+from jupyter_bgstream.engine.scheduler import MAX_SLEEP
 from jupyter_bgstream.engine.service import Limits, Service
 from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.testing import factories
@@ -67,7 +67,7 @@ async def pass_time(clock: FakeClock, seconds: float, step: float = 5.0) -> None
 
 
 async def put_off(service: Service, puppet: Puppet, job_id: str | None = None) -> Job:
-    job, _ = await service.submit(OWNER, spec(), job_id)
+    job, _ = await service.jobs.submit(OWNER, spec(), job_id)
     (await puppet.call()).fail(busy())
     job = await reached(service, job.id, "waiting")
     await settle()
@@ -75,7 +75,7 @@ async def put_off(service: Service, puppet: Puppet, job_id: str | None = None) -
 
 
 async def waits_of(service: Service, job: Job) -> list[Waiting]:
-    events = decode_events(await service.events(job, after=0, max_bytes=1 << 20))
+    events = decode_events(await service.jobs.events(job, after=0, max_bytes=1 << 20))
     return [event for event in events if isinstance(event, Waiting)]
 
 
@@ -113,8 +113,8 @@ async def test_stored_time_and_log_of_a_wait_follow_the_wall_clock(
     job = await put_off(service, puppet)
     assert job.not_before is not None
     clock.jump(-HOUR)
-    await pass_time(clock, LONGEST_SLEEP)
-    now = await service.job(OWNER, job.id)
+    await pass_time(clock, MAX_SLEEP)
+    now = await service.jobs.get(OWNER, job.id)
     assert now.not_before == pytest.approx(job.not_before - HOUR, abs=0.001)
     first, second = await waits_of(service, job)
     assert (second.code, second.message, second.until) == (first.code, first.message, now.not_before)
@@ -150,7 +150,7 @@ async def test_wait_that_ends_while_the_machine_sleeps_is_over_when_it_wakes(
     clock.suspend(HOUR)
     await settle()
     assert len(puppet.calls) == 1
-    await pass_time(clock, LONGEST_SLEEP)
+    await pass_time(clock, MAX_SLEEP)
     assert (await puppet.call()).job.attempt == 2
 
 
@@ -160,14 +160,14 @@ async def test_job_that_was_cancelled_or_deleted_while_it_waited_is_forgotten(
     cancelled = await put_off(service, puppet)
     deleted = await put_off(service, puppet)
     anew = await put_off(service, puppet, "the-same-id")
-    await service.cancel(OWNER, cancelled.id)
-    await service.delete(OWNER, deleted.id)
-    await service.delete(OWNER, anew.id)
+    await service.jobs.cancel(OWNER, cancelled.id)
+    await service.jobs.delete(OWNER, deleted.id)
+    await service.jobs.delete(OWNER, anew.id)
     again = await put_off(service, puppet, "the-same-id")
-    seq = (await service.job(OWNER, cancelled.id)).seq
+    seq = (await service.jobs.get(OWNER, cancelled.id)).seq
     clock.jump(-HOUR)
-    await pass_time(clock, LONGEST_SLEEP)
-    assert (await service.job(OWNER, cancelled.id)).seq == seq
+    await pass_time(clock, MAX_SLEEP)
+    assert (await service.jobs.get(OWNER, cancelled.id)).seq == seq
     assert len(await waits_of(service, again)) == 2
     assert [record.levelname for record in caplog.records] == ["WARNING"]  # the clock has jumped
 
@@ -181,7 +181,7 @@ async def test_wait_that_is_written_while_the_clock_jumps_is_corrected(
         tail = await append(job, events, **options)
         if isinstance(events[0], Waiting) and len(puppet.calls) == 1:
             clock.jump(-HOUR)
-            await service.submit(OWNER, spec(), "job-that-wakes")  # the jump is noticed before the append returns
+            await service.jobs.submit(OWNER, spec(), "job-that-wakes")  # the jump is noticed before the append returns
             await puppet.call()
         return tail
 
@@ -213,7 +213,7 @@ async def test_wait_of_an_earlier_server_ends_when_its_wall_time_has_come(
     await left_waiting(store, START + HOUR)
     await pass_time(clock, 10)
     clock.jump(HOUR)  # such as a machine that learns the time after its start
-    await pass_time(clock, LONGEST_SLEEP)
+    await pass_time(clock, MAX_SLEEP)
     assert (await puppet.call()).job.id == "job-0001"
 
 
@@ -346,7 +346,7 @@ class Scene:
     async def submit(self, delay: float) -> None:
         job_id = f"job-{len(self._delays):04}"
         self._delays[job_id] = delay
-        await self.service.submit(OWNER, spec(), job_id)
+        await self.service.jobs.submit(OWNER, spec(), job_id)
         await self._answer()
 
     async def advance(self, seconds: float) -> None:
@@ -358,7 +358,7 @@ class Scene:
             for job_id, due in self._due.items():
                 if self.clock.monotonic() >= due:
                     self._late[job_id] += step
-                    assert self._late[job_id] <= LONGEST_SLEEP + STEP, f"{job_id} is late"
+                    assert self._late[job_id] <= MAX_SLEEP + STEP, f"{job_id} is late"
 
     async def jump(self, seconds: float) -> None:
         self.clock.jump(seconds)
@@ -379,7 +379,7 @@ class Scene:
             assert early <= TOLERANCE, f"{job_id} is early"
             call.fail(busy(self._delays[job_id]))
             await settle()
-            job = await self.service.job(OWNER, job_id)
+            job = await self.service.jobs.get(OWNER, job_id)
             assert job.not_before is not None
             self._due[job_id] = self.clock.monotonic() + job.not_before - self.clock.time()
             self._late[job_id] = 0.0

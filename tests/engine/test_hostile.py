@@ -29,13 +29,13 @@ async def tick(times: int = 20) -> None:
 async def test_a_stop_is_told_as_a_stop_and_not_as_a_deletion(puppet: Puppet) -> None:
     service = Service(store=MemoryStore(server="here"), providers=puppet, server="here", limits=Limits(max_running=1))
     await service.open()
-    running, _ = await service.submit(OWNER, spec())
+    running, _ = await service.jobs.submit(OWNER, spec())
     await puppet.call()
-    queued, _ = await service.submit(OWNER, spec())
+    queued, _ = await service.jobs.submit(OWNER, spec())
     last: dict[str, str] = {}
 
     async def follow(job: Job) -> None:
-        async for batch in service.follow(job, after=0):
+        async for batch in service.jobs.follow(job, after=0):
             last[job.id] = type(decode_events(batch.events)[-1]).__name__
 
     followers = [asyncio.create_task(follow(job)) for job in (running, queued)]
@@ -50,7 +50,7 @@ async def test_a_stop_is_told_as_a_stop_and_not_as_a_deletion(puppet: Puppet) ->
 async def test_text_and_cursor_of_an_answer_are_of_one_moment(
     service: Service, store: MemoryStore, puppet: Puppet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("one ")
     await shown(service, job.id, "one ")
     real = store.events
@@ -61,7 +61,7 @@ async def test_text_and_cursor_of_an_answer_are_of_one_moment(
         return await real(job, after=after, max_bytes=max_bytes)
 
     monkeypatch.setattr(store, "events", while_it_is_read)
-    job, answer = await service.answer(OWNER, job.id)
+    job, answer = await service.jobs.answer(OWNER, job.id)
     assert (job.seq, job.status) == (answer.seq, answer.status)
     assert answer.text == "one "
 
@@ -79,14 +79,14 @@ async def test_a_batch_that_is_lost_leaves_no_hole(
         return await real(job, events, **more)
 
     monkeypatch.setattr(store, "append", second_breaks)
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("one ")
     await shown(service, job.id, "one ")
     call.say("two ")
     await tick()
     call.say("three ").finish()
     job = await ended(service, job.id)
-    assert (job.status, (await service.answer(OWNER, job.id))[1].text) == ("failed", "one ")
+    assert (job.status, (await service.jobs.answer(OWNER, job.id))[1].text) == ("failed", "one ")
 
 
 async def test_a_claim_that_breaks_does_not_stop_later_ones(puppet: Puppet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +96,7 @@ async def test_a_claim_that_breaks_does_not_stop_later_ones(puppet: Puppet, monk
     await clock.sleeping()  # the look for dead servers
     with monkeypatch.context() as broken:
         broken.setattr(store, "claim", lambda **_: 1 / 0)
-        job, _ = await service.submit(OWNER, spec())
+        job, _ = await service.jobs.submit(OWNER, spec())
         await clock.sleeping(2)
     clock.advance(2)
     (await puppet.call()).say("x").finish()
@@ -110,7 +110,7 @@ async def test_a_stop_with_a_store_that_cannot_be_written_still_stops(
     store = MemoryStore(server="here")
     service = Service(store=store, providers=puppet, server="here")
     await service.open()
-    await service.submit(OWNER, spec())
+    await service.jobs.submit(OWNER, spec())
     call = await puppet.call()
 
     async def full(*_: object, **__: object) -> None:
@@ -141,12 +141,12 @@ async def test_a_claim_under_way_at_the_stop_leaves_no_running_job(
     real_close = store.close
 
     async def look_then_close() -> None:
-        jobs, _ = await service.jobs(OWNER, JobFilter())
+        jobs, _ = await service.jobs.page(OWNER, JobFilter())
         statuses.update({job.id: job.status for job in jobs})
         await real_close()
 
     monkeypatch.setattr(store, "close", look_then_close)
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     await seen.wait()
     closing = asyncio.create_task(service.close())
     await tick()
@@ -160,10 +160,10 @@ async def test_a_gap_that_could_not_be_read_once_is_read_later(puppet: Puppet, m
     service = Service(store=store, providers=puppet, server="here", clock=clock)
     await service.open()
     await clock.sleeping()
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     call = await puppet.call()
-    now = await service.job(OWNER, job.id)
-    follower = asyncio.create_task(anext(service.follow(now, after=now.seq)))
+    now = await service.jobs.get(OWNER, job.id)
+    follower = asyncio.create_task(anext(service.jobs.follow(now, after=now.seq)))
     await tick()
 
     async def no_answer(*_: object, **__: object) -> list[bytes]:
@@ -192,16 +192,16 @@ class Foreign(MemoryStore):
 
 
 async def test_a_resubmitted_id_is_another_job_for_its_followers(service: Service, puppet: Puppet) -> None:
-    first, _ = await service.submit(OWNER, spec(), "the-same-id")
+    first, _ = await service.jobs.submit(OWNER, spec(), "the-same-id")
     (await puppet.call()).say("old")
     await shown(service, first.id, "old")
-    async with aclosing(service.follow(first, after=0)) as stuck:  # a page that does not read on
+    async with aclosing(service.jobs.follow(first, after=0)) as stuck:  # a page that does not read on
         await anext(stuck)
-        await service.delete(OWNER, first.id)
-        again, _ = await service.submit(OWNER, spec(), "the-same-id")
+        await service.jobs.delete(OWNER, first.id)
+        again, _ = await service.jobs.submit(OWNER, spec(), "the-same-id")
         (await puppet.call()).say("new").finish()
         await ended(service, again.id)
-        assert (await service.answer(OWNER, again.id))[1].text == "new"
+        assert (await service.jobs.answer(OWNER, again.id))[1].text == "new"
         with pytest.raises(NotFoundError):
             await anext(stuck)
 
@@ -211,7 +211,7 @@ async def test_recovery_never_ends_a_new_job_of_the_same_id(puppet: Puppet, monk
     service = Service(store=store, providers=puppet, server="here", clock=clock)
     await service.open()
     await clock.sleeping()
-    living, _ = await service.submit(OWNER, spec(), "the-same-id")
+    living, _ = await service.jobs.submit(OWNER, spec(), "the-same-id")
     await puppet.call()
     dead = msgspec.structs.replace(living, log="deadbeef", server="dead")
 
@@ -221,19 +221,19 @@ async def test_recovery_never_ends_a_new_job_of_the_same_id(puppet: Puppet, monk
     monkeypatch.setattr(store, "abandoned", abandoned)
     clock.advance(2)
     await clock.sleeping()
-    assert (await service.job(OWNER, living.id)).status == "running"
+    assert (await service.jobs.get(OWNER, living.id)).status == "running"
     await service.close()
 
 
 async def test_deleting_one_turn_of_a_thread_loses_only_that_turn(service: Service, puppet: Puppet) -> None:
     for prompt, said in (("a", "A"), ("b", "B")):
-        job, _ = await service.submit(OWNER, spec(prompt, thread="t"))
+        job, _ = await service.jobs.submit(OWNER, spec(prompt, thread="t"))
         (await puppet.call()).say(said).finish()
         await ended(service, job.id)
-    blockers = [(await service.submit(OWNER, spec()))[0] for _ in range(2)]
+    blockers = [(await service.jobs.submit(OWNER, spec()))[0] for _ in range(2)]
     calls = [await puppet.call() for _ in blockers]
-    await service.submit(OWNER, spec("c", thread="t"))  # queued behind the blockers
-    await service.delete(OWNER, job.id)
+    await service.jobs.submit(OWNER, spec("c", thread="t"))  # queued behind the blockers
+    await service.jobs.delete(OWNER, job.id)
     calls[0].finish()
     call = await puppet.call()
     assert [message.content for message in call.job.history] == ["a", "A"]
@@ -242,7 +242,7 @@ async def test_deleting_one_turn_of_a_thread_loses_only_that_turn(service: Servi
 
 
 async def test_a_huge_prompt_has_a_short_title_at_once(service: Service, puppet: Puppet) -> None:
-    job, _ = await service.submit(OWNER, spec("word " * 1_000_000))
+    job, _ = await service.jobs.submit(OWNER, spec("word " * 1_000_000))
     assert job.spec.title.startswith("word word")
     await puppet.call()
 
@@ -262,7 +262,7 @@ async def test_whatever_an_answer_consists_of_it_has_an_end(puppet: Puppet, of_w
     limits = Limits(max_answer_bytes=10_000)
     service = Service(store=MemoryStore(server="here"), providers=puppet, server="here", limits=limits)
     await service.open()
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     call = await puppet.call()
     call.say("First. ")
     for number in range(1000):
@@ -271,7 +271,7 @@ async def test_whatever_an_answer_consists_of_it_has_an_end(puppet: Puppet, of_w
     assert answer is not None
     assert answer.code == "answer_too_long"
     assert call.unread > 300
-    store_job = await service.job(OWNER, job.id)
+    store_job = await service.jobs.get(OWNER, job.id)
     assert store_job.preview.startswith("First.")
     await service.close()
 
@@ -288,19 +288,19 @@ UNSTORABLE: dict[str, BaseException] = {
 async def test_an_error_that_cannot_be_stored_ends_its_job_all_the_same(puppet: Puppet, of_what: str) -> None:
     service = Service(store=MemoryStore(server="here"), providers=puppet, server="here")
     await service.open()
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     (await puppet.call()).say("Half.").fail(UNSTORABLE[of_what])
     job = await ended(service, job.id)
     assert job.error is not None
     assert (job.status, job.error.code) == ("failed", "internal")
-    assert (await service.answer(OWNER, job.id))[1].text == "Half."
+    assert (await service.jobs.answer(OWNER, job.id))[1].text == "Half."
     await service.close()
 
 
 async def test_a_pause_that_cannot_be_stored_ends_its_job_all_the_same(puppet: Puppet) -> None:
     service = Service(store=MemoryStore(server="here"), providers=puppet, server="here")
     await service.open()
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     (await puppet.call()).fail(ProviderError("Later.", transient=True, retry_after=float("nan")))
     job = await ended(service, job.id)
     assert job.error is not None

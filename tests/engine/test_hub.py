@@ -18,7 +18,7 @@ from jupyter_bgstream.engine.service import Service
 async def numbers(service: Service, job_id: str, after: int, pauses: random.Random | None = None) -> list[int]:
     seen: list[int] = []
     async with asyncio.timeout(20):
-        async for batch in service.follow(await service.job(OWNER, job_id), after=after):
+        async for batch in service.jobs.follow(await service.jobs.get(OWNER, job_id), after=after):
             seen += [event.seq for event in decode_events(batch.events)]
             assert batch.cursor.seq == (seen[-1] if seen else after)
             for _ in range(pauses.randrange(30) if pauses else 0):
@@ -33,13 +33,13 @@ async def test_followers_that_come_and_read_whenever_see_every_event_once(
 ) -> None:
     monkeypatch.setattr(hub, "RING_BYTES", ring)
     chance = random.Random(seed)
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     call = await puppet.call()
     followers: list[tuple[int, asyncio.Task[list[int]]]] = []
     for n in range(300):
         call.say(*(f"{n}.{i} " for i in range(chance.randrange(1, 4))))
         if chance.random() < 0.1:
-            after = chance.randrange((await service.job(OWNER, job.id)).seq + 1)
+            after = chance.randrange((await service.jobs.get(OWNER, job.id)).seq + 1)
             pauses = random.Random(n) if chance.random() < 0.5 else None
             followers.append((after, asyncio.create_task(numbers(service, job.id, after, pauses))))
         for _ in range(chance.randrange(4)):
@@ -52,16 +52,16 @@ async def test_followers_that_come_and_read_whenever_see_every_event_once(
 
 
 async def test_a_follower_at_the_tail_of_a_closed_log_is_told_so_at_once(service: Service, puppet: Puppet) -> None:
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     (await puppet.call()).finish()
     job = await ended(service, job.id)
-    async with asyncio.timeout(1), aclosing(service.follow(job, after=job.seq)) as batches:
+    async with asyncio.timeout(1), aclosing(service.jobs.follow(job, after=job.seq)) as batches:
         batch = await anext(batches)
     assert (list(batch.events), batch.closed, batch.cursor) == ([], True, job.cursor)
 
 
 async def test_a_follower_who_leaves_ends_nothing(service: Service, puppet: Puppet) -> None:
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("x")
     await shown(service, job.id, "x")
     follower = asyncio.create_task(numbers(service, job.id, 0))
@@ -70,15 +70,15 @@ async def test_a_follower_who_leaves_ends_nothing(service: Service, puppet: Pupp
     await asyncio.gather(follower, return_exceptions=True)
     call.say("y").finish()
     assert (await ended(service, job.id)).status == "completed"
-    assert (await service.answer(OWNER, job.id))[1].text == "xy"
+    assert (await service.jobs.answer(OWNER, job.id))[1].text == "xy"
 
 
 async def test_followers_of_a_deleted_job_are_sent_away(service: Service, puppet: Puppet) -> None:
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("x")
     await shown(service, job.id, "x")
     follower = asyncio.create_task(numbers(service, job.id, 0))
-    await service.delete(OWNER, job.id)
+    await service.jobs.delete(OWNER, job.id)
     async with asyncio.timeout(5):
         await call.closed.wait()
         await asyncio.wait([follower])
@@ -87,7 +87,7 @@ async def test_followers_of_a_deleted_job_are_sent_away(service: Service, puppet
 
 
 async def test_nothing_is_kept_of_a_job_nobody_follows(service: Service, puppet: Puppet) -> None:
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     (await puppet.call()).say("x").finish()
     await ended(service, job.id)
     assert not service._hub._channels

@@ -26,7 +26,7 @@ async def test_the_stored_text_is_a_prefix_at_whatever_await_it_is_cancelled(
     service: Service, puppet: Puppet, seed: int
 ) -> None:
     chance = random.Random(seed)
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     call = await puppet.call()
     said = ""
     for n in range(chance.randrange(30)):
@@ -39,10 +39,10 @@ async def test_the_stored_text_is_a_prefix_at_whatever_await_it_is_cancelled(
         call.finish()
     for _ in range(chance.randrange(8)):
         await asyncio.sleep(0)
-    await service.cancel(OWNER, job.id)
+    await service.jobs.cancel(OWNER, job.id)
     async with asyncio.timeout(5):
         await call.closed.wait()
-    job, answer = await service.answer(OWNER, job.id)
+    job, answer = await service.jobs.answer(OWNER, job.id)
     assert job.status in ("cancelled", "completed")
     assert said.startswith(answer.text)
     assert answer.text == said or job.status == "cancelled"
@@ -69,7 +69,7 @@ async def test_a_store_that_stands_still_stops_the_reading_of_the_provider(puppe
     store = Slow()
     service = Service(store=store, providers=puppet, server="here")
     await service.open()
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     call = await puppet.call()
     piece = "x" * 1024
     for _ in range(1000):
@@ -82,7 +82,7 @@ async def test_a_store_that_stands_still_stops_the_reading_of_the_provider(puppe
     store.open_gate.set()
     call.finish()
     assert (await ended(service, job.id)).status == "completed"
-    assert len((await service.answer(OWNER, job.id))[1].text) == 1000 * 1024
+    assert len((await service.jobs.answer(OWNER, job.id))[1].text) == 1000 * 1024
     await service.close()
 
 
@@ -91,7 +91,7 @@ async def test_a_store_that_cannot_be_written_fails_the_job_and_the_service_live
     store.open_gate.set()
     service = Service(store=store, providers=puppet, server="here")
     await service.open()
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("kept")
     await shown(service, job.id, "kept")
     store.trouble = UnavailableError("The disk is full.")
@@ -100,9 +100,9 @@ async def test_a_store_that_cannot_be_written_fails_the_job_and_the_service_live
     assert job.error is not None
     assert (job.status, job.error.code) == ("failed", "not_stored")
     assert "disk is full" in job.error.message
-    assert (await service.answer(OWNER, job.id))[1].text == "kept"
+    assert (await service.jobs.answer(OWNER, job.id))[1].text == "kept"
     store.trouble = None
-    other, _ = await service.submit(OWNER, spec())
+    other, _ = await service.jobs.submit(OWNER, spec())
     (await puppet.call()).say("fine").finish()
     assert (await ended(service, other.id)).status == "completed"
     await service.close()
@@ -113,15 +113,15 @@ async def test_a_server_that_dies_later_is_noticed_and_its_text_kept(puppet: Pup
     service = Service(store=store, providers=puppet, server="here", clock=clock)
     await service.open()
     await clock.sleeping()
-    mine, _ = await service.submit(OWNER, spec())
+    mine, _ = await service.jobs.submit(OWNER, spec())
     await puppet.call()
     theirs = msgspec.structs.replace(mine, id="of-another", server="dead", status="new", seq=0, attempt=0, fence=0)
     await store.submit(theirs, max_queued=9)
     await store.claim(server="dead", owner=None, room=ROOM, limit=9, at=1.0)
-    assert (await service.job(OWNER, "of-another")).status == "running"
+    assert (await service.jobs.get(OWNER, "of-another")).status == "running"
     clock.advance(2)
     job = await ended(service, "of-another")
     assert job.error is not None
     assert (job.status, job.error.code, job.ended_at) == ("interrupted", "server_died", clock.time())
-    assert (await service.job(OWNER, mine.id)).status == "running"
+    assert (await service.jobs.get(OWNER, mine.id)).status == "running"
     await service.close()

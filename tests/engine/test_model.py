@@ -192,7 +192,7 @@ class Reader:
 
     async def _follow(self) -> None:
         with suppress(UnavailableError):  # its server stops
-            async with aclosing(self.server.service.follow(self.job, after=self.after)) as batches:
+            async with aclosing(self.server.service.jobs.follow(self.job, after=self.after)) as batches:
                 async for batch in batches:
                     await self.reads.wait()
                     self.events.extend(batch.events)
@@ -254,7 +254,7 @@ class Stage:
 
     async def _submit(self, which: int, number: int, wish: dict[str, Any]) -> None:
         if (server := self._one(which)) is not None:
-            asked = server.service.submit(OWNER, _spec(wish), f"job-{number:04d}")
+            asked = server.service.jobs.submit(OWNER, _spec(wish), f"job-{number:04d}")
             assert await _outcome(asked) == self._model.submit(server.name, f"job-{number:04d}", wish)
 
     async def _retry(self, which: int, number: int) -> None:
@@ -263,7 +263,7 @@ class Stage:
             return
         new_id = None
         try:
-            again, new = await server.service.retry(OWNER, job.id)
+            again, new = await server.service.jobs.retry(OWNER, job.id)
             new_id, outcome = again.id, "new" if new else "same"
         except BgStreamError as error:
             outcome = error.code
@@ -274,7 +274,7 @@ class Stage:
         if (server := self._one(which)) is not None:
             named = {f"job-{n:04d}": wish for n, wish in jobs}
             specs = [(job_id, _spec(wish)) for job_id, wish in named.items()]
-            asked = server.service.submit_group(OWNER, BatchSpec(id=f"group-{number:04d}", total=total), specs)
+            asked = server.service.batches.submit(OWNER, BatchSpec(id=f"group-{number:04d}", total=total), specs)
             expected = self._model.submit_group(server.name, f"group-{number:04d}", total, list(named.items()))
             assert await _outcome(asked) == expected
 
@@ -282,48 +282,48 @@ class Stage:
         server, job = self._one(which), self._job(number)
         if server is not None and job is not None:
             self._model.cancel(job.id)
-            assert (await server.service.cancel(OWNER, job.id)).status == job.status
+            assert (await server.service.jobs.cancel(OWNER, job.id)).status == job.status
 
     async def _cancel_group(self, which: int, number: int) -> None:
         server = self._one(which)
         if server is not None and f"group-{number:04d}" in self._model.groups:
             self._model.cancel_group(f"group-{number:04d}")
-            await server.service.cancel_group(OWNER, f"group-{number:04d}")
+            await server.service.batches.cancel(OWNER, f"group-{number:04d}")
 
     async def _read(self, which: int, viewer: str, number: int | None) -> None:
         if (server := self._one(which)) is None:
             return
-        notices = await server.service.notices(OWNER, viewer)
+        notices = await server.service.inbox.notices(OWNER, viewer)
         chosen = notices if number is None else notices[number : number + 1]
         self._model.mark(viewer, [str(notice.job or notice.group) for notice in chosen])
-        await server.service.read(OWNER, viewer, None if number is None else [notice.id for notice in chosen])
+        await server.service.inbox.read(OWNER, viewer, None if number is None else [notice.id for notice in chosen])
 
     async def _dismiss(self, which: int, viewer: str, number: int) -> None:
         if (server := self._one(which)) is None:
             return
-        for notice in (await server.service.notices(OWNER, viewer))[number : number + 1]:
+        for notice in (await server.service.inbox.notices(OWNER, viewer))[number : number + 1]:
             self._model.notices[str(notice.job or notice.group)].dismissed.add(viewer)
-            await server.service.dismiss(OWNER, viewer, notice.id)
+            await server.service.inbox.dismiss(OWNER, viewer, notice.id)
 
     async def _seen(self, which: int, viewer: str, number: int, whole: bool) -> None:
         server, job = self._one(which), self._job(number)
         if server is None or job is None:
             return
-        cursor = (await server.service.job(OWNER, job.id)).cursor if whole else "-1"
+        cursor = (await server.service.jobs.get(OWNER, job.id)).cursor if whole else "-1"
         if whole and job.ended:
             self._model.mark(viewer, [job.id])
-        await server.service.seen(OWNER, viewer, job.id, str(cursor))
+        await server.service.inbox.seen(OWNER, viewer, job.id, str(cursor))
 
     async def _mute(self, which: int, viewer: str, notebook: str, on: bool) -> None:
         if (server := self._one(which)) is not None:
             mutes = self._model.mutes[viewer]
             (mutes.add if on else mutes.discard)(notebook)
-            await server.service.mute(OWNER, viewer, Mute(kind="notebook", name=notebook), on=on)
+            await server.service.inbox.mute(OWNER, viewer, Mute(kind="notebook", name=notebook), on=on)
 
     async def _follow(self, which: int, number: int, part: float) -> None:
         server, job = self._one(which), self._job(number)
         if server is not None and job is not None:
-            now = await server.service.job(OWNER, job.id)
+            now = await server.service.jobs.get(OWNER, job.id)
             self._readers.append(Reader(server, now, after=int(now.seq * part)))
 
     async def _unfollow(self, which: int) -> None:
@@ -437,7 +437,7 @@ class Stage:
             if server.watch.rests_until is None:
                 return f"{server.name} still looks after the dead"
         service = up[0].service
-        jobs, _ = await service.jobs(OWNER, JobFilter(limit=500))
+        jobs, _ = await service.jobs.page(OWNER, JobFilter(limit=500))
         self._take_claims({job.id: job for job in jobs})
         if {job.id for job in jobs} != self._model.jobs.keys():
             return f"{[job.id for job in jobs]} are there, not {list(self._model.jobs)}"
@@ -462,8 +462,8 @@ class Stage:
                 self._model.start(model)
 
     async def _seen_in(self, service: Service, job: Job) -> tuple[Any, ...]:
-        job, answer = await service.answer(OWNER, job.id)
-        log = await service.events(job, after=0, max_bytes=ALL)
+        job, answer = await service.jobs.answer(OWNER, job.id)
+        log = await service.jobs.events(job, after=0, max_bytes=ALL)
         before = self._logs.get(job.id, [])
         assert log[: len(before)] == before, f"the log of {job.id} has changed"
         self._logs[job.id] = log
@@ -479,13 +479,13 @@ class Stage:
 
     async def _other_difference(self, service: Service) -> str | None:
         for group_id in self._model.groups:
-            group = await service.group(OWNER, group_id)
+            group = await service.batches.get(OWNER, group_id)
             counts = {state: getattr(group.counts, state) for state in group.counts.__struct_fields__}
             view = group.status, group.total, group.submitted, {state: n for state, n in counts.items() if n}
             if view != self._model.group_view(group_id):
                 return f"{group_id}: {view} instead of {self._model.group_view(group_id)}"
         for viewer in VIEWERS:
-            notices = await service.notices(OWNER, viewer)
+            notices = await service.inbox.notices(OWNER, viewer)
             inbox = sorted((str(n.job or n.group), n.status, n.read_at is not None, n.muted) for n in notices)
             if inbox != self._model.inbox(viewer):
                 return f"{viewer!r} has {inbox} instead of {self._model.inbox(viewer)}"
@@ -650,9 +650,9 @@ async def test_a_full_server_holds_up_no_other_server_of_the_same_user() -> None
     for server in (one, two):
         await server.service.open()
     for _ in range(MAX_RUNNING):
-        await one.service.submit(OWNER, spec())
+        await one.service.jobs.submit(OWNER, spec())
         await one.puppet.call()
-    job, _ = await two.service.submit(OWNER, spec())
+    job, _ = await two.service.jobs.submit(OWNER, spec())
     assert (await two.puppet.call()).job.id == job.id
     for server in (one, two):
         await server.service.close()
@@ -664,7 +664,7 @@ async def test_a_stop_hands_nothing_on_that_was_tried_often_enough() -> None:
         server = Server(f"server-{attempt}", SharedMemory(shared, f"server-{attempt}"), clock, ("puppet",))
         await server.service.open()
         if attempt == 1:
-            await server.service.submit(OWNER, spec(on_restart="retry"), "job-0001")
+            await server.service.jobs.submit(OWNER, spec(on_restart="retry"), "job-0001")
         assert (await server.puppet.call()).job.attempt == attempt
         await server.service.close()
     ended = shared.contents.jobs[OWNER, "job-0001"].job

@@ -13,7 +13,7 @@ from engine.test_model import Gate, Shared, SharedMemory
 
 from jupyter_bgstream.core.events import Cancelled, Completed
 from jupyter_bgstream.core.job import Job
-from jupyter_bgstream.engine.retention import ANNOUNCED_DAYS, DAY, Retention, RetentionWorker
+from jupyter_bgstream.engine.retention import DAY, NOTICE_DAYS, Retention, RetentionWorker
 from jupyter_bgstream.engine.service import Limits, Service
 from jupyter_bgstream.store.base import Store
 from jupyter_bgstream.store.sqlite import SQLiteStore
@@ -80,12 +80,12 @@ async def start(new_store: Callable[[str], Any]) -> AsyncIterator[Callable[..., 
 async def leave_behind(server: Server, owner: str) -> list[Job]:
     """Kill a server with a plain and a retry job that run, and one that is queued."""
     jobs = [
-        (await server.service.submit(owner, spec(prompt, on_restart=rule), f"job-{prompt}"))[0]
+        (await server.service.jobs.submit(owner, spec(prompt, on_restart=rule), f"job-{prompt}"))[0]
         for prompt, rule in (("plain", "interrupt"), ("again", "retry"), ("queued", "interrupt"))
     ]
     for _ in range(2):
         await server.puppet.call()
-    running = [await server.service.job(owner, job.id) for job in jobs]
+    running = [await server.service.jobs.get(owner, job.id) for job in jobs]
     await server.kill()
     return running
 
@@ -96,7 +96,7 @@ async def test_server_leaves_jobs_of_another_owners_dead_server_alone(start: Cal
     assert [job.status for job in left] == ["running", "running", "queued"]
     for _ in range(3):
         await bob.look()
-    assert [await bob.service.job(ADA, job.id) for job in left] == left
+    assert [await bob.service.jobs.get(ADA, job.id) for job in left] == left
     assert bob.puppet.calls == []
     ada = await start("adas-next", ADA)
     plain, again, queued = left
@@ -119,9 +119,9 @@ async def test_server_adopts_its_own_owners_jobs_beside_those_of_another(start: 
         call.finish()
         await reached_of(bob.service, BOB, call.job.id, "completed")
     await reached_of(bob.service, BOB, "job-plain", "interrupted")
-    assert [await bob.service.job(ADA, job.id) for job in adas] == adas
+    assert [await bob.service.jobs.get(ADA, job.id) for job in adas] == adas
     assert len(bob.puppet.calls) == 2
-    assert await bob.service.notices(ADA, "") == []
+    assert await bob.service.inbox.notices(ADA, "") == []
 
 
 async def test_engine_without_an_owner_runs_the_jobs_of_every_owner(start: Callable[..., Any]) -> None:
@@ -140,7 +140,7 @@ async def test_one_owners_limit_does_not_count_another_owners_jobs(start: Callab
     limits = msgspec.structs.replace(LIMITS, max_running_per_owner=1)
     for owner in (ADA, BOB):
         server = await start(f"server-of-{owner}", owner, limits)
-        await server.service.submit(owner, spec())
+        await server.service.jobs.submit(owner, spec())
         assert (await server.puppet.call()).job.owner == owner
 
 
@@ -180,7 +180,7 @@ async def test_keep_days_of_one_owner_deletes_no_answer_of_another(store: Store)
         await ended(store, f"job-unread-{owner}", Completed(at=START - 30 * DAY, finish_reason="stop"), owner=owner)
     keeps = keeper(store, ADA, keep_days=1, unread_days=1)
     assert (await keeps.prune()).jobs == 1
-    keeps._clock.advance(ANNOUNCED_DAYS * DAY + 1)  # type: ignore[attr-defined]
+    keeps._clock.advance(NOTICE_DAYS * DAY + 1)  # type: ignore[attr-defined]
     assert "1 unread answer " in keeps.warnings[0]
     assert (await keeps.prune()).jobs == 1
     assert await ids_of(store, ADA) == []
@@ -209,7 +209,7 @@ async def reached_of(service: Service, owner: str, job_id: str, status: str) -> 
     deaf = service.listen(lambda change: news.set())
     try:
         async with asyncio.timeout(10):
-            while (job := await service.job(owner, job_id)).status != status:
+            while (job := await service.jobs.get(owner, job_id)).status != status:
                 await news.wait()
                 news.clear()
     finally:

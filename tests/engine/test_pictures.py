@@ -15,7 +15,7 @@ from jupyter_bgstream.core.events import Delta, Event, Image, ToolCall
 from jupyter_bgstream.core.image_files import size_words
 from jupyter_bgstream.core.state import Answer
 from jupyter_bgstream.engine import images as image_decoding
-from jupyter_bgstream.engine.images import Pictures, decoded
+from jupyter_bgstream.engine.images import ImageCollector, decode_base64
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.providers.base import ImageData, ProviderEvent, Resume
 from jupyter_bgstream.store.memory import MemoryStore
@@ -39,14 +39,14 @@ def text(words: str) -> Delta:
 
 
 async def taken(
-    *batches: list[ProviderEvent], most_bytes: int = 1 << 30, **more: Any
+    *batches: list[ProviderEvent], max_bytes: int = 1 << 30, **more: Any
 ) -> tuple[str, list[Image], list[bytes]]:
     """The text, the pictures and their files that come of an answer."""
-    seen = Pictures(2, most_bytes=most_bytes, **more)
+    seen = ImageCollector(2, max_bytes=max_bytes, **more)
     events: list[Any] = []
     files: dict[str, bytes] = {}
     for batch in batches:
-        found = await seen.take(batch)
+        found = await seen.extract(batch)
         events += found.events
         files |= found.files
     images = [event for event in events if isinstance(event, Image)]
@@ -87,8 +87,8 @@ async def test_other_files_are_not_kept_and_said_not_to_be(file: bytes) -> None:
 @pytest.mark.parametrize(
     ("picture", "words"),
     [
-        (ImageData(), "Picture 1 is not kept: there is no data that can be read."),
-        (ImageData(is_cut=True), "Picture 1 is not kept: it came in an event that is too large to be read whole."),
+        (ImageData(), "Picture 1 is not kept: it has no data that can be read."),
+        (ImageData(is_cut=True), "Picture 1 is not kept: it came in an event that is too large."),
         (ImageData(data=base64(PNG) + "!"), "Picture 1 is not kept: its base64 is broken."),
         (ImageData(data=base64(PNG)[:-5] + "é===="), "Picture 1 is not kept: its base64 is broken."),
         (ImageData(data=base64(PNG)[:41]), "Picture 1 is not kept: its base64 is broken."),
@@ -119,18 +119,18 @@ def test_base64_is_read_as_services_write_it(size: int) -> None:
         encodebytes(file).decode().replace("\n", "\r\n"),
         f" {plain} ",
     ):
-        assert decoded(form) == file
+        assert decode_base64(form) == file
 
 
 @pytest.mark.parametrize("text", ["=", "A", "AB=C", "AAAA=AAA", "AAA=AAAA", "AA==AA==", "AA*A", "AAAé"])
 def test_broken_base64_is_none(text: str) -> None:
-    assert decoded(text) is None
+    assert decode_base64(text) is None
 
 
 def test_padding_ends_base64_whatever_pieces_it_is_read_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_decoding, "_PIECE", 4)
-    assert decoded("AAA=") == b"\0\0"
-    assert decoded("AAA=AAAA") is None
+    assert decode_base64("AAA=") == b"\0\0"
+    assert decode_base64("AAA=AAAA") is None
 
 
 async def test_pictures_are_numbered_where_they_stand() -> None:
@@ -152,18 +152,20 @@ async def test_pictures_are_numbered_where_they_stand() -> None:
 
 async def test_an_answer_without_pictures_is_as_it_was() -> None:
     batch: list[ProviderEvent] = [text("a"), text("\n"), Delta(channel="reasoning", text="b"), Resume(token="t")]
-    assert (await Pictures(1, most_bytes=0).take(batch)).events == batch
+    assert (await ImageCollector(1, max_bytes=0).extract(batch)).events == batch
 
 
 async def test_how_to_go_on_stays_behind_the_words_it_covers() -> None:
-    found = await Pictures(1, most_bytes=1 << 30).take([ImageData(data=base64(PNG)), Resume(token="t")])
+    found = await ImageCollector(1, max_bytes=1 << 30).extract([ImageData(data=base64(PNG)), Resume(token="t")])
     assert [type(event) for event in found.events] == [Delta, Image, Resume]
 
 
 async def test_limits_are_said_and_smaller_pictures_after_them_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_decoding, "MOST_BYTES", 5000)
-    batch: list[ProviderEvent] = [ImageData(data=base64(PNG.ljust(size))) for size in (5000, 5003, 2000, 1500, 1000, 501)]
-    words, images, _ = await taken(batch, most_bytes=8500)
+    monkeypatch.setattr(image_decoding, "MAX_BYTES", 5000)
+    batch: list[ProviderEvent] = [
+        ImageData(data=base64(PNG.ljust(size))) for size in (5000, 5003, 2000, 1500, 1000, 501)
+    ]
+    words, images, _ = await taken(batch, max_bytes=8500)
     assert [image.bytes for image in images] == [5000, 2000, 1500]
     assert words.split("\n\n") == [
         "(Picture 1: PNG, 5.0 kB)",
@@ -176,7 +178,7 @@ async def test_limits_are_said_and_smaller_pictures_after_them_are_kept(monkeypa
 
 
 async def test_only_so_many_pictures_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_decoding, "MOST_PICTURES", 2)
+    monkeypatch.setattr(image_decoding, "MAX_IMAGES", 2)
     words, images, _ = await taken([ImageData(data=base64(PNG)) for _ in range(3)])
     assert len(images) == 2
     assert words.endswith("(Picture 3 is not kept: an answer has at most 2.)")
@@ -185,7 +187,7 @@ async def test_only_so_many_pictures_are_kept(monkeypatch: pytest.MonkeyPatch) -
 async def test_a_resumed_attempt_counts_on() -> None:
     image = Image(id="2-3", media_type="image/png", bytes=900)
     before = Answer(text="(Picture 3: PNG, 900 bytes)", images=(image,))
-    words, images, _ = await taken([ImageData(data=base64(PNG))], before=before, most_bytes=1900)
+    words, images, _ = await taken([ImageData(data=base64(PNG))], before=before, max_bytes=1900)
     assert words == "\n\n(Picture 4 is not kept: it has 1.0 kB, more than 1.0 kB that are left of max_image_bytes.)"
     words, images, _ = await taken([ImageData(data=base64(PNG))], before=before)
     assert [image.id for image in images] == ["2-4"]
@@ -200,23 +202,23 @@ def test_sizes(size: int, words: str) -> None:
 
 
 async def test_pictures_are_stored_with_their_answer(service: Service, store: MemoryStore, puppet: Puppet) -> None:
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     (await puppet.call()).say_all(ImageData(data=base64(PNG))).finish()
     assert (await ended(service, job.id)).preview == "(Picture 1: PNG, 1.0 kB)"
-    _, answer = await service.answer(OWNER, job.id)
+    _, answer = await service.jobs.answer(OWNER, job.id)
     assert answer.text == "(Picture 1: PNG, 1.0 kB)"
     assert [image.id for image in answer.images] == ["1-1"]
-    stored = await service.image(OWNER, job.id, "1-1")
-    assert await service.image_chunk(stored, 0) == PNG
+    stored = await service.jobs.image(OWNER, job.id, "1-1")
+    assert await service.jobs.image_chunk(stored, 0) == PNG
     with pytest.raises(NotFoundError):
-        await service.image("bob", job.id, "1-1")
+        await service.jobs.image("bob", job.id, "1-1")
 
 
 async def test_pictures_do_not_count_as_text(puppet: Puppet) -> None:
     limits = msgspec.structs.replace(LIMITS, max_answer_bytes=1000)
     service = Service(store=MemoryStore(server="here"), providers=puppet, server="here", limits=limits)
     await service.open()
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     (await puppet.call()).say_all(ImageData(data=base64(PNG * 100))).finish()
     assert (await ended(service, job.id)).status == "completed"
     await service.close()
@@ -233,7 +235,7 @@ async def test_a_picture_that_cannot_be_stored_fails_its_job(
         return await append(job, events, **more)
 
     monkeypatch.setattr(store, "append", full)
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     call = await puppet.call()
     call.say_all(text("Here:"))
     await shown(service, job.id, "Here:")
@@ -241,15 +243,15 @@ async def test_a_picture_that_cannot_be_stored_fails_its_job(
     now = await ended(service, job.id)
     assert now.error is not None
     assert now.error.code == "not_stored"
-    _, answer = await service.answer(OWNER, job.id)
+    _, answer = await service.jobs.answer(OWNER, job.id)
     assert (answer.text, answer.images) == ("Here:", ())
 
 
 async def test_a_new_attempt_begins_without_pictures(store: MemoryStore) -> None:
     events: list[list[ProviderEvent]] = [[ImageData(data=base64(PNG))]]
-    first, second = Pictures(1, most_bytes=2000), Pictures(2, most_bytes=2000)
+    first, second = ImageCollector(1, max_bytes=2000), ImageCollector(2, max_bytes=2000)
     ids = [
-        [event.id for event in (await seen.take(events[0])).events if isinstance(event, Image)]
+        [event.id for event in (await seen.extract(events[0])).events if isinstance(event, Image)]
         for seen in (first, second)
     ]
     assert ids == [["1-1"], ["2-1"]]

@@ -34,13 +34,13 @@ def puppet() -> Painter:
 
 
 async def drawn(service: Service, puppet: Puppet, prompt: str, *files: bytes, thread: str = "t") -> Job:
-    job, _ = await service.submit(OWNER, spec(prompt, thread=thread))
+    job, _ = await service.jobs.submit(OWNER, spec(prompt, thread=thread))
     (await puppet.call()).say_all(*(ImageData(data=b64encode(file).decode()) for file in files)).finish()
     return await ended(service, job.id)
 
 
 async def asked(service: Service, puppet: Puppet, prompt: str = "And?", thread: str = "t") -> Call:
-    job, _ = await service.submit(OWNER, spec(prompt, thread=thread))
+    job, _ = await service.jobs.submit(OWNER, spec(prompt, thread=thread))
     call = await puppet.call()
     call.say("So.").finish()
     await ended(service, job.id)
@@ -91,10 +91,10 @@ async def test_the_newest_go_along_as_far_as_they_fit(
 async def test_of_a_deleted_turn_there_are_words_only(service: Service, puppet: Painter) -> None:
     first = await drawn(service, puppet, "A cat", CAT)
     await asked(service, puppet, "Why?")
-    await service.delete(OWNER, first.id)
+    await service.jobs.delete(OWNER, first.id)
     assert sent(await asked(service, puppet))[:3] == ["A cat", WORDS[CAT], "Why?"]
     # Nor those of another job that has taken the id.
-    await service.submit(OWNER, spec("A dog", thread="other"), first.id)
+    await service.jobs.submit(OWNER, spec("A dog", thread="other"), first.id)
     (await puppet.call()).say_all(ImageData(data=b64encode(DOG).decode())).finish()
     await ended(service, first.id)
     assert sent(await asked(service, puppet))[:3] == ["A cat", WORDS[CAT], "Why?"]
@@ -104,7 +104,7 @@ async def test_a_fork_shows_them_while_their_job_is_there(service: Service, pupp
     job = await drawn(service, puppet, "A cat", CAT)
     await service.threads.fork(OWNER, "t", "fork", after=None)
     assert sent(await asked(service, puppet, thread="fork"))[-1] == parts("And?", CAT)
-    await service.delete(OWNER, job.id)
+    await service.jobs.delete(OWNER, job.id)
     assert sent(await asked(service, puppet, "Then?", thread="fork"))[:3] == ["A cat", WORDS[CAT], "And?"]
 
 

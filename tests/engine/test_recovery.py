@@ -56,8 +56,8 @@ async def test_a_running_job_ends_as_interrupted_with_its_text_and_a_notice(
     job = await ended(service, job.id)
     assert job.error is not None
     assert (job.status, job.error.code) == ("interrupted", "server_died")
-    assert (await service.answer(OWNER, job.id))[1].text == "Half"
-    assert [notice.status for notice in await service.notices(OWNER, "")] == ["interrupted"]
+    assert (await service.jobs.answer(OWNER, job.id))[1].text == "Half"
+    assert [notice.status for notice in await service.inbox.notices(OWNER, "")] == ["interrupted"]
     assert puppet.calls == []  # nothing is paid for twice in silence
 
 
@@ -68,10 +68,10 @@ async def test_a_job_that_asks_for_it_goes_on_in_a_new_attempt_of_the_same_log(
     clock.advance(2)
     (await puppet.call()).say("Whole.").finish()
     done = await ended(service, job.id)
-    _, answer = await service.answer(OWNER, job.id)
+    _, answer = await service.jobs.answer(OWNER, job.id)
     assert (done.status, done.log, done.server, done.attempt) == ("completed", job.log, "here", 2)
     assert (answer.text, [part.text for part in answer.earlier]) == ("Whole.", ["Half"])
-    assert len(await service.notices(OWNER, "")) == 1
+    assert len(await service.inbox.notices(OWNER, "")) == 1
 
 
 async def test_what_had_not_begun_goes_on_whatever_it_says(
@@ -84,7 +84,7 @@ async def test_what_had_not_begun_goes_on_whatever_it_says(
     call = await puppet.call()
     assert call.job.id == queued.id
     call.finish()
-    assert (await service.job(OWNER, put_off.id)).server == "here"
+    assert (await service.jobs.get(OWNER, put_off.id)).server == "here"
     await clock.sleeping(2)
     clock.advance(8)
     assert (await puppet.call()).job.id == put_off.id
@@ -103,7 +103,7 @@ async def test_a_job_is_not_tried_for_ever(
     job = await ended(service, job.id)
     assert job.error is not None
     assert (job.status, job.error.code) == ("interrupted", "server_died")
-    assert f"try number {LIMITS.max_attempts}" in job.error.message
+    assert f"attempt {LIMITS.max_attempts}" in job.error.message
     assert puppet.calls == []
 
 
@@ -120,12 +120,12 @@ async def test_a_job_that_nobody_can_run_waits_and_says_so(
         assert (job.error.code, job.server) == ("no_provider", "dead")
         assert "No provider for elsewhere/x." in job.error.message
     assert (await ended(service, interrupted.id)).status == "interrupted"
-    seq = (await service.job(OWNER, strange.id)).seq
+    seq = (await service.jobs.get(OWNER, strange.id)).seq
     for _ in range(3):
         await clock.sleeping(1)
         clock.advance(2)
-    assert (await service.job(OWNER, strange.id)).seq == seq  # said once
-    assert (await service.cancel(OWNER, strange.id)).status == "cancelled"
+    assert (await service.jobs.get(OWNER, strange.id)).seq == seq  # said once
+    assert (await service.jobs.cancel(OWNER, strange.id)).status == "cancelled"
     # It goes on as soon as somebody can run it.
     puppet.names.add("elsewhere")
     await clock.sleeping(1)
@@ -156,13 +156,13 @@ async def test_a_cancel_during_recovery_is_the_end(
     for turns, job in enumerate(jobs):
         for _ in range(turns):
             await asyncio.sleep(0)
-        await service.cancel(OWNER, job.id)
+        await service.jobs.cancel(OWNER, job.id)
     for job in jobs:
         assert (await ended(service, job.id)).status == "cancelled"
     for call in puppet.calls:
         async with asyncio.timeout(5):
             await call.closed.wait()
-    assert await service.notices(OWNER, "") == []
+    assert await service.inbox.notices(OWNER, "") == []
 
 
 async def test_a_stop_gives_what_runs_a_moment(puppet: Puppet, database) -> None:
@@ -170,7 +170,7 @@ async def test_a_stop_gives_what_runs_a_moment(puppet: Puppet, database) -> None
     limits = msgspec.structs.replace(LIMITS, stop_grace=10.0)
     service = Service(store=store, providers=puppet, server="one", limits=limits)
     await service.open()
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("Nearly")
     await shown(service, job.id, "Nearly")
     closing = asyncio.create_task(service.close())
@@ -178,29 +178,29 @@ async def test_a_stop_gives_what_runs_a_moment(puppet: Puppet, database) -> None
     await closing
     after = SQLiteStore(database, server="two")
     await after.open()
-    assert (await after.job(OWNER, job.id)).status == "completed"
+    assert (await after.jobs.get(OWNER, job.id)).status == "completed"
     await after.close()
 
 
 async def test_a_stop_hands_on_what_it_may_and_the_next_start_picks_up(puppet: Puppet, database) -> None:
     first = Service(store=SQLiteStore(database, server="one"), providers=puppet, server="one", limits=LIMITS)
     await first.open()
-    plain, _ = await first.submit(OWNER, spec("plain"))
-    again, _ = await first.submit(OWNER, spec("again", on_restart="retry"))
-    queued, _ = await first.submit(OWNER, spec("queued"))
+    plain, _ = await first.jobs.submit(OWNER, spec("plain"))
+    again, _ = await first.jobs.submit(OWNER, spec("again", on_restart="retry"))
+    queued, _ = await first.jobs.submit(OWNER, spec("queued"))
     calls = [(await puppet.call()).say("Half") for _ in range(2)]
     await shown(first, again.id, "Half")
     await first.close()
     assert all(call.closed.is_set() for call in calls)
     second = Service(store=SQLiteStore(database, server="two"), providers=puppet, server="two", limits=LIMITS)
     await second.open()
-    assert (await second.job(OWNER, plain.id)).error.code == "server_stopped"
+    assert (await second.jobs.get(OWNER, plain.id)).error.code == "server_stopped"
     for call in [await puppet.call(), await puppet.call()]:
         assert call.job.id in (again.id, queued.id)
         call.say("Whole.").finish()
     for job in (again, queued):
         done = await ended(second, job.id)
-        assert (done.status, (await second.answer(OWNER, job.id))[1].text) == ("completed", "Whole.")
+        assert (done.status, (await second.jobs.answer(OWNER, job.id))[1].text) == ("completed", "Whole.")
     assert len(puppet.calls) == 4
     await second.close()
 
@@ -239,7 +239,7 @@ async def test_another_servers_job_that_waits_makes_room_for_ours(puppet: Puppet
     await service.open()
     other, _ = await store.submit(new_job("of-another", owner=OWNER, server="there"), max_queued=9)
     (other,) = await store.claim(server="there", owner=None, room=ROOM, limit=1, at=1.0)
-    mine, _ = await service.submit(OWNER, spec())
+    mine, _ = await service.jobs.submit(OWNER, spec())
     assert puppet.calls == []
     await store.append(other, [Waiting(at=1.0, until=1e12, code="rate_limited", message="Busy.")])
     assert (await puppet.call()).job.id == mine.id

@@ -72,10 +72,10 @@ async def left_behind(store: MemoryStore, job_id: str = "job-0001", **fields: ob
 
 async def kept(service: Service, puppet: Puppet, text: str = "Half ", **fields: object) -> tuple[Job, Call]:
     """A job of ours whose provider would go on with it."""
-    job, _ = await service.submit(OWNER, spec(**fields))
+    job, _ = await service.jobs.submit(OWNER, spec(**fields))
     call = (await puppet.call()).keep("after half", text)
     await shown(service, job.id, text)
-    return await service.job(OWNER, job.id), call
+    return await service.jobs.get(OWNER, job.id), call
 
 
 async def cancelled_responses(puppet: Puppet, number: int = 1) -> list[str | None]:
@@ -86,16 +86,16 @@ async def cancelled_responses(puppet: Puppet, number: int = 1) -> list[str | Non
 
 
 async def test_how_to_go_on_is_written_with_what_it_covers(service: Service, store: Appends, puppet: Puppet) -> None:
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     call = (await puppet.call()).keep("at the beginning")
     call.keep("after one", "one ").keep("after two", "two ")
     await shown(service, job.id, "one two ")
     call.say("not covered")
     await shown(service, job.id, "one two not covered")
-    assert (await service.job(OWNER, job.id)).resume is None
+    assert (await service.jobs.get(OWNER, job.id)).resume is None
     call.keep("after three", " three")
     await shown(service, job.id, "one two not covered three")
-    assert (await service.job(OWNER, job.id)).resume == "after three"
+    assert (await service.jobs.get(OWNER, job.id)).resume == "after three"
     call._said.put_nowait([Usage(input_tokens=1), Completed(at=0.0, finish_reason="stop")])
     await ended(service, job.id)
     written = "".join(text for text, _ in store.appends)
@@ -118,7 +118,7 @@ async def test_a_dead_servers_answer_goes_on_in_the_same_attempt(
     assert call.job.resume == "after half"
     call.keep("after all", "and whole.").finish()
     done = await ended(service, job.id)
-    _, answer = await service.answer(OWNER, job.id)
+    _, answer = await service.jobs.answer(OWNER, job.id)
     assert (done.status, done.log, done.attempt, done.preview) == ("completed", job.log, 1, "Half and whole.")
     assert (answer.text, answer.earlier) == ("Half and whole.", ())
     assert puppet.cancelled_responses == []
@@ -175,8 +175,8 @@ async def test_a_forgotten_answer_ends_as_interrupted(
     (await puppet.call()).fail(GONE)
     done = await ended(service, job.id)
     assert (done.status, done.error) == ("interrupted", ErrorInfo(code="answer_gone", message=GONE.message))
-    assert (await service.answer(OWNER, job.id))[1].text == "Half "
-    assert [notice.status for notice in await service.notices(OWNER, "")] == ["interrupted"]
+    assert (await service.jobs.answer(OWNER, job.id))[1].text == "Half "
+    assert [notice.status for notice in await service.inbox.notices(OWNER, "")] == ["interrupted"]
     assert len(puppet.calls) == 1
     assert puppet.cancelled_responses == []
 
@@ -191,7 +191,7 @@ async def test_a_forgotten_answer_is_asked_for_again_if_the_job_says_so(
     assert call.job.resume is None
     call.say("Whole.").finish()
     done = await ended(service, job.id)
-    _, answer = await service.answer(OWNER, job.id)
+    _, answer = await service.jobs.answer(OWNER, job.id)
     assert (done.status, done.attempt) == ("completed", 2)
     assert (answer.text, [part.text for part in answer.earlier]) == ("Whole.", ["Half "])
 
@@ -224,20 +224,20 @@ async def test_a_stop_leaves_it_to_the_next_server(puppet: Puppet, database: Pat
     assert call.job.resume == "after half"
     call.keep("after all", "and whole.").finish()
     done = await ended(second, job.id)
-    _, answer = await second.answer(OWNER, job.id)
+    _, answer = await second.jobs.answer(OWNER, job.id)
     assert (done.attempt, answer.text, answer.status) == (1, "Half and whole.", "completed")
     await second.close()
 
 
 async def test_a_cancel_reaches_the_provider_once(service: Service, puppet: Puppet) -> None:
     job, call = await kept(service, puppet)
-    await service.cancel(OWNER, job.id)
+    await service.jobs.cancel(OWNER, job.id)
     await call.closed.wait()
     assert await cancelled_responses(puppet) == ["after half"]
-    await service.cancel(OWNER, job.id)
-    other, _ = await service.submit(OWNER, spec("other"))  # whose provider keeps nothing
+    await service.jobs.cancel(OWNER, job.id)
+    other, _ = await service.jobs.submit(OWNER, spec("other"))  # whose provider keeps nothing
     await puppet.call()
-    await service.cancel(OWNER, other.id)
+    await service.jobs.cancel(OWNER, other.id)
     await service.close()
     assert len(puppet.cancelled_responses) == 1
 
@@ -255,7 +255,7 @@ async def test_a_cancel_does_not_wait_for_the_provider_and_a_stop_only_briefly(
     monkeypatch.setattr(service, "_stop_patience", 0.01)
     job, _ = await kept(service, puppet)
     async with asyncio.timeout(5):
-        assert (await service.cancel(OWNER, job.id)).status == "cancelled"
+        assert (await service.jobs.cancel(OWNER, job.id)).status == "cancelled"
         await hanging.wait()
         await service.close()
 
@@ -264,7 +264,7 @@ async def test_a_job_that_waits_to_be_adopted_is_cancelled_at_the_provider_too(
     service: Service, store: Appends, puppet: Puppet
 ) -> None:
     job = await left_behind(store)
-    await service.cancel(OWNER, job.id)
+    await service.jobs.cancel(OWNER, job.id)
     assert await cancelled_responses(puppet) == ["after half"]
 
 
@@ -276,7 +276,7 @@ async def test_a_cancel_by_a_server_that_does_not_know_the_provider(puppet: Pupp
     await owner.open()
     await other.open()
     job, call = await kept(owner, puppet)
-    await other.cancel(OWNER, job.id)
+    await other.jobs.cancel(OWNER, job.id)
     async with asyncio.timeout(10):
         await call.closed.wait()
     await owner.close()
@@ -286,11 +286,11 @@ async def test_a_cancel_by_a_server_that_does_not_know_the_provider(puppet: Pupp
 
 async def test_a_cancelled_group_is_cancelled_at_the_provider(service: Service, puppet: Puppet) -> None:
     group = BatchSpec(id="group-0001", total=2)
-    await service.submit_group(OWNER, group, [(f"job-000{n}", spec(f"{n}")) for n in range(2)])
+    await service.batches.submit(OWNER, group, [(f"job-000{n}", spec(f"{n}")) for n in range(2)])
     for n in range(2):
         (await puppet.call()).keep(f"of {n}", "x")
         await shown(service, f"job-000{n}", "x")
-    await service.cancel_group(OWNER, group.id)
+    await service.batches.cancel(OWNER, group.id)
     assert sorted(await cancelled_responses(puppet, 2)) == ["of 0", "of 1"]
 
 

@@ -110,7 +110,7 @@ async def test_unread_answers_are_announced_before_they_go(
             clock.advance(HOUR)
     (warning,) = keeper.warnings
     assert warning.startswith("2 unread answers will be deleted from 2023-11-30 on")  # 14 days after the announcement
-    assert "kept for 90 more;" in warning
+    assert "kept for 90 more days;" in warning
     assert "unread_days" in warning
     assert len(caplog.records) == 2  # once a day
     (saved,) = [notice for notice in await store.notices(OWNER, "") if notice.job == "job-saved"]
@@ -232,7 +232,7 @@ async def test_a_server_tidies_up_every_minute_and_looks_for_old_answers_every_h
     await ended(store, "job-old", Cancelled(at=START - 100 * DAY))
     store.faulty = True
     await wait(TIDY_EVERY)
-    assert "cannot be tidied" in caplog.text
+    assert "cannot be maintained" in caplog.text
     store.faulty = False
     await wait(2 * TIDY_EVERY)
     assert store.steps >= 6

@@ -12,7 +12,7 @@ from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Attempt, Waiting
 from jupyter_bgstream.core.job import Job
-from jupyter_bgstream.engine.backoff import LONGEST_DELAY, LONGEST_JITTER, LONGEST_WAIT, put_off
+from jupyter_bgstream.engine.backoff import MAX_DELAY, MAX_JITTER, MAX_RETRY_AFTER, next_attempt
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.testing.clock import START, FakeClock
@@ -40,11 +40,11 @@ async def service(store: MemoryStore, puppet: Puppet, clock: FakeClock) -> Async
 
 
 async def events_of(service: Service, job: Job) -> list[object]:
-    return list(decode_events(await service.events(job, after=0, max_bytes=1 << 20)))
+    return list(decode_events(await service.jobs.events(job, after=0, max_bytes=1 << 20)))
 
 
 async def test_a_refusal_that_may_pass_is_waited_out(service: Service, puppet: Puppet, clock: FakeClock) -> None:
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     (await puppet.call()).fail(BUSY)
     job = await reached(service, job.id, "waiting")
     assert job.error is not None
@@ -56,29 +56,29 @@ async def test_a_refusal_that_may_pass_is_waited_out(service: Service, puppet: P
     clock.advance(1.25)
     (await puppet.call()).say("At last.").finish()
     job = await ended(service, job.id)
-    _, answer = await service.answer(OWNER, job.id)
+    _, answer = await service.jobs.answer(OWNER, job.id)
     assert (job.status, job.attempt, job.error, answer.text, answer.earlier) == ("completed", 2, None, "At last.", ())
     attempts = [event for event in await events_of(service, job) if isinstance(event, Attempt)]
     assert [event.reason for event in attempts] == ["first", "retry"]
 
 
 async def test_tries_have_an_end_and_the_last_error_is_told(service: Service, puppet: Puppet, clock: FakeClock) -> None:
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     for attempt in range(1, LIMITS.max_attempts + 1):
         (await puppet.call()).fail(BUSY)
         if attempt < LIMITS.max_attempts:
             await reached(service, job.id, "waiting")
             await clock.sleeping(2)
-            clock.advance(LONGEST_DELAY * 2)
+            clock.advance(MAX_DELAY * 2)
     job = await ended(service, job.id)
     assert job.error is not None
     assert (job.status, job.error.code, job.attempt) == ("failed", "rate_limited", LIMITS.max_attempts)
-    assert job.error.message == f"Busy. This was try number {LIMITS.max_attempts}."
+    assert job.error.message == f"Busy. This was attempt {LIMITS.max_attempts}."
     assert len(puppet.calls) == LIMITS.max_attempts
 
 
 async def test_what_was_begun_is_not_paid_for_twice_unasked(service: Service, puppet: Puppet) -> None:
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     (await puppet.call()).say("Half").fail(BUSY)
     assert (await ended(service, job.id)).status == "failed"
     assert len(puppet.calls) == 1
@@ -87,45 +87,45 @@ async def test_what_was_begun_is_not_paid_for_twice_unasked(service: Service, pu
 async def test_a_job_that_asks_for_it_starts_over_and_keeps_what_was_said(
     service: Service, puppet: Puppet, clock: FakeClock
 ) -> None:
-    job, _ = await service.submit(OWNER, spec(retries="always"))
+    job, _ = await service.jobs.submit(OWNER, spec(retries="always"))
     (await puppet.call()).say("Half").fail(BROKE)
     await reached(service, job.id, "waiting")
-    assert (await service.answer(OWNER, job.id))[1].text == "Half"
+    assert (await service.jobs.answer(OWNER, job.id))[1].text == "Half"
     await clock.sleeping(2)
     clock.advance(2)
     (await puppet.call()).say("Whole.").finish()
     job = await ended(service, job.id)
-    _, answer = await service.answer(OWNER, job.id)
+    _, answer = await service.jobs.answer(OWNER, job.id)
     assert (answer.text, [(part.attempt, part.text) for part in answer.earlier]) == ("Whole.", [(1, "Half")])
 
 
 @pytest.mark.parametrize("moment", ["in back-off", "just before the next try"])
 async def test_a_cancel_in_back_off_is_the_end(service: Service, puppet: Puppet, clock: FakeClock, moment: str) -> None:
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     (await puppet.call()).fail(BUSY)
     await reached(service, job.id, "waiting")
     await clock.sleeping(2)
     if moment == "in back-off":
-        assert (await service.cancel(OWNER, job.id)).status == "cancelled"
+        assert (await service.jobs.cancel(OWNER, job.id)).status == "cancelled"
         clock.advance(10)
     else:
         clock.advance(10)
-        await service.cancel(OWNER, job.id)
+        await service.jobs.cancel(OWNER, job.id)
     job = await ended(service, job.id)
     assert (job.status, job.error) == ("cancelled", None)
-    await service.submit(OWNER, spec("another"), "another1")
+    await service.jobs.submit(OWNER, spec("another"), "another1")
     assert (await puppet.call()).job.id == "another1"
-    assert await service.notices(OWNER, "") == []
+    assert await service.inbox.notices(OWNER, "") == []
 
 
 async def test_other_jobs_run_while_one_waits_and_its_thread_does_not(
     service: Service, puppet: Puppet, clock: FakeClock
 ) -> None:
-    job, _ = await service.submit(OWNER, spec("one", thread="t"))
+    job, _ = await service.jobs.submit(OWNER, spec("one", thread="t"))
     (await puppet.call()).fail(BUSY)
     await reached(service, job.id, "waiting")
-    await service.submit(OWNER, spec("two", thread="t"))
-    other, _ = await service.submit(OWNER, spec("three"))
+    await service.jobs.submit(OWNER, spec("two", thread="t"))
+    other, _ = await service.jobs.submit(OWNER, spec("three"))
     call = await puppet.call()
     assert call.job.id == other.id
     await clock.sleeping(2)
@@ -138,7 +138,7 @@ async def test_other_jobs_run_while_one_waits_and_its_thread_does_not(
 
 async def test_a_long_wait_is_looked_after_in_between(service: Service, puppet: Puppet, clock: FakeClock) -> None:
     # A laptop's sleep: time goes on, timers do not. The alarm rings twice a minute to look at the time.
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     (await puppet.call()).fail(ProviderError("Later.", code="rate_limited", transient=True, retry_after=600.0))
     await reached(service, job.id, "waiting")
     for _ in range(19):
@@ -151,7 +151,7 @@ async def test_a_long_wait_is_looked_after_in_between(service: Service, puppet: 
 
 def waiting(error: ProviderError, *, begun: bool = False, attempt: int = 1, **fields: object) -> Waiting | None:
     job = msgspec.structs.replace(new_job("job-0001", **fields), attempt=attempt)
-    return put_off(job, error, begun=begun, max_attempts=5, at=100.0)
+    return next_attempt(job, error, begun=begun, max_attempts=5, at=100.0)
 
 
 @pytest.mark.parametrize(
@@ -185,9 +185,9 @@ def test_delays_double_up_to_a_minute_with_some_chance_in_them() -> None:
         assert max(found) <= 2**n * 1.25
         assert len(set(found)) > 1
     late = msgspec.structs.replace(new_job("job-0001"), attempt=30)
-    last = put_off(late, BUSY, begun=False, max_attempts=99, at=0.0)
+    last = next_attempt(late, BUSY, begun=False, max_attempts=99, at=0.0)
     assert last is not None
-    assert LONGEST_DELAY <= last.until <= LONGEST_DELAY + LONGEST_JITTER
+    assert MAX_DELAY <= last.until <= MAX_DELAY + MAX_JITTER
 
 
 def test_the_providers_own_wish_is_obeyed_unless_it_is_too_long_to_wait() -> None:
@@ -197,6 +197,6 @@ def test_the_providers_own_wish_is_obeyed_unless_it_is_too_long_to_wait() -> Non
     asked, short = wish(90.0), wish(0.2)
     assert asked is not None
     assert short is not None
-    assert 190.0 <= asked.until <= 190.0 + LONGEST_JITTER
+    assert 190.0 <= asked.until <= 190.0 + MAX_JITTER
     assert short.until >= 101.0
-    assert wish(LONGEST_WAIT + 1) is None
+    assert wish(MAX_RETRY_AFTER + 1) is None

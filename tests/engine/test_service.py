@@ -21,43 +21,43 @@ from jupyter_bgstream.testing.store_contract import ROOM
 
 
 async def test_a_job_runs_to_its_end_and_leaves_a_notice(service: Service, puppet: Puppet) -> None:
-    job, new = await service.submit(OWNER, spec())
+    job, new = await service.jobs.submit(OWNER, spec())
     assert (new, job.status, job.spec.title) == (True, "queued", "Hello")
     (await puppet.call()).say("Good ", "day").say("!").finish()
     job = await ended(service, job.id)
-    _, answer = await service.answer(OWNER, job.id)
+    _, answer = await service.jobs.answer(OWNER, job.id)
     assert (job.status, answer.text, job.finish_reason, job.preview) == ("completed", "Good day!", "stop", "Good day!")
-    (notice,) = await service.notices(OWNER, "")
+    (notice,) = await service.inbox.notices(OWNER, "")
     assert (notice.job, notice.status, notice.preview, notice.read_at) == (job.id, "completed", "Good day!", None)
 
 
 async def test_a_repeated_submit_is_one_job(service: Service, puppet: Puppet) -> None:
-    first, _ = await service.submit(OWNER, spec(), "my-own-id")
-    again, new = await service.submit(OWNER, spec(title="other title"), "my-own-id")
+    first, _ = await service.jobs.submit(OWNER, spec(), "my-own-id")
+    again, new = await service.jobs.submit(OWNER, spec(title="other title"), "my-own-id")
     assert (again.id, new) == (first.id, False)
     with pytest.raises(ConflictError):
-        await service.submit(OWNER, spec("Something else"), "my-own-id")
+        await service.jobs.submit(OWNER, spec("Something else"), "my-own-id")
     await puppet.call()
     assert len(puppet.calls) == 1
 
 
 async def test_cancel_keeps_the_text_closes_the_socket_and_alarms_nobody(service: Service, puppet: Puppet) -> None:
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("Half an ans")
     await shown(service, job.id, "Half an ans")
-    assert (await service.cancel(OWNER, job.id)).status == "cancelled"
+    assert (await service.jobs.cancel(OWNER, job.id)).status == "cancelled"
     async with asyncio.timeout(1):
         await call.closed.wait()
-    assert (await service.answer(OWNER, job.id))[1].text == "Half an ans"
-    assert (await service.cancel(OWNER, job.id)).status == "cancelled"
-    assert await service.notices(OWNER, "") == []
+    assert (await service.jobs.answer(OWNER, job.id))[1].text == "Half an ans"
+    assert (await service.jobs.cancel(OWNER, job.id)).status == "cancelled"
+    assert await service.inbox.notices(OWNER, "") == []
 
 
 async def test_cancel_in_the_queue_never_asks_the_provider(service: Service, puppet: Puppet) -> None:
-    running = [(await service.submit(OWNER, spec()))[0] for _ in range(2)]
+    running = [(await service.jobs.submit(OWNER, spec()))[0] for _ in range(2)]
     calls = [await puppet.call() for _ in running]
-    waiting, _ = await service.submit(OWNER, spec())
-    assert (await service.cancel(OWNER, waiting.id)).status == "cancelled"
+    waiting, _ = await service.jobs.submit(OWNER, spec())
+    assert (await service.jobs.cancel(OWNER, waiting.id)).status == "cancelled"
     for call, job in zip(calls, running, strict=True):
         call.finish()
         await ended(service, job.id)
@@ -65,10 +65,10 @@ async def test_cancel_in_the_queue_never_asks_the_provider(service: Service, pup
 
 
 async def test_whoever_comes_second_to_the_end_changes_nothing(service: Service, puppet: Puppet) -> None:
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     (await puppet.call()).say("x").finish()
     done = await ended(service, job.id)
-    assert await service.cancel(OWNER, job.id) == done
+    assert await service.jobs.cancel(OWNER, job.id) == done
 
 
 @pytest.mark.parametrize(
@@ -77,17 +77,17 @@ async def test_whoever_comes_second_to_the_end_changes_nothing(service: Service,
 async def test_a_failure_keeps_the_text_and_says_why(
     service: Service, puppet: Puppet, error: Exception, code: str
 ) -> None:
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     (await puppet.call()).say("So far").fail(error)
     job = await ended(service, job.id)
     assert job.error is not None
     assert (job.status, job.error.code) == ("failed", code)
-    assert (await service.answer(OWNER, job.id))[1].text == "So far"
-    assert [notice.status for notice in await service.notices(OWNER, "")] == ["failed"]
+    assert (await service.jobs.answer(OWNER, job.id))[1].text == "So far"
+    assert [notice.status for notice in await service.inbox.notices(OWNER, "")] == ["failed"]
 
 
 async def test_an_unknown_provider_is_a_failed_job(service: Service) -> None:
-    job, _ = await service.submit(OWNER, spec().__class__(model="nobody/x", messages=spec().messages))
+    job, _ = await service.jobs.submit(OWNER, spec().__class__(model="nobody/x", messages=spec().messages))
     job = await ended(service, job.id)
     assert job.error is not None
     assert (job.status, job.error.code) == ("failed", "unknown_provider")
@@ -96,14 +96,14 @@ async def test_an_unknown_provider_is_a_failed_job(service: Service) -> None:
 @pytest.mark.parametrize("model", ["", "one", "/one", "puppet/"])
 async def test_what_is_no_model_is_refused(service: Service, model: str) -> None:
     with pytest.raises(InvalidRequestError) as refused:
-        await service.submit(OWNER, spec().__class__(model=model, messages=spec().messages))
+        await service.jobs.submit(OWNER, spec().__class__(model=model, messages=spec().messages))
     assert refused.value.field == "model"
 
 
 async def test_no_more_run_than_may_and_the_oldest_is_next(service: Service, puppet: Puppet) -> None:
-    jobs = [(await service.submit(OWNER, spec(str(n))))[0] for n in range(6)]
+    jobs = [(await service.jobs.submit(OWNER, spec(str(n))))[0] for n in range(6)]
     with pytest.raises(QueueFullError):
-        await service.submit(OWNER, spec())
+        await service.jobs.submit(OWNER, spec())
     order = []
     for job in jobs:
         call = await puppet.call()
@@ -115,9 +115,9 @@ async def test_no_more_run_than_may_and_the_oldest_is_next(service: Service, pup
 
 
 async def test_a_thread_goes_on_where_it_was(service: Service, puppet: Puppet) -> None:
-    first, _ = await service.submit(OWNER, spec("My name is Ada.", thread="t"))
-    second, _ = await service.submit(OWNER, spec("What is my name?", thread="t"))
-    other, _ = await service.submit(OWNER, spec("Hello", thread="another"))
+    first, _ = await service.jobs.submit(OWNER, spec("My name is Ada.", thread="t"))
+    second, _ = await service.jobs.submit(OWNER, spec("What is my name?", thread="t"))
+    other, _ = await service.jobs.submit(OWNER, spec("Hello", thread="another"))
     calls = {call.job.id: call for call in [await puppet.call(), await puppet.call()]}
     assert set(calls) == {first.id, other.id}  # the second waits for the first
     calls[first.id].say("Hello Ada.").finish()
@@ -130,11 +130,11 @@ async def test_a_thread_goes_on_where_it_was(service: Service, puppet: Puppet) -
 
 
 async def test_what_failed_is_not_history(service: Service, puppet: Puppet) -> None:
-    await service.submit(OWNER, spec("one", thread="t"))
+    await service.jobs.submit(OWNER, spec("one", thread="t"))
     (await puppet.call()).say("1").finish()
-    await service.submit(OWNER, spec("two", thread="t"))
+    await service.jobs.submit(OWNER, spec("two", thread="t"))
     (await puppet.call()).say("half").fail(ProviderError("No.", code="truncated"))
-    await service.submit(OWNER, spec("three", thread="t"))
+    await service.jobs.submit(OWNER, spec("three", thread="t"))
     call = await puppet.call()
     assert [message.content for message in call.job.history] == ["one", "1"]
     call.finish()
@@ -143,11 +143,11 @@ async def test_what_failed_is_not_history(service: Service, puppet: Puppet) -> N
 async def test_a_turn_that_was_stopped_in_the_queue_loses_nothing_of_its_thread(
     service: Service, puppet: Puppet
 ) -> None:
-    await service.submit(OWNER, spec("one", thread="t"))
+    await service.jobs.submit(OWNER, spec("one", thread="t"))
     first = await puppet.call()
-    skipped, _ = await service.submit(OWNER, spec("two", thread="t"))
-    await service.submit(OWNER, spec("three", thread="t"))
-    await service.cancel(OWNER, skipped.id)
+    skipped, _ = await service.jobs.submit(OWNER, spec("two", thread="t"))
+    await service.jobs.submit(OWNER, spec("three", thread="t"))
+    await service.jobs.cancel(OWNER, skipped.id)
     first.say("1").finish()  # only now may the third begin
     call = await puppet.call()
     assert [message.content for message in call.job.history] == ["one", "1"]
@@ -158,17 +158,17 @@ async def test_of_a_turn_that_was_asked_again_the_newest_whole_answer_is_history
     service: Service, puppet: Puppet
 ) -> None:
     async def turn(text: str, said: str) -> str:
-        job, _ = await service.submit(OWNER, spec(text, thread="t"))
+        job, _ = await service.jobs.submit(OWNER, spec(text, thread="t"))
         (await puppet.call()).say(said).finish()
         return (await ended(service, job.id)).id
 
     await turn("one", "1")
     second = await turn("two", "2")
-    again, _ = await service.retry(OWNER, second)
+    again, _ = await service.jobs.retry(OWNER, second)
     (await puppet.call()).say("half")
     await shown(service, again.id, "half")
-    await service.cancel(OWNER, again.id)
-    await service.submit(OWNER, spec("three", thread="t"))
+    await service.jobs.cancel(OWNER, again.id)
+    await service.jobs.submit(OWNER, spec("three", thread="t"))
     call = await puppet.call()
     assert [message.content for message in call.job.history] == ["one", "1", "two", "2"]
     call.finish()
@@ -177,7 +177,7 @@ async def test_of_a_turn_that_was_asked_again_the_newest_whole_answer_is_history
 async def test_late_news_of_a_deletion_does_not_stop_the_new_job_of_that_id(
     service: Service, store: MemoryStore, puppet: Puppet
 ) -> None:
-    job, _ = await service.submit(OWNER, spec(), "once-more")
+    job, _ = await service.jobs.submit(OWNER, spec(), "once-more")
     call = await puppet.call()
     # As it comes when the deletion, the submit and the claim were one commit.
     store._feed.publish([Change(kind="deleted", owner=OWNER, job="once-more")])
@@ -190,10 +190,10 @@ async def shown_nothing_new(service: Service) -> None:
     """Wait until the news so far have been heard, and what they set off is done."""
     heard = asyncio.Event()
     deaf = service.listen(lambda change: heard.set())
-    marker, _ = await service.submit(OWNER, spec(thread="behind"))
+    marker, _ = await service.jobs.submit(OWNER, spec(thread="behind"))
     await heard.wait()
     deaf()
-    await service.cancel(OWNER, marker.id)
+    await service.jobs.cancel(OWNER, marker.id)
     for _ in range(10):
         await asyncio.sleep(0)
 
@@ -202,7 +202,7 @@ async def test_closing_interrupts_what_runs_and_keeps_its_text(puppet: Puppet) -
     store = KeptStore(server="here")
     service = Service(store=store, providers=puppet, server="here")
     await service.open()
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("So far")
     await shown(service, job.id, "So far")
     await service.close()
@@ -214,7 +214,7 @@ async def test_closing_interrupts_what_runs_and_keeps_its_text(puppet: Puppet) -
 
 
 async def test_a_dead_servers_jobs_end_as_interrupted(service: Service, store: MemoryStore) -> None:
-    job, _ = await service.submit(OWNER, spec(), "left-behind")
+    job, _ = await service.jobs.submit(OWNER, spec(), "left-behind")
     # A job of a server that nobody can reach any more.
     dead, _ = await store.submit(
         msgspec_replace(job, id="of-the-dead", server="dead", status="new", seq=0), max_queued=9
@@ -223,24 +223,24 @@ async def test_a_dead_servers_jobs_end_as_interrupted(service: Service, store: M
     end = await ended(service, dead.id)
     assert end.error is not None
     assert (end.status, end.error.code) == ("interrupted", "server_died")
-    assert not (await service.job(OWNER, job.id)).ended
+    assert not (await service.jobs.get(OWNER, job.id)).ended
 
 
 async def test_deleting_a_running_job_stops_it_and_sends_followers_away(service: Service, puppet: Puppet) -> None:
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("x")
     await shown(service, job.id, "x")
-    await service.delete(OWNER, job.id)
+    await service.jobs.delete(OWNER, job.id)
     async with asyncio.timeout(1):
         await call.closed.wait()
     with pytest.raises(NotFoundError):
-        await service.job(OWNER, job.id)
+        await service.jobs.get(OWNER, job.id)
 
 
 async def test_what_belongs_to_another_is_not_there(service: Service, puppet: Puppet) -> None:
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     await puppet.call()
-    for ask in (service.job, service.cancel, service.delete, service.answer):
+    for ask in (service.jobs.get, service.jobs.cancel, service.jobs.delete, service.jobs.answer):
         with pytest.raises(NotFoundError) as other:
             await ask("somebody else", job.id)
         with pytest.raises(NotFoundError) as missing:
@@ -249,16 +249,16 @@ async def test_what_belongs_to_another_is_not_there(service: Service, puppet: Pu
 
 
 async def test_seen_at_the_end_reads_the_notice_and_before_it_does_not(service: Service, puppet: Puppet) -> None:
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("x")
     await shown(service, job.id, "x")
-    half = str((await service.job(OWNER, job.id)).cursor)
+    half = str((await service.jobs.get(OWNER, job.id)).cursor)
     call.finish()
     job = await ended(service, job.id)
-    await service.seen(OWNER, "", job.id, half)
-    assert [notice.read_at for notice in await service.notices(OWNER, "")] == [None]
-    await service.seen(OWNER, "", job.id, str(job.cursor))
-    assert [notice.read_at is None for notice in await service.notices(OWNER, "")] == [False]
+    await service.inbox.seen(OWNER, "", job.id, half)
+    assert [notice.read_at for notice in await service.inbox.notices(OWNER, "")] == [None]
+    await service.inbox.seen(OWNER, "", job.id, str(job.cursor))
+    assert [notice.read_at is None for notice in await service.inbox.notices(OWNER, "")] == [False]
 
 
 class KeptStore(MemoryStore):

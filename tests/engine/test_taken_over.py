@@ -25,12 +25,12 @@ async def test_sockets_of_running_jobs_are_closed_when_the_store_is_taken_over(p
     store = Lost()
     service = Service(store=store, providers=puppet, server="here", limits=LIMITS)
     await service.open()
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("so far")  # and then it is silent: no write would notice
     store.taken.set()
     async with asyncio.timeout(10):
         await call.closed.wait()
-    await service.submit(OWNER, spec("another"))
-    assert (await service.job(OWNER, job.id)).status == "running"  # its end is not ours to write
+    await service.jobs.submit(OWNER, spec("another"))
+    assert (await service.jobs.get(OWNER, job.id)).status == "running"  # its end is not ours to write
     assert len(puppet.calls) == 1
     await service.close()

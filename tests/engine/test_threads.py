@@ -18,14 +18,14 @@ from jupyter_bgstream.testing.clock import FakeClock
 
 async def turn(service: Service, puppet: Puppet, prompt: str, answer: str, thread: str = "t") -> Job:
     """Ask and be answered."""
-    job, _ = await service.submit(OWNER, spec(prompt, thread=thread))
+    job, _ = await service.jobs.submit(OWNER, spec(prompt, thread=thread))
     (await puppet.call()).say(answer).finish()
     return await ended(service, job.id)
 
 
 async def asked(service: Service, puppet: Puppet, thread: str, prompt: str = "And?") -> list[str]:
     """What goes out with the next turn of a thread, which is answered."""
-    job, _ = await service.submit(OWNER, spec(prompt, thread=thread))
+    job, _ = await service.jobs.submit(OWNER, spec(prompt, thread=thread))
     call = await puppet.call()
     call.say("So.").finish()
     await ended(service, job.id)
@@ -43,7 +43,7 @@ async def told(service: Service, thread: str) -> list[tuple[str, str | None, str
 
 async def test_messages_are_what_the_next_job_sends(service: Service, puppet: Puppet) -> None:
     one = await turn(service, puppet, "one", "1")
-    failed, _ = await service.submit(OWNER, spec("two", thread="t"))
+    failed, _ = await service.jobs.submit(OWNER, spec("two", thread="t"))
     (await puppet.call()).say("half").fail(ProviderError("No."))
     await ended(service, failed.id)
     three = await turn(service, puppet, "three", "3")
@@ -54,8 +54,8 @@ async def test_messages_are_what_the_next_job_sends(service: Service, puppet: Pu
 
 
 async def test_messages_end_with_what_has_not_ended(service: Service, puppet: Puppet) -> None:
-    first, _ = await service.submit(OWNER, spec("one", thread="t"))
-    second, _ = await service.submit(OWNER, spec("two", thread="t"))
+    first, _ = await service.jobs.submit(OWNER, spec("one", thread="t"))
+    second, _ = await service.jobs.submit(OWNER, spec("two", thread="t"))
     call = (await puppet.call()).say("so f")
     await shown(service, first.id, "so f")
     assert await told(service, "t") == [("one", first.id, "running"), ("two", second.id, "queued")]
@@ -67,13 +67,13 @@ async def test_messages_end_with_what_has_not_ended(service: Service, puppet: Pu
 async def test_a_turn_that_is_asked_again_is_shown_once(service: Service, puppet: Puppet) -> None:
     await turn(service, puppet, "one", "1")
     two = await turn(service, puppet, "two", "wrong")
-    again, _ = await service.retry(OWNER, two.id)
+    again, _ = await service.jobs.retry(OWNER, two.id)
     call = await puppet.call()
     assert (await told(service, "t"))[2:] == [("two", again.id, "running")]
     call.fail(ProviderError("No."))
     await ended(service, again.id)
     assert (await told(service, "t"))[2:] == [("two", two.id, "completed"), ("wrong", two.id, "completed")]
-    newest, _ = await service.retry(OWNER, again.id)
+    newest, _ = await service.jobs.retry(OWNER, again.id)
     (await puppet.call()).say("2").finish()
     await ended(service, newest.id)
     assert (await told(service, "t"))[2:] == [("two", newest.id, "completed"), ("2", newest.id, "completed")]
@@ -83,7 +83,7 @@ async def test_a_turn_that_is_asked_again_is_shown_once(service: Service, puppet
 async def test_a_message_whose_job_is_deleted_stays_in_what_was_frozen(service: Service, puppet: Puppet) -> None:
     one = await turn(service, puppet, "one", "1")
     two = await turn(service, puppet, "two", "2")
-    await service.delete(OWNER, one.id)
+    await service.jobs.delete(OWNER, one.id)
     expected = [("one", None, "completed"), ("1", None, "completed")]
     assert await told(service, "t") == [*expected, ("two", two.id, "completed"), ("2", two.id, "completed")]
 
@@ -105,8 +105,8 @@ async def test_a_fork_goes_on_from_where_the_other_was(service: Service, puppet:
 
 async def test_a_fork_begins_at_what_is_whole_while_others_run(service: Service, puppet: Puppet) -> None:
     await turn(service, puppet, "one", "1")
-    running, _ = await service.submit(OWNER, spec("two", thread="t"))
-    await service.submit(OWNER, spec("three", thread="t"))
+    running, _ = await service.jobs.submit(OWNER, spec("two", thread="t"))
+    await service.jobs.submit(OWNER, spec("three", thread="t"))
     call = await puppet.call()
     with pytest.raises(ConflictError) as refused:
         await service.threads.fork(OWNER, "t", "new", after=running.id)
@@ -132,11 +132,11 @@ async def test_a_fork_of_a_fork_can_begin_in_the_first(service: Service, puppet:
 
 
 async def test_a_fork_needs_something_that_was_said(service: Service, puppet: Puppet) -> None:
-    job, _ = await service.submit(OWNER, spec("one", thread="t"))
+    job, _ = await service.jobs.submit(OWNER, spec("one", thread="t"))
     (await puppet.call()).fail(ProviderError("No."))
     await ended(service, job.id)
     for after in (None, job.id):
-        with pytest.raises(ConflictError, match="nothing to fork"):
+        with pytest.raises(ConflictError, match="cannot be forked"):
             await service.threads.fork(OWNER, "t", "new", after=after)
     with pytest.raises(NotFoundError):
         await service.threads.fork(OWNER, "none", "new", after=None)
@@ -147,7 +147,7 @@ async def test_a_fork_needs_something_that_was_said(service: Service, puppet: Pu
 async def test_a_fork_keeps_its_history_when_the_other_is_deleted(service: Service, puppet: Puppet) -> None:
     one = await turn(service, puppet, "one", "1")
     await service.threads.fork(OWNER, "t", "new", after=None)
-    waiting, _ = await service.submit(OWNER, spec("two", thread="new"))
+    waiting, _ = await service.jobs.submit(OWNER, spec("two", thread="new"))
     call = await puppet.call()
     await service.threads.delete(OWNER, "t")
     assert words(call) == ["one", "1", "two"]
@@ -155,35 +155,35 @@ async def test_a_fork_keeps_its_history_when_the_other_is_deleted(service: Servi
     await ended(service, waiting.id)
     assert await asked(service, puppet, "new") == ["one", "1", "two", "2", "And?"]
     with pytest.raises(NotFoundError):
-        await service.job(OWNER, one.id)
+        await service.jobs.get(OWNER, one.id)
 
 
 async def test_a_fork_is_no_less_a_fork_when_its_jobs_are_deleted(service: Service, puppet: Puppet) -> None:
     await turn(service, puppet, "one", "1")
     await service.threads.fork(OWNER, "t", "new", after=None)
     wrong = await turn(service, puppet, "two", "wrong", thread="new")
-    await service.delete(OWNER, wrong.id)
+    await service.jobs.delete(OWNER, wrong.id)
     assert await asked(service, puppet, "new") == ["one", "1", "And?"]
 
 
 async def test_a_thread_is_renamed_while_its_jobs_run(service: Service, puppet: Puppet) -> None:
-    first, _ = await service.submit(OWNER, spec("one", thread="t"), "first-id")
-    await service.submit(OWNER, spec("two", thread="t"))
+    first, _ = await service.jobs.submit(OWNER, spec("one", thread="t"), "first-id")
+    await service.jobs.submit(OWNER, spec("two", thread="t"))
     call = await puppet.call()
     thread = await service.threads.rename(OWNER, "t", "u")
     assert (thread.name, thread.jobs, thread.status) == ("u", 2, "running")
-    assert (await service.submit(OWNER, spec("one", thread="t"), "first-id"))[1] is False
+    assert (await service.jobs.submit(OWNER, spec("one", thread="t"), "first-id"))[1] is False
     call.say("1").finish()
     second = await puppet.call()
     assert words(second) == ["one", "1", "two"]
     assert second.job.thread == "u"
     second.say("2").finish()
     await ended(service, second.job.id)
-    assert [notice.thread for notice in await service.notices(OWNER, "")] == ["u", "u"]
-    again, _ = await service.retry(OWNER, first.id)
+    assert [notice.thread for notice in await service.inbox.notices(OWNER, "")] == ["u", "u"]
+    again, _ = await service.jobs.retry(OWNER, first.id)
     assert again.thread == "u"
     with pytest.raises(NotFoundError):
-        await service.threads.thread(OWNER, "t")
+        await service.threads.get(OWNER, "t")
 
 
 async def test_a_fork_that_is_renamed_as_its_first_job_begins_keeps_its_history(
@@ -204,8 +204,8 @@ async def test_a_fork_that_is_renamed_as_its_first_job_begins_keeps_its_history(
 
 async def test_a_thread_is_deleted_with_what_runs_and_what_waits(service: Service, puppet: Puppet) -> None:
     await turn(service, puppet, "one", "1")
-    running, _ = await service.submit(OWNER, spec("two", thread="t"))
-    queued, _ = await service.submit(OWNER, spec("three", thread="t"))
+    running, _ = await service.jobs.submit(OWNER, spec("two", thread="t"))
+    queued, _ = await service.jobs.submit(OWNER, spec("three", thread="t"))
     call = (await puppet.call()).say("so f")
     await shown(service, running.id, "so f")
     await service.threads.delete(OWNER, "t")
@@ -213,8 +213,8 @@ async def test_a_thread_is_deleted_with_what_runs_and_what_waits(service: Servic
         await call.closed.wait()
     for job in (running, queued):
         with pytest.raises(NotFoundError):
-            await service.job(OWNER, job.id)
-    assert await service.counts(OWNER) == {}
+            await service.jobs.get(OWNER, job.id)
+    assert await service.jobs.counts(OWNER) == {}
     assert await asked(service, puppet, "t") == ["And?"]  # a new one of that name
     assert len(puppet.calls) == 3
     with pytest.raises(NotFoundError):
@@ -229,7 +229,7 @@ async def test_retention_takes_an_old_thread_and_leaves_its_fork(store: MemorySt
     one = await turn(service, puppet, "one", "1")
     for name in ("alive", "left"):
         await service.threads.fork(OWNER, "t", name, after=None)
-    await service.read(OWNER, "", None)
+    await service.inbox.read(OWNER, "", None)
     clock.advance(8 * DAY)
     await turn(service, puppet, "two", "2", thread="alive")
     clock.advance(3 * DAY)
@@ -238,7 +238,7 @@ async def test_retention_takes_an_old_thread_and_leaves_its_fork(store: MemorySt
         await asyncio.sleep(0)
         clock.advance(1)
     with pytest.raises(NotFoundError):
-        await service.job(OWNER, one.id)
+        await service.jobs.get(OWNER, one.id)
     threads, _ = await service.threads.page(OWNER, limit=9, after=None)
     assert [thread.name for thread in threads] == ["alive"]
     assert await asked(service, puppet, "alive") == ["one", "1", "two", "2", "And?"]
@@ -247,7 +247,7 @@ async def test_retention_takes_an_old_thread_and_leaves_its_fork(store: MemorySt
 
 async def test_a_history_of_which_nobody_knows_whose_it_is_is_shown(service: Service, puppet: Puppet) -> None:
     # As databases of before have it.
-    job, _ = await service.submit(OWNER, spec("two", thread="t"))
+    job, _ = await service.jobs.submit(OWNER, spec("two", thread="t"))
     call = await puppet.call()
     history = (Message(role="user", content="one"), Message(role="assistant", content="1"))
     await service._store.freeze(call.job, history)

@@ -16,7 +16,7 @@ async def main(database: str, url: str) -> None:
     puppet, clock = Puppet(), FakeClock()
     service = Service(store=SQLiteStore(Path(database), server="dying"), providers=puppet, server="dying", clock=clock)
     await service.open()
-    job, _ = await service.submit(OWNER, spec())
+    job, _ = await service.jobs.submit(OWNER, spec())
     (await puppet.call()).say("x").finish()
     await ended(service, job.id)
     clock.advance(31)

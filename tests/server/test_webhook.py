@@ -96,7 +96,7 @@ class Servers:
 
     async def said(self, text: str = "Paris.", **fields: object) -> str:
         """Run a job to its end; returns its id."""
-        job, _ = await self.services[0].submit(OWNER, spec("What is the capital?", **fields))
+        job, _ = await self.services[0].jobs.submit(OWNER, spec("What is the capital?", **fields))
         (await self.puppet.call()).say(text).finish()
         await ended(self.services[0], job.id)
         return job.id
@@ -172,7 +172,7 @@ async def test_what_nobody_looks_at_for_thirty_seconds_is_told_signed(servers: S
             "notebook": "reports/may.ipynb",
         },
     }
-    (notice,) = await servers.services[0].notices(OWNER, "")
+    (notice,) = await servers.services[0].inbox.notices(OWNER, "")
     assert request.headers["webhook-id"] == notice.id
     assert START + 30 <= int(request.headers["webhook-timestamp"]) <= START + 35
     assert request.headers["webhook-signature"] == by_the_standard(dict(request.headers), request.body)
@@ -193,7 +193,7 @@ async def test_words_go_out_only_if_they_are_wanted(servers: Servers, receiver: 
 
 async def test_a_failed_job_says_its_code_and_not_its_message(servers: Servers, receiver: Receiver) -> None:
     service = await servers.add()
-    job, _ = await service.submit(OWNER, spec("Tell me my secret."))
+    job, _ = await service.jobs.submit(OWNER, spec("Tell me my secret."))
     (await servers.puppet.call()).fail(ProviderError("It says: 'Tell me my secret' is bad.", code="bad_request"))
     await ended(service, job.id)
     await servers.passes(35)
@@ -210,16 +210,16 @@ async def test_what_was_read_dismissed_muted_cancelled_or_deleted_is_not_told(
     deleted = await servers.said()
     await servers.said(source=JobSource(notebook="quiet.ipynb"))
     await servers.said(thread="quiet")
-    cancelled, _ = await service.submit(OWNER, spec())
+    cancelled, _ = await service.jobs.submit(OWNER, spec())
     await servers.puppet.call()
     await servers.passes(20)
-    notices = {notice.job: notice.id for notice in await service.notices(OWNER, "")}
-    await service.read(OWNER, "ada", [notices[read]])
-    await service.dismiss(OWNER, "bob", notices[dismissed])
-    await service.delete(OWNER, deleted)
-    await service.mute(OWNER, "", Mute(kind="notebook", name="quiet.ipynb"), on=True)
-    await service.mute(OWNER, "", Mute(kind="thread", name="quiet"), on=True)
-    await service.cancel(OWNER, cancelled.id)
+    notices = {notice.job: notice.id for notice in await service.inbox.notices(OWNER, "")}
+    await service.inbox.read(OWNER, "ada", [notices[read]])
+    await service.inbox.dismiss(OWNER, "bob", notices[dismissed])
+    await service.jobs.delete(OWNER, deleted)
+    await service.inbox.mute(OWNER, "", Mute(kind="notebook", name="quiet.ipynb"), on=True)
+    await service.inbox.mute(OWNER, "", Mute(kind="thread", name="quiet"), on=True)
+    await service.jobs.cancel(OWNER, cancelled.id)
     told = await servers.said()
     await servers.passes(100)
     assert [said["data"]["job"] for said in receiver.said] == [told]
@@ -228,7 +228,7 @@ async def test_what_was_read_dismissed_muted_cancelled_or_deleted_is_not_told(
 async def test_a_group_is_told_once_with_its_counts(servers: Servers, receiver: Receiver) -> None:
     service = await servers.add()
     members = [(f"member-{number}", spec(f"Row {number}")) for number in range(2)]
-    await service.submit_group(OWNER, BatchSpec(id="the-group", total=2, title="Table"), members)
+    await service.batches.submit(OWNER, BatchSpec(id="the-group", total=2, title="Table"), members)
     (await servers.puppet.call()).say("x").finish()
     (await servers.puppet.call()).fail(ProviderError("No.", code="bad_request"))
     for job_id, _ in members:
@@ -243,7 +243,7 @@ async def test_a_group_is_told_once_with_its_counts(servers: Servers, receiver: 
 async def test_a_paused_group_says_its_code_and_not_its_message(servers: Servers, receiver: Receiver) -> None:
     service = await servers.add()
     members = [(f"member-{number}", spec(f"Row {number}")) for number in range(9)]
-    await service.submit_group(OWNER, BatchSpec(id="the-group", total=9, title="Table", concurrency=1), members)
+    await service.batches.submit(OWNER, BatchSpec(id="the-group", total=9, title="Table", concurrency=1), members)
     for job_id, _ in members[:5]:
         (await servers.puppet.call()).fail(ProviderError("It says: 'my secret' is bad.", code="unauthorized"))
         await ended(service, job_id)
@@ -252,7 +252,7 @@ async def test_a_paused_group_says_its_code_and_not_its_message(servers: Servers
     assert (said["type"], said["data"]["error_code"]) == ("group.paused", "unauthorized")
     assert said["data"]["counts"]["failed"] == 5
     assert b"secret" not in receiver.requests[0].body
-    await service.resume_group(OWNER, "the-group")
+    await service.batches.resume(OWNER, "the-group")
     for job_id, _ in members[5:]:
         (await servers.puppet.call()).say("x").finish()
         await ended(service, job_id)
@@ -312,7 +312,7 @@ async def test_after_a_day_it_is_given_up(
     servers.clock.advance(3600)
     await servers.passes(10)
     assert len(receiver.requests) == tried
-    assert len(await service.notices(OWNER, "")) == 1  # the inbox still has it
+    assert len(await service.inbox.notices(OWNER, "")) == 1  # the inbox still has it
 
 
 async def test_a_receiver_that_asks_for_time_gets_it_for_all_notices(servers: Servers, receiver: Receiver) -> None:
