@@ -1,7 +1,7 @@
-"""What a plug-in yields: ``jupyter_bgstream.plugin``. It is the only module of ours that a plug-in needs.
+"""Public types for plug-ins; a plug-in needs no other module of this package.
 
 A plug-in is an async generator function ``agent(messages, model, params)``, named by an entry point of the group
-``jupyter_bgstream.providers``. It yields ``str`` for text and what is here for all else; its return is the end.
+``jupyter_bgstream.providers``. It yields ``str`` for text and these types for everything else; its return is the end.
 See docs/plugins.md.
 """
 
@@ -16,12 +16,12 @@ __all__ = ["Citation", "Finish", "ProviderError", "Reasoning", "ToolCall", "Usag
 
 
 class Reasoning(str):
-    """A piece of what the model thought before it answered; shown folded."""
+    """A piece of the model's reasoning; views show it collapsed."""
 
     __slots__ = ()
 
 
 class Finish(msgspec.Struct, frozen=True):
-    """Why the answer ends, if not because it is whole: ``length``, ``content_filter``, ``tool_calls``, ``refusal``."""
+    """The reason for the end of an incomplete answer: ``length``, ``content_filter``, ``tool_calls``, ``refusal``."""
 
     reason: str

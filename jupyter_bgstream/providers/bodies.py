@@ -1,8 +1,8 @@
-"""The body of an HTTP answer, a small piece at a time: decoded, bounded, and with room for others in between.
+"""HTTP response bodies in small pieces: decompressed, bounded, with turns for other tasks in between.
 
-Services are asked for no compression. What stands between may compress all the same, and an answer that was paid for
-shall not be lost by that: one layer of gzip or deflate is undone, anything else is refused. httpx would undo as many
-layers as the answer names, each at once and without a bound.
+Requests ask for no compression. A proxy may compress all the same, and a paid answer must not be lost by that: one
+layer of gzip or deflate is undone, anything else is refused. httpx would undo as many layers as the response names,
+each at once and without a bound.
 """
 
 from __future__ import annotations
@@ -15,73 +15,76 @@ from typing import cast
 
 import httpx
 
-UNCOMPRESSED = {"Accept-Encoding": "identity"}  # proxies also hold a compressed stream back until a block is full
+UNCOMPRESSED = {"Accept-Encoding": "identity"}  # proxies also delay a compressed stream until a block is full
 PIECE_BYTES = 8 * 1024
-TURN_SECONDS = 0.003  # after which others have a turn, although more has come already
-REFUSAL_SECONDS = 10.0  # for the body of a refusal
-REFUSAL_BYTES = 64 * 1024
+TURN_SECONDS = 0.003  # after which other tasks run, although more data has arrived
+ERROR_BODY_SECONDS = 10.0
+ERROR_BODY_BYTES = 64 * 1024
 
 _WINDOWS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 _NAME_LENGTH = 100  # characters
 
 
 class UnreadableBodyError(Exception):
-    """A body that cannot be decoded, breaks off or is too large; ``code`` as in PROTOCOL.md."""
+    """A body that cannot be decoded, breaks off or is too large; ``code`` is one of PROTOCOL.md."""
 
-    def __init__(self, words: str, code: str = "malformed_stream") -> None:
-        super().__init__(words)
+    def __init__(self, message: str, code: str = "malformed_stream") -> None:
+        super().__init__(message)
         self.code = code
 
 
-async def pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    """Yield the body as it comes; none of its pieces has more than PIECE_BYTES.
+async def iter_body(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    """Yield the body as it arrives, in pieces of at most PIECE_BYTES.
 
-    Raises Unreadable for what is compressed in another way or ends in the middle, and httpx.HTTPError.
+    Raises:
+        UnreadableBodyError: another compression, or one that ends in the middle.
+        httpx.HTTPError: the connection failed.
+
     """
     coding = _coding(response)
-    inflating = _Inflating(coding) if coding is not None else None
+    decompressor = _Decompressor(coding) if coding is not None else None
     clock = asyncio.get_running_loop().time
-    turn = asked = clock()
-    # Declared as an iterator, in fact a generator, which must be closed.
+    turn = waiting_since = clock()
+    # Declared as an iterator, but it is a generator, which must be closed.
     raw = cast("AsyncGenerator[bytes, None]", response.aiter_raw())
     async with aclosing(raw):
         async for data in raw:
             now = clock()
-            if now - asked > TURN_SECONDS:  # it was waited for, so others have had theirs
+            if now - waiting_since > TURN_SECONDS:  # other tasks ran during the wait
                 turn = now
-            for piece in _cut(data) if inflating is None else inflating.feed(data):
+            for piece in _cut(data) if decompressor is None else decompressor.feed(data):
                 yield piece
                 if clock() - turn > TURN_SECONDS:
                     await asyncio.sleep(0)
                     turn = clock()
-            asked = clock()
-    if inflating is not None:
-        inflating.close()
+            waiting_since = clock()
+    if decompressor is not None:
+        decompressor.close()
 
 
-async def whole(response: httpx.Response, most: int) -> bytes:
-    """Return a body of at most so many bytes; raises as ``pieces`` does, also for one that has more."""
+async def read_body(response: httpx.Response, max_bytes: int) -> bytes:
+    """Return a body of at most ``max_bytes``; raise as ``iter_body`` does, also for a larger body."""
     body = bytearray()
-    async with aclosing(pieces(response)) as found:
-        async for piece in found:
+    async with aclosing(iter_body(response)) as pieces:
+        async for piece in pieces:
             body += piece
-            if len(body) > most:
-                raise UnreadableBodyError(f"An answer of more than {most >> 20} MiB.")
+            if len(body) > max_bytes:
+                raise UnreadableBodyError(f"The response has more than {max_bytes >> 20} MiB.")
     return bytes(body)
 
 
-async def beginning(response: httpx.Response) -> bytes:
-    """Return as much of a refusal's body as comes in good time and can be read; its status says enough without."""
+async def read_error_body(response: httpx.Response) -> bytes:
+    """Return as much of an error's body as arrives in time and can be read; the status alone is enough."""
     body = bytearray()
     try:
-        async with asyncio.timeout(REFUSAL_SECONDS), aclosing(pieces(response)) as found:
-            async for piece in found:
+        async with asyncio.timeout(ERROR_BODY_SECONDS), aclosing(iter_body(response)) as pieces:
+            async for piece in pieces:
                 body += piece
-                if len(body) > REFUSAL_BYTES:
+                if len(body) > ERROR_BODY_BYTES:
                     break
     except (TimeoutError, httpx.HTTPError, UnreadableBodyError):
         pass
-    return bytes(body[:REFUSAL_BYTES])
+    return bytes(body[:ERROR_BODY_BYTES])
 
 
 def _coding(response: httpx.Response) -> str | None:
@@ -91,8 +94,8 @@ def _coding(response: httpx.Response) -> str | None:
         return None
     if len(codings) > 1 or codings[0] not in _WINDOWS:
         raise UnreadableBodyError(
-            f"It is compressed ({', '.join(codings)[:_NAME_LENGTH]}), which was not asked for. Turn that off in what"
-            " stands between, such as a proxy; one layer of gzip or deflate can be read."
+            f"The response is compressed ({', '.join(codings)[:_NAME_LENGTH]}) against the request. Turn compression"
+            " off in the proxy or gateway in between; one layer of gzip or deflate can be read."
         )
     return codings[0]
 
@@ -105,14 +108,14 @@ def _cut(data: bytes) -> Iterator[bytes]:
         yield data[place : place + PIECE_BYTES]
 
 
-class _Inflating:
-    """Undoes one layer. Memory does not depend on how much comes of a piece."""
+class _Decompressor:
+    """Undoes one layer of compression, in bounded memory whatever the size of the output."""
 
     def __init__(self, coding: str) -> None:
         self._coding = coding
         self._inflate = zlib.decompressobj(_WINDOWS[coding])
         self._begun = False
-        self._head = b""  # of deflate: the two bytes that tell its two forms apart
+        self._head = b""  # of deflate: the two bytes that distinguish its two forms
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         if not self._begun and self._coding == "deflate":
@@ -120,26 +123,26 @@ class _Inflating:
             if len(self._head) < 2:
                 return
             data, self._head = self._head, b""
-            if not _has_zlib_header(data):  # as some services understand the word
+            if not _has_zlib_header(data):  # raw deflate, which some services send
                 self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         self._begun = self._begun or bool(data)
         while data:
-            if self._inflate.eof:  # gzip is one member or several, one behind the other
+            if self._inflate.eof:  # gzip has one member or several
                 self._inflate = zlib.decompressobj(_WINDOWS[self._coding])
             try:
                 piece = self._inflate.decompress(data, PIECE_BYTES)
             except zlib.error as error:
                 raise UnreadableBodyError(
-                    f"It says that it is compressed ({self._coding}), and is not: {error}"
+                    f"The response claims to be compressed ({self._coding}), but is not: {error}"
                 ) from None
             data = self._inflate.unconsumed_tail or self._inflate.unused_data
             if piece:
                 yield piece
 
     def close(self) -> None:
-        """Raise Unreadable (``truncated``) if more was to come."""
+        """Raise UnreadableBodyError (``truncated``) if the end is missing."""
         if self._head or (self._begun and not self._inflate.eof):
-            raise UnreadableBodyError("Its compression ended in the middle.", code="truncated")
+            raise UnreadableBodyError("The compressed data ended in the middle.", code="truncated")
 
 
 def _has_zlib_header(data: bytes) -> bool:

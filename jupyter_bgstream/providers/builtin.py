@@ -1,7 +1,6 @@
-"""The providers that are always there, with what is known of each: its address, format, key and a model to begin with.
+"""Built-in providers: address, format, key variables and default model of each.
 
-An address that a variable of the environment names is the service's own convention: OPENAI_BASE_URL, OLLAMA_HOST,
-AZURE_OPENAI_ENDPOINT.
+Variables for addresses follow each service's own convention: OPENAI_BASE_URL, OLLAMA_HOST, AZURE_OPENAI_ENDPOINT.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ OLLAMA_PORT = 11434
 
 
 class BuiltinProvider(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider that nobody has to configure but for its key."""
+    """A provider that needs no configuration but a key."""
 
-    fields: dict[str, Any]  # of Endpoint; where base_url is missing, ``needs`` says what would name it
+    fields: dict[str, Any]  # of Endpoint; without base_url, ``required`` names what sets it
     documentation: str  # URL
-    needs: str | None = None  # what to set so that it can be asked
-    named: bool = False  # whether the environment names its address, so that it is meant
+    required: str | None = None  # variables to set before it can be used
+    configured: bool = False  # whether the environment names its address
 
 
 def _hosted(base_url: str, key: str | tuple[str, ...], model: str, documentation: str, **more: Any) -> BuiltinProvider:
@@ -33,7 +32,7 @@ def _hosted(base_url: str, key: str | tuple[str, ...], model: str, documentation
     return BuiltinProvider(fields=fields, documentation=documentation)
 
 
-# In the order in which a default is looked for.
+# In the order in which a default model is chosen.
 _HOSTED = {
     "openai": _hosted(
         OPENAI_URL, "OPENAI_API_KEY", "gpt-6-luna", "https://developers.openai.com/api/docs", format="responses"
@@ -67,7 +66,7 @@ _HOSTED = {
     "xai": _hosted("https://api.x.ai/v1", "XAI_API_KEY", "grok-4.3", "https://docs.x.ai"),
     "perplexity": _hosted(
         "https://api.perplexity.ai", "PERPLEXITY_API_KEY", "sonar", "https://docs.perplexity.ai",
-        models=("sonar", "sonar-pro", "sonar-reasoning-pro", "sonar-deep-research"),  # it lists none of its own
+        models=("sonar", "sonar-pro", "sonar-reasoning-pro", "sonar-deep-research"),  # it has no list of models
     ),
     "cohere": _hosted(
         "https://api.cohere.ai/compatibility/v1",
@@ -96,7 +95,7 @@ _HOSTED = {
     "azure": BuiltinProvider(
         fields={"api_key_env": "AZURE_OPENAI_API_KEY", "key_header": "api-key"},
         documentation="https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle",
-        needs="AZURE_OPENAI_ENDPOINT and AZURE_OPENAI_API_KEY",
+        required="AZURE_OPENAI_ENDPOINT and AZURE_OPENAI_API_KEY",
     ),
 }  # fmt: skip
 
@@ -118,40 +117,40 @@ _LOCAL = {
 NAMES = (*_HOSTED, *_LOCAL)
 
 
-def built_in(environ: Mapping[str, str]) -> dict[str, BuiltinProvider]:
-    """Return the built-in providers by name, in the order of defaults, as this environment has them."""
+def builtin_providers(environ: Mapping[str, str]) -> dict[str, BuiltinProvider]:
+    """Return the built-in providers by name, in the order of defaults, with addresses of the environment."""
     found = _HOSTED | _LOCAL
     if url := environ.get("OPENAI_BASE_URL", "").strip():
-        found["openai"] = _with(found["openai"], base_url=url, named=True)
+        found["openai"] = _with(found["openai"], base_url=url)
     if endpoint := environ.get("AZURE_OPENAI_ENDPOINT", "").strip():
-        found["azure"] = _with(found["azure"], base_url=_azure_url(endpoint), named=True)
+        found["azure"] = _with(found["azure"], base_url=_azure_url(endpoint))
     if host := environ.get("OLLAMA_HOST", "").strip().strip("'\"").strip():
-        found["ollama"] = _with(found["ollama"], base_url=ollama_url(host), named=True)
+        found["ollama"] = _with(found["ollama"], base_url=ollama_url(host))
     return found
 
 
-def adjusted(name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a built-in provider, with the format and dialect that its address speaks."""
+def complete_fields(name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a built-in provider, with the format and dialect of its address."""
     fields = dict(fields)
     url = str(fields.get("base_url", "")).rstrip("/")
-    here = name != "openai" or url == OPENAI_URL  # elsewhere it is one of those that imitate it
-    if fields.get("format") == "responses" and not here:
-        fields["format"] = "chat_completions"  # what all that imitate it speak
+    official = name != "openai" or url == OPENAI_URL  # else a service that imitates OpenAI
+    if fields.get("format") == "responses" and not official:
+        fields["format"] = "chat_completions"  # which all imitations have
     if fields.get("format") == "ollama" and name == "ollama" and url.endswith("/v1"):
-        fields["format"] = "chat_completions"  # its compatible side
+        fields["format"] = "chat_completions"  # its compatible API
     fields.setdefault("format", "chat_completions")
     if fields["format"] == "responses" and name == "openai":
         fields.setdefault("background", True)
-    if fields["format"] == "chat_completions" and here and name in DIALECTS:
+    if fields["format"] == "chat_completions" and official and name in DIALECTS:
         fields.setdefault("dialect", name)
     return fields
 
 
 def ollama_url(host: str) -> str:
-    """Return the address that OLLAMA_HOST means, in all the forms that Ollama takes.
+    """Return the URL for a value of OLLAMA_HOST, in every form that Ollama accepts.
 
     A host, a port or both, with or without a scheme and a path; the port is 11434 if there is no scheme. The addresses
-    that a server listens on (0.0.0.0, ::) are this machine's. What cannot be meant is returned as it is.
+    that a server listens on (0.0.0.0, ::) become this machine's. An invalid value is returned as it is.
     Source: ``Host`` in https://github.com/ollama/ollama/blob/main/envconfig/config.go
     """
     scheme, separator, rest = host.partition("://")
@@ -172,12 +171,12 @@ def ollama_url(host: str) -> str:
     return f"{scheme}://{shown}:{port}{parts.path}".rstrip("/")
 
 
-def _with(entry: BuiltinProvider, *, base_url: str, named: bool) -> BuiltinProvider:
-    return msgspec.structs.replace(entry, fields=entry.fields | {"base_url": base_url}, named=named, needs=None)
+def _with(entry: BuiltinProvider, *, base_url: str) -> BuiltinProvider:
+    return msgspec.structs.replace(entry, fields=entry.fields | {"base_url": base_url}, configured=True, required=None)
 
 
 def _azure_url(endpoint: str) -> str:
-    # Both forms are in use: the resource alone, and with the path of the API that has no versions.
+    # Both forms are in use: the resource alone, and with the path of the API without versions.
     url = endpoint.rstrip("/")
     return url if url.endswith("/openai/v1") else f"{url.removesuffix('/openai')}/openai/v1"
 

@@ -1,8 +1,8 @@
-"""httpx's client without what it does of itself with the head of an answer, which a service fills with anything.
+"""An httpx client that ignores cookies and redirects, and logs nothing that a provider controls.
 
-httpx keeps cookies, which none of our requests is to carry on, and parsing them can hold up the event loop for a good
-part of a second. It builds the request that a redirect asks for even where it does not follow it, and raises errors of
-several kinds where that cannot be built.
+httpx keeps cookies, which no request here may send, and parsing them can hold up the event loop for a good part of a
+second. It builds the request of a redirect even if it does not follow it, and raises errors of several kinds if that
+fails.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from typing import Any
 
 import httpx
 
-from .log_redaction import discreet
+from .log_redaction import quiet_http_logs
 
 _LOCATION = "location"
 
 
 class _NoCookies(CookieJar):
     def extract_cookies(self, response: Any, request: Any) -> None:
-        """Keep none, and read none."""
+        """Do nothing: no cookie is parsed or kept."""
 
 
 def plain_client(*, verify: ssl.SSLContext, timeout: httpx.Timeout, **settings: Any) -> httpx.AsyncClient:
-    """Return a client that follows no redirect, keeps no cookie, and takes nothing from the environment."""
+    """Return a client that follows no redirect, keeps no cookie, and uses no setting of the environment."""
     return httpx.AsyncClient(
         verify=verify,
         timeout=timeout,
-        trust_env=False,  # httpx cannot read each value of NO_PROXY, and would take keys from a .netrc
-        follow_redirects=False,  # the key goes to no other address
+        trust_env=False,  # httpx cannot parse each value of NO_PROXY, and would use passwords of a .netrc
+        follow_redirects=False,  # the key is sent to no other address
         cookies=_NoCookies(),
         event_hooks={"response": [_hide_redirect]},
         **settings,
@@ -37,8 +37,8 @@ def plain_client(*, verify: ssl.SSLContext, timeout: httpx.Timeout, **settings: 
 
 
 async def send(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
-    """Return the head of an answer, whose body is a stream; raises httpx.HTTPError."""
-    with discreet():
+    """Send a request; return the response with its body unread. Raises httpx.HTTPError."""
+    with quiet_http_logs():
         response = await client.send(request, stream=True)
     if (location := response.extensions.pop(_LOCATION, None)) is not None:
         response.headers[_LOCATION] = location
@@ -46,6 +46,6 @@ async def send(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Respo
 
 
 async def _hide_redirect(response: httpx.Response) -> None:
-    # The hook is called before httpx looks for one.
+    # httpx calls the hook before it looks for a redirect.
     if (location := response.headers.pop(_LOCATION, None)) is not None:
         response.extensions[_LOCATION] = location

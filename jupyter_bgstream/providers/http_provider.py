@@ -1,4 +1,4 @@
-"""One configured service: a job goes out as an HTTP request, and what it says comes in as events."""
+"""A provider with one wire format at one endpoint: a job becomes an HTTP request, its response becomes events."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from ..core.state import ErrorInfo
 from .base import MAX_MODELS, ProviderEvent, ProviderStatus
 from .context_window import RequestSize, certain_overflow
 from .daemon_threads import run_in_daemon_thread
-from .endpoint import Endpoint, can_be_sent
+from .endpoint import Endpoint, is_header_value
 from .errors import ErrorBuilder
-from .formats import LASTING, Decoder, Request, ResumableFormat, format_of
-from .formats.base import decoded, model_name
+from .formats import RESUMABLE, Decoder, Request, ResumableFormat, format_of
+from .formats.base import decode_json, model_name
 from .keys import Key
 from .pricing import priced
-from .response_reader import closed, read
+from .response_reader import close_decoder, read
 from .resume import ResumableStream
 from .sanitize import Sanitizer
-from .transport import Call, Route, ask
+from .transport import Call, Route, request_body
 
 STATUS_SECONDS = 3.0
 LISTING_BYTES = 4 * 1024 * 1024  # of a list of models
-HEADER_SECONDS = 10.0  # that a function which makes a header may take
-ABANDON_SECONDS = 5.0
-_UNLISTED = (404, 405, 501)  # HTTP statuses of a service that has no list of models
-ANSWER_BYTES = 128 * 1024 * 1024  # of an answer as a whole, with its searches and pictures
+HEADER_SECONDS = 10.0  # for a function that returns a header
+CANCEL_SECONDS = 5.0
+_NO_LISTING = (404, 405, 501)  # HTTP statuses of a service without a list of models
+RESPONSE_BYTES = 128 * 1024 * 1024  # of a whole response, with its searches and images
 
 log = logging.getLogger(__name__)
 
 
 class HTTPProvider:
-    """A Provider of one format at one endpoint. The key is looked up at each call and kept nowhere."""
+    """A Provider over HTTP. The key is looked up for each call and never stored."""
 
     def __init__(
         self,
@@ -49,15 +49,15 @@ class HTTPProvider:
         endpoint: Endpoint,
         *,
         environ: Mapping[str, str],
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,  # between tries to go on with an answer
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,  # between connections to one response
         keyring: bool = False,
-        meant: bool = True,
+        configured: bool = True,
     ) -> None:
         self.name = name
-        self._meant = meant  # False: it is only there to be tried
+        self._configured = configured  # False: it is built in, and only probed
         self._endpoint = endpoint
         self._format = format_of(endpoint.format, endpoint.dialect, done_is_end=endpoint.done_is_end)
-        self._lasting = LASTING.get(endpoint.format)
+        self._resumable = RESUMABLE.get(endpoint.format)
         self._key = Key(name, endpoint, environ=environ, keyring=keyring)
         self._route = Route(
             proxy=endpoint.proxy, ca_bundle=endpoint.ca_bundle, connect_timeout=endpoint.connect_timeout
@@ -68,11 +68,11 @@ class HTTPProvider:
         return f"HTTPProvider({self.name!r}, {self._endpoint!r})"
 
     async def stream(self, job: Job) -> AsyncGenerator[Sequence[ProviderEvent], None]:
-        """Yield what the service says, in batches as they come; the last event is Completed.
+        """Yield the events of one attempt in batches as they arrive, the last one Completed.
 
-        Raises ProviderError; what was said before it has been yielded. Closing the generator closes the socket.
+        Raises ProviderError after the events before it. Closing the generator closes the socket.
         """
-        errors, headers = await self._opening(model_name(job), RequestSize.of(job))
+        errors, headers = await self._prepare(model_name(job), RequestSize.of(job))
         if job.resume is None:
             endpoint = self._endpoint
             length = await certain_overflow(
@@ -80,58 +80,58 @@ class HTTPProvider:
             )
             if length is not None:
                 raise errors.too_long("It was not sent.", length)
-        if self._lasting is not None:
-            batches = await self._resuming(self._lasting, job, errors, headers)
-        elif job.resume is not None:  # from a time when its settings were others
-            raise errors.error("answer_gone", f"The format {self._format.name} cannot go on with an answer.")
+        if self._resumable is not None:
+            batches = await self._stream_resumable(self._resumable, job, errors, headers)
+        elif job.resume is not None:  # of earlier settings
+            raise errors.error("answer_gone", f"The format {self._format.name} cannot resume a response.")
         else:
-            batches = self._once(job, errors, headers)
-        screen = Sanitizer(self.name, errors)
+            batches = self._stream_once(job, errors, headers)
+        sanitizer = Sanitizer(self.name, errors)
         async with aclosing(batches):
             async for batch in batches:
-                # What was counted comes last, or before the end.
-                counted = isinstance(batch[-1], Usage | Completed)
-                if said := screen.passed(await self._priced(batch, job) if counted else batch):
-                    yield said
+                # Usage is the last event, or the one before the end.
+                has_usage = isinstance(batch[-1], Usage | Completed)
+                if events := sanitizer.sanitized(await self._priced(batch, job) if has_usage else batch):
+                    yield events
 
     async def cancel_response(self, job: Job) -> None:
-        """Tell the service that nobody wants the answer any more. Within ABANDON_SECONDS; never raises."""
-        if self._lasting is None or job.resume is None:
+        """Cancel a job's response at the provider, within CANCEL_SECONDS; never raise."""
+        if self._resumable is None or job.resume is None:
             return
         try:
-            errors, headers = await self._opening(model_name(job))
-            await self._asked(self._lasting.cancel(job.resume), headers, errors, ABANDON_SECONDS, ANSWER_BYTES)
+            errors, headers = await self._prepare(model_name(job))
+            request = self._resumable.cancel(job.resume)
+            await self._request(request, headers, errors, seconds=CANCEL_SECONDS, max_bytes=RESPONSE_BYTES)
         except (ProviderError, msgspec.MsgspecError) as error:
-            code = error.code if isinstance(error, ProviderError) else "no token"
-            log.warning("job %s: %s cannot be told that nobody wants its answer (%s)", job.id, self.name, code)
+            code = error.code if isinstance(error, ProviderError) else "invalid token"
+            log.warning("job %s: its response could not be cancelled at %s (%s)", job.id, self.name, code)
 
     def check(self, messages: Sequence[Message]) -> None:
         """Raise InvalidRequestError for a part that the format cannot send."""
         for turn, message in enumerate(messages):
             for place, part in enumerate(message.parts):
-                if (why := self._format.lacks(part)) is not None:
+                if (why := self._format.unsupported(part)) is not None:
                     raise InvalidRequestError(why, field=f"messages[{turn}].content[{place}]")
 
     async def status(self) -> ProviderStatus:
-        """Return which models there are, or why that cannot be said; never raises.
+        """Return the models, or why there are none; never raise.
 
-        The service has STATUS_SECONDS to answer, and where its key comes from what ``keys`` and ``aside`` allow.
+        The provider has STATUS_SECONDS; the key and headers have the time-outs of ``keys`` and HEADER_SECONDS.
         """
-        if self._key.lacking() == "" and self._key.variables and not self._meant:
-            words = f"Not configured: set {self._key.variables}."
-            fault = ErrorInfo(code="missing_key", message=words)
-            return ProviderStatus(name=self.name, kind=self._format.name, error=fault, configured=False)
+        if self._key.problem() == "" and self._key.variables and not self._configured:
+            error = ErrorInfo(code="missing_key", message=f"Not configured: set {self._key.variables}.")
+            return ProviderStatus(name=self.name, kind=self._format.name, error=error, configured=False)
         note = None
         try:
             if not (models := self._endpoint.models):
-                models, missing = await self._names()
-                note = None if missing is None else self._unlisted(missing)
-        except ProviderError as error:
-            fault, configured = ErrorInfo(code=error.code, message=error.message), True
-            if not self._meant and not self.wants_key:
-                words = f"Not running: nothing of the kind answers at {self._endpoint.base_url}."
-                fault, configured = ErrorInfo(code="unreachable", message=words), False
-            return ProviderStatus(name=self.name, kind=self._format.name, error=fault, configured=configured)
+                models, received = await self._list_models()
+                note = None if received is None else self._no_listing_note(received)
+        except ProviderError as raised:
+            error, configured = ErrorInfo(code=raised.code, message=raised.message), True
+            if not self._configured and not self.wants_key:
+                message = f"Not running: no such server answers at {self._endpoint.base_url}."
+                error, configured = ErrorInfo(code="unreachable", message=message), False
+            return ProviderStatus(name=self.name, kind=self._format.name, error=error, configured=configured)
         return ProviderStatus(
             name=self.name,
             kind=self._format.name,
@@ -140,109 +140,113 @@ class HTTPProvider:
         )
 
     async def price(self, model: str, usage: Usage) -> Usage:
-        """Return counts with what they cost by list prices, where these are known; ``model`` is the full name."""
-        how = {"provider": self.name, "model": model.partition("/")[2], "base_url": self._endpoint.base_url}
-        return await asyncio.to_thread(priced, usage, **how)
+        """Return the usage with its cost by list prices, if known; ``model`` is the full name."""
+        names = {"provider": self.name, "model": model.partition("/")[2], "base_url": self._endpoint.base_url}
+        return await asyncio.to_thread(priced, usage, **names)
 
     def config_error(self) -> ErrorInfo | None:
-        """Return why this service cannot be asked: its key is not here."""
-        if (problem := self._key.lacking()) is None:
+        """Return why jobs cannot run: the key is missing."""
+        if (problem := self._key.problem()) is None:
             return None
         error = self._errors("").error("missing_key", problem)
         return ErrorInfo(code=error.code, message=error.message)
 
     @property
     def accepts_returned_images(self) -> bool:
-        """Whether its models are shown the pictures of answers again in the next turns of a thread."""
+        """Whether its models accept the images of answers in the next turns of a thread."""
         return self._endpoint.format in ("gemini", "responses") or self._endpoint.dialect == "openrouter"
 
     @property
     def wants_key(self) -> bool:
-        """Whether it can only be asked with a key."""
+        """Whether it needs a key."""
         return self._key.wanted
 
     @property
     def key_at_hand(self) -> bool:
-        """Whether there is a key for sure, without asking anybody for it."""
+        """Whether there certainly is a key, without a call of a function or the keyring."""
         return self._key.at_hand
 
     async def has_key(self) -> bool:
-        """Return whether there is a key, asking for it where that must be; never raises."""
-        if self._key.lacking() is not None:
+        """Return whether there is a key; may call its function or the keyring; never raise."""
+        if self._key.problem() is not None:
             return False
         try:
             return bool(await self._key.look_up(self._errors("")))
         except ProviderError:
             return False
 
-    async def _priced(self, said: Sequence[ProviderEvent], job: Job) -> Sequence[ProviderEvent]:
-        return [await self.price(job.spec.model, each) if isinstance(each, Usage) else each for each in said]
+    async def _priced(self, batch: Sequence[ProviderEvent], job: Job) -> Sequence[ProviderEvent]:
+        return [await self.price(job.spec.model, event) if isinstance(event, Usage) else event for event in batch]
 
-    async def _once(
+    async def _stream_once(
         self, job: Job, errors: ErrorBuilder, headers: dict[str, str]
     ) -> AsyncGenerator[Sequence[ProviderEvent], None]:
-        # An answer that lives as long as its connection.
+        # A response that ends with its connection.
         decoder, broken = self._format.decoder(errors), None
         try:
-            request = await _built(self._format.request, job, errors)
+            request = await _build(self._format.request, job, errors)
             async with aclosing(read(self._call(request, headers, job), decoder, errors)) as batches:
                 async for batch in batches:
                     yield batch
         except ProviderError as error:
             broken = error
-        if end := await closed(decoder, broken):
-            yield end
+        if events := await close_decoder(decoder, broken):
+            yield events
         if decoder.error is not None:
             raise decoder.error
 
-    async def _resuming(
-        self, lasting: ResumableFormat, job: Job, errors: ErrorBuilder, headers: dict[str, str]
+    async def _stream_resumable(
+        self, format: ResumableFormat, job: Job, errors: ErrorBuilder, headers: dict[str, str]
     ) -> AsyncGenerator[Sequence[ProviderEvent], None]:
-        def connected(request: Request, decoder: Decoder, left: float) -> AsyncGenerator[Sequence[ProviderEvent], None]:
+        def read_events(
+            request: Request, decoder: Decoder, left: float
+        ) -> AsyncGenerator[Sequence[ProviderEvent], None]:
             call = self._call(request, headers, job)
             return read(msgspec.structs.replace(call, total_timeout=left), decoder, errors)
 
         def ask(request: Request, seconds: float) -> Awaitable[bytes]:
-            return self._asked(request, headers, errors, seconds, ANSWER_BYTES)
+            return self._request(request, headers, errors, seconds=seconds, max_bytes=RESPONSE_BYTES)
 
         begin = None
         if job.resume is None:
-            begin = await _built(lasting.lasting if self._endpoint.background else lasting.request, job, errors)
+            build = format.background_request if self._endpoint.background else format.request
+            begin = await _build(build, job, errors)
         total = self._endpoint.total_timeout
-        return ResumableStream(lasting, errors, read=connected, ask=ask, sleep=self._sleep, total_timeout=total).run(
+        return ResumableStream(format, errors, read=read_events, ask=ask, sleep=self._sleep, total_timeout=total).run(
             begin, job.resume
         )
 
-    async def _names(self) -> tuple[tuple[str, ...], str | None]:
-        # The models, or what came instead of a list of them from a service that can be asked all the same.
-        errors, headers = await self._opening("")
+    async def _list_models(self) -> tuple[tuple[str, ...], str | None]:
+        # The models, or what a service without a list of models sent instead.
+        errors, headers = await self._prepare("")
         try:
-            body = await self._asked(self._format.models, headers, errors, STATUS_SECONDS, LISTING_BYTES)
+            body = await self._request(
+                self._format.models, headers, errors, seconds=STATUS_SECONDS, max_bytes=LISTING_BYTES
+            )
         except ProviderError as error:
-            if error.status in _UNLISTED and (self._meant or self.wants_key):
+            if error.status in _NO_LISTING and (self._configured or self.wants_key):
                 return (), f"HTTP {error.status}"
             raise
-        if not body.lstrip().startswith((b"{", b"[")) and (self._meant or self.wants_key):
+        if not body.lstrip().startswith((b"{", b"[")) and (self._configured or self.wants_key):
             return (), "no JSON"
-        # Another name than its own would ask for nothing.
-        names = tuple(filter(errors.is_clean, self._format.names(decoded(body, errors))[:MAX_MODELS]))
+        # A redacted name would be unknown to the provider.
+        names = tuple(filter(errors.is_clean, self._format.model_names(decode_json(body, errors))[:MAX_MODELS]))
         return names, None if names else "an empty list"
 
-    def _unlisted(self, came: str) -> str:
+    def _no_listing_note(self, received: str) -> str:
         return (
-            f"This service has no list of models: ask a model by its full name, such as {self.name}/NAME. (From"
-            f" {self._endpoint.url(self._format.models.path)} came {came}; if asking fails too, check base_url.)"
+            f"This provider has no list of models. Use a model's full name, such as {self.name}/NAME. ("
+            f"{self._endpoint.url(self._format.models.path)} returned {received}; if jobs fail too, check base_url.)"
         )
 
-    async def _asked(
-        self, request: Request, headers: dict[str, str], errors: ErrorBuilder, seconds: float, most: int
+    async def _request(
+        self, request: Request, headers: dict[str, str], errors: ErrorBuilder, *, seconds: float, max_bytes: int
     ) -> bytes:
-        url = self._endpoint.url(request.path)
-        return await ask(
-            url,
+        return await request_body(
+            self._endpoint.url(request.path),
             headers=request.headers | headers,
             seconds=seconds,
-            most=most,
+            max_bytes=max_bytes,
             errors=errors,
             body=request.body,
             route=self._route,
@@ -259,17 +263,17 @@ class HTTPProvider:
             route=self._route,
         )
 
-    async def _opening(self, model: str, size: RequestSize | None = None) -> tuple[ErrorBuilder, dict[str, str]]:
-        # What every request begins with: the headers, and errors that know what in them is secret.
+    async def _prepare(self, model: str, size: RequestSize | None = None) -> tuple[ErrorBuilder, dict[str, str]]:
+        # The headers of a request, and an error builder that knows the secrets in them.
         errors = self._errors(model)
         key = await self._key.look_up(errors)
         errors = self._errors(model, key)
         headers = {name: await self._header(name, value, errors) for name, value in self._endpoint.headers.items()}
         if not key:
             return self._errors(model, *headers.values(), size=size), headers
-        named = self._endpoint.key_header
+        header = self._endpoint.key_header
         return self._errors(model, key, *headers.values(), size=size), (
-            {named: key} if named else self._format.headers(key)
+            {header: key} if header else self._format.headers(key)
         ) | headers
 
     async def _header(self, name: str, value: Any, errors: ErrorBuilder) -> str:
@@ -277,13 +281,13 @@ class HTTPProvider:
             try:
                 value = await run_in_daemon_thread(value, seconds=HEADER_SECONDS, name=f"header-{self.name}")
             except TimeoutError:
-                words = f"The function of the header {name} did not return within {HEADER_SECONDS:g} s."
-                raise errors.error("missing_key", words) from None
-            except Exception as error:  # its words may hold what nobody shall see
-                words = f"The function of the header {name} raised {type(error).__name__}."
-                raise errors.error("missing_key", words) from None
-        if not can_be_sent(value):
-            raise errors.error("missing_key", f"The function of the header {name} returned what cannot be sent.")
+                message = f"The function of the header {name} did not return within {HEADER_SECONDS:g} s."
+                raise errors.error("missing_key", message) from None
+            except Exception as error:  # its message may hold a secret
+                message = f"The function of the header {name} raised {type(error).__name__}."
+                raise errors.error("missing_key", message) from None
+        if not is_header_value(value):
+            raise errors.error("missing_key", f"The function of the header {name} returned an invalid header value.")
         return str(value)
 
     def _errors(self, model: str, *secrets: str, size: RequestSize | None = None) -> ErrorBuilder:
@@ -299,8 +303,8 @@ class HTTPProvider:
         )
 
 
-async def _built(build: Callable[[Job, ErrorBuilder], Request], job: Job, errors: ErrorBuilder) -> Request:
-    # Pictures and files may have megabytes, and are turned into text: too long for the loop that the kernels live on.
+async def _build(build: Callable[[Job, ErrorBuilder], Request], job: Job, errors: ErrorBuilder) -> Request:
+    # Images and files may have megabytes, and are encoded as text: too long for the server's event loop.
     if any(message.attachments for message in (*job.history, *job.spec.messages)):
         return await asyncio.to_thread(build, job, errors)
     return build(job, errors)

@@ -1,6 +1,6 @@
-"""Where a service's key comes from: the environment, then Jupyter's config, then the system's keyring.
+"""Keys of providers: from the environment, then Jupyter's config, then the system's keyring.
 
-It is looked up at each use, so that it may change, and kept nowhere.
+A key is looked up at each use, so that it may change, and never stored.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from .endpoint import Endpoint
 from .errors import ErrorBuilder
 
 KEYRING_SERVICE = "jupyter_bgstream"
-FUNCTION_SECONDS = 10.0  # that a function in the config may take
-KEYRING_SECONDS = 10.0  # it may ask a person to unlock it; nobody sits at a server
+FUNCTION_SECONDS = 10.0  # for a function in the config
+KEYRING_SECONDS = 10.0  # it may ask a user to unlock it, and a server has none
 
-_HOW = "Its value has characters that no key has."
+_INVALID = "The value has characters that no key has."
 
 
 class Key:
-    """The key of one service. Never shows it: neither its repr nor its errors hold a value."""
+    """The key of one provider. Neither its repr nor its errors show the value."""
 
     def __init__(self, provider: str, endpoint: Endpoint, *, environ: Mapping[str, str], keyring: bool) -> None:
         self._provider = provider
@@ -36,55 +36,60 @@ class Key:
 
     @property
     def wanted(self) -> bool:
-        """Whether the service wants a key at all."""
+        """Whether the provider needs a key."""
         return bool(self._names) or self._configured is not None
 
     @property
     def ways(self) -> str:
-        """What a user can do so that there is one."""
+        """How a user can set a key, as a sentence."""
         entry = f'c.BgStreamApp.providers = {{"{self._provider}": {{"api_key": …}}}}'
         ring = f"keyring set {KEYRING_SERVICE} {self._provider}"
         ways = [f"set {self.variables} in the Jupyter server's environment and restart it"] if self._names else []
-        ways.append(f"write {entry} into Jupyter's config")
+        ways.append(f"set {entry} in Jupyter's config")
         ways.append(f"run '{ring}'" + ("" if self._keyring else " and set c.BgStreamApp.keyring = True"))
         return f"{ways[0][0].upper()}{', or '.join(ways)[1:]}."
 
     @property
     def variables(self) -> str:
-        """The names of its environment variables."""
+        """Names of its environment variables, joined by or."""
         return " or ".join(self._names)
 
     @property
     def source(self) -> str:
-        """Where the key in use comes from, as far as can be told without asking for it."""
+        """Where the key in use comes from, as far as that is known without a lookup."""
         if name := next((name for name in self._names if self._environ.get(name, "").strip()), None):
             return f"{name} in the Jupyter server's environment, then restart it"
         if self._configured is not None:
             return "its api_key in Jupyter's config"
         if self._keyring:
-            return f"what the keyring has for {KEYRING_SERVICE}, {self._provider}"
+            return f"the keyring's entry for {KEYRING_SERVICE}, {self._provider}"
         return f"{self.variables or 'its key (api_key_env)'} in the Jupyter server's environment, then restart it"
 
     @property
     def at_hand(self) -> bool:
-        """Whether there is one for sure, without asking anybody for it."""
+        """Whether there certainly is a key, without a call of a function or the keyring."""
         given = self._given()
         return bool(given) and _problem(given or "") is None
 
-    def lacking(self) -> str | None:
-        """Return why there is no key that could be used, as far as can be told without asking; None: there may be."""
+    def problem(self) -> str | None:
+        """Return why there is no usable key, as far as that is known without a lookup.
+
+        Returns:
+            None if there may be a key; "" if it is missing; a sentence if it is invalid.
+
+        """
         given = self._given()
         if not self.wanted or (given is None and (callable(self._configured) or self._keyring)):
             return None
         return _problem(given) if given else ""
 
     async def look_up(self, errors: ErrorBuilder) -> str:
-        """Return the key, or "" if the service wants none; raises ProviderError (``missing_key``)."""
+        """Return the key, or "" if the provider needs none; raise ProviderError (``missing_key``)."""
         if not self.wanted:
             return ""
         key = self._given()
         if key is None and callable(self._configured):
-            key = await self._called(errors)
+            key = await self._from_function(errors)
         if not key and self._keyring:
             key = await self._from_keyring(errors)
         if not key:
@@ -99,28 +104,28 @@ class Key:
                 return key
         return self._configured.strip() if isinstance(self._configured, str) else None
 
-    async def _called(self, errors: ErrorBuilder) -> str:
-        # What an error of that function says may hold the key itself: only its type is told.
+    async def _from_function(self, errors: ErrorBuilder) -> str:
+        # The message of the function's error may hold the key, so only its type is shown.
         try:
             key: Any = await run_in_daemon_thread(
                 self._configured, seconds=FUNCTION_SECONDS, name=f"key-{self._provider}"
             )
         except TimeoutError:
-            words = f"The function in its api_key did not return within {FUNCTION_SECONDS:g} s."
-            raise errors.error("missing_key", words) from None
+            message = f"The function of api_key did not return within {FUNCTION_SECONDS:g} s."
+            raise errors.error("missing_key", message) from None
         except Exception as error:
-            words = f"The function in its api_key raised {type(error).__name__}."
-            raise errors.error("missing_key", words) from None
+            message = f"The function of api_key raised {type(error).__name__}."
+            raise errors.error("missing_key", message) from None
         if key is None:
             return ""
         if not isinstance(key, str):
-            words = f"The function in its api_key returned {type(key).__name__}, not a string."
-            raise errors.error("missing_key", words)
+            message = f"The function of api_key returned {type(key).__name__}, not a string."
+            raise errors.error("missing_key", message)
         return key.strip()
 
     async def _from_keyring(self, errors: ErrorBuilder) -> str:
         if not has_keyring():
-            raise errors.error("missing_key", "For the keyring: pip install 'jupyter_bgstream[keyring]'.")
+            raise errors.error("missing_key", "The keyring needs a package: pip install 'jupyter_bgstream[keyring]'.")
         try:
             key = await run_in_daemon_thread(
                 lambda: import_module("keyring").get_password(KEYRING_SERVICE, self._provider),
@@ -128,17 +133,17 @@ class Key:
                 name=f"keyring-{self._provider}",
             )
         except TimeoutError:
-            words = f"The keyring did not answer within {KEYRING_SECONDS:g} s; it may be locked."
-            raise errors.error("missing_key", words) from None
+            message = f"The keyring did not answer within {KEYRING_SECONDS:g} s; it may be locked."
+            raise errors.error("missing_key", message) from None
         except Exception as error:
             raise errors.error("missing_key", f"The keyring failed: {type(error).__name__}.") from None
         return str(key or "").strip()
 
 
 def has_keyring() -> bool:
-    """Return whether the package is installed; it is not imported."""
+    """Return whether the package keyring is installed, without importing it."""
     return find_spec("keyring") is not None
 
 
 def _problem(key: str) -> str | None:
-    return None if key.isascii() and key.isprintable() else _HOW
+    return None if key.isascii() and key.isprintable() else _INVALID

@@ -1,4 +1,4 @@
-"""Keeps a service's words out of what httpx and httpcore log of the head of an answer: they may repeat a key."""
+"""Keeps response headers out of the logs of httpx and httpcore, since a provider may echo the key in them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 _ours: ContextVar[bool] = ContextVar("bgstream_request", default=False)
-_OF_HTTPCORE = ("connection", "http11", "http2", "proxy", "socks")
+_HTTPCORE_LOGGERS = ("connection", "http11", "http2", "proxy", "socks")
 
 
 @contextmanager
-def discreet() -> Iterator[None]:
-    """Send a request within this, in one task; the lines about requests of others stay as they are."""
+def quiet_http_logs() -> Iterator[None]:
+    """Filter the log lines about requests that this task sends; those of other code stay as they are."""
     token = _ours.set(True)
     try:
         yield
@@ -21,8 +21,8 @@ def discreet() -> Iterator[None]:
         _ours.reset(token)
 
 
-class _Discreet(logging.Filter):
-    # Behind the status of an answer stands the reason that it gave.
+class _WithoutReason(logging.Filter):
+    # The last argument is the reason phrase of the response.
     def filter(self, record: logging.LogRecord) -> bool:
         if _ours.get() and isinstance(record.args, tuple) and len(record.args) == 5:  # 'HTTP Request: %s %s "%s %d %s"'
             record.args = (*record.args[:4], "")
@@ -30,11 +30,11 @@ class _Discreet(logging.Filter):
 
 
 class _Silent(logging.Filter):
-    # Each step with what came of it, such as all headers; at debug level only.
+    # Each step with its result, such as all headers; at debug level only.
     def filter(self, record: logging.LogRecord) -> bool:
         return not _ours.get()
 
 
-logging.getLogger("httpx").addFilter(_Discreet())
-for _name in _OF_HTTPCORE:
+logging.getLogger("httpx").addFilter(_WithoutReason())
+for _name in _HTTPCORE_LOGGERS:
     logging.getLogger(f"httpcore.{_name}").addFilter(_Silent())

@@ -1,4 +1,4 @@
-"""A job's parameters: those that every service knows by a name of its own, and the rest, which is passed on."""
+"""A job's parameters: standard ones, which each service names differently, and others, which are passed on."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .errors import ErrorBuilder
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
-# What only the job or the server's own configuration says.
-_OF_THE_JOB = ("model", "messages", "stream", "prompt", "input", "contents")
+# Fields that the job itself or the server's configuration sets.
+_RESERVED = ("model", "messages", "stream", "prompt", "input", "contents")
 
 
 class Params(msgspec.Struct, frozen=True, kw_only=True):
-    """The parameters of one job. What is None was not asked for."""
+    """The parameters of one job; None if not given."""
 
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
@@ -24,8 +24,8 @@ class Params(msgspec.Struct, frozen=True, kw_only=True):
     stop: str | list[str] | None = None  # where the answer ends
     seed: int | None = None
     reasoning_effort: Effort | None = None
-    schema: dict[str, Any] | None = None  # a JSON schema that the answer must follow
-    rest: dict[str, Any] = {}  # unknown to us: goes into the request as it is
+    schema: dict[str, Any] | None = None  # JSON schema of the answer
+    rest: dict[str, Any] = {}  # other parameters, passed on as they are
 
     @property
     def stops(self) -> list[str] | None:
@@ -37,51 +37,51 @@ STANDARD = tuple(name for name in Params.__struct_fields__ if name != "rest")
 
 
 def read_params(params: dict[str, Any], errors: ErrorBuilder) -> Params:
-    """Return what a job asks for; raises ProviderError (``bad_request``) for what cannot be meant."""
-    if clash := [name for name in _OF_THE_JOB if name in params]:
-        raise errors.error("bad_request", f"params may not set {', '.join(clash)}: the job itself does.")
+    """Return a job's parameters; raise ProviderError (``bad_request``) for invalid ones."""
+    if clash := [name for name in _RESERVED if name in params]:
+        raise errors.error("bad_request", f"params must not set {', '.join(clash)}: the job itself does.")
     params = _with_extra_body(params, errors)
     known = {name: value for name, value in params.items() if name in STANDARD}
     rest = {name: value for name, value in params.items() if name not in STANDARD}
     try:
         return msgspec.convert(known | {"rest": rest}, Params)
     except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at ")
-        raise errors.error("bad_request", f"params: {where.strip('`').removeprefix('$.')}: {what}.") from None
+        problem, _, where = str(error).partition(" - at ")
+        raise errors.error("bad_request", f"params: {where.strip('`').removeprefix('$.')}: {problem}.") from None
 
 
 def _with_extra_body(params: dict[str, Any], errors: ErrorBuilder) -> dict[str, Any]:
-    # What OpenAI's SDK joins to the request: code that is moved here names fields of other services so.
+    # OpenAI's SDK merges extra_body into the request; code that is migrated from it has fields of other services there.
     params = dict(params)
     extra = params.pop("extra_body", None)
     if extra is None:
         return params
     if not isinstance(extra, dict):
-        raise errors.error("bad_request", "params: extra_body is an object with further fields of the request.")
-    if clash := [name for name in (*_OF_THE_JOB, "background", "extra_body") if name in extra]:
-        raise errors.error("bad_request", f"extra_body may not set {', '.join(clash)}: the job itself does.")
+        raise errors.error("bad_request", "params: extra_body must be an object with further fields of the request.")
+    if clash := [name for name in (*_RESERVED, "background", "extra_body") if name in extra]:
+        raise errors.error("bad_request", f"extra_body must not set {', '.join(clash)}: the job itself does.")
     return joined(params, extra, errors)
 
 
 def joined(body: dict[str, Any], rest: dict[str, Any], errors: ErrorBuilder) -> dict[str, Any]:
-    """Return a body with the parameters that are passed on; objects are joined field by field.
+    """Return a body merged with the parameters that are passed on; objects are merged field by field.
 
-    Raises ProviderError (``bad_request``) where the two say different things of one field, such as ``max_tokens: 100``
-    beside a service's own ``max_output_tokens: 200``.
+    Raises ProviderError (``bad_request``) if a field has two values, such as ``max_tokens: 100`` beside a service's own
+    ``max_output_tokens: 200``.
     """
     return _joined(body, rest, (), errors)
 
 
-def refused(params: Params, names: Iterable[str], service: str, errors: ErrorBuilder) -> None:
-    """Raise ProviderError (``bad_request``) if parameters are given that a service does not have."""
+def reject_params(params: Params, names: Iterable[str], service: str, errors: ErrorBuilder) -> None:
+    """Raise ProviderError (``bad_request``) if parameters are given that a service does not support."""
     if given := [name for name in names if getattr(params, name) is not None]:
-        raise errors.error("bad_request", f"{service} has no {' and no '.join(given)}; leave that out of params.")
+        raise errors.error("bad_request", f"{service} has no {' and no '.join(given)}; remove it from params.")
 
 
 def same(params: dict[str, Any], name: str, value: Any, others: Iterable[str], errors: ErrorBuilder) -> dict[str, Any]:
-    """Return params without the other names of a parameter that has been given.
+    """Return params without the other names of a given parameter.
 
-    Raises ProviderError (``bad_request``) if one of them says something else.
+    Raises ProviderError (``bad_request``) if one of them has another value.
     """
     rest = dict(params)
     for other in others if value is not None else ():
@@ -105,6 +105,6 @@ def _joined(body: dict[str, Any], rest: dict[str, Any], at: tuple[str, ...], err
             field = ".".join((*at, name))
             raise errors.error(
                 "bad_request",
-                f"params contradict each other: {field} is {value!r:.80}, and {body[name]!r:.80} by another name.",
+                f"params contradict each other: {field} is {value!r:.80}, and {body[name]!r:.80} under another name.",
             )
     return result

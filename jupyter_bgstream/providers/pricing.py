@@ -1,7 +1,7 @@
-"""What ``genai-prices`` lists: what an answer cost, where its provider does not say so, and how much a model takes.
+"""List prices and context windows of models, from ``genai-prices``.
 
-That library and its list take some 100 ms to import and 15 MB to keep, so it is imported when the first estimate is
-asked for, and what asks it is to be called in a thread. It asks nobody: the list is that of the installed version.
+That library and its list take some 100 ms to import and 15 MB of memory, so it is imported for the first estimate, in a
+thread of the caller. It sends no request: the list is that of the installed version.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ import msgspec
 
 from ..core.events import Usage
 
-# Our names for those that the list knows under another or under addresses that it does not know. A name that is not
-# here is somebody's own, and only its address tells what it is.
+# Names of built-in providers in the list, which has other names or addresses for some. A name that is not here is a
+# user's own, and only its address identifies the service.
 NAMES = {
     "anthropic": "anthropic",
     "azure": "azure",
@@ -43,34 +43,33 @@ NAMES = {
     "together": "together",
     "xai": "x-ai",
 }
-COMPILING_SECONDS = 20.0
+COMPILE_SECONDS = 20.0
 
 _LIBRARY = "genai_prices"
-_importing = threading.Lock()
+_import_lock = threading.Lock()
 _log = logging.getLogger(__name__)
 
 
 def priced(usage: Usage, *, provider: str, model: str, base_url: str) -> Usage:
-    """Return the counts with what they cost: the provider's own figure if it gave one, else an estimate in USD.
+    """Return the usage with its cost in USD: the provider's own figure if there is one, else an estimate.
 
-    Nothing is added where the list does not know: an unknown model, a service of this machine or network, counts that
-    are missing. Never raises.
+    It stays without a cost for an unknown model, a service of this machine or network, or missing counts. Never raises.
     """
     if usage.cost is not None or usage.input_tokens is None or usage.output_tokens is None or is_local(base_url):
         return usage
     try:
         cost = _estimate(usage, provider, model.removeprefix("models/"), base_url)
-    except Exception:  # of a library that only knows prices: no answer may come to harm by it
+    except Exception:  # an error in a price list must not fail an answer
         _log.warning("the cost of an answer of %s/%s cannot be estimated", provider, model, exc_info=True)
         return usage
-    # The list has models without a price. What is free it does not tell apart from what it does not know.
+    # The list has models without a price, and does not distinguish free from unknown.
     return msgspec.structs.replace(usage, cost=cost, cost_estimated=True) if cost else usage
 
 
 def context_window(model: str, base_url: str) -> int | None:
-    """Return how many tokens a model takes, if the list has this very model of this very service; never raises.
+    """Return a model's context window in tokens, if the list has this very model of this very service.
 
-    To be called in a thread, like ``priced``.
+    Call it in a thread, like ``priced``. Never raises.
     """
     name = model.removeprefix("models/").lower()
     try:
@@ -86,14 +85,14 @@ def context_window(model: str, base_url: str) -> int | None:
 
 
 def _equals(clause: Any, name: str) -> bool:
-    # Others match by a beginning or a part, and so also models that came later.
+    # Other clauses match by a prefix or a part, and so match later models too.
     if (exact := getattr(clause, "equals", None)) is not None:
         return str(exact).lower() == name
     return any(_equals(each, name) for each in getattr(clause, "or_", ()))
 
 
 def is_local(base_url: str) -> bool:
-    """Tell whether a service is on this machine or in a private network, where list prices say nothing."""
+    """Return whether a service is on this machine or in a private network, where list prices do not apply."""
     host = (urlsplit(base_url).hostname or "").rstrip(".")
     try:
         return not ipaddress.ip_address(host).is_global
@@ -109,7 +108,7 @@ def _estimate(usage: Usage, provider: str, model: str, base_url: str) -> float |
         cache_read_tokens=usage.cached_tokens,
         cache_write_tokens=usage.cache_write_tokens,
     )
-    # By its name where the address tells nothing, such as that of a gateway.
+    # By name if the address is unknown, such as that of a gateway.
     for where in ({"provider_api_url": base_url}, {"provider_id": NAMES.get(provider)}):
         if all(where.values()):
             with suppress(LookupError):
@@ -118,17 +117,17 @@ def _estimate(usage: Usage, provider: str, model: str, base_url: str) -> float |
 
 
 def _library() -> Any:
-    with _importing:
+    with _import_lock:
         if f"{_LIBRARY}.data" not in sys.modules:
             _compile()
-            with _no_collections():
+            with _gc_disabled():
                 importlib.import_module(f"{_LIBRARY}.data")
         return importlib.import_module(_LIBRARY)
 
 
 @contextmanager
-def _no_collections() -> Iterator[None]:
-    # The list's many objects would have Python look through all of a large server's twice, with every thread halted.
+def _gc_disabled() -> Iterator[None]:
+    # The list's many objects would trigger two full collections of a large server, with all threads stopped.
     if not gc.isenabled():
         yield
         return
@@ -140,8 +139,8 @@ def _no_collections() -> Iterator[None]:
 
 
 def _compile() -> None:
-    # The list is a module of 1.6 MB. Where the installer has not compiled it, that takes 0.2 s in which no other thread
-    # of a process can run: it is another process then.
+    # The list is a module of 1.6 MB. If the installer has not compiled it, that takes 0.2 s in which no other thread
+    # of the process can run: so another process compiles it.
     spec = importlib.util.find_spec(_LIBRARY)
     if spec is None or spec.origin is None:
         return
@@ -149,4 +148,4 @@ def _compile() -> None:
     if listed.exists() and not Path(importlib.util.cache_from_source(str(listed))).exists():
         command = [sys.executable, "-m", "py_compile", str(listed)]
         with suppress(OSError, subprocess.SubprocessError):
-            subprocess.run(command, capture_output=True, timeout=COMPILING_SECONDS, check=False)  # noqa: S603
+            subprocess.run(command, capture_output=True, timeout=COMPILE_SECONDS, check=False)  # noqa: S603

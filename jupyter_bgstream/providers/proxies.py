@@ -1,7 +1,7 @@
-"""The proxy that the environment names for an address.
+"""Proxies from the environment.
 
-Names and rules are those of curl: ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``, in either case. In
-``NO_PROXY`` stand hosts with all that is below them, addresses, and ranges of addresses of IPv4 and IPv6.
+Names and rules are curl's: ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``, in either case.
+``NO_PROXY`` lists hosts, which include their subdomains, addresses, and ranges of addresses of IPv4 and IPv6.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ _PORT = re.compile(r"(?<=[^:]):(\d+)$")
 
 
 class InvalidProxyError(ValueError):
-    """A variable of the environment does not name a proxy; its value is not shown, since it may hold a password."""
+    """An environment variable with an invalid proxy; its value is not shown, since it may hold a password."""
 
     def __init__(self, variable: str) -> None:
         super().__init__(
             f"The proxy settings of the environment cannot be used: {variable} is not a URL such as"
-            " http://proxy.example.org:3128, or what is special in its password is not written as %2F and the like."
+            " http://proxy.example.org:3128, or special characters in its password are not escaped, such as %2F."
         )
 
 
 def proxy_of(url: str) -> str | None:
-    """Return the URL of the proxy for an address, or None; raises InvalidProxyError."""
+    """Return the URL of the proxy for a URL, or None; raise InvalidProxyError."""
     target = urlsplit(url)
-    proxies = getproxies()  # where the environment names none, those of the system's settings, if it has such
+    proxies = getproxies()  # else those of the system's settings, if it has some
     if is_exempt(target.hostname or "", target.port, proxies.get("no", "")):
         return None
     for kind in (target.scheme, "all"):
@@ -43,12 +43,12 @@ def proxy_of(url: str) -> str | None:
 
 
 def is_exempt(host: str, port: int | None, exceptions: str) -> bool:
-    """Return whether a value of ``NO_PROXY`` names a host; what cannot be read in it names none."""
+    """Return whether a value of ``NO_PROXY`` includes a host; invalid entries include none."""
     host = host.lower().rstrip(".")
-    return any(_names(entry, host, port) for entry in re.split(r"[\s,]+", exceptions.lower()) if entry)
+    return any(_includes(entry, host, port) for entry in re.split(r"[\s,]+", exceptions.lower()) if entry)
 
 
-def _names(entry: str, host: str, port: int | None) -> bool:
+def _includes(entry: str, host: str, port: int | None) -> bool:
     if entry == "*":
         return True
     entry = entry.partition("://")[2] or entry
@@ -56,7 +56,7 @@ def _names(entry: str, host: str, port: int | None) -> bool:
         return ipaddress.ip_address(host) in ipaddress.ip_network(entry.strip("[]"), strict=False)
     except ValueError:
         pass
-    if (found := _PORT.search(entry)) is not None:  # not a part of an address of IPv6, which was read above
+    if (found := _PORT.search(entry)) is not None:  # not a part of an IPv6 address, which was parsed above
         if port is None or int(found[1]) != port:
             return False
         entry = entry[: found.start()]

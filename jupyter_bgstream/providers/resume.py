@@ -12,8 +12,9 @@ from ..core.errors import ProviderError
 from .base import ProviderEvent
 from .errors import ErrorBuilder
 from .formats import Request, ResumableFormat
-from .formats.base import ResumableDecoder, decoded
-from .response_reader import closed
+from .formats.base import decode_json
+from .formats.protocols import ResumableDecoder
+from .response_reader import close_decoder
 
 DELAYS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before a connection, by failures in a row
 SILENT_CONNECTIONS = 2  # further streams that may idle out before the response is polled instead
@@ -68,8 +69,8 @@ class ResumableStream:
                         yield batch
             except ProviderError as error:
                 broken = error
-            if decoder.settled or decoder.error is not None or decoder.token is None:
-                if events := await closed(decoder, broken):
+            if decoder.is_complete or decoder.error is not None or decoder.token is None:
+                if events := await close_decoder(decoder, broken):
                     yield events
                 if decoder.error is not None:
                     raise decoder.error
@@ -92,12 +93,12 @@ class ResumableStream:
                 async for batch in batches:
                     yield batch
             return
-        body = await self._ask(self._format.look(token), min(left, POLL_SECONDS))
+        body = await self._ask(self._format.retrieve(token), min(left, POLL_SECONDS))
         if events := await asyncio.to_thread(self._decode_snapshot, decoder, body):  # it may have megabytes
             yield events
 
     def _decode_snapshot(self, decoder: ResumableDecoder, body: bytes) -> list[ProviderEvent]:
-        return decoder.state(decoded(body, self._errors))
+        return decoder.apply_snapshot(decode_json(body, self._errors))
 
     def _next_delay(self, broken: ProviderError | None, *, has_new_events: bool) -> float:
         """Return the seconds before the next connection; raise ProviderError if another cannot help.
@@ -132,7 +133,7 @@ class ResumableStream:
 
     def _check_resumable(self, broken: ProviderError) -> None:
         # Raises an error that another connection would repeat.
-        match self._format.refused(broken):
+        match self._format.resume_refusal(broken):
             case "gone":
                 raise self._errors.error("answer_gone", _details(broken)) from None
             case "no_stream":

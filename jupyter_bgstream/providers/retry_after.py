@@ -1,4 +1,4 @@
-"""What a service says about a later try: whether it is welcome, and when.
+"""Retry hints in a provider's response: whether to retry, and when.
 
 ``Retry-After`` is RFC 9110, section 10.2.3; ``retry-after-ms`` and ``x-should-retry`` are OpenAI's and Anthropic's;
 ``RetryInfo`` is Google's: https://cloud.google.com/apis/design/errors.
@@ -17,15 +17,18 @@ _NUMBER = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,12})?")
 
 
 def should_retry(headers: Mapping[str, str]) -> bool | None:
-    """Return what ``x-should-retry`` says; None if it says nothing. ``headers`` are looked up in lower case."""
+    """Return the value of ``x-should-retry``, None if missing. ``headers`` are looked up in lower case."""
     return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
 
 
 def retry_after(headers: Mapping[str, str], payload: Any = None, *, now: float | None = None) -> float | None:
-    """Return for how many seconds, 0 or more, the service wants to be left alone; None if it does not say.
+    """Return the seconds, 0 or more, to wait before a retry; None if there is no valid hint.
 
-    ``payload`` is the decoded body, ``now`` the time in Unix seconds, if not the machine's. A value that makes no sense
-    is no value.
+    Args:
+        headers: of the response, looked up in lower case.
+        payload: the decoded body.
+        now: Unix seconds; default: the machine's time.
+
     """
     wait = _number(headers.get("retry-after-ms", ""), unit=0.001)
     if wait is None:

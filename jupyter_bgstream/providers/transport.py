@@ -1,7 +1,7 @@
-"""The only socket: one HTTP request, and the bytes that come back.
+"""HTTP transport: one request, and the bytes of its response. No other module opens a socket.
 
 One client per stream: a shared pool leaks connections when requests are cancelled under contention (httpcore#1093).
-What is dear in a client, the TLS context, is made once and shared.
+The costly part of a client, the TLS context, is created once and shared.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from .bodies import UNCOMPRESSED, UnreadableBodyError, beginning, pieces, whole
-from .endpoint import CONNECT_SECONDS, authorities
+from .bodies import UNCOMPRESSED, UnreadableBodyError, iter_body, read_body, read_error_body
+from .endpoint import CONNECT_SECONDS, tls_context
 from .errors import ErrorBuilder
 from .http_client import plain_client, send
 from .proxies import InvalidProxyError, proxy_of
@@ -32,10 +32,10 @@ T = TypeVar("T")
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """The way to a service."""
+    """Proxy, certificates and connect time-out of requests to an endpoint."""
 
-    proxy: str | Literal[False] | None = None  # URL; None: as the environment says; False: none
-    ca_bundle: str | None = None  # path of the authorities' certificates; None: those of the system
+    proxy: str | Literal[False] | None = None  # URL; None: of the environment; False: none
+    ca_bundle: str | None = None  # path of certificates of authorities; None: the system's
     connect_timeout: float = CONNECT_SECONDS  # seconds
 
     def __repr__(self) -> str:
@@ -46,7 +46,7 @@ DIRECT = Route()
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One request whose answer is a stream."""
+    """One request with a streamed response."""
 
     url: str
     headers: dict[str, str]
@@ -61,12 +61,15 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def stream(call: Call, errors: ErrorBuilder) -> AsyncGenerator[bytes, None]:
-    """Yield the body of the answer as it comes. Closing the generator, or cancelling its task, closes the socket.
+    """Yield the response body as it arrives. Closing the generator, or cancelling its task, closes the socket.
 
-    Raises ProviderError with any code of PROTOCOL.md that is about the network, an HTTP status, or silence. The time
-    in which the caller does not ask for more counts only towards the total.
+    Time in which the caller requests no data counts towards the total time-out only.
+
+    Raises:
+        ProviderError: with a code of PROTOCOL.md for the network, an HTTP status, or a time-out.
+
     """
-    patience = _Patience(call, errors)
+    timeouts = _Timeouts(call, errors)
     async with Sockets() as sockets, await _client(call.url, call.route, errors) as client:
         request = client.build_request(
             "GET" if call.body is None else "POST",
@@ -76,31 +79,32 @@ async def stream(call: Call, errors: ErrorBuilder) -> AsyncGenerator[bytes, None
             extensions={"trace": sockets.trace},
         )
         try:
-            response = await patience.wait(send(client, request))
+            response = await timeouts.wait(send(client, request))
         except httpx.HTTPError as error:
-            raise _no_answer(error, call.route, errors) from None  # what httpx raises holds the request, and so the key
+            raise _request_error(error, call.route, errors) from None  # httpx's error holds the request with the key
         async with aclosing(response):
-            await _check(response, errors)
+            if not response.is_success:  # of any media type: services and proxies set it at will
+                raise errors.response_error(response.status_code, response.headers, await read_error_body(response))
             left = STREAM_BYTES
-            async with aclosing(pieces(response)) as found:
-                while (piece := await _next(found, patience, errors)) is not None:
+            async with aclosing(iter_body(response)) as pieces:
+                while (piece := await _next(pieces, timeouts, errors)) is not None:
                     left -= len(piece)
                     if left < 0:
-                        raise errors.error("answer_too_long", f"More than {STREAM_BYTES >> 20} MiB.")
+                        raise errors.error("answer_too_long", f"The stream has more than {STREAM_BYTES >> 20} MiB.")
                     yield piece
 
 
-async def ask(
+async def request_body(
     url: str,
     *,
     headers: dict[str, str],
     seconds: float,
-    most: int,
+    max_bytes: int,
     errors: ErrorBuilder,
     body: bytes | None = None,
     route: Route = DIRECT,
 ) -> bytes:
-    """Return the answer to a GET, or to a POST if there is a body, of at most so many bytes.
+    """Return the response to a GET, or to a POST if there is a body, of at most ``max_bytes``.
 
     Raises ProviderError as ``stream`` does.
     """
@@ -113,25 +117,25 @@ async def ask(
             response = await send(client, request)
             async with aclosing(response):
                 if not response.is_success:
-                    raise errors.response_error(response.status_code, response.headers, await beginning(response))
-                return await whole(response, most)
+                    raise errors.response_error(response.status_code, response.headers, await read_error_body(response))
+                return await read_body(response, max_bytes)
     except UnreadableBodyError as error:
         raise errors.error(error.code, str(error)) from None
     except TimeoutError:
-        raise errors.error("unreachable", f"No answer within {seconds:g} s.") from None
+        raise errors.error("unreachable", f"No response within {seconds:g} s.") from None
     except httpx.HTTPError as error:
-        raise _no_answer(error, route, errors) from None
+        raise _request_error(error, route, errors) from None
 
 
 def _headers(body: bytes | None, headers: dict[str, str]) -> httpx.Headers:
     content = {} if body is None else {"Content-Type": "application/json"}
     sent = httpx.Headers(content | headers)
-    sent.update(UNCOMPRESSED)  # whatever the config says of it
+    sent.update(UNCOMPRESSED)  # even if the config sets another value
     return sent
 
 
-class _Patience:
-    """How long to wait for the next byte: the idle time-out, or what is left of the total."""
+class _Timeouts:
+    """Limits the wait for the next byte by the idle time-out and the rest of the total time-out."""
 
     def __init__(self, call: Call, errors: ErrorBuilder) -> None:
         self._loop = asyncio.get_running_loop()
@@ -139,36 +143,28 @@ class _Patience:
         self._errors = errors
         self._end = self._loop.time() + call.total_timeout
 
-    async def wait(self, what: Awaitable[T]) -> T:
-        silence = self._loop.time() + self._call.idle_timeout
-        limit = asyncio.timeout_at(min(silence, self._end))
+    async def wait(self, awaitable: Awaitable[T]) -> T:
+        idle_end = self._loop.time() + self._call.idle_timeout
+        limit = asyncio.timeout_at(min(idle_end, self._end))
         try:
             async with limit:
-                return await what
+                return await awaitable
         except TimeoutError:
-            if silence < self._end:
+            if idle_end < self._end:
                 raise self._errors.error("idle_timeout", seconds=self._call.idle_timeout) from None
             raise self._errors.error("total_timeout", seconds=self._call.total_timeout) from None
 
 
-async def _next(found: AsyncGenerator[bytes, None], patience: _Patience, errors: ErrorBuilder) -> bytes | None:
+async def _next(pieces: AsyncGenerator[bytes, None], timeouts: _Timeouts, errors: ErrorBuilder) -> bytes | None:
     try:
-        return await patience.wait(anext(found, None))
+        return await timeouts.wait(anext(pieces, None))
     except UnreadableBodyError as error:
         raise errors.error(error.code, str(error)) from None
     except httpx.HTTPError as error:
         raise errors.error("truncated", _reason(error)) from None
 
 
-async def _check(response: httpx.Response, errors: ErrorBuilder) -> None:
-    # What the body is, is for the decoder to see: services and proxies give it any type.
-    if response.is_success:
-        return
-    body = await beginning(response)
-    raise errors.response_error(response.status_code, response.headers, body)
-
-
-def _no_answer(error: httpx.HTTPError, route: Route, errors: ErrorBuilder) -> Exception:
+def _request_error(error: httpx.HTTPError, route: Route, errors: ErrorBuilder) -> Exception:
     if isinstance(error, httpx.ConnectTimeout):
         return errors.error("unreachable", f"No connection within {route.connect_timeout:g} s.", transient=True)
     reason = _reason(error)
@@ -177,20 +173,20 @@ def _no_answer(error: httpx.HTTPError, route: Route, errors: ErrorBuilder) -> Ex
     match error:
         case httpx.ConnectError():
             return errors.error("unreachable", reason, transient=True)
-        case httpx.ProxyError():  # its words begin with the HTTP status
+        case httpx.ProxyError():  # its message begins with the HTTP status
             return errors.error("unreachable", reason, transient=str(error).startswith("5"))
         case httpx.UnsupportedProtocol():
             return errors.error("unreachable", reason)
         case httpx.RemoteProtocolError() if "disconnected" not in str(error):
-            return errors.error("malformed_stream", f"That is not HTTP: {reason}")
+            return errors.error("malformed_stream", f"The response is not HTTP: {reason}")
         case _:
             return errors.error(
-                "provider_error", f"It closed the connection without an answer. {reason}", transient=True
+                "provider_error", f"It closed the connection without a response. {reason}", transient=True
             )
 
 
 def _reason(error: BaseException) -> str:
-    # The innermost error with words: httpx's own are often empty or "All connection attempts failed".
+    # The innermost error with a message: httpx's own are often empty or "All connection attempts failed".
     reasons = [str(cause) for cause in _causes(error) if str(cause)]
     return reasons[-1] if reasons else type(error).__name__
 
@@ -211,10 +207,10 @@ async def _client(url: str, route: Route, errors: ErrorBuilder) -> httpx.AsyncCl
         return plain_client(
             verify=context,
             proxy=_proxy(proxy, context) if proxy else None,
-            timeout=httpx.Timeout(None, connect=route.connect_timeout),  # silence is _Patience's to measure
+            timeout=httpx.Timeout(None, connect=route.connect_timeout),  # _Timeouts has the other limits
         )
     except OSError as error:
-        raise errors.error("tls_error", no_authorities(error, route.ca_bundle)) from None
+        raise errors.error("tls_error", certificates_error(error, route.ca_bundle)) from None
     except ImportError as error:  # a SOCKS proxy without its package
         raise errors.error("unreachable", f"The proxy settings cannot be used: {error}") from None
     except InvalidProxyError as error:
@@ -225,18 +221,18 @@ def _proxy(url: str, context: ssl.SSLContext) -> httpx.Proxy:
     return httpx.Proxy(url, ssl_context=context if url.startswith("https") else None)
 
 
-def no_authorities(error: OSError, ca_bundle: str | None = None) -> str:
-    """Return why the certificates of the authorities cannot be loaded, as a sentence that names what to change."""
+def certificates_error(error: OSError, ca_bundle: str | None = None) -> str:
+    """Return a sentence on certificates that cannot be loaded; it names the setting."""
     if ca_bundle is not None:
         return f"The certificates in ca_bundle {ca_bundle} cannot be loaded: {error.strerror or error}."
-    # A wrong SSL_CERT_DIR is no error here: it fails at the handshake.
+    # An invalid SSL_CERT_DIR fails at the handshake instead.
     path = os.environ.get("SSL_CERT_FILE")
-    where = f" from {path}, which SSL_CERT_FILE names" if path else ""
-    return f"The authorities' certificates cannot be loaded{where}: {error.strerror or error}."
+    where = f" from {path} of SSL_CERT_FILE" if path else ""
+    return f"The certificates of authorities cannot be loaded{where}: {error.strerror or error}."
 
 
 def is_local(url: str) -> bool:
-    """Return whether a URL is of this machine."""
+    """Return whether a URL points to this machine."""
     host = urlsplit(url).hostname or ""
     if host == "localhost" or host.endswith(".localhost"):
         return True
@@ -246,18 +242,18 @@ def is_local(url: str) -> bool:
         return False
 
 
-_making = threading.Lock()
+_contexts_lock = threading.Lock()
 _contexts: dict[str | None, ssl.SSLContext] = {}  # by ca_bundle
 
 
 def _tls_blocking(ca_bundle: str | None) -> ssl.SSLContext:
-    with _making:  # or two threads would make two
+    with _contexts_lock:  # or two threads would create two
         if ca_bundle not in _contexts:
-            _contexts[ca_bundle] = httpx.create_ssl_context() if ca_bundle is None else authorities(ca_bundle)
+            _contexts[ca_bundle] = httpx.create_ssl_context() if ca_bundle is None else tls_context(ca_bundle)
         return _contexts[ca_bundle]
 
 
 async def _tls(ca_bundle: str | None) -> ssl.SSLContext:
-    # Loading the authorities takes tens of milliseconds, too long for the loop that the kernels live on.
+    # Loading certificates takes tens of milliseconds, too long for the server's event loop.
     context = _contexts.get(ca_bundle)
     return context if context is not None else await asyncio.to_thread(_tls_blocking, ca_bundle)

@@ -1,4 +1,4 @@
-"""A provider that is known by name and cannot be asked, and says why."""
+"""A provider that is known by name but cannot be used."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from .base import ProviderEvent, ProviderStatus
 
 
 class UnconfiguredProvider:
-    """A Provider whose every job fails with the same words."""
+    """A Provider whose jobs all fail with the same message."""
 
-    def __init__(self, name: str, kind: str, fault: ErrorInfo, *, configured: bool) -> None:
+    def __init__(self, name: str, kind: str, error: ErrorInfo, *, configured: bool) -> None:
         self.name = name
-        self._status = ProviderStatus(name=name, kind=kind, error=fault, configured=configured)
-        self._fault = fault
+        self._status = ProviderStatus(name=name, kind=kind, error=error, configured=configured)
+        self._error = error
 
     async def stream(self, job: Job) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         """Raise ProviderError."""
-        raise ProviderError(f"{self.name}: {self._fault.message}", code=self._fault.code)
-        yield  # what makes this a generator
+        raise ProviderError(f"{self.name}: {self._error.message}", code=self._error.code)
+        yield  # makes this a generator
 
     async def cancel_response(self, job: Job) -> None:
-        """Do nothing: there is nobody to tell."""
+        """Do nothing: no response was started."""
 
     async def status(self) -> ProviderStatus:
-        """Return why it cannot be asked."""
+        """Return why it cannot be used."""
         return self._status
 
     def config_error(self) -> ErrorInfo | None:
-        """Return why it cannot be asked."""
-        return self._fault
+        """Return why it cannot be used."""
+        return self._error

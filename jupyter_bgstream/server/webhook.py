@@ -31,7 +31,7 @@ from ..providers.http_client import plain_client, send
 from ..providers.proxies import InvalidProxyError, proxy_of
 from ..providers.retry_after import retry_after
 from ..providers.sockets import Sockets
-from ..providers.transport import is_local, no_authorities
+from ..providers.transport import certificates_error, is_local
 
 POLL_SECONDS = 5.0  # between queries for due notices
 MAX_CONCURRENT = 4  # requests
@@ -163,7 +163,7 @@ class Webhook:
                     await self._clock.sleep(pause)
                     pause = await self._send_due(client)
         except OSError as error:
-            log.critical("The webhook is off. %s", no_authorities(error))
+            log.critical("The webhook is off. %s", certificates_error(error))
         except (InvalidProxyError, ImportError) as error:  # a SOCKS proxy without its package
             log.critical("The webhook is off. %s", error)
         finally:

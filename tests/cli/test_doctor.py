@@ -147,7 +147,7 @@ def test_a_provider_without_a_list_of_models_is_no_problem(sound: Home, provider
     status, findings = sound.doctor()
     assert status == 0, findings
     (message,) = [each for each in found(findings, "providers", "warning") if each.startswith("mine: ")]
-    assert "This service has no list of models" in message
+    assert "This provider has no list of models" in message
     assert "mine/NAME" in message
 
 

@@ -328,7 +328,7 @@ class TestScript:
                 ({"prompt": "{txt}"}, "no such column"),
                 ({"schema": {"type": 7}}, "no JSON schema"),
                 ({"schema": LABEL, "params": {"schema": LABEL}}, "give it once"),
-                ({"model": "nobody/any"}, "names no provider"),
+                ({"model": "nobody/any"}, "Unknown provider"),
                 ({"concurrency": 0}, "from 1 to 1,000"),
                 ({"params": {"api_key": "x"}}, "may not hold api_key"),
             ):

@@ -114,7 +114,7 @@ async def test_answers_outlive_the_server(
 
     gone = await server.until("forgotten", status="interrupted")
     assert (gone["error"]["code"], gone["text"], gone["attempt"]) == ("answer_gone", half, 1)
-    assert gone["error"]["message"].startswith("kept has forgotten the answer")
+    assert gone["error"]["message"].startswith("kept no longer has this response")
     await server.until("asked-again", attempt=2, text=half)
     on = await server.until("goes-on", status="running", text=half)
     assert on["attempt"] == 1

@@ -95,7 +95,7 @@ async def test_the_lines_of_a_page_ask_the_service(page: str) -> None:
     async with ScriptedProvider(routes={"POST *": script}) as service:
         for entry in providers.values():  # the same path, on this machine
             entry["base_url"] = f"http://127.0.0.1:{service.port}{urlsplit(entry['base_url']).path}"
-        registry = Registry(providers, environ={variable: "a-token"} if variable else {}, own=False)
+        registry = Registry(providers, environ={variable: "a-token"} if variable else {}, builtin=False)
         assert registry.problems == []
         said, error = await read(registry.resolve(model), job(model))
         assert error is None

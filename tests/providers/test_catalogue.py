@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jupyter_bgstream.core.errors import ProviderError
-from jupyter_bgstream.providers.builtin import NAMES, adjusted, built_in, ollama_url
+from jupyter_bgstream.providers.builtin import NAMES, builtin_providers, complete_fields, ollama_url
 from jupyter_bgstream.providers.endpoint import read_endpoint
 from jupyter_bgstream.providers.http_provider import HTTPProvider
 from jupyter_bgstream.providers.registry import Registry
@@ -21,10 +21,10 @@ def endpoint(registry: Registry, name: str) -> Any:
 
 
 def test_every_entry_is_one_that_the_setting_could_have() -> None:
-    found = built_in({"AZURE_OPENAI_ENDPOINT": "https://me.openai.azure.com"})
+    found = builtin_providers({"AZURE_OPENAI_ENDPOINT": "https://me.openai.azure.com"})
     assert len(found) >= 15
     for name, entry in found.items():
-        read = read_endpoint(name, adjusted(name, entry.fields))
+        read = read_endpoint(name, complete_fields(name, entry.fields))
         assert (read.default_model is not None) == bool(read.key_names and name != "azure")
         assert entry.documentation.startswith("https://")
 
@@ -124,5 +124,5 @@ def test_a_partial_entry_of_what_is_not_built_in_needs_an_address() -> None:
 
 
 def test_none_is_left_out() -> None:
-    assert tuple(built_in({})) == NAMES
-    assert built_in({})["openai"].fields["format"] == "responses"
+    assert tuple(builtin_providers({})) == NAMES
+    assert builtin_providers({})["openai"].fields["format"] == "responses"

@@ -43,10 +43,10 @@ def test_every_service_is_understood(case: dict[str, Any]) -> None:
     for error in (refused, errors.payload_error(body)):
         assert (error.code, error.transient) == ("context_too_long", False)
         counts = "57 messages" if tokens is None else f"57 messages and {tokens:,} tokens"
-        takes = "" if limit is None else f", and the model takes {limit:,}"
+        takes = "" if limit is None else f", and the model accepts {limit:,}"
         assert error.message.startswith(
             f"The conversation is too long for puppet/one: it has {counts}{takes}. Nothing was cut."
-            " Fork the thread 'trip' after an earlier job, begin a new one, or choose a model that takes more."
+            " Fork the thread 'trip' after an earlier job, start a new one, or choose a model that accepts more."
             " Details: "
         )
         assert message_in(body).removeprefix('{"error":{"code":400,"message":"')[:60] in error.message
@@ -70,7 +70,7 @@ def test_a_single_prompt_is_told_other_things_than_a_thread() -> None:
     error = ErrorBuilder("puppet", model="one", size=RequestSize(messages=1, thread=None, history=0)).too_long()
     assert error.message == (
         "The prompt is too long for puppet/one: it has 1 message. Nothing was cut. Shorten it, send fewer or smaller"
-        " pictures, or choose a model that takes more."
+        " images, or choose a model that accepts more."
     )
 
 
@@ -79,7 +79,7 @@ async def test_it_fails_at_once_with_the_counts(provider: ScriptedProvider, conn
     _, error = await read(connect(), job(history=HISTORY))
     assert error is not None
     assert (error.code, error.transient) == ("context_too_long", False)
-    assert "it has 3 messages and 8,545 tokens, and the model takes 8,192." in error.message
+    assert "it has 3 messages and 8,545 tokens, and the model accepts 8,192." in error.message
     assert "Details: HTTP 400. This model's maximum" in error.message
 
 
@@ -120,7 +120,7 @@ class TestNothingIsCut:
         assert (decoder.error is not None) == cut
         if decoder.error is not None:
             assert decoder.error.code == "context_too_long"
-            assert "the model takes 512" in decoder.error.message
+            assert "the model accepts 512" in decoder.error.message
             assert "Update Ollama" in decoder.error.message
             assert "Nothing was cut" not in decoder.error.message
 
@@ -136,7 +136,7 @@ class TestBeforeItCosts:
         _, error = await read(service, long(10_000, history=HISTORY))
         assert error is not None
         assert (error.code, error.transient) == ("context_too_long", False)
-        assert "3 messages and at least 10,002 tokens, and the model takes 8,192." in error.message
+        assert "3 messages and at least 10,002 tokens, and the model accepts 8,192." in error.message
         assert error.message.endswith("Details: It was not sent.")
 
     @pytest.mark.parametrize(

@@ -58,11 +58,11 @@ async def test_on_a_hub_only_a_server_that_somebody_named(
     provider.scripts = {"qwen": answer("")}
     found = Registry({**NOTHING_LOCAL, "vllm": {"base_url": provider.base_url}}, environ={})
     (candidate,) = [each for name, each in found._candidates.items() if name == "vllm"]
-    assert candidate.meant
-    guessed = default_model.Candidate(service=candidate.service, endpoint=candidate.endpoint, meant=False)
-    assert (await default_model.choose([guessed], found._asking, {})) is not None
-    assert (await default_model.choose([guessed], found._asking, {"JUPYTERHUB_USER": "me"})) is None
-    assert (await default_model.choose([candidate], found._asking, {"JUPYTERHUB_USER": "me"})) is not None
+    assert candidate.configured
+    guessed = default_model.Candidate(provider=candidate.provider, endpoint=candidate.endpoint, configured=False)
+    assert (await default_model.choose_default([guessed], found._cache, {})) is not None
+    assert (await default_model.choose_default([guessed], found._cache, {"JUPYTERHUB_USER": "me"})) is None
+    assert (await default_model.choose_default([candidate], found._cache, {"JUPYTERHUB_USER": "me"})) is not None
 
 
 async def test_one_that_hangs_is_not_waited_for(provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +79,7 @@ async def test_else_the_demo() -> None:
     assert found is not None
     assert "OPENAI_API_KEY" in found.why
     assert await Registry(NOTHING_LOCAL | {"demo": None}, environ={}).default() is None
-    assert await Registry(own=False, environ={}).default() is None
+    assert await Registry(builtin=False, environ={}).default() is None
 
 
 def test_aliases() -> None:
@@ -97,11 +97,11 @@ def test_aliases() -> None:
         ({"a/b": "openai/x"}, "letters"),
         ({"": "openai/x"}, "letters"),
         ({"a b": "openai/x"}, "letters"),
-        ({"fast": "gpt-4o"}, "names no provider"),
-        ({"fast": "nobody/x"}, "names no provider"),
-        ({"fast": "openai/"}, "names no model"),
+        ({"fast": "gpt-4o"}, "Unknown provider"),
+        ({"fast": "nobody/x"}, "Unknown provider"),
+        ({"fast": "openai/"}, "No model in"),
         ({"fast": 7}, "provider/name"),
-        ({"fast": "openai/x", "faster": "fast"}, "names no provider"),
+        ({"fast": "openai/x", "faster": "fast"}, "Unknown provider"),
     ],
 )
 def test_a_wrong_alias_has_its_reason_among_the_problems(aliases: dict[str, Any], words: str) -> None:

@@ -69,8 +69,8 @@ REFUSALS: list[tuple[Script, str, str]] = [
     (Script(status=200, headers=HTML, steps=(Send(b"<p>login"), Cut())), "malformed_stream", "login"),
     (Script(status=500, headers=HTML, steps=(Send(b"oops"), Reset())), "provider_error", "oops"),
     (Script(status=503, steps=(Send(b"x" * 200_000), Hold())), "provider_error", "xxx"),
-    (Script(steps=(Reset(),)), "provider_error", "without an answer"),
-    (Script(steps=(Cut(),)), "provider_error", "without an answer"),
+    (Script(steps=(Reset(),)), "provider_error", "without a response"),
+    (Script(steps=(Cut(),)), "provider_error", "without a response"),
     (
         Script(headers={"Content-Type": "text/event-stream", "Content-Encoding": "gzip"}, steps=(Send(b"no"),)),
         "malformed_stream",
@@ -149,7 +149,7 @@ class TestFailure:
     async def test_a_refusal_that_never_ends(
         self, provider: ScriptedProvider, connect: Connect, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(bodies, "REFUSAL_SECONDS", 0.05)
+        monkeypatch.setattr(bodies, "ERROR_BODY_SECONDS", 0.05)
         provider.scripts["one"] = Script(status=500, steps=(Send(b"oops"), Hold()))
         _, error = await read(connect())
         assert error is not None
@@ -194,7 +194,7 @@ class TestFailure:
         _, error = await read(service)
         assert error is not None
         assert (error.code, error.transient) == ("tls_error", False)
-        assert f"cannot be loaded from {path}, which SSL_CERT_FILE names: " in error.message
+        assert f"cannot be loaded from {path} of SSL_CERT_FILE: " in error.message
         assert reason in error.message
         assert "SSL_CERT_FILE" in str((await service.status()).error)
 

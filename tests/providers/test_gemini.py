@@ -438,7 +438,7 @@ class TestRequest:
         assert asked(model, reasoning_effort=effort) == {"generationConfig": {"thinkingConfig": config}}
 
     def test_contradictions_are_refused_in_words(self) -> None:
-        assert "cannot do without reasoning" in said_no(reasoning_effort="none")
+        assert "always reasons" in said_no(reasoning_effort="none")
         assert "generationConfig.maxOutputTokens" in said_no(max_tokens=5, max_output_tokens=6)
         assert "generationConfig.topK" in said_no(top_k=5, generationConfig={"topK": 6})
         assert "contents" in said_no(contents=[])
@@ -455,8 +455,8 @@ class TestRequest:
             ],
             "nextPageToken": "x",
         }
-        assert Gemini().names(listing) == ["a", "b"]
-        assert Gemini().names([]) == []
+        assert Gemini().model_names(listing) == ["a", "b"]
+        assert Gemini().model_names([]) == []
 
 
 class TestService:
@@ -521,7 +521,7 @@ class TestService:
         reading = asyncio.create_task(read(connect(format="gemini")))
         await provider.held()
         cancelled = time.monotonic()
-        response_reader.cancel()
+        reading.cancel()
         request = await provider.request()
         assert await request.closed - cancelled < 1
         assert request.closed_by_client
@@ -586,7 +586,7 @@ def test_a_document_without_an_address_is_a_source_by_its_title() -> None:
 def test_a_mishap_and_a_block_have_sentences() -> None:
     _, error = heard(GeminiDecoder, bare(parts(finishReason="MALFORMED_FUNCTION_CALL")))
     assert error is not None
-    assert "The model wrote a call of a tool that cannot be read (MALFORMED_FUNCTION_CALL)" in error.message
+    assert "The model wrote an invalid tool call (MALFORMED_FUNCTION_CALL)" in error.message
     said = decoded(GeminiDecoder, bare(parts(finishReason="SAFETY")))
     assert (text(said), said[-1]) == (
         "The answer was blocked: SAFETY.",

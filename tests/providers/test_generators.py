@@ -21,7 +21,7 @@ from jupyter_bgstream.plugin import Finish, Reasoning
 from jupyter_bgstream.providers.base import Provider
 from jupyter_bgstream.providers.plugins import generator
 from jupyter_bgstream.providers.plugins.generator import GeneratorProvider
-from jupyter_bgstream.providers.plugins.validation import PIECE
+from jupyter_bgstream.providers.plugins.validation import MAX_DELTA
 
 KEY = "sk-canary-4711"
 
@@ -85,7 +85,7 @@ async def test_what_it_is_given() -> None:
     assert given[1:3] == ["a/b", {"temperature": 1}]
     assert given[3] not in (threading.main_thread(), threading.current_thread())
     turn = Message(role="user", content=(TextPart(text="What is this?"), picture))
-    assert generator._turn(turn)["content"] == [
+    assert generator._message(turn)["content"] == [
         {"type": "text", "text": "What is this?"},
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,iQ=="}},
     ]
@@ -110,14 +110,14 @@ async def test_an_empty_answer_is_one() -> None:
         (b"bytes", "It yielded bytes"),
         (None, "It yielded NoneType"),
         (Completed(at=0.0, finish_reason="stop"), "It yielded Completed"),
-        (Citation(url=None), "It yielded a Source that cannot be meant"),  # type: ignore[arg-type]
-        (Usage(output_tokens="7"), "It yielded a Usage that cannot be meant"),  # type: ignore[arg-type]
-        (Usage(output_tokens=-1), "It yielded a Usage that cannot be meant: output_tokens is -1."),
+        (Citation(url=None), "It yielded an invalid Citation"),  # type: ignore[arg-type]
+        (Usage(output_tokens="7"), "It yielded an invalid Usage"),  # type: ignore[arg-type]
+        (Usage(output_tokens=-1), "It yielded an invalid Usage: output_tokens is -1."),
         (Usage(input_tokens=2**62), "input_tokens is 4611686018427387904."),
         (Usage(cost=-0.5), "cost is -0.5 USD."),
         (Usage(cost=1e308), "cost is 1e+308 USD."),
-        (Finish(7), "It yielded a Finish that cannot be meant"),  # type: ignore[arg-type]
-        (ToolCall(id="c", name="x", arguments={"a": object()}), "It yielded a ToolCall"),  # type: ignore[arg-type]
+        (Finish(7), "It yielded an invalid Finish"),  # type: ignore[arg-type]
+        (ToolCall(id="c", name="x", arguments={"a": object()}), "It yielded an invalid ToolCall"),  # type: ignore[arg-type]
     ],
 )
 async def test_a_wrong_thing_gets_a_sentence(item: Any, words: str) -> None:
@@ -136,7 +136,9 @@ async def test_text_of_any_kind_can_be_stored() -> None:
     said, error = await read(serve(yielding("\ud83d", "", Odd("odd"), "x" * 150_000)), job("agent/one"))
     assert error is None
     assert text(said) == "?odd" + "x" * 150_000
-    assert all(type(event.text) is str and 0 < len(event.text) <= PIECE for event in said if isinstance(event, Delta))
+    assert all(
+        type(event.text) is str and 0 < len(event.text) <= MAX_DELTA for event in said if isinstance(event, Delta)
+    )
 
 
 async def raising(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
@@ -236,9 +238,9 @@ async def test_a_generator_that_never_waits_neither_blocks_nor_runs_away() -> No
 
     taken = 0
     async with aclosing(serve(busy).stream(job("agent/one"))) as stream:
-        while taken < 2 * generator.WAITING:
+        while taken < 2 * generator.MAX_UNREAD:
             taken += len(text(await anext(stream)))
-            assert made * 1000 - taken <= generator.WAITING + 2000  # more it does not make before somebody takes it
+            assert made * 1000 - taken <= generator.MAX_UNREAD + 2000  # more it does not make before somebody takes it
     assert closed.is_set()
 
 
@@ -332,7 +334,7 @@ class TestCancel:
             await anext(stream)
             assert await asyncio.to_thread(inside.wait, 5)
         assert time.monotonic() - began < 2
-        assert "goes on after job" in caplog.text
+        assert "still runs after job" in caplog.text
         let_go.set()
         assert gone.wait(5)
 
@@ -355,7 +357,7 @@ async def test_its_models_are_those_that_were_named() -> None:
 
 async def test_what_is_yielded_at_once_comes_in_pieces_that_can_be_refused() -> None:
     async with aclosing(serve(yielding("x" * 5_000_000)).stream(job("agent/one"))) as stream:
-        assert len(text(await anext(stream))) <= generator.WAITING + PIECE
+        assert len(text(await anext(stream))) <= generator.MAX_UNREAD + MAX_DELTA
     said, error = await read(serve(yielding("x" * 5_000_000)), job("agent/one"))
     assert (len(text(said)), error) == (5_000_000, None)
 

@@ -20,8 +20,8 @@ from jupyter_bgstream.providers.base import MAX_MODELS, Resume
 from jupyter_bgstream.providers.errors import ErrorBuilder
 from jupyter_bgstream.providers.finish_reasons import FINISHES
 from jupyter_bgstream.providers.formats import tool_calls
-from jupyter_bgstream.providers.formats.base import MOST_TOKENS
-from jupyter_bgstream.providers.sanitize import MOST_CALLS, MOST_SOURCES, TITLE_LENGTH
+from jupyter_bgstream.providers.formats.base import MAX_COUNT
+from jupyter_bgstream.providers.sanitize import MAX_CALLS, MAX_CITATIONS, TITLE_LENGTH
 from jupyter_bgstream.testing import Script, ScriptedProvider, replay
 from jupyter_bgstream.testing.script import refusal
 
@@ -213,30 +213,28 @@ async def test_of_many_sources_the_first_are_kept(provider: ScriptedProvider, co
     async with Strain() as strain:
         said, error = await read(connect())
     assert (text(said), error) == ("Hello", None)
-    assert [source.url for source in of(said, Citation)] == urls[:MOST_SOURCES]
+    assert [source.url for source in of(said, Citation)] == urls[:MAX_CITATIONS]
     assert strain.longest < 2 * MOST_BLOCK  # one event of 9 MB, decoded as a whole
 
 
 MANY_CALLS: dict[str, Callable[[], Iterable[bytes]]] = {
     "chat_completions": lambda: bare(
-        *({"choices": [{"delta": {"tool_calls": [{"id": f"a{n}"}]}}]} for n in range(3 * MOST_CALLS))
+        *({"choices": [{"delta": {"tool_calls": [{"id": f"a{n}"}]}}]} for n in range(3 * MAX_CALLS))
     ),
     "messages": lambda: named(
         *(
             {"type": "content_block_start", "index": n, "content_block": {"type": "tool_use", "id": f"a{n}"}}
-            for n in range(3 * MOST_CALLS)
+            for n in range(3 * MAX_CALLS)
         )
     ),
-    "gemini": lambda: bare(
-        {"candidates": [{"content": {"parts": [{"functionCall": {"name": "a"}}] * 3 * MOST_CALLS}}]}
-    ),
+    "gemini": lambda: bare({"candidates": [{"content": {"parts": [{"functionCall": {"name": "a"}}] * 3 * MAX_CALLS}}]}),
     "responses": lambda: named(
         *(
             {"type": "response.output_item.done", "item": {"type": "function_call", "call_id": f"a{n}"}}
-            for n in range(3 * MOST_CALLS)
+            for n in range(3 * MAX_CALLS)
         )
     ),
-    "ollama": lambda: [b'{"message":{"tool_calls":[{"function":{"name":"a"}}]}}\n'] * 3 * MOST_CALLS,
+    "ollama": lambda: [b'{"message":{"tool_calls":[{"function":{"name":"a"}}]}}\n'] * 3 * MAX_CALLS,
 }
 
 
@@ -248,14 +246,14 @@ async def test_an_answer_that_asks_for_tools_without_end_fails(
     said, error = await read(connect(format=format))
     assert error is not None
     assert error.code == "answer_too_long"
-    assert len(of(said, ToolCall)) <= MOST_CALLS
+    assert len(of(said, ToolCall)) <= MAX_CALLS
 
 
 @pytest.mark.parametrize("format", ["chat_completions", "messages"])
 async def test_arguments_without_end_fail(
     provider: ScriptedProvider, connect: Connect, monkeypatch: pytest.MonkeyPatch, format: str
 ) -> None:
-    monkeypatch.setattr(tool_calls, "MOST_ARGUMENTS", 2_000_000)
+    monkeypatch.setattr(tool_calls, "MAX_ARGUMENTS", 2_000_000)
     piece = "ab" * 5_000
     pieces = (
         bare(*[{"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}}]}] * 300)
@@ -285,7 +283,7 @@ async def test_a_figure_that_cannot_be_meant_is_none(provider: ScriptedProvider,
 
 
 async def test_sums_of_figures_can_be_added_up(provider: ScriptedProvider, connect: Connect) -> None:
-    most = MOST_TOKENS - 1
+    most = MAX_COUNT - 1
     counts = dict.fromkeys(("input_tokens", "output_tokens", "cache_read_input_tokens"), most)
     end = {"type": "message_delta", "usage": counts, "delta": {"stop_reason": "end_turn"}}
     serve(provider, "messages", named(end, {"type": "message_stop"}))

@@ -126,7 +126,7 @@ class TestFiles:
 
     def test_plugins_get_them_as_chat_completions_has_them(self) -> None:
         marked = msgspec.structs.replace(CSV, cache_control=CacheControl(type="ephemeral"))
-        assert generator._turn(user(PDF, marked))["content"] == [
+        assert generator._message(user(PDF, marked))["content"] == [
             {"type": "file", "file": {"filename": "report.pdf", "file_data": PDF_URL}},
             {"type": "text", "text": CSV_TEXT, "cache_control": {"type": "ephemeral"}},
         ]
@@ -147,7 +147,7 @@ class TestLacking:
             "audio": format in ("ollama", "messages", "responses") or dialect in NO_AUDIO,
         }
         for part, expected in ((PDF, refused["pdf"]), (WAV, refused["audio"]), (CSV, False), (WORDS, False)):
-            assert (format_of(format, dialect).lacks(part) is not None) == expected, part
+            assert (format_of(format, dialect).unsupported(part) is not None) == expected, part
             if not expected:
                 body(format, user(part), dialect=dialect)
                 continue
@@ -157,14 +157,17 @@ class TestLacking:
 
     def test_a_refusal_names_the_part_the_format_and_what_to_do(self) -> None:
         registry = Registry(
-            {"local": {"base_url": "http://x.example", "format": "ollama"}, "groq": {}}, environ={}, own=True
+            {"local": {"base_url": "http://x.example", "format": "ollama"}, "groq": {}}, environ={}, builtin=True
         )
-        for model, what in (("local/one", "Ollama takes no PDF files."), ("groq/one", "Groq takes no PDF files.")):
+        for model, what in (
+            ("local/one", "Ollama does not accept PDF files."),
+            ("groq/one", "Groq does not accept PDF files."),
+        ):
             with pytest.raises(InvalidRequestError) as caught:
                 registry.check(JobSpec(model=model, messages=(user(WORDS), user(WORDS, PDF))))
             assert caught.value.field == "messages[1].content[1]"
             assert caught.value.message == (
-                f"The file 'report.pdf' cannot be sent: {what} Send its text instead, or choose a provider that takes"
+                f"The file 'report.pdf' cannot be sent: {what} Send its text instead, or choose a provider that accepts"
                 " PDF files, such as anthropic or gemini."
             )
         registry.check(JobSpec(model="local/one", messages=(user(CSV),)))
@@ -243,7 +246,7 @@ class TestTools:
         sent = body("chat_completions", silent, *TOOLS[2:])["messages"]
         assert sent[0]["content"] is None
         assert_known(ChatCompletionMessageParam, sent)
-        assert generator._turn(silent)["content"] == ""
+        assert generator._message(silent)["content"] == ""
 
     def test_responses(self) -> None:
         sent = body("responses", *TOOLS)["input"]

@@ -24,7 +24,7 @@ async def sent(provider: ScriptedProvider, environ: dict[str, str], **fields: An
     provider.scripts["one"] = answer("yes")
     keyring = fields.pop("keyring", False)
     config = {"puppet": {"base_url": provider.base_url, **fields}}
-    registry = Registry(config, environ=environ, own=False, keyring=keyring)
+    registry = Registry(config, environ=environ, builtin=False, keyring=keyring)
     asked = len(provider.requests)
     _, error = await read(registry.resolve("puppet/one"), job())
     assert KEY not in repr(registry.resolve("puppet/one")) + repr(vars(registry.resolve("puppet/one")))
@@ -59,7 +59,7 @@ async def test_a_function_is_called_at_each_use_and_never_on_the_loop(provider: 
 
     provider.scripts["one"] = answer("yes")
     config = {"puppet": {"base_url": provider.base_url, "api_key": rotating}}
-    puppet = Registry(config, environ={}, own=False).resolve("puppet/one")
+    puppet = Registry(config, environ={}, builtin=False).resolve("puppet/one")
     for number in (1, 2):
         assert (await read(puppet, job()))[1] is None
         assert provider.requests[-1].headers["authorization"] == f"Bearer key-{number}"
@@ -121,7 +121,7 @@ async def test_a_key_that_is_refused_is_to_be_looked_for_where_it_came_from(
 ) -> None:
     provider.scripts["one"] = refusal(401, f"No: {KEY}")
     config = {"puppet": {"base_url": provider.base_url, **fields}}
-    _, error = await read(Registry(config, environ=environ, own=False).resolve("puppet/one"), job())
+    _, error = await read(Registry(config, environ=environ, builtin=False).resolve("puppet/one"), job())
     assert error is not None
     assert error.code == "unauthorized"
     assert f"Check {where}" in error.message

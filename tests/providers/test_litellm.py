@@ -15,7 +15,7 @@ from providers.speaking import job, of, read, text
 
 from jupyter_bgstream.core.events import Completed, ToolCall, Usage
 from jupyter_bgstream.providers.base import Provider
-from jupyter_bgstream.providers.bundled.litellm import _failure, complete
+from jupyter_bgstream.providers.bundled.litellm import _error, complete
 from jupyter_bgstream.providers.plugins.generator import GeneratorProvider
 from jupyter_bgstream.providers.registry import Registry
 from jupyter_bgstream.testing import Reset, ScriptedProvider, answer, chunk, event, refusal, replay
@@ -46,7 +46,7 @@ async def test_what_a_notebook_must_not_set_is_refused_before_litellm_is_asked()
 async def test_a_key_at_the_end_of_a_long_error_is_not_shown_by_half() -> None:
     async def failing(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
         yield "half "
-        raise _failure(ValueError("x" * 570 + KEY + "y" * 9000), begun=True)
+        raise _error(ValueError("x" * 570 + KEY + "y" * 9000), begun=True)
 
     _, error = await read(GeneratorProvider("litellm", failing, environ={"SOME_API_KEY": KEY}), job("litellm/x"))
     assert error is not None
@@ -67,8 +67,8 @@ def test_a_missing_import_is_named_and_not_tried_again(hidden: bool) -> None:
                 raise
             raise APIConnectionError(f"{missing}\nTraceback (most recent call last): …") from None
     except Exception as error:
-        failure = _failure(error, begun=False)
-    assert "surely_not_installed, which is not installed" in failure.message
+        failure = _error(error, begun=False)
+    assert "needs the Python module surely_not_installed" in failure.message
     assert "Traceback" not in failure.message
     assert (failure.code, failure.transient) == ("provider_error", False)
 

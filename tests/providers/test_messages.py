@@ -287,9 +287,9 @@ class TestEnd:
     def test_a_stop_reason_is_not_yet_the_end(self) -> None:
         decoder = MessagesDecoder(ERRORS)
         decoder.feed(b"".join(FULL[:-1]))
-        assert not decoder.settled
+        assert not decoder.is_complete
         decoder.feed(FULL[-1])
-        assert (decoder.settled, decoder.ended) == (True, True)
+        assert (decoder.is_complete, decoder.ended) == (True, True)
 
     def test_an_end_without_a_reason_is_none(self) -> None:
         _, error = heard(MessagesDecoder, named(START, *block(0, "x"), STOP))
@@ -429,7 +429,7 @@ class TestRequest:
 
     def test_a_picture_for_the_system_is_refused(self) -> None:
         turn = Message(role="system", content=(ImagePart(media_type="image/png", data=b"x"),))
-        with pytest.raises(ProviderError, match="system message cannot hold pictures"):
+        with pytest.raises(ProviderError, match="system message cannot hold images"):
             body_of(job(history=[turn]))
 
     @pytest.mark.parametrize(
@@ -501,7 +501,7 @@ class TestRequest:
         assert "no seed" in said_no(seed=7)
         assert "temperature 1" in said_no(temperature=0.2, reasoning_effort="low")
         assert "temperature 1" in said_no(temperature=0.2, thinking={"type": "adaptive"})
-        assert "8192 tokens are for reasoning" in said_no("claude-opus-4-5", max_tokens=8192, reasoning_effort="medium")
+        assert "8192 tokens for reasoning" in said_no("claude-opus-4-5", max_tokens=8192, reasoning_effort="medium")
         assert "40000 tokens" in said_no("claude-opus-4-5", thinking={"type": "enabled", "budget_tokens": 40_000})
         assert "contradict" in said_no(reasoning_effort="low", thinking={"type": "disabled"})
         assert "stop_sequences" in said_no(stop="a", stop_sequences=["b"])
@@ -512,11 +512,13 @@ class TestRequest:
         assert asked("claude-opus-4-5", max_tokens=8193, reasoning_effort="medium")["max_tokens"] == 8193
 
     def test_models(self) -> None:
-        assert Messages().names({"data": [{"id": "b", "type": "model"}, {"id": "a"}, {}, 7], "has_more": False}) == [
+        assert Messages().model_names(
+            {"data": [{"id": "b", "type": "model"}, {"id": "a"}, {}, 7], "has_more": False}
+        ) == [
             "a",
             "b",
         ]
-        assert Messages().names([]) == []
+        assert Messages().model_names([]) == []
 
 
 class TestService:

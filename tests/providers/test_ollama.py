@@ -117,11 +117,11 @@ class TestRequest:
         ]
 
     def test_models_are_those_that_were_pulled(self) -> None:
-        assert OLLAMA.names({"models": [{"name": "b:latest", "model": "b:latest"}, {"name": "a"}, {}, 7]}) == [
+        assert OLLAMA.model_names({"models": [{"name": "b:latest", "model": "b:latest"}, {"name": "a"}, {}, 7]}) == [
             "a",
             "b:latest",
         ]
-        assert OLLAMA.names({"data": []}) == []
+        assert OLLAMA.model_names({"data": []}) == []
 
 
 class TestAnswer:

@@ -163,7 +163,7 @@ def test_drafts_of_a_picture_are_reasoning() -> None:
     said = decoded(GeminiDecoder, gemini(draft, {"inlineData": {"mimeType": "image/png", "data": PNG}}))
     assert shown(said) == [ImageData(data=PNG)]
     assert isinstance(said[0], Delta)
-    assert (said[0].channel, "draft of a picture" in said[0].text) == ("reasoning", True)
+    assert (said[0].channel, "draft of an image" in said[0].text) == ("reasoning", True)
 
 
 def test_behind_a_token_a_picture_is_not_said_again() -> None:
@@ -188,7 +188,7 @@ def test_addresses_are_redacted_and_bounded() -> None:
     secret = ImageData(url="https://pictures.example/?key=sk-secret-key-0123456789&n=1")
     long = ImageData(url="https://pictures.example/" + "x" * URL_LENGTH)
     kept = ImageData(data=PNG)
-    seen = screen.passed([secret, long, kept])
+    seen = screen.sanitized([secret, long, kept])
     assert seen == [ImageData(url="https://pictures.example/?key=[key]&n=1"), ImageData(), kept]
 
 
@@ -226,14 +226,14 @@ class TestLargeEvents:
 
     def test_the_limit_is_of_each_event(self) -> None:
         event = f'data: {{"data":"{"iVBOR/" * 300_000}"}}\n\n'.encode()
-        events = self.parsed(event * 3, max_event_bytes=self.MB, max_picture_bytes=2 * self.MB)
+        events = self.parsed(event * 3, max_event_bytes=self.MB, max_image_bytes=2 * self.MB)
         assert [each.is_cut for each in events] == [False] * 3
 
     @pytest.mark.parametrize("escaped", [False, True])
     def test_beyond_its_limit_the_rest_of_a_picture_is_left_out(self, escaped: bool) -> None:
         data = ("iVBOR\\/" if escaped else "iVBOR/") * 1_000_000
         body = f'data: {{"data":"{data}","after":"all"}}\n\ndata: {{"next":1}}\n\n'.encode()
-        event, following = self.parsed(body, max_event_bytes=self.MB, max_picture_bytes=2 * self.MB)
+        event, following = self.parsed(body, max_event_bytes=self.MB, max_image_bytes=2 * self.MB)
         found = json.loads(event.data)
         assert found["after"] == "all"
         assert CUT in found["data"]

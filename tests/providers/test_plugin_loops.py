@@ -159,7 +159,7 @@ class TestBreaking:
             said, error = await read(service, job("agent/one", prompt=prompt))
             assert (error is None) == (prompt == "next")
         assert error is not None
-        assert "Its event loop has died" in error.message
+        assert "Its event loop died" in error.message
         said, error = await waiting
         assert text(said) == "before "
         assert error is not None

@@ -18,7 +18,7 @@ from jupyter_bgstream.providers.bundled.demo import MODELS, mood_text
 from jupyter_bgstream.providers.errors import CODES, ErrorBuilder
 from jupyter_bgstream.providers.plugins.validation import checked_status
 from jupyter_bgstream.providers.registry import Registry
-from jupyter_bgstream.providers.sanitize import MOST_ARGUMENTS
+from jupyter_bgstream.providers.sanitize import MAX_ARGUMENTS
 
 AGENT = """
 from jupyter_bgstream.plugin import Reasoning
@@ -197,12 +197,12 @@ async def test_what_an_import_says_holds_no_key(install: Install) -> None:
     [
         ("'abc'", "It yielded str, not a list"),
         ("None", "It yielded NoneType, not a list"),
-        ("['abc']", "It yielded str among events"),
-        ("[Usage(input_tokens='7')]", "It yielded a Usage that cannot be meant"),
-        ("[Usage(input_tokens=2**62)]", "It yielded a Usage that cannot be meant"),
-        ("[Delta(channel='other', text='x')]", "It yielded a Delta that cannot be meant"),
-        ("[Delta(channel='text', text='\\ud800')]", "It yielded a Delta that cannot be meant"),
-        ("[Citation(url=object())]", "It yielded a Citation that cannot be meant"),
+        ("['abc']", "It yielded str, which is not an event"),
+        ("[Usage(input_tokens='7')]", "It yielded an invalid Usage"),
+        ("[Usage(input_tokens=2**62)]", "It yielded an invalid Usage"),
+        ("[Delta(channel='other', text='x')]", "It yielded an invalid Delta"),
+        ("[Delta(channel='text', text='\\ud800')]", "It yielded an invalid Delta"),
+        ("[Citation(url=object())]", "It yielded an invalid Citation"),
         ("[1 / 0]", "ZeroDivisionError"),
     ],
 )
@@ -374,7 +374,7 @@ async def test_arguments_of_a_plugins_tool_calls_have_an_end(install: Install, f
     said, error = await read(Registry(environ={}).resolve("mine/x"), job("mine/x"))
     assert error is not None
     assert error.code == "answer_too_long"
-    assert sum(len(each.arguments) for each in said if isinstance(each, ToolCall)) <= MOST_ARGUMENTS
+    assert sum(len(each.arguments) for each in said if isinstance(each, ToolCall)) <= MAX_ARGUMENTS
 
 
 async def test_a_provider_may_say_a_gigabyte_at_once_and_it_comes_in_pieces(install: Install) -> None:

@@ -62,7 +62,7 @@ def test_it_is_what_the_engine_wants() -> None:
         ("x", {**LOCAL, "api_key_env": "sk-secret"}, "providers['x'].api_key_env", "X_API_KEY"),
         ("x", {**LOCAL, "headers": {"X-A": "secret\nX-B: b"}}, "providers['x'].headers", "X-A"),
         ("x", {**LOCAL, "headers": {"X A": "b"}}, "providers['x'].headers", "X A"),
-        ("x", {**LOCAL, "headers": {"X-A": 1}}, "providers['x'].headers", "no function"),
+        ("x", {**LOCAL, "headers": {"X-A": 1}}, "providers['x'].headers", "nor a function"),
         ("x", {**LOCAL, "models": "gpt"}, "providers['x']", "array"),
         ("x", {**LOCAL, "idle_timeout": 0}, "providers['x'].idle_timeout", "more than 0"),
         ("x", {**LOCAL, "idle_timeout": float("nan")}, "providers['x'].idle_timeout", "more than 0"),
@@ -148,7 +148,7 @@ def test_bad_alias_takes_away_itself_alone() -> None:
     assert len(registry.problems) == 5
     assert registry.full_name("good") == "local/x"
     assert registry.full_name("local/y") == "local/y"  # a model, which has nothing to do with the alias
-    for name, words in (("b", "must be the name of a model"), ("c", "names no provider")):
+    for name, words in (("b", "must be the name of a model"), ("c", "Unknown provider")):
         with pytest.raises(InvalidRequestError) as caught:
             registry.full_name(name)
         assert caught.value.field == "model"
@@ -209,7 +209,7 @@ class TestStatus:
             "gone": LOCAL,
             "shut": {**LOCAL, "api_key_env": "SHUT_KEY"},
         }
-        found = {status.name: status for status in await Registry(config, environ={}, own=False).status()}
+        found = {status.name: status for status in await Registry(config, environ={}, builtin=False).status()}
         assert list(found) == ["fixed", "gone", "puppet", "shut"]
         assert found["puppet"].models == ("puppet/a/x", "puppet/b")
         assert found["fixed"].models == ("fixed/m",)
@@ -220,7 +220,7 @@ class TestStatus:
     async def test_it_is_asked_once_a_minute(self, provider: ScriptedProvider) -> None:
         clock = FakeClock()
         config = {"puppet": {"base_url": provider.base_url}}
-        registry = Registry(config, environ={}, own=False, monotonic=clock.monotonic)
+        registry = Registry(config, environ={}, builtin=False, monotonic=clock.monotonic)
         await registry.status()
         clock.advance(59)
         await registry.status()
@@ -234,7 +234,7 @@ class TestStatus:
     async def test_a_fault_is_remembered_for_a_shorter_time(self, provider: ScriptedProvider) -> None:
         clock = FakeClock()
         config = {"puppet": {"base_url": provider.base_url}}
-        registry = Registry(config, environ={}, own=False, monotonic=clock.monotonic)
+        registry = Registry(config, environ={}, builtin=False, monotonic=clock.monotonic)
         provider.listing = refusal(500, "oops")
         assert (await registry.status())[0].error is not None
         provider.listing, provider.scripts = None, {"one": answer("")}
@@ -245,7 +245,7 @@ class TestStatus:
 
     async def test_who_asks_meanwhile_gets_the_same_answer(self, provider: ScriptedProvider) -> None:
         provider.listing = Script(headers={"Content-Type": "application/json"}, steps=(Hold(), Send(b'{"data": []}')))
-        registry = Registry({"puppet": {"base_url": provider.base_url}}, environ={}, own=False)
+        registry = Registry({"puppet": {"base_url": provider.base_url}}, environ={}, builtin=False)
         first = asyncio.create_task(registry.status())
         await provider.held()
         others = [asyncio.create_task(registry.status(refresh=True)) for _ in range(3)]
@@ -261,7 +261,7 @@ class TestStatus:
         provider.listing = Script(steps=(Hold(),))
         config = {name: {"base_url": provider.base_url} for name in ("one", "two", "three")}
         async with asyncio.timeout(5):
-            hung = await Registry(config, environ={}, own=False).status()
+            hung = await Registry(config, environ={}, builtin=False).status()
         assert [status.error.code for status in hung if status.error] == ["unreachable"] * 3
 
     @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ class TestStatus:
     )
     async def test_a_strange_listing(self, provider: ScriptedProvider, listing: Script, code: str | None) -> None:
         provider.listing = listing
-        (status,) = await Registry({"puppet": {"base_url": provider.base_url}}, environ={}, own=False).status()
+        (status,) = await Registry({"puppet": {"base_url": provider.base_url}}, environ={}, builtin=False).status()
         assert status.models == ()
         assert (status.error.code if status.error else None) == code
 
@@ -294,7 +294,7 @@ class TestStatus:
         ({"api_key_env": "KEY"}, {"KEY": "sk-clé"}, "missing_key"),
     ],
 )
-def test_whether_it_could_be_asked_is_known_without_asking(
+def test_whether_it_could_be_asked_is_known_without_cache(
     config: dict[str, Any], environ: dict[str, str], code: str | None
 ) -> None:
     config_error = Registry({"x": LOCAL | config}, environ=environ).resolve("x/one").config_error()

@@ -374,16 +374,16 @@ def test_from_any_token_the_rest_is_found_in_the_whole(place: int) -> None:
     before = [it for piece in KEPT[:place] for it in decoder.feed(piece)]
     (token,) = [it.token for it in before if isinstance(it, Resume)][-1:]
     looking = FORMAT.decoder(ERRORS, token)
-    assert looking.state(WHOLE | {"status": "in_progress"}) == []
+    assert looking.apply_snapshot(WHOLE | {"status": "in_progress"}) == []
     assert not looking.ended
-    rest = [*looking.state(WHOLE), *looking.close()]
+    rest = [*looking.apply_snapshot(WHOLE), *looking.close()]
     assert joined([*unmarked(before), *unmarked(rest)]) == joined(unmarked(decoded(KEPT)))
 
 
 def test_a_look_at_an_answer_that_failed_is_its_error() -> None:
     (token,) = [it.token for it in FORMAT.decoder(ERRORS).feed(KEPT[0]) if isinstance(it, Resume)]
     decoder = FORMAT.decoder(ERRORS, token)
-    decoder.state({"status": "failed", "error": {"code": "server_error", "message": "Oops."}})
+    decoder.apply_snapshot({"status": "failed", "error": {"code": "server_error", "message": "Oops."}})
     decoder.close()
     assert decoder.error is not None
     assert decoder.error.code == "provider_error"
@@ -395,7 +395,7 @@ def test_where_to_ask() -> None:
     (mark,) = decoder.feed(event(begun))
     assert isinstance(mark, Resume)
     assert FORMAT.resume(mark.token).path == "/responses/..%2Fa%20b%3F?stream=true&starting_after=0"
-    assert FORMAT.look(mark.token).path == "/responses/..%2Fa%20b%3F"
+    assert FORMAT.retrieve(mark.token).path == "/responses/..%2Fa%20b%3F"
     assert FORMAT.cancel(mark.token).path == "/responses/..%2Fa%20b%3F/cancel"
 
 
@@ -406,7 +406,7 @@ def asked(*messages: Message, lasting: bool = False, **params: Any) -> dict[str,
     what = job(params=params)
     if messages:
         what = msgspec.structs.replace(what, spec=JobSpec(model="puppet/one", messages=messages, params=params))
-    ask = FORMAT.lasting if lasting else FORMAT.request
+    ask = FORMAT.background_request if lasting else FORMAT.request
     request = ask(what, ERRORS)
     assert (request.path, request.body is not None) == ("/responses", True)
     return dict(msgspec.json.decode(request.body or b""))
@@ -535,9 +535,9 @@ def test_what_cannot_be_meant_is_refused_in_words(params: dict[str, Any], word: 
 
 
 def test_the_names_of_models() -> None:
-    assert FORMAT.names({"data": [{"id": "b"}, {"id": "a"}, {}, 3]}) == ["a", "b"]
-    assert FORMAT.names([{"id": "b"}]) == ["b"]
-    assert FORMAT.names({"data": None}) == FORMAT.names(None) == []
+    assert FORMAT.model_names({"data": [{"id": "b"}, {"id": "a"}, {}, 3]}) == ["a", "b"]
+    assert FORMAT.model_names([{"id": "b"}]) == ["b"]
+    assert FORMAT.model_names({"data": None}) == FORMAT.model_names(None) == []
 
 
 def test_calls_before_a_message_are_the_services_own_in_a_stream_too() -> None:

@@ -49,7 +49,7 @@ def checked(decoder: ResponsesDecoder, said: list[ProviderEvent]) -> None:
         assert isinstance(happened, Resume) or encode(happened)
     assert decoder.error is None or type(decoder.error) is ProviderError
     assert decoder.token is not None
-    for request in (FORMAT.resume(decoder.token), FORMAT.look(decoder.token), FORMAT.cancel(decoder.token)):
+    for request in (FORMAT.resume(decoder.token), FORMAT.retrieve(decoder.token), FORMAT.cancel(decoder.token)):
         assert request.path.startswith("/responses/")
 
 
@@ -63,4 +63,4 @@ def test_nothing_breaks_an_answer_that_is_gone_on_with(sent: list[Any], whole: A
     streamed = FORMAT.decoder(ERRORS, decoder.token)
     checked(streamed, [it for piece in pieces for it in streamed.feed(piece)])
     looked_at = FORMAT.decoder(ERRORS, decoder.token)
-    checked(looked_at, looked_at.state(clean(parse(json.dumps(whole)))))
+    checked(looked_at, looked_at.apply_snapshot(clean(parse(json.dumps(whole)))))

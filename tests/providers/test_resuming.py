@@ -337,7 +337,7 @@ async def test_nobody_wants_it_any_more(puppet: HTTPProvider, service: ScriptedR
 async def test_a_service_that_hangs_is_not_waited_for(
     puppet: HTTPProvider, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jupyter_bgstream.providers.http_provider.ABANDON_SECONDS", 1.0)
+    monkeypatch.setattr("jupyter_bgstream.providers.http_provider.CANCEL_SECONDS", 1.0)
     provider.routes["POST /v1/responses/*"] = Script(steps=(Hold(),))
     async with asyncio.timeout(PATIENCE):
         await puppet.cancel_response(msgspec.structs.replace(job(), resume=token_of_a_first_event()))

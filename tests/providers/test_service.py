@@ -197,9 +197,9 @@ async def test_a_service_without_a_list_of_models_can_be_asked(
     status = await connect(format=format, key="sk-1").status()
     assert (status.models, status.error, status.configured) == ((), None, True)
     assert status.note is not None
-    assert "This service has no list of models: ask a model by its full name, such as puppet/NAME." in status.note
+    assert "This provider has no list of models. Use a model's full name, such as puppet/NAME." in status.note
     assert f"{provider.base_url}/" in status.note
-    assert f"came {came};" in status.note
+    assert f"returned {came};" in status.note
 
 
 @pytest.mark.parametrize("number", [401, 403, 429, 500])
@@ -212,7 +212,7 @@ async def test_a_list_that_is_refused_is_an_error(provider: ScriptedProvider, co
 async def test_what_answers_at_a_port_that_nobody_named_is_not_taken_for_a_service(provider: ScriptedProvider) -> None:
     provider.listing = PAGE
     endpoint = read_endpoint("vllm", {"base_url": provider.base_url})
-    status = await HTTPProvider("vllm", endpoint, environ={}, meant=False).status()
+    status = await HTTPProvider("vllm", endpoint, environ={}, configured=False).status()
     assert not status.configured
     assert status.error is not None
     assert "Not running" in status.error.message

@@ -124,7 +124,7 @@ async def test_authorities_of_its_own(authority: Path, connect: Connect, monkeyp
         made.append(path)
         return ssl.create_default_context(cafile=path)
 
-    monkeypatch.setattr(transport, "authorities", counted)
+    monkeypatch.setattr(transport, "tls_context", counted)
     async with ScriptedProvider({"one": answer("in private")}, tls=context) as provider:
         _, error = await read(connect(provider.base_url))
         assert error is not None

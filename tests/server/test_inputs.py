@@ -109,9 +109,13 @@ def test_a_part_that_is_wrong_is_a_400_that_says_where(
 @pytest.mark.parametrize(
     ("model", "part", "words"),
     [
-        ("local/one", PDF, "The file 'report.pdf' cannot be sent: Ollama takes no PDF files. Send its text instead"),
-        ("small", WAV, "The recording cannot be sent: Ollama takes no recordings. Send a transcript instead"),
-        ("claude/one", WAV, "The recording cannot be sent: Anthropic Messages takes no recordings."),
+        (
+            "local/one",
+            PDF,
+            "The file 'report.pdf' cannot be sent: Ollama does not accept PDF files. Send its text instead",
+        ),
+        ("small", WAV, "The recording cannot be sent: Ollama does not accept audio. Send a transcript instead"),
+        ("claude/one", WAV, "The recording cannot be sent: Anthropic Messages does not accept audio."),
     ],
 )
 def test_a_part_that_the_format_lacks_is_refused_before_it_is_stored(
@@ -137,7 +141,7 @@ def test_a_file_in_the_history_that_another_model_cannot_have_fails_the_job(
         second = client.post("jobs", json={"model": "local/one", "prompt": "And now?", "thread": "moved"}).json()["id"]
     job = wait(server, second)
     assert (job["status"], job["error"]["code"]) == ("failed", "bad_request")
-    assert "The file 'report.pdf' cannot be sent: Ollama takes no PDF files." in job["error"]["message"]
+    assert "The file 'report.pdf' cannot be sent: Ollama does not accept PDF files." in job["error"]["message"]
 
 
 CALLING = (

@@ -172,8 +172,8 @@ def test_a_context_that_is_too_long_is_refused_in_words(
     assert (job["status"], job["attempt"], len(provider.requests) - before) == ("failed", 1, 1)
     assert job["error"]["code"] == "context_too_long"
     assert job["error"]["message"] == (
-        "The conversation is too long for demo/full: it has 3 messages and 8,545 tokens, and the model takes 8,192."
-        " Nothing was cut. Fork the thread 'long' after an earlier job, begin a new one, or choose a model that takes"
+        "The conversation is too long for demo/full: it has 3 messages and 8,545 tokens, and the model accepts 8,192."
+        " Nothing was cut. Fork the thread 'long' after an earlier job, start a new one, or choose a model that accepts"
         f" more. Details: HTTP 400. {words}"
     )
     assert client.post("threads/fork", json={"thread": "long", "name": "shorter", "after": first["id"]}).is_success

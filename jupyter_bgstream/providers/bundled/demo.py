@@ -1,4 +1,4 @@
-"""The demo model: a script with something to say, at a pace to watch. No key, no network."""
+"""The demo model: scripted texts at a readable pace, without a key or a network."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Any
 from ...plugin import ProviderError, Reasoning, Usage
 from .demo_texts import BAD, ECHO, GOOD, NO_MOOD, QUICK, SLOW, TOUR, TOUR_REASONING
 
-_OTHERS = {"image_url": "[a picture]", "file": "[a PDF file]", "input_audio": "[a recording]"}
+_OTHER_PARTS = {"image_url": "[an image]", "file": "[a PDF file]", "input_audio": "[audio]"}
 _PIECE = re.compile(r"\S{1,6}\s*|\s+")  # about the size of a token
-_RHYTHM = (1.0, 1.4, 0.7, 1.6, 0.8, 1.1, 0.6, 1.3)  # no voice is a metronome
+_RHYTHM = (1.0, 1.4, 0.7, 1.6, 0.8, 1.1, 0.6, 1.3)  # relative pauses, since a model's pace is not constant
 
-_SPOKEN = {"tour": (TOUR, 27.0), "quick": (QUICK, 5.0), "slow": (SLOW, 60.0)}  # text, seconds
-MODELS = (*_SPOKEN, "echo", "mood")
+_TEXTS = {"tour": (TOUR, 27.0), "quick": (QUICK, 5.0), "slow": (SLOW, 60.0)}  # text, seconds
+MODELS = (*_TEXTS, "echo", "mood")
 
 
 async def demo(
     messages: list[dict[str, Any]], model: str, params: dict[str, Any]
 ) -> AsyncIterator[str | Reasoning | Usage]:
-    """Speak one of the texts; ``params`` may hold ``speed``: 10 is ten times as fast as for people."""
+    """Yield one of the texts; ``params`` may hold ``speed``: 10 is ten times as fast as the readable pace."""
     if model not in MODELS:
         raise ProviderError(
             f"demo does not have the model {model!r}; it has {', '.join(MODELS)}.", code="model_not_found"
@@ -31,8 +31,8 @@ async def demo(
     speed = params.get("speed", 1.0)
     if isinstance(speed, bool) or not isinstance(speed, int | float) or not speed > 0:
         raise ProviderError(f"params: speed must be a number above 0, not {speed!r:.80}.", code="bad_request")
-    contents = [_words(message) for message in messages]
-    text, seconds = _SPOKEN[model] if model in _SPOKEN else _made(model, contents)
+    contents = [_content(message) for message in messages]
+    text, seconds = _TEXTS[model] if model in _TEXTS else _computed(model, contents)
     thoughts = pieces(TOUR_REASONING) if model == "tour" else []
     words = pieces(text)
     for number, (piece, pause) in enumerate(paced([*thoughts, *words], seconds / speed)):
@@ -41,11 +41,11 @@ async def demo(
     yield Usage(input_tokens=sum(len(pieces(each)) for each in contents), output_tokens=len(thoughts) + len(words))
 
 
-demo.models = MODELS  # type: ignore[attr-defined]  # what GET models shows
+demo.models = MODELS  # type: ignore[attr-defined]  # read by the loader
 
 
 def pieces(text: str) -> list[str]:
-    """Return a text in pieces of about the size of a token."""
+    """Split a text into pieces of about the size of a token."""
     return _PIECE.findall(text)
 
 
@@ -57,14 +57,14 @@ def paced(pieces: list[str], seconds: float) -> Iterator[tuple[str, float]]:
 
 
 def echo_text(contents: list[str]) -> str:
-    """Return what the model echo says to a conversation."""
+    """Return the answer of the model echo to a conversation."""
     *before, last = contents
     history = "1 message of history" if len(before) == 1 else f"{len(before)} messages of history"
     return ECHO.format(history=history, said="\n".join(f"> {line}" for line in last.splitlines()))
 
 
 def mood_text(contents: list[str]) -> str:
-    """Return what the model mood says to a text, by counting words: JSON, or that it cannot tell."""
+    """Return the answer of the model mood to a text, by counting words: JSON, or that there is no mood."""
     words = re.findall(r"[a-z]+", contents[-1].lower())
     good, bad = [word for word in words if word in GOOD], [word for word in words if word in BAD]
     if not good and not bad:
@@ -73,13 +73,13 @@ def mood_text(contents: list[str]) -> str:
     return json.dumps({"mood": mood, "because": ", ".join([*good, *bad])})
 
 
-def _made(model: str, contents: list[str]) -> tuple[str, float]:
+def _computed(model: str, contents: list[str]) -> tuple[str, float]:
     text = echo_text(contents) if model == "echo" else mood_text(contents)
     return text, 0.03 * len(pieces(text))
 
 
-def _words(message: dict[str, Any]) -> str:
+def _content(message: dict[str, Any]) -> str:
     content = message["content"]
     if isinstance(content, str):
         return content
-    return "\n\n".join(part["text"] if part["type"] == "text" else _OTHERS[part["type"]] for part in content)
+    return "\n\n".join(part["text"] if part["type"] == "text" else _OTHER_PARTS[part["type"]] for part in content)

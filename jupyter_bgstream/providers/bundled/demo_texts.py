@@ -1,4 +1,4 @@
-"""What the demo model says. All of it is true of jupyter_bgstream."""
+"""Texts of the demo model. All of them are true of jupyter_bgstream."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 
 
 def _unwrapped(text: str) -> str:
-    """Join the lines of each paragraph: a line's width is this file's affair, and a model breaks none either."""
+    """Join the lines of each paragraph, as a model writes them."""
     blocks = re.split(r"(```.*?```)", text, flags=re.DOTALL)
     return "".join(
         block if block.startswith("```") else re.sub(r"(?<=[^\n])\n(?=[^\n|\d*-])", " ", block) for block in blocks
     )
 
 
-# Whoever gets this without having asked for it has no provider yet: so it says how to have one.
+# A user who gets this as the default has no provider yet, so it says how to set one up.
 NOT_AN_LLM = (
     "*This is the demo model: a script, not an LLM. For a real one set a key, such as `OPENAI_API_KEY`, where Jupyter"
     " is started; `%bg models` shows what there is.*\n\n"

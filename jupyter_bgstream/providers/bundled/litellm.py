@@ -1,8 +1,8 @@
-"""``litellm/<model>``: whatever the litellm package can ask, with its keys and addresses from the environment.
+"""``litellm/<model>``: every model of the litellm package, with its keys and addresses from the environment.
 
-litellm invents ``finish_reason: "stop"`` for a stream that broke off. What the service itself said stands in its
-stream's ``received_finish_reason``, or ``intermittent_finish_reason`` where it came before the last piece; only that
-is believed here. Seen in litellm 1.106.2, ``litellm_core_utils/streaming_handler.py``, ``finish_reason_handler``.
+litellm invents ``finish_reason: "stop"`` for a stream that broke off. The service's own reason is in its stream's
+``received_finish_reason``, or in ``intermittent_finish_reason`` if it came before the last piece; only these are used
+here. As of litellm 1.106.2, ``litellm_core_utils/streaming_handler.py``, ``finish_reason_handler``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from ...plugin import Citation, Finish, ProviderError, Reasoning, ToolCall, Usage
 
-# litellm takes keys and addresses among its parameters. Those must not come from a notebook, so what may is listed.
+# litellm accepts keys and addresses as parameters. They must not come from a notebook, so allowed ones are listed.
 PARAMS = frozenset(
     {
         "temperature",
@@ -43,7 +43,7 @@ PARAMS = frozenset(
         "service_tier",
         "prediction",
         "web_search_options",
-        "mock_response",  # an answer that litellm makes itself, to try things without a service
+        "mock_response",  # an answer that litellm makes itself, to try it without a service
     }
 )
 _CODES = {
@@ -56,18 +56,18 @@ _CODES = {
     422: "bad_request",
     429: "rate_limited",
 }
-_LOST = ("APIConnectionError", "Timeout", "MidStreamFallbackError")  # litellm's names for a connection that broke
+_CONNECTION_ERRORS = ("APIConnectionError", "Timeout", "MidStreamFallbackError")  # names in litellm
 
 
 async def complete(
     messages: list[dict[str, Any]], model: str, params: dict[str, Any]
 ) -> AsyncIterator[str | Reasoning | Citation | ToolCall | Usage | Finish]:
-    """Ask litellm; its model follows ``litellm/``, such as ``litellm/openai/gpt-6-luna``."""
-    asked = _checked(model, params)
+    """Stream an answer through litellm; its model follows ``litellm/``, such as ``litellm/openai/gpt-6-luna``."""
+    checked = _checked(model, params)
     begun = False
     stream = None
-    told = _Told()
-    mocked = None  # the reason that litellm gives for the end of an answer that it made itself
+    chunks = _ChunkReader()
+    mocked = None  # the finish reason of an answer that litellm made itself
     try:
         litellm = await asyncio.to_thread(_litellm)  # importing it takes seconds
         stream = await litellm.acompletion(
@@ -75,38 +75,38 @@ async def complete(
             messages=messages,
             stream=True,
             stream_options={"include_usage": True},
-            num_retries=0,  # whether it is asked again is the engine's to say
+            num_retries=0,  # the engine decides on retries
             max_retries=0,
-            **asked,
+            **checked,
         )
         async for chunk in stream:
-            if "mock_response" in asked:
+            if "mock_response" in checked:
                 mocked = mocked or next((choice.finish_reason for choice in chunk.choices), None)
-            for item in told.take(chunk):
+            for item in chunks.read(chunk):
                 begun = True
                 yield item
     except ProviderError:
         raise
     except Exception as error:
-        raise _failure(error, begun=begun) from None
+        raise _error(error, begun=begun) from None
     finally:
         if (close := getattr(stream, "aclose", None)) is not None:
             await close()
     reason = getattr(stream, "received_finish_reason", None) or getattr(stream, "intermittent_finish_reason", None)
     reason = reason or mocked
-    for last in told.end(whole=bool(reason)):
+    for last in chunks.end(is_complete=bool(reason)):
         yield last
     if not reason:
         raise ProviderError(
-            "The answer broke off before its end: the service gave no finish_reason. What came so far is kept; retry"
-            " for a whole one.",
+            "The answer broke off before its end: the service sent no finish_reason. The text so far is saved; retry"
+            " for a complete answer.",
             code="truncated",
         )
     yield Finish(str(reason).lower())
 
 
 def _litellm() -> Any:
-    # Otherwise importing it asks the network for a list of prices, and waits.
+    # Otherwise the import requests a list of prices from the network, and waits.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     litellm: Any = import_module("litellm")
     litellm.suppress_debug_info = True  # it prints to the server's terminal
@@ -115,30 +115,30 @@ def _litellm() -> Any:
 
 
 def _checked(model: str, params: dict[str, Any]) -> dict[str, Any]:
-    if "://" in model:  # for some services litellm takes an address there, and would send it the key
-        raise ProviderError(f"{model!r} is no model's name: an address cannot be asked.", code="bad_request")
-    asked = dict(params)
-    if (schema := asked.pop("schema", None)) is not None:
-        form = {"name": "answer", "schema": schema}
-        asked["response_format"] = {"type": "json_schema", "json_schema": form}
-    if refused := sorted(asked.keys() - PARAMS):
+    if "://" in model:  # for some services litellm accepts an address there, and would send it the key
+        raise ProviderError(f"{model!r} is not a model's name: addresses are not allowed.", code="bad_request")
+    checked = dict(params)
+    if (schema := checked.pop("schema", None)) is not None:
+        named = {"name": "answer", "schema": schema}
+        checked["response_format"] = {"type": "json_schema", "json_schema": named}
+    if refused := sorted(checked.keys() - PARAMS):
         raise ProviderError(
-            f"params: {', '.join(refused)} cannot be passed to litellm from here; it takes keys and addresses among its"
-            f" parameters, so only these can be: {', '.join(sorted(PARAMS))}.",
+            f"params: {', '.join(refused)} cannot be passed to litellm, which accepts keys and addresses as parameters."
+            f" Allowed are {', '.join(sorted(PARAMS))}.",
             code="bad_request",
         )
-    return asked
+    return checked
 
 
-class _Told:
-    """What an answer has said so far."""
+class _ChunkReader:
+    """Reads litellm's chunks, and collects tool calls and usage for the end."""
 
     def __init__(self) -> None:
         self._tools: dict[int, dict[str, str]] = {}
         self._usage: Usage | None = None
 
-    def take(self, chunk: Any) -> Iterator[str | Reasoning | Citation]:
-        """Yield what a chunk says at once."""
+    def read(self, chunk: Any) -> Iterator[str | Reasoning | Citation]:
+        """Yield the text, reasoning and citations of a chunk."""
         if (usage := getattr(chunk, "usage", None)) is not None:
             self._usage = _usage(usage)
         for url in getattr(chunk, "citations", None) or ():
@@ -159,9 +159,9 @@ class _Told:
             for call in getattr(delta, "tool_calls", None) or ():
                 self._call(call)
 
-    def end(self, *, whole: bool) -> Iterator[ToolCall | Usage]:
-        """Yield what is only known at the end."""
-        if whole:
+    def end(self, *, is_complete: bool) -> Iterator[ToolCall | Usage]:
+        """Yield the tool calls of a complete answer, and the usage."""
+        if is_complete:
             for call in self._tools.values():
                 yield ToolCall(id=call["id"], name=call["name"], arguments=call["arguments"])
         if self._usage is not None:
@@ -187,31 +187,31 @@ def _usage(found: Any) -> Usage:
     )
 
 
-def _failure(error: Exception, *, begun: bool) -> ProviderError:
+def _error(error: Exception, *, begun: bool) -> ProviderError:
     name = type(error).__name__
     if (module := _missing_module(error)) is not None:
         return ProviderError(
-            f"litellm needs the Python module {module}, which is not installed, to ask this model. Install its package,"
-            " which litellm's page on this service names, where the Jupyter server is installed; then restart it.",
+            f"litellm needs the Python module {module} for this model. Install its package, which litellm's page on the"
+            " service names, where the Jupyter server is installed; then restart the server.",
             code="provider_error",
         )
-    words = " ".join(f"{name}: {error}".split())  # whole: it is cut when what is secret has been taken out
-    if name in _LOST:
+    details = " ".join(f"{name}: {error}".split())  # not shortened: secrets are redacted first
+    if name in _CONNECTION_ERRORS:
         code = "truncated" if begun else "unreachable"
-        return ProviderError(f"The connection broke. Details: {words}", code=code, transient=not begun)
+        return ProviderError(f"The connection broke. Details: {details}", code=code, transient=not begun)
     if name == "ContextWindowExceededError":
-        return ProviderError(words, code="context_too_long")
+        return ProviderError(details, code="context_too_long")
     status = getattr(error, "status_code", None)
     code = _CODES.get(status, "provider_error") if isinstance(status, int) else "provider_error"
     transient = code == "rate_limited" or (isinstance(status, int) and status >= 500)
-    return ProviderError(f"litellm could not ask. Details: {words}", code=code, transient=transient and not begun)
+    return ProviderError(f"litellm failed. Details: {details}", code=code, transient=transient and not begun)
 
 
 def _missing_module(error: BaseException) -> str | None:
-    # litellm makes a broken connection of an ImportError, which would be tried again.
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ModuleNotFoundError) and seen.name and f"'{seen.name}'" in str(error):
-            return seen.name
-        seen = seen.__cause__ or seen.__context__
+    # litellm reports an ImportError as a connection error, which would be retried.
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ModuleNotFoundError) and cause.name and f"'{cause.name}'" in str(error):
+            return cause.name
+        cause = cause.__cause__ or cause.__context__
     return None

@@ -1,6 +1,6 @@
-"""OpenAI's Chat Completions, as OpenAI and dozens of compatible services speak it: a request out, a stream in.
+"""OpenAI's Chat Completions, in the dialects of dozens of compatible services.
 
-Wire format: https://platform.openai.com/docs/api-reference/chat-streaming, and what services make of it: reasoning in
+Wire format: https://platform.openai.com/docs/api-reference/chat-streaming, and variants of services: reasoning in
 ``reasoning_content`` (DeepSeek, xAI), ``reasoning`` (Groq, OpenRouter) or typed parts (Mistral), citations
 (Perplexity, xAI), usage in the last chunk, in a chunk of its own, in every chunk, or in ``x_groq``.
 """
@@ -17,16 +17,17 @@ from ...core.messages import Part
 from ..base import ProviderEvent
 from ..errors import ErrorBuilder
 from ..finish_reasons import text_of
-from ..parameters import Params, joined, read_params, refused, same
-from .base import Request, StreamDecoder, model_name
+from ..parameters import Params, joined, read_params, reject_params, same
+from .base import StreamDecoder, model_name
 from .chat_messages import chat_message
-from .chat_usage import timed, usage_of
+from .chat_usage import timings_usage, usage_of
 from .citations import Citations
-from .conversation import conversation, lacking
+from .conversation import conversation, unsupported_part
 from .dialects import BROKEN, DIALECTS, Dialect, finish_reason
-from .images import KINDS, picture_of
+from .images import KINDS, image_of
 from .json_schema import named_schema
 from .lenient import Schema, UnfitEventError
+from .protocols import Request
 from .sse import ServerEvent
 from .tool_calls import FunctionFragment, ToolCalls, ToolFragment
 
@@ -47,26 +48,26 @@ class ChatCompletions:
         """Return the headers that carry a key."""
         return {"Authorization": f"Bearer {key}"}
 
-    def lacks(self, part: Part) -> str | None:
-        """Return why the service cannot be sent a part; None if it can."""
+    def unsupported(self, part: Part) -> str | None:
+        """Return why the service does not accept a message part; None if it does."""
         dialect = self._dialect
-        return lacking(part, dialect.title, pdf=dialect.pdf is not None, audio=dialect.audio is not None)
+        return unsupported_part(part, dialect.title, pdf=dialect.pdf is not None, audio=dialect.audio is not None)
 
     def request(self, job: Job, errors: ErrorBuilder) -> Request:
-        """Return the request for a job's answer.
+        """Return the request for a job.
 
-        The standard parameters go by the dialect's names, all others as they are; ``stream_options: null`` leaves that
-        field out, for services that do not know it. Raises ProviderError (``bad_request``) for params that would
-        change what is asked of whom, that contradict each other, or that the service would ignore.
+        The standard parameters get the dialect's names, all others are sent as they are; ``stream_options: null`` omits
+        that field, for services that do not know it. Raises ProviderError (``bad_request``) for params that belong to
+        the job itself, that contradict each other, or that the service would ignore.
         """
         dialect = self._dialect
         params = read_params(job.spec.params, errors)
-        refused(params, dialect.lacks, dialect.title, errors)
+        reject_params(params, dialect.unsupported, dialect.title, errors)
         rest = same(params.rest, "max_tokens", params.max_tokens, ("max_tokens", "max_completion_tokens"), errors)
         rest = same(rest, "seed", params.seed, ("seed", "random_seed"), errors)
         body: dict[str, Any] = {
             "model": model_name(job),
-            "messages": [chat_message(message, dialect) for message in conversation(job, errors, self.lacks)],
+            "messages": [chat_message(message, dialect) for message in conversation(job, errors, self.unsupported)],
             "stream": True,
             **dialect.always,
             **_named(params, dialect),
@@ -74,16 +75,16 @@ class ChatCompletions:
         rest |= _plugins(rest, dialect)
         if rest.get("stream_options", ...) is None:
             del rest["stream_options"]
-        elif dialect.counts:
+        elif dialect.stream_usage:
             body["stream_options"] = {"include_usage": True}
         return Request(path="/chat/completions", body=msgspec.json.encode(joined(body, rest, errors)))
 
     def decoder(self, errors: ErrorBuilder) -> ChatDecoder:
-        """Return a decoder for one answer."""
+        """Return a decoder for one response."""
         return ChatDecoder(errors, done_is_end=self._done_is_end)
 
-    def names(self, listing: Any) -> list[str]:
-        """Return the names in ``{"data": [{"id": …}]}``; some services leave the envelope out."""
+    def model_names(self, listing: Any) -> list[str]:
+        """Return the names in ``{"data": [{"id": …}]}``; some services omit the envelope."""
         match listing:
             case {"data": list() as items} | (list() as items):
                 found = [item.get("id") for item in items if isinstance(item, dict)]
@@ -92,7 +93,7 @@ class ChatCompletions:
 
 
 def _plugins(rest: dict[str, Any], dialect: Dialect) -> dict[str, Any]:
-    # What the job says itself of one of them stands; transforms are OpenRouter's older word for the same.
+    # A plugin that the job itself names takes precedence; transforms are OpenRouter's older name for them.
     given = rest.get("plugins", [])
     if not dialect.plugins or "transforms" in rest or not isinstance(given, list):
         return {}
@@ -101,7 +102,7 @@ def _plugins(rest: dict[str, Any], dialect: Dialect) -> dict[str, Any]:
 
 
 def _named(params: Params, dialect: Dialect) -> dict[str, Any]:
-    # The standard parameters that were given, by their names at this service.
+    # The job's standard parameters, by their names at this service.
     schema = params.schema
     given: dict[str, Any] = {
         "temperature": params.temperature,
@@ -122,7 +123,7 @@ def _named(params: Params, dialect: Dialect) -> dict[str, Any]:
     return named
 
 
-# Only what is read at every delta is typed; the rest differs too much between services, and is looked at with care.
+# Only fields of every delta are typed; the others differ too much between services.
 class _Delta(msgspec.Struct, gc=False):
     content: str | list[Any] | None = None
     reasoning_content: str | list[Any] | None = None
@@ -130,7 +131,7 @@ class _Delta(msgspec.Struct, gc=False):
     reasoning_details: Any = None  # OpenRouter
     refusal: str | None = None
     tool_calls: list[ToolFragment] | None = None
-    function_call: FunctionFragment | None = None  # before there were tools
+    function_call: FunctionFragment | None = None  # the predecessor of tool calls
     annotations: Any = None
     images: Any = None  # OpenRouter
     audio: Any = None
@@ -141,8 +142,8 @@ class _Delta(msgspec.Struct, gc=False):
 class _Choice(msgspec.Struct, gc=False):
     index: int | None = None
     delta: _Delta | None = None
-    message: Any = None  # the answer so far, beside the delta (Perplexity), or the whole one at its end
-    text: str | None = None  # of services that speak Completions
+    message: Any = None  # the answer so far, beside the delta (Perplexity), or the whole one at the end
+    text: str | None = None  # of services with the older Completions
     finish_reason: Any = None
     finish_reason_camel: Any = msgspec.field(name="finishReason", default=None)  # Gemini's compatible API
     usage: Any = None  # Moonshot
@@ -161,223 +162,223 @@ class _Chunk(msgspec.Struct, gc=False):
     finish_reason: Any = None
 
 
-NEEDED: dict[type, tuple[str, ...]] = {_Delta: ("content",), _Choice: ("delta", "text")}
-MOST_CHOICES = 1_000  # of an event: each takes some time of the server's loop, and no service sends so many
-MOST_ANSWERS = 8  # that a request is thought to ask for; a higher number counts something else
+REQUIRED: dict[type, tuple[str, ...]] = {_Delta: ("content",), _Choice: ("delta", "text")}
+MAX_CHOICES = 1_000  # of an event: each takes time of the event loop, and no service sends so many
+MAX_ANSWERS = 8  # that a request is assumed to ask for; a higher index counts something else
 
-_messages = Schema(_Delta, needed=NEEDED)
+_messages = Schema(_Delta, required=REQUIRED)
 
 
 class ChatDecoder(StreamDecoder):
-    """Chat Completions. The end is a ``finish_reason``, which usage and ``[DONE]`` may follow.
+    """Decoder of Chat Completions. The end is a ``finish_reason``, which usage and ``[DONE]`` may follow.
 
-    Of several answers the first is read. Some services number pieces of one answer as if they were answers: such pieces
-    are held back until it is clear what they are.
+    Of several answers the first one is read. Some services number the pieces of one answer like several answers: such
+    pieces are buffered until it is clear which they are.
     """
 
-    schema = Schema(_Chunk, needed=NEEDED)
+    schema = Schema(_Chunk, required=REQUIRED)
 
     def __init__(self, errors: ErrorBuilder, *, done_is_end: bool = False) -> None:
         super().__init__(errors)
         self._usage: Any = None
         self._timings: Any = None
         self._tools = ToolCalls(errors)
-        self._pages = Citations()
-        self._spoke = False
+        self._citations = Citations()
+        self._has_content = False
         self._refused = False
         self._done_is_end = done_is_end
         self._index: int | None = None  # of the answer that is read
-        self._held: list[_Choice] = []  # of other answers, or of this one
-        self._counts = False  # the indices say nothing
+        self._buffer: list[_Choice] = []  # of other answers, or of this one
+        self._ignore_index = False  # the indexes number pieces of one answer
 
-    def take(self, found: _Chunk, event: ServerEvent, said: list[ProviderEvent]) -> None:
-        """Add what one chunk says."""
-        if found.error or found.object == "error" or event.type == "error":
-            raise self.report(event)
-        if found.search_results:  # before citations, which have no titles
-            self._sources(found.search_results, said)
-        if found.citations:
-            self._sources(found.citations, said)
-        if found.usage:
-            self._usage = found.usage
-        if found.x_groq:
-            self._groq(found.x_groq)
-        if found.timings:
-            self._timings = found.timings
-        if found.choices:
-            if len(found.choices) > MOST_CHOICES:
-                raise self._errors.error("malformed_stream", f"An event has more than {MOST_CHOICES:,} choices.")
-            for choice in found.choices:
+    def handle(self, parsed: _Chunk, event: ServerEvent, events: list[ProviderEvent]) -> None:
+        """Append the events of one chunk."""
+        if parsed.error or parsed.object == "error" or event.type == "error":
+            raise self.event_error(event)
+        if parsed.search_results:  # before citations, which have no titles
+            self._cite(parsed.search_results, events)
+        if parsed.citations:
+            self._cite(parsed.citations, events)
+        if parsed.usage:
+            self._usage = parsed.usage
+        if parsed.x_groq:
+            self._groq(parsed.x_groq)
+        if parsed.timings:
+            self._timings = parsed.timings
+        if parsed.choices:
+            if len(parsed.choices) > MAX_CHOICES:
+                raise self._errors.error("malformed_stream", f"An event has more than {MAX_CHOICES:,} choices.")
+            for choice in parsed.choices:
                 if choice.index == self._index:
-                    if self._held:
-                        self._held.clear()  # it comes again after others: they are others
-                    self._choice(choice, said)
+                    if self._buffer:
+                        self._buffer.clear()  # this answer continues after the others, so they are other answers
+                    self._choice(choice, events)
                 else:
-                    for each in self._meant(choice):
-                        self._choice(each, said)
-            if found.finish_reason:
-                self._finished(found.finish_reason)
-        elif not found.usage:
-            self.strange(event)
+                    for each in self._readable(choice):
+                        self._choice(each, events)
+            if parsed.finish_reason:
+                self._set_finish(parsed.finish_reason)
+        elif not parsed.usage:
+            self.handle_unknown(event)
 
-    def complete(self, said: list[ProviderEvent]) -> None:
-        """Add pieces of the one answer that were held back."""
+    def finalize(self, events: list[ProviderEvent]) -> None:
+        """Append buffered pieces if they are of the one answer."""
         if self._done_is_end and self.ended and self.error is None and self.finish_reason is None:
             self.finish_reason = "stop"
         if self.finish_reason is None:
-            for choice in self._held:
-                self._choice(choice, said)
+            for choice in self._buffer:
+                self._choice(choice, events)
 
     def usage(self) -> Usage | None:
-        """Return the last counts there were."""
-        return usage_of(self._usage) or timed(self._timings)
+        """Return the last usage that was sent."""
+        return usage_of(self._usage) or timings_usage(self._timings)
 
     def tool_calls(self) -> list[ToolCall]:
-        """Return all calls, which come in fragments."""
-        return self._tools.whole()
+        """Return all tool calls, whose fragments are joined at the end."""
+        return self._tools.complete()
 
-    def _meant(self, choice: _Choice) -> list[_Choice]:
-        # What can be read once a choice with another index is there.
+    def _readable(self, choice: _Choice) -> list[_Choice]:
+        # Return the choices that can be read once a choice with another index arrives.
         index = choice.index
-        if index is None or index < 0 or self._counts:  # -1 stands for none
+        if index is None or index < 0 or self._ignore_index:  # -1 means none
             return [choice]
         if self._index is None and index == 0:
             self._index = 0
-            self._held.clear()
+            self._buffer.clear()
             return [choice]
         if self.finish_reason is not None:
             return []
-        repeated = bool(self._held) and self._held[-1].index == index
-        self._held.append(choice)
-        if self._index is None and repeated:  # the only answer, although it is not the first
+        repeated = bool(self._buffer) and self._buffer[-1].index == index
+        self._buffer.append(choice)
+        if self._index is None and repeated:  # the only answer, although its index is not 0
             self._index = index
-        elif len(self._held) < MOST_ANSWERS:
+        elif len(self._buffer) < MAX_ANSWERS:
             return []
         else:
-            self._counts = True
-        held, self._held = self._held, []
-        return held
+            self._ignore_index = True
+        buffered, self._buffer = self._buffer, []
+        return buffered
 
-    def _choice(self, choice: _Choice, said: list[ProviderEvent]) -> None:
+    def _choice(self, choice: _Choice, events: list[ProviderEvent]) -> None:
         if choice.delta is not None:
-            self._delta(choice.delta, said)
+            self._delta(choice.delta, events)
         if choice.text:
-            self._text(choice.text, said)
+            self._text(choice.text, events)
         if choice.error:
-            raise self.reported({"error": choice.error})
+            raise self.payload_error({"error": choice.error})
         if choice.usage:
             self._usage = choice.usage
         reason = choice.finish_reason or choice.finish_reason_camel or (choice.delta and choice.delta.finish_reason)
         if choice.message:
-            is_answer = choice.delta is None  # and no stream was sent
-            self._message(choice.message, said, whole=is_answer or bool(reason))
+            is_answer = choice.delta is None  # a whole answer instead of a stream
+            self._message(choice.message, events, is_final=is_answer or bool(reason))
             reason = reason or ("stop" if is_answer else None)
         if reason:
-            self._finished(reason)
+            self._set_finish(reason)
 
-    def _finished(self, reason: Any) -> None:
-        word = text_of(reason)
-        finish = finish_reason(word) if word else None
+    def _set_finish(self, reason: Any) -> None:
+        text = text_of(reason)
+        finish = finish_reason(text) if text else None
         if finish in BROKEN:
-            words = "" if finish == "error" else f"finish_reason: {finish}"
-            raise self._errors.error("provider_error", words, transient=True)
+            details = "" if finish == "error" else f"finish_reason: {finish}"
+            raise self._errors.error("provider_error", details, transient=True)
         if finish is not None:
             self.finish_reason = "refusal" if self._refused and finish == "stop" else finish
 
-    def _message(self, message: Any, said: list[ProviderEvent], *, whole: bool) -> None:
-        # It repeats what the deltas have said, unless there were none.
+    def _message(self, message: Any, events: list[ProviderEvent], *, is_final: bool) -> None:
+        # It repeats the deltas, if there were any.
         match message:
             case {"annotations": list() as annotations}:
-                self._sources(annotations, said)
-        if not whole or not isinstance(message, dict):
+                self._cite(annotations, events)
+        if not is_final or not isinstance(message, dict):
             return
-        if self._spoke:
-            self._images(message.get("images"), said)
+        if self._has_content:
+            self._images_of(message.get("images"), events)
         else:
-            self._spoke = True
+            self._has_content = True
             try:
-                self._delta(_messages.fitted(message), said)
+                self._delta(_messages.fitted(message), events)
             except UnfitEventError as error:
                 raise self._errors.error("malformed_stream", str(error)) from None
 
-    def _delta(self, delta: _Delta, said: list[ProviderEvent]) -> None:
-        # vLLM and others say the same twice, under the old name and the new one; OpenRouter also in parts.
+    def _delta(self, delta: _Delta, events: list[ProviderEvent]) -> None:
+        # vLLM and others send the same text twice, in the old field and the new one; OpenRouter also in parts.
         reasoning = delta.reasoning_content or delta.reasoning
         if reasoning:
-            self._words(reasoning, "reasoning", said)
+            self._content(reasoning, "reasoning", events)
         elif delta.reasoning_details:
-            self._details(delta.reasoning_details, said)
+            self._details(delta.reasoning_details, events)
         content = delta.content
         if content:
             if type(content) is str:
-                self._spoke = True
-                self.say("text", content, said)
+                self._has_content = True
+                self.add_text("text", content, events)
             else:
-                self._words(content, "text", said)
+                self._content(content, "text", events)
         if delta.refusal:
             self._refused = True
-            self._text(delta.refusal, said)
+            self._text(delta.refusal, events)
         if delta.tool_calls:
-            self._called(delta.tool_calls)
+            self._add_calls(delta.tool_calls)
         if delta.function_call:
-            self._called([ToolFragment(index=-1, function=delta.function_call)])
+            self._add_calls([ToolFragment(index=-1, function=delta.function_call)])
         if delta.annotations:
-            self._sources(delta.annotations, said)
+            self._cite(delta.annotations, events)
         if delta.executed_tools:
             for tool in delta.executed_tools if isinstance(delta.executed_tools, list) else ():
                 match tool:
                     case {"search_results": {"results": list() as found}}:
-                        self._sources(found, said)
+                        self._cite(found, events)
         if delta.images:
-            self._images(delta.images, said)
+            self._images_of(delta.images, events)
         if delta.audio:
             match delta.audio:
-                case {"transcript": str() as words}:
-                    self._text(words, said)
+                case {"transcript": str() as transcript}:
+                    self._text(transcript, events)
 
-    def _called(self, fragments: list[ToolFragment]) -> None:
-        self._spoke = True
+    def _add_calls(self, fragments: list[ToolFragment]) -> None:
+        self._has_content = True
         self._tools.add(fragments)
 
-    def _text(self, words: str, said: list[ProviderEvent]) -> None:
-        self._spoke = True
-        self.say("text", words, said)
+    def _text(self, text: str, events: list[ProviderEvent]) -> None:
+        self._has_content = True
+        self.add_text("text", text, events)
 
-    def _words(self, words: str | list[Any], channel: Channel, said: list[ProviderEvent]) -> None:
-        if isinstance(words, list):
-            self._parts(words, channel, said)
+    def _content(self, content: str | list[Any], channel: Channel, events: list[ProviderEvent]) -> None:
+        if isinstance(content, list):
+            self._parts(content, channel, events)
         else:
-            self._spoke = self._spoke or channel == "text"
-            self.say(channel, words, said)
+            self._has_content = self._has_content or channel == "text"
+            self.add_text(channel, content, events)
 
-    def _details(self, details: Any, said: list[ProviderEvent]) -> None:
+    def _details(self, details: Any, events: list[ProviderEvent]) -> None:
         # {"type": "reasoning.text", "text"}, {"type": "reasoning.summary", "summary"}; others are encrypted.
         for detail in details if isinstance(details, list) else ():
             match detail:
-                case {"text": str() as words} | {"summary": str() as words} if words:
-                    self.say("reasoning", words, said)
+                case {"text": str() as text} | {"summary": str() as text} if text:
+                    self.add_text("reasoning", text, events)
 
-    def _parts(self, parts: Any, channel: Channel, said: list[ProviderEvent]) -> None:
+    def _parts(self, parts: Any, channel: Channel, events: list[ProviderEvent]) -> None:
         # Mistral: [{"type": "thinking", "thinking": [{"type": "text", "text": …}]}, {"type": "text", "text": …}]
         for part in parts if isinstance(parts, list) else [parts]:
             match part:
                 case {"type": kind} if isinstance(kind, str) and kind in KINDS:
-                    self._images([part], said)
+                    self._images_of([part], events)
                 case {"type": "thinking", "thinking": inner}:
-                    self._parts(inner, "reasoning", said)
+                    self._parts(inner, "reasoning", events)
                 case {"text": str() as text} | (str() as text):
-                    self._words(text, channel, said)
+                    self._content(text, channel, events)
                 case {"text": found} if found:
-                    raise self.unreadable("The text of a part", found)
+                    raise self.type_error("The text of a part", found)
 
-    def _images(self, found: Any, said: list[ProviderEvent]) -> None:
-        # [{"type": "image_url", "image_url": {"url": "data:image/png;base64,…"}}]; not words, so a whole message at the
-        # end of a stream may still say some.
+    def _images_of(self, found: Any, events: list[ProviderEvent]) -> None:
+        # [{"type": "image_url", "image_url": {"url": "data:image/png;base64,…"}}]. An image does not set _has_content:
+        # a whole message at the end of a stream may still have text.
         for image in found if isinstance(found, list) else [found]:
             if image is not None:
-                self.show(picture_of(image), said)
+                self.add_image(image_of(image), events)
 
-    def _sources(self, found: Any, said: list[ProviderEvent]) -> None:
+    def _cite(self, found: Any, events: list[ProviderEvent]) -> None:
         # A URL; {"url", "title"}; OpenAI's annotation {"type": "url_citation", "url_citation": {"url", "title"}}.
         for item in found if isinstance(found, list) else ():
             match item:
@@ -387,11 +388,11 @@ class ChatDecoder(StreamDecoder):
                     title = None
                 case _:
                     continue
-            self._pages.add(url, title, said)
+            self._citations.add(url, title, events)
 
     def _groq(self, extra: Any) -> None:
         match extra:
             case {"error": error} if error:
-                raise self.reported({"error": error})
+                raise self.payload_error({"error": error})
             case {"usage": usage} if usage:
                 self._usage = usage

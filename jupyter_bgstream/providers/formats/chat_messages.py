@@ -1,6 +1,6 @@
-"""The messages of Chat Completions, in a service's dialect.
+"""Messages in Chat Completions' form, in a service's dialect.
 
-Wire format: https://platform.openai.com/docs/api-reference/chat/create, and what services make of files and recordings:
+Wire format: https://platform.openai.com/docs/api-reference/chat/create, and variants for files and audio:
 https://docs.mistral.ai/capabilities/document_ai/document_qna, https://docs.perplexity.ai/guides/file-attachments.
 """
 
@@ -19,7 +19,7 @@ _AUDIO_FORMATS = {"audio/wav": "wav", "audio/mpeg": "mp3"}
 
 
 def chat_message(message: Message, dialect: Dialect, *, no_content: str | None = None) -> dict[str, Any]:
-    """Return a message as a service takes it; ``no_content`` is the content of one that only calls tools."""
+    """Return a message in a dialect; ``no_content`` is the content of a message with tool calls only."""
     role = message.role
     if role == "developer" and not dialect.developer:
         role = "system"
@@ -38,20 +38,20 @@ def chat_message(message: Message, dialect: Dialect, *, no_content: str | None =
 def _content(message: Message, dialect: Dialect) -> str | list[dict[str, Any]]:
     if isinstance(message.content, str):
         return message.content
-    marked = dialect.cache_control and any(part.cache_control for part in message.content)
-    if message.role == "tool" and not marked:
-        return message.text  # not every service takes parts there
-    return [_part(part, dialect) for part in message.content]
+    has_marks = dialect.cache_control and any(part.cache_control for part in message.content)
+    if message.role == "tool" and not has_marks:
+        return message.text  # not every service accepts parts there
+    return [_part_with_marks(part, dialect) for part in message.content]
+
+
+def _part_with_marks(part: Part, dialect: Dialect) -> dict[str, Any]:
+    result = _part(part, dialect)
+    if dialect.cache_control and part.cache_control is not None:
+        result["cache_control"] = msgspec.to_builtins(part.cache_control)
+    return result
 
 
 def _part(part: Part, dialect: Dialect) -> dict[str, Any]:
-    made = _made(part, dialect)
-    if dialect.cache_control and part.cache_control is not None:
-        made["cache_control"] = msgspec.to_builtins(part.cache_control)
-    return made
-
-
-def _made(part: Part, dialect: Dialect) -> dict[str, Any]:
     match part:
         case TextPart():
             return {"type": "text", "text": part.text}

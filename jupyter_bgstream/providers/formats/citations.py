@@ -1,4 +1,4 @@
-"""The pages that an answer rests on, each once."""
+"""Citations of an answer, each page once."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from typing import Any
 
 from ...core.events import Citation
 from ..base import ProviderEvent
-from ..sanitize import MOST_SOURCES
+from ..sanitize import MAX_CITATIONS
 
 
 class Citations:
-    """Knows which pages one answer has named; those beyond MOST_SOURCES are left out."""
+    """The pages that one answer has cited so far; those beyond MAX_CITATIONS are left out."""
 
     def __init__(self) -> None:
         self._urls: set[str] = set()
-        self._titles: set[str] = set()  # of documents without an address
+        self._titles: set[str] = set()  # of documents without a URL
 
-    def add(self, url: Any, title: Any, said: list[ProviderEvent]) -> None:
-        """Say a page that was not said before; what is no address is none."""
-        if isinstance(url, str) and url and url not in self._urls and len(self._urls) < MOST_SOURCES:
+    def add(self, url: Any, title: Any, events: list[ProviderEvent]) -> None:
+        """Append a citation of a page, unless it was cited before; ignore an invalid URL."""
+        if isinstance(url, str) and url and url not in self._urls and len(self._urls) < MAX_CITATIONS:
             self._urls.add(url)
-            said.append(Citation(url=url, title=title if isinstance(title, str) else ""))
+            events.append(Citation(url=url, title=title if isinstance(title, str) else ""))
 
-    def add_title(self, title: str, said: list[ProviderEvent]) -> None:
-        """Say a document that has a title and no address."""
-        if title not in self._titles and len(self._titles) < MOST_SOURCES:
+    def add_title(self, title: str, events: list[ProviderEvent]) -> None:
+        """Append a citation of a document that has a title and no URL."""
+        if title not in self._titles and len(self._titles) < MAX_CITATIONS:
             self._titles.add(title)
-            said.append(Citation(url="", title=title))
+            events.append(Citation(url="", title=title))

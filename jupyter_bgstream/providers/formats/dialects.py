@@ -1,7 +1,7 @@
-"""How the services that speak Chat Completions name what they take: one table, a line for each.
+"""Dialects of Chat Completions: each service's names of parameters, and the parts and roles that it accepts.
 
-From the services' documentation of November 2026 where that says it, else from what their clients send. What a service
-would ignore without a word is refused here in words (``lacks``); everything else is for the service to refuse.
+From the services' documentation of November 2026, else from the requests of their clients. A standard parameter that a
+service would silently ignore is refused here (``unsupported``); other parameters are for the service to refuse.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ DialectName = Literal[
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
-    """One service's names for the standard parameters, and which parts and roles it takes."""
+    """One service's names of the standard parameters, and the parts and roles that it accepts."""
 
-    title: str = "This service"  # as users read it
+    title: str = "This service"  # for users
     max_tokens: str = "max_tokens"
     seed: str = "seed"
-    effort: tuple[str, ...] = ("reasoning_effort",)  # the path to it
-    no_effort: dict[str, Any] | None = None  # sent instead of the effort "none"; None: "none" is an effort like others
-    counts: bool = True  # is asked for usage by ``stream_options``; False: sends it anyway, or refuses that field
+    effort: tuple[str, ...] = ("reasoning_effort",)  # path of the field
+    no_effort: dict[str, Any] | None = None  # sent instead of the effort "none"; None: "none" is sent like others
+    stream_usage: bool = True  # requests usage by ``stream_options``; False: always sends it, or refuses that field
     always: dict[str, Any] = {}  # sent with every request
-    plugins: tuple[dict[str, Any], ...] = ()  # sent with every request, beside those that the job names
-    lacks: tuple[str, ...] = ()  # standard parameters that it would ignore
-    developer: bool = False  # knows the role developer; False: gets system instead
-    pdf: Literal["file", "document_url", "file_url"] | None = "file"  # the part of a PDF file; None: takes none
-    audio: Literal["object", "data"] | None = "object"  # what input_audio is, {data, format} or data; None: takes none
-    cache_control: bool = False  # takes marks of what may be cached
+    plugins: tuple[dict[str, Any], ...] = ()  # sent with every request, beside those of the job
+    unsupported: tuple[str, ...] = ()  # standard parameters that it would ignore
+    developer: bool = False  # accepts the role developer; False: system is sent instead
+    pdf: Literal["file", "document_url", "file_url"] | None = "file"  # form of a PDF file; None: not accepted
+    audio: Literal["object", "data"] | None = "object"  # value of input_audio: {data, format} or data; None: no audio
+    cache_control: bool = False  # accepts marks of cacheable parts
 
 
 _COMPLETION = "max_completion_tokens"
@@ -54,7 +54,7 @@ DIALECTS: dict[DialectName, Dialect] = {
     # Reasoning models refuse max_tokens.
     "openai": Dialect(title="OpenAI", max_tokens=_COMPLETION, developer=True),
     "azure": Dialect(title="Azure OpenAI", max_tokens=_COMPLETION, developer=True),
-    # Cuts the middle out of what is too long, for some models unless told not to.
+    # Cuts the middle out of requests that are too long, for some models unless that is disabled.
     "openrouter": Dialect(
         title="OpenRouter",
         effort=("reasoning", "effort"),
@@ -64,22 +64,22 @@ DIALECTS: dict[DialectName, Dialect] = {
         cache_control=True,
     ),
     "groq": Dialect(title="Groq", max_tokens=_COMPLETION, pdf=None, audio=None),
-    # Thinks unless told not to; knows JSON, but no schema.
+    # Reasons unless that is disabled; supports JSON, but no schema.
     "deepseek": Dialect(
         title="DeepSeek",
         no_effort={"thinking": {"type": "disabled"}},
-        lacks=("seed", "schema"),
+        unsupported=("seed", "schema"),
         pdf=None,
         audio=None,
     ),
-    # Refuses fields that it does not know (HTTP 422), stream_options among them; usage comes with the last chunk.
-    "mistral": Dialect(title="Mistral", seed="random_seed", counts=False, pdf="document_url", audio="data"),
+    # Refuses unknown fields (HTTP 422), stream_options among them; usage comes with the last chunk.
+    "mistral": Dialect(title="Mistral", seed="random_seed", stream_usage=False, pdf="document_url", audio="data"),
     "xai": Dialect(title="xAI", max_tokens=_COMPLETION, pdf=None, audio=None),
     # Usage comes with every chunk.
-    "perplexity": Dialect(title="Perplexity", counts=False, lacks=("seed",), pdf="file_url", audio=None),
-    "cohere": Dialect(title="Cohere", counts=False, pdf=None, audio=None),  # refuses stream_options
+    "perplexity": Dialect(title="Perplexity", stream_usage=False, unsupported=("seed",), pdf="file_url", audio=None),
+    "cohere": Dialect(title="Cohere", stream_usage=False, pdf=None, audio=None),  # refuses stream_options
     "cerebras": Dialect(title="Cerebras", max_tokens=_COMPLETION, pdf=None, audio=None),
-    # Its models that can leave thinking out are told so by that field; the others have low, high and max.
+    # This field disables the reasoning of its models that allow it; the others have low, high and max.
     "moonshot": Dialect(
         title="Moonshot",
         max_tokens=_COMPLETION,
@@ -92,7 +92,7 @@ DIALECTS: dict[DialectName, Dialect] = {
     "llamacpp": Dialect(title="llama.cpp", effort=("chat_template_kwargs", "reasoning_effort"), pdf=None),
 }
 
-# What a service says at the end, in the field's words; another word is passed on in lower case.
+# Standard words for services' finish reasons; others are passed on in lower case.
 _FINISH = {
     "eos": "stop",
     "eos_token": "stop",
@@ -108,11 +108,11 @@ _FINISH = {
     "sensitive": "content_filter",  # Z.ai
     "safety": "content_filter",
 }
-# What a service says instead of an end: it may answer another time.
+# Reasons that mean a failure; a later attempt may succeed.
 BROKEN = frozenset({"error", "insufficient_system_resource", "network_error", "abort", "aborted"})
 
 
-def finish_reason(said: str) -> str | None:
-    """Return the field's word for what a service says of the end; None for what is not one, such as ``""``."""
-    word = said.strip().lower()
+def finish_reason(text: str) -> str | None:
+    """Return the standard word for a service's finish reason; None for values without a meaning, such as ``""``."""
+    word = text.strip().lower()
     return None if word in ("", "null", "none") else _FINISH.get(word, word)

@@ -1,4 +1,4 @@
-"""Google's Gemini: a request for ``streamGenerateContent`` out, a stream in.
+"""Google's Gemini, through ``streamGenerateContent``.
 
 Wire format: https://ai.google.dev/api/generate-content, with ``alt=sse``: each event is a GenerateContentResponse.
 """
@@ -18,14 +18,15 @@ from ..base import ProviderEvent
 from ..errors import ErrorBuilder
 from ..finish_reasons import OTHER, text_of
 from ..parameters import joined, read_params
-from .base import Request, StreamDecoder, count, model_name
+from .base import StreamDecoder, count, model_name
 from .citations import Citations
-from .conversation import conversation, lacking, system_text
+from .conversation import conversation, system_text, unsupported_part
 from .gemini_calls import GeminiCalls
 from .gemini_contents import contents_of
-from .gemini_params import config_of, placed
-from .images import picture_of
+from .gemini_params import config_of, nested
+from .images import image_of
 from .lenient import Schema
+from .protocols import Request
 from .sse import ServerEvent
 
 _FINISH_REASONS = {"STOP": "stop", "MAX_TOKENS": "length"} | dict.fromkeys(
@@ -42,10 +43,10 @@ _FINISH_REASONS = {"STOP": "stop", "MAX_TOKENS": "length"} | dict.fromkeys(
     ),
     "content_filter",
 )
-# The model did what makes no answer. The first two often do not happen again.
-_MISHAPS = {
-    "MALFORMED_FUNCTION_CALL": ("The model wrote a call of a tool that cannot be read", True),
-    "MALFORMED_RESPONSE": ("The model wrote an answer that cannot be read", True),
+# Finish reasons without an answer, and whether they are transient: the first two often do not happen again.
+_FAILURES = {
+    "MALFORMED_FUNCTION_CALL": ("The model wrote an invalid tool call", True),
+    "MALFORMED_RESPONSE": ("The model wrote an invalid response", True),
     "UNEXPECTED_TOOL_CALL": ("The model called a tool that it was not given", False),
     "TOO_MANY_TOOL_CALLS": ("The model called too many tools in a row", False),
     "MISSING_THOUGHT_SIGNATURE": ("A turn before this one lacks its thought signature", False),
@@ -58,7 +59,7 @@ _COUNTS = (  # totals so far
     "cachedContentTokenCount",
 )
 _LANGUAGE = re.compile(r"[a-z0-9_+#.-]{1,30}")
-_TICKS = re.compile(r"`+")
+_BACKTICKS = re.compile(r"`+")
 
 
 class Gemini:
@@ -73,35 +74,35 @@ class Gemini:
         """Return the headers that carry a key."""
         return {"x-goog-api-key": key}
 
-    def lacks(self, part: Part) -> str | None:
-        """Return why a part cannot be sent; None if it can, as all of them can."""
-        return lacking(part, self.title, pdf=True, audio=True)
+    def unsupported(self, part: Part) -> str | None:
+        """Return why a message part cannot be sent; all of them can."""
+        return unsupported_part(part, self.title, pdf=True, audio=True)
 
     def request(self, job: Job, errors: ErrorBuilder) -> Request:
-        """Return the request for a job's answer.
+        """Return the request for a job.
 
-        Of the params that are passed on, the fields of GenerationConfig go there, all others to the top. Raises
+        Of the params that are passed on, fields of GenerationConfig go there, all others to the top. Raises
         ProviderError (``bad_request``) for params that contradict each other.
         """
         params = read_params(job.spec.params, errors)
         model = model_name(job).removeprefix("models/")
-        messages = conversation(job, errors, self.lacks)
+        messages = conversation(job, errors, self.unsupported)
         body: dict[str, Any] = {"contents": contents_of(messages, model)}
         if system := system_text(messages, errors):
             body["systemInstruction"] = {"parts": [{"text": system}]}
         if config := config_of(params, model, errors):
             body["generationConfig"] = config
-        body = joined(body, placed(params.rest, errors), errors)
-        # A model's name goes into the path, so nothing in it may lead elsewhere.
+        body = joined(body, nested(params.rest, errors), errors)
+        # The model's name is part of the path, so it is quoted.
         path = f"/models/{quote(model, safe='')}:streamGenerateContent?alt=sse"
         return Request(path=path, body=msgspec.json.encode(body))
 
     def decoder(self, errors: ErrorBuilder) -> GeminiDecoder:
-        """Return a decoder for one answer."""
+        """Return a decoder for one response."""
         return GeminiDecoder(errors)
 
-    def names(self, listing: Any) -> list[str]:
-        """Return the names of the models that answer: ``{"models": [{"name": "models/…", …}]}``."""
+    def model_names(self, listing: Any) -> list[str]:
+        """Return the names of the models that can answer: ``{"models": [{"name": "models/…", …}]}``."""
         match listing:
             case {"models": list() as items}:
                 return sorted(
@@ -134,98 +135,100 @@ class _Response(msgspec.Struct, rename="camel", gc=False):
     error: Any = None
 
 
-NEEDED: dict[type, tuple[str, ...]] = {_Candidate: ("content",), _Content: ("parts",)}
+REQUIRED: dict[type, tuple[str, ...]] = {_Candidate: ("content",), _Content: ("parts",)}
 
 
 class GeminiDecoder(StreamDecoder):
-    """Gemini. The end is a ``finishReason``, or a prompt that was blocked; counts may follow it.
+    """Decoder of Gemini. The end is a ``finishReason``, or a blocked prompt; usage may follow it.
 
-    Code that the service ran and its output are shown as blocks of code; a file that is no picture is named, not shown.
+    Code that the service ran and its output become code blocks; a file that is not an image is only mentioned.
     """
 
-    schema = Schema(_Response, needed=NEEDED)
+    schema = Schema(_Response, required=REQUIRED)
 
     def __init__(self, errors: ErrorBuilder) -> None:
         super().__init__(errors)
         self._usage: dict[str, Any] = {}
-        self._pages = Citations()
+        self._citations = Citations()
         self._calls = GeminiCalls(errors)
-        self._spoken = False
+        self._has_content = False
 
-    def take(self, found: _Response, event: ServerEvent, said: list[ProviderEvent]) -> None:
-        """Add what one response says."""
-        if found.error or event.type == "error":
-            raise self.report(event)
-        if found.candidates is None and found.usage_metadata is None and found.prompt_feedback is None:
-            self.strange(event)
-        if isinstance(found.usage_metadata, dict):
-            self._usage |= {name: found.usage_metadata[name] for name in _COUNTS if name in found.usage_metadata}
-        for candidate in found.candidates or ():
+    def handle(self, parsed: _Response, event: ServerEvent, events: list[ProviderEvent]) -> None:
+        """Append the events of one response."""
+        if parsed.error or event.type == "error":
+            raise self.event_error(event)
+        if parsed.candidates is None and parsed.usage_metadata is None and parsed.prompt_feedback is None:
+            self.handle_unknown(event)
+        if isinstance(parsed.usage_metadata, dict):
+            self._usage |= {name: parsed.usage_metadata[name] for name in _COUNTS if name in parsed.usage_metadata}
+        for candidate in parsed.candidates or ():
             if not candidate.index:  # of several answers only the first is read
-                self._candidate(candidate, said)
-        match found.prompt_feedback:
+                self._candidate(candidate, events)
+        match parsed.prompt_feedback:
             case {"blockReason": str() as reason} if reason and self.finish_reason is None:
-                self._blocked(reason, found.prompt_feedback, said)
+                self._set_blocked(reason, parsed.prompt_feedback, events)
 
     def usage(self) -> Usage | None:
-        """Return the counts, of which the service gives input and output in two parts each."""
+        """Return the usage, whose input and output the service sends in two parts each."""
         return usage_of(self._usage)
 
     def tool_calls(self) -> list[ToolCall]:
-        """Return the call whose arguments were under way at the end."""
+        """Return the call whose arguments had not ended."""
         return self._calls.rest()
 
-    def _candidate(self, candidate: _Candidate, said: list[ProviderEvent]) -> None:
+    def _candidate(self, candidate: _Candidate, events: list[ProviderEvent]) -> None:
         if candidate.content is not None:
             for part in candidate.content.parts or ():
-                self._part(part, said)
+                self._part(part, events)
         if candidate.grounding_metadata is not None or candidate.citation_metadata is not None:
-            self._sources(candidate, said)
+            self._cite(candidate, events)
         if candidate.finish_reason:
-            words = candidate.finish_message
-            self._finished(text_of(candidate.finish_reason) or OTHER, words if isinstance(words, str) else "", said)
+            message = candidate.finish_message
+            self._set_finish(
+                text_of(candidate.finish_reason) or OTHER, message if isinstance(message, str) else "", events
+            )
 
-    def _part(self, part: Any, said: list[ProviderEvent]) -> None:
+    def _part(self, part: Any, events: list[ProviderEvent]) -> None:
         match part:
             case {"text": str() as text}:
                 if part.get("thought"):
-                    self.say("reasoning", text, said)
+                    self.add_text("reasoning", text, events)
                 else:
-                    self._say(text, said)
+                    self._text(text, events)
             case {"text": found} if found:
-                raise self.unreadable("The text of a part", found)
+                raise self.type_error("The text of a part", found)
             case {"functionCall": dict() as call}:
-                said += self._calls.take(call)
+                events += self._calls.add(call)
             case {"executableCode": {"code": str() as code} as found}:
                 language = found.get("language")
                 word = language.lower() if isinstance(language, str) else ""
-                self._say(_fenced(code, word if _LANGUAGE.fullmatch(word) else ""), said)
+                self._text(_fenced(code, word if _LANGUAGE.fullmatch(word) else ""), events)
             case {"codeExecutionResult": dict() as found}:
                 output, outcome = found.get("output"), found.get("outcome")
                 if isinstance(output, str) and output:
-                    self._say(_fenced(output, ""), said)
+                    self._text(_fenced(output, ""), events)
                 elif outcome != "OUTCOME_OK":
-                    self._say(_fenced(self._errors.label(str(outcome)), ""), said)
+                    self._text(_fenced(self._errors.label(str(outcome)), ""), events)
             case {"inlineData": dict() as file} | {"fileData": dict() as file}:
-                self._file(file, said, is_thought=bool(part.get("thought")))
+                self._file(file, events, is_thought=bool(part.get("thought")))
 
-    def _file(self, file: dict[str, Any], said: list[ProviderEvent], *, is_thought: bool) -> None:
-        kind = file.get("mimeType")
-        if is_thought:  # a draft: the picture itself follows
-            self.say("reasoning", "\n\n*(A draft of a picture, which is not kept)*\n\n", said)
-        elif isinstance(kind, str) and kind and not kind.lower().startswith("image/"):
-            self._say(f"\n\n*({self._errors.label(kind)}, which is not shown here)*\n\n", said)
+    def _file(self, file: dict[str, Any], events: list[ProviderEvent], *, is_thought: bool) -> None:
+        media_type = file.get("mimeType")
+        if is_thought:  # a draft; the final image follows
+            self.add_text("reasoning", "\n\n*(A draft of an image, which is not saved)*\n\n", events)
+        elif isinstance(media_type, str) and media_type and not media_type.lower().startswith("image/"):
+            self._text(f"\n\n*({self._errors.label(media_type)}, which is not shown here)*\n\n", events)
         else:
-            self._spoken = True
-            self.show(picture_of(file), said)
+            self._has_content = True
+            self.add_image(image_of(file), events)
 
-    def _say(self, text: str, said: list[ProviderEvent]) -> None:
+    def _text(self, text: str, events: list[ProviderEvent]) -> None:
         if text:
-            self._spoken = True
-            self.say("text", text, said)
+            self._has_content = True
+            self.add_text("text", text, events)
 
-    def _sources(self, candidate: _Candidate, said: list[ProviderEvent]) -> None:
-        # Pages of a search or of a store of documents, places on a map, and what was recited.
+    def _cite(self, candidate: _Candidate, events: list[ProviderEvent]) -> None:
+        # Pages of a search or of a document store, places on a map, and recited works.
         pages: list[Any] = []
         match candidate.grounding_metadata:
             case {"groundingChunks": list() as chunks}:
@@ -236,32 +239,32 @@ class GeminiDecoder(StreamDecoder):
         for page in pages:
             match page:
                 case {"uri": str() as url} if url:
-                    self._pages.add(url, page.get("title"), said)
-                case {"title": str() as title} if title:  # of a store of documents: it has no address
-                    self._pages.add_title(title, said)
+                    self._citations.add(url, page.get("title"), events)
+                case {"title": str() as title} if title:  # of a document store, without a URL
+                    self._citations.add_title(title, events)
 
-    def _finished(self, reason: str, words: str, said: list[ProviderEvent]) -> None:
-        if reason in _MISHAPS:
-            what, transient = _MISHAPS[reason]
-            raise self._errors.error("provider_error", f"{what} ({reason}). {words}", transient=transient)
-        if words and not self._spoken and reason not in ("STOP", "MAX_TOKENS"):
-            self._say(self._errors.redacted(words), said)
-        ours = _FINISH_REASONS.get(reason, reason.lower())
-        if ours == "content_filter" and not self._spoken:
-            self._say(f"The answer was blocked: {self._errors.label(reason)}.", said)
-        self.finish_reason = "tool_calls" if ours == "stop" and self._calls.number else ours
+    def _set_finish(self, reason: str, message: str, events: list[ProviderEvent]) -> None:
+        if reason in _FAILURES:
+            what, transient = _FAILURES[reason]
+            raise self._errors.error("provider_error", f"{what} ({reason}). {message}", transient=transient)
+        if message and not self._has_content and reason not in ("STOP", "MAX_TOKENS"):
+            self._text(self._errors.redacted(message), events)
+        word = _FINISH_REASONS.get(reason, reason.lower())
+        if word == "content_filter" and not self._has_content:
+            self._text(f"The answer was blocked: {self._errors.label(reason)}.", events)
+        self.finish_reason = "tool_calls" if word == "stop" and self._calls.number else word
 
-    def _blocked(self, reason: str, feedback: dict[str, Any], said: list[ProviderEvent]) -> None:
-        words = feedback.get("blockReasonMessage")
-        if not self._spoken:
-            told = words if isinstance(words, str) and words else f"The prompt was blocked: {reason}."
-            self._say(self._errors.redacted(told), said)
+    def _set_blocked(self, reason: str, feedback: dict[str, Any], events: list[ProviderEvent]) -> None:
+        message = feedback.get("blockReasonMessage")
+        if not self._has_content:
+            text = message if isinstance(message, str) and message else f"The prompt was blocked: {reason}."
+            self._text(self._errors.redacted(text), events)
         self.finish_reason = "content_filter"
 
 
 def _fenced(text: str, language: str) -> str:
-    # A fence longer than any in the text, as CommonMark wants it.
-    fence = "`" * max(3, 1 + max(map(len, _TICKS.findall(text)), default=0))
+    # The fence is longer than any in the text, as CommonMark requires.
+    fence = "`" * max(3, 1 + max(map(len, _BACKTICKS.findall(text)), default=0))
     lines = text.rstrip("\n")
     return f"\n\n{fence}{language}\n{lines}\n{fence}\n\n"
 
@@ -271,14 +274,14 @@ def _list(found: Any) -> list[Any]:
 
 
 def usage_of(found: dict[str, Any]) -> Usage | None:
-    """Return the counts of a ``usageMetadata`` object; None if there are none in it."""
-    given, searched = count(found, "promptTokenCount"), count(found, "toolUsePromptTokenCount")
-    answered, thought = count(found, "candidatesTokenCount"), count(found, "thoughtsTokenCount")
+    """Return the counts of a ``usageMetadata`` object; None if it has none."""
+    prompt, tools = count(found, "promptTokenCount"), count(found, "toolUsePromptTokenCount")
+    answer, thoughts = count(found, "candidatesTokenCount"), count(found, "thoughtsTokenCount")
     usage = Usage(
-        input_tokens=_sum(given, searched),
-        output_tokens=_sum(answered, thought),
+        input_tokens=_sum(prompt, tools),
+        output_tokens=_sum(answer, thoughts),
         cached_tokens=count(found, "cachedContentTokenCount"),
-        reasoning_tokens=thought,
+        reasoning_tokens=thoughts,
     )
     return None if usage == Usage() else usage
 

@@ -1,7 +1,7 @@
-"""Gemini's function calls, whole or argument by argument.
+"""Gemini's function calls, complete or argument by argument.
 
 Wire format: https://docs.cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/Content, FunctionCall with
-``partialArgs``: each names its place by a JSON path (RFC 9535), such as ``$.foo.bar[0].data``.
+``partialArgs``: each has its place as a JSON path (RFC 9535), such as ``$.foo.bar[0].data``.
 """
 
 from __future__ import annotations
@@ -13,72 +13,72 @@ from typing import Any
 from ...core.errors import ProviderError
 from ...core.events import ToolCall
 from ..errors import ErrorBuilder
-from ..sanitize import MOST_ARGUMENTS, MOST_CALLS, too_many_arguments
+from ..sanitize import MAX_ARGUMENTS, MAX_CALLS, too_many_arguments
 from .lenient import as_json
 
 _STEP = re.compile(r"""\.([^.\[\]]+)|\[(\d{1,4})\]|\['((?:[^'\\]|\\.)*)'\]|\["((?:[^"\\]|\\.)*)"\]""")
 _VALUES = ("stringValue", "numberValue", "boolValue", "nullValue")
-_DEEPEST = 50  # steps of a path
-_PLACE = 32  # characters that a place in a list counts as: 500,000 of them are an end
+_MAX_STEPS = 50  # of a path
+_ITEM_CHARACTERS = 32  # that an item added to a list counts as; some 500,000 of them reach the limit
 
 
 class GeminiCalls:
-    """The calls of one answer; what is said of a call is said once it is whole."""
+    """The calls of one answer; each is returned once it is complete."""
 
     def __init__(self, errors: ErrorBuilder) -> None:
-        self.number = 0  # of calls that have begun
+        self.number = 0  # of calls so far
         self._errors = errors
-        self._open: dict[str, Any] | None = None  # the call whose arguments are under way
+        self._open: dict[str, Any] | None = None  # the call whose arguments have not ended
         self._arguments: dict[str, Any] = {}
-        self._texts: dict[str, list[str]] = {}  # pieces of a text that goes on, by its path
+        self._texts: dict[str, list[str]] = {}  # pieces of unfinished texts, by path
         self._characters = 0
 
-    def take(self, call: dict[str, Any]) -> list[ToolCall]:
-        """Return the calls that are whole with this part."""
-        name, pieces, goes_on = call.get("name"), call.get("partialArgs"), call.get("willContinue") is True
-        said: list[ToolCall] = []
+    def add(self, call: dict[str, Any]) -> list[ToolCall]:
+        """Return the calls that this part completes."""
+        name, pieces, continues = call.get("name"), call.get("partialArgs"), call.get("willContinue") is True
+        complete: list[ToolCall] = []
         if isinstance(name, str) and name:
-            said += self.rest()
+            complete += self.rest()
             self._begin()
-            if not (goes_on or pieces):
-                return [*said, self._whole(call, call.get("args") or {})]
+            if not (continues or pieces):
+                return [*complete, self._tool_call(call, call.get("args") or {})]
             self._open = call
             if isinstance(arguments := call.get("args"), dict):
                 self._arguments = dict(arguments)
         if self._open is None:
-            return said
+            return complete
         for piece in pieces if isinstance(pieces, list) else ():
             if isinstance(piece, dict):
-                self._add(piece)
-        return said if goes_on else [*said, *self.rest()]
+                self._add_piece(piece)
+        return complete if continues else [*complete, *self.rest()]
 
     def rest(self) -> list[ToolCall]:
-        """Return the call that is under way, as far as it has come."""
+        """Return the unfinished call with its arguments so far."""
         if self._open is None:
             return []
         call, self._open = self._open, None
         for path, pieces in self._texts.items():
-            with suppress(ProviderError):  # its place is there since its first piece, unless another took it away
+            with suppress(ProviderError):  # the place exists since the first piece, unless another piece replaced it
                 self._put(path, "".join(pieces))
         arguments, self._arguments, self._texts = self._arguments, {}, {}
-        return [self._whole(call, arguments)]
+        return [self._tool_call(call, arguments)]
 
     def _begin(self) -> None:
         self.number += 1
-        if self.number > MOST_CALLS:
-            raise self._errors.error("answer_too_long", f"It asks for more than {MOST_CALLS:,} tools.")
+        if self.number > MAX_CALLS:
+            raise self._errors.error("answer_too_long", f"It has more than {MAX_CALLS:,} tool calls.")
 
-    def _whole(self, call: dict[str, Any], arguments: Any) -> ToolCall:
+    def _tool_call(self, call: dict[str, Any], arguments: Any) -> ToolCall:
         name = str(call.get("id") or f"call_{self.number - 1}")
         return ToolCall(id=name, name=str(call["name"]), arguments=as_json(arguments))
 
-    def _add(self, piece: dict[str, Any]) -> None:
+    def _add_piece(self, piece: dict[str, Any]) -> None:
         path = piece.get("jsonPath")
         kind = next((name for name in _VALUES if name in piece), None)
         if not isinstance(path, str) or kind is None:
             return
         value = None if kind == "nullValue" else piece[kind]
-        self._charge(len(path) + len(value if isinstance(value, str) else ""))
+        self._count(len(path) + len(value if isinstance(value, str) else ""))
         if not isinstance(value, str):
             self._put(path, value)
         elif path in self._texts:
@@ -87,15 +87,15 @@ class GeminiCalls:
             self._put(path, "")
             self._texts[path] = [value]
 
-    def _charge(self, characters: int) -> None:
+    def _count(self, characters: int) -> None:
         self._characters += characters
-        if self._characters > MOST_ARGUMENTS:
+        if self._characters > MAX_ARGUMENTS:
             raise self._errors.error("answer_too_long", too_many_arguments())
 
     def _put(self, path: str, value: Any) -> None:
         steps = [next(part for part in found.groups() if part is not None) for found in _STEP.finditer(path)]
         indices = [found[2] is not None for found in _STEP.finditer(path)]
-        if not steps or indices[0] or len(steps) > _DEEPEST:
+        if not steps or indices[0] or len(steps) > _MAX_STEPS:
             return
         place: Any = self._arguments
         for step, following in zip(steps[:-1], indices[1:], strict=True):
@@ -110,8 +110,8 @@ class GeminiCalls:
         if isinstance(place, dict):
             place[step] = value
             return
-        if (gap := int(step) + 1 - len(place)) > 0:  # a short path may ask for thousands
-            self._charge(gap * _PLACE)
+        if (gap := int(step) + 1 - len(place)) > 0:  # a short path may add thousands of items
+            self._count(gap * _ITEM_CHARACTERS)
             place.extend([None] * gap)
         place[int(step)] = value
 

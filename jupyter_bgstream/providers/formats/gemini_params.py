@@ -1,4 +1,4 @@
-"""Where a job's parameters go in a request to Gemini.
+"""Parameters of requests to Gemini, and their places.
 
 Source: https://ai.google.dev/api/generate-content and https://ai.google.dev/gemini-api/docs/thinking, November 2026.
 """
@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import ErrorBuilder
 from ..parameters import Effort, Params, joined
 
-# Fields of GenerationConfig and of the request itself; a user may write them as Google's Python SDK does: top_k.
+# Fields of GenerationConfig and of the request itself; users may write them as in Google's Python SDK: top_k.
 _CONFIG = frozenset(
     (
         "candidateCount",
@@ -50,7 +50,7 @@ _TOP = frozenset(
     )
 )
 
-# 2.5 has a budget of tokens, with Google's own figures for the words; what came after it has levels.
+# 2.5 has a budget of tokens, by Google's own figures for each effort; later models have levels.
 _BUDGETED = re.compile(r"gemini-2\.5")
 _BUDGETS: dict[Effort, int] = {
     "none": 0,
@@ -72,7 +72,7 @@ _LEVELS: dict[Effort, str] = {
 
 
 def config_of(params: Params, model: str, errors: ErrorBuilder) -> dict[str, Any]:
-    """Return the GenerationConfig of a job; raises ProviderError for a model that cannot stop reasoning."""
+    """Return the GenerationConfig of a job; raise ProviderError for a model that always reasons."""
     config: dict[str, Any] = {
         "temperature": params.temperature,
         "topP": params.top_p,
@@ -94,15 +94,15 @@ def _thinking(effort: Effort, model: str, errors: ErrorBuilder) -> dict[str, Any
     if effort == "none":
         raise errors.error(
             "bad_request",
-            f"{model} cannot do without reasoning; the least reasoning_effort that Gemini has is minimal.",
+            f"{model} always reasons; the lowest reasoning_effort of Gemini is minimal.",
         )
     return shown | {"thinkingLevel": _LEVELS[effort]}
 
 
-def placed(rest: dict[str, Any], errors: ErrorBuilder) -> dict[str, Any]:
-    """Return the params that are passed on where they belong in a request: in its GenerationConfig, or at its top.
+def nested(rest: dict[str, Any], errors: ErrorBuilder) -> dict[str, Any]:
+    """Return the params that are passed on at their places in a request: in GenerationConfig, or at the top.
 
-    What neither knows goes to the top as it is, and the service says that it does not know it.
+    An unknown one goes to the top as it is, and the service refuses it.
     """
     body: dict[str, Any] = {}
     for given, value in rest.items():

@@ -1,25 +1,26 @@
-"""A JSON schema that an answer must follow, as OpenAI and those that imitate it take one."""
+"""JSON schemas of answers, in the form of OpenAI and compatible services."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-_NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+_INVALID = re.compile(r"[^A-Za-z0-9_-]+")
 _NAME_LENGTH = 64  # characters
-# Keywords that OpenAI does not take in a schema to be followed to the letter.
+# Keywords that OpenAI does not accept in a strict schema.
 _LOOSE = frozenset({"allOf", "oneOf", "not", "if", "dependentRequired", "dependentSchemas", "patternProperties"})
 
 
 def named_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return ``{"name", "schema", "strict"}``, named after its title."""
+    """Return ``{"name", "schema", "strict"}``, with the schema's title as name."""
     title = schema.get("title")
-    name = _NO_NAME.sub("_", title)[:_NAME_LENGTH] if isinstance(title, str) else ""
+    name = _INVALID.sub("_", title)[:_NAME_LENGTH] if isinstance(title, str) else ""
     return {"name": name or "answer", "schema": schema, "strict": _is_strict(schema)}
 
 
 def _is_strict(schema: Any) -> bool:
-    # The service holds an answer to a schema to the letter only if that leaves nothing open; others it refuses then.
+    # OpenAI enforces a schema strictly only if every property is required and no others are allowed; else it refuses.
+
     match schema:
         case dict():
             names = schema.get("properties")

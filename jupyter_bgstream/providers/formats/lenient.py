@@ -1,8 +1,8 @@
-"""Events as typed values, also where a service sends what its format does not have.
+"""Typed events from imperfect JSON.
 
-A format's types say what is read of an event. One msgspec decoder reads an event that has that shape. All others are
-read leniently: JSON with NaN, lone surrogates or raw line ends is taken, and a field of the wrong type is as one that
-is missing, unless it is needed: then what it says would be lost in silence.
+A format's types define which fields of an event are read. One msgspec decoder reads an event of that shape. All others
+are read leniently: JSON with NaN, lone surrogates or raw line ends is accepted, and a field of a wrong type counts as
+missing, unless it is required: then its content would be lost silently.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from ...core.events import Channel
 
 T = TypeVar("T")
 
-Fit = Callable[[Any], Any]  # of a value to a type; _WRONG if it does not fit
+Fit = Callable[[Any], Any]  # converts a value to a type; _WRONG if it does not fit
 
 _WRONG: Any = object()
-_LONGEST_INTEGER = 300  # digits; longer ones would take long to read, and none is meant
+_MAX_DIGITS = 300  # of an integer; a longer one takes long to parse and is a mistake
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
-_NO_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|-?\b(?:nan|inf|infinity|undefined)\b', re.I)
-_HALVES = re.compile("[\ud800-\udfff]")
+_NOT_A_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|-?\b(?:nan|inf|infinity|undefined)\b', re.I)
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class UnfitEventError(Exception):
-    """An event cannot be read."""
+    """An event that cannot be read."""
 
 
 class NoEventError(Exception):
-    """A heartbeat that is sent as an event: a word, a time, null, an empty string."""
+    """A heartbeat in the place of an event: a word, a time, null, an empty string."""
 
 
 class Schema(Generic[T]):
@@ -42,38 +42,37 @@ class Schema(Generic[T]):
 
     Args:
         shape: the type, a msgspec.Struct.
-        needed: the fields of each type that must have their type if they are there and not empty.
-
+        required: by type, the fields that must have their type unless they are missing or empty.
     """
 
-    def __init__(self, shape: type[T], *, needed: Mapping[type, tuple[str, ...]]) -> None:
+    def __init__(self, shape: type[T], *, required: Mapping[type, tuple[str, ...]]) -> None:
         self.typed = msgspec.json.Decoder(shape).decode  # raises msgspec.DecodeError or RecursionError
         self._shape = shape
-        self._fit = _fit_of(shape, needed)
+        self._fit = _fit_of(shape, required)
 
     def untyped(self, text: str, *, is_json: bool) -> tuple[T, bool]:
-        """Return an event, and whether its texts may hold halves of surrogate pairs; raises Unfit or NoEventError."""
+        """Return an event, and whether it may hold lone surrogates; raise UnfitEventError or NoEventError."""
         splits = "\\u" in text and _HALF.search(text) is not None
         value = parse(text, is_json=is_json)
-        if not is_json:  # its types may be right
+        if not is_json:  # the types may be right
             with suppress(msgspec.ValidationError, UnicodeError):
                 return msgspec.convert(value, self._shape), splits
         return self.fitted(value), splits
 
     def fitted(self, value: Any) -> T:
-        """Return JSON that was read already as an event; raises Unfit or NoEventError."""
+        """Return an event from a decoded JSON value; raise UnfitEventError or NoEventError."""
         if not isinstance(value, dict):
             raise NoEventError
         found = self._fit(value)
         if found is _WRONG:
-            raise UnfitEventError("A field that is needed is missing.")
+            raise UnfitEventError("A required field is missing.")
         return found  # type: ignore[no-any-return]
 
 
 def parse(text: str, *, is_json: bool = False) -> Any:
-    """Return the JSON value of an event, read leniently; raises UnfitEventError, or NoEvent for what is no JSON at all.
+    """Return the JSON value of an event, read leniently; ``is_json`` (strict JSON) is faster.
 
-    Where it ``is_json`` as msgspec has it, that is faster.
+    Raises UnfitEventError, or NoEventError for text that is not JSON at all.
     """
     try:
         return msgspec.json.decode(text) if is_json else _decode(text)
@@ -83,26 +82,26 @@ def parse(text: str, *, is_json: bool = False) -> Any:
         if text.lstrip()[:1] not in ("{", "["):
             raise NoEventError from None
         with suppress(ValueError, RecursionError):
-            return _decode(_NO_NUMBER.sub(_null, text))
+            return _decode(_NOT_A_NUMBER.sub(_null, text))
         raise UnfitEventError(f"JSON is malformed: {error}") from None
 
 
-def whole(text: str) -> str:
-    """Return text with halves of surrogate pairs joined; a half that is alone becomes U+FFFD."""
-    if text.isascii() or _HALVES.search(text) is None:  # the first takes no time, however long the text is
+def joined(text: str) -> str:
+    """Return text with surrogate pairs joined; a lone surrogate becomes U+FFFD."""
+    if text.isascii() or _SURROGATE.search(text) is None:  # the first takes no time, whatever the length
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def clean(value: Any) -> Any:
-    """Return a JSON value whose texts and names are all ``whole``; raises RecursionError where it is too deep."""
+    """Return a JSON value with all texts and names ``joined``; raise RecursionError if it is nested too deeply."""
     match value:
         case str():
-            return whole(value)
+            return joined(value)
         case list():
             return [clean(item) for item in value]
         case dict():
-            return {whole(name): clean(item) for name, item in value.items()}
+            return {joined(name): clean(item) for name, item in value.items()}
     return value
 
 
@@ -114,22 +113,22 @@ def as_json(value: Any) -> str:
         return msgspec.json.encode(clean(value)).decode()
 
 
-class Halves:
-    """Joins characters that a service has cut into two deltas of a channel."""
+class SurrogateJoiner:
+    """Joins characters that a provider has split over two deltas of a channel."""
 
     def __init__(self) -> None:
-        self._first: dict[Channel, str] = {}  # half of a pair that the second half must follow
+        self._first: dict[Channel, str] = {}  # first half of a pair, by channel
 
     def join(self, channel: Channel, text: str) -> str:
-        """Return what is whole of a channel's text."""
+        """Return the complete characters of a channel's text."""
         text = self._first.pop(channel, "") + text
         if text and "\ud800" <= text[-1] <= "\udbff":
             self._first[channel] = text[-1]
             text = text[:-1]
-        return whole(text)
+        return joined(text)
 
     def rest(self) -> dict[Channel, str]:
-        """Return what stands for the halves that stayed alone, by channel."""
+        """Return a replacement character for each remaining half, by channel."""
         rest = dict.fromkeys(self._first, "\ufffd")
         self._first.clear()
         return rest
@@ -140,32 +139,32 @@ def _null(found: re.Match[str]) -> str:
 
 
 def _integer(digits: str) -> int | float:
-    return int(digits) if len(digits) <= _LONGEST_INTEGER else float(digits)
+    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)
 
 
 _decode = json.JSONDecoder(strict=False, parse_int=_integer).decode
 
 
-def _fit_of(kind: Any, needed: Mapping[type, tuple[str, ...]]) -> Fit:
-    # One function for each kind of type that the formats use.
+def _fit_of(kind: Any, required: Mapping[type, tuple[str, ...]]) -> Fit:
+    # One function for each kind of type in the formats.
     origin = get_origin(kind)
     if kind is Any:
         return lambda value: value
     if origin in (Union, UnionType):
-        return _fit_union([_fit_of(one, needed) for one in get_args(kind) if one is not type(None)])
+        return _fit_union([_fit_of(one, required) for one in get_args(kind) if one is not type(None)])
     if origin is list:
-        return _fit_list(_fit_of(get_args(kind)[0], needed))
+        return _fit_list(_fit_of(get_args(kind)[0], required))
     if kind is int:
         return _fit_integer
     if kind is bool:
         return _fit_boolean
     if kind is str:
         return lambda value: value if isinstance(value, str) else _WRONG
-    return _fit_struct(kind, needed)
+    return _fit_struct(kind, required)
 
 
 def _exact(kind: Any) -> type | None:
-    # A type of which every value fits as it is; object stands for all.
+    # The type of which every value fits unchanged; object stands for any type.
     if kind is Any:
         return object
     return next((one for one in (str, int, bool) if one is kind or one in get_args(kind)), None)
@@ -183,7 +182,7 @@ def _fit_union(fits: list[Fit]) -> Fit:
 
 def _fit_list(item: Fit) -> Fit:
     def fit(value: Any) -> Any:
-        if isinstance(value, dict):  # services leave the list out where there is one
+        if isinstance(value, dict):  # some services send a single item without its list
             value = [value]
         if not isinstance(value, list):
             return _WRONG
@@ -215,13 +214,13 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, str | int | float)
 
 
-def _fit_struct(kind: type, needed: Mapping[type, tuple[str, ...]]) -> Fit:
-    must = needed.get(kind, ())
+def _fit_struct(kind: type, required: Mapping[type, tuple[str, ...]]) -> Fit:
+    strict = required.get(kind, ())
     fields = {
-        field.encode_name: (field.name, _exact(field.type), _fit_of(field.type, needed), field.name in must)
+        field.encode_name: (field.name, _exact(field.type), _fit_of(field.type, required), field.name in strict)
         for field in msgspec.structs.fields(kind)
     }
-    required = {field.name for field in msgspec.structs.fields(kind) if field.required}
+    mandatory = {field.name for field in msgspec.structs.fields(kind) if field.required}
 
     def fit(value: Any) -> Any:
         if not isinstance(value, dict):
@@ -230,13 +229,13 @@ def _fit_struct(kind: type, needed: Mapping[type, tuple[str, ...]]) -> Fit:
         for name, given in value.items():
             if given is None or (field := fields.get(name)) is None:
                 continue
-            own, exact, fitted, is_needed = field
+            own, exact, fit_field, is_strict = field
             if exact is object or type(given) is exact:
                 found[own] = given
-            elif (result := fitted(given)) is not _WRONG:
+            elif (result := fit_field(given)) is not _WRONG:
                 found[own] = result
-            elif is_needed and given:
-                raise UnfitEventError(f"{name!r} is of the type {type(given).__name__}, which cannot be read")
-        return kind(**found) if found.keys() >= required else _WRONG
+            elif is_strict and given:
+                raise UnfitEventError(f"{name!r} has the type {type(given).__name__}, which cannot be read")
+        return kind(**found) if found.keys() >= mandatory else _WRONG
 
     return fit

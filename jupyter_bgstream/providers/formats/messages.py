@@ -1,7 +1,7 @@
-"""Anthropic's Messages: a request out, a stream in.
+"""Anthropic's Messages.
 
 Wire format: https://platform.claude.com/docs/en/api/messages and https://platform.claude.com/docs/en/build-with-claude/streaming
-in the version 2023-06-01, the last that knows ``temperature`` and ``top_p``.
+in the version 2023-06-01, the last with ``temperature`` and ``top_p``.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from ...core.messages import Part
 from ..base import ProviderEvent
 from ..errors import ErrorBuilder
 from ..finish_reasons import OTHER, text_of
-from ..parameters import joined, read_params, refused
+from ..parameters import joined, read_params, reject_params
 from .anthropic_reasoning import MAX_TOKENS, thinking
-from .base import Request, StreamDecoder, count, model_name
+from .base import StreamDecoder, count, model_name
 from .citations import Citations
-from .conversation import conversation, lacking
-from .images import picture_of
+from .conversation import conversation, unsupported_part
+from .images import image_of
 from .lenient import Schema, as_json
 from .messages_request import messages_of, system_of
+from .protocols import Request
 from .sse import ServerEvent
-from .tool_calls import Gathered
+from .tool_calls import ArgumentBuffers
 
 _VERSION = {"anthropic-version": "2023-06-01"}
 
@@ -60,19 +61,19 @@ class Messages:
         """Return the headers that carry a key."""
         return {"x-api-key": key}
 
-    def lacks(self, part: Part) -> str | None:
-        """Return why a part cannot be sent; None if it can."""
-        return lacking(part, self.title, pdf=True, audio=False)
+    def unsupported(self, part: Part) -> str | None:
+        """Return why a message part cannot be sent; None if it can."""
+        return unsupported_part(part, self.title, pdf=True, audio=False)
 
     def request(self, job: Job, errors: ErrorBuilder) -> Request:
-        """Return the request for a job's answer.
+        """Return the request for a job.
 
-        The API wants ``max_tokens``: without one it is MAX_TOKENS. Raises ProviderError (``bad_request``) for a
-        ``seed``, which there is not, and for params that contradict each other.
+        The API requires ``max_tokens``; the default is MAX_TOKENS. Raises ProviderError (``bad_request``) for a
+        ``seed``, which the API does not have, and for params that contradict each other.
         """
         params = read_params(job.spec.params, errors)
-        refused(params, ("seed",), self.title, errors)
-        messages = conversation(job, errors, self.lacks)
+        reject_params(params, ("seed",), self.title, errors)
+        messages = conversation(job, errors, self.unsupported)
         body: dict[str, Any] = {
             "model": model_name(job),
             "messages": messages_of(messages),
@@ -97,10 +98,10 @@ class Messages:
         return Request(path="/messages", body=msgspec.json.encode(body), headers=_VERSION)
 
     def decoder(self, errors: ErrorBuilder) -> MessagesDecoder:
-        """Return a decoder for one answer."""
+        """Return a decoder for one response."""
         return MessagesDecoder(errors)
 
-    def names(self, listing: Any) -> list[str]:
+    def model_names(self, listing: Any) -> list[str]:
         """Return the names in ``{"data": [{"id": …}]}``."""
         match listing:
             case {"data": list() as items}:
@@ -110,7 +111,7 @@ class Messages:
 
 
 def _check(body: dict[str, Any], errors: ErrorBuilder) -> None:
-    # What the service would refuse in words about fields that the user may never have heard of.
+    # The service would refuse these with messages on fields that the user may not know.
     found = body.get("thinking")
     mode = found.get("type") if isinstance(found, dict) else None
     if mode not in ("enabled", "adaptive"):
@@ -118,15 +119,15 @@ def _check(body: dict[str, Any], errors: ErrorBuilder) -> None:
     if body.get("temperature") not in (None, 1):
         raise errors.error(
             "bad_request",
-            "params contradict each other: a model that reasons has the temperature 1. Leave out temperature, or"
+            "params contradict each other: a model that reasons has temperature 1. Remove temperature or"
             " reasoning_effort.",
         )
     budget, limit = count(found, "budget_tokens"), count(body, "max_tokens")
     if budget is not None and limit is not None and limit <= budget:
         raise errors.error(
             "bad_request",
-            f"params contradict each other: {budget} tokens are for reasoning, so max_tokens, which includes them, must"
-            f" be more than that; it is {limit}.",
+            f"params contradict each other: max_tokens is {limit}, which must be more than the {budget} tokens for"
+            " reasoning, since it includes them.",
         )
 
 
@@ -147,13 +148,13 @@ class _Event(msgspec.Struct, gc=False):
     content_block: Any = None
     message: Any = None
     usage: Any = None
-    content: Any = None  # of a whole message, which came instead of a stream
+    content: Any = None  # of a whole message, sent instead of a stream
     stop_reason: str | None = None
     stop_details: Any = None
     error: Any = None
 
 
-NEEDED: dict[type, tuple[str, ...]] = {_Event: ("delta",), _Delta: ("text", "partial_json")}
+REQUIRED: dict[type, tuple[str, ...]] = {_Event: ("delta",), _Delta: ("text", "partial_json")}
 
 
 class _Call(msgspec.Struct):
@@ -164,136 +165,136 @@ class _Call(msgspec.Struct):
 
 
 class MessagesDecoder(StreamDecoder):
-    """Messages. The end is ``message_stop``; a ``stop_reason`` before it only says what the end will be.
+    """Decoder of Messages. The end is ``message_stop``; a ``stop_reason`` before it announces the reason.
 
-    Tools that the service itself runs (``server_tool_use``) are not the user's to run and are no tool calls; what a
-    search finds becomes sources.
+    Tools that the service runs itself (``server_tool_use``) are not tool calls of the user; results of searches become
+    citations.
     """
 
-    schema = Schema(_Event, needed=NEEDED)
+    schema = Schema(_Event, required=REQUIRED)
 
     def __init__(self, errors: ErrorBuilder) -> None:
         super().__init__(errors)
         self._usage: dict[str, Any] = {}
         self._stop_reason: str | None = None
-        self._calls: dict[int, _Call] = {}  # that have begun, by the index of their block
-        self._pages = Citations()
-        self._gathered = Gathered(errors)
-        self._spoken = False
+        self._calls: dict[int, _Call] = {}  # unfinished ones, by the index of their block
+        self._citations = Citations()
+        self._arguments = ArgumentBuffers(errors)
+        self._has_text = False
 
-    def take(self, found: _Event, event: ServerEvent, said: list[ProviderEvent]) -> None:
-        """Add what one event says. Its type is in its data too; kinds that are not known say nothing."""
-        if found.type == "error" or event.type == "error" or found.error:
-            raise self.report(event)
-        match found.type:
+    def handle(self, parsed: _Event, event: ServerEvent, events: list[ProviderEvent]) -> None:
+        """Append the events of one event. Its type is in its data too; unknown types are ignored."""
+        if parsed.type == "error" or event.type == "error" or parsed.error:
+            raise self.event_error(event)
+        match parsed.type:
             case "content_block_delta":
-                if found.delta is not None:
-                    self._delta(found.index, found.delta, said)
+                if parsed.delta is not None:
+                    self._delta(parsed.index, parsed.delta, events)
             case "content_block_start":
-                self._block(found.index, found.content_block, said)
+                self._block(parsed.index, parsed.content_block, events)
             case "content_block_stop":
-                if (call := self._calls.pop(found.index, None)) is not None:
-                    said.append(_whole(call))
+                if (call := self._calls.pop(parsed.index, None)) is not None:
+                    events.append(_tool_call(call))
             case "message_start":  # some services send it twice
-                if isinstance(found.message, dict):
-                    self._count(found.message.get("usage"))
+                if isinstance(parsed.message, dict):
+                    self._count(parsed.message.get("usage"))
             case "message_delta":
-                self._count(found.usage)
-                if found.delta is not None and found.delta.stop_reason:
-                    self._stopped(found.delta.stop_reason, found.delta.stop_details, said)
+                self._count(parsed.usage)
+                if parsed.delta is not None and parsed.delta.stop_reason:
+                    self._set_stop(parsed.delta.stop_reason, parsed.delta.stop_details, events)
             case "message_stop":
                 self.finish_reason = self._stop_reason
                 self.ended = True
             case "message":
-                self._message(found, said)
+                self._message(parsed, events)
             case _:
-                self.strange(event)
+                self.handle_unknown(event)
 
     def usage(self) -> Usage | None:
-        """Return the counts, of which the service gives the input as three parts."""
+        """Return the usage, whose input the service sends in three parts."""
         return usage_of(self._usage)
 
     def tool_calls(self) -> list[ToolCall]:
-        """Return the calls whose blocks were never closed: some that imitate the service leave that out."""
-        return [_whole(call) for call in self._calls.values()]
+        """Return the calls whose blocks were never closed: some compatible services omit that."""
+        return [_tool_call(call) for call in self._calls.values()]
 
-    def _delta(self, index: int, delta: _Delta, said: list[ProviderEvent]) -> None:
+    def _delta(self, index: int, delta: _Delta, events: list[ProviderEvent]) -> None:
         match delta.type:
             case "text_delta":
-                self._say(delta.text, said)
+                self._text(delta.text, events)
             case "thinking_delta":
                 if delta.thinking:
-                    self.say("reasoning", delta.thinking, said)
+                    self.add_text("reasoning", delta.thinking, events)
             case "input_json_delta":
                 if delta.partial_json and (call := self._calls.get(index)) is not None:
-                    self._gathered.add(call.arguments, delta.partial_json)
+                    self._arguments.add(call.arguments, delta.partial_json)
             case "citations_delta":
-                self._source(delta.citation, said)
+                self._cite(delta.citation, events)
 
-    def _block(self, index: int, block: Any, said: list[ProviderEvent]) -> None:
+    def _block(self, index: int, block: Any, events: list[ProviderEvent]) -> None:
         match block:
             case {"type": "text"}:
-                self._say(block.get("text"), said)
+                self._text(block.get("text"), events)
                 for citation in _list(block.get("citations")):
-                    self._source(citation, said)
+                    self._cite(citation, events)
             case {"type": "thinking", "thinking": str() as thought} if thought:
-                self.say("reasoning", thought, said)
+                self.add_text("reasoning", thought, events)
             case {"type": "image"}:
-                self._spoken = True
-                self.show(picture_of(block), said)
+                self._has_text = True
+                self.add_image(image_of(block), events)
             case {"type": "tool_use"}:
                 name, id = block.get("name"), block.get("id")
                 self._calls[index] = _Call(
                     id=str(id or f"call_{index}"),
                     name=str(name or ""),
                     input=block.get("input"),
-                    arguments=self._gathered.begin(),
+                    arguments=self._arguments.begin(),
                 )
             case {"type": "web_search_tool_result", "content": list() as results}:
                 for result in results:
-                    self._source(result, said)
+                    self._cite(result, events)
             case {"type": "web_fetch_tool_result", "content": {"url": str() as url} as page}:
                 document = page.get("content")
-                self._source({"url": url, "title": document.get("title") if isinstance(document, dict) else ""}, said)
+                self._cite({"url": url, "title": document.get("title") if isinstance(document, dict) else ""}, events)
 
-    def _say(self, text: Any, said: list[ProviderEvent]) -> None:
+    def _text(self, text: Any, events: list[ProviderEvent]) -> None:
         if text and isinstance(text, str):
-            self._spoken = True
-            self.say("text", text, said)
+            self._has_text = True
+            self.add_text("text", text, events)
 
-    def _source(self, found: Any, said: list[ProviderEvent]) -> None:
-        # A result of a search, or a citation of one; citations of the user's own documents have no address.
+    def _cite(self, found: Any, events: list[ProviderEvent]) -> None:
+        # A search result, or a citation of one; citations of the user's own documents have no URL.
         if not isinstance(found, dict):
             return
         url, title = found.get("url") or found.get("source"), found.get("title")
         if isinstance(url, str) and "://" in url:
-            self._pages.add(url, title, said)
+            self._citations.add(url, title, events)
 
     def _count(self, usage: Any) -> None:
-        # Later counts are totals, not increments, and may leave out what has not changed.
+        # Later counts are totals, not increments, and may omit what has not changed.
         if isinstance(usage, dict):
             self._usage |= {name: usage[name] for name in _COUNTS if usage.get(name) is not None}
 
-    def _message(self, found: _Event, said: list[ProviderEvent]) -> None:
+    def _message(self, found: _Event, events: list[ProviderEvent]) -> None:
         for index, block in enumerate(_list(found.content)):
-            self._block(index, block, said)
+            self._block(index, block, events)
         self._count(found.usage)
         if found.stop_reason:
-            self._stopped(found.stop_reason, found.stop_details, said)
+            self._set_stop(found.stop_reason, found.stop_details, events)
         self.finish_reason = self._stop_reason
         self.ended = True
 
-    def _stopped(self, found: Any, details: Any, said: list[ProviderEvent]) -> None:
+    def _set_stop(self, found: Any, details: Any, events: list[ProviderEvent]) -> None:
         reason = text_of(found) or OTHER
         self._stop_reason = _FINISH_REASONS.get(reason, reason.lower())
-        # A refusal comes without a word of the model, but often with the service's own.
+        # A refusal has no text of the model, but often an explanation of the service.
         match details:
-            case {"explanation": str() as words} if not self._spoken:
-                self._say(self._errors.redacted(words), said)
+            case {"explanation": str() as explanation} if not self._has_text:
+                self._text(self._errors.redacted(explanation), events)
 
 
-def _whole(call: _Call) -> ToolCall:
-    # Arguments come in fragments, or, where there are none, in the block's beginning.
+def _tool_call(call: _Call) -> ToolCall:
+    # Arguments come in fragments, or without fragments in the start of the block.
     arguments = call.arguments.getvalue() or as_json(call.input or {})
     return ToolCall(id=call.id, name=call.name, arguments=arguments)
 
@@ -303,10 +304,10 @@ def _list(found: Any) -> list[Any]:
 
 
 def usage_of(found: dict[str, Any]) -> Usage | None:
-    """Return the counts of a ``usage`` object; None if there are none in it.
+    """Return the counts of a ``usage`` object; None if it has none.
 
-    ``iterations`` are all the calls of models that one answer took, such as that which compacts the conversation, or
-    an advisor's. The counts beside them are those of the last one alone.
+    ``iterations`` are all calls of models that one answer took, such as to compact the conversation, or of an advisor.
+    The counts beside them are of the last one only.
     """
     if each := [_usage(part) for part in _list(found.get("iterations")) if isinstance(part, dict)]:
         known = [usage for usage in each if usage is not None]

@@ -1,4 +1,4 @@
-"""What Anthropic's Messages format asks: a conversation as blocks.
+"""Conversations in Anthropic's Messages format, as content blocks.
 
 Wire format: https://platform.claude.com/docs/en/api/messages; files are documents:
 https://platform.claude.com/docs/en/build-with-claude/pdf-support.
@@ -12,7 +12,7 @@ from typing import Any
 
 from ...core.messages import FilePart, ImagePart, Message, Part, TextPart
 from ..errors import ErrorBuilder
-from .conversation import Blocks, arguments_object, filled, system_parts, turns
+from .conversation import Blocks, arguments_object, non_empty_parts, system_parts, turns
 
 _ROLES = {"tool": "user"}
 
@@ -23,9 +23,9 @@ def messages_of(messages: Sequence[Message]) -> list[dict[str, Any]]:
 
 
 def system_of(messages: Sequence[Message], errors: ErrorBuilder) -> str | Blocks:
-    """Return the words of all system messages: joined, or as blocks if one of them has a mark for the cache.
+    """Return the text of all system messages: joined, or as blocks if one of them has a mark for the cache.
 
-    Raises ProviderError (``bad_request``) for a picture among them.
+    Raises ProviderError (``bad_request``) for an image among them.
     """
     parts = system_parts(messages, errors)
     if any(part.cache_control for part in parts):
@@ -43,15 +43,15 @@ def _blocks(message: Message) -> Blocks:
         {"type": "tool_use", "id": call.id, "name": call.name, "input": arguments_object(call)}
         for call in message.tool_calls
     ]
-    return [*(_block(part) for part in filled(message)), *calls]
+    return [*(_block(part) for part in non_empty_parts(message)), *calls]
 
 
 def _block(part: Part) -> dict[str, Any]:
-    made = _made(part)
-    return made | {"cache_control": part.cache_control} if part.cache_control else made
+    block = _block_without_mark(part)
+    return block | {"cache_control": part.cache_control} if part.cache_control else block
 
 
-def _made(part: Part) -> dict[str, Any]:
+def _block_without_mark(part: Part) -> dict[str, Any]:
     match part:
         case ImagePart():
             return {"type": "image", "source": _base64(part)}

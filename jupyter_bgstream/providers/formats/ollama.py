@@ -1,4 +1,4 @@
-"""Ollama's own API: a request out, a line of JSON for each piece of the answer in.
+"""Ollama's own API, which streams one line of JSON for each piece of the answer.
 
 Wire format: https://docs.ollama.com/api/chat and https://docs.ollama.com/api/errors.
 """
@@ -20,22 +20,21 @@ from ..context_window import Length
 from ..errors import ErrorBuilder, message_in
 from ..finish_reasons import text_of
 from ..parameters import Params, joined, read_params
-from .base import Request, StreamDecoder, count, model_name
-from .conversation import arguments_object, conversation, lacking
-from .images import picture_of
+from .base import StreamDecoder, count, model_name
+from .conversation import arguments_object, conversation, unsupported_part
+from .images import image_of
 from .lenient import Schema, as_json
+from .protocols import Request
 from .sse import ServerEvent
 
 CUT = (
-    "This Ollama has cut what was too long, although it was told not to, and the answer rests on what was left. Update"
-    " Ollama to 0.12.6 or later."
+    "This Ollama cut a request that was too long, although it was asked not to, so the answer does not cover all of it."
+    " Update Ollama to 0.12.6 or later."
 )
 
-# What stands beside ``options`` in a request. Any other parameter of a job is one of the model's, and goes into them.
-_BESIDE = frozenset(
-    {"format", "keep_alive", "logprobs", "options", "shift", "think", "tools", "top_logprobs", "truncate"}
-)
-# Levels are for models that have them; the others take each for "think".
+# Fields beside ``options`` in a request. Any other parameter of a job is one of the model's and goes into options.
+_TOP = frozenset({"format", "keep_alive", "logprobs", "options", "shift", "think", "tools", "top_logprobs", "truncate"})
+# Levels are for models that support them; others take each as "think".
 _THINK: dict[str, bool | str] = {
     "none": False,
     "minimal": "low",
@@ -56,19 +55,19 @@ class Ollama:
     models = Request(path="/api/tags")
 
     def headers(self, key: str) -> dict[str, str]:
-        """Return the headers that carry a key: ollama.com wants one, a server of one's own does not."""
+        """Return the headers that carry a key: ollama.com needs one, a user's own server does not."""
         return {"Authorization": f"Bearer {key}"}
 
-    def lacks(self, part: Part) -> str | None:
-        """Return why a part cannot be sent; None if it can."""
-        return lacking(part, self.title, pdf=False, audio=False)
+    def unsupported(self, part: Part) -> str | None:
+        """Return why a message part cannot be sent; None if it can."""
+        return unsupported_part(part, self.title, pdf=False, audio=False)
 
     def request(self, job: Job, errors: ErrorBuilder) -> Request:
-        """Return the request for a job's answer; raises ProviderError (``bad_request``) for params that clash."""
+        """Return the request for a job; raise ProviderError (``bad_request``) for contradictory params."""
         params = read_params(job.spec.params, errors)
         body: dict[str, Any] = {
             "model": model_name(job),
-            "messages": list(_turns(conversation(job, errors, self.lacks))),
+            "messages": list(_turns(conversation(job, errors, self.unsupported))),
             "stream": True,
         }
         if options := _options(params):
@@ -77,22 +76,22 @@ class Ollama:
             body["think"] = _THINK[params.reasoning_effort]
         if params.schema is not None:
             body["format"] = params.schema
-        # By default it would drop what it finds too long, and while it answers also what was said first, without a
-        # word. Versions before 0.12.6 do not know these fields: see OllamaDecoder.
+        # By default Ollama drops the start of a request that is too long, and of the conversation while it answers,
+        # without an error. Versions before 0.12.6 ignore these fields: see OllamaDecoder.
         body |= {name: False for name in ("truncate", "shift") if name not in params.rest}
-        beside = {name: value for name, value in params.rest.items() if name in _BESIDE}
-        within = {name: value for name, value in params.rest.items() if name not in _BESIDE}
-        body = joined(body, beside, errors)
-        if within:
-            body = joined(body, {"options": within}, errors)
+        top = {name: value for name, value in params.rest.items() if name in _TOP}
+        options = {name: value for name, value in params.rest.items() if name not in _TOP}
+        body = joined(body, top, errors)
+        if options:
+            body = joined(body, {"options": options}, errors)
         return Request(path="/api/chat", body=msgspec.json.encode(body))
 
     def decoder(self, errors: ErrorBuilder) -> OllamaDecoder:
-        """Return a decoder for one answer."""
+        """Return a decoder for one response."""
         return OllamaDecoder(errors)
 
-    def names(self, listing: Any) -> list[str]:
-        """Return the names in ``{"models": [{"name": …}]}``: those that have been pulled."""
+    def model_names(self, listing: Any) -> list[str]:
+        """Return the names in ``{"models": [{"name": …}]}``: the pulled models."""
         match listing:
             case {"models": list() as items}:
                 found = [item.get("model") or item.get("name") for item in items if isinstance(item, dict)]
@@ -135,7 +134,7 @@ class _Function(msgspec.Struct, gc=False):
 
 class _ToolCall(msgspec.Struct, gc=False):
     function: _Function
-    id: str | None = None  # newer versions give one
+    id: str | None = None  # of newer versions
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -149,66 +148,66 @@ class _Line(msgspec.Struct, gc=False):
     message: _Message | None = None
     done: bool = False
     done_reason: Any = None
-    prompt_eval_count: Any = None  # left out if all of the prompt was in the cache
+    prompt_eval_count: Any = None  # missing if all of the prompt was in the cache
     eval_count: Any = None
     error: Any = None
 
 
-NEEDED: dict[type, tuple[str, ...]] = {_Line: ("message",), _Message: ("content",)}
+REQUIRED: dict[type, tuple[str, ...]] = {_Line: ("message",), _Message: ("content",)}
 
 
 class OllamaDecoder(StreamDecoder):
-    """Ollama's lines. The end is the one with ``done``, and nothing follows it."""
+    """Decoder of Ollama's lines. The end is the line with ``done``, and nothing follows it."""
 
-    schema = Schema(_Line, needed=NEEDED)
+    schema = Schema(_Line, required=REQUIRED)
 
     def __init__(self, errors: ErrorBuilder) -> None:
         super().__init__(errors)
         self._usage: Usage | None = None
         self._calls = 0
 
-    def take(self, line: _Line, event: ServerEvent, said: list[ProviderEvent]) -> None:
-        """Add what one line says."""
-        if line.error or event.type == "error":
-            raise self.report(event)
-        if line.message is None and not line.done:
-            self.strange(event)
-        if line.message is not None:
-            self._message(line.message, said)
-        if line.done:
-            given, answered = count({"n": line.prompt_eval_count}, "n"), count({"n": line.eval_count}, "n")
-            if given is not None or answered is not None:
-                self._usage = Usage(input_tokens=given, output_tokens=answered)
-            if given is not None and self._errors.window is not None and given >= self._errors.window:
-                # An old version has cut it all the same: what answered had not read it all.
-                raise self._errors.too_long(CUT, Length(given, self._errors.window, cut=True))
-            reason = (text_of(line.done_reason) or "stop").lower()
+    def handle(self, parsed: _Line, event: ServerEvent, events: list[ProviderEvent]) -> None:
+        """Append the events of one line."""
+        if parsed.error or event.type == "error":
+            raise self.event_error(event)
+        if parsed.message is None and not parsed.done:
+            self.handle_unknown(event)
+        if parsed.message is not None:
+            self._message(parsed.message, events)
+        if parsed.done:
+            prompt, answer = count({"n": parsed.prompt_eval_count}, "n"), count({"n": parsed.eval_count}, "n")
+            if prompt is not None or answer is not None:
+                self._usage = Usage(input_tokens=prompt, output_tokens=answer)
+            if prompt is not None and self._errors.window is not None and prompt >= self._errors.window:
+                # An old version has cut the request all the same.
+                raise self._errors.too_long(CUT, Length(prompt, self._errors.window, cut=True))
+            reason = (text_of(parsed.done_reason) or "stop").lower()
             self.finish_reason = "tool_calls" if self._calls and reason == "stop" else reason
             self.ended = True
 
     def usage(self) -> Usage | None:
-        """Return the counts of the last line."""
+        """Return the usage of the last line."""
         return self._usage
 
-    def _message(self, message: _Message, said: list[ProviderEvent]) -> None:
+    def _message(self, message: _Message, events: list[ProviderEvent]) -> None:
         if message.thinking:
-            self.say("reasoning", message.thinking, said)
+            self.add_text("reasoning", message.thinking, events)
         if message.content:
-            self.say("text", message.content, said)
+            self.add_text("text", message.content, events)
         if message.images:
             for image in message.images if isinstance(message.images, list) else [message.images]:
                 if image is not None:
-                    self.show(picture_of(image), said)
-        for call in message.tool_calls or ():  # each comes whole
+                    self.add_image(image_of(image), events)
+        for call in message.tool_calls or ():  # never in fragments
             arguments = call.function.arguments
             if not isinstance(arguments, str):
                 arguments = as_json({} if arguments is None else arguments)
-            said.append(ToolCall(id=call.id or f"call_{self._calls}", name=call.function.name, arguments=arguments))
+            events.append(ToolCall(id=call.id or f"call_{self._calls}", name=call.function.name, arguments=arguments))
             self._calls += 1
 
-    def reported(self, payload: Any) -> ProviderError:
-        """Return the error that the service reports. Only its words tell what is wrong: it has no code."""
-        words = message_in(payload)
-        if "not found" in words and "model" in words:
-            return self._errors.error("model_not_found", words)
+    def payload_error(self, payload: Any) -> ProviderError:
+        """Return the error that the service reports. It has no code, so its message decides."""
+        message = message_in(payload)
+        if "not found" in message and "model" in message:
+            return self._errors.error("model_not_found", message)
         return self._errors.payload_error(payload)

@@ -1,4 +1,4 @@
-"""The tool calls among the items of a Responses answer, and which of them wait for somebody to make them.
+"""Tool calls among the items of a Responses answer, and whether the client must run them.
 
 Wire format: https://platform.openai.com/docs/api-reference/responses/object, ``output``.
 """
@@ -10,26 +10,26 @@ from typing import Any, NamedTuple
 
 from .lenient import as_json
 
-# Calls that are the client's to make, and those that a service may have made itself: then a message follows.
-_OF_THE_CLIENT = frozenset({"function_call", "computer_call", "local_shell_call", "mcp_approval_request"})
-_OF_EITHER = frozenset({"custom_tool_call", "shell_call", "apply_patch_call"})
+# Calls that the client must run, and calls that the service may have run itself: then a message follows.
+_CLIENT = frozenset({"function_call", "computer_call", "local_shell_call", "mcp_approval_request"})
+_CLIENT_OR_SERVICE = frozenset({"custom_tool_call", "shell_call", "apply_patch_call"})
 _ARGUMENTS = ("arguments", "input", "code", "queries", "action", "operation")
 
 
 class Call(NamedTuple):
-    """One call."""
+    """One tool call."""
 
     id: str | None
     name: str
     arguments: str
-    waits: bool  # the client must make it
-    may_wait: bool  # so it must, unless a message follows
+    waits: bool  # the client must run it
+    may_wait: bool  # the client must run it unless a message follows
 
 
 def call_of(item: dict[str, Any]) -> Call | None:
-    """Return the call that an item is.
+    """Return the tool call in an item.
 
-    None if it is none, a search of the service, whose pages are sources, or a picture that it has made.
+    None if it is another item: also a search of the service, whose pages are cited, or an image that it has made.
     """
     kind = item.get("type")
     if not isinstance(kind, str) or kind in ("web_search_call", "image_generation_call"):
@@ -42,13 +42,13 @@ def call_of(item: dict[str, Any]) -> Call | None:
         id=next((str(item[name]) for name in ("call_id", "id") if item.get(name)), None),
         name=named if isinstance(named, str) and named else kind.removesuffix("_call").removesuffix("_request"),
         arguments=given if isinstance(given, str) else as_json(given),
-        waits=kind in _OF_THE_CLIENT or (kind == "tool_search_call" and item.get("execution") == "client"),
-        may_wait=kind in _OF_EITHER,
+        waits=kind in _CLIENT or (kind == "tool_search_call" and item.get("execution") == "client"),
+        may_wait=kind in _CLIENT_OR_SERVICE,
     )
 
 
 def may_wait(items: Iterable[Any]) -> bool:
-    """Whether a call of a whole answer that may be the client's has no message after it."""
+    """Return whether a whole answer has a call that the client may have to run, without a message after it."""
     waits = False
     for item in items:
         if not isinstance(item, dict):

@@ -1,7 +1,7 @@
-"""What OpenAI's Responses format asks: a job as the body of ``POST /responses``.
+"""Requests in OpenAI's Responses format: a job as the body of ``POST /responses``.
 
 Wire format: https://platform.openai.com/docs/api-reference/responses/create. Every turn is an item of ``input``, system
-turns too: not every service knows ``instructions``.
+turns too: not every service supports ``instructions``.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ import msgspec
 from ...core.job import Job
 from ...core.messages import FilePart, ImagePart, Message, Part, TextPart
 from ..errors import ErrorBuilder
-from ..parameters import Params, joined, read_params, refused
+from ..parameters import Params, joined, read_params, reject_params
 from .base import model_name
-from .conversation import conversation, lacking, pdf_name
+from .conversation import conversation, pdf_name, unsupported_part
 from .json_schema import named_schema
 
 
 def request_body(job: Job, errors: ErrorBuilder, *, background: bool) -> bytes:
-    """Return the JSON of a request; ``background`` says whether the service shall go on while nobody reads.
+    """Return the JSON of a request.
 
-    The parameters ``background`` and ``store`` of a job decide for this job. Only an answer in the background is
-    stored, unless the job says otherwise: then it is kept for some minutes. Raises ProviderError (``bad_request``) for
-    params that cannot be meant.
+    ``background`` says whether the provider continues the response without a reader; the job's parameters
+    ``background`` and ``store`` take precedence. Only a background response is stored by default, for some minutes.
+    Raises ProviderError (``bad_request``) for invalid params.
     """
     params = read_params(job.spec.params, errors)
-    refused(params, ("stop", "seed"), "The Responses format", errors)
+    reject_params(params, ("stop", "seed"), "The Responses format", errors)
     rest = dict(params.rest)
     background = _flag(rest, "background", background, errors)
     body: dict[str, Any] = {
         "model": model_name(job),
-        "input": [item for message in conversation(job, errors, lacks) for item in _items(message)],
+        "input": [item for message in conversation(job, errors, unsupported) for item in _items(message)],
         "stream": True,
         "store": _flag(rest, "store", background, errors),
     }
@@ -43,7 +43,7 @@ def request_body(job: Job, errors: ErrorBuilder, *, background: bool) -> bytes:
 
 
 def _named(params: Params, rest: dict[str, Any]) -> dict[str, Any]:
-    # The parameters that every service knows, by this one's names.
+    # The standard parameters, by their names here.
     named: dict[str, Any] = {
         "temperature": params.temperature,
         "top_p": params.top_p,
@@ -53,7 +53,7 @@ def _named(params: Params, rest: dict[str, Any]) -> dict[str, Any]:
         named["reasoning"] = {"effort": params.reasoning_effort}
         own = rest.get("reasoning")
         if params.reasoning_effort != "none" and not (isinstance(own, dict) and "summary" in own):
-            named["reasoning"]["summary"] = "auto"  # or the reasoning would be paid for and not shown
+            named["reasoning"]["summary"] = "auto"  # else the reasoning would be paid for and not shown
     if params.schema is not None:
         named["text"] = {"format": {"type": "json_schema", **named_schema(params.schema)}}
     return {name: value for name, value in named.items() if value is not None}
@@ -62,13 +62,13 @@ def _named(params: Params, rest: dict[str, Any]) -> dict[str, Any]:
 def _flag(rest: dict[str, Any], name: str, otherwise: bool, errors: ErrorBuilder) -> bool:
     value = rest.pop(name, None)
     if value is not None and not isinstance(value, bool):
-        raise errors.error("bad_request", f"params: {name}: true or false is expected, not {value!r:.80}.")
+        raise errors.error("bad_request", f"params: {name} must be true or false, not {value!r:.80}.")
     return otherwise if value is None else value
 
 
-def lacks(part: Part) -> str | None:
-    """Return why the format cannot send a part; None if it can."""
-    return lacking(part, "The Responses format", pdf=True, audio=False)
+def unsupported(part: Part) -> str | None:
+    """Return why a message part cannot be sent; None if it can."""
+    return unsupported_part(part, "The Responses format", pdf=True, audio=False)
 
 
 def _items(message: Message) -> Iterator[dict[str, Any]]:

@@ -1,8 +1,8 @@
-"""The bytes of an answer as events: server-sent events, JSON a line, or one JSON document. No socket.
+"""Framing of streams: server-sent events, newline-delimited JSON, or one JSON document. No socket.
 
 Wire formats: WHATWG HTML, section 9.2.6 "Interpreting an event stream"; https://github.com/ndjson/ndjson-spec. Services
-and what stands before them confuse the two, and send errors and whole answers without any framing. So the body decides
-which of them it is, line by line.
+and proxies mix the two, and send errors and whole answers without any framing. So the body decides which it is, line
+by line.
 """
 
 from __future__ import annotations
@@ -14,54 +14,54 @@ import msgspec
 
 from ...core.errors import ProviderError
 
-MAX_EVENT_BYTES = 16 * 1024 * 1024  # without the base64 of pictures
-MAX_PICTURE_BYTES = 48 * 1024 * 1024  # of base64 in one event; what is more is left out
-CUT = "~base64 was left out here~"  # stands in an event for what is more
-STRAY_BYTES = 2000  # that are kept of what is no event
+MAX_EVENT_BYTES = 16 * 1024 * 1024  # without the base64 of images
+MAX_IMAGE_BYTES = 48 * 1024 * 1024  # of base64 in one event; the rest is left out
+CUT = "~base64 was left out here~"  # replaces that rest in the event
+STRAY_BYTES = 2000  # of non-event data that are stored
 
 _BOM = b"\xef\xbb\xbf"
 _BLANK = b" \t"
-_MAY_BE_JSON = b"{[ \t"  # how a line of it begins; no field of an event stream does
+_MAY_BE_JSON = b"{[ \t"  # first characters of a line of JSON; no field of an event stream has them
 _FIELDS = (b"data", b"event", b"id", b"retry", b"error")
 _FIELD = re.compile(rb"(?:data|event|id|retry|error)?:")
 _BRACKET = re.compile(rb'["{}\[\]]')
 _BASE64 = bytes(character for character in range(128) if chr(character).isalnum()) + b"+/=-_\\"  # in JSON
 _BACKSLASH = ord("\\")
-_LONG_LINE = 64 * 1024  # bytes; a shorter line holds no picture that matters
-_BEFORE_PICTURE = re.compile(  # what stands before the base64 of one; the last is of a list
+_LONG_LINE = 64 * 1024  # bytes; a shorter line holds no large image
+_BEFORE_IMAGE = re.compile(  # text before the base64 of an image; the last alternative is for lists
     rb'(?:;base64,|"(?:data|result|b64_json|partial_image_b64|image)"\s*:\s*"|"images"\s*:\s*\[\s*"|",\s*")\Z'
 )
 _BEFORE_BYTES = 60
-_PIECE_BYTES = 64 * 1024  # that are looked at as one
+_PIECE_BYTES = 64 * 1024  # that are processed at once
 
 
 class ServerEvent(msgspec.Struct, frozen=True, gc=False):
     """One dispatched event."""
 
-    type: str  # "message" unless the stream named another
-    data: str  # its data lines, joined by \n; or a JSON document that came without them
-    id: str  # the last id the stream gave, also by an earlier event
-    is_cut: bool = False  # there is CUT in it
+    type: str  # "message" unless the stream names another
+    data: str  # its data lines, joined by \n; or a JSON document without framing
+    id: str  # the last id of the stream, perhaps of an earlier event
+    is_cut: bool = False  # it contains CUT
 
 
 class BodyParser:
-    """Turns the bytes of one answer into events, however they were cut.
+    """Splits the bytes of one response into events, wherever they are cut.
 
-    An event ends at its blank line, a JSON document where its brackets close. ``end`` gives what the body ends in the
-    middle of. Time is linear in the bytes. Memory does not depend on the cuts: what is unfinished grows in one place.
+    An event ends at its blank line, a JSON document where its brackets close. ``end`` returns what the body's end cuts
+    off. Time is linear in the bytes. Memory does not depend on the cuts: unfinished data grows in one place.
 
-    A picture may be as large as the limit of an event, or larger. So a long stretch of base64 where a picture is said
-    to be does not count towards ``max_event_bytes``, but towards ``max_picture_bytes``, and beyond that it is left out:
-    one picture too many then costs that picture, and not the answer.
+    An image may be as large as the limit of an event, or larger. So a long run of base64 where an image is announced
+    counts towards ``max_image_bytes`` instead of ``max_event_bytes``. Beyond that it is left out: then one image is
+    lost, not the answer.
     """
 
-    def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES, max_picture_bytes: int = MAX_PICTURE_BYTES) -> None:
-        self.stray = b""  # the first lines that are no event, such as those of a login page
+    def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES, max_image_bytes: int = MAX_IMAGE_BYTES) -> None:
+        self.stray = b""  # the first non-event lines, such as those of a login page
         self._max = max_event_bytes
-        self._max_pictures = max_picture_bytes
-        self._pictures = 0  # bytes of base64 in the event that has not ended yet
+        self._max_images = max_image_bytes
+        self._images = 0  # bytes of base64 in the event that has not ended yet
         self._is_cut = False  # whether some of it was left out
-        self._in_picture: bool | None = None  # whether the line ends in the base64 of one; None: not yet looked at
+        self._in_image: bool | None = None  # whether the line ends in the base64 of an image; None: not checked yet
         self._line = bytearray()  # that has not ended yet
         self._data = bytearray()  # of the event that has not ended yet: its data lines, each ended by \n
         self._data_bytes = 0  # of these lines as they came
@@ -70,23 +70,23 @@ class BodyParser:
         self._type = ""
         self._id = ""
         self._at_start = True
-        self._after_cr = False  # a \n that comes next belongs to the \r before it
+        self._after_cr = False  # a \n that follows belongs to the \r before it
 
     @property
     def is_empty(self) -> bool:
-        """Whether there was no byte yet."""
+        """Whether no byte has arrived yet."""
         return self._at_start and not self._line and not self._after_cr
 
     @property
     def unfinished(self) -> int:
-        """How many bytes of an event are there that has not ended yet."""
+        """Number of bytes of an event that has not ended yet."""
         return len(self._line) + len(self._data) + len(self._document)
 
     def feed(self, chunk: bytes) -> Iterator[ServerEvent]:
         """Yield the events that end in these bytes; iterate to the end before the next call.
 
-        Raises ProviderError: ``event_too_large``, ``malformed_stream`` for what is not UTF-8. Events before the
-        bad one have been yielded then.
+        Raises ProviderError after the events before the bad one: ``event_too_large``, or ``malformed_stream`` for
+        data that is not UTF-8.
         """
         if len(chunk) > _PIECE_BYTES:
             for place in range(0, len(chunk), _PIECE_BYTES):
@@ -97,7 +97,7 @@ class BodyParser:
             chunk = chunk.removeprefix(b"\n")
         if not chunk:
             return
-        # Of bytes, splitlines knows just the three line ends of SSE; of str it would also split at U+2028 and others.
+        # On bytes, splitlines splits at the three line ends of SSE only; on str it also splits at U+2028 and others.
         lines = chunk.splitlines()
         self._after_cr = chunk.endswith(b"\r")
         rest = b"" if self._after_cr or chunk.endswith(b"\n") else lines.pop()
@@ -116,28 +116,28 @@ class BodyParser:
                     self._field(line)
             elif self._data:
                 yield self._event()
-            else:  # nothing to dispatch, but the type does not live on
+            else:  # nothing to dispatch, but the type is reset
                 self._type = ""
-                self._pictures = 0
+                self._images = 0
         if rest:
             if len(self._line) < _LONG_LINE or rest.translate(None, _BASE64):
-                self._in_picture = None
+                self._in_image = None
                 self._line += rest
                 self._check_size()
             else:
                 self._grow(rest)
 
     def end(self) -> Iterator[ServerEvent]:
-        """Yield what has no end because the body ended; each may be half an event. Raises as ``feed`` does."""
+        """Yield what the body's end cuts off; each may be half an event. Raises as ``feed`` does."""
         if self._line:
             yield from self.feed(b"\n")
         if self._data:
             yield self._event()
         if self._document:
-            yield self._whole_document()
+            yield self._end_document()
 
     def _field(self, line: bytes) -> None:
-        if line.startswith(b"data:"):  # nearly always; not copied, for it may have megabytes
+        if line.startswith(b"data:"):  # nearly always; not copied, since it may have megabytes
             start = 6 if line.startswith(b" ", 5) else 5
             self._add(memoryview(line)[start:] if len(line) > _LONG_LINE else line[start:], line)
             return
@@ -156,7 +156,7 @@ class BodyParser:
             self._add(value, line)
         elif len(self.stray) < STRAY_BYTES and not any(field.startswith(name) for field in _FIELDS):
             self.stray += line[:STRAY_BYTES] + b"\n"
-        # Anything else is `retry`, or unknown: ignored, as the format says.
+        # Anything else is `retry` or unknown; the standard says to ignore it.
 
     def _add(self, value: bytes | memoryview, line: bytes) -> None:
         self._data += value
@@ -165,9 +165,9 @@ class BodyParser:
         self._check_size()
 
     def _json(self, line: bytes) -> Iterator[ServerEvent]:
-        # A line of a document, unless it only looks like one.
-        if self._depth and _FIELD.match(line):  # it broke off, and the stream goes on
-            yield self._whole_document()
+        # A line of a JSON document, unless it only looks like one.
+        if self._depth and _FIELD.match(line):  # the document broke off, and the stream goes on
+            yield self._end_document()
             self._field(line)
             return
         text = line.strip(_BLANK)
@@ -180,14 +180,14 @@ class BodyParser:
         self._document += text
         self._document += b"\n"
         self._check_size()
-        if not self._depth and text[-1] in b"}]" and _balanced(text):  # JSON a line: no need to look closer
-            yield self._whole_document()
+        if not self._depth and text[-1] in b"}]" and _balanced(text):  # newline-delimited: no need to count brackets
+            yield self._end_document()
             return
         self._depth += _opened(text)
         if self._depth <= 0:
-            yield self._whole_document()
+            yield self._end_document()
 
-    def _whole_document(self) -> ServerEvent:
+    def _end_document(self) -> ServerEvent:
         del self._document[-1:]
         event = self._dispatched(self._document)
         self._document = bytearray()
@@ -204,24 +204,24 @@ class BodyParser:
     def _dispatched(self, data: bytearray) -> ServerEvent:
         event = ServerEvent(self._type or "message", _decoded(data), self._id, self._is_cut)
         self._type = ""
-        self._pictures = 0
+        self._images = 0
         self._is_cut = False
         return event
 
     def _grow(self, piece: bytes) -> None:
-        # The line by a piece that may be of a picture.
-        if self._in_picture is None:
+        # Append a piece to the line; it may be of an image.
+        if self._in_image is None:
             begin = max(self._line.rfind(b'"'), self._line.rfind(b",")) + 1
             before = self._line[max(0, begin - _BEFORE_BYTES) : begin]
-            self._in_picture = _BEFORE_PICTURE.search(before) is not None and not self._line[begin:].translate(
+            self._in_image = _BEFORE_IMAGE.search(before) is not None and not self._line[begin:].translate(
                 None, _BASE64
             )
-        if not self._in_picture:
+        if not self._in_image:
             self._line += piece
             self._check_size()
             return
-        if self._pictures + len(piece) <= self._max_pictures:
-            self._pictures += len(piece)
+        if self._images + len(piece) <= self._max_images:
+            self._images += len(piece)
             self._line += piece
             return
         self._is_cut = True
@@ -231,7 +231,7 @@ class BodyParser:
             self._line += CUT.encode()
 
     def _check_size(self) -> None:
-        if len(self._line) + self._data_bytes + len(self._document) - self._pictures > self._max:
+        if len(self._line) + self._data_bytes + len(self._document) - self._images > self._max:
             raise ProviderError(f"An event has more than {self._max} bytes.", code="event_too_large")
 
 
@@ -240,7 +240,7 @@ def _balanced(text: bytes) -> bool:
 
 
 def _opened(text: bytes) -> int:
-    # How many brackets open in it, less those that close; a string in it may have megabytes.
+    # Return the number of opened minus closed brackets; a string may have megabytes.
     opened = at = 0
     while (found := _BRACKET.search(text, at)) is not None:
         at = found.end()
@@ -255,7 +255,7 @@ def _opened(text: bytes) -> int:
 
 
 def _end_of_string(text: bytes, at: int) -> int:
-    # Where it has no end in this line, what follows its quote is read as if it were none.
+    # A string that does not end in this line is read as if its quote were none.
     begin = at
     while (end := text.find(b'"', at)) >= 0:
         at = end + 1

@@ -1,4 +1,4 @@
-"""Tool calls come in fragments; they are shown whole."""
+"""Tool calls from fragments; they are yielded when complete."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import msgspec
 
 from ...core.events import ToolCall
 from ..errors import ErrorBuilder
-from ..sanitize import MOST_ARGUMENTS, MOST_CALLS, too_many_arguments
+from ..sanitize import MAX_ARGUMENTS, MAX_CALLS, too_many_arguments
 from .lenient import as_json
 
 
 class FunctionFragment(msgspec.Struct, gc=False):
-    """The function of one."""
+    """The function of a fragment."""
 
     name: str | None = None
-    arguments: Any = None  # a string; an object at services that do not cut it
+    arguments: Any = None  # a string; an object of services that do not split it
 
 
 class ToolFragment(msgspec.Struct, gc=False):
@@ -28,10 +28,10 @@ class ToolFragment(msgspec.Struct, gc=False):
     function: FunctionFragment | None = None
 
 
-class Gathered:
-    """The arguments of an answer's tool calls, piece by piece; raises ProviderError (``answer_too_long``) for too many.
+class ArgumentBuffers:
+    """Buffers for the arguments of an answer's tool calls; raises ProviderError (``answer_too_long``) at a limit.
 
-    Nothing is said of a call before it is whole, so nobody else counts what has come of it.
+    A call is not yielded before it is complete, so no other limit applies to its fragments.
     """
 
     def __init__(self, errors: ErrorBuilder) -> None:
@@ -40,18 +40,18 @@ class Gathered:
         self._calls = 0
 
     def begin(self) -> StringIO:
-        """Return where the arguments of one more call go; many small pieces take no more there than one."""
+        """Return a buffer for the arguments of one more call; many small pieces take no more memory than one."""
         self._calls += 1
-        if self._calls > MOST_CALLS:
-            raise self._errors.error("answer_too_long", f"It asks for more than {MOST_CALLS:,} tools.")
+        if self._calls > MAX_CALLS:
+            raise self._errors.error("answer_too_long", f"It has more than {MAX_CALLS:,} tool calls.")
         return StringIO()
 
-    def add(self, to: StringIO, piece: str) -> None:
-        """Take a piece."""
+    def add(self, buffer: StringIO, piece: str) -> None:
+        """Append a piece to a buffer."""
         self._characters += len(piece)
-        if self._characters > MOST_ARGUMENTS:
+        if self._characters > MAX_ARGUMENTS:
             raise self._errors.error("answer_too_long", too_many_arguments())
-        to.write(piece)
+        buffer.write(piece)
 
 
 class _Call(msgspec.Struct):
@@ -61,19 +61,19 @@ class _Call(msgspec.Struct):
 
 
 class ToolCalls:
-    """Puts fragments together by their index.
+    """Joins fragments by their index.
 
-    A fragment without an index, or with a new id and a name under an index that is taken (Gemini's compatible service
-    gives all calls the index 0), begins a new call. A new id alone does not: older vLLMs give every fragment one.
+    A fragment without an index starts a new call, and so does one with a new id and a name under a known index
+    (Gemini's compatible API gives all calls the index 0). A new id alone does not: older vLLMs give every fragment one.
     """
 
     def __init__(self, errors: ErrorBuilder) -> None:
-        self._gathered = Gathered(errors)
+        self._buffers = ArgumentBuffers(errors)
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
 
     def add(self, fragments: list[ToolFragment]) -> None:
-        """Take the fragments of one delta."""
+        """Add the fragments of one delta."""
         for fragment in fragments:
             call = self._call_of(fragment)
             if fragment.function is None:
@@ -81,12 +81,12 @@ class ToolCalls:
             call.name = call.name or fragment.function.name or ""  # some services repeat it in every fragment
             arguments = fragment.function.arguments
             if isinstance(arguments, str):
-                self._gathered.add(call.arguments, arguments)
+                self._buffers.add(call.arguments, arguments)
             elif arguments is not None:
-                self._gathered.add(call.arguments, as_json(arguments))
+                self._buffers.add(call.arguments, as_json(arguments))
 
-    def whole(self) -> list[ToolCall]:
-        """Return all calls, in the order in which they began."""
+    def complete(self) -> list[ToolCall]:
+        """Return all calls, in order."""
         return [
             ToolCall(id=call.id or f"call_{number}", name=call.name, arguments=call.arguments.getvalue())
             for number, call in enumerate(self._calls)
@@ -100,7 +100,7 @@ class ToolCalls:
         named = fragment.function is not None and fragment.function.name
         if known is not None and (not fragment.id or fragment.id == known.id or not named):
             return known
-        call = _Call(id=fragment.id or "", arguments=self._gathered.begin())
+        call = _Call(id=fragment.id or "", arguments=self._buffers.begin())
         self._calls.append(call)
         if fragment.index is not None:
             self._by_index[fragment.index] = call

@@ -1,1 +1,1 @@
-"""Plug-ins: providers of other packages, loaded, run and validated."""
+"""Plug-ins: providers of other packages, which are loaded, run and validated here."""

@@ -1,6 +1,6 @@
-"""A plug-in's async generator as a provider: its jobs run in the plug-in's event loop, never in the server's.
+"""Runs a plug-in's async generator as a provider, in the plug-in's event loop, never in the server's.
 
-So what blocks in it does not block the server, and what it forgets to clean up is not ours.
+So code that blocks does not block the server, and resources that it leaks are not the server's.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from ..formats.chat_messages import chat_message
 from ..formats.conversation import conversation
 from ..formats.dialects import Dialect
 from .loops import PluginLoops
-from .validation import PluginError, batches, checked, checked_failure, pieces, size_of
+from .validation import PluginError, checked, checked_exception, size_of, split_batches, split_delta
 
 Agent = Callable[[list[dict[str, Any]], str, dict[str, Any]], AsyncIterator[Any]]
 
 KIND = "plug-in"
-GRACE_SECONDS = 1.0  # that a cancelled generator has for its ``finally``
-WAITING = 256 * 1024  # characters that nobody has taken yet; then the generator waits
+GRACE_SECONDS = 1.0  # for the ``finally`` of a cancelled generator
+MAX_UNREAD = 256 * 1024  # characters of events that were not taken yet; beyond that the generator waits
 _DIALECT = Dialect(cache_control=True)
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.I)
 
@@ -44,9 +44,9 @@ log = logging.getLogger(__name__)
 
 
 class GeneratorProvider:
-    """A Provider whose answers are what an async generator function yields.
+    """A Provider whose answers are yielded by an async generator function.
 
-    Its errors are the type and the words of the exception, without what the environment holds of keys.
+    Its errors have the type and the message of the exception, without keys of the environment.
     """
 
     def __init__(
@@ -68,32 +68,32 @@ class GeneratorProvider:
         self._loops = PluginLoops(name)
 
     def __repr__(self) -> str:
-        return f"GeneratorService({self.name!r})"
+        return f"GeneratorProvider({self.name!r})"
 
     async def stream(self, job: Job) -> AsyncGenerator[Sequence[ProviderEvent], None]:
-        """Yield what the generator says; the last event is Completed. Raises ProviderError.
+        """Yield the generator's events, the last one Completed; raise ProviderError.
 
-        Closing this closes the generator: its ``finally`` runs, and is waited for GRACE_SECONDS.
+        Closing this closes the generator and waits GRACE_SECONDS for its ``finally``.
         """
         reader = _Reader(self.name, self._agent, job)
         clock = asyncio.get_running_loop().time
         end = clock() + self._total_timeout
-        patience = job.spec.idle_timeout or self._idle_timeout
+        idle_timeout = job.spec.idle_timeout or self._idle_timeout
         usage: Usage | None = None
         urls: set[str] = set()
         finish = "stop"
         try:
             await self._loops.begin(reader)
             while True:
-                silence = clock() + patience
+                idle_end = clock() + idle_timeout
                 try:
-                    async with asyncio.timeout_at(min(silence, end)):
+                    async with asyncio.timeout_at(min(idle_end, end)):
                         items = await reader.take()
                 except TimeoutError:
-                    if silence < end:
-                        raise ErrorBuilder(self.name).error("idle_timeout", seconds=patience) from None
+                    if idle_end < end:
+                        raise ErrorBuilder(self.name).error("idle_timeout", seconds=idle_timeout) from None
                     raise ErrorBuilder(self.name).error("total_timeout", seconds=self._total_timeout) from None
-                said: list[ProviderEvent] = []
+                events: list[ProviderEvent] = []
                 for item in items:
                     match item:
                         case Usage():
@@ -103,20 +103,20 @@ class GeneratorProvider:
                         case Citation() if item.url in urls:
                             pass
                         case _:
-                            said.append(item)
+                            events.append(item)
                             if isinstance(item, Citation):
                                 urls.add(item.url)
-                for batch in batches(said):
+                for batch in split_batches(events):
                     yield batch
-                if reader.ended and not reader.left:
+                if reader.ended and not reader.has_items:
                     break
         finally:
             await reader.close()
         if usage is not None:
             yield [usage]
         if reader.error is not None:
-            # Here and not before: what finds secrets in words is dear to make.
-            raise checked_failure(
+            # Not earlier: an ErrorBuilder with secrets is costly.
+            raise checked_exception(
                 reader.error,
                 ErrorBuilder(
                     self.name, model=model_name(job), secrets=secrets_of(self._environ), size=RequestSize.of(job)
@@ -125,24 +125,24 @@ class GeneratorProvider:
         yield [Completed(at=0.0, finish_reason=finish)]
 
     async def cancel_response(self, job: Job) -> None:
-        """Do nothing: nobody goes on with an answer that nobody reads."""
+        """Do nothing: a generator does not run without a reader."""
 
     async def status(self) -> ProviderStatus:
-        """Return its models, as far as somebody has named them; never raises."""
+        """Return the configured models; never raise."""
         return ProviderStatus(name=self.name, kind=KIND, models=tuple(f"{self.name}/{model}" for model in self._models))
 
     def config_error(self) -> ErrorInfo | None:
-        """Return None: only running it tells."""
+        """Return None: only a run can fail."""
         return None
 
 
 def secrets_of(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return what may be keys: a plug-in was given none, but finds them where we do, and its errors may echo them."""
+    """Return values that may be keys: a plug-in reads the same environment, and its errors may echo them."""
     return tuple(value for name, value in environ.items() if len(value) >= 8 and _SECRET.search(name))
 
 
 class _Reader:
-    """Runs one generator in a plug-in's loop and hands over what it yields, in order, with a bound on what waits."""
+    """Runs one generator in a plug-in's loop, and hands its events over in order, with back-pressure."""
 
     def __init__(self, name: str, agent: Agent, job: Job) -> None:
         self.begun = asyncio.Event()  # of the server's loop
@@ -151,141 +151,139 @@ class _Reader:
         self._name = name
         self._agent = agent
         self._job = job
-        self._here = asyncio.get_running_loop()
-        self._came = asyncio.Event()  # of the server's loop
-        self._stopped = asyncio.Event()  # of the server's loop: the generator is done
-        self._lock = threading.Lock()  # of all that follows
+        self._server_loop = asyncio.get_running_loop()
+        self._available = asyncio.Event()  # of the server's loop
+        self._stopped = asyncio.Event()  # of the server's loop: the generator has finished
+        self._lock = threading.Lock()  # for all fields below
         self._items: list[ProviderEvent | Finish] = []
         self._size = 0
-        self._there: asyncio.AbstractEventLoop | None = None
+        self._plugin_loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
-        self._room: asyncio.Event | None = None  # of the generator's loop, while it waits
+        self._drained: asyncio.Event | None = None  # of the plug-in's loop, while the generator waits
         self._closed = False
 
     @property
-    def left(self) -> bool:
-        """Whether something was yielded that nobody has taken."""
+    def has_items(self) -> bool:
+        """Whether there are events that were not taken yet."""
         return bool(self._items)
 
     async def run(self) -> None:
-        """Run the generator in this loop, unless it has begun in another one or was closed."""
+        """Run the generator in this loop, unless it runs in another loop or was closed."""
         with self._lock:
-            if self._closed or self._there is not None:
+            if self._closed or self._plugin_loop is not None:
                 return
-            self._there, self._task = asyncio.get_running_loop(), asyncio.current_task()
-            self._call(self._here, self.begun.set)
+            self._plugin_loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+            self._call(self._server_loop, self.begun.set)
         try:
             await self._read()
-        except BaseException as error:  # SystemExit too, which would go through the loop of all jobs
+        except BaseException as error:  # SystemExit too, which would end the loop of all jobs
             self._end(error)
         else:
             self._end(None)
         finally:
-            self._call(self._here, self._stopped.set)
+            self._call(self._server_loop, self._stopped.set)
 
     def lose(self, error: BaseException) -> None:
         """End with an error: the plug-in's loop has died."""
-        self._end(RuntimeError(f"Its event loop has died: {type(error).__name__}: {error}"))
-        self._call(self._here, self._stopped.set)
+        self._end(RuntimeError(f"Its event loop died: {type(error).__name__}: {error}"))
+        self._call(self._server_loop, self._stopped.set)
 
     async def take(self) -> list[ProviderEvent | Finish]:
-        """Return what there is, waiting for it; nothing once it has ended."""
-        await self._came.wait()
+        """Wait for events and return them; none once the generator has ended."""
+        await self._available.wait()
         with self._lock:
-            self._came.clear()
+            self._available.clear()
             items, self._items, self._size = self._items, [], 0
-            if self._room is not None and self._there is not None:
-                self._call(self._there, self._room.set)
+            if self._drained is not None and self._plugin_loop is not None:
+                self._call(self._plugin_loop, self._drained.set)
             if self.ended:
-                self._came.set()
+                self._available.set()
         return items
 
     async def close(self) -> None:
-        """Cancel the generator if it still runs, and wait a little for it; it may go on in its loop after that."""
+        """Cancel the generator if it still runs, and wait GRACE_SECONDS; it may run on in its loop after that."""
         with self._lock:
             self._closed = True
-            if self._there is None:  # and so it will never begin
+            if self._plugin_loop is None:  # it will never start
                 return
-            if self._task is not None and self._there is not None and not self.ended:
-                self._call(self._there, self._task.cancel)
-        # Being cancelled while we wait for somebody who is being cancelled changes nothing.
+            if self._task is not None and self._plugin_loop is not None and not self.ended:
+                self._call(self._plugin_loop, self._task.cancel)
+        # A cancel of this task during the wait changes nothing.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GRACE_SECONDS):
                 await self._stopped.wait()
         if not self._stopped.is_set():
             log.warning(
-                "The plug-in %s goes on after job %s has ended: it blocks its loop, or ignores that it was cancelled.",
+                "The plug-in %s still runs after job %s has ended: it blocks its loop, or ignores its cancellation.",
                 self._name,
                 self._job.id,
             )
 
     async def _read(self) -> None:
-        # Whether a part can be sent is the plug-in's to say: it knows its service.
-        messages = conversation(self._job, ErrorBuilder(self._name), lacks=lambda part: None)
+        # Whether a part can be sent is the plug-in's decision.
+        messages = conversation(self._job, ErrorBuilder(self._name), unsupported=lambda part: None)
         stream = self._agent(
-            [_turn(message) for message in messages], model_name(self._job), dict(self._job.spec.params)
+            [_message(message) for message in messages], model_name(self._job), dict(self._job.spec.params)
         )
         if not hasattr(stream, "__aiter__"):
             if hasattr(stream, "close"):
                 stream.close()
-            raise PluginError(
-                f"It returned {type(stream).__name__}, not an async generator: write async def and yield."
-            )
+            raise PluginError(f"It returned {type(stream).__name__}, not an async generator; use async def with yield.")
         try:
             async for item in stream:
                 if self._closed:
                     return
-                await self._put(_said(item))
-                await asyncio.sleep(0)  # one that never waits itself leaves room to the other jobs of its loop
+                await self._put(_events(item))
+                await asyncio.sleep(0)  # for the other jobs of the loop, if the generator never waits
         finally:
             if hasattr(stream, "aclose"):
                 await stream.aclose()
 
-    async def _put(self, said: list[ProviderEvent | Finish]) -> None:
-        if not said:
+    async def _put(self, events: list[ProviderEvent | Finish]) -> None:
+        if not events:
             return
-        room = None
+        drained = None
         with self._lock:
             first = not self._items
-            self._items += said
-            self._size += sum(map(size_of, said))
-            if self._size > WAITING:
-                room = self._room = asyncio.Event()
-            if first:  # once for all that comes before they are taken: the server's loop has others to serve
-                self._call(self._here, self._came.set)
-        if room is not None:
-            await room.wait()
-            self._room = None
+            self._items += events
+            self._size += sum(map(size_of, events))
+            if self._size > MAX_UNREAD:
+                drained = self._drained = asyncio.Event()
+            if first:  # one wake-up for all events until they are taken: the server's loop has other tasks
+                self._call(self._server_loop, self._available.set)
+        if drained is not None:
+            await drained.wait()
+            self._drained = None
 
     def _end(self, error: BaseException | None) -> None:
         with self._lock:
             if self.ended:
                 return
             self.ended, self.error = True, error
-            self._call(self._here, self._came.set)
+            self._call(self._server_loop, self._available.set)
 
     @staticmethod
     def _call(loop: asyncio.AbstractEventLoop, function: Callable[[], Any]) -> None:
-        with contextlib.suppress(RuntimeError):  # that loop has closed
+        with contextlib.suppress(RuntimeError):  # the loop has closed
             loop.call_soon_threadsafe(function)
 
 
-def _turn(message: Message) -> dict[str, Any]:
-    # As Chat Completions has them: what most libraries take.
+def _message(message: Message) -> dict[str, Any]:
+    # In the form of Chat Completions, which most libraries accept.
     return chat_message(message, _DIALECT, no_content="")
 
 
-def _said(item: Any) -> list[ProviderEvent | Finish]:
+def _events(item: Any) -> list[ProviderEvent | Finish]:
     match item:
         case str():
             text = str.__str__(item)
-            if not text.isascii():  # half a surrogate pair is no text
+            if not text.isascii():  # lone surrogates are replaced
                 text = text.encode("utf-8", "replace").decode()
-            return [*pieces(Delta(channel="reasoning" if isinstance(item, Reasoning) else "text", text=text))]
+            return [*split_delta(Delta(channel="reasoning" if isinstance(item, Reasoning) else "text", text=text))]
         case Usage() | Citation() | ToolCall() | Finish():
             fresh = checked(item)
             return [fresh if isinstance(fresh, Finish) else msgspec.structs.replace(fresh, seq=0, attempt=0)]
     raise PluginError(
-        f"It yielded {type(item).__name__}; it may yield str, or Reasoning, Citation, ToolCall, Usage and Finish of"
+        f"It yielded {type(item).__name__}; use str, or Reasoning, Citation, ToolCall, Usage and Finish of"
         " jupyter_bgstream.plugin."
     )

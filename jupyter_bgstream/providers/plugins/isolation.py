@@ -1,4 +1,4 @@
-"""Tells a cancel that was asked for from one that code of others lets out, and keeps what ends programs in bounds."""
+"""Isolation of foreign code: distinguishes requested from leaked cancellations, and contains program exits."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from contextlib import contextmanager
 
 
 def is_cancelled() -> bool:
-    """Return whether somebody has cancelled the current task, or a time-out around its work."""
+    """Return whether the current task, or a time-out around it, was cancelled on request."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Call code of others within this: it raises Exceptions alone, or the cancel that was asked for.
+    """Run foreign code that may only raise Exceptions, or the requested CancelledError.
 
     ``sys.exit()`` in a task would end the server, and a CancelledError that leaks from the code's own tasks would end
-    the task without a word.
+    the task without an error.
     """
     try:
         yield

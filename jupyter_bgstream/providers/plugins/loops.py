@@ -1,7 +1,7 @@
-"""The event loops in which the jobs of a plug-in run: one that they share, and spare ones while that one is blocked.
+"""Event loops for the jobs of a plug-in: a shared one, and spare ones while that is blocked.
 
-HTTP clients belong to the loop in which they were made, and libraries keep them between calls. So these loops are
-never closed while the plug-in is in use: with a loop per job, clients would outlive their loop, and fail.
+HTTP clients belong to the loop that created them, and libraries reuse them between calls. So these loops stay open
+while the plug-in is in use: with a loop per job, clients would outlive their loop and fail.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from typing import Protocol
 
 from ..daemon_threads import DaemonThreadExecutor
 
-BLOCKED_SECONDS = 2.0  # that a loop may take to begin a job; then it is blocked
+BLOCKED_SECONDS = 2.0  # a loop that does not start a job within this time is blocked
 
 log = logging.getLogger(__name__)
 
 
 class LoopJob(Protocol):
-    """A job as its loop sees it."""
+    """A job for a plug-in's loop."""
 
     begun: asyncio.Event  # of the server's loop
 
     async def run(self) -> None:
-        """Run it here; return at once if it has begun in another loop or was closed. Raises nothing."""
+        """Run in this loop; return at once if it runs in another loop or was closed. Never raise."""
 
     def lose(self, error: BaseException) -> None:
-        """End: the loop has died."""
+        """End with an error: the loop has died."""
 
 
 class PluginLoops:
-    """The loops of one plug-in. They stop when this object is gone."""
+    """The loops of one plug-in. They stop when this object is garbage-collected."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -46,13 +46,13 @@ class PluginLoops:
         weakref.finalize(self, _stop, self._all).atexit = False
 
     async def begin(self, job: LoopJob) -> None:
-        """Begin a job in the shared loop, or in a spare one if the shared loop is blocked.
+        """Start a job in the shared loop, or in a spare one if that is blocked.
 
-        A blocked loop is offered each job too. The first loop that answers runs it, so a loop that is free again
-        gets the next jobs.
+        Each job is offered to a blocked shared loop too. The first loop that responds runs it, so a loop that is free
+        again gets the next jobs.
         """
         if self._shared is None or self._shared.dead:
-            self._shared = self._made()
+            self._shared = self._new_loop()
         shared = self._shared
         shared.offer(job)
         if not shared.blocked:
@@ -63,16 +63,16 @@ class PluginLoops:
             except TimeoutError:
                 shared.blocked = True
                 log.warning(
-                    "The plug-in %s has blocked its event loop for %g s, %s. Jobs that run in it wait; new ones begin"
-                    " in other loops. Call what blocks with asyncio.to_thread.",
+                    "The plug-in %s has blocked its event loop for %g s, %s. Jobs in that loop wait; new jobs start in"
+                    " other loops. Run blocking calls with asyncio.to_thread.",
                     self._name,
                     BLOCKED_SECONDS,
                     shared.place(),
                 )
-        spare = self._spare.pop() if self._spare else self._made()
+        spare = self._spare.pop() if self._spare else self._new_loop()
         spare.offer(job, done=lambda: self._spare.append(spare))
 
-    def _made(self) -> PluginLoop:
+    def _new_loop(self) -> PluginLoop:
         self._all[:] = [loop for loop in self._all if not loop.dead]
         loop = PluginLoop(self._name)
         self._all.append(loop)
@@ -83,26 +83,26 @@ class PluginLoop:
     """An event loop in a daemon thread, which does not keep the server's process alive."""
 
     def __init__(self, name: str) -> None:
-        self.blocked = False  # since a job was not begun in time, until one is
+        self.blocked = False  # since a job did not start in time, until one does
         self.dead = False
         self._name = name
         self._stopping = False
-        self._jobs: set[LoopJob] = set()  # that run in it; of its thread
-        self._tasks: set[asyncio.Task[None]] = set()  # of these; the loop itself does not hold them
+        self._jobs: set[LoopJob] = set()  # jobs that run here; used by the loop's thread only
+        self._tasks: set[asyncio.Task[None]] = set()  # their tasks; the loop itself has weak references only
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(DaemonThreadExecutor())
         self._thread = threading.Thread(target=self._run, name=f"bgstream-{name}", daemon=True)
         self._thread.start()
 
     def offer(self, job: LoopJob, done: Callable[[], None] = lambda: None) -> None:
-        """Begin a job if nothing else has begun it; ``done`` is called in the loop's thread when it has ended."""
+        """Start a job unless another loop runs it; call ``done`` in the loop's thread when it has ended."""
         try:
             self._loop.call_soon_threadsafe(self._begin, job, done, context=Context())
         except RuntimeError:  # the loop has just died
             self.dead = True
 
     def stop(self) -> None:
-        """Cancel what runs, and end the thread."""
+        """Cancel all tasks, and end the thread."""
         self._stopping = True
         if not self.dead:
             try:
@@ -111,7 +111,7 @@ class PluginLoop:
                 self.dead = True
 
     def place(self) -> str:
-        """Return where its thread is now, as ``in function (file:line)``."""
+        """Return the current position of the thread, as ``in function (file:line)``."""
         frame = sys._current_frames().get(self._thread.ident or 0)
         if frame is None:
             return "and its thread has ended"
@@ -137,7 +137,7 @@ class PluginLoop:
             while not self._stopping:
                 try:
                     self._loop.run_forever()
-                except (SystemExit, KeyboardInterrupt) as error:  # from a task that the plug-in has started itself
+                except (SystemExit, KeyboardInterrupt) as error:  # from a task that the plug-in started itself
                     log.warning("The plug-in %s raised %s in a task.", self._name, type(error).__name__)
             self._cancel_all()
         except BaseException as error:
@@ -147,7 +147,7 @@ class PluginLoop:
                 job.lose(error)
         finally:
             self.dead = True
-            with contextlib.suppress(Exception):  # one that is broken cannot always be closed
+            with contextlib.suppress(Exception):  # a broken loop cannot always be closed
                 self._loop.close()
 
     def _cancel_all(self) -> None:

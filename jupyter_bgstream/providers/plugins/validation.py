@@ -1,6 +1,6 @@
-"""Looks at what code of others says before it is stored: an event that cannot be read again would spoil every list.
+"""Validation of events from plug-ins before they are stored: an event that cannot be decoded would break every list.
 
-Neither Python nor msgspec checks the fields of an event when it is made.
+Neither Python nor msgspec checks the fields of an event when it is constructed.
 """
 
 from __future__ import annotations
@@ -17,105 +17,100 @@ from ...core.state import ErrorInfo
 from ..base import MAX_MODELS, ImageData, ProviderEvent, ProviderStatus, Resume
 from ..context_window import length_of
 from ..errors import CODES, ErrorBuilder
-from ..formats.base import MOST_TOKENS, MOST_USD
+from ..formats.base import MAX_COUNT, MAX_USD
 
-PIECE = 64 * 1024  # characters of one delta
-BATCH = 256 * 1024  # characters that are handed on at once
-MESSAGE_LENGTH = 1000  # characters of what a plug-in says of its failure
+MAX_DELTA = 64 * 1024  # characters
+MAX_BATCH = 256 * 1024  # characters
+MESSAGE_LENGTH = 1000  # characters of a plug-in's error message
 TOKEN_LENGTH = 64 * 1024  # characters
-_LONGEST_WAIT = 1e9  # seconds that an error may ask for
+_MAX_RETRY_AFTER = 1e9  # seconds
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 
 class PluginError(Exception):
-    """A plug-in did something that it may not; the sentence says what."""
+    """Invalid behaviour of a plug-in, as a sentence."""
 
 
 def checked(item: S) -> S:
-    """Return a value as it is read again once it was stored.
-
-    Raises PluginError if it cannot be, or its figures are wild.
-    """
+    """Return a value as it will be decoded from the store; raise PluginError if that fails, or for absurd counts."""
     kind = type(item).__name__
     try:
         fresh = msgspec.json.decode(msgspec.json.encode(item), type=type(item))
     except (msgspec.MsgspecError, UnicodeEncodeError, TypeError, OverflowError) as error:
-        raise PluginError(f"It yielded a {kind} that cannot be meant: {error}.") from None
+        raise PluginError(f"It yielded an invalid {kind}: {error}.") from None
     if isinstance(fresh, Usage):
-        _check_figures(fresh)
+        _check_counts(fresh)
     return fresh
 
 
 def checked_batch(batch: Any) -> list[ProviderEvent]:
-    """Return what a plug-in's own Provider yields at once; raises PluginError."""
+    """Return the valid events of a batch of a plug-in's own Provider; raise PluginError."""
     if not isinstance(batch, list | tuple):
         raise PluginError(f"It yielded {type(batch).__name__}, not a list of events.")
-    said: list[ProviderEvent] = []
+    events: list[ProviderEvent] = []
     for item in batch:
         if not isinstance(item, Delta | Usage | Citation | ToolCall | ImageData | Completed | Resume):
-            raise PluginError(
-                f"It yielded {type(item).__name__} among events; a Provider may yield only those of its port."
-            )
-        if said and isinstance(said[-1], Completed):
-            raise PluginError(f"It yielded {type(item).__name__} behind Completed, which is the last event of all.")
-        said += _fresh(checked(item))
-    return said
+            raise PluginError(f"It yielded {type(item).__name__}, which is not an event of a Provider.")
+        if events and isinstance(events[-1], Completed):
+            raise PluginError(f"It yielded {type(item).__name__} after Completed, which must be the last event.")
+        events += _normalized(checked(item))
+    return events
 
 
 def checked_status(status: Any, errors: ErrorBuilder) -> ProviderStatus:
-    """Return what a plug-in's own Provider says of itself, bounded and without keys; raises PluginError."""
+    """Return the status of a plug-in's own Provider, bounded and without keys; raise PluginError."""
     if not isinstance(status, ProviderStatus):
-        raise PluginError(f"Its status is {type(status).__name__}, not a ProviderStatus.")
+        raise PluginError(f"Its status is a {type(status).__name__}, not a ProviderStatus.")
     fresh = checked(status)
     models = tuple(filter(errors.is_clean, fresh.models[:MAX_MODELS]))
-    error = checked_fault(fresh.error, errors)
+    error = checked_error_info(fresh.error, errors)
     note = None if fresh.note is None else _bounded(fresh.note, errors)
     return msgspec.structs.replace(fresh, kind=errors.label(fresh.kind), models=models, error=error, note=note)
 
 
-def checked_fault(fault: Any, errors: ErrorBuilder) -> ErrorInfo | None:
-    """Return why a plug-in's own Provider cannot be asked, bounded and without keys; raises PluginError."""
-    if fault is None:
+def checked_error_info(info: Any, errors: ErrorBuilder) -> ErrorInfo | None:
+    """Return the config error of a plug-in's own Provider, bounded and without keys; raise PluginError."""
+    if info is None:
         return None
-    if not isinstance(fault, ErrorInfo):
-        raise PluginError(f"Why it is not ready is {type(fault).__name__}, not a Fault.")
-    fresh = checked(fault)
+    if not isinstance(info, ErrorInfo):
+        raise PluginError(f"Its config_error is a {type(info).__name__}, not an ErrorInfo.")
+    fresh = checked(info)
     return ErrorInfo(code=_code(fresh.code), message=_bounded(fresh.message, errors))
 
 
-def checked_failure(error: BaseException, errors: ErrorBuilder) -> ProviderError:
-    """Return what an exception of a plug-in means, in words that can be stored, bounded and without keys."""
+def checked_exception(error: BaseException, errors: ErrorBuilder) -> ProviderError:
+    """Return a plug-in's exception as an error that can be stored, bounded and without keys."""
     match error:
         case ProviderError(code="context_too_long"):
-            words = safe_text(error.message)
-            return errors.too_long(words, length_of(None, words))
+            message = safe_text(error.message)
+            return errors.too_long(message, length_of(None, message))
         case ProviderError():
             return ProviderError(
                 _bounded(safe_text(error.message), errors),
                 code=_code(error.code),
                 transient=error.transient is True,
-                retry_after=_wait(error.retry_after),
+                retry_after=_retry_after(error.retry_after),
             )
         case PluginError():
             return errors.plugin_error(safe_text(error))
         case asyncio.CancelledError():
             return errors.plugin_error("It cancelled itself.")
-    words = safe_text(error)
-    return errors.plugin_error(f"{type(error).__name__}: {words}" if words else type(error).__name__)
+    message = safe_text(error)
+    return errors.plugin_error(f"{type(error).__name__}: {message}" if message else type(error).__name__)
 
 
 def safe_text(value: object) -> str:
-    """Return a value of others as text that can be stored, such as an exception's words."""
+    """Return a foreign value, such as an exception, as text that can be stored."""
     try:
         text = str(value)
     except Exception as error:
-        return f"(It cannot be written: {type(error).__name__}.)"
-    return str.__str__(text).encode("utf-8", "replace").decode()  # half a surrogate pair is no text
+        return f"(It cannot be converted to text: {type(error).__name__}.)"
+    return str.__str__(text).encode("utf-8", "replace").decode()  # lone surrogates are replaced
 
 
 def size_of(item: object) -> int:
-    """Return how much work an event is, in characters: one that is as good as empty takes as much as one of 100."""
+    """Return the cost of an event in characters: a nearly empty one costs as much as one of 100."""
     match item:
         case Delta():
             return max(100, len(item.text))
@@ -124,31 +119,31 @@ def size_of(item: object) -> int:
     return 100
 
 
-def batches(said: Sequence[ProviderEvent]) -> Iterator[list[ProviderEvent]]:
-    """Cut what a plug-in yields at once, so that the engine sees that it is too much before it has written it."""
+def split_batches(events: Sequence[ProviderEvent]) -> Iterator[list[ProviderEvent]]:
+    """Split events into bounded batches, so that the engine detects an answer that is too long before writing it."""
     batch: list[ProviderEvent] = []
     size = 0
-    for item in said:
+    for item in events:
         batch.append(item)
         size += size_of(item)
-        if size > BATCH:
+        if size > MAX_BATCH:
             yield batch
             batch, size = [], 0
     if batch:
         yield batch
 
 
-def pieces(delta: Delta) -> list[Delta]:
-    """Return a delta as several of at most PIECE characters; none of nothing."""
-    starts = range(0, len(delta.text), PIECE)
-    return [Delta(channel=delta.channel, text=delta.text[at : at + PIECE]) for at in starts]
+def split_delta(delta: Delta) -> list[Delta]:
+    """Split a delta into pieces of at most MAX_DELTA characters; an empty one yields none."""
+    starts = range(0, len(delta.text), MAX_DELTA)
+    return [Delta(channel=delta.channel, text=delta.text[at : at + MAX_DELTA]) for at in starts]
 
 
-def _fresh(item: ProviderEvent) -> list[ProviderEvent]:
-    # The numbers of an event are the store's to give.
+def _normalized(item: ProviderEvent) -> list[ProviderEvent]:
+    # The store sets the numbers of an event.
     match item:
         case Delta():
-            return [*pieces(item)]
+            return [*split_delta(item)]
         case Resume():
             if len(item.token) > TOKEN_LENGTH:
                 raise PluginError(f"It yielded a Resume whose token has more than {TOKEN_LENGTH:,} characters.")
@@ -162,20 +157,20 @@ def _code(code: object) -> str:
     return code if isinstance(code, str) and code in CODES else ProviderError.code
 
 
-def _bounded(words: str, errors: ErrorBuilder) -> str:
-    return errors.redacted(words)[:MESSAGE_LENGTH]
+def _bounded(message: str, errors: ErrorBuilder) -> str:
+    return errors.redacted(message)[:MESSAGE_LENGTH]
 
 
-def _wait(seconds: object) -> float | None:
-    if isinstance(seconds, int | float) and seconds <= _LONGEST_WAIT:  # NaN is not
+def _retry_after(seconds: object) -> float | None:
+    if isinstance(seconds, int | float) and seconds <= _MAX_RETRY_AFTER:  # false for NaN
         return float(max(0.0, seconds))
     return None
 
 
-def _check_figures(usage: Usage) -> None:
-    # They are added up with those of all other jobs, which one that is out of all bounds would make worthless.
+def _check_counts(usage: Usage) -> None:
+    # They are added to those of all other jobs, which one absurd value would make useless.
     for name in ("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens"):
-        if not 0 <= (getattr(usage, name) or 0) < MOST_TOKENS:
-            raise PluginError(f"It yielded a Usage that cannot be meant: {name} is {getattr(usage, name)}.")
-    if not 0 <= (usage.cost or 0.0) < MOST_USD:
-        raise PluginError(f"It yielded a Usage that cannot be meant: cost is {usage.cost} USD.")
+        if not 0 <= (getattr(usage, name) or 0) < MAX_COUNT:
+            raise PluginError(f"It yielded an invalid Usage: {name} is {getattr(usage, name)}.")
+    if not 0 <= (usage.cost or 0.0) < MAX_USD:
+        raise PluginError(f"It yielded an invalid Usage: cost is {usage.cost} USD.")
