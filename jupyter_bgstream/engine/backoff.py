@@ -20,7 +20,7 @@ def next_attempt(job: Job, error: ProviderError, *, begun: bool, max_attempts: i
     Args:
         job: the job, as claimed.
         error: of its last attempt.
-        begun: whether that attempt yielded events. A new one is then paid for twice and sets their text aside, so it
+        begun: whether that attempt yielded events. A new one is then paid for twice and discards their text, so it
             is made only for jobs with ``retries: always``.
         max_attempts: of one job.
         at: now, in Unix seconds.

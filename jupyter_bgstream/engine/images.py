@@ -96,7 +96,7 @@ class ImageCollector:
         return Delta(channel="text", text=text)
 
     async def _file(self, image: ImageData) -> _File | str:
-        # The file, or why there is none.
+        # The file, or why it is missing.
         if image.url:
             return _address(image.url)
         if image.is_cut:

@@ -134,7 +134,7 @@ class Scheduler:
             try:
                 due = await self._claim()
             except Exception as error:
-                # Jobs that are submitted later must be able to start, whatever the error was.
+                # Jobs that are submitted later must be able to start after any error.
                 expected = isinstance(error, BgStreamError)
                 log.error("no job can be claimed now, retrying: %s", error, exc_info=None if expected else error)
                 await self._clock.sleep(CLAIM_RETRY_SECONDS)

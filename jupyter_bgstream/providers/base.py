@@ -30,7 +30,7 @@ class ImageData(msgspec.Struct, frozen=True, gc=False):
     The engine decides whether to store it, and adds a line about it to the text at this place.
     """
 
-    data: str = ""  # base64; empty if there is none that can be read
+    data: str = ""  # base64; empty if it cannot be read
     url: str = ""  # of the image, if the provider sends no data
     is_cut: bool = False  # it came in an event that is too large to be read
 
@@ -39,12 +39,12 @@ ProviderEvent = Delta | Usage | Citation | ToolCall | ImageData | Completed | Re
 
 
 class ProviderStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider's models, or why there are none."""
+    """A provider's models, or why they are missing."""
 
     name: str
     kind: str  # its wire format, such as chat_completions
     models: tuple[str, ...] = ()  # full names, provider/name
-    error: ErrorInfo | None = None  # why there are none
+    error: ErrorInfo | None = None  # why the models are missing
     note: str | None = None  # a sentence: why none are listed, although jobs can run
     configured: bool = True  # False: it is not set up, which is not an error
 
@@ -73,7 +73,7 @@ class Provider(Protocol):
         ...
 
     async def status(self) -> ProviderStatus:
-        """Return the models, or why there are none, in bounded time; never raise."""
+        """Return the models, or why they are missing, in bounded time; never raise."""
         ...
 
     def config_error(self) -> ErrorInfo | None:

@@ -109,7 +109,7 @@ def _cut(data: bytes) -> Iterator[bytes]:
 
 
 class _Decompressor:
-    """Undoes one layer of compression, in bounded memory whatever the size of the output."""
+    """Undoes one layer of compression, in bounded memory for output of any size."""
 
     def __init__(self, coding: str) -> None:
         self._coding = coding

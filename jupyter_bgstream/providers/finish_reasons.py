@@ -1,4 +1,4 @@
-"""Finish reasons: a fixed set of words, whatever a provider sends."""
+"""Finish reasons: a fixed set of words for the many that providers send."""
 
 from __future__ import annotations
 

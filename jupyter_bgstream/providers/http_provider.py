@@ -114,7 +114,7 @@ class HTTPProvider:
                     raise InvalidRequestError(why, field=f"messages[{turn}].content[{place}]")
 
     async def status(self) -> ProviderStatus:
-        """Return the models, or why there are none; never raise.
+        """Return the models, or why they are missing; never raise.
 
         The provider has STATUS_SECONDS; the key and headers have the time-outs of ``keys`` and HEADER_SECONDS.
         """

@@ -60,13 +60,13 @@ def echo_text(contents: list[str]) -> str:
     """Return the answer of the model echo to a conversation."""
     *before, last = contents
     history = "1 message of history" if len(before) == 1 else f"{len(before)} messages of history"
-    return ECHO.format(history=history, said="\n".join(f"> {line}" for line in last.splitlines()))
+    return ECHO.format(history=history, message="\n".join(f"> {line}" for line in last.splitlines()))
 
 
 def mood_text(contents: list[str]) -> str:
     """Return the answer of the model mood to a text, by counting words: JSON, or that there is no mood."""
-    words = re.findall(r"[a-z]+", contents[-1].lower())
-    good, bad = [word for word in words if word in GOOD], [word for word in words if word in BAD]
+    terms = re.findall(r"[a-z]+", contents[-1].lower())
+    good, bad = [term for term in terms if term in GOOD], [term for term in terms if term in BAD]
     if not good and not bad:
         return NO_MOOD
     mood = "mixed" if good and bad else "good" if good else "bad"

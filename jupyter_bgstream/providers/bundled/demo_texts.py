@@ -127,7 +127,7 @@ If you have been doing something else for this minute, then so did you. That was
 """
 )
 
-ECHO = NOT_AN_LLM + "Before this message I saw {history}. You said:\n\n{said}\n"
+ECHO = NOT_AN_LLM + "Before this message I saw {history}. You said:\n\n{message}\n"
 
 # The words that the model mood knows, and what it says to a text that has none of them.
 GOOD = frozenset({"excellent", "fast", "friendly", "good", "great", "happy", "helpful", "love", "lovely", "perfect"})

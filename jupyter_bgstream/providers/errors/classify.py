@@ -143,7 +143,7 @@ def is_error(payload: Any) -> bool:
 
 
 def message_in(payload: Any) -> str:
-    """Return the message in an error's JSON, whatever its shape; the JSON itself if there is none."""
+    """Return the message in an error's JSON of any known shape; else the JSON itself."""
     try:
         return _message(payload)
     except RecursionError:

@@ -47,7 +47,7 @@ _TOO_LARGE_SENTENCE = (
 
 
 class ErrorBuilder:
-    """Builds the errors of one call to one provider. No message holds a secret, whatever the provider echoes."""
+    """Builds the errors of one call to one provider. No message holds a secret, even if the provider echoes one."""
 
     def __init__(
         self,

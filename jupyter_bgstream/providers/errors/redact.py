@@ -1,4 +1,4 @@
-"""Redaction of keys, and of the headers sent with them, in text of a provider, in whatever encoding they return."""
+"""Redaction of keys, and of the headers sent with them, in text of a provider, in several encodings."""
 
 from __future__ import annotations
 

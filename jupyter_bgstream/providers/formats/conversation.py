@@ -51,7 +51,7 @@ def unsupported_part(part: Part, title: str, *, pdf: bool, audio: bool) -> str |
 
 
 def system_text(messages: Sequence[Message], errors: ErrorBuilder) -> str:
-    """Return the text of all system messages, joined by blank lines; "" if there is none.
+    """Return the text of all system messages, joined by blank lines; "" if it is empty.
 
     Raises ProviderError (``bad_request``) for an image among them, which no service accepts there.
     """

@@ -1,7 +1,7 @@
 """Decoder of the Responses format, event by event, with tokens to resume a response.
 
 A text comes as deltas; the whole text after them only adds what they left out. The amount of text so far is stored as a
-count and a checksum, also in the token, so that the rest is found whatever happened in between.
+count and a checksum, also in the token, so that the rest is found after any interruption.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ class ResponsesDecoder(StreamDecoder):
                 self._item(event.item, events)
             case "response.created" | "response.queued" | "response.in_progress":
                 match event.response:
-                    # Without sequence numbers a repetition cannot be told from a new event.
+                    # Without sequence numbers a repetition cannot be distinguished from a new event.
                     case {"id": str() as name, "background": True} if (
                         name and self._errors.is_clean(name) and event.sequence_number is not None
                     ):  # the id is stored in the token

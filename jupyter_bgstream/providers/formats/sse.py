@@ -166,7 +166,7 @@ class BodyParser:
 
     def _json(self, line: bytes) -> Iterator[ServerEvent]:
         # A line of a JSON document, unless it only looks like one.
-        if self._depth and _FIELD.match(line):  # the document broke off, and the stream goes on
+        if self._depth and _FIELD.match(line):  # the document broke off, and the stream continues
             yield self._end_document()
             self._field(line)
             return

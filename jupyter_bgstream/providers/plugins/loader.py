@@ -104,7 +104,7 @@ class PluginProvider:
             log.warning("job %s: %s failed to cancel it: %s %s", job.id, self.name, type(error).__name__, details)
 
     async def status(self) -> ProviderStatus:
-        """Return its models, or why there are none; import it; never raise."""
+        """Import it; return its models, or why they are missing; never raise."""
         if (missing := self._missing()) is not None:
             info = ErrorInfo(code="provider_error", message=f"Not installed: {missing}.")
             return ProviderStatus(name=self.name, kind=KIND, error=info, configured=False)
