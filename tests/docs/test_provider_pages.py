@@ -116,7 +116,7 @@ async def test_the_lines_of_a_page_ask_the_service(page: str) -> None:
 @pytest.mark.parametrize("page", CASES)
 def test_the_page_says_what_works_and_is_in_the_index(page: str) -> None:
     words = (PAGES / f"{page}.md").read_text()
-    for heading in ("## What to set", "## What it supports", "## What it cannot"):
+    for heading in ("## What to set", "## What it supports", "## Limitations"):
         assert f"\n{heading}\n" in words
     assert f"]({page}.md)" in (PAGES / "index.md").read_text()
     model, variable, _, _ = CASES[page]

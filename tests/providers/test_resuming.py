@@ -307,7 +307,7 @@ async def test_the_total_counts_over_all_connections(
     _, error = await read(impatient, job("puppet/held"))
     assert error is not None
     assert error.code == "total_timeout"
-    assert "after 0.15 s" in error.message
+    assert "within 0.15 s" in error.message
 
 
 async def test_a_token_that_is_none_is_gone(puppet: HTTPProvider, provider: ScriptedProvider, sleeps: Sleeps) -> None:
@@ -331,7 +331,7 @@ async def test_nobody_wants_it_any_more(puppet: HTTPProvider, service: ScriptedR
     _, error = await read(puppet, kept)
     assert error is not None
     assert (error.code, service.answers[0].looks) == ("provider_error", 1)
-    assert "cancelled at the service" in error.message
+    assert "cancelled at the provider" in error.message
 
 
 async def test_a_service_that_hangs_is_not_waited_for(

@@ -53,7 +53,7 @@ def test_every_built_in_provider_has_a_page(name: str) -> None:
     # What to set, what it supports, what it cannot.
     page = (ROOT / f"docs/providers/{name}.md").read_text()
     headings = {line for line in page.splitlines() if line.startswith("## ")}
-    assert {"## What to set", "## What it cannot"} <= headings
+    assert {"## What to set", "## Limitations"} <= headings
     assert headings & {"## What it supports", "## What you see"}
 
 
