@@ -1,0 +1,1 @@
+"""The store's protocols by role; ``store/base.py`` composes them."""

@@ -1,0 +1,78 @@
+"""Values that the store takes and returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
+
+import msgspec
+
+from ..core.events import MediaType
+from ..core.state import ENDS, Status
+
+NO_FILES: Mapping[str, bytes] = MappingProxyType({})
+IMAGE_CHUNK = 256 * 1024  # bytes of an image file that are read or written at a time
+
+Span = tuple[int, int]  # jobs of a batch in order of arrival: after the first number, up to and including the second
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One thing that a commit changed, made by this server or by another one on the same store."""
+
+    # job: its state; events: only its log grew; group: a batch was paused or resumed, and so its notice came or went
+    kind: Literal["job", "events", "notice", "deleted", "group"]
+    owner: str
+    job: str  # "" for a notice that belongs to no single job; the batch's id for kind group
+    status: Status | None = None  # of the job; for kinds job and events
+    seq: int = 0  # tail of the log
+    events: tuple[bytes, ...] = ()  # appended by this commit; empty if another server made it or the reader is behind
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job has ended."""
+        return self.status in ENDS
+
+
+class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which jobs to list, newest first. ``None`` means any."""
+
+    status: str | None = None
+    thread: str | None = None
+    notebook: str | None = None
+    group: str | None = None
+    submitted_by: str | None = None
+    tag: str | None = None
+    ids: tuple[str, ...] | None = None
+    limit: int = 50
+    after: str | None = None  # the `next` of the previous page
+
+
+class Capacity(msgspec.Struct, frozen=True, kw_only=True):
+    """How many jobs may run at a time. A claim counts the running ones and takes more in one transaction."""
+
+    running: int  # jobs of this server
+    batch: int  # of them with the priority batch; the rest is reserved for interactive jobs
+    owner: int  # jobs of one owner, on all servers of this store
+
+
+class ExpiredJob(msgspec.Struct, frozen=True, kw_only=True):
+    """An ended job that may be deleted for its age or to free space."""
+
+    owner: str
+    id: str
+    log: str
+    ended_at: float  # Unix seconds
+    announced_at: float | None  # Unix seconds; when its deletion was first announced; only for unread jobs
+    bytes: int  # that it takes in the store
+
+
+class StoredImage(msgspec.Struct, frozen=True, kw_only=True):
+    """An image in the log of a job; its file is read with ``image_chunk``."""
+
+    owner: str
+    job: str
+    log: str
+    id: str
+    media_type: MediaType
+    bytes: int  # of the file
