@@ -7,7 +7,7 @@ import pytest
 from store.serving import opened
 from store.test_segments import long_job, tidied
 
-from jupyter_bgstream.store.sqlite import pruning
+from jupyter_bgstream.store.sqlite import maintenance
 from jupyter_bgstream.store.sqlite.connection import open_for_writing
 from jupyter_bgstream.store.sqlite.queries import QUERIES
 from jupyter_bgstream.testing.store_contract import ALL, DONE, OWNER, ended
@@ -22,7 +22,7 @@ async def test_the_file_shrinks_after_much_was_deleted(database):
         assert await tidied(store) > 3  # a step is small
         kept = await store.job(OWNER, "job-kept")
         assert len(await store.events(kept, after=0, max_bytes=ALL)) == 3
-        shrunk = await store.size(owner=None) + pruning.SPARE_PAGES * 4096
+        shrunk = await store.size(owner=None) + maintenance.SPARE_PAGES * 4096
     assert database.stat().st_size <= shrunk + 4096
 
 

@@ -16,7 +16,7 @@ from store.serving import PACKAGE, opened
 from store.texts import CLAIMED, deltas, written
 
 from jupyter_bgstream.core.errors import NotFoundError
-from jupyter_bgstream.store.sqlite import SQLiteStore, segments
+from jupyter_bgstream.store.sqlite import SQLiteStore, maintenance
 from jupyter_bgstream.testing.store_contract import ALL, DONE, HERE, OWNER, ended, new_job, running, said
 
 numbers = itertools.count(1)
@@ -112,11 +112,11 @@ async def test_joining_tells_nobody_anything(database):
 async def test_a_job_deleted_before_its_segment_is_written_stays_deleted(database):
     async with opened(database) as store:
         await ended(store)
-        found = await store._open.readers.run(segments.next_segments)
+        found = await store._open.readers.run(maintenance.next_segments)
         await store.delete(OWNER, "job-0001")
         await ended(store)  # the same id again
         before = await whole(store)
-        await store._open.writer.run(lambda tx: tx.tidy(lambda db: segments.join(db, found)))
+        await store._open.writer.run(lambda tx: tx.join_segments(found))
         assert await whole(store) == before
         assert len(found) == 1
         assert rows(database, where="packed") == [0]
@@ -176,10 +176,10 @@ def read_elsewhere(database, job_id):
 @pytest.fixture
 def tiny(monkeypatch):
     """Let everything have its edges often."""
-    monkeypatch.setattr(segments, "SEGMENT_EVENTS", 8)
-    monkeypatch.setattr(segments, "SEGMENT_BYTES", 500)
-    monkeypatch.setattr(segments, "STEP_ROWS", 5)
-    monkeypatch.setattr(segments, "LONG", 16)
+    monkeypatch.setattr(maintenance, "SEGMENT_EVENTS", 8)
+    monkeypatch.setattr(maintenance, "SEGMENT_BYTES", 500)
+    monkeypatch.setattr(maintenance, "STEP_ROWS", 5)
+    monkeypatch.setattr(maintenance, "LONG", 16)
 
 
 def test_random_appends_joins_and_reads(database, tiny):

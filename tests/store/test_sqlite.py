@@ -240,7 +240,7 @@ async def test_patience_that_is_lowered_counts_for_who_waits_already(database):
 
 @pytest.mark.parametrize("patience", [30.0, 0.1])
 async def test_closing_does_not_wait_long_for_a_locked_file(database, monkeypatch, patience):
-    monkeypatch.setattr("jupyter_bgstream.store.sqlite.store.CLOSING_PATIENCE", 0.2)
+    monkeypatch.setattr("jupyter_bgstream.store.sqlite.database.CLOSING_PATIENCE", 0.2)
     with written_by_hand(database) as other:
         async with opened(database, patience=patience) as store:
             job = await running(store)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ...core.codec import encode
@@ -22,10 +22,6 @@ class InboxTransaction:
         self.rev = rev
         self.changes: list[Change] = []
         self._db = db
-
-    def tidy(self, step: Callable[[sqlite3.Connection], None]) -> None:
-        """Take a step of housekeeping, of which nobody is told."""
-        step(self._db)
 
     def finish(self) -> None:
         """Write this transaction's number, if there is something to tell."""
@@ -77,7 +73,7 @@ class InboxTransaction:
                 wanted.append(notice)
         return wanted
 
-    def called(self, owner: str, notice_id: str, *, again: float | None) -> None:
+    def called(self, owner: str, notice_id: str, *, again: float | None = None) -> None:
         """Call for a notice again then, or never."""
         self._do("called", owner=owner, id=notice_id, call_at=again)
 

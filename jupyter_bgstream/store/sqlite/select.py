@@ -53,6 +53,11 @@ def find_job(db: sqlite3.Connection, owner: str, job_id: str) -> tuple[int, Job]
     return row["n"], job_of(row)
 
 
+def get_job(db: sqlite3.Connection, owner: str, job_id: str) -> Job:
+    """Return a job; raises NotFoundError."""
+    return find_job(db, owner, job_id)[1]
+
+
 def list_jobs(db: sqlite3.Connection, owner: str, which: JobFilter) -> tuple[list[Job], str | None]:
     """Return a page of jobs as lists show them, newest first, and where the next begins; raises InvalidRequestError."""
     asked = {
@@ -78,7 +83,9 @@ def count_jobs(db: sqlite3.Connection, owner: str) -> dict[str, int]:
     return dict(db.execute(QUERIES["counts"], {"owner": owner}).fetchall())
 
 
-def sum_costs(db: sqlite3.Connection, owner: str, by: By, *, since: float | None, until: float | None) -> list[CostRow]:
+def sum_costs(
+    db: sqlite3.Connection, owner: str, by: By, *, since: float | None = None, until: float | None = None
+) -> list[CostRow]:
     """Return what jobs took that were submitted in that time, deleted ones too."""
     key, order = _SUMS[by]
     first, end = usage_ledger.quarters(since, until)
@@ -166,10 +173,10 @@ def last_turn(db: sqlite3.Connection, owner: str, thread: str) -> str | None:
     return None if last is None else str(last["id"])
 
 
-def find_last_turn(db: sqlite3.Connection, owner: str, thread: str) -> Job | None:
+def find_last_turn(db: sqlite3.Connection, owner: str, name: str) -> Job | None:
     """Return a thread's last turn."""
     with _snapshot(db):
-        job_id = last_turn(db, owner, thread)
+        job_id = last_turn(db, owner, name)
         return None if job_id is None else find_job(db, owner, job_id)[1]
 
 
@@ -186,7 +193,7 @@ def find_thread(db: sqlite3.Connection, owner: str, name: str) -> Thread:
 
 
 def list_threads(
-    db: sqlite3.Connection, owner: str, *, limit: int, after: str | None
+    db: sqlite3.Connection, owner: str, *, limit: int, after: str | None = None
 ) -> tuple[list[Thread], str | None]:
     """Return a page of threads, the newest first, and where the next begins; raises InvalidRequestError."""
     start = transitions.page_start(after)

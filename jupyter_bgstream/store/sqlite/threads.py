@@ -14,7 +14,9 @@ from .inbox import InboxTransaction
 class ThreadTransaction(InboxTransaction):
     """The part of a transaction that is about threads; see ``writes.Transaction``, which ends and deletes jobs."""
 
-    def end(self, owner: str, job_id: str, event: Event, *, fence: int | None, log: str | None) -> tuple[Job, bool]:
+    def end(
+        self, owner: str, job_id: str, event: Event, *, fence: int | None = None, log: str | None = None
+    ) -> tuple[Job, bool]:
         """End a job."""
         raise NotImplementedError
 

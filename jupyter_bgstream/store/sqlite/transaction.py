@@ -13,8 +13,8 @@ from ...core.events import Cancelled, Citation, Delta, Event, Image, ToolCall, U
 from ...core.job import Job, Turn
 from ...core.messages import Message
 from .. import transitions, usage_ledger
-from ..base import IMAGE_CHUNK, NO_FILES, Capacity, Change, Span
-from . import claims, select
+from ..base import IMAGE_CHUNK, NO_FILES, Capacity, Change, ExpiredJob, Span
+from . import claims, maintenance, select
 from .rows import columns_of, group_from, job_of, place_of, places_of
 from .threads import ThreadTransaction
 
@@ -101,7 +101,7 @@ class Transaction(ThreadTransaction):
             self._put_group(group.begun(at))
         return [step.job for _, step in steps]
 
-    def adopt(self, job: Job, *, server: str, event: Waiting | None) -> Job:
+    def adopt(self, job: Job, *, server: str, event: Waiting | None = None) -> Job:
         """Put a job off, or leave it queued, under another server; raises FencedError."""
         n, now = self._held(job)
         step = transitions.adopted(now, server=server, event=event)
@@ -193,7 +193,7 @@ class Transaction(ThreadTransaction):
     def _put_group(self, group: Batch) -> None:
         self._do("put_group", owner=group.owner, id=group.id, body=encode(group))
 
-    def freeze(self, job: Job, history: tuple[Message, ...], turns: tuple[Turn, ...]) -> Job:
+    def freeze(self, job: Job, history: tuple[Message, ...], turns: tuple[Turn, ...] = ()) -> Job:
         """Store the conversation before a job; raises FencedError."""
         n, now = self._held(job)
         self._do("update_history", n=n, history=encode(history), turns=encode(turns))
@@ -204,8 +204,8 @@ class Transaction(ThreadTransaction):
         job: Job,
         events: Sequence[Event],
         *,
-        preview: str | None,
-        resume: str | None,
+        preview: str | None = None,
+        resume: str | None = None,
         files: Mapping[str, bytes] = NO_FILES,
     ) -> int:
         """Let a job's log grow; returns its tail. Raises FencedError, IllegalEventError."""
@@ -232,7 +232,9 @@ class Transaction(ThreadTransaction):
         self.changes.append(Change(kind="events", owner=job.owner, job=job.id, status=status, seq=tail, events=encoded))
         return tail
 
-    def end(self, owner: str, job_id: str, event: Event, *, fence: int | None, log: str | None) -> tuple[Job, bool]:
+    def end(
+        self, owner: str, job_id: str, event: Event, *, fence: int | None = None, log: str | None = None
+    ) -> tuple[Job, bool]:
         """End a job and write its notice, once; raises NotFoundError, FencedError, IllegalEventError."""
         n, job = select.find_job(self._db, owner, job_id)
         step = transitions.ended(job, event, fence=fence, log=log, group=self._group(job))
@@ -283,6 +285,18 @@ class Transaction(ThreadTransaction):
             return
         self._forget_notices(group.owner, group.id)
         self._do("delete_group", owner=group.owner, id=group.id)
+
+    def announce(self, jobs: Sequence[ExpiredJob], *, at: float) -> None:
+        """Store when the deletion of jobs was first announced."""
+        maintenance.announce(self._db, jobs, at=at)
+
+    def join_segments(self, segments: Sequence[maintenance.Segment]) -> None:
+        """Replace rows of logs by segments."""
+        maintenance.join(self._db, segments)
+
+    def give_back_pages(self) -> None:
+        """Cut some free pages off the file."""
+        maintenance.give_back(self._db)
 
     def _held(self, job: Job) -> tuple[int, Job]:
         try:
