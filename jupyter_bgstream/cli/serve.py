@@ -66,7 +66,7 @@ def run_serve(options: argparse.Namespace) -> int:
 
 
 def _say_ready(app: BgStreamApp, url: str) -> None:
-    kept = "in memory only" if app.database_file is None else f"in {app.database_file}"
+    kept = "until this server stops" if app.store == "temporary" else f"in {app.database_file}"
     print(
         f"Jobs run here now, at {url}, and are kept {kept}. Scripts, VS Code and IPython find this server by"
         " themselves. Ctrl-C stops it.",
@@ -84,14 +84,14 @@ def _say_end(running: int) -> None:
 
 def _lock(folder: Path) -> int | None:
     """Return an open file that is this user's right to serve on this machine, or None if another process has it."""
-    from ..store.sqlite.server_locks import _try_lock
+    from ..store.sqlite.file_locks import try_lock
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # A home may be shared by machines, and each has its own.
     path = folder / f"bgstream-serve.{quote(socket.gethostname(), safe='')}.lock"
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        taken = _try_lock(file)
+        taken = try_lock(file)
     except OSError:
         return file  # a file system without locks: then nobody is kept away
     if not taken:

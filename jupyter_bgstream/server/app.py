@@ -12,7 +12,7 @@ from typing import Any
 from jupyter_core.paths import jupyter_data_dir
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.utils import url_path_join
-from traitlets import Bool, Dict, Enum, Float, Int, Unicode, default
+from traitlets import Bool, Dict, Enum, Float, Int, TraitError, Unicode, default
 
 from .._version import __version__
 from ..core.codec import PROTOCOL_VERSION
@@ -23,8 +23,7 @@ from ..engine.service import STOP_PATIENCE, Limits, Service
 from ..providers.registry import Registry
 from ..requirements import unmet_requirements
 from ..store.base import Store
-from ..store.memory import MemoryStore
-from ..store.sqlite import SQLiteStore
+from ..store.sqlite import SQLiteStore, TemporaryStore
 from .activity import report_activity
 from .backend import Backend
 from .base import SETTING, NotFoundHandler
@@ -39,6 +38,18 @@ from .webhook import Webhook, WebhookTarget, read_target
 STOP_GRACE = 2.0
 HUB_STOP_GRACE = 0.3
 HUB_STOP_PATIENCE = 0.2
+
+
+class StoreKind(Enum[str]):
+    """The setting ``store``; names the replacement of a former value."""
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        """Return the value if it is allowed; raises TraitError."""
+        if value == "memory":
+            raise TraitError(
+                "There is no store 'memory'. Use 'temporary', a private directory that is removed at the server's stop."
+            )
+        return super().validate(obj, value)
 
 
 class BgStreamApp(ExtensionApp):
@@ -64,9 +75,11 @@ class BgStreamApp(ExtensionApp):
     keyring = Bool(
         False, help="Also read keys from the system's keyring: service jupyter_bgstream, user: the provider's name."
     ).tag(config=True)
-    store = Enum(["sqlite", "memory"], "sqlite", help="Where jobs are kept. memory forgets them at the stop.").tag(
-        config=True
-    )
+    store = StoreKind(
+        ["sqlite", "temporary"],
+        "sqlite",
+        help="Where jobs are kept: in `database`, or in a private temporary directory that is removed at the stop.",
+    ).tag(config=True)
     database = Unicode(help="Path of the SQLite database; by default in Jupyter's data directory.").tag(config=True)
     journal = Enum(
         ["auto", "wal", "rollback"],
@@ -270,8 +283,8 @@ class BgStreamApp(ExtensionApp):
         )
 
     def _open_store(self, server: str) -> Store:
-        if self.store == "memory":
-            return MemoryStore(server=server)
+        if self.store == "temporary":
+            return TemporaryStore(server=server)
         return self.open_database(server)
 
     def _background_tasks(self, serverapp: Any, service: Service) -> BackgroundTasks:

@@ -386,7 +386,7 @@ def provider() -> Iterator[ThreadedProvider]:
 
 @pytest.fixture(scope="module")
 def server(provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
-    settings = {"store": "memory", "providers": {"test": {"base_url": provider.base_url}}}
+    settings = {"store": "temporary", "providers": {"test": {"base_url": provider.base_url}}}
     with jupyter(tmp_path_factory.mktemp("server"), config={"BgStreamApp": settings}) as server:
         yield server
 

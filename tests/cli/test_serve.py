@@ -226,3 +226,24 @@ def test_what_is_wrong_is_said(user: Home) -> None:
     gone = user.run("serve", "--config", "nowhere.py")
     assert (gone.returncode, gone.stderr) == (1, "There is no config file nowhere.py.\n")
     assert user.run("serve", "--port", "0").returncode == 2
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_temporary_store_lasts_as_long_as_the_server(user: Home, how: signal.Signals) -> None:
+    config = json.loads((user.config / "jupyter_server_config.json").read_text())
+    user.configure(store="temporary", **config["BgStreamApp"])
+    temporary = user.folder / "temporary"
+    temporary.mkdir()
+    env = {"TMPDIR": str(temporary)}
+    with closing(Serve(user, env=env)) as serve:
+        assert "are kept until this server stops." in serve.said
+        (directory,) = temporary.glob("jupyter-bgstream-*")
+        assert directory.stat().st_mode & 0o777 == 0o700
+        assert python(user, "-c", SCRIPT) == "Hello, world\n"
+        serve.end(how)
+    assert not user.database.exists()
+    assert directory.exists() == (how == signal.SIGKILL)
+    with closing(Serve(user, env=env)) as serve:
+        assert not directory.exists()
+        serve.end(signal.SIGTERM)
+    assert list(temporary.glob("jupyter-bgstream-*")) == []

@@ -27,7 +27,7 @@ def provider() -> Iterator[ThreadedProvider]:
 
 def settings(provider: ThreadedProvider, **more: Any) -> dict[str, Any]:
     providers = {"test": {"base_url": provider.base_url}}
-    return {"BgStreamApp": {"store": "memory", "providers": providers, "default_model": "test/hello"} | more}
+    return {"BgStreamApp": {"store": "temporary", "providers": providers, "default_model": "test/hello"} | more}
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from jupyter_bgstream.testing import ScriptedProvider
 @pytest.fixture(scope="session")
 def exports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exports]:
     with ScriptedProvider().in_thread() as provider:
-        settings = {"store": "memory", "providers": {"test": {"base_url": provider.base_url}}}
+        settings = {"store": "temporary", "providers": {"test": {"base_url": provider.base_url}}}
         with jupyter(tmp_path_factory.mktemp("exports"), config={"BgStreamApp": settings}) as server:
             yield Exports(server, provider)
 

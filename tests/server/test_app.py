@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from engine.conftest import Puppet
+from traitlets import TraitError
 from traitlets.config import Config
 
 from jupyter_bgstream.core.events import Waiting
@@ -15,8 +16,9 @@ from jupyter_bgstream.server import app
 from jupyter_bgstream.server.activity import has_work
 from jupyter_bgstream.server.app import BgStreamApp
 from jupyter_bgstream.server.base import MAX_PAGE
-from jupyter_bgstream.store.memory import MemoryStore
+from jupyter_bgstream.store.sqlite import TemporaryStore
 from jupyter_bgstream.testing.factories import HERE, OWNER, THERE, claim, submit
+from jupyter_bgstream.testing.memory_store import MemoryStore
 
 DEFAULTS: dict[str, Any] = {"full": False, "journal": None, "host": None}
 
@@ -37,6 +39,18 @@ def test_what_is_said_of_the_database_reaches_the_store(
     monkeypatch.setattr(app, "SQLiteStore", lambda path, **given: asked.append((path, given)))
     BgStreamApp(database=str(tmp_path / "x.sqlite"), **settings)._open_store("here")
     assert asked == [(tmp_path / "x.sqlite", {"server": "here", **DEFAULTS, **reached})]
+
+
+def test_temporary_store_is_a_store_of_its_own() -> None:
+    store = BgStreamApp(store="temporary")._open_store("here")
+    assert (type(store), store.kind, store.path) == (TemporaryStore, "temporary", None)
+
+
+def test_memory_store_is_refused_with_its_replacement() -> None:
+    with pytest.raises(TraitError, match="Use 'temporary'"):
+        BgStreamApp(store="memory")
+    with pytest.raises(TraitError, match="sqlite"):
+        BgStreamApp(store="postgres")
 
 
 async def test_a_culler_is_kept_away_from_what_is_still_to_run_here() -> None:

@@ -229,3 +229,24 @@ def until_running(server: Jupyter, job: str) -> None:
     url = f"{runtime['url']}api/bgstream/jobs/{job}"
     with server.client(headers={"Authorization": f"token {runtime['token']}"}) as client:
         until(lambda: client.get(url).json().get("text") == "one ")
+
+
+def test_jupyter_removes_temporary_store_at_stop_and_after_kill(tmp_path: Path, provider: ThreadedProvider) -> None:
+    provider.scripts["hello"] = answer("Hello, world")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    config = config_for(provider)
+    config["BgStreamApp"]["store"] = "temporary"
+    server = Jupyter(tmp_path, config=config, TMPDIR=str(temporary))
+    server.start()
+    (killed,) = temporary.glob("jupyter-bgstream-*")
+    assert wait(server, submit(server, "hello"))["text"] == "Hello, world"
+    server.kill()
+    assert (killed / "jobs.sqlite").exists()
+    with server.start().client() as client:
+        (directory,) = temporary.glob("jupyter-bgstream-*")
+        assert directory != killed
+        assert client.get("status").json()["store"] == "temporary"
+        assert client.get("jobs").json()["jobs"] == []
+    server.stop()
+    assert list(temporary.glob("jupyter-bgstream-*")) == []

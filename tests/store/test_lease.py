@@ -54,7 +54,7 @@ async def test_living_server_on_another_machine_refuses_the_start(database):
 
 async def test_living_server_is_known_without_any_lock(database, monkeypatch):
     """As on a network whose locks every machine has for itself."""
-    monkeypatch.setattr(server_locks, "_try_lock", lambda fd: True)
+    monkeypatch.setattr(server_locks, "try_lock", lambda fd: True)
     async with serving(database, **on(NODE1)):
         assert "still alive" in await refused(database, NODE2)
 

@@ -14,12 +14,13 @@ from pathlib import Path
 
 from ...engine.retention import megabytes
 from ...store.sqlite.file_access import foreign_owner, wide_files, writable_folder
+from ...store.sqlite.file_locks import try_lock
 from ...store.sqlite.files import file_of_host, names_of_others
 from ...store.sqlite.filesystem import network_file_system
 from ...store.sqlite.lease import CLOSED, RENEWAL, read_heartbeat, read_holder, this_machine
 from ...store.sqlite.quarantine import warning_of
 from ...store.sqlite.queries import migrations
-from ...store.sqlite.server_locks import SUFFIX, _try_lock
+from ...store.sqlite.server_locks import SUFFIX
 from ..settings import Settings
 from .findings import Finding
 
@@ -33,8 +34,8 @@ _finding = partial(Finding, area="database")
 
 def look(settings: Settings) -> Iterator[Finding]:
     """Tell where jobs are kept, whether that can be written, and whether it is whole."""
-    if settings.app.store == "memory":
-        yield _finding(level="warning", message="Jobs are kept in memory: they are lost when the server stops.")
+    if settings.app.store == "temporary":
+        yield _finding(level="warning", message="Jobs are kept in a temporary directory until the server stops.")
         return
     configured = path = settings.app.database_path.resolve()
     folder = next(parent for parent in path.parents if parent.exists())
@@ -231,6 +232,6 @@ def _is_held(lock: Path) -> bool:
     except OSError:
         return False
     try:
-        return not _try_lock(fd)
+        return not try_lock(fd)
     finally:
         os.close(fd)

@@ -143,8 +143,8 @@ async def database_source(path: Path | None) -> AsyncIterator[DatabaseSource | B
     app = load_settings().app
     if path is not None:
         app.database = str(path)
-    elif app.store == "memory":
-        yield UnavailableError("Jobs are kept in memory, as the config says.")
+    elif app.store == "temporary":
+        yield UnavailableError("BgStreamApp.store is 'temporary': without a running server there are no jobs.")
         return
     if not has_database(app):
         yield UnavailableError(f"There is no database {app.database_path}.")

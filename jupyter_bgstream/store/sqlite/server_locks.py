@@ -18,33 +18,13 @@ from typing import Literal
 from urllib.parse import quote, unquote
 
 from ...core.errors import UnavailableError
+from .file_locks import is_same_file, try_lock
 
 SUFFIX = ".lock"
 OPENING = "opening"  # held for a moment by whoever opens or replaces the database
 PATIENCE = 0.2  # seconds; somebody who asks whether we are alive holds our lock for some microseconds
 MISSING = 10.0  # seconds without a lock file after which a server is dead; a living one makes it again within one
 CLOSED = b"closed\n"  # in the file of a server that has ended in good order
-
-# flock, not lockf: it belongs to this open file, so that it survives any other close() in this process.
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(fd: int) -> bool:
-        try:
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def _try_lock(fd: int) -> bool:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
 
 class ServerLocks:
@@ -94,7 +74,7 @@ class ServerLocks:
         frozen, and so cannot make theirs again. Raises OSError if it cannot be made.
         """
         with self._changing:
-            if self._fd is None or _is_the_file(self._path(self._server), self._fd):
+            if self._fd is None or is_same_file(self._path(self._server), self._fd):
                 return False
             self._disturbed = True
             self._folder.mkdir(mode=0o700, exist_ok=True)
@@ -138,7 +118,7 @@ class ServerLocks:
 
     def _is_held(self) -> bool:
         with self._changing:
-            return self._fd is not None and _is_the_file(self._path(self._server), self._fd)
+            return self._fd is not None and is_same_file(self._path(self._server), self._fd)
 
     def _let_go(self, *, remove: bool) -> None:
         with self._changing:
@@ -190,7 +170,7 @@ class ServerLocks:
         while True:
             fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             try:
-                taken = _try_lock(fd) and _is_the_file(path, fd)
+                taken = try_lock(fd) and is_same_file(path, fd)
             except OSError:
                 os.close(fd)
                 raise
@@ -223,8 +203,8 @@ def _lock_if_free(path: Path) -> tuple[Literal["missing", "held", "free"], int |
     except OSError:
         return "held", None  # not ours to open, so not ours to call dead
     with suppress(OSError):  # no lock can be had: nobody is called dead for that
-        if _try_lock(fd):
-            if _is_the_file(path, fd):
+        if try_lock(fd):
+            if is_same_file(path, fd):
                 return "free", fd
             os.close(fd)
             return "missing", None
@@ -236,13 +216,6 @@ def _is_closed(path: Path) -> bool:
     with suppress(OSError):
         return path.read_bytes() == CLOSED
     return False
-
-
-def _is_the_file(path: Path, fd: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(fd))
-    except FileNotFoundError:
-        return False
 
 
 def _remove(path: Path, fd: int) -> None:
