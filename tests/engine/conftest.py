@@ -17,7 +17,7 @@ from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.state import ErrorInfo
 from jupyter_bgstream.engine.service import Limits, Service
 from jupyter_bgstream.providers.base import Default, ProviderEvent, ProviderStatus, Resume
-from jupyter_bgstream.store.memory import MemoryStore
+from jupyter_bgstream.testing.memory_store import MemoryStore
 
 OWNER = "local"
 LIMITS = Limits(max_running=2, reserved=0, max_queued=6, stop_grace=0.0)

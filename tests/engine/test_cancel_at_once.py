@@ -11,7 +11,7 @@ from engine.conftest import LIMITS, OWNER, Puppet, spec
 from jupyter_bgstream.core.events import Event
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.engine.service import Service
-from jupyter_bgstream.store.memory import MemoryStore
+from jupyter_bgstream.testing.memory_store import MemoryStore
 
 
 class Slow(MemoryStore):

@@ -22,9 +22,9 @@ from jupyter_bgstream.engine.delays import TOLERANCE
 from jupyter_bgstream.engine.retention import Deleted, Retention, RetentionWorker
 from jupyter_bgstream.engine.scheduler import MAX_SLEEP
 from jupyter_bgstream.engine.service import Limits, Service
-from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.testing import factories
 from jupyter_bgstream.testing.clock import START, FakeClock
+from jupyter_bgstream.testing.memory_store import MemoryStore
 from jupyter_bgstream.testing.store_contract import ROOM, new_job
 
 HOUR, DAY = 3600.0, 86_400.0

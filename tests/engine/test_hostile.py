@@ -17,8 +17,8 @@ from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.engine.service import Limits, Service
 from jupyter_bgstream.providers.base import ProviderEvent
 from jupyter_bgstream.store.base import Change, JobFilter
-from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.testing.clock import FakeClock
+from jupyter_bgstream.testing.memory_store import MemoryStore
 
 
 async def tick(times: int = 20) -> None:

@@ -16,8 +16,8 @@ from jupyter_bgstream.core.events import Event
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.engine.event_writer import UNWRITTEN_BYTES
 from jupyter_bgstream.engine.service import Service
-from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.testing.clock import FakeClock
+from jupyter_bgstream.testing.memory_store import MemoryStore
 from jupyter_bgstream.testing.store_contract import ROOM
 
 

@@ -28,11 +28,11 @@ from jupyter_bgstream.engine.recovery import Recovery
 from jupyter_bgstream.engine.service import Limits, Service
 from jupyter_bgstream.store.base import Change, JobFilter
 from jupyter_bgstream.store.changefeed import Changefeed
-from jupyter_bgstream.store.memory import MemoryStore
-from jupyter_bgstream.store.memory_contents import State
-from jupyter_bgstream.store.memory_inbox import MemoryInbox
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import FakeClock
+from jupyter_bgstream.testing.memory_store import MemoryStore
+from jupyter_bgstream.testing.memory_store.inbox import Inbox
+from jupyter_bgstream.testing.memory_store.state import State
 
 LIMITS = Limits(
     max_running=MAX_RUNNING,
@@ -49,7 +49,7 @@ class Shared:
     """What several memory stores of one process share, as servers share a file."""
 
     def __init__(self) -> None:
-        self.contents = State(MemoryInbox(self.publish))
+        self.contents = State(Inbox(self.publish))
         self.alive: set[str] = set()
         self.feeds: list[Changefeed] = []
 
@@ -78,7 +78,7 @@ class SharedMemory(MemoryStore):
         await super().close()
 
     async def abandoned(self, *, owner: str | None, limit: int) -> list[Job]:
-        jobs = [kept.job for kept in self._of(owner)]
+        jobs = [stored.job for stored in self._of(owner)]
         return [job for job in jobs if not job.ended and job.server not in self._shared.alive][:limit]
 
 

@@ -18,7 +18,6 @@ from jupyter_bgstream.engine import images as image_decoding
 from jupyter_bgstream.engine.images import ImageCollector, decode_base64
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.providers.base import ImageData, ProviderEvent, Resume
-from jupyter_bgstream.store.memory import MemoryStore
 
 FILES = {
     "image/png": b"\x89PNG\r\n\x1a\n",

@@ -15,7 +15,7 @@ from jupyter_bgstream.providers.base import ImageData
 from jupyter_bgstream.providers.endpoint import Endpoint
 from jupyter_bgstream.providers.http_provider import HTTPProvider
 from jupyter_bgstream.store.base import IMAGE_CHUNK
-from jupyter_bgstream.store.memory import MemoryStore
+from jupyter_bgstream.testing.memory_store import MemoryStore
 
 CAT = b"\x89PNG\r\n\x1a\n" + b"cat" * IMAGE_CHUNK
 DOG = b"GIF89a dog"

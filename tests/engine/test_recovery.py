@@ -15,9 +15,9 @@ from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.state import ErrorInfo
 from jupyter_bgstream.engine import recovery
 from jupyter_bgstream.engine.service import Service
-from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import FakeClock
+from jupyter_bgstream.testing.memory_store import MemoryStore
 from jupyter_bgstream.testing.store_contract import ROOM, new_job, said
 
 

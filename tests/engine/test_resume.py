@@ -18,9 +18,9 @@ from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.state import ErrorInfo
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.providers.base import Resume
-from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import FakeClock
+from jupyter_bgstream.testing.memory_store import MemoryStore
 from jupyter_bgstream.testing.store_contract import ROOM, new_job, said
 
 DIED = Waiting(at=1.0, until=1.0, code="server_died", message="It died.")

@@ -13,9 +13,9 @@ from jupyter_bgstream.core.events import Cancelled, Completed, Event
 from jupyter_bgstream.engine.retention import DAY, HOUR, STARTS_AFTER, TIDY_EVERY, Deleted, Retention, RetentionWorker
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.store.base import Change, Store
-from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import START, FakeClock
+from jupyter_bgstream.testing.memory_store import MemoryStore
 from jupyter_bgstream.testing.store_contract import HERE, OWNER, ended, ids_of, running, said, submit
 
 

@@ -14,8 +14,8 @@ from jupyter_bgstream.core.events import Attempt, Waiting
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.engine.backoff import MAX_DELAY, MAX_JITTER, MAX_RETRY_AFTER, next_attempt
 from jupyter_bgstream.engine.service import Service
-from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.testing.clock import START, FakeClock
+from jupyter_bgstream.testing.memory_store import MemoryStore
 from jupyter_bgstream.testing.store_contract import new_job
 
 BUSY = ProviderError("Busy.", code="rate_limited", transient=True)

@@ -16,7 +16,7 @@ from jupyter_bgstream.core.errors import (
 )
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.store.base import Change
-from jupyter_bgstream.store.memory import MemoryStore
+from jupyter_bgstream.testing.memory_store import MemoryStore
 from jupyter_bgstream.testing.store_contract import ROOM
 
 

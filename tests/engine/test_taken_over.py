@@ -7,7 +7,7 @@ import asyncio
 from engine.conftest import LIMITS, OWNER, Puppet, spec
 
 from jupyter_bgstream.engine.service import Service
-from jupyter_bgstream.store.memory import MemoryStore
+from jupyter_bgstream.testing.memory_store import MemoryStore
 
 
 class Lost(MemoryStore):

@@ -12,8 +12,8 @@ from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.engine.retention import DAY, Retention, RetentionWorker
 from jupyter_bgstream.engine.service import Service
-from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.testing.clock import FakeClock
+from jupyter_bgstream.testing.memory_store import MemoryStore
 
 
 async def turn(service: Service, puppet: Puppet, prompt: str, answer: str, thread: str = "t") -> Job:

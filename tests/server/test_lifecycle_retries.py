@@ -14,8 +14,8 @@ from jupyter_bgstream.engine.service import Limits, Service
 from jupyter_bgstream.server import backend as server_backend
 from jupyter_bgstream.server.backend import Backend
 from jupyter_bgstream.server.lifecycle import FIRST_RETRY, LONGEST_RETRY, BackgroundTasks, Lifecycle
-from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.testing.clock import FakeClock
+from jupyter_bgstream.testing.memory_store import MemoryStore
 
 
 class Store(MemoryStore):

@@ -36,9 +36,9 @@ from jupyter_bgstream.core.notices import Mute
 from jupyter_bgstream.engine.service import Limits, Service
 from jupyter_bgstream.server import webhook
 from jupyter_bgstream.server.webhook import Webhook, read_target
-from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import START, FakeClock
+from jupyter_bgstream.testing.memory_store import MemoryStore
 from jupyter_bgstream.testing.script import answer
 from jupyter_bgstream.testing.scripted import ThreadedProvider
 

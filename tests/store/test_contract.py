@@ -3,7 +3,7 @@
 import pytest
 from store.serving import opened
 
-from jupyter_bgstream.store.memory import MemoryStore
+from jupyter_bgstream.testing.memory_store import MemoryStore
 from jupyter_bgstream.testing.store_contract import HERE, StoreContract
 
 

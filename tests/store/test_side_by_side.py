@@ -28,8 +28,8 @@ from jupyter_bgstream.core.notices import Mute, Notice
 from jupyter_bgstream.core.state import fold
 from jupyter_bgstream.core.threads import Fork
 from jupyter_bgstream.store.base import Capacity, JobFilter
-from jupyter_bgstream.store.memory import MemoryStore
 from jupyter_bgstream.store.sqlite import SQLiteStore
+from jupyter_bgstream.testing.memory_store import MemoryStore
 from jupyter_bgstream.testing.store_contract import ALL, HERE, ROOM, new_job
 
 examples = itertools.count()

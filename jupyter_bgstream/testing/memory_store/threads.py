@@ -1,57 +1,27 @@
-"""Threads of the store that keeps nothing."""
+"""Threads of the memory store."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 
-from ..core.events import Cancelled, Event
-from ..core.job import Job
-from ..core.threads import Fork, Thread
-from . import transitions
-from .base import Change
-from .changefeed import Changefeed
-from .memory_contents import State, StoredJob
-from .threads import check_free, no_such_thread, thread_of
+from ...core.events import Cancelled
+from ...core.job import Job
+from ...core.threads import Fork, Thread
+from ...store import transitions
+from ...store.base import Change
+from ...store.threads import check_free, no_such_thread, thread_of
+from .jobs import MemoryJobs
 
 
-class ThreadsInMemory:
+class MemoryThreads(MemoryJobs):
     """The part of ``MemoryStore`` that is about threads."""
-
-    _feed: Changefeed
-
-    @property
-    def _here(self) -> State:
-        raise NotImplementedError
-
-    def _of(self, owner: str) -> Iterator[StoredJob]:
-        raise NotImplementedError
-
-    def _find(self, owner: str, job_id: str) -> StoredJob:
-        raise NotImplementedError
-
-    async def end(
-        self, owner: str, job_id: str, event: Event, *, fence: int | None = None, log: str | None = None
-    ) -> tuple[Job, bool]:
-        raise NotImplementedError
-
-    async def delete(self, owner: str, job_id: str, *, log: str | None = None) -> None:
-        raise NotImplementedError
-
-    def _last_turn(self, owner: str, thread: str) -> Job | None:
-        turns = [kept.job for kept in self._of(owner) if kept.job.retry_of is None]
-        last = next((turn for turn in reversed(turns) if turn.thread == thread), None)
-        while last is not None and last.retried_by is not None:  # a turn's newest retry stands for it
-            last = self._find(owner, last.retried_by).job
-        return last
 
     async def threads(self, owner: str, *, limit: int, after: str | None = None) -> tuple[list[Thread], str | None]:
         before = transitions.page_start(after)
-        places = {name: place for (whose, name), (place, _) in self._here.forks.items() if whose == owner}
-        for kept in self._of(owner):  # in the order of their places
-            if kept.job.thread is not None:
-                places[kept.job.thread] = max(kept.place, places.get(kept.job.thread, 0))
+        places = {name: place for (whose, name), (place, _) in self._state.forks.items() if whose == owner}
+        for stored in self._of(owner):  # in the order of their places
+            if stored.job.thread is not None:
+                places[stored.job.thread] = max(stored.place, places.get(stored.job.thread, 0))
         found = sorted(
             ((place, name) for name, place in places.items() if before is None or place < before), reverse=True
         )
@@ -74,10 +44,10 @@ class ThreadsInMemory:
         )
 
     def _in_thread(self, owner: str, name: str) -> list[Job]:
-        return [kept.job for kept in self._of(owner) if kept.job.thread == name]
+        return [stored.job for stored in self._of(owner) if stored.job.thread == name]
 
     def _fork(self, owner: str, name: str) -> Fork | None:
-        _, fork = self._here.forks.get((owner, name), (0, None))
+        _, fork = self._state.forks.get((owner, name), (0, None))
         return fork
 
     def _is_thread(self, owner: str, name: str) -> bool:
@@ -91,8 +61,8 @@ class ThreadsInMemory:
 
     async def fork(self, fork: Fork) -> None:
         check_free(fork.name, used=self._is_thread(fork.owner, fork.name))
-        self._here.places += 1
-        self._here.forks[fork.owner, fork.name] = (self._here.places, fork)
+        self._state.places += 1
+        self._state.forks[fork.owner, fork.name] = (self._state.places, fork)
 
     async def rename_thread(self, owner: str, name: str, new: str) -> None:
         if not self._is_thread(owner, name):
@@ -101,21 +71,21 @@ class ThreadsInMemory:
             return
         check_free(new, used=self._is_thread(owner, new))
         changes = []
-        for kept in self._of(owner):
-            if kept.job.thread == name:
-                kept.job = msgspec.structs.replace(kept.job, thread=new)
-                changes.append(transitions.state_of(kept.job))
-        if (placed := self._here.forks.pop((owner, name), None)) is not None:
-            self._here.forks[owner, new] = (placed[0], msgspec.structs.replace(placed[1], name=new))
+        for stored in self._of(owner):
+            if stored.job.thread == name:
+                stored.job = msgspec.structs.replace(stored.job, thread=new)
+                changes.append(transitions.state_of(stored.job))
+        if (placed := self._state.forks.pop((owner, name), None)) is not None:
+            self._state.forks[owner, new] = (placed[0], msgspec.structs.replace(placed[1], name=new))
         self._rename_origin(owner, name, new)
-        if self._here.inbox.rename_thread(owner, name, new):
+        if self._state.inbox.rename_thread(owner, name, new):
             changes.append(Change(kind="notice", owner=owner, job=""))
         self._feed.publish(changes)
 
     def _rename_origin(self, owner: str, name: str, new: str | None) -> None:
-        for key, (place, fork) in self._here.forks.items():
+        for key, (place, fork) in self._state.forks.items():
             if fork.owner == owner and fork.origin == name:
-                self._here.forks[key] = (place, msgspec.structs.replace(fork, origin=new))
+                self._state.forks[key] = (place, msgspec.structs.replace(fork, origin=new))
 
     async def delete_thread(self, owner: str, name: str, event: Cancelled) -> list[Job]:
         if not self._is_thread(owner, name):
@@ -126,23 +96,16 @@ class ThreadsInMemory:
             if won:
                 cancelled.append(job)
             await self.delete(owner, found.id)
-        self._here.forks.pop((owner, name), None)
+        self._state.forks.pop((owner, name), None)
         self._rename_origin(owner, name, None)
         return cancelled
 
     async def forget_forks(self, *, owner: str | None, before: float) -> int:
         idle = [
             key
-            for key, (_, fork) in self._here.forks.items()
+            for key, (_, fork) in self._state.forks.items()
             if owner in (None, fork.owner) and fork.touched_at < before and not self._in_thread(*key)
         ]
         for key in idle:
-            del self._here.forks[key]
+            del self._state.forks[key]
         return len(idle)
-
-    def _touch_fork(self, deleted: Job) -> None:
-        key = (deleted.owner, deleted.thread or "")
-        if key in self._here.forks:
-            place, fork = self._here.forks[key]
-            touched = max(fork.touched_at, deleted.ended_at or 0.0)
-            self._here.forks[key] = (place, msgspec.structs.replace(fork, touched_at=touched))

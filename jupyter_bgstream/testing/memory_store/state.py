@@ -1,16 +1,16 @@
-"""What the store that keeps nothing holds while it is open."""
+"""The contents of an open memory store."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..core.batches import Batch
-from ..core.codec import encode
-from ..core.events import MediaType
-from ..core.job import Job
-from ..core.threads import Fork
-from . import usage_ledger
-from .memory_inbox import MemoryInbox
+from ...core.batches import Batch
+from ...core.codec import encode
+from ...core.events import MediaType
+from ...core.job import Job
+from ...core.threads import Fork
+from ...store import usage_ledger
+from .inbox import Inbox
 
 
 @dataclass
@@ -26,16 +26,16 @@ class StoredJob:
 
     @property
     def bytes(self) -> int:
-        """How much its texts and pictures take."""
+        """The size of its texts and images."""
         texts = sum(map(len, self.log)) + len(encode(self.job.spec)) + len(encode(self.job.history))
         return texts + sum(len(file) for _, file in self.images.values())
 
 
 @dataclass
 class State:
-    """All that an open store holds; dicts keep the order of arrival."""
+    """Everything in an open store; dicts keep the order of arrival."""
 
-    inbox: MemoryInbox
+    inbox: Inbox
     jobs: dict[tuple[str, str], StoredJob] = field(default_factory=dict)
     groups: dict[tuple[str, str], Batch] = field(default_factory=dict)
     forks: dict[tuple[str, str], tuple[int, Fork]] = field(default_factory=dict)  # with their places among the jobs

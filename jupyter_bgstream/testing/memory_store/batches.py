@@ -1,0 +1,120 @@
+"""Batches of the memory store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from ...core.batches import Batch, BatchItem, Progress
+from ...core.codec import decode_events
+from ...core.events import Cancelled
+from ...core.job import Job
+from ...core.state import fold
+from ...store import transitions
+from ...store.base import Span
+from .jobs import MemoryJobs
+from .state import StoredJob
+
+
+class MemoryBatches(MemoryJobs):
+    """The part of ``MemoryStore`` that is about batches."""
+
+    async def submit_group(self, group: Batch, jobs: Sequence[Job], *, max_queued: int) -> Batch:
+        state = self._state
+        existing = state.groups.get((group.owner, group.id))
+        if existing is None:
+            transitions.check_unused(group, used=bool(self._in_batch(group.owner, group.id)))
+        else:
+            transitions.check_same_group(existing, group)
+            group = existing.announced(group.spec)
+        new: dict[str, Job] = {}
+        for job in jobs:
+            there = state.jobs.get((job.owner, job.id))
+            known = there.job if there is not None else new.setdefault(job.id, job)
+            transitions.check_member(group, known, job)
+        transitions.check_joins(group, len(new))
+        if new:
+            transitions.check_room(self._unfinished(group.owner) + len(new) - 1, max_queued)
+        group = state.groups[group.owner, group.id] = group.joined(len(new))
+        for job in new.values():
+            self._insert_behind(job)
+        return group
+
+    async def group(self, owner: str, group_id: str) -> Batch:
+        try:
+            return self._state.groups[owner, group_id]
+        except KeyError:
+            raise transitions.no_such_group(group_id) from None
+
+    async def progress(self, owner: str, group_id: str) -> Progress:
+        group = await self.group(owner, group_id)
+        states = Counter(stored.job.status for stored in self._in_batch(owner, group_id))
+        return Progress(group=group, running=states["running"], waiting=states["waiting"])
+
+    async def answers(
+        self, owner: str, group_id: str, *, after: str | None, limit: int, max_bytes: int
+    ) -> tuple[list[BatchItem], str, bool]:
+        await self.group(owner, group_id)
+        behind = transitions.places_start(after)
+        items = [stored for stored in self._in_batch(owner, group_id) if stored.job.retried_by is None]
+        changed = sorted((item.changed, item.place, item) for item in items if (item.changed, item.place) > behind)
+        found: list[BatchItem] = []
+        for change, place, item in changed[:limit]:
+            answer = fold(decode_events(item.log)) if item.job.ended else None
+            max_bytes -= len(answer.text) if answer is not None else 0
+            if found and max_bytes < 0:
+                break
+            found.append(BatchItem.by(transitions.listed(item.job), answer))
+            behind = change, place
+        return found, f"{behind[0]}_{behind[1]}", len(found) < len(changed)
+
+    async def retry_group(
+        self,
+        owner: str,
+        group_id: str,
+        *,
+        server: str,
+        at: float,
+        limit: int,
+        max_queued: int,
+        span: Span | None,
+        submitted_by: str | None = None,
+    ) -> Span | None:
+        await self.group(owner, group_id)
+        after, upto = span or (0, self._state.places)
+        asked = [
+            stored
+            for stored in self._in_batch(owner, group_id)
+            if after < stored.place <= upto
+            and stored.job.status in transitions.UNANSWERED
+            and stored.job.retried_by is None
+        ]
+        for stored in asked[:limit]:
+            again = transitions.again(stored.job, server=server, at=at, submitted_by=submitted_by)
+            await self.submit(again, max_queued=max_queued)
+        return (asked[limit - 1].place, upto) if len(asked) > limit else None
+
+    async def cancel_group(self, owner: str, group_id: str, event: Cancelled, *, limit: int) -> tuple[Batch, list[Job]]:
+        group = (await self.resume_group(owner, group_id)).closed(event.at)
+        self._state.groups[owner, group_id] = group
+        jobs = [stored.job for stored in self._in_batch(owner, group_id) if not stored.job.ended]
+        cancelled = []
+        for job in jobs[:limit]:
+            step = transitions.ended(job, event, fence=None, log=None, group=self._group(job))
+            assert step is not None  # it has not ended
+            self._take(msgspec.structs.replace(step, notice=None))
+            cancelled.append(step.job)
+        return self._state.groups[owner, group_id], cancelled
+
+    async def resume_group(self, owner: str, group_id: str) -> Batch:
+        group = await self.group(owner, group_id)
+        if group.paused is not None:
+            group = self._state.groups[owner, group_id] = group.resumed()
+            self._state.inbox.forget_group(owner, group_id)
+            self._feed.publish([transitions.state_of_group(group)])
+        return group
+
+    def _in_batch(self, owner: str, group_id: str) -> list[StoredJob]:
+        return [stored for stored in self._of(owner) if stored.job.spec.group == group_id]

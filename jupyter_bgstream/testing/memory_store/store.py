@@ -1,0 +1,16 @@
+"""The reference model of the store: dicts in one process, written to be read and compared with."""
+
+from __future__ import annotations
+
+from .batches import MemoryBatches
+from .maintenance import MemoryMaintenance
+from .notices import MemoryNotices
+from .threads import MemoryThreads
+
+
+class MemoryStore(MemoryBatches, MemoryThreads, MemoryNotices, MemoryMaintenance):
+    """Keeps everything in dicts until it is closed. The ``Store`` protocol documents the methods.
+
+    Args:
+        server: This server's id: unfinished jobs of all other servers count as abandoned. None: no server is dead.
+    """
