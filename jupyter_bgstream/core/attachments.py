@@ -1,4 +1,4 @@
-"""Which pictures, files and recordings a job may have: their number, size, place and content."""
+"""Limits of attachments: number, size, position and content of images, files and recordings."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from .errors import InvalidRequestError
 from .messages import FILE_TYPE, PDF, AudioPart, AudioType, FilePart, ImagePart, Message
 
 MAX_IMAGES = 50  # of a job
-MAX_IMAGE_BYTES = 10 * 1024 * 1024  # of one of them
-MAX_FILES = 50  # of a job, recordings among them
-MAX_FILE_BYTES = 20 * 1024 * 1024  # of one of them
+MAX_IMAGE_BYTES = 10 * 1024 * 1024  # each
+MAX_FILES = 50  # of a job, recordings included
+MAX_FILE_BYTES = 20 * 1024 * 1024  # each
 
-PDF_START = 1024  # bytes in which a PDF must begin: some have a few before their header
+PDF_START = 1024  # bytes that must contain the header of a PDF: some have a few bytes before it
 
 _FILE_TYPE = re.compile(FILE_TYPE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -22,7 +22,11 @@ Attachment = ImagePart | FilePart | AudioPart
 
 
 def check_attachments(messages: Sequence[Message]) -> None:
-    """Raise InvalidRequestError for too many or too large parts, a wrong place, or a wrong media type."""
+    """Check the attachments of all messages of a job.
+
+    Raises:
+        InvalidRequestError: Too many or too large attachments, a wrong role, or content of another media type.
+    """
     images = files = 0
     for turn, message in enumerate(messages):
         for place, part in enumerate(() if isinstance(message.content, str) else message.content):
@@ -44,29 +48,29 @@ def check_attachments(messages: Sequence[Message]) -> None:
 
 
 def name_of(part: Attachment) -> str:
-    """Return what a sentence calls a part."""
+    """Return the name of an attachment at the beginning of a sentence."""
     if isinstance(part, FilePart):
         return f"The file {part.name!r}"
     return "An image" if isinstance(part, ImagePart) else "The recording"
 
 
 def audio_type(data: bytes) -> AudioType | None:
-    """Return the type of a recording by its first bytes; None if it is neither WAV nor MP3."""
+    """Return the media type of a recording by its first bytes; None if it is neither WAV nor MP3."""
     if data[:4] in (b"RIFF", b"RF64") and data[8:12] == b"WAVE":
         return "audio/wav"
-    # MP3: a tag, or the header of a frame of layer III.
+    # MP3: an ID3 tag, or the header of a layer III frame.
     if data.startswith(b"ID3") or (len(data) > 2 and data[0] == 0xFF and data[1] & 0xE6 == 0xE2):
         return "audio/mpeg"
     return None
 
 
 def is_pdf(data: bytes) -> bool:
-    """Return whether a file begins as a PDF does."""
+    """Return whether a file begins like a PDF."""
     return b"%PDF-" in data[:PDF_START]
 
 
 def text_problem(data: bytes) -> str | None:
-    """Return why a file is no text, as the end of a sentence; None if it is one."""
+    """Return why a file is not text, as the end of a sentence; None if it is text."""
     try:
         text = data.decode()
     except UnicodeDecodeError as error:

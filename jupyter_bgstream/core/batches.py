@@ -1,4 +1,4 @@
-"""Many jobs as one: a group ends when as many of its jobs have ended as were announced."""
+"""Batches of jobs. A batch ends when as many of its jobs have ended as were announced."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .state import Answer, Status
 
 
 class EndCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """How a group's jobs have ended. Of a job that was asked again, only the newest counts."""
+    """How many jobs of a batch have ended, by status. Of a retried job only the newest retry counts."""
 
     completed: int = 0
     failed: int = 0
@@ -21,19 +21,19 @@ class EndCounts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ended(self) -> int:
-        """How many have ended."""
+        """The number of ended jobs."""
         return self.completed + self.failed + self.cancelled + self.interrupted
 
 
 class TokenTotals(msgspec.Struct, frozen=True, kw_only=True):
-    """What the ended jobs of a group took, those too that were asked again; sums of what is known."""
+    """Tokens and cost of the ended jobs of a batch, retried ones included; sums of the known values."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost: Cost | None = None
 
     def plus(self, job: Job) -> TokenTotals:
-        """Return the sums with one more ended job."""
+        """Return the totals with one more ended job."""
         usage, paid = job.usage, job.paid
         return TokenTotals(
             input_tokens=_sum(self.input_tokens, None if usage is None else usage.input_tokens),
@@ -43,38 +43,38 @@ class TokenTotals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a user announces."""
+    """A batch as a user announces it."""
 
     id: JobId
-    total: int  # jobs, of which there may be none yet
+    total: int  # jobs, submitted now or later
     title: Title = ""
     source: JobSource = JobSource()
-    concurrency: int | None = None  # jobs that may run at a time on one server; the newest announcement counts
+    concurrency: int | None = None  # jobs that may run at a time on one server; the latest announcement applies
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """A group as the store keeps it."""
+    """A batch as the store holds it."""
 
     spec: BatchSpec
     owner: str  # the tenant
-    total: int  # as announced, or fewer once it was cancelled
-    submitted: int = 0  # jobs that are there; one that asks another again takes its place
+    total: int  # jobs as announced, or those submitted before it was cancelled
+    submitted: int = 0  # jobs; a retry takes the place of the job that it retries
     counts: EndCounts = EndCounts()
     taken: TokenTotals = TokenTotals()
     streak: Streak = Streak()
-    paused: Paused | None = None  # none of its jobs begins
+    paused: Paused | None = None  # while it is paused no job starts
     created_at: float  # Unix seconds
-    started_at: float | None = None  # Unix seconds, of its first job
+    started_at: float | None = None  # Unix seconds, start of its first job
     ended_at: float | None = None  # Unix seconds
 
     @property
     def id(self) -> str:
-        """Its id, unique per owner."""
+        """The id, unique per owner."""
         return self.spec.id
 
     @property
     def status(self) -> Status:
-        """The state of all of it: running until it has ended, then completed if every job is."""
+        """The status of the whole batch: running until it has ended, then completed if every job is."""
         if self.ended_at is None:
             return "running" if self.submitted else "queued"
         if self.counts.failed:
@@ -85,23 +85,23 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def limit(self) -> int | None:
-        """How many of its jobs may run at a time on one server; None if there is no limit of its own."""
+        """How many of its jobs may run at a time on one server; None: no limit for this batch."""
         return 0 if self.paused is not None else self.spec.concurrency
 
     def announced(self, spec: BatchSpec) -> Batch:
-        """Return the group after it was announced again: only how many may run at a time can change."""
+        """Return the batch after a repeated announcement: only its concurrency can change."""
         return msgspec.structs.replace(self, spec=msgspec.structs.replace(self.spec, concurrency=spec.concurrency))
 
     def begun(self, at: float) -> Batch:
-        """Return the group after one of its jobs was claimed."""
+        """Return the batch after one of its jobs was claimed."""
         return self if self.started_at is not None else msgspec.structs.replace(self, started_at=at)
 
     def joined(self, jobs: int) -> Batch:
-        """Return the group with more jobs."""
+        """Return the batch with more jobs."""
         return msgspec.structs.replace(self, submitted=self.submitted + jobs)
 
     def counted(self, job: Job) -> Batch:
-        """Return the group after one of its jobs has ended, which may pause it."""
+        """Return the batch after one of its jobs has ended, which may pause it."""
         counts = _changed(self.counts, job.status, 1)
         over = counts.ended >= self.total
         streak = self.streak.plus(job)
@@ -115,39 +115,39 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def resumed(self) -> Batch:
-        """Return the group when it goes on."""
+        """Return the batch, not paused."""
         return self if self.paused is None else msgspec.structs.replace(self, paused=None, streak=Streak())
 
     def reopened(self, status: Status) -> Batch:
-        """Return the group after a job of it that had ended was asked again: it goes on."""
+        """Return the batch after an ended job of it was retried: it is not paused and has not ended."""
         return msgspec.structs.replace(self.resumed(), counts=_changed(self.counts, status, -1), ended_at=None)
 
     def recounted(self, before: Status, after: Status) -> Batch:
-        """Return the group when another job stands for one that has ended."""
+        """Return the batch when another job represents one that ended with the status ``before``."""
         return msgspec.structs.replace(self, counts=_changed(_changed(self.counts, before, -1), after, 1))
 
     def closed(self, at: float) -> Batch:
-        """Return the group when no more jobs are to come: it ends with those that are there."""
+        """Return the batch, closed to new jobs: it ends with those that were submitted."""
         over = self.counts.ended >= self.submitted
         ended_at = (self.ended_at or at) if over else None
         return msgspec.structs.replace(self.resumed(), total=self.submitted, ended_at=ended_at)
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a group is."""
+    """The progress of a batch."""
 
     group: Batch
-    running: int  # of its jobs, now
-    waiting: int  # of its jobs, for their next try
+    running: int  # jobs
+    waiting: int  # jobs, for their next attempt
 
     @property
     def queued(self) -> int:
-        """How many of its jobs have not begun."""
+        """The number of jobs that have not started."""
         return max(0, self.group.submitted - self.group.counts.ended - self.running - self.waiting)
 
 
 class BatchItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A place of a group: the newest job that stands for it, without what it was asked, and what that has answered."""
+    """An item of a batch: its newest job, without the prompt, and the answer."""
 
     job: Job
     text: str | None = None  # of an ended job
@@ -155,7 +155,7 @@ class BatchItem(msgspec.Struct, frozen=True, kw_only=True):
 
     @staticmethod
     def by(job: Job, answer: Answer | None) -> BatchItem:
-        """Return the place of a job; ``answer`` is what an ended one has answered."""
+        """Return the item of a job; ``answer`` is the answer of an ended job."""
         return BatchItem(job=job) if answer is None else BatchItem(job=job, text=answer.text, images=answer.images)
 
 

@@ -1,4 +1,4 @@
-"""What an answer cost, in USD: of one try at a provider, and of all tries together."""
+"""Costs in USD: of one attempt, of all attempts of a job, and sums over jobs."""
 
 from __future__ import annotations
 
@@ -10,31 +10,37 @@ from .events import Usage
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What is known of a price. Where nothing is known there is no Cost, and never one of 0."""
+    """A known cost. An unknown cost is None, never a Cost of 0."""
 
     usd: float
-    estimated: bool = False  # whether any of it is by a list of prices and not the provider's own figure
+    estimated: bool = False  # whether any part comes from a price list instead of the provider
 
 
 def updated(before: Usage | None, usage: Usage) -> Usage:
-    """Return the counts of a try that replace those ``before``; a figure once known stays until another comes."""
+    """Return the counts of an attempt that replace the earlier ones; a known cost stays until a new one comes."""
     if usage.cost is None and before is not None and before.cost is not None:
         return msgspec.structs.replace(usage, cost=before.cost, cost_estimated=before.cost_estimated)
     return usage
 
 
 def total(cost: Cost | None, before: Usage | None, usage: Usage) -> Cost | None:
-    """Return the cost of all tries after counts that replace what this try said ``before``."""
+    """Return the cost of all attempts after new counts of the current attempt.
+
+    Args:
+        cost: The cost of all attempts until now.
+        before: The counts of the current attempt that are replaced.
+        usage: Its new counts.
+    """
     if usage.cost is None:
         return cost
-    # What a try was said to cost is replaced; earlier tries were paid for all the same.
+    # The cost of this attempt is replaced; earlier attempts were paid for all the same.
     paid = (cost.usd if cost is not None else 0.0) - ((before.cost or 0.0) if before is not None else 0.0)
     estimated = (cost is not None and cost.estimated) or usage.cost_estimated
     return Cost(usd=max(0.0, paid) + usage.cost, estimated=estimated)
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a request of so many tokens costs by a list of prices, in USD; None where the list does not know."""
+    """The price of a request with a given number of tokens, in USD by a price list; None if it is unknown."""
 
     model: str  # provider/name
     input_usd: float | None = None
@@ -45,11 +51,11 @@ By = Literal["day", "model", "thread", "notebook", "group", "submitted_by"]
 
 
 class CostRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What some jobs of an owner took together: those of one day, of one model, …. Sums of what is known."""
+    """Tokens and cost of an owner's jobs of one day, of one model, …: sums of the known values."""
 
-    key: str | None  # the day as YYYY-MM-DD, or a name; None: of jobs that have none
+    key: str | None  # the day as YYYY-MM-DD, or a name; None: jobs without a name
     jobs: int
     input_tokens: int | None
     output_tokens: int | None
     usd: float | None
-    estimated: bool  # whether any of usd is
+    estimated: bool  # whether any part of usd is

@@ -13,7 +13,7 @@ _FORM = re.compile(r"([0-9a-f]{8})_([0-9]{4})_([0-9]{12})")
 
 
 class Cursor(msgspec.Struct, frozen=True, kw_only=True):
-    """The position after event ``seq``. Opaque to everybody but the server."""
+    """The position after event ``seq``. Opaque to everything but the server."""
 
     log: str  # 8 hex digits
     attempt: int
@@ -25,23 +25,28 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def new_log() -> str:
-    """Return a name for a new log, 8 hex digits, so that no cursor of another log is taken for one of this."""
+    """Return a random name for a new log, 8 hex digits: a cursor of another log does not fit it."""
     return secrets.token_hex(4)
 
 
 def check_form(text: str | None) -> None:
-    """Raise InvalidRequestError for what is no cursor of any log."""
+    """Check the syntax of a cursor.
+
+    Raises:
+        InvalidRequestError: It is not a cursor of any log.
+    """
     if text not in (None, "-1", "now") and not _FORM.fullmatch(text):
         raise InvalidRequestError(
-            f"{text[:60]!r} is not a cursor: use -1, now, or one that this server gave.", field="offset"
+            f"{text[:60]!r} is not a cursor: use -1, now, or a cursor from this server.", field="offset"
         )
 
 
 def position(text: str | None, tail: Cursor) -> int:
-    """Return the ``seq`` a viewer has seen: ``None`` or ``-1`` is the beginning, ``now`` the tail.
+    """Return the ``seq`` that a cursor stands for: ``None`` or ``-1`` is the beginning, ``now`` the tail.
 
-    Raises InvalidRequestError for what is no cursor, CursorGoneError for a cursor of another log or beyond this one's
-    tail.
+    Raises:
+        InvalidRequestError: It is not a cursor.
+        CursorGoneError: It belongs to another log or lies beyond the tail.
     """
     check_form(text)
     if text is None or text == "-1":
@@ -49,7 +54,7 @@ def position(text: str | None, tail: Cursor) -> int:
     if text == "now":
         return tail.seq
     match = _FORM.fullmatch(text)
-    assert match is not None  # its form was checked
+    assert match is not None  # its syntax was checked
     log, attempt, seq = match[1], int(match[2]), int(match[3])
     if log != tail.log or seq > tail.seq or attempt > tail.attempt:
         raise CursorGoneError(

@@ -1,18 +1,18 @@
 """Every error of this package, in one tree.
 
 BgStreamError
-├── RequestError                 a request that cannot be served; maps to one HTTP status
-│   ├── InvalidRequestError      400
-│   ├── NotFoundError            404, also for what belongs to another owner
-│   ├── ConflictError            409
-│   ├── CursorGoneError          410
-│   ├── TooLargeError            413
-│   ├── QueueFullError           429
-│   └── UnavailableError         503
-├── ProviderError                ends a job as ``failed``
-├── IllegalEventError            an event that the transition table does not allow
-│   └── OutOfOrderError          an event whose number is not the next one
-└── FencedError                  a writer whose claim is no longer valid
+├── RequestError             a request that cannot be fulfilled; maps to one HTTP status
+│   ├── InvalidRequestError  400
+│   ├── NotFoundError        404, also for what belongs to another owner
+│   ├── ConflictError        409
+│   ├── CursorGoneError      410
+│   ├── TooLargeError        413
+│   ├── QueueFullError       429
+│   └── UnavailableError     503
+├── ProviderError            a failure that ends an attempt as ``failed``
+├── IllegalEventError        an event that the transition table does not allow
+│   └── OutOfOrderError      an event whose number is not the next one
+└── FencedError              a writer whose claim is no longer valid
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ class BgStreamError(Exception):
             self.code = code
 
     def __str__(self) -> str:
-        return visible(self.message)  # it may quote others, and goes to a terminal
+        return visible(self.message)  # it may quote untrusted text, and goes to a terminal
 
 
 class RequestError(BgStreamError):
-    """A request that cannot be done as asked. ``status`` is its HTTP status."""
+    """A request that cannot be fulfilled. ``status`` is its HTTP status."""
 
     status = 500
 
 
 class InvalidRequestError(RequestError):
-    """Bad input. ``field`` names what is wrong in it, as a path such as ``messages[0].role``."""
+    """Invalid input. ``field`` is the path of the wrong field, such as ``messages[0].role``."""
 
     status = 400
     code = "invalid"
@@ -53,35 +53,35 @@ class InvalidRequestError(RequestError):
 
 
 class NotFoundError(RequestError):
-    """It is not there, or not yours: the two look the same."""
+    """It does not exist or belongs to another owner: the two look the same."""
 
     status = 404
     code = "not_found"
 
 
 class ConflictError(RequestError):
-    """The id is taken by a job that differs from this one."""
+    """The request conflicts with the present state, such as an id that belongs to a different job."""
 
     status = 409
     code = "conflict"
 
 
 class CursorGoneError(RequestError):
-    """The cursor is not of this log, or lies beyond its tail."""
+    """The cursor belongs to another log or lies beyond the tail."""
 
     status = 410
     code = "cursor_gone"
 
 
 class TooLargeError(RequestError):
-    """The request is larger than the server takes."""
+    """The request is larger than the server accepts."""
 
     status = 413
     code = "too_large"
 
 
 class QueueFullError(RequestError):
-    """The owner has as many unfinished jobs as the server takes. ``retry_after`` is in seconds."""
+    """The owner has as many unfinished jobs as the server accepts. ``retry_after`` is in seconds."""
 
     status = 429
     code = "queue_full"
@@ -92,7 +92,7 @@ class QueueFullError(RequestError):
 
 
 class UnavailableError(RequestError):
-    """The server starts or stops, or its store cannot be used. ``retry_after`` is in seconds, if it is known."""
+    """The server starts or stops, or its store cannot be used. ``retry_after`` is in seconds; None if unknown."""
 
     status = 503
     code = "unavailable"
@@ -103,10 +103,12 @@ class UnavailableError(RequestError):
 
 
 class ProviderError(BgStreamError):
-    """What the provider did, or did not do, that ends the try as failed. Codes: see PROTOCOL.md.
+    """A failure of the provider that ends the attempt. Codes: see PROTOCOL.md.
 
-    ``transient``: the same request may succeed later, and nothing was delivered for money. ``retry_after``: the seconds
-    that the provider asks for until then. ``status``: of a refusal by HTTP.
+    Attributes:
+        transient: Whether the same request may succeed later, and nothing was delivered that costs money.
+        retry_after: Seconds that the provider asks to wait; None if it does not say.
+        status: The HTTP status of a refusal; None otherwise.
     """
 
     code = "provider_error"
@@ -126,12 +128,12 @@ class ProviderError(BgStreamError):
         self.status = status
 
 
-# A try that ended so may have been paid for; only a job that asks for it is tried again.
+# An attempt that failed with one of these codes may have cost money; it is repeated only if the job asks for it.
 BROKEN_OFF = frozenset({"truncated", "idle_timeout", "malformed_stream"})
 
 
 class IllegalEventError(BgStreamError):
-    """The transition table has no such step; nothing was changed."""
+    """The transition table does not allow the event; nothing was changed."""
 
     code = "illegal_event"
 

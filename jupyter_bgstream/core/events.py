@@ -25,7 +25,7 @@ class _Event(
     forbid_unknown_fields=False,
 ):
     seq: int = 0  # position in the log, dense from 1; 0 = not yet stored
-    attempt: int = 0  # the try at the provider it belongs to; 0 = before the first
+    attempt: int = 0  # the attempt it belongs to; 0 = before the first
 
 
 class Queued(_Event, frozen=True, kw_only=True, tag="queued"):
@@ -35,10 +35,10 @@ class Queued(_Event, frozen=True, kw_only=True, tag="queued"):
 
 
 class Attempt(_Event, frozen=True, kw_only=True, tag="attempt"):
-    """A try at the provider began."""
+    """An attempt began: a request to the provider."""
 
     at: float  # Unix seconds
-    resumed: bool = False  # False: from scratch, what an earlier attempt said is set aside
+    resumed: bool = False  # False: from the beginning; the text of an earlier attempt is set aside
     reason: AttemptReason = "first"
 
 
@@ -56,29 +56,29 @@ class Usage(_Event, frozen=True, kw_only=True, tag="usage"):
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int | None = None  # part of input_tokens, read from the provider's cache
-    cache_write_tokens: int | None = None  # part of input_tokens, written into it
+    cache_write_tokens: int | None = None  # part of input_tokens, written to the cache
     reasoning_tokens: int | None = None  # part of output_tokens
     cost: float | None = None  # USD
-    cost_estimated: bool = False  # True: by a list of prices; False: the provider's own figure
+    cost_estimated: bool = False  # True: by a price list; False: as the provider says
 
 
 class Citation(_Event, frozen=True, kw_only=True, tag="source"):
-    """A page that the provider says the answer rests on."""
+    """A page that the provider names as a source of the answer."""
 
     url: str
     title: str = ""
 
 
 class Image(_Event, frozen=True, kw_only=True, tag="image"):
-    """A picture of the answer. Its file is in the store, beside the log and from the same transaction."""
+    """An image of the answer. Its file is stored beside the log in the same transaction."""
 
-    id: str  # <attempt>-<number>, unique in the job; the text names the picture by this number
-    media_type: MediaType  # by its content
+    id: str  # <attempt>-<number>, unique in the job; the text names the image by this number
+    media_type: MediaType  # by the content of the file
     bytes: int  # of the file
 
 
 class ToolCall(_Event, frozen=True, kw_only=True, tag="tool_call"):
-    """A tool that the model wants called; shown, not executed."""
+    """A tool call that the model requests; shown, not executed."""
 
     id: str
     name: str
@@ -86,7 +86,7 @@ class ToolCall(_Event, frozen=True, kw_only=True, tag="tool_call"):
 
 
 class Waiting(_Event, frozen=True, kw_only=True, tag="waiting"):
-    """The next try is put off; the job holds no slot meanwhile."""
+    """The next attempt is delayed; the job occupies no slot until then."""
 
     at: float  # Unix seconds
     until: float  # Unix seconds
@@ -95,14 +95,14 @@ class Waiting(_Event, frozen=True, kw_only=True, tag="waiting"):
 
 
 class Completed(_Event, frozen=True, kw_only=True, tag="completed"):
-    """The provider said that the answer is whole."""
+    """The provider has signalled the end of the answer."""
 
     at: float  # Unix seconds
     finish_reason: str  # the field's word: stop, length, content_filter, tool_calls, …
 
 
 class Failed(_Event, frozen=True, kw_only=True, tag="failed"):
-    """The attempt cannot give an answer."""
+    """The job has failed."""
 
     at: float  # Unix seconds
     code: str
@@ -110,7 +110,7 @@ class Failed(_Event, frozen=True, kw_only=True, tag="failed"):
 
 
 class Cancelled(_Event, frozen=True, kw_only=True, tag="cancelled"):
-    """A user stopped the job."""
+    """A user cancelled the job."""
 
     at: float  # Unix seconds
 

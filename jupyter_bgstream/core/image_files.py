@@ -1,16 +1,16 @@
-"""Which files are pictures, by their first bytes whatever anybody calls them, and how large they are in words."""
+"""Image files: their media type by their first bytes, whatever their name, and their size in words."""
 
 from __future__ import annotations
 
 from .events import MediaType
 
-HEAD_BYTES = 12  # that tell
+HEAD_BYTES = 12  # that decide the media type
 
 FORMATS: dict[MediaType, str] = {"image/png": "PNG", "image/jpeg": "JPEG", "image/gif": "GIF", "image/webp": "WebP"}
 
 
 def media_type_of(data: bytes) -> MediaType | None:
-    """Return the type of a file by its first HEAD_BYTES bytes; None if it is none of these pictures."""
+    """Return the media type of a file by its first HEAD_BYTES bytes; None for any other file."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return "image/png"
     if data.startswith(b"\xff\xd8\xff"):
@@ -23,7 +23,10 @@ def media_type_of(data: bytes) -> MediaType | None:
 
 
 def size_words(size: int) -> str:
-    """Return a number of bytes in words, such as 12.3 kB; by whole numbers, for languages round halves differently."""
+    """Return a number of bytes in words, such as 12.3 kB.
+
+    Computed with integers, because Python and JavaScript round halves differently.
+    """
     if size < 1000:
         return f"{size} bytes"
     tenths, unit = (size + 50) // 100, "kB"

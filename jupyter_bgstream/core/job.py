@@ -1,4 +1,4 @@
-"""What a user asks for (JobSpec) and what the store keeps of it (Job)."""
+"""Jobs: the request (JobSpec) and its stored state (Job)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PREVIEW_LENGTH = 120  # characters
 
 
 class JobSource(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
-    """Where a job was asked for."""
+    """Where a job was submitted."""
 
     notebook: Place | None = None  # path below the server's root
     cell: Place | None = None  # cell id
@@ -37,7 +37,7 @@ class JobSource(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unkn
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
-    """What a user asks for. It never changes after the submit."""
+    """A request. It never changes after the submit."""
 
     model: Label  # provider/name
     messages: tuple[Message, ...]
@@ -48,12 +48,12 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknow
     group: Label | None = None
     priority: Priority = "interactive"
     source: JobSource = JobSource()
-    on_restart: OnRestart = "interrupt"  # what becomes of it when the server that runs it is gone
-    retries: Retries = "before_first_token"  # when a try that failed is made again
+    on_restart: OnRestart = "interrupt"  # recovery policy after the death of its server
+    retries: Retries = "before_first_token"  # when a failed attempt is repeated
     idle_timeout: IdleTimeout | None = None  # seconds without a byte from the provider; None: the provider's setting
 
     def same_request(self, other: JobSpec) -> bool:
-        """Whether a repeated submit asks for the same: model, messages, params and thread."""
+        """Return whether another submit is the same request: model, messages, params and thread."""
         return (self.model, self.messages, self.params, self.thread) == (
             other.model,
             other.messages,
@@ -63,14 +63,14 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknow
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Some messages of a conversation: what one job was asked, and its answer."""
+    """The messages of one job in a conversation: its prompt and its answer."""
 
     job: str  # its id
     messages: int
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A job as the store keeps it. Its answer is not here but in its log."""
+    """A job as the store holds it. Its answer is in its log."""
 
     id: str
     owner: str  # the tenant
@@ -79,12 +79,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     status: Status
     server: str  # the server that runs it
     seq: int = 0  # the log's tail
-    attempt: int = 0  # the try at the provider; users see it
-    fence: int = 0  # raised at each claim; who holds an older one may not write
-    thread: str | None = None  # its conversation by the name it has now; the spec's is that of the submit
-    previous: str | None = None  # the job before it in its thread
-    history: tuple[Message, ...] = ()  # the conversation before it, frozen at the claim
-    turns: tuple[Turn, ...] = ()  # whose messages the history has, as far as is known
+    attempt: int = 0  # number of the current attempt; users see it
+    fence: int = 0  # raised at each claim; a writer with an older fence is refused
+    thread: str | None = None  # its thread by the present name; the spec has the name at the submit
+    previous: str | None = None  # the previous job in its thread
+    history: tuple[Message, ...] = ()  # the conversation before it, stored at the claim
+    turns: tuple[Turn, ...] = ()  # the turns that the messages of the history belong to, as far as known
     preview: str = ""  # the answer's first characters
     created_at: float  # Unix seconds
     started_at: float | None = None  # Unix seconds
@@ -94,12 +94,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cost: float | None = None  # USD, of all attempts
     cost_estimated: bool = False  # whether any of it is an estimate
     finish_reason: str | None = None
-    resume: str | None = None  # how its provider is asked to go on with this attempt; covers all that is in the log
-    error: ErrorInfo | None = None  # of its end, or why it waits
-    retry_of: str | None = None  # the job that a user asked again by this one
-    retried_by: str | None = None  # the job that asks this one again
-    root: str | None = None  # the job that was asked first, if this one asks again; it may be gone
-    submitted_by: str | None = None  # name of the person who submitted it; None: a kernel, or nobody is named
+    resume: str | None = None  # token by which the provider continues this attempt; covers the whole log
+    error: ErrorInfo | None = None  # why it ended or waits
+    retry_of: str | None = None  # the job that this one retries
+    retried_by: str | None = None  # the job that retries this one
+    root: str | None = None  # of a retry: the first job of the chain, which may be deleted
+    submitted_by: str | None = None  # name of the person who submitted it; None: a kernel, or people have no names
 
     @property
     def ended(self) -> bool:
@@ -108,7 +108,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def paid(self) -> Cost | None:
-        """What all attempts cost, as far as it is known."""
+        """The known cost of all attempts."""
         return None if self.cost is None else Cost(usd=self.cost, estimated=self.cost_estimated)
 
     @property
@@ -118,7 +118,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def advance(job: Job, events: Sequence[Event]) -> Job:
-    """Return the job after events that join its log now; raises IllegalEventError and then nothing has changed."""
+    """Return the job after new events in its log.
+
+    Raises:
+        IllegalEventError: The transition table does not allow one of the events.
+    """
     status, attempt, changes = job.status, job.attempt, dict[str, object]()
     for event in events:
         status = next_status(status, type(event))
@@ -142,7 +146,7 @@ def advance(job: Job, events: Sequence[Event]) -> Job:
             case Failed() | Interrupted():
                 changes["error"] = ErrorInfo(code=event.code, message=event.message)
         if status in ENDS:
-            changes |= {"ended_at": event.at, "not_before": None}  # type: ignore[union-attr]  # only ends lead there
+            changes |= {"ended_at": event.at, "not_before": None}  # type: ignore[union-attr]  # only end events lead there
     return msgspec.structs.replace(job, status=status, attempt=attempt, seq=job.seq + len(events), **changes)
 
 

@@ -1,4 +1,4 @@
-"""What a job may ask for, beyond what its types say."""
+"""Limits of a request, beyond its types."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from .job import JobSpec
 from .parameters import check_params
 from .tool_turns import check_tool_turns
 
-MAX_BODY = 32 * 1024 * 1024  # bytes of a request's body: pictures and files are sent in it
+MAX_BODY = 32 * 1024 * 1024  # bytes of a request body, which contains images and files
 
 
 def check_spec(spec: JobSpec, *, aliases: Iterable[str] = ()) -> None:
-    """Raise InvalidRequestError for what no provider could answer, or must not be told by a notebook.
+    """Check a request before it is stored.
 
-    ``aliases`` are those that the model might have been.
+    Args:
+        spec: The request.
+        aliases: The configured model aliases, for the error message.
+
+    Raises:
+        InvalidRequestError: No provider could answer it, or it has settings that a notebook must not set.
     """
     provider, slash, name = spec.model.partition("/")
     if not (provider and slash and name):

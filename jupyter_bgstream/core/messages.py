@@ -1,4 +1,4 @@
-"""The messages of a conversation: roles, parts with their files, and calls of tools."""
+"""The messages of a conversation: roles, parts with their files, and tool calls."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Role = Literal["system", "developer", "user", "assistant", "tool"]
 AudioType = Literal["audio/wav", "audio/mpeg"]
 
 PDF = "application/pdf"
-FILE_TYPE = (  # a PDF, or some kind of text
+FILE_TYPE = (  # PDF or text
     r"application/pdf|text/[A-Za-z0-9.+-]{1,60}"
     r"|application/(?:json|jsonl|ndjson|x-ndjson|xml|yaml|x-yaml|toml|sql|javascript|typescript|x-python|x-sh|x-tex)"
     r"|application/[A-Za-z0-9.-]{1,60}\+(?:json|xml)"
@@ -26,10 +26,10 @@ _FENCES = re.compile(r"`{3,}")
 
 
 class CacheControl(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, forbid_unknown_fields=True):
-    """A mark: the prompt may be cached up to here."""
+    """A marker: the prompt may be cached up to here."""
 
     type: Literal["ephemeral"]
-    ttl: Literal["5m", "1h"] | None = None  # None: as long as the service keeps it by default
+    ttl: Literal["5m", "1h"] | None = None  # None: the provider's default
 
 
 class _Part(
@@ -45,20 +45,20 @@ class _Part(
 
 
 class TextPart(_Part, frozen=True, kw_only=True, tag="text"):
-    """Words of a message."""
+    """Text of a message."""
 
     text: str
 
 
 class ImagePart(_Part, frozen=True, kw_only=True, tag="image"):
-    """A picture of a message."""
+    """An image of a message."""
 
     media_type: MediaType
     data: bytes  # base64 in JSON
 
     @property
     def url(self) -> str:
-        """The picture as a ``data:`` URL."""
+        """The image as a ``data:`` URL."""
         return _data_url(self.media_type, self.data)
 
 
@@ -67,11 +67,11 @@ class FilePart(_Part, frozen=True, kw_only=True, tag="file"):
 
     media_type: Annotated[str, msgspec.Meta(max_length=100)]  # see FILE_TYPE
     name: FileName
-    data: bytes  # base64 in JSON; of a text in UTF-8
+    data: bytes  # base64 in JSON; text in UTF-8
 
     @property
     def is_pdf(self) -> bool:
-        """Whether it is a PDF; all else is text."""
+        """Whether it is a PDF; all other files are text."""
         return self.media_type == PDF
 
     @property
@@ -86,9 +86,9 @@ class FilePart(_Part, frozen=True, kw_only=True, tag="file"):
 
     @property
     def as_text(self) -> str:
-        """A text file's name and content, for services that have no part for it.
+        """A text file's name and content as fenced text, for providers that do not accept files.
 
-        The fence has more backticks than any line of the content, so that the content ends nowhere else.
+        The fence has more backticks than any run in the content, so that the content cannot close it.
         """
         text = self.text
         fence = "`" * max(3, 1 + max((len(run) for run in _FENCES.findall(text)), default=0))
@@ -107,7 +107,7 @@ Part = TextPart | ImagePart | FilePart | AudioPart
 
 
 class FunctionCall(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
-    """A call of a tool that the model asked for."""
+    """A tool call that the model requested."""
 
     id: str
     name: str
@@ -119,42 +119,42 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults
 
     role: Role
     content: str | tuple[Part, ...]
-    tool_calls: tuple[FunctionCall, ...] = ()  # of an assistant
-    tool_call_id: str | None = None  # of a tool: the call whose result this is
+    tool_calls: tuple[FunctionCall, ...] = ()  # for the role assistant
+    tool_call_id: str | None = None  # for the role tool: the call that this is the result of
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """Its content as parts."""
+        """The content as parts."""
         return (TextPart(text=self.content),) if isinstance(self.content, str) else self.content
 
     @property
     def text(self) -> str:
-        """Its own words, without pictures and files."""
+        """The text, without images and files."""
         if isinstance(self.content, str):
             return self.content
         return "\n\n".join(part.text for part in self.content if isinstance(part, TextPart))
 
     @property
     def text_with_files(self) -> str:
-        """Its own words and its text files, in order."""
+        """The text and the text files, in order."""
         if isinstance(self.content, str):
             return self.content
-        return "\n\n".join(_words(self.content))
+        return "\n\n".join(_texts(self.content))
 
     @property
     def images(self) -> tuple[ImagePart, ...]:
-        """Its pictures."""
+        """The images."""
         return tuple(part for part in self.attachments if isinstance(part, ImagePart))
 
     @property
     def attachments(self) -> tuple[ImagePart | FilePart | AudioPart, ...]:
-        """Its parts that are not its own words."""
+        """The parts that are not text."""
         if isinstance(self.content, str):
             return ()
         return tuple(part for part in self.content if not isinstance(part, TextPart))
 
 
-def _words(parts: tuple[Part, ...]) -> Iterator[str]:
+def _texts(parts: tuple[Part, ...]) -> Iterator[str]:
     for part in parts:
         if isinstance(part, TextPart):
             yield part.text

@@ -1,4 +1,4 @@
-"""The inbox: what ended and has not been seen."""
+"""The inbox: notices of what has ended, and mutes."""
 
 from __future__ import annotations
 
@@ -11,37 +11,40 @@ from .job import Job, JobSource
 from .pauses import Paused
 from .state import Status
 
-CALL_AFTER = 30.0  # seconds in which somebody may see it before it goes out to a webhook
+CALL_AFTER = 30.0  # seconds in which a viewer may read a notice before it is sent to the webhook
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of a job, or the end or the pause of a group of jobs, born unread in the transaction of that end."""
+    """A notice of the end of a job, or of the end or pause of a batch.
+
+    It is created, unread, in the transaction of that end or pause.
+    """
 
     id: str
     job: str | None = None  # the job's id
-    group: str | None = None  # or the group's
+    group: str | None = None  # or the batch's id
     owner: str
-    status: Status  # the end; of a pause, the group's
+    status: Status  # of the ended job, or of the batch
     title: str
     preview: str = ""
-    counts: EndCounts | None = None  # of a group
-    paused: Paused | None = None  # of a group, if it tells of that
+    counts: EndCounts | None = None  # of a batch
+    paused: Paused | None = None  # for the pause of a batch
     thread: str | None = None
     source: JobSource
     created_at: float  # Unix seconds
     read_at: float | None = None  # Unix seconds
-    muted: bool = False  # shown in the inbox, but nobody is called for it
+    muted: bool = False  # shown in the inbox, but without a toast or webhook call
 
 
 class Mute(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """What a viewer does not want to be called for."""
+    """A notebook or thread that a viewer has muted."""
 
     kind: Literal["notebook", "thread"]
     name: str  # the notebook's path below the server's root, or the thread's name
 
 
 def notice_of(job: Job, notice_id: str) -> Notice | None:
-    """Return the notice an ended job leaves; none for a cancelled one, since whoever stopped it knows."""
+    """Return the notice of an ended job; None for a cancelled one: the user who cancelled it knows."""
     if job.status == "cancelled" or job.ended_at is None:
         return None
     return Notice(
@@ -58,14 +61,14 @@ def notice_of(job: Job, notice_id: str) -> Notice | None:
 
 
 def notice_of_group(group: Batch, notice_id: str) -> Notice | None:
-    """Return the notice an ended group leaves; none if every job of it was cancelled."""
+    """Return the notice of an ended batch; None if all of its jobs were cancelled."""
     if group.ended_at is None or group.counts.cancelled == group.total:
         return None
     return _of_group(group, notice_id, at=group.ended_at)
 
 
 def notice_of_pause(group: Batch, notice_id: str) -> Notice | None:
-    """Return the notice a group leaves that is paused; none if it is not."""
+    """Return the notice of a paused batch; None if it is not paused."""
     return None if group.paused is None else _of_group(group, notice_id, at=group.paused.at)
 
 
@@ -84,5 +87,5 @@ def _of_group(group: Batch, notice_id: str, *, at: float) -> Notice:
 
 
 def mutes(mute: Mute, notice: Notice) -> bool:
-    """Whether a mute is about this notice."""
+    """Return whether a mute applies to a notice."""
     return mute.name == (notice.source.notebook if mute.kind == "notebook" else notice.thread)

@@ -1,4 +1,4 @@
-"""Which parameters a job may not have, however deep they lie: docs/providers/index.md has the rule as a table."""
+"""Forbidden parameters, at any depth. The rule as a table: docs/providers/index.md."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 from .errors import InvalidRequestError
 
-MOST_VALUES = 100_000  # in the parameters of a job
-DEEPEST = 100  # levels of objects and lists
+MAX_VALUES = 100_000  # in the parameters of a job
+MAX_DEPTH = 100  # levels of objects and lists
 
-# Where a request goes and who pays for it is the server's affair: what a notebook says of that would be stored with it,
-# and could send the server's key elsewhere, since services in between take addresses deep inside a request.
-_OF_THE_SERVER = frozenset(
+# The server decides where a request goes and who pays for it. Such a parameter from a notebook would be stored with the
+# job, and could send the server's key elsewhere: gateways accept addresses deep inside a request.
+_SERVER_SETTINGS = frozenset(
     "".join(name.split("_"))
     for name in (
         *("api_key", "key", "token", "access_token", "bearer_token", "auth", "authorization", "azure_ad_token"),
@@ -25,31 +25,44 @@ _OF_THE_SERVER = frozenset(
         *("proxy", "proxies", "organization", "openai_organization", "extra_query", "default_query"),
     )
 )
-# Ends of names that are refused if something is given, such as those of one service's key: openai_api_key.
-_OF_A_KEY = ("apikey", "accesskey", "privatekey", "secretkey", "clientsecret", "credentials", "password", "accesstoken")
-_OF_AN_ADDRESS = ("url", "uri", "endpoint", "host")  # ends of names that are refused if their value is an address
-# Of a JSON schema: what stands below has names that somebody else has chosen, or is an example of such.
+# Suffixes of names of keys, such as openai_api_key; refused if there is a value.
+_KEY_SUFFIXES = (
+    "apikey",
+    "accesskey",
+    "privatekey",
+    "secretkey",
+    "clientsecret",
+    "credentials",
+    "password",
+    "accesstoken",
+)
+_ADDRESS_SUFFIXES = ("url", "uri", "endpoint", "host")  # of names; refused if the value is an address
+# Parts of a JSON schema whose members have arbitrary names, or are example data.
 _NAMES_OF_DATA = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
 _DATA = frozenset({"enum", "const", "default", "examples", "input_examples"})
-_NOTES = frozenset({"metadata", "labels"})  # texts by names of the user's own
+_NOTES = frozenset({"metadata", "labels"})  # texts by names that the user chooses
 
 _SEPARATORS = re.compile(r"[\W_]+")
-_Path = tuple["_Path | None", str]  # what holds it, and its own part
+_Path = tuple["_Path | None", str]  # the path of its container, and its own part
 
 
 def check_params(params: dict[str, Any]) -> None:
-    """Raise InvalidRequestError for keys, addresses and headers, and for too many or too deep values."""
-    left = MOST_VALUES
+    """Check the parameters of a job.
+
+    Raises:
+        InvalidRequestError: They contain keys, addresses or headers, too many values or too many levels.
+    """
+    left = MAX_VALUES
     todo: list[tuple[Any, _Path | None, int, bool]] = [(params, None, 0, False)]
     while todo:
         value, path, depth, free = todo.pop()
         members = _members(value)
         left -= len(members)
         if left < 0:
-            raise InvalidRequestError(f"params hold more than {MOST_VALUES:,} values; leave some out.", field="params")
-        if depth > DEEPEST:
+            raise InvalidRequestError(f"params hold more than {MAX_VALUES:,} values; leave some out.", field="params")
+        if depth > MAX_DEPTH:
             raise InvalidRequestError(
-                f"params are nested more than {DEEPEST} levels deep; make them flatter.", field="params"
+                f"params are nested more than {MAX_DEPTH} levels deep; make them flatter.", field="params"
             )
         for name, member in members:
             here: _Path = (path, f"[{name}]" if isinstance(name, int) else f".{name}")
@@ -76,15 +89,15 @@ def _is_refused(name: str, value: Any, beside: dict[str, Any], *, top: bool) -> 
     plain = _plain(name)
     if plain == "key" and not top and "value" in beside:  # a filter: {"type": "eq", "key": "year", "value": 2026}
         return False
-    if plain in _OF_THE_SERVER:
+    if plain in _SERVER_SETTINGS:
         return True
-    if plain.endswith(_OF_A_KEY):
+    if plain.endswith(_KEY_SUFFIXES):
         return isinstance(value, str | list | dict)
-    return plain.endswith(_OF_AN_ADDRESS) and isinstance(value, str) and "://" in value
+    return plain.endswith(_ADDRESS_SUFFIXES) and isinstance(value, str) and "://" in value
 
 
 def _plain(name: str) -> str:
-    # As a service may read it that is not exact about case, separators and the width of letters.
+    # Some services ignore case, separators and the width of letters.
     if not name.isascii():
         name = unicodedata.normalize("NFKC", name)
     return _SEPARATORS.sub("", name.lower())

@@ -1,4 +1,4 @@
-"""When a group pauses: its jobs fail alike, and the next would fail alike too, for nothing or for money."""
+"""When a batch is paused: its jobs fail with the same code, and the next would fail as well, free or paid."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import msgspec
 
 from .job import Job
 
-AT_FIRST = 5  # jobs that have ended, all alike, since the group began or was resumed
-IN_A_ROW = 10  # of any
+AT_FIRST = 5  # ended jobs since the start or resumption of the batch, if all failed with the same code
+IN_A_ROW = 10  # consecutive ended jobs with the same code, later
 
-# What the next job would meet too. PROTOCOL.md has the same table; whatever is not here passes by itself or is of one
-# row alone.
+# Codes that the next job would meet as well. PROTOCOL.md has the same table. Any other code is temporary or concerns a
+# single row.
 PAUSING = {
     "unauthorized": "The service refuses the key.",
     "missing_key": "There is no key to send.",
@@ -32,7 +32,7 @@ PAUSING = {
 
 
 class Paused(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a group is paused: the code and the message of the job that was one too many."""
+    """Why a batch is paused: the code and message of the last failed job."""
 
     code: str
     message: str
@@ -40,14 +40,14 @@ class Paused(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Streak(msgspec.Struct, frozen=True, kw_only=True):
-    """What the last jobs of a group that have ended have in common."""
+    """The latest ended jobs of a batch that failed with the same code."""
 
-    ended: int = 0  # jobs since the group began or was resumed
-    alike: int = 0  # the last of them, which failed with this code
+    ended: int = 0  # jobs since the start or resumption of the batch
+    alike: int = 0  # the latest of them, which failed with this code
     code: str = ""
 
     def plus(self, job: Job) -> Streak:
-        """Return it with one more ended job; one that was stopped, or whose server was, says nothing."""
+        """Return the streak with one more ended job; cancelled and interrupted jobs do not count."""
         if job.status not in ("completed", "failed"):
             return self
         code = job.error.code if job.status == "failed" and job.error is not None else ""
@@ -56,7 +56,7 @@ class Streak(msgspec.Struct, frozen=True, kw_only=True):
         return Streak(ended=self.ended + 1, alike=self.alike + 1 if code == self.code else 1, code=code)
 
     def pause(self, job: Job) -> Paused | None:
-        """Return why the group is to be paused with this job, the last of the streak; None if it is not."""
+        """Return why the batch is paused after this job, the last of the streak; None if it is not paused."""
         if job.error is None or job.ended_at is None or job.error.code != self.code:
             return None
         if self.alike < (AT_FIRST if self.alike == self.ended else IN_A_ROW):

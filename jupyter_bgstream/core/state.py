@@ -1,4 +1,4 @@
-"""How events change a job: one transition table, ``apply`` and ``fold``.
+"""The state machine of a job: one transition table, ``apply`` and ``fold``.
 
 The same fold exists in ``labextension/src/fold.ts``; both run the cases in ``tests/golden/fold.json``.
 """
@@ -30,7 +30,7 @@ from .events import (
 
 Status = Literal["new", "queued", "running", "waiting", "completed", "failed", "cancelled", "interrupted"]
 
-# The whole life of a job. An end has no row: what has ended never opens again.
+# All transitions of a job. An end has no row: an ended job never opens again.
 TRANSITIONS: dict[Status, dict[type[Event], Status]] = {
     "new": {Queued: "queued"},
     "queued": {
@@ -73,7 +73,7 @@ class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Partial(msgspec.Struct, frozen=True, kw_only=True):
-    """What an attempt said that was then started over."""
+    """The text of an attempt that was then started over."""
 
     attempt: int
     text: str = ""
@@ -81,7 +81,7 @@ class Partial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a viewer knows of a job: the fold of its log. The fresh one has seen nothing."""
+    """A viewer's state of a job: the fold of its log. The default is the fold of an empty log."""
 
     status: Status = "new"
     seq: int = 0  # the last event seen
@@ -105,7 +105,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def next_status(status: Status, event: type[Event]) -> Status:
-    """Look up the state after an event; raises IllegalEventError where the table has none."""
+    """Return the status after an event.
+
+    Raises:
+        IllegalEventError: The transition table does not allow it.
+    """
     try:
         return TRANSITIONS[status][event]
     except KeyError:
@@ -113,7 +117,12 @@ def next_status(status: Status, event: type[Event]) -> Status:
 
 
 def apply(answer: Answer, event: Event) -> Answer:
-    """Return the answer after one event; raises IllegalEventError or OutOfOrderError and then nothing has changed."""
+    """Return the answer after one event.
+
+    Raises:
+        IllegalEventError: The transition table does not allow the event.
+        OutOfOrderError: Its number is not the next one.
+    """
     status = next_status(answer.status, type(event))
     first = event.first if isinstance(event, Delta) and event.first else event.seq
     if first != answer.seq + 1 or event.seq < first:
@@ -158,7 +167,7 @@ def _set_aside(answer: Answer) -> dict[str, object]:
 
 
 def runs(events: Iterable[Event]) -> Iterator[Event]:
-    """Join adjacent deltas of one channel and attempt into runs; everything else passes unchanged."""
+    """Join adjacent deltas of one channel and attempt into runs; yield other events unchanged."""
     pending: list[Delta] = []
     for event in events:
         if isinstance(event, Delta):
@@ -184,7 +193,10 @@ def _joined(deltas: list[Delta]) -> Delta:
 
 
 def fold(events: Iterable[Event], answer: Answer | None = None) -> Answer:
-    """Apply events in order, in linear time. The fold of all is the fold of the rest after that of any first n."""
+    """Apply events in order, in linear time.
+
+    For every n, ``fold(all)`` equals ``fold(rest, fold(first n))``.
+    """
     answer = answer or Answer()
     for event in runs(events):
         answer = apply(answer, event)

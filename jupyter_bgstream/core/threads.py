@@ -1,4 +1,4 @@
-"""Threads: conversations of jobs, each behind the one before; and forks, which begin with what another has said."""
+"""Threads, which are conversations of successive jobs, and forks, which begin with the conversation of another one."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from .state import Status
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
-    """What was said so far."""
+    """The messages of a thread so far."""
 
     messages: tuple[Message, ...] = ()
-    turns: tuple[Turn, ...] = ()  # whose messages they are, the last ones of ``messages``; of older ones nobody knows
+    turns: tuple[Turn, ...] = ()  # the turns of the last messages; the turns of older ones are unknown
 
 
 class Fork(msgspec.Struct, frozen=True, kw_only=True):
-    """The beginning of a thread that goes on from another: its own copy, whatever becomes of the other."""
+    """The conversation that a forked thread begins with: a copy, independent of the original."""
 
     owner: str  # the tenant
     name: str  # of the new thread
-    origin: str | None  # the thread it goes on from, by the name it has now; None: that is gone
-    model: str = ""  # of the last turn in it, like the title
+    origin: str | None  # the original thread, by its present name; None: it was deleted
+    model: str = ""  # of its last turn, like the title
     title: str = ""
     said: Conversation = Conversation()
     created_at: float  # Unix seconds
-    touched_at: float  # Unix seconds; or the end of the youngest job that was deleted from it
+    touched_at: float  # Unix seconds; or the end of the newest job that was deleted from it
 
 
 class Thread(msgspec.Struct, frozen=True, kw_only=True):
     """A thread as lists show it."""
 
     name: str
-    jobs: int  # turns of its own: one that was asked again counts once
-    status: Status  # of its oldest job that has not ended, else of its last turn
+    jobs: int  # its own turns; a retried turn counts once
+    status: Status  # of its oldest unfinished job, else of its last turn
     model: str  # of its last turn, like the title
     title: str
     created_at: float  # Unix seconds

@@ -1,4 +1,4 @@
-"""Calls of tools and their results in a conversation: which belong together, and what of it can be sent."""
+"""Tool calls and their results in a conversation: validation, and which messages can be sent."""
 
 from __future__ import annotations
 
@@ -14,9 +14,14 @@ MAX_ID = 200  # characters of a call's id or name
 
 
 def check_tool_turns(messages: Sequence[Message], *, in_thread: bool) -> None:
-    """Raise InvalidRequestError for calls and results that do not fit together.
+    """Check that tool calls and results match.
 
-    In a thread the first results may be of calls that the turn before has made, which is not known yet.
+    Args:
+        messages: The messages of a job.
+        in_thread: Whether the first results may answer calls of the previous turn, which is not known yet.
+
+    Raises:
+        InvalidRequestError: They do not match.
     """
     known = not in_thread
     waiting: dict[str, str] = {}  # calls without a result, with their fields
@@ -42,9 +47,12 @@ def check_tool_turns(messages: Sequence[Message], *, in_thread: bool) -> None:
 
 
 def sendable(messages: Sequence[Message]) -> tuple[list[Message], str | None]:
-    """Return the messages without calls that have no result, and the id of a result that has no call, if there is one.
+    """Return messages that a provider accepts: without the tool calls that have no result.
 
-    An answer that asked for tools stays in its thread when the user goes on without their results.
+    An answer that requested tools stays in its thread if the user continues without their results.
+
+    Returns:
+        The messages, up to a result without a call, and the id of that result; None if there is none.
     """
     kept: list[Message] = []
     for number, message in enumerate(messages):
@@ -59,7 +67,7 @@ def sendable(messages: Sequence[Message]) -> tuple[list[Message], str | None]:
 
 
 def arguments_of(call: FunctionCall) -> dict[str, Any] | None:
-    """Return the arguments of a call as an object; None if they are none."""
+    """Return the arguments of a call as an object; None if they are not a JSON object."""
     if not call.arguments.strip():
         return {}
     try:
