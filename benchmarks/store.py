@@ -19,6 +19,7 @@ from jupyter_bgstream.core.cursor import new_log
 from jupyter_bgstream.core.events import Delta
 from jupyter_bgstream.core.job import Job, JobSpec
 from jupyter_bgstream.core.messages import Message
+from jupyter_bgstream.store.base import Append
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.store_contract import ROOM
 
@@ -65,7 +66,7 @@ async def store(path: Path, *, batch: int, seconds: float, full: bool) -> tuple[
     async def write(job: Job) -> None:
         nonlocal appends
         while time.perf_counter() < began + seconds:
-            await here.append(job, events)
+            await here.append([Append(job=job, events=events)])
             appends += 1
 
     follower = asyncio.create_task(follow())

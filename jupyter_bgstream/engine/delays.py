@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..core.errors import FencedError, NotFoundError
 from ..core.events import Waiting
 from ..core.job import Job
-from ..store.base import Store
+from ..store.base import Append, Store, append_one
 from ..store.transitions import listed
 from .clock import Clock
 
@@ -89,7 +89,7 @@ class Delays:
         old = delay.event
         event = Waiting(at=now, until=now + max(0.0, delay.due - steady), code=old.code, message=old.message)
         try:
-            await self._store.append(delay.job, [event])
+            await append_one(self._store, Append(job=delay.job, events=[event]))
             delay.event = event
         except (FencedError, NotFoundError):  # cancelled, deleted, or taken over by another server
             if self._delays.get((delay.job.owner, delay.job.id)) is delay:

@@ -10,7 +10,7 @@ from ..core.events import Citation, Delta, Event, ToolCall, Usage
 from ..core.job import PREVIEW_LENGTH, Job
 from ..core.state import Answer
 from ..providers.base import Resume
-from ..store.base import NO_FILES, Store
+from ..store.base import NO_FILES, Append, Store, append_one
 
 UNWRITTEN_BYTES = 256 * 1024  # beyond that the provider is not read until they are written
 EVENT_BYTES = 16  # that an event counts in addition to its text: an answer may consist of a million nearly empty events
@@ -30,6 +30,7 @@ class EventWriter:
         before = before or Answer()
         self._store = store
         self._job = job
+        self._tail = job.seq  # of the log, after all events that are written
         self._unwritten: list[Event] = []
         self._files: dict[str, bytes] = {}  # of images among them, by image id
         self._unwritten_bytes = 0  # UTF-8, like all counts here, and files
@@ -98,7 +99,10 @@ class EventWriter:
                 preview = self._preview if len(self._preview) > self._written_preview else None
                 self._written_preview = len(self._preview)
                 self._unwritten_bytes = 0
-                await self._store.append(self._job, events, preview=preview, resume=resume, files=files)
+                append = Append(
+                    job=self._job, events=events, tail=self._tail, preview=preview, resume=resume, files=files
+                )
+                self._tail = await append_one(self._store, append)
                 self._token_known = self._token_known or bool(resume)
         except Exception as error:  # any: after a lost append there must be no further one
             self._error = error

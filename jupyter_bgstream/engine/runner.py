@@ -16,7 +16,7 @@ from ..core.events import Completed, End, Failed, Interrupted, Waiting
 from ..core.job import Job
 from ..providers.base import Provider, ProviderEvent, Providers
 from ..providers.plugins.isolation import is_cancelled
-from ..store.base import Store
+from ..store.base import Append, Store, append_one
 from .backoff import next_attempt
 from .clock import Clock
 from .delays import Delays
@@ -156,7 +156,7 @@ class Runner:
         while True:
             try:
                 if isinstance(end, Waiting):
-                    await self._store.append(job, [end], resume="")
+                    await append_one(self._store, Append(job=job, events=[end], resume=""))
                     self._delays.add(job, end, since=started)
                     return True
                 _, won = await self._store.end(job.owner, job.id, end, fence=job.fence)

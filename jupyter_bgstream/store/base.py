@@ -9,15 +9,16 @@ from .ports.batches import BatchStore
 from .ports.changes import ChangeSource
 from .ports.inbox import InboxStore
 from .ports.jobs import JobStore
-from .ports.logs import LogStore
+from .ports.logs import LogStore, append_one
 from .ports.maintenance import MaintenanceStore
 from .ports.threads import ThreadStore
 from .ports.usage import UsageStore
-from .values import IMAGE_CHUNK, NO_FILES, Capacity, Change, ExpiredJob, JobFilter, Span, StoredImage
+from .values import IMAGE_CHUNK, NO_FILES, Append, Capacity, Change, ExpiredJob, JobFilter, Span, StoredImage
 
 __all__ = [
     "IMAGE_CHUNK",
     "NO_FILES",
+    "Append",
     "BatchStore",
     "Capacity",
     "Change",
@@ -33,6 +34,7 @@ __all__ = [
     "StoredImage",
     "ThreadStore",
     "UsageStore",
+    "append_one",
 ]
 
 

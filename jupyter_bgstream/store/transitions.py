@@ -13,11 +13,13 @@ from ..core.batches import Batch
 from ..core.codec import encode, stamped
 from ..core.cursor import new_log
 from ..core.errors import (
+    BgStreamError,
     ConflictError,
     FencedError,
     IllegalEventError,
     InvalidRequestError,
     NotFoundError,
+    OutOfOrderError,
     QueueFullError,
 )
 from ..core.events import Attempt, AttemptReason, End, Event, Image, Queued, Waiting
@@ -25,7 +27,7 @@ from ..core.job import Job, advance
 from ..core.notices import CALL_AFTER, Mute, Notice, notice_of, notice_of_group, notice_of_pause
 from ..core.notices import mutes as is_muted
 from ..core.state import ENDS, Status
-from .base import Capacity, Change
+from .base import Append, Capacity, Change
 
 # A job that waits for one of these goes on after its server has gone; any other reason to wait is a try that failed.
 RECOVERING: frozenset[str] = frozenset({"server_died", "server_stopped", "no_provider"})
@@ -34,6 +36,7 @@ RECOVERING: frozenset[str] = frozenset({"server_died", "server_stopped", "no_pro
 # No try is put off for longer, in seconds: if one seems to be, a clock was set back, and its time has come.
 FARTHEST = 2 * 3600.0
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -140,16 +143,42 @@ def chosen(
     return found
 
 
-def appended(job: Job, events: Sequence[Event], *, preview: str | None, resume: str | None) -> Transition:
-    """Let a running job's log grow; raises IllegalEventError, also for an end, which only ``ended`` may write."""
-    if any(isinstance(event, End) for event in events):
+def outcome_of(operation: Callable[[A], T], argument: A) -> T | BgStreamError:
+    """Return the result of one of several operations, or the error that refuses it."""
+    try:
+        return operation(argument)
+    except BgStreamError as error:
+        return error
+
+
+def appended(job: Job, append: Append) -> Transition:
+    """Append events to the log of a running job.
+
+    Args:
+        job: The job as it is stored.
+        append: The events and what they change beside the log.
+
+    Raises:
+        OutOfOrderError: The log has another tail than the expected one.
+        IllegalEventError: An event is not allowed now, or is an end, which only ``ended`` may write.
+    """
+    check_tail(append, job.seq)
+    if any(isinstance(event, End) for event in append.events):
         raise IllegalEventError("An end is not appended: it is written together with its notice.")
-    step = _step(job, events)
-    if preview is not None:
-        step = msgspec.structs.replace(step, job=msgspec.structs.replace(step.job, preview=preview))
-    if resume is not None:
-        step = msgspec.structs.replace(step, job=msgspec.structs.replace(step.job, resume=resume or None))
+    step = _step(job, append.events)
+    if append.preview is not None:
+        step = msgspec.structs.replace(step, job=msgspec.structs.replace(step.job, preview=append.preview))
+    if append.resume is not None:
+        step = msgspec.structs.replace(step, job=msgspec.structs.replace(step.job, resume=append.resume or None))
     return step
+
+
+def check_tail(append: Append, tail: int) -> None:
+    """Raise OutOfOrderError unless a log has the tail that a writer expects."""
+    if append.tail is not None and append.tail != tail:
+        raise OutOfOrderError(
+            f"The log of the job {append.job.id} ends with event {tail}, not {append.tail}: another writer changed it."
+        )
 
 
 def ended(job: Job, event: Event, *, fence: int | None, log: str | None, group: Batch | None) -> Transition | None:
@@ -225,7 +254,11 @@ def numbered(events: Sequence[Event], *, after: int, attempt: int) -> tuple[byte
     for seq, event in enumerate(events, after + 1):
         if isinstance(event, Attempt):
             attempt += not event.resumed
-        encoded.append(stamped(encode(event), seq=seq, attempt=attempt))
+        try:
+            body = encode(event)
+        except ValueError as error:  # half of a surrogate pair
+            raise IllegalEventError(f"The event {type(event).__name__.lower()} cannot be encoded: {error}.") from error
+        encoded.append(stamped(body, seq=seq, attempt=attempt))
     return tuple(encoded)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal
 
 import msgspec
 
-from ..core.events import MediaType
+from ..core.events import Event, MediaType
+from ..core.job import Job
 from ..core.state import ENDS, Status
 
 NO_FILES: Mapping[str, bytes] = MappingProxyType({})
@@ -32,6 +33,17 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def ended(self) -> bool:
         """Whether the job has ended."""
         return self.status in ENDS
+
+
+class Append(msgspec.Struct, frozen=True, kw_only=True):
+    """Events for the log of one running job."""
+
+    job: Job  # as it was claimed: its log and its fence must still be the stored ones
+    events: Sequence[Event]  # without numbers; the store numbers them
+    tail: int | None = None  # number of the last event that the log must have now; None: any
+    preview: str | None = None  # first characters of the answer; None leaves the stored ones
+    resume: str | None = None  # token by which the provider continues; None leaves the stored one, "" removes it
+    files: Mapping[str, bytes] = NO_FILES  # the file of each Image among the events, by its id
 
 
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from ..core.costs import Cost
 from ..core.errors import InvalidRequestError, NotFoundError, QueueFullError
 from ..core.events import Attempt, Cancelled, Delta, Event, Failed, Usage, Waiting
 from ..store.base import Capacity, Store
-from .factories import ALL, DONE, HERE, OWNER, THERE, claim, ended, new_job, said, submit
+from .factories import ALL, DONE, HERE, OWNER, THERE, append, claim, ended, new_job, said, submit
 
 ROWS = "group-rows"
 FAILED = Failed(at=50.0, code="internal", message="No.")
@@ -36,7 +36,7 @@ async def announce(
 async def say(store: Store, job_id: str, *events: Event, end: Event = DONE) -> None:
     """Let a running job say something and end."""
     job = await store.job(OWNER, job_id)
-    await store.append(job, events)
+    await append(store, job, events)
     await store.end(OWNER, job_id, end)
 
 
@@ -86,7 +86,7 @@ class BatchSlotContract:
     async def test_what_waits_for_its_next_try_holds_its_place(self, store: Store) -> None:
         await announce(store, 1, 2, concurrency=1)
         (job,) = await claim(store)
-        await store.append(job, [Waiting(at=30.0, until=40.0, code="rate_limited", message="Busy.")])
+        await append(store, job, [Waiting(at=30.0, until=40.0, code="rate_limited", message="Busy.")])
         assert await claim(store, at=35.0) == []
         (again,) = await claim(store, at=40.0)
         assert (again.id, again.attempt) == (job.id, 2)
@@ -131,7 +131,7 @@ class ProgressContract:
         assert progress.group.started_at is None
         first, second, _ = await claim(store, limit=3, at=25.0)
         await claim(store, limit=1, at=26.0)
-        await store.append(first, [Waiting(at=30.0, until=40.0, code="rate_limited", message="Busy.")])
+        await append(store, first, [Waiting(at=30.0, until=40.0, code="rate_limited", message="Busy.")])
         await store.end(OWNER, second.id, DONE)
         await announce(store, 5, total=5)
         progress = await store.progress(OWNER, ROWS)
@@ -183,10 +183,10 @@ class AnswersContract:
         _, at = await changed(store)
         assert await changed(store, at) == ([], at)
         (job,) = await claim(store, limit=1)
-        await store.append(job, said("Be"))
+        await append(store, job, said("Be"))
         places, at = await changed(store, at)
         assert states(places) == [(job.id, "running", None)]
-        await store.append(job, said("cause."))
+        await append(store, job, said("cause."))
         assert await changed(store, at) == ([], at)  # it only grew
         await store.end(OWNER, job.id, DONE)
         places, at = await changed(store, at)

@@ -13,7 +13,7 @@ from ..core.events import Completed, Usage
 from ..core.job import JobSource
 from ..store import usage_ledger
 from ..store.base import Store
-from .factories import OWNER, running, submit
+from .factories import OWNER, append, running, submit
 
 NOON = 1_700_049_600.0  # 2023-11-15 12:00 UTC
 HOUR = 3600.0
@@ -28,7 +28,7 @@ def _set_zone() -> None:
 async def _paid(store: Store, job_id: str, usage: Usage | None, *, at: float = NOON, **fields: Any) -> None:
     job = await running(store, job_id, created_at=at, **fields)
     if usage is not None:
-        await store.append(job, [usage])
+        await append(store, job, [usage])
     await store.end(job.owner, job.id, Completed(at=at + 1, finish_reason="stop"))
 
 
@@ -144,7 +144,7 @@ class CostContract:
 
     async def test_a_job_that_goes_on_has_cost_something_already(self, store: Store) -> None:
         job = await running(store, created_at=NOON)
-        await store.append(job, [Usage(input_tokens=3, cost=0.5)])
+        await append(store, job, [Usage(input_tokens=3, cost=0.5)])
         assert await store.costs(OWNER, "day") == [_spent("2023-11-15", 1, (3, None), 0.5)]
 
     async def test_the_rows_are_bounded(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

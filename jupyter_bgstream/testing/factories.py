@@ -11,7 +11,7 @@ from ..core.cursor import new_log
 from ..core.events import Completed, Delta, Event
 from ..core.job import Job, JobSpec
 from ..core.messages import Message
-from ..store.base import Capacity, Change, JobFilter, Store
+from ..store.base import Append, Capacity, Change, JobFilter, LogStore, Store, append_one
 
 HERE = "server-here"
 THERE = "server-there"  # dead: it holds no lock
@@ -50,6 +50,11 @@ async def submit(store: Store, job_id: str, **fields: Any) -> Job:
     """Submit a job."""
     job, _ = await store.submit(new_job(job_id, **fields), max_queued=1000)
     return job
+
+
+async def append(store: LogStore, job: Job, events: Sequence[Event], **fields: Any) -> int:
+    """Append events to the log of one job; ``fields`` are those of ``Append``."""
+    return await append_one(store, Append(job=job, events=events, **fields))
 
 
 async def claim(

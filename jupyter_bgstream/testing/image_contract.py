@@ -13,7 +13,7 @@ from ..core.errors import BgStreamError, FencedError, IllegalEventError, NotFoun
 from ..core.events import Attempt, Event, Image, Waiting
 from ..core.state import fold
 from ..store.base import IMAGE_CHUNK, Store, StoredImage
-from .factories import DONE, HERE, OWNER, claim, ended, log_of, new_job, running, said
+from .factories import DONE, HERE, OWNER, append, claim, ended, log_of, new_job, running, said
 
 PNG = b"\x89PNG\r\n\x1a\n"
 SIZES = (1, IMAGE_CHUNK - 1, IMAGE_CHUNK, IMAGE_CHUNK + 1, 3 * IMAGE_CHUNK)
@@ -39,7 +39,7 @@ class ImageContract:
     async def test_a_file_comes_back_as_it_was(self, store: Store, size: int) -> None:
         job = await running(store)
         image, file = picture("1-1", size)
-        await store.append(job, [*said("(Picture 1)"), image], files={"1-1": file})
+        await append(store, job, [*said("(Picture 1)"), image], files={"1-1": file})
         stored = await store.image(OWNER, job.id, "1-1")
         assert (stored.media_type, stored.bytes, stored.log) == ("image/png", size, job.log)
         assert await file_of(store, stored) == file
@@ -52,8 +52,8 @@ class ImageContract:
     async def test_pictures_of_earlier_attempts_stay(self, store: Store) -> None:
         job = await running(store)
         (one, first), (two, second), (other, third) = picture("1-1"), picture("1-2", 10), picture("2-1", 20)
-        await store.append(job, [one, two], files={"1-1": first, "1-2": second})
-        await store.append(job, [Attempt(at=30.0, reason="retry"), other], files={"2-1": third})
+        await append(store, job, [one, two], files={"1-1": first, "1-2": second})
+        await append(store, job, [Attempt(at=30.0, reason="retry"), other], files={"2-1": third})
         assert [image.id for image in fold(await log_of(store)).images] == ["2-1"]
         for id, file in (("1-1", first), ("1-2", second), ("2-1", third)):
             assert await file_of(store, await store.image(OWNER, job.id, id)) == file
@@ -61,7 +61,7 @@ class ImageContract:
     async def test_a_picture_that_is_not_there_is_not_found(self, store: Store) -> None:
         job = await running(store)
         image, file = picture("1-1")
-        await store.append(job, [image], files={"1-1": file})
+        await append(store, job, [image], files={"1-1": file})
         stored = await store.image(OWNER, job.id, "1-1")
         for owner, job_id, id in (("bob", job.id, "1-1"), (OWNER, "job-0002", "1-1"), (OWNER, job.id, "1-2")):
             with pytest.raises(NotFoundError):
@@ -76,27 +76,27 @@ class ImageContract:
     ) -> None:
         job = await running(store)
         with pytest.raises(IllegalEventError):
-            await store.append(job, [*said("a"), picture("1-1")[0]], files=files)
+            await append(store, job, [*said("a"), picture("1-1")[0]], files=files)
         await self.assert_nothing_stored(store, ids=("1-1", "1-2"))
 
     async def test_an_id_is_of_one_picture(self, store: Store) -> None:
         job = await running(store)
         image, file = picture("1-1")
-        await store.append(job, [image], files={"1-1": file})
+        await append(store, job, [image], files={"1-1": file})
         again, other = picture("1-1", 20)
         late = Waiting(at=30.0, until=31.0, code="rate_limited", message="Later.")
         twice: list[list[Event]] = [[again], [again, late]]  # with a change of the job's state, and without
         for events in twice:
             with pytest.raises(IllegalEventError):
-                await store.append(job, events, files={"1-1": other})
+                await append(store, job, events, files={"1-1": other})
         assert await file_of(store, await store.image(OWNER, job.id, "1-1")) == file
         assert len(await log_of(store)) == 3
 
     async def test_a_refused_picture_takes_nothing_from_those_that_share_its_transaction(self, store: Store) -> None:
         job = await running(store)
         image, file = picture("1-1")
-        writes = [store.append(job, [image], files=files) for files in ({"1-1": file}, {}, {"1-1": file})]
-        done = await asyncio.gather(*writes, store.append(job, said("a")), return_exceptions=True)
+        writes = [append(store, job, [image], files=files) for files in ({"1-1": file}, {}, {"1-1": file})]
+        done = await asyncio.gather(*writes, append(store, job, said("a")), return_exceptions=True)
         assert [each if isinstance(each, int) else type(each) for each in done] == [
             3,
             IllegalEventError,
@@ -109,7 +109,7 @@ class ImageContract:
         image, file = picture("1-1")
         await store.adopt(job, server=HERE, event=Waiting(at=30.0, until=30.0, code="server_died", message="It died."))
         with pytest.raises(FencedError):
-            await store.append(job, [image], files={"1-1": file})
+            await append(store, job, [image], files={"1-1": file})
         with pytest.raises(NotFoundError):
             await store.image(OWNER, job.id, "1-1")
 
@@ -118,7 +118,7 @@ class ImageContract:
         job = await running(store)
         before, mine = await store.size(owner=None), await store.size(owner=OWNER)
         image, file = picture("1-1", 3_000_000)
-        await store.append(job, [image], files={"1-1": file})
+        await append(store, job, [image], files={"1-1": file})
         await store.end(OWNER, job.id, DONE)
         assert await store.size(owner=None) - before > 3_000_000
         assert 3_000_000 < await store.size(owner=OWNER) - mine < 3_010_000
@@ -140,7 +140,7 @@ class ImageContract:
         first, second = await claim(store)
         for job in (first, second):
             image, file = picture("1-1")
-            await store.append(job, [*said("(Picture 1)"), image], files={"1-1": file})
+            await append(store, job, [*said("(Picture 1)"), image], files={"1-1": file})
         await store.end(OWNER, first.id, DONE)
         places, _, _ = await store.answers(OWNER, "group-01", after=None, limit=9, max_bytes=10_000)
         assert {place.job.id: [image.id for image in place.images] for place in places} == {

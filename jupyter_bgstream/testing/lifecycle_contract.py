@@ -17,7 +17,23 @@ from ..core.notices import CALL_AFTER, Mute, Notice
 from ..core.state import ErrorInfo
 from ..store.base import Capacity, Store
 from ..store.transitions import FARTHEST
-from .factories import ALL, DONE, HERE, OWNER, THERE, claim, ended, ids_of, log_of, new_job, running, said, submit, take
+from .factories import (
+    ALL,
+    DONE,
+    HERE,
+    OWNER,
+    THERE,
+    append,
+    claim,
+    ended,
+    ids_of,
+    log_of,
+    new_job,
+    running,
+    said,
+    submit,
+    take,
+)
 
 BUSY = Waiting(at=30.0, until=40.0, code="rate_limited", message="Busy.")
 DIED = Waiting(at=30.0, until=30.0, code="server_died", message="It died.")
@@ -106,7 +122,7 @@ class CapacityContract:
     async def test_claim_takes_waiting_jobs_of_its_owner_only(self, store: Store) -> None:
         for owner, until in (("bob", 40.0), (OWNER, 50.0)):
             job = await running(store, "job-0001", owner=owner)
-            await store.append(job, [msgspec.structs.replace(BUSY, until=until)])
+            await append(store, job, [msgspec.structs.replace(BUSY, until=until)])
         assert await store.next_due(server=HERE, owner=OWNER, after=0.0) == 50.0
         assert await store.next_due(server=HERE, owner=None, after=0.0) == 40.0
         assert [job.owner for job in await claim(store, owner=OWNER, at=60.0)] == [OWNER]
@@ -124,15 +140,15 @@ class CapacityContract:
         await submit(store, "job-0002")
         room = Capacity(running=1, batch=1, owner=1)
         assert await claim(store, room=room) == []
-        await store.append(job, [BUSY])
+        await append(store, job, [BUSY])
         assert [job.id for job in await claim(store, room=room)] == ["job-0002"]
 
     async def test_when_the_next_waiting_job_is_due(self, store: Store) -> None:
         assert await store.next_due(server=HERE, owner=None, after=0.0) is None
         job = await running(store)
-        await store.append(job, [BUSY])
+        await append(store, job, [BUSY])
         other = await running(store, "job-0002")
-        await store.append(other, [msgspec.structs.replace(BUSY, until=60.0)])
+        await append(store, other, [msgspec.structs.replace(BUSY, until=60.0)])
         assert await store.next_due(server=HERE, owner=None, after=0.0) == 40.0
         assert await store.next_due(server=HERE, owner=None, after=40.0) == 60.0
         assert await store.next_due(server=THERE, owner=None, after=0.0) is None
@@ -147,7 +163,7 @@ class CapacityContract:
         assert await store.has_work(server=HERE, owner=OWNER)
         (job,) = await claim(store)
         assert not await store.has_work(server=HERE, owner=OWNER)  # it runs
-        await store.append(job, [BUSY])
+        await append(store, job, [BUSY])
         assert await store.has_work(server=HERE, owner=OWNER)
         await store.end(OWNER, job.id, Cancelled(at=35.0))
         assert not await store.has_work(server=HERE, owner=OWNER)
@@ -155,27 +171,27 @@ class CapacityContract:
 
     async def test_waiting_job_may_be_put_off_to_another_time(self, store: Store) -> None:
         job = await running(store)
-        await store.append(job, [BUSY])
+        await append(store, job, [BUSY])
         for until in (25.0, 60.0, 35.0):
-            assert await store.append(job, [msgspec.structs.replace(BUSY, until=until)]) > 3
+            assert await append(store, job, [msgspec.structs.replace(BUSY, until=until)]) > 3
             assert (await store.job(OWNER, job.id)).not_before == until
             assert await store.next_due(server=HERE, owner=OWNER, after=0.0) == until
         assert await claim(store, at=34.9) == []
         (again,) = await claim(store, at=35.0)
         with pytest.raises(FencedError):
-            await store.append(job, [BUSY])
+            await append(store, job, [BUSY])
         assert (await store.job(OWNER, job.id)).status == "running"
         assert again.attempt == 2
 
     async def test_a_clock_that_was_set_back_holds_nobody_up(self, store: Store) -> None:
         job = await running(store)
-        await store.append(job, [BUSY])
+        await append(store, job, [BUSY])
         assert await claim(store, at=40.0 - FARTHEST) == []
         assert [found.id for found in await claim(store, at=39.0 - FARTHEST)] == [job.id]
 
     async def test_why_a_job_waits_is_its_error_until_it_is_tried_again(self, store: Store) -> None:
         job = await running(store)
-        await store.append(job, [*said("a"), BUSY])
+        await append(store, job, [*said("a"), BUSY])
         assert (await store.job(OWNER, job.id)).error == ErrorInfo(code="rate_limited", message="Busy.")
         (again,) = await claim(store, at=40.0)
         assert (again.error, (await store.job(OWNER, job.id)).error) == (None, None)
@@ -188,12 +204,12 @@ class AdoptContract:
     async def test_a_running_job_is_put_off_and_claimed_by_who_adopted_it(self, store: Store) -> None:
         await submit(store, "job-0001", server=THERE)
         (job,) = await claim(store, server=THERE)
-        await store.append(job, said("a"))
+        await append(store, job, said("a"))
         adopted = await store.adopt(job, server=HERE, event=DIED)
         assert (adopted.status, adopted.server, adopted.fence, adopted.attempt) == ("waiting", HERE, 2, 1)
         assert await store.abandoned(owner=None, limit=9) == []
         for refused in (
-            store.append(job, said("late")),
+            append(store, job, said("late")),
             store.freeze(job, ()),
             store.end(OWNER, job.id, DONE, fence=1),
         ):
@@ -249,7 +265,7 @@ class AdoptContract:
         await claim(store, server=THERE)
         job = await submit(store, "job-0002", server=THERE)
         await claim(store, server=THERE)
-        await store.append(await store.job(OWNER, job.id), [BUSY])
+        await append(store, await store.job(OWNER, job.id), [BUSY])
         await submit(store, "job-0003", server=THERE, owner="bob", priority="batch")
         await submit(store, "job-0004", server=THERE, priority="batch")
         await submit(store, "job-0005", server=THERE)

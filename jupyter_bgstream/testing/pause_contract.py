@@ -11,7 +11,7 @@ from ..core.pauses import AT_FIRST, IN_A_ROW, Paused
 from ..store import transitions
 from ..store.base import Store
 from .batch_contract import ROWS, announce, retry
-from .factories import DONE, HERE, OWNER, THERE, claim, submit, take
+from .factories import DONE, HERE, OWNER, THERE, append, claim, submit, take
 
 REFUSED = Failed(at=50.0, code="unauthorized", message="The key is refused.")
 BROKEN = Failed(at=51.0, code="truncated", message="It broke off.")
@@ -97,7 +97,7 @@ class PauseContract:
     async def test_what_waits_for_its_next_try_is_not_begun(self, store: Store) -> None:
         await announce(store, *range(20), total=20)
         (waits, *running) = await claim(store, limit=AT_FIRST + 1)
-        await store.append(waits, [Waiting(at=30.0, until=40.0, code="rate_limited", message="Busy.")])
+        await append(store, waits, [Waiting(at=30.0, until=40.0, code="rate_limited", message="Busy.")])
         for job in running:
             await store.end(OWNER, job.id, REFUSED)
         assert await claim(store, at=60.0) == []
@@ -181,7 +181,7 @@ class PauseContract:
         assert await store.has_work(server=HERE, owner=OWNER)
         job, *_ = await claim(store)
         assert not await store.has_work(server=HERE, owner=OWNER)
-        await store.append(job, [Waiting(at=30.0, until=40.0, code="rate_limited", message="Busy.")])
+        await append(store, job, [Waiting(at=30.0, until=40.0, code="rate_limited", message="Busy.")])
         assert await store.has_work(server=HERE, owner=OWNER)
 
     async def test_followers_hear_of_it(self, store: Store) -> None:

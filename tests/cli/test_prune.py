@@ -10,6 +10,7 @@ from cli.conftest import Home
 from jupyter_bgstream.core.events import Cancelled, Completed
 from jupyter_bgstream.store.base import Change
 from jupyter_bgstream.store.sqlite import SQLiteStore
+from jupyter_bgstream.testing.factories import append
 from jupyter_bgstream.testing.store_contract import HERE, OWNER, ended, ids_of, running, said, take
 
 DAY = 86_400
@@ -21,7 +22,7 @@ async def filled(home: Home) -> SQLiteStore:
     store = SQLiteStore(home.database, server=HERE)
     await store.open()
     job = await running(store, "job-read-100")
-    await store.append(job, said(*("words of an answer " * 5 for _ in range(20_000))))
+    await append(store, job, said(*("words of an answer " * 5 for _ in range(20_000))))
     await store.end(OWNER, job.id, Completed(at=now - 100 * DAY, finish_reason="stop"))
     await store.read(OWNER, "", ids=None, at=now - 99 * DAY)
     await ended(store, "job-read-10", Completed(at=now - 10 * DAY, finish_reason="stop"))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 from engine.conftest import LIMITS, OWNER, Puppet, spec
 
-from jupyter_bgstream.core.events import Event
-from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.core.errors import BgStreamError
 from jupyter_bgstream.engine.service import Service
+from jupyter_bgstream.store.base import Append
 from jupyter_bgstream.testing.memory_store import MemoryStore
 
 
@@ -22,10 +21,10 @@ class Slow(MemoryStore):
         self.asked = asyncio.Event()
         self.may = asyncio.Event()
 
-    async def append(self, job: Job, events: Sequence[Event], **options: Any) -> int:
+    async def append(self, appends: Sequence[Append]) -> list[int | BgStreamError]:
         self.asked.set()
         await self.may.wait()
-        return await super().append(job, events, **options)
+        return await super().append(appends)
 
 
 async def test_an_answer_that_the_store_has_not_heard_of_is_cancelled_at_its_provider(puppet: Puppet) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
 
 import pytest
 from engine.conftest import OWNER, Puppet, ended, reached, spec
@@ -14,16 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_bgstream.core.codec import decode_events
-from jupyter_bgstream.core.errors import ProviderError
-from jupyter_bgstream.core.events import Cancelled, Completed, Event, Waiting
+from jupyter_bgstream.core.errors import BgStreamError, ProviderError
+from jupyter_bgstream.core.events import Cancelled, Completed, Waiting
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.engine.clock import SystemClock
 from jupyter_bgstream.engine.delays import TOLERANCE
 from jupyter_bgstream.engine.retention import Deleted, Retention, RetentionWorker
 from jupyter_bgstream.engine.scheduler import MAX_SLEEP
 from jupyter_bgstream.engine.service import Limits, Service
+from jupyter_bgstream.store.base import Append
 from jupyter_bgstream.testing import factories
 from jupyter_bgstream.testing.clock import START, FakeClock
+from jupyter_bgstream.testing.factories import append
 from jupyter_bgstream.testing.memory_store import MemoryStore
 from jupyter_bgstream.testing.store_contract import ROOM, new_job
 
@@ -175,15 +176,15 @@ async def test_job_that_was_cancelled_or_deleted_while_it_waited_is_forgotten(
 async def test_wait_that_is_written_while_the_clock_jumps_is_corrected(
     service: Service, store: MemoryStore, puppet: Puppet, clock: FakeClock
 ) -> None:
-    append = store.append
+    real = store.append
 
-    async def slow_append(job: Job, events: Sequence[Event], **options: Any) -> int:
-        tail = await append(job, events, **options)
-        if isinstance(events[0], Waiting) and len(puppet.calls) == 1:
+    async def slow_append(appends: Sequence[Append]) -> list[int | BgStreamError]:
+        outcomes = await real(appends)
+        if isinstance(appends[0].events[0], Waiting) and len(puppet.calls) == 1:
             clock.jump(-HOUR)
             await service.jobs.submit(OWNER, spec(), "job-that-wakes")  # the jump is noticed before the append returns
             await puppet.call()
-        return tail
+        return outcomes
 
     store.append = slow_append  # type: ignore[method-assign]
     await put_off(service, puppet)
@@ -203,7 +204,7 @@ async def left_waiting(store: MemoryStore, until: float) -> Job:
     """A job of a server that died while the job waited for its next try."""
     await store.submit(new_job("job-0001", owner=OWNER, server="dead", model="puppet/one"), max_queued=9)
     (job,) = await store.claim(server="dead", owner=None, room=ROOM, limit=1, at=1.0)
-    await store.append(job, [Waiting(at=START, until=until, code="rate_limited", message="Busy.")])
+    await append(store, job, [Waiting(at=START, until=until, code="rate_limited", message="Busy.")])
     return await store.job(OWNER, job.id)
 
 

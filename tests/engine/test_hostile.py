@@ -11,12 +11,12 @@ import pytest
 from engine.conftest import OWNER, Puppet, ended, shown, spec
 
 from jupyter_bgstream.core.codec import decode_events
-from jupyter_bgstream.core.errors import NotFoundError, ProviderError, UnavailableError
-from jupyter_bgstream.core.events import Citation, Delta, Event, ToolCall, Usage
+from jupyter_bgstream.core.errors import BgStreamError, NotFoundError, ProviderError, UnavailableError
+from jupyter_bgstream.core.events import Citation, Delta, ToolCall, Usage
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.engine.service import Limits, Service
 from jupyter_bgstream.providers.base import ProviderEvent
-from jupyter_bgstream.store.base import Change, JobFilter
+from jupyter_bgstream.store.base import Append, Change, JobFilter
 from jupyter_bgstream.testing.clock import FakeClock
 from jupyter_bgstream.testing.memory_store import MemoryStore
 
@@ -69,14 +69,14 @@ async def test_text_and_cursor_of_an_answer_are_of_one_moment(
 async def test_a_batch_that_is_lost_leaves_no_hole(
     service: Service, store: MemoryStore, puppet: Puppet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, appends = store.append, 0
+    real, calls = store.append, 0
 
-    async def second_breaks(job: Job, events: Sequence[Event], **more: str | None) -> int:
-        nonlocal appends
-        appends += 1
-        if appends == 2:
+    async def second_breaks(appends: Sequence[Append]) -> list[int | BgStreamError]:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
             raise ValueError("a bug in the store")
-        return await real(job, events, **more)
+        return await real(appends)
 
     monkeypatch.setattr(store, "append", second_breaks)
     job, _ = await service.jobs.submit(OWNER, spec())

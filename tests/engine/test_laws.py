@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 import pytest
 from engine.conftest import OWNER, Puppet, ended, shown, spec
 
-from jupyter_bgstream.core.errors import UnavailableError
-from jupyter_bgstream.core.events import Event
-from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.core.errors import BgStreamError, UnavailableError
 from jupyter_bgstream.engine.event_writer import UNWRITTEN_BYTES
 from jupyter_bgstream.engine.service import Service
+from jupyter_bgstream.store.base import Append
 from jupyter_bgstream.testing.clock import FakeClock
 from jupyter_bgstream.testing.memory_store import MemoryStore
 from jupyter_bgstream.testing.store_contract import ROOM
@@ -57,12 +55,12 @@ class Slow(MemoryStore):
         self.trouble: UnavailableError | None = None
         self.appends = 0
 
-    async def append(self, job: Job, events: Sequence[Event], **options: Any) -> int:
+    async def append(self, appends: Sequence[Append]) -> list[int | BgStreamError]:
         self.appends += 1
         await self.open_gate.wait()
         if self.trouble is not None:
             raise self.trouble
-        return await super().append(job, events, **options)
+        return await super().append(appends)
 
 
 async def test_a_store_that_stands_still_stops_the_reading_of_the_provider(puppet: Puppet) -> None:

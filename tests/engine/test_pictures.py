@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64encode, encodebytes, urlsafe_b64encode
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import pytest
 from engine.conftest import LIMITS, OWNER, Puppet, ended, shown, spec
 
-from jupyter_bgstream.core.errors import NotFoundError, UnavailableError
-from jupyter_bgstream.core.events import Delta, Event, Image, ToolCall
+from jupyter_bgstream.core.errors import BgStreamError, NotFoundError, UnavailableError
+from jupyter_bgstream.core.events import Delta, Image, ToolCall
 from jupyter_bgstream.core.image_files import size_words
 from jupyter_bgstream.core.state import Answer
 from jupyter_bgstream.engine import images as image_decoding
 from jupyter_bgstream.engine.images import ImageCollector, decode_base64
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.providers.base import ImageData, ProviderEvent, Resume
+from jupyter_bgstream.store.base import Append
+from jupyter_bgstream.testing.memory_store import MemoryStore
 
 FILES = {
     "image/png": b"\x89PNG\r\n\x1a\n",
@@ -226,12 +229,12 @@ async def test_pictures_do_not_count_as_text(puppet: Puppet) -> None:
 async def test_a_picture_that_cannot_be_stored_fails_its_job(
     service: Service, store: MemoryStore, puppet: Puppet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append = store.append
+    real = store.append
 
-    async def full(job: Any, events: list[Event], **more: Any) -> int:
-        if more.get("files"):
+    async def full(appends: Sequence[Append]) -> list[int | BgStreamError]:
+        if appends[0].files:
             raise UnavailableError("The disk is full.")
-        return await append(job, events, **more)
+        return await real(appends)
 
     monkeypatch.setattr(store, "append", full)
     job, _ = await service.jobs.submit(OWNER, spec())

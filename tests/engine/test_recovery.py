@@ -17,6 +17,7 @@ from jupyter_bgstream.engine import recovery
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import FakeClock
+from jupyter_bgstream.testing.factories import append
 from jupyter_bgstream.testing.memory_store import MemoryStore
 from jupyter_bgstream.testing.store_contract import ROOM, new_job, said
 
@@ -44,7 +45,7 @@ async def left_behind(store: MemoryStore, job_id: str, *, text: str | None = Non
     job = next(
         job for job in await store.claim(server="dead", owner=None, room=ROOM, limit=9, at=1.0) if job.id == job_id
     )
-    await store.append(job, said(text))
+    await append(store, job, said(text))
     return job
 
 
@@ -79,7 +80,7 @@ async def test_what_had_not_begun_goes_on_whatever_it_says(
 ) -> None:
     put_off = await left_behind(store, "job-0002", text="")
     queued = await left_behind(store, "job-0001")
-    await store.append(put_off, [Waiting(at=1.0, until=clock.time() + 9, code="rate_limited", message="Busy.")])
+    await append(store, put_off, [Waiting(at=1.0, until=clock.time() + 9, code="rate_limited", message="Busy.")])
     clock.advance(2)
     call = await puppet.call()
     assert call.job.id == queued.id
@@ -241,6 +242,6 @@ async def test_another_servers_job_that_waits_makes_room_for_ours(puppet: Puppet
     (other,) = await store.claim(server="there", owner=None, room=ROOM, limit=1, at=1.0)
     mine, _ = await service.jobs.submit(OWNER, spec())
     assert puppet.calls == []
-    await store.append(other, [Waiting(at=1.0, until=1e12, code="rate_limited", message="Busy.")])
+    await append(store, other, [Waiting(at=1.0, until=1e12, code="rate_limited", message="Busy.")])
     assert (await puppet.call()).job.id == mine.id
     await service.close()

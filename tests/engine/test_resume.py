@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 from engine.conftest import LIMITS, OWNER, Call, Puppet, ended, reached, shown, spec
 
 from jupyter_bgstream.core.batches import BatchSpec
-from jupyter_bgstream.core.errors import ProviderError
+from jupyter_bgstream.core.errors import BgStreamError, ProviderError
 from jupyter_bgstream.core.events import Citation, Completed, Delta, Event, ToolCall, Usage, Waiting
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.state import ErrorInfo
 from jupyter_bgstream.engine.service import Service
 from jupyter_bgstream.providers.base import Resume
+from jupyter_bgstream.store.base import Append
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import FakeClock
+from jupyter_bgstream.testing.factories import append
 from jupyter_bgstream.testing.memory_store import MemoryStore
 from jupyter_bgstream.testing.store_contract import ROOM, new_job, said
 
@@ -53,10 +54,11 @@ class Appends(MemoryStore):
         super().__init__(**fields)
         self.appends: list[tuple[str, str | None]] = []
 
-    async def append(self, job: Job, events: Sequence[Event], *, resume: str | None = None, **options: Any) -> int:
-        text = "".join(event.text for event in events if isinstance(event, Delta))
-        self.appends.append((text, resume))
-        return await super().append(job, events, resume=resume, **options)
+    async def append(self, appends: Sequence[Append]) -> list[int | BgStreamError]:
+        for each in appends:
+            text = "".join(event.text for event in each.events if isinstance(event, Delta))
+            self.appends.append((text, each.resume))
+        return await super().append(appends)
 
 
 async def left_behind(store: MemoryStore, job_id: str = "job-0001", **fields: object) -> Job:
@@ -66,7 +68,7 @@ async def left_behind(store: MemoryStore, job_id: str = "job-0001", **fields: ob
     job = next(
         job for job in await store.claim(server="dead", owner=None, room=ROOM, limit=9, at=1.0) if job.id == job_id
     )
-    await store.append(job, said("Half "), resume="after half", preview="Half ")
+    await append(store, job, said("Half "), resume="after half", preview="Half ")
     return await store.job(OWNER, job_id)
 
 
@@ -336,7 +338,7 @@ async def test_what_was_said_without_words_is_not_paid_for_twice_either(
 ) -> None:
     await store.submit(new_job("job-0001", owner=OWNER, server="dead", model="puppet/one"), max_queued=99)
     (job,) = await store.claim(server="dead", owner=None, room=ROOM, limit=9, at=1.0)
-    await store.append(job, [found], resume="after that")
+    await append(store, job, [found], resume="after that")
     clock.advance(2)
     (await puppet.call()).fail(ProviderError("It is overloaded.", code="provider_error", transient=True))
     assert (await ended(service, job.id)).error.code == "provider_error"

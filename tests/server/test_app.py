@@ -17,7 +17,7 @@ from jupyter_bgstream.server.activity import has_work
 from jupyter_bgstream.server.app import BgStreamApp
 from jupyter_bgstream.server.base import MAX_PAGE
 from jupyter_bgstream.store.sqlite import TemporaryStore
-from jupyter_bgstream.testing.factories import HERE, OWNER, THERE, claim, submit
+from jupyter_bgstream.testing.factories import HERE, OWNER, THERE, append, claim, submit
 from jupyter_bgstream.testing.memory_store import MemoryStore
 
 DEFAULTS: dict[str, Any] = {"full": False, "journal": None, "host": None}
@@ -63,7 +63,7 @@ async def test_a_culler_is_kept_away_from_what_is_still_to_run_here() -> None:
     assert await has_work(service, OWNER)
     (job,) = await claim(store)
     assert not await has_work(service, OWNER)  # as the scheduler sees it: nothing runs here
-    await store.append(job, [Waiting(at=21.0, until=1e9, code="rate_limited", message="Later.")])
+    await append(store, job, [Waiting(at=21.0, until=1e9, code="rate_limited", message="Later.")])
     assert await has_work(service, OWNER)
     await store.close()
     assert not await has_work(service, OWNER)
@@ -78,11 +78,11 @@ async def test_newer_jobs_of_another_server_hide_no_work() -> None:
         await submit(store, f"job-{number:04}", server=THERE)
     assert await has_work(service, OWNER)
     (job,) = await claim(store)
-    await store.append(job, [Waiting(at=21.0, until=1e9, code="rate_limited", message="Later.")])
+    await append(store, job, [Waiting(at=21.0, until=1e9, code="rate_limited", message="Later.")])
     for number in range(MAX_PAGE):
         await claim(store, server=THERE)
         other = await store.job(OWNER, f"job-{number:04}")
-        await store.append(other, [Waiting(at=21.0, until=1e9, code="rate_limited", message="Later.")])
+        await append(store, other, [Waiting(at=21.0, until=1e9, code="rate_limited", message="Later.")])
     assert await has_work(service, OWNER)
     await store.close()
 

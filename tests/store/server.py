@@ -20,6 +20,7 @@ from jupyter_bgstream.core.errors import BgStreamError, UnavailableError
 from jupyter_bgstream.core.events import Delta
 from jupyter_bgstream.core.job import Job, JobSpec
 from jupyter_bgstream.core.messages import Message
+from jupyter_bgstream.store.base import Append, append_one
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.store.sqlite.lease import Machine
 from jupyter_bgstream.testing.store_contract import ROOM
@@ -34,7 +35,7 @@ def tell(answer):
 
 async def append(store, job):
     try:
-        return await store.append(job, [Delta(channel="text", text="a word ")] * 3)
+        return await append_one(store, Append(job=job, events=[Delta(channel="text", text="a word ")] * 3))
     except BgStreamError as error:
         return type(error).__name__
 

@@ -17,6 +17,7 @@ from store.texts import CLAIMED, deltas, written
 
 from jupyter_bgstream.core.errors import NotFoundError
 from jupyter_bgstream.store.sqlite import SQLiteStore, maintenance
+from jupyter_bgstream.testing.factories import append
 from jupyter_bgstream.testing.store_contract import ALL, DONE, HERE, OWNER, ended, new_job, running, said
 
 numbers = itertools.count(1)
@@ -43,7 +44,7 @@ async def long_job(store, events, *, per_row, job_id="job-0001"):
     """Let a job run and say so many deltas."""
     job = await running(store, job_id)
     for begin in range(CLAIMED, CLAIMED + events, per_row):
-        await store.append(job, deltas(begin, min(per_row, CLAIMED + events - begin)))
+        await append(store, job, deltas(begin, min(per_row, CLAIMED + events - begin)))
     return job
 
 
@@ -69,10 +70,10 @@ async def test_a_running_job_is_joined_once_its_log_is_long_and_goes_on(database
     async with opened(database) as store:
         job = await long_job(store, 1000, per_row=5)
         assert await tidied(store) == 0
-        await store.append(job, deltas(1002, 100))
+        await append(store, job, deltas(1002, 100))
         await tidied(store)
         assert rows(database, where="packed") == [4]
-        assert await store.append(job, deltas(1102, 5)) == 1107
+        assert await append(store, job, deltas(1102, 5)) == 1107
         await store.end(OWNER, job.id, DONE)
         await tidied(store)
         assert (await whole(store))[CLAIMED:-1] == [written(seq) for seq in range(3, 1108)]
@@ -83,7 +84,7 @@ async def test_events_larger_than_a_segment_stay_whole(database):
     async with opened(database) as store:
         job = await running(store)
         for size in (10, 700_000, 10, 300_000, 5_000_000):
-            await store.append(job, said("ä" * size))
+            await append(store, job, said("ä" * size))
         await store.end(OWNER, job.id, DONE)
         before = await whole(store)
         assert await tidied(store) > 1  # a step is small
@@ -191,7 +192,7 @@ def test_random_appends_joins_and_reads(database, tiny):
 
         async def grow(job, count):
             seq = (await stores[0].job(OWNER, job.id)).seq
-            await stores[0].append(job, deltas(seq, count))
+            await append(stores[0], job, deltas(seq, count))
 
         async def play(plan):
             job = await running(stores[0], f"job-{next(numbers):06}")
@@ -199,7 +200,7 @@ def test_random_appends_joins_and_reads(database, tiny):
             for step in plan:
                 match step:
                     case "append", count:
-                        await stores[0].append(job, deltas(len(log), count))
+                        await append(stores[0], job, deltas(len(log), count))
                         log += map(written, range(len(log) + 1, len(log) + 1 + count))
                     case "join", server:
                         await stores[server].tidy()

@@ -27,8 +27,9 @@ from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Mute, Notice
 from jupyter_bgstream.core.state import fold
 from jupyter_bgstream.core.threads import Fork
-from jupyter_bgstream.store.base import Capacity, JobFilter
+from jupyter_bgstream.store.base import Append, Capacity, JobFilter
 from jupyter_bgstream.store.sqlite import SQLiteStore
+from jupyter_bgstream.testing.factories import append
 from jupyter_bgstream.testing.memory_store import MemoryStore
 from jupyter_bgstream.testing.store_contract import ALL, HERE, ROOM, new_job
 
@@ -101,6 +102,10 @@ operations = st.one_of(
     st.tuples(st.just("called"), st.integers(0, 3)),
     st.tuples(st.just("append"), st.integers(0, 9), events, st.one_of(st.none(), texts)),
     st.tuples(st.just("append"), st.integers(0, 9), st.lists(quiet, min_size=1, max_size=5), st.none()),
+    st.tuples(
+        st.just("append_many"),
+        st.lists(st.tuples(st.integers(0, 9), events, st.one_of(st.none(), st.integers(1, 9))), max_size=4),
+    ),
     st.tuples(st.just("freeze"), st.integers(0, 9), texts),
     st.tuples(st.just("end"), ids, ends, st.sampled_from([None, None, 0, 1, 2])),
     st.tuples(st.just("end_log"), st.integers(0, 9), ends),
@@ -237,8 +242,19 @@ class Player:
 
     async def _append(self, which, events, preview):
         if self._claimed:
-            return await self._store.append(self._claimed[which % len(self._claimed)], events, preview=preview)
+            return await append(self._store, self._claimed[which % len(self._claimed)], events, preview=preview)
         return None
+
+    async def _append_many(self, chosen):
+        if not self._claimed:
+            return None
+        outcomes = await self._store.append(
+            [
+                Append(job=self._claimed[which % len(self._claimed)], events=events, tail=tail)
+                for which, events, tail in chosen
+            ]
+        )
+        return [(type(it), str(it)) for it in outcomes]
 
     async def _freeze(self, which, text):
         if self._claimed:

@@ -12,6 +12,7 @@ from jupyter_bgstream.core.state import fold
 from jupyter_bgstream.store.base import Change
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.batch_contract import ROWS, announce
+from jupyter_bgstream.testing.factories import append
 from jupyter_bgstream.testing.pause_contract import AT_FIRST, PAUSED, REFUSED, end_next
 from jupyter_bgstream.testing.store_contract import (
     HERE,
@@ -123,7 +124,7 @@ async def test_others_are_told_of_a_state_only_when_it_has_changed(database, jou
         job = await running(one)
         await submit(two, "job-0002", server="server-two")  # two knows all until here
         changes = two.changes()
-        await one.append(job, [Attempt(at=30.0, reason="retry")])
+        await append(one, job, [Attempt(at=30.0, reason="retry")])
         assert await take(changes) == [Change(kind="events", owner=OWNER, job=job.id, status="running", seq=3)]
 
 
@@ -165,7 +166,7 @@ async def test_streaming_leaves_the_file_free_for_others(database, journal):
 
         async def stream(job):
             while not stop.is_set():
-                await busy.append(job, said("a word ") * 20)
+                await append(busy, job, said("a word ") * 20)
 
         streams = [asyncio.create_task(stream(job)) for job in jobs]
         for n in range(20):

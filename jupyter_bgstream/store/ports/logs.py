@@ -2,42 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
-from ...core.events import Event
+from ...core.errors import BgStreamError
 from ...core.job import Job
-from ..values import NO_FILES, StoredImage
+from ..values import Append, StoredImage
 
 
 class LogStore(Protocol):
     """The append-only log of each job. A stored event never changes."""
 
-    async def append(
-        self,
-        job: Job,
-        events: Sequence[Event],
-        *,
-        preview: str | None = None,
-        resume: str | None = None,
-        files: Mapping[str, bytes] = NO_FILES,
-    ) -> int:
-        """Append events to the log of a running job.
+    async def append(self, appends: Sequence[Append]) -> list[int | BgStreamError]:
+        """Append events to the logs of running jobs, in one transaction.
 
-        Args:
-            job: The job as it was claimed.
-            events: Events without numbers; the store numbers them.
-            preview: The first characters of the answer; None leaves the stored preview.
-            resume: The token by which the provider continues this attempt; None leaves the stored one, "" removes it.
-            files: The file of each ``Image`` among the events, by its id.
+        Each append has its own outcome: a refused one changes nothing and leaves the others alone. Appends to the same
+        job are applied in order.
 
         Returns:
-            The tail of the log: the number of its last event.
-
-        Raises:
-            FencedError: The job has ended, was deleted or was claimed again.
-            IllegalEventError: The job's state does not allow an event, an event is an end (see ``end``), or the images
-                and files do not match.
+            For each append the new tail of its log, or why it was refused: FencedError if the job has ended, was
+            deleted or was claimed again; OutOfOrderError if the log has another tail than the expected one;
+            IllegalEventError if the job's state does not allow an event, an event is an end (see ``JobStore.end``) or
+            cannot be encoded, or the images and files do not match.
         """
         ...
 
@@ -64,3 +50,20 @@ class LogStore(Protocol):
             NotFoundError: There is no such chunk, or the job has another log.
         """
         ...
+
+
+async def append_one(store: LogStore, append: Append) -> int:
+    """Append events to the log of one job.
+
+    Returns:
+        The new tail of the log.
+
+    Raises:
+        FencedError: See ``LogStore.append``, like the other errors.
+        OutOfOrderError: The log has another tail.
+        IllegalEventError: An event is not allowed.
+    """
+    (outcome,) = await store.append([append])
+    if isinstance(outcome, BgStreamError):
+        raise outcome
+    return outcome

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from ...core.events import Event
+from ...core.errors import BgStreamError
 from ...core.job import Job
-from ..base import NO_FILES
+from ..base import Append
 from . import claims, maintenance, select
 from .database import SQLiteDatabase
 from .methods import read_method, write_method
@@ -66,19 +66,10 @@ class SQLiteStore(SQLiteDatabase):
     announce = write_method(Transaction.announce)
     size = read_method(maintenance.size)
 
-    async def append(
-        self,
-        job: Job,
-        events: Sequence[Event],
-        *,
-        preview: str | None = None,
-        resume: str | None = None,
-        files: Mapping[str, bytes] = NO_FILES,
-    ) -> int:
-        """Append events to the log of a running job; without a sync if they leave the job's state as it is."""
-        return await self._open.writer.run(
-            lambda tx: tx.append(job, events, preview=preview, resume=resume, files=files), light=is_quiet(events)
-        )
+    async def append(self, appends: Sequence[Append]) -> list[int | BgStreamError]:
+        """Append events to logs; without a sync to disk if no job changes its state."""
+        light = all(is_quiet(append.events) for append in appends)
+        return await self._open.writer.run(lambda tx: tx.append(appends), light=light)
 
     async def abandoned(self, *, owner: str | None, limit: int) -> list[Job]:
         """Return unfinished jobs of servers that hold no lock."""

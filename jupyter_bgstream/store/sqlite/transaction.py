@@ -8,12 +8,12 @@ import msgspec
 
 from ...core.batches import Batch
 from ...core.codec import encode
-from ...core.errors import NotFoundError
+from ...core.errors import BgStreamError, NotFoundError
 from ...core.events import Cancelled, Citation, Delta, Event, Image, ToolCall, Usage, Waiting
 from ...core.job import Job, Turn
 from ...core.messages import Message
 from .. import transitions, usage_ledger
-from ..base import IMAGE_CHUNK, NO_FILES, Capacity, Change, ExpiredJob, Span
+from ..base import IMAGE_CHUNK, Append, Capacity, Change, ExpiredJob, Span
 from . import claims, maintenance, select
 from .rows import columns_of, group_from, job_of, place_of, places_of
 from .threads import ThreadTransaction
@@ -199,16 +199,12 @@ class Transaction(ThreadTransaction):
         self._do("update_history", n=n, history=encode(history), turns=encode(turns))
         return msgspec.structs.replace(now, history=history, turns=turns)
 
-    def append(
-        self,
-        job: Job,
-        events: Sequence[Event],
-        *,
-        preview: str | None = None,
-        resume: str | None = None,
-        files: Mapping[str, bytes] = NO_FILES,
-    ) -> int:
-        """Let a job's log grow; returns its tail. Raises FencedError, IllegalEventError."""
+    def append(self, appends: Sequence[Append]) -> list[int | BgStreamError]:
+        """Append events to logs; return the tail of each, or why it was refused."""
+        return [transitions.outcome_of(self._append, append) for append in appends]
+
+    def _append(self, append: Append) -> int:
+        job, events, files = append.job, append.events, append.files
         images = transitions.check_files(events, files)
         head = self._one("job_head", owner=job.owner, id=job.id)
         if head is None:
@@ -216,19 +212,20 @@ class Transaction(ThreadTransaction):
         n, log, status, seq, attempt, fence = head
         if status != "running" or not _PLAIN.issuperset(map(type, events)):
             n, now = self._held(job)
-            step = transitions.appended(now, events, preview=preview, resume=resume)
+            step = transitions.appended(now, append)
             self._check_new(n, images)
             self._take(n, step)
             self._insert_images(n, images, files)
             return step.job.seq
-        # The short way, for all but a few appends: neither the spec nor the history is read or written.
+        # The fast path of almost all appends: neither the spec nor the history is read or written.
         transitions.check_held(job, log=log, fence=fence, status=status)
+        transitions.check_tail(append, seq)
         encoded = transitions.numbered(events, after=seq, attempt=attempt)
         tail = int(seq) + len(encoded)
         self._check_new(n, images)
         self._insert_events(n, tail, encoded)
         self._insert_images(n, images, files)
-        self._do("grow_job", n=n, seq=tail, rev=self.rev, preview=preview, resume=resume)
+        self._do("grow_job", n=n, seq=tail, rev=self.rev, preview=append.preview, resume=append.resume)
         self.changes.append(Change(kind="events", owner=job.owner, job=job.id, status=status, seq=tail, events=encoded))
         return tail
 

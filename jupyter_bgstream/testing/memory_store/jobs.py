@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from ...core.batches import Batch
 from ...core.costs import By, CostRow
+from ...core.errors import BgStreamError
 from ...core.events import Event, Waiting
 from ...core.job import Job, Turn
 from ...core.messages import Message
 from ...store import transitions, usage_ledger
-from ...store.base import IMAGE_CHUNK, NO_FILES, Capacity, Change, JobFilter, StoredImage
+from ...store.base import IMAGE_CHUNK, Append, Capacity, Change, JobFilter, StoredImage
 from .base import MemoryBase
 from .state import StoredJob
 
@@ -134,22 +135,17 @@ class MemoryJobs(MemoryBase):
         stored.job = msgspec.structs.replace(stored.job, history=history, turns=turns)
         return stored.job
 
-    async def append(
-        self,
-        job: Job,
-        events: Sequence[Event],
-        *,
-        preview: str | None = None,
-        resume: str | None = None,
-        files: Mapping[str, bytes] = NO_FILES,
-    ) -> int:
-        images = transitions.check_files(events, files)
-        stored = self._held(job)
-        step = transitions.appended(stored.job, events, preview=preview, resume=resume)
+    async def append(self, appends: Sequence[Append]) -> list[int | BgStreamError]:
+        return [transitions.outcome_of(self._append, append) for append in appends]
+
+    def _append(self, append: Append) -> int:
+        images = transitions.check_files(append.events, append.files)
+        stored = self._held(append.job)
+        step = transitions.appended(stored.job, append)
         for image in images:
             if image.id in stored.images:
                 raise transitions.image_is_there(image.id)
-        stored.images |= {image.id: (image.media_type, files[image.id]) for image in images}
+        stored.images |= {image.id: (image.media_type, append.files[image.id]) for image in images}
         self._take(step)
         return step.job.seq
 

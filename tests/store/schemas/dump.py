@@ -32,6 +32,7 @@ from jupyter_bgstream.core.notices import Mute
 from jupyter_bgstream.store.base import JobFilter
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.store.sqlite.queries import migrations
+from jupyter_bgstream.testing.factories import append
 from jupyter_bgstream.testing.store_contract import ALL, ROOM, new_job
 
 FOLDER = Path(__file__).parent
@@ -89,13 +90,13 @@ async def fill(store):
         (job,) = await store.claim(server="server-old", owner=None, room=ROOM, limit=1, at=20.0 + n)
         job = await store.freeze(job, (Message(role="user", content="Before?"),))
         for event in SAID:
-            await store.append(job, [event], preview="Der Himmel")
-        await store.append(job, SAID[:3] * 5)
+            await append(store, job, [event], preview="Der Himmel")
+        await append(store, job, SAID[:3] * 5)
         if name == "waiting":
             waiting = Waiting(at=40.0, until=4e9, code="rate_limited", message="Later.")
-            await store.append(job, [waiting])
+            await append(store, job, [waiting])
         if name == "completed":
-            await store.append(job, [Attempt(at=45.0, reason="retry"), Delta(channel="text", text="Again.")])
+            await append(store, job, [Attempt(at=45.0, reason="retry"), Delta(channel="text", text="Again.")])
         if name in ENDS:
             await store.end(job.owner, job.id, ENDS[name])
     await store.submit(new_job("job-of-grace", log="f" * 8, owner="grace", server="server-old"), max_queued=9)
