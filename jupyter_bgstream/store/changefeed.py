@@ -1,4 +1,4 @@
-"""How commits reach those who asked for ``changes()``: in order, and in bounded memory."""
+"""Delivery of commits to the subscribers of ``changes()``, in order and in bounded memory."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import msgspec
 
 from .base import Change
 
-UNREAD_BYTES = 4 * 1024 * 1024  # of event bytes kept for one subscriber that does not read
+UNREAD_BYTES = 4 * 1024 * 1024  # of events held for one subscriber that does not read
 UNREAD_CHANGES = 4096
 
 
 class Subscription:
-    """One reader's view of the commits since it was made: an async iterator of batches.
+    """One subscriber of commits: an async iterator of lists of changes.
 
-    While the reader keeps up it gets every change as it was. Once more than UNREAD_BYTES or UNREAD_CHANGES wait for it,
-    they are merged to one change per job (and one per notice) with the newest state and tail and without event bytes:
-    it then reads the log, as for a change made elsewhere. So a reader that stands still costs one small value per job.
+    A subscriber that keeps up gets every change as it was published. Once more than UNREAD_BYTES or UNREAD_CHANGES
+    wait, they are merged into one change per job and one per notice, with the newest state and tail but without event
+    bytes: the subscriber then reads the log, as for a change made by another server. So a subscriber that does not
+    read costs one small value per job.
     """
 
     def __init__(self) -> None:
@@ -48,26 +49,26 @@ class Subscription:
         self._bytes += sum(len(event) for change in changes for event in change.events)
         if self._bytes > UNREAD_BYTES or len(self._unread) > self._most:
             self._unread = merged(self._unread)
-            # Twice what is left, so that merging many jobs again and again costs little per change.
+            # Twice the rest: repeated merges of many jobs then cost little per change.
             self._bytes, self._most = 0, max(UNREAD_CHANGES, 2 * len(self._unread))
         self._wake.set()
 
     def close(self) -> None:
-        """Let the iterator end once it has given what it has."""
+        """End the iterator after the queued changes."""
         self._closed = True
         self._wake.set()
 
 
 class Changefeed:
-    """Everybody who follows one store's commits. Belongs to one event loop."""
+    """All subscribers of one store. Belongs to one event loop."""
 
     def __init__(self) -> None:
-        # Weak: an iterator that nobody holds any more is no longer served.
+        # Weak: an iterator without other references is no longer served.
         self._subscriptions: WeakSet[Subscription] = WeakSet()
         self._closed = False
 
     def subscribe(self) -> Subscription:
-        """Return an iterator over every commit from here on; over none if the store is closed."""
+        """Return an iterator over every commit from now on; it is empty if the store is closed."""
         subscription = Subscription()
         self._subscriptions.add(subscription)
         if self._closed:
@@ -75,7 +76,7 @@ class Changefeed:
         return subscription
 
     def publish(self, changes: Sequence[Change]) -> None:
-        """Give one commit's changes to everybody."""
+        """Deliver one commit's changes to all subscribers."""
         if changes:
             for subscription in self._subscriptions:
                 subscription.offer(changes)
@@ -88,7 +89,10 @@ class Changefeed:
 
 
 def merged(changes: Iterable[Change]) -> list[Change]:
-    """Merge changes to the newest of each log and notice, without event bytes; what was deleted forgets its past."""
+    """Merge changes into the newest of each log and notice, without event bytes.
+
+    A deletion replaces the earlier changes of its job.
+    """
     newest: dict[tuple[str, str, str], Change] = {}
     for change in changes:
         log = (change.owner, change.job, "log")

@@ -1,8 +1,8 @@
-"""What jobs cost, added up; and what is kept of it when a job is deleted.
+"""Sums of tokens and costs, which outlast deleted jobs.
 
-A job belongs to the quarter of an hour in which it was submitted: every day of every time zone begins with one, and so
-what is deleted can be kept as sums without changing any day's. Of a deleted job only its quarter and its model are
-kept, not the names that a user gave it nor the name of the person who submitted it.
+A job belongs to the quarter of an hour in which it was submitted. The days of all time zones begin with a quarter, so
+that sums per quarter can replace deleted jobs without changing any daily sum. Of a deleted job only the quarter and
+the model are kept: neither the names that a user gave it nor the name of the person who submitted it.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from ..core.job import Job
 QUARTER = 900  # seconds
 N = TypeVar("N", int, float)
 
-MOST = 500  # rows of an answer: the newest days, or what cost most
+MOST = 500  # rows of a result: the newest days, or the highest costs
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What jobs of one owner took that have the same quarter and names."""
+    """Tokens and cost of an owner's jobs with the same quarter and names."""
 
     at: int  # Unix seconds, a whole quarter
     model: str
@@ -40,7 +40,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def entry_of(job: Job) -> Entry | None:
-    """Return what a job took, if anything is known of that."""
+    """Return the entry of a job; None if neither its tokens nor its cost are known."""
     if job.usage is None and job.cost is None:
         return None
     return Entry(
@@ -58,19 +58,19 @@ def entry_of(job: Job) -> Entry | None:
 
 
 def nameless(entry: Entry) -> Entry:
-    """Return what is kept of a deleted job's."""
+    """Return an entry without names, as it is kept for a deleted job."""
     return msgspec.structs.replace(entry, thread=None, notebook=None, group=None, submitted_by=None)
 
 
 def quarters(since: float | None, until: float | None) -> tuple[int, int]:
-    """Return the first whole quarter of a time, in Unix seconds, and the first one after it."""
+    """Return the first quarter of a period and the first one after it, in Unix seconds."""
     first = 0 if since is None else math.floor(since / QUARTER) * QUARTER
     end = 1 << 50 if until is None else math.ceil(until / QUARTER) * QUARTER
     return first, end
 
 
 def summed(entries: Iterable[Entry], *, by: By, since: float | None, until: float | None) -> list[CostRow]:
-    """Add up entries; the newest day first, or what cost most."""
+    """Return the sums of entries: the newest day first, else the highest cost first."""
     first, end = quarters(since, until)
     rows: dict[str | None, CostRow] = {}
     for entry in entries:
@@ -94,7 +94,7 @@ def summed(entries: Iterable[Entry], *, by: By, since: float | None, until: floa
 
 
 def day_of(at: float) -> str:
-    """Return the day in which a time lies here, as YYYY-MM-DD."""
+    """Return the local day of a time, as YYYY-MM-DD."""
     return f"{datetime.fromtimestamp(at):%Y-%m-%d}"
 
 

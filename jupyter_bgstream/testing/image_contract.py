@@ -152,5 +152,5 @@ class ImageContract:
         """Check that a running job has neither an event nor a file of a picture."""
         assert len(await log_of(store)) == 2
         for id in ids:
-            with pytest.raises(BgStreamError, match="no picture"):
+            with pytest.raises(BgStreamError, match="no image"):
                 await store.image(OWNER, "job-0001", id)

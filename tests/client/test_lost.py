@@ -164,7 +164,7 @@ def test_a_full_queue_is_said_with_the_time_to_wait(
         patched.setenv("JUPYTER_RUNTIME_DIR", str(server.runtime))
         patched.setenv("JUPYTER_BGSTREAM_RUNTIME", str(server.runtime_file))
         asked = submit("x", model="test/held")
-        with pytest.raises(QueueFullError, match="no more are taken") as refused:
+        with pytest.raises(QueueFullError, match="jobs are unfinished") as refused:
             submit("y")
         assert refused.value.retry_after > 0
         kernel.run("%load_ext jupyter_bgstream")

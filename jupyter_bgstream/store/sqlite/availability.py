@@ -1,4 +1,4 @@
-"""Stands before the database: whoever reads or writes it asks here whether it may."""
+"""Checks before each access to the database, and the thread that keeps this server's lock and lease."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from .lease import RENEWAL, Lease, TakenOverError
 from .quarantine import warning_of
 from .server_locks import ServerLocks
 
-PULSE = 0.5  # seconds between looks
-ASIDE = 10.0  # seconds between looks for databases that were kept aside
-STOPPING = 1.0  # seconds that a look may take when the store is closed; a network disk may hang
+PULSE = 0.5  # seconds between checks
+ASIDE = 10.0  # seconds between checks for databases that were set aside
+STOPPING = 1.0  # seconds that a check may take when the store is closed; a network disk may hang
 
 log = logging.getLogger(__name__)
 
 
 class Availability:
-    """Refuses to touch files that are lost, or another machine's, and keeps this server's lock and lease alive.
+    """Refuses access to files that are lost or belong to another machine, and keeps this server's lock and lease alive.
 
-    For that it has a thread of its own: a writer that waits for a lock, or for a disk, must not look dead. Whatever
-    this thread meets is said as a warning for as long as it lasts, and stops nobody else.
+    It has a thread of its own: a server whose writer waits for a lock or a disk must not look dead. A problem in this
+    thread is a warning as long as it lasts, and does not stop the other checks.
     """
 
     def __init__(self, path: Path, *, liveness: ServerLocks, lease: Lease | None, troubles: Troubles) -> None:
         self._path = path
         self._liveness = liveness
         self._lease = lease
-        self._watch: FileWatch | None = None  # as long as the files are not open
+        self._watch: FileWatch | None = None  # None until the files are open
         self._troubles = troubles
         self._renewal = 0.0  # monotonic seconds; when the lease is due
-        self._taken_over: str | None = None  # what is said of it
+        self._taken_over: str | None = None  # the message
         self._on_taken: Callable[[], None] = lambda: None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bgstream-guard", daemon=True)
@@ -50,17 +50,17 @@ class Availability:
         self._thread.join(STOPPING)
 
     def watch(self, watch: FileWatch) -> None:
-        """Look after the files from now on: they are open."""
+        """Check these files from now on: they are open."""
         self._watch = watch
 
     def when_taken_over(self, call: Callable[[], None]) -> None:
-        """Call this, in some thread, when another machine has taken the database; at once if it has."""
+        """Set what is called, in some thread, when another machine has taken the database; at once if it has."""
         self._on_taken = call
         if self._taken_over is not None:
             call()
 
     def check_access(self) -> None:
-        """Raise UnavailableError if the database may not even be read, because another machine has it."""
+        """Raise UnavailableError if another machine has the database, so that it may not even be read."""
         if self._taken_over is not None:
             raise TakenOverError(self._taken_over)
         if self._lease is not None:
@@ -71,12 +71,12 @@ class Availability:
                 raise
 
     def check_commit(self) -> None:
-        """Raise UnavailableError if a commit would be lost, or would destroy another machine's data."""
+        """Raise UnavailableError if a commit would be lost or would overwrite another machine's data."""
         self._check_files()
         self.check_access()
 
     def may_checkpoint(self) -> bool:
-        """Whether the log may be written into the database: no other process can have begun one of its own."""
+        """Return whether a checkpoint is safe: no other process can have begun a log of its own."""
         return self._watch is None or self._watch.may_checkpoint()
 
     def _check_files(self) -> None:
@@ -95,8 +95,8 @@ class Availability:
                 aside = time.monotonic() + ASIDE
                 self._safely("aside", lambda: self._troubles.state("aside", warning_of(self._path)))
             if self._taken_over is not None or not self._safely("lease", self.check_access):
-                continue  # the lock is the other machine's to judge now
-            # Where the files have gone, new locks would only be in the way of those who bring them back.
+                continue  # the other machine now decides about the lock
+            # If the files are gone, new locks would only hinder their return.
             if self._safely("files", self._check_files):
                 self._safely("lock", self._hold_lock)
                 self._safely("renewal", self._renew)
@@ -105,11 +105,11 @@ class Availability:
         try:
             action()
         except (LostFileError, TakenOverError):
-            pass  # it was said where it was found
+            pass  # already reported
         except (OSError, UnavailableError) as error:
             self._troubles.state(topic, f"{_SENTENCES[topic].format(path=self._path)} {error}")
         except Exception:
-            log.exception("the store could not look after its %s, trying again", topic)
+            log.exception("the check of the store's %s failed, trying again", topic)
         else:
             if topic != "aside":
                 self._troubles.state(topic, None)
@@ -125,7 +125,7 @@ class Availability:
         if self._liveness.hold():
             log.critical(
                 "The lock of this server in %s.servers was deleted while it runs, and was made again. Do not delete"
-                " that folder: other servers may have taken this one for dead, and its jobs.",
+                " that folder: other servers may have considered this one dead and taken its jobs.",
                 self._path,
             )
 
@@ -137,9 +137,9 @@ class Availability:
 
 
 _SENTENCES = {
-    "files": "The files of the database {path} cannot be looked at.",
+    "files": "The files of the database {path} cannot be checked.",
     "lock": "This server's lock beside {path} was deleted and cannot be made again; make its folder writable.",
-    "lease": "The lease of the database {path} cannot be looked at.",
+    "lease": "The lease of the database {path} cannot be checked.",
     "renewal": "The lease of the database {path} cannot be renewed, so that another machine may take it.",
     "aside": "The folder of the database {path} cannot be read.",
 }

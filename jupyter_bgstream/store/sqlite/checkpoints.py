@@ -1,4 +1,4 @@
-"""Moves the write-ahead log into the database, when nobody waits for it or when it has grown large."""
+"""Checkpoints: copy the write-ahead log into the database when the store is idle or the log is large."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Checkpoints:
             self.run()
 
     def run(self) -> bool:
-        """Checkpoint; returns whether all of the log is in the database now."""
+        """Checkpoint; return whether the whole log is in the database now."""
         # With SQLite's busy handler, since without the write lock it would make do with a passive one.
         busy = 1
         if self._allowed():
@@ -43,7 +43,7 @@ class Checkpoints:
                 self._db.execute(f"PRAGMA busy_timeout = {PATIENCE}")
                 busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             self._db.execute("PRAGMA busy_timeout = 0")
-        if busy:  # somebody reads an old snapshot: later, and not after every commit
+        if busy:  # a reader uses an old snapshot: try later, but not after every commit
             self._at = time.monotonic() + IDLE
             self._bytes = self._wal_size() + BYTES
         else:

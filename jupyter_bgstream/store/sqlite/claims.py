@@ -1,4 +1,7 @@
-"""Which jobs a claim takes: it looks where something may run, and reads only the first jobs there."""
+"""Selection of the jobs of a claim. It reads only the first jobs of each lane that has room.
+
+A lane is the queue of one owner, priority and batch.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,14 @@ from .rows import group_from
 def choose(
     db: sqlite3.Connection, *, server: str, owner: str | None, room: Capacity, limit: int, at: float
 ) -> tuple[list[int], list[Batch]]:
-    """Return what may run now, by its n, and the announced groups that begin with it."""
+    """Return the ``jobs.n`` of the jobs that may run now, and the batches that start with them."""
     here, batch = _one(db, "running_here", server=server)
     if here >= room.running:
         return [], []
     owners = dict(db.execute(QUERIES["running_by_owner"]).fetchall())
     groups = _Batches(db, server)
     load = transitions.RunningCounts(here=here, batch=batch, owners=owners, lanes=groups.lanes)
-    limit = min(limit, room.running - here)  # what one lane may give, which is all or nothing
+    limit = min(limit, room.running - here)  # one lane may supply all of them
     with ExitStack() as cursors:
         due = _rows(db, "due_jobs", cursors, server=server, owner=owner, at=at, farthest=at + transitions.FARTHEST)
         lanes = [
@@ -49,7 +52,7 @@ def choose(
 
 
 def has_work(db: sqlite3.Connection, *, server: str, owner: str) -> bool:
-    """Return whether jobs are queued or wait that are not of a paused group."""
+    """Return whether jobs are queued or waiting, those of paused batches excepted."""
     groups = _Batches(db, server)
     with closing(db.execute(QUERIES["waiting_lanes"], {"server": server, "owner": owner})) as waiting:
         lanes = {lane for (lane,) in waiting}
@@ -58,13 +61,13 @@ def has_work(db: sqlite3.Connection, *, server: str, owner: str) -> bool:
 
 
 class _Batches:
-    """The announced groups that a claim comes across, each looked up once."""
+    """The announced batches that a claim meets, each looked up once."""
 
     def __init__(self, db: sqlite3.Connection, server: str) -> None:
         self._db = db
         self._server = server
         self._known: dict[tuple[str, str], Batch] = {}
-        self.lanes: dict[tuple[str, str], transitions.BatchSlot] = {}  # of those that have a limit or are paused
+        self.lanes: dict[tuple[str, str], transitions.BatchSlot] = {}  # of batches that have a limit or are paused
 
     def look_up(self, owner: str, lane: str) -> None:
         key = (owner, lane)
@@ -76,24 +79,24 @@ class _Batches:
             self.lanes[key] = transitions.BatchSlot(limit=group.limit, running=running, waiting=waiting)
 
     def is_paused(self, owner: str, lane: str) -> bool:
-        """Whether none of its jobs begins."""
+        """Return whether a batch is paused."""
         self.look_up(owner, lane)
         return bool(lane) and self._known[owner, lane].paused is not None
 
     def free(self, owner: str, lane: str) -> bool:
-        """Whether a queued job of it may run."""
+        """Return whether a queued job of a lane may run."""
         self.look_up(owner, lane)
         taken = self.lanes.get((owner, lane))
         return taken is None or taken.free(waits=False)
 
     def unbegun(self, owner: str, lane: str) -> Batch | None:
-        """Return a group of which no job has run yet."""
+        """Return the batch of a lane if none of its jobs has started yet."""
         group = self._known.get((owner, lane))
         return group if group is not None and group.started_at is None else None
 
 
 def _queued_lanes(db: sqlite3.Connection, server: str) -> Iterator[dict[str, Any]]:
-    # From one to the next by the index, over any number of jobs in between.
+    # From lane to lane by the index, however many jobs each has.
     lane: dict[str, Any] = {"batch": -1, "owner": "", "lane": ""}
     while (row := _one(db, "next_lane", server=server, **lane)) is not None:
         lane = dict(row)

@@ -1,4 +1,4 @@
-"""Opens the database file: who may read it, how it is written, and whether this version can."""
+"""SQLite connections: file mode, journal, migrations and the check for damage."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from ...core.errors import UnavailableError
 from .errors import is_damage, sentence
 from .queries import migrations
 
-READER_PATIENCE = 5.0  # seconds, while somebody opens or closes the file or, with a rollback journal, commits
+READER_PATIENCE = 5.0  # seconds, while a process opens or closes the file or, with a rollback journal, commits
 _MODES = {"wal": "wal", "rollback": "truncate"}
 
-# What SQLite says where a write-ahead log has no memory to share.
+# SQLite's codes where a write-ahead log cannot share memory.
 _NO_SHARED_MEMORY = frozenset({sqlite3.SQLITE_IOERR_SHMMAP, sqlite3.SQLITE_IOERR_SHMLOCK})
 
 ELSEWHERE = "Make it and its folder writable, or set BgStreamApp.database to another path."
@@ -33,7 +33,7 @@ _creating = threading.Lock()
 
 
 class DamagedError(UnavailableError):
-    """The file is damaged, or no database at all."""
+    """The file is damaged or not a database."""
 
 
 class NoWriteAheadLogError(UnavailableError):
@@ -41,12 +41,14 @@ class NoWriteAheadLogError(UnavailableError):
 
 
 def patiently(action: Callable[[], T], until: Callable[[], float]) -> T:
-    """Try, once at least, while another process has the database locked; its error is raised in the end.
+    """Repeat an action while another process has the database locked; raise the error in the end.
 
-    ``until`` tells when that is, in monotonic seconds; it is asked after each try, since it may be sooner by then.
-
-    SQLite's own busy handler backs off to 100 ms between tries, and so loses every race for a file whose writer only
+    SQLite's own busy handler backs off to 100 ms between calls, and so loses every race for a file whose writer only
     pauses for some milliseconds.
+
+    Args:
+        action: Is called at least once.
+        until: Returns the deadline in monotonic seconds; called after each failure, because it may change.
     """
     while True:
         try:
@@ -54,11 +56,11 @@ def patiently(action: Callable[[], T], until: Callable[[], float]) -> T:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until():
                 raise
-        time.sleep(random.uniform(0.0003, 0.0015))  # noqa: S311  # jitter, so that two who wait do not keep step
+        time.sleep(random.uniform(0.0003, 0.0015))  # noqa: S311  # jitter, so that two processes do not wait in step
 
 
 def until_stopped(patience: float, stop: threading.Event | None) -> Callable[[], float]:
-    """Return when a wait ends, in monotonic seconds: after ``patience`` seconds, or as soon as ``stop`` is set."""
+    """Return the deadline of a wait, in monotonic seconds: after ``patience`` seconds, or once ``stop`` is set."""
     deadline = time.monotonic() + patience
     return lambda: -math.inf if stop is not None and stop.is_set() else deadline
 
@@ -71,13 +73,18 @@ def open_for_writing(
     alone: Callable[[], bool] = lambda: True,
     stop: threading.Event | None = None,
 ) -> sqlite3.Connection:
-    """Create the file if need be, bring it up to date and return the one connection that writes it.
+    """Create the file if needed, migrate it and return the one connection that writes it.
 
-    ``alone`` tells whether no other server has it open: only then is an older one brought up to date. ``stop`` ends the
-    waits for a locked file.
+    Args:
+        path: The file.
+        patience: Seconds to wait for a locked file.
+        journal: How the file is written.
+        alone: Returns whether no other server has the file open; only then is it migrated.
+        stop: Ends the waits for a locked file.
 
-    Raises UnavailableError if it cannot be had, is no database of this package, or was written by a newer version of
-    it. A file that cannot be used is left as it is.
+    Raises:
+        UnavailableError: The file cannot be opened, is not a database of this package, or was written by a newer
+            version. It is left as it is.
     """
     try:
         _create(path)
@@ -103,15 +110,23 @@ def open_for_writing(
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """Return a connection that does not write."""
+    """Return a connection that only reads."""
     db = _connect(path)
-    # Not opened read-only: where a server was killed in its commit, whoever reads first has to roll that back.
+    # Not opened read-only: after a server was killed in a commit, the first reader must roll it back.
     db.execute("PRAGMA query_only = ON")
     return db
 
 
 def check(db: sqlite3.Connection, *, seconds: float | None) -> str | None:
-    """Look for damage for some seconds, or all through if None; returns what is wrong with the file, if anything."""
+    """Check the file for damage.
+
+    Args:
+        db: A connection.
+        seconds: How long to check; None: until the whole file is checked.
+
+    Returns:
+        What is wrong; None if no damage was found.
+    """
     query = "PRAGMA integrity_check(1)" if seconds is None else "PRAGMA quick_check(1)"
     # Not by a progress handler: up to SQLite 3.40, at least, none is called while the pages of a table are checked.
     timer = threading.Timer(3600 if seconds is None else seconds, db.interrupt)
@@ -126,7 +141,7 @@ def check(db: sqlite3.Connection, *, seconds: float | None) -> str | None:
         raise
     finally:
         timer.cancel()
-        timer.join()  # else it might still interrupt what comes next
+        timer.join()  # it might still interrupt the next statement otherwise
     return None if found == "ok" else str(found).splitlines()[-1]
 
 
@@ -138,11 +153,11 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _create(path: Path) -> None:
-    # Before SQLite does, for the mode: its -wal and -shm files take theirs from this one. Under a lock, since closing a
-    # file drops all POSIX locks that this process holds on it, those of another store's connection too.
+    # Before SQLite does, for the mode: the -wal and -shm files inherit it. Under a lock: closing a file drops all POSIX
+    # locks of this process on it, including those of another store's connection.
     with _creating, suppress(FileExistsError):
         path.touch(mode=0o600, exist_ok=False)
-    # Before SQLite opens it, since that would leave a log beside it that is as read-only as the file is.
+    # Before SQLite opens it, which would leave a read-only log beside a read-only file.
     if not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         raise PermissionError(errno.EACCES, "it is read-only")
 
@@ -150,7 +165,7 @@ def _create(path: Path) -> None:
 def _set_up(db: sqlite3.Connection, path: Path, journal: Journal, until: Callable[[], float]) -> None:
     version = patiently(lambda: _check_version(db, path, newest=len(migrations())), until)
     if version == 0:
-        # Only a file without tables takes it: then deleted jobs' space can be given back step by step (see pruning).
+        # Only possible without tables; lets maintenance.py give back the space of deleted jobs step by step.
         patiently(lambda: db.execute("PRAGMA auto_vacuum = INCREMENTAL"), until)
     try:
         (mode,) = patiently(lambda: db.execute(f"PRAGMA journal_mode = {_MODES[journal]}").fetchone(), until)
@@ -163,11 +178,11 @@ def _set_up(db: sqlite3.Connection, path: Path, journal: Journal, until: Callabl
             f"The file system of {path} cannot hold the journal of a database ({journal}); put it on a local disk."
         )
     if journal == "wal":
-        # Automatic checkpoints would run beside other processes' writes; ours (see Writer) keeps them out.
+        # Automatic checkpoints would run beside other processes' writes; those of Writer exclude them.
         db.execute("PRAGMA wal_autocheckpoint = 0")
     else:
-        db.execute("PRAGMA mmap_size = 0")  # another machine's write would not be seen in it
-        # Else a large transaction would need the file for itself before its commit, in the middle of an operation.
+        db.execute("PRAGMA mmap_size = 0")  # a memory map would not show another machine's writes
+        # A large transaction would otherwise need an exclusive lock before its commit, within an operation.
         db.execute("PRAGMA cache_spill = OFF")
 
 
@@ -177,7 +192,7 @@ def _bring_up_to_date(
     steps = migrations()
     patiently(lambda: db.execute("BEGIN IMMEDIATE"), until)
     try:
-        version = _check_version(db, path, newest=len(steps))  # another server may have been faster
+        version = _check_version(db, path, newest=len(steps))  # another server may have migrated it
         if 0 < version < len(steps) and not alone():
             raise UnavailableError(
                 f"The database {path} is of an older version of jupyter_bgstream, and a Jupyter server that runs it "
@@ -186,7 +201,7 @@ def _bring_up_to_date(
         for statements in steps[version:]:
             for statement in statements:
                 db.execute(statement)
-        # In any case: a file that cannot be written is found now, and not by the first job.
+        # In any case: an unwritable file is detected now and not by the first job.
         db.execute(f"PRAGMA user_version = {len(steps)}")
         end = "COMMIT" if version < len(steps) else "ROLLBACK"
         patiently(lambda: db.execute(end), until)

@@ -1,4 +1,4 @@
-"""Brings outcomes and commits from the writer's thread to the event loop."""
+"""Delivery of outcomes and changes from the writer's thread to the event loop."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ...core.errors import UnavailableError
 from ..base import Change
 from .transaction import Transaction
 
-STUCK = 5.0  # seconds that the writer's thread may need in one call of SQLite, beside its patience with locks
-LOOK = 1.0  # seconds between looks for those that wait for too long
-HANGS = "The store does not answer: its disk may hang. Nothing was stored; try again when the disk is back."
+STUCK = 5.0  # seconds that one SQLite call may take, in addition to the patience with locks
+LOOK = 1.0  # seconds between checks for operations that wait too long
+HANGS = "The store does not respond: its disk may hang. Nothing was stored. Try again when the disk is back."
 
 log = logging.getLogger(__name__)
 
@@ -30,14 +30,14 @@ class Item:
     light: bool
     future: asyncio.Future[Any]
     asked: float  # monotonic seconds
-    # The event loop sets the one and then looks at the other, the writer's thread does so the other way round.
-    withdrawn: bool = False  # it must not be committed any more
+    # The event loop sets the first and then reads the second; the writer's thread does it in the reverse order.
+    withdrawn: bool = False  # it must not be committed
     committing: bool = False  # it can no longer be withdrawn
 
 
 @dataclass(eq=False)
 class Outcome:
-    """What became of an operation."""
+    """The result or error of an operation."""
 
     item: Item
     result: Any = None
@@ -45,23 +45,24 @@ class Outcome:
 
 
 class Delivery:
-    """Tells outcomes to those who wait and changes to ``publish``, in order, on the event loop it was made in.
+    """Sets the futures of operations and calls ``publish`` with changes, in order, on the event loop it was made in.
 
-    What is put is told once, even if the event loop cannot be called at that moment: see ``ring``. If the thread hangs,
-    as on a disk that does not answer, what waits for longer than ``patience`` and STUCK is withdrawn.
+    Everything is delivered exactly once, even if the event loop cannot be called at that moment: see ``ring``. If the
+    thread hangs, as on a disk that does not respond, operations that wait longer than ``patience`` plus STUCK are
+    withdrawn.
     """
 
     def __init__(self, publish: Callable[[Sequence[Change]], None], *, patience: Callable[[], float]) -> None:
         self._publish = publish
         self._patience = patience
-        self._expected: dict[Item, None] = {}  # those without an outcome yet, the oldest first
+        self._expected: dict[Item, None] = {}  # operations without an outcome, oldest first
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[tuple[Sequence[Outcome], Sequence[Change]]] = deque()
-        self._unrung = False  # whether the event loop does not know of the newest
+        self._unrung = False  # whether the event loop was not yet called for the newest
 
     def expect(self, operation: Callable[[Transaction], Any], *, light: bool) -> Item:
-        """Make an item, whose outcome will be put; called on the event loop."""
+        """Register an operation whose outcome will be put; called on the event loop."""
         item = Item(operation, light, self._loop.create_future(), time.monotonic())
         self._expected[item] = None
         if self._timer is None:
@@ -72,21 +73,21 @@ class Delivery:
         late = time.monotonic() - self._patience() - STUCK
         for item in [item for item in self._expected if item.asked < late and not item.withdrawn]:
             item.withdrawn = True
-            if not item.committing:  # else it may be stored, and only the writer can tell
+            if not item.committing:  # else it may be stored, and only the writer knows
                 del self._expected[item]
                 if not item.future.done():
                     item.future.set_exception(UnavailableError(HANGS))
         self._timer = self._loop.call_later(LOOK, self._withdraw) if self._expected else None
 
     def put(self, outcomes: Sequence[Outcome], changes: Sequence[Change]) -> None:
-        """Let the event loop know; called in the writer's thread."""
+        """Queue outcomes and changes; called in the writer's thread."""
         self._waiting.append((outcomes, changes))
         self._unrung = True
 
     def ring(self) -> None:
-        """Call the event loop if something new waits for it; to be tried again if it raises."""
+        """Call the event loop if something is queued; call again if this raises."""
         if self._unrung:
-            with suppress(RuntimeError):  # the loop was closed before the store: nobody is left to tell
+            with suppress(RuntimeError):  # the loop was closed before the store
                 self._loop.call_soon_threadsafe(self._tell)
             self._unrung = False
 
@@ -96,7 +97,7 @@ class Delivery:
             for outcome in outcomes:
                 self._expected.pop(outcome.item, None)
                 future = outcome.item.future
-                if future.done():  # whoever asked has gone
+                if future.done():  # the caller was cancelled
                     continue
                 if outcome.error is None:
                     future.set_result(outcome.result)
@@ -105,4 +106,4 @@ class Delivery:
             try:
                 self._publish(changes)
             except Exception:
-                log.exception("a commit could not be told to those who follow the store")
+                log.exception("the changes of a commit could not be published")

@@ -1,4 +1,4 @@
-"""What can go wrong with the database file, said in sentences that a person can act on."""
+"""Errors of the database file, as sentences that tell a person what to do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from ...core.errors import UnavailableError
 log = logging.getLogger(__name__)
 
 DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-PASSING = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR})  # mended from outside
+# Temporary: repaired from outside.
+PASSING = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR})
 
 
 def code_of(error: BaseException) -> int:
@@ -23,12 +24,12 @@ def code_of(error: BaseException) -> int:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether SQLite has found the file to be damaged, or to be no database."""
+    """Return whether SQLite found that the file is damaged or not a database."""
     return code_of(error) in DAMAGE
 
 
 def sentence(error: sqlite3.Error, path: Path) -> str:
-    """Say what is wrong and what to do about it."""
+    """Return what is wrong and what to do."""
     match code_of(error):
         case sqlite3.SQLITE_FULL:
             return f"the disk of {path} is full ({error}). Free some space there."
@@ -48,12 +49,10 @@ def sentence(error: sqlite3.Error, path: Path) -> str:
 
 
 class Troubles:
-    """What has gone wrong with one file: errors for who asks now, and warnings for whoever looks after the server.
+    """The problems of one file: errors for callers, and warnings for the server's administrator.
 
-    A warning stays until the server is restarted, the state of a topic for as long as it lasts.
-
-    Damage that is found while the file is in use is also noted beside it, so that the next server checks all of it.
-    May be used from any thread.
+    A warning stays until the server restarts, the state of a topic as long as it lasts. Damage that is found during
+    use is also marked beside the file, so that the next server checks the whole file. Thread-safe.
     """
 
     def __init__(self, path: Path, *, mark: Path) -> None:
@@ -66,18 +65,18 @@ class Troubles:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What people should know, as sentences."""
+        """The warnings, as sentences."""
         with self._lock:
             return (*self._warnings, *self._states.values())
 
     def warn(self, warning: str, *, level: int = logging.CRITICAL) -> None:
-        """Log a sentence and keep it to be shown."""
+        """Log a warning and show it until the server restarts."""
         log.log(level, warning)
         with self._lock:
             self._warnings.append(warning)
 
     def state(self, topic: str, warning: str | None, *, level: int = logging.WARNING) -> None:
-        """Say how it is with a topic from now on, None if all is well; logged when that changes."""
+        """Set the warning of a topic, None if there is no problem; log when it changes."""
         with self._lock:
             before = self._states.pop(topic, None)
             if warning is not None:
@@ -88,16 +87,14 @@ class Troubles:
             log.warning("This is over: %s", before)
 
     def unavailable(self, error: BaseException, *, action: Literal["read", "written"]) -> UnavailableError:
-        """Make the error for who asked."""
+        """Return the error for the caller, and note damage."""
         if isinstance(error, sqlite3.Error):
             if is_damage(error):
                 self._note_damage(error)
             hint = " No restart is needed then." if code_of(error) in PASSING else ""
             outcome = UnavailableError(f"The store cannot be {action}: {sentence(error, self._path)}{hint}")
         else:
-            outcome = UnavailableError(
-                f"The store failed: {type(error).__name__}: {error}. The server's log says more."
-            )
+            outcome = UnavailableError(f"The store failed: {type(error).__name__}: {error}. See the server's log.")
         outcome.__cause__ = error
         return outcome
 
@@ -105,6 +102,6 @@ class Troubles:
         with self._lock:
             first, self._damaged = not self._damaged, True
         if first:
-            with suppress(OSError):  # a disk that is full or read-only: the next server finds it as we did
+            with suppress(OSError):  # a full or read-only disk: the next server finds the damage itself
                 self.mark.touch(mode=0o600)
             self.warn(f"The database {sentence(error, self._path)}")

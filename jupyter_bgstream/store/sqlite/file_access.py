@@ -1,6 +1,6 @@
-"""Who else may read or replace the database: looks at owners and modes of its files and folders, and restores modes.
+"""Owners and modes of the database's files and folders: checks them and restores modes.
 
-What is refused and what is only said: docs/decisions/0012-files-of-the-database-are-their-owners-alone.md.
+What is refused and what is only logged: docs/decisions/0012-files-of-the-database-are-their-owners-alone.md.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple
 from ...core.errors import UnavailableError
 from .quarantine import PARTS, kept_aside
 
-OTHERS = stat.S_IRWXG | stat.S_IRWXO  # the rights of everybody but the owner
+OTHERS = stat.S_IRWXG | stat.S_IRWXO  # the rights of all users but the owner
 ROOT = 0
 
 _ELSEWHERE = "set BgStreamApp.database to another path"
@@ -31,35 +31,40 @@ class ForeignError(UnavailableError):
 
 
 class Wide(NamedTuple):
-    """A file or folder that more than its owner may use."""
+    """A file or folder that other users may access."""
 
     path: Path
-    mode: int  # with the others' rights
+    mode: int  # including the rights of other users
 
     @property
     def right(self) -> int:
-        """The mode without the others' rights."""
+        """The mode without the rights of other users."""
         return self.mode & ~OTHERS
 
 
 def secure_files(path: Path, locks: Path) -> None:
-    """Refuse files of other users, and take from others what they may do with ours; raises ForeignError.
+    """Refuse files of other users, and remove the rights of other users on this user's files.
 
-    What cannot be done, as on a file system without modes, is logged.
+    A mode that cannot be changed, as on a file system without modes, is logged.
+
+    Raises:
+        ForeignError: A file or folder belongs to another user.
     """
     if (problem := foreign_owner(path, locks)) is not None:
         raise ForeignError(problem)
     for wide in wide_files(path, locks):
         if not _narrow(wide):
-            break  # the others have the same reason
+            break  # the other files fail for the same reason
     if (warning := writable_folder(path)) is not None:
         log.warning("%s", warning)
 
 
 def foreign_owner(path: Path, locks: Path) -> str | None:
-    """Return a sentence if the database, a file of it or its folder belongs to another user, else None.
+    """Return a sentence if the database, one of its files or its folder belongs to another user, else None.
 
-    ``path`` is without symbolic links, ``locks`` the folder of the servers' locks.
+    Args:
+        path: The database, without symbolic links.
+        locks: The folder of the servers' locks.
     """
     if sys.platform == "win32" or not path.parent.exists():
         return None
@@ -79,7 +84,7 @@ def foreign_owner(path: Path, locks: Path) -> str | None:
 
 
 def wide_files(path: Path, locks: Path) -> Iterator[Wide]:
-    """Find files that others may read or write; what is kept aside of a damaged database is among them."""
+    """Yield files that other users may read or write, including damaged databases that were set aside."""
     if sys.platform == "win32":
         return
     aside = [part for kept in kept_aside(path) for part in _parts(kept)]
@@ -93,7 +98,7 @@ def writable_folder(path: Path) -> str | None:
     if sys.platform == "win32" or not path.parent.exists():
         return None
     folder = path.parent.stat()
-    # A group with its owner's number is, by convention, that user's alone.
+    # A group with the number of the owner belongs, by convention, to that user alone.
     by_group = folder.st_mode & stat.S_IWGRP and folder.st_gid != folder.st_uid
     if folder.st_mode & stat.S_ISVTX or not (by_group or folder.st_mode & stat.S_IWOTH):
         return None
@@ -104,11 +109,11 @@ def writable_folder(path: Path) -> str | None:
 
 
 def _narrow(wide: Wide) -> bool:
-    """Take the others' rights away; returns whether that had an effect."""
+    """Remove the rights of other users; return whether that had an effect."""
     try:
         wide.path.chmod(wide.right)
         left = stat.S_IMODE(wide.path.stat().st_mode) & OTHERS
-    except FileNotFoundError:  # closed and removed meanwhile by another server
+    except FileNotFoundError:  # removed by another server in the meantime
         return True
     except OSError as error:
         log.warning(
@@ -145,10 +150,10 @@ def _there(files: Iterable[Path]) -> Iterator[tuple[Path, os.stat_result]]:
 
 
 def _is_own_folder(folder: Path, owner: int) -> bool:
-    # Root may run over a user's files, as in a container with that user's volume.
+    # Root may use a user's files, as in a container with that user's volume.
     if os.geteuid() in (owner, ROOT) or owner == ROOT:
         return True
-    try:  # some network disks and mounts give all files one owner, whoever makes them
+    try:  # some network disks and mounts give all files one owner
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".bgstream-") as probe:
             return os.fstat(probe.fileno()).st_uid == owner
     except OSError:
@@ -156,7 +161,7 @@ def _is_own_folder(folder: Path, owner: int) -> bool:
 
 
 def _name(uid: int) -> str:
-    import pwd  # noqa: PLC0415 - there is none on Windows
+    import pwd  # noqa: PLC0415 - does not exist on Windows
 
     try:
         return f"{pwd.getpwuid(uid).pw_name}, uid {uid}"

@@ -1,4 +1,4 @@
-"""Notices that the files under a database's names are no longer those that this process has open."""
+"""Detection of deleted, moved or replaced files of an open database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .connection import Journal
 FDS = Path("/proc/self/fd")
 GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ESTALE})  # ESTALE: deleted on the file server
 
-# A database of which a process has lost one of these names is written where nobody finds it.
+# Suffixes of a database's files. A process that has lost one of these names writes where no other process reads.
 _PARTS: dict[Journal, tuple[str, ...]] = {"wal": ("", "-wal", "-shm"), "rollback": ("",)}
 
 Identity = tuple[int, int]  # device and inode
@@ -24,9 +24,9 @@ class LostFileError(UnavailableError):
 
 
 class FileWatch:
-    """The files of an open database, as they were when it was opened. May be used from any thread.
+    """The files of an open database, as they were when it was opened. Thread-safe.
 
-    Only names are looked at, by ``stat``: to open and close one of these files would drop SQLite's locks on it.
+    It uses ``stat`` alone: opening and closing one of these files would drop SQLite's locks on it.
     """
 
     def __init__(self, path: Path, journal: Journal) -> None:
@@ -38,13 +38,13 @@ class FileWatch:
                 self._known.append((name, identity))
 
     def check(self) -> None:
-        """Raise LostFileError if one of the files is no longer under its name."""
+        """Raise LostFileError if one of the files no longer has its name."""
         for name, identity in self._known:
             if not _is_there(name, identity):
                 raise LostFileError(self._sentence(name, identity))
 
     def may_checkpoint(self) -> bool:
-        """Whether the log can be written into the database: no other process can have begun one of its own."""
+        """Return whether a checkpoint is safe: no other process can have begun a log of its own."""
         return not any(os.path.lexists(name) and _identity(name) != identity for name, identity in self._known[1:])
 
     def _sentence(self, name: str, identity: Identity) -> str:
@@ -73,7 +73,7 @@ class FileWatch:
 
 def _identity(name: str) -> Identity | None:
     try:
-        status = os.stat(name)  # noqa: PTH116 - three of them are in the way of each commit
+        status = os.stat(name)  # noqa: PTH116 - faster; each commit needs three
     except OSError:
         return None
     return status.st_dev, status.st_ino
@@ -83,12 +83,12 @@ def _is_there(name: str, identity: Identity) -> bool:
     try:
         status = os.stat(name)  # noqa: PTH116
     except OSError as error:
-        return error.errno not in GONE  # a folder that may not be searched, say, has lost nothing
+        return error.errno not in GONE  # other errors, such as a folder without search permission, are no loss
     return (status.st_dev, status.st_ino) == identity
 
 
 def _open_file(identity: Identity) -> tuple[int | None, str | None]:
-    """Return the number of an open file of this process and where it is now, as far as the system tells them."""
+    """Return the descriptor and present path of an open file of this process, as far as the system reveals them."""
     with suppress(OSError):
         for link in FDS.iterdir():
             with suppress(OSError):

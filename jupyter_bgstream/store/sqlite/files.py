@@ -1,4 +1,4 @@
-"""Decides which file is the database, opens it and, if it is damaged, keeps it aside and begins a new one."""
+"""Opens the database file of this host; a damaged one is set aside and replaced by a new one."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from .lease import Lease, Machine
 from .quarantine import PARTS, set_aside, warning_of
 from .server_locks import ServerLocks
 
-CHECK = 0.1  # seconds of looking for damage at each start
-CHECK_AFTER_DEATH = 2.0  # seconds after a server died without closing: it may have been the machine
-MARK = "damaged"  # in the servers' folder: damage was met, so the next check goes all through
+CHECK = 0.1  # seconds of the check for damage at each start
+CHECK_AFTER_DEATH = 2.0  # seconds if a server died without closing: its machine may have crashed
+MARK = "damaged"  # file in the servers' folder: damage was found, so the next check reads everything
 
 log = logging.getLogger(__name__)
 
-_SQLITE = b"SQLite format 3\0"  # what every database that holds anything begins with
+_SQLITE = b"SQLite format 3\0"  # first bytes of every database that is not empty
 
 
 class Settings(NamedTuple):
-    """How a database is opened, see SQLiteStore."""
+    """How a database is opened; see ``SQLiteDatabase``."""
 
     server: str
     journal: Journal | None
     host: str | None
     patience: float  # seconds
     machine: Machine
-    missing: float  # seconds without a lock file after which a server is dead
-    watch: float  # seconds without a renewal after which another machine has lost the database
+    missing: float  # seconds without a lock file after which a server is considered dead
+    watch: float  # seconds without a renewal after which another machine has lost the lease
 
 
 class Files(NamedTuple):
@@ -59,12 +59,12 @@ class Files(NamedTuple):
 
 
 def file_of_host(path: Path, host: str | None) -> Path:
-    """Return where a host keeps its jobs if ``path`` is on a file system that several hosts share."""
+    """Return the database file of a host if ``path`` is on a file system that several hosts share."""
     return path.with_name(f"{path.stem}.{quote(host or default_host(), safe='')}{path.suffix}")
 
 
 def default_host(environ: Mapping[str, str] = os.environ) -> str:
-    """Return the name of a JupyterHub's user and named server, which outlive their machines, else this machine's."""
+    """Return the name of the JupyterHub user and named server, which outlive their machines, else this machine's."""
     parts = [environ.get(name, "") for name in ("JUPYTERHUB_USER", "JUPYTERHUB_SERVER_NAME")]
     if not parts[0]:
         return socket.gethostname()
@@ -73,15 +73,18 @@ def default_host(environ: Mapping[str, str] = os.environ) -> str:
 
 @contextmanager
 def opened_files(path: Path, settings: Settings, *, stop: threading.Event) -> Iterator[Files]:
-    """Open the database for writing; raises UnavailableError if it cannot be had, or if ``stop`` is set meanwhile.
+    """Open the database for writing.
 
-    With a write-ahead log the file is ``path``; with a rollback journal it is the one of this host beside it, such as
-    ``jobs.<host>.sqlite``. ``journal`` None decides by the file system.
+    With a write-ahead log the file is ``path``; with a rollback journal it is this host's file beside it, such as
+    ``jobs.<host>.sqlite``. The journal None decides by the file system.
+
+    Raises:
+        UnavailableError: The database cannot be opened, or ``stop`` was set.
     """
     journal = settings.journal
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Never by another name: SQLite puts its log beside the file itself, and so do we with the locks.
+        # Resolve links: SQLite puts its log beside the real file, and the locks must be there as well.
         path = path.resolve()
         shared = network_file_system(path.parent) if journal is None else None
     except OSError as error:
@@ -94,7 +97,7 @@ def opened_files(path: Path, settings: Settings, *, stop: threading.Event) -> It
         if files is None:
             mine = file_of_host(path, settings.host)
             files = stack.enter_context(_opened(mine, settings, "rollback", stop))
-            _tell_of_others(path, files)
+            _warn_of_others(path, files)
         yield files
 
 
@@ -135,7 +138,7 @@ def _opened(path: Path, settings: Settings, journal: Journal, stop: threading.Ev
                     parts.enter_context(_leased(lease, liveness, path, stop))
                 parts.enter_context(guard)
                 db = _open_sound(path, journal, patience, liveness=liveness, troubles=troubles, ours=ours, stop=stop)
-                # Closed before the lock is let go of: until then it may remove its log, by name.
+                # Closed before the lock is released: closing may remove the log, by name.
                 parts.enter_context(closing(db))
                 guard.watch(FileWatch(path, journal))
                 stack.push(parts.pop_all())
@@ -149,18 +152,18 @@ def _opened(path: Path, settings: Settings, journal: Journal, stop: threading.Ev
 
 @contextmanager
 def _leased(lease: Lease, liveness: ServerLocks, path: Path, stop: threading.Event) -> Iterator[None]:
-    """Have the lease; whoever leaves in good order keeps it for another server of this machine, if there is one."""
+    """Hold the lease; at the end, release it unless another server of this machine needs it."""
     before = lease.acquire(stop)
     if before is not None:
-        log.warning("The database %s was the machine %s's until now.", path, before.host)
+        log.warning("The database %s belonged to the machine %s until now.", path, before.host)
         liveness.bury_others()
     try:
         yield
-    except BaseException:  # under the lock of those who open
+    except BaseException:  # under the lock for opening
         if liveness.is_alone():
             lease.release()
         raise
-    # Under that lock as well: else one that has just begun here would lose its lease.
+    # Under that lock as well: otherwise a server that has just started here would lose its lease.
     with suppress(UnavailableError), liveness.opening(patience=0.5):
         if liveness.is_alone():
             lease.release()
@@ -168,7 +171,7 @@ def _leased(lease: Lease, liveness: ServerLocks, path: Path, stop: threading.Eve
 
 @contextmanager
 def _left_clean(folder: Path, liveness: ServerLocks, ours: bool) -> Iterator[None]:
-    """Leave no lease behind if nothing was opened: a folder that stays would tell that the database is one of ours."""
+    """Leave no lease behind if nothing was opened: a remaining folder would mark the database as one of ours."""
     try:
         yield
     except BaseException:
@@ -179,10 +182,10 @@ def _left_clean(folder: Path, liveness: ServerLocks, ours: bool) -> Iterator[Non
 
 
 def _refuse_foreign(path: Path, folder: Path) -> None:
-    """Refuse a file that is no database and was never one of ours, before anything beside it says that it is ours."""
+    """Refuse a file that is not a database and never was one of ours, before a folder beside it marks it as ours."""
     if folder.exists():
         return
-    with suppress(OSError), path.open("rb") as file:  # what cannot be read is refused later, with a reason
+    with suppress(OSError), path.open("rb") as file:  # an unreadable file is refused later, with a reason
         start = file.read(len(_SQLITE))
         if start and start != _SQLITE:
             raise DamagedError(
@@ -191,7 +194,7 @@ def _refuse_foreign(path: Path, folder: Path) -> None:
 
 
 def _make(folder: Path) -> bool:
-    """Make the servers' folder; returns whether it was there, which shows that the database is one of ours."""
+    """Make the servers' folder; return whether it existed, which marks the database as one of ours."""
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
@@ -232,7 +235,7 @@ def _open_checked(
     path: Path, journal: Journal, patience: float, *, liveness: ServerLocks, troubles: Troubles, stop: threading.Event
 ) -> sqlite3.Connection:
     if not path.exists() and any(_has_content(path.with_name(path.name + suffix)) for suffix in PARTS):
-        set_aside(path)  # SQLite would delete a log without its database
+        set_aside(path)  # SQLite would delete a log without a database
     db = open_for_writing(path, patience=patience, journal=journal, alone=liveness.is_alone, stop=stop)
     try:
         marked = troubles.mark.exists()
@@ -258,8 +261,8 @@ def _has_content(path: Path) -> bool:
         return False
 
 
-def _tell_of_others(path: Path, files: Files) -> None:
-    """Say where the jobs of other hosts are, for as long as this one has none."""
+def _warn_of_others(path: Path, files: Files) -> None:
+    """Warn where the jobs of other hosts are, as long as this one has no jobs."""
     if files.db.execute("SELECT 1 FROM jobs LIMIT 1").fetchone() is not None:
         return
     if names := names_of_others(path, files.path):
@@ -272,7 +275,7 @@ def _tell_of_others(path: Path, files: Files) -> None:
 
 
 def names_of_others(path: Path, mine: Path) -> str:
-    """Return the names of other hosts' databases beside this one, separated by commas, and which has this machine's."""
+    """Return the names of other hosts' databases beside this one, separated by commas; mark this machine's name."""
     candidates = {path, *path.parent.glob(f"{escape(path.stem)}.*{escape(path.suffix)}")} - {mine}
     others = sorted(other for other in candidates if _has_content(other))
     here = file_of_host(path, socket.gethostname())

@@ -1,7 +1,7 @@
-"""Tells whether a folder lies on a file system that other machines share.
+"""Detection of file systems that several machines share.
 
-A write-ahead log needs memory that all its processes map, which no network has: two machines would each believe their
-own and damage the file (https://sqlite.org/wal.html, under "Overview").
+A write-ahead log needs memory that all its processes map. Machines have no memory in common: each would use its own and
+damage the file (https://sqlite.org/wal.html, under "Overview").
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from pathlib import Path
 
 MOUNTS = Path("/proc/self/mountinfo")
 
-# As Linux calls them. Those of FUSE are told by their subtype, of which only the ones listed in LOCAL_FUSE are local.
+# Names in Linux. FUSE file systems are distinguished by subtype; only those in LOCAL_FUSE are local.
 NETWORK = frozenset(
     {
         *("nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "ncpfs", "afs", "coda", "ceph", "lustre", "gpfs"),
         *("beegfs", "fhgfs", "pvfs2", "orangefs", "panfs", "glusterfs", "ocfs2", "gfs", "gfs2", "wekafs", "davfs"),
-        # A virtual machine's or a container's view of its host's folders: two kernels, so no memory in common either.
+        # Folders of the host in a virtual machine or container: two kernels, so no memory in common either.
         *("9p", "virtiofs", "vboxsf", "vmhgfs", "prl_fs", "drvfs", "fakeowner"),
     }
 )
@@ -26,9 +26,9 @@ LOCAL_FUSE = frozenset(
 
 
 def network_file_system(folder: Path) -> str | None:
-    """Return the type of a shared file system, such as ``nfs4``, if an existing folder is on one, else None.
+    """Return the type of the shared file system of an existing folder, such as ``nfs4``; None if it is local.
 
-    Knows Linux's mounts and Windows' UNC paths; elsewhere it is None, and a setting has to say it.
+    It knows the mounts of Linux and the UNC paths of Windows. On other systems it returns None; a setting decides.
     """
     folder = folder.resolve()
     if folder.drive.startswith("\\\\"):
@@ -42,7 +42,7 @@ def network_file_system(folder: Path) -> str | None:
 
 
 def is_shared(kind: str) -> bool:
-    """Whether a type of file system, by its name in Linux, may be shared with other machines."""
+    """Return whether a type of file system, by its name in Linux, may be shared with other machines."""
     family, _, subtype = kind.partition(".")
     if family == "fuse":
         return subtype not in LOCAL_FUSE
@@ -52,7 +52,7 @@ def is_shared(kind: str) -> bool:
 def type_of(folder: Path, mounts: str) -> str | None:
     """Return the type of the file system of an absolute path, by the text of ``/proc/self/mountinfo`` (see proc(5)).
 
-    Of mounts on one point the last is the one that is seen.
+    Of several mounts at one point the last is visible.
     """
     found, length = None, -1
     for line in mounts.splitlines():

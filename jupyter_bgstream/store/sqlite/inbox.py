@@ -1,4 +1,4 @@
-"""What can be done to the inbox: operations on one transaction under way."""
+"""Write operations on notices, mutes and webhook calls in one transaction."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .rows import notice_from
 
 
 class InboxTransaction:
-    """The part of a transaction that is about notices; see ``writes.Transaction``."""
+    """The part of a ``Transaction`` that is about notices."""
 
     def __init__(self, db: sqlite3.Connection, rev: int) -> None:
         self.rev = rev
@@ -24,12 +24,12 @@ class InboxTransaction:
         self._db = db
 
     def finish(self) -> None:
-        """Write this transaction's number, if there is something to tell."""
+        """Write the number of this transaction if it has changes to publish."""
         if self.changes:
             self._do("set_revision", rev=self.rev)
 
     def read(self, owner: str, viewer: str, *, ids: Sequence[str] | None, at: float) -> None:
-        """Mark a viewer's notices read; None means all."""
+        """Mark notices as read by a viewer; None means all."""
         if ids is None:
             unread = self._do("unread_notices", owner=owner, viewer=viewer)
         else:
@@ -37,14 +37,14 @@ class InboxTransaction:
         self._read(unread.fetchall(), owner, viewer, at)
 
     def seen(self, owner: str, viewer: str, job_id: str, *, seq: int, at: float) -> None:
-        """Mark the notice of an ended job read if its end was seen; raises NotFoundError."""
+        """Mark the notice of an ended job as read if its end was seen."""
         _, job = select.find_job(self._db, owner, job_id)
         if job.ended and seq >= job.seq:
             unread = self._do("unread_notices_of_job", owner=owner, viewer=viewer, id=job_id)
             self._read(unread.fetchall(), owner, viewer, at)
 
     def dismiss(self, owner: str, viewer: str, notice_id: str, *, at: float) -> None:
-        """Take a notice out of a viewer's inbox; raises NotFoundError."""
+        """Remove a notice from a viewer's inbox."""
         notice = self._one("shown_notice", owner=owner, viewer=viewer, id=notice_id)
         if notice is None:
             raise transitions.no_such_notice(notice_id)
@@ -52,13 +52,13 @@ class InboxTransaction:
         self._tell_notice(owner, notice)
 
     def mute(self, owner: str, viewer: str, mute: Mute, *, on: bool) -> None:
-        """Change what a viewer wants to be called for."""
+        """Mute or unmute a notebook or thread for a viewer."""
         if self._one("is_muted", owner=owner, viewer=viewer, kind=mute.kind, name=mute.name)[0] != on:
             self._do("mute", owner=owner, viewer=viewer, kind=mute.kind, name=mute.name, on=on, rev=self.rev)
             self.changes.append(Change(kind="notice", owner=owner, job=""))
 
     def due_calls(self, owner: str, *, since: float, at: float, again: float, limit: int) -> list[Notice]:
-        """Return notices to call for that nobody has seen or muted, and put them off until ``again``."""
+        """Return notices that are due for the webhook, and put them off until ``again``."""
         muted = [
             Mute(kind=row["kind"], name=row["name"]) for row in self._do("everybodys_mutes", owner=owner).fetchall()
         ]
@@ -74,11 +74,11 @@ class InboxTransaction:
         return wanted
 
     def called(self, owner: str, notice_id: str, *, again: float | None = None) -> None:
-        """Call for a notice again then, or never."""
+        """Put a notice off until this time; None: for ever."""
         self._do("called", owner=owner, id=notice_id, call_at=again)
 
     def _put_notice(self, notice: Notice) -> None:
-        if notice.group is not None:  # a group that ends again, after a retry, has one notice all the same
+        if notice.group is not None:  # a batch that ends again, after a retry, has one notice
             self._forget_notices(notice.owner, notice.group)
         columns = {"owner": notice.owner, "id": notice.id, "job": notice.job or "", "group": notice.group}
         call_at = notice.created_at + CALL_AFTER

@@ -1,13 +1,12 @@
-"""Which machine may write a database on a file system that several machines share.
+"""Lease of a machine on a database on a file system that several machines share.
 
-The lease is two small files in the servers' folder. ``lease`` names the machine that has the database, and is written
-only by a machine that takes it. ``lease-<token>`` is the machine's heartbeat, which every server there renews. A
-machine that finds another's lease watches the heartbeat for longer than the renewals are apart, by its own clock: if it
-changes, the other is alive; if not, the database is taken. The machine that lost it reads that before its next
-transaction and before its next commit, and neither reads nor writes the database again.
+The lease consists of two small files in the servers' folder. ``lease`` names the machine that holds the database and is
+written only by a machine that takes it. ``lease-<token>`` is the machine's heartbeat, which every server there renews.
+A machine that finds another one's lease watches the heartbeat for longer than the interval of renewals, by its own
+clock: if it changes, the other machine is alive; if not, the database is taken over. The machine that lost it detects
+that before its next transaction and before its next commit, and neither reads nor writes the database again.
 
-Locks are not asked, because they are not reliable between machines, and neither are wall clocks. See
-docs/decisions/0011.
+Neither locks nor wall clocks are used: they are not reliable between machines. See docs/decisions/0011.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ from ...core.errors import FencedError, UnavailableError
 
 NAME = "lease"
 RENEWAL = 2.0  # seconds between renewals
-WATCH = 10.0  # seconds without a renewal after which another machine has lost the database
-LOOK = 0.25  # seconds between looks at another machine's heartbeat
-SETTLE = 0.25  # seconds after which a lease that was taken is read again, since another machine may take it as well
-TRIES = 240  # looks at a lease that cannot be made, because it is there, nor be read, because it is not: for a minute
+WATCH = 10.0  # seconds without a renewal after which another machine has lost the lease
+LOOK = 0.25  # seconds between reads of another machine's heartbeat
+SETTLE = 0.25  # seconds after which a new lease is read again, because another machine may have taken it as well
+TRIES = 240  # reads, for a minute, of a lease that exists but cannot be read yet
 TOKEN_BYTES = 8
 SIZE = 1024  # bytes of each file, written at once and in place: a read sees the old or the new, never a part
 CLOSED = "closed"
@@ -45,18 +44,18 @@ class TakenOverError(UnavailableError, FencedError):
 
 
 class UnreadableError(OSError):
-    """The file ``lease`` is there and names nobody: its writer died in between, or is about to go on."""
+    """The file ``lease`` exists but names no machine: its writer died or has not finished."""
 
 
 class Machine(NamedTuple):
-    """One life of one machine."""
+    """A machine from one boot to the next."""
 
     host: str
-    boot: str  # "" where the system does not tell
+    boot: str  # id of the boot; "" if unknown
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
-    """Who has the database, as the file ``lease`` says."""
+    """The holder of the database, as the file ``lease`` names it."""
 
     host: str
     boot: str
@@ -76,7 +75,11 @@ def this_machine() -> Machine:
 
 
 def read_holder(folder: Path) -> Holder | None:
-    """Return who has the database, None if nobody had it yet; raises OSError if it cannot be read."""
+    """Return the holder of the database; None if it never had one.
+
+    Raises:
+        OSError: The lease cannot be read.
+    """
     for _ in range(3):
         try:
             content = (folder / NAME).read_bytes()
@@ -84,14 +87,14 @@ def read_holder(folder: Path) -> Holder | None:
             return None
         with suppress(msgspec.DecodeError, UnicodeDecodeError):
             holder = msgspec.json.decode(content.strip(b" \0"), type=Holder)
-            if _TOKEN.fullmatch(holder.token):  # it is part of a file's name
+            if _TOKEN.fullmatch(holder.token):  # it becomes part of a file name
                 return holder
         time.sleep(0.01)
     raise UnreadableError(f"{folder / NAME} names no machine")
 
 
 def read_heartbeat(folder: Path, holder: Holder) -> str:
-    """Return a lease's heartbeat: it changes while its machine is alive, and is CLOSED once that has let go."""
+    """Return the heartbeat of a lease: it changes while its machine is alive, and is CLOSED after its release."""
     try:
         return (folder / f"{NAME}-{holder.token}").read_bytes().strip(b" \0").decode("utf-8", "replace")
     except FileNotFoundError:
@@ -99,14 +102,14 @@ def read_heartbeat(folder: Path, holder: Holder) -> str:
 
 
 class Lease:
-    """The lease of this machine on one database; may be used from any thread.
+    """The lease of this machine on one database. Thread-safe.
 
-    Several servers of one machine share it; their locks, which are reliable there, tell them apart.
+    Several servers of one machine share it; locks, which are reliable there, distinguish them.
     """
 
     def __init__(self, folder: Path, path: Path, server: str, *, machine: Machine, watch: float = WATCH) -> None:
         self._folder = folder
-        self._path = path  # of the database, to be named
+        self._path = path  # of the database, for messages
         self._server = server
         self._machine = machine
         self._watch = watch
@@ -114,10 +117,16 @@ class Lease:
         self._beats = 0
 
     def acquire(self, stop: threading.Event) -> Holder | None:
-        """Take the lease; returns the machine that had it before, if that is another one.
+        """Take the lease.
 
-        Raises UnavailableError while another machine renews it, or if ``stop`` is set. Takes no time if this machine
-        has it or nobody had it, SETTLE if it was given back, and up to ``watch`` if its machine has died.
+        Takes no time if this machine has it or no machine had it, SETTLE if it was released, and up to ``watch``
+        seconds if its machine has died.
+
+        Returns:
+            The previous holder if it is another machine.
+
+        Raises:
+            UnavailableError: Another machine renews it, or ``stop`` was set.
         """
         token = secrets.token_hex(TOKEN_BYTES)
         try:
@@ -132,13 +141,18 @@ class Lease:
                 if self._take(before, token, stop):
                     self._clear_up()
                     return before
-                _pause(stop, SETTLE)  # another machine makes it, and it is seen late
+                _pause(stop, SETTLE)  # another machine makes it, and it becomes visible late
             raise FileExistsError(errno.EEXIST, "it is there and cannot be read", str(self._folder / NAME))
         except OSError as error:
-            raise UnavailableError(f"The lease of the database {self._path} cannot be had: {error}.") from error
+            raise UnavailableError(f"The lease of the database {self._path} cannot be taken: {error}.") from error
 
     def check(self) -> None:
-        """Raise TakenOverError if another machine has the database, UnavailableError if that cannot be told."""
+        """Check that this machine still has the lease.
+
+        Raises:
+            TakenOverError: Another machine has taken it.
+            UnavailableError: It cannot be read.
+        """
         assert self._holder is not None
         try:
             now = read_holder(self._folder)
@@ -146,7 +160,7 @@ class Lease:
             raise UnavailableError(f"The lease of the database {self._path} cannot be read: {error}.") from error
         if now is None or now.token == self._holder.token:
             return
-        if (now.host, now.boot) == self._machine:  # another server here made it anew; their locks tell them apart
+        if (now.host, now.boot) == self._machine:  # another server of this machine made it again
             self._holder = now
         else:
             raise TakenOverError(
@@ -156,14 +170,18 @@ class Lease:
             )
 
     def renew(self) -> None:
-        """Show that this machine is alive, after a check; raises OSError if the heartbeat cannot be written."""
+        """Renew the heartbeat; call after ``check``.
+
+        Raises:
+            OSError: The heartbeat cannot be written.
+        """
         assert self._holder is not None
-        if not (self._folder / NAME).exists():  # somebody has deleted the folder
+        if not (self._folder / NAME).exists():  # the folder was deleted
             self._create(self._holder)
         self._beat()
 
     def release(self) -> None:
-        """Let go of the database, so that another machine need not wait. Only for the last server of this machine."""
+        """Release the lease, so that another machine need not wait. For the last server of this machine only."""
         assert self._holder is not None
         with suppress(OSError, UnavailableError):
             self.check()
@@ -176,13 +194,13 @@ class Lease:
             return UNKNOWN
 
     def _wait_for(self, before: Holder, stop: threading.Event) -> None:
-        """Wait until another machine's heartbeat says that it has let go, or has stood still for long enough."""
+        """Wait until another machine has released the lease, or its heartbeat has not changed for long enough."""
         began = time.monotonic()
         first = read_heartbeat(self._folder, before)
         while first != CLOSED:
             _pause(stop, LOOK)
             late = time.monotonic() - began >= self._watch
-            now = read_heartbeat(self._folder, before)  # after the look at the clock: we may have been frozen as well
+            now = read_heartbeat(self._folder, before)  # after the clock: this process may have been frozen as well
             if now not in (first, CLOSED) or self._read() != before:
                 raise UnavailableError(
                     f"The database {self._path} is used by a server on another machine, {before.host}, that is still"
@@ -194,7 +212,11 @@ class Lease:
             first = now
 
     def _take(self, before: Holder | None, token: str, stop: threading.Event) -> bool:
-        """Return whether the lease is this machine's now; raises UnavailableError if another one was faster."""
+        """Take the lease; return whether this machine has it now.
+
+        Raises:
+            UnavailableError: Another machine was faster.
+        """
         mine = Holder(host=self._machine.host, boot=self._machine.boot, token=token)
         self._holder = mine
         self._beat()
@@ -229,13 +251,13 @@ class Lease:
         self._write(f"{NAME}-{self._holder.token}", f"{self._server} {self._beats}")
 
     def _write(self, name: str, text: str) -> None:
-        # In place: another machine that knows the file sees its new content, but may not see a new file for a while.
+        # In place: other machines see new content of a known file, but may not see a new file for a while.
         fd = os.open(self._folder / name, os.O_WRONLY | os.O_CREAT, 0o600)
         try:
             os.write(fd, text.encode().ljust(SIZE))
-            os.ftruncate(fd, SIZE)  # what another program has left behind would be read as well
+            os.ftruncate(fd, SIZE)  # remove what another program may have appended
         finally:
-            os.close(fd)  # on a network this sends it
+            os.close(fd)  # on a network disk, closing sends it
 
 
 def _pause(stop: threading.Event, seconds: float) -> None:

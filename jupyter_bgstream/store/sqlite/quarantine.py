@@ -1,4 +1,4 @@
-"""Damaged databases that were kept aside: where they are, and the sentence about them."""
+"""Damaged databases that were set aside: renaming, listing and the warning about them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from glob import escape
 from pathlib import Path
 
-# After a database's own name. In this order they are moved: whoever is killed in between leaves the log without its
-# database, which the next start still moves, and never a database that has lost its log.
+# Suffixes of a database's files, in the order in which they are renamed. A server that is killed in between leaves the
+# log without its database, which the next start still renames, but never a database without its log.
 PARTS = ("", "-wal", "-journal", "-shm")
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a database and its log; nobody may have it open."""
+    """Rename a database and its log, which no process may have open."""
     aside = path.with_name(f"{path.name}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
     for suffix in PARTS:
         with suppress(FileNotFoundError):
@@ -22,12 +22,12 @@ def set_aside(path: Path) -> Path:
 
 
 def kept_aside(path: Path) -> list[Path]:
-    """Return the databases that were kept aside of this one, the oldest first."""
+    """Return the databases that were set aside for this one, oldest first."""
     return sorted(path.parent.glob(f"{escape(path.name)}.corrupt-*Z"))
 
 
 def warning_of(path: Path) -> str | None:
-    """Say where the damaged databases are; None if there are none."""
+    """Return where the damaged databases are; None if there are none."""
     if not (files := kept_aside(path)):
         return None
     newest = files[-1]

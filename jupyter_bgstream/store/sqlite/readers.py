@@ -1,4 +1,4 @@
-"""Reads off the event loop: a few threads, each with a connection of its own that does not write."""
+"""Reader threads, each with a connection of its own that does not write."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Readers:
-    """Runs reads for as long as it is entered."""
+    """A pool of reader threads; a context manager."""
 
     def __init__(self, path: Path, *, troubles: Troubles, guard: Availability) -> None:
         self._path = path
@@ -72,6 +72,6 @@ class Readers:
 
 
 def _touch(db: sqlite3.Connection) -> None:
-    # The first read opens the log: should the file lose its name later, it can still be read.
+    # The first read opens the log: if the file loses its name later, it can still be read.
     until = time.monotonic() + READER_PATIENCE
     patiently(lambda: db.execute("PRAGMA schema_version").fetchone(), lambda: until)

@@ -1,4 +1,4 @@
-"""Rows of the database as values of the core, and back."""
+"""Conversion between rows of the database and values of the core."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ _PLACES_PER_JOB = 1 << 32  # seq stays below
 
 
 def place_of(n: int, seq: int) -> int:
-    """Return where in the table of events the row of job ``n`` that ends with event ``seq`` lies."""
+    """Return the place in the table of events of the row of job ``n`` that ends with event ``seq``."""
     return n * _PLACES_PER_JOB + seq
 
 
 def places_of(n: int, *, after: int = 0) -> dict[str, int]:
-    """Return where the rows of job ``n`` lie that have events after number ``after``."""
+    """Return the range of places of the rows of job ``n`` with events behind number ``after``."""
     return {"from": place_of(n, after + 1), "to": place_of(n, _PLACES_PER_JOB - 1)}
 
 
 def events_of(body: bytes, packed: int) -> list[bytes]:
-    """Return the encoded events of a row, byte by byte as they were appended."""
+    """Return the encoded events of a row, with the bytes as they were appended."""
     return (zlib.decompress(body) if packed else body).split(b"\n")
 
 
 def job_of(row: sqlite3.Row | dict[str, Any]) -> Job:
-    """Read a row of ``whole_jobs``."""
+    """Return the job of a row of ``whole_jobs``."""
     return Job(
         id=row["id"],
         owner=row["owner"],
@@ -80,12 +80,12 @@ def job_of(row: sqlite3.Row | dict[str, Any]) -> Job:
 
 
 def listed_job_of(row: sqlite3.Row) -> Job:
-    """Read a row of ``jobs``: what a list shows, without what was asked."""
+    """Return the job of a row of ``jobs``, without its prompt."""
     return job_of({**row, "spec": row["listed"], "history": b"[]", "turns": b"[]"})
 
 
 def columns_of(job: Job) -> dict[str, Any]:
-    """Return a job's columns, in both ``jobs`` and ``asked``."""
+    """Return a job's columns in both ``jobs`` and ``asked``."""
     return msgspec.structs.asdict(job) | {
         "spec": encode(job.spec),
         "history": encode(job.history),
@@ -102,17 +102,17 @@ def columns_of(job: Job) -> dict[str, Any]:
 
 
 def notice_from(row: sqlite3.Row) -> Notice:
-    """Read a notice as it was born."""
+    """Return the notice of a row, as it was created."""
     return _notice.decode(row["body"])
 
 
 def group_from(row: sqlite3.Row) -> Batch:
-    """Read a group."""
+    """Return the batch of a row."""
     return _group.decode(row["body"])
 
 
 def fork_from(row: sqlite3.Row) -> Fork:
-    """Read a row of ``forks``."""
+    """Return the fork of a row."""
     return Fork(
         owner=row["owner"],
         name=row["name"],
@@ -126,5 +126,5 @@ def fork_from(row: sqlite3.Row) -> Fork:
 
 
 def change_from(row: sqlite3.Row) -> Change:
-    """Read what another process changed; it brings no events."""
+    """Return a change that another process made, without events."""
     return Change(kind=row["kind"], owner=row["owner"], job=row["id"], status=row["status"], seq=row["seq"])

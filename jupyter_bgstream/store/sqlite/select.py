@@ -1,4 +1,4 @@
-"""What can be asked of the database: every function takes a connection and changes nothing."""
+"""Queries. Every function takes a connection and changes nothing; the ``Store`` protocol documents the results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .queries import QUERIES
 from .rows import change_from, events_of, fork_from, group_from, job_of, listed_job_of, notice_from, places_of
 from .server_locks import ServerLocks
 
-# One condition per field of JobFilter; those that are asked for are joined by AND.
+# One condition per field of JobFilter; the fields that are set are joined by AND.
 _CONDITIONS = {
     "status": "status = :status",
     "thread": "thread = :thread",
@@ -33,7 +33,7 @@ _CONDITIONS = {
 }
 
 
-# By what costs are added up, and which row comes first; a quarter begins a day in any time zone.
+# Key and order of the sums of costs. Days of all time zones begin with a quarter.
 _DEAREST = "sum(usd) IS NULL, sum(usd) DESC, key IS NULL, key"
 _SUMS: dict[By, tuple[str, str]] = {
     "day": ("date(at, 'unixepoch', 'localtime')", "key DESC"),
@@ -46,7 +46,7 @@ _SUMS: dict[By, tuple[str, str]] = {
 
 
 def find_job(db: sqlite3.Connection, owner: str, job_id: str) -> tuple[int, Job]:
-    """Return a job and its n; raises NotFoundError."""
+    """Return a job and its ``jobs.n``; raises NotFoundError."""
     row = db.execute(QUERIES["job"], {"owner": owner, "id": job_id}).fetchone()
     if row is None:
         raise transitions.no_such_job(job_id)
@@ -59,7 +59,7 @@ def get_job(db: sqlite3.Connection, owner: str, job_id: str) -> Job:
 
 
 def list_jobs(db: sqlite3.Connection, owner: str, which: JobFilter) -> tuple[list[Job], str | None]:
-    """Return a page of jobs as lists show them, newest first, and where the next begins; raises InvalidRequestError."""
+    """Return a page of jobs without prompts, newest first, and the cursor of the next; raises InvalidRequestError."""
     asked = {
         "status": which.status,
         "thread": which.thread,
@@ -71,7 +71,7 @@ def list_jobs(db: sqlite3.Connection, owner: str, which: JobFilter) -> tuple[lis
         "after": transitions.page_start(which.after),
     }
     conditions = ["owner = :owner", *(_CONDITIONS[name] for name, value in asked.items() if value is not None)]
-    where = " AND ".join(conditions)  # of our own words, never of a caller's
+    where = " AND ".join(conditions)  # made of constants, never of a caller's text
     query = f"SELECT * FROM jobs WHERE {where} ORDER BY n DESC LIMIT :limit"  # noqa: S608
     rows = db.execute(query, asked | {"owner": owner, "limit": which.limit + 1}).fetchall()
     page = rows[: which.limit]
@@ -79,18 +79,18 @@ def list_jobs(db: sqlite3.Connection, owner: str, which: JobFilter) -> tuple[lis
 
 
 def count_jobs(db: sqlite3.Connection, owner: str) -> dict[str, int]:
-    """Return how many jobs an owner has in each state."""
+    """Return the number of an owner's jobs by status."""
     return dict(db.execute(QUERIES["counts"], {"owner": owner}).fetchall())
 
 
 def sum_costs(
     db: sqlite3.Connection, owner: str, by: By, *, since: float | None = None, until: float | None = None
 ) -> list[CostRow]:
-    """Return what jobs took that were submitted in that time, deleted ones too."""
+    """Return the sums of jobs that were submitted in a period, deleted ones included."""
     key, order = _SUMS[by]
     first, end = usage_ledger.quarters(since, until)
     query = (
-        f"SELECT {key} AS key, sum(jobs) AS jobs, sum(input_tokens) AS input_tokens,"  # noqa: S608 - our own words
+        f"SELECT {key} AS key, sum(jobs) AS jobs, sum(input_tokens) AS input_tokens,"  # noqa: S608 - made of constants
         f" sum(output_tokens) AS output_tokens, sum(usd) AS usd, max(estimated) AS estimated"
         f" FROM ({QUERIES['spent']}) GROUP BY 1 ORDER BY {order} LIMIT :most"
     )
@@ -104,14 +104,17 @@ def _snapshot(db: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        db.execute("ROLLBACK")  # nothing was written; this lets go of the snapshot, which holds the checkpoints up
+        db.execute("ROLLBACK")  # ends the snapshot, which delays checkpoints; nothing was written
 
 
 def read_events(db: sqlite3.Connection, job: Job, *, after: int, max_bytes: int) -> list[bytes]:
-    """Return encoded events after number ``after``, at most ``max_bytes`` but one if there is any.
+    """Return encoded events behind number ``after``: at most ``max_bytes``, but at least one if there is any.
 
-    Raises NotFoundError if the job is gone, also if its id is there again. The job and its log are looked at as of the
-    same commit: else a log that is deleted in between would look as if it had no more events.
+    The job and its log are read in one snapshot: otherwise a log that is deleted in between would seem to have no more
+    events.
+
+    Raises:
+        NotFoundError: There is no such job, or it has another log.
     """
     found: list[bytes] = []
     with _snapshot(db):
@@ -122,7 +125,7 @@ def read_events(db: sqlite3.Connection, job: Job, *, after: int, max_bytes: int)
         with closing(db.execute(QUERIES["events"], places_of(head["n"], after=after))) as rows:
             for first, body, packed in rows:
                 events = events_of(body, packed)[max(0, after + 1 - first) :]
-                if (size := sum(map(len, events))) <= max_bytes:  # whole rows, at the speed of C
+                if (size := sum(map(len, events))) <= max_bytes:  # whole rows, without a loop in Python
                     max_bytes -= size
                     found += events
                     continue
@@ -135,7 +138,7 @@ def read_events(db: sqlite3.Connection, job: Job, *, after: int, max_bytes: int)
 
 
 def find_image(db: sqlite3.Connection, owner: str, job_id: str, image_id: str) -> StoredImage:
-    """Return a picture of a job; raises NotFoundError."""
+    """Return an image of a job; raises NotFoundError."""
     row = db.execute(QUERIES["image"], {"owner": owner, "job": job_id, "id": image_id}).fetchone()
     if row is None:
         raise transitions.no_such_image(image_id)
@@ -143,7 +146,7 @@ def find_image(db: sqlite3.Connection, owner: str, job_id: str, image_id: str) -
 
 
 def read_image_chunk(db: sqlite3.Connection, image: StoredImage, chunk: int) -> bytes:
-    """Return a piece of a picture's file; raises NotFoundError if the job is gone."""
+    """Return a chunk of an image file; raises NotFoundError."""
     asked = {"owner": image.owner, "job": image.job, "log": image.log, "image": image.id, "chunk": chunk}
     row = db.execute(QUERIES["image_chunk"], asked).fetchone()
     if row is None:
@@ -152,13 +155,13 @@ def read_image_chunk(db: sqlite3.Connection, image: StoredImage, chunk: int) -> 
 
 
 def next_due(db: sqlite3.Connection, *, server: str, owner: str | None, after: float) -> float | None:
-    """Return when the next waiting job's time comes."""
+    """Return when the next waiting job is due."""
     (due,) = db.execute(QUERIES["next_due"], {"server": server, "owner": owner, "after": after}).fetchone()
     return None if due is None else float(due)
 
 
 def find_group(db: sqlite3.Connection, owner: str, group_id: str) -> Batch:
-    """Return a group; raises NotFoundError."""
+    """Return a batch; raises NotFoundError."""
     row = db.execute(QUERIES["group"], {"owner": owner, "id": group_id}).fetchone()
     if row is None:
         raise transitions.no_such_group(group_id)
@@ -166,7 +169,7 @@ def find_group(db: sqlite3.Connection, owner: str, group_id: str) -> Batch:
 
 
 def last_turn(db: sqlite3.Connection, owner: str, thread: str) -> str | None:
-    """Return the id of a thread's last turn: its newest retry stands for it."""
+    """Return the id of a thread's last turn, or of its newest retry."""
     last = db.execute(QUERIES["last_turn_of_thread"], {"owner": owner, "thread": thread}).fetchone()
     while last is not None and last["retried_by"] is not None:
         last = db.execute(QUERIES["job_links"], {"owner": owner, "id": last["retried_by"]}).fetchone()
@@ -181,7 +184,7 @@ def find_last_turn(db: sqlite3.Connection, owner: str, name: str) -> Job | None:
 
 
 def find_fork(db: sqlite3.Connection, owner: str, name: str) -> Fork | None:
-    """Return what a thread begins with, if it goes on from another."""
+    """Return the conversation that a thread was forked with."""
     row = db.execute(QUERIES["fork"], {"owner": owner, "name": name}).fetchone()
     return None if row is None else fork_from(row)
 
@@ -195,7 +198,7 @@ def find_thread(db: sqlite3.Connection, owner: str, name: str) -> Thread:
 def list_threads(
     db: sqlite3.Connection, owner: str, *, limit: int, after: str | None = None
 ) -> tuple[list[Thread], str | None]:
-    """Return a page of threads, the newest first, and where the next begins; raises InvalidRequestError."""
+    """Return a page of threads, newest first, and the cursor of the next; raises InvalidRequestError."""
     start = transitions.page_start(after)
     with _snapshot(db):
         asked = {"owner": owner, "after": 1 << 62 if start is None else start, "limit": limit + 1}
@@ -222,7 +225,7 @@ def _thread(db: sqlite3.Connection, owner: str, name: str) -> Thread:
 
 
 def group_progress(db: sqlite3.Connection, owner: str, group_id: str) -> Progress:
-    """Return how far a group is; raises NotFoundError."""
+    """Return the progress of a batch; raises NotFoundError."""
     with _snapshot(db):
         group = find_group(db, owner, group_id)
         running, waiting = db.execute(QUERIES["progress_of_group"], {"owner": owner, "id": group_id}).fetchone()
@@ -232,7 +235,7 @@ def group_progress(db: sqlite3.Connection, owner: str, group_id: str) -> Progres
 def group_answers(
     db: sqlite3.Connection, owner: str, group_id: str, *, after: str | None, limit: int, max_bytes: int
 ) -> tuple[list[BatchItem], str, bool]:
-    """Return what has changed of a group's places, where the next page begins and whether there is more.
+    """Return changed items of a batch, the next cursor, and whether there are more.
 
     Raises NotFoundError, InvalidRequestError.
     """
@@ -259,8 +262,8 @@ def _answer_of(db: sqlite3.Connection, n: int) -> Answer:
 
 
 def abandoned_jobs(db: sqlite3.Connection, liveness: ServerLocks, *, owner: str | None, limit: int) -> list[Job]:
-    """Return an owner's unfinished jobs of dead servers, or everybody's, oldest first."""
-    ended = liveness.dead_servers()  # before their jobs are looked at: they get no new ones
+    """Return unfinished jobs of dead servers, of one owner or of all, oldest first."""
+    ended = liveness.dead_servers()  # before their jobs are read: dead servers get no new ones
     servers = [server for (server,) in db.execute(QUERIES["servers_with_unfinished_jobs"]).fetchall()]
     liveness.forget(ended.difference(servers))
     dead = [server for server in servers if liveness.is_dead(server)]
@@ -286,11 +289,11 @@ def list_mutes(db: sqlite3.Connection, owner: str, viewer: str) -> list[Mute]:
 
 
 def revision(db: sqlite3.Connection) -> int:
-    """Return the number of the last commit that changed anything worth telling."""
+    """Return the number of the last commit with changes."""
     (rev,) = db.execute(QUERIES["revision"]).fetchone()
     return int(rev)
 
 
 def changes_since(db: sqlite3.Connection, rev: int) -> list[Change]:
-    """Return what commits after number ``rev`` changed, each job once, in the order of its last change."""
+    """Return the changes of the commits after number ``rev``: each job once, in the order of its last change."""
     return [change_from(row) for row in db.execute(QUERIES["changes_since"], {"since": rev}).fetchall()]

@@ -1,7 +1,7 @@
-"""Who is alive, told by OS locks: every server holds one on a file of its own, and the OS frees it when it dies.
+"""Detection of dead servers: every server locks a file of its own, and the OS frees the lock when the server dies.
 
-No clocks and no process ids: a stopped or sleeping server still holds its lock, a killed one does not. A lock file that
-is free proves a death; one that is missing proves nothing, because somebody may have deleted it under a living server.
+No clocks and no process ids: a stopped or sleeping server still holds its lock, a killed one does not. A free lock file
+proves a death. A missing one proves nothing: it may have been deleted while its server lives.
 """
 
 from __future__ import annotations
@@ -21,20 +21,23 @@ from ...core.errors import UnavailableError
 from .file_locks import is_same_file, try_lock
 
 SUFFIX = ".lock"
-OPENING = "opening"  # held for a moment by whoever opens or replaces the database
-PATIENCE = 0.2  # seconds; somebody who asks whether we are alive holds our lock for some microseconds
-MISSING = 10.0  # seconds without a lock file after which a server is dead; a living one makes it again within one
-CLOSED = b"closed\n"  # in the file of a server that has ended in good order
+OPENING = "opening"  # locked for a moment by a server that opens or replaces the database
+PATIENCE = 0.2  # seconds; a server that checks whether this one is alive holds its lock for some microseconds
+MISSING = 10.0  # seconds without a lock file after which a server is considered dead; a living one restores it in 1 s
+CLOSED = b"closed\n"  # content of the lock file after a clean shutdown
 
 
 class ServerLocks:
-    """Shows that this server is alive for as long as it is entered, and tells which others are not.
+    """The lock of this server while it is entered, and which other servers are dead.
 
-    A server leaves its lock file behind, unlocked: that is how others know that it is dead. Whoever gets the lock of a
-    file checks that the file is still the one under that name, so that nobody holds the lock of a removed one. A file
-    is removed only by who holds its lock, once no unfinished job names its server.
+    A server leaves its lock file behind, unlocked: so others know that it is dead. After locking a file a server checks
+    that the file still has its name, so that no server holds the lock of a removed file. A file is removed only by a
+    server that holds its lock, once no unfinished job names its server.
 
-    ``missing`` is how long a lock file must have been missing, in seconds, before its server is called dead.
+    Args:
+        folder: The folder of the lock files.
+        server: This server's id.
+        missing: Seconds for which a lock file must be missing until its server is considered dead.
     """
 
     def __init__(self, folder: Path, server: str, *, missing: float = MISSING) -> None:
@@ -44,11 +47,15 @@ class ServerLocks:
         self._missing_since: dict[str, float] = {}  # monotonic seconds, by server
         self._fd: int | None = None
         self._changing = threading.Lock()  # around _fd
-        self._disturbed = False  # whether this server's own lock file was deleted in its life
-        self.found_dead = False  # whether another server had died here without closing, as of entering
+        self._disturbed = False  # whether this server's own lock file was deleted
+        self.found_dead = False  # whether another server had died without closing, at the time of entering
 
     def __enter__(self) -> ServerLocks:
-        """Take this server's lock; raises UnavailableError if a living server has this id."""
+        """Take this server's lock.
+
+        Raises:
+            UnavailableError: A living server has this id, or locks are not possible.
+        """
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             self._fd = self._take(self._path(self._server), PATIENCE)
@@ -65,13 +72,16 @@ class ServerLocks:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._let_go(remove=error is not None)  # a server that never was has no jobs
+        self._let_go(remove=error is not None)  # a server that did not start has no jobs
 
     def hold(self) -> bool:
-        """Make this server's lock file again if somebody has deleted it; returns whether that was so.
+        """Make this server's lock file again if it was deleted; return whether it was.
 
-        From then on a missing file proves no death, for as long as this server lives: the servers beside it may be
-        frozen, and so cannot make theirs again. Raises OSError if it cannot be made.
+        From then on this server does not infer a death from a missing file: other servers may be frozen, and so cannot
+        restore theirs.
+
+        Raises:
+            OSError: The file cannot be made.
         """
         with self._changing:
             if self._fd is None or is_same_file(self._path(self._server), self._fd):
@@ -86,7 +96,7 @@ class ServerLocks:
             return True
 
     def is_dead(self, server: str) -> bool:
-        """Whether this server's lock is free, or its file has been missing for long."""
+        """Return whether a server's lock is free, or its file has been missing for long."""
         state = _state_of(self._path(server))
         if state != "missing":
             self._missing_since.pop(server, None)
@@ -97,11 +107,11 @@ class ServerLocks:
         return time.monotonic() - since >= self._missing
 
     def is_alone(self) -> bool:
-        """Whether no other server is alive."""
+        """Return whether no other server is alive."""
         return not any(_state_of(path) == "held" for path in self._others())
 
     def dead_servers(self) -> set[str]:
-        """Return the servers whose lock files are there and free."""
+        """Return the servers whose lock files exist and are free."""
         return {unquote(path.name.removesuffix(SUFFIX)) for path in self._others() if _state_of(path) == "free"}
 
     def forget(self, servers: set[str]) -> None:
@@ -110,9 +120,9 @@ class ServerLocks:
             _remove_if_free(self._path(server))
 
     def bury_others(self) -> None:
-        """Call every other server of this moment dead, whatever its lock says: its machine has lost the database."""
+        """Mark all other servers as dead, whatever their locks: their machine has lost the database."""
         for path in self._others():
-            with suppress(OSError):  # a new file: the lock of the old one may be held by a machine that hangs
+            with suppress(OSError):  # a new file: a machine that hangs may still lock the old one
                 path.unlink()
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
 
@@ -134,9 +144,10 @@ class ServerLocks:
 
     @contextmanager
     def opening(self, *, patience: float, stop: threading.Event | None = None) -> Iterator[None]:
-        """Keep other servers from opening the database meanwhile.
+        """Prevent other servers from opening the database at the same time.
 
-        Raises UnavailableError if one of them takes too long.
+        Raises:
+            UnavailableError: Another server takes too long.
         """
         path = self._folder / OPENING
         try:
@@ -157,8 +168,8 @@ class ServerLocks:
 
     def _no_lock(self, error: OSError) -> UnavailableError:
         return UnavailableError(
-            f"No lock can be had in {self._folder}: {error}. The folder must be writable and its file system must know "
-            "locks; else choose another place for the database."
+            f"No file can be locked in {self._folder}: {error}. The folder must be writable and its file system must "
+            "support locks. Otherwise choose another place for the database."
         )
 
     def _path(self, server: str) -> Path:
@@ -201,8 +212,8 @@ def _lock_if_free(path: Path) -> tuple[Literal["missing", "held", "free"], int |
     except FileNotFoundError:
         return "missing", None
     except OSError:
-        return "held", None  # not ours to open, so not ours to call dead
-    with suppress(OSError):  # no lock can be had: nobody is called dead for that
+        return "held", None  # not accessible, so not considered dead
+    with suppress(OSError):  # locks are not possible, which proves no death
         if try_lock(fd):
             if is_same_file(path, fd):
                 return "free", fd
@@ -219,8 +230,8 @@ def _is_closed(path: Path) -> bool:
 
 
 def _remove(path: Path, fd: int) -> None:
-    """Remove a lock file whose lock we hold, then let go of it."""
-    if sys.platform == "win32":  # an open file cannot be removed there: whoever takes it meanwhile keeps it
+    """Remove a lock file that this process has locked, then close it."""
+    if sys.platform == "win32":  # an open file cannot be removed there; a server that takes it in the meantime keeps it
         os.close(fd)
         with suppress(OSError):
             path.unlink()

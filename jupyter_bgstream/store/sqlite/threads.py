@@ -1,4 +1,4 @@
-"""What can be done to threads: operations on one transaction under way."""
+"""Write operations on threads in one transaction."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .inbox import InboxTransaction
 
 
 class ThreadTransaction(InboxTransaction):
-    """The part of a transaction that is about threads; see ``writes.Transaction``, which ends and deletes jobs."""
+    """The part of a ``Transaction`` that is about threads; the subclass ends and deletes jobs."""
 
     def end(
         self, owner: str, job_id: str, event: Event, *, fence: int | None = None, log: str | None = None
@@ -21,14 +21,14 @@ class ThreadTransaction(InboxTransaction):
         raise NotImplementedError
 
     def delete(self, owner: str, job_id: str, *, log: str | None = None) -> None:
-        """Forget an ended job."""
+        """Delete an ended job."""
         raise NotImplementedError
 
     def fork(self, fork: Fork) -> None:
-        """Store what a new thread begins with; raises ConflictError."""
+        """Store the conversation that a new thread begins with."""
         check_free(fork.name, used=self._is_thread(fork.owner, fork.name))
         place = self._one("use_place")
-        if place is None:  # there has never been a job
+        if place is None:  # no job was ever stored
             self._do("first_place")
             place = (1,)
         self._do(
@@ -46,7 +46,7 @@ class ThreadTransaction(InboxTransaction):
         )
 
     def rename_thread(self, owner: str, name: str, new: str) -> None:
-        """Call a thread by another name, with all that bears its name; raises NotFoundError, ConflictError."""
+        """Rename a thread in its jobs, notices, mutes and forks."""
         if not self._is_thread(owner, name):
             raise no_such_thread(name)
         if name == new:
@@ -67,11 +67,11 @@ class ThreadTransaction(InboxTransaction):
             self.changes.append(Change(kind="notice", owner=owner, job=""))
 
     def delete_thread(self, owner: str, name: str, event: Cancelled) -> list[Job]:
-        """Cancel and delete all jobs of a thread, and forget what it began with; raises NotFoundError."""
+        """Cancel and delete all jobs of a thread, and its fork."""
         if not self._is_thread(owner, name):
             raise no_such_thread(name)
         cancelled = []
-        # The newest first: so each is the last of its thread, and none inherits anything.
+        # The newest first: each is then the last of its thread, and no job inherits a predecessor.
         for row in reversed(self._do("jobs_of_thread", owner=owner, thread=name).fetchall()):
             job, won = self.end(owner, row["id"], event, fence=None, log=None)
             if won:
@@ -82,7 +82,7 @@ class ThreadTransaction(InboxTransaction):
         return cancelled
 
     def forget_forks(self, *, owner: str | None, before: float) -> int:
-        """Forget what threads without jobs begin with that were not touched since."""
+        """Delete forks without jobs that were not touched since."""
         return self._do("forget_forks", owner=owner, before=before).rowcount
 
     def _is_thread(self, owner: str, name: str) -> bool:

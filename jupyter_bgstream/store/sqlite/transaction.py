@@ -1,4 +1,4 @@
-"""What can be done to the database: operations on one transaction under way."""
+"""Write operations on jobs and batches in one transaction."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from .threads import ThreadTransaction
 
 REMEMBERED_DELETIONS = 10_000
 
-_PLAIN: frozenset[type[Event]] = frozenset({Delta, Citation, ToolCall, Image})  # change nothing of the job but its log
+_PLAIN: frozenset[type[Event]] = frozenset({Delta, Citation, ToolCall, Image})  # change only the log of a job
 _QUIET = _PLAIN | {Usage}
 
 
 def is_quiet(events: Sequence[Event]) -> bool:
-    """Whether events only add to the log of a running job and leave its state as it is."""
+    """Return whether events leave the state of a running job as it is."""
     return _QUIET.issuperset(map(type, events))
 
 
 class Transaction(ThreadTransaction):
-    """One transaction and what it will tell when it is committed.
+    """One transaction and the changes to publish after its commit.
 
-    Each operation checks first and raises before it writes anything, so that a refused one does not hurt those that
-    share the transaction with it.
+    Each operation checks first and raises before it writes anything: a refused one does not affect the others in its
+    transaction. The ``Store`` protocol documents the operations.
     """
 
     def submit(self, job: Job, *, max_queued: int) -> tuple[Job, bool]:
-        """Store a new job; raises ConflictError, QueueFullError."""
+        """Store a new job as queued."""
         try:
             _, existing = select.find_job(self._db, job.owner, job.id)
         except NotFoundError:
@@ -61,7 +61,7 @@ class Transaction(ThreadTransaction):
         transitions.check_room(self._unfinished(job.owner), max_queued)
         if (group := self._group(asked)) is not None:
             self._put_group(group.reopened(asked.status))
-            if self._forget_notices(group.owner, group.id):  # what it says is no longer so
+            if self._forget_notices(group.owner, group.id):  # it is out of date
                 self.changes.append(Change(kind="notice", owner=group.owner, job=""))
             if group.paused is not None:
                 self._tell_group(group)
@@ -92,7 +92,7 @@ class Transaction(ThreadTransaction):
         return int(unfinished)
 
     def claim(self, *, server: str, owner: str | None, room: Capacity, limit: int, at: float) -> list[Job]:
-        """Begin an attempt of the jobs that are ready and have room."""
+        """Begin an attempt of ready jobs that have room."""
         found, groups = claims.choose(self._db, server=server, owner=owner, room=room, limit=limit, at=at)
         steps = [(n, transitions.claimed(job_of(self._one("job_by_n", n=n)), at=at)) for n in found]
         for n, step in steps:
@@ -102,14 +102,14 @@ class Transaction(ThreadTransaction):
         return [step.job for _, step in steps]
 
     def adopt(self, job: Job, *, server: str, event: Waiting | None = None) -> Job:
-        """Put a job off, or leave it queued, under another server; raises FencedError."""
+        """Move a job to another server under a new fence."""
         n, now = self._held(job)
         step = transitions.adopted(now, server=server, event=event)
         self._take(n, step)
         return step.job
 
     def submit_group(self, group: Batch, jobs: Sequence[Job], *, max_queued: int) -> Batch:
-        """Store a group and some of its jobs, all or none; raises ConflictError, QueueFullError."""
+        """Announce a batch and submit some of its jobs."""
         existing = self._one("group", owner=group.owner, id=group.id)
         if existing is None:
             used = self._one("any_of_group", owner=group.owner, id=group.id) is not None
@@ -145,10 +145,7 @@ class Transaction(ThreadTransaction):
         span: Span | None,
         submitted_by: str | None = None,
     ) -> Span | None:
-        """Ask again some of what ended without a whole answer; returns what is left.
-
-        Raises NotFoundError, QueueFullError.
-        """
+        """Retry jobs that ended without a whole answer; return the jobs that are left over."""
         select.find_group(self._db, owner, group_id)
         after, upto = span or (0, int(self._one("newest_n")[0]))
         asked = {"owner": owner, "id": group_id, "after": after, "upto": upto, "limit": limit + 1}
@@ -159,7 +156,7 @@ class Transaction(ThreadTransaction):
         return (rows[limit - 1]["n"], upto) if len(rows) > limit else None
 
     def cancel_group(self, owner: str, group_id: str, event: Cancelled, *, limit: int) -> tuple[Batch, list[Job]]:
-        """Close a group and cancel some of its jobs; raises NotFoundError."""
+        """Close a batch and cancel some of its jobs."""
         self._put_group(self.resume_group(owner, group_id).closed(event.at))
         cancelled = []
         for row in self._do("unfinished_of_group", owner=owner, id=group_id, limit=limit).fetchall():
@@ -171,7 +168,7 @@ class Transaction(ThreadTransaction):
         return select.find_group(self._db, owner, group_id), cancelled
 
     def resume_group(self, owner: str, group_id: str) -> Batch:
-        """Let a paused group go on; raises NotFoundError."""
+        """Resume a paused batch."""
         group = select.find_group(self._db, owner, group_id)
         if group.paused is not None:
             group = group.resumed()
@@ -194,7 +191,7 @@ class Transaction(ThreadTransaction):
         self._do("put_group", owner=group.owner, id=group.id, body=encode(group))
 
     def freeze(self, job: Job, history: tuple[Message, ...], turns: tuple[Turn, ...] = ()) -> Job:
-        """Store the conversation before a job; raises FencedError."""
+        """Store the conversation that precedes a job."""
         n, now = self._held(job)
         self._do("update_history", n=n, history=encode(history), turns=encode(turns))
         return msgspec.structs.replace(now, history=history, turns=turns)
@@ -232,7 +229,7 @@ class Transaction(ThreadTransaction):
     def end(
         self, owner: str, job_id: str, event: Event, *, fence: int | None = None, log: str | None = None
     ) -> tuple[Job, bool]:
-        """End a job and write its notice, once; raises NotFoundError, FencedError, IllegalEventError."""
+        """End a job and write its notice, unless it has ended."""
         n, job = select.find_job(self._db, owner, job_id)
         step = transitions.ended(job, event, fence=fence, log=log, group=self._group(job))
         if step is None:
@@ -241,7 +238,7 @@ class Transaction(ThreadTransaction):
         return step.job, True
 
     def delete(self, owner: str, job_id: str, *, log: str | None = None) -> None:
-        """Forget an ended job, and close the gap in its thread; raises NotFoundError, ConflictError."""
+        """Delete an ended job, and close the gap in its thread."""
         n, job = select.find_job(self._db, owner, job_id)
         transitions.check_deletable(job, log=log)
         self._do("delete_marks_of_job", owner=owner, id=job_id)
@@ -264,7 +261,7 @@ class Transaction(ThreadTransaction):
         self.changes.append(Change(kind="deleted", owner=owner, job=job_id))
 
     def _forget_in_chain(self, deleted: Job) -> None:
-        # The chain of retries closes its gap. If its newest job goes, the one before it stands for all of it again.
+        # Close the gap in the chain of retries. Without its newest job, the one before represents the chain again.
         owner, newer = deleted.owner, deleted.retried_by
         if newer is not None:
             self._do("set_retry_of", owner=owner, id=newer, retry_of=deleted.retry_of)

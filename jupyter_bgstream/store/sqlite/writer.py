@@ -1,4 +1,4 @@
-"""The one thread that writes the database: all that waits is one transaction, and others get their turn between two."""
+"""Single writer thread with group commit; it pauses between commits so that other processes can take the lock."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from .file_watch import LostFileError
 from .select import changes_since, revision
 from .transaction import Transaction
 
-PAUSE = 0.002  # seconds, at least, in which the lock is free after a commit
+PAUSE = 0.002  # seconds for which the lock is free after a commit, at least
 LONGEST_PAUSE = 0.1  # seconds; a commit may have held the lock for long because this process was frozen in it
-FOLLOWING = 0.02  # seconds between looks for other processes' commits, while there are some
-IDLE = 0.5  # seconds between looks otherwise
+FOLLOWING = 0.02  # seconds between checks for commits of other processes while there are some
+IDLE = 0.5  # seconds between checks otherwise
 FOLLOWED_FOR = 5.0  # seconds after another process's commit in which more are expected
-MOST_FAILURES = 5  # in a row, of what cannot fail; then the thread ends
-AFTER_FAILURE = 0.05  # seconds until the next try
+MOST_FAILURES = 5  # consecutive unexpected failures after which the thread ends
+AFTER_FAILURE = 0.05  # seconds until the next step
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 class _FaultyError(Exception):
-    """An operation failed in a way it should not have, perhaps half done."""
+    """An operation failed unexpectedly, perhaps half done."""
 
     def __init__(self, item: Item, error: Exception) -> None:
         super().__init__(str(error))
@@ -47,27 +47,27 @@ class _FaultyError(Exception):
 
 
 class _WithdrawnError(Exception):
-    """Somebody was told that an operation has not happened: it must not."""
+    """An operation was reported as not done, so it must not be committed."""
 
 
 class Writer:
-    """Runs operations in its thread, in order, and tells everybody's commits to ``publish`` on the event loop.
+    """Runs operations in its thread, in order, and calls ``publish`` with the changes of all processes' commits.
 
-    - A commit starts at once when the writer has been idle. After one that held the lock for d seconds it leaves the
-      lock free for max(d, PAUSE), and at most LONGEST_PAUSE: commits back to back would starve the other servers on
-      this file.
-    - Each operation waits for ``patience`` seconds in all, from when it was asked for: behind others, for the lock, and
-      with a rollback journal for those who read.
-    - Each telling commit raises the number in ``revision``. The writer compares it with the last it knows, at the start
-      of each transaction and in between every 20 ms, or every 500 ms if no other process has committed for 5 s: one
-      read of 4 µs, as quick as ``PRAGMA data_version``, that also says where to begin. What is new is told before this
-      process's own next commit, so that the order is the one of the commits.
+    - A commit starts at once when the writer has been idle. After a commit that held the lock for d seconds the writer
+      leaves it free for max(d, PAUSE), at most LONGEST_PAUSE: consecutive commits would starve other servers on this
+      file.
+    - Each operation waits for at most ``patience`` seconds: behind others, for the lock and, with a rollback journal,
+      for readers.
+    - Each commit with changes raises the number in ``revision``. The writer compares it with the last known number at
+      the start of each transaction, and in between every 20 ms, or every 500 ms if no other process has committed for
+      5 s: one read of 4 µs, as fast as ``PRAGMA data_version``, which also says which changes are new. They are
+      published before this process's own next commit, so that the order is that of the commits.
     - Transactions of light operations alone are not synced to disk (``synchronous=NORMAL``), unless ``full``.
-    - With a rollback journal there is nothing to check-point, and every commit is synced: one that is not may damage
-      the whole file in a power cut.
-    - Before each commit ``guard`` says whether it would be kept.
-    - Whatever fails in the thread, everyone who waits has an answer. If it cannot go on, everyone who comes later, too.
-    - Checkpoints are ours, from this connection, and exclude writers (SQLite before 3.51.3 has a WAL-reset bug).
+    - With a rollback journal there are no checkpoints, and every commit is synced: an unsynced one may damage the whole
+      file in a power cut.
+    - Before each commit ``guard`` checks that it would not be lost.
+    - Whatever fails in the thread, every waiting operation gets an outcome. If the thread ends, later ones do as well.
+    - Checkpoints run on this connection only and exclude writers (SQLite before 3.51.3 has a WAL-reset bug).
     """
 
     def __init__(
@@ -90,35 +90,40 @@ class Writer:
         self._full = full
         self._patience = patience
         self._queue: SimpleQueue[Item | None] = SimpleQueue()  # None: close
-        self._in_hand: list[Item] = []  # taken from the queue, without an outcome yet
+        self._in_hand: list[Item] = []  # taken from the queue, without an outcome
         self._broken: str | None = None  # why the thread has ended
         self._closing = False
         self._closed_by = float("inf")  # monotonic seconds, like all times here
         self._rev = rev
         self._light: bool | None = None  # whether the connection is set to light transactions
-        self._rescued = False  # whether the log was written into a database that has lost a name
+        self._rescued = False  # whether the log was copied into a database whose file has lost its name
         self._free_until = 0.0
         self._followed_until = 0.0
         self._thread = threading.Thread(target=self._run, name="bgstream-writer", daemon=True)
         self._thread.start()
 
     async def run(self, operation: Callable[[Transaction], T], *, light: bool = False) -> T:
-        """Run an operation in the next transaction; returns what it returns once that is committed.
+        """Run an operation in the next transaction; return its result after the commit.
 
-        Raises what the operation raises, and UnavailableError if the transaction failed: then none of it has happened.
+        Args:
+            operation: Runs in the writer's thread; whatever it raises is raised here.
+            light: Whether its loss in a power cut is acceptable: a transaction of light operations is not synced.
+
+        Raises:
+            UnavailableError: The transaction failed; nothing was stored.
         """
         if self._closing:
             raise UnavailableError("The store is closed.")
         item = self._delivery.expect(operation, light=light and not self._full)
         self._queue.put(item)
-        if self._broken is not None:  # looked at last: whatever is put later, nobody takes
+        if self._broken is not None:  # checked last: nothing takes an item that was put later
             item.future.cancel()
             raise UnavailableError(self._broken)
         outcome: T = await item.future
         return outcome
 
     async def close(self, *, patience: float) -> None:
-        """Finish what waits, if another process leaves the file free within ``patience`` seconds, and checkpoint."""
+        """Finish waiting operations if other processes free the file within ``patience`` seconds, then checkpoint."""
         self._closing = True
         self._closed_by = time.monotonic() + patience
         self._queue.put(None)
@@ -145,7 +150,7 @@ class Writer:
                 time.sleep(AFTER_FAILURE)
 
     def _step(self) -> bool:
-        """Commit what waits, or look around if nothing does; returns whether to go on."""
+        """Commit the waiting operations, or check for other commits if there are none; return whether to go on."""
         self._delivery.ring()
         if not self._next():
             return False
@@ -156,7 +161,7 @@ class Writer:
         return True
 
     def _next(self) -> bool:
-        # Everything that waits, nothing if it is time to look around. False: to close.
+        # Take everything that waits; nothing if it is time to check for other commits. False: close.
         pause = FOLLOWING if time.monotonic() < self._followed_until else IDLE
         try:
             item = self._queue.get(timeout=pause)
@@ -173,20 +178,20 @@ class Writer:
             if item is not None:
                 self._in_hand.append(item)
         if self._in_hand:
-            self._queue.put(None)  # nothing comes after it
+            self._queue.put(None)  # the last item
         return bool(self._in_hand)
 
     def _refuse(self, error: BaseException) -> None:
-        """Answer those in hand after a failure outside their operations."""
+        """Refuse the taken operations after a failure outside of them."""
         log.error("the store's writer failed between two transactions and goes on", exc_info=error)
         self._roll_back()
         self._deliver([Outcome(item, error=self._unavailable(error)) for item in self._in_hand], ())
 
     def _break_off(self, error: BaseException) -> None:
-        """End the thread: answer everyone who waits, and let everyone who comes later know at once."""
+        """End the thread: refuse all waiting and all later operations."""
         message = (
             f"The store's writer has ended ({type(error).__name__}: {error}). Nothing can be stored until Jupyter is"
-            " restarted; what was stored is kept. The server's log says more."
+            " restarted; what was stored is kept. See the server's log."
         )
         with suppress(BaseException):
             log.critical("the store's writer has ended", exc_info=error)
@@ -200,7 +205,7 @@ class Writer:
                         self._in_hand.append(item)
                 self._deliver([Outcome(item, error=UnavailableError(message)) for item in self._in_hand], ())
                 return
-            except BaseException:  # such as no memory: those who wait need an answer all the same
+            except BaseException:  # such as MemoryError: waiting operations still need an outcome
                 time.sleep(AFTER_FAILURE)
 
     def _commit(self, items: list[Item]) -> None:
@@ -229,7 +234,8 @@ class Writer:
                     refused = self._overdue(items)
             for item in items:
                 item.committing = False
-            self._deliver([Outcome(item, error=error) for item in refused], ())  # now: the others may have to wait
+            # Now, because the others may have to wait.
+            self._deliver([Outcome(item, error=error) for item in refused], ())
             items = self._in_hand
         self._checkpoints.note_commit()
 
@@ -256,7 +262,7 @@ class Writer:
             transaction.finish()
             self._check_commit()
             self._begin_commit(items)
-            self._wait_for("COMMIT", first)  # with a rollback journal, for those who read
+            self._wait_for("COMMIT", first)  # with a rollback journal, for readers
         finally:
             now = time.monotonic()
             self._free_until = now + min(max(now - began, PAUSE), LONGEST_PAUSE)
@@ -281,7 +287,7 @@ class Writer:
         self._rescued = False
 
     def _lost(self) -> BgStreamError | None:
-        # SQLite notices some of it as well, and has no words for it.
+        # SQLite detects some of these cases as well, but without a useful message.
         try:
             self._check_commit()
         except BgStreamError as lost:
@@ -289,7 +295,7 @@ class Writer:
         return None
 
     def _rescue(self) -> None:
-        # The log has a name of its own, and may be lost where the database is not.
+        # The log has a name of its own and may be lost when the database is not.
         self._rescued = self._rescued or self._checkpoints.run()
 
     def _wait_for(self, statement: str, item: Item) -> None:
@@ -302,7 +308,7 @@ class Writer:
         except BgStreamError as error:
             return Outcome(item, error=error)
         except sqlite3.Error as error:
-            if isinstance(error, sqlite3.IntegrityError):  # about what it wrote, not about the file
+            if isinstance(error, sqlite3.IntegrityError):  # caused by the operation, not by the file
                 raise _FaultyError(item, error) from error
             raise
         except Exception as error:
@@ -322,7 +328,7 @@ class Writer:
             self._deliver((), changes)
 
     def _look_around(self) -> None:
-        # An error is not lost here: whoever reads or writes next gets it.
+        # An error is not lost here: the next read or write raises it.
         try:
             self._check_commit()
         except BgStreamError:
@@ -333,9 +339,9 @@ class Writer:
 
     def _deliver(self, outcomes: Sequence[Outcome], changes: Sequence[Change]) -> None:
         self._delivery.put(outcomes, changes)
-        if outcomes:  # from here on they have their outcomes, even if the next line fails
-            told = {outcome.item for outcome in outcomes}
-            self._in_hand = [item for item in self._in_hand if item not in told]
+        if outcomes:  # they have their outcomes now, even if the next line fails
+            done = {outcome.item for outcome in outcomes}
+            self._in_hand = [item for item in self._in_hand if item not in done]
         self._delivery.ring()
 
     def _unavailable(self, error: BaseException) -> UnavailableError:
