@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -14,20 +13,15 @@ from ..core.codec import encode, stamped
 from ..core.cursor import new_log
 from ..core.errors import (
     BgStreamError,
-    ConflictError,
-    FencedError,
     IllegalEventError,
-    InvalidRequestError,
-    NotFoundError,
-    OutOfOrderError,
-    QueueFullError,
 )
-from ..core.events import Attempt, AttemptReason, End, Event, Image, Queued, Waiting
+from ..core.events import Attempt, AttemptReason, End, Event, Queued, Waiting
 from ..core.job import Job, advance
 from ..core.notices import CALL_AFTER, Mute, Notice, notice_of, notice_of_group, notice_of_pause
 from ..core.notices import mutes as is_muted
-from ..core.state import ENDS, Status
-from .base import Append, Capacity, Change
+from ..core.state import Status
+from . import checks
+from .base import Append, Change
 
 # Codes of waits after the end of a server; any other wait follows a failed attempt.
 RECOVERING: frozenset[str] = frozenset({"server_died", "server_stopped", "no_provider"})
@@ -92,69 +86,6 @@ def adopted(job: Job, *, server: str, event: Waiting | None) -> Transition:
     return msgspec.structs.replace(step, change=msgspec.structs.replace(step.change, kind="job"))
 
 
-@dataclass
-class BatchSlot:
-    """A batch with a limit of running jobs, and how many of its places are taken on this server."""
-
-    limit: int
-    running: int
-    waiting: int  # for their next attempt
-
-    def free(self, *, waits: bool) -> bool:
-        """Return whether one more job may run; a waiting job already has its place."""
-        return self.running + (0 if waits else self.waiting) < self.limit
-
-    def take(self, *, waits: bool) -> None:
-        """Count one more running job."""
-        self.running += 1
-        self.waiting -= waits
-
-
-class ReadyJob(NamedTuple):
-    """The properties of a ready job that a claim considers."""
-
-    owner: str
-    batch: bool
-    group: str  # "" for a job without an announced batch
-    waits: bool  # whether it waits for another attempt, which is due
-
-
-class RunningCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """The running jobs at the moment of a claim."""
-
-    here: int  # jobs of the server that claims
-    batch: int  # of them with the priority batch
-    owners: dict[str, int]  # on all servers
-    lanes: Mapping[tuple[str, str], BatchSlot] = {}  # by owner and batch; of batches that have a limit or are paused
-
-
-def chosen(
-    ready: Iterable[T], kind: Callable[[T], ReadyJob], *, load: RunningCounts, room: Capacity, limit: int
-) -> list[T]:
-    """Return the ready jobs that may run.
-
-    Args:
-        ready: The ready jobs in order: interactive ones first, then the oldest.
-        kind: Returns the properties of one of them.
-        load: The running jobs.
-        room: How many jobs may run at a time.
-        limit: At most so many jobs.
-    """
-    found: list[T] = []
-    here, batch, owners = load.here, load.batch, dict(load.owners)
-    for item in ready:
-        owner, is_batch, group, waits = kind(item)
-        if len(found) >= limit or here >= room.running or (is_batch and batch >= room.batch):
-            break  # only batch jobs follow
-        lane = load.lanes.get((owner, group))
-        if owners.get(owner, 0) < room.owner and (lane is None or lane.free(waits=waits)):
-            if lane is not None:
-                lane.take(waits=waits)
-            found.append(item)
-            here, batch, owners[owner] = here + 1, batch + is_batch, owners.get(owner, 0) + 1
-    return found
-
-
 def outcome_of(operation: Callable[[A], T], argument: A) -> T | BgStreamError:
     """Return the result of one of several operations, or the error that refuses it."""
     try:
@@ -174,7 +105,7 @@ def appended(job: Job, append: Append) -> Transition:
         OutOfOrderError: The log has another tail than the expected one.
         IllegalEventError: An event is not allowed now, or is an end, which only ``ended`` may write.
     """
-    check_tail(append, job.seq)
+    checks.check_tail(append, job.seq)
     if any(isinstance(event, End) for event in append.events):
         raise IllegalEventError("An end is not appended: it is written together with its notice.")
     step = _step(job, append.events)
@@ -183,14 +114,6 @@ def appended(job: Job, append: Append) -> Transition:
     if append.resume is not None:
         step = msgspec.structs.replace(step, job=msgspec.structs.replace(step.job, resume=append.resume or None))
     return step
-
-
-def check_tail(append: Append, tail: int) -> None:
-    """Raise OutOfOrderError unless a log has the tail that a writer expects."""
-    if append.tail is not None and append.tail != tail:
-        raise OutOfOrderError(
-            f"The log of the job {append.job.id} ends with event {tail}, not {append.tail}: another writer changed it."
-        )
 
 
 def ended(job: Job, event: Event, *, fence: int | None, log: str | None, group: Batch | None) -> Transition | None:
@@ -207,11 +130,11 @@ def ended(job: Job, event: Event, *, fence: int | None, log: str | None, group: 
     if not isinstance(event, End):
         raise IllegalEventError(f"The event {type(event).__name__.lower()} does not end a job.")
     if log is not None:
-        check_log(job.id, log, job.log)
+        checks.check_log(job.id, log, job.log)
     if job.ended:
         return None
     if fence is not None and fence != job.fence:
-        raise _claimed_again()
+        raise checks.claimed_again()
     step = _step(job, [event])
     notice_id = secrets.token_urlsafe(12)
     if group is None:
@@ -289,41 +212,6 @@ def numbered(events: Sequence[Event], *, after: int, attempt: int) -> tuple[byte
     return tuple(encoded)
 
 
-def check_files(events: Sequence[Event], files: Mapping[str, bytes]) -> list[Image]:
-    """Return the images among events.
-
-    Raises:
-        IllegalEventError: An image has no file, or a file has no image.
-    """
-    images = [event for event in events if isinstance(event, Image)]
-    if {image.id: image.bytes for image in images} != {name: len(data) for name, data in files.items()}:
-        raise IllegalEventError("The event of an image and its file are stored together.")
-    return images
-
-
-def check_same_request(existing: Job, job: Job) -> None:
-    """Raise ConflictError if an id is repeated with another request; a renamed thread may have either name."""
-    asked = job.spec
-    if asked.thread == existing.thread:
-        asked = msgspec.structs.replace(asked, thread=existing.spec.thread)
-    if not existing.spec.same_request(asked):
-        raise ConflictError(f"The id {job.id} belongs to a job with another request. Choose a new id.")
-
-
-def check_room(unfinished: int, max_queued: int) -> None:
-    """Raise QueueFullError if an owner has ``max_queued`` unfinished jobs."""
-    if unfinished >= max_queued:
-        raise QueueFullError(f"{unfinished} jobs are unfinished, which is the limit. Wait until some have ended.")
-
-
-def check_retriable(job: Job) -> None:
-    """Raise ConflictError unless a job has ended."""
-    if not job.ended:
-        raise ConflictError(
-            f"The job {job.id} is {job.status}; only one that has ended can be retried.", code="not_ended"
-        )
-
-
 def again(asked: Job, *, server: str, at: float, submitted_by: str | None) -> Job:
     """Return a new job that retries an ended one."""
     return Job(
@@ -338,136 +226,3 @@ def again(asked: Job, *, server: str, at: float, submitted_by: str | None) -> Jo
         root=asked.root or asked.id,
         submitted_by=submitted_by,
     )
-
-
-def check_unused(group: Batch, *, used: bool) -> None:
-    """Raise ConflictError if jobs without a batch already have its id as a label."""
-    if used:
-        raise ConflictError(f"There are jobs with the group {group.id!r} that was never announced; choose a new id.")
-
-
-def check_same_group(existing: Batch, group: Batch) -> None:
-    """Raise ConflictError if a repeated announcement has another total."""
-    if existing.spec.total != group.spec.total:
-        raise ConflictError(
-            f"The group {group.id} was announced with {existing.spec.total} jobs, not {group.spec.total}; choose a new"
-            " id."
-        )
-
-
-def check_member(group: Batch, known: Job, job: Job) -> None:
-    """Raise ConflictError if an id belongs to a job outside the batch or with another request."""
-    check_same_request(known, job)
-    if known.spec.group != group.id:
-        raise ConflictError(f"The id {job.id} is taken by a job that is not in the group {group.id}; choose a new id.")
-
-
-def check_joins(group: Batch, jobs: int) -> None:
-    """Raise ConflictError if a batch has no room for more jobs."""
-    if group.submitted + jobs > group.total:
-        raise ConflictError(
-            f"The group {group.id} takes {group.total} jobs and has {group.submitted}; {jobs} more do not fit. It takes"
-            " no more once it was cancelled.",
-            code="group_full",
-        )
-
-
-def check_held(held: Job, *, log: str, fence: int, status: Status) -> None:
-    """Raise FencedError unless a writer may still write to its job.
-
-    Args:
-        held: The job as the writer claimed it.
-        log: The log that the id has now.
-        fence: The fence that the job has now.
-        status: The status that the job has now.
-    """
-    if held.log != log:
-        raise gone(held)
-    if status in ENDS:
-        raise FencedError(f"This job has ended ({status}).")
-    if held.fence != fence:
-        raise _claimed_again()
-
-
-def _claimed_again() -> FencedError:
-    return FencedError("This job was claimed again by another writer.")
-
-
-def check_log(job_id: str, asked: str, log: str) -> None:
-    """Raise NotFoundError if the id now belongs to a job with another log."""
-    if asked != log:
-        raise no_such_job(job_id)
-
-
-def check_deletable(job: Job, *, log: str | None) -> None:
-    """Check that a job may be deleted.
-
-    Raises:
-        ConflictError: It has not ended.
-        NotFoundError: It has another log.
-    """
-    if log is not None:
-        check_log(job.id, log, job.log)
-    if not job.ended:
-        raise ConflictError(f"The job {job.id} is {job.status}; cancel it before deleting it.")
-
-
-def gone(job: Job) -> FencedError:
-    """Return the error for a writer whose job was deleted."""
-    return FencedError(f"The job {job.id} was deleted.")
-
-
-def no_such_job(job_id: str) -> NotFoundError:
-    """Return the error for a job that does not exist or belongs to another owner."""
-    return NotFoundError(f"There is no job {job_id[:64]!r}.")
-
-
-def no_such_notice(notice_id: str) -> NotFoundError:
-    """Return the error for a notice that does not exist or belongs to another owner."""
-    return NotFoundError(f"There is no notice {notice_id[:64]!r}.")
-
-
-def page_start(after: str | None) -> int | None:
-    """Return the place in a list at which a page begins; None for the first page.
-
-    Raises:
-        InvalidRequestError: The text is not the ``next`` of a page.
-    """
-    if after is None:
-        return None
-    if not (after.isascii() and after.isdigit() and len(after) < 19):
-        raise InvalidRequestError(
-            f"{after[:60]!r} is not a place in this list: use the `next` of the previous page.", field="cursor"
-        )
-    return int(after)
-
-
-def places_start(after: str | None) -> tuple[int, int]:
-    """Return the change and the place at which a page of a batch's items begins.
-
-    Raises:
-        InvalidRequestError: The text is not the ``next`` of a page.
-    """
-    if after is None:
-        return 0, 0
-    change, _, place = after.partition("_")
-    if not all(part.isascii() and part.isdigit() and len(part) < 19 for part in (change, place)):
-        raise InvalidRequestError(
-            f"{after[:60]!r} is not a place in these answers: use the `next` of the previous page.", field="after"
-        )
-    return int(change), int(place)
-
-
-def no_such_image(image_id: str) -> NotFoundError:
-    """Return the error for an image that the log of a job does not name."""
-    return NotFoundError(f"This job has no image {image_id[:64]!r}.")
-
-
-def image_is_there(image_id: str) -> IllegalEventError:
-    """Return the error for a second image with the same id."""
-    return IllegalEventError(f"This job already has an image {image_id}.")
-
-
-def no_such_group(group_id: str) -> NotFoundError:
-    """Return the error for a batch that does not exist or belongs to another owner."""
-    return NotFoundError(f"There is no group {group_id[:64]!r}.")

@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Any
 
 from ...core.batches import Batch
-from .. import transitions
+from .. import capacity, transitions
 from ..base import Capacity
 from .queries import QUERIES
 from .rows import group_from
@@ -28,7 +28,7 @@ def choose(
         return [], []
     owners = dict(db.execute(QUERIES["running_by_owner"]).fetchall())
     groups = _Batches(db, server)
-    load = transitions.RunningCounts(here=here, batch=batch, owners=owners, lanes=groups.lanes)
+    load = capacity.RunningCounts(here=here, batch=batch, owners=owners, lanes=groups.lanes)
     limit = min(limit, room.running - here)  # one lane may supply all of them
     with ExitStack() as cursors:
         due = _rows(db, "due_jobs", cursors, server=server, owner=owner, at=at, farthest=at + transitions.FARTHEST)
@@ -42,11 +42,11 @@ def choose(
         ]
         ready = heapq.merge(due, *lanes, key=lambda row: (row["batch"], row["n"]))
 
-        def kind(row: sqlite3.Row) -> transitions.ReadyJob:
+        def kind(row: sqlite3.Row) -> capacity.ReadyJob:
             groups.look_up(row["owner"], row["lane"])
-            return transitions.ReadyJob(row["owner"], bool(row["batch"]), row["lane"], bool(row["waits"]))
+            return capacity.ReadyJob(row["owner"], bool(row["batch"]), row["lane"], bool(row["waits"]))
 
-        rows = transitions.chosen(ready, kind, load=load, room=room, limit=limit)
+        rows = capacity.chosen(ready, kind, load=load, room=room, limit=limit)
     begun = {(row["owner"], row["lane"]) for row in rows}
     return [row["n"] for row in rows], [group for key in sorted(begun) if (group := groups.unbegun(*key))]
 
@@ -67,7 +67,7 @@ class _Batches:
         self._db = db
         self._server = server
         self._known: dict[tuple[str, str], Batch] = {}
-        self.lanes: dict[tuple[str, str], transitions.BatchSlot] = {}  # of batches that have a limit or are paused
+        self.lanes: dict[tuple[str, str], capacity.BatchSlot] = {}  # of batches that have a limit or are paused
 
     def look_up(self, owner: str, lane: str) -> None:
         key = (owner, lane)
@@ -76,7 +76,7 @@ class _Batches:
         self._known[key] = group = group_from(_one(self._db, "group", owner=owner, id=lane))
         if group.limit is not None:
             running, waiting = _one(self._db, "active_of_lane", owner=owner, lane=lane, server=self._server)
-            self.lanes[key] = transitions.BatchSlot(limit=group.limit, running=running, waiting=waiting)
+            self.lanes[key] = capacity.BatchSlot(limit=group.limit, running=running, waiting=waiting)
 
     def is_paused(self, owner: str, lane: str) -> bool:
         """Return whether a batch is paused."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...core.codec import encode
 from ...core.notices import CALL_AFTER, Mute, Notice, mutes
-from .. import transitions
+from .. import checks, transitions
 from ..base import Change
 from . import select
 from .queries import QUERIES
@@ -47,7 +47,7 @@ class InboxTransaction:
         """Remove a notice from a viewer's inbox."""
         notice = self._one("shown_notice", owner=owner, viewer=viewer, id=notice_id)
         if notice is None:
-            raise transitions.no_such_notice(notice_id)
+            raise checks.no_such_notice(notice_id)
         self._do("mark_dismissed", n=notice["n"], viewer=viewer, at=at)
         self._tell_notice(owner, notice)
 

@@ -13,7 +13,7 @@ from ...core.job import Job
 from ...core.notices import Mute, Notice
 from ...core.state import Answer, fold
 from ...core.threads import Fork, Thread
-from .. import transitions, usage_ledger
+from .. import checks, transitions, usage_ledger
 from ..base import Change, JobFilter, StoredImage
 from ..threads import thread_of
 from .queries import QUERIES
@@ -49,7 +49,7 @@ def find_job(db: sqlite3.Connection, owner: str, job_id: str) -> tuple[int, Job]
     """Return a job and its ``jobs.n``; raises NotFoundError."""
     row = db.execute(QUERIES["job"], {"owner": owner, "id": job_id}).fetchone()
     if row is None:
-        raise transitions.no_such_job(job_id)
+        raise checks.no_such_job(job_id)
     return row["n"], job_of(row)
 
 
@@ -68,7 +68,7 @@ def list_jobs(db: sqlite3.Connection, owner: str, which: JobFilter) -> tuple[lis
         "submitted_by": which.submitted_by,
         "tag": which.tag,
         "ids": None if which.ids is None else encode(which.ids).decode(),
-        "after": transitions.page_start(which.after),
+        "after": checks.page_start(which.after),
     }
     conditions = ["owner = :owner", *(_CONDITIONS[name] for name, value in asked.items() if value is not None)]
     where = " AND ".join(conditions)  # made of constants, never of a caller's text
@@ -120,8 +120,8 @@ def read_events(db: sqlite3.Connection, job: Job, *, after: int, max_bytes: int)
     with _snapshot(db):
         head = db.execute(QUERIES["job_head"], {"owner": job.owner, "id": job.id}).fetchone()
         if head is None:
-            raise transitions.no_such_job(job.id)
-        transitions.check_log(job.id, job.log, head["log"])
+            raise checks.no_such_job(job.id)
+        checks.check_log(job.id, job.log, head["log"])
         with closing(db.execute(QUERIES["events"], places_of(head["n"], after=after))) as rows:
             for first, body, packed in rows:
                 events = events_of(body, packed)[max(0, after + 1 - first) :]
@@ -141,7 +141,7 @@ def find_image(db: sqlite3.Connection, owner: str, job_id: str, image_id: str) -
     """Return an image of a job; raises NotFoundError."""
     row = db.execute(QUERIES["image"], {"owner": owner, "job": job_id, "id": image_id}).fetchone()
     if row is None:
-        raise transitions.no_such_image(image_id)
+        raise checks.no_such_image(image_id)
     return StoredImage(owner=owner, job=job_id, **row)
 
 
@@ -150,7 +150,7 @@ def read_image_chunk(db: sqlite3.Connection, image: StoredImage, chunk: int) -> 
     asked = {"owner": image.owner, "job": image.job, "log": image.log, "image": image.id, "chunk": chunk}
     row = db.execute(QUERIES["image_chunk"], asked).fetchone()
     if row is None:
-        raise transitions.no_such_image(image.id)
+        raise checks.no_such_image(image.id)
     return bytes(row["data"])
 
 
@@ -164,7 +164,7 @@ def find_group(db: sqlite3.Connection, owner: str, group_id: str) -> Batch:
     """Return a batch; raises NotFoundError."""
     row = db.execute(QUERIES["group"], {"owner": owner, "id": group_id}).fetchone()
     if row is None:
-        raise transitions.no_such_group(group_id)
+        raise checks.no_such_group(group_id)
     return group_from(row)
 
 
@@ -199,7 +199,7 @@ def list_threads(
     db: sqlite3.Connection, owner: str, *, limit: int, after: str | None = None
 ) -> tuple[list[Thread], str | None]:
     """Return a page of threads, newest first, and the cursor of the next; raises InvalidRequestError."""
-    start = transitions.page_start(after)
+    start = checks.page_start(after)
     with _snapshot(db):
         asked = {"owner": owner, "after": 1 << 62 if start is None else start, "limit": limit + 1}
         rows = db.execute(QUERIES["threads"], asked).fetchall()
@@ -239,7 +239,7 @@ def group_answers(
 
     Raises NotFoundError, InvalidRequestError.
     """
-    change, place = transitions.places_start(after)
+    change, place = checks.places_start(after)
     found: list[BatchItem] = []
     with _snapshot(db):
         find_group(db, owner, group_id)

@@ -12,7 +12,7 @@ from ...core.errors import BgStreamError, NotFoundError
 from ...core.events import Cancelled, Citation, Delta, Event, Image, ToolCall, Usage, Waiting
 from ...core.job import Job, Turn
 from ...core.messages import Message
-from .. import transitions, usage_ledger
+from .. import checks, transitions, usage_ledger
 from ..base import IMAGE_CHUNK, Append, Capacity, Change, ExpiredJob, Span
 from . import claims, maintenance, select
 from .rows import columns_of, group_from, job_of, place_of, places_of
@@ -43,22 +43,22 @@ class Transaction(ThreadTransaction):
         except NotFoundError:
             pass
         else:
-            transitions.check_same_request(existing, job)
+            checks.check_same_request(existing, job)
             return existing, False
         if job.retry_of is not None:
             return self._submit_again(job, job.retry_of, max_queued=max_queued)
-        transitions.check_room(self._unfinished(job.owner), max_queued)
+        checks.check_room(self._unfinished(job.owner), max_queued)
         if (group := self._group(job)) is not None:
-            transitions.check_joins(group, 1)
+            checks.check_joins(group, 1)
             self._put_group(group.joined(1))
         return self._insert_behind(job, lane="" if group is None else group.id), True
 
     def _submit_again(self, job: Job, retry_of: str, *, max_queued: int) -> tuple[Job, bool]:
         n, asked = select.find_job(self._db, job.owner, retry_of)
-        transitions.check_retriable(asked)
+        checks.check_retriable(asked)
         if asked.retried_by is not None:
             return select.find_job(self._db, job.owner, asked.retried_by)[1], False
-        transitions.check_room(self._unfinished(job.owner), max_queued)
+        checks.check_room(self._unfinished(job.owner), max_queued)
         if (group := self._group(asked)) is not None:
             self._put_group(group.reopened(asked.status))
             if self._forget_notices(group.owner, group.id):  # it is out of date
@@ -113,9 +113,9 @@ class Transaction(ThreadTransaction):
         existing = self._one("group", owner=group.owner, id=group.id)
         if existing is None:
             used = self._one("any_of_group", owner=group.owner, id=group.id) is not None
-            transitions.check_unused(group, used=used)
+            checks.check_unused(group, used=used)
         else:
-            transitions.check_same_group(there := group_from(existing), group)
+            checks.check_same_group(there := group_from(existing), group)
             group = there.announced(group.spec)
         new: dict[str, Job] = {}
         for job in jobs:
@@ -123,10 +123,10 @@ class Transaction(ThreadTransaction):
                 _, known = select.find_job(self._db, job.owner, job.id)
             except NotFoundError:
                 known = new.setdefault(job.id, job)
-            transitions.check_member(group, known, job)
-        transitions.check_joins(group, len(new))
+            checks.check_member(group, known, job)
+        checks.check_joins(group, len(new))
         if new:
-            transitions.check_room(self._unfinished(group.owner) + len(new) - 1, max_queued)
+            checks.check_room(self._unfinished(group.owner) + len(new) - 1, max_queued)
         group = group.joined(len(new))
         self._put_group(group)
         for job in new.values():
@@ -202,10 +202,10 @@ class Transaction(ThreadTransaction):
 
     def _append(self, append: Append) -> int:
         job, events, files = append.job, append.events, append.files
-        images = transitions.check_files(events, files)
+        images = checks.check_files(events, files)
         head = self._one("job_head", owner=job.owner, id=job.id)
         if head is None:
-            raise transitions.gone(job)
+            raise checks.gone(job)
         n, log, status, seq, attempt, fence = head
         if status != "running" or not _PLAIN.issuperset(map(type, events)):
             n, now = self._held(job)
@@ -215,8 +215,8 @@ class Transaction(ThreadTransaction):
             self._insert_images(n, images, files)
             return step.job.seq
         # The fast path of almost all appends: neither the spec nor the history is read or written.
-        transitions.check_held(job, log=log, fence=fence, status=status)
-        transitions.check_tail(append, seq)
+        checks.check_held(job, log=log, fence=fence, status=status)
+        checks.check_tail(append, seq)
         encoded = transitions.numbered(events, after=seq, attempt=attempt)
         tail = int(seq) + len(encoded)
         self._check_new(n, images)
@@ -240,7 +240,7 @@ class Transaction(ThreadTransaction):
     def delete(self, owner: str, job_id: str, *, log: str | None = None) -> None:
         """Delete an ended job, and close the gap in its thread."""
         n, job = select.find_job(self._db, owner, job_id)
-        transitions.check_deletable(job, log=log)
+        checks.check_deletable(job, log=log)
         self._do("delete_marks_of_job", owner=owner, id=job_id)
         self._do("delete_notices_of_job", owner=owner, id=job_id)
         self._do("delete_events", **places_of(n))
@@ -296,8 +296,8 @@ class Transaction(ThreadTransaction):
         try:
             n, now = select.find_job(self._db, job.owner, job.id)
         except NotFoundError:
-            raise transitions.gone(job) from None
-        transitions.check_held(job, log=now.log, fence=now.fence, status=now.status)
+            raise checks.gone(job) from None
+        checks.check_held(job, log=now.log, fence=now.fence, status=now.status)
         return n, now
 
     def _take(self, n: int, step: transitions.Transition) -> None:
@@ -320,7 +320,7 @@ class Transaction(ThreadTransaction):
     def _check_new(self, n: int, images: Sequence[Image]) -> None:
         for image in images:
             if self._one("has_image", job=n, id=image.id)[0]:
-                raise transitions.image_is_there(image.id)
+                raise checks.image_is_there(image.id)
 
     def _insert_images(self, n: int, images: Sequence[Image], files: Mapping[str, bytes]) -> None:
         for image in images:

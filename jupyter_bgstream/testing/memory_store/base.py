@@ -11,7 +11,7 @@ import msgspec
 from ...core.batches import Batch
 from ...core.errors import NotFoundError, UnavailableError
 from ...core.job import Job
-from ...store import transitions
+from ...store import checks, transitions
 from ...store.base import Change
 from ...store.changefeed import Changefeed
 from .inbox import Inbox
@@ -60,14 +60,14 @@ class MemoryBase:
         try:
             return self._state.jobs[owner, job_id]
         except KeyError:
-            raise transitions.no_such_job(job_id) from None
+            raise checks.no_such_job(job_id) from None
 
     def _held(self, job: Job) -> StoredJob:
         try:
             stored = self._find(job.owner, job.id)
         except NotFoundError:
-            raise transitions.gone(job) from None
-        transitions.check_held(job, log=stored.job.log, fence=stored.job.fence, status=stored.job.status)
+            raise checks.gone(job) from None
+        checks.check_held(job, log=stored.job.log, fence=stored.job.fence, status=stored.job.status)
         return stored
 
     def _group(self, job: Job) -> Batch | None:

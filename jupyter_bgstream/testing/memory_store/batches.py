@@ -12,7 +12,7 @@ from ...core.codec import decode_events
 from ...core.events import Cancelled
 from ...core.job import Job
 from ...core.state import fold
-from ...store import transitions
+from ...store import checks, transitions
 from ...store.base import Span
 from .jobs import MemoryJobs
 from .state import StoredJob
@@ -25,18 +25,18 @@ class MemoryBatches(MemoryJobs):
         state = self._state
         existing = state.groups.get((group.owner, group.id))
         if existing is None:
-            transitions.check_unused(group, used=bool(self._in_batch(group.owner, group.id)))
+            checks.check_unused(group, used=bool(self._in_batch(group.owner, group.id)))
         else:
-            transitions.check_same_group(existing, group)
+            checks.check_same_group(existing, group)
             group = existing.announced(group.spec)
         new: dict[str, Job] = {}
         for job in jobs:
             there = state.jobs.get((job.owner, job.id))
             known = there.job if there is not None else new.setdefault(job.id, job)
-            transitions.check_member(group, known, job)
-        transitions.check_joins(group, len(new))
+            checks.check_member(group, known, job)
+        checks.check_joins(group, len(new))
         if new:
-            transitions.check_room(self._unfinished(group.owner) + len(new) - 1, max_queued)
+            checks.check_room(self._unfinished(group.owner) + len(new) - 1, max_queued)
         group = state.groups[group.owner, group.id] = group.joined(len(new))
         for job in new.values():
             self._insert_behind(job)
@@ -46,7 +46,7 @@ class MemoryBatches(MemoryJobs):
         try:
             return self._state.groups[owner, group_id]
         except KeyError:
-            raise transitions.no_such_group(group_id) from None
+            raise checks.no_such_group(group_id) from None
 
     async def progress(self, owner: str, group_id: str) -> Progress:
         group = await self.group(owner, group_id)
@@ -57,7 +57,7 @@ class MemoryBatches(MemoryJobs):
         self, owner: str, group_id: str, *, after: str | None, limit: int, max_bytes: int
     ) -> tuple[list[BatchItem], str, bool]:
         await self.group(owner, group_id)
-        behind = transitions.places_start(after)
+        behind = checks.places_start(after)
         items = [stored for stored in self._in_batch(owner, group_id) if stored.job.retried_by is None]
         changed = sorted((item.changed, item.place, item) for item in items if (item.changed, item.place) > behind)
         found: list[BatchItem] = []

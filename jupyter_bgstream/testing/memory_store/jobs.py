@@ -13,7 +13,7 @@ from ...core.errors import BgStreamError
 from ...core.events import Event, Waiting
 from ...core.job import Job, Turn
 from ...core.messages import Message
-from ...store import transitions, usage_ledger
+from ...store import capacity, checks, transitions, usage_ledger
 from ...store.base import IMAGE_CHUNK, Append, Capacity, Change, JobFilter, StoredImage
 from .base import MemoryBase
 from .state import StoredJob
@@ -27,18 +27,18 @@ class MemoryJobs(MemoryBase):
         key = (job.owner, job.id)
         if key in state.jobs:
             existing = state.jobs[key].job
-            transitions.check_same_request(existing, job)
+            checks.check_same_request(existing, job)
             return existing, False
         asked = None
         if job.retry_of is not None:
             asked = self._find(job.owner, job.retry_of)
-            transitions.check_retriable(asked.job)
+            checks.check_retriable(asked.job)
             if asked.job.retried_by is not None:
                 return self._find(job.owner, asked.job.retried_by).job, False
-        transitions.check_room(self._unfinished(job.owner), max_queued)
+        checks.check_room(self._unfinished(job.owner), max_queued)
         group = self._group(job)
         if group is not None and asked is None:
-            transitions.check_joins(group, 1)
+            checks.check_joins(group, 1)
             state.groups[job.owner, group.id] = group.joined(1)
         elif group is not None and asked is not None:
             state.groups[job.owner, group.id] = group.reopened(asked.job.status)
@@ -56,7 +56,7 @@ class MemoryJobs(MemoryBase):
     async def claim(self, *, server: str, owner: str | None, room: Capacity, limit: int, at: float) -> list[Job]:
         running = [stored.job for stored in self._state.jobs.values() if stored.job.status == "running"]
         here = [job for job in running if job.server == server]
-        load = transitions.RunningCounts(
+        load = capacity.RunningCounts(
             here=len(here),
             batch=sum(job.spec.priority == "batch" for job in here),
             owners=Counter(job.owner for job in running),
@@ -66,7 +66,7 @@ class MemoryJobs(MemoryBase):
         mine.sort(key=lambda stored: (stored.job.spec.priority == "batch", stored.place))
         chosen = [
             stored.job
-            for stored in transitions.chosen(
+            for stored in capacity.chosen(
                 mine,
                 self._kind,
                 load=load,
@@ -80,9 +80,9 @@ class MemoryJobs(MemoryBase):
         self._take(*steps)
         return [step.job for step in steps]
 
-    def _lanes(self, server: str) -> dict[tuple[str, str], transitions.BatchSlot]:
+    def _lanes(self, server: str) -> dict[tuple[str, str], capacity.BatchSlot]:
         lanes = {
-            key: transitions.BatchSlot(limit=group.limit, running=0, waiting=0)
+            key: capacity.BatchSlot(limit=group.limit, running=0, waiting=0)
             for key, group in self._state.groups.items()
             if group.limit is not None
         }
@@ -93,9 +93,9 @@ class MemoryJobs(MemoryBase):
                 lane.waiting += stored.job.status == "waiting"
         return lanes
 
-    def _kind(self, stored: StoredJob) -> transitions.ReadyJob:
+    def _kind(self, stored: StoredJob) -> capacity.ReadyJob:
         job, group = stored.job, self._group(stored.job)
-        return transitions.ReadyJob(
+        return capacity.ReadyJob(
             owner=job.owner,
             batch=job.spec.priority == "batch",
             group="" if group is None else group.id,
@@ -139,12 +139,12 @@ class MemoryJobs(MemoryBase):
         return [transitions.outcome_of(self._append, append) for append in appends]
 
     def _append(self, append: Append) -> int:
-        images = transitions.check_files(append.events, append.files)
+        images = checks.check_files(append.events, append.files)
         stored = self._held(append.job)
         step = transitions.appended(stored.job, append)
         for image in images:
             if image.id in stored.images:
-                raise transitions.image_is_there(image.id)
+                raise checks.image_is_there(image.id)
         stored.images |= {image.id: (image.media_type, append.files[image.id]) for image in images}
         self._take(step)
         return step.job.seq
@@ -163,7 +163,7 @@ class MemoryJobs(MemoryBase):
         return self._find(owner, job_id).job
 
     async def jobs(self, owner: str, which: JobFilter) -> tuple[list[Job], str | None]:
-        before = transitions.page_start(which.after)
+        before = checks.page_start(which.after)
         found = [
             stored
             for stored in reversed(list(self._of(owner)))
@@ -185,7 +185,7 @@ class MemoryJobs(MemoryBase):
 
     async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]:
         stored = self._find(job.owner, job.id)
-        transitions.check_log(job.id, job.log, stored.job.log)
+        checks.check_log(job.id, job.log, stored.job.log)
         found: list[bytes] = []
         for event in stored.log[after:]:
             max_bytes -= len(event)
@@ -197,7 +197,7 @@ class MemoryJobs(MemoryBase):
     async def image(self, owner: str, job_id: str, image_id: str) -> StoredImage:
         stored = self._state.jobs.get((owner, job_id))
         if stored is None or image_id not in stored.images:
-            raise transitions.no_such_image(image_id)
+            raise checks.no_such_image(image_id)
         media_type, file = stored.images[image_id]
         return StoredImage(
             owner=owner, job=job_id, log=stored.job.log, id=image_id, media_type=media_type, bytes=len(file)
@@ -209,12 +209,12 @@ class MemoryJobs(MemoryBase):
         if stored is not None and stored.job.log == image.log and image.id in stored.images and chunk >= 0:
             data = stored.images[image.id][1][chunk * IMAGE_CHUNK : (chunk + 1) * IMAGE_CHUNK]
         if not data:
-            raise transitions.no_such_image(image.id)
+            raise checks.no_such_image(image.id)
         return data
 
     async def delete(self, owner: str, job_id: str, *, log: str | None = None) -> None:
         deleted = self._find(owner, job_id).job
-        transitions.check_deletable(deleted, log=log)
+        checks.check_deletable(deleted, log=log)
         del self._state.jobs[owner, job_id]
         if (spent := usage_ledger.entry_of(deleted)) is not None:
             self._state.ledger.setdefault(owner, []).append(usage_ledger.nameless(spent))
