@@ -65,7 +65,7 @@ async def measure(path: Path, events: int) -> None:
     steps, began = [], time.perf_counter()
     while True:
         step = time.perf_counter()
-        if not await store.tidy():
+        if not await store.compact():
             break
         steps.append((time.perf_counter() - step) * 1000)
     took = time.perf_counter() - began

@@ -75,9 +75,9 @@ async def _prune(store: SQLiteStore, *, owner: str | None, days: float, unread: 
     before = time.time() - days * DAY
     await store.open()
     try:
-        old = {"read": await store.old(owner=owner, before=before, unread=False, limit=EVERYTHING)}
-        kept = await store.old(owner=owner, before=before, unread=True, limit=EVERYTHING)
-        everybodys = await store.old(owner=None, before=before, unread=False, limit=EVERYTHING)
+        old = {"read": await store.expired_jobs(owner=owner, before=before, unread=False, limit=EVERYTHING)}
+        kept = await store.expired_jobs(owner=owner, before=before, unread=True, limit=EVERYTHING)
+        everybodys = await store.expired_jobs(owner=None, before=before, unread=False, limit=EVERYTHING)
         if unread:
             old["unread"] = kept
         verb = "Would delete" if dry_run else "Deleting"
@@ -95,7 +95,7 @@ async def _prune(store: SQLiteStore, *, owner: str | None, days: float, unread: 
             if jobs:
                 deleted += await delete_old(store, clock, owner=owner, before=before, unread=kind == "unread")
         await store.forget_forks(owner=owner, before=before)
-        while await store.tidy():
+        while await store.compact():
             await clock.sleep(PAUSE)
         size_now = await store.size(owner=None)
     finally:

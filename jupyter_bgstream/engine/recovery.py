@@ -63,7 +63,7 @@ class Recovery:
             await self._clock.sleep(POLL_SECONDS)
 
     async def _poll(self) -> None:
-        while jobs := await self._store.abandoned(owner=self._owner, limit=PAGE):
+        while jobs := await self._store.abandoned_jobs(owner=self._owner, limit=PAGE):
             outcomes = await asyncio.gather(*map(self._recover, jobs))
             if True in outcomes:
                 self._adopted()

@@ -85,7 +85,7 @@ class RetentionWorker:
 
     async def tidy(self) -> None:
         """Merge and compress log segments, and free space."""
-        while await self._store.tidy():
+        while await self._store.compact():
             await self._clock.sleep(PAUSE)
 
     async def prune(self) -> Deleted:
@@ -127,7 +127,7 @@ class RetentionWorker:
         return deleted
 
     async def _old(self, *, before: float, unread: bool, limit: int) -> list[ExpiredJob]:
-        return await self._store.old(owner=self._owner, before=before, unread=unread, limit=limit)
+        return await self._store.expired_jobs(owner=self._owner, before=before, unread=unread, limit=limit)
 
     async def _size(self) -> int:
         return await self._store.size(owner=self._owner)
@@ -166,7 +166,7 @@ class RetentionWorker:
         jobs = await self._old(before=soon, unread=True, limit=MAX_ANNOUNCED)
         if not jobs:
             return []
-        await self._store.announce([job for job in jobs if job.announced_at is None], at=now)
+        await self._store.mark_announced([job for job in jobs if job.announced_at is None], at=now)
         # An answer may have expired before it is first announced, if the server was off for long.
         first = min(
             max(job.ended_at + now - expired_before, (job.announced_at or now) + NOTICE_DAYS * DAY) for job in jobs
@@ -184,7 +184,7 @@ class RetentionWorker:
 async def delete_old(store: Store, clock: Clock, *, owner: str | None, before: float, unread: bool) -> Deleted:
     """Delete jobs of an owner (None: of all) that ended before a time, in Unix seconds, and were read or unread."""
     deleted = Deleted()
-    while jobs := await store.old(owner=owner, before=before, unread=unread, limit=PAGE):
+    while jobs := await store.expired_jobs(owner=owner, before=before, unread=unread, limit=PAGE):
         step = await delete(store, clock, jobs)
         deleted += step
         if not step.jobs:  # another server deletes them

@@ -110,7 +110,7 @@ class Runner:
         if job.thread is not None and not job.history:
             history = await history_before(self._store, job)
             if history.messages:
-                job = await self._store.freeze(job, history.messages, history.turns)
+                job = await self._store.set_history(job, history.messages, history.turns)
         try:
             provider = self._providers.resolve(job.spec.model)
             request = job

@@ -150,7 +150,7 @@ class Service:
                 await asyncio.gather(self._delivery, return_exceptions=True)
 
     async def _stop_if_taken_over(self) -> None:
-        await self._store.taken_over()
+        await self._store.wait_until_taken_over()
         self._scheduler.drop_all()
         for task in self._loops:  # the store would refuse each of their calls
             if task is not asyncio.current_task():

@@ -188,7 +188,7 @@ class Webhook:
         # Returns the seconds until the next call.
         now = self._clock.time()
         try:
-            due = await self._service.inbox.due_calls(
+            due = await self._service.inbox.due_webhooks(
                 self._owner,
                 since=self._time.time() - GIVE_UP_AFTER,
                 at=now,
@@ -212,7 +212,7 @@ class Webhook:
         if problem is None:
             self._failing = False
             self._first_attempts.pop(notice.id, None)
-            await self._service.inbox.called(self._owner, notice.id)
+            await self._service.inbox.reschedule_webhook(self._owner, notice.id)
             return 0.0
         age = self._age(notice)
         delay = max(pause, _delay(age))
@@ -220,7 +220,7 @@ class Webhook:
         again = self._clock.time() + delay
         if given_up:
             self._first_attempts.pop(notice.id, None)
-        await self._service.inbox.called(self._owner, notice.id, again=None if given_up else again)
+        await self._service.inbox.reschedule_webhook(self._owner, notice.id, again=None if given_up else again)
         if self._gone:
             log.warning(
                 "%s responded 410 Gone: the webhook is off until the Jupyter server restarts.", self._target.name

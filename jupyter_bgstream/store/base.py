@@ -75,6 +75,6 @@ class Store(
         """Finish waiting writes within about 2 s, then close. Closing twice does nothing."""
         ...
 
-    async def taken_over(self) -> None:
+    async def wait_until_taken_over(self) -> None:
         """Wait until another machine has taken the store over; this server can no longer use it."""
         ...

@@ -1,4 +1,4 @@
-"""Pure state changes and checks that all backends share; a backend stores the outcome."""
+"""State changes that all backends share. Pure; a backend stores the outcome."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ import msgspec
 from ..core.batches import Batch
 from ..core.codec import encode, stamped
 from ..core.cursor import new_log
-from ..core.errors import (
-    BgStreamError,
-    IllegalEventError,
-)
+from ..core.errors import BgStreamError, IllegalEventError
 from ..core.events import Attempt, AttemptReason, End, Event, Queued, Waiting
 from ..core.job import Job, advance
 from ..core.notices import CALL_AFTER, Mute, Notice, notice_of, notice_of_group, notice_of_pause
@@ -25,8 +22,7 @@ from .base import Append, Change
 
 # Codes of waits after the end of a server; any other wait follows a failed attempt.
 RECOVERING: frozenset[str] = frozenset({"server_died", "server_stopped", "no_provider"})
-
-
+UNANSWERED: tuple[Status, ...] = ("failed", "cancelled", "interrupted")  # statuses without a whole answer
 # Seconds; the longest delay of an attempt. A longer one means that a clock was set back, and the attempt is due.
 FARTHEST = 2 * 3600.0
 
@@ -42,9 +38,6 @@ def is_call_due(call_at: float, created_at: float, *, at: float) -> bool:
     """
     first = abs(call_at - CALL_AFTER - created_at) < 0.001
     return call_at <= at or call_at > at + FARTHEST or (first and created_at > at)
-
-
-UNANSWERED: tuple[Status, ...] = ("failed", "cancelled", "interrupted")  # statuses without a whole answer
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):

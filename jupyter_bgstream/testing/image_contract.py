@@ -123,7 +123,7 @@ class ImageContract:
         assert await store.size(owner=None) - before > 3_000_000
         assert 3_000_000 < await store.size(owner=OWNER) - mine < 3_010_000
         assert await store.size(owner="bob") < 10_000
-        (old,) = await store.old(owner=OWNER, before=99.0, unread=True, limit=9)
+        (old,) = await store.expired_jobs(owner=OWNER, before=99.0, unread=True, limit=9)
         assert old.bytes == await store.size(owner=OWNER)
         stored = await store.image(OWNER, job.id, "1-1")
         await store.delete(OWNER, job.id)

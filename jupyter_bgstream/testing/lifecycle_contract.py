@@ -207,10 +207,10 @@ class AdoptContract:
         await append(store, job, said("a"))
         adopted = await store.adopt(job, server=HERE, event=DIED)
         assert (adopted.status, adopted.server, adopted.fence, adopted.attempt) == ("waiting", HERE, 2, 1)
-        assert await store.abandoned(owner=None, limit=9) == []
+        assert await store.abandoned_jobs(owner=None, limit=9) == []
         for refused in (
             append(store, job, said("late")),
-            store.freeze(job, ()),
+            store.set_history(job, ()),
             store.end(OWNER, job.id, DONE, fence=1),
         ):
             with pytest.raises(FencedError):
@@ -233,7 +233,7 @@ class AdoptContract:
     async def test_a_job_that_was_put_off_before_its_first_try_begins_with_its_first(self, store: Store) -> None:
         job = await submit(store, "job-0001", server=THERE)
         left = await store.adopt(job, server=THERE, event=msgspec.structs.replace(DIED, code="no_provider"))
-        assert [found.id for found in await store.abandoned(owner=None, limit=9)] == [job.id]
+        assert [found.id for found in await store.abandoned_jobs(owner=None, limit=9)] == [job.id]
         await store.adopt(left, server=HERE)
         (claimed,) = await claim(store, at=30.0)
         assert (await log_of(store))[-1] == Attempt(seq=3, attempt=1, at=30.0)
@@ -275,16 +275,16 @@ class AdoptContract:
         await submit(store, "job-0007")
         expected: dict[str | None, list[int]] = {None: [1, 2, 3, 4, 5], OWNER: [2, 4, 5], "bob": [1, 3], "eve": []}
         for owner, numbers in expected.items():
-            found = await store.abandoned(owner=owner, limit=9)
+            found = await store.abandoned_jobs(owner=owner, limit=9)
             assert [(job.id, owner in (None, job.owner)) for job in found] == [(f"job-000{n}", True) for n in numbers]
-        assert [job.id for job in await store.abandoned(owner=OWNER, limit=2)] == ["job-0002", "job-0004"]
+        assert [job.id for job in await store.abandoned_jobs(owner=OWNER, limit=2)] == ["job-0002", "job-0004"]
 
     async def test_abandoned_jobs_come_in_pages_the_oldest_first_and_hopeless_ones_last(self, store: Store) -> None:
         jobs = [await submit(store, f"job-{number:04}", server=THERE) for number in range(4)]
         await store.adopt(jobs[0], server=THERE, event=msgspec.structs.replace(DIED, code="no_provider"))
         await store.adopt(jobs[1], server=THERE, event=DIED)
-        assert [job.id for job in await store.abandoned(owner=None, limit=2)] == ["job-0001", "job-0002"]
-        assert [job.id for job in await store.abandoned(owner=None, limit=9)][-1] == "job-0000"
+        assert [job.id for job in await store.abandoned_jobs(owner=None, limit=2)] == ["job-0001", "job-0002"]
+        assert [job.id for job in await store.abandoned_jobs(owner=None, limit=9)][-1] == "job-0000"
 
 
 class RetryContract:
@@ -484,7 +484,7 @@ class BatchLifecycleContract:
         await finish(store, "job-0001", DONE)
         await finish(store, "job-0002", FAILED)
         (first,) = await store.notices(OWNER, "")
-        await store.read(OWNER, "", ids=[first.id], at=55.0)
+        await store.mark_read(OWNER, "", ids=[first.id], at=55.0)
         await retried(store, "job-0002", "job-0003")
         group = await store.group(OWNER, "group-0001")
         assert (group.ended_at, group.submitted, group.counts) == (None, 2, EndCounts(completed=1))
@@ -568,14 +568,14 @@ class CallContract:
         assert await _calls(store, at=due + 9.9) == []
         assert await _calls(store, at=due + 10.0) == ["job-0001"]
         (notice,) = await store.notices(OWNER, "")
-        await store.called(OWNER, notice.id)
+        await store.reschedule_webhook(OWNER, notice.id)
         assert await _calls(store, at=due + 1000.0) == []
 
     async def test_what_was_seen_dismissed_or_muted_is_not_called_for(self, store: Store) -> None:
         for number in range(1, 5):
             await ended(store, f"job-{number:04}", thread=f"t{number}")
         notices = {notice.job: notice.id for notice in await store.notices(OWNER, "eve")}
-        await store.seen(OWNER, "eve", "job-0001", seq=ALL, at=60.0)
+        await store.mark_seen(OWNER, "eve", "job-0001", seq=ALL, at=60.0)
         await store.dismiss(OWNER, "", notices["job-0002"], at=60.0)
         await store.mute(OWNER, "eve", Mute(kind="thread", name="t3"), on=True)
         assert await _calls(store, at=100.0) == ["job-0004"]
@@ -610,7 +610,7 @@ class CallContract:
 async def _calls(
     store: Store, *, at: float, since: float = 0.0, owner: str = OWNER, limit: int = 9
 ) -> list[str | None]:
-    notices = await store.due_calls(owner, since=since, at=at, again=at + 10.0, limit=limit)
+    notices = await store.due_webhooks(owner, since=since, at=at, again=at + 10.0, limit=limit)
     return [notice.job for notice in notices]
 
 

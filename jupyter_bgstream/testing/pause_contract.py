@@ -138,9 +138,9 @@ class PauseContract:
         (notice,) = await store.notices(OWNER, "")
         assert (notice.group, notice.status, notice.paused, notice.created_at) == (ROWS, "running", PAUSED, 50.0)
         assert notice.counts == EndCounts(failed=AT_FIRST)
-        due = await store.due_calls(OWNER, since=0.0, at=90.0, again=99.0, limit=9)
+        due = await store.due_webhooks(OWNER, since=0.0, at=90.0, again=99.0, limit=9)
         assert [each.id for each in due] == [notice.id]
-        await store.read(OWNER, "", ids=[notice.id], at=60.0)
+        await store.mark_read(OWNER, "", ids=[notice.id], at=60.0)
         await store.resume_group(OWNER, ROWS)
         assert await store.notices(OWNER, "") == []
 

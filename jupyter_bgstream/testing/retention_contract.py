@@ -14,46 +14,46 @@ from .factories import ALL, DONE, OWNER, append, claim, ended, new_job, running,
 class RetentionContract:
     """What may be deleted for its age: of ended jobs alone, and apart what somebody has read and what nobody has."""
 
-    async def old(
+    async def expired(
         self, store: Store, *, before: float, unread: bool, owner: str | None = None, limit: int = 100
     ) -> list[str]:
         """List the ids of what is old."""
-        return [job.id for job in await store.old(owner=owner, before=before, unread=unread, limit=limit)]
+        return [job.id for job in await store.expired_jobs(owner=owner, before=before, unread=unread, limit=limit)]
 
     async def test_ended_jobs_are_old_by_their_end_and_unread_until_somebody_reads_them(self, store: Store) -> None:
         for n, at in enumerate((30.0, 50.0, 40.0), 1):
             await ended(store, f"job-000{n}", Completed(at=at, finish_reason="stop"))
-        assert await self.old(store, before=50.0, unread=True) == ["job-0001", "job-0003"]
-        assert await self.old(store, before=51.0, unread=True, limit=2) == ["job-0001", "job-0003"]
-        assert await self.old(store, before=99.0, unread=False) == []
-        await store.seen(OWNER, "eve", "job-0001", seq=3, at=60.0)
+        assert await self.expired(store, before=50.0, unread=True) == ["job-0001", "job-0003"]
+        assert await self.expired(store, before=51.0, unread=True, limit=2) == ["job-0001", "job-0003"]
+        assert await self.expired(store, before=99.0, unread=False) == []
+        await store.mark_seen(OWNER, "eve", "job-0001", seq=3, at=60.0)
         (notice,) = [notice for notice in await store.notices(OWNER, "") if notice.job == "job-0002"]
         await store.dismiss(OWNER, "", notice.id, at=60.0)
-        assert await self.old(store, before=99.0, unread=True) == ["job-0003"]
-        assert await self.old(store, before=99.0, unread=False) == ["job-0001", "job-0002"]
+        assert await self.expired(store, before=99.0, unread=True) == ["job-0003"]
+        assert await self.expired(store, before=99.0, unread=False) == ["job-0001", "job-0002"]
 
     async def test_what_was_read_is_kept_from_then_on(self, store: Store) -> None:
         await ended(store)  # at 50
-        await store.read(OWNER, "", ids=None, at=70.0)
-        await store.read(OWNER, "eve", ids=None, at=80.0)
-        assert await self.old(store, before=80.0, unread=False) == []
-        assert await self.old(store, before=80.1, unread=False) == ["job-0001"]
-        assert await self.old(store, before=80.1, unread=True) == []
+        await store.mark_read(OWNER, "", ids=None, at=70.0)
+        await store.mark_read(OWNER, "eve", ids=None, at=80.0)
+        assert await self.expired(store, before=80.0, unread=False) == []
+        assert await self.expired(store, before=80.1, unread=False) == ["job-0001"]
+        assert await self.expired(store, before=80.1, unread=True) == []
 
     async def test_what_was_dismissed_is_kept_from_then_on_like_what_was_read(self, store: Store) -> None:
         await ended(store, "job-0001")  # at 50
-        await store.read(OWNER, "", ids=None, at=60.0)
+        await store.mark_read(OWNER, "", ids=None, at=60.0)
         await ended(store, "job-0002")
         for notice in await store.notices(OWNER, ""):
             await store.dismiss(OWNER, "", notice.id, at=80.0)
-        assert await self.old(store, before=80.0, unread=True) == []
-        assert await self.old(store, before=80.0, unread=False) == ["job-0001"]  # dismissing is no second reading
-        assert await self.old(store, before=80.1, unread=False) == ["job-0001", "job-0002"]
+        assert await self.expired(store, before=80.0, unread=True) == []
+        assert await self.expired(store, before=80.0, unread=False) == ["job-0001"]  # dismissing is no second reading
+        assert await self.expired(store, before=80.1, unread=False) == ["job-0001", "job-0002"]
 
     async def test_a_cancelled_job_has_no_notice_and_so_nothing_unread(self, store: Store) -> None:
         await ended(store, end=Cancelled(at=50.0))
-        assert await self.old(store, before=99.0, unread=True) == []
-        assert await self.old(store, before=99.0, unread=False) == ["job-0001"]
+        assert await self.expired(store, before=99.0, unread=True) == []
+        assert await self.expired(store, before=99.0, unread=False) == ["job-0001"]
 
     async def test_unfinished_jobs_are_never_old(self, store: Store) -> None:
         waiting = await running(store, "job-0001")
@@ -61,50 +61,50 @@ class RetentionContract:
         await running(store, "job-0002")
         await submit(store, "job-0003")
         for unread in (True, False):
-            assert await self.old(store, before=1e12, unread=unread) == []
+            assert await self.expired(store, before=1e12, unread=unread) == []
 
     async def test_a_thread_that_goes_on_keeps_its_turns(self, store: Store) -> None:
         await ended(store, "job-0001", Cancelled(at=30.0), thread="t")
         await ended(store, "job-0002", Cancelled(at=31.0))
-        assert await self.old(store, before=40.0, unread=False) == ["job-0001", "job-0002"]
+        assert await self.expired(store, before=40.0, unread=False) == ["job-0001", "job-0002"]
         await submit(store, "job-0003", thread="t")
         await submit(store, "job-0004", thread="t", owner="bob")
-        assert await self.old(store, before=40.0, unread=False) == ["job-0002"]
+        assert await self.expired(store, before=40.0, unread=False) == ["job-0002"]
         await store.end(OWNER, "job-0003", Cancelled(at=50.0))
-        assert await self.old(store, before=50.0, unread=False) == ["job-0002"]
-        assert await self.old(store, before=50.1, unread=False) == ["job-0001", "job-0002", "job-0003"]
+        assert await self.expired(store, before=50.0, unread=False) == ["job-0002"]
+        assert await self.expired(store, before=50.1, unread=False) == ["job-0001", "job-0002", "job-0003"]
 
     async def test_a_thread_of_which_a_turn_is_unread_keeps_them_all(self, store: Store) -> None:
         await ended(store, "job-0001", thread="t")  # at 50
-        await store.read(OWNER, "", ids=None, at=60.0)
+        await store.mark_read(OWNER, "", ids=None, at=60.0)
         await ended(store, "job-0002", thread="t")
-        assert await self.old(store, before=99.0, unread=False) == []
-        assert await self.old(store, before=99.0, unread=True) == ["job-0002"]
-        await store.read(OWNER, "", ids=None, at=80.0)
+        assert await self.expired(store, before=99.0, unread=False) == []
+        assert await self.expired(store, before=99.0, unread=True) == ["job-0002"]
+        await store.mark_read(OWNER, "", ids=None, at=80.0)
         for unread in (True, False):
-            assert await self.old(store, before=80.0, unread=unread) == []  # a turn was read a moment ago
-        assert await self.old(store, before=80.1, unread=False) == ["job-0001", "job-0002"]
+            assert await self.expired(store, before=80.0, unread=unread) == []  # a turn was read a moment ago
+        assert await self.expired(store, before=80.1, unread=False) == ["job-0001", "job-0002"]
 
     async def test_what_was_asked_again_is_kept_as_long_as_its_successors(self, store: Store) -> None:
         await ended(store, "job-0001", Cancelled(at=30.0))
         await ended(store, "job-0002", Cancelled(at=31.0), retry_of="job-0001")
         again = await running(store, "job-0003", retry_of="job-0002")
-        assert await self.old(store, before=99.0, unread=False) == []
+        assert await self.expired(store, before=99.0, unread=False) == []
         await store.end(OWNER, again.id, DONE)  # at 50
-        assert await self.old(store, before=99.0, unread=False) == []
-        assert await self.old(store, before=50.0, unread=True) == []
-        assert await self.old(store, before=50.1, unread=True) == ["job-0003"]
-        await store.read(OWNER, "", ids=None, at=80.0)
-        assert await self.old(store, before=80.0, unread=False) == []
-        assert await self.old(store, before=80.1, unread=False) == ["job-0001", "job-0002", "job-0003"]
+        assert await self.expired(store, before=99.0, unread=False) == []
+        assert await self.expired(store, before=50.0, unread=True) == []
+        assert await self.expired(store, before=50.1, unread=True) == ["job-0003"]
+        await store.mark_read(OWNER, "", ids=None, at=80.0)
+        assert await self.expired(store, before=80.0, unread=False) == []
+        assert await self.expired(store, before=80.1, unread=False) == ["job-0001", "job-0002", "job-0003"]
         await store.delete(OWNER, again.id)
-        assert await self.old(store, before=50.0, unread=False) == ["job-0001", "job-0002"]
+        assert await self.expired(store, before=50.0, unread=False) == ["job-0001", "job-0002"]
 
     async def test_what_is_unread_and_was_asked_again_goes_with_its_successor(self, store: Store) -> None:
         await ended(store, "job-0001", Completed(at=30.0, finish_reason="stop"))
         await ended(store, "job-0002", retry_of="job-0001")  # at 50
-        assert await self.old(store, before=50.0, unread=True) == []
-        assert await self.old(store, before=50.1, unread=True) == ["job-0001", "job-0002"]
+        assert await self.expired(store, before=50.0, unread=True) == []
+        assert await self.expired(store, before=50.1, unread=True) == ["job-0001", "job-0002"]
 
     async def test_jobs_of_a_group_are_unread_until_its_notice_is_read(self, store: Store) -> None:
         group = Batch(spec=BatchSpec(id="group-01", total=2), owner=OWNER, total=2, created_at=10.0)
@@ -114,32 +114,36 @@ class RetentionContract:
         await store.end(OWNER, "job-0001", Completed(at=30.0, finish_reason="stop"))
         await store.end(OWNER, "job-0002", Cancelled(at=40.0))
         await ended(store, "job-0003", Cancelled(at=41.0), group="a-mere-label")
-        assert await self.old(store, before=99.0, unread=True) == ["job-0001", "job-0002"]
-        assert await self.old(store, before=99.0, unread=False) == ["job-0003"]
-        await store.read(OWNER, "", ids=None, at=60.0)
-        assert await self.old(store, before=99.0, unread=True) == []
-        assert await self.old(store, before=99.0, unread=False) == ["job-0001", "job-0002", "job-0003"]
-        assert await self.old(store, before=60.0, unread=False) == ["job-0003"]
+        assert await self.expired(store, before=99.0, unread=True) == ["job-0001", "job-0002"]
+        assert await self.expired(store, before=99.0, unread=False) == ["job-0003"]
+        await store.mark_read(OWNER, "", ids=None, at=60.0)
+        assert await self.expired(store, before=99.0, unread=True) == []
+        assert await self.expired(store, before=99.0, unread=False) == ["job-0001", "job-0002", "job-0003"]
+        assert await self.expired(store, before=60.0, unread=False) == ["job-0003"]
 
     async def test_what_ended_in_a_group_that_has_not_is_unread(self, store: Store) -> None:
         group = Batch(spec=BatchSpec(id="group-01", total=2), owner=OWNER, total=2, created_at=10.0)
         await store.submit_group(group, [new_job("job-0001", group="group-01")], max_queued=9)
         await store.end(OWNER, "job-0001", Cancelled(at=30.0))
-        assert await self.old(store, before=99.0, unread=False) == []
-        assert await self.old(store, before=99.0, unread=True) == ["job-0001"]
+        assert await self.expired(store, before=99.0, unread=False) == []
+        assert await self.expired(store, before=99.0, unread=True) == ["job-0001"]
 
     async def test_an_announcement_is_noted_once(self, store: Store) -> None:
         await ended(store)
-        (job,) = await store.old(owner=None, before=99.0, unread=True, limit=1)
+        (job,) = await store.expired_jobs(owner=None, before=99.0, unread=True, limit=1)
         assert (job.owner, job.ended_at, job.announced_at) == (OWNER, 50.0, None)
         assert job.log == (await store.job(OWNER, job.id)).log
-        await store.announce([job], at=60.0)
-        await store.announce([job], at=70.0)
-        assert [it.announced_at for it in await store.old(owner=None, before=99.0, unread=True, limit=1)] == [60.0]
+        await store.mark_announced([job], at=60.0)
+        await store.mark_announced([job], at=70.0)
+        assert [it.announced_at for it in await store.expired_jobs(owner=None, before=99.0, unread=True, limit=1)] == [
+            60.0
+        ]
         await store.delete(OWNER, job.id)
         await ended(store)
-        await store.announce([job], at=80.0)  # it was of another log
-        assert [it.announced_at for it in await store.old(owner=None, before=99.0, unread=True, limit=1)] == [None]
+        await store.mark_announced([job], at=80.0)  # it was of another log
+        assert [it.announced_at for it in await store.expired_jobs(owner=None, before=99.0, unread=True, limit=1)] == [
+            None
+        ]
 
     async def test_old_jobs_are_those_of_an_owner(self, store: Store) -> None:
         for n, owner in enumerate((OWNER, "bob", OWNER, "bob"), 1):
@@ -148,10 +152,10 @@ class RetentionContract:
             await ended(store, "job-0009", owner=owner)  # unread
         expected = {False: (["job-0001", "job-0003"], ["job-0002", "job-0004"]), True: (["job-0009"], ["job-0009"])}
         for unread, (own, bobs) in expected.items():
-            assert await self.old(store, owner=OWNER, before=99.0, unread=unread) == own
-            assert await self.old(store, owner="bob", before=99.0, unread=unread) == bobs
-            assert await self.old(store, owner="eve", before=99.0, unread=unread) == []
-            assert len(await self.old(store, owner=None, before=99.0, unread=unread)) == len(own + bobs)
+            assert await self.expired(store, owner=OWNER, before=99.0, unread=unread) == own
+            assert await self.expired(store, owner="bob", before=99.0, unread=unread) == bobs
+            assert await self.expired(store, owner="eve", before=99.0, unread=unread) == []
+            assert len(await self.expired(store, owner=None, before=99.0, unread=unread)) == len(own + bobs)
 
     async def test_size_of_an_owner_leaves_other_owners_out(self, store: Store) -> None:
         for owner, words in ((OWNER, 1_000), ("bob", 40_000)):
@@ -164,7 +168,7 @@ class RetentionContract:
         assert eves == 0
         assert await store.size(owner=None) >= mine + bobs
         for owner in (OWNER, "bob"):
-            (old,) = await store.old(owner=owner, before=99.0, unread=True, limit=9)
+            (old,) = await store.expired_jobs(owner=owner, before=99.0, unread=True, limit=9)
             assert old.bytes == await store.size(owner=owner)
         await store.delete("bob", "job-0001")
         assert await store.size(owner=OWNER) == await store.size(owner=None)  # it is alone now
@@ -183,7 +187,7 @@ class RetentionContract:
         empty = await store.size(owner=None)
         await append(store, job, said(*("some words of an answer" for _ in range(20_000))))
         await store.end(OWNER, job.id, DONE)
-        (old,) = await store.old(owner=None, before=99.0, unread=True, limit=1)
+        (old,) = await store.expired_jobs(owner=None, before=99.0, unread=True, limit=1)
         assert await store.size(owner=None) - empty > 500_000
         assert old.bytes > 500_000
         await store.delete(OWNER, job.id)
@@ -196,7 +200,7 @@ class RetentionContract:
         await store.end(OWNER, job.id, DONE)
         before = await store.events(job, after=0, max_bytes=ALL)
         steps = 0
-        while await store.tidy():
+        while await store.compact():
             steps += 1
             assert steps < 1000
         assert await store.events(job, after=0, max_bytes=ALL) == before

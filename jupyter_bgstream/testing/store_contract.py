@@ -141,12 +141,12 @@ class SubmitContract:
             store.events(msgspec.structs.replace(job, owner="bob"), after=0, max_bytes=ALL),
             store.end("bob", job.id, Cancelled(at=1.0)),
             store.delete("bob", job.id),
-            store.seen("bob", "", job.id, seq=9, at=1.0),
+            store.mark_seen("bob", "", job.id, seq=9, at=1.0),
             store.dismiss("bob", "", notice.id, at=60.0),
         ):
             with pytest.raises(NotFoundError):
                 await refused
-        await store.read("bob", "", ids=[notice.id], at=1.0)
+        await store.mark_read("bob", "", ids=[notice.id], at=1.0)
         assert await store.notices(OWNER, "") == [notice]
         assert await store.notices("bob", "") == []
         assert await store.counts("bob") == {}
@@ -258,7 +258,7 @@ class ClaimContract:
     async def test_the_history_is_kept_with_the_job(self, store: Store) -> None:
         job = await running(store)
         history = (Message(role="user", content="Hello"), Message(role="assistant", content="Hello yourself"))
-        frozen = await store.freeze(job, history)
+        frozen = await store.set_history(job, history)
         assert (frozen.history, frozen.spec, frozen.seq) == (history, job.spec, job.seq)
         await append(store, job, said("a"))
         assert (await store.job(OWNER, job.id)).history == history
@@ -267,7 +267,7 @@ class ClaimContract:
         job = await running(store)
         await store.end(OWNER, job.id, DONE)
         with pytest.raises(FencedError):
-            await store.freeze(job, (Message(role="user", content="Hello"),))
+            await store.set_history(job, (Message(role="user", content="Hello"),))
         assert (await store.job(OWNER, job.id)).history == ()
 
 
@@ -314,7 +314,7 @@ class LogContract:
         for refused in (
             append(store, old, said("old")),
             append(store, old, [Waiting(at=30.0, until=31.0, code="rate_limited", message="Later.")]),
-            store.freeze(old, (Message(role="user", content="Hello"),)),
+            store.set_history(old, (Message(role="user", content="Hello"),)),
         ):
             with pytest.raises(FencedError):
                 await refused
@@ -361,7 +361,7 @@ class LogContract:
         with pytest.raises(FencedError):
             await append(store, job, said("old"))
         with pytest.raises(FencedError):
-            await store.freeze(job, ())
+            await store.set_history(job, ())
         assert await append(store, again, said("new")) == 5
 
     async def test_what_has_ended_or_gone_is_not_written(self, store: Store) -> None:
@@ -491,7 +491,7 @@ class EndContract:
         await submit(store, "job-0003", server=THERE)
         await running(store, "job-0004")
         await store.end(OWNER, "job-0003", Cancelled(at=30.0))
-        assert [job.id for job in await store.abandoned(owner=None, limit=99)] == ["job-0001", "job-0002"]
+        assert [job.id for job in await store.abandoned_jobs(owner=None, limit=99)] == ["job-0001", "job-0002"]
 
 
 class ListContract:
@@ -566,15 +566,15 @@ class NoticeContract:
         await ended(store, "job-0001")
         await ended(store, "job-0002")
         first = (await store.notices(OWNER, ""))[1]
-        await store.read(OWNER, "", ids=[first.id, "no such notice"], at=60.0)
+        await store.mark_read(OWNER, "", ids=[first.id, "no such notice"], at=60.0)
         assert [notice.read_at for notice in await store.notices(OWNER, "")] == [None, 60.0]
-        await store.read(OWNER, "", ids=None, at=70.0)
+        await store.mark_read(OWNER, "", ids=None, at=70.0)
         assert [notice.read_at for notice in await store.notices(OWNER, "")] == [70.0, 60.0]
 
     async def test_a_viewer_reads_and_dismisses_for_nobody_else(self, store: Store) -> None:
         await ended(store)
         (notice,) = await store.notices(OWNER, "eve")
-        await store.read(OWNER, "eve", ids=None, at=60.0)
+        await store.mark_read(OWNER, "eve", ids=None, at=60.0)
         await store.dismiss(OWNER, "joe", notice.id, at=60.0)
         assert [notice.read_at for notice in await store.notices(OWNER, "eve")] == [60.0]
         assert [notice.read_at for notice in await store.notices(OWNER, "")] == [None]
@@ -583,23 +583,23 @@ class NoticeContract:
     async def test_seen_reads_it_only_at_the_end(self, store: Store) -> None:
         job = await running(store)
         await append(store, job, said("a", "b"))
-        await store.seen(OWNER, "", job.id, seq=4, at=40.0)
+        await store.mark_seen(OWNER, "", job.id, seq=4, at=40.0)
         await store.end(OWNER, job.id, DONE)
-        await store.seen(OWNER, "", job.id, seq=4, at=60.0)
+        await store.mark_seen(OWNER, "", job.id, seq=4, at=60.0)
         assert [notice.read_at for notice in await store.notices(OWNER, "")] == [None]
-        await store.seen(OWNER, "", job.id, seq=5, at=61.0)
-        await store.seen(OWNER, "", job.id, seq=5, at=62.0)
+        await store.mark_seen(OWNER, "", job.id, seq=5, at=61.0)
+        await store.mark_seen(OWNER, "", job.id, seq=5, at=62.0)
         assert [notice.read_at for notice in await store.notices(OWNER, "")] == [61.0]
         with pytest.raises(NotFoundError):
-            await store.seen(OWNER, "", "job-none", seq=5, at=62.0)
+            await store.mark_seen(OWNER, "", "job-none", seq=5, at=62.0)
 
     async def test_what_is_dismissed_is_gone_and_stays_so(self, store: Store) -> None:
         job = await ended(store)
         (notice,) = await store.notices(OWNER, "")
-        await store.read(OWNER, "", ids=None, at=60.0)
+        await store.mark_read(OWNER, "", ids=None, at=60.0)
         await store.dismiss(OWNER, "", notice.id, at=60.0)
-        await store.read(OWNER, "", ids=None, at=61.0)
-        await store.seen(OWNER, "", job.id, seq=job.seq, at=62.0)
+        await store.mark_read(OWNER, "", ids=None, at=61.0)
+        await store.mark_seen(OWNER, "", job.id, seq=job.seq, at=62.0)
         assert await store.notices(OWNER, "") == []
         with pytest.raises(NotFoundError):
             await store.dismiss(OWNER, "", notice.id, at=60.0)
@@ -615,7 +615,7 @@ class ChangesContract:
         job = await running(store)
         await append(store, job, said("a", "b"))
         await store.end(OWNER, job.id, DONE)
-        await store.read(OWNER, "", ids=None, at=60.0)
+        await store.mark_read(OWNER, "", ids=None, at=60.0)
         whole = tuple(await store.events(job, after=0, max_bytes=ALL))
         await store.delete(OWNER, job.id)
         gone = Change(kind="deleted", owner=OWNER, job=job.id)
@@ -635,8 +635,8 @@ class ChangesContract:
         job = await ended(store, end=Cancelled(at=30.0))
         await store.submit(new_job(job.id), max_queued=1)
         await store.end(OWNER, job.id, DONE)
-        await store.read(OWNER, "", ids=None, at=60.0)
-        await store.seen(OWNER, "", job.id, seq=3, at=60.0)
+        await store.mark_read(OWNER, "", ids=None, at=60.0)
+        await store.mark_seen(OWNER, "", job.id, seq=3, at=60.0)
         with pytest.raises(FencedError):
             await append(store, job, said("late"))
         await store.delete(OWNER, job.id)

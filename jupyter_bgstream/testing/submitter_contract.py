@@ -37,7 +37,7 @@ class SubmitterContract:
 
     async def test_life_of_job_keeps_submitter(self, store: Store) -> None:
         job = await running(store, submitted_by="bob")
-        job = await store.freeze(job, (Message(role="user", content="Before?"),))
+        job = await store.set_history(job, (Message(role="user", content="Before?"),))
         await append(store, job, said("a"))
         waiting = Waiting(at=30.0, until=31.0, code="server_died", message="Later.")
         assert (await store.adopt(job, server=HERE, event=waiting)).submitted_by == "bob"

@@ -284,7 +284,7 @@ class ThreadContract:
 
     async def test_whose_messages_a_history_has_is_frozen_with_it(self, store: Store) -> None:
         job = await running(store, thread="t")
-        frozen = await store.freeze(job, SAID.messages, SAID.turns)
+        frozen = await store.set_history(job, SAID.messages, SAID.turns)
         assert await store.job(OWNER, job.id) == frozen
         assert (frozen.history, frozen.turns) == (SAID.messages, SAID.turns)
         (listed,), _ = await store.jobs(OWNER, JobFilter())

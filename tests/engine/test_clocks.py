@@ -269,7 +269,7 @@ async def opened(store: MemoryStore) -> AsyncIterator[MemoryStore]:
 
 async def read(store: MemoryStore, job_id: str, ago: float) -> None:
     await factories.ended(store, job_id, Completed(at=START - ago, finish_reason="stop"))
-    await store.read(factories.OWNER, "", ids=None, at=START - ago)
+    await store.mark_read(factories.OWNER, "", ids=None, at=START - ago)
 
 
 async def test_clock_set_forward_deletes_nothing_for_a_day(opened: MemoryStore) -> None:

@@ -218,7 +218,7 @@ async def test_recovery_never_ends_a_new_job_of_the_same_id(puppet: Puppet, monk
     async def abandoned(*, owner: str | None, limit: int) -> list[Job]:
         return [dead]  # read just before it was deleted and submitted again
 
-    monkeypatch.setattr(store, "abandoned", abandoned)
+    monkeypatch.setattr(store, "abandoned_jobs", abandoned)
     clock.advance(2)
     await clock.sleeping()
     assert (await service.jobs.get(OWNER, living.id)).status == "running"

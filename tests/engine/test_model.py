@@ -77,7 +77,7 @@ class SharedMemory(MemoryStore):
         self._shared.feeds.remove(self._feed)
         await super().close()
 
-    async def abandoned(self, *, owner: str | None, limit: int) -> list[Job]:
+    async def abandoned_jobs(self, *, owner: str | None, limit: int) -> list[Job]:
         jobs = [stored.job for stored in self._of(owner)]
         return [job for job in jobs if not job.ended and job.server not in self._shared.alive][:limit]
 

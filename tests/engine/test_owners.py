@@ -172,7 +172,7 @@ async def large(store: Store, owner: str, job_id: str, days_ago: float) -> None:
     job = await running(store, job_id, owner=owner)
     await append(store, job, said("words " * 100_000))
     await store.end(owner, job_id, Completed(at=START - days_ago * DAY, finish_reason="stop"))
-    await store.read(owner, "", ids=None, at=START - days_ago * DAY)
+    await store.mark_read(owner, "", ids=None, at=START - days_ago * DAY)
 
 
 async def test_keep_days_of_one_owner_deletes_no_answer_of_another(store: Store) -> None:
@@ -187,7 +187,9 @@ async def test_keep_days_of_one_owner_deletes_no_answer_of_another(store: Store)
     assert await ids_of(store, ADA) == []
     for owner in (BOB, "local"):
         assert len(await ids_of(store, owner)) == 2
-        assert [job.announced_at for job in await store.old(owner=owner, before=START, unread=True, limit=9)] == [None]
+        assert [
+            job.announced_at for job in await store.expired_jobs(owner=owner, before=START, unread=True, limit=9)
+        ] == [None]
 
 
 async def test_size_limit_counts_and_deletes_the_owners_answers_only(store: Store) -> None:

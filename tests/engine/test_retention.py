@@ -46,7 +46,7 @@ def done(days_ago: float) -> Event:
 
 
 async def read_all(store: Store, days_ago: float) -> None:
-    await store.read(OWNER, "", ids=None, at=START - days_ago * DAY)
+    await store.mark_read(OWNER, "", ids=None, at=START - days_ago * DAY)
 
 
 async def test_what_was_read_goes_by_age_and_nothing_else(store: Store, clock: Hurried) -> None:
@@ -115,7 +115,7 @@ async def test_unread_answers_are_announced_before_they_go(
     assert "unread_days" in warning
     assert len(caplog.records) == 2  # once a day
     (saved,) = [notice for notice in await store.notices(OWNER, "") if notice.job == "job-saved"]
-    await store.read(OWNER, "", ids=[saved.id], at=clock.time())
+    await store.mark_read(OWNER, "", ids=[saved.id], at=clock.time())
     clock.advance(12 * DAY)
     await keeper.prune()
     assert sorted(await ids_of(store)) == ["job-later", "job-saved", "job-unread"]
@@ -154,7 +154,7 @@ async def test_beyond_the_size_the_oldest_that_were_read_go_first_and_no_others(
     await large(store, "job-unread", START - 80 * DAY)
     await large(store, "job-just-read", START - 120)
     (notice, *_) = await store.notices(OWNER, "")
-    await store.read(OWNER, "", ids=[notice.id], at=START - 60)
+    await store.mark_read(OWNER, "", ids=[notice.id], at=START - 60)
     size = await store.size(owner=None)
     keeper = RetentionWorker(store=store, clock=clock, owner=None, retention=Retention(max_bytes=size - 1_300_000))
     assert (await keeper.prune()).jobs == 2
@@ -199,7 +199,7 @@ class Counting(MemoryStore):
         self.steps = self.looks = 0
         self.faulty = False
 
-    async def tidy(self) -> bool:
+    async def compact(self) -> bool:
         if self.faulty:
             raise UnavailableError("The store cannot be read.")
         self.steps += 1

@@ -17,7 +17,7 @@ class Lost(MemoryStore):
         super().__init__(server="here")
         self.taken = asyncio.Event()
 
-    async def taken_over(self) -> None:
+    async def wait_until_taken_over(self) -> None:
         await self.taken.wait()
 
 

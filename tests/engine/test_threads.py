@@ -250,7 +250,7 @@ async def test_a_history_of_which_nobody_knows_whose_it_is_is_shown(service: Ser
     job, _ = await service.jobs.submit(OWNER, spec("two", thread="t"))
     call = await puppet.call()
     history = (Message(role="user", content="one"), Message(role="assistant", content="1"))
-    await service._store.freeze(call.job, history)
+    await service._store.set_history(call.job, history)
     call.say("2").finish()
     await ended(service, job.id)
     expected = [("one", None, "completed"), ("1", None, "completed")]

@@ -87,7 +87,7 @@ async def main(database, server, options="{}"):
             case ["warnings"]:
                 tell(json.dumps(store.warnings))
             case ["taken"]:
-                await store.taken_over()
+                await store.wait_until_taken_over()
                 tell("taken over")
             case ["watch", job_id]:
                 tell(await watch(changes, job_id))

@@ -71,7 +71,7 @@ async def test_dead_machines_jobs_are_taken_whatever_its_locks_say(database, mon
         assert await server.ask("append") == "5"
         server.stop()  # it holds its lock and renews nothing
         async with opened(database, "server-new", **on(NODE2, **DEAD)) as store:
-            assert [job.id for job in await store.abandoned(owner=None, limit=9)] == [server.job]
+            assert [job.id for job in await store.abandoned_jobs(owner=None, limit=9)] == [server.job]
             await submit(store, "job-0001", server="server-new")
 
 
@@ -80,7 +80,7 @@ async def test_server_that_wakes_after_it_was_taken_over_writes_and_reads_nothin
         assert await server.ask("append") == "5"
         server.stop()
         async with opened(database, HERE, **on(NODE2, **DEAD)) as store:
-            (job,) = await store.abandoned(owner=None, limit=9)
+            (job,) = await store.abandoned_jobs(owner=None, limit=9)
             await store.end(OWNER, job.id, Cancelled(at=9.0))
             server.say("append")  # at once, before any look at the lease
             server.go_on()
@@ -90,7 +90,7 @@ async def test_server_that_wakes_after_it_was_taken_over_writes_and_reads_nothin
             (warning,) = json.loads(await server.ask("warnings"))
             assert "The machine node2 has taken over the database" in warning
             assert fold(await log_of(store, job.id)).text == "a word " * 3
-            assert [job.id for job in await store.abandoned(owner=None, limit=9)] == []
+            assert [job.id for job in await store.abandoned_jobs(owner=None, limit=9)] == []
             assert await store.job(OWNER, job.id) is not None
             await server.end()
             await submit(store, "job-0001")  # its end took nothing from us
@@ -124,7 +124,7 @@ async def test_start_after_a_clean_stop_does_not_wait(database):
     began = time.monotonic()
     async with opened(database, **on(NODE2)) as store:
         assert time.monotonic() - began < 2
-        assert [job.id for job in await store.abandoned(owner=None, limit=9)] == ["job-0001"]
+        assert [job.id for job in await store.abandoned_jobs(owner=None, limit=9)] == ["job-0001"]
         assert store.warnings == ()
 
 
@@ -133,9 +133,9 @@ async def test_start_on_the_same_machine_does_not_wait(database):
         began = time.monotonic()
         async with opened(database, **on(NODE1)) as store:
             assert time.monotonic() - began < 2
-            assert await store.abandoned(owner=None, limit=9) == []
+            assert await store.abandoned_jobs(owner=None, limit=9) == []
             server.kill()
-            assert [job.id for job in await store.abandoned(owner=None, limit=9)] == [server.job]
+            assert [job.id for job in await store.abandoned_jobs(owner=None, limit=9)] == [server.job]
     began = time.monotonic()
     async with opened(database, "server-new", **on(NODE1)):
         assert time.monotonic() - began < 2

@@ -138,7 +138,7 @@ async def test_folder_that_was_moved_there_and_back_works_again(tmp_path, journa
         assert await append(store, job, said("on")) == 3
         await until(lambda: store.warnings == ())
     async with opened(database, journal=journal, host="here") as store:
-        assert [job.id for job in await store.abandoned(owner=None, limit=9)] == []
+        assert [job.id for job in await store.abandoned_jobs(owner=None, limit=9)] == []
         assert fold(await log_of(store)).text == "on"
 
 

@@ -42,7 +42,7 @@ def folder_of(database, journal):
 
 
 async def abandoned(store):
-    return [job.id for job in await store.abandoned(owner=None, limit=99)]
+    return [job.id for job in await store.abandoned_jobs(owner=None, limit=99)]
 
 
 @pytest.mark.parametrize("disturb", [delete, empty, replace])

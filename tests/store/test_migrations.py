@@ -114,7 +114,7 @@ async def test_everything_can_still_be_written(released):
         assert len(await store.notices(OWNER, "")) == 6
         await store.delete(OWNER, "job-completed")
         await submit(store, "job-0001")
-        assert {job.id for job in await store.abandoned(owner=None, limit=99)} >= {"job-of-grace"}
+        assert {job.id for job in await store.abandoned_jobs(owner=None, limit=99)} >= {"job-of-grace"}
 
 
 @pytest.mark.parametrize("version", [each for each in VERSIONS if each < 8], indirect=True)

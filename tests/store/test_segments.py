@@ -31,7 +31,7 @@ def rows(database, column="count(*)", where="1"):
 async def tidied(store):
     """Join all that can be joined; returns how many steps that took."""
     steps = 0
-    while await store.tidy():
+    while await store.compact():
         steps += 1
     return steps
 
@@ -63,7 +63,7 @@ async def test_the_log_of_an_ended_job_becomes_few_rows_with_the_same_events(dat
         assert rows(database) == [4]
         assert rows(database, where="NOT packed") == [0]
         assert sum(rows(database, "length(body)")) < size / 3
-        assert not await store.tidy()
+        assert not await store.compact()
 
 
 async def test_a_running_job_is_joined_once_its_log_is_long_and_goes_on(database):
@@ -137,7 +137,7 @@ async def test_nothing_of_what_was_joined_is_left_after_a_delete(database):
     async with opened(database) as store:
         job = await long_job(store, 1000, per_row=1)
         await store.end(OWNER, job.id, DONE)
-        await store.tidy()  # joined in part
+        await store.compact()  # joined in part
         await store.delete(OWNER, job.id)
         assert rows(database) == [0]
         with pytest.raises(NotFoundError):
@@ -203,9 +203,9 @@ def test_random_appends_joins_and_reads(database, tiny):
                         await append(stores[0], job, deltas(len(log), count))
                         log += map(written, range(len(log) + 1, len(log) + 1 + count))
                     case "join", server:
-                        await stores[server].tidy()
+                        await stores[server].compact()
                     case "race", count:  # both servers join while both logs grow
-                        await asyncio.gather(grow(job, count), grow(watched, count), *(it.tidy() for it in stores))
+                        await asyncio.gather(grow(job, count), grow(watched, count), *(it.compact() for it in stores))
                         log += map(written, range(len(log) + 1, len(log) + 1 + count))
                     case "read", after, max_bytes:
                         after = min(after, len(log))

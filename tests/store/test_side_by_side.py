@@ -163,7 +163,7 @@ class Player:
         groups = [await self.play("show_group", group) for group in ("group-00", "group-01", "group-02")]
         threads = await self._threads(9), [await self._store.last_turn(self._owner, name) for name in "xyz"]
         due = await self._store.next_due(server=self._server, owner=None, after=0.0)
-        abandoned = await self._store.abandoned(owner=self._owner, limit=99)
+        abandoned = await self._store.abandoned_jobs(owner=self._owner, limit=99)
         return _comparable(
             (jobs, logs, inboxes, muted, groups, threads, due, abandoned, await self._store.counts(self._owner))
         )
@@ -233,12 +233,12 @@ class Player:
         return await self._store.mute(self._owner, viewer, mute, on=on)
 
     async def _calls(self, at, since, limit):
-        return await self._store.due_calls(self._owner, since=since, at=at, again=at + 5.0, limit=limit)
+        return await self._store.due_webhooks(self._owner, since=since, at=at, again=at + 5.0, limit=limit)
 
     async def _called(self, which):
         notices = await self._store.notices(self._owner, "")
         if which < len(notices):
-            await self._store.called(self._owner, notices[which].id)
+            await self._store.reschedule_webhook(self._owner, notices[which].id)
 
     async def _append(self, which, events, preview):
         if self._claimed:
@@ -259,7 +259,7 @@ class Player:
     async def _freeze(self, which, text):
         if self._claimed:
             history = (Message(role="user", content=text),)
-            return await self._store.freeze(self._claimed[which % len(self._claimed)], history)
+            return await self._store.set_history(self._claimed[which % len(self._claimed)], history)
         return None
 
     async def _end(self, job_id, event, fence):
@@ -308,10 +308,10 @@ class Player:
     async def _read(self, viewer, which, at):
         notices = await self._store.notices(self._owner, viewer)
         chosen = None if which is None else [notice.id for n, notice in enumerate(notices) if n in which]
-        return await self._store.read(self._owner, viewer, ids=chosen, at=at)
+        return await self._store.mark_read(self._owner, viewer, ids=chosen, at=at)
 
     async def _seen(self, viewer, job_id, seq, at):
-        return await self._store.seen(self._owner, viewer, job_id, seq=seq, at=at)
+        return await self._store.mark_seen(self._owner, viewer, job_id, seq=seq, at=at)
 
     async def _dismiss(self, viewer, which, at):
         notices = await self._store.notices(self._owner, viewer)

@@ -479,16 +479,16 @@ async def test_lock_of_dead_server_is_removed_once_it_has_no_unfinished_jobs(dat
         (folder / "server-dead.lock").touch()
         (folder / "..%2Fb.lock").touch()
         await store.submit(new_job("job-0001", server="server-dead"), max_queued=9)
-        (job,) = await store.abandoned(owner=None, limit=99)
+        (job,) = await store.abandoned_jobs(owner=None, limit=99)
         assert sorted(path.name for path in folder.iterdir()) == ["server-dead.lock", f"{HERE}.lock"]
         await store.end(OWNER, job.id, Cancelled(at=9.0))
-        assert await store.abandoned(owner=None, limit=99) == []
+        assert await store.abandoned_jobs(owner=None, limit=99) == []
         assert [path.name for path in folder.iterdir()] == [f"{HERE}.lock"]
 
 
 async def test_a_cancelled_job_of_a_dead_server_stays_cancelled(database):
     async with opened(database, missing=0.0) as store:
         await store.submit(new_job("job-0001", server="server-dead"), max_queued=9)
-        (job,) = await store.abandoned(owner=None, limit=99)
+        (job,) = await store.abandoned_jobs(owner=None, limit=99)
         await store.end(OWNER, job.id, Cancelled(at=9.0))
-        assert await store.abandoned(owner=None, limit=99) == []
+        assert await store.abandoned_jobs(owner=None, limit=99) == []

@@ -44,19 +44,19 @@ async def test_a_kill_takes_nothing_back_that_was_acknowledged(database, journal
             tail = int(acknowledged[-2])
             assert tail <= job.seq == len(events) <= tail + 6
             assert fold(events).text == "a word " * (len(events) - 2)
-            assert [job.id for job in await store.abandoned(owner=None, limit=99)] == [server.job]
+            assert [job.id for job in await store.abandoned_jobs(owner=None, limit=99)] == [server.job]
 
 
 async def test_a_stopped_server_is_not_dead_and_a_killed_one_is_at_once(database, journal):
     async with opened(database, journal=journal) as store, serving(database, journal=journal) as server:
         await running(store)
-        assert await store.abandoned(owner=None, limit=99) == []
+        assert await store.abandoned_jobs(owner=None, limit=99) == []
         server.stop()
-        assert await store.abandoned(owner=None, limit=99) == []
+        assert await store.abandoned_jobs(owner=None, limit=99) == []
         server.go_on()
         assert await server.ask("append") == "5"
         server.kill()
-        assert [job.id for job in await store.abandoned(owner=None, limit=99)] == [server.job]
+        assert [job.id for job in await store.abandoned_jobs(owner=None, limit=99)] == [server.job]
         assert [path.name for path in database.parent.glob("*.servers/two.lock")] == ["two.lock"]
 
 
@@ -181,16 +181,16 @@ async def test_an_id_of_a_living_server_is_refused(database, journal):
             await SQLiteStore(database, server=HERE, journal=journal).open()
     async with opened(database, journal=journal) as store:
         await submit(store, "job-0001")
-        assert await store.abandoned(owner=None, limit=99) == []
+        assert await store.abandoned_jobs(owner=None, limit=99) == []
 
 
 async def test_who_closed_in_order_is_dead_too(database, journal):
     async with opened(database, "server-two", journal=journal) as two:
         await submit(two, "job-0001", server="server-two")
     async with opened(database, journal=journal) as store:
-        assert [job.id for job in await store.abandoned(owner=None, limit=99)] == ["job-0001"]
+        assert [job.id for job in await store.abandoned_jobs(owner=None, limit=99)] == ["job-0001"]
         assert (await store.end(OWNER, "job-0001", Cancelled(at=9.0)))[1]
-        assert await store.abandoned(owner=None, limit=99) == []
+        assert await store.abandoned_jobs(owner=None, limit=99) == []
 
 
 def _queued(events):

@@ -18,11 +18,11 @@ class InboxStore(Protocol):
         """Return a viewer's inbox, newest first."""
         ...
 
-    async def read(self, owner: str, viewer: str, *, ids: Sequence[str] | None, at: float) -> None:
+    async def mark_read(self, owner: str, viewer: str, *, ids: Sequence[str] | None, at: float) -> None:
         """Mark notices as read by a viewer; ``ids=None`` means all. Unknown ids are ignored."""
         ...
 
-    async def seen(self, owner: str, viewer: str, job_id: str, *, seq: int, at: float) -> None:
+    async def mark_seen(self, owner: str, viewer: str, job_id: str, *, seq: int, at: float) -> None:
         """Mark the notice of a job as read by a viewer who has seen the log up to ``seq``, if that is its end.
 
         Raises:
@@ -46,7 +46,7 @@ class InboxStore(Protocol):
         """Mute or unmute a notebook or thread for a viewer."""
         ...
 
-    async def due_calls(self, owner: str, *, since: float, at: float, again: float, limit: int) -> list[Notice]:
+    async def due_webhooks(self, owner: str, *, since: float, at: float, again: float, limit: int) -> list[Notice]:
         """Return notices that are due for the webhook, and put them off until ``again``.
 
         A notice that somebody has read or muted, or that is older than ``since``, is never due again.
@@ -60,6 +60,6 @@ class InboxStore(Protocol):
         """
         ...
 
-    async def called(self, owner: str, notice_id: str, *, again: float | None = None) -> None:
+    async def reschedule_webhook(self, owner: str, notice_id: str, *, again: float | None = None) -> None:
         """Put a notice off until ``again``; None: it was sent and is never due again."""
         ...

@@ -75,7 +75,7 @@ class JobStore(Protocol):
         """
         ...
 
-    async def freeze(self, job: Job, history: tuple[Message, ...], turns: tuple[Turn, ...] = ()) -> Job:
+    async def set_history(self, job: Job, history: tuple[Message, ...], turns: tuple[Turn, ...] = ()) -> Job:
         """Store the conversation that precedes a job.
 
         Raises:
@@ -136,6 +136,6 @@ class JobStore(Protocol):
         """
         ...
 
-    async def abandoned(self, *, owner: str | None, limit: int) -> list[Job]:
+    async def abandoned_jobs(self, *, owner: str | None, limit: int) -> list[Job]:
         """Return unfinished jobs of dead servers, oldest first; those that wait for a provider come last."""
         ...

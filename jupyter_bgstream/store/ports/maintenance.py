@@ -11,7 +11,7 @@ from ..values import ExpiredJob
 class MaintenanceStore(Protocol):
     """What deletes old jobs and keeps the store small."""
 
-    async def old(self, *, owner: str | None, before: float, unread: bool, limit: int) -> list[ExpiredJob]:
+    async def expired_jobs(self, *, owner: str | None, before: float, unread: bool, limit: int) -> list[ExpiredJob]:
         """Return jobs that ended before ``before`` (Unix seconds) and may be deleted, oldest first.
 
         No part of a thread is returned while another part of it must stay, and no job while its retry must stay.
@@ -24,7 +24,7 @@ class MaintenanceStore(Protocol):
         """
         ...
 
-    async def announce(self, jobs: Sequence[ExpiredJob], *, at: float) -> None:
+    async def mark_announced(self, jobs: Sequence[ExpiredJob], *, at: float) -> None:
         """Note when the deletion of unread jobs was announced (Unix seconds). A second announcement is a no-op."""
         ...
 
@@ -32,6 +32,6 @@ class MaintenanceStore(Protocol):
         """Return the bytes in use; of one owner's texts if the store has other owners."""
         ...
 
-    async def tidy(self) -> bool:
+    async def compact(self) -> bool:
         """Take one small step (compress logs or give space back); return whether there may be more to do."""
         ...

@@ -131,7 +131,7 @@ class SQLiteDatabase:
                 raise files.troubles.unavailable(error, action="read") from error
             return resources.pop_all(), files, rev, readers
 
-    async def taken_over(self) -> None:
+    async def wait_until_taken_over(self) -> None:
         """Wait until another machine has taken the database over."""
         await self._taken_over.wait()
 

@@ -28,20 +28,20 @@ class InboxTransaction:
         if self.changes:
             self._do("set_revision", rev=self.rev)
 
-    def read(self, owner: str, viewer: str, *, ids: Sequence[str] | None, at: float) -> None:
+    def mark_read(self, owner: str, viewer: str, *, ids: Sequence[str] | None, at: float) -> None:
         """Mark notices as read by a viewer; None means all."""
         if ids is None:
             unread = self._do("unread_notices", owner=owner, viewer=viewer)
         else:
             unread = self._do("unread_notices_among", owner=owner, viewer=viewer, ids=encode(ids).decode())
-        self._read(unread.fetchall(), owner, viewer, at)
+        self._mark_read(unread.fetchall(), owner, viewer, at)
 
-    def seen(self, owner: str, viewer: str, job_id: str, *, seq: int, at: float) -> None:
+    def mark_seen(self, owner: str, viewer: str, job_id: str, *, seq: int, at: float) -> None:
         """Mark the notice of an ended job as read if its end was seen."""
         _, job = select.find_job(self._db, owner, job_id)
         if job.ended and seq >= job.seq:
             unread = self._do("unread_notices_of_job", owner=owner, viewer=viewer, id=job_id)
-            self._read(unread.fetchall(), owner, viewer, at)
+            self._mark_read(unread.fetchall(), owner, viewer, at)
 
     def dismiss(self, owner: str, viewer: str, notice_id: str, *, at: float) -> None:
         """Remove a notice from a viewer's inbox."""
@@ -57,14 +57,14 @@ class InboxTransaction:
             self._do("mute", owner=owner, viewer=viewer, kind=mute.kind, name=mute.name, on=on, rev=self.rev)
             self.changes.append(Change(kind="notice", owner=owner, job=""))
 
-    def due_calls(self, owner: str, *, since: float, at: float, again: float, limit: int) -> list[Notice]:
+    def due_webhooks(self, owner: str, *, since: float, at: float, again: float, limit: int) -> list[Notice]:
         """Return notices that are due for the webhook, and put them off until ``again``."""
         muted = [
             Mute(kind=row["kind"], name=row["name"]) for row in self._do("everybodys_mutes", owner=owner).fetchall()
         ]
         wanted = []
         due = {"at": at, "farthest": at + transitions.FARTHEST, "call_after": CALL_AFTER, "limit": limit}
-        for row in self._do("due_calls", owner=owner, **due).fetchall():
+        for row in self._do("due_webhooks", owner=owner, **due).fetchall():
             notice = notice_from(row)
             known = row["known"] or any(mutes(mute, notice) for mute in muted)
             drop = known or notice.created_at < since
@@ -73,9 +73,9 @@ class InboxTransaction:
                 wanted.append(notice)
         return wanted
 
-    def called(self, owner: str, notice_id: str, *, again: float | None = None) -> None:
+    def reschedule_webhook(self, owner: str, notice_id: str, *, again: float | None = None) -> None:
         """Put a notice off until this time; None: for ever."""
-        self._do("called", owner=owner, id=notice_id, call_at=again)
+        self._do("set_call_at", owner=owner, id=notice_id, call_at=again)
 
     def _put_notice(self, notice: Notice) -> None:
         if notice.group is not None:  # a batch that ends again, after a retry, has one notice
@@ -89,7 +89,7 @@ class InboxTransaction:
         self._do("delete_marks_of_group", owner=owner, id=group_id)
         return self._do("delete_notices_of_group", owner=owner, id=group_id).rowcount > 0
 
-    def _read(self, notices: Sequence[sqlite3.Row], owner: str, viewer: str, at: float) -> None:
+    def _mark_read(self, notices: Sequence[sqlite3.Row], owner: str, viewer: str, at: float) -> None:
         for notice in notices:
             self._do("mark_read", n=notice["n"], viewer=viewer, at=at)
             self._tell_notice(owner, notice)

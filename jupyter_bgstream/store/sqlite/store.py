@@ -23,7 +23,7 @@ class SQLiteStore(SQLiteDatabase):
     next_due = read_method(select.next_due)
     has_work = read_method(claims.has_work)
     adopt = write_method(Transaction.adopt)
-    freeze = write_method(Transaction.freeze)
+    set_history = write_method(Transaction.set_history)
     end = write_method(Transaction.end)
     job = read_method(select.get_job)
     jobs = read_method(select.list_jobs)
@@ -52,18 +52,18 @@ class SQLiteStore(SQLiteDatabase):
     forget_forks = write_method(Transaction.forget_forks)
 
     notices = read_method(select.list_notices)
-    read = write_method(Transaction.read)
-    seen = write_method(Transaction.seen)
+    mark_read = write_method(Transaction.mark_read)
+    mark_seen = write_method(Transaction.mark_seen)
     dismiss = write_method(Transaction.dismiss)
     mutes = read_method(select.list_mutes)
     mute = write_method(Transaction.mute)
-    due_calls = write_method(Transaction.due_calls)
-    called = write_method(Transaction.called)
+    due_webhooks = write_method(Transaction.due_webhooks)
+    reschedule_webhook = write_method(Transaction.reschedule_webhook)
 
     costs = read_method(select.sum_costs)
 
-    old = read_method(maintenance.expired_jobs)
-    announce = write_method(Transaction.announce)
+    expired_jobs = read_method(maintenance.expired_jobs)
+    mark_announced = write_method(Transaction.mark_announced)
     size = read_method(maintenance.size)
 
     async def append(self, appends: Sequence[Append]) -> list[int | BgStreamError]:
@@ -71,12 +71,12 @@ class SQLiteStore(SQLiteDatabase):
         light = all(is_quiet(append.events) for append in appends)
         return await self._open.writer.run(lambda tx: tx.append(appends), light=light)
 
-    async def abandoned(self, *, owner: str | None, limit: int) -> list[Job]:
+    async def abandoned_jobs(self, *, owner: str | None, limit: int) -> list[Job]:
         """Return unfinished jobs of servers that hold no lock."""
         parts = self._open
         return await parts.readers.run(lambda db: select.abandoned_jobs(db, parts.liveness, owner=owner, limit=limit))
 
-    async def tidy(self) -> bool:
+    async def compact(self) -> bool:
         """Join and compress rows of a log, or give pages back to the file system."""
         parts = self._open
         if found := await parts.readers.run(maintenance.next_segments):

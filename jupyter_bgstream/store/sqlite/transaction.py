@@ -190,7 +190,7 @@ class Transaction(ThreadTransaction):
     def _put_group(self, group: Batch) -> None:
         self._do("put_group", owner=group.owner, id=group.id, body=encode(group))
 
-    def freeze(self, job: Job, history: tuple[Message, ...], turns: tuple[Turn, ...] = ()) -> Job:
+    def set_history(self, job: Job, history: tuple[Message, ...], turns: tuple[Turn, ...] = ()) -> Job:
         """Store the conversation that precedes a job."""
         n, now = self._held(job)
         self._do("update_history", n=n, history=encode(history), turns=encode(turns))
@@ -280,7 +280,7 @@ class Transaction(ThreadTransaction):
         self._forget_notices(group.owner, group.id)
         self._do("delete_group", owner=group.owner, id=group.id)
 
-    def announce(self, jobs: Sequence[ExpiredJob], *, at: float) -> None:
+    def mark_announced(self, jobs: Sequence[ExpiredJob], *, at: float) -> None:
         """Store when the deletion of jobs was first announced."""
         maintenance.announce(self._db, jobs, at=at)
 

@@ -41,7 +41,7 @@ class MemoryBase:
         self._contents = None
         self._feed.close()
 
-    async def taken_over(self) -> None:
+    async def wait_until_taken_over(self) -> None:
         await asyncio.Event().wait()  # no other machine can have it
 
     def changes(self) -> AsyncIterator[Sequence[Change]]:

@@ -119,7 +119,7 @@ class Inbox:
                 found = True
         return bool(renamed) or found
 
-    def due_calls(self, owner: str, *, since: float, at: float, again: float, limit: int) -> list[Notice]:
+    def due_webhooks(self, owner: str, *, since: float, at: float, again: float, limit: int) -> list[Notice]:
         """Return notices that are due for the webhook, and put them off until ``again``."""
         muted = [mute for (whose, _), mine in self._mutes.items() if whose == owner for mute in mine]
         due = [
@@ -136,7 +136,7 @@ class Inbox:
                 wanted.append(stored.notice)
         return wanted
 
-    def called(self, owner: str, notice_id: str, *, again: float | None) -> None:
+    def reschedule_webhook(self, owner: str, notice_id: str, *, again: float | None) -> None:
         """Put a notice off until this time; None: for ever."""
         if (stored := self._notices.get((owner, notice_id))) is not None:
             stored.call_at = again

@@ -130,7 +130,7 @@ class MemoryJobs(MemoryBase):
         self._take(step)
         return step.job
 
-    async def freeze(self, job: Job, history: tuple[Message, ...], turns: tuple[Turn, ...] = ()) -> Job:
+    async def set_history(self, job: Job, history: tuple[Message, ...], turns: tuple[Turn, ...] = ()) -> Job:
         stored = self._held(job)
         stored.job = msgspec.structs.replace(stored.job, history=history, turns=turns)
         return stored.job
@@ -253,7 +253,7 @@ class MemoryJobs(MemoryBase):
             del self._state.groups[group.owner, group.id]
             self._state.inbox.forget_group(group.owner, group.id)
 
-    async def abandoned(self, *, owner: str | None, limit: int) -> list[Job]:
+    async def abandoned_jobs(self, *, owner: str | None, limit: int) -> list[Job]:
         jobs = [stored.job for stored in self._of(owner)]
         found = [job for job in jobs if not job.ended and self._server not in (None, job.server)]
         found.sort(key=lambda job: job.error is not None and job.error.code == "no_provider")

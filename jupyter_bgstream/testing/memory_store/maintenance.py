@@ -12,7 +12,7 @@ from .base import MemoryBase
 class MemoryMaintenance(MemoryBase):
     """The part of ``MemoryStore`` that is about old jobs."""
 
-    async def old(self, *, owner: str | None, before: float, unread: bool, limit: int) -> list[ExpiredJob]:
+    async def expired_jobs(self, *, owner: str | None, before: float, unread: bool, limit: int) -> list[ExpiredJob]:
         jobs = [stored.job for stored in self._of(owner)]
         unread_jobs = {(job.owner, job.id) for job in jobs if self._is_unread(job)}
         staying = [
@@ -61,7 +61,7 @@ class MemoryMaintenance(MemoryBase):
             yield job
             job = self._find(job.owner, job.retried_by).job if job.retried_by else None
 
-    async def announce(self, jobs: Sequence[ExpiredJob], *, at: float) -> None:
+    async def mark_announced(self, jobs: Sequence[ExpiredJob], *, at: float) -> None:
         for job in jobs:
             stored = self._state.jobs.get((job.owner, job.id))
             if stored is not None and stored.job.log == job.log and stored.announced_at is None:
@@ -70,5 +70,5 @@ class MemoryMaintenance(MemoryBase):
     async def size(self, *, owner: str | None) -> int:
         return sum(stored.bytes for stored in self._of(owner))
 
-    async def tidy(self) -> bool:
+    async def compact(self) -> bool:
         return False

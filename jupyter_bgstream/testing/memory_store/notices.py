@@ -14,10 +14,10 @@ class MemoryNotices(MemoryBase):
     async def notices(self, owner: str, viewer: str) -> list[Notice]:
         return self._state.inbox.shown(owner, viewer)
 
-    async def read(self, owner: str, viewer: str, *, ids: Sequence[str] | None, at: float) -> None:
+    async def mark_read(self, owner: str, viewer: str, *, ids: Sequence[str] | None, at: float) -> None:
         self._state.inbox.read(owner, viewer, ids=ids, at=at)
 
-    async def seen(self, owner: str, viewer: str, job_id: str, *, seq: int, at: float) -> None:
+    async def mark_seen(self, owner: str, viewer: str, job_id: str, *, seq: int, at: float) -> None:
         job = self._find(owner, job_id).job
         if job.ended and seq >= job.seq:
             inbox = self._state.inbox
@@ -32,8 +32,8 @@ class MemoryNotices(MemoryBase):
     async def mute(self, owner: str, viewer: str, mute: Mute, *, on: bool) -> None:
         self._state.inbox.mute(owner, viewer, mute, on=on)
 
-    async def due_calls(self, owner: str, *, since: float, at: float, again: float, limit: int) -> list[Notice]:
-        return self._state.inbox.due_calls(owner, since=since, at=at, again=again, limit=limit)
+    async def due_webhooks(self, owner: str, *, since: float, at: float, again: float, limit: int) -> list[Notice]:
+        return self._state.inbox.due_webhooks(owner, since=since, at=at, again=again, limit=limit)
 
-    async def called(self, owner: str, notice_id: str, *, again: float | None = None) -> None:
-        self._state.inbox.called(owner, notice_id, again=again)
+    async def reschedule_webhook(self, owner: str, notice_id: str, *, again: float | None = None) -> None:
+        self._state.inbox.reschedule_webhook(owner, notice_id, again=again)

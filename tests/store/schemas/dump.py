@@ -88,7 +88,7 @@ async def fill(store):
         if name == "queued":
             continue
         (job,) = await store.claim(server="server-old", owner=None, room=ROOM, limit=1, at=20.0 + n)
-        job = await store.freeze(job, (Message(role="user", content="Before?"),))
+        job = await store.set_history(job, (Message(role="user", content="Before?"),))
         for event in SAID:
             await append(store, job, [event], preview="Der Himmel")
         await append(store, job, SAID[:3] * 5)
@@ -105,7 +105,7 @@ async def fill(store):
     await store.submit_group(group, [member], max_queued=99)
     await store.mute("ada", "", Mute(kind="notebook", name="sky.ipynb"), on=True)
     notices = {notice.job: notice for notice in await store.notices("ada", "")}
-    await store.read("ada", "", ids=[notices["job-completed"].id], at=60.0)
+    await store.mark_read("ada", "", ids=[notices["job-completed"].id], at=60.0)
     await store.dismiss("ada", "eve", notices["job-failed"].id, at=60.0)
     await store.delete("ada", "job-deleted")
 

@@ -81,7 +81,7 @@ SELECT status, count(*) FROM jobs WHERE owner = :owner GROUP BY status;
 SELECT count(*) AS here, coalesce(sum(batch), 0) AS batch FROM jobs WHERE server = :server AND status = 'running';
 
 -- name: running_by_owner
--- Left to itself SQLite reads every job there ever was.
+-- Without this index hint SQLite reads all jobs.
 SELECT owner, count(*) FROM jobs INDEXED BY jobs_running_of WHERE status = 'running' GROUP BY owner;
 
 -- name: next_due
@@ -89,7 +89,7 @@ SELECT min(not_before) FROM jobs
 WHERE server = :server AND status = 'waiting' AND not_before > :after AND (:owner IS NULL OR owner = :owner);
 
 -- name: next_lane
--- The same as (batch, owner, lane) > (:batch, :owner, :lane), which SQLite begins with every job of the lane before.
+-- Equals (batch, owner, lane) > (:batch, :owner, :lane), for which SQLite would scan all jobs of the previous lane.
 SELECT * FROM (
     SELECT batch, owner, lane FROM jobs
     WHERE server = :server AND status = 'queued' AND batch = :batch AND owner = :owner AND lane > :lane
@@ -144,7 +144,7 @@ WHERE status IN ('queued', 'running', 'waiting') AND server IN (SELECT value FRO
 ORDER BY coalesce(json_extract(CAST(error AS TEXT), '$.code') = 'no_provider', 0), n LIMIT :limit;
 
 -- name: unfinished_jobs_of_owner
--- By indexes that hold the owner and the server: else each look would read all that others have left behind.
+-- By indexes with the owner and the server: otherwise each call would read the jobs of all others.
 SELECT * FROM whole_jobs WHERE n IN (
     SELECT n FROM jobs INDEXED BY jobs_queued
     WHERE status = 'queued' AND server IN (SELECT value FROM json_each(:servers)) AND batch IN (0, 1) AND owner = :owner
@@ -294,8 +294,8 @@ SELECT EXISTS (
 INSERT INTO mutes (owner, viewer, kind, name, muted, rev) VALUES (:owner, :viewer, :kind, :name, :on, :rev)
 ON CONFLICT (owner, viewer, kind, name) DO UPDATE SET muted = :on, rev = :rev;
 
--- name: due_calls
--- See rules.is_call_due.
+-- name: due_webhooks
+-- The same condition as transitions.is_call_due.
 SELECT n, body, EXISTS (SELECT 1 FROM marks WHERE notice = n) AS known FROM notices
 WHERE owner = :owner AND call_at IS NOT NULL AND (
     call_at <= :at
@@ -310,7 +310,7 @@ ORDER BY call_at, n LIMIT :limit;
 -- name: put_call_off
 UPDATE notices SET call_at = :call_at WHERE n = :n;
 
--- name: called
+-- name: set_call_at
 UPDATE notices SET call_at = :call_at WHERE owner = :owner AND id = :id;
 
 -- ---------------------------------------------------------------------------------------------------------------------
@@ -390,7 +390,7 @@ ON CONFLICT (owner, viewer, kind, name) DO UPDATE SET muted = 1, rev = excluded.
 UPDATE mutes SET muted = 0, rev = :rev WHERE owner = :owner AND kind = 'thread' AND name = :name AND muted;
 
 -- ---------------------------------------------------------------------------------------------------------------------
--- Retention: joining rows of events, and finding what may go.
+-- Maintenance: segments of events, and expired jobs.
 
 -- name: logs_to_pack
 SELECT n, seq, packed_seq, 1 AS ended FROM jobs INDEXED BY jobs_to_pack
@@ -413,8 +413,8 @@ UPDATE jobs SET packed_seq = :seq WHERE n = :n;
 INSERT INTO events (place, first, body, packed) VALUES (:place, :first, :body, 1);
 
 -- name: old_jobs
--- A job goes with its thread and with what it was asked again as: none of these may be unfinished, young or read lately
--- and, where what was read is asked for, none may be unread.
+-- A job expires together with its thread and its retries: none of them may be unfinished, young or recently read, nor
+-- unread if read jobs are requested.
 SELECT n, owner, id, log, ended_at, announced_at FROM jobs
 WHERE ended_at IS NOT NULL AND ended_at < :before AND (:owner IS NULL OR owner = :owner)
     AND (
