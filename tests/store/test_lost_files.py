@@ -18,6 +18,10 @@ from store.test_lost_locks import until
 from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.core.state import fold
 from jupyter_bgstream.store.sqlite import SQLiteStore
+from jupyter_bgstream.store.sqlite.availability import Availability
+from jupyter_bgstream.store.sqlite.errors import Troubles
+from jupyter_bgstream.store.sqlite.file_watch import FileWatch, LostFileError
+from jupyter_bgstream.store.sqlite.server_locks import ServerLocks
 from jupyter_bgstream.testing.factories import append
 from jupyter_bgstream.testing.store_contract import HERE, OWNER, ids_of, log_of, running, said, submit
 
@@ -226,3 +230,20 @@ def _open_things():
         with suppress(OSError):
             files.append(str(link.readlink()))
     return threads, sorted(file for file in files if "jobs" in file)
+
+
+def test_log_that_sqlite_removes_at_the_close_is_not_lost(database, monkeypatch):
+    database.touch()
+    troubles = Troubles(database, mark=database.parent / "damaged")
+    locks = ServerLocks(database.parent, HERE)
+    availability = Availability(database, liveness=locks, lease=None, troubles=troubles)
+    watch = FileWatch(database, "wal")
+    availability.watch(watch)
+
+    def check_late():  # the store is closed during the check
+        availability.watch(None)
+        raise LostFileError("The log is gone.")
+
+    monkeypatch.setattr(watch, "check", check_late)
+    availability.check_commit()
+    assert troubles.warnings == ()

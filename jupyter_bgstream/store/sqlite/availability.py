@@ -49,8 +49,8 @@ class Availability:
         self._stop.set()
         self._thread.join(STOPPING)
 
-    def watch(self, watch: FileWatch) -> None:
-        """Check these files from now on: they are open."""
+    def watch(self, watch: FileWatch | None) -> None:
+        """Check these files from now on, because they are open; None: none, because they are being closed."""
         self._watch = watch
 
     def when_taken_over(self, call: Callable[[], None]) -> None:
@@ -77,14 +77,17 @@ class Availability:
 
     def may_checkpoint(self) -> bool:
         """Return whether a checkpoint is safe: no other process can have begun a log of its own."""
-        return self._watch is None or self._watch.may_checkpoint()
+        watch = self._watch
+        return watch is None or watch.may_checkpoint()
 
     def _check_files(self) -> None:
-        if self._watch is None:
+        if (watch := self._watch) is None:
             return
         try:
-            self._watch.check()
+            watch.check()
         except LostFileError as error:
+            if self._watch is None:  # SQLite has removed its log at the close
+                return
             self._troubles.state("files", error.message, level=logging.CRITICAL)
             raise
 

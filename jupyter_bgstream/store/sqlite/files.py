@@ -141,6 +141,7 @@ def _opened(path: Path, settings: Settings, journal: Journal, stop: threading.Ev
                 # Closed before the lock is released: closing may remove the log, by name.
                 parts.enter_context(closing(db))
                 guard.watch(FileWatch(path, journal))
+                parts.callback(guard.watch, None)
                 stack.push(parts.pop_all())
             yield Files(path, journal, db, liveness, guard, troubles)
     except BaseException:
