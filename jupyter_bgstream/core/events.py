@@ -38,7 +38,7 @@ class Attempt(_Event, frozen=True, kw_only=True, tag="attempt"):
     """An attempt began: a request to the provider."""
 
     at: float  # Unix seconds
-    resumed: bool = False  # False: from the beginning; the text of an earlier attempt is set aside
+    resumed: bool = False  # False: from the beginning; the text of an earlier attempt is discarded from the answer
     reason: AttemptReason = "first"
 
 

@@ -1,4 +1,4 @@
-"""Image files: their media type by their first bytes, whatever their name, and their size in words."""
+"""Image files: the media type by the first bytes, not by the name, and the size as text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def media_type_of(data: bytes) -> MediaType | None:
 
 
 def size_words(size: int) -> str:
-    """Return a number of bytes in words, such as 12.3 kB.
+    """Return a number of bytes as text, such as 12.3 kB.
 
     Computed with integers, because Python and JavaScript round halves differently.
     """

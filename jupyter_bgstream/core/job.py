@@ -99,7 +99,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     retry_of: str | None = None  # the job that this one retries
     retried_by: str | None = None  # the job that retries this one
     root: str | None = None  # of a retry: the first job of the chain, which may be deleted
-    submitted_by: str | None = None  # name of the person who submitted it; None: a kernel, or people have no names
+    submitted_by: str | None = None  # name of the submitter; None: a kernel, or people have no names
 
     @property
     def ended(self) -> bool:

@@ -44,7 +44,7 @@ class Mute(msgspec.Struct, frozen=True, kw_only=True, order=True):
 
 
 def notice_of(job: Job, notice_id: str) -> Notice | None:
-    """Return the notice of an ended job; None for a cancelled one: the user who cancelled it knows."""
+    """Return the notice of an ended job; None for a cancelled one: a user has cancelled it."""
     if job.status == "cancelled" or job.ended_at is None:
         return None
     return Notice(

@@ -11,8 +11,8 @@ from .errors import InvalidRequestError
 MAX_VALUES = 100_000  # in the parameters of a job
 MAX_DEPTH = 100  # levels of objects and lists
 
-# The server decides where a request goes and who pays for it. Such a parameter from a notebook would be stored with the
-# job, and could send the server's key elsewhere: gateways accept addresses deep inside a request.
+# The server decides where a request goes and which account pays. Such a parameter from a notebook would be stored with
+# the job, and could send the server's key elsewhere: gateways accept addresses deep inside a request.
 _SERVER_SETTINGS = frozenset(
     "".join(name.split("_"))
     for name in (

@@ -132,7 +132,7 @@ def apply(answer: Answer, event: Event) -> Answer:
         case Attempt():
             changes |= {"attempt": event.attempt, "not_before": None, "error": None}
             if not event.resumed:
-                changes |= _set_aside(answer)
+                changes |= _start_over(answer)
         case Delta(channel="text"):
             changes["text"] = answer.text + event.text
         case Delta():
@@ -158,7 +158,7 @@ def apply(answer: Answer, event: Event) -> Answer:
     return msgspec.structs.replace(answer, **changes)
 
 
-def _set_aside(answer: Answer) -> dict[str, object]:
+def _start_over(answer: Answer) -> dict[str, object]:
     earlier = answer.earlier
     if answer.text or answer.reasoning:
         earlier = (*earlier, Partial(attempt=answer.attempt, text=answer.text, reasoning=answer.reasoning))

@@ -24,7 +24,7 @@ class Fork(msgspec.Struct, frozen=True, kw_only=True):
     origin: str | None  # the original thread, by its present name; None: it was deleted
     model: str = ""  # of its last turn, like the title
     title: str = ""
-    said: Conversation = Conversation()
+    conversation: Conversation = Conversation()
     created_at: float  # Unix seconds
     touched_at: float  # Unix seconds; or the end of the newest job that was deleted from it
 

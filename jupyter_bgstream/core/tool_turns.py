@@ -52,7 +52,7 @@ def sendable(messages: Sequence[Message]) -> tuple[list[Message], str | None]:
     An answer that requested tools stays in its thread if the user continues without their results.
 
     Returns:
-        The messages, up to a result without a call, and the id of that result; None if there is none.
+        The messages, up to a result without a call, and the id of that result; None if all have one.
     """
     kept: list[Message] = []
     for number, message in enumerate(messages):

@@ -47,7 +47,7 @@ async def history_before(store: Store, job: Job) -> Conversation:
             retried = False
             later = await store.job(job.owner, later.id)
     fork = await _fork(store, job)
-    return Conversation() if fork is None else fork.said
+    return Conversation() if fork is None else fork.conversation
 
 
 async def history_until(store: Store, job: Job) -> Conversation:

@@ -81,7 +81,7 @@ class Threads:
         fork = await self._store.fork_of(owner, name)
         if fork is None:
             raise no_such_thread(name)
-        return fork.said, pending
+        return fork.conversation, pending
 
     async def fork(self, owner: str, name: str, new: str, *, after: str | None) -> Thread:
         """Start a thread with the history of another, up to and including a job, or with all completed turns.
@@ -118,7 +118,7 @@ class Threads:
                 origin=name,
                 model=model,
                 title=title,
-                said=history,
+                conversation=history,
                 created_at=now,
                 touched_at=now,
             )

@@ -162,17 +162,17 @@ def listed(job: Job) -> Job:
     return msgspec.structs.replace(job, spec=spec, history=(), turns=())
 
 
-def state_of(job: Job) -> Change:
+def job_change(job: Job) -> Change:
     """Return the change of a job's state."""
     return Change(kind="job", owner=job.owner, job=job.id, status=job.status, seq=job.seq)
 
 
-def state_of_group(group: Batch) -> Change:
+def batch_change(group: Batch) -> Change:
     """Return the change of a batch that was paused or resumed."""
     return Change(kind="group", owner=group.owner, job=group.id)
 
 
-def told(notice: Notice) -> Change:
+def notice_change(notice: Notice) -> Change:
     """Return the change of an inbox."""
     return Change(kind="notice", owner=notice.owner, job=notice.job or "")
 

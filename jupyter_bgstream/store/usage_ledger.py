@@ -2,7 +2,7 @@
 
 A job belongs to the quarter of an hour in which it was submitted. The days of all time zones begin with a quarter, so
 that sums per quarter can replace deleted jobs without changing any daily sum. Of a deleted job only the quarter and
-the model are kept: neither the names that a user gave it nor the name of the person who submitted it.
+the model are kept: neither the names that a user gave it nor the submitter's name.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from ..core.errors import BgStreamError, FencedError, IllegalEventError, OutOfOr
 from ..core.events import Attempt, Completed, Event, Waiting
 from ..core.job import Job
 from ..store.base import Append, Store
-from .factories import ALL, DONE, OWNER, append, claim, log_of, new_job, said, submit, take
-from .image_contract import picture
+from .factories import ALL, DONE, OWNER, append, claim, log_of, new_job, submit, take, text_deltas
+from .image_contract import new_image
 
 
 async def three_running(store: Store) -> list[Job]:
@@ -33,7 +33,7 @@ class AppendContract:
 
     async def test_one_call_appends_to_many_logs(self, store: Store) -> None:
         jobs = await three_running(store)
-        appends = [Append(job=job, events=said(job.id, "!"), preview=job.id) for job in jobs]
+        appends = [Append(job=job, events=text_deltas(job.id, "!"), preview=job.id) for job in jobs]
         assert await store.append(appends) == [4, 4, 4]
         assert await texts(store) == ["job-0001!", "job-0002!", "job-0003!"]
         assert [(await store.job(OWNER, job.id)).preview for job in jobs] == [job.id for job in jobs]
@@ -44,17 +44,17 @@ class AppendContract:
     async def test_appends_of_one_call_are_one_commit(self, store: Store) -> None:
         jobs = await three_running(store)
         changes = store.changes()
-        await store.append([Append(job=job, events=said("a")) for job in jobs])
+        await store.append([Append(job=job, events=text_deltas("a")) for job in jobs])
         found = [(change.job, change.seq, len(change.events)) for change in await take(changes)]
         assert found == [(job.id, 3, 1) for job in jobs]
 
     async def test_appends_to_one_job_are_applied_in_order(self, store: Store) -> None:
         job, other, _ = await three_running(store)
         appends = [
-            Append(job=job, events=said("a"), tail=2),
-            Append(job=other, events=said("x")),
-            Append(job=job, events=said("b", "c"), tail=3),
-            Append(job=job, events=said("d"), tail=4),
+            Append(job=job, events=text_deltas("a"), tail=2),
+            Append(job=other, events=text_deltas("x")),
+            Append(job=job, events=text_deltas("b", "c"), tail=3),
+            Append(job=job, events=text_deltas("d"), tail=4),
         ]
         *tails, refused = await store.append(appends)
         assert tails == [3, 3, 5]
@@ -62,7 +62,7 @@ class AppendContract:
         assert await texts(store) == ["abc", "x", ""]
 
     @pytest.mark.parametrize("tail", [0, 1, 3, 99])
-    @pytest.mark.parametrize("events", [said("a"), [Attempt(at=30.0, reason="retry")], []])
+    @pytest.mark.parametrize("events", [text_deltas("a"), [Attempt(at=30.0, reason="retry")], []])
     async def test_unexpected_tail_is_refused(self, store: Store, tail: int, events: list[Event]) -> None:
         job, *_ = await three_running(store)
         with pytest.raises(OutOfOrderError):
@@ -72,7 +72,7 @@ class AppendContract:
 
     async def test_expected_tail_follows_events_that_change_the_state(self, store: Store) -> None:
         job, *_ = await three_running(store)
-        assert await append(store, job, [*said("a"), Attempt(at=30.0, reason="retry")], tail=2) == 4
+        assert await append(store, job, [*text_deltas("a"), Attempt(at=30.0, reason="retry")], tail=2) == 4
         waiting = Waiting(at=31.0, until=40.0, code="rate_limited", message="Later.")
         assert await append(store, job, [waiting], tail=4) == 5
 
@@ -80,11 +80,11 @@ class AppendContract:
         ("refused", "error"),
         [
             ({"events": [Completed(at=30.0, finish_reason="stop")]}, IllegalEventError),
-            ({"events": [*said("a"), Completed(at=30.0, finish_reason="stop")]}, IllegalEventError),
-            ({"events": said("half \ud800")}, IllegalEventError),
-            ({"events": [picture("1-1")[0]]}, IllegalEventError),
-            ({"events": said("a"), "files": {"1-1": b"no event"}}, IllegalEventError),
-            ({"events": said("a"), "tail": 7}, OutOfOrderError),
+            ({"events": [*text_deltas("a"), Completed(at=30.0, finish_reason="stop")]}, IllegalEventError),
+            ({"events": text_deltas("half \ud800")}, IllegalEventError),
+            ({"events": [new_image("1-1")[0]]}, IllegalEventError),
+            ({"events": text_deltas("a"), "files": {"1-1": b"no event"}}, IllegalEventError),
+            ({"events": text_deltas("a"), "tail": 7}, OutOfOrderError),
         ],
         ids=["end", "end-behind-text", "encoding", "no-file", "no-image", "tail"],
     )
@@ -93,7 +93,11 @@ class AppendContract:
     ) -> None:
         first, bad, last = await three_running(store)
         outcomes = await store.append(
-            [Append(job=first, events=said("one")), Append(job=bad, **refused), Append(job=last, events=said("three"))]
+            [
+                Append(job=first, events=text_deltas("one")),
+                Append(job=bad, **refused),
+                Append(job=last, events=text_deltas("three")),
+            ]
         )
         assert outcomes[::2] == [3, 3]
         assert type(outcomes[1]) is error
@@ -108,8 +112,8 @@ class AppendContract:
         await append(store, claimed, [Waiting(at=30.0, until=31.0, code="rate_limited", message="Later.")])
         (again,) = await claim(store, at=31.0)
         absent = msgspec.structs.replace(new_job("job-0009"), fence=1)
-        appends = [Append(job=job, events=said("late")) for job in (gone, over, claimed, absent)]
-        *refused, tail = await store.append([*appends, Append(job=again, events=said("on time"))])
+        appends = [Append(job=job, events=text_deltas("late")) for job in (gone, over, claimed, absent)]
+        *refused, tail = await store.append([*appends, Append(job=again, events=text_deltas("on time"))])
         assert [type(error) for error in refused] == [FencedError] * 4
         assert tail == again.seq + 1
         assert b"late" not in b"".join(await store.events(again, after=0, max_bytes=ALL))

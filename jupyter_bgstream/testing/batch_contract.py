@@ -12,7 +12,7 @@ from ..core.costs import Cost
 from ..core.errors import InvalidRequestError, NotFoundError, QueueFullError
 from ..core.events import Attempt, Cancelled, Delta, Event, Failed, Usage, Waiting
 from ..store.base import Capacity, Store
-from .factories import ALL, DONE, HERE, OWNER, THERE, append, claim, ended, new_job, said, submit
+from .factories import ALL, DONE, HERE, OWNER, THERE, append, claim, ended, new_job, submit, text_deltas
 
 ROWS = "group-rows"
 FAILED = Failed(at=50.0, code="internal", message="No.")
@@ -169,7 +169,7 @@ class AnswersContract:
     async def test_one_entry_for_each_place(self, store: Store) -> None:
         await announce(store, 1, 2, 3, prompt="Why?")
         await claim(store, limit=2)
-        await say(store, f"{ROWS}-1", *said("Be", "cause."))
+        await say(store, f"{ROWS}-1", *text_deltas("Be", "cause."))
         places, _ = await changed(store)
         assert sorted(states(places)) == [
             (f"{ROWS}-1", "completed", "Because."),
@@ -183,10 +183,10 @@ class AnswersContract:
         _, at = await changed(store)
         assert await changed(store, at) == ([], at)
         (job,) = await claim(store, limit=1)
-        await append(store, job, said("Be"))
+        await append(store, job, text_deltas("Be"))
         places, at = await changed(store, at)
         assert states(places) == [(job.id, "running", None)]
-        await append(store, job, said("cause."))
+        await append(store, job, text_deltas("cause."))
         assert await changed(store, at) == ([], at)  # it only grew
         await store.end(OWNER, job.id, DONE)
         places, at = await changed(store, at)
@@ -204,7 +204,7 @@ class AnswersContract:
         await announce(store, 1, 2, 3)
         await claim(store)
         for row in rows(1, 2, 3):
-            await say(store, row, *said("x" * 100))
+            await say(store, row, *text_deltas("x" * 100))
         found, after, more = await store.answers(OWNER, ROWS, after=None, limit=9, max_bytes=10)
         assert (len(found), more) == (1, True)
         found, after, more = await store.answers(OWNER, ROWS, after=after, limit=9, max_bytes=200)
@@ -213,14 +213,14 @@ class AnswersContract:
     async def test_the_newest_retry_stands_for_its_place(self, store: Store) -> None:
         await announce(store, 1, 2, 3)
         await claim(store)
-        await say(store, f"{ROWS}-1", *said("Half"), end=FAILED)
+        await say(store, f"{ROWS}-1", *text_deltas("Half"), end=FAILED)
         places, at = await changed(store)
         assert (f"{ROWS}-1", "failed", "Half") in states(places)
         await retry(store)
         places, at = await changed(store, at)
         assert states(places) == [(f"{ROWS}-1", "queued", None)]
         (job,) = await claim(store)
-        await say(store, job.id, *said("Whole"))
+        await say(store, job.id, *text_deltas("Whole"))
         places, at = await changed(store, at)
         assert states(places) == [(f"{ROWS}-1", "completed", "Whole")]
         assert places[0].job.id == job.id != f"{ROWS}-1"
@@ -239,7 +239,7 @@ class AnswersContract:
     async def test_a_deleted_retry_gives_its_place_back(self, store: Store) -> None:
         await announce(store, 1)
         await claim(store)
-        await say(store, f"{ROWS}-1", *said("Half"), end=FAILED)
+        await say(store, f"{ROWS}-1", *text_deltas("Half"), end=FAILED)
         await retry(store)
         places, at = await changed(store)
         await store.end(OWNER, places[0].job.id, Cancelled(at=80.0))
@@ -250,7 +250,12 @@ class AnswersContract:
     async def test_an_answer_that_was_started_over_is_the_last_one(self, store: Store) -> None:
         await announce(store, 1)
         (job,) = await claim(store)
-        again = [*said("Old"), Attempt(at=40.0, reason="retry"), *said("New"), Delta(channel="reasoning", text="Hm")]
+        again = [
+            *text_deltas("Old"),
+            Attempt(at=40.0, reason="retry"),
+            *text_deltas("New"),
+            Delta(channel="reasoning", text="Hm"),
+        ]
         await say(store, job.id, *again)
         places, _ = await changed(store)
         assert states(places) == [(f"{ROWS}-1", "completed", "New")]

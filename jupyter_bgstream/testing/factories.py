@@ -41,7 +41,7 @@ def new_job(job_id: str, *, prompt: str = "Why is the sky blue?", **fields: Any)
     )
 
 
-def said(*texts: str) -> list[Event]:
+def text_deltas(*texts: str) -> list[Event]:
     """Make deltas."""
     return [Delta(channel="text", text=text) for text in texts]
 

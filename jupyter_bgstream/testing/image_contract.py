@@ -13,13 +13,13 @@ from ..core.errors import BgStreamError, FencedError, IllegalEventError, NotFoun
 from ..core.events import Attempt, Event, Image, Waiting
 from ..core.state import fold
 from ..store.base import IMAGE_CHUNK, Store, StoredImage
-from .factories import DONE, HERE, OWNER, append, claim, ended, log_of, new_job, running, said
+from .factories import DONE, HERE, OWNER, append, claim, ended, log_of, new_job, running, text_deltas
 
 PNG = b"\x89PNG\r\n\x1a\n"
 SIZES = (1, IMAGE_CHUNK - 1, IMAGE_CHUNK, IMAGE_CHUNK + 1, 3 * IMAGE_CHUNK)
 
 
-def picture(id: str, size: int = 1000) -> tuple[Image, bytes]:
+def new_image(id: str, size: int = 1000) -> tuple[Image, bytes]:
     """Make a picture's event and its file, of which no two chunks are equal."""
     file = (PNG + b"".join(n.to_bytes(4) for n in range(size // 4)))[:size].ljust(size, b".")
     return Image(id=id, media_type="image/png", bytes=size), file
@@ -38,8 +38,8 @@ class ImageContract:
     @pytest.mark.parametrize("size", SIZES)
     async def test_a_file_comes_back_as_it_was(self, store: Store, size: int) -> None:
         job = await running(store)
-        image, file = picture("1-1", size)
-        await append(store, job, [*said("(Picture 1)"), image], files={"1-1": file})
+        image, file = new_image("1-1", size)
+        await append(store, job, [*text_deltas("(Picture 1)"), image], files={"1-1": file})
         stored = await store.image(OWNER, job.id, "1-1")
         assert (stored.media_type, stored.bytes, stored.log) == ("image/png", size, job.log)
         assert await file_of(store, stored) == file
@@ -51,7 +51,7 @@ class ImageContract:
 
     async def test_pictures_of_earlier_attempts_stay(self, store: Store) -> None:
         job = await running(store)
-        (one, first), (two, second), (other, third) = picture("1-1"), picture("1-2", 10), picture("2-1", 20)
+        (one, first), (two, second), (other, third) = new_image("1-1"), new_image("1-2", 10), new_image("2-1", 20)
         await append(store, job, [one, two], files={"1-1": first, "1-2": second})
         await append(store, job, [Attempt(at=30.0, reason="retry"), other], files={"2-1": third})
         assert [image.id for image in fold(await log_of(store)).images] == ["2-1"]
@@ -60,7 +60,7 @@ class ImageContract:
 
     async def test_a_picture_that_is_not_there_is_not_found(self, store: Store) -> None:
         job = await running(store)
-        image, file = picture("1-1")
+        image, file = new_image("1-1")
         await append(store, job, [image], files={"1-1": file})
         stored = await store.image(OWNER, job.id, "1-1")
         for owner, job_id, id in (("bob", job.id, "1-1"), (OWNER, "job-0002", "1-1"), (OWNER, job.id, "1-2")):
@@ -70,20 +70,20 @@ class ImageContract:
             with pytest.raises(NotFoundError):
                 await store.image_chunk(msgspec.structs.replace(stored, **change), 0)
 
-    @pytest.mark.parametrize("files", [{}, {"1-2": b"x"}, {"1-1": b"x"}, {"1-1": picture("")[1], "1-2": b"x"}])
+    @pytest.mark.parametrize("files", [{}, {"1-2": b"x"}, {"1-1": b"x"}, {"1-1": new_image("")[1], "1-2": b"x"}])
     async def test_an_event_and_its_file_are_stored_together_or_not_at_all(
         self, store: Store, files: dict[str, bytes]
     ) -> None:
         job = await running(store)
         with pytest.raises(IllegalEventError):
-            await append(store, job, [*said("a"), picture("1-1")[0]], files=files)
+            await append(store, job, [*text_deltas("a"), new_image("1-1")[0]], files=files)
         await self.assert_nothing_stored(store, ids=("1-1", "1-2"))
 
     async def test_an_id_is_of_one_picture(self, store: Store) -> None:
         job = await running(store)
-        image, file = picture("1-1")
+        image, file = new_image("1-1")
         await append(store, job, [image], files={"1-1": file})
-        again, other = picture("1-1", 20)
+        again, other = new_image("1-1", 20)
         late = Waiting(at=30.0, until=31.0, code="rate_limited", message="Later.")
         twice: list[list[Event]] = [[again], [again, late]]  # with a change of the job's state, and without
         for events in twice:
@@ -94,9 +94,9 @@ class ImageContract:
 
     async def test_a_refused_picture_takes_nothing_from_those_that_share_its_transaction(self, store: Store) -> None:
         job = await running(store)
-        image, file = picture("1-1")
+        image, file = new_image("1-1")
         writes = [append(store, job, [image], files=files) for files in ({"1-1": file}, {}, {"1-1": file})]
-        done = await asyncio.gather(*writes, append(store, job, said("a")), return_exceptions=True)
+        done = await asyncio.gather(*writes, append(store, job, text_deltas("a")), return_exceptions=True)
         assert [each if isinstance(each, int) else type(each) for each in done] == [
             3,
             IllegalEventError,
@@ -106,7 +106,7 @@ class ImageContract:
 
     async def test_who_may_not_write_stores_no_picture(self, store: Store) -> None:
         job = await running(store)
-        image, file = picture("1-1")
+        image, file = new_image("1-1")
         await store.adopt(job, server=HERE, event=Waiting(at=30.0, until=30.0, code="server_died", message="It died."))
         with pytest.raises(FencedError):
             await append(store, job, [image], files={"1-1": file})
@@ -117,7 +117,7 @@ class ImageContract:
         await ended(store, "job-0002", owner="bob")
         job = await running(store)
         before, mine = await store.size(owner=None), await store.size(owner=OWNER)
-        image, file = picture("1-1", 3_000_000)
+        image, file = new_image("1-1", 3_000_000)
         await append(store, job, [image], files={"1-1": file})
         await store.end(OWNER, job.id, DONE)
         assert await store.size(owner=None) - before > 3_000_000
@@ -139,8 +139,8 @@ class ImageContract:
         await store.submit_group(group, jobs, max_queued=9)
         first, second = await claim(store)
         for job in (first, second):
-            image, file = picture("1-1")
-            await append(store, job, [*said("(Picture 1)"), image], files={"1-1": file})
+            image, file = new_image("1-1")
+            await append(store, job, [*text_deltas("(Picture 1)"), image], files={"1-1": file})
         await store.end(OWNER, first.id, DONE)
         places, _, _ = await store.answers(OWNER, "group-01", after=None, limit=9, max_bytes=10_000)
         assert {place.job.id: [image.id for image in place.images] for place in places} == {

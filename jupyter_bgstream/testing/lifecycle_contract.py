@@ -30,9 +30,9 @@ from .factories import (
     log_of,
     new_job,
     running,
-    said,
     submit,
     take,
+    text_deltas,
 )
 
 BUSY = Waiting(at=30.0, until=40.0, code="rate_limited", message="Busy.")
@@ -191,7 +191,7 @@ class CapacityContract:
 
     async def test_why_a_job_waits_is_its_error_until_it_is_tried_again(self, store: Store) -> None:
         job = await running(store)
-        await append(store, job, [*said("a"), BUSY])
+        await append(store, job, [*text_deltas("a"), BUSY])
         assert (await store.job(OWNER, job.id)).error == ErrorInfo(code="rate_limited", message="Busy.")
         (again,) = await claim(store, at=40.0)
         assert (again.error, (await store.job(OWNER, job.id)).error) == (None, None)
@@ -204,12 +204,12 @@ class AdoptContract:
     async def test_a_running_job_is_put_off_and_claimed_by_who_adopted_it(self, store: Store) -> None:
         await submit(store, "job-0001", server=THERE)
         (job,) = await claim(store, server=THERE)
-        await append(store, job, said("a"))
+        await append(store, job, text_deltas("a"))
         adopted = await store.adopt(job, server=HERE, event=DIED)
         assert (adopted.status, adopted.server, adopted.fence, adopted.attempt) == ("waiting", HERE, 2, 1)
         assert await store.abandoned_jobs(owner=None, limit=9) == []
         for refused in (
-            append(store, job, said("late")),
+            append(store, job, text_deltas("late")),
             store.set_history(job, ()),
             store.end(OWNER, job.id, DONE, fence=1),
         ):

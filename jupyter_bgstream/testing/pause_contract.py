@@ -194,4 +194,4 @@ class PauseContract:
         await store.end(OWNER, running[-1].id, REFUSED)
         assert [change.kind for change in await take(changes)] == ["job", "group", "notice"]
         await store.resume_group(OWNER, ROWS)
-        assert await take(changes) == [transitions.state_of_group(group)]
+        assert await take(changes) == [transitions.batch_change(group)]

@@ -8,7 +8,7 @@ from ..core.errors import FencedError
 from ..core.events import Attempt, Cancelled, Delta, Event, Usage, Waiting
 from ..core.state import fold
 from ..store.base import Store
-from .factories import DONE, HERE, OWNER, THERE, append, claim, log_of, running, said
+from .factories import DONE, HERE, OWNER, THERE, append, claim, log_of, running, text_deltas
 
 DIED = Waiting(at=30.0, until=30.0, code="server_died", message="It died.")
 
@@ -19,11 +19,11 @@ class ResumeContract:
     async def test_how_to_go_on_is_stored_with_what_it_covers(self, store: Store) -> None:
         job = await running(store)
         assert (await store.job(OWNER, job.id)).resume is None
-        await append(store, job, said("one "), resume="after one")
+        await append(store, job, text_deltas("one "), resume="after one")
         assert (await store.job(OWNER, job.id)).resume == "after one"
-        await append(store, job, said("two "))  # None leaves it as it is
+        await append(store, job, text_deltas("two "))  # None leaves it as it is
         assert (await store.job(OWNER, job.id)).resume == "after one"
-        await append(store, job, said("three "), resume="after three", preview="one two three")
+        await append(store, job, text_deltas("three "), resume="after three", preview="one two three")
         now = await store.job(OWNER, job.id)
         assert (now.resume, now.preview, now.seq) == ("after three", "one two three", 5)
         await append(store, job, [Usage(input_tokens=1)], resume="")
@@ -34,21 +34,21 @@ class ResumeContract:
         tail = await append(store, job, [], resume="from the beginning")
         now = await store.job(OWNER, job.id)
         assert (tail, now.seq, now.resume) == (job.seq, job.seq, "from the beginning")
-        assert await append(store, job, said("one ")) == job.seq + 1
+        assert await append(store, job, text_deltas("one ")) == job.seq + 1
         assert [event.text for event in await log_of(store) if isinstance(event, Delta)] == ["one "]
 
     async def test_who_may_not_write_may_not_say_how_to_go_on(self, store: Store) -> None:
         job = await running(store)
-        await append(store, job, said("one "), resume="after one")
+        await append(store, job, text_deltas("one "), resume="after one")
         await store.adopt(job, server=HERE, event=DIED)
-        for events in (said("two "), []):
+        for events in (text_deltas("two "), []):
             with pytest.raises(FencedError):
                 await append(store, job, events, resume="after two")
         assert (await store.job(OWNER, job.id)).resume == "after one"
 
     async def test_an_attempt_that_is_gone_on_with_keeps_its_number_and_its_text(self, store: Store) -> None:
         job = await running(store)
-        await append(store, job, [*said("one "), Usage(input_tokens=1)], resume="after one")
+        await append(store, job, [*text_deltas("one "), Usage(input_tokens=1)], resume="after one")
         adopted = await store.adopt(job, server=THERE, event=DIED)
         assert adopted.resume == "after one"
         (again,) = await claim(store, server=THERE, at=40.0)
@@ -58,7 +58,7 @@ class ResumeContract:
             Usage(input_tokens=1),
             True,
         )
-        await append(store, again, said("two"), resume="after two")
+        await append(store, again, text_deltas("two"), resume="after two")
         events = await log_of(store)
         assert [event for event in events if isinstance(event, Attempt)][1:] == [
             Attempt(seq=6, attempt=1, at=40.0, resumed=True, reason="recovery")
@@ -68,7 +68,7 @@ class ResumeContract:
 
     async def test_one_that_is_put_off_begins_anew(self, store: Store) -> None:
         job = await running(store)
-        await append(store, job, said("one "), resume="after one")
+        await append(store, job, text_deltas("one "), resume="after one")
         busy = Waiting(at=30.0, until=30.0, code="rate_limited", message="Busy.")
         await append(store, job, [busy], resume="")
         (again,) = await claim(store, at=40.0)
@@ -81,6 +81,6 @@ class ResumeContract:
         ends: tuple[Event, ...] = (Cancelled(at=50.0), DONE)
         for number, end in enumerate(ends):
             job = await running(store, f"job-000{number}")
-            await append(store, job, said("one "), resume="after one")
+            await append(store, job, text_deltas("one "), resume="after one")
             now, won = await store.end(OWNER, job.id, end)
             assert (won, now.resume) == (True, "after one")

@@ -8,7 +8,7 @@ from ..core.batches import Batch, BatchSpec
 from ..core.errors import NotFoundError
 from ..core.events import Cancelled, Completed, Waiting
 from ..store.base import Store
-from .factories import ALL, DONE, OWNER, append, claim, ended, new_job, running, said, submit
+from .factories import ALL, DONE, OWNER, append, claim, ended, new_job, running, submit, text_deltas
 
 
 class RetentionContract:
@@ -160,7 +160,7 @@ class RetentionContract:
     async def test_size_of_an_owner_leaves_other_owners_out(self, store: Store) -> None:
         for owner, words in ((OWNER, 1_000), ("bob", 40_000)):
             job = await running(store, "job-0001", owner=owner)
-            await append(store, job, said("some words of an answer " * words))
+            await append(store, job, text_deltas("some words of an answer " * words))
             await store.end(owner, job.id, DONE)
         mine, bobs, eves = [await store.size(owner=owner) for owner in (OWNER, "bob", "eve")]
         assert 24_000 < mine < 100_000
@@ -185,7 +185,7 @@ class RetentionContract:
     async def test_the_size_grows_with_what_is_kept_and_shrinks_with_what_is_deleted(self, store: Store) -> None:
         job = await running(store)
         empty = await store.size(owner=None)
-        await append(store, job, said(*("some words of an answer" for _ in range(20_000))))
+        await append(store, job, text_deltas(*("some words of an answer" for _ in range(20_000))))
         await store.end(OWNER, job.id, DONE)
         (old,) = await store.expired_jobs(owner=None, before=99.0, unread=True, limit=1)
         assert await store.size(owner=None) - empty > 500_000
@@ -196,7 +196,7 @@ class RetentionContract:
     async def test_tidying_changes_no_event_and_comes_to_an_end(self, store: Store) -> None:
         job = await running(store)
         for n in range(600):
-            await append(store, job, said(f"{n} "))
+            await append(store, job, text_deltas(f"{n} "))
         await store.end(OWNER, job.id, DONE)
         before = await store.events(job, after=0, max_bytes=ALL)
         steps = 0

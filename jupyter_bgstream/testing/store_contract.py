@@ -53,9 +53,9 @@ from .factories import (
     log_of,
     new_job,
     running,
-    said,
     submit,
     take,
+    text_deltas,
 )
 from .image_contract import ImageContract
 from .lifecycle_contract import LifecycleContract
@@ -76,9 +76,9 @@ __all__ = [
     "ended",
     "new_job",
     "running",
-    "said",
     "submit",
     "take",
+    "text_deltas",
 ]
 
 
@@ -184,11 +184,13 @@ class ClaimContract:
 
     async def test_a_waiting_job_is_claimed_when_its_time_has_come(self, store: Store) -> None:
         job = await running(store)
-        await append(store, job, [*said("a"), Waiting(at=30.0, until=40.0, code="rate_limited", message="Later.")])
+        await append(
+            store, job, [*text_deltas("a"), Waiting(at=30.0, until=40.0, code="rate_limited", message="Later.")]
+        )
         waiting = await store.job(OWNER, job.id)
         assert (waiting.status, waiting.not_before) == ("waiting", 40.0)
         with pytest.raises(IllegalEventError):
-            await append(store, job, said("b"))
+            await append(store, job, text_deltas("b"))
         assert await claim(store, at=39.9) == []
         (again,) = await claim(store, at=40.0)
         assert (again.status, again.not_before, again.attempt, again.fence) == ("running", None, 2, 2)
@@ -260,7 +262,7 @@ class ClaimContract:
         history = (Message(role="user", content="Hello"), Message(role="assistant", content="Hello yourself"))
         frozen = await store.set_history(job, history)
         assert (frozen.history, frozen.spec, frozen.seq) == (history, job.spec, job.seq)
-        await append(store, job, said("a"))
+        await append(store, job, text_deltas("a"))
         assert (await store.job(OWNER, job.id)).history == history
 
     async def test_only_who_holds_a_job_freezes_its_history(self, store: Store) -> None:
@@ -276,7 +278,7 @@ class LogContract:
 
     async def test_events_are_numbered_where_they_are_stored(self, store: Store) -> None:
         job = await running(store)
-        assert await append(store, job, said("The ", "sky")) == 4
+        assert await append(store, job, text_deltas("The ", "sky")) == 4
         assert await append(store, job, [Delta(channel="reasoning", text="\u2028 \U0001f600\n")]) == 5
         assert await store.events(job, after=2, max_bytes=ALL) == [
             b'{"seq":3,"attempt":1,"type":"delta","channel":"text","text":"The "}',
@@ -287,8 +289,8 @@ class LogContract:
 
     async def test_a_log_is_read_from_any_place_and_in_pieces(self, store: Store) -> None:
         job = await running(store)
-        await append(store, job, said(*"abcdefg"))
-        await append(store, job, said(*"hij"))
+        await append(store, job, text_deltas(*"abcdefg"))
+        await append(store, job, text_deltas(*"hij"))
         whole = await store.events(job, after=0, max_bytes=ALL)
         assert len(whole) == 12
         for after in range(len(whole) + 2):
@@ -302,7 +304,7 @@ class LogContract:
 
     async def test_a_log_that_was_deleted_is_not_found_even_if_its_id_is_there_again(self, store: Store) -> None:
         old, new = await anew(store)
-        await append(store, new, said("The new text"))
+        await append(store, new, text_deltas("The new text"))
         for after in (0, 2, 99):
             with pytest.raises(NotFoundError):
                 await store.events(old, after=after, max_bytes=ALL)
@@ -312,20 +314,20 @@ class LogContract:
         old, new = await anew(store)
         changes = store.changes()
         for refused in (
-            append(store, old, said("old")),
+            append(store, old, text_deltas("old")),
             append(store, old, [Waiting(at=30.0, until=31.0, code="rate_limited", message="Later.")]),
             store.set_history(old, (Message(role="user", content="Hello"),)),
         ):
             with pytest.raises(FencedError):
                 await refused
         assert await store.job(OWNER, new.id) == new
-        assert await append(store, new, said("new")) == 3
+        assert await append(store, new, text_deltas("new")) == 3
         assert [change.seq for change in await take(changes)] == [3]
 
     async def test_usage_and_preview_are_known_without_the_log(self, store: Store) -> None:
         job = await running(store)
-        await append(store, job, said("The sky"), preview="The sky")
-        await append(store, job, [Usage(input_tokens=3), *said(" is"), Usage(input_tokens=3, output_tokens=7)])
+        await append(store, job, text_deltas("The sky"), preview="The sky")
+        await append(store, job, [Usage(input_tokens=3), *text_deltas(" is"), Usage(input_tokens=3, output_tokens=7)])
         now = await store.job(OWNER, job.id)
         assert (now.preview, now.usage) == ("The sky", Usage(input_tokens=3, output_tokens=7))
         (shown,) = (await store.jobs(OWNER, JobFilter()))[0]
@@ -334,14 +336,14 @@ class LogContract:
 
     async def test_an_attempt_from_scratch_is_a_new_one_in_the_same_log(self, store: Store) -> None:
         job = await running(store)
-        await append(store, job, [Usage(input_tokens=3), Attempt(at=30.0, reason="retry"), *said("a")])
+        await append(store, job, [Usage(input_tokens=3), Attempt(at=30.0, reason="retry"), *text_deltas("a")])
         now = await store.job(OWNER, job.id)
         assert (now.attempt, now.fence, now.usage, now.started_at) == (2, 1, None, 20.0)
         assert [event.attempt for event in await log_of(store)] == [0, 1, 1, 2, 2]
 
     async def test_a_job_and_its_log_tell_the_same(self, store: Store) -> None:
         job = await running(store)
-        await append(store, job, [*said("a", "b"), Usage(output_tokens=2)])
+        await append(store, job, [*text_deltas("a", "b"), Usage(output_tokens=2)])
         job, _ = await store.end(OWNER, job.id, Failed(at=30.0, code="truncated", message="Cut."), fence=job.fence)
         answer = fold(await log_of(store))
         for name in ("status", "seq", "attempt", "finish_reason", "error", "not_before"):
@@ -351,7 +353,7 @@ class LogContract:
     async def test_an_end_is_not_appended(self, store: Store, event: End) -> None:
         job = await running(store)
         with pytest.raises(IllegalEventError):
-            await append(store, job, [*said("a"), event])
+            await append(store, job, [*text_deltas("a"), event])
         assert len(await log_of(store)) == 2
 
     async def test_an_old_fence_does_not_write(self, store: Store) -> None:
@@ -359,25 +361,25 @@ class LogContract:
         await append(store, job, [Waiting(at=30.0, until=31.0, code="rate_limited", message="Later.")])
         (again,) = await claim(store, at=32.0)
         with pytest.raises(FencedError):
-            await append(store, job, said("old"))
+            await append(store, job, text_deltas("old"))
         with pytest.raises(FencedError):
             await store.set_history(job, ())
-        assert await append(store, again, said("new")) == 5
+        assert await append(store, again, text_deltas("new")) == 5
 
     async def test_what_has_ended_or_gone_is_not_written(self, store: Store) -> None:
         job = await running(store)
         await store.end(OWNER, job.id, Cancelled(at=30.0))
         with pytest.raises(FencedError):
-            await append(store, job, said("late"))
+            await append(store, job, text_deltas("late"))
         assert len(await log_of(store)) == 3
         await store.delete(OWNER, job.id)
         with pytest.raises(FencedError):
-            await append(store, job, said("later"))
+            await append(store, job, text_deltas("later"))
 
     async def test_a_refused_write_does_not_hurt_its_neighbours(self, store: Store) -> None:
         good, bad = await running(store, "job-0001"), await running(store, "job-0002")
         await store.end(OWNER, bad.id, Cancelled(at=30.0))
-        writes = [append(store, job, said("a")) for job in (good, bad, good, bad, good)]
+        writes = [append(store, job, text_deltas("a")) for job in (good, bad, good, bad, good)]
         results = await asyncio.gather(*writes, return_exceptions=True)
         assert [type(result) for result in results] == [int, FencedError, int, FencedError, int]
         assert [event.seq for event in await log_of(store)] == [1, 2, 3, 4, 5]
@@ -440,7 +442,7 @@ class EndContract:
     async def test_an_end_leaves_an_unread_notice(self, store: Store) -> None:
         source = JobSource(notebook="n.ipynb", cell="c")
         job = await running(store, title="Sky", source=source)
-        await append(store, job, said("It is"), preview="It is")
+        await append(store, job, text_deltas("It is"), preview="It is")
         await store.end(OWNER, job.id, DONE)
         (notice,) = await store.notices(OWNER, "")
         assert (notice.job, notice.owner, notice.status, notice.title) == (job.id, OWNER, "completed", "Sky")
@@ -482,7 +484,7 @@ class EndContract:
         assert store.patience > 2.0
         job = await running(store)
         store.patience = 2.0
-        assert await append(store, job, said("a")) == 3
+        assert await append(store, job, text_deltas("a")) == 3
         assert store.patience == 2.0
 
     async def test_unfinished_jobs_of_dead_servers_are_abandoned(self, store: Store) -> None:
@@ -582,7 +584,7 @@ class NoticeContract:
 
     async def test_seen_reads_it_only_at_the_end(self, store: Store) -> None:
         job = await running(store)
-        await append(store, job, said("a", "b"))
+        await append(store, job, text_deltas("a", "b"))
         await store.mark_seen(OWNER, "", job.id, seq=4, at=40.0)
         await store.end(OWNER, job.id, DONE)
         await store.mark_seen(OWNER, "", job.id, seq=4, at=60.0)
@@ -613,7 +615,7 @@ class ChangesContract:
         await store.end(OWNER, "job-none", Cancelled(at=5.0))
         changes = store.changes()
         job = await running(store)
-        await append(store, job, said("a", "b"))
+        await append(store, job, text_deltas("a", "b"))
         await store.end(OWNER, job.id, DONE)
         await store.mark_read(OWNER, "", ids=None, at=60.0)
         whole = tuple(await store.events(job, after=0, max_bytes=ALL))
@@ -638,7 +640,7 @@ class ChangesContract:
         await store.mark_read(OWNER, "", ids=None, at=60.0)
         await store.mark_seen(OWNER, "", job.id, seq=3, at=60.0)
         with pytest.raises(FencedError):
-            await append(store, job, said("late"))
+            await append(store, job, text_deltas("late"))
         await store.delete(OWNER, job.id)
         taken = await take(changes, until=Change(kind="deleted", owner=OWNER, job=job.id))
         assert [change.status for change in taken] == ["queued", "running", "cancelled"]
@@ -646,7 +648,7 @@ class ChangesContract:
     async def test_what_is_told_can_be_read(self, store: Store) -> None:
         changes = store.changes()
         job = await running(store)
-        writes = [asyncio.create_task(append(store, job, said(f"{n} "))) for n in range(50)]
+        writes = [asyncio.create_task(append(store, job, text_deltas(f"{n} "))) for n in range(50)]
         tail = 0
         while tail < 52:
             for change in await take(changes):
@@ -670,7 +672,7 @@ class ChangesContract:
         job = await running(store)
         big = "x" * 1_000_000
         for _ in range(9):
-            await append(store, job, said(big))
+            await append(store, job, text_deltas(big))
         await store.end(OWNER, job.id, DONE)
         told = Change(kind="notice", owner=OWNER, job=job.id)
         taken = await take(slow, until=told)
@@ -687,7 +689,7 @@ class ChangesContract:
         assert [change.status for change in await rest] == ["queued", "running"]
         for refused in (
             store.submit(new_job("job-0002"), max_queued=9),
-            append(store, job, said("late")),
+            append(store, job, text_deltas("late")),
             store.job(OWNER, job.id),
             store.notices(OWNER, ""),
         ):

@@ -8,7 +8,7 @@ from ..core.batches import Batch, BatchSpec
 from ..core.events import Cancelled, Failed, Waiting
 from ..core.messages import Message
 from ..store.base import JobFilter, Store
-from .factories import HERE, OWNER, append, claim, ended, ids_of, new_job, running, said, submit
+from .factories import HERE, OWNER, append, claim, ended, ids_of, new_job, running, submit, text_deltas
 
 FAILED = Failed(at=50.0, code="internal", message="No.")
 GROUP = "group-0001"
@@ -38,7 +38,7 @@ class SubmitterContract:
     async def test_life_of_job_keeps_submitter(self, store: Store) -> None:
         job = await running(store, submitted_by="bob")
         job = await store.set_history(job, (Message(role="user", content="Before?"),))
-        await append(store, job, said("a"))
+        await append(store, job, text_deltas("a"))
         waiting = Waiting(at=30.0, until=31.0, code="server_died", message="Later.")
         assert (await store.adopt(job, server=HERE, event=waiting)).submitted_by == "bob"
         (job,) = await claim(store, at=40.0)

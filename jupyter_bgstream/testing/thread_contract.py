@@ -32,7 +32,7 @@ def fork(name: str = "new", **fields: Any) -> Fork:
         origin="t",
         model="open/small",
         title="Why?",
-        said=SAID,
+        conversation=SAID,
         created_at=70.0,
         touched_at=70.0,
     )

@@ -30,7 +30,7 @@ from jupyter_bgstream.core.state import Answer, ErrorInfo
 from jupyter_bgstream.outputs.mimebundle import OutputSnapshot
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing import ScriptedProvider, ThreadedProvider, answer
-from jupyter_bgstream.testing.factories import HERE, append, running, said
+from jupyter_bgstream.testing.factories import HERE, append, running, text_deltas
 
 OWNER = "local"
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -255,10 +255,10 @@ async def stored(home: Home) -> SQLiteStore:
     store = SQLiteStore(home.database, server=HERE)
     await store.open()
     done = await running(store, "job-done", owner=OWNER)
-    await append(store, done, said("It is ", "<b>done</b>."))
+    await append(store, done, text_deltas("It is ", "<b>done</b>."))
     await store.end(OWNER, done.id, Completed(at=50.0, finish_reason="length"))
     half = await running(store, "job-half", owner=OWNER)
-    await append(store, half, said("Half"))
+    await append(store, half, text_deltas("Half"))
     spec = BatchSpec(id="group-0001", total=3, title="Reviews")
     await store.submit_group(Batch(spec=spec, owner=OWNER, total=3, created_at=1.0), [], max_queued=10)
     return store
@@ -321,7 +321,7 @@ async def test_pictures_are_read_from_the_database(home: Home) -> None:
     job = await running(store, "job-drawn", owner=OWNER)
     drawn = Image(id="1-1", media_type="image/png", bytes=len(PNG))
     large = Image(id="1-2", media_type="image/png", bytes=2**20 + 1)
-    events = [*said("Here."), drawn, large]
+    events = [*text_deltas("Here."), drawn, large]
     await append(store, job, events, files={"1-1": PNG, "1-2": PNG.ljust(2**20 + 1)})
     ended, _ = await store.end(OWNER, job.id, Completed(at=50.0, finish_reason="stop"))
     await store.close()

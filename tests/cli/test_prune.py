@@ -11,7 +11,7 @@ from jupyter_bgstream.core.events import Cancelled, Completed
 from jupyter_bgstream.store.base import Change
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.store_contract import HERE, OWNER, ended, ids_of, running, said, take
+from jupyter_bgstream.testing.store_contract import HERE, OWNER, ended, ids_of, running, take, text_deltas
 
 DAY = 86_400
 
@@ -22,7 +22,7 @@ async def filled(home: Home) -> SQLiteStore:
     store = SQLiteStore(home.database, server=HERE)
     await store.open()
     job = await running(store, "job-read-100")
-    await append(store, job, said(*("words of an answer " * 5 for _ in range(20_000))))
+    await append(store, job, text_deltas(*("words of an answer " * 5 for _ in range(20_000))))
     await store.end(OWNER, job.id, Completed(at=now - 100 * DAY, finish_reason="stop"))
     await store.mark_read(OWNER, "", ids=None, at=now - 99 * DAY)
     await ended(store, "job-read-10", Completed(at=now - 10 * DAY, finish_reason="stop"))

@@ -19,7 +19,7 @@ from jupyter_bgstream.store.base import Store
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import START, FakeClock
 from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.store_contract import HERE, ended, ids_of, running, said
+from jupyter_bgstream.testing.store_contract import HERE, ended, ids_of, running, text_deltas
 
 ADA, BOB = "ada", "bob"
 
@@ -170,7 +170,7 @@ def keeper(store: Store, owner: str | None, **settings: int) -> RetentionWorker:
 
 async def large(store: Store, owner: str, job_id: str, days_ago: float) -> None:
     job = await running(store, job_id, owner=owner)
-    await append(store, job, said("words " * 100_000))
+    await append(store, job, text_deltas("words " * 100_000))
     await store.end(owner, job_id, Completed(at=START - days_ago * DAY, finish_reason="stop"))
     await store.mark_read(owner, "", ids=None, at=START - days_ago * DAY)
 

@@ -19,7 +19,7 @@ from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import FakeClock
 from jupyter_bgstream.testing.factories import append
 from jupyter_bgstream.testing.memory_store import MemoryStore
-from jupyter_bgstream.testing.store_contract import ROOM, new_job, said
+from jupyter_bgstream.testing.store_contract import ROOM, new_job, text_deltas
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ async def left_behind(store: MemoryStore, job_id: str, *, text: str | None = Non
     job = next(
         job for job in await store.claim(server="dead", owner=None, room=ROOM, limit=9, at=1.0) if job.id == job_id
     )
-    await append(store, job, said(text))
+    await append(store, job, text_deltas(text))
     return job
 
 

@@ -22,7 +22,7 @@ from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import FakeClock
 from jupyter_bgstream.testing.factories import append
 from jupyter_bgstream.testing.memory_store import MemoryStore
-from jupyter_bgstream.testing.store_contract import ROOM, new_job, said
+from jupyter_bgstream.testing.store_contract import ROOM, new_job, text_deltas
 
 DIED = Waiting(at=1.0, until=1.0, code="server_died", message="It died.")
 GONE = ProviderError("It has forgotten the answer.", code="answer_gone")
@@ -68,7 +68,7 @@ async def left_behind(store: MemoryStore, job_id: str = "job-0001", **fields: ob
     job = next(
         job for job in await store.claim(server="dead", owner=None, room=ROOM, limit=9, at=1.0) if job.id == job_id
     )
-    await append(store, job, said("Half "), resume="after half", preview="Half ")
+    await append(store, job, text_deltas("Half "), resume="after half", preview="Half ")
     return await store.job(OWNER, job_id)
 
 

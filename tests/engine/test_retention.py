@@ -17,7 +17,7 @@ from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import START, FakeClock
 from jupyter_bgstream.testing.factories import append
 from jupyter_bgstream.testing.memory_store import MemoryStore
-from jupyter_bgstream.testing.store_contract import HERE, OWNER, ended, ids_of, running, said, submit
+from jupyter_bgstream.testing.store_contract import HERE, OWNER, ended, ids_of, running, submit, text_deltas
 
 
 class Hurried(FakeClock):
@@ -143,7 +143,7 @@ async def test_what_became_too_old_while_no_server_ran_is_announced_first(store:
 
 async def large(store: Store, job_id: str, at: float) -> None:
     job = await running(store, job_id)
-    await append(store, job, said("words " * 200_000))
+    await append(store, job, text_deltas("words " * 200_000))
     await store.end(OWNER, job_id, Completed(at=at, finish_reason="stop"))
 
 

@@ -24,7 +24,7 @@ from jupyter_bgstream.store.sqlite.connection import check
 from jupyter_bgstream.store.sqlite.files import default_host
 from jupyter_bgstream.store.sqlite.filesystem import is_shared, type_of
 from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.store_contract import ALL, DONE, HERE, OWNER, ids_of, log_of, running, said, submit
+from jupyter_bgstream.testing.store_contract import ALL, DONE, HERE, OWNER, ids_of, log_of, running, submit, text_deltas
 
 if sys.platform != "win32":
     import resource
@@ -167,7 +167,7 @@ async def test_a_rollback_journal_is_always_synced(database):
         job = await running(store)
         statements = []
         store._parts.writer._db.set_trace_callback(statements.append)
-        await append(store, job, said("a"))
+        await append(store, job, text_deltas("a"))
         assert not [statement for statement in statements if "NORMAL" in statement]
         assert store._parts.writer._db.execute("PRAGMA synchronous").fetchone()[0] == 2
 
@@ -179,7 +179,7 @@ async def test_a_reader_holds_a_commit_up_and_does_not_make_it_fail(database):
         with closing(sqlite3.connect(path, isolation_level=None)) as reader:
             reader.execute("BEGIN")
             reader.execute("SELECT * FROM jobs").fetchall()
-            write = asyncio.create_task(append(store, job, said("a")))
+            write = asyncio.create_task(append(store, job, text_deltas("a")))
             done, _ = await asyncio.wait([write], timeout=0.2)
             assert not done
             reader.execute("ROLLBACK")
@@ -188,9 +188,9 @@ async def test_a_reader_holds_a_commit_up_and_does_not_make_it_fail(database):
             reader.execute("BEGIN")
             reader.execute("SELECT * FROM jobs").fetchall()
             with pytest.raises(UnavailableError, match="locked"):
-                await append(store, job, said("b"))
+                await append(store, job, text_deltas("b"))
             reader.execute("ROLLBACK")
-        assert await append(store, job, said("c")) == 4
+        assert await append(store, job, text_deltas("c")) == 4
         assert [event.text for event in await log_of(store, after=2)] == ["a", "c"]
 
 
@@ -213,7 +213,7 @@ async def test_what_a_killed_server_had_half_written_is_rolled_back_under_others
     async with opened(database, journal="rollback", host="here") as store:
         job = await running(store)
         for _ in range(20):
-            await append(store, job, said("x" * 10_000))
+            await append(store, job, text_deltas("x" * 10_000))
         before = await store.events(job, after=0, max_bytes=ALL)
         with subprocess.Popen(  # noqa: ASYNC220
             [sys.executable, "-c", SPILL, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -225,7 +225,7 @@ async def test_what_a_killed_server_had_half_written_is_rolled_back_under_others
             await asyncio.wait(reads, timeout=0.05)
             other.send_signal(signal.SIGKILL)
         assert [await read for read in reads] == [before] * 4
-        assert await append(store, job, said("y")) == 23
+        assert await append(store, job, text_deltas("y")) == 23
         assert (await store.job(OWNER, job.id)).preview == ""
 
 
@@ -276,9 +276,9 @@ async def test_a_disk_in_trouble_loses_nothing_and_then_works_again(database, jo
     path = database.with_name("jobs.here.sqlite") if journal == "rollback" else database
     async with opened(database, journal=journal, host="here") as store:
         job = await running(store)
-        assert await append(store, job, said("before")) == 3
+        assert await append(store, job, text_deltas("before")) == 3
         with trouble(store, path):
-            writes = [append(store, job, said("x" * 3_000_000)), store.end(OWNER, job.id, DONE)]
+            writes = [append(store, job, text_deltas("x" * 3_000_000)), store.end(OWNER, job.id, DONE)]
             for error in await asyncio.gather(*writes, return_exceptions=True):
                 assert isinstance(error, UnavailableError)
                 assert error.code == "unavailable"
@@ -286,10 +286,10 @@ async def test_a_disk_in_trouble_loses_nothing_and_then_works_again(database, jo
                 assert sentence in error.message
                 assert "No restart is needed then." in error.message
             with pytest.raises(UnavailableError):
-                await append(store, job, said("y" * 3_000_000))
+                await append(store, job, text_deltas("y" * 3_000_000))
             assert (await store.job(OWNER, job.id)).status == "running"
             assert len(await log_of(store)) == 3
-        assert await append(store, job, said("after")) == 4
+        assert await append(store, job, text_deltas("after")) == 4
         await store.end(OWNER, job.id, DONE)
         assert [event.seq for event in await log_of(store)] == [1, 2, 3, 4, 5]
         assert store.warnings == ()
@@ -341,7 +341,7 @@ async def test_folder_that_may_not_be_searched_for_a_while_stops_nothing(plain_f
     async with opened(plain_folder / "jobs.sqlite") as store:
         job = await running(store)
         plain_folder.chmod(0o000)
-        assert await append(store, job, said("on")) == 3
+        assert await append(store, job, text_deltas("on")) == 3
         plain_folder.chmod(0o700)
         assert store.warnings == ()
 
@@ -354,7 +354,7 @@ async def filled(path, **options):
     async with opened(path, **options) as store:
         job = await running(store)
         for n in range(50):
-            await append(store, job, said(f"{n} " * 2000))
+            await append(store, job, text_deltas(f"{n} " * 2000))
     return job
 
 
@@ -470,7 +470,7 @@ async def test_damage_that_is_met_while_running_is_said_and_cleared_at_the_next_
         patch.setattr(files, "check", lambda db, *, seconds: None)
         async with opened(database) as store:
             assert store.warnings == ()
-            for action in (store.events(job, after=0, max_bytes=ALL), append(store, job, said("more"))):
+            for action in (store.events(job, after=0, max_bytes=ALL), append(store, job, text_deltas("more"))):
                 with pytest.raises(UnavailableError, match=r"is damaged .* Restart"):
                     await action
             assert len(store.warnings) == 1  # not for every one who asks

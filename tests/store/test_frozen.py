@@ -9,7 +9,7 @@ from store.serving import opened, serving
 
 from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.store_contract import running, said, submit
+from jupyter_bgstream.testing.store_contract import running, submit, text_deltas
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 
@@ -40,7 +40,7 @@ async def test_server_beside_a_frozen_one_refuses_after_one_patience(database, j
         assert max(await asyncio.gather(*writes)) < 3.0
         server.go_on()
         assert await server.hear() == "goes on"
-        assert await append(store, job, said("a")) == 3
+        assert await append(store, job, text_deltas("a")) == 3
 
 
 async def _seconds_until_refused(write):

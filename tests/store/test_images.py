@@ -10,16 +10,16 @@ from store.test_files import limited_file, limited_pages, posix
 
 from jupyter_bgstream.core.errors import NotFoundError, UnavailableError
 from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.image_contract import file_of, picture
-from jupyter_bgstream.testing.store_contract import OWNER, log_of, running, said
+from jupyter_bgstream.testing.image_contract import file_of, new_image
+from jupyter_bgstream.testing.store_contract import OWNER, log_of, running, text_deltas
 
 # Stores a picture of three chunks, and stops in the transaction, before the query that is named.
 HALF_WAY = """
 import asyncio, sys
 from pathlib import Path
 from jupyter_bgstream.store.sqlite import SQLiteStore, transaction as module
-from jupyter_bgstream.testing.image_contract import picture
-from jupyter_bgstream.testing.factories import append, running, said
+from jupyter_bgstream.testing.image_contract import new_image
+from jupyter_bgstream.testing.factories import append, running, text_deltas
 
 name, left = sys.argv[2], int(sys.argv[3])
 do = module.Transaction._do
@@ -37,10 +37,10 @@ async def main():
     store = SQLiteStore(Path(sys.argv[1]), server="two")
     await store.open()
     job = await running(store)
-    await append(store, job, said("before"))
+    await append(store, job, text_deltas("before"))
     module.Transaction._do = stop
-    image, file = picture("1-1", 600_000)
-    await append(store, job, [*said("(Picture 1)"), image], files={"1-1": file})
+    image, file = new_image("1-1", 600_000)
+    await append(store, job, [*text_deltas("(Picture 1)"), image], files={"1-1": file})
 
 asyncio.run(main())
 """
@@ -73,17 +73,17 @@ async def test_killed_half_way_there_is_neither_event_nor_file(database, query, 
 async def test_a_full_disk_takes_neither_event_nor_file(database, trouble):
     async with opened(database) as store:
         job = await running(store)
-        image, file = picture("1-1", 3_000_000)
+        image, file = new_image("1-1", 3_000_000)
         with trouble(store, database), pytest.raises(UnavailableError):
-            await append(store, job, [*said("(Picture 1)"), image], files={"1-1": file})
+            await append(store, job, [*text_deltas("(Picture 1)"), image], files={"1-1": file})
         with pytest.raises(NotFoundError):
             await store.image(OWNER, job.id, "1-1")
-        assert await append(store, job, [*said("(Picture 1)"), image], files={"1-1": file}) == 4
+        assert await append(store, job, [*text_deltas("(Picture 1)"), image], files={"1-1": file}) == 4
         assert await file_of(store, await store.image(OWNER, job.id, "1-1")) == file
 
 
 async def test_a_picture_is_still_there_in_the_next_life_of_the_server(database):
-    image, file = picture("1-1", 600_000)
+    image, file = new_image("1-1", 600_000)
     async with opened(database) as store:
         job = await running(store)
         await append(store, job, [image], files={"1-1": file})

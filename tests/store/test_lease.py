@@ -21,7 +21,7 @@ from jupyter_bgstream.core.state import fold
 from jupyter_bgstream.store.sqlite import SQLiteStore, availability, files, lease, server_locks
 from jupyter_bgstream.store.sqlite.lease import Lease, Machine, TakenOverError
 from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.store_contract import HERE, OWNER, ids_of, log_of, running, said, submit
+from jupyter_bgstream.testing.store_contract import HERE, OWNER, ids_of, log_of, running, submit, text_deltas
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 
@@ -207,7 +207,7 @@ async def test_disk_that_is_full_at_the_renewal_is_said_until_it_is_not(database
             (warning,) = store.warnings
             assert "cannot be renewed" in warning
             assert "No space left on device" in warning
-            assert await append(store, job, said("a")) == 3
+            assert await append(store, job, text_deltas("a")) == 3
         await until(lambda: store.warnings == ())
 
 
@@ -226,7 +226,7 @@ async def test_renewal_that_hangs_holds_nobody_up(database, monkeypatch):
         job = await running(store)
         await asyncio.to_thread(hangs.wait, DEADLINE)
         began = time.monotonic()
-        assert await append(store, job, said("a")) == 3
+        assert await append(store, job, text_deltas("a")) == 3
         assert time.monotonic() - began < 1
     assert time.monotonic() - began < 3
     goes_on.set()

@@ -23,7 +23,7 @@ from jupyter_bgstream.store.sqlite.errors import Troubles
 from jupyter_bgstream.store.sqlite.file_watch import FileWatch, LostFileError
 from jupyter_bgstream.store.sqlite.server_locks import ServerLocks
 from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.store_contract import HERE, OWNER, ids_of, log_of, running, said, submit
+from jupyter_bgstream.testing.store_contract import HERE, OWNER, ids_of, log_of, running, submit, text_deltas
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere an open file cannot be deleted, or found")
 
@@ -34,7 +34,7 @@ def file_of(database, journal):
 
 async def refused_write(store, job):
     with pytest.raises(UnavailableError) as caught:
-        await append(store, job, said("lost"))
+        await append(store, job, text_deltas("lost"))
     with pytest.raises(UnavailableError):
         await submit(store, "job-lost")
     return caught.value.message
@@ -52,7 +52,7 @@ async def test_deleted_database_is_said_at_the_next_write_and_can_be_copied(data
     path = file_of(database, journal)
     async with opened(database, journal=journal, host="here") as store:
         job = await running(store)
-        await append(store, job, said("kept"))
+        await append(store, job, text_deltas("kept"))
         path.unlink()
         message = await refused_write(store, job)
         assert f"{path} was deleted" in message
@@ -85,7 +85,7 @@ async def test_database_that_was_moved_works_again_when_it_is_back(database, jou
         assert f"{path} was moved to {elsewhere}" in message
         assert await warning(store) == message
         elsewhere.rename(path)
-        assert await append(store, job, said("on")) == 3
+        assert await append(store, job, text_deltas("on")) == 3
         await until(lambda: store.warnings == ())
         assert fold(await log_of(store)).text == "on"
 
@@ -93,7 +93,7 @@ async def test_database_that_was_moved_works_again_when_it_is_back(database, jou
 async def test_moved_database_is_whole_without_its_log(database):
     async with opened(database) as store:
         job = await running(store)
-        await append(store, job, said("kept"))
+        await append(store, job, text_deltas("kept"))
         elsewhere = database.with_name("elsewhere.sqlite")
         database.rename(elsewhere)
         await refused_write(store, job)
@@ -120,7 +120,7 @@ async def test_deleted_part_is_said_and_nothing_is_lost(database, part):
     async with opened(database) as store:
         job = await running(store)
         for n in range(20):
-            await append(store, job, said(f"{n} "))
+            await append(store, job, text_deltas(f"{n} "))
         database.with_name(database.name + part).unlink()
         message = await refused_write(store, job)
         assert f"{database}{part}, a part of the database, was deleted" in message
@@ -139,7 +139,7 @@ async def test_folder_that_was_moved_there_and_back_works_again(tmp_path, journa
         await warning(store)
         assert not folder.exists()
         (tmp_path / "moved").rename(folder)
-        assert await append(store, job, said("on")) == 3
+        assert await append(store, job, text_deltas("on")) == 3
         await until(lambda: store.warnings == ())
     async with opened(database, journal=journal, host="here") as store:
         assert [job.id for job in await store.abandoned_jobs(owner=None, limit=9)] == []
@@ -158,7 +158,7 @@ async def test_unmounted_disk_is_said_and_works_again_when_it_is_back(tmp_path):
             subprocess.run(["umount", "--lazy", point], check=True)  # noqa: ASYNC221
             assert "its disk was unmounted" in await refused_write(store, job)
             subprocess.run(["mount", "--bind", disk, point], check=True)  # noqa: ASYNC221
-            assert await append(store, job, said("on")) == 3
+            assert await append(store, job, text_deltas("on")) == 3
             await until(lambda: store.warnings == ())
     finally:
         subprocess.run(["umount", "--lazy", point], check=False)  # noqa: ASYNC221
@@ -198,7 +198,7 @@ async def test_database_behind_a_symbolic_link_is_looked_at_where_it_is(database
     async with opened(database) as store:
         job = await running(store)
         database.unlink()  # the link: the file that is used is where it was
-        assert await append(store, job, said("on")) == 3
+        assert await append(store, job, text_deltas("on")) == 3
         assert store.path == real
         real.unlink()
         assert f"{real} was deleted" in await refused_write(store, job)

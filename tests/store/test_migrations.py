@@ -20,7 +20,7 @@ from jupyter_bgstream.store.base import JobFilter
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.store.sqlite.queries import migrations
 from jupyter_bgstream.testing.factories import append, ids_of
-from jupyter_bgstream.testing.store_contract import DONE, OWNER, ROOM, log_of, said, submit
+from jupyter_bgstream.testing.store_contract import DONE, OWNER, ROOM, log_of, submit, text_deltas
 
 SCHEMAS = Path(dump.__file__).parent
 VERSIONS = sorted(int(path.stem) for path in SCHEMAS.glob("*.sql"))
@@ -104,7 +104,7 @@ async def test_nothing_is_lost(released, found_then):
 async def test_everything_can_still_be_written(released):
     async with opened(released, missing=0.0) as store:
         job = await store.job(OWNER, "job-running")
-        assert await append(store, job, said("more")) == job.seq + 1
+        assert await append(store, job, text_deltas("more")) == job.seq + 1
         await store.end(OWNER, job.id, DONE)
         assert fold(await log_of(store, job.id)).text.endswith("gestreut\x00 werden.more")
         claimed = await store.claim(server=OLD, owner=None, room=ROOM, limit=9, at=90.0)

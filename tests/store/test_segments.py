@@ -18,7 +18,7 @@ from store.texts import CLAIMED, deltas, written
 from jupyter_bgstream.core.errors import NotFoundError
 from jupyter_bgstream.store.sqlite import SQLiteStore, maintenance
 from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.store_contract import ALL, DONE, HERE, OWNER, ended, new_job, running, said
+from jupyter_bgstream.testing.store_contract import ALL, DONE, HERE, OWNER, ended, new_job, running, text_deltas
 
 numbers = itertools.count(1)
 
@@ -84,7 +84,7 @@ async def test_events_larger_than_a_segment_stay_whole(database):
     async with opened(database) as store:
         job = await running(store)
         for size in (10, 700_000, 10, 300_000, 5_000_000):
-            await append(store, job, said("ä" * size))
+            await append(store, job, text_deltas("ä" * size))
         await store.end(OWNER, job.id, DONE)
         before = await whole(store)
         assert await tidied(store) > 1  # a step is small

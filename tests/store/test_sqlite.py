@@ -36,8 +36,8 @@ from jupyter_bgstream.testing.store_contract import (
     log_of,
     new_job,
     running,
-    said,
     submit,
+    text_deltas,
 )
 
 if sys.platform != "win32":
@@ -84,7 +84,7 @@ async def test_nobody_else_may_read_the_file(tmp_path):
 async def test_what_was_stored_is_there_after_a_restart(database):
     async with opened(database) as store:
         job = await running(store, thread="t", tags=("a",), priority="batch", params={"n": [1, None]})
-        await append(store, job, said("The sky"), preview="The sky")
+        await append(store, job, text_deltas("The sky"), preview="The sky")
         before = await store.job(OWNER, job.id)
         log = await store.events(job, after=0, max_bytes=ALL)
     assert not database.with_name("jobs.sqlite-wal").exists()
@@ -140,13 +140,13 @@ async def test_a_locked_file_is_unavailable_and_then_works_again(database):
         job = await running(store)
         with written_by_hand(database) as other:
             other.execute("BEGIN IMMEDIATE")
-            writes = [append(store, job, said("a")), submit(store, "job-0002"), store.delete(OWNER, "job-none")]
+            writes = [append(store, job, text_deltas("a")), submit(store, "job-0002"), store.delete(OWNER, "job-none")]
             for error in await asyncio.gather(*writes, return_exceptions=True):
                 assert isinstance(error, UnavailableError)
                 assert "database is locked" in error.message
             assert (await store.job(OWNER, job.id)).seq == 2
             other.execute("ROLLBACK")
-        assert await append(store, job, said("b")) == 3
+        assert await append(store, job, text_deltas("b")) == 3
         with pytest.raises(NotFoundError):
             await store.job(OWNER, "job-0002")
 
@@ -168,12 +168,12 @@ async def test_a_full_disk_is_unavailable_and_then_works_again(database):
         job = await running(store)
         changes = store.changes()
         with full_disk(database):
-            writes = [append(store, job, said("x" * 10_000)), store.end(OWNER, job.id, DONE)]
+            writes = [append(store, job, text_deltas("x" * 10_000)), store.end(OWNER, job.id, DONE)]
             for error in await asyncio.gather(*writes, return_exceptions=True):
                 assert isinstance(error, UnavailableError)
                 assert "The store cannot be written: " in error.message
         assert await store.job(OWNER, job.id) == job
-        assert await append(store, job, said("y")) == 3
+        assert await append(store, job, text_deltas("y")) == 3
         assert [event.seq for event in await log_of(store)] == [1, 2, 3]
         # Nobody was told of what did not happen.
         assert [change.seq for change in await anext(changes)] == [3]
@@ -182,7 +182,11 @@ async def test_a_full_disk_is_unavailable_and_then_works_again(database):
 async def test_a_faulty_operation_does_not_hurt_its_neighbours(database, caplog):
     async with opened(database) as store:
         job = await running(store)
-        writes = [append(store, job, said("a")), store.end("\ud800", job.id, DONE), append(store, job, said("b"))]
+        writes = [
+            append(store, job, text_deltas("a")),
+            store.end("\ud800", job.id, DONE),
+            append(store, job, text_deltas("b")),
+        ]
         first, faulty, second = await asyncio.gather(*writes, return_exceptions=True)
         assert (first, second) == (3, 4)
         assert isinstance(faulty, UnavailableError)
@@ -197,11 +201,11 @@ async def test_an_operation_that_breaks_a_constraint_does_not_hurt_its_neighbour
         job = await running(store)
         with written_by_hand(database) as db:
             db.execute("CREATE UNIQUE INDEX one_title ON jobs (preview) WHERE preview = 'twice'")
-        await append(store, await running(store, "job-0002"), said("a"), preview="twice")
+        await append(store, await running(store, "job-0002"), text_deltas("a"), preview="twice")
         writes = [
-            append(store, job, said("a")),
-            append(store, job, said("b"), preview="twice"),
-            append(store, job, said("c")),
+            append(store, job, text_deltas("a")),
+            append(store, job, text_deltas("b"), preview="twice"),
+            append(store, job, text_deltas("c")),
         ]
         first, refused, second = await asyncio.gather(*writes, return_exceptions=True)
         assert (first, second) == (3, 4)
@@ -218,7 +222,7 @@ async def test_an_error_between_transactions_does_not_stop_the_writer(database, 
             raise ZeroDivisionError
 
         monkeypatch.setattr(Checkpoints, "_wal_size", faulty)
-        assert [await append(store, job, said("a")) for _ in range(3)] == [3, 4, 5]
+        assert [await append(store, job, text_deltas("a")) for _ in range(3)] == [3, 4, 5]
     assert {record.exc_info[0] for record in caplog.records} == {ZeroDivisionError}
 
 
@@ -227,7 +231,7 @@ async def test_patience_that_is_lowered_counts_for_who_waits_already(database):
         job = await running(store)
         with written_by_hand(database) as other:
             other.execute("BEGIN IMMEDIATE")
-            write = asyncio.create_task(append(store, job, said("a")))
+            write = asyncio.create_task(append(store, job, text_deltas("a")))
             done, _ = await asyncio.wait([write], timeout=0.05)
             assert not done
             store.patience = 0.05
@@ -235,7 +239,7 @@ async def test_patience_that_is_lowered_counts_for_who_waits_already(database):
                 with pytest.raises(UnavailableError, match="locked"):
                     await write
                 with pytest.raises(UnavailableError, match="locked"):
-                    await append(store, job, said("b"))
+                    await append(store, job, text_deltas("b"))
             other.execute("ROLLBACK")
 
 
@@ -246,9 +250,9 @@ async def test_closing_does_not_wait_long_for_a_locked_file(database, monkeypatc
         async with opened(database, patience=patience) as store:
             job = await running(store)
             other.execute("BEGIN IMMEDIATE")
-            first = asyncio.create_task(append(store, job, said("a")))
+            first = asyncio.create_task(append(store, job, text_deltas("a")))
             await asyncio.wait([first], timeout=0.02)
-            writes = [first, *(asyncio.create_task(append(store, job, said("a"))) for _ in range(20))]
+            writes = [first, *(asyncio.create_task(append(store, job, text_deltas("a"))) for _ in range(20))]
             await asyncio.sleep(0)
             async with asyncio.timeout(10):
                 await store.close()
@@ -274,7 +278,7 @@ async def test_a_lifecycle_commit_is_synced_to_disk_and_an_append_only_if_asked(
     )
     await writer.run(lambda tx: tx.submit(new_job("job-0001"), max_queued=9))
     (job,) = await writer.run(lambda tx: tx.claim(server=HERE, owner=None, room=ROOM, limit=1, at=2.0))
-    await writer.run(lambda tx: tx.append([Append(job=job, events=said("a"))]), light=True)
+    await writer.run(lambda tx: tx.append([Append(job=job, events=text_deltas("a"))]), light=True)
     await writer.run(lambda tx: tx.end(OWNER, job.id, DONE, fence=job.fence, log=job.log))
     await writer.close(patience=1.0)
     db.set_trace_callback(None)
@@ -293,25 +297,25 @@ async def test_the_file_is_free_for_others_between_two_commits(database):
         job = await running(store)
         began = time.monotonic()
         for _ in range(21):
-            await append(store, job, said("a"))
+            await append(store, job, text_deltas("a"))
         assert time.monotonic() - began >= 20 * PAUSE
 
 
 async def test_who_stops_waiting_does_not_stop_the_writer(database):
     async with opened(database) as store:
         job = await running(store)
-        write = asyncio.create_task(append(store, job, said("a")))
+        write = asyncio.create_task(append(store, job, text_deltas("a")))
         await asyncio.sleep(0)
         write.cancel()
         with pytest.raises(asyncio.CancelledError):
             await write
-        assert await append(store, job, said("b")) == 4
+        assert await append(store, job, text_deltas("b")) == 4
 
 
 async def test_closing_finishes_what_waits(database):
     async with opened(database) as store:
         job = await running(store)
-        writes = [asyncio.create_task(append(store, job, said("a"))) for _ in range(30)]
+        writes = [asyncio.create_task(append(store, job, text_deltas("a"))) for _ in range(30)]
         await asyncio.sleep(0)
     assert await asyncio.gather(*writes) == list(range(3, 33))
     async with opened(database, "server-two") as store:
@@ -324,7 +328,7 @@ async def test_the_write_ahead_log_does_not_grow_for_ever(database):
         job = await running(store)
         sizes = []
         for _ in range(30):
-            await append(store, job, said("x" * 1_000_000))
+            await append(store, job, text_deltas("x" * 1_000_000))
             sizes.append(wal.stat().st_size)
     assert max(sizes) < 12_000_000
 
@@ -336,7 +340,7 @@ async def test_a_reader_of_an_old_snapshot_does_not_stop_the_writer(database):
             reader.execute("BEGIN")
             reader.execute("SELECT * FROM jobs").fetchall()
             for _ in range(20):
-                await append(store, job, said("x" * 1_000_000))
+                await append(store, job, text_deltas("x" * 1_000_000))
             reader.execute("ROLLBACK")
         assert (await store.job(OWNER, job.id)).seq == 22
 
@@ -376,7 +380,7 @@ def test_every_query_is_understood_and_finds_its_rows_by_an_index(db, name):
             for step in plan
             if step.startswith("SCAN")
             # A value; a job's thread and successors; a row each, or names of threads.
-            and not step.startswith(("SCAN json_each", "SCAN kin", "SCAN (subquery"))
+            and not step.startswith(("SCAN json_each", "SCAN related", "SCAN (subquery"))
             and "INDEX" not in step
             and "CONSTANT" not in step
         ], plan
@@ -391,7 +395,7 @@ def test_a_successor_is_found_by_its_own_index(db):
 async def test_a_log_that_is_deleted_while_it_is_read_is_whole_or_not_found(database):
     async with opened(database) as store:
         job = await running(store)
-        await append(store, job, said(*"abc"))
+        await append(store, job, text_deltas(*"abc"))
         await store.end(OWNER, job.id, DONE)
         with closing(open_for_reading(database)) as reader, written_by_hand(database) as other:
             # Between the look at the job and the look at its log.

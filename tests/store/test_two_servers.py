@@ -23,9 +23,9 @@ from jupyter_bgstream.testing.store_contract import (
     log_of,
     new_job,
     running,
-    said,
     submit,
     take,
+    text_deltas,
 )
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
@@ -166,7 +166,7 @@ async def test_streaming_leaves_the_file_free_for_others(database, journal):
 
         async def stream(job):
             while not stop.is_set():
-                await append(busy, job, said("a word ") * 20)
+                await append(busy, job, text_deltas("a word ") * 20)
 
         streams = [asyncio.create_task(stream(job)) for job in jobs]
         for n in range(20):

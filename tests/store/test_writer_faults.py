@@ -19,7 +19,7 @@ from jupyter_bgstream.store.sqlite.errors import Troubles
 from jupyter_bgstream.store.sqlite.transaction import Transaction
 from jupyter_bgstream.store.sqlite.writer import LONGEST_PAUSE, MOST_FAILURES, Writer
 from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.store_contract import ids_of, log_of, running, said, submit
+from jupyter_bgstream.testing.store_contract import ids_of, log_of, running, submit, text_deltas
 
 SOON = 10  # seconds; on a busy machine
 
@@ -103,7 +103,7 @@ async def test_answer_comes_though_the_event_loop_cannot_be_called_for_a_moment(
 
         monkeypatch.setattr(loop, "call_soon_threadsafe", full)
         async with asyncio.timeout(SOON):
-            assert await append(store, job, said("a")) == 3  # stored, and so it is said
+            assert await append(store, job, text_deltas("a")) == 3  # stored, and so it is said
         assert left == []
 
 
@@ -206,7 +206,7 @@ async def test_disk_that_hangs_leaves_no_write_without_answer(database, monkeypa
         stuck = asyncio.create_task(store._parts.writer.run(hang))
         await asyncio.to_thread(hangs.wait, SOON)
         began = time.monotonic()
-        writes = [submit(store, "job-0002"), append(store, job, said("lost")), store.delete(job.owner, job.id)]
+        writes = [submit(store, "job-0002"), append(store, job, text_deltas("lost")), store.delete(job.owner, job.id)]
         outcomes = await asyncio.gather(*writes, stuck, return_exceptions=True)
         assert time.monotonic() - began < 5
         assert [str(outcome) for outcome in outcomes] == [delivery.HANGS] * 4

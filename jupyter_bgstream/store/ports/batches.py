@@ -88,7 +88,7 @@ class BatchStore(Protocol):
             limit: At most so many jobs in this call.
             max_queued: How many unfinished jobs the owner may have.
             span: What the previous call left over; None for all.
-            submitted_by: Name of the person who retries; None if unknown.
+            submitted_by: Name of the person that retries; None if unknown.
 
         Returns:
             What is left over for the next call; None if nothing is.

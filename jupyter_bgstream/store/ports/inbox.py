@@ -23,7 +23,7 @@ class InboxStore(Protocol):
         ...
 
     async def mark_seen(self, owner: str, viewer: str, job_id: str, *, seq: int, at: float) -> None:
-        """Mark the notice of a job as read by a viewer who has seen the log up to ``seq``, if that is its end.
+        """Mark the notice of a job as read if a viewer has seen the log up to its end.
 
         Raises:
             NotFoundError: There is no such job.
@@ -49,7 +49,7 @@ class InboxStore(Protocol):
     async def due_webhooks(self, owner: str, *, since: float, at: float, again: float, limit: int) -> list[Notice]:
         """Return notices that are due for the webhook, and put them off until ``again``.
 
-        A notice that somebody has read or muted, or that is older than ``since``, is never due again.
+        A notice that any viewer has read or muted, or that is older than ``since``, is never due again.
 
         Args:
             owner: Whose notices.

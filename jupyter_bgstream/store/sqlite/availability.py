@@ -16,7 +16,7 @@ from .quarantine import warning_of
 from .server_locks import ServerLocks
 
 PULSE = 0.5  # seconds between checks
-ASIDE = 10.0  # seconds between checks for databases that were set aside
+QUARANTINE_PULSE = 10.0  # seconds between checks for quarantined databases
 STOPPING = 1.0  # seconds that a check may take when the store is closed; a network disk may hang
 
 log = logging.getLogger(__name__)
@@ -92,11 +92,11 @@ class Availability:
             raise
 
     def _run(self) -> None:
-        aside = 0.0
+        quarantine_check = 0.0
         while not self._stop.wait(PULSE):
-            if time.monotonic() >= aside:
-                aside = time.monotonic() + ASIDE
-                self._safely("aside", lambda: self._troubles.state("aside", warning_of(self._path)))
+            if time.monotonic() >= quarantine_check:
+                quarantine_check = time.monotonic() + QUARANTINE_PULSE
+                self._safely("quarantine", lambda: self._troubles.state("quarantine", warning_of(self._path)))
             if self._taken_over is not None or not self._safely("lease", self.check_access):
                 continue  # the other machine now decides about the lock
             # If the files are gone, new locks would only hinder their return.
@@ -114,7 +114,7 @@ class Availability:
         except Exception:
             log.exception("the check of the store's %s failed, trying again", topic)
         else:
-            if topic != "aside":
+            if topic != "quarantine":
                 self._troubles.state(topic, None)
             return True
         return False
@@ -144,5 +144,5 @@ _SENTENCES = {
     "lock": "This server's lock beside {path} was deleted and cannot be made again; make its folder writable.",
     "lease": "The lease of the database {path} cannot be checked.",
     "renewal": "The lease of the database {path} cannot be renewed, so that another machine may take it.",
-    "aside": "The folder of the database {path} cannot be read.",
+    "quarantine": "The folder of the database {path} cannot be read.",
 }

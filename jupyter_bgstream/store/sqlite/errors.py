@@ -38,11 +38,11 @@ def sentence(error: sqlite3.Error, path: Path) -> str:
         case sqlite3.SQLITE_IOERR:
             return f"the disk of {path} refuses ({error}). It may be full, over its quota, gone or failing."
         case sqlite3.SQLITE_BUSY:
-            return f"{error}: another process has used {path} for too long. Try again, or look who has it open."
+            return f"{error}: another process has used {path} for too long. Try again, or find that process."
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
             return (
                 f"{path} is damaged ({error}). Restart the Jupyter servers that use it: the file is then checked and, "
-                "if it cannot be used, kept aside and replaced by a new one."
+                "if it cannot be used, renamed and replaced by a new one."
             )
         case _:
             return f"{error} ({path})."

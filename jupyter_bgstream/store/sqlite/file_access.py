@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...core.errors import UnavailableError
-from .quarantine import PARTS, kept_aside
+from .quarantine import PARTS, quarantined_files
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO  # the rights of all users but the owner
 ROOT = 0
@@ -84,11 +84,11 @@ def foreign_owner(path: Path, locks: Path) -> str | None:
 
 
 def wide_files(path: Path, locks: Path) -> Iterator[Wide]:
-    """Yield files that other users may read or write, including damaged databases that were set aside."""
+    """Yield files that other users may read or write, including quarantined databases."""
     if sys.platform == "win32":
         return
-    aside = [part for kept in kept_aside(path) for part in _parts(kept)]
-    for file, status in (*_files(path, locks), *aside):
+    quarantined = [part for database in quarantined_files(path) for part in _parts(database)]
+    for file, status in (*_files(path, locks), *quarantined):
         if status.st_mode & OTHERS and not stat.S_ISLNK(status.st_mode):
             yield Wide(file, stat.S_IMODE(status.st_mode))
 

@@ -1,4 +1,4 @@
-"""Opens the database file of this host; a damaged one is set aside and replaced by a new one."""
+"""Opens the database file of this host; a damaged one is quarantined and replaced by a new one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .file_watch import FileWatch
 from .filesystem import network_file_system
 from .lease import NAME as LEASE
 from .lease import Lease, Machine
-from .quarantine import PARTS, set_aside, warning_of
+from .quarantine import PARTS, quarantine, warning_of
 from .server_locks import ServerLocks
 
 CHECK = 0.1  # seconds of the check for damage at each start
@@ -223,12 +223,12 @@ def _open_sound(
         if not liveness.is_alone():
             raise UnavailableError(
                 f"The database {path} is damaged, and other Jupyter servers still use it. Stop them and start this one "
-                "again: then it is kept aside, and a new one is begun."
+                "again: then it is renamed, and a new one is begun."
             ) from error
-        set_aside(path)
+        quarantine(path)
         log.critical("The database %s was damaged: %s", path, error.__cause__ or error)
     troubles.mark.unlink(missing_ok=True)
-    troubles.state("aside", warning_of(path), level=logging.CRITICAL)
+    troubles.state("quarantine", warning_of(path), level=logging.CRITICAL)
     return open_for_writing(path, patience=patience, journal=journal, stop=stop)
 
 
@@ -236,7 +236,7 @@ def _open_checked(
     path: Path, journal: Journal, patience: float, *, liveness: ServerLocks, troubles: Troubles, stop: threading.Event
 ) -> sqlite3.Connection:
     if not path.exists() and any(_has_content(path.with_name(path.name + suffix)) for suffix in PARTS):
-        set_aside(path)  # SQLite would delete a log without a database
+        quarantine(path)  # SQLite would delete a log without a database
     db = open_for_writing(path, patience=patience, journal=journal, alone=liveness.is_alone, stop=stop)
     try:
         marked = troubles.mark.exists()
@@ -248,7 +248,7 @@ def _open_checked(
             )
         if marked and liveness.is_alone():
             troubles.mark.unlink(missing_ok=True)
-        troubles.state("aside", warning_of(path))
+        troubles.state("quarantine", warning_of(path))
     except BaseException:
         db.close()
         raise
@@ -269,7 +269,7 @@ def _warn_of_others(path: Path, files: Files) -> None:
     if names := names_of_others(path, files.path):
         files.troubles.warn(
             f"{path.parent} is on a file system that several machines may share, so each host has a database of its"
-            f" own. This one begins with {files.path.name}; earlier jobs are in {names}. To go on with them, stop all"
+            f" own. This one begins with {files.path.name}; earlier jobs are in {names}. To use them, stop all"
             f" Jupyter servers and rename that file to {files.path.name}, and its -journal, if there is one, likewise.",
             level=logging.WARNING,
         )

@@ -74,7 +74,7 @@ class InboxTransaction:
         return wanted
 
     def reschedule_webhook(self, owner: str, notice_id: str, *, again: float | None = None) -> None:
-        """Put a notice off until this time; None: for ever."""
+        """Put a notice off until this time; None: without limit."""
         self._do("set_call_at", owner=owner, id=notice_id, call_at=again)
 
     def _put_notice(self, notice: Notice) -> None:
@@ -83,7 +83,7 @@ class InboxTransaction:
         columns = {"owner": notice.owner, "id": notice.id, "job": notice.job or "", "group": notice.group}
         call_at = notice.created_at + CALL_AFTER
         self._do("insert_notice", **columns, body=encode(notice), call_at=call_at, rev=self.rev)
-        self.changes.append(transitions.told(notice))
+        self.changes.append(transitions.notice_change(notice))
 
     def _forget_notices(self, owner: str, group_id: str) -> bool:
         self._do("delete_marks_of_group", owner=owner, id=group_id)

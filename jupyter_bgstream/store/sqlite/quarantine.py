@@ -1,4 +1,4 @@
-"""Damaged databases that were set aside: renaming, listing and the warning about them."""
+"""Quarantine of damaged databases: renaming, listing and the warning about them."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from pathlib import Path
 PARTS = ("", "-wal", "-journal", "-shm")
 
 
-def set_aside(path: Path) -> Path:
+def quarantine(path: Path) -> Path:
     """Rename a database and its log, which no process may have open."""
-    aside = path.with_name(f"{path.name}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
+    target = path.with_name(f"{path.name}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
     for suffix in PARTS:
         with suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    return aside
+            path.with_name(path.name + suffix).rename(target.with_name(target.name + suffix))
+    return target
 
 
-def kept_aside(path: Path) -> list[Path]:
-    """Return the databases that were set aside for this one, oldest first."""
+def quarantined_files(path: Path) -> list[Path]:
+    """Return the databases quarantined instead of this one, oldest first."""
     return sorted(path.parent.glob(f"{escape(path.name)}.corrupt-*Z"))
 
 
 def warning_of(path: Path) -> str | None:
-    """Return where the damaged databases are; None if there are none."""
-    if not (files := kept_aside(path)):
+    """Return where the damaged databases are; None if there is no such file."""
+    if not (files := quarantined_files(path)):
         return None
     newest = files[-1]
     older = len(files) - 1
@@ -36,5 +36,5 @@ def warning_of(path: Path) -> str | None:
     return (
         f"The database {path} was damaged. It is kept as {newest}, and a new one was begun, so that earlier jobs are"
         f" not shown.{others} What can be read of it is saved by: sqlite3 '{newest}' .recover | sqlite3"
-        " recovered.sqlite. This is said until the file is moved elsewhere or deleted."
+        " recovered.sqlite. This warning stays until the file is moved elsewhere or deleted."
     )

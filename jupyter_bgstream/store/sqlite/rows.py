@@ -119,7 +119,7 @@ def fork_from(row: sqlite3.Row) -> Fork:
         origin=row["origin"],
         model=row["model"],
         title=row["title"],
-        said=Conversation(messages=_history.decode(row["messages"]), turns=_turns.decode(row["turns"])),
+        conversation=Conversation(messages=_history.decode(row["messages"]), turns=_turns.decode(row["turns"])),
         created_at=row["created_at"],
         touched_at=row["touched_at"],
     )

@@ -120,7 +120,7 @@ class ServerLocks:
             _remove_if_free(self._path(server))
 
     def bury_others(self) -> None:
-        """Mark all other servers as dead, whatever their locks: their machine has lost the database."""
+        """Mark all other servers as dead, even if their locks are held: their machine has lost the database."""
         for path in self._others():
             with suppress(OSError):  # a new file: a machine that hangs may still lock the old one
                 path.unlink()

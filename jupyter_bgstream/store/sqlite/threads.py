@@ -39,8 +39,8 @@ class ThreadTransaction(InboxTransaction):
             origin=fork.origin,
             model=fork.model,
             title=fork.title,
-            messages=encode(fork.said.messages),
-            turns=encode(fork.said.turns),
+            messages=encode(fork.conversation.messages),
+            turns=encode(fork.conversation.turns),
             created_at=fork.created_at,
             touched_at=fork.touched_at,
         )
@@ -55,15 +55,15 @@ class ThreadTransaction(InboxTransaction):
         names = {"owner": owner, "name": name, "new": new}
         jobs = self._do("jobs_of_thread", owner=owner, thread=name).fetchall()
         self._do("rename_thread", **names, rev=self.rev)
-        told = self._do("rename_in_notices", owner=owner, new=new, rev=self.rev).rowcount
-        told += self._do("mute_new_name", **names, rev=self.rev).rowcount
+        renamed = self._do("rename_in_notices", owner=owner, new=new, rev=self.rev).rowcount
+        renamed += self._do("mute_new_name", **names, rev=self.rev).rowcount
         self._do("unmute_old_name", owner=owner, name=name, rev=self.rev)
         self._do("rename_fork", **names)
         self._do("rename_origin", **names)
         self.changes += [
             Change(kind="job", owner=owner, job=row["id"], status=row["status"], seq=row["seq"]) for row in jobs
         ]
-        if told > 0:
+        if renamed > 0:
             self.changes.append(Change(kind="notice", owner=owner, job=""))
 
     def delete_thread(self, owner: str, name: str, event: Cancelled) -> list[Job]:

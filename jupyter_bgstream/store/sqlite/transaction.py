@@ -69,7 +69,7 @@ class Transaction(ThreadTransaction):
         lane = "" if group is None else group.id
         stored = self._insert(job, previous=asked.previous, thread=asked.thread, lane=lane)
         self._do("set_retried_by", n=n, retried_by=job.id, rev=self.rev)
-        self.changes.append(transitions.state_of(asked))
+        self.changes.append(transitions.job_change(asked))
         return stored, True
 
     def _insert_behind(self, job: Job, *, lane: str) -> Job:
@@ -179,7 +179,7 @@ class Transaction(ThreadTransaction):
 
     def _tell_group(self, group: Batch) -> None:
         self._do("touch_group", owner=group.owner, id=group.id, rev=self.rev)
-        self.changes.append(transitions.state_of_group(group))
+        self.changes.append(transitions.batch_change(group))
 
     def _group(self, job: Job) -> Batch | None:
         if job.spec.group is None:
@@ -269,7 +269,7 @@ class Transaction(ThreadTransaction):
             return
         n, asked = select.find_job(self._db, owner, deleted.retry_of)
         self._do("set_retried_by", n=n, retried_by=newer, rev=self.rev)
-        self.changes.append(transitions.state_of(asked))
+        self.changes.append(transitions.job_change(asked))
         if newer is None and (group := self._group(deleted)) is not None:
             self._put_group(group.recounted(deleted.status, asked.status))
 

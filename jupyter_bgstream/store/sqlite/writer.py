@@ -66,7 +66,7 @@ class Writer:
     - With a rollback journal there are no checkpoints, and every commit is synced: an unsynced one may damage the whole
       file in a power cut.
     - Before each commit ``guard`` checks that it would not be lost.
-    - Whatever fails in the thread, every waiting operation gets an outcome. If the thread ends, later ones do as well.
+    - After any failure in the thread every waiting operation gets an outcome. If the thread ends, later ones as well.
     - Checkpoints run on this connection only and exclude writers (SQLite before 3.51.3 has a WAL-reset bug).
     """
 
@@ -106,7 +106,7 @@ class Writer:
         """Run an operation in the next transaction; return its result after the commit.
 
         Args:
-            operation: Runs in the writer's thread; whatever it raises is raised here.
+            operation: Runs in the writer's thread; its exceptions are raised here.
             light: Whether its loss in a power cut is acceptable: a transaction of light operations is not synced.
 
         Raises:
@@ -150,7 +150,7 @@ class Writer:
                 time.sleep(AFTER_FAILURE)
 
     def _step(self) -> bool:
-        """Commit the waiting operations, or check for other commits if there are none; return whether to go on."""
+        """Commit the waiting operations, or else check for commits of other processes; return whether to continue."""
         self._delivery.ring()
         if not self._next():
             return False
@@ -183,7 +183,7 @@ class Writer:
 
     def _refuse(self, error: BaseException) -> None:
         """Refuse the taken operations after a failure outside of them."""
-        log.error("the store's writer failed between two transactions and goes on", exc_info=error)
+        log.error("the store's writer failed between two transactions and continues", exc_info=error)
         self._roll_back()
         self._deliver([Outcome(item, error=self._unavailable(error)) for item in self._in_hand], ())
 

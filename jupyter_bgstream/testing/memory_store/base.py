@@ -98,7 +98,7 @@ class MemoryBase:
     def _link(self, asked: StoredJob, retried_by: str | None) -> None:
         asked.job = msgspec.structs.replace(asked.job, retried_by=retried_by)
         self._touch(asked)
-        self._feed.publish([transitions.state_of(asked.job)])
+        self._feed.publish([transitions.job_change(asked.job)])
 
     def _touch(self, stored: StoredJob) -> None:
         self._state.changes += 1
@@ -115,8 +115,8 @@ class MemoryBase:
             changes.append(step.change)
             if step.group is not None:
                 self._state.groups[step.job.owner, step.group.id] = step.group
-                changes += [transitions.state_of_group(step.group)] if step.pauses else []
+                changes += [transitions.batch_change(step.group)] if step.pauses else []
             if step.notice is not None:
                 self._state.inbox.put(step.notice)
-                changes.append(transitions.told(step.notice))
+                changes.append(transitions.notice_change(step.notice))
         self._feed.publish(changes)

@@ -113,7 +113,7 @@ class MemoryBatches(MemoryJobs):
         if group.paused is not None:
             group = self._state.groups[owner, group_id] = group.resumed()
             self._state.inbox.forget_group(owner, group_id)
-            self._feed.publish([transitions.state_of_group(group)])
+            self._feed.publish([transitions.batch_change(group)])
         return group
 
     def _in_batch(self, owner: str, group_id: str) -> list[StoredJob]:

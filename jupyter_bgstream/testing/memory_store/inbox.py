@@ -79,7 +79,7 @@ class Inbox:
         unread = [stored for stored in notices if viewer not in stored.read]
         for stored in unread:
             stored.read[viewer] = at
-        self._publish([transitions.told(stored.notice) for stored in unread])
+        self._publish([transitions.notice_change(stored.notice) for stored in unread])
 
     def dismiss(self, owner: str, viewer: str, notice_id: str, *, at: float) -> None:
         """Remove a notice from a viewer's inbox."""
@@ -88,7 +88,7 @@ class Inbox:
             raise checks.no_such_notice(notice_id)
         stored.read.setdefault(viewer, at)
         stored.dismissed.add(viewer)
-        self._publish([transitions.told(stored.notice)])
+        self._publish([transitions.notice_change(stored.notice)])
 
     def mutes(self, owner: str, viewer: str) -> list[Mute]:
         """Return what a viewer has muted, sorted."""
@@ -137,7 +137,7 @@ class Inbox:
         return wanted
 
     def reschedule_webhook(self, owner: str, notice_id: str, *, again: float | None) -> None:
-        """Put a notice off until this time; None: for ever."""
+        """Put a notice off until this time; None: without limit."""
         if (stored := self._notices.get((owner, notice_id))) is not None:
             stored.call_at = again
 

@@ -45,7 +45,7 @@ class MemoryJobs(MemoryBase):
             if state.inbox.forget_group(job.owner, group.id):  # it is out of date
                 self._feed.publish([Change(kind="notice", owner=job.owner, job="")])
             if group.paused is not None:
-                self._feed.publish([transitions.state_of_group(group)])
+                self._feed.publish([transitions.batch_change(group)])
         if asked is None:
             return self._insert_behind(job).job, True
         job = msgspec.structs.replace(job, root=asked.job.root or asked.job.id)

@@ -74,7 +74,7 @@ class MemoryThreads(MemoryJobs):
         for stored in self._of(owner):
             if stored.job.thread == name:
                 stored.job = msgspec.structs.replace(stored.job, thread=new)
-                changes.append(transitions.state_of(stored.job))
+                changes.append(transitions.job_change(stored.job))
         if (placed := self._state.forks.pop((owner, name), None)) is not None:
             self._state.forks[owner, new] = (placed[0], msgspec.structs.replace(placed[1], name=new))
         self._rename_origin(owner, name, new)

@@ -434,16 +434,16 @@ WHERE ended_at IS NOT NULL AND ended_at < :before AND (:owner IS NULL OR owner =
         )
     )
     AND NOT EXISTS (
-        WITH RECURSIVE kin (n, retried_by) AS (
+        WITH RECURSIVE related (n, retried_by) AS (
             SELECT jobs.n, jobs.retried_by
             UNION
             SELECT turn.n, turn.retried_by FROM jobs AS turn
             WHERE turn.owner = jobs.owner AND turn.thread = jobs.thread
             UNION
-            SELECT later.n, later.retried_by FROM kin JOIN jobs AS later
-            ON later.owner = jobs.owner AND later.id = kin.retried_by
+            SELECT later.n, later.retried_by FROM related JOIN jobs AS later
+            ON later.owner = jobs.owner AND later.id = related.retried_by
         )
-        SELECT 1 FROM kin JOIN jobs AS other ON other.n = kin.n
+        SELECT 1 FROM related JOIN jobs AS other ON other.n = related.n
         WHERE other.ended_at IS NULL OR other.ended_at >= :before
             OR EXISTS (
                 SELECT 1 FROM notices LEFT JOIN marks ON marks.notice = notices.n
