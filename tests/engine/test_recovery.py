@@ -179,7 +179,7 @@ async def test_a_stop_gives_what_runs_a_moment(puppet: Puppet, database) -> None
     await closing
     after = SQLiteStore(database, server="two")
     await after.open()
-    assert (await after.jobs.get(OWNER, job.id)).status == "completed"
+    assert (await after.job(OWNER, job.id)).status == "completed"
     await after.close()
 
 
