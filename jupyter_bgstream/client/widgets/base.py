@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 CODE = Path(__file__).parents[1] / "static" / "widget.js"
 
 _PATIENCE = 1.0  # seconds for a page that may have the live socket to say so
-
-
 _CODE = {"_esm", "_css"}
 
 
