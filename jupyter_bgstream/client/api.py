@@ -143,7 +143,7 @@ class Api:
         """Stop and forget all jobs of a conversation."""
         await self._send_once("DELETE", "threads", params={"thread": thread})
 
-    async def group_form(self, group_id: str, verb: Verb | None = None) -> dict[str, Any]:
+    async def batch_json(self, group_id: str, verb: Verb | None = None) -> dict[str, Any]:
         """Read a group as the server writes it, for a page; or cancel, retry or resume it first."""
         return _decode(await self._group(group_id, verb), dict[str, Any])
 
@@ -273,8 +273,8 @@ def _accepted(response: httpx.Response) -> httpx.Response:
     raise _BY_STATUS.get(response.status_code, BgStreamError)(refusal.message, code=refusal.code)
 
 
-def _decode(response: httpx.Response, form: type[F]) -> F:
-    return msgspec.json.decode(response.content, type=form)
+def _decode(response: httpx.Response, schema: type[F]) -> F:
+    return msgspec.json.decode(response.content, type=schema)
 
 
 def _segment(id: str, what: str = "job") -> str:

@@ -17,15 +17,13 @@ from ..core.errors import BgStreamError, NotFoundError, UnavailableError
 from ..outputs.mimebundle import bundle, bundle_of_several
 from .errors import ServerConnectionError
 from .execution import JobsDisplay, is_executed, show
+from .protocols import Bundle, JobHandle
 from .voila import display, in_voila
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from .api import Api
-    from .job_handle import Job
-
-Bundle = dict[str, Any]
 
 SPACING = 0.25  # seconds between two updates of a display, at least
 BYTES_PER_SECOND = 100_000  # each update has all of the text: a long one comes less often
@@ -34,7 +32,7 @@ _AWAY = 5.0  # seconds until a server that stays away is looked for again
 _lasting: set[Future[Any]] = set()
 
 
-def publish(shell: InteractiveShell, jobs: Sequence[Job], *, side_by_side: bool = False) -> None:
+def publish(shell: InteractiveShell, jobs: Sequence[JobHandle], *, side_by_side: bool = False) -> None:
     """Display what is known of a job, or of several; keep the display up to date where nothing else would."""
     if in_voila():
         display(shell, *(job.view() for job in jobs))
@@ -44,7 +42,7 @@ def publish(shell: InteractiveShell, jobs: Sequence[Job], *, side_by_side: bool 
         return
 
     def make_bundle() -> Bundle:  # also in another thread
-        shown = [job.shown() for job in jobs]
+        shown = [job.snapshot() for job in jobs]
         return bundle_of_several(shown) if side_by_side else bundle(shown[0])
 
     if getattr(shell, "kernel", None) is None or page_reads():
@@ -77,7 +75,7 @@ def page_reads() -> bool:
     return not in_voila() and not is_executed() and has_own_server()
 
 
-async def _relay(api: Api, jobs: Sequence[Job], update: Callable[[], int]) -> None:
+async def _relay(api: Api, jobs: Sequence[JobHandle], update: Callable[[], int]) -> None:
     clock = asyncio.get_running_loop()
     following = {asyncio.create_task(_follow(api, job)) for job in jobs}
     seen: list[tuple[int, int]] = []
@@ -101,12 +99,12 @@ async def _any_end(following: set[asyncio.Task[None]], seconds: float) -> None:
         await asyncio.wait(following, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
 
 
-async def _follow(api: Api, job: Job) -> None:
+async def _follow(api: Api, job: JobHandle) -> None:
     follower = job._follower
 
     async def read() -> bool:
         answer = await follower.beyond(api, follower.position)
-        await job._load_pictures(api)  # before its end, after which the display is not brought up to date
+        await job._load_images(api)  # before its end, after which the display is not brought up to date
         return answer.ended
 
     await steadily(read)

@@ -15,13 +15,13 @@ Each message is one sentence that says what to do.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ..core.errors import BgStreamError, UnavailableError
 
 if TYPE_CHECKING:
     from ..core.pauses import Paused
-    from .job_handle import Job
+    from ..core.state import ErrorInfo, Status
 
 
 class ServerConnectionError(BgStreamError):
@@ -61,6 +61,22 @@ class VersionMismatchError(ServerConnectionError):
 LOST = (ServerNotFoundError, ServerUnreachableError, UnavailableError)  # a server that may be back in a moment
 
 
+class FailedJob(Protocol):
+    """Handle of the job in an error; it is a ``Job``."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def status(self) -> Status: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def error(self) -> ErrorInfo | None: ...
+    def retry(self) -> FailedJob: ...
+
+
 class IncompleteAnswerError(BgStreamError):
     """The job failed, was cancelled or was interrupted; ``job.text`` is what it had said by then.
 
@@ -71,7 +87,7 @@ class IncompleteAnswerError(BgStreamError):
     cancelled ''
     """
 
-    def __init__(self, message: str, *, code: str, job: Job) -> None:
+    def __init__(self, message: str, *, code: str, job: FailedJob) -> None:
         super().__init__(message, code=code)
         self.job = job
 

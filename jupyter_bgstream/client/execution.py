@@ -12,48 +12,20 @@ import secrets
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ..core.errors import BgStreamError
 from ..outputs.mimebundle import bundle, bundle_of_several
+from .protocols import Bundle, DisplayContent, JobHandle, Stateful
 from .voila import in_voila
 
 if TYPE_CHECKING:
     from .api import Api
-    from .background import Background
-    from .job_handle import Job
-
-Bundle = dict[str, Any]
 
 NOT_WAITED_FOR = "Not waited for yet. To fill in the answer: jupyter bgstream fill FILE"
 REST_NOT_WAITED_FOR = "not waited for yet; to fill in the rest: jupyter bgstream fill FILE"
 
 _PATIENCE = 10.0  # seconds that the end of a cell may take for asking the server
-_RETRIES = 50  # retries of retries that are followed
-
-
-class Content(Protocol):
-    """What a display shows, or something else that the file keeps a state of."""
-
-    @property
-    def _background(self) -> Background[Api]: ...
-
-    async def look(self, api: Api) -> bool:
-        """Ask what is new, on the background loop; returns whether all of it is complete."""
-
-
-class Shown(Content, Protocol):
-    """What a display shows."""
-
-    def data(self) -> tuple[Bundle, Bundle]:
-        """Return the display's data and metadata, of what is known here."""
-
-
-class Stateful(Content, Protocol):
-    """What keeps a state in the file by itself."""
-
-    def save_state(self) -> None:
-        """Send all of it, in the thread of the cell."""
 
 
 def is_executed() -> bool:
@@ -72,7 +44,7 @@ def is_executed() -> bool:
     return not is_server_kernel()
 
 
-def show(content: Shown) -> None:
+def show(content: DisplayContent) -> None:
     """Display it, and bring the display up to date at the end of every cell."""
     shell = _shell()
     display = _Display(content, _captures(shell.display_pub))
@@ -89,37 +61,26 @@ def track(content: Stateful) -> None:
 class JobsDisplay:
     """A job, or several side by side; of a job that was asked again the newest."""
 
-    def __init__(self, jobs: Sequence[Job], *, side_by_side: bool = False) -> None:
+    def __init__(self, jobs: Sequence[JobHandle], *, side_by_side: bool = False) -> None:
         self._jobs = list(jobs)
         self._side_by_side = side_by_side
         self._background = jobs[0]._background
 
-    async def look(self, api: Api) -> bool:
+    async def update(self, api: Api) -> bool:
         """Read the logs."""
-        self._jobs = [await newest(api, job) for job in self._jobs]
+        self._jobs = [await job._newest(api) for job in self._jobs]
         return all(job._follower.answer.status == "completed" for job in self._jobs)
 
     def data(self) -> tuple[Bundle, Bundle]:
         """Return the display bundle."""
-        shown = [job.shown() for job in self._jobs]
+        shown = [job.snapshot() for job in self._jobs]
         if self._side_by_side:
             return bundle_of_several(shown, unended=NOT_WAITED_FOR), {}
         return bundle(shown[0], unended=NOT_WAITED_FOR), {}
 
 
-async def newest(api: Api, job: Job) -> Job:
-    """Return the newest job that asks a job again that has no whole answer, or itself; its log is read."""
-    answer = await job._follower.catch_up(api)
-    for _ in range(_RETRIES):
-        if not answer.ended or answer.status == "completed" or not (again := (await api.job(job.id)).retried_by):
-            break
-        job = type(job)(await api.job(again), job._background)
-        answer = await job._follower.catch_up(api)
-    return job
-
-
 class _Display:
-    def __init__(self, content: Shown, captured: bool) -> None:
+    def __init__(self, content: DisplayContent, captured: bool) -> None:
         self.content = content
         self.transient = {"display_id": secrets.token_hex(16)}
         self.shown = content.data()
@@ -153,7 +114,7 @@ def _keep(shell: Any, each: _Display | _State) -> None:
 def _save(_: object = None) -> None:
     """Bring all that may have changed up to date, as part of the cell that ends."""
     shell = _shell()
-    looking = {each.content._background.start(each.content.look): each for each in _open}
+    looking = {each.content._background.start(each.content.update): each for each in _open}
     done, late = concurrent.futures.wait(looking, timeout=_PATIENCE)
     for future in late:
         future.cancel()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Coroutine, Generator, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ..core.costs import Cost
 from ..core.errors import BgStreamError
@@ -15,6 +15,7 @@ from ..core.state import Answer, ErrorInfo
 from ..core.terminal_text import visible_line
 from ..outputs.mimebundle import OutputSnapshot, bundle
 from .costs import usd
+from .default_connection import default_background
 from .errors import IncompleteAnswerError
 from .execution import JobsDisplay, is_executed, show
 from .follower import Deltas, Follower
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from ..core.state import Status
     from .api import Api
     from .background import Background
-    from .widgets.widgets import JobWidget
+    from .widgets.job import JobWidget
 
-T = TypeVar("T")
+_RETRIES = 50  # retries of retries that are followed
 
 
 class Job:
@@ -49,48 +50,48 @@ class Job:
     *This is the demo model...
     """
 
-    def __init__(self, form: JobInfo, background: Background[Api]) -> None:
-        self._form = form
+    def __init__(self, info: JobInfo, background: Background[Api]) -> None:
+        self._info = info
         self._background = background
-        self._follower = Follower(form.id)
-        self._pictures = (self._follower.logs, Pictures(form.id, background))
+        self._follower = Follower(info.id)
+        self._pictures = (self._follower.logs, Pictures(info.id, background))
         self._detail: JobDetail | None = None
         self._read = False
 
     @property
     def id(self) -> str:
         """The job's id on its server."""
-        return self._form.id
+        return self._info.id
 
     @property
     def model(self) -> str:
         """The model's full name, ``provider/name``."""
-        return self._form.model
+        return self._info.model
 
     @property
     def title(self) -> str:
         """The given title, or the prompt's first words."""
-        return self._form.title
+        return self._info.title
 
     @property
     def thread(self) -> str | None:
         """The conversation it belongs to."""
-        return self._form.thread
+        return self._info.thread
 
     @property
     def submitted_by(self) -> str | None:
         """Name of the person who submitted it, where the server names people; None for jobs of kernels."""
-        return self._form.submitted_by
+        return self._info.submitted_by
 
     @property
-    def form(self) -> JobInfo:
+    def info(self) -> JobInfo:
         """What the server said of it last: its states, times and origin, as PROTOCOL.md has them."""
-        return self._form
+        return self._info
 
     @property
     def status(self) -> Status:
         """Ask what it is doing: queued, running, waiting, completed, failed, cancelled or interrupted."""
-        return self._form.status if self._form.ended else self._now().status
+        return self._info.status if self._info.ended else self._now().status
 
     @property
     def text(self) -> str:
@@ -122,17 +123,17 @@ class Job:
     @property
     def usage(self) -> UsageInfo | None:
         """Ask for the counts of the last attempt: input_tokens, output_tokens, cached_tokens, reasoning_tokens, …."""
-        return self._form.usage if self._form.ended else usage_info(self._now().usage)
+        return self._info.usage if self._info.ended else usage_info(self._now().usage)
 
     @property
     def cost(self) -> Cost | None:
         """Ask what all attempts cost: ``usd``, and whether that is ``estimated``; None if it is not known."""
-        return self._form.cost if self._form.ended else self._now().cost
+        return self._info.cost if self._info.ended else self._now().cost
 
     @property
     def finish_reason(self) -> str | None:
         """Ask why it ended, once it has completed: stop, length, content_filter, refusal, tool_calls, …."""
-        return self._form.finish_reason if self._form.ended else self._now().finish_reason
+        return self._info.finish_reason if self._info.ended else self._now().finish_reason
 
     @property
     def sources(self) -> tuple[Citation, ...]:
@@ -163,17 +164,17 @@ class Job:
         >>> bg.submit("x", model="demo/nothing-like-it").wait().error.code
         'model_not_found'
         """
-        return self._form.error if self._form.ended else self._now().error
+        return self._info.error if self._info.ended else self._now().error
 
     @property
     def not_before(self) -> float | None:
         """Ask when the next try is, in Unix seconds; None unless it waits for one."""
-        return None if self._form.ended else self._now().not_before
+        return None if self._info.ended else self._now().not_before
 
     @property
     def retry_of(self) -> str | None:
         """The id of the ended job that this one asks again."""
-        return self._form.retry_of
+        return self._info.retry_of
 
     @property
     def retried_by(self) -> str | None:
@@ -185,7 +186,7 @@ class Job:
 
         Neither that nor an interrupt stops the job.
         """
-        if not self._form.ended:
+        if not self._info.ended:
             self._background.run(lambda api: self._follower.end(api, timeout))
         return self
 
@@ -225,7 +226,7 @@ class Job:
         >>> bg.submit("A long story, please.", model="demo/slow").cancel().status
         'cancelled'
         """
-        self._form = self._background.run(lambda api: api.cancel(self.id))
+        self._info = self._background.run(lambda api: api.cancel(self.id))
         return self
 
     def retry(self) -> Job:
@@ -252,7 +253,7 @@ class Job:
         self._background.run(lambda api: api.delete(self.id))
 
     def detail(self) -> JobDetail:
-        """Ask for all that the server has of it: as ``form``, and with what it was asked."""
+        """Ask for all that the server has of it: as ``info``, and with what it was asked."""
         return self._background.run(lambda api: api.detail(self.id))
 
     def __eq__(self, other: object) -> bool:
@@ -262,7 +263,7 @@ class Job:
         return hash((Job, self.id))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (self._form,)
+        return _restored, (self._info,)
 
     def __repr__(self) -> str:
         known = self._known()
@@ -277,35 +278,35 @@ class Job:
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Any:
         if in_voila():
             return mime_bundle([self.view()])
-        return bundle(self.shown(fresh=True))
+        return bundle(self.snapshot(fresh=True))
 
     def _ipython_display_(self) -> None:
         if not is_executed():
             raise NotImplementedError  # IPython shows the bundle
-        self.shown(fresh=True)
+        self.snapshot(fresh=True)
         show(JobsDisplay([self]))
 
     def view(self) -> JobWidget:
         """Return a widget of it: live in any front end, to be put beside others, with traits to observe and link."""
-        from .widgets.widgets import JobWidget  # noqa: PLC0415 - anywidget takes longer to import than all the rest
+        from .widgets.job import JobWidget  # noqa: PLC0415 - anywidget takes longer to import than all the rest
 
         return JobWidget(self)
 
     def placeholder(self) -> dict[str, Any]:
         """Return the display bundle of what is known, without asking the server."""
-        return bundle(self.shown())
+        return bundle(self.snapshot())
 
-    def shown(self, *, fresh: bool = False) -> OutputSnapshot:
+    def snapshot(self, *, fresh: bool = False) -> OutputSnapshot:
         """Return what a display shows of it; with ``fresh`` the server is asked, if it is there."""
         answer = self._follower.answer
         if fresh:
             try:
                 answer = self._now()
-                self._background.run(self._load_pictures)
+                self._background.run(self._load_images)
             except BgStreamError:
                 answer = self._follower.answer  # a picture of what is known is better than a traceback
         if answer.status == "new":  # nothing of the log is known yet
-            return OutputSnapshot(self.id, self.model, self._form.cursor, self._described())
+            return OutputSnapshot(self.id, self.model, self._info.cursor, self._described())
         files = self._pictures_here().files(answer.images)
         return OutputSnapshot(self.id, self.model, self._follower.cursor, answer, files)
 
@@ -325,7 +326,18 @@ class Job:
             self._pictures = (self._follower.logs, pictures)
         return pictures
 
-    async def _load_pictures(self, api: Api) -> None:
+    async def _newest(self, api: Api) -> Job:
+        """Return the newest retry of a job without a whole answer, or the job itself; its log has been read."""
+        job = self
+        answer = await job._follower.catch_up(api)
+        for _ in range(_RETRIES):
+            if not answer.ended or answer.status == "completed" or not (again := (await api.job(job.id)).retried_by):
+                break
+            job = Job(await api.job(again), self._background)
+            answer = await job._follower.catch_up(api)
+        return job
+
+    async def _load_images(self, api: Api) -> None:
         await self._pictures_here().load(api, self._follower.answer.images)
 
     def _asked(self) -> JobDetail:
@@ -335,11 +347,11 @@ class Job:
 
     def _known(self) -> Answer:
         answer = self._follower.answer
-        return self._described() if self._form.ended or answer.status == "new" else answer
+        return self._described() if self._info.ended or answer.status == "new" else answer
 
     def _described(self) -> Answer:
-        form = self._form
-        return Answer(status=form.status, cost=form.cost, error=form.error, not_before=form.not_before)
+        info = self._info
+        return Answer(status=info.status, cost=info.cost, error=info.error, not_before=info.not_before)
 
     def _whole(self, answer: Answer) -> str:
         self._mark_read()
@@ -361,7 +373,5 @@ class Job:
 _ENDED = {"failed": "failed", "interrupted": "was interrupted"}
 
 
-def _restored(form: JobInfo) -> Job:
-    from .session import held  # noqa: PLC0415 - it makes jobs itself
-
-    return held(form)
+def _restored(info: JobInfo) -> Job:
+    return Job(info, default_background)

@@ -23,7 +23,7 @@ class Jobs(list[Job]):
 
     def bundle(self) -> dict[str, str]:
         """Return the display bundle."""
-        return table([job.form for job in self], time.time())
+        return table([job.info for job in self], time.time())
 
     def wait(self, timeout: float | None = None) -> Jobs:
         """Wait until all have ended in any way; raises TimeoutError after ``timeout`` seconds."""
@@ -75,7 +75,7 @@ class Comparison(Sequence[Job]):
     @property
     def ended(self) -> bool:
         """Whether all have ended, as far as is known here."""
-        return all(job.form.ended for job in self._jobs)
+        return all(job.info.ended for job in self._jobs)
 
     def wait(self, timeout: float | None = None) -> Comparison:
         """Wait until all have ended in any way; raises TimeoutError after ``timeout`` seconds, and stops none."""
@@ -121,13 +121,13 @@ class Comparison(Sequence[Job]):
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Any:
         if in_voila() and self._jobs:
             return mime_bundle([job.view() for job in self._jobs])
-        return bundle_of_several([job.shown(fresh=True) for job in self._jobs])
+        return bundle_of_several([job.snapshot(fresh=True) for job in self._jobs])
 
     def _ipython_display_(self) -> None:
         if not self._jobs or not is_executed():
             raise NotImplementedError  # IPython shows the bundle
         for job in self._jobs:
-            job.shown(fresh=True)
+            job.snapshot(fresh=True)
         show(JobsDisplay(self._jobs, side_by_side=True))
 
 

@@ -109,13 +109,13 @@ class LogRelay:
             names = [name for name in wanted if name]
             if not names:
                 break
-            forms = [await self._insist(partial(server.job, name)) for name in names]
-            new = [form for form in forms if known.get(form.id) != form]
-            known |= {form.id: form for form in forms}
+            infos = [await self._insist(partial(server.job, name)) for name in names]
+            new = [info for info in infos if known.get(info.id) != info]
+            known |= {info.id: info for info in infos}
             if new:
-                jobs = [msgspec.structs.replace(form, preview="") for form in new]  # events have the text
+                jobs = [msgspec.structs.replace(info, preview="") for info in new]  # events have the text
                 await self._viewer.add([{"type": "jobs", "jobs": msgspec.to_builtins(jobs)}])
-            wanted = [name for form in forms for name in (form.retry_of, form.retried_by) if name not in known]
+            wanted = [name for info in infos for name in (info.retry_of, info.retried_by) if name not in known]
         newest = self._newest
         while (after := known[newest].retried_by) in known:
             newest = str(after)

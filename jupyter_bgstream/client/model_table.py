@@ -24,12 +24,12 @@ class Models:
     True
     """
 
-    def __init__(self, form: ModelsInfo, provider: str | None = None) -> None:
-        self.default = form.default  # provider/name, of a job that names none
-        self.default_why = form.default_why
-        self.aliases = dict(form.aliases)
-        self.problems = list(form.problems)  # what is wrong in the server's config, as sentences
-        self._providers = [each for each in form.providers if provider in (None, each.name)]
+    def __init__(self, info: ModelsInfo, provider: str | None = None) -> None:
+        self.default = info.default  # provider/name, of a job that names none
+        self.default_why = info.default_why
+        self.aliases = dict(info.aliases)
+        self.problems = list(info.problems)  # what is wrong in the server's config, as sentences
+        self._providers = [each for each in info.providers if provider in (None, each.name)]
         self._all = provider is not None
 
     @property

@@ -14,8 +14,8 @@ from ..core.errors import InvalidRequestError, NotFoundError
 from ..core.job import OnRestart, Priority, Retries
 from ..core.pauses import Paused
 from ..core.schemas import BatchInfo, JobInfo, Mute
-from .background import Background
 from .costs import Costs
+from .default_connection import default_background
 from .job_handle import Job
 from .job_list import Jobs
 from .job_table import is_meant
@@ -31,16 +31,6 @@ T = TypeVar("T")
 State = Literal["queued", "running", "waiting", "completed", "failed", "cancelled", "interrupted"]
 
 _SEARCHED = 500  # newest jobs among which the beginning of an id is looked up
-
-
-def _open() -> Api:
-    # httpx takes longer to import than all the rest; a kernel that submits nothing never pays for it.
-    from .api import Api  # noqa: PLC0415
-
-    return Api()
-
-
-_background: Background[Api] = Background(_open)
 
 
 def submit(
@@ -98,7 +88,7 @@ def submit(
         "source": origin(),
     }
     given = {name: value for name, value in request.items() if value is not None}
-    return held(_background.run(lambda api: api.submit(given)))
+    return held(default_background.run(lambda api: api.submit(given)))
 
 
 def check_options(params: Any, tags: Any) -> None:
@@ -122,9 +112,9 @@ def job(id: str) -> Job:
     True
     """
     try:
-        return held(_background.run(lambda api: api.job(id)))
+        return held(default_background.run(lambda api: api.job(id)))
     except NotFoundError:
-        found = [form for form in job_forms(limit=_SEARCHED) if is_meant(id, form.id)]
+        found = [info for info in list_jobs(limit=_SEARCHED) if is_meant(id, info.id)]
         if not found:
             raise
     if len(found) > 1:
@@ -160,7 +150,7 @@ def jobs(
         "submitted_by": submitted_by,
         "tag": tag,
     }
-    return Jobs(held(form) for form in job_forms(limit=limit, **query))
+    return Jobs(held(info) for info in list_jobs(limit=limit, **query))
 
 
 def costs(by: By = "day", *, since: datetime | float | None = None, until: datetime | float | None = None) -> Costs:
@@ -175,7 +165,7 @@ def costs(by: By = "day", *, since: datetime | float | None = None, until: datet
     demo/echo ...
     """
     query: dict[str, str | int | None] = {"by": by, "since": _seconds(since), "until": _seconds(until)}
-    return Costs(_background.run(lambda api: api.costs(**query)).costs, by)
+    return Costs(default_background.run(lambda api: api.costs(**query)).costs, by)
 
 
 def _seconds(when: datetime | float | None) -> int | None:
@@ -191,41 +181,41 @@ def models(provider: str | None = None, *, refresh: bool = False) -> Models:
     >>> bg.models("demo").names
     ['demo/...', 'demo/...', 'demo/...', 'demo/...']
     """
-    form = _background.run(lambda api: api.models(refresh=refresh))
-    names = [each.name for each in form.providers]
+    info = default_background.run(lambda api: api.models(refresh=refresh))
+    names = [each.name for each in info.providers]
     if provider is not None and provider not in names:
         raise InvalidRequestError(f"There is no provider {provider!r}; there are {', '.join(names)}.", field="provider")
-    return Models(form, provider)
+    return Models(info, provider)
 
 
-def held(form: JobInfo) -> Job:
+def held(info: JobInfo) -> Job:
     """Return the handle of a job that the server has described."""
-    return Job(form, _background)
+    return Job(info, default_background)
 
 
 def later(ask: Callable[[Api], Coroutine[Any, Any, T]]) -> Future[T]:
     """Ask the server without waiting for it here."""
-    return _background.start(ask)
+    return default_background.start(ask)
 
 
 def notebook_of(kernel_id: str) -> str | None:
     """Ask where a kernel's notebook is, as a path below the server's root."""
-    return _background.run(lambda api: api.kernel(kernel_id)).notebook
+    return default_background.run(lambda api: api.kernel(kernel_id)).notebook
 
 
 def mutes() -> list[Mute]:
     """Ask which notebooks and threads make no notices."""
-    return _background.run(lambda api: api.mutes())
+    return default_background.run(lambda api: api.mutes())
 
 
 def mute(what: Mute, *, on: bool) -> None:
     """Mute a notebook or a thread, or call again for it."""
-    _background.run(lambda api: api.mute(what, on=on))
+    default_background.run(lambda api: api.mute(what, on=on))
 
 
-def job_forms(*, limit: int, **query: str | None) -> list[JobInfo]:
+def list_jobs(*, limit: int, **query: str | None) -> list[JobInfo]:
     """List the newest jobs as the server describes them, in one request."""
-    return _background.run(lambda api: api.jobs(limit=limit, **query)).jobs
+    return default_background.run(lambda api: api.jobs(limit=limit, **query)).jobs
 
 
 def paused_groups(jobs: Iterable[JobInfo]) -> dict[str, Paused]:
@@ -233,8 +223,8 @@ def paused_groups(jobs: Iterable[JobInfo]) -> dict[str, Paused]:
     groups = {job.group for job in jobs if job.group is not None and job.status in ("queued", "waiting")}
 
     async def ask(api: Api) -> dict[str, Paused]:
-        forms = await asyncio.gather(*map(api.group, groups), return_exceptions=True)
+        infos = await asyncio.gather(*map(api.group, groups), return_exceptions=True)
         # Not every group was announced, and one may be gone by now: such a one is not paused.
-        return {form.id: form.paused for form in forms if isinstance(form, BatchInfo) and form.paused is not None}
+        return {info.id: info.paused for info in infos if isinstance(info, BatchInfo) and info.paused is not None}
 
-    return _background.run(ask) if groups else {}
+    return default_background.run(ask) if groups else {}

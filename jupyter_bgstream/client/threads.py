@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, overload
 from ..core.errors import InvalidRequestError, NotFoundError
 from ..core.schemas import JobInfo, ThreadInfo, ThreadMessageInfo
 from ..core.terminal_text import visible_line
+from .default_connection import default_background
 from .job_handle import Job
 from .job_table import duration
-from .session import _background, submit
+from .session import submit
 from .text_table import grid
 
 if TYPE_CHECKING:
@@ -36,17 +37,17 @@ class Thread:
     >>> talk.fork("another talk").rename("a third talk").delete()
     """
 
-    def __init__(self, name: str, form: ThreadInfo | None = None) -> None:
+    def __init__(self, name: str, info: ThreadInfo | None = None) -> None:
         if not isinstance(name, str) or not 1 <= len(name) <= 200:
             raise InvalidRequestError("A thread's name is a text of 1 to 200 characters.", field="thread")
         self.name = name
-        self._form = form  # as a list had it
+        self._info = info  # as a list had it
 
     @property
     def jobs(self) -> list[Job]:
         """Ask for its jobs, the oldest first."""
-        forms = _background.run(lambda api: _jobs(api, self.name))
-        return [Job(form, _background) for form in reversed(forms)]
+        infos = default_background.run(lambda api: _jobs(api, self.name))
+        return [Job(info, default_background) for info in reversed(infos)]
 
     @property
     def messages(self) -> list[ThreadMessageInfo]:
@@ -54,7 +55,7 @@ class Thread:
 
         Of what has not ended yet there is only what was asked. A picture in a content has its size, not its data.
         """
-        return _background.run(lambda api: api.thread_messages(self.name)).messages
+        return default_background.run(lambda api: api.thread_messages(self.name)).messages
 
     @property
     def status(self) -> str:
@@ -77,34 +78,34 @@ class Thread:
         taken, the job has not ended (code ``not_ended``), or nothing was said.
         """
         job = after.id if isinstance(after, Job) else after
-        form = _background.run(lambda api: api.fork_thread(self.name, name, job))
-        return Thread(form.name, form)
+        info = default_background.run(lambda api: api.fork_thread(self.name, name, job))
+        return Thread(info.name, info)
 
     def rename(self, name: str) -> Thread:
         """Call it by another name, also while its jobs run; raises ConflictError if that is taken."""
-        self._form = _background.run(lambda api: api.rename_thread(self.name, name))
+        self._info = default_background.run(lambda api: api.rename_thread(self.name, name))
         self.name = name
         return self
 
     def delete(self) -> None:
         """Stop and forget all its jobs. Its forks stay."""
-        _background.run(lambda api: api.delete_thread(self.name))
-        self._form = None
+        default_background.run(lambda api: api.delete_thread(self.name))
+        self._info = None
 
     def _now(self) -> ThreadInfo:
-        found = _background.run(lambda api: api.threads(thread=self.name)).threads
+        found = default_background.run(lambda api: api.threads(thread=self.name)).threads
         if not found:
             raise NotFoundError(f"There is no thread {self.name!r}.")
-        self._form = found[0]
-        return self._form
+        self._info = found[0]
+        return self._info
 
     def __repr__(self) -> str:
-        form = self._form
-        if form is None:
+        info = self._info
+        if info is None:
             return f"<Thread {self.name!r}>"
-        turns = "1 turn" if form.jobs == 1 else f"{form.jobs:,} turns"
-        origin = f", forked from {form.forked_from!r}" if form.forked_from else ""
-        return visible_line(f"<Thread {self.name!r} {turns}, {form.status}, {form.model}{origin}>")
+        turns = "1 turn" if info.jobs == 1 else f"{info.jobs:,} turns"
+        origin = f", forked from {info.forked_from!r}" if info.forked_from else ""
+        return visible_line(f"<Thread {self.name!r} {turns}, {info.status}, {info.model}{origin}>")
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))
@@ -118,8 +119,8 @@ class Threads(Sequence[Thread]):
     'hellos'
     """
 
-    def __init__(self, forms: Sequence[ThreadInfo], *, more: bool = False) -> None:
-        self._forms = tuple(forms)
+    def __init__(self, infos: Sequence[ThreadInfo], *, more: bool = False) -> None:
+        self._forms = tuple(infos)
         self._more = more  # whether there are others
 
     @overload
@@ -129,14 +130,14 @@ class Threads(Sequence[Thread]):
     def __getitem__(self, index: int | slice) -> Thread | Threads:
         if isinstance(index, slice):
             return Threads(self._forms[index])
-        form = self._forms[index]
-        return Thread(form.name, form)
+        info = self._forms[index]
+        return Thread(info.name, info)
 
     def __len__(self) -> int:
         return len(self._forms)
 
     def __iter__(self) -> Iterator[Thread]:
-        return (Thread(form.name, form) for form in self._forms)
+        return (Thread(info.name, info) for info in self._forms)
 
     def bundle(self) -> dict[str, str]:
         """Return the display bundle."""
@@ -144,7 +145,7 @@ class Threads(Sequence[Thread]):
             empty = "No threads yet: --thread NAME, or thread=…, begins one."
             return {"text/plain": empty, "text/html": f"<p>{empty}</p>"}
         now = time.time()
-        shown = grid(_HEADINGS, [_row(form, now) for form in self._forms], numbers=_NUMBERS)
+        shown = grid(_HEADINGS, [_row(info, now) for info in self._forms], numbers=_NUMBERS)
         if self._more:
             note = "There are more: threads(limit=…)."
             shown = {"text/plain": f"{shown['text/plain']}\n{note}", "text/html": f"{shown['text/html']}<p>{note}</p>"}
@@ -177,21 +178,21 @@ def threads(*, limit: int = 50) -> Threads:
     thread...state...model...
     hellos...completed...demo/echo...Hi....
     """
-    page = _background.run(lambda api: api.threads(limit=limit))
+    page = default_background.run(lambda api: api.threads(limit=limit))
     return Threads(page.threads, more=page.next is not None)
 
 
 async def _jobs(api: Api, name: str) -> list[JobInfo]:
-    forms: list[JobInfo] = []
+    infos: list[JobInfo] = []
     cursor = None
     while True:
         page = await api.jobs(thread=name, limit=_PAGE, cursor=cursor)
-        forms += page.jobs
+        infos += page.jobs
         if (cursor := page.next) is None:
-            return forms
+            return infos
 
 
-def _row(form: ThreadInfo, now: float) -> tuple[str, ...]:
-    words = form.title if len(form.title) <= _WORDS else form.title[: _WORDS - 1].rstrip() + "…"
-    used = f"{duration(now - form.updated_at)} ago"
-    return form.name, form.status, form.model, words, form.forked_from or "", f"{form.jobs:,}", used
+def _row(info: ThreadInfo, now: float) -> tuple[str, ...]:
+    words = info.title if len(info.title) <= _WORDS else info.title[: _WORDS - 1].rstrip() + "…"
+    used = f"{duration(now - info.updated_at)} ago"
+    return info.name, info.status, info.model, words, info.forked_from or "", f"{info.jobs:,}", used

@@ -6,12 +6,10 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from .protocols import Bundle, View
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
-
-    from .widgets.base import PageWidget
-
-Bundle = dict[str, Any]
 
 _COLUMNS = "repeat(auto-fit, minmax(min(260px, 100%), 1fr))"  # as many as there is room for
 
@@ -22,20 +20,20 @@ def in_voila() -> bool:
     return "VOILA_PREHEAT" in os.environ or os.environ.get("SERVER_SOFTWARE", "").startswith("voila/")
 
 
-def display(shell: InteractiveShell, *views: PageWidget) -> None:
+def display(shell: InteractiveShell, *views: View) -> None:
     """Display views, to which this kernel relays what comes."""
     data, metadata = mime_bundle(views)
     shell.display_pub.publish(data, metadata)
 
 
-def mime_bundle(views: Sequence[PageWidget]) -> tuple[Bundle, Bundle]:
+def mime_bundle(views: Sequence[View]) -> tuple[Bundle, Bundle]:
     """Return the display bundle of a view, or of several side by side, and its metadata."""
     # One output for all: where Voilà draws the page as cells run, it loses outputs that follow each other at once.
     made = (views[0] if len(views) == 1 else _side_by_side(views))._repr_mimebundle_()
     return made if isinstance(made, tuple) else (made or {}, {})
 
 
-def _side_by_side(views: Sequence[PageWidget]) -> Any:
+def _side_by_side(views: Sequence[View]) -> Any:
     # It takes longer to import than all the rest.
     from ipywidgets import GridBox, Layout  # type: ignore[import-untyped]  # noqa: PLC0415
 

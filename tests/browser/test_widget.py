@@ -238,9 +238,11 @@ async def test_a_batch_with_a_socket_and_without(
         client.post("groups", json={"id": "widget-batch", "total": 3, "title": "Rows", "jobs": rows}).raise_for_status()
     write_notebook(
         notebook,
-        HEAD + "from types import SimpleNamespace\nfrom jupyter_bgstream.client import session\n"
-        "from jupyter_bgstream.client.widgets.widgets import BatchWidget\n"
-        "batch = SimpleNamespace(id='widget-batch', _background=session._background, placeholder=dict)\n"
+        HEAD
+        + "from types import SimpleNamespace\n"
+        + "from jupyter_bgstream.client.default_connection import default_background\n"
+        "from jupyter_bgstream.client.widgets.batch import BatchWidget\n"
+        "batch = SimpleNamespace(id='widget-batch', _background=default_background, placeholder=dict)\n"
         "view = BatchWidget(batch)\ndone = HTML()\njslink((view, 'done'), (done, 'value'))\nHBox([view, done])",
     )
     tabs = [await lab.tab(notebook.name), await bare.open(notebook.name)]

@@ -12,7 +12,7 @@ import pytest
 from harness.jupyter import Jupyter, jupyter
 from jupyter_client.blocking.client import BlockingKernelClient
 
-from jupyter_bgstream.client import session
+from jupyter_bgstream.client.default_connection import default_background
 from jupyter_bgstream.core.codec import BUNDLE_MIME
 from jupyter_bgstream.testing import ScriptedProvider, ThreadedProvider, answer
 
@@ -42,7 +42,7 @@ def script(server: Jupyter, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(server.runtime))
     monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(server.runtime_file))
     yield
-    session._background.close()
+    default_background.close()
 
 
 @dataclass

@@ -21,8 +21,8 @@ from jupyter_bgstream.client import (
     VersionMismatchError,
     connect,
     jobs,
-    session,
 )
+from jupyter_bgstream.client.default_connection import default_background
 from jupyter_bgstream.core.codec import PROTOCOL_VERSION, encode
 from jupyter_bgstream.core.runtime import Runtime
 
@@ -33,9 +33,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
     for name in ("JUPYTER_BGSTREAM_RUNTIME", "JPY_PARENT_PID"):
         monkeypatch.delenv(name, raising=False)
-    session._background.close()
+    default_background.close()
     yield tmp_path
-    session._background.close()
+    default_background.close()
 
 
 def leave(folder: Path, name: str, running: Jupyter, /, **changes: Any) -> Path:
@@ -62,9 +62,9 @@ def sentence(error: pytest.ExceptionInfo[BgStreamError]) -> str:
 def test_runtime_file_of_another_user_is_not_followed(folder: Path, server: Jupyter) -> None:
     os.chown(leave(folder, "theirs", server), 65533, 65533)
     with pytest.raises(ServerNotFoundError):
-        session.jobs()
+        jobs()
     leave(folder, "mine", server)
-    assert session.jobs(limit=1) is not None
+    assert jobs(limit=1) is not None
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8888\n/", "http://127.0.0.1:99999999/", "", "x\0"])
@@ -80,7 +80,7 @@ def test_a_damaged_runtime_file_stops_nobody(
             jobs()
         assert "is damaged" in sentence(error)
     leave(folder, "mine", server)
-    assert session.jobs(limit=1) is not None
+    assert jobs(limit=1) is not None
 
 
 def test_no_server() -> None:
@@ -102,7 +102,7 @@ def test_of_several_it_is_the_one_that_serves(server: Jupyter, folder: Path) -> 
         leave(folder, name, server)
     leave(folder, "c", server, kind="serve")
     assert isinstance(jobs(), list)
-    session._background.close()
+    default_background.close()
     leave(folder, "d", server, kind="serve")
     with pytest.raises(MultipleServersError):
         jobs()

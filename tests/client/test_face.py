@@ -23,7 +23,7 @@ from harness.jupyter import Jupyter, jupyter
 
 import jupyter_bgstream as bg
 from jupyter_bgstream.cli.demo import demo_config
-from jupyter_bgstream.client import session
+from jupyter_bgstream.client.default_connection import default_background
 from jupyter_bgstream.testing import ThreadedProvider, answer
 from jupyter_bgstream.testing.demo import serve_demo
 
@@ -60,7 +60,7 @@ def test_an_example_is_true(test: doctest.DocTest, fast_demo: Jupyter, monkeypat
     try:
         result = doctest.DocTestRunner(optionflags=FLAGS).run(test, out=said.append, clear_globs=False)
     finally:
-        session._background.close()
+        default_background.close()
     assert result.failed == 0, "".join(said)
 
 
@@ -74,7 +74,7 @@ def test_the_page_about_cells_is_true(fast_demo: Jupyter, monkeypatch: pytest.Mo
     try:
         assert doctest.DocTestRunner(optionflags=FLAGS).run(test, out=said.append).failed == 0, "".join(said)
     finally:
-        session._background.close()
+        default_background.close()
     cells = re.findall(r"^```ipython\n(.+?)^```", page, flags=re.DOTALL | re.MULTILINE)
     assert len(cells) > 1
     with closing(Kernel(fast_demo)) as kernel:

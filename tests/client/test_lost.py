@@ -24,9 +24,9 @@ from jupyter_bgstream.client import (
     follower,
     job,
     jobs,
-    session,
     submit,
 )
+from jupyter_bgstream.client.default_connection import default_background
 from jupyter_bgstream.client.errors import LOST
 from jupyter_bgstream.core.codec import encode
 from jupyter_bgstream.core.runtime import Runtime
@@ -43,7 +43,7 @@ def relay(server: Jupyter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
         monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(path))
         yield relay
-        session._background.close()
+        default_background.close()
 
 
 def test_a_submit_whose_answer_got_lost_is_one_job(relay: Relay) -> None:
@@ -107,7 +107,7 @@ def own_server(provider: ThreadedProvider, tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(server.runtime))
         monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(server.runtime_file))
         yield server
-        session._background.close()
+        default_background.close()
 
 
 def test_a_job_that_is_to_be_tried_again_goes_on_through_kill_9(
@@ -172,7 +172,7 @@ def test_a_full_queue_is_said_with_the_time_to_wait(
         assert ran.error == str(refused.value)
         asked.cancel()
         assert submit("y").result() == "Hello, world"
-        session._background.close()
+        default_background.close()
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])

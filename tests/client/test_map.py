@@ -415,7 +415,7 @@ def test_the_rest_of_a_table_is_sent_as_there_is_room(
 ) -> None:
     server = Refusing(room=False)
     background: Background[Any] = Background(lambda: server)
-    monkeypatch.setattr(mapping, "_background", background)
+    monkeypatch.setattr(mapping, "default_background", background)
     try:
         batch = batches.map(range(1200), "{row}")
         assert "full: 500 of 1,200 rows are submitted, the rest follows from this kernel" in capsys.readouterr().out

@@ -66,7 +66,7 @@ def test_pictures_are_there_while_the_answer_goes_on(script: None, provider: Thr
     assert "(Picture 1: PNG" in next(iter(asked))  # the server has stored it with these words
     (png,) = asked.images
     assert png.data == PNG
-    assert bundle(asked.shown(fresh=True))["text/markdown"].endswith("*Running…*")
+    assert bundle(asked.snapshot(fresh=True))["text/markdown"].endswith("*Running…*")
     provider.release()
     assert [each.media_type for each in asked.wait().images] == ["image/png", "image/gif"]
 

@@ -18,10 +18,10 @@ from jupyter_bgstream.client import (
     NotFoundError,
     Thread,
     Threads,
-    session,
     thread,
     threads,
 )
+from jupyter_bgstream.client.default_connection import default_background
 from jupyter_bgstream.core.schemas import ThreadInfo
 from jupyter_bgstream.testing import Hold, Script, ThreadedProvider, answer
 
@@ -158,7 +158,7 @@ def test_two_servers_on_one_database_have_the_same_threads(
     provider.scripts["both"] = held()
 
     def at(server: Jupyter) -> None:
-        session._background.close()
+        default_background.close()
         monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(server.runtime))
         monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(server.runtime_file))
 
@@ -179,7 +179,7 @@ def test_two_servers_on_one_database_have_the_same_threads(
     thread("ours").delete()  # the job runs on the other server
     provider.quiet()
     assert list(threads()) == []
-    session._background.close()
+    default_background.close()
 
 
 def test_a_list_shows_itself_as_a_table() -> None:

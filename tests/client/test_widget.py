@@ -23,10 +23,11 @@ from client.test_lost import relay  # noqa: F401 - a fixture
 from harness.jupyter import Jupyter, of_this_machine
 from jupyter_client.manager import KernelManager
 
-from jupyter_bgstream.client import session, submit
+from jupyter_bgstream.client import submit
 from jupyter_bgstream.client.api import Api
+from jupyter_bgstream.client.default_connection import default_background
 from jupyter_bgstream.client.widgets.base import PageWidget
-from jupyter_bgstream.client.widgets.widgets import BatchWidget
+from jupyter_bgstream.client.widgets.batch import BatchWidget
 from jupyter_bgstream.core.codec import BUNDLE_MIME
 from jupyter_bgstream.core.events import Event
 from jupyter_bgstream.core.state import Answer, fold
@@ -345,7 +346,7 @@ class Announced:
 
     def __init__(self, server: Jupyter, provider: ThreadedProvider, name: str = "batch") -> None:
         self.id = f"widget-{name}"
-        self._background = session._background
+        self._background = default_background
         provider.scripts["row"] = answer("a row")
         provider.scripts["held-row"] = answer(WORDS, hold_after=20)
         models = ["test/row", "test/held-row", "test/nothing"]
@@ -378,7 +379,7 @@ def test_a_cell_that_is_run_again_and_again_asks_no_more_often(
 ) -> None:
     batch = Announced(server, provider, "again")
     asked: queue.SimpleQueue[float] = queue.SimpleQueue()
-    read = Api.group_form
+    read = Api.batch_json
 
     async def noted(api: Api, *args: Any) -> Any:
         asked.put(time.monotonic())
@@ -387,7 +388,7 @@ def test_a_cell_that_is_run_again_and_again_asks_no_more_often(
     views = [BatchWidget(batch) for _ in range(20)]
     for view in views:
         called(view, lambda view=view: view.done == 2)
-    monkeypatch.setattr(Api, "group_form", noted)
+    monkeypatch.setattr(Api, "batch_json", noted)
     times = [asked.get(timeout=PATIENCE) for _ in range(3)]
     assert times[-1] - times[0] > 1
     provider.release()

@@ -15,7 +15,7 @@ from ..voila import in_voila
 
 if TYPE_CHECKING:
     from ..api import Api
-    from .handle import Batch
+    from ..protocols import BatchHandle
 
 SPACING = 1.0  # seconds between two updates of a display
 
@@ -26,7 +26,7 @@ def this_run() -> object | None:
     return None if shell is None else (id(shell), shell.execution_count)
 
 
-def show(batch: Batch) -> None:
+def show(batch: BatchHandle) -> None:
     """Display what is known of a batch; in a kernel whose front end cannot ask the server, also what comes."""
     shell = _shell()
     if shell is None:
@@ -37,7 +37,7 @@ def show(batch: Batch) -> None:
     if is_executed():
         show_executed(BatchDisplay(batch))
         return
-    if getattr(shell, "kernel", None) is None or page_reads() or batch._form.ended:
+    if getattr(shell, "kernel", None) is None or page_reads() or batch.info.ended:
         shell.display_pub.publish(batch.placeholder())
         return
     display = {"display_id": secrets.token_hex(16)}
@@ -46,14 +46,14 @@ def show(batch: Batch) -> None:
 
     async def follow(api: Api) -> None:
         async def look() -> bool:
-            form = await batch._look(api)
+            info = await batch._refresh(api)
             if (bundle := batch.placeholder()) != shown[0]:
                 shown[0] = bundle
                 # A display may have hooks, which take their time.
                 await asyncio.to_thread(shell.display_pub.publish, bundle, transient=display, update=True)
-            if not form.ended:
+            if not info.ended:
                 await asyncio.sleep(SPACING)
-            return form.ended
+            return info.ended
 
         await steadily(look)
 
@@ -63,14 +63,14 @@ def show(batch: Batch) -> None:
 class BatchDisplay:
     """A batch in a notebook that a program executes."""
 
-    def __init__(self, batch: Batch) -> None:
+    def __init__(self, batch: BatchHandle) -> None:
         self._batch = batch
         self._background = batch._background
 
-    async def look(self, api: Api) -> bool:
+    async def update(self, api: Api) -> bool:
         """Ask how far it is. What has failed may be asked again."""
-        form = await self._batch._look(api)
-        return form.ended and form.counts.completed == form.total
+        info = await self._batch._refresh(api)
+        return info.ended and info.counts.completed == info.total
 
     def data(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the display bundle."""

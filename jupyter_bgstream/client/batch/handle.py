@@ -16,9 +16,9 @@ from ...core.terminal_text import visible_line
 from ...outputs.batch import batch_bundle, batch_words
 from ..background import Background
 from ..costs import usd
+from ..default_connection import default_background
 from ..errors import BatchPausedError
 from ..job_handle import Job
-from ..session import _background
 from .display import BatchDisplay, show, this_run
 from .frame import framed
 from .json_schema import Schema
@@ -52,25 +52,30 @@ class Batch:
     """
 
     def __init__(
-        self, form: BatchInfo, background: Background[Api], *, rows: Rows | None = None, schema: Schema | None = None
+        self, info: BatchInfo, background: Background[Api], *, rows: Rows | None = None, schema: Schema | None = None
     ) -> None:
-        self._form = form
+        self._info = info
         self._background = background
         self._rows = rows
         self._schema = schema
-        self._answers = Results(form.id, schema, background)
+        self._answers = Results(info.id, schema, background)
         self._sending: tuple[Upload, concurrent.futures.Future[BatchInfo]] | None = None
         self._shown_in: object = None  # the run of a cell that has shown it by itself
 
     @property
     def id(self) -> str:
         """The batch's id on its server: its group's."""
-        return self._form.id
+        return self._info.id
+
+    @property
+    def info(self) -> BatchInfo:
+        """The batch as the server described it last, see PROTOCOL.md; asks nothing."""
+        return self._info
 
     @property
     def title(self) -> str:
         """What it is called in lists and notices."""
-        return self._form.title
+        return self._info.title
 
     @property
     def status(self) -> Status:
@@ -80,16 +85,16 @@ class Batch:
     @property
     def counts(self) -> dict[str, int]:
         """Ask how many rows are in which state."""
-        form = self._now()
-        ends = form.counts
+        info = self._now()
+        ends = info.counts
         return {
             "completed": ends.completed,
             "failed": ends.failed,
             "interrupted": ends.interrupted,
             "cancelled": ends.cancelled,
-            "running": form.running,
-            "waiting": form.waiting,
-            "queued": form.queued + max(0, form.total - form.submitted),
+            "running": info.running,
+            "waiting": info.waiting,
+            "queued": info.queued + max(0, info.total - info.submitted),
         }
 
     @property
@@ -140,7 +145,7 @@ class Batch:
 
     def __len__(self) -> int:
         """Count the rows."""
-        return len(self._rows) if self._rows is not None else self._form.total
+        return len(self._rows) if self._rows is not None else self._info.total
 
     def __iter__(self) -> Iterator[Row]:
         """Iterate over the rows in their order, each when it has ended."""
@@ -168,44 +173,44 @@ class Batch:
         >>> sorted(batch.errors), batch.retry().wait().counts["completed"]
         ([0, 1], 2)
         """
-        self._form = self._background.run(self._retried)
+        self._info = self._background.run(self._retried)
         return self
 
     def resume(self) -> Batch:
         """Go on with what is left of a paused batch; rows that have failed are asked again by ``retry`` alone."""
-        self._form = self._background.run(lambda api: api.change_group(self.id, "resume"))
+        self._info = self._background.run(lambda api: api.change_group(self.id, "resume"))
         return self
 
     def cancel(self) -> Batch:
         """Stop what has not ended; what was answered stays."""
         if self._sending is not None:
             self._sending[1].cancel()
-        self._form = self._background.run(lambda api: api.change_group(self.id, "cancel"))
+        self._info = self._background.run(lambda api: api.change_group(self.id, "cancel"))
         return self
 
     def view(self) -> Any:
         """Return a widget that shows it live."""
-        from ..widgets.widgets import BatchWidget  # noqa: PLC0415 - with it come ipywidgets and anywidget
+        from ..widgets.batch import BatchWidget  # noqa: PLC0415 - with it come ipywidgets and anywidget
 
         return BatchWidget(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (self._form, self._rows, None if self._schema is None else self._schema.json)
+        return _restored, (self._info, self._rows, None if self._schema is None else self._schema.json)
 
     def __repr__(self) -> str:
-        form = self._form
-        cost = f", {usd(form.cost.usd, estimated=form.cost.estimated)}" if form.cost else ""
-        words = batch_words(form.id, form.status, form.title, form.total, form.counts, paused=form.paused)
-        return visible_line(f"<Batch {form.id} {words}{cost}>")
+        info = self._info
+        cost = f", {usd(info.cost.usd, estimated=info.cost.estimated)}" if info.cost else ""
+        words = batch_words(info.id, info.status, info.title, info.total, info.counts, paused=info.paused)
+        return visible_line(f"<Batch {info.id} {words}{cost}>")
 
     def placeholder(self, *, unended: str = "") -> dict[str, Any]:
         """Return the display bundle of what is known, without asking the server; ``unended`` as of ``batch_bundle``."""
-        form = self._form
+        info = self._info
         return batch_bundle(
-            form.id, form.status, form.title, form.total, form.counts, paused=form.paused, unended=unended
+            info.id, info.status, info.title, info.total, info.counts, paused=info.paused, unended=unended
         )
 
-    def _in_file(self) -> BatchDisplay:
+    def _display_content(self) -> BatchDisplay:
         return BatchDisplay(self)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
@@ -230,25 +235,25 @@ class Batch:
             self._shown_in = run
 
     def _now(self) -> BatchInfo:
-        if not self._form.ended:
-            self._background.run(self._look)
-        return self._form
+        if not self._info.ended:
+            self._background.run(self._refresh)
+        return self._info
 
-    async def _look(self, api: Api) -> BatchInfo:
-        self._form = await api.group(self.id)
-        return self._form
+    async def _refresh(self, api: Api) -> BatchInfo:
+        self._info = await api.group(self.id)
+        return self._info
 
     def _read(self) -> list[Row]:
         self._background.run(self._catch_up)
         return list(map(self._row, range(len(self))))
 
     async def _catch_up(self, api: Api) -> None:
-        await self._look(api)  # before the answers: what it calls submitted is among them
+        await self._refresh(api)  # before the answers: what it calls submitted is among them
         await self._answers.read(api)
 
     def _row(self, number: int) -> Row:
         # Rows are submitted in order. Where that was cancelled, nothing more comes.
-        return self._answers.row(number, unsent=number >= self._form.submitted, over=self._form.ended)
+        return self._answers.row(number, unsent=number >= self._info.submitted, over=self._info.ended)
 
     def _raise_what_was_not_sent(self) -> None:
         if self._sending is not None and self._sending[1].done():
@@ -259,18 +264,18 @@ class Batch:
     async def _end(self, api: Api, seconds: float | None) -> None:
         try:
             async with asyncio.timeout(seconds):
-                await until(lambda: self._form.ended, lambda: self._look_on(api), self._raise_what_was_not_sent)
+                await until(lambda: self._info.ended, lambda: self._look_on(api), self._raise_what_was_not_sent)
         except TimeoutError:
             raise TimeoutError(f"The batch {self.id} has not ended after {seconds:g} s; it goes on.") from None
 
     async def _look_on(self, api: Api) -> None:
-        await self._look(api)
+        await self._refresh(api)
         self._raise_if_paused()
 
     def _raise_if_paused(self) -> None:
-        form = self._form
-        if form.paused is not None:
-            raise BatchPausedError(form.id, form.paused, left=form.total - form.counts.ended, failed=form.counts.failed)
+        info = self._info
+        if info.paused is not None:
+            raise BatchPausedError(info.id, info.paused, left=info.total - info.counts.ended, failed=info.counts.failed)
 
     async def _awaited(self) -> Any:
         await self._background.call(lambda api: self._end(api, None))
@@ -292,12 +297,12 @@ class Batch:
 
     async def _retried(self, api: Api) -> BatchInfo:
         await self._catch_up(api)
-        form = await api.change_group(self.id, "retry")
+        info = await api.change_group(self.id, "retry")
         invalid = [row.job for row in map(self._row, range(len(self))) if row.status == "invalid" and row.job]
         for start in range(0, len(invalid), _AGAIN):
             await asyncio.gather(*(api.retry(job) for job in invalid[start : start + _AGAIN]))
-        return await api.group(self.id) if invalid else form
+        return await api.group(self.id) if invalid else info
 
 
-def _restored(form: BatchInfo, rows: Rows | None, schema: dict[str, Any] | None) -> Batch:
-    return Batch(form, _background, rows=rows, schema=None if schema is None else Schema(schema))
+def _restored(info: BatchInfo, rows: Rows | None, schema: dict[str, Any] | None) -> Batch:
+    return Batch(info, default_background, rows=rows, schema=None if schema is None else Schema(schema))

@@ -12,7 +12,8 @@ from ...core.costs import Price
 from ...core.errors import BgStreamError, InvalidRequestError, NotFoundError
 from ...core.job import OnRestart, Priority, Retries
 from ...core.schemas import BatchInfo
-from ..session import _background, check_options
+from ..default_connection import default_background
+from ..session import check_options
 from ..source import origin
 from .estimate import Estimate, tokens_in, tokens_of
 from .handle import Batch
@@ -109,8 +110,8 @@ def batch(id: str) -> Batch:
     >>> bg.batch(asked.id).wait().frame()[1]
     {'row': 1, 'answer': '...What is Venus?...', 'status': 'completed', 'error': None}
     """
-    form = _background.run(lambda api: api.group(id))
-    return Batch(form, _background, schema=_background.run(lambda api: _schema_of(api, form)))
+    info = default_background.run(lambda api: api.group(id))
+    return Batch(info, default_background, schema=default_background.run(lambda api: _schema_of(api, info)))
 
 
 def _mapped(
@@ -139,8 +140,8 @@ def _mapped(
     asked_params = _params(params, checked)
     if concurrency is not None and (not isinstance(concurrency, int) or not 1 <= concurrency <= 1000):
         raise InvalidRequestError("concurrency is a number from 1 to 1,000, or None.", field="concurrency")
-    full = _background.run(lambda api: api.price(model)).model
-    there, batch_id = _background.run(_finding(content_id(full, asked_params, requests), fresh=fresh))
+    full = default_background.run(lambda api: api.price(model)).model
+    there, batch_id = default_background.run(_finding(content_id(full, asked_params, requests), fresh=fresh))
     if dry_run:
         return _estimated(full, asked_params, requests, there)
     announced = {
@@ -162,7 +163,7 @@ def _mapped(
     if there is not None:
         print(_picked_up(there, len(rows)))  # noqa: T201 - beside the batch in the cell
         if there.ended or (there.submitted >= len(rows) and there.concurrency == concurrency):
-            found = Batch(there, _background, rows=rows, schema=checked)
+            found = Batch(there, default_background, rows=rows, schema=checked)
             found._show()
             return found
     return _sent(announced, common, requests if there is None or there.submitted < len(rows) else (), rows, checked)
@@ -171,19 +172,19 @@ def _mapped(
 def _sent(announced: Mapping[str, Any], common: Mapping[str, Any], requests: Any, rows: Any, schema: Any) -> Batch:
     given = {name: value for name, value in common.items() if value not in (None, [], {})}
     sending = Upload(bodies(announced, given, requests))
-    future = _background.start(sending.run)
+    future = default_background.start(sending.run)
     try:
         while not (future.done() or sending.begun.wait(_SLICE)):
             pass
-        if sending.form is None:
+        if sending.info is None:
             future.result()  # refused
-        assert sending.form is not None  # a part was taken
-        made = Batch(sending.form, _background, rows=rows, schema=schema)
+        assert sending.info is not None  # a part was taken
+        made = Batch(sending.info, default_background, rows=rows, schema=schema)
         made._show()
         while not (future.done() or sending.stalled.is_set()):
             concurrent.futures.wait((future,), timeout=_SLICE)
         if future.done():
-            made._form = future.result()
+            made._info = future.result()
     except KeyboardInterrupt:
         future.cancel()
         words = "Not all rows were submitted. What was goes on; run the cell again for the rest."
@@ -191,9 +192,9 @@ def _sent(announced: Mapping[str, Any], common: Mapping[str, Any], requests: Any
         raise
     if not future.done():
         made._sending = (sending, future)
-        form = sending.form
+        info = sending.info
         print(  # noqa: T201
-            f"The server's queue is full: {form.submitted:,} of {form.total:,} rows are submitted, the rest follows"
+            f"The server's queue is full: {info.submitted:,} of {info.total:,} rows are submitted, the rest follows"
             " from this kernel as there is room. Should the kernel stop, run the cell again."
         )
     return made
@@ -207,11 +208,11 @@ def _finding(content: str, *, fresh: bool) -> Any:
         missing = times = 0
         while missing < GAP:
             try:
-                form = await api.group(asked_again(content, times))
+                info = await api.group(asked_again(content, times))
             except NotFoundError:
                 missing += 1
             else:
-                found.append((form.created_at, times, form))
+                found.append((info.created_at, times, info))
                 missing = 0
             times += 1
         _, last, newest = max(found, default=(0.0, -1, None))
@@ -233,17 +234,17 @@ def _title(prompt: Prompt) -> str:
     return words if len(words) <= TITLE else words[: TITLE - 1].rstrip() + "…"
 
 
-def _picked_up(form: BatchInfo, rows: int) -> str:
+def _picked_up(info: BatchInfo, rows: int) -> str:
     words = [
-        f"Picked up batch {form.id} of {_when(form.created_at)}: {form.counts.completed:,} of {rows:,} rows are"
+        f"Picked up batch {info.id} of {_when(info.created_at)}: {info.counts.completed:,} of {rows:,} rows are"
         " answered already; nothing is asked twice."
     ]
-    again = form.counts.ended - form.counts.completed
-    if form.ended and form.submitted < rows:
-        words.append(f"It was cancelled when {form.submitted:,} rows were submitted.")
-    if form.paused is not None:
-        words.append(f"It is paused ({form.paused.message}): resume() goes on with what is left.")
-    if form.ended and again:
+    again = info.counts.ended - info.counts.completed
+    if info.ended and info.submitted < rows:
+        words.append(f"It was cancelled when {info.submitted:,} rows were submitted.")
+    if info.paused is not None:
+        words.append(f"It is paused ({info.paused.message}): resume() goes on with what is left.")
+    if info.ended and again:
         words.append(f"{again:,} {'has' if again == 1 else 'have'} no whole answer: retry() asks these again.")
     return "\n".join([*words, "fresh=True asks all again."])
 
@@ -260,7 +261,7 @@ def _estimated(model: str, params: Mapping[str, Any], requests: Requests, there:
     average = tokens_of(requests) / len(requests) + schema
     limit = params.get("max_tokens")
     limit = limit if isinstance(limit, int) and limit > 0 else None
-    price: Price = _background.run(
+    price: Price = default_background.run(
         lambda api: api.price(model, input_tokens=max(1, round(average)), output_tokens=limit or 0)
     )
     return Estimate(
@@ -274,10 +275,10 @@ def _estimated(model: str, params: Mapping[str, Any], requests: Requests, there:
     )
 
 
-async def _schema_of(api: Api, form: BatchInfo) -> Schema | None:
+async def _schema_of(api: Api, info: BatchInfo) -> Schema | None:
     # What the rows were asked for, from the first that is there.
     try:
-        asked = ((await api.detail(job_id(form.id, 0))).params or {}).get("schema")
+        asked = ((await api.detail(job_id(info.id, 0))).params or {}).get("schema")
     except NotFoundError:
         return None
     return Schema(asked) if isinstance(asked, dict) else None

@@ -46,7 +46,7 @@ class Upload:
 
     def __init__(self, requests: Iterator[bytes]) -> None:
         self._requests = requests
-        self.form: BatchInfo | None = None
+        self.info: BatchInfo | None = None
         self.stalled = threading.Event()  # the server's queue is full
         self.begun = threading.Event()
 
@@ -54,12 +54,12 @@ class Upload:
         """Send everything; raises what the server refuses. While its queue is full, wait, but for the first part."""
         try:
             while (body := await asyncio.to_thread(next, self._requests, None)) is not None:
-                self.form = await self._sent(api, body)
+                self.info = await self._sent(api, body)
                 self.begun.set()
         finally:
             self.begun.set()
-        assert self.form is not None  # there is one request at least
-        return self.form
+        assert self.info is not None  # there is one request at least
+        return self.info
 
     async def _sent(self, api: Api, body: bytes) -> BatchInfo:
         clock = asyncio.get_running_loop()
@@ -68,7 +68,7 @@ class Upload:
             try:
                 return await api.submit_group(body)
             except QueueFullError as full:
-                if self.form is None:
+                if self.info is None:
                     raise
                 self.stalled.set()
                 await asyncio.sleep(full.retry_after)

@@ -15,7 +15,7 @@ from ..costs import KEYS
 from ..display_updates import publish
 from ..job_handle import Job
 from ..job_table import short, table
-from ..session import State, costs, job_forms, models, paused_groups
+from ..session import State, costs, list_jobs, models, paused_groups
 from . import threads
 from .errors import MagicError
 from .help import HELP
@@ -87,7 +87,7 @@ class LineMagic:
             else:
                 known = ", ".join(STATES)
                 raise MagicError(f"%bg list takes --here, --thread NAME, or one of {known}, and not {word}.")
-        jobs = job_forms(limit=_SHOWN, **asked)
+        jobs = list_jobs(limit=_SHOWN, **asked)
         self._shell.display_pub.publish(table(jobs, time.time(), paused=paused_groups(jobs)))
 
     def _details(self, words: list[str]) -> None:
@@ -160,7 +160,7 @@ class LineMagic:
         return list(dict.fromkeys(job for word in words for job in named(word, self._shell.user_ns)))
 
     def _show(self, job: Job) -> None:
-        job.shown(fresh=True)  # what it has said by now is there also where nobody reads the log
+        job.snapshot(fresh=True)  # what it has said by now is there also where nobody reads the log
         publish(self._shell, [job])
 
     def _say(self, jobs: Sequence[Job]) -> None:

@@ -94,11 +94,11 @@ class Completion:
                 return CHOICES[option]
         if fragment.startswith("-"):
             return [each for each in OPTIONS if each not in words or each in ("--file", "--image", "--param")]
-        form = self._models.get()
-        if form is None:
+        info = self._models.get()
+        if info is None:
             return []
-        names = [model for provider in form.providers for model in provider.models]
-        return [*form.aliases, *names, *([] if fragment else OPTIONS)]
+        names = [model for provider in info.providers for model in provider.models]
+        return [*info.aliases, *names, *([] if fragment else OPTIONS)]
 
     def _after_line_magic(self, words: list[str], fragment: str) -> Iterable[str]:
         match words:
@@ -107,8 +107,8 @@ class Completion:
             case ["list", *rest]:
                 return self._threads() if rest[-1:] == ["--thread"] else [*STATES, "--here", "--thread"]
             case ["models"]:
-                form = self._models.get()
-                return [provider.name for provider in form.providers] if form else []
+                info = self._models.get()
+                return [provider.name for provider in info.providers] if info else []
             case ["cost"]:
                 return KEYS
             case ["mute", *rest]:
@@ -127,15 +127,15 @@ class Completion:
         return []
 
     def _named_jobs(self, verb: str) -> list[str]:
-        forms = [form for form in self._known_jobs() if _makes_sense(verb, form)][:_JOBS]
-        return [*self._variables(), *(short(form.id) for form in forms)]
+        infos = [info for info in self._known_jobs() if _makes_sense(verb, info)][:_JOBS]
+        return [*self._variables(), *(short(info.id) for info in infos)]
 
     def _variables(self) -> list[str]:
         held = (Job, Jobs, Comparison)
         return [name for name, value in self._shell.user_ns.items() if isinstance(value, held) and name[0] != "_"]
 
     def _threads(self) -> list[str]:
-        names = dict.fromkeys(form.thread for form in self._known_jobs() if form.thread)
+        names = dict.fromkeys(info.thread for info in self._known_jobs() if info.thread)
         return [name if name.isidentifier() or " " not in name else f"'{name}'" for name in names]
 
     def _known_jobs(self) -> list[JobInfo]:
@@ -191,8 +191,8 @@ def _cut(text: str) -> tuple[list[str], str]:
     return (words, "") if not text or text[-1].isspace() else (words[:-1], words[-1])
 
 
-def _makes_sense(verb: str, form: JobInfo) -> bool:
-    going = form.status in UNFINISHED
+def _makes_sense(verb: str, info: JobInfo) -> bool:
+    going = info.status in UNFINISHED
     return going if verb in ("wait", "cancel") else not going if verb in ("retry", "rm") else True
 
 

@@ -21,7 +21,7 @@ TEMPLATE = re.compile(r"\{%|\{\{[\s#/.>^&!-]")
 
 _WINDOW = 2000  # characters at each end of a long line in which signs are looked for
 _HTML = (
-    "a|abbr|b|body|br|button|canvas|div|em|footer|form|h[1-6]|head|hr|html|i|iframe|img|label|li|link|main|meta|nav|ol"
+    "a|abbr|b|body|br|button|canvas|div|em|footer|info|h[1-6]|head|hr|html|i|iframe|img|label|li|link|main|meta|nav|ol"
     "|option|p|path|pre|script|select|slot|small|span|strong|style|sub|sup|svg|table|tbody|td|template|th|thead|tr|tt|u"
     "|ul|video"
 )

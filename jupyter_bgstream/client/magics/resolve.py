@@ -10,7 +10,7 @@ from ...core.schemas import JobInfo
 from ..job_handle import Job
 from ..job_list import Comparison, Jobs
 from ..job_table import short
-from ..session import State, held, job_forms
+from ..session import State, held, list_jobs
 from ..session import job as find
 from ..source import origin
 from .errors import MagicError
@@ -51,10 +51,10 @@ def unfinished(started: Sequence[Job]) -> list[Job]:
     """Return the jobs of this kernel that go on, and those of ``started``, oldest first."""
     kernel = kernel_id()
     ours = {job.id for job in started}
-    going = [form for status in UNFINISHED for form in job_forms(status=status, limit=_SEARCHED)]
-    chosen = {form.id: form for form in going if form.id in ours or _is_of(form, kernel)}
-    return [held(form) for form in sorted(chosen.values(), key=lambda form: form.created_at)]
+    going = [info for status in UNFINISHED for info in list_jobs(status=status, limit=_SEARCHED)]
+    chosen = {info.id: info for info in going if info.id in ours or _is_of(info, kernel)}
+    return [held(info) for info in sorted(chosen.values(), key=lambda info: info.created_at)]
 
 
-def _is_of(form: JobInfo, kernel: str | None) -> bool:
-    return kernel is not None and form.source.kernel == kernel
+def _is_of(info: JobInfo, kernel: str | None) -> bool:
+    return kernel is not None and info.source.kernel == kernel

@@ -16,7 +16,8 @@ from traitlets import Dict, Unicode, default
 
 from ...core.errors import BgStreamError
 from ..display_updates import page_reads
-from ..execution import Bundle, Shown, is_executed, show, track
+from ..execution import is_executed, show, track
+from ..protocols import Bundle, DisplayContent
 from ..voila import mime_bundle
 
 if TYPE_CHECKING:
@@ -88,13 +89,13 @@ class PageWidget(AnyWidget):
     def _ipython_display_(self) -> None:
         if not is_executed():
             raise NotImplementedError  # IPython shows the bundle
-        show(_Output(self, self._shown()))
+        show(_Output(self, self._content()))
 
-    def _shown(self) -> Shown:
+    def _content(self) -> DisplayContent:
         """Return what an output has beside the widget where a program executes the notebook."""
         raise NotImplementedError
 
-    async def look(self, api: Api) -> bool:
+    async def update(self, api: Api) -> bool:
         """Ask what is new, and show it if it is the end; returns whether all is complete."""
         raise NotImplementedError
 
@@ -164,13 +165,13 @@ class PageWidget(AnyWidget):
 class _Output:
     """A widget and what an output has beside it, where a program executes the notebook."""
 
-    def __init__(self, widget: PageWidget, beside: Shown) -> None:
+    def __init__(self, widget: PageWidget, beside: DisplayContent) -> None:
         self._widget = widget
         self._beside = beside
         self._background = beside._background
 
-    async def look(self, api: Api) -> bool:
-        return await self._beside.look(api)
+    async def update(self, api: Api) -> bool:
+        return await self._beside.update(api)
 
     def data(self) -> tuple[Bundle, Bundle]:
         data, metadata = mime_bundle([self._widget])

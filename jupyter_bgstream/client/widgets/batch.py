@@ -1,0 +1,110 @@
+"""Widget of a batch: live in any front end that shows ipywidgets, with traits to observe and link.
+
+In a page with the live socket the page reads the batch itself. Elsewhere the kernel reads it and sends it as one trait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from traitlets import Dict, Int
+
+from ...core.errors import BgStreamError, NotFoundError, UnavailableError
+from ...core.state import ENDS
+from ..errors import ServerConnectionError
+from ..protocols import BatchHandle, DisplayContent
+from .base import PageWidget, fault
+
+if TYPE_CHECKING:
+    from ..api import Api
+
+_SPACING = 1.0  # seconds between two reads of a batch
+_ABSENT = 5.0  # seconds until a batch that was not found is read again
+
+# Start and task of the newest read of each batch, shared by its widgets: a cell that runs again creates a new widget
+# each time, and no widget knows when no page shows it any more.
+_reads: WeakKeyDictionary[Api, dict[str, tuple[float, asyncio.Task[dict[str, Any]]]]] = WeakKeyDictionary()
+
+
+class BatchWidget(PageWidget):
+    """A batch's live view: ``status``, ``done`` of ``total``, ``counts`` by end, ``usage``, ``cost``.
+
+    They change at most once a second, also while a cell runs, and the last value always comes. Observers are called as
+    those of a JobWidget; all traits can be linked with ``jslink`` too.
+    """
+
+    total = Int(0, read_only=True, help="jobs that it has, or will have").tag(sync=True)
+    done = Int(0, read_only=True, help="jobs that have ended, in whatever way").tag(sync=True)
+    counts = Dict(read_only=True, help="jobs that have ended, by how they did").tag(sync=True)
+    usage = Dict(allow_none=True, read_only=True, help="tokens of all").tag(sync=True)
+    group = Dict(allow_none=True, read_only=True, help="as the server describes it").tag(sync=True)
+
+    def __init__(self, batch: BatchHandle, **kwargs: Any) -> None:
+        self._batch = batch
+        self._look = asyncio.Event()  # somebody may have asked for more
+        values = {"id": batch.id, "kind": "batch", "usage": None, "cost": None, "error": None, "group": None}
+        super().__init__(batch._background, values, **kwargs)
+
+    def bundle(self) -> dict[str, Any]:
+        """Return the batch's own bundle."""
+        return self._batch.placeholder()
+
+    async def update(self, api: Api) -> bool:
+        """Ask how far it is. What has failed may be asked again."""
+        info = await _read_batch(api, self.id, anew=True)
+        await self._show(info)
+        return self.closed or (info["status"] in ENDS and info["counts"]["completed"] == info["total"])
+
+    def _content(self) -> DisplayContent:
+        return self._batch._display_content()
+
+    async def _read(self, api: Api) -> None:
+        anew = True
+        while True:
+            self._look.clear()
+            pause: float | None = _SPACING
+            try:
+                info = await _read_batch(api, self.id, anew=anew)
+                await self._show(info)
+                pause = None if info["status"] in ENDS else _SPACING
+            except (ServerConnectionError, UnavailableError):
+                await self._set(connection="offline")
+            except NotFoundError as error:
+                await self._set(error=fault(error))
+                pause = _ABSENT
+            except BgStreamError as error:
+                await self._set(error=fault(error))
+                pause = None
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._look.wait(), pause)
+            anew = self._look.is_set()
+
+    async def _show(self, info: dict[str, Any]) -> None:
+        values = {name: info.get(name) for name in ("title", "status", "usage", "cost", "counts", "total")}
+        await self._set(group=info, done=sum(info["counts"].values()), connection="online", error=None, **values)
+
+    async def _answer(self, api: Api, content: dict[str, Any]) -> None:
+        match content:
+            case {"type": "look"}:
+                self._look.set()
+            case {"type": "cancel" | "retry" | "resume" as verb, "group": str(), "call": call}:
+                try:
+                    await self._show(await api.batch_json(self.id, verb))
+                    self._done(call)
+                except BgStreamError as error:
+                    self._done(call, error=fault(error))
+                self._look.set()
+
+
+async def _read_batch(api: Api, group_id: str, *, anew: bool) -> dict[str, Any]:
+    """Return a batch's info; unless it is to be read anew, another of its widgets may have read it just now."""
+    now = asyncio.get_running_loop().time()
+    reads = _reads.setdefault(api, {})
+    began, task = reads.get(group_id, (now, None))
+    if anew or task is None or now - began >= 0.9 * _SPACING:
+        task = asyncio.create_task(api.batch_json(group_id))
+        reads[group_id] = now, task
+    return await asyncio.shield(task)
