@@ -16,3 +16,5 @@ ROUTES = [
     *live.ROUTES,
     *openapi.ROUTES,
 ]
+
+openapi.OpenAPIHandler.every_route = ROUTES
