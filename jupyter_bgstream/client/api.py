@@ -197,6 +197,10 @@ class Api:
         path = f"jobs/{_segment(job_id)}/images/{_segment(image_id, 'picture')}"
         return (await self._send("GET", path)).content
 
+    async def connect(self) -> None:
+        """Connect now; otherwise the first request does."""
+        await self._connected()
+
     async def aclose(self) -> None:
         """Close the connection."""
         await self._drop(self._connection)

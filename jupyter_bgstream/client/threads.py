@@ -120,7 +120,7 @@ class Threads(Sequence[Thread]):
     """
 
     def __init__(self, infos: Sequence[ThreadInfo], *, more: bool = False) -> None:
-        self._forms = tuple(infos)
+        self._infos = tuple(infos)
         self._more = more  # whether there are others
 
     @overload
@@ -129,23 +129,23 @@ class Threads(Sequence[Thread]):
     def __getitem__(self, index: slice) -> Threads: ...
     def __getitem__(self, index: int | slice) -> Thread | Threads:
         if isinstance(index, slice):
-            return Threads(self._forms[index])
-        info = self._forms[index]
+            return Threads(self._infos[index])
+        info = self._infos[index]
         return Thread(info.name, info)
 
     def __len__(self) -> int:
-        return len(self._forms)
+        return len(self._infos)
 
     def __iter__(self) -> Iterator[Thread]:
-        return (Thread(info.name, info) for info in self._forms)
+        return (Thread(info.name, info) for info in self._infos)
 
     def bundle(self) -> dict[str, str]:
         """Return the display bundle."""
-        if not self._forms:
+        if not self._infos:
             empty = "No threads yet: --thread NAME, or thread=…, begins one."
             return {"text/plain": empty, "text/html": f"<p>{empty}</p>"}
         now = time.time()
-        shown = grid(_HEADINGS, [_row(info, now) for info in self._forms], numbers=_NUMBERS)
+        shown = grid(_HEADINGS, [_row(info, now) for info in self._infos], numbers=_NUMBERS)
         if self._more:
             note = "There are more: threads(limit=…)."
             shown = {"text/plain": f"{shown['text/plain']}\n{note}", "text/html": f"{shown['text/html']}<p>{note}</p>"}

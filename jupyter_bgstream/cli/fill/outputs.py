@@ -16,9 +16,15 @@ from ...core.codec import BATCH_MIME, BUNDLE_MIME, JOBS_MIME
 from ...core.pauses import Paused
 from ...core.state import ENDS, Status
 from ...outputs.batch import batch_bundle
-from ...outputs.citations import words_markdown, words_plain
-from ...outputs.images import Embedding, lacks_pictures
-from ...outputs.mimebundle import OutputSnapshot, _joined, _key, _markdown, _plain, bundle, name_plain
+from ...outputs.images import lacks_pictures
+from ...outputs.mimebundle import (
+    OutputSnapshot,
+    SavedOutput,
+    bundle,
+    bundle_of_several,
+    heading_markdown,
+    heading_plain,
+)
 
 Data = dict[str, Any]  # of an output, by MIME type
 
@@ -156,31 +162,22 @@ def _as_page(job: OutputSnapshot | None, key: Data) -> OutputSnapshot | None:
 
 
 def _side_by_side(data: Data, keys: Sequence[Data], jobs: Sequence[OutputSnapshot | None]) -> Data | None:
-    """Of jobs of which nothing is known the saved text stays; None if it cannot be told from the others'."""
+    """Return the bundle of several jobs; the saved text of an unknown job stays.
+
+    Returns:
+        None if the saved text of an unknown job cannot be told from the others.
+
+    """
     models = [str(key.get("model", "")) for key in keys]
-    headings = [f"#### {words_markdown(words_plain(model))}" for model in models]
-    names = [name_plain(model) for model in models]
     markdown = plain = [""] * len(keys)
     if not all(jobs):
-        saved = _parted(text_of(data, "text/markdown"), headings)
-        saved_plain = _parted(text_of(data, "text/plain"), names)
+        saved = _parted(text_of(data, "text/markdown"), list(map(heading_markdown, models)))
+        saved_plain = _parted(text_of(data, "text/plain"), list(map(heading_plain, models)))
         if saved is None or saved_plain is None:
             return None
         markdown, plain = saved, saved_plain
-    last, pictures = len(keys) - 1, Embedding()
-    note = _still(data, NOT_WAITED_FOR)
-    below = [
-        pictures.lifted(markdown[i]) if job is None else _markdown(job, pictures, closed=i < last, unended=note)
-        for i, job in enumerate(jobs)
-    ]
-    said = [plain[i] if job is None else _plain(job, unended=note) for i, job in enumerate(jobs)]
-    return {
-        JOBS_MIME: {"jobs": [key if job is None else _key(job) for key, job in zip(keys, jobs, strict=True)]},
-        "text/markdown": pictures.written(
-            _joined(*(text for pair in zip(headings, below, strict=True) for text in pair))
-        ),
-        "text/plain": _joined(*(text for pair in zip(names, said, strict=True) for text in pair)),
-    }
+    parts = [job or SavedOutput(keys[i], markdown[i], plain[i]) for i, job in enumerate(jobs)]
+    return bundle_of_several(parts, models=models, unended=_still(data, NOT_WAITED_FOR))
 
 
 def _parted(text: Any, headings: Sequence[str]) -> list[str] | None:

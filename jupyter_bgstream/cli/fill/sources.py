@@ -125,7 +125,7 @@ async def server_source() -> AsyncIterator[ServerSource | ServerConnectionError]
     api = Api()
     try:
         try:
-            await api._connected()
+            await api.connect()
         except ServerConnectionError as problem:
             yield problem
         else:

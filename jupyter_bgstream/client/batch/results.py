@@ -10,7 +10,7 @@ from ...core.costs import Cost
 from ...core.events import Image
 from ...core.schemas import BatchItemInfo, UsageInfo
 from ...core.state import ENDS, ErrorInfo
-from ...outputs.mimebundle import _ENDINGS, has_words
+from ...outputs.mimebundle import ending_sentence, has_words
 from ..images import Picture, without_pictures
 from .identity import row_of
 from .json_schema import Schema
@@ -84,7 +84,7 @@ class Results:
             if found.error is not None:
                 found.status = "invalid"
                 if found.finish_reason == "length":
-                    found.error = ErrorInfo(code="length", message=_ENDINGS["length"])
+                    found.error = ErrorInfo(code="length", message=ending_sentence("length"))
         return found
 
     def _take(self, place: BatchItemInfo) -> None:
@@ -93,8 +93,7 @@ class Results:
             number = self._others.setdefault(place.root, len(self._others))
         error = place.error if place.status != "completed" else None
         if place.status == "completed" and self._schema is None and place.finish_reason not in (None, "stop"):
-            words = _ENDINGS.get(place.finish_reason) or f"The answer ended for another reason: {place.finish_reason}."
-            error = ErrorInfo(code=place.finish_reason, message=words)
+            error = ErrorInfo(code=place.finish_reason, message=ending_sentence(place.finish_reason))
         elif place.status == "completed" and not has_words(without_pictures(place.text or "")):
             what = ", only pictures" if has_words(place.text) else ""
             error = ErrorInfo(code="no_text", message=f"The answer has no text{what}.")
