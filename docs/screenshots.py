@@ -15,10 +15,10 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from browser.conftest import CHROMIUM, FLAGS
 from browser.lab import Lab, Tab, new_lab, write_notebook
+from harness.demo import demo
 from harness.jupyter import Jupyter, jupyter
 from playwright.async_api import async_playwright
 
-from jupyter_bgstream.testing.demo import demo
 from jupyter_bgstream.testing.http_connection import Request
 from jupyter_bgstream.testing.script import Script, refusal
 from jupyter_bgstream.testing.scripted import Reply, ScriptedProvider

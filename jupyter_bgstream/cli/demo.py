@@ -1,4 +1,4 @@
-"""``jupyter bgstream demo``: JupyterLab on a tour, with the other notebooks beside it."""
+"""``jupyter bgstream demo``: JupyterLab opened on a tour, with the other notebooks beside it."""
 
 from __future__ import annotations
 
@@ -25,47 +25,43 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def run_demo(options: argparse.Namespace) -> int:
-    """Serve the demo model and open JupyterLab on the tour until it is stopped."""
+    """Open JupyterLab on the tour until it is stopped; return the exit code of the process."""
     if find_spec("jupyterlab") is None:
         print("The demo needs JupyterLab: pip install 'jupyter_bgstream[lab]'.", file=sys.stderr)
         return 1
     from jupyter_core.paths import jupyter_data_dir
 
-    from ..testing.demo import serve_demo
-
     folder: Path = options.folder or Path(jupyter_data_dir()) / "bgstream" / "demo"
     folder.mkdir(parents=True, exist_ok=True)
     for notebook in notebooks():
-        if not (folder / notebook.name).exists():  # what is there may be a person's own by now
+        if not (folder / notebook.name).exists():  # never overwrite a notebook that the user may have edited
             (folder / notebook.name).write_text(_as_saved(notebook), encoding="utf-8")
-    with serve_demo() as base_url:
-        config = folder / ".jupyter_bgstream_demo.json"
-        config.write_text(json.dumps(demo_config(folder, base_url)))
-        command = [sys.executable, "-m", "jupyterlab", f"--config={config}", f"--port={options.port}"]
-        if options.no_browser:
-            command.append("--no-browser")
-        if getattr(os, "geteuid", lambda: 1)() == 0:  # as in a container; Jupyter listens on this machine only
-            command.append("--allow-root")
-        print(f"The demo model is scripted, not an LLM. The tour and its jobs are kept in {folder}.", flush=True)
-        return _supervise(command)
+    config = folder / ".jupyter_bgstream_demo.json"
+    config.write_text(json.dumps(demo_config(folder)))
+    command = [sys.executable, "-m", "jupyterlab", f"--config={config}", f"--port={options.port}"]
+    if options.no_browser:
+        command.append("--no-browser")
+    if getattr(os, "geteuid", lambda: 1)() == 0:  # as in a container; Jupyter listens on this machine only
+        command.append("--allow-root")
+    print(f"The demo model is scripted, not an LLM. The tour and its jobs are kept in {folder}.", flush=True)
+    return _supervise(command)
 
 
 def _supervise(command: list[str]) -> int:
-    """Run Jupyter until it has ended by its own decision; returns its exit code."""
-    process = subprocess.Popen(command)  # noqa: S603 - our own command
+    """Run Jupyter until it exits by itself; return its exit code."""
+    process = subprocess.Popen(command)  # noqa: S603 - a command of this module
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     while True:
         try:
             return process.wait()
-        except KeyboardInterrupt:  # Jupyter had it as well, and asks whether it is meant
+        except KeyboardInterrupt:  # Jupyter got it as well, and asks for a confirmation
             continue
 
 
-def demo_config(folder: Path, base_url: str) -> dict[str, object]:
-    """Return Jupyter's config for a server with the demo model as its default."""
+def demo_config(folder: Path) -> dict[str, dict[str, str]]:
+    """Return the Jupyter config of a server in ``folder`` with the bundled demo model as its default."""
     return {
         "BgStreamApp": {
-            "providers": {"demo": {"base_url": base_url, "api_key_env": None}},
             "default_model": "demo/tour",
             "database": str(folder / ".jupyter_bgstream_demo.sqlite"),
         },
@@ -75,14 +71,14 @@ def demo_config(folder: Path, base_url: str) -> dict[str, object]:
 
 
 def notebooks() -> list[Path]:
-    """Return the notebooks that come with this package, in the order in which they are to be read."""
+    """Return the notebooks of this package in reading order."""
     installed = Path(__file__).parents[1] / "notebooks"
     folder = installed if installed.exists() else Path(__file__).parents[2] / "notebooks"
     return sorted(folder.glob("*.ipynb"))
 
 
 def _as_saved(path: Path) -> str:
-    """Return a notebook as Lab itself would save it with this Python, so that opening it has nothing to complete."""
+    """Return a notebook as Lab would save it with this Python, so that opening it changes nothing."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
     notebook["metadata"]["language_info"]["version"] = platform.python_version()
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"

@@ -19,13 +19,12 @@ from typing import Any
 
 import pytest
 from client.conftest import Kernel
+from harness.demo import fast_demo_config, serve_demo
 from harness.jupyter import Jupyter, jupyter
 
 import jupyter_bgstream as bg
-from jupyter_bgstream.cli.demo import demo_config
 from jupyter_bgstream.client.default_connection import default_background
 from jupyter_bgstream.testing import ThreadedProvider, answer
-from jupyter_bgstream.testing.demo import serve_demo
 
 PUBLIC = [getattr(bg, name) for name in bg.__all__]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
@@ -47,7 +46,7 @@ def examples() -> list[doctest.DocTest]:
 @pytest.fixture(scope="module")
 def fast_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
     folder = tmp_path_factory.mktemp("demo")
-    with serve_demo(speed=30) as base_url, jupyter(folder, config=demo_config(folder, base_url)) as server:
+    with serve_demo(speed=30) as base_url, jupyter(folder, config=fast_demo_config(folder, base_url)) as server:
         yield server
 
 

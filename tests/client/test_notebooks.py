@@ -10,12 +10,12 @@ from typing import Any
 import nbformat
 import pytest
 from client.conftest import Kernel, Ran
+from harness.demo import fast_demo_config, serve_demo
 from harness.jupyter import Jupyter, jupyter
 
-from jupyter_bgstream.cli.demo import demo_config, notebooks
+from jupyter_bgstream.cli.demo import notebooks
 from jupyter_bgstream.core.codec import BUNDLE_MIME, JOBS_MIME
 from jupyter_bgstream.providers.bundled.demo_texts import NO_MOOD
-from jupyter_bgstream.testing.demo import serve_demo
 
 Said = dict[str, dict[str, Any]]  # the job that a cell shows, as the server has it in the end
 
@@ -116,7 +116,7 @@ def test_it_is_a_clean_notebook(path: Path) -> None:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
     home = tmp_path_factory.mktemp("demo")
-    with serve_demo(speed=20) as base_url, jupyter(home, config=demo_config(home, base_url)) as server:
+    with serve_demo(speed=20) as base_url, jupyter(home, config=fast_demo_config(home, base_url)) as server:
         yield server
 
 

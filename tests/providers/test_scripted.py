@@ -8,13 +8,13 @@ import random
 
 import httpx
 import pytest
+from harness.demo import demo, serve_demo
 from providers.conftest import Connect
 from providers.speaking import decoded, of, read, text
 
 import jupyter_bgstream.testing
 from jupyter_bgstream.core.events import Completed, Usage
 from jupyter_bgstream.testing import FakeClock, Hold, Request, Reset, Script, ScriptedProvider, Send, answer, replay
-from jupyter_bgstream.testing.demo import demo, serve_demo
 
 
 def body_of(script: Script) -> bytes:

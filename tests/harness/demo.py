@@ -1,15 +1,18 @@
-"""The demo model over HTTP: the scripted provider with the demo's texts, at a pace to watch."""
+"""Demo models over HTTP at any speed: a scripted provider with the texts of the bundled demo."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
-from ..providers.bundled.demo import echo_text, mood_text, paced, pieces
-from ..providers.bundled.demo_texts import QUICK, SLOW, TOUR, TOUR_REASONING
-from .http_connection import Request
-from .script import Script, answer
-from .scripted import Reply, ScriptedProvider
+from jupyter_bgstream.cli.demo import demo_config
+from jupyter_bgstream.providers.bundled.demo import echo_text, mood_text, paced, pieces
+from jupyter_bgstream.providers.bundled.demo_texts import QUICK, SLOW, TOUR, TOUR_REASONING
+from jupyter_bgstream.testing.http_connection import Request
+from jupyter_bgstream.testing.script import Script, answer
+from jupyter_bgstream.testing.scripted import Reply, ScriptedProvider
 
 
 def demo(speed: float = 1.0) -> dict[str, Reply]:
@@ -21,6 +24,13 @@ def demo(speed: float = 1.0) -> dict[str, Reply]:
         "echo": lambda request: _made(request, echo_text(_contents(request)), speed),
         "mood": lambda request: _made(request, mood_text(_contents(request)), speed),
     }
+
+
+def fast_demo_config(folder: Path, base_url: str) -> dict[str, Any]:
+    """Return the config of ``jupyter bgstream demo`` with the models of ``serve_demo`` in place of the bundled ones."""
+    config: dict[str, Any] = demo_config(folder)
+    config["BgStreamApp"]["providers"] = {"demo": {"base_url": base_url, "api_key_env": None}}
+    return config
 
 
 @contextmanager
