@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from tables.killed import run_and_kill
+from batch.killed import run_and_kill
 
 
 def main() -> None:

@@ -1,22 +1,22 @@
-"""LLM calls that go on in the background of Jupyter, after the cell, notebook, browser or kernel has closed.
+"""LLM calls that run in the background of Jupyter, also after the cell, notebook, browser or kernel has closed.
 
 >>> import jupyter_bgstream as bg
 
-**Ask.** A job runs on the Jupyter server; the call returns at once, with a handle.
+**Submit.** A job runs on the Jupyter server; the call returns a handle at once.
 
 >>> job = bg.submit("Say hello.", model="demo/echo")
->>> job.result()  # waits for the whole answer; so does: await job
+>>> job.result()  # waits for the complete answer; so does: await job
 '...You said:...Say hello...'
->>> for piece in job:  # as it comes; async for does the same
-...     print(piece, end="")
+>>> for delta in job:  # live, from the beginning; async for works as well
+...     print(delta, end="")
 *This is the demo model...
 
-``job.status``, ``job.text``, ``job.usage``, ``job.cost`` and ``job.error`` say how it stands now; ``job.wait()`` waits
-for its end, whatever that is; ``job.cancel()``, ``job.retry()`` and ``job.delete()`` do what they say. In a notebook
-``job`` shows the live answer, and ``job.view()`` is a widget. Without ``model`` it is the server's default;
-``bg.models()`` shows what there is.
+``job.status``, ``job.text``, ``job.usage``, ``job.cost`` and ``job.error`` are the current state; ``job.done()`` tells
+whether the job has ended and ``job.wait()`` waits for it. ``job.cancel()`` keeps the text so far, ``job.retry()``
+returns a new job, and ``job.delete()`` removes all. In a notebook ``job`` shows the live answer, and ``job.view()`` is
+a widget. Without ``model`` a job uses the server's default; ``bg.models()`` lists the models.
 
-**Find again.** Jobs outlive the kernel. Another notebook, or a script, finds them:
+**Find.** Jobs outlive the kernel. Another notebook, or a script, finds them:
 
 >>> bg.job(job.id) == job
 True
@@ -24,7 +24,7 @@ True
 id...state...model...prompt...
 ...completed...
 
-**Converse.** Jobs of one thread know what was said before; the history is the server's, so that any notebook goes on.
+**Threads.** Jobs of one thread share a history, which is on the server, so that any notebook can continue it.
 
 >>> bg.submit("My name is Ada.", model="demo/echo", thread="names").wait().status
 'completed'
@@ -35,25 +35,23 @@ id...state...model...prompt...
 
 ``bg.threads()`` lists them; a ``Thread`` has ``jobs`` and ``messages``, and can be forked, renamed and deleted.
 
-**Tables.** The same question for every row of a pandas or polars table, a list of dicts or anything else that can be
-iterated over, as one batch that goes on without this kernel. Asked again it is the same batch, and nothing is paid for
-twice.
+**Batches.** The same question for every row of a pandas or polars table, a list of dicts or any other iterable, as one
+batch that runs without this kernel. The same call again is the same batch, and nothing is paid for twice.
 
 >>> batch = bg.map([{"city": "Rome"}, {"city": "Oslo"}], "One word about {city}.", model="demo/echo")
->>> batch.wait().frame()[1]["city"], batch.counts["completed"]
+>>> batch.wait().to_frame()[1]["city"], batch.counts["completed"]
 ('Oslo', 2)
 
-**In cells.** After ``%load_ext jupyter_bgstream`` the rest of a cell that begins with ``%%bg`` is the prompt, and
-``%bg`` lists and manages jobs. ``%bg help`` shows all of it.
+**Cells.** After ``%load_ext jupyter_bgstream`` a cell that begins with ``%%bg`` is a prompt, and ``%bg`` lists and
+manages jobs. ``%bg help`` lists all options.
 
-**When something is wrong** it is a ``bg.BgStreamError``, whose one sentence says what to do:
-``bg.IncompleteAnswerError`` (no whole answer), ``bg.QueueFullError``, ``bg.ServerNotFoundError``, …; ``dir(bg)`` has
-them all.
+**Errors** are subclasses of ``bg.BgStreamError`` whose message says what to do: ``bg.IncompleteAnswerError`` (no
+complete answer), ``bg.QueueFullError``, ``bg.ServerNotFoundError``, …; ``dir(bg)`` lists them.
 
 >>> bg.submit("x", model="demo/nothing-like-it").result()
 Traceback (most recent call last):
 ...
-jupyter_bgstream.client.errors.Incomplete: The job ... failed: demo does not have the model 'nothing-like-it'...
+jupyter_bgstream.client.errors.IncompleteAnswerError: The job ... failed: ...
 """
 
 from __future__ import annotations
@@ -136,16 +134,16 @@ __all__ = [
     "threads",
 ]
 
-_OF_TABLES = ("Batch", "Estimate", "batch", "map")  # loaded apart: most kernels never ask for a table
+_OF_BATCHES = ("Batch", "Estimate", "batch", "map")  # imported separately: most kernels need no batches
 
-# Nothing heavy is imported here: a kernel loads this package for its client alone, a server for its server alone.
+# Imports are lazy: a kernel only needs the client, and a server only the server.
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
         from importlib import import_module
 
-        found = getattr(import_module(".client.batch" if name in _OF_TABLES else ".client", __name__), name)
+        found = getattr(import_module(".client.batch" if name in _OF_BATCHES else ".client", __name__), name)
         globals()[name] = found
         return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -173,13 +171,13 @@ def _jupyter_server_extension_points() -> list[dict[str, Any]]:
     try:
         from .server.app import BgStreamApp
     except Exception as error:
-        # Jupyter would go on without us, and every cell and panel would meet a 404.
+        # Otherwise Jupyter would start without the extension, and every request would get a 404.
         _failures.append(error)
         return [{"module": "jupyter_bgstream"}]
     return [{"module": "jupyter_bgstream", "app": BgStreamApp}]
 
 
-_failures: list[Exception] = []  # of the import of the server's part
+_failures: list[Exception] = []  # import errors of the server
 
 
 def _load_jupyter_server_extension(serverapp: Any) -> None:

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 . tests/checks/tools.sh
 . tests/checks/environments.sh
 
-UNIT=(tests/core tests/providers tests/engine tests/tables)
+UNIT=(tests/core tests/providers tests/engine tests/batch)
 STORE=(tests/store) # it waits for processes and locks, so it runs beside the others
 # Of these, several servers that wait for each other, minutes long and alike on every Python: in the full part once.
 SERVERS=(test_{frozen,lease,lost_files,lost_locks,two_servers,writer_faults}.py)

@@ -1,4 +1,4 @@
-"""The client: what runs in a kernel, a script or a thread, and asks the server.
+"""Client for kernels and scripts: handles of jobs, batches and threads.
 
 job = submit("Write a long story.", model="openai/gpt-5-mini")
 for delta in job: print(delta, end="")

@@ -1,4 +1,4 @@
-"""The server's verbs, as PROTOCOL.md has them: requests in, values and typed errors out."""
+"""REST client of the server, see PROTOCOL.md: requests in, values and typed errors out."""
 
 from __future__ import annotations
 
@@ -46,142 +46,147 @@ from ..core.schemas import (
 from .connect import Connection, connect
 from .errors import ServerUnreachableError
 from .read_receipts import ReadReceipts
-from .serialization import as_json, no_json
+from .serialization import as_json, encoding_error
 
 F = TypeVar("F")
 
-Verb = Literal["cancel", "retry", "resume"]  # of a group
+Verb = Literal["cancel", "retry", "resume"]  # of a batch
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 _BY_STATUS: dict[int, type[RequestError]] = {
     error.status: error for error in (NotFoundError, ConflictError, CursorGoneError, TooLargeError, UnavailableError)
 }
-_PROXY = (502, 503, 504)  # what stands before a server says these in HTML while the server starts
-_LONG_POLL = 20.0 + 10.0  # seconds: the server's patience and some of ours
+_PROXY = (502, 503, 504)  # a proxy answers with these, in HTML, while the server starts
+_LONG_POLL = 20.0 + 10.0  # seconds: the server's time limit, and a reserve
 
 
 class Api:
-    """One process's way to its server. It connects at the first request, and again when the server has moved.
+    """REST client of one process; it connects at the first request, and again when the server has moved.
 
-    Every method raises what ``connect`` raises, and RequestError for what the server refuses.
+    Every method raises the errors of ``connect.connect``, and RequestError if the server refuses the request.
     """
 
     def __init__(self) -> None:
         self._connection: Connection | None = None
         self._connecting = asyncio.Lock()
-        self.reading = ReadReceipts(self)
+        self.read_receipts = ReadReceipts(self)
 
     async def submit(self, request: Mapping[str, Any]) -> JobInfo:
-        """Send a job that has its ``id``, so that sending it again is the same job."""
+        """Submit a job that has an ``id``, so that a repeated request is the same job."""
         return _decode(await self._send_body("jobs", as_json(request, "The job")), JobInfo)
 
     async def job(self, job_id: str) -> JobInfo:
-        """Look up one job."""
+        """Return a job."""
         return _decode(await self._send("GET", f"jobs/{_segment(job_id)}"), JobInfo)
 
     async def detail(self, job_id: str) -> JobDetail:
-        """Look up one job with what it was asked."""
+        """Return a job with its request."""
         return _decode(await self._send("GET", f"jobs/{_segment(job_id)}"), JobDetail)
 
     async def jobs(self, **query: str | int | None) -> JobPage:
-        """List jobs, newest first."""
+        """Return a page of jobs, newest first."""
         params = {name: value for name, value in query.items() if value is not None}
         return _decode(await self._send("GET", "jobs", params=params), JobPage)
 
     async def cancel(self, job_id: str) -> JobInfo:
-        """Stop a job; one that has ended stays as it is."""
+        """Cancel a job; an ended job stays as it is."""
         return _decode(await self._send("POST", f"jobs/{_segment(job_id)}/cancel"), JobInfo)
 
     async def retry(self, job_id: str) -> JobInfo:
-        """Ask an ended job again; every further call answers the same new job."""
+        """Retry an ended job; every further call returns the same new job."""
         return _decode(await self._send("POST", f"jobs/{_segment(job_id)}/retry"), JobInfo)
 
     async def delete(self, job_id: str) -> None:
-        """Stop a job and forget it; one that is gone already is no error."""
+        """Cancel and delete a job; a job that does not exist is not an error."""
         with contextlib.suppress(NotFoundError):
             await self._send("DELETE", f"jobs/{_segment(job_id)}")
 
     async def kernel(self, kernel_id: str) -> KernelInfo:
-        """Ask where a kernel's notebook is."""
+        """Return a kernel with the path of its notebook."""
         return _decode(await self._send("GET", f"kernels/{_segment(kernel_id)}"), KernelInfo)
 
     async def mutes(self) -> list[Mute]:
-        """Ask what is muted."""
+        """Return the muted notebooks and threads."""
         return _decode(await self._send("GET", "mutes"), MuteList).mutes
 
     async def mute(self, mute: Mute, *, on: bool) -> None:
-        """Mute a notebook or a thread, or call again for it."""
+        """Mute or unmute a notebook or a thread."""
         await self._send("PUT" if on else "DELETE", "mutes", params={mute.kind: mute.name})
 
     async def read(self, job_ids: Collection[str]) -> None:
-        """Mark the notices of jobs read, where they have any."""
+        """Mark the notices of jobs as read."""
         unread = _decode(await self._send("GET", "notices", params={"unread": "true"}), Inbox).notices
         if ids := [notice.id for notice in unread if notice.job in job_ids]:
             await self._send("POST", "notices/read", json={"ids": ids})
 
     async def threads(self, **query: str | int | None) -> ThreadPage:
-        """List conversations, the one that was last used first."""
+        """Return a page of threads, the last used first."""
         params = {name: value for name, value in query.items() if value is not None}
         return _decode(await self._send("GET", "threads", params=params), ThreadPage)
 
     async def thread_messages(self, thread: str) -> ThreadMessages:
-        """Read a conversation."""
+        """Return the messages of a thread."""
         return _decode(await self._send("GET", "threads/messages", params={"thread": thread}), ThreadMessages)
 
     async def fork_thread(self, thread: str, name: str, after: str | None) -> ThreadInfo:
-        """Begin a conversation with a part of another."""
-        asked = {"thread": thread, "name": name, "after": after}
-        return _decode(await self._send_once("POST", "threads/fork", json=asked), ThreadInfo)
+        """Start a thread with the beginning of another thread, up to the job ``after`` or to its end."""
+        body = {"thread": thread, "name": name, "after": after}
+        return _decode(await self._send_once("POST", "threads/fork", json=body), ThreadInfo)
 
     async def rename_thread(self, thread: str, name: str) -> ThreadInfo:
-        """Call a conversation by another name."""
-        asked = {"thread": thread, "name": name}
-        return _decode(await self._send_once("POST", "threads/rename", json=asked), ThreadInfo)
+        """Rename a thread."""
+        body = {"thread": thread, "name": name}
+        return _decode(await self._send_once("POST", "threads/rename", json=body), ThreadInfo)
 
     async def delete_thread(self, thread: str) -> None:
-        """Stop and forget all jobs of a conversation."""
+        """Cancel and delete all jobs of a thread."""
         await self._send_once("DELETE", "threads", params={"thread": thread})
 
     async def batch_json(self, group_id: str, verb: Verb | None = None) -> dict[str, Any]:
-        """Read a group as the server writes it, for a page; or cancel, retry or resume it first."""
+        """Return a batch as JSON, for a page; with ``verb`` cancel, retry or resume it first."""
         return _decode(await self._group(group_id, verb), dict[str, Any])
 
     async def submit_group(self, body: bytes) -> BatchInfo:
-        """Announce a group, or some more of its jobs, as JSON; sending it again is no harm."""
+        """Announce a batch, or submit some of its jobs; a repeated request changes nothing."""
         return _decode(await self._send_body("groups", body), BatchInfo)
 
     async def group(self, group_id: str) -> BatchInfo:
-        """Ask how far a group is."""
+        """Return the state of a batch."""
         return _decode(await self._group(group_id), BatchInfo)
 
     async def change_group(self, group_id: str, verb: Verb) -> BatchInfo:
-        """Stop what has not ended of a group, ask again what has no whole answer, or let a paused one go on."""
+        """Cancel the unfinished jobs of a batch, retry those without a complete answer, or resume a paused batch."""
         return _decode(await self._group(group_id, verb), BatchInfo)
 
     async def answers(self, group_id: str, after: str | None) -> AnswerPage:
-        """Read a page of a group's answers, or of what has changed of them."""
+        """Return a page of the answers of a batch, or of those that changed after a cursor."""
         params = {} if after is None else {"after": after}
         return _decode(
-            await self._send("GET", f"groups/{_segment(group_id, 'group')}/answers", params=params), AnswerPage
+            await self._send("GET", f"groups/{_segment(group_id, 'batch')}/answers", params=params), AnswerPage
         )
 
     async def price(self, model: str | None, *, input_tokens: int = 0, output_tokens: int = 0) -> Price:
-        """Ask what a request would cost, and which model a name or none stands for; raises InvalidRequestError."""
+        """Return the price of a request, and the full name of the model of an alias or of the default.
+
+        Raises:
+            InvalidRequestError: unknown model.
+
+        """
         params = {"model": model or "", "input_tokens": input_tokens, "output_tokens": output_tokens}
         return _decode(await self._send("GET", "prices", params=params), Price)
 
     async def costs(self, **query: str | int | None) -> CostList:
-        """Add up what jobs cost."""
+        """Return the summed costs of jobs."""
         params = {name: value for name, value in query.items() if value is not None}
         return _decode(await self._send("GET", "costs", params=params), CostList)
 
     async def models(self, *, refresh: bool) -> ModelsInfo:
-        """Ask what can be asked."""
+        """Return the available models."""
         return _decode(await self._send("GET", "models", params={"refresh": str(refresh).lower()}), ModelsInfo)
 
     async def log(self, job_id: str, after: str, *, wait: bool) -> LogPage:
-        """Read events after a cursor. With ``wait``, an empty page comes only after 20 seconds without any."""
+        """Return the events after a cursor; with ``wait`` a page is empty only after 20 seconds without events."""
         params = {"offset": after, "live": "long-poll"} if wait else {"offset": after}
         path = f"jobs/{_segment(job_id)}/events"
         response = await self._send("GET", path, params=params, timeout=_LONG_POLL)
@@ -193,8 +198,8 @@ class Api:
         )
 
     async def image(self, job_id: str, image_id: str) -> bytes:
-        """Read the file of a picture in an answer."""
-        path = f"jobs/{_segment(job_id)}/images/{_segment(image_id, 'picture')}"
+        """Return the file of an image of an answer."""
+        path = f"jobs/{_segment(job_id)}/images/{_segment(image_id, 'image')}"
         return (await self._send("GET", path)).content
 
     async def connect(self) -> None:
@@ -206,32 +211,32 @@ class Api:
         await self._drop(self._connection)
 
     async def _group(self, group_id: str, verb: Verb | None = None) -> httpx.Response:
-        path = f"groups/{_segment(group_id, 'group')}"
+        path = f"groups/{_segment(group_id, 'batch')}"
         return await (self._send("GET", path) if verb is None else self._send("POST", f"{path}/{verb}"))
 
     async def _send_body(self, path: str, body: bytes) -> httpx.Response:
         if len(body) > MAX_BODY:  # the server would cut the connection
-            sizes = f"{len(body) / 2**20:.1f} MiB; the server takes {MAX_BODY / 2**20:g} MiB at a time"
-            raise TooLargeError(f"What is asked has {sizes}: send less text, or smaller images.")
+            sizes = f"{len(body) / 2**20:.1f} MiB; the limit is {MAX_BODY / 2**20:g} MiB"
+            raise TooLargeError(f"The request has {sizes}. Send less text, or smaller images.")
         return await self._send("POST", path, content=body, headers={"Content-Type": "application/json"})
 
-    async def _send_once(self, method: str, path: str, **how: Any) -> httpx.Response:
-        # What must not be done twice goes out on a connection that has just been seen to work.
+    async def _send_once(self, method: str, path: str, **options: Any) -> httpx.Response:
+        # A request that must not be repeated is sent on a connection that has just worked.
         await self.threads(limit=1)
-        return await self._send(method, path, tries=1, **how)
+        return await self._send(method, path, attempts=1, **options)
 
-    async def _send(self, method: str, path: str, *, tries: int = 2, **how: Any) -> httpx.Response:
-        # Most verbs may be sent twice: a submit carries its id, a job is retried once, and cancelled once.
+    async def _send(self, method: str, path: str, *, attempts: int = 2, **options: Any) -> httpx.Response:
+        # Most requests can be repeated: a submit carries its id, a job has one retry and one end.
         problem = ServerUnreachableError("")
-        for _ in range(tries):
+        for _ in range(attempts):
             connection = await self._connected()
             try:
-                response = await connection.http.request(method, f"api/bgstream/{path}", **how)
+                response = await connection.http.request(method, f"api/bgstream/{path}", **options)
             except UnicodeEncodeError as error:
-                raise no_json(error, "What was asked") from None
+                raise encoding_error(error, "The request") from None
             except httpx.TimeoutException:
-                what = f"The Jupyter server at {connection.runtime.url} is too busy to answer: try again."
-                raise ServerUnreachableError(what, busy=True) from None
+                message = f"The Jupyter server at {connection.runtime.url} did not answer in time. Try again."
+                raise ServerUnreachableError(message, busy=True) from None
             except httpx.TransportError as error:
                 problem = _lost(connection, f"broke the connection ({type(error).__name__})")
             else:
@@ -255,7 +260,7 @@ class Api:
 
 
 def _lost(connection: Connection, what: str) -> ServerUnreachableError:
-    return ServerUnreachableError(f"The Jupyter server at {connection.runtime.url} {what}: restart it, then try again.")
+    return ServerUnreachableError(f"The Jupyter server at {connection.runtime.url} {what}. Restart it, then try again.")
 
 
 def _accepted(response: httpx.Response) -> httpx.Response:
@@ -266,14 +271,14 @@ def _accepted(response: httpx.Response) -> httpx.Response:
     except msgspec.DecodeError:
         if response.status_code in _PROXY:
             raise UnavailableError(
-                f"The Jupyter server is not there yet (its proxy says {response.status_code}): try again in a moment."
+                f"The Jupyter server has not started yet (proxy status {response.status_code}). Try again in a moment."
             ) from None
-        raise BgStreamError(f"The Jupyter server answered {response.status_code} without saying why.") from None
+        raise BgStreamError(f"The Jupyter server answered {response.status_code} without a reason.") from None
     if response.status_code == InvalidRequestError.status:
         raise InvalidRequestError(refusal.message, field=refusal.field, code=refusal.code)
     if response.status_code == QueueFullError.status:
-        asked = response.headers.get("Retry-After", "")
-        raise QueueFullError(refusal.message, retry_after=int(asked) if asked.isdecimal() else 5)
+        seconds = response.headers.get("Retry-After", "")
+        raise QueueFullError(refusal.message, retry_after=int(seconds) if seconds.isdecimal() else 5)
     raise _BY_STATUS.get(response.status_code, BgStreamError)(refusal.message, code=refusal.code)
 
 
@@ -282,7 +287,7 @@ def _decode(response: httpx.Response, schema: type[F]) -> F:
 
 
 def _segment(id: str, what: str = "job") -> str:
-    # What is no id must not become another path.
+    # An invalid id must not become another path.
     if not isinstance(id, str) or not _ID.fullmatch(id):
         raise NotFoundError(f"There is no {what} {str(id)[:70]!r}.")
     return id

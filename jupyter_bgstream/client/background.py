@@ -1,4 +1,4 @@
-"""One event loop on one daemon thread: it serves code that blocks, code that awaits, and any thread."""
+"""Event loop in a daemon thread, for blocking and for async callers in any thread."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Closable(Protocol):
-    """What lives on the loop and is closed with it."""
+    """Resource that lives on the loop and is closed with it."""
 
     def aclose(self) -> Awaitable[None]: ...
 
@@ -24,13 +24,13 @@ class Closable(Protocol):
 R = TypeVar("R", bound=Closable)
 
 _SLICE = 1.0  # seconds; Windows delivers Ctrl-C only between two waits
-# What these say is for the user, who has no use for twenty lines of a loop in another thread. All else keeps them.
-_SAID = (BgStreamError, TimeoutError)
-_FAREWELL = 2.0  # seconds that the end of the process may take for closing
+# Errors for users are raised without the twenty traceback lines of the loop's thread. Other errors keep them.
+_USER_ERRORS = (BgStreamError, TimeoutError)
+_CLOSE_TIMEOUT = 2.0  # seconds that closing may delay the end of the process
 
 
 class Background(Generic[R]):
-    """A loop and what works on it, both made at the first call and made anew in a forked child."""
+    """Event loop and a resource on it, both created at the first call, and again in a forked child."""
 
     def __init__(self, make: Callable[[], R]) -> None:
         self._make = make
@@ -42,7 +42,7 @@ class Background(Generic[R]):
             os.register_at_fork(after_in_child=self._after_fork)
 
     def start(self, work: Callable[[R], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
-        """Begin the work on the loop's thread; cancelling the future stops it there."""
+        """Start work on the loop; cancelling the future cancels the work."""
         with self._lock:
             if self._here is None:
                 self._here = self._begin()
@@ -50,8 +50,8 @@ class Background(Generic[R]):
         return asyncio.run_coroutine_threadsafe(work(resource), loop)
 
     def run(self, work: Callable[[R], Coroutine[Any, Any, T]]) -> T:
-        """Do the work there and wait for it here; an interrupt ends the wait and the work, and is raised."""
-        __tracebackhide__ = True  # IPython shows the line that asked, and not how it was asked
+        """Run work on the loop and wait for its result; an interrupt cancels the work and is raised."""
+        __tracebackhide__ = True  # IPython shows the caller's line only
         future = self.start(work)
         try:
             while not concurrent.futures.wait((future,), timeout=_SLICE).done:
@@ -61,29 +61,29 @@ class Background(Generic[R]):
             raise
         try:
             return future.result()
-        except _SAID as error:
-            raise error.with_traceback(None)  # noqa: B904 - the same error, without the way it came
+        except _USER_ERRORS as error:
+            raise error.with_traceback(None)  # noqa: B904 - the same error without its traceback
         except concurrent.futures.CancelledError:
             if not threading.main_thread().is_alive():
-                threading.Event().wait()  # the process ends, and with it this daemon thread: there is no news for it
+                threading.Event().wait()  # the process ends, and this daemon thread with it
             raise
 
     async def call(self, work: Callable[[R], Coroutine[Any, Any, T]]) -> T:
-        """Do the work there and await it here, on whichever loop runs."""
+        """Run work on the loop and await its result, from any other loop."""
         __tracebackhide__ = True
         try:
             return await asyncio.wrap_future(self.start(work))
-        except _SAID as error:
+        except _USER_ERRORS as error:
             raise error.with_traceback(None)  # noqa: B904 - as above
 
     def close(self) -> None:
-        """Close what works on the loop, and the loop. A later call makes both anew."""
+        """Close the resource and the loop; a later call creates both again."""
         with self._lock:
             here, self._here = self._here, None
         if here is not None:
             loop, _, thread = here
             loop.call_soon_threadsafe(loop.stop)
-            thread.join(_FAREWELL)
+            thread.join(_CLOSE_TIMEOUT)
 
     def _begin(self) -> tuple[asyncio.AbstractEventLoop, R, threading.Thread]:
         loop, resource = asyncio.new_event_loop(), self._make()
@@ -92,8 +92,8 @@ class Background(Generic[R]):
         return loop, resource, thread
 
     def _after_fork(self) -> None:
-        # Only the forking thread lives on here. The loop shares its epoll object with the parent's, so that closing
-        # it, or its finaliser, would disturb the parent: it is kept and never touched. The lock may have been held.
+        # Only the forking thread exists in the child. The loop shares its epoll object with the parent, so that closing
+        # it, also by its finalizer, would disturb the parent: it is kept and never used. The lock may be locked.
         self._of_parents.append(self._here)
         self._here, self._lock = None, threading.Lock()
 

@@ -1,4 +1,4 @@
-"""Find the Jupyter server this process belongs to, and open its API. See PROTOCOL.md, "The kernel's runtime file"."""
+"""Find the Jupyter server of this process and connect to it. See PROTOCOL.md, "The kernel's runtime file"."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ RUNTIME_VARIABLE = "JUPYTER_BGSTREAM_RUNTIME"
 
 _CONTACT = 15.0  # seconds for the first answer, which a server holds for up to 12 s while it starts
 _ANSWER = 30.0  # seconds for any other answer
-_REMEDY = "start JupyterLab again, and restart this kernel if that does not help."
-_REMEDY_SERVE = "start `jupyter bgstream serve` again."
-_SERVE = "start `jupyter bgstream serve` in a terminal"
+_REMEDY = "Start JupyterLab again, and restart this kernel if that does not help."
+_REMEDY_SERVE = "Start `jupyter bgstream serve` again."
+_SERVE = "Start `jupyter bgstream serve` in a terminal"
 
 
 class _Status(msgspec.Struct, frozen=True):
-    """The part of ``GET status`` that says whether this is the server and whether we speak its language."""
+    """Fields of ``GET status`` that identify the server and its protocol."""
 
     server: str
     protocol: int
@@ -42,7 +42,7 @@ class _Status(msgspec.Struct, frozen=True):
 
 
 class _Refusal(msgspec.Struct, frozen=True):
-    """The part of a refusal that says why there is no engine."""
+    """Fields of a refusal that say why the server cannot run jobs."""
 
     code: Literal["unavailable"]
     message: str
@@ -50,17 +50,23 @@ class _Refusal(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Connection:
-    """An open way to one server."""
+    """Open connection to one server."""
 
     runtime: Runtime
     http: httpx.AsyncClient
 
 
 async def connect() -> Connection:
-    """Open the API of this process's own server, or else of the only one that is alive.
+    """Connect to the server that started this process, or else to the only server that answers.
 
-    Of several that are alive it is the only ``jupyter bgstream serve``. Raises ServerNotFoundError,
-    MultipleServersError, ServerUnreachableError or VersionMismatchError.
+    If several servers answer, connect to the only ``jupyter bgstream serve``.
+
+    Raises:
+        ServerNotFoundError: no server answers.
+        MultipleServersError: several servers answer.
+        ServerUnreachableError: the server of this process does not answer.
+        VersionMismatchError: the server speaks another protocol.
+
     """
     every = runtime_files()
     own = _own(every)
@@ -70,9 +76,9 @@ async def connect() -> Connection:
             return await open_server(path)
         except ServerUnreachableError as problem:
             if problem.busy:
-                raise  # another server may not know this one's jobs
+                raise  # another server may not have the jobs of this one
             problems.append(problem)
-    # A restarted server has a new file, a new port and a new token: what outlived the old one finds it here.
+    # A restarted server has a new file, port and token; a kernel that outlived the old server finds it here.
     alive: dict[Path, Connection] = {}
     for path in every:
         if path not in own:
@@ -80,89 +86,89 @@ async def connect() -> Connection:
                 alive[path] = await open_server(path)
             except ServerConnectionError as problem:
                 problems.append(problem)
-    chosen = _chosen(list(alive.values()))
+    chosen = _choose(list(alive.values()))
     for connection in alive.values():
         if connection is not chosen:
             await connection.http.aclose()
     if chosen is None:
-        raise _why_none(alive, problems, told=bool(own))
+        raise _connection_error(alive, problems, has_own=bool(own))
     return chosen
 
 
 def has_own_server() -> bool:
-    """Whether a Jupyter server with this extension has started this process and is there, as far as the files say."""
+    """Return True if the runtime file of a Jupyter server that started this process exists."""
     found = [read_runtime(path) for path in _own(runtime_files())]
     return any(runtime is not None and runtime.kind == "jupyter" for runtime in found)
 
 
 def is_server_kernel() -> bool:
-    """Whether a Jupyter server with this extension has started this kernel, and no program that it runs."""
+    """Return True if a Jupyter server with this extension is the parent process of this kernel."""
     found = [read_runtime(path) for path in _of_parent(runtime_files())]
     return any(runtime is not None and runtime.kind == "jupyter" for runtime in found)
 
 
 def runtime_files() -> list[Path]:
-    """Return the files of all servers of this user, dead ones too."""
+    """Return the runtime files of all servers of this user, including dead ones."""
     return sorted(Path(jupyter_runtime_dir()).glob("bgstream-*.json"))
 
 
 def _own(every: Sequence[Path]) -> list[Path]:
-    # A kernel's server tells it the file; failing that, the server is the parent process.
-    told = os.environ.get(RUNTIME_VARIABLE)
-    own = [Path(told)] if told else []
-    return own + [path for path in _of_parent(every) if path not in own]
+    # The server sets the variable in its kernels; otherwise the server is the parent process.
+    path = os.environ.get(RUNTIME_VARIABLE)
+    own = [Path(path)] if path else []
+    return own + [each for each in _of_parent(every) if each not in own]
 
 
 def _of_parent(every: Sequence[Path]) -> list[Path]:
     parent = os.environ.get("JPY_PARENT_PID")
-    if parent is None or sys.platform == "win32":  # there it is a handle, not a pid
+    if parent is None or sys.platform == "win32":  # there the variable holds a handle, not a pid
         return []
     return [path for path in every if (found := read_runtime(path)) and str(found.pid) == parent]
 
 
-def _chosen(alive: Sequence[Connection]) -> Connection | None:
+def _choose(alive: Sequence[Connection]) -> Connection | None:
     if len(alive) == 1:
         return alive[0]
     serving = [connection for connection in alive if connection.runtime.kind == "serve"]
     return serving[0] if len(serving) == 1 else None
 
 
-def _why_none(
-    alive: dict[Path, Connection], problems: Sequence[ServerConnectionError], *, told: bool
+def _connection_error(
+    alive: dict[Path, Connection], problems: Sequence[ServerConnectionError], *, has_own: bool
 ) -> ServerConnectionError:
     if alive:
         names = ", ".join(f"{connection.runtime.url} ({path})" for path, connection in alive.items())
         return MultipleServersError(
-            f"Several Jupyter servers answer: {_SERVE}, which is then the one, "
+            f"Several Jupyter servers answer. {_SERVE}, which then takes precedence, "
             f"or set {RUNTIME_VARIABLE} to one of these files: {names}."
         )
     for problem in problems:
         if isinstance(problem, VersionMismatchError):
             return problem
     for problem in problems:
-        if told or (isinstance(problem, ServerUnreachableError) and problem.busy):
+        if has_own or (isinstance(problem, ServerUnreachableError) and problem.busy):
             return problem
-    # What others have left when they were killed is no news for who knows none of them.
+    # Files of killed servers that this process never used are not worth a message.
     return ServerNotFoundError(
-        f"No Jupyter server with jupyter_bgstream is running: {_SERVE}, or JupyterLab with jupyter_bgstream "
+        f"No Jupyter server with jupyter_bgstream is running. {_SERVE}, or JupyterLab with jupyter_bgstream "
         f"installed, or set {RUNTIME_VARIABLE} to the path of a running server's bgstream-….json."
     )
 
 
 def is_foreign(path: Path) -> bool:
-    """Whether another user has put this runtime file into the folder: prompts would go to a server of theirs."""
+    """Return True if another user wrote this runtime file; prompts would go to that user's server."""
     return _is_foreign(path.stat(), path)
 
 
 def _is_foreign(status: os.stat_result, path: Path) -> bool:
-    # Some network disks give all files one owner, then the folder too.
+    # Some network file systems report one owner for all files, then for the folder too.
     return sys.platform != "win32" and status.st_uid not in (os.geteuid(), 0, path.parent.stat().st_uid)
 
 
 def read_runtime(path: Path) -> Runtime | None:
-    """Read a runtime file; None if it is gone, or none, or another user's."""
+    """Read a runtime file; return None if it is missing, malformed or another user's."""
     try:
-        with path.open("rb") as file:  # one file, whatever is put in its place meanwhile
+        with path.open("rb") as file:  # the same file for both, even if it is replaced meanwhile
             if _is_foreign(os.fstat(file.fileno()), path):
                 return None
             return msgspec.json.decode(file.read(), type=Runtime)
@@ -170,7 +176,7 @@ def read_runtime(path: Path) -> Runtime | None:
         return None
 
 
-def _is_address(url: str) -> bool:
+def _is_valid_url(url: str) -> bool:
     try:
         parts = httpx.URL(url)
     except (httpx.InvalidURL, ValueError):
@@ -179,17 +185,17 @@ def _is_address(url: str) -> bool:
 
 
 async def open_server(path: Path) -> Connection:
-    """Open the API of the server of a runtime file; raises ServerUnreachableError or VersionMismatchError."""
+    """Connect to the server of a runtime file; raises ServerUnreachableError or VersionMismatchError."""
     runtime = read_runtime(path)
     if runtime is None:
-        raise ServerUnreachableError(f"The Jupyter server of the runtime file {path} has stopped: {_REMEDY}")
-    if not _is_address(runtime.url):
-        raise ServerUnreachableError(f"The runtime file {path} is damaged: delete it, or restart its Jupyter server.")
+        raise ServerUnreachableError(f"The Jupyter server of the runtime file {path} has stopped. {_REMEDY}")
+    if not _is_valid_url(runtime.url):
+        raise ServerUnreachableError(f"The runtime file {path} is damaged. Delete it, or restart its Jupyter server.")
     http = httpx.AsyncClient(
         base_url=runtime.url,
         headers={"Authorization": f"token {runtime.token}"},
         timeout=_ANSWER,
-        trust_env=False,  # or HTTP_PROXY would be asked for localhost
+        trust_env=False,  # otherwise HTTP_PROXY would apply to localhost
         verify=_needs_certificate(runtime.url),
         # No upper limit: with one, httpcore loses connections when requests are cancelled while they queue for it.
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=10),
@@ -203,8 +209,8 @@ async def open_server(path: Path) -> Connection:
 
 
 def _needs_certificate(url: str) -> bool:
-    # A server's own certificate names its host, never the loopback address, and on this address it proves nothing
-    # that the token does not. Without https there is none to check, and loading the authorities takes 20 ms.
+    # A self-made certificate names the host, never the loopback address, where it proves no more than the token.
+    # Without https there is no certificate, and loading the authorities takes 20 ms.
     parsed = httpx.URL(url)
     if parsed.scheme != "https" or parsed.host == "localhost":
         return False
@@ -217,7 +223,7 @@ def _needs_certificate(url: str) -> bool:
 def _reason(content: bytes) -> str | None:
     try:
         return msgspec.json.decode(content, type=_Refusal).message
-    except msgspec.DecodeError:  # not ours: a proxy's, say
+    except msgspec.DecodeError:  # not from this extension, for example from a proxy
         return None
 
 
@@ -226,22 +232,22 @@ async def _check(runtime: Runtime, http: httpx.AsyncClient) -> None:
     try:
         answer = await http.get("api/bgstream/status", timeout=_CONTACT)
     except httpx.TransportError as error:
-        # Without its cause: in a notebook that would be two hundred lines of httpx above the one that helps.
+        # Without the cause: a notebook would show two hundred lines of httpx above the message.
         busy = isinstance(error, httpx.TimeoutException)
-        why = "does not answer" if busy else f"cannot be reached ({type(error).__name__})"
-        raise ServerUnreachableError(f"The Jupyter server at {runtime.url} {why}: {remedy}", busy=busy) from None
-    if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and (reason := _reason(answer.content)) is not None:
-        # Busy: this is the server, and no other one may know its jobs.
-        raise ServerUnreachableError(f"The Jupyter server at {runtime.url} cannot run jobs: {reason}", busy=True)
+        reason = "does not answer" if busy else f"cannot be reached ({type(error).__name__})"
+        raise ServerUnreachableError(f"The Jupyter server at {runtime.url} {reason}. {remedy}", busy=busy) from None
+    if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and (refusal := _reason(answer.content)) is not None:
+        # Busy: this is the server, and another one may not have its jobs.
+        raise ServerUnreachableError(f"The Jupyter server at {runtime.url} cannot run jobs: {refusal}", busy=True)
     try:
         status = msgspec.json.decode(answer.content, type=_Status)
     except msgspec.DecodeError:
         status = None
     if answer.status_code != httpx.codes.OK or status is None or status.server != runtime.server:
-        raise ServerUnreachableError(f"At {runtime.url} another server answers now: {remedy}")
+        raise ServerUnreachableError(f"Another server answers at {runtime.url} now. {remedy}")
     if status.protocol != PROTOCOL_VERSION:
         raise VersionMismatchError(
             f"The Jupyter server at {runtime.url} has jupyter_bgstream {status.version} (protocol {status.protocol}), "
-            f"this process speaks protocol {PROTOCOL_VERSION}: install one version for both, "
+            f"this process has protocol {PROTOCOL_VERSION}. Install the same version for both, "
             "then restart JupyterLab and this kernel."
         )

@@ -1,4 +1,4 @@
-"""What jobs cost, for ``%bg cost`` and ``costs()``."""
+"""Costs of jobs as a table, for ``%bg costs`` and ``costs()``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .text_table import grid
 
 KEYS: tuple[By, ...] = get_args(By)
 
-_NONE = {"thread": "(no thread)", "notebook": "(no notebook)", "group": "(no group)", "submitted_by": "(no name)"}
+_NONE = {"thread": "(no thread)", "notebook": "(no notebook)", "group": "(no batch)", "submitted_by": "(no name)"}
 
 
 def usd(amount: float, *, estimated: bool) -> str:
-    """Write a price: two digits that count below a cent, and the sign of an estimate."""
+    """Format a price, with two significant digits below 10 cents, and ≈ before an estimate."""
     sign = "≈ " if estimated else ""
     if amount == 0:
         return f"{sign}$0"
@@ -24,11 +24,11 @@ def usd(amount: float, *, estimated: bool) -> str:
 
 
 class Costs(list[CostRow]):
-    """What jobs cost, added up: a list that shows itself as a table.
+    """Summed costs of jobs: a list that displays as a table.
 
     >>> bg.costs("model")
     model...jobs...tokens in...tokens out...cost...
-    >>> sum(spent.jobs for spent in bg.costs()) > 0
+    >>> sum(row.jobs for row in bg.costs()) > 0
     True
     """
 
@@ -39,7 +39,7 @@ class Costs(list[CostRow]):
     def bundle(self) -> dict[str, str]:
         """Return the display bundle."""
         if not self:
-            empty = "Nothing has been counted yet."
+            empty = "No costs yet."
             return {"text/plain": empty, "text/html": f"<p>{empty}</p>"}
         headings = (self._by, "jobs", "tokens in", "tokens out", "cost")
         return grid(headings, [_row(row, self._by) for row in self], numbers=1)
@@ -55,7 +55,7 @@ class Costs(list[CostRow]):
 
 
 def _row(row: CostRow, by: By) -> tuple[str, ...]:
-    cost = "not known" if row.usd is None else usd(row.usd, estimated=row.estimated)
+    cost = "unknown" if row.usd is None else usd(row.usd, estimated=row.estimated)
     return row.key or _NONE.get(by, ""), f"{row.jobs:,}", _count(row.input_tokens), _count(row.output_tokens), cost
 
 

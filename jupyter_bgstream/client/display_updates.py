@@ -1,8 +1,8 @@
-"""Show jobs where the front end cannot: a display that the kernel brings up to date, as in VS Code.
+"""Displays of jobs, updated by the kernel where the front end does not read the log, as in VS Code.
 
-In a kernel of a Jupyter server with this extension the page reads the log by itself, so that a display is sent once and
-never touched again. In a terminal nothing is ever printed afterwards. A page of Voilà shows widgets instead, because it
-does not bring displays up to date. Where a program executes the notebook, ``executed`` does it.
+In a kernel of a Jupyter server with this extension the page reads the log itself, so that a display is sent once. A
+terminal gets no updates. Voilà gets widgets, because its page does not update displays. In a notebook that a program
+executes, ``execution`` updates displays.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
     from .api import Api
 
-SPACING = 0.25  # seconds between two updates of a display, at least
-BYTES_PER_SECOND = 100_000  # each update has all of the text: a long one comes less often
-_AWAY = 5.0  # seconds until a server that stays away is looked for again
+SPACING = 0.25  # minimum seconds between two updates of a display
+BYTES_PER_SECOND = 100_000  # each update has the whole text, so that a long text is sent less often
+_RECONNECT = 5.0  # seconds until a lost server is tried again
 
-_lasting: set[Future[Any]] = set()
+_running: set[Future[Any]] = set()
 
 
 def publish(shell: InteractiveShell, jobs: Sequence[JobHandle], *, side_by_side: bool = False) -> None:
-    """Display what is known of a job, or of several; keep the display up to date where nothing else would."""
+    """Display one or several jobs, and update the display where the front end does not."""
     if in_voila():
         display(shell, *(job.view() for job in jobs))
         return
@@ -41,11 +41,11 @@ def publish(shell: InteractiveShell, jobs: Sequence[JobHandle], *, side_by_side:
         show(JobsDisplay(jobs, side_by_side=side_by_side))
         return
 
-    def make_bundle() -> Bundle:  # also in another thread
+    def make_bundle() -> Bundle:  # also called in another thread
         shown = [job.snapshot() for job in jobs]
         return bundle_of_several(shown) if side_by_side else bundle(shown[0])
 
-    if getattr(shell, "kernel", None) is None or page_reads():
+    if getattr(shell, "kernel", None) is None or has_live_frontend():
         shell.display_pub.publish(make_bundle())
         return
     transient = {"display_id": secrets.token_hex(16)}
@@ -61,42 +61,42 @@ def publish(shell: InteractiveShell, jobs: Sequence[JobHandle], *, side_by_side:
     keep(jobs[0]._background.start(lambda api: _relay(api, jobs, update)))
 
 
-def keep(relaying: Future[Any]) -> None:
-    """Keep what relays from being collected as garbage until it is done."""
-    _lasting.add(relaying)
-    relaying.add_done_callback(_lasting.discard)
+def keep(future: Future[Any]) -> None:
+    """Keep a reference to a running task until it is done."""
+    _running.add(future)
+    future.add_done_callback(_running.discard)
 
 
-def page_reads() -> bool:
-    """Whether this process is a kernel of a Jupyter server whose pages read logs themselves."""
+def has_live_frontend() -> bool:
+    """Return True if this process is a kernel of a Jupyter server whose pages read logs themselves."""
     from .connect import has_own_server  # noqa: PLC0415 - httpx, which a kernel that submits nothing never pays for
 
-    # What a kernel of the server has started, such as papermill, has its environment.
+    # A program that a kernel of the server starts, such as papermill, inherits its environment.
     return not in_voila() and not is_executed() and has_own_server()
 
 
 async def _relay(api: Api, jobs: Sequence[JobHandle], update: Callable[[], int]) -> None:
     clock = asyncio.get_running_loop()
-    following = {asyncio.create_task(_follow(api, job)) for job in jobs}
+    followers = {asyncio.create_task(_follow(api, job)) for job in jobs}
     seen: list[tuple[int, int]] = []
     try:
-        while following:
-            ended, following = await asyncio.wait(following, timeout=SPACING)
+        while followers:
+            ended, followers = await asyncio.wait(followers, timeout=SPACING)
             now = [job._follower.position for job in jobs]
             if now != seen or ended:
                 seen, began = now, clock.time()
-                # Making the bundle may ask the server, which this loop does, and a display may have hooks.
+                # In a thread: the bundle may need a request on this loop, and displays may have slow hooks.
                 size = await asyncio.to_thread(update)
                 spent = clock.time() - began
-                await _any_end(following, max(0.0, size / BYTES_PER_SECOND - spent))
+                await _any_end(followers, max(0.0, size / BYTES_PER_SECOND - spent))
     finally:
-        for task in following:
+        for task in followers:
             task.cancel()
 
 
-async def _any_end(following: set[asyncio.Task[None]], seconds: float) -> None:
-    if following and seconds:
-        await asyncio.wait(following, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+async def _any_end(followers: set[asyncio.Task[None]], seconds: float) -> None:
+    if followers and seconds:
+        await asyncio.wait(followers, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
 
 
 async def _follow(api: Api, job: JobHandle) -> None:
@@ -104,21 +104,21 @@ async def _follow(api: Api, job: JobHandle) -> None:
 
     async def read() -> bool:
         answer = await follower.beyond(api, follower.position)
-        await job._load_images(api)  # before its end, after which the display is not brought up to date
+        await job._load_images(api)  # before the end, after which the display is not updated
         return answer.ended
 
-    await steadily(read)
+    await read_until_done(read)
 
 
-async def steadily(read: Callable[[], Awaitable[bool]]) -> None:
-    """Read until it says that this is the end or that the job is gone, however long the server stays away."""
+async def read_until_done(read: Callable[[], Awaitable[bool]]) -> None:
+    """Call ``read`` until it returns True or the job was deleted, and wait for a lost server as long as needed."""
     while True:
         try:
             if await read():
                 return
         except (ServerConnectionError, UnavailableError):
-            await asyncio.sleep(_AWAY)
+            await asyncio.sleep(_RECONNECT)
         except NotFoundError:
             return
         except BgStreamError:
-            return  # a log that cannot be read: what is shown stays
+            return  # the log cannot be read: the display stays as it is

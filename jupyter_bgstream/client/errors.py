@@ -1,16 +1,16 @@
-"""What can go wrong on the client's side; what the server refuses are the errors of ``core.errors``.
+"""Errors of the client; errors that the server reports are in ``core.errors``.
 
 BgStreamError
-├── ServerConnectionError        no server to talk to
-│   ├── ServerNotFoundError      no server was found
-│   ├── MultipleServersError     several servers were found, and none of them is this process's own
-│   ├── ServerUnreachableError   the server does not answer
-│   └── VersionMismatchError     the server speaks another protocol
-├── IncompleteAnswerError        a job ended without a whole answer
-├── BatchPausedError             a batch is paused, since its rows fail alike
-└── AnswerRestartedError         the deltas of an iterator are no longer part of the answer
+├── ServerConnectionError       no usable server
+│   ├── ServerNotFoundError     no server runs
+│   ├── MultipleServersError    several servers answer, and none is this process's own
+│   ├── ServerUnreachableError  the server does not answer
+│   └── VersionMismatchError    the server speaks another protocol
+├── IncompleteAnswerError       a job ended without a complete answer
+├── BatchPausedError            a batch is paused because its rows failed with the same error
+└── AnswerRestartedError        deltas that an iterator returned are no longer part of the answer
 
-Each message is one sentence that says what to do.
+Each message is one sentence, and a second one if there is something to do.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ if TYPE_CHECKING:
 
 
 class ServerConnectionError(BgStreamError):
-    """There is no server to talk to."""
+    """There is no usable server."""
 
     code = "no_connection"
 
 
 class ServerNotFoundError(ServerConnectionError):
-    """No server has left a runtime file."""
+    """No server with this extension runs."""
 
     code = "server_not_found"
 
 
 class MultipleServersError(ServerConnectionError):
-    """More than one server answers and none of them is this process's own."""
+    """Several servers answer, and none of them started this process."""
 
     code = "several_servers"
 
 
 class ServerUnreachableError(ServerConnectionError):
-    """There is a runtime file, but its server does not answer. ``busy``: it is there, only not in time."""
+    """The server of a runtime file does not answer; ``busy``: it exists, but did not answer in time."""
 
     code = "server_unreachable"
 
@@ -58,7 +58,11 @@ class VersionMismatchError(ServerConnectionError):
     code = "wrong_version"
 
 
-LOST = (ServerNotFoundError, ServerUnreachableError, UnavailableError)  # a server that may be back in a moment
+LOST = (
+    ServerNotFoundError,
+    ServerUnreachableError,
+    UnavailableError,
+)  # errors of a server that may be back in a moment
 
 
 class FailedJob(Protocol):
@@ -78,7 +82,7 @@ class FailedJob(Protocol):
 
 
 class IncompleteAnswerError(BgStreamError):
-    """The job failed, was cancelled or was interrupted; ``job.text`` is what it had said by then.
+    """The job failed, was cancelled or was interrupted; ``job.text`` is the text so far.
 
     >>> try:
     ...     bg.submit("x", model="demo/slow").cancel().result()
@@ -93,20 +97,20 @@ class IncompleteAnswerError(BgStreamError):
 
 
 class BatchPausedError(BgStreamError):
-    """The batch waits for you: its rows failed alike, and the next would. ``reason`` is the last one's error."""
+    """The batch is paused because its rows failed with the same error, which is ``reason``."""
 
     code = "batch_paused"
 
     def __init__(self, batch_id: str, reason: Paused, *, left: int, failed: int) -> None:
         super().__init__(
-            f"The batch {batch_id} is paused, since its rows failed alike ({reason.code}): {reason.message}\n"
-            f"Nothing more is asked. When that is mended: batch.resume() for the {left:,} rows that are left,"
-            f" batch.retry() for these and the {failed:,} that failed. Or batch.cancel()."
+            f"The batch {batch_id} is paused because its rows failed with the same error ({reason.code}):"
+            f" {reason.message}\nFix the cause, then call batch.resume() for the {left:,} remaining rows, batch.retry()"
+            f" for these and the {failed:,} failed rows, or batch.cancel()."
         )
         self.reason = reason
 
 
 class AnswerRestartedError(BgStreamError):
-    """The provider was asked again from scratch: forget the deltas so far and iterate anew."""
+    """Another attempt has begun: discard the deltas so far and iterate again."""
 
     code = "started_over"

@@ -1,8 +1,8 @@
-"""Notebooks that a program executes: papermill, nbclient, ``jupyter execute``, ``nbconvert --execute``.
+"""Displays in a notebook that a program executes: papermill, nbclient, ``jupyter execute``, ``nbconvert --execute``.
 
-No page reads a log there, and the program takes a message only while the cell runs that it belongs to. So a display
-is not updated when something comes, but at the end of every cell and as part of that cell, whichever cell it is in:
-then all that this cell has waited for is in the file. Nothing is sent after the last cell.
+No page reads logs there, and the program accepts a message only during the cell that the message belongs to. So
+displays are not updated when text arrives, but at the end of every cell, as part of that cell. Then the file has
+everything that the cell waited for. Nothing is sent after the last cell.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 NOT_WAITED_FOR = "Not waited for yet. To fill in the answer: jupyter bgstream fill FILE"
 REST_NOT_WAITED_FOR = "not waited for yet; to fill in the rest: jupyter bgstream fill FILE"
 
-_PATIENCE = 10.0  # seconds that the end of a cell may take for asking the server
+_PATIENCE = 10.0  # seconds that requests to the server may delay the end of a cell
 
 
 def is_executed() -> bool:
-    """Whether a program executes the cell that runs here: one that takes no ``input()``, and started this kernel.
+    """Return True if a program executes this cell: it allows no ``input()``, and started this kernel.
 
-    A Jupyter server that runs the cells of its pages itself, such as jupyter-server-documents, takes no input either.
+    A Jupyter server that runs the cells of its pages itself, such as jupyter-server-documents, allows no input either.
     """
     kernel = getattr(_shell(), "kernel", None)
     if kernel is None or in_voila():
@@ -45,7 +45,7 @@ def is_executed() -> bool:
 
 
 def show(content: DisplayContent) -> None:
-    """Display it, and bring the display up to date at the end of every cell."""
+    """Display content, and update the display at the end of every cell."""
     shell = _shell()
     display = _Display(content, _captures(shell.display_pub))
     data, metadata = display.shown
@@ -54,12 +54,12 @@ def show(content: DisplayContent) -> None:
 
 
 def track(content: Stateful) -> None:
-    """Save its state at the end of every cell."""
+    """Save the state of a widget at the end of every cell."""
     _keep(_shell(), _State(content))
 
 
 class JobsDisplay:
-    """A job, or several side by side; of a job that was asked again the newest."""
+    """Content of a display: a job or several side by side, each with its newest retry."""
 
     def __init__(self, jobs: Sequence[JobHandle], *, side_by_side: bool = False) -> None:
         self._jobs = list(jobs)
@@ -67,7 +67,7 @@ class JobsDisplay:
         self._background = jobs[0]._background
 
     async def update(self, api: Api) -> bool:
-        """Read the logs."""
+        """Read the logs; return True if all answers are complete."""
         self._jobs = [await job._newest(api) for job in self._jobs]
         return all(job._follower.answer.status == "completed" for job in self._jobs)
 
@@ -84,7 +84,7 @@ class _Display:
         self.content = content
         self.transient = {"display_id": secrets.token_hex(16)}
         self.shown = content.data()
-        self.captured = captured  # by %%capture: it may be shown later, as it was
+        self.captured = captured  # by %%capture, so that it may be shown later as it was
 
     def save(self, shell: Any) -> None:
         now = self.content.data()
@@ -108,31 +108,31 @@ _open: list[_Display | _State] = []
 
 def _keep(shell: Any, each: _Display | _State) -> None:
     _open.append(each)
-    shell.events.register("post_run_cell", _save)  # once, however often
+    shell.events.register("post_run_cell", _save)  # registers once
 
 
 def _save(_: object = None) -> None:
-    """Bring all that may have changed up to date, as part of the cell that ends."""
+    """Update all displays that may have changed, as part of the cell that ends."""
     shell = _shell()
-    looking = {each.content._background.start(each.content.update): each for each in _open}
-    done, late = concurrent.futures.wait(looking, timeout=_PATIENCE)
+    updates = {each.content._background.start(each.content.update): each for each in _open}
+    done, late = concurrent.futures.wait(updates, timeout=_PATIENCE)
     for future in late:
         future.cancel()
-    complete = {id(looking[future]) for future in done if _result(future)}
-    for each in looking.values():
+    complete = {id(updates[future]) for future in done if _is_complete(future)}
+    for each in updates.values():
         each.save(shell)
     _open[:] = [each for each in _open if each.captured or id(each) not in complete]
 
 
-def _result(looked: concurrent.futures.Future[bool]) -> bool:
-    # What is shown stays if there is no answer: the note in it is true.
+def _is_complete(update: concurrent.futures.Future[bool]) -> bool:
+    # Without a response the display stays as it is; its note is still true.
     with suppress(BgStreamError, TimeoutError, concurrent.futures.CancelledError):
-        return looked.result()
+        return update.result()
     return False
 
 
 def _captures(publisher: Any) -> bool:
-    from IPython.core.displaypub import CapturingDisplayPublisher  # noqa: PLC0415 - a script does without IPython
+    from IPython.core.displaypub import CapturingDisplayPublisher  # noqa: PLC0415 - a script needs no IPython
 
     return isinstance(publisher, CapturingDisplayPublisher)
 

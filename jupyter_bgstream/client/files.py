@@ -1,4 +1,4 @@
-"""Files for a model: from a path or from bytes, each becomes the part of a message that its content calls for."""
+"""Files for a prompt: a path or bytes become the message part of their type."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..core.terminal_text import visible_line
 NAME_LENGTH = 200  # characters
 KINDS = "PDF, text in UTF-8, PNG, JPEG, GIF, WebP, WAV or MP3"
 
-_TEXT_TYPES = {  # of all others it is text/plain; what the machine knows differs, and a job sent twice must not
+_TEXT_TYPES = {  # others: text/plain. Not from the machine's table, which differs: a job sent twice must be the same
     ".csv": "text/csv",
     ".json": "application/json",
     ".jsonl": "application/jsonl",
@@ -29,10 +29,16 @@ _TEXT_TYPES = {  # of all others it is text/plain; what the machine knows differ
 
 
 class File:
-    """A PDF, a text, a picture or a recording, given by its path or as bytes with a ``name``.
+    """PDF, text, image or audio file for a prompt.
 
-    Its content says what it is, and its name which kind of text. Raises InvalidRequestError for what is missing, too
-    large or nothing that models take.
+    The content decides the type, the suffix of the name the type of a text.
+
+    Args:
+        source: a path, or the bytes of the file.
+        name: name that the model sees; default: the name in the path.
+
+    Raises:
+        InvalidRequestError: the file cannot be read, is too large, or has a type that models do not take.
 
     >>> bg.File(b"city,rain", name="rain.csv")
     <File rain.csv text/csv 9 bytes>
@@ -43,17 +49,17 @@ class File:
             self.data = bytes(source)
             named = name or ""
         elif isinstance(source, str | os.PathLike):
-            named = name or os.path.basename(os.fspath(source))  # noqa: PTH119 - an address is no path
+            named = name or os.path.basename(os.fspath(source))  # noqa: PTH119 - a URL is not a path
             self.data = _read(os.fspath(source))
         else:
             raise InvalidRequestError(
-                f"A file is a path, or bytes with a name, not a {type(source).__name__}.", field="files"
+                f"A file must be a path, or bytes with a name, not a {type(source).__name__}.", field="files"
             )
         self.media_type = _media_type(self.data, named)
         self.name = named[-NAME_LENGTH:] or ("file.pdf" if self.media_type == PDF else "file.txt")
 
     def part(self) -> dict[str, str]:
-        """Return the part of a message, as REST takes it."""
+        """Return the message part, as REST takes it."""
         kind = self.media_type.partition("/")[0]
         part = {"type": kind if kind in ("image", "audio") else "file", "media_type": self.media_type}
         if part["type"] == "file":
@@ -67,18 +73,18 @@ class File:
 def _read(path: str) -> bytes:
     scheme, colon, rest = path.partition(":")
     if colon and rest.startswith("//") and len(scheme) > 1:  # one letter is a drive
-        raise InvalidRequestError(f"{path[:100]} is an address; download the file and give its path.", field="files")
+        raise InvalidRequestError(f"{path[:100]} is a URL. Download the file and use its path.", field="files")
     shown = repr(path)[:200]
     try:
         found = Path(path).expanduser()
         if found.is_dir():
-            raise InvalidRequestError(f"{shown} is a folder; give the path of a file in it.", field="files")
+            raise InvalidRequestError(f"{shown} is a folder. Use the path of a file in it.", field="files")
         if (size := found.stat().st_size) > MAX_FILE_BYTES:
             raise _too_large(shown, size)
         data = found.read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InvalidRequestError(f"The file {shown} cannot be read: {reason}.", field="files") from None
+        raise InvalidRequestError(f"Cannot read the file {shown}: {reason}.", field="files") from None
     return data
 
 
@@ -94,7 +100,7 @@ def _media_type(data: bytes, name: str) -> str:
         return PDF
     if b"\0" in data or name.lower().endswith(".pdf"):
         raise InvalidRequestError(
-            f"{what} is none of the files that models take: {KINDS}. Convert it to one of them.", field="files"
+            f"{what} has a type that models do not take. Convert it to one of: {KINDS}.", field="files"
         )
     if problem := text_problem(data):
         raise InvalidRequestError(f"{what} {problem}.", field="files")
@@ -102,5 +108,7 @@ def _media_type(data: bytes, name: str) -> str:
 
 
 def _too_large(shown: str, size: int) -> InvalidRequestError:
-    limit = f"at most {MAX_FILE_BYTES // 2**20} MiB are taken"
-    return InvalidRequestError(f"The file {shown} has {size / 2**20:.1f} MiB; {limit}: make it smaller.", field="files")
+    limit = f"{MAX_FILE_BYTES // 2**20} MiB"
+    return InvalidRequestError(
+        f"The file {shown} has {size / 2**20:.1f} MiB; the limit is {limit}. Make it smaller.", field="files"
+    )

@@ -1,4 +1,4 @@
-"""Read a job's log over HTTP, from wherever the reader stands, through lost connections."""
+"""Follow a job's log over HTTP from a cursor, through lost connections."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from ..core.state import Answer, fold
 from .errors import LOST, AnswerRestartedError
 
 BEGINNING = "-1"
-PATIENCE = 30.0  # seconds for which a lost server is looked for
-_PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between two tries, the last one again and again
+PATIENCE = 30.0  # seconds for which a lost server is tried again
+_PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between two requests; the last value repeats
 
 
 class Log(Protocol):
-    """Where logs are read."""
+    """Server that returns pages of logs."""
 
     async def log(self, job_id: str, after: str, *, wait: bool) -> LogPage: ...
 
 
 class Follower:
-    """What this process knows of one job: the fold of its log so far, shared by all that read it.
+    """Fold of one job's log so far, shared by all readers in this process.
 
-    Only the background loop writes to it. Two reads may overlap: what both bring is taken once.
+    Only the background loop changes it. Reads may overlap: an event that two pages bring is applied once.
     """
 
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
         self.answer = Answer()
         self.cursor = BEGINNING
-        self.logs = 1  # how many logs this id has had: it may be deleted and submitted again
+        self.logs = 1  # logs of this id so far: a job may be deleted and submitted again
 
     @property
     def position(self) -> tuple[int, int]:
-        """How far it has read; it only grows."""
+        """Position in the log; it only grows."""
         return self.logs, self.answer.seq
 
     async def catch_up(self, log: Log) -> Answer:
-        """Read what there is now."""
+        """Read the log up to its current end."""
         while not self.answer.ended:
             page = await self._read(log, wait=False)
             if page is not None and page.up_to_date:
@@ -47,35 +47,38 @@ class Follower:
         return self.answer
 
     async def beyond(self, log: Log, position: tuple[int, int]) -> Answer:
-        """Wait until the log goes on after the position or has ended.
+        """Wait until the log continues after a position, or has ended.
 
-        Raises ServerUnreachableError or ServerNotFoundError when the server stays away for PATIENCE seconds.
+        Raises:
+            ServerUnreachableError: the server has not answered for PATIENCE seconds.
+            ServerNotFoundError: no server was found for PATIENCE seconds.
+
         """
         clock = asyncio.get_running_loop()
-        lost, tries = clock.time(), 0
+        lost, failures = clock.time(), 0
         while self.position <= position and not self.answer.ended:
             try:
                 page = await self._read(log, wait=True)
             except LOST:
-                # The server may be back in a moment, and the log goes on at our cursor.
+                # The server may be back in a moment, and the log continues at the cursor.
                 if clock.time() - lost > PATIENCE:
                     raise
-                await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
-                tries += 1
+                await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
+                failures += 1
             else:
-                lost, tries = clock.time(), 0
+                lost, failures = clock.time(), 0
                 if page is not None and page.closed and not self.answer.ended:
-                    raise BgStreamError(f"The log of the job {self.job_id} is closed, but it has no end.")
+                    raise BgStreamError(f"The log of the job {self.job_id} is closed without an end event.")
         return self.answer
 
     async def end(self, log: Log, seconds: float | None) -> Answer:
-        """Wait until the job has ended; raises TimeoutError after ``seconds`` and leaves the job alone."""
+        """Wait until the job has ended; raises TimeoutError after ``seconds``, which does not stop the job."""
         try:
             async with asyncio.timeout(seconds):
                 while not self.answer.ended:
                     await self.beyond(log, self.position)
         except TimeoutError:
-            raise TimeoutError(f"The job {self.job_id} has not ended after {seconds:g} s; it goes on.") from None
+            raise TimeoutError(f"The job {self.job_id} has not ended after {seconds:g} s; it continues.") from None
         return self.answer
 
     async def _read(self, log: Log, *, wait: bool) -> LogPage | None:
@@ -97,30 +100,32 @@ class Follower:
 
 
 class Deltas:
-    """One reader's way through the text: pieces that joined are the text, each of them handed out once."""
+    """Iterator over text deltas; the concatenation of all deltas is the final text."""
 
     def __init__(self, follower: Follower) -> None:
         self._follower = follower
-        self._given = 0  # characters
-        self._version = (0, 0)  # of the text: the log, and how many attempts were set aside
+        self._position = 0  # characters returned so far
+        self._version = (0, 0)  # of the text: the log, and the number of earlier attempts
 
     async def next(self, log: Log) -> str | None:
-        """Return the next piece, or None when the job has ended.
+        """Return the next delta, or None when the job has ended.
 
-        Raises AnswerRestartedError if the pieces so far are void.
+        Raises:
+            AnswerRestartedError: another attempt has begun; the deltas so far are void.
+
         """
         while True:
             answer, position = self._follower.answer, self._follower.position
             version = (self._follower.logs, len(answer.earlier))
-            if self._given and version != self._version:
+            if self._position and version != self._version:
                 raise AnswerRestartedError(
-                    f"The answer was started over (attempt {answer.attempt}): "
-                    "forget the pieces so far and iterate over the job again."
+                    f"The answer was restarted (attempt {answer.attempt}). "
+                    "Discard the deltas so far and iterate over the job again."
                 )
             self._version = version
-            if piece := answer.text[self._given :]:
-                self._given += len(piece)
-                return piece
+            if delta := answer.text[self._position :]:
+                self._position += len(delta)
+                return delta
             if answer.ended:
                 return None
             await self._follower.beyond(log, position)

@@ -1,6 +1,6 @@
-"""Pictures from a notebook: a file, bytes, a figure or an image becomes a part of a message.
+"""Images for a prompt: a path, bytes, a figure or an image object becomes a part of a message.
 
-Neither matplotlib nor PIL is imported: what an object can do says what it is.
+Objects are recognized by their methods; neither matplotlib nor PIL is imported.
 """
 
 from __future__ import annotations
@@ -16,68 +16,73 @@ from typing import Any, get_args
 from ..core.errors import InvalidRequestError
 from ..core.events import MediaType
 from ..core.image_files import media_type_of
-from .images import Picture
+from .images import AnswerImage
 
-_OWN_FORMATS = ("GIF", "JPEG", "PNG", "WEBP")  # of a PIL image that was just opened
+_OWN_FORMATS = ("GIF", "JPEG", "PNG", "WEBP")  # of a PIL image that was read from a file
 
 
-def image_part(picture: Any) -> dict[str, str]:
-    """Return the part of a message that is a picture, as REST takes it.
+def image_part(image: Any) -> dict[str, str]:
+    """Return the message part of an image, as REST takes it.
 
-    ``picture`` is a path, the bytes of a file, a matplotlib figure, a PIL image, a picture of an answer, or anything
-    else that a notebook shows as a picture. Raises InvalidRequestError, whose sentence says what is wrong with it.
+    Args:
+        image: a path, a data URL, the bytes of a file, a matplotlib figure, a PIL image, an image of an answer, or any
+            object that a notebook shows as PNG or JPEG.
+
+    Raises:
+        InvalidRequestError: the image cannot be read, or has a type that models do not take.
+
     """
-    data = _data(picture)
-    return {"type": "image", "media_type": _media_type(data, picture), "data": b64encode(data).decode()}
+    data = _data(image)
+    return {"type": "image", "media_type": _media_type(data, image), "data": b64encode(data).decode()}
 
 
-def _data(picture: Any) -> bytes:
-    if isinstance(picture, bytes | bytearray | memoryview):
-        return bytes(picture)
-    if isinstance(picture, str | os.PathLike):
-        return _file(picture)
-    if isinstance(picture, Picture):
-        return picture.data
-    for write in _writers(picture):
+def _data(image: Any) -> bytes:
+    if isinstance(image, bytes | bytearray | memoryview):
+        return bytes(image)
+    if isinstance(image, str | os.PathLike):
+        return _file(image)
+    if isinstance(image, AnswerImage):
+        return image.data
+    for write in _writers(image):
         try:
             if data := write():
                 return data
         except Exception as error:
             raise InvalidRequestError(
-                f"{_kind(picture)} could not be made a picture: {type(error).__name__}: {error}", field="images"
+                f"{_kind(image)} could not be converted to an image: {type(error).__name__}: {error}", field="images"
             ) from error
     raise InvalidRequestError(
-        f"{_kind(picture)} is no picture: give a path, the bytes of a file, a matplotlib figure or a PIL image"
-        " (PIL.Image.fromarray makes one of an array).",
+        f"{_kind(image)} is not an image. Use a path, the bytes of a file, a matplotlib figure or a PIL image"
+        " (PIL.Image.fromarray converts an array).",
         field="images",
     )
 
 
-def _writers(picture: Any) -> list[Callable[[], bytes | None]]:
-    # What makes bytes of it, the best way first.
-    ways: list[Callable[[], bytes | None]] = []
-    figure: Any = picture if hasattr(picture, "savefig") else getattr(picture, "figure", None)  # axes know theirs
+def _writers(image: Any) -> list[Callable[[], bytes | None]]:
+    # Functions that return the bytes of the file, best first.
+    writers: list[Callable[[], bytes | None]] = []
+    figure: Any = image if hasattr(image, "savefig") else getattr(image, "figure", None)  # of axes
     if hasattr(figure, "savefig"):
-        ways.append(lambda: _written(figure.savefig, "png", bbox_inches="tight"))
-    if callable(getattr(picture, "save", None)) and hasattr(picture, "mode"):
-        own = getattr(picture, "format", None)
-        ways.append(lambda: _written(picture.save, own if own in _OWN_FORMATS else "PNG"))
+        writers.append(lambda: _written(figure.savefig, "png", bbox_inches="tight"))
+    if callable(getattr(image, "save", None)) and hasattr(image, "mode"):
+        own = getattr(image, "format", None)
+        writers.append(lambda: _written(image.save, own if own in _OWN_FORMATS else "PNG"))
     for name in ("_repr_png_", "_repr_jpeg_"):
-        if callable(shown := getattr(picture, name, None)):
-            ways.append(lambda shown=shown: _shown(shown()))  # type: ignore[misc]
-    return ways
+        if callable(represent := getattr(image, name, None)):
+            writers.append(lambda represent=represent: _decoded(represent()))  # type: ignore[misc]
+    return writers
 
 
-def _written(write: Callable[..., Any], format: str, **how: Any) -> bytes:
+def _written(write: Callable[..., Any], format: str, **options: Any) -> bytes:
     if format == "JPEG":
-        how["quality"] = "keep"  # or it would be compressed a second time
+        options["quality"] = "keep"  # otherwise it would be compressed again
     file = BytesIO()
-    write(file, format=format, **how)
+    write(file, format=format, **options)
     return file.getvalue()
 
 
-def _shown(found: Any) -> bytes | None:
-    # IPython's: bytes, or base64, or either with metadata.
+def _decoded(found: Any) -> bytes | None:
+    # As IPython defines it: bytes or base64, alone or with metadata.
     if isinstance(found, tuple):
         found = found[0]
     if isinstance(found, str):
@@ -92,25 +97,23 @@ def _file(path: str | os.PathLike[str]) -> bytes:
         try:
             return b64decode(rest.partition(";base64,")[2], validate=True)
         except binascii.Error:
-            raise InvalidRequestError("The data URL of an image is not base64.", field="images") from None
+            raise InvalidRequestError("The data URL of the image is not valid base64.", field="images") from None
     if rest.startswith("//") and len(scheme) > 1:  # one letter is a drive
-        raise InvalidRequestError(
-            f"{name[:100]} is an address; download the picture and give its path.", field="images"
-        )
+        raise InvalidRequestError(f"{name[:100]} is a URL. Download the image and use its path.", field="images")
     try:
         return Path(name).expanduser().read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InvalidRequestError(f"The image {name[:200]!r} cannot be read: {reason}.", field="images") from None
+        raise InvalidRequestError(f"Cannot read the image {name[:200]!r}: {reason}.", field="images") from None
 
 
-def _media_type(data: bytes, picture: Any) -> MediaType:
+def _media_type(data: bytes, image: Any) -> MediaType:
     if (media_type := media_type_of(data)) is not None:
         return media_type
     known = ", ".join(kind.partition("/")[2].upper() for kind in get_args(MediaType))
-    what = repr(os.fspath(picture))[:200] if isinstance(picture, str | os.PathLike) else _kind(picture)
-    raise InvalidRequestError(f"{what} is none of the pictures that models take: {known}.", field="images")
+    what = repr(os.fspath(image))[:200] if isinstance(image, str | os.PathLike) else _kind(image)
+    raise InvalidRequestError(f"{what} is not an image that models take. Supported types: {known}.", field="images")
 
 
-def _kind(picture: Any) -> str:
-    return f"This {type(picture).__name__}"
+def _kind(image: Any) -> str:
+    return f"This {type(image).__name__}"

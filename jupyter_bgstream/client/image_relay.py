@@ -1,6 +1,6 @@
-"""Pictures for a page that has no server in reach: a widget's kernel hands them over in pieces.
+"""Image files for a page that cannot reach the server: the kernel of a widget sends them in chunks.
 
-Jupyter drops what a kernel sends beyond a million bytes a second, counted over three seconds.
+Jupyter drops what a kernel sends beyond a million bytes a second, measured over three seconds.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ from ..core.errors import BgStreamError, TooLargeError
 if TYPE_CHECKING:
     from .api import Api
 
-LIMIT = 10 * 2**20  # bytes of a picture; the page asks for no larger one
-_PIECE = 256 * 1024  # bytes of a message
-_PAUSE = 0.4  # seconds between two
+LIMIT = 10 * 2**20  # bytes of an image; the page asks for no larger one
+_CHUNK = 256 * 1024  # bytes of a message
+_PAUSE = 0.4  # seconds between two chunks
 
 
-class PictureRelay:
-    """Hands over one picture after the other."""
+class ImageRelay:
+    """Sends one image after the other."""
 
     def __init__(self, send: Callable[[dict[str, Any], list[bytes]], None]) -> None:
         self._send = send
         self._turn = asyncio.Lock()
 
-    async def hand_over(self, api: Api, job_id: str, image_id: str, call: object) -> None:
-        """Send the file of a picture as the answer to a call, and then its end, or why there is none."""
+    async def relay(self, api: Api, job_id: str, image_id: str, call: object) -> None:
+        """Send the file of an image as the reply to a call, then the end of the reply or an error."""
         end: dict[str, Any] = {"type": "done", "call": call}
         async with self._turn:
             try:
-                await self._pieces(await api.image(job_id, image_id), call)
+                await self._send_chunks(await api.image(job_id, image_id), call)
             except BgStreamError as error:
                 end["error"] = {"code": error.code, "message": error.message}
             self._send(end, [])
 
-    async def _pieces(self, data: bytes, call: object) -> None:
+    async def _send_chunks(self, data: bytes, call: object) -> None:
         if len(data) > LIMIT:
-            raise TooLargeError("It is too large for this page. Use bg.job(…).images, or open the job in JupyterLab.")
-        for start in range(0, len(data), _PIECE):
-            self._send({"type": "piece", "call": call}, [data[start : start + _PIECE]])
+            raise TooLargeError("The image is too large for this page. Use bg.job(…).images or JupyterLab.")
+        for start in range(0, len(data), _CHUNK):
+            self._send({"type": "piece", "call": call}, [data[start : start + _CHUNK]])
             await asyncio.sleep(_PAUSE)

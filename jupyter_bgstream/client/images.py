@@ -1,4 +1,4 @@
-"""Pictures of an answer in the hands of a notebook or a script."""
+"""Images of an answer, as a notebook or a script uses them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ..core.errors import BgStreamError
 from ..core.events import Image, MediaType
 from ..outputs.images import caption, embeddable, number_of, suffix
 
-# A paragraph of the text that stands for a picture, or for one that was not kept.
+# A paragraph of the text in place of an image, or of an image that was not stored.
 _IN_TEXT = re.compile(r"^\(Picture [0-9]+(?:: [^\n]*| is [^\n]*)\)[ \t\r]*$", re.MULTILINE)
 
-File = bytes  # in a class that calls the size so
+File = bytes  # the class has a property named bytes
 
 if TYPE_CHECKING:
     import os
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from .background import Background
 
 
-def without_pictures(text: str) -> str:
-    """Return the text of an answer without the words that stand for its pictures."""
+def without_image_lines(text: str) -> str:
+    """Return the text of an answer without the paragraphs in place of its images."""
     return _IN_TEXT.sub("", text)
 
 
-class Picture:
-    """A picture of an answer. Its file is read from the server when it is first needed, and once.
+class AnswerImage:
+    """Image of an answer; its file is read from the server once, at first use.
 
-    A notebook shows it, and it may be given to ``images=`` of a prompt. ``data`` and ``save`` raise NotFoundError if
-    the job was deleted, ServerUnreachableError if there is no answer.
+    A notebook shows the image, and ``images=`` of a prompt takes it. ``data`` and ``save`` raise NotFoundError if the
+    job was deleted, and ServerUnreachableError if the server does not answer.
     """
 
     def __init__(self, job_id: str, image: Image, background: Background[Api]) -> None:
@@ -45,33 +45,34 @@ class Picture:
 
     @property
     def id(self) -> str:
-        """The picture's id in its job, ``<attempt>-<number>``."""
+        """Id of the image in its job, ``<attempt>-<number>``."""
         return self._image.id
 
     @property
     def media_type(self) -> str:
-        """What it is by its content: image/png, image/jpeg, image/gif or image/webp."""
+        """Type by its content: image/png, image/jpeg, image/gif or image/webp."""
         return self._image.media_type
 
     @property
     def bytes(self) -> int:
-        """The size of its file."""
+        """Size of the file."""
         return self._image.bytes
 
     @property
     def data(self) -> File:
-        """Ask for its file, once."""
+        """Ask for the file, once."""
         if self._data is None:
             self._background.run(self.load)
         assert self._data is not None
         return self._data
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write its file and return the file's path.
+        """Write the file and return its path; an existing file is replaced, and the image is never converted.
 
-        In a folder the file is called ``picture-1.png``, by its number and type; a path without a suffix gets the one
-        of the type. A file that is there is replaced, as ``Path.write_bytes`` does. The picture is not converted,
-        whatever the suffix.
+        Args:
+            path: a folder, where the name is ``picture-1.png`` by number and type, or a file. A file without a suffix
+                gets the suffix of the type.
+
         """
         file = Path(path).expanduser()
         if file.is_dir():
@@ -82,16 +83,16 @@ class Picture:
         return file
 
     async def load(self, api: Api) -> File:
-        """Read its file, unless it was read before."""
+        """Read the file, unless it has been read."""
         if self._data is None:
             self._data = await api.image(self._job, self.id)
         return self._data
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Picture) and (self._job, self.id) == (other._job, other.id)
+        return isinstance(other, AnswerImage) and (self._job, self.id) == (other._job, other.id)
 
     def __hash__(self) -> int:
-        return hash((Picture, self._job, self.id))
+        return hash((AnswerImage, self._job, self.id))
 
     def __repr__(self) -> str:
         return f"<{caption(self._image)}>"
@@ -99,39 +100,39 @@ class Picture:
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         try:
             return {self.media_type: b64encode(self.data).decode(), "text/plain": repr(self)}
-        except BgStreamError as error:  # one sentence is better than a traceback
-            return {"text/plain": f"{self!r} cannot be shown. {error}"}
+        except BgStreamError as error:  # a sentence is better than a traceback
+            return {"text/plain": f"{self!r} cannot be shown: {error}"}
 
-    def _repr_png_(self) -> File | None:  # other packages look for these
-        return self._shown_as("image/png")
+    def _repr_png_(self) -> File | None:  # other packages call these
+        return self._data_if("image/png")
 
     def _repr_jpeg_(self) -> File | None:
-        return self._shown_as("image/jpeg")
+        return self._data_if("image/jpeg")
 
-    def _shown_as(self, media_type: MediaType) -> File | None:
+    def _data_if(self, media_type: MediaType) -> File | None:
         with suppress(BgStreamError):
             return self.data if self.media_type == media_type else None
         return None
 
 
-class Pictures:
-    """The pictures of one job, each of them read once."""
+class AnswerImages:
+    """Images of one job; each file is read once."""
 
     def __init__(self, job_id: str, background: Background[Api]) -> None:
         self._job = job_id
         self._background = background
-        self._pictures: dict[Image, Picture] = {}
+        self._images: dict[Image, AnswerImage] = {}
 
-    def of(self, images: Iterable[Image]) -> list[Picture]:
-        """Return the pictures of an answer."""
-        return [self._pictures.setdefault(image, Picture(self._job, image, self._background)) for image in images]
+    def of(self, images: Iterable[Image]) -> list[AnswerImage]:
+        """Return the handles of these images."""
+        return [self._images.setdefault(image, AnswerImage(self._job, image, self._background)) for image in images]
 
     async def load(self, api: Api, images: Sequence[Image]) -> None:
-        """Read those files that a notebook's file may have; one that cannot be read is left out."""
-        for picture in self.of(embeddable(images)):
+        """Read the files that a notebook file may embed; a file that cannot be read is left out."""
+        for image in self.of(embeddable(images)):
             with suppress(BgStreamError):
-                await picture.load(api)
+                await image.load(api)
 
     def files(self, images: Iterable[Image]) -> Mapping[str, File]:
-        """Return the files that were read, by their ids."""
-        return {picture.id: picture._data for picture in self.of(images) if picture._data is not None}
+        """Return the files that have been read, by image id."""
+        return {image.id: image._data for image in self.of(images) if image._data is not None}

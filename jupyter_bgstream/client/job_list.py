@@ -1,4 +1,4 @@
-"""Several jobs in one hand: a list that shows itself as a table, and answers side by side."""
+"""``Jobs`` (a list that displays as a table) and ``Comparison`` (one prompt, several models)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .voila import in_voila, mime_bundle
 
 
 class Jobs(list[Job]):
-    """A list of jobs that shows itself as a table, as they were when it was made.
+    """List of jobs that displays as a table, as of its creation.
 
-    >>> asked = [bg.submit(f"Say {number}.", model="demo/echo", tags=["numbers"]) for number in range(3)]
+    >>> jobs = [bg.submit(f"Say {number}.", model="demo/echo", tags=["numbers"]) for number in range(3)]
     >>> bg.jobs(tag="numbers").wait()[0].title
     'Say 2.'
     """
@@ -26,7 +26,7 @@ class Jobs(list[Job]):
         return table([job.info for job in self], time.time())
 
     def wait(self, timeout: float | None = None) -> Jobs:
-        """Wait until all have ended in any way; raises TimeoutError after ``timeout`` seconds."""
+        """Wait until all jobs have ended; raises TimeoutError after ``timeout`` seconds."""
         _wait(self, timeout)
         return self
 
@@ -41,10 +41,10 @@ class Jobs(list[Job]):
 
 
 class Comparison(Sequence[Job]):
-    """The answers of several models to one question, side by side: what ``%%bg MODEL MODEL --name VARIABLE`` keeps.
+    """Answers of several models to one prompt, side by side, as ``%%bg MODEL MODEL --name VARIABLE`` assigns them.
 
-    It is a sequence of jobs. ``text`` has the answers by model, ``wait`` waits for all of them however they end,
-    ``result`` and ``await`` for whole answers.
+    It is a sequence of jobs. ``text`` has the answers by model; ``wait`` waits until all have ended; ``result`` and
+    ``await`` need complete answers.
 
     >>> models = ["demo/echo", "demo/quick"]
     >>> both = bg.Comparison(bg.submit("Say hello.", model=model) for model in models)
@@ -59,7 +59,7 @@ class Comparison(Sequence[Job]):
 
     @property
     def names(self) -> list[str]:
-        """The models' full names, in the order asked; one that was asked again is ``provider/name (2)``."""
+        """Full names of the models, in order; a repeated model is ``provider/name (2)``."""
         names: list[str] = []
         seen: dict[str, int] = {}
         for job in self._jobs:
@@ -72,34 +72,36 @@ class Comparison(Sequence[Job]):
         """Ask for the answers so far, by model."""
         return {name: job.text for name, job in zip(self.names, self._jobs, strict=True)}
 
-    @property
-    def ended(self) -> bool:
-        """Whether all have ended, as far as is known here."""
-        return all(job.info.ended for job in self._jobs)
+    def done(self) -> bool:
+        """Ask whether all jobs have ended."""
+        return all(job.done() for job in self._jobs)
 
     def wait(self, timeout: float | None = None) -> Comparison:
-        """Wait until all have ended in any way; raises TimeoutError after ``timeout`` seconds, and stops none."""
+        """Wait until all jobs have ended; raises TimeoutError after ``timeout`` seconds, which stops no job."""
         _wait(self._jobs, timeout)
         return self
 
     def result(self, timeout: float | None = None) -> dict[str, str]:
-        """Wait for all and return the answers by model.
+        """Wait for all jobs and return the answers by model.
 
-        Raises IncompleteAnswerError for the first that has no whole one.
+        Raises:
+            IncompleteAnswerError: a job has no complete answer.
+            TimeoutError: a job has not ended after ``timeout`` seconds.
+
         """
         self.wait(timeout)
         return {name: job.result() for name, job in zip(self.names, self._jobs, strict=True)}
 
     def cancel(self) -> Comparison:
-        """Stop all that go on."""
+        """Cancel all jobs that have not ended."""
         for job in self._jobs:
             job.cancel()
         return self
 
     def __await__(self) -> Generator[Any, None, dict[str, str]]:
-        return self._awaited().__await__()
+        return self._result_async().__await__()
 
-    async def _awaited(self) -> dict[str, str]:
+    async def _result_async(self) -> dict[str, str]:
         return {name: await job for name, job in zip(self.names, self._jobs, strict=True)}
 
     @overload

@@ -14,8 +14,8 @@ from ..core.terminal_text import visible_line
 from .costs import usd
 from .text_table import grid
 
-_SHORT = 8  # characters of an id; any unique beginning will do to name a job
-_ROW = re.compile(r"(?:-\d+)?-r\d+$")  # with which the ids of a batch's rows end, which all begin alike
+_SHORT = 8  # characters of an id; any unique prefix identifies a job
+_ROW = re.compile(r"(?:-\d+)?-r\d+$")  # suffix of the ids of a batch's rows, whose prefixes are all the same
 _WORDS = 48  # characters of a title
 _NAME = 24  # characters of a person's name
 _TEXTS = ("id", "state", "model", "prompt")
@@ -23,25 +23,29 @@ _NUMBERS = ("time", "tokens", "cost")
 NO_PAUSES: Mapping[str, Paused] = MappingProxyType({})
 
 
-def is_meant(which: str, id: str) -> bool:
-    """Whether somebody who writes this may mean the job of this id: it is its beginning, or what is shown of it."""
-    return bool(which) and (id.startswith(which) or short(id) == which)
+def matches_ref(ref: str, job_id: str) -> bool:
+    """Return True if ``ref`` is a prefix or the short form of ``job_id``."""
+    return bool(ref) and (job_id.startswith(ref) or short(job_id) == ref)
 
 
 def table(jobs: Sequence[JobInfo], now: float, *, paused: Mapping[str, Paused] = NO_PAUSES) -> dict[str, str]:
-    """Return the display bundle of a table, newest first as given.
+    """Return the display bundle of a table of jobs.
 
-    ``now`` is in Unix seconds. ``paused`` are the groups that are paused: below the table is why.
+    Args:
+        jobs: rows, newest first.
+        now: Unix seconds.
+        paused: pauses by id of the batch; the reasons are below the table.
+
     """
     if not jobs:
         empty = "No jobs yet."
         return {"text/plain": empty, "text/html": f"<p>{empty}</p>"}
-    # Only a shared server names people: elsewhere the column would be empty.
+    # Only a shared server names people; otherwise the column would be empty.
     named = any(job.submitted_by for job in jobs)
     texts = (*_TEXTS, "by") if named else _TEXTS
     rows = [_row(job, now, named=named, paused=job.group in paused) for job in jobs]
     shown = grid((*texts, *_NUMBERS), rows, numbers=len(texts), code=True)
-    notes = [_note(group, why) for group, why in paused.items()]
+    notes = [_note(batch_id, pause) for batch_id, pause in paused.items()]
     return {
         "text/plain": "\n".join([shown["text/plain"], *map(visible_line, notes)]),
         "text/html": shown["text/html"] + "".join(f"<p>{escape(note)}</p>" for note in notes),
@@ -49,13 +53,13 @@ def table(jobs: Sequence[JobInfo], now: float, *, paused: Mapping[str, Paused] =
 
 
 def short(job_id: str) -> str:
-    """Return what names a job among the newest."""
+    """Return the short form of an id, which identifies a job among the newest."""
     row = _ROW.search(job_id, _SHORT)
     return job_id[:_SHORT] + (row[0] if row else "")
 
 
 def duration(seconds: float) -> str:
-    """Write a duration as a person would: 4 s, 2 min 05 s, 3 h 07 min."""
+    """Format a duration: 4 s, 2 min 05 s, 3 h 07 min."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
@@ -65,24 +69,24 @@ def duration(seconds: float) -> str:
 
 
 def state(status: Status, not_before: float | None, now: float) -> str:
-    """Write a state, and of a job that waits how long until its next try."""
+    """Format a status, and the time until the next attempt of a waiting job."""
     return f"{status} {duration(not_before - now)}" if not_before is not None and not_before > now else status
 
 
-def _note(group: str, why: Paused) -> str:
+def _note(batch_id: str, pause: Paused) -> str:
     return (
-        f"Batch {group} is paused ({why.code}): {why.message} Go on with jupyter_bgstream.batch({group!r}).resume(),"
-        " or .retry() to ask again what has failed."
+        f"Batch {batch_id} is paused ({pause.code}): {pause.message} Call jupyter_bgstream.batch({batch_id!r}).resume()"
+        " to continue, or .retry() to retry failed rows as well."
     )
 
 
 def _row(job: JobInfo, now: float, *, named: bool, paused: bool) -> tuple[str, ...]:
     elapsed = duration((job.ended_at or now) - job.started_at) if job.started_at else ""
     tokens = job.usage.get("output_tokens") if job.usage else None
-    held = paused and job.status in ("queued", "waiting")
-    said = "paused" if held else state(job.status, job.not_before, now)
+    is_paused = paused and job.status in ("queued", "waiting")
+    status = "paused" if is_paused else state(job.status, job.not_before, now)
     cost = usd(job.cost.usd, estimated=job.cost.estimated) if job.cost else ""
-    texts = (short(job.id), said, job.model, _cut(job.title, _WORDS))
+    texts = (short(job.id), status, job.model, _cut(job.title, _WORDS))
     name = (_cut(job.submitted_by or "", _NAME),) if named else ()
     return *texts, *name, elapsed, "" if tokens is None else f"{tokens:,}", cost
 

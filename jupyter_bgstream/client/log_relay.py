@@ -1,7 +1,7 @@
-"""Jobs' logs for a page that has no socket: what a kernel reads, as entries of an order that never changes.
+"""Relay of jobs' logs to a page without a live socket, as entries in a fixed order.
 
 An entry is a frame of the live socket (``events``, ``reset``, ``error``; PROTOCOL.md, "One WebSocket per page") or
-``{"type": "jobs", "jobs"}``: what the server says of jobs, for the views to follow retries by.
+``{"type": "jobs", "jobs"}``: descriptions of jobs, by which views follow retries.
 """
 
 from __future__ import annotations
@@ -25,91 +25,91 @@ T = TypeVar("T")
 
 Entry = dict[str, Any]
 
-SPACING = 0.25  # seconds between two readings of a job, at least
-_AWAY = 1.0  # seconds until a server that stays away is looked for again
-_CHAIN = 50  # retries of retries that are followed
+SPACING = 0.25  # minimum seconds between two reads of a job
+_RECONNECT = 1.0  # seconds until a lost server is tried again
+_MAX_RETRIES = 50  # length of a chain of retries that is followed
 
 
 class Server(Log, Protocol):
-    """What a feed asks."""
+    """Server that returns logs and descriptions of jobs."""
 
     async def job(self, job_id: str) -> JobInfo: ...
 
 
 class Viewer(Protocol):
-    """Who is told, on the background loop. Nothing is read for it before it has returned."""
+    """Receiver of entries, on the background loop; nothing more is read until its method returns."""
 
     async def add(self, entries: list[Entry]) -> None:
-        """Take entries, in order."""
+        """Append entries."""
 
     async def show(self, job_id: str, answer: Answer, cursor: str) -> None:
-        """Take what is known of the newest job."""
+        """Show the state of the newest job."""
 
-    async def trouble(self, *, online: bool) -> None:
-        """Hear that the server is away, or back."""
+    async def set_online(self, *, online: bool) -> None:
+        """Show whether the server answers."""
 
 
 class LogRelay:
-    """Reads one job and, once it was asked again, the newest; and others when they are asked for."""
+    """Reads one job, its newest retry, and further jobs on request."""
 
     def __init__(self, job_id: str, viewer: Viewer) -> None:
-        self._newest = job_id  # of the chain of retries, as far as known
+        self._newest = job_id  # job of the chain of retries that is known
         self._viewer = viewer
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._known: dict[str, JobInfo] = {}
         self._recorders: dict[str, _Recorder] = {}
-        self._asked: dict[str, asyncio.Task[None]] = {}
+        self._readers: dict[str, asyncio.Task[None]] = {}
         self._online = True
 
-    def look_again(self) -> None:
-        """Hear that the job may have been asked again."""
-        self._news.set()
+    def check_retries(self) -> None:
+        """Check soon whether the job has been retried."""
+        self._changed.set()
 
     def follow(self, server: Server, job_id: str) -> None:
-        """Read another job as well, once."""
-        if job_id not in self._asked:
-            self._asked[job_id] = asyncio.create_task(self._follow(server, job_id))
+        """Read another job as well; a second call does nothing."""
+        if job_id not in self._readers:
+            self._readers[job_id] = asyncio.create_task(self._follow(server, job_id))
 
     async def run(self, server: Server) -> None:
-        """Read for ever; cancelling ends it."""
+        """Read until cancelled."""
         try:
             await self._run(server)
         finally:
-            for task in self._asked.values():
+            for task in self._readers.values():
                 task.cancel()
 
     async def _run(self, server: Server) -> None:
-        reading: str | None = None
+        current: str | None = None
         while True:
-            self._news.clear()
+            self._changed.clear()
             try:
-                await self._look(server)
+                await self._find_newest(server)
             except NotFoundError as error:
-                await self._gone(self._newest, error)
+                await self._add_error(self._newest, error)
             else:
-                if self._newest != reading:
-                    reading = self._newest
-                    if reading not in self._asked:
-                        self._asked[reading] = asyncio.create_task(self._read(server, reading))
-                    await self._asked[reading]
-                    continue  # it may have been asked again in the meantime
-            await self._news.wait()
+                if self._newest != current:
+                    current = self._newest
+                    if current not in self._readers:
+                        self._readers[current] = asyncio.create_task(self._read(server, current))
+                    await self._readers[current]
+                    continue  # it may have been retried meanwhile
+            await self._changed.wait()
 
     async def _follow(self, server: Server, job_id: str) -> None:
-        # A page can ask for a retry before this feed has looked for it. The traits come first then, too.
+        # A page can request a retry before this relay has found it. Traits are set before entries then, too.
         with contextlib.suppress(NotFoundError):
-            await self._look(server)
+            await self._find_newest(server)
         await self._read(server, job_id)
 
-    async def _look(self, server: Server) -> None:
-        """Find the newest job of the chain, and pass on what has changed in the chain."""
+    async def _find_newest(self, server: Server) -> None:
+        """Find the newest job of the chain, and relay the changed descriptions."""
         known = self._known
         wanted: list[str | None] = [self._newest]
-        for _ in range(_CHAIN):
+        for _ in range(_MAX_RETRIES):
             names = [name for name in wanted if name]
             if not names:
                 break
-            infos = [await self._insist(partial(server.job, name)) for name in names]
+            infos = [await self._retrying(partial(server.job, name)) for name in names]
             new = [info for info in infos if known.get(info.id) != info]
             known |= {info.id: info for info in infos}
             if new:
@@ -132,68 +132,68 @@ class LogRelay:
 
         try:
             while not recorder.answer.ended:
-                await self._insist(read)
+                await self._retrying(read)
                 if entries := recorder.take():
-                    # The traits first: what the page shows is known in the kernel.
+                    # Traits first, so that the kernel knows what the page shows.
                     if job_id == self._newest:
                         await self._viewer.show(job_id, recorder.answer, recorder.cursor)
                     await self._viewer.add(entries)
                     if not recorder.answer.ended:
                         await asyncio.sleep(SPACING)
         except BgStreamError as error:
-            await self._gone(job_id, error)
+            await self._add_error(job_id, error)
 
-    async def _gone(self, job_id: str, error: BgStreamError) -> None:
+    async def _add_error(self, job_id: str, error: BgStreamError) -> None:
         await self._viewer.add([{"type": "error", "job": job_id, "code": error.code, "message": error.message}])
 
-    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+    async def _retrying(self, request: Callable[[], Awaitable[T]]) -> T:
         while True:
             try:
-                answer = await ask()
+                answer = await request()
             except (ServerConnectionError, UnavailableError):
-                await self._say(online=False)
-                await asyncio.sleep(_AWAY)
+                await self._set_online(online=False)
+                await asyncio.sleep(_RECONNECT)
             else:
-                await self._say(online=True)
+                await self._set_online(online=True)
                 return answer
 
-    async def _say(self, *, online: bool) -> None:
+    async def _set_online(self, *, online: bool) -> None:
         if self._online != online:
             self._online = online
-            await self._viewer.trouble(online=online)
+            await self._viewer.set_online(online=online)
 
 
 class _Recorder(Follower):
-    """A follower that also keeps the events themselves, until they are taken."""
+    """Follower that also records events until they are taken."""
 
     def __init__(self, job_id: str) -> None:
         super().__init__(job_id)
-        self._fresh: list[Event] = []
-        self._of_log = self.logs
-        self._is_another = False
+        self._new: list[Event] = []
+        self._log = self.logs
+        self._is_reset = False
 
     async def read(self, log: Log) -> LogPage | None:
-        """Read on, and wait for something to read."""
+        """Read the next page; wait if there is none."""
         return await self._read(log, wait=True)
 
     def take(self) -> list[Entry]:
-        """Return what was read since the last call."""
-        entries: list[Entry] = [{"type": "reset", "job": self.job_id}] if self._is_another else []
-        if self._fresh:
+        """Return the entries since the last call."""
+        entries: list[Entry] = [{"type": "reset", "job": self.job_id}] if self._is_reset else []
+        if self._new:
             entries.append(
                 {
                     "type": "events",
                     "job": self.job_id,
                     "cursor": self.cursor,
-                    "events": msgspec.to_builtins(list(runs(self._fresh))),
+                    "events": msgspec.to_builtins(list(runs(self._new))),
                     "closed": self.answer.ended,
                 }
             )
-        self._fresh, self._is_another = [], False
+        self._new, self._is_reset = [], False
         return entries
 
     def _take(self, page: LogPage) -> None:
-        if self.logs != self._of_log:  # deleted, and submitted again under its id
-            self._of_log, self._fresh, self._is_another = self.logs, [], True
-        self._fresh += [event for event in page.events if event.seq > self.answer.seq]
+        if self.logs != self._log:  # the job was deleted and submitted again with the same id
+            self._log, self._new, self._is_reset = self.logs, [], True
+        self._new += [event for event in page.events if event.seq > self.answer.seq]
         super()._take(page)

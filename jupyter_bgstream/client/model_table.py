@@ -1,4 +1,4 @@
-"""What can be asked, as a table: for ``%bg models`` and ``models()``."""
+"""Models as a table, for ``%bg models`` and ``models()``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HEADINGS = ("provider", "models", "")
 
 
 class Models:
-    """What can be asked right now, and why the rest cannot. Shows itself as a table.
+    """Available models, and why other providers are not available; displays as a table.
 
     >>> found = bg.models()
     >>> found.default
@@ -25,21 +25,21 @@ class Models:
     """
 
     def __init__(self, info: ModelsInfo, provider: str | None = None) -> None:
-        self.default = info.default  # provider/name, of a job that names none
+        self.default = info.default  # provider/name of a job without a model
         self.default_why = info.default_why
         self.aliases = dict(info.aliases)
-        self.problems = list(info.problems)  # what is wrong in the server's config, as sentences
+        self.problems = list(info.problems)  # errors in the server's config, as sentences
         self._providers = [each for each in info.providers if provider in (None, each.name)]
         self._all = provider is not None
 
     @property
     def names(self) -> list[str]:
-        """The full names of all models that were listed."""
+        """Full names of all listed models."""
         return [model for each in self._providers for model in each.models]
 
     @property
     def errors(self) -> dict[str, str]:
-        """Why providers that are set up cannot be asked, by name."""
+        """Why configured providers are not available, by name."""
         return {each.name: each.error.message for each in self._providers if each.error and each.configured}
 
     def bundle(self) -> dict[str, str]:
@@ -73,16 +73,16 @@ class Models:
 
     def _row(self, each: ProviderInfo) -> tuple[str, ...]:
         if each.error is not None:
-            return each.name, self._cut(each.error.message), "cannot be asked" if each.configured else "not set up"
+            return each.name, self._cut(each.error.message), "not available" if each.configured else "not configured"
         if not each.models:
-            words = self._cut(each.note) if each.note else f"write {each.name}/ and a model's name"
+            words = self._cut(each.note) if each.note else f"use {each.name}/ and the name of a model"
             return each.name, words, self._mark_of(each)
         return each.name, _some(each.models), self._mark_of(each)
 
     def _cut(self, words: str) -> str:
         if self._all or len(words) <= _WORDS:
             return words
-        return words[: _WORDS - 1].rstrip() + "…"  # %bg models NAME has all of it
+        return words[: _WORDS - 1].rstrip() + "…"  # %bg models NAME shows all
 
     def _mark(self, model: str) -> str:
         names = [name for name, full in self.aliases.items() if full == model]
@@ -98,12 +98,12 @@ class Models:
         notes = []
         if self.default is not None:
             notes.append(f"The default is {self.default}. {self.default_why or ''}".rstrip())
-        notes += [f"Wrong in Jupyter's config: {problem}" for problem in self.problems]
+        notes += [f"Error in Jupyter's config: {problem}" for problem in self.problems]
         if self.aliases:
             notes.append("Aliases: " + ", ".join(f"{name} = {model}" for name, model in self.aliases.items()) + ".")
         if idle := [each for each in self._providers if not each.configured]:
             names = ", ".join(each.name for each in idle)
-            notes.append(f"Not set up: {names}. %bg models NAME says what each needs.")
+            notes.append(f"Not configured: {names}. %bg models NAME shows what each needs.")
         return notes
 
 

@@ -1,4 +1,4 @@
-"""What a job asks, as REST takes it: a prompt with its files and images, or messages."""
+"""Prompt of a job as REST takes it: a text with its files and images, or messages."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ def request_of(
     prompt: str | Sequence[Mapping[str, Any]], *, images: Any = (), files: Any = (), system: str | None = None
 ) -> dict[str, Any]:
     """Return ``prompt`` or ``messages`` of a request; raises InvalidRequestError."""
-    told = [] if system is None else [{"role": "system", "content": system}]
-    images = images if isinstance(images, list | tuple) else [images]  # one, without a list around it
+    head = [] if system is None else [{"role": "system", "content": system}]
+    images = images if isinstance(images, list | tuple) else [images]  # a single image needs no list
     files = files if isinstance(files, list | tuple) else [files]
     if isinstance(prompt, str):
-        if not told and not images and not files:
+        if not head and not images and not files:
             return {"prompt": prompt}
         content = content_of([*map(_file, files), *map(image_part, images), prompt]) if images or files else prompt
-        return {"messages": [*told, {"role": "user", "content": content}]}
-    given: list[Any] = (
+        return {"messages": [*head, {"role": "user", "content": content}]}
+    messages: list[Any] = (
         list(prompt) if isinstance(prompt, Iterable) and not isinstance(prompt, Mapping) else [prompt, None]
     )
-    if not all(isinstance(message, Mapping) for message in given):
+    if not all(isinstance(message, Mapping) for message in messages):
         raise InvalidRequestError(
-            "A prompt is a text, or a list of messages, each with role and content.", field="prompt"
+            "The prompt must be a text, or a list of messages with role and content.", field="prompt"
         )
-    for what, some in (("images", images), ("files", files)):
-        if some:
-            sentence = f"{what.capitalize()} go with a text; in a list of messages they belong into a content."
-            raise InvalidRequestError(sentence, field=what)
-    return {"messages": [*told, *map(_message, given)]}
+    for name, values in (("images", images), ("files", files)):
+        if values:
+            sentence = f"{name}= needs a text prompt. In a list of messages, put {name} into the content of a message."
+            raise InvalidRequestError(sentence, field=name)
+    return {"messages": [*head, *map(_message, messages)]}
 
 
 def content_of(parts: Content) -> str | list[dict[str, Any]]:
-    """Return a message's content as REST takes it: a text, or parts, each a text, a dict, a file or a picture."""
+    """Return the content of a message as REST takes it: a text, or a list of texts, dicts, files and images."""
     return parts if isinstance(parts, str) else [_part(part) for part in parts]
 
 
@@ -54,7 +54,7 @@ def _message(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _call(call: Any) -> dict[str, Any]:
-    # As a message has it, or one of ``job.tool_calls``.
+    # A dict as in a message, or an item of ``job.tool_calls``.
     if isinstance(call, Mapping):
         return dict(call)
     return {name: getattr(call, name, None) for name in ("id", "name", "arguments")}

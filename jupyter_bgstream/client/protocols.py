@@ -71,7 +71,7 @@ class JobHandle(Protocol):
         """Return what a display shows; with ``fresh`` the server is asked first."""
 
     async def _load_images(self, api: Api) -> None:
-        """Read the image files that an output may embed."""
+        """Read the image files that an output can embed."""
 
     async def _newest(self, api: Api) -> JobHandle:
         """Return the newest retry of the job, or the job itself; its log has been read."""

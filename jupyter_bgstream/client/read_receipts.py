@@ -1,4 +1,4 @@
-"""Whoever has read an answer by its handle need not be told that it is there."""
+"""Mark notices as read when a result was read through a handle: batched, in the background."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Protocol
 
 from ..core.errors import BgStreamError
 
-_PAUSE = 0.2  # seconds in which further answers are gathered for one request
+_PAUSE = 0.2  # seconds in which further jobs are collected for one request
 
 
 class Notices(Protocol):
-    """Where notices are marked read."""
+    """Server that marks notices as read."""
 
     async def read(self, job_ids: Collection[str]) -> None: ...
 
 
 class ReadReceipts:
-    """Marks the notices of jobs read: a loop over thousands of answers makes few requests, and waits for none."""
+    """Collects jobs and marks their notices as read: thousands of results need few requests."""
 
     def __init__(self, notices: Notices) -> None:
         self._notices = notices
@@ -27,7 +27,7 @@ class ReadReceipts:
         self._busy = False
 
     async def mark(self, job_id: str) -> None:
-        """Mark a job's notice read. That it could not be is nobody's trouble: then it is unread."""
+        """Mark the notice of a job as read; errors are ignored, and the notice stays unread."""
         self._jobs.add(job_id)
         if self._busy:
             return

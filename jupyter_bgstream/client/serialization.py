@@ -1,4 +1,4 @@
-"""What goes to the server as JSON; and what cannot."""
+"""JSON encoding of request bodies, with actionable errors for unsupported values."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ..core.errors import InvalidRequestError
 
 
 def plain(value: Any) -> Any:
-    """Return what JSON has for a kind of text, number, list or dict that it does not know; raises TypeError."""
+    """Return the JSON value of a subclass or lookalike of str, int, float, list or dict; raises TypeError."""
     for kind in (str, int, float):
-        if isinstance(value, kind):  # numpy's too
+        if isinstance(value, kind):  # also those of numpy
             return kind(value)
     if callable(item := getattr(value, "item", None)) and getattr(value, "ndim", None) == 0:
         return item()
@@ -21,27 +21,27 @@ def plain(value: Any) -> Any:
         return dict(value)
     if isinstance(value, Sequence):
         return list(value)
-    raise TypeError(f"a {type(value).__name__} is neither a text, a number, a list nor a dict with names")
+    raise TypeError(f"a {type(value).__name__} is not a text, a number, a list or a dict with texts as keys")
 
 
-def no_json(error: Exception, where: str) -> InvalidRequestError:
-    """Say why something cannot be sent."""
+def encoding_error(error: Exception, where: str) -> InvalidRequestError:
+    """Return the error for a value that has no JSON form; ``where`` names the value."""
     if isinstance(error, UnicodeEncodeError):
         why = (
-            f"the character {error.object[error.start]!r} is half of one (a lone surrogate): take it out, for example"
-            " by text.encode('utf-8', 'replace').decode()"
+            f"the character {error.object[error.start]!r} is a lone surrogate; remove it, for example"
+            " with text.encode('utf-8', 'replace').decode()"
         )
     else:
         why = str(error).rstrip(".")
     return InvalidRequestError(f"{where} cannot be sent: {why}.")
 
 
-NOT_JSON = (TypeError, UnicodeEncodeError, OverflowError, RecursionError)  # what encoders raise
+NOT_JSON = (TypeError, UnicodeEncodeError, OverflowError, RecursionError)  # raised by the encoder
 
 
 def as_json(value: Any, where: str) -> bytes:
-    """Encode it; raises InvalidRequestError, which names ``where``."""
+    """Encode a value; raises InvalidRequestError that names ``where``."""
     try:
         return msgspec.json.encode(value, enc_hook=plain)
     except NOT_JSON as error:
-        raise no_json(error, where) from None
+        raise encoding_error(error, where) from None

@@ -18,10 +18,11 @@ from .costs import Costs
 from .default_connection import default_background
 from .job_handle import Job
 from .job_list import Jobs
-from .job_table import is_meant
+from .job_options import JobOptions
+from .job_table import matches_ref
 from .model_table import Models
 from .prompt_body import request_of
-from .source import origin
+from .source import job_source
 
 if TYPE_CHECKING:
     from .api import Api
@@ -30,7 +31,7 @@ T = TypeVar("T")
 
 State = Literal["queued", "running", "waiting", "completed", "failed", "cancelled", "interrupted"]
 
-_SEARCHED = 500  # newest jobs among which the beginning of an id is looked up
+_SEARCHED = 500  # newest jobs in which a prefix of an id is looked up
 
 
 def submit(
@@ -47,79 +48,87 @@ def submit(
     group: str | None = None,
     priority: Priority | None = None,
     on_restart: OnRestart | None = None,
-    retries: Retries | None = None,
+    retry_policy: Retries | None = None,
     idle_timeout: float | None = None,
     id: str | None = None,
 ) -> Job:
-    """Start a job on the server and return its handle at once.
+    """Submit a job to the server and return its handle at once.
 
-    ``prompt`` is a text or a list of ``{"role", "content"}``, where a content is a text or a list of texts, images and
-    files. ``images`` go with a text: paths, bytes of files, matplotlib figures, PIL images, or a single one of these;
-    so do ``files``: paths of PDF, text or audio files, or ``File``.
-    ``system`` is what the model is told beforehand; ``model`` is ``provider/name``, else the server's default;
-    ``params`` go to the provider, and ``max_tokens``, ``temperature``, ``top_p``, ``stop``, ``seed``,
-    ``reasoning_effort`` and ``schema`` are so called for every one; ``thread`` names a conversation to go on with.
-    ``on_restart`` (``interrupt`` or ``retry``) is what becomes of it when its server dies; ``retries``
-    (``before_first_token``, ``always`` or ``never``) when a try that failed is made again; ``idle_timeout`` (1-3600)
-    the seconds for which the provider may be silent. A job submitted twice with one ``id`` is one job. Raises
-    InvalidRequestError, ConflictError, QueueFullError (with ``retry_after``, in seconds), UnavailableError, or
-    ServerNotFoundError and its kin.
+    Submitting two jobs with the same ``id`` is one job.
+
+    Args:
+        prompt: a text, or a list of messages ``{"role", "content"}``, where content is a text or a list of texts,
+            images and files.
+        images: one image or a list: paths, bytes of image files, matplotlib figures, PIL images.
+        files: one file or a list: paths of PDF, text or audio files, or ``File``.
+        system: system prompt.
+        model: ``provider/name`` or an alias; default: the server's default model.
+        params: parameters for the provider. ``max_tokens``, ``temperature``, ``top_p``, ``stop``, ``seed``,
+            ``reasoning_effort`` and ``schema`` have these names for every provider.
+        thread: name of the thread that the job continues.
+        title: title in lists and notices; default: the beginning of the prompt.
+        tags: words to find the job by.
+        group: id of a batch that the job belongs to.
+        priority: ``interactive`` (default), or ``batch``, which runs after all interactive jobs.
+        on_restart: what happens when the server dies: ``interrupt`` (default) or ``retry``.
+        retry_policy: when a failed attempt is repeated: ``before_first_token`` (default), ``always`` or ``never``.
+        idle_timeout: seconds without data from the provider until an attempt fails, 1 to 3600.
+        id: id of the job; default: a random id.
+
+    Raises:
+        InvalidRequestError: the request is not valid.
+        ConflictError: another job has this id.
+        QueueFullError: the server's queue is full; ``retry_after`` is in seconds.
+        UnavailableError: the server cannot run jobs.
+        ServerConnectionError: no server was found, or it does not answer.
 
     >>> bg.submit("Say hello.", model="demo/echo").result()
     '...Say hello...'
-    >>> said = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hi!"}]
-    >>> bg.submit([*said, {"role": "user", "content": "Bye."}], model="demo/echo", params={"speed": 10})
+    >>> history = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hi!"}]
+    >>> bg.submit([*history, {"role": "user", "content": "Bye."}], model="demo/echo", params={"speed": 10})
     <Job ... demo/echo queued>
     """
-    check_options(params, tags)
+    options = JobOptions(
+        model=model,
+        params=params,
+        tags=tags,
+        priority=priority,
+        on_restart=on_restart,
+        retry_policy=retry_policy,
+        idle_timeout=idle_timeout,
+    )
+    optional = {"thread": thread, "title": title, "group": group, "source": job_source()}
     request = {
         "id": id or secrets.token_hex(10),
         **request_of(prompt, images=images, files=files, system=system),
-        "model": model,
-        "params": dict(params) if params else None,
-        "thread": thread,
-        "title": title,
-        "tags": list(tags) or None,
-        "group": group,
-        "priority": priority,
-        "on_restart": on_restart,
-        "retries": retries,
-        "idle_timeout": idle_timeout,
-        "source": origin(),
+        **options.encoded(),
+        **{name: value for name, value in optional.items() if value is not None},
     }
-    given = {name: value for name, value in request.items() if value is not None}
-    return held(default_background.run(lambda api: api.submit(given)))
-
-
-def check_options(params: Any, tags: Any) -> None:
-    """Raise InvalidRequestError for what would be taken for something else, or end in a traceback."""
-    if params is not None and not isinstance(params, Mapping):
-        raise InvalidRequestError(f"params is a dict, not a {type(params).__name__}.", field="params")
-    if isinstance(tags, str) or not isinstance(tags, Iterable):
-        raise InvalidRequestError(
-            f'tags is a list of texts: write tags=["…"], not a {type(tags).__name__}.', field="tags"
-        )
+    return job_handle(default_background.run(lambda api: api.submit(request)))
 
 
 def job(id: str) -> Job:
-    """Find a job by its id, or by what tables show of it.
+    """Find a job by its id, by a prefix of it, or by the short form in tables.
 
-    The beginning of an id is looked up among the newest 500 jobs. Raises NotFoundError, or InvalidRequestError if
-    several jobs match.
+    A prefix is looked up in the newest 500 jobs.
+
+    Raises:
+        NotFoundError: no job matches.
+        InvalidRequestError: several jobs match.
 
     >>> asked = bg.submit("Say hello.", model="demo/echo")
     >>> bg.job(asked.id) == bg.job(asked.id[:8]) == asked
     True
     """
     try:
-        return held(default_background.run(lambda api: api.job(id)))
+        return job_handle(default_background.run(lambda api: api.job(id)))
     except NotFoundError:
-        found = [info for info in list_jobs(limit=_SEARCHED) if is_meant(id, info.id)]
+        found = [info for info in list_jobs(limit=_SEARCHED) if matches_ref(id, info.id)]
         if not found:
             raise
     if len(found) > 1:
-        raise InvalidRequestError(f"{len(found)} jobs begin with {id}: give more of the id.", field="id")
-    return held(found[0])
+        raise InvalidRequestError(f"{len(found)} jobs begin with {id!r}. Use a longer prefix of the id.", field="id")
+    return job_handle(found[0])
 
 
 def jobs(
@@ -132,9 +141,16 @@ def jobs(
     tag: str | None = None,
     limit: int = 50,
 ) -> Jobs:
-    """List the newest jobs, newest first, at most ``limit`` (1-500). It shows itself as a table.
+    """List the newest jobs, newest first; the list displays as a table.
 
-    ``submitted_by`` is a person's name, on a server that names people.
+    Args:
+        status: only jobs with this status.
+        thread: only jobs of the thread with this name.
+        notebook: only jobs of the notebook with this path below the server's root.
+        group: only jobs of the batch with this id.
+        submitted_by: only jobs of this person, on a server that names people.
+        tag: only jobs with this tag.
+        limit: at most so many jobs, 1 to 500.
 
     >>> asked = bg.submit("Say hello.", model="demo/echo", thread="greetings").wait()
     >>> bg.jobs(thread="greetings", status="completed")
@@ -150,18 +166,25 @@ def jobs(
         "submitted_by": submitted_by,
         "tag": tag,
     }
-    return Jobs(held(info) for info in list_jobs(limit=limit, **query))
+    return Jobs(job_handle(info) for info in list_jobs(limit=limit, **query))
 
 
 def costs(by: By = "day", *, since: datetime | float | None = None, until: datetime | float | None = None) -> Costs:
-    """Add up what jobs cost, as a table: ``by`` day, model, thread, notebook, group or submitted_by.
+    """Return the summed costs of jobs, as a table.
 
-    Each row has ``key``, ``jobs``, ``input_tokens``, ``output_tokens``, ``usd`` and ``estimated``; what is not known is
-    None. Of the jobs submitted in that time (a datetime, or Unix seconds), to the quarter of an hour. Days are the
-    server's, the newest first; all else begins with what cost most.
+    Days are in the server's time zone, newest first; all other tables begin with the highest cost.
 
-    >>> for spent in bg.costs("model"):
-    ...     print(spent.key, spent.output_tokens)
+    Args:
+        by: ``day``, ``model``, ``thread``, ``notebook``, ``group`` or ``submitted_by``.
+        since: start of the time in which jobs were submitted: a datetime or Unix seconds, to a quarter of an hour.
+        until: end of that time.
+
+    Returns:
+        Rows with ``key``, ``jobs``, ``input_tokens``, ``output_tokens``, ``usd`` and ``estimated``; values that are not
+        known are None.
+
+    >>> for row in bg.costs("model"):
+    ...     print(row.key, row.output_tokens)
     demo/echo ...
     """
     query: dict[str, str | int | None] = {"by": by, "since": _seconds(since), "until": _seconds(until)}
@@ -173,10 +196,14 @@ def _seconds(when: datetime | float | None) -> int | None:
 
 
 def models(provider: str | None = None, *, refresh: bool = False) -> Models:
-    """Return what can be asked right now, of one provider or of all, and why the rest cannot.
+    """Return the models that are available now, and why other providers are not available.
 
-    The server remembers what providers said for a minute; ``refresh`` asks them again. Raises InvalidRequestError for a
-    provider that there is not.
+    Args:
+        provider: only models of this provider.
+        refresh: ask the providers again; otherwise the server's answer may be a minute old.
+
+    Raises:
+        InvalidRequestError: unknown provider.
 
     >>> bg.models("demo").names
     ['demo/...', 'demo/...', 'demo/...', 'demo/...']
@@ -184,47 +211,49 @@ def models(provider: str | None = None, *, refresh: bool = False) -> Models:
     info = default_background.run(lambda api: api.models(refresh=refresh))
     names = [each.name for each in info.providers]
     if provider is not None and provider not in names:
-        raise InvalidRequestError(f"There is no provider {provider!r}; there are {', '.join(names)}.", field="provider")
+        raise InvalidRequestError(
+            f"Unknown provider {provider!r}. Known providers: {', '.join(names)}.", field="provider"
+        )
     return Models(info, provider)
 
 
-def held(info: JobInfo) -> Job:
-    """Return the handle of a job that the server has described."""
+def job_handle(info: JobInfo) -> Job:
+    """Return a handle of the job that ``info`` describes."""
     return Job(info, default_background)
 
 
-def later(ask: Callable[[Api], Coroutine[Any, Any, T]]) -> Future[T]:
-    """Ask the server without waiting for it here."""
-    return default_background.start(ask)
+def start_request(request: Callable[[Api], Coroutine[Any, Any, T]]) -> Future[T]:
+    """Start a request to the server and return its future."""
+    return default_background.start(request)
 
 
 def notebook_of(kernel_id: str) -> str | None:
-    """Ask where a kernel's notebook is, as a path below the server's root."""
+    """Ask for the path of a kernel's notebook below the server's root."""
     return default_background.run(lambda api: api.kernel(kernel_id)).notebook
 
 
 def mutes() -> list[Mute]:
-    """Ask which notebooks and threads make no notices."""
+    """Ask for the muted notebooks and threads."""
     return default_background.run(lambda api: api.mutes())
 
 
 def mute(what: Mute, *, on: bool) -> None:
-    """Mute a notebook or a thread, or call again for it."""
+    """Mute or unmute a notebook or a thread."""
     default_background.run(lambda api: api.mute(what, on=on))
 
 
 def list_jobs(*, limit: int, **query: str | None) -> list[JobInfo]:
-    """List the newest jobs as the server describes them, in one request."""
+    """Return the descriptions of the newest jobs, in one request."""
     return default_background.run(lambda api: api.jobs(limit=limit, **query)).jobs
 
 
-def paused_groups(jobs: Iterable[JobInfo]) -> dict[str, Paused]:
-    """Ask which groups of these jobs are paused, and why; only jobs that do not run can be held up by it."""
-    groups = {job.group for job in jobs if job.group is not None and job.status in ("queued", "waiting")}
+def paused_batches(jobs: Iterable[JobInfo]) -> dict[str, Paused]:
+    """Ask which batches of these jobs are paused, and why; a pause concerns only jobs that do not run."""
+    batches = {job.group for job in jobs if job.group is not None and job.status in ("queued", "waiting")}
 
-    async def ask(api: Api) -> dict[str, Paused]:
-        infos = await asyncio.gather(*map(api.group, groups), return_exceptions=True)
-        # Not every group was announced, and one may be gone by now: such a one is not paused.
+    async def read(api: Api) -> dict[str, Paused]:
+        infos = await asyncio.gather(*map(api.group, batches), return_exceptions=True)
+        # A batch that was never announced, or has been deleted, is not paused.
         return {info.id: info.paused for info in infos if isinstance(info, BatchInfo) and info.paused is not None}
 
-    return default_background.run(ask) if groups else {}
+    return default_background.run(read) if batches else {}

@@ -1,4 +1,4 @@
-"""Where the running code was asked for: which kernel, which cell."""
+"""Source of a job: the kernel and the cell that submit it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import Any
 _KERNEL_FILE = "kernel-"
 
 
-def origin() -> dict[str, str] | None:
-    """Return the kernel's id and the cell's, as far as they are known, or None outside a kernel.
+def job_source() -> dict[str, str] | None:
+    """Return the ids of this kernel and of the cell that runs in this thread, as far as they are known.
 
-    The cell is the one whose execution is under way in this thread.
+    Returns:
+        None outside a kernel.
+
     """
-    # Whoever runs in a kernel has imported these long ago; whoever does not need not.
+    # Code in a kernel has imported IPython already; other code does not need it.
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     kernel = getattr(shell, "kernel", None)
@@ -32,6 +34,6 @@ def _kernel_id(kernel: Any) -> str | None:
 
 
 def _cell_id(kernel: Any) -> str | None:
-    # Not every front end sends it.
+    # Not every front end sends the id.
     cell = (kernel.get_parent() or {}).get("metadata", {}).get("cellId")
     return cell if isinstance(cell, str) else None

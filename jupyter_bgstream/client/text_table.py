@@ -1,4 +1,4 @@
-"""Rows of text as a table: in plain text, and in HTML."""
+"""Tables of text, in plain text and in HTML."""
 
 from __future__ import annotations
 
@@ -9,12 +9,20 @@ from ..core.terminal_text import visible_line
 
 Rows = Sequence[Sequence[str]]
 
-# What others wrote is no formula: one can link to this server, or name an image that loads.
+# Untrusted text must not be typeset: a formula can link to this server, or load an image.
 TABLE = '<table class="mathjax_ignore tex2jax_ignore">'
 
 
 def grid(headings: Sequence[str], rows: Rows, *, numbers: int, code: bool = False) -> dict[str, str]:
-    """Return the display bundle of a table: numbers from column ``numbers`` on, with ``code`` the first is code."""
+    """Return the display bundle of a table.
+
+    Args:
+        headings: headings of the columns.
+        rows: cells as text.
+        numbers: index of the first column with numbers, which are aligned to the right.
+        code: show the first column as code.
+
+    """
     return {"text/plain": _plain(headings, rows, numbers), "text/html": _html(headings, rows, numbers, code)}
 
 

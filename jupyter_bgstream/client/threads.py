@@ -1,4 +1,4 @@
-"""Threads: conversations that live on the server, so that any notebook, kernel or script can go on with them."""
+"""Threads: conversations on the server, which any notebook, kernel or script can continue."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from .text_table import grid
 if TYPE_CHECKING:
     from .api import Api
 
-_PAGE = 500  # the most that the server answers at once
+_PAGE = 500  # jobs of a request; the server allows no more
 _WORDS = 48  # characters of a title
 _HEADINGS = ("thread", "state", "model", "last prompt", "forked from", "turns", "last used")
 _NUMBERS = 5  # from this column on
 
 
 class Thread:
-    """One conversation, by its name. It need not be there yet: it begins with its first job.
+    """Thread on the server, by its name; it begins with its first job.
 
-    Everything asks the server, and raises NotFoundError if there is no such thread (``jobs`` is then empty).
+    All properties and methods ask the server, and raise NotFoundError if there is no such thread (``jobs`` is empty).
 
     >>> talk = bg.thread("talk")
     >>> talk.submit("My name is Ada.", model="demo/echo").wait().thread
@@ -39,56 +39,61 @@ class Thread:
 
     def __init__(self, name: str, info: ThreadInfo | None = None) -> None:
         if not isinstance(name, str) or not 1 <= len(name) <= 200:
-            raise InvalidRequestError("A thread's name is a text of 1 to 200 characters.", field="thread")
+            raise InvalidRequestError("The name of a thread must be a text of 1 to 200 characters.", field="thread")
         self.name = name
-        self._info = info  # as a list had it
+        self._info = info  # as in the list that it comes from
 
     @property
     def jobs(self) -> list[Job]:
-        """Ask for its jobs, the oldest first."""
+        """Ask for the jobs, oldest first."""
         infos = default_background.run(lambda api: _jobs(api, self.name))
         return [Job(info, default_background) for info in reversed(infos)]
 
     @property
     def messages(self) -> list[ThreadMessageInfo]:
-        """Ask for the conversation as its next job will send it: ``role``, ``content``, ``job`` (an id) and ``status``.
+        """Ask for the messages that the next job will send: ``role``, ``content``, ``job`` (an id) and ``status``.
 
-        Of what has not ended yet there is only what was asked. A picture in a content has its size, not its data.
+        A job that has not ended only has its prompt. Images in a content have their size, not their data.
         """
         return default_background.run(lambda api: api.thread_messages(self.name)).messages
 
     @property
     def status(self) -> str:
-        """Ask for the state of its oldest job that has not ended, else of its last one."""
+        """Ask for the status of the oldest job that has not ended, otherwise of the last job."""
         return self._now().status
 
     @property
     def forked_from(self) -> str | None:
-        """Ask which thread it goes on from, if that is still there."""
+        """Ask for the name of the thread that this one was forked from, if that thread still exists."""
         return self._now().forked_from
 
     def submit(self, prompt: str | Sequence[Mapping[str, Any]], **options: Any) -> Job:
-        """Go on with it; takes what ``submit`` takes, but for ``thread``. Jobs of one thread run in order."""
+        """Submit the next job; takes the arguments of ``submit`` except ``thread``. Jobs of a thread run in order."""
         return submit(prompt, thread=self.name, **options)
 
     def fork(self, name: str, after: Job | str | None = None) -> Thread:
-        """Begin another thread with what was said in this one, up to and including a job, or with all of it.
+        """Start another thread with the messages of this one; later changes of one do not affect the other.
 
-        The two go on apart; what becomes of this one does not touch the other. Raises ConflictError if the name is
-        taken, the job has not ended (code ``not_ended``), or nothing was said.
+        Args:
+            name: name of the new thread.
+            after: last job whose messages are copied, a handle or an id; default: all.
+
+        Raises:
+            ConflictError: the name is taken, the job has not ended (code ``not_ended``), or there are no messages.
+
         """
         job = after.id if isinstance(after, Job) else after
         info = default_background.run(lambda api: api.fork_thread(self.name, name, job))
         return Thread(info.name, info)
 
     def rename(self, name: str) -> Thread:
-        """Call it by another name, also while its jobs run; raises ConflictError if that is taken."""
+        """Rename the thread, also while its jobs run; raises ConflictError if the name is taken."""
         self._info = default_background.run(lambda api: api.rename_thread(self.name, name))
         self.name = name
         return self
 
     def delete(self) -> None:
-        """Stop and forget all its jobs. Its forks stay."""
+        """Cancel and delete all jobs of the thread; its forks stay."""
         default_background.run(lambda api: api.delete_thread(self.name))
         self._info = None
 
@@ -112,7 +117,7 @@ class Thread:
 
 
 class Threads(Sequence[Thread]):
-    """Threads as they were when they were asked for, the one that was last used first; shows itself as a table.
+    """Threads as the server listed them, the last used first; displays as a table.
 
     >>> asked = bg.submit("Hi.", model="demo/echo", thread="hellos").wait()
     >>> bg.threads()[0].name
@@ -121,7 +126,7 @@ class Threads(Sequence[Thread]):
 
     def __init__(self, infos: Sequence[ThreadInfo], *, more: bool = False) -> None:
         self._infos = tuple(infos)
-        self._more = more  # whether there are others
+        self._more = more  # whether the server has more threads
 
     @overload
     def __getitem__(self, index: int) -> Thread: ...
@@ -142,12 +147,12 @@ class Threads(Sequence[Thread]):
     def bundle(self) -> dict[str, str]:
         """Return the display bundle."""
         if not self._infos:
-            empty = "No threads yet: --thread NAME, or thread=…, begins one."
+            empty = "No threads yet. Use --thread NAME, or thread=…, to start one."
             return {"text/plain": empty, "text/html": f"<p>{empty}</p>"}
         now = time.time()
         shown = grid(_HEADINGS, [_row(info, now) for info in self._infos], numbers=_NUMBERS)
         if self._more:
-            note = "There are more: threads(limit=…)."
+            note = "There are more threads: threads(limit=…)."
             shown = {"text/plain": f"{shown['text/plain']}\n{note}", "text/html": f"{shown['text/html']}<p>{note}</p>"}
         return shown
 
@@ -162,7 +167,7 @@ class Threads(Sequence[Thread]):
 
 
 def thread(name: str) -> Thread:
-    """Return a conversation by its name, whether it has begun or not; asks nobody.
+    """Return a thread by its name, also before its first job; asks nothing.
 
     >>> bg.thread("not begun").jobs
     []
@@ -171,7 +176,7 @@ def thread(name: str) -> Thread:
 
 
 def threads(*, limit: int = 50) -> Threads:
-    """List conversations, the one with the newest job or fork first, at most ``limit`` (1-500).
+    """List threads, the one with the newest job or fork first, at most ``limit`` (1 to 500).
 
     >>> asked = bg.submit("Hi.", model="demo/echo", thread="hellos").wait()
     >>> bg.threads(limit=1)

@@ -1,4 +1,4 @@
-"""Kernels of Voilà, whose page draws the outputs of a notebook once: afterwards nothing but widgets changes there."""
+"""Displays in Voilà, whose page draws the outputs of a notebook once; later only widgets change."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from .protocols import Bundle, View
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-_COLUMNS = "repeat(auto-fit, minmax(min(260px, 100%), 1fr))"  # as many as there is room for
+_COLUMNS = "repeat(auto-fit, minmax(min(260px, 100%), 1fr))"  # as many columns as fit
 
 
 def in_voila() -> bool:
-    """Return whether Voilà has started this kernel, as a server of its own or as an extension of a Jupyter server."""
-    # The first is in every kernel's environment, also in those that are started ahead of a visit.
+    """Return True if Voilà started this kernel, as a server or as an extension of a Jupyter server."""
+    # The first is in the environment of every kernel, also of those that are started ahead of a visit.
     return "VOILA_PREHEAT" in os.environ or os.environ.get("SERVER_SOFTWARE", "").startswith("voila/")
 
 
 def display(shell: InteractiveShell, *views: View) -> None:
-    """Display views, to which this kernel relays what comes."""
+    """Display widgets, to which this kernel relays answers."""
     data, metadata = mime_bundle(views)
     shell.display_pub.publish(data, metadata)
 
 
 def mime_bundle(views: Sequence[View]) -> tuple[Bundle, Bundle]:
-    """Return the display bundle of a view, or of several side by side, and its metadata."""
-    # One output for all: where Voilà draws the page as cells run, it loses outputs that follow each other at once.
+    """Return the display bundle of a widget, or of several side by side, and its metadata."""
+    # One output for all: while cells run, Voilà loses outputs that follow each other at once.
     made = (views[0] if len(views) == 1 else _side_by_side(views))._repr_mimebundle_()
     return made if isinstance(made, tuple) else (made or {}, {})
 

@@ -251,7 +251,7 @@ async def test_every_failure_says_in_the_cell_what_to_do(lab: Lab, server: Jupyt
         if script is not None:
             provider.scripts[model] = script
     names = [model if "/" in model else f"demo/{model}" for model in FAILURES]
-    cells = [f"%%bg {name} --retries never\nHello" for name in names]  # what may pass would be tried for half a minute
+    cells = [f"%%bg {name} --retry-policy never\nHello" for name in names]  # otherwise half a minute of attempts
     write_notebook(server.root / "failures.ipynb", LOAD, *cells)
     tab = await lab.tab("failures.ipynb")
     for n in range(len(cells) + 1):

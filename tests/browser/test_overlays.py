@@ -28,7 +28,7 @@ CELLS = (
     HEAD,
     "%%bg demo/overlays\nHello",
     "%%bg demo/overlays demo/overlays-too\nHello",
-    f"batch = bg.map([{{'n': 1}}, {{'n': 2}}], 'Say {{n}}.', model='demo/overlays', name={TITLE!r})",
+    f"batch = bg.map([{{'n': 1}}, {{'n': 2}}], 'Say {{n}}.', model='demo/overlays', title={TITLE!r})",
     "submit('Hello', model='demo/overlays').view()",
 )
 

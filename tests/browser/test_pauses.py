@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 REVOKED = refusal(401, {"error": {"message": "This key was revoked.", "code": "invalid_api_key"}})
 MAP = """import jupyter_bgstream as bg
-b = bg.map(range(20), 'Row {{row}}', model='demo/{model}', name='Rows', concurrency=1)"""
+b = bg.map(range(20), 'Row {{row}}', model='demo/{model}', title='Rows', max_concurrency=1)"""
 
 
 async def buttons(tab: Tab, at: str = ".jp-Notebook") -> list[str]:

@@ -32,16 +32,16 @@ def asked(kernel: Kernel, provider: ThreadedProvider) -> Iterator[dict[str, str]
     ("code", "offered"),
     [
         ("%bg can", ["%bg cancel"]),
-        ("%bg r", ["%bg retry", "%bg rm"]),
+        ("%bg r", ["%bg retry"]),
         ("  %bg list fa", ["  %bg list failed"]),
         ("x = 1\n%bg mute o", ["x = 1\n%bg mute on", "x = 1\n%bg mute off"]),
-        ("%bg cost mo", ["%bg cost model"]),
+        ("%bg costs mo", ["%bg costs model"]),
         ("%bg models dem", ["%bg models demo"]),
         ("%bg threads f", ["%bg threads fork"]),
         ("%bg threads delete my", ["%bg threads delete my-talk"]),
         ("%bg list --thread my", ["%bg list --thread my-talk"]),
         ("%bg mute thread my", ["%bg mute thread my-talk"]),
-        ("%bg rm --f", ["%bg rm --force"]),
+        ("%bg delete --f", ["%bg delete --force"]),
         ("%bg show end", ["%bg show ended"]),
         ("%%bg demo/t", ["%%bg demo/tour"]),
         ("%%bg demo/tour demo/q", ["%%bg demo/tour demo/quick"]),
@@ -50,7 +50,7 @@ def asked(kernel: Kernel, provider: ThreadedProvider) -> Iterator[dict[str, str]
         ("%%bg --wait --pr", ["%%bg --wait --priority"]),
         ("%%bg --thread my", ["%%bg --thread my-talk"]),
         ("%%bg --priority b", ["%%bg --priority batch"]),
-        ("%%bg --retries a", ["%%bg --retries always"]),
+        ("%%bg --retry-policy a", ["%%bg --retry-policy always"]),
         ("%%bg --param max", ["%%bg --param max_tokens="]),
         ("%%bg --param reasoning_effort=h", ["%%bg --param reasoning_effort=high"]),
         ("%%bg --file a.txt --fi", ["%%bg --file a.txt --file", "%%bg --file a.txt --fill"]),
@@ -71,7 +71,7 @@ def test_jobs_are_offered_where_they_make_sense(kernel: Kernel, asked: dict[str,
 
     assert has("%bg show ") == has("%bg attach ") == {"ended", "going"}
     assert has("%bg cancel ") == has("%bg wait ") == {"going"}
-    assert has("%bg retry ") == has("%bg rm ") == {"ended"}
+    assert has("%bg retry ") == has("%bg delete ") == {"ended"}
     assert has(f"%bg wait {asked['going']} ") == set()
     assert "%bg cancel ended" in kernel.complete("%bg cancel ")
 

@@ -33,13 +33,13 @@ def test_a_table_of_costs() -> None:
     ]
     shown = Costs(rows, "thread").bundle()
     assert shown["text/plain"].split("\n") == [
-        "thread        jobs  tokens in  tokens out       cost",
-        "<b>          1,200      5,000                ≈ $1.50",
-        "(no thread)      1                      7  not known",
+        "thread        jobs  tokens in  tokens out     cost",
+        "<b>          1,200      5,000              ≈ $1.50",
+        "(no thread)      1                      7  unknown",
     ]
     assert '<td style="text-align: left">&lt;b&gt;</td>' in shown["text/html"]
     assert '<td style="text-align: right">≈ $1.50</td>' in shown["text/html"]
-    assert repr(Costs([], "day")) == "Nothing has been counted yet."
+    assert repr(Costs([], "day")) == "No costs yet."
 
 
 def test_the_list_of_jobs_has_their_cost() -> None:
@@ -87,8 +87,11 @@ def test_costs_are_asked_of_the_server() -> None:
 def test_the_magic_shows_a_table(kernel: Kernel) -> None:
     kernel.run("%%bg test/hello --name said\nx")
     assert kernel.ask("said.wait(30).cost") == "None"
-    by_model = kernel.run("%bg cost model").bundles[0]["text/plain"]
+    by_model = kernel.run("%bg costs model").bundles[0]["text/plain"]
     assert by_model.split("\n")[0].split() == ["model", "jobs", "tokens", "in", "tokens", "out", "cost"]
     assert "test/hello" in by_model
-    assert kernel.run("%bg cost").bundles[0]["text/plain"].startswith("day ")
-    assert "notebook, group, submitted_by, not by hour." in kernel.run("%bg cost hour").error
+    assert kernel.run("%bg costs").bundles[0]["text/plain"].startswith("day ")
+    assert (
+        "Unknown argument 'hour' of %bg costs. Use one of day, model, thread, notebook, group, submitted_by."
+        in kernel.run("%bg costs hour").error
+    )

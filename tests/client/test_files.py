@@ -78,13 +78,16 @@ def test_a_file_that_cannot_be_sent_is_refused_in_a_sentence(tmp_path: Path) -> 
             tmp_path / "latin.txt",
             "The file 'latin.txt' is not text in UTF-8 (byte 2): save it as UTF-8, or send a PDF.",
         ),
-        (tmp_path / "zip.docx", "The file 'zip.docx' is none of the files that models take: PDF, text in UTF-8, PNG"),
-        (tmp_path / "false.pdf", "The file 'false.pdf' is none of the files that models take"),
-        (tmp_path / "large.csv", "large.csv' has 20.0 MiB; at most 20 MiB are taken: make it smaller."),
-        (tmp_path / "missing.csv", "missing.csv' cannot be read: No such file or directory."),
-        (tmp_path, "is a folder; give the path of a file in it."),
-        ("https://a.example/report.pdf", "is an address; download the file and give its path."),
-        (7, "A file is a path, or bytes with a name, not a int."),
+        (
+            tmp_path / "zip.docx",
+            "The file 'zip.docx' has a type that models do not take. Convert it to one of: PDF, ",
+        ),
+        (tmp_path / "false.pdf", "The file 'false.pdf' has a type that models do not take"),
+        (tmp_path / "large.csv", "large.csv' has 20.0 MiB; the limit is 20 MiB. Make it smaller."),
+        (tmp_path / "missing.csv", "missing.csv': No such file or directory."),
+        (tmp_path, "is a folder. Use the path of a file in it."),
+        ("https://a.example/report.pdf", "is a URL. Download the file and use its path."),
+        (7, "A file must be a path, or bytes with a name, not a int."),
     ):
         with pytest.raises(InvalidRequestError) as caught:
             File(source)  # type: ignore[arg-type]
@@ -137,9 +140,7 @@ class TestSubmit:
         assert len(provider.requests[-1].json["messages"][0]["content"]) == 2
 
     def test_files_belong_into_a_content_of_messages(self) -> None:
-        with pytest.raises(
-            InvalidRequestError, match="Files go with a text; in a list of messages they belong into a content"
-        ):
+        with pytest.raises(InvalidRequestError, match="files= needs a text prompt"):
             submit([{"role": "user", "content": "x"}], files=[File(b"x")])
 
 
@@ -172,10 +173,10 @@ class TestMagic:
     @pytest.mark.parametrize(
         ("options", "sentence"),
         [
-            ("--file missing.pdf", "The file 'missing.pdf' cannot be read: No such file or directory."),
-            ("--file figures", "'figures' is a folder; give the path of a file in it."),
-            ("--file zip.docx", "The file 'zip.docx' is none of the files that models take"),
-            ("--file", "%%bg: argument --file: expected one argument; %bg help"),
+            ("--file missing.pdf", "Cannot read the file 'missing.pdf': No such file or directory."),
+            ("--file figures", "'figures' is a folder. Use the path of a file in it."),
+            ("--file zip.docx", "The file 'zip.docx' has a type that models do not take"),
+            ("--file", "%%bg: argument --file: expected one argument. %bg help"),
         ],
     )
     def test_what_goes_wrong_is_said_in_one_sentence(self, kernel: Kernel, options: str, sentence: str) -> None:

@@ -120,5 +120,5 @@ async def test_what_has_ended_is_not_asked_for_again() -> None:
 
 async def test_a_log_that_is_closed_without_an_end_is_no_endless_wait() -> None:
     pages = Pages(WHOLE[:-1])
-    with pytest.raises(BgStreamError, match="has no end"):
+    with pytest.raises(BgStreamError, match="without an end event"):
         await Follower("job").end(pages, 5)

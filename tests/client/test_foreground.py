@@ -39,13 +39,13 @@ def test_an_interrupt_detaches_and_a_second_one_cancels(kernel: Kernel, provider
     provider.held()
     kernel.await_shown(waiting)
     kernel.interrupt()
-    kernel.await_printed("Detaching: the job ")
+    kernel.await_printed("Detaching. Job ")
     ran = kernel.collect(waiting)
     (going, *_) = jobs(limit=1)
     short = going.id[:8]
     assert ran.error == (
-        f"Detached: the job {short} goes on; %bg attach {short} shows the answer, %bg wait {short} waits for it, "
-        f"%bg cancel {short} stops it."
+        f"Detached. Job {short} continues. %bg attach {short} shows the answer, %bg wait {short} waits, "
+        f"%bg cancel {short} cancels."
     )
     assert ran.reply["status"] == "error"  # Run All stops here
     assert going.status == "running"
@@ -53,9 +53,9 @@ def test_an_interrupt_detaches_and_a_second_one_cancels(kernel: Kernel, provider
     waiting = kernel.send(f"%bg wait {short}")
     kernel.await_printed(f"Waiting for {short}. ")
     kernel.interrupt()
-    kernel.await_printed("Detaching: ")
+    kernel.await_printed("Detaching. ")
     kernel.interrupt()
-    assert kernel.collect(waiting).error == f"Interrupted twice: the job {short} is cancelled."
+    assert kernel.collect(waiting).error == f"Interrupted twice: job {short} is cancelled."
     assert job(going.id).status == "cancelled"
 
 
@@ -132,11 +132,11 @@ def test_a_terminal_prints_the_answer_as_it_comes(terminal: Terminal, provider: 
 
 def test_a_terminal_says_how_to_see_what_comes_later(terminal: Terminal) -> None:
     ask(terminal, "%%bg test/hello --name said")
-    terminal.expect("\nsaid shows the answer so far; with --wait it is printed as it comes.\n")
+    terminal.expect("\nsaid shows the answer so far. Use --wait to print it live.\n")
     terminal.expect("In [")
     ask(terminal, "%%bg test/hello")
     terminal.expect("\n%bg show ")
-    terminal.expect(" shows the answer so far; with --wait it is printed as it comes.\n")
+    terminal.expect(" shows the answer so far. Use --wait to print it live.\n")
     terminal.expect("In [")
 
 

@@ -88,9 +88,9 @@ def test_files(tmp_path: Path) -> None:
         assert image_part(path)["media_type"] == "image/jpeg"
     (tmp_path / "text.png").write_bytes(b"not at all")
     for path, words in (
-        (tmp_path / "text.png", "text.png' is none of the pictures that models take: PNG, JPEG, GIF, WEBP."),
-        (tmp_path / "missing.png", "missing.png' cannot be read: No such file or directory."),
-        (tmp_path, "cannot be read: Is a directory."),
+        (tmp_path / "text.png", "text.png' is not an image that models take. Supported types: PNG, JPEG, GIF, WEBP."),
+        (tmp_path / "missing.png", "missing.png': No such file or directory."),
+        (tmp_path, ": Is a directory."),
     ):
         with pytest.raises(InvalidRequestError) as caught:
             image_part(path)
@@ -100,16 +100,16 @@ def test_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("picture", "words"),
     [
-        (7, "This int is no picture: give a path, the bytes of a file, a matplotlib figure or a PIL image"),
-        (None, "This NoneType is no picture"),
-        (Shown(None), "This Shown is no picture"),
-        (Shown({"a": 1}), "This Shown is no picture"),
-        (b"", "This bytes is none of the pictures"),
-        (b"%PDF-1.7", "This bytes is none of the pictures that models take: PNG, JPEG, GIF, WEBP."),
-        (Broken(), "This Broken could not be made a picture: ValueError: no canvas"),
-        ("https://a.example/cat.png", "is an address; download the picture and give its path."),
-        ("data:image/png;base64,no!", "The data URL of an image is not base64."),
-        ("a\0b", "cannot be read"),
+        (7, "This int is not an image. Use a path, the bytes of a file, a matplotlib figure or a PIL image"),
+        (None, "This NoneType is not an image"),
+        (Shown(None), "This Shown is not an image"),
+        (Shown({"a": 1}), "This Shown is not an image"),
+        (b"", "This bytes is not an image that models take"),
+        (b"%PDF-1.7", "This bytes is not an image that models take. Supported types: PNG, JPEG, GIF, WEBP."),
+        (Broken(), "This Broken could not be converted to an image: ValueError: no canvas"),
+        ("https://a.example/cat.png", "is a URL. Download the image and use its path."),
+        ("data:image/png;base64,no!", "The data URL of the image is not valid base64."),
+        ("a\0b", "Cannot read"),
     ],
 )
 def test_what_is_not(picture: Any, words: str) -> None:
@@ -162,7 +162,7 @@ class TestSubmit:
         assert [part["type"] for part in self.sent(provider)[1]["content"]] == ["text", "image_url"]
 
     def test_what_cannot_be_sent_is_said_before_it_is(self) -> None:
-        with pytest.raises(InvalidRequestError, match="belong into a content"):
+        with pytest.raises(InvalidRequestError, match="images= needs a text prompt"):
             submit([{"role": "user", "content": "x"}], images=[PNG])
         with pytest.raises(InvalidRequestError, match="at most 50 images"):
             submit("x", images=[PNG] * 51)
@@ -204,12 +204,15 @@ class TestMagic:
         [
             (
                 "--image nowhere.png",
-                "--image nowhere.png is neither a file here nor an expression: NameError: name 'nowhere'",
+                "--image nowhere.png is neither an existing file nor a valid expression: NameError: name 'nowhere'",
             ),
-            ("--image 'a b'", "--image a b is neither a file here nor an expression: SyntaxError: invalid syntax"),
-            ("--image 1/0", "neither a file here nor an expression: ZeroDivisionError: division by zero."),
-            ("--image 7", "This int is no picture: give a path"),
-            ("--param x", "%%bg: argument --param: 'x' is not NAME=VALUE; %bg help"),
+            (
+                "--image 'a b'",
+                "--image a b is neither an existing file nor a valid expression: SyntaxError: invalid",
+            ),
+            ("--image 1/0", "neither an existing file nor a valid expression: ZeroDivisionError: division by zero."),
+            ("--image 7", "This int is not an image. Use a path"),
+            ("--param x", "%%bg: argument --param: 'x' is not NAME=VALUE. %bg help"),
             ("--param api_key=sk-1", "params may not hold api_key: keys, addresses and headers belong in"),
         ],
     )

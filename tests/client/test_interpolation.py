@@ -81,16 +81,16 @@ def test_other_braces_are_sent_as_they_stand(text: str) -> None:
     [
         (
             "a\nb {artcle}",
-            "{artcle} on line 2 cannot be filled in: NameError: name 'artcle' is not defined; write {{artcle}} ",
+            "{artcle} on line 2 cannot be filled in: NameError: name 'artcle' is not defined. Write {{artcle}} ",
         ),
-        ("{n / 0}", "{n / 0} on line 1 cannot be filled in: ZeroDivisionError: division by zero; write {{n / 0}} to "),
-        ("{name:.2f}", "{name:.2f} on line 1 cannot be written as a text: ValueError: Unknown format code 'f' for "),
-        ("user {id}", "{id} on line 1 is a function, which says nothing as a text; write {{id}} to send it as it"),
+        ("{n / 0}", "{n / 0} on line 1 cannot be filled in: ZeroDivisionError: division by zero. Write {{n / 0}} to "),
+        ("{name:.2f}", "{name:.2f} on line 1 cannot be formatted as text: ValueError: Unknown format code 'f' for "),
+        ("user {id}", "{id} on line 1 is a function, which has no useful text. Write {{id}} to send it as it"),
         ("{str}", "{str} on line 1 is a class, "),
         ("{pytest}", "{pytest} on line 1 is a module, "),
-        ("{figure}", "{figure} on line 1 is a picture: give it as --image figure; "),
-        ("{data}", "{data} on line 1 is bytes: give a picture's as --image data, "),
-        ("{job}", "{job} on line 1 is a job: write {job.text} for what it has said so far, "),
+        ("{figure}", "{figure} on line 1 is an image: use --image figure. "),
+        ("{data}", "{data} on line 1 is bytes: use --image data for an image, "),
+        ("{job}", "{job} on line 1 is a job: use {job.text} for the text so far, "),
     ],
 )
 def test_what_cannot_be_filled_in_is_said_in_one_sentence(text: str, sentence: str) -> None:

@@ -29,7 +29,7 @@ def notebook(kernel: Kernel) -> str:
 
 def test_show_has_all_there_is_to_a_job(kernel: Kernel, provider: ThreadedProvider) -> None:
     provider.scripts["broken"] = answer("one <b>", usage=(3, 2)).first(1, Cut())
-    line = "--thread talk --param max_tokens=5 --system 'Be <i>brief</i>.' --retries never --name broken"
+    line = "--thread talk --param max_tokens=5 --system 'Be <i>brief</i>.' --retry-policy never --name broken"
     kernel.run(f"%%bg test/broken {line}\nWhat is <b>?")
     kernel.run("broken.wait()")
     details, live = kernel.run("%bg show broken").bundles
@@ -56,7 +56,7 @@ def test_attach_shows_it_here_and_binds_a_variable(kernel: Kernel) -> None:
 
 def test_wait_waits_for_all_of_this_kernel_and_can_be_interrupted(kernel: Kernel, provider: ThreadedProvider) -> None:
     kernel.run("%bg wait")
-    assert kernel.run("%bg wait").printed == "No job of this kernel goes on.\n"
+    assert kernel.run("%bg wait").printed == "No job of this kernel is unfinished.\n"
     provider.scripts["held"] = answer("one two", hold_after=1)
     stranger = submit("x", model="test/held")
     provider.held()
@@ -64,25 +64,25 @@ def test_wait_waits_for_all_of_this_kernel_and_can_be_interrupted(kernel: Kernel
     waiting = kernel.send("%bg wait")
     kernel.await_printed("Waiting for ")
     kernel.interrupt()
-    kernel.await_printed(f"Detaching: the jobs {mine[0]}, {mine[1]} go on. Interrupt again within 3 seconds to cancel.")
+    kernel.await_printed(f"Detaching. Jobs {mine[0]}, {mine[1]} continue. Interrupt again within 3 s to cancel.")
     ran = kernel.collect(waiting)
-    assert ran.error.startswith(f"Detached: the jobs {mine[0]}, {mine[1]} go on; ")
+    assert ran.error.startswith(f"Detached. Jobs {mine[0]}, {mine[1]} continue. ")
     assert job(stranger.id).status == "running"
     waiting = kernel.send(f"%bg wait {mine[0]} {mine[1]}")
     provider.release(3)
     first, *rest = kernel.collect(waiting).printed.splitlines()
-    assert first == f"Waiting for {mine[0]}, {mine[1]}. An interrupt ends the waiting only."
+    assert first == f"Waiting for {mine[0]}, {mine[1]}. An interrupt detaches; the jobs continue."
     assert rest == [f"Job {short} is completed." for short in mine]
 
 
 def test_rm_deletes_all_or_nothing(kernel: Kernel, provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
     ended, going = submit("x").wait(), submit("x", model="test/held")
-    ran = kernel.run(f"%bg rm {ended.id} {going.id}")
-    assert ran.error.startswith(f"Nothing was deleted: {going.id[:8]} did not end yet; ")
+    ran = kernel.run(f"%bg delete {ended.id} {going.id}")
+    assert ran.error.startswith(f"Nothing was deleted, because {going.id[:8]} did not end yet. ")
     assert job(ended.id) == ended
-    assert kernel.run(f"%bg rm {ended.id}").printed == "1 job deleted.\n"
-    assert kernel.run(f"%bg rm --force {going.id[:8]}").printed == "1 job deleted.\n"
+    assert kernel.run(f"%bg delete {ended.id}").printed == "1 job deleted.\n"
+    assert kernel.run(f"%bg delete --force {going.id[:8]}").printed == "1 job deleted.\n"
     for gone in (ended, going):
         with pytest.raises(NotFoundError):
             job(gone.id)
@@ -111,11 +111,11 @@ def test_mute_is_for_this_notebook_or_a_thread(kernel: Kernel, notebook: str) ->
         assert isinstance(found, list)
         return found
 
-    assert kernel.run("%bg mute").printed == f"The notebook {notebook} makes no notices.\n"
+    assert kernel.run("%bg mute").printed == f"Muted the notebook {notebook}.\n"
     ran = kernel.run("%bg mute thread 'my trip'")
-    assert ran.printed == f"The thread my trip makes no notices.\nMuted as well: the notebook {notebook}.\n"
+    assert ran.printed == f"Muted the thread my trip.\nAlso muted: the notebook {notebook}.\n"
     assert muted() == [{"kind": "notebook", "name": notebook}, {"kind": "thread", "name": "my trip"}]
-    assert kernel.run("%bg mute off").printed.startswith(f"The notebook {notebook} makes notices again.\n")
+    assert kernel.run("%bg mute off").printed.startswith(f"Unmuted the notebook {notebook}.\n")
     kernel.run("%bg mute off thread 'my trip'")
     assert muted() == []
 
@@ -136,13 +136,13 @@ def test_a_batch_is_no_beginning_of_an_id(kernel: Kernel) -> None:
     )
     bystander = submit("x", id=f"b-{secrets.token_hex(8)}").wait()
     kernel.run("from jupyter_bgstream.client import submit")
-    assert "b is a batch: b.wait()" in kernel.run("%bg rm b").error
+    assert "b is a batch. Use b.wait()" in kernel.run("%bg delete b").error
     assert job(bystander.id).status == "completed"
 
 
 def test_a_variable_that_holds_no_jobs_says_so(kernel: Kernel) -> None:
     kernel.run("from jupyter_bgstream.client import jobs\nnothing = jobs(tag='nobody-has-this')")
-    assert kernel.run("%bg show nothing").error == "nothing holds no jobs."
+    assert kernel.run("%bg show nothing").error == "nothing has no jobs."
 
 
 def test_rows_of_a_batch_have_names_of_their_own(kernel: Kernel) -> None:

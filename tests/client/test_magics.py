@@ -53,7 +53,7 @@ def test_what_can_be_asked(kernel: Kernel, provider: ThreadedProvider) -> None:
     row = next(line for line in plain.splitlines() if line.startswith("test "))
     assert "default: hello" in row
     assert "The default is test/hello. c.BgStreamApp.default_model names it." in plain
-    assert "Not set up: " in plain
+    assert "Not configured: " in plain
     assert "anthropic" in plain.splitlines()[-1]
     assert shown["text/html"].startswith("<table class=")
     (shown,) = kernel.run("%bg models demo").bundles
@@ -61,7 +61,7 @@ def test_what_can_be_asked(kernel: Kernel, provider: ThreadedProvider) -> None:
     assert named == ["tour", "quick", "slow", "echo", "mood"]
     (shown,) = kernel.run("%bg models anthropic").bundles
     assert "ANTHROPIC_API_KEY" in shown["text/plain"]
-    assert "There is no provider 'nobody'; there are " in kernel.run("%bg models nobody").error
+    assert "Unknown provider 'nobody'. Known providers: " in kernel.run("%bg models nobody").error
     found = models(refresh=True)
     assert "test/hello" in found.names
     assert "anthropic" not in found.errors
@@ -127,38 +127,44 @@ def test_a_job_outlives_its_kernel(server: Jupyter, provider: ThreadedProvider) 
 @pytest.mark.parametrize(
     ("cell", "sentence"),
     [
-        ("%%bg\n  \n", "There is nothing to send: write the prompt below the line with %%bg."),
-        ("%%bg --color red\nx", "%%bg: unrecognized arguments: --color; %bg help shows what there is."),
-        ("%%bg --name 1st\nx", "%%bg: argument --name: '1st' is not the name of a variable; %bg help"),
-        ("%%bg --name class\nx", "%%bg: argument --name: 'class' is not the name of a variable; %bg help"),
-        ("%%bg --thread\nx", "%%bg: argument --thread: expected one argument; %bg help"),
-        ("%%bg --retries sometimes\nx", "%%bg: argument --retries: invalid choice: 'sometimes' (choose from"),
-        ("%%bg --idle-timeout long\nx", "%%bg: argument --idle-timeout: 'long' is not a number of seconds; %bg help"),
-        ("%%bg --idle-timeout nan\nx", "%%bg: argument --idle-timeout: 'nan' is not a number of seconds; %bg help"),
+        ("%%bg\n  \n", "The prompt is empty. Write it below the line with %%bg."),
+        ("%%bg --color red\nx", "%%bg: unrecognized arguments: --color. %bg help lists all options."),
+        ("%%bg --name 1st\nx", "%%bg: argument --name: '1st' is not a valid variable name. %bg help"),
+        ("%%bg --name class\nx", "%%bg: argument --name: 'class' is not a valid variable name. %bg help"),
+        ("%%bg --thread\nx", "%%bg: argument --thread: expected one argument. %bg help"),
+        ("%%bg --retry-policy sometimes\nx", "%%bg: argument --retry-policy: invalid choice: 'sometimes' (choose from"),
+        ("%%bg --idle-timeout long\nx", "%%bg: argument --idle-timeout: 'long' is not a number of seconds. %bg help"),
+        ("%%bg --idle-timeout nan\nx", "%%bg: argument --idle-timeout: 'nan' is not a number of seconds. %bg help"),
         ("%%bg --idle-timeout 0.5\nx", "The field 'idle_timeout' is wrong"),
-        ("%%bg 'a\nx", "%%bg: no closing quotation; %bg help"),
+        ("%%bg 'a\nx", "%%bg: no closing quotation. %bg help"),
         ("%%bg no-slash\nx", "model"),
         ("%%bg\nDear\n{artcle}", "{artcle} on line 3 of the cell cannot be filled in: NameError: name 'artcle' is not"),
-        ("%%bg --raw --fill\nx", "%%bg: --raw sends all braces as they stand and --fill fills them in: write one of"),
+        ("%%bg --raw --fill\nx", "%%bg: --raw and --fill exclude each other"),
         ("%%bg --system {role}\nx", "{role} on line 1 of the cell cannot be filled in: NameError: name 'role' is not"),
         (
             "%%bg a/b c/d --thread t\nx",
-            "--thread goes with one model: each further one would answer the answer before it",
+            "--thread takes one model, because a second one would reply to the first answer",
         ),
-        ("%bg show", "Which one? %bg show takes a job's id, the beginning of it, or its variable."),
-        ("%bg rm", "Which one? %bg rm takes a job's id, the beginning of it, or its variable."),
-        ("%bg list purple", "%bg list takes --here, --thread NAME, or one of queued, running, waiting, completed,"),
-        ("%bg list --here", "This kernel has no notebook that the server knows of."),
-        ("%bg list --thread", "%bg list --thread takes the name of a thread."),
-        ("%bg attach x 1st", "'1st' is not the name of a variable."),
-        ("%bg mute everything", "%bg mute takes on or off, for this notebook, or thread NAME, for a conversation."),
-        ("%bg threads burn", "%bg threads takes nothing, or show NAME, fork NAME NEW [JOB], rename NAME NEW, or"),
-        ("%bg cost of everything", "notebook, group, submitted_by, not by of everything."),
+        ("%bg show", "%bg show needs a job: its id, a prefix of the id, or its variable."),
+        ("%bg delete", "%bg delete needs a job: its id, a prefix of the id, or its variable."),
+        (
+            "%bg list purple",
+            "Unknown argument 'purple' of %bg list. Use --here, --thread NAME, or one of queued,",
+        ),
+        ("%bg list --here", "The server knows no notebook of this kernel."),
+        ("%bg list --thread", "%bg list --thread needs the name of a thread."),
+        ("%bg attach x 1st", "'1st' is not a valid variable name."),
+        ("%bg mute everything", "%bg mute takes on or off for this notebook, or thread NAME for a thread."),
+        ("%bg threads burn", "%bg threads takes no argument, or show NAME, fork NAME NEW [JOB], rename NAME NEW, or"),
+        ("%bg costs of everything", "Unknown argument 'of everything' of %bg costs. Use one of day, model,"),
         ("%bg 'a", "%bg: no closing quotation."),
         ("%bg cancel nothing-like-it", "nothing-like-it"),
         ("%bg retry nothing-like-it", "nothing-like-it"),
-        ("%bg test/hello Hi.", "%bg lists and manages jobs: to ask a model, begin a cell with %%bg test/hello."),
-        ("%bg remove x", "There is no '%bg remove': there are list, show, attach, "),
+        ("%bg test/hello Hi.", "%bg lists and manages jobs. To ask a model, begin a cell with %%bg test/hello."),
+        ("%bg remove x", "Unknown verb in '%bg remove'. Use '%bg delete'; '%bg help' lists all verbs."),
+        ("%bg rm x", "Unknown verb in '%bg rm'. Use '%bg delete'; "),
+        ("%bg cost model", "Unknown verb in '%bg cost'. Use '%bg costs'; "),
+        ("%bg xyzzy", "Unknown verb in '%bg xyzzy'. Known verbs: list, show, attach, "),
     ],
 )
 def test_what_goes_wrong_is_said_in_one_sentence(kernel: Kernel, cell: str, sentence: str) -> None:
@@ -192,7 +198,7 @@ def test_cancel_by_variable_by_id_and_by_the_ids_beginning(kernel: Kernel, provi
 
 
 def test_every_option_arrives(kernel: Kernel) -> None:
-    line = "--on-restart retry --retries always --priority batch --idle-timeout 300"
+    line = "--on-restart retry --retry-policy always --priority batch --idle-timeout 300"
     shown = kernel.run(f"%%bg {line}\nx").job
     stored = kernel.rest.get(f"api/bgstream/jobs/{shown['id']}").json()
     assert [stored[name] for name in ("on_restart", "retries", "priority")] == ["retry", "always", "batch"]
@@ -215,7 +221,7 @@ def test_retry_shows_the_new_job(kernel: Kernel, provider: ThreadedProvider) -> 
 def test_an_ambiguous_beginning_cancels_nothing(kernel: Kernel, provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
     twins = [submit("x", id=f"twin-000{number}", model="test/held") for number in range(2)]
-    assert "2 jobs begin with twin-000: give more of the id." in kernel.run("%bg cancel twin-000").error
+    assert "2 jobs begin with 'twin-000'. Use a longer prefix of the id." in kernel.run("%bg cancel twin-000").error
     assert {twin.status for twin in twins} <= {"queued", "running"}
     for twin in twins:
         twin.cancel()
@@ -269,8 +275,8 @@ def test_expressions_are_filled_in_and_what_is_sent_is_what_is_shown(
     assert sent["max_tokens"] == 6
     assert ran.printed == (
         "Filled in: {topic}, {number:03d}.\n"
-        "Sent with one brace less: {{n}}.\n"
-        "Sent as code, not filled in: {n} on line 3. With --fill it is filled in.\n"
+        "Sent with single braces: {{n}}.\n"
+        "Sent as code, not filled in: {n} on line 3. Use --fill to fill it in.\n"
     )
     assert (
         json.loads(
@@ -301,7 +307,7 @@ def test_pasted_code_is_left_alone_and_said(kernel: Kernel, provider: ThreadedPr
     assert ran.printed == (
         "Filled in: {topic}.\n"
         "Sent as code, not filled in: {name} on line 1, {name} on line 4, {count} on line 5. "
-        "With --fill it is filled in.\n"
+        "Use --fill to fill it in.\n"
     )
 
     ran = kernel.run(f"%%bg --fill --system $rule --name asked\nExplain {{topic}}:\n\n{pasted}\n{{a}} {{b}} {{c}}")
@@ -322,9 +328,7 @@ def test_nothing_is_sent_when_an_expression_is_bad(kernel: Kernel) -> None:
 
 def test_a_figure_in_a_prompt_is_told_where_it_goes(kernel: Kernel) -> None:
     kernel.run("class Figure:\n    def savefig(self, *a, **k): pass\nfigure = Figure()")
-    assert (
-        "{figure} on line 2 of the cell is a picture: give it as --image figure;" in kernel.run("%%bg\n{figure}").error
-    )
+    assert "{figure} on line 2 of the cell is an image: use --image figure." in kernel.run("%%bg\n{figure}").error
 
 
 def test_several_models_stand_side_by_side(kernel: Kernel, provider: ThreadedProvider) -> None:

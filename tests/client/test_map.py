@@ -19,7 +19,6 @@ from harness.jupyter import Jupyter
 from jupyter_bgstream.client import InvalidRequestError, NotFoundError, QueueFullError
 from jupyter_bgstream.client import batch as batches
 from jupyter_bgstream.client.background import Background
-from jupyter_bgstream.client.batch import mapping
 from jupyter_bgstream.client.batch.identity import content_id
 from jupyter_bgstream.client.batch.upload import JOBS, Upload, bodies
 from jupyter_bgstream.core.codec import BATCH_MIME
@@ -61,7 +60,7 @@ def test_a_cell_shows_its_batch_once_and_again_picks_it_up(
 import pandas as pd
 from jupyter_bgstream.client.batch import map
 df = pd.DataFrame({{"text": ["x", "y", "z"]}}, index=[7, 7, 9])
-batch = map(df, "Classify: {{text}}", model={model!r}, name="Words <b>")
+batch = map(df, "Classify: {{text}}", model={model!r}, title="Words <b>")
 batch"""
     ran = kernel.run(cell)
     (shown,) = ran.bundles
@@ -69,7 +68,7 @@ batch"""
     assert shown["text/plain"].startswith("Words <b>: 0 of 3 answered, ")
     assert "<" not in shown["text/markdown"]
     assert ran.printed == ""
-    found = json.loads(kernel.run("print(batch.wait().frame().reset_index().to_json(orient='values'))").printed)
+    found = json.loads(kernel.run("print(batch.wait().to_frame().reset_index().to_json(orient='values'))").printed)
     expected = [[i, t, f"Said: Classify: {t}", "completed", None] for i, t in ((7, "x"), (7, "y"), (9, "z"))]
     assert found == expected
     kernel.restart()
@@ -77,7 +76,7 @@ batch"""
     (again,) = ran.bundles
     assert again[BATCH_MIME]["id"] == shown[BATCH_MIME]["id"]
     assert again["text/plain"] == "Words <b>: 3 of 3 answered"
-    assert "3 of 3 rows are answered already; nothing is asked twice.\nfresh=True asks all again.\n" in ran.printed
+    assert "3 of 3 rows have been answered and are not sent again.\nfresh=True sends all rows again.\n" in ran.printed
     assert json.loads(kernel.run("print((await batch).reset_index().to_json(orient='values'))").printed) == expected
     assert len(prompts(provider, model)) == 3
     with server.client() as client:
@@ -147,7 +146,7 @@ class TestScript:
 
         first, second, third = ask(), ask(), ask(fresh=True)
         assert first.id == second.id != third.id
-        assert "nothing is asked twice" in capsys.readouterr().out
+        assert "are not sent again" in capsys.readouterr().out
         assert ask().id == third.id
         assert ask(params={"temperature": 0}).id not in (first.id, third.id)
         assert len(prompts(provider, model)) == 6
@@ -174,20 +173,20 @@ class TestScript:
     def test_a_handle_travels_with_its_table(self, model: str) -> None:
         batch = batches.map(["x", "y"], "{row}", model=model, schema={"type": "object"}).wait()
         copy = pickle.loads(pickle.dumps(batch))
-        assert copy.frame() == batch.frame()
-        assert copy.frame()[0]["status"] == "invalid"
+        assert copy.to_frame() == batch.to_frame()
+        assert copy.to_frame()[0]["status"] == "invalid"
 
     def test_only_so_many_at_a_time_and_the_frame_is_partial_meanwhile(
         self, provider: ThreadedProvider, model: str
     ) -> None:
         script(provider, model, lambda request: answer(["So ", request.prompt], hold_after=1))
-        batch = batches.map([{"t": n} for n in range(5)], "{t}", model=model, concurrency=2)
+        batch = batches.map([{"t": n} for n in range(5)], "{t}", model=model, max_concurrency=2)
         provider.held(2)
         counts = batch.counts
         assert (counts["running"], counts["queued"], counts["completed"]) == (2, 3, 0)
-        assert [row["status"] for row in batch.frame()] == ["running", "running", "queued", "queued", "queued"]
-        assert [row["answer"] for row in batch.frame()] == [None] * 5
-        with pytest.raises(TimeoutError, match=r"has not ended after 0\.1 s; it goes on"):
+        assert [row["status"] for row in batch.to_frame()] == ["running", "running", "queued", "queued", "queued"]
+        assert [row["answer"] for row in batch.to_frame()] == [None] * 5
+        with pytest.raises(TimeoutError, match=r"has not ended after 0\.1 s; it continues"):
             batch.wait(0.1)
         rows = iter(batch)
         provider.release(5)
@@ -200,9 +199,9 @@ class TestScript:
 
     def test_more_may_run_when_the_cell_says_so_later(self, provider: ThreadedProvider, model: str) -> None:
         script(provider, model, answer("It is done.", hold_after=1))
-        first = batches.map(list("abc"), "{row}", model=model, concurrency=1)
+        first = batches.map(list("abc"), "{row}", model=model, max_concurrency=1)
         provider.held(1)
-        second = batches.map(list("abc"), "{row}", model=model, concurrency=3)
+        second = batches.map(list("abc"), "{row}", model=model, max_concurrency=3)
         provider.release(1)  # the next claim counts
         provider.held(2)
         assert first.id == second.id
@@ -224,7 +223,7 @@ class TestScript:
         )
         table = pd.DataFrame({"t": range(5)})
         batch = batches.map(table, "{t}", model=model, schema=LABEL).wait()
-        frame = batch.frame()
+        frame = batch.to_frame()
         assert list(frame.columns) == ["t", "label", "n", "status", "error"]
         assert frame["label"].fillna("").tolist() == ["a", "", "", "b", ""]
         assert frame["n"].dtype == "Int64"
@@ -241,13 +240,13 @@ class TestScript:
         script(provider, model, answer('{"label": "b", "n": 2}'))
         assert batch.retry() is batch
         assert batch.wait().errors == {}
-        assert batch.frame()["label"].tolist() == ["a", "b", "b", "b", "b"]
+        assert batch.to_frame()["label"].tolist() == ["a", "b", "b", "b", "b"]
         assert len(prompts(provider, model)) == 5 + 3
         batch.retry()  # there is nothing left
         assert len(prompts(provider, model)) == 5 + 3
 
         # Another kernel finds it by its id, without the table.
-        found = batches.batch(batch.id).frame()
+        found = batches.batch(batch.id).to_frame()
         assert found[2] == {"row": 2, "label": "b", "n": 2, "status": "completed", "error": None}
 
     def test_a_row_that_fails_in_passing_is_tried_again_by_itself(self, provider: ThreadedProvider, model: str) -> None:
@@ -264,7 +263,7 @@ class TestScript:
         provider.held(2)
         assert batch.cancel().status == "cancelled"
         assert batches.map(["x", "y"], "{row}", model=model).id == batch.id
-        assert "2 have no whole answer: retry() asks these again." in capsys.readouterr().out
+        assert "Rows without a complete answer: 2. retry() sends them again." in capsys.readouterr().out
         assert [row.status for row in batch] == ["cancelled"] * 2
         script(provider, model, answer("It is done."))
         assert batch.retry().wait().counts["completed"] == 2
@@ -273,7 +272,7 @@ class TestScript:
         batch = batches.map(["x", "y"], "{row}", model=model).wait()
         with server.client() as client:
             client.delete(f"jobs/{batch.job(0).id}").raise_for_status()
-        gone, there = batches.map(["x", "y"], "{row}", model=model).frame()
+        gone, there = batches.map(["x", "y"], "{row}", model=model).to_frame()
         assert (gone["status"], there["status"]) == ("deleted", "completed")
         assert "fresh=True" in gone["error"]
         with pytest.raises(NotFoundError, match="no longer on the server"):
@@ -291,8 +290,8 @@ class TestScript:
             client.post("groups", json={"id": group, "total": 3, "jobs": [first]}).raise_for_status()
         cut = batches.batch(group)
         assert next(iter(cut)).text == "Said: x"
-        assert [row["status"] for row in cut.frame()] == ["completed", "unsent", "unsent"]
-        assert "run the cell again" in cut.frame()[1]["error"]
+        assert [row["status"] for row in cut.to_frame()] == ["completed", "unsent", "unsent"]
+        assert "run the cell again" in cut.to_frame()[1]["error"]
         batch = batches.map(words, "{row}", model=model).wait()
         assert "1 of 3 rows are answered already" in capsys.readouterr().out
         assert batch.id == group
@@ -305,7 +304,7 @@ class TestScript:
             jobs = [{"id": f"{group}-r0", "model": model, "prompt": "x"}]
             client.post("groups", json={"id": group, "total": 2, "jobs": jobs}).raise_for_status()
         batches.batch(group).cancel()
-        never = batches.map(["x", "y"], "{row}", model=model).frame()[1]
+        never = batches.map(["x", "y"], "{row}", model=model).to_frame()[1]
         assert never["status"] == "cancelled"
         assert "cancelled before this row" in never["error"]
 
@@ -315,7 +314,7 @@ class TestScript:
         with server.client() as client:
             client.post("groups", json={"id": group, "total": 2, "jobs": jobs}).raise_for_status()
         batch = batches.batch(group).wait()
-        assert sorted(row["answer"] for row in batch.frame()) == ["Said: x", "Said: y"]
+        assert sorted(row["answer"] for row in batch.to_frame()) == ["Said: x", "Said: y"]
         assert repr(batch) == f"<Batch {group} Batch {group}: 2 of 2 answered>"
 
     def test_nothing_is_sent_if_anything_is_wrong(
@@ -326,10 +325,10 @@ class TestScript:
             for how, words in (
                 ({"table": []}, "empty"),
                 ({"prompt": "{txt}"}, "no such column"),
-                ({"schema": {"type": 7}}, "no JSON schema"),
-                ({"schema": LABEL, "params": {"schema": LABEL}}, "give it once"),
+                ({"schema": {"type": 7}}, "not a valid JSON schema"),
+                ({"schema": LABEL, "params": {"schema": LABEL}}, "given twice"),
                 ({"model": "nobody/any"}, "Unknown provider"),
-                ({"concurrency": 0}, "from 1 to 1,000"),
+                ({"max_concurrency": 0}, "from 1 to 1,000"),
                 ({"params": {"api_key": "x"}}, "may not hold api_key"),
             ):
                 given: dict[str, Any] = {"table": ["x", "y"], "prompt": "{row}", "model": model, **how}
@@ -415,10 +414,10 @@ def test_the_rest_of_a_table_is_sent_as_there_is_room(
 ) -> None:
     server = Refusing(room=False)
     background: Background[Any] = Background(lambda: server)
-    monkeypatch.setattr(mapping, "default_background", background)
+    monkeypatch.setattr("jupyter_bgstream.client.batch.request.default_background", background)
     try:
         batch = batches.map(range(1200), "{row}")
-        assert "full: 500 of 1,200 rows are submitted, the rest follows from this kernel" in capsys.readouterr().out
+        assert "full: 500 of 1,200 rows are submitted. This kernel submits the rest" in capsys.readouterr().out
         server.room = True
         batch.wait()
         assert [len(body["jobs"]) for body in server.bodies] == [500, 500, 200]
@@ -464,6 +463,6 @@ def test_a_row_whose_answer_broke_off_is_paid_for_once(
 @pytest.mark.parametrize("words", ["", "\n\n"])
 def test_a_row_without_a_text_is_marked(script: None, provider: ThreadedProvider, model: str, words: str) -> None:
     provider.scripts[model.partition("/")[2]] = answer(words, reasoning="So it is 42.")
-    (row,) = batches.map(["x"], "{row}", model=model).wait().frame()
+    (row,) = batches.map(["x"], "{row}", model=model).wait().to_frame()
     assert (row["status"], row["answer"]) == ("completed", words)
     assert row["error"] == "The answer has no text."

@@ -27,15 +27,15 @@ def test_the_overview_is_short() -> None:
     shown = Models(FORM)
     lines = repr(shown).splitlines()
     assert lines[1].split() == ["a", "one,", "two,", "three", "and", "2", "more", "default:", "one"]
-    assert "write agent/ and a model's name" in lines[2]
-    assert lines[3].endswith("cannot be asked")
+    assert "use agent/ and the name of a model" in lines[2]
+    assert lines[3].endswith("not available")
     assert max(map(len, lines[:5])) < 110
     assert lines[4].startswith("bare      This service has no list of models: ask for it.")
     assert lines[4].endswith("…")
     assert lines[5:] == [
         "The default is a/one. It is the first.",
         "Aliases: fast = a/two.",
-        "Not set up: idle. %bg models NAME says what each needs.",
+        "Not configured: idle. %bg models NAME shows what each needs.",
     ]
     assert shown.names == [f"a/{name}" for name in ("one", "two", "three", "four", "five")]
     assert shown.errors == {"gone": GONE.message}

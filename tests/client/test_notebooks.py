@@ -36,7 +36,7 @@ def surviving(ran: dict[str, Ran], said: Said) -> None:
     assert said["found"]["id"] == ran["script"].printed.strip()
     assert said["found"]["text"].startswith(ran["killed"].printed.rstrip("\n"))
     assert ran["result"].printed == said["found"]["text"] + "\n"
-    assert ran["timeout"].printed.splitlines()[0].endswith("has not ended after 0.5 s; it goes on.")
+    assert ran["timeout"].printed.splitlines()[0].endswith("has not ended after 0.5 s; it continues.")
     assert ran["timeout"].printed.splitlines()[1] == "running"
     assert ran["newest"].printed.splitlines() == ["running | Tell me a story, and take your time.", "cancelled"]
     status, kept = ran["interrupted"].printed.strip().splitlines()[-2:]

@@ -51,8 +51,8 @@ class TestScript:
             assert words in raised.value.message
         assert batch.paused == raised.value.reason
         assert batch.status == "running"
-        assert batch.frame()[0]["status"] == "failed"
-        assert [row["status"] for row in batch.frame()].count("queued") == ROWS - AT_FIRST
+        assert batch.to_frame()[0]["status"] == "failed"
+        assert [row["status"] for row in batch.to_frame()].count("queued") == ROWS - AT_FIRST
         assert f"paused: {batch.paused.message[:20]}" in repr(batch)
         assert batch.placeholder()[BATCH_MIME]["paused"]["code"] == "unauthorized"
         assert len(provider.asked(model.partition("/")[2])) == AT_FIRST

@@ -15,8 +15,8 @@ from harness.jupyter import Jupyter
 
 from jupyter_bgstream.client import Comparison, job, submit
 from jupyter_bgstream.client import batch as batches
-from jupyter_bgstream.client.image_relay import PictureRelay
-from jupyter_bgstream.client.images import Picture
+from jupyter_bgstream.client.image_relay import ImageRelay
+from jupyter_bgstream.client.images import AnswerImage
 from jupyter_bgstream.core.errors import NotFoundError
 from jupyter_bgstream.outputs.mimebundle import bundle
 from jupyter_bgstream.testing import ThreadedProvider, answer
@@ -94,9 +94,9 @@ def test_row_has_its_pictures_and_one_without_text_is_marked(script: None) -> No
     assert drawn.error is None
     batch = batches.map(["x"], "{row}", model="test/only").wait()
     assert [each.data for each in batch[0].images] == [GIF]
-    (row,) = batch.frame()
+    (row,) = batch.to_frame()
     assert row["answer"] == f"(Picture 1: GIF, {len(GIF)} bytes)"
-    assert (row["status"], row["error"]) == ("completed", "The answer has no text, only pictures.")
+    assert (row["status"], row["error"]) == ("completed", "The answer has no text, only images.")
     assert batch.errors[0].code == "no_text"
 
 
@@ -155,13 +155,13 @@ async def test_relay_refuses_a_picture_that_would_take_too_long(monkeypatch: pyt
             return bytes(11 * 2**20)
 
     sent: list[dict[str, object]] = []
-    await PictureRelay(lambda message, _: sent.append(message)).hand_over(Api(), "j1", "1-1", 7)  # type: ignore[arg-type]
+    await ImageRelay(lambda message, _: sent.append(message)).relay(Api(), "j1", "1-1", 7)  # type: ignore[arg-type]
     assert [message["type"] for message in sent] == ["done"]
     assert sent[0]["error"]["code"] == "too_large"  # type: ignore[index]
 
 
 def test_two_pictures_are_equal_by_their_job_and_id(script: None) -> None:
     one, two = (submit("x", model="test/only").wait().images[0] for _ in range(2))
-    assert isinstance(one, Picture)
+    assert isinstance(one, AnswerImage)
     assert one != two
     assert len({one, two}) == 2

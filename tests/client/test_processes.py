@@ -133,4 +133,4 @@ def test_without_a_server_it_is_said_in_one_sentence(run: Run, server: Jupyter) 
     assert "Traceback" not in done.stdout + done.stderr
     assert len(done.stdout.splitlines()) == 2
     for line in done.stdout.splitlines():
-        assert re.fullmatch(r"The Jupyter server of .* has stopped: start JupyterLab again, and .*\.", line)
+        assert re.fullmatch(r"The Jupyter server of .* has stopped\. Start JupyterLab again, and .*\.", line)

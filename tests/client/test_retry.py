@@ -51,7 +51,7 @@ def test_who_waits_or_reads_goes_on_over_a_try_that_was_put_off(provider: Thread
         return refusal(503, {"error": {"message": "Overloaded."}}) if len(tries) == 1 else answer("one two")
 
     provider.scripts["busy"] = script
-    asked = submit("x", model="test/busy", retries="always")
+    asked = submit("x", model="test/busy", retry_policy="always")
     assert "".join(asked) == "one two"
     assert (asked.wait().status, asked.result(), asked.error, asked.not_before) == ("completed", "one two", None, None)
     assert len(tries) == 2
@@ -61,7 +61,7 @@ def test_who_waits_or_reads_goes_on_over_a_try_that_was_put_off(provider: Thread
 def test_never_means_never(provider: ThreadedProvider) -> None:
     provider.scripts["busy"] = refusal(503, {"error": {"message": "Overloaded."}})
     before = len(provider.requests)
-    assert submit("x", model="test/busy", retries="never").wait().status == "failed"
+    assert submit("x", model="test/busy", retry_policy="never").wait().status == "failed"
     assert len(provider.requests) == before + 1
 
 

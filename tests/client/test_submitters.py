@@ -60,7 +60,7 @@ def test_kernel_sees_who_submitted_and_names_nobody_itself(people: Jupyter, kern
         "{'ada': 1, None: 1}",
         "{None: 1, 'ada': 1}",
     )
-    assert "ada" in kernel.run("%bg cost submitted_by").bundles[0]["text/plain"]
+    assert "ada" in kernel.run("%bg costs submitted_by").bundles[0]["text/plain"]
     again = kernel.ask(f"bg.job({job!r}).retry().wait(30).submitted_by")
     assert again == "None"
 

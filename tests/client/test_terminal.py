@@ -63,7 +63,7 @@ def shown(terminal: Terminal) -> str:
         "%bg threads",
         "%bg threads show plain",
         "%bg mute off thread '{job.thread}'",
-        "%bg cost thread",
+        "%bg costs thread",
         "bg.models()",
         "bg.submit('x', model='test/refused').result()",
         "bg.submit('x', model='test/refused').wait().error.message.encode('later')",

@@ -23,15 +23,15 @@ def test_conversations_are_listed_shown_forked_renamed_and_deleted(kernel: Kerne
         "user:\nMy name is Ada.\n\nassistant:\nHello, world\n\nuser:\nWho am I?\n\nassistant:\nHello, world\n\n"
     )
     ran = kernel.run("%bg threads fork names 'other names' said0")
-    assert ran.printed == "The thread other names begins with names up to 'My name is Ada.'.\n"
+    assert ran.printed == "Thread other names begins with names up to 'My name is Ada.'.\n"
     kernel.run("%%bg --thread 'other names' --name elsewhere\nGo on.")
     kernel.run("elsewhere.wait()")
     sent = [message["content"] for message in provider.requests[-1].json["messages"]]
     assert sent == ["My name is Ada.", "Hello, world", "Go on."]
 
-    assert kernel.run("%bg threads fork names copy").printed == "The thread copy begins with all of names.\n"
-    assert kernel.run("%bg threads rename copy kept").printed == "The thread copy is called kept now.\n"
+    assert kernel.run("%bg threads fork names copy").printed == "Thread copy begins with all of names.\n"
+    assert kernel.run("%bg threads rename copy kept").printed == "Thread copy was renamed to kept.\n"
     assert "names" in kernel.run("%bg threads rename kept names").error
-    assert kernel.run("%bg threads delete kept").printed == "The thread kept is deleted, with all of its jobs.\n"
+    assert kernel.run("%bg threads delete kept").printed == "Thread kept was deleted with all of its jobs.\n"
     assert "kept" not in kernel.run("%bg threads").bundles[0]["text/plain"]
     assert "kept" in kernel.run("%bg threads show kept").error

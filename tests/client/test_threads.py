@@ -189,7 +189,7 @@ def test_a_list_shows_itself_as_a_table() -> None:
     assert text.splitlines()[0].split("  ")[0] == "thread"
     assert "1,200" in text
     assert "Why Why Why" in text
-    assert text.endswith("There are more: threads(limit=…).")
+    assert text.endswith("There are more threads: threads(limit=…).")
     assert "&lt;b&gt;" in shown.bundle()["text/html"]
     assert isinstance(shown[:1], Threads)
     assert [each.name for each in shown] == [shown[0].name, shown[1].name] == ["trip", "<b>"]

@@ -217,7 +217,7 @@ def test_a_retry_is_what_the_widget_is_about_from_then_on(
     view = submit("x", model="test/twice").view()
     called(view, lambda: view.status == "completed")
     provider.scripts["twice"] = answer("second")
-    view._hear(None, {"type": "retry", "job": view.id, "call": "1"}, None)
+    view._receive(None, {"type": "retry", "job": view.id, "call": "1"}, None)
     called(view, lambda: view.text == "second" and view.status == "completed")
     assert view.newest != view.id
     later = submit("x", id=view.id, model="test/twice").view()  # the same job, in another widget
@@ -236,9 +236,9 @@ def test_a_retry_that_the_page_has_asked_for_first_is_what_the_widget_is_about(
     called(view, lambda: view.status == "completed")
     provider.scripts["twice"] = answer("second")
     again = job.retry()
-    view._hear(None, {"type": "follow", "job": again.id}, None)
+    view._receive(None, {"type": "follow", "job": again.id}, None)
     again.wait()
-    view._hear(None, {"type": "newest"}, None)
+    view._receive(None, {"type": "newest"}, None)
     called(view, lambda: view.text == "second" and view.status == "completed")
     assert view.newest == again.id
     view.close()
@@ -367,7 +367,7 @@ def test_a_batch_is_its_groups_form(script: None, server: Jupyter, provider: Thr
     assert view.group["counts"] == view.counts == {"completed": 1, "failed": 1, "cancelled": 0, "interrupted": 0}
     replies: queue.SimpleQueue[Any] = queue.SimpleQueue()
     view.send = replies.put
-    view._hear(None, {"type": "cancel", "group": view.id, "call": "7"}, None)
+    view._receive(None, {"type": "cancel", "group": view.id, "call": "7"}, None)
     called(view, lambda: view.done == 3)
     called(view, lambda: view.status in {"failed", "cancelled"})
     assert replies.get(timeout=PATIENCE) == {"type": "done", "call": "7"}

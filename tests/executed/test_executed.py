@@ -17,7 +17,7 @@ KINDS = {
     "side by side": "%%bg test/slow test/slower --name both\nSay it.",
     "last line": "last = bg.submit('x', model='test/slow')\nlast",
     "comparison": "pair = bg.Comparison(bg.submit('x', model=f'test/{name}') for name in ('slow', 'slower'))\npair",
-    "batch": "batch = bg.map(['a', 'b'], 'Say {row}.', model='test/slow', name='Rows', fresh=True)",
+    "batch": "batch = bg.map(['a', 'b'], 'Say {row}.', model='test/slow', title='Rows', fresh=True)",
     "widget": "again = bg.submit('x', model='test/slow')\nview = again.view()\nview",
     "batch's widget": "board = batch.view()\nboard",
 }
@@ -92,10 +92,10 @@ WAYS = [
 OTHERS = {
     "%%bg test/hello --name asked\nIt ends between two cells.": "Hello, world",
     "time.sleep(1)  # no call of this package": "",
-    "%%bg test/mended --name asked --retries never\nIt is asked again.": TEXT,
+    "%%bg test/mended --name asked --retry-policy never\nIt is asked again.": TEXT,
     "seen = asked.view()\nseen": TEXT,
     "asked.wait().retry().wait();": "",
-    "rows = bg.map(['a'], 'Say {row}.', model='test/rows', name='Row', fresh=True)": "Row: 1 of 1 answered",
+    "rows = bg.map(['a'], 'Say {row}.', model='test/rows', title='Row', fresh=True)": "Row: 1 of 1 answered",
     "rows.wait().retry().wait();": "",
     "%%capture kept\nasked = bg.submit('x', model='test/slow')\ndisplay(asked)": "",
     "%%capture\nasked.wait()": "",
@@ -119,7 +119,7 @@ def test_however_it_was_waited_for(inside: Place, provider: ThreadedProvider, tm
 
 
 def test_a_cell_that_fails_leaves_what_was_answered_before(inside: Place, tmp_path: Path) -> None:
-    rows = "batch = bg.map(range(50), 'Say {row}.', model='test/refused', name='Rows', fresh=True)"
+    rows = "batch = bg.map(range(50), 'Say {row}.', model='test/refused', title='Rows', fresh=True)"
     path = notebook(tmp_path / "x.ipynb", [ASK, rows, "asked.wait()\nbatch.wait()", "never"])
     ((status, printed),) = inside.run(papermill(path, "--log-output", "--autosave-cell-every", "1"))
     assert status == 1

@@ -50,7 +50,7 @@ def test_table_is_answered_row_by_row(server: UserServer, kernel_of: KernelOf, p
     ran = kernel.run(f"import jupyter_bgstream as bg\nrows = bg.map({table}, '{{text}}', model='demo/upper')")
     assert ran.reply["status"] == "ok", ran.error
     expected = [row["text"].upper() for row in table]
-    assert kernel.ask("[row['answer'] for row in rows.wait(60).frame()]") == repr(expected)
+    assert kernel.ask("[row['answer'] for row in rows.wait(60).to_frame()]") == repr(expected)
 
 
 def test_terminal_finds_the_server(server: UserServer, kernel_of: KernelOf) -> None:

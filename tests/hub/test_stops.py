@@ -32,7 +32,7 @@ IDLE_SECONDS = 25  # for the culler; above what busy servers are marked at
 MAP = f"""
 import jupyter_bgstream as bg
 table = [{{{{"n": n}}}} for n in range({ROWS})]
-rows = bg.map(table, "Row {{{{n}}}}", model="demo/{{model}}", concurrency={CONCURRENCY})
+rows = bg.map(table, "Row {{{{n}}}}", model="demo/{{model}}", max_concurrency={CONCURRENCY})
 """
 
 
@@ -103,7 +103,7 @@ def test_stopped_server_goes_on_with_its_batch(hub: Hub, provider: ThreadedProvi
     server.start()
     kernel = kernel_of(server)
     assert rows.run_in(kernel) == batch  # the same cell picks it up
-    assert kernel.ask("len(rows.wait(60).frame())") == repr(ROWS)
+    assert kernel.ask("len(rows.wait(60).to_frame())") == repr(ROWS)
     check_answers(server, batch)
     again = [prompt for prompt, times in rows.asked.items() if times > 1]
     assert len(again) <= CONCURRENCY  # those that were running
@@ -128,7 +128,7 @@ def test_serve_of_the_user_takes_a_batch_over(hub: Hub, provider: ThreadedProvid
         kernel.abandon()
         rows.opened.set()  # for what is asked from now on
         server.stop()
-        script = f"import jupyter_bgstream as bg; print(len(bg.batch({batch!r}).wait(60).frame()))"
+        script = f"import jupyter_bgstream as bg; print(len(bg.batch({batch!r}).wait(60).to_frame()))"
         assert run_script(hub, "hal", script) == f"{ROWS}\n"
         outside.end()
     server.start()

@@ -22,7 +22,7 @@ CELLS = (
     "rows = [{{'text': 'A lovely, friendly house.'}}, {{'text': 'Cold and late.'}}, {{'text': 'Loud, bad.'}}]\n"
     "batch = bg.map(rows, 'How does this sound? {{text}}', model='demo/mood')\n"
     "batch.wait(60)\n"
-    "len(batch.frame()), batch.counts['completed']",
+    "len(batch.to_frame()), batch.counts['completed']",
 )
 
 

@@ -1,7 +1,7 @@
-"""Tables: the same question for every row, as one batch.
+"""Batches: the same question for every row of a table.
 
 batch = map(table, "Classify: {text}", model="openai/gpt-5-mini")
-batch.wait().frame()
+batch.wait().to_frame()
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a JSON schema lets a value be, for the types of columns."""
+"""Kinds of values that a JSON schema allows, for the types of columns."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any
 
 ANY = "any"
 _DATES = {"date": "date", "date-time": "datetime"}
-_DEEPEST = 50  # references and alternatives within each other
+_DEEPEST = 50  # nested references and alternatives
 
 
 def kind_of(schema: Any, root: Mapping[str, Any]) -> str | None:
-    """Return the one kind of all values that a schema allows, null apart.
+    """Return the only kind of values that a schema allows, apart from null.
 
     Args:
         schema: the schema, or a part of one.
         root: the whole schema, for its references.
 
     Returns:
-        ``integer``, ``number``, ``boolean``, ``string``, ``date``, ``datetime``, ``object`` or ``array``; None where
-        several are possible, or any.
+        ``integer``, ``number``, ``boolean``, ``string``, ``date``, ``datetime``, ``object`` or ``array``; None if
+        several kinds are possible, or any.
 
     """
     kinds = _kinds(schema, root, 0) - {"null"}
@@ -29,7 +29,7 @@ def kind_of(schema: Any, root: Mapping[str, Any]) -> str | None:
 
 
 def properties_of(schema: Any, root: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the properties of a schema that allows objects only, each with its schema; None of any other."""
+    """Return the properties of a schema that allows only objects, each with its schema; None for other schemas."""
     if _kinds(schema, root, 0) != {"object"}:
         return None
     found: dict[str, Any] = {}
@@ -42,7 +42,7 @@ def properties_of(schema: Any, root: Mapping[str, Any]) -> dict[str, Any] | None
 
 
 def _parts(schema: Any, root: Mapping[str, Any], depth: int) -> Iterator[Mapping[str, Any]]:
-    # The schemas that all have to hold: what it refers to, what it is made of, and itself.
+    # Yields the schemas that a value must match: referenced ones, parts of allOf, and the schema itself.
     if not isinstance(schema, Mapping) or depth > _DEEPEST:
         return
     if "$ref" in schema:
@@ -60,7 +60,7 @@ def _kinds(schema: Any, root: Mapping[str, Any], depth: int) -> set[str]:
 
 
 def _own(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> set[str]:
-    # Of a schema without what it refers to.
+    # Kinds of a schema without its references.
     if depth > _DEEPEST:
         return {ANY}
     found = {ANY}
@@ -78,7 +78,7 @@ def _own(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> set[
 
 
 def _both(one: set[str], other: set[str]) -> set[str]:
-    # What two schemas allow together; an integer is a number, and a date is a string.
+    # Intersection of two sets; an integer is a number, and a date is a string.
     if ANY in one:
         return other
     if ANY in other:
@@ -106,7 +106,7 @@ def _kind_of_value(value: Any) -> str:
 
 
 def _referred(where: Any, root: Mapping[str, Any]) -> Any:
-    # A JSON pointer (RFC 6901) into the schema itself; nothing is fetched.
+    # Resolves a JSON pointer (RFC 6901) into the schema itself; other documents are never fetched.
     if not isinstance(where, str) or not where.startswith("#"):
         return None
     found: Any = root

@@ -1,7 +1,7 @@
-"""New columns of a frame that hold exactly what was answered.
+"""New columns of a frame with exactly the values of the answers.
 
-The type of a column is the narrowest one that holds each of its values as it is. No value changes because of another
-row: where no type holds all of them, the column holds Python's objects.
+A column has the narrowest type that holds all its values unchanged. A value never changes because of another row: if no
+type holds all values, the column holds Python objects.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 
 _INT64 = range(-(1 << 63), 1 << 63)
 _UINT64 = range(1 << 64)
-_LONGEST_SECOND = 6  # digits after the point that a datetime holds
+_LONGEST_SECOND = 6  # digits after the point that a datetime can hold
 _PANDAS = {
     "integer": "Int64",
     "unsigned": "UInt64",
@@ -29,11 +29,11 @@ _PANDAS = {
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
-    """New values for a table, in the order of its rows.
+    """Values of a new column, in the order of the rows.
 
     Attributes:
-        values: JSON values; None stands for a gap.
-        kind: what the schema declares, as ``kind_of`` returns it; None for anything.
+        values: JSON values; None is an empty cell.
+        kind: kind in the schema, as ``kind_of`` returns it; None for any kind.
 
     """
 
@@ -46,7 +46,7 @@ def pandas_series(column: Column, index: Any) -> Any:
     pandas = sys.modules["pandas"]
     kind, values = _typed(column)
     if kind != "object":
-        with suppress(TypeError, ValueError, OverflowError):  # a date before the first of pandas
+        with suppress(TypeError, ValueError, OverflowError):  # a date outside the range of pandas
             return pandas.Series(values, dtype=_PANDAS.get(kind), index=index)
     return pandas.Series(list(column.values), dtype=object, index=index)
 
@@ -65,17 +65,17 @@ def polars_series(name: str, column: Column) -> Any:
         "datetime": polars.Datetime("us"),
         "instant": polars.Datetime("us", "UTC"),
     }
-    with suppress(Exception):  # values that no type of polars holds together
+    with suppress(Exception):  # no type of polars holds these values together
         if kind in types:
             return polars.Series(name, values, dtype=types[kind], strict=True)
-        series = polars.Series(name, values, strict=False)  # lists and objects that are alike
+        series = polars.Series(name, values, strict=False)  # lists and objects of the same structure
         if not _has_null(values) and all(map(_same, series.to_list(), values)):
             return series
     return polars.Series(name, list(column.values), dtype=polars.Object)
 
 
 def _typed(column: Column) -> tuple[str, list[Any]]:
-    # What the values are, with ``unsigned``, ``instant`` and ``object`` besides the kinds of a schema, and the values.
+    # Returns the type, which may also be ``unsigned``, ``instant`` or ``object``, and the values.
     values = list(column.values)
     present = [value for value in values if value is not None]
     types = {type(value) for value in present}
@@ -87,7 +87,7 @@ def _typed(column: Column) -> tuple[str, list[Any]]:
         return "boolean", values
     if not types <= {int, float}:
         return "object", values
-    if column.kind == "integer" and all(value == value // 1 for value in present):  # JSON schema has 3.0 as an integer
+    if column.kind == "integer" and all(value == value // 1 for value in present):  # 3.0 is an integer in JSON Schema
         values = [None if value is None else int(value) for value in values]
         return _integers(values), values
     if column.kind == "number" or types == {float}:
@@ -113,7 +113,7 @@ def _is_exact(value: float) -> bool:
 
 
 def _dated(kind: str | None, values: list[Any]) -> tuple[str, list[Any]] | None:
-    # Texts that the schema declares as dates, unless one of them is none, or says more than the type holds.
+    # Converts texts that the schema declares as dates; None if one is not a date, or has more digits than the type.
     try:
         if kind == "date":
             return kind, [None if text is None else date.fromisoformat(text) for text in values]
@@ -135,7 +135,7 @@ def _is_precise(text: str) -> bool:
 
 
 def _has_null(value: Any) -> bool:
-    # In an object: there polars has null for a name that is missing, too.
+    # Null in an object: polars has null for a missing name, too.
     if isinstance(value, list):
         return any(map(_has_null, value))
     return isinstance(value, dict) and any(each is None or _has_null(each) for each in value.values())

@@ -1,4 +1,4 @@
-"""Show a batch in the cell that runs: once, and kept up to date where no page does that."""
+"""Display a batch in the running cell, and update the display where no page does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import secrets
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..display_updates import keep, page_reads, steadily
+from ..display_updates import has_live_frontend, keep, read_until_done
 from ..execution import REST_NOT_WAITED_FOR, is_executed
 from ..execution import show as show_executed
 from ..voila import display as display_widget
@@ -21,13 +21,13 @@ SPACING = 1.0  # seconds between two updates of a display
 
 
 def this_run() -> object | None:
-    """Return what tells this run of a cell from others, or None outside IPython."""
+    """Return a value that identifies this run of a cell, or None outside IPython."""
     shell = _shell()
     return None if shell is None else (id(shell), shell.execution_count)
 
 
 def show(batch: BatchHandle) -> None:
-    """Display what is known of a batch; in a kernel whose front end cannot ask the server, also what comes."""
+    """Display a batch, and update the display if the front end cannot ask the server."""
     shell = _shell()
     if shell is None:
         return
@@ -37,7 +37,7 @@ def show(batch: BatchHandle) -> None:
     if is_executed():
         show_executed(BatchDisplay(batch))
         return
-    if getattr(shell, "kernel", None) is None or page_reads() or batch.info.ended:
+    if getattr(shell, "kernel", None) is None or has_live_frontend() or batch.info.ended:
         shell.display_pub.publish(batch.placeholder())
         return
     display = {"display_id": secrets.token_hex(16)}
@@ -45,30 +45,30 @@ def show(batch: BatchHandle) -> None:
     shown = [batch.placeholder()]
 
     async def follow(api: Api) -> None:
-        async def look() -> bool:
+        async def update() -> bool:
             info = await batch._refresh(api)
             if (bundle := batch.placeholder()) != shown[0]:
                 shown[0] = bundle
-                # A display may have hooks, which take their time.
+                # In a thread: displays may have slow hooks.
                 await asyncio.to_thread(shell.display_pub.publish, bundle, transient=display, update=True)
             if not info.ended:
                 await asyncio.sleep(SPACING)
             return info.ended
 
-        await steadily(look)
+        await read_until_done(update)
 
     keep(batch._background.start(follow))
 
 
 class BatchDisplay:
-    """A batch in a notebook that a program executes."""
+    """Content of a display in a notebook that a program executes."""
 
     def __init__(self, batch: BatchHandle) -> None:
         self._batch = batch
         self._background = batch._background
 
     async def update(self, api: Api) -> bool:
-        """Ask how far it is. What has failed may be asked again."""
+        """Read the state; failed rows may be retried, so that only a complete batch is final."""
         info = await self._batch._refresh(api)
         return info.ended and info.counts.completed == info.total
 

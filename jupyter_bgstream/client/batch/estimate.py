@@ -1,4 +1,4 @@
-"""What a batch would take, before anything is asked."""
+"""Estimate the tokens and the cost of a batch before it is sent."""
 
 from __future__ import annotations
 
@@ -13,56 +13,56 @@ from ...core.messages import PDF
 from ..costs import usd
 from ..text_table import grid
 
-# Characters of a token, about: of Latin letters and spaces, of digits and signs, of other alphabets; Chinese, Japanese
-# and Korean have tokens of a character or less. No tokenizer is at hand: each model has its own, to be downloaded.
+# Approximate characters per token differ for Latin letters and spaces, for digits and signs, and for other alphabets;
+# Chinese, Japanese and Korean have about one token per character. Exact counts would need the tokenizer of each model.
 _WIDE = re.compile("[\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
 _ABOVE_LATIN = re.compile("[\u0250-\u2e7f\ua000-\uabff\U00010000-\U0001ffff]")
 _SIGNS = re.compile(r"[0-9!-/:-@\[-`{-~]")
-MESSAGE_TOKENS = 4  # that a message takes beside its words
-IMAGE_TOKENS = 1000  # of a picture; PDF files and recordings count as one too, for want of better
+MESSAGE_TOKENS = 4  # of a message beside its text
+IMAGE_TOKENS = 1000  # of an image; also used for PDF and audio files
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
-    """What a batch would take, about. Output cannot be foretold: ``max_tokens`` is its limit, where one is set.
+    """Estimated tokens and cost of a batch; the output is only limited by ``max_tokens``, if that is set.
 
     >>> bg.map(["Mars"], "Why is {row} red?", model="demo/echo", params={"max_tokens": 50}, dry_run=True)
     estimate
     model        demo/echo
-    rows to ask  1
+    rows to send 1
     tokens in    ≈ ...
-    cost in      not known
+    cost in      unknown
     tokens out   at most 50
-    cost out     not known
+    cost out     unknown
     """
 
     model: str  # provider/name
     rows: int
-    answered: int  # of them: these are not asked again
-    input_tokens: int  # of the rows that would be asked
-    input_usd: float | None  # by list prices; None: not known
-    output_tokens: int | None = None  # at most; None: no limit is set
+    answered: int  # of these rows: they are not sent again
+    input_tokens: int  # of the rows that would be sent
+    input_usd: float | None  # by list prices; None: unknown
+    output_tokens: int | None = None  # at most; None: not limited
     output_usd: float | None = None
 
     @property
     def usd(self) -> float | None:
-        """At most so much, in USD; None where that is not known."""
+        """Maximum cost in USD; None if it is unknown."""
         return None if self.input_usd is None or self.output_usd is None else self.input_usd + self.output_usd
 
     def bundle(self) -> dict[str, str]:
         """Return the display bundle."""
-        asked = self.rows - self.answered
+        unanswered = self.rows - self.answered
         rows = [
             ("model", self.model),
             (
-                "rows to ask",
-                f"{asked:,}" + (f" of {self.rows:,}, {self.answered:,} are answered" if self.answered else ""),
+                "rows to send",
+                f"{unanswered:,}" + (f" of {self.rows:,}, {self.answered:,} are answered" if self.answered else ""),
             ),
             ("tokens in", f"≈ {self.input_tokens:,}"),
             ("cost in", _price(self.input_usd)),
             ("tokens out", "not limited" if self.output_tokens is None else f"at most {self.output_tokens:,}"),
             (
                 "cost out",
-                "not known: set max_tokens in params for a limit"
+                "unknown: set max_tokens in params"
                 if self.output_tokens is None
                 else _price(self.output_usd, "at most "),
             ),
@@ -77,7 +77,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def tokens_of(requests: Iterable[dict[str, Any]]) -> int:
-    """Return about how many tokens requests have."""
+    """Return the approximate number of tokens of requests."""
     tokens = 0.0
     for request in requests:
         messages = request.get("messages") or [{"content": request["prompt"]}]
@@ -97,7 +97,7 @@ def _text_of(part: dict[str, Any]) -> str | None:
 
 
 def tokens_in(text: str) -> float:
-    """Return about how many tokens a text has."""
+    """Return the approximate number of tokens of a text."""
     if text.isascii():
         wide = other = 0
     else:
@@ -107,4 +107,4 @@ def tokens_in(text: str) -> float:
 
 
 def _price(amount: float | None, before: str = "") -> str:
-    return "not known" if amount is None else f"{before}{usd(amount, estimated=True)}"
+    return "unknown" if amount is None else f"{before}{usd(amount, estimated=True)}"

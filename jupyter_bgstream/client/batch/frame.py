@@ -1,4 +1,4 @@
-"""A table with what a batch has found out beside each row."""
+"""Join the answers of a batch to its table."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .table import Rows
 if TYPE_CHECKING:
     from .results import Row
 
-TAKEN = "answer_"  # before a new column's name that the table has already
+TAKEN = "answer_"  # prefix of a new column whose name the table has already
 
 
-def framed(rows: Rows, answered: Sequence[Row], schema: Schema | None) -> Any:
-    """Return a copy of the table with the answers, of the kind that was given."""
+def joined_frame(rows: Rows, answered: Sequence[Row], schema: Schema | None) -> Any:
+    """Return a copy of the table, of the same kind, with columns for answers, status and errors."""
     new: list[tuple[str, Column]] = []
     if schema is None:
         new.append(("answer", Column(values=[row.text for row in answered], kind="string")))
@@ -24,7 +24,7 @@ def framed(rows: Rows, answered: Sequence[Row], schema: Schema | None) -> Any:
         new.append(("answer", Column(values=[row.value for row in answered], kind=schema.kind)))
     else:
         for name, kind in schema.columns.items():
-            new.append((name, Column(values=[_held(row.value, name) for row in answered], kind=kind)))
+            new.append((name, Column(values=[_property(row.value, name) for row in answered], kind=kind)))
     new.append(("status", Column(values=[row.status for row in answered], kind="string")))
     errors = [row.error and row.error.message for row in answered]
     new.append(("error", Column(values=errors, kind="string")))
@@ -36,5 +36,5 @@ def framed(rows: Rows, answered: Sequence[Row], schema: Schema | None) -> Any:
     return rows.joined(named)
 
 
-def _held(value: Any, name: str) -> Any:
+def _property(value: Any, name: str) -> Any:
     return value.get(name) if isinstance(value, dict) else None

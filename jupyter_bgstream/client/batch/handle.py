@@ -1,4 +1,4 @@
-"""A batch in the hands of a notebook or a script."""
+"""Client-side handle of a batch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..default_connection import default_background
 from ..errors import BatchPausedError
 from ..job_handle import Job
 from .display import BatchDisplay, show, this_run
-from .frame import framed
+from .frame import joined_frame
 from .json_schema import Schema
 from .results import Results, Row
 from .table import ListRows, Rows
@@ -29,20 +29,21 @@ from .wait import until
 
 if TYPE_CHECKING:
     from ...core.pauses import Paused
-    from ...core.state import Status  # as in ..handle
+    from ...core.state import Status  # as in ..job_handle
     from ..api import Api
 
-_AGAIN = 20  # rows that are asked again at a time
+_RETRIES_AT_ONCE = 20  # requests
 
 
 class Batch:
-    """The same question for many rows, as one group of jobs on the server.
+    """Handle of a batch on the server: the same question for every row of a table.
 
-    Forgetting the handle, or interrupting what waits for it, ends nothing; ``bg.batch(id)`` finds it again, and so does
-    the cell that made it. ``wait`` returns it however its rows ended; ``frame`` is the table with what is known by now,
-    at any time. Everything that asks the server raises ServerUnreachableError if there is no answer.
+    Dropping the handle, or interrupting code that waits for it, never ends the batch. ``bg.batch(id)`` finds it again,
+    and so does the cell that created it. ``wait`` returns the handle however the rows ended; ``to_frame`` returns the
+    table with the answers so far, at any time. Every method that asks the server raises ServerUnreachableError if it
+    does not answer.
 
-    >>> batch = bg.map(range(1, 4), "Count to {row}.", model="demo/echo", name="Counting")
+    >>> batch = bg.map(range(1, 4), "Count to {row}.", model="demo/echo", title="Counting")
     >>> batch.wait()
     <Batch map-... Counting: 3 of 3 answered>
     >>> [row.text for row in batch]
@@ -59,32 +60,32 @@ class Batch:
         self._rows = rows
         self._schema = schema
         self._answers = Results(info.id, schema, background)
-        self._sending: tuple[Upload, concurrent.futures.Future[BatchInfo]] | None = None
-        self._shown_in: object = None  # the run of a cell that has shown it by itself
+        self._upload: tuple[Upload, concurrent.futures.Future[BatchInfo]] | None = None
+        self._shown_in: object = None  # run of a cell that has displayed the batch already
 
     @property
     def id(self) -> str:
-        """The batch's id on its server: its group's."""
+        """Id of the batch on its server."""
         return self._info.id
 
     @property
     def info(self) -> BatchInfo:
-        """The batch as the server described it last, see PROTOCOL.md; asks nothing."""
+        """Last description that the server sent, see PROTOCOL.md; asks nothing."""
         return self._info
 
     @property
     def title(self) -> str:
-        """What it is called in lists and notices."""
+        """Title in lists and notices."""
         return self._info.title
 
     @property
     def status(self) -> Status:
-        """Ask for the state of all of it: queued or running, then completed, failed, interrupted or cancelled."""
+        """Ask for the status of the batch: queued or running, then completed, failed, interrupted or cancelled."""
         return self._now().status
 
     @property
     def counts(self) -> dict[str, int]:
-        """Ask how many rows are in which state."""
+        """Ask for the number of rows by status."""
         info = self._now()
         ends = info.counts
         return {
@@ -99,97 +100,107 @@ class Batch:
 
     @property
     def usage(self) -> BatchUsage:
-        """Ask for the ``input_tokens`` and ``output_tokens`` of all rows so far; None where nothing is known."""
+        """Ask for the ``input_tokens`` and ``output_tokens`` of all rows so far; unknown counts are None."""
         return self._now().usage
 
     @property
     def cost(self) -> Cost | None:
-        """Ask what all rows cost so far, also what was asked again; None if it is not known."""
+        """Ask for the cost of all rows so far, including retries; None if it is not known."""
         return self._now().cost
 
     @property
     def errors(self) -> dict[int, ErrorInfo]:
-        """Ask why rows have no whole or no valid answer, by their numbers, counted from 0."""
-        return {row.number: row.error for row in self._read() if row.error is not None and row.ended}
+        """Ask why rows have no complete or no valid answer, by row number, counted from 0."""
+        return {row.number: row.error for row in self._read_rows() if row.error is not None and row.ended}
 
     @property
     def paused(self) -> Paused | None:
-        """Ask why it is paused: ``code``, ``message`` and ``at``; None if it is not."""
+        """Ask why the batch is paused: ``code``, ``message`` and ``at``; None if it is not paused."""
         return self._now().paused
 
-    def wait(self, timeout: float | None = None) -> Batch:
-        """Wait until every row has ended in any way.
+    def done(self) -> bool:
+        """Ask whether every row has ended."""
+        return self._now().ended
 
-        Raises BatchPausedError if it waits for you, and TimeoutError after ``timeout`` seconds. Neither that nor an
-        interrupt stops anything.
+    def wait(self, timeout: float | None = None) -> Batch:
+        """Wait until every row has ended, and return the handle; neither a timeout nor an interrupt stops the batch.
+
+        Raises:
+            BatchPausedError: the batch is paused because its rows failed with the same error.
+            TimeoutError: the batch has not ended after ``timeout`` seconds.
+
         """
         self._background.run(lambda api: self._end(api, timeout))
         return self
 
     def __await__(self) -> Generator[Any, None, Any]:
-        """Wait until every row has ended, and return the frame."""
-        return self._awaited().__await__()
+        """Wait until every row has ended, and return ``to_frame()``."""
+        return self._to_frame_async().__await__()
 
-    def frame(self) -> Any:
-        """Return the table that was given with what is known by now beside each row, in a copy of the same kind.
+    def to_frame(self) -> Any:
+        """Return a copy of the table, of the same kind, with the answers so far.
 
-        ``answer`` is the text, or with a schema there is a column for each of its properties; ``status`` is the row's
-        state and ``error`` says why there is no whole or valid answer. A name that the table has already gets
-        ``answer_`` before it.
+        New columns are ``answer`` (the text), or one for each property of the schema, ``status``, and ``error``: why a
+        row has no complete or no valid answer. A name that the table has already gets the prefix ``answer_``.
 
         >>> batch = bg.map([{"n": 1, "status": "new"}], "How many is {n}?", model="demo/echo")
-        >>> list(batch.wait().frame()[0])
+        >>> list(batch.wait().to_frame()[0])
         ['n', 'status', 'answer', 'answer_status', 'error']
         """
-        return self._framed(self._read())
+        return self._joined(self._read_rows())
 
     def __len__(self) -> int:
         """Count the rows."""
         return len(self._rows) if self._rows is not None else self._info.total
 
     def __iter__(self) -> Iterator[Row]:
-        """Iterate over the rows in their order, each when it has ended."""
+        """Iterate over the rows in order, each when it has ended."""
         for number in range(len(self)):
             yield self._background.run(lambda api, number=number: self._ended_row(api, number))  # type: ignore[misc]
 
     def __getitem__(self, number: int) -> Row:
-        """Return a row with what it has been answered so far, by its number, counted from 0."""
+        """Return a row with its answer so far, by number, counted from 0."""
         place = range(len(self))[number]
         self._background.run(self._catch_up)
         return self._row(place)
 
     def job(self, number: int) -> Job:
-        """Return the newest job that asks a row, by the row's number, counted from 0; raises NotFoundError."""
+        """Return the newest job of a row, by row number, counted from 0.
+
+        Raises:
+            NotFoundError: the row has not been submitted, or its job was deleted.
+
+        """
         row = self[number]
         if row.job is None:
             raise NotFoundError(f"Row {row.number:,} has no job: {row.error.message if row.error else row.status}")
-        asked = row.job
-        return Job(self._background.run(lambda api: api.job(asked)), self._background)
+        job_id = row.job
+        return Job(self._background.run(lambda api: api.job(job_id)), self._background)
 
     def retry(self) -> Batch:
-        """Ask again those rows alone that have no whole or no valid answer; the others stay as they are.
+        """Retry the rows without a complete or valid answer; the others stay as they are.
 
         >>> batch = bg.map(["a", "b"], "Say {row}.", model="demo/echo", schema={"type": "object"}).wait()
         >>> sorted(batch.errors), batch.retry().wait().counts["completed"]
         ([0, 1], 2)
         """
-        self._info = self._background.run(self._retried)
+        self._info = self._background.run(self._retry)
         return self
 
     def resume(self) -> Batch:
-        """Go on with what is left of a paused batch; rows that have failed are asked again by ``retry`` alone."""
+        """Resume a paused batch with its remaining rows; ``retry`` also retries failed rows."""
         self._info = self._background.run(lambda api: api.change_group(self.id, "resume"))
         return self
 
     def cancel(self) -> Batch:
-        """Stop what has not ended; what was answered stays."""
-        if self._sending is not None:
-            self._sending[1].cancel()
+        """Cancel the rows that have not ended, and keep all answers."""
+        if self._upload is not None:
+            self._upload[1].cancel()
         self._info = self._background.run(lambda api: api.change_group(self.id, "cancel"))
         return self
 
     def view(self) -> Any:
-        """Return a widget that shows it live."""
+        """Return a live widget of the batch."""
         from ..widgets.batch import BatchWidget  # noqa: PLC0415 - with it come ipywidgets and anywidget
 
         return BatchWidget(self)
@@ -217,15 +228,15 @@ class Batch:
         printer.text(repr(self))
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
-        with suppress(BgStreamError):  # a picture of what is known is better than a traceback
+        with suppress(BgStreamError):  # an old display is better than a traceback
             self._now()
         return self.placeholder()
 
     def _ipython_display_(self) -> None:
-        # The cell that makes a batch shows it at once; it is not shown once more because it is the cell's last line.
-        shown, self._shown_in = self._shown_in, None
-        if shown is None or shown != this_run():
-            with suppress(BgStreamError):  # a picture of what is known is better than a traceback
+        # ``map`` has displayed the batch in the cell that created it: do not display it again as its last expression.
+        run, self._shown_in = self._shown_in, None
+        if run is None or run != this_run():
+            with suppress(BgStreamError):  # an old display is better than a traceback
                 self._now()
             show(self)
 
@@ -243,32 +254,32 @@ class Batch:
         self._info = await api.group(self.id)
         return self._info
 
-    def _read(self) -> list[Row]:
+    def _read_rows(self) -> list[Row]:
         self._background.run(self._catch_up)
         return list(map(self._row, range(len(self))))
 
     async def _catch_up(self, api: Api) -> None:
-        await self._refresh(api)  # before the answers: what it calls submitted is among them
+        await self._refresh(api)  # before the answers, so that they include all submitted rows
         await self._answers.read(api)
 
     def _row(self, number: int) -> Row:
-        # Rows are submitted in order. Where that was cancelled, nothing more comes.
+        # Rows are submitted in order; after a cancel no more rows are submitted.
         return self._answers.row(number, unsent=number >= self._info.submitted, over=self._info.ended)
 
-    def _raise_what_was_not_sent(self) -> None:
-        if self._sending is not None and self._sending[1].done():
-            sent, self._sending = self._sending[1], None
-            if not sent.cancelled():
-                sent.result()
+    def _raise_upload_error(self) -> None:
+        if self._upload is not None and self._upload[1].done():
+            future, self._upload = self._upload[1], None
+            if not future.cancelled():
+                future.result()
 
     async def _end(self, api: Api, seconds: float | None) -> None:
         try:
             async with asyncio.timeout(seconds):
-                await until(lambda: self._info.ended, lambda: self._look_on(api), self._raise_what_was_not_sent)
+                await until(lambda: self._info.ended, lambda: self._refresh_or_raise(api), self._raise_upload_error)
         except TimeoutError:
-            raise TimeoutError(f"The batch {self.id} has not ended after {seconds:g} s; it goes on.") from None
+            raise TimeoutError(f"The batch {self.id} has not ended after {seconds:g} s; it continues.") from None
 
-    async def _look_on(self, api: Api) -> None:
+    async def _refresh_or_raise(self, api: Api) -> None:
         await self._refresh(api)
         self._raise_if_paused()
 
@@ -277,14 +288,14 @@ class Batch:
         if info.paused is not None:
             raise BatchPausedError(info.id, info.paused, left=info.total - info.counts.ended, failed=info.counts.failed)
 
-    async def _awaited(self) -> Any:
+    async def _to_frame_async(self) -> Any:
         await self._background.call(lambda api: self._end(api, None))
         await self._background.call(self._catch_up)
-        return self._framed(list(map(self._row, range(len(self)))))
+        return self._joined(list(map(self._row, range(len(self)))))
 
-    def _framed(self, answered: list[Row]) -> Any:
-        rows = ListRows(list(range(len(self)))) if self._rows is None else self._rows
-        return framed(rows, answered, self._schema)
+    def _joined(self, rows: list[Row]) -> Any:
+        table = ListRows(list(range(len(self)))) if self._rows is None else self._rows
+        return joined_frame(table, rows, self._schema)
 
     async def _ended_row(self, api: Api, number: int) -> Row:
         async def step() -> None:
@@ -292,15 +303,15 @@ class Batch:
             if not self._row(number).ended and self._row(number).status != "running":
                 self._raise_if_paused()
 
-        await until(lambda: self._row(number).ended, step, self._raise_what_was_not_sent)
+        await until(lambda: self._row(number).ended, step, self._raise_upload_error)
         return self._row(number)
 
-    async def _retried(self, api: Api) -> BatchInfo:
+    async def _retry(self, api: Api) -> BatchInfo:
         await self._catch_up(api)
         info = await api.change_group(self.id, "retry")
         invalid = [row.job for row in map(self._row, range(len(self))) if row.status == "invalid" and row.job]
-        for start in range(0, len(invalid), _AGAIN):
-            await asyncio.gather(*(api.retry(job) for job in invalid[start : start + _AGAIN]))
+        for start in range(0, len(invalid), _RETRIES_AT_ONCE):
+            await asyncio.gather(*(api.retry(job) for job in invalid[start : start + _RETRIES_AT_ONCE]))
         return await api.group(self.id) if invalid else info
 
 

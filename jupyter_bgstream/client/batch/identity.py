@@ -1,4 +1,4 @@
-"""Ids from content: whoever asks the same of the same rows asks for the same batch, and so pays once."""
+"""Ids by content: the same question for the same rows is the same batch, and is paid for once."""
 
 from __future__ import annotations
 
@@ -10,46 +10,52 @@ import msgspec
 
 from ...core.errors import TooLargeError
 from ...core.limits import MAX_BODY
-from ..serialization import NOT_JSON, no_json, plain
+from ..serialization import NOT_JSON, encoding_error, plain
 
-LONGEST = MAX_BODY - 64 * 1024  # bytes of what a row asks; the rest is for what is said of the batch
-_DIGITS = 32  # hexadecimal, of the hash
+LONGEST = MAX_BODY - 64 * 1024  # bytes of the request of a row; the rest is for the description of the batch
+_DIGITS = 32  # hexadecimal digits of the hash
 
 
 def content_id(model: str, params: Any, requests: Iterable[Any]) -> str:
-    """Return the id of a batch: of its model, parameters and every request, in order; raises InvalidRequestError."""
+    """Return the id of a batch by its model, its parameters and all its requests, in order.
+
+    Raises:
+        InvalidRequestError: a value has no JSON form.
+        TooLargeError: a row is too large.
+
+    """
     encode = msgspec.json.Encoder(order="deterministic", enc_hook=plain).encode
     try:
         content = hashlib.sha256(encode([model, params]))
     except NOT_JSON as error:
-        raise no_json(error, "What is in params, or the schema,") from None
+        raise encoding_error(error, "A value in params or in the schema") from None
     for row, request in enumerate(requests):
         try:
             body = encode(request)
         except NOT_JSON as error:
-            raise no_json(error, f"Row {row:,}, counted from 0,") from None
+            raise encoding_error(error, f"Row {row:,}, counted from 0,") from None
         if len(body) > LONGEST:
             raise TooLargeError(
-                f"Row {row:,}, counted from 0, has {len(body) / 2**20:.1f} MiB; the server takes"
-                f" {MAX_BODY / 2**20:g} MiB at a time: send less of it, or smaller images."
+                f"Row {row:,}, counted from 0, has {len(body) / 2**20:.1f} MiB; the limit is"
+                f" {MAX_BODY / 2**20:g} MiB. Send less text, or smaller images."
             )
         content.update(b"%d:" % len(body))
         content.update(body)
     return f"map-{content.hexdigest()[:_DIGITS]}"
 
 
-def asked_again(batch_id: str, times: int) -> str:
-    """Return the id of a batch whose content was asked for afresh so many times."""
-    return f"{batch_id}-{times + 1}" if times else batch_id
+def numbered_id(batch_id: str, number: int) -> str:
+    """Return the id of a batch of the same content; 0 is the first, and each ``fresh=True`` adds one."""
+    return f"{batch_id}-{number + 1}" if number else batch_id
 
 
 def job_id(batch_id: str, row: int) -> str:
-    """Return the id of a row's job."""
+    """Return the id of the job of a row."""
     return f"{batch_id}-r{row}"
 
 
 def row_of(batch_id: str, root: str) -> int | None:
-    """Return which row a job was asked for; None for a job that somebody else put into the group."""
+    """Return the row of a job by the id of the first job in its retries; None if ``map`` did not submit it."""
     start = f"{batch_id}-r"
     digits = root.removeprefix(start)
     return int(digits) if root.startswith(start) and digits.isascii() and digits.isdecimal() else None

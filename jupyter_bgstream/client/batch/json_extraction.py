@@ -1,4 +1,4 @@
-"""The one JSON value in an answer, whatever a model wrote around it."""
+"""Extract the one JSON value of an answer from the text around it."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any, NoReturn
 
 _TAG = r"(?:think|thinking|thoughts?|reasoning)>"
 _MARK = re.compile(rf'\{{\s*["}}]|\[\s*[]\[{{"\dtfn-]|</?{_TAG}', re.IGNORECASE)
-_THOUGHTS_END = re.compile(rf"</{_TAG}", re.IGNORECASE)
-_BLANK = "\ufeff\u200b\u2060 \t\r\n\f\v\u00a0\u202f\u3000"  # also a mark of the byte order, and spaces of no width
-# What can only be meant as JSON: an object that has a name or nothing, a list of objects, lists or texts.
-_MEANT = re.compile(r'\{|\[\s*["{\[]')
-_MOST_TRIED = 1_000_000  # characters of prose that begin like JSON and go on otherwise: some 0.2 s
-_TRY = 100  # characters that one more try costs, however soon it fails
+_REASONING_END = re.compile(rf"</{_TAG}", re.IGNORECASE)
+_BLANK = "\ufeff\u200b\u2060 \t\r\n\f\v\u00a0\u202f\u3000"  # including byte order mark and zero-width spaces
+# Certainly JSON: an object with a name or empty, a list of objects, lists or texts.
+_CERTAIN = re.compile(r'\{|\[\s*["{\[]')
+_MAX_SCANNED = 1_000_000  # characters of prose that begin like JSON; takes about 0.2 s
+_ATTEMPT = 100  # cost of one attempt in characters, however soon it fails
 
 
 class NotJsonError(ValueError):
-    """There is no JSON in an answer, or more than one."""
+    """An answer has no JSON value, or more than one."""
 
 
 def json_in(text: str) -> Any:
     """Return the one JSON value of an answer.
 
-    The answer as a whole counts first. Else thoughts in tags such as ``<think>`` are left out, and what stands before
-    and after one object or list, such as a fence or a sentence. Numbers stay exact.
+    The answer as a whole has precedence. Otherwise reasoning in tags such as ``<think>``, and text before and after one
+    object or list, such as a fence or a sentence, are ignored. Numbers stay exact.
 
     Raises:
-        NotJsonError: there is none, half of one, or more than one.
+        NotJsonError: no value, an incomplete value, or several values.
 
     """
     try:
@@ -39,7 +39,7 @@ def json_in(text: str) -> Any:
     with suppress(NotJsonError):
         return _whole(text[at:].strip(_BLANK))
     if len(found) > 1 and len(objects := [each for each in found if not _is_plain(each)]) == 1:
-        found = objects  # such as [1] in a sentence
+        found = objects  # ignores lists such as [1] in a sentence
     if not found:
         raise whole
     if len(found) > 1:
@@ -48,38 +48,38 @@ def json_in(text: str) -> Any:
 
 
 def _scan(text: str, whole: NotJsonError) -> tuple[int, list[Any]]:
-    # Where thoughts have ended, and the objects and lists that stand in what follows.
+    # Returns the end of the reasoning, and the objects and lists after it.
     found: list[Any] = []
-    answer = at = tried = 0
-    thinks = False
+    answer = at = scanned = 0
+    in_reasoning = False
     while (mark := _MARK.search(text, at)) is not None:
         at = mark.end() if mark[0].startswith("<") else mark.start() + 1
         if mark[0].startswith("<"):
-            thinks = not mark[0].startswith("</")
-            if not thinks:
+            in_reasoning = not mark[0].startswith("</")
+            if not in_reasoning:
                 answer = at
                 found.clear()
             continue
         try:
-            value, size = _decoder.raw_decode(text[mark.start() :])  # an error counts the lines before it
+            value, size = _decoder.raw_decode(text[mark.start() :])  # a slice: an error counts the lines before it
             at = mark.start() + size
             found.append(value)
         except (ValueError, RecursionError) as error:
-            tried += _TRY + getattr(error, "pos", 0)
-            if tried < _MOST_TRIED and not _MEANT.match(text, mark.start()):
+            scanned += _ATTEMPT + getattr(error, "pos", 0)
+            if scanned < _MAX_SCANNED and not _CERTAIN.match(text, mark.start()):
                 continue
-            # Half a value is none, also if there is a whole one inside; in thoughts it does not matter.
-            if (end := _thoughts_end(text, at, last=tried >= _MOST_TRIED)) is None:
-                raise NotJsonError(f"it has half a JSON value: {error}") from None
+            # An incomplete value is an error, even with a complete value inside, except in reasoning.
+            if (end := _reasoning_end(text, at, last=scanned >= _MAX_SCANNED)) is None:
+                raise NotJsonError(f"it has an incomplete JSON value: {error}") from None
             at = end
-    if thinks:
+    if in_reasoning:
         raise whole
     return answer, found
 
 
-def _thoughts_end(text: str, at: int, *, last: bool) -> int | None:
-    # Where the tag stands that ends thoughts: the next one, or the last.
-    places = (tag.start() for tag in _THOUGHTS_END.finditer(text, at))
+def _reasoning_end(text: str, at: int, *, last: bool) -> int | None:
+    # Returns the position of the next, or of the last, tag that ends reasoning.
+    places = (tag.start() for tag in _REASONING_END.finditer(text, at))
     return max(places, default=None) if last else next(places, None)
 
 

@@ -1,4 +1,4 @@
-"""What each row is asked: a template such as ``"Classify: {text}"``, or a function of the row."""
+"""Prompt of each row: a template such as ``"Classify: {text}"``, or a function of the row."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from typing import Any
 from ...core.errors import BgStreamError, InvalidRequestError
 from ..prompt_body import request_of
 from .table import ITEM, Rows, check_columns, check_no_gaps
-from .templates import Template, how_to_name
+from .templates import Template, odd_name_hint
 
 Prompt = str | Callable[[Any], str | Sequence[Mapping[str, Any]]]
 Request = dict[str, Any]  # prompt, or messages
 
 
 class Requests:
-    """What is asked, row by row, as often as it is iterated over.
+    """Requests of all rows, in order; can be iterated over several times.
 
-    A template is filled in anew each time; a function is called once for each row, when this is made. Raises
-    InvalidRequestError for columns that are not there, or are empty in some rows.
+    A template is filled in at each iteration; a function is called once for each row, at construction.
+
+    Raises:
+        InvalidRequestError: a column is missing, or is empty in some rows.
+
     """
 
     def __init__(self, rows: Rows, prompt: Prompt, *, system: str | None, images: Any) -> None:
@@ -28,17 +31,17 @@ class Requests:
         if isinstance(prompt, str):
             self._prompts = Template(prompt, rows)
         elif callable(prompt):
-            self._prompts = [_said(prompt(item), number) for number, item in enumerate(rows.items())]
+            self._prompts = [_checked(prompt(item), number) for number, item in enumerate(rows.items())]
         else:
             raise InvalidRequestError(
-                f"A prompt is a text or a function of a row, not a {type(prompt).__name__}.", field="prompt"
+                f"The prompt must be a text or a function of a row, not a {type(prompt).__name__}.", field="prompt"
             )
-        self._images = _pictures(rows, images)
+        self._images = _image_values(rows, images)
         if isinstance(self._prompts, Template) and not self._prompts.columns and self._images is None and len(rows) > 1:
             name = "{" + (rows.columns[0] if rows.columns else ITEM) + "}"
-            how = how_to_name(rows.columns) or f" Write {name}."
+            hint = odd_name_hint(rows.columns) or f" Use {name}, for example."
             raise InvalidRequestError(
-                f"The prompt names no column, so that all rows would ask the same.{how}", field="prompt"
+                f"The prompt names no column, so that it is the same for all rows.{hint}", field="prompt"
             )
 
     def __len__(self) -> int:
@@ -48,29 +51,27 @@ class Requests:
         pictures = self._images or ((),) * len(self)
         for number, (prompt, images) in enumerate(zip(self._prompts, pictures, strict=True)):
             if isinstance(prompt, str) and not prompt.strip() and not images:
-                raise InvalidRequestError(
-                    f"Row {number:,}, counted from 0, asks nothing: its prompt is empty.", field="prompt"
-                )
+                raise InvalidRequestError(f"The prompt of row {number:,}, counted from 0, is empty.", field="prompt")
             try:
                 yield request_of(prompt, images=images, system=self._system)
             except BgStreamError as error:
                 raise InvalidRequestError(f"Row {number:,}, counted from 0: {error.message}", field="images") from None
 
 
-def _said(prompt: Any, number: int) -> Any:
+def _checked(prompt: Any, number: int) -> Any:
     if isinstance(prompt, str) or (
         isinstance(prompt, Sequence) and prompt and all(isinstance(message, Mapping) for message in prompt)
     ):
         return prompt
-    what = "an empty list" if prompt == [] else type(prompt).__name__
+    kind = "an empty list" if prompt == [] else type(prompt).__name__
     raise InvalidRequestError(
-        f"For row {number:,}, counted from 0, the function returned {what}: it must return a text or a list of"
+        f"The prompt function returned {kind} for row {number:,}, counted from 0. It must return a text or a list of"
         " messages.",
         field="prompt",
     )
 
 
-def _pictures(rows: Rows, images: Any) -> Sequence[Any] | None:
+def _image_values(rows: Rows, images: Any) -> Sequence[Any] | None:
     if images is None:
         return None
     if callable(images):

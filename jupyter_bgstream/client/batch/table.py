@@ -1,6 +1,6 @@
-"""Tables of any kind as rows, and what a batch found out put beside them.
+"""Rows of tables of any kind, and tables joined with answers.
 
-Neither pandas nor polars is imported here: whoever gives a table of theirs has done that.
+Neither pandas nor polars is imported: the caller of ``map`` has imported the library of the table.
 """
 
 from __future__ import annotations
@@ -14,30 +14,32 @@ from typing import Any, Protocol
 from ...core.errors import InvalidRequestError
 from .columns import Column, pandas_series, polars_series
 
-MOST = 1_000_000  # rows
-ITEM = "row"  # the name of what an item without columns is
+MAX_ROWS = 1_000_000  # rows
+ITEM = "row"  # name of the only column of items without columns
 
 
 class Rows(Protocol):
-    """A table, whatever it is made of."""
+    """Table of any kind."""
 
     @property
     def columns(self) -> Sequence[str]: ...
     def __len__(self) -> int: ...
-    def values(self, column: str) -> Sequence[Any]: ...  # of a column, in order
-    def items(self) -> Iterator[Any]: ...  # each row: a dict, or what the caller put into the list
-    def joined(self, new: Mapping[str, Column]) -> Any: ...  # a table of the same kind, with more columns
+    def values(self, column: str) -> Sequence[Any]: ...  # of a column, in order of the rows
+    def items(self) -> Iterator[Any]: ...  # each row: a dict, or the item of the list
+    def joined(self, new: Mapping[str, Column]) -> Any: ...  # table of the same kind with more columns
 
 
 def read_rows(table: Any) -> Rows:
-    """Look at a table; raises InvalidRequestError if it is none, or has no rows or too many."""
+    """Return the rows of a table; raises InvalidRequestError if it has no rows, too many, or an unknown type."""
     rows = _of_a_library(table)
     if rows is None:
         rows = ListRows(_listed(table))
-    if len(rows) > MOST:
-        raise InvalidRequestError(f"The table has {len(rows):,} rows; a batch takes {MOST:,}. Split it.", field="table")
+    if len(rows) > MAX_ROWS:
+        raise InvalidRequestError(
+            f"The table has {len(rows):,} rows; the limit is {MAX_ROWS:,}. Split it.", field="table"
+        )
     if not len(rows):
-        raise InvalidRequestError("The table is empty: there is nothing to ask.", field="table")
+        raise InvalidRequestError("The table is empty.", field="table")
     if twice := [name for name, times in Counter(rows.columns).items() if times > 1]:
         raise InvalidRequestError(f"The table has more than one column named {twice[0]!r}; rename one.", field="table")
     return rows
@@ -50,7 +52,7 @@ def _of_a_library(table: Any) -> Rows | None:
     if pandas is not None and isinstance(table, pandas.DataFrame):
         return PandasRows(table)
     if polars is not None and isinstance(table, polars.LazyFrame):
-        raise InvalidRequestError("A LazyFrame has no rows yet: call its collect() first.", field="table")
+        raise InvalidRequestError("A LazyFrame has no rows yet. Call collect() first.", field="table")
     if polars is not None and isinstance(table, polars.Series):
         table = table.to_frame(table.name or ITEM)
     if polars is not None and isinstance(table, polars.DataFrame):
@@ -61,18 +63,15 @@ def _of_a_library(table: Any) -> Rows | None:
 def _listed(table: Any) -> list[Any]:
     if isinstance(table, str | bytes | Mapping) or not isinstance(table, Iterable):
         raise InvalidRequestError(
-            f"A {type(table).__name__} is no table: give a DataFrame of pandas or polars, a list of dicts, or anything"
-            " else to iterate over, of which each item is a row.",
+            f"A {type(table).__name__} is not a table. Use a DataFrame of pandas or polars, a list of dicts, or any"
+            " iterable of rows.",
             field="table",
         )
-    return list(islice(table, MOST + 1))
+    return list(islice(table, MAX_ROWS + 1))
 
 
 class ListRows:
-    """A list of dicts, or of anything: then each item is the one column ``row``.
-
-    What becomes of the dicts later changes nothing of what was asked.
-    """
+    """List of dicts, or of other items as the column ``row``; later changes of the dicts have no effect."""
 
     def __init__(self, items: list[Any]) -> None:
         self._items = items
@@ -95,14 +94,14 @@ class ListRows:
         return iter(self._items)
 
     def joined(self, new: Mapping[str, Column]) -> list[dict[Any, Any]]:
-        """Return dicts: copies of those given, or with each item as ``row``."""
+        """Return copies of the dicts, or dicts with each item as ``row``, with more columns."""
         dicts = self._copies if self._dicts else ({ITEM: item} for item in self._items)
         added = zip(*(column.values for column in new.values()), strict=True)
         return [item | dict(zip(new, values, strict=True)) for item, values in zip(dicts, added, strict=True)]
 
 
 class PandasRows:
-    """A DataFrame of pandas, with whatever index it has; sorting or changing it later moves no answer."""
+    """DataFrame of pandas with any index; later changes of the frame, such as sorting, have no effect."""
 
     def __init__(self, table: Any) -> None:
         self._table = table.copy()
@@ -121,15 +120,15 @@ class PandasRows:
         return (dict(zip(names, values, strict=True)) for values in zip(*every, strict=True))
 
     def joined(self, new: Mapping[str, Column]) -> Any:
-        """Return a copy with more columns; its index stays as it is."""
+        """Return a copy with more columns and the same index."""
         table = self._table.copy()
         for name, column in new.items():
-            table[name] = pandas_series(column, table.index).array  # by place: an index may name rows twice
+            table[name] = pandas_series(column, table.index).array  # by position, because an index may have duplicates
         return table
 
 
 class PolarsRows:
-    """A DataFrame of polars; what is done to it in place later moves no answer."""
+    """DataFrame of polars; later changes in place have no effect."""
 
     def __init__(self, table: Any) -> None:
         self._table = table.clone()
@@ -147,35 +146,35 @@ class PolarsRows:
         return rows
 
     def joined(self, new: Mapping[str, Column]) -> Any:
-        """Return a table with more columns."""
+        """Return a frame with more columns."""
         return self._table.with_columns([polars_series(name, column) for name, column in new.items()])
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a cell is empty: None, NaN, or what pandas and numpy have for them."""
+    """Return True if a cell is empty: None, NaN, or their equivalents in pandas and numpy."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     if isinstance(value, str) or hasattr(value, "__len__"):
         return False
     try:
-        return bool(value != value)  # noqa: PLR0124 - NaN, of any kind, is the one that differs from itself
+        return bool(value != value)  # noqa: PLR0124 - only NaN, of any type, differs from itself
     except Exception:  # a value that compares with nothing
         return False
 
 
 def check_columns(names: Iterable[str], rows: Rows, what: str, field: str) -> None:
-    """Raise InvalidRequestError for a column that the table does not have."""
+    """Raise InvalidRequestError if the table lacks a column."""
     for name in names:
         if name not in rows.columns:
             shown = ", ".join(rows.columns[:20]) + (", …" if len(rows.columns) > 20 else "")
-            hint = " Write {{ and }} for braces." if field == "prompt" else ""
+            hint = " Use {{ and }} for literal braces." if field == "prompt" else ""
             raise InvalidRequestError(
-                f"{what} names {name!r}, but the table has no such column; it has: {shown}.{hint}", field=field
+                f"{what} names {name!r}, but the table has no such column. Columns: {shown}.{hint}", field=field
             )
 
 
 def check_no_gaps(what: str, values: Sequence[Any]) -> None:
-    """Raise InvalidRequestError if values that are used are empty in some rows.
+    """Raise InvalidRequestError if used values are empty in some rows.
 
     Args:
         what: The name of the values in the message, such as ``The column 'text'``.
@@ -184,7 +183,7 @@ def check_no_gaps(what: str, values: Sequence[Any]) -> None:
     """
     if empty := [number for number, value in enumerate(values) if is_missing(value)]:
         raise InvalidRequestError(
-            f"{what} is empty (None or NaN) in {_rows(empty)}, counted from 0: fill or drop these first.",
+            f"{what} is empty (None or NaN) in {_rows(empty)}, counted from 0. Fill or drop these rows first.",
             field="table",
         )
 

@@ -1,4 +1,4 @@
-"""A prompt with the names of columns in braces, such as ``"Classify: {text}"``, filled in for each row."""
+"""Prompt templates with columns in braces, such as ``"Classify: {text}"``."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from .table import Rows, check_columns, check_no_gaps
 
 _BRACE = re.compile(r"[{}]")
 _STEP = re.compile(r"\.(?P<attribute>\w+)|\[(?P<key>[^\[\]]+)\]")
-_NAME = re.compile(r"(?:[^\[\]{}:!]|\[[^\]]*\])*")  # of a column, and what is looked up in its values
+_NAME = re.compile(r"(?:[^\[\]{}:!]|\[[^\]]*\])*")  # of a column, with lookups in its values
 _AFTER_NAME = ("}", ":", "!", ".", "[")
 _CONVERSIONS: dict[str | None, Callable[[Any], Any]] = {None: lambda value: value, "s": str, "r": repr, "a": ascii}
 
 
 class _Field(msgspec.Struct, frozen=True, kw_only=True):
-    """A place in a template."""
+    """Field of a template."""
 
-    written: str  # without its braces, conversion and format
+    written: str  # without braces, conversion and format
     column: str
     steps: tuple[tuple[str, str], ...] = ()  # attribute or key, and its name
     conversion: str | None = None
     spec: str = ""
 
     def look_up(self, value: Any) -> Any:
-        """Return what the field names in a value of its column."""
+        """Return the result of the field's lookups in a value of its column."""
         for kind, name in self.steps:
             if value is None:
-                return None  # a gap on the way is a gap
+                return None  # an empty value on the way is an empty cell
             value = getattr(value, name) if kind == "attribute" else _item(value, name)
         return value
 
@@ -40,11 +40,14 @@ class _Field(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Template:
-    """A text with columns in braces. ``{a.b}`` and ``{a[b]}`` look into a value, ``{a:.2f}`` says how it is written.
+    """Text with columns in braces; ``{a.b}`` and ``{a[b]}`` look into a value, ``{a:.2f}`` formats it.
 
-    A column may have any name without braces, such as ``Q1: mood``: the longest name that fits counts. No name that
-    begins with an underscore is looked up, and nothing is called. Raises InvalidRequestError for what cannot be filled
-    in, and for gaps, before anything is sent.
+    A column may have any name without braces, such as ``Q1: mood``; the longest matching name counts. Names that begin
+    with an underscore are never looked up, and nothing is called.
+
+    Raises:
+        InvalidRequestError: a field cannot be filled in, or is empty in some rows.
+
     """
 
     def __init__(self, text: str, rows: Rows) -> None:
@@ -73,7 +76,7 @@ class Template:
             try:
                 found.append(field.look_up(value))
             except Exception as error:
-                raise _unwritten(field, row, error) from None
+                raise _format_error(field, row, error) from None
         check_no_gaps(f"{{{field.written}}}", found)
         return found
 
@@ -84,7 +87,7 @@ class Template:
         try:
             return field.write(self._found[field][row])
         except Exception as error:
-            raise _unwritten(field, row, error) from None
+            raise _format_error(field, row, error) from None
 
 
 def _pieces(text: str, columns: Sequence[str]) -> Iterator[str | _Field]:
@@ -92,7 +95,7 @@ def _pieces(text: str, columns: Sequence[str]) -> Iterator[str | _Field]:
     at = start = 0
     while (brace := _BRACE.search(text, at)) is not None:
         at = brace.end()
-        if text.startswith(brace[0], at):  # two stand for one
+        if text.startswith(brace[0], at):  # a doubled brace is a literal brace
             yield text[start:at]
             at += 1
         elif brace[0] == "}":
@@ -106,7 +109,7 @@ def _pieces(text: str, columns: Sequence[str]) -> Iterator[str | _Field]:
 
 
 def _field(text: str, at: int, columns: Sequence[str], longest_first: Sequence[str]) -> tuple[_Field, int]:
-    # The field that begins at a place, and where its closing brace ends.
+    # Returns the field at a position, and the position after its closing brace.
     named = (name for name in longest_first if text.startswith(name, at))
     column = next((name for name in named if text.startswith(_AFTER_NAME, at + len(name))), "")
     rest = _NAME.match(text, at + len(column))
@@ -121,13 +124,15 @@ def _field(text: str, at: int, columns: Sequence[str], longest_first: Sequence[s
     spec = text[end + 1 : spec_end]
     if "{" in spec:
         raise InvalidRequestError(
-            f"The prompt has braces within {{{written}:…}}; that is not done here.", field="prompt"
+            f"The prompt has nested braces in {{{written}:…}}, which are not supported.", field="prompt"
         )
     if conversion not in _CONVERSIONS:
-        raise InvalidRequestError(f"The prompt has {{{written}!{conversion}}}: write !s, !r or !a.", field="prompt")
+        raise InvalidRequestError(
+            f"Unknown conversion in {{{written}!{conversion}}} of the prompt. Use !s, !r or !a.", field="prompt"
+        )
     if not written:
         if len(columns) != 1:
-            raise InvalidRequestError("The prompt has {} without a name: name a column of the table.", field="prompt")
+            raise InvalidRequestError("The prompt has {} without a name. Name a column of the table.", field="prompt")
         written = column = columns[0]
     column = column or re.split(r"[.\[]", written, maxsplit=1)[0] or written
     steps = tuple(_steps(written, len(column)))
@@ -138,7 +143,7 @@ def _steps(written: str, at: int) -> Iterator[tuple[str, str]]:
     while at < len(written):
         step = _STEP.match(written, at)
         if step is None or (step["attribute"] or "").startswith("_"):
-            raise InvalidRequestError(f"The prompt cannot look into a value by {{{written}}}.", field="prompt")
+            raise InvalidRequestError(f"Unsupported lookup {{{written}}} in the prompt.", field="prompt")
         yield ("attribute", step["attribute"]) if step["attribute"] else ("key", step["key"])
         at = step.end()
 
@@ -149,19 +154,19 @@ def _item(value: Any, key: str) -> Any:
     return value[int(key)] if key.isdecimal() else value[key]
 
 
-def how_to_name(columns: Sequence[str]) -> str:
-    """Return a sentence on columns that a template cannot name; "" where there are none."""
+def odd_name_hint(columns: Sequence[str]) -> str:
+    """Return a hint for columns that a template cannot name; "" if there are none."""
     odd = next((name for name in columns if _BRACE.search(name)), None)
     if odd is None:
         return ""
-    return f" A column with braces in its name is named by a function: prompt=lambda row: 'Classify: ' + row[{odd!r}]."
+    return f" Use a function for a column with braces in its name: prompt=lambda row: 'Classify: ' + row[{odd!r}]."
 
 
 def _unclosed(columns: Sequence[str]) -> InvalidRequestError:
-    words = "The prompt has a brace that is not closed: write {{ and }} for braces."
-    return InvalidRequestError(words + how_to_name(columns), field="prompt")
+    words = "The prompt has an unclosed brace. Use {{ and }} for literal braces."
+    return InvalidRequestError(words + odd_name_hint(columns), field="prompt")
 
 
-def _unwritten(field: _Field, row: int, error: Exception) -> InvalidRequestError:
-    words = f"Row {row:,}, counted from 0: {{{field.written}}} cannot be written: {type(error).__name__}: {error}."
+def _format_error(field: _Field, row: int, error: Exception) -> InvalidRequestError:
+    words = f"Row {row:,}, counted from 0: {{{field.written}}} cannot be formatted: {type(error).__name__}: {error}."
     return InvalidRequestError(words, field="prompt")

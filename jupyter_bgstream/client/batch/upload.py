@@ -1,4 +1,4 @@
-"""Hand a batch's rows over to the server: hundreds in a request, and again whatever was lost on the way."""
+"""Upload the rows of a batch: hundreds per request, repeated after lost connections."""
 
 from __future__ import annotations
 
@@ -20,12 +20,19 @@ if TYPE_CHECKING:
     from ..api import Api
 
 JOBS = 500  # of one request
-BYTES = 8 * 1024 * 1024  # of one request, unless a single row has more; the server takes 32 MiB
-_PAUSE = 0.5  # seconds between two looks
+BYTES = 8 * 1024 * 1024  # of one request, unless a single row has more; the limit of the server is 32 MiB
+_PAUSE = 0.5  # seconds between two attempts
 
 
 def bodies(announced: Mapping[str, Any], common: Mapping[str, Any], requests: Iterable[Any]) -> Iterator[bytes]:
-    """Yield the requests that submit a batch's rows: ``announced`` of the group, ``common`` to all its jobs."""
+    """Yield the request bodies that submit the rows of a batch.
+
+    Args:
+        announced: fields of the batch.
+        common: fields that all jobs share.
+        requests: prompt or messages of each row.
+
+    """
     encode = msgspec.json.Encoder(enc_hook=plain).encode
     head = encode(announced)[:-1] + b',"jobs":['
     shared = b"," + encode(common)[1:] if common else b"}"
@@ -42,7 +49,7 @@ def bodies(announced: Mapping[str, Any], common: Mapping[str, Any], requests: It
 
 
 class Upload:
-    """One batch on its way. ``begun`` is set when the server has taken a first part, or has refused it."""
+    """Upload of one batch; ``begun`` is set when the server has accepted or refused the first part."""
 
     def __init__(self, requests: Iterator[bytes]) -> None:
         self._requests = requests
@@ -51,17 +58,23 @@ class Upload:
         self.begun = threading.Event()
 
     async def run(self, api: Api) -> BatchInfo:
-        """Send everything; raises what the server refuses. While its queue is full, wait, but for the first part."""
+        """Send all parts; wait while the server's queue is full, except for the first part.
+
+        Raises:
+            RequestError: the server refused a part.
+            ServerConnectionError: the server did not answer for PATIENCE seconds.
+
+        """
         try:
             while (body := await asyncio.to_thread(next, self._requests, None)) is not None:
-                self.info = await self._sent(api, body)
+                self.info = await self._send(api, body)
                 self.begun.set()
         finally:
             self.begun.set()
-        assert self.info is not None  # there is one request at least
+        assert self.info is not None  # there is at least one request
         return self.info
 
-    async def _sent(self, api: Api, body: bytes) -> BatchInfo:
+    async def _send(self, api: Api, body: bytes) -> BatchInfo:
         clock = asyncio.get_running_loop()
         lost = clock.time()
         while True:
@@ -74,7 +87,7 @@ class Upload:
                 await asyncio.sleep(full.retry_after)
                 lost = clock.time()
             except LOST:
-                # It may be back in a moment, and what it took before it takes as the same.
+                # The server may be back in a moment; a repeated request changes nothing.
                 if clock.time() - lost > PATIENCE:
                     raise
                 await asyncio.sleep(_PAUSE)

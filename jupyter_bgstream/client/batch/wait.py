@@ -1,4 +1,4 @@
-"""Wait for a batch by looking again and again."""
+"""Wait for a batch by polling."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ from collections.abc import Awaitable, Callable
 from ..errors import LOST
 from ..follower import PATIENCE
 
-_SHORTEST, _LONGEST = 0.05, 1.0  # seconds between two looks
+_SHORTEST, _LONGEST = 0.05, 1.0  # seconds between two requests
 
 
-async def until(done: Callable[[], bool], look: Callable[[], Awaitable[object]], check: Callable[[], None]) -> None:
-    """Look until it is done, through lost connections: the server may be back in a moment.
+async def until(done: Callable[[], bool], read: Callable[[], Awaitable[object]], check: Callable[[], None]) -> None:
+    """Poll until ``done()``, through lost connections.
 
-    ``check`` raises what makes waiting vain.
+    Args:
+        done: returns True when the wait is over.
+        read: reads the state from the server.
+        check: raises an error that makes waiting useless.
+
     """
     clock = asyncio.get_running_loop()
     lost, pause = clock.time(), _SHORTEST
     while not done():
         try:
-            await look()
+            await read()
         except LOST:
             if clock.time() - lost > PATIENCE:
                 raise

@@ -14,7 +14,7 @@ __all__ = ["HELP", "MagicError", "load"]
 
 
 def load(shell: InteractiveShell) -> None:
-    """Register the magics, and what Tab knows about them."""
+    """Register the magics and their completion."""
     cell = CellMagic(shell)
     line = LineMagic(shell, cell.started)
     shell.magics_manager.register_function(cell.start, "cell", "bg")

@@ -1,4 +1,4 @@
-"""``%%bg``: send a cell's text to one model or to several."""
+"""``%%bg``: send the text of a cell to one or several models."""
 
 from __future__ import annotations
 
@@ -25,51 +25,51 @@ from .interpolation import Place, fill, places, sentence, value_of
 from .options import options
 from .wait import detaching, stream, wait
 
-_NAMED = 3  # expressions in one note
-_LONGEST = 40  # characters of one of them
+_LISTED = 3  # expressions in one note
+_LONGEST = 40  # characters of an expression in a note
 
 
 class CellMagic:
-    """The cell magic of one shell."""
+    """Cell magic of one shell."""
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
         self.started: list[Job] = []
 
-    @no_var_expand  # values with spaces and quotes must not become words of the line
+    @no_var_expand  # values with spaces and quotes must not be split into words
     def start(self, line: str, cell: str) -> None:
-        """Send the cell's text to a model in the background. ``%bg help`` says more."""
+        """Send the text of the cell to a model in the background; ``%bg help`` lists the options."""
         given = options(line, lambda place: self._value(place, 0), self._shell.user_ns)
         if not cell.strip():
-            raise MagicError("There is nothing to send: write the prompt below the line with %%bg.")
+            raise MagicError("The prompt is empty. Write it below the line with %%bg.")
         if given.thread and len(given.models) > 1:
-            raise MagicError("--thread goes with one model: each further one would answer the answer before it.")
+            raise MagicError("--thread takes one model, because a second one would reply to the first answer.")
         prompt = cell.removesuffix("\n")
         found = [] if given.raw else places(prompt, everywhere=given.fill)
         prompt = fill(prompt, found, lambda place: self._value(place, 1))
         for note in self._notes([*given.places, *(place._replace(line=place.line + 1) for place in found)]):
             print(visible_line(note))  # noqa: T201
-        jobs, refusals = self._submitted(prompt, given)
+        jobs, refusals = self._submit(prompt, given)
         if not jobs:
-            if in_voila():  # it hides what an error says
-                self._shell.display_pub.publish({"text/plain": visible(f"Not sent: {_several(refusals)}")})
-            raise MagicError(_several(refusals))
-        self._keep(given, jobs)
+            if in_voila():  # it hides the messages of errors
+                self._shell.display_pub.publish({"text/plain": visible(f"Not sent: {_joined(refusals)}")})
+            raise MagicError(_joined(refusals))
+        self._assign(given, jobs)
         with detaching(jobs) if given.wait else nullcontext():
             if given.wait and getattr(self._shell, "kernel", None) is None:
                 stream(jobs)
             else:
-                # The display is live by itself.
+                # The display updates itself.
                 self._show(jobs, side_by_side=len(given.models) > 1)
                 if given.wait:
                     wait(jobs)
                 elif getattr(self._shell, "kernel", None) is None:
-                    _say_how_to_read(jobs, given.name)
+                    _print_how_to_read(jobs, given.name)
         if refusals:
-            raise MagicError(_several(refusals))
+            raise MagicError(_joined(refusals))
 
-    def _submitted(self, prompt: str, given: argparse.Namespace) -> tuple[list[Job], list[str]]:
-        images = [self._picture(image) for image in given.image]
+    def _submit(self, prompt: str, given: argparse.Namespace) -> tuple[list[Job], list[str]]:
+        images = [self._image(expression) for expression in given.image]
         files = [_file(path) for path in given.file]
         jobs: list[Job] = []
         refusals: list[str] = []
@@ -84,7 +84,7 @@ class CellMagic:
                     model=model,
                     thread=given.thread,
                     on_restart=given.on_restart,
-                    retries=given.retries,
+                    retry_policy=given.retry_policy,
                     priority=given.priority,
                     idle_timeout=given.idle_timeout,
                 )
@@ -94,7 +94,7 @@ class CellMagic:
                 jobs.append(job)
         return jobs, refusals
 
-    def _keep(self, given: argparse.Namespace, jobs: Sequence[Job]) -> None:
+    def _assign(self, given: argparse.Namespace, jobs: Sequence[Job]) -> None:
         self.started += jobs
         if given.name:
             self._shell.user_ns[given.name] = Comparison(jobs) if len(given.models) > 1 else jobs[0]
@@ -107,7 +107,7 @@ class CellMagic:
         return value_of(place.expression, self._shell.user_ns, where)
 
     def _notes(self, found: Sequence[Place]) -> Iterable[str]:
-        """Name what was changed in the prompt, and what could have been and was left as it stands."""
+        """Yield notes on the expressions that were filled in, and on those that could have been but were not."""
         variables = self._shell.user_ns
         filled = [place.expression.written for place in found if place.filled]
         single = [f"{{{place.expression.written}}}" for place in found if not place.left and not place.filled]
@@ -119,11 +119,11 @@ class CellMagic:
         if filled:
             yield f"Filled in: {_listed(filled)}."
         if single:
-            yield f"Sent with one brace less: {_listed(single)}."
+            yield f"Sent with single braces: {_listed(single)}."
         if left:
-            yield f"Sent as code, not filled in: {_listed(left)}. With --fill it is filled in."
+            yield f"Sent as code, not filled in: {_listed(left)}. Use --fill to fill it in."
 
-    def _picture(self, expression: str) -> Any:
+    def _image(self, expression: str) -> Any:
         namespace = self._shell.user_ns
         try:
             # The user's own code, as in any cell.
@@ -132,7 +132,7 @@ class CellMagic:
             if Path(expression).expanduser().is_file():
                 return expression
             raise MagicError(
-                f"--image {expression} is neither a file here nor an expression: {sentence(error)}."
+                f"--image {expression} is neither an existing file nor a valid expression: {sentence(error)}."
             ) from None
 
 
@@ -143,21 +143,21 @@ def _file(path: str) -> File:
         raise MagicError(error.message) from None
 
 
-def _say_how_to_read(jobs: Sequence[Job], name: str | None) -> None:
-    """Say where the answer is in a terminal, in which nothing is printed afterwards."""
+def _print_how_to_read(jobs: Sequence[Job], name: str | None) -> None:
+    """Print how to read the answer in a terminal, where nothing is printed later."""
     where = name or " or ".join(f"%bg show {short(job.id)}" for job in jobs)
-    print(f"{where} shows the answer so far; with --wait it is printed as it comes.")  # noqa: T201
+    print(f"{where} shows the answer so far. Use --wait to print it live.")  # noqa: T201
 
 
 def _listed(words: Sequence[str]) -> str:
     names = list(dict.fromkeys(map(_shortened, words)))
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}"
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"{', '.join(names[:_LISTED])}{more}"
 
 
 def _shortened(word: str) -> str:
     return word if len(word) <= _LONGEST else f"{word[: _LONGEST - 1]}…"
 
 
-def _several(refusals: Sequence[str]) -> str:
+def _joined(refusals: Sequence[str]) -> str:
     return " ".join(dict.fromkeys(refusals))

@@ -1,4 +1,4 @@
-"""What Tab knows in a line of ``%%bg`` or ``%bg``, and in braces of a prompt."""
+"""Tab completion in lines of ``%%bg`` and ``%bg``, and in braces of a prompt."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..costs import KEYS
 from ..job_handle import Job
 from ..job_list import Comparison, Jobs
 from ..job_table import short
-from ..session import later
+from ..session import start_request
 from .bg_line import STATES
 from .options import CHOICES, OPTIONS, PARAMS
 from .resolve import UNFINISHED
@@ -26,8 +26,8 @@ from .threads import ACTIONS
 if TYPE_CHECKING:
     from ..api import Api
 
-PATIENCE = 1.0  # seconds for which Tab may ask the server
-_FRESH = 10.0  # seconds for which its answer will do
+PATIENCE = 1.0  # seconds that Tab waits for the server
+_FRESH = 10.0  # seconds for which a response is reused
 _JOBS = 50  # newest jobs offered
 _PATHS = 500  # files offered
 
@@ -35,22 +35,29 @@ _CELL = re.compile(r"\s*%%bg\s")
 _LINE = re.compile(r"\s*%bg\s+")
 _EXPRESSION = re.compile(r"\{([A-Za-z_][\w.]*)$")
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-_OF_JOBS = ("show", "attach", "wait", "cancel", "retry", "rm")
+_JOB_VERBS = ("show", "attach", "wait", "cancel", "retry", "delete")
 
 T = TypeVar("T")
 
 
 class Completion:
-    """The completions of one shell."""
+    """Completion of one shell."""
 
     def __init__(self, shell: InteractiveShell, verbs: Sequence[str]) -> None:
         self._shell = shell
         self._verbs = verbs
-        self._models = _Remembered[ModelsInfo](lambda api: api.models(refresh=False))
-        self._jobs = _Remembered[Any](lambda api: api.jobs(limit=500))
+        self._models = _CachedRequest[ModelsInfo](lambda api: api.models(refresh=False))
+        self._jobs = _CachedRequest[Any](lambda api: api.jobs(limit=500))
+        self._completers: dict[str, Callable[[list[str]], Iterable[str]]] = {
+            "costs": self._after_costs,
+            "list": self._after_list,
+            "models": self._after_models,
+            "mute": self._after_mute,
+            "threads": self._after_threads,
+        }
 
     def install(self) -> None:
-        """Tell the shell's completer; instead of one that was there when the extension was loaded before."""
+        """Register with the completer of the shell; replaces an earlier registration."""
         completer = self._shell.Completer
 
         @context_matcher(identifier="jupyter_bgstream", priority=1000)  # type: ignore[untyped-decorator]
@@ -61,14 +68,14 @@ class Completion:
         completer.custom_matchers = [*others, bgstream]
 
     def match(self, context: CompletionContext) -> SimpleMatcherResult:
-        """Return what may stand at the cursor. In our lines nothing else is offered, unless we know of nothing."""
+        """Return candidates at the cursor; lines of the magics get no other candidates if there are any."""
         before = context.text_until_cursor
         in_cell = context.full_text.startswith("%%bg")
         if in_cell and context.cursor_line == 0 and _CELL.match(before):
-            words, fragment = _cut(_CELL.sub("", before, count=1))
+            words, fragment = _split(_CELL.sub("", before, count=1))
             return _result(fragment, self._after_cell_magic(words, fragment), "magic")
         if _LINE.match(before):
-            words, fragment = _cut(_LINE.sub("", before, count=1))
+            words, fragment = _split(_LINE.sub("", before, count=1))
             return _result(fragment, self._after_line_magic(words, fragment), "magic")
         if in_cell and context.cursor_line > 0 and (expression := _EXPRESSION.search(before)):
             return _result(expression[1], self._names(expression[1]), "instance")
@@ -101,44 +108,56 @@ class Completion:
         return [*info.aliases, *names, *([] if fragment else OPTIONS)]
 
     def _after_line_magic(self, words: list[str], fragment: str) -> Iterable[str]:
-        match words:
+        if not words:
+            return self._verbs
+        verb, *arguments = words
+        if verb in _JOB_VERBS:
+            return self._after_job_verb(verb, arguments, fragment)
+        complete = self._completers.get(verb)
+        return complete(arguments) if complete else []
+
+    def _after_job_verb(self, verb: str, arguments: list[str], fragment: str) -> list[str]:
+        if verb == "attach" and len(arguments) == 1:
+            return []  # a new name
+        options = ["--force"] if verb == "delete" and fragment.startswith("-") else []
+        return [each for each in (*self._job_refs(verb), *options) if each not in arguments]
+
+    def _after_list(self, arguments: list[str]) -> Iterable[str]:
+        return self._threads() if arguments[-1:] == ["--thread"] else [*STATES, "--here", "--thread"]
+
+    def _after_models(self, arguments: list[str]) -> Iterable[str]:
+        info = None if arguments else self._models.get()
+        return [provider.name for provider in info.providers] if info else []
+
+    def _after_costs(self, arguments: list[str]) -> Iterable[str]:
+        return [] if arguments else KEYS
+
+    def _after_mute(self, arguments: list[str]) -> Iterable[str]:
+        return self._threads() if arguments[-1:] == ["thread"] else ["on", "off", "thread"]
+
+    def _after_threads(self, arguments: list[str]) -> Iterable[str]:
+        match arguments:
             case []:
-                return self._verbs
-            case ["list", *rest]:
-                return self._threads() if rest[-1:] == ["--thread"] else [*STATES, "--here", "--thread"]
-            case ["models"]:
-                info = self._models.get()
-                return [provider.name for provider in info.providers] if info else []
-            case ["cost"]:
-                return KEYS
-            case ["mute", *rest]:
-                return self._threads() if rest[-1:] == ["thread"] else ["on", "off", "thread"]
-            case ["threads"]:
                 return ACTIONS
-            case ["threads", "fork", _, _]:
-                return self._named_jobs("fork")
-            case ["threads", _]:
+            case [_]:
                 return self._threads()
-            case ["attach", _]:
-                return []
-            case [verb, *rest] if verb in _OF_JOBS:
-                more = ["--force"] if verb == "rm" and fragment.startswith("-") else []
-                return [each for each in (*self._named_jobs(verb), *more) if each not in rest]
+            case ["fork", _, _]:
+                return self._job_refs("fork")
         return []
 
-    def _named_jobs(self, verb: str) -> list[str]:
-        infos = [info for info in self._known_jobs() if _makes_sense(verb, info)][:_JOBS]
+    def _job_refs(self, verb: str) -> list[str]:
+        infos = [info for info in self._newest_jobs() if _is_candidate(verb, info)][:_JOBS]
         return [*self._variables(), *(short(info.id) for info in infos)]
 
     def _variables(self) -> list[str]:
-        held = (Job, Jobs, Comparison)
-        return [name for name, value in self._shell.user_ns.items() if isinstance(value, held) and name[0] != "_"]
+        kinds = (Job, Jobs, Comparison)
+        return [name for name, value in self._shell.user_ns.items() if isinstance(value, kinds) and name[0] != "_"]
 
     def _threads(self) -> list[str]:
-        names = dict.fromkeys(info.thread for info in self._known_jobs() if info.thread)
+        names = dict.fromkeys(info.thread for info in self._newest_jobs() if info.thread)
         return [name if name.isidentifier() or " " not in name else f"'{name}'" for name in names]
 
-    def _known_jobs(self) -> list[JobInfo]:
+    def _newest_jobs(self) -> list[JobInfo]:
         page = self._jobs.get()
         return page.jobs if page is not None else []
 
@@ -150,7 +169,7 @@ class Completion:
 
 
 def _paths(fragment: str) -> list[str]:
-    """Return files and folders that begin so; a folder ends in a slash, so that Tab goes on in it."""
+    """Return files and folders with this prefix; a folder ends in a slash, so that Tab can continue in it."""
     folder, slash, beginning = fragment.rpartition("/")
     before = folder + slash
     try:
@@ -162,46 +181,46 @@ def _paths(fragment: str) -> list[str]:
     return [before + name.replace(" ", "\\ ") for name in names[:_PATHS]]
 
 
-class _Remembered(Generic[T]):
-    """What the server said, asked again when it is old. Tab waits a moment for it, and never for an error."""
+class _CachedRequest(Generic[T]):
+    """Request whose response is reused for a while; errors are ignored."""
 
-    def __init__(self, ask: Callable[[Api], Any]) -> None:
-        self._ask = ask
+    def __init__(self, request: Callable[[Api], Any]) -> None:
+        self._request = request
         self._value: T | None = None
         self._at = -_FRESH
-        self._asked: concurrent.futures.Future[T] | None = None
+        self._pending: concurrent.futures.Future[T] | None = None
 
     def get(self) -> T | None:
-        """Return the newest answer there is in time, or None."""
-        if self._asked is None and time.monotonic() - self._at >= _FRESH:
-            self._asked = later(self._ask)
-        if self._asked is not None:
-            # The next Tab finds what has come later.
-            concurrent.futures.wait((self._asked,), timeout=PATIENCE)
-            if self._asked.done():
-                if self._asked.exception() is None:
-                    self._value, self._at = self._asked.result(), time.monotonic()
-                self._asked = None
+        """Return the newest response that arrives in time, or None."""
+        if self._pending is None and time.monotonic() - self._at >= _FRESH:
+            self._pending = start_request(self._request)
+        if self._pending is not None:
+            # A later response is there for the next Tab.
+            concurrent.futures.wait((self._pending,), timeout=PATIENCE)
+            if self._pending.done():
+                if self._pending.exception() is None:
+                    self._value, self._at = self._pending.result(), time.monotonic()
+                self._pending = None
         return self._value
 
 
-def _cut(text: str) -> tuple[list[str], str]:
-    """Return the whole words, and what stands at the cursor."""
+def _split(text: str) -> tuple[list[str], str]:
+    """Return the complete words, and the fragment at the cursor."""
     words = text.split()
     return (words, "") if not text or text[-1].isspace() else (words[:-1], words[-1])
 
 
-def _makes_sense(verb: str, info: JobInfo) -> bool:
-    going = info.status in UNFINISHED
-    return going if verb in ("wait", "cancel") else not going if verb in ("retry", "rm") else True
+def _is_candidate(verb: str, info: JobInfo) -> bool:
+    unfinished = info.status in UNFINISHED
+    return unfinished if verb in ("wait", "cancel") else not unfinished if verb in ("retry", "delete") else True
 
 
 def _result(fragment: str, found: Iterable[str], kind: str) -> SimpleMatcherResult:
-    fitting = [each for each in dict.fromkeys(found) if each.startswith(fragment)]
+    matching = [each for each in dict.fromkeys(found) if each.startswith(fragment)]
     return SimpleMatcherResult(
-        completions=[SimpleCompletion(text=each, type=kind) for each in fitting],
+        completions=[SimpleCompletion(text=each, type=kind) for each in matching],
         matched_fragment=fragment,
-        suppress=bool(fitting),
+        suppress=bool(matching),
         ordered=True,
     )
 

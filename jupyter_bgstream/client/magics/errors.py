@@ -1,4 +1,4 @@
-"""What a user of the magics reads instead of a traceback."""
+"""Errors of the magics, shown without a traceback."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from ...core.terminal_text import visible
 
 
 class MagicError(Exception):
-    """What a user reads instead of a traceback: one sentence."""
+    """Error of a magic that IPython shows as one sentence, without a traceback."""
 
     def _render_traceback_(self) -> list[str]:
         return [visible(str(self))]
 
 
 class Detached(MagicError):
-    """An interrupt has ended the waiting, and not the jobs; cells that follow in a *Run All* are not run."""
+    """An interrupt ended the wait but not the jobs; *Run All* does not run the following cells."""

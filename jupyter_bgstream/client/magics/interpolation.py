@@ -1,12 +1,11 @@
-"""``{expression}`` in a prompt: where it is filled in, and with what.
+"""Fill in ``{expression}`` in a prompt.
 
 See docs/decisions/0016-prompts-are-sent-as-written.md for the rule. In short:
 
-- In prose ``{name}``, ``{table.head()}``, ``{price:.2f}`` and ``{text!r}`` are filled in as in an f-string. What cannot
-  be is an error: a typing error must not be sent, and paid for, as it is. ``{{name}}`` is sent as ``{name}``.
-- In pasted code, markup and maths (``pasted.py``) nothing is filled in.
-- Braces that hold no expression, such as ``{}``, ``{ a }``, ``{"a": 1}``, ``{1,2}`` and ``{a, b}``, are left as they
-  stand.
+- In prose ``{name}``, ``{table.head()}``, ``{price:.2f}`` and ``{text!r}`` are filled in as in an f-string. An
+  expression that fails is an error, so that a typo is not sent and paid for. ``{{name}}`` is sent as ``{name}``.
+- In pasted code, markup and maths (``pasted_code.py``) nothing is filled in.
+- Braces without an expression, such as ``{}``, ``{ a }``, ``{"a": 1}``, ``{1,2}`` and ``{a, b}``, stay as they are.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from .errors import MagicError
 from .pasted_code import HOLE, TEMPLATE, in_code
 
 _LONGEST = 500  # characters of an expression
-_DEEPEST = 10  # brackets within each other
+_DEEPEST = 10  # nested brackets
 _MARK = re.compile(r"[\"'()\[\]{}:\n]")
 _STRING = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'")
 _CONSTANT = re.compile(rf"(?:{_STRING.pattern})\s*[:,}}]")
@@ -36,15 +35,15 @@ _OPENING = re.compile(r"\{+")
 _NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _CONVERSIONS: dict[str, Callable[[Any], str]] = {"r": repr, "s": str, "a": ascii}
 _PAIRS = {")": "(", "]": "["}
-_NO_TEXT = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType, type)
-# What a set or a choice looks like, {x | x > 0} or {yes|no}, is no expression to fill in.
+_NOT_TEXT = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType, type)
+# A set or a choice in prose, {x | x > 0} or {yes|no}, is not an expression to fill in.
 _NO_EXPRESSION = (ast.Tuple, ast.Set, ast.Starred, ast.Yield, ast.YieldFrom, ast.Await, ast.Lambda, ast.Compare)
 
 
 class Expression(NamedTuple):
-    """What stands between braces."""
+    """Expression between braces."""
 
-    source: str  # all of it, as written
+    source: str  # the whole, as written
     code: str
     conversion: str
     spec: str
@@ -52,23 +51,23 @@ class Expression(NamedTuple):
 
     @property
     def written(self) -> str:
-        """The expression with its braces."""
+        """Expression with its braces."""
         return f"{{{self.source}}}"
 
 
 class Place(NamedTuple):
-    """Where an expression stands in a text, with all its braces."""
+    """Position of an expression in a text, with all its braces."""
 
     start: int
     end: int
     line: int  # from 1
     braces: int  # on each side
     expression: Expression
-    left: bool  # as it stands
+    left: bool  # unchanged
 
     @property
     def filled(self) -> bool:
-        """Whether a value takes its place."""
+        """True if a value replaces the expression."""
         return not self.left and self.braces % 2 == 1
 
 
@@ -76,9 +75,9 @@ Evaluate = Callable[[Place], str]
 
 
 def places(text: str, *, everywhere: bool = False) -> list[Place]:
-    """Return where expressions stand; with ``everywhere`` none is left as it stands, also in code."""
+    """Return the expressions of a text; with ``everywhere`` those in code are filled in as well."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what is no code may look like bad code
+        warnings.simplefilter("ignore")  # prose may look like bad code
         found = list(_places(text))
     if everywhere or not found:
         return found
@@ -96,7 +95,7 @@ def places(text: str, *, everywhere: bool = False) -> list[Place]:
 
 
 def fill(text: str, found: list[Place], evaluate: Evaluate) -> str:
-    """Return the text with these places filled in."""
+    """Return the text with these expressions filled in."""
     parts: list[str] = []
     at = 0
     for place in found:
@@ -110,21 +109,23 @@ def fill(text: str, found: list[Place], evaluate: Evaluate) -> str:
 
 
 def value_of(expression: Expression, namespace: dict[str, Any], where: str) -> str:
-    """Evaluate an expression and write its value as ``str`` does, or as its format says.
+    """Evaluate an expression and return its value as text.
 
-    Raises MagicError that names the expression, ``where`` it stands, and the exception in one sentence.
+    Raises:
+        MagicError: names the expression, its position ``where``, and the exception, in one sentence.
+
     """
     try:
-        # The user's own code, as in any cell.
+        # Code of the user, as in any cell.
         value = eval(expression.code, namespace)  # noqa: S307
     except Exception as error:
         raise MagicError(
-            f"{expression.written} {where} cannot be filled in: {sentence(error)}; "
-            f"write {{{expression.written}}} to send it as it stands, or %%bg --raw for all braces."
+            f"{expression.written} {where} cannot be filled in: {sentence(error)}. "
+            f"Write {{{expression.written}}} to send it as it is, or use --raw for all braces."
         ) from None
-    if why := _no_text(value, expression.code):
+    if reason := _not_text_reason(value, expression.code):
         raise MagicError(
-            f"{expression.written} {where} {why}; write {{{expression.written}}} to send it as it stands."
+            f"{expression.written} {where} {reason}. Write {{{expression.written}}} to send it as it is."
         ) from None
     try:
         if expression.conversion:
@@ -132,13 +133,13 @@ def value_of(expression: Expression, namespace: dict[str, Any], where: str) -> s
         return format(value, expression.spec) if expression.spec else str(value)
     except Exception as error:
         raise MagicError(
-            f"{expression.written} {where} cannot be written as a text: {sentence(error)}; "
-            f"write {{{expression.written}}} to send it as it stands."
+            f"{expression.written} {where} cannot be formatted as text: {sentence(error)}. "
+            f"Write {{{expression.written}}} to send it as it is."
         ) from None
 
 
 def sentence(error: BaseException) -> str:
-    """Say an exception in a part of a sentence."""
+    """Return an exception as part of a sentence."""
     words = " ".join(str(error).split())
     words = words if len(words) <= 300 else f"{words[:299]}…"
     return f"{type(error).__name__}: {words}".rstrip(".: ")
@@ -188,7 +189,7 @@ def _read(source: str) -> Expression | None:
 
 
 def _names(code: str) -> frozenset[str]:
-    """Return the variables of an expression; none if it is no expression to fill in."""
+    """Return the variables of an expression; empty if it is not an expression to fill in."""
     try:
         tree = ast.parse(code, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -201,9 +202,9 @@ def _names(code: str) -> frozenset[str]:
 
 
 def _scan(text: str, at: int, wanted: str) -> int:
-    """Return where a character stands outside strings and brackets on this line, or 0.
+    """Return the position of a character outside strings and brackets on this line, or 0.
 
-    Another brace ends the search: within an expression none is written on purpose.
+    Another brace ends the search, because expressions contain none on purpose.
     """
     open_brackets: list[str] = []
     end = at + _LONGEST
@@ -227,21 +228,21 @@ def _scan(text: str, at: int, wanted: str) -> int:
     return 0
 
 
-def _no_text(value: Any, code: str) -> str:
-    """Say why a value is nothing to send as a text; "" if it is."""
+def _not_text_reason(value: Any, code: str) -> str:
+    """Return why a value must not be sent as text; "" if it can be."""
     if isinstance(value, Job):
-        return f"is a job: write {{{code}.text}} for what it has said so far, {{{code}.result()}} to wait for it"
-    if _is_picture(value):
-        return f"is a picture: give it as --image {code}"
+        return f"is a job: use {{{code}.text}} for the text so far, or {{{code}.result()}} to wait for it"
+    if _is_image(value):
+        return f"is an image: use --image {code}"
     if isinstance(value, bytes | bytearray | memoryview):
-        return f"is bytes: give a picture's as --image {code}, or decode it"
-    if isinstance(value, _NO_TEXT):
+        return f"is bytes: use --image {code} for an image, or decode it"
+    if isinstance(value, _NOT_TEXT):
         kind = "a module" if isinstance(value, types.ModuleType) else "a class" if isinstance(value, type) else ""
-        return f"is {kind or 'a function'}, which says nothing as a text"
+        return f"is {kind or 'a function'}, which has no useful text"
     return ""
 
 
-def _is_picture(value: Any) -> bool:
+def _is_image(value: Any) -> bool:
     if isinstance(value, type | str | int | float | list | tuple | dict):
         return False
     figure = value if hasattr(value, "savefig") else getattr(value, "figure", None)

@@ -1,4 +1,4 @@
-"""``%bg mute``: no notices of this notebook or of a thread."""
+"""``%bg mute``: mute the notices of this notebook or of a thread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .resolve import kernel_id
 
 
 def mute(words: list[str]) -> None:
-    """Mute or unmute what the words say, and print what is muted now; raises MagicError."""
+    """Mute or unmute, and print what else is muted; raises MagicError."""
     match words:
         case [] | ["on"]:
             on, what = True, Mute(kind="notebook", name=this_notebook())
@@ -22,17 +22,17 @@ def mute(words: list[str]) -> None:
         case ["off", "thread", name] | ["thread", name, "off"]:
             on, what = False, Mute(kind="thread", name=name)
         case _:
-            raise MagicError("%bg mute takes on or off, for this notebook, or thread NAME, for a conversation.")
+            raise MagicError("%bg mute takes on or off for this notebook, or thread NAME for a thread.")
     switch(what, on=on)
-    print(visible_line(f"The {what.kind} {what.name} makes {'no ' if on else ''}notices{'' if on else ' again'}."))  # noqa: T201
+    print(visible_line(f"{'Muted' if on else 'Unmuted'} the {what.kind} {what.name}."))  # noqa: T201
     if others := [f"the {each.kind} {each.name}" for each in mutes() if each != what]:
-        print(visible_line(f"Muted as well: {', '.join(others)}."))  # noqa: T201
+        print(visible_line(f"Also muted: {', '.join(others)}."))  # noqa: T201
 
 
 def this_notebook() -> str:
-    """Return the path of this kernel's notebook; raises MagicError if there is none."""
+    """Return the path of this kernel's notebook; raises MagicError if it has none."""
     kernel = kernel_id()
     path = notebook_of(kernel) if kernel else None
     if path is None:
-        raise MagicError("This kernel has no notebook that the server knows of.")
+        raise MagicError("The server knows no notebook of this kernel.")
     return path

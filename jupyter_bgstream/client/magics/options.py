@@ -1,4 +1,4 @@
-"""The line of ``%%bg``: words as a shell reads them, ``{expressions}`` filled in, options."""
+"""Line of ``%%bg``: split into words like a shell line, expressions filled in, options parsed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PARAMS = ("max_tokens", "reasoning_effort", "schema", "seed", "stop", "temperatu
 CHOICES: dict[str, tuple[str, ...]] = {
     "--on-restart": get_args(OnRestart),
     "--priority": get_args(Priority),
-    "--retries": get_args(Retries),
+    "--retry-policy": get_args(Retries),
 }
 OPTIONS = (
     "--file",
@@ -30,13 +30,13 @@ OPTIONS = (
     "--param",
     "--priority",
     "--raw",
-    "--retries",
+    "--retry-policy",
     "--system",
     "--thread",
     "--wait",
 )
 
-# Characters for private use stand for what is filled in, so that no value's space or quote cuts a word.
+# Private-use characters stand for expressions, so that spaces and quotes in values do not split words.
 _FIRST = 0xF0000
 _HOLE = re.compile("[\U000f0000-\U000ffffd]")
 _VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
@@ -44,14 +44,21 @@ _VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise MagicError(f"%%bg: {message.rstrip('.')}; %bg help shows what there is.")
+        raise MagicError(f"%%bg: {message.rstrip('.')}. %bg help lists all options.")
 
 
 def options(line: str, evaluate: Evaluate, variables: dict[str, Any]) -> argparse.Namespace:
-    """Read the line; raises MagicError.
+    """Parse the line.
 
-    ``{expression}`` is filled in anywhere, and a word ``$variable`` too, as in the lines of all magics. The text of
-    ``--system`` is a prompt, and has its rule: ``places`` are those in it.
+    ``{expression}`` is filled in everywhere, and so is a word ``$variable``, as in the lines of all magics. The text of
+    ``--system`` follows the rule of prompts.
+
+    Returns:
+        The options; ``places`` are the expressions in ``--system``.
+
+    Raises:
+        MagicError: the line is not valid.
+
     """
     parser = _Parser(prog="%%bg", add_help=False, allow_abbrev=False)
     parser.add_argument("models", nargs="*", metavar="MODEL")
@@ -62,7 +69,7 @@ def options(line: str, evaluate: Evaluate, variables: dict[str, Any]) -> argpars
     parser.add_argument("--system")
     parser.add_argument("--param", action="append", default=[], type=_param)
     parser.add_argument("--on-restart", choices=CHOICES["--on-restart"])
-    parser.add_argument("--retries", choices=CHOICES["--retries"])
+    parser.add_argument("--retry-policy", choices=CHOICES["--retry-policy"])
     parser.add_argument("--priority", choices=CHOICES["--priority"])
     parser.add_argument("--idle-timeout", type=_seconds)
     parser.add_argument("--wait", action="store_true")
@@ -74,7 +81,7 @@ def options(line: str, evaluate: Evaluate, variables: dict[str, Any]) -> argpars
         parser.error(str(error).lower())
     given = parser.parse_intermixed_args(words)
     if given.raw and given.fill:
-        parser.error("--raw sends all braces as they stand and --fill fills them in: write one of them")
+        parser.error("--raw and --fill exclude each other")
     given.places = system
     return given
 
@@ -109,7 +116,7 @@ def _is_system(words: list[str], number: int) -> bool:
 
 def _variable(name: str) -> str:
     if not name.isidentifier() or keyword.iskeyword(name):
-        raise argparse.ArgumentTypeError(f"{name!r} is not the name of a variable")
+        raise argparse.ArgumentTypeError(f"{name!r} is not a valid variable name")
     return name
 
 
@@ -118,7 +125,7 @@ def _param(text: str) -> tuple[str, Any]:
     if not (name and equals):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     try:
-        return name, json.loads(value, parse_constant=str)  # NaN and its kin are no JSON
+        return name, json.loads(value, parse_constant=str)  # NaN and Infinity are not JSON
     except (ValueError, RecursionError):
         return name, value
 

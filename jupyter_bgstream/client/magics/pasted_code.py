@@ -1,14 +1,14 @@
-r"""Which parts of a prompt are pasted code, markup or maths. Nothing is filled in there.
+r"""Detect pasted code, markup and maths in a prompt, where nothing is filled in.
 
-The form decides and never the names; see docs/decisions/0016-prompts-are-sent-as-written.md. Code is
+The rule looks at the form and never at names; see docs/decisions/0016-prompts-are-sent-as-written.md. Code is
 
 - a fenced block, unless all of it is one expression; code between backticks; maths between dollar signs;
-- what is indented by a tab or four spaces, unless it belongs to a list;
-- a line with a sign of code, and what follows it up to a blank line, or as far as it is indented below it;
-- what stands between other braces, in the parentheses of a call, in a tag, or after ``$``, ``#``, ``_`` and the like.
+- text indented by a tab or four spaces, unless it belongs to a list;
+- a line with a sign of code, and the following lines up to a blank line, or as far as they are indented below it;
+- text between other braces, in the parentheses of a call, in a tag, or after ``$``, ``#``, ``_`` and the like.
 
 The labextension marks in the editor what will be filled in: ``labextension/src/pasted.ts`` is the same rule, and both
-are held together by ``tests/golden/prompts.json`` and ``tests/client/pasted/``.
+are compared by ``tests/golden/prompts.json`` and ``tests/client/pasted/``.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from collections.abc import Iterator
 HOLE = "\0"  # stands for an expression with its braces
 TEMPLATE = re.compile(r"\{%|\{\{[\s#/.>^&!-]")
 
-_WINDOW = 2000  # characters at each end of a long line in which signs are looked for
+_WINDOW = 2000  # characters at each end of a long line that are searched for signs
 _HTML = (
     "a|abbr|b|body|br|button|canvas|div|em|footer|info|h[1-6]|head|hr|html|i|iframe|img|label|li|link|main|meta|nav|ol"
     "|option|p|path|pre|script|select|slot|small|span|strong|style|sub|sup|svg|table|tbody|td|template|th|thead|tr|tt|u"
     "|ul|video"
 )
-# How lines of code begin.
+# Beginnings of lines of code.
 _BEGINNING = re.compile(
     "|".join(
         (
@@ -57,7 +57,7 @@ _BEGINNING = re.compile(
         )
     )
 )
-# What stands in lines of code: in any, and in those that are not _PLAIN.
+# Signs in lines of code: in any line, and in lines that are not _PLAIN.
 _WORDS = re.compile(
     r"\bSELECT\b.*\0|\blambda\b[^:]*:\s*\0|\s--[a-z]|\w::|\.(?:map|filter|forEach|let|apply|also|run|flatMap|any|all|find|each)\s*\0"
     r"|(?<![^\s(=,:\[{+])[fFrRbB]{1,2}'[^\s(,.;:!?)]"
@@ -67,10 +67,10 @@ _SIGNS = tuple(
     for sign in (
         r"[{(\[\\]$|\)\s*(?:\{|[-=]>)|;\s*(?:done|fi)\b|;\s*(?:do|then)$|[\w\])]\s*[!=]==?\s*[\w\"'(\0]|&&|\|[|>]|\(\);|\w\+\+",
         r"\w(?:->\w|\s*[-+*]=\s|\s*<-\s)|:=|%>|/[*>]|\*/|(?<!:)//|<!--|<\?|\{[%#/@]|\{\{[\s#/.>^&!-]",
-        # Strings that begin with a letter, and what is done to strings; functions without a name.
+        # Prefixed strings, operations on strings, functions without a name.
         r"(?<![^\s(=,:\[{+])(?:[fFrRbBuU]{1,2}|\$@?|@\$?)\"[^\s,.;:!?)]|\.format\(|[\"']\s*%\s*[\w(]",
         r"\b(?:function|lambda)\b\s*\w*\s*\(",
-        # Markup. Tags of other names, <document>, are what prompts are written with.
+        # Markup. Other tags, such as <document>, are common in prompts.
         rf"</?(?:{_HTML})(?:\s[^<>]*)?/?>|<(?:input|textarea|source|article|section)\s[^<>]*>",
         r"</?(?:[A-Z][a-z]\w*[^<>]*>|\w+[:.]\w)|\\(?:[A-Za-z]{2,}|[\[\]()])",
     )
@@ -95,7 +95,7 @@ _PATH = re.compile(r"[A-Za-z].*/|/.*[A-Za-z]|^[\"'(]?/")
 
 
 def in_code(text: str) -> list[bool]:
-    """Return for each hole of the text, in order, whether it stands in code."""
+    """Return for each hole of the text, in order, whether it is in code."""
     lines = _Lines(text)
     return [
         whole or part
@@ -107,12 +107,12 @@ def in_code(text: str) -> list[bool]:
 
 
 class _Lines:
-    """The lines of a prompt. Only those are looked at that decide on a hole: a prompt may hold a long log."""
+    """Lines of a prompt; only those that decide on a hole are examined, because a prompt may hold a long log."""
 
     def __init__(self, text: str) -> None:
         self.lines = text.split("\n")
         self._indents = [_indent(line) for line in self.lines]
-        self._code: dict[int, bool] = {}  # what has been decided: of lines in fences, then of whole blocks
+        self._code: dict[int, bool] = {}  # decisions: for lines in fences, then for whole blocks
         self._quoted: set[int] = set()
         self._fenced = set(self._mark_fences()) if "```" in text or "~~~" in text else set()
         if '"""' in text or "'''" in text:
@@ -120,7 +120,7 @@ class _Lines:
         self._above = self._find_above()
 
     def are_code(self, number: int) -> bool:
-        """Return whether a line, or one that it is indented below, is code."""
+        """Return True if a line, or a line that it is indented below, is code."""
         if number in self._fenced:
             return self._code[number]
         line: int | None = number
@@ -136,7 +136,7 @@ class _Lines:
         return False
 
     def _mark_fences(self) -> Iterator[int]:
-        """Decide on fenced blocks, and yield their lines. A block of one expression alone is no code."""
+        """Decide on fenced blocks, and yield their lines; a block of one expression alone is not code."""
         number, end = 0, len(self.lines)
         while number < end:
             opening = _FENCE.match(self.lines[number])
@@ -156,7 +156,7 @@ class _Lines:
                 yield line
 
     def _mark_quotes(self) -> None:
-        """Make texts code that code has begun with three quotes."""
+        """Mark strings in triple quotes that begin in code as code."""
         quotes = ""
         for number, line in enumerate(self.lines):
             found = [] if number in self._fenced else _QUOTES.findall(line)
@@ -180,7 +180,7 @@ class _Lines:
         return above
 
     def _block_is_code(self, number: int) -> bool:
-        """Return whether a paragraph is code from this line on or before it."""
+        """Return True if the paragraph is code from this line, or from an earlier one."""
         if number not in self._code:
             start = end = number
             while self._goes_on(start - 1):

@@ -1,4 +1,4 @@
-"""Which job a user means, and which are this notebook's."""
+"""Resolve job references (id, prefix of an id, variable), and list the unfinished jobs of this kernel."""
 
 from __future__ import annotations
 
@@ -10,50 +10,57 @@ from ...core.schemas import JobInfo
 from ..job_handle import Job
 from ..job_list import Comparison, Jobs
 from ..job_table import short
-from ..session import State, held, list_jobs
+from ..session import State, job_handle, list_jobs
 from ..session import job as find
-from ..source import origin
+from ..source import job_source
 from .errors import MagicError
 
-_SEARCHED = 500  # newest jobs of a state
+_SEARCHED = 500  # newest jobs of a status
 UNFINISHED: tuple[State, ...] = ("queued", "running", "waiting")
 
 
-def named(which: str, variables: dict[str, Any]) -> list[Job]:
-    """Return the job of an id, of its beginning, or of a variable, which may hold several; raises as ``job`` does."""
-    value = variables.get(which)
+def resolve(ref: str, variables: dict[str, Any]) -> list[Job]:
+    """Return the jobs of a variable, or the job of an id or a prefix of it.
+
+    Raises:
+        MagicError: the variable is a batch.
+        NotFoundError: no job matches.
+        InvalidRequestError: several jobs match.
+
+    """
+    value = variables.get(ref)
     if isinstance(value, Job):
         return [value]
     if isinstance(value, Comparison | Jobs):
         return list(value)
-    tables = sys.modules.get("jupyter_bgstream.client.batch")
-    if tables is not None and isinstance(value, tables.Batch):  # and no job whose id happens to begin like that
-        raise MagicError(f"{which} is a batch: {which}.wait(), .cancel(), .retry() and .resume() are for all of it.")
-    return [find(which)]
+    batches = sys.modules.get("jupyter_bgstream.client.batch")
+    if batches is not None and isinstance(value, batches.Batch):  # not a job whose id begins like the variable
+        raise MagicError(f"{ref} is a batch. Use {ref}.wait(), .cancel(), .retry() or .resume().")
+    return [find(ref)]
 
 
-def one(which: str, variables: dict[str, Any]) -> Job:
-    """Return the one job that is meant; raises MagicError, or as ``job`` does."""
-    jobs = named(which, variables)
+def resolve_one(ref: str, variables: dict[str, Any]) -> Job:
+    """Return exactly one job, as ``resolve`` does; raises MagicError if the variable has none or several."""
+    jobs = resolve(ref, variables)
     if not jobs:
-        raise MagicError(f"{which} holds no jobs.")
+        raise MagicError(f"{ref} has no jobs.")
     if len(jobs) != 1:
-        raise MagicError(f"{which} holds {len(jobs)} jobs: name one of them, such as {short(jobs[0].id)}.")
+        raise MagicError(f"{ref} has {len(jobs)} jobs. Name one of them, such as {short(jobs[0].id)}.")
     return jobs[0]
 
 
 def kernel_id() -> str | None:
-    """Return the id of the kernel that this is, or None outside of one."""
-    return (origin() or {}).get("kernel")
+    """Return the id of this kernel, or None outside a kernel."""
+    return (job_source() or {}).get("kernel")
 
 
 def unfinished(started: Sequence[Job]) -> list[Job]:
-    """Return the jobs of this kernel that go on, and those of ``started``, oldest first."""
+    """Return the unfinished jobs of this kernel and of ``started``, oldest first."""
     kernel = kernel_id()
-    ours = {job.id for job in started}
-    going = [info for status in UNFINISHED for info in list_jobs(status=status, limit=_SEARCHED)]
-    chosen = {info.id: info for info in going if info.id in ours or _is_of(info, kernel)}
-    return [held(info) for info in sorted(chosen.values(), key=lambda info: info.created_at)]
+    ids = {job.id for job in started}
+    found = [info for status in UNFINISHED for info in list_jobs(status=status, limit=_SEARCHED)]
+    chosen = {info.id: info for info in found if info.id in ids or _is_of(info, kernel)}
+    return [job_handle(info) for info in sorted(chosen.values(), key=lambda info: info.created_at)]
 
 
 def _is_of(info: JobInfo, kernel: str | None) -> bool:

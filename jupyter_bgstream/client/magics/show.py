@@ -1,4 +1,4 @@
-"""All there is to a job, for ``%bg show``."""
+"""All details of a job, for ``%bg show``."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from ..job_table import duration, state
 from ..text_table import TABLE
 
 _PARAMS = 400  # characters
-_MOST = 10_000  # characters of all messages: what is in an output is laid out at each opening of the notebook
+_MOST = 10_000  # characters of all messages, because a page lays out an output each time it opens the notebook
 
 
 def details(job: JobDetail, now: float) -> dict[str, str]:
-    """Return the display bundle of what was asked and how it went; ``now`` is in Unix seconds."""
+    """Return the display bundle of a job's facts and messages; ``now`` is in Unix seconds."""
     facts = {name: value for name, value in _facts(job, now).items() if value}
     width = max(map(len, facts))
-    messages = _cut([(message["role"], words_of(message["content"])) for message in job.messages])
+    messages = _cut([(message["role"], content_text(message["content"])) for message in job.messages])
     plain = [f"{name:{width}}  {visible_line(value)}" for name, value in facts.items()]
     plain += [f"\n{role}:\n{words}" for role, words in messages]
     rows = "".join(
         f'<tr><th style="text-align: left">{name}</th><td style="text-align: left">{escape(value)}</td></tr>'
         for name, value in facts.items()
     )
-    asked = "".join(
+    prompts = "".join(
         f'<p><b>{escape(role)}</b></p><pre style="white-space: pre-wrap">{escape(words)}</pre>'
         for role, words in messages
     )
-    return {"text/plain": visible("\n".join(plain)), "text/html": f"{TABLE}{rows}</table>{asked}"}
+    return {"text/plain": visible("\n".join(plain)), "text/html": f"{TABLE}{rows}</table>{prompts}"}
 
 
 def _cut(messages: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    # The beginning of each message, as far as there is room for all.
+    # The beginning of each message, so that all have the same space.
     room = _MOST // max(1, len(messages))
     most = max(room, 100)
     shown = [
@@ -64,7 +64,7 @@ def _facts(job: JobDetail, now: float) -> dict[str, str]:
         "group": job.group or "",
         "tags": ", ".join(job.tags),
         "submitted by": job.submitted_by or "",
-        "asked": datetime.fromtimestamp(job.created_at).astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+        "submitted": datetime.fromtimestamp(job.created_at).astimezone().strftime("%Y-%m-%d %H:%M:%S"),
         "waited": duration(job.started_at - job.created_at) if job.started_at else "",
         "took": duration((job.ended_at or now) - job.started_at) if job.started_at else "",
         "tokens": ", ".join(counts),
@@ -82,8 +82,8 @@ _TOKENS = {
 }
 
 
-def words_of(content: Any) -> str:
-    """Write a message's content as a text, with what its pictures are in their places."""
+def content_text(content: Any) -> str:
+    """Return the content of a message as text, with a description in place of images and files."""
     if isinstance(content, str):
         return content
     return "\n".join(

@@ -1,4 +1,4 @@
-"""Wait for jobs in the foreground: an interrupt ends the waiting, a second one the jobs."""
+"""Wait for jobs in the foreground: an interrupt detaches, a second one cancels the jobs."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ..job_handle import Job
 from ..job_table import short
 from .errors import Detached
 
-SECOND = 3.0  # seconds in which another interrupt cancels
+CANCEL_WINDOW = 3.0  # seconds in which a second interrupt cancels
 
 
 def wait(jobs: Sequence[Job]) -> None:
-    """Wait until all have ended in any way."""
+    """Wait until all jobs have ended."""
     for job in jobs:
         job.wait()
 
 
 def stream(jobs: Sequence[Job]) -> None:
-    """Print the answers as they come, one after the other."""
+    """Print the answers live, one after the other."""
     for job in jobs:
         if len(jobs) > 1:
             print(f"{visible_line(job.model)}:\n")  # noqa: T201
@@ -32,9 +32,11 @@ def stream(jobs: Sequence[Job]) -> None:
 
 @contextmanager
 def detaching(jobs: Sequence[Job]) -> Iterator[None]:
-    """Let an interrupt end what is done here, and leave the jobs alone; a second one within SECOND cancels them.
+    """Detach from the jobs at an interrupt; cancel them at a second one within CANCEL_WINDOW seconds.
 
-    Raises Detached after an interrupt, unless all have ended meanwhile.
+    Raises:
+        Detached: after an interrupt, unless all jobs have ended meanwhile.
+
     """
     try:
         yield
@@ -43,25 +45,24 @@ def detaching(jobs: Sequence[Job]) -> Iterator[None]:
 
 
 def _detach(jobs: Sequence[Job]) -> None:
-    going = list(jobs)
-    ids = [short(job.id) for job in going]
+    ids = [short(job.id) for job in jobs]
     names = " ".join(ids)
-    what = f"the job {names} goes" if len(going) == 1 else f"the jobs {', '.join(ids)} go"
+    jobs_continue = f"Job {names} continues" if len(jobs) == 1 else f"Jobs {', '.join(ids)} continue"
     try:
-        print(f"\nDetaching: {what} on. Interrupt again within {SECOND:g} seconds to cancel.", flush=True)  # noqa: T201
-        if _linger(going):
-            return  # nothing goes on
+        print(f"\nDetaching. {jobs_continue}. Interrupt again within {CANCEL_WINDOW:g} s to cancel.", flush=True)  # noqa: T201
+        if _wait_for_second_interrupt(jobs):
+            return  # all jobs have ended
     except KeyboardInterrupt:
-        raise Detached(_cancelled(going)) from None
+        raise Detached(_cancel(jobs)) from None
     raise Detached(
-        f"Detached: {what} on; %bg attach {ids[0]} shows the answer, %bg wait {names} waits for it, "
-        f"%bg cancel {names} stops it."
+        f"Detached. {jobs_continue}. %bg attach {ids[0]} shows the answer, %bg wait {names} waits, "
+        f"%bg cancel {names} cancels."
     ) from None
 
 
-def _linger(jobs: Sequence[Job]) -> bool:
-    """Wait a moment for what may be interrupted again, and return whether all have ended meanwhile."""
-    until = time.monotonic() + SECOND
+def _wait_for_second_interrupt(jobs: Sequence[Job]) -> bool:
+    """Wait for CANCEL_WINDOW seconds; return True if all jobs have ended meanwhile."""
+    until = time.monotonic() + CANCEL_WINDOW
     ended = True
     for job in jobs:
         try:
@@ -71,15 +72,15 @@ def _linger(jobs: Sequence[Job]) -> bool:
     return ended
 
 
-def _cancelled(jobs: Sequence[Job]) -> str:
-    ends = [f"the job {short(job.id)} is {job.cancel().status}" for job in jobs]
+def _cancel(jobs: Sequence[Job]) -> str:
+    ends = [f"job {short(job.id)} is {job.cancel().status}" for job in jobs]
     return f"Interrupted twice: {', '.join(ends)}."
 
 
 def _print(job: Job) -> None:
     try:
-        for piece in job:
-            print(visible(piece), end="", flush=True)  # noqa: T201
+        for delta in job:
+            print(visible(delta), end="", flush=True)  # noqa: T201
         print("\n", flush=True)  # noqa: T201
     except AnswerRestartedError as error:
         print(f"\n\n[{error}]\n", flush=True)  # noqa: T201

@@ -1,4 +1,4 @@
-"""What the widgets have in common: the page's code, traits set from the background loop, and wishes from the page."""
+"""Base class of the widgets: code for the page, read-only traits, messages from the page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from anywidget import AnyWidget
 from traitlets import Dict, Unicode, default
 
 from ...core.errors import BgStreamError
-from ..display_updates import page_reads
+from ..display_updates import has_live_frontend
 from ..execution import is_executed, show, track
 from ..protocols import Bundle, DisplayContent
 from ..voila import mime_bundle
@@ -26,57 +26,57 @@ if TYPE_CHECKING:
 
 CODE = Path(__file__).parents[1] / "static" / "widget.js"
 
-_PATIENCE = 1.0  # seconds for a page that may have the live socket to say so
+_PATIENCE = 1.0  # seconds in which a page reports whether it has the live socket
 _CODE = {"_esm", "_css"}
 
 
 class WidgetNotBuiltError(BgStreamError):
-    """The widgets' code for the page is not there."""
+    """The code of the widgets for the page is missing."""
 
     code = "not_built"
 
 
 class PageWidget(AnyWidget):
-    """A view that keeps itself up to date on the background loop until it is closed.
+    """Widget that the background loop updates until the widget is closed.
 
-    Its traits are set in a thread of their own, one change after the other, and so observers are called: never two at
-    a time, and they may wait and ask the server. What they print appears below the cell that made the widget.
+    Traits are set in a separate thread, one change after the other. So observers are called one at a time, and may wait
+    and ask the server. Their output appears below the cell that created the widget.
     """
 
     _esm = Unicode().tag(sync=True)
     kind = Unicode(read_only=True, help="job or batch").tag(sync=True)
-    key = Unicode(read_only=True, help="the views of one widget in a page know each other by it").tag(sync=True)
-    id = Unicode(read_only=True, help="the job or batch that was asked for").tag(sync=True)
-    title = Unicode(read_only=True, help="the given title, or the prompt's first words").tag(sync=True)
+    key = Unicode(read_only=True, help="identifies the views of one widget in a page").tag(sync=True)
+    id = Unicode(read_only=True, help="id of the job or batch").tag(sync=True)
+    title = Unicode(read_only=True, help="given title, or the first words of the prompt").tag(sync=True)
     status = Unicode(read_only=True, help="queued, running, waiting, completed, failed, …").tag(sync=True)
-    cost = Dict(allow_none=True, read_only=True, help="usd, and whether it is estimated").tag(sync=True)
+    cost = Dict(allow_none=True, read_only=True, help="usd, estimated").tag(sync=True)
     error = Dict(allow_none=True, read_only=True, help="code, message").tag(sync=True)
-    connection = Unicode("online", read_only=True, help="offline: this kernel has lost the server").tag(sync=True)
+    connection = Unicode("online", read_only=True, help="offline: the server does not answer").tag(sync=True)
 
     def __init__(self, background: Background[Api], values: dict[str, Any], **kwargs: Any) -> None:
         self._background = background
-        self._said = asyncio.Event()  # the page has said whether it has the socket
+        self._page_reported = asyncio.Event()  # whether it has the live socket
         self._setting = asyncio.Lock()
-        self._take(values)
+        self._set_traits(values)
         super().__init__(**kwargs)
-        self.on_msg(self._hear)
+        self.on_msg(self._receive)
         if is_executed():
             track(self)
-        # The task takes this cell's context with it, and so do the threads that set traits.
+        # The task inherits the context of this cell, and so do the threads that set traits.
         self._running: concurrent.futures.Future[None] = background.start(self._run)
 
     def close(self) -> None:
-        """Take the view out of the pages and stop reading; what it shows goes on."""
+        """Remove the widget from the pages and stop reading; the job or batch continues."""
         self._running.cancel()
         super().close()
 
     @property
     def closed(self) -> bool:
-        """Whether it reads no more."""
+        """True if the widget no longer reads."""
         return self._running.done()
 
     def bundle(self) -> dict[str, Any]:
-        """Return what an output has beside the widget, for pages and files that know none."""
+        """Return the display bundle beside the widget, for pages and files without widgets."""
         raise NotImplementedError
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
@@ -92,37 +92,37 @@ class PageWidget(AnyWidget):
         show(_Output(self, self._content()))
 
     def _content(self) -> DisplayContent:
-        """Return what an output has beside the widget where a program executes the notebook."""
+        """Return the content beside the widget in a notebook that a program executes."""
         raise NotImplementedError
 
     async def update(self, api: Api) -> bool:
-        """Ask what is new, and show it if it is the end; returns whether all is complete."""
+        """Read what is new, and wait until an end is shown; return True if nothing more is expected."""
         raise NotImplementedError
 
     def save_state(self) -> None:
-        """Send the state, but for the code, of which the page has all that there is."""
+        """Send the state without the code, which the page has already."""
         self.send_state([name for name in self.keys if name not in _CODE])
 
     async def _run(self, api: Api) -> None:
-        if page_reads():
+        if has_live_frontend():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._said.wait(), _PATIENCE)
+                await asyncio.wait_for(self._page_reported.wait(), _PATIENCE)
         await self._read(api)
 
     async def _read(self, api: Api) -> None:
-        """Keep up to date, for ever."""
+        """Read and update the traits until cancelled."""
         raise NotImplementedError
 
-    async def _answer(self, api: Api, content: dict[str, Any]) -> None:
-        """Do what the page says."""
+    async def _handle(self, api: Api, content: dict[str, Any]) -> None:
+        """Handle a message from the page."""
         raise NotImplementedError
 
     async def _set(self, **values: Any) -> None:
         async with self._setting:
-            await asyncio.to_thread(self._take, values)
+            await asyncio.to_thread(self._set_traits, values)
 
-    def _take(self, values: dict[str, Any]) -> None:
-        # All are set before the first observer is called, and go to the page in one message.
+    def _set_traits(self, values: dict[str, Any]) -> None:
+        # All traits are set before the first observer is called, and are sent to the page in one message.
         with self.hold_sync(), self.hold_trait_notifications():
             for name, value in values.items():
                 self.set_trait(name, value)
@@ -133,20 +133,20 @@ class PageWidget(AnyWidget):
         except Exception:
             if threading.current_thread() is threading.main_thread():
                 raise
-            traceback.print_exc()  # below the cell; the widget goes on
+            traceback.print_exc()  # below the cell; the widget continues
 
-    def _hear(self, _: object, content: Any, __: object) -> None:
-        # On the main thread, and only when no cell runs.
+    def _receive(self, _: object, content: Any, __: object) -> None:
+        # Runs in the main thread, only while no cell runs.
         if isinstance(content, dict):
             if content.get("type") in {"live", "relay"}:
-                self._background.start(self._note)
-            self._background.start(lambda api: self._answer(api, content))
+                self._background.start(self._set_reported)
+            self._background.start(lambda api: self._handle(api, content))
 
-    async def _note(self, _: Api) -> None:
-        self._said.set()
+    async def _set_reported(self, _: Api) -> None:
+        self._page_reported.set()
 
-    def _done(self, call: Any, **what: Any) -> None:
-        self.send({"type": "done", "call": call, **what})
+    def _reply(self, call: Any, **fields: Any) -> None:
+        self.send({"type": "done", "call": call, **fields})
 
     @default("key")
     def _default_key(self) -> str:
@@ -158,12 +158,12 @@ class PageWidget(AnyWidget):
             return CODE.read_text(encoding="utf-8")
         except FileNotFoundError:
             raise WidgetNotBuiltError(
-                "The widget's code for the page is not built: run `npm install && npm run build:prod` in labextension/."
+                "The page code of the widget is missing. Run `npm install && npm run build:prod` in labextension/."
             ) from None
 
 
 class _Output:
-    """A widget and what an output has beside it, where a program executes the notebook."""
+    """Content of a display with a widget and the bundle beside it, in a notebook that a program executes."""
 
     def __init__(self, widget: PageWidget, beside: DisplayContent) -> None:
         self._widget = widget
@@ -178,6 +178,6 @@ class _Output:
         return {**data, **self._beside.data()[0]}, metadata
 
 
-def fault(error: BgStreamError) -> dict[str, str]:
-    """Return an error as the page has it."""
+def error_fields(error: BgStreamError) -> dict[str, str]:
+    """Return an error in the form that the page expects."""
     return {"code": error.code, "message": error.message}

@@ -16,7 +16,7 @@ from ...core.errors import BgStreamError, NotFoundError, UnavailableError
 from ...core.state import ENDS
 from ..errors import ServerConnectionError
 from ..protocols import BatchHandle, DisplayContent
-from .base import PageWidget, fault
+from .base import PageWidget, error_fields
 
 if TYPE_CHECKING:
     from ..api import Api
@@ -30,31 +30,31 @@ _reads: WeakKeyDictionary[Api, dict[str, tuple[float, asyncio.Task[dict[str, Any
 
 
 class BatchWidget(PageWidget):
-    """A batch's live view: ``status``, ``done`` of ``total``, ``counts`` by end, ``usage``, ``cost``.
+    """Live view of a batch: ``status``, ``done`` of ``total``, ``counts`` by end, ``usage``, ``cost``.
 
-    They change at most once a second, also while a cell runs, and the last value always comes. Observers are called as
-    those of a JobWidget; all traits can be linked with ``jslink`` too.
+    Traits change at most once a second, also while a cell runs, and the last value always arrives. Observers are called
+    like those of a JobWidget; all traits can be linked with ``jslink`` too.
     """
 
-    total = Int(0, read_only=True, help="jobs that it has, or will have").tag(sync=True)
-    done = Int(0, read_only=True, help="jobs that have ended, in whatever way").tag(sync=True)
-    counts = Dict(read_only=True, help="jobs that have ended, by how they did").tag(sync=True)
-    usage = Dict(allow_none=True, read_only=True, help="tokens of all").tag(sync=True)
-    group = Dict(allow_none=True, read_only=True, help="as the server describes it").tag(sync=True)
+    total = Int(0, read_only=True, help="jobs of the batch, also those not submitted yet").tag(sync=True)
+    done = Int(0, read_only=True, help="jobs that have ended").tag(sync=True)
+    counts = Dict(read_only=True, help="jobs that have ended, by status").tag(sync=True)
+    usage = Dict(allow_none=True, read_only=True, help="tokens of all jobs").tag(sync=True)
+    group = Dict(allow_none=True, read_only=True, help="description of the batch as the server sends it").tag(sync=True)
 
     def __init__(self, batch: BatchHandle, **kwargs: Any) -> None:
         self._batch = batch
-        self._look = asyncio.Event()  # somebody may have asked for more
+        self._read_now = asyncio.Event()  # the batch may have been changed
         values = {"id": batch.id, "kind": "batch", "usage": None, "cost": None, "error": None, "group": None}
         super().__init__(batch._background, values, **kwargs)
 
     def bundle(self) -> dict[str, Any]:
-        """Return the batch's own bundle."""
+        """Return the bundle of the batch."""
         return self._batch.placeholder()
 
     async def update(self, api: Api) -> bool:
-        """Ask how far it is. What has failed may be asked again."""
-        info = await _read_batch(api, self.id, anew=True)
+        """Read the state; failed rows may be retried, so that only a complete batch is final."""
+        info = await _read_batch(api, self.id, force=True)
         await self._show(info)
         return self.closed or (info["status"] in ENDS and info["counts"]["completed"] == info["total"])
 
@@ -62,49 +62,49 @@ class BatchWidget(PageWidget):
         return self._batch._display_content()
 
     async def _read(self, api: Api) -> None:
-        anew = True
+        force = True
         while True:
-            self._look.clear()
+            self._read_now.clear()
             pause: float | None = _SPACING
             try:
-                info = await _read_batch(api, self.id, anew=anew)
+                info = await _read_batch(api, self.id, force=force)
                 await self._show(info)
                 pause = None if info["status"] in ENDS else _SPACING
             except (ServerConnectionError, UnavailableError):
                 await self._set(connection="offline")
             except NotFoundError as error:
-                await self._set(error=fault(error))
+                await self._set(error=error_fields(error))
                 pause = _ABSENT
             except BgStreamError as error:
-                await self._set(error=fault(error))
+                await self._set(error=error_fields(error))
                 pause = None
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._look.wait(), pause)
-            anew = self._look.is_set()
+                await asyncio.wait_for(self._read_now.wait(), pause)
+            force = self._read_now.is_set()
 
     async def _show(self, info: dict[str, Any]) -> None:
         values = {name: info.get(name) for name in ("title", "status", "usage", "cost", "counts", "total")}
         await self._set(group=info, done=sum(info["counts"].values()), connection="online", error=None, **values)
 
-    async def _answer(self, api: Api, content: dict[str, Any]) -> None:
+    async def _handle(self, api: Api, content: dict[str, Any]) -> None:
         match content:
             case {"type": "look"}:
-                self._look.set()
+                self._read_now.set()
             case {"type": "cancel" | "retry" | "resume" as verb, "group": str(), "call": call}:
                 try:
                     await self._show(await api.batch_json(self.id, verb))
-                    self._done(call)
+                    self._reply(call)
                 except BgStreamError as error:
-                    self._done(call, error=fault(error))
-                self._look.set()
+                    self._reply(call, error=error_fields(error))
+                self._read_now.set()
 
 
-async def _read_batch(api: Api, group_id: str, *, anew: bool) -> dict[str, Any]:
-    """Return a batch's info; unless it is to be read anew, another of its widgets may have read it just now."""
+async def _read_batch(api: Api, group_id: str, *, force: bool) -> dict[str, Any]:
+    """Return the description of a batch; without ``force``, another widget's read within a second is reused."""
     now = asyncio.get_running_loop().time()
     reads = _reads.setdefault(api, {})
     began, task = reads.get(group_id, (now, None))
-    if anew or task is None or now - began >= 0.9 * _SPACING:
+    if force or task is None or now - began >= 0.9 * _SPACING:
         task = asyncio.create_task(api.batch_json(group_id))
         reads[group_id] = now, task
     return await asyncio.shield(task)

@@ -18,65 +18,65 @@ from ...core.errors import BgStreamError
 from ...core.schemas.convert import usage_info
 from ...core.state import Answer
 from ..execution import JobsDisplay
-from ..image_relay import PictureRelay
+from ..image_relay import ImageRelay
 from ..log_relay import Entry, LogRelay
 from ..protocols import DisplayContent, JobHandle
-from .base import PageWidget, fault
+from .base import PageWidget, error_fields
 
 if TYPE_CHECKING:
     from ..api import Api
 
 
 class JobWidget(PageWidget):
-    """A job's live view, with its answer in traits: ``text``, ``status``, ``usage``, ``cost`` and more.
+    """Live view of a job, with the answer in traits: ``text``, ``status``, ``usage``, ``cost`` and more.
 
-    They change at most four times a second, also while a cell runs, and the last value always comes. Observers are
-    called in another thread than the cells', one after the other; what they print appears below the cell that made
-    the widget. ``text``, ``reasoning`` and ``cursor`` stay in the kernel: link them with ``link`` or ``dlink``, and all
-    others also with ``jslink``. Once the job was asked again, all of it is about the newest job (``newest``).
+    Traits change at most four times a second, also while a cell runs, and the last value always arrives. Observers are
+    called in a separate thread, one after the other; their output appears below the cell that created the widget.
+    ``text``, ``reasoning`` and ``cursor`` stay in the kernel: link them with ``link`` or ``dlink``, and all others also
+    with ``jslink``. If the job was retried, all traits describe the newest retry (``newest``).
     """
 
-    newest = Unicode(read_only=True, help="the job that is shown: the one that asks it again, if any").tag(sync=True)
+    newest = Unicode(read_only=True, help="id of the shown job: the newest retry").tag(sync=True)
     model = Unicode(read_only=True, help="provider/name").tag(sync=True)
     usage = Dict(allow_none=True, read_only=True, help="tokens of the last attempt").tag(sync=True)
-    text = Unicode(read_only=True, help="the answer so far")
-    reasoning = Unicode(read_only=True, help="the reasoning so far")
-    cursor = Unicode(read_only=True, help="how far the log was read")
+    text = Unicode(read_only=True, help="text of the answer so far")
+    reasoning = Unicode(read_only=True, help="reasoning so far")
+    cursor = Unicode(read_only=True, help="position in the log")
 
     def __init__(self, job: JobHandle, **kwargs: Any) -> None:
         info = job.info
         self._job = job
         self._entries: list[Entry] = []
-        self._sent = 0  # entries that are in the page
-        self._saved = 0  # entries that are in the file, where a program executes the notebook
-        self._over: set[str] = set()  # jobs of which the end is shown
-        self._another_over = asyncio.Event()
-        self._relaying, self._asked_for = True, False
-        self._feed = LogRelay(info.id, self)
-        self._pictures = PictureRelay(self.send)
+        self._sent = 0  # entries that the page has
+        self._saved = 0  # entries in the notebook file, if a program executes the notebook
+        self._ended: set[str] = set()  # jobs whose end is shown
+        self._end_shown = asyncio.Event()
+        self._relaying, self._relay_requested = True, False
+        self._log_relay = LogRelay(info.id, self)
+        self._images = ImageRelay(self.send)
         values = {name: getattr(info, name) for name in ("id", "title", "status", "model", "cursor", "usage")}
         values |= {"kind": "job", "newest": info.id, "cost": _plain(info.cost), "error": _plain(info.error)}
         super().__init__(job._background, values, **kwargs)
 
     def bundle(self) -> dict[str, Any]:
-        """Return the job's own bundle: with it the output outlives the kernel, and the file has the text."""
+        """Return the bundle of the job, so that the output outlives the kernel, and the file has the text."""
         return self._job.placeholder()
 
-    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
-        """Return what a page is given; all of it holds what of the log was relayed."""
-        state: dict[str, Any] = super().get_state(key, drop_defaults)
+    def get_state(self, key: Any = None, drop_deerror_fieldss: bool = False) -> dict[str, Any]:
+        """Return the state for a page; the whole state includes the relayed log."""
+        state: dict[str, Any] = super().get_state(key, drop_deerror_fieldss)
         return state if key is not None else state | _numbered(0, self._entries[: self._sent])
 
     async def add(self, entries: list[Entry]) -> None:
-        """Relay entries, unless the page has the socket."""
+        """Add entries of the log, and relay them unless the page has the live socket."""
         self._entries += entries
         if self._relaying:
             self._relay(self._sent)
-        self._over |= {entry["job"] for entry in entries if entry["type"] == "events" and entry["closed"]}
-        self._another_over.set()
+        self._ended |= {entry["job"] for entry in entries if entry["type"] == "events" and entry["closed"]}
+        self._end_shown.set()
 
     async def show(self, job_id: str, answer: Answer, cursor: str) -> None:
-        """Bring the traits up to date."""
+        """Set the traits."""
         await self._set(
             newest=job_id,
             cursor=cursor,
@@ -88,22 +88,22 @@ class JobWidget(PageWidget):
             reasoning=answer.reasoning,
         )
 
-    async def trouble(self, *, online: bool) -> None:
-        """Say so in the view."""
+    async def set_online(self, *, online: bool) -> None:
+        """Show in the view whether the server answers."""
         await self._set(connection="online" if online else "offline")
 
     async def update(self, api: Api) -> bool:
-        """Wait for the end of the newest job to be shown, if it has ended."""
+        """Read the newest job, and wait until its end is shown; return True if its answer is complete."""
         job = await self._job._newest(api)
         answer = job._follower.answer
-        self._feed.look_again()
-        while answer.ended and job.id not in self._over and not self.closed:
-            self._another_over.clear()
-            await self._another_over.wait()
+        self._log_relay.check_retries()
+        while answer.ended and job.id not in self._ended and not self.closed:
+            self._end_shown.clear()
+            await self._end_shown.wait()
         return self.closed or answer.status == "completed"
 
     def save_state(self) -> None:
-        """Send the state, and what has come of the log."""
+        """Send the state and the entries of the log."""
         super().save_state()
         start, self._saved = self._saved, len(self._entries)
         self._relay(start)
@@ -112,37 +112,37 @@ class JobWidget(PageWidget):
         return JobsDisplay([self._job])
 
     async def _read(self, api: Api) -> None:
-        await self._feed.run(api)
+        await self._log_relay.run(api)
 
     def _relay(self, start: int) -> None:
         state = _numbered(start, self._entries[start:])
         self._sent = len(self._entries)
         self._send({"method": "update", "state": state, "buffer_paths": []})
 
-    async def _answer(self, api: Api, content: dict[str, Any]) -> None:
+    async def _handle(self, api: Api, content: dict[str, Any]) -> None:
         match content:
             case {"type": "live"}:
-                self._relaying = self._asked_for
+                self._relaying = self._relay_requested
             case {"type": "relay", "have": int(have)}:
-                self._relaying = self._asked_for = True
+                self._relaying = self._relay_requested = True
                 self._relay(have)
             case {"type": "follow", "job": str(job_id)}:
-                self._feed.follow(api, job_id)
+                self._log_relay.follow(api, job_id)
             case {"type": "picture", "job": str(job_id), "image": str(image_id), "call": call}:
-                await self._pictures.hand_over(api, job_id, image_id, call)
+                await self._images.relay(api, job_id, image_id, call)
             case {"type": "newest"}:
-                self._feed.look_again()
+                self._log_relay.check_retries()
             case {"type": "cancel" | "retry" as verb, "job": str(job_id), "call": call}:
                 try:
                     info = await (api.cancel(job_id) if verb == "cancel" else api.retry(job_id))
-                    self._done(call, job=msgspec.to_builtins(info))
+                    self._reply(call, job=msgspec.to_builtins(info))
                 except BgStreamError as error:
-                    self._done(call, error=fault(error))
-                self._feed.look_again()
+                    self._reply(call, error=error_fields(error))
+                self._log_relay.check_retries()
 
 
 def _numbered(start: int, entries: Sequence[Entry]) -> dict[str, Any]:
-    """Return entries as the widget's state has them, and how many there are up to the last of these."""
+    """Return entries as state of the widget, with the number of entries so far."""
     return {f"log_{number}": entry for number, entry in enumerate(entries, start)} | {"log": start + len(entries)}
 
 

@@ -26,17 +26,17 @@ import time
 from jupyter_bgstream.client.batch import map
 table = [{{"text": f"row {{n}}", "n": n}} for n in range({rows})]
 began = time.perf_counter()
-batch = map(table, "Classify: {{text}}", model="test/classify", concurrency={concurrency})
+batch = map(table, "Classify: {{text}}", model="test/classify", max_concurrency={concurrency})
 print("took", time.perf_counter() - began)
 """
 CHECK = """
-frame = batch.wait().frame()
+frame = batch.wait().to_frame()
 assert [row["n"] for row in frame] == [row["n"] for row in table]
 wrong = [row for row in frame if row["answer"] != f"Class of: Classify: {row['text']}" or row["status"] != "completed"]
 assert not wrong, wrong[:3]
 assert list(batch.errors) == []
 began = time.perf_counter()
-again = len(batch.frame())
+again = len(batch.to_frame())
 print("rows", again, "frame", time.perf_counter() - began)
 """
 
@@ -136,7 +136,7 @@ def _map_again(server: Jupyter, figures: Figures, concurrency: int, provider: Th
         figures.seconds -= time.perf_counter()
         ran = kernel.run(CELL.format(rows=figures.rows, concurrency=concurrency))
         assert ran.reply["status"] == "ok", ran.error
-        found = re.search(r"Picked up batch \S+ of \S+: ([\d,]+) of ([\d,]+) rows are answered already", ran.printed)
+        found = re.search(r"Found batch \S+ of \S+: ([\d,]+) of ([\d,]+) rows have been answered", ran.printed)
         assert found is not None, ran.printed
         assert int(found[2].replace(",", "")) == figures.rows
         figures.answered_at_kill = int(found[1].replace(",", ""))

@@ -65,26 +65,28 @@ def test_punctuation_in_a_column_name(name):
 @pytest.mark.parametrize("name", ["{curly}", "half{", "}"])
 def test_a_column_with_braces_in_its_name_is_named_by_a_function(name):
     table = [{name: "a"}, {name: "b"}]
-    assert "by a function: prompt=lambda row:" in refusal("Classify: {" + name + "}", table)
+    assert "Use a function for a column with braces in its name: prompt=lambda row:" in refusal(
+        "Classify: {" + name + "}", table
+    )
     assert asked(lambda row: "Classify: " + row[name], table)[1] == {"prompt": "Classify: b"}
 
 
 @pytest.mark.parametrize(
     ("prompt", "words"),
     [
-        ("{txt}", "names 'txt', but the table has no such column; it has: text, price, meta, when, words"),
-        ("{text", "a brace that is not closed"),
-        ("} {text}", "a brace that is not closed"),
+        ("{txt}", "names 'txt', but the table has no such column. Columns: text, price, meta, when, words"),
+        ("{text", "an unclosed brace"),
+        ("} {text}", "an unclosed brace"),
         ("{}", "without a name"),
         ("{text!x}", "!s, !r or !a"),
-        ("{price:{text}}", "braces within"),
-        ("{text.__class__}", "cannot look into a value"),
-        ("{meta[size].__init__.__globals__}", "cannot look into a value"),
+        ("{price:{text}}", "nested braces"),
+        ("{text.__class__}", "Unsupported lookup"),
+        ("{meta[size].__init__.__globals__}", "Unsupported lookup"),
         ("{meta[size}", "closed"),
-        ("{when.century}", "Row 0, counted from 0: {when.century} cannot be written: AttributeError"),
+        ("{when.century}", "Row 0, counted from 0: {when.century} cannot be formatted: AttributeError"),
         ("{meta[colour]}", "KeyError"),
-        ("{text:.2f}", "Row 0, counted from 0: {text} cannot be written: ValueError"),
-        ("Classify this.", "all rows would ask the same. Write {text}."),
+        ("{text:.2f}", "Row 0, counted from 0: {text} cannot be formatted: ValueError"),
+        ("Classify this.", "it is the same for all rows. Use {text}, for example."),
         (7, "a text or a function of a row, not a int"),
     ],
 )
@@ -113,7 +115,7 @@ def test_gap_inside_a_cell_is_named_before_anything_is_sent(gap, prompt):
 
 
 def test_a_row_that_asks_nothing_is_found():
-    assert "Row 1, counted from 0, asks nothing" in refusal("{text}", [{"text": "a"}, {"text": " \n"}])
+    assert "The prompt of row 1, counted from 0, is empty" in refusal("{text}", [{"text": "a"}, {"text": " \n"}])
 
 
 def test_a_function_makes_a_prompt_of_a_row_once():
@@ -132,7 +134,7 @@ def test_a_function_makes_a_prompt_of_a_row_once():
     said = [{"role": "user", "content": "Hi"}]
     assert asked(lambda row: said, [1]) == [{"messages": said}]
     for nothing in (None, [], 7, [1]):
-        assert "For row 0, counted from 0, the function returned" in refusal(lambda row, nothing=nothing: nothing, [1])
+        assert "The prompt function returned" in refusal(lambda row, nothing=nothing: nothing, [1])
 
 
 def test_pictures_come_from_a_column_a_function_or_are_the_same_for_all(tmp_path):
@@ -145,6 +147,6 @@ def test_pictures_come_from_a_column_a_function_or_are_the_same_for_all(tmp_path
         assert kinds == [["image"] * count + ["text"] for count in counts]
     assert "images names 'foto'" in refusal("{text}", table, images="foto")
     assert "'photo' is empty" in refusal("{text}", [*table, {"text": "c"}], images="photo")
-    assert "Row 1, counted from 0: The image" in refusal(
+    assert "Row 1, counted from 0: Cannot read the image" in refusal(
         "{text}", [table[0], {"text": "b", "photo": "no.png"}], images="photo"
     )

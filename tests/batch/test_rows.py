@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 
 from jupyter_bgstream.client.batch.columns import Column
-from jupyter_bgstream.client.batch.frame import framed
+from jupyter_bgstream.client.batch.frame import joined_frame
 from jupyter_bgstream.client.batch.json_schema import Schema
 from jupyter_bgstream.client.batch.results import Row
-from jupyter_bgstream.client.batch.table import MOST, check_no_gaps, is_missing, read_rows
+from jupyter_bgstream.client.batch.table import MAX_ROWS, check_no_gaps, is_missing, read_rows
 from jupyter_bgstream.core.errors import InvalidRequestError
 
 DICTS = [{"text": "a", "n": 1}, {"text": "b", "n": 2}]
@@ -65,10 +65,10 @@ def test_what_is_no_table_is_said_in_words():
     assert "empty" in refusal([])
     assert "empty" in refusal(pd.DataFrame({"a": []}))
     for table in ("text", b"bytes", {"a": [1]}, 7, None):
-        assert "is no table: give a DataFrame" in refusal(table)
+        assert "is not a table. Use a DataFrame" in refusal(table)
     assert "collect()" in refusal(pl.LazyFrame({"a": [1]}))
     assert "more than one column named 'a'" in refusal(pd.DataFrame([[1, 2]], columns=["a", "a"]))
-    assert f"{MOST + 1:,} rows" in refusal(range(MOST + 5))
+    assert f"{MAX_ROWS + 1:,} rows" in refusal(range(MAX_ROWS + 5))
     assert refusal(iter(int, 1))  # without an end
 
 
@@ -101,7 +101,7 @@ def answers(*values, schema=None, **fields):
 
 def test_a_pandas_index_stays_whatever_it_is():
     table = pd.DataFrame({"text": ["a", "b", "c"]}, index=["x", "x", "y"])
-    found = framed(read_rows(table), answers("A", "B", "C"), None)
+    found = joined_frame(read_rows(table), answers("A", "B", "C"), None)
     assert found.index.tolist() == ["x", "x", "y"]
     assert found["answer"].tolist() == ["A", "B", "C"]
     assert list(table.columns) == ["text"]  # a copy
@@ -112,39 +112,45 @@ def test_what_becomes_of_the_table_later_moves_no_answer():
     rows = read_rows(frame)
     frame.loc[0, "text"] = "c"
     frame.loc[2] = "d"
-    assert framed(rows, answers("B", "A"), None)[["text", "answer"]].to_numpy().tolist() == [["b", "B"], ["a", "A"]]
+    joined = joined_frame(rows, answers("B", "A"), None)
+    assert joined[["text", "answer"]].to_numpy().tolist() == [["b", "B"], ["a", "A"]]
     frame = pl.DataFrame({"text": ["b", "a"]})
     rows = read_rows(frame)
     frame.extend(pl.DataFrame({"text": ["c"]}))
     frame[0, "text"] = "d"
-    assert framed(rows, answers("B", "A"), None)["text"].to_list() == ["b", "a"]
+    assert joined_frame(rows, answers("B", "A"), None)["text"].to_list() == ["b", "a"]
     dicts = [{"text": "b"}, {"text": "a"}]
     rows = read_rows(dicts)
     dicts[0]["text"] = "c"
     del dicts[1]["text"]
-    assert [row["text"] for row in framed(rows, answers("B", "A"), None)] == ["b", "a"]
+    assert [row["text"] for row in joined_frame(rows, answers("B", "A"), None)] == ["b", "a"]
     assert rows.values("text") == ["b", "a"]
 
 
 def test_each_kind_gets_its_own_back():
     for table in (pl.DataFrame(DICTS), DICTS, pd.DataFrame(DICTS)):
-        found = framed(read_rows(table), answers("A", "B"), None)
+        found = joined_frame(read_rows(table), answers("A", "B"), None)
         assert type(found) is type(table)
-    assert framed(read_rows(["a", "b"]), answers("A", "B"), None)[1] == {
+    assert joined_frame(read_rows(["a", "b"]), answers("A", "B"), None)[1] == {
         "row": "b",
         "answer": "B",
         "status": "completed",
         "error": None,
     }
-    assert list(framed(read_rows(pd.Series(["a"])), answers("A"), None).columns) == ["row", "answer", "status", "error"]
+    assert list(joined_frame(read_rows(pd.Series(["a"])), answers("A"), None).columns) == [
+        "row",
+        "answer",
+        "status",
+        "error",
+    ]
 
 
 def test_names_that_are_taken_are_seen():
     table = [{"status": "new", "answer": 1, "answer_answer": 2, "n": 3}]
-    (row,) = framed(read_rows(table), answers("A"), None)
+    (row,) = joined_frame(read_rows(table), answers("A"), None)
     assert row == table[0] | {"answer_answer_answer": "A", "answer_status": "completed", "error": None}
     schema = Schema({"type": "object", "properties": {"status": {"type": "string"}, "n": {"type": "integer"}}})
-    (row,) = framed(read_rows(table), answers({"status": "good", "n": 5}, schema=schema), schema)
+    (row,) = joined_frame(read_rows(table), answers({"status": "good", "n": 5}, schema=schema), schema)
     assert row == table[0] | {
         "answer_status": "good",
         "answer_n": 5,
@@ -171,7 +177,7 @@ SCHEMA = {
 def test_columns_have_the_types_of_the_schema_also_with_gaps(kind):
     schema = Schema(SCHEMA)
     table = kind({"text": ["a", "b"]})
-    found = framed(read_rows(table), answers(KINDS, None, schema=schema), schema)
+    found = joined_frame(read_rows(table), answers(KINDS, None, schema=schema), schema)
     for name, value in KINDS.items():
         first, second = found[name].to_list()
         assert first == value

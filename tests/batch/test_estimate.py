@@ -36,7 +36,7 @@ def test_it_says_what_is_not_known():
     estimate = Estimate(**known, input_usd=None)
     assert estimate.usd is None
     assert "6 of 10, 4 are answered" in repr(estimate)
-    assert "set max_tokens in params for a limit" in repr(estimate)
+    assert "unknown: set max_tokens in params" in repr(estimate)
     estimate = Estimate(**known, input_usd=0.25, output_tokens=100, output_usd=0.5)
     assert estimate.usd == 0.75
     assert "at most ≈ $0.50" in repr(estimate)

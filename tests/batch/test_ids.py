@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_bgstream.client.batch.identity import asked_again, content_id, job_id, row_of
+from jupyter_bgstream.client.batch.identity import content_id, job_id, numbered_id, row_of
 from jupyter_bgstream.core.errors import InvalidRequestError, TooLargeError
 from jupyter_bgstream.core.limits import MAX_BODY
 
@@ -30,12 +30,12 @@ def test_the_same_is_the_same_and_whatever_differs_is_another():
 
 def test_what_cannot_be_sent_is_named():
     with pytest.raises(
-        InvalidRequestError, match=r"Row 1, counted from 0, cannot be sent: the character '\\ud800' is half of one"
+        InvalidRequestError, match=r"Row 1, counted from 0, cannot be sent: the character '\\ud800' is a lone surrogate"
     ):
         content_id("m/n", {}, [{"prompt": "a"}, {"prompt": "a\ud800"}])
-    with pytest.raises(InvalidRequestError, match="in params, or the schema, cannot be sent: a object is neither"):
+    with pytest.raises(InvalidRequestError, match="A value in params or in the schema cannot be sent: a object is not"):
         content_id("m/n", {"a": object()}, [])
-    with pytest.raises(TooLargeError, match=r"Row 1, counted from 0, has 32.0 MiB; the server takes 32 MiB"):
+    with pytest.raises(TooLargeError, match=r"Row 1, counted from 0, has 32.0 MiB; the limit is 32 MiB"):
         content_id("m/n", {}, [{"prompt": "a"}, {"prompt": "x" * MAX_BODY}])
 
 
@@ -47,9 +47,9 @@ def test_what_numpy_has_is_what_python_has():
 
 @given(st.integers(0, 3), st.integers(0, 999_999), st.lists(st.text()))
 def test_a_job_tells_its_row(times, row, words):
-    batch = asked_again(content_id("m/n", {}, words), times)
+    batch = numbered_id(content_id("m/n", {}, words), times)
     job = job_id(batch, row)
     assert re.fullmatch(r"[A-Za-z0-9_-]{8,64}", job)
     assert row_of(batch, job) == row
-    assert row_of(asked_again(batch, 7), job) is None
+    assert row_of(numbered_id(batch, 7), job) is None
     assert row_of(batch, "somebody-elses-job") is None

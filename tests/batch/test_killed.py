@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tables.killed import run_and_kill
+from batch.killed import run_and_kill
 
 ROWS = 1000  # benchmarks/map.py has 10,000
 RUNNING = 15

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_bgstream.client.batch.column_types import kind_of
-from jupyter_bgstream.client.batch.frame import framed
+from jupyter_bgstream.client.batch.frame import joined_frame
 from jupyter_bgstream.client.batch.json_schema import Schema
 from jupyter_bgstream.client.batch.results import Row
 from jupyter_bgstream.client.batch.table import is_missing, read_rows
@@ -25,7 +25,7 @@ def column(library, schema, values):
     """What the frame holds of answers ``{"v": value}``, and the type of its column."""
     read = Schema({"type": "object", "properties": {"v": schema}, "$defs": {"N": {"type": ["integer", "null"]}}})
     rows = [Row(number=n, status="completed", value=read.read(json.dumps({"v": v}))[0]) for n, v in enumerate(values)]
-    found = framed(read_rows(library.DataFrame({"row": list(range(len(values)))})), rows, read)["v"]
+    found = joined_frame(read_rows(library.DataFrame({"row": list(range(len(values)))})), rows, read)["v"]
     return [None if is_missing(value) else value for value in found.to_list()], found.dtype
 
 
@@ -128,7 +128,7 @@ def test_objects_that_are_alike_are_kept(library):
 def test_values_that_are_no_objects_have_a_kind_too(library):
     schema = Schema({"$ref": "#/$defs/n", "$defs": {"n": {"type": "integer"}}})
     rows = [Row(number=n, status="completed", value=value) for n, value in enumerate([BIG, None])]
-    found = framed(read_rows(library.DataFrame({"row": [0, 1]})), rows, schema)["answer"]
+    found = joined_frame(read_rows(library.DataFrame({"row": [0, 1]})), rows, schema)["answer"]
     assert found.to_list()[0] == BIG
     assert str(found.dtype) == "Int64"
 
