@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .api import Api
     from .background import Background
     from .follower import Follower
+    from .voila import View
 
 Bundle = dict[str, Any]  # display data or metadata, by MIME type
 
@@ -41,12 +42,6 @@ class Stateful(Trackable, Protocol):
 
     def save_state(self) -> None:
         """Send the whole state, in the thread of the cell."""
-
-
-class View(Protocol):
-    """Widget that an output can show."""
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any: ...
 
 
 class JobHandle(Protocol):

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
-from .protocols import Bundle, View
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+Bundle = dict[str, Any]  # display data or metadata, by MIME type
+
 _COLUMNS = "repeat(auto-fit, minmax(min(260px, 100%), 1fr))"  # as many columns as fit
+
+
+class View(Protocol):
+    """Widget that an output can show."""
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any: ...
 
 
 def in_voila() -> bool:

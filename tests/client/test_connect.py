@@ -54,7 +54,7 @@ def sentence(error: pytest.ExceptionInfo[BgStreamError]) -> str:
     """What is said: one sentence that ends in what to do."""
     message = str(error.value)
     assert "\n" not in message
-    assert re.fullmatch(r"[A-Z].*: .*(start|restart|install|set).*\.", message), message
+    assert re.fullmatch(r"[A-Z].*\. .*([Ss]tart|[Rr]estart|[Ii]nstall|set).*\.", message), message
     return message
 
 
@@ -113,7 +113,7 @@ def test_one_that_served_and_was_killed(server: Jupyter, folder: Path, monkeypat
     monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(path))
     with pytest.raises(ServerUnreachableError) as error:
         jobs()
-    assert "start `jupyter bgstream serve` again" in sentence(error)
+    assert "Start `jupyter bgstream serve` again" in sentence(error)
 
 
 def test_the_file_it_was_told_wins(server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +193,7 @@ def test_another_server_at_the_same_port_is_not_ours(
     monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(path))
     with pytest.raises(ServerUnreachableError) as error:
         jobs()
-    assert "another server answers" in sentence(error)
+    assert "Another server answers" in sentence(error)
 
 
 def test_another_protocol(server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,7 +145,7 @@ def test_help_is_a_short_manual() -> None:
     assert all(f" {value.__name__}" in manual for value in PUBLIC)
 
 
-@pytest.mark.parametrize(("kind", "method"), [(bg.Job, "cancel"), (bg.Batch, "frame"), (bg.Thread, "fork")])
+@pytest.mark.parametrize(("kind", "method"), [(bg.Job, "cancel"), (bg.Batch, "to_frame"), (bg.Thread, "fork")])
 def test_tab_shows_what_a_handle_has_also_with_jedi(kind: Any, method: str) -> None:
     jedi = pytest.importorskip("jedi")  # what IPython completes with, unless told otherwise
     handle = kind.__new__(kind)

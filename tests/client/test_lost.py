@@ -90,7 +90,7 @@ def test_a_server_that_stays_away_is_given_up(
     pieces = iter(asked)
     assert next(pieces) == "one "
     relay.refuse()
-    with pytest.raises(ServerUnreachableError, match="start JupyterLab again"):
+    with pytest.raises(ServerUnreachableError, match="Start JupyterLab again"):
         next(pieces)
     with pytest.raises(ServerUnreachableError):
         asked.text  # noqa: B018 - it asks the server
@@ -121,7 +121,7 @@ def test_a_job_that_is_to_be_tried_again_goes_on_through_kill_9(
     with ThreadPoolExecutor() as pool:
         waiting = pool.submit(asked.result)
         own_server.kill()
-        with pytest.raises(ServerUnreachableError, match="start JupyterLab again"):
+        with pytest.raises(ServerUnreachableError, match="Start JupyterLab again"):
             submit("x")
         own_server.port = free_port()
         own_server.start()
@@ -178,6 +178,6 @@ def test_a_full_queue_is_said_with_the_time_to_wait(
 @pytest.mark.parametrize("status", [502, 503, 504])
 def test_what_a_proxy_says_while_the_server_starts_is_waited_for_like_a_lost_server(status: int) -> None:
     page = httpx.Response(status, html="<h1>Service Unavailable</h1>")
-    with pytest.raises(UnavailableError, match="not there yet") as refused:
+    with pytest.raises(UnavailableError, match="has not started yet") as refused:
         api._accepted(page)
     assert isinstance(refused.value, LOST)

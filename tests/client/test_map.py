@@ -293,7 +293,7 @@ class TestScript:
         assert [row["status"] for row in cut.to_frame()] == ["completed", "unsent", "unsent"]
         assert "run the cell again" in cut.to_frame()[1]["error"]
         batch = batches.map(words, "{row}", model=model).wait()
-        assert "1 of 3 rows are answered already" in capsys.readouterr().out
+        assert "1 of 3 rows have been answered" in capsys.readouterr().out
         assert batch.id == group
         assert [row.text for row in batch] == ["Said: x", "Said: y", "Said: z"]
         assert prompts(provider, model) == words
