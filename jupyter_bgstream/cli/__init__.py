@@ -1,4 +1,4 @@
-"""``jupyter bgstream``: what can be done from a terminal."""
+"""Command line interface ``jupyter bgstream``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from . import demo, doctor, fill, prune, serve
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a subcommand; returns the process's exit code."""
+    """Run a subcommand and return the exit code of the process."""
     parser = argparse.ArgumentParser(prog="jupyter bgstream", description="LLM jobs in the background of Jupyter.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(title="commands", required=True)

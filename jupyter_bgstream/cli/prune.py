@@ -1,4 +1,4 @@
-"""``jupyter bgstream prune``: deletes old answers now, with servers running or without."""
+"""``jupyter bgstream prune``: delete old answers now, with or without running servers."""
 
 from __future__ import annotations
 
@@ -23,17 +23,16 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     prune = commands.add_parser(
         "prune",
         help="delete old answers",
-        description="Delete answers that have ended and were read, or dismissed, long ago. Never one that is queued or"
-        " running, and never an unread one, unless --unread is given. Jupyter servers may be running meanwhile."
-        " On a database that several JupyterHub users share, only your own answers are deleted, unless --all-users is"
-        " given.",
+        description="Delete answers that were read or dismissed long ago. Queued and running jobs are never deleted,"
+        " and unread answers only with --unread. Jupyter servers may run at the same time. In a database that several"
+        " JupyterHub users share, only your own answers are deleted, unless --all-users is given.",
     )
-    prune.add_argument("--days", type=_days, help="how old they must be (default: BgStreamApp.keep_days)")
-    prune.add_argument("--all-read", action="store_true", help="however young they are: the same as --days 0")
-    prune.add_argument("--unread", action="store_true", help="also what is as old and nobody has read")
+    prune.add_argument("--days", type=_days, help="minimum age (default: BgStreamApp.keep_days)")
+    prune.add_argument("--all-read", action="store_true", help="of any age: the same as --days 0")
+    prune.add_argument("--unread", action="store_true", help="also unread answers of that age")
     prune.add_argument("--all-users", action="store_true", help="also the answers of other users of the database")
-    prune.add_argument("--dry-run", action="store_true", help="say what would be deleted, and delete nothing")
-    prune.add_argument("--database", type=Path, help="path of the database (default: as the server's config says)")
+    prune.add_argument("--dry-run", action="store_true", help="print what would be deleted, and delete nothing")
+    prune.add_argument("--database", type=Path, help="path of the database (default: from the server's config)")
     prune.set_defaults(run=run_prune)
 
 
@@ -45,8 +44,8 @@ def _days(text: str) -> float:
 
 
 def run_prune(options: argparse.Namespace) -> int:
-    """Delete, or say what would be deleted; returns 1 if the database cannot be had."""
-    from ..server.identity import tenant  # these bring all of Jupyter's server
+    """Delete old answers, or print what would be deleted; return 1 if the database cannot be opened."""
+    from ..server.identity import tenant  # these import all of Jupyter's server
     from .settings import has_database, load_settings
 
     app = load_settings().app
@@ -54,12 +53,12 @@ def run_prune(options: argparse.Namespace) -> int:
     if days is None:
         days = app.keep_days
         if not days:
-            print("BgStreamApp.keep_days is 0: answers are kept for ever. Say how old with --days.")
+            print("BgStreamApp.keep_days is 0, so that answers are never deleted. Use --days.")
             return 0
     if options.database is not None:
         app.database = str(options.database)
     if not has_database(app):
-        print(f"There is no database {app.database_path}: nothing was ever kept there.", file=sys.stderr)
+        print(f"There is no database {app.database_path}.", file=sys.stderr)
         return 1
     try:
         store = app.open_database(f"prune-{secrets.token_hex(4)}")
@@ -76,17 +75,19 @@ async def _prune(store: SQLiteStore, *, owner: str | None, days: float, unread: 
     await store.open()
     try:
         old = {"read": await store.expired_jobs(owner=owner, before=before, unread=False, limit=EVERYTHING)}
-        kept = await store.expired_jobs(owner=owner, before=before, unread=True, limit=EVERYTHING)
-        everybodys = await store.expired_jobs(owner=None, before=before, unread=False, limit=EVERYTHING)
+        unread_jobs = await store.expired_jobs(owner=owner, before=before, unread=True, limit=EVERYTHING)
+        of_all_users = await store.expired_jobs(owner=None, before=before, unread=False, limit=EVERYTHING)
         if unread:
-            old["unread"] = kept
+            old["unread"] = unread_jobs
         verb = "Would delete" if dry_run else "Deleting"
         for kind, jobs in old.items():
             print(f"{verb} {_answers(kind, len(jobs))} ({megabytes(_bytes(jobs))}), older than {days:g} days.")
-        if kept and not unread:
-            print(f"{_answers('unread', len(kept))} as old: kept. --unread deletes them as well.")
-        if others := len(everybodys) - len(old["read"]):
-            print(f"{_answers('read', others)} of other users as old: kept. --all-users deletes them as well.")
+        if unread_jobs and not unread:
+            print(
+                f"Not deleted: {_answers('unread', len(unread_jobs))} of that age. Use --unread to delete them as well."
+            )
+        if others := len(of_all_users) - len(old["read"]):
+            print(f"Not deleted: {_answers('read', others)} of other users. --all-users deletes them as well.")
         if dry_run:
             return 0
         size = await store.size(owner=None)

@@ -1,4 +1,4 @@
-"""Jupyter's config, read as the server would read it, without starting or changing anything."""
+"""Read Jupyter's config as the server does, without starting or changing anything."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from ..store.sqlite.files import file_of_host
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the config says, and what is wrong with it."""
+    """Config of the server, and its errors."""
 
-    app: BgStreamApp  # with its settings, never started
-    files: tuple[str, ...]  # that were read
-    broken: tuple[tuple[str, str], ...]  # files that could not be read, and why
-    unknown: tuple[str, ...]  # names that are no settings of ours
-    invalid: str | None  # what a setting must not be
-    enabled: bool | None  # whether the server loads this extension; None: nothing says so
+    app: BgStreamApp  # with its settings; never started
+    files: tuple[str, ...]  # config files that were read
+    broken: tuple[tuple[str, str], ...]  # files that could not be read, and the errors
+    unknown: tuple[str, ...]  # unknown settings of this extension
+    invalid: str | None  # error of an invalid setting
+    enabled: bool | None  # whether the server loads this extension; None: not configured
 
 
-class _Heard(logging.Handler):
-    """Keeps what went wrong while config files were read; the server, too, goes on without them."""
+class _ErrorCollector(logging.Handler):
+    """Collects the errors of config files; the server ignores such files as well."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -40,16 +40,16 @@ class _Heard(logging.Handler):
 
 
 def load_settings(config_file: Path | None = None) -> Settings:
-    """Read Jupyter's config files; ``config_file`` takes the place of ``jupyter_server_config``."""
-    heard, log = _Heard(), logging.Logger("jupyter bgstream")  # of our own: nothing is printed
-    log.addHandler(heard)
+    """Read Jupyter's config files; ``config_file`` replaces ``jupyter_server_config``."""
+    errors, log = _ErrorCollector(), logging.Logger("jupyter bgstream")  # a separate logger, so that nothing is printed
+    log.addHandler(errors)
     server = ServerApp(log=log)
     if config_file is not None:
         server.config_file = str(config_file.absolute())
-    _read(server, heard)
+    _read(server, errors)
     app = BgStreamApp(log=log)
     app.serverapp = server
-    _read(app, heard)
+    _read(app, errors)
     files = list(dict.fromkeys([*server.loaded_config_files, *app.loaded_config_files]))
     given: Config = Config(app.config.get("BgStreamApp", {}))
     given.merge(server.config.get("BgStreamApp", {}))
@@ -63,7 +63,7 @@ def load_settings(config_file: Path | None = None) -> Settings:
     return Settings(
         app=app,
         files=tuple(files),
-        broken=tuple(dict.fromkeys(heard.broken)),
+        broken=tuple(dict.fromkeys(errors.broken)),
         unknown=tuple(sorted(given.keys() - known.keys())),
         invalid=invalid,
         enabled=_enabled(server),
@@ -71,16 +71,16 @@ def load_settings(config_file: Path | None = None) -> Settings:
 
 
 def has_database(app: BgStreamApp) -> bool:
-    """Whether the database that the settings mean is there."""
+    """Return True if the configured database exists."""
     path = app.database_path
     return path.exists() or file_of_host(path, app.host or None).exists()
 
 
-def _read(application: Any, heard: _Heard) -> None:
+def _read(application: Any, errors: _ErrorCollector) -> None:
     try:
         application.load_config_file()
-    except (Exception, SystemExit) as error:  # traitlets ends the process for a value it does not take
-        heard.broken.append((application.config_file or application.config_file_name, f"{error}"))
+    except (Exception, SystemExit) as error:  # traitlets exits for an invalid value
+        errors.broken.append((application.config_file or application.config_file_name, f"{error}"))
 
 
 def _enabled(server: ServerApp) -> bool | None:

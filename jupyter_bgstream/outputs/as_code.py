@@ -1,7 +1,7 @@
-"""Parts of an answer that cost too much, as they go into a notebook file: as code, which no reader draws for long.
+"""Write parts of an answer that cost too much to draw as code, which every reader draws fast.
 
-Lab's table of contents and every reader without our views parse the saved text whole, at each opening. Golden cases,
-shared with ``labextension/src/ascode.ts``: ``tests/golden/costly.json``.
+Lab's table of contents, and readers without the extension, parse the whole saved text each time they open it. Golden
+cases, shared with ``labextension/src/ascode.ts``: ``tests/golden/costly.json``.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import re
 from .inline import escaped_code
 from .render_cost import ANSWER_LIMIT, BLOCK_LIMIT, cost_of, length_of
 
-_LINES = re.compile(r"[^\n]{200}(?=[^\n])")  # backticks are looked for line by line, again and again
+_LINES = re.compile(r"[^\n]{200}(?=[^\n])")  # parsers search each line for backticks repeatedly
 _LONGEST = 50_000  # characters of one block
 _RUNS = re.compile(r"([`~])\1(?=\1)")
-_OPENING = "```text\n"  # wherever a parser is in code already, this does not end it
+_OPENING = "```text\n"  # if a parser is in code already, this does not end the code
 _CLOSING = "\n```"
-_READ_AGAIN = 20_000_000  # so many characters are read again for fences that do not end, by Lab and in one go
+_READ_AGAIN = 20_000_000  # characters that Lab may read again, without a pause, for fences that do not end
 # Lab's table of contents has an element for each heading.
 _HEADING = re.compile(r"^ {0,3}#{1,6}(?:[ \t]|$)|(?<=\n) {0,3}(?:=+|-+)[ \t]*$", re.MULTILINE)
 _HEADING_UNITS = 400
@@ -25,18 +25,18 @@ _FENCE = re.compile(r"(`{3,}(?!`)|~{3,}(?!~))([^`]*)")
 
 
 class Budget:
-    """What the parts of one answer cost."""
+    """Cost of the parts of one answer."""
 
     def __init__(self) -> None:
         self._spent = 0.0
 
     @property
     def is_spent(self) -> bool:
-        """The answer cost all it may: what still comes is to be code."""
+        """True if the limit of the answer is reached, so that the rest must be code."""
         return self._spent > ANSWER_LIMIT
 
     def affords(self, part: str, *, fence: bool) -> bool:
-        """Whether a part is saved as it is; it counts then. ``fence``: every parser sees code."""
+        """Return True, and count the cost, if a part can be saved as it is; ``fence``: every parser sees code."""
         ours = _is_code(part)
         code = fence or ours
         cost = cost_of(part, fence=code)
@@ -46,7 +46,7 @@ class Budget:
 
 
 def as_code(part: str) -> list[str]:
-    """Return a part as blocks of code; they may stand anywhere."""
+    """Return a part as blocks of code, which are valid at any position."""
     text = _RUNS.sub(r"\1\1 ", _LINES.sub("\\g<0>\n", part.rstrip("\n")))
     blocks = []
     block: list[str] = []
@@ -63,7 +63,7 @@ def as_code(part: str) -> list[str]:
 
 
 def _is_code(part: str) -> bool:
-    """Whether a part was written by ``as_code``, or might have been."""
+    """Return True if a part has the form that ``as_code`` writes."""
     inner = part.removeprefix(_OPENING).removesuffix(_CLOSING)
     return (
         len(inner) == len(part) - len(_OPENING) - len(_CLOSING)
@@ -74,7 +74,7 @@ def _is_code(part: str) -> bool:
 
 
 def ends_are_far(markdown: str) -> bool:
-    """Whether fences begin without an end so often that Lab, which looks for each of them, takes long."""
+    """Return True if so many fences have no end that Lab's search for their ends takes too long."""
     again = after = ticks = 0  # ticks: the longest line of nothing but backticks
     tildes = math.inf  # the shortest of tildes
     for line in reversed(markdown.split("\n")):

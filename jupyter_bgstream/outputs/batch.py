@@ -1,4 +1,4 @@
-"""What a batch looks like in a notebook file. See PROTOCOL.md, "In the notebook file".
+"""MIME bundle of a batch in a notebook file. See PROTOCOL.md, "In the notebook file".
 
 Golden cases, shared with ``labextension/src/batch.ts``: ``tests/golden/batch.json``.
 """
@@ -18,7 +18,7 @@ from .citations import line_markdown, words_plain
 
 
 def batch_bundle(
-    group_id: str,
+    batch_id: str,
     status: Status,
     title: str,
     total: int,
@@ -27,13 +27,21 @@ def batch_bundle(
     paused: Paused | None = None,
     unended: str = "",
 ) -> dict[str, Any]:
-    """Return the display bundle: the live view's key, and how far it was for whoever has no live view.
+    """Return the display bundle of a batch: the key of the live view, and its progress for readers without a live view.
 
-    ``unended`` is said of what has not ended, instead of its status.
+    Args:
+        batch_id: id of the batch.
+        status: status of the batch.
+        title: title of the batch; may be "".
+        total: number of rows.
+        counts: ended rows by status.
+        paused: reason of the pause.
+        unended: text instead of the status of a batch that has not ended.
+
     """
-    words = batch_words(group_id, status, title, total, counts, paused=paused, unended=unended)
+    words = batch_words(batch_id, status, title, total, counts, paused=paused, unended=unended)
     key = {
-        "id": group_id,
+        "id": batch_id,
         "status": status,
         "title": title,
         "total": total,
@@ -47,7 +55,7 @@ def batch_bundle(
 
 
 def batch_words(
-    group_id: str,
+    batch_id: str,
     status: Status,
     title: str,
     total: int,
@@ -56,8 +64,8 @@ def batch_words(
     paused: Paused | None = None,
     unended: str = "",
 ) -> str:
-    """Say how far a batch is, on one line."""
-    words = [f"{words_plain(title) or f'Batch {group_id}'}: {counts.completed:,} of {total:,} answered"]
+    """Return the progress of a batch on one line; the arguments are those of ``batch_bundle``."""
+    words = [f"{words_plain(title) or f'Batch {batch_id}'}: {counts.completed:,} of {total:,} answered"]
     for end in ("failed", "interrupted", "cancelled"):
         if number := getattr(counts, end):
             words.append(f"{number:,} {end}")

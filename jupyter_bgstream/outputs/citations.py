@@ -1,7 +1,7 @@
-"""The sources of an answer as text, below it in a notebook file.
+"""Citations of an answer as text below it in a notebook file.
 
-A title and an address are a model's or a page's words: in Markdown they are text and the target of a link to the web,
-and nothing else, whatever they hold. Golden cases, shared with ``labextension/src/cited.ts``:
+Titles and addresses are untrusted: in Markdown they are only text, and the target of a link to the web. Golden cases,
+shared with ``labextension/src/cited.ts``:
 ``tests/golden/bundle.json``.
 """
 
@@ -16,11 +16,11 @@ LONGEST = 200  # characters of a title
 
 _WEB = re.compile(r"https?://[^/]", re.IGNORECASE)
 _SPACES = re.compile(r"[\s\x00-\x1f\x7f\x85]+")
-_MARKUP = re.compile(r"[!#$&()*+<>@\[\\\]^_`{|}~]")  # what may mean something in any Markdown
-_FIRST = re.compile(r"^[\"'%,./0-9:;=?-]")  # might begin a list or a line
+_MARKUP = re.compile(r"[!#$&()*+<>@\[\\\]^_`{|}~]")  # active in some Markdown
+_FIRST = re.compile(r"^[\"'%,./0-9:;=?-]")  # could begin a list or a line
 _UNSAFE = re.compile(
     r"[\s\x00-\x20\x7f\x85\"$<>\[\\\]^`{|}]"
-)  # what no address holds as it is, or Markdown may stumble on
+)  # not valid unencoded in an address, or active in Markdown
 
 
 def sources_markdown(sources: Sequence[Citation]) -> str:
@@ -36,23 +36,23 @@ def sources_plain(sources: Sequence[Citation]) -> str:
 
 
 def words_markdown(text: str) -> str:
-    """Return a line of somebody's words as Markdown that shows them and means nothing else, within a line."""
+    """Return untrusted text as Markdown without markup, for use within a line."""
     return _MARKUP.sub(_entity, text)
 
 
 def line_markdown(text: str) -> str:
-    """Return a line of somebody's words as Markdown that shows them and means nothing else, as a line of its own."""
+    """Return untrusted text as Markdown without markup, for use as a line."""
     return _FIRST.sub(_entity, words_markdown(text))
 
 
 def note_markdown(text: str) -> str:
-    """Return what is said of an answer, which may hold somebody's words, as a paragraph of its own."""
+    """Return a note on an answer, which may contain untrusted text, as a paragraph."""
     return f"*{words_markdown(_SPACES.sub(' ', text).strip())}*"
 
 
 def words_plain(text: str) -> str:
-    """Return words on one line, and of very many only the first."""
-    # Cut before it is cleaned: either may be megabytes.
+    """Return text on one line, truncated to LONGEST characters."""
+    # Truncated before the substitution, because the text may have megabytes.
     words = _SPACES.sub(" ", text.strip()[: LONGEST + 1]).strip()
     return words if len(words) <= LONGEST else f"{words[: LONGEST - 1].rstrip()}…"
 

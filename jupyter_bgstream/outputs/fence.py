@@ -1,4 +1,4 @@
-"""Code in Markdown that a text leaves open."""
+"""Open blocks of code at the end of Markdown."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ _OPENING = re.compile(r"( {0,3})(?:(`{3,})[^`]*$|(~{3,}))")
 
 
 class Fence:
-    """Follows the lines of a text and knows the block of code that is open, if any."""
+    """Tracks the open block of code through the lines of a text."""
 
     def __init__(self) -> None:
         self._indent = self._marks = ""
 
     def follow(self, line: str) -> None:
-        """Take the next line, without its end."""
+        """Process the next line, without its line end."""
         if not self._marks:
             opening = _OPENING.match(line)
             self._indent, self._marks = (opening[1], opening[2] or opening[3]) if opening else ("", "")
@@ -23,12 +23,12 @@ class Fence:
 
     @property
     def closing(self) -> str:
-        """The line that closes the code; "" if none is open."""
+        """Line that closes the open block; "" if no block is open."""
         return self._marks and self._indent + self._marks
 
 
 def closing(text: str) -> str:
-    """Return what closes the code that a text ends in, so that what comes below it is none."""
+    """Return the text that closes an open block of code, so that the text below it is not code."""
     fence = Fence()
     for line in text.split("\n"):
         fence.follow(line)

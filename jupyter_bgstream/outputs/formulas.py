@@ -1,9 +1,9 @@
-r"""Dollars in an answer: formulas in the one form that every renderer reads, and prices that none takes for a formula.
+r"""Normalize dollars in an answer: one notation for formulas, and prices that no renderer takes for formulas.
 
-Chat models write formulas as ``\(…\)`` and ``\[…\]``, of which Markdown takes the backslashes away, and prices as
-``$5``, of which two make a formula to MathJax. Here ``\(x\)`` becomes ``$x$`` and ``\[x\]`` becomes ``$$x$$``, and a
-dollar that begins no formula gets an element of its own where it could be paired with another. The rule is pandoc's:
-no space inside the dollars, and no digit after them. Code is untouched. The same as ``labextension/src/formulas.ts``.
+Chat models write formulas as ``\(…\)`` and ``\[…\]``, whose backslashes Markdown removes, and prices as ``$5``, two of
+which are a formula to MathJax. ``\(x\)`` becomes ``$x$`` and ``\[x\]`` becomes ``$$x$$``. A dollar that begins no
+formula gets its own element if it could be paired with another. The rule is pandoc's: no space inside the dollars, and
+no digit after them. Code does not change. The same as ``labextension/src/formulas.ts``.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-LONE_DOLLAR = "<span>&#36;</span>"  # MathJax looks for formulas in texts that no element divides
+LONE_DOLLAR = "<span>&#36;</span>"  # MathJax finds formulas only in text without elements
 
-_MOST = 500  # lone dollars of a paragraph: each is an element in the page
-_WORTH_A_LOOK = re.compile(r"\$|\\[(\[]")
+_MAX_LONE = 500  # lone dollars of a paragraph, because each is an element in the page
+_CANDIDATE = re.compile(r"\$|\\[(\[]")
 _LINES = re.compile(r"[^\n]*\n|[^\n]+")
 _FENCE = re.compile(r"(?:[ \t]|[>*+-]|[0-9]{1,9}[.)])*?(`{3,}(?=[^`]*$)|~{3,})")
 _INDENTED = re.compile(r"(?: {4}|\t)")
@@ -22,10 +22,10 @@ _ITEM = re.compile(r"[ \t>]*(?:[*+-]|[0-9]{1,9}[.)])[ \t]")
 _TABLE = re.compile(r"^[ \t>]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$", re.MULTILINE)
 _QUOTED = re.compile(r"\n[ \t]*>[> \t]*")
 _RUNS = re.compile(r"`+")
-_INSIDE = r"(?:[^$`\\<]|<(?!span>)|\\[^()\[\]])+?"  # of brackets; the next bracket ends the search
+_INSIDE = r"(?:[^$`\\<]|<(?!span>)|\\[^()\[\]])+?"  # brackets; the next bracket ends the search
 _TOKENS = (
     r"(?P<code>`+)"
-    r"|\$\$(?:(?:[^$\\]|\\.)+?\$\$)?"  # one that is still open is no price
+    r"|\$\$(?:(?:[^$\\]|\\.)+?\$\$)?"  # an open one is not a price
     rf"|\\\((?P<round>{_INSIDE})\\\)(?P<digit>[0-9]?)"
     rf"|\\\[(?P<square>{_INSIDE})\\\]"
     r"|\$(?![ \t])(?:[^$\n`\\%s]|\\[^\n])+(?<![ \t])\$(?![0-9])"
@@ -38,8 +38,8 @@ _IN_TABLE = re.compile(_TOKENS % "|", re.DOTALL | re.IGNORECASE)
 
 
 def with_formulas(markdown: str) -> str:
-    """Return Markdown whose formulas are in dollars, and whose other dollars are none; twice is as once."""
-    return "".join(_parts(markdown)) if _WORTH_A_LOOK.search(markdown) else markdown
+    """Return Markdown with formulas in dollars, and with other dollars escaped; idempotent."""
+    return "".join(_parts(markdown)) if _CANDIDATE.search(markdown) else markdown
 
 
 def _parts(markdown: str) -> Iterator[str]:
@@ -67,12 +67,12 @@ def _parts(markdown: str) -> Iterator[str]:
 
 
 def _written(paragraph: str) -> str:
-    if _WORTH_A_LOOK.search(paragraph) is None:
+    if _CANDIDATE.search(paragraph) is None:
         return paragraph
     tokens = _IN_TABLE if "|" in paragraph and _TABLE.search(paragraph) else _IN_TEXT
     ends = _code_ends(paragraph)
     out: list[str] = []
-    lone: list[int] = []  # where in ``out``
+    lone: list[int] = []  # positions in ``out``
     dollars = at = 0
     while token := tokens.search(paragraph, at):
         out.append(paragraph[at : token.start()])
@@ -83,14 +83,14 @@ def _written(paragraph: str) -> str:
         if not token["code"]:
             dollars += text.count("$")
         out.append(text)
-    if dollars > 1 and len(lone) <= _MOST:
-        for place in lone:
-            out[place] = LONE_DOLLAR
+    if dollars > 1 and len(lone) <= _MAX_LONE:
+        for position in lone:
+            out[position] = LONE_DOLLAR
     return "".join([*out, paragraph[at:]])
 
 
 def _token(token: re.Match[str]) -> str:
-    # How a token is written, if otherwise than it is.
+    # The replacement of a token; "" if it does not change.
     if inside := token["round"]:
         formula = _on_one_line(inside)
         return formula and f"${formula}$" + (f"&#{ord(token['digit'])};" if token["digit"] else "")
@@ -105,7 +105,7 @@ def _on_one_line(inside: str) -> str:
 
 
 def _code_ends(paragraph: str) -> dict[int, int]:
-    # Where the code ends that begins with a run of backticks, by the run's place.
+    # The end of code by the position of its first backticks.
     ends: dict[int, int] = {}
     next_end: dict[int, int] = {}
     for run in reversed(list(_RUNS.finditer(paragraph))):

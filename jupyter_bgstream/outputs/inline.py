@@ -1,8 +1,8 @@
-"""The text of a paragraph as it goes into a notebook file: what may be markup that does something is text there.
+"""Escape the text of a paragraph for a notebook file: active markup becomes text.
 
-Nothing here depends on where a parser begins and ends code, maths or a link: a sequence that may do something is
-broken up wherever it stands. How it is broken up depends on what it most likely is, so that it still reads well:
-in text by an entity, in maths and code by a space, and inline code is written as ``<code>`` with entities.
+Nothing depends on where a parser begins and ends code, maths or a link: an active sequence is broken up at any
+position. The way depends on its most likely meaning, so that the text stays readable: an entity in text, a space in
+maths and code, and inline code as ``<code>`` with entities.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from typing import NamedTuple
 from .citations import words_markdown
 
 _WEB = r"(?:https?://|mailto:|#)"
-_ADDRESS = r"[^\x00-\x20<>\[\\\]`|\x7f]"  # has nothing in it that could be a link where a table cuts it
+_ADDRESS = r"[^\x00-\x20<>\[\\\]`|\x7f]"  # contains nothing that could be a link if a table cuts it
 _PART = r"[^\x00-\x20\"<>()\[\\\]`|\x7f]"
 _TARGET = rf"(?:{_WEB}(?:{_PART}|\({_PART}*\))*|<https?://{_ADDRESS}*>)"
-_TITLE = r"""(?:[ \t]+(?:"[^"$\\\n]*"|'[^'$\\\n]*'))?[ \t]*"""  # maths in it would be put back as it is
+_TITLE = r"""(?:[ \t]+(?:"[^"$\\\n]*"|'[^'$\\\n]*'))?[ \t]*"""  # maths in a title would be restored unescaped
 _LABEL = r"\[[^\[\]<>!\\`\n]+\]:"
-MARKERS = r"(?:[ \t>*+.)0-9:|-]|\[[ xX]\][ \t])*"  # of items, quotations, tasks: marked 16 reads blocks behind these
+MARKERS = r"(?:[ \t>*+.)0-9:|-]|\[[ xX]\][ \t])*"  # of items, quotations and tasks; marked 16 parses blocks after these
 
 _RISKS = re.compile(
-    # What stays: definitions of links to the web, footnotes, pictures that are in the text, code as written here.
+    # Unchanged: definitions of links to the web, footnotes, embedded images, code as written by this module.
     rf"(?P<kept>^ {{0,3}}{_LABEL}[ \t]+(?:<{_WEB}{_ADDRESS}*>|{_WEB}{_ADDRESS}*)"
     r"(?:[ \t]+\"[^\"$<>!\[\]\\`\n]*\")?[ \t]*$"
     r"(?!\n[ \t]*[\"'(])"
     rf"|^ {{0,3}}(?=\[\^){_LABEL}(?=[ \t]+[^ \t\n<]+[ \t]+[^ \t\n\"'(])"
     r"|(?<!\\)!\[[^\[\]<>!\\`|$*_~&\n]*\]\(data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=]+\)"
     r"|(?<!\\)(?:\\\\)*<span>&#36;</span>|<code>(?:[^!#$&()*+<>@\[\\\]^_`{|}~\n]|&#[0-9]{1,4};)*</code>)"
-    # Remote pictures become links.
+    # Remote images become links.
     r"|(?<![\\!])!\[(?P<alt>[^\[\]\n]*)\]\("
     rf"(?:<(?P<angled>https?://{_ADDRESS}+)>|(?P<source>https?://(?:(?![()']){_ADDRESS})+))"
     r"(?:[ \t]+(?:\"[^\"\n]*\"|'[^'\n]*'))?[ \t]*\)"
-    # A label that goes on in the next line may take all that is there for itself.
+    # A label that continues on the next line may include everything there.
     rf"|^(?P<lead>{MARKERS})\[(?=(?:\\.|[^\]\n\\])*\\?$)"
     rf"|(?<!\\)(?P<slashes>\\*)(?P<risk><(?=[a-z/!?])(?!https?://{_ADDRESS}*>)|!(?=\[))"
     rf"|\](?P<after>\((?!{_TARGET}{_TITLE}\))|:)",
@@ -42,7 +42,7 @@ _RISKS = re.compile(
 )
 _RISKY_CODE = re.compile(r"<(?=[A-Za-z/!?])|!\[|\][(:]|\$\$|\\[(\[]|\\begin")
 _ADDRESSES = re.compile(r"(?:(?:https?|ftp)://|www\.|mailto:|\](?:\(|:[ \t]*)<?#)[^\x00-\x20]*", re.IGNORECASE)
-_MATHS_IN_ADDRESS = re.compile(r"[$\\]+")  # Lab would put what is between them into the link as it is
+_MATHS_IN_ADDRESS = re.compile(r"[$\\]+")  # Lab would insert the text between them into the link unescaped
 _TOKENS = re.compile(r"`+|\$\$|\$|\\{1,2}[(\[]|\\begin\{|\\.", re.DOTALL)
 _MATHS = re.compile(r"\$(?![ \t])[^$\n`]*(?<![ \t])\$(?!\d)", re.ASCII)
 _RUNS = re.compile(r"`+|\n")
@@ -56,19 +56,19 @@ class _Span(NamedTuple):
 
 
 def risky(code: str) -> bool:
-    """Whether code would do something if it were none."""
+    """Return True if code would be active as markup."""
     return _RISKY_CODE.search(code) is not None
 
 
 def escaped_code(code: str) -> str:
-    """Return code that may be none: what would do something then has a space in it."""
+    """Return text that may or may not be code: sequences that would be active get a space."""
     return _RISKS.sub(_spaced, _ADDRESSES.sub(_spaced_address, code))
 
 
 def escaped_text(text: str) -> str:
-    """Return a paragraph in which nothing is HTML, loads, or leads elsewhere than to the web."""
+    """Return a paragraph without HTML and remote images, whose links lead to the web only."""
     once = _escaped(_addressed(text))
-    # Again, for an address or a bracket that closed a label may have been in code.
+    # Twice, because an address, or a bracket that closed a label, may have been in code.
     return _escaped(_addressed(once)) if "`" in text else once
 
 
@@ -98,7 +98,7 @@ def _escaped(text: str) -> str:
 
 
 def _addressed(text: str) -> str:
-    """Return text in whose addresses no maths begins, except in code."""
+    """Return text without maths delimiters in addresses, except in code."""
     spans = list(_spans(text)) if _ADDRESSES.search(text) else []
     starts = [span.start for span in spans]
 
@@ -138,7 +138,7 @@ def _spaced(found: re.Match[str]) -> str:
         alt = found.end("alt") - found.start()
         return f"! [{_RISKS.sub(_spaced, found['alt'])}{_RISKS.sub(_spaced, found[0][alt:])}"
     if found["lead"] is not None:
-        return f"{found['lead']}{{}}["  # nothing to TeX
+        return f"{found['lead']}{{}}["  # an empty group in TeX
     return f"] {found['after']}" if found["after"] else f"{found['slashes']}{found['risk']} "
 
 
@@ -149,9 +149,9 @@ def _as_html(code: str) -> str:
 
 
 def _spans(text: str) -> Iterator[_Span]:
-    """Return where there is most likely maths, or code that would do something if it were none."""
+    """Yield spans that are most likely maths, or code that would be active as markup."""
     ends = _code_ends(text)
-    gone: set[str] = set()  # what does not come any more
+    missing: set[str] = set()  # delimiters that do not occur any more
     at = 0
     while token := _TOKENS.search(text, at):
         start, at = token.span()
@@ -166,10 +166,10 @@ def _spans(text: str) -> Iterator[_Span]:
             if found := _MATHS.match(text, start):
                 at = found.end()
                 yield _Span(start, at, None)
-        elif (closing := _closing(mark)) and closing not in gone:
+        elif (closing := _closing(mark)) and closing not in missing:
             end = text.find(closing, at)
             if end < 0:
-                gone.add(closing)
+                missing.add(closing)
             else:
                 at = end + len(closing)
                 yield _Span(start, at, None)
@@ -182,7 +182,7 @@ def _closing(mark: str) -> str:
 
 
 def _code_ends(text: str) -> dict[int, int]:
-    """Return where the code ends that begins with a run of backticks; both are on one line."""
+    """Return the end of code by the position of its first backticks; both are on one line."""
     ends: dict[int, int] = {}
     next_end: dict[int, int] = {}
     for run in reversed(list(_RUNS.finditer(text))):

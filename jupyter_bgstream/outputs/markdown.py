@@ -1,9 +1,9 @@
-"""Markdown as it goes into a notebook file: whoever reads it, nothing runs, loads, or leads elsewhere than to the web.
+"""Escape Markdown for a notebook file: for every reader, nothing runs or loads, and links lead to the web only.
 
-A notebook's text is read by many parsers, some of which keep raw HTML (nbconvert's does), and they differ in what is
-code. A fenced block stays as it is only where it is certain that each of them sees code there: nothing before it may
-still be open, and it ends as it began. Everything else is made harmless however it is read (``inline.py``).
-Golden cases, shared with ``labextension/src/escape.ts``: ``tests/golden/escape.json``.
+Many parsers read the text of a notebook. Some keep raw HTML (nbconvert's does), and they differ in what is code. A
+fenced block stays unchanged only if every parser sees code there: nothing before it is open, and it ends as it began.
+Everything else is escaped so that every reading is harmless (``inline.py``). Golden cases, shared with
+``labextension/src/escape.ts``: ``tests/golden/escape.json``.
 """
 
 from __future__ import annotations
@@ -15,38 +15,38 @@ from .as_code import Budget, as_code, ends_are_far
 from .inline import MARKERS, escaped_code, escaped_text, risky
 
 _ENDS = re.compile(r"\r\n?")
-_ODD = re.compile("[\x0b\x0c\x1c-\x1f\x85\u2028\u2029]")  # some end a line here
+_ODD = re.compile("[\x0b\x0c\x1c-\x1f\x85\u2028\u2029]")  # some parsers end a line here
 _FENCE = re.compile(r"( *)(`{3,}(?!`)|~{3,}(?!~))([^`]*)")
 _CLOSING = re.compile(r"(?:`{3,}|~{3,}) *")
 _PERHAPS_FENCE = re.compile(rf"{MARKERS}(`{{3,}}|~{{3,}})")
 _ITEM = re.compile(r" *(?:[-*+]|[0-9]{1,9}[.)]) {1,4}(?=[^ ])")
 _DEFINITION = re.compile(r"^ {0,3}:[ \t]", re.MULTILINE)
 _NOT_INFO = re.compile(r"[^A-Za-z0-9_+#.:/ ,=()'-]")
-_IN_ATTRIBUTES = str.maketrans("\"'&$\\", "\u201d\u2019\uff06\uff04\uff3c")  # Lab writes these words as they are
+_IN_ATTRIBUTES = str.maketrans("\"'&$\\", "\u201d\u2019\uff06\uff04\uff3c")  # Lab inserts these words unescaped
 _DRAWN = re.compile(r" *mermaid", re.IGNORECASE)
 _MATHS = re.compile(r"\$\$|\\\\\[|\\begin\{([^{}\n]*)\}|\\begin")
-_MATHS_IN_LAB = re.compile(r"\$|\\begin|\\\\[(\[]")  # in code as well; it ends at a blank line
-_BRACKETS = re.compile(r"(?<!\\)\\([()\[\]])")  # behind one backslash; two are a new line in maths
+_MATHS_IN_LAB = re.compile(r"\$|\\begin|\\\\[(\[]")  # also in code; ends at a blank line
+_BRACKETS = re.compile(r"(?<!\\)\\([()\[\]])")  # after one backslash; two are a line break in maths
 _ODD_DOLLARS = re.compile(r"\\\$|\${3}")
 _INTERRUPTS = re.compile(r"^[ \t]*(?:[#>*+|=~`:-]|[0-9]{1,9}[.)]|_{3})", re.MULTILINE)
 
 
 class _Block(NamedTuple):
-    end: int  # the number of the line after it
+    end: int  # number of the line after the block
     lines: list[str]
-    apart: bool = False  # a blank line must be before it
-    ends: bool = False  # and one after it
+    apart: bool = False  # needs a blank line before it
+    ends: bool = False  # needs a blank line after it
 
 
 def escape_html(markdown: str) -> str:
-    """Return Markdown in which nothing but certain code could do anything, and nothing takes long to draw."""
+    """Return Markdown without active markup outside certain code, and without parts that take long to draw."""
     text = _ODD.sub(" ", _ENDS.sub("\n", markdown)).replace("\x00", "\ufffd")
     written = _Writer(text.split("\n")).write()
     return "\n\n".join(as_code(text)) if ends_are_far(written) else written
 
 
 class _Writer:
-    """Writes an answer part by part: a paragraph, or what may be code."""
+    """Writes an answer part by part: paragraphs, and blocks that may be code."""
 
     def __init__(self, lines: list[str]) -> None:
         self._lines = lines
@@ -54,10 +54,10 @@ class _Writer:
         self._out: list[str] = []
         self._items = _Items()
         self._budget = Budget()
-        self._certain = True  # that nothing is open which could take what follows for its own
+        self._certain = True  # nothing is open that could include the following text
 
     def write(self) -> str:
-        """Return what goes into the file."""
+        """Return the escaped text."""
         after_text = False
         while self._at < len(self._lines):
             line = self._lines[self._at]
@@ -94,7 +94,7 @@ class _Writer:
             self._certain = code is not None
             self._out += [""] * block.apart + block.lines + [""] * block.ends
             return
-        # Colouring it is what costs most.
+        # Syntax highlighting costs most.
         plain = [_FENCE.sub(r"\1\2text \3", block.lines[0], count=1), *block.lines[1:]]
         if at_margin and self._budget.affords("\n".join(plain), fence=True):
             self._out += [""] * block.apart + plain + [""] * block.ends
@@ -102,7 +102,7 @@ class _Writer:
             self._as_code(start, fence=at_margin)
 
     def _as_code(self, start: int, *, fence: bool = False) -> None:
-        """Write these lines as code, and with them all that comes if the answer has cost all it may."""
+        """Write these lines as code, and also the rest of the answer if its budget is spent."""
         if self._budget.is_spent:
             self._at = len(self._lines)
         inside = fence and not self._budget.is_spent
@@ -110,7 +110,7 @@ class _Writer:
         blocks = as_code("\n".join(self._lines[start + inside : end]))
         for block in blocks:
             self._budget.affords(block, fence=True)
-        # Without a blank line some parsers take it for a part of the text before it.
+        # Without a blank line some parsers include it in the text before it.
         apart = start > 0 and self._lines[start - 1].strip(" \t")
         self._out.append(("\n" if apart else "") + "\n\n".join(blocks))
         if _MATHS_IN_LAB.search(self._out[-1]) and _is_there(self._lines, self._at):
@@ -123,16 +123,16 @@ def _is_text(line: str) -> bool:
 
 
 class _Items:
-    """The items of lists that are open: in which column the text of each begins."""
+    """Open list items, with the column where the text of each begins."""
 
     def __init__(self) -> None:
         self._columns: list[int] = []
         self._last = 0  # the indent of the last line of text
 
     def follow(self, line: str) -> None:
-        """Take note of a line of text."""
+        """Process a line of text."""
         indent = _indent(line)
-        if line[indent] == "\t":  # who knows how far that is
+        if line[indent] == "\t":  # parsers differ in its width
             self._columns.clear()
             return
         inside = self._leave(indent)
@@ -142,11 +142,11 @@ class _Items:
         self._last = indent
 
     def hold(self, indent: int) -> bool:
-        """Whether a fence is certain to begin code here, in an item or in none, if a blank line is before it."""
+        """Return True if a fence certainly begins code here, inside or outside an item, after a blank line."""
         inside = self._leave(indent)
         if not self._columns:
             return indent == 0
-        # After an indented block some parsers do not see it.
+        # After an indented block some parsers miss the fence.
         return inside <= 3 and self._last - self._columns[-1] < 4
 
     def _leave(self, indent: int) -> int:
@@ -156,7 +156,7 @@ class _Items:
 
 
 def _fenced(lines: list[str], at: int, items: _Items, before: str) -> _Block | None:
-    """Return a block that every parser sees as code, as it is; None if that is not certain."""
+    """Return a block that every parser sees as code, unchanged; None if that is not certain."""
     opening = _FENCE.fullmatch(lines[at])
     if opening is None or not items.hold(len(opening[1])):
         return None
@@ -166,9 +166,9 @@ def _fenced(lines: list[str], at: int, items: _Items, before: str) -> _Block | N
     info = _NOT_INFO.sub("", _undrawn(opening[3]))
     block = [f"{opening[1]}{opening[2]}{info}", *lines[at + 1 : end]]
     text = "\n".join([*block[1:], *lines[end : end + 1]])
-    # Or Lab sees maths that takes its beginning or its end.
+    # Otherwise Lab may see maths that includes the beginning or the end of the block.
     maths = _MATHS_IN_LAB.search(f"{before}\n{text}") is not None
-    # Or some parsers take it for a part of that text.
+    # Otherwise some parsers include it in that text.
     apart = before != "" and (maths or risky(text) or _DEFINITION.search(text) is not None)
     return _Block(end, block, apart, ends=maths and _is_there(lines, end))
 
@@ -178,7 +178,7 @@ def _is_there(lines: list[str], at: int) -> bool:
 
 
 def _fence_end(lines: list[str], at: int, opening: re.Match[str]) -> int | None:
-    """Return the line after a fenced block; None where another parser may see another end."""
+    """Return the line after a fenced block; None if parsers may differ in its end."""
     indent, fence = opening[1], opening[2]
     for number in range(at + 1, len(lines)):
         text = lines[number].lstrip(" \t")
@@ -186,16 +186,16 @@ def _fence_end(lines: list[str], at: int, opening: re.Match[str]) -> int | None:
             closes = lines[number].startswith(indent) and not lines[number][len(indent) :].rstrip(" ").strip(fence[0])
             return number + 1 if closes else None
         if text and not lines[number].startswith(indent):
-            return None  # its item may have ended, and the fence with it
+            return None  # the item may have ended, and the fence with it
     return None if indent else len(lines)
 
 
 def _doubtful(lines: list[str], at: int) -> _Block:
-    """Return what may be code, or else text, up to where it seems to end."""
+    """Return a block that may be code or text, up to its probable end."""
     found = _PERHAPS_FENCE.match(lines[at])
     fence = found[1] if found else ""
     end = at + 1
-    if lines[at].count(fence) == 1:  # or it begins and ends in that line
+    if lines[at].count(fence) == 1:  # otherwise it begins and ends on that line
         while end < len(lines) and not lines[end].lstrip(" \t>").startswith(fence):
             end += 1
         end = min(end + 1, len(lines))
@@ -208,15 +208,15 @@ def _doubtful(lines: list[str], at: int) -> _Block:
 
 
 def _undrawn(info: str) -> str:
-    """Return the words after a fence, with which no diagram is drawn: nbconvert makes it raw HTML, and it may load."""
+    """Return an info string that draws no diagram: nbconvert writes diagrams as raw HTML, which may load images."""
     return f"text {info.lstrip(' ')}" if _DRAWN.match(_NOT_INFO.sub("", info)) else info
 
 
 def _maths_is_closed(text: str) -> bool:
-    """Whether no parser can see maths that goes on after this text, however it sees maths and blocks."""
+    """Return True if no parser can see maths that continues after this text."""
     if _ODD_DOLLARS.search(text) and "$$" in text:
         return False
-    # What a line of it interrupts may end before it does.
+    # Maths that a line interrupts may end earlier.
     interrupted = _INTERRUPTS.search(text) is not None
     at = 0
     while opening := _MATHS.search(text, at):
@@ -235,7 +235,7 @@ def _closing(opening: re.Match[str]) -> str:
 
 
 def _brackets_pair(text: str) -> bool:
-    """Whether each bracket that begins maths somewhere has its end."""
+    """Return True if every opening bracket of maths has a closing one."""
     found = [bracket[1] for bracket in _BRACKETS.finditer(text)]
     return found.count("(") == found.count(")") and found.count("[") == found.count("]")
 

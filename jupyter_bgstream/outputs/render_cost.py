@@ -1,6 +1,6 @@
-"""What a part of a saved answer costs to draw, in time that is linear in its length.
+"""Estimate the cost of drawing a part of a saved answer, in time linear in its length.
 
-The same as ``costOfText`` in ``labextension/src/bounds.ts``, which says why. Golden cases:
+The same as ``costOfText`` in ``labextension/src/bounds.ts``, which explains the weights. Golden cases:
 ``tests/golden/costly.json``.
 """
 
@@ -25,7 +25,7 @@ _FENCES = 13_000
 _ADDRESS = 25_000
 _FORMULA_UNITS = 24
 
-# JavaScript's.
+# White space in JavaScript.
 _BLANKS = (
     "\t\n\v\f\r \xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\ufeff"
 )
@@ -47,7 +47,7 @@ _WORDS = re.compile(r"[A-Za-z0-9@_+.-]+")
 
 
 def cost_of(text: str, *, fence: bool) -> float:
-    """Return the cost of a part in units; at least something above the limit if it is higher than that."""
+    """Return the cost of a part in units; above the limit the value is only a lower bound."""
     length = length_of(text)
     if length > _TEXT * BLOCK_LIMIT:
         return float("inf")
@@ -64,7 +64,7 @@ def _cost_of_fences(text: str) -> float:
 
 
 def length_of(text: str) -> int:
-    """Return how long a text is to JavaScript."""
+    """Return the length of a text in JavaScript, in UTF-16 code units."""
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
@@ -96,18 +96,18 @@ def _cost_of_prose(text: str) -> float:
 
 
 class _Scan:
-    """Reads a part line by line."""
+    """Scanner of a part, line by line."""
 
     def __init__(self, *, addresses: bool) -> None:
         self._addresses = addresses
         self._cost = 0.0
-        self._length = 0  # characters that are read at once
+        self._length = 0  # characters that a parser reads at once
         self._marks = 0  # special characters among them
         self._foreign = 0  # letters of other scripts among them
         self._columns = 0  # of the table
-        self._rows = False  # it is a table for certain, and what is read at once is a row
-        self._numbered = False  # in a list with numbers
-        self._inner = 0  # how far in the text of the last item is
+        self._rows = False  # certainly a table, of which a row is read at once
+        self._numbered = False  # in a numbered list
+        self._inner = 0  # indent of the text of the last item
         self._before = ""
 
     @property
@@ -115,7 +115,7 @@ class _Scan:
         return self._cost + self._length * (self._marks / _READ_AGAIN + self._foreign / _SHAPED)
 
     def take(self, line: str) -> None:
-        """Count a line."""
+        """Add a line."""
         length = length_of(line)
         if not line.strip(_BLANKS):
             self._end()

@@ -115,7 +115,7 @@ def serving(home: Path, provider: ThreadedProvider) -> Iterator[None]:
     )
     assert process.stdout is not None
     try:
-        assert "Jobs run here now" in process.stdout.readline()
+        assert "Running jobs at" in process.stdout.readline()
         yield
     finally:
         process.terminate()

@@ -83,8 +83,8 @@ def test_wide_modes_are_warnings_for_the_doctor_and_restored_by_the_next_start(o
     before = ours.files()
     status, findings = ours.doctor()
     assert found(findings, "database", "warning") == [
-        f"Other users may use {ours.database} (mode 644).",
-        f"Other users may use {locks} (mode 755).",
+        f"Other users have access to {ours.database} (mode 644).",
+        f"Other users have access to {locks} (mode 755).",
     ]
     assert status == 0
     assert ours.files() == before
@@ -106,7 +106,7 @@ def test_wide_runtime_file_is_a_warning(ours: Home) -> None:
     path = runtime_file(ours)
     path.chmod(0o644)
     message, _ = found(ours.doctor()[1], "servers", "warning")
-    assert message.startswith(f"Other users may use {path} (mode 644)")
+    assert message.startswith(f"Other users have access to {path} (mode 644)")
 
 
 @by_root
@@ -114,4 +114,4 @@ def test_runtime_file_of_another_user_is_not_used(ours: Home) -> None:
     path = runtime_file(ours)
     os.chown(path, EVE, EVE)
     (message,) = found(ours.doctor()[1], "servers", "warning")
-    assert message == f"{path} was put there by another user, and is not used."
+    assert message == f"{path} was written by another user, and is ignored."

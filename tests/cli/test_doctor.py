@@ -72,7 +72,7 @@ def test_a_new_installation_is_in_order_and_no_database_yet_is_no_problem(sound:
     assert {it["level"] for it in findings} == {"ok"}
     assert any("at its first start" in message for message in found(findings, "database", "ok"))
     assert "mine: 1 model." in found(findings, "providers", "ok")
-    (idle,) = [message for message in found(findings, "providers", "ok") if "Not set up" in message]
+    (idle,) = [message for message in found(findings, "providers", "ok") if "Not configured" in message]
     assert "openai" in idle
     assert sound.files() == before
 
@@ -319,7 +319,7 @@ def test_a_running_server_is_asked_and_a_killed_one_is_told(sound: Home, tmp_pat
     try:
         status, findings = sound.doctor(**env)
         assert status == 0, findings
-        assert any("answers, and keeps jobs in sqlite" in message for message in found(findings, "servers", "ok"))
+        assert any("answers, and stores jobs in sqlite" in message for message in found(findings, "servers", "ok"))
         token = jupyter.runtime_file.read_text()
         assert not any(word in str(findings) for word in token.split('"') if len(word) > 30)
     finally:

@@ -21,7 +21,7 @@ from harness.jupyter import Jupyter, jupyter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from jupyter_bgstream.cli.fill.notebook_file import read_notebook, replace_notebook
-from jupyter_bgstream.cli.fill.outputs import BatchOutput, Known, has_ended, places, refreshed, write
+from jupyter_bgstream.cli.fill.outputs import BatchOutput, Known, has_ended, job_outputs, refreshed, write
 from jupyter_bgstream.client.execution import NOT_WAITED_FOR, REST_NOT_WAITED_FOR
 from jupyter_bgstream.core.batches import Batch, BatchSpec, EndCounts
 from jupyter_bgstream.core.codec import BATCH_MIME, BUNDLE_MIME, JOBS_MIME
@@ -64,7 +64,7 @@ def save(path: Path, *outputs: dict[str, Any]) -> Path:
 
 
 def shown_in(path: Path) -> list[dict[str, Any]]:
-    return list(places(nbformat.read(path, as_version=4)))
+    return list(job_outputs(nbformat.read(path, as_version=4)))
 
 
 # What the file says: the same as when a page saves.
@@ -159,7 +159,7 @@ def test_the_file_is_what_nbformat_would_write(tmp_path: Path) -> None:
     link.symlink_to(path)
     notebook = read_notebook(link)
     assert notebook.encoded() == path.read_bytes()
-    (data,) = places(notebook.content)
+    (data,) = job_outputs(notebook.content)
     now = Known(jobs={"j1": OutputSnapshot("j2", "p/m", "c", Answer(status="cancelled", text="Grüße\n\nund 😀"))})
     fresh = refreshed(data, now)
     assert fresh is not None
@@ -206,7 +206,7 @@ def test_nothing_changes_but_the_output_itself(tmp_path: Path, newline: str, ind
     path.write_bytes(OTHERS.replace("DATA", shown).replace("\n", newline).encode())
     notebook = read_notebook(path)
     assert notebook.encoded() == path.read_bytes()
-    (data,) = places(notebook.content)
+    (data,) = job_outputs(notebook.content)
     data["text/markdown"] = "New"
     changed = notebook.encoded().decode()
     before, after = (part.replace("\n", newline) for part in OTHERS.split("DATA"))
@@ -229,7 +229,7 @@ def test_half_a_character_is_written_as_it_was(tmp_path: Path, form: dict[str, A
 def test_what_no_notebook_should_hold_harms_nobody(outputs: Any) -> None:
     shown = data_of(BUNDLE_MIME, {"id": "job-done", "status": ["no", "status"]})
     cells = [None, {"cell_type": "code", "outputs": outputs}, {"cell_type": "code", "outputs": [{"data": shown}]}]
-    found = list(places({"cells": cells}))
+    found = list(job_outputs({"cells": cells}))
     assert found == [shown]
     assert not has_ended(shown[BUNDLE_MIME])
 
@@ -280,13 +280,15 @@ async def test_without_a_server_the_database_is_read(home: Home) -> None:
 
     stale = home.run("fill", "--check", "x.ipynb", "plain.ipynb")
     assert (stale.returncode, path.read_bytes()) == (1, before)
-    assert stale.stdout.splitlines()[0] == "x.ipynb: 2 answers and 1 batch not up to date, 2 still running, 1 unknown."
+    assert (
+        stale.stdout.splitlines()[0] == "x.ipynb: 2 answers and 1 batch not up to date, 2 still running, 1 not found."
+    )
 
     done = home.run("fill", "x.ipynb", "plain.ipynb")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        "x.ipynb: 2 answers and 1 batch brought up to date, 2 still running, 1 unknown.",
-        "  unknown here, the saved text stays: job-gone",
+        "x.ipynb: 2 answers and 1 batch updated, 2 still running, 1 not found.",
+        "  not found, the saved text stays: job-gone",
         "plain.ipynb: no answers in it.",
     ]
     first, half, gone, there, batch = shown_in(path)
@@ -300,14 +302,14 @@ async def test_without_a_server_the_database_is_read(home: Home) -> None:
     assert (gone["text/plain"], there["text/plain"]) == ("Queued…", "It was.")
     # Nothing else has changed.
     after = nbformat.read(path, as_version=4)
-    for data, saved in zip(places(after), places(json.loads(before)), strict=True):
+    for data, saved in zip(job_outputs(after), job_outputs(json.loads(before)), strict=True):
         data.clear()
         data.update(nbformat.from_dict({name: "".join(v) if isinstance(v, list) else v for name, v in saved.items()}))
     assert nbformat.writes(after) + "\n" == before.decode()
 
     stamp = path.stat().st_mtime_ns
     again = home.run("fill", "--check", "x.ipynb")
-    assert (again.returncode, again.stdout.splitlines()[0]) == (0, "x.ipynb: 2 still running, 1 unknown.")
+    assert (again.returncode, again.stdout.splitlines()[0]) == (0, "x.ipynb: 2 still running, 1 not found.")
     home.run("fill", "x.ipynb")
     assert path.stat().st_mtime_ns == stamp
     waited = home.run("fill", "--wait", "0", "x.ipynb")
@@ -331,7 +333,7 @@ async def test_pictures_are_read_from_the_database(home: Home) -> None:
     )
     path = save(home.folder / "x.ipynb", data_of(BUNDLE_MIME, key("job-drawn")), lacking)
     done = home.run("fill", "x.ipynb")
-    assert done.stdout == "x.ipynb: 2 answers brought up to date.\n", done.stderr
+    assert done.stdout == "x.ipynb: 2 answers updated.\n", done.stderr
     for data in shown_in(path):
         assert data["text/markdown"].startswith(f"Here.\n\n{PICTURE}\n\nPicture 2, PNG, 1.0 MB, is not in this file")
         assert data["text/plain"] == "Here."
@@ -349,11 +351,11 @@ def test_what_is_wrong_with_a_file_is_said_and_the_others_are_filled(home: Home)
     done = home.run("fill", *(f"{name}.ipynb" for name in names), "config")
     assert (done.returncode, done.stdout) == (1, "good.ipynb: no answers in it.\n")
     said = dict(line.split(": ", 1) for line in done.stderr.splitlines())
-    assert said["text.ipynb"] == "this is no notebook: line 1 is not JSON."
-    assert said["list.ipynb"] == "this is no notebook: it has no nbformat."
+    assert said["text.ipynb"] == "this is not a notebook: line 1 is not JSON."
+    assert said["list.ipynb"] == "this is not a notebook: it has no nbformat."
     assert said["old.ipynb"].startswith("it has the old format 3;")
-    assert said["empty.ipynb"] == "this is no notebook: it has no cells."
-    assert said["image.ipynb"] == "this is no notebook: it is not text."
+    assert said["empty.ipynb"] == "this is not a notebook: it has no cells."
+    assert said["image.ipynb"] == "this is not a notebook: it is not text."
     assert said["missing.ipynb"] == "there is no such file."
     assert said["config"].startswith("this is a folder")
 
@@ -429,10 +431,10 @@ def test_a_server_is_asked_and_waited_for_and_retries_are_followed(
         data_of(BATCH_MIME, {"id": "z" * 100_000}),
     )
     path.write_text(path.read_text().replace("z-HALF", "z\\ud800"))  # nbformat cannot write it
-    unknown = f"  unknown here, the saved text stays: \\x1b]0;../status, ../status, or so, {'z' * 70}, z\\ud800\n"
+    unknown = f"  not found, the saved text stays: \\x1b]0;../status, ../status, or so, {'z' * 70}, z\\ud800\n"
     done = home.run("fill", "x.ipynb", **env)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == ("x.ipynb: 2 answers and 1 batch brought up to date, 1 still running, 4 unknown.\n" + unknown)
+    assert done.stdout == ("x.ipynb: 2 answers and 1 batch updated, 1 still running, 4 not found.\n" + unknown)
     one, several, batch, *_ = shown_in(path)
     assert (one[BUNDLE_MIME]["id"], one["text/plain"]) == (newest, "Hello, world")
     assert several["text/markdown"] == "#### test/held\n\none \n\n*Running…*\n\n#### test/hello\n\nHello, world"
@@ -440,7 +442,7 @@ def test_a_server_is_asked_and_waited_for_and_retries_are_followed(
     assert home.run("fill", "--wait", "0.01", "x.ipynb", **env).returncode == 1
     provider.release()
     waited = home.run("fill", "--wait", "30", "x.ipynb", **env)
-    assert (waited.returncode, waited.stdout) == (0, "x.ipynb: 1 answer brought up to date, 4 unknown.\n" + unknown)
+    assert (waited.returncode, waited.stdout) == (0, "x.ipynb: 1 answer updated, 4 not found.\n" + unknown)
     assert shown_in(path)[1]["text/plain"] == "test/held:\n\none two\n\ntest/hello:\n\nHello, world"
 
 

@@ -50,7 +50,7 @@ async def test_it_deletes_what_is_old_and_read_and_says_so(home: Home, beside: b
     said = prune(home)
     assert "Deleting 1 read answer (" in said
     assert "older than 90 days." in said
-    assert "1 unread answer as old: kept." in said
+    assert "Not deleted: 1 unread answer of that age." in said
     assert "Deleted 1 answer: " in said
     assert "MB in use before" in said
     if beside:
@@ -92,7 +92,7 @@ async def test_it_goes_by_the_servers_config(home: Home) -> None:
     home.configure(database=str(elsewhere), keep_days=20)
     assert "Would delete 2 read answers" in prune(home, "--dry-run")
     home.configure(keep_days=0)
-    assert "kept for ever" in prune(home, "--dry-run", "--database", str(elsewhere))
+    assert "never deleted" in prune(home, "--dry-run", "--database", str(elsewhere))
     assert "Would delete 1 read answer" in prune(home, "--dry-run", "--database", str(elsewhere), "--days", "60")
 
 
@@ -102,7 +102,7 @@ async def test_prune_deletes_own_answers_only_unless_all_users_are_given(home: H
         await ended(store, f"job-of-bob{number}", Cancelled(at=time.time() - 95 * DAY), owner="bob")
     said = prune(home, "--all-read")
     assert "Deleting 3 read answers (" in said
-    assert "2 read answers of other users as old: kept." in said
+    assert "Not deleted: 2 read answers of other users." in said
     assert len(await ids_of(store, "bob")) == 2
     done = home.run("prune", "--all-read")  # outside the Hub: for the jobs of a server without one
     assert "Deleting 0 read answers (" in done.stdout

@@ -124,8 +124,8 @@ def test_programs_of_all_kinds_find_it_and_it_ends_cleanly(serve: Serve) -> None
 
     again = home.run("serve")
     assert (again.returncode, again.stdout) == (3, "")
-    assert again.stderr == f"There is one already, at {serve.url} (process {serve.process.pid}): " + (
-        "programs find it by themselves.\n"
+    assert again.stderr == f"Already running at {serve.url} (process {serve.process.pid}). " + (
+        "Programs find it by themselves.\n"
     )
     _, findings = home.doctor()
     assert any(f"jupyter bgstream serve at {serve.url}" in finding["message"] for finding in findings)
@@ -176,7 +176,7 @@ def test_what_still_runs_is_said_and_keeps_its_words(user: Home, provider: Threa
         status, out, err = serve.end(signal.SIGINT)
         provider.release()
     assert (status, err) == (0, "")
-    assert out.startswith("Stopped with 1 running: ")
+    assert out.startswith("Stopped with 1 running. ")
     with closing(Serve(user)):
         look = f"from jupyter_bgstream.client import job; kept = job({job!r}); print(kept.status, kept.text)"
         assert python(user, "-c", look) == "interrupted one \n"
@@ -187,7 +187,7 @@ def test_second_one_is_refused_though_the_lock_file_was_deleted(serve: Serve) ->
     lock.unlink()
     again = serve.home.run("serve")
     assert (again.returncode, again.stdout) == (3, "")
-    assert f"There is one already, at {serve.url}" in again.stderr
+    assert f"Already running at {serve.url}" in again.stderr
 
 
 @pytest.mark.parametrize(("name", "file"), [("", "jobs.ada.sqlite"), ("gpu", "jobs.ada~gpu.sqlite")])
@@ -200,7 +200,7 @@ def test_it_prints_the_file_that_a_hubs_user_has_on_a_network_home(user: Home, n
         assert f"kept in {path}." in serve.said
         assert path.exists()
         _, findings = user.doctor(**hub)
-        assert f"{path} is whole." in [it["message"] for it in findings]
+        assert f"{path} is intact." in [it["message"] for it in findings]
         serve.end(signal.SIGTERM)
 
 

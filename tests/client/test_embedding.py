@@ -11,7 +11,7 @@ from client.test_bundle import by_mistune, by_nbconvert
 from jupyter_bgstream.core.events import Image
 from jupyter_bgstream.core.image_files import size_words
 from jupyter_bgstream.core.state import Answer
-from jupyter_bgstream.outputs.images import OUTPUT_LIMIT, PICTURE_LIMIT, lacks_pictures
+from jupyter_bgstream.outputs.images import IMAGE_LIMIT, OUTPUT_LIMIT, lacks_images
 from jupyter_bgstream.outputs.mimebundle import OutputSnapshot, bundle, bundle_of_several
 
 PNG = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYPgPAAEDAQAIicLsAAAAAElFTkSuQmCC")
@@ -30,18 +30,18 @@ def shown(text: str, *sizes: int, id: str = "j1") -> OutputSnapshot:
 
 
 def test_pictures_of_one_output_share_a_limit() -> None:
-    jobs = [shown("x", PICTURE_LIMIT, PICTURE_LIMIT, PICTURE_LIMIT, id=f"j{number}") for number in (1, 2)]
+    jobs = [shown("x", IMAGE_LIMIT, IMAGE_LIMIT, IMAGE_LIMIT, id=f"j{number}") for number in (1, 2)]
     markdown = bundle_of_several(jobs)["text/markdown"]
-    assert markdown.count("data:image/png") == OUTPUT_LIMIT // PICTURE_LIMIT
+    assert markdown.count("data:image/png") == OUTPUT_LIMIT // IMAGE_LIMIT
     assert len(markdown) < OUTPUT_LIMIT * 4 / 3 + 2000
     assert re.findall(r"images&#91;(\d)&#93;", markdown) == ["1", "2"]
-    assert not lacks_pictures(markdown)
+    assert not lacks_images(markdown)
 
 
 def test_picture_that_is_not_at_hand_is_lacking() -> None:
     job = shown("x", 70)._replace(files={})
-    assert lacks_pictures(bundle(job)["text/markdown"])
-    assert not lacks_pictures(bundle(shown("x", 70))["text/markdown"])
+    assert lacks_images(bundle(job)["text/markdown"])
+    assert not lacks_images(bundle(shown("x", 70))["text/markdown"])
 
 
 @pytest.mark.parametrize("parser", [by_nbconvert, by_mistune])

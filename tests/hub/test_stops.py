@@ -121,7 +121,7 @@ def test_serve_of_the_user_takes_a_batch_over(hub: Hub, provider: ThreadedProvid
     rows = Rows(provider, "rows-hal")
     server = hub.server("hal")
     with closing(serve(hub, "hal")) as outside:
-        outside.await_line("Jobs run here now")
+        outside.await_line("Running jobs at")
         kernel = kernel_of(server)
         batch = rows.run_in(kernel)
         provider.held(CONCURRENCY + HELD)

@@ -1,4 +1,4 @@
-"""``jupyter bgstream doctor``: looks at everything this package stands on, changes nothing, says what to do."""
+"""``jupyter bgstream doctor``: check the installation, change nothing, give advice."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     """Add ``doctor`` to the subcommands."""
     doctor = commands.add_parser(
         "doctor",
-        help="look whether everything is in order",
-        description="Look at versions, config, database, providers and running servers, and say what to do. Changes"
-        " nothing. The exit status is 1 if there is a problem.",
+        help="check the installation",
+        description="Check versions, config, database, providers and running servers, and give advice. Changes nothing."
+        " The exit status is 1 if there is a problem.",
     )
     doctor.add_argument("--json", action="store_true", help="for programs")
     doctor.add_argument("--config", type=Path, help="Jupyter's config file, as for jupyter lab --config")
@@ -20,7 +20,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def run_doctor(options: argparse.Namespace) -> int:
-    """Print what was found; returns 1 if there is a problem."""
-    from .runner import look_at_everything  # it brings all of Jupyter's server
+    """Run all checks and print their findings; return 1 if there is a problem."""
+    from .runner import run_checks  # it imports all of Jupyter's server
 
-    return look_at_everything(options.config, as_json=options.json)
+    return run_checks(options.config, as_json=options.json)

@@ -1,4 +1,4 @@
-"""Looks at Jupyter's config."""
+"""Check Jupyter's config."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from .findings import Finding
 _finding = partial(Finding, area="config")
 
 
-def look(settings: Settings) -> Iterator[Finding]:
-    """Tell which files were read, and what in them is not as it must be."""
+def check(settings: Settings) -> Iterator[Finding]:
+    """Report the config files, and their errors."""
     for file, error in settings.broken:
         yield _finding(
             level="problem",
             message=f"{file} cannot be read: {error}",
-            advice="The server goes on without it, and so without its settings. Mend the file.",
+            advice="The server ignores this file and its settings. Fix the file.",
         )
     for name in settings.unknown:
         near = difflib.get_close_matches(name, BgStreamApp.class_traits(config=True), n=1)
         yield _finding(
             level="warning",
-            message=f"BgStreamApp.{name} is no setting, and has no effect.",
+            message=f"BgStreamApp.{name} is not a setting, and has no effect.",
             advice=f"Did you mean BgStreamApp.{near[0]}?" if near else "See docs/configuration.md for the settings.",
         )
     if settings.invalid is not None:
@@ -33,7 +33,7 @@ def look(settings: Settings) -> Iterator[Finding]:
     if settings.enabled is None:
         yield _finding(
             level="problem",
-            message="The server extension is not enabled: no config of Jupyter names it.",
+            message="The server extension is not enabled: no Jupyter config names it.",
             advice="jupyter server extension enable jupyter_bgstream",
         )
     elif not settings.enabled:
@@ -47,4 +47,4 @@ def look(settings: Settings) -> Iterator[Finding]:
     if settings.files:
         yield _finding(level="ok", message=f"Read: {', '.join(settings.files)}.")
     else:
-        yield _finding(level="ok", message="There is no config file: all settings have their defaults.")
+        yield _finding(level="ok", message="There is no config file; all settings have their defaults.")

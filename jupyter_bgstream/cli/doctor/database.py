@@ -1,4 +1,4 @@
-"""Looks at the database without changing it."""
+"""Check the database without changing it."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from ...store.sqlite.server_locks import SUFFIX
 from ..settings import Settings
 from .findings import Finding
 
-CHECK_SECONDS = 10.0  # of looking for damage
-LITTLE = 500 * 1024**2  # bytes of free disk space
-HARDLY_ANY = 50 * 1024**2
+CHECK_SECONDS = 10.0  # limit of the search for damage
+LOW_SPACE = 500 * 1024**2  # bytes of free disk space
+VERY_LOW_SPACE = 50 * 1024**2
 WAL = 2  # in the file's header; 1 is a rollback journal (https://sqlite.org/fileformat2.html, 1.3.3)
 
 _finding = partial(Finding, area="database")
 
 
-def look(settings: Settings) -> Iterator[Finding]:
-    """Tell where jobs are kept, whether that can be written, and whether it is whole."""
+def check(settings: Settings) -> Iterator[Finding]:
+    """Report where jobs are stored, whether the database is writable, and whether it is intact."""
     if settings.app.store == "temporary":
-        yield _finding(level="warning", message="Jobs are kept in a temporary directory until the server stops.")
+        yield _finding(level="warning", message="Jobs are stored in a temporary directory until the server stops.")
         return
     configured = path = settings.app.database_path.resolve()
     folder = next(parent for parent in path.parents if parent.exists())
@@ -47,31 +47,31 @@ def look(settings: Settings) -> Iterator[Finding]:
     if shared is not None:
         yield _finding(
             level="warning",
-            message=f"{folder} is on a network file system ({shared}): each machine has a database of its own there.",
-            advice="A local disk is quicker: set BgStreamApp.database.",
+            message=f"{folder} is on a network file system ({shared}), where each machine has its own database.",
+            advice="A local disk is faster: set BgStreamApp.database.",
         )
     foreign = foreign_owner(path, _locks(path))
     if foreign is not None:
         yield _finding(level="problem", message=foreign)
         return
     yield from _others_rights(path)
-    if (aside := warning_of(path)) is not None:
-        yield _finding(level="warning", message=aside)
+    if (warning := warning_of(path)) is not None:
+        yield _finding(level="warning", message=warning)
     if not path.exists():
         if path != configured and (names := names_of_others(configured, path)):
             yield _finding(
                 level="warning",
                 message=f"There is no {path} yet. Earlier jobs are in {names}.",
-                advice=f"To go on with them, stop all Jupyter servers and rename that file to {path.name}.",
+                advice=f"To use them, stop all Jupyter servers and rename that file to {path.name}.",
             )
             return
-        yield _finding(level="ok", message=f"There is no {path} yet: the server makes it at its first start.")
+        yield _finding(level="ok", message=f"There is no {path} yet. The server creates it at its first start.")
         return
     if not (path.is_file() and os.access(path, os.R_OK | os.W_OK)):
         yield _finding(
             level="problem",
-            message=f"{path} cannot be written, or is no file.",
-            advice="Give this user the right to, or set BgStreamApp.database to another path.",
+            message=f"{path} is not writable, or not a file.",
+            advice="Give this user write access, or set BgStreamApp.database to another path.",
         )
         return
     try:
@@ -86,14 +86,14 @@ def _disk(folder: Path) -> Iterator[Finding]:
     if not os.access(folder, os.W_OK | os.X_OK):
         yield _finding(
             level="problem",
-            message=f"The folder {folder} cannot be written.",
-            advice="Give this user the right to, or set BgStreamApp.database to another path.",
+            message=f"The folder {folder} is not writable.",
+            advice="Give this user write access, or set BgStreamApp.database to another path.",
         )
     free = shutil.disk_usage(folder).free
-    if free < LITTLE:
+    if free < LOW_SPACE:
         yield _finding(
-            level="problem" if free < HARDLY_ANY else "warning",
-            message=f"The disk of {folder} has {megabytes(free)} left; jobs fail when it is full.",
+            level="problem" if free < VERY_LOW_SPACE else "warning",
+            message=f"The disk of {folder} has {megabytes(free)} left. Jobs fail when it is full.",
             advice="Make room: jupyter bgstream prune --dry-run",
         )
     else:
@@ -106,8 +106,8 @@ def _others_rights(path: Path) -> Iterator[Finding]:
     for wide in wide_files(path, _locks(path)):
         yield _finding(
             level="warning",
-            message=f"Other users may use {wide.path} (mode {wide.mode:o}).",
-            advice=f"The server takes that right from them at its next start; now: chmod {wide.right:o} '{wide.path}'",
+            message=f"Other users have access to {wide.path} (mode {wide.mode:o}).",
+            advice=f"The server removes this access at its next start. Now: chmod {wide.right:o} '{wide.path}'",
         )
 
 
@@ -130,21 +130,21 @@ def _file(path: Path) -> Iterator[Finding]:
         if tables and (version == 0 or "revision" not in tables):
             yield _finding(
                 level="problem",
-                message=f"{path} belongs to something else.",
+                message=f"{path} belongs to another application.",
                 advice="Set BgStreamApp.database to another path.",
             )
             return
         damage = _damage(db)
         if damage == "not finished":
-            yield _finding(level="ok", message=f"No damage was found in {CHECK_SECONDS:g} s, which is not all of it.")
+            yield _finding(level="ok", message=f"No damage was found in {CHECK_SECONDS:g} s; the check is incomplete.")
         elif damage is not None:
             yield _damaged(path, damage)
             return
-        yield _finding(level="ok", message=f"{path} is whole.")
+        yield _finding(level="ok", message=f"{path} is intact.")
         if version < newest:
             yield _finding(
                 level="ok",
-                message=f"Its schema is {version} of {newest}: the server brings it up to date at its next start.",
+                message=f"Its schema is {version} of {newest}. The server updates it at its next start.",
             )
         if tables:
             yield _contents(db, path, version)
@@ -166,8 +166,8 @@ def _header(path: Path) -> bytes:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    # Where a write-ahead log and its shared memory are, they are used; else a mere read-only connection would make
-    # them, and only an immutable one does not.
+    # An existing write-ahead log and its shared memory are used. Otherwise a read-only connection would create them;
+    # only an immutable connection does not.
     has_log = path.with_name(path.name + "-wal").exists() and path.with_name(path.name + "-shm").exists()
     mode = "mode=ro" if has_log else "mode=ro&immutable=1"
     return sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, timeout=2, check_same_thread=False)
@@ -191,9 +191,9 @@ def _damage(db: sqlite3.Connection) -> str | None:
 def _damaged(path: Path, what: str) -> Finding:
     return _finding(
         level="problem",
-        message=f"{path} is damaged, or no database: {what}.",
-        advice=f"Stop the servers and keep a copy. sqlite3 '{path}' .recover | sqlite3 recovered.sqlite saves what can"
-        " be read of it.",
+        message=f"{path} is damaged, or not a database: {what}.",
+        advice=f"Stop the servers and keep a copy. sqlite3 '{path}' .recover | sqlite3 recovered.sqlite saves the"
+        " readable part.",
     )
 
 
@@ -203,7 +203,7 @@ def _servers(path: Path) -> Finding:
 
 
 def _lease(path: Path) -> Iterator[Finding]:
-    """Look whether another machine has the database; that takes two looks at its heartbeat."""
+    """Report a lease of another machine; reads its heartbeat twice."""
     folder = _locks(path)
     try:
         holder = read_holder(folder)
@@ -220,13 +220,13 @@ def _lease(path: Path) -> Iterator[Finding]:
     yield _finding(
         level="problem" if alive else "warning",
         message=f"{path} is used by a server on another machine, {holder.host}, that "
-        + ("is alive: no server can start on this one." if alive else "does not renew its lease: it may be gone."),
-        advice="Stop that server." if alive else "If it is gone, a server that starts here takes over its jobs.",
+        + ("is alive, so that no server can start on this one." if alive else "does not renew its lease."),
+        advice="Stop that server." if alive else "If it has stopped, a server that starts here takes over its jobs.",
     )
 
 
 def _is_held(lock: Path) -> bool:
-    """Whether a living server holds this lock. Unlike the store's own look it leaves a dead one's file alone."""
+    """Return True if a running server holds this lock; unlike the store, keeps the file of a dead server."""
     try:
         fd = os.open(lock, os.O_RDWR)
     except OSError:

@@ -1,4 +1,4 @@
-"""What a look at the installation found, and how it is said."""
+"""Findings of the checks, and their report."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Level = Literal["ok", "warning", "problem"]
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was looked at."""
+    """Result of one check."""
 
-    area: str  # such as database
+    area: str  # of the check, such as database
     level: Level
     message: str  # a sentence
     advice: str = ""  # what to do, if anything
 
 
 def report(findings: Iterable[Finding]) -> str:
-    """Write findings for a terminal of 80 columns."""
+    """Format findings for a terminal of 80 columns."""
     lines = []
     for area, found in groupby(findings, lambda finding: finding.area):
         lines += ["", area.capitalize()]
@@ -38,7 +38,7 @@ def report(findings: Iterable[Finding]) -> str:
 
 
 def _wrapped(text: str, before: str) -> list[str]:
-    # A path is never broken: it may be copied.
+    # Paths are never broken, so that they can be copied.
     return textwrap.wrap(
         text,
         WIDTH,

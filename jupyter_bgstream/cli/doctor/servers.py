@@ -1,4 +1,4 @@
-"""Looks which servers of this user run, and asks them."""
+"""Check the running servers of this user."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ SECONDS = 2.0
 _finding = partial(Finding, area="servers")
 
 
-def look(_: Settings) -> Iterator[Finding]:
-    """Ask every server that has left a runtime file."""
+def check(_: Settings) -> Iterator[Finding]:
+    """Ask every server with a runtime file."""
     folder = Path(jupyter_runtime_dir())
     if (problem := _folder_problem(folder)) is not None:
         yield problem
@@ -33,8 +33,8 @@ def look(_: Settings) -> Iterator[Finding]:
     if not files:
         yield _finding(
             level="ok",
-            message=f"No server runs: there is no runtime file in {folder}.",
-            advice="Where no JupyterLab runs, start one for scripts: jupyter bgstream serve",
+            message=f"No server runs; there is no runtime file in {folder}.",
+            advice="For scripts without JupyterLab: jupyter bgstream serve",
         )
     for file in files:
         yield from _one(file)
@@ -46,8 +46,8 @@ def _folder_problem(folder: Path) -> Finding | None:
         return None
     return _finding(
         level="problem",
-        message=f"No file can be written in {folder}: the extension does not start, since no kernel would find it.",
-        advice=f"Make {existing} a writable folder, or set JUPYTER_RUNTIME_DIR.",
+        message=f"{folder} is not writable. The extension does not start, because no kernel would find it.",
+        advice=f"Make {existing} writable, or set JUPYTER_RUNTIME_DIR.",
     )
 
 
@@ -56,25 +56,25 @@ def _one(file: Path) -> Iterator[Finding]:
         if is_foreign(file):
             yield _finding(
                 level="warning",
-                message=f"{file} was put there by another user, and is not used.",
-                advice=f"Remove it, and let nobody else write to {file.parent}.",
+                message=f"{file} was written by another user, and is ignored.",
+                advice=f"Remove it, and remove the write access of others to {file.parent}.",
             )
             return
         mode = stat.S_IMODE(file.stat().st_mode)
         if sys.platform != "win32" and mode & 0o077:
             yield _finding(
                 level="warning",
-                message=f"Other users may use {file} (mode {mode:o}): with its token they may use that server.",
-                advice=f"chmod 600 '{file}', and start that server again for a new token.",
+                message=f"Other users have access to {file} (mode {mode:o}), and with its token to that server.",
+                advice=f"chmod 600 '{file}', and restart that server for a new token.",
             )
         runtime = msgspec.json.decode(file.read_bytes(), type=Runtime)
     except (OSError, msgspec.DecodeError) as error:
-        yield _finding(level="warning", message=f"{file} cannot be read: {error}", advice="Remove it.")
+        yield _finding(level="warning", message=f"Cannot read {file}: {error}", advice="Remove it.")
         return
     name = "jupyter bgstream serve" if runtime.kind == "serve" else "The server"
-    who = f"{name} at {runtime.url} (process {runtime.pid})"
+    server = f"{name} at {runtime.url} (process {runtime.pid})"
     try:
-        # It is our own server on this machine, whose certificate need not be known to anybody.
+        # A server on this machine, whose certificate may be self-made.
         with httpx.Client(trust_env=False, timeout=SECONDS, verify=False) as client:  # noqa: S501
             answer = client.get(
                 f"{runtime.url}api/bgstream/status", headers={"Authorization": f"token {runtime.token}"}
@@ -83,24 +83,24 @@ def _one(file: Path) -> Iterator[Finding]:
     except (httpx.HTTPError, ValueError) as error:
         yield _finding(
             level="warning",
-            message=f"{who} does not answer ({type(error).__name__}).",
-            advice=f"If it was killed, {file} may be removed; it does no harm.",
+            message=f"{server} does not answer ({type(error).__name__}).",
+            advice=f"If it was killed, {file} may be removed; it is harmless.",
         )
         return
     if not answer.is_success:
         yield _finding(
             level="problem",
-            message=f"{who} says: {status.get('message', answer.status_code)}",
-            advice="Its log says more.",
+            message=f"{server} reports: {status.get('message', answer.status_code)}",
+            advice="See its log.",
         )
         return
     if status["version"] != __version__:
         yield _finding(
             level="warning",
-            message=f"{who} runs jupyter_bgstream {status['version']}, but {__version__} is installed.",
-            advice="Start it again.",
+            message=f"{server} runs jupyter_bgstream {status['version']}, but {__version__} is installed.",
+            advice="Restart it.",
         )
     else:
-        yield _finding(level="ok", message=f"{who} answers, and keeps jobs in {status['store']}.")
+        yield _finding(level="ok", message=f"{server} answers, and stores jobs in {status['store']}.")
     for warning in status.get("warnings", ()):
-        yield _finding(level="warning", message=f"{who} warns: {warning}")
+        yield _finding(level="warning", message=f"{server} warns: {warning}")

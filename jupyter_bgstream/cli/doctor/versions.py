@@ -1,4 +1,4 @@
-"""Looks at what is installed."""
+"""Check the installed versions."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ WAL_RESET_FIXED = (3, 51, 3)
 _finding = partial(Finding, area="versions")
 
 
-def look(_: Settings) -> Iterator[Finding]:
-    """Tell the versions, and whether the page's part fits the server's."""
+def check(_: Settings) -> Iterator[Finding]:
+    """Report the versions, and whether labextension and server match."""
     yield _finding(level="ok", message=f"jupyter_bgstream {__version__}, Python {platform.python_version()}.")
     for unmet in unmet_requirements():
         yield _finding(level="problem", message=unmet.message, advice=unmet.advice)
@@ -42,7 +42,7 @@ def look(_: Settings) -> Iterator[Finding]:
         yield _finding(
             level="warning",
             message=f"Neither JupyterLab nor Notebook is installed for {sys.executable}.",
-            advice="If answers are to be shown: pip install 'jupyter_bgstream[lab]'",
+            advice="To show answers: pip install 'jupyter_bgstream[lab]'",
         )
     yield _labextension()
 
@@ -62,23 +62,23 @@ def _labextension() -> Finding:
     else:
         return _finding(
             level="problem",
-            message="The labextension is not installed: answers are not shown in the page.",
+            message="The labextension is not installed, so that the page shows no answers.",
             advice="pip install --force-reinstall jupyter_bgstream",
         )
     version = json.loads(package.read_text("utf-8")).get("version")
     if version != __version__:
         return _finding(
             level="problem",
-            message=f"The labextension in {package.parent} is {version}, the server's part {__version__}.",
+            message=f"The labextension in {package.parent} is {version}, but the server is {__version__}.",
             advice="pip install --force-reinstall jupyter_bgstream, and reload the page",
         )
     if _is_disabled():
         return _finding(
             level="problem",
-            message="The labextension is disabled: answers are not shown in the page.",
+            message="The labextension is disabled, so that the page shows no answers.",
             advice=f"jupyter labextension enable {LABEXTENSION}",
         )
-    return _finding(level="ok", message=f"The labextension is installed, of the same version, in {package.parent}.")
+    return _finding(level="ok", message=f"The labextension in {package.parent} has the same version.")
 
 
 def _is_disabled() -> bool:

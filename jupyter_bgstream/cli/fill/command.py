@@ -1,4 +1,4 @@
-"""Fills notebook after notebook, and says of each what became of it."""
+"""Fill notebooks one after the other, and print the result of each."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from ...core.errors import BgStreamError
 from ...core.terminal_text import visible_line
 from .lookup import Lookup, opened
 from .notebook_file import BadFileError, Notebook, read_notebook, replace_notebook
-from .outputs import Data, Known, batch_of, jobs_of, places, refreshed, write
+from .outputs import Data, Known, batch_of, job_outputs, jobs_of, refreshed, write
 
-_TRIES = 5  # at a file that somebody else keeps writing
+_ATTEMPTS = 5  # to replace a file that another program keeps writing
 
 
 def fill(paths: Sequence[Path], *, check: bool, wait: float | None, database: Path | None) -> int:
-    """Bring notebooks up to date; returns the exit status. ``wait``: seconds, None for not at all."""
+    """Fill notebooks and return the exit status; ``wait`` in seconds, None: do not wait."""
     try:
         return asyncio.run(_fill(paths, check=check, wait=wait, database=database))
     except BgStreamError as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Interrupted: each notebook is filled, or as it was.", file=sys.stderr)
+        print("Interrupted. Each notebook is either filled or unchanged.", file=sys.stderr)
         return 130
 
 
@@ -37,7 +37,7 @@ async def _fill(paths: Sequence[Path], *, check: bool, wait: float | None, datab
         except BadFileError as error:
             print(visible_line(f"{path}: {error}."), file=sys.stderr)
             status = 1
-    outputs = [data for notebook in good.values() for data in places(notebook.content)]
+    outputs = [data for notebook in good.values() for data in job_outputs(notebook.content)]
     if not outputs:
         for path in good:
             print(visible_line(f"{path}: no answers in it."))
@@ -45,27 +45,27 @@ async def _fill(paths: Sequence[Path], *, check: bool, wait: float | None, datab
     async with opened(database) as lookup:
         if wait is not None:
             if not lookup.has_server:
-                print("No server answers, so that what runs or waits may be for long.", file=sys.stderr)
+                print("No server answers, so that unfinished jobs may not end.", file=sys.stderr)
             await lookup.wait(outputs, wait)
         for path in good:
             try:
-                done = await _fill_one(path, lookup, check=check)
+                result = await _fill_one(path, lookup, check=check)
             except BadFileError as error:
                 print(visible_line(f"{path}: {error}."), file=sys.stderr)
                 status = 1
                 continue
-            print(visible_line(f"{path}: {done.words(check=check)}."))
-            if done.unknown:
-                # A file may hold anything, and this is a terminal.
-                unknown = ", ".join(visible_line(id[:70]) for id in sorted(done.unknown))
-                print(f"  unknown here, the saved text stays: {unknown}")
-            if (check and done.stale) or (wait is not None and done.running):
+            print(visible_line(f"{path}: {result.words(check=check)}."))
+            if result.unknown:
+                # A file may contain anything, also control sequences of terminals.
+                unknown = ", ".join(visible_line(id[:70]) for id in sorted(result.unknown))
+                print(f"  not found, the saved text stays: {unknown}")
+            if (check and result.stale) or (wait is not None and result.running):
                 status = 1
     return status
 
 
-class Done:
-    """What became of a notebook, or would."""
+class FillResult:
+    """Result of filling one notebook, or of a check."""
 
     def __init__(self, outputs: Sequence[Data], known: Known) -> None:
         self.outputs = len(outputs)
@@ -76,31 +76,31 @@ class Done:
 
     @property
     def stale(self) -> bool:
-        """Whether the file does not say what is known."""
+        """True if the file is not up to date."""
         return bool(self.changes)
 
     def words(self, *, check: bool) -> str:
-        """Say it."""
+        """Return the result as part of a sentence."""
         batches = len(self.changes) - self.answers
         changed = " and ".join(filter(None, [_count(self.answers, "answer"), _count(batches, "batch", "batches")]))
-        said = [changed and f"{changed} {'not' if check else 'brought'} up to date"]
-        said.append(f"{self.running} still running" if self.running else "")
-        said.append(f"{len(self.unknown)} unknown" if self.unknown else "")
-        return ", ".join(filter(None, said)) or ("up to date" if self.outputs else "no answers in it")
+        parts = [changed and f"{changed} {'not up to date' if check else 'updated'}"]
+        parts.append(f"{self.running} still running" if self.running else "")
+        parts.append(f"{len(self.unknown)} not found" if self.unknown else "")
+        return ", ".join(filter(None, parts)) or ("up to date" if self.outputs else "no answers in it")
 
 
-async def _fill_one(path: Path, lookup: Lookup, *, check: bool) -> Done:
-    for _ in range(_TRIES):
-        notebook = read_notebook(path)  # anew: it may have been saved while we waited
-        outputs = list(places(notebook.content))
-        done = Done(outputs, await lookup.look(outputs))
-        if check or not done.stale:
-            return done
-        for data, fresh in done.changes:
+async def _fill_one(path: Path, lookup: Lookup, *, check: bool) -> FillResult:
+    for _ in range(_ATTEMPTS):
+        notebook = read_notebook(path)  # again: it may have been saved meanwhile
+        outputs = list(job_outputs(notebook.content))
+        result = FillResult(outputs, await lookup.look(outputs))
+        if check or not result.stale:
+            return result
+        for data, fresh in result.changes:
             write(data, fresh, lines=True)
         if replace_notebook(path, notebook):
-            return done
-    raise BadFileError("somebody else keeps writing it; nothing was written")
+            return result
+    raise BadFileError("another program keeps writing it; nothing was written")
 
 
 def _ids(data: Data) -> list[str]:

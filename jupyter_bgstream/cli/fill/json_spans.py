@@ -1,4 +1,4 @@
-"""Where the values of a JSON text stand, so that one of them can be replaced and all else stays, byte for byte."""
+"""Positions of values in a JSON text, so that a value can be replaced and all other bytes stay."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _decoder = json.JSONDecoder()
 
 
 class Span(NamedTuple):
-    """A value in a text."""
+    """Position of a value in a text."""
 
     start: int
     end: int
 
 
 def members(text: str, start: int) -> dict[str, Span]:
-    """Return where the values of an object stand that begins at a place of valid JSON; of no object: nothing."""
+    """Return the values of the object at a position of valid JSON; empty if it is not an object."""
     found: dict[str, Span] = {}
     at = _after_blank(text, start)
     if not text.startswith("{", at):
@@ -33,7 +33,7 @@ def members(text: str, start: int) -> dict[str, Span]:
 
 
 def items(text: str, start: int) -> list[Span]:
-    """Return where the values of a list stand that begins at a place of valid JSON; of no list: nothing."""
+    """Return the values of the list at a position of valid JSON; empty if it is not a list."""
     found: list[Span] = []
     at = _after_blank(text, start)
     if not text.startswith("[", at):

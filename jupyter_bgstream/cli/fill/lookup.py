@@ -1,4 +1,4 @@
-"""Looks up what notebooks name: in the server first, and what that does not know in the database."""
+"""Look up the jobs and batches of notebooks: in the server first, then in the database."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from ...core.errors import BgStreamError, NotFoundError, UnavailableError
 from ...core.state import ENDS, Answer
 from ...outputs.images import embeddable
 from ...outputs.mimebundle import OutputSnapshot
-from .outputs import Data, Known, batch_of, is_whole, jobs_of
+from .outputs import Data, Known, batch_of, is_complete, jobs_of
 from .sources import PAGE, Record, ServerSource, Source, database_source, server_source
 
-DEPTH = 1000  # retries of one job that are followed
+MAX_RETRIES = 1000  # length of a chain of retries that is followed
 
 _ID = re.compile("[A-Za-z0-9_-]{8,64}")
-_PAUSE = 1.0  # seconds between two looks at what goes on
-_PATIENCE = 30.0  # seconds for which a lost server is looked for
+_PAUSE = 1.0  # seconds between two looks at unfinished jobs
+_PATIENCE = 30.0  # seconds for which a lost server is tried again
 
 
 class Lookup:
-    """Looks in one source after the other, as long as something is missing."""
+    """Looks in one source after the other, until nothing is missing."""
 
     def __init__(self, server: Source | None, database: Callable[[], Awaitable[Source | None]]) -> None:
         self._server = server
@@ -34,7 +34,7 @@ class Lookup:
 
     @property
     def has_server(self) -> bool:
-        """Whether a server is asked."""
+        """True if a server answers."""
         return self._server is not None
 
     async def _sources(self) -> AsyncIterator[Source]:
@@ -44,16 +44,16 @@ class Lookup:
             yield database
 
     async def look(self, outputs: Iterable[Data]) -> Known:
-        """Look up everything that these outputs name."""
-        wanted: dict[str, bool] = {}  # whether its answer is, or may be whole in the file
+        """Return what is known of the jobs and batches of these outputs."""
+        wanted: dict[str, bool] = {}  # by job id, whether the answer is needed: it is not complete in the file
         batches: set[str] = set()
         for data in outputs:
             if batch := batch_of(data):
                 batches.add(batch["id"])
                 continue
             keys = jobs_of(data)
-            # Of several side by side none can be written without the others.
-            unfinished = not is_whole(data)
+            # Jobs side by side can only be written together.
+            unfinished = not is_complete(data)
             wanted |= {key["id"]: unfinished or wanted.get(key["id"], False) for key in keys}
         known, missing = Known(), set(wanted)
         async for source in self._sources():
@@ -61,20 +61,20 @@ class Lookup:
             batches = await _look_up_batches(source, batches, known)
             if not (missing or batches):
                 break
-        # What was whole in the file is no less so for being deleted here.
+        # An answer that is complete in the file is not missing if its job was deleted.
         known.unknown = {job_id for job_id in missing if wanted[job_id]} | batches
         return known
 
     async def wait(self, outputs: Sequence[Data], seconds: float) -> None:
-        """Wait until all that these outputs name has ended, at most so long."""
+        """Wait until all jobs and batches of these outputs have ended, at most so long."""
         now = time.monotonic()
         until, lost = now + seconds, now
         while True:
             try:
-                if not await self._goes_on(outputs):
+                if not await self._has_unfinished(outputs):
                     return
                 lost = time.monotonic()
-            except (ServerConnectionError, UnavailableError):  # it may be back in a moment
+            except (ServerConnectionError, UnavailableError):  # the server may be back in a moment
                 if time.monotonic() - lost > _PATIENCE:
                     raise
             left = until - time.monotonic()
@@ -82,7 +82,7 @@ class Lookup:
                 return
             await asyncio.sleep(min(_PAUSE, left))
 
-    async def _goes_on(self, outputs: Sequence[Data]) -> bool:
+    async def _has_unfinished(self, outputs: Sequence[Data]) -> bool:
         missing = {key["id"] for data in outputs for key in jobs_of(data) if not batch_of(data)}
         batches = {batch["id"] for data in outputs if (batch := batch_of(data))}
         async for source in self._sources():
@@ -98,7 +98,7 @@ class Lookup:
 
 
 async def _look_up_jobs(source: Source, wanted: dict[str, bool], missing: set[str], known: Known) -> set[str]:
-    """Add the jobs that are here to what is known; returns the others."""
+    """Add the jobs of this source to ``known``; return the others."""
     newest = await _newest(source, missing)
     read: dict[str, OutputSnapshot] = {}
     found = set()
@@ -119,7 +119,7 @@ async def _look_up_jobs(source: Source, wanted: dict[str, bool], missing: set[st
 
 
 async def _files(source: Source, job_id: str, answer: Answer) -> dict[str, bytes]:
-    """Return the pictures of an answer that may be in a notebook's file."""
+    """Return the image files of an answer that a notebook file can hold."""
     files: dict[str, bytes] = {}
     for image in embeddable(answer.images):
         with suppress(NotFoundError):  # deleted just now
@@ -136,16 +136,18 @@ async def _look_up_batches(source: Source, missing: set[str], known: Known) -> s
             continue
         known.batches[group_id] = batch
         found.add(group_id)
-        if batch.status not in ENDS and batch.paused is None:  # a paused one does not go on by itself
+        if batch.status not in ENDS and batch.paused is None:  # a paused batch does not continue by itself
             known.unfinished.add(group_id)
     return missing - found
 
 
 @asynccontextmanager
 async def opened(path: Path | None) -> AsyncIterator[Lookup]:
-    """Open what there is to look in; with the ``path`` of a database nothing else.
+    """Open the server and the database, or only the database at ``path``.
 
-    Raises BgStreamError if there is nothing.
+    Raises:
+        BgStreamError: neither is available.
+
     """
     async with AsyncExitStack() as stack:
         server = None if path is not None else await stack.enter_async_context(server_source())
@@ -164,18 +166,18 @@ async def opened(path: Path | None) -> AsyncIterator[Lookup]:
 
 
 async def _newest(source: Source, ids: Iterable[str]) -> dict[str, Record]:
-    """Return of each job that is there the newest that asks it again."""
+    """Return the newest retry of each job that exists."""
     records: dict[str, Record] = {}
-    wanted = sorted(filter(_ID.fullmatch, ids))  # a file may hold anything
-    for _ in range(DEPTH):
+    wanted = sorted(filter(_ID.fullmatch, ids))  # a file may contain anything
+    for _ in range(MAX_RETRIES):
         if not wanted:
             break
         for page in range(math.ceil(len(wanted) / PAGE)):
             found = await source.records(wanted[page * PAGE : (page + 1) * PAGE])
             records |= {record.id: record for record in found}
-        asked = set(wanted)
+        requested = set(wanted)
         wanted = sorted(
-            {record.retried_by for record in records.values() if record.retried_by} - records.keys() - asked
+            {record.retried_by for record in records.values() if record.retried_by} - records.keys() - requested
         )
     return {job_id: _last(job_id, records) for job_id in ids if job_id in records}
 

@@ -1,4 +1,4 @@
-"""A notebook's file: read with the form it has, and replaced in one step."""
+"""Notebook files: read with their formatting, and replaced in one step."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from typing import Any, NamedTuple
 from .json_spans import Span, items, members
 
 _LONE = re.compile("[\ud800-\udfff]")
-_OLDEST = 4  # the format from which on an output has data by MIME type
+_OLDEST = 4  # first format whose outputs have data by MIME type
 
 
 class BadFileError(Exception):
-    """A file cannot be read as a notebook, or cannot be written; its words say what to do."""
+    """A file is not a readable notebook, or cannot be written; the message says what to do."""
 
 
 class Notebook(NamedTuple):
-    """A notebook as it was read."""
+    """Notebook as it was read."""
 
     content: dict[str, Any]
     text: str
-    as_read: tuple[int, ...]  # tells whether somebody has written the file since
+    as_read: tuple[int, ...]  # detects later changes of the file
 
     def encoded(self) -> bytes:
-        """Return the file's text with what has changed in the data of outputs, in the form of its file.
+        """Return the text of the file with the changed data of outputs, formatted like the file.
 
-        All else stays byte for byte: numbers such as ``1e5`` or ``0.10`` are not even read.
+        All other bytes stay: numbers such as ``1e5`` or ``0.10`` are never parsed and rewritten.
         """
         pieces, at = [], 0
         before = json.loads(self.text)
@@ -43,7 +43,7 @@ class Notebook(NamedTuple):
         return "".join([*pieces, self.text[at:]]).encode()
 
     def _written(self, data: Any, span: Span) -> str:
-        # With the indent and the escapes that the file has there.
+        # With the indent and the escapes of the file at this position.
         old = self.text[span.start : span.end]
         line = self.text[self.text.rfind("\n", 0, span.start) + 1 : span.start]
         outer = line[: len(line) - len(line.lstrip())]
@@ -52,13 +52,13 @@ class Notebook(NamedTuple):
         ascii = self.text.isascii() and "\\u" in self.text
         separators = (",", ": ") if indent is not None else None
         text = json.dumps(data, indent=indent, ensure_ascii=ascii, separators=separators)
-        if not ascii:  # half a character can only be written as JSON has it
+        if not ascii:  # a lone surrogate can only be written as a JSON escape
             text = _LONE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
         return text.replace("\n", ("\r\n" if "\r\n" in self.text else "\n") + outer)
 
 
 def _data_spans(text: str) -> Iterator[tuple[int, int, Span]]:
-    # Of every output that has data: the numbers of its cell and of itself, and where its data stand.
+    # For every output with data: the indices of its cell and of itself, and the position of its data.
     cells = members(text, 0).get("cells")
     for number, cell in enumerate(items(text, cells.start) if cells else ()):
         outputs = members(text, cell.start).get("outputs")
@@ -77,44 +77,49 @@ def read_notebook(path: Path) -> Notebook:
     except FileNotFoundError:
         raise BadFileError("there is no such file") from None
     except IsADirectoryError:
-        raise BadFileError("this is a folder; name notebooks, such as folder/*.ipynb") from None
+        raise BadFileError("this is a folder; use the paths of notebooks, such as folder/*.ipynb") from None
     except OSError as error:
         raise BadFileError(f"it cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise BadFileError(f"this is no notebook: {_reason(error)}") from None
+        raise BadFileError(f"this is not a notebook: {_reason(error)}") from None
     if not isinstance(content, dict) or not isinstance(content.get("nbformat"), int):
-        raise BadFileError("this is no notebook: it has no nbformat")
+        raise BadFileError("this is not a notebook: it has no nbformat")
     if content["nbformat"] < _OLDEST:
         raise BadFileError(f"it has the old format {content['nbformat']}; open it in Jupyter and save it once")
     if not isinstance(content.get("cells"), list):
-        raise BadFileError("this is no notebook: it has no cells")
+        raise BadFileError("this is not a notebook: it has no cells")
     return Notebook(content, text, as_read)
 
 
 def replace_notebook(path: Path, notebook: Notebook) -> bool:
-    """Put it in the file's place, in one step; False, and nothing is written, if somebody wrote there meanwhile.
+    """Replace the file in one step.
 
-    Raises BadFileError.
+    Returns:
+        False, without writing, if the file was changed meanwhile.
+
+    Raises:
+        BadFileError: the file cannot be written.
+
     """
-    path = path.resolve()  # a link stays one
-    aside = path.with_name(f".~{path.name}.{secrets.token_hex(4)}")
+    path = path.resolve()  # keep symbolic links
+    temporary = path.with_name(f".~{path.name}.{secrets.token_hex(4)}")
     try:
         mode = path.stat().st_mode
         if not os.access(path, os.W_OK):
             raise BadFileError("it cannot be written: it is read-only")
         try:
-            # Nobody else may read it before it has the notebook's own mode.
-            with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            # Private until it has the mode of the notebook.
+            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(notebook.encoded())
                 file.flush()
                 os.fsync(file.fileno())
-            aside.chmod(mode)
+            temporary.chmod(mode)
             if _stamp(path.stat()) != notebook.as_read:
                 return False
-            aside.replace(path)
+            temporary.replace(path)
         finally:
             with suppress(OSError):
-                aside.unlink()
+                temporary.unlink()
     except OSError as error:
         raise BadFileError(f"it cannot be written: {error.strerror}") from None
     return True

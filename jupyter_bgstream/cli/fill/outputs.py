@@ -1,6 +1,6 @@
-"""Finds jobs and batches in the outputs of a notebook, and writes what they should say.
+"""Find jobs and batches in the outputs of a notebook, and update these outputs.
 
-The same rules as when a page saves (``labextension/src/bundle.ts``): byte for byte the same file comes of them.
+The rules are those of a page that saves (``labextension/src/bundle.ts``), so that the files are the same byte for byte.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ...core.codec import BATCH_MIME, BUNDLE_MIME, JOBS_MIME
 from ...core.pauses import Paused
 from ...core.state import ENDS, Status
 from ...outputs.batch import batch_bundle
-from ...outputs.images import lacks_pictures
+from ...outputs.images import lacks_images
 from ...outputs.mimebundle import (
     OutputSnapshot,
     SavedOutput,
@@ -26,13 +26,13 @@ from ...outputs.mimebundle import (
     heading_plain,
 )
 
-Data = dict[str, Any]  # of an output, by MIME type
+Data = dict[str, Any]  # data of an output, by MIME type
 
 _TEXTS = ("text/markdown", "text/plain")
 
 
 class BatchOutput(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a group is."""
+    """State of a batch."""
 
     id: str
     status: Status
@@ -43,18 +43,16 @@ class BatchOutput(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Known(msgspec.Struct, kw_only=True):
-    """What is known now of the jobs and batches that a notebook names; by the ids in it."""
+    """Current state of the jobs and batches of a notebook, by the ids in the notebook."""
 
-    jobs: dict[
-        str, OutputSnapshot
-    ] = {}  # the newest that asks it again; only of those that the notebook may have wrong
+    jobs: dict[str, OutputSnapshot] = {}  # newest retries; only jobs whose output may be outdated
     batches: dict[str, BatchOutput] = {}
-    unfinished: set[str] = set()  # ids of jobs and batches that go on
+    unfinished: set[str] = set()  # ids of unfinished jobs and batches
     unknown: set[str] = set()
 
 
-def places(notebook: Mapping[str, Any]) -> Iterator[Data]:
-    """Return the data of every output that shows a job, several of them, or a batch."""
+def job_outputs(notebook: Mapping[str, Any]) -> Iterator[Data]:
+    """Yield the data of every output that shows jobs or a batch."""
     for cell in notebook["cells"]:
         if not isinstance(cell, dict) or cell.get("cell_type") != "code":
             continue
@@ -80,34 +78,34 @@ def batch_of(data: Data) -> Data | None:
     return key if isinstance(key, dict) and isinstance(key.get("id"), str) else None
 
 
-def is_whole(data: Data) -> bool:
-    """Whether all jobs of an output had ended when it was saved, and their pictures were at hand."""
+def is_complete(data: Data) -> bool:
+    """Return True if all jobs of a saved output had ended, and all their images are in it."""
     markdown = text_of(data, "text/markdown")
-    return all(map(has_ended, jobs_of(data))) and not (isinstance(markdown, str) and lacks_pictures(markdown))
+    return all(map(has_ended, jobs_of(data))) and not (isinstance(markdown, str) and lacks_images(markdown))
 
 
 def has_ended(key: Data) -> bool:
-    """Whether a job or batch had ended when it was saved."""
+    """Return True if a job or batch had ended when it was saved."""
     status = key.get("status")
     return isinstance(status, str) and status in ENDS
 
 
 def refreshed(data: Data, known: Known) -> Data | None:
-    """Return what differs in an output's data now, or None if it says so already, or if nothing is known of it."""
+    """Return the current data of an output; None if it is up to date, or if nothing is known."""
     fresh = _batch(data, known) if batch_of(data) else _jobs(data, known)
     if fresh is None or all(text_of(data, name) == fresh[name] for name in fresh if name != "text/plain"):
-        return None  # the plain text goes by the Markdown, as for a page
+        return None  # the Markdown decides, as in a page
     return fresh
 
 
 def text_of(data: Data, mime: str) -> Any:
-    """Return a text of an output, which on disk may be a list of lines; of any other kind what is there."""
+    """Return a text of an output, which on disk may be a list of lines; other data unchanged."""
     value = data.get(mime)
     return "".join(map(str, value)) if mime in _TEXTS and isinstance(value, list) else value
 
 
 def write(data: Data, fresh: Data, *, lines: bool) -> None:
-    """Put it into an output's data, with the order and the form that are there; ``lines``: as on disk."""
+    """Write fresh data into an output, and keep its order and form; ``lines``: form on disk."""
     in_order = list(data) == sorted(data)
     for name, value in fresh.items():
         if lines and name in _TEXTS and not isinstance(data.get(name), str):
@@ -133,7 +131,7 @@ def _batch(data: Data, known: Known) -> Data | None:
     now = known.batches.get(saved["id"]) if saved else None
     if now is None:
         return None
-    unended = _still(data, REST_NOT_WAITED_FOR)
+    unended = _kept_note(data, REST_NOT_WAITED_FOR)
     return batch_bundle(now.id, now.status, now.title, now.total, now.counts, paused=now.paused, unended=unended)
 
 
@@ -144,11 +142,11 @@ def _jobs(data: Data, known: Known) -> Data | None:
         return None
     if JOBS_MIME in data:
         return _side_by_side(data, keys, jobs)
-    return bundle(jobs[0], unended=_still(data, NOT_WAITED_FOR)) if jobs[0] else None
+    return bundle(jobs[0], unended=_kept_note(data, NOT_WAITED_FOR)) if jobs[0] else None
 
 
-def _still(data: Data, note: str) -> str:
-    """Return a note of a notebook that a program has executed, if it is there: it holds until the end has come."""
+def _kept_note(data: Data, note: str) -> str:
+    """Return the note of an executed notebook if the output has it; it is true until the end."""
     return note if note in str(text_of(data, "text/plain")) else ""
 
 
@@ -156,7 +154,7 @@ def _as_page(job: OutputSnapshot | None, key: Data) -> OutputSnapshot | None:
     if job is None or job.answer.status == "new":
         return None
     answer = job.answer
-    if answer.status == "waiting":  # a time of day is for who reads it now, and no page saves it
+    if answer.status == "waiting":  # pages do not save the time of the next attempt either
         answer = msgspec.structs.replace(answer, error=None)
     return job._replace(model=key.get("model", job.model), answer=answer)
 
@@ -171,21 +169,21 @@ def _side_by_side(data: Data, keys: Sequence[Data], jobs: Sequence[OutputSnapsho
     models = [str(key.get("model", "")) for key in keys]
     markdown = plain = [""] * len(keys)
     if not all(jobs):
-        saved = _parted(text_of(data, "text/markdown"), list(map(heading_markdown, models)))
-        saved_plain = _parted(text_of(data, "text/plain"), list(map(heading_plain, models)))
+        saved = _sections(text_of(data, "text/markdown"), list(map(heading_markdown, models)))
+        saved_plain = _sections(text_of(data, "text/plain"), list(map(heading_plain, models)))
         if saved is None or saved_plain is None:
             return None
         markdown, plain = saved, saved_plain
     parts = [job or SavedOutput(keys[i], markdown[i], plain[i]) for i, job in enumerate(jobs)]
-    return bundle_of_several(parts, models=models, unended=_still(data, NOT_WAITED_FOR))
+    return bundle_of_several(parts, models=models, unended=_kept_note(data, NOT_WAITED_FOR))
 
 
-def _parted(text: Any, headings: Sequence[str]) -> list[str] | None:
-    """Return what is below each of these lines; None if they are not there in this order and once each."""
+def _sections(text: Any, headings: Sequence[str]) -> list[str] | None:
+    """Return the text below each heading; None unless each heading occurs once, in this order."""
     lines = text.split("\n") if isinstance(text, str) else []
     at = [number for number, line in enumerate(lines) if line in headings]
     if [lines[number] for number in at] != list(headings) or at[:1] != [0]:
         return None
-    # Between two of them there is an empty line after the first and one before the second.
+    # There is an empty line after a heading, and one before the next heading.
     ends = [*(number - 1 for number in at[1:]), len(lines)]
     return ["\n".join(lines[number + 2 : end]) for number, end in zip(at, ends, strict=True)]

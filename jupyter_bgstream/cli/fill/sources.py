@@ -1,4 +1,4 @@
-"""Where answers are looked up: a running server, or the database that the config names."""
+"""Sources of answers: a running server, or the configured database."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from .outputs import BatchOutput
 
 PAGE = 500  # ids in a request
 
-_BYTES = 1024 * 1024  # of a log at a time
+_BYTES = 1024 * 1024  # of a log per read
 
 
 class Record(NamedTuple):
-    """As much of a job as tells whether its answer is wanted."""
+    """Fields of a job that decide whether its answer is read."""
 
     id: str
     model: str  # provider/name
@@ -37,38 +37,38 @@ class Record(NamedTuple):
 
 
 class Source(Protocol):
-    """Looks jobs and batches up."""
+    """Source of jobs and batches; the methods raise NotFoundError."""
 
-    async def records(self, ids: Sequence[str]) -> list[Record]: ...  # at most PAGE ids; those that are there
-    async def answer(self, job_id: str) -> tuple[str, Answer]: ...  # with its cursor; NotFoundError
-    async def image(self, job_id: str, image_id: str) -> bytes: ...  # the file of a picture; NotFoundError
-    async def batch(self, group_id: str) -> BatchOutput: ...  # NotFoundError
+    async def records(self, ids: Sequence[str]) -> list[Record]: ...  # at most PAGE ids; only jobs that exist
+    async def answer(self, job_id: str) -> tuple[str, Answer]: ...  # with its cursor
+    async def image(self, job_id: str, image_id: str) -> bytes: ...  # file of an image
+    async def batch(self, batch_id: str) -> BatchOutput: ...
 
 
 class ServerSource:
-    """Asks a running server."""
+    """Running server."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
 
     async def records(self, ids: Sequence[str]) -> list[Record]:
-        """Look up jobs."""
+        """Return the jobs that exist."""
         page = await self._api.jobs(ids=",".join(ids), limit=PAGE)
         return [Record(job.id, job.model, job.ended, job.retried_by) for job in page.jobs]
 
     async def answer(self, job_id: str) -> tuple[str, Answer]:
-        """Read a job's log."""
+        """Return the cursor and the answer of a job."""
         follower = Follower(job_id)
         answer = await follower.catch_up(self._api)
         return follower.cursor, answer
 
     async def image(self, job_id: str, image_id: str) -> bytes:
-        """Read a picture."""
+        """Return the file of an image."""
         return await self._api.image(job_id, image_id)
 
-    async def batch(self, group_id: str) -> BatchOutput:
-        """Look up a group."""
-        group = await self._api.group(group_id)
+    async def batch(self, batch_id: str) -> BatchOutput:
+        """Return the state of a batch."""
+        group = await self._api.group(batch_id)
         counts = EndCounts(**msgspec.structs.asdict(group.counts))
         return BatchOutput(
             id=group.id,
@@ -81,19 +81,19 @@ class ServerSource:
 
 
 class DatabaseSource:
-    """Reads the database; servers may be using it."""
+    """Database, which servers may use at the same time."""
 
     def __init__(self, store: Store, owner: str) -> None:
         self._store = store
         self._owner = owner
 
     async def records(self, ids: Sequence[str]) -> list[Record]:
-        """Look up jobs."""
+        """Return the jobs that exist."""
         jobs, _ = await self._store.jobs(self._owner, JobFilter(ids=tuple(ids), limit=PAGE))
         return [Record(job.id, job.spec.model, job.status in ENDS, job.retried_by) for job in jobs]
 
     async def answer(self, job_id: str) -> tuple[str, Answer]:
-        """Read a job's log."""
+        """Return the cursor and the answer of a job."""
         job = await self._store.job(self._owner, job_id)
         answer = Answer()
         while events := await self._store.events(job, after=answer.seq, max_bytes=_BYTES):
@@ -101,14 +101,14 @@ class DatabaseSource:
         return str(Cursor(log=job.log, attempt=answer.attempt, seq=answer.seq)), answer
 
     async def image(self, job_id: str, image_id: str) -> bytes:
-        """Read a picture."""
+        """Return the file of an image."""
         image = await self._store.image(self._owner, job_id, image_id)
         chunks = [await self._store.image_chunk(image, n) for n in range(math.ceil(image.bytes / IMAGE_CHUNK))]
         return b"".join(chunks)
 
-    async def batch(self, group_id: str) -> BatchOutput:
-        """Look up a group."""
-        group = await self._store.group(self._owner, group_id)
+    async def batch(self, batch_id: str) -> BatchOutput:
+        """Return the state of a batch."""
+        group = await self._store.group(self._owner, batch_id)
         return BatchOutput(
             id=group.id,
             status=group.status,
@@ -121,7 +121,7 @@ class DatabaseSource:
 
 @asynccontextmanager
 async def server_source() -> AsyncIterator[ServerSource | ServerConnectionError]:
-    """Find a running server, or why there is none."""
+    """Connect to a server, or yield the error."""
     api = Api()
     try:
         try:
@@ -136,9 +136,9 @@ async def server_source() -> AsyncIterator[ServerSource | ServerConnectionError]
 
 @asynccontextmanager
 async def database_source(path: Path | None) -> AsyncIterator[DatabaseSource | BgStreamError]:
-    """Open the database of the config, or another one; or tell why there is none. None is made."""
+    """Open the configured database, or the one at ``path``; or yield the error. Never creates a database."""
     from ...server.identity import tenant
-    from ..settings import has_database, load_settings  # they bring all of Jupyter's server
+    from ..settings import has_database, load_settings  # they import all of Jupyter's server
 
     app = load_settings().app
     if path is not None:
