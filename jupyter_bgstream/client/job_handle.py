@@ -20,7 +20,7 @@ from .errors import IncompleteAnswerError
 from .execution import JobsDisplay, is_executed, show
 from .follower import Deltas, Follower
 from .images import AnswerImage, AnswerImages
-from .job_table import state
+from .job_table import with_delay
 from .voila import in_voila, mime_bundle
 
 if TYPE_CHECKING:
@@ -38,11 +38,9 @@ class Job:
 
     Dropping the handle, or interrupting code that waits for it, never ends the job. ``wait`` returns the handle however
     the job ended. ``result``, ``await`` and iteration need a complete answer and raise ``IncompleteAnswerError``
-    otherwise, so that a truncated text never looks finished.
-
-    Every method that asks the server raises ServerUnreachableError if it does not answer, and NotFoundError if the job
-    was deleted. Two handles of one job are equal, and a handle can be pickled. Reading ``text`` or ``result()`` of an
-    ended job marks its notice as read.
+    otherwise, so that a truncated text never looks finished. Every method that asks the server raises
+    ServerUnreachableError if it does not answer, and NotFoundError if the job was deleted. Two handles of one job are
+    equal, and a handle can be pickled. Reading ``text`` or ``result()`` of an ended job marks its notice as read.
 
     >>> job = bg.submit("Say hello.", model="demo/echo")
     >>> job.wait().status
@@ -298,7 +296,7 @@ class Job:
     def __repr__(self) -> str:
         answer = self._follower.answer
         known = self._answer_of_info() if self._info.ended or answer.status == "new" else answer
-        status = state(known.status, known.not_before, time.time())
+        status = with_delay(known.status, known.not_before, time.time())
         error = f": {known.error.code}" if known.error else ""
         cost = f" {usd(known.cost.usd, estimated=known.cost.estimated)}" if known.cost else ""
         return visible_line(f"<Job {self.id} {self.model} {status}{error}{cost}>")
@@ -383,8 +381,9 @@ class Job:
             return answer.text
         if answer.error is None:
             raise IncompleteAnswerError(f"The job {self.id} was {answer.status}.", code=answer.status, job=self)
+        end = "failed" if answer.status == "failed" else "was interrupted"
         raise IncompleteAnswerError(
-            f"The job {self.id} {_ENDED[answer.status]}: {answer.error.message}", code=answer.error.code, job=self
+            f"The job {self.id} {end}: {answer.error.message}", code=answer.error.code, job=self
         )
 
     def _mark_read(self) -> None:
@@ -392,9 +391,6 @@ class Job:
         if not self._read:
             self._read = True
             self._background.start(lambda api: api.read_receipts.mark(self.id))
-
-
-_ENDED = {"failed": "failed", "interrupted": "was interrupted"}
 
 
 def _restored(info: JobInfo) -> Job:

@@ -9,16 +9,16 @@ from types import MappingProxyType
 
 from ..core.pauses import Paused
 from ..core.schemas import JobInfo
-from ..core.state import Status
 from ..core.terminal_text import visible_line
 from .costs import usd
+from .labels import PAUSED, status_label
 from .text_table import grid
 
 _SHORT = 8  # characters of an id; any unique prefix identifies a job
 _ROW = re.compile(r"(?:-\d+)?-r\d+$")  # suffix of the ids of a batch's rows, whose prefixes are all the same
 _WORDS = 48  # characters of a title
 _NAME = 24  # characters of a person's name
-_TEXTS = ("id", "state", "model", "prompt")
+_TEXTS = ("id", "status", "model", "prompt")
 _NUMBERS = ("time", "tokens", "cost")
 NO_PAUSES: Mapping[str, Paused] = MappingProxyType({})
 
@@ -68,8 +68,8 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
-def state(status: Status, not_before: float | None, now: float) -> str:
-    """Format a status, and the time until the next attempt of a waiting job."""
+def with_delay(status: str, not_before: float | None, now: float) -> str:
+    """Return a status or its label, with the time until the next attempt of a waiting job."""
     return f"{status} {duration(not_before - now)}" if not_before is not None and not_before > now else status
 
 
@@ -84,9 +84,9 @@ def _row(job: JobInfo, now: float, *, named: bool, paused: bool) -> tuple[str, .
     elapsed = duration((job.ended_at or now) - job.started_at) if job.started_at else ""
     tokens = job.usage.get("output_tokens") if job.usage else None
     is_paused = paused and job.status in ("queued", "waiting")
-    status = "paused" if is_paused else state(job.status, job.not_before, now)
+    label = PAUSED if is_paused else with_delay(status_label(job.status, job.finish_reason), job.not_before, now)
     cost = usd(job.cost.usd, estimated=job.cost.estimated) if job.cost else ""
-    texts = (short(job.id), status, job.model, _cut(job.title, _WORDS))
+    texts = (short(job.id), label, job.model, _cut(job.title, _WORDS))
     name = (_cut(job.submitted_by or "", _NAME),) if named else ()
     return *texts, *name, elapsed, "" if tokens is None else f"{tokens:,}", cost
 

@@ -154,7 +154,7 @@ def jobs(
 
     >>> asked = bg.submit("Say hello.", model="demo/echo", thread="greetings").wait()
     >>> bg.jobs(thread="greetings", status="completed")
-    id        state      model      prompt      time  tokens...
+    id        status      model      prompt      time  tokens...
     >>> [job.title for job in bg.jobs(thread="greetings")]
     ['Say hello.']
     """

@@ -12,6 +12,7 @@ from ..core.terminal_text import visible_line
 from .default_connection import default_background
 from .job_handle import Job
 from .job_table import duration
+from .labels import status_label
 from .session import submit
 from .text_table import grid
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 _PAGE = 500  # jobs of a request; the server allows no more
 _WORDS = 48  # characters of a title
-_HEADINGS = ("thread", "state", "model", "last prompt", "forked from", "turns", "last used")
+_HEADINGS = ("thread", "status", "model", "last prompt", "forked from", "turns", "last used")
 _NUMBERS = 5  # from this column on
 
 
@@ -180,8 +181,8 @@ def threads(*, limit: int = 50) -> Threads:
 
     >>> asked = bg.submit("Hi.", model="demo/echo", thread="hellos").wait()
     >>> bg.threads(limit=1)
-    thread...state...model...
-    hellos...completed...demo/echo...Hi....
+    thread...status...model...
+    hellos...Done...demo/echo...Hi....
     """
     page = default_background.run(lambda api: api.threads(limit=limit))
     return Threads(page.threads, more=page.next is not None)
@@ -200,4 +201,4 @@ async def _jobs(api: Api, name: str) -> list[JobInfo]:
 def _row(info: ThreadInfo, now: float) -> tuple[str, ...]:
     words = info.title if len(info.title) <= _WORDS else info.title[: _WORDS - 1].rstrip() + "…"
     used = f"{duration(now - info.updated_at)} ago"
-    return info.name, info.status, info.model, words, info.forked_from or "", f"{info.jobs:,}", used
+    return info.name, status_label(info.status), info.model, words, info.forked_from or "", f"{info.jobs:,}", used

@@ -197,7 +197,7 @@ def test_somebody_elses_database_is_a_problem(sound: Home) -> None:
     sound.database.parent.mkdir()
     with closing(sqlite3.connect(sound.database)) as db:
         db.execute("CREATE TABLE mine (n)")
-    assert "something else" in problem(sound, "database")["message"]
+    assert "another application" in problem(sound, "database")["message"]
 
 
 @pytest.mark.parametrize("content", [b"no database at all" * 100, b"SQLite format 3\x00" + b"\xff" * 4000])
@@ -258,7 +258,7 @@ async def test_a_damaged_database_is_a_problem(sound: Home) -> None:
 
 def test_a_folder_in_the_place_of_the_database_is_a_problem(sound: Home) -> None:
     sound.database.mkdir(parents=True)
-    assert "is no file" in problem(sound, "database")["message"]
+    assert "not a file" in problem(sound, "database")["message"]
 
 
 def test_a_disabled_extension_is_a_problem(sound: Home) -> None:

@@ -48,7 +48,7 @@ def test_the_list_of_jobs_has_their_cost() -> None:
         usage={"output_tokens": 1200}, cost=Cost(usd=0.0012, estimated=True),
     )  # fmt: skip
     heading, row = table([form], 2.0)["text/plain"].split("\n")
-    assert heading.split() == ["id", "state", "model", "prompt", "time", "tokens", "cost"]
+    assert heading.split() == ["id", "status", "model", "prompt", "time", "tokens", "cost"]
     assert row.endswith("1,200  ≈ $0.0012")
 
 

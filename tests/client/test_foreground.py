@@ -55,7 +55,7 @@ def test_an_interrupt_detaches_and_a_second_one_cancels(kernel: Kernel, provider
     kernel.interrupt()
     kernel.await_printed("Detaching. ")
     kernel.interrupt()
-    assert kernel.collect(waiting).error == f"Interrupted twice: job {short} is cancelled."
+    assert kernel.collect(waiting).error == f"Interrupted twice. Job {short}: Stopped."
     assert job(going.id).status == "cancelled"
 
 
@@ -147,8 +147,8 @@ def test_a_terminal_detaches_and_cancels(terminal: Terminal, provider: ThreadedP
     terminal.interrupt()
     terminal.expect("Interrupt again within 3 s to cancel.")
     terminal.interrupt()
-    terminal.expect("Interrupted twice: job ")
-    terminal.expect(" is cancelled.")
+    terminal.expect("Interrupted twice. Job ")
+    terminal.expect(": Stopped.")
     terminal.expect("In [")
     (cancelled,) = jobs(limit=1)
     assert cancelled.status == "cancelled"

@@ -37,7 +37,7 @@ def test_show_has_all_there_is_to_a_job(kernel: Kernel, provider: ThreadedProvid
     facts = dict(line.split(maxsplit=1) for line in plain.partition("\n\n")[0].splitlines())
     assert facts["job"] == live[BUNDLE_MIME]["id"]
     assert live["text/plain"].startswith("one \n\nFailed: ")
-    assert (facts["state"], facts["model"], facts["thread"]) == ("failed", "test/broken", "talk")
+    assert (facts["status"], facts["model"], facts["thread"]) == ("Failed", "test/broken", "talk")
     assert facts["params"] == '{"max_tokens": 5}'
     assert facts["error"].endswith("(truncated)")
     assert plain.endswith("\n\nsystem:\nBe <i>brief</i>.\n\nuser:\nWhat is <b>?")

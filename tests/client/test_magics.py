@@ -181,8 +181,8 @@ def test_the_table(kernel: Kernel) -> None:
     asked.wait()
     shown = kernel.run("%bg").bundles[0]
     heading, newest, *_ = shown["text/plain"].splitlines()
-    assert heading.split() == ["id", "state", "model", "prompt", "time", "tokens", "cost"]
-    assert newest.split()[:3] == [asked.id[:8], "completed", "test/hello"]
+    assert heading.split() == ["id", "status", "model", "prompt", "time", "tokens", "cost"]
+    assert newest.split()[:3] == [asked.id[:8], "Done", "test/hello"]
     assert newest.split()[-3:] == ["0", "s", "2"]
     assert "What is &lt;b&gt;bold&lt;/b&gt; in HTML?" in shown["text/html"]
     assert "<b>" not in shown["text/html"]
@@ -193,7 +193,7 @@ def test_cancel_by_variable_by_id_and_by_the_ids_beginning(kernel: Kernel, provi
     for name in ("held", "ID", "SHORT"):
         shown = kernel.run("%%bg test/held --name held\nx").job
         word = {"held": "held", "ID": shown["id"], "SHORT": shown["id"][:8]}[name]
-        assert kernel.run(f"%bg cancel {word}").printed == f"Job {shown['id'][:8]} is cancelled.\n"
+        assert kernel.run(f"%bg cancel {word}").printed == f"Job {shown['id'][:8]}: Stopped.\n"
         assert job(shown["id"]).status == "cancelled"
 
 
@@ -229,7 +229,7 @@ def test_an_ambiguous_beginning_cancels_nothing(kernel: Kernel, provider: Thread
 
 def test_help_names_every_option(kernel: Kernel) -> None:
     helped = kernel.run("%bg help").printed
-    verbs = kernel.run("%bg nonsense").error.partition("there are ")[2].partition(";")[0].split(", ")
+    verbs = kernel.run("%bg xyzzy").error.partition("Known verbs: ")[2].partition(". ")[0].split(", ")
     assert len(verbs) == 12
     assert all(f"%bg {verb}" in helped for verb in ("list", *verbs))
     source = (Path(str(magics.__file__)).parent / "options.py").read_text()
@@ -256,8 +256,8 @@ def test_it_lists_with_and_without_saying_so_and_asks_which_to_cancel(kernel: Ke
     for line in ("%bg", "%bg list"):
         (shown,) = kernel.run(line).bundles
         assert "A question to be listed." in shown["text/plain"]
-    assert kernel.run("%bg cancel").error.startswith("Which one? %bg cancel takes")
-    assert kernel.run("%bg retry").error.startswith("Which one? %bg retry takes")
+    assert kernel.run("%bg cancel").error.startswith("%bg cancel needs a job")
+    assert kernel.run("%bg retry").error.startswith("%bg retry needs a job")
 
 
 def test_expressions_are_filled_in_and_what_is_sent_is_what_is_shown(
@@ -345,7 +345,7 @@ def test_several_models_stand_side_by_side(kernel: Kernel, provider: ThreadedPro
     )
     again = kernel.run("both")
     assert again.bundles[0]["text/markdown"].endswith("#### test/other\n\nAnother\n\n#### test/hello\n\nHello, world")
-    assert kernel.run("%bg cancel both").printed.count("is completed.") == 3
+    assert kernel.run("%bg cancel both").printed.count(": Done.") == 3
 
 
 def test_one_refused_model_does_not_lose_the_others(kernel: Kernel) -> None:

@@ -291,7 +291,7 @@ class TestScript:
         cut = batches.batch(group)
         assert next(iter(cut)).text == "Said: x"
         assert [row["status"] for row in cut.to_frame()] == ["completed", "unsent", "unsent"]
-        assert "run the cell again" in cut.to_frame()[1]["error"]
+        assert "Run the cell again" in cut.to_frame()[1]["error"]
         batch = batches.map(words, "{row}", model=model).wait()
         assert "1 of 3 rows have been answered" in capsys.readouterr().out
         assert batch.id == group
@@ -441,7 +441,7 @@ def test_two_kernels_at_once_make_one_batch(server: Jupyter, provider: ThreadedP
     assert prompts(provider, model) == sorted(map(str, range(40)))
 
 
-@pytest.mark.parametrize(("retries", "requests"), [({}, 3), ({"retries": "always"}, 6)])
+@pytest.mark.parametrize(("retries", "requests"), [({}, 3), ({"retry_policy": "always"}, 6)])
 def test_a_row_whose_answer_broke_off_is_paid_for_once(
     script: None, provider: ThreadedProvider, model: str, retries: dict[str, str], requests: int
 ) -> None:

@@ -19,7 +19,7 @@ from jupyter_bgstream.testing import ThreadedProvider, answer, refusal
 
 REVOKED = refusal(401, {"error": {"message": "This key was revoked.", "code": "invalid_api_key"}})
 ROWS = 30
-FAILED = {"concurrency": 1}  # at a time: then as many fail as pause it
+FAILED = {"max_concurrency": 1}  # at a time: then as many fail as pause it
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_a_notebook_that_nobody_watches_fails_with_the_reason(
     listed = kernel.run("%bg").bundles[0]
     group = kernel.ask("b.id").strip("'")
     rows = [line.split() for line in listed["text/plain"].splitlines() if line.startswith(group[:8])]
-    assert {row[1] for row in rows} - {"failed"} == {"paused"}
+    assert {row[1] for row in rows} - {"Failed"} == {"Paused"}
     assert "is paused (unauthorized): test refused the key" in listed["text/plain"]
     assert "is paused (unauthorized): test refused the key" in listed["text/html"]
     shown = kernel.run("b")

@@ -108,19 +108,19 @@ def test_kernel_shows_a_picture(server: Jupyter) -> None:
         (shown,) = ran.bundles
         assert b64decode(shown["image/png"]) == PNG
         (lost,) = kernel.run("lost = bg.job(answer.id).images[0]\nanswer.delete()\nlost").outputs
-        assert lost["data"]["text/plain"].startswith(f"<Picture 1, PNG, {len(PNG)} bytes> cannot be shown. ")
+        assert lost["data"]["text/plain"].startswith(f"<Picture 1, PNG, {len(PNG)} bytes> cannot be shown: ")
 
 
 @pytest.fixture
 def loose(server: Jupyter, monkeypatch: pytest.MonkeyPatch) -> Iterator[LooseKernel]:
     with closing(LooseKernel(server, monkeypatch)) as kernel:
-        setup = "from jupyter_bgstream.client import job, display_updates as relay, submit\nshell = get_ipython()"
+        setup = "from jupyter_bgstream.client import display_updates, job, submit\nshell = get_ipython()"
         assert kernel.run(setup).reply["status"] == "ok"
         yield kernel
 
 
 def test_display_that_a_kernel_relays_has_the_picture_in_the_end(loose: LooseKernel) -> None:
-    loose.send("asked = submit('x', model='test/drawn')\nrelay.publish(shell, [asked])")
+    loose.send("asked = submit('x', model='test/drawn')\ndisplay_updates.publish(shell, [asked])")
     data = b64encode(PNG).decode()
     messages = loose.messages(
         lambda message: bool(displayed([message])) and data in message["content"]["data"]["text/markdown"]

@@ -124,7 +124,7 @@ def test_a_plain_ipython_needs_no_kernel(run: Run) -> None:
     assert re.fullmatch(r"Queued… \(job [0-9a-f]{20}\)", queued)
     assert where.startswith("asked shows the answer")
     assert said == "Hello, world"
-    assert table[0].split()[:2] == ["id", "state"]
+    assert table[0].split()[:2] == ["id", "status"]
 
 
 def test_without_a_server_it_is_said_in_one_sentence(run: Run, server: Jupyter) -> None:

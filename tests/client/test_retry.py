@@ -118,5 +118,5 @@ def test_one_that_waits_says_why_and_until_when(waiting: Job, monkeypatch: pytes
 
 
 def test_the_table_says_how_long_it_waits() -> None:
-    assert "waiting 3 min 00 s" in table([FORM], UNTIL - 180)["text/plain"]
-    assert " waiting " in table([FORM], UNTIL + 1)["text/plain"]
+    assert "Waiting 3 min 00 s" in table([FORM], UNTIL - 180)["text/plain"]
+    assert " Waiting " in table([FORM], UNTIL + 1)["text/plain"]

@@ -52,7 +52,7 @@ def test_kernel_sees_who_submitted_and_names_nobody_itself(people: Jupyter, kern
     assert kernel.ask("[job.title for job in bg.jobs(submitted_by='ada')]") == "['Of ada']"
     assert kernel.ask("len(bg.jobs(submitted_by='bob'))") == "0"
     heading, own, adas = kernel.run("%bg list --thread shared").bundles[0]["text/plain"].splitlines()
-    assert heading.split() == ["id", "state", "model", "prompt", "by", "time", "tokens", "cost"]
+    assert heading.split() == ["id", "status", "model", "prompt", "by", "time", "tokens", "cost"]
     assert "  ada  " in adas
     assert "ada" not in own
     assert "submitted by  ada" in kernel.run(f"%bg show {job}").bundles[0]["text/plain"]
@@ -69,7 +69,7 @@ def test_table_names_submitters_only_where_there_are_any() -> None:
     assert " by " not in table([form(), form(submitted_by=None)], 2.0)["text/plain"]
     shown = table([form(), form(submitted_by=HOSTILE), form(submitted_by="x" * 200)], 2.0)
     heading, nobody, hostile, long = shown["text/plain"].splitlines()
-    assert heading.split() == ["id", "state", "model", "prompt", "by", "time", "tokens", "cost"]
+    assert heading.split() == ["id", "status", "model", "prompt", "by", "time", "tokens", "cost"]
     assert nobody.split() == ["01234567", "queued", "a/b", "Why?"]
     assert hostile.endswith("  <img src=x onerror=aler…")
     assert long.endswith("  " + "x" * 23 + "…")

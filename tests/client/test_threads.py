@@ -193,7 +193,7 @@ def test_a_list_shows_itself_as_a_table() -> None:
     assert "&lt;b&gt;" in shown.bundle()["text/html"]
     assert isinstance(shown[:1], Threads)
     assert [each.name for each in shown] == [shown[0].name, shown[1].name] == ["trip", "<b>"]
-    assert "begins one" in repr(Threads([]))
+    assert "to start one" in repr(Threads([]))
 
 
 @pytest.mark.parametrize("name", ["", "x" * 201, 7, None])

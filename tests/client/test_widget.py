@@ -80,8 +80,9 @@ def loose(server: Jupyter) -> Iterator[LooseKernel]:
         for name in filter(of_this_machine, list(os.environ)):
             environment.delenv(name)
         with closing(LooseKernel(server, environment)) as kernel:
-            setup = "import time\n"
-            setup += "from jupyter_bgstream.client import job, display_updates as relay, submit\nshell = get_ipython()"
+            setup = (
+                "import time\nfrom jupyter_bgstream.client import display_updates, job, submit\nshell = get_ipython()"
+            )
             assert kernel.run(setup).reply["status"] == "ok"
             yield kernel
 
@@ -300,7 +301,7 @@ def called() -> Any:
     return called
 
 
-SHOW = "asked = submit('x', model='test/{model}')\nrelay.publish(shell, [asked])\nasked.wait();"
+SHOW = "asked = submit('x', model='test/{model}')\ndisplay_updates.publish(shell, [asked])\nasked.wait();"
 
 
 def test_a_display_is_brought_up_to_date_while_a_cell_runs(loose: LooseKernel, provider: ThreadedProvider) -> None:
@@ -333,12 +334,12 @@ def test_where_a_page_reads_the_log_a_display_is_never_touched_again(
 ) -> None:
     provider.scripts["slow"] = slow(answer(WORDS), 0.005)
     ran = kernel.run(
-        "from jupyter_bgstream.client import display_updates as relay, submit\nshell = get_ipython()\n"
+        "from jupyter_bgstream.client import display_updates, submit\nshell = get_ipython()\n"
         + SHOW.format(model="slow")
     )
     assert [output["type"] for output in ran.outputs] == ["display_data"]
     assert ran.outputs[0]["transient"] == {}
-    assert kernel.ask("relay._lasting") == "set()"
+    assert kernel.ask("display_updates._running") == "set()"
 
 
 class Announced:

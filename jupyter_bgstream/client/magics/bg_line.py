@@ -16,6 +16,7 @@ from ..costs import KEYS
 from ..display_updates import publish
 from ..job_handle import Job
 from ..job_table import short, table
+from ..labels import status_label
 from ..session import State, costs, list_jobs, models, paused_batches
 from . import threads
 from .errors import MagicError
@@ -176,4 +177,4 @@ class LineMagic:
 
     def _print_status(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
-            print(f"Job {short(job.id)} is {job.status}.")  # noqa: T201
+            print(f"Job {short(job.id)}: {status_label(job.status, job.finish_reason)}.")  # noqa: T201

@@ -11,7 +11,8 @@ from typing import Any
 from ...core.schemas import JobDetail
 from ...core.terminal_text import visible, visible_line
 from ..costs import usd
-from ..job_table import duration, state
+from ..job_table import duration, with_delay
+from ..labels import status_label
 from ..text_table import TABLE
 
 _PARAMS = 400  # characters
@@ -54,7 +55,7 @@ def _facts(job: JobDetail, now: float) -> dict[str, str]:
     params = json.dumps(job.params, ensure_ascii=False) if job.params else ""
     return {
         "job": job.id,
-        "state": state(job.status, job.not_before, now),
+        "status": with_delay(status_label(job.status, job.finish_reason), job.not_before, now),
         "reason": job.finish_reason if job.finish_reason not in (None, "stop") else "",
         "error": f"{job.error.message} ({job.error.code})" if job.error else "",
         "model": job.model,

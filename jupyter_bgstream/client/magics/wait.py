@@ -11,6 +11,7 @@ from ...core.terminal_text import visible, visible_line
 from ..errors import AnswerRestartedError, IncompleteAnswerError
 from ..job_handle import Job
 from ..job_table import short
+from ..labels import status_label
 from .errors import Detached
 
 CANCEL_WINDOW = 3.0  # seconds in which a second interrupt cancels
@@ -73,8 +74,8 @@ def _wait_for_second_interrupt(jobs: Sequence[Job]) -> bool:
 
 
 def _cancel(jobs: Sequence[Job]) -> str:
-    ends = [f"job {short(job.id)} is {job.cancel().status}" for job in jobs]
-    return f"Interrupted twice: {', '.join(ends)}."
+    ends = [f"Job {short(job.id)}: {status_label(job.cancel().status)}." for job in jobs]
+    return " ".join(["Interrupted twice.", *ends])
 
 
 def _print(job: Job) -> None:

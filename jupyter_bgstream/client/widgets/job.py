@@ -62,9 +62,9 @@ class JobWidget(PageWidget):
         """Return the bundle of the job, so that the output outlives the kernel, and the file has the text."""
         return self._job.placeholder()
 
-    def get_state(self, key: Any = None, drop_deerror_fieldss: bool = False) -> dict[str, Any]:
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
         """Return the state for a page; the whole state includes the relayed log."""
-        state: dict[str, Any] = super().get_state(key, drop_deerror_fieldss)
+        state: dict[str, Any] = super().get_state(key, drop_defaults)
         return state if key is not None else state | _numbered(0, self._entries[: self._sent])
 
     async def add(self, entries: list[Entry]) -> None:
