@@ -173,7 +173,7 @@ class _Recorder(Follower):
         self._is_reset = False
 
     async def read(self, log: Log) -> LogPage | None:
-        """Read the next page; wait if there is none."""
+        """Read the next page, and wait for it."""
         return await self._read(log, wait=True)
 
     def take(self) -> list[Entry]:

@@ -47,7 +47,7 @@ class TestScript:
             with pytest.raises(bg.BatchPausedError) as raised:
                 batch.wait(20)
         assert (raised.value.code, raised.value.reason.code) == ("batch_paused", "unauthorized")
-        for words in (batch.id, "revoked", f"{ROWS - AT_FIRST} rows", "batch.resume()", "batch.retry()"):
+        for words in (batch.id, "revoked", f"{ROWS - AT_FIRST} remaining rows", "batch.resume()", "batch.retry()"):
             assert words in raised.value.message
         assert batch.paused == raised.value.reason
         assert batch.status == "running"

@@ -163,7 +163,7 @@ def _side_by_side(data: Data, keys: Sequence[Data], jobs: Sequence[OutputSnapsho
     """Return the bundle of several jobs; the saved text of an unknown job stays.
 
     Returns:
-        None if the saved text of an unknown job cannot be told from the others.
+        None if the saved text of an unknown job cannot be separated from the others.
 
     """
     models = [str(key.get("model", "")) for key in keys]

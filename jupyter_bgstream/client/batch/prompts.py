@@ -48,8 +48,8 @@ class Requests:
         return len(self._rows)
 
     def __iter__(self) -> Iterator[Request]:
-        pictures = self._images or ((),) * len(self)
-        for number, (prompt, images) in enumerate(zip(self._prompts, pictures, strict=True)):
+        images_of_rows = self._images or ((),) * len(self)
+        for number, (prompt, images) in enumerate(zip(self._prompts, images_of_rows, strict=True)):
             if isinstance(prompt, str) and not prompt.strip() and not images:
                 raise InvalidRequestError(f"The prompt of row {number:,}, counted from 0, is empty.", field="prompt")
             try:

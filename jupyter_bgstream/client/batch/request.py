@@ -127,7 +127,7 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
         except KeyboardInterrupt:
             future.cancel()
             print(  # noqa: T201
-                "Interrupted: not all rows were submitted. The submitted rows go on; run the cell again for the rest."
+                "Interrupted before all rows were submitted. Submitted rows continue. Run the cell again for the rest."
             )
             raise
         if not future.done():

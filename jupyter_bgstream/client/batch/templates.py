@@ -155,7 +155,7 @@ def _item(value: Any, key: str) -> Any:
 
 
 def odd_name_hint(columns: Sequence[str]) -> str:
-    """Return a hint for columns that a template cannot name; "" if there are none."""
+    """Return a hint for columns that a template cannot name; "" if a template can name all."""
     odd = next((name for name in columns if _BRACE.search(name)), None)
     if odd is None:
         return ""
