@@ -72,7 +72,7 @@ def test_wait_waits_for_all_of_this_kernel_and_can_be_interrupted(kernel: Kernel
     provider.release(3)
     first, *rest = kernel.collect(waiting).printed.splitlines()
     assert first == f"Waiting for {mine[0]}, {mine[1]}. An interrupt detaches; the jobs continue."
-    assert rest == [f"Job {short} is completed." for short in mine]
+    assert rest == [f"Job {short}: Done." for short in mine]
 
 
 def test_rm_deletes_all_or_nothing(kernel: Kernel, provider: ThreadedProvider) -> None:

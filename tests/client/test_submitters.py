@@ -70,7 +70,7 @@ def test_table_names_submitters_only_where_there_are_any() -> None:
     shown = table([form(), form(submitted_by=HOSTILE), form(submitted_by="x" * 200)], 2.0)
     heading, nobody, hostile, long = shown["text/plain"].splitlines()
     assert heading.split() == ["id", "status", "model", "prompt", "by", "time", "tokens", "cost"]
-    assert nobody.split() == ["01234567", "queued", "a/b", "Why?"]
+    assert nobody.split() == ["01234567", "Queued", "a/b", "Why?"]
     assert hostile.endswith("  <img src=x onerror=aler…")
     assert long.endswith("  " + "x" * 23 + "…")
     assert "&lt;img src=x" in shown["text/html"]
