@@ -1,6 +1,6 @@
 """The state machine of a job: one transition table, ``apply`` and ``fold``.
 
-The same fold exists in ``labextension/src/fold.ts``; both run the cases in ``tests/golden/fold.json``.
+The same fold exists in ``labextension/src/wire/fold.ts``; both run the cases in ``tests/golden/fold.json``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Untrusted text for a terminal: control characters are escaped, because a terminal would obey them.
 
-Golden cases, shared with ``labextension/src/visible.ts``: ``tests/golden/visible.json``.
+Golden cases, shared with ``labextension/src/outputs/terminalText.ts``: ``tests/golden/visible.json``.
 """
 
 from __future__ import annotations

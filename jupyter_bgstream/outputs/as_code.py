@@ -1,7 +1,7 @@
 """Write parts of an answer that cost too much to draw as code, which every reader draws fast.
 
 Lab's table of contents, and readers without the extension, parse the whole saved text each time they open it. Golden
-cases, shared with ``labextension/src/ascode.ts``: ``tests/golden/costly.json``.
+cases, shared with ``labextension/src/outputs/asCode.ts``: ``tests/golden/costly.json``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Citations of an answer as text below it in a notebook file.
 
 Titles and addresses are untrusted: in Markdown they are only text, and the target of a link to the web. Golden cases,
-shared with ``labextension/src/cited.ts``:
+shared with ``labextension/src/outputs/citations.ts``:
 ``tests/golden/bundle.json``.
 """
 

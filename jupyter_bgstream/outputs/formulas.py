@@ -3,7 +3,7 @@ r"""Normalize dollars in an answer: one notation for formulas, and prices that n
 Chat models write formulas as ``\(…\)`` and ``\[…\]``, whose backslashes Markdown removes, and prices as ``$5``, two of
 which are a formula to MathJax. ``\(x\)`` becomes ``$x$`` and ``\[x\]`` becomes ``$$x$$``. A dollar that begins no
 formula gets its own element if it could be paired with another. The rule is pandoc's: no space inside the dollars, and
-no digit after them. Code does not change. The same as ``labextension/src/formulas.ts``.
+no digit after them. Code does not change. The same as ``labextension/src/render/formulas.ts``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Images of an answer in a notebook file: a line about each, and the image unless the file would become too large.
 
 An image is Markdown with a data URI. It is made from the bytes of a file that the server has recognized as an image,
-and never from the text of an answer. Golden cases, shared with ``labextension/src/embedding.ts``:
+and never from the text of an answer. Golden cases, shared with ``labextension/src/outputs/images.ts``:
 ``tests/golden/bundle.json`` and ``tests/golden/jobs.json``.
 """
 

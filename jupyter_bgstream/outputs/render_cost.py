@@ -1,6 +1,6 @@
 """Estimate the cost of drawing a part of a saved answer, in time linear in its length.
 
-The same as ``costOfText`` in ``labextension/src/bounds.ts``, which explains the weights. Golden cases:
+The same as ``costOfText`` in ``labextension/src/render/renderCost.ts``, which explains the weights. Golden cases:
 ``tests/golden/costly.json``.
 """
 

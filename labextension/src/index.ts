@@ -1,8 +1,8 @@
 import { PageConfig } from '@jupyterlab/coreutils';
 
-import { panel, prompts, renderer, saver, settings } from './plugins';
+import { panel, prompts, renderer, saver, settings } from './plugins/plugins';
 
-export { IAnswers } from './tokens';
+export { IAnswers } from './plugins/tokens';
 
 /**
  * Voilà loads every extension of JupyterLab into its pages that finds there what it shares with Lab. These pages are

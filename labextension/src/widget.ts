@@ -10,13 +10,13 @@ import batchCss from '../style/batch.css';
 import picturesCss from '../style/pictures.css';
 import widgetCss from '../style/widget.css';
 
-import { AnswerView } from './answer';
-import { BatchView } from './batch';
-import { Kernel, KernelGroup, mention, type Model } from './kernel';
-import type { Disposable } from './live';
-import { markdown } from './purify';
-import { type Drawn, shared } from './sharing';
-import { dress } from './theme';
+import { AnswerView } from './views/answerView';
+import { BatchView } from './views/batchView';
+import { Kernel, KernelGroup, mention, type Model } from './wire/kernelRelay';
+import type { Disposable } from './wire/live';
+import { markdown } from './render/standaloneMarkdown';
+import { type Drawn, shared } from './views/globals';
+import { dress } from './render/theme';
 
 interface Context {
   model: Model;

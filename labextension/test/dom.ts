@@ -1,9 +1,9 @@
 import { vi } from 'vitest';
 
-import type { Followed } from '../src/live';
-import { type Answer, apply, fold, NO_TIMES, NOTHING, timed, tried, type Try } from '../src/fold';
-import type { Markdown } from '../src/text';
-import type { Counts, Group, WireEvent } from '../src/wire';
+import type { Followed } from '../src/wire/live';
+import { type Answer, apply, fold, NO_TIMES, NOTHING, timed, tried, type Try } from '../src/wire/fold';
+import type { Markdown } from '../src/render/textPane';
+import type { Counts, Group, WireEvent } from '../src/wire/wire';
 
 /** What jsdom does not have: frames that come by themselves, and the question who is in sight. */
 export function fakeScreen(): { intersect: (isIntersecting: boolean) => void } {

@@ -1,6 +1,6 @@
 import { beforeEach, expect, it, vi } from 'vitest';
 
-vi.mock('../src/plugins', () => ({
+vi.mock('../src/plugins/plugins', () => ({
   renderer: 'renderer',
   settings: 'settings',
   saver: 'saver',

@@ -1,11 +1,11 @@
 import { Signal } from '@lumino/signaling';
 import { type Mock, vi } from 'vitest';
 
-import type { GroupFollower } from '../src/groups';
-import type { Followed, Follower } from '../src/live';
-import type { Chain } from '../src/retries';
-import { Keeper } from '../src/save';
-import { BUNDLE_MIME, type Picture } from '../src/wire';
+import type { GroupFollower } from '../src/wire/batches';
+import type { Followed, Follower } from '../src/wire/live';
+import type { Chain } from '../src/wire/retryChains';
+import { Keeper } from '../src/outputs/outputSaver';
+import { BUNDLE_MIME, type Picture } from '../src/wire/wire';
 import { log, state } from './dom';
 
 export type Output = Record<string, unknown> & { data: Record<string, unknown> };

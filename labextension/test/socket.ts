@@ -1,4 +1,4 @@
-import type { ClientFrame, ServerFrame } from '../src/wire';
+import type { ClientFrame, ServerFrame } from '../src/wire/wire';
 
 /** A WebSocket that a test holds in its hand. */
 export class FakeSocket {

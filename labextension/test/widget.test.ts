@@ -1,8 +1,8 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 
-import type { GroupFollower } from '../src/groups';
-import { type Shared, SHARED } from '../src/sharing';
+import type { GroupFollower } from '../src/wire/batches';
+import { type Shared, SHARED } from '../src/views/globals';
 import widget from '../src/widget';
 import { groupOf } from './dom';
 

@@ -22,8 +22,8 @@ IN_KERNELS = re.compile(r"text/(html|markdown)|_repr_(html|markdown|mimebundle)_
 
 def sources() -> dict[str, Path]:
     """Return every file that brings words into a page, by the name that the list has for it."""
-    pages = {path.name: path for path in (ROOT / "labextension/src").glob("*.ts") if IN_PAGES.search(path.read_text())}
-    package = ROOT / "jupyter_bgstream"
+    folder, package = ROOT / "labextension/src", ROOT / "jupyter_bgstream"
+    pages = {str(path.relative_to(folder)): path for path in folder.rglob("*.ts") if IN_PAGES.search(path.read_text())}
     kernels = {
         str(path.relative_to(package)): path
         for path in package.rglob("*.py")

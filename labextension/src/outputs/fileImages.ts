@@ -1,0 +1,60 @@
+/** The pictures of a job that go into a notebook's file, read ahead: a save cannot wait for them. */
+
+import { embeddable } from './images';
+import type { LoadPicture } from '../views/imageList';
+import type { Picture } from '../wire/wire';
+
+export class FilePictures {
+  /** @param settled is called when all that were asked for have come, or could not be had. */
+  constructor(
+    private readonly _load: LoadPicture,
+    private readonly _settled: () => void
+  ) {}
+
+  /** Whether nothing is on its way. */
+  get isSettled(): boolean {
+    return this._coming === 0;
+  }
+
+  /** The file of a picture in base64, if it is here. */
+  file(id: string): string | null {
+    return this._files.get(id) ?? null;
+  }
+
+  /** Read those of these pictures that a file may have, each once. */
+  take(pictures: readonly Picture[]): void {
+    for (const picture of embeddable(pictures)) {
+      if (!this._asked.has(picture.id)) {
+        this._asked.add(picture.id);
+        this._coming++;
+        void this._read(picture);
+      }
+    }
+  }
+
+  private async _read(picture: Picture): Promise<void> {
+    try {
+      this._files.set(picture.id, await base64Of(await this._load(picture)));
+    } catch (error) {
+      console.warn('jupyter_bgstream: a picture is not in the notebook yet', error); // the file says so, too
+    }
+    this._coming--;
+    if (this.isSettled) {
+      this._settled();
+    }
+  }
+
+  private readonly _files = new Map<string, string>();
+  private readonly _asked = new Set<string>();
+  private _coming = 0;
+}
+
+async function base64Of(file: Blob): Promise<string> {
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  let text = '';
+  // Not all at once: a function takes so many arguments only.
+  for (let at = 0; at < bytes.length; at += 32_768) {
+    text += String.fromCharCode(...bytes.subarray(at, at + 32_768));
+  }
+  return btoa(text);
+}

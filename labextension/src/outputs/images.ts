@@ -1,0 +1,176 @@
+/**
+ * The pictures of an answer in a notebook file: a line about each, and the picture unless the file became too large.
+ *
+ * The same as `jupyter_bgstream/outputs/images.py`; both run the cases in `tests/golden/bundle.json` and
+ * `tests/golden/jobs.json`.
+ */
+
+import { wordsMarkdown } from './citations';
+import { escapeHtml } from './escape';
+import { Fence } from './fence';
+import type { MediaType, Picture } from '../wire/wire';
+
+/** Of a picture in the file. */
+const PICTURE_LIMIT = 2 ** 20; // bytes
+/** Of all pictures in an output. */
+const OUTPUT_LIMIT = 4 * 2 ** 20; // bytes
+
+const NAMES: Readonly<Record<MediaType, string>> = {
+  'image/png': 'PNG',
+  'image/jpeg': 'JPEG',
+  'image/gif': 'GIF',
+  'image/webp': 'WebP'
+};
+const DATA = String.raw`data:image/(?:png|jpeg|gif|webp);base64,([A-Za-z0-9+/]+={0,2})`;
+const SAVED = new RegExp(String.raw`^!\[Picture [0-9]{1,4}\]\(${DATA}\)$`, 'gm');
+const LINE = String.raw`Picture [0-9]{1,4}, [A-Za-z]+, [0-9.]+ (?:bytes|kB|MB)`;
+const WITH_LINE = new RegExp(String.raw`(?:^|\n\n)(${LINE})\n\n!\[Picture [0-9]{1,4}\]\((${DATA})\)(?=\n\n|\n*$)`, 'g');
+const MISSING = ' is not in this file yet.';
+const LACKING = new RegExp(`^${LINE},${MISSING.replace('.', '\\.')}$`, 'm');
+/** Stands for a picture while the text around it is escaped. */
+const WORD = 'picture';
+
+/** The file of a picture in base64, if it is at hand. */
+export type FileOf = (id: string) => string | null;
+
+/**
+ * The pictures of one output, which share a limit.
+ *
+ * The whole text of an output is escaped at once, with a short word in the place of each picture: with its data it
+ * would be too costly a text.
+ */
+export class Embedding {
+  /** The paragraphs about a job's pictures; for `written`. */
+  markdown(job: string, images: readonly Picture[], file: FileOf): string {
+    return images.flatMap((image, index) => this._paragraphs(job, image, index, file(image.id))).join('\n\n');
+  }
+
+  /** Markdown from a notebook file without the data of its pictures; for `written`. */
+  lifted(saved: string): string {
+    return withoutMarks(saved).replace(SAVED, (picture, data: string) => {
+      const size = Math.floor((data.length * 3) / 4) - (data.length - data.replace(/=+$/, '').length);
+      if (size > Math.min(PICTURE_LIMIT, this._left)) {
+        return picture;
+      }
+      this._left -= size;
+      return this._place(picture);
+    });
+  }
+
+  /** Markdown with its pictures as it goes into a notebook file. */
+  written(markdown: string): string {
+    if (this._pictures.length === 0) {
+      return escapeHtml(markdown);
+    }
+    const taken = Math.max(0, ...Array.from(markdown.matchAll(/picturex*/g), ([word]) => word.length));
+    const word = WORD + 'x'.repeat(Math.max(0, taken + 1 - WORD.length));
+    const pictures = new Map(this._pictures.map((picture, number) => [`${word}${number}`, picture]));
+    const marked = this._pictures.reduce((text, _, n) => text.replaceAll(`\0${n}\0`, `${word}${n}`), markdown);
+    const fence = new Fence();
+    const lines = escapeHtml(marked)
+      .split('\n')
+      .map(line => {
+        const picture = pictures.get(line);
+        fence.follow(line);
+        // In code it would be a million characters and no picture.
+        return picture === undefined ? line : fence.closing === '' ? picture : '';
+      });
+    return lines.join('\n');
+  }
+
+  private _paragraphs(job: string, image: Picture, index: number, data: string | null): string[] {
+    const line = caption(image);
+    if (image.bytes > Math.min(PICTURE_LIMIT, this._left)) {
+      const how = `bg.job("${job}").images[${index}].save("picture${suffix(image)}")`;
+      const why = 'is not in this file, which would become too large. Save it from the live view, or with';
+      return [wordsMarkdown(`${line}, ${why} ${how}.`)];
+    }
+    this._left -= image.bytes;
+    if (data === null) {
+      return [wordsMarkdown(`${line},${MISSING}`)];
+    }
+    const picture = `![Picture ${numberOf(image)}](data:${image.media_type};base64,${data})`;
+    return [wordsMarkdown(line), this._place(picture)];
+  }
+
+  private _place(picture: string): string {
+    this._pictures.push(picture);
+    return `\0${this._pictures.length - 1}\0`;
+  }
+
+  private _left = OUTPUT_LIMIT;
+  private readonly _pictures: string[] = [];
+}
+
+/** The pictures of a job whose data are wanted for a file, if no other job is beside it. */
+export function embeddable(images: readonly Picture[]): readonly Picture[] {
+  let left = OUTPUT_LIMIT;
+  return images.filter(({ bytes }) => {
+    const fits = bytes <= Math.min(PICTURE_LIMIT, left);
+    left -= fits ? bytes : 0;
+    return fits;
+  });
+}
+
+/** Whether saved Markdown lacks a picture that it could have. */
+export function lacksPictures(markdown: string): boolean {
+  return LACKING.test(markdown);
+}
+
+/** A picture of a saved text. */
+export interface SavedPicture {
+  caption: string;
+  /** A data URI of one of the four types. */
+  source: string;
+}
+
+/** More of them are left in the text: a file can hold any number, and an answer has 16. */
+const MOST_SAVED = 64;
+
+/** A saved text without its pictures, and these: the text is drawn as one of a model, and a picture is no text. */
+export function parted(markdown: string): { text: string; pictures: readonly SavedPicture[] } {
+  const pictures: SavedPicture[] = [];
+  const text = markdown.replace(WITH_LINE, (all, caption: string, source: string) => {
+    if (pictures.length === MOST_SAVED) {
+      return all;
+    }
+    pictures.push({ caption, source });
+    return '';
+  });
+  return { text, pictures };
+}
+
+/** A text that cannot be taken for a picture's place. */
+export function withoutMarks(text: string): string {
+  return text.replaceAll('\0', '\ufffd');
+}
+
+/** What is written above a picture. */
+export function caption(image: Picture): string {
+  return `Picture ${numberOf(image)}, ${NAMES[image.media_type]}, ${sizeWords(image.bytes)}`;
+}
+
+/** The number by which the text names a picture. */
+export function numberOf({ id }: Picture): string {
+  return id.slice(id.lastIndexOf('-') + 1);
+}
+
+/** Whether a picture is of a type that browsers draw and that runs nothing; a later server may know more. */
+export function isDrawn({ media_type }: Picture): boolean {
+  return Object.hasOwn(NAMES, media_type);
+}
+
+/** The suffix of the name of a picture's file. */
+export function suffix({ media_type }: Picture): string {
+  return media_type === 'image/jpeg' ? '.jpg' : `.${media_type.slice('image/'.length)}`;
+}
+
+/** A number of bytes in words; whole numbers, for two languages round halves differently. */
+export function sizeWords(size: number): string {
+  if (size < 1000) {
+    return `${size} bytes`;
+  }
+  const kilo = Math.floor((size + 50) / 100);
+  const [tenths, unit] = kilo < 10_000 ? [kilo, 'kB'] : [Math.floor((size + 50_000) / 100_000), 'MB'];
+  return `${Math.floor(tenths / 10)}.${tenths % 10} ${unit}`;
+}

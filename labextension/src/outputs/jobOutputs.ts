@@ -1,0 +1,52 @@
+/** Where jobs are in a notebook. */
+
+import type { CodeCellModel, ICellModel } from '@jupyterlab/cells';
+import type { INotebookModel } from '@jupyterlab/notebook';
+
+import { batchOf, bundlesOf, type Data } from './mimebundle';
+import type { BatchBundle, Bundle } from '../wire/wire';
+
+/** Jobs, or a batch, in an output. */
+export interface Place {
+  cell: CodeCellModel;
+  /** Of the output in the cell. */
+  index: number;
+  data: Data;
+  /** Several if they are side by side; none if it is a batch. */
+  jobs: readonly Bundle[];
+  batch: BatchBundle | null;
+}
+
+/** Every output of ours in a notebook, in order. */
+export function* places({ cells }: INotebookModel): Generator<Place> {
+  for (const cell of cells) {
+    for (let index = 0; isCode(cell) && index < cell.outputs.length; index++) {
+      // Not `.data`, which copies every image of the notebook.
+      const data = cell.outputs.get(index).toJSON().data as Data | undefined;
+      const jobs = data ? bundlesOf(data) : [];
+      const batch = data ? batchOf(data) : null;
+      if (data && (jobs.length > 0 || batch !== null)) {
+        yield { cell, index, data, jobs, batch };
+      }
+    }
+  }
+}
+
+/** The ids of its jobs, or of its batch. */
+export function idsOf({ jobs, batch }: Place): readonly string[] {
+  return batch === null ? jobs.map(({ id }) => id) : [batch.id];
+}
+
+/** The first place of one of these jobs or batches. */
+export function findJob(notebook: INotebookModel | null, ids: readonly string[]): Place | null {
+  for (const place of notebook === null ? [] : places(notebook)) {
+    if (idsOf(place).some(id => ids.includes(id))) {
+      return place;
+    }
+  }
+  return null;
+}
+
+function isCode(cell: ICellModel): cell is CodeCellModel {
+  return cell.type === 'code';
+}

@@ -1,0 +1,99 @@
+/** The MIME renderers: a job's view in an output, several side by side, and a batch. */
+
+import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
+import type { Message } from '@lumino/messaging';
+import { Widget } from '@lumino/widgets';
+
+import { AnswerView, type Drawing } from '../views/answerView';
+import { BatchView } from '../views/batchView';
+import { batchOf, bundlesOf, type Data, textOf, textsOf } from './mimebundle';
+import { CompareView } from '../views/compareView';
+import { element } from '../render/dom';
+import type { GroupSource } from '../wire/batches';
+import { Growing } from '../render/plainText';
+import { BATCH_MIME, BUNDLE_MIME, JOBS_MIME } from '../wire/wire';
+
+/** Before a widget (-10) and Markdown (60): those are for pages without this extension. */
+export const RANK = -20;
+
+/** What an output shows. */
+interface View {
+  readonly node: HTMLElement;
+  /** Whether it shows what these data say, so that a later model of the output needs no other. */
+  holds(data: Data): boolean;
+  dispose(): void;
+}
+
+/** The factory of our renderers. It is safe: nothing in a bundle is executed, whatever the trust. */
+export function rendererFactory(drawing: Drawing & { groups: GroupSource }): IRenderMime.IRendererFactory {
+  return {
+    safe: true,
+    mimeTypes: [BUNDLE_MIME, JOBS_MIME, BATCH_MIME],
+    defaultRank: RANK,
+    createRenderer: () => new Rendered(data => viewOf(data, drawing))
+  };
+}
+
+function viewOf(data: Data, drawing: Drawing & { groups: GroupSource }): View | null {
+  const batch = batchOf(data);
+  if (batch !== null) {
+    const view = new BatchView({ batch: batch.id, saved: batch, groups: drawing.groups });
+    return { node: view.node, holds: next => batchOf(next)?.id === batch.id, dispose: () => view.dispose() };
+  }
+  const jobs = bundlesOf(data);
+  const [first] = jobs;
+  if (JOBS_MIME in data && first !== undefined) {
+    const texts = textsOf(data);
+    const saved = jobs.map(({ id, model, status }, i) => ({ job: id, model, saved: { text: texts[i] ?? '', status } }));
+    const view = new CompareView(saved, drawing);
+    const holds = (next: Data): boolean => JOBS_MIME in next && view.holds(bundlesOf(next).map(({ id }) => id));
+    return { node: view.node, holds, dispose: () => view.dispose() };
+  }
+  if (first !== undefined) {
+    const saved = { text: textOf(data, 'text/markdown'), status: first.status };
+    const view = new AnswerView({ job: first.id, model: first.model, saved, ...drawing });
+    const holds = (next: Data): boolean => !(JOBS_MIME in next) && bundlesOf(next).some(({ id }) => view.holds(id));
+    return { node: view.node, holds, dispose: () => view.dispose() };
+  }
+  return null;
+}
+
+class Rendered extends Widget implements IRenderMime.IRenderer {
+  constructor(private readonly _viewOf: (data: Data) => View | null) {
+    super();
+    this.addClass('jp-bgstream-output');
+  }
+
+  renderModel({ data }: IRenderMime.IMimeModel): Promise<void> {
+    // An output area gives the renderer any later model of this type: at a save the same job or the one that asks it
+    // again, at a new run another.
+    if (this._view?.holds(data) === true) {
+      return Promise.resolve();
+    }
+    this._view?.dispose();
+    this._view = this._viewOf(data);
+    // What is no bundle of ours still came with words, and Lab asks no other renderer.
+    const words = textOf(data, 'text/plain') || textOf(data, 'text/markdown');
+    this.node.replaceChildren(this._view?.node ?? plain(words));
+    return Promise.resolve();
+  }
+
+  override dispose(): void {
+    this._view?.dispose();
+    this._view = null;
+    super.dispose();
+  }
+
+  protected override onCloseRequest(message: Message): void {
+    super.onCloseRequest(message);
+    this.dispose();
+  }
+
+  private _view: View | null = null;
+}
+
+function plain(words: string): HTMLElement {
+  const text = new Growing(element('div', 'plain'));
+  text.show(words);
+  return text.node;
+}

@@ -1,0 +1,250 @@
+/**
+ * What a job, several side by side, and a batch look like in a notebook file. See PROTOCOL.md, "In the notebook file".
+ *
+ * The same forms as `jupyter_bgstream/outputs/mimebundle.py`, so that a save changes nothing that is already right.
+ */
+
+import { batchWords } from '../views/batchLabels';
+import { inlineMarkdown, noteMarkdown, oneLine, sourcesMarkdown, sourcesPlain, wordsMarkdown } from './citations';
+import { Embedding, type FileOf, withoutMarks } from './images';
+import { closing } from './fence';
+import type { Answer } from '../wire/fold';
+import { withFormulas } from '../render/formulas';
+import { visible, visibleLine } from './terminalText';
+import { endingWords } from '../views/labels';
+import { BATCH_MIME, type BatchBundle, type Bundle, BUNDLE_MIME, type Group, JOBS_MIME } from '../wire/wire';
+
+/** An output's data by MIME type. */
+export type Data = Readonly<Record<string, unknown>>;
+
+/** What is known of a job, or of the newest that asks it again. */
+export interface Known {
+  id: string;
+  cursor: string;
+  answer: Answer;
+  /** The pictures that are at hand. */
+  file?: FileOf;
+}
+
+/** The jobs in an output's data; none if one of them is no job. */
+export function bundlesOf(data: Data): readonly Bundle[] {
+  const several = fieldsOf(data[JOBS_MIME])?.jobs;
+  const all: readonly unknown[] = Array.isArray(several) ? several : [data[BUNDLE_MIME]];
+  const bundles = all.length > MOST_JOBS ? [] : all.map(bundleOf);
+  return bundles.every(bundle => bundle !== null) ? bundles : [];
+}
+
+/** The batch in an output's data, if there is one. */
+export function batchOf(data: Data): BatchBundle | null {
+  const { id, status, title, total, counts, paused } = fieldsOf(data[BATCH_MIME]) ?? {};
+  const count = fieldsOf(counts);
+  const pause = fieldsOf(paused);
+  if (!isId(id) || count === null) {
+    return null;
+  }
+  return {
+    id,
+    status: statusOf(status, GROUP_STATUSES),
+    title: wordsOf(title),
+    total: countOf(total),
+    counts: {
+      completed: countOf(count.completed),
+      failed: countOf(count.failed),
+      cancelled: countOf(count.cancelled),
+      interrupted: countOf(count.interrupted)
+    },
+    ...(pause !== null && {
+      paused: { code: wordsOf(pause.code), message: wordsOf(pause.message), at: Number(pause.at) || 0 }
+    })
+  };
+}
+
+// A notebook may be anybody's. What it says is asked of the server with the reader's cookie and drawn among the
+// reader's own, so that each of its values is read as what it should be.
+
+/** So many side by side are drawn and followed; a file can name any number. */
+const MOST_JOBS = 200;
+const ENDS = ['completed', 'failed', 'cancelled', 'interrupted'] as const;
+const GROUP_STATUSES = ['queued', 'running', ...ENDS] as const;
+const STATUSES = [...GROUP_STATUSES, 'waiting'] as const;
+
+function bundleOf(value: unknown): Bundle | null {
+  const { id, cursor, status, model } = fieldsOf(value) ?? {};
+  return isId(id) ? { id, cursor: wordsOf(cursor), status: statusOf(status, STATUSES), model: wordsOf(model) } : null;
+}
+
+function fieldsOf(value: unknown): Readonly<Record<string, unknown>> | null {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null;
+}
+
+/** As the server makes and takes them. Another would be refused together with all that are asked for with it. */
+function isId(value: unknown): value is string {
+  return typeof value === 'string' && /^[A-Za-z0-9_-]{1,64}$/.test(value);
+}
+
+function statusOf<T extends string>(value: unknown, known: readonly T[]): T | 'queued' {
+  return known.find(each => each === value) ?? 'queued';
+}
+
+function wordsOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+function countOf(value: unknown): number {
+  return Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : 0;
+}
+
+/** A text in an output's data. On disk it may be a list of lines, and an empty one is an empty list. */
+export function textOf(data: Data, mime: string): string {
+  const text = data[mime];
+  const lines: readonly unknown[] = Array.isArray(text) ? text : [text];
+  // What JSON has instead of a line may not even be made one.
+  return lines.every(line => typeof line === 'string') ? lines.join('') : '';
+}
+
+/** The saved Markdown of each of the jobs side by side, as well as that can be told. */
+export function textsOf(data: Data): readonly string[] {
+  const headings = bundlesOf(data).map(({ model }) => headingMarkdown(model));
+  const markdown = textOf(data, 'text/markdown');
+  // What cannot be told apart is shown whole, in one place.
+  return parted(markdown, headings) ?? headings.map((_, i) => (i === 0 ? markdown : ''));
+}
+
+/** Return an output's data with its jobs as they are now, or null if it says so already; `known`: by the id in it. */
+export function refreshed(data: Data, known: (id: string) => Known | null): Data | null {
+  const bundles = bundlesOf(data);
+  const jobs = bundles.map(({ id }) => {
+    const job = known(id);
+    return job === null || job.answer.status === 'new' ? null : job;
+  });
+  if (jobs.every(job => job === null)) {
+    return null;
+  }
+  const keys = bundles.map((bundle, i) => keyOf(jobs[i] ?? null, bundle));
+  const fresh = JOBS_MIME in data ? sideBySide(data, keys, jobs) : alone(keys, jobs);
+  const same =
+    fresh === null ||
+    (textOf(data, 'text/markdown') === fresh['text/markdown'] &&
+      keys.every((key, i) => key.id === bundles[i]?.id && key.status === bundles[i].status) &&
+      keys.every((key, i) => key.cursor === bundles[i]?.cursor));
+  return same ? null : { ...data, ...fresh };
+}
+
+/** Return an output's data with its batch as it is now, or null if it says so already. */
+export function refreshedBatch(data: Data, group: Group): Data | null {
+  const saved = batchOf(data);
+  if (saved === null) {
+    return null;
+  }
+  const { id, status, title, total } = group;
+  const { completed, failed, cancelled, interrupted } = group.counts;
+  const counts = { completed, failed, cancelled, interrupted };
+  const paused = group.paused && { code: group.paused.code, message: group.paused.message, at: group.paused.at };
+  const fresh: BatchBundle = { id, status, title, total, counts, ...(paused && { paused }) };
+  const words = batchWords(fresh);
+  const plain = visibleLine(words);
+  const same =
+    saved.status === status &&
+    saved.total === total &&
+    textOf(data, 'text/plain') === plain &&
+    textOf(data, 'text/markdown') === wordsMarkdown(words);
+  return same
+    ? null
+    : {
+        ...data,
+        [BATCH_MIME]: fresh,
+        'text/markdown': wordsMarkdown(words),
+        'text/plain': plain
+      };
+}
+
+function keyOf(job: Known | null, saved: Bundle): Bundle {
+  const { model } = saved;
+  return job === null
+    ? saved
+    : { id: job.id, cursor: job.cursor, status: job.answer.status as Bundle['status'], model };
+}
+
+function alone([key]: readonly Bundle[], [job]: readonly (Known | null)[]): Data | null {
+  if (key == null || job == null) {
+    return null;
+  }
+  const pictures = new Embedding();
+  const markdown = pictures.written(markdownOf(job, pictures, false));
+  return { [BUNDLE_MIME]: key, 'text/markdown': markdown, 'text/plain': plainOf(job) };
+}
+
+/** Of jobs that are not known the saved text stays; null if it cannot be told from the others'. */
+function sideBySide(data: Data, keys: readonly Bundle[], jobs: readonly (Known | null)[]): Data | null {
+  const headings = keys.map(({ model }) => headingMarkdown(model));
+  const names = keys.map(({ model }) => `${visibleLine(oneLine(model))}:`);
+  let markdown: readonly string[] | null = [];
+  let plain: readonly string[] | null = [];
+  if (jobs.includes(null)) {
+    markdown = parted(textOf(data, 'text/markdown'), headings);
+    plain = parted(textOf(data, 'text/plain'), names);
+  }
+  if (markdown === null || plain === null) {
+    return null;
+  }
+  const last = keys.length - 1;
+  const pictures = new Embedding();
+  const below = jobs.map((job, i) => (job ? markdownOf(job, pictures, i < last) : pictures.lifted(markdown[i] ?? '')));
+  return {
+    [JOBS_MIME]: { jobs: keys },
+    'text/markdown': pictures.written(joined(...below.flatMap((text, i) => [headings[i], text]))),
+    'text/plain': joined(...jobs.flatMap((job, i) => [names[i], job ? plainOf(job) : plain[i]]))
+  };
+}
+
+function headingMarkdown(model: string): string {
+  return `#### ${inlineMarkdown(oneLine(model))}`;
+}
+
+/** The paragraphs below each of these lines; null if the lines are not there in this order and once each. */
+function parted(text: string, headings: readonly string[]): readonly string[] | null {
+  const lines = text.split('\n');
+  const at = lines.flatMap((line, i) => (headings.includes(line) ? [i] : []));
+  if (at.length !== headings.length || at[0] !== 0 || headings.some((heading, i) => lines[at[i] ?? -1] !== heading)) {
+    return null;
+  }
+  // Between two of them there is an empty line after the first and one before the second.
+  const end = (i: number): number => (at[i + 1] ?? lines.length + 1) - 1;
+  return at.map((line, i) => lines.slice(line + 2, end(i)).join('\n'));
+}
+
+/** Still to be escaped, together with what stands around it: there something may be open. */
+function markdownOf({ id, answer, file }: Known, pictures: Embedding, closed: boolean): string {
+  const note = noteOf(answer);
+  const text = withoutMarks(answer.text);
+  const shown = pictures.markdown(id, answer.images, file ?? (() => null));
+  const below = [shown, sourcesMarkdown(answer.sources), note && noteMarkdown(note)];
+  const end = closed || below.some(Boolean) ? closing(text) : '';
+  return joined(withFormulas(text) + end, ...below);
+}
+
+function plainOf({ id, answer }: Known): string {
+  const note = noteOf(answer);
+  return visible(joined(answer.text, sourcesPlain(answer.sources), note && `${note} (job ${id})`));
+}
+
+function joined(...paragraphs: (string | undefined)[]): string {
+  return paragraphs.filter(Boolean).join('\n\n');
+}
+
+/** Say what the text alone does not: that it is not whole, or why it ended. */
+function noteOf(answer: Answer): string {
+  const { status, error } = answer;
+  const word = status.charAt(0).toUpperCase() + status.slice(1);
+  switch (status) {
+    case 'completed':
+      return endingWords(answer);
+    case 'failed':
+    case 'interrupted':
+      return error === null ? word : `${word}: ${error.message}`;
+    case 'cancelled':
+      return word;
+    default:
+      return `${word}…`;
+  }
+}

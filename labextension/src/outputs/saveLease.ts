@@ -1,0 +1,145 @@
+/** Writing into a document that several pages have open: one of them does, the one that the server elects. */
+
+import type { CodeCellModel } from '@jupyterlab/cells';
+
+import { batchOf, bundlesOf, type Data } from './mimebundle';
+import type { Disposable } from '../wire/live';
+
+/** Who was not elected looks again: what the other writes comes within moments, unless that page has gone. */
+const LOOK_AGAIN = 2000; // ms
+const LONGEST = 60_000; // ms
+
+export class Elected {
+  /**
+   * @param mayWrite asks the server for the right to write.
+   * @param toWrite returns what writes, or null if the document has it all.
+   */
+  constructor(
+    private readonly _mayWrite: (id: string) => Promise<boolean>,
+    private readonly _toWrite: (id: string) => (() => void) | null
+  ) {}
+
+  dispose(): void {
+    this._asked.forEach(timer => clearTimeout(timer));
+    this._asked.clear();
+    this._disposed = true;
+  }
+
+  /** See to it that the end of this is written, here or elsewhere. */
+  ask(id: string): void {
+    if (!this._asked.has(id)) {
+      this._asked.set(id, undefined);
+      void this._try(id, LOOK_AGAIN);
+    }
+  }
+
+  private async _try(id: string, pause: number): Promise<void> {
+    if (this._toWrite(id) !== null) {
+      const granted = await this._mayWrite(id);
+      if (this._disposed) {
+        return;
+      }
+      const write = this._toWrite(id);
+      if (write !== null && !granted) {
+        this._asked.set(
+          id,
+          setTimeout(() => void this._try(id, Math.min(2 * pause, LONGEST)), pause)
+        );
+        return;
+      }
+      write?.();
+    }
+    this._asked.delete(id);
+  }
+
+  private readonly _asked = new Map<string, ReturnType<typeof setTimeout> | undefined>();
+  private _disposed = false;
+}
+
+/** What we use of an output that is a map of its own. */
+interface OutputMap {
+  set(name: string, value: unknown): void;
+}
+
+/**
+ * What we use of a shared code cell's outputs; its interface does not show them. Each is a map of its own, or plain
+ * JSON. The document may be anybody's, and its JSON anything.
+ */
+interface SharedOutputs {
+  transact(change: () => void, undoable: boolean): void;
+  updateOutputs(start: number, end: number, outputs: unknown[]): void;
+  youtputs: { get(index: number): unknown; toJSON(): unknown[] };
+}
+
+/**
+ * Write into the shared document without an undo entry, and without replacing the output if that is possible.
+ *
+ * jupyter-collaboration has a map for each output. jupyter-server-documents, whose server writes the outputs of what
+ * runs, has plain JSON, of which nothing can be set: then all outputs of the cell are replaced once. One alone would
+ * come last in every page, for there a new output is always appended. They are replaced as this page has them, where
+ * adjacent streams are one: pages cannot insert them apart.
+ */
+export function writeShared(cell: CodeCellModel, index: number, data: Data): void {
+  const shared = cell.sharedModel as unknown as SharedOutputs;
+  const outputs = shared.youtputs.toJSON();
+  const place = placeInDocument(cell, index, outputs);
+  if (place === undefined) {
+    return;
+  }
+  const output = shared.youtputs.get(place);
+  if (isMap(output)) {
+    shared.transact(() => output.set('data', data), false);
+  } else {
+    const replaced = cell.outputs.toJSON().map((each, i) => (i === index ? { ...each, data } : each));
+    shared.transact(() => {
+      // The new ones come behind the old ones, for a page removes as many from its beginning as the document has.
+      shared.updateOutputs(outputs.length, outputs.length, replaced);
+      shared.updateOutputs(0, outputs.length, []);
+    }, false);
+  }
+}
+
+/** Find an output of a page in the document: a page joins outputs that the document has apart. */
+function placeInDocument(cell: CodeCellModel, index: number, outputs: readonly unknown[]): number | undefined {
+  const here = Array.from({ length: cell.outputs.length }, (_, i) => keyOf(cell.outputs.get(i).toJSON()));
+  const before = here.slice(0, index).filter(key => key === here[index]).length;
+  return outputs.flatMap((output, i) => (keyOf(output) === here[index] ? [i] : []))[before];
+}
+
+/** JSON may have a member of any name, but none that is a function. */
+function isMap(output: unknown): output is OutputMap {
+  return typeof (output as Partial<OutputMap> | null)?.set === 'function';
+}
+
+/** The jobs, or the batch, of an output. */
+function keyOf(output: unknown): string {
+  const data = (output as { data?: Data | null } | null)?.data ?? {};
+  return JSON.stringify([bundlesOf(data).map(({ id }) => id), batchOf(data)?.id]);
+}
+
+/** What we use of the document behind a shared notebook. */
+interface SharedDocument {
+  ydoc?: {
+    on(event: 'afterTransaction', listener: (transaction: Transaction) => void): void;
+    off(event: 'afterTransaction', listener: (transaction: Transaction) => void): void;
+    getArray(name: string): unknown;
+  };
+}
+
+interface Transaction {
+  local: boolean;
+  changedParentTypes: { has(type: unknown): boolean };
+}
+
+/** Call back whenever something in this page has changed the cells of a shared notebook; its server saves that. */
+export function onLocalChange(notebook: unknown, listener: () => void): Disposable {
+  const { ydoc } = notebook as SharedDocument;
+  const cells = ydoc?.getArray('cells');
+  const hear = ({ local, changedParentTypes }: Transaction): void => {
+    if (local && changedParentTypes.has(cells)) {
+      listener();
+    }
+  };
+  ydoc?.on('afterTransaction', hear);
+  return { dispose: () => ydoc?.off('afterTransaction', hear) };
+}

@@ -1,0 +1,62 @@
+/** How the panel lists jobs: those that ask each other again as one, and what else a row says of others. */
+
+import { hasEnded } from '../wire/fold';
+import { namesPeople } from './submitters';
+import type { Job } from '../wire/wire';
+
+export interface Listed {
+  /** The same while retries come: the oldest's. */
+  id: string;
+  /** The newest. */
+  job: Job;
+  /** Those that it asks again, the newest first. */
+  earlier: readonly Job[];
+  /** It still goes on, and the same cell has asked something newer since. */
+  overtaken: boolean;
+  /** Its row says who submitted it. */
+  named: boolean;
+}
+
+/** Seconds between two jobs of one run of a cell, at most: it asks several models, or asks in a loop. */
+const SAME_RUN = 2;
+
+/** Return the rows of a list of jobs, the newest first as they are, for a viewer of this name. */
+export function listed(jobs: readonly Job[], viewer: string | null): Listed[] {
+  const named = namesPeople(jobs, viewer);
+  const byId = new Map(jobs.map(job => [job.id, job]));
+  const cells = new Map<string, { asked: number; overtaken: boolean }>(); // and their jobs that came last
+  const rows: Listed[] = [];
+  for (const job of jobs) {
+    if (job.retried_by !== null && byId.has(job.retried_by)) {
+      continue;
+    }
+    const earlier: Job[] = [];
+    for (
+      let older = byId.get(job.retry_of ?? '');
+      older !== undefined && older !== job && !earlier.includes(older);
+      older = byId.get(older.retry_of ?? '')
+    ) {
+      earlier.push(older);
+    }
+    const cell = cellOf(job);
+    const newer = cells.get(cell ?? '');
+    const asked = (earlier.at(-1) ?? job).created_at;
+    const overtaken = newer !== undefined && (newer.overtaken || newer.asked - asked > SAME_RUN);
+    rows.push({
+      id: earlier.at(-1)?.id ?? job.id,
+      job,
+      earlier,
+      overtaken: overtaken && !hasEnded(job.status),
+      named
+    });
+    if (cell !== null) {
+      cells.set(cell, { asked, overtaken });
+    }
+  }
+  return rows;
+}
+
+function cellOf({ source }: Job): string | null {
+  const home = source?.notebook ?? source?.kernel;
+  return source?.cell == null || home == null ? null : `${home}\n${source.cell}`;
+}

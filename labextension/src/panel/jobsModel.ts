@@ -1,0 +1,343 @@
+/** The jobs and the inbox as this page knows them: read again whenever the server hints that they changed. */
+
+import type { IDisposable } from '@lumino/disposable';
+import { type ISignal, Signal } from '@lumino/signaling';
+
+import { hasEnded } from '../wire/fold';
+import type { Denial, Disposable, Live, News } from '../wire/live';
+import { Reader } from '../wire/throttledFetch';
+import type { RequestError, Requests } from '../wire/request';
+import type { Cost, Inbox, Job, Mute, Notice } from '../wire/wire';
+
+/** How long a view has to say that the end was seen, before badge and toast speak of it. */
+export const GRACE = 2000; // ms
+/** How often the list is read while somebody looks at it and a job runs: previews grow without a hint. */
+const LOOKED_AT = 5000; // ms
+const LIMIT = 100;
+/** The server's day may have begun earlier than ours, and its clock may be another. */
+const SINCE = 2 * 86_400; // s
+
+type Server = Pick<
+  Requests,
+  'jobs' | 'notices' | 'cancel' | 'remove' | 'markRead' | 'dismiss' | 'mutes' | 'mute' | 'status' | 'costs'
+>;
+
+/** The jobs of one group, instead of all. */
+export interface GroupFilter {
+  group: string;
+  title: string;
+}
+
+export class JobsModel implements IDisposable {
+  constructor(
+    live: Pick<Live, 'listen'>,
+    private readonly _server: Server
+  ) {
+    this._listening = live.listen(news => this._hear(news));
+  }
+
+  get isDisposed(): boolean {
+    return this._disposed;
+  }
+
+  dispose(): void {
+    this._disposed = true;
+    this._listening.dispose();
+    this._jobsReader.dispose();
+    this._inboxReader.dispose();
+    this._statusReader.dispose();
+    this._costsReader.dispose();
+    this._graces.forEach(grace => clearTimeout(grace));
+    this._graces.clear();
+    Signal.clearData(this);
+  }
+
+  /** Something below is not what it was. */
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  /** A job has ended and nobody was looking: once for each notice, and not for those that were there before us. */
+  get arrived(): ISignal<this, Notice> {
+    return this._arrived;
+  }
+
+  /** The newest first. */
+  get jobs(): readonly Job[] {
+    return this._jobs;
+  }
+
+  /** The name that the viewer's own jobs have; null where nobody is named. */
+  get viewer(): string | null {
+    return this._viewer;
+  }
+
+  /** A job, if it is among them. */
+  job(id: string): Job | undefined {
+    return this._jobs.find(job => job.id === id);
+  }
+
+  /** The newest first; without those that a view may still say it has shown. */
+  get notices(): readonly Notice[] {
+    return this._inbox.notices.filter(notice => !this._graces.has(notice.id));
+  }
+
+  get unread(): number {
+    return Math.max(0, this._inbox.unread - this._graces.size);
+  }
+
+  /** Whether somebody is to be told of this notice: it is neither read nor muted. */
+  calls(notice: string): boolean {
+    return this._inbox.notices.some(each => each.id === notice && isCalling(each));
+  }
+
+  get mutes(): readonly Mute[] {
+    return this._mutes;
+  }
+
+  isMuted({ kind, name }: Mute): boolean {
+    return this._mutes.some(mute => mute.kind === kind && mute.name === name);
+  }
+
+  /** What the server wants to be known, without what was dismissed in this page. */
+  get warnings(): readonly string[] {
+    return this._warnings.filter(warning => !this._dismissed.has(warning));
+  }
+
+  /** What the jobs submitted today cost, as far as it is known; read while somebody looks. */
+  get today(): Cost | null {
+    return this._today;
+  }
+
+  dismissWarnings(): void {
+    this._warnings.forEach(warning => this._dismissed.add(warning));
+    this._changed.emit();
+  }
+
+  /** The jobs are those of this group; null: all. */
+  get filter(): GroupFilter | null {
+    return this._filter;
+  }
+
+  set filter(filter: GroupFilter | null) {
+    this._filter = filter;
+    this._jobs = filter === null ? [] : this._jobs.filter(({ group }) => group === filter.group);
+    this._changed.emit();
+    this._jobsReader.ask();
+  }
+
+  /** Why the lists may be old; null if they are not. */
+  get trouble(): string | null {
+    if (this._online) {
+      return this._jobsReader.failure ?? this._inboxReader.failure;
+    }
+    return this._denial?.message ?? this._refusal ?? 'reconnecting…';
+  }
+
+  /** Why the server does not let this page in; null if it does, or while that is not known. */
+  get denial(): Denial | null {
+    return this._denial;
+  }
+
+  /** The time up to which the lists tell anything, in Unix seconds: it stands still while the page is not let in. */
+  get now(): number {
+    return this._denial?.since ?? Date.now() / 1000;
+  }
+
+  /** Keep the list fresh for somebody who looks at it. */
+  look(): Disposable {
+    this._lookers++;
+    if (this._online) {
+      this._statusReader.ask();
+      this._costsReader.ask();
+    }
+    const timer = setInterval(() => {
+      if (this._denial === null && this._jobs.some(({ status }) => !hasEnded(status))) {
+        this._jobsReader.ask();
+      }
+    }, LOOKED_AT);
+    return {
+      dispose: () => {
+        clearInterval(timer);
+        this._lookers--;
+      }
+    };
+  }
+
+  async cancel(job: string): Promise<void> {
+    await this._server.cancel(job);
+    this._jobsReader.ask();
+  }
+
+  async remove(job: string): Promise<void> {
+    await this._server.remove(job);
+    this._jobsReader.ask();
+    this._inboxReader.ask();
+  }
+
+  async markRead(notice: string): Promise<void> {
+    this._take(await this._server.markRead({ ids: [notice] }));
+  }
+
+  async markAllRead(): Promise<void> {
+    this._take(await this._server.markRead({ all: true }));
+  }
+
+  async dismiss(notice: string): Promise<void> {
+    await this._server.dismiss(notice);
+    this._inboxReader.ask();
+  }
+
+  async mute(mute: Mute, on: boolean): Promise<void> {
+    this._mutes = await this._server.mute(mute, on);
+    this._changed.emit();
+    this._inboxReader.ask();
+  }
+
+  private _hear(news: News): void {
+    this._online = news.type !== 'offline';
+    this._denial = news.type === 'offline' ? (news.denial ?? null) : null;
+    if (this._online) {
+      this._refusal = null;
+    } else {
+      void this._askRefusal();
+    }
+    if (news.type === 'hello' || news.type === 'job') {
+      this._jobsReader.ask();
+      if (this._lookers > 0) {
+        this._costsReader.ask();
+      }
+    }
+    // A job that was deleted takes its notice along.
+    if (news.type === 'hello' || news.type === 'notice' || (news.type === 'job' && news.status === 'deleted')) {
+      this._inboxReader.ask();
+    }
+    if (news.type === 'hello') {
+      this._statusReader.ask();
+    }
+    if (news.type === 'hello' || news.type === 'offline') {
+      this._changed.emit();
+    }
+  }
+
+  /** Find out whether the server is there and gives a reason: its start may have failed. A WebSocket does not show it. */
+  private async _askRefusal(): Promise<void> {
+    let refusal: string | null = null;
+    try {
+      await this._server.status();
+    } catch (error) {
+      const { status, code, message } = error as RequestError;
+      refusal = status === 503 && code === 'unavailable' ? message : null;
+    }
+    if (!this._online && !this._disposed && refusal !== this._refusal) {
+      this._refusal = refusal;
+      this._changed.emit();
+    }
+  }
+
+  private async _readJobs(): Promise<void> {
+    const filter = this._filter;
+    const { jobs, viewer } = await this._server.jobs(LIMIT, filter === null ? {} : { group: filter.group });
+    if (filter === this._filter) {
+      this._jobs = jobs;
+      this._viewer = viewer ?? null;
+    }
+  }
+
+  private async _readInbox(): Promise<void> {
+    const [inbox, mutes] = await Promise.all([this._server.notices(), this._server.mutes()]);
+    this._mutes = mutes;
+    this._take(inbox);
+  }
+
+  private async _readStatus(): Promise<void> {
+    this._warnings = (await this._server.status()).warnings ?? [];
+  }
+
+  private async _readCosts(): Promise<void> {
+    const { costs, today } = await this._server.costs(Date.now() / 1000 - SINCE);
+    const { usd, estimated } = costs.find(({ key }) => key === today) ?? { usd: null, estimated: false };
+    this._today = usd === null || usd === 0 ? null : { usd, estimated };
+  }
+
+  private _take(inbox: Inbox): void {
+    this._inbox = inbox;
+    const calling = inbox.notices.filter(isCalling);
+    for (const notice of calling) {
+      if (!this._known.has(notice.id) && this._hasRead) {
+        this._graces.set(
+          notice.id,
+          setTimeout(() => this._ripen(notice), GRACE)
+        );
+      }
+    }
+    // What is muted now does not call when the mute is taken back either.
+    inbox.notices.forEach(({ id }) => this._known.add(id));
+    this._hasRead = true;
+    const still = new Set(calling.map(({ id }) => id));
+    for (const [id, grace] of this._graces) {
+      if (!still.has(id)) {
+        clearTimeout(grace); // a view has shown it, here or elsewhere, or it was muted
+        this._graces.delete(id);
+      }
+    }
+    this._changed.emit();
+  }
+
+  private _ripen(notice: Notice): void {
+    this._graces.delete(notice.id);
+    this._changed.emit();
+    this._arrived.emit(notice);
+  }
+
+  private _settled(): void {
+    if (!this._disposed) {
+      this._changed.emit();
+    }
+  }
+
+  private readonly _listening: Disposable;
+  private readonly _changed = new Signal<this, void>(this);
+  private readonly _arrived = new Signal<this, Notice>(this);
+  private readonly _jobsReader = new Reader(
+    () => this._readJobs(),
+    () => this._settled()
+  );
+  private readonly _inboxReader = new Reader(
+    () => this._readInbox(),
+    () => this._settled()
+  );
+  private readonly _statusReader = new Reader(
+    () => this._readStatus(),
+    () => this._settled()
+  );
+  private readonly _costsReader = new Reader(
+    () => this._readCosts(),
+    () => this._settled()
+  );
+  private _today: Cost | null = null;
+  /** How many look at the lists. */
+  private _lookers = 0;
+  private _jobs: Job[] = [];
+  private _viewer: string | null = null;
+  private _filter: GroupFilter | null = null;
+  private _mutes: readonly Mute[] = [];
+  private _warnings: readonly string[] = [];
+  private readonly _dismissed = new Set<string>();
+  private _inbox: Inbox = { notices: [], unread: 0 };
+  private _online = false;
+  /** Why the server refuses this page's requests while there is no socket, as a sentence; null: not known. */
+  private _refusal: string | null = null;
+  private _denial: Denial | null = null;
+  /** The inbox was read once: what comes now is new. */
+  private _hasRead = false;
+  /** Every notice that we have met. */
+  private readonly _known = new Set<string>();
+  /** Those that a view may still say it has shown. */
+  private readonly _graces = new Map<string, ReturnType<typeof setTimeout>>();
+  private _disposed = false;
+}
+
+function isCalling({ read_at, muted }: Notice): boolean {
+  return read_at === null && !muted;
+}

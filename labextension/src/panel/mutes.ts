@@ -1,0 +1,66 @@
+/** Bells: whether somebody is called for what comes of a notebook, or of a thread. */
+
+import { bellIcon, type LabIcon } from '@jupyterlab/ui-components';
+
+import { setText } from '../render/dom';
+import { threadIcon } from './icons';
+import type { JobsModel } from './jobsModel';
+import { attempt, iconButton, type Row, span } from './rows';
+import type { Mute, Origin } from '../wire/wire';
+
+const ICONS: Record<Mute['kind'], LabIcon> = { notebook: bellIcon, thread: threadIcon };
+
+/** The toggles of a row, one for each thing that can be muted. */
+export class MuteButtons {
+  readonly nodes: readonly HTMLButtonElement[];
+
+  constructor(private readonly _model: JobsModel) {
+    this._buttons = (['notebook', 'thread'] as const).map(kind => {
+      const button = iconButton(`mute-${kind}`, '', ICONS[kind], () => {
+        const name = this._names[kind];
+        if (name !== null) {
+          attempt(_model.mute({ kind, name }, !_model.isMuted({ kind, name })));
+        }
+      });
+      return { kind, button };
+    });
+    this.nodes = this._buttons.map(({ button }) => button);
+  }
+
+  update({ source, thread }: { source: Origin | null; thread: string | null }): void {
+    this._names = { notebook: source?.notebook ?? null, thread };
+    for (const { kind, button } of this._buttons) {
+      const name = this._names[kind];
+      button.hidden = name === null;
+      if (name !== null) {
+        // What it does is the name, whether it is done is its state: a screen reader says both.
+        const caption = `Mute the ${kind} ${name}`;
+        const muted = this._model.isMuted({ kind, name });
+        button.setAttribute('aria-label', caption);
+        button.setAttribute('aria-pressed', String(muted));
+        button.title = muted ? `${caption} (it is muted: no toast, not counted)` : caption;
+      }
+    }
+  }
+
+  private _names: Record<Mute['kind'], string | null> = { notebook: null, thread: null };
+  private readonly _buttons: readonly { kind: Mute['kind']; button: HTMLButtonElement }[];
+}
+
+export type NamedMute = Mute & { id: string };
+
+/** What is muted, and the way back, also when nothing of it is listed any more. */
+export function muteRow(mute: NamedMute, model: JobsModel): Row<NamedMute> {
+  const node = document.createElement('li');
+  node.dataset.mute = mute.kind;
+  const name = span('name');
+  const button = document.createElement('button');
+  button.type = 'button';
+  button.className = 'jp-bgstream-textbutton';
+  button.dataset.action = 'unmute';
+  button.textContent = 'Unmute';
+  button.setAttribute('aria-label', `Unmute the ${mute.kind} ${mute.name}`);
+  button.addEventListener('click', () => attempt(model.mute({ kind: mute.kind, name: mute.name }, false)));
+  node.append(name, button);
+  return { node, update: ({ kind, name: words }) => setText(name, `${kind} ${words}`) };
+}

@@ -1,0 +1,218 @@
+/** The side panel: the inbox, the threads and the jobs; or one thread, where there is no other place for it. */
+
+import { closeIcon } from '@jupyterlab/ui-components';
+import { Widget } from '@lumino/widgets';
+
+import { setDenial, setText } from '../render/dom';
+import { bgstreamIcon } from './icons';
+import { type JobActions, jobRow } from './jobRow';
+import { type Listed, listed } from './jobListing';
+import type { Disposable } from '../wire/live';
+import { clipped } from '../render/boundedText';
+import type { JobsModel } from './jobsModel';
+import { muteRow, type NamedMute } from './mutes';
+import { type NoticeActions, noticeRow } from './noticeRow';
+import { attempt, iconButton, Rows, span } from './rows';
+import { costWords, priceWords } from '../views/labels';
+import { type ThreadRowActions, threadRow } from '../threads/row';
+import type { ThreadsModel } from '../threads/model';
+import type { ThreadView } from '../threads/view';
+import type { Notice, Thread } from '../wire/wire';
+
+/** So many threads are listed, unless somebody wants all: the jobs stand below them. */
+const FEW = 5;
+
+export class Panel extends Widget {
+  constructor(
+    private readonly _model: JobsModel,
+    private readonly _threads: ThreadsModel,
+    private readonly _actions: JobActions & NoticeActions & ThreadRowActions
+  ) {
+    super();
+    this.id = 'jp-bgstream-panel';
+    this.addClass('jp-bgstream-panel');
+    this.node.setAttribute('role', 'region');
+    this.node.setAttribute('aria-label', 'Background answers');
+    this.title.icon = bgstreamIcon;
+    this.title.dataset = { jpTabLabel: 'Background answers', unread: '' };
+    this._trouble.setAttribute('role', 'status');
+    this._warning.className = 'jp-bgstream-warning';
+    this._warning.append(
+      this._sentences,
+      iconButton('dismiss-warnings', 'Dismiss', closeIcon, () => _model.dismissWarnings())
+    );
+    this._sentences.setAttribute('role', 'status');
+    this._muted.className = 'jp-bgstream-muted';
+    this._muted.append(this._mutedCount, this._mutes.node);
+    this.node.append(
+      this._trouble,
+      this._warning,
+      section('inbox', 'Inbox', [this._count, this._allRead], this._muted, this._notices.node),
+      section('threads', 'Threads', [this._allThreads, this._newThread], this._threadTrouble, this._named.node),
+      section('jobs', 'Jobs', [this._group, this._showAll, this._today], this._jobs.node)
+    );
+    this._threadTrouble.setAttribute('role', 'status');
+    _model.changed.connect(this._show, this);
+    _threads.changed.connect(this._showThreads, this);
+    this._show();
+    this._showThreads();
+  }
+
+  override dispose(): void {
+    this._model.changed.disconnect(this._show, this);
+    this._threads.changed.disconnect(this._showThreads, this);
+    this._page?.dispose();
+    this._lookAway();
+    super.dispose();
+  }
+
+  /** Show a thread in the place of the lists; null: the lists. */
+  showPage(page: ThreadView | null): void {
+    this._page?.dispose();
+    this._page = page;
+    this.node.dataset.page = String(page !== null);
+    if (page !== null) {
+      this.node.append(page.node);
+      page.focus();
+    } else {
+      this.node.querySelector<HTMLElement>('.jp-bgstream-threads button')?.focus();
+    }
+  }
+
+  protected override onAfterShow(): void {
+    this._look();
+  }
+
+  protected override onAfterAttach(): void {
+    if (this.isVisible) {
+      this._look();
+    }
+  }
+
+  protected override onBeforeHide(): void {
+    this._lookAway();
+  }
+
+  private _look(): void {
+    this._lookAway();
+    this._looking = [this._model.look(), this._threads.look()];
+    this._ticker = setInterval(() => this._tick(), 1000);
+    this._tick();
+  }
+
+  private _lookAway(): void {
+    clearInterval(this._ticker);
+    this._looking.splice(0).forEach(looking => looking.dispose());
+  }
+
+  private _show(): void {
+    const { unread, notices, trouble, denial, mutes, warnings, filter, today } = this._model;
+    setDenial(this.node, denial);
+    this.title.caption = unread > 0 ? `Background answers (${unread} unread)` : 'Background answers';
+    this.title.className = 'jp-bgstream-tab';
+    this.title.dataset = { ...this.title.dataset, unread: unread > 0 ? String(unread) : '' };
+    setText(this._trouble, trouble ?? '');
+    setText(this._sentences, warnings.join('\n'));
+    this._warning.hidden = warnings.length === 0;
+    setText(this._count, unread > 0 ? String(unread) : '');
+    this._count.title = `${unread} unread`;
+    this._allRead.hidden = unread === 0;
+    this._muted.hidden = mutes.length === 0;
+    setText(this._mutedCount, `${mutes.length} muted`);
+    this._mutes.show(mutes.map(mute => ({ ...mute, id: `${mute.kind} ${mute.name}` })));
+    this._notices.show(notices);
+    setText(this._group, filter === null ? '' : `of ${clipped(filter.title) || 'a group'}`);
+    this._showAll.hidden = filter === null;
+    setText(
+      this._today,
+      today === null ? '' : `today: ${costWords({ ...today, estimated: false })}${today.estimated ? ' (estimate)' : ''}`
+    );
+    this._today.title = today === null ? '' : `What the jobs submitted today cost. ${priceWords(today)}`;
+    this._today.hidden = today === null;
+    this._showJobs();
+  }
+
+  private _tick(): void {
+    this._showJobs();
+    this._showThreads();
+  }
+
+  private _showThreads(): void {
+    const { threads, trouble } = this._threads;
+    setText(this._threadTrouble, trouble ?? '');
+    const shown = this._manyThreads ? threads : threads.slice(0, FEW);
+    this._named.show(shown.map(thread => ({ ...thread, id: thread.name })));
+    this._allThreads.hidden = threads.length <= FEW;
+    this._allThreads.setAttribute('aria-expanded', String(this._manyThreads));
+    setText(this._allThreads, this._manyThreads ? 'Show fewer' : `Show all ${threads.length}`);
+  }
+
+  private _showJobs(): void {
+    this._jobs.show(listed(this._model.jobs, this._model.viewer));
+  }
+
+  private readonly _trouble = span('trouble');
+  private readonly _warning = document.createElement('div');
+  private readonly _sentences = span('sentences');
+  private readonly _count = span('badge');
+  private readonly _allRead = textButton('mark-all-read', 'Mark all read', () => attempt(this._model.markAllRead()));
+  private readonly _muted = document.createElement('details');
+  private readonly _mutedCount = summary();
+  private readonly _mutes = new Rows<NamedMute>(mute => muteRow(mute, this._model), '');
+  private readonly _notices = new Rows<Notice>(
+    notice => noticeRow(notice, this._model, this._actions),
+    'Nothing here. What ends while nobody looks comes here.'
+  );
+  private readonly _threadTrouble = span('trouble');
+  private readonly _named = new Rows<Thread & { id: string }>(
+    thread => threadRow(thread, this._actions),
+    'No threads yet. Begin one here, or with %%bg --thread NAME in a cell.'
+  );
+  private readonly _allThreads = textButton('all-threads', 'Show all', () => {
+    this._manyThreads = !this._manyThreads;
+    this._showThreads();
+  });
+  private readonly _newThread = textButton('new-thread', 'New thread', () => this._actions.beginThread());
+  private _manyThreads = false;
+  private _page: ThreadView | null = null;
+  private readonly _group = span('group');
+  private readonly _today = span('today');
+  private readonly _showAll = textButton('show-all', 'Show all', () => {
+    this._model.filter = null;
+  });
+  private readonly _jobs = new Rows<Listed>(
+    job => jobRow(job, this._model, this._actions),
+    'No jobs yet. A cell that begins with %%bg starts one.'
+  );
+  private _looking: Disposable[] = [];
+  private _ticker: ReturnType<typeof setInterval> | undefined;
+}
+
+function section(name: string, title: string, tools: HTMLElement[], ...content: HTMLElement[]): HTMLElement {
+  const node = document.createElement('section');
+  node.className = `jp-bgstream-${name}`;
+  const heading = document.createElement('h2');
+  heading.textContent = title;
+  heading.id = `jp-bgstream-${name}-title`;
+  node.setAttribute('aria-labelledby', heading.id);
+  const header = document.createElement('header');
+  header.append(heading, ...tools);
+  node.append(header, ...content);
+  return node;
+}
+
+function textButton(action: string, words: string, onClick: () => void): HTMLButtonElement {
+  const button = document.createElement('button');
+  button.type = 'button';
+  button.className = 'jp-bgstream-textbutton';
+  button.dataset.action = action;
+  button.textContent = words;
+  button.addEventListener('click', onClick);
+  return button;
+}
+
+function summary(): HTMLElement {
+  const node = document.createElement('summary');
+  node.className = 'jp-bgstream-summary';
+  return node;
+}

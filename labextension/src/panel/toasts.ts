@@ -1,0 +1,113 @@
+/** Toasts: a job has ended and nobody was looking, or the page does not hear of its jobs until somebody signs in. */
+
+import { Notification } from '@jupyterlab/apputils';
+import type { IDisposable } from '@lumino/disposable';
+import { Signal } from '@lumino/signaling';
+
+import { hasEnded } from '../wire/fold';
+import { isolated } from '../render/boundedText';
+import { GRACE, type JobsModel } from './jobsModel';
+import type { Speaker } from './toastElection';
+import type { Preferences } from '../plugins/tokens';
+import { countWords, shortWords } from '../views/labels';
+import type { Notice } from '../wire/wire';
+
+const CLOSES_AFTER = 10_000; // ms
+
+const WORDS: Partial<Record<Notice['status'], string>> = {
+  completed: 'Answer ready',
+  failed: 'Job failed',
+  cancelled: 'Job stopped',
+  interrupted: 'Job interrupted'
+};
+
+export class Toaster implements IDisposable {
+  constructor(
+    private readonly _model: JobsModel,
+    private readonly _preferences: Preferences,
+    private readonly _speaker: Pick<Speaker, 'maySay'>,
+    private readonly _open: (notice: Notice) => void
+  ) {
+    _model.arrived.connect(this._arrived, this);
+    _model.changed.connect(this._tidy, this);
+    _model.changed.connect(this._showDenial, this);
+    document.addEventListener('visibilitychange', this._visible);
+  }
+
+  get isDisposed(): boolean {
+    return this._disposed;
+  }
+
+  dispose(): void {
+    this._disposed = true;
+    document.removeEventListener('visibilitychange', this._visible);
+    Signal.clearData(this);
+  }
+
+  private _arrived(_: JobsModel, notice: Notice): void {
+    if (document.visibilityState === 'visible') {
+      void this._show(notice);
+    } else {
+      this._waiting.push(notice); // a toast that nobody can see would be gone before they come
+    }
+  }
+
+  /** Somebody is here again: what the views do not show them now, a toast does. */
+  private readonly _visible = (): void => {
+    if (document.visibilityState === 'visible') {
+      const waiting = this._waiting.splice(0);
+      setTimeout(() => waiting.forEach(notice => void this._show(notice)), GRACE);
+    }
+  };
+
+  private async _show(notice: Notice): Promise<void> {
+    const wanted = (): boolean => !this._disposed && this._preferences.toasts && this._model.calls(notice.id);
+    if (!wanted() || !(await this._speaker.maySay(notice.id)) || !wanted()) {
+      return;
+    }
+    const { counts, paused } = notice;
+    const how = paused == null ? '' : `paused. ${isolated(shortWords(paused.message))} So far: `;
+    const message =
+      counts === null
+        ? `${WORDS[notice.status] ?? 'Job'}: ${isolated(notice.title)}`
+        : `${notice.title === '' ? 'Group of jobs' : isolated(notice.title)}: ${how}${countWords(counts)}`;
+    const toast = Notification.emit(message, notice.status === 'completed' ? 'success' : 'warning', {
+      autoClose: CLOSES_AFTER,
+      actions: [{ label: 'Show', caption: 'Go to the cell', callback: () => this._open(notice) }]
+    });
+    this._shown.set(notice.id, toast);
+  }
+
+  /** What was read or muted, here or in another tab, needs no toast any more. */
+  private _tidy(): void {
+    for (const [notice, toast] of this._shown) {
+      if (!this._model.calls(notice)) {
+        this._shown.delete(notice);
+        Notification.dismiss(toast);
+      }
+    }
+  }
+
+  /** Say once that what runs is not seen here any more, until it is. */
+  private _showDenial(): void {
+    const { denial, jobs } = this._model;
+    if (denial === null && this._signIn !== null) {
+      Notification.dismiss(this._signIn);
+      this._signIn = null;
+    }
+    const waits = jobs.some(({ status }) => !hasEnded(status));
+    if (denial?.code === 'signed_out' && waits && this._signIn === null && this._preferences.toasts) {
+      this._signIn = Notification.emit(`Background answers: ${denial.message}`, 'warning', {
+        autoClose: false,
+        actions: [{ label: 'Reload', caption: 'Reload this page', callback: () => window.location.reload() }]
+      });
+    }
+  }
+
+  /** The toast that asks to sign in. */
+  private _signIn: string | null = null;
+  /** Toasts by notice. */
+  private readonly _shown = new Map<string, string>();
+  private readonly _waiting: Notice[] = [];
+  private _disposed = false;
+}

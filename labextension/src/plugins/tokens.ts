@@ -1,0 +1,30 @@
+/** What this extension's plugins share, and others may use. */
+
+import { Token } from '@lumino/coreutils';
+
+import type { Groups } from '../wire/batches';
+import type { Live } from '../wire/live';
+import type { Requests } from '../wire/request';
+import type { Retries } from '../wire/retryChains';
+import type { Markdown } from '../render/textPane';
+
+/** The user's settings; the defaults until they are loaded. */
+export interface Preferences {
+  remoteImages: boolean;
+  toasts: boolean;
+}
+
+/** The page's way to the server, and how answers are drawn. */
+export interface IAnswers {
+  readonly live: Live;
+  readonly requests: Requests;
+  readonly retries: Retries;
+  readonly markdown: Markdown;
+  readonly groups: Groups;
+  readonly preferences: Preferences;
+}
+
+export const IAnswers = new Token<IAnswers>(
+  'jupyter-bgstream:IAnswers',
+  'The background answers of this page: the live socket, the requests and the Markdown renderer.'
+);

@@ -1,0 +1,73 @@
+/** One block of an answer on the screen: rendered, or as plain text if that would hold up the page or fails. */
+
+import { isCostly } from './renderCost';
+import { element } from './dom';
+import { Growing } from './plainText';
+
+/** How Markdown becomes DOM. It must be safe whatever the text: it is a model's. */
+export interface Markdown {
+  /** Replace the host's content by the text, rendered. */
+  render(host: HTMLElement, text: string): Promise<void>;
+}
+
+const COSTLY = 'Shown as plain text: this part would hold up the page if it were drawn.';
+const FAILED = 'Shown as plain text: this part could not be drawn.';
+
+/** An element whose content is rendered Markdown: one render in flight, the latest text next. */
+export class Host {
+  readonly node = document.createElement('div');
+
+  constructor(private readonly _markdown: Markdown) {
+    this.node.className = 'jp-bgstream-block';
+  }
+
+  /** Render this text, or a later one if it comes before this one's turn. */
+  async show(text: string, fence = false): Promise<void> {
+    this._wanted = text;
+    this._fence = fence;
+    this._rendering ??= this._work().finally(() => {
+      this._rendering = null;
+    });
+    await this._rendering;
+  }
+
+  private async _work(): Promise<void> {
+    while (this._shown !== this._wanted) {
+      const text = this._wanted;
+      // What cost too much is not looked at again while it grows.
+      this._costly = (this._costly && text.startsWith(this._shown)) || isCostly(text, this._fence);
+      if (this._costly) {
+        this._showPlain(text, COSTLY);
+      } else {
+        await this._render(text);
+      }
+      this._shown = text;
+    }
+  }
+
+  private async _render(text: string): Promise<void> {
+    try {
+      await this._markdown.render(this.node, text);
+      this._plain = null;
+    } catch (error) {
+      console.warn('jupyter_bgstream: a part of an answer is shown as plain text', error);
+      this._plain = null;
+      this._showPlain(text, FAILED);
+    }
+  }
+
+  private _showPlain(text: string, why: string): void {
+    if (this._plain === null) {
+      this._plain = new Growing(element('div', 'asis'));
+      this.node.replaceChildren(element('div', 'why', why), this._plain.node);
+    }
+    this._plain.show(text);
+  }
+
+  private _wanted = '';
+  private _fence = false;
+  private _shown = '';
+  private _costly = false;
+  private _plain: Growing | null = null;
+  private _rendering: Promise<void> | null = null;
+}

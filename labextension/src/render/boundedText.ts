@@ -1,0 +1,120 @@
+/** Others' words of any length and number, where a line or a list of them stands among ours. */
+
+import { element, setText } from './dom';
+import { Growing } from './plainText';
+
+/** Characters of a name or a title. */
+const LINE = 300;
+/** The same of a sentence, such as why a job failed; the rest is folded away. */
+const SENTENCE = 2000;
+/** Items of a list that are drawn at first, and then with each click. */
+const FIRST = 100;
+const MORE = 500;
+/** Of these so many are laid out together. */
+const PART = 20;
+
+/** Return a text with at most so many characters, of which the last says that more were there. */
+export function clipped(text: string, limit = LINE): string {
+  return text.length <= limit ? text : `${text.slice(0, limit - 1).replace(/[\ud800-\udbff]$/, '')}…`;
+}
+
+/**
+ * Return a name as part of a sentence of ours, for what shows plain text only: whatever it holds, the words beside it
+ * keep their direction.
+ */
+export function isolated(text: string): string {
+  return `\u2068${clipped(text).replace(/[\u202a-\u202e\u2066-\u2069]/g, '')}\u2069`;
+}
+
+/** An element with plain text, folded away. `drawn` returns what is shown of it; a long text is not looked at before. */
+export function foldedText(
+  name: string,
+  summary: string,
+  text: string,
+  drawn = (text: string): string => text
+): HTMLDetailsElement {
+  const details = element('details', name);
+  const plain = new Growing(element('div', 'plain'));
+  details.append(element('summary', 'summary', clipped(summary)), plain.node);
+  const show = (): void => plain.show(drawn(text));
+  if (text.length <= SENTENCE) {
+    show();
+  } else {
+    details.addEventListener('toggle', show, { once: true });
+  }
+  return details;
+}
+
+/** What shows a sentence: its text, and all of it folded away if that is long. */
+export function sentence(text: string): (Node | string)[] {
+  if (text.length <= SENTENCE) {
+    return [text];
+  }
+  const words = `All of it (${text.length.toLocaleString('en')} characters)`;
+  return [clipped(text, SENTENCE), foldedText('whole', words, text)];
+}
+
+/** A list that grows at its end: the first items, and the others when somebody asks for them. */
+export class LongList<T> {
+  readonly node: HTMLElement;
+  /** Stands below the list while there are more items. */
+  readonly more = element('button', 'more');
+
+  /**
+   * @param name is that of the list's class.
+   * @param noun is what there are more of.
+   * @param _tag is that of an element with some of the items: the page lays out those in sight.
+   */
+  constructor(
+    name: string,
+    noun: string,
+    private readonly _tag: 'ol' | 'div',
+    private readonly _draw: (item: T) => HTMLElement
+  ) {
+    this.node = element('div', name);
+    this.more.type = 'button';
+    this.more.dataset.action = 'show-rest';
+    this.more.addEventListener('click', () => {
+      this._limit = this._drawn.length + MORE;
+      this.show(this._items);
+    });
+    this._noun = noun;
+  }
+
+  /** Show these items; those that are there and have not changed stay. */
+  show(items: readonly T[]): void {
+    this._items = items;
+    if (this._drawn.length > items.length || this._drawn.some((item, i) => item !== items[i])) {
+      this.node.replaceChildren();
+      this._drawn = [];
+      this._limit = FIRST;
+    }
+    for (const item of items.slice(this._drawn.length, this._limit)) {
+      this._part().append(this._draw(item));
+      this._drawn.push(item);
+    }
+    this.node.hidden = items.length === 0;
+    const left = items.length - this._drawn.length;
+    this.more.hidden = left === 0;
+    setText(this.more, `and ${left.toLocaleString('en')} more ${this._noun}`);
+  }
+
+  /** The last part, or a new one if that is full. */
+  private _part(): HTMLElement {
+    const last = this.node.lastElementChild;
+    if (last instanceof HTMLElement && this._drawn.length % PART !== 0) {
+      return last;
+    }
+    const part = element(this._tag, 'part');
+    if (part instanceof HTMLOListElement) {
+      part.start = this._drawn.length + 1;
+    }
+    this.node.append(part);
+    return part;
+  }
+
+  private readonly _noun: string;
+  private _items: readonly T[] = [];
+  private _drawn: T[] = [];
+  private _limit = FIRST;
+}

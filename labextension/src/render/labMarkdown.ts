@@ -1,0 +1,58 @@
+/** Lab's Markdown, made safe for what a model writes. */
+
+import { type IRenderMimeRegistry, renderMarkdown } from '@jupyterlab/rendermime';
+
+import { Breath } from './timeSlicer';
+import { drawsDiagrams, withoutLoadingDiagrams } from './diagrams';
+import { withFormulas } from './formulas';
+import { disarmLinks, harmless } from './sanitize';
+import { typeset } from './typesetting';
+import type { Markdown } from './blockHost';
+
+type Services = Pick<IRenderMimeRegistry, 'sanitizer' | 'latexTypesetter' | 'markdownParser'>;
+
+/** Return a renderer that never trusts the text, whatever the notebook's trust: trusted Markdown runs scripts. */
+export function safeMarkdown(services: Services, remoteImages: () => boolean): Markdown {
+  const { markdownParser: parser, latexTypesetter: typesetter } = services;
+  return {
+    render: async (host, source) => {
+      const breath = new Breath();
+      const written = withoutLoadingDiagrams(withFormulas(source));
+      await renderMarkdown({
+        host,
+        source: written,
+        trusted: false,
+        sanitizer: harmless(services.sanitizer, { remote: remoteImages(), drawings: drawsDiagrams(written) }),
+        // Addresses of a model's answer are not relative to this notebook.
+        resolver: null,
+        linkHandler: null,
+        shouldTypeset: false,
+        latexTypesetter: null,
+        markdownParser: parser && {
+          render: async text => {
+            const html = await parser.render(text);
+            await breath.pause(); // what comes takes as long
+            return html;
+          }
+        }
+      });
+      withoutNames(host);
+      disarmLinks(host); // Lab gives them a relation of its own
+      // Looking for formulas looks at every node: only where there may be one.
+      if (typesetter !== null && /\$|\\[([]|\\begin/.test(source)) {
+        await breath.pause();
+        await typeset(host, typesetter);
+        disarmLinks(host); // formulas can hold some, which the sanitizer has not seen
+      }
+    }
+  };
+}
+
+/** Lab makes each heading a place in the page, named by its words. */
+function withoutNames(host: HTMLElement): void {
+  host.querySelectorAll('.jp-InternalAnchorLink').forEach(link => link.remove());
+  for (const heading of host.querySelectorAll('h1, h2, h3, h4, h5, h6')) {
+    heading.removeAttribute('id');
+    heading.removeAttribute('data-jupyter-id');
+  }
+}

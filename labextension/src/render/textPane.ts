@@ -1,0 +1,235 @@
+/** The text of an answer: Markdown that grows, drawn in linear time and in short tasks. */
+
+import { type Block, Blocks } from './blocks';
+import { ANSWER_LIMIT, BLOCK_LIMIT, costOf } from './renderCost';
+import { Breath } from './timeSlicer';
+import { element } from './dom';
+import { Growing } from './plainText';
+import { Host, type Markdown } from './blockHost';
+import { painter } from './renderScheduler';
+
+export type { Markdown } from './blockHost';
+
+/** What the page lays out at once, in units. */
+const SECTION = 1000;
+
+const REST = 'Shown as plain text from here on: this answer is too long to be drawn.';
+const IN_PARTS =
+  'Drawn in parts: this answer is too long to resolve links that are defined elsewhere in it, and HTML over several paragraphs.';
+
+const panes = new WeakMap<Element, () => string>();
+
+/** The Markdown that a pane shows. */
+export function sourceOf(node: Element): string {
+  return panes.get(node)?.() ?? '';
+}
+
+export class TextPane {
+  readonly node = document.createElement('div');
+
+  /** @param drawn is called after each drawing. */
+  constructor(
+    private readonly _markdown: Markdown,
+    private readonly _drawn: () => void
+  ) {
+    this.node.className = 'jp-bgstream-text jp-RenderedHTMLCommon jp-RenderedMarkdown';
+    this.node.dataset.mimeType = 'text/markdown';
+    panes.set(this.node, () => this._text);
+  }
+
+  dispose(): void {
+    this._disposed = true;
+    painter.cancel(this);
+  }
+
+  /** Whether the last text is drawn, and as it will stay. */
+  get isComplete(): boolean {
+    return this._complete;
+  }
+
+  /** Show this text. `whole`: it will not grow any more. */
+  set(text: string, whole: boolean): void {
+    if (this._text === text && this._whole === whole) {
+      return;
+    }
+    this._text = text;
+    this._whole = whole;
+    this._complete = false;
+    painter.request(this);
+  }
+
+  /** Draw what was last set; what was set while this is still drawing comes after it. */
+  async paint(): Promise<void> {
+    if (this._painting) {
+      return;
+    }
+    this._painting = true;
+    const [text, whole] = [this._text, this._whole];
+    try {
+      if (this._blocks.text !== text || this._finished !== whole) {
+        this._split(text, whole);
+        await this._draw();
+      }
+    } finally {
+      this._painting = false;
+    }
+    if (this._disposed) {
+      return;
+    }
+    if (text !== this._text || whole !== this._whole) {
+      painter.request(this);
+      return;
+    }
+    this._complete = whole;
+    this._drawn();
+  }
+
+  private _split(text: string, whole: boolean): void {
+    if (this._finished || !text.startsWith(this._blocks.text)) {
+      // Another text, not more of it. What is on the screen stays until its successor is drawn.
+      this._blocks = new Blocks();
+      this._root = document.createElement('div');
+      this._section = { node: this._root, cost: Infinity };
+      this._rendered = this._cost = this._end = 0;
+      this._inOne = true;
+      this._tail = this._code = this._rest = null;
+    }
+    this._blocks.feed(text);
+    this._finished = whole;
+    if (whole) {
+      this._blocks.finish();
+    }
+  }
+
+  private async _draw(): Promise<void> {
+    const breath = new Breath();
+    if (!this.node.hasChildNodes()) {
+      this.node.append(this._root); // there is nothing to keep in sight until all is drawn
+    }
+    for (const block of this._blocks.closed.slice(this._rendered)) {
+      if (this._rest !== null) {
+        break; // it is shown with all of the rest
+      }
+      await this._close(block);
+      this._rendered++;
+      if ((await breath.pause()) && (this._disposed || !this._text.startsWith(this._blocks.text))) {
+        return; // nobody will see it
+      }
+    }
+    if (this._rest !== null) {
+      this._rest.show(this._blocks.text.slice(this._end));
+    } else if (this._finished && this._blocks.needsWhole) {
+      await this._drawWhole();
+    } else if (this._blocks.inFence) {
+      this._drawCode(this._blocks.tail);
+    } else if (this._blocks.tail !== '') {
+      await this._host().show(this._blocks.tail);
+    } else {
+      this._tail?.node.remove();
+      this._tail = null;
+    }
+    if (!this.node.contains(this._root)) {
+      this.node.replaceChildren(this._root);
+    }
+  }
+
+  /** The tail, or its beginning, is finished: what showed it until now shows it for good. */
+  private async _close(block: Block): Promise<void> {
+    if (this._cost > ANSWER_LIMIT) {
+      this._leaveRest();
+      return;
+    }
+    const cost = Math.min(costOf(block.text, block.fence), 2 * BLOCK_LIMIT);
+    this._inOne &&= cost <= BLOCK_LIMIT;
+    this._cost += cost <= BLOCK_LIMIT ? cost : Math.sqrt(block.text.length);
+    this._end += block.text.length;
+    if (block.fence) {
+      this._drawCode(block.text);
+      const code = this._code;
+      this._code = null;
+      if (cost <= BLOCK_LIMIT) {
+        const host = new Host(this._markdown);
+        await host.show(block.text, true);
+        code?.node.parentElement?.replaceWith(host.node);
+      }
+    } else {
+      const host = this._host();
+      this._tail = null;
+      await host.show(block.text);
+    }
+    this._section.cost += cost;
+  }
+
+  private _leaveRest(): void {
+    this._tail?.node.remove();
+    this._code?.node.parentElement?.remove();
+    this._tail = this._code = null;
+    this._rest = new Growing(element('div', 'asis'));
+    this._root.append(element('div', 'why', REST), this._rest.node);
+  }
+
+  private _host(): Host {
+    if (this._tail === null) {
+      this._tail = new Host(this._markdown);
+      this._append(this._tail.node);
+    }
+    return this._tail;
+  }
+
+  /** An open fence is a plain element that grows: no parser reads it again and again. */
+  private _drawCode(fence: string): void {
+    this._tail?.node.remove();
+    this._tail = null;
+    if (this._code === null) {
+      this._code = new Growing(document.createElement('code'));
+      const pre = document.createElement('pre');
+      pre.append(this._code.node);
+      this._append(pre);
+    }
+    this._code.show(fence.replace(/^[^\n]*\n?/, '').replace(/(^|\n) {0,3}(`{3,}|~{3,})[ \t\r]*\n?$/, '$1'));
+  }
+
+  private _append(node: HTMLElement): void {
+    if (this._section.cost > SECTION) {
+      this._section = { node: element('div', 'section'), cost: 0 };
+      this._root.append(this._section.node);
+    }
+    this._section.node.append(node);
+  }
+
+  private async _drawWhole(): Promise<void> {
+    if (!this._inOne || this._cost > BLOCK_LIMIT) {
+      this._root.append(element('div', 'why', IN_PARTS));
+      return;
+    }
+    const root = this._root;
+    const host = new Host(this._markdown);
+    await host.show(this._blocks.text);
+    root.replaceChildren(host.node);
+  }
+
+  private _text = '';
+  private _whole = false;
+  private _complete = false;
+  private _disposed = false;
+  private _painting = false;
+  private _blocks = new Blocks();
+  /** The text in `_blocks` is the whole. */
+  private _finished = false;
+  /** How many of the closed blocks have an element. */
+  private _rendered = 0;
+  /** What they cost. */
+  private _cost = 0;
+  /** None of them is too costly, and so the whole may be drawn in one. */
+  private _inOne = true;
+  /** Where in the text they end. */
+  private _end = 0;
+  /** What shows this text; not in the page before it is drawn, if there was another. */
+  private _root = document.createElement('div');
+  /** Its last part. */
+  private _section = { node: this._root, cost: Infinity };
+  private _tail: Host | null = null;
+  private _code: Growing | null = null;
+  /** What comes after as much as one answer may cost. */
+  private _rest: Growing | null = null;
+}

@@ -1,0 +1,110 @@
+/**
+ * Typesetting of formulas one by one, so that many of them are many short tasks, and one that would take for ever is
+ * left as it was written.
+ */
+
+import { Breath } from './timeSlicer';
+import { element } from './dom';
+
+/** As much of Lab's typesetter as is used. Newer ones return a promise. */
+interface Typesetter {
+  typeset(node: HTMLElement): unknown;
+}
+
+/** Characters of one formula; cells of a matrix count more. */
+const LONGEST = 1500;
+const CELL = 4;
+/** So much is typeset in one: for each call all of the text may be laid out again. */
+const AT_ONCE = 400;
+/** How far the end of a formula is looked for, brace by brace. */
+const REACH = 2 * LONGEST;
+/** A macro can make a page of each of its letters, and is known to all formulas that come after it. */
+const DEFINES = /\\(?:(?:[egx]?def|let|futurelet|require)(?![a-z])|Declare|provide|(?:re)?new(?!line))/i;
+const LEFT = 'Some formulas are shown as they were written: they are too long, or define macros.';
+
+const BEGIN = /\$\$|\$|\\\(|\\\[|\\begin\{([a-z]{1,20}\*?)\}|\\./gi;
+const ENDS: Record<string, string> = { $: '$', $$: '$$', '\\(': '\\)', '\\[': '\\]' };
+
+/** Typeset the formulas in an element, which does not change until that is done. */
+export async function typeset(host: HTMLElement, typesetter: Typesetter): Promise<void> {
+  const texts = textsOf(host);
+  // Of a short text every formula is found; of a long one it may be that the typesetter finds more.
+  const known = texts.every(text => text.length <= REACH);
+  const formulas = texts.flatMap(formulasIn);
+  const short = formulas.filter(({ textContent: source }) => costOf(source) <= LONGEST && !DEFINES.test(source));
+  if (short.length < formulas.length) {
+    host.append(element('div', 'why', LEFT));
+  } else if (known && formulas.reduce((sum, { textContent }) => sum + costOf(textContent), 0) <= AT_ONCE) {
+    await typesetter.typeset(host);
+    return;
+  }
+  const breath = new Breath();
+  for (const formula of short) {
+    await typesetter.typeset(formula);
+    await breath.pause();
+  }
+}
+
+function costOf(source: string): number {
+  return source.length + CELL * (source.match(/&|\\\\/g)?.length ?? 0);
+}
+
+/** Texts that may have formulas; in code there are none. */
+function textsOf(host: HTMLElement): Text[] {
+  const walker = document.createTreeWalker(host, NodeFilter.SHOW_TEXT);
+  const found: Text[] = [];
+  while (walker.nextNode() !== null) {
+    const node = walker.currentNode as Text;
+    if (/\$|\\[([]|\\begin/.test(node.data) && node.parentElement?.closest('pre, code, script, style') === null) {
+      found.push(node);
+    }
+  }
+  return found;
+}
+
+/** Give each formula of a text an element of its own. */
+function formulasIn(node: Text): HTMLElement[] {
+  const formulas: HTMLElement[] = [];
+  let before = 0; // what of the text is in other nodes already
+  for (const [start, end] of placesOf(node.data)) {
+    const formula = node.splitText(start - before);
+    node = formula.splitText(end - start);
+    before = end;
+    const span = document.createElement('span');
+    formula.replaceWith(span);
+    span.append(formula);
+    formulas.push(span);
+  }
+  return formulas;
+}
+
+function placesOf(text: string): [start: number, end: number][] {
+  const places: [number, number][] = [];
+  BEGIN.lastIndex = 0;
+  for (let found = BEGIN.exec(text); found !== null; found = BEGIN.exec(text)) {
+    const [mark, environment] = found;
+    const end = environment === undefined ? ENDS[mark] : `\\end{${environment}}`;
+    const at = end === undefined ? null : endOf(text, BEGIN.lastIndex, end);
+    if (at !== null) {
+      places.push([found.index, at]);
+      BEGIN.lastIndex = at;
+    }
+  }
+  return places;
+}
+
+/** Where a formula ends that began before this; braces in it are pairs, and what is escaped is no end. */
+function endOf(text: string, from: number, end: string): number | null {
+  let depth = 0;
+  for (let at = from; at < Math.min(text.length, from + REACH); at++) {
+    if (depth <= 0 && text.startsWith(end, at)) {
+      return at + end.length;
+    }
+    const character = text[at];
+    at += character === '\\' ? 1 : 0;
+    depth += character === '{' ? 1 : character === '}' ? -1 : 0;
+  }
+  // One that is longer is not typeset, and its end begins no other.
+  const far = end === '$' ? -1 : text.indexOf(end, from + REACH);
+  return far < 0 ? null : far + end.length;
+}

@@ -1,0 +1,270 @@
+/** One thread that somebody looks at: its turns, kept fresh, and what is being written to go on with it. */
+
+import { UUID } from '@lumino/coreutils';
+import type { IDisposable } from '@lumino/disposable';
+import { type ISignal, Signal } from '@lumino/signaling';
+
+import { askerWords, namesPeople } from '../panel/submitters';
+import { Reader } from '../wire/throttledFetch';
+import type { Requests } from '../wire/request';
+import { type Turn, turnsOf } from './turns';
+import type { Job, Message, Thread } from '../wire/wire';
+
+/** Turns beyond these are of the conversation too, and their state is what their own views say. */
+const JOBS = 500;
+/** Of so many turns that came to nothing the whole question is read; of older ones the title is shown. */
+const QUESTIONS = 30;
+/** After a failed reading, unless there is news first. */
+const AGAIN = 5000; // ms
+
+/** What somebody writes; it outlives the view. */
+export interface Draft {
+  text: string;
+  /** Null: that of the thread. */
+  model: string | null;
+  /** The job it will be, so that sending it again after a failure asks once. */
+  id: string | null;
+  /** Why it could not be sent. */
+  error: string | null;
+}
+
+export type ConversationServer = Pick<Requests, 'threads' | 'said' | 'jobs' | 'asked' | 'submit'>;
+
+export class Conversation implements IDisposable {
+  /** @param moved is called when the thread has another name, wherever it was given. */
+  constructor(
+    private _name: string,
+    readonly draft: Draft,
+    private readonly _server: ConversationServer,
+    private readonly _moved: (conversation: Conversation, before: string) => void
+  ) {
+    this._reader.ask();
+  }
+
+  get isDisposed(): boolean {
+    return this._disposed;
+  }
+
+  dispose(): void {
+    if (!this._disposed) {
+      this._disposed = true;
+      this._reader.dispose();
+      clearTimeout(this._later);
+      this._ended.emit();
+      Signal.clearData(this);
+    }
+  }
+
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  get ended(): ISignal<this, void> {
+    return this._ended;
+  }
+
+  get name(): string {
+    return this._name;
+  }
+
+  set name(name: string) {
+    if (name !== this._name) {
+      const before = this._name;
+      this._name = name;
+      this._moved(this, before);
+      this._reader.ask();
+      this._changed.emit();
+    }
+  }
+
+  /** Who asked, in words. */
+  askerOf({ asker }: Turn): string {
+    return askerWords(asker, this._viewer, this._named);
+  }
+
+  /** Null while the server has not said, or if it has none of that name. */
+  get thread(): Thread | null {
+    return this._thread;
+  }
+
+  /** The oldest first. */
+  get turns(): readonly Turn[] {
+    return this._turns;
+  }
+
+  /** not-read: the server has not said yet; new: nobody asked anything; gone: it was there. */
+  get state(): 'not-read' | 'new' | 'there' | 'gone' {
+    return this._state;
+  }
+
+  /** Why this may be old; null if it is not. */
+  get trouble(): string | null {
+    return this._reader.failure;
+  }
+
+  get isSending(): boolean {
+    return this._sending;
+  }
+
+  /** Which model answers next; empty: the server's default. */
+  get model(): string {
+    return this.draft.model ?? this._thread?.model ?? '';
+  }
+
+  /** Something may have changed. */
+  refresh(): void {
+    this._reader.ask();
+  }
+
+  /** Keep what is written. */
+  write(change: { text: string } | { model: string }): void {
+    Object.assign(this.draft, change, { id: null });
+    this._changed.emit();
+  }
+
+  /** Ask what is written. Whether that was possible is in the draft. */
+  async send(): Promise<void> {
+    const { draft, model } = this;
+    const prompt = draft.text;
+    if (this._sending || prompt.trim() === '') {
+      return;
+    }
+    this._sending = true;
+    const id = (draft.id ??= UUID.uuid4());
+    draft.error = null;
+    this._changed.emit();
+    try {
+      await this._server.submit({
+        id,
+        prompt,
+        thread: this._name,
+        priority: 'interactive',
+        ...(model.trim() === '' ? {} : { model: model.trim() })
+      });
+      draft.text = draft.text === prompt ? '' : draft.text; // somebody may already write the next
+      draft.id = null;
+    } catch (error) {
+      draft.error = (error as Error).message;
+    }
+    this._sending = false;
+    this._reader.ask();
+    this._tell();
+  }
+
+  private async _read(): Promise<void> {
+    const name = this._name;
+    const {
+      threads: [thread]
+    } = await this._server.threads({ thread: name });
+    if (thread === undefined) {
+      await this._lose();
+      return;
+    }
+    const mark = JSON.stringify(thread);
+    if (mark !== this._mark) {
+      const [said, { jobs, viewer = null }] = await Promise.all([
+        this._server.said(name),
+        this._server.jobs(JOBS, { thread: name })
+      ]);
+      const turns = turnsOf(said, jobs);
+      await Promise.all([this._learnRecords(turns), this._learnQuestions(turns)]);
+      const records = turns.map(({ record, job }) => record ?? this._records.get(job ?? '') ?? null);
+      this._viewer = viewer;
+      this._named = namesPeople([...jobs, ...records.filter(record => record !== null)], viewer);
+      this._turns = turns.map((turn, i) => ({
+        ...turn,
+        record: records[i] ?? null,
+        asker: turn.asker ?? askerOf(records[i] ?? null),
+        asked: turn.asked.length > 0 ? turn.asked : (this._questions.get(turn.id) ?? titleOf(turn))
+      }));
+      this._mark = mark;
+    }
+    this._thread = thread;
+    this._state = 'there';
+  }
+
+  /** There is none of this name: it was renamed, or deleted, or nobody has asked anything yet. */
+  private async _lose(): Promise<void> {
+    const last = this._turns.findLast(({ record }) => record?.thread === this._name)?.job;
+    if (last != null) {
+      const { jobs } = await this._server.jobs(1, { ids: last });
+      const name = jobs[0]?.thread ?? this._name;
+      if (name !== this._name) {
+        this.name = name;
+        return;
+      }
+    }
+    this._state = this._thread !== null || this._state === 'gone' ? 'gone' : 'new';
+    this._thread = null;
+    this._turns = [];
+    this._mark = '';
+  }
+
+  /** Of jobs of the thread that this one was forked from. */
+  private async _learnRecords(turns: readonly Turn[]): Promise<void> {
+    const ids = turns.flatMap(({ job, record }) =>
+      job === null || record !== null || this._records.has(job) ? [] : [job]
+    );
+    for (let from = 0; from < ids.length; from += JOBS) {
+      const { jobs } = await this._server.jobs(JOBS, { ids: ids.slice(from, from + JOBS).join(',') });
+      jobs.forEach(job => this._records.set(job.id, job));
+    }
+  }
+
+  /** Of turns that no answer came to. */
+  private async _learnQuestions(turns: readonly Turn[]): Promise<void> {
+    const silent = turns.filter(({ id, asked }) => asked.length === 0 && !this._questions.has(id)).slice(-QUESTIONS);
+    await Promise.all(
+      silent.map(async ({ id, job }) => {
+        try {
+          this._questions.set(id, await this._server.asked(job ?? id));
+        } catch {
+          // Its title does.
+        }
+      })
+    );
+  }
+
+  private _settled(): void {
+    clearTimeout(this._later);
+    if (this._reader.failure !== null && !this._disposed) {
+      this._later = setTimeout(() => this._reader.ask(), AGAIN);
+    }
+    this._tell();
+  }
+
+  private _tell(): void {
+    if (!this._disposed) {
+      this._changed.emit();
+    }
+  }
+
+  private readonly _changed = new Signal<this, void>(this);
+  private readonly _ended = new Signal<this, void>(this);
+  private readonly _reader = new Reader(
+    () => this._read(),
+    () => this._settled()
+  );
+  private readonly _records = new Map<string, Job>();
+  private readonly _questions = new Map<string, readonly Message[]>();
+  private _thread: Thread | null = null;
+  private _turns: readonly Turn[] = [];
+  private _viewer: string | null = null;
+  /** Other people than the viewer take part. */
+  private _named = false;
+  private _state: Conversation['state'] = 'not-read';
+  /** The thread as it was when the turns were read: while it is the same, they are. */
+  private _mark = '';
+  private _sending = false;
+  private _later: ReturnType<typeof setTimeout> | undefined;
+  private _disposed = false;
+}
+
+/** Of a job that was forked from another thread; whoever asked it again has not asked. */
+function askerOf(record: Job | null): string | null {
+  return record?.retry_of === null ? record.submitted_by : null;
+}
+
+function titleOf({ record }: Turn): readonly Message[] {
+  return record === null ? [] : [{ role: 'user', content: record.title }];
+}

@@ -1,0 +1,79 @@
+/** What is asked before a thread is begun, forked, renamed or deleted. */
+
+import { Dialog, InputDialog, showDialog } from '@jupyterlab/apputils';
+
+import { clipped, isolated } from '../render/boundedText';
+import { attempt } from '../panel/rows';
+import type { ThreadsModel } from './model';
+
+/** Jupyter's dialogs do not say more of a name than this pattern does. */
+const NAME = '.{1,200}';
+
+export class ThreadAsker {
+  /** @param open shows the thread of a name. */
+  constructor(
+    private readonly _threads: ThreadsModel,
+    private readonly _open: (name: string) => void
+  ) {}
+
+  begin(): void {
+    void askName({ title: 'New thread', label: 'Its name', okLabel: 'Begin' }, name => {
+      this._open(name);
+      return Promise.resolve();
+    });
+  }
+
+  fork(thread: string, after: string | null): void {
+    const title = after === null ? `Fork ${short(thread)}` : `Fork ${short(thread)} from here`;
+    void askName({ title, label: 'Name of the new thread', okLabel: 'Fork' }, async name => {
+      await this._threads.fork(thread, name, after);
+      this._open(name);
+    });
+  }
+
+  rename(thread: string): void {
+    const options = { title: `Rename ${short(thread)}`, label: 'New name', okLabel: 'Rename', text: thread };
+    void askName(options, async name => {
+      if (name !== thread) {
+        await this._threads.rename(thread, name);
+      }
+    });
+  }
+
+  remove(thread: string): void {
+    void showDialog({
+      title: 'Delete this thread?',
+      body: `All its jobs are stopped and their answers deleted from the server. What is saved in notebooks stays, and so do its forks. (${isolated(thread)})`,
+      buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: 'Delete' })]
+    }).then(({ button }) => {
+      if (button.accept) {
+        attempt(this._threads.remove(thread));
+      }
+    });
+  }
+}
+
+/** Ask for a name until it is taken or nobody wants it any more; what the server says against one is said there. */
+async function askName(
+  options: { title: string; label: string; okLabel: string; text?: string },
+  act: (name: string) => Promise<void>
+): Promise<void> {
+  let { text = '', label } = options;
+  for (;;) {
+    const answer = await InputDialog.getText({ ...options, text, label, required: true, pattern: NAME });
+    if (!answer.button.accept || answer.value === null) {
+      return;
+    }
+    text = answer.value;
+    try {
+      await act(text);
+      return;
+    } catch (error) {
+      label = (error as Error).message;
+    }
+  }
+}
+
+function short(name: string): string {
+  return isolated(clipped(name, 41));
+}

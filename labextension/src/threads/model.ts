@@ -1,0 +1,212 @@
+/** The threads as this page knows them: the list while somebody looks at it, and those that are open. */
+
+import type { IDisposable } from '@lumino/disposable';
+import { type ISignal, Signal } from '@lumino/signaling';
+
+import { Conversation, type ConversationServer, type Draft } from './conversation';
+import type { Denial, Disposable, Live, News } from '../wire/live';
+import { Reader } from '../wire/throttledFetch';
+import type { Requests } from '../wire/request';
+import type { Thread } from '../wire/wire';
+
+const LIMIT = 100;
+/** The server itself remembers for as long what providers said. */
+const MODELS_FOR = 60_000; // ms
+
+type Server = ConversationServer & Pick<Requests, 'fork' | 'rename' | 'removeThread' | 'models' | 'mayWrite'>;
+
+export class ThreadsModel implements IDisposable {
+  constructor(
+    live: Pick<Live, 'listen'>,
+    private readonly _server: Server
+  ) {
+    this._listening = live.listen(news => this._hear(news));
+  }
+
+  get isDisposed(): boolean {
+    return this._disposed;
+  }
+
+  dispose(): void {
+    this._disposed = true;
+    this._listening.dispose();
+    this._reader.dispose();
+    [...this._open].forEach(conversation => conversation.dispose());
+    Signal.clearData(this);
+  }
+
+  /** Something below is not what it was. */
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  /** The one that was used last first. */
+  get threads(): readonly Thread[] {
+    return this._threads;
+  }
+
+  /** Which models can be asked, by their full names and aliases. */
+  get models(): readonly string[] {
+    return this._models;
+  }
+
+  /** What answers if no model is named. */
+  get defaultModel(): string | null {
+    return this._default;
+  }
+
+  /** Why nothing can be asked now; null if it can. */
+  get hindrance(): { code: 'offline' | Denial['code']; message: string } | null {
+    if (this._denial !== null) {
+      const { code, message } = this._denial;
+      // A reload forgets what is written, and a sign-in elsewhere does not.
+      return code === 'forbidden'
+        ? this._denial
+        : { code, message: `${message}. Or sign in in another tab: that keeps what you write.` };
+    }
+    if (!this._mayWrite) {
+      return { code: 'forbidden', message: 'You may read this thread. This server does not let you ask anything.' };
+    }
+    return this._online ? null : { code: 'offline', message: 'reconnecting… What you write is kept.' };
+  }
+
+  /** Why the list may be old; null if it is not. */
+  get trouble(): string | null {
+    return this._online ? this._reader.failure : null; // that we are offline the panel says already
+  }
+
+  /** Why the server does not let this page in; null if it does, or while that is not known. */
+  get denial(): Denial | null {
+    return this._denial;
+  }
+
+  /** Keep the list fresh for somebody who looks at it. */
+  look(): Disposable {
+    this._lookers++;
+    this._ask();
+    return {
+      dispose: () => {
+        this._lookers--;
+      }
+    };
+  }
+
+  /** Follow a thread, which may not have begun yet, until what this returns is disposed of. */
+  open(name: string): Conversation {
+    let draft = this._drafts.get(name);
+    if (draft === undefined) {
+      draft = { text: '', model: null, id: null, error: null };
+      this._drafts.set(name, draft);
+    }
+    const conversation = new Conversation(name, draft, this._server, (moved, before) => {
+      this._drafts.delete(before);
+      this._drafts.set(moved.name, moved.draft);
+    });
+    this._open.add(conversation);
+    conversation.ended.connect(() => {
+      this._open.delete(conversation);
+      const { text, model } = conversation.draft;
+      if (text === '' && model === null) {
+        this._drafts.delete(conversation.name);
+      }
+    });
+    void this._readPermission();
+    return conversation;
+  }
+
+  /** Begin a thread with what was said in another, up to and including a job; null: all of it. */
+  async fork(name: string, fork: string, after: string | null): Promise<void> {
+    await this._server.fork(name, fork, after);
+    this._ask();
+  }
+
+  async rename(before: string, name: string): Promise<void> {
+    await this._server.rename(before, name);
+    for (const conversation of this._open) {
+      if (conversation.name === before) {
+        conversation.name = name;
+      }
+    }
+    this._ask();
+  }
+
+  async remove(name: string): Promise<void> {
+    await this._server.removeThread(name);
+    this._open.forEach(conversation => conversation.refresh());
+    this._ask();
+  }
+
+  /** Read which models there are, unless that was done a moment ago. */
+  async readModels(): Promise<void> {
+    const now = Date.now();
+    if (now - this._modelsAt < MODELS_FOR) {
+      return;
+    }
+    this._modelsAt = now;
+    try {
+      const list = await this._server.models();
+      this._default = list.default;
+      this._models = [...new Set([...Object.keys(list.aliases), ...list.providers.flatMap(({ models }) => models)])];
+      this._settled();
+    } catch {
+      this._modelsAt = -Infinity; // a name can be written without a list
+    }
+  }
+
+  private async _readPermission(): Promise<void> {
+    try {
+      this._mayWrite = await this._server.mayWrite();
+      this._settled();
+    } catch {
+      // Then a refusal says it.
+    }
+  }
+
+  private _hear(news: News): void {
+    if (news.type === 'hello' || news.type === 'offline') {
+      this._online = news.type === 'hello';
+      this._denial = news.type === 'offline' ? (news.denial ?? null) : null;
+      this._changed.emit();
+    }
+    // A hint does not say which thread it is about; a conversation that is the same costs one small answer.
+    if (news.type === 'hello' || news.type === 'job') {
+      this._ask();
+      this._open.forEach(conversation => conversation.refresh());
+    }
+  }
+
+  private _ask(): void {
+    if (this._lookers > 0) {
+      this._reader.ask();
+    }
+  }
+
+  private async _read(): Promise<void> {
+    this._threads = (await this._server.threads({ limit: String(LIMIT) })).threads;
+  }
+
+  private _settled(): void {
+    if (!this._disposed) {
+      this._changed.emit();
+    }
+  }
+
+  private readonly _listening: Disposable;
+  private readonly _changed = new Signal<this, void>(this);
+  private readonly _reader = new Reader(
+    () => this._read(),
+    () => this._settled()
+  );
+  private readonly _open = new Set<Conversation>();
+  /** By the thread's name. */
+  private readonly _drafts = new Map<string, Draft>();
+  private _threads: readonly Thread[] = [];
+  private _lookers = 0;
+  private _models: readonly string[] = [];
+  private _modelsAt = -Infinity;
+  private _default: string | null = null;
+  private _mayWrite = true;
+  private _online = false;
+  private _denial: Denial | null = null;
+  private _disposed = false;
+}

@@ -1,0 +1,138 @@
+/** One turn of a thread: what was asked, and its answer as every other view shows it. */
+
+import { AnswerView, type Drawing } from '../views/answerView';
+import { element, setText } from '../render/dom';
+import { hasEnded } from '../wire/fold';
+import { Growing } from '../render/plainText';
+import { clipped } from '../render/boundedText';
+import { TextPane } from '../render/textPane';
+import { textOf, type Turn } from './turns';
+import type { Message } from '../wire/wire';
+
+const ROLES = { system: 'System', developer: 'System', assistant: 'Answer', tool: 'Tool' };
+
+export class TurnView {
+  readonly node = element('li', 'turn');
+
+  /**
+   * @param asker is who asked, in words.
+   * @param fork begins a thread with all up to this job.
+   */
+  constructor(
+    turn: Turn,
+    asker: string,
+    private readonly _drawing: Drawing,
+    fork: (job: string) => void
+  ) {
+    this._turn = turn;
+    this._fork.type = 'button';
+    this._fork.dataset.action = 'fork-here';
+    this._fork.title = 'Begin another thread with what was said up to here';
+    this._fork.addEventListener('click', () => {
+      const { record, job } = this._turn;
+      fork(record?.id ?? job ?? '');
+    });
+    this.node.append(this._asked, this._answer, this._fork);
+    this.update(turn, asker);
+  }
+
+  dispose(): void {
+    this._panes.forEach(pane => pane.dispose());
+    this._view?.dispose();
+    this._pane?.dispose();
+    this.node.remove();
+  }
+
+  update(turn: Turn, asker: string): void {
+    this._turn = turn;
+    this._showAsked(turn.asked, asker);
+    if (turn.job === null) {
+      this._showText(turn.answer ?? '');
+    } else {
+      this._showJob(turn.job, turn);
+    }
+    const { record, job } = turn;
+    this._fork.hidden = job === null || !(record === null || hasEnded(record.status));
+  }
+
+  private _showAsked(asked: readonly Message[], asker: string): void {
+    if (asker === this._asker && isSame(asked, this._shown)) {
+      return;
+    }
+    this._asker = asker;
+    this._shown = asked;
+    this._panes.splice(0).forEach(pane => pane.dispose());
+    this._asked.replaceChildren(
+      ...asked.map(({ role, content, tool_calls }) => {
+        const node = element('div', 'said');
+        node.dataset.role = role;
+        const name = element('span', 'role', role === 'user' ? clipped(asker) : ROLES[role]);
+        name.dir = 'auto';
+        node.append(name);
+        if (role === 'assistant') {
+          node.append(this._rendered(textOf(content)));
+        } else {
+          // As it was typed: a prompt is no Markdown, and its lines are its own.
+          const words = new Growing(element('div', 'words'));
+          words.show(textOf(content));
+          node.append(words.node);
+        }
+        for (const call of tool_calls ?? []) {
+          node.append(element('div', 'words', `${call.name}(${call.arguments})`));
+        }
+        return node;
+      })
+    );
+  }
+
+  private _rendered(text: string): HTMLElement {
+    const pane = new TextPane(this._drawing.markdown, () => undefined);
+    this._panes.push(pane);
+    pane.set(text, true);
+    return pane.node;
+  }
+
+  /** Of a job that was deleted there is only what it said. */
+  private _showText(text: string): void {
+    this._view?.dispose();
+    this._view = null;
+    this._pane ??= new TextPane(this._drawing.markdown, () => undefined);
+    this._pane.set(text, true);
+    setText(this._gone, 'Its job was deleted.');
+    if (this._pane.node.parentElement !== this._answer) {
+      this._answer.replaceChildren(this._pane.node, this._gone);
+    }
+  }
+
+  private _showJob(job: string, { record, answer }: Turn): void {
+    this._pane?.dispose();
+    this._pane = null;
+    if (this._view?.holds(job) !== true) {
+      this._view?.dispose();
+      const saved = answer === null ? null : { text: answer, status: 'completed' as const };
+      this._view = new AnswerView({ job, model: record?.model ?? '', saved, ...this._drawing });
+      this._answer.replaceChildren(this._view.node);
+    }
+  }
+
+  private _turn: Turn;
+  private readonly _asked = element('div', 'asked');
+  private readonly _answer = element('div', 'answered');
+  private readonly _fork = element('button', 'textbutton', 'Fork from here');
+  private readonly _gone = element('div', 'gone');
+  private readonly _panes: TextPane[] = [];
+  private _pane: TextPane | null = null;
+  private _view: AnswerView | null = null;
+  private _asker: string | null = null;
+  /** What was asked, as it is shown. */
+  private _shown: readonly Message[] = [];
+}
+
+/** Whether messages say the same. They may be long: while nothing was read anew they are the same array. */
+function isSame(one: readonly Message[], other: readonly Message[]): boolean {
+  return (
+    one === other ||
+    (one.length === other.length &&
+      one.every(({ role, content }, i) => role === other[i]?.role && textOf(content) === textOf(other[i].content)))
+  );
+}

@@ -1,0 +1,130 @@
+/** A thread as its turns: what was asked and which job answers, also those that came to nothing. */
+
+import type { Job, Message, Part, Said } from '../wire/wire';
+
+export interface Turn {
+  /** The same while retries and news come. */
+  id: string;
+  asked: readonly Message[];
+  /** The person who asked, by name; null if that is not known, as of a kernel's job. */
+  asker: string | null;
+  /** A job that answers, or asks again or is asked again by the one that does; null if it was deleted. */
+  job: string | null;
+  /** What the list of jobs says of it; null if it is deleted, or of another thread. */
+  record: Job | null;
+  /** The whole answer, where there is one. */
+  answer: string | null;
+}
+
+/** What follows one another in the conversation and is of one job. */
+interface Segment {
+  job: string | null;
+  said: Said[];
+}
+
+/**
+ * Return the turns of a thread, the oldest first.
+ *
+ * `said` is what the next job will send, in order; turns without an answer are only in the list of `jobs`, the newest
+ * first. They stand where they were asked: before the next turn that was asked after them.
+ */
+export function turnsOf(said: readonly Said[], jobs: readonly Job[]): Turn[] {
+  const rootOf = rootsOf(jobs);
+  const byId = new Map(jobs.map(job => [job.id, job]));
+  /** Whoever asked again later has not asked this. */
+  const askerOf = (root: string): string | null => byId.get(root)?.submitted_by ?? null;
+  const newest = new Map<string, Job>();
+  const order: string[] = []; // roots, the oldest first
+  for (const job of [...jobs].reverse()) {
+    const root = rootOf(job.id);
+    if (!newest.has(root)) {
+      order.push(root);
+    }
+    newest.set(root, job);
+  }
+  const place = new Map(order.map((root, i) => [root, i]));
+  const segments = segmentsOf(said);
+  const spoken = new Set(segments.map(({ job }) => rootOf(job ?? '')));
+  const turns: Turn[] = [];
+  const shown = new Set<string>();
+  let reached = 0;
+  /** Those of which nothing was said, up to a place. */
+  const silent = (end: number): void => {
+    for (; reached < end; reached++) {
+      const root = order[reached] ?? '';
+      const record = newest.get(root);
+      if (record !== undefined && !spoken.has(root)) {
+        turns.push({ id: root, asked: [], asker: askerOf(root), job: record.id, record, answer: null });
+      }
+    }
+  };
+  for (const [i, { job, said: words }] of segments.entries()) {
+    const root = rootOf(job ?? '');
+    silent(place.get(root) ?? 0);
+    if (job !== null && shown.has(root)) {
+      continue; // both a job and the one that asks it again
+    }
+    shown.add(root);
+    const last = words.at(-1);
+    const whole = last?.role === 'assistant' && last.status === 'completed';
+    turns.push({
+      id: job === null ? `gone ${i}` : root,
+      asked: whole ? words.slice(0, -1) : words,
+      asker: askerOf(root),
+      job,
+      record: newest.get(root) ?? null,
+      answer: whole ? textOf(last.content) : null
+    });
+  }
+  silent(order.length);
+  return turns;
+}
+
+/** The words of a message; of pictures, files and recordings, what they are. */
+export function textOf(content: Message['content']): string {
+  if (typeof content === 'string') {
+    return content;
+  }
+  return content.map(part => (part.type === 'text' ? part.text : `[${described(part)}]`)).join('\n');
+}
+
+function described(part: Exclude<Part, { type: 'text' }>): string {
+  return `${part.type === 'file' ? part.name : part.media_type}, ${sizeOf(part.bytes)}`;
+}
+
+/** A size as people read it, such as `12 kB`. */
+function sizeOf(bytes: number): string {
+  if (bytes < 1000) {
+    return `${bytes} bytes`;
+  }
+  return bytes < 999_500 ? `${Math.round(bytes / 1000)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+/** Which job was asked first, of those that ask each other again. */
+function rootsOf(jobs: readonly Job[]): (id: string) => string {
+  const older = new Map(jobs.map(({ id, retry_of }) => [id, retry_of]));
+  return id => {
+    let root = id;
+    for (let before = older.get(id); before != null && older.has(before); before = older.get(before)) {
+      root = before;
+    }
+    return root;
+  };
+}
+
+function segmentsOf(said: readonly Said[]): Segment[] {
+  const segments: Segment[] = [];
+  for (const message of said) {
+    const last = segments.at(-1);
+    // Turns of deleted jobs stand side by side: a question after an answer is another turn.
+    const goesOn =
+      last?.job === message.job &&
+      !(message.job === null && last.said.at(-1)?.role === 'assistant' && message.role !== 'assistant');
+    if (goesOn) {
+      last.said.push(message);
+    } else {
+      segments.push({ job: message.job, said: [message] });
+    }
+  }
+  return segments;
+}

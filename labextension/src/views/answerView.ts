@@ -1,0 +1,107 @@
+/** The answer to what was asked once: the view of its newest job, and what that one asks again. */
+
+import { element } from '../render/dom';
+import { Folded } from '../render/disclosure';
+import { hasEnded } from '../wire/fold';
+import type { Disposable, Source } from '../wire/live';
+import type { Chain, Chains } from '../wire/retryChains';
+import type { Markdown } from '../render/textPane';
+import { JobView } from './jobView';
+import { retryWords } from './labels';
+import type { Status } from '../wire/wire';
+
+/** What every view of the page needs. */
+export interface Drawing {
+  source: Source;
+  retries: Chains;
+  markdown: Markdown;
+}
+
+export interface AnswerOptions extends Drawing {
+  job: string;
+  model: string;
+  /** What the notebook's file says; null if there is none. */
+  saved: { text: string; status: Status } | null;
+}
+
+export class AnswerView {
+  readonly node = element('div', 'answer');
+
+  constructor(private readonly _options: AnswerOptions) {
+    this._view = this._viewOf(_options.job, _options.model);
+    this.node.append(this._view.node);
+    this._watching = _options.retries.watch(_options.job, chain => this._follow(chain));
+  }
+
+  dispose(): void {
+    this._watching.dispose();
+    this._earlier.forEach(folded => folded.dispose());
+    this._view.dispose();
+    this.node.remove();
+  }
+
+  /** Whether it shows this job, or shows one that asks it again, or would. */
+  holds(job: string): boolean {
+    return job === this._options.job || this._chain.some(({ id }) => id === job);
+  }
+
+  private _follow(chain: Chain): void {
+    this._chain = chain;
+    const newest = chain.at(-1) ?? { id: this._options.job, model: this._options.model };
+    this._showEarlier(chain.slice(0, -1));
+    if (newest.id !== this._view.job) {
+      this._swap(newest.id, newest.model);
+    }
+  }
+
+  private _swap(job: string, model: string): void {
+    const before = this._view;
+    const hadFocus = before.node.contains(document.activeElement);
+    this._view = this._viewOf(job, model);
+    before.node.after(this._view.node);
+    before.dispose();
+    if (hadFocus) {
+      this._view.focus();
+    }
+  }
+
+  private _viewOf(job: string, model: string): JobView {
+    const saved = job === this._options.job ? this._options.saved : null;
+    return new JobView({ ...this._options, job, model, saved, before: this._before });
+  }
+
+  /** The nearest first: that is the one a reader misses. */
+  private _showEarlier(earlier: Chain): void {
+    const gone = new Set(this._earlier.keys());
+    for (const { id, status } of [...earlier].reverse()) {
+      let folded = this._earlier.get(id);
+      if (folded === undefined) {
+        folded = new Folded('retried', this._options.markdown, '', show =>
+          this._options.source.follow(id, ({ answer }) => {
+            if (answer.status !== 'new') {
+              show(answer.text || (answer.error?.message ?? ''), hasEnded(answer.status));
+            }
+          })
+        );
+        folded.node.dataset.job = id;
+        this._earlier.set(id, folded);
+      }
+      gone.delete(id);
+      folded.summary = retryWords(status, id === earlier.at(-1)?.id);
+    }
+    gone.forEach(id => {
+      this._earlier.get(id)?.dispose();
+      this._earlier.delete(id);
+    });
+    const nodes = [...earlier].reverse().flatMap(({ id }) => this._earlier.get(id)?.node ?? []);
+    if (nodes.length !== this._before.childElementCount || nodes.some((node, i) => node !== this._before.children[i])) {
+      this._before.replaceChildren(...nodes);
+    }
+  }
+
+  private _view: JobView;
+  private _chain: Chain = [];
+  private readonly _before = element('div', 'before');
+  private readonly _earlier = new Map<string, Folded>();
+  private readonly _watching: Disposable;
+}

@@ -1,0 +1,44 @@
+/** Several models' answers to the same question, side by side and each live: no one comes before the others. */
+
+import { AnswerView, type Drawing } from './answerView';
+import { element } from '../render/dom';
+import { clipped } from '../render/boundedText';
+import type { Status } from '../wire/wire';
+
+export interface Compared {
+  job: string;
+  model: string;
+  /** What the notebook's file says. */
+  saved: { text: string; status: Status } | null;
+}
+
+export class CompareView {
+  readonly node = element('div', 'compare');
+
+  constructor(jobs: readonly Compared[], drawing: Drawing) {
+    this.node.setAttribute('role', 'group');
+    this.node.setAttribute('aria-label', `${jobs.length} background answers side by side`);
+    this._views = jobs.map(each => {
+      const view = new AnswerView({ ...each, ...drawing });
+      const column = element('section', 'column');
+      const name = clipped(each.model);
+      const heading = element('h4', 'heading', name);
+      column.setAttribute('aria-label', name);
+      column.append(heading, view.node);
+      this.node.append(column);
+      return view;
+    });
+  }
+
+  dispose(): void {
+    this._views.forEach(view => view.dispose());
+    this.node.remove();
+  }
+
+  /** Whether it shows these jobs, or shows those that ask them again, in this order. */
+  holds(jobs: readonly string[]): boolean {
+    return jobs.length === this._views.length && this._views.every((view, i) => view.holds(jobs[i] ?? ''));
+  }
+
+  private readonly _views: readonly AnswerView[];
+}

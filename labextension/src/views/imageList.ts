@@ -1,0 +1,191 @@
+/**
+ * The pictures of an answer, below its text. Each is a file of this server, of a type that shows pixels and runs
+ * nothing, and never an address from the answer.
+ */
+
+import { element, setText } from '../render/dom';
+import { caption, isDrawn, numberOf, parted, suffix } from '../outputs/images';
+import type { Answer } from '../wire/fold';
+import type { Source } from '../wire/live';
+import { whyNotDrawn, whyNotDrawnUri } from '../render/pixels';
+import type { Picture } from '../wire/wire';
+
+/** How a picture's file is had. Rejects with the reason if it is not. */
+export type LoadPicture = (picture: Picture) => Promise<Blob>;
+
+export interface PictureOptions {
+  job: string;
+  /** What the notebook's file says; its pictures are shown until the log has come, and stay if it does not come. */
+  saved: { text: string } | null;
+  source: Source;
+}
+
+export class PictureList {
+  readonly node = element('div', 'pictures');
+  /** The saved text without its pictures: it is drawn as one of a model, and a picture is no text. */
+  readonly savedText: string;
+
+  constructor({ job, saved, source }: PictureOptions) {
+    // A page's live side may be older than this code, which then comes with a widget.
+    const old = 'This page is older than the answer. Reload it.';
+    this._load = picture => source.picture?.(job, picture) ?? Promise.reject(new Error(old));
+    const { text, pictures } = parted(saved?.text ?? '');
+    this.savedText = text;
+    this._figures = pictures.map(({ caption, source }) => new Figure(caption, null, source));
+    this._place();
+  }
+
+  dispose(): void {
+    this._figures.forEach(figure => figure.dispose());
+    this.node.remove();
+  }
+
+  /** Show an answer's, once there is one. What could not be had is loaded when the page is online again. */
+  show(answer: { images?: Answer['images'] } | null, online: boolean): void {
+    const isBack = online && !this._online;
+    this._online = online;
+    if (answer !== null && answer.images !== this._pictures) {
+      this._pictures = answer.images;
+      this._change(answer.images ?? []);
+    } else if (isBack) {
+      this._loadThem();
+    }
+  }
+
+  /** They are loaded as soon as they are in sight. */
+  see(inSight: boolean): void {
+    if (inSight !== this._inSight) {
+      this._inSight = inSight;
+      this._loadThem();
+    }
+  }
+
+  private _change(pictures: readonly Picture[]): void {
+    const before = this._figures;
+    this._figures = pictures.map(picture => {
+      const same = before.find(({ id }) => id === picture.id);
+      const saved = before.find(each => each.id === null && each.caption === caption(picture));
+      return same ?? new Figure(caption(picture), picture, saved?.source ?? '');
+    });
+    before.filter(figure => !this._figures.includes(figure)).forEach(figure => figure.dispose());
+    this._place();
+    this._loadThem();
+  }
+
+  private _loadThem(): void {
+    if (this._inSight) {
+      this._figures.forEach(figure => void figure.load(this._load));
+    }
+  }
+
+  private _place(): void {
+    this.node.replaceChildren(...this._figures.map(({ node }) => node));
+    this.node.hidden = this._figures.length === 0;
+  }
+
+  private readonly _load: LoadPicture;
+  private _figures: readonly Figure[];
+  private _pictures: readonly Picture[] | undefined;
+  private _inSight = false;
+  private _online = true;
+}
+
+class Figure {
+  readonly node = element('figure', 'picture');
+
+  /** @param source is what shows it until it has been loaded. */
+  constructor(
+    readonly caption: string,
+    private readonly _picture: Picture | null,
+    source: string
+  ) {
+    this._name.textContent = caption;
+    this._save.download = _picture === null ? 'picture' : `picture-${numberOf(_picture)}${suffix(_picture)}`;
+    this._save.hidden = this._again.hidden = true;
+    this._again.type = 'button';
+    this._image.alt = caption;
+    this._image.addEventListener('load', () => this._turn('shown'));
+    this._image.addEventListener('error', () => this._fail('This browser cannot draw it.'));
+    this.node.dataset.state = 'loading';
+    this.node.dataset.picture = _picture?.id ?? '';
+    const words = element('figcaption', 'caption');
+    words.append(this._name, this._reason, this._save, this._again);
+    this.node.append(this._image, words);
+    if (source !== '') {
+      this._draw(source, whyNotDrawnUri(source));
+    }
+  }
+
+  get id(): string | null {
+    return this._picture?.id ?? null;
+  }
+
+  get source(): string {
+    return this._image.getAttribute('src') ?? '';
+  }
+
+  dispose(): void {
+    this._disposed = true;
+    URL.revokeObjectURL(this._url);
+    this.node.remove();
+  }
+
+  async load(load: LoadPicture): Promise<void> {
+    const picture = this._picture;
+    if (picture === null || this._url !== '' || this._loading) {
+      return;
+    }
+    this._again.onclick = () => void this.load(load);
+    this._loading = true;
+    this._again.hidden = true;
+    setText(this._reason, '');
+    try {
+      if (!isDrawn(picture)) {
+        throw new Error('This page does not know its type.');
+      }
+      const file = await load(picture);
+      const why = await whyNotDrawn(file);
+      if (!this._disposed) {
+        this._url = URL.createObjectURL(new Blob([file], { type: picture.media_type }));
+        this._draw(this._url, why);
+      }
+    } catch (error) {
+      this._fail((error as Error).message);
+      this._again.hidden = false;
+    }
+    this._loading = false;
+  }
+
+  /** @param why is why it is only there to be saved. */
+  private _draw(source: string, why = ''): void {
+    this._save.href = source;
+    this._save.hidden = false;
+    if (why === '') {
+      this._image.src = source;
+    } else {
+      this._image.removeAttribute('src');
+      this._fail(why);
+    }
+  }
+
+  private _turn(state: 'shown' | 'failed'): void {
+    this.node.dataset.state = state;
+  }
+
+  private _fail(reason: string): void {
+    const isSaved = this._url === '' && this.source !== '';
+    setText(this._reason, `${isSaved ? 'Shown as saved' : 'Not shown'}: ${reason}`);
+    if (!isSaved) {
+      this._turn('failed');
+    }
+  }
+
+  private readonly _image = element('img', 'pixels');
+  private readonly _name = element('span', 'called');
+  private readonly _reason = element('span', 'reason');
+  private readonly _save = element('a', 'save', 'Save');
+  private readonly _again = element('button', 'again', 'Try again');
+  private _url = '';
+  private _loading = false;
+  private _disposed = false;
+}

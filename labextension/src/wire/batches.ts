@@ -1,0 +1,269 @@
+/**
+ * Groups of jobs, as this page follows them: one form by group, read again when the socket hints that a job changed.
+ *
+ * A hint names a job and not its group, and of a large group they come by the thousand: so a group that goes on is read
+ * at most once per second, however many there are. One that has ended is read again, and less often, when jobs are
+ * queued, for a retry opens it again.
+ */
+
+import { hasEnded } from './fold';
+import type { Denial, Disposable, Live, News } from './live';
+import { tellAll } from './emit';
+import type { Fault, Group, Inbox } from './wire';
+
+const SPACING = 1000; // ms between two readings of a group
+const SPACING_ENDED = 5000; // ms
+/** Nobody looks; but a notebook that is open there is saved when it ends. */
+const SPACING_HIDDEN = 10_000; // ms
+/** After a failed reading, unless the socket opens first. */
+const AGAIN = 5000; // ms
+
+/** Told of a group as it is now; null while the server has not said. `trouble`: why that may be old, or is nothing. */
+export type GroupFollower = (group: Group | null, trouble: Fault | Denial | null) => void;
+
+/** Where a view gets its group from. */
+export interface GroupSource {
+  /** Call back with the group now, before this returns, and whenever it changes. */
+  follow(id: string, follower: GroupFollower): Disposable;
+  /** Stop what has not ended; idempotent. */
+  cancel(id: string): Promise<void>;
+  /** Ask again what has no answer; one that is paused goes on. */
+  retry(id: string): Promise<void>;
+  /** Let one that is paused go on with what is left. */
+  resume(id: string): Promise<void>;
+  /** Say that a visible view has drawn the end: nobody needs to be called for it. */
+  seen(id: string): void;
+  /** List the jobs of a group, where there is a list. */
+  show?: (group: { group: string; title: string }) => void;
+}
+
+interface Server {
+  group(id: string): Promise<Group>;
+  cancelGroup(id: string): Promise<Group>;
+  retryGroup(id: string): Promise<Group>;
+  resumeGroup(id: string): Promise<Group>;
+  notices(): Promise<Inbox>;
+  markRead(which: { ids: string[] }): Promise<unknown>;
+}
+
+interface Entry {
+  group: Group | null;
+  trouble: Fault | null;
+  followers: Set<GroupFollower>;
+  /** When the last reading began, by the page's clock. */
+  readAt: number;
+  busy: boolean;
+  /** It was asked for while it was being read. */
+  again: boolean;
+  /** A wish was answered while it was being read: what is read may be older than that. */
+  overtaken: boolean;
+  timer: ReturnType<typeof setTimeout> | undefined;
+}
+
+export class Groups implements GroupSource {
+  constructor(
+    live: Pick<Live, 'listen'>,
+    private readonly _server: Server
+  ) {
+    this._listening = live.listen(news => this._hear(news));
+    globalThis.document.addEventListener('visibilitychange', this._look);
+  }
+
+  show?: GroupSource['show'];
+
+  dispose(): void {
+    this._listening.dispose();
+    globalThis.document.removeEventListener('visibilitychange', this._look);
+    this._entries.forEach(entry => clearTimeout(entry.timer));
+    this._entries.clear();
+    this._listeners.clear();
+  }
+
+  follow(id: string, follower: GroupFollower): Disposable {
+    let entry = this._entries.get(id);
+    if (entry === undefined) {
+      entry = {
+        group: null,
+        trouble: null,
+        followers: new Set(),
+        readAt: -Infinity,
+        busy: false,
+        again: false,
+        overtaken: false,
+        timer: undefined
+      };
+      this._entries.set(id, entry);
+    }
+    const { followers } = entry;
+    followers.add(follower);
+    follower(entry.group, this._troubleOf(entry));
+    if (entry.group === null || hasEnded(entry.group.status)) {
+      this._ask(id, entry); // a new view may be there because the group goes on
+    }
+    return {
+      dispose: () => {
+        if (followers.delete(follower) && followers.size === 0 && this._entries.get(id)?.followers === followers) {
+          clearTimeout(this._entries.get(id)?.timer);
+          this._entries.delete(id);
+        }
+      }
+    };
+  }
+
+  async cancel(id: string): Promise<void> {
+    this._take(id, await this._server.cancelGroup(id));
+  }
+
+  async retry(id: string): Promise<void> {
+    this._take(id, await this._server.retryGroup(id));
+    tellAll(this._listeners, id);
+  }
+
+  async resume(id: string): Promise<void> {
+    this._take(id, await this._server.resumeGroup(id));
+    tellAll(this._listeners, id);
+  }
+
+  /** Call back with each group that somebody in this page asked again, or let go on. */
+  onRetry(listener: (group: string) => void): Disposable {
+    this._listeners.add(listener);
+    return { dispose: () => void this._listeners.delete(listener) };
+  }
+
+  seen(id: string): void {
+    // Should it fail, it stays unread, and the next view that comes into sight says the same.
+    this._readNotice(id).catch(() => undefined);
+  }
+
+  private async _readNotice(group: string): Promise<void> {
+    const { notices } = await this._server.notices();
+    const ids = notices.filter(each => each.group === group && each.job === null && each.read_at === null);
+    if (ids.length > 0) {
+      await this._server.markRead({ ids: ids.map(({ id }) => id) });
+    }
+  }
+
+  private _hear(news: News): void {
+    if (news.type === 'hello' || news.type === 'offline') {
+      this._online = news.type === 'hello';
+      this._denial = news.type === 'offline' ? (news.denial ?? null) : null;
+      for (const [id, entry] of this._entries) {
+        if (this._online) {
+          this._askAnew(id, entry);
+        } else {
+          this._tell(entry);
+        }
+      }
+    } else if (news.type === 'group') {
+      const entry = this._entries.get(news.group);
+      if (entry !== undefined) {
+        this._ask(news.group, entry);
+      }
+    } else if (news.type === 'job') {
+      for (const [id, entry] of this._entries) {
+        const isHere = entry.group !== null && entry.trouble?.code !== 'not_found';
+        const goesOn = isHere && !hasEnded(entry.group?.status ?? 'new');
+        // Of one that is not there or has ended, only new jobs can change anything.
+        if (goesOn || news.status === 'queued') {
+          this._ask(id, entry);
+        }
+      }
+    }
+  }
+
+  /** Read it now or, if that was done a moment ago, as soon as that may be done again. */
+  private _ask(id: string, entry: Entry): void {
+    if (entry.busy) {
+      entry.again = true;
+      return;
+    }
+    if (entry.timer !== undefined) {
+      return;
+    }
+    const goesOn = entry.group === null || !hasEnded(entry.group.status);
+    const spacing = isHidden() ? SPACING_HIDDEN : goesOn ? SPACING : SPACING_ENDED;
+    this._in(Math.max(0, entry.readAt + spacing - Date.now()), id, entry);
+  }
+
+  /** The same, though it was put off: that is no longer for the reason it was. */
+  private _askAnew(id: string, entry: Entry): void {
+    clearTimeout(entry.timer);
+    entry.timer = undefined;
+    this._ask(id, entry);
+  }
+
+  private readonly _look = (): void => {
+    if (!isHidden()) {
+      this._entries.forEach((entry, id) => entry.timer !== undefined && this._askAnew(id, entry));
+    }
+  };
+
+  private _in(ms: number, id: string, entry: Entry): void {
+    clearTimeout(entry.timer);
+    entry.timer = setTimeout(() => {
+      entry.timer = undefined;
+      void this._read(id, entry);
+    }, ms);
+  }
+
+  private async _read(id: string, entry: Entry): Promise<void> {
+    entry.busy = true;
+    entry.again = false;
+    entry.overtaken = false;
+    entry.readAt = Date.now();
+    let failed = false;
+    try {
+      const group = await this._server.group(id);
+      const { overtaken } = entry as { overtaken: boolean };
+      if (!overtaken) {
+        entry.group = group;
+        entry.trouble = null;
+      }
+    } catch (error) {
+      const { code = 'unexpected', message } = error as Error & { code?: string };
+      entry.trouble = { code, message };
+      failed = code !== 'not_found';
+    }
+    entry.busy = false;
+    if (this._entries.get(id) !== entry) {
+      return;
+    }
+    this._tell(entry);
+    const { again } = entry as { again: boolean };
+    if (failed) {
+      this._in(AGAIN, id, entry);
+    } else if (again) {
+      this._ask(id, entry);
+    }
+  }
+
+  private _take(id: string, group: Group): void {
+    const entry = this._entries.get(id);
+    if (entry !== undefined) {
+      entry.group = group;
+      entry.trouble = null;
+      entry.overtaken = true;
+      this._tell(entry);
+      this._ask(id, entry);
+    }
+  }
+
+  private _tell(entry: Entry): void {
+    tellAll(entry.followers, entry.group, this._troubleOf(entry));
+  }
+
+  private _troubleOf({ trouble }: Entry): Fault | Denial | null {
+    return this._denial ?? (this._online === false ? { code: 'offline', message: 'reconnecting…' } : trouble);
+  }
+
+  private readonly _entries = new Map<string, Entry>();
+  private readonly _listeners = new Set<(group: string) => void>();
+  private readonly _listening: Disposable;
+  /** Whether the socket is open; undefined before it has said so. */
+  private _online: boolean | undefined;
+  private _denial: Denial | null = null;
+}
+
+function isHidden(): boolean {
+  return globalThis.document.visibilityState === 'hidden';
+}

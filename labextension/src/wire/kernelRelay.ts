@@ -1,0 +1,314 @@
+/**
+ * A kernel as the place where jobs come from, for a page that has no server in reach.
+ *
+ * The kernel writes what it reads into the widget's state, as `log_0`, `log_1`, …, of which `log` says how many there
+ * are (see `jupyter_bgstream/client/widgets/widgets.py`). To the rest of this code it looks like the live socket and like the
+ * server's records. Wishes go to the kernel as messages, which it hears when no cell runs.
+ */
+
+import type { GroupFollower, GroupSource } from './batches';
+import { KernelPictures } from './kernelImages';
+import { type Disposable, Live } from './live';
+import { Retries } from './retryChains';
+import type { Fault, Group, Job, ServerFrame } from './wire';
+
+/** A widget's model, as anywidget gives it. */
+export interface Model {
+  get(name: string): unknown;
+  send(content: unknown): void;
+  on(name: string, listener: (...args: never[]) => void): void;
+  off(name: string, listener: (...args: never[]) => void): void;
+}
+
+type Entry = Extract<ServerFrame, { type: 'events' | 'reset' | 'error' }> | { type: 'jobs'; jobs: Job[] };
+
+interface Done {
+  type: string;
+  call: string;
+  job?: Job;
+  error?: Fault;
+}
+
+/** Tell the kernel what it need not hear, for it may be gone: then a comm throws. Returns whether it could be told. */
+export function mention(model: Model, content: unknown): boolean {
+  try {
+    model.send(content);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const BEAT = 20_000; // ms; a socket that is silent for longer would be given up
+const PATIENCE = 3000; // ms until we say that the kernel is busy
+
+/** What a page asks of a kernel. */
+class Wishes implements Disposable {
+  constructor(private readonly _model: Model) {
+    _model.on('msg:custom', this._hear);
+  }
+
+  dispose(): void {
+    this._model.off('msg:custom', this._hear);
+  }
+
+  /** Ask for something. Rejects when it is refused, and when nobody hears us for long, which does not take it back. */
+  ask(verb: string, what: Record<string, string>): Promise<Job | null> {
+    const call = `${Date.now()}-${Math.random()}`; // other pages have calls of their own
+    return new Promise((resolve, reject) => {
+      const busy = new Error('the kernel is busy, and will do it as soon as it is free.');
+      const timer = setTimeout(() => reject(busy), PATIENCE);
+      this._calls.set(call, ({ job, error }) => {
+        clearTimeout(timer);
+        if (error === undefined) {
+          resolve(job ?? null);
+        } else {
+          reject(new Error(error.message));
+        }
+      });
+      try {
+        this._model.send({ type: verb, ...what, call });
+      } catch {
+        clearTimeout(timer);
+        this._calls.delete(call);
+        reject(new Error('the kernel that showed this is gone. Run the cell again.'));
+      }
+    });
+  }
+
+  private readonly _hear = (message: Done): void => {
+    if (message.type === 'done') {
+      this._calls.get(message.call)?.(message);
+      this._calls.delete(message.call);
+    }
+  };
+
+  private readonly _calls = new Map<string, (done: Done) => void>();
+}
+
+/** A batch as the kernel relays it: its form is the widget's state. */
+export class KernelGroup implements GroupSource, Disposable {
+  constructor(private readonly _model: Model) {
+    this._wishes = new Wishes(_model);
+  }
+
+  dispose(): void {
+    this._wishes.dispose();
+  }
+
+  follow(_: string, follower: GroupFollower): Disposable {
+    let suspect = false;
+    const tell = (): void => {
+      const offline = suspect || this._model.get('connection') === 'offline';
+      const trouble = offline ? { code: 'offline', message: 'reconnecting…' } : this._model.get('error');
+      follower(this._model.get('group') as Group | null, trouble as Fault | null);
+    };
+    const hear = (): void => {
+      suspect = false;
+      tell();
+    };
+    // The kernel may be gone. What it says next would prove the contrary.
+    const doubt = (): void => {
+      suspect = true;
+      tell();
+    };
+    this._model.on('change', hear);
+    this._model.on('comm_live_update', doubt);
+    tell();
+    return {
+      dispose: () => {
+        this._model.off('change', hear);
+        this._model.off('comm_live_update', doubt);
+      }
+    };
+  }
+
+  async cancel(group: string): Promise<void> {
+    await this._wishes.ask('cancel', { group });
+  }
+
+  async retry(group: string): Promise<void> {
+    await this._wishes.ask('retry', { group });
+  }
+
+  async resume(group: string): Promise<void> {
+    await this._wishes.ask('resume', { group });
+  }
+
+  seen(): void {
+    // Who looks at it here is not known to the server.
+  }
+
+  private readonly _wishes: Wishes;
+}
+
+export class Kernel implements Disposable {
+  readonly live: Live;
+  readonly retries: Retries;
+
+  constructor(private readonly _model: Model) {
+    this._wishes = new Wishes(_model);
+    this._pictures = new KernelPictures(_model);
+    const connect = (): WebSocket => this._connect();
+    this.live = new Live({
+      url: () => 'kernel',
+      // What `new` returns is what it is.
+      WebSocket: function () {
+        return connect();
+      } as unknown as new (url: string) => WebSocket,
+      cancel: job => this._wishes.ask('cancel', { job }),
+      picture: (job, picture) => this._pictures.load(job, picture)
+    });
+    this.retries = new Retries(this.live, {
+      jobs: (_, { ids }) => Promise.resolve({ jobs: ids.split(',').flatMap(id => this._records.get(id) ?? []) }),
+      retry: async job => this._record(await this._wishes.ask('retry', { job }))
+    });
+    _model.on('change', this._read);
+    _model.on('comm_live_update', this._doubt);
+    this._read();
+    mention(_model, { type: 'relay', have: this._next });
+  }
+
+  dispose(): void {
+    this._model.off('change', this._read);
+    this._model.off('comm_live_update', this._doubt);
+    this._wishes.dispose();
+    this._pictures.dispose();
+    clearInterval(this._beat);
+    this.retries.dispose();
+    this.live.dispose();
+  }
+
+  private _connect(): WebSocket {
+    const socket: Socket = {
+      onmessage: null,
+      onclose: null,
+      send: data => this._obey(JSON.parse(data) as { type: string; job: string }),
+      close: () => {
+        if (this._socket === socket) {
+          this._socket = null;
+        }
+      }
+    };
+    this._socket = socket;
+    clearInterval(this._beat);
+    this._beat = setInterval(() => this._say({ type: 'beat' }), BEAT);
+    queueMicrotask(() => this._greet());
+    return socket as unknown as WebSocket;
+  }
+
+  private _greet(): void {
+    this._followed.clear();
+    if (this._online) {
+      this._say({ type: 'hello', version: '', protocol: 1, server: 'kernel' });
+    }
+  }
+
+  private _obey({ type, job }: { type: string; job: string }): void {
+    if (type === 'unfollow') {
+      this._followed.delete(job);
+    } else if (type === 'follow') {
+      const socket = this._socket;
+      queueMicrotask(() => {
+        if (this._socket !== socket) {
+          return;
+        }
+        this._followed.add(job);
+        const known = this._logs.get(job);
+        if (known === undefined) {
+          mention(this._model, { type: 'follow', job });
+        }
+        known?.forEach(entry => this._say(entry));
+      });
+    }
+  }
+
+  private readonly _read = (): void => {
+    this._suspect = false;
+    for (let entry = this._entry(); entry !== undefined; entry = this._entry()) {
+      this._next++;
+      this._take(entry);
+    }
+    if (this._next < Number(this._model.get('log') ?? 0)) {
+      mention(this._model, { type: 'relay', have: this._next }); // something was lost on the way
+    }
+    this._maybeOnline();
+  };
+
+  private _entry(): Entry | undefined {
+    return this._model.get(`log_${this._next}`) as Entry | undefined;
+  }
+
+  private _take(entry: Entry): void {
+    if (entry.type === 'jobs') {
+      entry.jobs.forEach(job => this._record(job));
+      entry.jobs.forEach(({ id, status }) => this._say({ type: 'job', job: id, status }));
+      return;
+    }
+    const job = entry.job ?? '';
+    if (entry.type === 'reset') {
+      this._logs.delete(job); // what came before is of another log
+    } else {
+      const log = this._logs.get(job);
+      if (log === undefined) {
+        this._logs.set(job, [entry]);
+      } else {
+        log.push(entry);
+      }
+    }
+    if (this._followed.has(job)) {
+      this._say(entry);
+    }
+  }
+
+  private _record(job: Job | null): Job {
+    if (job === null) {
+      throw new Error('the kernel did not say which job.');
+    }
+    this._records.set(job.id, job);
+    return job;
+  }
+
+  /** The kernel may be gone. What it says next would prove the contrary. */
+  private readonly _doubt = (): void => {
+    this._suspect = true;
+    this._maybeOnline();
+  };
+
+  private _maybeOnline(): void {
+    const online = !this._suspect && this._model.get('connection') !== 'offline';
+    if (online !== this._online) {
+      this._online = online;
+      if (online) {
+        this._greet();
+      } else {
+        this._socket?.onclose?.();
+      }
+    }
+  }
+
+  private _say(frame: ServerFrame): void {
+    this._socket?.onmessage?.({ data: JSON.stringify(frame) });
+  }
+
+  private readonly _wishes: Wishes;
+  private readonly _pictures: KernelPictures;
+  private _socket: Socket | null = null;
+  private _beat: ReturnType<typeof setInterval> | undefined;
+  /** Entries that were read. */
+  private _next = 0;
+  private _online = true;
+  private _suspect = false;
+  private readonly _followed = new Set<string>();
+  /** What came of each job, to be said again when it is followed again. */
+  private readonly _logs = new Map<string, ServerFrame[]>();
+  private readonly _records = new Map<string, Job>();
+}
+
+/** As much of a WebSocket as the live side uses. */
+interface Socket {
+  onmessage: ((message: { data: string }) => void) | null;
+  onclose: (() => void) | null;
+  send(data: string): void;
+  close(): void;
+}

@@ -1,0 +1,221 @@
+/**
+ * Jobs that ask each other again.
+ *
+ * What has ended never opens again: a retry is a new job. Whoever shows the old one follows to the newest, wherever
+ * and whenever it was asked for. The log does not say it, so the jobs' records are read: of all that are watched at
+ * once, when the socket opens and when the server hints at one of them.
+ */
+
+import { hasEnded } from './fold';
+import type { Disposable, Live, News } from './live';
+import { tellAll } from './emit';
+import type { Job } from './wire';
+
+/** As much as is followed of a chain, in each direction. */
+const DEPTH = 50;
+/** Jobs in one request. */
+const PAGE = 500;
+/** After a failed reading, unless the socket opens first. */
+const AGAIN = 5000; // ms
+
+/** The oldest first; each asks the one before it again. Empty while, or if, the server does not say. */
+export type Chain = readonly Job[];
+
+/** Where a view learns of retries. */
+export interface Chains {
+  /** Call back with the chain that a job is in, once it is known, and whenever it changes. */
+  watch(job: string, watcher: (chain: Chain) => void): Disposable;
+  /** Ask an ended job again, whose end (`cursor`, if known) is thereby seen. The chain is told before this resolves. */
+  retry(job: string, cursor: string | null): Promise<void>;
+}
+
+interface Server {
+  jobs(limit: number, which: { ids: string }): Promise<{ jobs: Job[] }>;
+  retry(job: string): Promise<Job>;
+}
+
+interface Watched {
+  watchers: Set<(chain: Chain) => void>;
+  told: Chain;
+}
+
+export class Retries implements Chains {
+  constructor(
+    private readonly _live: Pick<Live, 'listen' | 'seen'>,
+    private readonly _server: Server
+  ) {
+    this._listening = _live.listen(news => this._hear(news));
+  }
+
+  dispose(): void {
+    this._listening.dispose();
+    clearTimeout(this._timer);
+    this._wanted.clear();
+    this._watched.clear();
+    this._listeners.clear();
+  }
+
+  watch(job: string, watcher: (chain: Chain) => void): Disposable {
+    let watched = this._watched.get(job);
+    if (watched === undefined) {
+      watched = { watchers: new Set(), told: this._chain(job) };
+      this._watched.set(job, watched);
+      this._want(job);
+    }
+    const { watchers, told } = watched;
+    watchers.add(watcher);
+    if (told.length > 0) {
+      watcher(told);
+    }
+    return {
+      dispose: () => {
+        if (watchers.delete(watcher) && watchers.size === 0 && this._watched.get(job)?.watchers === watchers) {
+          this._watched.delete(job);
+        }
+      }
+    };
+  }
+
+  async retry(job: string, cursor: string | null): Promise<void> {
+    const next = await this._server.retry(job);
+    if (cursor !== null) {
+      this._live.seen(job, cursor);
+    }
+    const asked = this._records.get(job);
+    if (asked != null) {
+      this._records.set(job, { ...asked, retried_by: next.id });
+    }
+    this._records.set(next.id, next);
+    this._want(job);
+    this._tell();
+    tellAll(this._listeners, next.id);
+  }
+
+  /** Call back with each job that somebody in this page asked for by a retry. */
+  onRetry(listener: (job: string) => void): Disposable {
+    this._listeners.add(listener);
+    return { dispose: () => void this._listeners.delete(listener) };
+  }
+
+  /** The ids of all in the chain of a job as far as this page knows, itself among them. */
+  async kin(job: string): Promise<readonly string[]> {
+    if (this._chain(job).length === 0) {
+      try {
+        await this._read(new Set([job]));
+      } catch {
+        // Then we know of this one alone.
+      }
+    }
+    const chain = this._chain(job).map(({ id }) => id);
+    return chain.length > 0 ? chain : [job];
+  }
+
+  private _hear(news: News): void {
+    if (news.type === 'hello') {
+      this._online = true;
+      this._watched.forEach((_, job) => this._want(job));
+      this._records.forEach((_, job) => this._wanted.add(job));
+    } else if (news.type === 'offline') {
+      this._online = false;
+    } else if (news.type === 'job' && (this._watched.has(news.job) || this._records.has(news.job))) {
+      if (news.status === 'deleted') {
+        this._records.set(news.job, null);
+        this._tell();
+      } else if (hasEnded(news.status)) {
+        this._want(news.job); // it ended just now, or was asked again
+      }
+    }
+  }
+
+  private _want(job: string): void {
+    this._wanted.add(job);
+    if (this._online) {
+      this._soon(0);
+    }
+  }
+
+  private _soon(ms: number): void {
+    if (ms > 0 && this._timer !== undefined) {
+      return;
+    }
+    clearTimeout(this._timer);
+    this._timer = setTimeout(() => {
+      this._timer = undefined;
+      void this._readWanted();
+    }, ms);
+  }
+
+  private async _readWanted(): Promise<void> {
+    const wanted = new Set(this._wanted);
+    this._wanted.clear();
+    try {
+      await this._read(wanted);
+      this._tell();
+    } catch {
+      // The panel says that the server does not answer; what is shown stays.
+      wanted.forEach(job => this._wanted.add(job));
+      this._soon(AGAIN);
+    }
+  }
+
+  /** Read records, and those that they name and we do not have. */
+  private async _read(wanted: Set<string>): Promise<void> {
+    for (let step = 0; step < DEPTH && wanted.size > 0; step++) {
+      const ids = [...wanted];
+      wanted = new Set();
+      for (let from = 0; from < ids.length; from += PAGE) {
+        const page = ids.slice(from, from + PAGE);
+        const { jobs } = await this._server.jobs(PAGE, { ids: page.join(',') });
+        page.forEach(id => this._records.set(id, null));
+        for (const job of jobs) {
+          this._records.set(job.id, job);
+        }
+        for (const { retry_of, retried_by } of jobs) {
+          [retry_of, retried_by].forEach(id => id != null && !this._records.has(id) && wanted.add(id));
+        }
+      }
+    }
+  }
+
+  private _tell(): void {
+    for (const [job, watched] of this._watched) {
+      const chain = this._chain(job);
+      if (chain.length !== watched.told.length || chain.some((each, i) => each !== watched.told[i])) {
+        watched.told = chain;
+        tellAll(watched.watchers, chain);
+      }
+    }
+  }
+
+  private _chain(job: string): Chain {
+    const here = this._records.get(job);
+    if (here == null) {
+      return [];
+    }
+    const chain = [here];
+    const known = new Set([job]);
+    const next = (id: string | null): Job | null => {
+      const record = id === null || known.has(id) || known.size > 2 * DEPTH ? null : (this._records.get(id) ?? null);
+      if (record !== null) {
+        known.add(record.id);
+      }
+      return record;
+    };
+    for (let older = next(here.retry_of); older !== null; older = next(older.retry_of)) {
+      chain.unshift(older);
+    }
+    for (let newer = next(here.retried_by); newer !== null; newer = next(newer.retried_by)) {
+      chain.push(newer);
+    }
+    return chain;
+  }
+
+  /** What the server said of a job; null if it has none of that id. */
+  private readonly _records = new Map<string, Job | null>();
+  private readonly _watched = new Map<string, Watched>();
+  private readonly _wanted = new Set<string>();
+  private readonly _listeners = new Set<(job: string) => void>();
+  private readonly _listening: Disposable;
+  private _timer: ReturnType<typeof setTimeout> | undefined;
+  private _online = false;
+}

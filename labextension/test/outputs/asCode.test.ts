@@ -1,0 +1,32 @@
+import { readFileSync } from 'node:fs';
+
+import { describe, expect, it } from 'vitest';
+
+import { costOfText } from '../../src/render/renderCost';
+import { escapeHtml } from '../../src/outputs/escape';
+
+type Pieces = [text: string, times: number][];
+
+interface Golden {
+  cases: { name: string; markdown: Pieces; escaped: Pieces }[];
+  costs: { name: string; text: Pieces; fence: boolean; cost: number }[];
+}
+
+const golden = JSON.parse(readFileSync('../tests/golden/costly.json', 'utf8')) as Golden;
+
+function joined(pieces: Pieces): string {
+  return pieces.map(([text, times]) => text.repeat(times)).join('');
+}
+
+describe('what is saved', () => {
+  it.each(golden.cases)('$name', ({ markdown, escaped }) => {
+    expect(escapeHtml(joined(markdown))).toBe(joined(escaped));
+    expect(escapeHtml(joined(escaped))).toBe(joined(escaped));
+  });
+});
+
+describe('what it costs', () => {
+  it.each(golden.costs)('$name', ({ text, fence, cost }) => {
+    expect(costOfText(joined(text), fence)).toBeCloseTo(cost, 5);
+  });
+});

@@ -1,0 +1,110 @@
+import { readFileSync } from 'node:fs';
+
+import { expect, it } from 'vitest';
+
+import { type Known, refreshed, refreshedBatch, textsOf } from '../../src/outputs/mimebundle';
+import { type Answer, NOTHING } from '../../src/wire/fold';
+import {
+  BATCH_MIME,
+  type BatchBundle,
+  BUNDLE_MIME,
+  type Citation,
+  type Fault,
+  JOBS_MIME,
+  type Picture
+} from '../../src/wire/wire';
+import { groupOf } from '../dom';
+
+interface Case {
+  name: string;
+  text: string;
+  sources: Citation[];
+  finish_reason: string;
+  images?: Picture[];
+  files?: Record<string, string>;
+  markdown: string;
+  plain: string;
+}
+
+function golden<T>(name: string): T[] {
+  const file = readFileSync(new URL(`../../../tests/golden/${name}.json`, import.meta.url), 'utf8');
+  return (JSON.parse(file) as { cases: T[] }).cases;
+}
+
+it.each(golden<Case>('bundle').map(each => [each.name, each] as const))(
+  '%s',
+  (_, { text, sources, finish_reason, images = [], files = {}, ...saved }) => {
+    const data = { [BUNDLE_MIME]: { id: 'j1', cursor: '', status: 'running', model: 'p/m' } };
+    const answer: Answer = { ...NOTHING, status: 'completed', text, sources, finish_reason, images };
+    const known = (id: string): Known => ({ id, cursor: 'c', answer, file: picture => files[picture] ?? null });
+    const fresh = refreshed(data, known);
+    expect(fresh?.['text/markdown']).toBe(saved.markdown);
+    expect(fresh?.['text/plain']).toBe(saved.plain);
+  }
+);
+
+it('is made in linear time, whatever a title or a line of code holds', () => {
+  const data = { [BUNDLE_MIME]: { id: 'j1', cursor: '', status: 'running', model: 'p/m' } };
+  const spaces = ' '.repeat(300_000);
+  const sources = [{ url: `https://example.org/${spaces}x`, title: `a${spaces}b` }];
+  const text = `\`\`\`\n${spaces}x${spaces}x\n\`\`\`${spaces}x`;
+  const answer = { ...NOTHING, status: 'completed', text, sources, finish_reason: 'length' } as const;
+  const start = performance.now();
+  expect(refreshed(data, id => ({ id, cursor: 'c', answer }))?.['text/markdown']).toMatch(/x[^]*Sources:/);
+  expect(performance.now() - start).toBeLessThan(2000);
+});
+
+interface JobsCase {
+  name: string;
+  jobs: {
+    model: string;
+    status?: Answer['status'];
+    text: string;
+    sources: Citation[];
+    finish_reason: string | null;
+    error?: Fault;
+    images?: Picture[];
+    files?: Record<string, string>;
+  }[];
+  markdown: string;
+  plain: string;
+}
+
+it.each(golden<JobsCase>('jobs').map(each => [each.name, each] as const))(
+  'side by side: %s',
+  (_, { jobs, ...saved }) => {
+    const answers = jobs.map(({ status = 'completed', ...rest }) => ({ ...NOTHING, ...rest, status }));
+    const data = {
+      [JOBS_MIME]: {
+        jobs: jobs.map(({ model }, i) => ({ id: `j${i + 1}`, cursor: '', status: 'new', model }))
+      }
+    };
+    const known = (id: string): Known => {
+      const number = Number(id.slice(1)) - 1;
+      return { id, cursor: 'c', answer: answers[number]!, file: picture => jobs[number]?.files?.[picture] ?? null };
+    };
+    const fresh = refreshed(data, known);
+    expect(fresh?.['text/markdown']).toBe(saved.markdown);
+    expect(fresh?.['text/plain']).toBe(saved.plain);
+    expect(refreshed(fresh!, known)).toBeNull();
+    // And what was joined can be taken apart, one of them at a time.
+    answers.forEach((_, gone) => {
+      const others = refreshed(fresh!, id => (id === `j${gone + 1}` ? null : { ...known(id), cursor: 'd' }));
+      expect([others?.['text/markdown'], others?.['text/plain']].slice(0, others === null ? 0 : 2)).toEqual(
+        others === null ? [] : [saved.markdown, saved.plain]
+      );
+    });
+    expect(textsOf(fresh!)).toHaveLength(jobs.length);
+  }
+);
+
+it.each(golden<{ name: string; batch: BatchBundle; markdown: string; plain: string }>('batch'))(
+  'a batch: $name',
+  ({ batch, markdown, plain }) => {
+    const data = { [BATCH_MIME]: { ...batch, status: 'x' } };
+    const group = { ...groupOf({}), ...batch };
+    const fresh = refreshedBatch(data, group);
+    expect(fresh).toEqual({ [BATCH_MIME]: batch, 'text/markdown': markdown, 'text/plain': plain });
+    expect(refreshedBatch(fresh!, group)).toBeNull();
+  }
+);

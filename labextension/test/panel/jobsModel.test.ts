@@ -1,0 +1,391 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+
+import type { News } from '../../src/wire/live';
+import { JobsModel } from '../../src/panel/jobsModel';
+import type { CostList, Inbox, Job, JobPage, Mute, Notice, ServerStatus } from '../../src/wire/wire';
+
+let hear: (news: News) => void;
+let inbox: Inbox;
+let jobs: Job[];
+let mutes: Mute[];
+let status: ServerStatus;
+let costs: CostList;
+let model: JobsModel;
+let arrived: string[];
+
+const server = {
+  jobs: vi.fn((): Promise<JobPage> => Promise.resolve({ jobs, next: null })),
+  notices: vi.fn(() => Promise.resolve(inbox)),
+  cancel: vi.fn(() => Promise.resolve({} as Job)),
+  remove: vi.fn(() => Promise.resolve()),
+  markRead: vi.fn(() => Promise.resolve(read(inbox))),
+  dismiss: vi.fn(() => Promise.resolve()),
+  mutes: vi.fn(() => Promise.resolve(mutes)),
+  mute: vi.fn((mute: Mute, on: boolean) => Promise.resolve((mutes = on ? [mute] : []))),
+  status: vi.fn(() => Promise.resolve(status)),
+  costs: vi.fn<(since: number) => Promise<CostList>>(() => Promise.resolve(costs))
+};
+
+const notice = (id: string, read_at: number | null = null): Notice => ({
+  id,
+  job: `job-${id}`,
+  group: null,
+  status: 'completed',
+  title: id,
+  preview: '',
+  counts: null,
+  thread: null,
+  source: null,
+  created_at: 1,
+  read_at,
+  muted: false
+});
+
+const inboxOf = (...notices: Notice[]): Inbox => ({
+  notices,
+  unread: notices.filter(({ read_at, muted }) => read_at === null && !muted).length
+});
+
+const read = ({ notices }: Inbox): Inbox => inboxOf(...notices.map(each => ({ ...each, read_at: 2 })));
+
+const hello: News = { type: 'hello', version: '0', protocol: 1, server: 's' };
+const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  inbox = inboxOf();
+  jobs = [];
+  mutes = [];
+  status = {};
+  costs = { costs: [], today: '2026-11-21' };
+  arrived = [];
+  model = new JobsModel(
+    {
+      listen: listener => {
+        hear = listener;
+        return { dispose: () => undefined };
+      }
+    },
+    server
+  );
+  model.arrived.connect((_, { id }) => void arrived.push(id));
+});
+
+afterEach(() => {
+  model.dispose();
+  vi.useRealTimers();
+  vi.clearAllMocks();
+});
+
+describe('the lists', () => {
+  it('say what the viewer is called; older servers do not', async () => {
+    hear(hello);
+    await pass(1000);
+    expect(model.viewer).toBeNull();
+    server.jobs.mockImplementationOnce(() => Promise.resolve({ jobs, next: null, viewer: 'ada' }));
+    hear({ type: 'job', job: 'j', status: 'queued' });
+    await pass(1000);
+    expect(model.viewer).toBe('ada');
+  });
+
+  it('are read at the hello and again at hints, but not at each', async () => {
+    hear(hello);
+    await pass(1000);
+    expect([server.jobs.mock.calls.length, server.notices.mock.calls.length]).toEqual([1, 1]);
+    for (let n = 0; n < 50; n++) {
+      hear({ type: 'job', job: 'j', status: 'running' });
+      await pass(10);
+    }
+    await pass(1000);
+    expect(server.jobs.mock.calls.length).toBeLessThanOrEqual(4);
+    expect(server.notices).toHaveBeenCalledOnce();
+  });
+
+  it('are read less and less often while hints keep coming, and then once more', async () => {
+    hear(hello);
+    for (let ms = 0; ms < 60_000; ms += 10) {
+      hear({ type: 'job', job: `j${ms}`, status: 'completed' });
+      await pass(10);
+    }
+    expect(server.jobs.mock.calls.length).toBeLessThanOrEqual(30);
+    jobs = [{ id: 'last' } as Job];
+    await pass(2500);
+    expect(model.jobs).toEqual([{ id: 'last' }]);
+    await pass(2500);
+    server.jobs.mockClear();
+    hear({ type: 'job', job: 'j', status: 'queued' });
+    await pass(0);
+    expect(server.jobs).toHaveBeenCalledOnce();
+  });
+
+  it('a hint that comes while a list is read is not lost', async () => {
+    let answer: (page: { jobs: Job[]; next: null }) => void = () => undefined;
+    server.jobs.mockImplementationOnce(() => new Promise(resolve => (answer = resolve)));
+    hear(hello);
+    hear({ type: 'job', job: 'j', status: 'queued' });
+    jobs = [{ id: 'j' } as Job];
+    answer({ jobs: [], next: null });
+    await pass(1000);
+    expect(model.jobs).toEqual([{ id: 'j' }]);
+  });
+
+  it('say when they may be old', async () => {
+    hear(hello);
+    await pass(0);
+    expect(model.trouble).toBeNull();
+    hear({ type: 'offline' });
+    expect(model.trouble).toBe('reconnecting…');
+    server.jobs.mockRejectedValueOnce(new Error('No.'));
+    hear(hello);
+    await pass(1000);
+    expect(model.trouble).toBe('No.');
+  });
+
+  it('give the reason of a server that refuses while there is no socket', async () => {
+    const refuse = (status: number, code: string): void =>
+      void server.status.mockRejectedValueOnce(Object.assign(new Error('The disk is full.'), { status, code }));
+    refuse(503, 'unavailable');
+    hear({ type: 'offline' });
+    expect(model.trouble).toBe('reconnecting…');
+    await pass(0);
+    expect(model.trouble).toBe('The disk is full.');
+    refuse(0, 'unreachable');
+    hear({ type: 'offline' });
+    await pass(0);
+    expect(model.trouble).toBe('reconnecting…');
+    refuse(503, 'unavailable');
+    hear({ type: 'offline' });
+    hear(hello);
+    await pass(0);
+    expect(model.trouble).toBeNull();
+  });
+
+  it('stand still while the server does not let the page in', async () => {
+    jobs = [{ id: 'j', status: 'running' } as Job];
+    hear(hello);
+    await pass(1000);
+    const looking = model.look();
+    const since = Date.now() / 1000;
+    hear({ type: 'offline', denial: { code: 'signed_out', message: 'Sign in again', since } });
+    server.jobs.mockClear();
+    await pass(60_000);
+    expect([model.trouble, model.now, model.denial?.code]).toEqual(['Sign in again', since, 'signed_out']);
+    expect(server.jobs).not.toHaveBeenCalled();
+    hear(hello);
+    expect([model.trouble, model.now, model.denial]).toEqual([null, Date.now() / 1000, null]);
+    looking.dispose();
+  });
+
+  it('are read for somebody who looks, while a job runs', async () => {
+    jobs = [{ id: 'j', status: 'running' } as Job];
+    hear(hello);
+    await pass(1000);
+    const looking = model.look();
+    await pass(10_000);
+    expect(server.jobs).toHaveBeenCalledTimes(3);
+    looking.dispose();
+    await pass(10_000);
+    expect(server.jobs).toHaveBeenCalledTimes(3);
+  });
+});
+
+describe('unread', () => {
+  beforeEach(async () => {
+    hear(hello);
+    await pass(1000);
+  });
+
+  const comes = async (...notices: Notice[]): Promise<void> => {
+    inbox = inboxOf(...notices);
+    hear({ type: 'notice' });
+    await pass(0);
+  };
+
+  it('waits two seconds for a view that has shown the end', async () => {
+    await comes(notice('a'));
+    expect([model.unread, model.notices.length]).toEqual([0, 0]);
+    await pass(1999);
+    expect([model.unread, arrived]).toEqual([0, []]);
+    await pass(1);
+    expect([model.unread, arrived]).toEqual([1, ['a']]);
+  });
+
+  it('and says nothing if one has', async () => {
+    await comes(notice('a'));
+    await pass(1000);
+    await comes(notice('a', 3));
+    await pass(5000);
+    expect([model.unread, arrived, model.notices.length]).toEqual([0, [], 1]);
+  });
+
+  it('a notice arrives once, however often it is read from the server', async () => {
+    await comes(notice('a'));
+    await pass(3000);
+    await comes(notice('a'));
+    hear(hello);
+    await pass(5000);
+    expect(arrived).toEqual(['a']);
+  });
+
+  it('what was there before this page is counted at once and does not arrive', async () => {
+    inbox = inboxOf(notice('old'));
+    model.dispose();
+    const late = new JobsModel({ listen: listener => ((hear = listener), { dispose: () => undefined }) }, server);
+    late.arrived.connect((_, { id }) => void arrived.push(id));
+    hear(hello);
+    await pass(0);
+    expect(late.unread).toBe(1);
+    await pass(5000);
+    expect(arrived).toEqual([]);
+    late.dispose();
+  });
+
+  it('is the answer of the server after a click', async () => {
+    await comes(notice('a'), notice('b'));
+    await pass(3000);
+    expect(model.unread).toBe(2);
+    await model.markRead('a');
+    expect(server.markRead).toHaveBeenCalledWith({ ids: ['a'] });
+    expect(model.unread).toBe(0);
+    expect(model.calls('a')).toBe(false);
+  });
+});
+
+describe('what is muted', () => {
+  const muted: Mute = { kind: 'notebook', name: 'a.ipynb' };
+
+  beforeEach(async () => {
+    hear(hello);
+    await pass(1000);
+  });
+
+  it('is listed at once and calls nobody, not even when the mute ends', async () => {
+    inbox = inboxOf({ ...notice('quiet'), muted: true });
+    hear({ type: 'notice' });
+    await pass(0);
+    expect([model.notices.length, model.unread, model.calls('quiet')]).toEqual([1, 0, false]);
+    inbox = inboxOf(notice('quiet'));
+    hear({ type: 'notice' });
+    await pass(5000);
+    expect([model.unread, arrived]).toEqual([1, []]);
+  });
+
+  it('while it waits to be told is not told', async () => {
+    inbox = inboxOf(notice('a'));
+    hear({ type: 'notice' });
+    await pass(1000);
+    inbox = inboxOf({ ...notice('a'), muted: true });
+    hear({ type: 'notice' });
+    await pass(5000);
+    expect([model.unread, arrived]).toEqual([0, []]);
+  });
+
+  it("is the server's to know, and other tabs hear of it", async () => {
+    await model.mute(muted, true);
+    expect(server.mute).toHaveBeenCalledWith(muted, true);
+    expect(model.isMuted(muted)).toBe(true);
+    expect(model.isMuted({ kind: 'thread', name: 'a.ipynb' })).toBe(false);
+    mutes = []; // taken back in another tab
+    hear({ type: 'notice' });
+    await pass(1000);
+    expect(model.mutes).toEqual([]);
+  });
+});
+
+describe('the jobs of a group', () => {
+  it('replace all, until all are wanted again', async () => {
+    hear(hello);
+    await pass(1000);
+    model.filter = { group: 'g', title: 'Many' };
+    await pass(1000);
+    expect(server.jobs).toHaveBeenLastCalledWith(100, { group: 'g' });
+    model.filter = null;
+    await pass(1000);
+    expect(server.jobs).toHaveBeenLastCalledWith(100, {});
+  });
+
+  it('are not shown as all, however late they come', async () => {
+    hear(hello);
+    await pass(1000);
+    let answer: (page: { jobs: Job[]; next: null }) => void = () => undefined;
+    server.jobs.mockImplementationOnce(() => new Promise(resolve => (answer = resolve)));
+    model.filter = { group: 'g', title: 'Many' };
+    await pass(0);
+    model.filter = null;
+    jobs = [{ id: 'all' } as Job];
+    answer({ jobs: [{ id: 'of-g' } as Job], next: null });
+    await pass(0);
+    expect(model.jobs).toEqual([]);
+    await pass(1000);
+    expect(model.jobs).toEqual([{ id: 'all' }]);
+  });
+});
+
+describe('warnings', () => {
+  it('of a server that has none are none', async () => {
+    hear(hello);
+    await pass(1000);
+    expect([model.warnings, model.trouble]).toEqual([[], null]);
+  });
+
+  it('are read for who looks, and stay away once dismissed, but for new ones', async () => {
+    hear(hello);
+    await pass(1000);
+    status = { warnings: ['The disk is nearly full.'] };
+    model.look().dispose();
+    await pass(1000);
+    expect(model.warnings).toEqual(['The disk is nearly full.']);
+    model.dismissWarnings();
+    status = { warnings: ['The disk is nearly full.', 'A file was corrupt.'] };
+    hear(hello);
+    await pass(1000);
+    expect(model.warnings).toEqual(['A file was corrupt.']);
+  });
+});
+
+describe('what today cost', () => {
+  const day = (key: string, usd: number | null, estimated = false): CostList['costs'][number] => ({
+    key,
+    usd,
+    estimated
+  });
+
+  it('is read for who looks, and again when a job has changed', async () => {
+    vi.setSystemTime(Date.UTC(2026, 10, 21, 12));
+    hear(hello);
+    await pass(500);
+    expect(server.costs).not.toHaveBeenCalled();
+    const looking = model.look();
+    costs = { ...costs, costs: [day('2026-11-21', 0.5, true), day('2026-11-20', 9)] };
+    hear({ type: 'job', job: 'j', status: 'completed' });
+    await pass(500);
+    expect(model.today).toEqual({ usd: 0.5, estimated: true });
+    expect(server.costs.mock.calls[0]?.[0]).toBeCloseTo(Date.UTC(2026, 10, 19, 12) / 1000, -1);
+    looking.dispose();
+    const before = server.costs.mock.calls.length;
+    hear({ type: 'job', job: 'j', status: 'completed' });
+    await pass(500);
+    expect(server.costs.mock.calls.length).toBe(before);
+  });
+
+  it.each([
+    ['nothing', []],
+    ['nothing that is known', [day('2026-11-21', null)]],
+    ['nothing but yesterday', [day('2026-11-20', 1)]]
+  ])('is not said if it was %s', async (_, rows) => {
+    hear(hello);
+    costs = { ...costs, costs: rows };
+    model.look();
+    await pass(500);
+    expect(server.costs).toHaveBeenCalled();
+    expect(model.today).toBeNull();
+  });
+
+  it('of a server that does not know is no trouble', async () => {
+    server.costs.mockRejectedValueOnce(new Error('There is nothing here.'));
+    hear(hello);
+    model.look();
+    await pass(500);
+    expect([model.today, model.trouble]).toEqual([null, null]);
+  });
+});

@@ -1,0 +1,58 @@
+// @vitest-environment jsdom
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { describe, expect, it } from 'vitest';
+
+import { askerWords, namesPeople, SubmitterLabel } from '../../src/panel/submitters';
+
+interface Case {
+  name: string;
+  viewer: string | null;
+  submitted_by: (string | null)[];
+  named: boolean;
+}
+
+const HOSTILE = '<img src=x onerror="hacked()">';
+const { cases } = JSON.parse(readFileSync(join(import.meta.dirname, '../../../tests/golden/people.json'), 'utf8')) as {
+  cases: Case[];
+};
+
+it.each(cases.map(each => [each.name, each] as const))('list of %s names its submitters or not', (_, each) => {
+  const jobs = each.submitted_by.map(submitted_by => ({ submitted_by }));
+  expect(namesPeople(jobs, each.viewer)).toBe(each.named);
+});
+
+describe('label of a submitter', () => {
+  it('is text in its own direction, whatever the name holds', () => {
+    const label = new SubmitterLabel();
+    label.update(HOSTILE);
+    expect(label.node.textContent).toBe(`by ${HOSTILE}`);
+    expect(label.node.title).toBe(`Submitted by ${HOSTILE}`);
+    expect(label.node.querySelector('img')).toBeNull();
+    expect(label.node.querySelector('bdi')!.dir).toBe('auto');
+  });
+
+  it('is empty without a name, also after one', () => {
+    const label = new SubmitterLabel();
+    label.update(null);
+    expect([label.node.childNodes.length, label.node.title]).toEqual([0, '']);
+    label.update('bob');
+    label.update('eve');
+    expect(label.node.textContent).toBe('by eve');
+    label.update(null);
+    expect([label.node.childNodes.length, label.node.title]).toEqual([0, '']);
+  });
+});
+
+it.each([
+  ['bob', 'ada', true, 'bob'],
+  ['ada', 'ada', true, 'You'],
+  ['ada', 'ada', false, 'You'],
+  [null, 'ada', false, 'You'],
+  [null, null, false, 'You'],
+  [null, 'ada', true, 'Question'],
+  ['bob', null, true, 'bob']
+])("question of %s, read by %s, is called its asker's", (asker, viewer, named, words) => {
+  expect(askerWords(asker, viewer, named)).toBe(words);
+});

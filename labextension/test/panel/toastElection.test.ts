@@ -1,0 +1,70 @@
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+
+import { type Channel, Speaker } from '../../src/panel/toastElection';
+
+/** Windows that hear each other. */
+class Air {
+  readonly channels = new Set<Channel>();
+
+  open(): Channel {
+    const channel: Channel = {
+      postMessage: data => {
+        const others = [...this.channels].filter(each => each !== channel);
+        queueMicrotask(() => others.forEach(({ onmessage }) => onmessage?.({ data } as never)));
+      },
+      onmessage: null,
+      close: () => this.channels.delete(channel)
+    };
+    this.channels.add(channel);
+    return channel;
+  }
+}
+
+const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  vi.stubGlobal('document', { hasFocus: () => false });
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+it('of windows that want to say the same one may, also of those that come late', async () => {
+  const air = new Air();
+  const said: number[] = [];
+  const speak = (n: number, random: number): void => {
+    const speaker = new Speaker(air.open(), () => random);
+    void speaker.maySay('a').then(may => may && said.push(n));
+  };
+  speak(1, 0.5);
+  speak(2, 0.7);
+  await pass(100);
+  speak(3, 0.6);
+  speak(4, 0.8);
+  await pass(150);
+  expect(said).toEqual([1]);
+  speak(5, 0.1); // it has not heard that it was said
+  await pass(1000);
+  expect(said).toEqual([1]);
+});
+
+it('is the window that somebody works in', async () => {
+  const air = new Air();
+  const [quiet, focused] = [new Speaker(air.open(), () => 0.1), new Speaker(air.open(), () => 0.9)];
+  const one = quiet.maySay('a');
+  vi.stubGlobal('document', { hasFocus: () => true });
+  const two = focused.maySay('a');
+  await pass(300);
+  expect(await Promise.all([one, two])).toEqual([false, true]);
+});
+
+it('other things are other things, and a window alone may say each once', async () => {
+  const speaker = new Speaker(null);
+  const all = Promise.all([speaker.maySay('a'), speaker.maySay('b')]);
+  await pass(10);
+  expect(await all).toEqual([true, true]);
+  expect(await speaker.maySay('a')).toBe(false);
+});

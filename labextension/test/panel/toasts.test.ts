@@ -1,0 +1,89 @@
+// @vitest-environment jsdom
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+
+import type { Denial, News } from '../../src/wire/live';
+import { JobsModel } from '../../src/panel/jobsModel';
+import { Toaster } from '../../src/panel/toasts';
+import type { Job } from '../../src/wire/wire';
+
+/** Lab's notifications, without the rest of a package that needs a whole browser. */
+const shown = vi.hoisted(() => new Map<string, string>());
+vi.mock('@jupyterlab/apputils', () => ({
+  Notification: {
+    emit: (message: string) => {
+      const id = String(shown.size);
+      shown.set(id, message);
+      return id;
+    },
+    dismiss: (id: string) => shown.delete(id)
+  }
+}));
+
+const denial: Denial = { code: 'signed_out', message: 'Sign in again: reload this page', since: 1 };
+const preferences = { remoteImages: false, toasts: true };
+let jobs: Pick<Job, 'id' | 'status'>[];
+let hear: (news: News) => void;
+let model: JobsModel;
+let toaster: Toaster;
+
+const toasts = (): string[] => [...shown.values()];
+
+beforeEach(async () => {
+  vi.useFakeTimers();
+  preferences.toasts = true;
+  jobs = [{ id: 'j', status: 'running' }];
+  const server = {
+    jobs: () => Promise.resolve({ jobs, next: null }),
+    notices: () => Promise.resolve({ notices: [], unread: 0 }),
+    mutes: () => Promise.resolve([]),
+    status: () => Promise.resolve({}),
+    costs: () => Promise.resolve({ costs: [], today: '' })
+  };
+  model = new JobsModel(
+    {
+      listen: listener => {
+        hear = listener;
+        return { dispose: () => undefined };
+      }
+    },
+    server as never
+  );
+  toaster = new Toaster(model, preferences, { maySay: () => Promise.resolve(true) }, () => undefined);
+  await begin();
+});
+
+async function begin(): Promise<void> {
+  hear({ type: 'hello', version: '', protocol: 1, server: 's' });
+  await vi.advanceTimersByTimeAsync(1000);
+}
+
+afterEach(() => {
+  toaster.dispose();
+  model.dispose();
+  shown.clear();
+  vi.useRealTimers();
+});
+
+it('a page that is signed out says so once while jobs run, until somebody has signed in', async () => {
+  hear({ type: 'offline', denial: null });
+  expect(toasts()).toEqual([]);
+  hear({ type: 'offline', denial });
+  hear({ type: 'offline', denial });
+  expect(toasts()).toEqual(['Background answers: Sign in again: reload this page']);
+  await begin();
+  expect(toasts()).toEqual([]);
+});
+
+it('a page that is signed out and waits for nothing says nothing', async () => {
+  jobs = [{ id: 'j', status: 'completed' }];
+  await begin();
+  hear({ type: 'offline', denial });
+  expect(toasts()).toEqual([]);
+});
+
+it('no toast comes where toasts are switched off, or for a user who may not read', () => {
+  hear({ type: 'offline', denial: { ...denial, code: 'forbidden' } });
+  preferences.toasts = false;
+  hear({ type: 'offline', denial });
+  expect(toasts()).toEqual([]);
+});

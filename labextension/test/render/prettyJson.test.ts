@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest';
+
+import { pretty } from '../../src/render/prettyJson';
+
+test.each([
+  ['{"city":"Bern","days":3}', '{\n  "city": "Bern",\n  "days": 3\n}'],
+  [' { } ', '{}'],
+  ['{"a":[],"b":[1,{"c":null}]}', '{\n  "a": [],\n  "b": [\n    1,\n    {\n      "c": null\n    }\n  ]\n}'],
+  // Not a character else is changed: no number rounded, no doubled name dropped, nothing in a string taken for a sign.
+  [
+    '{"id":12345678901234567890,"x":1.10,"x":"{\\"a\\": [1,2]}\\\\"}',
+    '{\n  "id": 12345678901234567890,\n  "x": 1.10,\n  "x": "{\\"a\\": [1,2]}\\\\"\n}'
+  ],
+  ['{"cut off', '{"cut off'],
+  ['"a string"', '"a string"'],
+  ['', '']
+])('%s', (text, shown) => {
+  expect(pretty(text)).toBe(shown);
+});
+
+test('what is deep or long takes linear time and room', () => {
+  const deep = '['.repeat(5000) + ']'.repeat(5000);
+  expect(pretty(deep).length).toBeLessThan(500_000);
+  const long = `[${'1,'.repeat(200_000)}1]`;
+  expect(pretty(long).length).toBeLessThan(1_500_000);
+});

@@ -1,0 +1,347 @@
+// @vitest-environment jsdom
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+
+import { BatchView } from '../../src/views/batchView';
+import type { GroupFollower, GroupSource } from '../../src/wire/batches';
+import type { BatchBundle } from '../../src/wire/wire';
+import { fakeScreen, groupOf, setVisibility } from '../dom';
+
+let screen: ReturnType<typeof fakeScreen>;
+let tell: GroupFollower;
+let view: BatchView;
+const groups = {
+  follow: (_: string, follower: GroupFollower) => {
+    tell = follower;
+    follower(null, null);
+    return { dispose: () => undefined };
+  },
+  cancel: vi.fn<GroupSource['cancel']>(),
+  retry: vi.fn<GroupSource['retry']>(),
+  resume: vi.fn<GroupSource['resume']>(),
+  seen: vi.fn<GroupSource['seen']>(),
+  show: vi.fn<NonNullable<GroupSource['show']>>()
+};
+
+function open(saved: Omit<BatchBundle, 'id'> | null = null): void {
+  view = new BatchView({ batch: 'g', saved, groups });
+  document.body.append(view.node);
+}
+
+const part = (name: string): HTMLElement => view.node.querySelector<HTMLElement>(`.jp-bgstream-${name}`)!;
+const words = (name: string): string => part(name).textContent;
+const button = (action: string): HTMLButtonElement =>
+  view.node.querySelector<HTMLButtonElement>(`[data-action=${action}]`)!;
+const width = (of: string): string => view.node.querySelector<HTMLElement>(`[data-of=${of}]`)!.style.width;
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1, 0, 0, 10) });
+  vi.clearAllMocks();
+  screen = fakeScreen();
+  setVisibility('visible');
+  groups.cancel.mockReset().mockResolvedValue();
+  groups.retry.mockReset().mockResolvedValue();
+  groups.resume.mockReset().mockResolvedValue();
+});
+
+afterEach(() => {
+  view.dispose();
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+  vi.unstubAllGlobals();
+});
+
+describe('a batch on a page that is signed out', () => {
+  const since = Date.UTC(2026, 0, 1, 0, 0, 12) / 1000;
+  const denial = { code: 'signed_out' as const, message: 'Sign in again: reload this page', since };
+  const running = groupOf({ completed: 5, failed: 1 }, { total: 10, submitted: 10, running: 4 });
+
+  it('says what to do, stands still and can be neither stopped nor asked again', () => {
+    open();
+    tell(running, null);
+    vi.advanceTimersByTime(30_000);
+    expect(words('elapsed')).toBe('40 s');
+    tell(running, denial);
+    vi.advanceTimersByTime(30_000);
+    tell(running, denial);
+    expect([words('connection'), words('elapsed'), words('left')]).toEqual([denial.message, '12 s', '']);
+    expect([part('problem').hidden, part('try').hidden]).toEqual([true, true]);
+    button('stop').click();
+    button('retry-batch').click();
+    expect(groups.cancel).not.toHaveBeenCalled();
+    expect(groups.retry).not.toHaveBeenCalled();
+    expect(['stop', 'retry-batch'].map(each => button(each).getAttribute('aria-disabled'))).toEqual(['true', 'true']);
+    tell(running, null);
+    expect([words('connection'), words('elapsed')]).toEqual(['', '1 min 10 s']);
+  });
+
+  it('is not connecting before the first reading', () => {
+    open();
+    tell(null, denial);
+    expect([words('state'), words('connection')]).toEqual(['not connected', denial.message]);
+  });
+
+  it('needs no word once it has ended', () => {
+    open();
+    tell(groupOf({ completed: 10 }, { total: 10, status: 'completed' }), denial);
+    expect(words('connection')).toBe('');
+  });
+});
+
+describe('a batch', () => {
+  it('says how far it is', () => {
+    open();
+    expect([words('state'), part('bar').hidden]).toEqual(['connecting…', true]);
+    tell(
+      groupOf(
+        { completed: 7500, failed: 2 },
+        { total: 10_000, submitted: 10_000, running: 20, queued: 2478, cost: { usd: 1.234, estimated: true } }
+      ),
+      null
+    );
+    expect([words('state'), words('name'), words('elapsed'), words('cost')]).toEqual([
+      'running…',
+      'T',
+      '10 s',
+      '≈ $1.23'
+    ]);
+    expect(words('numbers')).toBe('7,500 of 10,000 answered · 2 failed · 20 running · 2,478 queued');
+    expect([width('completed'), width('failed'), width('running')]).toEqual(['75%', '0.02%', '0.2%']);
+    const bar = part('bar');
+    expect(bar.getAttribute('role')).toBe('progressbar');
+    expect(['valuemin', 'valuenow', 'valuemax', 'valuetext'].map(name => bar.getAttribute(`aria-${name}`))).toEqual([
+      '0',
+      '7502',
+      '10000',
+      '7,502 of 10,000 ended'
+    ]);
+  });
+
+  it.each([
+    ['queued', 'queued', groupOf({}, { status: 'queued' })],
+    ['done', 'completed', groupOf({ completed: 3 })],
+    ['done in part', 'partly', groupOf({ completed: 2, failed: 1 })],
+    ['failed', 'failed', groupOf({ failed: 3 })],
+    ['stopped', 'cancelled', groupOf({ completed: 1, cancelled: 2 })],
+    ['done in part', 'partly', groupOf({ completed: 1, interrupted: 2 })]
+  ])('says %s', (said, state, group) => {
+    open();
+    tell(group, null);
+    expect([words('state'), view.node.dataset.state]).toEqual([said, state]);
+  });
+
+  it('says how fast it goes and how long it takes, once it knows', () => {
+    open();
+    for (let second = 0; second <= 10; second++) {
+      const usage = { input_tokens: 1, output_tokens: second * 50 };
+      tell(groupOf({ completed: second * 2 }, { total: 100, running: 5, usage }), null);
+      expect(words('left')).toBe(second < 5 ? '' : words('left'));
+      vi.advanceTimersByTime(1000);
+    }
+    expect(words('speed')).toBe('45 tokens/s');
+    expect(words('left')).toBe('about 45 s left');
+    vi.advanceTimersByTime(65_000);
+    expect([words('left'), words('try')]).toEqual(['', 'Nothing has ended for 1 min 6 s.']);
+    tell(groupOf({ completed: 20 }, { total: 100, submitted: 60 }), null);
+    expect(words('try')).toMatch(/^40 of 100 were never submitted\. Run the cell again/);
+    tell(groupOf({ completed: 100 }, { total: 100 }), null);
+    expect([words('left'), words('speed'), part('try').hidden]).toEqual(['', '', true]);
+  });
+
+  it('draws nothing again that is the same', () => {
+    open();
+    tell(groupOf({ completed: 1 }, { running: 2 }), null);
+    const changes = new MutationObserver(() => undefined);
+    changes.observe(view.node, { subtree: true, childList: true, characterData: true });
+    tell(groupOf({ completed: 1 }, { running: 2 }), null);
+    expect(changes.takeRecords()).toEqual([]);
+  });
+});
+
+describe('a paused batch', () => {
+  const paused = { code: 'unauthorized', message: 'openai refused the key.\nCheck it.', at: 1 };
+  const going = { total: 100, submitted: 100, queued: 90, running: 3 };
+  const group = groupOf({ completed: 2, failed: 5 }, { ...going, paused, cost: { usd: 0.5, estimated: true } });
+
+  it('says why, and offers what can be done', () => {
+    open();
+    tell(group, null);
+    expect([words('state'), view.node.dataset.state]).toEqual(['paused', 'paused']);
+    expect(words('problem')).toBe('Rows failed alike: openai refused the key. Check it. unauthorized');
+    const buttons = ['retry-batch', 'resume-batch', 'stop'].map(button);
+    expect(buttons.map(({ hidden }) => hidden)).toEqual([false, false, false]);
+    expect(buttons.map(each => each.textContent)).toEqual(['retry 5 failed (about $1.25 again)', 'go on', 'cancel']);
+    expect(button('resume-batch').title).toContain('the 93 rows that are left');
+    vi.advanceTimersByTime(3_600_000);
+    expect([words('left'), words('speed'), part('try').hidden]).toEqual(['', '', true]);
+  });
+
+  it('goes on, once, and hands the focus on', async () => {
+    open();
+    tell(group, null);
+    button('resume-batch').focus();
+    button('resume-batch').click();
+    button('resume-batch').click();
+    expect([groups.resume.mock.calls, button('resume-batch').textContent]).toEqual([[['g']], 'going on…']);
+    expect(groups.retry).not.toHaveBeenCalled();
+    tell({ ...group, paused: null }, null);
+    await vi.advanceTimersByTimeAsync(0);
+    expect([words('state'), part('problem').hidden, button('resume-batch').hidden]).toEqual(['running…', true, true]);
+    expect(button('stop').textContent).toBe('stop');
+    expect(document.activeElement).toBe(button('stop'));
+    vi.advanceTimersByTime(30_000);
+    expect(part('try').hidden).toBe(true); // that nothing has ended while it was paused is no news
+  });
+
+  it('says why it does not go on', async () => {
+    groups.resume.mockRejectedValue(new Error('The server stops.'));
+    open();
+    tell(group, null);
+    button('resume-batch').click();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(words('problem')).toBe('Still paused: The server stops. not_resumed');
+    expect(words('state')).toBe('paused');
+  });
+
+  it('was seen where it was on the screen, and its end later as well', () => {
+    open();
+    tell(group, null);
+    expect(groups.seen).not.toHaveBeenCalled();
+    screen.intersect(true);
+    tell(group, null);
+    expect(groups.seen).toHaveBeenCalledTimes(1);
+    tell(groupOf({ completed: 95, failed: 5 }, { ...going, ended_at: 9 }), null);
+    expect(groups.seen).toHaveBeenCalledTimes(2);
+  });
+
+  it('is no longer so when it has ended', () => {
+    open();
+    tell(groupOf({ failed: 3 }, { paused }), null);
+    expect([button('resume-batch').hidden, part('problem').hidden]).toEqual([true, true]);
+  });
+
+  it('cannot go on where the page is signed out', () => {
+    open();
+    tell(group, { code: 'signed_out', message: 'Sign in again: reload this page', since: 1 });
+    button('resume-batch').click();
+    expect(groups.resume).not.toHaveBeenCalled();
+    expect(button('resume-batch').getAttribute('aria-disabled')).toBe('true');
+  });
+});
+
+describe('its buttons', () => {
+  it('stop what goes on, once', async () => {
+    open();
+    tell(groupOf({ completed: 1 }, { running: 2 }), null);
+    expect(button('retry-batch').hidden).toBe(true);
+    button('stop').click();
+    button('stop').click();
+    expect([words('state'), groups.cancel.mock.calls.length]).toEqual(['stopping…', 1]);
+    await vi.advanceTimersByTimeAsync(0);
+    tell(groupOf({ completed: 1, cancelled: 2 }), null);
+    expect([words('state'), button('stop').hidden, words('retry')]).toEqual(['stopped', true, 'retry 2 stopped']);
+  });
+
+  it('ask again what has no answer, and hand the focus on', async () => {
+    open();
+    tell(groupOf({ completed: 1, failed: 1, interrupted: 1 }), null);
+    expect(words('retry')).toBe('retry 2 without an answer');
+    button('retry-batch').focus();
+    button('retry-batch').click();
+    expect(words('retry')).toBe('asking again…');
+    tell(groupOf({ completed: 1 }, { running: 2 }), null);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(document.activeElement).toBe(button('stop'));
+  });
+
+  it('say why a wish was not followed', async () => {
+    groups.retry.mockRejectedValue(new Error('The queue is full.'));
+    open();
+    tell(groupOf({ completed: 1, failed: 2 }), null);
+    button('retry-batch').click();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(words('problem')).toBe('Not asked again: The queue is full. not_retried');
+    expect(words('retry')).toBe('retry 2 failed');
+  });
+
+  it('list its jobs', () => {
+    open();
+    expect(button('show-jobs').hidden).toBe(true);
+    tell(groupOf({ completed: 3 }), null);
+    button('show-jobs').click();
+    expect(groups.show.mock.calls).toEqual([[{ group: 'g', title: 'T' }]]);
+  });
+
+  it('have their keys for themselves', () => {
+    open();
+    const heard = vi.fn();
+    document.body.addEventListener('keydown', heard);
+    button('stop').dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true }));
+    expect(heard).not.toHaveBeenCalled();
+    document.body.removeEventListener('keydown', heard);
+  });
+});
+
+describe('trouble', () => {
+  const saved = {
+    status: 'running',
+    title: 'Saved',
+    total: 3,
+    counts: { completed: 1, failed: 0, cancelled: 0, interrupted: 0 }
+  } as const;
+
+  it('leaves the numbers of the file', () => {
+    open(saved);
+    expect([words('state'), words('numbers')]).toEqual(['connecting…', '1 of 3 answered']);
+    tell(null, { code: 'not_found', message: 'No.' });
+    expect([words('state'), words('name'), words('numbers')]).toEqual(['not here', 'Saved', '1 of 3 answered']);
+    expect(words('problem')).toMatch(/^This batch is not on this server; saved numbers shown\./);
+    expect(['stop', 'retry-batch', 'show-jobs'].every(action => button(action).hidden)).toBe(true);
+  });
+
+  it('of the line is not the batch’s', () => {
+    open();
+    tell(groupOf({ completed: 1 }, { running: 2 }), null);
+    tell(groupOf({ completed: 1 }, { running: 2 }), { code: 'offline', message: 'x' });
+    expect([words('state'), words('connection'), part('problem').hidden]).toEqual(['running…', 'reconnecting…', true]);
+    tell(groupOf({ completed: 1 }, { running: 2 }), null);
+    expect(words('connection')).toBe('');
+  });
+});
+
+describe('seen', () => {
+  it('is the end that was drawn in sight, once for each end', () => {
+    open();
+    tell(groupOf({ completed: 1 }), null);
+    screen.intersect(true);
+    setVisibility('hidden');
+    tell(groupOf({ completed: 3 }), null);
+    expect(groups.seen).not.toHaveBeenCalled();
+    setVisibility('visible');
+    tell(groupOf({ completed: 3 }), null);
+    expect(groups.seen.mock.calls).toEqual([['g']]);
+    tell(groupOf({ completed: 2 }), null);
+    tell(groupOf({ completed: 3 }, { ended_at: 99 }), null);
+    expect(groups.seen).toHaveBeenCalledTimes(2);
+  });
+});
+
+describe('a wish that seemed to fail', () => {
+  it('is not said any more once it was followed', async () => {
+    groups.cancel.mockRejectedValue(new Error('the kernel is busy, and will do it as soon as it is free.'));
+    open();
+    tell(groupOf({ completed: 1 }, { running: 2 }), null);
+    button('stop').click();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(words('problem')).toMatch(/^Not stopped: the kernel is busy/);
+    tell(groupOf({ completed: 1 }, { running: 2 }), null);
+    expect(part('problem').hidden).toBe(false);
+    tell(groupOf({ completed: 1, cancelled: 2 }), null);
+    expect(part('problem').hidden).toBe(true);
+  });
+});
+
+it('what has ended is not looked for while the server is away', () => {
+  open();
+  tell(groupOf({ completed: 3 }), { code: 'offline', message: 'x' });
+  expect([words('state'), words('connection')]).toEqual(['done', '']);
+});

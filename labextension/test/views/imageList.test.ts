@@ -1,0 +1,308 @@
+// @vitest-environment jsdom
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+
+import { caption, embeddable, Embedding, lacksPictures, parted, sizeWords } from '../../src/outputs/images';
+import { KernelPictures } from '../../src/wire/kernelImages';
+import type { Source } from '../../src/wire/live';
+import { PictureList } from '../../src/views/imageList';
+import { endedWords } from '../../src/views/labels';
+import type { Picture } from '../../src/wire/wire';
+import { fold } from '../../src/wire/fold';
+import { log } from '../dom';
+
+const png = (number: number, bytes = 70): Picture => ({ id: `1-${number}`, media_type: 'image/png', bytes });
+/** How a PNG of one pixel begins. */
+const SMALL = [...[0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10, 0, 0, 0, 13, 73, 72, 68, 82], 0, 0, 0, 1, 0, 0, 0, 1];
+/** How a JPEG of very many begins. */
+const BOMB = [0xff, 0xd8, 0xff, 0xc0, 0, 11, 8, 255, 255, 255, 255, 1, 0, 0, 0];
+const uri = (bytes: number[]): string => `data:image/png;base64,${btoa(String.fromCharCode(...bytes))}`;
+/** A file that is read at once; the blobs of jsdom cannot be read. */
+class Whole extends Blob {
+  constructor(private readonly _bytes = SMALL) {
+    super([new Uint8Array(_bytes)]);
+  }
+
+  override arrayBuffer(): Promise<ArrayBuffer> {
+    return Promise.resolve(new Uint8Array(this._bytes).buffer);
+  }
+}
+
+const settle = (): Promise<void> => new Promise(resolve => setTimeout(resolve));
+
+describe('a list of pictures', () => {
+  const urls = new Map<string, Blob>();
+  const load = vi.fn<NonNullable<Source['picture']>>();
+  let list: PictureList;
+  const open = (saved = '', source: Partial<Source> = { picture: load }): void => {
+    list = new PictureList({ job: 'j1', saved: { text: saved }, source: source as Source });
+  };
+  const figures = (): HTMLElement[] => [...list.node.querySelectorAll('figure')];
+  const words = (): string[] => figures().map(figure => figure.querySelector('figcaption')!.innerText);
+  const sources = (): (string | null)[] => figures().map(figure => figure.querySelector('img')!.getAttribute('src'));
+
+  beforeEach(() => {
+    urls.clear();
+    let last = 0;
+    vi.stubGlobal(
+      'URL',
+      Object.assign(URL, {
+        createObjectURL: (blob: Blob) => {
+          urls.set(`blob:${++last}`, blob);
+          return `blob:${last}`;
+        },
+        revokeObjectURL: (url: string) => void urls.delete(url)
+      })
+    );
+    Object.defineProperty(HTMLElement.prototype, 'innerText', {
+      configurable: true,
+      get(this: HTMLElement) {
+        return [...this.children].flatMap(each => ((each as HTMLElement).hidden ? [] : each.textContent)).join('|');
+      }
+    });
+    load.mockReset().mockImplementation(() => Promise.resolve(new Whole()));
+  });
+  afterEach(() => {
+    list.dispose();
+    vi.unstubAllGlobals();
+  });
+
+  it('loads when it is in sight, each picture once, and lets go of them at its end', async () => {
+    open();
+    expect(list.node.hidden).toBe(true);
+    const two = [png(1), { ...png(2, 12_250), media_type: 'image/webp' as const }];
+    list.show({ images: two }, true);
+    expect([load.mock.calls.length, list.node.hidden]).toEqual([0, false]);
+    list.see(true);
+    list.see(false);
+    list.see(true);
+    await settle();
+    expect(load.mock.calls).toEqual(two.map(each => ['j1', each]));
+    expect(sources()).toEqual(['blob:1', 'blob:2']);
+    expect([...urls.values()].map(({ type }) => type)).toEqual(['image/png', 'image/webp']);
+    expect(words()).toEqual(['Picture 1, PNG, 70 bytes||Save', 'Picture 2, WebP, 12.3 kB||Save']);
+    const [first] = figures();
+    const save = first!.querySelector('a')!;
+    expect([save.getAttribute('href'), save.download]).toEqual(['blob:1', 'picture-1.png']);
+    expect(first!.querySelector('img')!.alt).toBe('Picture 1, PNG, 70 bytes');
+    // A third comes: those that are there stay.
+    list.show({ images: [...two, png(3)] }, true);
+    await settle();
+    expect([figures()[0], load.mock.calls.length]).toEqual([first, 3]);
+    list.dispose();
+    expect(urls.size).toBe(0);
+  });
+
+  it('draws none of very many pixels, and lets it be saved', async () => {
+    open();
+    load.mockResolvedValue(new Whole(BOMB));
+    list.see(true);
+    list.show({ images: [png(1)] }, true);
+    await settle();
+    expect(figures()[0]!.dataset.state).toBe('failed');
+    const why = 'Not shown: 65,535 × 65,535 pixels are too many for this page.';
+    expect([words(), sources()]).toEqual([[`Picture 1, PNG, 70 bytes|${why}|Save`], [null]]);
+  });
+
+  it('draws none of very many pixels from the file of a notebook either', async () => {
+    open(`Picture 1, PNG, 70 bytes\n\n![Picture 1](${uri(BOMB)})`);
+    const why = 'Not shown: 65,535 × 65,535 pixels are too many for this page.';
+    expect([words(), sources()]).toEqual([[`Picture 1, PNG, 70 bytes|${why}|Save`], [null]]);
+    list.see(true);
+    list.show({ images: [png(1)] }, true);
+    await settle();
+    expect([words(), sources()]).toEqual([['Picture 1, PNG, 70 bytes||Save'], ['blob:1']]);
+  });
+
+  it('of another attempt replaces them', async () => {
+    open();
+    list.see(true);
+    list.show({ images: [png(1)] }, true);
+    await settle();
+    list.show({ images: [] }, true);
+    expect([figures().length, list.node.hidden, urls.size]).toEqual([0, true, 0]);
+  });
+
+  it('keeps the caption of what cannot be had, with the reason, and tries again when asked or online', async () => {
+    open();
+    load.mockRejectedValue(new Error('The server cannot be reached.'));
+    list.see(true);
+    list.show({ images: [png(1)] }, true);
+    await settle();
+    expect(words()).toEqual(['Picture 1, PNG, 70 bytes|Not shown: The server cannot be reached.|Try again']);
+    expect(figures()[0]!.dataset.state).toBe('failed');
+    figures()[0]!.querySelector('button')!.click();
+    await settle();
+    expect(load).toHaveBeenCalledTimes(2);
+    load.mockResolvedValue(new Whole());
+    const images = [png(1)];
+    list.show({ images }, false);
+    list.show({ images }, true);
+    await settle();
+    expect(words()).toEqual(['Picture 1, PNG, 70 bytes||Save']);
+  });
+
+  it('draws nothing of a type that it does not know, and says so if the browser cannot draw it', async () => {
+    open();
+    list.see(true);
+    list.show({ images: [{ ...png(1), media_type: 'image/svg+xml' as never }, png(2)] }, true);
+    await settle();
+    expect([load.mock.calls.length, sources()[0]]).toEqual([1, null]);
+    expect(words()[0]).toContain('Not shown: This page does not know its type.');
+    figures()[1]!.querySelector('img')!.dispatchEvent(new Event('error'));
+    expect(words()[1]).toBe('Picture 2, PNG, 70 bytes|Not shown: This browser cannot draw it.|Save');
+  });
+
+  it('shows what the file has until the log and the picture are here', async () => {
+    const data = uri(SMALL);
+    open(`Hi.\n\nPicture 1, PNG, 70 bytes\n\n![Picture 1](${data})\n\n*Running…*`);
+    expect(list.savedText).toBe('Hi.\n\n*Running…*');
+    expect([sources(), words()]).toEqual([[data], ['Picture 1, PNG, 70 bytes||Save']]);
+    list.show(null, true);
+    list.show({ images: [png(1)] }, true);
+    expect(sources()).toEqual([data]);
+    load.mockRejectedValueOnce(new Error('The server cannot be reached.'));
+    list.see(true);
+    await settle();
+    const why = 'Shown as saved: The server cannot be reached.';
+    expect([sources(), words()]).toEqual([[data], [`Picture 1, PNG, 70 bytes|${why}|Save|Try again`]]);
+    figures()[0]!.querySelector('button')!.click();
+    await settle();
+    expect([sources(), words()]).toEqual([['blob:1'], ['Picture 1, PNG, 70 bytes||Save']]);
+  });
+
+  it('says what to do where the page is older than this code', async () => {
+    open('', {});
+    list.see(true);
+    list.show({ images: [png(1)] }, true);
+    await settle();
+    expect(words()[0]).toContain('Not shown: This page is older than the answer. Reload it.');
+    list.show({}, true);
+    expect(figures()).toEqual([]);
+  });
+});
+
+describe('a saved text', () => {
+  const image = (data: string): string => `Picture 1, PNG, 70 bytes\n\n![Picture 1](${data})`;
+
+  it.each(['data:image/svg+xml;base64,AAAA', 'https://example.org/x.png', 'data:image/png;base64,A"B'])(
+    'gives no picture of %s',
+    source => {
+      expect(parted(image(source))).toEqual({ text: image(source), pictures: [] });
+    }
+  );
+
+  it('gives so many pictures and no more', () => {
+    const { text, pictures } = parted(Array(100).fill(image('data:image/png;base64,AAAA')).join('\n\n'));
+    expect([pictures.length, text.match(/data:/g)?.length]).toEqual([64, 36]);
+  });
+
+  it('gives its pictures, and is taken apart in linear time', () => {
+    const data = `data:image/png;base64,${'A'.repeat(1_000_000)}`;
+    const start = performance.now();
+    const { text, pictures } = parted(
+      `${'Picture 1, PNG, 70 bytes\n\n'.repeat(20_000)}${image(data)}\n\n${image(data)}`
+    );
+    expect([pictures.length, text.includes('base64')]).toEqual([2, false]);
+    expect(performance.now() - start).toBeLessThan(2000);
+    expect(lacksPictures('x\n\nPicture 2, WebP, 1.0 MB, is not in this file yet.\n\ny')).toBe(true);
+    expect(lacksPictures(`x\n\n${image('data:image/png;base64,AAAA')}`)).toBe(false);
+  });
+});
+
+it('of an answer may be in a file as long as they are not too large, each and together', () => {
+  const [large, small] = [png(1, 2 ** 20), png(9, 10)];
+  expect(embeddable([png(8, 2 ** 20 + 1), large, large, large, small, large, small])).toEqual([
+    ...[large, large, large, small],
+    small
+  ]);
+  expect(embeddable([large, large, large, large, small])).toHaveLength(4);
+});
+
+it('has its size in words', () => {
+  const sizes = [0, 999, 1000, 1049, 1050, 12_250, 999_949, 999_950, 20_000_000];
+  const words = ['0 bytes', '999 bytes', '1.0 kB', '1.0 kB', '1.1 kB', '12.3 kB', '999.9 kB', '1.0 MB', '20.0 MB'];
+  expect(sizes.map(sizeWords)).toEqual(words);
+  expect(caption({ id: '12-3', media_type: 'image/jpeg', bytes: 5 })).toBe('Picture 3, JPEG, 5 bytes');
+});
+
+it.each([
+  ['(Picture 1: PNG, 70 bytes)', 1, 'stop', 'done, 1 picture'],
+  ['\n(Picture 1: PNG, 70 bytes)\n\n(Picture 2 is not kept: it is no picture.)\n', 2, 'stop', 'done, 2 pictures'],
+  ['Here: (Picture 1: PNG, 70 bytes)', 1, 'stop', null],
+  ['(Picture 1: PNG, 70 bytes)', 0, 'stop', null],
+  ['(Picture 1: PNG, 70 bytes)', 1, 'length', null]
+])('an answer of %j with %i pictures that ended for %s is called %s', (text, count, finish_reason, said) => {
+  const images = Array.from({ length: count }, (_, i) => ({ type: 'image' as const, ...png(i + 1) }));
+  const delta = { type: 'delta', channel: 'text', text } as const;
+  const answer = fold(
+    log({ type: 'queued' }, { type: 'attempt' }, delta, ...images, { type: 'completed', finish_reason })
+  );
+  expect(endedWords(answer)).toBe(said);
+  expect(endedWords({ ...answer, status: 'running' })).toBeNull();
+});
+
+describe('a kernel', () => {
+  const sent: Record<string, unknown>[] = [];
+  let hear: (message: object, buffers?: DataView[]) => void;
+  const model = {
+    send: (content: unknown) => void sent.push(content as Record<string, unknown>),
+    on: (_: string, listener: (...args: never[]) => void) => (hear = listener as typeof hear),
+    off: () => undefined
+  };
+  const piece = (text: string): DataView[] => [new DataView(new TextEncoder().encode(text).buffer)];
+  let pictures: KernelPictures;
+
+  beforeEach(() => {
+    sent.length = 0;
+    pictures = new KernelPictures(model);
+  });
+
+  it('hands a picture over in pieces', async () => {
+    const file = pictures.load('j1', png(1));
+    const [{ call, ...asked }] = sent as [Record<string, unknown>];
+    expect(asked).toEqual({ type: 'picture', job: 'j1', image: '1-1' });
+    hear({ type: 'piece', call: 'another page' }, piece('x'));
+    hear({ type: 'piece', call }, piece('one '));
+    hear({ type: 'piece', call }, piece('two'));
+    hear({ type: 'done', call });
+    expect((await file).size).toBe(7);
+  });
+
+  it('says why it does not', async () => {
+    const file = pictures.load('j1', png(1));
+    hear({ type: 'done', call: sent[0]!.call, error: { code: 'not_found', message: 'It is gone.' } });
+    await expect(file).rejects.toThrow('It is gone.');
+    await expect(pictures.load('j1', png(1, 2e7))).rejects.toThrow('too large for this page');
+    expect(sent).toHaveLength(1);
+  });
+
+  it('that is busy is waited for, as long as it says something now and then', async () => {
+    vi.useFakeTimers();
+    const file = pictures.load('j1', png(1));
+    const refused = expect(file).rejects.toThrow('The kernel is busy.');
+    vi.advanceTimersByTime(29_000);
+    hear({ type: 'piece', call: sent[0]!.call }, piece('x'));
+    vi.advanceTimersByTime(29_000);
+    vi.advanceTimersByTime(2000);
+    await refused;
+    vi.useRealTimers();
+  });
+});
+
+describe('an output', () => {
+  const large = Array.from({ length: 3 }, (_, i) => png(i + 1, 2 ** 20));
+
+  it('has a limit for all answers that are side by side in it', () => {
+    const pictures = new Embedding();
+    const both = ['j1', 'j2'].map(job => pictures.markdown(job, large, () => 'eA==')).join('\n\n');
+    const written = pictures.written(both);
+    expect(written.match(/data:image/g)).toHaveLength(4);
+    expect(Array.from(written.matchAll(/images&#91;(\d)/g), ([, index]) => index)).toEqual(['1', '2']);
+  });
+
+  it('has no picture in the code that costly text becomes', () => {
+    const pictures = new Embedding();
+    const shown = pictures.markdown('j1', [png(1)], () => 'eA==');
+    expect(pictures.written(`${'*a* '.repeat(200_000)}\n\n${shown}`).split('```')[1]).not.toContain('data:');
+  });
+});

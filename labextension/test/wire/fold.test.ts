@@ -1,0 +1,79 @@
+import { readFileSync } from 'node:fs';
+
+import { describe, expect, it } from 'vitest';
+
+import { type Answer, fold, hasEnded, IllegalEventError, NO_TIMES, NOTHING, OutOfOrderError, timed } from '../../src/wire/fold';
+import type { WireEvent } from '../../src/wire/wire';
+
+interface Case {
+  name: string;
+  events: WireEvent[];
+  state?: Answer;
+  error?: string;
+}
+
+const golden = JSON.parse(readFileSync(new URL('../../../tests/golden/fold.json', import.meta.url), 'utf8')) as {
+  cases: Case[];
+  refused?: Case[];
+};
+
+const queued: WireEvent = { seq: 1, attempt: 0, type: 'queued', at: 1 };
+const begun: WireEvent = { seq: 2, attempt: 1, type: 'attempt', at: 2 };
+
+describe('the golden cases', () => {
+  it.each(golden.cases.map(each => [each.name, each] as const))('%s', (_, { events, state }) => {
+    expect(fold(events)).toEqual(state);
+    for (let n = 0; n <= events.length; n++) {
+      expect(fold(events.slice(n), fold(events.slice(0, n)))).toEqual(state);
+    }
+  });
+});
+
+describe('what is refused', () => {
+  it.each((golden.refused ?? []).map(each => [each.name, each] as const))('%s', (_, { events }) => {
+    expect(() => fold(events)).toThrow();
+  });
+
+  it('an event that is not the next one', () => {
+    expect(() => fold([queued, { ...begun, seq: 3 }])).toThrow(OutOfOrderError);
+    expect(() => fold([queued, queued])).toThrow(IllegalEventError);
+  });
+
+  it('anything after an end', () => {
+    const ended = fold([queued, { seq: 2, attempt: 0, type: 'cancelled', at: 2 }]);
+    expect(hasEnded(ended.status)).toBe(true);
+    expect(() => fold([{ seq: 3, attempt: 1, type: 'attempt', at: 3 }], ended)).toThrow(IllegalEventError);
+  });
+
+  it('and then nothing has changed', () => {
+    const before = fold([queued]);
+    const copy = structuredClone(before);
+    expect(() => fold([queued], before)).toThrow();
+    expect(before).toEqual(copy);
+    expect(NOTHING.seq).toBe(0);
+  });
+});
+
+it('a long answer takes linear time', () => {
+  const deltas: WireEvent[] = Array.from({ length: 200_000 }, (_, i) => ({
+    seq: i + 3,
+    attempt: 1,
+    type: 'delta',
+    channel: 'text',
+    text: 'ten chars '
+  }));
+  const start = performance.now();
+  expect(fold([queued, begun, ...deltas]).text.length).toBe(2_000_000);
+  expect(performance.now() - start).toBeLessThan(3000);
+});
+
+it('the times are those of the first try and of the end', () => {
+  const events: WireEvent[] = [
+    queued,
+    begun,
+    { seq: 3, attempt: 1, type: 'waiting', at: 3, until: 5, code: 'rate_limited', message: 'Busy.' },
+    { seq: 4, attempt: 2, type: 'attempt', at: 5 },
+    { seq: 5, attempt: 2, type: 'cancelled', at: 6 }
+  ];
+  expect(events.reduce(timed, NO_TIMES)).toEqual({ queued: 1, started: 2, ended: 6 });
+});
