@@ -1,6 +1,12 @@
+/** The extension for JupyterLab and Notebook: its plugins. */
+
 import { PageConfig } from '@jupyterlab/coreutils';
 
-import { panel, prompts, renderer, saver, settings } from './plugins/plugins';
+import { panelPlugin } from './plugins/panel';
+import { promptsPlugin } from './plugins/prompts';
+import { rendererPlugin } from './plugins/renderer';
+import { saverPlugin } from './plugins/saver';
+import { settingsPlugin } from './plugins/settings';
 
 export { IAnswers } from './plugins/tokens';
 
@@ -11,4 +17,4 @@ export { IAnswers } from './plugins/tokens';
  */
 const isVoila = PageConfig.getOption('appUrl') === 'voila/';
 
-export default isVoila ? [] : [renderer, settings, saver, panel, prompts];
+export default isVoila ? [] : [rendererPlugin, settingsPlugin, saverPlugin, panelPlugin, promptsPlugin];

@@ -1,0 +1,114 @@
+/** The side panel, its badge, the tabs and the toasts. */
+
+import { ILabShell, ILayoutRestorer, type JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { Notification } from '@jupyterlab/apputils';
+import { IDocumentManager } from '@jupyterlab/docmanager';
+import { INotebookTracker } from '@jupyterlab/notebook';
+
+import { type Named, Tabs } from '../panel/answerTab';
+import { Badge } from '../panel/badge';
+import { type GroupFilter, JobsModel } from '../panel/jobsModel';
+import { followFragment, Guide, isNotebook7 } from '../panel/navigation';
+import { Panel } from '../panel/panel';
+import { Speaker } from '../panel/toastElection';
+import { Toaster } from '../panel/toasts';
+import { ThreadAsker } from '../threads/dialogs';
+import { ThreadsModel } from '../threads/model';
+import { ThreadTabs } from '../threads/tab';
+import { ThreadView } from '../threads/view';
+import type { Job, Notice } from '../wire/wire';
+import { CommandIDs } from './commandIds';
+import { IAnswers } from './tokens';
+
+export const panelPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'jupyter-bgstream:panel',
+  description: 'Lists background jobs and those that have ended.',
+  autoStart: true,
+  requires: [IAnswers, IDocumentManager, INotebookTracker],
+  optional: [ILabShell, ILayoutRestorer],
+  activate: (
+    { commands, shell },
+    { live, requests, retries, markdown, groups, preferences }: IAnswers,
+    documents: IDocumentManager,
+    notebooks: INotebookTracker,
+    lab: ILabShell | null,
+    restorer: ILayoutRestorer | null
+  ) => {
+    const model = new JobsModel(live, requests);
+    const guide = new Guide(shell, documents, notebooks);
+    const drawing = { source: live, retries, markdown };
+    const tabs = new Tabs(shell, drawing);
+    const threads = new ThreadsModel(live, requests);
+    const viewOf = (name: string, back?: () => void): ThreadView =>
+      new ThreadView({ conversation: threads.open(name), threads, drawing, actions: asker, back });
+    const threadTabs = new ThreadTabs(shell, viewOf);
+    const openThread = (name: string): void => {
+      if (isNotebook7()) {
+        side.showPage(viewOf(name, () => side.showPage(null)));
+        showPanel();
+      } else {
+        threadTabs.show(name);
+      }
+    };
+    const showPanel = (): void => void commands.execute(CommandIDs.showPanel);
+    const asker = new ThreadAsker(threads, openThread);
+    const go = async (job: Named, { source, thread }: Pick<Job, 'source' | 'thread'>): Promise<void> => {
+      if (await guide.go(await retries.kin(job.id), source)) {
+        return;
+      }
+      if (thread !== null) {
+        openThread(thread);
+      } else if (isNotebook7()) {
+        // There the main area has one widget only.
+        Notification.info('No notebook shows this job.', { autoClose: 5000 });
+      } else {
+        tabs.show(job);
+      }
+    };
+    const openNotice = (notice: Notice): void => {
+      // Should that fail, the view that comes into sight says the same.
+      model.markRead(notice.id).catch(() => undefined);
+      if (notice.job !== null) {
+        const job = { id: notice.job, title: notice.title, model: model.job(notice.job)?.model ?? '' };
+        void go(job, notice);
+      } else if (notice.group !== null) {
+        void goToGroup(notice.group, notice);
+      }
+    };
+    const goToGroup = async (group: string, { title, source }: Notice): Promise<void> => {
+      // Its output, else the notebook that asked, else the list.
+      if (!(await guide.go([group], source)) && !(await guide.go([], source))) {
+        showGroup({ group, title });
+      }
+    };
+    const showGroup = (filter: GroupFilter): void => {
+      model.filter = filter;
+      showPanel();
+    };
+    groups.show = showGroup;
+    const side = new Panel(model, threads, {
+      openJob: job => void go(job, job),
+      retry: job => retries.retry(job.id, job.cursor),
+      openNotice,
+      openThread,
+      beginThread: () => asker.begin(),
+      fork: (name, after) => asker.fork(name, after),
+      rename: name => asker.rename(name),
+      remove: name => asker.remove(name)
+    });
+    commands.addCommand(CommandIDs.showPanel, {
+      label: 'Show Background Answers',
+      execute: () => shell.activateById(side.id)
+    });
+    commands.addCommand(CommandIDs.newThread, { label: 'New Thread of Questions', execute: () => asker.begin() });
+    const speaker = new Speaker('BroadcastChannel' in window ? new BroadcastChannel('jupyter-bgstream') : null);
+    new Toaster(model, preferences, speaker, openNotice);
+    shell.add(side, 'left', { rank: 600, type: 'Background answers' });
+    restorer?.add(side, side.id);
+    if (lab === null) {
+      // Notebook 7 hides its side panels, and with them the tab that bears the badge.
+      shell.add(new Badge(model, showPanel), 'top', { rank: 1000 });
+    }
+    followFragment(notebooks);
+  }
+};

@@ -1,0 +1,52 @@
+/** Draws jobs and batches in outputs. It requires little: a notebook clones the renderers when it opens. */
+
+import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
+
+import { copyAnswers } from '../outputs/clipboard';
+import { rendererFactory } from '../outputs/mimeRenderers';
+import { safeMarkdown } from '../render/labMarkdown';
+import { AnswerView } from '../views/answerView';
+import { BatchView } from '../views/batchView';
+import { type Shared, SHARED } from '../views/globals';
+import { checkAccess } from '../wire/access';
+import { Groups } from '../wire/batches';
+import { Live } from '../wire/live';
+import { Requests } from '../wire/request';
+import { Retries } from '../wire/retryChains';
+import { IAnswers, type Preferences } from './tokens';
+
+export const rendererPlugin: JupyterFrontEndPlugin<IAnswers> = {
+  id: 'jupyter-bgstream:renderer',
+  description: 'Shows background jobs in outputs.',
+  autoStart: true,
+  provides: IAnswers,
+  requires: [IRenderMimeRegistry],
+  activate: (app, registry: IRenderMimeRegistry) => {
+    const requests = new Requests(app.serviceManager.serverSettings);
+    const live = new Live({
+      url: () => requests.liveUrl(),
+      WebSocket: requests.WebSocket,
+      cancel: job => requests.cancel(job),
+      picture: (job, { id }) => requests.picture(job, id),
+      access: () => checkAccess(app.serviceManager.serverSettings)
+    });
+    const preferences: Preferences = { remoteImages: false, toasts: true };
+    const markdown = safeMarkdown(registry, () => preferences.remoteImages);
+    const retries = new Retries(live, requests);
+    const groups = new Groups(live, requests);
+    const drawing = { source: live, retries, markdown, groups };
+    registry.addFactory(rendererFactory(drawing));
+    const shared: Shared = {
+      live,
+      retries,
+      markdown,
+      groups,
+      answer: options => new AnswerView({ ...options, ...drawing }),
+      batch: options => new BatchView({ ...options, groups })
+    };
+    Object.assign(globalThis, { [SHARED]: shared });
+    document.addEventListener('copy', copyAnswers);
+    return { live, requests, retries, markdown, groups, preferences };
+  }
+};

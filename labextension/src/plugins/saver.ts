@@ -1,0 +1,39 @@
+/** Writes answers into notebook files. */
+
+import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { IDocumentManager } from '@jupyterlab/docmanager';
+import { INotebookTracker, NotebookActions, type NotebookPanel } from '@jupyterlab/notebook';
+
+import { Keeper } from '../outputs/outputSaver';
+import { CommandIDs } from './commandIds';
+import { IAnswers } from './tokens';
+
+export const saverPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'jupyter-bgstream:saver',
+  description: 'Puts answers into the notebook when it is saved.',
+  autoStart: true,
+  requires: [IAnswers, INotebookTracker],
+  optional: [IDocumentManager],
+  activate: (
+    { commands },
+    { live, retries, groups }: IAnswers,
+    notebooks: INotebookTracker,
+    documents: IDocumentManager | null
+  ) => {
+    const maySave = (): boolean => documents?.autosave !== false;
+    const keepers = new Map<unknown, Keeper>();
+    const keep = (panel: NotebookPanel): void => {
+      keepers.set(panel.content, new Keeper(panel, { live, retries, groups, maySave }));
+      panel.disposed.connect(() => keepers.delete(panel.content));
+    };
+    notebooks.forEach(keep);
+    notebooks.widgetAdded.connect((_, panel) => keep(panel));
+    NotebookActions.executed.connect((_, { notebook, cell }) => keepers.get(notebook)?.ran(cell));
+    // Where the server saves each change, this command saves nothing, and whoever gives it still expects the answers.
+    commands.commandExecuted.connect((_, { id }) => {
+      if (id === CommandIDs.save) {
+        keepers.get(notebooks.currentWidget?.content)?.writeLacking();
+      }
+    });
+  }
+};
