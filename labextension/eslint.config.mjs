@@ -21,7 +21,7 @@ export default defineConfig(
   },
   {
     // The widget bundles these files, outside Lab, and tests run them in a bare page.
-    files: ['wire/*', 'render/*', 'outputs/*', 'views/*', 'widget'].map(name => `src/${name}.ts`),
+    files: ['wire/*', 'render/*', 'outputs/*', 'views/*', 'widget', 'translation'].map(name => `src/${name}.ts`),
     ignores: [
       'wire/access',
       'wire/request',

@@ -46,7 +46,7 @@ async def test_an_answer_shows_all_that_it_has(lab: Lab, server: Jupyter, provid
     async def words(name: str) -> str:
         return await view.locator(f".jp-bgstream-{name}").inner_text()
 
-    assert await words("state") == "done, cut off"
+    assert await words("state") == "Cut off"
     assert await words("ending") == CUT
     assert await words("tokens") == "345 tokens"
     assert await words("cost") == "$0.0012"
@@ -72,7 +72,7 @@ async def test_an_answer_shows_all_that_it_has(lab: Lab, server: Jupyter, provid
 
     row = tab.page.locator(f".jp-bgstream-jobs [data-job='{await tab.job(1)}']")
     await row.locator(".jp-bgstream-details >> text=$0.0012").wait_for(timeout=10 * SECONDS)
-    assert await row.locator(".jp-bgstream-state").inner_text() == "done, cut off"
+    assert await row.locator(".jp-bgstream-state").inner_text() == "Cut off"
     await tab.page.wait_for_selector(".jp-bgstream-today >> text=today: $0.0012", timeout=10 * SECONDS)
 
     await tab.save()

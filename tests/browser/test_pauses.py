@@ -33,7 +33,7 @@ async def test_a_paused_batch_says_why_and_goes_on(lab: Lab, server: Jupyter, pr
     await tab.state(0, "paused")
     await until_each(tab, "numbers", "0 of 20 answered · 5 failed · 15 queued")
     assert "revoked" in (await tab.view(0).locator(".jp-bgstream-problem").all_text_contents())[0]
-    assert await buttons(tab) == ["retry 5 failed", "go on", "cancel"]
+    assert await buttons(tab) == ["Retry 5 failed", "Resume", "Stop"]
     await tab.run(1)  # it raises
     await tab.page.wait_for_selector(".jp-OutputArea-output >> text=BatchPausedError")
     await tab.save()
@@ -47,14 +47,14 @@ async def test_a_paused_batch_says_why_and_goes_on(lab: Lab, server: Jupyter, pr
     await tab.ready()
     await tab.state(0, "paused")
 
-    await tab.page.get_by_role("button", name="go on").click()  # the key is still revoked
+    await tab.page.get_by_role("button", name="Resume").click()  # the key is still revoked
     await until_each(tab, "numbers", "0 of 20 answered · 10 failed · 10 queued")
     await tab.state(0, "paused")
     provider.scripts["paused-cell"] = answer("fine", usage=(3, 2))
-    await tab.page.get_by_role("button", name="go on").click()
+    await tab.page.get_by_role("button", name="Resume").click()
     await tab.state(0, "partly")
     await until_each(tab, "numbers", "10 of 20 answered · 10 failed")
-    await tab.page.get_by_role("button", name="retry 10 failed").click()
+    await tab.page.get_by_role("button", name="Retry 10 failed").click()
     await tab.state(0, "completed")
     await tab.save()
     assert saved_markdown(path, 0) == "Rows: 20 of 20 answered"
@@ -62,7 +62,7 @@ async def test_a_paused_batch_says_why_and_goes_on(lab: Lab, server: Jupyter, pr
     await tab.close()
 
 
-@pytest.mark.parametrize("action", ["go on", "cancel"])
+@pytest.mark.parametrize("action", ["Resume", "Stop"])
 async def test_a_widget_offers_the_same_with_a_socket_and_without(
     lab: Lab,
     bare: Tab,  # noqa: F811
@@ -70,7 +70,7 @@ async def test_a_widget_offers_the_same_with_a_socket_and_without(
     provider: ThreadedProvider,
     action: str,
 ) -> None:
-    model = f"paused-{action.partition(' ')[0]}"
+    model = f"paused-{action.lower()}"
     provider.scripts[model] = REVOKED
     write_notebook(notebook, MAP.format(model=model) + "\nNone", "b.view()")
     tabs = [await lab.tab(notebook.name), await bare.open(notebook.name)]
@@ -78,11 +78,11 @@ async def test_a_widget_offers_the_same_with_a_socket_and_without(
         await tab.run(0)
         await tab.run(1)
         await Page(tab).state(cell(1), "paused")
-        assert await buttons(tab, cell(1)) == ["retry 5 failed", "go on", "cancel"]
+        assert await buttons(tab, cell(1)) == ["Retry 5 failed", "Resume", "Stop"]
     provider.scripts[model] = answer("fine")
     # The one without a socket asks by its kernel; both hear of it.
     await bare.page.locator(cell(1)).get_by_role("button", name=action).click()
-    ended = "partly" if action == "go on" else "failed"
+    ended = "partly" if action == "Resume" else "failed"
     for tab in tabs:
         await Page(tab).state(cell(1), ended)
     await tabs[0].close()

@@ -65,7 +65,7 @@ async def test_each_person_sees_who_else_submitted(labs: tuple[Lab, Lab], people
 
     # A kernel names nobody, and ada is alone: nothing says who she is.
     await of_ada.page.locator(f"{PANEL} [data-thread=trip] [data-action=open]").click()
-    await thread.get_by_label("Go on with the thread trip").fill("Asked by Ada")
+    await thread.get_by_label("Continue the thread trip").fill("Asked by Ada")
     await of_ada.page.keyboard.press("Control+Enter")
     await expect(names).to_have_text(["", ""])
     await expect(thread.locator(".jp-bgstream-role")).to_have_text(["You", "You"])

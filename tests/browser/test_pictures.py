@@ -114,7 +114,7 @@ async def test_answer_of_pictures_only_says_so_and_one_that_cannot_be_had_says_w
     await tab.run(1)
     await tab.state(1, "completed")
     view = tab.view(1)
-    assert await view.locator(".jp-bgstream-state").inner_text() == "done, 1 picture"
+    assert await view.locator(".jp-bgstream-state").inner_text() == "Done, 1 image"
     assert not await view.locator(".jp-bgstream-ending").is_visible()
     caption = view.locator(".jp-bgstream-caption")
     await expect(caption).to_have_text(

@@ -154,7 +154,7 @@ async def test_it_waits_for_a_busy_provider_and_says_until_when(
         _, elapsed, problem = seen
         said.add(elapsed)
         assert "rate_limited" in problem
-    counted = [words for words in said if re.fullmatch(r"next try in \d s", words)]
+    counted = [words for words in said if re.fullmatch(r"Next attempt in \d s", words)]
     assert len(counted) >= 3  # it counts down
     await tab.state(1, "completed")
     await tab.shows(1, "Here it is.")
@@ -168,7 +168,7 @@ async def test_what_waits_can_be_stopped(lab: Lab, server: Jupyter, provider: Th
     await tab.state(1, "waiting")
     await open_panel(tab)
     row = tab.page.locator(f"{PANEL} .jp-bgstream-jobs [data-job='{await tab.job(1)}']")
-    await row.locator("text=/next try in 1\\d min/").wait_for()
+    await row.locator("text=/Next attempt in 1\\d min/").wait_for()
     await tab.view(1).locator("[data-action=stop]").click()
     await tab.state(1, "cancelled")
     assert await tab.view(1).locator("[data-action=retry]").evaluate("each => each === document.activeElement")

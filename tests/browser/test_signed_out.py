@@ -122,7 +122,7 @@ async def test_page_of_a_stopped_server_is_not_signed_out(
     tries = len(tab.sockets)
     restarted.kill()
     await tab.until(lambda: len(tab.sockets) >= tries + 3)
-    assert await tab.view(1).locator(".jp-bgstream-connection").text_content() == "reconnecting…"
+    assert await tab.view(1).locator(".jp-bgstream-connection").text_content() == "Reconnecting…"
     restarted.start()
     await tab.state(1, "interrupted")
 

@@ -66,7 +66,7 @@ async def test_a_thread_goes_on_in_a_tab_and_in_any_notebook(
     assert not await thread.locator("[data-action=show-earlier]").is_visible()
 
     # It is gone on with there, and the answer streams there.
-    model, prompt = thread.get_by_label("Model"), thread.get_by_label("Go on with the thread trip")
+    model, prompt = thread.get_by_label("Model"), thread.get_by_label("Continue the thread trip")
     assert await model.input_value() == "demo/bern"
     await model.fill("demo/rain")
     await prompt.click()
@@ -116,17 +116,17 @@ async def test_in_notebook_7_a_thread_is_in_the_panel(lab: Lab, server: Jupyter,
     await tab.page.locator(".jp-Dialog input").fill("seven")
     await tab.page.keyboard.press("Enter")
     thread = tab.page.locator(PANEL).get_by_role("region", name="Thread seven")
-    await thread.locator("text=Nothing was said here yet.").wait_for()
+    await thread.locator("text=This thread is empty.").wait_for()
     await thread.get_by_label("Model").fill("demo/hostile")
-    await thread.get_by_label("Go on with the thread seven").fill(HOSTILE)
+    await thread.get_by_label("Continue the thread seven").fill(HOSTILE)
     await thread.get_by_role("button", name="Send").click()
     await says(thread, 0, "Fine.", "completed")
     assert await thread.locator("script").count() == 0
     assert await tab.page.title() != "hacked"
-    await thread.get_by_label("Go on with the thread seven").fill("half a sen")
+    await thread.get_by_label("Continue the thread seven").fill("half a sen")
     await thread.get_by_role("button", name="All").click()
     again = await open_thread(tab, "seven")
-    assert await again.get_by_label("Go on with the thread seven").input_value() == "half a sen"
+    assert await again.get_by_label("Continue the thread seven").input_value() == "half a sen"
     await says(again, 0, "Fine.", "completed")  # before that it would be a thread that was never there
     with server.client() as client:
         job = client.get("threads/messages?thread=seven").json()["messages"][0]["job"]

@@ -41,7 +41,7 @@ async def test_models_answer_side_by_side(lab: Lab, server: Jupyter, provider: T
     tab = await lab.tab("side.ipynb")
     await tab.run(0)
     await tab.run(1)
-    await until_each(tab, "state", "streaming…", "failed", "done")
+    await until_each(tab, "state", "Running", "Failed", "Done")
     await until_each(tab, "text", "one two", "It breaks", "quick")
     assert await each(tab, "heading") == models
     await tab.run(2)  # the kernel is free
@@ -53,9 +53,9 @@ async def test_models_answer_side_by_side(lab: Lab, server: Jupyter, provider: T
     assert not await tab.dirty()
     provider.scripts["side-b"] = answer("It is whole")
     await tab.page.locator(".jp-bgstream-column:nth-child(2) [data-action=retry]").click()
-    await until_each(tab, "state", "streaming…", "done", "done")
+    await until_each(tab, "state", "Running", "Done", "Done")
     provider.release()
-    await until_each(tab, "state", "done", "done", "done")
+    await until_each(tab, "state", "Done", "Done", "Done")
     await until_each(tab, "text", "one two three", "It is whole", "quick")
     await tab.save()
     whole = "#### demo/side-a\n\none two three\n\n#### demo/side-b\n\nIt is whole\n\n#### demo/side-c\n\n`quick`"
@@ -71,7 +71,7 @@ async def test_models_answer_side_by_side(lab: Lab, server: Jupyter, provider: T
         for job in (jobs[0], jobs[2]):
             assert client.delete(f"jobs/{job}").is_success
     gone = await lab.tab("side.ipynb")
-    await until_each(gone, "state", "not here", "done", "not here")
+    await until_each(gone, "state", "Not found", "Done", "Not found")
     await until_each(gone, "text", "one two three", "It is whole", "quick")  # each has its own saved words
     assert GONE in (await each(gone, "problem"))[0]
     await gone.save()
@@ -112,10 +112,10 @@ async def test_a_batch_is_live_and_one_notice(lab: Lab, server: Jupyter, provide
     with server.client() as client:  # who looks at it needs no toast
         await tab.until(lambda: not any(each["group"] == group for each in unread(client)))
     provider.scripts["bad-row"] = answer("fine")
-    await tab.page.get_by_role("button", name="retry 2 failed").click()
+    await tab.page.get_by_role("button", name="Retry 2 failed").click()
     await tab.state(1, "completed")
     await until_each(tab, "numbers", "30 of 30 answered")
-    await tab.page.get_by_role("button", name="show the jobs").click()
+    await tab.page.get_by_role("button", name="Show jobs").click()
     await tab.page.wait_for_selector("#jp-bgstream-panel .jp-bgstream-group >> text=of Rows")
     await tab.save()
     assert saved_markdown(path, 1) == "Rows: 30 of 30 answered"

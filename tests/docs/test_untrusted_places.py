@@ -15,7 +15,7 @@ IN_PAGES = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|DOMParser|createContextualFragment|document\.write|srcdoc"
     r"|render(Markdown|HTML)\(|\b(TextPane|Folded|Growing)\("
     r"|Notification\.|[sS]howDialog\(|InputDialog\.|showErrorMessage|title\.(label|caption)"
-    r"|\.href = |window\.open|setText\(|\.textContent = |element\('\w+', '\w+', [^']"
+    r"|\.href = |window\.open|setText\(|\.textContent = |element\('\w+', '\w+', (?!'|trans\.__\()"
 )
 IN_KERNELS = re.compile(r"text/(html|markdown)|_repr_(html|markdown|mimebundle)_|\bHTML\(")
 

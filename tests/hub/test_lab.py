@@ -134,7 +134,7 @@ async def test_restarted_server_asks_to_sign_in_again(browser: Browser, hub: Hub
     await tab.save()
     # No goodbye, as when a node is lost: the page tries again, until the Hub has started the server anew.
     server.kill()
-    await says(tab, ".jp-bgstream-view .jp-bgstream-connection", "reconnecting…")
+    await says(tab, ".jp-bgstream-view .jp-bgstream-connection", "Reconnecting…")
     server.start()
     await says(tab, ".jp-bgstream-view .jp-bgstream-connection", SIGN_IN)
     clock = tab.view(1).locator(".jp-bgstream-elapsed")

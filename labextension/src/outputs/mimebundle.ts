@@ -4,14 +4,14 @@
  * The same forms as `jupyter_bgstream/outputs/mimebundle.py`, so that a save changes nothing that is already right.
  */
 
-import { batchWords } from '../views/batchLabels';
+import { batchSummary } from './batchSummary';
 import { inlineMarkdown, noteMarkdown, oneLine, sourcesMarkdown, sourcesPlain, wordsMarkdown } from './citations';
 import { Embedding, type FileOf, withoutMarks } from './images';
 import { closing } from './fence';
 import type { Answer } from '../wire/fold';
 import { withFormulas } from '../render/formulas';
 import { visible, visibleLine } from './terminalText';
-import { endingWords } from '../views/labels';
+import { endReason } from './endReason';
 import { BATCH_MIME, type BatchBundle, type Bundle, BUNDLE_MIME, type Group, JOBS_MIME } from '../wire/wire';
 
 /** An output's data by MIME type. */
@@ -141,7 +141,7 @@ export function refreshedBatch(data: Data, group: Group): Data | null {
   const counts = { completed, failed, cancelled, interrupted };
   const paused = group.paused && { code: group.paused.code, message: group.paused.message, at: group.paused.at };
   const fresh: BatchBundle = { id, status, title, total, counts, ...(paused && { paused }) };
-  const words = batchWords(fresh);
+  const words = batchSummary(fresh);
   const plain = visibleLine(words);
   const same =
     saved.status === status &&
@@ -238,7 +238,7 @@ function noteOf(answer: Answer): string {
   const word = status.charAt(0).toUpperCase() + status.slice(1);
   switch (status) {
     case 'completed':
-      return endingWords(answer);
+      return endReason(answer);
     case 'failed':
     case 'interrupted':
       return error === null ? word : `${word}: ${error.message}`;

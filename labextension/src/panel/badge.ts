@@ -5,6 +5,7 @@ import { Widget } from '@lumino/widgets';
 import { bgstreamIcon } from './icons';
 import type { JobsModel } from './jobsModel';
 import { iconButton, span } from './rows';
+import { trans } from '../translation';
 
 export class Badge extends Widget {
   constructor(
@@ -14,7 +15,7 @@ export class Badge extends Widget {
     super();
     this.id = 'jp-bgstream-badge';
     this.addClass('jp-bgstream-top');
-    this._button = iconButton('show-panel', 'Background answers', bgstreamIcon, open);
+    this._button = iconButton('show-panel', trans.__('Background answers'), bgstreamIcon, open);
     this._button.append(this._count);
     this.node.append(this._button);
     _model.changed.connect(this._show, this);
@@ -30,7 +31,7 @@ export class Badge extends Widget {
     const { unread } = this._model;
     this.node.dataset.unread = unread > 0 ? String(unread) : '';
     this._count.textContent = unread > 0 ? String(unread) : '';
-    this._button.setAttribute('aria-label', `Background answers, ${unread} unread`);
+    this._button.setAttribute('aria-label', trans.__('Background answers, %1 unread', unread));
   }
 
   private readonly _button: HTMLButtonElement;

@@ -11,17 +11,11 @@ import type { JobsModel } from './jobsModel';
 import { MuteButtons } from './mutes';
 import { SubmitterLabel } from './submitters';
 import { actionsOf, attempt, iconButton, mainButton, type Row, Rows, span } from './rows';
-import {
-  costWords,
-  elapsedWords,
-  previewWords,
-  priceWords,
-  shortWords,
-  stateWords,
-  tokenWords,
-  waitWords
-} from '../views/labels';
+import { formatCost, previewText, shortened } from '../views/format';
+import { costSource, elapsedLabel, stateLabel, tokenLabel, waitLabel } from '../views/labels';
+import { errorMessage } from '../views/messages';
 import type { Job } from '../wire/wire';
+import { trans } from '../translation';
 
 export interface JobActions {
   openJob(job: Job): void;
@@ -43,15 +37,15 @@ export function jobRow(first: Listed, model: JobsModel, actions: JobActions): Ro
   const by = new SubmitterLabel();
   facts.append(state, mark, by.node, details);
   const open = mainButton(() => actions.openJob(job), title, preview, facts);
-  const stop = iconButton('stop', 'Stop', stopIcon, () => attempt(model.cancel(job.id)));
-  const retry = iconButton('retry', 'Retry', refreshIcon, () => {
+  const stop = iconButton('stop', trans.__('Stop'), stopIcon, () => attempt(model.cancel(job.id)));
+  const retry = iconButton('retry', trans.__('Retry'), refreshIcon, () => {
     if (retry.getAttribute('aria-disabled') !== 'true') {
       retry.setAttribute('aria-disabled', 'true');
       attempt(actions.retry(job).finally(() => retry.removeAttribute('aria-disabled')));
     }
   });
   const mutes = new MuteButtons(model);
-  const remove = iconButton('delete', 'Delete', deleteIcon, () => void askAndDelete(job, model));
+  const remove = iconButton('delete', trans.__('Delete'), deleteIcon, () => void askAndDelete(job, model));
   const earlier = new Earlier(model, actions);
   node.append(open, actionsOf(...mutes.nodes, remove, stop, retry), earlier.node);
   return {
@@ -63,13 +57,13 @@ export function jobRow(first: Listed, model: JobsModel, actions: JobActions): Ro
       node.dataset.state = job.status;
       setText(title, clipped(job.title));
       setText(preview, clipped(previewOf(job)));
-      open.title = `Go to the cell\n${clipped(job.title)}`;
-      setText(state, stateOf(job));
-      setText(mark, next.overtaken ? 'earlier run of its cell' : '');
-      mark.title = next.overtaken ? 'Its cell was run again since; this one goes on.' : '';
+      open.title = `${trans.__('Go to the cell')}\n${clipped(job.title)}`;
+      setText(state, stateLabel(job.status, job.finish_reason));
+      setText(mark, next.overtaken ? trans.__('earlier run of its cell') : '');
+      mark.title = next.overtaken ? trans.__('Its cell was run again; this job continues.') : '';
       by.update(next.named ? job.submitted_by : null);
       setText(details, detailsOf(job, model));
-      details.title = [details.textContent, priceWords(job.cost)].filter(Boolean).join('\n');
+      details.title = [details.textContent, costSource(job.cost)].filter(Boolean).join('\n');
       // One takes the other's place, and has the focus if that had it.
       const focused = document.activeElement === stop || document.activeElement === retry;
       stop.hidden = ended;
@@ -97,7 +91,7 @@ class Earlier {
 
   update(jobs: readonly Job[], named: boolean): void {
     this.node.hidden = jobs.length === 0;
-    setText(this._summary, jobs.length === 1 ? 'Retry of 1 earlier job' : `Retry of ${jobs.length} earlier jobs`);
+    setText(this._summary, trans._n('Retry of %1 earlier job', 'Retry of %1 earlier jobs', jobs.length));
     this._rows.show(jobs.map(job => ({ id: job.id, job, earlier: [], overtaken: false, named })));
     for (const retry of this._rows.node.querySelectorAll<HTMLElement>('[data-action=retry]')) {
       retry.hidden = true; // its successor has that button
@@ -108,27 +102,32 @@ class Earlier {
   private readonly _rows: Rows<Listed>;
 }
 
-function stateOf({ status, finish_reason }: Job): string {
-  // The list is not read at each word: whether a running job thinks or speaks, its view knows.
-  return status === 'running' ? 'running…' : stateWords(status, finish_reason);
-}
-
 function previewOf({ status, error, preview }: Job): string {
-  return error === null ? previewWords(preview) : status === 'waiting' ? shortWords(error.message) : error.message;
+  if (error === null) {
+    return previewText(preview);
+  }
+  const message = errorMessage(error);
+  return status === 'waiting' ? shortened(message) : message;
 }
 
 function detailsOf(job: Job, { now, denial }: JobsModel): string {
   const times = { queued: job.created_at, started: job.started_at, ended: job.ended_at };
-  const wait = denial === null ? waitWords(job.not_before, job.error, now) : '';
-  const time = job.status === 'waiting' ? wait : elapsedWords(times, now);
-  return [time, tokenWords(job.usage), costWords(job.cost), clipped(job.model)].filter(Boolean).join(' · ');
+  const wait = denial === null ? waitLabel(job.not_before, job.error, now) : '';
+  const time = job.status === 'waiting' ? wait : elapsedLabel(times, now);
+  return [time, tokenLabel(job.usage), formatCost(job.cost), clipped(job.model)].filter(Boolean).join(' · ');
 }
 
 async function askAndDelete(job: Job, model: JobsModel): Promise<void> {
+  const title = isolated(job.title);
   const answer = await showDialog({
-    title: 'Delete this job?',
-    body: `Its answer is deleted from the server${hasEnded(job.status) ? '' : ', and it is stopped first'}. What is saved in notebooks stays. (${isolated(job.title)})`,
-    buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: 'Delete' })]
+    title: trans.__('Delete this job?'),
+    body: hasEnded(job.status)
+      ? trans.__('Its answer is deleted from the server. Text that is saved in notebooks stays. (%1)', title)
+      : trans.__(
+          'It is stopped, and its answer is deleted from the server. Text that is saved in notebooks stays. (%1)',
+          title
+        ),
+    buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: trans.__('Delete') })]
   });
   if (answer.button.accept) {
     attempt(model.remove(job.id));

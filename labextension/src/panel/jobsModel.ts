@@ -8,6 +8,7 @@ import type { Denial, Disposable, Live, News } from '../wire/live';
 import { Reader } from '../wire/throttledFetch';
 import type { RequestError, Requests } from '../wire/request';
 import type { Cost, Inbox, Job, Mute, Notice } from '../wire/wire';
+import { trans } from '../translation';
 
 /** How long a view has to say that the end was seen, before badge and toast speak of it. */
 export const GRACE = 2000; // ms
@@ -131,7 +132,7 @@ export class JobsModel implements IDisposable {
     if (this._online) {
       return this._jobsReader.failure ?? this._inboxReader.failure;
     }
-    return this._denial?.message ?? this._refusal ?? 'reconnecting…';
+    return this._denial?.message ?? this._refusal ?? trans.__('Reconnecting…');
   }
 
   /** Why the server does not let this page in; null if it does, or while that is not known. */

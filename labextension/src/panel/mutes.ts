@@ -7,6 +7,7 @@ import { threadIcon } from './icons';
 import type { JobsModel } from './jobsModel';
 import { attempt, iconButton, type Row, span } from './rows';
 import type { Mute, Origin } from '../wire/wire';
+import { trans } from '../translation';
 
 const ICONS: Record<Mute['kind'], LabIcon> = { notebook: bellIcon, thread: threadIcon };
 
@@ -34,11 +35,12 @@ export class MuteButtons {
       button.hidden = name === null;
       if (name !== null) {
         // What it does is the name, whether it is done is its state: a screen reader says both.
-        const caption = `Mute the ${kind} ${name}`;
+        const caption =
+          kind === 'thread' ? trans.__('Mute the thread %1', name) : trans.__('Mute the notebook %1', name);
         const muted = this._model.isMuted({ kind, name });
         button.setAttribute('aria-label', caption);
         button.setAttribute('aria-pressed', String(muted));
-        button.title = muted ? `${caption} (it is muted: no toast, not counted)` : caption;
+        button.title = muted ? trans.__('%1 (it is muted: no toast, not counted)', caption) : caption;
       }
     }
   }
@@ -58,9 +60,16 @@ export function muteRow(mute: NamedMute, model: JobsModel): Row<NamedMute> {
   button.type = 'button';
   button.className = 'jp-bgstream-textbutton';
   button.dataset.action = 'unmute';
-  button.textContent = 'Unmute';
-  button.setAttribute('aria-label', `Unmute the ${mute.kind} ${mute.name}`);
+  button.textContent = trans.__('Unmute');
+  button.setAttribute(
+    'aria-label',
+    mute.kind === 'thread' ? trans.__('Unmute the thread %1', mute.name) : trans.__('Unmute the notebook %1', mute.name)
+  );
   button.addEventListener('click', () => attempt(model.mute({ kind: mute.kind, name: mute.name }, false)));
   node.append(name, button);
-  return { node, update: ({ kind, name: words }) => setText(name, `${kind} ${words}`) };
+  return {
+    node,
+    update: ({ kind, name: words }) =>
+      setText(name, kind === 'thread' ? trans.__('thread %1', words) : trans.__('notebook %1', words))
+  };
 }

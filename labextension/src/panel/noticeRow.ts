@@ -7,8 +7,12 @@ import { clipped } from '../render/boundedText';
 import type { JobsModel } from './jobsModel';
 import { MuteButtons } from './mutes';
 import { actionsOf, attempt, iconButton, mainButton, type Row, span } from './rows';
-import { countWords, durationWords, previewWords, stateWords } from '../views/labels';
-import type { End, Notice } from '../wire/wire';
+import { batchState, batchStateLabel } from '../views/batchLabels';
+import { previewText } from '../views/format';
+import { agoLabel, countsLabel, label, stateLabel } from '../views/labels';
+import { errorMessage } from '../views/messages';
+import type { Notice } from '../wire/wire';
+import { trans } from '../translation';
 
 export interface NoticeActions {
   /** Goes to what ended, and what was opened is read. */
@@ -30,9 +34,9 @@ export function noticeRow(first: Notice, model: JobsModel, actions: NoticeAction
   const facts = span('facts');
   facts.append(state, details, mark);
   const open = mainButton(() => actions.openNotice(notice), title, preview, facts);
-  const read = iconButton('mark-read', 'Mark read', checkIcon, () => attempt(model.markRead(notice.id)));
+  const read = iconButton('mark-read', trans.__('Mark read'), checkIcon, () => attempt(model.markRead(notice.id)));
   const mutes = new MuteButtons(model);
-  const dismiss = iconButton('dismiss', 'Dismiss', closeIcon, () => attempt(model.dismiss(notice.id)));
+  const dismiss = iconButton('dismiss', trans.__('Dismiss'), closeIcon, () => attempt(model.dismiss(notice.id)));
   node.append(open, actionsOf(read, ...mutes.nodes, dismiss));
   return {
     node,
@@ -48,20 +52,25 @@ export function noticeRow(first: Notice, model: JobsModel, actions: NoticeAction
       node.dataset.state = paused == null ? status : 'paused';
       node.dataset.unread = String(notice.read_at === null);
       node.dataset.muted = String(notice.muted);
-      setText(title, clipped(notice.title) || (group === null ? '' : 'Group of jobs'));
+      setText(title, clipped(notice.title) || (group === null ? '' : trans.__('Batch')));
       // Why it did not succeed says more than its first words.
-      const error = job === null ? undefined : model.job(job)?.error?.message;
-      const words = counts === null ? (error ?? previewWords(notice.preview)) : countWords(counts);
-      setText(preview, clipped(paused == null ? words : `${words}. ${paused.message}`));
-      open.title = `${job === null ? 'Go to its jobs' : 'Go to the cell'}\n${clipped(notice.title)}`;
-      setText(
-        state,
-        group === null ? stateWords(status as End, null) : paused == null ? 'group ended' : 'group paused'
-      );
-      setText(mark, notice.muted ? 'muted' : '');
-      setText(details, `${durationWords(Date.now() / 1000 - notice.created_at)} ago`);
+      const error = job === null ? null : (model.job(job)?.error ?? null);
+      const words =
+        counts !== null ? countsLabel(counts) : error === null ? previewText(notice.preview) : errorMessage(error);
+      setText(preview, clipped(paused == null ? words : `${words}. ${errorMessage(paused)}`));
+      open.title = `${job === null ? trans.__('Go to its jobs') : trans.__('Go to the cell')}\n${clipped(notice.title)}`;
+      setText(state, stateOf(notice));
+      setText(mark, notice.muted ? trans.__('muted') : '');
+      setText(details, agoLabel(notice.created_at));
       read.hidden = notice.read_at !== null;
       mutes.update(notice);
     }
   };
+}
+
+function stateOf({ status, counts, paused }: Notice): string {
+  if (counts === null) {
+    return stateLabel(status, null);
+  }
+  return trans.__('Batch: %1', paused == null ? batchStateLabel(batchState({ status, counts })) : label('paused'));
 }

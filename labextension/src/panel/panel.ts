@@ -13,11 +13,13 @@ import type { JobsModel } from './jobsModel';
 import { muteRow, type NamedMute } from './mutes';
 import { type NoticeActions, noticeRow } from './noticeRow';
 import { attempt, iconButton, Rows, span } from './rows';
-import { costWords, priceWords } from '../views/labels';
+import { formatCost } from '../views/format';
+import { costSource } from '../views/labels';
 import { type ThreadRowActions, threadRow } from '../threads/row';
 import type { ThreadsModel } from '../threads/model';
 import type { ThreadView } from '../threads/view';
-import type { Notice, Thread } from '../wire/wire';
+import type { Cost, Notice, Thread } from '../wire/wire';
+import { trans } from '../translation';
 
 /** So many threads are listed, unless somebody wants all: the jobs stand below them. */
 const FEW = 5;
@@ -32,14 +34,14 @@ export class Panel extends Widget {
     this.id = 'jp-bgstream-panel';
     this.addClass('jp-bgstream-panel');
     this.node.setAttribute('role', 'region');
-    this.node.setAttribute('aria-label', 'Background answers');
+    this.node.setAttribute('aria-label', trans.__('Background answers'));
     this.title.icon = bgstreamIcon;
-    this.title.dataset = { jpTabLabel: 'Background answers', unread: '' };
+    this.title.dataset = { jpTabLabel: trans.__('Background answers'), unread: '' };
     this._trouble.setAttribute('role', 'status');
     this._warning.className = 'jp-bgstream-warning';
     this._warning.append(
       this._sentences,
-      iconButton('dismiss-warnings', 'Dismiss', closeIcon, () => _model.dismissWarnings())
+      iconButton('dismiss-warnings', trans.__('Dismiss'), closeIcon, () => _model.dismissWarnings())
     );
     this._sentences.setAttribute('role', 'status');
     this._muted.className = 'jp-bgstream-muted';
@@ -47,9 +49,15 @@ export class Panel extends Widget {
     this.node.append(
       this._trouble,
       this._warning,
-      section('inbox', 'Inbox', [this._count, this._allRead], this._muted, this._notices.node),
-      section('threads', 'Threads', [this._allThreads, this._newThread], this._threadTrouble, this._named.node),
-      section('jobs', 'Jobs', [this._group, this._showAll, this._today], this._jobs.node)
+      section('inbox', trans.__('Inbox'), [this._count, this._allRead], this._muted, this._notices.node),
+      section(
+        'threads',
+        trans.__('Threads'),
+        [this._allThreads, this._newThread],
+        this._threadTrouble,
+        this._named.node
+      ),
+      section('jobs', trans.__('Jobs'), [this._group, this._showAll, this._today], this._jobs.node)
     );
     this._threadTrouble.setAttribute('role', 'status');
     _model.changed.connect(this._show, this);
@@ -108,26 +116,24 @@ export class Panel extends Widget {
   private _show(): void {
     const { unread, notices, trouble, denial, mutes, warnings, filter, today } = this._model;
     setDenial(this.node, denial);
-    this.title.caption = unread > 0 ? `Background answers (${unread} unread)` : 'Background answers';
+    this.title.caption =
+      unread > 0 ? trans.__('Background answers (%1 unread)', unread) : trans.__('Background answers');
     this.title.className = 'jp-bgstream-tab';
     this.title.dataset = { ...this.title.dataset, unread: unread > 0 ? String(unread) : '' };
     setText(this._trouble, trouble ?? '');
     setText(this._sentences, warnings.join('\n'));
     this._warning.hidden = warnings.length === 0;
     setText(this._count, unread > 0 ? String(unread) : '');
-    this._count.title = `${unread} unread`;
+    this._count.title = trans.__('%1 unread', unread);
     this._allRead.hidden = unread === 0;
     this._muted.hidden = mutes.length === 0;
-    setText(this._mutedCount, `${mutes.length} muted`);
+    setText(this._mutedCount, trans.__('%1 muted', mutes.length));
     this._mutes.show(mutes.map(mute => ({ ...mute, id: `${mute.kind} ${mute.name}` })));
     this._notices.show(notices);
-    setText(this._group, filter === null ? '' : `of ${clipped(filter.title) || 'a group'}`);
+    setText(this._group, filter === null ? '' : trans.__('of %1', clipped(filter.title) || trans.__('a batch')));
     this._showAll.hidden = filter === null;
-    setText(
-      this._today,
-      today === null ? '' : `today: ${costWords({ ...today, estimated: false })}${today.estimated ? ' (estimate)' : ''}`
-    );
-    this._today.title = today === null ? '' : `What the jobs submitted today cost. ${priceWords(today)}`;
+    setText(this._today, today === null ? '' : todayLabel(today));
+    this._today.title = today === null ? '' : trans.__('The cost of the jobs submitted today. %1', costSource(today));
     this._today.hidden = today === null;
     this._showJobs();
   }
@@ -144,7 +150,7 @@ export class Panel extends Widget {
     this._named.show(shown.map(thread => ({ ...thread, id: thread.name })));
     this._allThreads.hidden = threads.length <= FEW;
     this._allThreads.setAttribute('aria-expanded', String(this._manyThreads));
-    setText(this._allThreads, this._manyThreads ? 'Show fewer' : `Show all ${threads.length}`);
+    setText(this._allThreads, this._manyThreads ? trans.__('Show fewer') : trans.__('Show all %1', threads.length));
   }
 
   private _showJobs(): void {
@@ -155,37 +161,44 @@ export class Panel extends Widget {
   private readonly _warning = document.createElement('div');
   private readonly _sentences = span('sentences');
   private readonly _count = span('badge');
-  private readonly _allRead = textButton('mark-all-read', 'Mark all read', () => attempt(this._model.markAllRead()));
+  private readonly _allRead = textButton('mark-all-read', trans.__('Mark all read'), () =>
+    attempt(this._model.markAllRead())
+  );
   private readonly _muted = document.createElement('details');
   private readonly _mutedCount = summary();
   private readonly _mutes = new Rows<NamedMute>(mute => muteRow(mute, this._model), '');
   private readonly _notices = new Rows<Notice>(
     notice => noticeRow(notice, this._model, this._actions),
-    'Nothing here. What ends while nobody looks comes here.'
+    trans.__('Nothing here. Jobs that end while no view shows them are listed here.')
   );
   private readonly _threadTrouble = span('trouble');
   private readonly _named = new Rows<Thread & { id: string }>(
     thread => threadRow(thread, this._actions),
-    'No threads yet. Begin one here, or with %%bg --thread NAME in a cell.'
+    trans.__('No threads yet. Begin one here, or with %1 in a cell.', '%%bg --thread NAME')
   );
-  private readonly _allThreads = textButton('all-threads', 'Show all', () => {
+  private readonly _allThreads = textButton('all-threads', trans.__('Show all'), () => {
     this._manyThreads = !this._manyThreads;
     this._showThreads();
   });
-  private readonly _newThread = textButton('new-thread', 'New thread', () => this._actions.beginThread());
+  private readonly _newThread = textButton('new-thread', trans.__('New thread'), () => this._actions.beginThread());
   private _manyThreads = false;
   private _page: ThreadView | null = null;
   private readonly _group = span('group');
   private readonly _today = span('today');
-  private readonly _showAll = textButton('show-all', 'Show all', () => {
+  private readonly _showAll = textButton('show-all', trans.__('Show all'), () => {
     this._model.filter = null;
   });
   private readonly _jobs = new Rows<Listed>(
     job => jobRow(job, this._model, this._actions),
-    'No jobs yet. A cell that begins with %%bg starts one.'
+    trans.__('No jobs yet. A cell that begins with %1 starts one.', '%%bg')
   );
   private _looking: Disposable[] = [];
   private _ticker: ReturnType<typeof setInterval> | undefined;
+}
+
+function todayLabel(today: Cost): string {
+  const cost = formatCost({ ...today, estimated: false });
+  return today.estimated ? trans.__('today: %1 (estimate)', cost) : trans.__('today: %1', cost);
 }
 
 function section(name: string, title: string, tools: HTMLElement[], ...content: HTMLElement[]): HTMLElement {

@@ -2,6 +2,7 @@
 
 import { element, setText } from '../render/dom';
 import type { Job } from '../wire/wire';
+import { trans } from '../translation';
 
 /** Return whether a list of jobs names submitters: only if one of them is another person than the viewer. */
 export function namesPeople(jobs: readonly Pick<Job, 'submitted_by'>[], viewer: string | null): boolean {
@@ -15,10 +16,13 @@ export function namesPeople(jobs: readonly Pick<Job, 'submitted_by'>[], viewer: 
  */
 export function askerWords(asker: string | null, viewer: string | null, named: boolean): string {
   if (!named) {
-    return 'You';
+    return trans.__('You');
   }
-  return asker === null ? 'Question' : asker === viewer ? 'You' : asker;
+  return asker === null ? trans.__('Question') : asker === viewer ? trans.__('You') : asker;
 }
+
+/** Stands for the name in a translated sentence. */
+const MARK = '\ufffc';
 
 /** The words "by NAME". A name comes from outside: it is text, and its direction stays its own. */
 export class SubmitterLabel {
@@ -30,11 +34,13 @@ export class SubmitterLabel {
 
   update(name: string | null): void {
     setText(this._name, name ?? '');
-    this.node.title = name === null ? '' : `Submitted by ${name}`;
+    this.node.title = name === null ? '' : trans.__('Submitted by %1', name);
     if (name === null) {
       this.node.replaceChildren();
     } else if (this._name.parentElement === null) {
-      this.node.replaceChildren('by ', this._name);
+      // Translations put the name where their language has it.
+      const [before = '', after = ''] = trans.__('by %1', MARK).split(MARK);
+      this.node.replaceChildren(before, this._name, after);
     }
   }
 

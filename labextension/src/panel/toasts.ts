@@ -9,16 +9,19 @@ import { isolated } from '../render/boundedText';
 import { GRACE, type JobsModel } from './jobsModel';
 import type { Speaker } from './toastElection';
 import type { Preferences } from '../plugins/tokens';
-import { countWords, shortWords } from '../views/labels';
+import { shortened } from '../views/format';
+import { countsLabel } from '../views/labels';
+import { errorMessage } from '../views/messages';
 import type { Notice } from '../wire/wire';
+import { trans } from '../translation';
 
 const CLOSES_AFTER = 10_000; // ms
 
-const WORDS: Partial<Record<Notice['status'], string>> = {
-  completed: 'Answer ready',
-  failed: 'Job failed',
-  cancelled: 'Job stopped',
-  interrupted: 'Job interrupted'
+const TITLES: Partial<Record<Notice['status'], (title: string) => string>> = {
+  completed: title => trans.__('Answer ready: %1', title),
+  failed: title => trans.__('Job failed: %1', title),
+  cancelled: title => trans.__('Job stopped: %1', title),
+  interrupted: title => trans.__('Job interrupted: %1', title)
 };
 
 export class Toaster implements IDisposable {
@@ -65,15 +68,9 @@ export class Toaster implements IDisposable {
     if (!wanted() || !(await this._speaker.maySay(notice.id)) || !wanted()) {
       return;
     }
-    const { counts, paused } = notice;
-    const how = paused == null ? '' : `paused. ${isolated(shortWords(paused.message))} So far: `;
-    const message =
-      counts === null
-        ? `${WORDS[notice.status] ?? 'Job'}: ${isolated(notice.title)}`
-        : `${notice.title === '' ? 'Group of jobs' : isolated(notice.title)}: ${how}${countWords(counts)}`;
-    const toast = Notification.emit(message, notice.status === 'completed' ? 'success' : 'warning', {
+    const toast = Notification.emit(messageOf(notice), notice.status === 'completed' ? 'success' : 'warning', {
       autoClose: CLOSES_AFTER,
-      actions: [{ label: 'Show', caption: 'Go to the cell', callback: () => this._open(notice) }]
+      actions: [{ label: trans.__('Show'), caption: trans.__('Go to the cell'), callback: () => this._open(notice) }]
     });
     this._shown.set(notice.id, toast);
   }
@@ -97,9 +94,15 @@ export class Toaster implements IDisposable {
     }
     const waits = jobs.some(({ status }) => !hasEnded(status));
     if (denial?.code === 'signed_out' && waits && this._signIn === null && this._preferences.toasts) {
-      this._signIn = Notification.emit(`Background answers: ${denial.message}`, 'warning', {
+      this._signIn = Notification.emit(trans.__('Background answers: %1', denial.message), 'warning', {
         autoClose: false,
-        actions: [{ label: 'Reload', caption: 'Reload this page', callback: () => window.location.reload() }]
+        actions: [
+          {
+            label: trans.__('Reload'),
+            caption: trans.__('Reload this page'),
+            callback: () => window.location.reload()
+          }
+        ]
       });
     }
   }
@@ -110,4 +113,16 @@ export class Toaster implements IDisposable {
   private readonly _shown = new Map<string, string>();
   private readonly _waiting: Notice[] = [];
   private _disposed = false;
+}
+
+function messageOf({ status, title, counts, paused }: Notice): string {
+  if (counts === null) {
+    return TITLES[status]?.(isolated(title)) ?? trans.__('Job: %1', isolated(title));
+  }
+  const name = title === '' ? trans.__('Batch') : isolated(title);
+  if (paused == null) {
+    return trans.__('%1: %2', name, countsLabel(counts));
+  }
+  const reason = isolated(shortened(errorMessage(paused)));
+  return trans.__('%1: paused. %2 So far: %3', name, reason, countsLabel(counts));
 }

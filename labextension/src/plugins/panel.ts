@@ -19,6 +19,7 @@ import { ThreadView } from '../threads/view';
 import type { Job, Notice } from '../wire/wire';
 import { CommandIDs } from './commandIds';
 import { IAnswers } from './tokens';
+import { trans } from '../translation';
 
 export const panelPlugin: JupyterFrontEndPlugin<void> = {
   id: 'jupyter-bgstream:panel',
@@ -60,7 +61,7 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
         openThread(thread);
       } else if (isNotebook7()) {
         // There the main area has one widget only.
-        Notification.info('No notebook shows this job.', { autoClose: 5000 });
+        Notification.info(trans.__('No notebook shows this job.'), { autoClose: 5000 });
       } else {
         tabs.show(job);
       }
@@ -97,10 +98,13 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
       remove: name => asker.remove(name)
     });
     commands.addCommand(CommandIDs.showPanel, {
-      label: 'Show Background Answers',
+      label: trans.__('Show Background Answers'),
       execute: () => shell.activateById(side.id)
     });
-    commands.addCommand(CommandIDs.newThread, { label: 'New Thread of Questions', execute: () => asker.begin() });
+    commands.addCommand(CommandIDs.newThread, {
+      label: trans.__('New Thread of Questions'),
+      execute: () => asker.begin()
+    });
     const speaker = new Speaker('BroadcastChannel' in window ? new BroadcastChannel('jupyter-bgstream') : null);
     new Toaster(model, preferences, speaker, openNotice);
     shell.add(side, 'left', { rank: 600, type: 'Background answers' });

@@ -2,10 +2,12 @@
 
 import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
+import { ITranslator } from '@jupyterlab/translation';
 
 import { copyAnswers } from '../outputs/clipboard';
 import { rendererFactory } from '../outputs/mimeRenderers';
 import { safeMarkdown } from '../render/labMarkdown';
+import { setTranslation } from '../translation';
 import { AnswerView } from '../views/answerView';
 import { BatchView } from '../views/batchView';
 import { type Shared, SHARED } from '../views/globals';
@@ -22,7 +24,11 @@ export const rendererPlugin: JupyterFrontEndPlugin<IAnswers> = {
   autoStart: true,
   provides: IAnswers,
   requires: [IRenderMimeRegistry],
-  activate: (app, registry: IRenderMimeRegistry) => {
+  optional: [ITranslator],
+  activate: (app, registry: IRenderMimeRegistry, translator: ITranslator | null) => {
+    if (translator !== null) {
+      setTranslation(translator.load('jupyter_bgstream'));
+    }
     const requests = new Requests(app.serviceManager.serverSettings);
     const live = new Live({
       url: () => requests.liveUrl(),

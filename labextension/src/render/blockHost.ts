@@ -3,15 +3,13 @@
 import { isCostly } from './renderCost';
 import { element } from './dom';
 import { Growing } from './plainText';
+import { trans } from '../translation';
 
 /** How Markdown becomes DOM. It must be safe whatever the text: it is a model's. */
 export interface Markdown {
   /** Replace the host's content by the text, rendered. */
   render(host: HTMLElement, text: string): Promise<void>;
 }
-
-const COSTLY = 'Shown as plain text: this part would hold up the page if it were drawn.';
-const FAILED = 'Shown as plain text: this part could not be drawn.';
 
 /** An element whose content is rendered Markdown: one render in flight, the latest text next. */
 export class Host {
@@ -37,7 +35,7 @@ export class Host {
       // What cost too much is not looked at again while it grows.
       this._costly = (this._costly && text.startsWith(this._shown)) || isCostly(text, this._fence);
       if (this._costly) {
-        this._showPlain(text, COSTLY);
+        this._showPlain(text, trans.__('Shown as plain text: drawing this part would block the page.'));
       } else {
         await this._render(text);
       }
@@ -52,7 +50,7 @@ export class Host {
     } catch (error) {
       console.warn('jupyter_bgstream: a part of an answer is shown as plain text', error);
       this._plain = null;
-      this._showPlain(text, FAILED);
+      this._showPlain(text, trans.__('Shown as plain text: this part could not be drawn.'));
     }
   }
 

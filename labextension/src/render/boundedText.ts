@@ -2,6 +2,7 @@
 
 import { element, setText } from './dom';
 import { Growing } from './plainText';
+import { trans } from '../translation';
 
 /** Characters of a name or a title. */
 const LINE = 300;
@@ -50,8 +51,8 @@ export function sentence(text: string): (Node | string)[] {
   if (text.length <= SENTENCE) {
     return [text];
   }
-  const words = `All of it (${text.length.toLocaleString('en')} characters)`;
-  return [clipped(text, SENTENCE), foldedText('whole', words, text)];
+  const summary = trans.__('All of it (%1 characters)', text.length.toLocaleString('en'));
+  return [clipped(text, SENTENCE), foldedText('whole', summary, text)];
 }
 
 /** A list that grows at its end: the first items, and the others when somebody asks for them. */
@@ -62,12 +63,10 @@ export class LongList<T> {
 
   /**
    * @param name is that of the list's class.
-   * @param noun is what there are more of.
    * @param _tag is that of an element with some of the items: the page lays out those in sight.
    */
   constructor(
     name: string,
-    noun: string,
     private readonly _tag: 'ol' | 'div',
     private readonly _draw: (item: T) => HTMLElement
   ) {
@@ -78,7 +77,6 @@ export class LongList<T> {
       this._limit = this._drawn.length + MORE;
       this.show(this._items);
     });
-    this._noun = noun;
   }
 
   /** Show these items; those that are there and have not changed stay. */
@@ -96,7 +94,7 @@ export class LongList<T> {
     this.node.hidden = items.length === 0;
     const left = items.length - this._drawn.length;
     this.more.hidden = left === 0;
-    setText(this.more, `and ${left.toLocaleString('en')} more ${this._noun}`);
+    setText(this.more, trans.__('Show more (%1 left)', left.toLocaleString('en')));
   }
 
   /** The last part, or a new one if that is full. */
@@ -113,7 +111,6 @@ export class LongList<T> {
     return part;
   }
 
-  private readonly _noun: string;
   private _items: readonly T[] = [];
   private _drawn: T[] = [];
   private _limit = FIRST;

@@ -3,6 +3,7 @@
 import { element } from './dom';
 import type { Disposable } from '../wire/live';
 import { type Markdown, TextPane } from './textPane';
+import { trans } from '../translation';
 
 /** Show the text, now and at each change; `whole`: it will not grow any more. */
 export type Telling = (show: (text: string, whole: boolean) => void) => Disposable;
@@ -43,7 +44,7 @@ export class Folded {
     const pane = new TextPane(this._markdown, () => undefined);
     this._body.replaceChildren(pane.node);
     const telling = this._tell((text, whole) => {
-      pane.set(text === '' ? '*It said nothing.*' : text, whole);
+      pane.set(text === '' ? `*${trans.__('No text')}*` : text, whole);
     });
     this._shown = {
       dispose: () => {

@@ -3,10 +3,10 @@
  * for each as soon as it draws it.
  */
 
+import { trans } from '../translation';
+
 /** A picture with more is not drawn: 50 million take 200 MB. */
 const MOST = 50_000_000;
-
-const UNKNOWN = 'This page cannot tell how many pixels it has.';
 
 /** Return why a picture is not to be drawn; empty if it may be. */
 export async function whyNotDrawn(file: Blob): Promise<string> {
@@ -18,19 +18,20 @@ export function whyNotDrawnUri(uri: string): string {
   try {
     return whyNot(Uint8Array.from(atob(uri.slice(uri.indexOf(',') + 1)), each => each.charCodeAt(0)).buffer);
   } catch {
-    return UNKNOWN; // it is no base64
+    return unknownSize(); // it is no base64
   }
 }
 
 function whyNot(file: ArrayBuffer): string {
   const size = sizeOf(new DataView(file));
   if (size === null) {
-    return UNKNOWN; // browsers draw more types than these four, whatever a file is called
+    return unknownSize(); // browsers draw more types than these four, whatever a file is called
   }
   if (size.width * size.height <= MOST) {
     return '';
   }
-  return `${size.width.toLocaleString('en')} × ${size.height.toLocaleString('en')} pixels are too many for this page.`;
+  const [width, height] = [size.width.toLocaleString('en'), size.height.toLocaleString('en')];
+  return trans.__('%1 × %2 pixels are too many for this page.', width, height);
 }
 
 interface Size {
@@ -54,6 +55,10 @@ function sizeOf(file: DataView): Size | null {
   } catch {
     return null; // it ends before it tells
   }
+}
+
+function unknownSize(): string {
+  return trans.__('This page cannot tell how many pixels it has.');
 }
 
 /** A browser enlarges the screen that the header names until the first frame fits into it. */

@@ -7,15 +7,12 @@ import { element } from './dom';
 import { Growing } from './plainText';
 import { Host, type Markdown } from './blockHost';
 import { painter } from './renderScheduler';
+import { trans } from '../translation';
 
 export type { Markdown } from './blockHost';
 
 /** What the page lays out at once, in units. */
 const SECTION = 1000;
-
-const REST = 'Shown as plain text from here on: this answer is too long to be drawn.';
-const IN_PARTS =
-  'Drawn in parts: this answer is too long to resolve links that are defined elsewhere in it, and HTML over several paragraphs.';
 
 const panes = new WeakMap<Element, () => string>();
 
@@ -165,7 +162,8 @@ export class TextPane {
     this._code?.node.parentElement?.remove();
     this._tail = this._code = null;
     this._rest = new Growing(element('div', 'asis'));
-    this._root.append(element('div', 'why', REST), this._rest.node);
+    const why = trans.__('Shown as plain text from here on: this answer is too long to be drawn.');
+    this._root.append(element('div', 'why', why), this._rest.node);
   }
 
   private _host(): Host {
@@ -199,7 +197,10 @@ export class TextPane {
 
   private async _drawWhole(): Promise<void> {
     if (!this._inOne || this._cost > BLOCK_LIMIT) {
-      this._root.append(element('div', 'why', IN_PARTS));
+      const why = trans.__(
+        'Drawn in parts: this answer is too long to resolve links that are defined elsewhere in it, and HTML over several paragraphs.'
+      );
+      this._root.append(element('div', 'why', why));
       return;
     }
     const root = this._root;

@@ -5,6 +5,7 @@
 
 import { Breath } from './timeSlicer';
 import { element } from './dom';
+import { trans } from '../translation';
 
 /** As much of Lab's typesetter as is used. Newer ones return a promise. */
 interface Typesetter {
@@ -20,7 +21,6 @@ const AT_ONCE = 400;
 const REACH = 2 * LONGEST;
 /** A macro can make a page of each of its letters, and is known to all formulas that come after it. */
 const DEFINES = /\\(?:(?:[egx]?def|let|futurelet|require)(?![a-z])|Declare|provide|(?:re)?new(?!line))/i;
-const LEFT = 'Some formulas are shown as they were written: they are too long, or define macros.';
 
 const BEGIN = /\$\$|\$|\\\(|\\\[|\\begin\{([a-z]{1,20}\*?)\}|\\./gi;
 const ENDS: Record<string, string> = { $: '$', $$: '$$', '\\(': '\\)', '\\[': '\\]' };
@@ -33,7 +33,8 @@ export async function typeset(host: HTMLElement, typesetter: Typesetter): Promis
   const formulas = texts.flatMap(formulasIn);
   const short = formulas.filter(({ textContent: source }) => costOf(source) <= LONGEST && !DEFINES.test(source));
   if (short.length < formulas.length) {
-    host.append(element('div', 'why', LEFT));
+    const why = trans.__('Some formulas are shown as written: they are too long, or define macros.');
+    host.append(element('div', 'why', why));
   } else if (known && formulas.reduce((sum, { textContent }) => sum + costOf(textContent), 0) <= AT_ONCE) {
     await typesetter.typeset(host);
     return;

@@ -5,6 +5,7 @@ import { Dialog, InputDialog, showDialog } from '@jupyterlab/apputils';
 import { clipped, isolated } from '../render/boundedText';
 import { attempt } from '../panel/rows';
 import type { ThreadsModel } from './model';
+import { trans } from '../translation';
 
 /** Jupyter's dialogs do not say more of a name than this pattern does. */
 const NAME = '.{1,200}';
@@ -17,22 +18,27 @@ export class ThreadAsker {
   ) {}
 
   begin(): void {
-    void askName({ title: 'New thread', label: 'Its name', okLabel: 'Begin' }, name => {
+    void askName({ title: trans.__('New thread'), label: trans.__('Its name'), okLabel: trans.__('Begin') }, name => {
       this._open(name);
       return Promise.resolve();
     });
   }
 
   fork(thread: string, after: string | null): void {
-    const title = after === null ? `Fork ${short(thread)}` : `Fork ${short(thread)} from here`;
-    void askName({ title, label: 'Name of the new thread', okLabel: 'Fork' }, async name => {
+    const title = after === null ? trans.__('Fork %1', short(thread)) : trans.__('Fork %1 from here', short(thread));
+    void askName({ title, label: trans.__('Name of the new thread'), okLabel: trans.__('Fork') }, async name => {
       await this._threads.fork(thread, name, after);
       this._open(name);
     });
   }
 
   rename(thread: string): void {
-    const options = { title: `Rename ${short(thread)}`, label: 'New name', okLabel: 'Rename', text: thread };
+    const options = {
+      title: trans.__('Rename %1', short(thread)),
+      label: trans.__('New name'),
+      okLabel: trans.__('Rename'),
+      text: thread
+    };
     void askName(options, async name => {
       if (name !== thread) {
         await this._threads.rename(thread, name);
@@ -42,9 +48,12 @@ export class ThreadAsker {
 
   remove(thread: string): void {
     void showDialog({
-      title: 'Delete this thread?',
-      body: `All its jobs are stopped and their answers deleted from the server. What is saved in notebooks stays, and so do its forks. (${isolated(thread)})`,
-      buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: 'Delete' })]
+      title: trans.__('Delete this thread?'),
+      body: trans.__(
+        'All its jobs are stopped and their answers deleted from the server. Text that is saved in notebooks stays, and so do its forks. (%1)',
+        isolated(thread)
+      ),
+      buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: trans.__('Delete') })]
     }).then(({ button }) => {
       if (button.accept) {
         attempt(this._threads.remove(thread));

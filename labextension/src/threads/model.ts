@@ -8,6 +8,7 @@ import type { Denial, Disposable, Live, News } from '../wire/live';
 import { Reader } from '../wire/throttledFetch';
 import type { Requests } from '../wire/request';
 import type { Thread } from '../wire/wire';
+import { trans } from '../translation';
 
 const LIMIT = 100;
 /** The server itself remembers for as long what providers said. */
@@ -62,12 +63,13 @@ export class ThreadsModel implements IDisposable {
       // A reload forgets what is written, and a sign-in elsewhere does not.
       return code === 'forbidden'
         ? this._denial
-        : { code, message: `${message}. Or sign in in another tab: that keeps what you write.` };
+        : { code, message: trans.__('%1. Or sign in in another tab: that keeps what you write.', message) };
     }
     if (!this._mayWrite) {
-      return { code: 'forbidden', message: 'You may read this thread. This server does not let you ask anything.' };
+      const message = trans.__('You may read this thread. This server does not let you submit prompts.');
+      return { code: 'forbidden', message };
     }
-    return this._online ? null : { code: 'offline', message: 'reconnecting… What you write is kept.' };
+    return this._online ? null : { code: 'offline', message: trans.__('Reconnecting… What you write is kept.') };
   }
 
   /** Why the list may be old; null if it is not. */

@@ -3,6 +3,7 @@
 import type { Conversation } from './conversation';
 import { element, setText } from '../render/dom';
 import type { ThreadsModel } from './model';
+import { trans } from '../translation';
 
 let lists = 0;
 
@@ -53,12 +54,12 @@ export class Composer {
     this._model.autocomplete = 'off';
     this._model.spellcheck = false;
     this._model.setAttribute('list', names.id);
-    this._model.setAttribute('aria-label', 'Model');
+    this._model.setAttribute('aria-label', trans.__('Model'));
     this._model.addEventListener('focus', () => void this._threads.readModels());
     this._model.addEventListener('input', () => this._conversation.write({ model: this._model.value }));
     this._button.type = 'submit';
     this._button.dataset.action = 'send';
-    this._button.title = 'Send (Ctrl+Enter)';
+    this._button.title = trans.__('Send (Ctrl+Enter)');
     this._error.setAttribute('role', 'alert');
     this._hint.setAttribute('role', 'status');
     this._hint.id = `${names.id}-hint`;
@@ -93,15 +94,21 @@ export class Composer {
   private get _mayNot(): string | null {
     const { draft, isSending } = this._conversation;
     const { hindrance } = this._threads;
-    return hindrance !== null ? hindrance.message : isSending ? 'sending…' : draft.text.trim() === '' ? '' : null;
+    return hindrance !== null
+      ? hindrance.message
+      : isSending
+        ? trans.__('Sending…')
+        : draft.text.trim() === ''
+          ? ''
+          : null;
   }
 
   private _show(): void {
     const { draft, model, name } = this._conversation;
     const forbidden = this._threads.hindrance?.code === 'forbidden';
     const mayNot = this._mayNot;
-    this._text.setAttribute('aria-label', `Go on with the thread ${name}`);
-    this._text.placeholder = forbidden ? '' : 'Go on with this thread…';
+    this._text.setAttribute('aria-label', trans.__('Continue the thread %1', name));
+    this._text.placeholder = forbidden ? '' : trans.__('Continue this thread…');
     this._text.disabled = this._model.disabled = forbidden;
     if (this._text.value !== draft.text) {
       this._text.value = draft.text;
@@ -111,8 +118,8 @@ export class Composer {
       this._model.value = model;
     }
     const { defaultModel, models } = this._threads;
-    this._model.placeholder = defaultModel ?? 'model';
-    this._model.title = model === '' ? 'The model that answers; the server’s default if none is named' : model;
+    this._model.placeholder = defaultModel ?? trans.__('model');
+    this._model.title = model === '' ? trans.__('The model that answers; empty: the server’s default') : model;
     if (this._listed !== models) {
       this._listed = models;
       this._names.replaceChildren(...models.map(optionOf));
@@ -135,7 +142,7 @@ export class Composer {
 
   private readonly _text = element('textarea', 'prompt');
   private readonly _model = element('input', 'modelname');
-  private readonly _button = element('button', 'send', 'Send');
+  private readonly _button = element('button', 'send', trans.__('Send'));
   private readonly _hint = element('span', 'hint');
   private readonly _error = element('div', 'refused');
   private readonly _names = element('datalist', 'models');

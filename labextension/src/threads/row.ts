@@ -6,8 +6,9 @@ import { setText } from '../render/dom';
 import { clipped, isolated } from '../render/boundedText';
 import { actionsOf, iconButton, mainButton, type Row, span } from '../panel/rows';
 import type { ThreadActions } from './view';
-import { durationWords, stateWords } from '../views/labels';
+import { agoLabel, stateLabel } from '../views/labels';
 import type { Thread } from '../wire/wire';
+import { trans } from '../translation';
 
 export interface ThreadRowActions extends ThreadActions {
   openThread(name: string): void;
@@ -23,14 +24,14 @@ export function threadRow({ name }: Thread, actions: ThreadRowActions): Row<Thre
   const facts = span('facts');
   facts.append(state, details);
   const open = mainButton(() => actions.openThread(name), title, preview, facts);
-  open.title = `Open the thread\n${name}`;
+  open.title = `${trans.__('Open the thread')}\n${name}`;
   setText(title, name);
   node.append(
     open,
     actionsOf(
-      iconButton('fork', `Fork the thread ${name}`, copyIcon, () => actions.fork(name, null)),
-      iconButton('rename', `Rename the thread ${name}`, editIcon, () => actions.rename(name)),
-      iconButton('delete', `Delete the thread ${name}`, deleteIcon, () => actions.remove(name))
+      iconButton('fork', trans.__('Fork the thread %1', name), copyIcon, () => actions.fork(name, null)),
+      iconButton('rename', trans.__('Rename the thread %1', name), editIcon, () => actions.rename(name)),
+      iconButton('delete', trans.__('Delete the thread %1', name), deleteIcon, () => actions.remove(name))
     )
   );
   return {
@@ -38,7 +39,7 @@ export function threadRow({ name }: Thread, actions: ThreadRowActions): Row<Thre
     update: thread => {
       node.dataset.state = thread.status;
       setText(preview, clipped(thread.title));
-      setText(state, thread.status === 'running' ? 'running…' : stateWords(thread.status, null));
+      setText(state, stateLabel(thread.status, null));
       setText(details, detailsOf(thread));
     }
   };
@@ -46,10 +47,10 @@ export function threadRow({ name }: Thread, actions: ThreadRowActions): Row<Thre
 
 function detailsOf({ jobs, model, updated_at, forked_from }: Thread): string {
   return [
-    forked_from === null ? '' : `forked from ${isolated(forked_from)}`,
-    jobs === 0 ? '' : jobs === 1 ? '1 job' : `${jobs} jobs`,
+    forked_from === null ? '' : trans.__('forked from %1', isolated(forked_from)),
+    jobs === 0 ? '' : trans._n('%1 job', '%1 jobs', jobs),
     isolated(model),
-    `${durationWords(Date.now() / 1000 - updated_at)} ago`
+    agoLabel(updated_at)
   ]
     .filter(Boolean)
     .join(' · ');

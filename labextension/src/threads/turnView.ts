@@ -8,8 +8,14 @@ import { clipped } from '../render/boundedText';
 import { TextPane } from '../render/textPane';
 import { textOf, type Turn } from './turns';
 import type { Message } from '../wire/wire';
+import { trans } from '../translation';
 
-const ROLES = { system: 'System', developer: 'System', assistant: 'Answer', tool: 'Tool' };
+const ROLES = {
+  system: () => trans.__('System'),
+  developer: () => trans.__('System'),
+  assistant: () => trans.__('Answer'),
+  tool: () => trans.__('Tool')
+};
 
 export class TurnView {
   readonly node = element('li', 'turn');
@@ -27,7 +33,7 @@ export class TurnView {
     this._turn = turn;
     this._fork.type = 'button';
     this._fork.dataset.action = 'fork-here';
-    this._fork.title = 'Begin another thread with what was said up to here';
+    this._fork.title = trans.__('Begin another thread with the conversation up to here');
     this._fork.addEventListener('click', () => {
       const { record, job } = this._turn;
       fork(record?.id ?? job ?? '');
@@ -66,7 +72,7 @@ export class TurnView {
       ...asked.map(({ role, content, tool_calls }) => {
         const node = element('div', 'said');
         node.dataset.role = role;
-        const name = element('span', 'role', role === 'user' ? clipped(asker) : ROLES[role]);
+        const name = element('span', 'role', role === 'user' ? clipped(asker) : ROLES[role]());
         name.dir = 'auto';
         node.append(name);
         if (role === 'assistant') {
@@ -98,7 +104,7 @@ export class TurnView {
     this._view = null;
     this._pane ??= new TextPane(this._drawing.markdown, () => undefined);
     this._pane.set(text, true);
-    setText(this._gone, 'Its job was deleted.');
+    setText(this._gone, trans.__('Its job was deleted.'));
     if (this._pane.node.parentElement !== this._answer) {
       this._answer.replaceChildren(this._pane.node, this._gone);
     }
@@ -118,7 +124,7 @@ export class TurnView {
   private _turn: Turn;
   private readonly _asked = element('div', 'asked');
   private readonly _answer = element('div', 'answered');
-  private readonly _fork = element('button', 'textbutton', 'Fork from here');
+  private readonly _fork = element('button', 'textbutton', trans.__('Fork from here'));
   private readonly _gone = element('div', 'gone');
   private readonly _panes: TextPane[] = [];
   private _pane: TextPane | null = null;

@@ -7,6 +7,7 @@ import { element, setText } from '../render/dom';
 import type { ThreadsModel } from './model';
 import { TurnView } from './turnView';
 import type { Turn } from './turns';
+import { trans } from '../translation';
 
 /** So many turns are drawn, and so many more whenever somebody wants them. */
 const AT_ONCE = 30;
@@ -71,26 +72,26 @@ export class ThreadView {
     this._status.setAttribute('role', 'status');
     this._scroller.tabIndex = 0; // to be scrolled by keys
     this._scroller.setAttribute('role', 'region');
-    this._scroller.setAttribute('aria-label', 'Conversation');
+    this._scroller.setAttribute('aria-label', trans.__('Conversation'));
     this._scroller.addEventListener('scroll', () => this._scrolled());
     this._earlier.dataset.action = 'show-earlier';
     this._earlier.addEventListener('click', () => this._showEarlier());
     this._newest.dataset.action = 'newest';
     this._newest.addEventListener('click', () => this._toEnd());
-    this._newest.title = 'Scroll to the newest';
+    this._newest.title = trans.__('Scroll to the newest');
     for (const button of [this._earlier, this._newest]) {
       button.type = 'button';
     }
     const header = element('header', 'threadhead');
     const tools = element('span', 'threadtools');
     this._tools.push(
-      tool('fork', 'Fork', () => actions.fork(conversation.name, null)),
-      tool('rename', 'Rename', () => actions.rename(conversation.name)),
-      tool('delete', 'Delete', () => actions.remove(conversation.name))
+      tool('fork', trans.__('Fork'), () => actions.fork(conversation.name, null)),
+      tool('rename', trans.__('Rename'), () => actions.rename(conversation.name)),
+      tool('delete', trans.__('Delete'), () => actions.remove(conversation.name))
     );
     tools.append(...this._tools);
     if (back !== undefined) {
-      header.append(tool('back', '‹ All', back));
+      header.append(tool('back', trans.__('‹ All'), back));
     }
     header.append(this._name, this._origin, tools);
     this._scroller.append(this._earlier, this._empty, this._turns);
@@ -102,16 +103,16 @@ export class ThreadView {
   private _show(): void {
     const { conversation, threads } = this._options;
     const { name, thread, state, turns } = conversation;
-    this.node.setAttribute('aria-label', `Thread ${name}`);
+    this.node.setAttribute('aria-label', trans.__('Thread %1', name));
     setText(this._name, name);
     this._name.title = name;
     const origin = thread?.forked_from ?? null;
-    setText(this._origin, origin === null ? '' : `forked from ${origin}`);
+    setText(this._origin, origin === null ? '' : trans.__('forked from %1', origin));
     for (const each of this._tools) {
       each.hidden = thread === null || threads.hindrance?.code === 'forbidden';
     }
     setText(this._status, this._statusWords());
-    setText(this._empty, state === 'new' ? 'Nothing was said here yet. The first question begins the thread.' : '');
+    setText(this._empty, state === 'new' ? trans.__('This thread is empty. The first question begins it.') : '');
     this._empty.hidden = state !== 'new';
     this._showTurns(turns);
   }
@@ -119,9 +120,9 @@ export class ThreadView {
   private _statusWords(): string {
     const { state, trouble } = this._options.conversation;
     if (state === 'gone') {
-      return 'This thread was deleted. What you send now begins a new one by its name.';
+      return trans.__('This thread was deleted. The next question begins a new one with its name.');
     }
-    return this._options.threads.denial?.message ?? trouble ?? (state === 'not-read' ? 'reading…' : '');
+    return this._options.threads.denial?.message ?? trouble ?? (state === 'not-read' ? trans.__('Loading…') : '');
   }
 
   private _showTurns(turns: readonly Turn[]): void {
@@ -135,7 +136,7 @@ export class ThreadView {
     );
     const drawn = turns.slice(begin);
     const { actions, conversation, drawing } = this._options;
-    setText(this._earlier, `Show earlier turns (${begin})`);
+    setText(this._earlier, trans.__('Show earlier turns (%1)', begin));
     this._earlier.hidden = begin === 0;
     const gone = new Map(this._views);
     drawn.forEach((turn, i) => {
@@ -209,7 +210,7 @@ export class ThreadView {
   private readonly _earlier = element('button', 'textbutton');
   private readonly _empty = element('p', 'empty');
   private readonly _turns = element('ol', 'turns');
-  private readonly _newest = hidden(element('button', 'newest', '↓ Newest'));
+  private readonly _newest = hidden(element('button', 'newest', trans.__('↓ Newest')));
   /** By the id of the turn. */
   private readonly _views = new Map<string, TurnView>();
   /** The first turn that is drawn. */

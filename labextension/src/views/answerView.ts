@@ -7,7 +7,7 @@ import type { Disposable, Source } from '../wire/live';
 import type { Chain, Chains } from '../wire/retryChains';
 import type { Markdown } from '../render/textPane';
 import { JobView } from './jobView';
-import { retryWords } from './labels';
+import { retriedLabel } from './labels';
 import type { Status } from '../wire/wire';
 
 /** What every view of the page needs. */
@@ -87,7 +87,7 @@ export class AnswerView {
         this._earlier.set(id, folded);
       }
       gone.delete(id);
-      folded.summary = retryWords(status, id === earlier.at(-1)?.id);
+      folded.summary = retriedLabel(status, id === earlier.at(-1)?.id);
     }
     gone.forEach(id => {
       this._earlier.get(id)?.dispose();

@@ -1,29 +1,19 @@
-/** What is said of a batch. */
+/** Labels and sentences about batches, in the page's language. */
 
 import { oneLine } from '../outputs/citations';
+import { trans } from '../translation';
 import { hasEnded } from '../wire/fold';
+import type { Cost, Counts, Fault, Group, Pause } from '../wire/wire';
 import { endedOf } from './batchRate';
-import { costWords, durationWords } from './labels';
-import type { BatchBundle, Cost, Counts, Fault, Group, Pause } from '../wire/wire';
+import { formatCost, formatDuration, formatNumber } from './format';
+import { label } from './labels';
+import { errorMessage } from './messages';
 
-/** The states of a batch's view: those of the group, with what a reader wants to know of one that has ended. */
+/** The states of a batch's view: those of the batch, before it is known, and of one that ended with some answers. */
 export type BatchState = 'connecting' | 'missing' | 'partly' | 'paused' | Group['status'];
 
-const WORDS: Record<BatchState, string> = {
-  connecting: 'connecting…',
-  missing: 'not here',
-  queued: 'queued',
-  running: 'running…',
-  paused: 'paused',
-  completed: 'done',
-  partly: 'done in part',
-  failed: 'failed',
-  cancelled: 'stopped',
-  interrupted: 'interrupted'
-};
-
-/** As much of a batch as the file has too. */
-export interface Tally {
+/** The part of a batch that a notebook file has too. */
+export interface BatchSnapshot {
   status: Group['status'];
   title: string;
   total: number;
@@ -31,130 +21,131 @@ export interface Tally {
   paused?: Pause | null;
 }
 
-/** The state of a batch as a reader sees it: that some failed does not make all of it a failure. */
-export function batchState({ status, counts, paused }: Tally): BatchState {
+/** Return the state of a batch's view: a batch with answers has not failed as a whole. */
+export function batchState({ status, counts, paused }: Omit<BatchSnapshot, 'title' | 'total'>): BatchState {
   if (paused != null && !hasEnded(status)) {
     return 'paused';
   }
   return (status === 'failed' || status === 'interrupted') && counts.completed > 0 ? 'partly' : status;
 }
 
-export function batchStateWords(state: BatchState): string {
-  return WORDS[state];
+/** Return the label of a batch's state. */
+export function batchStateLabel(state: BatchState): string {
+  switch (state) {
+    case 'connecting':
+      return trans.__('Connecting…');
+    case 'partly':
+      return trans.__('Partly done');
+    case 'completed':
+      return label('done');
+    default:
+      return label(state);
+  }
 }
 
-export function numberOf(count: number): string {
-  return count.toLocaleString('en');
-}
-
-/** What a notebook file says of a batch, in one line: the same as `jupyter_bgstream/outputs/batch.py`. */
-export function batchWords({ id, status, title, total, counts, paused }: BatchBundle): string {
-  const ends = (['failed', 'interrupted', 'cancelled'] as const).filter(end => counts[end] > 0);
-  const name = oneLine(title) === '' ? `Batch ${id}` : oneLine(title);
-  return [
-    `${name}: ${numberOf(counts.completed)} of ${numberOf(total)} answered`,
-    ...ends.map(end => `${numberOf(counts[end])} ${end}`),
-    ...(paused === undefined
-      ? status === 'queued' || status === 'running'
-        ? [`${status}…`]
-        : []
-      : [`paused: ${oneLine(paused.message) || paused.code}`])
-  ].join(', ');
-}
-
-/** 9,998 of 10,000 answered · 2 failed · 20 running */
-export function progressWords({ total, counts }: Tally, now: Pick<Group, 'running' | 'waiting' | 'queued'>): string {
-  const some: [number, string][] = [
-    [counts.failed, 'failed'],
-    [counts.interrupted, 'interrupted'],
-    [counts.cancelled, 'stopped'],
-    [now.running, 'running'],
-    [now.waiting, 'waiting'],
-    [now.queued, 'queued']
+/** Return how far a batch is: 9,998 of 10,000 answered · 2 failed · 20 running. */
+export function progressLabel(
+  { total, counts }: Pick<BatchSnapshot, 'total' | 'counts'>,
+  { running, waiting, queued }: Pick<Group, 'running' | 'waiting' | 'queued'>
+): string {
+  const { completed, failed, interrupted, cancelled } = counts;
+  const parts = [
+    trans.__('%1 of %2 answered', formatNumber(completed), formatNumber(total)),
+    failed > 0 && trans.__('%1 failed', formatNumber(failed)),
+    interrupted > 0 && trans.__('%1 interrupted', formatNumber(interrupted)),
+    cancelled > 0 && trans.__('%1 stopped', formatNumber(cancelled)),
+    running > 0 && trans.__('%1 running', formatNumber(running)),
+    waiting > 0 && trans.__('%1 waiting', formatNumber(waiting)),
+    queued > 0 && trans.__('%1 queued', formatNumber(queued))
   ];
-  const parts = some.filter(([count]) => count > 0).map(([count, word]) => `${numberOf(count)} ${word}`);
-  return [`${numberOf(counts.completed)} of ${numberOf(total)} answered`, ...parts].join(' · ');
+  return parts.filter(Boolean).join(' · ');
 }
 
-/** How many have no answer, what asking them again is called and may cost; null if all have one. */
-export function retryLabel(counts: Counts, cost: Cost | null = null): string | null {
+/** Return the label of the button that retries the rows without an answer, with its cost; null if all have one. */
+export function retryRowsLabel(counts: Counts, cost: Cost | null = null): string | null {
   const { failed, interrupted, cancelled } = counts;
-  const all = failed + interrupted + cancelled;
-  const word =
-    all === failed
-      ? 'failed'
-      : all === cancelled
-        ? 'stopped'
-        : all === interrupted
-          ? 'interrupted'
-          : 'without an answer';
-  return all === 0 ? null : `retry ${numberOf(all)} ${word}${againWords(all, counts, cost)}`;
+  const rows = failed + interrupted + cancelled;
+  if (rows === 0) {
+    return null;
+  }
+  const count = formatNumber(rows);
+  const words =
+    rows === failed
+      ? trans.__('Retry %1 failed', count)
+      : rows === cancelled
+        ? trans.__('Retry %1 stopped', count)
+        : rows === interrupted
+          ? trans.__('Retry %1 interrupted', count)
+          : trans.__('Retry %1 without an answer', count);
+  const estimate = retryCost(rows, counts, cost);
+  return estimate === '' ? words : trans.__('%1 (about %2 again)', words, estimate);
 }
 
-/** About what so many rows cost, by those that were paid for: at most all that have ended, at least the answered. */
-function againWords(rows: number, counts: Counts, cost: Cost | null): string {
+/** Estimate what some rows cost by the answered rows, or by all that have ended if none is answered. */
+function retryCost(rows: number, counts: Counts, cost: Cost | null): string {
   const paid = counts.completed === 0 ? endedOf(counts) : counts.completed;
   return cost === null || cost.usd === 0 || paid === 0
     ? ''
-    : ` (about ${costWords({ usd: (cost.usd / paid) * rows, estimated: false })} again)`;
+    : formatCost({ usd: (cost.usd / paid) * rows, estimated: false });
 }
 
-/** Why it is paused, in a sentence. */
-export function pausedWords({ message, code }: Pause): string {
-  return `Rows failed alike: ${oneLine(message) || code}`;
+/** Return why a batch is paused. */
+export function pausedMessage({ message, code }: Pause): string {
+  return trans.__('Rows failed alike: %1', errorMessage({ code, message: oneLine(message) || code }));
 }
 
-/** About how long it will take; empty if nobody can know. */
-export function leftWords(seconds: number | null): string {
+/** Return about how long a batch will take, from seconds; empty if that is unknown. */
+export function remainingTimeLabel(seconds: number | null): string {
   if (seconds === null) {
     return '';
   }
-  // An estimate has no more digits than it is worth.
+  // An estimate is shown with no more digits than it is worth.
   const rounded =
     seconds < 60
       ? Math.ceil(seconds / 5) * 5
       : seconds < 600
         ? Math.ceil(seconds / 15) * 15
         : Math.ceil(seconds / 60) * 60;
-  return `about ${durationWords(rounded).replace(/ 0 (?:s|min)$/, '')} left`;
+  return trans.__('about %1 left', formatDuration(rounded, true));
 }
 
-/** Tokens per second; empty if unknown, or if there are none. */
-export function speedWords(tokens: number | null): string {
-  return tokens === null || tokens === 0
-    ? ''
-    : `${tokens < 9.95 ? tokens.toFixed(1) : numberOf(Math.round(tokens))} tokens/s`;
+/** Return the tokens per second; empty if that is unknown or zero. */
+export function speedLabel(tokens: number | null): string {
+  if (tokens === null || tokens === 0) {
+    return '';
+  }
+  return trans.__('%1 tokens/s', tokens < 9.95 ? tokens.toFixed(1) : formatNumber(Math.round(tokens)));
 }
 
-/** Why nothing has ended for so long, as far as one can see; empty while something does. */
-export function stalledWords(group: Group, stalled: number | null): string {
+/** Return why no row has ended for `stalled` seconds, as far as the page knows; empty while rows end. */
+export function stalledMessage(group: Group, stalled: number | null): string {
   const { running, waiting, queued, submitted, total } = group;
   if (stalled === null) {
     return '';
   }
-  const since = `Nothing has ended for ${durationWords(stalled)}`;
-  if (running > 0) {
-    return `${since}.`;
+  const since = formatDuration(stalled);
+  if (running === 0 && waiting > 0) {
+    return trans.__('No row has ended for %1: the other rows wait for their next attempt.', since);
   }
-  if (waiting > 0) {
-    return `${since}: what is left waits for its next try.`;
+  if (running === 0 && queued > 0) {
+    return trans.__('No row has ended for %1: the other rows are queued.', since);
   }
-  if (queued > 0) {
-    return `${since}: what is left waits for its turn.`;
+  if (running === 0 && submitted < total) {
+    return trans.__(
+      '%1 of %2 rows were never submitted. Run the cell again to submit them, or stop the batch.',
+      formatNumber(total - submitted),
+      formatNumber(total)
+    );
   }
-  if (submitted < total) {
-    const missing = numberOf(total - submitted);
-    return `${missing} of ${numberOf(total)} were never submitted. Run the cell again to submit them, or stop the batch.`;
-  }
-  return `${since}.`;
+  return trans.__('No row has ended for %1.', since);
 }
 
-/** Why the view may be wrong. */
-export function batchTroubleWords({ code, message }: Fault): string {
-  return code === 'not_found' ? 'This batch is not on this server; saved numbers shown.' : message;
+/** Return why a batch's view may be out of date. */
+export function batchTroubleMessage({ code, message }: Fault): string {
+  return code === 'not_found' ? trans.__('This batch is not on this server; saved numbers shown.') : message;
 }
 
-/** How far it is, for who cannot see the bar. */
-export function spokenProgress({ total, counts }: Tally): string {
-  return `${numberOf(endedOf(counts))} of ${numberOf(total)} ended`;
+/** Return the progress of a batch for a screen reader. */
+export function progressValueText({ total, counts }: Pick<BatchSnapshot, 'total' | 'counts'>): string {
+  return trans.__('%1 of %2 ended', formatNumber(endedOf(counts)), formatNumber(total));
 }

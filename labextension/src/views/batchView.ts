@@ -1,19 +1,18 @@
 /** A batch on the screen: how far it is, how it goes, and what can be done. Plain DOM, as the view of a job. */
 
 import {
+  type BatchSnapshot,
   batchState,
   type BatchState,
-  batchStateWords,
-  batchTroubleWords,
-  leftWords,
-  numberOf,
-  pausedWords,
-  progressWords,
-  retryLabel,
-  speedWords,
-  spokenProgress,
-  stalledWords,
-  type Tally
+  batchStateLabel,
+  batchTroubleMessage,
+  pausedMessage,
+  progressLabel,
+  progressValueText,
+  remainingTimeLabel,
+  retryRowsLabel,
+  speedLabel,
+  stalledMessage
 } from './batchLabels';
 import { element, keepKeys, setDenial, setText } from '../render/dom';
 import { hasEnded } from '../wire/fold';
@@ -21,7 +20,9 @@ import type { GroupSource } from '../wire/batches';
 import type { Denial, Disposable } from '../wire/live';
 import { clipped, sentence } from '../render/boundedText';
 import { endedOf, Pace } from './batchRate';
-import { costWords, elapsedWords, priceWords } from './labels';
+import { trans } from '../translation';
+import { formatCost, formatNumber } from './format';
+import { costSource, elapsedLabel } from './labels';
 import type { BatchBundle, Counts, Fault, Group } from '../wire/wire';
 
 export interface BatchOptions {
@@ -79,9 +80,9 @@ export class BatchView {
     button(this._stop, 'stop', () => void this._cancel());
     button(this._retry, 'retry-batch', () => void this._askAgain());
     button(this._resume, 'resume-batch', () => void this._goOn());
-    setText(this._resume, 'go on');
+    setText(this._resume, trans.__('Resume'));
     button(this._list, 'show-jobs', () => this._options.groups.show?.({ group: this.batch, title: this._title }));
-    setText(this._list, 'show the jobs');
+    setText(this._list, trans.__('Show jobs'));
     this._line.append(
       this._state,
       this._name,
@@ -122,52 +123,52 @@ export class BatchView {
   }
 
   /** What is known: by the server, else by the file. */
-  private get _tally(): Tally | null {
+  private get _snapshot(): BatchSnapshot | null {
     return this._group ?? this._options.saved;
   }
 
   private get _title(): string {
-    const title = this._tally?.title ?? '';
-    return title === '' ? 'Batch' : clipped(title);
+    const title = this._snapshot?.title ?? '';
+    return title === '' ? trans.__('Batch') : clipped(title);
   }
 
   private get _shown(): BatchState {
     if (this._trouble?.code === 'not_found') {
       return 'missing';
     }
-    const tally = this._tally;
+    const tally = this._snapshot;
     return tally === null || (this._group === null && !hasEnded(tally.status)) ? 'connecting' : batchState(tally);
   }
 
   private _show(): void {
     const state = this._shown;
-    const tally = this._tally ?? { status: 'queued', title: '', total: 0, counts: NONE };
+    const tally = this._snapshot ?? { status: 'queued', title: '', total: 0, counts: NONE };
     const isHere = this._group !== null && state !== 'missing';
     const goesOn = isHere && !hasEnded(tally.status);
     this.node.dataset.state = state;
     this.node.dataset.online = String(!isOffline(this._trouble));
-    this.node.setAttribute('aria-label', `Batch of background answers: ${this._title}`);
+    this.node.setAttribute('aria-label', trans.__('Batch of background answers: %1', this._title));
     const denial = denialOf(this._trouble);
     setDenial(this.node, denial);
-    const words = state === 'connecting' && denial !== null ? 'not connected' : batchStateWords(state);
-    setText(this._state, this._stopping && goesOn ? 'stopping…' : words);
+    const label = state === 'connecting' && denial !== null ? trans.__('Not connected') : batchStateLabel(state);
+    setText(this._state, this._stopping && goesOn ? trans.__('Stopping…') : label);
     setText(this._name, this._title);
     this._name.title = this._title; // it may be cut
-    setText(this._cost, costWords(this._group?.cost ?? null));
-    this._cost.title = priceWords(this._group?.cost ?? null);
-    const offline = denial?.message ?? (isOffline(this._trouble) && goesOn ? 'reconnecting…' : '');
+    setText(this._cost, formatCost(this._group?.cost ?? null));
+    this._cost.title = costSource(this._group?.cost ?? null);
+    const offline = denial?.message ?? (isOffline(this._trouble) && goesOn ? trans.__('Reconnecting…') : '');
     setText(this._connection, hasEnded(tally.status) ? '' : offline);
-    setText(this._numbers, tally.total === 0 ? '' : progressWords(tally, this._group ?? NOBODY));
+    setText(this._numbers, tally.total === 0 ? '' : progressLabel(tally, this._group ?? NOBODY));
     this._showBar(tally);
-    this._showButtons(goesOn, isHere ? retryLabel(tally.counts, this._group?.cost) : null);
+    this._showButtons(goesOn, isHere ? retryRowsLabel(tally.counts, this._group?.cost) : null);
     this._list.hidden = this._options.groups.show === undefined || !isHere;
     const trouble = isOffline(this._trouble) ? this._refusal : (this._trouble ?? this._refusal);
     const paused = isHere && goesOn ? (this._group?.paused ?? null) : null;
-    this._showProblem(trouble ?? (paused && { code: paused.code, message: pausedWords(paused) }));
+    this._showProblem(trouble ?? (paused && { code: paused.code, message: pausedMessage(paused) }));
     this._tick(goesOn && paused === null);
   }
 
-  private _showBar(tally: Tally): void {
+  private _showBar(tally: BatchSnapshot): void {
     const { total, counts } = tally;
     const { running, waiting } = this._group ?? NOBODY;
     const widths: Record<Segment, number> = {
@@ -185,7 +186,7 @@ export class BatchView {
     this._bar.setAttribute('aria-label', this._title);
     this._bar.setAttribute('aria-valuemax', String(total));
     this._bar.setAttribute('aria-valuenow', String(endedOf(counts)));
-    this._bar.setAttribute('aria-valuetext', spokenProgress(tally));
+    this._bar.setAttribute('aria-valuetext', progressValueText(tally));
   }
 
   private _showButtons(mayStop: boolean, retry: string | null): void {
@@ -194,16 +195,16 @@ export class BatchView {
     const paused = mayStop && this._group?.paused != null;
     this._stop.hidden = !mayStop;
     this._stop.setAttribute('aria-disabled', String(this._stopping || denied));
-    setText(this._stop, this._stopping ? 'stopping…' : paused ? 'cancel' : 'stop');
+    setText(this._stop, this._stopping ? trans.__('Stopping…') : trans.__('Stop'));
     this._resume.hidden = !paused;
     this._resume.setAttribute('aria-disabled', String(this._resuming || denied));
-    setText(this._resume, this._resuming ? 'going on…' : 'go on');
-    const left = paused && this._group !== null ? numberOf(remaining(this._group)) : '';
-    this._resume.title = `Ask the ${left} rows that are left. Those that failed are not asked again.`;
-    this._retry.title = paused ? `Ask them again, and the ${left} rows that are left.` : '';
+    setText(this._resume, this._resuming ? trans.__('Resuming…') : trans.__('Resume'));
+    const left = paused && this._group !== null ? formatNumber(remaining(this._group)) : '';
+    this._resume.title = trans.__('Submit the %1 rows that are left. Failed rows are not retried.', left);
+    this._retry.title = paused ? trans.__('Retry them, and submit the %1 rows that are left.', left) : '';
     this._retry.hidden = retry === null;
     this._retry.setAttribute('aria-disabled', String(this._asking || denied));
-    setText(this._retry, this._asking ? 'asking again…' : (retry ?? ''));
+    setText(this._retry, this._asking ? trans.__('Retrying…') : (retry ?? ''));
     // Who has pressed one that is gone has the other, or the list.
     if ([this._stop, this._retry, this._resume].some(each => focused === each && each.hidden)) {
       [this._stop, this._retry, this._list].find(({ hidden }) => !hidden)?.focus({ preventScroll: true });
@@ -212,7 +213,7 @@ export class BatchView {
 
   private _showProblem(trouble: Fault | null): void {
     const code = clipped(trouble?.code ?? '');
-    const message = trouble === null ? '' : batchTroubleWords(trouble);
+    const message = trouble === null ? '' : batchTroubleMessage(trouble);
     if (this._problem.dataset.code !== code || this._told !== message) {
       this._told = message;
       this._problem.dataset.code = code;
@@ -228,12 +229,12 @@ export class BatchView {
       const group = this._group;
       const now = denialOf(this._trouble)?.since ?? Date.now() / 1000;
       const times = group && { queued: group.created_at, started: group.started_at, ended: group.ended_at };
-      setText(this._elapsed, times === null ? '' : elapsedWords(times, now));
+      setText(this._elapsed, times === null ? '' : elapsedLabel(times, now));
       const online = !isOffline(this._trouble);
-      setText(this._speed, goesOn && online ? speedWords(this._pace.tokens(now)) : '');
+      setText(this._speed, goesOn && online ? speedLabel(this._pace.tokens(now)) : '');
       // What we do not hear of has not stalled.
-      setText(this._left, goesOn && online && group ? leftWords(this._pace.left(remaining(group), now)) : '');
-      setText(this._stalled, goesOn && online && group ? stalledWords(group, this._pace.stalled(now)) : '');
+      setText(this._left, goesOn && online && group ? remainingTimeLabel(this._pace.left(remaining(group), now)) : '');
+      setText(this._stalled, goesOn && online && group ? stalledMessage(group, this._pace.stalled(now)) : '');
       this._stalled.hidden = this._stalled.textContent === '';
     };
     tell();
@@ -253,7 +254,7 @@ export class BatchView {
       await this._options.groups.cancel(this.batch);
     } catch (error) {
       this._stopping = false;
-      this._refusal = { code: 'not_stopped', message: `Not stopped: ${(error as Error).message}` };
+      this._refusal = { code: 'not_stopped', message: trans.__('Not stopped: %1', (error as Error).message) };
     }
     this._show();
   }
@@ -268,7 +269,7 @@ export class BatchView {
     try {
       await this._options.groups.retry(this.batch);
     } catch (error) {
-      this._refusal = { code: 'not_retried', message: `Not asked again: ${(error as Error).message}` };
+      this._refusal = { code: 'not_retried', message: trans.__('Not retried: %1', (error as Error).message) };
     }
     this._asking = false;
     this._show();
@@ -284,7 +285,7 @@ export class BatchView {
     try {
       await this._options.groups.resume(this.batch);
     } catch (error) {
-      this._refusal = { code: 'not_resumed', message: `Still paused: ${(error as Error).message}` };
+      this._refusal = { code: 'not_resumed', message: trans.__('Not resumed: %1', (error as Error).message) };
     }
     this._resuming = false;
     this._show();

@@ -4,6 +4,7 @@ import { AnswerView, type Drawing } from './answerView';
 import { element } from '../render/dom';
 import { clipped } from '../render/boundedText';
 import type { Status } from '../wire/wire';
+import { trans } from '../translation';
 
 export interface Compared {
   job: string;
@@ -17,7 +18,10 @@ export class CompareView {
 
   constructor(jobs: readonly Compared[], drawing: Drawing) {
     this.node.setAttribute('role', 'group');
-    this.node.setAttribute('aria-label', `${jobs.length} background answers side by side`);
+    this.node.setAttribute(
+      'aria-label',
+      trans._n('%1 background answer', '%1 background answers side by side', jobs.length)
+    );
     this._views = jobs.map(each => {
       const view = new AnswerView({ ...each, ...drawing });
       const column = element('section', 'column');

@@ -9,6 +9,7 @@ import type { Answer } from '../wire/fold';
 import type { Source } from '../wire/live';
 import { whyNotDrawn, whyNotDrawnUri } from '../render/pixels';
 import type { Picture } from '../wire/wire';
+import { trans } from '../translation';
 
 /** How a picture's file is had. Rejects with the reason if it is not. */
 export type LoadPicture = (picture: Picture) => Promise<Blob>;
@@ -27,8 +28,9 @@ export class PictureList {
 
   constructor({ job, saved, source }: PictureOptions) {
     // A page's live side may be older than this code, which then comes with a widget.
-    const old = 'This page is older than the answer. Reload it.';
-    this._load = picture => source.picture?.(job, picture) ?? Promise.reject(new Error(old));
+    this._load = picture =>
+      source.picture?.(job, picture) ??
+      Promise.reject(new Error(trans.__('This page is older than the answer. Reload it.')));
     const { text, pictures } = parted(saved?.text ?? '');
     this.savedText = text;
     this._figures = pictures.map(({ caption, source }) => new Figure(caption, null, source));
@@ -105,7 +107,7 @@ class Figure {
     this._again.type = 'button';
     this._image.alt = caption;
     this._image.addEventListener('load', () => this._turn('shown'));
-    this._image.addEventListener('error', () => this._fail('This browser cannot draw it.'));
+    this._image.addEventListener('error', () => this._fail(trans.__('This browser cannot draw it.')));
     this.node.dataset.state = 'loading';
     this.node.dataset.picture = _picture?.id ?? '';
     const words = element('figcaption', 'caption');
@@ -141,7 +143,7 @@ class Figure {
     setText(this._reason, '');
     try {
       if (!isDrawn(picture)) {
-        throw new Error('This page does not know its type.');
+        throw new Error(trans.__('This page does not know its type.'));
       }
       const file = await load(picture);
       const why = await whyNotDrawn(file);
@@ -174,7 +176,7 @@ class Figure {
 
   private _fail(reason: string): void {
     const isSaved = this._url === '' && this.source !== '';
-    setText(this._reason, `${isSaved ? 'Shown as saved' : 'Not shown'}: ${reason}`);
+    setText(this._reason, isSaved ? trans.__('Shown as saved: %1', reason) : trans.__('Not shown: %1', reason));
     if (!isSaved) {
       this._turn('failed');
     }
@@ -183,8 +185,8 @@ class Figure {
   private readonly _image = element('img', 'pixels');
   private readonly _name = element('span', 'called');
   private readonly _reason = element('span', 'reason');
-  private readonly _save = element('a', 'save', 'Save');
-  private readonly _again = element('button', 'again', 'Try again');
+  private readonly _save = element('a', 'save', trans.__('Save'));
+  private readonly _again = element('button', 'again', trans.__('Try again'));
   private _url = '';
   private _loading = false;
   private _disposed = false;

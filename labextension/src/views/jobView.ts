@@ -15,24 +15,24 @@ import { PictureList } from './imageList';
 import { pretty } from '../render/prettyJson';
 import type { Chains } from '../wire/retryChains';
 import { type Markdown, TextPane } from '../render/textPane';
+import { endReason, hasText } from '../outputs/endReason';
+import { trans } from '../translation';
+import { formatCost, formatNumber, shortened } from './format';
 import {
-  costWords,
-  deletedWords,
-  elapsedWords,
-  endedWords,
-  endingWords,
-  hasWords,
-  priceWords,
-  shortWords,
-  type Shown,
-  shown,
-  stateWords,
-  tokenWords,
-  troubleWords,
-  tryWords,
-  usageWords,
-  waitWords
+  attemptLabel,
+  costSource,
+  deletedMessage,
+  type DisplayState,
+  displayState,
+  elapsedLabel,
+  imagesLabel,
+  stateLabel,
+  tokenLabel,
+  troubleMessage,
+  usageLabel,
+  waitLabel
 } from './labels';
+import { errorMessage } from './messages';
 import type { Citation, Fault, Partial, Status, ToolCall } from '../wire/wire';
 
 export interface ViewOptions {
@@ -100,7 +100,10 @@ export class JobView {
     this.node.dataset.job = job;
     this.node.setAttribute('role', 'group');
     const name = clipped(model);
-    this.node.setAttribute('aria-label', name === '' ? 'Background answer' : `Background answer of ${name}`);
+    this.node.setAttribute(
+      'aria-label',
+      name === '' ? trans.__('Background answer') : trans.__('Background answer of %1', name)
+    );
     this._state.setAttribute('role', 'status');
     this._state.setAttribute('aria-live', 'polite');
     this._model.textContent = name;
@@ -111,7 +114,7 @@ export class JobView {
     this._retry.type = 'button';
     this._retry.dataset.action = 'retry';
     this._retry.addEventListener('click', () => void this._askAgain());
-    this._reasoning.append(element('summary', 'summary', 'Reasoning'), this._reasoned.node);
+    this._reasoning.append(element('summary', 'summary', trans.__('Reasoning')), this._reasoned.node);
     this._cited.append(this._citedCount, this._sources.node, this._sources.more);
     this._line.append(
       this._state,
@@ -163,13 +166,13 @@ export class JobView {
     return followed?.denial ?? null;
   }
 
-  private get _shown(): Shown {
+  private get _shown(): DisplayState {
     if (this._followed?.trouble?.code === 'not_found') {
       return 'missing';
     }
     const answer = this._answer;
     if (answer !== null && answer.status !== 'new') {
-      return shown(answer.status, answer.text);
+      return displayState(answer.status, answer.text);
     }
     const saved = this._options.saved?.status;
     return saved !== undefined && hasEnded(saved) ? saved : 'connecting';
@@ -185,18 +188,18 @@ export class JobView {
     this.node.dataset.state = state;
     this.node.dataset.online = String(online);
     setDenial(this.node, denial);
-    const said = endedWords(answer) ?? stateWords(state, answer?.finish_reason ?? null);
-    const words = state === 'connecting' && denial !== null ? 'not connected' : said;
-    setText(this._state, this._stopping && running ? 'stopping…' : words);
-    setText(this._tokens, tokenWords(answer?.usage ?? null));
-    this._tokens.title = usageWords(answer?.usage ?? null);
-    setText(this._cost, costWords(answer?.cost ?? null));
-    this._cost.title = priceWords(answer?.cost ?? null);
-    const ending = answer?.status === 'completed' ? clipped(endingWords(answer)) : '';
+    const known = imagesLabel(answer) ?? stateLabel(state, answer?.finish_reason ?? null);
+    const label = state === 'connecting' && denial !== null ? trans.__('Not connected') : known;
+    setText(this._state, this._stopping && running ? trans.__('Stopping…') : label);
+    setText(this._tokens, tokenLabel(answer?.usage ?? null));
+    this._tokens.title = usageLabel(answer?.usage ?? null);
+    setText(this._cost, formatCost(answer?.cost ?? null));
+    this._cost.title = costSource(answer?.cost ?? null);
+    const ending = answer?.status === 'completed' ? clipped(endReason(answer, trans)) : '';
     setText(this._ending, ending);
     this._ending.hidden = ending === '';
     // Before the first frame the state says that we are connecting; once all is here, nobody needs the line.
-    const offline = denial?.message ?? (online || state === 'connecting' ? '' : 'reconnecting…');
+    const offline = denial?.message ?? (online || state === 'connecting' ? '' : trans.__('Reconnecting…'));
     setText(this._connection, ended ? '' : offline);
     this._showButtons(running && state !== 'connecting', ended && state !== 'missing');
     this._pane.node.setAttribute('aria-busy', String(state === 'streaming'));
@@ -213,19 +216,19 @@ export class JobView {
     this._stop.hidden = !mayStop;
     const denied = this._denial !== null;
     this._stop.setAttribute('aria-disabled', String(this._stopping || denied));
-    setText(this._stop, this._stopping ? 'stopping…' : 'stop');
+    setText(this._stop, this._stopping ? trans.__('Stopping…') : trans.__('Stop'));
     this._retry.hidden = !mayRetry;
     this._retry.setAttribute('aria-disabled', String(this._asking || denied));
-    setText(this._retry, this._asking ? 'asking again…' : 'retry');
+    setText(this._retry, this._asking ? trans.__('Retrying…') : trans.__('Retry'));
     if (had) {
       this.focus();
     }
   }
 
   private _showProblem(trouble: Fault | null, error: Fault | null, waiting: boolean): void {
-    const whole = trouble === null ? (error?.message ?? '') : this._troubleWords(trouble);
+    const whole = trouble === null ? (error === null ? '' : errorMessage(error)) : this._troubleMessage(trouble);
     // Of a failure one wants to know all; what may pass by itself is said in short.
-    const message = waiting ? shortWords(whole) : whole;
+    const message = waiting ? shortened(whole) : whole;
     const code = clipped(trouble === null ? (error?.code ?? '') : trouble.code);
     if (this._problem.dataset.code !== code || this._told !== message) {
       this._told = message;
@@ -237,15 +240,15 @@ export class JobView {
     }
   }
 
-  private _troubleWords(trouble: Fault): string {
+  private _troubleMessage(trouble: Fault): string {
     const deleted = this._followed !== null && wasDeleted(this._followed);
-    return deleted ? deletedWords(this._options.saved !== null) : troubleWords(trouble);
+    return deleted ? deletedMessage(this._options.saved !== null) : troubleMessage(trouble);
   }
 
   private _showParts(answer: Answer | null): void {
     const reasoning = answer?.reasoning ?? '';
     this._reasoning.hidden = reasoning === '';
-    if (answer?.status === 'completed' && !hasWords(answer.text) && !this._opened) {
+    if (answer?.status === 'completed' && !hasText(answer.text) && !this._opened) {
       this._opened = this._reasoning.open = true; // once: there is nothing else to read
     }
     this._reasoned.show(reasoning);
@@ -272,19 +275,19 @@ export class JobView {
     }
     this._sources.show(sources);
     this._cited.hidden = sources.length === 0;
-    const count = sources.length.toLocaleString('en');
-    setText(this._citedCount, count === '1' ? '1 source' : `${count} sources`);
+    const count = formatNumber(sources.length);
+    setText(this._citedCount, trans._n('%2 citation', '%2 citations', sources.length, count));
   }
 
   private _attemptItem({ attempt, text, reasoning }: Partial): Folded {
-    return new Folded('attempt', this._options.markdown, `What attempt ${attempt} had said`, show => {
+    return new Folded('attempt', this._options.markdown, trans.__('Text of attempt %1', attempt), show => {
       show(text || reasoning, true);
       return { dispose: () => undefined };
     });
   }
 
   private _showTry(last: Try | undefined): void {
-    setText(this._attempt, last === undefined ? '' : tryWords(last));
+    setText(this._attempt, last === undefined ? '' : attemptLabel(last));
     this._attempt.hidden = last === undefined;
   }
 
@@ -295,9 +298,9 @@ export class JobView {
       const denial = this._denial;
       const now = denial?.since ?? Date.now() / 1000;
       if (answer?.status === 'waiting') {
-        setText(this._elapsed, denial === null ? waitWords(answer.not_before, answer.error, now) : '');
+        setText(this._elapsed, denial === null ? waitLabel(answer.not_before, answer.error, now) : '');
       } else {
-        setText(this._elapsed, times === undefined ? '' : elapsedWords(times, now));
+        setText(this._elapsed, times === undefined ? '' : elapsedLabel(times, now));
       }
     };
     tell();
@@ -317,7 +320,7 @@ export class JobView {
       await this._options.source.cancel(this._options.job);
     } catch (error) {
       this._stopping = false;
-      this._refusal = { code: 'not_stopped', message: `Not stopped: ${(error as Error).message}` };
+      this._refusal = { code: 'not_stopped', message: trans.__('Not stopped: %1', (error as Error).message) };
       this._show();
     }
   }
@@ -333,7 +336,7 @@ export class JobView {
       const { closed, cursor } = this._followed ?? {};
       await this._options.retries.retry(this._options.job, closed === true ? (cursor ?? null) : null);
     } catch (error) {
-      this._refusal = { code: 'not_retried', message: `Not asked again: ${(error as Error).message}` };
+      this._refusal = { code: 'not_retried', message: trans.__('Not retried: %1', (error as Error).message) };
     }
     this._asking = false;
     this._show();
@@ -380,10 +383,10 @@ export class JobView {
   private readonly _reasoning = element('details', 'reasoning');
   private _opened = false;
   private readonly _reasoned = new Growing(element('div', 'plain'));
-  private readonly _tools = new LongList('tools', 'tools', 'div', toolItem);
+  private readonly _tools = new LongList('tools', 'div', toolItem);
   private readonly _cited = element('details', 'cited');
   private readonly _citedCount = element('summary', 'summary');
-  private readonly _sources = new LongList('sources', 'sources', 'ol', sourceItem);
+  private readonly _sources = new LongList('sources', 'ol', sourceItem);
   private readonly _ending = element('div', 'ending');
   private _followed: Followed | null = null;
   private _onScreen = false;
@@ -439,7 +442,7 @@ function hostOf(url: string): string | null {
 }
 
 function toolItem({ name, arguments: text }: ToolCall): HTMLElement {
-  const item = foldedText('tool', `Asks for the tool ${name}`, text, pretty);
+  const item = foldedText('tool', trans.__('Asks for the tool %1', name), text, pretty);
   item.lastElementChild?.classList.add('jp-bgstream-arguments');
   return item;
 }

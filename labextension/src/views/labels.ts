@@ -1,244 +1,195 @@
-/** What the state line says. */
+/** Labels and sentences about jobs, in the page's language. */
 
+import { hasText } from '../outputs/endReason';
+import { trans } from '../translation';
 import type { Answer, Times, Try } from '../wire/fold';
-import { clipped } from '../render/boundedText';
 import type { Cost, Counts, End, Fault, Status, Usage } from '../wire/wire';
+import { formatDuration, formatNumber } from './format';
 
-/** The states of a view: those of the job, with what a reader wants to know of a running one. */
-export type Shown = 'connecting' | 'missing' | 'thinking' | 'streaming' | Exclude<Status, 'running'>;
+/** The states that views have labels for. */
+type Label = Exclude<Status, 'completed'> | 'done' | 'paused' | 'length' | 'filtered' | 'tools' | 'missing';
 
-const WORDS: Record<Shown, string> = {
-  connecting: 'connecting…',
-  missing: 'not here',
-  queued: 'queued',
-  thinking: 'thinking…',
-  streaming: 'streaming…',
-  waiting: 'waiting',
-  completed: 'done',
-  failed: 'failed',
-  cancelled: 'stopped',
-  interrupted: 'interrupted'
+/** The display labels of states, the same in cells, panel, toasts, `%bg` and docs. */
+const LABELS: Record<Label, () => string> = {
+  done: () => trans.__('Done'),
+  length: () => trans.__('Cut off'),
+  filtered: () => trans.__('Filtered'),
+  tools: () => trans.__('Asks for tools'),
+  failed: () => trans.__('Failed'),
+  interrupted: () => trans.__('Interrupted'),
+  cancelled: () => trans.__('Stopped'),
+  queued: () => trans.__('Queued'),
+  running: () => trans.__('Running'),
+  waiting: () => trans.__('Waiting'),
+  paused: () => trans.__('Paused'),
+  missing: () => trans.__('Not found')
 };
 
-/** Finish reasons that mean more than "done". */
-const CUT: Record<string, string | undefined> = {
-  length: 'done, cut off',
-  content_filter: 'done, cut off',
-  refusal: 'done, declined',
-  tool_calls: 'done, asks for tools'
+/** Finish reasons with a label of their own. */
+const FINISH_LABELS: Record<string, Label | undefined> = {
+  length: 'length',
+  content_filter: 'filtered',
+  refusal: 'filtered',
+  tool_calls: 'tools'
 };
 
-/** The same sentences as in `jupyter_bgstream/outputs/mimebundle.py`. */
-const ENDINGS: Record<string, string | undefined> = {
-  stop: '',
-  length: 'The answer was cut off at the limit of tokens.',
-  content_filter: 'The answer was cut off by the content filter of the provider.',
-  refusal: 'The model declined to answer.',
-  tool_calls: 'The model asks for tools. None was called.',
-  other: 'The answer ended for a reason that the provider does not explain.'
-};
+/** Return the display label of a state. */
+export function label(state: Label): string {
+  return LABELS[state]();
+}
 
-/** The state of a job as a reader sees it. */
-export function shown(status: Status, text: string): Shown {
+/** The states of a job's view: those of the job, before its log has come, and two of a running job. */
+export type DisplayState = 'connecting' | 'missing' | 'thinking' | 'streaming' | Exclude<Status, 'running'>;
+
+/** Return the state of a view of a job with this status and text. */
+export function displayState(status: Status, text: string): DisplayState {
   return status === 'running' ? (text === '' ? 'thinking' : 'streaming') : status;
 }
 
-/** The state in words. */
-export function stateWords(state: Shown, finishReason: string | null): string {
-  const reason = finishReason ?? '';
-  return (state === 'completed' && Object.hasOwn(CUT, reason) ? CUT[reason] : undefined) ?? WORDS[state];
+/** Return the label of a view's state. */
+export function stateLabel(state: DisplayState | 'running', finishReason: string | null): string {
+  switch (state) {
+    case 'connecting':
+      return trans.__('Connecting…');
+    case 'thinking':
+    case 'streaming':
+      return label('running');
+    case 'completed': {
+      const reason = finishReason ?? '';
+      return label((Object.hasOwn(FINISH_LABELS, reason) ? FINISH_LABELS[reason] : undefined) ?? 'done');
+    }
+    default:
+      return label(state);
+  }
 }
 
-/** A paragraph of the text that stands for a picture, or for one that was not kept. */
-const PICTURE = /^\(Picture [0-9]+(?:: [^\n]*| is [^\n]*)\)[ \t\r]*$/gm;
+/** A paragraph of the text that stands for an image, or for one that was not stored. */
+const IMAGE_NOTE = /^\(Picture [0-9]+(?:: [^\n]*| is [^\n]*)\)[ \t\r]*$/gm;
 
-/** What a whole answer is, where "done" does not say it: pictures only. Null if it is no such answer. */
-export function endedWords(answer: Pick<Answer, 'status' | 'finish_reason' | 'text' | 'images'> | null): string | null {
+/** Return the label of a completed answer that has images and no text; null for any other. */
+export function imagesLabel(
+  answer: Pick<Answer, 'status' | 'finish_reason' | 'text' | 'images'> | null
+): string | null {
   const { status, finish_reason: reason, text = '', images = [] } = answer ?? {};
-  if (status !== 'completed' || reason !== 'stop' || images.length === 0 || hasWords(text.replace(PICTURE, ''))) {
+  if (status !== 'completed' || reason !== 'stop' || images.length === 0 || hasText(text.replace(IMAGE_NOTE, ''))) {
     return null;
   }
-  return images.length === 1 ? 'done, 1 picture' : `done, ${images.length} pictures`;
+  return trans._n('Done, %1 image', 'Done, %1 images', images.length);
 }
 
-/** What is read of an answer to say why it ended. */
-type Ended = Pick<Answer, 'finish_reason' | 'text' | 'reasoning' | 'tool_calls'>;
-
-/** Why a completed answer ended, or why it has no text, unless that is plain. */
-export function endingWords(answer: Ended): string {
-  return reasonWords(answer.finish_reason) || noTextWords(answer);
-}
-
-function noTextWords({ text, reasoning, tool_calls }: Ended): string {
-  if (hasWords(text)) {
-    return '';
-  }
-  if (tool_calls.length > 0) {
-    return 'The answer has no text, only tool calls.';
-  }
-  return hasWords(reasoning)
-    ? 'The answer has no text: the model only reasoned. Retry, or raise max_tokens.'
-    : 'The answer has no text: the provider ended it before the first word.';
-}
-
-/** Whether a text is more than blanks. */
-export function hasWords(text: string): boolean {
-  return /[^ \t\r\n]/.test(text);
-}
-
-function reasonWords(finishReason: string | null): string {
-  const reason = finishReason ?? 'stop';
-  return Object.hasOwn(ENDINGS, reason) ? (ENDINGS[reason] ?? '') : `The answer ended for another reason: ${reason}.`;
-}
-
-/** The first words of an answer in one line, without the marks of its Markdown. */
-export function previewWords(markdown: string): string {
-  return clipped(markdown, 2000)
-    .replace(/^\s*(?:#+|>|[-+*]|\d+\.)\s+/gm, '')
-    .replace(/[*`~]+|\b_+|_+\b/g, '')
-    .replace(/\s+/g, ' ')
-    .trim();
-}
-
-/** What is waited for, while a try is put off until `notBefore` because of the error. */
-export function waitWords(notBefore: number | null, error: Fault | null, now: number): string {
+/** Return when a waiting job goes on; `notBefore` and `now` are Unix seconds. */
+export function waitLabel(notBefore: number | null, error: Fault | null, now: number): string {
   if (error?.code === 'no_provider') {
-    return 'waits for a server that knows its provider';
+    return trans.__('Waiting for a server with this provider');
   }
-  // Rounded up: it never says that no time is left while there is some.
+  // Rounded up: the label never claims that no time is left while there is some.
   const left = notBefore === null ? 0 : Math.ceil(notBefore - now);
-  return left > 0 ? `next try in ${durationWords(left)}` : 'trying soon';
+  return left > 0 ? trans.__('Next attempt in %1', formatDuration(left)) : trans.__('Next attempt soon');
 }
 
-/** What the try before came to, by code. */
-const AFTER: Record<string, string | undefined> = {
-  server_died: 'after the server died',
-  server_stopped: 'after the server was stopped',
-  answer_gone: 'after the provider had forgotten the answer',
-  no_provider: 'after its server was gone',
-  rate_limited: 'after the provider was busy',
-  unreachable: 'after the provider could not be reached',
-  provider_error: 'after an error at the provider',
-  idle_timeout: 'after the provider fell silent',
-  total_timeout: 'after the time was up',
-  truncated: 'after the answer broke off',
-  malformed_stream: 'after the answer could not be read'
+/** Why there is a new attempt, by the error code of the one before. */
+const AFTER: Record<string, (() => string) | undefined> = {
+  server_died: () => trans.__('after the server died'),
+  server_stopped: () => trans.__('after the server was stopped'),
+  answer_gone: () => trans.__('after the provider lost the answer'),
+  no_provider: () => trans.__('after its server was gone'),
+  rate_limited: () => trans.__('after the provider was busy'),
+  unreachable: () => trans.__('after the provider could not be reached'),
+  provider_error: () => trans.__('after an error at the provider'),
+  idle_timeout: () => trans.__('after the provider sent nothing for too long'),
+  total_timeout: () => trans.__('after the attempt took too long'),
+  truncated: () => trans.__('after the answer broke off'),
+  malformed_stream: () => trans.__('after the answer could not be read')
 };
 
-/** That this is a new attempt, and why. */
-export function tryWords({ attempt, after }: Try): string {
-  const why = AFTER[after ?? ''];
-  return `Attempt ${attempt}${why === undefined ? '' : ` · ${why}`}`;
+/** Return the number of an attempt and why it was made. */
+export function attemptLabel({ attempt, after }: Try): string {
+  const number = trans.__('Attempt %1', attempt);
+  const reason = AFTER[after ?? '']?.();
+  return reason === undefined ? number : `${number} · ${reason}`;
 }
 
-const ENDED: Record<End, string> = {
-  completed: 'a completed answer',
-  failed: 'a failed answer',
-  cancelled: 'a stopped answer',
-  interrupted: 'an interrupted answer'
+const RETRIED: Record<End, () => string> = {
+  completed: () => trans.__('Retry of a completed answer'),
+  failed: () => trans.__('Retry of a failed answer'),
+  cancelled: () => trans.__('Retry of a stopped answer'),
+  interrupted: () => trans.__('Retry of an interrupted answer')
 };
 
-/** What was asked again; `last`: this was asked again by the answer that is shown. */
-export function retryWords(status: Status, last: boolean): string {
-  const what = status in ENDED ? ENDED[status as End] : 'an answer';
-  return last ? `Retry of ${what}` : `Before that: ${what}`;
-}
+const BEFORE: Record<End, () => string> = {
+  completed: () => trans.__('Before that: a completed answer'),
+  failed: () => trans.__('Before that: a failed answer'),
+  cancelled: () => trans.__('Before that: a stopped answer'),
+  interrupted: () => trans.__('Before that: an interrupted answer')
+};
 
-/** How many of a group have ended, and how. */
-export function countWords(counts: Counts): string {
-  const parts: [number, string][] = [
-    [counts.completed, 'answered'],
-    [counts.failed, 'failed'],
-    [counts.interrupted, 'interrupted'],
-    [counts.cancelled, 'stopped']
-  ];
-  const some = parts.filter(([count]) => count > 0).map(([count, word]) => `${count.toLocaleString('en')} ${word}`);
-  return some.join(', ') || 'nothing asked';
-}
-
-/** A sentence that may be a provider's essay, in at most so many characters and whole words. */
-export function shortWords(text: string, limit = 160): string {
-  // Cut before it is cleaned: it may be megabytes.
-  const line = clipped(text.trimStart(), 10 * limit)
-    .replace(/\s+/g, ' ')
-    .trim();
-  if (line.length <= limit) {
-    return line;
+/** Return the title of an answer that was retried; `last`: the answer on the screen is its retry. */
+export function retriedLabel(status: Status, last: boolean): string {
+  if (status in RETRIED) {
+    return (last ? RETRIED : BEFORE)[status as End]();
   }
-  const cut = line.slice(0, limit);
-  const whole = cut.slice(0, cut.lastIndexOf(' '));
-  // A text without spaces is cut anywhere, but never in the middle of a character.
-  const kept = whole.length > limit / 2 ? whole : cut.replace(/[\uD800-\uDBFF]$/, '');
-  return `${kept.replace(/[\s,;:.–—-]+$/, '')}…`;
+  return last ? trans.__('Retry of an answer') : trans.__('Before that: an answer');
 }
 
-/** Seconds in words: 8 s, 1 min 5 s, 2 h 3 min. */
-export function durationWords(seconds: number): string {
-  const whole = Math.max(0, Math.round(seconds));
-  if (whole < 60) {
-    return `${whole} s`;
-  }
-  const minutes = Math.floor(whole / 60);
-  return minutes < 60 ? `${minutes} min ${whole % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
-}
-
-/** How long the job has run, or waited to run; empty while that is unknown. */
-export function elapsedWords(times: Times, now: number): string {
-  const from = times.started ?? times.queued;
-  // The server's clock may be ahead of ours: never a negative time.
-  return from === null ? '' : durationWords((times.ended ?? now) - from);
-}
-
-export function tokenWords(usage: Usage | null): string {
-  const count = usage?.output_tokens;
-  return count == null ? '' : `${count.toLocaleString('en')} ${count === 1 ? 'token' : 'tokens'}`;
-}
-
-/** The details of the token counts, for a tooltip. */
-export function usageWords(usage: Usage | null): string {
+/** Return how many jobs of a batch have ended, by end. */
+export function countsLabel({ completed, failed, interrupted, cancelled }: Counts): string {
   const parts = [
-    ['in', usage?.input_tokens],
-    ['out', usage?.output_tokens],
-    ['from the cache', usage?.cached_tokens],
-    ['into the cache', usage?.cache_write_tokens],
-    ['for reasoning', usage?.reasoning_tokens]
+    completed > 0 && trans.__('%1 answered', formatNumber(completed)),
+    failed > 0 && trans.__('%1 failed', formatNumber(failed)),
+    interrupted > 0 && trans.__('%1 interrupted', formatNumber(interrupted)),
+    cancelled > 0 && trans.__('%1 stopped', formatNumber(cancelled))
+  ];
+  return parts.filter(Boolean).join(', ') || trans.__('No rows submitted');
+}
+
+/** Return how long a job has run, or has been queued; `now` is in Unix seconds. Empty while that is unknown. */
+export function elapsedLabel(times: Times, now: number): string {
+  const from = times.started ?? times.queued;
+  // The server's clock may be ahead of the page's: formatDuration() shows no negative time.
+  return from === null ? '' : formatDuration((times.ended ?? now) - from);
+}
+
+/** Return how long ago something was, from Unix seconds. */
+export function agoLabel(at: number): string {
+  return trans.__('%1 ago', formatDuration(Date.now() / 1000 - at));
+}
+
+/** Return the number of output tokens. */
+export function tokenLabel(usage: Usage | null): string {
+  const count = usage?.output_tokens;
+  return count == null ? '' : trans._n('%2 token', '%2 tokens', count, formatNumber(count));
+}
+
+/** Return the token counts by kind, for a tooltip. */
+export function usageLabel(usage: Usage | null): string {
+  const parts = [
+    [usage?.input_tokens, (count: string) => trans.__('%1 in', count)],
+    [usage?.output_tokens, (count: string) => trans.__('%1 out', count)],
+    [usage?.cached_tokens, (count: string) => trans.__('%1 from the cache', count)],
+    [usage?.cache_write_tokens, (count: string) => trans.__('%1 into the cache', count)],
+    [usage?.reasoning_tokens, (count: string) => trans.__('%1 for reasoning', count)]
   ] as const;
-  return parts.flatMap(([name, count]) => (count == null ? [] : [`${count.toLocaleString('en')} ${name}`])).join(', ');
+  return parts.flatMap(([count, label]) => (count == null ? [] : [label(formatNumber(count))])).join(', ');
 }
 
-/** A price: two digits that count below a cent, and the sign of an estimate; empty if it is not known. */
-export function costWords(cost: Cost | null): string {
-  if (cost === null) {
-    return '';
-  }
-  const { usd, estimated } = cost;
-  return `${estimated ? '≈ ' : ''}${usd > 0 && usd < 0.0001 ? '<$0.0001' : `$${digits(usd)}`}`;
-}
-
-function digits(usd: number): string {
-  if (usd === 0) {
-    return '0';
-  }
-  const cents = { minimumFractionDigits: 2, maximumFractionDigits: 2 };
-  return usd >= 0.095 ? usd.toLocaleString('en', cents) : String(Number(usd.toPrecision(2)));
-}
-
-/** Where a price comes from, for a tooltip. */
-export function priceWords(cost: Cost | null): string {
+/** Return where a price comes from, for a tooltip. */
+export function costSource(cost: Cost | null): string {
   if (cost === null) {
     return '';
   }
   return cost.estimated
-    ? 'An estimate by list prices: what the provider bills may differ.'
-    : 'What the provider says it cost.';
+    ? trans.__('An estimate by list prices: the provider may bill another amount.')
+    : trans.__('The cost that the provider reported.');
 }
 
-/** What a view says of a job that was deleted while it was shown. */
-export function deletedWords(inNotebook: boolean): string {
-  return `This job was deleted.${inNotebook ? ' Its text is kept in the notebook when you save.' : ''}`;
+/** Return the sentence of a view whose job was deleted while it was on the screen. */
+export function deletedMessage(inNotebook: boolean): string {
+  return inNotebook
+    ? trans.__('This job was deleted. Its text is kept in the notebook when you save.')
+    : trans.__('This job was deleted.');
 }
 
-/** Why the view shows saved text instead of the log. */
-export function troubleWords(trouble: Fault): string {
-  return trouble.code === 'not_found' ? 'This job is not on this server; saved text shown.' : trouble.message;
+/** Return why a view shows saved text instead of the log. */
+export function troubleMessage({ code, message }: Fault): string {
+  return code === 'not_found' ? trans.__('This job is not on this server; saved text shown.') : message;
 }

@@ -10,6 +10,7 @@ import { hasEnded } from './fold';
 import type { Denial, Disposable, Live, News } from './live';
 import { tellAll } from './emit';
 import type { Fault, Group, Inbox } from './wire';
+import { trans } from '../translation';
 
 const SPACING = 1000; // ms between two readings of a group
 const SPACING_ENDED = 5000; // ms
@@ -253,7 +254,7 @@ export class Groups implements GroupSource {
   }
 
   private _troubleOf({ trouble }: Entry): Fault | Denial | null {
-    return this._denial ?? (this._online === false ? { code: 'offline', message: 'reconnecting…' } : trouble);
+    return this._denial ?? (this._online === false ? { code: 'offline', message: trans.__('Reconnecting…') } : trouble);
   }
 
   private readonly _entries = new Map<string, Entry>();

@@ -5,6 +5,7 @@
 
 import type { Disposable } from './live';
 import type { Picture } from './wire';
+import { trans } from '../translation';
 
 /** What is used of a widget's model. */
 interface Messages {
@@ -36,7 +37,7 @@ export class KernelPictures implements Disposable {
   load(job: string, { id: image, bytes }: Picture): Promise<Blob> {
     if (bytes > LIMIT) {
       const how = `bg.job("${job}").images, or open the job in JupyterLab`;
-      return Promise.reject(new Error(`It is too large for this page. Use ${how}.`));
+      return Promise.reject(new Error(trans.__('It is too large for this page. Use %1.', how)));
     }
     const call = `${Date.now()}-${Math.random()}`; // other pages have calls of their own
     return new Promise((resolve, reject) => {
@@ -49,7 +50,7 @@ export class KernelPictures implements Disposable {
       };
       const wait = (): void => {
         clearTimeout(timer);
-        const busy = new Error('The kernel is busy.');
+        const busy = new Error(trans.__('The kernel is busy.'));
         timer = setTimeout(() => over(() => reject(busy)), PATIENCE);
       };
       this._calls.set(call, ({ type, error }, buffers) => {
@@ -64,7 +65,7 @@ export class KernelPictures implements Disposable {
       try {
         this._model.send({ type: 'picture', job, image, call });
       } catch {
-        over(() => reject(new Error('The kernel that showed this is gone. Run the cell again.')));
+        over(() => reject(new Error(trans.__('The kernel that showed this is gone. Run the cell again.'))));
       }
     });
   }

@@ -11,6 +11,7 @@ import { KernelPictures } from './kernelImages';
 import { type Disposable, Live } from './live';
 import { Retries } from './retryChains';
 import type { Fault, Group, Job, ServerFrame } from './wire';
+import { trans } from '../translation';
 
 /** A widget's model, as anywidget gives it. */
 export interface Model {
@@ -100,7 +101,7 @@ export class KernelGroup implements GroupSource, Disposable {
     let suspect = false;
     const tell = (): void => {
       const offline = suspect || this._model.get('connection') === 'offline';
-      const trouble = offline ? { code: 'offline', message: 'reconnecting…' } : this._model.get('error');
+      const trouble = offline ? { code: 'offline', message: trans.__('Reconnecting…') } : this._model.get('error');
       follower(this._model.get('group') as Group | null, trouble as Fault | null);
     };
     const hear = (): void => {

@@ -8,6 +8,7 @@
 import { type Answer, apply, firstOf, hasEnded, NO_TIMES, NOTHING, timed, type Times, tried, type Try } from './fold';
 import { tellAll } from './emit';
 import type { ClientFrame, Fault, Picture, ServerFrame, WireEvent } from './wire';
+import { trans } from '../translation';
 
 /** What a follower is told, at each change. */
 export interface Followed {
@@ -37,10 +38,16 @@ export interface Denial {
   since: number;
 }
 
-const DENIALS: Partial<Record<Access, Omit<Denial, 'since'>>> = {
-  'signed-out': { code: 'signed_out', message: 'Sign in again: reload this page' },
-  forbidden: { code: 'forbidden', message: 'You may not see background jobs on this server' }
-};
+function denialOf(access: Access): Omit<Denial, 'since'> | null {
+  switch (access) {
+    case 'signed-out':
+      return { code: 'signed_out', message: trans.__('Sign in again: reload this page') };
+    case 'forbidden':
+      return { code: 'forbidden', message: trans.__('You may not see background jobs on this server') };
+    default:
+      return null;
+  }
+}
 
 /** The server has no such job, and this page has seen it: it was deleted. */
 export function wasDeleted({ trouble, answer }: Followed): boolean {
@@ -231,11 +238,11 @@ export class Live implements Source {
     this._asksAccess = true;
     const access = await this._options.access();
     this._asksAccess = false;
-    const denial = DENIALS[access];
+    const denial = denialOf(access);
     if (this._disposed || this._online || denial?.code === this._denial?.code) {
       return;
     }
-    this._denial = denial === undefined ? null : { ...denial, since: this._offlineSince };
+    this._denial = denial === null ? null : { ...denial, since: this._offlineSince };
     for (const entry of this._entries.values()) {
       this._tell(entry, { denial: this._denial });
     }
@@ -326,7 +333,8 @@ export class Live implements Source {
       return;
     }
     console.error(`jupyter_bgstream: the log of ${job} does not fit at event ${events.map(firstOf)[0] ?? 0}`, error);
-    this._tell(entry, { trouble: { code: 'bad_log', message: 'The server sent a log that this page cannot read.' } });
+    const message = trans.__('The server sent a log that this page cannot read.');
+    this._tell(entry, { trouble: { code: 'bad_log', message } });
   }
 
   private _hint(job: string, deleted: boolean): void {
@@ -335,7 +343,7 @@ export class Live implements Source {
       return;
     }
     if (deleted) {
-      this._tell(entry, { trouble: { code: 'not_found', message: 'This job was deleted.' } });
+      this._tell(entry, { trouble: { code: 'not_found', message: trans.__('This job was deleted.') } });
     } else if (entry.state.trouble !== null && entry.strays < STRAYS) {
       this._ask(job, entry); // it was not there and now it is
     }

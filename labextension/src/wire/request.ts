@@ -18,6 +18,7 @@ import type {
   Thread,
   ThreadPage
 } from './wire';
+import { trans } from '../translation';
 
 /** A request that was refused (`code` of PROTOCOL.md), or that did not get through (`unreachable`). */
 export class RequestError extends Error {
@@ -212,7 +213,7 @@ export class Requests {
 }
 
 function unreachable(): RequestError {
-  return new RequestError(0, 'unreachable', 'The server cannot be reached.');
+  return new RequestError(0, 'unreachable', trans.__('The server cannot be reached.'));
 }
 
 function refusal({ status, statusText }: Response, answer: unknown): RequestError {
@@ -221,7 +222,7 @@ function refusal({ status, statusText }: Response, answer: unknown): RequestErro
   return new RequestError(
     status,
     code ?? 'unexpected',
-    message ?? `The server answered ${status} ${statusText}.`,
+    message ?? trans.__('The server answered %1 %2.', status, statusText),
     field ?? null
   );
 }

@@ -134,7 +134,7 @@ describe('the lists', () => {
     await pass(0);
     expect(model.trouble).toBeNull();
     hear({ type: 'offline' });
-    expect(model.trouble).toBe('reconnecting…');
+    expect(model.trouble).toBe('Reconnecting…');
     server.jobs.mockRejectedValueOnce(new Error('No.'));
     hear(hello);
     await pass(1000);
@@ -146,13 +146,13 @@ describe('the lists', () => {
       void server.status.mockRejectedValueOnce(Object.assign(new Error('The disk is full.'), { status, code }));
     refuse(503, 'unavailable');
     hear({ type: 'offline' });
-    expect(model.trouble).toBe('reconnecting…');
+    expect(model.trouble).toBe('Reconnecting…');
     await pass(0);
     expect(model.trouble).toBe('The disk is full.');
     refuse(0, 'unreachable');
     hear({ type: 'offline' });
     await pass(0);
-    expect(model.trouble).toBe('reconnecting…');
+    expect(model.trouble).toBe('Reconnecting…');
     refuse(503, 'unavailable');
     hear({ type: 'offline' });
     hear(hello);

@@ -44,7 +44,7 @@ describe('a folded text', () => {
 
 describe('a long list', () => {
   const open = (): LongList<{ n: number }> =>
-    new LongList('sources', 'sources', 'ol', ({ n }) => {
+    new LongList('sources', 'ol', ({ n }) => {
       const item = document.createElement('li');
       item.textContent = String(n);
       return item;
@@ -55,9 +55,9 @@ describe('a long list', () => {
   it('shows its beginning, and more with each click', () => {
     const list = open();
     list.show(items);
-    expect([count(list), list.more.hidden, list.more.textContent]).toEqual([100, false, 'and 9,900 more sources']);
+    expect([count(list), list.more.hidden, list.more.textContent]).toEqual([100, false, 'Show more (9,900 left)']);
     list.more.click();
-    expect([count(list), list.more.textContent]).toEqual([600, 'and 9,400 more sources']);
+    expect([count(list), list.more.textContent]).toEqual([600, 'Show more (9,400 left)']);
     expect([...list.node.querySelectorAll('ol')].map(({ start }) => start).slice(0, 3)).toEqual([1, 21, 41]);
   });
 

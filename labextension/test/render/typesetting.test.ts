@@ -55,7 +55,7 @@ describe('a formula', () => {
     await typeset(host, { typeset: node => seen.push(node.textContent) });
     expect(seen).toEqual(['$a$']);
     expect(host.lastElementChild!.textContent).toBe(
-      'Some formulas are shown as they were written: they are too long, or define macros.'
+      'Some formulas are shown as written: they are too long, or define macros.'
     );
   });
 

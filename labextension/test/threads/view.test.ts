@@ -297,7 +297,7 @@ describe('the composer', () => {
     type('Go on');
     expect(button().getAttribute('aria-disabled')).toBe('false');
     hear({ type: 'offline' });
-    expect($('.jp-bgstream-hint').textContent).toMatch(/reconnecting/);
+    expect($('.jp-bgstream-hint').textContent).toMatch(/Reconnecting/);
     expect(field().disabled).toBe(false);
     press(field(), 'Enter', { ctrlKey: true });
     expect(server.submit).not.toHaveBeenCalled();
@@ -321,7 +321,7 @@ describe('the composer', () => {
     server.has.mayWrite = false;
     await show('trip');
     expect(field().disabled).toBe(true);
-    expect($('.jp-bgstream-hint').textContent).toMatch(/does not let you ask/);
+    expect($('.jp-bgstream-hint').textContent).toMatch(/does not let you submit/);
     expect($('[data-action=delete]').hidden).toBe(true);
   });
 

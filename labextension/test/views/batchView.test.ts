@@ -77,7 +77,7 @@ describe('a batch on a page that is signed out', () => {
   it('is not connecting before the first reading', () => {
     open();
     tell(null, denial);
-    expect([words('state'), words('connection')]).toEqual(['not connected', denial.message]);
+    expect([words('state'), words('connection')]).toEqual(['Not connected', denial.message]);
   });
 
   it('needs no word once it has ended', () => {
@@ -90,7 +90,7 @@ describe('a batch on a page that is signed out', () => {
 describe('a batch', () => {
   it('says how far it is', () => {
     open();
-    expect([words('state'), part('bar').hidden]).toEqual(['connecting…', true]);
+    expect([words('state'), part('bar').hidden]).toEqual(['Connecting…', true]);
     tell(
       groupOf(
         { completed: 7500, failed: 2 },
@@ -99,7 +99,7 @@ describe('a batch', () => {
       null
     );
     expect([words('state'), words('name'), words('elapsed'), words('cost')]).toEqual([
-      'running…',
+      'Running',
       'T',
       '10 s',
       '≈ $1.23'
@@ -117,12 +117,12 @@ describe('a batch', () => {
   });
 
   it.each([
-    ['queued', 'queued', groupOf({}, { status: 'queued' })],
-    ['done', 'completed', groupOf({ completed: 3 })],
-    ['done in part', 'partly', groupOf({ completed: 2, failed: 1 })],
-    ['failed', 'failed', groupOf({ failed: 3 })],
-    ['stopped', 'cancelled', groupOf({ completed: 1, cancelled: 2 })],
-    ['done in part', 'partly', groupOf({ completed: 1, interrupted: 2 })]
+    ['Queued', 'queued', groupOf({}, { status: 'queued' })],
+    ['Done', 'completed', groupOf({ completed: 3 })],
+    ['Partly done', 'partly', groupOf({ completed: 2, failed: 1 })],
+    ['Failed', 'failed', groupOf({ failed: 3 })],
+    ['Stopped', 'cancelled', groupOf({ completed: 1, cancelled: 2 })],
+    ['Partly done', 'partly', groupOf({ completed: 1, interrupted: 2 })]
   ])('says %s', (said, state, group) => {
     open();
     tell(group, null);
@@ -140,9 +140,9 @@ describe('a batch', () => {
     expect(words('speed')).toBe('45 tokens/s');
     expect(words('left')).toBe('about 45 s left');
     vi.advanceTimersByTime(65_000);
-    expect([words('left'), words('try')]).toEqual(['', 'Nothing has ended for 1 min 6 s.']);
+    expect([words('left'), words('try')]).toEqual(['', 'No row has ended for 1 min 6 s.']);
     tell(groupOf({ completed: 20 }, { total: 100, submitted: 60 }), null);
-    expect(words('try')).toMatch(/^40 of 100 were never submitted\. Run the cell again/);
+    expect(words('try')).toMatch(/^40 of 100 rows were never submitted\. Run the cell again/);
     tell(groupOf({ completed: 100 }, { total: 100 }), null);
     expect([words('left'), words('speed'), part('try').hidden]).toEqual(['', '', true]);
   });
@@ -165,11 +165,11 @@ describe('a paused batch', () => {
   it('says why, and offers what can be done', () => {
     open();
     tell(group, null);
-    expect([words('state'), view.node.dataset.state]).toEqual(['paused', 'paused']);
+    expect([words('state'), view.node.dataset.state]).toEqual(['Paused', 'paused']);
     expect(words('problem')).toBe('Rows failed alike: openai refused the key. Check it. unauthorized');
     const buttons = ['retry-batch', 'resume-batch', 'stop'].map(button);
     expect(buttons.map(({ hidden }) => hidden)).toEqual([false, false, false]);
-    expect(buttons.map(each => each.textContent)).toEqual(['retry 5 failed (about $1.25 again)', 'go on', 'cancel']);
+    expect(buttons.map(each => each.textContent)).toEqual(['Retry 5 failed (about $1.25 again)', 'Resume', 'Stop']);
     expect(button('resume-batch').title).toContain('the 93 rows that are left');
     vi.advanceTimersByTime(3_600_000);
     expect([words('left'), words('speed'), part('try').hidden]).toEqual(['', '', true]);
@@ -181,12 +181,12 @@ describe('a paused batch', () => {
     button('resume-batch').focus();
     button('resume-batch').click();
     button('resume-batch').click();
-    expect([groups.resume.mock.calls, button('resume-batch').textContent]).toEqual([[['g']], 'going on…']);
+    expect([groups.resume.mock.calls, button('resume-batch').textContent]).toEqual([[['g']], 'Resuming…']);
     expect(groups.retry).not.toHaveBeenCalled();
     tell({ ...group, paused: null }, null);
     await vi.advanceTimersByTimeAsync(0);
-    expect([words('state'), part('problem').hidden, button('resume-batch').hidden]).toEqual(['running…', true, true]);
-    expect(button('stop').textContent).toBe('stop');
+    expect([words('state'), part('problem').hidden, button('resume-batch').hidden]).toEqual(['Running', true, true]);
+    expect(button('stop').textContent).toBe('Stop');
     expect(document.activeElement).toBe(button('stop'));
     vi.advanceTimersByTime(30_000);
     expect(part('try').hidden).toBe(true); // that nothing has ended while it was paused is no news
@@ -198,8 +198,8 @@ describe('a paused batch', () => {
     tell(group, null);
     button('resume-batch').click();
     await vi.advanceTimersByTimeAsync(0);
-    expect(words('problem')).toBe('Still paused: The server stops. not_resumed');
-    expect(words('state')).toBe('paused');
+    expect(words('problem')).toBe('Not resumed: The server stops. not_resumed');
+    expect(words('state')).toBe('Paused');
   });
 
   it('was seen where it was on the screen, and its end later as well', () => {
@@ -235,19 +235,19 @@ describe('its buttons', () => {
     expect(button('retry-batch').hidden).toBe(true);
     button('stop').click();
     button('stop').click();
-    expect([words('state'), groups.cancel.mock.calls.length]).toEqual(['stopping…', 1]);
+    expect([words('state'), groups.cancel.mock.calls.length]).toEqual(['Stopping…', 1]);
     await vi.advanceTimersByTimeAsync(0);
     tell(groupOf({ completed: 1, cancelled: 2 }), null);
-    expect([words('state'), button('stop').hidden, words('retry')]).toEqual(['stopped', true, 'retry 2 stopped']);
+    expect([words('state'), button('stop').hidden, words('retry')]).toEqual(['Stopped', true, 'Retry 2 stopped']);
   });
 
   it('ask again what has no answer, and hand the focus on', async () => {
     open();
     tell(groupOf({ completed: 1, failed: 1, interrupted: 1 }), null);
-    expect(words('retry')).toBe('retry 2 without an answer');
+    expect(words('retry')).toBe('Retry 2 without an answer');
     button('retry-batch').focus();
     button('retry-batch').click();
-    expect(words('retry')).toBe('asking again…');
+    expect(words('retry')).toBe('Retrying…');
     tell(groupOf({ completed: 1 }, { running: 2 }), null);
     await vi.advanceTimersByTimeAsync(0);
     expect(document.activeElement).toBe(button('stop'));
@@ -259,8 +259,8 @@ describe('its buttons', () => {
     tell(groupOf({ completed: 1, failed: 2 }), null);
     button('retry-batch').click();
     await vi.advanceTimersByTimeAsync(0);
-    expect(words('problem')).toBe('Not asked again: The queue is full. not_retried');
-    expect(words('retry')).toBe('retry 2 failed');
+    expect(words('problem')).toBe('Not retried: The queue is full. not_retried');
+    expect(words('retry')).toBe('Retry 2 failed');
   });
 
   it('list its jobs', () => {
@@ -291,9 +291,9 @@ describe('trouble', () => {
 
   it('leaves the numbers of the file', () => {
     open(saved);
-    expect([words('state'), words('numbers')]).toEqual(['connecting…', '1 of 3 answered']);
+    expect([words('state'), words('numbers')]).toEqual(['Connecting…', '1 of 3 answered']);
     tell(null, { code: 'not_found', message: 'No.' });
-    expect([words('state'), words('name'), words('numbers')]).toEqual(['not here', 'Saved', '1 of 3 answered']);
+    expect([words('state'), words('name'), words('numbers')]).toEqual(['Not found', 'Saved', '1 of 3 answered']);
     expect(words('problem')).toMatch(/^This batch is not on this server; saved numbers shown\./);
     expect(['stop', 'retry-batch', 'show-jobs'].every(action => button(action).hidden)).toBe(true);
   });
@@ -302,7 +302,7 @@ describe('trouble', () => {
     open();
     tell(groupOf({ completed: 1 }, { running: 2 }), null);
     tell(groupOf({ completed: 1 }, { running: 2 }), { code: 'offline', message: 'x' });
-    expect([words('state'), words('connection'), part('problem').hidden]).toEqual(['running…', 'reconnecting…', true]);
+    expect([words('state'), words('connection'), part('problem').hidden]).toEqual(['Running', 'Reconnecting…', true]);
     tell(groupOf({ completed: 1 }, { running: 2 }), null);
     expect(words('connection')).toBe('');
   });
@@ -343,5 +343,5 @@ describe('a wish that seemed to fail', () => {
 it('what has ended is not looked for while the server is away', () => {
   open();
   tell(groupOf({ completed: 3 }), { code: 'offline', message: 'x' });
-  expect([words('state'), words('connection')]).toEqual(['done', '']);
+  expect([words('state'), words('connection')]).toEqual(['Done', '']);
 });

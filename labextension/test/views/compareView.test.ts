@@ -74,7 +74,7 @@ it('each answer is below its model, with its own state', async () => {
   follows.get('b')!(done('Two.'));
   await frames();
   expect(each('.jp-bgstream-text')).toEqual(['Saved one', 'Two.']);
-  expect(each('.jp-bgstream-state')).toEqual(['connecting…', 'done']);
+  expect(each('.jp-bgstream-state')).toEqual(['Connecting…', 'Done']);
 });
 
 it('each is seen for itself', async () => {

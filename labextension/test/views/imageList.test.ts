@@ -5,7 +5,7 @@ import { caption, embeddable, Embedding, lacksPictures, parted, sizeWords } from
 import { KernelPictures } from '../../src/wire/kernelImages';
 import type { Source } from '../../src/wire/live';
 import { PictureList } from '../../src/views/imageList';
-import { endedWords } from '../../src/views/labels';
+import { imagesLabel } from '../../src/views/labels';
 import type { Picture } from '../../src/wire/wire';
 import { fold } from '../../src/wire/fold';
 import { log } from '../dom';
@@ -226,8 +226,8 @@ it('has its size in words', () => {
 });
 
 it.each([
-  ['(Picture 1: PNG, 70 bytes)', 1, 'stop', 'done, 1 picture'],
-  ['\n(Picture 1: PNG, 70 bytes)\n\n(Picture 2 is not kept: it is no picture.)\n', 2, 'stop', 'done, 2 pictures'],
+  ['(Picture 1: PNG, 70 bytes)', 1, 'stop', 'Done, 1 image'],
+  ['\n(Picture 1: PNG, 70 bytes)\n\n(Picture 2 is not kept: it is no picture.)\n', 2, 'stop', 'Done, 2 images'],
   ['Here: (Picture 1: PNG, 70 bytes)', 1, 'stop', null],
   ['(Picture 1: PNG, 70 bytes)', 0, 'stop', null],
   ['(Picture 1: PNG, 70 bytes)', 1, 'length', null]
@@ -237,8 +237,8 @@ it.each([
   const answer = fold(
     log({ type: 'queued' }, { type: 'attempt' }, delta, ...images, { type: 'completed', finish_reason })
   );
-  expect(endedWords(answer)).toBe(said);
-  expect(endedWords({ ...answer, status: 'running' })).toBeNull();
+  expect(imagesLabel(answer)).toBe(said);
+  expect(imagesLabel({ ...answer, status: 'running' })).toBeNull();
 });
 
 describe('a kernel', () => {

@@ -60,21 +60,21 @@ afterEach(async () => {
 
 describe('the state line', () => {
   it.each([
-    ['connecting…', 'connecting', state([])],
-    ['queued', 'queued', state(log({ type: 'queued' }))],
-    ['thinking…', 'thinking', state(log(...begin))],
-    ['streaming…', 'streaming', state(log(...begin, text('Hi')))],
+    ['Connecting…', 'connecting', state([])],
+    ['Queued', 'queued', state(log({ type: 'queued' }))],
+    ['Running', 'thinking', state(log(...begin))],
+    ['Running', 'streaming', state(log(...begin, text('Hi')))],
     [
-      'waiting',
+      'Waiting',
       'waiting',
       state(log(...begin, { type: 'waiting', until: Date.UTC(2026, 0, 1, 0, 0, 22) / 1000, code: 'x', message: 'y' }))
     ],
-    ['done', 'completed', state(log(...begin, text('Hi'), done))],
-    ['done, cut off', 'completed', state(log(...begin, { type: 'completed', finish_reason: 'length' }))],
-    ['failed', 'failed', state(log(...begin, { type: 'failed', code: 'truncated', message: 'It broke off.' }))],
-    ['stopped', 'cancelled', state(log({ type: 'queued' }, { type: 'cancelled' }))],
+    ['Done', 'completed', state(log(...begin, text('Hi'), done))],
+    ['Cut off', 'completed', state(log(...begin, { type: 'completed', finish_reason: 'length' }))],
+    ['Failed', 'failed', state(log(...begin, { type: 'failed', code: 'truncated', message: 'It broke off.' }))],
+    ['Stopped', 'cancelled', state(log({ type: 'queued' }, { type: 'cancelled' }))],
     [
-      'interrupted',
+      'Interrupted',
       'interrupted',
       state(log(...begin, { type: 'interrupted', code: 'server_died', message: 'It died.' }))
     ]
@@ -108,21 +108,21 @@ describe('the state line', () => {
     await frames();
     const changes = new MutationObserver(() => undefined);
     changes.observe(view.node, { subtree: true, childList: true, characterData: true, attributes: true });
-    expect(words('elapsed')).toBe('next try in 12 s');
+    expect(words('elapsed')).toBe('Next attempt in 12 s');
     expect(words('problem')).toMatch(/^The provider is busy\. .{50,140}… rate_limited$/);
     expect(view.node.querySelector<HTMLElement>('.jp-bgstream-problem')!.title).toBe(message);
     vi.advanceTimersByTime(5000);
-    expect(words('elapsed')).toBe('next try in 7 s');
+    expect(words('elapsed')).toBe('Next attempt in 7 s');
     const changed = changes.takeRecords().map(({ target }) => (target as HTMLElement).className);
     expect(new Set(changed)).toEqual(new Set(['jp-bgstream-elapsed']));
     vi.advanceTimersByTime(8000);
-    expect(words('elapsed')).toBe('trying soon');
+    expect(words('elapsed')).toBe('Next attempt soon');
   });
 
   it('of a job that no server here can run says what it waits for', () => {
     open();
     tell(state(log({ type: 'queued' }, { type: 'waiting', until: 1, code: 'no_provider', message: 'Nobody.' })));
-    expect(words('elapsed')).toBe('waits for a server that knows its provider');
+    expect(words('elapsed')).toBe('Waiting for a server with this provider');
     expect(words('problem')).toBe('Nobody. no_provider');
     expect([stop().hidden, retry().hidden]).toEqual([false, true]);
   });
@@ -139,7 +139,7 @@ describe('the state line', () => {
     open();
     tell(state(log(...begin, text('Hi')), { online: false }));
     expect(view.node.dataset).toMatchObject({ state: 'streaming', online: 'false' });
-    expect(words('connection')).toBe('reconnecting…');
+    expect(words('connection')).toBe('Reconnecting…');
     tell(state(log(...begin, text('Hi'))));
     expect(words('connection')).toBe('');
   });
@@ -188,7 +188,7 @@ describe('a page that is signed out', () => {
   it('is not connecting', () => {
     open({ text: 'Saved.', status: 'running' });
     tell(state([], { online: false, denial }));
-    expect(words('state')).toBe('not connected');
+    expect(words('state')).toBe('Not connected');
     expect(words('connection')).toBe('Sign in again: reload this page');
   });
 
@@ -208,11 +208,11 @@ describe('the stop button', () => {
     stop().click();
     await frames(0);
     expect(source.cancel).toHaveBeenCalledExactlyOnceWith('j1');
-    expect(words('state')).toBe('stopping…');
+    expect(words('state')).toBe('Stopping…');
     tell(state(log(...begin, text('last words'))));
-    expect(words('state')).toBe('stopping…');
+    expect(words('state')).toBe('Stopping…');
     tell(state(log(...begin, { type: 'cancelled' })));
-    expect(words('state')).toBe('stopped');
+    expect(words('state')).toBe('Stopped');
   });
 
   it('says it when that was not possible, and can be used again', async () => {
@@ -222,7 +222,7 @@ describe('the stop button', () => {
     stop().click();
     await frames(0);
     expect(words('problem')).toContain('Not stopped: The server cannot be reached.');
-    expect(stop().textContent).toBe('stop');
+    expect(stop().textContent).toBe('Stop');
     stop().click();
     expect(source.cancel).toHaveBeenCalledTimes(2);
   });
@@ -237,7 +237,7 @@ describe('the retry button', () => {
     tell(cut());
     retry().click();
     retry().click();
-    expect(words('retry')).toBe('asking again…');
+    expect(words('retry')).toBe('Retrying…');
     await frames(0);
     expect(retries.retry).toHaveBeenCalledExactlyOnceWith('j1', 'c4');
   });
@@ -248,7 +248,7 @@ describe('the retry button', () => {
     tell(cut());
     retry().click();
     await frames(0);
-    expect(words('problem')).toBe('Not asked again: The queue is full. not_retried');
+    expect(words('problem')).toBe('Not retried: The queue is full. not_retried');
     retry().click();
     await frames(0);
     expect(retries.retry).toHaveBeenCalledTimes(2);
@@ -336,15 +336,15 @@ describe('a new attempt', () => {
     open();
     tell(state(log(...begin, text('*First*'), died, { type: 'attempt' })));
     const folded = view.node.querySelector<HTMLDetailsElement>('.jp-bgstream-attempt')!;
-    expect(folded.textContent).toBe('What attempt 1 had said');
+    expect(folded.textContent).toBe('Text of attempt 1');
     folded.open = true;
     await frames();
     expect(folded.querySelector('.jp-RenderedMarkdown .jp-bgstream-block')!.textContent).toBe('*First*');
     tell(state(log(...begin, text('*First*'), died, { type: 'attempt' }, text('Second'), died, { type: 'attempt' })));
     expect(folded.isConnected).toBe(true);
     expect([...view.node.querySelectorAll('.jp-bgstream-attempt')].map(each => each.textContent)).toEqual([
-      'What attempt 1 had said*First*',
-      'What attempt 2 had said'
+      'Text of attempt 1*First*',
+      'Text of attempt 2'
     ]);
   });
 });

@@ -70,7 +70,7 @@ describe('what belongs to the answer', () => {
     expect(links.map(link => link?.href)).toEqual(['https://example.org/', undefined]);
     expect(links[0]).toMatchObject({ target: '_blank', rel: 'noopener noreferrer nofollow' });
     const cited = view.node.querySelector<HTMLDetailsElement>('.jp-bgstream-cited')!;
-    expect([cited.hidden, cited.open, words('cited .jp-bgstream-summary')]).toEqual([false, true, '2 sources']);
+    expect([cited.hidden, cited.open, words('cited .jp-bgstream-summary')]).toEqual([false, true, '2 citations']);
   });
 
   it('a source says where it leads, whatever its title does', () => {
@@ -102,7 +102,7 @@ describe('what belongs to the answer', () => {
     expect(cited.open).toBe(false);
     cited.open = true;
     tell(state(log(...begin, ...many, source(9))));
-    expect([cited.open, words('cited .jp-bgstream-summary')]).toEqual([true, '10 sources']);
+    expect([cited.open, words('cited .jp-bgstream-summary')]).toEqual([true, '10 citations']);
   });
 
   it.each([
@@ -145,10 +145,10 @@ describe('what belongs to the answer', () => {
     const cost = view.node.querySelector<HTMLElement>('.jp-bgstream-cost')!;
     const usage = { type: 'usage', output_tokens: 9, cost: 0.0012 } as const;
     tell(state(log(...begin, usage)));
-    expect([cost.textContent, cost.title]).toEqual(['$0.0012', 'What the provider says it cost.']);
+    expect([cost.textContent, cost.title]).toEqual(['$0.0012', 'The cost that the provider reported.']);
     tell(state(log(...begin, usage, { type: 'attempt' }, { ...usage, cost_estimated: true })));
     expect(cost.textContent).toBe('≈ $0.0024');
-    expect(cost.title).toBe('An estimate by list prices: what the provider bills may differ.');
+    expect(cost.title).toBe('An estimate by list prices: the provider may bill another amount.');
   });
 
   it('arguments of a tool are indented, and text whatever they hold', () => {
@@ -181,7 +181,7 @@ describe('what belongs to the answer', () => {
       )
     );
     expect(words('try')).toBe('Attempt 2');
-    expect(words('attempt')).toBe('What attempt 1 had said');
+    expect(words('attempt')).toBe('Text of attempt 1');
     expect(words('tool')).toBe('Asks for the tool weather<b>{}</b>');
   });
 });

@@ -2,22 +2,23 @@ import { readFileSync } from 'node:fs';
 
 import { expect, test } from 'vitest';
 
-import { costWords, previewWords, stateWords } from '../../src/views/labels';
+import { formatCost, previewText } from '../../src/views/format';
+import { stateLabel } from '../../src/views/labels';
 
 const golden = JSON.parse(readFileSync(new URL('../../../tests/golden/costs.json', import.meta.url), 'utf8')) as {
   cases: { usd: number; estimated: boolean; words: string }[];
 };
 
 test.each(golden.cases)('a price: $words', ({ words, ...cost }) => {
-  expect(costWords(cost)).toBe(words);
+  expect(formatCost(cost)).toBe(words);
 });
 
 test('no price that is not known', () => {
-  expect(costWords(null)).toBe('');
+  expect(formatCost(null)).toBe('');
 });
 
 test('a reason that a provider names is no word of ours', () => {
-  expect(stateWords('completed', 'constructor')).toBe('done');
+  expect(stateLabel('completed', 'constructor')).toBe('Done');
 });
 
 test.each([
@@ -27,5 +28,5 @@ test.each([
   ['_emphasis_ and __more__', 'emphasis and more'],
   ['', '']
 ])('a preview has the words of %j', (markdown, words) => {
-  expect(previewWords(markdown)).toBe(words);
+  expect(previewText(markdown)).toBe(words);
 });

@@ -2,7 +2,16 @@ import { readFileSync } from 'node:fs';
 
 import { describe, expect, it } from 'vitest';
 
-import { type Answer, fold, hasEnded, IllegalEventError, NO_TIMES, NOTHING, OutOfOrderError, timed } from '../../src/wire/fold';
+import {
+  type Answer,
+  fold,
+  hasEnded,
+  IllegalEventError,
+  NO_TIMES,
+  NOTHING,
+  OutOfOrderError,
+  timed
+} from '../../src/wire/fold';
 import type { WireEvent } from '../../src/wire/wire';
 
 interface Case {
