@@ -13,7 +13,7 @@ import widgetCss from '../style/widget.css';
 import { AnswerView } from './views/answerView';
 import { BatchView } from './views/batchView';
 import { Kernel, KernelGroup, mention, type Model } from './wire/kernelRelay';
-import type { Disposable } from './wire/live';
+import type { Disposable } from './wire/feed';
 import { markdown } from './render/standaloneMarkdown';
 import { type Drawn, shared } from './views/globals';
 import { dress } from './render/theme';

@@ -1,6 +1,6 @@
 import { vi } from 'vitest';
 
-import type { Followed } from '../src/wire/live';
+import type { Followed } from '../src/wire/feed';
 import { type Answer, apply, fold, NO_TIMES, NOTHING, timed, tried, type Try } from '../src/wire/fold';
 import type { Markdown } from '../src/render/textPane';
 import type { Counts, Group, WireEvent } from '../src/wire/wire';

@@ -2,7 +2,7 @@ import { Signal } from '@lumino/signaling';
 import { type Mock, vi } from 'vitest';
 
 import type { GroupFollower } from '../src/wire/batches';
-import type { Followed, Follower } from '../src/wire/live';
+import type { Followed, Follower } from '../src/wire/feed';
 import type { Chain } from '../src/wire/retryChains';
 import { Keeper } from '../src/outputs/outputSaver';
 import { BUNDLE_MIME, type Picture } from '../src/wire/wire';

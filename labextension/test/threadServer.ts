@@ -1,7 +1,7 @@
 import { vi } from 'vitest';
 
 import { RequestError } from '../src/wire/request';
-import type { Job, Message, Said, Status, Thread } from '../src/wire/wire';
+import type { Job, Message, ModelList, Said, Status, Thread } from '../src/wire/wire';
 
 /** A job of a thread, in lists. */
 export function jobOf(id: string, status: Status, more: Partial<Job> = {}): Job {
@@ -85,7 +85,7 @@ export function serverOf() {
       return Promise.resolve();
     }),
     models: vi.fn(() =>
-      Promise.resolve({ default: 'p/m', aliases: { best: 'p/m' }, providers: [{ models: ['p/m', 'p/n'] }] })
+      Promise.resolve<ModelList>({ default: 'p/m', aliases: { best: 'p/m' }, providers: [{ models: ['p/m', 'p/n'] }] })
     ),
     mayWrite: vi.fn(() => Promise.resolve(has.mayWrite))
   };

@@ -5,14 +5,14 @@ import { lacksPictures } from './images';
 import { FilePictures } from './fileImages';
 import { type Answer, hasEnded } from '../wire/fold';
 import type { GroupSource } from '../wire/batches';
-import { type Disposable, type Followed, type Source, wasDeleted } from '../wire/live';
+import { type Disposable, type Followed, type JobFeed, wasDeleted } from '../wire/feed';
 import { idsOf, type Place } from './jobOutputs';
 import type { Chain, Chains } from '../wire/retryChains';
 import type { Group } from '../wire/wire';
 
 /** Where it is known from. */
 export interface Sources {
-  live: Pick<Source, 'follow'> & Required<Pick<Source, 'picture'>>;
+  live: Pick<JobFeed, 'follow'> & Required<Pick<JobFeed, 'picture'>>;
   retries: Pick<Chains, 'watch'>;
   groups: Pick<GroupSource, 'follow'>;
 }

@@ -3,7 +3,7 @@
 import type { CodeCellModel } from '@jupyterlab/cells';
 
 import { batchOf, bundlesOf, type Data } from './mimebundle';
-import type { Disposable } from '../wire/live';
+import type { Disposable } from '../wire/feed';
 
 /** Who was not elected looks again: what the other writes comes within moments, unless that page has gone. */
 const LOOK_AGAIN = 2000; // ms

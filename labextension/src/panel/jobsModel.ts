@@ -4,7 +4,8 @@ import type { IDisposable } from '@lumino/disposable';
 import { type ISignal, Signal } from '@lumino/signaling';
 
 import { hasEnded } from '../wire/fold';
-import type { Denial, Disposable, Live, News } from '../wire/live';
+import type { Denial, Disposable, News } from '../wire/feed';
+import type { Live } from '../wire/live';
 import { Reader } from '../wire/throttledFetch';
 import type { RequestError, Requests } from '../wire/request';
 import type { Cost, Inbox, Job, Mute, Notice } from '../wire/wire';

@@ -7,7 +7,7 @@ import { setDenial, setText } from '../render/dom';
 import { bgstreamIcon } from './icons';
 import { type JobActions, jobRow } from './jobRow';
 import { type Listed, listed } from './jobListing';
-import type { Disposable } from '../wire/live';
+import type { Disposable } from '../wire/feed';
 import { clipped } from '../render/boundedText';
 import type { JobsModel } from './jobsModel';
 import { muteRow, type NamedMute } from './mutes';

@@ -1,7 +1,7 @@
 /** An earlier text, folded away and drawn when somebody opens it. */
 
 import { element } from './dom';
-import type { Disposable } from '../wire/live';
+import type { Disposable } from '../wire/feed';
 import { type Markdown, TextPane } from './textPane';
 import { trans } from '../translation';
 

@@ -1,7 +1,7 @@
 /** JSON as a person reads it: the text with line breaks and indents of ours, and not a character else changed. */
 
 /** Return the text indented; one that is no JSON object or array, or very long, is returned as it is. */
-export function pretty(text: string): string {
+export function prettyJson(text: string): string {
   if (text.length > LONGEST || !isComposite(text)) {
     return text;
   }

@@ -1,6 +1,6 @@
 /** Colours for a page that does not have Jupyter's: the page's own, as far as it says, or dark or light to suit it. */
 
-import type { Disposable } from '../wire/live';
+import type { Disposable } from '../wire/feed';
 
 /** Give an element colours as soon as it is in the page. */
 export function dress(node: HTMLElement): Disposable {

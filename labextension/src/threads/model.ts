@@ -4,7 +4,8 @@ import type { IDisposable } from '@lumino/disposable';
 import { type ISignal, Signal } from '@lumino/signaling';
 
 import { Conversation, type ConversationServer, type Draft } from './conversation';
-import type { Denial, Disposable, Live, News } from '../wire/live';
+import type { Denial, Disposable, News } from '../wire/feed';
+import type { Live } from '../wire/live';
 import { Reader } from '../wire/throttledFetch';
 import type { Requests } from '../wire/request';
 import type { Thread } from '../wire/wire';

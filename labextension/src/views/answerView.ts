@@ -3,7 +3,7 @@
 import { element } from '../render/dom';
 import { Folded } from '../render/disclosure';
 import { hasEnded } from '../wire/fold';
-import type { Disposable, Source } from '../wire/live';
+import type { Disposable, JobFeed } from '../wire/feed';
 import type { Chain, Chains } from '../wire/retryChains';
 import type { Markdown } from '../render/textPane';
 import { JobView } from './jobView';
@@ -12,7 +12,7 @@ import type { Status } from '../wire/wire';
 
 /** What every view of the page needs. */
 export interface Drawing {
-  source: Source;
+  source: JobFeed;
   retries: Chains;
   markdown: Markdown;
 }

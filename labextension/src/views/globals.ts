@@ -3,7 +3,7 @@
 import type { AnswerOptions, Drawing } from './answerView';
 import type { BatchOptions } from './batchView';
 import type { GroupSource } from '../wire/batches';
-import type { Disposable } from '../wire/live';
+import type { Disposable } from '../wire/feed';
 
 /** Where a widget on the same page finds it. */
 export const SHARED = Symbol.for('jupyter_bgstream/1');

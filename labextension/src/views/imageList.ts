@@ -6,7 +6,7 @@
 import { element, setText } from '../render/dom';
 import { caption, isDrawn, numberOf, parted, suffix } from '../outputs/images';
 import type { Answer } from '../wire/fold';
-import type { Source } from '../wire/live';
+import type { JobFeed } from '../wire/feed';
 import { whyNotDrawn, whyNotDrawnUri } from '../render/pixels';
 import type { Picture } from '../wire/wire';
 import { trans } from '../translation';
@@ -18,7 +18,7 @@ export interface PictureOptions {
   job: string;
   /** What the notebook's file says; its pictures are shown until the log has come, and stay if it does not come. */
   saved: { text: string } | null;
-  source: Source;
+  source: JobFeed;
 }
 
 export class PictureList {

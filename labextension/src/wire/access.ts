@@ -3,7 +3,7 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
-import type { Access } from './live';
+import type { Access } from './feed';
 
 /** A request that takes longer says nothing. */
 const TIMEOUT = 10_000; // ms

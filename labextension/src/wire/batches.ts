@@ -7,7 +7,8 @@
  */
 
 import { hasEnded } from './fold';
-import type { Denial, Disposable, Live, News } from './live';
+import type { Denial, Disposable, News } from './feed';
+import type { Live } from './live';
 import { tellAll } from './emit';
 import type { Fault, Group, Inbox } from './wire';
 import { trans } from '../translation';

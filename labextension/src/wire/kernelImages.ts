@@ -3,7 +3,7 @@
  * (see `jupyter_bgstream/client/image_relay.py`).
  */
 
-import type { Disposable } from './live';
+import type { Disposable } from './feed';
 import type { Picture } from './wire';
 import { trans } from '../translation';
 

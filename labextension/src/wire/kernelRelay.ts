@@ -8,7 +8,8 @@
 
 import type { GroupFollower, GroupSource } from './batches';
 import { KernelPictures } from './kernelImages';
-import { type Disposable, Live } from './live';
+import type { Disposable } from './feed';
+import { Live } from './live';
 import { Retries } from './retryChains';
 import type { Fault, Group, Job, ServerFrame } from './wire';
 import { trans } from '../translation';

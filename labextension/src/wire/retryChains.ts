@@ -7,7 +7,8 @@
  */
 
 import { hasEnded } from './fold';
-import type { Disposable, Live, News } from './live';
+import type { Disposable, News } from './feed';
+import type { Live } from './live';
 import { tellAll } from './emit';
 import type { Job } from './wire';
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import type { News } from '../../src/wire/live';
+import type { News } from '../../src/wire/feed';
 import { JobsModel } from '../../src/panel/jobsModel';
 import type { CostList, Inbox, Job, JobPage, Mute, Notice, ServerStatus } from '../../src/wire/wire';
 

@@ -1,7 +1,7 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 
-import type { Denial, News } from '../../src/wire/live';
+import type { Denial, News } from '../../src/wire/feed';
 import { JobsModel } from '../../src/panel/jobsModel';
 import { Toaster } from '../../src/panel/toasts';
 import type { Job } from '../../src/wire/wire';

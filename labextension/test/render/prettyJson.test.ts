@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { pretty } from '../../src/render/prettyJson';
+import { prettyJson } from '../../src/render/prettyJson';
 
 test.each([
   ['{"city":"Bern","days":3}', '{\n  "city": "Bern",\n  "days": 3\n}'],
@@ -15,12 +15,12 @@ test.each([
   ['"a string"', '"a string"'],
   ['', '']
 ])('%s', (text, shown) => {
-  expect(pretty(text)).toBe(shown);
+  expect(prettyJson(text)).toBe(shown);
 });
 
 test('what is deep or long takes linear time and room', () => {
   const deep = '['.repeat(5000) + ']'.repeat(5000);
-  expect(pretty(deep).length).toBeLessThan(500_000);
+  expect(prettyJson(deep).length).toBeLessThan(500_000);
   const long = `[${'1,'.repeat(200_000)}1]`;
-  expect(pretty(long).length).toBeLessThan(1_500_000);
+  expect(prettyJson(long).length).toBeLessThan(1_500_000);
 });

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import type { News } from '../../src/wire/live';
+import type { News } from '../../src/wire/feed';
 import { ThreadsModel } from '../../src/threads/model';
 import { jobOf, refused, saidBy, serverOf, threadOf } from '../threadServer';
 

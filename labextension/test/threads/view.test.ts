@@ -1,7 +1,7 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import type { Follower, News } from '../../src/wire/live';
+import type { Follower, News } from '../../src/wire/feed';
 import { ThreadsModel } from '../../src/threads/model';
 import { ThreadView } from '../../src/threads/view';
 import { fakeScreen, frames, log, setVisibility, SlowMarkdown, state } from '../dom';

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { caption, embeddable, Embedding, lacksPictures, parted, sizeWords } from '../../src/outputs/images';
 import { KernelPictures } from '../../src/wire/kernelImages';
-import type { Source } from '../../src/wire/live';
+import type { JobFeed } from '../../src/wire/feed';
 import { PictureList } from '../../src/views/imageList';
 import { imagesLabel } from '../../src/views/labels';
 import type { Picture } from '../../src/wire/wire';
@@ -31,10 +31,10 @@ const settle = (): Promise<void> => new Promise(resolve => setTimeout(resolve));
 
 describe('a list of pictures', () => {
   const urls = new Map<string, Blob>();
-  const load = vi.fn<NonNullable<Source['picture']>>();
+  const load = vi.fn<NonNullable<JobFeed['picture']>>();
   let list: PictureList;
-  const open = (saved = '', source: Partial<Source> = { picture: load }): void => {
-    list = new PictureList({ job: 'j1', saved: { text: saved }, source: source as Source });
+  const open = (saved = '', source: Partial<JobFeed> = { picture: load }): void => {
+    list = new PictureList({ job: 'j1', saved: { text: saved }, source: source as JobFeed });
   };
   const figures = (): HTMLElement[] => [...list.node.querySelectorAll('figure')];
   const words = (): string[] => figures().map(figure => figure.querySelector('figcaption')!.innerText);

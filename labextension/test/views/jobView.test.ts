@@ -1,7 +1,7 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import type { Followed, Follower, Source } from '../../src/wire/live';
+import type { Followed, Follower, JobFeed } from '../../src/wire/feed';
 import type { Chains } from '../../src/wire/retryChains';
 import { JobView } from '../../src/views/jobView';
 import type { Status } from '../../src/wire/wire';
@@ -20,8 +20,8 @@ const source = {
       }
     };
   },
-  cancel: vi.fn<Source['cancel']>(() => Promise.resolve()),
-  seen: vi.fn<Source['seen']>()
+  cancel: vi.fn<JobFeed['cancel']>(() => Promise.resolve()),
+  seen: vi.fn<JobFeed['seen']>()
 };
 
 const retries = { retry: vi.fn<Chains['retry']>(() => Promise.resolve()) };

@@ -1,7 +1,7 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import type { Followed, Follower } from '../../src/wire/live';
+import type { Followed, Follower } from '../../src/wire/feed';
 import { JobView } from '../../src/views/jobView';
 import { fakeScreen, frames, log, setVisibility, SlowMarkdown, state } from '../dom';
 

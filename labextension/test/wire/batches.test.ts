@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { Groups } from '../../src/wire/batches';
-import type { News } from '../../src/wire/live';
+import type { News } from '../../src/wire/feed';
 import type { Fault, Group, Inbox, Notice } from '../../src/wire/wire';
 import { groupOf, setVisibility } from '../dom';
 

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { Kernel, KernelGroup } from '../../src/wire/kernelRelay';
-import type { Followed } from '../../src/wire/live';
+import type { Followed } from '../../src/wire/feed';
 import type { Chain } from '../../src/wire/retryChains';
 import type { Job, Status, WireEvent } from '../../src/wire/wire';
 import { groupOf, log } from '../dom';

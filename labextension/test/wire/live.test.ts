@@ -1,7 +1,8 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { type Access, type Followed, Live, type News } from '../../src/wire/live';
+import type { Access, Followed, News } from '../../src/wire/feed';
+import { Live } from '../../src/wire/live';
 import type { WireEvent } from '../../src/wire/wire';
 import { FakeSocket } from '../socket';
 
@@ -26,7 +27,14 @@ beforeEach(() => {
   FakeSocket.all = [];
   cancel = vi.fn(() => Promise.resolve());
   access = vi.fn(() => Promise.resolve('unknown' as const));
-  live = new Live({ url: () => 'ws://x/live', WebSocket: FakeSocket.constructible, cancel, access, random: () => 1 });
+  live = new Live({
+    url: () => 'ws://x/live',
+    WebSocket: FakeSocket.constructible,
+    cancel,
+    picture: () => Promise.reject(new Error('none')),
+    access,
+    random: () => 1
+  });
 });
 
 afterEach(() => {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import type { News } from '../../src/wire/live';
+import type { News } from '../../src/wire/feed';
 import { type Chain, Retries } from '../../src/wire/retryChains';
 import type { Job } from '../../src/wire/wire';
 

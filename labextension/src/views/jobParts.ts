@@ -1,0 +1,135 @@
+/** The parts of an answer beside its text: reasoning, citations, tool calls and earlier attempts. */
+
+import { clipped, foldedText, LongList } from '../render/boundedText';
+import { Folded } from '../render/disclosure';
+import { element, setText } from '../render/dom';
+import { Growing } from '../render/plainText';
+import { prettyJson } from '../render/prettyJson';
+import type { Markdown } from '../render/textPane';
+import { trans } from '../translation';
+import type { Citation, Partial, ToolCall } from '../wire/wire';
+import { formatNumber } from './format';
+
+/** More citations than these are folded away. */
+const CITATIONS_IN_SIGHT = 8;
+
+/** The longest address, in characters: a server leaves out a citation with a longer one. */
+const LONGEST_ADDRESS = 8192;
+
+/** The reasoning, folded away. */
+export class Reasoning {
+  readonly node = element('details', 'reasoning');
+
+  constructor() {
+    this.node.append(element('summary', 'summary', trans.__('Reasoning')), this._text.node);
+  }
+
+  /** Show the reasoning. `alone`: it is all there is to read, so that it is opened, once. */
+  show(text: string, alone: boolean): void {
+    this.node.hidden = text === '';
+    if (alone && !this._opened) {
+      this._opened = this.node.open = true;
+    }
+    this._text.show(text);
+  }
+
+  private readonly _text = new Growing(element('div', 'plain'));
+  private _opened = false;
+}
+
+/** The citations: folded away if they are many. */
+export class CitationList {
+  readonly node = element('details', 'cited');
+
+  constructor() {
+    this.node.hidden = true;
+    this.node.append(this._count, this._list.node, this._list.more);
+  }
+
+  show(citations: readonly Citation[]): void {
+    if (citations.length > 0 && this.node.hidden) {
+      this.node.open = citations.length <= CITATIONS_IN_SIGHT;
+    }
+    this._list.show(citations);
+    this.node.hidden = citations.length === 0;
+    const count = formatNumber(citations.length);
+    setText(this._count, trans._n('%2 citation', '%2 citations', citations.length, count));
+  }
+
+  private readonly _count = element('summary', 'summary');
+  private readonly _list = new LongList('sources', 'ol', citationItem);
+}
+
+/** The texts of earlier attempts, each folded away. */
+export class EarlierAttempts {
+  readonly node = element('div', 'attempts');
+
+  constructor(private readonly _markdown: Markdown) {}
+
+  dispose(): void {
+    this._items.forEach(item => item.dispose());
+  }
+
+  /** Show these attempts. Items that are there stay, open or not. */
+  show(attempts: readonly Partial[]): void {
+    if (this._attempts !== attempts) {
+      this._attempts = attempts;
+      for (const each of attempts.slice(this._items.length)) {
+        const item = this._itemOf(each);
+        this._items.push(item);
+        this.node.append(item.node);
+      }
+      this._items.splice(attempts.length).forEach(item => item.dispose());
+    }
+  }
+
+  private _itemOf({ attempt, text, reasoning }: Partial): Folded {
+    return new Folded('attempt', this._markdown, trans.__('Text of attempt %1', attempt), show => {
+      show(text || reasoning, true);
+      return { dispose: () => undefined };
+    });
+  }
+
+  private _attempts: readonly Partial[] = [];
+  private readonly _items: Folded[] = [];
+}
+
+/** Make the list of tool calls. */
+export function toolCallList(): LongList<ToolCall> {
+  return new LongList('tools', 'div', ({ name, arguments: text }: ToolCall) => {
+    const item = foldedText('tool', trans.__('Asks for the tool %1', name), text, prettyJson);
+    item.lastElementChild?.classList.add('jp-bgstream-arguments');
+    return item;
+  });
+}
+
+function citationItem({ url, title }: Citation): HTMLElement {
+  const item = element('li', 'source');
+  const host = hostOf(url);
+  if (host === null) {
+    item.textContent = clipped(title || url); // whatever a model may write there, it is nothing to click on
+    return item;
+  }
+  const link = element('a', 'link', clipped(title || url));
+  link.href = url;
+  link.title = clipped(url, 2000);
+  link.target = '_blank';
+  link.rel = 'noopener noreferrer nofollow';
+  item.append(link);
+  if (title !== '') {
+    item.append(' ', element('span', 'host', clipped(host))); // a title may name another site than the link's
+  }
+  return item;
+}
+
+/** Return the host of a web page's address; null for any other. */
+function hostOf(url: string): string | null {
+  if (url.length > LONGEST_ADDRESS || !/^https?:\/\//i.test(url)) {
+    return null;
+  }
+  try {
+    return new URL(url).host;
+  } catch {
+    return null;
+  }
+}

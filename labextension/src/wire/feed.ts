@@ -1,0 +1,59 @@
+/** How views follow jobs: by the page's socket, or by what a kernel relays. */
+
+import type { Answer, Times, Try } from './fold';
+import type { Fault, Picture, ServerFrame } from './wire';
+
+/** A followed job, as its followers get it at each change. */
+export interface Followed {
+  readonly answer: Answer;
+  readonly times: Times;
+  readonly tries: readonly Try[];
+  /** The position after the events in the answer; null before the first frame. */
+  readonly cursor: string | null;
+  /** Whether the job has ended and all of its log is here. */
+  readonly closed: boolean;
+  /** Whether the socket is open; if not, the job continues and this page does not see it. */
+  readonly online: boolean;
+  /** Why the server does not send this job (`not_found`, …). */
+  readonly trouble: Fault | null;
+  /** Why the server denies this page; null if it does not, and while that is not known. */
+  readonly denial: Denial | null;
+}
+
+/** The server's answer about this page's login: `unknown` while it cannot be asked. */
+export type Access = 'granted' | 'signed-out' | 'forbidden' | 'unknown';
+
+/** The server denies this page. */
+export interface Denial {
+  code: 'signed_out' | 'forbidden';
+  message: string;
+  /** When the socket was lost, in Unix seconds: nothing later is known here. */
+  since: number;
+}
+
+/** Return whether a job was deleted: the server does not have it, and this page has seen it. */
+export function wasDeleted({ trouble, answer }: Followed): boolean {
+  return trouble?.code === 'not_found' && answer.status !== 'new';
+}
+
+export type Follower = (job: Followed) => void;
+
+export interface Disposable {
+  dispose(): void;
+}
+
+/** Where a view gets its job from. */
+export interface JobFeed {
+  /** Call back with the present state, before this returns, if there is one, and then with each new one. */
+  follow(job: string, follower: Follower): Disposable;
+  /** Ask the server to stop the job; idempotent. */
+  cancel(job: string): Promise<void>;
+  /** Report that a visible view has drawn the job up to this cursor. */
+  seen(job: string, cursor: string): void;
+  /** Read the file of an image; rejects with the reason. A page's live connection may be older than this method. */
+  picture?(job: string, image: Picture): Promise<Blob>;
+}
+
+/** Hints of the server, at which lists are read again, and that the socket is lost. */
+export type News =
+  Extract<ServerFrame, { type: 'hello' | 'job' | 'group' | 'notice' }> | { type: 'offline'; denial?: Denial | null };
