@@ -12,11 +12,11 @@ import widgetCss from '../style/widget.css';
 
 import { AnswerView } from './views/answerView';
 import { BatchView } from './views/batchView';
-import { Kernel, KernelGroup, mention, type Model } from './wire/kernelRelay';
+import { KernelFeed, KernelBatch, sendToKernel, type Model } from './wire/kernelRelay';
 import type { Disposable } from './wire/feed';
 import { markdown } from './render/standaloneMarkdown';
-import { type Drawn, shared } from './views/globals';
-import { dress } from './render/theme';
+import { type View, pageGlobals } from './views/globals';
+import { applyTheme } from './render/theme';
 
 interface Context {
   model: Model;
@@ -33,16 +33,16 @@ const relays = new Map<unknown, Relay>();
 
 /** Tell the kernel what this page sees and it does not: then it need not relay, and its traits follow a retry. */
 function initialize({ model }: { model: Model }): (() => void) | undefined {
-  const { live, retries, groups } = shared() ?? {};
+  const { live, retries, groups } = pageGlobals() ?? {};
   if (live === undefined) {
     return undefined;
   }
-  mention(model, { type: 'live' });
+  sendToKernel(model, { type: 'live' });
   const id = String(model.get('id'));
   let watching: Disposable | undefined;
   const tell = (type: string): void => {
     // Nobody says so when a notebook is closed and its widgets stay behind, or when a kernel is started anew.
-    if (!mention(model, { type })) {
+    if (!sendToKernel(model, { type })) {
       watching?.dispose();
     }
   };
@@ -67,19 +67,19 @@ function render({ model, el }: Context): () => void {
   const view = model.get('kind') === 'batch' ? drawBatch(model) : drawJob(model);
   el.classList.add('jp-bgstream-widget');
   el.append(view.node);
-  const undress = dress(el);
-  return () => [view, undress].forEach(each => each.dispose());
+  const theme = applyTheme(el);
+  return () => [view, theme].forEach(each => each.dispose());
 }
 
-function drawJob(model: Model): Drawn {
+function drawJob(model: Model): View {
   const options = { job: String(model.get('id')), model: String(model.get('model')), saved: null };
-  const page = shared();
+  const page = pageGlobals();
   if (page?.live === undefined || page.retries === undefined || page.markdown === undefined) {
     style('base', baseCss);
     style('pictures', picturesCss);
     return relayed(
       model,
-      () => new Kernel(model),
+      () => new KernelFeed(model),
       ({ live, retries }) => new AnswerView({ ...options, source: live, retries, markdown })
     );
   }
@@ -87,22 +87,22 @@ function drawJob(model: Model): Drawn {
   return page.answer?.(options) ?? new AnswerView({ ...options, source, retries, markdown: rendered });
 }
 
-function drawBatch(model: Model): Drawn {
+function drawBatch(model: Model): View {
   const options = { batch: String(model.get('id')), saved: null };
-  const { groups, batch } = shared() ?? {};
+  const { groups, batch } = pageGlobals() ?? {};
   if (groups === undefined) {
     style('base', baseCss);
     style('batch', batchCss);
     return relayed(
       model,
-      () => new KernelGroup(model),
+      () => new KernelBatch(model),
       from => new BatchView({ ...options, groups: from })
     );
   }
   return batch?.(options) ?? new BatchView({ ...options, groups });
 }
 
-function relayed<T extends Disposable>(model: Model, make: () => T, view: (from: T) => Drawn): Drawn {
+function relayed<T extends Disposable>(model: Model, make: () => T, view: (from: T) => View): View {
   const key = model.get('key');
   const relay = relays.get(key) ?? { from: make(), views: 0 };
   relays.set(key, relay);

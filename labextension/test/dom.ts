@@ -1,7 +1,16 @@
 import { vi } from 'vitest';
 
 import type { Followed } from '../src/wire/feed';
-import { type Answer, apply, fold, NO_TIMES, NOTHING, timed, tried, type Try } from '../src/wire/fold';
+import {
+  type Answer,
+  apply,
+  fold,
+  NO_TIMES,
+  EMPTY_ANSWER,
+  applyTimes,
+  applyAttempts,
+  type Attempt
+} from '../src/wire/fold';
 import type { Markdown } from '../src/render/textPane';
 import type { Counts, Group, WireEvent } from '../src/wire/wire';
 
@@ -56,13 +65,13 @@ export async function frames(ms = 500): Promise<void> {
 }
 
 export function state(events: WireEvent[], more: Partial<Followed> = {}): Followed {
-  const answer = events.length > 0 ? fold(events) : NOTHING;
+  const answer = events.length > 0 ? fold(events) : EMPTY_ANSWER;
   return {
     answer,
-    times: events.reduce(timed, NO_TIMES),
-    tries: events.reduce<[readonly Try[], Answer]>(
-      ([tries, before], event) => [tried(tries, before, event), apply(before, event)],
-      [[], NOTHING]
+    times: events.reduce(applyTimes, NO_TIMES),
+    attempts: events.reduce<[readonly Attempt[], Answer]>(
+      ([attempts, before], event) => [applyAttempts(attempts, before, event), apply(before, event)],
+      [[], EMPTY_ANSWER]
     )[0],
     cursor: events.length > 0 ? `c${answer.seq}` : null,
     closed: false,

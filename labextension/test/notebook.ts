@@ -1,10 +1,10 @@
 import { Signal } from '@lumino/signaling';
 import { type Mock, vi } from 'vitest';
 
-import type { GroupFollower } from '../src/wire/batches';
+import type { BatchFollower } from '../src/wire/batches';
 import type { Followed, Follower } from '../src/wire/feed';
 import type { Chain } from '../src/wire/retryChains';
-import { Keeper } from '../src/outputs/outputSaver';
+import { OutputSaver } from '../src/outputs/outputSaver';
 import { BUNDLE_MIME, type Picture } from '../src/wire/wire';
 import { log, state } from './dom';
 
@@ -83,7 +83,7 @@ export const ended = state(log(...begin, said('Hi <b>'), { type: 'completed', fi
 });
 
 export let follows: Map<string, Follower>;
-export let keeper: Keeper;
+export let keeper: OutputSaver;
 export let panel: FakePanel;
 export const autosave = { on: true };
 export let chains: Map<string, (chain: Chain) => void>;
@@ -117,11 +117,11 @@ const retries = {
   }
 };
 
-export let followGroup: Map<string, GroupFollower>;
+export let followGroup: Map<string, BatchFollower>;
 export let retriedGroup: (group: string) => void;
 
 const groups = {
-  follow: (id: string, follower: GroupFollower) => {
+  follow: (id: string, follower: BatchFollower) => {
     followGroup.set(id, follower);
     return { dispose: () => void followGroup.delete(id) };
   },
@@ -131,8 +131,8 @@ const groups = {
   }
 };
 
-export const keep = (): Keeper =>
-  (keeper = new Keeper(panel as never, { live, retries, groups, maySave: () => autosave.on }));
+export const keep = (): OutputSaver =>
+  (keeper = new OutputSaver(panel as never, { live, retries, groups, maySave: () => autosave.on }));
 
 /** The server says which jobs ask each other again. */
 export const link = (job: string, ...ids: string[]): void =>

@@ -68,13 +68,13 @@ export function serverOf() {
       const threads = has.threads.filter(({ name }) => !('thread' in which) || which.thread === name);
       return Promise.resolve({ threads, next: null });
     }),
-    said: vi.fn((thread: string) => Promise.resolve(has.said[thread] ?? [])),
+    threadMessages: vi.fn((thread: string) => Promise.resolve(has.said[thread] ?? [])),
     jobs: vi.fn((_: number, which: { thread?: string; ids?: string } = {}) => {
       const ids = which.ids?.split(',');
       const jobs = has.jobs.filter(({ id, thread }) => ids?.includes(id) ?? thread === which.thread);
       return Promise.resolve({ jobs, next: null, viewer: has.viewer });
     }),
-    asked: vi.fn((job: string): Promise<Message[]> =>
+    messages: vi.fn((job: string): Promise<Message[]> =>
       Promise.resolve([{ role: 'user', content: `Whole question of ${job}` }])
     ),
     submit: vi.fn((question: { id: string; prompt: string }) => Promise.resolve(jobOf(question.id, 'queued'))),

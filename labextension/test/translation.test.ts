@@ -6,7 +6,7 @@ import { english, setTranslation, type Trans, trans } from '../src/translation';
 import { formatDuration } from '../src/views/format';
 import { stateLabel, tokenLabel } from '../src/views/labels';
 import { errorMessage } from '../src/views/messages';
-import { NOTHING } from '../src/wire/fold';
+import { EMPTY_ANSWER } from '../src/wire/fold';
 
 /** German for some sentences, and English for the others. */
 const WORDS: Record<string, string> = {
@@ -57,7 +57,7 @@ it('a sentence of the server stays, behind the one of the page’s language if t
 
 it('a notebook file is English in every language', () => {
   setTranslation(german);
-  const refused = { ...NOTHING, finish_reason: 'refusal' };
+  const refused = { ...EMPTY_ANSWER, finish_reason: 'refusal' };
   expect([endReason(refused), endReason(refused, trans)]).toEqual([
     'The model declined to answer.',
     'Das Modell hat nicht geantwortet.'

@@ -1,12 +1,12 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 
-import type { GroupFollower } from '../src/wire/batches';
-import { type Shared, SHARED } from '../src/views/globals';
+import type { BatchFollower } from '../src/wire/batches';
+import { type PageGlobals, PAGE_GLOBALS } from '../src/views/globals';
 import widget from '../src/widget';
 import { groupOf } from './dom';
 
-let tell: GroupFollower;
+let tell: BatchFollower;
 let following: boolean;
 const state: Record<string, unknown> = {};
 const send = vi.fn<(content: unknown) => void>();
@@ -16,16 +16,16 @@ beforeEach(() => {
   send.mockReset();
   Object.assign(state, { kind: 'batch', id: 'g', status: 'running' });
   const groups = {
-    follow: (_: string, follower: GroupFollower) => {
+    follow: (_: string, follower: BatchFollower) => {
       [tell, following] = [follower, true];
       follower(null, null);
       return { dispose: () => void (following = false) };
     }
   };
-  (globalThis as { [SHARED]?: Shared })[SHARED] = { live: {}, groups } as never;
+  (globalThis as { [PAGE_GLOBALS]?: PageGlobals })[PAGE_GLOBALS] = { live: {}, groups } as never;
 });
 
-afterEach(() => Reflect.deleteProperty(globalThis, SHARED));
+afterEach(() => Reflect.deleteProperty(globalThis, PAGE_GLOBALS));
 
 it('a kernel is told what its page sees and it does not', () => {
   const leave = widget.initialize({ model });

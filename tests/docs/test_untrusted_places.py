@@ -13,7 +13,7 @@ HEADING = "## Where untrusted text appears"
 # Whatever brings words into a page: as HTML, as a line of text, through Lab, as an address to go to.
 IN_PAGES = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|DOMParser|createContextualFragment|document\.write|srcdoc"
-    r"|render(Markdown|HTML)\(|\b(TextPane|Folded|Growing)\("
+    r"|render(Markdown|HTML)\(|\b(TextPane|Disclosure|PlainText)\("
     r"|Notification\.|[sS]howDialog\(|InputDialog\.|showErrorMessage|title\.(label|caption)"
     r"|\.href = |window\.open|setText\(|\.textContent = |element\('\w+', '\w+', (?!'|trans\.__\()"
 )

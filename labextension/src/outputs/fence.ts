@@ -26,7 +26,7 @@ export class Fence {
 }
 
 /** What closes the code that a text ends in, so that what comes below it is none. */
-export function closing(text: string): string {
+export function closingFence(text: string): string {
   const fence = new Fence();
   for (const line of text.split('\n')) {
     fence.follow(line);

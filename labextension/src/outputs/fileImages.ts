@@ -1,13 +1,13 @@
 /** The pictures of a job that go into a notebook's file, read ahead: a save cannot wait for them. */
 
 import { embeddable } from './images';
-import type { LoadPicture } from '../views/imageList';
+import type { LoadImage } from '../views/imageList';
 import type { Picture } from '../wire/wire';
 
-export class FilePictures {
+export class FileImages {
   /** @param settled is called when all that were asked for have come, or could not be had. */
   constructor(
-    private readonly _load: LoadPicture,
+    private readonly _load: LoadImage,
     private readonly _settled: () => void
   ) {}
 

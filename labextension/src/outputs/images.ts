@@ -39,7 +39,7 @@ export type FileOf = (id: string) => string | null;
  * The whole text of an output is escaped at once, with a short word in the place of each picture: with its data it
  * would be too costly a text.
  */
-export class Embedding {
+export class ImageEmbedder {
   /** The paragraphs about a job's pictures; for `written`. */
   markdown(job: string, images: readonly Picture[], file: FileOf): string {
     return images.flatMap((image, index) => this._paragraphs(job, image, index, file(image.id))).join('\n\n');
@@ -47,7 +47,7 @@ export class Embedding {
 
   /** Markdown from a notebook file without the data of its pictures; for `written`. */
   lifted(saved: string): string {
-    return withoutMarks(saved).replace(SAVED, (picture, data: string) => {
+    return withoutImageMarks(saved).replace(SAVED, (picture, data: string) => {
       const size = Math.floor((data.length * 3) / 4) - (data.length - data.replace(/=+$/, '').length);
       if (size > Math.min(PICTURE_LIMIT, this._left)) {
         return picture;
@@ -81,7 +81,7 @@ export class Embedding {
   private _paragraphs(job: string, image: Picture, index: number, data: string | null): string[] {
     const line = caption(image);
     if (image.bytes > Math.min(PICTURE_LIMIT, this._left)) {
-      const how = `bg.job("${job}").images[${index}].save("picture${suffix(image)}")`;
+      const how = `bg.job("${job}").images[${index}].save("picture${fileExtension(image)}")`;
       const why = 'is not in this file, which would become too large. Save it from the live view, or with';
       return [wordsMarkdown(`${line}, ${why} ${how}.`)];
     }
@@ -89,7 +89,7 @@ export class Embedding {
     if (data === null) {
       return [wordsMarkdown(`${line},${MISSING}`)];
     }
-    const picture = `![Picture ${numberOf(image)}](data:${image.media_type};base64,${data})`;
+    const picture = `![Picture ${imageNumber(image)}](data:${image.media_type};base64,${data})`;
     return [wordsMarkdown(line), this._place(picture)];
   }
 
@@ -113,12 +113,12 @@ export function embeddable(images: readonly Picture[]): readonly Picture[] {
 }
 
 /** Whether saved Markdown lacks a picture that it could have. */
-export function lacksPictures(markdown: string): boolean {
+export function lacksImages(markdown: string): boolean {
   return LACKING.test(markdown);
 }
 
 /** A picture of a saved text. */
-export interface SavedPicture {
+export interface SavedImage {
   caption: string;
   /** A data URI of one of the four types. */
   source: string;
@@ -128,8 +128,8 @@ export interface SavedPicture {
 const MOST_SAVED = 64;
 
 /** A saved text without its pictures, and these: the text is drawn as one of a model, and a picture is no text. */
-export function parted(markdown: string): { text: string; pictures: readonly SavedPicture[] } {
-  const pictures: SavedPicture[] = [];
+export function splitImages(markdown: string): { text: string; pictures: readonly SavedImage[] } {
+  const pictures: SavedImage[] = [];
   const text = markdown.replace(WITH_LINE, (all, caption: string, source: string) => {
     if (pictures.length === MOST_SAVED) {
       return all;
@@ -141,17 +141,17 @@ export function parted(markdown: string): { text: string; pictures: readonly Sav
 }
 
 /** A text that cannot be taken for a picture's place. */
-export function withoutMarks(text: string): string {
+export function withoutImageMarks(text: string): string {
   return text.replaceAll('\0', '\ufffd');
 }
 
 /** What is written above a picture. */
 export function caption(image: Picture): string {
-  return `Picture ${numberOf(image)}, ${NAMES[image.media_type]}, ${sizeWords(image.bytes)}`;
+  return `Picture ${imageNumber(image)}, ${NAMES[image.media_type]}, ${formatSize(image.bytes)}`;
 }
 
 /** The number by which the text names a picture. */
-export function numberOf({ id }: Picture): string {
+export function imageNumber({ id }: Picture): string {
   return id.slice(id.lastIndexOf('-') + 1);
 }
 
@@ -160,13 +160,13 @@ export function isDrawn({ media_type }: Picture): boolean {
   return Object.hasOwn(NAMES, media_type);
 }
 
-/** The suffix of the name of a picture's file. */
-export function suffix({ media_type }: Picture): string {
+/** Return the extension of an image file. */
+export function fileExtension({ media_type }: Picture): string {
   return media_type === 'image/jpeg' ? '.jpg' : `.${media_type.slice('image/'.length)}`;
 }
 
 /** A number of bytes in words; whole numbers, for two languages round halves differently. */
-export function sizeWords(size: number): string {
+export function formatSize(size: number): string {
   if (size < 1000) {
     return `${size} bytes`;
   }

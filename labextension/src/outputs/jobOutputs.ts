@@ -3,26 +3,26 @@
 import type { CodeCellModel, ICellModel } from '@jupyterlab/cells';
 import type { INotebookModel } from '@jupyterlab/notebook';
 
-import { batchOf, bundlesOf, type Data } from './mimebundle';
+import { batchOf, bundlesOf, type OutputData } from './mimebundle';
 import type { BatchBundle, Bundle } from '../wire/wire';
 
 /** Jobs, or a batch, in an output. */
-export interface Place {
+export interface JobOutput {
   cell: CodeCellModel;
   /** Of the output in the cell. */
   index: number;
-  data: Data;
+  data: OutputData;
   /** Several if they are side by side; none if it is a batch. */
   jobs: readonly Bundle[];
   batch: BatchBundle | null;
 }
 
 /** Every output of ours in a notebook, in order. */
-export function* places({ cells }: INotebookModel): Generator<Place> {
+export function* jobOutputs({ cells }: INotebookModel): Generator<JobOutput> {
   for (const cell of cells) {
     for (let index = 0; isCode(cell) && index < cell.outputs.length; index++) {
       // Not `.data`, which copies every image of the notebook.
-      const data = cell.outputs.get(index).toJSON().data as Data | undefined;
+      const data = cell.outputs.get(index).toJSON().data as OutputData | undefined;
       const jobs = data ? bundlesOf(data) : [];
       const batch = data ? batchOf(data) : null;
       if (data && (jobs.length > 0 || batch !== null)) {
@@ -33,13 +33,13 @@ export function* places({ cells }: INotebookModel): Generator<Place> {
 }
 
 /** The ids of its jobs, or of its batch. */
-export function idsOf({ jobs, batch }: Place): readonly string[] {
+export function idsOf({ jobs, batch }: JobOutput): readonly string[] {
   return batch === null ? jobs.map(({ id }) => id) : [batch.id];
 }
 
 /** The first place of one of these jobs or batches. */
-export function findJob(notebook: INotebookModel | null, ids: readonly string[]): Place | null {
-  for (const place of notebook === null ? [] : places(notebook)) {
+export function findJob(notebook: INotebookModel | null, ids: readonly string[]): JobOutput | null {
+  for (const place of notebook === null ? [] : jobOutputs(notebook)) {
     if (idsOf(place).some(id => ids.includes(id))) {
       return place;
     }

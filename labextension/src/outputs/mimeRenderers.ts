@@ -4,13 +4,13 @@ import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import type { Message } from '@lumino/messaging';
 import { Widget } from '@lumino/widgets';
 
-import { AnswerView, type Drawing } from '../views/answerView';
+import { AnswerView, type ViewContext } from '../views/answerView';
 import { BatchView } from '../views/batchView';
-import { batchOf, bundlesOf, type Data, textOf, textsOf } from './mimebundle';
+import { batchOf, bundlesOf, type OutputData, textOf, textsOf } from './mimebundle';
 import { CompareView } from '../views/compareView';
 import { element } from '../render/dom';
-import type { GroupSource } from '../wire/batches';
-import { Growing } from '../render/plainText';
+import type { BatchFeed } from '../wire/batches';
+import { PlainText } from '../render/plainText';
 import { BATCH_MIME, BUNDLE_MIME, JOBS_MIME } from '../wire/wire';
 
 /** Before a widget (-10) and Markdown (60): those are for pages without this extension. */
@@ -20,24 +20,24 @@ export const RANK = -20;
 interface View {
   readonly node: HTMLElement;
   /** Whether it shows what these data say, so that a later model of the output needs no other. */
-  holds(data: Data): boolean;
+  holds(data: OutputData): boolean;
   dispose(): void;
 }
 
 /** The factory of our renderers. It is safe: nothing in a bundle is executed, whatever the trust. */
-export function rendererFactory(drawing: Drawing & { groups: GroupSource }): IRenderMime.IRendererFactory {
+export function rendererFactory(context: ViewContext & { groups: BatchFeed }): IRenderMime.IRendererFactory {
   return {
     safe: true,
     mimeTypes: [BUNDLE_MIME, JOBS_MIME, BATCH_MIME],
     defaultRank: RANK,
-    createRenderer: () => new Rendered(data => viewOf(data, drawing))
+    createRenderer: () => new Rendered(data => viewOf(data, context))
   };
 }
 
-function viewOf(data: Data, drawing: Drawing & { groups: GroupSource }): View | null {
+function viewOf(data: OutputData, context: ViewContext & { groups: BatchFeed }): View | null {
   const batch = batchOf(data);
   if (batch !== null) {
-    const view = new BatchView({ batch: batch.id, saved: batch, groups: drawing.groups });
+    const view = new BatchView({ batch: batch.id, saved: batch, groups: context.groups });
     return { node: view.node, holds: next => batchOf(next)?.id === batch.id, dispose: () => view.dispose() };
   }
   const jobs = bundlesOf(data);
@@ -45,21 +45,22 @@ function viewOf(data: Data, drawing: Drawing & { groups: GroupSource }): View | 
   if (JOBS_MIME in data && first !== undefined) {
     const texts = textsOf(data);
     const saved = jobs.map(({ id, model, status }, i) => ({ job: id, model, saved: { text: texts[i] ?? '', status } }));
-    const view = new CompareView(saved, drawing);
-    const holds = (next: Data): boolean => JOBS_MIME in next && view.holds(bundlesOf(next).map(({ id }) => id));
+    const view = new CompareView(saved, context);
+    const holds = (next: OutputData): boolean => JOBS_MIME in next && view.holds(bundlesOf(next).map(({ id }) => id));
     return { node: view.node, holds, dispose: () => view.dispose() };
   }
   if (first !== undefined) {
     const saved = { text: textOf(data, 'text/markdown'), status: first.status };
-    const view = new AnswerView({ job: first.id, model: first.model, saved, ...drawing });
-    const holds = (next: Data): boolean => !(JOBS_MIME in next) && bundlesOf(next).some(({ id }) => view.holds(id));
+    const view = new AnswerView({ job: first.id, model: first.model, saved, ...context });
+    const holds = (next: OutputData): boolean =>
+      !(JOBS_MIME in next) && bundlesOf(next).some(({ id }) => view.holds(id));
     return { node: view.node, holds, dispose: () => view.dispose() };
   }
   return null;
 }
 
 class Rendered extends Widget implements IRenderMime.IRenderer {
-  constructor(private readonly _viewOf: (data: Data) => View | null) {
+  constructor(private readonly _viewOf: (data: OutputData) => View | null) {
     super();
     this.addClass('jp-bgstream-output');
   }
@@ -93,7 +94,7 @@ class Rendered extends Widget implements IRenderMime.IRenderer {
 }
 
 function plain(words: string): HTMLElement {
-  const text = new Growing(element('div', 'plain'));
+  const text = new PlainText(element('div', 'plain'));
   text.show(words);
   return text.node;
 }

@@ -6,19 +6,19 @@
 
 import { batchSummary } from './batchSummary';
 import { inlineMarkdown, noteMarkdown, oneLine, sourcesMarkdown, sourcesPlain, wordsMarkdown } from './citations';
-import { Embedding, type FileOf, withoutMarks } from './images';
-import { closing } from './fence';
+import { ImageEmbedder, type FileOf, withoutImageMarks } from './images';
+import { closingFence } from './fence';
 import type { Answer } from '../wire/fold';
 import { withFormulas } from '../render/formulas';
-import { visible, visibleLine } from './terminalText';
+import { escapeControls, escapeLine } from './terminalText';
 import { endReason } from './endReason';
 import { BATCH_MIME, type BatchBundle, type Bundle, BUNDLE_MIME, type Group, JOBS_MIME } from '../wire/wire';
 
 /** An output's data by MIME type. */
-export type Data = Readonly<Record<string, unknown>>;
+export type OutputData = Readonly<Record<string, unknown>>;
 
 /** What is known of a job, or of the newest that asks it again. */
-export interface Known {
+export interface KnownJob {
   id: string;
   cursor: string;
   answer: Answer;
@@ -27,7 +27,7 @@ export interface Known {
 }
 
 /** The jobs in an output's data; none if one of them is no job. */
-export function bundlesOf(data: Data): readonly Bundle[] {
+export function bundlesOf(data: OutputData): readonly Bundle[] {
   const several = fieldsOf(data[JOBS_MIME])?.jobs;
   const all: readonly unknown[] = Array.isArray(several) ? several : [data[BUNDLE_MIME]];
   const bundles = all.length > MOST_JOBS ? [] : all.map(bundleOf);
@@ -35,7 +35,7 @@ export function bundlesOf(data: Data): readonly Bundle[] {
 }
 
 /** The batch in an output's data, if there is one. */
-export function batchOf(data: Data): BatchBundle | null {
+export function batchOf(data: OutputData): BatchBundle | null {
   const { id, status, title, total, counts, paused } = fieldsOf(data[BATCH_MIME]) ?? {};
   const count = fieldsOf(counts);
   const pause = fieldsOf(paused);
@@ -95,7 +95,7 @@ function countOf(value: unknown): number {
 }
 
 /** A text in an output's data. On disk it may be a list of lines, and an empty one is an empty list. */
-export function textOf(data: Data, mime: string): string {
+export function textOf(data: OutputData, mime: string): string {
   const text = data[mime];
   const lines: readonly unknown[] = Array.isArray(text) ? text : [text];
   // What JSON has instead of a line may not even be made one.
@@ -103,15 +103,15 @@ export function textOf(data: Data, mime: string): string {
 }
 
 /** The saved Markdown of each of the jobs side by side, as well as that can be told. */
-export function textsOf(data: Data): readonly string[] {
+export function textsOf(data: OutputData): readonly string[] {
   const headings = bundlesOf(data).map(({ model }) => headingMarkdown(model));
   const markdown = textOf(data, 'text/markdown');
   // What cannot be told apart is shown whole, in one place.
-  return parted(markdown, headings) ?? headings.map((_, i) => (i === 0 ? markdown : ''));
+  return splitByHeadings(markdown, headings) ?? headings.map((_, i) => (i === 0 ? markdown : ''));
 }
 
 /** Return an output's data with its jobs as they are now, or null if it says so already; `known`: by the id in it. */
-export function refreshed(data: Data, known: (id: string) => Known | null): Data | null {
+export function updatedOutput(data: OutputData, known: (id: string) => KnownJob | null): OutputData | null {
   const bundles = bundlesOf(data);
   const jobs = bundles.map(({ id }) => {
     const job = known(id);
@@ -131,7 +131,7 @@ export function refreshed(data: Data, known: (id: string) => Known | null): Data
 }
 
 /** Return an output's data with its batch as it is now, or null if it says so already. */
-export function refreshedBatch(data: Data, group: Group): Data | null {
+export function updatedBatchOutput(data: OutputData, group: Group): OutputData | null {
   const saved = batchOf(data);
   if (saved === null) {
     return null;
@@ -142,7 +142,7 @@ export function refreshedBatch(data: Data, group: Group): Data | null {
   const paused = group.paused && { code: group.paused.code, message: group.paused.message, at: group.paused.at };
   const fresh: BatchBundle = { id, status, title, total, counts, ...(paused && { paused }) };
   const words = batchSummary(fresh);
-  const plain = visibleLine(words);
+  const plain = escapeLine(words);
   const same =
     saved.status === status &&
     saved.total === total &&
@@ -158,37 +158,37 @@ export function refreshedBatch(data: Data, group: Group): Data | null {
       };
 }
 
-function keyOf(job: Known | null, saved: Bundle): Bundle {
+function keyOf(job: KnownJob | null, saved: Bundle): Bundle {
   const { model } = saved;
   return job === null
     ? saved
     : { id: job.id, cursor: job.cursor, status: job.answer.status as Bundle['status'], model };
 }
 
-function alone([key]: readonly Bundle[], [job]: readonly (Known | null)[]): Data | null {
+function alone([key]: readonly Bundle[], [job]: readonly (KnownJob | null)[]): OutputData | null {
   if (key == null || job == null) {
     return null;
   }
-  const pictures = new Embedding();
+  const pictures = new ImageEmbedder();
   const markdown = pictures.written(markdownOf(job, pictures, false));
   return { [BUNDLE_MIME]: key, 'text/markdown': markdown, 'text/plain': plainOf(job) };
 }
 
 /** Of jobs that are not known the saved text stays; null if it cannot be told from the others'. */
-function sideBySide(data: Data, keys: readonly Bundle[], jobs: readonly (Known | null)[]): Data | null {
+function sideBySide(data: OutputData, keys: readonly Bundle[], jobs: readonly (KnownJob | null)[]): OutputData | null {
   const headings = keys.map(({ model }) => headingMarkdown(model));
-  const names = keys.map(({ model }) => `${visibleLine(oneLine(model))}:`);
+  const names = keys.map(({ model }) => `${escapeLine(oneLine(model))}:`);
   let markdown: readonly string[] | null = [];
   let plain: readonly string[] | null = [];
   if (jobs.includes(null)) {
-    markdown = parted(textOf(data, 'text/markdown'), headings);
-    plain = parted(textOf(data, 'text/plain'), names);
+    markdown = splitByHeadings(textOf(data, 'text/markdown'), headings);
+    plain = splitByHeadings(textOf(data, 'text/plain'), names);
   }
   if (markdown === null || plain === null) {
     return null;
   }
   const last = keys.length - 1;
-  const pictures = new Embedding();
+  const pictures = new ImageEmbedder();
   const below = jobs.map((job, i) => (job ? markdownOf(job, pictures, i < last) : pictures.lifted(markdown[i] ?? '')));
   return {
     [JOBS_MIME]: { jobs: keys },
@@ -202,7 +202,7 @@ function headingMarkdown(model: string): string {
 }
 
 /** The paragraphs below each of these lines; null if the lines are not there in this order and once each. */
-function parted(text: string, headings: readonly string[]): readonly string[] | null {
+function splitByHeadings(text: string, headings: readonly string[]): readonly string[] | null {
   const lines = text.split('\n');
   const at = lines.flatMap((line, i) => (headings.includes(line) ? [i] : []));
   if (at.length !== headings.length || at[0] !== 0 || headings.some((heading, i) => lines[at[i] ?? -1] !== heading)) {
@@ -214,18 +214,18 @@ function parted(text: string, headings: readonly string[]): readonly string[] | 
 }
 
 /** Still to be escaped, together with what stands around it: there something may be open. */
-function markdownOf({ id, answer, file }: Known, pictures: Embedding, closed: boolean): string {
+function markdownOf({ id, answer, file }: KnownJob, pictures: ImageEmbedder, closed: boolean): string {
   const note = noteOf(answer);
-  const text = withoutMarks(answer.text);
+  const text = withoutImageMarks(answer.text);
   const shown = pictures.markdown(id, answer.images, file ?? (() => null));
   const below = [shown, sourcesMarkdown(answer.sources), note && noteMarkdown(note)];
-  const end = closed || below.some(Boolean) ? closing(text) : '';
+  const end = closed || below.some(Boolean) ? closingFence(text) : '';
   return joined(withFormulas(text) + end, ...below);
 }
 
-function plainOf({ id, answer }: Known): string {
+function plainOf({ id, answer }: KnownJob): string {
   const note = noteOf(answer);
-  return visible(joined(answer.text, sourcesPlain(answer.sources), note && `${note} (job ${id})`));
+  return escapeControls(joined(answer.text, sourcesPlain(answer.sources), note && `${note} (job ${id})`));
 }
 
 function joined(...paragraphs: (string | undefined)[]): string {

@@ -1,12 +1,12 @@
 /** What this page knows of the jobs and batches in a notebook, and what their outputs should therefore say. */
 
-import { type Data, refreshed, refreshedBatch, textOf } from './mimebundle';
-import { lacksPictures } from './images';
-import { FilePictures } from './fileImages';
+import { type OutputData, updatedOutput, updatedBatchOutput, textOf } from './mimebundle';
+import { lacksImages } from './images';
+import { FileImages } from './fileImages';
 import { type Answer, hasEnded } from '../wire/fold';
-import type { GroupSource } from '../wire/batches';
+import type { BatchFeed } from '../wire/batches';
 import { type Disposable, type Followed, type JobFeed, wasDeleted } from '../wire/feed';
-import { idsOf, type Place } from './jobOutputs';
+import { idsOf, type JobOutput } from './jobOutputs';
 import type { Chain, Chains } from '../wire/retryChains';
 import type { Group } from '../wire/wire';
 
@@ -14,7 +14,7 @@ import type { Group } from '../wire/wire';
 export interface Sources {
   live: Pick<JobFeed, 'follow'> & Required<Pick<JobFeed, 'picture'>>;
   retries: Pick<Chains, 'watch'>;
-  groups: Pick<GroupSource, 'follow'>;
+  groups: Pick<BatchFeed, 'follow'>;
 }
 
 /** Something has ended. `live`: this page had it before its end; else it had ended when the page came. */
@@ -25,7 +25,7 @@ interface KeptJob {
   newest: string;
   /** Of the newest; null while it is not followed. */
   state: Followed | null;
-  pictures: FilePictures;
+  pictures: FileImages;
   /** It is over, and that is told when its pictures are here. `live`: as for `Ended`. */
   ending: { live: boolean } | null;
   following: Disposable | null;
@@ -40,7 +40,7 @@ interface KeptGroup {
 /** The clocks of server and page may differ by so much. */
 const SKEW = 60; // s
 
-export class Kept {
+export class NotebookJobs {
   constructor(
     private readonly _sources: Sources,
     private readonly _ended: Ended
@@ -55,13 +55,13 @@ export class Kept {
   }
 
   /** Follow what is in these places and not yet whole in them, and nothing else. */
-  look(places: Iterable<Place>): void {
+  look(places: Iterable<JobOutput>): void {
     const here = new Set<string>();
     for (const place of places) {
       idsOf(place).forEach(id => here.add(id));
       // Of several side by side, none can be written without the others.
       const unfinished =
-        place.jobs.some(({ status }) => !hasEnded(status)) || lacksPictures(textOf(place.data, 'text/markdown'));
+        place.jobs.some(({ status }) => !hasEnded(status)) || lacksImages(textOf(place.data, 'text/markdown'));
       for (const { id } of place.jobs) {
         if (!this._jobs.has(id)) {
           this._keep(id, unfinished);
@@ -98,17 +98,17 @@ export class Kept {
   }
 
   /** Whether a place shows this job, or one that it asks again, or this batch. */
-  shows(place: Place, id: string): boolean {
+  shows(place: JobOutput, id: string): boolean {
     return place.batch === null ? place.jobs.some(job => this._job(job.id)?.newest === id) : place.batch.id === id;
   }
 
   /** What an output should say; null if it says so already, or if it knows better. */
-  fresh({ data, batch }: Place): Data | null {
+  fresh({ data, batch }: JobOutput): OutputData | null {
     if (batch !== null) {
       const group = this._groups.get(batch.id)?.group;
-      return group == null ? null : refreshedBatch(data, group);
+      return group == null ? null : updatedBatchOutput(data, group);
     }
-    return refreshed(data, id => {
+    return updatedOutput(data, id => {
       const { newest, state, pictures } = this._job(id) ?? {};
       // What was seen is written even if the server has it no more; of what was never seen, the file knows best.
       return newest === undefined || state?.cursor == null
@@ -118,14 +118,14 @@ export class Kept {
   }
 
   /** Whether an end is known that the output does not say. */
-  lacksEnd({ jobs, batch, data }: Place): boolean {
+  lacksEnd({ jobs, batch, data }: JobOutput): boolean {
     if (batch !== null) {
       return this.isOver(batch.id);
     }
     return jobs.some(({ id, status, cursor }) => {
       const { newest, state } = this._job(id) ?? {};
       const differs = newest !== id || !hasEnded(status) || cursor !== state?.cursor;
-      return state != null && isOver(state) && (differs || lacksPictures(textOf(data, 'text/markdown')));
+      return state != null && isOver(state) && (differs || lacksImages(textOf(data, 'text/markdown')));
     });
   }
 
@@ -190,8 +190,8 @@ export class Kept {
     }
   }
 
-  private _picturesOf(job: string, settled: () => void): FilePictures {
-    return new FilePictures(picture => this._sources.live.picture(job, picture), settled);
+  private _picturesOf(job: string, settled: () => void): FileImages {
+    return new FileImages(picture => this._sources.live.picture(job, picture), settled);
   }
 
   private _keepGroup(id: string): void {

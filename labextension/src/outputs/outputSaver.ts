@@ -17,14 +17,14 @@ import type { INotebookModel, NotebookPanel } from '@jupyterlab/notebook';
 import type { IDisposable } from '@lumino/disposable';
 import { Signal } from '@lumino/signaling';
 
-import type { Data } from './mimebundle';
-import type { Groups } from '../wire/batches';
-import { Kept, type Sources } from './notebookState';
+import type { OutputData } from './mimebundle';
+import type { Batches } from '../wire/batches';
+import { NotebookJobs, type Sources } from './notebookState';
 import type { Disposable } from '../wire/feed';
 import type { Live } from '../wire/live';
-import { idsOf, type Place, places } from './jobOutputs';
-import type { Retries } from '../wire/retryChains';
-import { Elected, onLocalChange, writeShared } from './saveLease';
+import { idsOf, type JobOutput, jobOutputs } from './jobOutputs';
+import type { RetryChains } from '../wire/retryChains';
+import { SaveLease, onLocalChange, writeShared } from './saveLease';
 
 /** After a change of the notebook we look for jobs in it this much later: typing is a change too. */
 const LOOK_AFTER = 300; // ms
@@ -33,22 +33,22 @@ const WRITE_AFTER = 300; // ms
 /** Cells that run one after another are saved together. */
 const SAVE_AFTER = 300; // ms
 
-export interface KeeperOptions extends Sources {
+export interface OutputSaverOptions extends Sources {
   live: Pick<Live, 'follow' | 'picture' | 'mayWrite'>;
-  retries: Pick<Retries, 'watch' | 'onRetry'>;
-  groups: Pick<Groups, 'follow' | 'onRetry'>;
+  retries: Pick<RetryChains, 'watch' | 'onRetry'>;
+  groups: Pick<Batches, 'follow' | 'onRetry'>;
   maySave: () => boolean;
 }
 
 /** Keeps the answers of one open notebook. */
-export class Keeper implements IDisposable {
+export class OutputSaver implements IDisposable {
   constructor(
     private readonly _panel: NotebookPanel,
-    private readonly _options: KeeperOptions
+    private readonly _options: OutputSaverOptions
   ) {
     const { context } = _panel;
-    this._kept = new Kept(_options, (id, live) => this._ended(id, live));
-    this._elected = new Elected(
+    this._jobs = new NotebookJobs(_options, (id, live) => this._ended(id, live));
+    this._lease = new SaveLease(
       id => _options.live.mayWrite(context.path, id),
       id => this._writeEnds(id)
     );
@@ -78,8 +78,8 @@ export class Keeper implements IDisposable {
     clearTimeout(this._writing);
     this._changing?.dispose();
     this._listening.forEach(each => each.dispose());
-    this._elected.dispose();
-    this._kept.dispose();
+    this._lease.dispose();
+    this._jobs.dispose();
     this._unqueued.dispose();
     Signal.clearData(this);
   }
@@ -91,7 +91,7 @@ export class Keeper implements IDisposable {
     }
     this._writeSoon(); // where a server runs cells, it is not this page that changes the notebook
     this._look();
-    for (const place of places(this._model)) {
+    for (const place of jobOutputs(this._model)) {
       if (place.cell === cell.model) {
         this._saveSoon();
         idsOf(place).forEach(id => {
@@ -104,7 +104,7 @@ export class Keeper implements IDisposable {
 
   /** Somebody in this page asked for it: to this page its answer is as that of a cell that it ran. */
   private _retried(id: string): void {
-    if (this._kept.has(id)) {
+    if (this._jobs.has(id)) {
       this._ran.add(id);
       this._atEnd(id);
     }
@@ -138,24 +138,24 @@ export class Keeper implements IDisposable {
   private _look(): void {
     clearTimeout(this._looking);
     this._looking = undefined;
-    this._kept.look(places(this._model));
+    this._jobs.look(jobOutputs(this._model));
   }
 
   private _ended(id: string, live: boolean): void {
     if (live && this._model.collaborative) {
-      this._elected.ask(id); // whoever ran the cell may have left
+      this._lease.ask(id); // whoever ran the cell may have left
     }
     this._atEnd(id);
   }
 
   /** Once, in the page that ran the cell, or asked it again: let autosave store the answer. */
   private _atEnd(id: string): void {
-    if (!this._kept.isOver(id) || !this._ran.delete(id)) {
+    if (!this._jobs.isOver(id) || !this._ran.delete(id)) {
       return;
     }
     if (this._model.collaborative) {
-      this._elected.ask(id);
-    } else if (this._stale().some(place => this._kept.shows(place, id))) {
+      this._lease.ask(id);
+    } else if (this._stale().some(place => this._jobs.shows(place, id))) {
       this._model.dirty = true;
     }
   }
@@ -181,18 +181,18 @@ export class Keeper implements IDisposable {
   /** Write into a shared document the ends that it lacks, whenever they came: it is saved now, or was just changed. */
   writeLacking(): void {
     if (this._model.collaborative && !this.isDisposed) {
-      const lacking = [...places(this._model)].filter(
-        place => this._kept.lacksEnd(place) && this._kept.fresh(place) !== null
+      const lacking = [...jobOutputs(this._model)].filter(
+        place => this._jobs.lacksEnd(place) && this._jobs.fresh(place) !== null
       );
-      lacking.flatMap(idsOf).forEach(id => this._elected.ask(id));
+      lacking.flatMap(idsOf).forEach(id => this._lease.ask(id));
     }
   }
 
   /** Write into the shared document what has ended, where it shows this; returns a function that does, or null. */
   private _writeEnds(id: string): (() => void) | null {
-    const lacking = (): (Place & { fresh: Data })[] =>
+    const lacking = (): (JobOutput & { fresh: OutputData })[] =>
       this._stale().filter(
-        place => (this._kept.shows(place, id) || idsOf(place).includes(id)) && this._kept.lacksEnd(place)
+        place => (this._jobs.shows(place, id) || idsOf(place).includes(id)) && this._jobs.lacksEnd(place)
       );
     if (this._panel.context.contentsModel?.writable === false || lacking().length === 0) {
       return null;
@@ -201,15 +201,15 @@ export class Keeper implements IDisposable {
   }
 
   /** The outputs that do not say what we know, with what they should say. */
-  private _stale(): (Place & { fresh: Data })[] {
-    return [...places(this._model)].flatMap(place => {
-      const fresh = this._kept.fresh(place);
+  private _stale(): (JobOutput & { fresh: OutputData })[] {
+    return [...jobOutputs(this._model)].flatMap(place => {
+      const fresh = this._jobs.fresh(place);
       return fresh === null ? [] : [{ ...place, fresh }];
     });
   }
 
-  private readonly _kept: Kept;
-  private readonly _elected: Elected;
+  private readonly _jobs: NotebookJobs;
+  private readonly _lease: SaveLease;
   private readonly _listening: readonly Disposable[];
   /** Jobs and batches that this page asked for, by running a cell or by a retry, until they have ended. */
   private readonly _ran = new Set<string>();
@@ -222,7 +222,7 @@ export class Keeper implements IDisposable {
 }
 
 /** The document may be anybody's: one cell that cannot be written must not keep the ends of others from it. */
-function writeEnd({ cell, index, fresh }: Place & { fresh: Data }): void {
+function writeEnd({ cell, index, fresh }: JobOutput & { fresh: OutputData }): void {
   try {
     writeShared(cell, index, fresh);
   } catch (error) {

@@ -2,14 +2,14 @@
 
 import type { CodeCellModel } from '@jupyterlab/cells';
 
-import { batchOf, bundlesOf, type Data } from './mimebundle';
+import { batchOf, bundlesOf, type OutputData } from './mimebundle';
 import type { Disposable } from '../wire/feed';
 
 /** Who was not elected looks again: what the other writes comes within moments, unless that page has gone. */
 const LOOK_AGAIN = 2000; // ms
 const LONGEST = 60_000; // ms
 
-export class Elected {
+export class SaveLease {
   /**
    * @param mayWrite asks the server for the right to write.
    * @param toWrite returns what writes, or null if the document has it all.
@@ -79,7 +79,7 @@ interface SharedOutputs {
  * come last in every page, for there a new output is always appended. They are replaced as this page has them, where
  * adjacent streams are one: pages cannot insert them apart.
  */
-export function writeShared(cell: CodeCellModel, index: number, data: Data): void {
+export function writeShared(cell: CodeCellModel, index: number, data: OutputData): void {
   const shared = cell.sharedModel as unknown as SharedOutputs;
   const outputs = shared.youtputs.toJSON();
   const place = placeInDocument(cell, index, outputs);
@@ -113,7 +113,7 @@ function isMap(output: unknown): output is OutputMap {
 
 /** The jobs, or the batch, of an output. */
 function keyOf(output: unknown): string {
-  const data = (output as { data?: Data | null } | null)?.data ?? {};
+  const data = (output as { data?: OutputData | null } | null)?.data ?? {};
   return JSON.stringify([bundlesOf(data).map(({ id }) => id), batchOf(data)?.id]);
 }
 

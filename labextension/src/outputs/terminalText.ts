@@ -10,12 +10,12 @@ const IN_TEXT = new RegExp(`[${CONTROLS}]|\\r(?!\\n)|${HALF}`, 'g');
 const IN_LINE = new RegExp(`[${CONTROLS}\\t\\n\\r\\u2028\\u2029]|${HALF}`, 'g');
 
 /** Write control characters out, such as ESC as `\x1b`; lines and tabs stay. */
-export function visible(text: string): string {
+export function escapeControls(text: string): string {
   return text.replace(IN_TEXT, written);
 }
 
 /** Write control characters out, those too that end a line. */
-export function visibleLine(text: string): string {
+export function escapeLine(text: string): string {
   return text.replace(IN_LINE, written);
 }
 

@@ -4,27 +4,27 @@ import { MainAreaWidget } from '@jupyterlab/apputils';
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import { Widget } from '@lumino/widgets';
 
-import { AnswerView, type Drawing } from '../views/answerView';
+import { AnswerView, type ViewContext } from '../views/answerView';
 import { bgstreamIcon } from './icons';
 
 /** As much of a job as its tab needs before the log comes. */
-export interface Named {
+export interface JobTitle {
   id: string;
   title: string;
   model: string;
 }
 
-export class Tabs {
+export class AnswerTabs {
   constructor(
     private readonly _shell: JupyterFrontEnd.IShell,
-    private readonly _drawing: Drawing
+    private readonly _context: ViewContext
   ) {}
 
   /** Show the job's tab: the one that is there, or a new one. */
-  show(job: Named): void {
+  show(job: JobTitle): void {
     let tab = [...this._tabs].find(({ content }) => content.holds(job.id));
     if (tab === undefined) {
-      tab = new MainAreaWidget({ content: new Content(job, this._drawing) });
+      tab = new MainAreaWidget({ content: new Content(job, this._context) });
       tab.id = `jp-bgstream-job-${job.id}`;
       tab.title.label = tab.title.caption = job.title;
       tab.title.icon = bgstreamIcon;
@@ -39,11 +39,11 @@ export class Tabs {
 }
 
 class Content extends Widget {
-  constructor({ id, model }: Named, drawing: Drawing) {
+  constructor({ id, model }: JobTitle, context: ViewContext) {
     super();
     this.addClass('jp-bgstream-main');
     this.node.tabIndex = -1;
-    this._view = new AnswerView({ job: id, model, saved: null, ...drawing });
+    this._view = new AnswerView({ job: id, model, saved: null, ...context });
     this.node.append(this._view.node);
   }
 

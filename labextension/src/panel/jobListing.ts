@@ -4,7 +4,7 @@ import { hasEnded } from '../wire/fold';
 import { namesPeople } from './submitters';
 import type { Job } from '../wire/wire';
 
-export interface Listed {
+export interface JobItem {
   /** The same while retries come: the oldest's. */
   id: string;
   /** The newest. */
@@ -21,11 +21,11 @@ export interface Listed {
 const SAME_RUN = 2;
 
 /** Return the rows of a list of jobs, the newest first as they are, for a viewer of this name. */
-export function listed(jobs: readonly Job[], viewer: string | null): Listed[] {
+export function jobItems(jobs: readonly Job[], viewer: string | null): JobItem[] {
   const named = namesPeople(jobs, viewer);
   const byId = new Map(jobs.map(job => [job.id, job]));
   const cells = new Map<string, { asked: number; overtaken: boolean }>(); // and their jobs that came last
-  const rows: Listed[] = [];
+  const rows: JobItem[] = [];
   for (const job of jobs) {
     if (job.retried_by !== null && byId.has(job.retried_by)) {
       continue;

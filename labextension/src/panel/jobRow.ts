@@ -5,12 +5,12 @@ import { deleteIcon, refreshIcon, stopIcon } from '@jupyterlab/ui-components';
 
 import { setText } from '../render/dom';
 import { hasEnded } from '../wire/fold';
-import type { Listed } from './jobListing';
+import type { JobItem } from './jobListing';
 import { clipped, isolated } from '../render/boundedText';
 import type { JobsModel } from './jobsModel';
 import { MuteButtons } from './mutes';
 import { SubmitterLabel } from './submitters';
-import { actionsOf, attempt, iconButton, mainButton, type Row, Rows, span } from './rows';
+import { actionBar, notifyFailure, iconButton, mainButton, type Row, Rows, span } from './rows';
 import { formatCost, previewText, shortened } from '../views/format';
 import { costSource, elapsedLabel, stateLabel, tokenLabel, waitLabel } from '../views/labels';
 import { errorMessage } from '../views/messages';
@@ -22,7 +22,7 @@ export interface JobActions {
   retry(job: Job): Promise<void>;
 }
 
-export function jobRow(first: Listed, model: JobsModel, actions: JobActions): Row<Listed> {
+export function jobRow(first: JobItem, model: JobsModel, actions: JobActions): Row<JobItem> {
   let { job } = first;
   const node = document.createElement('li');
   node.className = 'jp-bgstream-row';
@@ -37,17 +37,17 @@ export function jobRow(first: Listed, model: JobsModel, actions: JobActions): Ro
   const by = new SubmitterLabel();
   facts.append(state, mark, by.node, details);
   const open = mainButton(() => actions.openJob(job), title, preview, facts);
-  const stop = iconButton('stop', trans.__('Stop'), stopIcon, () => attempt(model.cancel(job.id)));
+  const stop = iconButton('stop', trans.__('Stop'), stopIcon, () => notifyFailure(model.cancel(job.id)));
   const retry = iconButton('retry', trans.__('Retry'), refreshIcon, () => {
     if (retry.getAttribute('aria-disabled') !== 'true') {
       retry.setAttribute('aria-disabled', 'true');
-      attempt(actions.retry(job).finally(() => retry.removeAttribute('aria-disabled')));
+      notifyFailure(actions.retry(job).finally(() => retry.removeAttribute('aria-disabled')));
     }
   });
   const mutes = new MuteButtons(model);
   const remove = iconButton('delete', trans.__('Delete'), deleteIcon, () => void askAndDelete(job, model));
   const earlier = new Earlier(model, actions);
-  node.append(open, actionsOf(...mutes.nodes, remove, stop, retry), earlier.node);
+  node.append(open, actionBar(...mutes.nodes, remove, stop, retry), earlier.node);
   return {
     node,
     update: next => {
@@ -84,7 +84,7 @@ class Earlier {
 
   constructor(model: JobsModel, actions: JobActions) {
     this.node.className = 'jp-bgstream-behind';
-    this._rows = new Rows<Listed>(each => jobRow(each, model, actions), '');
+    this._rows = new Rows<JobItem>(each => jobRow(each, model, actions), '');
     this._summary.className = 'jp-bgstream-summary';
     this.node.append(this._summary, this._rows.node);
   }
@@ -99,7 +99,7 @@ class Earlier {
   }
 
   private readonly _summary = document.createElement('summary');
-  private readonly _rows: Rows<Listed>;
+  private readonly _rows: Rows<JobItem>;
 }
 
 function previewOf({ status, error, preview }: Job): string {
@@ -130,6 +130,6 @@ async function askAndDelete(job: Job, model: JobsModel): Promise<void> {
     buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: trans.__('Delete') })]
   });
   if (answer.button.accept) {
-    attempt(model.remove(job.id));
+    notifyFailure(model.remove(job.id));
   }
 }

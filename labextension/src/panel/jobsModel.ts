@@ -6,7 +6,7 @@ import { type ISignal, Signal } from '@lumino/signaling';
 import { hasEnded } from '../wire/fold';
 import type { Denial, Disposable, News } from '../wire/feed';
 import type { Live } from '../wire/live';
-import { Reader } from '../wire/throttledFetch';
+import { ThrottledFetch } from '../wire/throttledFetch';
 import type { RequestError, Requests } from '../wire/request';
 import type { Cost, Inbox, Job, Mute, Notice } from '../wire/wire';
 import { trans } from '../translation';
@@ -25,7 +25,7 @@ type Server = Pick<
 >;
 
 /** The jobs of one group, instead of all. */
-export interface GroupFilter {
+export interface BatchFilter {
   group: string;
   title: string;
 }
@@ -45,10 +45,10 @@ export class JobsModel implements IDisposable {
   dispose(): void {
     this._disposed = true;
     this._listening.dispose();
-    this._jobsReader.dispose();
-    this._inboxReader.dispose();
-    this._statusReader.dispose();
-    this._costsReader.dispose();
+    this._jobsFetch.dispose();
+    this._inboxFetch.dispose();
+    this._statusFetch.dispose();
+    this._costsFetch.dispose();
     this._graces.forEach(grace => clearTimeout(grace));
     this._graces.clear();
     Signal.clearData(this);
@@ -117,21 +117,21 @@ export class JobsModel implements IDisposable {
   }
 
   /** The jobs are those of this group; null: all. */
-  get filter(): GroupFilter | null {
+  get filter(): BatchFilter | null {
     return this._filter;
   }
 
-  set filter(filter: GroupFilter | null) {
+  set filter(filter: BatchFilter | null) {
     this._filter = filter;
     this._jobs = filter === null ? [] : this._jobs.filter(({ group }) => group === filter.group);
     this._changed.emit();
-    this._jobsReader.ask();
+    this._jobsFetch.ask();
   }
 
   /** Why the lists may be old; null if they are not. */
   get trouble(): string | null {
     if (this._online) {
-      return this._jobsReader.failure ?? this._inboxReader.failure;
+      return this._jobsFetch.failure ?? this._inboxFetch.failure;
     }
     return this._denial?.message ?? this._refusal ?? trans.__('Reconnecting…');
   }
@@ -150,12 +150,12 @@ export class JobsModel implements IDisposable {
   look(): Disposable {
     this._lookers++;
     if (this._online) {
-      this._statusReader.ask();
-      this._costsReader.ask();
+      this._statusFetch.ask();
+      this._costsFetch.ask();
     }
     const timer = setInterval(() => {
       if (this._denial === null && this._jobs.some(({ status }) => !hasEnded(status))) {
-        this._jobsReader.ask();
+        this._jobsFetch.ask();
       }
     }, LOOKED_AT);
     return {
@@ -168,13 +168,13 @@ export class JobsModel implements IDisposable {
 
   async cancel(job: string): Promise<void> {
     await this._server.cancel(job);
-    this._jobsReader.ask();
+    this._jobsFetch.ask();
   }
 
   async remove(job: string): Promise<void> {
     await this._server.remove(job);
-    this._jobsReader.ask();
-    this._inboxReader.ask();
+    this._jobsFetch.ask();
+    this._inboxFetch.ask();
   }
 
   async markRead(notice: string): Promise<void> {
@@ -187,13 +187,13 @@ export class JobsModel implements IDisposable {
 
   async dismiss(notice: string): Promise<void> {
     await this._server.dismiss(notice);
-    this._inboxReader.ask();
+    this._inboxFetch.ask();
   }
 
   async mute(mute: Mute, on: boolean): Promise<void> {
     this._mutes = await this._server.mute(mute, on);
     this._changed.emit();
-    this._inboxReader.ask();
+    this._inboxFetch.ask();
   }
 
   private _hear(news: News): void {
@@ -205,17 +205,17 @@ export class JobsModel implements IDisposable {
       void this._askRefusal();
     }
     if (news.type === 'hello' || news.type === 'job') {
-      this._jobsReader.ask();
+      this._jobsFetch.ask();
       if (this._lookers > 0) {
-        this._costsReader.ask();
+        this._costsFetch.ask();
       }
     }
     // A job that was deleted takes its notice along.
     if (news.type === 'hello' || news.type === 'notice' || (news.type === 'job' && news.status === 'deleted')) {
-      this._inboxReader.ask();
+      this._inboxFetch.ask();
     }
     if (news.type === 'hello') {
-      this._statusReader.ask();
+      this._statusFetch.ask();
     }
     if (news.type === 'hello' || news.type === 'offline') {
       this._changed.emit();
@@ -301,19 +301,19 @@ export class JobsModel implements IDisposable {
   private readonly _listening: Disposable;
   private readonly _changed = new Signal<this, void>(this);
   private readonly _arrived = new Signal<this, Notice>(this);
-  private readonly _jobsReader = new Reader(
+  private readonly _jobsFetch = new ThrottledFetch(
     () => this._readJobs(),
     () => this._settled()
   );
-  private readonly _inboxReader = new Reader(
+  private readonly _inboxFetch = new ThrottledFetch(
     () => this._readInbox(),
     () => this._settled()
   );
-  private readonly _statusReader = new Reader(
+  private readonly _statusFetch = new ThrottledFetch(
     () => this._readStatus(),
     () => this._settled()
   );
-  private readonly _costsReader = new Reader(
+  private readonly _costsFetch = new ThrottledFetch(
     () => this._readCosts(),
     () => this._settled()
   );
@@ -322,7 +322,7 @@ export class JobsModel implements IDisposable {
   private _lookers = 0;
   private _jobs: Job[] = [];
   private _viewer: string | null = null;
-  private _filter: GroupFilter | null = null;
+  private _filter: BatchFilter | null = null;
   private _mutes: readonly Mute[] = [];
   private _warnings: readonly string[] = [];
   private readonly _dismissed = new Set<string>();

@@ -5,7 +5,7 @@ import { bellIcon, type LabIcon } from '@jupyterlab/ui-components';
 import { setText } from '../render/dom';
 import { threadIcon } from './icons';
 import type { JobsModel } from './jobsModel';
-import { attempt, iconButton, type Row, span } from './rows';
+import { notifyFailure, iconButton, type Row, span } from './rows';
 import type { Mute, Origin } from '../wire/wire';
 import { trans } from '../translation';
 
@@ -20,7 +20,7 @@ export class MuteButtons {
       const button = iconButton(`mute-${kind}`, '', ICONS[kind], () => {
         const name = this._names[kind];
         if (name !== null) {
-          attempt(_model.mute({ kind, name }, !_model.isMuted({ kind, name })));
+          notifyFailure(_model.mute({ kind, name }, !_model.isMuted({ kind, name })));
         }
       });
       return { kind, button };
@@ -49,10 +49,10 @@ export class MuteButtons {
   private readonly _buttons: readonly { kind: Mute['kind']; button: HTMLButtonElement }[];
 }
 
-export type NamedMute = Mute & { id: string };
+export type MuteItem = Mute & { id: string };
 
 /** What is muted, and the way back, also when nothing of it is listed any more. */
-export function muteRow(mute: NamedMute, model: JobsModel): Row<NamedMute> {
+export function muteRow(mute: MuteItem, model: JobsModel): Row<MuteItem> {
   const node = document.createElement('li');
   node.dataset.mute = mute.kind;
   const name = span('name');
@@ -65,7 +65,7 @@ export function muteRow(mute: NamedMute, model: JobsModel): Row<NamedMute> {
     'aria-label',
     mute.kind === 'thread' ? trans.__('Unmute the thread %1', mute.name) : trans.__('Unmute the notebook %1', mute.name)
   );
-  button.addEventListener('click', () => attempt(model.mute({ kind: mute.kind, name: mute.name }, false)));
+  button.addEventListener('click', () => notifyFailure(model.mute({ kind: mute.kind, name: mute.name }, false)));
   node.append(name, button);
   return {
     node,

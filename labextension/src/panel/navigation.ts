@@ -14,7 +14,7 @@ const LOOKS = 20;
 /** Looks in a row at which the cell was in sight. */
 const STEADY = 4;
 
-export class Guide {
+export class JobNavigator {
   constructor(
     private readonly _shell: JupyterFrontEnd.IShell,
     private readonly _documents: IDocumentManager,

@@ -6,7 +6,7 @@ import { setText } from '../render/dom';
 import { clipped } from '../render/boundedText';
 import type { JobsModel } from './jobsModel';
 import { MuteButtons } from './mutes';
-import { actionsOf, attempt, iconButton, mainButton, type Row, span } from './rows';
+import { actionBar, notifyFailure, iconButton, mainButton, type Row, span } from './rows';
 import { batchState, batchStateLabel } from '../views/batchLabels';
 import { previewText } from '../views/format';
 import { agoLabel, countsLabel, label, stateLabel } from '../views/labels';
@@ -34,10 +34,12 @@ export function noticeRow(first: Notice, model: JobsModel, actions: NoticeAction
   const facts = span('facts');
   facts.append(state, details, mark);
   const open = mainButton(() => actions.openNotice(notice), title, preview, facts);
-  const read = iconButton('mark-read', trans.__('Mark read'), checkIcon, () => attempt(model.markRead(notice.id)));
+  const read = iconButton('mark-read', trans.__('Mark read'), checkIcon, () =>
+    notifyFailure(model.markRead(notice.id))
+  );
   const mutes = new MuteButtons(model);
-  const dismiss = iconButton('dismiss', trans.__('Dismiss'), closeIcon, () => attempt(model.dismiss(notice.id)));
-  node.append(open, actionsOf(read, ...mutes.nodes, dismiss));
+  const dismiss = iconButton('dismiss', trans.__('Dismiss'), closeIcon, () => notifyFailure(model.dismiss(notice.id)));
+  node.append(open, actionBar(read, ...mutes.nodes, dismiss));
   return {
     node,
     update: next => {

@@ -6,13 +6,13 @@ import { Widget } from '@lumino/widgets';
 import { setDenial, setText } from '../render/dom';
 import { bgstreamIcon } from './icons';
 import { type JobActions, jobRow } from './jobRow';
-import { type Listed, listed } from './jobListing';
+import { type JobItem, jobItems } from './jobListing';
 import type { Disposable } from '../wire/feed';
 import { clipped } from '../render/boundedText';
 import type { JobsModel } from './jobsModel';
-import { muteRow, type NamedMute } from './mutes';
+import { muteRow, type MuteItem } from './mutes';
 import { type NoticeActions, noticeRow } from './noticeRow';
-import { attempt, iconButton, Rows, span } from './rows';
+import { notifyFailure, iconButton, Rows, span } from './rows';
 import { formatCost } from '../views/format';
 import { costSource } from '../views/labels';
 import { type ThreadRowActions, threadRow } from '../threads/row';
@@ -154,7 +154,7 @@ export class Panel extends Widget {
   }
 
   private _showJobs(): void {
-    this._jobs.show(listed(this._model.jobs, this._model.viewer));
+    this._jobs.show(jobItems(this._model.jobs, this._model.viewer));
   }
 
   private readonly _trouble = span('trouble');
@@ -162,11 +162,11 @@ export class Panel extends Widget {
   private readonly _sentences = span('sentences');
   private readonly _count = span('badge');
   private readonly _allRead = textButton('mark-all-read', trans.__('Mark all read'), () =>
-    attempt(this._model.markAllRead())
+    notifyFailure(this._model.markAllRead())
   );
   private readonly _muted = document.createElement('details');
   private readonly _mutedCount = summary();
-  private readonly _mutes = new Rows<NamedMute>(mute => muteRow(mute, this._model), '');
+  private readonly _mutes = new Rows<MuteItem>(mute => muteRow(mute, this._model), '');
   private readonly _notices = new Rows<Notice>(
     notice => noticeRow(notice, this._model, this._actions),
     trans.__('Nothing here. Jobs that end while no view shows them are listed here.')
@@ -188,7 +188,7 @@ export class Panel extends Widget {
   private readonly _showAll = textButton('show-all', trans.__('Show all'), () => {
     this._model.filter = null;
   });
-  private readonly _jobs = new Rows<Listed>(
+  private readonly _jobs = new Rows<JobItem>(
     job => jobRow(job, this._model, this._actions),
     trans.__('No jobs yet. A cell that begins with %1 starts one.', '%%bg')
   );

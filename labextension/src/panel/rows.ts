@@ -78,14 +78,14 @@ export function mainButton(onClick: () => void, ...content: Node[]): HTMLButtonE
 }
 
 /** The buttons of a row. */
-export function actionsOf(...buttons: HTMLElement[]): HTMLElement {
+export function actionBar(...buttons: HTMLElement[]): HTMLElement {
   const node = span('actions');
   node.append(...buttons);
   return node;
 }
 
 /** Do what a button says, and say it if that was not possible. */
-export function attempt(work: Promise<void>): void {
+export function notifyFailure(work: Promise<void>): void {
   work.catch((error: unknown) => Notification.error((error as Error).message, { autoClose: 5000 }));
 }
 

@@ -14,7 +14,7 @@ export function namesPeople(jobs: readonly Pick<Job, 'submitted_by'>[], viewer: 
  *
  * A question without a name came from a kernel, which may be anybody's.
  */
-export function askerWords(asker: string | null, viewer: string | null, named: boolean): string {
+export function askerLabel(asker: string | null, viewer: string | null, named: boolean): string {
   if (!named) {
     return trans.__('You');
   }

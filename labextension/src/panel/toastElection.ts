@@ -20,7 +20,7 @@ export interface Channel {
   close(): void;
 }
 
-export class Speaker {
+export class WindowElection {
   constructor(
     private readonly _channel: Channel | null,
     private readonly _random: () => number = Math.random
@@ -35,7 +35,7 @@ export class Speaker {
   }
 
   /** Whether this window is the one to say it; asked of several at about the same time, one hears yes. */
-  async maySay(what: string): Promise<boolean> {
+  async mayShow(what: string): Promise<boolean> {
     if (this._lowest(what) === SAID) {
       return false;
     }

@@ -7,7 +7,7 @@ import { Signal } from '@lumino/signaling';
 import { hasEnded } from '../wire/fold';
 import { isolated } from '../render/boundedText';
 import { GRACE, type JobsModel } from './jobsModel';
-import type { Speaker } from './toastElection';
+import type { WindowElection } from './toastElection';
 import type { Preferences } from '../plugins/tokens';
 import { shortened } from '../views/format';
 import { countsLabel } from '../views/labels';
@@ -28,7 +28,7 @@ export class Toaster implements IDisposable {
   constructor(
     private readonly _model: JobsModel,
     private readonly _preferences: Preferences,
-    private readonly _speaker: Pick<Speaker, 'maySay'>,
+    private readonly _election: Pick<WindowElection, 'mayShow'>,
     private readonly _open: (notice: Notice) => void
   ) {
     _model.arrived.connect(this._arrived, this);
@@ -65,7 +65,7 @@ export class Toaster implements IDisposable {
 
   private async _show(notice: Notice): Promise<void> {
     const wanted = (): boolean => !this._disposed && this._preferences.toasts && this._model.calls(notice.id);
-    if (!wanted() || !(await this._speaker.maySay(notice.id)) || !wanted()) {
+    if (!wanted() || !(await this._election.mayShow(notice.id)) || !wanted()) {
       return;
     }
     const toast = Notification.emit(messageOf(notice), notice.status === 'completed' ? 'success' : 'warning', {

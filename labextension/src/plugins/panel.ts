@@ -5,14 +5,14 @@ import { Notification } from '@jupyterlab/apputils';
 import { IDocumentManager } from '@jupyterlab/docmanager';
 import { INotebookTracker } from '@jupyterlab/notebook';
 
-import { type Named, Tabs } from '../panel/answerTab';
+import { type JobTitle, AnswerTabs } from '../panel/answerTab';
 import { Badge } from '../panel/badge';
-import { type GroupFilter, JobsModel } from '../panel/jobsModel';
-import { followFragment, Guide, isNotebook7 } from '../panel/navigation';
+import { type BatchFilter, JobsModel } from '../panel/jobsModel';
+import { followFragment, JobNavigator, isNotebook7 } from '../panel/navigation';
 import { Panel } from '../panel/panel';
-import { Speaker } from '../panel/toastElection';
+import { WindowElection } from '../panel/toastElection';
 import { Toaster } from '../panel/toasts';
-import { ThreadAsker } from '../threads/dialogs';
+import { ThreadDialogs } from '../threads/dialogs';
 import { ThreadsModel } from '../threads/model';
 import { ThreadTabs } from '../threads/tab';
 import { ThreadView } from '../threads/view';
@@ -36,12 +36,12 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
     restorer: ILayoutRestorer | null
   ) => {
     const model = new JobsModel(live, requests);
-    const guide = new Guide(shell, documents, notebooks);
-    const drawing = { source: live, retries, markdown };
-    const tabs = new Tabs(shell, drawing);
+    const jobNavigator = new JobNavigator(shell, documents, notebooks);
+    const context = { source: live, retries, markdown };
+    const tabs = new AnswerTabs(shell, context);
     const threads = new ThreadsModel(live, requests);
     const viewOf = (name: string, back?: () => void): ThreadView =>
-      new ThreadView({ conversation: threads.open(name), threads, drawing, actions: asker, back });
+      new ThreadView({ conversation: threads.open(name), threads, context, actions: dialogs, back });
     const threadTabs = new ThreadTabs(shell, viewOf);
     const openThread = (name: string): void => {
       if (isNotebook7()) {
@@ -52,9 +52,9 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
       }
     };
     const showPanel = (): void => void commands.execute(CommandIDs.showPanel);
-    const asker = new ThreadAsker(threads, openThread);
-    const go = async (job: Named, { source, thread }: Pick<Job, 'source' | 'thread'>): Promise<void> => {
-      if (await guide.go(await retries.kin(job.id), source)) {
+    const dialogs = new ThreadDialogs(threads, openThread);
+    const go = async (job: JobTitle, { source, thread }: Pick<Job, 'source' | 'thread'>): Promise<void> => {
+      if (await jobNavigator.go(await retries.chainIds(job.id), source)) {
         return;
       }
       if (thread !== null) {
@@ -78,11 +78,11 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
     };
     const goToGroup = async (group: string, { title, source }: Notice): Promise<void> => {
       // Its output, else the notebook that asked, else the list.
-      if (!(await guide.go([group], source)) && !(await guide.go([], source))) {
+      if (!(await jobNavigator.go([group], source)) && !(await jobNavigator.go([], source))) {
         showGroup({ group, title });
       }
     };
-    const showGroup = (filter: GroupFilter): void => {
+    const showGroup = (filter: BatchFilter): void => {
       model.filter = filter;
       showPanel();
     };
@@ -92,10 +92,10 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
       retry: job => retries.retry(job.id, job.cursor),
       openNotice,
       openThread,
-      beginThread: () => asker.begin(),
-      fork: (name, after) => asker.fork(name, after),
-      rename: name => asker.rename(name),
-      remove: name => asker.remove(name)
+      beginThread: () => dialogs.begin(),
+      fork: (name, after) => dialogs.fork(name, after),
+      rename: name => dialogs.rename(name),
+      remove: name => dialogs.remove(name)
     });
     commands.addCommand(CommandIDs.showPanel, {
       label: trans.__('Show Background Answers'),
@@ -103,10 +103,10 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
     });
     commands.addCommand(CommandIDs.newThread, {
       label: trans.__('New Thread of Questions'),
-      execute: () => asker.begin()
+      execute: () => dialogs.begin()
     });
-    const speaker = new Speaker('BroadcastChannel' in window ? new BroadcastChannel('jupyter-bgstream') : null);
-    new Toaster(model, preferences, speaker, openNotice);
+    const election = new WindowElection('BroadcastChannel' in window ? new BroadcastChannel('jupyter-bgstream') : null);
+    new Toaster(model, preferences, election, openNotice);
     shell.add(side, 'left', { rank: 600, type: 'Background answers' });
     restorer?.add(side, side.id);
     if (lab === null) {

@@ -10,12 +10,12 @@ import { safeMarkdown } from '../render/labMarkdown';
 import { setTranslation } from '../translation';
 import { AnswerView } from '../views/answerView';
 import { BatchView } from '../views/batchView';
-import { type Shared, SHARED } from '../views/globals';
+import { type PageGlobals, PAGE_GLOBALS } from '../views/globals';
 import { checkAccess } from '../wire/access';
-import { Groups } from '../wire/batches';
+import { Batches } from '../wire/batches';
 import { Live } from '../wire/live';
 import { Requests } from '../wire/request';
-import { Retries } from '../wire/retryChains';
+import { RetryChains } from '../wire/retryChains';
 import { IAnswers, type Preferences } from './tokens';
 
 export const rendererPlugin: JupyterFrontEndPlugin<IAnswers> = {
@@ -39,19 +39,19 @@ export const rendererPlugin: JupyterFrontEndPlugin<IAnswers> = {
     });
     const preferences: Preferences = { remoteImages: false, toasts: true };
     const markdown = safeMarkdown(registry, () => preferences.remoteImages);
-    const retries = new Retries(live, requests);
-    const groups = new Groups(live, requests);
-    const drawing = { source: live, retries, markdown, groups };
-    registry.addFactory(rendererFactory(drawing));
-    const shared: Shared = {
+    const retries = new RetryChains(live, requests);
+    const groups = new Batches(live, requests);
+    const context = { source: live, retries, markdown, groups };
+    registry.addFactory(rendererFactory(context));
+    const globals: PageGlobals = {
       live,
       retries,
       markdown,
       groups,
-      answer: options => new AnswerView({ ...options, ...drawing }),
+      answer: options => new AnswerView({ ...options, ...context }),
       batch: options => new BatchView({ ...options, groups })
     };
-    Object.assign(globalThis, { [SHARED]: shared });
+    Object.assign(globalThis, { [PAGE_GLOBALS]: globals });
     document.addEventListener('copy', copyAnswers);
     return { live, requests, retries, markdown, groups, preferences };
   }

@@ -4,7 +4,7 @@ import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { IDocumentManager } from '@jupyterlab/docmanager';
 import { INotebookTracker, NotebookActions, type NotebookPanel } from '@jupyterlab/notebook';
 
-import { Keeper } from '../outputs/outputSaver';
+import { OutputSaver } from '../outputs/outputSaver';
 import { CommandIDs } from './commandIds';
 import { IAnswers } from './tokens';
 
@@ -21,18 +21,18 @@ export const saverPlugin: JupyterFrontEndPlugin<void> = {
     documents: IDocumentManager | null
   ) => {
     const maySave = (): boolean => documents?.autosave !== false;
-    const keepers = new Map<unknown, Keeper>();
-    const keep = (panel: NotebookPanel): void => {
-      keepers.set(panel.content, new Keeper(panel, { live, retries, groups, maySave }));
-      panel.disposed.connect(() => keepers.delete(panel.content));
+    const savers = new Map<unknown, OutputSaver>();
+    const open = (panel: NotebookPanel): void => {
+      savers.set(panel.content, new OutputSaver(panel, { live, retries, groups, maySave }));
+      panel.disposed.connect(() => savers.delete(panel.content));
     };
-    notebooks.forEach(keep);
-    notebooks.widgetAdded.connect((_, panel) => keep(panel));
-    NotebookActions.executed.connect((_, { notebook, cell }) => keepers.get(notebook)?.ran(cell));
+    notebooks.forEach(open);
+    notebooks.widgetAdded.connect((_, panel) => open(panel));
+    NotebookActions.executed.connect((_, { notebook, cell }) => savers.get(notebook)?.ran(cell));
     // Where the server saves each change, this command saves nothing, and whoever gives it still expects the answers.
     commands.commandExecuted.connect((_, { id }) => {
       if (id === CommandIDs.save) {
-        keepers.get(notebooks.currentWidget?.content)?.writeLacking();
+        savers.get(notebooks.currentWidget?.content)?.writeLacking();
       }
     });
   }

@@ -2,10 +2,10 @@
 
 import { Token } from '@lumino/coreutils';
 
-import type { Groups } from '../wire/batches';
+import type { Batches } from '../wire/batches';
 import type { Live } from '../wire/live';
 import type { Requests } from '../wire/request';
-import type { Retries } from '../wire/retryChains';
+import type { RetryChains } from '../wire/retryChains';
 import type { Markdown } from '../render/textPane';
 
 /** The user's settings; the defaults until they are loaded. */
@@ -18,9 +18,9 @@ export interface Preferences {
 export interface IAnswers {
   readonly live: Live;
   readonly requests: Requests;
-  readonly retries: Retries;
+  readonly retries: RetryChains;
   readonly markdown: Markdown;
-  readonly groups: Groups;
+  readonly groups: Batches;
   readonly preferences: Preferences;
 }
 

@@ -2,7 +2,7 @@
 
 import { isCostly } from './renderCost';
 import { element } from './dom';
-import { Growing } from './plainText';
+import { PlainText } from './plainText';
 import { trans } from '../translation';
 
 /** How Markdown becomes DOM. It must be safe whatever the text: it is a model's. */
@@ -12,7 +12,7 @@ export interface Markdown {
 }
 
 /** An element whose content is rendered Markdown: one render in flight, the latest text next. */
-export class Host {
+export class BlockHost {
   readonly node = document.createElement('div');
 
   constructor(private readonly _markdown: Markdown) {
@@ -56,7 +56,7 @@ export class Host {
 
   private _showPlain(text: string, why: string): void {
     if (this._plain === null) {
-      this._plain = new Growing(element('div', 'asis'));
+      this._plain = new PlainText(element('div', 'asis'));
       this.node.replaceChildren(element('div', 'why', why), this._plain.node);
     }
     this._plain.show(text);
@@ -66,6 +66,6 @@ export class Host {
   private _fence = false;
   private _shown = '';
   private _costly = false;
-  private _plain: Growing | null = null;
+  private _plain: PlainText | null = null;
   private _rendering: Promise<void> | null = null;
 }

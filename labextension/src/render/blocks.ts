@@ -17,7 +17,7 @@ const ENOUGH = 16;
 /** Characters after which a `$$` that was never closed is taken for something else. */
 const LONGEST_MATHS = 10_000;
 
-// No-break space and its kin are no blanks to Markdown, as they are to trim().
+// Markdown does not take a no-break space and the like for a blank; trim() does.
 const BLANK = /^[ \t\r]*\n?$/;
 const LIST_ITEM = /^ {0,3}(?:[-*+]|\d{1,9}[.)])(?:[ \t]|\r?\n|$)/;
 const FENCE = /^([ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(`{3,}(?=[^`]*$)|~{3,})/;

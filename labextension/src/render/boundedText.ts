@@ -1,7 +1,7 @@
 /** Others' words of any length and number, where a line or a list of them stands among ours. */
 
 import { element, setText } from './dom';
-import { Growing } from './plainText';
+import { PlainText } from './plainText';
 import { trans } from '../translation';
 
 /** Characters of a name or a title. */
@@ -35,7 +35,7 @@ export function foldedText(
   drawn = (text: string): string => text
 ): HTMLDetailsElement {
   const details = element('details', name);
-  const plain = new Growing(element('div', 'plain'));
+  const plain = new PlainText(element('div', 'plain'));
   details.append(element('summary', 'summary', clipped(summary)), plain.node);
   const show = (): void => plain.show(drawn(text));
   if (text.length <= SENTENCE) {

@@ -6,9 +6,9 @@ import { type Markdown, TextPane } from './textPane';
 import { trans } from '../translation';
 
 /** Show the text, now and at each change; `whole`: it will not grow any more. */
-export type Telling = (show: (text: string, whole: boolean) => void) => Disposable;
+export type FollowText = (show: (text: string, whole: boolean) => void) => Disposable;
 
-export class Folded {
+export class Disclosure {
   readonly node: HTMLDetailsElement;
 
   /** @param tell is called when it is opened, and what it returns is disposed of when it is closed. */
@@ -16,7 +16,7 @@ export class Folded {
     name: string,
     private readonly _markdown: Markdown,
     summary: string,
-    private readonly _tell: Telling
+    private readonly _tell: FollowText
   ) {
     this.node = element('details', name);
     this._summary.textContent = summary;

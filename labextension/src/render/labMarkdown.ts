@@ -2,10 +2,10 @@
 
 import { type IRenderMimeRegistry, renderMarkdown } from '@jupyterlab/rendermime';
 
-import { Breath } from './timeSlicer';
+import { TimeSlicer } from './timeSlicer';
 import { drawsDiagrams, withoutLoadingDiagrams } from './diagrams';
 import { withFormulas } from './formulas';
-import { disarmLinks, harmless } from './sanitize';
+import { disarmLinks, sanitize } from './sanitize';
 import { typeset } from './typesetting';
 import type { Markdown } from './blockHost';
 
@@ -16,13 +16,13 @@ export function safeMarkdown(services: Services, remoteImages: () => boolean): M
   const { markdownParser: parser, latexTypesetter: typesetter } = services;
   return {
     render: async (host, source) => {
-      const breath = new Breath();
+      const breath = new TimeSlicer();
       const written = withoutLoadingDiagrams(withFormulas(source));
       await renderMarkdown({
         host,
         source: written,
         trusted: false,
-        sanitizer: harmless(services.sanitizer, { remote: remoteImages(), drawings: drawsDiagrams(written) }),
+        sanitizer: sanitize(services.sanitizer, { remote: remoteImages(), drawings: drawsDiagrams(written) }),
         // Addresses of a model's answer are not relative to this notebook.
         resolver: null,
         linkHandler: null,

@@ -9,12 +9,12 @@ import { trans } from '../translation';
 const MOST = 50_000_000;
 
 /** Return why a picture is not to be drawn; empty if it may be. */
-export async function whyNotDrawn(file: Blob): Promise<string> {
+export async function drawProblem(file: Blob): Promise<string> {
   return whyNot(await file.arrayBuffer());
 }
 
 /** The same of a data URI in base64, at once. */
-export function whyNotDrawnUri(uri: string): string {
+export function drawProblemOfUri(uri: string): string {
   try {
     return whyNot(Uint8Array.from(atob(uri.slice(uri.indexOf(',') + 1)), each => each.charCodeAt(0)).buffer);
   } catch {

@@ -3,7 +3,7 @@
 const PIECE = 2000; // characters, and then up to the end of the line
 const LONGEST = 2 * PIECE;
 
-export class Growing {
+export class PlainText {
   /** @param node is filled with the text, and nothing else may change what is in it. */
   constructor(readonly node: HTMLElement) {}
 

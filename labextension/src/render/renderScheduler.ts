@@ -9,18 +9,18 @@ const BUDGET = 8; // ms of a frame
 const SPACING = 100; // ms between two drawings of one thing
 const PATIENCE = 200; // ms that one drawing may hold up the others
 
-export interface Paintable {
+export interface RenderTask {
   paint(): Promise<void>;
 }
 
-export class Painter {
+export class RenderScheduler {
   /** Draw this soon. Asking twice before it was drawn is asking once. */
-  request(thing: Paintable): void {
+  request(thing: RenderTask): void {
     this._waiting.add(thing);
     this._schedule();
   }
 
-  cancel(thing: Paintable): void {
+  cancel(thing: RenderTask): void {
     this._waiting.delete(thing);
   }
 
@@ -50,7 +50,7 @@ export class Painter {
     }
   }
 
-  private async _paint(thing: Paintable): Promise<void> {
+  private async _paint(thing: RenderTask): Promise<void> {
     const start = performance.now();
     try {
       await Promise.race([thing.paint(), new Promise(resolve => setTimeout(resolve, PATIENCE))]);
@@ -61,15 +61,15 @@ export class Painter {
     this._due.set(thing, start + Math.max(SPACING, 4 * (end - start)));
   }
 
-  private readonly _waiting = new Set<Paintable>();
+  private readonly _waiting = new Set<RenderTask>();
   /** When it may be drawn again. */
-  private readonly _due = new WeakMap<Paintable, number>();
+  private readonly _due = new WeakMap<RenderTask, number>();
   private _scheduled = false;
 }
 
 /** Each widget brings this code along: whoever comes first makes the one of this page. */
-const HERE = Symbol.for('jupyter_bgstream/painter/1');
-const page = globalThis as { [HERE]?: Pick<Painter, 'request' | 'cancel'> };
+const HERE = Symbol.for('jupyter_bgstream/renderScheduler/1');
+const page = globalThis as { [HERE]?: Pick<RenderScheduler, 'request' | 'cancel'> };
 
 /** The one of this page. */
-export const painter = (page[HERE] ??= new Painter());
+export const renderScheduler = (page[HERE] ??= new RenderScheduler());

@@ -6,7 +6,7 @@
  * load, in a document without a window, before the page sees it.
  */
 
-import { whyNotDrawnUri } from './pixels';
+import { drawProblemOfUri } from './pixels';
 
 /** As much of Lab's sanitizer as is used: this file also lives outside Lab. */
 interface Sanitizer {
@@ -42,7 +42,7 @@ export interface Images {
 }
 
 /** A sanitizer that also takes out what would load something or look like a part of the page. */
-export function harmless(sanitizer: Sanitizer, images: Images): Sanitizer & { readonly allowNamedProperties: false } {
+export function sanitize(sanitizer: Sanitizer, images: Images): Sanitizer & { readonly allowNamedProperties: false } {
   return {
     sanitize: (dirty, options) => withoutLoading(sanitizer.sanitize(dirty, options), images),
     allowNamedProperties: false
@@ -121,7 +121,7 @@ function mayLoad(node: Element, { remote, drawings }: Images): boolean {
     return drawings === true;
   }
   if (/^data:/i.test(source)) {
-    return PICTURE.test(source) && whyNotDrawnUri(source) === '';
+    return PICTURE.test(source) && drawProblemOfUri(source) === '';
   }
   // Never from this server, whatever the setting: a GET with the reader's cookie is not a model's to make.
   return remote === true && /^https?:\/\//i.test(source) && !isOurs(source);

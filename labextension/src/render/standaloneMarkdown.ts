@@ -10,7 +10,7 @@
 import DOMPurify, { type Config } from 'dompurify';
 import { Marked, type TokenizerAndRendererExtension } from 'marked';
 
-import { Breath } from './timeSlicer';
+import { TimeSlicer } from './timeSlicer';
 import { withFormulas } from './formulas';
 import { ATTRIBUTES, disarm, TAGS } from './sanitize';
 import type { Markdown } from './blockHost';
@@ -43,7 +43,7 @@ const ALLOWED = {
 /** The renderer of a page that has none for us. */
 export const markdown: Markdown = {
   render: async (host, text) => {
-    const breath = new Breath();
+    const breath = new TimeSlicer();
     const html = marked.parse(withFormulas(text)) as string;
     await breath.pause();
     const body = DOMPurify.sanitize(html, ALLOWED) as HTMLElement;

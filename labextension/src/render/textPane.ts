@@ -2,11 +2,11 @@
 
 import { type Block, Blocks } from './blocks';
 import { ANSWER_LIMIT, BLOCK_LIMIT, costOf } from './renderCost';
-import { Breath } from './timeSlicer';
+import { TimeSlicer } from './timeSlicer';
 import { element } from './dom';
-import { Growing } from './plainText';
-import { Host, type Markdown } from './blockHost';
-import { painter } from './renderScheduler';
+import { PlainText } from './plainText';
+import { BlockHost, type Markdown } from './blockHost';
+import { renderScheduler } from './renderScheduler';
 import { trans } from '../translation';
 
 export type { Markdown } from './blockHost';
@@ -36,7 +36,7 @@ export class TextPane {
 
   dispose(): void {
     this._disposed = true;
-    painter.cancel(this);
+    renderScheduler.cancel(this);
   }
 
   /** Whether the last text is drawn, and as it will stay. */
@@ -52,7 +52,7 @@ export class TextPane {
     this._text = text;
     this._whole = whole;
     this._complete = false;
-    painter.request(this);
+    renderScheduler.request(this);
   }
 
   /** Draw what was last set; what was set while this is still drawing comes after it. */
@@ -74,7 +74,7 @@ export class TextPane {
       return;
     }
     if (text !== this._text || whole !== this._whole) {
-      painter.request(this);
+      renderScheduler.request(this);
       return;
     }
     this._complete = whole;
@@ -99,7 +99,7 @@ export class TextPane {
   }
 
   private async _draw(): Promise<void> {
-    const breath = new Breath();
+    const breath = new TimeSlicer();
     if (!this.node.hasChildNodes()) {
       this.node.append(this._root); // there is nothing to keep in sight until all is drawn
     }
@@ -145,7 +145,7 @@ export class TextPane {
       const code = this._code;
       this._code = null;
       if (cost <= BLOCK_LIMIT) {
-        const host = new Host(this._markdown);
+        const host = new BlockHost(this._markdown);
         await host.show(block.text, true);
         code?.node.parentElement?.replaceWith(host.node);
       }
@@ -161,14 +161,14 @@ export class TextPane {
     this._tail?.node.remove();
     this._code?.node.parentElement?.remove();
     this._tail = this._code = null;
-    this._rest = new Growing(element('div', 'asis'));
+    this._rest = new PlainText(element('div', 'asis'));
     const why = trans.__('Shown as plain text from here on: this answer is too long to be drawn.');
     this._root.append(element('div', 'why', why), this._rest.node);
   }
 
-  private _host(): Host {
+  private _host(): BlockHost {
     if (this._tail === null) {
-      this._tail = new Host(this._markdown);
+      this._tail = new BlockHost(this._markdown);
       this._append(this._tail.node);
     }
     return this._tail;
@@ -179,7 +179,7 @@ export class TextPane {
     this._tail?.node.remove();
     this._tail = null;
     if (this._code === null) {
-      this._code = new Growing(document.createElement('code'));
+      this._code = new PlainText(document.createElement('code'));
       const pre = document.createElement('pre');
       pre.append(this._code.node);
       this._append(pre);
@@ -204,7 +204,7 @@ export class TextPane {
       return;
     }
     const root = this._root;
-    const host = new Host(this._markdown);
+    const host = new BlockHost(this._markdown);
     await host.show(this._blocks.text);
     root.replaceChildren(host.node);
   }
@@ -229,8 +229,8 @@ export class TextPane {
   private _root = document.createElement('div');
   /** Its last part. */
   private _section = { node: this._root, cost: Infinity };
-  private _tail: Host | null = null;
-  private _code: Growing | null = null;
+  private _tail: BlockHost | null = null;
+  private _code: PlainText | null = null;
   /** What comes after as much as one answer may cost. */
-  private _rest: Growing | null = null;
+  private _rest: PlainText | null = null;
 }

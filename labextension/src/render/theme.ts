@@ -3,7 +3,7 @@
 import type { Disposable } from '../wire/feed';
 
 /** Give an element colours as soon as it is in the page. */
-export function dress(node: HTMLElement): Disposable {
+export function applyTheme(node: HTMLElement): Disposable {
   const look = (): void => {
     if (node.isConnected) {
       const bare = getComputedStyle(document.documentElement).getPropertyValue('--jp-ui-font-color1') === '';

@@ -2,7 +2,7 @@
 
 const LONGEST = 24; // ms of one task, and what cannot be parted
 
-export class Breath {
+export class TimeSlicer {
   /** Let the page do what waits, if this has gone on for long; returns whether it did. */
   async pause(): Promise<boolean> {
     if (performance.now() - this._since <= LONGEST) {

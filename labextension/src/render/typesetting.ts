@@ -3,7 +3,7 @@
  * left as it was written.
  */
 
-import { Breath } from './timeSlicer';
+import { TimeSlicer } from './timeSlicer';
 import { element } from './dom';
 import { trans } from '../translation';
 
@@ -39,7 +39,7 @@ export async function typeset(host: HTMLElement, typesetter: Typesetter): Promis
     await typesetter.typeset(host);
     return;
   }
-  const breath = new Breath();
+  const breath = new TimeSlicer();
   for (const formula of short) {
     await typesetter.typeset(formula);
     await breath.pause();

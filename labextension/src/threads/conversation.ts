@@ -4,8 +4,8 @@ import { UUID } from '@lumino/coreutils';
 import type { IDisposable } from '@lumino/disposable';
 import { type ISignal, Signal } from '@lumino/signaling';
 
-import { askerWords, namesPeople } from '../panel/submitters';
-import { Reader } from '../wire/throttledFetch';
+import { askerLabel, namesPeople } from '../panel/submitters';
+import { ThrottledFetch } from '../wire/throttledFetch';
 import type { Requests } from '../wire/request';
 import { type Turn, turnsOf } from './turns';
 import type { Job, Message, Thread } from '../wire/wire';
@@ -28,7 +28,7 @@ export interface Draft {
   error: string | null;
 }
 
-export type ConversationServer = Pick<Requests, 'threads' | 'said' | 'jobs' | 'asked' | 'submit'>;
+export type ConversationServer = Pick<Requests, 'threads' | 'threadMessages' | 'jobs' | 'messages' | 'submit'>;
 
 export class Conversation implements IDisposable {
   /** @param moved is called when the thread has another name, wherever it was given. */
@@ -38,7 +38,7 @@ export class Conversation implements IDisposable {
     private readonly _server: ConversationServer,
     private readonly _moved: (conversation: Conversation, before: string) => void
   ) {
-    this._reader.ask();
+    this._fetch.ask();
   }
 
   get isDisposed(): boolean {
@@ -48,7 +48,7 @@ export class Conversation implements IDisposable {
   dispose(): void {
     if (!this._disposed) {
       this._disposed = true;
-      this._reader.dispose();
+      this._fetch.dispose();
       clearTimeout(this._later);
       this._ended.emit();
       Signal.clearData(this);
@@ -72,14 +72,14 @@ export class Conversation implements IDisposable {
       const before = this._name;
       this._name = name;
       this._moved(this, before);
-      this._reader.ask();
+      this._fetch.ask();
       this._changed.emit();
     }
   }
 
   /** Who asked, in words. */
   askerOf({ asker }: Turn): string {
-    return askerWords(asker, this._viewer, this._named);
+    return askerLabel(asker, this._viewer, this._named);
   }
 
   /** Null while the server has not said, or if it has none of that name. */
@@ -99,7 +99,7 @@ export class Conversation implements IDisposable {
 
   /** Why this may be old; null if it is not. */
   get trouble(): string | null {
-    return this._reader.failure;
+    return this._fetch.failure;
   }
 
   get isSending(): boolean {
@@ -113,7 +113,7 @@ export class Conversation implements IDisposable {
 
   /** Something may have changed. */
   refresh(): void {
-    this._reader.ask();
+    this._fetch.ask();
   }
 
   /** Keep what is written. */
@@ -147,7 +147,7 @@ export class Conversation implements IDisposable {
       draft.error = (error as Error).message;
     }
     this._sending = false;
-    this._reader.ask();
+    this._fetch.ask();
     this._tell();
   }
 
@@ -163,7 +163,7 @@ export class Conversation implements IDisposable {
     const mark = JSON.stringify(thread);
     if (mark !== this._mark) {
       const [said, { jobs, viewer = null }] = await Promise.all([
-        this._server.said(name),
+        this._server.threadMessages(name),
         this._server.jobs(JOBS, { thread: name })
       ]);
       const turns = turnsOf(said, jobs);
@@ -217,7 +217,7 @@ export class Conversation implements IDisposable {
     await Promise.all(
       silent.map(async ({ id, job }) => {
         try {
-          this._questions.set(id, await this._server.asked(job ?? id));
+          this._questions.set(id, await this._server.messages(job ?? id));
         } catch {
           // Its title does.
         }
@@ -227,8 +227,8 @@ export class Conversation implements IDisposable {
 
   private _settled(): void {
     clearTimeout(this._later);
-    if (this._reader.failure !== null && !this._disposed) {
-      this._later = setTimeout(() => this._reader.ask(), AGAIN);
+    if (this._fetch.failure !== null && !this._disposed) {
+      this._later = setTimeout(() => this._fetch.ask(), AGAIN);
     }
     this._tell();
   }
@@ -241,7 +241,7 @@ export class Conversation implements IDisposable {
 
   private readonly _changed = new Signal<this, void>(this);
   private readonly _ended = new Signal<this, void>(this);
-  private readonly _reader = new Reader(
+  private readonly _fetch = new ThrottledFetch(
     () => this._read(),
     () => this._settled()
   );

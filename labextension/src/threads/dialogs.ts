@@ -3,14 +3,14 @@
 import { Dialog, InputDialog, showDialog } from '@jupyterlab/apputils';
 
 import { clipped, isolated } from '../render/boundedText';
-import { attempt } from '../panel/rows';
+import { notifyFailure } from '../panel/rows';
 import type { ThreadsModel } from './model';
 import { trans } from '../translation';
 
 /** Jupyter's dialogs do not say more of a name than this pattern does. */
 const NAME = '.{1,200}';
 
-export class ThreadAsker {
+export class ThreadDialogs {
   /** @param open shows the thread of a name. */
   constructor(
     private readonly _threads: ThreadsModel,
@@ -56,7 +56,7 @@ export class ThreadAsker {
       buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: trans.__('Delete') })]
     }).then(({ button }) => {
       if (button.accept) {
-        attempt(this._threads.remove(thread));
+        notifyFailure(this._threads.remove(thread));
       }
     });
   }

@@ -6,7 +6,7 @@ import { type ISignal, Signal } from '@lumino/signaling';
 import { Conversation, type ConversationServer, type Draft } from './conversation';
 import type { Denial, Disposable, News } from '../wire/feed';
 import type { Live } from '../wire/live';
-import { Reader } from '../wire/throttledFetch';
+import { ThrottledFetch } from '../wire/throttledFetch';
 import type { Requests } from '../wire/request';
 import type { Thread } from '../wire/wire';
 import { trans } from '../translation';
@@ -32,7 +32,7 @@ export class ThreadsModel implements IDisposable {
   dispose(): void {
     this._disposed = true;
     this._listening.dispose();
-    this._reader.dispose();
+    this._fetch.dispose();
     [...this._open].forEach(conversation => conversation.dispose());
     Signal.clearData(this);
   }
@@ -75,7 +75,7 @@ export class ThreadsModel implements IDisposable {
 
   /** Why the list may be old; null if it is not. */
   get trouble(): string | null {
-    return this._online ? this._reader.failure : null; // that we are offline the panel says already
+    return this._online ? this._fetch.failure : null; // that we are offline the panel says already
   }
 
   /** Why the server does not let this page in; null if it does, or while that is not known. */
@@ -180,7 +180,7 @@ export class ThreadsModel implements IDisposable {
 
   private _ask(): void {
     if (this._lookers > 0) {
-      this._reader.ask();
+      this._fetch.ask();
     }
   }
 
@@ -196,7 +196,7 @@ export class ThreadsModel implements IDisposable {
 
   private readonly _listening: Disposable;
   private readonly _changed = new Signal<this, void>(this);
-  private readonly _reader = new Reader(
+  private readonly _fetch = new ThrottledFetch(
     () => this._read(),
     () => this._settled()
   );

@@ -7,7 +7,7 @@ import { trans } from '../translation';
 
 let lists = 0;
 
-export class Composer {
+export class PromptInput {
   readonly node = element('form', 'composer');
 
   /** @param sent is called when somebody sends. */

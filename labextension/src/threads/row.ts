@@ -4,7 +4,7 @@ import { copyIcon, deleteIcon, editIcon } from '@jupyterlab/ui-components';
 
 import { setText } from '../render/dom';
 import { clipped, isolated } from '../render/boundedText';
-import { actionsOf, iconButton, mainButton, type Row, span } from '../panel/rows';
+import { actionBar, iconButton, mainButton, type Row, span } from '../panel/rows';
 import type { ThreadActions } from './view';
 import { agoLabel, stateLabel } from '../views/labels';
 import type { Thread } from '../wire/wire';
@@ -28,7 +28,7 @@ export function threadRow({ name }: Thread, actions: ThreadRowActions): Row<Thre
   setText(title, name);
   node.append(
     open,
-    actionsOf(
+    actionBar(
       iconButton('fork', trans.__('Fork the thread %1', name), copyIcon, () => actions.fork(name, null)),
       iconButton('rename', trans.__('Rename the thread %1', name), editIcon, () => actions.rename(name)),
       iconButton('delete', trans.__('Delete the thread %1', name), deleteIcon, () => actions.remove(name))

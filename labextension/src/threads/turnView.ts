@@ -1,9 +1,9 @@
 /** One turn of a thread: what was asked, and its answer as every other view shows it. */
 
-import { AnswerView, type Drawing } from '../views/answerView';
+import { AnswerView, type ViewContext } from '../views/answerView';
 import { element, setText } from '../render/dom';
 import { hasEnded } from '../wire/fold';
-import { Growing } from '../render/plainText';
+import { PlainText } from '../render/plainText';
 import { clipped } from '../render/boundedText';
 import { TextPane } from '../render/textPane';
 import { textOf, type Turn } from './turns';
@@ -27,7 +27,7 @@ export class TurnView {
   constructor(
     turn: Turn,
     asker: string,
-    private readonly _drawing: Drawing,
+    private readonly _context: ViewContext,
     fork: (job: string) => void
   ) {
     this._turn = turn;
@@ -79,7 +79,7 @@ export class TurnView {
           node.append(this._rendered(textOf(content)));
         } else {
           // As it was typed: a prompt is no Markdown, and its lines are its own.
-          const words = new Growing(element('div', 'words'));
+          const words = new PlainText(element('div', 'words'));
           words.show(textOf(content));
           node.append(words.node);
         }
@@ -92,7 +92,7 @@ export class TurnView {
   }
 
   private _rendered(text: string): HTMLElement {
-    const pane = new TextPane(this._drawing.markdown, () => undefined);
+    const pane = new TextPane(this._context.markdown, () => undefined);
     this._panes.push(pane);
     pane.set(text, true);
     return pane.node;
@@ -102,7 +102,7 @@ export class TurnView {
   private _showText(text: string): void {
     this._view?.dispose();
     this._view = null;
-    this._pane ??= new TextPane(this._drawing.markdown, () => undefined);
+    this._pane ??= new TextPane(this._context.markdown, () => undefined);
     this._pane.set(text, true);
     setText(this._gone, trans.__('Its job was deleted.'));
     if (this._pane.node.parentElement !== this._answer) {
@@ -116,7 +116,7 @@ export class TurnView {
     if (this._view?.holds(job) !== true) {
       this._view?.dispose();
       const saved = answer === null ? null : { text: answer, status: 'completed' as const };
-      this._view = new AnswerView({ job, model: record?.model ?? '', saved, ...this._drawing });
+      this._view = new AnswerView({ job, model: record?.model ?? '', saved, ...this._context });
       this._answer.replaceChildren(this._view.node);
     }
   }

@@ -1,7 +1,7 @@
 /** A thread on the screen: the conversation, live, and where it is gone on with. Plain DOM. */
 
-import type { Drawing } from '../views/answerView';
-import { Composer } from './promptInput';
+import type { ViewContext } from '../views/answerView';
+import { PromptInput } from './promptInput';
 import type { Conversation } from './conversation';
 import { element, setText } from '../render/dom';
 import type { ThreadsModel } from './model';
@@ -24,7 +24,7 @@ export interface ThreadActions {
 export interface ThreadViewOptions {
   conversation: Conversation;
   threads: ThreadsModel;
-  drawing: Drawing;
+  context: ViewContext;
   actions: ThreadActions;
   /** Where there is a way back. */
   back?: () => void;
@@ -35,7 +35,7 @@ export class ThreadView {
 
   constructor(private readonly _options: ThreadViewOptions) {
     const { conversation, threads } = _options;
-    this._composer = new Composer(conversation, threads, () => this._toEnd());
+    this._input = new PromptInput(conversation, threads, () => this._toEnd());
     this._build();
     conversation.changed.connect(this._show, this);
     threads.changed.connect(this._show, this);
@@ -55,7 +55,7 @@ export class ThreadView {
     this._resized.disconnect();
     conversation.changed.disconnect(this._show, this);
     threads.changed.disconnect(this._show, this);
-    this._composer.dispose();
+    this._input.dispose();
     this._views.forEach(view => view.dispose());
     this._views.clear();
     conversation.dispose();
@@ -63,7 +63,7 @@ export class ThreadView {
   }
 
   focus(): void {
-    this._composer.focus();
+    this._input.focus();
   }
 
   private _build(): void {
@@ -97,7 +97,7 @@ export class ThreadView {
     this._scroller.append(this._earlier, this._empty, this._turns);
     const body = element('div', 'threadbody');
     body.append(this._scroller, this._newest);
-    this.node.append(header, this._status, body, this._composer.node);
+    this.node.append(header, this._status, body, this._input.node);
   }
 
   private _show(): void {
@@ -135,14 +135,14 @@ export class ThreadView {
       turns.findIndex(({ id }) => id === this._first)
     );
     const drawn = turns.slice(begin);
-    const { actions, conversation, drawing } = this._options;
+    const { actions, conversation, context } = this._options;
     setText(this._earlier, trans.__('Show earlier turns (%1)', begin));
     this._earlier.hidden = begin === 0;
     const gone = new Map(this._views);
     drawn.forEach((turn, i) => {
       let view = this._views.get(turn.id);
       if (view === undefined) {
-        view = new TurnView(turn, conversation.askerOf(turn), drawing, job => actions.fork(conversation.name, job));
+        view = new TurnView(turn, conversation.askerOf(turn), context, job => actions.fork(conversation.name, job));
         this._views.set(turn.id, view);
       } else {
         gone.delete(turn.id);
@@ -200,7 +200,7 @@ export class ThreadView {
     this._keepEnd();
   }
 
-  private readonly _composer: Composer;
+  private readonly _input: PromptInput;
   private readonly _resized: ResizeObserver;
   private readonly _name = element('h2', 'threadname');
   private readonly _origin = element('span', 'origin');

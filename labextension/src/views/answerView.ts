@@ -1,7 +1,7 @@
 /** The answer to what was asked once: the view of its newest job, and what that one asks again. */
 
 import { element } from '../render/dom';
-import { Folded } from '../render/disclosure';
+import { Disclosure } from '../render/disclosure';
 import { hasEnded } from '../wire/fold';
 import type { Disposable, JobFeed } from '../wire/feed';
 import type { Chain, Chains } from '../wire/retryChains';
@@ -11,13 +11,13 @@ import { retriedLabel } from './labels';
 import type { Status } from '../wire/wire';
 
 /** What every view of the page needs. */
-export interface Drawing {
+export interface ViewContext {
   source: JobFeed;
   retries: Chains;
   markdown: Markdown;
 }
 
-export interface AnswerOptions extends Drawing {
+export interface AnswerOptions extends ViewContext {
   job: string;
   model: string;
   /** What the notebook's file says; null if there is none. */
@@ -76,7 +76,7 @@ export class AnswerView {
     for (const { id, status } of [...earlier].reverse()) {
       let folded = this._earlier.get(id);
       if (folded === undefined) {
-        folded = new Folded('retried', this._options.markdown, '', show =>
+        folded = new Disclosure('retried', this._options.markdown, '', show =>
           this._options.source.follow(id, ({ answer }) => {
             if (answer.status !== 'new') {
               show(answer.text || (answer.error?.message ?? ''), hasEnded(answer.status));
@@ -102,6 +102,6 @@ export class AnswerView {
   private _view: JobView;
   private _chain: Chain = [];
   private readonly _before = element('div', 'before');
-  private readonly _earlier = new Map<string, Folded>();
+  private readonly _earlier = new Map<string, Disclosure>();
   private readonly _watching: Disposable;
 }

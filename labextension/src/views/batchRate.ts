@@ -23,7 +23,7 @@ const STALLED = 60; // s
 const STALLED_TIMES = 5;
 const MOST_SAMPLES = 300;
 
-export class Pace {
+export class BatchRate {
   note(now: Progress): void {
     const last = this._seen.at(-1);
     if (last !== undefined && (now.ended < last.ended || now.at < last.at)) {

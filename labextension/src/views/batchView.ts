@@ -3,7 +3,7 @@
 import { clipped } from '../render/boundedText';
 import { element, setText } from '../render/dom';
 import { trans } from '../translation';
-import type { GroupSource } from '../wire/batches';
+import type { BatchFeed } from '../wire/batches';
 import { hasEnded } from '../wire/fold';
 import type { Denial, Disposable } from '../wire/feed';
 import type { BatchBundle, Counts, Fault, Group } from '../wire/wire';
@@ -20,7 +20,7 @@ import {
   speedLabel,
   stalledMessage
 } from './batchLabels';
-import { endedOf, Pace } from './batchRate';
+import { endedOf, BatchRate } from './batchRate';
 import { formatNumber } from './format';
 import { elapsedLabel } from './labels';
 import { ProgressBar } from './progressBar';
@@ -31,7 +31,7 @@ export interface BatchOptions {
   batch: string;
   /** The batch in the notebook's file; null if there is none. */
   saved: Omit<BatchBundle, 'id'> | null;
-  groups: GroupSource;
+  groups: BatchFeed;
 }
 
 const NO_JOBS = { running: 0, waiting: 0, queued: 0 };
@@ -90,9 +90,9 @@ export class BatchView {
       this._stop.isBusy &&= !hasEnded(group.status);
       if (before?.paused != null && group.paused == null) {
         this._shell.refusal = null;
-        this._pace = new Pace(); // the time of the pause is no measure of the speed
+        this._rate = new BatchRate(); // the time of the pause is no measure of the speed
       }
-      this._pace.note({
+      this._rate.note({
         at: Date.now() / 1000,
         ended: endedOf(group.counts),
         tokens: group.usage.output_tokens
@@ -162,9 +162,9 @@ export class BatchView {
     // A batch has not stalled just because the page does not hear of it.
     const isRunning = this._state === 'queued' || this._state === 'running';
     const isKnown = group !== null && isRunning && !isOffline(this._trouble);
-    setText(this._speed, isKnown ? speedLabel(this._pace.tokens(now)) : '');
-    setText(this._left, isKnown ? remainingTimeLabel(this._pace.left(remaining(group), now)) : '');
-    setText(this._stalled, isKnown ? stalledMessage(group, this._pace.stalled(now)) : '');
+    setText(this._speed, isKnown ? speedLabel(this._rate.tokens(now)) : '');
+    setText(this._left, isKnown ? remainingTimeLabel(this._rate.left(remaining(group), now)) : '');
+    setText(this._stalled, isKnown ? stalledMessage(group, this._rate.stalled(now)) : '');
     this._stalled.hidden = this._stalled.textContent === '';
   }
 
@@ -208,7 +208,7 @@ export class BatchView {
     this._options.groups.show?.({ group: this.batch, title: this._title })
   );
   private readonly _following: Disposable;
-  private _pace = new Pace();
+  private _rate = new BatchRate();
   private readonly _name = element('span', 'name');
   private readonly _left = element('span', 'left');
   private readonly _speed = element('span', 'speed');

@@ -1,12 +1,12 @@
 /** Several models' answers to the same question, side by side and each live: no one comes before the others. */
 
-import { AnswerView, type Drawing } from './answerView';
+import { AnswerView, type ViewContext } from './answerView';
 import { element } from '../render/dom';
 import { clipped } from '../render/boundedText';
 import type { Status } from '../wire/wire';
 import { trans } from '../translation';
 
-export interface Compared {
+export interface ComparedJob {
   job: string;
   model: string;
   /** What the notebook's file says. */
@@ -16,14 +16,14 @@ export interface Compared {
 export class CompareView {
   readonly node = element('div', 'compare');
 
-  constructor(jobs: readonly Compared[], drawing: Drawing) {
+  constructor(jobs: readonly ComparedJob[], context: ViewContext) {
     this.node.setAttribute('role', 'group');
     this.node.setAttribute(
       'aria-label',
       trans._n('%1 background answer', '%1 background answers side by side', jobs.length)
     );
     this._views = jobs.map(each => {
-      const view = new AnswerView({ ...each, ...drawing });
+      const view = new AnswerView({ ...each, ...context });
       const column = element('section', 'column');
       const name = clipped(each.model);
       const heading = element('h4', 'heading', name);

@@ -4,34 +4,34 @@
  */
 
 import { element, setText } from '../render/dom';
-import { caption, isDrawn, numberOf, parted, suffix } from '../outputs/images';
+import { caption, isDrawn, imageNumber, splitImages, fileExtension } from '../outputs/images';
 import type { Answer } from '../wire/fold';
 import type { JobFeed } from '../wire/feed';
-import { whyNotDrawn, whyNotDrawnUri } from '../render/pixels';
+import { drawProblem, drawProblemOfUri } from '../render/pixels';
 import type { Picture } from '../wire/wire';
 import { trans } from '../translation';
 
 /** How a picture's file is had. Rejects with the reason if it is not. */
-export type LoadPicture = (picture: Picture) => Promise<Blob>;
+export type LoadImage = (picture: Picture) => Promise<Blob>;
 
-export interface PictureOptions {
+export interface ImageListOptions {
   job: string;
   /** What the notebook's file says; its pictures are shown until the log has come, and stay if it does not come. */
   saved: { text: string } | null;
   source: JobFeed;
 }
 
-export class PictureList {
+export class ImageList {
   readonly node = element('div', 'pictures');
   /** The saved text without its pictures: it is drawn as one of a model, and a picture is no text. */
   readonly savedText: string;
 
-  constructor({ job, saved, source }: PictureOptions) {
+  constructor({ job, saved, source }: ImageListOptions) {
     // A page's live side may be older than this code, which then comes with a widget.
     this._load = picture =>
       source.picture?.(job, picture) ??
       Promise.reject(new Error(trans.__('This page is older than the answer. Reload it.')));
-    const { text, pictures } = parted(saved?.text ?? '');
+    const { text, pictures } = splitImages(saved?.text ?? '');
     this.savedText = text;
     this._figures = pictures.map(({ caption, source }) => new Figure(caption, null, source));
     this._place();
@@ -85,7 +85,7 @@ export class PictureList {
     this.node.hidden = this._figures.length === 0;
   }
 
-  private readonly _load: LoadPicture;
+  private readonly _load: LoadImage;
   private _figures: readonly Figure[];
   private _pictures: readonly Picture[] | undefined;
   private _inSight = false;
@@ -102,7 +102,7 @@ class Figure {
     source: string
   ) {
     this._name.textContent = caption;
-    this._save.download = _picture === null ? 'picture' : `picture-${numberOf(_picture)}${suffix(_picture)}`;
+    this._save.download = _picture === null ? 'picture' : `picture-${imageNumber(_picture)}${fileExtension(_picture)}`;
     this._save.hidden = this._again.hidden = true;
     this._again.type = 'button';
     this._image.alt = caption;
@@ -114,7 +114,7 @@ class Figure {
     words.append(this._name, this._reason, this._save, this._again);
     this.node.append(this._image, words);
     if (source !== '') {
-      this._draw(source, whyNotDrawnUri(source));
+      this._draw(source, drawProblemOfUri(source));
     }
   }
 
@@ -132,7 +132,7 @@ class Figure {
     this.node.remove();
   }
 
-  async load(load: LoadPicture): Promise<void> {
+  async load(load: LoadImage): Promise<void> {
     const picture = this._picture;
     if (picture === null || this._url !== '' || this._loading) {
       return;
@@ -146,7 +146,7 @@ class Figure {
         throw new Error(trans.__('This page does not know its type.'));
       }
       const file = await load(picture);
-      const why = await whyNotDrawn(file);
+      const why = await drawProblem(file);
       if (!this._disposed) {
         this._url = URL.createObjectURL(new Blob([file], { type: picture.media_type }));
         this._draw(this._url, why);

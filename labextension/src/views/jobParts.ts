@@ -1,9 +1,9 @@
 /** The parts of an answer beside its text: reasoning, citations, tool calls and earlier attempts. */
 
 import { clipped, foldedText, LongList } from '../render/boundedText';
-import { Folded } from '../render/disclosure';
+import { Disclosure } from '../render/disclosure';
 import { element, setText } from '../render/dom';
-import { Growing } from '../render/plainText';
+import { PlainText } from '../render/plainText';
 import { prettyJson } from '../render/prettyJson';
 import type { Markdown } from '../render/textPane';
 import { trans } from '../translation';
@@ -33,7 +33,7 @@ export class Reasoning {
     this._text.show(text);
   }
 
-  private readonly _text = new Growing(element('div', 'plain'));
+  private readonly _text = new PlainText(element('div', 'plain'));
   private _opened = false;
 }
 
@@ -83,15 +83,15 @@ export class EarlierAttempts {
     }
   }
 
-  private _itemOf({ attempt, text, reasoning }: Partial): Folded {
-    return new Folded('attempt', this._markdown, trans.__('Text of attempt %1', attempt), show => {
+  private _itemOf({ attempt, text, reasoning }: Partial): Disclosure {
+    return new Disclosure('attempt', this._markdown, trans.__('Text of attempt %1', attempt), show => {
       show(text || reasoning, true);
       return { dispose: () => undefined };
     });
   }
 
   private _attempts: readonly Partial[] = [];
-  private readonly _items: Folded[] = [];
+  private readonly _items: Disclosure[] = [];
 }
 
 /** Make the list of tool calls. */

@@ -15,7 +15,7 @@ import type { Chains } from '../wire/retryChains';
 import { type Denial, type Disposable, type Followed, type JobFeed, wasDeleted } from '../wire/feed';
 import type { Fault, Status } from '../wire/wire';
 import { shortened } from './format';
-import { PictureList } from './imageList';
+import { ImageList } from './imageList';
 import { CitationList, EarlierAttempts, Reasoning, toolCallList } from './jobParts';
 import {
   attemptLabel,
@@ -48,7 +48,7 @@ export interface ViewOptions {
 export class JobView {
   constructor(private readonly _options: ViewOptions) {
     this._pane = new TextPane(_options.markdown, () => this._drawn());
-    this._images = new PictureList(_options);
+    this._images = new ImageList(_options);
     this._attempts = new EarlierAttempts(_options.markdown);
     this._build();
     if (_options.saved !== null) {
@@ -173,7 +173,7 @@ export class JobView {
     this._pane.node.setAttribute('aria-busy', String(state === 'streaming'));
     this._showProblem(this._followed?.trouble ?? this._shell.refusal, answer?.error ?? null, state === 'waiting');
     this._showParts(answer, isOnline);
-    const attempt = this._followed?.tries.at(-1);
+    const attempt = this._followed?.attempts.at(-1);
     setText(this._attempt, attempt === undefined ? '' : attemptLabel(attempt));
     this._attempt.hidden = attempt === undefined;
     this._shell.tick(isRunning && answer !== null);
@@ -254,7 +254,7 @@ export class JobView {
     refused: reason => ({ code: 'not_retried', message: trans.__('Not retried: %1', reason) })
   });
   private readonly _pane: TextPane;
-  private readonly _images: PictureList;
+  private readonly _images: ImageList;
   private readonly _attempts: EarlierAttempts;
   private readonly _following: Disposable;
   private readonly _tokens = element('span', 'tokens');

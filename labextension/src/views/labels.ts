@@ -2,7 +2,7 @@
 
 import { hasText } from '../outputs/endReason';
 import { trans } from '../translation';
-import type { Answer, Times, Try } from '../wire/fold';
+import type { Answer, Times, Attempt } from '../wire/fold';
 import type { Cost, Counts, End, Fault, Status, Usage } from '../wire/wire';
 import { formatDuration, formatNumber } from './format';
 
@@ -103,7 +103,7 @@ const AFTER: Record<string, (() => string) | undefined> = {
 };
 
 /** Return the number of an attempt and why it was made. */
-export function attemptLabel({ attempt, after }: Try): string {
+export function attemptLabel({ attempt, after }: Attempt): string {
   const number = trans.__('Attempt %1', attempt);
   const reason = AFTER[after ?? '']?.();
   return reason === undefined ? number : `${number} · ${reason}`;

@@ -1,5 +1,5 @@
 /**
- * Groups of jobs, as this page follows them: one form by group, read again when the socket hints that a job changed.
+ * Batches of jobs, as this page follows them: one form by group, read again when the socket hints that a job changed.
  *
  * A hint names a job and not its group, and of a large group they come by the thousand: so a group that goes on is read
  * at most once per second, however many there are. One that has ended is read again, and less often, when jobs are
@@ -9,7 +9,7 @@
 import { hasEnded } from './fold';
 import type { Denial, Disposable, News } from './feed';
 import type { Live } from './live';
-import { tellAll } from './emit';
+import { emitAll } from './emit';
 import type { Fault, Group, Inbox } from './wire';
 import { trans } from '../translation';
 
@@ -21,12 +21,12 @@ const SPACING_HIDDEN = 10_000; // ms
 const AGAIN = 5000; // ms
 
 /** Told of a group as it is now; null while the server has not said. `trouble`: why that may be old, or is nothing. */
-export type GroupFollower = (group: Group | null, trouble: Fault | Denial | null) => void;
+export type BatchFollower = (group: Group | null, trouble: Fault | Denial | null) => void;
 
 /** Where a view gets its group from. */
-export interface GroupSource {
+export interface BatchFeed {
   /** Call back with the group now, before this returns, and whenever it changes. */
-  follow(id: string, follower: GroupFollower): Disposable;
+  follow(id: string, follower: BatchFollower): Disposable;
   /** Stop what has not ended; idempotent. */
   cancel(id: string): Promise<void>;
   /** Ask again what has no answer; one that is paused goes on. */
@@ -51,7 +51,7 @@ interface Server {
 interface Entry {
   group: Group | null;
   trouble: Fault | null;
-  followers: Set<GroupFollower>;
+  followers: Set<BatchFollower>;
   /** When the last reading began, by the page's clock. */
   readAt: number;
   busy: boolean;
@@ -62,7 +62,7 @@ interface Entry {
   timer: ReturnType<typeof setTimeout> | undefined;
 }
 
-export class Groups implements GroupSource {
+export class Batches implements BatchFeed {
   constructor(
     live: Pick<Live, 'listen'>,
     private readonly _server: Server
@@ -71,7 +71,7 @@ export class Groups implements GroupSource {
     globalThis.document.addEventListener('visibilitychange', this._look);
   }
 
-  show?: GroupSource['show'];
+  show?: BatchFeed['show'];
 
   dispose(): void {
     this._listening.dispose();
@@ -81,7 +81,7 @@ export class Groups implements GroupSource {
     this._listeners.clear();
   }
 
-  follow(id: string, follower: GroupFollower): Disposable {
+  follow(id: string, follower: BatchFollower): Disposable {
     let entry = this._entries.get(id);
     if (entry === undefined) {
       entry = {
@@ -118,12 +118,12 @@ export class Groups implements GroupSource {
 
   async retry(id: string): Promise<void> {
     this._take(id, await this._server.retryGroup(id));
-    tellAll(this._listeners, id);
+    emitAll(this._listeners, id);
   }
 
   async resume(id: string): Promise<void> {
     this._take(id, await this._server.resumeGroup(id));
-    tellAll(this._listeners, id);
+    emitAll(this._listeners, id);
   }
 
   /** Call back with each group that somebody in this page asked again, or let go on. */
@@ -251,7 +251,7 @@ export class Groups implements GroupSource {
   }
 
   private _tell(entry: Entry): void {
-    tellAll(entry.followers, entry.group, this._troubleOf(entry));
+    emitAll(entry.followers, entry.group, this._troubleOf(entry));
   }
 
   private _troubleOf({ trouble }: Entry): Fault | Denial | null {

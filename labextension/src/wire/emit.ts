@@ -1,5 +1,5 @@
 /** Call all of these, whichever of them fails: what one does not understand is still news to the others. */
-export function tellAll<T extends unknown[]>(listeners: Iterable<(...news: T) => void>, ...news: T): void {
+export function emitAll<T extends unknown[]>(listeners: Iterable<(...news: T) => void>, ...news: T): void {
   for (const listener of [...listeners]) {
     try {
       listener(...news);

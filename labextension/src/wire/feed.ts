@@ -1,13 +1,13 @@
 /** How views follow jobs: by the page's socket, or by what a kernel relays. */
 
-import type { Answer, Times, Try } from './fold';
+import type { Answer, Times, Attempt } from './fold';
 import type { Fault, Picture, ServerFrame } from './wire';
 
 /** A followed job, as its followers get it at each change. */
 export interface Followed {
   readonly answer: Answer;
   readonly times: Times;
-  readonly tries: readonly Try[];
+  readonly attempts: readonly Attempt[];
   /** The position after the events in the answer; null before the first frame. */
   readonly cursor: string | null;
   /** Whether the job has ended and all of its log is here. */

@@ -28,7 +28,7 @@ export interface Answer {
 }
 
 /** The answer that has seen nothing. */
-export const NOTHING: Answer = {
+export const EMPTY_ANSWER: Answer = {
   status: 'new',
   seq: 0,
   attempt: 0,
@@ -45,7 +45,7 @@ export const NOTHING: Answer = {
   earlier: []
 };
 
-/** When a job was queued, first tried and ended, in Unix seconds. */
+/** When a job was queued, first attempted and ended, in Unix seconds. */
 export interface Times {
   readonly queued: number | null;
   readonly started: number | null;
@@ -106,7 +106,7 @@ export function apply(answer: Answer, event: WireEvent): Answer {
 }
 
 /** Apply events in order. The fold of all is the fold of the rest after that of any first n. */
-export function fold(events: Iterable<WireEvent>, answer: Answer = NOTHING): Answer {
+export function fold(events: Iterable<WireEvent>, answer: Answer = EMPTY_ANSWER): Answer {
   for (const event of events) {
     answer = apply(answer, event);
   }
@@ -114,7 +114,7 @@ export function fold(events: Iterable<WireEvent>, answer: Answer = NOTHING): Ans
 }
 
 /** Return a job's times after one event. */
-export function timed(times: Times, event: WireEvent): Times {
+export function applyTimes(times: Times, event: WireEvent): Times {
   switch (event.type) {
     case 'queued':
       return { ...times, queued: event.at };
@@ -131,17 +131,17 @@ export function timed(times: Times, event: WireEvent): Times {
 }
 
 /** A new try at the provider, after the first. */
-export interface Try {
+export interface Attempt {
   readonly attempt: number;
   /** The code of what the last one came to; null if that was not said. */
   readonly after: string | null;
 }
 
-/** Return a job's new tries after one event; `before` is the answer without it. */
-export function tried(tries: readonly Try[], before: Answer, event: WireEvent): readonly Try[] {
+/** Return a job's new attempts after one event; `before` is the answer without it. */
+export function applyAttempts(attempts: readonly Attempt[], before: Answer, event: WireEvent): readonly Attempt[] {
   return event.type === 'attempt' && event.attempt > 1 && event.resumed !== true
-    ? [...tries, { attempt: event.attempt, after: before.error?.code ?? null }]
-    : tries;
+    ? [...attempts, { attempt: event.attempt, after: before.error?.code ?? null }]
+    : attempts;
 }
 
 type Changes = { -readonly [name in keyof Answer]?: Answer[name] };

@@ -24,7 +24,7 @@ interface Message {
 const LIMIT = 10 * 2 ** 20; // bytes
 const PATIENCE = 30_000; // ms of silence until we say that the kernel is busy
 
-export class KernelPictures implements Disposable {
+export class KernelImages implements Disposable {
   constructor(private readonly _model: Messages) {
     _model.on('msg:custom', this._hear);
   }

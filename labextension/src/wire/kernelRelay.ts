@@ -6,11 +6,11 @@
  * server's records. Wishes go to the kernel as messages, which it hears when no cell runs.
  */
 
-import type { GroupFollower, GroupSource } from './batches';
-import { KernelPictures } from './kernelImages';
+import type { BatchFollower, BatchFeed } from './batches';
+import { KernelImages } from './kernelImages';
 import type { Disposable } from './feed';
 import { Live } from './live';
-import { Retries } from './retryChains';
+import { RetryChains } from './retryChains';
 import type { Fault, Group, Job, ServerFrame } from './wire';
 import { trans } from '../translation';
 
@@ -32,7 +32,7 @@ interface Done {
 }
 
 /** Tell the kernel what it need not hear, for it may be gone: then a comm throws. Returns whether it could be told. */
-export function mention(model: Model, content: unknown): boolean {
+export function sendToKernel(model: Model, content: unknown): boolean {
   try {
     model.send(content);
     return true;
@@ -89,7 +89,7 @@ class Wishes implements Disposable {
 }
 
 /** A batch as the kernel relays it: its form is the widget's state. */
-export class KernelGroup implements GroupSource, Disposable {
+export class KernelBatch implements BatchFeed, Disposable {
   constructor(private readonly _model: Model) {
     this._wishes = new Wishes(_model);
   }
@@ -98,7 +98,7 @@ export class KernelGroup implements GroupSource, Disposable {
     this._wishes.dispose();
   }
 
-  follow(_: string, follower: GroupFollower): Disposable {
+  follow(_: string, follower: BatchFollower): Disposable {
     let suspect = false;
     const tell = (): void => {
       const offline = suspect || this._model.get('connection') === 'offline';
@@ -144,13 +144,13 @@ export class KernelGroup implements GroupSource, Disposable {
   private readonly _wishes: Wishes;
 }
 
-export class Kernel implements Disposable {
+export class KernelFeed implements Disposable {
   readonly live: Live;
-  readonly retries: Retries;
+  readonly retries: RetryChains;
 
   constructor(private readonly _model: Model) {
     this._wishes = new Wishes(_model);
-    this._pictures = new KernelPictures(_model);
+    this._pictures = new KernelImages(_model);
     const connect = (): WebSocket => this._connect();
     this.live = new Live({
       url: () => 'kernel',
@@ -161,14 +161,14 @@ export class Kernel implements Disposable {
       cancel: job => this._wishes.ask('cancel', { job }),
       picture: (job, picture) => this._pictures.load(job, picture)
     });
-    this.retries = new Retries(this.live, {
+    this.retries = new RetryChains(this.live, {
       jobs: (_, { ids }) => Promise.resolve({ jobs: ids.split(',').flatMap(id => this._records.get(id) ?? []) }),
       retry: async job => this._record(await this._wishes.ask('retry', { job }))
     });
     _model.on('change', this._read);
     _model.on('comm_live_update', this._doubt);
     this._read();
-    mention(_model, { type: 'relay', have: this._next });
+    sendToKernel(_model, { type: 'relay', have: this._next });
   }
 
   dispose(): void {
@@ -218,7 +218,7 @@ export class Kernel implements Disposable {
         this._followed.add(job);
         const known = this._logs.get(job);
         if (known === undefined) {
-          mention(this._model, { type: 'follow', job });
+          sendToKernel(this._model, { type: 'follow', job });
         }
         known?.forEach(entry => this._say(entry));
       });
@@ -232,7 +232,7 @@ export class Kernel implements Disposable {
       this._take(entry);
     }
     if (this._next < Number(this._model.get('log') ?? 0)) {
-      mention(this._model, { type: 'relay', have: this._next }); // something was lost on the way
+      sendToKernel(this._model, { type: 'relay', have: this._next }); // something was lost on the way
     }
     this._maybeOnline();
   };
@@ -294,7 +294,7 @@ export class Kernel implements Disposable {
   }
 
   private readonly _wishes: Wishes;
-  private readonly _pictures: KernelPictures;
+  private readonly _pictures: KernelImages;
   private _socket: Socket | null = null;
   private _beat: ReturnType<typeof setInterval> | undefined;
   /** Entries that were read. */

@@ -7,9 +7,9 @@
 
 import { trans } from '../translation';
 import { Connection, type ConnectionOptions } from './connection';
-import { tellAll } from './emit';
+import { emitAll } from './emit';
 import type { Disposable, Followed, Follower, JobFeed, News } from './feed';
-import { apply, firstOf, hasEnded, NO_TIMES, NOTHING, timed, tried } from './fold';
+import { apply, firstOf, hasEnded, NO_TIMES, EMPTY_ANSWER, applyTimes, applyAttempts } from './fold';
 import type { Picture, ServerFrame, WireEvent } from './wire';
 
 export interface LiveOptions extends ConnectionOptions {
@@ -27,7 +27,15 @@ interface Entry {
   misfits: number;
 }
 
-const FRESH = { answer: NOTHING, times: NO_TIMES, tries: [], cursor: null, closed: false, trouble: null, denial: null };
+const FRESH = {
+  answer: EMPTY_ANSWER,
+  times: NO_TIMES,
+  attempts: [],
+  cursor: null,
+  closed: false,
+  trouble: null,
+  denial: null
+};
 
 export class Live implements JobFeed {
   constructor(private readonly _options: LiveOptions) {
@@ -157,15 +165,15 @@ export class Live implements JobFeed {
     if (entry === undefined) {
       return; // it was under way when the last follower left
     }
-    let { answer, times, tries } = entry.state;
+    let { answer, times, attempts } = entry.state;
     try {
       for (const event of events) {
         // A frame of an earlier follow may still come after a new follow: an event that is here already is no error.
         if (event.seq > answer.seq) {
           const before = answer;
           answer = apply(before, event);
-          tries = tried(tries, before, event);
-          times = timed(times, event);
+          attempts = applyAttempts(attempts, before, event);
+          times = applyTimes(times, event);
         }
       }
     } catch (error) {
@@ -173,7 +181,7 @@ export class Live implements JobFeed {
       return;
     }
     entry.misfits = 0;
-    this._tell(entry, { answer, times, tries, cursor, closed, online: true, trouble: null });
+    this._tell(entry, { answer, times, attempts, cursor, closed, online: true, trouble: null });
   }
 
   /** Follow again from the last cursor after a frame that does not fit, and give up after too many. */
@@ -236,11 +244,11 @@ export class Live implements JobFeed {
 
   private _tell(entry: Entry, change: { [name in keyof Followed]?: Followed[name] }): void {
     entry.state = { ...entry.state, ...change };
-    tellAll(entry.followers, entry.state);
+    emitAll(entry.followers, entry.state);
   }
 
   private _report(news: News): void {
-    tellAll(this._listeners, news);
+    emitAll(this._listeners, news);
   }
 
   private readonly _connection: Connection;

@@ -96,7 +96,7 @@ export class Requests {
   }
 
   /** What a job asked. */
-  async asked(job: string): Promise<Message[]> {
+  async messages(job: string): Promise<Message[]> {
     return ((await this._ask('GET', `jobs/${encodeURIComponent(job)}`)) as { messages: Message[] }).messages;
   }
 
@@ -105,7 +105,7 @@ export class Requests {
     return (await this._ask('GET', 'threads', undefined, which)) as ThreadPage;
   }
 
-  async said(thread: string): Promise<Said[]> {
+  async threadMessages(thread: string): Promise<Said[]> {
     return ((await this._ask('GET', 'threads/messages', undefined, { thread })) as { messages: Said[] }).messages;
   }
 

@@ -9,7 +9,7 @@
 import { hasEnded } from './fold';
 import type { Disposable, News } from './feed';
 import type { Live } from './live';
-import { tellAll } from './emit';
+import { emitAll } from './emit';
 import type { Job } from './wire';
 
 /** As much as is followed of a chain, in each direction. */
@@ -40,7 +40,7 @@ interface Watched {
   told: Chain;
 }
 
-export class Retries implements Chains {
+export class RetryChains implements Chains {
   constructor(
     private readonly _live: Pick<Live, 'listen' | 'seen'>,
     private readonly _server: Server
@@ -89,7 +89,7 @@ export class Retries implements Chains {
     this._records.set(next.id, next);
     this._want(job);
     this._tell();
-    tellAll(this._listeners, next.id);
+    emitAll(this._listeners, next.id);
   }
 
   /** Call back with each job that somebody in this page asked for by a retry. */
@@ -99,7 +99,7 @@ export class Retries implements Chains {
   }
 
   /** The ids of all in the chain of a job as far as this page knows, itself among them. */
-  async kin(job: string): Promise<readonly string[]> {
+  async chainIds(job: string): Promise<readonly string[]> {
     if (this._chain(job).length === 0) {
       try {
         await this._read(new Set([job]));
@@ -183,7 +183,7 @@ export class Retries implements Chains {
       const chain = this._chain(job);
       if (chain.length !== watched.told.length || chain.some((each, i) => each !== watched.told[i])) {
         watched.told = chain;
-        tellAll(watched.watchers, chain);
+        emitAll(watched.watchers, chain);
       }
     }
   }

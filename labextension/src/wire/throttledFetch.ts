@@ -6,7 +6,7 @@ const SPACING = 300; // ms
 const LONGEST_SPACING = 2400; // ms
 
 /** Reads a list: never twice at a time, with a pause after it, and once more if it was asked for meanwhile. */
-export class Reader {
+export class ThrottledFetch {
   constructor(
     private readonly _read: () => Promise<void>,
     private readonly _settled: () => void

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { BatchView } from '../../src/views/batchView';
-import { batchOf, bundlesOf, type Data, refreshed, textOf } from '../../src/outputs/mimebundle';
+import { batchOf, bundlesOf, type OutputData, updatedOutput, textOf } from '../../src/outputs/mimebundle';
 import { BATCH_MIME, BUNDLE_MIME, JOBS_MIME } from '../../src/wire/wire';
 import { fakeScreen } from '../dom';
 import { ended, follows, open, type Output, output, panel, setUp, tearDown, tell } from '../notebook';
@@ -11,7 +11,7 @@ const GARBAGE: unknown[] = [undefined, null, 7, 'x', [], {}, true];
 const IDS: unknown[] = [...GARBAGE.slice(0, 3), '', '..', 'a/b', 'a,b', 'a b', 'é', '\ud800', 'x'.repeat(100_000), {}];
 const GOOD = { id: 'good', cursor: 'c', status: 'running', model: 'p/m' };
 
-const jobs = (value: unknown): Data => ({ [JOBS_MIME]: value });
+const jobs = (value: unknown): OutputData => ({ [JOBS_MIME]: value });
 
 describe('a bundle of a crafted notebook', () => {
   it.each(IDS.map((id, i) => [i, id] as const))('without an id (%i) names no job and no batch', (_, id) => {
@@ -36,7 +36,7 @@ describe('a bundle of a crafted notebook', () => {
     const data = jobs({ jobs: [{ id: 'good', cursor: value, status: value, model: value }] });
     const [bundle] = bundlesOf(data);
     expect([bundle!.status, typeof bundle!.cursor, typeof bundle!.model]).toEqual(['queued', 'string', 'string']);
-    expect(refreshed(data, id => ({ id, cursor: 'c4', answer: ended.answer }))).toMatchObject({
+    expect(updatedOutput(data, id => ({ id, cursor: 'c4', answer: ended.answer }))).toMatchObject({
       'text/plain': expect.stringContaining('Hi <b>') as string
     });
   });

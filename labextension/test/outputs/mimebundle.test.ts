@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 
 import { expect, it } from 'vitest';
 
-import { type Known, refreshed, refreshedBatch, textsOf } from '../../src/outputs/mimebundle';
-import { type Answer, NOTHING } from '../../src/wire/fold';
+import { type KnownJob, updatedOutput, updatedBatchOutput, textsOf } from '../../src/outputs/mimebundle';
+import { type Answer, EMPTY_ANSWER } from '../../src/wire/fold';
 import {
   BATCH_MIME,
   type BatchBundle,
@@ -35,9 +35,9 @@ it.each(golden<Case>('bundle').map(each => [each.name, each] as const))(
   '%s',
   (_, { text, sources, finish_reason, images = [], files = {}, ...saved }) => {
     const data = { [BUNDLE_MIME]: { id: 'j1', cursor: '', status: 'running', model: 'p/m' } };
-    const answer: Answer = { ...NOTHING, status: 'completed', text, sources, finish_reason, images };
-    const known = (id: string): Known => ({ id, cursor: 'c', answer, file: picture => files[picture] ?? null });
-    const fresh = refreshed(data, known);
+    const answer: Answer = { ...EMPTY_ANSWER, status: 'completed', text, sources, finish_reason, images };
+    const known = (id: string): KnownJob => ({ id, cursor: 'c', answer, file: picture => files[picture] ?? null });
+    const fresh = updatedOutput(data, known);
     expect(fresh?.['text/markdown']).toBe(saved.markdown);
     expect(fresh?.['text/plain']).toBe(saved.plain);
   }
@@ -48,9 +48,9 @@ it('is made in linear time, whatever a title or a line of code holds', () => {
   const spaces = ' '.repeat(300_000);
   const sources = [{ url: `https://example.org/${spaces}x`, title: `a${spaces}b` }];
   const text = `\`\`\`\n${spaces}x${spaces}x\n\`\`\`${spaces}x`;
-  const answer = { ...NOTHING, status: 'completed', text, sources, finish_reason: 'length' } as const;
+  const answer = { ...EMPTY_ANSWER, status: 'completed', text, sources, finish_reason: 'length' } as const;
   const start = performance.now();
-  expect(refreshed(data, id => ({ id, cursor: 'c', answer }))?.['text/markdown']).toMatch(/x[^]*Sources:/);
+  expect(updatedOutput(data, id => ({ id, cursor: 'c', answer }))?.['text/markdown']).toMatch(/x[^]*Sources:/);
   expect(performance.now() - start).toBeLessThan(2000);
 });
 
@@ -73,23 +73,23 @@ interface JobsCase {
 it.each(golden<JobsCase>('jobs').map(each => [each.name, each] as const))(
   'side by side: %s',
   (_, { jobs, ...saved }) => {
-    const answers = jobs.map(({ status = 'completed', ...rest }) => ({ ...NOTHING, ...rest, status }));
+    const answers = jobs.map(({ status = 'completed', ...rest }) => ({ ...EMPTY_ANSWER, ...rest, status }));
     const data = {
       [JOBS_MIME]: {
         jobs: jobs.map(({ model }, i) => ({ id: `j${i + 1}`, cursor: '', status: 'new', model }))
       }
     };
-    const known = (id: string): Known => {
+    const known = (id: string): KnownJob => {
       const number = Number(id.slice(1)) - 1;
       return { id, cursor: 'c', answer: answers[number]!, file: picture => jobs[number]?.files?.[picture] ?? null };
     };
-    const fresh = refreshed(data, known);
+    const fresh = updatedOutput(data, known);
     expect(fresh?.['text/markdown']).toBe(saved.markdown);
     expect(fresh?.['text/plain']).toBe(saved.plain);
-    expect(refreshed(fresh!, known)).toBeNull();
+    expect(updatedOutput(fresh!, known)).toBeNull();
     // And what was joined can be taken apart, one of them at a time.
     answers.forEach((_, gone) => {
-      const others = refreshed(fresh!, id => (id === `j${gone + 1}` ? null : { ...known(id), cursor: 'd' }));
+      const others = updatedOutput(fresh!, id => (id === `j${gone + 1}` ? null : { ...known(id), cursor: 'd' }));
       expect([others?.['text/markdown'], others?.['text/plain']].slice(0, others === null ? 0 : 2)).toEqual(
         others === null ? [] : [saved.markdown, saved.plain]
       );
@@ -103,8 +103,8 @@ it.each(golden<{ name: string; batch: BatchBundle; markdown: string; plain: stri
   ({ batch, markdown, plain }) => {
     const data = { [BATCH_MIME]: { ...batch, status: 'x' } };
     const group = { ...groupOf({}), ...batch };
-    const fresh = refreshedBatch(data, group);
+    const fresh = updatedBatchOutput(data, group);
     expect(fresh).toEqual({ [BATCH_MIME]: batch, 'text/markdown': markdown, 'text/plain': plain });
-    expect(refreshedBatch(fresh!, group)).toBeNull();
+    expect(updatedBatchOutput(fresh!, group)).toBeNull();
   }
 );

@@ -1,7 +1,7 @@
 import { createStandaloneCell, YNotebook, type YCodeCell } from '@jupyter/ydoc';
 import { describe, expect, it, vi } from 'vitest';
 
-import type { Data } from '../../src/outputs/mimebundle';
+import type { OutputData } from '../../src/outputs/mimebundle';
 import { onLocalChange, writeShared } from '../../src/outputs/saveLease';
 import { BATCH_MIME, BUNDLE_MIME, JOBS_MIME } from '../../src/wire/wire';
 
@@ -13,7 +13,7 @@ const answer = (id: string, status: string): Output => ({
   metadata: {},
   data: { [BUNDLE_MIME]: { id, status, cursor: 'c', model: 'p/m' }, 'text/plain': status }
 });
-const fresh = (id: string): Data => answer(id, 'completed').data as Data;
+const fresh = (id: string): OutputData => answer(id, 'completed').data as OutputData;
 
 /** A cell whose document has these outputs, as maps or as plain JSON, and whose page has those. */
 function cellOf(document: Output[], page: Output[], plain: boolean): { shared: YCodeCell; cell: never } {

@@ -2,13 +2,13 @@ import { readFileSync } from 'node:fs';
 
 import { expect, it } from 'vitest';
 
-import { visible, visibleLine } from '../../src/outputs/terminalText';
+import { escapeControls, escapeLine } from '../../src/outputs/terminalText';
 
 const golden = JSON.parse(readFileSync(new URL('../../../tests/golden/visible.json', import.meta.url), 'utf8')) as {
   cases: { name: string; text: string; visible: string; line: string }[];
 };
 
 it.each(golden.cases.map(each => [each.name, each] as const))('%s', (_, { text, visible: shown, line }) => {
-  expect(visible(text)).toBe(shown);
-  expect(visibleLine(text)).toBe(line);
+  expect(escapeControls(text)).toBe(shown);
+  expect(escapeLine(text)).toBe(line);
 });

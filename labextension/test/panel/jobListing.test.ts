@@ -1,12 +1,12 @@
 import { expect, it } from 'vitest';
 
-import { listed } from '../../src/panel/jobListing';
+import { jobItems } from '../../src/panel/jobListing';
 import type { Job } from '../../src/wire/wire';
 
 const job = (id: string, more: Partial<Job> = {}): Job =>
   ({ id, status: 'completed', source: null, retry_of: null, retried_by: null, ...more }) as Job;
 const rows = (...jobs: Job[]): unknown[] =>
-  listed(jobs, null).map(each => [each.id, each.job.id, each.earlier.map(({ id }) => id)]);
+  jobItems(jobs, null).map(each => [each.id, each.job.id, each.earlier.map(({ id }) => id)]);
 
 it('jobs that ask each other again are one row, in the place of the newest', () => {
   expect(
@@ -31,7 +31,7 @@ it('one whose successor is not in the list is listed', () => {
 
 it('a job that goes on after its cell asked something newer is told from others', () => {
   const source = { notebook: 'a.ipynb', cell: 'c1', kernel: 'k' };
-  const overtaken = listed(
+  const overtaken = jobItems(
     [
       job('new', { status: 'running', source, created_at: 60 }),
       job('other', { status: 'running', source: { ...source, notebook: 'b.ipynb' } }),
@@ -48,7 +48,7 @@ it('several jobs of one run of a cell do not overtake each other, also when one 
   const source = { notebook: 'a.ipynb', cell: 'c1', kernel: 'k' };
   const running = (id: string, created_at: number, more: Partial<Job> = {}): Job =>
     job(id, { status: 'running', source, created_at, ...more });
-  const overtaken = listed(
+  const overtaken = jobItems(
     [
       running('again', 90, { retry_of: 'third' }),
       job('third', { source, created_at: 61.5, retried_by: 'again' }),
@@ -70,7 +70,7 @@ it('several jobs of one run of a cell do not overtake each other, also when one 
 
 it('rows name submitters where one is another than the viewer, also of earlier jobs', () => {
   const jobs = [job('b', { retry_of: 'a', submitted_by: 'ada' }), job('a', { retried_by: 'b', submitted_by: 'bob' })];
-  expect(listed(jobs, 'ada').map(({ named }) => named)).toEqual([true]);
-  expect(listed(jobs.slice(0, 1), 'ada').map(({ named }) => named)).toEqual([false]);
-  expect(listed([job('of a server before the field')], null).map(({ named }) => named)).toEqual([false]);
+  expect(jobItems(jobs, 'ada').map(({ named }) => named)).toEqual([true]);
+  expect(jobItems(jobs.slice(0, 1), 'ada').map(({ named }) => named)).toEqual([false]);
+  expect(jobItems([job('of a server before the field')], null).map(({ named }) => named)).toEqual([false]);
 });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
-import { askerWords, namesPeople, SubmitterLabel } from '../../src/panel/submitters';
+import { askerLabel, namesPeople, SubmitterLabel } from '../../src/panel/submitters';
 
 interface Case {
   name: string;
@@ -54,5 +54,5 @@ it.each([
   [null, 'ada', true, 'Question'],
   ['bob', null, true, 'bob']
 ])("question of %s, read by %s, is called its asker's", (asker, viewer, named, words) => {
-  expect(askerWords(asker, viewer, named)).toBe(words);
+  expect(askerLabel(asker, viewer, named)).toBe(words);
 });

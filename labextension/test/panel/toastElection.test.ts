@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 
-import { type Channel, Speaker } from '../../src/panel/toastElection';
+import { type Channel, WindowElection } from '../../src/panel/toastElection';
 
 /** Windows that hear each other. */
 class Air {
@@ -36,8 +36,8 @@ it('of windows that want to say the same one may, also of those that come late',
   const air = new Air();
   const said: number[] = [];
   const speak = (n: number, random: number): void => {
-    const speaker = new Speaker(air.open(), () => random);
-    void speaker.maySay('a').then(may => may && said.push(n));
+    const speaker = new WindowElection(air.open(), () => random);
+    void speaker.mayShow('a').then(may => may && said.push(n));
   };
   speak(1, 0.5);
   speak(2, 0.7);
@@ -53,18 +53,18 @@ it('of windows that want to say the same one may, also of those that come late',
 
 it('is the window that somebody works in', async () => {
   const air = new Air();
-  const [quiet, focused] = [new Speaker(air.open(), () => 0.1), new Speaker(air.open(), () => 0.9)];
-  const one = quiet.maySay('a');
+  const [quiet, focused] = [new WindowElection(air.open(), () => 0.1), new WindowElection(air.open(), () => 0.9)];
+  const one = quiet.mayShow('a');
   vi.stubGlobal('document', { hasFocus: () => true });
-  const two = focused.maySay('a');
+  const two = focused.mayShow('a');
   await pass(300);
   expect(await Promise.all([one, two])).toEqual([false, true]);
 });
 
 it('other things are other things, and a window alone may say each once', async () => {
-  const speaker = new Speaker(null);
-  const all = Promise.all([speaker.maySay('a'), speaker.maySay('b')]);
+  const speaker = new WindowElection(null);
+  const all = Promise.all([speaker.mayShow('a'), speaker.mayShow('b')]);
   await pass(10);
   expect(await all).toEqual([true, true]);
-  expect(await speaker.maySay('a')).toBe(false);
+  expect(await speaker.mayShow('a')).toBe(false);
 });

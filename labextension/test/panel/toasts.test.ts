@@ -48,7 +48,7 @@ beforeEach(async () => {
     },
     server as never
   );
-  toaster = new Toaster(model, preferences, { maySay: () => Promise.resolve(true) }, () => undefined);
+  toaster = new Toaster(model, preferences, { mayShow: () => Promise.resolve(true) }, () => undefined);
   await begin();
 });
 

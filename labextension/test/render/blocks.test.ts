@@ -153,16 +153,16 @@ describe('laws', () => {
   });
 
   it('the parts rendered are the whole rendered, where they say so', () => {
-    let tried = 0;
+    let applyAttempts = 0;
     for (const text of documents.map(comparable)) {
       const blocks = finished(text);
       if (!blocks.needsWhole) {
-        tried++;
+        applyAttempts++;
         const parts = blocks.closed.map(block => html(block.text)).join('');
         expect(parts, JSON.stringify(text)).toBe(html(text));
       }
     }
-    expect(tried).toBeGreaterThan(300);
+    expect(applyAttempts).toBeGreaterThan(300);
   });
 });
 

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 
-import { whyNotDrawn, whyNotDrawnUri } from '../../src/render/pixels';
+import { drawProblem, drawProblemOfUri } from '../../src/render/pixels';
 
 const word = (value: number): number[] => [value >> 8, value & 255];
 const little = (value: number): number[] => [value & 255, value >> 8];
@@ -41,9 +41,9 @@ const vp8x = (width: number, height: number): Blob =>
   riff('VP8X', 0, 0, 0, 0, ...three(width - 1), ...three(height - 1));
 
 it.each(Object.entries({ png, gif, jpeg, vp8, vp8l, vp8x }))('is read from a header: %s', async (_, make) => {
-  expect(await whyNotDrawn(make(1024, 768))).toBe('');
-  expect(await whyNotDrawn(make(10_000, 5000))).toBe('');
-  expect(await whyNotDrawn(make(10_001, 5000))).toBe('10,001 × 5,000 pixels are too many for this page.');
+  expect(await drawProblem(make(1024, 768))).toBe('');
+  expect(await drawProblem(make(10_000, 5000))).toBe('');
+  expect(await drawProblem(make(10_001, 5000))).toBe('10,001 × 5,000 pixels are too many for this page.');
 });
 
 const MANY = '65,000 × 65,000 pixels are too many for this page.';
@@ -56,15 +56,15 @@ it.each([
   ['a frame larger than its screen', file(...screen(1, 1), ...frame(0, 0, 65_000, 65_000))],
   ['a frame beside its screen', file(...screen(1, 1), ...frame(64_999, 64_999, 1, 1))]
 ])('is that of a browser for a picture with %s', async (_, blob) => {
-  expect(await whyNotDrawn(blob)).toBe(MANY);
+  expect(await drawProblem(blob)).toBe(MANY);
 });
 
 it('is read of a data URI', () => {
   const uri = (...bytes: number[]): string => `data:image/png;base64,${btoa(String.fromCharCode(...bytes))}`;
-  expect(whyNotDrawnUri(uri(0xff, 0xd8, ...sof(10, 10)))).toBe('');
-  expect(whyNotDrawnUri(uri(0xff, 0xd8, ...sof(65_000, 65_000)))).toBe(MANY);
-  expect(whyNotDrawnUri(uri(...text('BM')))).toBe(UNKNOWN);
-  expect(whyNotDrawnUri('data:image/png;base64,A')).toBe(UNKNOWN);
+  expect(drawProblemOfUri(uri(0xff, 0xd8, ...sof(10, 10)))).toBe('');
+  expect(drawProblemOfUri(uri(0xff, 0xd8, ...sof(65_000, 65_000)))).toBe(MANY);
+  expect(drawProblemOfUri(uri(...text('BM')))).toBe(UNKNOWN);
+  expect(drawProblemOfUri('data:image/png;base64,A')).toBe(UNKNOWN);
 });
 
 const UNKNOWN = 'This page cannot tell how many pixels it has.';
@@ -80,5 +80,5 @@ it.each([
   ['a text', file(...text('<svg onload=alert(1)>'))],
   ['a bitmap', file(...text('BM'), ...Array<number>(60).fill(0))]
 ])('of %s is not known, and it is not drawn', async (_, blob) => {
-  expect(await whyNotDrawn(blob)).toBe(UNKNOWN);
+  expect(await drawProblem(blob)).toBe(UNKNOWN);
 });

@@ -1,15 +1,15 @@
 // @vitest-environment jsdom
 import { expect, it } from 'vitest';
 
-import { Growing } from '../../src/render/plainText';
+import { PlainText } from '../../src/render/plainText';
 import { seeded } from '../random';
 
-const pieces = (growing: Growing): string[] => [...growing.node.children].map(({ textContent }) => textContent);
+const pieces = (growing: PlainText): string[] => [...growing.node.children].map(({ textContent }) => textContent);
 
 it('shows all of a text however it grows, in pieces that end with a line', () => {
   const random = seeded(5);
   const text = Array.from({ length: 3000 }, (_, n) => `line ${n} ${'x'.repeat(random() * 40)}\n`).join('');
-  const growing = new Growing(document.createElement('div'));
+  const growing = new PlainText(document.createElement('div'));
   for (let at = 0; at < text.length; at += random() * 3000) {
     growing.show(text.slice(0, at));
   }
@@ -21,14 +21,14 @@ it('shows all of a text however it grows, in pieces that end with a line', () =>
 
 it('parts a line without an end, and no character', () => {
   const text = `x${'👩'.repeat(20_000)}`;
-  const growing = new Growing(document.createElement('div'));
+  const growing = new PlainText(document.createElement('div'));
   growing.show(text);
   expect(growing.node.textContent).toBe(text);
   expect(pieces(growing).every(piece => piece.length <= 8000 && !/[\ud800-\udbff]$/.test(piece))).toBe(true);
 });
 
 it('leaves what is there alone, and replaces it by another text', () => {
-  const growing = new Growing(document.createElement('div'));
+  const growing = new PlainText(document.createElement('div'));
   growing.show('One');
   const first = growing.node.firstChild!.firstChild;
   growing.show('One and two');

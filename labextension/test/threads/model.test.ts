@@ -78,7 +78,7 @@ describe('a conversation', () => {
     expect(trip.turns.map(({ answer }) => answer)).toEqual(['One.']);
     hear(hint);
     await pass();
-    expect(server.said).toHaveBeenCalledTimes(1);
+    expect(server.threadMessages).toHaveBeenCalledTimes(1);
     server.has.threads = [threadOf('trip', { jobs: 2, updated_at: 2, status: 'running' })];
     server.has.said.trip!.push(...saidBy('b', 'Two?'));
     server.has.jobs.unshift(jobOf('b', 'running'));
@@ -89,7 +89,7 @@ describe('a conversation', () => {
 
   it('knows the whole question of what came to nothing, or its title', async () => {
     server.has.jobs.unshift(jobOf('b', 'failed'), jobOf('c', 'failed'));
-    server.asked.mockImplementation(job =>
+    server.messages.mockImplementation(job =>
       job === 'c'
         ? Promise.reject(refused(404, 'not_found', 'Gone.'))
         : Promise.resolve([{ role: 'user', content: 'All of it' }])
@@ -100,7 +100,7 @@ describe('a conversation', () => {
   });
 
   it('tries again by itself when the server did not answer', async () => {
-    server.said.mockRejectedValueOnce(refused(0, 'unreachable', 'No way.'));
+    server.threadMessages.mockRejectedValueOnce(refused(0, 'unreachable', 'No way.'));
     const trip = model.open('trip');
     await pass();
     expect(trip.trouble).toBe('No way.');

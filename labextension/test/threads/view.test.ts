@@ -44,8 +44,8 @@ async function show(name: string): Promise<void> {
     seen: vi.fn()
   };
   const retries = { watch: () => ({ dispose: () => undefined }), retry: vi.fn(() => Promise.resolve()) };
-  const drawing = { source, retries, markdown };
-  view = new ThreadView({ conversation: model.open(name), threads: model, drawing, actions });
+  const context = { source, retries, markdown };
+  view = new ThreadView({ conversation: model.open(name), threads: model, context, actions });
   document.body.append(view.node);
   await frames();
 }

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 
-import { Pace } from '../../src/views/batchRate';
+import { BatchRate } from '../../src/views/batchRate';
 
 /** What is seen of a batch every second: how many have ended, with ten tokens each. */
-function watched(...ended: number[]): Pace {
-  const pace = new Pace();
+function watched(...ended: number[]): BatchRate {
+  const pace = new BatchRate();
   ended.forEach((count, at) => pace.note({ at, ended: count, tokens: 10 * count }));
   return pace;
 }
@@ -44,7 +44,7 @@ describe('a standstill', () => {
   it('is what is long for this batch', () => {
     expect(watched(0, 5, 10).stalled(61)).toBeNull();
     expect(watched(0, 5, 10).stalled(62)).toBe(60);
-    const slow = new Pace();
+    const slow = new BatchRate();
     [0, 100, 200, 300].forEach((at, ended) => slow.note({ at, ended, tokens: null }));
     expect(slow.stalled(700)).toBeNull();
     expect(slow.stalled(800)).toBe(500);
@@ -53,7 +53,7 @@ describe('a standstill', () => {
   it('is also one from the beginning', () => {
     expect(watched(0).stalled(59)).toBeNull();
     expect(watched(0).stalled(60)).toBe(60);
-    expect(new Pace().stalled(1000)).toBeNull();
+    expect(new BatchRate().stalled(1000)).toBeNull();
   });
 });
 
@@ -65,14 +65,14 @@ describe('tokens per second', () => {
   });
 
   it('are not made up', () => {
-    const pace = new Pace();
+    const pace = new BatchRate();
     [0, 5, 10].forEach(at => pace.note({ at, ended: at, tokens: null }));
     expect(pace.tokens(10)).toBeNull();
   });
 });
 
 it('a long batch is remembered in bounded room', () => {
-  const pace = new Pace();
+  const pace = new BatchRate();
   for (let at = 0; at < 100_000; at++) {
     pace.note({ at, ended: Math.floor(at / 1000), tokens: at });
   }

@@ -2,24 +2,24 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { BatchView } from '../../src/views/batchView';
-import type { GroupFollower, GroupSource } from '../../src/wire/batches';
+import type { BatchFollower, BatchFeed } from '../../src/wire/batches';
 import type { BatchBundle } from '../../src/wire/wire';
 import { fakeScreen, groupOf, setVisibility } from '../dom';
 
 let screen: ReturnType<typeof fakeScreen>;
-let tell: GroupFollower;
+let tell: BatchFollower;
 let view: BatchView;
 const groups = {
-  follow: (_: string, follower: GroupFollower) => {
+  follow: (_: string, follower: BatchFollower) => {
     tell = follower;
     follower(null, null);
     return { dispose: () => undefined };
   },
-  cancel: vi.fn<GroupSource['cancel']>(),
-  retry: vi.fn<GroupSource['retry']>(),
-  resume: vi.fn<GroupSource['resume']>(),
-  seen: vi.fn<GroupSource['seen']>(),
-  show: vi.fn<NonNullable<GroupSource['show']>>()
+  cancel: vi.fn<BatchFeed['cancel']>(),
+  retry: vi.fn<BatchFeed['retry']>(),
+  resume: vi.fn<BatchFeed['resume']>(),
+  seen: vi.fn<BatchFeed['seen']>(),
+  show: vi.fn<NonNullable<BatchFeed['show']>>()
 };
 
 function open(saved: Omit<BatchBundle, 'id'> | null = null): void {

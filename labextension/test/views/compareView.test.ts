@@ -12,7 +12,7 @@ const follows = new Map<string, Follower>();
 const chains = new Map<string, (chain: Chain) => void>();
 const seen = vi.fn();
 
-const drawing = {
+const context = {
   source: {
     follow: (job: string, follower: Follower) => {
       follows.set(job, follower);
@@ -52,7 +52,7 @@ beforeEach(() => {
       { job: 'a', model: 'p/one', saved: { text: 'Saved one', status: 'running' } },
       { job: 'b', model: 'q/two', saved: null }
     ],
-    drawing
+    context
   );
   document.body.append(view.node);
 });

@@ -1,10 +1,10 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { caption, embeddable, Embedding, lacksPictures, parted, sizeWords } from '../../src/outputs/images';
-import { KernelPictures } from '../../src/wire/kernelImages';
+import { caption, embeddable, ImageEmbedder, lacksImages, splitImages, formatSize } from '../../src/outputs/images';
+import { KernelImages } from '../../src/wire/kernelImages';
 import type { JobFeed } from '../../src/wire/feed';
-import { PictureList } from '../../src/views/imageList';
+import { ImageList } from '../../src/views/imageList';
 import { imagesLabel } from '../../src/views/labels';
 import type { Picture } from '../../src/wire/wire';
 import { fold } from '../../src/wire/fold';
@@ -32,9 +32,9 @@ const settle = (): Promise<void> => new Promise(resolve => setTimeout(resolve));
 describe('a list of pictures', () => {
   const urls = new Map<string, Blob>();
   const load = vi.fn<NonNullable<JobFeed['picture']>>();
-  let list: PictureList;
+  let list: ImageList;
   const open = (saved = '', source: Partial<JobFeed> = { picture: load }): void => {
-    list = new PictureList({ job: 'j1', saved: { text: saved }, source: source as JobFeed });
+    list = new ImageList({ job: 'j1', saved: { text: saved }, source: source as JobFeed });
   };
   const figures = (): HTMLElement[] => [...list.node.querySelectorAll('figure')];
   const words = (): string[] => figures().map(figure => figure.querySelector('figcaption')!.innerText);
@@ -187,25 +187,25 @@ describe('a saved text', () => {
   it.each(['data:image/svg+xml;base64,AAAA', 'https://example.org/x.png', 'data:image/png;base64,A"B'])(
     'gives no picture of %s',
     source => {
-      expect(parted(image(source))).toEqual({ text: image(source), pictures: [] });
+      expect(splitImages(image(source))).toEqual({ text: image(source), pictures: [] });
     }
   );
 
   it('gives so many pictures and no more', () => {
-    const { text, pictures } = parted(Array(100).fill(image('data:image/png;base64,AAAA')).join('\n\n'));
+    const { text, pictures } = splitImages(Array(100).fill(image('data:image/png;base64,AAAA')).join('\n\n'));
     expect([pictures.length, text.match(/data:/g)?.length]).toEqual([64, 36]);
   });
 
   it('gives its pictures, and is taken apart in linear time', () => {
     const data = `data:image/png;base64,${'A'.repeat(1_000_000)}`;
     const start = performance.now();
-    const { text, pictures } = parted(
+    const { text, pictures } = splitImages(
       `${'Picture 1, PNG, 70 bytes\n\n'.repeat(20_000)}${image(data)}\n\n${image(data)}`
     );
     expect([pictures.length, text.includes('base64')]).toEqual([2, false]);
     expect(performance.now() - start).toBeLessThan(2000);
-    expect(lacksPictures('x\n\nPicture 2, WebP, 1.0 MB, is not in this file yet.\n\ny')).toBe(true);
-    expect(lacksPictures(`x\n\n${image('data:image/png;base64,AAAA')}`)).toBe(false);
+    expect(lacksImages('x\n\nPicture 2, WebP, 1.0 MB, is not in this file yet.\n\ny')).toBe(true);
+    expect(lacksImages(`x\n\n${image('data:image/png;base64,AAAA')}`)).toBe(false);
   });
 });
 
@@ -221,7 +221,7 @@ it('of an answer may be in a file as long as they are not too large, each and to
 it('has its size in words', () => {
   const sizes = [0, 999, 1000, 1049, 1050, 12_250, 999_949, 999_950, 20_000_000];
   const words = ['0 bytes', '999 bytes', '1.0 kB', '1.0 kB', '1.1 kB', '12.3 kB', '999.9 kB', '1.0 MB', '20.0 MB'];
-  expect(sizes.map(sizeWords)).toEqual(words);
+  expect(sizes.map(formatSize)).toEqual(words);
   expect(caption({ id: '12-3', media_type: 'image/jpeg', bytes: 5 })).toBe('Picture 3, JPEG, 5 bytes');
 });
 
@@ -250,11 +250,11 @@ describe('a kernel', () => {
     off: () => undefined
   };
   const piece = (text: string): DataView[] => [new DataView(new TextEncoder().encode(text).buffer)];
-  let pictures: KernelPictures;
+  let pictures: KernelImages;
 
   beforeEach(() => {
     sent.length = 0;
-    pictures = new KernelPictures(model);
+    pictures = new KernelImages(model);
   });
 
   it('hands a picture over in pieces', async () => {
@@ -293,7 +293,7 @@ describe('an output', () => {
   const large = Array.from({ length: 3 }, (_, i) => png(i + 1, 2 ** 20));
 
   it('has a limit for all answers that are side by side in it', () => {
-    const pictures = new Embedding();
+    const pictures = new ImageEmbedder();
     const both = ['j1', 'j2'].map(job => pictures.markdown(job, large, () => 'eA==')).join('\n\n');
     const written = pictures.written(both);
     expect(written.match(/data:image/g)).toHaveLength(4);
@@ -301,7 +301,7 @@ describe('an output', () => {
   });
 
   it('has no picture in the code that costly text becomes', () => {
-    const pictures = new Embedding();
+    const pictures = new ImageEmbedder();
     const shown = pictures.markdown('j1', [png(1)], () => 'eA==');
     expect(pictures.written(`${'*a* '.repeat(200_000)}\n\n${shown}`).split('```')[1]).not.toContain('data:');
   });

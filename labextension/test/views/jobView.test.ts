@@ -52,7 +52,7 @@ beforeEach(() => {
 
 afterEach(async () => {
   view.dispose();
-  await frames(1000); // the painter is the page's: it must not wait for a frame that never comes
+  await frames(1000); // the scheduler is shared by all tests: it must not wait for a frame that never comes
   vi.useRealTimers();
   vi.restoreAllMocks();
   vi.unstubAllGlobals();

@@ -1,14 +1,14 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { Groups } from '../../src/wire/batches';
+import { Batches } from '../../src/wire/batches';
 import type { News } from '../../src/wire/feed';
 import type { Fault, Group, Inbox, Notice } from '../../src/wire/wire';
 import { groupOf, setVisibility } from '../dom';
 
 let hear: (news: News) => void;
 let now: Group | Fault;
-let groups: Groups;
+let groups: Batches;
 let told: string[];
 const inbox: Inbox = { notices: [], unread: 0 };
 
@@ -37,7 +37,7 @@ beforeEach(() => {
   vi.clearAllMocks();
   now = groupOf({ completed: 1 });
   told = [];
-  groups = new Groups(
+  groups = new Batches(
     {
       listen: listener => {
         hear = listener;
@@ -134,7 +134,7 @@ describe('a group', () => {
     expect(told.at(-1)).toBe('2');
   });
 
-  it('that cannot be read is tried again; one that is not there is not', async () => {
+  it('that cannot be read is applyAttempts again; one that is not there is not', async () => {
     now = { code: 'unreachable', message: 'No.' };
     follow();
     await pass(10);

@@ -8,9 +8,9 @@ import {
   hasEnded,
   IllegalEventError,
   NO_TIMES,
-  NOTHING,
+  EMPTY_ANSWER,
   OutOfOrderError,
-  timed
+  applyTimes
 } from '../../src/wire/fold';
 import type { WireEvent } from '../../src/wire/wire';
 
@@ -59,7 +59,7 @@ describe('what is refused', () => {
     const copy = structuredClone(before);
     expect(() => fold([queued], before)).toThrow();
     expect(before).toEqual(copy);
-    expect(NOTHING.seq).toBe(0);
+    expect(EMPTY_ANSWER.seq).toBe(0);
   });
 });
 
@@ -84,5 +84,5 @@ it('the times are those of the first try and of the end', () => {
     { seq: 4, attempt: 2, type: 'attempt', at: 5 },
     { seq: 5, attempt: 2, type: 'cancelled', at: 6 }
   ];
-  expect(events.reduce(timed, NO_TIMES)).toEqual({ queued: 1, started: 2, ended: 6 });
+  expect(events.reduce(applyTimes, NO_TIMES)).toEqual({ queued: 1, started: 2, ended: 6 });
 });

@@ -1,7 +1,7 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { Kernel, KernelGroup } from '../../src/wire/kernelRelay';
+import { KernelFeed, KernelBatch } from '../../src/wire/kernelRelay';
 import type { Followed } from '../../src/wire/feed';
 import type { Chain } from '../../src/wire/retryChains';
 import type { Job, Status, WireEvent } from '../../src/wire/wire';
@@ -61,11 +61,11 @@ function record(id: string, status: Status, more: Partial<Job> = {}): object {
 }
 
 let model: Model;
-let kernel: Kernel;
+let kernel: KernelFeed;
 let state: Followed;
 
 async function open(): Promise<void> {
-  kernel = new Kernel(model);
+  kernel = new KernelFeed(model);
   kernel.live.follow('j1', each => {
     state = each;
   });
@@ -184,12 +184,12 @@ describe('a kernel that relays', () => {
 
 describe('a batch that a kernel relays', () => {
   let told: string[];
-  let group: KernelGroup;
+  let group: KernelBatch;
 
   beforeEach(() => {
     told = [];
     model.update({ group: groupOf({ completed: 1 }), connection: 'online', error: null });
-    group = new KernelGroup(model);
+    group = new KernelBatch(model);
     kernel = group as never; // it has to leave no listener either
   });
 

@@ -111,7 +111,7 @@ describe('a lost line', () => {
     expect(one.last()).toMatchObject({ online: true, closed: true, answer: { status: 'completed', text: 'one two' } });
   });
 
-  it('is tried again later and later, with a longest wait, and from the start after a success', () => {
+  it('is applyAttempts again later and later, with a longest wait, and from the start after a success', () => {
     const waits = [];
     for (let n = 0; n < 9; n++) {
       FakeSocket.last.break();
@@ -125,7 +125,7 @@ describe('a lost line', () => {
     expect(FakeSocket.all).toHaveLength(11);
   });
 
-  it('is tried at once when the network is back', () => {
+  it('is applyAttempts at once when the network is back', () => {
     FakeSocket.last.break();
     globalThis.dispatchEvent(new Event('online'));
     expect(FakeSocket.all).toHaveLength(2);
@@ -211,7 +211,7 @@ describe('a socket that does not open', () => {
     expect(FakeSocket.last.take()).toEqual([{ type: 'follow', job: 'j', after: null }]);
   });
 
-  it('is tried at once when the window gets the focus', async () => {
+  it('is applyAttempts at once when the window gets the focus', async () => {
     access.mockResolvedValue('signed-out');
     await fail(0);
     const before = FakeSocket.all.length;

@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import type { News } from '../../src/wire/feed';
-import { type Chain, Retries } from '../../src/wire/retryChains';
+import { type Chain, RetryChains } from '../../src/wire/retryChains';
 import type { Job } from '../../src/wire/wire';
 
 let hear: (news: News) => void;
 let records: Map<string, Job>;
-let retries: Retries;
+let retries: RetryChains;
 let told: string[][];
 
 const live = {
@@ -45,7 +45,7 @@ beforeEach(() => {
   vi.clearAllMocks();
   records = new Map();
   told = [];
-  retries = new Retries(live, server);
+  retries = new RetryChains(live, server);
 });
 
 afterEach(() => {
@@ -166,11 +166,11 @@ describe('a retry', () => {
   });
 });
 
-it('kin are all of a chain; of an unknown job, itself', async () => {
+it('chainIds are all of a chain; of an unknown job, itself', async () => {
   add('a');
   add('b', { retry_of: 'a' });
-  expect(await retries.kin('b')).toEqual(['a', 'b']);
-  expect(await retries.kin('x')).toEqual(['x']);
+  expect(await retries.chainIds('b')).toEqual(['a', 'b']);
+  expect(await retries.chainIds('x')).toEqual(['x']);
 });
 
 it('tells the others whichever of them fails, and does not read again for that', async () => {
