@@ -6,6 +6,7 @@ import { batchOf, bundlesOf, type OutputData, updatedOutput, textOf } from '../.
 import { BATCH_MIME, BUNDLE_MIME, JOBS_MIME } from '../../src/wire/wire';
 import { fakeScreen } from '../dom';
 import { ended, follows, open, type Output, output, panel, setUp, tearDown, tell } from '../notebook';
+import { cpuTime } from '../cpu';
 
 const GARBAGE: unknown[] = [undefined, null, 7, 'x', [], {}, true];
 const IDS: unknown[] = [...GARBAGE.slice(0, 3), '', '..', 'a/b', 'a,b', 'a b', 'é', '\ud800', 'x'.repeat(100_000), {}];
@@ -83,11 +84,12 @@ describe('the saver', () => {
       const named = Array.from({ length: 200 }, (_, i) => ({ ...GOOD, id: `j${n}-${i}` }));
       return { ...output('x', 'running', ''), data: jobs({ jobs: named }) };
     };
-    const start = performance.now();
-    await open(Array.from({ length: 100 }, (_, n) => many(n)));
-    void panel.save();
+    const time = await cpuTime(async () => {
+      await open(Array.from({ length: 100 }, (_, n) => many(n)));
+      void panel.save();
+    });
     expect([follows.size, panel.writes]).toEqual([20_000, 0]);
-    expect(performance.now() - start).toBeLessThan(5000);
+    expect(time).toBeLessThan(5000);
   });
 
   const ODD: unknown[] = [[{ toString: 1, valueOf: 1 }], { toString: 1 }, [[['a']], null], 7, [Array(3).fill({})]];

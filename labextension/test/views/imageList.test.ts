@@ -9,6 +9,7 @@ import { imagesLabel } from '../../src/views/labels';
 import type { Picture } from '../../src/wire/wire';
 import { fold } from '../../src/wire/fold';
 import { log } from '../dom';
+import { cpuTime } from '../cpu';
 
 const png = (number: number, bytes = 70): Picture => ({ id: `1-${number}`, media_type: 'image/png', bytes });
 /** How a PNG of one pixel begins. */
@@ -196,14 +197,12 @@ describe('a saved text', () => {
     expect([pictures.length, text.match(/data:/g)?.length]).toEqual([64, 36]);
   });
 
-  it('gives its pictures, and is taken apart in linear time', () => {
+  it('gives its pictures, and is taken apart in linear time', async () => {
     const data = `data:image/png;base64,${'A'.repeat(1_000_000)}`;
-    const start = performance.now();
-    const { text, pictures } = splitImages(
-      `${'Picture 1, PNG, 70 bytes\n\n'.repeat(20_000)}${image(data)}\n\n${image(data)}`
-    );
+    const saved = `${'Picture 1, PNG, 70 bytes\n\n'.repeat(20_000)}${image(data)}\n\n${image(data)}`;
+    expect(await cpuTime(() => splitImages(saved))).toBeLessThan(2000);
+    const { text, pictures } = splitImages(saved);
     expect([pictures.length, text.includes('base64')]).toEqual([2, false]);
-    expect(performance.now() - start).toBeLessThan(2000);
     expect(lacksImages('x\n\nPicture 2, WebP, 1.0 MB, is not in this file yet.\n\ny')).toBe(true);
     expect(lacksImages(`x\n\n${image('data:image/png;base64,AAAA')}`)).toBe(false);
   });
