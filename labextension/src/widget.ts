@@ -10,20 +10,20 @@ import batchCss from '../style/batch.css';
 import picturesCss from '../style/pictures.css';
 import widgetCss from '../style/widget.css';
 
+import { markdown } from './render/standaloneMarkdown';
+import { applyTheme } from './render/theme';
 import { AnswerView } from './views/answerView';
 import { BatchView } from './views/batchView';
-import { KernelFeed, KernelBatch, sendToKernel, type Model } from './wire/kernelRelay';
+import { pageGlobals, type View } from './views/globals';
 import type { Disposable } from './wire/feed';
-import { markdown } from './render/standaloneMarkdown';
-import { type View, pageGlobals } from './views/globals';
-import { applyTheme } from './render/theme';
+import { KernelBatch, KernelFeed, type Model, sendToKernel } from './wire/kernelRelay';
 
 interface Context {
   model: Model;
   el: HTMLElement;
 }
 
-/** What the views of one widget in this page share. */
+/** The feed that the views of one widget in this page share. */
 interface Relay {
   from: Disposable;
   views: number;
@@ -31,7 +31,7 @@ interface Relay {
 
 const relays = new Map<unknown, Relay>();
 
-/** Tell the kernel what this page sees and it does not: then it need not relay, and its traits follow a retry. */
+/** Report to the kernel that this page has a socket, so that it need not relay, and which retry is the newest. */
 function initialize({ model }: { model: Model }): (() => void) | undefined {
   const { live, retries, groups } = pageGlobals() ?? {};
   if (live === undefined) {
@@ -41,7 +41,7 @@ function initialize({ model }: { model: Model }): (() => void) | undefined {
   const id = String(model.get('id'));
   let watching: Disposable | undefined;
   const tell = (type: string): void => {
-    // Nobody says so when a notebook is closed and its widgets stay behind, or when a kernel is started anew.
+    // No event reports that a notebook is closed and its widgets stay, or that a kernel is restarted.
     if (!sendToKernel(model, { type })) {
       watching?.dispose();
     }

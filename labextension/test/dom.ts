@@ -1,17 +1,17 @@
 import { vi } from 'vitest';
 
+import type { Markdown } from '../src/render/textPane';
 import type { Followed } from '../src/wire/feed';
 import {
   type Answer,
   apply,
-  fold,
-  NO_TIMES,
-  EMPTY_ANSWER,
-  applyTimes,
   applyAttempts,
-  type Attempt
+  applyTimes,
+  type Attempt,
+  EMPTY_ANSWER,
+  fold,
+  NO_TIMES
 } from '../src/wire/fold';
-import type { Markdown } from '../src/render/textPane';
 import type { Counts, Group, WireEvent } from '../src/wire/wire';
 
 /** What jsdom does not have: frames that come by themselves, and the question who is in sight. */

@@ -1,10 +1,10 @@
 import { Signal } from '@lumino/signaling';
 import { type Mock, vi } from 'vitest';
 
+import { OutputSaver } from '../src/outputs/outputSaver';
 import type { BatchFollower } from '../src/wire/batches';
 import type { Followed, Follower } from '../src/wire/feed';
 import type { Chain } from '../src/wire/retryChains';
-import { OutputSaver } from '../src/outputs/outputSaver';
 import { BUNDLE_MIME, type Picture } from '../src/wire/wire';
 import { log, state } from './dom';
 

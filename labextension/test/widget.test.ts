@@ -1,9 +1,9 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 
-import type { BatchFollower } from '../src/wire/batches';
-import { type PageGlobals, PAGE_GLOBALS } from '../src/views/globals';
+import { PAGE_GLOBALS, type PageGlobals } from '../src/views/globals';
 import widget from '../src/widget';
+import type { BatchFollower } from '../src/wire/batches';
 import { groupOf } from './dom';
 
 let tell: BatchFollower;

@@ -29,7 +29,7 @@ function listed(sources: readonly Citation[], heading: string, item: (source: Ci
   return sources.length === 0 ? '' : heading + sources.map((each, i) => `${i + 1}. ${item(each)}`).join('\n');
 }
 
-/** Somebody's words on one line, without control characters and not too many. */
+/** Return untrusted text on one line, bounded in length and without control characters. */
 export function oneLine(text: string): string {
   // Cut before it is cleaned: it may be megabytes. By whole characters, as Python counts them.
   const cut = Array.from(begun(text).slice(0, 2 * (LONGEST + 1)))
@@ -39,7 +39,7 @@ export function oneLine(text: string): string {
   return words.length <= LONGEST ? words.join('') : `${trimmed(words.slice(0, LONGEST - 1).join(''))}…`;
 }
 
-/** A line of somebody's words as Markdown that shows them and means nothing else, where a line has begun already. */
+/** Return a line of untrusted text as Markdown that shows it literally, for use within a line. */
 export function inlineMarkdown(line: string): string {
   return line.replace(MARKUP, entity);
 }
@@ -49,7 +49,7 @@ export function wordsMarkdown(line: string): string {
   return inlineMarkdown(line).replace(FIRST, entity);
 }
 
-/** What is said of an answer, which may hold somebody's words, as a paragraph of its own. */
+/** Return a note about an answer, which may have untrusted text, as a Markdown paragraph. */
 export function noteMarkdown(note: string): string {
   return `*${inlineMarkdown(trimmed(note.replace(SPACES, ' ')))}*`;
 }

@@ -1,5 +1,5 @@
 /**
- * Markdown as it goes into a notebook file: whoever reads it, nothing runs, loads, or leads elsewhere than to the web.
+ * Markdown as it goes into a notebook file: in every reader nothing runs or loads, and links lead to the web only.
  *
  * A notebook's text is read by many parsers, some of which keep raw HTML (nbconvert's does), and they differ in what is
  * code. A fenced block stays as it is only where it is certain that each of them sees code there: nothing before it may
@@ -148,7 +148,7 @@ class Items {
   follow(line: string): void {
     const indent = /^ */.exec(line)?.[0].length ?? 0;
     if (line.charAt(indent) === '\t') {
-      this.columns.length = 0; // nobody knows how far that is
+      this.columns.length = 0; // the width is not known
       return;
     }
     const inside = this.leave(indent);

@@ -25,7 +25,7 @@ export class Fence {
   private _marks = '';
 }
 
-/** What closes the code that a text ends in, so that what comes below it is none. */
+/** Return the line that closes code left open at the end of a text, so that text below it is no code. */
 export function closingFence(text: string): string {
   const fence = new Fence();
   for (const line of text.split('\n')) {

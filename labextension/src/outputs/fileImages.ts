@@ -1,8 +1,8 @@
 /** The pictures of a job that go into a notebook's file, read ahead: a save cannot wait for them. */
 
-import { embeddable } from './images';
 import type { LoadImage } from '../views/imageList';
 import type { Picture } from '../wire/wire';
+import { embeddable } from './images';
 
 export class FileImages {
   /** @param settled is called when all that were asked for have come, or could not be had. */

@@ -5,10 +5,10 @@
  * `tests/golden/jobs.json`.
  */
 
+import type { MediaType, Picture } from '../wire/wire';
 import { wordsMarkdown } from './citations';
 import { escapeHtml } from './escape';
 import { Fence } from './fence';
-import type { MediaType, Picture } from '../wire/wire';
 
 /** Of a picture in the file. */
 const PICTURE_LIMIT = 2 ** 20; // bytes

@@ -1,10 +1,10 @@
-/** Where jobs are in a notebook. */
+/** The outputs of a notebook that have jobs or batches. */
 
 import type { CodeCellModel, ICellModel } from '@jupyterlab/cells';
 import type { INotebookModel } from '@jupyterlab/notebook';
 
-import { batchOf, bundlesOf, type OutputData } from './mimebundle';
 import type { BatchBundle, Bundle } from '../wire/wire';
+import { batchOf, bundlesOf, type OutputData } from './mimebundle';
 
 /** Jobs, or a batch, in an output. */
 export interface JobOutput {
@@ -17,7 +17,7 @@ export interface JobOutput {
   batch: BatchBundle | null;
 }
 
-/** Every output of ours in a notebook, in order. */
+/** Yield each output of a notebook with jobs or a batch, in order. */
 export function* jobOutputs({ cells }: INotebookModel): Generator<JobOutput> {
   for (const cell of cells) {
     for (let index = 0; isCode(cell) && index < cell.outputs.length; index++) {
@@ -32,12 +32,12 @@ export function* jobOutputs({ cells }: INotebookModel): Generator<JobOutput> {
   }
 }
 
-/** The ids of its jobs, or of its batch. */
+/** Return the ids of an output's jobs, or of its batch. */
 export function idsOf({ jobs, batch }: JobOutput): readonly string[] {
   return batch === null ? jobs.map(({ id }) => id) : [batch.id];
 }
 
-/** The first place of one of these jobs or batches. */
+/** Return the first output of one of these jobs or batches. */
 export function findJob(notebook: INotebookModel | null, ids: readonly string[]): JobOutput | null {
   for (const place of notebook === null ? [] : jobOutputs(notebook)) {
     if (idsOf(place).some(id => ids.includes(id))) {

@@ -4,27 +4,27 @@ import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import type { Message } from '@lumino/messaging';
 import { Widget } from '@lumino/widgets';
 
+import { element } from '../render/dom';
+import { PlainText } from '../render/plainText';
 import { AnswerView, type ViewContext } from '../views/answerView';
 import { BatchView } from '../views/batchView';
-import { batchOf, bundlesOf, type OutputData, textOf, textsOf } from './mimebundle';
 import { CompareView } from '../views/compareView';
-import { element } from '../render/dom';
 import type { BatchFeed } from '../wire/batches';
-import { PlainText } from '../render/plainText';
 import { BATCH_MIME, BUNDLE_MIME, JOBS_MIME } from '../wire/wire';
+import { batchOf, bundlesOf, type OutputData, textOf, textsOf } from './mimebundle';
 
 /** Before a widget (-10) and Markdown (60): those are for pages without this extension. */
 export const RANK = -20;
 
-/** What an output shows. */
+/** The view in an output. */
 interface View {
   readonly node: HTMLElement;
-  /** Whether it shows what these data say, so that a later model of the output needs no other. */
+  /** Return whether it shows these data, so that a later model of the output needs no new view. */
   holds(data: OutputData): boolean;
   dispose(): void;
 }
 
-/** The factory of our renderers. It is safe: nothing in a bundle is executed, whatever the trust. */
+/** Return the factory of the renderers. It is safe: nothing in a bundle is executed, in a trusted notebook either. */
 export function rendererFactory(context: ViewContext & { groups: BatchFeed }): IRenderMime.IRendererFactory {
   return {
     safe: true,
@@ -73,7 +73,7 @@ class Rendered extends Widget implements IRenderMime.IRenderer {
     }
     this._view?.dispose();
     this._view = this._viewOf(data);
-    // What is no bundle of ours still came with words, and Lab asks no other renderer.
+    // Data without a valid bundle still have text, and Lab asks no other renderer.
     const words = textOf(data, 'text/plain') || textOf(data, 'text/markdown');
     this.node.replaceChildren(this._view?.node ?? plain(words));
     return Promise.resolve();

@@ -4,20 +4,20 @@
  * The same forms as `jupyter_bgstream/outputs/mimebundle.py`, so that a save changes nothing that is already right.
  */
 
+import { withFormulas } from '../render/formulas';
+import type { Answer } from '../wire/fold';
+import { BATCH_MIME, type BatchBundle, type Bundle, BUNDLE_MIME, type Group, JOBS_MIME } from '../wire/wire';
 import { batchSummary } from './batchSummary';
 import { inlineMarkdown, noteMarkdown, oneLine, sourcesMarkdown, sourcesPlain, wordsMarkdown } from './citations';
-import { ImageEmbedder, type FileOf, withoutImageMarks } from './images';
-import { closingFence } from './fence';
-import type { Answer } from '../wire/fold';
-import { withFormulas } from '../render/formulas';
-import { escapeControls, escapeLine } from './terminalText';
 import { endReason } from './endReason';
-import { BATCH_MIME, type BatchBundle, type Bundle, BUNDLE_MIME, type Group, JOBS_MIME } from '../wire/wire';
+import { closingFence } from './fence';
+import { type FileOf, ImageEmbedder, withoutImageMarks } from './images';
+import { escapeControls, escapeLine } from './terminalText';
 
 /** An output's data by MIME type. */
 export type OutputData = Readonly<Record<string, unknown>>;
 
-/** What is known of a job, or of the newest that asks it again. */
+/** What the page knows of a job, or of its newest retry. */
 export interface KnownJob {
   id: string;
   cursor: string;
@@ -59,8 +59,8 @@ export function batchOf(data: OutputData): BatchBundle | null {
   };
 }
 
-// A notebook may be anybody's. What it says is asked of the server with the reader's cookie and drawn among the
-// reader's own, so that each of its values is read as what it should be.
+// A notebook may come from anywhere. Its ids go to the server with the reader's cookie, and its text is drawn among the
+// reader's own, so that each value is checked.
 
 /** So many side by side are drawn and followed; a file can name any number. */
 const MOST_JOBS = 200;
@@ -102,11 +102,11 @@ export function textOf(data: OutputData, mime: string): string {
   return lines.every(line => typeof line === 'string') ? lines.join('') : '';
 }
 
-/** The saved Markdown of each of the jobs side by side, as well as that can be told. */
+/** Return the saved Markdown of each of the jobs side by side, as far as the texts can be separated. */
 export function textsOf(data: OutputData): readonly string[] {
   const headings = bundlesOf(data).map(({ model }) => headingMarkdown(model));
   const markdown = textOf(data, 'text/markdown');
-  // What cannot be told apart is shown whole, in one place.
+  // Text that cannot be separated is shown whole, in the first place.
   return splitByHeadings(markdown, headings) ?? headings.map((_, i) => (i === 0 ? markdown : ''));
 }
 
@@ -174,7 +174,7 @@ function alone([key]: readonly Bundle[], [job]: readonly (KnownJob | null)[]): O
   return { [BUNDLE_MIME]: key, 'text/markdown': markdown, 'text/plain': plainOf(job) };
 }
 
-/** Of jobs that are not known the saved text stays; null if it cannot be told from the others'. */
+/** Keep the saved text of unknown jobs; null if it cannot be separated from the other texts. */
 function sideBySide(data: OutputData, keys: readonly Bundle[], jobs: readonly (KnownJob | null)[]): OutputData | null {
   const headings = keys.map(({ model }) => headingMarkdown(model));
   const names = keys.map(({ model }) => `${escapeLine(oneLine(model))}:`);
@@ -213,7 +213,7 @@ function splitByHeadings(text: string, headings: readonly string[]): readonly st
   return at.map((line, i) => lines.slice(line + 2, end(i)).join('\n'));
 }
 
-/** Still to be escaped, together with what stands around it: there something may be open. */
+/** Return Markdown that is to be escaped together with the text around it, which may have open constructs. */
 function markdownOf({ id, answer, file }: KnownJob, pictures: ImageEmbedder, closed: boolean): string {
   const note = noteOf(answer);
   const text = withoutImageMarks(answer.text);
@@ -232,7 +232,7 @@ function joined(...paragraphs: (string | undefined)[]): string {
   return paragraphs.filter(Boolean).join('\n\n');
 }
 
-/** Say what the text alone does not: that it is not whole, or why it ended. */
+/** Return the note below a text: that it is incomplete, or why it ended. */
 function noteOf(answer: Answer): string {
   const { status, error } = answer;
   const word = status.charAt(0).toUpperCase() + status.slice(1);

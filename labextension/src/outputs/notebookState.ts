@@ -1,81 +1,81 @@
-/** What this page knows of the jobs and batches in a notebook, and what their outputs should therefore say. */
+/** The jobs and batches in a notebook as this page knows them, and the outputs that follow from that. */
 
-import { type OutputData, updatedOutput, updatedBatchOutput, textOf } from './mimebundle';
-import { lacksImages } from './images';
-import { FileImages } from './fileImages';
-import { type Answer, hasEnded } from '../wire/fold';
 import type { BatchFeed } from '../wire/batches';
 import { type Disposable, type Followed, type JobFeed, wasDeleted } from '../wire/feed';
-import { idsOf, type JobOutput } from './jobOutputs';
+import { type Answer, hasEnded } from '../wire/fold';
 import type { Chain, Chains } from '../wire/retryChains';
 import type { Group } from '../wire/wire';
+import { FileImages } from './fileImages';
+import { lacksImages } from './images';
+import { idsOf, type JobOutput } from './jobOutputs';
+import { type OutputData, textOf, updatedBatchOutput, updatedOutput } from './mimebundle';
 
-/** Where it is known from. */
-export interface Sources {
+/** The feeds of jobs and batches. */
+export interface NotebookFeeds {
   live: Pick<JobFeed, 'follow'> & Required<Pick<JobFeed, 'picture'>>;
   retries: Pick<Chains, 'watch'>;
   groups: Pick<BatchFeed, 'follow'>;
 }
 
-/** Something has ended. `live`: this page had it before its end; else it had ended when the page came. */
+/** Learns that a job or batch has ended. `live`: this page followed it before its end; else it had ended when the page opened. */
 export type Ended = (id: string, live: boolean) => void;
 
-/** A job in the notebook, and the newest that asks it again: that one's answer is the one to save. */
-interface KeptJob {
+/** A job in the notebook, and its newest retry, whose answer is the one to save. */
+interface NotebookJob {
   newest: string;
   /** Of the newest; null while it is not followed. */
   state: Followed | null;
-  pictures: FileImages;
-  /** It is over, and that is told when its pictures are here. `live`: as for `Ended`. */
+  images: FileImages;
+  /** It has ended; that is reported when its images are here. `live`: as for `Ended`. */
   ending: { live: boolean } | null;
   following: Disposable | null;
   watching: Disposable | null;
 }
 
-interface KeptGroup {
+interface NotebookBatch {
   group: Group | null;
   following: Disposable | null;
 }
 
-/** The clocks of server and page may differ by so much. */
+/** The largest difference between the clocks of server and page. */
 const SKEW = 60; // s
 
 export class NotebookJobs {
   constructor(
-    private readonly _sources: Sources,
+    private readonly _feeds: NotebookFeeds,
     private readonly _ended: Ended
   ) {}
 
   dispose(): void {
-    this._jobs.forEach(kept => forget(kept));
+    this._jobs.forEach(entry => forget(entry));
     this._jobs.clear();
     this._byNewest.clear();
     this._groups.forEach(({ following }) => following?.dispose());
     this._groups.clear();
   }
 
-  /** Follow what is in these places and not yet whole in them, and nothing else. */
-  look(places: Iterable<JobOutput>): void {
+  /** Follow the jobs and batches that are not complete in these outputs, and no others. */
+  look(outputs: Iterable<JobOutput>): void {
     const here = new Set<string>();
-    for (const place of places) {
-      idsOf(place).forEach(id => here.add(id));
-      // Of several side by side, none can be written without the others.
+    for (const output of outputs) {
+      idsOf(output).forEach(id => here.add(id));
+      // Jobs side by side can only be written together.
       const unfinished =
-        place.jobs.some(({ status }) => !hasEnded(status)) || lacksImages(textOf(place.data, 'text/markdown'));
-      for (const { id } of place.jobs) {
+        output.jobs.some(({ status }) => !hasEnded(status)) || lacksImages(textOf(output.data, 'text/markdown'));
+      for (const { id } of output.jobs) {
         if (!this._jobs.has(id)) {
-          this._keep(id, unfinished);
+          this._add(id, unfinished);
         }
       }
-      if (place.batch !== null && !this._groups.has(place.batch.id)) {
-        this._keepGroup(place.batch.id);
+      if (output.batch !== null && !this._groups.has(output.batch.id)) {
+        this._addBatch(output.batch.id);
       }
     }
-    for (const [id, kept] of this._jobs) {
+    for (const [id, entry] of this._jobs) {
       if (!here.has(id)) {
-        forget(kept);
+        forget(entry);
         this._jobs.delete(id);
-        this._unname(kept);
+        this._unindex(entry);
       }
     }
     for (const [id, { following }] of this._groups) {
@@ -90,34 +90,34 @@ export class NotebookJobs {
     return this._groups.has(id) || this._job(id) !== undefined;
   }
 
-  /** Whether it has ended, as far as this page knows. */
+  /** Return whether a job or batch has ended, as far as this page knows. */
   isOver(id: string): boolean {
-    const { state, pictures } = this._job(id) ?? {};
+    const { state, images } = this._job(id) ?? {};
     const group = this._groups.get(id)?.group;
-    return group == null ? state != null && isOver(state) && pictures?.isSettled === true : hasEnded(group.status);
+    return group == null ? state != null && isOver(state) && images?.isSettled === true : hasEnded(group.status);
   }
 
-  /** Whether a place shows this job, or one that it asks again, or this batch. */
-  shows(place: JobOutput, id: string): boolean {
-    return place.batch === null ? place.jobs.some(job => this._job(job.id)?.newest === id) : place.batch.id === id;
+  /** Return whether an output shows this job, a job that it retries, or this batch. */
+  shows(output: JobOutput, id: string): boolean {
+    return output.batch === null ? output.jobs.some(job => this._job(job.id)?.newest === id) : output.batch.id === id;
   }
 
-  /** What an output should say; null if it says so already, or if it knows better. */
+  /** Return the data that an output should have; null if it has them, or newer ones. */
   fresh({ data, batch }: JobOutput): OutputData | null {
     if (batch !== null) {
       const group = this._groups.get(batch.id)?.group;
       return group == null ? null : updatedBatchOutput(data, group);
     }
     return updatedOutput(data, id => {
-      const { newest, state, pictures } = this._job(id) ?? {};
-      // What was seen is written even if the server has it no more; of what was never seen, the file knows best.
+      const { newest, state, images } = this._job(id) ?? {};
+      // A followed job is written even if it was deleted since; for a job that was never followed the file is right.
       return newest === undefined || state?.cursor == null
         ? null
-        : { id: newest, cursor: state.cursor, answer: lastKnown(state), file: image => pictures?.file(image) ?? null };
+        : { id: newest, cursor: state.cursor, answer: lastKnown(state), file: image => images?.file(image) ?? null };
     });
   }
 
-  /** Whether an end is known that the output does not say. */
+  /** Return whether the page knows an end that the output does not have. */
   lacksEnd({ jobs, batch, data }: JobOutput): boolean {
     if (batch !== null) {
       return this.isOver(batch.id);
@@ -129,103 +129,103 @@ export class NotebookJobs {
     });
   }
 
-  /** A save may have put the newest's id into the notebook since we looked. */
-  private _job(id: string): KeptJob | undefined {
+  /** Find a job also by its newest retry, whose id a save may have written into the notebook. */
+  private _job(id: string): NotebookJob | undefined {
     const same = [...(this._byNewest.get(id) ?? [])];
     return same.find(({ state }) => state !== null) ?? same[0] ?? this._jobs.get(id);
   }
 
-  private _name(kept: KeptJob, newest: string): void {
-    this._unname(kept);
-    kept.newest = newest;
-    this._byNewest.set(newest, (this._byNewest.get(newest) ?? new Set()).add(kept));
+  private _index(entry: NotebookJob, newest: string): void {
+    this._unindex(entry);
+    entry.newest = newest;
+    this._byNewest.set(newest, (this._byNewest.get(newest) ?? new Set()).add(entry));
   }
 
-  private _unname(kept: KeptJob): void {
-    const same = this._byNewest.get(kept.newest);
-    if (same?.delete(kept) === true && same.size === 0) {
-      this._byNewest.delete(kept.newest);
+  private _unindex(entry: NotebookJob): void {
+    const same = this._byNewest.get(entry.newest);
+    if (same?.delete(entry) === true && same.size === 0) {
+      this._byNewest.delete(entry.newest);
     }
   }
 
-  private _keep(job: string, unfinished: boolean): void {
-    const pictures = this._picturesOf(job, () => undefined);
-    const kept: KeptJob = { newest: job, state: null, pictures, ending: null, following: null, watching: null };
-    this._jobs.set(job, kept);
-    this._name(kept, job);
+  private _add(job: string, unfinished: boolean): void {
+    const images = this._imagesOf(job, () => undefined);
+    const entry: NotebookJob = { newest: job, state: null, images, ending: null, following: null, watching: null };
+    this._jobs.set(job, entry);
+    this._index(entry, job);
     if (unfinished) {
-      this._follow(kept);
+      this._follow(entry);
     }
-    kept.watching = this._sources.retries.watch(job, (chain: Chain) => {
+    entry.watching = this._feeds.retries.watch(job, (chain: Chain) => {
       const newest = chain.at(-1)?.id ?? job;
-      if (newest !== kept.newest) {
-        this._name(kept, newest);
-        this._follow(kept);
+      if (newest !== entry.newest) {
+        this._index(entry, newest);
+        this._follow(entry);
       }
     });
   }
 
-  private _follow(kept: KeptJob): void {
-    const job = kept.newest;
-    kept.following?.dispose();
-    kept.state = kept.ending = null;
-    kept.pictures = this._picturesOf(job, () => this._tellEnd(kept, job));
-    kept.following = this._sources.live.follow(job, state => {
-      const before = kept.state;
-      kept.state = state;
-      kept.pictures.take(state.answer.images);
+  private _follow(entry: NotebookJob): void {
+    const job = entry.newest;
+    entry.following?.dispose();
+    entry.state = entry.ending = null;
+    entry.images = this._imagesOf(job, () => this._reportEnd(entry, job));
+    entry.following = this._feeds.live.follow(job, state => {
+      const before = entry.state;
+      entry.state = state;
+      entry.images.take(state.answer.images);
       if (isOver(state) && (before === null || !isOver(before))) {
         const ended = state.times.ended ?? Infinity;
-        kept.ending = { live: before?.cursor != null && ended > this._since - SKEW };
-        this._tellEnd(kept, job);
+        entry.ending = { live: before?.cursor != null && ended > this._since - SKEW };
+        this._reportEnd(entry, job);
       }
     });
   }
 
-  private _tellEnd(kept: KeptJob, job: string): void {
-    if (kept.ending !== null && kept.newest === job && kept.pictures.isSettled) {
-      const { live } = kept.ending;
-      kept.ending = null;
+  private _reportEnd(entry: NotebookJob, job: string): void {
+    if (entry.ending !== null && entry.newest === job && entry.images.isSettled) {
+      const { live } = entry.ending;
+      entry.ending = null;
       this._ended(job, live);
     }
   }
 
-  private _picturesOf(job: string, settled: () => void): FileImages {
-    return new FileImages(picture => this._sources.live.picture(job, picture), settled);
+  private _imagesOf(job: string, settled: () => void): FileImages {
+    return new FileImages(picture => this._feeds.live.picture(job, picture), settled);
   }
 
-  private _keepGroup(id: string): void {
-    const kept: KeptGroup = { group: null, following: null };
-    this._groups.set(id, kept);
-    kept.following = this._sources.groups.follow(id, group => {
-      const before = kept.group;
-      kept.group = group;
+  private _addBatch(id: string): void {
+    const entry: NotebookBatch = { group: null, following: null };
+    this._groups.set(id, entry);
+    entry.following = this._feeds.groups.follow(id, group => {
+      const before = entry.group;
+      entry.group = group;
       if (group !== null && hasEnded(group.status) && (before === null || !hasEnded(before.status))) {
         this._ended(id, before !== null);
       }
     });
   }
 
-  /** When the page came, in Unix seconds. */
+  /** When the page was opened, in Unix seconds. */
   private readonly _since = Date.now() / 1000;
   /** By the id in the notebook. */
-  private readonly _jobs = new Map<string, KeptJob>();
-  /** Those that are asked again by the same: a file can name any number, and each is looked up at each save. */
-  private readonly _byNewest = new Map<string, Set<KeptJob>>();
-  private readonly _groups = new Map<string, KeptGroup>();
+  private readonly _jobs = new Map<string, NotebookJob>();
+  /** By the id of the newest retry. A file can name any number of jobs, and each is looked up at each save. */
+  private readonly _byNewest = new Map<string, Set<NotebookJob>>();
+  private readonly _groups = new Map<string, NotebookBatch>();
 }
 
-function forget({ following, watching }: KeptJob): void {
+function forget({ following, watching }: NotebookJob): void {
   following?.dispose();
   watching?.dispose();
 }
 
-/** Nothing more comes: the job has ended, or was deleted while we looked. */
+/** Return whether a job will not change: it has ended, or was deleted while it was followed. */
 function isOver(state: Followed): boolean {
   return state.closed || wasDeleted(state);
 }
 
-/** The answer to write: a job that was deleted before its end was stopped. */
+/** Return the answer to write: a job that was deleted before its end was stopped. */
 function lastKnown(state: Followed): Answer {
   const { answer } = state;
   return wasDeleted(state) && !hasEnded(answer.status) ? { ...answer, status: 'cancelled' } : answer;

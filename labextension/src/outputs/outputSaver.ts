@@ -1,14 +1,14 @@
 /**
- * How the answer gets into the file: at a save, and at no other time.
+ * Saves answers into the notebook file: at a save, and at no other time.
  *
  * Writing to the notebook while the text grows would make it dirty, draw every output again and, with collaboration,
  * fill the document's history. So the outputs are brought up to date in the moment of a save. Besides that, the page
- * that ran the cell saves the notebook once when the job is in it, so that whoever closes the tab finds the job again;
+ * that ran the cell saves the notebook once when the job is in it, so that a closed tab finds the job again when it opens;
  * and when the job has ended, it makes the notebook dirty, so that autosave stores the answer.
  *
- * With collaboration the document is everybody's, and what one page writes the server saves. There the end alone is
- * written, by the one page that the server elects among those that saw it; and if nobody did, at the next save, or
- * when somebody changes the notebook: some servers save each change, and a page need not.
+ * With collaboration all pages share the document, and the server saves each change. There only the end is written, by
+ * the one page that the server elects among those that saw it; if no page did, at the next save, or when a page changes
+ * the notebook: some servers save each change without a save by a page.
  */
 
 import type { Cell } from '@jupyterlab/cells';
@@ -17,14 +17,14 @@ import type { INotebookModel, NotebookPanel } from '@jupyterlab/notebook';
 import type { IDisposable } from '@lumino/disposable';
 import { Signal } from '@lumino/signaling';
 
-import type { OutputData } from './mimebundle';
 import type { Batches } from '../wire/batches';
-import { NotebookJobs, type Sources } from './notebookState';
 import type { Disposable } from '../wire/feed';
 import type { Live } from '../wire/live';
-import { idsOf, type JobOutput, jobOutputs } from './jobOutputs';
 import type { RetryChains } from '../wire/retryChains';
-import { SaveLease, onLocalChange, writeShared } from './saveLease';
+import { idsOf, type JobOutput, jobOutputs } from './jobOutputs';
+import type { OutputData } from './mimebundle';
+import { type NotebookFeeds, NotebookJobs } from './notebookState';
+import { onLocalChange, SaveLease, writeShared } from './saveLease';
 
 /** After a change of the notebook we look for jobs in it this much later: typing is a change too. */
 const LOOK_AFTER = 300; // ms
@@ -33,7 +33,7 @@ const WRITE_AFTER = 300; // ms
 /** Cells that run one after another are saved together. */
 const SAVE_AFTER = 300; // ms
 
-export interface OutputSaverOptions extends Sources {
+export interface OutputSaverOptions extends NotebookFeeds {
   live: Pick<Live, 'follow' | 'picture' | 'mayWrite'>;
   retries: Pick<RetryChains, 'watch' | 'onRetry'>;
   groups: Pick<Batches, 'follow' | 'onRetry'>;
@@ -91,10 +91,10 @@ export class OutputSaver implements IDisposable {
     }
     this._writeSoon(); // where a server runs cells, it is not this page that changes the notebook
     this._look();
-    for (const place of jobOutputs(this._model)) {
-      if (place.cell === cell.model) {
+    for (const output of jobOutputs(this._model)) {
+      if (output.cell === cell.model) {
         this._saveSoon();
-        idsOf(place).forEach(id => {
+        idsOf(output).forEach(id => {
           this._ran.add(id);
           this._atEnd(id);
         });
@@ -102,7 +102,7 @@ export class OutputSaver implements IDisposable {
     }
   }
 
-  /** Somebody in this page asked for it: to this page its answer is as that of a cell that it ran. */
+  /** Handle a retry in this page: its answer is saved as that of a cell that this page ran. */
   private _retried(id: string): void {
     if (this._jobs.has(id)) {
       this._ran.add(id);
@@ -127,7 +127,7 @@ export class OutputSaver implements IDisposable {
     try {
       await context.save();
     } catch (error) {
-      console.warn('jupyter_bgstream: the notebook was not saved', error); // Lab has said it
+      console.warn('jupyter_bgstream: the notebook was not saved', error); // Lab shows the error itself
     }
   }
 
@@ -143,7 +143,7 @@ export class OutputSaver implements IDisposable {
 
   private _ended(id: string, live: boolean): void {
     if (live && this._model.collaborative) {
-      this._lease.ask(id); // whoever ran the cell may have left
+      this._lease.ask(id); // the page that ran the cell may be closed
     }
     this._atEnd(id);
   }
@@ -155,7 +155,7 @@ export class OutputSaver implements IDisposable {
     }
     if (this._model.collaborative) {
       this._lease.ask(id);
-    } else if (this._stale().some(place => this._jobs.shows(place, id))) {
+    } else if (this._stale().some(output => this._jobs.shows(output, id))) {
       this._model.dirty = true;
     }
   }
@@ -182,7 +182,7 @@ export class OutputSaver implements IDisposable {
   writeLacking(): void {
     if (this._model.collaborative && !this.isDisposed) {
       const lacking = [...jobOutputs(this._model)].filter(
-        place => this._jobs.lacksEnd(place) && this._jobs.fresh(place) !== null
+        output => this._jobs.lacksEnd(output) && this._jobs.fresh(output) !== null
       );
       lacking.flatMap(idsOf).forEach(id => this._lease.ask(id));
     }
@@ -192,7 +192,7 @@ export class OutputSaver implements IDisposable {
   private _writeEnds(id: string): (() => void) | null {
     const lacking = (): (JobOutput & { fresh: OutputData })[] =>
       this._stale().filter(
-        place => (this._jobs.shows(place, id) || idsOf(place).includes(id)) && this._jobs.lacksEnd(place)
+        output => (this._jobs.shows(output, id) || idsOf(output).includes(id)) && this._jobs.lacksEnd(output)
       );
     if (this._panel.context.contentsModel?.writable === false || lacking().length === 0) {
       return null;
@@ -202,9 +202,9 @@ export class OutputSaver implements IDisposable {
 
   /** The outputs that do not say what we know, with what they should say. */
   private _stale(): (JobOutput & { fresh: OutputData })[] {
-    return [...jobOutputs(this._model)].flatMap(place => {
-      const fresh = this._jobs.fresh(place);
-      return fresh === null ? [] : [{ ...place, fresh }];
+    return [...jobOutputs(this._model)].flatMap(output => {
+      const fresh = this._jobs.fresh(output);
+      return fresh === null ? [] : [{ ...output, fresh }];
     });
   }
 
@@ -221,7 +221,7 @@ export class OutputSaver implements IDisposable {
   private _disposed = false;
 }
 
-/** The document may be anybody's: one cell that cannot be written must not keep the ends of others from it. */
+/** Write one output. A cell of a crafted document that cannot be written must not prevent the others. */
 function writeEnd({ cell, index, fresh }: JobOutput & { fresh: OutputData }): void {
   try {
     writeShared(cell, index, fresh);
@@ -232,7 +232,7 @@ function writeEnd({ cell, index, fresh }: JobOutput & { fresh: OutputData }): vo
 
 /**
  * Let a notebook's saves follow each other: ours, autosave, and a person's. Two at a time, and Lab asks whether to
- * overwrite what somebody else has changed, for the second finds on the disk what the first has just written.
+ * overwrite another user's change, because the second finds on the disk what the first has just written.
  */
 function queued(context: { save(): Promise<void> }): Disposable {
   const own = Object.getOwnPropertyDescriptor(context, 'save');
@@ -240,7 +240,7 @@ function queued(context: { save(): Promise<void> }): Disposable {
   let last: Promise<unknown> = Promise.resolve();
   context.save = () => {
     const next = last.then(save);
-    last = next.catch(() => undefined); // whoever asked for it is told
+    last = next.catch(() => undefined); // the caller of this save gets the error
     return next;
   };
   return {

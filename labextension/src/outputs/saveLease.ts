@@ -1,12 +1,12 @@
-/** Writing into a document that several pages have open: one of them does, the one that the server elects. */
+/** Writes into a document that several pages share: the server elects the one page that does. */
 
 import type { CodeCellModel } from '@jupyterlab/cells';
 
-import { batchOf, bundlesOf, type OutputData } from './mimebundle';
 import type { Disposable } from '../wire/feed';
+import { batchOf, bundlesOf, type OutputData } from './mimebundle';
 
-/** Who was not elected looks again: what the other writes comes within moments, unless that page has gone. */
-const LOOK_AGAIN = 2000; // ms
+/** A page that is not elected checks again: the other page's write arrives within moments, unless it was closed. */
+const CHECK_AGAIN = 2000; // ms
 const LONGEST = 60_000; // ms
 
 export class SaveLease {
@@ -25,11 +25,11 @@ export class SaveLease {
     this._disposed = true;
   }
 
-  /** See to it that the end of this is written, here or elsewhere. */
+  /** Ensure that the end of a job or batch is written, by this page or another. */
   ask(id: string): void {
     if (!this._asked.has(id)) {
       this._asked.set(id, undefined);
-      void this._try(id, LOOK_AGAIN);
+      void this._try(id, CHECK_AGAIN);
     }
   }
 
@@ -63,7 +63,7 @@ interface OutputMap {
 
 /**
  * What we use of a shared code cell's outputs; its interface does not show them. Each is a map of its own, or plain
- * JSON. The document may be anybody's, and its JSON anything.
+ * JSON. The document may be crafted, and its JSON of any shape.
  */
 interface SharedOutputs {
   transact(change: () => void, undoable: boolean): void;

@@ -7,7 +7,7 @@ import { Widget } from '@lumino/widgets';
 import { AnswerView, type ViewContext } from '../views/answerView';
 import { bgstreamIcon } from './icons';
 
-/** As much of a job as its tab needs before the log comes. */
+/** What a job's tab needs before its log has come. */
 export interface JobTitle {
   id: string;
   title: string;

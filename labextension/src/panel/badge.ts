@@ -2,10 +2,10 @@
 
 import { Widget } from '@lumino/widgets';
 
+import { trans } from '../translation';
 import { bgstreamIcon } from './icons';
 import type { JobsModel } from './jobsModel';
 import { iconButton, span } from './rows';
-import { trans } from '../translation';
 
 export class Badge extends Widget {
   constructor(

@@ -1,19 +1,19 @@
-/** How the panel lists jobs: those that ask each other again as one, and what else a row says of others. */
+/** The rows of the panel's list of jobs: a job and the jobs that it retries are one row. */
 
 import { hasEnded } from '../wire/fold';
-import { namesPeople } from './submitters';
 import type { Job } from '../wire/wire';
+import { namesPeople } from './submitters';
 
 export interface JobItem {
   /** The same while retries come: the oldest's. */
   id: string;
   /** The newest. */
   job: Job;
-  /** Those that it asks again, the newest first. */
+  /** The jobs that it retries, the newest first. */
   earlier: readonly Job[];
-  /** It still goes on, and the same cell has asked something newer since. */
+  /** Whether it still runs although its cell was run again. */
   overtaken: boolean;
-  /** Its row says who submitted it. */
+  /** Whether its row names the submitter. */
   named: boolean;
 }
 

@@ -3,19 +3,19 @@
 import { Dialog, showDialog } from '@jupyterlab/apputils';
 import { deleteIcon, refreshIcon, stopIcon } from '@jupyterlab/ui-components';
 
-import { setText } from '../render/dom';
-import { hasEnded } from '../wire/fold';
-import type { JobItem } from './jobListing';
 import { clipped, isolated } from '../render/boundedText';
-import type { JobsModel } from './jobsModel';
-import { MuteButtons } from './mutes';
-import { SubmitterLabel } from './submitters';
-import { actionBar, notifyFailure, iconButton, mainButton, type Row, Rows, span } from './rows';
+import { setText } from '../render/dom';
+import { trans } from '../translation';
 import { formatCost, previewText, shortened } from '../views/format';
 import { costSource, elapsedLabel, stateLabel, tokenLabel, waitLabel } from '../views/labels';
 import { errorMessage } from '../views/messages';
+import { hasEnded } from '../wire/fold';
 import type { Job } from '../wire/wire';
-import { trans } from '../translation';
+import type { JobItem } from './jobListing';
+import type { JobsModel } from './jobsModel';
+import { MuteButtons } from './mutes';
+import { actionBar, iconButton, mainButton, notifyFailure, type Row, Rows, span } from './rows';
+import { SubmitterLabel } from './submitters';
 
 export interface JobActions {
   openJob(job: Job): void;

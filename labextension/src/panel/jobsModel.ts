@@ -3,17 +3,17 @@
 import type { IDisposable } from '@lumino/disposable';
 import { type ISignal, Signal } from '@lumino/signaling';
 
-import { hasEnded } from '../wire/fold';
-import type { Denial, Disposable, News } from '../wire/feed';
-import type { Live } from '../wire/live';
-import { ThrottledFetch } from '../wire/throttledFetch';
-import type { RequestError, Requests } from '../wire/request';
-import type { Cost, Inbox, Job, Mute, Notice } from '../wire/wire';
 import { trans } from '../translation';
+import type { Denial, Disposable, News } from '../wire/feed';
+import { hasEnded } from '../wire/fold';
+import type { Live } from '../wire/live';
+import type { RequestError, Requests } from '../wire/request';
+import { ThrottledFetch } from '../wire/throttledFetch';
+import type { Cost, Inbox, Job, Mute, Notice } from '../wire/wire';
 
-/** How long a view has to say that the end was seen, before badge and toast speak of it. */
+/** How long a view has to report that the end was seen, before badge and toast show it. */
 export const GRACE = 2000; // ms
-/** How often the list is read while somebody looks at it and a job runs: previews grow without a hint. */
+/** How often the list is read while it is visible and a job runs: previews grow without a hint. */
 const LOOKED_AT = 5000; // ms
 const LIMIT = 100;
 /** The server's day may have begun earlier than ours, and its clock may be another. */
@@ -54,12 +54,12 @@ export class JobsModel implements IDisposable {
     Signal.clearData(this);
   }
 
-  /** Something below is not what it was. */
+  /** Emitted when jobs, notices, mutes or warnings changed. */
   get changed(): ISignal<this, void> {
     return this._changed;
   }
 
-  /** A job has ended and nobody was looking: once for each notice, and not for those that were there before us. */
+  /** Emitted once for each new notice of a job that ended unseen; not for notices from before this page. */
   get arrived(): ISignal<this, Notice> {
     return this._arrived;
   }
@@ -69,7 +69,7 @@ export class JobsModel implements IDisposable {
     return this._jobs;
   }
 
-  /** The name that the viewer's own jobs have; null where nobody is named. */
+  /** The name that the viewer's own jobs have; null where jobs have no names. */
   get viewer(): string | null {
     return this._viewer;
   }
@@ -88,7 +88,7 @@ export class JobsModel implements IDisposable {
     return Math.max(0, this._inbox.unread - this._graces.size);
   }
 
-  /** Whether somebody is to be told of this notice: it is neither read nor muted. */
+  /** Return whether to show this notice: it is neither read nor muted. */
   calls(notice: string): boolean {
     return this._inbox.notices.some(each => each.id === notice && isCalling(each));
   }
@@ -101,12 +101,12 @@ export class JobsModel implements IDisposable {
     return this._mutes.some(mute => mute.kind === kind && mute.name === name);
   }
 
-  /** What the server wants to be known, without what was dismissed in this page. */
+  /** The server's warnings, without those dismissed in this page. */
   get warnings(): readonly string[] {
     return this._warnings.filter(warning => !this._dismissed.has(warning));
   }
 
-  /** What the jobs submitted today cost, as far as it is known; read while somebody looks. */
+  /** The cost of the jobs submitted today, as far as it is known; read while the panel is visible. */
   get today(): Cost | null {
     return this._today;
   }
@@ -136,7 +136,7 @@ export class JobsModel implements IDisposable {
     return this._denial?.message ?? this._refusal ?? trans.__('Reconnecting…');
   }
 
-  /** Why the server does not let this page in; null if it does, or while that is not known. */
+  /** Why the server denies this page; null if it does not, or while that is not known. */
   get denial(): Denial | null {
     return this._denial;
   }
@@ -146,7 +146,7 @@ export class JobsModel implements IDisposable {
     return this._denial?.since ?? Date.now() / 1000;
   }
 
-  /** Keep the list fresh for somebody who looks at it. */
+  /** Keep the list fresh until the result is disposed of. */
   look(): Disposable {
     this._lookers++;
     if (this._online) {

@@ -1,13 +1,13 @@
-/** Bells: whether somebody is called for what comes of a notebook, or of a thread. */
+/** Buttons that mute the notices of a notebook or a thread. */
 
 import { bellIcon, type LabIcon } from '@jupyterlab/ui-components';
 
 import { setText } from '../render/dom';
+import { trans } from '../translation';
+import type { Mute, Origin } from '../wire/wire';
 import { threadIcon } from './icons';
 import type { JobsModel } from './jobsModel';
-import { notifyFailure, iconButton, type Row, span } from './rows';
-import type { Mute, Origin } from '../wire/wire';
-import { trans } from '../translation';
+import { iconButton, notifyFailure, type Row, span } from './rows';
 
 const ICONS: Record<Mute['kind'], LabIcon> = { notebook: bellIcon, thread: threadIcon };
 
@@ -51,7 +51,7 @@ export class MuteButtons {
 
 export type MuteItem = Mute & { id: string };
 
-/** What is muted, and the way back, also when nothing of it is listed any more. */
+/** Make the row of a mute, with a button that removes it, also when none of its jobs is listed any more. */
 export function muteRow(mute: MuteItem, model: JobsModel): Row<MuteItem> {
   const node = document.createElement('li');
   node.dataset.mute = mute.kind;

@@ -1,4 +1,4 @@
-/** The way from a job to the cell that asked for it. */
+/** Navigation from a job to its cell. */
 
 import { PageConfig, URLExt } from '@jupyterlab/coreutils';
 import type { JupyterFrontEnd } from '@jupyterlab/application';
@@ -22,7 +22,8 @@ export class JobNavigator {
   ) {}
 
   /**
-   * Show the cell of any of these jobs, which are one: each asks another again. None: show the source's notebook.
+   * Show the cell of any of these jobs, which are one chain of retries; without jobs, the source's notebook.
+   *
    * Returns whether there is one, as far as this page can know.
    */
   async go(jobs: readonly string[], source: Origin | null): Promise<boolean> {

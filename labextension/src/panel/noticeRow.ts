@@ -2,17 +2,17 @@
 
 import { checkIcon, closeIcon } from '@jupyterlab/ui-components';
 
-import { setText } from '../render/dom';
 import { clipped } from '../render/boundedText';
-import type { JobsModel } from './jobsModel';
-import { MuteButtons } from './mutes';
-import { actionBar, notifyFailure, iconButton, mainButton, type Row, span } from './rows';
+import { setText } from '../render/dom';
+import { trans } from '../translation';
 import { batchState, batchStateLabel } from '../views/batchLabels';
 import { previewText } from '../views/format';
 import { agoLabel, countsLabel, label, stateLabel } from '../views/labels';
 import { errorMessage } from '../views/messages';
 import type { Notice } from '../wire/wire';
-import { trans } from '../translation';
+import type { JobsModel } from './jobsModel';
+import { MuteButtons } from './mutes';
+import { actionBar, iconButton, mainButton, notifyFailure, type Row, span } from './rows';
 
 export interface NoticeActions {
   /** Goes to what ended, and what was opened is read. */

@@ -3,25 +3,25 @@
 import { closeIcon } from '@jupyterlab/ui-components';
 import { Widget } from '@lumino/widgets';
 
-import { setDenial, setText } from '../render/dom';
-import { bgstreamIcon } from './icons';
-import { type JobActions, jobRow } from './jobRow';
-import { type JobItem, jobItems } from './jobListing';
-import type { Disposable } from '../wire/feed';
 import { clipped } from '../render/boundedText';
-import type { JobsModel } from './jobsModel';
-import { muteRow, type MuteItem } from './mutes';
-import { type NoticeActions, noticeRow } from './noticeRow';
-import { notifyFailure, iconButton, Rows, span } from './rows';
+import { setDenial, setText } from '../render/dom';
+import type { ThreadsModel } from '../threads/model';
+import { threadRow, type ThreadRowActions } from '../threads/row';
+import type { ThreadView } from '../threads/view';
+import { trans } from '../translation';
 import { formatCost } from '../views/format';
 import { costSource } from '../views/labels';
-import { type ThreadRowActions, threadRow } from '../threads/row';
-import type { ThreadsModel } from '../threads/model';
-import type { ThreadView } from '../threads/view';
+import type { Disposable } from '../wire/feed';
 import type { Cost, Notice, Thread } from '../wire/wire';
-import { trans } from '../translation';
+import { bgstreamIcon } from './icons';
+import { type JobItem, jobItems } from './jobListing';
+import { type JobActions, jobRow } from './jobRow';
+import type { JobsModel } from './jobsModel';
+import { type MuteItem, muteRow } from './mutes';
+import { type NoticeActions, noticeRow } from './noticeRow';
+import { iconButton, notifyFailure, Rows, span } from './rows';
 
-/** So many threads are listed, unless somebody wants all: the jobs stand below them. */
+/** Threads listed at first: the jobs stand below them. */
 const FEW = 5;
 
 export class Panel extends Widget {

@@ -1,4 +1,4 @@
-/** Lists of the panel: an element for each item, kept while the item is there, so that focus and hover stay. */
+/** Lists of the panel: an element for each item, reused while the item exists, so that focus and hover stay. */
 
 import { Notification } from '@jupyterlab/apputils';
 import { type LabIcon } from '@jupyterlab/ui-components';
@@ -84,7 +84,7 @@ export function actionBar(...buttons: HTMLElement[]): HTMLElement {
   return node;
 }
 
-/** Do what a button says, and say it if that was not possible. */
+/** Show a notification if the work of a button fails. */
 export function notifyFailure(work: Promise<void>): void {
   work.catch((error: unknown) => Notification.error((error as Error).message, { autoClose: 5000 }));
 }

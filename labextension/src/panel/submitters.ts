@@ -1,8 +1,8 @@
 /** The people who submit jobs, on a server whose identity provider names them. */
 
 import { element, setText } from '../render/dom';
-import type { Job } from '../wire/wire';
 import { trans } from '../translation';
+import type { Job } from '../wire/wire';
 
 /** Return whether a list of jobs names submitters: only if one of them is another person than the viewer. */
 export function namesPeople(jobs: readonly Pick<Job, 'submitted_by'>[], viewer: string | null): boolean {
@@ -10,9 +10,9 @@ export function namesPeople(jobs: readonly Pick<Job, 'submitted_by'>[], viewer: 
 }
 
 /**
- * Return who asked, in a conversation in which `named` people take part.
+ * Return the label of a question's author; `named`: several people take part in the conversation.
  *
- * A question without a name came from a kernel, which may be anybody's.
+ * A question without a name came from a kernel, which any of them may use.
  */
 export function askerLabel(asker: string | null, viewer: string | null, named: boolean): string {
   if (!named) {

@@ -1,14 +1,15 @@
 /**
- * Of all windows of this browser that could say the same thing, one does.
+ * Elects the one window of this browser that shows a toast.
  *
  * Not Web Locks: a Jupyter server in a lab's network is often reached by plain http, where they do not exist.
  */
 
-/** How long a window waits for others that want to speak too. */
-const HEARING = 200; // ms
-/** What has been said: nobody goes below. */
-const SAID = -1;
+/** How long a window waits for the claims of other windows. */
+const WAIT = 200; // ms
+/** The rank of a toast that was shown: the lowest of all. */
+const SHOWN = -1;
 
+/** A window's claim to show a toast; the lowest rank wins. */
 interface Claim {
   what: string;
   rank: number;
@@ -34,27 +35,27 @@ export class WindowElection {
     this._channel?.close();
   }
 
-  /** Whether this window is the one to say it; asked of several at about the same time, one hears yes. */
+  /** Return whether this window is to show a toast. Of windows that ask at about the same time, one gets true. */
   async mayShow(what: string): Promise<boolean> {
-    if (this._lowest(what) === SAID) {
+    if (this._lowest(what) === SHOWN) {
       return false;
     }
-    // The window that somebody works in before others that are in sight too.
+    // The window with the focus comes before others that are in sight too.
     const rank = this._random() + (document.hasFocus() ? 0 : 1);
     this._note({ what, rank });
     this._channel?.postMessage({ what, rank });
-    await new Promise(resolve => setTimeout(resolve, this._channel === null ? 0 : HEARING));
+    await new Promise(resolve => setTimeout(resolve, this._channel === null ? 0 : WAIT));
     if (this._lowest(what) !== rank) {
       return false;
     }
-    this._note({ what, rank: SAID });
-    this._channel?.postMessage({ what, rank: SAID });
+    this._note({ what, rank: SHOWN });
+    this._channel?.postMessage({ what, rank: SHOWN });
     return true;
   }
 
   private _hear(claim: Claim): void {
-    if (this._lowest(claim.what) === SAID && claim.rank !== SAID) {
-      this._channel?.postMessage({ what: claim.what, rank: SAID }); // a window that opened since then does not know
+    if (this._lowest(claim.what) === SHOWN && claim.rank !== SHOWN) {
+      this._channel?.postMessage({ what: claim.what, rank: SHOWN }); // a window that opened later does not know
     }
     this._note(claim);
   }
@@ -67,6 +68,6 @@ export class WindowElection {
     return this._ranks.get(what) ?? Infinity;
   }
 
-  /** The lowest rank that was heard, by what is to be said. */
+  /** The lowest rank that was heard, by toast. */
   private readonly _ranks = new Map<string, number>();
 }

@@ -1,19 +1,19 @@
-/** Toasts: a job has ended and nobody was looking, or the page does not hear of its jobs until somebody signs in. */
+/** Toasts: a job ended unseen, or the page needs a sign-in to hear of its jobs. */
 
 import { Notification } from '@jupyterlab/apputils';
 import type { IDisposable } from '@lumino/disposable';
 import { Signal } from '@lumino/signaling';
 
-import { hasEnded } from '../wire/fold';
-import { isolated } from '../render/boundedText';
-import { GRACE, type JobsModel } from './jobsModel';
-import type { WindowElection } from './toastElection';
 import type { Preferences } from '../plugins/tokens';
+import { isolated } from '../render/boundedText';
+import { trans } from '../translation';
 import { shortened } from '../views/format';
 import { countsLabel } from '../views/labels';
 import { errorMessage } from '../views/messages';
+import { hasEnded } from '../wire/fold';
 import type { Notice } from '../wire/wire';
-import { trans } from '../translation';
+import { GRACE, type JobsModel } from './jobsModel';
+import type { WindowElection } from './toastElection';
 
 const CLOSES_AFTER = 10_000; // ms
 
@@ -51,11 +51,11 @@ export class Toaster implements IDisposable {
     if (document.visibilityState === 'visible') {
       void this._show(notice);
     } else {
-      this._waiting.push(notice); // a toast that nobody can see would be gone before they come
+      this._waiting.push(notice); // a toast in a hidden page would be gone before it is visible
     }
   }
 
-  /** Somebody is here again: what the views do not show them now, a toast does. */
+  /** The page is visible again: show toasts for the notices that its views do not show. */
   private readonly _visible = (): void => {
     if (document.visibilityState === 'visible') {
       const waiting = this._waiting.splice(0);

@@ -5,10 +5,10 @@ import { Notification } from '@jupyterlab/apputils';
 import { IDocumentManager } from '@jupyterlab/docmanager';
 import { INotebookTracker } from '@jupyterlab/notebook';
 
-import { type JobTitle, AnswerTabs } from '../panel/answerTab';
+import { AnswerTabs, type JobTitle } from '../panel/answerTab';
 import { Badge } from '../panel/badge';
 import { type BatchFilter, JobsModel } from '../panel/jobsModel';
-import { followFragment, JobNavigator, isNotebook7 } from '../panel/navigation';
+import { followFragment, isNotebook7, JobNavigator } from '../panel/navigation';
 import { Panel } from '../panel/panel';
 import { WindowElection } from '../panel/toastElection';
 import { Toaster } from '../panel/toasts';
@@ -16,10 +16,10 @@ import { ThreadDialogs } from '../threads/dialogs';
 import { ThreadsModel } from '../threads/model';
 import { ThreadTabs } from '../threads/tab';
 import { ThreadView } from '../threads/view';
+import { trans } from '../translation';
 import type { Job, Notice } from '../wire/wire';
 import { CommandIDs } from './commandIds';
 import { IAnswers } from './tokens';
-import { trans } from '../translation';
 
 export const panelPlugin: JupyterFrontEndPlugin<void> = {
   id: 'jupyter-bgstream:panel',

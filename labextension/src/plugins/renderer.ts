@@ -10,7 +10,7 @@ import { safeMarkdown } from '../render/labMarkdown';
 import { setTranslation } from '../translation';
 import { AnswerView } from '../views/answerView';
 import { BatchView } from '../views/batchView';
-import { type PageGlobals, PAGE_GLOBALS } from '../views/globals';
+import { PAGE_GLOBALS, type PageGlobals } from '../views/globals';
 import { checkAccess } from '../wire/access';
 import { Batches } from '../wire/batches';
 import { Live } from '../wire/live';

@@ -29,7 +29,7 @@ export const saverPlugin: JupyterFrontEndPlugin<void> = {
     notebooks.forEach(open);
     notebooks.widgetAdded.connect((_, panel) => open(panel));
     NotebookActions.executed.connect((_, { notebook, cell }) => savers.get(notebook)?.ran(cell));
-    // Where the server saves each change, this command saves nothing, and whoever gives it still expects the answers.
+    // Where the server saves each change, this command saves nothing, and users still expect the answers.
     commands.commandExecuted.connect((_, { id }) => {
       if (id === CommandIDs.save) {
         savers.get(notebooks.currentWidget?.content)?.writeLacking();

@@ -1,12 +1,12 @@
-/** What this extension's plugins share, and others may use. */
+/** The token that this extension's plugins share and other extensions may use. */
 
 import { Token } from '@lumino/coreutils';
 
+import type { Markdown } from '../render/textPane';
 import type { Batches } from '../wire/batches';
 import type { Live } from '../wire/live';
 import type { Requests } from '../wire/request';
 import type { RetryChains } from '../wire/retryChains';
-import type { Markdown } from '../render/textPane';
 
 /** The user's settings; the defaults until they are loaded. */
 export interface Preferences {

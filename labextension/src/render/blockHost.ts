@@ -1,11 +1,11 @@
-/** One block of an answer on the screen: rendered, or as plain text if that would hold up the page or fails. */
+/** One block of an answer on the screen: rendered, or plain text if that would block the page or fails. */
 
-import { isCostly } from './renderCost';
+import { trans } from '../translation';
 import { element } from './dom';
 import { PlainText } from './plainText';
-import { trans } from '../translation';
+import { isCostly } from './renderCost';
 
-/** How Markdown becomes DOM. It must be safe whatever the text: it is a model's. */
+/** Renders Markdown as DOM. It must be safe for any text: models write it. */
 export interface Markdown {
   /** Replace the host's content by the text, rendered. */
   render(host: HTMLElement, text: string): Promise<void>;

@@ -1,8 +1,8 @@
-/** Others' words of any length and number, where a line or a list of them stands among ours. */
+/** Untrusted text of any length and number, bounded where a line or a list of it stands among the interface's text. */
 
+import { trans } from '../translation';
 import { element, setText } from './dom';
 import { PlainText } from './plainText';
-import { trans } from '../translation';
 
 /** Characters of a name or a title. */
 const LINE = 300;
@@ -14,20 +14,19 @@ const MORE = 500;
 /** Of these so many are laid out together. */
 const PART = 20;
 
-/** Return a text with at most so many characters, of which the last says that more were there. */
+/** Return a text of at most `limit` characters; an ellipsis stands for the rest. */
 export function clipped(text: string, limit = LINE): string {
   return text.length <= limit ? text : `${text.slice(0, limit - 1).replace(/[\ud800-\udbff]$/, '')}…`;
 }
 
 /**
- * Return a name as part of a sentence of ours, for what shows plain text only: whatever it holds, the words beside it
- * keep their direction.
+ * Return a name for use within a sentence of plain text. Direction marks in it do not turn the text beside it.
  */
 export function isolated(text: string): string {
   return `\u2068${clipped(text).replace(/[\u202a-\u202e\u2066-\u2069]/g, '')}\u2069`;
 }
 
-/** An element with plain text, folded away. `drawn` returns what is shown of it; a long text is not looked at before. */
+/** Make a disclosure of plain text. `drawn` returns what is shown; for a long text it is called at the first opening. */
 export function foldedText(
   name: string,
   summary: string,
@@ -46,7 +45,7 @@ export function foldedText(
   return details;
 }
 
-/** What shows a sentence: its text, and all of it folded away if that is long. */
+/** Return the nodes of a sentence; a long one is shortened, with all of it folded away. */
 export function sentence(text: string): (Node | string)[] {
   if (text.length <= SENTENCE) {
     return [text];
@@ -55,7 +54,7 @@ export function sentence(text: string): (Node | string)[] {
   return [clipped(text, SENTENCE), foldedText('whole', summary, text)];
 }
 
-/** A list that grows at its end: the first items, and the others when somebody asks for them. */
+/** A list that grows at its end: it shows the first items, and more at each click. */
 export class LongList<T> {
   readonly node: HTMLElement;
   /** Stands below the list while there are more items. */

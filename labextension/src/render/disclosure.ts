@@ -1,11 +1,11 @@
-/** An earlier text, folded away and drawn when somebody opens it. */
+/** An earlier text, folded away and drawn while it is open. */
 
-import { element } from './dom';
-import type { Disposable } from '../wire/feed';
-import { type Markdown, TextPane } from './textPane';
 import { trans } from '../translation';
+import type { Disposable } from '../wire/feed';
+import { element } from './dom';
+import { type Markdown, TextPane } from './textPane';
 
-/** Show the text, now and at each change; `whole`: it will not grow any more. */
+/** Calls back with the text, now and at each change; `whole`: it will not grow any more. */
 export type FollowText = (show: (text: string, whole: boolean) => void) => Disposable;
 
 export class Disclosure {

@@ -1,6 +1,6 @@
-/** Small things with elements. */
+/** Elements of this package: creation, text, state. */
 
-/** A new element of this package. */
+/** Create an element with a class of this package. */
 export function element<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   name: string,
@@ -19,7 +19,7 @@ export function setText(node: HTMLElement, text: string): void {
   }
 }
 
-/** Mark a view of a page that the server does not let in: it stands still. */
+/** Mark a view whose page the server denies: it stands still. */
 export function setDenial(node: HTMLElement, denial: { code: string } | null): void {
   if (denial === null) {
     delete node.dataset.denial;
@@ -28,7 +28,7 @@ export function setDenial(node: HTMLElement, denial: { code: string } | null): v
   }
 }
 
-/** What presses a button is not the notebook's: there Enter begins to edit the cell. */
+/** Keep keys that press a button from the notebook, where Enter begins to edit the cell. */
 export function keepKeys(event: KeyboardEvent): void {
   const pressed = (event.key === 'Enter' || event.key === ' ') && !event.ctrlKey && !event.shiftKey && !event.altKey;
   if (pressed && event.target instanceof Element && event.target.closest('button, summary, a') !== null) {

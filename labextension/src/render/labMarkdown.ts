@@ -2,12 +2,12 @@
 
 import { type IRenderMimeRegistry, renderMarkdown } from '@jupyterlab/rendermime';
 
-import { TimeSlicer } from './timeSlicer';
+import type { Markdown } from './blockHost';
 import { drawsDiagrams, withoutLoadingDiagrams } from './diagrams';
 import { withFormulas } from './formulas';
 import { disarmLinks, sanitize } from './sanitize';
+import { TimeSlicer } from './timeSlicer';
 import { typeset } from './typesetting';
-import type { Markdown } from './blockHost';
 
 type Services = Pick<IRenderMimeRegistry, 'sanitizer' | 'latexTypesetter' | 'markdownParser'>;
 

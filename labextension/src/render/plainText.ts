@@ -1,4 +1,4 @@
-/** Plain text of any length that grows: in pieces, which the page lays out where somebody looks at them. */
+/** Plain text of any length that grows, in pieces: the page lays out those in sight. */
 
 const PIECE = 2000; // characters, and then up to the end of the line
 const LONGEST = 2 * PIECE;

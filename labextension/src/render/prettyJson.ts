@@ -1,4 +1,4 @@
-/** JSON as a person reads it: the text with line breaks and indents of ours, and not a character else changed. */
+/** Indentation of JSON text: line breaks and indents are added, and no other character changes. */
 
 /** Return the text indented; one that is no JSON object or array, or very long, is returned as it is. */
 export function prettyJson(text: string): string {

@@ -1,5 +1,5 @@
 /**
- * The page's one scheduler of drawing.
+ * The page's one scheduler of rendering.
  *
  * However many answers stream, each frame gives them 8 ms together, and each is drawn at most every 100 ms; one that is
  * slow to draw is drawn less often. In a hidden page nothing is drawn, since there are no frames.
@@ -40,7 +40,7 @@ export class RenderScheduler {
       if ((this._due.get(thing) ?? 0) > start) {
         continue;
       }
-      // To the end of the queue, so that a frame that ends early is nobody's bad luck for ever.
+      // Requeue at the end: the same task must not miss its turn each time the frame budget runs out.
       this._waiting.delete(thing);
       await this._paint(thing);
     }
@@ -67,7 +67,7 @@ export class RenderScheduler {
   private _scheduled = false;
 }
 
-/** Each widget brings this code along: whoever comes first makes the one of this page. */
+/** Each widget has this code: the first one makes the page's scheduler. */
 const HERE = Symbol.for('jupyter_bgstream/renderScheduler/1');
 const page = globalThis as { [HERE]?: Pick<RenderScheduler, 'request' | 'cancel'> };
 

@@ -10,10 +10,10 @@
 import DOMPurify, { type Config } from 'dompurify';
 import { Marked, type TokenizerAndRendererExtension } from 'marked';
 
-import { TimeSlicer } from './timeSlicer';
+import type { Markdown } from './blockHost';
 import { withFormulas } from './formulas';
 import { ATTRIBUTES, disarm, TAGS } from './sanitize';
-import type { Markdown } from './blockHost';
+import { TimeSlicer } from './timeSlicer';
 
 /** Formulas stay as they were written, so that Markdown does not take their underscores for emphasis. */
 const MATHS =

@@ -1,13 +1,13 @@
 /** The text of an answer: Markdown that grows, drawn in linear time and in short tasks. */
 
+import { trans } from '../translation';
+import { BlockHost, type Markdown } from './blockHost';
 import { type Block, Blocks } from './blocks';
-import { ANSWER_LIMIT, BLOCK_LIMIT, costOf } from './renderCost';
-import { TimeSlicer } from './timeSlicer';
 import { element } from './dom';
 import { PlainText } from './plainText';
-import { BlockHost, type Markdown } from './blockHost';
+import { ANSWER_LIMIT, BLOCK_LIMIT, costOf } from './renderCost';
 import { renderScheduler } from './renderScheduler';
-import { trans } from '../translation';
+import { TimeSlicer } from './timeSlicer';
 
 export type { Markdown } from './blockHost';
 
@@ -110,7 +110,7 @@ export class TextPane {
       await this._close(block);
       this._rendered++;
       if ((await breath.pause()) && (this._disposed || !this._text.startsWith(this._blocks.text))) {
-        return; // nobody will see it
+        return; // the view is gone
       }
     }
     if (this._rest !== null) {

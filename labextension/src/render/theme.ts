@@ -1,8 +1,8 @@
-/** Colours for a page that does not have Jupyter's: the page's own, as far as it says, or dark or light to suit it. */
+/** Colours for pages without Jupyter's theme: the page's own where known, else a dark or light set. */
 
 import type { Disposable } from '../wire/feed';
 
-/** Give an element colours as soon as it is in the page. */
+/** Set an element's colours as soon as it is in the page, and when the theme changes. */
 export function applyTheme(node: HTMLElement): Disposable {
   const look = (): void => {
     if (node.isConnected) {

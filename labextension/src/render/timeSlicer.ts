@@ -1,9 +1,9 @@
-/** Long work in short tasks: between them the page draws, and hears keys and clicks. */
+/** Splits long work into short tasks, between which the page draws and handles input. */
 
 const LONGEST = 24; // ms of one task, and what cannot be parted
 
 export class TimeSlicer {
-  /** Let the page do what waits, if this has gone on for long; returns whether it did. */
+  /** Yield to the page if this task has been long; return whether it was. */
   async pause(): Promise<boolean> {
     if (performance.now() - this._since <= LONGEST) {
       return false;

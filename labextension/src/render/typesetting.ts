@@ -3,9 +3,9 @@
  * left as it was written.
  */
 
-import { TimeSlicer } from './timeSlicer';
-import { element } from './dom';
 import { trans } from '../translation';
+import { element } from './dom';
+import { TimeSlicer } from './timeSlicer';
 
 /** As much of Lab's typesetter as is used. Newer ones return a promise. */
 interface Typesetter {

@@ -1,23 +1,23 @@
-/** One thread that somebody looks at: its turns, kept fresh, and what is being written to go on with it. */
+/** An open thread: its turns, kept fresh, and the draft of the next question. */
 
 import { UUID } from '@lumino/coreutils';
 import type { IDisposable } from '@lumino/disposable';
 import { type ISignal, Signal } from '@lumino/signaling';
 
 import { askerLabel, namesPeople } from '../panel/submitters';
-import { ThrottledFetch } from '../wire/throttledFetch';
 import type { Requests } from '../wire/request';
-import { type Turn, turnsOf } from './turns';
+import { ThrottledFetch } from '../wire/throttledFetch';
 import type { Job, Message, Thread } from '../wire/wire';
+import { type Turn, turnsOf } from './turns';
 
-/** Turns beyond these are of the conversation too, and their state is what their own views say. */
+/** Jobs read at a time. Older turns are of the conversation too; their own views know their state. */
 const JOBS = 500;
-/** Of so many turns that came to nothing the whole question is read; of older ones the title is shown. */
+/** Turns without an answer whose whole question is read; older ones show the job's title. */
 const QUESTIONS = 30;
 /** After a failed reading, unless there is news first. */
 const AGAIN = 5000; // ms
 
-/** What somebody writes; it outlives the view. */
+/** The draft of the next question; it outlives the view. */
 export interface Draft {
   text: string;
   /** Null: that of the thread. */
@@ -77,12 +77,12 @@ export class Conversation implements IDisposable {
     }
   }
 
-  /** Who asked, in words. */
+  /** Return the label of a turn's author. */
   askerOf({ asker }: Turn): string {
     return askerLabel(asker, this._viewer, this._named);
   }
 
-  /** Null while the server has not said, or if it has none of that name. */
+  /** The thread; null while it is not known, or if the server has none of that name. */
   get thread(): Thread | null {
     return this._thread;
   }
@@ -92,7 +92,7 @@ export class Conversation implements IDisposable {
     return this._turns;
   }
 
-  /** not-read: the server has not said yet; new: nobody asked anything; gone: it was there. */
+  /** not-read: not known yet; new: no question was asked; gone: it was deleted. */
   get state(): 'not-read' | 'new' | 'there' | 'gone' {
     return this._state;
   }
@@ -141,7 +141,7 @@ export class Conversation implements IDisposable {
         priority: 'interactive',
         ...(model.trim() === '' ? {} : { model: model.trim() })
       });
-      draft.text = draft.text === prompt ? '' : draft.text; // somebody may already write the next
+      draft.text = draft.text === prompt ? '' : draft.text; // the user may already write the next
       draft.id = null;
     } catch (error) {
       draft.error = (error as Error).message;
@@ -183,7 +183,7 @@ export class Conversation implements IDisposable {
     this._state = 'there';
   }
 
-  /** There is none of this name: it was renamed, or deleted, or nobody has asked anything yet. */
+  /** Handle a name without a thread: the thread was renamed or deleted, or has no question yet. */
   private async _lose(): Promise<void> {
     const last = this._turns.findLast(({ record }) => record?.thread === this._name)?.job;
     if (last != null) {
@@ -260,7 +260,7 @@ export class Conversation implements IDisposable {
   private _disposed = false;
 }
 
-/** Of a job that was forked from another thread; whoever asked it again has not asked. */
+/** Return the author of a job that was forked from another thread; the user who retried it is not the author. */
 function askerOf(record: Job | null): string | null {
   return record?.retry_of === null ? record.submitted_by : null;
 }

@@ -1,11 +1,11 @@
-/** What is asked before a thread is begun, forked, renamed or deleted. */
+/** Dialogs that begin, fork, rename and delete threads. */
 
 import { Dialog, InputDialog, showDialog } from '@jupyterlab/apputils';
 
-import { clipped, isolated } from '../render/boundedText';
 import { notifyFailure } from '../panel/rows';
-import type { ThreadsModel } from './model';
+import { clipped, isolated } from '../render/boundedText';
 import { trans } from '../translation';
+import type { ThreadsModel } from './model';
 
 /** Jupyter's dialogs do not say more of a name than this pattern does. */
 const NAME = '.{1,200}';
@@ -62,7 +62,7 @@ export class ThreadDialogs {
   }
 }
 
-/** Ask for a name until it is taken or nobody wants it any more; what the server says against one is said there. */
+/** Ask for a name until it is accepted or the dialog is cancelled. The dialog shows why the server refused a name. */
 async function askName(
   options: { title: string; label: string; okLabel: string; text?: string },
   act: (name: string) => Promise<void>

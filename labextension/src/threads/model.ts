@@ -1,18 +1,18 @@
-/** The threads as this page knows them: the list while somebody looks at it, and those that are open. */
+/** The threads of this page: the list, kept fresh while it is visible, and the open threads. */
 
 import type { IDisposable } from '@lumino/disposable';
 import { type ISignal, Signal } from '@lumino/signaling';
 
-import { Conversation, type ConversationServer, type Draft } from './conversation';
+import { trans } from '../translation';
 import type { Denial, Disposable, News } from '../wire/feed';
 import type { Live } from '../wire/live';
-import { ThrottledFetch } from '../wire/throttledFetch';
 import type { Requests } from '../wire/request';
+import { ThrottledFetch } from '../wire/throttledFetch';
 import type { Thread } from '../wire/wire';
-import { trans } from '../translation';
+import { Conversation, type ConversationServer, type Draft } from './conversation';
 
 const LIMIT = 100;
-/** The server itself remembers for as long what providers said. */
+/** The server caches the models of providers for as long. */
 const MODELS_FOR = 60_000; // ms
 
 type Server = ConversationServer & Pick<Requests, 'fork' | 'rename' | 'removeThread' | 'models' | 'mayWrite'>;
@@ -37,7 +37,7 @@ export class ThreadsModel implements IDisposable {
     Signal.clearData(this);
   }
 
-  /** Something below is not what it was. */
+  /** Emitted when threads, models or permissions changed. */
   get changed(): ISignal<this, void> {
     return this._changed;
   }
@@ -78,12 +78,12 @@ export class ThreadsModel implements IDisposable {
     return this._online ? this._fetch.failure : null; // that we are offline the panel says already
   }
 
-  /** Why the server does not let this page in; null if it does, or while that is not known. */
+  /** Why the server denies this page; null if it does not, or while that is not known. */
   get denial(): Denial | null {
     return this._denial;
   }
 
-  /** Keep the list fresh for somebody who looks at it. */
+  /** Keep the list fresh until the result is disposed of. */
   look(): Disposable {
     this._lookers++;
     this._ask();
@@ -117,7 +117,7 @@ export class ThreadsModel implements IDisposable {
     return conversation;
   }
 
-  /** Begin a thread with what was said in another, up to and including a job; null: all of it. */
+  /** Begin a thread with the messages of another, up to and including a job; null: all of them. */
   async fork(name: string, fork: string, after: string | null): Promise<void> {
     await this._server.fork(name, fork, after);
     this._ask();

@@ -1,16 +1,16 @@
-/** Where a thread is gone on with: what is asked, which model answers, and what keeps it from being sent. */
+/** The input of a thread: the prompt, the model, and why it cannot be sent now. */
 
-import type { Conversation } from './conversation';
 import { element, setText } from '../render/dom';
-import type { ThreadsModel } from './model';
 import { trans } from '../translation';
+import type { Conversation } from './conversation';
+import type { ThreadsModel } from './model';
 
 let lists = 0;
 
 export class PromptInput {
   readonly node = element('form', 'composer');
 
-  /** @param sent is called when somebody sends. */
+  /** @param sent is called when the user sends. */
   constructor(
     private readonly _conversation: Conversation,
     private readonly _threads: ThreadsModel,

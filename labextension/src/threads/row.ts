@@ -2,13 +2,13 @@
 
 import { copyIcon, deleteIcon, editIcon } from '@jupyterlab/ui-components';
 
-import { setText } from '../render/dom';
-import { clipped, isolated } from '../render/boundedText';
 import { actionBar, iconButton, mainButton, type Row, span } from '../panel/rows';
-import type { ThreadActions } from './view';
+import { clipped, isolated } from '../render/boundedText';
+import { setText } from '../render/dom';
+import { trans } from '../translation';
 import { agoLabel, stateLabel } from '../views/labels';
 import type { Thread } from '../wire/wire';
-import { trans } from '../translation';
+import type { ThreadActions } from './view';
 
 export interface ThreadRowActions extends ThreadActions {
   openThread(name: string): void;

@@ -1,14 +1,14 @@
-/** One turn of a thread: what was asked, and its answer as every other view shows it. */
+/** The view of one turn of a thread: the question, and the answer as in every other view. */
 
-import { AnswerView, type ViewContext } from '../views/answerView';
-import { element, setText } from '../render/dom';
-import { hasEnded } from '../wire/fold';
-import { PlainText } from '../render/plainText';
 import { clipped } from '../render/boundedText';
+import { element, setText } from '../render/dom';
+import { PlainText } from '../render/plainText';
 import { TextPane } from '../render/textPane';
-import { textOf, type Turn } from './turns';
-import type { Message } from '../wire/wire';
 import { trans } from '../translation';
+import { AnswerView, type ViewContext } from '../views/answerView';
+import { hasEnded } from '../wire/fold';
+import type { Message } from '../wire/wire';
+import { textOf, type Turn } from './turns';
 
 const ROLES = {
   system: () => trans.__('System'),
@@ -21,7 +21,7 @@ export class TurnView {
   readonly node = element('li', 'turn');
 
   /**
-   * @param asker is who asked, in words.
+   * @param asker is the label of the author.
    * @param fork begins a thread with all up to this job.
    */
   constructor(
@@ -98,7 +98,7 @@ export class TurnView {
     return pane.node;
   }
 
-  /** Of a job that was deleted there is only what it said. */
+  /** Show the text of a deleted job, which is all that is left of it. */
   private _showText(text: string): void {
     this._view?.dispose();
     this._view = null;

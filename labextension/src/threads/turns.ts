@@ -6,7 +6,7 @@ export interface Turn {
   /** The same while retries and news come. */
   id: string;
   asked: readonly Message[];
-  /** The person who asked, by name; null if that is not known, as of a kernel's job. */
+  /** The author's name; null if it is not known, as for a kernel's job. */
   asker: string | null;
   /** A job that answers, or asks again or is asked again by the one that does; null if it was deleted. */
   job: string | null;
@@ -31,7 +31,7 @@ interface Segment {
 export function turnsOf(said: readonly Said[], jobs: readonly Job[]): Turn[] {
   const rootOf = rootsOf(jobs);
   const byId = new Map(jobs.map(job => [job.id, job]));
-  /** Whoever asked again later has not asked this. */
+  /** The user who retried the job is not the author. */
   const askerOf = (root: string): string | null => byId.get(root)?.submitted_by ?? null;
   const newest = new Map<string, Job>();
   const order: string[] = []; // roots, the oldest first

@@ -1,21 +1,21 @@
-/** A thread on the screen: the conversation, live, and where it is gone on with. Plain DOM. */
+/** The view of a thread: the conversation, live, and the input of the next question. Plain DOM. */
 
-import type { ViewContext } from '../views/answerView';
-import { PromptInput } from './promptInput';
-import type { Conversation } from './conversation';
 import { element, setText } from '../render/dom';
-import type { ThreadsModel } from './model';
-import { TurnView } from './turnView';
-import type { Turn } from './turns';
 import { trans } from '../translation';
+import type { ViewContext } from '../views/answerView';
+import type { Conversation } from './conversation';
+import type { ThreadsModel } from './model';
+import { PromptInput } from './promptInput';
+import type { Turn } from './turns';
+import { TurnView } from './turnView';
 
-/** So many turns are drawn, and so many more whenever somebody wants them. */
+/** Turns drawn at first, and then at each click. */
 const AT_ONCE = 30;
-/** So near to its end somebody reads the newest. */
+/** A scroll position this near to the end counts as the end. */
 const NEAR = 40; // px
 
 export interface ThreadActions {
-  /** Begin a thread with what was said up to and including a job; null: all of it. */
+  /** Begin a thread with the messages up to and including a job; null: all of them. */
   fork(thread: string, after: string | null): void;
   rename(thread: string): void;
   remove(thread: string): void;
@@ -126,7 +126,7 @@ export class ThreadView {
   }
 
   private _showTurns(turns: readonly Turn[]): void {
-    // More come below and not one for one above: who reads above has it stay.
+    // New turns come below and remove none above, so that the reader's place stays.
     if (this._first === null || !turns.some(({ id }) => id === this._first)) {
       this._first = turns.at(-AT_ONCE)?.id ?? turns[0]?.id ?? null;
     }
@@ -172,7 +172,7 @@ export class ThreadView {
     }
   }
 
-  /** Who scrolls up reads there; who comes near the end again goes along with it. */
+  /** Stop following the end when the reader scrolls up, and follow it again near the end. */
   private _scrolled(): void {
     const { scrollTop, scrollHeight, clientHeight } = this._scroller;
     if (clientHeight === 0) {

@@ -1,16 +1,16 @@
-/** The answer to what was asked once: the view of its newest job, and what that one asks again. */
+/** The answer to one question: the view of its newest job, and the jobs that it retries. */
 
-import { element } from '../render/dom';
 import { Disclosure } from '../render/disclosure';
-import { hasEnded } from '../wire/fold';
-import type { Disposable, JobFeed } from '../wire/feed';
-import type { Chain, Chains } from '../wire/retryChains';
+import { element } from '../render/dom';
 import type { Markdown } from '../render/textPane';
+import type { Disposable, JobFeed } from '../wire/feed';
+import { hasEnded } from '../wire/fold';
+import type { Chain, Chains } from '../wire/retryChains';
+import type { Status } from '../wire/wire';
 import { JobView } from './jobView';
 import { retriedLabel } from './labels';
-import type { Status } from '../wire/wire';
 
-/** What every view of the page needs. */
+/** The page's feeds and renderer, which every view needs. */
 export interface ViewContext {
   source: JobFeed;
   retries: Chains;
@@ -20,7 +20,7 @@ export interface ViewContext {
 export interface AnswerOptions extends ViewContext {
   job: string;
   model: string;
-  /** What the notebook's file says; null if there is none. */
+  /** The answer in the notebook's file; null if there is none. */
   saved: { text: string; status: Status } | null;
 }
 
@@ -40,7 +40,7 @@ export class AnswerView {
     this.node.remove();
   }
 
-  /** Whether it shows this job, or shows one that asks it again, or would. */
+  /** Return whether it shows this job or a retry of it. */
   holds(job: string): boolean {
     return job === this._options.job || this._chain.some(({ id }) => id === job);
   }

@@ -1,8 +1,8 @@
-/** How fast a batch goes, from what was seen of it: nothing is said before there is enough to know. */
+/** The speed of a batch, measured from its recent progress; unknown until there is enough of it. */
 
 import type { Counts } from '../wire/wire';
 
-/** What is measured, at one time. */
+/** The progress at one time. */
 export interface Progress {
   /** Unix seconds, by the page's clock. */
   at: number;
@@ -11,10 +11,10 @@ export interface Progress {
   tokens: number | null;
 }
 
-/** So much of the past tells the pace: this long and with so many ends, whatever is longer. */
+/** The window of the measurement: at least this long and with at least so many ends. */
 const WINDOW = 30; // s
 const ENOUGH_ENDS = 30;
-/** Less than this tells nothing. */
+/** Shorter measurements are not used. */
 const LEAST = 5; // s
 const LEAST_ENDS = 3;
 const LEAST_TOKENS = 3; // s
@@ -40,13 +40,13 @@ export class BatchRate {
     }
   }
 
-  /** Seconds until `more` have ended; null if nobody can know. */
+  /** Return the seconds until `more` rows have ended; null if that is unknown. */
   left(more: number, at: number): number | null {
     const { ended, seconds } = this._lately(at);
     return ended < LEAST_ENDS || seconds < LEAST || this.stalled(at) !== null ? null : (more * seconds) / ended;
   }
 
-  /** Output tokens per second; null if unknown. */
+  /** Return the output tokens per second; null if that is unknown. */
   tokens(at: number): number | null {
     const first = this._seen.find(sample => sample.tokens !== null && at - sample.at <= WINDOW);
     const last = this._seen.at(-1);
@@ -56,7 +56,7 @@ export class BatchRate {
     return (last.tokens - first.tokens) / (at - first.at);
   }
 
-  /** For how many seconds nothing has ended, if that is long. */
+  /** Return for how many seconds no row has ended; null unless that is long. */
   stalled(at: number): number | null {
     const since = at - this._changed;
     const { ended, seconds } = this._lately(this._changed);

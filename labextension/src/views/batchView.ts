@@ -4,8 +4,8 @@ import { clipped } from '../render/boundedText';
 import { element, setText } from '../render/dom';
 import { trans } from '../translation';
 import type { BatchFeed } from '../wire/batches';
-import { hasEnded } from '../wire/fold';
 import type { Denial, Disposable } from '../wire/feed';
+import { hasEnded } from '../wire/fold';
 import type { BatchBundle, Counts, Fault, Group } from '../wire/wire';
 import {
   type BatchSnapshot,
@@ -20,7 +20,7 @@ import {
   speedLabel,
   stalledMessage
 } from './batchLabels';
-import { endedOf, BatchRate } from './batchRate';
+import { BatchRate, endedOf } from './batchRate';
 import { formatNumber } from './format';
 import { elapsedLabel } from './labels';
 import { ProgressBar } from './progressBar';

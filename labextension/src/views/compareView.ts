@@ -1,10 +1,10 @@
-/** Several models' answers to the same question, side by side and each live: no one comes before the others. */
+/** Several models' answers to the same question, side by side and each live. */
 
-import { AnswerView, type ViewContext } from './answerView';
-import { element } from '../render/dom';
 import { clipped } from '../render/boundedText';
-import type { Status } from '../wire/wire';
+import { element } from '../render/dom';
 import { trans } from '../translation';
+import type { Status } from '../wire/wire';
+import { AnswerView, type ViewContext } from './answerView';
 
 export interface ComparedJob {
   job: string;

@@ -1,11 +1,11 @@
-/** What this page shares with the widgets on it: one socket, one scheduler of drawing, one renderer. Nothing of Lab. */
+/** What a page with the labextension shares with the widgets on it: socket, renderer and views. No Lab imports. */
 
-import type { AnswerOptions, ViewContext } from './answerView';
-import type { BatchOptions } from './batchView';
 import type { BatchFeed } from '../wire/batches';
 import type { Disposable } from '../wire/feed';
+import type { AnswerOptions, ViewContext } from './answerView';
+import type { BatchOptions } from './batchView';
 
-/** Where a widget on the same page finds it. */
+/** The key of the globals. */
 export const PAGE_GLOBALS = Symbol.for('jupyter_bgstream/1');
 
 /** A view on the screen. */
@@ -13,7 +13,7 @@ export interface View extends Disposable {
   readonly node: HTMLElement;
 }
 
-/** What the labextension publishes. A kernel's widget may be older or newer: whatever it needs may be missing. */
+/** What the labextension publishes. A kernel's widget may be older or newer: any member may be missing. */
 export interface PageGlobals {
   live?: ViewContext['source'];
   retries?: ViewContext['retries'];
@@ -25,7 +25,7 @@ export interface PageGlobals {
   batch?: (options: Pick<BatchOptions, 'batch' | 'saved'>) => View;
 }
 
-/** What the page shares, if it does. */
+/** Return what the page shares; undefined in a page without the labextension. */
 export function pageGlobals(): PageGlobals | undefined {
   return (globalThis as { [PAGE_GLOBALS]?: PageGlobals })[PAGE_GLOBALS];
 }

@@ -1,15 +1,15 @@
 /**
- * The pictures of an answer, below its text. Each is a file of this server, of a type that shows pixels and runs
- * nothing, and never an address from the answer.
+ * The images of an answer, below its text. Each is a file of this server, of a type that has pixels and no code, and
+ * never an address from the answer.
  */
 
+import { caption, fileExtension, imageNumber, isDrawn, splitImages } from '../outputs/images';
 import { element, setText } from '../render/dom';
-import { caption, isDrawn, imageNumber, splitImages, fileExtension } from '../outputs/images';
-import type { Answer } from '../wire/fold';
-import type { JobFeed } from '../wire/feed';
 import { drawProblem, drawProblemOfUri } from '../render/pixels';
-import type { Picture } from '../wire/wire';
 import { trans } from '../translation';
+import type { JobFeed } from '../wire/feed';
+import type { Answer } from '../wire/fold';
+import type { Picture } from '../wire/wire';
 
 /** How a picture's file is had. Rejects with the reason if it is not. */
 export type LoadImage = (picture: Picture) => Promise<Blob>;

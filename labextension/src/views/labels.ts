@@ -2,7 +2,7 @@
 
 import { hasText } from '../outputs/endReason';
 import { trans } from '../translation';
-import type { Answer, Times, Attempt } from '../wire/fold';
+import type { Answer, Attempt, Times } from '../wire/fold';
 import type { Cost, Counts, End, Fault, Status, Usage } from '../wire/wire';
 import { formatDuration, formatNumber } from './format';
 

@@ -1,26 +1,26 @@
 /**
- * Batches of jobs, as this page follows them: one form by group, read again when the socket hints that a job changed.
+ * Batches of jobs, as this page follows them: one object by batch, read again when the socket hints that a job changed.
  *
  * A hint names a job and not its group, and of a large group they come by the thousand: so a group that goes on is read
  * at most once per second, however many there are. One that has ended is read again, and less often, when jobs are
  * queued, for a retry opens it again.
  */
 
-import { hasEnded } from './fold';
-import type { Denial, Disposable, News } from './feed';
-import type { Live } from './live';
-import { emitAll } from './emit';
-import type { Fault, Group, Inbox } from './wire';
 import { trans } from '../translation';
+import { emitAll } from './emit';
+import type { Denial, Disposable, News } from './feed';
+import { hasEnded } from './fold';
+import type { Live } from './live';
+import type { Fault, Group, Inbox } from './wire';
 
 const SPACING = 1000; // ms between two readings of a group
 const SPACING_ENDED = 5000; // ms
-/** Nobody looks; but a notebook that is open there is saved when it ends. */
+/** For hidden pages: a notebook that is open there is saved when a batch ends. */
 const SPACING_HIDDEN = 10_000; // ms
 /** After a failed reading, unless the socket opens first. */
 const AGAIN = 5000; // ms
 
-/** Told of a group as it is now; null while the server has not said. `trouble`: why that may be old, or is nothing. */
+/** Gets a batch as it is now; null while it is not known. `trouble`: why the batch may be old, or is null. */
 export type BatchFollower = (group: Group | null, trouble: Fault | Denial | null) => void;
 
 /** Where a view gets its group from. */
@@ -33,7 +33,7 @@ export interface BatchFeed {
   retry(id: string): Promise<void>;
   /** Let one that is paused go on with what is left. */
   resume(id: string): Promise<void>;
-  /** Say that a visible view has drawn the end: nobody needs to be called for it. */
+  /** Report that a visible view has drawn the end: its notice is read. */
   seen(id: string): void;
   /** List the jobs of a group, where there is a list. */
   show?: (group: { group: string; title: string }) => void;
@@ -126,7 +126,7 @@ export class Batches implements BatchFeed {
     emitAll(this._listeners, id);
   }
 
-  /** Call back with each group that somebody in this page asked again, or let go on. */
+  /** Call back with each batch that this page retries or resumes. */
   onRetry(listener: (group: string) => void): Disposable {
     this._listeners.add(listener);
     return { dispose: () => void this._listeners.delete(listener) };
@@ -261,7 +261,7 @@ export class Batches implements BatchFeed {
   private readonly _entries = new Map<string, Entry>();
   private readonly _listeners = new Set<(group: string) => void>();
   private readonly _listening: Disposable;
-  /** Whether the socket is open; undefined before it has said so. */
+  /** Whether the socket is open; undefined before it has opened. */
   private _online: boolean | undefined;
   private _denial: Denial | null = null;
 }

@@ -1,4 +1,4 @@
-/** Call all of these, whichever of them fails: what one does not understand is still news to the others. */
+/** Call all listeners. One that throws does not keep the news from the others. */
 export function emitAll<T extends unknown[]>(listeners: Iterable<(...news: T) => void>, ...news: T): void {
   for (const listener of [...listeners]) {
     try {

@@ -1,6 +1,6 @@
 /** How views follow jobs: by the page's socket, or by what a kernel relays. */
 
-import type { Answer, Times, Attempt } from './fold';
+import type { Answer, Attempt, Times } from './fold';
 import type { Fault, Picture, ServerFrame } from './wire';
 
 /** A followed job, as its followers get it at each change. */

@@ -6,7 +6,7 @@
 
 import type { Citation, Cost, End, Fault, Partial, Picture, Status, ToolCall, Usage, WireEvent } from './wire';
 
-/** What a viewer knows of a job: the fold of its log. Frozen; each event makes a new one. */
+/** A job as a viewer knows it: the fold of its log. Frozen; each event makes a new one. */
 export interface Answer {
   readonly status: Status | 'new';
   /** The last event seen. */
@@ -27,7 +27,7 @@ export interface Answer {
   readonly earlier: readonly Partial[];
 }
 
-/** The answer that has seen nothing. */
+/** The answer before any event. */
 export const EMPTY_ANSWER: Answer = {
   status: 'new',
   seq: 0,
@@ -54,7 +54,7 @@ export interface Times {
 
 export const NO_TIMES: Times = { queued: null, started: null, ended: null };
 
-/** The table has no such step. */
+/** The table has no such transition. */
 export class IllegalEventError extends Error {}
 
 /** The event is not the next one. */
@@ -130,10 +130,10 @@ export function applyTimes(times: Times, event: WireEvent): Times {
   }
 }
 
-/** A new try at the provider, after the first. */
+/** An attempt after the first. */
 export interface Attempt {
   readonly attempt: number;
-  /** The code of what the last one came to; null if that was not said. */
+  /** The error code of the attempt before; null if there is none. */
   readonly after: string | null;
 }
 
@@ -194,7 +194,7 @@ function counted({ usage: before, cost }: Answer, usage: Usage): Changes {
     const { cost, cost_estimated } = before ?? usage;
     return { usage: cost === null ? usage : { ...usage, cost, cost_estimated } };
   }
-  // What this attempt was said to cost is replaced; earlier ones were paid for all the same.
+  // The cost of this attempt is replaced; the earlier attempts were paid for all the same.
   const paid = Math.max(0, (cost?.usd ?? 0) - (before?.cost ?? 0));
   return { usage, cost: { usd: paid + usage.cost, estimated: cost?.estimated === true || usage.cost_estimated } };
 }

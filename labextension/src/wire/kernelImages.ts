@@ -3,9 +3,9 @@
  * (see `jupyter_bgstream/client/image_relay.py`).
  */
 
+import { trans } from '../translation';
 import type { Disposable } from './feed';
 import type { Picture } from './wire';
-import { trans } from '../translation';
 
 /** What is used of a widget's model. */
 interface Messages {
@@ -33,7 +33,7 @@ export class KernelImages implements Disposable {
     this._model.off('msg:custom', this._hear);
   }
 
-  /** Ask for a picture's file. */
+  /** Request an image's file. */
   load(job: string, { id: image, bytes }: Picture): Promise<Blob> {
     if (bytes > LIMIT) {
       const how = `bg.job("${job}").images, or open the job in JupyterLab`;

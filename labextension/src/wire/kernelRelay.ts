@@ -1,18 +1,18 @@
 /**
- * A kernel as the place where jobs come from, for a page that has no server in reach.
+ * Feeds jobs and batches from a kernel, for a page that cannot reach the server.
  *
  * The kernel writes what it reads into the widget's state, as `log_0`, `log_1`, …, of which `log` says how many there
  * are (see `jupyter_bgstream/client/widgets/widgets.py`). To the rest of this code it looks like the live socket and like the
  * server's records. Wishes go to the kernel as messages, which it hears when no cell runs.
  */
 
-import type { BatchFollower, BatchFeed } from './batches';
-import { KernelImages } from './kernelImages';
+import { trans } from '../translation';
+import type { BatchFeed, BatchFollower } from './batches';
 import type { Disposable } from './feed';
+import { KernelImages } from './kernelImages';
 import { Live } from './live';
 import { RetryChains } from './retryChains';
 import type { Fault, Group, Job, ServerFrame } from './wire';
-import { trans } from '../translation';
 
 /** A widget's model, as anywidget gives it. */
 export interface Model {
@@ -31,7 +31,7 @@ interface Done {
   error?: Fault;
 }
 
-/** Tell the kernel what it need not hear, for it may be gone: then a comm throws. Returns whether it could be told. */
+/** Send a message to a kernel that may be gone: then a comm throws. Return whether it was sent. */
 export function sendToKernel(model: Model, content: unknown): boolean {
   try {
     model.send(content);
@@ -54,7 +54,7 @@ class Wishes implements Disposable {
     this._model.off('msg:custom', this._hear);
   }
 
-  /** Ask for something. Rejects when it is refused, and when nobody hears us for long, which does not take it back. */
+  /** Send a request. Rejects when it is refused, and after a long silence, which does not take it back. */
   ask(verb: string, what: Record<string, string>): Promise<Job | null> {
     const call = `${Date.now()}-${Math.random()}`; // other pages have calls of their own
     return new Promise((resolve, reject) => {
@@ -138,7 +138,7 @@ export class KernelBatch implements BatchFeed, Disposable {
   }
 
   seen(): void {
-    // Who looks at it here is not known to the server.
+    // The server does not know the viewers of this page.
   }
 
   private readonly _wishes: Wishes;
@@ -302,7 +302,7 @@ export class KernelFeed implements Disposable {
   private _online = true;
   private _suspect = false;
   private readonly _followed = new Set<string>();
-  /** What came of each job, to be said again when it is followed again. */
+  /** The events of each job, to be repeated when it is followed again. */
   private readonly _logs = new Map<string, ServerFrame[]>();
   private readonly _records = new Map<string, Job>();
 }

@@ -9,7 +9,7 @@ import { trans } from '../translation';
 import { Connection, type ConnectionOptions } from './connection';
 import { emitAll } from './emit';
 import type { Disposable, Followed, Follower, JobFeed, News } from './feed';
-import { apply, firstOf, hasEnded, NO_TIMES, EMPTY_ANSWER, applyTimes, applyAttempts } from './fold';
+import { apply, applyAttempts, applyTimes, EMPTY_ANSWER, firstOf, hasEnded, NO_TIMES } from './fold';
 import type { Picture, ServerFrame, WireEvent } from './wire';
 
 export interface LiveOptions extends ConnectionOptions {

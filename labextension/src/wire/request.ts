@@ -3,6 +3,7 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
+import { trans } from '../translation';
 import type {
   CostList,
   Group,
@@ -18,7 +19,6 @@ import type {
   Thread,
   ThreadPage
 } from './wire';
-import { trans } from '../translation';
 
 /** A request that was refused (`code` of PROTOCOL.md), or that did not get through (`unreachable`). */
 export class RequestError extends Error {
@@ -49,7 +49,7 @@ export class Requests {
     return (await this._ask('POST', `jobs/${encodeURIComponent(job)}/cancel`)) as Job;
   }
 
-  /** Ask an ended job again. The answer is its one successor, however often this is called. */
+  /** Retry an ended job. Repeated calls return the same new job. */
   async retry(job: string): Promise<Job> {
     return (await this._ask('POST', `jobs/${encodeURIComponent(job)}/retry`)) as Job;
   }
@@ -58,22 +58,22 @@ export class Requests {
     return (await this._ask('GET', `groups/${encodeURIComponent(id)}`)) as Group;
   }
 
-  /** Cancel what has not ended of a group. */
+  /** Cancel the jobs of a batch that have not ended. */
   async cancelGroup(id: string): Promise<Group> {
     return (await this._ask('POST', `groups/${encodeURIComponent(id)}/cancel`)) as Group;
   }
 
-  /** Ask again what a group has no answer to. */
+  /** Retry the jobs of a batch without an answer. */
   async retryGroup(id: string): Promise<Group> {
     return (await this._ask('POST', `groups/${encodeURIComponent(id)}/retry`)) as Group;
   }
 
-  /** Let a paused group go on with what is left. */
+  /** Resume a paused batch. */
   async resumeGroup(id: string): Promise<Group> {
     return (await this._ask('POST', `groups/${encodeURIComponent(id)}/resume`)) as Group;
   }
 
-  /** Read the file of a picture in an answer. */
+  /** Read the file of an image in an answer. */
   async picture(job: string, image: string): Promise<Blob> {
     const path = `jobs/${encodeURIComponent(job)}/images/${encodeURIComponent(image)}`;
     const response = await this._send(path, { method: 'GET', cache: 'no-cache' });
@@ -95,7 +95,7 @@ export class Requests {
     return (await this._ask('POST', 'jobs', question)) as Job;
   }
 
-  /** What a job asked. */
+  /** Read the messages of a job's prompt. */
   async messages(job: string): Promise<Message[]> {
     return ((await this._ask('GET', `jobs/${encodeURIComponent(job)}`)) as { messages: Message[] }).messages;
   }
@@ -109,7 +109,7 @@ export class Requests {
     return ((await this._ask('GET', 'threads/messages', undefined, { thread })) as { messages: Said[] }).messages;
   }
 
-  /** Begin a thread with what was said in another, up to and including a job; null: all of it. */
+  /** Begin a thread with the messages of another, up to and including a job; null: all of them. */
   async fork(thread: string, name: string, after: string | null): Promise<Thread> {
     return (await this._ask('POST', 'threads/fork', { thread, name, after })) as Thread;
   }

@@ -1,15 +1,15 @@
 /**
- * Jobs that ask each other again.
+ * Chains of retries.
  *
- * What has ended never opens again: a retry is a new job. Whoever shows the old one follows to the newest, wherever
- * and whenever it was asked for. The log does not say it, so the jobs' records are read: of all that are watched at
+ * An ended job never opens again: a retry is a new job. A view of the old job shows the newest, wherever and whenever
+ * it was submitted. The log does not say it, so the jobs' records are read: of all that are watched at
  * once, when the socket opens and when the server hints at one of them.
  */
 
-import { hasEnded } from './fold';
-import type { Disposable, News } from './feed';
-import type { Live } from './live';
 import { emitAll } from './emit';
+import type { Disposable, News } from './feed';
+import { hasEnded } from './fold';
+import type { Live } from './live';
 import type { Job } from './wire';
 
 /** As much as is followed of a chain, in each direction. */
@@ -19,14 +19,14 @@ const PAGE = 500;
 /** After a failed reading, unless the socket opens first. */
 const AGAIN = 5000; // ms
 
-/** The oldest first; each asks the one before it again. Empty while, or if, the server does not say. */
+/** Jobs, the oldest first; each retries the one before it. Empty while unknown. */
 export type Chain = readonly Job[];
 
-/** Where a view learns of retries. */
+/** Chains of retries, for views. */
 export interface Chains {
   /** Call back with the chain that a job is in, once it is known, and whenever it changes. */
   watch(job: string, watcher: (chain: Chain) => void): Disposable;
-  /** Ask an ended job again, whose end (`cursor`, if known) is thereby seen. The chain is told before this resolves. */
+  /** Retry an ended job, whose end (`cursor`, if known) is thereby seen. Watchers have the chain before this resolves. */
   retry(job: string, cursor: string | null): Promise<void>;
 }
 
@@ -92,13 +92,13 @@ export class RetryChains implements Chains {
     emitAll(this._listeners, next.id);
   }
 
-  /** Call back with each job that somebody in this page asked for by a retry. */
+  /** Call back with each job that this page submits as a retry. */
   onRetry(listener: (job: string) => void): Disposable {
     this._listeners.add(listener);
     return { dispose: () => void this._listeners.delete(listener) };
   }
 
-  /** The ids of all in the chain of a job as far as this page knows, itself among them. */
+  /** Return the ids of the jobs in a job's chain as far as this page knows, with its own. */
   async chainIds(job: string): Promise<readonly string[]> {
     if (this._chain(job).length === 0) {
       try {
@@ -211,7 +211,7 @@ export class RetryChains implements Chains {
     return chain;
   }
 
-  /** What the server said of a job; null if it has none of that id. */
+  /** The server's record of a job; null if it has none of that id. */
   private readonly _records = new Map<string, Job | null>();
   private readonly _watched = new Map<string, Watched>();
   private readonly _wanted = new Set<string>();

@@ -1,4 +1,4 @@
-/** How a list of the server is kept fresh, however many hints come. */
+/** Reads of a list of the server, throttled however many hints come. */
 
 /** A list is read at most this often. */
 const SPACING = 300; // ms

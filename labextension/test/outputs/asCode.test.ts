@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 
 import { describe, expect, it } from 'vitest';
 
-import { costOfText } from '../../src/render/renderCost';
 import { escapeHtml } from '../../src/outputs/escape';
+import { costOfText } from '../../src/render/renderCost';
 
 type Pieces = [text: string, times: number][];
 

@@ -1,12 +1,12 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
+import { batchOf, bundlesOf, type OutputData, textOf, updatedOutput } from '../../src/outputs/mimebundle';
 import { BatchView } from '../../src/views/batchView';
-import { batchOf, bundlesOf, type OutputData, updatedOutput, textOf } from '../../src/outputs/mimebundle';
 import { BATCH_MIME, BUNDLE_MIME, JOBS_MIME } from '../../src/wire/wire';
+import { cpuTime } from '../cpu';
 import { fakeScreen } from '../dom';
 import { ended, follows, open, type Output, output, panel, setUp, tearDown, tell } from '../notebook';
-import { cpuTime } from '../cpu';
 
 const GARBAGE: unknown[] = [undefined, null, 7, 'x', [], {}, true];
 const IDS: unknown[] = [...GARBAGE.slice(0, 3), '', '..', 'a/b', 'a,b', 'a b', 'é', '\ud800', 'x'.repeat(100_000), {}];

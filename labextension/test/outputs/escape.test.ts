@@ -8,8 +8,8 @@ import { Marked as Marked16 } from 'marked16';
 import { expect, it } from 'vitest';
 
 import { escapeHtml } from '../../src/outputs/escape';
-import { seeded } from '../random';
 import { cpuTime } from '../cpu';
+import { seeded } from '../random';
 
 interface Golden {
   cases: { name: string; markdown: string; escaped: string }[];

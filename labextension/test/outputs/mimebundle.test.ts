@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 
 import { expect, it } from 'vitest';
 
-import { type KnownJob, updatedOutput, updatedBatchOutput, textsOf } from '../../src/outputs/mimebundle';
+import { type KnownJob, textsOf, updatedBatchOutput, updatedOutput } from '../../src/outputs/mimebundle';
 import { type Answer, EMPTY_ANSWER } from '../../src/wire/fold';
 import {
   BATCH_MIME,
@@ -13,8 +13,8 @@ import {
   JOBS_MIME,
   type Picture
 } from '../../src/wire/wire';
-import { groupOf } from '../dom';
 import { cpuTime } from '../cpu';
+import { groupOf } from '../dom';
 
 interface Case {
   name: string;

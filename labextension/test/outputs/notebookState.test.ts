@@ -5,22 +5,22 @@ import { groupOf, log, state } from '../dom';
 import {
   begin,
   ended,
+  file,
+  followGroup,
   follows,
   keeper,
+  mayWrite,
   open,
   type Output,
   output,
   panel,
   picture,
+  retriedGroup,
   running,
   said,
-  tell,
-  file,
-  followGroup,
-  mayWrite,
-  retriedGroup,
   setUp,
-  tearDown
+  tearDown,
+  tell
 } from '../notebook';
 
 beforeEach(setUp);

@@ -18,9 +18,9 @@ import {
   retried,
   running,
   said,
-  tell,
   setUp,
-  tearDown
+  tearDown,
+  tell
 } from '../notebook';
 
 beforeEach(setUp);

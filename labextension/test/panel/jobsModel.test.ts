@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import type { News } from '../../src/wire/feed';
 import { JobsModel } from '../../src/panel/jobsModel';
+import type { News } from '../../src/wire/feed';
 import type { CostList, Inbox, Job, JobPage, Mute, Notice, ServerStatus } from '../../src/wire/wire';
 
 let hear: (news: News) => void;

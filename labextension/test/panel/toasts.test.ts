@@ -1,9 +1,9 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 
-import type { Denial, News } from '../../src/wire/feed';
 import { JobsModel } from '../../src/panel/jobsModel';
 import { Toaster } from '../../src/panel/toasts';
+import type { Denial, News } from '../../src/wire/feed';
 import type { Job } from '../../src/wire/wire';
 
 /** Lab's notifications, without the rest of a package that needs a whole browser. */

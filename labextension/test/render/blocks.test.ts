@@ -2,8 +2,8 @@ import { marked } from 'marked';
 import { describe, expect, it } from 'vitest';
 
 import { Blocks } from '../../src/render/blocks';
-import { seeded } from '../random';
 import { cpuTime } from '../cpu';
+import { seeded } from '../random';
 
 function split(text: string, cuts: number[] = []): Blocks {
   const blocks = new Blocks();

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import type { News } from '../../src/wire/feed';
 import { ThreadsModel } from '../../src/threads/model';
+import type { News } from '../../src/wire/feed';
 import { jobOf, refused, saidBy, serverOf, threadOf } from '../threadServer';
 
 let server: ReturnType<typeof serverOf>;

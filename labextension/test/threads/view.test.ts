@@ -1,9 +1,9 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import type { Follower, News } from '../../src/wire/feed';
 import { ThreadsModel } from '../../src/threads/model';
 import { ThreadView } from '../../src/threads/view';
+import type { Follower, News } from '../../src/wire/feed';
 import { fakeScreen, frames, log, setVisibility, SlowMarkdown, state } from '../dom';
 import { jobOf, refused, saidBy, serverOf, threadOf } from '../threadServer';
 

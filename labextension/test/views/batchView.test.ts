@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { BatchView } from '../../src/views/batchView';
-import type { BatchFollower, BatchFeed } from '../../src/wire/batches';
+import type { BatchFeed, BatchFollower } from '../../src/wire/batches';
 import type { BatchBundle } from '../../src/wire/wire';
 import { fakeScreen, groupOf, setVisibility } from '../dom';
 

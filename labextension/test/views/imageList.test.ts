@@ -1,15 +1,15 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { caption, embeddable, ImageEmbedder, lacksImages, splitImages, formatSize } from '../../src/outputs/images';
-import { KernelImages } from '../../src/wire/kernelImages';
-import type { JobFeed } from '../../src/wire/feed';
+import { caption, embeddable, formatSize, ImageEmbedder, lacksImages, splitImages } from '../../src/outputs/images';
 import { ImageList } from '../../src/views/imageList';
 import { imagesLabel } from '../../src/views/labels';
-import type { Picture } from '../../src/wire/wire';
+import type { JobFeed } from '../../src/wire/feed';
 import { fold } from '../../src/wire/fold';
-import { log } from '../dom';
+import { KernelImages } from '../../src/wire/kernelImages';
+import type { Picture } from '../../src/wire/wire';
 import { cpuTime } from '../cpu';
+import { log } from '../dom';
 
 const png = (number: number, bytes = 70): Picture => ({ id: `1-${number}`, media_type: 'image/png', bytes });
 /** How a PNG of one pixel begins. */

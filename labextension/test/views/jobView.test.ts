@@ -1,9 +1,9 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
+import { JobView } from '../../src/views/jobView';
 import type { Followed, Follower, JobFeed } from '../../src/wire/feed';
 import type { Chains } from '../../src/wire/retryChains';
-import { JobView } from '../../src/views/jobView';
 import type { Status } from '../../src/wire/wire';
 import { fakeScreen, frames, log, setVisibility, SlowMarkdown, state } from '../dom';
 

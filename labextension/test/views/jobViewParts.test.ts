@@ -1,8 +1,8 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import type { Followed, Follower } from '../../src/wire/feed';
 import { JobView } from '../../src/views/jobView';
+import type { Followed, Follower } from '../../src/wire/feed';
 import { fakeScreen, frames, log, setVisibility, SlowMarkdown, state } from '../dom';
 
 let tell: (state: Followed) => void;

@@ -4,13 +4,13 @@ import { describe, expect, it } from 'vitest';
 
 import {
   type Answer,
+  applyTimes,
+  EMPTY_ANSWER,
   fold,
   hasEnded,
   IllegalEventError,
   NO_TIMES,
-  EMPTY_ANSWER,
-  OutOfOrderError,
-  applyTimes
+  OutOfOrderError
 } from '../../src/wire/fold';
 import type { WireEvent } from '../../src/wire/wire';
 import { cpuTime } from '../cpu';

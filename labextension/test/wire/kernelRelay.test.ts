@@ -1,8 +1,8 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { KernelFeed, KernelBatch } from '../../src/wire/kernelRelay';
 import type { Followed } from '../../src/wire/feed';
+import { KernelBatch, KernelFeed } from '../../src/wire/kernelRelay';
 import type { Chain } from '../../src/wire/retryChains';
 import type { Job, Status, WireEvent } from '../../src/wire/wire';
 import { groupOf, log } from '../dom';
