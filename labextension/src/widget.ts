@@ -2,7 +2,7 @@
  * The widgets of jobs and batches, for anywidget: one file, with all it needs.
  *
  * On a page with the labextension it is drawn by that, from the page's one socket. Elsewhere this file draws it, from
- * what the kernel relays.
+ * the kernel's messages.
  */
 
 import baseCss from '../style/base.css';

@@ -37,7 +37,7 @@ const BEGINNING = [
   /^\s*(?:"[^"]*"\s*:\s|[{[]\s*["'])|^\s*\$\$\s*$/,
   /^\s*(?:- )?[a-z_][\w.-]*:\s+["'].*["']$|^\s+(?:- )?[a-z_/"'][\w./\0"'-]*:(?:\s|$)/
 ];
-/** What stands in lines of code: in any, and in those that are not PLAIN. */
+/** Signs of code: in any line, and in lines that are not PLAIN. */
 const WORDS =
   /\bSELECT\b.*\0|\blambda\b[^:]*:\s*\0|\s--[a-z]|\w::|\.(?:map|filter|forEach|let|apply|also|run|flatMap|any|all|find|each)\s*\0|(?<![^\s(=,:[{+])[fFrRbB]{1,2}'[^\s(,.;:!?)]/;
 const SIGNS = [

@@ -1,4 +1,4 @@
-/** Shows a cell of `%%bg` as what it is: a line of options, and prose with the expressions marked that are filled in. */
+/** Highlights a cell of `%%bg`: a line of options, and prose in which the expressions that are filled in are marked. */
 
 import { language, StreamLanguage } from '@codemirror/language';
 import { type EditorState, type Extension, Prec, StateField, type Text } from '@codemirror/state';
@@ -8,7 +8,7 @@ import { filledRanges, type Range } from './interpolation';
 
 const MAGIC = /^%%bg(?=\s|$)/;
 const OPTION = /(?<=\s)--[a-z][a-z-]*/g;
-const LONGEST = 200_000; // characters; what is longer is not marked, which would slow down typing
+const LONGEST = 200_000; // characters; marks in longer cells would slow down typing
 
 /** Without tokens, indentation or comments of its own; braces are closed, since they are the syntax of a prompt. */
 const prose = StreamLanguage.define({

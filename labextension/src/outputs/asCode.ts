@@ -14,21 +14,21 @@ const RUNS = /([`~])\1(?=\1)/g;
 /** Wherever a parser is in code already, this does not end it. */
 const OPENING = '```text\n';
 const CLOSING = '\n```';
-/** So many characters are read again for fences that do not end, by Lab and in one go. */
+/** Characters that Lab may read again, in one task, for fences that do not end. */
 const READ_AGAIN = 20_000_000;
 
 /** Lab's table of contents has an element for each heading. */
 const HEADING = /^ {0,3}#{1,6}(?:[ \t]|$)|(?<=\n) {0,3}(?:=+|-+)[ \t]*$/gm;
 const HEADING_UNITS = 400;
 
-/** What the parts of one answer cost. */
+/** The cost of the parts of one answer. */
 export class Budget {
-  /** The answer cost all it may: what still comes is to be code. */
+  /** Whether the answer has reached its limit: the rest is to be code. */
   get isSpent(): boolean {
     return this._spent > ANSWER_LIMIT;
   }
 
-  /** Whether a part is saved as it is; it counts then. `fence`: every parser sees code. */
+  /** Return whether a part is saved as it is, and count it then. `fence`: every parser sees code. */
   affords(part: string, fence: boolean): boolean {
     const ours = isCode(part);
     const code = fence || ours;
@@ -60,7 +60,7 @@ export function asCode(part: string): string[] {
   return [...blocks, block.join('\n')].map(each => OPENING + each + CLOSING);
 }
 
-/** Whether a part was written by `asCode`, or might have been. */
+/** Return whether a part was written by `asCode`, or might have been. */
 function isCode(part: string): boolean {
   const end = part.length - CLOSING.length;
   return (
@@ -71,7 +71,7 @@ function isCode(part: string): boolean {
   );
 }
 
-/** Whether fences begin without an end so often that Lab, which looks for each of them, takes long. */
+/** Return whether fences without an end are so many that Lab, which looks for each end, takes long. */
 export function endsAreFar(markdown: string): boolean {
   let again = 0;
   let ticks = 0; // the longest line of nothing but backticks

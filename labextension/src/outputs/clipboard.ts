@@ -1,11 +1,11 @@
-/** What the clipboard gets of an output: the Markdown of its answers, without the state line and the buttons. */
+/** Copies the Markdown of the answers in an output, without the state line and the buttons. */
 
 import { sourceOf } from '../render/textPane';
 
 const OUTPUT = '.jp-OutputArea-output, .jp-bgstream-view, .jp-bgstream-compare';
 const PANE = '.jp-bgstream-text';
 
-/** Copy whole answers as they were written; a part of one is copied as what it looks like. */
+/** Copy whole answers as they were written; a part of one is copied as rendered. */
 export function copyAnswers(event: ClipboardEvent): void {
   const selection = document.getSelection();
   if (event.defaultPrevented || event.clipboardData === null || selection?.rangeCount !== 1) {
@@ -32,7 +32,7 @@ export function copyAnswers(event: ClipboardEvent): void {
   event.preventDefault();
 }
 
-/** Whether all words of an element are selected: browsers let a selection begin and end at words. */
+/** Return whether all words of an element are selected: browsers let a selection begin and end at words. */
 function covers(range: Range, node: HTMLElement): boolean {
   const walker = document.createTreeWalker(node, NodeFilter.SHOW_TEXT);
   const words: Text[] = [];

@@ -49,7 +49,7 @@ export function escapeHtml(markdown: string): string {
   return endsAreFar(written) ? asCode(text).join('\n\n') : written;
 }
 
-/** Writes an answer part by part: a paragraph, or what may be code. */
+/** Writes an answer part by part: a paragraph, or possible code. */
 class Writer {
   constructor(private readonly _lines: readonly string[]) {}
 
@@ -97,7 +97,7 @@ class Writer {
       this._out.push((apart ? '\n' : '') + lines.join('\n') + (ends ? '\n' : ''));
       return;
     }
-    // Colouring it is what costs most.
+    // Highlighting costs most.
     const plain = [first.replace(FENCE, '$1$2text $3'), ...rest];
     if (atMargin && this._budget.affords(plain.join('\n'), true)) {
       this._out.push((apart ? '\n' : '') + plain.join('\n') + (ends ? '\n' : ''));
@@ -127,7 +127,7 @@ class Writer {
   private readonly _out: string[] = [];
   private _items = new Items();
   private readonly _budget = new Budget();
-  /** That nothing is open which could take what follows for its own. */
+  /** Return whether nothing is open that could contain the text that follows. */
   private _certain = true;
 }
 
@@ -159,7 +159,7 @@ class Items {
     this.last = indent;
   }
 
-  /** Whether a fence is certain to begin code here, in an item or in none, if a blank line is before it. */
+  /** Return whether a fence is certain to begin code here, in an item or in none, if a blank line is before it. */
   hold(indent: number): boolean {
     const inside = this.leave(indent);
     const column = this.columns.at(-1);
@@ -238,7 +238,7 @@ function undrawn(info: string): string {
   return DRAWN.test(info.replace(NOT_INFO, '')) ? `text ${info.replace(/^ +/, '')}` : info;
 }
 
-/** Whether no parser can see maths that goes on after this text, however it sees maths and blocks. */
+/** Return whether no parser can see maths that continues after this text, however it sees maths and blocks. */
 function mathsIsClosed(text: string): boolean {
   if (text.includes('$$') && ODD_DOLLARS.test(text)) {
     return false;
@@ -268,7 +268,7 @@ function closingOf([mark, name]: RegExpExecArray): string {
   return mark === '$$' ? mark : mark === '\\\\[' ? '\\\\]' : '';
 }
 
-/** Whether each bracket that begins maths somewhere has its end. */
+/** Return whether each bracket that begins maths somewhere has its end. */
 function bracketsPair(text: string): boolean {
   const found = Array.from(text.matchAll(BRACKETS), each => each[1]).join('');
   return count(found, '(') === count(found, ')') && count(found, '[') === count(found, ']');

@@ -1,5 +1,5 @@
 /**
- * The text of a paragraph as it goes into a notebook file: what may be markup that does something is text there.
+ * Escapes the text of a paragraph for a notebook file: markup that could have an effect becomes text.
  *
  * Nothing here depends on where a parser begins and ends code, maths or a link: a sequence that may do something is
  * broken up wherever it stands. How it is broken up depends on what it most likely is, so that it still reads well: in
@@ -21,12 +21,12 @@ const LABEL = String.raw`\[[^\[\]<>!\\${'`'}\n]+\]:`;
 
 const RISKS = new RegExp(
   [
-    // What stays: definitions of links to the web, footnotes, pictures that are in the text, code as it is written here.
+    // What stays: definitions of links to the web, footnotes, images that are in the text, code as it is written here.
     String.raw`(?<kept>^ {0,3}${LABEL}[ \t]+(?:<${WEB}${ADDRESS}*>|${WEB}${ADDRESS}*)(?:[ \t]+"[^"$<>!\[\]\\${'`'}\n]*")?[ \t]*$(?!\n[ \t]*["'(])`,
     String.raw`^ {0,3}(?=\[\^)${LABEL}(?=[ \t]+[^ \t\n<]+[ \t]+[^ \t\n"'(])`,
     String.raw`(?<!\\)!\[[^\[\]<>!\\${'`'}|$*_~&\n]*\]\(data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=]+\)`,
     String.raw`(?<!\\)(?:\\\\)*<span>&#36;</span>|<code>(?:[^!#$&()*+<>@\[\\\]^_${'`'}{|}~\n]|&#[0-9]{1,4};)*</code>)`,
-    // Remote pictures become links.
+    // Remote images become links.
     String.raw`(?<![\\!])!\[(?<alt>[^\[\]\n]*)\]\((?:<(?<angled>https?://${ADDRESS}+)>|(?<source>https?://(?:(?![()'])${ADDRESS})+))(?:[ \t]+(?:"[^"\n]*"|'[^'\n]*'))?[ \t]*\)`,
     // A label that goes on in the next line may take all that is there for itself.
     String.raw`^(?<lead>${MARKERS})\[(?=(?:\\.|[^\]\n\\])*\\?$)`,
@@ -49,12 +49,12 @@ interface Span {
   code: string | null;
 }
 
-/** Whether code would do something if it were none. */
+/** Return whether text would have an effect outside of code. */
 export function risky(code: string): boolean {
   return RISKY_CODE.test(code);
 }
 
-/** Code that may be none: what would do something then has a space in it. */
+/** Return possible code in which markup with an effect is broken by a space. */
 export function escapeCode(code: string): string {
   return replaced(code.replace(ADDRESSES, spacedAddress), spaced);
 }
@@ -117,7 +117,7 @@ function spacedAddress(address: string): string {
   return address.replace(MATHS_IN_ADDRESS, ' $&');
 }
 
-/** Whether maths may begin in an address in it. */
+/** Return whether maths may begin in an address in a text. */
 function holdsMaths(code: string): boolean {
   return [...code.matchAll(ADDRESSES)].some(([address]) => address.search(MATHS_IN_ADDRESS) >= 0);
 }
@@ -188,7 +188,7 @@ function asHtml(code: string): string {
 /** Where there is most likely maths, or code that would do something if it were none. */
 function* spansOf(text: string): Generator<Span> {
   const ends = codeEnds(text);
-  const gone = new Set<string>(); // what does not come any more
+  const gone = new Set<string>(); // brackets that do not come any more
   let at = 0;
   for (;;) {
     TOKENS.lastIndex = at;

@@ -1,4 +1,4 @@
-/** The pictures of a job that go into a notebook's file, read ahead: a save cannot wait for them. */
+/** The images of a job that go into a notebook's file, read ahead: a save cannot wait for them. */
 
 import type { LoadImage } from '../views/imageList';
 import type { Picture } from '../wire/wire';
@@ -11,17 +11,17 @@ export class FileImages {
     private readonly _settled: () => void
   ) {}
 
-  /** Whether nothing is on its way. */
+  /** Whether no image is being loaded. */
   get isSettled(): boolean {
     return this._coming === 0;
   }
 
-  /** The file of a picture in base64, if it is here. */
+  /** The file of an image in base64, if it is here. */
   file(id: string): string | null {
     return this._files.get(id) ?? null;
   }
 
-  /** Read those of these pictures that a file may have, each once. */
+  /** Read those of these images that a file may have, each once. */
   take(pictures: readonly Picture[]): void {
     for (const picture of embeddable(pictures)) {
       if (!this._asked.has(picture.id)) {
@@ -36,7 +36,7 @@ export class FileImages {
     try {
       this._files.set(picture.id, await base64Of(await this._load(picture)));
     } catch (error) {
-      console.warn('jupyter_bgstream: a picture is not in the notebook yet', error); // the file says so, too
+      console.warn('jupyter_bgstream: a picture is not in the notebook yet', error); // the file has a note, too
     }
     this._coming--;
     if (this.isSettled) {

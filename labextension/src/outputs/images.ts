@@ -1,5 +1,5 @@
 /**
- * The pictures of an answer in a notebook file: a line about each, and the picture unless the file became too large.
+ * The images of an answer in a notebook file: a line about each, and the image unless the file became too large.
  *
  * The same as `jupyter_bgstream/outputs/images.py`; both run the cases in `tests/golden/bundle.json` and
  * `tests/golden/jobs.json`.
@@ -10,9 +10,9 @@ import { wordsMarkdown } from './citations';
 import { escapeHtml } from './escape';
 import { Fence } from './fence';
 
-/** Of a picture in the file. */
+/** Of an image in the file. */
 const PICTURE_LIMIT = 2 ** 20; // bytes
-/** Of all pictures in an output. */
+/** Of all images in an output. */
 const OUTPUT_LIMIT = 4 * 2 ** 20; // bytes
 
 const NAMES: Readonly<Record<MediaType, string>> = {
@@ -27,25 +27,25 @@ const LINE = String.raw`Picture [0-9]{1,4}, [A-Za-z]+, [0-9.]+ (?:bytes|kB|MB)`;
 const WITH_LINE = new RegExp(String.raw`(?:^|\n\n)(${LINE})\n\n!\[Picture [0-9]{1,4}\]\((${DATA})\)(?=\n\n|\n*$)`, 'g');
 const MISSING = ' is not in this file yet.';
 const LACKING = new RegExp(`^${LINE},${MISSING.replace('.', '\\.')}$`, 'm');
-/** Stands for a picture while the text around it is escaped. */
+/** Stands for an image while the text around it is escaped. */
 const WORD = 'picture';
 
-/** The file of a picture in base64, if it is at hand. */
+/** The file of an image in base64, if it is at hand. */
 export type FileOf = (id: string) => string | null;
 
 /**
- * The pictures of one output, which share a limit.
+ * The images of one output, which share a limit.
  *
- * The whole text of an output is escaped at once, with a short word in the place of each picture: with its data it
+ * The whole text of an output is escaped at once, with a short word in the place of each image: with its data it
  * would be too costly a text.
  */
 export class ImageEmbedder {
-  /** The paragraphs about a job's pictures; for `written`. */
+  /** The paragraphs about a job's images; for `written`. */
   markdown(job: string, images: readonly Picture[], file: FileOf): string {
     return images.flatMap((image, index) => this._paragraphs(job, image, index, file(image.id))).join('\n\n');
   }
 
-  /** Markdown from a notebook file without the data of its pictures; for `written`. */
+  /** Markdown from a notebook file without the data of its images; for `written`. */
   lifted(saved: string): string {
     return withoutImageMarks(saved).replace(SAVED, (picture, data: string) => {
       const size = Math.floor((data.length * 3) / 4) - (data.length - data.replace(/=+$/, '').length);
@@ -57,7 +57,7 @@ export class ImageEmbedder {
     });
   }
 
-  /** Markdown with its pictures as it goes into a notebook file. */
+  /** Markdown with its images as it goes into a notebook file. */
   written(markdown: string): string {
     if (this._pictures.length === 0) {
       return escapeHtml(markdown);
@@ -72,7 +72,7 @@ export class ImageEmbedder {
       .map(line => {
         const picture = pictures.get(line);
         fence.follow(line);
-        // In code it would be a million characters and no picture.
+        // In code it would be a million characters and no image.
         return picture === undefined ? line : fence.closing === '' ? picture : '';
       });
     return lines.join('\n');
@@ -102,7 +102,7 @@ export class ImageEmbedder {
   private readonly _pictures: string[] = [];
 }
 
-/** The pictures of a job whose data are wanted for a file, if no other job is beside it. */
+/** The images of a job whose data are wanted for a file, if no other job is beside it. */
 export function embeddable(images: readonly Picture[]): readonly Picture[] {
   let left = OUTPUT_LIMIT;
   return images.filter(({ bytes }) => {
@@ -112,12 +112,12 @@ export function embeddable(images: readonly Picture[]): readonly Picture[] {
   });
 }
 
-/** Whether saved Markdown lacks a picture that it could have. */
+/** Return whether saved Markdown lacks an image that it could have. */
 export function lacksImages(markdown: string): boolean {
   return LACKING.test(markdown);
 }
 
-/** A picture of a saved text. */
+/** A image of a saved text. */
 export interface SavedImage {
   caption: string;
   /** A data URI of one of the four types. */
@@ -127,7 +127,7 @@ export interface SavedImage {
 /** More of them are left in the text: a file can hold any number, and an answer has 16. */
 const MOST_SAVED = 64;
 
-/** A saved text without its pictures, and these: the text is drawn as one of a model, and a picture is no text. */
+/** Split a saved text into the text, which is drawn as a model's, and its images. */
 export function splitImages(markdown: string): { text: string; pictures: readonly SavedImage[] } {
   const pictures: SavedImage[] = [];
   const text = markdown.replace(WITH_LINE, (all, caption: string, source: string) => {
@@ -140,22 +140,22 @@ export function splitImages(markdown: string): { text: string; pictures: readonl
   return { text, pictures };
 }
 
-/** A text that cannot be taken for a picture's place. */
+/** Return a text without characters that stand for images. */
 export function withoutImageMarks(text: string): string {
   return text.replaceAll('\0', '\ufffd');
 }
 
-/** What is written above a picture. */
+/** Return the caption of an image. */
 export function caption(image: Picture): string {
   return `Picture ${imageNumber(image)}, ${NAMES[image.media_type]}, ${formatSize(image.bytes)}`;
 }
 
-/** The number by which the text names a picture. */
+/** Return the number by which the text names an image. */
 export function imageNumber({ id }: Picture): string {
   return id.slice(id.lastIndexOf('-') + 1);
 }
 
-/** Whether a picture is of a type that browsers draw and that runs nothing; a later server may know more. */
+/** Return whether an image has a type that browsers draw and that runs no code; a later server may know more types. */
 export function isDrawn({ media_type }: Picture): boolean {
   return Object.hasOwn(NAMES, media_type);
 }

@@ -1,5 +1,5 @@
 /**
- * What a job, several side by side, and a batch look like in a notebook file. See PROTOCOL.md, "In the notebook file".
+ * The outputs of a job, of jobs side by side and of a batch in a notebook file. See PROTOCOL.md, "In the notebook file".
  *
  * The same forms as `jupyter_bgstream/outputs/mimebundle.py`, so that a save changes nothing that is already right.
  */
@@ -22,7 +22,7 @@ export interface KnownJob {
   id: string;
   cursor: string;
   answer: Answer;
-  /** The pictures that are at hand. */
+  /** The images that are at hand. */
   file?: FileOf;
 }
 
@@ -62,7 +62,7 @@ export function batchOf(data: OutputData): BatchBundle | null {
 // A notebook may come from anywhere. Its ids go to the server with the reader's cookie, and its text is drawn among the
 // reader's own, so that each value is checked.
 
-/** So many side by side are drawn and followed; a file can name any number. */
+/** Jobs side by side that are drawn and followed; a file can name any number. */
 const MOST_JOBS = 200;
 const ENDS = ['completed', 'failed', 'cancelled', 'interrupted'] as const;
 const GROUP_STATUSES = ['queued', 'running', ...ENDS] as const;
@@ -110,7 +110,7 @@ export function textsOf(data: OutputData): readonly string[] {
   return splitByHeadings(markdown, headings) ?? headings.map((_, i) => (i === 0 ? markdown : ''));
 }
 
-/** Return an output's data with its jobs as they are now, or null if it says so already; `known`: by the id in it. */
+/** Return an output's data with its jobs as they are now, or null if nothing changed; `known`: by the id in the data. */
 export function updatedOutput(data: OutputData, known: (id: string) => KnownJob | null): OutputData | null {
   const bundles = bundlesOf(data);
   const jobs = bundles.map(({ id }) => {
@@ -130,7 +130,7 @@ export function updatedOutput(data: OutputData, known: (id: string) => KnownJob 
   return same ? null : { ...data, ...fresh };
 }
 
-/** Return an output's data with its batch as it is now, or null if it says so already. */
+/** Return an output's data with its batch as it is now, or null if nothing changed. */
 export function updatedBatchOutput(data: OutputData, group: Group): OutputData | null {
   const saved = batchOf(data);
   if (saved === null) {

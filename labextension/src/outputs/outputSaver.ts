@@ -26,11 +26,11 @@ import type { OutputData } from './mimebundle';
 import { type NotebookFeeds, NotebookJobs } from './notebookState';
 import { onLocalChange, SaveLease, writeShared } from './saveLease';
 
-/** After a change of the notebook we look for jobs in it this much later: typing is a change too. */
+/** Delay from a change of the notebook to the search for jobs in it: typing is a change too. */
 const LOOK_AFTER = 300; // ms
-/** After a change of a shared notebook, what has ended since it was saved is written this much later. */
+/** Delay from a change of a shared notebook to the write of the jobs that ended since it was saved. */
 const WRITE_AFTER = 300; // ms
-/** Cells that run one after another are saved together. */
+/** Delay before a save, so that cells that run one after another are saved together. */
 const SAVE_AFTER = 300; // ms
 
 export interface OutputSaverOptions extends NotebookFeeds {
@@ -40,7 +40,7 @@ export interface OutputSaverOptions extends NotebookFeeds {
   maySave: () => boolean;
 }
 
-/** Keeps the answers of one open notebook. */
+/** Saves the answers of one open notebook. */
 export class OutputSaver implements IDisposable {
   constructor(
     private readonly _panel: NotebookPanel,
@@ -148,7 +148,7 @@ export class OutputSaver implements IDisposable {
     this._atEnd(id);
   }
 
-  /** Once, in the page that ran the cell, or asked it again: let autosave store the answer. */
+  /** Let autosave store the answer, once, in the page that ran the cell or retried the job. */
   private _atEnd(id: string): void {
     if (!this._jobs.isOver(id) || !this._ran.delete(id)) {
       return;
@@ -188,7 +188,7 @@ export class OutputSaver implements IDisposable {
     }
   }
 
-  /** Write into the shared document what has ended, where it shows this; returns a function that does, or null. */
+  /** Return a function that writes an end into the outputs of the shared document that show it, or null. */
   private _writeEnds(id: string): (() => void) | null {
     const lacking = (): (JobOutput & { fresh: OutputData })[] =>
       this._stale().filter(
@@ -200,7 +200,7 @@ export class OutputSaver implements IDisposable {
     return () => lacking().forEach(writeEnd);
   }
 
-  /** The outputs that do not say what we know, with what they should say. */
+  /** Return the outputs that are out of date, with their new data. */
   private _stale(): (JobOutput & { fresh: OutputData })[] {
     return [...jobOutputs(this._model)].flatMap(output => {
       const fresh = this._jobs.fresh(output);
@@ -231,7 +231,7 @@ function writeEnd({ cell, index, fresh }: JobOutput & { fresh: OutputData }): vo
 }
 
 /**
- * Let a notebook's saves follow each other: ours, autosave, and a person's. Two at a time, and Lab asks whether to
+ * Queue a notebook's saves: this extension's, autosave and the user's. With two at a time Lab asks whether to
  * overwrite another user's change, because the second finds on the disk what the first has just written.
  */
 function queued(context: { save(): Promise<void> }): Disposable {

@@ -12,7 +12,7 @@ const LONGEST = 60_000; // ms
 export class SaveLease {
   /**
    * @param mayWrite asks the server for the right to write.
-   * @param toWrite returns what writes, or null if the document has it all.
+   * @param toWrite returns a function that writes, or null if the document is complete.
    */
   constructor(
     private readonly _mayWrite: (id: string) => Promise<boolean>,
@@ -56,13 +56,13 @@ export class SaveLease {
   private _disposed = false;
 }
 
-/** What we use of an output that is a map of its own. */
+/** The part of an output's map that is used here. */
 interface OutputMap {
   set(name: string, value: unknown): void;
 }
 
 /**
- * What we use of a shared code cell's outputs; its interface does not show them. Each is a map of its own, or plain
+ * The part of a shared code cell that is used here; its public interface lacks the outputs. Each is a map of its own, or plain
  * JSON. The document may be crafted, and its JSON of any shape.
  */
 interface SharedOutputs {
@@ -117,7 +117,7 @@ function keyOf(output: unknown): string {
   return JSON.stringify([bundlesOf(data).map(({ id }) => id), batchOf(data)?.id]);
 }
 
-/** What we use of the document behind a shared notebook. */
+/** The part of a shared notebook's document that is used here. */
 interface SharedDocument {
   ydoc?: {
     on(event: 'afterTransaction', listener: (transaction: Transaction) => void): void;

@@ -1,4 +1,4 @@
-/** A job in the panel, with those that it asks again folded behind it. */
+/** The row of a job in the panel, with the jobs that it retries folded below. */
 
 import { Dialog, showDialog } from '@jupyterlab/apputils';
 import { deleteIcon, refreshIcon, stopIcon } from '@jupyterlab/ui-components';
@@ -78,7 +78,7 @@ export function jobRow(first: JobItem, model: JobsModel, actions: JobActions): R
   };
 }
 
-/** The jobs that a job asks again: a line to open, and their rows. */
+/** The jobs that a job retries: a line to open, and their rows. */
 class Earlier {
   readonly node = document.createElement('details');
 

@@ -24,7 +24,7 @@ type Server = Pick<
   'jobs' | 'notices' | 'cancel' | 'remove' | 'markRead' | 'dismiss' | 'mutes' | 'mute' | 'status' | 'costs'
 >;
 
-/** The jobs of one group, instead of all. */
+/** Limits the list to the jobs of one batch. */
 export interface BatchFilter {
   group: string;
   title: string;
@@ -79,7 +79,7 @@ export class JobsModel implements IDisposable {
     return this._jobs.find(job => job.id === id);
   }
 
-  /** The newest first; without those that a view may still say it has shown. */
+  /** The notices, the newest first; without those that a view may still report as seen. */
   get notices(): readonly Notice[] {
     return this._inbox.notices.filter(notice => !this._graces.has(notice.id));
   }
@@ -116,7 +116,7 @@ export class JobsModel implements IDisposable {
     this._changed.emit();
   }
 
-  /** The jobs are those of this group; null: all. */
+  /** The batch whose jobs are listed; null: all jobs. */
   get filter(): BatchFilter | null {
     return this._filter;
   }
@@ -222,7 +222,7 @@ export class JobsModel implements IDisposable {
     }
   }
 
-  /** Find out whether the server is there and gives a reason: its start may have failed. A WebSocket does not show it. */
+  /** Find out whether the server gives a reason, such as a failed start. A WebSocket does not show it. */
   private async _askRefusal(): Promise<void> {
     let refusal: string | null = null;
     try {
@@ -273,7 +273,7 @@ export class JobsModel implements IDisposable {
         );
       }
     }
-    // What is muted now does not call when the mute is taken back either.
+    // A notice that is muted now is not shown as new when the mute is removed either.
     inbox.notices.forEach(({ id }) => this._known.add(id));
     this._hasRead = true;
     const still = new Set(calling.map(({ id }) => id));
@@ -331,11 +331,11 @@ export class JobsModel implements IDisposable {
   /** Why the server refuses this page's requests while there is no socket, as a sentence; null: not known. */
   private _refusal: string | null = null;
   private _denial: Denial | null = null;
-  /** The inbox was read once: what comes now is new. */
+  /** Whether the inbox was read before: only then are further notices new. */
   private _hasRead = false;
   /** Every notice that we have met. */
   private readonly _known = new Set<string>();
-  /** Those that a view may still say it has shown. */
+  /** The timers of notices that a view may still report as seen. */
   private readonly _graces = new Map<string, ReturnType<typeof setTimeout>>();
   private _disposed = false;
 }

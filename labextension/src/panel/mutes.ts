@@ -34,7 +34,7 @@ export class MuteButtons {
       const name = this._names[kind];
       button.hidden = name === null;
       if (name !== null) {
-        // What it does is the name, whether it is done is its state: a screen reader says both.
+        // The label names the action and the state says whether it is on: a screen reader reads both.
         const caption =
           kind === 'thread' ? trans.__('Mute the thread %1', name) : trans.__('Mute the notebook %1', name);
         const muted = this._model.isMuted({ kind, name });

@@ -1,4 +1,4 @@
-/** A notice in the inbox: of a job or of a group. */
+/** The row of a notice in the inbox: of a job or of a batch. */
 
 import { checkIcon, closeIcon } from '@jupyterlab/ui-components';
 
@@ -15,7 +15,7 @@ import { MuteButtons } from './mutes';
 import { actionBar, iconButton, mainButton, notifyFailure, type Row, span } from './rows';
 
 export interface NoticeActions {
-  /** Goes to what ended, and what was opened is read. */
+  /** Go to the job or batch and mark the notice as read. */
   openNotice(notice: Notice): void;
 }
 
@@ -55,7 +55,7 @@ export function noticeRow(first: Notice, model: JobsModel, actions: NoticeAction
       node.dataset.unread = String(notice.read_at === null);
       node.dataset.muted = String(notice.muted);
       setText(title, clipped(notice.title) || (group === null ? '' : trans.__('Batch')));
-      // Why it did not succeed says more than its first words.
+      // The reason of a failure is more useful than the first words.
       const error = job === null ? null : (model.job(job)?.error ?? null);
       const words =
         counts !== null ? countsLabel(counts) : error === null ? previewText(notice.preview) : errorMessage(error);

@@ -75,7 +75,7 @@ export class Toaster implements IDisposable {
     this._shown.set(notice.id, toast);
   }
 
-  /** What was read or muted, here or in another tab, needs no toast any more. */
+  /** Dismiss the toasts of notices that were read or muted, here or in another tab. */
   private _tidy(): void {
     for (const [notice, toast] of this._shown) {
       if (!this._model.calls(notice)) {
@@ -85,7 +85,7 @@ export class Toaster implements IDisposable {
     }
   }
 
-  /** Say once that what runs is not seen here any more, until it is. */
+  /** Show one toast while jobs run and the page needs a sign-in to see them. */
   private _showDenial(): void {
     const { denial, jobs } = this._model;
     if (denial === null && this._signIn !== null) {

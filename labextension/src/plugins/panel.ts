@@ -67,7 +67,7 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
       }
     };
     const openNotice = (notice: Notice): void => {
-      // Should that fail, the view that comes into sight says the same.
+      // If it fails, the view that comes into sight reports the same.
       model.markRead(notice.id).catch(() => undefined);
       if (notice.job !== null) {
         const job = { id: notice.job, title: notice.title, model: model.job(notice.job)?.model ?? '' };

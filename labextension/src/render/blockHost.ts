@@ -32,7 +32,7 @@ export class BlockHost {
   private async _work(): Promise<void> {
     while (this._shown !== this._wanted) {
       const text = this._wanted;
-      // What cost too much is not looked at again while it grows.
+      // A text that costs too much is not measured again while it grows.
       this._costly = (this._costly && text.startsWith(this._shown)) || isCostly(text, this._fence);
       if (this._costly) {
         this._showPlain(text, trans.__('Shown as plain text: drawing this part would block the page.'));

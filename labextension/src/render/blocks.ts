@@ -12,7 +12,7 @@ export interface Block {
   readonly fence: boolean;
 }
 
-/** The start of a line that is enough to see what it is: indentation, marker, first word. */
+/** The start of a line that determines its kind: indentation, marker, first word. */
 const ENOUGH = 16;
 /** Characters after which a `$$` that was never closed is taken for something else. */
 const LONGEST_MATHS = 10_000;
@@ -32,7 +32,7 @@ interface Fence {
 }
 
 export class Blocks {
-  /** What is finished, in order. */
+  /** The finished blocks, in order. */
   readonly closed: Block[] = [];
 
   /** Whether the parts may look different from the whole: references, raw HTML, a fence that leaves its list. */
@@ -44,7 +44,7 @@ export class Blocks {
     return this._text;
   }
 
-  /** What is not finished. */
+  /** The text after the finished blocks. */
   get tail(): string {
     return this._text.slice(this._start);
   }

@@ -11,7 +11,7 @@ const SENTENCE = 2000;
 /** Items of a list that are drawn at first, and then with each click. */
 const FIRST = 100;
 const MORE = 500;
-/** Of these so many are laid out together. */
+/** Items that are laid out together. */
 const PART = 20;
 
 /** Return a text of at most `limit` characters; an ellipsis stands for the rest. */

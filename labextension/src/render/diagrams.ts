@@ -1,7 +1,7 @@
 /**
  * Which diagrams of an answer are drawn.
  *
- * Lab draws a diagram in the page itself and then makes a picture of it. What the diagram names has loaded by then: an
+ * Lab draws a diagram in the page itself and then makes an image of it. What the diagram names has loaded by then: an
  * image as a shape, a style, a tag in a label. So a diagram that could name something stays the code that it is.
  * Lab draws at once, and many kinds can be made to take for ever. So only small diagrams of known kinds are drawn.
  */
@@ -27,11 +27,11 @@ const IMAGE = /!\[|<im/i;
 /** Of more in one piece none is drawn: each is judged by all that follows. */
 const MANY = 20;
 
-/** More than so many arrows and lines take too long: layout is not linear. */
+/** The most arrows and lines: layout is not linear. */
 const MOST_PARTS = 60;
 const LONGEST = 2000; // characters
 
-/** Kinds of which the size of the text tells the size of the picture. */
+/** Kinds of diagrams whose size depends on the size of the text. */
 const KINDS =
   /^\s*(?:graph|flowchart|sequenceDiagram|classDiagram|stateDiagram|erDiagram|journey|pie|mindmap|timeline|gitGraph|gantt|quadrantChart)(?![a-z])/;
 /** A gantt chart's way to endless loops; a directive sets what is not ours to allow. */
@@ -50,12 +50,12 @@ function mayLoad(diagram: string): boolean {
   return MAY_LOAD.test(diagram.replace(/<<\w+>>/g, '')); // the words for kinds of classes look like tags
 }
 
-/** Whether an SVG that comes of this Markdown, as returned above, can only be a diagram that Lab has drawn. */
+/** Return whether an SVG that comes of this Markdown, as returned above, can only be a diagram that Lab has drawn. */
 export function drawsDiagrams(markdown: string): boolean {
   return markdown.search(OPENING) >= 0;
 }
 
-/** Whether the Markdown has no diagram, or only such as are drawn in time. */
+/** Return whether the Markdown has no diagram, or only diagrams that are drawn in time. */
 export function isCheapDiagram(markdown: string): boolean {
   const openings = [...markdown.matchAll(OPENING)];
   return (

@@ -1,4 +1,4 @@
-/** Lab's Markdown, made safe for what a model writes. */
+/** Lab's Markdown renderer, made safe for models' text. */
 
 import { type IRenderMimeRegistry, renderMarkdown } from '@jupyterlab/rendermime';
 
@@ -16,7 +16,7 @@ export function safeMarkdown(services: Services, remoteImages: () => boolean): M
   const { markdownParser: parser, latexTypesetter: typesetter } = services;
   return {
     render: async (host, source) => {
-      const breath = new TimeSlicer();
+      const slicer = new TimeSlicer();
       const written = withoutLoadingDiagrams(withFormulas(source));
       await renderMarkdown({
         host,
@@ -31,7 +31,7 @@ export function safeMarkdown(services: Services, remoteImages: () => boolean): M
         markdownParser: parser && {
           render: async text => {
             const html = await parser.render(text);
-            await breath.pause(); // what comes takes as long
+            await slicer.pause(); // what comes takes as long
             return html;
           }
         }
@@ -40,7 +40,7 @@ export function safeMarkdown(services: Services, remoteImages: () => boolean): M
       disarmLinks(host); // Lab gives them a relation of its own
       // Looking for formulas looks at every node: only where there may be one.
       if (typesetter !== null && /\$|\\[([]|\\begin/.test(source)) {
-        await breath.pause();
+        await slicer.pause();
         await typeset(host, typesetter);
         disarmLinks(host); // formulas can hold some, which the sanitizer has not seen
       }

@@ -1,14 +1,14 @@
 /**
- * How many pixels a picture has, by its file. A small one may have very many, and a browser has 4 bytes in memory
+ * Reads the number of pixels of an image from its file. A small one may have very many, and a browser has 4 bytes in memory
  * for each as soon as it draws it.
  */
 
 import { trans } from '../translation';
 
-/** A picture with more is not drawn: 50 million take 200 MB. */
+/** A image with more is not drawn: 50 million take 200 MB. */
 const MOST = 50_000_000;
 
-/** Return why a picture is not to be drawn; empty if it may be. */
+/** Return why an image is not to be drawn; empty if it may be. */
 export async function drawProblem(file: Blob): Promise<string> {
   return whyNot(await file.arrayBuffer());
 }

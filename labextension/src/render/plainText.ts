@@ -4,7 +4,7 @@ const PIECE = 2000; // characters, and then up to the end of the line
 const LONGEST = 2 * PIECE;
 
 export class PlainText {
-  /** @param node is filled with the text, and nothing else may change what is in it. */
+  /** @param node is filled with the text; no other code may change its content. */
   constructor(readonly node: HTMLElement) {}
 
   show(text: string): void {

@@ -1,8 +1,8 @@
 /**
- * What a block of Markdown costs to draw, estimated before it is drawn, in time that is linear in its length.
+ * Estimates the cost of drawing a block of Markdown before it is drawn, in time that is linear in its length.
  *
- * Parsers of Markdown are not linear, and a short text can make very many elements: what costs more than the limit is
- * shown as plain text. A unit is what a small element takes, some 25 µs. The weights were measured in Chromium with
+ * Parsers of Markdown are not linear, and a short text can make very many elements: a block above the limit is
+ * shown as plain text. A unit is the time of a small element, some 25 µs. The weights were measured in Chromium with
  * JupyterLab 4.6; `tests/browser/test_costly_answers.py` draws what is just below the limit. Where parsers differ in
  * what a line is, the estimate is the higher one.
  */
@@ -59,7 +59,7 @@ const NAMED = /^ {0,3}(?:`{3,}|~{3,})[ \t]*(?!text(?:[ \t\n]|$))[^ \t\n`~]/;
 const ITEM = /^([ \t>]*)(?:[-*+]|(\d{1,9})[.)])(?=[ \t])/;
 const HEADING = /^ {0,3}#{1,6}[ \t]/;
 
-/** Whether a block costs more than it may. `fence`: the whole block is one fence. */
+/** Return whether a block costs more than the limit. `fence`: the whole block is one fence. */
 export function isCostly(text: string, fence: boolean): boolean {
   return costOf(text, fence) > BLOCK_LIMIT;
 }
@@ -173,7 +173,7 @@ class Scan {
     this._length = this._marks = this._foreign = 0;
   }
 
-  /** Whether no parser takes this line for more of the paragraph before it. */
+  /** Return whether no parser takes this line for more of the paragraph before it. */
   private _beginsAnother(line: string): boolean {
     const [, before, number] = ITEM.exec(line) ?? [];
     if (before === undefined) {

@@ -1,5 +1,5 @@
 /**
- * What a model wrote, as HTML that does nothing by itself and looks like nothing but text.
+ * Sanitizes a model's HTML: it has no effect by itself and looks like nothing but text.
  *
  * A sanitizer takes out scripts. What is left could still tell another site that the answer was read, be taken for a
  * part of this page, or lie over one. So only what Markdown is made of stays. The rest is taken out where nothing can
@@ -28,12 +28,12 @@ const OF_IMAGES = ['width', 'height'];
 const CLASS = /^(ͼ[0-9a-z]+|mermaid|jp-RenderedMermaid(-Details|-Summary)?|jp-mod-warning)$/;
 /** Attributes of elements that are there to show what they load. */
 const LOADS = ['src', 'srcset', 'poster', 'data'];
-/** A picture in the text itself; its pixels are counted. */
+/** A image in the text itself; its pixels are counted. */
 const PICTURE = /^data:image\/[a-z]+;base64,/i;
 /** An address without a site would be one of this server, asked with the reader's cookie; `http:/lab` is one too. */
 const ELSEWHERE = /^(https?:\/\/|mailto:)/i;
 
-/** Which images may be drawn, besides those that are small pictures in the text itself. */
+/** Which images may be drawn, besides those that are small images in the text itself. */
 export interface Images {
   /** Those of other sites. */
   remote?: boolean;
@@ -41,7 +41,7 @@ export interface Images {
   drawings?: boolean;
 }
 
-/** A sanitizer that also takes out what would load something or look like a part of the page. */
+/** Sanitize HTML and remove all that would load something or look like a part of the page. */
 export function sanitize(sanitizer: Sanitizer, images: Images): Sanitizer & { readonly allowNamedProperties: false } {
   return {
     sanitize: (dirty, options) => withoutLoading(sanitizer.sanitize(dirty, options), images),

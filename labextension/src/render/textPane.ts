@@ -11,7 +11,7 @@ import { TimeSlicer } from './timeSlicer';
 
 export type { Markdown } from './blockHost';
 
-/** What the page lays out at once, in units. */
+/** The cost that the page lays out at once, in units. */
 const SECTION = 1000;
 
 const panes = new WeakMap<Element, () => string>();
@@ -55,7 +55,7 @@ export class TextPane {
     renderScheduler.request(this);
   }
 
-  /** Draw what was last set; what was set while this is still drawing comes after it. */
+  /** Draw the text that was set last; a text that is set meanwhile comes after it. */
   async paint(): Promise<void> {
     if (this._painting) {
       return;

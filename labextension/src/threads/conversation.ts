@@ -116,13 +116,13 @@ export class Conversation implements IDisposable {
     this._fetch.ask();
   }
 
-  /** Keep what is written. */
+  /** Keep the draft. */
   write(change: { text: string } | { model: string }): void {
     Object.assign(this.draft, change, { id: null });
     this._changed.emit();
   }
 
-  /** Ask what is written. Whether that was possible is in the draft. */
+  /** Submit the draft. If that fails, the draft has the reason. */
   async send(): Promise<void> {
     const { draft, model } = this;
     const prompt = draft.text;

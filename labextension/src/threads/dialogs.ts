@@ -7,7 +7,7 @@ import { clipped, isolated } from '../render/boundedText';
 import { trans } from '../translation';
 import type { ThreadsModel } from './model';
 
-/** Jupyter's dialogs do not say more of a name than this pattern does. */
+/** Jupyter's dialogs check a name by a pattern only. */
 const NAME = '.{1,200}';
 
 export class ThreadDialogs {

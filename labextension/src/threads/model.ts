@@ -52,7 +52,7 @@ export class ThreadsModel implements IDisposable {
     return this._models;
   }
 
-  /** What answers if no model is named. */
+  /** The model that answers if none is named. */
   get defaultModel(): string | null {
     return this._default;
   }
@@ -75,7 +75,7 @@ export class ThreadsModel implements IDisposable {
 
   /** Why the list may be old; null if it is not. */
   get trouble(): string | null {
-    return this._online ? this._fetch.failure : null; // that we are offline the panel says already
+    return this._online ? this._fetch.failure : null; // the panel shows already that the page is offline
   }
 
   /** Why the server denies this page; null if it does not, or while that is not known. */
@@ -161,7 +161,7 @@ export class ThreadsModel implements IDisposable {
       this._mayWrite = await this._server.mayWrite();
       this._settled();
     } catch {
-      // Then a refusal says it.
+      // Then a refused request shows the reason.
     }
   }
 

@@ -130,11 +130,11 @@ export class TurnView {
   private _pane: TextPane | null = null;
   private _view: AnswerView | null = null;
   private _asker: string | null = null;
-  /** What was asked, as it is shown. */
+  /** The question on the screen. */
   private _shown: readonly Message[] = [];
 }
 
-/** Whether messages say the same. They may be long: while nothing was read anew they are the same array. */
+/** Return whether messages are equal. They may be long: while nothing was read anew they are the same array. */
 function isSame(one: readonly Message[], other: readonly Message[]): boolean {
   return (
     one === other ||

@@ -1,4 +1,4 @@
-/** A thread as its turns: what was asked and which job answers, also those that came to nothing. */
+/** A thread as its turns: the question and the job that answers, also of turns without an answer. */
 
 import type { Job, Message, Part, Said } from '../wire/wire';
 
@@ -10,7 +10,7 @@ export interface Turn {
   asker: string | null;
   /** A job that answers, or asks again or is asked again by the one that does; null if it was deleted. */
   job: string | null;
-  /** What the list of jobs says of it; null if it is deleted, or of another thread. */
+  /** The job's record; null if it is deleted, or of another thread. */
   record: Job | null;
   /** The whole answer, where there is one. */
   answer: string | null;
@@ -80,7 +80,7 @@ export function turnsOf(said: readonly Said[], jobs: readonly Job[]): Turn[] {
   return turns;
 }
 
-/** The words of a message; of pictures, files and recordings, what they are. */
+/** The words of a message; of images, files and recordings, what they are. */
 export function textOf(content: Message['content']): string {
   if (typeof content === 'string') {
     return content;
@@ -100,7 +100,7 @@ function sizeOf(bytes: number): string {
   return bytes < 999_500 ? `${Math.round(bytes / 1000)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
-/** Which job was asked first, of those that ask each other again. */
+/** Return the first job of a chain of retries. */
 function rootsOf(jobs: readonly Job[]): (id: string) => string {
   const older = new Map(jobs.map(({ id, retry_of }) => [id, retry_of]));
   return id => {

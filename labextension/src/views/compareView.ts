@@ -9,7 +9,7 @@ import { AnswerView, type ViewContext } from './answerView';
 export interface ComparedJob {
   job: string;
   model: string;
-  /** What the notebook's file says. */
+  /** The answer in the notebook's file. */
   saved: { text: string; status: Status } | null;
 }
 
@@ -39,7 +39,7 @@ export class CompareView {
     this.node.remove();
   }
 
-  /** Whether it shows these jobs, or shows those that ask them again, in this order. */
+  /** Return whether it shows these jobs or retries of them, in this order. */
   holds(jobs: readonly string[]): boolean {
     return jobs.length === this._views.length && this._views.every((view, i) => view.holds(jobs[i] ?? ''));
   }

@@ -11,19 +11,19 @@ import type { JobFeed } from '../wire/feed';
 import type { Answer } from '../wire/fold';
 import type { Picture } from '../wire/wire';
 
-/** How a picture's file is had. Rejects with the reason if it is not. */
+/** Loads an image's file; rejects with the reason. */
 export type LoadImage = (picture: Picture) => Promise<Blob>;
 
 export interface ImageListOptions {
   job: string;
-  /** What the notebook's file says; its pictures are shown until the log has come, and stay if it does not come. */
+  /** The answer in the notebook's file; its images are shown until the log has come, and stay if it does not come. */
   saved: { text: string } | null;
   source: JobFeed;
 }
 
 export class ImageList {
   readonly node = element('div', 'pictures');
-  /** The saved text without its pictures: it is drawn as one of a model, and a picture is no text. */
+  /** The saved text without its images: the text is drawn as a model's. */
   readonly savedText: string;
 
   constructor({ job, saved, source }: ImageListOptions) {
@@ -42,7 +42,7 @@ export class ImageList {
     this.node.remove();
   }
 
-  /** Show an answer's, once there is one. What could not be had is loaded when the page is online again. */
+  /** Show an answer's images. Those that failed to load are loaded when the page is online again. */
   show(answer: { images?: Answer['images'] } | null, online: boolean): void {
     const isBack = online && !this._online;
     this._online = online;
@@ -95,7 +95,7 @@ export class ImageList {
 class Figure {
   readonly node = element('figure', 'picture');
 
-  /** @param source is what shows it until it has been loaded. */
+  /** @param source shows it until it has been loaded. */
   constructor(
     readonly caption: string,
     private readonly _picture: Picture | null,

@@ -5,7 +5,7 @@ import { ServerConnection } from '@jupyterlab/services';
 
 import type { Access } from './feed';
 
-/** A request that takes longer says nothing. */
+/** A request that takes longer has no result. */
 const TIMEOUT = 10_000; // ms
 
 /**
@@ -73,7 +73,7 @@ async function read(response: Response): Promise<Found> {
   }
 }
 
-/** Whether an answer of `api/me` names a user. */
+/** Return whether an answer of `api/me` names a user. */
 function hasUser(json: unknown): boolean {
   return Boolean((json as { identity?: unknown } | null)?.identity);
 }

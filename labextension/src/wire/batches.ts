@@ -13,7 +13,7 @@ import { hasEnded } from './fold';
 import type { Live } from './live';
 import type { Fault, Group, Inbox } from './wire';
 
-const SPACING = 1000; // ms between two readings of a group
+const SPACING = 1000; // ms between two reads of a batch
 const SPACING_ENDED = 5000; // ms
 /** For hidden pages: a notebook that is open there is saved when a batch ends. */
 const SPACING_HIDDEN = 10_000; // ms
@@ -23,19 +23,19 @@ const AGAIN = 5000; // ms
 /** Gets a batch as it is now; null while it is not known. `trouble`: why the batch may be old, or is null. */
 export type BatchFollower = (group: Group | null, trouble: Fault | Denial | null) => void;
 
-/** Where a view gets its group from. */
+/** Where a view gets its batch from. */
 export interface BatchFeed {
-  /** Call back with the group now, before this returns, and whenever it changes. */
+  /** Call back with the batch now, before this returns, and whenever it changes. */
   follow(id: string, follower: BatchFollower): Disposable;
-  /** Stop what has not ended; idempotent. */
+  /** Stop the jobs that have not ended; idempotent. */
   cancel(id: string): Promise<void>;
-  /** Ask again what has no answer; one that is paused goes on. */
+  /** Retry the rows without an answer; a paused batch is resumed. */
   retry(id: string): Promise<void>;
-  /** Let one that is paused go on with what is left. */
+  /** Resume a paused batch. */
   resume(id: string): Promise<void>;
   /** Report that a visible view has drawn the end: its notice is read. */
   seen(id: string): void;
-  /** List the jobs of a group, where there is a list. */
+  /** List the jobs of a batch, where there is a list. */
   show?: (group: { group: string; title: string }) => void;
 }
 
@@ -57,7 +57,7 @@ interface Entry {
   busy: boolean;
   /** It was asked for while it was being read. */
   again: boolean;
-  /** A wish was answered while it was being read: what is read may be older than that. */
+  /** A request was answered while the batch was being read: the read may be older than that answer. */
   overtaken: boolean;
   timer: ReturnType<typeof setTimeout> | undefined;
 }
@@ -133,7 +133,7 @@ export class Batches implements BatchFeed {
   }
 
   seen(id: string): void {
-    // Should it fail, it stays unread, and the next view that comes into sight says the same.
+    // If it fails, the notice stays unread, and the next view that comes into sight reports the same.
     this._readNotice(id).catch(() => undefined);
   }
 

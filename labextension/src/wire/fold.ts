@@ -64,7 +64,7 @@ const ENDS = { failed: 'failed', cancelled: 'cancelled', interrupted: 'interrupt
 
 type Table = Record<string, Record<string, Status | undefined> | undefined>;
 
-// The whole life of a job. An end has no row: what has ended never opens again.
+// The whole life of a job. An end has no row: an ended job never opens again.
 const TRANSITIONS: Table = {
   new: { queued: 'queued' },
   queued: { attempt: 'running', waiting: 'waiting', ...ENDS },
@@ -82,7 +82,7 @@ const TRANSITIONS: Table = {
   waiting: { attempt: 'running', waiting: 'waiting', ...ENDS }
 };
 
-/** Whether a job in this state will never change again. */
+/** Return whether a job in this state never changes again. */
 export function hasEnded(status: Status | 'new'): status is End {
   return status !== 'new' && !(status in TRANSITIONS);
 }

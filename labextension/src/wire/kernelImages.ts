@@ -1,5 +1,5 @@
 /**
- * Pictures for a page that has no server in reach: a kernel hands them over in pieces, as custom messages with buffers
+ * Images for a page that has no server in reach: a kernel hands them over in pieces, as custom messages with buffers
  * (see `jupyter_bgstream/client/image_relay.py`).
  */
 
@@ -7,7 +7,7 @@ import { trans } from '../translation';
 import type { Disposable } from './feed';
 import type { Picture } from './wire';
 
-/** What is used of a widget's model. */
+/** The part of a widget's model that is used here. */
 interface Messages {
   send(content: unknown): void;
   on(name: string, listener: (...args: never[]) => void): void;
@@ -20,9 +20,9 @@ interface Message {
   error?: { message: string };
 }
 
-/** A larger picture would take a kernel's messages for too long. */
+/** A larger image would take a kernel's messages for too long. */
 const LIMIT = 10 * 2 ** 20; // bytes
-const PATIENCE = 30_000; // ms of silence until we say that the kernel is busy
+const PATIENCE = 30_000; // ms of silence until the kernel counts as busy
 
 export class KernelImages implements Disposable {
   constructor(private readonly _model: Messages) {

@@ -42,9 +42,9 @@ export function sendToKernel(model: Model, content: unknown): boolean {
 }
 
 const BEAT = 20_000; // ms; a socket that is silent for longer would be given up
-const PATIENCE = 3000; // ms until we say that the kernel is busy
+const PATIENCE = 3000; // ms until the kernel counts as busy
 
-/** What a page asks of a kernel. */
+/** The requests of a page to a kernel. */
 class Wishes implements Disposable {
   constructor(private readonly _model: Model) {
     _model.on('msg:custom', this._hear);

@@ -34,7 +34,7 @@ export class RequestError extends Error {
 }
 
 const HOME = 'api/bgstream';
-/** What Jupyter's authorizer calls this API. */
+/** The name of this API for Jupyter's authorizer. */
 const RESOURCE = 'bgstream';
 
 export class Requests {
@@ -126,7 +126,7 @@ export class Requests {
     return (await this._ask('GET', 'models')) as ModelList;
   }
 
-  /** Whether the server lets this user ask anything, as far as it says. */
+  /** Return whether this user may submit prompts, as far as the server reports it. */
   async mayWrite(): Promise<boolean> {
     const permissions = JSON.stringify({ [RESOURCE]: ['write'] });
     const answer = await this._ask('GET', 'me', undefined, { permissions }, 'api');
@@ -155,7 +155,7 @@ export class Requests {
     return (answer as { mutes: Mute[] }).mutes;
   }
 
-  /** What jobs cost day by day, from a time on. */
+  /** Read the cost of jobs by day, from a time on. */
   async costs(since: number): Promise<CostList> {
     return (await this._ask('GET', 'costs', undefined, { by: 'day', since: String(Math.floor(since)) })) as CostList;
   }

@@ -123,7 +123,7 @@ export class RetryChains implements Chains {
         this._records.set(news.job, null);
         this._tell();
       } else if (hasEnded(news.status)) {
-        this._want(news.job); // it ended just now, or was asked again
+        this._want(news.job); // it ended just now, or was retried
       }
     }
   }
@@ -153,7 +153,7 @@ export class RetryChains implements Chains {
       await this._read(wanted);
       this._tell();
     } catch {
-      // The panel says that the server does not answer; what is shown stays.
+      // The panel shows that the server does not answer; the views stay as they are.
       wanted.forEach(job => this._wanted.add(job));
       this._soon(AGAIN);
     }
