@@ -50,7 +50,7 @@ async def test_an_answer_shows_all_that_it_has(lab: Lab, server: Jupyter, provid
     assert await words("ending") == CUT
     assert await words("tokens") == "345 tokens"
     assert await words("cost") == "$0.0012"
-    assert await view.locator(".jp-bgstream-cost").get_attribute("title") == "What the provider says it cost."
+    assert await view.locator(".jp-bgstream-cost").get_attribute("title") == "The cost that the provider reported."
 
     reasoning = view.locator(".jp-bgstream-reasoning")
     assert not await reasoning.locator(".jp-bgstream-plain").is_visible()
