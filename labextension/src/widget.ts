@@ -7,7 +7,7 @@
 
 import baseCss from '../style/base.css';
 import batchCss from '../style/batch.css';
-import picturesCss from '../style/pictures.css';
+import imagesCss from '../style/pictures.css';
 import widgetCss from '../style/widget.css';
 
 import { markdown } from './render/standaloneMarkdown';
@@ -76,7 +76,7 @@ function drawJob(model: Model): View {
   const page = pageGlobals();
   if (page?.live === undefined || page.retries === undefined || page.markdown === undefined) {
     style('base', baseCss);
-    style('pictures', picturesCss);
+    style('pictures', imagesCss);
     return relayed(
       model,
       () => new KernelFeed(model),

@@ -94,11 +94,11 @@ export let mayWrite: Mock<(document: string, job: string) => Promise<boolean>>;
 /** A file that is read without a clock. */
 export const file = { arrayBuffer: () => Promise.resolve(new TextEncoder().encode('x').buffer) } as Blob;
 
-/** Reads the file of a picture. */
-export let picture: Mock<(job: string, picture: Picture) => Promise<Blob>>;
+/** Reads the file of an image. */
+export let loadImage: Mock<(job: string, image: Picture) => Promise<Blob>>;
 
 const live = {
-  picture: (job: string, which: Picture) => picture(job, which),
+  image: (job: string, which: Picture) => loadImage(job, which),
   mayWrite: (document: string, job: string) => mayWrite(document, job),
   follow: (job: string, follower: Follower) => {
     follows.set(job, follower);
@@ -153,7 +153,7 @@ export function setUp(): void {
   chains = new Map();
   followGroup = new Map();
   mayWrite = vi.fn(() => Promise.resolve(true));
-  picture = vi.fn(() => Promise.resolve(file));
+  loadImage = vi.fn(() => Promise.resolve(file));
   autosave.on = true;
 }
 

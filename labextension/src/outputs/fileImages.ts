@@ -22,21 +22,21 @@ export class FileImages {
   }
 
   /** Read those of these images that a file may have, each once. */
-  take(pictures: readonly Picture[]): void {
-    for (const picture of embeddable(pictures)) {
-      if (!this._asked.has(picture.id)) {
-        this._asked.add(picture.id);
+  take(images: readonly Picture[]): void {
+    for (const image of embeddable(images)) {
+      if (!this._asked.has(image.id)) {
+        this._asked.add(image.id);
         this._coming++;
-        void this._read(picture);
+        void this._read(image);
       }
     }
   }
 
-  private async _read(picture: Picture): Promise<void> {
+  private async _read(image: Picture): Promise<void> {
     try {
-      this._files.set(picture.id, await base64Of(await this._load(picture)));
+      this._files.set(image.id, await base64Of(await this._load(image)));
     } catch (error) {
-      console.warn('jupyter_bgstream: a picture is not in the notebook yet', error); // the file has a note, too
+      console.warn('jupyter_bgstream: an image is not in the notebook yet', error); // the file has a note, too
     }
     this._coming--;
     if (this.isSettled) {

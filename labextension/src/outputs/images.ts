@@ -11,7 +11,7 @@ import { escapeHtml } from './escape';
 import { Fence } from './fence';
 
 /** Of an image in the file. */
-const PICTURE_LIMIT = 2 ** 20; // bytes
+const IMAGE_LIMIT = 2 ** 20; // bytes
 /** Of all images in an output. */
 const OUTPUT_LIMIT = 4 * 2 ** 20; // bytes
 
@@ -47,40 +47,40 @@ export class ImageEmbedder {
 
   /** Markdown from a notebook file without the data of its images; for `written`. */
   lifted(saved: string): string {
-    return withoutImageMarks(saved).replace(SAVED, (picture, data: string) => {
+    return withoutImageMarks(saved).replace(SAVED, (image, data: string) => {
       const size = Math.floor((data.length * 3) / 4) - (data.length - data.replace(/=+$/, '').length);
-      if (size > Math.min(PICTURE_LIMIT, this._left)) {
-        return picture;
+      if (size > Math.min(IMAGE_LIMIT, this._left)) {
+        return image;
       }
       this._left -= size;
-      return this._place(picture);
+      return this._place(image);
     });
   }
 
   /** Markdown with its images as it goes into a notebook file. */
   written(markdown: string): string {
-    if (this._pictures.length === 0) {
+    if (this._images.length === 0) {
       return escapeHtml(markdown);
     }
     const taken = Math.max(0, ...Array.from(markdown.matchAll(/picturex*/g), ([word]) => word.length));
     const word = WORD + 'x'.repeat(Math.max(0, taken + 1 - WORD.length));
-    const pictures = new Map(this._pictures.map((picture, number) => [`${word}${number}`, picture]));
-    const marked = this._pictures.reduce((text, _, n) => text.replaceAll(`\0${n}\0`, `${word}${n}`), markdown);
+    const images = new Map(this._images.map((image, number) => [`${word}${number}`, image]));
+    const marked = this._images.reduce((text, _, n) => text.replaceAll(`\0${n}\0`, `${word}${n}`), markdown);
     const fence = new Fence();
     const lines = escapeHtml(marked)
       .split('\n')
       .map(line => {
-        const picture = pictures.get(line);
+        const image = images.get(line);
         fence.follow(line);
         // In code it would be a million characters and no image.
-        return picture === undefined ? line : fence.closing === '' ? picture : '';
+        return image === undefined ? line : fence.closing === '' ? image : '';
       });
     return lines.join('\n');
   }
 
   private _paragraphs(job: string, image: Picture, index: number, data: string | null): string[] {
     const line = caption(image);
-    if (image.bytes > Math.min(PICTURE_LIMIT, this._left)) {
+    if (image.bytes > Math.min(IMAGE_LIMIT, this._left)) {
       const how = `bg.job("${job}").images[${index}].save("picture${fileExtension(image)}")`;
       const why = 'is not in this file, which would become too large. Save it from the live view, or with';
       return [wordsMarkdown(`${line}, ${why} ${how}.`)];
@@ -89,24 +89,24 @@ export class ImageEmbedder {
     if (data === null) {
       return [wordsMarkdown(`${line},${MISSING}`)];
     }
-    const picture = `![Picture ${imageNumber(image)}](data:${image.media_type};base64,${data})`;
-    return [wordsMarkdown(line), this._place(picture)];
+    const embedded = `![Picture ${imageNumber(image)}](data:${image.media_type};base64,${data})`;
+    return [wordsMarkdown(line), this._place(embedded)];
   }
 
-  private _place(picture: string): string {
-    this._pictures.push(picture);
-    return `\0${this._pictures.length - 1}\0`;
+  private _place(image: string): string {
+    this._images.push(image);
+    return `\0${this._images.length - 1}\0`;
   }
 
   private _left = OUTPUT_LIMIT;
-  private readonly _pictures: string[] = [];
+  private readonly _images: string[] = [];
 }
 
 /** The images of a job whose data are wanted for a file, if no other job is beside it. */
 export function embeddable(images: readonly Picture[]): readonly Picture[] {
   let left = OUTPUT_LIMIT;
   return images.filter(({ bytes }) => {
-    const fits = bytes <= Math.min(PICTURE_LIMIT, left);
+    const fits = bytes <= Math.min(IMAGE_LIMIT, left);
     left -= fits ? bytes : 0;
     return fits;
   });
@@ -128,16 +128,16 @@ export interface SavedImage {
 const MOST_SAVED = 64;
 
 /** Split a saved text into the text, which is drawn as a model's, and its images. */
-export function splitImages(markdown: string): { text: string; pictures: readonly SavedImage[] } {
-  const pictures: SavedImage[] = [];
+export function splitImages(markdown: string): { text: string; images: readonly SavedImage[] } {
+  const images: SavedImage[] = [];
   const text = markdown.replace(WITH_LINE, (all, caption: string, source: string) => {
-    if (pictures.length === MOST_SAVED) {
+    if (images.length === MOST_SAVED) {
       return all;
     }
-    pictures.push({ caption, source });
+    images.push({ caption, source });
     return '';
   });
-  return { text, pictures };
+  return { text, images };
 }
 
 /** Return a text without characters that stand for images. */

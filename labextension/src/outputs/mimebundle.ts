@@ -169,8 +169,8 @@ function alone([key]: readonly Bundle[], [job]: readonly (KnownJob | null)[]): O
   if (key == null || job == null) {
     return null;
   }
-  const pictures = new ImageEmbedder();
-  const markdown = pictures.written(markdownOf(job, pictures, false));
+  const images = new ImageEmbedder();
+  const markdown = images.written(markdownOf(job, images, false));
   return { [BUNDLE_MIME]: key, 'text/markdown': markdown, 'text/plain': plainOf(job) };
 }
 
@@ -188,11 +188,11 @@ function sideBySide(data: OutputData, keys: readonly Bundle[], jobs: readonly (K
     return null;
   }
   const last = keys.length - 1;
-  const pictures = new ImageEmbedder();
-  const below = jobs.map((job, i) => (job ? markdownOf(job, pictures, i < last) : pictures.lifted(markdown[i] ?? '')));
+  const images = new ImageEmbedder();
+  const below = jobs.map((job, i) => (job ? markdownOf(job, images, i < last) : images.lifted(markdown[i] ?? '')));
   return {
     [JOBS_MIME]: { jobs: keys },
-    'text/markdown': pictures.written(joined(...below.flatMap((text, i) => [headings[i], text]))),
+    'text/markdown': images.written(joined(...below.flatMap((text, i) => [headings[i], text]))),
     'text/plain': joined(...jobs.flatMap((job, i) => [names[i], job ? plainOf(job) : plain[i]]))
   };
 }
@@ -214,10 +214,10 @@ function splitByHeadings(text: string, headings: readonly string[]): readonly st
 }
 
 /** Return Markdown that is to be escaped together with the text around it, which may have open constructs. */
-function markdownOf({ id, answer, file }: KnownJob, pictures: ImageEmbedder, closed: boolean): string {
+function markdownOf({ id, answer, file }: KnownJob, images: ImageEmbedder, closed: boolean): string {
   const note = noteOf(answer);
   const text = withoutImageMarks(answer.text);
-  const shown = pictures.markdown(id, answer.images, file ?? (() => null));
+  const shown = images.markdown(id, answer.images, file ?? (() => null));
   const below = [shown, sourcesMarkdown(answer.sources), note && noteMarkdown(note)];
   const end = closed || below.some(Boolean) ? closingFence(text) : '';
   return joined(withFormulas(text) + end, ...below);

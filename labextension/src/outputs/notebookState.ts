@@ -12,7 +12,7 @@ import { type OutputData, textOf, updatedBatchOutput, updatedOutput } from './mi
 
 /** The feeds of jobs and batches. */
 export interface NotebookFeeds {
-  live: Pick<JobFeed, 'follow'> & Required<Pick<JobFeed, 'picture'>>;
+  live: Pick<JobFeed, 'follow'> & Required<Pick<JobFeed, 'image'>>;
   retries: Pick<Chains, 'watch'>;
   groups: Pick<BatchFeed, 'follow'>;
 }
@@ -191,7 +191,7 @@ export class NotebookJobs {
   }
 
   private _imagesOf(job: string, settled: () => void): FileImages {
-    return new FileImages(picture => this._feeds.live.picture(job, picture), settled);
+    return new FileImages(image => this._feeds.live.image(job, image), settled);
   }
 
   private _addBatch(id: string): void {

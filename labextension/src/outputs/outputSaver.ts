@@ -34,7 +34,7 @@ const WRITE_AFTER = 300; // ms
 const SAVE_AFTER = 300; // ms
 
 export interface OutputSaverOptions extends NotebookFeeds {
-  live: Pick<Live, 'follow' | 'picture' | 'mayWrite'>;
+  live: Pick<Live, 'follow' | 'image' | 'mayWrite'>;
   retries: Pick<RetryChains, 'watch' | 'onRetry'>;
   groups: Pick<Batches, 'follow' | 'onRetry'>;
   maySave: () => boolean;

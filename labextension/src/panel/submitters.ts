@@ -1,4 +1,4 @@
-/** The people who submit jobs, on a server whose identity provider names them. */
+/** Names of the people that submit jobs, on a server whose identity provider has them. */
 
 import { element, setText } from '../render/dom';
 import { trans } from '../translation';

@@ -34,7 +34,7 @@ export const rendererPlugin: JupyterFrontEndPlugin<IAnswers> = {
       url: () => requests.liveUrl(),
       WebSocket: requests.WebSocket,
       cancel: job => requests.cancel(job),
-      picture: (job, { id }) => requests.picture(job, id),
+      image: (job, { id }) => requests.image(job, id),
       access: () => checkAccess(app.serviceManager.serverSettings)
     });
     const preferences: Preferences = { remoteImages: false, toasts: true };

@@ -112,7 +112,7 @@ export class Blocks {
     this._count(line);
   }
 
-  /** Begin a fence; returns false if it is none, being too far in. */
+  /** Begin a fence; return false if the line is indented too far to be one. */
   private _open(before: string, mark: string): boolean {
     const own = before === '' || (!this._list && /^ {1,3}$/.test(before));
     if (!own && !this._list) {
@@ -128,7 +128,7 @@ export class Blocks {
   private _inside(line: string, end: number, { mark, own }: Fence): void {
     const closing = CLOSING.exec(line)?.[1] ?? '';
     const closes = closing.startsWith(mark);
-    // At column 0 the list has ended and its fence with it, for some parsers; models mean that it goes on.
+    // At column 0 the list has ended and its fence with it, for some parsers; models intend that it continues.
     this._needsWhole ||= !own && /^[^ \t\r\n]/.test(line);
     if (closes && !(own && /^(?: {4}|\t)/.test(line))) {
       this._fence = null;

@@ -3,7 +3,7 @@
  *
  * Lab draws a diagram in the page itself and then makes an image of it. What the diagram names has loaded by then: an
  * image as a shape, a style, a tag in a label. So a diagram that could name something stays the code that it is.
- * Lab draws at once, and many kinds can be made to take for ever. So only small diagrams of known kinds are drawn.
+ * Lab draws at once, and many kinds can be made to take forever. So only small diagrams of known kinds are drawn.
  */
 
 /** What may open a diagram for any parser: between the fence and its word is what `trim()` takes away. */
@@ -22,7 +22,7 @@ const MAY_LOAD = new RegExp(
   ].join('|'),
   'im'
 );
-/** How an image is written; HTML knows two names for it. A drawn diagram is one, too, and none can be told from it. */
+/** How an image is written; HTML knows two names for it. A drawn diagram is one, too, and cannot be distinguished. */
 const IMAGE = /!\[|<im/i;
 /** Of more in one piece none is drawn: each is judged by all that follows. */
 const MANY = 20;

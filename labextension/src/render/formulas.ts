@@ -25,7 +25,7 @@ const INSIDE = String.raw`(?:[^$${'`'}\\<]|<(?!span>)|\\[^()\[\]])+?`;
 const IN_TEXT = tokens('');
 const IN_TABLE = tokens('|');
 
-/** Markdown whose formulas are in dollars, and whose other dollars are none; twice is as once. */
+/** Return Markdown with formulas in dollars and no other dollars that could open one; idempotent. */
 export function withFormulas(markdown: string): string {
   if (!WORTH_A_LOOK.test(markdown)) {
     return markdown;

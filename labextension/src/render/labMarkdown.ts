@@ -11,7 +11,7 @@ import { typeset } from './typesetting';
 
 type Services = Pick<IRenderMimeRegistry, 'sanitizer' | 'latexTypesetter' | 'markdownParser'>;
 
-/** Return a renderer that never trusts the text, whatever the notebook's trust: trusted Markdown runs scripts. */
+/** Return a renderer that never trusts the text, in a trusted notebook either: trusted Markdown runs scripts. */
 export function safeMarkdown(services: Services, remoteImages: () => boolean): Markdown {
   const { markdownParser: parser, latexTypesetter: typesetter } = services;
   return {

@@ -25,7 +25,7 @@ export function drawProblemOfUri(uri: string): string {
 function whyNot(file: ArrayBuffer): string {
   const size = sizeOf(new DataView(file));
   if (size === null) {
-    return unknownSize(); // browsers draw more types than these four, whatever a file is called
+    return unknownSize(); // browsers draw more types than these four, and do not look at the name
   }
   if (size.width * size.height <= MOST) {
     return '';

@@ -181,7 +181,7 @@ class Scan {
       return this._rows || HEADING.test(line);
     }
     const indent = before.replaceAll('\t', '    ').length;
-    // Too far in, it is text. A number other than 1 does not interrupt a paragraph either, but goes on with a list.
+    // Too far in, it is text. A number other than 1 does not interrupt a paragraph either, but continues a list.
     if (indent > this._inner + 3 || (number !== undefined && number !== '1' && !this._numbered && this._length > 0)) {
       return this._rows;
     }
@@ -215,7 +215,7 @@ class Scan {
   private _marks = 0;
   /** Letters of other scripts among them. */
   private _foreign = 0;
-  /** Of the table; 0 where there is none. */
+  /** Of the table; 0 outside of one. */
   private _columns = 0;
   /** It is a table for certain, and what is read at once is a row. */
   private _rows = false;

@@ -29,7 +29,7 @@ const CLASS = /^(ͼ[0-9a-z]+|mermaid|jp-RenderedMermaid(-Details|-Summary)?|jp-m
 /** Attributes of elements that are there to show what they load. */
 const LOADS = ['src', 'srcset', 'poster', 'data'];
 /** A image in the text itself; its pixels are counted. */
-const PICTURE = /^data:image\/[a-z]+;base64,/i;
+const INLINE_IMAGE = /^data:image\/[a-z]+;base64,/i;
 /** An address without a site would be one of this server, asked with the reader's cookie; `http:/lab` is one too. */
 const ELSEWHERE = /^(https?:\/\/|mailto:)/i;
 
@@ -37,7 +37,7 @@ const ELSEWHERE = /^(https?:\/\/|mailto:)/i;
 export interface Images {
   /** Those of other sites. */
   remote?: boolean;
-  /** SVGs. A few lines of SVG can keep a browser busy for ever: only those that Lab has drawn. */
+  /** SVGs. A few lines of SVG can keep a browser busy forever: only those that Lab has drawn. */
   drawings?: boolean;
 }
 
@@ -121,9 +121,9 @@ function mayLoad(node: Element, { remote, drawings }: Images): boolean {
     return drawings === true;
   }
   if (/^data:/i.test(source)) {
-    return PICTURE.test(source) && drawProblemOfUri(source) === '';
+    return INLINE_IMAGE.test(source) && drawProblemOfUri(source) === '';
   }
-  // Never from this server, whatever the setting: a GET with the reader's cookie is not a model's to make.
+  // Never from this server, with any setting: a GET with the reader's cookie is not a model's to make.
   return remote === true && /^https?:\/\//i.test(source) && !isOurs(source);
 }
 

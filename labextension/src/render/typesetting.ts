@@ -1,5 +1,5 @@
 /**
- * Typesetting of formulas one by one, so that many of them are many short tasks, and one that would take for ever is
+ * Typesetting of formulas one by one, so that many of them are many short tasks, and one that would take forever is
  * left as it was written.
  */
 
@@ -50,7 +50,7 @@ function costOf(source: string): number {
   return source.length + CELL * (source.match(/&|\\\\/g)?.length ?? 0);
 }
 
-/** Texts that may have formulas; in code there are none. */
+/** Return the texts that may have formulas; code has none. */
 function textsOf(host: HTMLElement): Text[] {
   const walker = document.createTreeWalker(host, NodeFilter.SHOW_TEXT);
   const found: Text[] = [];

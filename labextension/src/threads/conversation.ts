@@ -162,11 +162,11 @@ export class Conversation implements IDisposable {
     }
     const mark = JSON.stringify(thread);
     if (mark !== this._mark) {
-      const [said, { jobs, viewer = null }] = await Promise.all([
+      const [messages, { jobs, viewer = null }] = await Promise.all([
         this._server.threadMessages(name),
         this._server.jobs(JOBS, { thread: name })
       ]);
-      const turns = turnsOf(said, jobs);
+      const turns = turnsOf(messages, jobs);
       await Promise.all([this._learnRecords(turns), this._learnQuestions(turns)]);
       const records = turns.map(({ record, job }) => record ?? this._records.get(job ?? '') ?? null);
       this._viewer = viewer;
@@ -260,7 +260,7 @@ export class Conversation implements IDisposable {
   private _disposed = false;
 }
 
-/** Return the author of a job that was forked from another thread; the user who retried it is not the author. */
+/** Return the author of a job that was forked from another thread; its retries have none. */
 function askerOf(record: Job | null): string | null {
   return record?.retry_of === null ? record.submitted_by : null;
 }

@@ -19,19 +19,19 @@ export interface Turn {
 /** What follows one another in the conversation and is of one job. */
 interface Segment {
   job: string | null;
-  said: Said[];
+  messages: Said[];
 }
 
 /**
  * Return the turns of a thread, the oldest first.
  *
- * `said` is what the next job will send, in order; turns without an answer are only in the list of `jobs`, the newest
+ * `messages` are those that the next job will send, in order; turns without an answer are only in the list of `jobs`, the newest
  * first. They stand where they were asked: before the next turn that was asked after them.
  */
-export function turnsOf(said: readonly Said[], jobs: readonly Job[]): Turn[] {
+export function turnsOf(messages: readonly Said[], jobs: readonly Job[]): Turn[] {
   const rootOf = rootsOf(jobs);
   const byId = new Map(jobs.map(job => [job.id, job]));
-  /** The user who retried the job is not the author. */
+  /** Return the author of the first job: a retry has no author. */
   const askerOf = (root: string): string | null => byId.get(root)?.submitted_by ?? null;
   const newest = new Map<string, Job>();
   const order: string[] = []; // roots, the oldest first
@@ -43,12 +43,12 @@ export function turnsOf(said: readonly Said[], jobs: readonly Job[]): Turn[] {
     newest.set(root, job);
   }
   const place = new Map(order.map((root, i) => [root, i]));
-  const segments = segmentsOf(said);
+  const segments = segmentsOf(messages);
   const spoken = new Set(segments.map(({ job }) => rootOf(job ?? '')));
   const turns: Turn[] = [];
   const shown = new Set<string>();
   let reached = 0;
-  /** Those of which nothing was said, up to a place. */
+  /** Add the turns without messages, up to a position. */
   const silent = (end: number): void => {
     for (; reached < end; reached++) {
       const root = order[reached] ?? '';
@@ -58,7 +58,7 @@ export function turnsOf(said: readonly Said[], jobs: readonly Job[]): Turn[] {
       }
     }
   };
-  for (const [i, { job, said: words }] of segments.entries()) {
+  for (const [i, { job, messages: words }] of segments.entries()) {
     const root = rootOf(job ?? '');
     silent(place.get(root) ?? 0);
     if (job !== null && shown.has(root)) {
@@ -112,18 +112,18 @@ function rootsOf(jobs: readonly Job[]): (id: string) => string {
   };
 }
 
-function segmentsOf(said: readonly Said[]): Segment[] {
+function segmentsOf(messages: readonly Said[]): Segment[] {
   const segments: Segment[] = [];
-  for (const message of said) {
+  for (const message of messages) {
     const last = segments.at(-1);
     // Turns of deleted jobs stand side by side: a question after an answer is another turn.
-    const goesOn =
+    const continues =
       last?.job === message.job &&
-      !(message.job === null && last.said.at(-1)?.role === 'assistant' && message.role !== 'assistant');
-    if (goesOn) {
-      last.said.push(message);
+      !(message.job === null && last.messages.at(-1)?.role === 'assistant' && message.role !== 'assistant');
+    if (continues) {
+      last.messages.push(message);
     } else {
-      segments.push({ job: message.job, said: [message] });
+      segments.push({ job: message.job, messages: [message] });
     }
   }
   return segments;

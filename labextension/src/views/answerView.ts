@@ -20,7 +20,7 @@ export interface ViewContext {
 export interface AnswerOptions extends ViewContext {
   job: string;
   model: string;
-  /** The answer in the notebook's file; null if there is none. */
+  /** The answer in the notebook's file, or null. */
   saved: { text: string; status: Status } | null;
 }
 

@@ -29,7 +29,7 @@ import { ViewShell } from './viewShell';
 export interface BatchOptions {
   /** The batch's id. */
   batch: string;
-  /** The batch in the notebook's file; null if there is none. */
+  /** The batch in the notebook's file, or null. */
   saved: Omit<BatchBundle, 'id'> | null;
   groups: BatchFeed;
 }

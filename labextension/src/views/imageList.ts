@@ -12,7 +12,7 @@ import type { Answer } from '../wire/fold';
 import type { Picture } from '../wire/wire';
 
 /** Loads an image's file; rejects with the reason. */
-export type LoadImage = (picture: Picture) => Promise<Blob>;
+export type LoadImage = (image: Picture) => Promise<Blob>;
 
 export interface ImageListOptions {
   job: string;
@@ -28,12 +28,12 @@ export class ImageList {
 
   constructor({ job, saved, source }: ImageListOptions) {
     // A page's live side may be older than this code, which then comes with a widget.
-    this._load = picture =>
-      source.picture?.(job, picture) ??
+    this._load = image =>
+      source.image?.(job, image) ??
       Promise.reject(new Error(trans.__('This page is older than the answer. Reload it.')));
-    const { text, pictures } = splitImages(saved?.text ?? '');
+    const { text, images } = splitImages(saved?.text ?? '');
     this.savedText = text;
-    this._figures = pictures.map(({ caption, source }) => new Figure(caption, null, source));
+    this._figures = images.map(({ caption, source }) => new Figure(caption, null, source));
     this._place();
   }
 
@@ -46,8 +46,8 @@ export class ImageList {
   show(answer: { images?: Answer['images'] } | null, online: boolean): void {
     const isBack = online && !this._online;
     this._online = online;
-    if (answer !== null && answer.images !== this._pictures) {
-      this._pictures = answer.images;
+    if (answer !== null && answer.images !== this._images) {
+      this._images = answer.images;
       this._change(answer.images ?? []);
     } else if (isBack) {
       this._loadThem();
@@ -62,12 +62,12 @@ export class ImageList {
     }
   }
 
-  private _change(pictures: readonly Picture[]): void {
+  private _change(images: readonly Picture[]): void {
     const before = this._figures;
-    this._figures = pictures.map(picture => {
-      const same = before.find(({ id }) => id === picture.id);
-      const saved = before.find(each => each.id === null && each.caption === caption(picture));
-      return same ?? new Figure(caption(picture), picture, saved?.source ?? '');
+    this._figures = images.map(image => {
+      const same = before.find(({ id }) => id === image.id);
+      const saved = before.find(each => each.id === null && each.caption === caption(image));
+      return same ?? new Figure(caption(image), image, saved?.source ?? '');
     });
     before.filter(figure => !this._figures.includes(figure)).forEach(figure => figure.dispose());
     this._place();
@@ -87,7 +87,7 @@ export class ImageList {
 
   private readonly _load: LoadImage;
   private _figures: readonly Figure[];
-  private _pictures: readonly Picture[] | undefined;
+  private _images: readonly Picture[] | undefined;
   private _inSight = false;
   private _online = true;
 }
@@ -98,32 +98,32 @@ class Figure {
   /** @param source shows it until it has been loaded. */
   constructor(
     readonly caption: string,
-    private readonly _picture: Picture | null,
+    private readonly _image: Picture | null,
     source: string
   ) {
     this._name.textContent = caption;
-    this._save.download = _picture === null ? 'picture' : `picture-${imageNumber(_picture)}${fileExtension(_picture)}`;
+    this._save.download = _image === null ? 'picture' : `picture-${imageNumber(_image)}${fileExtension(_image)}`;
     this._save.hidden = this._again.hidden = true;
     this._again.type = 'button';
-    this._image.alt = caption;
-    this._image.addEventListener('load', () => this._turn('shown'));
-    this._image.addEventListener('error', () => this._fail(trans.__('This browser cannot draw it.')));
+    this._pixels.alt = caption;
+    this._pixels.addEventListener('load', () => this._turn('shown'));
+    this._pixels.addEventListener('error', () => this._fail(trans.__('This browser cannot draw it.')));
     this.node.dataset.state = 'loading';
-    this.node.dataset.picture = _picture?.id ?? '';
+    this.node.dataset.picture = _image?.id ?? '';
     const words = element('figcaption', 'caption');
     words.append(this._name, this._reason, this._save, this._again);
-    this.node.append(this._image, words);
+    this.node.append(this._pixels, words);
     if (source !== '') {
       this._draw(source, drawProblemOfUri(source));
     }
   }
 
   get id(): string | null {
-    return this._picture?.id ?? null;
+    return this._image?.id ?? null;
   }
 
   get source(): string {
-    return this._image.getAttribute('src') ?? '';
+    return this._pixels.getAttribute('src') ?? '';
   }
 
   dispose(): void {
@@ -133,8 +133,8 @@ class Figure {
   }
 
   async load(load: LoadImage): Promise<void> {
-    const picture = this._picture;
-    if (picture === null || this._url !== '' || this._loading) {
+    const image = this._image;
+    if (image === null || this._url !== '' || this._loading) {
       return;
     }
     this._again.onclick = () => void this.load(load);
@@ -142,13 +142,13 @@ class Figure {
     this._again.hidden = true;
     setText(this._reason, '');
     try {
-      if (!isDrawn(picture)) {
+      if (!isDrawn(image)) {
         throw new Error(trans.__('This page does not know its type.'));
       }
-      const file = await load(picture);
+      const file = await load(image);
       const why = await drawProblem(file);
       if (!this._disposed) {
-        this._url = URL.createObjectURL(new Blob([file], { type: picture.media_type }));
+        this._url = URL.createObjectURL(new Blob([file], { type: image.media_type }));
         this._draw(this._url, why);
       }
     } catch (error) {
@@ -163,9 +163,9 @@ class Figure {
     this._save.href = source;
     this._save.hidden = false;
     if (why === '') {
-      this._image.src = source;
+      this._pixels.src = source;
     } else {
-      this._image.removeAttribute('src');
+      this._pixels.removeAttribute('src');
       this._fail(why);
     }
   }
@@ -182,7 +182,7 @@ class Figure {
     }
   }
 
-  private readonly _image = element('img', 'pixels');
+  private readonly _pixels = element('img', 'pixels');
   private readonly _name = element('span', 'called');
   private readonly _reason = element('span', 'reason');
   private readonly _save = element('a', 'save', trans.__('Save'));

@@ -107,7 +107,7 @@ function citationItem({ url, title }: Citation): HTMLElement {
   const item = element('li', 'source');
   const host = hostOf(url);
   if (host === null) {
-    item.textContent = clipped(title || url); // whatever a model may write there, it is nothing to click on
+    item.textContent = clipped(title || url); // any other text of a model is nothing to click on
     return item;
   }
   const link = element('a', 'link', clipped(title || url));

@@ -36,7 +36,7 @@ import { ViewShell } from './viewShell';
 export interface ViewOptions {
   job: string;
   model: string;
-  /** The answer in the notebook's file; null if there is none. */
+  /** The answer in the notebook's file, or null. */
   saved: { text: string; status: Status } | null;
   /** The jobs that this job retries; shown between the state and the answer. */
   before: HTMLElement;

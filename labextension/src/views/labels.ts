@@ -77,7 +77,7 @@ export function imagesLabel(
   return trans._n('Done, %1 image', 'Done, %1 images', images.length);
 }
 
-/** Return when a waiting job goes on; `notBefore` and `now` are Unix seconds. */
+/** Return when a waiting job continues; `notBefore` and `now` are Unix seconds. */
 export function waitLabel(notBefore: number | null, error: Fault | null, now: number): string {
   if (error?.code === 'no_provider') {
     return trans.__('Waiting for a server with this provider');

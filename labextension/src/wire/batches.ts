@@ -1,7 +1,7 @@
 /**
  * Batches of jobs, as this page follows them: one object by batch, read again when the socket hints that a job changed.
  *
- * A hint names a job and not its group, and of a large group they come by the thousand: so a group that goes on is read
+ * A hint names a job and not its group, and of a large group they come by the thousand: so a batch that runs is read
  * at most once per second, however many there are. One that has ended is read again, and less often, when jobs are
  * queued, for a retry opens it again.
  */
@@ -100,7 +100,7 @@ export class Batches implements BatchFeed {
     followers.add(follower);
     follower(entry.group, this._troubleOf(entry));
     if (entry.group === null || hasEnded(entry.group.status)) {
-      this._ask(id, entry); // a new view may be there because the group goes on
+      this._ask(id, entry); // a new view may be there because the batch continues
     }
     return {
       dispose: () => {

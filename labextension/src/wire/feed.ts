@@ -51,7 +51,7 @@ export interface JobFeed {
   /** Report that a visible view has drawn the job up to this cursor. */
   seen(job: string, cursor: string): void;
   /** Read the file of an image; rejects with the reason. A page's live connection may be older than this method. */
-  picture?(job: string, image: Picture): Promise<Blob>;
+  image?(job: string, image: Picture): Promise<Blob>;
 }
 
 /** Hints of the server, at which lists are read again, and that the socket is lost. */

@@ -133,7 +133,7 @@ export function applyTimes(times: Times, event: WireEvent): Times {
 /** An attempt after the first. */
 export interface Attempt {
   readonly attempt: number;
-  /** The error code of the attempt before; null if there is none. */
+  /** The error code of the attempt before, or null. */
   readonly after: string | null;
 }
 

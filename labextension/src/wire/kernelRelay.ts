@@ -150,7 +150,7 @@ export class KernelFeed implements Disposable {
 
   constructor(private readonly _model: Model) {
     this._wishes = new Wishes(_model);
-    this._pictures = new KernelImages(_model);
+    this._images = new KernelImages(_model);
     const connect = (): WebSocket => this._connect();
     this.live = new Live({
       url: () => 'kernel',
@@ -159,7 +159,7 @@ export class KernelFeed implements Disposable {
         return connect();
       } as unknown as new (url: string) => WebSocket,
       cancel: job => this._wishes.ask('cancel', { job }),
-      picture: (job, picture) => this._pictures.load(job, picture)
+      image: (job, image) => this._images.load(job, image)
     });
     this.retries = new RetryChains(this.live, {
       jobs: (_, { ids }) => Promise.resolve({ jobs: ids.split(',').flatMap(id => this._records.get(id) ?? []) }),
@@ -175,7 +175,7 @@ export class KernelFeed implements Disposable {
     this._model.off('change', this._read);
     this._model.off('comm_live_update', this._doubt);
     this._wishes.dispose();
-    this._pictures.dispose();
+    this._images.dispose();
     clearInterval(this._beat);
     this.retries.dispose();
     this.live.dispose();
@@ -294,7 +294,7 @@ export class KernelFeed implements Disposable {
   }
 
   private readonly _wishes: Wishes;
-  private readonly _pictures: KernelImages;
+  private readonly _images: KernelImages;
   private _socket: Socket | null = null;
   private _beat: ReturnType<typeof setInterval> | undefined;
   /** Entries that were read. */

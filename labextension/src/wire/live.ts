@@ -14,7 +14,7 @@ import type { Picture, ServerFrame, WireEvent } from './wire';
 
 export interface LiveOptions extends ConnectionOptions {
   cancel: (job: string) => Promise<unknown>;
-  picture: (job: string, image: Picture) => Promise<Blob>;
+  image: (job: string, image: Picture) => Promise<Blob>;
 }
 
 /** Frames in a row that do not fit, before the page gives up. */
@@ -73,8 +73,8 @@ export class Live implements JobFeed {
     await this._options.cancel(job);
   }
 
-  picture(job: string, image: Picture): Promise<Blob> {
-    return this._options.picture(job, image);
+  image(job: string, image: Picture): Promise<Blob> {
+    return this._options.image(job, image);
   }
 
   seen(job: string, cursor: string): void {

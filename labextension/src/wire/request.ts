@@ -74,7 +74,7 @@ export class Requests {
   }
 
   /** Read the file of an image in an answer. */
-  async picture(job: string, image: string): Promise<Blob> {
+  async image(job: string, image: string): Promise<Blob> {
     const path = `jobs/${encodeURIComponent(job)}/images/${encodeURIComponent(image)}`;
     const response = await this._send(path, { method: 'GET', cache: 'no-cache' });
     if (!response.ok) {
@@ -100,7 +100,7 @@ export class Requests {
     return ((await this._ask('GET', `jobs/${encodeURIComponent(job)}`)) as { messages: Message[] }).messages;
   }
 
-  /** The threads that were used last, or one by its name: none if there is none. */
+  /** The threads that were used last, or the one with a name, if it exists. */
   async threads(which: { limit: string } | { thread: string }): Promise<ThreadPage> {
     return (await this._ask('GET', 'threads', undefined, which)) as ThreadPage;
   }

@@ -37,7 +37,7 @@ interface Server {
 
 interface Watched {
   watchers: Set<(chain: Chain) => void>;
-  told: Chain;
+  reported: Chain;
 }
 
 export class RetryChains implements Chains {
@@ -59,14 +59,14 @@ export class RetryChains implements Chains {
   watch(job: string, watcher: (chain: Chain) => void): Disposable {
     let watched = this._watched.get(job);
     if (watched === undefined) {
-      watched = { watchers: new Set(), told: this._chain(job) };
+      watched = { watchers: new Set(), reported: this._chain(job) };
       this._watched.set(job, watched);
       this._want(job);
     }
-    const { watchers, told } = watched;
+    const { watchers, reported } = watched;
     watchers.add(watcher);
-    if (told.length > 0) {
-      watcher(told);
+    if (reported.length > 0) {
+      watcher(reported);
     }
     return {
       dispose: () => {
@@ -181,8 +181,8 @@ export class RetryChains implements Chains {
   private _tell(): void {
     for (const [job, watched] of this._watched) {
       const chain = this._chain(job);
-      if (chain.length !== watched.told.length || chain.some((each, i) => each !== watched.told[i])) {
-        watched.told = chain;
+      if (chain.length !== watched.reported.length || chain.some((each, i) => each !== watched.reported[i])) {
+        watched.reported = chain;
         emitAll(watched.watchers, chain);
       }
     }

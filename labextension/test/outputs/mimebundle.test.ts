@@ -37,7 +37,7 @@ it.each(golden<Case>('bundle').map(each => [each.name, each] as const))(
   (_, { text, sources, finish_reason, images = [], files = {}, ...saved }) => {
     const data = { [BUNDLE_MIME]: { id: 'j1', cursor: '', status: 'running', model: 'p/m' } };
     const answer: Answer = { ...EMPTY_ANSWER, status: 'completed', text, sources, finish_reason, images };
-    const known = (id: string): KnownJob => ({ id, cursor: 'c', answer, file: picture => files[picture] ?? null });
+    const known = (id: string): KnownJob => ({ id, cursor: 'c', answer, file: image => files[image] ?? null });
     const fresh = updatedOutput(data, known);
     expect(fresh?.['text/markdown']).toBe(saved.markdown);
     expect(fresh?.['text/plain']).toBe(saved.plain);
@@ -82,7 +82,7 @@ it.each(golden<JobsCase>('jobs').map(each => [each.name, each] as const))(
     };
     const known = (id: string): KnownJob => {
       const number = Number(id.slice(1)) - 1;
-      return { id, cursor: 'c', answer: answers[number]!, file: picture => jobs[number]?.files?.[picture] ?? null };
+      return { id, cursor: 'c', answer: answers[number]!, file: image => jobs[number]?.files?.[image] ?? null };
     };
     const fresh = updatedOutput(data, known);
     expect(fresh?.['text/markdown']).toBe(saved.markdown);

@@ -14,7 +14,7 @@ import {
   type Output,
   output,
   panel,
-  picture,
+  loadImage,
   retriedGroup,
   running,
   said,
@@ -26,7 +26,7 @@ import {
 beforeEach(setUp);
 afterEach(tearDown);
 
-describe('a picture', () => {
+describe('an image', () => {
   const image = { type: 'image', id: '1-1', media_type: 'image/png', bytes: 70 } as const;
   const drawn = log(...begin, said('Here.'), image, { type: 'completed', finish_reason: 'stop' });
   const line = 'Picture 1, PNG, 70 bytes';
@@ -46,7 +46,7 @@ describe('a picture', () => {
     expect(panel.model.dirty).toBe(true);
     void panel.save();
     expect(outputs[0]!.data['text/markdown']).toBe(whole);
-    expect(picture).toHaveBeenCalledOnce();
+    expect(loadImage).toHaveBeenCalledOnce();
   });
 
   it('that could not be had is looked for again when the notebook is opened again', async () => {
@@ -54,14 +54,14 @@ describe('a picture', () => {
     await open(outputs);
     keeper.ran({ model: panel.model.cells[0] } as never);
     const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined);
-    picture.mockRejectedValue(new Error('No.'));
+    loadImage.mockRejectedValue(new Error('No.'));
     tell('j', state(drawn, { closed: true }));
     await come();
     expect([panel.model.dirty, warn.mock.calls.length]).toEqual([true, 1]);
     void panel.save();
     expect(outputs[0]!.data['text/markdown']).toBe(missing);
     keeper.dispose();
-    picture.mockResolvedValue(file);
+    loadImage.mockResolvedValue(file);
     await open(outputs);
     tell('j', state(drawn, { closed: true }));
     await come();
@@ -79,7 +79,7 @@ describe('a picture', () => {
     tell('j', state(log(...begin, { ...image, bytes: 2 ** 20 + 1 })));
     void panel.save();
     expect(outputs[0]!.data['text/markdown']).toMatch(/which would become too large/);
-    expect(picture).not.toHaveBeenCalled();
+    expect(image).not.toHaveBeenCalled();
   });
 
   it('is written into a shared document with the end', async () => {
@@ -107,7 +107,7 @@ describe('several side by side', () => {
     }
   });
 
-  it('are all followed while one of them goes on, and written together', async () => {
+  it('are all followed while one of them continues, and written together', async () => {
     const outputs = [pair(['a', 'completed'], ['b', 'running'])];
     await open(outputs, [pair(['c', 'completed'], ['d', 'failed'])]);
     expect([...follows.keys()]).toEqual(['a', 'b']);

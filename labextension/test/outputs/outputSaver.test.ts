@@ -63,7 +63,7 @@ describe('a save', () => {
   });
 });
 
-it('of a shared document goes on after a cell that cannot be written', async () => {
+it('of a shared document continues after a cell that cannot be written', async () => {
   const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined);
   const [bad, good] = [[output('j', 'running', '')], [output('j', 'running', '')]];
   await open(bad, good);
@@ -206,7 +206,7 @@ describe('saves follow each other', () => {
     seen.done.pop()!();
   });
 
-  it('also after one that failed, which its caller is told', async () => {
+  it('also after one that failed, which its caller is informed', async () => {
     await open([output('j', 'running', '')]);
     keeper.dispose();
     const save = vi.fn(() => Promise.reject(new Error('The disk is full.')));

@@ -29,7 +29,7 @@ it('one whose successor is not in the list is listed', () => {
   ]);
 });
 
-it('a job that goes on after its cell asked something newer is told from others', () => {
+it('a job that continues after its cell asked something newer is informed from others', () => {
   const source = { notebook: 'a.ipynb', cell: 'c1', kernel: 'k' };
   const overtaken = jobItems(
     [

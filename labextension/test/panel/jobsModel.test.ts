@@ -176,7 +176,7 @@ describe('the lists', () => {
     looking.dispose();
   });
 
-  it('are read for somebody who looks, while a job runs', async () => {
+  it('are read for a user who looks, while a job runs', async () => {
     jobs = [{ id: 'j', status: 'running' } as Job];
     hear(hello);
     await pass(1000);
@@ -259,7 +259,7 @@ describe('what is muted', () => {
     await pass(1000);
   });
 
-  it('is listed at once and calls nobody, not even when the mute ends', async () => {
+  it('is listed at once and calls no user, not even when the mute ends', async () => {
     inbox = inboxOf({ ...notice('quiet'), muted: true });
     hear({ type: 'notice' });
     await pass(0);

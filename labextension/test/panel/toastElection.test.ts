@@ -51,7 +51,7 @@ it('of windows that want to say the same one may, also of those that come late',
   expect(said).toEqual([1]);
 });
 
-it('is the window that somebody works in', async () => {
+it('is the window that a user works in', async () => {
   const air = new Air();
   const [quiet, focused] = [new WindowElection(air.open(), () => 0.1), new WindowElection(air.open(), () => 0.9)];
   const one = quiet.mayShow('a');

@@ -64,7 +64,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it('a page that is signed out says so once while jobs run, until somebody has signed in', async () => {
+it('a page that is signed out says so once while jobs run, until a user has signed in', async () => {
   hear({ type: 'offline', denial: null });
   expect(toasts()).toEqual([]);
   hear({ type: 'offline', denial });

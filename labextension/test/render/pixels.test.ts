@@ -55,7 +55,7 @@ it.each([
   ['much before its size', new Blob([file(0xff, 0xd8), ...Array<Blob>(5).fill(app), file(...sof(65_000, 65_000))])],
   ['a frame larger than its screen', file(...screen(1, 1), ...frame(0, 0, 65_000, 65_000))],
   ['a frame beside its screen', file(...screen(1, 1), ...frame(64_999, 64_999, 1, 1))]
-])('is that of a browser for a picture with %s', async (_, blob) => {
+])('is that of a browser for an image with %s', async (_, blob) => {
   expect(await drawProblem(blob)).toBe(MANY);
 });
 

@@ -33,7 +33,7 @@ afterEach(() => {
 });
 
 describe('the list', () => {
-  it('is read while somebody looks, at hints, and not more often than that', async () => {
+  it('is read while a user looks, at hints, and not more often than that', async () => {
     hear(hint);
     await pass();
     expect(server.threads).not.toHaveBeenCalled();

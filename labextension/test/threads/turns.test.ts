@@ -48,18 +48,18 @@ describe('a conversation', () => {
     ]);
   });
 
-  it('has an answer and the retry of it that goes on once', () => {
+  it('has an answer and the retry of it that continues once', () => {
     const jobs = [jobOf('b', 'running', { retry_of: 'a' }), jobOf('a', 'completed', { retried_by: 'b' })];
     expect(brief([...saidBy('a', 'One?', 'One.'), ...saidBy('b', 'One?')], jobs)).toEqual([['a', 'One?', 'a', 'One.']]);
     expect(turnsOf(saidBy('a', 'One?', 'One.'), jobs)[0]!.record!.id).toBe('b');
   });
 
-  it('has what deleted jobs said, each turn by itself, and pictures by what they are', () => {
-    const picture = { type: 'image', media_type: 'image/png', bytes: 7 } as const;
+  it('has what deleted jobs said, each turn by itself, and images by what they are', () => {
+    const image = { type: 'image', media_type: 'image/png', bytes: 7 } as const;
     const said = [
       ...saidBy(null, 'One?', 'One.'),
       ...saidBy(null, 'Two?', 'Two.'),
-      { ...saidBy('c', '')[0]!, content: [picture, { type: 'text', text: 'This?' } as const] }
+      { ...saidBy('c', '')[0]!, content: [image, { type: 'text', text: 'This?' } as const] }
     ];
     const turns = turnsOf(said, [jobOf('c', 'running')]);
     expect(turns.map(({ job, answer }) => [job, answer])).toEqual([
@@ -67,7 +67,7 @@ describe('a conversation', () => {
       [null, 'Two.'],
       ['c', null]
     ]);
-    expect(turns[2]!.asked[0]!.content).toEqual([picture, { type: 'text', text: 'This?' }]);
+    expect(turns[2]!.asked[0]!.content).toEqual([image, { type: 'text', text: 'This?' }]);
   });
 
   it('shows files by their names and sizes', () => {

@@ -200,7 +200,7 @@ describe('the conversation', () => {
     expect(all('img, script').length).toBe(0);
   });
 
-  it('draws the newest turns, and earlier ones when somebody wants them', async () => {
+  it('draws the newest turns, and earlier ones when a user wants them', async () => {
     has(70);
     await show('trip');
     expect(all('.jp-bgstream-turn').length).toBe(30);
@@ -213,7 +213,7 @@ describe('the conversation', () => {
     expect($('[data-action=show-earlier]').hidden).toBe(true);
   });
 
-  it('stays at its end, and where somebody reads', async () => {
+  it('stays at its end, and where a user reads', async () => {
     has(1);
     await show('trip');
     const scroller = $('.jp-bgstream-conversation');

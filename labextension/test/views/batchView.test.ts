@@ -175,7 +175,7 @@ describe('a paused batch', () => {
     expect([words('left'), words('speed'), part('try').hidden]).toEqual(['', '', true]);
   });
 
-  it('goes on, once, and hands the focus on', async () => {
+  it('continues, once, and hands the focus on', async () => {
     open();
     tell(group, null);
     button('resume-batch').focus();
@@ -229,7 +229,7 @@ describe('a paused batch', () => {
 });
 
 describe('its buttons', () => {
-  it('stop what goes on, once', async () => {
+  it('stop what continues, once', async () => {
     open();
     tell(groupOf({ completed: 1 }, { running: 2 }), null);
     expect(button('retry-batch').hidden).toBe(true);

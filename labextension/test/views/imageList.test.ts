@@ -30,11 +30,11 @@ class Whole extends Blob {
 
 const settle = (): Promise<void> => new Promise(resolve => setTimeout(resolve));
 
-describe('a list of pictures', () => {
+describe('a list of images', () => {
   const urls = new Map<string, Blob>();
-  const load = vi.fn<NonNullable<JobFeed['picture']>>();
+  const load = vi.fn<NonNullable<JobFeed['image']>>();
   let list: ImageList;
-  const open = (saved = '', source: Partial<JobFeed> = { picture: load }): void => {
+  const open = (saved = '', source: Partial<JobFeed> = { image: load }): void => {
     list = new ImageList({ job: 'j1', saved: { text: saved }, source: source as JobFeed });
   };
   const figures = (): HTMLElement[] => [...list.node.querySelectorAll('figure')];
@@ -67,7 +67,7 @@ describe('a list of pictures', () => {
     vi.unstubAllGlobals();
   });
 
-  it('loads when it is in sight, each picture once, and lets go of them at its end', async () => {
+  it('loads when it is in sight, each image once, and lets go of them at its end', async () => {
     open();
     expect(list.node.hidden).toBe(true);
     const two = [png(1), { ...png(2, 12_250), media_type: 'image/webp' as const }];
@@ -153,7 +153,7 @@ describe('a list of pictures', () => {
     expect(words()[1]).toBe('Picture 2, PNG, 70 bytes|Not shown: This browser cannot draw it.|Save');
   });
 
-  it('shows what the file has until the log and the picture are here', async () => {
+  it('shows what the file has until the log and the image are here', async () => {
     const data = uri(SMALL);
     open(`Hi.\n\nPicture 1, PNG, 70 bytes\n\n![Picture 1](${data})\n\n*Running…*`);
     expect(list.savedText).toBe('Hi.\n\n*Running…*');
@@ -186,23 +186,23 @@ describe('a saved text', () => {
   const image = (data: string): string => `Picture 1, PNG, 70 bytes\n\n![Picture 1](${data})`;
 
   it.each(['data:image/svg+xml;base64,AAAA', 'https://example.org/x.png', 'data:image/png;base64,A"B'])(
-    'gives no picture of %s',
+    'gives no image of %s',
     source => {
-      expect(splitImages(image(source))).toEqual({ text: image(source), pictures: [] });
+      expect(splitImages(image(source))).toEqual({ text: image(source), images: [] });
     }
   );
 
-  it('gives so many pictures and no more', () => {
-    const { text, pictures } = splitImages(Array(100).fill(image('data:image/png;base64,AAAA')).join('\n\n'));
-    expect([pictures.length, text.match(/data:/g)?.length]).toEqual([64, 36]);
+  it('gives so many images and no more', () => {
+    const { text, images } = splitImages(Array(100).fill(image('data:image/png;base64,AAAA')).join('\n\n'));
+    expect([images.length, text.match(/data:/g)?.length]).toEqual([64, 36]);
   });
 
-  it('gives its pictures, and is taken apart in linear time', async () => {
+  it('gives its images, and is taken apart in linear time', async () => {
     const data = `data:image/png;base64,${'A'.repeat(1_000_000)}`;
     const saved = `${'Picture 1, PNG, 70 bytes\n\n'.repeat(20_000)}${image(data)}\n\n${image(data)}`;
     expect(await cpuTime(() => splitImages(saved))).toBeLessThan(2000);
-    const { text, pictures } = splitImages(saved);
-    expect([pictures.length, text.includes('base64')]).toEqual([2, false]);
+    const { text, images } = splitImages(saved);
+    expect([images.length, text.includes('base64')]).toEqual([2, false]);
     expect(lacksImages('x\n\nPicture 2, WebP, 1.0 MB, is not in this file yet.\n\ny')).toBe(true);
     expect(lacksImages(`x\n\n${image('data:image/png;base64,AAAA')}`)).toBe(false);
   });
@@ -230,7 +230,7 @@ it.each([
   ['Here: (Picture 1: PNG, 70 bytes)', 1, 'stop', null],
   ['(Picture 1: PNG, 70 bytes)', 0, 'stop', null],
   ['(Picture 1: PNG, 70 bytes)', 1, 'length', null]
-])('an answer of %j with %i pictures that ended for %s is called %s', (text, count, finish_reason, said) => {
+])('an answer of %j with %i images that ended for %s is called %s', (text, count, finish_reason, said) => {
   const images = Array.from({ length: count }, (_, i) => ({ type: 'image' as const, ...png(i + 1) }));
   const delta = { type: 'delta', channel: 'text', text } as const;
   const answer = fold(
@@ -249,15 +249,15 @@ describe('a kernel', () => {
     off: () => undefined
   };
   const piece = (text: string): DataView[] => [new DataView(new TextEncoder().encode(text).buffer)];
-  let pictures: KernelImages;
+  let images: KernelImages;
 
   beforeEach(() => {
     sent.length = 0;
-    pictures = new KernelImages(model);
+    images = new KernelImages(model);
   });
 
-  it('hands a picture over in pieces', async () => {
-    const file = pictures.load('j1', png(1));
+  it('hands an image over in pieces', async () => {
+    const file = images.load('j1', png(1));
     const [{ call, ...asked }] = sent as [Record<string, unknown>];
     expect(asked).toEqual({ type: 'picture', job: 'j1', image: '1-1' });
     hear({ type: 'piece', call: 'another page' }, piece('x'));
@@ -268,16 +268,16 @@ describe('a kernel', () => {
   });
 
   it('says why it does not', async () => {
-    const file = pictures.load('j1', png(1));
+    const file = images.load('j1', png(1));
     hear({ type: 'done', call: sent[0]!.call, error: { code: 'not_found', message: 'It is gone.' } });
     await expect(file).rejects.toThrow('It is gone.');
-    await expect(pictures.load('j1', png(1, 2e7))).rejects.toThrow('too large for this page');
+    await expect(images.load('j1', png(1, 2e7))).rejects.toThrow('too large for this page');
     expect(sent).toHaveLength(1);
   });
 
   it('that is busy is waited for, as long as it says something now and then', async () => {
     vi.useFakeTimers();
-    const file = pictures.load('j1', png(1));
+    const file = images.load('j1', png(1));
     const refused = expect(file).rejects.toThrow('The kernel is busy.');
     vi.advanceTimersByTime(29_000);
     hear({ type: 'piece', call: sent[0]!.call }, piece('x'));
@@ -292,16 +292,16 @@ describe('an output', () => {
   const large = Array.from({ length: 3 }, (_, i) => png(i + 1, 2 ** 20));
 
   it('has a limit for all answers that are side by side in it', () => {
-    const pictures = new ImageEmbedder();
-    const both = ['j1', 'j2'].map(job => pictures.markdown(job, large, () => 'eA==')).join('\n\n');
-    const written = pictures.written(both);
+    const images = new ImageEmbedder();
+    const both = ['j1', 'j2'].map(job => images.markdown(job, large, () => 'eA==')).join('\n\n');
+    const written = images.written(both);
     expect(written.match(/data:image/g)).toHaveLength(4);
     expect(Array.from(written.matchAll(/images&#91;(\d)/g), ([, index]) => index)).toEqual(['1', '2']);
   });
 
-  it('has no picture in the code that costly text becomes', () => {
-    const pictures = new ImageEmbedder();
-    const shown = pictures.markdown('j1', [png(1)], () => 'eA==');
-    expect(pictures.written(`${'*a* '.repeat(200_000)}\n\n${shown}`).split('```')[1]).not.toContain('data:');
+  it('has no image in the code that costly text becomes', () => {
+    const images = new ImageEmbedder();
+    const shown = images.markdown('j1', [png(1)], () => 'eA==');
+    expect(images.written(`${'*a* '.repeat(200_000)}\n\n${shown}`).split('```')[1]).not.toContain('data:');
   });
 });

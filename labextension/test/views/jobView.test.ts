@@ -326,7 +326,7 @@ describe('a new attempt', () => {
     expect(words('problem').trim()).toBe('');
   });
 
-  it('that goes on with the text is none', () => {
+  it('that continues with the text is none', () => {
     open();
     tell(state(log(...begin, text('Hi'), died, { type: 'attempt', resumed: true })));
     expect(view.node.querySelector<HTMLElement>('.jp-bgstream-try')!.hidden).toBe(true);

@@ -9,7 +9,7 @@ import { groupOf, setVisibility } from '../dom';
 let hear: (news: News) => void;
 let now: Group | Fault;
 let groups: Batches;
-let told: string[];
+let received: string[];
 const inbox: Inbox = { notices: [], unread: 0 };
 
 const answer = (): Promise<Group> =>
@@ -28,7 +28,7 @@ const hint = (status: 'queued' | 'completed'): News => ({ type: 'job', job: 'j',
 const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
 const follow = (id = 'g') =>
   groups.follow(id, (group, trouble) => {
-    told.push(`${group?.counts.completed ?? '-'}${trouble === null ? '' : ` ${trouble.code}`}`);
+    received.push(`${group?.counts.completed ?? '-'}${trouble === null ? '' : ` ${trouble.code}`}`);
   });
 
 beforeEach(() => {
@@ -36,7 +36,7 @@ beforeEach(() => {
   setVisibility('visible');
   vi.clearAllMocks();
   now = groupOf({ completed: 1 });
-  told = [];
+  received = [];
   groups = new Batches(
     {
       listen: listener => {
@@ -54,11 +54,11 @@ afterEach(() => {
 });
 
 describe('a group', () => {
-  it('is told at once, and read once for all who follow it', async () => {
+  it('is informed at once, and read once for all who follow it', async () => {
     follow();
     follow();
     await pass(10);
-    expect(told).toEqual(['-', '-', '1', '1']);
+    expect(received).toEqual(['-', '-', '1', '1']);
     expect(server.group).toHaveBeenCalledTimes(1);
   });
 
@@ -72,7 +72,7 @@ describe('a group', () => {
     now = groupOf({ completed: 2 });
     hear(hint('completed'));
     await pass(2000);
-    expect(told.at(-1)).toBe('2');
+    expect(received.at(-1)).toBe('2');
     expect(server.group.mock.calls.length).toBeLessThanOrEqual(13);
   });
 
@@ -90,28 +90,28 @@ describe('a group', () => {
     expect(server.group.mock.calls.length).toBeLessThanOrEqual(4);
   });
 
-  it('is read when it is paused or goes on', async () => {
+  it('is read when it is paused or continues', async () => {
     follow();
     await pass(2000);
     now = groupOf({ completed: 2 });
     hear({ type: 'group', group: 'another' });
     await pass(2000);
-    expect(told.at(-1)).toBe('1');
+    expect(received.at(-1)).toBe('1');
     hear({ type: 'group', group: 'g' });
     await pass(10);
-    expect(told.at(-1)).toBe('2');
+    expect(received.at(-1)).toBe('2');
   });
 
-  it('that somebody lets go on is told as the server answers, and watched to its end', async () => {
+  it('that a user lets go on is informed as the server answers, and watched to its end', async () => {
     const asked = vi.fn();
     groups.onRetry(asked);
     follow();
     await pass(10);
     await groups.resume('g');
-    expect([told.at(-1), server.resumeGroup.mock.calls, asked.mock.calls]).toEqual(['1', [['g']], [['g']]]);
+    expect([received.at(-1), server.resumeGroup.mock.calls, asked.mock.calls]).toEqual(['1', [['g']], [['g']]]);
   });
 
-  it('that nobody follows is not read', async () => {
+  it('that no user follows is not read', async () => {
     const one = follow();
     await pass(10);
     hear(hint('completed'));
@@ -127,30 +127,30 @@ describe('a group', () => {
     follow();
     await pass(2000);
     hear({ type: 'offline' });
-    expect(told.at(-1)).toBe('1 offline');
+    expect(received.at(-1)).toBe('1 offline');
     now = groupOf({ completed: 2 });
     hear(hello);
     await pass(10);
-    expect(told.at(-1)).toBe('2');
+    expect(received.at(-1)).toBe('2');
   });
 
   it('that cannot be read is applyAttempts again; one that is not there is not', async () => {
     now = { code: 'unreachable', message: 'No.' };
     follow();
     await pass(10);
-    expect(told.at(-1)).toBe('- unreachable');
+    expect(received.at(-1)).toBe('- unreachable');
     now = { code: 'not_found', message: 'No.' };
     await pass(5000);
-    expect(told.at(-1)).toBe('- not_found');
+    expect(received.at(-1)).toBe('- not_found');
     await pass(60_000);
     expect(server.group).toHaveBeenCalledTimes(2);
     now = groupOf({});
     hear(hint('queued')); // it may have been sent just now
     await pass(5000);
-    expect(told.at(-1)).toBe('0');
+    expect(received.at(-1)).toBe('0');
   });
 
-  it('is told at once after a button, and who keeps the notebook hears of a retry', async () => {
+  it('is informed at once after a button, and who keeps the notebook hears of a retry', async () => {
     const retried = vi.fn();
     groups.onRetry(retried);
     follow();
@@ -158,7 +158,7 @@ describe('a group', () => {
     const wish = groups.cancel('g');
     await pass(0);
     await wish;
-    expect(told.at(-1)).toBe('1');
+    expect(received.at(-1)).toBe('1');
     expect(retried).not.toHaveBeenCalled();
     await groups.retry('g');
     expect(retried.mock.calls).toEqual([['g']]);
@@ -183,12 +183,12 @@ it('says why the server does not let the page in', async () => {
   follow();
   await pass(10);
   hear({ type: 'offline', denial: { code: 'signed_out', message: 'Sign in again', since: 5 } });
-  expect(told.at(-1)).toBe('1 signed_out');
+  expect(received.at(-1)).toBe('1 signed_out');
   hear({ type: 'offline', denial: null });
-  expect(told.at(-1)).toBe('1 offline');
+  expect(received.at(-1)).toBe('1 offline');
   hear(hello);
   await pass(1500);
-  expect(told.at(-1)).toBe('1');
+  expect(received.at(-1)).toBe('1');
 });
 
 describe('reading', () => {
@@ -201,7 +201,7 @@ describe('reading', () => {
     now = groupOf({ completed: 2 });
     hear(hello);
     await pass(10);
-    expect(told.at(-1)).toBe('2');
+    expect(received.at(-1)).toBe('2');
   });
 
   it('ends with the group, however many other jobs go on', async () => {
@@ -210,7 +210,7 @@ describe('reading', () => {
     now = { code: 'not_found', message: 'No.' };
     hear(hint('completed'));
     await pass(2000);
-    expect(told.at(-1)).toBe('1 not_found');
+    expect(received.at(-1)).toBe('1 not_found');
     for (let i = 0; i < 20; i++) {
       hear(hint('completed'));
       await pass(1000);
@@ -218,7 +218,7 @@ describe('reading', () => {
     expect(server.group).toHaveBeenCalledTimes(2);
   });
 
-  it('is rare in a page that nobody sees, and comes at once when somebody does', async () => {
+  it('is rare in a page that no user sees, and comes at once when a user does', async () => {
     follow();
     await pass(10);
     setVisibility('hidden');
@@ -243,7 +243,7 @@ describe('reading', () => {
     hear(hint('queued'));
     await pass(5000);
     await groups.retry('g');
-    told = [];
+    received = [];
     server.group.mockImplementation(() => new Promise(() => undefined));
     await pass(150);
     expect(server.group).toHaveBeenCalledTimes(2);
@@ -264,7 +264,7 @@ describe('reading', () => {
     follow();
     broken = true;
     await pass(10);
-    expect(told.at(-1)).toBe('1');
+    expect(received.at(-1)).toBe('1');
     expect(error).toHaveBeenCalledTimes(1);
     error.mockRestore();
   });

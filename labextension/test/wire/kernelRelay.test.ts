@@ -113,7 +113,7 @@ describe('a kernel that relays', () => {
     expect(online).not.toContain(false);
   });
 
-  it('says when it has lost its server, or may be gone, and goes on when it is back', async () => {
+  it('says when it has lost its server, or may be gone, and continues when it is back', async () => {
     model.relay(frame(EVENTS.slice(0, 3)));
     await open();
     model.update({ connection: 'offline' });
@@ -183,22 +183,22 @@ describe('a kernel that relays', () => {
 });
 
 describe('a batch that a kernel relays', () => {
-  let told: string[];
+  let received: string[];
   let group: KernelBatch;
 
   beforeEach(() => {
-    told = [];
+    received = [];
     model.update({ group: groupOf({ completed: 1 }), connection: 'online', error: null });
     group = new KernelBatch(model);
     kernel = group as never; // it has to leave no listener either
   });
 
   it('is not followed any more when the kernel has gone, and again when that speaks', () => {
-    const following = group.follow('g', (now, trouble) => told.push(`${now?.status} ${trouble?.code ?? ''}`));
+    const following = group.follow('g', (now, trouble) => received.push(`${now?.status} ${trouble?.code ?? ''}`));
     model.say('comm_live_update');
-    expect(told.at(-1)).toBe('running offline');
+    expect(received.at(-1)).toBe('running offline');
     model.update({ group: groupOf({ completed: 3 }) });
-    expect(told.at(-1)).toBe('completed ');
+    expect(received.at(-1)).toBe('completed ');
     following.dispose();
   });
 

@@ -31,7 +31,7 @@ beforeEach(() => {
     url: () => 'ws://x/live',
     WebSocket: FakeSocket.constructible,
     cancel,
-    picture: () => Promise.reject(new Error('none')),
+    image: () => Promise.reject(new Error('none')),
     access,
     random: () => 1
   });
@@ -96,7 +96,7 @@ describe('one follow for all views of a job', () => {
 });
 
 describe('a lost line', () => {
-  it('is not a failed job, and the follow goes on at the cursor', () => {
+  it('is not a failed job, and the follow continues at the cursor', () => {
     FakeSocket.last.hello();
     const one = watch('j');
     events('j', [queued, begun, said(3, 'one ')]);

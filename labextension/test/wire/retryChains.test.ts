@@ -7,7 +7,7 @@ import type { Job } from '../../src/wire/wire';
 let hear: (news: News) => void;
 let records: Map<string, Job>;
 let retries: RetryChains;
-let told: string[][];
+let received: string[][];
 
 const live = {
   listen: (listener: (news: News) => void) => {
@@ -38,13 +38,13 @@ function add(id: string, links: { retry_of?: string; retried_by?: string } = {})
 
 const hello: News = { type: 'hello', version: '0', protocol: 1, server: 's' };
 const pass = (ms = 10): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
-const note = (chain: Chain): void => void told.push(chain.map(({ id }) => id));
+const note = (chain: Chain): void => void received.push(chain.map(({ id }) => id));
 
 beforeEach(() => {
   vi.useFakeTimers();
   vi.clearAllMocks();
   records = new Map();
-  told = [];
+  received = [];
   retries = new RetryChains(live, server);
 });
 
@@ -54,7 +54,7 @@ afterEach(() => {
 });
 
 describe('a chain', () => {
-  it('is told from its oldest to its newest, wherever one looks from', async () => {
+  it('is informed from its oldest to its newest, wherever one looks from', async () => {
     add('a');
     add('b', { retry_of: 'a' });
     add('c', { retry_of: 'b' });
@@ -63,14 +63,14 @@ describe('a chain', () => {
       retries.watch(id, note);
     }
     await pass();
-    expect(told).toEqual([
+    expect(received).toEqual([
       ['a', 'b', 'c'],
       ['a', 'b', 'c'],
       ['a', 'b', 'c']
     ]);
     expect(server.jobs).toHaveBeenCalledOnce(); // one request for all that are watched
     retries.watch('b', note);
-    expect(told.length).toBe(4); // what is known is told at once
+    expect(received.length).toBe(4); // what is known is told at once
   });
 
   it('is not asked for before the socket is open, and again at each opening', async () => {
@@ -80,12 +80,12 @@ describe('a chain', () => {
     expect(server.jobs).not.toHaveBeenCalled();
     hear(hello);
     await pass();
-    expect(told).toEqual([['a']]);
+    expect(received).toEqual([['a']]);
     hear({ type: 'offline' });
     add('b', { retry_of: 'a' }); // while this page was away
     hear(hello);
     await pass();
-    expect(told.at(-1)).toEqual(['a', 'b']);
+    expect(received.at(-1)).toEqual(['a', 'b']);
   });
 
   it('grows at a hint of the old job', async () => {
@@ -96,7 +96,7 @@ describe('a chain', () => {
     add('b', { retry_of: 'a' });
     hear({ type: 'job', job: 'a', status: 'failed' });
     await pass();
-    expect(told.at(-1)).toEqual(['a', 'b']);
+    expect(received.at(-1)).toEqual(['a', 'b']);
     server.jobs.mockClear();
     hear({ type: 'job', job: 'unknown', status: 'failed' });
     hear({ type: 'job', job: 'b', status: 'running' });
@@ -109,14 +109,14 @@ describe('a chain', () => {
     hear(hello);
     retries.watch('a', note);
     await pass();
-    expect(told).toEqual([['a']]);
+    expect(received).toEqual([['a']]);
     records.delete('a');
     add('a');
     add('b', { retry_of: 'a' });
     hear({ type: 'job', job: 'a', status: 'failed' });
     await pass();
     hear({ type: 'job', job: 'b', status: 'deleted' });
-    expect(told.at(-1)).toEqual(['a']);
+    expect(received.at(-1)).toEqual(['a']);
   });
 
   it('that bites its tail, or never ends, is bounded', async () => {
@@ -129,7 +129,7 @@ describe('a chain', () => {
     retries.watch('a', note);
     retries.watch('n0', chain => expect(chain.length).toBeLessThan(150));
     await pass(1000);
-    expect(told.at(-1)).toEqual(['b', 'a']);
+    expect(received.at(-1)).toEqual(['b', 'a']);
     expect(server.jobs.mock.calls.length).toBeLessThan(60);
   });
 
@@ -139,14 +139,14 @@ describe('a chain', () => {
     hear(hello);
     retries.watch('a', note);
     await pass();
-    expect(told).toEqual([]);
+    expect(received).toEqual([]);
     await pass(6000);
-    expect(told).toEqual([['a']]);
+    expect(received).toEqual([['a']]);
   });
 });
 
 describe('a retry', () => {
-  it('is told at once, and its old end is seen', async () => {
+  it('is informed at once, and its old end is seen', async () => {
     add('a');
     hear(hello);
     retries.watch('a', note);
@@ -154,7 +154,7 @@ describe('a retry', () => {
     const heard: string[] = [];
     retries.onRetry(job => heard.push(job));
     await retries.retry('a', 'c9');
-    expect(told.at(-1)).toEqual(['a', 'new']);
+    expect(received.at(-1)).toEqual(['a', 'new']);
     expect(live.seen).toHaveBeenCalledExactlyOnceWith('a', 'c9');
     expect(heard).toEqual(['new']);
   });
