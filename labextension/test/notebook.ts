@@ -45,10 +45,10 @@ export class FakePanel {
     cells: [] as unknown[],
     dirty: false,
     collaborative: false,
-    contentChanged: new Signal<this, void>(this)
+    contentChanged: new Signal<object, void>(this)
   };
-  readonly saveState = new Signal<this, string>(this);
-  readonly disposed = new Signal<this, void>(this);
+  readonly saveState = new Signal<object, string>(this);
+  readonly disposed = new Signal<object, void>(this);
   readonly contentsModel = { writable: true };
   readonly context = {
     path: 'n.ipynb',

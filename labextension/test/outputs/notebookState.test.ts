@@ -79,7 +79,7 @@ describe('an image', () => {
     tell('j', state(log(...begin, { ...image, bytes: 2 ** 20 + 1 })));
     void panel.save();
     expect(outputs[0]!.data['text/markdown']).toMatch(/which would become too large/);
-    expect(image).not.toHaveBeenCalled();
+    expect(loadImage).not.toHaveBeenCalled();
   });
 
   it('is written into a shared document with the end', async () => {
