@@ -1,6 +1,7 @@
 """Find jobs and batches in the outputs of a notebook, and update these outputs.
 
-The rules are those of a page that saves (``labextension/src/outputs/mimebundle.ts``), so that the files are the same byte for byte.
+The rules are those of a page that saves (``labextension/src/outputs/mimebundle.ts``), so that the files are
+the same byte for byte.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ The rule looks at the form and never at names; see docs/decisions/0016-prompts-a
 - a line with a sign of code, and the following lines up to a blank line, or as far as they are indented below it;
 - text between other braces, in the parentheses of a call, in a tag, or after ``$``, ``#``, ``_`` and the like.
 
-The labextension marks in the editor what will be filled in: ``labextension/src/editor/pastedCode.ts`` is the same rule, and both
-are compared by ``tests/golden/prompts.json`` and ``tests/client/pasted/``.
+The labextension marks in the editor what will be filled in: ``labextension/src/editor/pastedCode.ts`` is the same
+rule, and both are compared by ``tests/golden/prompts.json`` and ``tests/client/pasted/``.
 """
 
 from __future__ import annotations
