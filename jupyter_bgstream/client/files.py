@@ -11,6 +11,7 @@ from ..core.errors import InvalidRequestError
 from ..core.image_files import media_type_of
 from ..core.messages import PDF
 from ..core.terminal_text import visible_line
+from .file_reader import read_file
 
 NAME_LENGTH = 200  # characters
 KINDS = "PDF, text in UTF-8, PNG, JPEG, GIF, WebP, WAV or MP3"
@@ -81,7 +82,7 @@ def _read(path: str) -> bytes:
             raise InvalidRequestError(f"{shown} is a folder. Use the path of a file in it.", field="files")
         if (size := found.stat().st_size) > MAX_FILE_BYTES:
             raise _too_large(shown, size)
-        data = found.read_bytes()
+        data = read_file(path, MAX_FILE_BYTES)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InvalidRequestError(f"Cannot read the file {shown}: {reason}.", field="files") from None

@@ -10,12 +10,13 @@ import os
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from io import BytesIO
-from pathlib import Path
 from typing import Any, get_args
 
+from ..core.attachments import MAX_IMAGE_BYTES
 from ..core.errors import InvalidRequestError
 from ..core.events import MediaType
 from ..core.image_files import media_type_of
+from .file_reader import read_file
 from .images import AnswerImage
 
 _OWN_FORMATS = ("GIF", "JPEG", "PNG", "WEBP")  # of a PIL image that was read from a file
@@ -100,11 +101,16 @@ def _file(path: str | os.PathLike[str]) -> bytes:
             raise InvalidRequestError("The data URL of the image is not valid base64.", field="images") from None
     if rest.startswith("//") and len(scheme) > 1:  # one letter is a drive
         raise InvalidRequestError(f"{name[:100]} is a URL. Download the image and use its path.", field="images")
+    shown = repr(name)[:200]
     try:
-        return Path(name).expanduser().read_bytes()
+        data = read_file(name, MAX_IMAGE_BYTES)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InvalidRequestError(f"Cannot read the image {name[:200]!r}: {reason}.", field="images") from None
+        raise InvalidRequestError(f"Cannot read the image {shown}: {reason}.", field="images") from None
+    if len(data) > MAX_IMAGE_BYTES:
+        message = f"The image {shown} has more than {MAX_IMAGE_BYTES // 2**20} MiB. Make it smaller."
+        raise InvalidRequestError(message, field="images")
+    return data
 
 
 def _media_type(data: bytes, image: Any) -> MediaType:

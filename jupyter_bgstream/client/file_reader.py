@@ -1,0 +1,28 @@
+"""Reader of a user's files, bounded in memory and time."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+
+def read_file(path: str, limit: int) -> bytes:
+    """Return the content of a regular file, or its first ``limit`` + 1 bytes if it has more.
+
+    A device such as ``/dev/zero`` never ends, and opening a pipe waits for its writer. Neither is read.
+
+    Raises:
+        OSError: The file is missing, not readable or not a regular file; ``strerror`` says which.
+        ValueError: The path holds a NUL character.
+    """
+    with open(Path(path).expanduser(), "rb", opener=_open_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "Not a regular file")
+        return file.read(limit + 1)
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    # Windows has neither flag, and no such files.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
