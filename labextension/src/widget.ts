@@ -17,6 +17,7 @@ import { BatchView } from './views/batchView';
 import { pageGlobals, type View } from './views/globals';
 import type { Disposable } from './wire/feed';
 import { KernelBatch, KernelFeed, type Model, sendToKernel } from './wire/kernelRelay';
+import { isId } from './wire/ids';
 
 interface Context {
   model: Model;
@@ -34,11 +35,11 @@ const relays = new Map<unknown, Relay>();
 /** Report to the kernel that this page has a socket, so that it need not relay, and which retry is the newest. */
 function initialize({ model }: { model: Model }): (() => void) | undefined {
   const { live, retries, groups } = pageGlobals() ?? {};
-  if (live === undefined) {
+  const id = model.get('id');
+  if (live === undefined || !isId(id)) {
     return undefined;
   }
   sendToKernel(model, { type: 'live' });
-  const id = String(model.get('id'));
   let watching: Disposable | undefined;
   const tell = (type: string): void => {
     // No event reports that a notebook is closed and its widgets stay, or that a kernel is restarted.
@@ -64,15 +65,23 @@ function initialize({ model }: { model: Model }): (() => void) | undefined {
 
 function render({ model, el }: Context): () => void {
   style('widget', widgetCss);
-  const view = model.get('kind') === 'batch' ? drawBatch(model) : drawJob(model);
+  const isBatch = model.get('kind') === 'batch';
+  const id = model.get('id');
+  // The state may come from any notebook.
+  if (!isId(id)) {
+    el.append(`This widget has no valid id of a ${isBatch ? 'batch' : 'job'}.`);
+    return () => undefined;
+  }
+  const view = isBatch ? drawBatch(model, id) : drawJob(model, id);
   el.classList.add('jp-bgstream-widget');
   el.append(view.node);
   const theme = applyTheme(el);
   return () => [view, theme].forEach(each => each.dispose());
 }
 
-function drawJob(model: Model): View {
-  const options = { job: String(model.get('id')), model: String(model.get('model')), saved: null };
+function drawJob(model: Model, job: string): View {
+  const name = model.get('model');
+  const options = { job, model: typeof name === 'string' ? name : '', saved: null };
   const page = pageGlobals();
   if (page?.live === undefined || page.retries === undefined || page.markdown === undefined) {
     style('base', baseCss);
@@ -87,8 +96,8 @@ function drawJob(model: Model): View {
   return page.answer?.(options) ?? new AnswerView({ ...options, source, retries, markdown: rendered });
 }
 
-function drawBatch(model: Model): View {
-  const options = { batch: String(model.get('id')), saved: null };
+function drawBatch(model: Model, batchId: string): View {
+  const options = { batch: batchId, saved: null };
   const { groups, batch } = pageGlobals() ?? {};
   if (groups === undefined) {
     style('base', baseCss);

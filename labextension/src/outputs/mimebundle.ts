@@ -6,6 +6,7 @@
 
 import { withFormulas } from '../render/formulas';
 import type { Answer } from '../wire/fold';
+import { isId } from '../wire/ids';
 import { BATCH_MIME, type BatchBundle, type Bundle, BUNDLE_MIME, type Group, JOBS_MIME } from '../wire/wire';
 import { batchSummary } from './batchSummary';
 import { inlineMarkdown, noteMarkdown, oneLine, sourcesMarkdown, sourcesPlain, wordsMarkdown } from './citations';
@@ -75,11 +76,6 @@ function bundleOf(value: unknown): Bundle | null {
 
 function fieldsOf(value: unknown): Readonly<Record<string, unknown>> | null {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null;
-}
-
-/** As the server makes and takes them. Another would be refused together with all that are asked for with it. */
-function isId(value: unknown): value is string {
-  return typeof value === 'string' && /^[A-Za-z0-9_-]{1,64}$/.test(value);
 }
 
 function statusOf<T extends string>(value: unknown, known: readonly T[]): T | 'queued' {

@@ -42,6 +42,7 @@ export class KernelImages implements Disposable {
     const call = `${Date.now()}-${Math.random()}`; // other pages have calls of their own
     return new Promise((resolve, reject) => {
       const pieces: DataView<ArrayBuffer>[] = [];
+      let left = bytes;
       let timer: ReturnType<typeof setTimeout> | undefined;
       const over = (end: () => void): void => {
         clearTimeout(timer);
@@ -56,7 +57,12 @@ export class KernelImages implements Disposable {
       this._calls.set(call, ({ type, error }, buffers) => {
         if (type === 'piece') {
           pieces.push(...buffers);
-          wait();
+          left -= buffers.reduce((sum, { byteLength }) => sum + byteLength, 0);
+          if (left < 0) {
+            over(() => reject(new Error(trans.__('It has more bytes than announced.'))));
+          } else {
+            wait();
+          }
         } else {
           over(() => (error === undefined ? resolve(new Blob(pieces)) : reject(new Error(error.message))));
         }

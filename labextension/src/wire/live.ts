@@ -180,7 +180,9 @@ export class Live implements JobFeed {
       this._misfit(job, entry, events, error);
       return;
     }
-    entry.misfits = 0;
+    if (answer !== entry.state.answer) {
+      entry.misfits = 0; // events that are here already prove nothing: a kernel repeats a whole log
+    }
     this._tell(entry, { answer, times, attempts, cursor, closed, online: true, trouble: null });
   }
 
