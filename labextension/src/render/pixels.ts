@@ -4,8 +4,9 @@
  */
 
 import { trans } from '../translation';
+import { coloursOfGif, endOfBlocks, framesPerSecond } from './animations';
 
-/** A image with more is not drawn: 50 million take 200 MB. */
+/** An image with more is not drawn: 50 million take 200 MB. An animation draws at most as many a second. */
 const MOST = 50_000_000;
 
 /** Return why an image is not to be drawn; empty if it may be. */
@@ -23,15 +24,19 @@ export function drawProblemOfUri(uri: string): string {
 }
 
 function whyNot(file: ArrayBuffer): string {
-  const size = sizeOf(new DataView(file));
+  const view = new DataView(file);
+  const size = sizeOf(view);
   if (size === null) {
     return unknownSize(); // browsers draw more types than these four, and do not look at the name
   }
-  if (size.width * size.height <= MOST) {
-    return '';
-  }
   const [width, height] = [size.width.toLocaleString('en'), size.height.toLocaleString('en')];
-  return trans.__('%1 × %2 pixels are too many for this page.', width, height);
+  if (size.width * size.height > MOST) {
+    return trans.__('%1 × %2 pixels are too many for this page.', width, height);
+  }
+  const frames = framesPerSecond(view);
+  return size.width * size.height * frames > MOST
+    ? trans.__('%1 × %2 pixels in %3 frames a second are too many for this page.', width, height, Math.round(frames))
+    : '';
 }
 
 interface Size {
@@ -63,23 +68,14 @@ function unknownSize(): string {
 
 /** A browser enlarges the screen that the header names until the first frame fits into it. */
 function sizeOfGif(file: DataView): Size {
-  let at = 13 + colours(file.getUint8(10));
+  let at = 13 + coloursOfGif(file.getUint8(10));
   while (file.getUint8(at) === 0x21) {
-    at += 2; // an extension, in blocks up to an empty one
-    while (file.getUint8(at) > 0) {
-      at += 1 + file.getUint8(at);
-    }
-    at++;
+    at = endOfBlocks(file, at + 2); // an extension
   }
   const [screenWidth, screenHeight, left, top, width, height] = [6, 8, at + 1, at + 3, at + 5, at + 7].map(each =>
     file.getUint16(each, true)
   ) as [number, number, number, number, number, number];
   return { width: Math.max(screenWidth, left + width), height: Math.max(screenHeight, top + height) };
-}
-
-/** How many bytes a table of colours has. */
-function colours(flags: number): number {
-  return flags & 0x80 ? 3 * (2 << (flags & 7)) : 0;
 }
 
 function sizeOfWebp(file: DataView): Size | null {
