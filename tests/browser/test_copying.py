@@ -57,12 +57,14 @@ async def test_copied_output_is_its_markdown(lab: Lab, server: Jupyter, provider
     assert (await copied(3)).strip() == "plain"
 
 
+@pytest.mark.parametrize("app", ["lab", "notebook"])
 async def test_selected_words_are_copied_without_the_state_line(
-    lab: Lab, server: Jupyter, provider: ThreadedProvider
+    lab: Lab, server: Jupyter, provider: ThreadedProvider, app: str
 ) -> None:
     provider.scripts["selected"] = answer(TEXT)
-    write_notebook(server.root / "selected.ipynb", "%load_ext jupyter_bgstream", "%%bg demo/selected\nHello")
-    tab = await lab.tab("selected.ipynb")
+    name = f"selected-{app}.ipynb"
+    write_notebook(server.root / name, "%load_ext jupyter_bgstream", "%%bg demo/selected\nHello")
+    tab = await lab.tab(name, app=app)
     await tab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     await tab.run(0)
     await tab.run(1)

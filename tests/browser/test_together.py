@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from browser.lab import Lab, Tab, new_lab, saved_cells, write_notebook
+from browser.lab import SECONDS, Lab, Tab, new_lab, saved_cells, write_notebook
 from browser.test_cell import LOAD, TEXT, bg
+from browser.test_prompt_cell import language, marked
 from harness.jupyter import Jupyter, jupyter
 from playwright.async_api import Browser
 
@@ -125,3 +126,53 @@ async def test_what_ended_while_nobody_looked_is_shown_and_written_at_the_next_s
     assert path.read_text() == unfinished
     await tabs[1].save()
     await until_saved(tabs[1], path, LONG)
+
+
+async def until_source(tab: Tab, source: str) -> None:
+    """Wait until the first cell has this source, in the model and on the screen."""
+    await tab.page.wait_for_function(
+        """source => {
+            const { activeCell, widgets: [cell] } = jupyterapp.shell.currentWidget.content;
+            const lines = [...cell.node.querySelectorAll('.cm-line')].map(({ textContent }) => textContent);
+            return activeCell !== null && cell.model.sharedModel.getSource() === source && lines.join('\\n') === source;
+        }""",
+        arg=source,
+        timeout=20 * SECONDS,
+    )
+
+
+async def test_prompt_is_prose_for_both_while_both_type(ann_and_bob: tuple[Lab, Lab], shared: Jupyter) -> None:
+    write_notebook(shared.root / "prompt.ipynb", "%%bg demo/echo --thread trip\nFor {reader}:\n\nWhy?", "1 + 1")
+    ann, bob = await asyncio.gather(*(person.tab("prompt.ipynb") for person in ann_and_bob))
+    for tab in (ann, bob):
+        await language(tab, 0, "bgstream-prompt")
+        assert await marked(tab, 0, "expression") == ["{reader}"]
+        assert await marked(tab, 0, "option") == ["--thread"]
+    # Each at a line of their own, at the same time.
+    first, last = (tab.page.locator(".jp-Notebook .jp-Cell .cm-line") for tab in (ann, bob))
+    await first.nth(1).click()
+    await last.nth(3).click()
+    await ann.page.keyboard.press("End")
+    await bob.page.keyboard.press("End")
+    await asyncio.gather(
+        ann.page.keyboard.type(" it's (not) {ann} who asks", delay=10),
+        bob.page.keyboard.type(" Since {bob} asks.", delay=10),
+    )
+    lines = ("%%bg demo/echo --thread trip", "For {reader}: it's (not) {ann} who asks", "", "Why? Since {bob} asks.")
+    for tab in (ann, bob):
+        await until_source(tab, "\n".join(lines))
+        assert await marked(tab, 0, "expression") == ["{reader}", "{ann}", "{bob}"]
+        await language(tab, 1, "python")
+    # What one of them makes of the first line, the other sees.
+    await ann.page.keyboard.press("Control+Home")
+    await ann.page.keyboard.press("Delete")
+    for tab in (ann, bob):
+        await language(tab, 0, "python")
+        assert await marked(tab, 0, "expression") == []
+    await ann.page.keyboard.type("%")
+    for tab in (ann, bob):
+        await language(tab, 0, "bgstream-prompt")
+    await bob.page.keyboard.press("Control+z")  # undoes his own words and not hers
+    await until_source(ann, "\n".join((*lines[:3], "Why?")))
+    assert await marked(bob, 0, "expression") == ["{reader}", "{ann}"]
+    assert not ann.errors + bob.errors
