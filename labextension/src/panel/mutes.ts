@@ -2,6 +2,7 @@
 
 import { bellIcon, type LabIcon } from '@jupyterlab/ui-components';
 
+import { clipped } from '../render/boundedText';
 import { setText } from '../render/dom';
 import { trans } from '../translation';
 import type { Mute, Origin } from '../wire/wire';
@@ -69,7 +70,9 @@ export function muteRow(mute: MuteItem, model: JobsModel): Row<MuteItem> {
   node.append(name, button);
   return {
     node,
-    update: ({ kind, name: words }) =>
-      setText(name, kind === 'thread' ? trans.__('thread %1', words) : trans.__('notebook %1', words))
+    update: ({ kind, name: full }) => {
+      const words = clipped(full);
+      setText(name, kind === 'thread' ? trans.__('thread %1', words) : trans.__('notebook %1', words));
+    }
   };
 }

@@ -12,7 +12,7 @@ const SENTENCE = 2000;
 const FIRST = 100;
 const MORE = 500;
 /** Items that are laid out together. */
-const PART = 20;
+const PART = 10;
 
 /** Return a text of at most `limit` characters; an ellipsis stands for the rest. */
 export function clipped(text: string, limit = LINE): string {

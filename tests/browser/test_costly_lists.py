@@ -1,0 +1,247 @@
+"""Long lists and long names hold up no page: toasts, mutes, a chain of retries, a thread, a relayed widget.
+
+The other places are in ``test_costly_places.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+import pytest_asyncio
+from browser.lab import Lab, Tab, write_notebook
+from browser.places import HARMLESS, LOGS, LONG, MANY, SHAPES, Event
+from browser.tasks import Tasks
+from browser.test_costly_places import DRAW_SAVED, PATIENCE, SHAPE, SOCKET, judge, measured
+from harness.jupyter import Jupyter
+from playwright.async_api import Browser, Page, Route
+
+from jupyter_bgstream.client.widgets.base import CODE
+from jupyter_bgstream.core.codec import BUNDLE_MIME
+from jupyter_bgstream.testing.script import answer, refusal
+from jupyter_bgstream.testing.scripted import ThreadedProvider
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+
+MUTES = 500
+TOASTS = 20
+RETRIES = 100
+FOLLOWED = 49  # of them, from the first on
+TURNS = 500
+
+# A page with nothing but the widget's code, whose kernel is the test.
+WIDGET_PAGE = """<!doctype html><meta charset=utf-8><body><script type=module>
+import widget from './widget.js';
+class Model {
+    state = {kind: 'job', id: 'costly', key: 'k', model: 'demo/gone', connection: 'online', log: 0};
+    listeners = [];
+    get = name => this.state[name];
+    send = () => undefined;
+    on = (name, listener) => this.listeners.push([name, listener]);
+    off = () => undefined;
+    relay(entry) {
+        this.state[`log_${this.state.log++}`] = entry;
+        this.listeners.filter(([name]) => name === 'change').forEach(([, listener]) => listener());
+    }
+}
+window.drawWidget = async frames => {
+    const [model, el] = [new Model(), document.createElement('div')];
+    const leave = widget.render({model, el});
+    const done = await lookAt(el);
+    for (const entry of frames) {
+        model.relay(entry);
+        await new Promise(done => setTimeout(done));
+    }
+    const drawn = el.querySelector('.jp-bgstream-view');
+    while (drawn.dataset.state !== 'waiting' && drawn.dataset.drawn !== 'true') await frame();
+    const elements = await done();
+    leave();
+    return elements;
+};
+window.ready = true;
+</script>"""
+
+
+def relayed(frames: list[list[Event]]) -> list[Event]:
+    """Return the frames of a log as a kernel relays them."""
+    ends = range(1, len(frames) + 1)
+    return [
+        {"type": "events", "job": "costly", "cursor": f"c{end}", "events": events, "closed": end == len(frames)}
+        for end, events in zip(ends, frames, strict=True)
+    ]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def bare(lab: Lab) -> AsyncIterator[Page]:
+    page = await lab.context.new_page()
+
+    async def serve(route: Route) -> None:
+        if route.request.url.endswith("widget.js"):
+            await route.fulfill(body=CODE.read_text(), content_type="text/javascript")
+        else:
+            await route.fulfill(body=WIDGET_PAGE, content_type="text/html")
+
+    await page.route("http://widget.test/**", serve)
+    await page.add_init_script(SOCKET)
+    await page.goto("http://widget.test/")
+    await page.wait_for_function("window.ready")
+    await draw_relayed(lab, page, LOGS["an error"](lambda _: SHAPES["scripts"](50)))  # loads fonts
+    yield page
+    await page.close()
+
+
+async def draw_relayed(lab: Lab, page: Page, frames: list[list[Event]]) -> float:
+    browser = lab.context.browser
+    assert browser is not None
+    await page.evaluate("given => { window.given = given; }", relayed(frames))
+    async with asyncio.timeout(PATIENCE), Tasks(browser, page) as tasks:
+        await page.evaluate("drawWidget(given)")
+    return tasks.longest
+
+
+@pytest.mark.parametrize("place", LOGS)
+async def test_long_words_in_a_widget_without_the_labextension(lab: Lab, bare: Page, place: str) -> None:
+    floor = await draw_relayed(lab, bare, LOGS[place](lambda _: HARMLESS))
+    judge({name: await draw_relayed(lab, bare, LOGS[place](SHAPES[name])) for name in SHAPE}, floor)
+
+
+@pytest.mark.parametrize("place", MANY)
+async def test_many_parts_in_a_widget_without_the_labextension(lab: Lab, bare: Page, place: str) -> None:
+    floor = await draw_relayed(lab, bare, LOGS["an error"](lambda _: HARMLESS))
+    judge({place: await draw_relayed(lab, bare, MANY[place])}, floor)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def tab(lab: Lab, server: Jupyter) -> AsyncIterator[Tab]:
+    """A page of Lab with the panel, which has drawn letters of all scripts."""
+    write_notebook(server.root / "lists.ipynb", "1")
+    page = await lab.context.new_page()
+    await page.add_init_script(SOCKET)
+    tab = await Tab(page, server).open("lists.ipynb")
+    await page.evaluate("jupyterapp.restored.then(() => jupyterapp.shell.activateById('jp-bgstream-panel'))")
+    await page.evaluate(DRAW_SAVED, {"text/plain": SHAPES["scripts"](50), BUNDLE_MIME: {"id": "no id"}})
+    yield tab
+    await tab.close()
+
+
+async def test_toasts(browser: Browser, tab: Tab, server: Jupyter, provider: ThreadedProvider) -> None:
+    provider.scripts["toasted"] = answer("a")
+    longest = {}
+    for name in ("warm", "harmless", *SHAPE):
+        words = HARMLESS if name in ("warm", "harmless") else SHAPES[name](2000)
+        job = {"model": "demo/toasted", "prompt": words, "title": words[:200]}
+        async with asyncio.timeout(PATIENCE), Tasks(browser, tab.page) as tasks:
+            with server.client() as client:
+                for _ in range(TOASTS):
+                    client.post("jobs", json=job).raise_for_status()
+            await tab.page.wait_for_function("document.querySelectorAll('.jp-Notification-Toast-success').length > 2")
+            await tab.page.evaluate("frame().then(frame)")
+        longest[name] = tasks.longest
+        with server.client() as client:
+            client.post("notices/read", json={"all": True}).raise_for_status()
+        await tab.page.locator(".jp-Notification-Toast-success").first.wait_for(state="detached")
+    judge({name: longest[name] for name in SHAPE}, longest["harmless"])
+
+
+async def test_mutes_in_the_panel(browser: Browser, tab: Tab, server: Jupyter) -> None:
+    muted = tab.page.locator(".jp-bgstream-panel .jp-bgstream-muted")
+    longest = {}
+    for name in ("harmless", *SHAPE):
+        names = [HARMLESS] if name == "harmless" else [f"{n} {SHAPES[name](990)}" for n in range(MUTES)]
+        with server.client() as client:
+            for each in names:
+                client.put("mutes", params={"thread": each}).raise_for_status()
+        async with asyncio.timeout(PATIENCE), Tasks(browser, tab.page) as tasks:
+            await tab.page.evaluate("liveSocket.close()")  # with the next one the page reads them
+            await muted.locator("summary", has_text=f"{len(names)} muted").wait_for()
+            await muted.evaluate("details => { details.open = true; }")
+            await muted.locator("[data-mute]").last.wait_for()
+            await tab.page.evaluate("frame().then(frame)")
+        longest[name] = tasks.longest
+        await muted.evaluate("details => { details.open = false; }")
+        with server.client() as client:
+            for each in names:
+                client.delete("mutes", params={"thread": each}).raise_for_status()
+    judge(longest, longest["harmless"])
+
+
+def ended(client: httpx.Client, job: str) -> None:
+    while "Stream-Closed" not in client.get(f"jobs/{job}/events?offset=now&live=long-poll").headers:
+        pass
+
+
+async def test_a_chain_of_retries(browser: Browser, tab: Tab, server: Jupyter, provider: ThreadedProvider) -> None:
+    """The first job is shown, and each of the others asks the one before it again."""
+    longest = {}
+    for name in ("harmless", *SHAPE):
+        words = HARMLESS if name == "harmless" else SHAPES[name](LONG // 10)
+        provider.scripts["chain"] = refusal(400, {"error": {"message": words}})
+        with server.client() as client:
+            first = job = client.post("jobs", json={"model": "demo/chain", "prompt": "x"}).json()["id"]
+            ended(client, job)
+            for _ in range(1 if name == "harmless" else RETRIES):
+                job = client.post(f"jobs/{job}/retry").json()["id"]
+                ended(client, job)
+        saved = {BUNDLE_MIME: {"id": first, "cursor": "-1", "status": "failed", "model": "demo/chain"}}
+        longest[name] = await measured(browser, tab, SHOW_CHAIN, saved | {"text/plain": "a"})
+        assert await tab.page.evaluate("window.earlier") == (1 if name == "harmless" else FOLLOWED)
+    judge(longest, longest["harmless"])
+
+
+# Show an output, wait until it knows its newest job, and open all earlier ones.
+SHOW_CHAIN = """async data => {
+    const {rendermime} = jupyterapp.shell.currentWidget.content;
+    const renderer = rendermime.createRenderer(rendermime.preferredMimeType(data, 'any'));
+    const done = await lookAt(renderer.node);
+    await renderer.renderModel({data, metadata: {}, trusted: false, setData: () => undefined});
+    const earlier = () => [...renderer.node.querySelectorAll('details.jp-bgstream-retried')];
+    while (earlier().length === 0) await frame();
+    for (const each of earlier()) {
+        each.querySelector('summary').click();
+        await frame();
+    }
+    window.earlier = earlier().length;
+    while (earlier().some(each => each.textContent.length < 100)) await frame();
+    await done();
+    renderer.dispose();
+}"""
+
+
+async def test_a_long_thread(browser: Browser, tab: Tab, server: Jupyter, provider: ThreadedProvider) -> None:
+    """All of its turns are drawn."""
+    longest = {}
+    for name in ("harmless", "scripts"):
+        words = HARMLESS if name == "harmless" else SHAPES[name](200)
+        turns = 3 if name == "harmless" else TURNS
+        provider.scripts["turn"] = answer([words])
+        asked = {"model": "demo/turn", "prompt": words, "thread": f"turns {name}"}
+        with server.client() as client:
+            for _ in range(turns):
+                ended(client, client.post("jobs", json=asked).json()["id"])
+        row = tab.page.locator(f".jp-bgstream-panel [data-thread='turns {name}'] [data-action=open]")
+        async with asyncio.timeout(4 * PATIENCE), Tasks(browser, tab.page) as tasks:
+            await row.evaluate("button => button.click()")
+            await tab.page.locator(".jp-bgstream-turn").first.wait_for(state="attached")
+            await tab.page.evaluate(SHOW_EARLIER)
+        assert await tab.page.locator(".jp-bgstream-turn").count() == turns
+        longest[name] = tasks.longest
+        await tab.page.evaluate("jupyterapp.shell.currentWidget.close()")
+    judge(longest, longest["harmless"])
+
+
+SHOW_EARLIER = """async () => {
+    const button = document.querySelector('.jp-bgstream-thread [data-action=show-earlier]');
+    for (let n = 0; n < 30 && !button.hidden; n++) {
+        button.click();
+        await frame();
+        await frame();
+    }
+    const scroller = document.querySelector('.jp-bgstream-conversation');
+    for (let n = 0; n < 10; n++) {
+        scroller.scrollTop = (scroller.scrollHeight / 10) * n;
+        await frame();
+        await frame();
+    }
+}"""
