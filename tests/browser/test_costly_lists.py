@@ -1,4 +1,4 @@
-"""Long lists and long names hold up no page: toasts, mutes, a chain of retries, a thread, a relayed widget.
+"""Long lists and long names hold up no page: toasts, mutes, a chain of retries, a relayed widget.
 
 The other places are in ``test_costly_places.py``.
 """
@@ -29,7 +29,6 @@ MUTES = 500
 TOASTS = 20
 RETRIES = 100
 FOLLOWED = 49  # of them, from the first on
-TURNS = 500
 
 # A page with nothing but the widget's code, whose kernel is the test.
 WIDGET_PAGE = """<!doctype html><meta charset=utf-8><body><script type=module>
@@ -206,42 +205,4 @@ SHOW_CHAIN = """async data => {
     while (earlier().some(each => each.textContent.length < 100)) await frame();
     await done();
     renderer.dispose();
-}"""
-
-
-async def test_a_long_thread(browser: Browser, tab: Tab, server: Jupyter, provider: ThreadedProvider) -> None:
-    """All of its turns are drawn."""
-    longest = {}
-    for name in ("harmless", "scripts"):
-        words = HARMLESS if name == "harmless" else SHAPES[name](200)
-        turns = 3 if name == "harmless" else TURNS
-        provider.scripts["turn"] = answer([words])
-        asked = {"model": "demo/turn", "prompt": words, "thread": f"turns {name}"}
-        with server.client() as client:
-            for _ in range(turns):
-                ended(client, client.post("jobs", json=asked).json()["id"])
-        row = tab.page.locator(f".jp-bgstream-panel [data-thread='turns {name}'] [data-action=open]")
-        async with asyncio.timeout(4 * PATIENCE), Tasks(browser, tab.page) as tasks:
-            await row.evaluate("button => button.click()")
-            await tab.page.locator(".jp-bgstream-turn").first.wait_for(state="attached")
-            await tab.page.evaluate(SHOW_EARLIER)
-        assert await tab.page.locator(".jp-bgstream-turn").count() == turns
-        longest[name] = tasks.longest
-        await tab.page.evaluate("jupyterapp.shell.currentWidget.close()")
-    judge(longest, longest["harmless"])
-
-
-SHOW_EARLIER = """async () => {
-    const button = document.querySelector('.jp-bgstream-thread [data-action=show-earlier]');
-    for (let n = 0; n < 30 && !button.hidden; n++) {
-        button.click();
-        await frame();
-        await frame();
-    }
-    const scroller = document.querySelector('.jp-bgstream-conversation');
-    for (let n = 0; n < 10; n++) {
-        scroller.scrollTop = (scroller.scrollHeight / 10) * n;
-        await frame();
-        await frame();
-    }
 }"""
