@@ -155,10 +155,10 @@ async def test_prompt_is_prose_for_both_while_both_type(ann_and_bob: tuple[Lab, 
     await ann.page.keyboard.press("End")
     await bob.page.keyboard.press("End")
     await asyncio.gather(
-        ann.page.keyboard.type(" it's (not) {ann} who asks", delay=10),
+        ann.page.keyboard.type(" it's (not) {ann} asking", delay=10),
         bob.page.keyboard.type(" Since {bob} asks.", delay=10),
     )
-    lines = ("%%bg demo/echo --thread trip", "For {reader}: it's (not) {ann} who asks", "", "Why? Since {bob} asks.")
+    lines = ("%%bg demo/echo --thread trip", "For {reader}: it's (not) {ann} asking", "", "Why? Since {bob} asks.")
     for tab in (ann, bob):
         await until_source(tab, "\n".join(lines))
         assert await marked(tab, 0, "expression") == ["{reader}", "{ann}", "{bob}"]

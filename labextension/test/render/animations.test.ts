@@ -44,7 +44,7 @@ it.each(MAKES)('the frames of a %s are counted', (_, make) => {
   expect(framesPerSecond(viewOf(make(9, 9, [])))).toBe(0);
 });
 
-it.each(MAKES)('frames of a %s that are said to take no time take a tenth of a second, as in browsers', (_, make) => {
+it.each(MAKES)('frames of a %s without a duration take a tenth of a second, as in browsers', (_, make) => {
   expect(framesPerSecond(viewOf(make(9, 9, [0, 10])))).toBe(10);
 });
 
