@@ -9,7 +9,7 @@ import { KernelImages } from '../../src/wire/kernelImages';
 import { KernelFeed } from '../../src/wire/kernelRelay';
 import { log } from '../dom';
 
-type Listener = (...args: unknown[]) => void;
+type Listener = (...args: never[]) => void;
 
 /** A widget's model whose state and messages are the test's. */
 class Model {
@@ -25,7 +25,9 @@ class Model {
   };
 
   say(name: string, ...args: unknown[]): void {
-    this._listeners.filter(each => each[0] === name).forEach(([, listener]) => listener(...args));
+    this._listeners
+      .filter(each => each[0] === name)
+      .forEach(([, listener]) => (listener as (...args: unknown[]) => void)(...args));
   }
 
   private _listeners: [string, Listener][] = [];
