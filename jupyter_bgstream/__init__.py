@@ -134,12 +134,14 @@ __all__ = [
     "threads",
 ]
 
+_FORMER = {"Invalid": "InvalidRequestError"}  # the scripts of reported bugs catch it by this name
 _OF_BATCHES = ("Batch", "Estimate", "batch", "map")  # imported separately: most kernels need no batches
 
 # Imports are lazy: a kernel only needs the client, and a server only the server.
 
 
 def __getattr__(name: str) -> Any:
+    name = _FORMER.get(name, name)
     if name in __all__:
         from importlib import import_module
 

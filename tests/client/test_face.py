@@ -116,6 +116,10 @@ def test_every_public_name_is_there_and_documented() -> None:
         bg.nothing  # noqa: B018
 
 
+def test_former_name_of_the_request_error_is_still_caught() -> None:
+    assert bg.Invalid is bg.InvalidRequestError
+
+
 def test_type_checkers_see_what_there_is() -> None:
     tree = ast.parse(Path(str(bg.__file__)).read_text())
     (guarded,) = [node for node in tree.body if isinstance(node, ast.If)]
