@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from browser.lab import Lab, Tab, saved_markdown, write_notebook
-from browser.test_views import unread, until_each
+from browser.test_views import until_each
 from browser.test_widget import Page, bare, cell, notebook  # noqa: F401 - fixtures
 from harness.jupyter import Jupyter
 
@@ -15,9 +16,10 @@ from jupyter_bgstream.testing.scripted import ThreadedProvider
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
+TITLE = "Rows of a paused batch"
 REVOKED = refusal(401, {"error": {"message": "This key was revoked.", "code": "invalid_api_key"}})
 MAP = """import jupyter_bgstream as bg
-b = bg.map(range(20), 'Row {{row}}', model='demo/{model}', title='Rows', max_concurrency=1)"""
+b = bg.map(range(20), 'Row {{row}}', model='demo/{model}', title='{title}', max_concurrency=1)"""
 
 
 async def buttons(tab: Tab, at: str = ".jp-Notebook") -> list[str]:
@@ -27,7 +29,9 @@ async def buttons(tab: Tab, at: str = ".jp-Notebook") -> list[str]:
 
 async def test_a_paused_batch_says_why_and_goes_on(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["paused-cell"] = REVOKED
-    path = write_notebook(server.root / "paused.ipynb", MAP.format(model="paused-cell"), "b.wait()", "6 * 7")
+    path = write_notebook(
+        server.root / "paused.ipynb", MAP.format(model="paused-cell", title=TITLE), "b.wait()", "6 * 7"
+    )
     tab = await lab.tab("paused.ipynb")
     await tab.run(0)
     await tab.state(0, "paused")
@@ -37,12 +41,15 @@ async def test_a_paused_batch_says_why_and_goes_on(lab: Lab, server: Jupyter, pr
     await tab.run(1)  # it raises
     await tab.page.wait_for_selector(".jp-OutputArea-output >> text=BatchPausedError")
     await tab.save()
-    assert saved_markdown(path, 0).startswith("Rows: 0 of 20 answered, 5 failed, paused: demo refused the key.")
+    assert saved_markdown(path, 0).startswith(f"{TITLE}: 0 of 20 answered, 5 failed, paused: demo refused the key.")
     assert not await tab.dirty()
     with server.client() as client:  # who looks at it needs no toast
-        await tab.until(lambda: not unread(client))
-        notices = [each for each in client.get("notices").json()["notices"] if each["title"] == "Rows"]
-        assert [each["paused"] is not None for each in notices] == [True]
+        # Other tests leave notices in the same inbox.
+        def notices() -> list[dict[str, Any]]:
+            return [each for each in client.get("notices").json()["notices"] if each["title"] == TITLE]
+
+        await tab.until(lambda: [each["read_at"] is not None for each in notices()] == [True])
+        assert [each["paused"] is not None for each in notices()] == [True]
     await tab.page.reload()
     await tab.ready()
     await tab.state(0, "paused")
@@ -57,7 +64,7 @@ async def test_a_paused_batch_says_why_and_goes_on(lab: Lab, server: Jupyter, pr
     await tab.page.get_by_role("button", name="Retry 10 failed").click()
     await tab.state(0, "completed")
     await tab.save()
-    assert saved_markdown(path, 0) == "Rows: 20 of 20 answered"
+    assert saved_markdown(path, 0) == f"{TITLE}: 20 of 20 answered"
     assert len(provider.asked("paused-cell")) == 30
     await tab.close()
 
@@ -72,7 +79,7 @@ async def test_a_widget_offers_the_same_with_a_socket_and_without(
 ) -> None:
     model = f"paused-{action.lower()}"
     provider.scripts[model] = REVOKED
-    write_notebook(notebook, MAP.format(model=model) + "\nNone", "b.view()")
+    write_notebook(notebook, MAP.format(model=model, title=model) + "\nNone", "b.view()")
     tabs = [await lab.tab(notebook.name), await bare.open(notebook.name)]
     for tab in tabs:
         await tab.run(0)
