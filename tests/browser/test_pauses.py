@@ -29,9 +29,8 @@ async def buttons(tab: Tab, at: str = ".jp-Notebook") -> list[str]:
 
 async def test_a_paused_batch_says_why_and_goes_on(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["paused-cell"] = REVOKED
-    path = write_notebook(
-        server.root / "paused.ipynb", MAP.format(model="paused-cell", title=TITLE), "b.wait()", "6 * 7"
-    )
+    cells = (MAP.format(model="paused-cell", title=TITLE), "b.wait()", "6 * 7")
+    path = write_notebook(server.root / "paused.ipynb", *cells)
     tab = await lab.tab("paused.ipynb")
     await tab.run(0)
     await tab.state(0, "paused")

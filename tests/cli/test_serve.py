@@ -197,7 +197,7 @@ def test_it_prints_the_file_that_a_hubs_user_has_on_a_network_home(user: Home, n
     hub = {"JUPYTERHUB_USER": "ada", "JUPYTERHUB_SERVER_NAME": name}
     with closing(Serve(user, env=hub)) as serve:
         path = user.database.with_name(file)
-        assert f"kept in {path}." in serve.said
+        assert f"stored in {path}." in serve.said
         assert path.exists()
         _, findings = user.doctor(**hub)
         assert f"{path} is intact." in [it["message"] for it in findings]
@@ -236,7 +236,7 @@ def test_temporary_store_lasts_as_long_as_the_server(user: Home, how: signal.Sig
     temporary.mkdir()
     env = {"TMPDIR": str(temporary)}
     with closing(Serve(user, env=env)) as serve:
-        assert "are kept until this server stops." in serve.said
+        assert "stored until this server stops." in serve.said
         (directory,) = temporary.glob("jupyter-bgstream-*")
         assert directory.stat().st_mode & 0o777 == 0o700
         assert python(user, "-c", SCRIPT) == "Hello, world\n"
