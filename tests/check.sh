@@ -14,6 +14,9 @@ STORE=(tests/store) # it waits for processes and locks, so it runs beside the ot
 # Of these, several servers that wait for each other, minutes long and alike on every Python: in the full part once.
 SERVERS=(test_{frozen,lease,lost_files,lost_locks,two_servers,writer_faults}.py)
 CONTRACT=("${STORE[@]}" "${SERVERS[@]/#/--ignore=tests/store/}")
+# Not on another Python: algorithms of our own on much data (fuzz, bombs, recorded streams, killed migrations).
+LONG=(tests/providers/test_{bodies,fuzz,hostile_fields,recordings{,_gemini,_messages,_responses},responses_fuzz}.py
+  tests/store/test_{images,migrations,segments,side_by_side}.py)
 ALONE=(tests/abuse tests/crash tests/server/test_stop.py) # measure the server, put it under load, or kill it
 ENVIRONMENTS=(prepare_collab prepare_server_documents prepare_voila prepare_proxy) # of environments.sh: what tests look for below .venv
 
@@ -59,7 +62,8 @@ other_pythons() {
       continue
     fi
     run "Python $version: install" prepare_python "$version" "$path" || continue
-    run "Python $version: unit and contract tests" tests_of ".venv/python$version/bin/python" --hypothesis-profile=few "${UNIT[@]}" "${CONTRACT[@]}" || true
+    run "Python $version: unit and contract tests" tests_of ".venv/python$version/bin/python" --hypothesis-profile=few \
+      "${UNIT[@]}" "${CONTRACT[@]}" "${LONG[@]/#/--ignore=}" || true
     run "Python $version: smoke test" smoke_of ".venv/python$version" || true
   done
 }
