@@ -79,6 +79,9 @@ async def check(browser: Browser, tab: Tab, texts: dict[str, str]) -> None:
     wrong = []
     for name, text in texts.items():
         longest, whole, elements = await drawn(browser, tab, text)
+        for _ in range(2):  # a busy machine adds to CPU time and never takes from it
+            if longest > floor + BUDGET:
+                longest = min(longest, (await drawn(browser, tab, text))[0])
         if longest > floor + BUDGET or not whole or elements > MOST_ELEMENTS:
             words = f"{longest:.0f} ms (harmless: {floor:.0f} ms), {elements} elements, "
             wrong.append(f"{name}: {words}{'' if whole else 'not '}whole")

@@ -6,6 +6,7 @@ The other places are in ``test_costly_places.py``.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 
 import httpx
@@ -14,7 +15,7 @@ import pytest_asyncio
 from browser.lab import Lab, Tab, write_notebook
 from browser.places import HARMLESS, LOGS, LONG, MANY, SHAPES, Event
 from browser.tasks import Tasks
-from browser.test_costly_places import DRAW_SAVED, PATIENCE, SHAPE, SOCKET, judge, measured
+from browser.test_costly_places import BUDGET, DRAW_SAVED, PATIENCE, SHAPE, SOCKET, judge, measured
 from harness.jupyter import Jupyter
 from playwright.async_api import Browser, Page, Route
 
@@ -95,9 +96,14 @@ async def draw_relayed(lab: Lab, page: Page, frames: list[list[Event]]) -> float
     browser = lab.context.browser
     assert browser is not None
     await page.evaluate("given => { window.given = given; }", relayed(frames))
-    async with asyncio.timeout(PATIENCE), Tasks(browser, page) as tasks:
-        await page.evaluate("drawWidget(given)")
-    return tasks.longest
+    longest = math.inf
+    for _ in range(3):  # a busy machine adds to CPU time and never takes from it
+        async with asyncio.timeout(PATIENCE), Tasks(browser, page) as tasks:
+            await page.evaluate("drawWidget(given)")
+        longest = min(longest, tasks.longest)
+        if longest <= BUDGET:
+            break
+    return longest
 
 
 @pytest.mark.parametrize("place", LOGS)

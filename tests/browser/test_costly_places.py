@@ -7,6 +7,7 @@ all of them in all places.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import AsyncIterator
 
@@ -111,11 +112,19 @@ DRAW_SAVED = """async data => {
 
 
 async def measured(browser: Browser, tab: Tab, script: str, given: object) -> float:
-    """Return the longest task of a script, in ms; one that takes half a minute has failed."""
-    await tab.page.evaluate("given => { window.given = given; }", given)  # to read megabytes is no part of it
-    async with asyncio.timeout(PATIENCE), Tasks(browser, tab.page) as tasks:
-        await tab.page.evaluate(f"({script})(given)")
-    return tasks.longest
+    """Return the CPU time of a script's longest task, in ms; one that takes half a minute has failed.
+
+    A busy machine adds to CPU time and never takes from it, so that the least of three runs counts.
+    """
+    await tab.page.evaluate("given => { window.given = given; }", given)  # reading megabytes is not measured
+    longest = math.inf
+    for _ in range(3):
+        async with asyncio.timeout(PATIENCE), Tasks(browser, tab.page) as tasks:
+            await tab.page.evaluate(f"({script})(given)")
+        longest = min(longest, tasks.longest)
+        if longest <= BUDGET:
+            break
+    return longest
 
 
 async def draw_log(browser: Browser, tab: Tab, frames: list[list[Event]]) -> float:

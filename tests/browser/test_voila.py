@@ -239,6 +239,6 @@ async def test_answers_stream_with_serve_and_without_a_server_the_cell_says_what
         await page.goto(running.url, timeout=90 * SECONDS)
         body = page.locator("body")
         await expect(body).to_contain_text("Not sent: No Jupyter server with jupyter_bgstream is running")
-        await expect(body).to_contain_text("start `jupyter bgstream serve` in a terminal")
+        await expect(body).to_contain_text("Start `jupyter bgstream serve` in a terminal")
         with serving(tmp_path, provider):
             await streams_live_and_ends(page, running.url, provider)
