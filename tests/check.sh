@@ -11,12 +11,13 @@ cd "$(dirname "$0")/.."
 
 UNIT=(tests/core tests/providers tests/engine tests/batch)
 STORE=(tests/store) # it waits for processes and locks, so it runs beside the others
-# Of these, several servers that wait for each other, minutes long and alike on every Python: in the full part once.
-SERVERS=(test_{frozen,lease,lost_files,lost_locks,two_servers,writer_faults}.py)
-CONTRACT=("${STORE[@]}" "${SERVERS[@]/#/--ignore=tests/store/}")
-# Not on another Python: algorithms of our own on much data (fuzz, bombs, recorded streams, killed migrations).
+# Of these, several servers that wait for each other.
+SERVERS=(tests/store/test_{frozen,lease,lost_files,lost_locks,two_servers,writer_faults}.py)
+# Algorithms of our own on much data: fuzz, bombs, recorded streams, killed migrations.
 LONG=(tests/providers/test_{bodies,fuzz,hostile_fields,recordings{,_gemini,_messages,_responses},responses_fuzz}.py
   tests/store/test_{images,migrations,segments,side_by_side}.py)
+# The quick part and each further Python run all others.
+QUICK=("${SERVERS[@]/#/--ignore=}" "${LONG[@]/#/--ignore=}")
 ALONE=(tests/abuse tests/crash tests/server/test_stop.py) # measure the server, put it under load, or kill it
 ENVIRONMENTS=(prepare_collab prepare_server_documents prepare_voila prepare_proxy) # of environments.sh: what tests look for below .venv
 
@@ -40,7 +41,8 @@ lint() {
 
 unit() { run "Unit and contract tests" tests_of python "${UNIT[@]}" || true; }
 store() { run "Tests of the store" tests_of python "${STORE[@]}" || true; }
-contract() { run "Contract tests of the store" tests_of python "${CONTRACT[@]}" || true; }
+quick_unit() { run "Unit and contract tests, without the longest" tests_of python "${UNIT[@]}" "${QUICK[@]}" || true; }
+quick_store() { run "Tests of the store, without the longest" tests_of python "${STORE[@]}" "${QUICK[@]}" || true; }
 smoke() { run "Smoke test with a browser" tests_of python tests/smoke || true; }
 browser() { run "Browser tests" tests_of python tests/browser || true; }
 alone() { run "Load and crash tests" tests_of python "${ALONE[@]}" || true; }
@@ -63,7 +65,7 @@ other_pythons() {
     fi
     run "Python $version: install" prepare_python "$version" "$path" || continue
     run "Python $version: unit and contract tests" tests_of ".venv/python$version/bin/python" --hypothesis-profile=few \
-      "${UNIT[@]}" "${CONTRACT[@]}" "${LONG[@]/#/--ignore=}" || true
+      "${UNIT[@]}" "${STORE[@]}" "${QUICK[@]}" || true
     run "Python $version: smoke test" smoke_of ".venv/python$version" || true
   done
 }
@@ -83,8 +85,8 @@ need "Install, which builds the labextension" install_package
 case ${1-} in
   quick)
     lane lint
-    lane unit
-    lane contract
+    lane quick_unit
+    lane quick_store
     join
     lane smoke
     join
