@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -116,8 +117,9 @@ def test_every_public_name_is_there_and_documented() -> None:
         bg.nothing  # noqa: B018
 
 
-def test_former_name_of_the_request_error_is_still_caught() -> None:
+def test_former_names_that_scripts_of_reported_bugs_use_still_work() -> None:
     assert bg.Invalid is bg.InvalidRequestError
+    assert bg.Batch.frame(SimpleNamespace(to_frame=lambda: 7)) == 7
 
 
 def test_type_checkers_see_what_there_is() -> None:

@@ -149,6 +149,10 @@ class Batch:
         """
         return self._joined(self._read_rows())
 
+    def frame(self) -> Any:
+        """Return ``to_frame()``, by the former name that the scripts of reported bugs call."""
+        return self.to_frame()
+
     def __len__(self) -> int:
         """Count the rows."""
         return len(self._rows) if self._rows is not None else self._info.total
