@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from base64 import b64encode, encodebytes, urlsafe_b64encode
 from collections.abc import Sequence
 from typing import Any
@@ -259,16 +260,16 @@ async def test_a_new_attempt_begins_without_pictures(store: MemoryStore) -> None
     assert ids == [["1-1"], ["2-1"]]
 
 
-async def test_large_pictures_are_decoded_beside_the_loop() -> None:
-    ticks = 0
+async def test_image_is_decoded_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoding, loop_ran = threading.Event(), threading.Event()
 
-    async def tick() -> None:
-        nonlocal ticks
-        while True:
-            await asyncio.sleep(0)
-            ticks += 1
+    def decode(text: str) -> bytes | None:
+        decoding.set()
+        return decode_base64(text) if loop_ran.wait(60) else None
 
-    ticking = asyncio.create_task(tick())
-    await taken([ImageData(data=base64(PNG * 2000))])
-    ticking.cancel()
-    assert ticks > 2
+    monkeypatch.setattr(image_decoding, "decode_base64", decode)
+    extracting = asyncio.create_task(taken([ImageData(data=base64(PNG))]))
+    await asyncio.to_thread(decoding.wait, 60)
+    loop_ran.set()
+    _, _, files = await extracting
+    assert files == [PNG]
