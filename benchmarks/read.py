@@ -22,7 +22,7 @@ from jupyter_bgstream.store.base import Capacity
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.factories import append
 
-WORDS = Path(__file__).parents[1].joinpath("docs/architecture.md").read_text().split()
+WORDS = Path(__file__).parents[1].joinpath("docs/explanation/architecture.md").read_text().split()
 ROUNDS = 15
 PAGE = 1 << 30  # bytes
 

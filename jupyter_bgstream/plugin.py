@@ -2,7 +2,7 @@
 
 A plug-in is an async generator function ``agent(messages, model, params)``, named by an entry point of the group
 ``jupyter_bgstream.providers``. It yields ``str`` for text and these types for everything else; its return is the end.
-See docs/plugins.md.
+See docs/how-to/plugins.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Forbidden parameters, at any depth. The rule as a table: docs/providers/index.md."""
+"""Forbidden parameters, at any depth. The rule as a table: docs/reference/providers/index.md."""
 
 from __future__ import annotations
 

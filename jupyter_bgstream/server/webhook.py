@@ -1,4 +1,4 @@
-"""The optional webhook: sends notices that are still unread after a while. See docs/webhook.md.
+"""The optional webhook: sends notices that are still unread after a while. See docs/how-to/webhook.md.
 
 Payload, signature and retries follow Standard Webhooks, https://www.standardwebhooks.com.
 """

@@ -65,11 +65,11 @@ def test_an_example_is_true(test: doctest.DocTest, fast_demo: Jupyter, monkeypat
 
 
 def test_the_page_about_cells_is_true(fast_demo: Jupyter, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = (Path(__file__).parents[2] / "docs/magics.md").read_text()
+    page = (Path(__file__).parents[2] / "docs/reference/magics.md").read_text()
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(fast_demo.runtime))
     monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(fast_demo.runtime_file))
     said: list[str] = []
-    test = doctest.DocTestParser().get_doctest(page, {}, "magics.md", "docs/magics.md", 0)
+    test = doctest.DocTestParser().get_doctest(page, {}, "magics.md", "docs/reference/magics.md", 0)
     assert test.examples
     try:
         assert doctest.DocTestRunner(optionflags=FLAGS).run(test, out=said.append).failed == 0, "".join(said)

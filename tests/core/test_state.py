@@ -122,7 +122,7 @@ def test_fold_is_linear_in_the_length_of_the_answer() -> None:
 
 
 def test_the_docs_diagram_shows_the_table() -> None:
-    lines = (ROOT / "docs/architecture.md").read_text().splitlines()
+    lines = (ROOT / "docs/explanation/architecture.md").read_text().splitlines()
     drawn = {match.groups() for line in lines if (match := re.fullmatch(r"\s+(\w+) --> (\w+): (.+)", line))}
     table = {
         (status, to, ", ".join(sorted(str(e.__struct_config__.tag) for e, t in steps.items() if t == to)))

@@ -1,4 +1,4 @@
-"""Real servers are killed, stopped and suspended under load, and every log tells the truth. See docs/crash-tests.md."""
+"""Servers under load are killed, stopped and suspended. See docs/explanation/crash-tests.md."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from jupyter_bgstream.core.events import Completed
 from jupyter_bgstream.providers.registry import Registry
 from jupyter_bgstream.testing import Script, ScriptedProvider, answer, chunk, event, replay
 
-PAGES = Path(__file__).parents[2] / "docs/providers"
+PAGES = Path(__file__).parents[2] / "docs/reference/providers"
 CHAT = answer("one two")
 GEMINI = replay([event({"candidates": [{"content": {"parts": [{"text": "one two"}]}, "finishReason": "STOP"}]})])
 WITHOUT_END = replay([chunk({"content": "one two"}), event("[DONE]")])

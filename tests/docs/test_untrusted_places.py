@@ -1,4 +1,4 @@
-"""Every file that shows what others wrote is on the list in ``docs/architecture.md``, with what makes it harmless."""
+"""Every file that shows untrusted text is listed in ``docs/explanation/architecture.md``, with its protection."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def sources() -> dict[str, Path]:
 
 def rows() -> list[list[str]]:
     """Return the cells of the list: places, files, who wrote it, what makes it harmless, tests."""
-    section = (ROOT / "docs/architecture.md").read_text().split(HEADING)[1].split("\n## ")[0]
+    section = (ROOT / "docs/explanation/architecture.md").read_text().split(HEADING)[1].split("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 

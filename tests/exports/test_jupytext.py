@@ -1,4 +1,4 @@
-"""Notebooks with ``%%bg`` cells that are paired with text files, as docs/files.md says."""
+"""Notebooks with ``%%bg`` cells that are paired with text files, as docs/how-to/outputs.md says."""
 
 import json
 import re
@@ -9,7 +9,7 @@ import pytest
 from jupytext.cli import jupytext as run
 from nbformat.v4 import new_code_cell, new_notebook
 
-PAGE = (Path(__file__).parents[2] / "docs" / "files.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "outputs.md").read_text()
 SETTING = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)[0]
 CELLS = {
     "prose": "%%bg openai/m --name a\nWhy is the sky blue?\n\nDon't be brief.",

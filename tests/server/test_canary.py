@@ -285,7 +285,7 @@ def test_the_key_is_nowhere(everything: dict[str, bytes]) -> None:
 
 def test_no_log_line_holds_the_key_a_prompt_or_an_answer(everything: dict[str, bytes]) -> None:
     secrets = (*SECRETS, PROMPT.lower().encode(), ANSWER.lower().encode())
-    # traitlets logs the whole config at debug level, Jupyter's own token with it: see docs/security.md.
+    # traitlets logs the whole config at debug level, Jupyter's own token with it: see docs/explanation/security.md.
     lines = [line for line in everything["log"].splitlines() if b"config changed:" not in line]
     assert not [line for line in lines if any(secret in line for secret in secrets)]
 

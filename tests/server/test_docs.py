@@ -20,7 +20,7 @@ from jupyter_bgstream.providers.plugins.loader import GROUP
 from jupyter_bgstream.server.app import BgStreamApp
 
 ROOT = Path(__file__).parents[2]
-DOCS = (ROOT / "docs/configuration.md").read_text()
+DOCS = (ROOT / "docs/reference/configuration.md").read_text()
 
 
 def test_every_setting_of_the_server_is_documented() -> None:
@@ -36,7 +36,7 @@ def test_every_field_of_a_provider_is_documented() -> None:
 
 
 def test_every_built_in_provider_is_in_the_table() -> None:
-    page = (ROOT / "docs/providers/index.md").read_text()
+    page = (ROOT / "docs/reference/providers/index.md").read_text()
     for name, entry in (_HOSTED | _LOCAL).items():
         # Formats have tables too, and some have the name of a provider.
         rows = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
@@ -51,14 +51,14 @@ def test_every_built_in_provider_is_in_the_table() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_built_in_provider_has_a_page(name: str) -> None:
     # What to set, what it supports, what it cannot.
-    page = (ROOT / f"docs/providers/{name}.md").read_text()
+    page = (ROOT / f"docs/reference/providers/{name}.md").read_text()
     headings = {line for line in page.splitlines() if line.startswith("## ")}
     assert {"## What to set", "## Limitations"} <= headings
     assert headings & {"## What it supports", "## What you see"}
 
 
 def test_the_example_of_a_plugin_has_ten_lines_and_does_what_it_says() -> None:
-    page = (ROOT / "docs/plugins.md").read_text()
+    page = (ROOT / "docs/how-to/plugins.md").read_text()
     (source,) = re.findall(r"```python\n(.*?)```", page, re.S)
     assert len([line for line in source.splitlines() if line]) <= 10
     (entry,) = tomllib.loads(re.findall(r"```toml\n(.*?)```", page, re.S)[0])["project"]["entry-points"][GROUP].values()
@@ -91,6 +91,6 @@ def test_every_error_code_of_the_protocol_is_one_that_the_code_can_say() -> None
 def test_every_test_that_the_docs_lean_on_is_there() -> None:
     sources = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "jupyter_bgstream/testing").glob("*.py")]
     defined = {name for path in sources for name in re.findall(r"def (test_\w+)", path.read_text())}
-    named = re.findall(r"`(test_\w+)`", (ROOT / "docs/failure-modes.md").read_text())
+    named = re.findall(r"`(test_\w+)`", (ROOT / "docs/explanation/failure-modes.md").read_text())
     assert len(named) > 50
     assert set(named) <= defined

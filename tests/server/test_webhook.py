@@ -531,7 +531,7 @@ def test_two_secrets_both_sign() -> None:
 
 
 async def test_a_real_server_tells_the_receiver_of_the_docs(provider: ThreadedProvider, tmp_path: Path) -> None:
-    docs = (TESTS.parent / "docs/webhook.md").read_text()
+    docs = (TESTS.parent / "docs/how-to/webhook.md").read_text()
     code = re.findall(r"```python\n(import os.*?)```", docs, re.DOTALL)[0]
     port = free_port()
     env = {"BGSTREAM_WEBHOOK_SECRET": SECRET}

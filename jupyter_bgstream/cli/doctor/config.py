@@ -26,7 +26,7 @@ def check(settings: Settings) -> Iterator[Finding]:
         yield _finding(
             level="warning",
             message=f"BgStreamApp.{name} is not a setting, and has no effect.",
-            advice=f"Did you mean BgStreamApp.{near[0]}?" if near else "See docs/configuration.md for the settings.",
+            advice=f"Did you mean BgStreamApp.{near[0]}?" if near else "See docs/reference/configuration.md.",
         )
     if settings.invalid is not None:
         yield _finding(level="problem", message=settings.invalid, advice="Correct this setting.")

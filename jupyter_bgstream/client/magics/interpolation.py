@@ -1,6 +1,6 @@
 """Fill in ``{expression}`` in a prompt.
 
-See docs/decisions/0016-prompts-are-sent-as-written.md for the rule. In short:
+See docs/explanation/decisions/0016-prompts-are-sent-as-written.md for the rule. In short:
 
 - In prose ``{name}``, ``{table.head()}``, ``{price:.2f}`` and ``{text!r}`` are filled in as in an f-string. An
   expression that fails is an error, so that a typo is not sent and paid for. ``{{name}}`` is sent as ``{name}``.

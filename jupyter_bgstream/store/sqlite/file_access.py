@@ -1,6 +1,6 @@
 """Owners and modes of the database's files and folders: checks them and restores modes.
 
-What is refused and what is only logged: docs/decisions/0012-files-of-the-database-are-their-owners-alone.md.
+What is refused and what is only logged: docs/explanation/decisions/0012-permissions-of-database-files.md.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ A machine that finds another one's lease watches the heartbeat for longer than t
 clock: if it changes, the other machine is alive; if not, the database is taken over. The machine that lost it detects
 that before its next transaction and before its next commit, and neither reads nor writes the database again.
 
-Neither locks nor wall clocks are used: they are not reliable between machines. See docs/decisions/0011.
+Neither locks nor wall clocks are used: they are not reliable between machines. See docs/explanation/decisions/0011.
 """
 
 from __future__ import annotations
