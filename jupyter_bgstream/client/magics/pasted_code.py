@@ -1,6 +1,7 @@
 r"""Detect pasted code, markup and maths in a prompt, where nothing is filled in.
 
-See docs/explanation/decisions/0016-prompts-are-sent-as-written.md. The rule looks at the form and never at names. Code is
+See docs/explanation/decisions/0016-prompts-are-sent-as-written.md.
+The rule looks at the form and never at names. Code is
 
 - a fenced block, unless all of it is one expression; code between backticks; maths between dollar signs;
 - text indented by a tab or four spaces, unless it belongs to a list;
