@@ -239,7 +239,7 @@ class AdoptContract:
         assert (await log_of(store))[-1] == Attempt(seq=3, attempt=1, at=30.0)
         assert claimed.error is None
 
-    async def test_who_comes_second_adopts_nothing(self, store: Store) -> None:
+    async def test_second_server_adopts_nothing(self, store: Store) -> None:
         job = await submit(store, "job-0001", server=THERE)
         tries = [store.adopt(job, server=f"server-{n}") for n in range(5)]
         results = await asyncio.gather(*tries, return_exceptions=True)

@@ -158,7 +158,7 @@ async def test_saved_picture_is_drawn_by_a_lab_without_the_extension(
     assert await image_of_lab.get_attribute("alt") == "Picture 1"
 
 
-async def test_of_pictures_in_the_text_small_ones_and_drawn_diagrams_are_shown(
+async def test_small_images_in_the_text_and_drawn_diagrams_are_shown(
     lab: Lab, server: Jupyter, provider: ThreadedProvider
 ) -> None:
     bomb = png(1, 1).replace(b"IHDR\x00\x00\x00\x01\x00\x00\x00\x01", b"IHDR\x00\x00\xff\xff\x00\x00\xff\xff")

@@ -180,7 +180,7 @@ def test_the_file_is_what_nbformat_would_write(tmp_path: Path) -> None:
     {"indent": 2}, {"indent": "\t"}, {"indent": 4, "ensure_ascii": True}, {"separators": (", ", ": ")},
 ])  # fmt: skip
 @pytest.mark.parametrize("after", ["", "\n", "\r\n"])
-def test_a_file_keeps_the_form_of_whoever_wrote_it(tmp_path: Path, form: dict[str, Any], after: str) -> None:
+def test_file_keeps_the_form_of_its_writer(tmp_path: Path, form: dict[str, Any], after: str) -> None:
     content = {"cells": [], "nbformat_minor": 5, "metadata": {"z": "ü", "a": 1}, "nbformat": 4}
     text = json.dumps(content, **{"ensure_ascii": False} | form) + "\n"
     data = text.rstrip("\n").replace("\n", after or "\n") + after
@@ -234,7 +234,7 @@ def test_what_no_notebook_should_hold_harms_nobody(outputs: Any) -> None:
     assert not has_ended(shown[BUNDLE_MIME])
 
 
-def test_what_somebody_else_saves_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+def test_newer_save_is_not_overwritten(tmp_path: Path) -> None:
     path = save(tmp_path / "x.ipynb", data_of(BUNDLE_MIME, key("j1")))
     notebook = read_notebook(path)
     save(path, data_of(BUNDLE_MIME, key("j2")))

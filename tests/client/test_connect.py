@@ -159,7 +159,7 @@ def test_a_dead_server(server: Jupyter, folder: Path, monkeypatch: pytest.Monkey
     assert "has stopped" in sentence(error)
 
 
-def test_who_outlives_its_server_finds_the_new_one(
+def test_client_that_outlives_its_server_finds_the_new_one(
     server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(folder / "bgstream-gone.json"))

@@ -399,7 +399,7 @@ steps = st.one_of(
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.lists(steps, min_size=3, max_size=15))
-def test_no_job_is_tried_before_its_delay_or_much_later_whatever_the_clock_does(
+def test_no_job_is_tried_before_its_delay_or_much_later_with_any_clock(
     played: list[tuple[str, float]],
 ) -> None:
     async def play() -> None:

@@ -258,7 +258,7 @@ PIECES: dict[str, Callable[[int], ProviderEvent]] = {
 
 
 @pytest.mark.parametrize("of_what", PIECES)
-async def test_whatever_an_answer_consists_of_it_has_an_end(puppet: Puppet, of_what: str) -> None:
+async def test_answer_of_any_parts_has_an_end(puppet: Puppet, of_what: str) -> None:
     limits = Limits(max_answer_bytes=10_000)
     service = Service(store=MemoryStore(server="here"), providers=puppet, server="here", limits=limits)
     await service.open()

@@ -60,7 +60,7 @@ async def test_a_follower_at_the_tail_of_a_closed_log_is_told_so_at_once(service
     assert (list(batch.events), batch.closed, batch.cursor) == ([], True, job.cursor)
 
 
-async def test_a_follower_who_leaves_ends_nothing(service: Service, puppet: Puppet) -> None:
+async def test_follower_that_leaves_ends_nothing(service: Service, puppet: Puppet) -> None:
     job, _ = await service.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("x")
     await shown(service, job.id, "x")

@@ -20,9 +20,7 @@ from jupyter_bgstream.testing.store_contract import ROOM
 
 
 @pytest.mark.parametrize("seed", range(60))
-async def test_the_stored_text_is_a_prefix_at_whatever_await_it_is_cancelled(
-    service: Service, puppet: Puppet, seed: int
-) -> None:
+async def test_stored_text_is_a_prefix_at_any_cancelled_await(service: Service, puppet: Puppet, seed: int) -> None:
     chance = random.Random(seed)
     job, _ = await service.jobs.submit(OWNER, spec())
     call = await puppet.call()

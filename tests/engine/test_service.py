@@ -41,7 +41,7 @@ async def test_a_repeated_submit_is_one_job(service: Service, puppet: Puppet) ->
     assert len(puppet.calls) == 1
 
 
-async def test_cancel_keeps_the_text_closes_the_socket_and_alarms_nobody(service: Service, puppet: Puppet) -> None:
+async def test_cancel_keeps_the_text_closes_the_socket_and_leaves_no_notice(service: Service, puppet: Puppet) -> None:
     job, _ = await service.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("Half an ans")
     await shown(service, job.id, "Half an ans")

@@ -129,7 +129,7 @@ async def test_a_key_in_a_field_is_not_kept(
 @pytest.mark.parametrize(
     "word", ["stop", {"reason": "stop"}, ["stop"], 5, True, "x" * 1_000_000, "<b>", "a\nb", "other"]
 )
-async def test_a_finish_reason_is_a_known_word_whatever_it_was(
+async def test_any_finish_reason_becomes_a_known_word(
     provider: ScriptedProvider, connect: Connect, format: str, word: Any
 ) -> None:
     serve(provider, format, FORMATS[format](word, "call", "https://x.example/", ""))

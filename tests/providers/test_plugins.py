@@ -296,7 +296,7 @@ def hostile(deed: str = "pass", *, status: str = "pass", config_error: str = "re
         ("raise ProviderError('No.', transient=True, retry_after=10**400)", "No."),
     ],
 )
-async def test_whatever_a_plugin_raises_its_job_fails_in_words(
+async def test_any_exception_of_a_plugin_fails_its_job_with_a_message(
     install: Install, form: str, deed: str, words: str
 ) -> None:
     install("a_hostile_one", hostile(deed), mine=FORMS[form])
@@ -401,7 +401,7 @@ async def test_a_provider_may_say_a_gigabyte_at_once_and_it_comes_in_pieces(inst
         "return ProviderStatus(name='mine', kind='m', error=ErrorInfo(code='x' * 1_000_000, message=KEY * 100_000))",
     ],
 )
-async def test_whatever_a_provider_says_of_itself_the_others_are_listed(install: Install, status: str) -> None:
+async def test_any_status_of_a_provider_leaves_the_others_listed(install: Install, status: str) -> None:
     install("a_hostile_one", hostile(status=status), mine="Mine")
     found = {each.name: each for each in await Registry(environ={"SOME_API_KEY": "sk-canary-4711"}).status()}
     assert found["demo"].models

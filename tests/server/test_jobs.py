@@ -203,7 +203,7 @@ def test_no_key_is_kept_or_shown_anywhere(tmp_path: Path, provider: ThreadedProv
     assert CANARY.encode() not in kept
 
 
-def test_a_database_that_cannot_be_had_is_said_and_jupyter_lives(tmp_path: Path, provider: ThreadedProvider) -> None:
+def test_unavailable_database_is_reported_and_jupyter_lives(tmp_path: Path, provider: ThreadedProvider) -> None:
     broken = tmp_path / "jobs.sqlite"
     broken.write_bytes(b"this is not a database" * 99)
     config = config_for(provider, database=str(broken))

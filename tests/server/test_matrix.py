@@ -339,7 +339,7 @@ def test_a_wrong_verb_is_told_which_are_right(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize("verb", ["TRACE", "CONNECT", "PROPFIND", "FINISH", "FORM_VALUE"])
-def test_verbs_that_no_route_has_are_refused_before_anybody_is_asked_for_a_token(ask: Ask, verb: str) -> None:
+def test_unknown_verbs_are_refused_before_authentication(ask: Ask, verb: str) -> None:
     for path in ("jobs", "jobs/some-job-id", "live", "nowhere"):
         stranger, owner = (ask(caller, verb, path) for caller in ("nobody", "token"))
         assert (stranger.status_code, stranger.json()["code"]) == (405, "method_not_allowed"), path

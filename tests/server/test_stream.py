@@ -195,7 +195,7 @@ def test_what_was_read_never_changes_by_a_byte(
     assert late.startswith(early[:-1])
 
 
-def test_viewers_who_leave_end_nothing(server: Jupyter, provider: ThreadedProvider, running: tuple[str, str]) -> None:
+def test_viewers_that_leave_end_nothing(server: Jupyter, provider: ThreadedProvider, running: tuple[str, str]) -> None:
     job, _ = running
     for live in ("sse", "long-poll"):
         with (

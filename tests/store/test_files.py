@@ -323,7 +323,7 @@ async def test_a_read_only_folder_is_said(plain_folder):
 
 
 @posix
-async def test_a_read_only_file_is_said_and_then_works_again(plain_folder, journal):
+async def test_read_only_file_is_reported_and_then_works_again(plain_folder, journal):
     path = plain_folder / "jobs.sqlite"
     async with opened(path, journal=journal) as store:
         await submit(store, "job-0001")
@@ -378,7 +378,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-async def test_a_damaged_database_is_kept_aside_and_said(database, damage, caplog):
+async def test_damaged_database_is_renamed_and_reported(database, damage, caplog):
     await filled(database)
     DAMAGES[damage](database)
     damaged = database.read_bytes()

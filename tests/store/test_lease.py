@@ -65,7 +65,7 @@ async def test_machine_with_the_same_name_and_another_boot_is_another(database):
         assert "still alive" in await refused(database, Machine("node1", "boot-of-a-clone"))
 
 
-async def test_dead_machines_jobs_are_taken_whatever_its_locks_say(database, monkeypatch):
+async def test_dead_machines_jobs_are_taken_with_any_locks(database, monkeypatch):
     """As on a network whose file server still holds the locks of a machine that is gone."""
     async with serving(database, **on(NODE1)) as server:
         assert await server.ask("append") == "5"

@@ -48,7 +48,7 @@ async def warning(store):
     return sentence
 
 
-async def test_deleted_database_is_said_at_the_next_write_and_can_be_copied(database, journal, tmp_path):
+async def test_deleted_database_is_reported_at_the_next_write_and_can_be_copied(database, journal, tmp_path):
     path = file_of(database, journal)
     async with opened(database, journal=journal, host="here") as store:
         job = await running(store)
@@ -116,7 +116,7 @@ async def test_replaced_database_is_said_and_the_new_file_is_left_alone(database
 
 
 @pytest.mark.parametrize("part", ["-wal", "-shm"])
-async def test_deleted_part_is_said_and_nothing_is_lost(database, part):
+async def test_deleted_part_is_reported_and_nothing_is_lost(database, part):
     async with opened(database) as store:
         job = await running(store)
         for n in range(20):
@@ -146,7 +146,7 @@ async def test_folder_that_was_moved_there_and_back_works_again(tmp_path, journa
         assert fold(await log_of(store)).text == "on"
 
 
-async def test_unmounted_disk_is_said_and_works_again_when_it_is_back(tmp_path):
+async def test_unmounted_disk_is_reported_and_works_again_when_it_is_back(tmp_path):
     disk, point = tmp_path / "disk", tmp_path / "point"
     disk.mkdir()
     point.mkdir()
