@@ -48,7 +48,7 @@ async def shoot(tab: Tab, name: str) -> None:
 
 
 async def decline_news(tab: Tab) -> None:
-    """Lab asks each new user; its question would be in the picture."""
+    """Lab asks each new user; its question would be in the image."""
     await tab.page.locator(".Toastify__toast button >> text=No").click()
     await tab.page.wait_for_selector(".Toastify__toast >> text=Jupyter news", state="detached")
 
@@ -118,8 +118,8 @@ def scripts() -> dict[str, Reply]:
     assert callable(mood)
 
     def refusing(request: Request) -> Script:
-        told = str(request.json["messages"][-1]["content"])
-        if "#!?" in told:
+        prompt = str(request.json["messages"][-1]["content"])
+        if "#!?" in prompt:
             return refusal(400, {"error": {"message": "It has signs that this model does not take."}})
         return mood(request)
 

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HEADING = "## Where untrusted text appears"
 
-# Whatever brings words into a page: as HTML, as a line of text, through Lab, as an address to go to.
+# Code that brings text into a page: as HTML, as a line of text, through Lab, as an address to go to.
 IN_PAGES = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|DOMParser|createContextualFragment|document\.write|srcdoc"
     r"|render(Markdown|HTML)\(|\b(TextPane|Disclosure|PlainText)\("
@@ -21,7 +21,7 @@ IN_KERNELS = re.compile(r"text/(html|markdown)|_repr_(html|markdown|mimebundle)_
 
 
 def sources() -> dict[str, Path]:
-    """Return every file that brings words into a page, by the name that the list has for it."""
+    """Return every file that brings text into a page, by its name in the list."""
     folder, package = ROOT / "labextension/src", ROOT / "jupyter_bgstream"
     pages = {str(path.relative_to(folder)): path for path in folder.rglob("*.ts") if IN_PAGES.search(path.read_text())}
     kernels = {
@@ -32,26 +32,29 @@ def sources() -> dict[str, Path]:
     return pages | kernels
 
 
-def rows() -> list[list[str]]:
-    """Return the cells of the list: places, files, who wrote it, what makes it harmless, tests."""
+def places() -> dict[str, dict[str, str]]:
+    """Return the fields of each place by its heading: files, author, protection and tests."""
     section = (ROOT / "docs/explanation/architecture.md").read_text().split(HEADING)[1].split("\n## ")[0]
-    lines = [line for line in section.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    titles = re.split(r"^### (.+)$", section, flags=re.MULTILINE)[1:]
+    return {
+        title: dict(re.findall(r"^- (Files|Author|Protection|Tests): (.+?)(?=\n- |\n\n|\Z)", text, re.M | re.S))
+        for title, text in zip(titles[::2], titles[1::2], strict=True)
+    }
 
 
-def named(cell: str) -> set[str]:
-    return set(re.findall(r"`([^`]+)`", cell))
+def named(field: str) -> set[str]:
+    return set(re.findall(r"`([^`]+)`", field))
 
 
-def test_every_file_that_shows_words_is_on_the_list() -> None:
-    listed = set().union(*(named(files) for _, files, *_ in rows()))
+def test_every_file_that_shows_text_is_listed() -> None:
+    listed = set().union(*(named(place["Files"]) for place in places().values()))
     assert listed == set(sources())
 
 
-@pytest.mark.parametrize("row", rows(), ids=lambda row: row[0])
-def test_every_place_has_a_test(row: list[str]) -> None:
-    assert len(row) == 5
-    tests = named(row[-1])
+@pytest.mark.parametrize("place", places().values(), ids=places().keys())
+def test_every_place_has_a_test(place: dict[str, str]) -> None:
+    assert set(place) == {"Files", "Author", "Protection", "Tests"}
+    tests = named(place["Tests"])
     assert tests
     for name in tests:
         path, _, test = name.partition("::")

@@ -35,24 +35,28 @@ def test_every_field_of_a_provider_is_documented() -> None:
         assert f"| `{name}` |" in DOCS
 
 
-def test_every_built_in_provider_is_in_the_table() -> None:
-    page = (ROOT / "docs/reference/providers/index.md").read_text()
-    for name, entry in (_HOSTED | _LOCAL).items():
-        # Formats have tables too, and some have the name of a provider.
-        rows = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
-        (row,) = [row for row in rows if row.endswith(f"({name}.md) |")]
-        said = [entry.fields.get("format", "chat_completions"), entry.fields.get("default_model")]
-        names = entry.fields.get("api_key_env", ())
-        for word in filter(None, [*said, *([names] if isinstance(names, str) else names)]):
-            assert f"`{word}`" in row
-        assert entry.documentation in row
+@pytest.mark.parametrize("name", NAMES)
+def test_built_in_provider_is_in_the_table_and_its_page_has_its_data(name: str) -> None:
+    folder = ROOT / "docs/reference/providers"
+    (row,) = re.findall(rf"^\| \[`{name}`\]\({name}\.md\) \|.*$", (folder / "index.md").read_text(), re.MULTILINE)
+    entry = (_HOSTED | _LOCAL)[name]
+    names = entry.fields.get("api_key_env", ())
+    default = entry.fields.get("default_model")
+    for word in filter(None, [default, *([names] if isinstance(names, str) else names)]):
+        assert f"`{word}`" in row
+    described = f"Format `{entry.fields.get('format', 'chat_completions')}`"
+    described += f", default model `{default}`" if default else ""
+    assert f"\n{described} · [documentation of the service]({entry.documentation})\n" in page_of(name)
+
+
+def page_of(provider: str) -> str:
+    return (ROOT / f"docs/reference/providers/{provider}.md").read_text()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_built_in_provider_has_a_page(name: str) -> None:
     # What to set, what it supports, what it cannot.
-    page = (ROOT / f"docs/reference/providers/{name}.md").read_text()
-    headings = {line for line in page.splitlines() if line.startswith("## ")}
+    headings = {line for line in page_of(name).splitlines() if line.startswith("## ")}
     assert {"## What to set", "## Limitations"} <= headings
     assert headings & {"## What it supports", "## What you see"}
 
