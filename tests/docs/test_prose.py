@@ -1,0 +1,34 @@
+"""The form of the pages: one sentence a line, and narrow tables."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from docs.blocks import FENCE, pages
+
+COLUMNS = 3
+PAGES = pages()
+CODE = re.compile(r"`+[^`]+`+|\]\([^)\s]*\)")
+# A sentence ends before a space and a capital letter, code, emphasis or a link; a bold heading of an item is none.
+END = re.compile(r"[^.*\s(][.!?][\"”')]* +(?=[A-Z`*\[“])")
+
+
+def prose(text: str) -> list[str]:
+    """Return the lines of paragraphs and lists, with code replaced."""
+    text = FENCE.sub("", text)
+    lines = [CODE.sub(lambda match: "code" if match[0].startswith("`") else "]()", line) for line in text.splitlines()]
+    lines = [re.sub(r"^\s*\d+\. ", "", line) for line in lines]
+    return [line for line in lines if not re.match(r"\s*([#|>]|<|\(.*\)=$)", line)]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_tables_have_few_columns(page: str) -> None:
+    rows = re.findall(r"^ *\|(?:[-: ]+\|)+$", PAGES[page], re.MULTILINE)
+    assert [row for row in rows if row.strip().count("|") - 1 > COLUMNS] == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])
+def test_a_line_has_one_sentence(page: str) -> None:
+    found = [line for line in prose(PAGES[page]) if END.search(re.sub(r"\([^()]*\)", "()", line))]
+    assert found == []
