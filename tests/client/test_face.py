@@ -8,18 +8,15 @@ import doctest
 import inspect
 import pickle
 import pydoc
-import re
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from client.conftest import Kernel
 from harness.demo import fast_demo_config, serve_demo
 from harness.jupyter import Jupyter, jupyter
 
@@ -62,29 +59,6 @@ def test_an_example_is_true(test: doctest.DocTest, fast_demo: Jupyter, monkeypat
     finally:
         default_background.close()
     assert result.failed == 0, "".join(said)
-
-
-def test_the_page_about_cells_is_true(fast_demo: Jupyter, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = (Path(__file__).parents[2] / "docs/reference/magics.md").read_text()
-    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(fast_demo.runtime))
-    monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(fast_demo.runtime_file))
-    said: list[str] = []
-    test = doctest.DocTestParser().get_doctest(page, {}, "magics.md", "docs/reference/magics.md", 0)
-    assert test.examples
-    try:
-        assert doctest.DocTestRunner(optionflags=FLAGS).run(test, out=said.append).failed == 0, "".join(said)
-    finally:
-        default_background.close()
-    cells = re.findall(r"^```ipython\n(.+?)^```", page, flags=re.DOTALL | re.MULTILINE)
-    assert len(cells) > 1
-    with closing(Kernel(fast_demo)) as kernel:
-        kernel.run("%load_ext jupyter_bgstream")
-        for cell in cells:
-            ran = kernel.run(cell)
-            assert ran.reply["status"] == "ok", ran.error
-        asked = kernel.ask("answer.messages[-1]['content']")
-    assert "in November?\\' a question of 6 words?" in asked
-    assert "or {this}." in asked
 
 
 def test_everything_public_has_an_example() -> None:

@@ -62,7 +62,7 @@ def tables(ran: dict[str, Ran], said: Said) -> None:
     assert ran["frame"].printed.splitlines()[3].endswith("invalid")
     assert ran["errors"].printed.startswith("3 Dan - ")
     assert NO_MOOD in ran["errors"].printed
-    assert ran["retry"].printed == "5 of 5 answered\n1 of them not as the schema wants it\n"
+    assert ran["retry"].printed == "5 of 5 answered\n1 of them without a valid answer\n"
     assert "5" in ran["again"].printed
     assert ran["found"].printed == "completed | How does this sound? {text}\n"
     assert "demo/echo" in ran["dry"].bundles[0]["text/plain"]

@@ -1,0 +1,30 @@
+"""Relative links of all pages lead to files and headings that exist; Sphinx checks only those inside ``docs``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+
+import pytest
+from docs.blocks import FENCE, ROOT, pages
+
+PAGES = pages()
+LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)")
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors that GitHub and MyST give to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", text), re.MULTILINE)
+    slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return slugs | set(re.findall(r"^\((.+)\)=$", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_files_and_headings(page: str) -> None:
+    broken = []
+    for target, anchor in LINK.findall(re.sub(r"`[^`\n]*`", "", FENCE.sub("", PAGES[page]))):
+        path = (ROOT / page).parent / target if target else ROOT / page
+        name = PurePosixPath(Path(path).resolve().relative_to(ROOT.resolve())).as_posix()
+        if not path.is_file() or (anchor and path.suffix == ".md" and anchor not in anchors(path.read_text())):
+            broken.append(f"{name}#{anchor}")
+    assert broken == []
