@@ -8,6 +8,7 @@ import pytest
 from docs.blocks import FENCE, pages
 
 COLUMNS = 3
+LONGEST = 160  # characters of a cell
 PAGES = pages()
 CODE = re.compile(r"`+[^`]+`+|\]\([^)\s]*\)")
 # A sentence ends before a space and a capital letter, code, emphasis or a link; a bold heading of an item is none.
@@ -26,6 +27,12 @@ def prose(text: str) -> list[str]:
 def test_tables_have_few_columns(page: str) -> None:
     rows = re.findall(r"^ *\|(?:[-: ]+\|)+$", PAGES[page], re.MULTILINE)
     assert [row for row in rows if row.strip().count("|") - 1 > COLUMNS] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_cells_of_tables_are_short(page: str) -> None:
+    rows = re.findall(r"^ *\|(.*)\|$", PAGES[page], re.MULTILINE)
+    assert [cell for row in rows for cell in row.split(" | ") if len(cell) > LONGEST] == []
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])
