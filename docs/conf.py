@@ -29,10 +29,9 @@ myst_fence_as_directive = ["mermaid"]
 nb_execution_mode = "off"  # tests/client/test_notebooks.py runs them
 nb_execution_show_tb = True
 
-autodoc_typehints = "description"
-autodoc_typehints_description_target = "documented"
+autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
-autodoc_class_signature = "separated"
+autodoc_class_signature = "mixed"
 python_use_unqualified_type_names = True
 # Types of annotations: those of other projects, whose sites a build offline cannot read, and internal ones.
 nitpick_ignore_regex = [("py:.*", ".*")]

@@ -35,9 +35,13 @@ def write(path: Path, text: str) -> None:
 
 
 def link_to_pages(app: Sphinx, name: str, content: list[str]) -> None:
-    """Lead links to files of the repository's root to their pages."""
+    """Replace links to files outside ``docs``, which work on GitHub, by links to their pages."""
     depth = "../" * name.count("/")
-    pages = {"PROTOCOL.md": "reference/protocol.md", "CHANGELOG.md": "reference/changelog.md"}
+    pages = {
+        "PROTOCOL.md": "reference/protocol.md",
+        "CHANGELOG.md": "reference/changelog.md",
+        "notebooks/": "tutorials/notebooks/",
+    }
     for file, page in pages.items():
         content[0] = re.sub(rf"\]\((?:\.\./)+{re.escape(file)}", f"]({depth}{page}", content[0])
 

@@ -187,4 +187,4 @@ def test_data_can_be_parsed(block: Block) -> None:
 def test_paths_of_notebooks_are_on_the_tutorial_page() -> None:
     page = (ROOT / "docs/tutorials/index.md").read_text()
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        assert f"notebooks/{path.stem}\n" in page
+        assert f"](../../notebooks/{path.name})" in page
