@@ -1,4 +1,4 @@
-"""What tests of jobs need, ours and yours: a scripted provider that is a real HTTP server, and a fake clock."""
+"""Tools for tests of jobs: a scripted provider, which is a real HTTP server, and a fake clock."""
 
 from .clock import FakeClock
 from .faults import faults

@@ -1,4 +1,4 @@
-"""Time that stands still until a test moves it; the wall clock may also jump, and the machine sleep."""
+"""A clock that only a test advances; the wall clock can also jump, and the machine sleep."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ PATIENCE = 10.0  # real seconds that a test waits for what must happen
 
 
 class FakeClock:
-    """The engine's Clock for tests: ``time`` moves only by ``advance``, which wakes who slept long enough.
+    """Clock of the engine for tests: only ``advance`` moves it, and wakes the tasks whose time has come.
 
-    ``jump`` sets the wall clock alone, as a person or NTP does. ``suspend`` moves both clocks but wakes nobody: while a
-    machine sleeps, the time-outs of its processes stand still.
+    ``jump`` sets the wall clock alone, like NTP. ``suspend`` moves both clocks and wakes no task: while a machine
+    sleeps, the time-outs of its processes do not run.
 
-    ``await clock.sleeping()`` first, so that who should be woken does sleep::
+    Call ``await clock.sleeping()`` first, so that the tasks are asleep::
 
         await clock.sleeping()
         clock.advance(2)
@@ -36,11 +36,11 @@ class FakeClock:
         return self._now + self._suspended + self._jumped
 
     def monotonic(self) -> float:
-        """Return seconds since this clock was made, suspended ones too, whatever the wall clock says."""
+        """Return seconds since the creation of this clock, suspended time included, independent of the wall clock."""
         return self._now - self._start + self._suspended
 
     async def sleep(self, seconds: float) -> None:
-        """Wait until the clock has been moved on by as much."""
+        """Wait until the clock has advanced by this many seconds."""
         if seconds <= 0:
             await asyncio.sleep(0)
             return
@@ -50,7 +50,7 @@ class FakeClock:
         await woken
 
     def advance(self, seconds: float) -> None:
-        """Move time on and wake, in the order of their times, all whose time has come; they run when you next await."""
+        """Advance the time and wake the tasks that are due, in order; they run at the next await of the caller."""
         self._now += seconds
         while self._sleepers and self._sleepers[0][0] <= self._now:
             _, _, woken = heapq.heappop(self._sleepers)
@@ -58,15 +58,19 @@ class FakeClock:
                 woken.set_result(None)
 
     def jump(self, seconds: float) -> None:
-        """Set the wall clock forward, or back by a negative number; nobody wakes."""
+        """Set the wall clock forward, or back by a negative number; no task wakes."""
         self._jumped += seconds
 
     def suspend(self, seconds: float) -> None:
-        """Let the machine sleep: both clocks go on, nobody wakes for it."""
+        """Let the machine sleep: both clocks advance, and no task wakes."""
         self._suspended += seconds
 
     async def sleeping(self, number: int = 1) -> None:
-        """Wait until that many tasks sleep on this clock; raises TimeoutError if they never do."""
+        """Wait until that many tasks sleep on this clock.
+
+        Raises:
+            TimeoutError: They do not within the time limit.
+        """
         async with asyncio.timeout(PATIENCE):
             while sum(not woken.done() for _, _, woken in self._sleepers) < number:
                 self._more.clear()

@@ -1,6 +1,6 @@
-"""How a provider goes wrong, each way with a name: the models of a scripted provider to test retries and recovery with.
+"""Named failures of a provider: models of a scripted provider for tests of retries and recovery.
 
-``ScriptedProvider(faults())`` serves them all. What was said before the fault is always FIRST, what is whole is TEXT.
+``ScriptedProvider(faults())`` serves them all. The text before a failure is FIRST, a complete text is TEXT.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _OVERLOADED = {"error": {"message": "Overloaded.", "type": "overloaded_error"}}
 
 
 def faults() -> dict[str, Reply]:
-    """Return the scripts by name. Those in ``…-once`` answer whole when the same prompt comes a second time."""
+    """Return the scripts by name. Those named ``…-once`` succeed when the same prompt arrives a second time."""
     inside = chunk({"content": "Köln"}).index("ö".encode()) + 1  # after the first of its two bytes
     half = chunk({"content": "Köln"})
     return {

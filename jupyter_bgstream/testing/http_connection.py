@@ -1,6 +1,6 @@
-"""The little HTTP/1.1 that the scripted provider needs: one request, one chunked answer, then the end or the next.
+"""The part of HTTP/1.1 that the scripted provider needs: one request, one chunked answer, then the end or the next.
 
-By hand, because a server that is polite cannot cut a body, reset a connection or hang.
+It is written here because ordinary servers cannot cut a body, reset a connection or hang.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Outcome = Literal["whole", "cut", "reset", "client left", "server closed"]
 
 
 class Request:
-    """One request for an answer, as it came, what went out, and what became of its connection."""
+    """One request for an answer, with the sent body and the end of its connection."""
 
     def __init__(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> None:
         self.method = method
@@ -40,38 +40,38 @@ class Request:
 
     @property
     def json(self) -> Any:
-        """The body, decoded."""
+        """Decoded body."""
         return msgspec.json.decode(self.body)
 
     @property
     def model(self) -> str:
-        """The model that was asked for."""
+        """Requested model."""
         return str(self.json.get("model", ""))
 
     @property
     def prompt(self) -> str:
-        """What the last message says, if there is one: with a prompt of its own, a job can be told from others."""
+        """Text of the last message, an empty string without one. A unique prompt identifies the job."""
         messages = self.json.get("messages") or [{"content": ""}]
         return str(messages[-1]["content"])
 
     @property
     def sent(self) -> int:
-        """How many bytes of the body went out."""
+        """Number of sent bytes of the body."""
         return sum(map(len, self.pieces))
 
     @property
     def text(self) -> str:
-        """The text of the deltas that went out whole: what a reader has is a prefix of it, or all."""
+        """Text of the deltas that were sent completely. A reader has a prefix of it, or all."""
         whole = b"".join(self.pieces).split(b"\n\n")[:-1]
         return "".join(_content(event) for event in whole)
 
     @property
     def closed(self) -> asyncio.Future[float]:
-        """Awaitable: when the connection closed, as ``time.monotonic()``. By whom: ``closed_by_client``."""
+        """Awaitable time of the close of the connection, by ``time.monotonic()``; see ``closed_by_client``."""
         return asyncio.shield(self._closed)  # who stops waiting stops only their own waiting
 
     def close(self, outcome: Outcome) -> None:
-        """Note that the connection has closed; for the server."""
+        """Record that the connection has closed; called by the server."""
         self.outcome = outcome
         self.closed_by_client = outcome == "client left"
         self.closed_at = time.monotonic()
@@ -117,7 +117,7 @@ def head_of(script: Script, *, keep_alive: bool = False) -> bytes:
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
-    """Close with an RST: that is what it means to linger for zero seconds."""
+    """Close with an RST, by a linger time of zero seconds."""
     no_linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
     writer.transport.abort()

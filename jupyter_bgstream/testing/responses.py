@@ -1,4 +1,4 @@
-"""A Responses service for tests: it goes on with an answer in the background, whoever reads, and tells what was asked.
+"""A Responses service for tests: it continues an answer in the background without a reader.
 
 Its routes go into a ScriptedProvider, which is a real HTTP server::
 
@@ -8,7 +8,7 @@ Its routes go into a ScriptedProvider, which is a real HTTP server::
         await service.held()
         service.release()
 
-An answer that was asked for without ``background`` ends with its connection, as at OpenAI.
+An answer without ``background`` ends with its connection, as at OpenAI.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Piece = dict[str, Any] | Hold  # an event without its number, or nothing more un
 
 
 class Answered:
-    """One answer that was asked for."""
+    """One requested answer."""
 
     def __init__(self, id: str, request: Request) -> None:
         self.id = id
@@ -45,7 +45,7 @@ class Answered:
 
     @property
     def response(self) -> dict[str, Any]:
-        """The answer as a whole, as it is now."""
+        """Current state of the whole answer."""
         known = next((it["response"] for it in reversed(self.events) if "response" in it), {"id": self.id})
         return known | {"status": "cancelled"} if self.cancelled else known
 
@@ -65,7 +65,7 @@ class ScriptedResponses:
 
     @property
     def routes(self) -> dict[str, Reply]:
-        """What a ScriptedProvider is to serve."""
+        """Routes for a ScriptedProvider."""
         return {
             "POST /v1/responses": self._create,
             "POST /v1/responses/*": self._known(self._cancel),
@@ -73,7 +73,7 @@ class ScriptedResponses:
         }
 
     def release(self, number: int = 1) -> None:
-        """Let so many holds pass."""
+        """Release that many holds."""
         for _ in range(number):
             self._gate.release()
 
@@ -82,7 +82,7 @@ class ScriptedResponses:
         await self.until(lambda: self._holding > 0, "was no answer at a hold")
 
     async def until(self, condition: Callable[[], bool], otherwise: str) -> None:
-        """Wait until something is so; raises TimeoutError that says what there was otherwise."""
+        """Wait until a condition holds; raise TimeoutError with the state otherwise."""
         try:
             async with asyncio.timeout(PATIENCE):
                 while not condition():
@@ -194,10 +194,10 @@ def response(
     status: str = "completed",
     **fields: Any,
 ) -> list[Piece]:
-    """Return the events of a whole answer: a reasoning summary, a message, the end.
+    """Return the events of a complete answer: a reasoning summary, a message, the end.
 
-    A string is cut into words, a sequence is taken as deltas. ``hold_after`` so many deltas everything waits for a
-    release. ``usage`` is (input, output) tokens. ``fields`` join the response that the last event holds.
+    A string is split into words, a sequence has the deltas. After ``hold_after`` deltas the answer waits for a
+    release. ``usage`` is (input, output) tokens. ``fields`` are added to the response in the last event.
     """
     thought, said = pieces_of(reasoning), pieces_of(text)
     items: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""What the scripted provider says: plain values, and makers for the usual ones."""
+"""Scripts of the scripted provider: plain values, and functions for common ones."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ _WORDS = re.compile(r"\S+\s*|\s+")
 
 
 class Send(msgspec.Struct, frozen=True):
-    """A piece of the body, as it goes out. The first one is preceded by status and headers."""
+    """A piece of the body, sent as it is. Status and headers precede the first one."""
 
     data: bytes
 
 
 class Pause(msgspec.Struct, frozen=True):
-    """Real time passes. For people to look at; a test holds instead."""
+    """A pause in real time, for demonstrations. A test uses ``Hold``."""
 
     seconds: float
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """Nothing more until ``ScriptedProvider.release``. One that is never released is a provider that hangs."""
+    """A stop until ``ScriptedProvider.release``. Without a release the provider hangs."""
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """The connection closes in good order, but the body has not ended."""
+    """An orderly close of the connection before the end of the body."""
 
 
 class Reset(msgspec.Struct, frozen=True):
-    """The connection is reset (RST)."""
+    """A reset of the connection (RST)."""
 
 
 class Repeat(msgspec.Struct, frozen=True):
-    """The same steps again and again; for ever if ``times`` is None."""
+    """A repetition of steps, without limit if ``times`` is None."""
 
     steps: tuple[Step, ...]
     times: int | None = None
 
 
 class Live(msgspec.Struct, frozen=True):
-    """Pieces that come from elsewhere, when they come. The iterator is closed with the connection."""
+    """Pieces of an async iterator, sent when they arrive. It is closed with the connection."""
 
     pieces: AsyncGenerator[bytes, None]
 
@@ -57,14 +57,14 @@ Step = Send | Pause | Hold | Cut | Reset | Repeat | Live
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):
-    """One answer. After the last step its body ends and the connection closes, in good order."""
+    """One answer. After the last step the body ends and the connection closes in an orderly way."""
 
     steps: tuple[Step, ...] = ()
     status: int = 200
     headers: dict[str, str] = msgspec.field(default_factory=EVENT_STREAM.copy)
 
     def first(self, pieces: int, *then: Step) -> Script:
-        """Return the script up to so many pieces, and other steps after them: where a stream goes wrong.
+        """Return the script with its first ``pieces``, followed by other steps, such as a failure.
 
         ``answer("one two three").first(2, Reset())`` is reset after the second piece.
         """
@@ -91,8 +91,8 @@ def event(data: str | bytes | dict[str, Any], type: str | None = None) -> bytes:
 def chunk(delta: dict[str, Any] | None = None, **fields: Any) -> bytes:
     """Return one event of Chat Completions.
 
-    ``delta`` and ``finish_reason`` are of choice 0; without both there is no choice. Other fields, such as ``usage``,
-    stand beside ``choices``.
+    ``delta`` and ``finish_reason`` belong to choice 0; without both there is no choice. Other fields, such as
+    ``usage``, are beside ``choices``.
     """
     choices = []
     if delta is not None or "finish_reason" in fields:
@@ -114,11 +114,11 @@ def answer(
     pace: float | Sequence[float] = 0.0,
     hold_after: int | None = None,
 ) -> Script:
-    """Return the script of a whole answer: reasoning, text, images, end, usage, ``[DONE]``; one piece per delta.
+    """Return the script of a complete answer: reasoning, text, images, end, usage, ``[DONE]``; one piece per delta.
 
-    A string is cut into words, a sequence is taken as deltas; an image is the bytes of its file. ``usage`` is (input,
-    output) tokens. ``pace`` is the pause before each delta in seconds, or several to go through in turn. ``hold_after``
-    so many deltas everything waits for a release. ``finish_reason=None`` is an answer without an end, ``done=False``
+    A string is split into words, a sequence has the deltas; an image is the bytes of its file. ``usage`` is (input,
+    output) tokens. ``pace`` is the pause before each delta in seconds, or several that repeat. After ``hold_after``
+    deltas the answer waits for a release. ``finish_reason=None`` is an answer without an end, ``done=False``
     one without ``[DONE]``.
     """
     deltas = [chunk({"reasoning_content": piece}) for piece in pieces_of(reasoning)]
@@ -151,7 +151,7 @@ def data_url(file: bytes, media_type: str = "image/png") -> str:
 
 
 def refusal(status: int, body: str | bytes | dict[str, Any] = "", headers: dict[str, str] | None = None) -> Script:
-    """Return a script that refuses: an HTTP status, a body (a dict is sent as JSON), and headers."""
+    """Return the script of a refusal: an HTTP status, a body (a dict is sent as JSON), and headers."""
     if isinstance(body, dict):
         return Script(status=status, headers=JSON | (headers or {}), steps=(Send(msgspec.json.encode(body)),))
     data = body.encode() if isinstance(body, str) else body
@@ -159,7 +159,7 @@ def refusal(status: int, body: str | bytes | dict[str, Any] = "", headers: dict[
 
 
 def replay(data: bytes | Iterable[bytes], *, cuts: int | None = None) -> Script:
-    """Return a script that sends raw bytes: pieces as given, or one body cut at random, ``cuts`` being the seed."""
+    """Return a script that sends raw bytes: the given pieces, or one body cut at random with the seed ``cuts``."""
     if not isinstance(data, bytes):
         return Script(steps=tuple(Send(piece) for piece in data))
     if cuts is None:
@@ -170,5 +170,5 @@ def replay(data: bytes | Iterable[bytes], *, cuts: int | None = None) -> Script:
 
 
 def pieces_of(text: str | Sequence[str]) -> Sequence[str]:
-    """Return the deltas of a text: a string is cut into words."""
+    """Return the deltas of a text: a string is split into words."""
     return _WORDS.findall(text) if isinstance(text, str) else text

@@ -1,8 +1,8 @@
-"""A provider for tests: a real HTTP server on this machine that answers as it was told to.
+"""A scripted provider for tests: a real HTTP server on this machine.
 
-It speaks Chat Completions (``POST /v1/chat/completions``, ``GET /v1/models``). A script is chosen by the model's
-name, tests say when a held answer goes on, and every request tells what it asked, what went out and how it ended, so
-that no test needs to sleep or to guess::
+It speaks Chat Completions (``POST /v1/chat/completions``, ``GET /v1/models``). The name of
+the model selects the script, and a test releases a held answer. Every request has its content, the sent text and its
+end, so that no test needs to sleep or to guess::
 
     async with ScriptedProvider({"one": answer("Hello, world", hold_after=1)}) as provider:
         ...  # a job for the model one, at provider.base_url
@@ -35,13 +35,13 @@ Reply = Script | Callable[[Request], Script]
 
 
 class ScriptedProvider:
-    """Serves scripts while its ``async with`` lasts; ``in_thread`` serves them to code that is not async.
+    """Server of scripts for the duration of its ``async with``; ``in_thread`` serves them to synchronous code.
 
     ``scripts`` (model name to script, or to a function of the request) may be changed at any time. With ``key``, a
     request without it is refused (401). ``listing`` replaces the answer to ``GET /v1/models``. ``routes`` adds other
-    formats: by method and path, such as ``POST /v1/messages``; one that ends in ``*`` is of all paths that begin so.
-    ``tls`` makes it https. With ``keep_alive`` a connection takes one request after another, as most services have it.
-    Waiting for anything takes at most ten seconds, then raises TimeoutError.
+    formats, by method and path, such as ``POST /v1/messages``; a final ``*`` matches every rest of a path.
+    ``tls`` makes it https. With ``keep_alive`` a connection accepts several requests, like most services.
+    Every wait takes at most ten seconds and then raises TimeoutError.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class ScriptedProvider:
 
     @property
     def base_url(self) -> str:
-        """What a client is to be given; it ends in /v1."""
+        """Base URL for a client; it ends in /v1."""
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}/v1"
 
     async def __aenter__(self) -> Self:
@@ -92,7 +92,7 @@ class ScriptedProvider:
 
     @contextlib.contextmanager
     def in_thread(self) -> Iterator[ThreadedProvider]:
-        """Serve in a thread of its own while the ``with`` lasts."""
+        """Serve in a separate thread for the duration of the ``with``."""
         started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
         async def serve() -> None:
@@ -119,23 +119,23 @@ class ScriptedProvider:
             thread.join(PATIENCE)
 
     def release(self, number: int = 1) -> None:
-        """Let so many holds pass, in the order in which they were reached, or will be. From any thread."""
+        """Release that many holds, in the order in which they are reached. Callable from any thread."""
         assert self._loop is not None, "it does not serve yet"
         self._loop.call_soon_threadsafe(self._release, number)
 
     def asked(self, model: str | None = None, prompt: str | None = None) -> list[Request]:
-        """Return the requests for answers so far, of one model and with one prompt if given, in their order."""
+        """Return the requests for answers so far in their order, of one model or with one prompt if given."""
         return [
             request for request in self.requests if model in (None, request.model) and prompt in (None, request.prompt)
         ]
 
     async def request(self, number: int = 1) -> Request:
-        """Wait for the so-many-th request for an answer and return it."""
+        """Wait for the n-th request for an answer and return it."""
         await self._until(lambda: len(self.requests) >= number, f"there were never {number} requests")
         return self.requests[number - 1]
 
     async def held(self, number: int = 1) -> None:
-        """Wait until so many answers are at a hold at the same time."""
+        """Wait until that many answers are at a hold at the same time."""
         await self._until(lambda: self._holding >= number, f"there were never {number} answers at a hold")
 
     async def quiet(self) -> None:
@@ -278,7 +278,7 @@ async def _send(data: bytes, request: Request, writer: asyncio.StreamWriter, hea
 
 
 class ThreadedProvider:
-    """A ScriptedProvider that serves in another thread, for code that is not async."""
+    """ScriptedProvider that serves in another thread, for synchronous code."""
 
     def __init__(self, provider: ScriptedProvider, loop: asyncio.AbstractEventLoop) -> None:
         self._provider = provider
@@ -290,11 +290,11 @@ class ThreadedProvider:
         self.release = provider.release
 
     def request(self, number: int = 1) -> Request:
-        """Wait for the so-many-th request for an answer and return it."""
+        """Wait for the n-th request for an answer and return it."""
         return asyncio.run_coroutine_threadsafe(self._provider.request(number), self._loop).result()
 
     def held(self, number: int = 1) -> None:
-        """Wait until so many answers are at a hold at the same time."""
+        """Wait until that many answers are at a hold at the same time."""
         asyncio.run_coroutine_threadsafe(self._provider.held(number), self._loop).result()
 
     def quiet(self) -> None:
@@ -303,7 +303,7 @@ class ThreadedProvider:
 
 
 def in_turn(*replies: Reply) -> Callable[[Request], Script]:
-    """Return a reply that changes: the so-many-th request with the same prompt gets the so-many-th, or the last."""
+    """Return a reply that changes: the n-th request with the same prompt gets the n-th script, or the last."""
     tries: Counter[str] = Counter()
 
     def reply(request: Request) -> Script:
