@@ -23,6 +23,7 @@ extensions = [
 ]
 exclude_patterns = ["build"]
 
+smartquotes_action = "qe"  # not dashes: options begin with two
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4
 myst_fence_as_directive = ["mermaid"]

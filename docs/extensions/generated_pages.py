@@ -7,9 +7,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from command_page import command_page
 from rest_page import rest_page
 from sphinx.application import Sphinx
 
+from jupyter_bgstream.cli import command_parser
 from jupyter_bgstream.server.openapi import openapi_document
 from jupyter_bgstream.server.routes import ROUTES
 
@@ -17,10 +19,11 @@ ROOT = Path(__file__).parents[2]
 
 
 def write_pages(app: Sphinx) -> None:
-    """Write ``reference/rest.md`` and the notebooks below ``tutorials``, unless they are up to date."""
+    """Write two pages of the reference, and the notebooks below ``tutorials``."""
     source = Path(app.srcdir)
     api = [route for route in ROUTES if route[0] != "live"]  # a WebSocket is not part of OpenAPI
     write(source / "reference" / "rest.md", rest_page(openapi_document(api, "/")))
+    write(source / "reference" / "commands.md", command_page(command_parser()))
     folder = source / "tutorials" / "notebooks"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()

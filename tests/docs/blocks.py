@@ -13,7 +13,7 @@ FENCE = re.compile(
     r"^(?P<indent> *)(?:<!-- not run: (?P<reason>[^>]+?) -->\n+ *)?```(?P<language>[^\n]*)\n(?P<code>.*?)^ *```$",
     re.DOTALL | re.MULTILINE,
 )
-GENERATED = {"docs/reference/rest.md"}
+GENERATED = {"docs/reference/commands.md", "docs/reference/rest.md"}
 
 
 @dataclass(frozen=True)
