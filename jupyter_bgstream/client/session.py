@@ -69,7 +69,7 @@ def submit(
         title: title in lists and notices; default: the beginning of the prompt.
         tags: words to find the job by.
         group: id of a batch that the job belongs to.
-        priority: ``interactive`` (default), or ``batch``, which runs after all interactive jobs.
+        priority: ``interactive`` (default), or ``bulk``, which runs after all interactive jobs.
         on_restart: what happens when the server dies: ``interrupt`` (default) or ``retry``.
         retry_policy: when a failed attempt is repeated: ``before_first_token`` (default), ``always`` or ``never``.
         idle_timeout: seconds without data from the provider until an attempt fails, 1 to 3600.

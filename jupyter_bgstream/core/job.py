@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -13,7 +14,7 @@ from .events import Attempt, Cancelled, Completed, Delta, Event, Failed, Interru
 from .messages import Message
 from .state import ENDS, ErrorInfo, Status, next_status
 
-Priority = Literal["interactive", "batch"]
+Priority = Literal["interactive", "bulk"]
 OnRestart = Literal["interrupt", "retry"]
 Retries = Literal["never", "before_first_token", "always"]
 
@@ -26,6 +27,13 @@ Tags = Annotated[tuple[Label, ...], msgspec.Meta(max_length=50)]
 
 TITLE_LENGTH = 80  # characters
 PREVIEW_LENGTH = 120  # characters
+
+
+class StoredPriority(Enum):
+    """A priority with the value that databases have."""
+
+    interactive = "interactive"
+    bulk = "batch"
 
 
 class JobSource(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
@@ -46,11 +54,16 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknow
     title: Title = ""
     tags: Tags = ()
     group: Label | None = None
-    priority: Priority = "interactive"
+    priority: StoredPriority = StoredPriority.interactive
     source: JobSource = JobSource()
     on_restart: OnRestart = "interrupt"  # recovery policy after the death of its server
     retries: Retries = "before_first_token"  # when a failed attempt is repeated
     idle_timeout: IdleTimeout | None = None  # seconds without a byte from the provider; None: the provider's setting
+
+    @property
+    def is_bulk(self) -> bool:
+        """Whether the job runs after all interactive jobs."""
+        return self.priority is StoredPriority.bulk
 
     def same_request(self, other: JobSpec) -> bool:
         """Return whether another submit is the same request: model, messages, params and thread."""

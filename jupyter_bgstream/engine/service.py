@@ -45,7 +45,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         """The capacity for claims. At least one bulk job may run, so that each batch ends some day."""
         return Capacity(
             running=self.max_running,
-            batch=max(1, self.max_running - self.reserved),
+            bulk=max(1, self.max_running - self.reserved),
             owner=self.max_running_per_owner or sys.maxsize,  # counts all servers: our limit must not stop another's
         )
 

@@ -96,7 +96,7 @@ class BgStreamApp(ExtensionApp):
     max_running = Int(20, min=1, help="Jobs that run at a time.").tag(config=True)
     max_queued = Int(100_000, min=1, help="Unfinished jobs of one user; further ones are refused.").tag(config=True)
 
-    reserved = Int(5, min=0, help="Slots of max_running that are kept free of batch jobs.").tag(config=True)
+    reserved = Int(5, min=0, help="Slots of max_running that are kept free of bulk jobs.").tag(config=True)
     max_running_per_owner = Int(
         None, allow_none=True, min=1, help="Jobs of one user that run at a time on all servers of a shared database."
     ).tag(config=True)

@@ -8,7 +8,19 @@ import msgspec
 
 from ..core.batches import BatchSpec
 from ..core.errors import InvalidRequestError
-from ..core.job import IdleTimeout, JobId, JobSource, JobSpec, Label, OnRestart, Priority, Retries, Tags, Title
+from ..core.job import (
+    IdleTimeout,
+    JobId,
+    JobSource,
+    JobSpec,
+    Label,
+    OnRestart,
+    Priority,
+    Retries,
+    StoredPriority,
+    Tags,
+    Title,
+)
 from ..core.messages import Message
 
 MAX_JOBS = 500  # of a batch, in one request
@@ -61,7 +73,7 @@ class JobSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             title=self.title,
             tags=self.tags,
             group=self.group,
-            priority=self.priority,
+            priority=StoredPriority[self.priority],
             source=self.source,
             on_restart=self.on_restart,
             retries=self.retries,

@@ -64,7 +64,7 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     """How many jobs may run at a time. A claim counts the running ones and takes more in one transaction."""
 
     running: int  # jobs of this server
-    batch: int  # of them with the priority batch; the rest is reserved for interactive jobs
+    bulk: int  # of them with the priority bulk; the rest is reserved for interactive jobs
     owner: int  # jobs of one owner, on all servers of this store
 
 

@@ -77,8 +77,8 @@ class BatchSlotContract:
         assert [job.id for job in await claim(store)] == rows(3)
 
     async def test_others_run_meanwhile(self, store: Store) -> None:
-        await announce(store, 1, 2, concurrency=1, priority="batch")
-        await announce(store, 1, 2, group="group-more", priority="batch")
+        await announce(store, 1, 2, concurrency=1, priority="bulk")
+        await announce(store, 1, 2, group="group-more", priority="bulk")
         await submit(store, "job-0001")
         found = [job.id for job in await claim(store)]
         assert found == ["job-0001", f"{ROWS}-1", "group-more-1", "group-more-2"]
@@ -105,11 +105,11 @@ class BatchSlotContract:
         await announce(store, concurrency=None)
         assert len(await claim(store)) == 1
 
-    async def test_batch_jobs_of_two_groups_come_in_order(self, store: Store) -> None:
+    async def test_bulk_jobs_of_two_batches_come_in_order(self, store: Store) -> None:
         for number in (1, 2):
-            await announce(store, number, total=2, concurrency=9, priority="batch")
-            await announce(store, number, total=2, group="group-more", concurrency=9, priority="batch")
-        room = Capacity(running=4, batch=3, owner=100)
+            await announce(store, number, total=2, concurrency=9, priority="bulk")
+            await announce(store, number, total=2, group="group-more", concurrency=9, priority="bulk")
+        room = Capacity(running=4, bulk=3, owner=100)
         found = [job.id for job in await claim(store, room=room)]
         assert found == [f"{ROWS}-1", "group-more-1", f"{ROWS}-2"]
 

@@ -73,7 +73,7 @@ class CapacityContract:
     async def test_no_more_run_than_there_is_room_for(self, store: Store) -> None:
         for number in range(5):
             await submit(store, f"job-{number:04}")
-        room = Capacity(running=3, batch=3, owner=9)
+        room = Capacity(running=3, bulk=3, owner=9)
         assert len(await claim(store, limit=2, room=room)) == 2
         assert len(await claim(store, room=room)) == 1
         assert await claim(store, room=room) == []
@@ -83,14 +83,14 @@ class CapacityContract:
     async def test_claims_at_the_same_time_share_the_room(self, store: Store) -> None:
         for number in range(9):
             await submit(store, f"job-{number:04}")
-        room = Capacity(running=4, batch=4, owner=9)
+        room = Capacity(running=4, bulk=4, owner=9)
         claims = await asyncio.gather(*(claim(store, limit=3, room=room) for _ in range(5)))
         assert sum(map(len, claims)) == 4
 
     async def test_batch_jobs_leave_room_for_who_waits(self, store: Store) -> None:
         for number in range(4):
-            await submit(store, f"job-{number:04}", priority="batch")
-        room = Capacity(running=3, batch=2, owner=9)
+            await submit(store, f"job-{number:04}", priority="bulk")
+        room = Capacity(running=3, bulk=2, owner=9)
         assert [job.id for job in await claim(store, room=room)] == ["job-0000", "job-0001"]
         await submit(store, "job-0009")
         await submit(store, "job-0010")
@@ -106,13 +106,13 @@ class CapacityContract:
         for number in (2, 3, 4):
             await submit(store, f"job-{number:04}")
         await submit(store, "job-0005", owner="bob")
-        claimed = await claim(store, room=Capacity(running=9, batch=9, owner=2))
+        claimed = await claim(store, room=Capacity(running=9, bulk=9, owner=2))
         assert [(job.owner, job.id) for job in claimed] == [(OWNER, "job-0002"), ("bob", "job-0005")]
 
     async def test_claim_takes_jobs_of_its_owner_only(self, store: Store) -> None:
         await submit(store, "job-0001", owner="bob")
         await submit(store, "job-0002")
-        await submit(store, "job-0003", owner="bob", priority="batch")
+        await submit(store, "job-0003", owner="bob", priority="bulk")
         await submit(store, "job-0004", owner="bob", thread="t")
         assert [job.id for job in await claim(store, owner=OWNER)] == ["job-0002"]
         assert await claim(store, owner=OWNER) == []
@@ -132,13 +132,13 @@ class CapacityContract:
         await submit(store, "job-0001", owner="bob")
         await claim(store)
         await submit(store, "job-0002")
-        assert await claim(store, owner=OWNER, room=Capacity(running=1, batch=1, owner=1)) == []
-        assert len(await claim(store, owner=OWNER, room=Capacity(running=2, batch=1, owner=1))) == 1
+        assert await claim(store, owner=OWNER, room=Capacity(running=1, bulk=1, owner=1)) == []
+        assert len(await claim(store, owner=OWNER, room=Capacity(running=2, bulk=1, owner=1))) == 1
 
     async def test_a_job_that_waits_holds_no_place(self, store: Store) -> None:
         job = await running(store)
         await submit(store, "job-0002")
-        room = Capacity(running=1, batch=1, owner=1)
+        room = Capacity(running=1, bulk=1, owner=1)
         assert await claim(store, room=room) == []
         await append(store, job, [BUSY])
         assert [job.id for job in await claim(store, room=room)] == ["job-0002"]
@@ -266,10 +266,10 @@ class AdoptContract:
         job = await submit(store, "job-0002", server=THERE)
         await claim(store, server=THERE)
         await append(store, await store.job(OWNER, job.id), [BUSY])
-        await submit(store, "job-0003", server=THERE, owner="bob", priority="batch")
-        await submit(store, "job-0004", server=THERE, priority="batch")
+        await submit(store, "job-0003", server=THERE, owner="bob", priority="bulk")
+        await submit(store, "job-0004", server=THERE, priority="bulk")
         await submit(store, "job-0005", server=THERE)
-        await claim(store, server=THERE, room=Capacity(running=3, batch=0, owner=9))
+        await claim(store, server=THERE, room=Capacity(running=3, bulk=0, owner=9))
         await submit(store, "job-0006", server=THERE)
         await store.end(OWNER, "job-0006", Cancelled(at=30.0))
         await submit(store, "job-0007")

@@ -170,8 +170,8 @@ class ClaimContract:
         assert (await log_of(store))[1] == Attempt(seq=2, attempt=1, at=21.5)
         assert await claim(store) == []
 
-    async def test_interactive_before_batch_and_old_before_new(self, store: Store) -> None:
-        for job_id, priority in (("job-0001", "batch"), ("job-0002", "interactive"), ("job-0003", "interactive")):
+    async def test_interactive_before_bulk_and_old_before_new(self, store: Store) -> None:
+        for job_id, priority in (("job-0001", "bulk"), ("job-0002", "interactive"), ("job-0003", "interactive")):
             await submit(store, job_id, priority=priority)
         assert [job.id for job in await claim(store, limit=2)] == ["job-0002", "job-0003"]
         assert [job.id for job in await claim(store)] == ["job-0001"]

@@ -235,7 +235,7 @@ def test_everything_that_can_be_asked_for_arrives(provider: ThreadedProvider) ->
         title="Small talk",
         tags=["a", "b"],
         group="g1",
-        priority="batch",
+        priority="bulk",
         on_restart="retry",
     )
     ask.result()

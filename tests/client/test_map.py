@@ -285,7 +285,7 @@ class TestScript:
     ) -> None:
         words = ["x", "y", "z"]
         group = content_id(model, {}, [{"prompt": word} for word in words])
-        first = {"id": f"{group}-r0", "model": model, "prompt": "x", "priority": "batch"}
+        first = {"id": f"{group}-r0", "model": model, "prompt": "x", "priority": "bulk"}
         with server.client() as client:
             client.post("groups", json={"id": group, "total": 3, "jobs": [first]}).raise_for_status()
         cut = batches.batch(group)

@@ -295,7 +295,7 @@ class World:
             "prompt": f"Tell me of {wish.job}",
             "on_restart": wish.on_restart,
             "retries": wish.retries,
-            "priority": "batch" if wish.job[-1] in "02468" else "interactive",
+            "priority": "bulk" if wish.job[-1] in "02468" else "interactive",
             "thread": wish.thread,
         }
         self._tick("stored")

@@ -8,7 +8,7 @@ from typing import Any
 
 MAX_ATTEMPTS = 3
 MAX_RUNNING = 3
-MAX_BATCH = 2
+MAX_BULK = 2
 MAX_QUEUED = 8
 BROKEN_OFF = ("truncated",)
 VIEWERS = ("", "eve")
@@ -176,8 +176,8 @@ class Model:
         if not (waits and server.alive and not server.suspended):
             return False
         running = [other for other in self.jobs.values() if other.status == "running" and other.server == job.server]
-        batch = sum(other.spec["priority"] == "batch" for other in running)
-        return len(running) < MAX_RUNNING and (job.spec["priority"] != "batch" or batch < MAX_BATCH)
+        bulk = sum(other.spec["priority"] == "bulk" for other in running)
+        return len(running) < MAX_RUNNING and (job.spec["priority"] != "bulk" or bulk < MAX_BULK)
 
     def start(self, job: ModelJob) -> None:
         job.attempt += 1

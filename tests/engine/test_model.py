@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from engine.conftest import OWNER, Call, Puppet, spec
-from engine.model import MAX_ATTEMPTS, MAX_BATCH, MAX_QUEUED, MAX_RUNNING, VIEWERS, Model, ModelJob, ModelServer
+from engine.model import MAX_ATTEMPTS, MAX_BULK, MAX_QUEUED, MAX_RUNNING, VIEWERS, Model, ModelJob, ModelServer
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +20,7 @@ from jupyter_bgstream.core.batches import BatchSpec
 from jupyter_bgstream.core.codec import decode_event, decode_events
 from jupyter_bgstream.core.errors import BgStreamError, ProviderError, UnavailableError
 from jupyter_bgstream.core.events import End, Usage, Waiting
-from jupyter_bgstream.core.job import Job, JobSource, JobSpec
+from jupyter_bgstream.core.job import Job, JobSource, JobSpec, StoredPriority
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Mute
 from jupyter_bgstream.core.state import fold
@@ -36,7 +36,7 @@ from jupyter_bgstream.testing.memory_store.state import State
 
 LIMITS = Limits(
     max_running=MAX_RUNNING,
-    reserved=MAX_RUNNING - MAX_BATCH,
+    reserved=MAX_RUNNING - MAX_BULK,
     max_queued=MAX_QUEUED,
     max_attempts=MAX_ATTEMPTS,
     stop_grace=0.0,
@@ -528,9 +528,10 @@ def _must_be(job: ModelJob) -> tuple[Any, ...]:
 
 
 def _spec(wish: dict[str, Any]) -> JobSpec:
-    fields = {name: value for name, value in wish.items() if name not in ("prompt", "notebook")}
+    fields = {name: value for name, value in wish.items() if name not in ("prompt", "notebook", "priority")}
+    priority = StoredPriority[wish["priority"]]
     message = Message(role="user", content=wish["prompt"])
-    return JobSpec(messages=(message,), source=JobSource(notebook=wish["notebook"]), **fields)
+    return JobSpec(messages=(message,), source=JobSource(notebook=wish["notebook"]), priority=priority, **fields)
 
 
 async def _outcome(asked: Awaitable[Any]) -> str:
@@ -552,7 +553,7 @@ wishes = st.fixed_dictionaries(
         "notebook": notebooks,
         "on_restart": st.sampled_from(["interrupt", "retry"]),
         "retries": st.sampled_from(["before_first_token", "always", "never"]),
-        "priority": st.sampled_from(["interactive", "batch"]),
+        "priority": st.sampled_from(["interactive", "bulk"]),
     }
 )
 OPERATIONS = {
@@ -596,13 +597,13 @@ START: list[tuple[Any, ...]] = [
     for n, options in enumerate(
         [
             {"model": "puppet/one", "on_restart": "retry", "retries": "always", "priority": "interactive"},
-            {"model": "odd/one", "on_restart": "retry", "retries": "before_first_token", "priority": "batch"},
+            {"model": "odd/one", "on_restart": "retry", "retries": "before_first_token", "priority": "bulk"},
             {"model": "puppet/one", "on_restart": "interrupt", "retries": "never", "priority": "interactive"},
         ]
     )
 ]
 TWO = [
-    {"prompt": "one", "notebook": "b.ipynb", "model": "puppet/one", "retries": "always", "priority": "batch"} | options
+    {"prompt": "one", "notebook": "b.ipynb", "model": "puppet/one", "retries": "always", "priority": "bulk"} | options
     for options in ({"on_restart": "retry"}, {"on_restart": "interrupt"})
 ]
 START += [

@@ -87,7 +87,7 @@ def test_many_jobs_are_one_group_with_one_notice(
     provider.scripts["bad-row"] = refusal(400, {"error": {"message": "No."}})
     before = len(client.get("notices").json()["notices"])
     group = {"id": "rows-of-one", "total": 3, "title": "Rows", "source": {"notebook": "rows.ipynb"}}
-    first = client.post("groups", json=group | {"jobs": jobs_of("rows-of-one", "row", 1, 2, priority="batch")})
+    first = client.post("groups", json=group | {"jobs": jobs_of("rows-of-one", "row", 1, 2, priority="bulk")})
     assert first.status_code == 200, first.text
     assert (first.json()["total"], first.json()["submitted"]) == (3, 2)
     for number in (1, 2):
@@ -218,7 +218,7 @@ async def test_limits_hold_when_a_notebook_floods(tmp_path: Path, provider: Thre
     config = config_for(provider, max_running=4, reserved=2, max_queued=20)
     with jupyter(tmp_path, config=config) as server:
         async with httpx.AsyncClient(base_url=server.api, headers={"Authorization": f"token {server.token}"}) as client:
-            body = {"model": "demo/flood", "prompt": "x", "priority": "batch"}
+            body = {"model": "demo/flood", "prompt": "x", "priority": "bulk"}
             answers = await asyncio.gather(*(client.post("jobs", json=body) for _ in range(30)))
             assert sorted(answer.status_code for answer in answers) == [201] * 20 + [429] * 10
             refused = next(answer for answer in answers if answer.status_code == 429)

@@ -64,7 +64,7 @@ specs = st.fixed_dictionaries(
         "thread": st.sampled_from([None, "x", "y"]),
         "group": labels,
         "tags": st.sampled_from([(), ("x",), ("x", "y")]),
-        "priority": st.sampled_from(["interactive", "batch"]),
+        "priority": st.sampled_from(["interactive", "bulk"]),
     }
 )
 filters = st.builds(
@@ -76,7 +76,7 @@ filters = st.builds(
     ids=st.one_of(st.none(), st.lists(ids, max_size=3).map(tuple)),
     limit=st.integers(1, 3),
 )
-rooms = st.builds(Capacity, running=st.integers(0, 3), batch=st.integers(0, 2), owner=st.integers(1, 3))
+rooms = st.builds(Capacity, running=st.integers(0, 3), bulk=st.integers(0, 2), owner=st.integers(1, 3))
 waits = st.builds(
     Waiting,
     at=times,
@@ -126,7 +126,7 @@ operations = st.one_of(
 START = [
     ("submit", "job-0001", {"prompt": "one", "thread": "x"}, 4),
     ("submit", "job-0002", {"prompt": "one", "thread": "y", "tags": ("x",)}, 4),
-    ("submit", "job-0003", {"prompt": "two", "thread": "x", "group": "group-00", "priority": "batch"}, 4),
+    ("submit", "job-0003", {"prompt": "two", "thread": "x", "group": "group-00", "priority": "bulk"}, 4),
     ("claim", 1, 1.0),
     ("claim", 1, 1.0),
 ]

@@ -38,7 +38,7 @@ def map(
     tags: Sequence[str] = (),
     fresh: bool = False,
     dry_run: bool = False,
-    priority: Priority = "batch",
+    priority: Priority = "bulk",
     on_restart: OnRestart = "retry",
     retry_policy: Retries = "before_first_token",
     idle_timeout: float | None = None,
@@ -66,7 +66,7 @@ def map(
         tags: tags of every job.
         fresh: send all rows again as a new batch.
         dry_run: send nothing; return an ``Estimate`` of tokens and cost.
-        priority: ``batch`` runs after all ``interactive`` jobs.
+        priority: ``bulk`` runs after all ``interactive`` jobs.
         on_restart: what happens to running rows when the server dies: ``retry`` or ``interrupt``.
         retry_policy: when a failed attempt is repeated: ``before_first_token``, ``always`` or ``never``.
         idle_timeout: seconds without data from the provider until an attempt fails, 1 to 3600.

@@ -23,7 +23,7 @@ HELP = """\
       --on-restart retry     submit again when the server dies (default: interrupt)
       --retry-policy always  repeat also attempts that broke off after the first
                              text (default: before_first_token; or never)
-      --priority batch       run after all interactive jobs (default: interactive)
+      --priority bulk        run after all interactive jobs (default: interactive)
       --idle-timeout 300     seconds without data from the provider until an
                              attempt fails
 

@@ -33,7 +33,7 @@ def job_info(job: Job) -> JobInfo:
         thread=job.thread,
         group=spec.group,
         tags=spec.tags,
-        priority=spec.priority,
+        priority="bulk" if spec.is_bulk else "interactive",
         on_restart=spec.on_restart,
         retries=spec.retries,
         source=source_info(spec.source),

@@ -23,12 +23,12 @@ def choose(
     db: sqlite3.Connection, *, server: str, owner: str | None, room: Capacity, limit: int, at: float
 ) -> tuple[list[int], list[Batch]]:
     """Return the ``jobs.n`` of the jobs that may run now, and the batches that start with them."""
-    here, batch = _one(db, "running_here", server=server)
+    here, bulk = _one(db, "running_here", server=server)
     if here >= room.running:
         return [], []
     owners = dict(db.execute(QUERIES["running_by_owner"]).fetchall())
     groups = _Batches(db, server)
-    load = capacity.RunningCounts(here=here, batch=batch, owners=owners, lanes=groups.lanes)
+    load = capacity.RunningCounts(here=here, bulk=bulk, owners=owners, lanes=groups.lanes)
     limit = min(limit, room.running - here)  # one lane may supply all of them
     with ExitStack() as cursors:
         due = _rows(db, "due_jobs", cursors, server=server, owner=owner, at=at, farthest=at + transitions.FARTHEST)
@@ -37,7 +37,7 @@ def choose(
             for lane in _queued_lanes(db, server)
             if owner in (None, lane["owner"])
             and owners.get(lane["owner"], 0) < room.owner
-            and not (lane["batch"] and batch >= room.batch)
+            and not (lane["batch"] and bulk >= room.bulk)
             and groups.free(lane["owner"], lane["lane"])
         ]
         ready = heapq.merge(due, *lanes, key=lambda row: (row["batch"], row["n"]))

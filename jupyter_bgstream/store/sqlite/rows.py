@@ -94,7 +94,7 @@ def columns_of(job: Job) -> dict[str, Any]:
         "usage": None if job.usage is None else encode(job.usage),
         "cost_estimated": int(job.cost_estimated),
         "error": None if job.error is None else encode(job.error),
-        "batch": int(job.spec.priority == "batch"),
+        "batch": int(job.spec.is_bulk),
         "notebook": job.spec.source.notebook,
         "grp": job.spec.group,
         "tags": encode(job.spec.tags).decode(),

@@ -58,12 +58,12 @@ class MemoryJobs(MemoryBase):
         here = [job for job in running if job.server == server]
         load = capacity.RunningCounts(
             here=len(here),
-            batch=sum(job.spec.priority == "batch" for job in here),
+            bulk=sum(job.spec.is_bulk for job in here),
             owners=Counter(job.owner for job in running),
             lanes=self._lanes(server),
         )
         mine = [stored for stored in self._of(owner) if stored.job.server == server and self._ready(stored, at)]
-        mine.sort(key=lambda stored: (stored.job.spec.priority == "batch", stored.place))
+        mine.sort(key=lambda stored: (stored.job.spec.is_bulk, stored.place))
         chosen = [
             stored.job
             for stored in capacity.chosen(
@@ -97,7 +97,7 @@ class MemoryJobs(MemoryBase):
         job, group = stored.job, self._group(stored.job)
         return capacity.ReadyJob(
             owner=job.owner,
-            batch=job.spec.priority == "batch",
+            is_bulk=job.spec.is_bulk,
             group="" if group is None else group.id,
             waits=job.status == "waiting",
         )

@@ -26,7 +26,7 @@ from jupyter_bgstream.core.events import (
     Usage,
     Waiting,
 )
-from jupyter_bgstream.core.job import JobSource, JobSpec
+from jupyter_bgstream.core.job import JobSource, JobSpec, StoredPriority
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Mute
 from jupyter_bgstream.store.base import JobFilter
@@ -67,7 +67,7 @@ async def fill(store):
             title="Why?",
             tags=("a", "b") if n % 2 else (),
             group="g" if n % 3 else None,
-            priority="batch" if n % 3 else "interactive",
+            priority=StoredPriority.bulk if n % 3 else StoredPriority.interactive,
             source=JobSource(notebook="sky.ipynb", cell=f"cell-{n}"),
             on_restart="retry" if n % 2 else "interrupt",
         )

@@ -78,7 +78,7 @@ SELECT count(*) FROM jobs WHERE owner = :owner AND status IN ('queued', 'running
 SELECT status, count(*) FROM jobs WHERE owner = :owner GROUP BY status;
 
 -- name: running_here
-SELECT count(*) AS here, coalesce(sum(batch), 0) AS batch FROM jobs WHERE server = :server AND status = 'running';
+SELECT count(*) AS here, coalesce(sum(batch), 0) AS bulk FROM jobs WHERE server = :server AND status = 'running';
 
 -- name: running_by_owner
 -- Without this index hint SQLite reads all jobs.
