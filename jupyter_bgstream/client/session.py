@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..core.costs import By
 from ..core.errors import InvalidRequestError, NotFoundError
-from ..core.job import OnRestart, Priority, Retries
+from ..core.job import OnRestart, Priority, RetryPolicy
 from ..core.pauses import Paused
 from ..core.schemas import BatchInfo, JobInfo, Mute
 from .costs import Costs
@@ -48,7 +48,7 @@ def submit(
     group: str | None = None,
     priority: Priority | None = None,
     on_restart: OnRestart | None = None,
-    retry_policy: Retries | None = None,
+    retry_policy: RetryPolicy | None = None,
     idle_timeout: float | None = None,
     id: str | None = None,
 ) -> Job:

@@ -16,7 +16,7 @@ from .state import ENDS, ErrorInfo, Status, next_status
 
 Priority = Literal["interactive", "bulk"]
 OnRestart = Literal["interrupt", "retry"]
-Retries = Literal["never", "before_first_token", "always"]
+RetryPolicy = Literal["never", "before_first_token", "always"]
 
 JobId = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{8,64}\Z")]
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -57,7 +57,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknow
     priority: StoredPriority = StoredPriority.interactive
     source: JobSource = JobSource()
     on_restart: OnRestart = "interrupt"  # recovery policy after the death of its server
-    retries: Retries = "before_first_token"  # when a failed attempt is repeated
+    retry_policy: RetryPolicy = msgspec.field(name="retries", default="before_first_token")  # for failed attempts
     idle_timeout: IdleTimeout | None = None  # seconds without a byte from the provider; None: the provider's setting
 
     @property

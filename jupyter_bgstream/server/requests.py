@@ -16,7 +16,7 @@ from ..core.job import (
     Label,
     OnRestart,
     Priority,
-    Retries,
+    RetryPolicy,
     StoredPriority,
     Tags,
     Title,
@@ -50,7 +50,7 @@ class JobSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     priority: Priority = "interactive"
     source: JobSource = JobSource()
     on_restart: OnRestart = "interrupt"
-    retries: Retries = "before_first_token"
+    retry_policy: RetryPolicy = "before_first_token"
     idle_timeout: IdleTimeout | None = None
 
     def spec(self, default_model: str | None) -> JobSpec:
@@ -76,7 +76,7 @@ class JobSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             priority=StoredPriority[self.priority],
             source=self.source,
             on_restart=self.on_restart,
-            retries=self.retries,
+            retry_policy=self.retry_policy,
             idle_timeout=self.idle_timeout,
         )
 

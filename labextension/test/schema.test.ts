@@ -33,7 +33,7 @@ const RESPONSES: Record<string, [schema: string, unused?: string[]]> = {
   Picture: ['ImageInfo'],
   Partial: ['Partial'],
   Origin: ['SourceInfo'],
-  Job: ['JobInfo', ['tags', 'priority', 'on_restart', 'retries', 'attempt']],
+  Job: ['JobInfo', ['tags', 'priority', 'on_restart', 'retry_policy', 'attempt']],
   JobPage: ['JobPage'],
   Counts: ['EndCounts'],
   Group: ['BatchInfo', ['concurrency']],

@@ -86,7 +86,7 @@ async def test_a_batch_is_live_and_one_notice(lab: Lab, server: Jupyter, provide
     rows = 30
     models = {3: "bad-row", 7: "bad-row", 20: "held-row"}
     jobs = [
-        {"id": f"views-row-{n:04}", "model": f"demo/{models.get(n, 'row')}", "prompt": str(n), "retries": "never"}
+        {"id": f"views-row-{n:04}", "model": f"demo/{models.get(n, 'row')}", "prompt": str(n), "retry_policy": "never"}
         for n in range(rows)
     ]
     group = "views-group"

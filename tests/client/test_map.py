@@ -441,9 +441,9 @@ def test_two_kernels_at_once_make_one_batch(server: Jupyter, provider: ThreadedP
     assert prompts(provider, model) == sorted(map(str, range(40)))
 
 
-@pytest.mark.parametrize(("retries", "requests"), [({}, 3), ({"retry_policy": "always"}, 6)])
+@pytest.mark.parametrize(("retry_policy", "requests"), [({}, 3), ({"retry_policy": "always"}, 6)])
 def test_a_row_whose_answer_broke_off_is_paid_for_once(
-    script: None, provider: ThreadedProvider, model: str, retries: dict[str, str], requests: int
+    script: None, provider: ThreadedProvider, model: str, retry_policy: dict[str, str], requests: int
 ) -> None:
     seen: set[str] = set()
 
@@ -453,9 +453,9 @@ def test_a_row_whose_answer_broke_off_is_paid_for_once(
         return answer("Said.", finish_reason="stop" if again else None)
 
     provider.scripts[model.partition("/")[2]] = reply
-    batch = batches.map(["x", "y", "z"], "{row}", model=model, **retries).wait()
+    batch = batches.map(["x", "y", "z"], "{row}", model=model, **retry_policy).wait()
     assert len(provider.asked(model.partition("/")[2])) == requests
-    assert batch.counts["failed"] == (0 if retries else 3)
+    assert batch.counts["failed"] == (0 if retry_policy else 3)
     assert batch.retry().wait().counts["completed"] == 3
     assert len(provider.asked(model.partition("/")[2])) == 6
 

@@ -156,7 +156,7 @@ class Model:
 
     def fail(self, job_id: str, code: str, *, transient: bool, retry_after: float) -> None:
         job = self.jobs[job_id]
-        policy = job.spec["retries"]
+        policy = job.spec["retry_policy"]
         once_more = {
             "never": False,
             "before_first_token": transient and not job.begun,

@@ -552,7 +552,7 @@ wishes = st.fixed_dictionaries(
         "model": st.sampled_from(["puppet/one", "puppet/one", "odd/one"]),
         "notebook": notebooks,
         "on_restart": st.sampled_from(["interrupt", "retry"]),
-        "retries": st.sampled_from(["before_first_token", "always", "never"]),
+        "retry_policy": st.sampled_from(["before_first_token", "always", "never"]),
         "priority": st.sampled_from(["interactive", "bulk"]),
     }
 )
@@ -596,14 +596,15 @@ START: list[tuple[Any, ...]] = [
     ("submit", 0, n, {"prompt": "one", "notebook": "a.ipynb"} | options)
     for n, options in enumerate(
         [
-            {"model": "puppet/one", "on_restart": "retry", "retries": "always", "priority": "interactive"},
-            {"model": "odd/one", "on_restart": "retry", "retries": "before_first_token", "priority": "bulk"},
-            {"model": "puppet/one", "on_restart": "interrupt", "retries": "never", "priority": "interactive"},
+            {"model": "puppet/one", "on_restart": "retry", "retry_policy": "always", "priority": "interactive"},
+            {"model": "odd/one", "on_restart": "retry", "retry_policy": "before_first_token", "priority": "bulk"},
+            {"model": "puppet/one", "on_restart": "interrupt", "retry_policy": "never", "priority": "interactive"},
         ]
     )
 ]
 TWO = [
-    {"prompt": "one", "notebook": "b.ipynb", "model": "puppet/one", "retries": "always", "priority": "bulk"} | options
+    {"prompt": "one", "notebook": "b.ipynb", "model": "puppet/one", "retry_policy": "always", "priority": "bulk"}
+    | options
     for options in ({"on_restart": "retry"}, {"on_restart": "interrupt"})
 ]
 START += [

@@ -201,7 +201,7 @@ async def test_a_forgotten_answer_is_asked_for_again_if_the_job_says_so(
 async def test_what_is_put_off_begins_anew_and_the_old_answer_is_not_wanted(
     service: Service, puppet: Puppet, clock: FakeClock
 ) -> None:
-    job, call = await kept(service, puppet, retries="always")
+    job, call = await kept(service, puppet, retry_policy="always")
     call.fail(ProviderError("It broke off.", code="truncated"))
     waiting = await reached(service, job.id, "waiting")
     assert waiting.resume is None

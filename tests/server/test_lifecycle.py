@@ -160,7 +160,8 @@ def test_a_bad_group_is_refused_by_its_field(client: httpx.Client, body: dict[st
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("retries", "sometimes"), ("idle_timeout", 0), ("idle_timeout", 99999), ("on_restart", "no")]
+    ("field", "value"),
+    [("retry_policy", "sometimes"), ("idle_timeout", 0), ("idle_timeout", 99999), ("on_restart", "no")],
 )
 def test_how_a_job_is_tried_is_checked(client: httpx.Client, field: str, value: object) -> None:
     refused = client.post("jobs", json={"model": "demo/x", "prompt": "x", field: value})

@@ -124,7 +124,7 @@ def test_part_has_the_fields_of_its_type(part: dict[str, Any], valid: bool) -> N
 
 def test_client_decodes_values_and_fields_of_newer_servers() -> None:
     newer = msgspec.json.decode(encode(convert.job_detail(JOB, Answer())))
-    newer |= {"status": "parked", "priority": "urgent", "retries": "sometimes", "on_restart": "ask", "unknown": 1}
+    newer |= {"status": "parked", "priority": "urgent", "retry_policy": "sometimes", "on_restart": "ask", "unknown": 1}
     newer["messages"] = [{"role": "critic", "content": [{"type": "video", "bytes": 1, "seconds": 2}]}]
     newer["source"] |= {"window": "x"}
     job = msgspec.json.decode(encode(newer), type=schemas.JobDetail)

@@ -51,7 +51,7 @@ class Good:
 
 def announce(client: httpx.Client, group: str, total: int) -> None:
     for start in range(0, total, 500):
-        jobs = jobs_of(group, group, *range(start, min(total, start + 500)), priority="bulk", retries="never")
+        jobs = jobs_of(group, group, *range(start, min(total, start + 500)), priority="bulk", retry_policy="never")
         body = {"id": group, "total": total, "concurrency": CONCURRENCY, "jobs": jobs}
         assert client.post("groups", json=body).status_code == 200
 

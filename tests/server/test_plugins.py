@@ -111,7 +111,7 @@ def test_it_answers_and_is_listed_beside_a_broken_one(server: Jupyter) -> None:
         assert client.get("models?refresh=true").status_code == 200
         for wrong in ("refresh=maybe", "again=true"):
             assert client.get(f"models?{wrong}").json()["code"] == "invalid"
-    broken = submit(server, "broken/one", prompt="x", retries="never")
+    broken = submit(server, "broken/one", prompt="x", retry_policy="never")
     assert wait(server, broken)["error"]["code"] == "provider_error"
 
 

@@ -168,7 +168,7 @@ def test_a_context_that_is_too_long_is_refused_in_words(
     error = {"error": {"message": words, "type": "invalid_request_error", "code": "context_length_exceeded"}}
     provider.scripts["full"] = refusal(400, error, {"x-should-retry": "true"})
     before = len(provider.requests)
-    job = wait(server, submit(server, "full", thread="long", prompt="two", retries="always"))
+    job = wait(server, submit(server, "full", thread="long", prompt="two", retry_policy="always"))
     assert (job["status"], job["attempt"], len(provider.requests) - before) == ("failed", 1, 1)
     assert job["error"]["code"] == "context_too_long"
     assert job["error"]["message"] == (

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import BgStreamError, NotFoundError
-from ...core.job import OnRestart, Priority, Retries
+from ...core.job import OnRestart, Priority, RetryPolicy
 from ...core.schemas import BatchInfo
 from ..default_connection import default_background
 from ..job_options import JobOptions
@@ -40,7 +40,7 @@ def map(
     dry_run: bool = False,
     priority: Priority = "bulk",
     on_restart: OnRestart = "retry",
-    retry_policy: Retries = "before_first_token",
+    retry_policy: RetryPolicy = "before_first_token",
     idle_timeout: float | None = None,
 ) -> Any:
     """Ask the same question for every row of a table, as one batch on the server, and return its handle.

@@ -35,7 +35,7 @@ def job_info(job: Job) -> JobInfo:
         tags=spec.tags,
         priority="bulk" if spec.is_bulk else "interactive",
         on_restart=spec.on_restart,
-        retries=spec.retries,
+        retry_policy=spec.retry_policy,
         source=source_info(spec.source),
         submitted_by=job.submitted_by,
         attempt=job.attempt,
