@@ -53,7 +53,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknow
     thread: Label | None = None  # the conversation it continues
     title: Title = ""
     tags: Tags = ()
-    group: Label | None = None
+    batch: Label | None = msgspec.field(name="group", default=None)  # its id; the stored name is older
     priority: StoredPriority = StoredPriority.interactive
     source: JobSource = JobSource()
     on_restart: OnRestart = "interrupt"  # recovery policy after the death of its server

@@ -162,7 +162,7 @@ class Service:
         if change.kind == "deleted" or (change.kind == "job" and change.ended):
             self._scheduler.check(change.owner, change.job)
             self._scheduler.wake()
-        elif change.kind == "group" or change.status == "waiting":  # a batch may continue; a waiting job frees capacity
+        elif change.kind == "batch" or change.status == "waiting":  # a batch may continue; a waiting job frees capacity
             self._scheduler.wake()
 
     def listen(self, listener: Callable[[Change], None]) -> Callable[[], None]:

@@ -46,7 +46,7 @@ class JobSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     thread: Label | None = None
     title: Title = ""
     tags: Tags = ()
-    group: Label | None = None
+    batch: Label | None = None
     priority: Priority = "interactive"
     source: JobSource = JobSource()
     on_restart: OnRestart = "interrupt"
@@ -72,7 +72,7 @@ class JobSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             thread=self.thread,
             title=self.title,
             tags=self.tags,
-            group=self.group,
+            batch=self.batch,
             priority=StoredPriority[self.priority],
             source=self.source,
             on_restart=self.on_restart,
@@ -82,7 +82,7 @@ class JobSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class BatchSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of ``POST groups``."""
+    """The body of ``POST batches``."""
 
     id: JobId
     total: Annotated[float, msgspec.Meta(ge=1, le=1_000_000, multiple_of=1)]  # in JSON 1.0 is an integer too
@@ -116,9 +116,9 @@ class BatchSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             raise InvalidRequestError(
                 "A job of a batch needs an id, so that the request can be repeated.", field=f"{at}.id"
             )
-        if job.group not in (None, self.id):
+        if job.batch not in (None, self.id):
             raise InvalidRequestError(
-                f"group must be the id of this batch, {self.id}, or be left out.", field=f"{at}.group"
+                f"batch must be the id of this batch, {self.id}, or be left out.", field=f"{at}.batch"
             )
         try:
             spec = job.spec(default_model)

@@ -36,7 +36,7 @@ class ReadyJob(NamedTuple):
 
     owner: str
     is_bulk: bool
-    group: str  # "" for a job without an announced batch
+    batch: str  # "" for a job without an announced batch
     waits: bool  # whether it waits for another attempt, which is due
 
 
@@ -64,10 +64,10 @@ def chosen(
     found: list[T] = []
     here, bulk, owners = load.here, load.bulk, dict(load.owners)
     for item in ready:
-        owner, is_bulk, group, waits = kind(item)
+        owner, is_bulk, batch, waits = kind(item)
         if len(found) >= limit or here >= room.running or (is_bulk and bulk >= room.bulk):
             break  # only bulk jobs follow
-        lane = load.lanes.get((owner, group))
+        lane = load.lanes.get((owner, batch))
         if owners.get(owner, 0) < room.owner and (lane is None or lane.free(waits=waits)):
             if lane is not None:
                 lane.take(waits=waits)

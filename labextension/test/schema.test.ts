@@ -36,7 +36,7 @@ const RESPONSES: Record<string, [schema: string, unused?: string[]]> = {
   Job: ['JobInfo', ['tags', 'priority', 'on_restart', 'retry_policy', 'attempt']],
   JobPage: ['JobPage'],
   Counts: ['EndCounts'],
-  Group: ['BatchInfo', ['concurrency']],
+  BatchInfo: ['BatchInfo', ['concurrency']],
   Pause: ['Paused'],
   Notice: ['NoticeInfo'],
   Inbox: ['Inbox'],

@@ -235,7 +235,9 @@ async def test_a_batch_with_a_socket_and_without(
     models = ["demo/row", "demo/held-row", "demo/row"]
     rows = [{"id": f"widget-row-{number}", "model": model, "prompt": "x"} for number, model in enumerate(models)]
     with server.client() as client:
-        client.post("groups", json={"id": "widget-batch", "total": 3, "title": "Rows", "jobs": rows}).raise_for_status()
+        client.post(
+            "batches", json={"id": "widget-batch", "total": 3, "title": "Rows", "jobs": rows}
+        ).raise_for_status()
     write_notebook(
         notebook,
         HEAD

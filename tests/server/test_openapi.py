@@ -80,7 +80,7 @@ JOB = Job(
 )
 NOTICE = Notice(id="n", job="some-job-id", owner="local", status="failed", title="", source=JobSource(), created_at=1.0)
 THREAD = Thread(name="t", jobs=1, status="queued", model="a/b", title="", created_at=1.0, updated_at=1.0)
-BATCH = Batch(spec=BatchSpec(id="some-group", total=2), owner="local", total=2, created_at=1.0)
+BATCH = Batch(spec=BatchSpec(id="some-batch", total=2), owner="local", total=2, created_at=1.0)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ BATCH = Batch(spec=BatchSpec(id="some-group", total=2), owner="local", total=2, 
         convert.job_info(JOB),
         convert.job_detail(JOB, Answer()),
         convert.notice_info(NOTICE),
-        convert.batch_info(Progress(group=BATCH, running=1, waiting=1)),
+        convert.batch_info(Progress(batch=BATCH, running=1, waiting=1)),
         convert.batch_item_info(BatchItem(job=JOB, text=None)),
         convert.thread_info(THREAD),
     ],

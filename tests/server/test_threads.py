@@ -81,7 +81,7 @@ ALIKE = ["work notes", "work\x01notes", "work\x1bnotes", "work\x00notes", " work
 
 def test_a_name_with_control_characters_is_not_another_one(server: Jupyter, client: httpx.Client) -> None:
     jobs = {
-        name: turn(server, name, ascii(name), tags=[name], source={"notebook": name}, group=name)["id"]
+        name: turn(server, name, ascii(name), tags=[name], source={"notebook": name}, batch=name)["id"]
         for name in ALIKE
     }
     for name in ALIKE:
@@ -90,7 +90,7 @@ def test_a_name_with_control_characters_is_not_another_one(server: Jupyter, clie
         said = client.get("threads/messages", params={"thread": name}).json()
         assert (said["thread"], said["messages"][0]["content"]) == (name, ascii(name))
         # For SQLite a text in JSON ends at NUL, so that such a tag is found by no filter.
-        for filter in ("thread", "notebook", "group", *(() if "\0" in name else ("tag",))):
+        for filter in ("thread", "notebook", "batch", *(() if "\0" in name else ("tag",))):
             listed = client.get("jobs", params={filter: name}).json()["jobs"]
             assert [job["id"] for job in listed] == [jobs[name]]
         mutes = client.put("mutes", params={"notebook": name}).json()["mutes"]

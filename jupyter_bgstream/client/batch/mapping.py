@@ -127,7 +127,7 @@ def batch(id: str) -> Batch:
     >>> bg.batch(asked.id).wait().to_frame()[1]
     {'row': 1, 'answer': '...What is Venus?...', 'status': 'completed', 'error': None}
     """
-    info = default_background.run(lambda api: api.group(id))
+    info = default_background.run(lambda api: api.batch(id))
     return Batch(info, default_background, schema=default_background.run(lambda api: _read_schema(api, info)))
 
 

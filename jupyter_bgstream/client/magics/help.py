@@ -42,7 +42,7 @@ the cell lists what was filled in, and what was not but could have been.
 %bg retry JOB          submit an ended job again
 %bg delete JOB … [--force]
                        delete jobs; --force: also jobs that have not ended
-%bg costs [day]        costs by day, model, thread, notebook, group or
+%bg costs [day]        costs by day, model, thread, notebook, batch or
                        submitted_by (a person, on a shared server)
 %bg models [PROVIDER]  list the models of all providers or of one
 %bg mute [on|off] [thread NAME]

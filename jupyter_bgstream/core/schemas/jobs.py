@@ -56,7 +56,7 @@ class JobInfo(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     title: str
     preview: str = ""  # first characters of the answer
     thread: str | None = None
-    group: str | None = None  # id of its batch
+    batch: str | None = None  # id of its batch
     tags: tuple[str, ...] = ()
     priority: JobPriority = "interactive"
     on_restart: RestartPolicy = "interrupt"

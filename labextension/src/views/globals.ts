@@ -18,7 +18,7 @@ export interface PageGlobals {
   live?: ViewContext['source'];
   retries?: ViewContext['retries'];
   markdown?: ViewContext['markdown'];
-  groups?: BatchFeed;
+  batches?: BatchFeed;
   /** Draw a job, with the page's own code. */
   answer?: (options: Pick<AnswerOptions, 'job' | 'model' | 'saved'>) => View;
   /** Draw a batch, likewise. */

@@ -56,4 +56,4 @@ export interface JobFeed {
 
 /** Hints of the server, at which lists are read again, and that the socket is lost. */
 export type News =
-  Extract<ServerFrame, { type: 'hello' | 'job' | 'group' | 'notice' }> | { type: 'offline'; denial?: Denial | null };
+  Extract<ServerFrame, { type: 'hello' | 'job' | 'batch' | 'notice' }> | { type: 'offline'; denial?: Denial | null };

@@ -29,7 +29,7 @@ const server = {
 const notice = (id: string, read_at: number | null = null): Notice => ({
   id,
   job: `job-${id}`,
-  group: null,
+  batch: null,
   status: 'completed',
   title: id,
   preview: '',
@@ -292,13 +292,13 @@ describe('what is muted', () => {
   });
 });
 
-describe('the jobs of a group', () => {
+describe('the jobs of a batch', () => {
   it('replace all, until all are wanted again', async () => {
     hear(hello);
     await pass(1000);
-    model.filter = { group: 'g', title: 'Many' };
+    model.filter = { batch: 'g', title: 'Many' };
     await pass(1000);
-    expect(server.jobs).toHaveBeenLastCalledWith(100, { group: 'g' });
+    expect(server.jobs).toHaveBeenLastCalledWith(100, { batch: 'g' });
     model.filter = null;
     await pass(1000);
     expect(server.jobs).toHaveBeenLastCalledWith(100, {});
@@ -309,7 +309,7 @@ describe('the jobs of a group', () => {
     await pass(1000);
     let answer: (page: { jobs: Job[]; next: null }) => void = () => undefined;
     server.jobs.mockImplementationOnce(() => new Promise(resolve => (answer = resolve)));
-    model.filter = { group: 'g', title: 'Many' };
+    model.filter = { batch: 'g', title: 'Many' };
     await pass(0);
     model.filter = null;
     jobs = [{ id: 'all' } as Job];
