@@ -148,7 +148,7 @@ class World:
                 "providers": {"demo": {"base_url": url}, f"only_{name}": {"base_url": url}},
                 "database": str(self._database),
                 "max_running": 8,
-                "reserved": 2,
+                "reserved_interactive": 2,
                 "max_attempts": MAX_ATTEMPTS,
                 "stop_grace": 0.2,
             },

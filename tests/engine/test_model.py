@@ -36,7 +36,7 @@ from jupyter_bgstream.testing.memory_store.state import State
 
 LIMITS = Limits(
     max_running=MAX_RUNNING,
-    reserved=MAX_RUNNING - MAX_BULK,
+    reserved_interactive=MAX_RUNNING - MAX_BULK,
     max_queued=MAX_QUEUED,
     max_attempts=MAX_ATTEMPTS,
     stop_grace=0.0,

@@ -21,7 +21,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, provider: ThreadedProvider)
         "local": {"base_url": provider.base_url, "format": "ollama"},
         "claude": {"base_url": provider.base_url, "format": "messages"},
     }
-    config = {"BgStreamApp": {"providers": services, "aliases": {"small": "local/one"}}}
+    config = {"BgStreamApp": {"providers": services, "model_aliases": {"small": "local/one"}}}
     with jupyter(tmp_path_factory.mktemp("home"), config=config) as server:
         yield server
 

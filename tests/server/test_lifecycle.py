@@ -216,7 +216,7 @@ def test_a_killed_servers_jobs_go_on_in_its_next_life(tmp_path: Path, provider: 
 
 async def test_limits_hold_when_a_notebook_floods(tmp_path: Path, provider: ThreadedProvider) -> None:
     provider.scripts["flood"] = answer("one two", hold_after=1)
-    config = config_for(provider, max_running=4, reserved=2, max_queued=20)
+    config = config_for(provider, max_running=4, reserved_interactive=2, max_queued=20)
     with jupyter(tmp_path, config=config) as server:
         async with httpx.AsyncClient(base_url=server.api, headers={"Authorization": f"token {server.token}"}) as client:
             body = {"model": "demo/flood", "prompt": "x", "priority": "bulk"}

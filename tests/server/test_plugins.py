@@ -71,7 +71,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, site: Site, provider: Threa
     local = dict.fromkeys(("ollama", "lmstudio", "llamacpp", "vllm"))  # whatever runs on this machine is not asked
     settings = {
         "providers": local | {"later": {"base_url": provider.base_url}},
-        "aliases": {"mine": "agent/held"},
+        "model_aliases": {"mine": "agent/held"},
         "database": str(home / "jobs.sqlite"),
     }
     path = os.pathsep.join(filter(None, (str(site.folder), os.environ.get("PYTHONPATH"))))
