@@ -154,7 +154,7 @@ async def test_the_kernel_relays_where_no_socket_is(
     provider.release()
     await page.shows(cell(0), TEXT)
     await page.state(cell(0), "completed")
-    assert await tab.page.evaluate("globalThis[Symbol.for('jupyter_bgstream/1')]") is None
+    assert await tab.page.evaluate("globalThis[Symbol.for('jupyter_bgstream/2')]") is None
     await tab.run(1)
     await page.state(cell(1), "completed", 2)
     await page.shows(cell(1), TEXT)

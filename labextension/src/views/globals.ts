@@ -6,7 +6,7 @@ import type { AnswerOptions, ViewContext } from './answerView';
 import type { BatchOptions } from './batchView';
 
 /** The key of the globals. */
-export const PAGE_GLOBALS = Symbol.for('jupyter_bgstream/1');
+export const PAGE_GLOBALS = Symbol.for('jupyter_bgstream/2');
 
 /** A view on the screen. */
 export interface View extends Disposable {

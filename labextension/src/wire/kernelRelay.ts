@@ -12,7 +12,7 @@ import type { Disposable } from './feed';
 import { KernelImages } from './kernelImages';
 import { Live } from './live';
 import { RetryChains } from './retryChains';
-import type { Fault, BatchInfo, Job, ServerFrame } from './wire';
+import { type BatchInfo, type Fault, type Job, PROTOCOL, type ServerFrame } from './wire';
 
 /** A widget's model, as anywidget gives it. */
 export interface Model {
@@ -202,7 +202,7 @@ export class KernelFeed implements Disposable {
   private _greet(): void {
     this._followed.clear();
     if (this._online) {
-      this._say({ type: 'hello', version: '', protocol: 1, server: 'kernel' });
+      this._say({ type: 'hello', version: '', protocol: PROTOCOL, server: 'kernel' });
     }
   }
 

@@ -264,6 +264,9 @@ export interface Inbox {
   unread: number;
 }
 
+/** The version of the protocol, `PROTOCOL.md`. */
+export const PROTOCOL = 2;
+
 export type ClientFrame =
   | { type: 'follow'; job: string; after: string | null }
   | { type: 'unfollow'; job: string }

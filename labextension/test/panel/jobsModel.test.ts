@@ -2,7 +2,16 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { JobsModel } from '../../src/panel/jobsModel';
 import type { News } from '../../src/wire/feed';
-import type { CostList, Inbox, Job, JobPage, Mute, Notice, ServerStatus } from '../../src/wire/wire';
+import {
+  type CostList,
+  type Inbox,
+  type Job,
+  type JobPage,
+  type Mute,
+  type Notice,
+  PROTOCOL,
+  type ServerStatus
+} from '../../src/wire/wire';
 
 let hear: (news: News) => void;
 let inbox: Inbox;
@@ -48,7 +57,7 @@ const inboxOf = (...notices: Notice[]): Inbox => ({
 
 const read = ({ notices }: Inbox): Inbox => inboxOf(...notices.map(each => ({ ...each, read_at: 2 })));
 
-const hello: News = { type: 'hello', version: '0', protocol: 1, server: 's' };
+const hello: News = { type: 'hello', version: '0', protocol: PROTOCOL, server: 's' };
 const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
 
 beforeEach(() => {

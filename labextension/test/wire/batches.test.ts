@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { Batches } from '../../src/wire/batches';
 import type { News } from '../../src/wire/feed';
-import type { Fault, BatchInfo, Inbox, Notice } from '../../src/wire/wire';
+import { type BatchInfo, type Fault, type Inbox, type Notice, PROTOCOL } from '../../src/wire/wire';
 import { batchOf, setVisibility } from '../dom';
 
 let hear: (news: News) => void;
@@ -23,7 +23,7 @@ const server = {
   markRead: vi.fn(() => Promise.resolve())
 };
 
-const hello: News = { type: 'hello', version: '0', protocol: 1, server: 's' };
+const hello: News = { type: 'hello', version: '0', protocol: PROTOCOL, server: 's' };
 const hint = (status: 'queued' | 'completed'): News => ({ type: 'job', job: 'j', status });
 const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
 const follow = (id = 'g') =>
