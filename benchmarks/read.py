@@ -48,7 +48,7 @@ async def measure(path: Path, events: int) -> None:
     spec = JobSpec(model="open/small", messages=(Message(role="user", content="Why is the sky blue?"),))
     job = Job(id="job-0001", owner="a", log=new_log(), spec=spec, status="new", server="bench", created_at=1.0)
     await store.submit(job, max_queued=1)
-    (job,) = await store.claim(server="bench", owner=None, room=Capacity(running=1, batch=1, owner=1), limit=1, at=2.0)
+    (job,) = await store.claim(server="bench", owner=None, room=Capacity(running=1, bulk=1, owner=1), limit=1, at=2.0)
     # One row per delta, as from a slow model. All at once, so that many rows share a commit.
     deltas = (Delta(channel="text", text=f" {WORDS[n * 7919 % len(WORDS)]}") for n in range(events))
     await asyncio.gather(*(append(store, job, [delta]) for delta in deltas))

@@ -27,7 +27,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         " and unread answers only with --unread. Jupyter servers may run at the same time. In a database that several"
         " JupyterHub users share, only your own answers are deleted, unless --all-users is given.",
     )
-    prune.add_argument("--days", type=_days, help="minimum age (default: BgStreamApp.keep_days)")
+    prune.add_argument("--days", type=_days, help="minimum age (default: BgStreamApp.retention_days)")
     prune.add_argument("--all-read", action="store_true", help="of any age: the same as --days 0")
     prune.add_argument("--unread", action="store_true", help="also unread answers of that age")
     prune.add_argument("--all-users", action="store_true", help="also the answers of other users of the database")
@@ -51,9 +51,9 @@ def run_prune(options: argparse.Namespace) -> int:
     app = load_settings().app
     days: float | None = 0 if options.all_read else options.days
     if days is None:
-        days = app.keep_days
+        days = app.retention_days
         if not days:
-            print("BgStreamApp.keep_days is 0, so that answers are never deleted. Use --days.")
+            print("BgStreamApp.retention_days is 0, so that answers are never deleted. Use --days.")
             return 0
     if options.database is not None:
         app.database = str(options.database)

@@ -73,7 +73,7 @@ def load_settings(config_file: Path | None = None) -> Settings:
 def has_database(app: BgStreamApp) -> bool:
     """Return True if the configured database exists."""
     path = app.database_path
-    return path.exists() or file_of_host(path, app.host or None).exists()
+    return path.exists() or file_of_host(path, app.database_host or None).exists()
 
 
 def _read(application: Any, errors: _ErrorCollector) -> None:

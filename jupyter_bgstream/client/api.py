@@ -143,27 +143,27 @@ class Api:
         """Cancel and delete all jobs of a thread."""
         await self._send_once("DELETE", "threads", params={"thread": thread})
 
-    async def batch_json(self, group_id: str, verb: Verb | None = None) -> dict[str, Any]:
+    async def batch_json(self, batch_id: str, verb: Verb | None = None) -> dict[str, Any]:
         """Return a batch as JSON, for a page; with ``verb`` cancel, retry or resume it first."""
-        return _decode(await self._group(group_id, verb), dict[str, Any])
+        return _decode(await self._batch(batch_id, verb), dict[str, Any])
 
-    async def submit_group(self, body: bytes) -> BatchInfo:
+    async def submit_batch(self, body: bytes) -> BatchInfo:
         """Announce a batch, or submit some of its jobs; a repeated request changes nothing."""
-        return _decode(await self._send_body("groups", body), BatchInfo)
+        return _decode(await self._send_body("batches", body), BatchInfo)
 
-    async def group(self, group_id: str) -> BatchInfo:
+    async def batch(self, batch_id: str) -> BatchInfo:
         """Return the state of a batch."""
-        return _decode(await self._group(group_id), BatchInfo)
+        return _decode(await self._batch(batch_id), BatchInfo)
 
-    async def change_group(self, group_id: str, verb: Verb) -> BatchInfo:
+    async def change_batch(self, batch_id: str, verb: Verb) -> BatchInfo:
         """Cancel the unfinished jobs of a batch, retry those without a complete answer, or resume a paused batch."""
-        return _decode(await self._group(group_id, verb), BatchInfo)
+        return _decode(await self._batch(batch_id, verb), BatchInfo)
 
-    async def answers(self, group_id: str, after: str | None) -> AnswerPage:
+    async def answers(self, batch_id: str, after: str | None) -> AnswerPage:
         """Return a page of the answers of a batch, or of those that changed after a cursor."""
         params = {} if after is None else {"after": after}
         return _decode(
-            await self._send("GET", f"groups/{_segment(group_id, 'batch')}/answers", params=params), AnswerPage
+            await self._send("GET", f"batches/{_segment(batch_id, 'batch')}/answers", params=params), AnswerPage
         )
 
     async def price(self, model: str | None, *, input_tokens: int = 0, output_tokens: int = 0) -> Price:
@@ -210,8 +210,8 @@ class Api:
         """Close the connection."""
         await self._drop(self._connection)
 
-    async def _group(self, group_id: str, verb: Verb | None = None) -> httpx.Response:
-        path = f"groups/{_segment(group_id, 'batch')}"
+    async def _batch(self, batch_id: str, verb: Verb | None = None) -> httpx.Response:
+        path = f"batches/{_segment(batch_id, 'batch')}"
         return await (self._send("GET", path) if verb is None else self._send("POST", f"{path}/{verb}"))
 
     async def _send_body(self, path: str, body: bytes) -> httpx.Response:

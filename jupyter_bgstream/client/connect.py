@@ -245,9 +245,9 @@ async def _check(runtime: Runtime, http: httpx.AsyncClient) -> None:
         status = None
     if answer.status_code != httpx.codes.OK or status is None or status.server != runtime.server:
         raise ServerUnreachableError(f"Another server answers at {runtime.url} now. {remedy}")
-    if status.protocol != PROTOCOL_VERSION:
+    if (status.protocol, runtime.protocol) != (PROTOCOL_VERSION, PROTOCOL_VERSION):
         raise VersionMismatchError(
             f"The Jupyter server at {runtime.url} has jupyter_bgstream {status.version} (protocol {status.protocol}), "
-            f"this process has protocol {PROTOCOL_VERSION}. Install the same version for both, "
-            "then restart JupyterLab and this kernel."
+            f"this process has protocol {PROTOCOL_VERSION}. Restart the kernel. If that does not help, install the "
+            "same version for both and restart JupyterLab."
         )

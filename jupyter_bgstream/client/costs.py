@@ -10,7 +10,7 @@ from .text_table import grid
 
 KEYS: tuple[By, ...] = get_args(By)
 
-_NONE = {"thread": "(no thread)", "notebook": "(no notebook)", "group": "(no batch)", "submitted_by": "(no name)"}
+_NONE = {"thread": "(no thread)", "notebook": "(no notebook)", "batch": "(no batch)", "submitted_by": "(no name)"}
 
 
 def usd(amount: float, *, estimated: bool) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ..core.errors import InvalidRequestError
-from ..core.job import OnRestart, Priority, Retries
+from ..core.job import OnRestart, Priority, RetryPolicy
 
 
 class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +24,7 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
     tags: Sequence[str] = ()
     priority: Priority | None = None
     on_restart: OnRestart | None = None
-    retry_policy: Retries | None = None
+    retry_policy: RetryPolicy | None = None
     idle_timeout: float | None = None  # seconds
 
     def __post_init__(self) -> None:
@@ -46,7 +46,7 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
             "tags": list(self.tags),
             "priority": self.priority,
             "on_restart": self.on_restart,
-            "retries": self.retry_policy,
+            "retry_policy": self.retry_policy,
             "idle_timeout": self.idle_timeout,
         }
         return {name: value for name, value in fields.items() if value not in (None, [], {})}

@@ -43,7 +43,7 @@ def table(jobs: Sequence[JobInfo], now: float, *, paused: Mapping[str, Paused] =
     # Only a shared server names people; otherwise the column would be empty.
     named = any(job.submitted_by for job in jobs)
     texts = (*_TEXTS, "by") if named else _TEXTS
-    rows = [_row(job, now, named=named, paused=job.group in paused) for job in jobs]
+    rows = [_row(job, now, named=named, paused=job.batch in paused) for job in jobs]
     shown = grid((*texts, *_NUMBERS), rows, numbers=len(texts), code=True)
     notes = [_note(batch_id, pause) for batch_id, pause in paused.items()]
     return {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..core.costs import By
 from ..core.errors import InvalidRequestError, NotFoundError
-from ..core.job import OnRestart, Priority, Retries
+from ..core.job import OnRestart, Priority, RetryPolicy
 from ..core.pauses import Paused
 from ..core.schemas import BatchInfo, JobInfo, Mute
 from .costs import Costs
@@ -45,10 +45,10 @@ def submit(
     thread: str | None = None,
     title: str | None = None,
     tags: Sequence[str] = (),
-    group: str | None = None,
+    batch: str | None = None,
     priority: Priority | None = None,
     on_restart: OnRestart | None = None,
-    retry_policy: Retries | None = None,
+    retry_policy: RetryPolicy | None = None,
     idle_timeout: float | None = None,
     id: str | None = None,
 ) -> Job:
@@ -68,8 +68,8 @@ def submit(
         thread: name of the thread that the job continues.
         title: title in lists and notices; default: the beginning of the prompt.
         tags: words to find the job by.
-        group: id of a batch that the job belongs to.
-        priority: ``interactive`` (default), or ``batch``, which runs after all interactive jobs.
+        batch: id of a batch that the job belongs to.
+        priority: ``interactive`` (default), or ``bulk``, which runs after all interactive jobs.
         on_restart: what happens when the server dies: ``interrupt`` (default) or ``retry``.
         retry_policy: when a failed attempt is repeated: ``before_first_token`` (default), ``always`` or ``never``.
         idle_timeout: seconds without data from the provider until an attempt fails, 1 to 3600.
@@ -97,7 +97,7 @@ def submit(
         retry_policy=retry_policy,
         idle_timeout=idle_timeout,
     )
-    optional = {"thread": thread, "title": title, "group": group, "source": job_source()}
+    optional = {"thread": thread, "title": title, "batch": batch, "source": job_source()}
     request = {
         "id": id or secrets.token_hex(10),
         **request_of(prompt, images=images, files=files, system=system),
@@ -136,7 +136,7 @@ def jobs(
     status: State | None = None,
     thread: str | None = None,
     notebook: str | None = None,
-    group: str | None = None,
+    batch: str | None = None,
     submitted_by: str | None = None,
     tag: str | None = None,
     limit: int = 50,
@@ -147,7 +147,7 @@ def jobs(
         status: only jobs with this status.
         thread: only jobs of the thread with this name.
         notebook: only jobs of the notebook with this path below the server's root.
-        group: only jobs of the batch with this id.
+        batch: only jobs of the batch with this id.
         submitted_by: only jobs of this person, on a server that names people.
         tag: only jobs with this tag.
         limit: at most so many jobs, 1 to 500.
@@ -162,7 +162,7 @@ def jobs(
         "status": status,
         "thread": thread,
         "notebook": notebook,
-        "group": group,
+        "batch": batch,
         "submitted_by": submitted_by,
         "tag": tag,
     }
@@ -175,7 +175,7 @@ def costs(by: By = "day", *, since: datetime | float | None = None, until: datet
     Days are in the server's time zone, newest first; all other tables begin with the highest cost.
 
     Args:
-        by: ``day``, ``model``, ``thread``, ``notebook``, ``group`` or ``submitted_by``.
+        by: ``day``, ``model``, ``thread``, ``notebook``, ``batch`` or ``submitted_by``.
         since: start of the time in which jobs were submitted: a datetime or Unix seconds, to a quarter of an hour.
         until: end of that time.
 
@@ -249,10 +249,10 @@ def list_jobs(*, limit: int, **query: str | None) -> list[JobInfo]:
 
 def paused_batches(jobs: Iterable[JobInfo]) -> dict[str, Paused]:
     """Ask which batches of these jobs are paused, and why; a pause concerns only jobs that do not run."""
-    batches = {job.group for job in jobs if job.group is not None and job.status in ("queued", "waiting")}
+    batches = {job.batch for job in jobs if job.batch is not None and job.status in ("queued", "waiting")}
 
     async def read(api: Api) -> dict[str, Paused]:
-        infos = await asyncio.gather(*map(api.group, batches), return_exceptions=True)
+        infos = await asyncio.gather(*map(api.batch, batches), return_exceptions=True)
         # A batch that was never announced, or has been deleted, is not paused.
         return {info.id: info.paused for info in infos if isinstance(info, BatchInfo) and info.paused is not None}
 

@@ -136,14 +136,14 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """The progress of a batch."""
 
-    group: Batch
+    batch: Batch
     running: int  # jobs
     waiting: int  # jobs, for their next attempt
 
     @property
     def queued(self) -> int:
         """The number of jobs that have not started."""
-        return max(0, self.group.submitted - self.group.counts.ended - self.running - self.waiting)
+        return max(0, self.batch.submitted - self.batch.counts.ended - self.running - self.waiting)
 
 
 class BatchItem(msgspec.Struct, frozen=True, kw_only=True):

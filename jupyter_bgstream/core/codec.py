@@ -10,7 +10,7 @@ import msgspec
 from .errors import InvalidRequestError
 from .events import Event
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 BUNDLE_MIME = "application/vnd.bgstream.job.v1+json"
 JOBS_MIME = "application/vnd.bgstream.jobs.v1+json"

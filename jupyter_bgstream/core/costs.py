@@ -47,7 +47,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     output_usd: float | None = None
 
 
-By = Literal["day", "model", "thread", "notebook", "group", "submitted_by"]
+By = Literal["day", "model", "thread", "notebook", "batch", "submitted_by"]
 
 
 class CostRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):

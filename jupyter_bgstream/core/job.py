@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -13,9 +14,9 @@ from .events import Attempt, Cancelled, Completed, Delta, Event, Failed, Interru
 from .messages import Message
 from .state import ENDS, ErrorInfo, Status, next_status
 
-Priority = Literal["interactive", "batch"]
+Priority = Literal["interactive", "bulk"]
 OnRestart = Literal["interrupt", "retry"]
-Retries = Literal["never", "before_first_token", "always"]
+RetryPolicy = Literal["never", "before_first_token", "always"]
 
 JobId = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{8,64}\Z")]
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -26,6 +27,13 @@ Tags = Annotated[tuple[Label, ...], msgspec.Meta(max_length=50)]
 
 TITLE_LENGTH = 80  # characters
 PREVIEW_LENGTH = 120  # characters
+
+
+class StoredPriority(Enum):
+    """A priority with the value that databases have."""
+
+    interactive = "interactive"
+    bulk = "batch"
 
 
 class JobSource(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
@@ -45,12 +53,17 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknow
     thread: Label | None = None  # the conversation it continues
     title: Title = ""
     tags: Tags = ()
-    group: Label | None = None
-    priority: Priority = "interactive"
+    batch: Label | None = msgspec.field(name="group", default=None)  # its id; the stored name is older
+    priority: StoredPriority = StoredPriority.interactive
     source: JobSource = JobSource()
     on_restart: OnRestart = "interrupt"  # recovery policy after the death of its server
-    retries: Retries = "before_first_token"  # when a failed attempt is repeated
+    retry_policy: RetryPolicy = msgspec.field(name="retries", default="before_first_token")  # for failed attempts
     idle_timeout: IdleTimeout | None = None  # seconds without a byte from the provider; None: the provider's setting
+
+    @property
+    def is_bulk(self) -> bool:
+        """Whether the job runs after all interactive jobs."""
+        return self.priority is StoredPriority.bulk
 
     def same_request(self, other: JobSpec) -> bool:
         """Return whether another submit is the same request: model, messages, params and thread."""

@@ -22,7 +22,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     job: str | None = None  # the job's id
-    group: str | None = None  # or the batch's id
+    batch: str | None = msgspec.field(name="group", default=None)  # or the batch's id; the stored name is older
     owner: str
     status: Status  # of the ended job, or of the batch
     title: str
@@ -60,28 +60,28 @@ def notice_of(job: Job, notice_id: str) -> Notice | None:
     )
 
 
-def notice_of_group(group: Batch, notice_id: str) -> Notice | None:
+def notice_of_batch(batch: Batch, notice_id: str) -> Notice | None:
     """Return the notice of an ended batch; None if all of its jobs were cancelled."""
-    if group.ended_at is None or group.counts.cancelled == group.total:
+    if batch.ended_at is None or batch.counts.cancelled == batch.total:
         return None
-    return _of_group(group, notice_id, at=group.ended_at)
+    return _of_batch(batch, notice_id, at=batch.ended_at)
 
 
-def notice_of_pause(group: Batch, notice_id: str) -> Notice | None:
+def notice_of_pause(batch: Batch, notice_id: str) -> Notice | None:
     """Return the notice of a paused batch; None if it is not paused."""
-    return None if group.paused is None else _of_group(group, notice_id, at=group.paused.at)
+    return None if batch.paused is None else _of_batch(batch, notice_id, at=batch.paused.at)
 
 
-def _of_group(group: Batch, notice_id: str, *, at: float) -> Notice:
+def _of_batch(batch: Batch, notice_id: str, *, at: float) -> Notice:
     return Notice(
         id=notice_id,
-        group=group.id,
-        owner=group.owner,
-        status=group.status,
-        title=group.spec.title,
-        counts=group.counts,
-        paused=group.paused,
-        source=group.spec.source,
+        batch=batch.id,
+        owner=batch.owner,
+        status=batch.status,
+        title=batch.spec.title,
+        counts=batch.counts,
+        paused=batch.paused,
+        source=batch.spec.source,
         created_at=at,
     )
 

@@ -21,14 +21,14 @@ def next_attempt(job: Job, error: ProviderError, *, begun: bool, max_attempts: i
         job: the job, as claimed.
         error: of its last attempt.
         begun: whether that attempt yielded events. A new one is then paid for twice and discards their text, so it
-            is made only for jobs with ``retries: always``.
+            is made only for jobs with ``retry_policy: always``.
         max_attempts: of one job.
         at: now, in Unix seconds.
 
     """
-    always = job.spec.retries == "always"
+    always = job.spec.retry_policy == "always"
     repeatable = error.transient or (always and error.code in BROKEN_OFF)
-    if job.spec.retries == "never" or (begun and not always) or not repeatable or job.attempt >= max_attempts:
+    if job.spec.retry_policy == "never" or (begun and not always) or not repeatable or job.attempt >= max_attempts:
         return None
     retry_after = error.retry_after or 0.0
     if retry_after > MAX_RETRY_AFTER:

@@ -40,16 +40,16 @@ class Batches:
         self._factory.check_open()
         batch = Batch(spec=spec, owner=owner, total=spec.total, created_at=self._clock.time())
         members = [
-            self._factory.make(owner, msgspec.structs.replace(job, group=spec.id), job_id, submitted_by=submitted_by)
+            self._factory.make(owner, msgspec.structs.replace(job, batch=spec.id), job_id, submitted_by=submitted_by)
             for job_id, job in jobs
         ]
-        stored = await self._store.submit_group(batch, members, max_queued=self._max_queued)
+        stored = await self._store.submit_batch(batch, members, max_queued=self._max_queued)
         self._scheduler.wake()
         return stored
 
     async def get(self, owner: str, batch_id: str) -> Batch:
         """Return a batch."""
-        return await self._store.group(owner, batch_id)
+        return await self._store.batch(owner, batch_id)
 
     async def progress(self, owner: str, batch_id: str) -> Progress:
         """Return how many of a batch's jobs have ended, and how."""
@@ -75,7 +75,7 @@ class Batches:
         at = self._clock.time()
         while True:
             # Jobs that fail again meanwhile are behind the span: they wait for the next retry.
-            span = await self._store.retry_group(
+            span = await self._store.retry_batch(
                 owner,
                 batch_id,
                 server=self._factory.server,
@@ -92,14 +92,14 @@ class Batches:
     async def resume(self, owner: str, batch_id: str) -> None:
         """Let a paused batch continue; another one stays as it is. Raises NotFoundError."""
         self._factory.check_open()
-        await self._store.resume_group(owner, batch_id)
+        await self._store.resume_batch(owner, batch_id)
         self._scheduler.wake()
 
     async def cancel(self, owner: str, batch_id: str) -> Batch:
         """Cancel the unfinished jobs of a batch and accept no more jobs for it."""
         while True:
             event = Cancelled(at=self._clock.time())
-            batch, jobs = await self._store.cancel_group(owner, batch_id, event, limit=JOBS_PER_TRANSACTION)
+            batch, jobs = await self._store.cancel_batch(owner, batch_id, event, limit=JOBS_PER_TRANSACTION)
             for job in jobs:
                 self._scheduler.stop(job)
             if len(jobs) < JOBS_PER_TRANSACTION:

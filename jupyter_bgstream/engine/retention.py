@@ -27,19 +27,19 @@ log = logging.getLogger(__name__)
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
     """How long answers are kept, and how much. 0 means forever, or without limit."""
 
-    keep_days: int = 90  # after the end or the last read; also for jobs without a notice
-    unread_days: int = 365  # for unread answers; never less than keep_days
-    max_bytes: int = 2 * 1024**3  # beyond which the oldest read answers are deleted
+    retention_days: int = 90  # after the end or the last read; also for jobs without a notice
+    unread_retention_days: int = 365  # for unread answers; never less than retention_days
+    max_database_bytes: int = 2 * 1024**3  # beyond which the oldest read answers are deleted
 
     def read_before(self, now: float) -> float | None:
         """Return the end time before which read jobs are deleted; None: never."""
-        return now - self.keep_days * DAY if self.keep_days else None
+        return now - self.retention_days * DAY if self.retention_days else None
 
     def unread_before(self, now: float) -> float | None:
         """Return the end time before which unread jobs are deleted; None: never."""
-        if not (self.keep_days and self.unread_days):  # unread ones are never deleted before others
+        if not (self.retention_days and self.unread_retention_days):  # unread ones are never deleted before others
             return None
-        return now - max(self.keep_days, self.unread_days) * DAY
+        return now - max(self.retention_days, self.unread_retention_days) * DAY
 
 
 class Deleted(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,15 +137,15 @@ class RetentionWorker:
 
     async def _excess(self) -> int:
         # Bytes beyond the limit. Measured once for many deletions: with several owners, every text is counted.
-        return await self._size() - self._retention.max_bytes if self._retention.max_bytes else 0
+        return await self._size() - self._retention.max_database_bytes if self._retention.max_database_bytes else 0
 
     async def _size_warning(self) -> list[str]:
         if await self._excess() <= 0:
             return []
         return [
-            f"Stored answers take {megabytes(await self._size())}, more than BgStreamApp.max_megabytes allows"
-            f" ({megabytes(self._retention.max_bytes)}). No more can be deleted: the rest is unread, unfinished or from"
-            " the last hour. Open or dismiss old answers, or raise the setting."
+            f"Stored answers take {megabytes(await self._size())}, more than BgStreamApp.max_database_bytes allows"
+            f" ({megabytes(self._retention.max_database_bytes)}). No more can be deleted: the rest is unread,"
+            " unfinished or from the last hour. Open or dismiss old answers, or raise the setting."
         ]
 
     def _clock_warning(self) -> list[str]:
@@ -173,11 +173,11 @@ class RetentionWorker:
         )
         count = f"{len(jobs)} or more" if len(jobs) == MAX_ANNOUNCED else str(len(jobs))
         answers = "answer" if len(jobs) == 1 else "answers"
-        days = max(self._retention.unread_days, self._retention.keep_days)
+        days = max(self._retention.unread_retention_days, self._retention.retention_days)
         return [
             f"{count} unread {answers} will be deleted from {datetime.fromtimestamp(first, UTC):%Y-%m-%d} on, {days}"
-            f" days after the end. An opened answer is kept for {self._retention.keep_days} more days;"
-            " BgStreamApp.unread_days = 0 keeps all unread answers."
+            f" days after the end. An opened answer is kept for {self._retention.retention_days} more days;"
+            " BgStreamApp.unread_retention_days = 0 keeps all unread answers."
         ]
 
 

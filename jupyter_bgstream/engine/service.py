@@ -32,7 +32,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of one server."""
 
     max_running: int = 20  # jobs at a time
-    reserved: int = 5  # of them for interactive jobs only
+    reserved_interactive: int = 5  # of them for interactive jobs only
     max_running_per_owner: int | None = None  # jobs of one owner at a time, on all servers of this store
     max_queued: int = 100_000  # unfinished jobs of one owner
     max_attempts: int = 5  # of one job
@@ -45,7 +45,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         """The capacity for claims. At least one bulk job may run, so that each batch ends some day."""
         return Capacity(
             running=self.max_running,
-            batch=max(1, self.max_running - self.reserved),
+            bulk=max(1, self.max_running - self.reserved_interactive),
             owner=self.max_running_per_owner or sys.maxsize,  # counts all servers: our limit must not stop another's
         )
 
@@ -162,7 +162,7 @@ class Service:
         if change.kind == "deleted" or (change.kind == "job" and change.ended):
             self._scheduler.check(change.owner, change.job)
             self._scheduler.wake()
-        elif change.kind == "group" or change.status == "waiting":  # a batch may continue; a waiting job frees capacity
+        elif change.kind == "batch" or change.status == "waiting":  # a batch may continue; a waiting job frees capacity
             self._scheduler.wake()
 
     def listen(self, listener: Callable[[Change], None]) -> Callable[[], None]:

@@ -202,7 +202,7 @@ class Registry:
             if problem is None:
                 valid[name] = model
                 continue
-            message = f"aliases[{name!r}]{problem} {CORRECT}"
+            message = f"model_aliases[{name!r}]{problem} {CORRECT}"
             self.problems.append(message)
             if "/" not in str(name):  # else it may be the name of a model, which stays available
                 self._alias_problems[str(name)] = message

@@ -69,7 +69,7 @@ class BgStreamApp(ExtensionApp):
         help="Model of jobs that name none, as provider/name or an alias. Empty: a model of the first provider with a"
         " key, else of a local server, else of the demo."
     ).tag(config=True)
-    aliases = Dict(help="""Names for models: {"fast": "openai/gpt-6-luna"}. Jobs store the full name.""").tag(
+    model_aliases = Dict(help="""Names for models: {"fast": "openai/gpt-6-luna"}. Jobs store the full name.""").tag(
         config=True
     )
     keyring = Bool(
@@ -81,22 +81,22 @@ class BgStreamApp(ExtensionApp):
         help="Where jobs are kept: in `database`, or in a private temporary directory that is removed at the stop.",
     ).tag(config=True)
     database = Unicode(help="Path of the SQLite database; by default in Jupyter's data directory.").tag(config=True)
-    journal = Enum(
+    database_journal = Enum(
         ["auto", "wal", "rollback"],
         "auto",
         help="How the database is written: rollback where machines share the file system, each with a file of its own.",
     ).tag(config=True)
-    host = Unicode(
+    database_host = Unicode(
         help="With a rollback journal, whose file this is; by default the machine's name, on a JupyterHub the user's"
         " and the server's. Must stay the same."
     ).tag(config=True)
-    full_sync = Bool(
+    database_full_sync = Bool(
         False, help="Wait for the disk at every commit, so that a power cut takes no word that was shown; slower."
     ).tag(config=True)
     max_running = Int(20, min=1, help="Jobs that run at a time.").tag(config=True)
     max_queued = Int(100_000, min=1, help="Unfinished jobs of one user; further ones are refused.").tag(config=True)
 
-    reserved = Int(5, min=0, help="Slots of max_running that are kept free of batch jobs.").tag(config=True)
+    reserved_interactive = Int(5, min=0, help="Slots of max_running that are kept free of bulk jobs.").tag(config=True)
     max_running_per_owner = Int(
         None, allow_none=True, min=1, help="Jobs of one user that run at a time on all servers of a shared database."
     ).tag(config=True)
@@ -118,18 +118,18 @@ class BgStreamApp(ExtensionApp):
         help="Seconds that running jobs have to end when the server stops; by default 2, on a JupyterHub 0.3.",
     ).tag(config=True)
 
-    keep_days = Int(90, min=0, help="Days for which answers are kept after they were read; 0: forever.").tag(
+    retention_days = Int(90, min=0, help="Days for which answers are kept after they were read; 0: forever.").tag(
         config=True
     )
-    unread_days = Int(
+    unread_retention_days = Int(
         365,
         min=0,
         help="Days for which unread answers are kept; announced 14 days before; 0: forever.",
     ).tag(config=True)
-    max_megabytes = Int(
-        2048,
+    max_database_bytes = Int(
+        2 * 1024**3,
         min=0,
-        help="Size of the database above which the oldest read answers are deleted; 0: no limit.",
+        help="Bytes of the database above which the oldest read answers are deleted; 0: no limit.",
     ).tag(config=True)
 
     webhook_url = Unicode(
@@ -153,9 +153,7 @@ class BgStreamApp(ExtensionApp):
     @property
     def retention(self) -> Retention:
         """How long answers are kept."""
-        return Retention(
-            keep_days=self.keep_days, unread_days=self.unread_days, max_bytes=self.max_megabytes * 1024 * 1024
-        )
+        return Retention(**{name: getattr(self, name) for name in Retention.__struct_fields__})
 
     @property
     def database_path(self) -> Path:
@@ -184,9 +182,9 @@ class BgStreamApp(ExtensionApp):
         return SQLiteStore(
             self.database_path,
             server=server,
-            full=self.full_sync,
-            journal=None if self.journal == "auto" else self.journal,  # type: ignore[arg-type]  # an Enum's value
-            host=self.host or None,
+            full=self.database_full_sync,
+            journal=None if self.database_journal == "auto" else self.database_journal,  # type: ignore[arg-type]  # an Enum's value
+            host=self.database_host or None,
         )
 
     def open_providers(self) -> Registry:
@@ -195,18 +193,9 @@ class BgStreamApp(ExtensionApp):
             self.providers,
             environ=os.environ,
             default_model=self.default_model or None,
-            aliases=self.aliases,
+            aliases=self.model_aliases,
             keyring=self.keyring,
         )
-
-    def flatten_flags(self) -> Any:
-        """Return the flags and aliases of the command line, without our ``aliases``, which are names of models."""
-        models = self.aliases
-        self.aliases = {}
-        try:
-            return super().flatten_flags()
-        finally:
-            self.aliases = models
 
     def initialize_settings(self) -> None:
         """Create the state that the routes share, and check the requirements."""

@@ -1,4 +1,4 @@
-"""REST handlers: batches. Paths have their old name, ``groups``."""
+"""REST handlers: batches."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class BaseBatchHandler(ApiHandler):
 
 
 class BatchesHandler(SubmitHandler, BaseBatchHandler):
-    """``groups``."""
+    """``batches``."""
 
     @endpoint
     async def post(self) -> None:
@@ -33,7 +33,7 @@ class BatchesHandler(SubmitHandler, BaseBatchHandler):
 
 
 class BatchHandler(BaseBatchHandler):
-    """``groups/{id}``."""
+    """``batches/{id}``."""
 
     @endpoint
     async def get(self, batch_id: str) -> None:
@@ -42,7 +42,7 @@ class BatchHandler(BaseBatchHandler):
 
 
 class BatchAnswersHandler(ApiHandler):
-    """``groups/{id}/answers``."""
+    """``batches/{id}/answers``."""
 
     @endpoint
     async def get(self, batch_id: str) -> None:
@@ -55,7 +55,7 @@ class BatchAnswersHandler(ApiHandler):
 
 
 class RetryBatchHandler(BaseBatchHandler):
-    """``groups/{id}/retry``."""
+    """``batches/{id}/retry``."""
 
     @endpoint
     async def post(self, batch_id: str) -> None:
@@ -65,7 +65,7 @@ class RetryBatchHandler(BaseBatchHandler):
 
 
 class ResumeBatchHandler(BaseBatchHandler):
-    """``groups/{id}/resume``."""
+    """``batches/{id}/resume``."""
 
     @endpoint
     async def post(self, batch_id: str) -> None:
@@ -75,7 +75,7 @@ class ResumeBatchHandler(BaseBatchHandler):
 
 
 class CancelBatchHandler(BaseBatchHandler):
-    """``groups/{id}/cancel``."""
+    """``batches/{id}/cancel``."""
 
     @endpoint
     async def post(self, batch_id: str) -> None:
@@ -85,10 +85,10 @@ class CancelBatchHandler(BaseBatchHandler):
 
 
 ROUTES = [
-    (r"groups", BatchesHandler),
-    (r"groups/([A-Za-z0-9_-]+)", BatchHandler),
-    (r"groups/([A-Za-z0-9_-]+)/answers", BatchAnswersHandler),
-    (r"groups/([A-Za-z0-9_-]+)/cancel", CancelBatchHandler),
-    (r"groups/([A-Za-z0-9_-]+)/resume", ResumeBatchHandler),
-    (r"groups/([A-Za-z0-9_-]+)/retry", RetryBatchHandler),
+    (r"batches", BatchesHandler),
+    (r"batches/([A-Za-z0-9_-]+)", BatchHandler),
+    (r"batches/([A-Za-z0-9_-]+)/answers", BatchAnswersHandler),
+    (r"batches/([A-Za-z0-9_-]+)/cancel", CancelBatchHandler),
+    (r"batches/([A-Za-z0-9_-]+)/resume", ResumeBatchHandler),
+    (r"batches/([A-Za-z0-9_-]+)/retry", RetryBatchHandler),
 ]

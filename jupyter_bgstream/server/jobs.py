@@ -15,7 +15,7 @@ from .base import MAX_PAGE, PAGE, ApiHandler, SubmitHandler, endpoint
 from .requests import JobSubmission
 
 MAX_IDS = 500  # jobs in one list request
-FILTERS = ("status", "thread", "notebook", "group", "submitted_by", "tag")
+FILTERS = ("status", "thread", "notebook", "batch", "submitted_by", "tag")
 
 
 class JobsHandler(SubmitHandler):

@@ -166,9 +166,9 @@ class LiveSocket(WebSocketMixin, WebSocketHandler, BaseHandler):
         if change.owner != self.owner:
             return
         # A newer hint about the same subject replaces the older one, so that a page that does not read has no queue.
-        if change.kind == "group":
-            self._hints[("group", change.job)] = BatchFrame(group=change.job)
-        if change.kind in ("notice", "group"):  # the notice of a pause is deleted when its batch is resumed
+        if change.kind == "batch":
+            self._hints[("batch", change.job)] = BatchFrame(batch=change.job)
+        if change.kind in ("notice", "batch"):  # the notice of a pause is deleted when its batch is resumed
             self._hints[("notice", "")] = NoticeFrame()
         elif change.kind == "deleted":
             self._hints[("job", change.job)] = JobFrame(job=change.job, status="deleted")

@@ -41,11 +41,11 @@ JOB_LINKS = {f"{verb} jobs/{{id}}{rest}": "id" for verb, rest in (("get", ""), (
     "get jobs/{id}/events": "id",
 }
 BATCH_LINKS = {
-    "get groups/{id}": "id",
-    "get groups/{id}/answers": "id",
-    "post groups/{id}/cancel": "id",
-    "post groups/{id}/resume": "id",
-    "post groups/{id}/retry": "id",
+    "get batches/{id}": "id",
+    "get batches/{id}/answers": "id",
+    "post batches/{id}/cancel": "id",
+    "post batches/{id}/resume": "id",
+    "post batches/{id}/retry": "id",
 }
 OFFSET = {"type": "string", "pattern": r"^(-1|now|[0-9a-f]{8}_[0-9]{4}_[0-9]{12})$", "default": "-1"}
 LAST_EVENT_ID = {"type": "string", "pattern": OFFSET["pattern"].replace("(", "(|", 1)}
@@ -72,7 +72,7 @@ OPERATIONS: dict[str, Operation] = {
     "get jobs": Operation(
         query={
             "status": {"type": "string", "enum": list(schemas.STATUSES)},
-            **dict.fromkeys(("thread", "notebook", "group", "submitted_by", "tag"), TEXT),
+            **dict.fromkeys(("thread", "notebook", "batch", "submitted_by", "tag"), TEXT),
             "ids": {"type": "array", "items": TEXT, "maxItems": jobs.MAX_IDS},
             **PAGE,
         },
@@ -96,22 +96,22 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "head jobs/{id}/events": Operation(responses={200: None}),
     "get jobs/{id}/images/{image}": Operation(headers={"If-None-Match": TEXT}, responses={200: FILE, 304: None}),
-    "post groups": Operation(
+    "post batches": Operation(
         body=requests.BatchSubmission,
         responses={200: schemas.BatchInfo, 409: schemas.ErrorResponse, 429: schemas.ErrorResponse},
         links=BATCH_LINKS,
     ),
-    "get groups/{id}": Operation(responses={200: schemas.BatchInfo}),
-    "get groups/{id}/answers": Operation(
+    "get batches/{id}": Operation(responses={200: schemas.BatchInfo}),
+    "get batches/{id}/answers": Operation(
         query={
             "after": {"type": "string", "pattern": "^[0-9]{1,15}_[0-9]{1,15}$"},
             "limit": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": MAX_PAGE},
         },
         responses={200: schemas.AnswerPage},
     ),
-    "post groups/{id}/cancel": Operation(responses={200: schemas.BatchInfo}),
-    "post groups/{id}/resume": Operation(responses={200: schemas.BatchInfo}),
-    "post groups/{id}/retry": Operation(responses={200: schemas.BatchInfo, 429: schemas.ErrorResponse}),
+    "post batches/{id}/cancel": Operation(responses={200: schemas.BatchInfo}),
+    "post batches/{id}/resume": Operation(responses={200: schemas.BatchInfo}),
+    "post batches/{id}/retry": Operation(responses={200: schemas.BatchInfo, 429: schemas.ErrorResponse}),
     "get kernels/{id}": Operation(responses={200: schemas.KernelInfo}),
     "get threads": Operation(query=PAGE | {"thread": TEXT}, responses={200: schemas.ThreadPage}),
     "delete threads": Operation(query=THREAD, required=("thread",), responses={204: None}),
@@ -220,7 +220,7 @@ CONSTRAINTS: dict[type, Schema] = {
         "properties": {"model": {"anyOf": [{"type": "string", "pattern": r"^[^/]+/[\s\S]"}, NULL]}},
     },
     requests.BatchSubmission: {
-        "properties": {"jobs": {"items": {"required": ["id"], "properties": {"id": {"type": "string"}, "group": NULL}}}}
+        "properties": {"jobs": {"items": {"required": ["id"], "properties": {"id": {"type": "string"}, "batch": NULL}}}}
     },
     requests.ReadRequest: {
         "oneOf": [

@@ -8,7 +8,19 @@ import msgspec
 
 from ..core.batches import BatchSpec
 from ..core.errors import InvalidRequestError
-from ..core.job import IdleTimeout, JobId, JobSource, JobSpec, Label, OnRestart, Priority, Retries, Tags, Title
+from ..core.job import (
+    IdleTimeout,
+    JobId,
+    JobSource,
+    JobSpec,
+    Label,
+    OnRestart,
+    Priority,
+    RetryPolicy,
+    StoredPriority,
+    Tags,
+    Title,
+)
 from ..core.messages import Message
 
 MAX_JOBS = 500  # of a batch, in one request
@@ -34,11 +46,11 @@ class JobSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     thread: Label | None = None
     title: Title = ""
     tags: Tags = ()
-    group: Label | None = None
+    batch: Label | None = None
     priority: Priority = "interactive"
     source: JobSource = JobSource()
     on_restart: OnRestart = "interrupt"
-    retries: Retries = "before_first_token"
+    retry_policy: RetryPolicy = "before_first_token"
     idle_timeout: IdleTimeout | None = None
 
     def spec(self, default_model: str | None) -> JobSpec:
@@ -60,17 +72,17 @@ class JobSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             thread=self.thread,
             title=self.title,
             tags=self.tags,
-            group=self.group,
-            priority=self.priority,
+            batch=self.batch,
+            priority=StoredPriority[self.priority],
             source=self.source,
             on_restart=self.on_restart,
-            retries=self.retries,
+            retry_policy=self.retry_policy,
             idle_timeout=self.idle_timeout,
         )
 
 
 class BatchSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of ``POST groups``."""
+    """The body of ``POST batches``."""
 
     id: JobId
     total: Annotated[float, msgspec.Meta(ge=1, le=1_000_000, multiple_of=1)]  # in JSON 1.0 is an integer too
@@ -104,9 +116,9 @@ class BatchSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             raise InvalidRequestError(
                 "A job of a batch needs an id, so that the request can be repeated.", field=f"{at}.id"
             )
-        if job.group not in (None, self.id):
+        if job.batch not in (None, self.id):
             raise InvalidRequestError(
-                f"group must be the id of this batch, {self.id}, or be left out.", field=f"{at}.group"
+                f"batch must be the id of this batch, {self.id}, or be left out.", field=f"{at}.batch"
             )
         try:
             spec = job.spec(default_model)

@@ -123,7 +123,7 @@ def payload(notice: Notice, job: Job | None, *, preview: bool) -> bytes:
     error = notice.paused or (job.error if job else None)
     data: dict[str, Any] = {
         "job": notice.job,
-        "group": notice.group,
+        "batch": notice.batch,
         "status": notice.status,
         "model": job.spec.model if job else None,
         "error_code": None if error is None else error.code,  # its message may quote the prompt
@@ -132,7 +132,7 @@ def payload(notice: Notice, job: Job | None, *, preview: bool) -> bytes:
     }
     if preview:
         data |= {"title": notice.title, "preview": notice.preview}
-    kind = "job" if notice.group is None else "group"
+    kind = "job" if notice.batch is None else "batch"
     at = datetime.fromtimestamp(notice.created_at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     event = notice.status if notice.paused is None else "paused"
     return encode({"type": f"{kind}.{event}", "timestamp": at, "data": data})

@@ -35,8 +35,8 @@ class ReadyJob(NamedTuple):
     """The properties of a ready job that a claim considers."""
 
     owner: str
-    batch: bool
-    group: str  # "" for a job without an announced batch
+    is_bulk: bool
+    batch: str  # "" for a job without an announced batch
     waits: bool  # whether it waits for another attempt, which is due
 
 
@@ -44,7 +44,7 @@ class RunningCounts(msgspec.Struct, frozen=True, kw_only=True):
     """The running jobs at the moment of a claim."""
 
     here: int  # jobs of the server that claims
-    batch: int  # of them with the priority batch
+    bulk: int  # of them with the priority bulk
     owners: dict[str, int]  # on all servers
     lanes: Mapping[tuple[str, str], BatchSlot] = {}  # by owner and batch; of batches that have a limit or are paused
 
@@ -62,15 +62,15 @@ def chosen(
         limit: At most so many jobs.
     """
     found: list[T] = []
-    here, batch, owners = load.here, load.batch, dict(load.owners)
+    here, bulk, owners = load.here, load.bulk, dict(load.owners)
     for item in ready:
-        owner, is_batch, group, waits = kind(item)
-        if len(found) >= limit or here >= room.running or (is_batch and batch >= room.batch):
-            break  # only batch jobs follow
-        lane = load.lanes.get((owner, group))
+        owner, is_bulk, batch, waits = kind(item)
+        if len(found) >= limit or here >= room.running or (is_bulk and bulk >= room.bulk):
+            break  # only bulk jobs follow
+        lane = load.lanes.get((owner, batch))
         if owners.get(owner, 0) < room.owner and (lane is None or lane.free(waits=waits)):
             if lane is not None:
                 lane.take(waits=waits)
             found.append(item)
-            here, batch, owners[owner] = here + 1, batch + is_batch, owners.get(owner, 0) + 1
+            here, bulk, owners[owner] = here + 1, bulk + is_bulk, owners.get(owner, 0) + 1
     return found

@@ -65,35 +65,35 @@ def check_retriable(job: Job) -> None:
         )
 
 
-def check_unused(group: Batch, *, used: bool) -> None:
+def check_unused(batch: Batch, *, used: bool) -> None:
     """Raise ConflictError if jobs without a batch already have its id as a label."""
     if used:
-        raise ConflictError(f"There are jobs with the group {group.id!r} that was never announced; choose a new id.")
+        raise ConflictError(f"Jobs already use the batch id {batch.id!r}, which was never announced; choose a new id.")
 
 
-def check_same_group(existing: Batch, group: Batch) -> None:
+def check_same_batch(existing: Batch, batch: Batch) -> None:
     """Raise ConflictError if a repeated announcement has another total."""
-    if existing.spec.total != group.spec.total:
+    if existing.spec.total != batch.spec.total:
         raise ConflictError(
-            f"The group {group.id} was announced with {existing.spec.total} jobs, not {group.spec.total}; choose a new"
+            f"The batch {batch.id} was announced with {existing.spec.total} jobs, not {batch.spec.total}; choose a new"
             " id."
         )
 
 
-def check_member(group: Batch, known: Job, job: Job) -> None:
+def check_member(batch: Batch, known: Job, job: Job) -> None:
     """Raise ConflictError if an id belongs to a job outside the batch or with another request."""
     check_same_request(known, job)
-    if known.spec.group != group.id:
-        raise ConflictError(f"The id {job.id} is taken by a job that is not in the group {group.id}; choose a new id.")
+    if known.spec.batch != batch.id:
+        raise ConflictError(f"The id {job.id} is taken by a job that is not in the batch {batch.id}; choose a new id.")
 
 
-def check_joins(group: Batch, jobs: int) -> None:
+def check_joins(batch: Batch, jobs: int) -> None:
     """Raise ConflictError if a batch has no room for more jobs."""
-    if group.submitted + jobs > group.total:
+    if batch.submitted + jobs > batch.total:
         raise ConflictError(
-            f"The group {group.id} takes {group.total} jobs and has {group.submitted}; {jobs} more do not fit. It takes"
+            f"The batch {batch.id} takes {batch.total} jobs and has {batch.submitted}; {jobs} more do not fit. It takes"
             " no more once it was cancelled.",
-            code="group_full",
+            code="batch_full",
         )
 
 
@@ -163,9 +163,9 @@ def image_is_there(image_id: str) -> IllegalEventError:
     return IllegalEventError(f"This job already has an image {image_id}.")
 
 
-def no_such_group(group_id: str) -> NotFoundError:
+def no_such_batch(batch_id: str) -> NotFoundError:
     """Return the error for a batch that does not exist or belongs to another owner."""
-    return NotFoundError(f"There is no group {group_id[:64]!r}.")
+    return NotFoundError(f"There is no batch {batch_id[:64]!r}.")
 
 
 def page_start(after: str | None) -> int | None:

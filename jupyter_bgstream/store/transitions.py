@@ -14,7 +14,7 @@ from ..core.cursor import new_log
 from ..core.errors import BgStreamError, IllegalEventError
 from ..core.events import Attempt, AttemptReason, End, Event, Queued, Waiting
 from ..core.job import Job, advance
-from ..core.notices import CALL_AFTER, Mute, Notice, notice_of, notice_of_group, notice_of_pause
+from ..core.notices import CALL_AFTER, Mute, Notice, notice_of, notice_of_batch, notice_of_pause
 from ..core.notices import mutes as is_muted
 from ..core.state import Status
 from . import checks
@@ -46,7 +46,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     job: Job  # as it is afterwards
     events: tuple[bytes, ...]  # appended to its log, encoded and numbered
     change: Change
-    group: Batch | None = None  # its batch afterwards; None: unchanged
+    batch: Batch | None = None  # its batch afterwards; None: unchanged
     pauses: bool = False  # whether the batch is paused or resumed
     notice: Notice | None = None  # of the job or of its batch
 
@@ -109,7 +109,7 @@ def appended(job: Job, append: Append) -> Transition:
     return step
 
 
-def ended(job: Job, event: Event, *, fence: int | None, log: str | None, group: Batch | None) -> Transition | None:
+def ended(job: Job, event: Event, *, fence: int | None, log: str | None, batch: Batch | None) -> Transition | None:
     """End a job, with its notice or that of its batch if the batch ends or is paused with it.
 
     Returns:
@@ -130,15 +130,15 @@ def ended(job: Job, event: Event, *, fence: int | None, log: str | None, group: 
         raise checks.claimed_again()
     step = _step(job, [event])
     notice_id = secrets.token_urlsafe(12)
-    if group is None:
+    if batch is None:
         return msgspec.structs.replace(step, notice=notice_of(step.job, notice_id))
-    before, group = group, group.counted(step.job)
-    notice = notice_of_pause(group, notice_id) if before.paused is None else None
+    before, batch = batch, batch.counted(step.job)
+    notice = notice_of_pause(batch, notice_id) if before.paused is None else None
     return msgspec.structs.replace(
         step,
-        group=group,
-        pauses=(before.paused is None) != (group.paused is None),
-        notice=notice or notice_of_group(group, notice_id),
+        batch=batch,
+        pauses=(before.paused is None) != (batch.paused is None),
+        notice=notice or notice_of_batch(batch, notice_id),
     )
 
 
@@ -167,9 +167,9 @@ def job_change(job: Job) -> Change:
     return Change(kind="job", owner=job.owner, job=job.id, status=job.status, seq=job.seq)
 
 
-def batch_change(group: Batch) -> Change:
+def batch_change(batch: Batch) -> Change:
     """Return the change of a batch that was paused or resumed."""
-    return Change(kind="group", owner=group.owner, job=group.id)
+    return Change(kind="batch", owner=batch.owner, job=batch.id)
 
 
 def notice_change(notice: Notice) -> Change:

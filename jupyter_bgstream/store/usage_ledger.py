@@ -30,7 +30,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     model: str
     thread: str | None = None
     notebook: str | None = None
-    group: str | None = None
+    batch: str | None = None
     submitted_by: str | None = None
     jobs: int = 1
     input_tokens: int | None = None
@@ -48,7 +48,7 @@ def entry_of(job: Job) -> Entry | None:
         model=job.spec.model,
         thread=job.thread,
         notebook=job.spec.source.notebook,
-        group=job.spec.group,
+        batch=job.spec.batch,
         submitted_by=job.submitted_by,
         input_tokens=None if job.usage is None else job.usage.input_tokens,
         output_tokens=None if job.usage is None else job.usage.output_tokens,
@@ -59,7 +59,7 @@ def entry_of(job: Job) -> Entry | None:
 
 def nameless(entry: Entry) -> Entry:
     """Return an entry without names, as it is kept for a deleted job."""
-    return msgspec.structs.replace(entry, thread=None, notebook=None, group=None, submitted_by=None)
+    return msgspec.structs.replace(entry, thread=None, notebook=None, batch=None, submitted_by=None)
 
 
 def quarters(since: float | None, until: float | None) -> tuple[int, int]:

@@ -21,10 +21,10 @@ Span = tuple[int, int]  # jobs of a batch in order of arrival: after the first n
 class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One thing that a commit changed, made by this server or by another one on the same store."""
 
-    # job: its state; events: only its log grew; group: a batch was paused or resumed, and so its notice came or went
-    kind: Literal["job", "events", "notice", "deleted", "group"]
+    # job: its state; events: only its log grew; batch: a batch was paused or resumed, and so its notice came or went
+    kind: Literal["job", "events", "notice", "deleted", "batch"]
     owner: str
-    job: str  # "" for a notice that belongs to no single job; the batch's id for kind group
+    job: str  # "" for a notice that belongs to no single job; the batch's id for kind batch
     status: Status | None = None  # of the job; for kinds job and events
     seq: int = 0  # tail of the log
     events: tuple[bytes, ...] = ()  # appended by this commit; empty if another server made it or the reader is behind
@@ -52,7 +52,7 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     status: str | None = None
     thread: str | None = None
     notebook: str | None = None
-    group: str | None = None
+    batch: str | None = None
     submitted_by: str | None = None
     tag: str | None = None
     ids: tuple[str, ...] | None = None
@@ -64,7 +64,7 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     """How many jobs may run at a time. A claim counts the running ones and takes more in one transaction."""
 
     running: int  # jobs of this server
-    batch: int  # of them with the priority batch; the rest is reserved for interactive jobs
+    bulk: int  # of them with the priority bulk; the rest is reserved for interactive jobs
     owner: int  # jobs of one owner, on all servers of this store
 
 

@@ -1,4 +1,4 @@
-"""What every store promises about groups of thousands of jobs, as tests; see StoreContract."""
+"""What every store promises about batches of thousands of jobs, as tests; see StoreContract."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..core.events import Attempt, Cancelled, Delta, Event, Failed, Usage, Waiti
 from ..store.base import Capacity, Store
 from .factories import ALL, DONE, HERE, OWNER, THERE, append, claim, ended, new_job, submit, text_deltas
 
-ROWS = "group-rows"
+ROWS = "batch-rows"
 FAILED = Failed(at=50.0, code="internal", message="No.")
 
 
@@ -24,13 +24,13 @@ def rows(*numbers: int) -> list[str]:
 
 
 async def announce(
-    store: Store, *numbers: int, total: int = 3, group: str = ROWS, concurrency: int | None = None, **fields: Any
+    store: Store, *numbers: int, total: int = 3, batch: str = ROWS, concurrency: int | None = None, **fields: Any
 ) -> Batch:
-    """Announce a group with jobs for these rows."""
-    spec = BatchSpec(id=group, total=total, concurrency=concurrency)
-    jobs = [new_job(f"{group}-{number}", group=group, **fields) for number in numbers]
+    """Announce a batch with jobs for these rows."""
+    spec = BatchSpec(id=batch, total=total, concurrency=concurrency)
+    jobs = [new_job(f"{batch}-{number}", batch=batch, **fields) for number in numbers]
     new = Batch(spec=spec, owner=OWNER, total=total, created_at=10.0)
-    return await store.submit_group(new, jobs, max_queued=100)
+    return await store.submit_batch(new, jobs, max_queued=100)
 
 
 async def say(store: Store, job_id: str, *events: Event, end: Event = DONE) -> None:
@@ -41,16 +41,16 @@ async def say(store: Store, job_id: str, *events: Event, end: Event = DONE) -> N
 
 
 async def retry(store: Store, *, limit: int = 500, max_queued: int = 100) -> int:
-    """Ask a group's unanswered jobs again, so many in a transaction; returns how many transactions it took."""
+    """Ask a batch's unanswered jobs again, so many in a transaction; returns how many transactions it took."""
     span, steps = None, 0
     while steps == 0 or span is not None:
-        span = await store.retry_group(OWNER, ROWS, server=HERE, at=70.0, limit=limit, max_queued=max_queued, span=span)
+        span = await store.retry_batch(OWNER, ROWS, server=HERE, at=70.0, limit=limit, max_queued=max_queued, span=span)
         steps += 1
     return steps
 
 
 async def changed(store: Store, after: str | None = None, limit: int = 500) -> tuple[list[BatchItem], str]:
-    """Read all that has changed of a group's answers, page by page."""
+    """Read all that has changed of a batch's answers, page by page."""
     found: list[BatchItem] = []
     more = True
     while more:
@@ -67,9 +67,9 @@ def states(places: Sequence[BatchItem]) -> list[tuple[str, str, str | None]]:
 
 
 class BatchSlotContract:
-    """A group with a ``concurrency`` runs at most so many of its jobs on a server, and is in nobody's way."""
+    """A batch with a ``concurrency`` runs at most so many of its jobs on a server, and is in nobody's way."""
 
-    async def test_a_limited_group_runs_no_more_than_its_limit(self, store: Store) -> None:
+    async def test_a_limited_batch_runs_no_more_than_its_limit(self, store: Store) -> None:
         await announce(store, 1, 2, 3, 4, total=4, concurrency=2)
         assert [job.id for job in await claim(store)] == rows(1, 2)
         assert await claim(store) == []
@@ -77,11 +77,11 @@ class BatchSlotContract:
         assert [job.id for job in await claim(store)] == rows(3)
 
     async def test_others_run_meanwhile(self, store: Store) -> None:
-        await announce(store, 1, 2, concurrency=1, priority="batch")
-        await announce(store, 1, 2, group="group-more", priority="batch")
+        await announce(store, 1, 2, concurrency=1, priority="bulk")
+        await announce(store, 1, 2, batch="batch-more", priority="bulk")
         await submit(store, "job-0001")
         found = [job.id for job in await claim(store)]
-        assert found == ["job-0001", f"{ROWS}-1", "group-more-1", "group-more-2"]
+        assert found == ["job-0001", f"{ROWS}-1", "batch-more-1", "batch-more-2"]
 
     async def test_what_waits_for_its_next_try_holds_its_place(self, store: Store) -> None:
         await announce(store, 1, 2, concurrency=1)
@@ -105,13 +105,13 @@ class BatchSlotContract:
         await announce(store, concurrency=None)
         assert len(await claim(store)) == 1
 
-    async def test_batch_jobs_of_two_groups_come_in_order(self, store: Store) -> None:
+    async def test_bulk_jobs_of_two_batches_come_in_order(self, store: Store) -> None:
         for number in (1, 2):
-            await announce(store, number, total=2, concurrency=9, priority="batch")
-            await announce(store, number, total=2, group="group-more", concurrency=9, priority="batch")
-        room = Capacity(running=4, batch=3, owner=100)
+            await announce(store, number, total=2, concurrency=9, priority="bulk")
+            await announce(store, number, total=2, batch="batch-more", concurrency=9, priority="bulk")
+        room = Capacity(running=4, bulk=3, owner=100)
         found = [job.id for job in await claim(store, room=room)]
-        assert found == [f"{ROWS}-1", "group-more-1", f"{ROWS}-2"]
+        assert found == [f"{ROWS}-1", "batch-more-1", f"{ROWS}-2"]
 
     async def test_a_job_behind_another_in_its_thread_takes_no_place(self, store: Store) -> None:
         await submit(store, "job-0001", thread="sky")
@@ -122,13 +122,13 @@ class BatchSlotContract:
 
 
 class ProgressContract:
-    """A group says how far it is and what it took, at any size in no time."""
+    """A batch says how far it is and what it took, at any size in no time."""
 
     async def test_how_many_are_where(self, store: Store) -> None:
         await announce(store, 1, 2, 3, 4, total=5)
         progress = await store.progress(OWNER, ROWS)
         assert (progress.queued, progress.running, progress.waiting) == (4, 0, 0)
-        assert progress.group.started_at is None
+        assert progress.batch.started_at is None
         first, second, _ = await claim(store, limit=3, at=25.0)
         await claim(store, limit=1, at=26.0)
         await append(store, first, [Waiting(at=30.0, until=40.0, code="rate_limited", message="Busy.")])
@@ -136,7 +136,7 @@ class ProgressContract:
         await announce(store, 5, total=5)
         progress = await store.progress(OWNER, ROWS)
         assert (progress.queued, progress.running, progress.waiting) == (1, 2, 1)
-        assert (progress.group.counts, progress.group.started_at) == (EndCounts(completed=1), 25.0)
+        assert (progress.batch.counts, progress.batch.started_at) == (EndCounts(completed=1), 25.0)
         with pytest.raises(NotFoundError):
             await store.progress("bob", ROWS)
 
@@ -145,26 +145,26 @@ class ProgressContract:
         await claim(store)
         await say(store, f"{ROWS}-1", Usage(input_tokens=10, output_tokens=1, cost=0.5))
         await say(store, f"{ROWS}-2", Usage(input_tokens=20, cost=0.25, cost_estimated=True), end=FAILED)
-        assert (await store.group(OWNER, ROWS)).taken == TokenTotals(
+        assert (await store.batch(OWNER, ROWS)).taken == TokenTotals(
             input_tokens=30, output_tokens=1, cost=Cost(usd=0.75, estimated=True)
         )
         await retry(store)
         (again,) = await claim(store)
         await say(store, again.id, Usage(input_tokens=20, output_tokens=2))
         await store.end(OWNER, f"{ROWS}-3", DONE)
-        group = await store.group(OWNER, ROWS)
-        assert group.taken == TokenTotals(input_tokens=50, output_tokens=3, cost=Cost(usd=0.75, estimated=True))
-        assert group.status == "completed"
+        batch = await store.batch(OWNER, ROWS)
+        assert batch.taken == TokenTotals(input_tokens=50, output_tokens=3, cost=Cost(usd=0.75, estimated=True))
+        assert batch.status == "completed"
 
     async def test_nothing_is_known_at_first(self, store: Store) -> None:
         assert (await announce(store, 1)).taken == TokenTotals()
         await claim(store)
         await store.end(OWNER, f"{ROWS}-1", DONE)
-        assert (await store.group(OWNER, ROWS)).taken == TokenTotals()
+        assert (await store.batch(OWNER, ROWS)).taken == TokenTotals()
 
 
 class AnswersContract:
-    """A group's answers are read all at once, and later only what has changed since."""
+    """A batch's answers are read all at once, and later only what has changed since."""
 
     async def test_one_entry_for_each_place(self, store: Store) -> None:
         await announce(store, 1, 2, 3, prompt="Why?")
@@ -229,7 +229,7 @@ class AnswersContract:
         await announce(store, 1, 2)
         for _ in range(2):
             for job in await claim(store):
-                if job.spec.group == ROWS and (job.root or job.id) == f"{ROWS}-1":
+                if job.spec.batch == ROWS and (job.root or job.id) == f"{ROWS}-1":
                     await store.end(OWNER, job.id, FAILED)
             await retry(store)
         await store.delete(OWNER, f"{ROWS}-1")
@@ -260,11 +260,11 @@ class AnswersContract:
         places, _ = await changed(store)
         assert states(places) == [(f"{ROWS}-1", "completed", "New")]
 
-    async def test_only_announced_groups_of_the_owner_have_answers(self, store: Store) -> None:
-        await ended(store, group="label-01")
-        for owner, group in ((OWNER, "label-01"), ("bob", ROWS)):
+    async def test_only_announced_batches_of_the_owner_have_answers(self, store: Store) -> None:
+        await ended(store, batch="label-01")
+        for owner, batch in ((OWNER, "label-01"), ("bob", ROWS)):
             with pytest.raises(NotFoundError):
-                await store.answers(owner, group, after=None, limit=9, max_bytes=ALL)
+                await store.answers(owner, batch, after=None, limit=9, max_bytes=ALL)
 
     @pytest.mark.parametrize("after", ["", "x", "1", "1_", "_1", "-1_2", "1_2_3", "٣_1", "9" * 20 + "_1"])
     async def test_what_is_no_place_is_refused(self, store: Store, after: str) -> None:
@@ -284,8 +284,8 @@ class RetryBatchContract:
         for number, end in enumerate(ends):
             await store.end(OWNER, f"{ROWS}-{number}", end)
         await retry(store)
-        group = await store.group(OWNER, ROWS)
-        assert (group.counts, group.submitted, group.ended_at) == (EndCounts(completed=1), 5, None)
+        batch = await store.batch(OWNER, ROWS)
+        assert (batch.counts, batch.submitted, batch.ended_at) == (EndCounts(completed=1), 5, None)
         places, _ = await changed(store)
         assert sorted((root, state) for root, state, _ in states(places)) == [
             (f"{ROWS}-0", "completed"),
@@ -315,7 +315,7 @@ class RetryBatchContract:
             await store.end(OWNER, row, FAILED)
         assert await retry(store, limit=limit) == steps
         assert (await store.progress(OWNER, ROWS)).queued == 3
-        assert (await store.group(OWNER, ROWS)).counts == EndCounts()
+        assert (await store.batch(OWNER, ROWS)).counts == EndCounts()
 
     async def test_what_fails_again_meanwhile_waits_for_the_next_who_asks(self, store: Store) -> None:
         await announce(store, 1, 2)
@@ -323,12 +323,12 @@ class RetryBatchContract:
         for row in rows(1, 2):
             await store.end(OWNER, row, FAILED)
         how = {"server": HERE, "at": 70.0, "limit": 1, "max_queued": 9}
-        span = await store.retry_group(OWNER, ROWS, span=None, **how)  # type: ignore[arg-type]
+        span = await store.retry_batch(OWNER, ROWS, span=None, **how)  # type: ignore[arg-type]
         (again,) = await claim(store)
         await store.end(OWNER, again.id, FAILED)
         assert span is not None
-        assert await store.retry_group(OWNER, ROWS, span=span, **how) is None  # type: ignore[arg-type]
-        assert (await store.group(OWNER, ROWS)).counts == EndCounts(failed=1)
+        assert await store.retry_batch(OWNER, ROWS, span=span, **how) is None  # type: ignore[arg-type]
+        assert (await store.batch(OWNER, ROWS)).counts == EndCounts(failed=1)
 
     async def test_no_more_than_there_is_room_for(self, store: Store) -> None:
         await announce(store, 1, 2)
@@ -340,7 +340,7 @@ class RetryBatchContract:
         await retry(store)
         assert (await store.progress(OWNER, ROWS)).queued == 2
         with pytest.raises(NotFoundError):
-            await store.retry_group("bob", ROWS, server=HERE, at=70.0, limit=9, max_queued=9, span=None)
+            await store.retry_batch("bob", ROWS, server=HERE, at=70.0, limit=9, max_queued=9, span=None)
 
 
 class BatchContract(BatchSlotContract, ProgressContract, AnswersContract, RetryBatchContract):

@@ -17,7 +17,7 @@ from .factories import OWNER, append, running, submit
 
 NOON = 1_700_049_600.0  # 2023-11-15 12:00 UTC
 HOUR = 3600.0
-BYS: tuple[By, ...] = ("day", "model", "thread", "notebook", "group", "submitted_by")
+BYS: tuple[By, ...] = ("day", "model", "thread", "notebook", "batch", "submitted_by")
 
 
 def _set_zone() -> None:
@@ -57,7 +57,7 @@ class CostContract:
         """Let two people ask for this and that on two days."""
         cheap = Usage(input_tokens=10, output_tokens=20, cost=0.25, cost_estimated=True)
         dear = Usage(input_tokens=100, cost=4.0)
-        await _paid(store, "job-0001", cheap, model="a/one", thread="t", group="g", submitted_by="bob")
+        await _paid(store, "job-0001", cheap, model="a/one", thread="t", batch="g", submitted_by="bob")
         await _paid(store, "job-0002", cheap, model="a/one", source=JobSource(notebook="n.ipynb"))
         await _paid(store, "job-0003", dear, model="b/two", thread="t", submitted_by="eve", at=NOON + 24 * HOUR)
         await _paid(store, "job-0004", Usage(output_tokens=5), model="c/local", at=NOON + 24 * HOUR)
@@ -84,7 +84,7 @@ class CostContract:
             _spent(None, 3, (110, 25), 4.25, estimated=True),
             _spent("n.ipynb", 1, (10, 20), 0.25, estimated=True),
         ]
-        assert await store.costs(OWNER, "group") == [
+        assert await store.costs(OWNER, "batch") == [
             _spent(None, 3, (110, 25), 4.25, estimated=True),
             _spent("g", 1, (10, 20), 0.25, estimated=True),
         ]

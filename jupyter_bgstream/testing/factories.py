@@ -9,7 +9,7 @@ from typing import Any
 from ..core.codec import decode_events
 from ..core.cursor import new_log
 from ..core.events import Completed, Delta, Event
-from ..core.job import Job, JobSpec
+from ..core.job import Job, JobSpec, StoredPriority
 from ..core.messages import Message
 from ..store.base import Append, Capacity, Change, JobFilter, LogStore, Store, append_one
 
@@ -17,7 +17,7 @@ HERE = "server-here"
 THERE = "server-there"  # dead: it holds no lock
 OWNER = "ada"
 ALL = 1 << 30  # bytes
-ROOM = Capacity(running=1000, batch=1000, owner=1000)
+ROOM = Capacity(running=1000, bulk=1000, owner=1000)
 DONE = Completed(at=50.0, finish_reason="stop")
 
 _SPEC_FIELDS = frozenset(JobSpec.__struct_fields__)
@@ -26,6 +26,8 @@ _SPEC_FIELDS = frozenset(JobSpec.__struct_fields__)
 def new_job(job_id: str, *, prompt: str = "Why is the sky blue?", **fields: Any) -> Job:
     """Make a job that is ready to be submitted; ``fields`` go to the job or its spec, wherever they belong."""
     spec = {name: fields.pop(name) for name in tuple(fields) if name in _SPEC_FIELDS}
+    if "priority" in spec:
+        spec["priority"] = StoredPriority[spec["priority"]]
     messages = (Message(role="user", content=prompt),)
     return Job(
         **{

@@ -133,16 +133,16 @@ class ImageContract:
             with pytest.raises(NotFoundError):
                 await read
 
-    async def test_answers_of_a_group_name_their_pictures(self, store: Store) -> None:
-        group = Batch(spec=BatchSpec(id="group-01", total=2), owner=OWNER, total=2, created_at=10.0)
-        jobs = [new_job("job-0001", group="group-01"), new_job("job-0002", group="group-01")]
-        await store.submit_group(group, jobs, max_queued=9)
+    async def test_answers_of_a_batch_name_their_pictures(self, store: Store) -> None:
+        batch = Batch(spec=BatchSpec(id="batch-01", total=2), owner=OWNER, total=2, created_at=10.0)
+        jobs = [new_job("job-0001", batch="batch-01"), new_job("job-0002", batch="batch-01")]
+        await store.submit_batch(batch, jobs, max_queued=9)
         first, second = await claim(store)
         for job in (first, second):
             image, file = new_image("1-1")
             await append(store, job, [*text_deltas("(Picture 1)"), image], files={"1-1": file})
         await store.end(OWNER, first.id, DONE)
-        places, _, _ = await store.answers(OWNER, "group-01", after=None, limit=9, max_bytes=10_000)
+        places, _, _ = await store.answers(OWNER, "batch-01", after=None, limit=9, max_bytes=10_000)
         assert {place.job.id: [image.id for image in place.images] for place in places} == {
             first.id: ["1-1"],
             second.id: [],

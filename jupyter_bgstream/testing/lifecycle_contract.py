@@ -40,16 +40,16 @@ DIED = Waiting(at=30.0, until=30.0, code="server_died", message="It died.")
 FAILED = Failed(at=50.0, code="internal", message="No.")
 
 
-def new_group(total: int = 2, group_id: str = "group-0001", **fields: object) -> Batch:
-    """Make a group that is ready to be announced."""
-    spec = BatchSpec(id=group_id, total=total, title="Rows", source=JobSource(notebook="n.ipynb"))
+def new_batch(total: int = 2, batch_id: str = "batch-0001", **fields: object) -> Batch:
+    """Make a batch that is ready to be announced."""
+    spec = BatchSpec(id=batch_id, total=total, title="Rows", source=JobSource(notebook="n.ipynb"))
     return msgspec.structs.replace(Batch(spec=spec, owner=OWNER, total=total, created_at=10.0), **fields)
 
 
 async def announce(store: Store, *jobs: str, total: int = 2, **fields: Any) -> Batch:
-    """Announce a group with jobs of these ids."""
-    return await store.submit_group(
-        new_group(total), [new_job(job, group="group-0001", **fields) for job in jobs], max_queued=100
+    """Announce a batch with jobs of these ids."""
+    return await store.submit_batch(
+        new_batch(total), [new_job(job, batch="batch-0001", **fields) for job in jobs], max_queued=100
     )
 
 
@@ -73,7 +73,7 @@ class CapacityContract:
     async def test_no_more_run_than_there_is_room_for(self, store: Store) -> None:
         for number in range(5):
             await submit(store, f"job-{number:04}")
-        room = Capacity(running=3, batch=3, owner=9)
+        room = Capacity(running=3, bulk=3, owner=9)
         assert len(await claim(store, limit=2, room=room)) == 2
         assert len(await claim(store, room=room)) == 1
         assert await claim(store, room=room) == []
@@ -83,14 +83,14 @@ class CapacityContract:
     async def test_claims_at_the_same_time_share_the_room(self, store: Store) -> None:
         for number in range(9):
             await submit(store, f"job-{number:04}")
-        room = Capacity(running=4, batch=4, owner=9)
+        room = Capacity(running=4, bulk=4, owner=9)
         claims = await asyncio.gather(*(claim(store, limit=3, room=room) for _ in range(5)))
         assert sum(map(len, claims)) == 4
 
     async def test_batch_jobs_leave_room_for_who_waits(self, store: Store) -> None:
         for number in range(4):
-            await submit(store, f"job-{number:04}", priority="batch")
-        room = Capacity(running=3, batch=2, owner=9)
+            await submit(store, f"job-{number:04}", priority="bulk")
+        room = Capacity(running=3, bulk=2, owner=9)
         assert [job.id for job in await claim(store, room=room)] == ["job-0000", "job-0001"]
         await submit(store, "job-0009")
         await submit(store, "job-0010")
@@ -106,13 +106,13 @@ class CapacityContract:
         for number in (2, 3, 4):
             await submit(store, f"job-{number:04}")
         await submit(store, "job-0005", owner="bob")
-        claimed = await claim(store, room=Capacity(running=9, batch=9, owner=2))
+        claimed = await claim(store, room=Capacity(running=9, bulk=9, owner=2))
         assert [(job.owner, job.id) for job in claimed] == [(OWNER, "job-0002"), ("bob", "job-0005")]
 
     async def test_claim_takes_jobs_of_its_owner_only(self, store: Store) -> None:
         await submit(store, "job-0001", owner="bob")
         await submit(store, "job-0002")
-        await submit(store, "job-0003", owner="bob", priority="batch")
+        await submit(store, "job-0003", owner="bob", priority="bulk")
         await submit(store, "job-0004", owner="bob", thread="t")
         assert [job.id for job in await claim(store, owner=OWNER)] == ["job-0002"]
         assert await claim(store, owner=OWNER) == []
@@ -132,13 +132,13 @@ class CapacityContract:
         await submit(store, "job-0001", owner="bob")
         await claim(store)
         await submit(store, "job-0002")
-        assert await claim(store, owner=OWNER, room=Capacity(running=1, batch=1, owner=1)) == []
-        assert len(await claim(store, owner=OWNER, room=Capacity(running=2, batch=1, owner=1))) == 1
+        assert await claim(store, owner=OWNER, room=Capacity(running=1, bulk=1, owner=1)) == []
+        assert len(await claim(store, owner=OWNER, room=Capacity(running=2, bulk=1, owner=1))) == 1
 
     async def test_a_job_that_waits_holds_no_place(self, store: Store) -> None:
         job = await running(store)
         await submit(store, "job-0002")
-        room = Capacity(running=1, batch=1, owner=1)
+        room = Capacity(running=1, bulk=1, owner=1)
         assert await claim(store, room=room) == []
         await append(store, job, [BUSY])
         assert [job.id for job in await claim(store, room=room)] == ["job-0002"]
@@ -266,10 +266,10 @@ class AdoptContract:
         job = await submit(store, "job-0002", server=THERE)
         await claim(store, server=THERE)
         await append(store, await store.job(OWNER, job.id), [BUSY])
-        await submit(store, "job-0003", server=THERE, owner="bob", priority="batch")
-        await submit(store, "job-0004", server=THERE, priority="batch")
+        await submit(store, "job-0003", server=THERE, owner="bob", priority="bulk")
+        await submit(store, "job-0004", server=THERE, priority="bulk")
         await submit(store, "job-0005", server=THERE)
-        await claim(store, server=THERE, room=Capacity(running=3, batch=0, owner=9))
+        await claim(store, server=THERE, room=Capacity(running=3, bulk=0, owner=9))
         await submit(store, "job-0006", server=THERE)
         await store.end(OWNER, "job-0006", Cancelled(at=30.0))
         await submit(store, "job-0007")
@@ -358,11 +358,11 @@ class RetryContract:
         await store.delete(OWNER, "job-0002")
         first, last = await store.job(OWNER, "job-0001"), await store.job(OWNER, "job-0003")
         assert (first.retried_by, last.retry_of) == ("job-0003", "job-0001")
-        assert (await store.group(OWNER, "group-0001")).counts == EndCounts(completed=1)
+        assert (await store.batch(OWNER, "batch-0001")).counts == EndCounts(completed=1)
         assert (await retried(store, "job-0001", "job-0004")).id == "job-0003"  # it was answered
         await store.delete(OWNER, "job-0001")
         assert (await store.job(OWNER, "job-0003")).retry_of is None
-        assert (await store.group(OWNER, "group-0001")).counts == EndCounts(completed=1)
+        assert (await store.batch(OWNER, "batch-0001")).counts == EndCounts(completed=1)
 
     async def test_a_deleted_successor_leaves_its_place(self, store: Store) -> None:
         await ended(store)
@@ -374,110 +374,110 @@ class RetryContract:
 
 
 class BatchLifecycleContract:
-    """Groups: one notice when all that were announced have ended, and never before."""
+    """Batches: one notice when all that were announced have ended, and never before."""
 
-    async def test_a_group_ends_with_the_last_of_what_was_announced(self, store: Store) -> None:
-        group = await announce(store, "job-0001", "job-0002", total=3)
-        assert (group.total, group.submitted, group.status, group.counts) == (3, 2, "running", EndCounts())
+    async def test_a_batch_ends_with_the_last_of_what_was_announced(self, store: Store) -> None:
+        batch = await announce(store, "job-0001", "job-0002", total=3)
+        assert (batch.total, batch.submitted, batch.status, batch.counts) == (3, 2, "running", EndCounts())
         await finish(store, "job-0001", DONE)
         await finish(store, "job-0002", FAILED)
         assert await store.notices(OWNER, "") == []
-        assert (await store.group(OWNER, group.id)).ended_at is None
+        assert (await store.batch(OWNER, batch.id)).ended_at is None
         await announce(store, "job-0003", total=3)
-        assert (await store.group(OWNER, group.id)).submitted == 3
+        assert (await store.batch(OWNER, batch.id)).submitted == 3
         await finish(store, "job-0003", DONE)
-        group = await store.group(OWNER, group.id)
-        assert (group.status, group.ended_at, group.counts) == ("failed", 50.0, EndCounts(completed=2, failed=1))
+        batch = await store.batch(OWNER, batch.id)
+        assert (batch.status, batch.ended_at, batch.counts) == ("failed", 50.0, EndCounts(completed=2, failed=1))
         (notice,) = await store.notices(OWNER, "")
-        assert (notice.job, notice.group, notice.status, notice.title) == (None, group.id, "failed", "Rows")
-        assert (notice.counts, notice.source, notice.read_at) == (group.counts, JobSource(notebook="n.ipynb"), None)
+        assert (notice.job, notice.batch, notice.status, notice.title) == (None, batch.id, "failed", "Rows")
+        assert (notice.counts, notice.source, notice.read_at) == (batch.counts, JobSource(notebook="n.ipynb"), None)
 
     async def test_it_is_sent_again_in_pieces_without_harm(self, store: Store) -> None:
         await announce(store, "job-0001")
-        group = await announce(store, "job-0001", "job-0002")
-        assert group.submitted == 2
-        assert await announce(store, "job-0001", "job-0002") == group
-        assert await ids_of(store, group=group.id) == ["job-0002", "job-0001"]
+        batch = await announce(store, "job-0001", "job-0002")
+        assert batch.submitted == 2
+        assert await announce(store, "job-0001", "job-0002") == batch
+        assert await ids_of(store, batch=batch.id) == ["job-0002", "job-0001"]
 
     async def test_a_job_outside_is_no_member(self, store: Store) -> None:
         await submit(store, "job-0001")
-        await submit(store, "job-0002", group="label-01")
+        await submit(store, "job-0002", batch="label-01")
         for job in ("job-0001", "job-0002"):
             with pytest.raises(ConflictError):
                 await announce(store, job)
         with pytest.raises(NotFoundError):
-            await store.group(OWNER, "group-0001")
+            await store.batch(OWNER, "batch-0001")
 
     async def test_a_job_that_comes_twice_in_a_piece_is_one(self, store: Store) -> None:
         assert (await announce(store, "job-0001", "job-0001")).submitted == 1
-        twice = [new_job("job-0002", group="group-0001"), new_job("job-0002", group="group-0001", prompt="Else?")]
+        twice = [new_job("job-0002", batch="batch-0001"), new_job("job-0002", batch="batch-0001", prompt="Else?")]
         with pytest.raises(ConflictError):
-            await store.submit_group(new_group(2), twice, max_queued=9)
+            await store.submit_batch(new_batch(2), twice, max_queued=9)
         assert await ids_of(store) == ["job-0001"]
 
     async def test_all_of_a_piece_or_none(self, store: Store) -> None:
         await submit(store, "job-0003", prompt="Something else")
         for jobs, limit, error in ((3, 9, ConflictError), (2, 1, QueueFullError)):
             with pytest.raises(error):
-                await store.submit_group(
-                    new_group(3),
-                    [new_job(f"job-{n + 1:04}", group="group-0001") for n in range(jobs)],
+                await store.submit_batch(
+                    new_batch(3),
+                    [new_job(f"job-{n + 1:04}", batch="batch-0001") for n in range(jobs)],
                     max_queued=limit,
                 )
             assert await ids_of(store) == ["job-0003"]
             with pytest.raises(NotFoundError):
-                await store.group(OWNER, "group-0001")
+                await store.batch(OWNER, "batch-0001")
 
     async def test_no_more_join_than_were_announced(self, store: Store) -> None:
         await announce(store, "job-0001", "job-0002")
         with pytest.raises(ConflictError) as refused:
             await announce(store, "job-0003")
-        assert refused.value.code == "group_full"
+        assert refused.value.code == "batch_full"
         with pytest.raises(ConflictError):
-            await submit(store, "job-0003", group="group-0001")
+            await submit(store, "job-0003", batch="batch-0001")
         with pytest.raises(ConflictError):
             await announce(store, total=3)
         assert len(await ids_of(store)) == 2
 
     async def test_a_single_job_may_join(self, store: Store) -> None:
         await announce(store, "job-0001")
-        await submit(store, "job-0002", group="group-0001")
-        assert (await store.group(OWNER, "group-0001")).submitted == 2
+        await submit(store, "job-0002", batch="batch-0001")
+        assert (await store.batch(OWNER, "batch-0001")).submitted == 2
         for job in ("job-0001", "job-0002"):
             await finish(store, job, DONE)
         assert len(await store.notices(OWNER, "")) == 1
 
-    async def test_a_label_is_no_group(self, store: Store) -> None:
-        await ended(store, group="label-01")
+    async def test_a_label_is_no_batch(self, store: Store) -> None:
+        await ended(store, batch="label-01")
         assert [notice.job for notice in await store.notices(OWNER, "")] == ["job-0001"]
         with pytest.raises(NotFoundError):
-            await store.group(OWNER, "label-01")
+            await store.batch(OWNER, "label-01")
         with pytest.raises(ConflictError):
-            await store.submit_group(new_group(2, "label-01"), [], max_queued=9)
+            await store.submit_batch(new_batch(2, "label-01"), [], max_queued=9)
 
-    async def test_a_group_belongs_to_its_owner(self, store: Store) -> None:
+    async def test_a_batch_belongs_to_its_owner(self, store: Store) -> None:
         await announce(store, "job-0001")
         with pytest.raises(NotFoundError):
-            await store.group("bob", "group-0001")
+            await store.batch("bob", "batch-0001")
         with pytest.raises(NotFoundError):
-            await store.cancel_group("bob", "group-0001", Cancelled(at=1.0), limit=9)
-        await ended(store, "job-0001", owner="bob", group="group-0001")
-        assert (await store.group(OWNER, "group-0001")).counts == EndCounts()
+            await store.cancel_batch("bob", "batch-0001", Cancelled(at=1.0), limit=9)
+        await ended(store, "job-0001", owner="bob", batch="batch-0001")
+        assert (await store.batch(OWNER, "batch-0001")).counts == EndCounts()
 
-    async def test_a_cancelled_group_takes_no_more_and_calls_nobody(self, store: Store) -> None:
+    async def test_a_cancelled_batch_takes_no_more_and_calls_nobody(self, store: Store) -> None:
         await announce(store, "job-0001", "job-0002", "job-0003", total=5)
         await finish(store, "job-0001", DONE)
         cancel = Cancelled(at=60.0)
-        group, jobs = await store.cancel_group(OWNER, "group-0001", cancel, limit=1)
-        assert ([job.id for job in jobs], group.ended_at) == (["job-0002"], None)
-        group, jobs = await store.cancel_group(OWNER, "group-0001", cancel, limit=9)
+        batch, jobs = await store.cancel_batch(OWNER, "batch-0001", cancel, limit=1)
+        assert ([job.id for job in jobs], batch.ended_at) == (["job-0002"], None)
+        batch, jobs = await store.cancel_batch(OWNER, "batch-0001", cancel, limit=9)
         assert [(job.id, job.status) for job in jobs] == [("job-0003", "cancelled")]
-        assert (group.status, group.total, group.counts) == ("cancelled", 3, EndCounts(completed=1, cancelled=2))
-        assert group.ended_at == 60.0
+        assert (batch.status, batch.total, batch.counts) == ("cancelled", 3, EndCounts(completed=1, cancelled=2))
+        assert batch.ended_at == 60.0
         assert await store.notices(OWNER, "") == []
         with pytest.raises(ConflictError):
             await announce(store, "job-0004", total=5)
-        assert await store.cancel_group(OWNER, "group-0001", Cancelled(at=70.0), limit=9) == (group, [])
+        assert await store.cancel_batch(OWNER, "batch-0001", Cancelled(at=70.0), limit=9) == (batch, [])
 
     async def test_a_retry_opens_it_again_and_there_is_one_notice(self, store: Store) -> None:
         await announce(store, "job-0001", "job-0002")
@@ -486,8 +486,8 @@ class BatchLifecycleContract:
         (first,) = await store.notices(OWNER, "")
         await store.mark_read(OWNER, "", ids=[first.id], at=55.0)
         await retried(store, "job-0002", "job-0003")
-        group = await store.group(OWNER, "group-0001")
-        assert (group.ended_at, group.submitted, group.counts) == (None, 2, EndCounts(completed=1))
+        batch = await store.batch(OWNER, "batch-0001")
+        assert (batch.ended_at, batch.submitted, batch.counts) == (None, 2, EndCounts(completed=1))
         assert await store.notices(OWNER, "") == []  # what it said is no longer so
         await finish(store, "job-0003", Cancelled(at=60.0))
         (notice,) = await store.notices(OWNER, "")
@@ -501,17 +501,17 @@ class BatchLifecycleContract:
         await retried(store, "job-0002", "job-0003")
         await finish(store, "job-0003", Cancelled(at=60.0))
         await store.delete(OWNER, "job-0003")
-        assert (await store.group(OWNER, "group-0001")).counts == EndCounts(completed=1, failed=1)
+        assert (await store.batch(OWNER, "batch-0001")).counts == EndCounts(completed=1, failed=1)
 
     async def test_it_goes_with_the_last_of_its_jobs(self, store: Store) -> None:
         await announce(store, "job-0001", "job-0002")
         for job in ("job-0001", "job-0002"):
             await finish(store, job, DONE)
         await store.delete(OWNER, "job-0001")
-        assert (await store.group(OWNER, "group-0001")).counts == EndCounts(completed=2)
+        assert (await store.batch(OWNER, "batch-0001")).counts == EndCounts(completed=2)
         await store.delete(OWNER, "job-0002")
         with pytest.raises(NotFoundError):
-            await store.group(OWNER, "group-0001")
+            await store.batch(OWNER, "batch-0001")
         assert await store.notices(OWNER, "") == []
 
     async def test_its_notice_is_told(self, store: Store) -> None:

@@ -1,4 +1,4 @@
-"""What every store promises about groups that are paused, as tests; see StoreContract."""
+"""What every store promises about batches that are paused, as tests; see StoreContract."""
 
 from __future__ import annotations
 
@@ -19,56 +19,56 @@ PAUSED = Paused(code="unauthorized", message="The key is refused.", at=50.0)
 
 
 async def end_next(store: Store, *ends: Event) -> None:
-    """Claim a group's jobs one by one, and end each so."""
+    """Claim a batch's jobs one by one, and end each so."""
     for end in ends:
         (job,) = await claim(store, limit=1)
         await store.end(OWNER, job.id, end)
 
 
 async def paused(store: Store, total: int = 20, more: int = 3) -> None:
-    """Let a group be paused, with some more of its jobs queued."""
+    """Let a batch be paused, with some more of its jobs queued."""
     await announce(store, *range(AT_FIRST + more), total=total)
     await end_next(store, *[REFUSED] * AT_FIRST)
-    assert (await store.group(OWNER, ROWS)).paused == PAUSED
+    assert (await store.batch(OWNER, ROWS)).paused == PAUSED
 
 
 class PauseContract:
-    """A group whose jobs fail alike is paused, on every server, until it goes on."""
+    """A batch whose jobs fail alike is paused, on every server, until it goes on."""
 
     async def test_the_first_that_fail_alike_pause_it(self, store: Store) -> None:
         await announce(store, *range(20), total=20)
         await end_next(store, *[REFUSED] * (AT_FIRST - 1))
-        assert (await store.group(OWNER, ROWS)).paused is None
+        assert (await store.batch(OWNER, ROWS)).paused is None
         await end_next(store, REFUSED)
-        group = await store.group(OWNER, ROWS)
-        assert (group.paused, group.ended_at, group.counts) == (PAUSED, None, EndCounts(failed=AT_FIRST))
+        batch = await store.batch(OWNER, ROWS)
+        assert (batch.paused, batch.ended_at, batch.counts) == (PAUSED, None, EndCounts(failed=AT_FIRST))
         assert await claim(store) == []
 
     async def test_many_in_a_row_pause_it_later(self, store: Store) -> None:
         await announce(store, *range(40), total=40)
         await end_next(store, DONE, *[BROKEN] * (IN_A_ROW - 1), DONE, *[BROKEN] * (IN_A_ROW - 1))
-        assert (await store.group(OWNER, ROWS)).paused is None
+        assert (await store.batch(OWNER, ROWS)).paused is None
         await end_next(store, BROKEN)
-        assert (await store.group(OWNER, ROWS)).paused == Paused(code="truncated", message="It broke off.", at=51.0)
+        assert (await store.batch(OWNER, ROWS)).paused == Paused(code="truncated", message="It broke off.", at=51.0)
 
     async def test_one_that_was_stopped_says_nothing(self, store: Store) -> None:
         await announce(store, *range(20), total=20)
         stops: list[Event] = [Cancelled(at=50.0), Interrupted(at=50.0, code="server_died", message="Dead.")]
         await end_next(store, *stops, *[REFUSED] * 3, *stops, REFUSED)
-        assert (await store.group(OWNER, ROWS)).paused is None
+        assert (await store.batch(OWNER, ROWS)).paused is None
         await end_next(store, REFUSED)
-        assert (await store.group(OWNER, ROWS)).paused == PAUSED
+        assert (await store.batch(OWNER, ROWS)).paused == PAUSED
 
     @pytest.mark.parametrize("code", ["unreachable", "provider_error", "context_too_long", "no_such_code"])
     async def test_what_passes_or_is_of_one_row_does_not(self, store: Store, code: str) -> None:
         await announce(store, *range(40), total=40)
         await end_next(store, *[Failed(at=50.0, code=code, message="No.")] * 12, *[REFUSED] * 9)
-        assert (await store.group(OWNER, ROWS)).paused is None
+        assert (await store.batch(OWNER, ROWS)).paused is None
 
     async def test_mixed_failures_do_not(self, store: Store) -> None:
         await announce(store, *range(60), total=60)
         await end_next(store, *[REFUSED, BROKEN] * 12)
-        assert (await store.group(OWNER, ROWS)).paused is None
+        assert (await store.batch(OWNER, ROWS)).paused is None
 
     async def test_what_runs_goes_on_and_the_reason_stays(self, store: Store) -> None:
         await announce(store, *range(20), total=20)
@@ -78,20 +78,20 @@ class PauseContract:
         ends: list[Event] = [DONE, BROKEN, REFUSED]
         for job, end in zip(running[AT_FIRST:], ends, strict=True):
             await store.end(OWNER, job.id, end)
-        group = await store.group(OWNER, ROWS)
-        assert (group.paused, group.counts) == (PAUSED, EndCounts(completed=1, failed=AT_FIRST + 2))
+        batch = await store.batch(OWNER, ROWS)
+        assert (batch.paused, batch.counts) == (PAUSED, EndCounts(completed=1, failed=AT_FIRST + 2))
         assert len(await store.notices(OWNER, "")) == 1
 
     async def test_it_is_paused_on_every_server_and_others_run(self, store: Store) -> None:
         await announce(store, *range(9), total=20, concurrency=1)
         await announce(store, *range(10, 13), total=20, server=THERE)
-        await announce(store, 1, total=1, group="group-more")
+        await announce(store, 1, total=1, batch="batch-more")
         await submit(store, "job-0001")
-        running = [job for job in await claim(store, limit=AT_FIRST) if job.spec.group == ROWS]
+        running = [job for job in await claim(store, limit=AT_FIRST) if job.spec.batch == ROWS]
         for job in running:
             await store.end(OWNER, job.id, REFUSED)
-        assert (await store.group(OWNER, ROWS)).paused == PAUSED
-        assert {job.id for job in await claim(store)} == {"group-more-1", "job-0001"}
+        assert (await store.batch(OWNER, ROWS)).paused == PAUSED
+        assert {job.id for job in await claim(store)} == {"batch-more-1", "job-0001"}
         assert await claim(store, server=THERE) == []
 
     async def test_what_waits_for_its_next_try_is_not_begun(self, store: Store) -> None:
@@ -102,46 +102,46 @@ class PauseContract:
             await store.end(OWNER, job.id, REFUSED)
         assert await claim(store, at=60.0) == []
         assert await store.next_due(server=HERE, owner=None, after=60.0) is None
-        await store.resume_group(OWNER, ROWS)
+        await store.resume_batch(OWNER, ROWS)
         assert waits.id in {job.id for job in await claim(store, at=60.0)}
 
     async def test_more_may_be_submitted_and_none_begins(self, store: Store) -> None:
         await paused(store)
         await announce(store, 11, 12, total=20)
-        await submit(store, f"{ROWS}-13", group=ROWS)
-        group = await store.group(OWNER, ROWS)
-        assert (group.submitted, group.paused) == (AT_FIRST + 6, PAUSED)
+        await submit(store, f"{ROWS}-13", batch=ROWS)
+        batch = await store.batch(OWNER, ROWS)
+        assert (batch.submitted, batch.paused) == (AT_FIRST + 6, PAUSED)
         assert await claim(store) == []
 
     async def test_it_goes_on_with_what_is_left_and_counts_anew(self, store: Store) -> None:
         await paused(store, more=AT_FIRST + 2)
         for _ in range(2):
-            group = await store.resume_group(OWNER, ROWS)
-            assert (group.paused, group.counts) == (None, EndCounts(failed=AT_FIRST))
+            batch = await store.resume_batch(OWNER, ROWS)
+            assert (batch.paused, batch.counts) == (None, EndCounts(failed=AT_FIRST))
         await end_next(store, *[REFUSED] * (AT_FIRST - 1))
-        assert (await store.group(OWNER, ROWS)).paused is None
+        assert (await store.batch(OWNER, ROWS)).paused is None
         await end_next(store, REFUSED)
-        assert (await store.group(OWNER, ROWS)).paused == PAUSED
+        assert (await store.batch(OWNER, ROWS)).paused == PAUSED
         with pytest.raises(NotFoundError):
-            await store.resume_group("bob", ROWS)
+            await store.resume_batch("bob", ROWS)
 
     async def test_asking_again_lets_it_go_on(self, store: Store) -> None:
         await paused(store)
         await retry(store)
-        group = await store.group(OWNER, ROWS)
-        assert (group.paused, group.counts) == (None, EndCounts())
+        batch = await store.batch(OWNER, ROWS)
+        assert (batch.paused, batch.counts) == (None, EndCounts())
         assert len(await claim(store)) == AT_FIRST + 3
         assert await store.notices(OWNER, "") == []
 
     async def test_one_notice_tells_of_it_and_is_gone_when_it_goes_on(self, store: Store) -> None:
         await paused(store)
         (notice,) = await store.notices(OWNER, "")
-        assert (notice.group, notice.status, notice.paused, notice.created_at) == (ROWS, "running", PAUSED, 50.0)
+        assert (notice.batch, notice.status, notice.paused, notice.created_at) == (ROWS, "running", PAUSED, 50.0)
         assert notice.counts == EndCounts(failed=AT_FIRST)
         due = await store.due_webhooks(OWNER, since=0.0, at=90.0, again=99.0, limit=9)
         assert [each.id for each in due] == [notice.id]
         await store.mark_read(OWNER, "", ids=[notice.id], at=60.0)
-        await store.resume_group(OWNER, ROWS)
+        await store.resume_batch(OWNER, ROWS)
         assert await store.notices(OWNER, "") == []
 
     async def test_its_end_takes_the_place_of_its_pause(self, store: Store) -> None:
@@ -149,35 +149,35 @@ class PauseContract:
         running = await claim(store)
         for job in running[:-1]:
             await store.end(OWNER, job.id, REFUSED)
-        assert (await store.group(OWNER, ROWS)).paused == PAUSED
+        assert (await store.batch(OWNER, ROWS)).paused == PAUSED
         await store.end(OWNER, running[-1].id, DONE)
-        group = await store.group(OWNER, ROWS)
-        assert (group.paused, group.status) == (None, "failed")
+        batch = await store.batch(OWNER, ROWS)
+        assert (batch.paused, batch.status) == (None, "failed")
         (notice,) = await store.notices(OWNER, "")
         assert (notice.status, notice.paused) == ("failed", None)
 
     async def test_the_last_job_pauses_nothing(self, store: Store) -> None:
         await announce(store, *range(AT_FIRST), total=AT_FIRST)
         await end_next(store, *[REFUSED] * AT_FIRST)
-        group = await store.group(OWNER, ROWS)
-        assert (group.paused, group.status) == (None, "failed")
+        batch = await store.batch(OWNER, ROWS)
+        assert (batch.paused, batch.status) == (None, "failed")
 
     async def test_cancel_ends_it(self, store: Store) -> None:
         await paused(store)
-        group, jobs = await store.cancel_group(OWNER, ROWS, Cancelled(at=60.0), limit=9)
-        assert (group.paused, group.status, len(jobs)) == (None, "failed", 3)
+        batch, jobs = await store.cancel_batch(OWNER, ROWS, Cancelled(at=60.0), limit=9)
+        assert (batch.paused, batch.status, len(jobs)) == (None, "failed", 3)
         assert await store.notices(OWNER, "") == []
-        assert await store.resume_group(OWNER, ROWS) == group
+        assert await store.resume_batch(OWNER, ROWS) == batch
 
     async def test_it_is_no_work(self, store: Store) -> None:
         assert not await store.has_work(server=HERE, owner=OWNER)
         await paused(store)
         assert not await store.has_work(server=HERE, owner=OWNER)
-        await announce(store, 1, total=1, group="group-more", server=THERE)
+        await announce(store, 1, total=1, batch="batch-more", server=THERE)
         assert not await store.has_work(server=HERE, owner=OWNER)
         assert await store.has_work(server=THERE, owner=OWNER)
         assert not await store.has_work(server=THERE, owner="bob")
-        await store.resume_group(OWNER, ROWS)
+        await store.resume_batch(OWNER, ROWS)
         assert await store.has_work(server=HERE, owner=OWNER)
         job, *_ = await claim(store)
         assert not await store.has_work(server=HERE, owner=OWNER)
@@ -189,9 +189,9 @@ class PauseContract:
         running = await claim(store, limit=AT_FIRST)
         for job in running[:-1]:
             await store.end(OWNER, job.id, REFUSED)
-        group = await store.group(OWNER, ROWS)
+        batch = await store.batch(OWNER, ROWS)
         changes = store.changes()
         await store.end(OWNER, running[-1].id, REFUSED)
-        assert [change.kind for change in await take(changes)] == ["job", "group", "notice"]
-        await store.resume_group(OWNER, ROWS)
-        assert await take(changes) == [transitions.batch_change(group)]
+        assert [change.kind for change in await take(changes)] == ["job", "batch", "notice"]
+        await store.resume_batch(OWNER, ROWS)
+        assert await take(changes) == [transitions.batch_change(batch)]

@@ -106,14 +106,14 @@ class RetentionContract:
         assert await self.expired(store, before=50.0, unread=True) == []
         assert await self.expired(store, before=50.1, unread=True) == ["job-0001", "job-0002"]
 
-    async def test_jobs_of_a_group_are_unread_until_its_notice_is_read(self, store: Store) -> None:
-        group = Batch(spec=BatchSpec(id="group-01", total=2), owner=OWNER, total=2, created_at=10.0)
-        jobs = [new_job("job-0001", group="group-01"), new_job("job-0002", group="group-01")]
-        await store.submit_group(group, jobs, max_queued=9)
+    async def test_jobs_of_a_batch_are_unread_until_its_notice_is_read(self, store: Store) -> None:
+        batch = Batch(spec=BatchSpec(id="batch-01", total=2), owner=OWNER, total=2, created_at=10.0)
+        jobs = [new_job("job-0001", batch="batch-01"), new_job("job-0002", batch="batch-01")]
+        await store.submit_batch(batch, jobs, max_queued=9)
         await claim(store)
         await store.end(OWNER, "job-0001", Completed(at=30.0, finish_reason="stop"))
         await store.end(OWNER, "job-0002", Cancelled(at=40.0))
-        await ended(store, "job-0003", Cancelled(at=41.0), group="a-mere-label")
+        await ended(store, "job-0003", Cancelled(at=41.0), batch="a-mere-label")
         assert await self.expired(store, before=99.0, unread=True) == ["job-0001", "job-0002"]
         assert await self.expired(store, before=99.0, unread=False) == ["job-0003"]
         await store.mark_read(OWNER, "", ids=None, at=60.0)
@@ -121,9 +121,9 @@ class RetentionContract:
         assert await self.expired(store, before=99.0, unread=False) == ["job-0001", "job-0002", "job-0003"]
         assert await self.expired(store, before=60.0, unread=False) == ["job-0003"]
 
-    async def test_what_ended_in_a_group_that_has_not_is_unread(self, store: Store) -> None:
-        group = Batch(spec=BatchSpec(id="group-01", total=2), owner=OWNER, total=2, created_at=10.0)
-        await store.submit_group(group, [new_job("job-0001", group="group-01")], max_queued=9)
+    async def test_what_ended_in_a_batch_that_has_not_is_unread(self, store: Store) -> None:
+        batch = Batch(spec=BatchSpec(id="batch-01", total=2), owner=OWNER, total=2, created_at=10.0)
+        await store.submit_batch(batch, [new_job("job-0001", batch="batch-01")], max_queued=9)
         await store.end(OWNER, "job-0001", Cancelled(at=30.0))
         assert await self.expired(store, before=99.0, unread=False) == []
         assert await self.expired(store, before=99.0, unread=True) == ["job-0001"]

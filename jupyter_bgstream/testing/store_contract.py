@@ -170,8 +170,8 @@ class ClaimContract:
         assert (await log_of(store))[1] == Attempt(seq=2, attempt=1, at=21.5)
         assert await claim(store) == []
 
-    async def test_interactive_before_batch_and_old_before_new(self, store: Store) -> None:
-        for job_id, priority in (("job-0001", "batch"), ("job-0002", "interactive"), ("job-0003", "interactive")):
+    async def test_interactive_before_bulk_and_old_before_new(self, store: Store) -> None:
+        for job_id, priority in (("job-0001", "bulk"), ("job-0002", "interactive"), ("job-0003", "interactive")):
             await submit(store, job_id, priority=priority)
         assert [job.id for job in await claim(store, limit=2)] == ["job-0002", "job-0003"]
         assert [job.id for job in await claim(store)] == ["job-0001"]
@@ -501,8 +501,8 @@ class ListContract:
 
     async def test_filters_combine(self, store: Store) -> None:
         await submit(store, "job-0001", thread="t", tags=("red", "blue"))
-        await submit(store, "job-0002", thread="t", group="g", source=JobSource(notebook="a.ipynb"))
-        await submit(store, "job-0003", tags=("red",), group="g", source=JobSource(notebook="a.ipynb"))
+        await submit(store, "job-0002", thread="t", batch="g", source=JobSource(notebook="a.ipynb"))
+        await submit(store, "job-0003", tags=("red",), batch="g", source=JobSource(notebook="a.ipynb"))
         await store.end(OWNER, "job-0002", Cancelled(at=30.0))
         expected: list[tuple[dict[str, Any], list[int]]] = [
             ({}, [3, 2, 1]),
@@ -510,14 +510,14 @@ class ListContract:
             ({"status": "running"}, []),
             ({"thread": "t"}, [2, 1]),
             ({"notebook": "a.ipynb"}, [3, 2]),
-            ({"group": "g"}, [3, 2]),
+            ({"batch": "g"}, [3, 2]),
             ({"tag": "red"}, [3, 1]),
             ({"tag": "re"}, []),
             ({"ids": ("job-0003", "job-0001", "job-none")}, [3, 1]),
             ({"ids": ()}, []),
             ({"thread": "t", "tag": "blue", "status": "queued"}, [1]),
-            ({"group": "g", "status": "cancelled", "ids": ("job-0002",)}, [2]),
-            ({"group": "g", "thread": "none"}, []),
+            ({"batch": "g", "status": "cancelled", "ids": ("job-0002",)}, [2]),
+            ({"batch": "g", "thread": "none"}, []),
         ]
         for fields, numbers in expected:
             assert await ids_of(store, **fields) == [f"job-{number:04}" for number in numbers], fields

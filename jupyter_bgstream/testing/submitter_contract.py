@@ -11,11 +11,11 @@ from ..store.base import JobFilter, Store
 from .factories import HERE, OWNER, append, claim, ended, ids_of, new_job, running, submit, text_deltas
 
 FAILED = Failed(at=50.0, code="internal", message="No.")
-GROUP = "group-0001"
+BATCH = "batch-0001"
 
 
-def _group() -> Batch:
-    return Batch(spec=BatchSpec(id=GROUP, total=2), owner=OWNER, total=2, created_at=10.0)
+def _batch() -> Batch:
+    return Batch(spec=BatchSpec(id=BATCH, total=2), owner=OWNER, total=2, created_at=10.0)
 
 
 class SubmitterContract:
@@ -55,21 +55,21 @@ class SubmitterContract:
         assert (stored.id, stored.submitted_by, new) == ("job-0002", "eve", False)
         assert (await store.job(OWNER, first.id)).submitted_by == "bob"
 
-    async def test_repeated_group_keeps_first_submitters(self, store: Store) -> None:
+    async def test_repeated_batch_keeps_first_submitters(self, store: Store) -> None:
         for names in (("bob", None), ("eve", "eve")):
-            jobs = [new_job(f"job-000{n}", group=GROUP, submitted_by=name) for n, name in enumerate(names)]
-            await store.submit_group(_group(), jobs, max_queued=9)
+            jobs = [new_job(f"job-000{n}", batch=BATCH, submitted_by=name) for n, name in enumerate(names)]
+            await store.submit_batch(_batch(), jobs, max_queued=9)
         assert [(await store.job(OWNER, f"job-000{n}")).submitted_by for n in range(2)] == ["bob", None]
 
-    async def test_retried_group_has_its_own_submitter(self, store: Store) -> None:
-        jobs = [new_job(f"job-000{n}", group=GROUP, submitted_by="bob") for n in range(2)]
-        await store.submit_group(_group(), jobs, max_queued=9)
+    async def test_retried_batch_has_its_own_submitter(self, store: Store) -> None:
+        jobs = [new_job(f"job-000{n}", batch=BATCH, submitted_by="bob") for n in range(2)]
+        await store.submit_batch(_batch(), jobs, max_queued=9)
         for job in jobs:
             await store.end(OWNER, job.id, Cancelled(at=30.0))
-        await store.retry_group(
-            OWNER, GROUP, server=HERE, at=70.0, limit=9, max_queued=9, span=None, submitted_by="eve"
+        await store.retry_batch(
+            OWNER, BATCH, server=HERE, at=70.0, limit=9, max_queued=9, span=None, submitted_by="eve"
         )
-        found, _ = await store.jobs(OWNER, JobFilter(group=GROUP, status="queued"))
+        found, _ = await store.jobs(OWNER, JobFilter(batch=BATCH, status="queued"))
         assert [job.submitted_by for job in found] == ["eve", "eve"]
 
     async def test_filter_finds_jobs_of_submitter(self, store: Store) -> None:

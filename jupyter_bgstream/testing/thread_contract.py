@@ -274,12 +274,12 @@ class ThreadContract:
         assert await store.fork_of(OWNER, "new") is None
         assert (await store.thread(OWNER, "newer")).forked_from is None
 
-    async def test_a_group_counts_what_is_cancelled_with_its_thread(self, store: Store) -> None:
-        group = Batch(spec=BatchSpec(id="group-01", total=2), owner=OWNER, total=2, created_at=10.0)
-        jobs = [new_job("job-0001", group="group-01", thread="t"), new_job("job-0002", group="group-01")]
-        await store.submit_group(group, jobs, max_queued=9)
+    async def test_a_batch_counts_what_is_cancelled_with_its_thread(self, store: Store) -> None:
+        batch = Batch(spec=BatchSpec(id="batch-01", total=2), owner=OWNER, total=2, created_at=10.0)
+        jobs = [new_job("job-0001", batch="batch-01", thread="t"), new_job("job-0002", batch="batch-01")]
+        await store.submit_batch(batch, jobs, max_queued=9)
         await store.delete_thread(OWNER, "t", STOPPED)
-        now = await store.group(OWNER, "group-01")
+        now = await store.batch(OWNER, "batch-01")
         assert (now.counts.cancelled, now.ended_at) == (1, None)
 
     async def test_whose_messages_a_history_has_is_frozen_with_it(self, store: Store) -> None:

@@ -34,7 +34,7 @@ const relays = new Map<unknown, Relay>();
 
 /** Report to the kernel that this page has a socket, so that it need not relay, and which retry is the newest. */
 function initialize({ model }: { model: Model }): (() => void) | undefined {
-  const { live, retries, groups } = pageGlobals() ?? {};
+  const { live, retries, batches } = pageGlobals() ?? {};
   const id = model.get('id');
   if (live === undefined || !isId(id)) {
     return undefined;
@@ -48,8 +48,8 @@ function initialize({ model }: { model: Model }): (() => void) | undefined {
     }
   };
   if (model.get('kind') === 'batch') {
-    watching = groups?.follow(id, group => {
-      if (group !== null && group.status !== model.get('status')) {
+    watching = batches?.follow(id, batch => {
+      if (batch !== null && batch.status !== model.get('status')) {
         tell('look');
       }
     });
@@ -98,17 +98,17 @@ function drawJob(model: Model, job: string): View {
 
 function drawBatch(model: Model, batchId: string): View {
   const options = { batch: batchId, saved: null };
-  const { groups, batch } = pageGlobals() ?? {};
-  if (groups === undefined) {
+  const { batches, batch } = pageGlobals() ?? {};
+  if (batches === undefined) {
     style('base', baseCss);
     style('batch', batchCss);
     return relayed(
       model,
       () => new KernelBatch(model),
-      from => new BatchView({ ...options, groups: from })
+      from => new BatchView({ ...options, batches: from })
     );
   }
-  return batch?.(options) ?? new BatchView({ ...options, groups });
+  return batch?.(options) ?? new BatchView({ ...options, batches });
 }
 
 function relayed<T extends Disposable>(model: Model, make: () => T, view: (from: T) => View): View {

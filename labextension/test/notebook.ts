@@ -117,22 +117,22 @@ const retries = {
   }
 };
 
-export let followGroup: Map<string, BatchFollower>;
-export let retriedGroup: (group: string) => void;
+export let followBatch: Map<string, BatchFollower>;
+export let retriedBatch: (batch: string) => void;
 
-const groups = {
+const batches = {
   follow: (id: string, follower: BatchFollower) => {
-    followGroup.set(id, follower);
-    return { dispose: () => void followGroup.delete(id) };
+    followBatch.set(id, follower);
+    return { dispose: () => void followBatch.delete(id) };
   },
-  onRetry: (listener: (group: string) => void) => {
-    retriedGroup = listener;
+  onRetry: (listener: (batch: string) => void) => {
+    retriedBatch = listener;
     return { dispose: () => undefined };
   }
 };
 
 export const keep = (): OutputSaver =>
-  (keeper = new OutputSaver(panel as never, { live, retries, groups, maySave: () => autosave.on }));
+  (keeper = new OutputSaver(panel as never, { live, retries, batches, maySave: () => autosave.on }));
 
 /** The server says which jobs ask each other again. */
 export const link = (job: string, ...ids: string[]): void =>
@@ -151,7 +151,7 @@ export function setUp(): void {
   vi.useFakeTimers();
   follows = new Map();
   chains = new Map();
-  followGroup = new Map();
+  followBatch = new Map();
   mayWrite = vi.fn(() => Promise.resolve(true));
   loadImage = vi.fn(() => Promise.resolve(file));
   autosave.on = true;

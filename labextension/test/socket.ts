@@ -1,4 +1,4 @@
-import type { ClientFrame, ServerFrame } from '../src/wire/wire';
+import { type ClientFrame, PROTOCOL, type ServerFrame } from '../src/wire/wire';
 
 /** A WebSocket that a test holds in its hand. */
 export class FakeSocket {
@@ -28,7 +28,7 @@ export class FakeSocket {
   }
 
   hello(): this {
-    this.say({ type: 'hello', version: '0', protocol: 1, server: 's' });
+    this.say({ type: 'hello', version: '0', protocol: PROTOCOL, server: 's' });
     return this;
   }
 

@@ -12,7 +12,7 @@ export function jobOf(id: string, status: Status, more: Partial<Job> = {}): Job 
     title: `Title of ${id}`,
     preview: '',
     thread: 'trip',
-    group: null,
+    batch: null,
     source: null,
     submitted_by: null,
     cursor: 'c',

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { PAGE_GLOBALS, type PageGlobals } from '../src/views/globals';
 import widget from '../src/widget';
 import type { BatchFollower } from '../src/wire/batches';
-import { groupOf } from './dom';
+import { batchOf } from './dom';
 
 let tell: BatchFollower;
 let following: boolean;
@@ -15,22 +15,22 @@ const model = { get: (name: string) => state[name], send, on: vi.fn(), off: vi.f
 beforeEach(() => {
   send.mockReset();
   Object.assign(state, { kind: 'batch', id: 'g', status: 'running' });
-  const groups = {
+  const batches = {
     follow: (_: string, follower: BatchFollower) => {
       [tell, following] = [follower, true];
       follower(null, null);
       return { dispose: () => void (following = false) };
     }
   };
-  (globalThis as { [PAGE_GLOBALS]?: PageGlobals })[PAGE_GLOBALS] = { live: {}, groups } as never;
+  (globalThis as { [PAGE_GLOBALS]?: PageGlobals })[PAGE_GLOBALS] = { live: {}, batches } as never;
 });
 
 afterEach(() => Reflect.deleteProperty(globalThis, PAGE_GLOBALS));
 
 it('a kernel is informed what its page sees and it does not', () => {
   const leave = widget.initialize({ model });
-  tell(groupOf({ completed: 1 }), null);
-  tell(groupOf({ completed: 3 }), null);
+  tell(batchOf({ completed: 1 }), null);
+  tell(batchOf({ completed: 3 }), null);
   expect(send.mock.calls).toEqual([[{ type: 'live' }], [{ type: 'look' }]]);
   leave?.();
   expect(following).toBe(false);
@@ -41,6 +41,6 @@ it('a kernel that is gone is informed nothing, and nothing is followed for it', 
   send.mockImplementation(() => {
     throw new Error('Cannot send');
   });
-  tell(groupOf({ completed: 3 }), null);
+  tell(batchOf({ completed: 3 }), null);
   expect(following).toBe(false);
 });

@@ -62,7 +62,7 @@ async def flood(server: Jupyter, provider: ThreadedProvider, jobs: int) -> Flood
 
         async def submit() -> None:
             for n in todo:
-                body = {"id": f"flood-{n:06}", "model": "demo/held", "prompt": f"{n}", "priority": "batch"}
+                body = {"id": f"flood-{n:06}", "model": "demo/held", "prompt": f"{n}", "priority": "bulk"}
                 (await client.post("jobs", json=body)).raise_for_status()
 
         await asyncio.gather(*(submit() for _ in range(AT_A_TIME)))

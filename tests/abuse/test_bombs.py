@@ -104,7 +104,7 @@ async def test_a_bomb_costs_little(tmp_path: Path, bombs: dict[str, bytes], fill
                         (found,) = [each for each in listed["providers"] if each["name"] == "demo"]
                         code = found["error"]["code"]
                     else:
-                        job = await submit(client, where, retries="never")
+                        job = await submit(client, where, retry_policy="never")
                         await follow(client, job)
                         ended = (await client.get(f"jobs/{job}")).json()
                         code = ended["error"]["code"]

@@ -177,7 +177,7 @@ def _watch(server: Jupyter, figures: Figures, *, until: int) -> None:
         (job,) = client.get("api/bgstream/jobs", params={"limit": 1}).json()["jobs"]
         while time.monotonic() < give_up:
             began = time.perf_counter()
-            form = client.get(f"api/bgstream/groups/{job['group']}").json()
+            form = client.get(f"api/bgstream/batches/{job['batch']}").json()
             middle = time.perf_counter()
             client.get("api").raise_for_status()
             figures.form.append(middle - began)

@@ -38,7 +38,7 @@ WARM = "a $x$ *b*\n\n```python\nx = 1\n```\n```js\nx\n```\n```html\n<a>\n```\n``
 DRAW = """async ([text, least]) => {
     const job = 'gone-' + Math.random();
     const saved = {text, status: 'completed'};
-    const view = globalThis[Symbol.for('jupyter_bgstream/1')].answer({job, model: 'demo/gone', saved});
+    const view = globalThis[Symbol.for('jupyter_bgstream/2')].answer({job, model: 'demo/gone', saved});
     const box = document.createElement('div');
     box.style = 'position: fixed; inset: 100px; z-index: 9; overflow: auto; background: white';
     box.append(view.node);

@@ -68,7 +68,7 @@ DRAW_LOG = """async ([model, logs]) => {
     const job = 'costly-' + Math.random().toString(36).slice(2);
     const frames = logs.map((events, i) => JSON.stringify(
         {type: 'events', job, cursor: `00000000_0001_${i}`, events, closed: i === logs.length - 1}));
-    const view = globalThis[Symbol.for('jupyter_bgstream/1')].answer({job, model, saved: null});
+    const view = globalThis[Symbol.for('jupyter_bgstream/2')].answer({job, model, saved: null});
     const done = await lookAt(view.node);
     const drawn = view.node.querySelector('.jp-bgstream-view');
     while (drawn.dataset.state !== 'missing') await frame();

@@ -234,12 +234,12 @@ async def test_what_one_tab_mutes_calls_in_none(lab: Lab, server: Jupyter, provi
         assert client.get("mutes").json() == {"mutes": []}
 
 
-async def test_a_group_is_one_notice_and_one_toast_in_two_windows(
+async def test_a_batch_is_one_notice_and_one_toast_in_two_windows(
     lab: Lab, server: Jupyter, provider: ThreadedProvider
 ) -> None:
     provider.scripts["good"] = answer("Well.")
-    write_notebook(server.root / "group.ipynb", "1")
-    tabs = [await lab.tab("group.ipynb"), await lab.tab("group.ipynb")]
+    write_notebook(server.root / "batch.ipynb", "1")
+    tabs = [await lab.tab("batch.ipynb"), await lab.tab("batch.ipynb")]
     for tab in tabs:  # whatever toast there ever was
         await tab.page.evaluate("""() => {
             window.toasts = new Set();
@@ -249,22 +249,22 @@ async def test_a_group_is_one_notice_and_one_toast_in_two_windows(
             })).observe(document.body, {subtree: true, childList: true, characterData: true});
         }""")
     jobs = [
-        {"id": f"of-the-group-{n}", "model": f"demo/{'good' if n < 3 else 'no-such'}", "prompt": f"Number {n}"}
+        {"id": f"of-the-batch-{n}", "model": f"demo/{'good' if n < 3 else 'no-such'}", "prompt": f"Number {n}"}
         for n in range(4)
     ]
     with server.client() as client:
-        group = {"id": "the-group", "total": 4, "title": "Four questions", "jobs": jobs}
-        assert client.post("groups", json=group).status_code == 200
+        batch = {"id": "the-batch", "total": 4, "title": "Four questions", "jobs": jobs}
+        assert client.post("batches", json=batch).status_code == 200
     for tab in tabs:
         await unread(tab, 1)
         await open_panel(tab)
-        row = tab.page.locator(f"{PANEL} .jp-bgstream-inbox [data-group=the-group]")
+        row = tab.page.locator(f"{PANEL} .jp-bgstream-inbox [data-batch=the-batch]")
         assert "3 answered, 1 failed" in (await row.text_content() or "")
     async with asyncio.timeout(15):
         while not sum([await tab.page.evaluate("toasts.size") for tab in tabs]):
             pass
     tab = tabs[0]
-    await tab.page.locator(f"{PANEL} .jp-bgstream-inbox [data-group=the-group] [data-action=open]").click()
+    await tab.page.locator(f"{PANEL} .jp-bgstream-inbox [data-batch=the-batch] [data-action=open]").click()
     await tab.page.wait_for_selector(f"{PANEL} .jp-bgstream-jobs header >> text=of Four questions")
     assert await tab.page.locator(f"{PANEL} .jp-bgstream-jobs > ul > li").count() == 4
     for each in tabs:

@@ -30,7 +30,7 @@ ROWS = 40
 STREAMING = 14.0  # seconds that the longest answer takes
 BEGIN = "%load_ext jupyter_bgstream\nfrom IPython.display import display"
 BATCH = """counts = dict.fromkeys(['completed', 'failed', 'cancelled', 'interrupted'], 0)
-key = {{'id': {group!r}, 'status': 'queued', 'title': 'Rows', 'total': {rows}, 'counts': counts}}
+key = {{'id': {batch!r}, 'status': 'queued', 'title': 'Rows', 'total': {rows}, 'counts': counts}}
 display({{'application/vnd.bgstream.batch.v1+json': key, 'text/markdown': ''}}, raw=True)"""
 
 
@@ -130,16 +130,16 @@ async def test_all_texts_are_the_providers_in_the_end(
         texts[model] = " ".join(f"{number}·{word}" for word in range(chance.randint(100, 400))) + " 👩‍🚀 end."
         provider.scripts[model] = paced(texts[model], chance.uniform(0.3, 1) * STREAMING)
     provider.scripts["storm-row"] = paced("a row", 0.5)
-    group = f"storm-group-{seed}"
+    batch = f"storm-batch-{seed}"
     together = [[f"demo/{models[number]}" for number in some] for some in SIDE_BY_SIDE]
     cells = [f"%%bg demo/{model}\nGo on" for model in models[: SIDE_BY_SIDE[0][0]]]
     cells += [f"%%bg {' '.join(some)}\nGo on" for some in together]
-    cells += [BATCH.format(group=group, rows=ROWS)]
+    cells += [BATCH.format(batch=batch, rows=ROWS)]
     path = write_notebook(server.root / f"storm-{seed}.ipynb", BEGIN, *cells)
     rows = [{"id": f"storm-row-{seed}-{n:04}", "model": "demo/storm-row", "prompt": str(n)} for n in range(ROWS)]
     with server.client() as client:
-        announced = {"id": group, "total": ROWS, "title": "Rows", "jobs": rows}
-        assert client.post("groups", json=announced).is_success
+        announced = {"id": batch, "total": ROWS, "title": "Rows", "jobs": rows}
+        assert client.post("batches", json=announced).is_success
 
     lab = await new_lab(browser, server)
     storm = Storm(lab, path.name, chance)

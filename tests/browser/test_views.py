@@ -86,13 +86,13 @@ async def test_a_batch_is_live_and_one_notice(lab: Lab, server: Jupyter, provide
     rows = 30
     models = {3: "bad-row", 7: "bad-row", 20: "held-row"}
     jobs = [
-        {"id": f"views-row-{n:04}", "model": f"demo/{models.get(n, 'row')}", "prompt": str(n), "retries": "never"}
+        {"id": f"views-row-{n:04}", "model": f"demo/{models.get(n, 'row')}", "prompt": str(n), "retry_policy": "never"}
         for n in range(rows)
     ]
-    group = "views-group"
-    path = write_notebook(server.root / "batch.ipynb", BEGIN, BATCH.format(group=group, rows=rows))
+    batch = "views-batch"
+    path = write_notebook(server.root / "batch.ipynb", BEGIN, BATCH.format(batch=batch, rows=rows))
     with server.client() as client:
-        assert client.post("groups", json={"id": group, "total": rows, "title": "Rows", "jobs": jobs}).is_success
+        assert client.post("batches", json={"id": batch, "total": rows, "title": "Rows", "jobs": jobs}).is_success
     tab = await lab.tab("batch.ipynb")
     await tab.run(0)
     await tab.run(1)
@@ -110,20 +110,20 @@ async def test_a_batch_is_live_and_one_notice(lab: Lab, server: Jupyter, provide
     await tab.state(1, "partly")
     await until_each(tab, "numbers", "28 of 30 answered · 2 failed")
     with server.client() as client:  # who looks at it needs no toast
-        await tab.until(lambda: not any(each["group"] == group for each in unread(client)))
+        await tab.until(lambda: not any(each["batch"] == batch for each in unread(client)))
     provider.scripts["bad-row"] = answer("fine")
     await tab.page.get_by_role("button", name="Retry 2 failed").click()
     await tab.state(1, "completed")
     await until_each(tab, "numbers", "30 of 30 answered")
     await tab.page.get_by_role("button", name="Show jobs").click()
-    await tab.page.wait_for_selector("#jp-bgstream-panel .jp-bgstream-group >> text=of Rows")
+    await tab.page.wait_for_selector("#jp-bgstream-panel .jp-bgstream-batch-filter >> text=of Rows")
     await tab.save()
     assert saved_markdown(path, 1) == "Rows: 30 of 30 answered"
     assert not tab.errors
 
 
 async def test_a_batch_of_another_server_shows_its_saved_numbers(lab: Lab, server: Jupyter) -> None:
-    path = write_notebook(server.root / "elsewhere.ipynb", BEGIN, BATCH.format(group="of-another-server", rows=30))
+    path = write_notebook(server.root / "elsewhere.ipynb", BEGIN, BATCH.format(batch="of-another-server", rows=30))
     tab = await lab.tab("elsewhere.ipynb")
     await tab.run(0)
     await tab.run(1)

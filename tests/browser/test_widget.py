@@ -154,7 +154,7 @@ async def test_the_kernel_relays_where_no_socket_is(
     provider.release()
     await page.shows(cell(0), TEXT)
     await page.state(cell(0), "completed")
-    assert await tab.page.evaluate("globalThis[Symbol.for('jupyter_bgstream/1')]") is None
+    assert await tab.page.evaluate("globalThis[Symbol.for('jupyter_bgstream/2')]") is None
     await tab.run(1)
     await page.state(cell(1), "completed", 2)
     await page.shows(cell(1), TEXT)
@@ -235,7 +235,9 @@ async def test_a_batch_with_a_socket_and_without(
     models = ["demo/row", "demo/held-row", "demo/row"]
     rows = [{"id": f"widget-row-{number}", "model": model, "prompt": "x"} for number, model in enumerate(models)]
     with server.client() as client:
-        client.post("groups", json={"id": "widget-batch", "total": 3, "title": "Rows", "jobs": rows}).raise_for_status()
+        client.post(
+            "batches", json={"id": "widget-batch", "total": 3, "title": "Rows", "jobs": rows}
+        ).raise_for_status()
     write_notebook(
         notebook,
         HEAD

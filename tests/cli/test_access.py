@@ -13,7 +13,7 @@ from cli.test_doctor import found
 from cli.test_fill import data_of, key, save
 from cli.test_serve import Serve
 
-from jupyter_bgstream.core.codec import BUNDLE_MIME, encode
+from jupyter_bgstream.core.codec import BUNDLE_MIME, PROTOCOL_VERSION, encode
 from jupyter_bgstream.core.runtime import Runtime
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.factories import HERE, ended
@@ -96,7 +96,17 @@ def test_wide_modes_are_warnings_for_the_doctor_and_restored_by_the_next_start(o
 def runtime_file(home: Home) -> Path:
     path = home.runtime / "bgstream-0123456789abcdef.json"
     path.write_bytes(
-        encode(Runtime(url="http://127.0.0.1:1/", token="t", version="0", protocol=1, server="s", pid=1, kind="serve"))
+        encode(
+            Runtime(
+                url="http://127.0.0.1:1/",
+                token="t",
+                version="0",
+                protocol=PROTOCOL_VERSION,
+                server="s",
+                pid=1,
+                kind="serve",
+            )
+        )
     )
     path.chmod(0o600)
     return path

@@ -225,7 +225,7 @@ def test_database_that_was_kept_aside_is_said_until_it_is_removed(sound: Home) -
 
 async def test_database_of_another_machine_is_a_problem_while_that_is_alive(sound: Home) -> None:
     settings = json.loads((sound.config / "jupyter_server_config.json").read_text())["BgStreamApp"]
-    sound.configure(journal="rollback", host="ada", **settings)
+    sound.configure(database_journal="rollback", database_host="ada", **settings)
     store = SQLiteStore(
         sound.database, server=HERE, journal="rollback", host="ada", machine=Machine("node1", "another boot")
     )
@@ -239,7 +239,7 @@ async def test_database_of_another_machine_is_a_problem_while_that_is_alive(soun
 
 def test_database_under_the_machines_name_from_before_is_offered(sound: Home) -> None:
     settings = json.loads((sound.config / "jupyter_server_config.json").read_text())["BgStreamApp"]
-    sound.configure(journal="rollback", **settings)
+    sound.configure(database_journal="rollback", **settings)
     before = sound.database.with_name(f"jobs.{socket.gethostname()}.sqlite")
     before.parent.mkdir(parents=True)
     before.write_bytes(b"a database")

@@ -259,8 +259,8 @@ async def stored(home: Home) -> SQLiteStore:
     await store.end(OWNER, done.id, Completed(at=50.0, finish_reason="length"))
     half = await running(store, "job-half", owner=OWNER)
     await append(store, half, text_deltas("Half"))
-    spec = BatchSpec(id="group-0001", total=3, title="Reviews")
-    await store.submit_group(Batch(spec=spec, owner=OWNER, total=3, created_at=1.0), [], max_queued=10)
+    spec = BatchSpec(id="batch-0001", total=3, title="Reviews")
+    await store.submit_batch(Batch(spec=spec, owner=OWNER, total=3, created_at=1.0), [], max_queued=10)
     return store
 
 
@@ -273,7 +273,7 @@ async def test_without_a_server_the_database_is_read(home: Home) -> None:
         home.folder / "x.ipynb",
         *(data_of(BUNDLE_MIME, key(name)) for name in ("job-done", "job-half", "job-gone")),
         old,
-        data_of(BATCH_MIME, {"id": "group-0001"}),
+        data_of(BATCH_MIME, {"id": "batch-0001"}),
     )
     save(home.folder / "plain.ipynb")
     before = path.read_bytes()
@@ -415,16 +415,16 @@ def test_a_server_is_asked_and_waited_for_and_retries_are_followed(
     ended(server, first)
     with server.client() as client:
         newest = client.post(f"jobs/{first}/retry").raise_for_status().json()["id"]
-        group = {"id": "group-0001", "total": 2, "title": "Reviews"}
+        body = {"id": "batch-0001", "total": 2, "title": "Reviews"}
         jobs = [{"id": f"row-{n:06}", "model": "test/hello", "prompt": "x"} for n in range(2)]
-        client.post("groups", json=group | {"jobs": jobs}).raise_for_status()
+        client.post("batches", json=body | {"jobs": jobs}).raise_for_status()
         for job in (newest, *(job["id"] for job in jobs)):
             ended(server, job)
     path = save(
         home.folder / "x.ipynb",
         data_of(BUNDLE_MIME, key(first, status="completed", model="test/hello"), "Before."),
         data_of(JOBS_MIME, {"jobs": [key(held, model="test/held"), key(newest, model="test/hello")]}),
-        data_of(BATCH_MIME, {"id": "group-0001", "status": "queued", "title": "Reviews", "total": 2, "counts": {}}),
+        data_of(BATCH_MIME, {"id": "batch-0001", "status": "queued", "title": "Reviews", "total": 2, "counts": {}}),
         data_of(BUNDLE_MIME, key("../status, or so")),
         data_of(BATCH_MIME, {"id": "\x1b]0;../status"}),
         data_of(BATCH_MIME, {"id": "z-HALF"}),

@@ -89,9 +89,9 @@ async def test_it_goes_by_the_servers_config(home: Home) -> None:
     store = await filled(home)
     await store.close()
     elsewhere = home.database.rename(home.folder / "elsewhere.sqlite")
-    home.configure(database=str(elsewhere), keep_days=20)
+    home.configure(database=str(elsewhere), retention_days=20)
     assert "Would delete 2 read answers" in prune(home, "--dry-run")
-    home.configure(keep_days=0)
+    home.configure(retention_days=0)
     assert "never deleted" in prune(home, "--dry-run", "--database", str(elsewhere))
     assert "Would delete 1 read answer" in prune(home, "--dry-run", "--database", str(elsewhere), "--days", "60")
 

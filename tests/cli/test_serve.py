@@ -193,7 +193,7 @@ def test_second_one_is_refused_though_the_lock_file_was_deleted(serve: Serve) ->
 @pytest.mark.parametrize(("name", "file"), [("", "jobs.ada.sqlite"), ("gpu", "jobs.ada~gpu.sqlite")])
 def test_it_prints_the_file_that_a_hubs_user_has_on_a_network_home(user: Home, name: str, file: str) -> None:
     config = json.loads((user.config / "jupyter_server_config.json").read_text())
-    user.configure(journal="rollback", **config["BgStreamApp"])
+    user.configure(database_journal="rollback", **config["BgStreamApp"])
     hub = {"JUPYTERHUB_USER": "ada", "JUPYTERHUB_SERVER_NAME": name}
     with closing(Serve(user, env=hub)) as serve:
         path = user.database.with_name(file)

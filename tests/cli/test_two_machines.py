@@ -57,7 +57,7 @@ def until(condition: Callable[[], bool]) -> None:
 def test_next_pod_takes_over_a_frozen_one_that_then_touches_nothing(user: Home, provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
     config = json.loads((user.config / "jupyter_server_config.json").read_text())
-    user.configure(journal="rollback", **config["BgStreamApp"])
+    user.configure(database_journal="rollback", **config["BgStreamApp"])
     with closing(pod(user, "pod-one")) as one, api(user, "pod-one") as first:
         assert one.said.count("jobs.ada.sqlite") == 1
         job = first.post("jobs", json={"model": "test/held", "prompt": "?"}).json()["id"]

@@ -49,7 +49,7 @@ def asked(kernel: Kernel, provider: ThreadedProvider) -> Iterator[dict[str, str]
         ("%%bg --th", ["%%bg --thread"]),
         ("%%bg --wait --pr", ["%%bg --wait --priority"]),
         ("%%bg --thread my", ["%%bg --thread my-talk"]),
-        ("%%bg --priority b", ["%%bg --priority batch"]),
+        ("%%bg --priority b", ["%%bg --priority bulk"]),
         ("%%bg --retry-policy a", ["%%bg --retry-policy always"]),
         ("%%bg --param max", ["%%bg --param max_tokens="]),
         ("%%bg --param reasoning_effort=h", ["%%bg --param reasoning_effort=high"]),

@@ -202,7 +202,14 @@ def test_another_protocol(server: Jupyter, folder: Path, monkeypatch: pytest.Mon
     with pytest.raises(VersionMismatchError) as error:
         jobs()
     assert f"(protocol {PROTOCOL_VERSION})" in sentence(error)
-    assert f"protocol {PROTOCOL_VERSION + 1}" in sentence(error)
+    assert f"protocol {PROTOCOL_VERSION + 1}. Restart the kernel." in sentence(error)
+    assert error.value.code == "wrong_version"
+
+
+def test_runtime_file_of_another_protocol(server: Jupyter, folder: Path) -> None:
+    leave(folder, "a", server, protocol=PROTOCOL_VERSION - 1)
+    with pytest.raises(VersionMismatchError, match="Restart the kernel"):
+        jobs()
 
 
 def test_a_proxy_is_never_asked(server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,6 +92,6 @@ def test_the_magic_shows_a_table(kernel: Kernel) -> None:
     assert "test/hello" in by_model
     assert kernel.run("%bg costs").bundles[0]["text/plain"].startswith("day ")
     assert (
-        "Unknown argument 'hour' of %bg costs. Use one of day, model, thread, notebook, group, submitted_by."
+        "Unknown argument 'hour' of %bg costs. Use one of day, model, thread, notebook, batch, submitted_by."
         in kernel.run("%bg costs hour").error
     )

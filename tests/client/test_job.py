@@ -234,8 +234,8 @@ def test_everything_that_can_be_asked_for_arrives(provider: ThreadedProvider) ->
         thread="trip",
         title="Small talk",
         tags=["a", "b"],
-        group="g1",
-        priority="batch",
+        batch="g1",
+        priority="bulk",
         on_restart="retry",
     )
     ask.result()
@@ -243,7 +243,7 @@ def test_everything_that_can_be_asked_for_arrives(provider: ThreadedProvider) ->
     assert [message["content"] for message in sent["messages"]] == ["Be brief.", "How are you?"]
     assert sent["temperature"] == 0.5
     assert (ask.title, ask.thread) == ("Small talk", "trip")
-    for query in ({"thread": "trip"}, {"tag": "b"}, {"group": "g1"}):
+    for query in ({"thread": "trip"}, {"tag": "b"}, {"batch": "g1"}):
         assert [found.id for found in jobs(**query)] == [ask.id]  # type: ignore[arg-type]
     assert [found.id for found in jobs(limit=1)] == [ask.id]
     assert ask.id not in {found.id for found in jobs(status="failed")}

@@ -148,7 +148,7 @@ def test_a_variable_that_holds_no_jobs_says_so(kernel: Kernel) -> None:
 def test_rows_of_a_batch_have_names_of_their_own(kernel: Kernel) -> None:
     made = "from jupyter_bgstream.client.batch import map\nrows = map(['name x', 'name y'], '{row}').wait()"
     assert kernel.run(made).reply["status"] == "ok"
-    group = kernel.ask("rows.id").strip("'")
-    names = [f"{group[:8]}-r{number}" for number in range(2)]
+    batch = kernel.ask("rows.id").strip("'")
+    names = [f"{batch[:8]}-r{number}" for number in range(2)]
     assert all(name in kernel.run("%bg list").bundles[0]["text/plain"] for name in names)
-    assert kernel.run(f"%bg show {names[1]}").job["id"] == f"{group}-r1"
+    assert kernel.run(f"%bg show {names[1]}").job["id"] == f"{batch}-r1"

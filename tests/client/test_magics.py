@@ -198,10 +198,10 @@ def test_cancel_by_variable_by_id_and_by_the_ids_beginning(kernel: Kernel, provi
 
 
 def test_every_option_arrives(kernel: Kernel) -> None:
-    line = "--on-restart retry --retry-policy always --priority batch --idle-timeout 300"
+    line = "--on-restart retry --retry-policy always --priority bulk --idle-timeout 300"
     shown = kernel.run(f"%%bg {line}\nx").job
     stored = kernel.rest.get(f"api/bgstream/jobs/{shown['id']}").json()
-    assert [stored[name] for name in ("on_restart", "retries", "priority")] == ["retry", "always", "batch"]
+    assert [stored[name] for name in ("on_restart", "retry_policy", "priority")] == ["retry", "always", "bulk"]
 
 
 def test_retry_shows_the_new_job(kernel: Kernel, provider: ThreadedProvider) -> None:

@@ -80,9 +80,9 @@ batch"""
     assert json.loads(kernel.run("print((await batch).reset_index().to_json(orient='values'))").printed) == expected
     assert len(prompts(provider, model)) == 3
     with server.client() as client:
-        group = client.get(f"groups/{batch_id(shown)}").json()
-        assert group["source"]["kernel"] == kernel.id
-        notices = [each for each in client.get("notices").json()["notices"] if each["group"] == batch_id(shown)]
+        batch = client.get(f"batches/{batch_id(shown)}").json()
+        assert batch["source"]["kernel"] == kernel.id
+        notices = [each for each in client.get("notices").json()["notices"] if each["batch"] == batch_id(shown)]
         assert [each["counts"]["completed"] for each in notices] == [3]
 
 
@@ -277,45 +277,45 @@ class TestScript:
         assert "fresh=True" in gone["error"]
         with pytest.raises(NotFoundError, match="no longer on the server"):
             batches.batch(batch.id).job(0)
-        with pytest.raises(NotFoundError, match="no group"):
+        with pytest.raises(NotFoundError, match="no batch"):
             batches.batch("map-never")
 
     def test_a_submit_that_was_cut_off_is_finished_by_the_same_cell(
         self, server: Jupyter, provider: ThreadedProvider, model: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         words = ["x", "y", "z"]
-        group = content_id(model, {}, [{"prompt": word} for word in words])
-        first = {"id": f"{group}-r0", "model": model, "prompt": "x", "priority": "batch"}
+        sent_id = content_id(model, {}, [{"prompt": word} for word in words])
+        first = {"id": f"{sent_id}-r0", "model": model, "prompt": "x", "priority": "bulk"}
         with server.client() as client:
-            client.post("groups", json={"id": group, "total": 3, "jobs": [first]}).raise_for_status()
-        cut = batches.batch(group)
+            client.post("batches", json={"id": sent_id, "total": 3, "jobs": [first]}).raise_for_status()
+        cut = batches.batch(sent_id)
         assert next(iter(cut)).text == "Said: x"
         assert [row["status"] for row in cut.to_frame()] == ["completed", "unsent", "unsent"]
         assert "Run the cell again" in cut.to_frame()[1]["error"]
         batch = batches.map(words, "{row}", model=model).wait()
         assert "1 of 3 rows have been answered" in capsys.readouterr().out
-        assert batch.id == group
+        assert batch.id == sent_id
         assert [row.text for row in batch] == ["Said: x", "Said: y", "Said: z"]
         assert prompts(provider, model) == words
 
     def test_rows_that_were_never_submitted_are_not_said_to_be_deleted(self, server: Jupyter, model: str) -> None:
-        group = content_id(model, {}, [{"prompt": word} for word in "xy"])
+        sent_id = content_id(model, {}, [{"prompt": word} for word in "xy"])
         with server.client() as client:
-            jobs = [{"id": f"{group}-r0", "model": model, "prompt": "x"}]
-            client.post("groups", json={"id": group, "total": 2, "jobs": jobs}).raise_for_status()
-        batches.batch(group).cancel()
+            jobs = [{"id": f"{sent_id}-r0", "model": model, "prompt": "x"}]
+            client.post("batches", json={"id": sent_id, "total": 2, "jobs": jobs}).raise_for_status()
+        batches.batch(sent_id).cancel()
         never = batches.map(["x", "y"], "{row}", model=model).to_frame()[1]
         assert never["status"] == "cancelled"
         assert "cancelled before this row" in never["error"]
 
-    def test_any_announced_group_is_a_batch(self, server: Jupyter, model: str) -> None:
-        group = secrets.token_hex(8)
-        jobs = [{"id": f"{group}-{word}", "model": model, "prompt": word} for word in ("x", "y")]
+    def test_any_announced_batch_is_a_batch(self, server: Jupyter, model: str) -> None:
+        sent_id = secrets.token_hex(8)
+        jobs = [{"id": f"{sent_id}-{word}", "model": model, "prompt": word} for word in ("x", "y")]
         with server.client() as client:
-            client.post("groups", json={"id": group, "total": 2, "jobs": jobs}).raise_for_status()
-        batch = batches.batch(group).wait()
+            client.post("batches", json={"id": sent_id, "total": 2, "jobs": jobs}).raise_for_status()
+        batch = batches.batch(sent_id).wait()
         assert sorted(row["answer"] for row in batch.to_frame()) == ["Said: x", "Said: y"]
-        assert repr(batch) == f"<Batch {group} Batch {group}: 2 of 2 answered>"
+        assert repr(batch) == f"<Batch {sent_id} Batch {sent_id}: 2 of 2 answered>"
 
     def test_nothing_is_sent_if_anything_is_wrong(
         self, server: Jupyter, provider: ThreadedProvider, model: str
@@ -374,7 +374,7 @@ class Refusing:
     async def price(self, model: str | None) -> Price:
         return Price(model="m/n")
 
-    async def group(self, group_id: str) -> BatchInfo:
+    async def batch(self, batch_id: str) -> BatchInfo:
         if not self.bodies:
             raise NotFoundError("There is none.")
         return self._form()
@@ -382,7 +382,7 @@ class Refusing:
     async def aclose(self) -> None:
         pass
 
-    async def submit_group(self, body: bytes) -> BatchInfo:
+    async def submit_batch(self, body: bytes) -> BatchInfo:
         self.calls += 1
         if self.calls in self._refusals or (self.bodies and not self.room):
             raise QueueFullError("Full.", retry_after=0)
@@ -441,9 +441,9 @@ def test_two_kernels_at_once_make_one_batch(server: Jupyter, provider: ThreadedP
     assert prompts(provider, model) == sorted(map(str, range(40)))
 
 
-@pytest.mark.parametrize(("retries", "requests"), [({}, 3), ({"retry_policy": "always"}, 6)])
+@pytest.mark.parametrize(("retry_policy", "requests"), [({}, 3), ({"retry_policy": "always"}, 6)])
 def test_a_row_whose_answer_broke_off_is_paid_for_once(
-    script: None, provider: ThreadedProvider, model: str, retries: dict[str, str], requests: int
+    script: None, provider: ThreadedProvider, model: str, retry_policy: dict[str, str], requests: int
 ) -> None:
     seen: set[str] = set()
 
@@ -453,9 +453,9 @@ def test_a_row_whose_answer_broke_off_is_paid_for_once(
         return answer("Said.", finish_reason="stop" if again else None)
 
     provider.scripts[model.partition("/")[2]] = reply
-    batch = batches.map(["x", "y", "z"], "{row}", model=model, **retries).wait()
+    batch = batches.map(["x", "y", "z"], "{row}", model=model, **retry_policy).wait()
     assert len(provider.asked(model.partition("/")[2])) == requests
-    assert batch.counts["failed"] == (0 if retries else 3)
+    assert batch.counts["failed"] == (0 if retry_policy else 3)
     assert batch.retry().wait().counts["completed"] == 3
     assert len(provider.asked(model.partition("/")[2])) == 6
 

@@ -84,7 +84,7 @@ class TestScript:
             batch.wait(20)
         mend(provider, model)
         with server.client() as client:
-            client.post(f"groups/{batch.id}/resume").raise_for_status()
+            client.post(f"batches/{batch.id}/resume").raise_for_status()
         assert batch.wait(20).counts["completed"] == ROWS - AT_FIRST
 
     def test_rows_and_await_do_not_hang_either(self, provider: ThreadedProvider, model: str) -> None:
@@ -123,8 +123,8 @@ def test_a_notebook_that_nobody_watches_fails_with_the_reason(
     assert "BatchPausedError" in ran.error
     assert "revoked" in ran.error
     listed = kernel.run("%bg").bundles[0]
-    group = kernel.ask("b.id").strip("'")
-    rows = [line.split() for line in listed["text/plain"].splitlines() if line.startswith(group[:8])]
+    batch = kernel.ask("b.id").strip("'")
+    rows = [line.split() for line in listed["text/plain"].splitlines() if line.startswith(batch[:8])]
     assert {row[1] for row in rows} - {"Failed"} == {"Paused"}
     assert "is paused (unauthorized): test refused the key" in listed["text/plain"]
     assert "is paused (unauthorized): test refused the key" in listed["text/html"]

@@ -353,14 +353,16 @@ class Announced:
         models = ["test/row", "test/held-row", "test/nothing"]
         jobs = [{"id": f"widget-{name}-{model[5:]}", "model": model, "prompt": "x"} for model in models]
         with server.client() as client:
-            group = {"id": self.id, "total": 3, "title": "Rows", "jobs": jobs}
-            client.post("groups", json=group).raise_for_status()
+            batch = {"id": self.id, "total": 3, "title": "Rows", "jobs": jobs}
+            client.post("batches", json=batch).raise_for_status()
 
     def placeholder(self) -> dict[str, Any]:
         return {"text/plain": "Rows"}
 
 
-def test_a_batch_is_its_groups_form(script: None, server: Jupyter, provider: ThreadedProvider, called: Any) -> None:
+def test_batch_widget_has_batch_as_server_sends_it(
+    script: None, server: Jupyter, provider: ThreadedProvider, called: Any
+) -> None:
     view = BatchWidget(Announced(server, provider))
     assert {} not in (view.group, view.cost, view.usage)  # what is not known is null to the page
     called(view, lambda: view.done == 2)
@@ -368,7 +370,7 @@ def test_a_batch_is_its_groups_form(script: None, server: Jupyter, provider: Thr
     assert view.group["counts"] == view.counts == {"completed": 1, "failed": 1, "cancelled": 0, "interrupted": 0}
     replies: queue.SimpleQueue[Any] = queue.SimpleQueue()
     view.send = replies.put
-    view._receive(None, {"type": "cancel", "group": view.id, "call": "7"}, None)
+    view._receive(None, {"type": "cancel", "batch": view.id, "call": "7"}, None)
     called(view, lambda: view.done == 3)
     called(view, lambda: view.status in {"failed", "cancelled"})
     assert replies.get(timeout=PATIENCE) == {"type": "done", "call": "7"}

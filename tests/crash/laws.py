@@ -26,7 +26,7 @@ class Wish:
     job: str
     server: str  # the name of the one it was given to
     on_restart: str
-    retries: str
+    retry_policy: str
     provider: str  # demo, which all servers know, or only_<name>
     thread: str | None = None
 

@@ -43,7 +43,7 @@ def facts_of(events: list[tuple[int, Event]]) -> Facts:
     form |= msgspec.json.decode(encode(answer_info(fold(decode_events(log)))))
     return Facts(
         max_attempts=2,
-        wishes={JOB: Wish(job=JOB, server="a", on_restart="retry", retries="never", provider="demo")},
+        wishes={JOB: Wish(job=JOB, server="a", on_restart="retry", retry_policy="never", provider="demo")},
         lives={"a1": Life("a1", "a", 0.0, 3.0, "kill"), "a2": Life("a2", "a", 4.0)},
         asked=asked,
         doubled=[],

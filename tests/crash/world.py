@@ -122,7 +122,7 @@ class World:
             job=job,
             server=server,
             on_restart=chance.choice(["retry", "interrupt"]),
-            retries=chance.choice(["before_first_token", "always", "never"]),
+            retry_policy=chance.choice(["before_first_token", "always", "never"]),
             provider=f"only_{server}" if own else "demo",
             thread=f"thread {chance.randrange(2)}" if chance.random() < 0.2 else None,
         )
@@ -148,7 +148,7 @@ class World:
                 "providers": {"demo": {"base_url": url}, f"only_{name}": {"base_url": url}},
                 "database": str(self._database),
                 "max_running": 8,
-                "reserved": 2,
+                "reserved_interactive": 2,
                 "max_attempts": MAX_ATTEMPTS,
                 "stop_grace": 0.2,
             },
@@ -294,8 +294,8 @@ class World:
             "model": f"{wish.provider}/one",
             "prompt": f"Tell me of {wish.job}",
             "on_restart": wish.on_restart,
-            "retries": wish.retries,
-            "priority": "batch" if wish.job[-1] in "02468" else "interactive",
+            "retry_policy": wish.retry_policy,
+            "priority": "bulk" if wish.job[-1] in "02468" else "interactive",
             "thread": wish.thread,
         }
         self._tick("stored")

@@ -144,7 +144,9 @@ def test_config_is_accepted(block: Block, monkeypatch: pytest.MonkeyPatch) -> No
             assert name == "KubeSpawner", "not a package of the test environment"
     if "BgStreamApp" in config:
         app = BgStreamApp(config=config)
-        registry = Registry(app.providers, environ={}, aliases=app.aliases, default_model=app.default_model or None)
+        registry = Registry(
+            app.providers, environ={}, aliases=app.model_aliases, default_model=app.default_model or None
+        )
         assert registry.problems == []
     for option in re.findall(r"--BgStreamApp\.(\w+)=", block.code):
         assert option in BgStreamApp.class_trait_names(config=True)

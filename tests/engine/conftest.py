@@ -20,7 +20,7 @@ from jupyter_bgstream.providers.base import Default, ProviderEvent, ProviderStat
 from jupyter_bgstream.testing.memory_store import MemoryStore
 
 OWNER = "local"
-LIMITS = Limits(max_running=2, reserved=0, max_queued=6, stop_grace=0.0)
+LIMITS = Limits(max_running=2, reserved_interactive=0, max_queued=6, stop_grace=0.0)
 
 
 class Call:

@@ -8,7 +8,7 @@ from typing import Any
 
 MAX_ATTEMPTS = 3
 MAX_RUNNING = 3
-MAX_BATCH = 2
+MAX_BULK = 2
 MAX_QUEUED = 8
 BROKEN_OFF = ("truncated",)
 VIEWERS = ("", "eve")
@@ -31,7 +31,7 @@ class ModelJob:
     code: str | None = None
     due: float = 0.0
     waits: int = 0  # how often it was put off
-    group: str | None = None
+    batch: str | None = None
     retry_of: str | None = None
     retried_by: str | None = None
 
@@ -41,8 +41,8 @@ class ModelJob:
 
 
 @dataclass
-class ModelGroup:
-    """What is known of a group."""
+class ModelBatch:
+    """What is known of a batch."""
 
     total: int
     announced: int
@@ -75,9 +75,9 @@ class Model:
     def __init__(self) -> None:
         self.now = 0.0
         self.jobs: dict[str, ModelJob] = {}
-        self.groups: dict[str, ModelGroup] = {}
+        self.batches: dict[str, ModelBatch] = {}
         self.servers: dict[str, ModelServer] = {}
-        self.notices: dict[str, ModelNotice] = {}  # by the id of the job or the group
+        self.notices: dict[str, ModelNotice] = {}  # by the id of the job or the batch
         self.mutes: dict[str, set[str]] = {viewer: set() for viewer in VIEWERS}  # notebooks
 
     # What users do
@@ -100,43 +100,43 @@ class Model:
         if self._unfinished() >= MAX_QUEUED:
             return "queue_full"
         assert new_id is not None
-        self.jobs[new_id] = ModelJob(new_id, server, len(self.jobs), asked.spec, retry_of=job_id, group=asked.group)
+        self.jobs[new_id] = ModelJob(new_id, server, len(self.jobs), asked.spec, retry_of=job_id, batch=asked.batch)
         asked.retried_by = new_id
-        for group_id, group in self.groups.items():
-            if job_id in group.members:
-                group.members[group.members.index(job_id)] = new_id
-                self.notices.pop(group_id, None)  # it runs again
+        for batch_id, batch in self.batches.items():
+            if job_id in batch.members:
+                batch.members[batch.members.index(job_id)] = new_id
+                self.notices.pop(batch_id, None)  # it runs again
         return "new"
 
-    def submit_group(self, server: str, group_id: str, total: int, jobs: list[tuple[str, dict[str, Any]]]) -> str:
-        group = self.groups.get(group_id)
-        if group is not None and total != group.announced:
+    def submit_batch(self, server: str, batch_id: str, total: int, jobs: list[tuple[str, dict[str, Any]]]) -> str:
+        batch = self.batches.get(batch_id)
+        if batch is not None and total != batch.announced:
             return "conflict"
         new = [(job_id, spec) for job_id, spec in jobs if job_id not in self.jobs]
         known = [(job_id, spec) for job_id, spec in jobs if job_id in self.jobs]
-        if not all(self._is_same(job_id, spec) and self.jobs[job_id].group == group_id for job_id, spec in known):
+        if not all(self._is_same(job_id, spec) and self.jobs[job_id].batch == batch_id for job_id, spec in known):
             return "conflict"
-        there, room = (group.submitted, group.total) if group else (0, total)
+        there, room = (batch.submitted, batch.total) if batch else (0, total)
         if there + len(new) > room:
-            return "group_full"
+            return "batch_full"
         if new and self._unfinished() + len(new) > MAX_QUEUED:
             return "queue_full"
-        if group is None:
-            group = self.groups[group_id] = ModelGroup(total, announced=total)
+        if batch is None:
+            batch = self.batches[batch_id] = ModelBatch(total, announced=total)
         for job_id, spec in new:
-            self.jobs[job_id] = ModelJob(job_id, server, len(self.jobs), spec, group=group_id)
-            group.members.append(job_id)
-        group.submitted += len(new)
+            self.jobs[job_id] = ModelJob(job_id, server, len(self.jobs), spec, batch=batch_id)
+            batch.members.append(job_id)
+        batch.submitted += len(new)
         return "new"
 
     def cancel(self, job_id: str) -> None:
         if not self.jobs[job_id].ended:
             self._end(self.jobs[job_id], "cancelled")
 
-    def cancel_group(self, group_id: str) -> None:
-        group = self.groups[group_id]
-        group.total = group.submitted
-        for member in group.members:
+    def cancel_batch(self, batch_id: str) -> None:
+        batch = self.batches[batch_id]
+        batch.total = batch.submitted
+        for member in batch.members:
             if not self.jobs[member].ended:
                 self.jobs[member].status, self.jobs[member].code = "cancelled", None
 
@@ -156,7 +156,7 @@ class Model:
 
     def fail(self, job_id: str, code: str, *, transient: bool, retry_after: float) -> None:
         job = self.jobs[job_id]
-        policy = job.spec["retries"]
+        policy = job.spec["retry_policy"]
         once_more = {
             "never": False,
             "before_first_token": transient and not job.begun,
@@ -176,8 +176,8 @@ class Model:
         if not (waits and server.alive and not server.suspended):
             return False
         running = [other for other in self.jobs.values() if other.status == "running" and other.server == job.server]
-        batch = sum(other.spec["priority"] == "batch" for other in running)
-        return len(running) < MAX_RUNNING and (job.spec["priority"] != "batch" or batch < MAX_BATCH)
+        bulk = sum(other.spec["priority"] == "bulk" for other in running)
+        return len(running) < MAX_RUNNING and (job.spec["priority"] != "bulk" or bulk < MAX_BULK)
 
     def start(self, job: ModelJob) -> None:
         job.attempt += 1
@@ -212,13 +212,13 @@ class Model:
 
     # What everybody sees
 
-    def group_view(self, group_id: str) -> tuple[str, int, int, dict[str, int]]:
-        group = self.groups[group_id]
-        counts = Counter(self.jobs[member].status for member in group.members if self.jobs[member].ended)
-        status = "running" if group.submitted else "queued"
-        if sum(counts.values()) >= group.total:
+    def batch_view(self, batch_id: str) -> tuple[str, int, int, dict[str, int]]:
+        batch = self.batches[batch_id]
+        counts = Counter(self.jobs[member].status for member in batch.members if self.jobs[member].ended)
+        status = "running" if batch.submitted else "queued"
+        if sum(counts.values()) >= batch.total:
             status = next((worst for worst in ("failed", "interrupted", "cancelled") if counts[worst]), "completed")
-        return status, group.total, group.submitted, dict(counts)
+        return status, batch.total, batch.submitted, dict(counts)
 
     def inbox(self, viewer: str) -> list[tuple[str, str, bool, bool]]:
         """Return (id, status, read, muted)."""
@@ -253,12 +253,12 @@ class Model:
 
     def _end(self, job: ModelJob, status: str, code: str | None = None) -> None:
         job.status, job.code = status, code
-        for group_id, group in self.groups.items():
-            if job.id in group.members:
-                ended = [member for member in group.members if self.jobs[member].ended]
+        for batch_id, batch in self.batches.items():
+            if job.id in batch.members:
+                ended = [member for member in batch.members if self.jobs[member].ended]
                 every = all(self.jobs[member].status == "cancelled" for member in ended)
-                if len(ended) >= group.total and not every:
-                    self.notices[group_id] = ModelNotice(self.group_view(group_id)[0], None)
+                if len(ended) >= batch.total and not every:
+                    self.notices[batch_id] = ModelNotice(self.batch_view(batch_id)[0], None)
                 return
         if status != "cancelled":
             self.notices[job.id] = ModelNotice(status, job.spec["notebook"])

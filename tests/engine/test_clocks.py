@@ -308,7 +308,7 @@ async def test_clock_that_stays_set_forward_counts_after_a_day(opened: MemorySto
 
 async def test_clock_set_forward_does_not_make_what_was_just_read_old(opened: MemoryStore) -> None:
     clock = Hurried()
-    keeper = RetentionWorker(store=opened, clock=clock, owner=None, retention=Retention(max_bytes=1))
+    keeper = RetentionWorker(store=opened, clock=clock, owner=None, retention=Retention(max_database_bytes=1))
     await read(opened, "job-just-read", 60)
     clock.jump(2 * HOUR)
     assert await keeper.prune() == Deleted()
@@ -316,7 +316,7 @@ async def test_clock_set_forward_does_not_make_what_was_just_read_old(opened: Me
 
 async def test_clock_set_back_does_not_stop_the_hourly_look(opened: MemoryStore) -> None:
     clock = FakeClock()
-    keeper = RetentionWorker(store=opened, clock=clock, owner=None, retention=Retention(max_bytes=1))
+    keeper = RetentionWorker(store=opened, clock=clock, owner=None, retention=Retention(max_database_bytes=1))
     looking = asyncio.create_task(keeper.run())
     await settle()
     await pass_time(clock, 200, step=60)

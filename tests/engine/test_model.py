@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from engine.conftest import OWNER, Call, Puppet, spec
-from engine.model import MAX_ATTEMPTS, MAX_BATCH, MAX_QUEUED, MAX_RUNNING, VIEWERS, Model, ModelJob, ModelServer
+from engine.model import MAX_ATTEMPTS, MAX_BULK, MAX_QUEUED, MAX_RUNNING, VIEWERS, Model, ModelJob, ModelServer
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +20,7 @@ from jupyter_bgstream.core.batches import BatchSpec
 from jupyter_bgstream.core.codec import decode_event, decode_events
 from jupyter_bgstream.core.errors import BgStreamError, ProviderError, UnavailableError
 from jupyter_bgstream.core.events import End, Usage, Waiting
-from jupyter_bgstream.core.job import Job, JobSource, JobSpec
+from jupyter_bgstream.core.job import Job, JobSource, JobSpec, StoredPriority
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Mute
 from jupyter_bgstream.core.state import fold
@@ -36,7 +36,7 @@ from jupyter_bgstream.testing.memory_store.state import State
 
 LIMITS = Limits(
     max_running=MAX_RUNNING,
-    reserved=MAX_RUNNING - MAX_BATCH,
+    reserved_interactive=MAX_RUNNING - MAX_BULK,
     max_queued=MAX_QUEUED,
     max_attempts=MAX_ATTEMPTS,
     stop_grace=0.0,
@@ -270,12 +270,12 @@ class Stage:
         assert self._model.retry(server.name, job.id, new_id) == outcome
         assert new_id in (None, job.retried_by)
 
-    async def _group(self, which: int, number: int, total: int, jobs: list[tuple[int, dict[str, Any]]]) -> None:
+    async def _batch(self, which: int, number: int, total: int, jobs: list[tuple[int, dict[str, Any]]]) -> None:
         if (server := self._one(which)) is not None:
             named = {f"job-{n:04d}": wish for n, wish in jobs}
             specs = [(job_id, _spec(wish)) for job_id, wish in named.items()]
-            asked = server.service.batches.submit(OWNER, BatchSpec(id=f"group-{number:04d}", total=total), specs)
-            expected = self._model.submit_group(server.name, f"group-{number:04d}", total, list(named.items()))
+            asked = server.service.batches.submit(OWNER, BatchSpec(id=f"batch-{number:04d}", total=total), specs)
+            expected = self._model.submit_batch(server.name, f"batch-{number:04d}", total, list(named.items()))
             assert await _outcome(asked) == expected
 
     async def _cancel(self, which: int, number: int) -> None:
@@ -284,25 +284,25 @@ class Stage:
             self._model.cancel(job.id)
             assert (await server.service.jobs.cancel(OWNER, job.id)).status == job.status
 
-    async def _cancel_group(self, which: int, number: int) -> None:
+    async def _cancel_batch(self, which: int, number: int) -> None:
         server = self._one(which)
-        if server is not None and f"group-{number:04d}" in self._model.groups:
-            self._model.cancel_group(f"group-{number:04d}")
-            await server.service.batches.cancel(OWNER, f"group-{number:04d}")
+        if server is not None and f"batch-{number:04d}" in self._model.batches:
+            self._model.cancel_batch(f"batch-{number:04d}")
+            await server.service.batches.cancel(OWNER, f"batch-{number:04d}")
 
     async def _read(self, which: int, viewer: str, number: int | None) -> None:
         if (server := self._one(which)) is None:
             return
         notices = await server.service.inbox.notices(OWNER, viewer)
         chosen = notices if number is None else notices[number : number + 1]
-        self._model.mark(viewer, [str(notice.job or notice.group) for notice in chosen])
+        self._model.mark(viewer, [str(notice.job or notice.batch) for notice in chosen])
         await server.service.inbox.read(OWNER, viewer, None if number is None else [notice.id for notice in chosen])
 
     async def _dismiss(self, which: int, viewer: str, number: int) -> None:
         if (server := self._one(which)) is None:
             return
         for notice in (await server.service.inbox.notices(OWNER, viewer))[number : number + 1]:
-            self._model.notices[str(notice.job or notice.group)].dismissed.add(viewer)
+            self._model.notices[str(notice.job or notice.batch)].dismissed.add(viewer)
             await server.service.inbox.dismiss(OWNER, viewer, notice.id)
 
     async def _seen(self, which: int, viewer: str, number: int, whole: bool) -> None:
@@ -478,15 +478,15 @@ class Stage:
         return shown if job.ended else (*shown, job.server)
 
     async def _other_difference(self, service: Service) -> str | None:
-        for group_id in self._model.groups:
-            group = await service.batches.get(OWNER, group_id)
-            counts = {state: getattr(group.counts, state) for state in group.counts.__struct_fields__}
-            view = group.status, group.total, group.submitted, {state: n for state, n in counts.items() if n}
-            if view != self._model.group_view(group_id):
-                return f"{group_id}: {view} instead of {self._model.group_view(group_id)}"
+        for batch_id in self._model.batches:
+            batch = await service.batches.get(OWNER, batch_id)
+            counts = {state: getattr(batch.counts, state) for state in batch.counts.__struct_fields__}
+            view = batch.status, batch.total, batch.submitted, {state: n for state, n in counts.items() if n}
+            if view != self._model.batch_view(batch_id):
+                return f"{batch_id}: {view} instead of {self._model.batch_view(batch_id)}"
         for viewer in VIEWERS:
             notices = await service.inbox.notices(OWNER, viewer)
-            inbox = sorted((str(n.job or n.group), n.status, n.read_at is not None, n.muted) for n in notices)
+            inbox = sorted((str(n.job or n.batch), n.status, n.read_at is not None, n.muted) for n in notices)
             if inbox != self._model.inbox(viewer):
                 return f"{viewer!r} has {inbox} instead of {self._model.inbox(viewer)}"
         return None
@@ -528,9 +528,10 @@ def _must_be(job: ModelJob) -> tuple[Any, ...]:
 
 
 def _spec(wish: dict[str, Any]) -> JobSpec:
-    fields = {name: value for name, value in wish.items() if name not in ("prompt", "notebook")}
+    fields = {name: value for name, value in wish.items() if name not in ("prompt", "notebook", "priority")}
+    priority = StoredPriority[wish["priority"]]
     message = Message(role="user", content=wish["prompt"])
-    return JobSpec(messages=(message,), source=JobSource(notebook=wish["notebook"]), **fields)
+    return JobSpec(messages=(message,), source=JobSource(notebook=wish["notebook"]), priority=priority, **fields)
 
 
 async def _outcome(asked: Awaitable[Any]) -> str:
@@ -551,16 +552,16 @@ wishes = st.fixed_dictionaries(
         "model": st.sampled_from(["puppet/one", "puppet/one", "odd/one"]),
         "notebook": notebooks,
         "on_restart": st.sampled_from(["interrupt", "retry"]),
-        "retries": st.sampled_from(["before_first_token", "always", "never"]),
-        "priority": st.sampled_from(["interactive", "batch"]),
+        "retry_policy": st.sampled_from(["before_first_token", "always", "never"]),
+        "priority": st.sampled_from(["interactive", "bulk"]),
     }
 )
 OPERATIONS = {
     "submit": (6, st.tuples(some, some, wishes)),
-    "group": (2, st.tuples(some, st.integers(1, 2), st.integers(1, 3), st.lists(st.tuples(some, wishes), max_size=3))),
+    "batch": (2, st.tuples(some, st.integers(1, 2), st.integers(1, 3), st.lists(st.tuples(some, wishes), max_size=3))),
     "retry": (3, st.tuples(some, some)),
     "cancel": (2, st.tuples(some, some)),
-    "cancel_group": (1, st.tuples(some, st.integers(1, 2))),
+    "cancel_batch": (1, st.tuples(some, st.integers(1, 2))),
     "say": (4, st.tuples(some, st.lists(texts, min_size=1, max_size=3))),
     "count": (1, st.tuples(some, st.integers(0, 99))),
     "finish": (3, st.tuples(some)),
@@ -595,19 +596,20 @@ START: list[tuple[Any, ...]] = [
     ("submit", 0, n, {"prompt": "one", "notebook": "a.ipynb"} | options)
     for n, options in enumerate(
         [
-            {"model": "puppet/one", "on_restart": "retry", "retries": "always", "priority": "interactive"},
-            {"model": "odd/one", "on_restart": "retry", "retries": "before_first_token", "priority": "batch"},
-            {"model": "puppet/one", "on_restart": "interrupt", "retries": "never", "priority": "interactive"},
+            {"model": "puppet/one", "on_restart": "retry", "retry_policy": "always", "priority": "interactive"},
+            {"model": "odd/one", "on_restart": "retry", "retry_policy": "before_first_token", "priority": "bulk"},
+            {"model": "puppet/one", "on_restart": "interrupt", "retry_policy": "never", "priority": "interactive"},
         ]
     )
 ]
 TWO = [
-    {"prompt": "one", "notebook": "b.ipynb", "model": "puppet/one", "retries": "always", "priority": "batch"} | options
+    {"prompt": "one", "notebook": "b.ipynb", "model": "puppet/one", "retry_policy": "always", "priority": "bulk"}
+    | options
     for options in ({"on_restart": "retry"}, {"on_restart": "interrupt"})
 ]
 START += [
-    ("group", 0, 1, 2, [(6, TWO[0]), (7, TWO[1])]),
-    ("group", 0, 2, 2, []),
+    ("batch", 0, 1, 2, [(6, TWO[0]), (7, TWO[1])]),
+    ("batch", 0, 2, 2, []),
     ("finish", 1),
     ("start_server", False),
 ]

@@ -175,11 +175,11 @@ async def large(store: Store, owner: str, job_id: str, days_ago: float) -> None:
     await store.mark_read(owner, "", ids=None, at=START - days_ago * DAY)
 
 
-async def test_keep_days_of_one_owner_deletes_no_answer_of_another(store: Store) -> None:
+async def test_retention_days_of_one_owner_deletes_no_answer_of_another(store: Store) -> None:
     for owner in (ADA, BOB, "local"):
         await ended(store, f"job-of-{owner}", Cancelled(at=START - 30 * DAY), owner=owner)
         await ended(store, f"job-unread-{owner}", Completed(at=START - 30 * DAY, finish_reason="stop"), owner=owner)
-    keeps = keeper(store, ADA, keep_days=1, unread_days=1)
+    keeps = keeper(store, ADA, retention_days=1, unread_retention_days=1)
     assert (await keeps.prune()).jobs == 1
     keeps._clock.advance(NOTICE_DAYS * DAY + 1)  # type: ignore[attr-defined]
     assert "1 unread answer " in keeps.warnings[0]

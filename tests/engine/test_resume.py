@@ -201,7 +201,7 @@ async def test_a_forgotten_answer_is_asked_for_again_if_the_job_says_so(
 async def test_what_is_put_off_begins_anew_and_the_old_answer_is_not_wanted(
     service: Service, puppet: Puppet, clock: FakeClock
 ) -> None:
-    job, call = await kept(service, puppet, retries="always")
+    job, call = await kept(service, puppet, retry_policy="always")
     call.fail(ProviderError("It broke off.", code="truncated"))
     waiting = await reached(service, job.id, "waiting")
     assert waiting.resume is None
@@ -286,13 +286,13 @@ async def test_a_cancel_by_a_server_that_does_not_know_the_provider(puppet: Pupp
     assert ([job.resume for job in puppet.cancelled_responses], stranger.cancelled_responses) == (["after half"], [])
 
 
-async def test_a_cancelled_group_is_cancelled_at_the_provider(service: Service, puppet: Puppet) -> None:
-    group = BatchSpec(id="group-0001", total=2)
-    await service.batches.submit(OWNER, group, [(f"job-000{n}", spec(f"{n}")) for n in range(2)])
+async def test_a_cancelled_batch_is_cancelled_at_the_provider(service: Service, puppet: Puppet) -> None:
+    batch = BatchSpec(id="batch-0001", total=2)
+    await service.batches.submit(OWNER, batch, [(f"job-000{n}", spec(f"{n}")) for n in range(2)])
     for n in range(2):
         (await puppet.call()).keep(f"of {n}", "x")
         await shown(service, f"job-000{n}", "x")
-    await service.batches.cancel(OWNER, group.id)
+    await service.batches.cancel(OWNER, batch.id)
     assert sorted(await cancelled_responses(puppet, 2)) == ["of 0", "of 1"]
 
 

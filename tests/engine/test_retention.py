@@ -83,14 +83,18 @@ async def test_zero_days_are_for_ever(store: Store, clock: Hurried) -> None:
     await ended(store, "job-read", done(9000))
     await read_all(store, 8999)
     await ended(store, "job-unread", done(9000))
-    for retention in (Retention(keep_days=0), Retention(keep_days=0, unread_days=1), Retention(unread_days=0)):
+    for retention in (
+        Retention(retention_days=0),
+        Retention(retention_days=0, unread_retention_days=1),
+        Retention(unread_retention_days=0),
+    ):
         keeper = RetentionWorker(store=store, clock=clock, owner=None, retention=retention)
         before = len(await ids_of(store))
         await keeper.prune()
         clock.advance(20 * DAY)
         await keeper.prune()
         assert keeper.warnings == ()
-        if not retention.keep_days:
+        if not retention.retention_days:
             assert len(await ids_of(store)) == before
     assert await ids_of(store) == ["job-unread"]
 
@@ -112,7 +116,7 @@ async def test_unread_answers_are_announced_before_they_go(
     (warning,) = keeper.warnings
     assert warning.startswith("2 unread answers will be deleted from 2023-11-30 on")  # 14 days after the announcement
     assert "kept for 90 more days;" in warning
-    assert "unread_days" in warning
+    assert "unread_retention_days" in warning
     assert len(caplog.records) == 2  # once a day
     (saved,) = [notice for notice in await store.notices(OWNER, "") if notice.job == "job-saved"]
     await store.mark_read(OWNER, "", ids=[saved.id], at=clock.time())
@@ -156,17 +160,19 @@ async def test_beyond_the_size_the_oldest_that_were_read_go_first_and_no_others(
     (notice, *_) = await store.notices(OWNER, "")
     await store.mark_read(OWNER, "", ids=[notice.id], at=START - 60)
     size = await store.size(owner=None)
-    keeper = RetentionWorker(store=store, clock=clock, owner=None, retention=Retention(max_bytes=size - 1_300_000))
+    keeper = RetentionWorker(
+        store=store, clock=clock, owner=None, retention=Retention(max_database_bytes=size - 1_300_000)
+    )
     assert (await keeper.prune()).jobs == 2
     assert sorted(await ids_of(store)) == ["job-0003", "job-0004", "job-just-read", "job-unread"]
     assert keeper.warnings == ()
-    keeper = RetentionWorker(store=store, clock=clock, owner=None, retention=Retention(max_bytes=1000))
+    keeper = RetentionWorker(store=store, clock=clock, owner=None, retention=Retention(max_database_bytes=1000))
     assert (await keeper.prune()).jobs == 2
     assert sorted(await ids_of(store)) == ["job-just-read", "job-unread"]
     (warning,) = keeper.warnings
-    assert "max_megabytes" in warning
+    assert "max_database_bytes" in warning
     assert (
-        await RetentionWorker(store=store, clock=clock, owner=None, retention=Retention(max_bytes=0)).prune()
+        await RetentionWorker(store=store, clock=clock, owner=None, retention=Retention(max_database_bytes=0)).prune()
     ) == Deleted()
 
 
@@ -183,7 +189,7 @@ async def test_a_thread_that_goes_on_keeps_what_was_said(store: Store, clock: Hu
     await ended(store, "job-turn-one", done(200), thread="t")
     await read_all(store, 200)
     await submit(store, "job-turn-two", thread="t")
-    keeper = RetentionWorker(store=store, clock=clock, owner=None, retention=Retention(max_bytes=1))
+    keeper = RetentionWorker(store=store, clock=clock, owner=None, retention=Retention(max_database_bytes=1))
     await keeper.prune()
     assert (await store.job(OWNER, "job-turn-two")).previous == "job-turn-one"
 

@@ -87,7 +87,7 @@ async def test_what_was_begun_is_not_paid_for_twice_unasked(service: Service, pu
 async def test_a_job_that_asks_for_it_starts_over_and_keeps_what_was_said(
     service: Service, puppet: Puppet, clock: FakeClock
 ) -> None:
-    job, _ = await service.jobs.submit(OWNER, spec(retries="always"))
+    job, _ = await service.jobs.submit(OWNER, spec(retry_policy="always"))
     (await puppet.call()).say("Half").fail(BROKE)
     await reached(service, job.id, "waiting")
     assert (await service.jobs.answer(OWNER, job.id))[1].text == "Half"
@@ -155,7 +155,7 @@ def waiting(error: ProviderError, *, begun: bool = False, attempt: int = 1, **fi
 
 
 @pytest.mark.parametrize(
-    ("retries", "begun", "error", "again"),
+    ("retry_policy", "begun", "error", "again"),
     [
         ("before_first_token", False, BUSY, True),
         ("before_first_token", True, BUSY, False),
@@ -174,8 +174,8 @@ def waiting(error: ProviderError, *, begun: bool = False, attempt: int = 1, **fi
         ("never", True, BROKE, False),
     ],
 )
-def test_who_is_tried_again(retries: str, begun: bool, error: ProviderError, again: bool) -> None:
-    assert (waiting(error, begun=begun, retries=retries) is not None) is again
+def test_who_is_tried_again(retry_policy: str, begun: bool, error: ProviderError, again: bool) -> None:
+    assert (waiting(error, begun=begun, retry_policy=retry_policy) is not None) is again
 
 
 def test_delays_double_up_to_a_minute_with_some_chance_in_them() -> None:

@@ -225,7 +225,7 @@ async def test_retention_takes_an_old_thread_and_leaves_its_fork(store: MemorySt
     clock = FakeClock()
     service = Service(store=store, providers=puppet, server="here", clock=clock)
     await service.open()
-    housekeeping = RetentionWorker(store=store, clock=clock, owner=None, retention=Retention(keep_days=10))
+    housekeeping = RetentionWorker(store=store, clock=clock, owner=None, retention=Retention(retention_days=10))
     one = await turn(service, puppet, "one", "1")
     for name in ("alive", "left"):
         await service.threads.fork(OWNER, "t", name, after=None)

@@ -43,11 +43,11 @@ class Exports:
     def batch(self, title: str) -> Data:
         """Return the key of a batch of one row."""
         key = self.asked("x")
-        group = {"id": f"group-{key['id']}"[:60], "total": 1, "title": title}
+        batch = {"id": f"batch-{key['id']}"[:60], "total": 1, "title": title}
         with self._server.client() as client:
             jobs = [{"id": f"row-{key['id']}"[:60], "model": key["model"], "prompt": "x"}]
-            client.post("groups", json=group | {"jobs": jobs}).raise_for_status()
-        return {"id": group["id"], "status": "queued", "title": title, "total": 1, "counts": {}}
+            client.post("batches", json=batch | {"jobs": jobs}).raise_for_status()
+        return {"id": batch["id"], "status": "queued", "title": title, "total": 1, "counts": {}}
 
     def filled(self, path: Path, outputs: Sequence[Data]) -> Path:
         """Write a notebook with these outputs, and let ``jupyter bgstream fill`` say in it what was answered."""

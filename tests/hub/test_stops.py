@@ -63,7 +63,7 @@ class Rows:
 
 def check_answers(server: UserServer, batch: str) -> None:
     """Every row has its answer once."""
-    found = by_token(server, "GET", f"groups/{batch}/answers").json()["answers"]
+    found = by_token(server, "GET", f"batches/{batch}/answers").json()["answers"]
     assert [each["status"] for each in found] == ["completed"] * ROWS
     assert sorted(each["text"] for each in found) == sorted(f"Answer {row}" for row in range(ROWS))
 
@@ -97,7 +97,7 @@ def test_stopped_server_goes_on_with_its_batch(hub: Hub, provider: ThreadedProvi
     asked = rows.asked
     neighbour_job = by_token(neighbour, "POST", "jobs", json={"prompt": "x"}).json()["id"]
     wait_for_end(neighbour, neighbour_job)
-    assert by_token(neighbour, "GET", f"groups/{batch}").status_code == 404
+    assert by_token(neighbour, "GET", f"batches/{batch}").status_code == 404
     assert rows.asked == asked
 
     server.start()

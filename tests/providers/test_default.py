@@ -107,7 +107,7 @@ def test_aliases() -> None:
 def test_a_wrong_alias_has_its_reason_among_the_problems(aliases: dict[str, Any], words: str) -> None:
     (problem,) = Registry(environ={}, aliases=aliases).problems
     assert words in problem
-    assert problem.startswith("aliases[")
+    assert problem.startswith("model_aliases[")
 
 
 async def test_a_keyring_that_does_not_answer_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from engine.conftest import Puppet
 from traitlets import TraitError
-from traitlets.config import Config
 
 from jupyter_bgstream.core.events import Waiting
 from jupyter_bgstream.engine.service import Service
@@ -27,9 +26,9 @@ DEFAULTS: dict[str, Any] = {"full": False, "journal": None, "host": None}
     ("settings", "reached"),
     [
         ({}, {}),
-        ({"full_sync": True}, {"full": True}),
-        ({"journal": "rollback", "host": "ada-lab"}, {"journal": "rollback", "host": "ada-lab"}),
-        ({"journal": "wal"}, {"journal": "wal"}),
+        ({"database_full_sync": True}, {"full": True}),
+        ({"database_journal": "rollback", "database_host": "ada-lab"}, {"journal": "rollback", "host": "ada-lab"}),
+        ({"database_journal": "wal"}, {"journal": "wal"}),
     ],
 )
 def test_what_is_said_of_the_database_reaches_the_store(
@@ -85,11 +84,3 @@ async def test_newer_jobs_of_another_server_hide_no_work() -> None:
         await append(store, other, [Waiting(at=21.0, until=1e9, code="rate_limited", message="Later.")])
     assert await has_work(service, OWNER)
     await store.close()
-
-
-def test_model_aliases_are_no_aliases_of_the_command_line() -> None:
-    """Traitlets takes ``aliases`` for names of settings; Jupyter reads each extension's part of the command line."""
-    models = {"fast": "openai/gpt-6-luna", "dotted": "openai/gpt-6.1"}
-    extension = BgStreamApp(config=Config({"BgStreamApp": {"aliases": models}}))
-    extension.parse_command_line(["--BgStreamApp.max_running=7"])
-    assert (extension.aliases, extension.max_running) == (models, 7)

@@ -164,10 +164,10 @@ def live_many(server: Jupyter, provider: ThreadedProvider) -> None:
     assert wait(server, jobs[0])["status"] == "completed"
     for name, echo in ECHOES.items():
         provider.scripts[name] = provider.scripts[name.replace(" ", "_")] = echoing(echo)
-        jobs.append(submit(server, name, prompt=PROMPT, retries="never"))
+        jobs.append(submit(server, name, prompt=PROMPT, retry_policy="never"))
     for name, echo in FIELDS.items():
         provider.scripts[name] = echoing(echo)
-        assert wait(server, submit(server, name, prompt=PROMPT, retries="never"))["status"] == "completed", name
+        assert wait(server, submit(server, name, prompt=PROMPT, retry_policy="never"))["status"] == "completed", name
     for model in ("config/in_JSON", "slow/silent", "tls/fine", "nowhere/fine", "nobody/fine", "openai/x"):
         jobs.append(submit_to(server, model))
     for job in jobs[1:]:
@@ -181,7 +181,7 @@ def live_many(server: Jupyter, provider: ThreadedProvider) -> None:
         assert client.post(f"jobs/{cancelled}/cancel").json()["status"] == "cancelled"
         # A try that is put off says why while it waits, and is cancelled there.
         provider.scripts["overloaded"] = echoing(lambda said: refusal(503, f"Overloaded: {said}"))
-        waiting = submit(server, "overloaded", prompt=PROMPT, retries="always")
+        waiting = submit(server, "overloaded", prompt=PROMPT, retry_policy="always")
         events = ""
         while '"waiting"' not in events:
             events = client.get(f"jobs/{waiting}/events?live=long-poll&offset=-1").text
@@ -190,7 +190,7 @@ def live_many(server: Jupyter, provider: ThreadedProvider) -> None:
 
 def submit_to(server: Jupyter, model: str) -> str:
     with server.client() as client:
-        body = {"model": model, "prompt": PROMPT, "retries": "never"}
+        body = {"model": model, "prompt": PROMPT, "retry_policy": "never"}
         return str(client.post("jobs", json=body).raise_for_status().json()["id"])
 
 

@@ -26,10 +26,10 @@ DOCS = (ROOT / "docs/reference/configuration.md").read_text()
 SETTINGS = {name: trait for name, trait in BgStreamApp.class_own_traits(config=True).items() if trait.help}
 # Defaults that depend on the machine or on other settings.
 COMPUTED = {
-    "aliases",
+    "model_aliases",
     "database",
     "default_model",
-    "host",
+    "database_host",
     "max_running_per_owner",
     "providers",
     "stop_grace",

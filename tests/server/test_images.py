@@ -96,9 +96,9 @@ def test_a_key_in_params_is_never_stored(server: Jupyter) -> None:
         assert "canary" not in answered.text
         assert client.get("jobs/with-a-key").status_code == 404
         member = body | {"params": {"base_url": "https://evil.example"}}
-        grouped = client.post("groups", json={"id": "with-an-address", "total": 1, "jobs": [member]})
+        grouped = client.post("batches", json={"id": "with-an-address", "total": 1, "jobs": [member]})
         assert (grouped.status_code, grouped.json()["code"]) == (400, "invalid")
-        assert client.get("groups/with-an-address").status_code == 404
+        assert client.get("batches/with-an-address").status_code == 404
 
 
 def test_params_go_out_by_their_names(server: Jupyter, provider: ThreadedProvider) -> None:

@@ -21,7 +21,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, provider: ThreadedProvider)
         "local": {"base_url": provider.base_url, "format": "ollama"},
         "claude": {"base_url": provider.base_url, "format": "messages"},
     }
-    config = {"BgStreamApp": {"providers": services, "aliases": {"small": "local/one"}}}
+    config = {"BgStreamApp": {"providers": services, "model_aliases": {"small": "local/one"}}}
     with jupyter(tmp_path_factory.mktemp("home"), config=config) as server:
         yield server
 
@@ -127,7 +127,7 @@ def test_a_part_that_the_format_lacks_is_refused_before_it_is_stored(
         assert answered.json()["field"] == "messages[0].content[0]"
         assert words in answered.json()["message"]
         member = asked(part, model=model, id="never-stored")
-        grouped = client.post("groups", json={"id": "never-stored", "total": 1, "jobs": [member]})
+        grouped = client.post("batches", json={"id": "never-stored", "total": 1, "jobs": [member]})
         assert (grouped.status_code, grouped.json()["code"]) == (400, "invalid")
         assert client.get("jobs/never-stored").status_code == 404
 

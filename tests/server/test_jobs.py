@@ -94,7 +94,7 @@ def test_each_failure_has_its_code_and_a_sentence(server: Jupyter, provider: Thr
     code, script = FAILURES[model]
     if script is not None:
         provider.scripts[model] = script
-    job = wait(server, submit(server, model, retries="never"))
+    job = wait(server, submit(server, model, retry_policy="never"))
     assert (job["status"], job["error"]["code"]) == ("failed", code)
     sentence, _, _ = job["error"]["message"].partition(" Details:")  # the provider's own words follow
     assert sentence.endswith(".")
@@ -111,7 +111,7 @@ def test_failures_before_any_answer_name_what_to_set(tmp_path: Path, provider: T
     }
     with jupyter(tmp_path, config=config) as server, server.client() as client:
         for model, (code, word) in expected.items():
-            asked = {"model": model, "prompt": "x", "retries": "never"}
+            asked = {"model": model, "prompt": "x", "retry_policy": "never"}
             job = wait(server, client.post("jobs", json=asked).json()["id"])
             assert (job["status"], job["error"]["code"]) == ("failed", code)
             assert word in job["error"]["message"]

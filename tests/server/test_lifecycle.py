@@ -1,4 +1,4 @@
-"""Retries, groups and mutes through REST; a killed server's jobs through its next life."""
+"""Retries, batches and mutes through REST; a killed server's jobs through its next life."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def client(server: Jupyter) -> Iterator[httpx.Client]:
         yield client
 
 
-def jobs_of(group: str, model: str, *numbers: int, **fields: Any) -> list[dict[str, Any]]:
+def jobs_of(batch: str, model: str, *numbers: int, **fields: Any) -> list[dict[str, Any]]:
     return [
-        {"id": f"{group}-{number:03}", "model": f"demo/{model}", "prompt": str(number)} | fields for number in numbers
+        {"id": f"{batch}-{number:03}", "model": f"demo/{model}", "prompt": str(number)} | fields for number in numbers
     ]
 
 
@@ -80,87 +80,88 @@ def test_a_busy_provider_is_waited_out_and_the_log_says_it(
     assert kinds[:4] == ["queued", "attempt", "waiting", "attempt"]
 
 
-def test_many_jobs_are_one_group_with_one_notice(
+def test_many_jobs_are_one_batch_with_one_notice(
     server: Jupyter, client: httpx.Client, provider: ThreadedProvider
 ) -> None:
     provider.scripts["row"] = answer("fine")
     provider.scripts["bad-row"] = refusal(400, {"error": {"message": "No."}})
     before = len(client.get("notices").json()["notices"])
-    group = {"id": "rows-of-one", "total": 3, "title": "Rows", "source": {"notebook": "rows.ipynb"}}
-    first = client.post("groups", json=group | {"jobs": jobs_of("rows-of-one", "row", 1, 2, priority="batch")})
+    batch = {"id": "rows-of-one", "total": 3, "title": "Rows", "source": {"notebook": "rows.ipynb"}}
+    first = client.post("batches", json=batch | {"jobs": jobs_of("rows-of-one", "row", 1, 2, priority="bulk")})
     assert first.status_code == 200, first.text
     assert (first.json()["total"], first.json()["submitted"]) == (3, 2)
     for number in (1, 2):
         assert wait(server, f"rows-of-one-{number:03}")["source"]["notebook"] == "rows.ipynb"
     assert len(client.get("notices").json()["notices"]) == before
-    client.post("groups", json=group | {"jobs": jobs_of("rows-of-one", "bad-row", 3)})
+    client.post("batches", json=batch | {"jobs": jobs_of("rows-of-one", "bad-row", 3)})
     wait(server, "rows-of-one-003")
-    shown = client.get("groups/rows-of-one").json()
+    shown = client.get("batches/rows-of-one").json()
     assert (shown["status"], shown["counts"]) == (
         "failed",
         {"completed": 2, "failed": 1, "cancelled": 0, "interrupted": 0},
     )
     notices = client.get("notices").json()["notices"]
     assert len(notices) == before + 1
-    assert (notices[0]["group"], notices[0]["job"], notices[0]["title"]) == ("rows-of-one", None, "Rows")
-    assert [job["id"] for job in client.get("jobs", params={"group": "rows-of-one"}).json()["jobs"]] == [
+    assert (notices[0]["batch"], notices[0]["job"], notices[0]["title"]) == ("rows-of-one", None, "Rows")
+    assert [job["id"] for job in client.get("jobs", params={"batch": "rows-of-one"}).json()["jobs"]] == [
         "rows-of-one-003",
         "rows-of-one-002",
         "rows-of-one-001",
     ]
 
 
-def test_a_job_of_a_group_has_the_groups_source_where_it_has_none_of_its_own(client: httpx.Client) -> None:
+def test_a_job_of_a_batch_has_the_batches_source_where_it_has_none_of_its_own(client: httpx.Client) -> None:
     sources = [{"cell": "c1"}, {"notebook": "mine.ipynb"}, {}]
     jobs = [
         {"id": f"source-{n:03}", "model": "demo/x", "prompt": "x", "source": source} for n, source in enumerate(sources)
     ]
-    group = {"id": "sources-of-many", "total": 4, "source": {"notebook": "rows.ipynb", "cell": "c0"}, "jobs": jobs}
-    assert client.post("groups", json=group).status_code == 200
+    batch = {"id": "sources-of-many", "total": 4, "source": {"notebook": "rows.ipynb", "cell": "c0"}, "jobs": jobs}
+    assert client.post("batches", json=batch).status_code == 200
     found = [client.get(f"jobs/{job['id']}").json()["source"] for job in jobs]
     assert found == [
         {"notebook": "rows.ipynb", "cell": "c1", "kernel": None},
         {"notebook": "mine.ipynb", "cell": None, "kernel": None},  # c0 is a cell of the other notebook
         {"notebook": "rows.ipynb", "cell": "c0", "kernel": None},
     ]
-    client.post("groups/sources-of-many/cancel")
+    client.post("batches/sources-of-many/cancel")
 
 
-def test_a_group_is_cancelled_as_one(server: Jupyter, client: httpx.Client, provider: ThreadedProvider) -> None:
+def test_a_batch_is_cancelled_as_one(server: Jupyter, client: httpx.Client, provider: ThreadedProvider) -> None:
     provider.scripts["slow-row"] = answer("one two", hold_after=1)
     jobs = jobs_of("slow-rows", "slow-row", *range(30))
-    assert client.post("groups", json={"id": "slow-rows", "total": 99, "jobs": jobs}).status_code == 200
+    assert client.post("batches", json={"id": "slow-rows", "total": 99, "jobs": jobs}).status_code == 200
     before = len(client.get("notices").json()["notices"])
-    cancelled = client.post("groups/slow-rows/cancel").json()
+    cancelled = client.post("batches/slow-rows/cancel").json()
     assert (cancelled["status"], cancelled["total"], cancelled["counts"]["cancelled"]) == ("cancelled", 30, 30)
-    assert client.get("jobs", params={"group": "slow-rows", "status": "running"}).json()["jobs"] == []
-    refused = client.post("groups", json={"id": "slow-rows", "total": 99, "jobs": jobs_of("slow-rows", "x", 70)})
-    assert (refused.status_code, refused.json()["code"]) == (409, "group_full")
+    assert client.get("jobs", params={"batch": "slow-rows", "status": "running"}).json()["jobs"] == []
+    refused = client.post("batches", json={"id": "slow-rows", "total": 99, "jobs": jobs_of("slow-rows", "x", 70)})
+    assert (refused.status_code, refused.json()["code"]) == (409, "batch_full")
     assert len(client.get("notices").json()["notices"]) == before
 
 
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        ({"id": "group-of-bad", "total": 0}, "total"),
+        ({"id": "batch-of-bad", "total": 0}, "total"),
         ({"id": "short", "total": 1}, "id"),
-        ({"id": "group-of-bad"}, "total"),
-        ({"id": "group-of-bad", "total": 1, "jobs": [{"prompt": "x"}]}, "jobs[0].id"),
-        ({"id": "group-of-bad", "total": 1, "jobs": [{"id": "job-of-bad", "model": "demo/x"}]}, "jobs[0].prompt"),
+        ({"id": "batch-of-bad"}, "total"),
+        ({"id": "batch-of-bad", "total": 1, "jobs": [{"prompt": "x"}]}, "jobs[0].id"),
+        ({"id": "batch-of-bad", "total": 1, "jobs": [{"id": "job-of-bad", "model": "demo/x"}]}, "jobs[0].prompt"),
         (
-            {"id": "group-of-bad", "total": 1, "jobs": [{"id": "job-of-bad", "group": "x", "prompt": "x"}]},
-            "jobs[0].group",
+            {"id": "batch-of-bad", "total": 1, "jobs": [{"id": "job-of-bad", "batch": "x", "prompt": "x"}]},
+            "jobs[0].batch",
         ),
     ],
 )
-def test_a_bad_group_is_refused_by_its_field(client: httpx.Client, body: dict[str, Any], field: str) -> None:
-    refused = client.post("groups", json=body)
+def test_a_bad_batch_is_refused_by_its_field(client: httpx.Client, body: dict[str, Any], field: str) -> None:
+    refused = client.post("batches", json=body)
     assert (refused.status_code, refused.json()["code"], refused.json()["field"]) == (400, "invalid", field)
-    assert client.get("groups/group-of-bad").status_code == 404
+    assert client.get("batches/batch-of-bad").status_code == 404
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("retries", "sometimes"), ("idle_timeout", 0), ("idle_timeout", 99999), ("on_restart", "no")]
+    ("field", "value"),
+    [("retry_policy", "sometimes"), ("idle_timeout", 0), ("idle_timeout", 99999), ("on_restart", "no")],
 )
 def test_how_a_job_is_tried_is_checked(client: httpx.Client, field: str, value: object) -> None:
     refused = client.post("jobs", json={"model": "demo/x", "prompt": "x", field: value})
@@ -215,10 +216,10 @@ def test_a_killed_servers_jobs_go_on_in_its_next_life(tmp_path: Path, provider: 
 
 async def test_limits_hold_when_a_notebook_floods(tmp_path: Path, provider: ThreadedProvider) -> None:
     provider.scripts["flood"] = answer("one two", hold_after=1)
-    config = config_for(provider, max_running=4, reserved=2, max_queued=20)
+    config = config_for(provider, max_running=4, reserved_interactive=2, max_queued=20)
     with jupyter(tmp_path, config=config) as server:
         async with httpx.AsyncClient(base_url=server.api, headers={"Authorization": f"token {server.token}"}) as client:
-            body = {"model": "demo/flood", "prompt": "x", "priority": "batch"}
+            body = {"model": "demo/flood", "prompt": "x", "priority": "bulk"}
             answers = await asyncio.gather(*(client.post("jobs", json=body) for _ in range(30)))
             assert sorted(answer.status_code for answer in answers) == [201] * 20 + [429] * 10
             refused = next(answer for answer in answers if answer.status_code == 429)

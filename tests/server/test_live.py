@@ -15,7 +15,7 @@ from server.conftest import config_for, submit
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from jupyter_bgstream.core.codec import decode_event
+from jupyter_bgstream.core.codec import PROTOCOL_VERSION, decode_event
 from jupyter_bgstream.core.events import Event
 from jupyter_bgstream.core.state import Answer, fold
 from jupyter_bgstream.testing.script import answer
@@ -81,7 +81,7 @@ async def ask(server: Jupyter, verb: str, path: str, **kwargs: Any) -> Any:
 
 async def test_it_greets_follows_and_tells_the_end(server: Jupyter, provider: ThreadedProvider, page: Page) -> None:
     hello = await page.read()
-    assert (hello["type"], hello["protocol"]) == ("hello", 1)
+    assert (hello["type"], hello["protocol"]) == ("hello", PROTOCOL_VERSION)
     provider.scripts["live"] = answer("one two three", hold_after=2)
     job = await asyncio.to_thread(submit, server, "live")
     await page.send("follow", job=job, after=None)

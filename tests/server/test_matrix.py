@@ -27,7 +27,7 @@ from jupyter_bgstream.server.base import NotFoundHandler, verbs
 from jupyter_bgstream.testing.script import answer
 from jupyter_bgstream.testing.scripted import ThreadedProvider
 
-# 101: the socket opens. {job} (it has ended), {notice} and {group} are Ada's; eve has her own server on the same store.
+# 101: the socket opens. {job} (it has ended), {notice} and {batch} are Ada's; eve has her own server on the same store.
 # The callers: nobody, a wrong token, a kernel of Ada's, somebody whom the authorizer refuses, somebody who may read
 # only, eve, Ada by token, Ada's browser, and Ada's browser with its XSRF token.
 MATRIX = """
@@ -40,12 +40,12 @@ POST    jobs/{job}/cancel        403   403    200     403    403  404    200    
 POST    jobs/{job}/retry         403   403    201     403    403  404    201    403  201
 GET     jobs/{job}/events        403   403    200     403    200  404    200    200  200
 GET     jobs/{job}/images/{image} 403  403    200     403    200  404    200    200  200
-POST    groups                   403   403    200     403    403  200    200    403  200
-GET     groups/{group}           403   403    200     403    200  404    200    200  200
-GET     groups/{group}/answers   403   403    200     403    200  404    200    200  200
-POST    groups/{group}/retry     403   403    200     403    403  404    200    403  200
-POST    groups/{group}/cancel    403   403    200     403    403  404    200    403  200
-POST    groups/{group}/resume    403   403    200     403    403  404    200    403  200
+POST    batches                   403   403    200     403    403  200    200    403  200
+GET     batches/{batch}           403   403    200     403    200  404    200    200  200
+GET     batches/{batch}/answers   403   403    200     403    200  404    200    200  200
+POST    batches/{batch}/retry     403   403    200     403    403  404    200    403  200
+POST    batches/{batch}/cancel    403   403    200     403    403  404    200    403  200
+POST    batches/{batch}/resume    403   403    200     403    403  404    200    403  200
 GET     kernels/{job}            403   403    200     403    200  200    200    200  200
 GET     threads                  403   403    200     403    200  200    200    200  200
 DELETE  threads                  403   403    204     403    403  404    204    403  204
@@ -81,7 +81,7 @@ NEW_NAME = "a name of which there is no thread"
 GIVEN: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "jobs"): {"json": {"model": "demo/done", "prompt": "x"}},
     ("POST", "notices/read"): {"json": {"all": True}},
-    ("POST", "groups"): {"json": {"id": "a-group-id", "total": 3}},
+    ("POST", "batches"): {"json": {"id": "a-batch-id", "total": 3}},
     ("DELETE", "threads"): {"params": {"thread": "talk"}},
     ("GET", "threads/messages"): {"params": {"thread": "talk"}},
     ("HEAD", "threads/messages"): {"params": {"thread": "talk"}},
@@ -181,14 +181,14 @@ def given(verb: str, path: str, name: str) -> dict[str, Any]:
 
 
 def new_ids(server: Jupyter) -> dict[str, str]:
-    """A job of the thread ``talk`` that has ended, its notice, a group, and a name for a new thread."""
-    group = secrets.token_urlsafe(12)
+    """A job of the thread ``talk`` that has ended, its notice, a batch, and a name for a new thread."""
+    batch = secrets.token_urlsafe(12)
     job = submit(server, "done", thread="talk")
     wait(server, job)
     with server.client() as client:
         (notice,) = [each["id"] for each in client.get("notices").json()["notices"] if each["job"] == job]
-        assert client.post("groups", json={"id": group, "total": 2}).status_code == 200
-    return {"job": job, "notice": notice, "group": group, "thread": secrets.token_urlsafe(12), "image": "1-1"}
+        assert client.post("batches", json={"id": batch, "total": 2}).status_code == 200
+    return {"job": job, "notice": notice, "batch": batch, "thread": secrets.token_urlsafe(12), "image": "1-1"}
 
 
 def test_the_matrix_has_a_row_for_every_verb_of_every_route() -> None:
@@ -232,12 +232,12 @@ def test_a_stranger_cannot_tell_anothers_from_what_is_not_there(ada: Jupyter, as
 
 
 def test_ids_in_bodies_and_queries_tell_a_stranger_nothing(ada: Jupyter, ask: Ask) -> None:
-    ids, nothing = new_ids(ada), {name: secrets.token_urlsafe(12) for name in ("job", "notice", "group")}
+    ids, nothing = new_ids(ada), {name: secrets.token_urlsafe(12) for name in ("job", "notice", "batch")}
     ids["thread"], nothing["thread"] = "talk", "no such talk"
     asked: list[tuple[str, str, Callable[[dict[str, str]], Any]]] = [
         ("POST", "notices/read", lambda ids: {"json": {"ids": [ids["notice"]]}}),
         ("GET", "jobs", lambda ids: {"params": {"ids": ids["job"]}}),
-        ("GET", "jobs", lambda ids: {"params": {"group": ids["group"]}}),
+        ("GET", "jobs", lambda ids: {"params": {"batch": ids["batch"]}}),
         ("GET", "threads", lambda ids: {"params": {"thread": ids["thread"]}}),
     ]
     for verb, path, kwargs in asked:
@@ -248,12 +248,12 @@ def test_ids_in_bodies_and_queries_tell_a_stranger_nothing(ada: Jupyter, ask: As
     mine = ask("eve", "POST", "jobs", json={"id": ids["job"], "model": "demo/done", "prompt": "Eve's"})
     assert (mine.status_code, mine.json()["title"]) == (201, "Eve's")
     assert ask("token", "GET", f"jobs/{ids['job']}").json()["title"] == "Hello"
-    # The same with a group's id, and with an id among a group's jobs.
+    # The same with a batch's id, and with an id among a batch's jobs.
     members = [{"id": ids["job"], "model": "demo/done", "prompt": "Eve's"}]
     ask("eve", "DELETE", f"jobs/{ids['job']}")
-    theirs = ask("eve", "POST", "groups", json={"id": ids["group"], "total": 1, "jobs": members})
+    theirs = ask("eve", "POST", "batches", json={"id": ids["batch"], "total": 1, "jobs": members})
     assert (theirs.status_code, theirs.json()["submitted"]) == (200, 1)
-    assert ask("token", "GET", f"groups/{ids['group']}").json()["submitted"] == 0
+    assert ask("token", "GET", f"batches/{ids['batch']}").json()["submitted"] == 0
     ask("eve", "DELETE", f"jobs/{ids['job']}")
     assert ask("token", "GET", f"jobs/{ids['job']}").status_code == 200
 
@@ -326,7 +326,7 @@ def test_a_wrong_verb_is_told_which_are_right(ask: Ask) -> None:
         "jobs": ("PUT", "GET, HEAD, POST"),
         "jobs/some-job-id": ("POST", "GET, HEAD, DELETE"),
         "jobs/some-job-id/events": ("DELETE", "GET, HEAD"),
-        "groups": ("GET", "POST"),
+        "batches": ("GET", "POST"),
         "live": ("POST", "GET"),
         "status": ("PATCH", "GET, HEAD"),
     }
@@ -335,7 +335,7 @@ def test_a_wrong_verb_is_told_which_are_right(ask: Ask) -> None:
         assert (answer.status_code, answer.headers["Allow"]) == (405, right), path
         assert answer.json()["code"] == "method_not_allowed"
         assert answer.json()["message"] == f"Method not allowed. Allowed methods: {right}."
-    assert ask("token", "HEAD", "groups").headers["Allow"] == "POST"
+    assert ask("token", "HEAD", "batches").headers["Allow"] == "POST"
 
 
 @pytest.mark.parametrize("verb", ["TRACE", "CONNECT", "PROPFIND", "FINISH", "FORM_VALUE"])

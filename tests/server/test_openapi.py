@@ -80,7 +80,7 @@ JOB = Job(
 )
 NOTICE = Notice(id="n", job="some-job-id", owner="local", status="failed", title="", source=JobSource(), created_at=1.0)
 THREAD = Thread(name="t", jobs=1, status="queued", model="a/b", title="", created_at=1.0, updated_at=1.0)
-BATCH = Batch(spec=BatchSpec(id="some-group", total=2), owner="local", total=2, created_at=1.0)
+BATCH = Batch(spec=BatchSpec(id="some-batch", total=2), owner="local", total=2, created_at=1.0)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ BATCH = Batch(spec=BatchSpec(id="some-group", total=2), owner="local", total=2, 
         convert.job_info(JOB),
         convert.job_detail(JOB, Answer()),
         convert.notice_info(NOTICE),
-        convert.batch_info(Progress(group=BATCH, running=1, waiting=1)),
+        convert.batch_info(Progress(batch=BATCH, running=1, waiting=1)),
         convert.batch_item_info(BatchItem(job=JOB, text=None)),
         convert.thread_info(THREAD),
     ],
@@ -124,7 +124,7 @@ def test_part_has_the_fields_of_its_type(part: dict[str, Any], valid: bool) -> N
 
 def test_client_decodes_values_and_fields_of_newer_servers() -> None:
     newer = msgspec.json.decode(encode(convert.job_detail(JOB, Answer())))
-    newer |= {"status": "parked", "priority": "urgent", "retries": "sometimes", "on_restart": "ask", "unknown": 1}
+    newer |= {"status": "parked", "priority": "urgent", "retry_policy": "sometimes", "on_restart": "ask", "unknown": 1}
     newer["messages"] = [{"role": "critic", "content": [{"type": "video", "bytes": 1, "seconds": 2}]}]
     newer["source"] |= {"window": "x"}
     job = msgspec.json.decode(encode(newer), type=schemas.JobDetail)

@@ -49,18 +49,18 @@ class Good:
             return answer("fine") if self._left >= 0 else self._then
 
 
-def announce(client: httpx.Client, group: str, total: int) -> None:
+def announce(client: httpx.Client, batch: str, total: int) -> None:
     for start in range(0, total, 500):
-        jobs = jobs_of(group, group, *range(start, min(total, start + 500)), priority="batch", retries="never")
-        body = {"id": group, "total": total, "concurrency": CONCURRENCY, "jobs": jobs}
-        assert client.post("groups", json=body).status_code == 200
+        jobs = jobs_of(batch, batch, *range(start, min(total, start + 500)), priority="bulk", retry_policy="never")
+        body = {"id": batch, "total": total, "concurrency": CONCURRENCY, "jobs": jobs}
+        assert client.post("batches", json=body).status_code == 200
 
 
-def until_paused(client: httpx.Client, group: str) -> dict[str, Any]:
-    """Wait until a group is paused, and nothing of it runs any more."""
+def until_paused(client: httpx.Client, batch: str) -> dict[str, Any]:
+    """Wait until a batch is paused, and nothing of it runs any more."""
     deadline = time.monotonic() + 30
     while True:
-        shown = client.get(f"groups/{group}").json()
+        shown = client.get(f"batches/{batch}").json()
         if shown["paused"] is not None and shown["running"] == 0:
             return dict(shown)
         assert shown["ended_at"] is None, shown
@@ -74,15 +74,15 @@ def until_paused(client: httpx.Client, group: str) -> dict[str, Any]:
 def test_a_thousand_rows_that_fail_alike_cost_a_handful_of_requests(
     client: httpx.Client, provider: ThreadedProvider, name: str, script: Script, code: str
 ) -> None:
-    group = f"rows-{name}"
-    provider.scripts[group] = script
-    announce(client, group, 1000)
-    shown = until_paused(client, group)
-    assert AT_FIRST <= len(provider.asked(group)) < AT_FIRST + CONCURRENCY
+    batch = f"rows-{name}"
+    provider.scripts[batch] = script
+    announce(client, batch, 1000)
+    shown = until_paused(client, batch)
+    assert AT_FIRST <= len(provider.asked(batch)) < AT_FIRST + CONCURRENCY
     assert (shown["paused"]["code"], shown["status"], shown["ended_at"]) == (code, "running", None)
-    assert shown["counts"]["failed"] == len(provider.asked(group))
+    assert shown["counts"]["failed"] == len(provider.asked(batch))
     assert shown["queued"] == 1000 - shown["counts"]["failed"]
-    client.post(f"groups/{group}/cancel")
+    client.post(f"batches/{batch}/cancel")
 
 
 def test_a_key_that_is_revoked_in_mid_batch(client: httpx.Client, provider: ThreadedProvider) -> None:
@@ -94,20 +94,20 @@ def test_a_key_that_is_revoked_in_mid_batch(client: httpx.Client, provider: Thre
     assert 100 + IN_A_ROW <= asked <= 100 + IN_A_ROW + 2 * (CONCURRENCY - 1)
     assert shown["counts"]["completed"] == 100
     assert "revoked" in shown["paused"]["message"]
-    (notice,) = [each for each in client.get("notices").json()["notices"] if each["group"] == "rows-mid"]
+    (notice,) = [each for each in client.get("notices").json()["notices"] if each["batch"] == "rows-mid"]
     assert (notice["paused"], notice["status"], notice["read_at"]) == (shown["paused"], "running", None)
     provider.scripts["rows-mid"] = answer("fine")
-    gone_on = client.post("groups/rows-mid/resume")
+    gone_on = client.post("batches/rows-mid/resume")
     assert (gone_on.status_code, gone_on.json()["paused"]) == (200, None)
-    done = until(client, "groups/rows-mid", status="failed")
+    done = until(client, "batches/rows-mid", status="failed")
     assert done["counts"]["completed"] == 1000 - shown["counts"]["failed"]  # failed rows are not asked again by that
-    again = client.post("groups/rows-mid/resume")
+    again = client.post("batches/rows-mid/resume")
     assert (again.status_code, again.json()["ended_at"]) == (200, done["ended_at"])
-    (notice,) = [each for each in client.get("notices").json()["notices"] if each["group"] == "rows-mid"]
+    (notice,) = [each for each in client.get("notices").json()["notices"] if each["batch"] == "rows-mid"]
     assert (notice["paused"], notice["status"]) == (None, "failed")
-    client.post("groups/rows-mid/retry")
-    until(client, "groups/rows-mid", status="completed")
-    assert client.post("groups/nobody-knows-it/resume").status_code == 404
+    client.post("batches/rows-mid/retry")
+    until(client, "batches/rows-mid", status="completed")
+    assert client.post("batches/nobody-knows-it/resume").status_code == 404
 
 
 def test_a_pause_outlives_a_kill(tmp_path: Path, provider: ThreadedProvider) -> None:
@@ -125,18 +125,18 @@ def test_a_pause_outlives_a_kill(tmp_path: Path, provider: ThreadedProvider) -> 
             # Once a later job has ended here, the rows that the dead server left would have begun as well.
             job = client.post("jobs", json={"model": "demo/afterwards", "prompt": "x"}).json()["id"]
             until(client, f"jobs/{job}", status="completed")
-            assert client.get("groups/rows-killed").json()["paused"] == before["paused"]
+            assert client.get("batches/rows-killed").json()["paused"] == before["paused"]
             assert len(provider.asked("rows-killed")) == asked
-            client.post("groups/rows-killed/resume")
-            until(client, "groups/rows-killed", status="failed")
+            client.post("batches/rows-killed/resume")
+            until(client, "batches/rows-killed", status="failed")
             assert len(provider.asked("rows-killed")) == 100
 
 
-def test_cancel_of_a_paused_group(client: httpx.Client, provider: ThreadedProvider) -> None:
+def test_cancel_of_a_paused_batch(client: httpx.Client, provider: ThreadedProvider) -> None:
     provider.scripts["rows-stop"] = REVOKED
     announce(client, "rows-stop", 50)
     until_paused(client, "rows-stop")
-    stopped = client.post("groups/rows-stop/cancel").json()
+    stopped = client.post("batches/rows-stop/cancel").json()
     assert (stopped["paused"], stopped["status"]) == (None, "failed")
     assert stopped["counts"]["cancelled"] == 50 - stopped["counts"]["failed"]
 
@@ -146,13 +146,13 @@ async def test_pages_hear_of_it(server: Jupyter, client: httpx.Client, provider:
     page = Page(await connect(server))
     await page.until("hello")
     await asyncio.to_thread(announce, client, "rows-heard", 50)
-    await page.until("group", group="rows-heard")
+    await page.until("batch", batch="rows-heard")
     await page.until("notice")
     await asyncio.to_thread(until_paused, client, "rows-heard")
-    await asyncio.to_thread(client.post, "groups/rows-heard/resume")
-    await page.until("group", group="rows-heard")
+    await asyncio.to_thread(client.post, "batches/rows-heard/resume")
+    await page.until("batch", batch="rows-heard")
     await page.until("notice")
-    await asyncio.to_thread(client.post, "groups/rows-heard/cancel")
+    await asyncio.to_thread(client.post, "batches/rows-heard/cancel")
     await page.leave()
 
 

@@ -61,11 +61,11 @@ def test_job_has_the_name_of_who_submitted_it(people: Jupyter) -> None:
 @pytest.mark.parametrize("user", ["ada", None])
 def test_request_cannot_set_the_submitter(people: Jupyter, user: str | None) -> None:
     forged = JOB | {"id": secrets.token_urlsafe(12), "submitted_by": "bob"}
-    group = {"id": secrets.token_urlsafe(12), "total": 1}
+    batch = {"id": secrets.token_urlsafe(12), "total": 1}
     for path, body, field in (
         ("jobs", forged, "submitted_by"),
-        ("groups", group | {"jobs": [forged]}, "jobs[0].submitted_by"),
-        ("groups", group | {"submitted_by": "bob", "jobs": []}, "submitted_by"),
+        ("batches", batch | {"jobs": [forged]}, "jobs[0].submitted_by"),
+        ("batches", batch | {"submitted_by": "bob", "jobs": []}, "submitted_by"),
     ):
         refused = send(people, user, "POST", path, json=body)
         assert (refused.status_code, refused.json()["code"], refused.json()["field"]) == (400, "invalid", field)
@@ -95,23 +95,23 @@ def test_retry_has_the_name_of_who_retried(people: Jupyter) -> None:
     assert ask(people, "ada", "GET", f"jobs/{job['id']}")["submitted_by"] is None
 
 
-def test_jobs_of_a_group_have_the_name_of_who_sent_them(people: Jupyter) -> None:
-    group = secrets.token_urlsafe(12)
+def test_jobs_of_a_batch_have_the_name_of_who_sent_them(people: Jupyter) -> None:
+    batch = secrets.token_urlsafe(12)
     jobs = [{"id": secrets.token_urlsafe(12), "model": "demo/held", "prompt": "x"} for _ in range(2)]
-    ask(people, "ada", "POST", "groups", json={"id": group, "total": 2, "jobs": jobs[:1]})
-    ask(people, "bob", "POST", "groups", json={"id": group, "total": 2, "jobs": jobs})  # the first again, and another
-    assert submitters(people, group) == ["bob", "ada"]
-    ask(people, "ada", "POST", f"groups/{group}/cancel")
-    ask(people, "eve", "POST", f"groups/{group}/retry")
-    assert submitters(people, group) == ["eve", "eve", "bob", "ada"]
-    ask(people, None, "POST", f"groups/{group}/cancel")
-    ask(people, None, "POST", f"groups/{group}/retry")
-    assert submitters(people, group) == [None, None, "eve", "eve", "bob", "ada"]
-    ask(people, None, "POST", f"groups/{group}/cancel")
+    ask(people, "ada", "POST", "batches", json={"id": batch, "total": 2, "jobs": jobs[:1]})
+    ask(people, "bob", "POST", "batches", json={"id": batch, "total": 2, "jobs": jobs})  # the first again, and another
+    assert submitters(people, batch) == ["bob", "ada"]
+    ask(people, "ada", "POST", f"batches/{batch}/cancel")
+    ask(people, "eve", "POST", f"batches/{batch}/retry")
+    assert submitters(people, batch) == ["eve", "eve", "bob", "ada"]
+    ask(people, None, "POST", f"batches/{batch}/cancel")
+    ask(people, None, "POST", f"batches/{batch}/retry")
+    assert submitters(people, batch) == [None, None, "eve", "eve", "bob", "ada"]
+    ask(people, None, "POST", f"batches/{batch}/cancel")
 
 
-def submitters(server: Jupyter, group: str) -> list[str | None]:
-    return [job["submitted_by"] for job in ask(server, "ada", "GET", "jobs", params={"group": group})["jobs"]]
+def submitters(server: Jupyter, batch: str) -> list[str | None]:
+    return [job["submitted_by"] for job in ask(server, "ada", "GET", "jobs", params={"batch": batch})["jobs"]]
 
 
 def test_costs_are_added_up_by_submitter(people: Jupyter) -> None:

@@ -105,13 +105,13 @@ def test_the_log_has_an_event_for_each_picture(server: Jupyter, drawn: str) -> N
     assert len(str(events)) < 5000
 
 
-def test_answers_of_a_group_name_their_pictures(server: Jupyter, provider: ThreadedProvider) -> None:
+def test_answers_of_a_batch_name_their_pictures(server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["drawn"] = answer("", images=[PNG])
-    jobs = [{"id": "picture-of-group", "model": "demo/drawn", "prompt": "x"}]
+    jobs = [{"id": "picture-of-batch", "model": "demo/drawn", "prompt": "x"}]
     with server.client() as client:
-        assert client.post("groups", json={"id": "pictures", "total": 1, "jobs": jobs}).status_code == 200
-        wait(server, "picture-of-group")
-        (place,) = client.get("groups/pictures/answers").json()["answers"]
+        assert client.post("batches", json={"id": "pictures", "total": 1, "jobs": jobs}).status_code == 200
+        wait(server, "picture-of-batch")
+        (place,) = client.get("batches/pictures/answers").json()["answers"]
     assert place["images"] == [{"id": "1-1", "media_type": "image/png", "bytes": len(PNG)}]
     assert place["text"] == "(Picture 1: PNG, 2.1 kB)"
 

@@ -71,7 +71,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, site: Site, provider: Threa
     local = dict.fromkeys(("ollama", "lmstudio", "llamacpp", "vllm"))  # whatever runs on this machine is not asked
     settings = {
         "providers": local | {"later": {"base_url": provider.base_url}},
-        "aliases": {"mine": "agent/held"},
+        "model_aliases": {"mine": "agent/held"},
         "database": str(home / "jobs.sqlite"),
     }
     path = os.pathsep.join(filter(None, (str(site.folder), os.environ.get("PYTHONPATH"))))
@@ -111,7 +111,7 @@ def test_it_answers_and_is_listed_beside_a_broken_one(server: Jupyter) -> None:
         assert client.get("models?refresh=true").status_code == 200
         for wrong in ("refresh=maybe", "again=true"):
             assert client.get(f"models?{wrong}").json()["code"] == "invalid"
-    broken = submit(server, "broken/one", prompt="x", retries="never")
+    broken = submit(server, "broken/one", prompt="x", retry_policy="never")
     assert wait(server, broken)["error"]["code"] == "provider_error"
 
 
@@ -130,15 +130,15 @@ def test_a_submit_that_is_repeated_is_one_job_though_the_default_has_changed(
 ) -> None:
     body = {"id": "repeated-job", "prompt": "Hello", "params": {"speed": 100}}
     jobs = [body | {"id": f"repeated-job-{number}"} for number in range(2)]
-    group = {"id": "repeated-group", "total": 2, "jobs": jobs}
+    batch = {"id": "repeated-batch", "total": 2, "jobs": jobs}
     with server.client() as client:
         assert client.post("jobs", json=body).json()["model"] == "demo/tour"
-        assert client.post("groups", json=group).status_code == 200
+        assert client.post("batches", json=batch).status_code == 200
         provider.scripts["qwen"] = answer("Hello")
         assert client.get("models?refresh=true").json()["default"] == "later/qwen"
         again = client.post("jobs", json=body)
         assert (again.status_code, again.json()["model"]) == (200, "demo/tour")
-        assert client.post("groups", json=group).json()["submitted"] == 2
+        assert client.post("batches", json=batch).json()["submitted"] == 2
         other = client.post("jobs", json={"prompt": "Hello"}).json()
         assert other["model"] == "later/qwen"
         assert wait(server, other["id"])["text"] == "Hello"

@@ -291,7 +291,7 @@ def is_up(client: httpx.Client, url: str) -> bool:
 
 def test_bad_entries_of_the_config_take_away_themselves_alone(tmp_path: Path, provider: ThreadedProvider) -> None:
     provider.scripts["sound"] = answer("Hello")
-    config = config_for(provider, aliases={"bad": "nobody/x", "good": "demo/sound"}, default_model="nobody/y")
+    config = config_for(provider, model_aliases={"bad": "nobody/x", "good": "demo/sound"}, default_model="nobody/y")
     config["BgStreamApp"]["providers"]["wrong"] = {"base_url": 5}
     # The doctor and `%bg models` read the user's config and ask the server.
     (tmp_path / "config").mkdir()
@@ -303,7 +303,7 @@ def test_bad_entries_of_the_config_take_away_themselves_alone(tmp_path: Path, pr
         assert found["problems"] == client.get("status").json()["warnings"]
         assert [problem.split(" ")[0].rstrip(":") for problem in found["problems"]] == [
             "providers['wrong']",
-            "aliases['bad']",
+            "model_aliases['bad']",
             "default_model",
         ]
         assert found["default"] is None

@@ -97,7 +97,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 async def test_stop_on_hub_takes_less_than_a_second(tmp_path: Path, held: ThreadedProvider) -> None:
-    config = config_for(held, max_running=JOBS, reserved=0)
+    config = config_for(held, max_running=JOBS, reserved_interactive=0)
     with jupyter(tmp_path, config=config, **HUB) as server:
         jobs = [submit(server, "held") for _ in range(JOBS)]
         for job in jobs:

@@ -81,7 +81,7 @@ ALIKE = ["work notes", "work\x01notes", "work\x1bnotes", "work\x00notes", " work
 
 def test_a_name_with_control_characters_is_not_another_one(server: Jupyter, client: httpx.Client) -> None:
     jobs = {
-        name: turn(server, name, ascii(name), tags=[name], source={"notebook": name}, group=name)["id"]
+        name: turn(server, name, ascii(name), tags=[name], source={"notebook": name}, batch=name)["id"]
         for name in ALIKE
     }
     for name in ALIKE:
@@ -90,7 +90,7 @@ def test_a_name_with_control_characters_is_not_another_one(server: Jupyter, clie
         said = client.get("threads/messages", params={"thread": name}).json()
         assert (said["thread"], said["messages"][0]["content"]) == (name, ascii(name))
         # For SQLite a text in JSON ends at NUL, so that such a tag is found by no filter.
-        for filter in ("thread", "notebook", "group", *(() if "\0" in name else ("tag",))):
+        for filter in ("thread", "notebook", "batch", *(() if "\0" in name else ("tag",))):
             listed = client.get("jobs", params={filter: name}).json()["jobs"]
             assert [job["id"] for job in listed] == [jobs[name]]
         mutes = client.put("mutes", params={"notebook": name}).json()["mutes"]
@@ -168,7 +168,7 @@ def test_a_context_that_is_too_long_is_refused_in_words(
     error = {"error": {"message": words, "type": "invalid_request_error", "code": "context_length_exceeded"}}
     provider.scripts["full"] = refusal(400, error, {"x-should-retry": "true"})
     before = len(provider.requests)
-    job = wait(server, submit(server, "full", thread="long", prompt="two", retries="always"))
+    job = wait(server, submit(server, "full", thread="long", prompt="two", retry_policy="always"))
     assert (job["status"], job["attempt"], len(provider.requests) - before) == ("failed", 1, 1)
     assert job["error"]["code"] == "context_too_long"
     assert job["error"]["message"] == (

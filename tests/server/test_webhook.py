@@ -164,7 +164,7 @@ async def test_what_nobody_looks_at_for_thirty_seconds_is_told_signed(servers: S
         "timestamp": "2023-11-14T22:13:20.000Z",
         "data": {
             "job": job,
-            "group": None,
+            "batch": None,
             "status": "completed",
             "model": "puppet/one",
             "error_code": None,
@@ -225,39 +225,39 @@ async def test_what_was_read_dismissed_muted_cancelled_or_deleted_is_not_told(
     assert [said["data"]["job"] for said in receiver.said] == [told]
 
 
-async def test_a_group_is_told_once_with_its_counts(servers: Servers, receiver: Receiver) -> None:
+async def test_a_batch_is_told_once_with_its_counts(servers: Servers, receiver: Receiver) -> None:
     service = await servers.add()
     members = [(f"member-{number}", spec(f"Row {number}")) for number in range(2)]
-    await service.batches.submit(OWNER, BatchSpec(id="the-group", total=2, title="Table"), members)
+    await service.batches.submit(OWNER, BatchSpec(id="the-batch", total=2, title="Table"), members)
     (await servers.puppet.call()).say("x").finish()
     (await servers.puppet.call()).fail(ProviderError("No.", code="bad_request"))
     for job_id, _ in members:
         await ended(service, job_id)
     await servers.passes(100)
     (said,) = receiver.said
-    assert said["type"] == "group.failed"
-    assert (said["data"]["group"], said["data"]["job"], said["data"]["model"]) == ("the-group", None, None)
+    assert said["type"] == "batch.failed"
+    assert (said["data"]["batch"], said["data"]["job"], said["data"]["model"]) == ("the-batch", None, None)
     assert said["data"]["counts"] == {"completed": 1, "failed": 1, "cancelled": 0, "interrupted": 0}
 
 
-async def test_a_paused_group_says_its_code_and_not_its_message(servers: Servers, receiver: Receiver) -> None:
+async def test_a_paused_batch_says_its_code_and_not_its_message(servers: Servers, receiver: Receiver) -> None:
     service = await servers.add()
     members = [(f"member-{number}", spec(f"Row {number}")) for number in range(9)]
-    await service.batches.submit(OWNER, BatchSpec(id="the-group", total=9, title="Table", concurrency=1), members)
+    await service.batches.submit(OWNER, BatchSpec(id="the-batch", total=9, title="Table", concurrency=1), members)
     for job_id, _ in members[:5]:
         (await servers.puppet.call()).fail(ProviderError("It says: 'my secret' is bad.", code="unauthorized"))
         await ended(service, job_id)
     await servers.passes(100)
     (said,) = receiver.said
-    assert (said["type"], said["data"]["error_code"]) == ("group.paused", "unauthorized")
+    assert (said["type"], said["data"]["error_code"]) == ("batch.paused", "unauthorized")
     assert said["data"]["counts"]["failed"] == 5
     assert b"secret" not in receiver.requests[0].body
-    await service.batches.resume(OWNER, "the-group")
+    await service.batches.resume(OWNER, "the-batch")
     for job_id, _ in members[5:]:
         (await servers.puppet.call()).say("x").finish()
         await ended(service, job_id)
     await servers.passes(100)
-    assert [each["type"] for each in receiver.said] == ["group.paused", "group.failed"]
+    assert [each["type"] for each in receiver.said] == ["batch.paused", "batch.failed"]
 
 
 async def test_trouble_is_tried_again_later_and_later_with_the_same_id(servers: Servers, receiver: Receiver) -> None:

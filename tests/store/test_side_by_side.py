@@ -57,26 +57,26 @@ turns = st.one_of(
 )
 events = st.lists(st.one_of(quiet, quiet, quiet, turns, ends), max_size=6)
 optional = st.sampled_from([None, "x", "y"])
-labels = st.sampled_from([None, "group-00", "y"])
+labels = st.sampled_from([None, "batch-00", "y"])
 specs = st.fixed_dictionaries(
     {
         "prompt": st.sampled_from(["one", "one", "two"]),
         "thread": st.sampled_from([None, "x", "y"]),
-        "group": labels,
+        "batch": labels,
         "tags": st.sampled_from([(), ("x",), ("x", "y")]),
-        "priority": st.sampled_from(["interactive", "batch"]),
+        "priority": st.sampled_from(["interactive", "bulk"]),
     }
 )
 filters = st.builds(
     JobFilter,
     status=st.sampled_from([None, None, "queued", "running", "completed"]),
     thread=optional,
-    group=labels,
+    batch=labels,
     tag=optional,
     ids=st.one_of(st.none(), st.lists(ids, max_size=3).map(tuple)),
     limit=st.integers(1, 3),
 )
-rooms = st.builds(Capacity, running=st.integers(0, 3), batch=st.integers(0, 2), owner=st.integers(1, 3))
+rooms = st.builds(Capacity, running=st.integers(0, 3), bulk=st.integers(0, 2), owner=st.integers(1, 3))
 waits = st.builds(
     Waiting,
     at=times,
@@ -84,7 +84,7 @@ waits = st.builds(
     code=st.sampled_from(["server_died", "no_provider", "rate_limited"]),
     message=st.just("Wait."),
 )
-groups = st.sampled_from(["group-00", "group-01", "group-02"])
+batches = st.sampled_from(["batch-00", "batch-01", "batch-02"])
 mutes = st.builds(Mute, kind=st.sampled_from(["notebook", "thread"]), name=st.sampled_from(["x", "y"]))
 threads = st.sampled_from(["x", "y", "z"])
 operations = st.one_of(
@@ -93,10 +93,10 @@ operations = st.one_of(
     st.tuples(st.just("claim"), st.integers(0, 3), times, rooms),
     st.tuples(st.just("adopt"), st.integers(0, 9), st.booleans(), st.one_of(st.none(), waits)),
     st.tuples(st.just("retry"), ids, ids, st.integers(1, 4)),
-    st.tuples(st.just("group"), groups, st.integers(1, 3), st.lists(ids, max_size=3), st.integers(1, 5)),
-    st.tuples(st.just("cancel_group"), groups, st.integers(1, 2)),
+    st.tuples(st.just("batch"), batches, st.integers(1, 3), st.lists(ids, max_size=3), st.integers(1, 5)),
+    st.tuples(st.just("cancel_batch"), batches, st.integers(1, 2)),
     st.tuples(st.just("pause"), st.integers(4, 8)),
-    st.tuples(st.just("resume_group"), groups),
+    st.tuples(st.just("resume_batch"), batches),
     st.tuples(st.just("mute"), viewers, mutes, st.booleans()),
     st.tuples(st.just("calls"), st.integers(0, 200), st.integers(0, 60), st.integers(1, 2)),
     st.tuples(st.just("called"), st.integers(0, 3)),
@@ -126,7 +126,7 @@ operations = st.one_of(
 START = [
     ("submit", "job-0001", {"prompt": "one", "thread": "x"}, 4),
     ("submit", "job-0002", {"prompt": "one", "thread": "y", "tags": ("x",)}, 4),
-    ("submit", "job-0003", {"prompt": "two", "thread": "x", "group": "group-00", "priority": "batch"}, 4),
+    ("submit", "job-0003", {"prompt": "two", "thread": "x", "batch": "batch-00", "priority": "bulk"}, 4),
     ("claim", 1, 1.0),
     ("claim", 1, 1.0),
 ]
@@ -160,12 +160,12 @@ class Player:
             assert (answer.status, answer.seq, answer.attempt) == (job.status, job.seq, job.attempt)
         inboxes = [await self._store.notices(self._owner, viewer) for viewer in ("", "eve")]
         muted = [await self._store.mutes(self._owner, viewer) for viewer in ("", "eve")]
-        groups = [await self.play("show_group", group) for group in ("group-00", "group-01", "group-02")]
+        batches = [await self.play("show_batch", batch) for batch in ("batch-00", "batch-01", "batch-02")]
         threads = await self._threads(9), [await self._store.last_turn(self._owner, name) for name in "xyz"]
         due = await self._store.next_due(server=self._server, owner=None, after=0.0)
         abandoned = await self._store.abandoned_jobs(owner=self._owner, limit=99)
         return _comparable(
-            (jobs, logs, inboxes, muted, groups, threads, due, abandoned, await self._store.counts(self._owner))
+            (jobs, logs, inboxes, muted, batches, threads, due, abandoned, await self._store.counts(self._owner))
         )
 
     async def told(self):
@@ -202,32 +202,32 @@ class Player:
         again = msgspec.structs.replace(again, spec=asked.spec, retry_of=job_id)
         return await self._store.submit(again, max_queued=max_queued)
 
-    async def _group(self, group_id, total, job_ids, max_queued):
-        spec = BatchSpec(id=group_id, total=total)
+    async def _batch(self, batch_id, total, job_ids, max_queued):
+        spec = BatchSpec(id=batch_id, total=total)
         jobs = [
-            new_job(job_id, owner=self._owner, server=self._server, log=f"{next(self._logs):08x}", group=group_id)
+            new_job(job_id, owner=self._owner, server=self._server, log=f"{next(self._logs):08x}", batch=batch_id)
             for job_id in dict.fromkeys(job_ids)
         ]
-        group = Batch(spec=spec, owner=self._owner, total=total, created_at=1.0)
-        return await self._store.submit_group(group, jobs, max_queued=max_queued)
+        batch = Batch(spec=spec, owner=self._owner, total=total, created_at=1.0)
+        return await self._store.submit_batch(batch, jobs, max_queued=max_queued)
 
-    async def _show_group(self, group_id):
-        return await self._store.group(self._owner, group_id)
+    async def _show_batch(self, batch_id):
+        return await self._store.batch(self._owner, batch_id)
 
-    async def _cancel_group(self, group_id, limit):
-        return await self._store.cancel_group(self._owner, group_id, Cancelled(at=9.0), limit=limit)
+    async def _cancel_batch(self, batch_id, limit):
+        return await self._store.cancel_batch(self._owner, batch_id, Cancelled(at=9.0), limit=limit)
 
     async def _pause(self, failures):
         rows = [f"row-000{number}" for number in range(9)]
-        group = await self._group("group-02", 9, rows, 99)
+        batch = await self._batch("batch-02", 9, rows, 99)
         await self._claim(9, 1.0)
         failed = Failed(at=2.0, code="truncated", message="It broke off.")
         for row in rows[:failures]:
             await self._store.end(self._owner, row, failed)
-        return group
+        return batch
 
-    async def _resume_group(self, group_id):
-        return await self._store.resume_group(self._owner, group_id)
+    async def _resume_batch(self, batch_id):
+        return await self._store.resume_batch(self._owner, batch_id)
 
     async def _mute(self, viewer, mute, on):
         return await self._store.mute(self._owner, viewer, mute, on=on)

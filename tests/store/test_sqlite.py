@@ -83,7 +83,7 @@ async def test_nobody_else_may_read_the_file(tmp_path):
 
 async def test_what_was_stored_is_there_after_a_restart(database):
     async with opened(database) as store:
-        job = await running(store, thread="t", tags=("a",), priority="batch", params={"n": [1, None]})
+        job = await running(store, thread="t", tags=("a",), priority="bulk", params={"n": [1, None]})
         await append(store, job, text_deltas("The sky"), preview="The sky")
         before = await store.job(OWNER, job.id)
         log = await store.events(job, after=0, max_bytes=ALL)
@@ -421,27 +421,27 @@ def test_a_page_of_a_list_is_not_sorted(db, column):
     [
         ("queued_of_lane", "jobs_queued (server=? AND batch=? AND owner=? AND lane=?)"),
         ("active_of_lane", "jobs_active_of_lane (owner=? AND lane=? AND status=? AND server=?)"),
-        ("progress_of_group", "jobs_active_of_lane (owner=? AND lane=? AND status=?)"),
-        ("places_of_group", "jobs_of_group_by_change (owner=? AND grp=? AND status_rev>?)"),
+        ("progress_of_batch", "jobs_active_of_lane (owner=? AND lane=? AND status=?)"),
+        ("places_of_batch", "jobs_of_group_by_change (owner=? AND grp=? AND status_rev>?)"),
     ],
 )
-def test_what_is_read_of_a_large_group_is_in_order_and_no_more_than_is_taken(db, name, index):
+def test_what_is_read_of_a_large_batch_is_in_order_and_no_more_than_is_taken(db, name, index):
     plan = " / ".join(row["detail"] for row in db.execute("EXPLAIN QUERY PLAN " + QUERIES[name], AnyValue()))
     assert f"INDEX {index}" in plan
     assert "TEMP B-TREE" not in plan
 
 
-async def test_a_claim_reads_no_more_jobs_of_a_group_than_it_may_take(database):
+async def test_a_claim_reads_no_more_jobs_of_a_batch_than_it_may_take(database):
     async with opened(database) as store:
-        spec = BatchSpec(id="group-rows", total=2000, concurrency=10)
-        group = Batch(spec=spec, owner=OWNER, total=2000, created_at=1.0)
-        jobs = [new_job(f"group-rows-{n}", group="group-rows", priority="batch") for n in range(2000)]
-        await store.submit_group(group, jobs, max_queued=2000)
+        spec = BatchSpec(id="batch-rows", total=2000, concurrency=10)
+        batch = Batch(spec=spec, owner=OWNER, total=2000, created_at=1.0)
+        jobs = [new_job(f"batch-rows-{n}", batch="batch-rows", priority="bulk") for n in range(2000)]
+        await store.submit_batch(batch, jobs, max_queued=2000)
     with closing(open_for_writing(database, patience=1.0)) as db:
         steps = [0]
         db.set_progress_handler(lambda: steps.__setitem__(0, steps[0] + 1), 100)  # called each 100 steps of SQLite
         found, _ = claims.choose(
-            db, server=HERE, owner=None, room=Capacity(running=20, batch=15, owner=99), limit=20, at=1.0
+            db, server=HERE, owner=None, room=Capacity(running=20, bulk=15, owner=99), limit=20, at=1.0
         )
         assert len(found) == 10
         assert steps[0] < 30

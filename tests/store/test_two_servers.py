@@ -145,13 +145,13 @@ async def test_a_pause_holds_on_other_servers_and_after_a_restart(database, jour
             await announce(two, 11, 12, total=20, server="server-two")  # two knows all until here
             changes = two.changes()
             await end_next(one, *[REFUSED] * AT_FIRST)
-            hint = Change(kind="group", owner=OWNER, job=ROWS)
+            hint = Change(kind="batch", owner=OWNER, job=ROWS)
             await take(changes, until=hint)
             assert await claim(two, server="server-two") == []
         async with opened(database, journal=journal) as one:
-            assert (await one.group(OWNER, ROWS)).paused == PAUSED
+            assert (await one.batch(OWNER, ROWS)).paused == PAUSED
             assert await claim(two, server="server-two") == []
-            await one.resume_group(OWNER, ROWS)
+            await one.resume_batch(OWNER, ROWS)
             assert await take(changes) == [hint]
         assert len(await claim(two, server="server-two")) == 2
 

@@ -41,9 +41,9 @@ def check(settings: Settings) -> Iterator[Finding]:
     folder = next(parent for parent in path.parents if parent.exists())
     yield from _disk(folder)
     shared = network_file_system(folder)
-    journal = settings.app.journal
+    journal = settings.app.database_journal
     if journal == "rollback" or (journal == "auto" and shared is not None):
-        path = file_of_host(path, settings.app.host or None)
+        path = file_of_host(path, settings.app.database_host or None)
     if shared is not None:
         yield _finding(
             level="warning",

@@ -129,15 +129,15 @@ async def _files(source: Source, job_id: str, answer: Answer) -> dict[str, bytes
 
 async def _look_up_batches(source: Source, missing: set[str], known: Known) -> set[str]:
     found = set()
-    for group_id in sorted(missing):
+    for batch_id in sorted(missing):
         try:
-            batch = await source.batch(group_id)
+            batch = await source.batch(batch_id)
         except NotFoundError:
             continue
-        known.batches[group_id] = batch
-        found.add(group_id)
+        known.batches[batch_id] = batch
+        found.add(batch_id)
         if batch.status not in ENDS and batch.paused is None:  # a paused batch does not continue by itself
-            known.unfinished.add(group_id)
+            known.unfinished.add(batch_id)
     return missing - found
 
 

@@ -68,15 +68,15 @@ class ServerSource:
 
     async def batch(self, batch_id: str) -> BatchOutput:
         """Return the state of a batch."""
-        group = await self._api.group(batch_id)
-        counts = EndCounts(**msgspec.structs.asdict(group.counts))
+        info = await self._api.batch(batch_id)
+        counts = EndCounts(**msgspec.structs.asdict(info.counts))
         return BatchOutput(
-            id=group.id,
-            status=group.status,
-            title=group.title,
-            total=group.total,
+            id=info.id,
+            status=info.status,
+            title=info.title,
+            total=info.total,
             counts=counts,
-            paused=group.paused,
+            paused=info.paused,
         )
 
 
@@ -108,14 +108,14 @@ class DatabaseSource:
 
     async def batch(self, batch_id: str) -> BatchOutput:
         """Return the state of a batch."""
-        group = await self._store.group(self._owner, batch_id)
+        info = await self._store.batch(self._owner, batch_id)
         return BatchOutput(
-            id=group.id,
-            status=group.status,
-            title=group.spec.title,
-            total=group.total,
-            counts=group.counts,
-            paused=group.paused,
+            id=info.id,
+            status=info.status,
+            title=info.spec.title,
+            total=info.total,
+            counts=info.counts,
+            paused=info.paused,
         )
 
 

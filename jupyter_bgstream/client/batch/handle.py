@@ -193,14 +193,14 @@ class Batch:
 
     def resume(self) -> Batch:
         """Resume a paused batch with its remaining rows; ``retry`` also retries failed rows."""
-        self._info = self._background.run(lambda api: api.change_group(self.id, "resume"))
+        self._info = self._background.run(lambda api: api.change_batch(self.id, "resume"))
         return self
 
     def cancel(self) -> Batch:
         """Cancel the rows that have not ended, and keep all answers."""
         if self._upload is not None:
             self._upload[1].cancel()
-        self._info = self._background.run(lambda api: api.change_group(self.id, "cancel"))
+        self._info = self._background.run(lambda api: api.change_batch(self.id, "cancel"))
         return self
 
     def view(self) -> Any:
@@ -255,7 +255,7 @@ class Batch:
         return self._info
 
     async def _refresh(self, api: Api) -> BatchInfo:
-        self._info = await api.group(self.id)
+        self._info = await api.batch(self.id)
         return self._info
 
     def _read_rows(self) -> list[Row]:
@@ -312,11 +312,11 @@ class Batch:
 
     async def _retry(self, api: Api) -> BatchInfo:
         await self._catch_up(api)
-        info = await api.change_group(self.id, "retry")
+        info = await api.change_batch(self.id, "retry")
         invalid = [row.job for row in map(self._row, range(len(self))) if row.status == "invalid" and row.job]
         for start in range(0, len(invalid), _RETRIES_AT_ONCE):
             await asyncio.gather(*(api.retry(job) for job in invalid[start : start + _RETRIES_AT_ONCE]))
-        return await api.group(self.id) if invalid else info
+        return await api.batch(self.id) if invalid else info
 
 
 def _restored(info: BatchInfo, rows: Rows | None, schema: dict[str, Any] | None) -> Batch:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import BgStreamError, NotFoundError
-from ...core.job import OnRestart, Priority, Retries
+from ...core.job import OnRestart, Priority, RetryPolicy
 from ...core.schemas import BatchInfo
 from ..default_connection import default_background
 from ..job_options import JobOptions
@@ -38,9 +38,9 @@ def map(
     tags: Sequence[str] = (),
     fresh: bool = False,
     dry_run: bool = False,
-    priority: Priority = "batch",
+    priority: Priority = "bulk",
     on_restart: OnRestart = "retry",
-    retry_policy: Retries = "before_first_token",
+    retry_policy: RetryPolicy = "before_first_token",
     idle_timeout: float | None = None,
 ) -> Any:
     """Ask the same question for every row of a table, as one batch on the server, and return its handle.
@@ -66,7 +66,7 @@ def map(
         tags: tags of every job.
         fresh: send all rows again as a new batch.
         dry_run: send nothing; return an ``Estimate`` of tokens and cost.
-        priority: ``batch`` runs after all ``interactive`` jobs.
+        priority: ``bulk`` runs after all ``interactive`` jobs.
         on_restart: what happens to running rows when the server dies: ``retry`` or ``interrupt``.
         retry_policy: when a failed attempt is repeated: ``before_first_token``, ``always`` or ``never``.
         idle_timeout: seconds without data from the provider until an attempt fails, 1 to 3600.
@@ -127,7 +127,7 @@ def batch(id: str) -> Batch:
     >>> bg.batch(asked.id).wait().to_frame()[1]
     {'row': 1, 'answer': '...What is Venus?...', 'status': 'completed', 'error': None}
     """
-    info = default_background.run(lambda api: api.group(id))
+    info = default_background.run(lambda api: api.batch(id))
     return Batch(info, default_background, schema=default_background.run(lambda api: _read_schema(api, info)))
 
 

@@ -174,7 +174,7 @@ async def _find_newest(api: Api, content: str, *, fresh: bool) -> tuple[BatchInf
     missing = number = 0
     while missing < GAP:
         try:
-            info = await api.group(numbered_id(content, number))
+            info = await api.batch(numbered_id(content, number))
         except NotFoundError:
             missing += 1
         else:

@@ -79,7 +79,7 @@ class Upload:
         lost = clock.time()
         while True:
             try:
-                return await api.submit_group(body)
+                return await api.submit_batch(body)
             except QueueFullError as full:
                 if self.info is None:
                     raise

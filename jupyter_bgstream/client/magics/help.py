@@ -23,7 +23,7 @@ HELP = """\
       --on-restart retry     submit again when the server dies (default: interrupt)
       --retry-policy always  repeat also attempts that broke off after the first
                              text (default: before_first_token; or never)
-      --priority batch       run after all interactive jobs (default: interactive)
+      --priority bulk        run after all interactive jobs (default: interactive)
       --idle-timeout 300     seconds without data from the provider until an
                              attempt fails
 
@@ -42,7 +42,7 @@ the cell lists what was filled in, and what was not but could have been.
 %bg retry JOB          submit an ended job again
 %bg delete JOB … [--force]
                        delete jobs; --force: also jobs that have not ended
-%bg costs [day]        costs by day, model, thread, notebook, group or
+%bg costs [day]        costs by day, model, thread, notebook, batch or
                        submitted_by (a person, on a shared server)
 %bg models [PROVIDER]  list the models of all providers or of one
 %bg mute [on|off] [thread NAME]

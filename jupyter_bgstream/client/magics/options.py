@@ -10,7 +10,7 @@ import re
 import shlex
 from typing import Any, NoReturn, get_args
 
-from ...core.job import OnRestart, Priority, Retries
+from ...core.job import OnRestart, Priority, RetryPolicy
 from .errors import MagicError
 from .interpolation import Evaluate, Place, fill, places
 
@@ -18,7 +18,7 @@ PARAMS = ("max_tokens", "reasoning_effort", "schema", "seed", "stop", "temperatu
 CHOICES: dict[str, tuple[str, ...]] = {
     "--on-restart": get_args(OnRestart),
     "--priority": get_args(Priority),
-    "--retry-policy": get_args(Retries),
+    "--retry-policy": get_args(RetryPolicy),
 }
 OPTIONS = (
     "--file",

@@ -62,7 +62,7 @@ def _facts(job: JobDetail, now: float) -> dict[str, str]:
         "params": params if len(params) <= _PARAMS else f"{params[: _PARAMS - 1]}…",
         "thread": job.thread or "",
         "notebook": job.source.notebook or "",
-        "group": job.group or "",
+        "batch": job.batch or "",
         "tags": ", ".join(job.tags),
         "submitted by": job.submitted_by or "",
         "submitted": datetime.fromtimestamp(job.created_at).astimezone().strftime("%Y-%m-%d %H:%M:%S"),

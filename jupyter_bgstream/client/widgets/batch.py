@@ -40,6 +40,7 @@ class BatchWidget(PageWidget):
     done = Int(0, read_only=True, help="jobs that have ended").tag(sync=True)
     counts = Dict(read_only=True, help="jobs that have ended, by status").tag(sync=True)
     usage = Dict(allow_none=True, read_only=True, help="tokens of all jobs").tag(sync=True)
+    # Notebooks with saved widgets have this name.
     group = Dict(allow_none=True, read_only=True, help="description of the batch as the server sends it").tag(sync=True)
 
     def __init__(self, batch: BatchHandle, **kwargs: Any) -> None:
@@ -90,7 +91,7 @@ class BatchWidget(PageWidget):
         match content:
             case {"type": "look"}:
                 self._read_now.set()
-            case {"type": "cancel" | "retry" | "resume" as verb, "group": str(), "call": call}:
+            case {"type": "cancel" | "retry" | "resume" as verb, "batch": str(), "call": call}:
                 try:
                     await self._show(await api.batch_json(self.id, verb))
                     self._reply(call)
@@ -99,12 +100,12 @@ class BatchWidget(PageWidget):
                 self._read_now.set()
 
 
-async def _read_batch(api: Api, group_id: str, *, force: bool) -> dict[str, Any]:
+async def _read_batch(api: Api, batch_id: str, *, force: bool) -> dict[str, Any]:
     """Return the description of a batch; without ``force``, another widget's read within a second is reused."""
     now = asyncio.get_running_loop().time()
     reads = _reads.setdefault(api, {})
-    began, task = reads.get(group_id, (now, None))
+    began, task = reads.get(batch_id, (now, None))
     if force or task is None or now - began >= 0.9 * _SPACING:
-        task = asyncio.create_task(api.batch_json(group_id))
-        reads[group_id] = now, task
+        task = asyncio.create_task(api.batch_json(batch_id))
+        reads[batch_id] = now, task
     return await asyncio.shield(task)

@@ -31,11 +31,11 @@ def job_info(job: Job) -> JobInfo:
         title=spec.title,
         preview=job.preview,
         thread=job.thread,
-        group=spec.group,
+        batch=spec.batch,
         tags=spec.tags,
-        priority=spec.priority,
+        priority="bulk" if spec.is_bulk else "interactive",
         on_restart=spec.on_restart,
-        retries=spec.retries,
+        retry_policy=spec.retry_policy,
         source=source_info(spec.source),
         submitted_by=job.submitted_by,
         attempt=job.attempt,
@@ -137,7 +137,7 @@ def notice_info(notice: Notice) -> NoticeInfo:
     return NoticeInfo(
         id=notice.id,
         job=notice.job,
-        group=notice.group,
+        batch=notice.batch,
         status=notice.status,
         title=notice.title,
         preview=notice.preview,
@@ -153,7 +153,7 @@ def notice_info(notice: Notice) -> NoticeInfo:
 
 def batch_info(progress: Progress) -> BatchInfo:
     """Return a batch with its progress."""
-    batch = progress.group
+    batch = progress.batch
     return BatchInfo(
         id=batch.id,
         status=batch.status,

@@ -12,7 +12,7 @@ import msgspec
 
 from ..costs import By
 from ..events import MediaType
-from ..job import OnRestart, Priority, Retries
+from ..job import OnRestart, Priority, RetryPolicy
 from ..messages import Role
 from ..state import ENDS, Status
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     MessageRole = Role
     PartType = Literal["text", "image", "file", "audio"]
     RestartPolicy = OnRestart
-    RetryPolicy = Retries
+    JobRetryPolicy = RetryPolicy
     CostKey = By
 else:
     JobStatus = _open(*STATUSES)
@@ -44,7 +44,7 @@ else:
     MessageRole = _open(*get_args(Role))
     PartType = _open("text", "image", "file", "audio")
     RestartPolicy = _open(*get_args(OnRestart))
-    RetryPolicy = _open(*get_args(Retries))
+    JobRetryPolicy = _open(*get_args(RetryPolicy))
     CostKey = _open(*get_args(By))
 
 __all__ = [
@@ -56,9 +56,9 @@ __all__ = [
     "ImageMediaType",
     "JobHint",
     "JobPriority",
+    "JobRetryPolicy",
     "JobStatus",
     "MessageRole",
     "PartType",
     "RestartPolicy",
-    "RetryPolicy",
 ]

@@ -69,10 +69,10 @@ class JobFrame(ServerFrame, frozen=True, kw_only=True, tag="job"):
     status: JobHint
 
 
-class BatchFrame(ServerFrame, frozen=True, kw_only=True, tag="group"):
+class BatchFrame(ServerFrame, frozen=True, kw_only=True, tag="batch"):
     """A batch was paused or resumed."""
 
-    group: str
+    batch: str
 
 
 class NoticeFrame(ServerFrame, frozen=True, kw_only=True, tag="notice"):

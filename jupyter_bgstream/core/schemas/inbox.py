@@ -16,7 +16,7 @@ class NoticeInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     job: str | None = None  # id of the job
-    group: str | None = None  # or id of the batch
+    batch: str | None = None  # or id of the batch
     status: BatchStatus
     title: str
     preview: str = ""  # first characters of the answer

@@ -8,7 +8,7 @@ import msgspec
 
 from ..costs import Cost
 from ..state import ErrorInfo, Partial
-from .enums import ENDS, ImageMediaType, JobPriority, JobStatus, RestartPolicy, RetryPolicy
+from .enums import ENDS, ImageMediaType, JobPriority, JobRetryPolicy, JobStatus, RestartPolicy
 from .messages import MessageInfo, ToolCallInfo
 
 
@@ -56,11 +56,11 @@ class JobInfo(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     title: str
     preview: str = ""  # first characters of the answer
     thread: str | None = None
-    group: str | None = None  # id of its batch
+    batch: str | None = None  # id of its batch
     tags: tuple[str, ...] = ()
     priority: JobPriority = "interactive"
     on_restart: RestartPolicy = "interrupt"
-    retries: RetryPolicy = "before_first_token"
+    retry_policy: JobRetryPolicy = "before_first_token"
     source: SourceInfo = SourceInfo()
     submitted_by: str | None = None  # name of the submitter; None for jobs of kernels
     attempt: int = 0  # 0 before the first

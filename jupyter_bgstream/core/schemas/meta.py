@@ -43,7 +43,7 @@ class LimitsInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of a server."""
 
     max_running: int  # jobs at a time
-    reserved: int  # of them kept free of batch jobs
+    reserved_interactive: int  # of them kept free of bulk jobs
     max_running_per_owner: int | None  # jobs of one owner at a time, on all servers of this store
     max_queued: int  # unfinished jobs of one owner
     max_attempts: int  # of one job

@@ -19,7 +19,7 @@ class BatchStore(Protocol):
     server claims jobs of a paused batch. A batch leaves a notice when it is paused and when it ends.
     """
 
-    async def submit_group(self, group: Batch, jobs: Sequence[Job], *, max_queued: int) -> Batch:
+    async def submit_batch(self, batch: Batch, jobs: Sequence[Job], *, max_queued: int) -> Batch:
         """Announce a batch and submit some of its jobs: all of them or none. May be repeated.
 
         Raises:
@@ -29,7 +29,7 @@ class BatchStore(Protocol):
         """
         ...
 
-    async def group(self, owner: str, group_id: str) -> Batch:
+    async def batch(self, owner: str, batch_id: str) -> Batch:
         """Return a batch.
 
         Raises:
@@ -37,7 +37,7 @@ class BatchStore(Protocol):
         """
         ...
 
-    async def progress(self, owner: str, group_id: str) -> Progress:
+    async def progress(self, owner: str, batch_id: str) -> Progress:
         """Return how many jobs of a batch run, wait and have ended.
 
         Raises:
@@ -46,13 +46,13 @@ class BatchStore(Protocol):
         ...
 
     async def answers(
-        self, owner: str, group_id: str, *, after: str | None, limit: int, max_bytes: int
+        self, owner: str, batch_id: str, *, after: str | None, limit: int, max_bytes: int
     ) -> tuple[list[BatchItem], str, bool]:
         """Return the items of a batch that have changed, in the order of their changes.
 
         Args:
             owner: The batch's owner.
-            group_id: The batch's id.
+            batch_id: The batch's id.
             after: The cursor of the previous page; None for all items.
             limit: At most so many items.
             max_bytes: Of texts, about; at least one item is returned if there is any.
@@ -66,10 +66,10 @@ class BatchStore(Protocol):
         """
         ...
 
-    async def retry_group(
+    async def retry_batch(
         self,
         owner: str,
-        group_id: str,
+        batch_id: str,
         *,
         server: str,
         at: float,
@@ -82,7 +82,7 @@ class BatchStore(Protocol):
 
         Args:
             owner: The batch's owner.
-            group_id: The batch's id.
+            batch_id: The batch's id.
             server: The server that runs the new jobs.
             at: Now, in Unix seconds.
             limit: At most so many jobs in this call.
@@ -99,7 +99,7 @@ class BatchStore(Protocol):
         """
         ...
 
-    async def cancel_group(self, owner: str, group_id: str, event: Cancelled, *, limit: int) -> tuple[Batch, list[Job]]:
+    async def cancel_batch(self, owner: str, batch_id: str, event: Cancelled, *, limit: int) -> tuple[Batch, list[Job]]:
         """Close a batch to new jobs and cancel up to ``limit`` of its unfinished jobs. Writes no notice.
 
         Returns:
@@ -110,7 +110,7 @@ class BatchStore(Protocol):
         """
         ...
 
-    async def resume_group(self, owner: str, group_id: str) -> Batch:
+    async def resume_batch(self, owner: str, batch_id: str) -> Batch:
         """Resume a batch if it is paused, and remove the notice of its pause.
 
         Raises:

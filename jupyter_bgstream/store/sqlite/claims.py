@@ -16,19 +16,19 @@ from ...core.batches import Batch
 from .. import capacity, transitions
 from ..base import Capacity
 from .queries import QUERIES
-from .rows import group_from
+from .rows import batch_from
 
 
 def choose(
     db: sqlite3.Connection, *, server: str, owner: str | None, room: Capacity, limit: int, at: float
 ) -> tuple[list[int], list[Batch]]:
     """Return the ``jobs.n`` of the jobs that may run now, and the batches that start with them."""
-    here, batch = _one(db, "running_here", server=server)
+    here, bulk = _one(db, "running_here", server=server)
     if here >= room.running:
         return [], []
     owners = dict(db.execute(QUERIES["running_by_owner"]).fetchall())
-    groups = _Batches(db, server)
-    load = capacity.RunningCounts(here=here, batch=batch, owners=owners, lanes=groups.lanes)
+    batches = _Batches(db, server)
+    load = capacity.RunningCounts(here=here, bulk=bulk, owners=owners, lanes=batches.lanes)
     limit = min(limit, room.running - here)  # one lane may supply all of them
     with ExitStack() as cursors:
         due = _rows(db, "due_jobs", cursors, server=server, owner=owner, at=at, farthest=at + transitions.FARTHEST)
@@ -37,27 +37,27 @@ def choose(
             for lane in _queued_lanes(db, server)
             if owner in (None, lane["owner"])
             and owners.get(lane["owner"], 0) < room.owner
-            and not (lane["batch"] and batch >= room.batch)
-            and groups.free(lane["owner"], lane["lane"])
+            and not (lane["batch"] and bulk >= room.bulk)
+            and batches.free(lane["owner"], lane["lane"])
         ]
         ready = heapq.merge(due, *lanes, key=lambda row: (row["batch"], row["n"]))
 
         def kind(row: sqlite3.Row) -> capacity.ReadyJob:
-            groups.look_up(row["owner"], row["lane"])
+            batches.look_up(row["owner"], row["lane"])
             return capacity.ReadyJob(row["owner"], bool(row["batch"]), row["lane"], bool(row["waits"]))
 
         rows = capacity.chosen(ready, kind, load=load, room=room, limit=limit)
     begun = {(row["owner"], row["lane"]) for row in rows}
-    return [row["n"] for row in rows], [group for key in sorted(begun) if (group := groups.unbegun(*key))]
+    return [row["n"] for row in rows], [batch for key in sorted(begun) if (batch := batches.unbegun(*key))]
 
 
 def has_work(db: sqlite3.Connection, *, server: str, owner: str) -> bool:
     """Return whether jobs are queued or waiting, those of paused batches excepted."""
-    groups = _Batches(db, server)
+    batches = _Batches(db, server)
     with closing(db.execute(QUERIES["waiting_lanes"], {"server": server, "owner": owner})) as waiting:
         lanes = {lane for (lane,) in waiting}
     queued = (lane["lane"] for lane in _queued_lanes(db, server) if lane["owner"] == owner)
-    return any(not groups.is_paused(owner, lane) for lane in chain(lanes, queued))
+    return any(not batches.is_paused(owner, lane) for lane in chain(lanes, queued))
 
 
 class _Batches:
@@ -73,10 +73,10 @@ class _Batches:
         key = (owner, lane)
         if not lane or key in self._known:
             return
-        self._known[key] = group = group_from(_one(self._db, "group", owner=owner, id=lane))
-        if group.limit is not None:
+        self._known[key] = batch = batch_from(_one(self._db, "batch", owner=owner, id=lane))
+        if batch.limit is not None:
             running, waiting = _one(self._db, "active_of_lane", owner=owner, lane=lane, server=self._server)
-            self.lanes[key] = capacity.BatchSlot(limit=group.limit, running=running, waiting=waiting)
+            self.lanes[key] = capacity.BatchSlot(limit=batch.limit, running=running, waiting=waiting)
 
     def is_paused(self, owner: str, lane: str) -> bool:
         """Return whether a batch is paused."""
@@ -91,8 +91,8 @@ class _Batches:
 
     def unbegun(self, owner: str, lane: str) -> Batch | None:
         """Return the batch of a lane if none of its jobs has started yet."""
-        group = self._known.get((owner, lane))
-        return group if group is not None and group.started_at is None else None
+        batch = self._known.get((owner, lane))
+        return batch if batch is not None and batch.started_at is None else None
 
 
 def _queued_lanes(db: sqlite3.Connection, server: str) -> Iterator[dict[str, Any]]:

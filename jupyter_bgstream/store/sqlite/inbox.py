@@ -78,16 +78,16 @@ class InboxTransaction:
         self._do("set_call_at", owner=owner, id=notice_id, call_at=again)
 
     def _put_notice(self, notice: Notice) -> None:
-        if notice.group is not None:  # a batch that ends again, after a retry, has one notice
-            self._forget_notices(notice.owner, notice.group)
-        columns = {"owner": notice.owner, "id": notice.id, "job": notice.job or "", "group": notice.group}
+        if notice.batch is not None:  # a batch that ends again, after a retry, has one notice
+            self._forget_notices(notice.owner, notice.batch)
+        columns = {"owner": notice.owner, "id": notice.id, "job": notice.job or "", "batch": notice.batch}
         call_at = notice.created_at + CALL_AFTER
         self._do("insert_notice", **columns, body=encode(notice), call_at=call_at, rev=self.rev)
         self.changes.append(transitions.notice_change(notice))
 
-    def _forget_notices(self, owner: str, group_id: str) -> bool:
-        self._do("delete_marks_of_group", owner=owner, id=group_id)
-        return self._do("delete_notices_of_group", owner=owner, id=group_id).rowcount > 0
+    def _forget_notices(self, owner: str, batch_id: str) -> bool:
+        self._do("delete_marks_of_batch", owner=owner, id=batch_id)
+        return self._do("delete_notices_of_batch", owner=owner, id=batch_id).rowcount > 0
 
     def _mark_read(self, notices: Sequence[sqlite3.Row], owner: str, viewer: str, at: float) -> None:
         for notice in notices:

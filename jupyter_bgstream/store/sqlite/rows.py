@@ -25,7 +25,7 @@ _turns = msgspec.json.Decoder(tuple[Turn, ...])
 _usage = msgspec.json.Decoder(Usage)
 _error = msgspec.json.Decoder(ErrorInfo)
 _notice = msgspec.json.Decoder(Notice)
-_group = msgspec.json.Decoder(Batch)
+_batch = msgspec.json.Decoder(Batch)
 
 _PLACES_PER_JOB = 1 << 32  # seq stays below
 
@@ -94,9 +94,9 @@ def columns_of(job: Job) -> dict[str, Any]:
         "usage": None if job.usage is None else encode(job.usage),
         "cost_estimated": int(job.cost_estimated),
         "error": None if job.error is None else encode(job.error),
-        "batch": int(job.spec.priority == "batch"),
+        "batch": int(job.spec.is_bulk),
         "notebook": job.spec.source.notebook,
-        "grp": job.spec.group,
+        "grp": job.spec.batch,
         "tags": encode(job.spec.tags).decode(),
     }
 
@@ -106,9 +106,9 @@ def notice_from(row: sqlite3.Row) -> Notice:
     return _notice.decode(row["body"])
 
 
-def group_from(row: sqlite3.Row) -> Batch:
+def batch_from(row: sqlite3.Row) -> Batch:
     """Return the batch of a row."""
-    return _group.decode(row["body"])
+    return _batch.decode(row["body"])
 
 
 def fork_from(row: sqlite3.Row) -> Fork:

@@ -17,7 +17,7 @@ from .. import checks, transitions, usage_ledger
 from ..base import Change, JobFilter, StoredImage
 from ..threads import thread_of
 from .queries import QUERIES
-from .rows import change_from, events_of, fork_from, group_from, job_of, listed_job_of, notice_from, places_of
+from .rows import batch_from, change_from, events_of, fork_from, job_of, listed_job_of, notice_from, places_of
 from .server_locks import ServerLocks
 
 # One condition per field of JobFilter; the fields that are set are joined by AND.
@@ -25,7 +25,7 @@ _CONDITIONS = {
     "status": "status = :status",
     "thread": "thread = :thread",
     "notebook": "notebook = :notebook",
-    "group": "grp = :group",
+    "batch": "grp = :batch",
     "submitted_by": "submitted_by = :submitted_by",
     "tag": "EXISTS (SELECT 1 FROM json_each(tags) WHERE value = :tag)",
     "ids": "id IN (SELECT value FROM json_each(:ids))",
@@ -40,7 +40,7 @@ _SUMS: dict[By, tuple[str, str]] = {
     "model": ("model", _DEAREST),
     "thread": ("thread", _DEAREST),
     "notebook": ("notebook", _DEAREST),
-    "group": ("grp", _DEAREST),
+    "batch": ("grp", _DEAREST),
     "submitted_by": ("submitted_by", _DEAREST),
 }
 
@@ -64,7 +64,7 @@ def list_jobs(db: sqlite3.Connection, owner: str, which: JobFilter) -> tuple[lis
         "status": which.status,
         "thread": which.thread,
         "notebook": which.notebook,
-        "group": which.group,
+        "batch": which.batch,
         "submitted_by": which.submitted_by,
         "tag": which.tag,
         "ids": None if which.ids is None else encode(which.ids).decode(),
@@ -160,12 +160,12 @@ def next_due(db: sqlite3.Connection, *, server: str, owner: str | None, after: f
     return None if due is None else float(due)
 
 
-def find_group(db: sqlite3.Connection, owner: str, group_id: str) -> Batch:
+def find_batch(db: sqlite3.Connection, owner: str, batch_id: str) -> Batch:
     """Return a batch; raises NotFoundError."""
-    row = db.execute(QUERIES["group"], {"owner": owner, "id": group_id}).fetchone()
+    row = db.execute(QUERIES["batch"], {"owner": owner, "id": batch_id}).fetchone()
     if row is None:
-        raise checks.no_such_group(group_id)
-    return group_from(row)
+        raise checks.no_such_batch(batch_id)
+    return batch_from(row)
 
 
 def last_turn(db: sqlite3.Connection, owner: str, thread: str) -> str | None:
@@ -224,16 +224,16 @@ def _thread(db: sqlite3.Connection, owner: str, name: str) -> Thread:
     )
 
 
-def group_progress(db: sqlite3.Connection, owner: str, group_id: str) -> Progress:
+def batch_progress(db: sqlite3.Connection, owner: str, batch_id: str) -> Progress:
     """Return the progress of a batch; raises NotFoundError."""
     with _snapshot(db):
-        group = find_group(db, owner, group_id)
-        running, waiting = db.execute(QUERIES["progress_of_group"], {"owner": owner, "id": group_id}).fetchone()
-    return Progress(group=group, running=running, waiting=waiting)
+        batch = find_batch(db, owner, batch_id)
+        running, waiting = db.execute(QUERIES["progress_of_batch"], {"owner": owner, "id": batch_id}).fetchone()
+    return Progress(batch=batch, running=running, waiting=waiting)
 
 
-def group_answers(
-    db: sqlite3.Connection, owner: str, group_id: str, *, after: str | None, limit: int, max_bytes: int
+def batch_answers(
+    db: sqlite3.Connection, owner: str, batch_id: str, *, after: str | None, limit: int, max_bytes: int
 ) -> tuple[list[BatchItem], str, bool]:
     """Return changed items of a batch, the next cursor, and whether there are more.
 
@@ -242,9 +242,9 @@ def group_answers(
     change, place = checks.places_start(after)
     found: list[BatchItem] = []
     with _snapshot(db):
-        find_group(db, owner, group_id)
-        asked = {"owner": owner, "id": group_id, "change": change, "place": place, "limit": limit + 1}
-        rows = db.execute(QUERIES["places_of_group"], asked).fetchall()
+        find_batch(db, owner, batch_id)
+        asked = {"owner": owner, "id": batch_id, "change": change, "place": place, "limit": limit + 1}
+        rows = db.execute(QUERIES["places_of_batch"], asked).fetchall()
         for row in rows[:limit]:
             job = listed_job_of(row)
             answer = _answer_of(db, row["n"]) if job.ended else None

@@ -15,7 +15,7 @@ from ...core.messages import Message
 from .. import checks, transitions, usage_ledger
 from ..base import IMAGE_CHUNK, Append, Capacity, Change, ExpiredJob, Span
 from . import claims, maintenance, select
-from .rows import columns_of, group_from, job_of, place_of, places_of
+from .rows import batch_from, columns_of, job_of, place_of, places_of
 from .threads import ThreadTransaction
 
 REMEMBERED_DELETIONS = 10_000
@@ -48,10 +48,10 @@ class Transaction(ThreadTransaction):
         if job.retry_of is not None:
             return self._submit_again(job, job.retry_of, max_queued=max_queued)
         checks.check_room(self._unfinished(job.owner), max_queued)
-        if (group := self._group(job)) is not None:
-            checks.check_joins(group, 1)
-            self._put_group(group.joined(1))
-        return self._insert_behind(job, lane="" if group is None else group.id), True
+        if (batch := self._batch(job)) is not None:
+            checks.check_joins(batch, 1)
+            self._put_batch(batch.joined(1))
+        return self._insert_behind(job, lane="" if batch is None else batch.id), True
 
     def _submit_again(self, job: Job, retry_of: str, *, max_queued: int) -> tuple[Job, bool]:
         n, asked = select.find_job(self._db, job.owner, retry_of)
@@ -59,14 +59,14 @@ class Transaction(ThreadTransaction):
         if asked.retried_by is not None:
             return select.find_job(self._db, job.owner, asked.retried_by)[1], False
         checks.check_room(self._unfinished(job.owner), max_queued)
-        if (group := self._group(asked)) is not None:
-            self._put_group(group.reopened(asked.status))
-            if self._forget_notices(group.owner, group.id):  # it is out of date
-                self.changes.append(Change(kind="notice", owner=group.owner, job=""))
-            if group.paused is not None:
-                self._tell_group(group)
+        if (batch := self._batch(asked)) is not None:
+            self._put_batch(batch.reopened(asked.status))
+            if self._forget_notices(batch.owner, batch.id):  # it is out of date
+                self.changes.append(Change(kind="notice", owner=batch.owner, job=""))
+            if batch.paused is not None:
+                self._tell_batch(batch)
         job = msgspec.structs.replace(job, root=asked.root or asked.id)
-        lane = "" if group is None else group.id
+        lane = "" if batch is None else batch.id
         stored = self._insert(job, previous=asked.previous, thread=asked.thread, lane=lane)
         self._do("set_retried_by", n=n, retried_by=job.id, rev=self.rev)
         self.changes.append(transitions.job_change(asked))
@@ -93,12 +93,12 @@ class Transaction(ThreadTransaction):
 
     def claim(self, *, server: str, owner: str | None, room: Capacity, limit: int, at: float) -> list[Job]:
         """Begin an attempt of ready jobs that have room."""
-        found, groups = claims.choose(self._db, server=server, owner=owner, room=room, limit=limit, at=at)
+        found, batches = claims.choose(self._db, server=server, owner=owner, room=room, limit=limit, at=at)
         steps = [(n, transitions.claimed(job_of(self._one("job_by_n", n=n)), at=at)) for n in found]
         for n, step in steps:
             self._take(n, step)
-        for group in groups:
-            self._put_group(group.begun(at))
+        for batch in batches:
+            self._put_batch(batch.begun(at))
         return [step.job for _, step in steps]
 
     def adopt(self, job: Job, *, server: str, event: Waiting | None = None) -> Job:
@@ -108,35 +108,35 @@ class Transaction(ThreadTransaction):
         self._take(n, step)
         return step.job
 
-    def submit_group(self, group: Batch, jobs: Sequence[Job], *, max_queued: int) -> Batch:
+    def submit_batch(self, batch: Batch, jobs: Sequence[Job], *, max_queued: int) -> Batch:
         """Announce a batch and submit some of its jobs."""
-        existing = self._one("group", owner=group.owner, id=group.id)
+        existing = self._one("batch", owner=batch.owner, id=batch.id)
         if existing is None:
-            used = self._one("any_of_group", owner=group.owner, id=group.id) is not None
-            checks.check_unused(group, used=used)
+            used = self._one("any_of_batch", owner=batch.owner, id=batch.id) is not None
+            checks.check_unused(batch, used=used)
         else:
-            checks.check_same_group(there := group_from(existing), group)
-            group = there.announced(group.spec)
+            checks.check_same_batch(there := batch_from(existing), batch)
+            batch = there.announced(batch.spec)
         new: dict[str, Job] = {}
         for job in jobs:
             try:
                 _, known = select.find_job(self._db, job.owner, job.id)
             except NotFoundError:
                 known = new.setdefault(job.id, job)
-            checks.check_member(group, known, job)
-        checks.check_joins(group, len(new))
+            checks.check_member(batch, known, job)
+        checks.check_joins(batch, len(new))
         if new:
-            checks.check_room(self._unfinished(group.owner) + len(new) - 1, max_queued)
-        group = group.joined(len(new))
-        self._put_group(group)
+            checks.check_room(self._unfinished(batch.owner) + len(new) - 1, max_queued)
+        batch = batch.joined(len(new))
+        self._put_batch(batch)
         for job in new.values():
-            self._insert_behind(job, lane=group.id)
-        return group
+            self._insert_behind(job, lane=batch.id)
+        return batch
 
-    def retry_group(
+    def retry_batch(
         self,
         owner: str,
-        group_id: str,
+        batch_id: str,
         *,
         server: str,
         at: float,
@@ -146,49 +146,49 @@ class Transaction(ThreadTransaction):
         submitted_by: str | None = None,
     ) -> Span | None:
         """Retry jobs that ended without a whole answer; return the jobs that are left over."""
-        select.find_group(self._db, owner, group_id)
+        select.find_batch(self._db, owner, batch_id)
         after, upto = span or (0, int(self._one("newest_n")[0]))
-        asked = {"owner": owner, "id": group_id, "after": after, "upto": upto, "limit": limit + 1}
-        rows = self._do("unanswered_of_group", **asked).fetchall()
+        asked = {"owner": owner, "id": batch_id, "after": after, "upto": upto, "limit": limit + 1}
+        rows = self._do("unanswered_of_batch", **asked).fetchall()
         for row in rows[:limit]:
             again = transitions.again(job_of(row), server=server, at=at, submitted_by=submitted_by)
             self._submit_again(again, row["id"], max_queued=max_queued)
         return (rows[limit - 1]["n"], upto) if len(rows) > limit else None
 
-    def cancel_group(self, owner: str, group_id: str, event: Cancelled, *, limit: int) -> tuple[Batch, list[Job]]:
+    def cancel_batch(self, owner: str, batch_id: str, event: Cancelled, *, limit: int) -> tuple[Batch, list[Job]]:
         """Close a batch and cancel some of its jobs."""
-        self._put_group(self.resume_group(owner, group_id).closed(event.at))
+        self._put_batch(self.resume_batch(owner, batch_id).closed(event.at))
         cancelled = []
-        for row in self._do("unfinished_of_group", owner=owner, id=group_id, limit=limit).fetchall():
+        for row in self._do("unfinished_of_batch", owner=owner, id=batch_id, limit=limit).fetchall():
             job = job_of(row)
-            step = transitions.ended(job, event, fence=None, log=None, group=self._group(job))
+            step = transitions.ended(job, event, fence=None, log=None, batch=self._batch(job))
             assert step is not None  # it has not ended
             self._take(row["n"], msgspec.structs.replace(step, notice=None))
             cancelled.append(step.job)
-        return select.find_group(self._db, owner, group_id), cancelled
+        return select.find_batch(self._db, owner, batch_id), cancelled
 
-    def resume_group(self, owner: str, group_id: str) -> Batch:
+    def resume_batch(self, owner: str, batch_id: str) -> Batch:
         """Resume a paused batch."""
-        group = select.find_group(self._db, owner, group_id)
-        if group.paused is not None:
-            group = group.resumed()
-            self._put_group(group)
-            self._forget_notices(owner, group_id)
-            self._tell_group(group)
-        return group
+        batch = select.find_batch(self._db, owner, batch_id)
+        if batch.paused is not None:
+            batch = batch.resumed()
+            self._put_batch(batch)
+            self._forget_notices(owner, batch_id)
+            self._tell_batch(batch)
+        return batch
 
-    def _tell_group(self, group: Batch) -> None:
-        self._do("touch_group", owner=group.owner, id=group.id, rev=self.rev)
-        self.changes.append(transitions.batch_change(group))
+    def _tell_batch(self, batch: Batch) -> None:
+        self._do("touch_batch", owner=batch.owner, id=batch.id, rev=self.rev)
+        self.changes.append(transitions.batch_change(batch))
 
-    def _group(self, job: Job) -> Batch | None:
-        if job.spec.group is None:
+    def _batch(self, job: Job) -> Batch | None:
+        if job.spec.batch is None:
             return None
-        row = self._one("group", owner=job.owner, id=job.spec.group)
-        return None if row is None else group_from(row)
+        row = self._one("batch", owner=job.owner, id=job.spec.batch)
+        return None if row is None else batch_from(row)
 
-    def _put_group(self, group: Batch) -> None:
-        self._do("put_group", owner=group.owner, id=group.id, body=encode(group))
+    def _put_batch(self, batch: Batch) -> None:
+        self._do("put_batch", owner=batch.owner, id=batch.id, body=encode(batch))
 
     def set_history(self, job: Job, history: tuple[Message, ...], turns: tuple[Turn, ...] = ()) -> Job:
         """Store the conversation that precedes a job."""
@@ -231,7 +231,7 @@ class Transaction(ThreadTransaction):
     ) -> tuple[Job, bool]:
         """End a job and write its notice, unless it has ended."""
         n, job = select.find_job(self._db, owner, job_id)
-        step = transitions.ended(job, event, fence=fence, log=log, group=self._group(job))
+        step = transitions.ended(job, event, fence=fence, log=log, batch=self._batch(job))
         if step is None:
             return job, False
         self._take(n, step)
@@ -255,7 +255,7 @@ class Transaction(ThreadTransaction):
         if job.thread is not None:
             self._do("touch_fork", owner=owner, name=job.thread, at=job.ended_at)
         self._forget_in_chain(job)
-        self._forget_empty_group(job)
+        self._forget_empty_batch(job)
         newest = self._do("insert_deleted", owner=owner, id=job_id, rev=self.rev).lastrowid
         self._do("forget_deleted", newest=newest, kept=REMEMBERED_DELETIONS)
         self.changes.append(Change(kind="deleted", owner=owner, job=job_id))
@@ -270,15 +270,15 @@ class Transaction(ThreadTransaction):
         n, asked = select.find_job(self._db, owner, deleted.retry_of)
         self._do("set_retried_by", n=n, retried_by=newer, rev=self.rev)
         self.changes.append(transitions.job_change(asked))
-        if newer is None and (group := self._group(deleted)) is not None:
-            self._put_group(group.recounted(deleted.status, asked.status))
+        if newer is None and (batch := self._batch(deleted)) is not None:
+            self._put_batch(batch.recounted(deleted.status, asked.status))
 
-    def _forget_empty_group(self, deleted: Job) -> None:
-        group = self._group(deleted)
-        if group is None or group.ended_at is None or self._one("any_of_group", owner=group.owner, id=group.id):
+    def _forget_empty_batch(self, deleted: Job) -> None:
+        batch = self._batch(deleted)
+        if batch is None or batch.ended_at is None or self._one("any_of_batch", owner=batch.owner, id=batch.id):
             return
-        self._forget_notices(group.owner, group.id)
-        self._do("delete_group", owner=group.owner, id=group.id)
+        self._forget_notices(batch.owner, batch.id)
+        self._do("delete_batch", owner=batch.owner, id=batch.id)
 
     def mark_announced(self, jobs: Sequence[ExpiredJob], *, at: float) -> None:
         """Store when the deletion of jobs was first announced."""
@@ -305,10 +305,10 @@ class Transaction(ThreadTransaction):
         self._do("update_job", **columns_of(job), n=n, rev=self.rev)
         self._insert_events(n, job.seq, step.events)
         self.changes.append(step.change)
-        if step.group is not None:
-            self._put_group(step.group)
+        if step.batch is not None:
+            self._put_batch(step.batch)
             if step.pauses:
-                self._tell_group(step.group)
+                self._tell_batch(step.batch)
         if notice is not None:
             self._put_notice(notice)
 

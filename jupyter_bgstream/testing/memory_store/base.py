@@ -70,8 +70,8 @@ class MemoryBase:
         checks.check_held(job, log=stored.job.log, fence=stored.job.fence, status=stored.job.status)
         return stored
 
-    def _group(self, job: Job) -> Batch | None:
-        return self._state.groups.get((job.owner, job.spec.group)) if job.spec.group else None
+    def _batch(self, job: Job) -> Batch | None:
+        return self._state.batches.get((job.owner, job.spec.batch)) if job.spec.batch else None
 
     def _unfinished(self, owner: str) -> int:
         return sum(not stored.job.ended for stored in self._of(owner))
@@ -113,9 +113,9 @@ class MemoryBase:
             if step.change.kind == "job":
                 self._touch(stored)
             changes.append(step.change)
-            if step.group is not None:
-                self._state.groups[step.job.owner, step.group.id] = step.group
-                changes += [transitions.batch_change(step.group)] if step.pauses else []
+            if step.batch is not None:
+                self._state.batches[step.job.owner, step.batch.id] = step.batch
+                changes += [transitions.batch_change(step.batch)] if step.pauses else []
             if step.notice is not None:
                 self._state.inbox.put(step.notice)
                 changes.append(transitions.notice_change(step.notice))

@@ -21,44 +21,44 @@ from .state import StoredJob
 class MemoryBatches(MemoryJobs):
     """The part of ``MemoryStore`` that is about batches."""
 
-    async def submit_group(self, group: Batch, jobs: Sequence[Job], *, max_queued: int) -> Batch:
+    async def submit_batch(self, batch: Batch, jobs: Sequence[Job], *, max_queued: int) -> Batch:
         state = self._state
-        existing = state.groups.get((group.owner, group.id))
+        existing = state.batches.get((batch.owner, batch.id))
         if existing is None:
-            checks.check_unused(group, used=bool(self._in_batch(group.owner, group.id)))
+            checks.check_unused(batch, used=bool(self._in_batch(batch.owner, batch.id)))
         else:
-            checks.check_same_group(existing, group)
-            group = existing.announced(group.spec)
+            checks.check_same_batch(existing, batch)
+            batch = existing.announced(batch.spec)
         new: dict[str, Job] = {}
         for job in jobs:
             there = state.jobs.get((job.owner, job.id))
             known = there.job if there is not None else new.setdefault(job.id, job)
-            checks.check_member(group, known, job)
-        checks.check_joins(group, len(new))
+            checks.check_member(batch, known, job)
+        checks.check_joins(batch, len(new))
         if new:
-            checks.check_room(self._unfinished(group.owner) + len(new) - 1, max_queued)
-        group = state.groups[group.owner, group.id] = group.joined(len(new))
+            checks.check_room(self._unfinished(batch.owner) + len(new) - 1, max_queued)
+        batch = state.batches[batch.owner, batch.id] = batch.joined(len(new))
         for job in new.values():
             self._insert_behind(job)
-        return group
+        return batch
 
-    async def group(self, owner: str, group_id: str) -> Batch:
+    async def batch(self, owner: str, batch_id: str) -> Batch:
         try:
-            return self._state.groups[owner, group_id]
+            return self._state.batches[owner, batch_id]
         except KeyError:
-            raise checks.no_such_group(group_id) from None
+            raise checks.no_such_batch(batch_id) from None
 
-    async def progress(self, owner: str, group_id: str) -> Progress:
-        group = await self.group(owner, group_id)
-        states = Counter(stored.job.status for stored in self._in_batch(owner, group_id))
-        return Progress(group=group, running=states["running"], waiting=states["waiting"])
+    async def progress(self, owner: str, batch_id: str) -> Progress:
+        batch = await self.batch(owner, batch_id)
+        states = Counter(stored.job.status for stored in self._in_batch(owner, batch_id))
+        return Progress(batch=batch, running=states["running"], waiting=states["waiting"])
 
     async def answers(
-        self, owner: str, group_id: str, *, after: str | None, limit: int, max_bytes: int
+        self, owner: str, batch_id: str, *, after: str | None, limit: int, max_bytes: int
     ) -> tuple[list[BatchItem], str, bool]:
-        await self.group(owner, group_id)
+        await self.batch(owner, batch_id)
         behind = checks.places_start(after)
-        items = [stored for stored in self._in_batch(owner, group_id) if stored.job.retried_by is None]
+        items = [stored for stored in self._in_batch(owner, batch_id) if stored.job.retried_by is None]
         changed = sorted((item.changed, item.place, item) for item in items if (item.changed, item.place) > behind)
         found: list[BatchItem] = []
         for change, place, item in changed[:limit]:
@@ -70,10 +70,10 @@ class MemoryBatches(MemoryJobs):
             behind = change, place
         return found, f"{behind[0]}_{behind[1]}", len(found) < len(changed)
 
-    async def retry_group(
+    async def retry_batch(
         self,
         owner: str,
-        group_id: str,
+        batch_id: str,
         *,
         server: str,
         at: float,
@@ -82,11 +82,11 @@ class MemoryBatches(MemoryJobs):
         span: Span | None,
         submitted_by: str | None = None,
     ) -> Span | None:
-        await self.group(owner, group_id)
+        await self.batch(owner, batch_id)
         after, upto = span or (0, self._state.places)
         asked = [
             stored
-            for stored in self._in_batch(owner, group_id)
+            for stored in self._in_batch(owner, batch_id)
             if after < stored.place <= upto
             and stored.job.status in transitions.UNANSWERED
             and stored.job.retried_by is None
@@ -96,25 +96,25 @@ class MemoryBatches(MemoryJobs):
             await self.submit(again, max_queued=max_queued)
         return (asked[limit - 1].place, upto) if len(asked) > limit else None
 
-    async def cancel_group(self, owner: str, group_id: str, event: Cancelled, *, limit: int) -> tuple[Batch, list[Job]]:
-        group = (await self.resume_group(owner, group_id)).closed(event.at)
-        self._state.groups[owner, group_id] = group
-        jobs = [stored.job for stored in self._in_batch(owner, group_id) if not stored.job.ended]
+    async def cancel_batch(self, owner: str, batch_id: str, event: Cancelled, *, limit: int) -> tuple[Batch, list[Job]]:
+        batch = (await self.resume_batch(owner, batch_id)).closed(event.at)
+        self._state.batches[owner, batch_id] = batch
+        jobs = [stored.job for stored in self._in_batch(owner, batch_id) if not stored.job.ended]
         cancelled = []
         for job in jobs[:limit]:
-            step = transitions.ended(job, event, fence=None, log=None, group=self._group(job))
+            step = transitions.ended(job, event, fence=None, log=None, batch=self._batch(job))
             assert step is not None  # it has not ended
             self._take(msgspec.structs.replace(step, notice=None))
             cancelled.append(step.job)
-        return self._state.groups[owner, group_id], cancelled
+        return self._state.batches[owner, batch_id], cancelled
 
-    async def resume_group(self, owner: str, group_id: str) -> Batch:
-        group = await self.group(owner, group_id)
-        if group.paused is not None:
-            group = self._state.groups[owner, group_id] = group.resumed()
-            self._state.inbox.forget_group(owner, group_id)
-            self._feed.publish([transitions.batch_change(group)])
-        return group
+    async def resume_batch(self, owner: str, batch_id: str) -> Batch:
+        batch = await self.batch(owner, batch_id)
+        if batch.paused is not None:
+            batch = self._state.batches[owner, batch_id] = batch.resumed()
+            self._state.inbox.forget_batch(owner, batch_id)
+            self._feed.publish([transitions.batch_change(batch)])
+        return batch
 
-    def _in_batch(self, owner: str, group_id: str) -> list[StoredJob]:
-        return [stored for stored in self._of(owner) if stored.job.spec.group == group_id]
+    def _in_batch(self, owner: str, batch_id: str) -> list[StoredJob]:
+        return [stored for stored in self._of(owner) if stored.job.spec.batch == batch_id]

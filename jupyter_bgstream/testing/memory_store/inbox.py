@@ -33,8 +33,8 @@ class Inbox:
 
     def put(self, notice: Notice) -> None:
         """Add a notice."""
-        if notice.group is not None:  # a batch that ends again, after a retry, has one notice
-            self.forget_group(notice.owner, notice.group)
+        if notice.batch is not None:  # a batch that ends again, after a retry, has one notice
+            self.forget_batch(notice.owner, notice.batch)
         self._notices[notice.owner, notice.id] = StoredNotice(notice, call_at=notice.created_at + CALL_AFTER)
 
     def of_job(self, owner: str, job_id: str) -> list[StoredNotice]:
@@ -45,7 +45,7 @@ class Inbox:
         """Return the notices about a job: its own, or its batch's."""
         for stored in self._of(job.owner):
             if stored.notice.job == job.id or (
-                stored.notice.group is not None and stored.notice.group == job.spec.group
+                stored.notice.batch is not None and stored.notice.batch == job.spec.batch
             ):
                 yield stored
 
@@ -54,9 +54,9 @@ class Inbox:
         for stored in self.of_job(owner, job_id):
             del self._notices[owner, stored.notice.id]
 
-    def forget_group(self, owner: str, group_id: str) -> bool:
+    def forget_batch(self, owner: str, batch_id: str) -> bool:
         """Remove the notices of a batch; return whether there were any."""
-        found = [stored for stored in self._of(owner) if stored.notice.group == group_id]
+        found = [stored for stored in self._of(owner) if stored.notice.batch == batch_id]
         for stored in found:
             del self._notices[owner, stored.notice.id]
         return bool(found)

@@ -36,16 +36,16 @@ class MemoryJobs(MemoryBase):
             if asked.job.retried_by is not None:
                 return self._find(job.owner, asked.job.retried_by).job, False
         checks.check_room(self._unfinished(job.owner), max_queued)
-        group = self._group(job)
-        if group is not None and asked is None:
-            checks.check_joins(group, 1)
-            state.groups[job.owner, group.id] = group.joined(1)
-        elif group is not None and asked is not None:
-            state.groups[job.owner, group.id] = group.reopened(asked.job.status)
-            if state.inbox.forget_group(job.owner, group.id):  # it is out of date
+        batch = self._batch(job)
+        if batch is not None and asked is None:
+            checks.check_joins(batch, 1)
+            state.batches[job.owner, batch.id] = batch.joined(1)
+        elif batch is not None and asked is not None:
+            state.batches[job.owner, batch.id] = batch.reopened(asked.job.status)
+            if state.inbox.forget_batch(job.owner, batch.id):  # it is out of date
                 self._feed.publish([Change(kind="notice", owner=job.owner, job="")])
-            if group.paused is not None:
-                self._feed.publish([transitions.batch_change(group)])
+            if batch.paused is not None:
+                self._feed.publish([transitions.batch_change(batch)])
         if asked is None:
             return self._insert_behind(job).job, True
         job = msgspec.structs.replace(job, root=asked.job.root or asked.job.id)
@@ -58,12 +58,12 @@ class MemoryJobs(MemoryBase):
         here = [job for job in running if job.server == server]
         load = capacity.RunningCounts(
             here=len(here),
-            batch=sum(job.spec.priority == "batch" for job in here),
+            bulk=sum(job.spec.is_bulk for job in here),
             owners=Counter(job.owner for job in running),
             lanes=self._lanes(server),
         )
         mine = [stored for stored in self._of(owner) if stored.job.server == server and self._ready(stored, at)]
-        mine.sort(key=lambda stored: (stored.job.spec.priority == "batch", stored.place))
+        mine.sort(key=lambda stored: (stored.job.spec.is_bulk, stored.place))
         chosen = [
             stored.job
             for stored in capacity.chosen(
@@ -74,31 +74,31 @@ class MemoryJobs(MemoryBase):
                 limit=limit,
             )
         ]
-        for group in filter(None, map(self._group, chosen)):
-            self._state.groups[group.owner, group.id] = group.begun(at)
+        for batch in filter(None, map(self._batch, chosen)):
+            self._state.batches[batch.owner, batch.id] = batch.begun(at)
         steps = [transitions.claimed(job, at=at) for job in chosen]
         self._take(*steps)
         return [step.job for step in steps]
 
     def _lanes(self, server: str) -> dict[tuple[str, str], capacity.BatchSlot]:
         lanes = {
-            key: capacity.BatchSlot(limit=group.limit, running=0, waiting=0)
-            for key, group in self._state.groups.items()
-            if group.limit is not None
+            key: capacity.BatchSlot(limit=batch.limit, running=0, waiting=0)
+            for key, batch in self._state.batches.items()
+            if batch.limit is not None
         }
         for stored in self._state.jobs.values() if lanes else ():
-            lane = lanes.get((stored.job.owner, stored.job.spec.group or ""))
+            lane = lanes.get((stored.job.owner, stored.job.spec.batch or ""))
             if lane is not None and stored.job.server == server:
                 lane.running += stored.job.status == "running"
                 lane.waiting += stored.job.status == "waiting"
         return lanes
 
     def _kind(self, stored: StoredJob) -> capacity.ReadyJob:
-        job, group = stored.job, self._group(stored.job)
+        job, batch = stored.job, self._batch(stored.job)
         return capacity.ReadyJob(
             owner=job.owner,
-            batch=job.spec.priority == "batch",
-            group="" if group is None else group.id,
+            is_bulk=job.spec.is_bulk,
+            batch="" if batch is None else batch.id,
             waits=job.status == "waiting",
         )
 
@@ -122,8 +122,8 @@ class MemoryJobs(MemoryBase):
 
     async def has_work(self, *, server: str, owner: str) -> bool:
         jobs = [stored.job for stored in self._of(owner) if stored.job.server == server]
-        groups = (self._group(job) for job in jobs if job.status in ("queued", "waiting"))
-        return any(group is None or group.paused is None for group in groups)
+        batches = (self._batch(job) for job in jobs if job.status in ("queued", "waiting"))
+        return any(batch is None or batch.paused is None for batch in batches)
 
     async def adopt(self, job: Job, *, server: str, event: Waiting | None = None) -> Job:
         step = transitions.adopted(self._held(job).job, server=server, event=event)
@@ -153,7 +153,7 @@ class MemoryJobs(MemoryBase):
         self, owner: str, job_id: str, event: Event, *, fence: int | None = None, log: str | None = None
     ) -> tuple[Job, bool]:
         job = self._find(owner, job_id).job
-        step = transitions.ended(job, event, fence=fence, log=log, group=self._group(job))
+        step = transitions.ended(job, event, fence=fence, log=log, batch=self._batch(job))
         if step is None:
             return job, False
         self._take(step)
@@ -223,7 +223,7 @@ class MemoryJobs(MemoryBase):
                 stored.job = msgspec.structs.replace(stored.job, previous=deleted.previous)
         self._touch_fork(deleted)
         self._forget_in_chain(deleted)
-        self._forget_empty(self._group(deleted))
+        self._forget_empty(self._batch(deleted))
         self._state.inbox.forget_job(owner, job_id)
         self._feed.publish([Change(kind="deleted", owner=owner, job=job_id)])
 
@@ -243,15 +243,15 @@ class MemoryJobs(MemoryBase):
         if asked is None:
             return
         self._link(asked, deleted.retried_by)
-        if newer is None and (group := self._group(deleted)) is not None:
-            self._state.groups[group.owner, group.id] = group.recounted(deleted.status, asked.job.status)
+        if newer is None and (batch := self._batch(deleted)) is not None:
+            self._state.batches[batch.owner, batch.id] = batch.recounted(deleted.status, asked.job.status)
 
-    def _forget_empty(self, group: Batch | None) -> None:
-        if group is None or group.ended_at is None:
+    def _forget_empty(self, batch: Batch | None) -> None:
+        if batch is None or batch.ended_at is None:
             return
-        if not any(stored.job.spec.group == group.id for stored in self._of(group.owner)):
-            del self._state.groups[group.owner, group.id]
-            self._state.inbox.forget_group(group.owner, group.id)
+        if not any(stored.job.spec.batch == batch.id for stored in self._of(batch.owner)):
+            del self._state.batches[batch.owner, batch.id]
+            self._state.inbox.forget_batch(batch.owner, batch.id)
 
     async def abandoned_jobs(self, *, owner: str | None, limit: int) -> list[Job]:
         jobs = [stored.job for stored in self._of(owner)]
@@ -266,7 +266,7 @@ def _matches(job: Job, which: JobFilter) -> bool:
         which.status in (None, job.status)
         and which.thread in (None, job.thread)
         and which.notebook in (None, spec.source.notebook)
-        and which.group in (None, spec.group)
+        and which.batch in (None, spec.batch)
         and which.submitted_by in (None, job.submitted_by)
         and (which.tag is None or which.tag in spec.tags)
         and (which.ids is None or job.id in which.ids)

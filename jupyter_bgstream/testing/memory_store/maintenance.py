@@ -47,8 +47,8 @@ class MemoryMaintenance(MemoryBase):
         ]
 
     def _is_unread(self, job: Job) -> bool:
-        group = self._group(job)
-        if group is not None and group.ended_at is None:  # its notice is still to come
+        batch = self._batch(job)
+        if batch is not None and batch.ended_at is None:  # its notice is still to come
             return True
         return any(not notice.read for notice in self._state.inbox.about(job))
 

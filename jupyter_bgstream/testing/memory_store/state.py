@@ -37,7 +37,7 @@ class State:
 
     inbox: Inbox
     jobs: dict[tuple[str, str], StoredJob] = field(default_factory=dict)
-    groups: dict[tuple[str, str], Batch] = field(default_factory=dict)
+    batches: dict[tuple[str, str], Batch] = field(default_factory=dict)
     forks: dict[tuple[str, str], tuple[int, Fork]] = field(default_factory=dict)  # with their places among the jobs
     ledger: dict[str, list[usage_ledger.Entry]] = field(default_factory=dict)  # by owner, of deleted jobs
     places: int = 0

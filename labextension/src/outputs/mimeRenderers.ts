@@ -25,7 +25,7 @@ interface View {
 }
 
 /** Return the factory of the renderers. It is safe: nothing in a bundle is executed, in a trusted notebook either. */
-export function rendererFactory(context: ViewContext & { groups: BatchFeed }): IRenderMime.IRendererFactory {
+export function rendererFactory(context: ViewContext & { batches: BatchFeed }): IRenderMime.IRendererFactory {
   return {
     safe: true,
     mimeTypes: [BUNDLE_MIME, JOBS_MIME, BATCH_MIME],
@@ -34,10 +34,10 @@ export function rendererFactory(context: ViewContext & { groups: BatchFeed }): I
   };
 }
 
-function viewOf(data: OutputData, context: ViewContext & { groups: BatchFeed }): View | null {
+function viewOf(data: OutputData, context: ViewContext & { batches: BatchFeed }): View | null {
   const batch = batchOf(data);
   if (batch !== null) {
-    const view = new BatchView({ batch: batch.id, saved: batch, groups: context.groups });
+    const view = new BatchView({ batch: batch.id, saved: batch, batches: context.batches });
     return { node: view.node, holds: next => batchOf(next)?.id === batch.id, dispose: () => view.dispose() };
   }
   const jobs = bundlesOf(data);

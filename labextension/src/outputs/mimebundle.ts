@@ -7,7 +7,7 @@
 import { withFormulas } from '../render/formulas';
 import type { Answer } from '../wire/fold';
 import { isId } from '../wire/ids';
-import { BATCH_MIME, type BatchBundle, type Bundle, BUNDLE_MIME, type Group, JOBS_MIME } from '../wire/wire';
+import { BATCH_MIME, type BatchBundle, type Bundle, BUNDLE_MIME, type BatchInfo, JOBS_MIME } from '../wire/wire';
 import { batchSummary } from './batchSummary';
 import { inlineMarkdown, noteMarkdown, oneLine, sourcesMarkdown, sourcesPlain, wordsMarkdown } from './citations';
 import { endReason } from './endReason';
@@ -45,7 +45,7 @@ export function batchOf(data: OutputData): BatchBundle | null {
   }
   return {
     id,
-    status: statusOf(status, GROUP_STATUSES),
+    status: statusOf(status, BATCH_STATUSES),
     title: wordsOf(title),
     total: countOf(total),
     counts: {
@@ -66,8 +66,8 @@ export function batchOf(data: OutputData): BatchBundle | null {
 /** Jobs side by side that are drawn and followed; a file can name any number. */
 const MOST_JOBS = 200;
 const ENDS = ['completed', 'failed', 'cancelled', 'interrupted'] as const;
-const GROUP_STATUSES = ['queued', 'running', ...ENDS] as const;
-const STATUSES = [...GROUP_STATUSES, 'waiting'] as const;
+const BATCH_STATUSES = ['queued', 'running', ...ENDS] as const;
+const STATUSES = [...BATCH_STATUSES, 'waiting'] as const;
 
 function bundleOf(value: unknown): Bundle | null {
   const { id, cursor, status, model } = fieldsOf(value) ?? {};
@@ -127,15 +127,15 @@ export function updatedOutput(data: OutputData, known: (id: string) => KnownJob 
 }
 
 /** Return an output's data with its batch as it is now, or null if nothing changed. */
-export function updatedBatchOutput(data: OutputData, group: Group): OutputData | null {
+export function updatedBatchOutput(data: OutputData, batch: BatchInfo): OutputData | null {
   const saved = batchOf(data);
   if (saved === null) {
     return null;
   }
-  const { id, status, title, total } = group;
-  const { completed, failed, cancelled, interrupted } = group.counts;
+  const { id, status, title, total } = batch;
+  const { completed, failed, cancelled, interrupted } = batch.counts;
   const counts = { completed, failed, cancelled, interrupted };
-  const paused = group.paused && { code: group.paused.code, message: group.paused.message, at: group.paused.at };
+  const paused = batch.paused && { code: batch.paused.code, message: batch.paused.message, at: batch.paused.at };
   const fresh: BatchBundle = { id, status, title, total, counts, ...(paused && { paused }) };
   const words = batchSummary(fresh);
   const plain = escapeLine(words);

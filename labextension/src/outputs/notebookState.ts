@@ -4,7 +4,7 @@ import type { BatchFeed } from '../wire/batches';
 import { type Disposable, type Followed, type JobFeed, wasDeleted } from '../wire/feed';
 import { type Answer, hasEnded } from '../wire/fold';
 import type { Chain, Chains } from '../wire/retryChains';
-import type { Group } from '../wire/wire';
+import type { BatchInfo } from '../wire/wire';
 import { FileImages } from './fileImages';
 import { lacksImages } from './images';
 import { idsOf, type JobOutput } from './jobOutputs';
@@ -14,7 +14,7 @@ import { type OutputData, textOf, updatedBatchOutput, updatedOutput } from './mi
 export interface NotebookFeeds {
   live: Pick<JobFeed, 'follow'> & Required<Pick<JobFeed, 'image'>>;
   retries: Pick<Chains, 'watch'>;
-  groups: Pick<BatchFeed, 'follow'>;
+  batches: Pick<BatchFeed, 'follow'>;
 }
 
 /** Learns that a job or batch has ended. `live`: this page followed it before its end; else it had ended when the page opened. */
@@ -33,7 +33,7 @@ interface NotebookJob {
 }
 
 interface NotebookBatch {
-  group: Group | null;
+  batch: BatchInfo | null;
   following: Disposable | null;
 }
 
@@ -50,8 +50,8 @@ export class NotebookJobs {
     this._jobs.forEach(entry => forget(entry));
     this._jobs.clear();
     this._byNewest.clear();
-    this._groups.forEach(({ following }) => following?.dispose());
-    this._groups.clear();
+    this._batches.forEach(({ following }) => following?.dispose());
+    this._batches.clear();
   }
 
   /** Follow the jobs and batches that are not complete in these outputs, and no others. */
@@ -67,7 +67,7 @@ export class NotebookJobs {
           this._add(id, unfinished);
         }
       }
-      if (output.batch !== null && !this._groups.has(output.batch.id)) {
+      if (output.batch !== null && !this._batches.has(output.batch.id)) {
         this._addBatch(output.batch.id);
       }
     }
@@ -78,23 +78,23 @@ export class NotebookJobs {
         this._unindex(entry);
       }
     }
-    for (const [id, { following }] of this._groups) {
+    for (const [id, { following }] of this._batches) {
       if (!here.has(id)) {
         following?.dispose();
-        this._groups.delete(id);
+        this._batches.delete(id);
       }
     }
   }
 
   has(id: string): boolean {
-    return this._groups.has(id) || this._job(id) !== undefined;
+    return this._batches.has(id) || this._job(id) !== undefined;
   }
 
   /** Return whether a job or batch has ended, as far as this page knows. */
   isOver(id: string): boolean {
     const { state, images } = this._job(id) ?? {};
-    const group = this._groups.get(id)?.group;
-    return group == null ? state != null && isOver(state) && images?.isSettled === true : hasEnded(group.status);
+    const batch = this._batches.get(id)?.batch;
+    return batch == null ? state != null && isOver(state) && images?.isSettled === true : hasEnded(batch.status);
   }
 
   /** Return whether an output shows this job, a job that it retries, or this batch. */
@@ -105,8 +105,8 @@ export class NotebookJobs {
   /** Return the data that an output should have; null if it has them, or newer ones. */
   fresh({ data, batch }: JobOutput): OutputData | null {
     if (batch !== null) {
-      const group = this._groups.get(batch.id)?.group;
-      return group == null ? null : updatedBatchOutput(data, group);
+      const info = this._batches.get(batch.id)?.batch;
+      return info == null ? null : updatedBatchOutput(data, info);
     }
     return updatedOutput(data, id => {
       const { newest, state, images } = this._job(id) ?? {};
@@ -195,12 +195,12 @@ export class NotebookJobs {
   }
 
   private _addBatch(id: string): void {
-    const entry: NotebookBatch = { group: null, following: null };
-    this._groups.set(id, entry);
-    entry.following = this._feeds.groups.follow(id, group => {
-      const before = entry.group;
-      entry.group = group;
-      if (group !== null && hasEnded(group.status) && (before === null || !hasEnded(before.status))) {
+    const entry: NotebookBatch = { batch: null, following: null };
+    this._batches.set(id, entry);
+    entry.following = this._feeds.batches.follow(id, batch => {
+      const before = entry.batch;
+      entry.batch = batch;
+      if (batch !== null && hasEnded(batch.status) && (before === null || !hasEnded(before.status))) {
         this._ended(id, before !== null);
       }
     });
@@ -212,7 +212,7 @@ export class NotebookJobs {
   private readonly _jobs = new Map<string, NotebookJob>();
   /** By the id of the newest retry. A file can name any number of jobs, and each is looked up at each save. */
   private readonly _byNewest = new Map<string, Set<NotebookJob>>();
-  private readonly _groups = new Map<string, NotebookBatch>();
+  private readonly _batches = new Map<string, NotebookBatch>();
 }
 
 function forget({ following, watching }: NotebookJob): void {

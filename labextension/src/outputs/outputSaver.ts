@@ -36,7 +36,7 @@ const SAVE_AFTER = 300; // ms
 export interface OutputSaverOptions extends NotebookFeeds {
   live: Pick<Live, 'follow' | 'image' | 'mayWrite'>;
   retries: Pick<RetryChains, 'watch' | 'onRetry'>;
-  groups: Pick<Batches, 'follow' | 'onRetry'>;
+  batches: Pick<Batches, 'follow' | 'onRetry'>;
   maySave: () => boolean;
 }
 
@@ -55,7 +55,7 @@ export class OutputSaver implements IDisposable {
     this._unqueued = queued(context);
     context.saveState.connect(this._onSave, this);
     _panel.disposed.connect(this.dispose, this);
-    this._listening = [_options.retries, _options.groups].map(source => source.onRetry(id => this._retried(id)));
+    this._listening = [_options.retries, _options.batches].map(source => source.onRetry(id => this._retried(id)));
     void context.ready.then(() => {
       if (!this.isDisposed) {
         context.model.contentChanged.connect(this._lookSoon, this);

@@ -26,7 +26,7 @@ type Server = Pick<
 
 /** Limits the list to the jobs of one batch. */
 export interface BatchFilter {
-  group: string;
+  batch: string;
   title: string;
 }
 
@@ -123,7 +123,7 @@ export class JobsModel implements IDisposable {
 
   set filter(filter: BatchFilter | null) {
     this._filter = filter;
-    this._jobs = filter === null ? [] : this._jobs.filter(({ group }) => group === filter.group);
+    this._jobs = filter === null ? [] : this._jobs.filter(({ batch }) => batch === filter.batch);
     this._changed.emit();
     this._jobsFetch.ask();
   }
@@ -239,7 +239,7 @@ export class JobsModel implements IDisposable {
 
   private async _readJobs(): Promise<void> {
     const filter = this._filter;
-    const { jobs, viewer } = await this._server.jobs(LIMIT, filter === null ? {} : { group: filter.group });
+    const { jobs, viewer } = await this._server.jobs(LIMIT, filter === null ? {} : { batch: filter.batch });
     if (filter === this._filter) {
       this._jobs = jobs;
       this._viewer = viewer ?? null;

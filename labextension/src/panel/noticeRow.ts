@@ -44,17 +44,17 @@ export function noticeRow(first: Notice, model: JobsModel, actions: NoticeAction
     node,
     update: next => {
       notice = next;
-      const { job, group, counts, status, paused } = notice;
+      const { job, batch, counts, status, paused } = notice;
       if (job !== null) {
         node.dataset.job = job;
       }
-      if (group !== null) {
-        node.dataset.group = group;
+      if (batch !== null) {
+        node.dataset.batch = batch;
       }
       node.dataset.state = paused == null ? status : 'paused';
       node.dataset.unread = String(notice.read_at === null);
       node.dataset.muted = String(notice.muted);
-      setText(title, clipped(notice.title) || (group === null ? '' : trans.__('Batch')));
+      setText(title, clipped(notice.title) || (batch === null ? '' : trans.__('Batch')));
       // The reason of a failure is more useful than the first words.
       const error = job === null ? null : (model.job(job)?.error ?? null);
       const words =

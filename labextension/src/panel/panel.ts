@@ -57,7 +57,7 @@ export class Panel extends Widget {
         this._threadTrouble,
         this._named.node
       ),
-      section('jobs', trans.__('Jobs'), [this._group, this._showAll, this._today], this._jobs.node)
+      section('jobs', trans.__('Jobs'), [this._batch, this._showAll, this._today], this._jobs.node)
     );
     this._threadTrouble.setAttribute('role', 'status');
     _model.changed.connect(this._show, this);
@@ -130,7 +130,7 @@ export class Panel extends Widget {
     setText(this._mutedCount, trans.__('%1 muted', mutes.length));
     this._mutes.show(mutes.map(mute => ({ ...mute, id: `${mute.kind} ${mute.name}` })));
     this._notices.show(notices);
-    setText(this._group, filter === null ? '' : trans.__('of %1', clipped(filter.title) || trans.__('a batch')));
+    setText(this._batch, filter === null ? '' : trans.__('of %1', clipped(filter.title) || trans.__('a batch')));
     this._showAll.hidden = filter === null;
     setText(this._today, today === null ? '' : todayLabel(today));
     this._today.title = today === null ? '' : trans.__('The cost of the jobs submitted today. %1', costSource(today));
@@ -183,7 +183,7 @@ export class Panel extends Widget {
   private readonly _newThread = textButton('new-thread', trans.__('New thread'), () => this._actions.beginThread());
   private _manyThreads = false;
   private _page: ThreadView | null = null;
-  private readonly _group = span('group');
+  private readonly _batch = span('batch-filter');
   private readonly _today = span('today');
   private readonly _showAll = textButton('show-all', trans.__('Show all'), () => {
     this._model.filter = null;

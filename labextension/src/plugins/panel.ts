@@ -29,7 +29,7 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
   optional: [ILabShell, ILayoutRestorer],
   activate: (
     { commands, shell },
-    { live, requests, retries, markdown, groups, preferences }: IAnswers,
+    { live, requests, retries, markdown, batches, preferences }: IAnswers,
     documents: IDocumentManager,
     notebooks: INotebookTracker,
     lab: ILabShell | null,
@@ -72,21 +72,21 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
       if (notice.job !== null) {
         const job = { id: notice.job, title: notice.title, model: model.job(notice.job)?.model ?? '' };
         void go(job, notice);
-      } else if (notice.group !== null) {
-        void goToGroup(notice.group, notice);
+      } else if (notice.batch !== null) {
+        void goToBatch(notice.batch, notice);
       }
     };
-    const goToGroup = async (group: string, { title, source }: Notice): Promise<void> => {
+    const goToBatch = async (batch: string, { title, source }: Notice): Promise<void> => {
       // Its output, else the notebook that asked, else the list.
-      if (!(await jobNavigator.go([group], source)) && !(await jobNavigator.go([], source))) {
-        showGroup({ group, title });
+      if (!(await jobNavigator.go([batch], source)) && !(await jobNavigator.go([], source))) {
+        showBatch({ batch, title });
       }
     };
-    const showGroup = (filter: BatchFilter): void => {
+    const showBatch = (filter: BatchFilter): void => {
       model.filter = filter;
       showPanel();
     };
-    groups.show = showGroup;
+    batches.show = showBatch;
     const side = new Panel(model, threads, {
       openJob: job => void go(job, job),
       retry: job => retries.retry(job.id, job.cursor),

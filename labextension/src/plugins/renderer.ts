@@ -40,19 +40,19 @@ export const rendererPlugin: JupyterFrontEndPlugin<IAnswers> = {
     const preferences: Preferences = { remoteImages: false, toasts: true };
     const markdown = safeMarkdown(registry, () => preferences.remoteImages);
     const retries = new RetryChains(live, requests);
-    const groups = new Batches(live, requests);
-    const context = { source: live, retries, markdown, groups };
+    const batches = new Batches(live, requests);
+    const context = { source: live, retries, markdown, batches };
     registry.addFactory(rendererFactory(context));
     const globals: PageGlobals = {
       live,
       retries,
       markdown,
-      groups,
+      batches,
       answer: options => new AnswerView({ ...options, ...context }),
-      batch: options => new BatchView({ ...options, groups })
+      batch: options => new BatchView({ ...options, batches })
     };
     Object.assign(globalThis, { [PAGE_GLOBALS]: globals });
     document.addEventListener('copy', copyAnswers);
-    return { live, requests, retries, markdown, groups, preferences };
+    return { live, requests, retries, markdown, batches, preferences };
   }
 };

@@ -16,14 +16,14 @@ export const saverPlugin: JupyterFrontEndPlugin<void> = {
   optional: [IDocumentManager],
   activate: (
     { commands },
-    { live, retries, groups }: IAnswers,
+    { live, retries, batches }: IAnswers,
     notebooks: INotebookTracker,
     documents: IDocumentManager | null
   ) => {
     const maySave = (): boolean => documents?.autosave !== false;
     const savers = new Map<unknown, OutputSaver>();
     const open = (panel: NotebookPanel): void => {
-      savers.set(panel.content, new OutputSaver(panel, { live, retries, groups, maySave }));
+      savers.set(panel.content, new OutputSaver(panel, { live, retries, batches, maySave }));
       panel.disposed.connect(() => savers.delete(panel.content));
     };
     notebooks.forEach(open);

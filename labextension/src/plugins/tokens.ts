@@ -20,7 +20,7 @@ export interface IAnswers {
   readonly requests: Requests;
   readonly retries: RetryChains;
   readonly markdown: Markdown;
-  readonly groups: Batches;
+  readonly batches: Batches;
   readonly preferences: Preferences;
 }
 

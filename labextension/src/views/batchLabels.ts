@@ -3,18 +3,18 @@
 import { oneLine } from '../outputs/citations';
 import { trans } from '../translation';
 import { hasEnded } from '../wire/fold';
-import type { Cost, Counts, Fault, Group, Pause } from '../wire/wire';
+import type { Cost, Counts, Fault, BatchInfo, Pause } from '../wire/wire';
 import { endedOf } from './batchRate';
 import { formatCost, formatDuration, formatNumber } from './format';
 import { label } from './labels';
 import { errorMessage } from './messages';
 
 /** The states of a batch's view: those of the batch, before it is known, and of one that ended with some answers. */
-export type BatchState = 'connecting' | 'missing' | 'partly' | 'paused' | Group['status'];
+export type BatchState = 'connecting' | 'missing' | 'partly' | 'paused' | BatchInfo['status'];
 
 /** The part of a batch that a notebook file has too. */
 export interface BatchSnapshot {
-  status: Group['status'];
+  status: BatchInfo['status'];
   title: string;
   total: number;
   counts: Counts;
@@ -46,7 +46,7 @@ export function batchStateLabel(state: BatchState): string {
 /** Return how far a batch is: 9,998 of 10,000 answered · 2 failed · 20 running. */
 export function progressLabel(
   { total, counts }: Pick<BatchSnapshot, 'total' | 'counts'>,
-  { running, waiting, queued }: Pick<Group, 'running' | 'waiting' | 'queued'>
+  { running, waiting, queued }: Pick<BatchInfo, 'running' | 'waiting' | 'queued'>
 ): string {
   const { completed, failed, interrupted, cancelled } = counts;
   const parts = [
@@ -118,8 +118,8 @@ export function speedLabel(tokens: number | null): string {
 }
 
 /** Return why no row has ended for `stalled` seconds, as far as the page knows; empty while rows end. */
-export function stalledMessage(group: Group, stalled: number | null): string {
-  const { running, waiting, queued, submitted, total } = group;
+export function stalledMessage(batch: BatchInfo, stalled: number | null): string {
+  const { running, waiting, queued, submitted, total } = batch;
   if (stalled === null) {
     return '';
   }

@@ -6,7 +6,7 @@ import { trans } from '../translation';
 import type { BatchFeed } from '../wire/batches';
 import type { Denial, Disposable } from '../wire/feed';
 import { hasEnded } from '../wire/fold';
-import type { BatchBundle, Counts, Fault, Group } from '../wire/wire';
+import type { BatchBundle, Counts, Fault, BatchInfo } from '../wire/wire';
 import {
   type BatchSnapshot,
   batchState,
@@ -31,7 +31,7 @@ export interface BatchOptions {
   batch: string;
   /** The batch in the notebook's file, or null. */
   saved: Omit<BatchBundle, 'id'> | null;
-  groups: BatchFeed;
+  batches: BatchFeed;
 }
 
 const NO_JOBS = { running: 0, waiting: 0, queued: 0 };
@@ -41,7 +41,7 @@ export class BatchView {
   constructor(private readonly _options: BatchOptions) {
     this._build();
     this._show();
-    this._following = _options.groups.follow(_options.batch, (group, trouble) => this._update(group, trouble));
+    this._following = _options.batches.follow(_options.batch, (batch, trouble) => this._update(batch, trouble));
   }
 
   get node(): HTMLElement {
@@ -79,23 +79,23 @@ export class BatchView {
     node.append(line, this._bar.node, below, this._stalled, problem);
   }
 
-  private _update(group: Group | null, trouble: Fault | Denial | null): void {
-    const before = this._group;
-    this._group = group;
+  private _update(batch: BatchInfo | null, trouble: Fault | Denial | null): void {
+    const before = this._batch;
+    this._batch = batch;
     this._trouble = trouble;
-    if (group !== null) {
-      if (before !== null && hasEnded(before.status) !== hasEnded(group.status)) {
+    if (batch !== null) {
+      if (before !== null && hasEnded(before.status) !== hasEnded(batch.status)) {
         this._shell.refusal = null; // a request had its effect all the same, or one from elsewhere
       }
-      this._stop.isBusy &&= !hasEnded(group.status);
-      if (before?.paused != null && group.paused == null) {
+      this._stop.isBusy &&= !hasEnded(batch.status);
+      if (before?.paused != null && batch.paused == null) {
         this._shell.refusal = null;
         this._rate = new BatchRate(); // the time of the pause is no measure of the speed
       }
       this._rate.note({
         at: Date.now() / 1000,
-        ended: endedOf(group.counts),
-        tokens: group.usage.output_tokens
+        ended: endedOf(batch.counts),
+        tokens: batch.usage.output_tokens
       });
     }
     this._show();
@@ -104,7 +104,7 @@ export class BatchView {
 
   /** The batch as the server has it, or else as the file has it. */
   private get _snapshot(): BatchSnapshot | null {
-    return this._group ?? this._options.saved;
+    return this._batch ?? this._options.saved;
   }
 
   private get _title(): string {
@@ -117,13 +117,13 @@ export class BatchView {
       return 'missing';
     }
     const batch = this._snapshot;
-    return batch === null || (this._group === null && !hasEnded(batch.status)) ? 'connecting' : batchState(batch);
+    return batch === null || (this._batch === null && !hasEnded(batch.status)) ? 'connecting' : batchState(batch);
   }
 
   private _show(): void {
     const state = this._state;
     const batch = this._snapshot ?? { status: 'queued', title: '', total: 0, counts: NO_COUNTS };
-    const isHere = this._group !== null && state !== 'missing';
+    const isHere = this._batch !== null && state !== 'missing';
     const isOver = hasEnded(batch.status);
     const isRunning = isHere && !isOver;
     const isOnline = !isOffline(this._trouble);
@@ -132,48 +132,48 @@ export class BatchView {
     this.node.setAttribute('aria-label', trans.__('Batch of background answers: %1', this._title));
     setText(this._name, this._title);
     this._name.title = this._title; // the line may cut it
-    this._shell.showCost(this._group?.cost ?? null);
-    setText(this._numbers, batch.total === 0 ? '' : progressLabel(batch, this._group ?? NO_JOBS));
-    this._bar.show(this._title, batch, this._group ?? NO_JOBS);
+    this._shell.showCost(this._batch?.cost ?? null);
+    setText(this._numbers, batch.total === 0 ? '' : progressLabel(batch, this._batch ?? NO_JOBS));
+    this._bar.show(this._title, batch, this._batch ?? NO_JOBS);
     this._shell.arrange(() => this._showButtons(isHere, isRunning, batch.counts));
     const trouble = isOnline ? (this._trouble ?? this._shell.refusal) : this._shell.refusal;
-    const paused = isRunning ? (this._group?.paused ?? null) : null;
+    const paused = isRunning ? (this._batch?.paused ?? null) : null;
     const problem = trouble ?? (paused && { code: paused.code, message: pausedMessage(paused) });
     this._shell.showProblem(clipped(problem?.code ?? ''), problem === null ? '' : batchTroubleMessage(problem));
     this._shell.tick(isRunning && paused === null);
   }
 
   private _showButtons(isHere: boolean, isRunning: boolean, counts: Counts): void {
-    const isPaused = isRunning && this._group?.paused != null;
-    const left = isPaused && this._group !== null ? formatNumber(remaining(this._group)) : '';
-    const retry = isHere ? retryRowsLabel(counts, this._group?.cost) : null;
+    const isPaused = isRunning && this._batch?.paused != null;
+    const left = isPaused && this._batch !== null ? formatNumber(remaining(this._batch)) : '';
+    const retry = isHere ? retryRowsLabel(counts, this._batch?.cost) : null;
     this._stop.show(trans.__('Stop'), isRunning);
     this._resume.show(trans.__('Resume'), isPaused);
     this._resume.node.title = trans.__('Submit the %1 rows that are left. Failed rows are not retried.', left);
     this._retry.show(retry ?? '', retry !== null);
     this._retry.node.title = isPaused ? trans.__('Retry them, and submit the %1 rows that are left.', left) : '';
-    this._list.hidden = this._options.groups.show === undefined || !isHere;
+    this._list.hidden = this._options.batches.show === undefined || !isHere;
   }
 
   private _tick(now: number): void {
-    const group = this._group;
-    const times = group && { queued: group.created_at, started: group.started_at, ended: group.ended_at };
+    const batch = this._batch;
+    const times = batch && { queued: batch.created_at, started: batch.started_at, ended: batch.ended_at };
     setText(this._shell.elapsed, times === null ? '' : elapsedLabel(times, now));
     // A batch has not stalled just because the page does not hear of it.
     const isRunning = this._state === 'queued' || this._state === 'running';
-    const isKnown = group !== null && isRunning && !isOffline(this._trouble);
+    const isKnown = batch !== null && isRunning && !isOffline(this._trouble);
     setText(this._speed, isKnown ? speedLabel(this._rate.tokens(now)) : '');
-    setText(this._left, isKnown ? remainingTimeLabel(this._rate.left(remaining(group), now)) : '');
-    setText(this._stalled, isKnown ? stalledMessage(group, this._rate.stalled(now)) : '');
+    setText(this._left, isKnown ? remainingTimeLabel(this._rate.left(remaining(batch), now)) : '');
+    setText(this._stalled, isKnown ? stalledMessage(batch, this._rate.stalled(now)) : '');
     this._stalled.hidden = this._stalled.textContent === '';
   }
 
   /** Report once that the end, or the pause, was seen: drawn, on the screen, in a page that is visible. */
   private _reportSeen(): void {
-    const end = this._group?.ended_at ?? this._group?.paused?.at ?? null;
+    const end = this._batch?.ended_at ?? this._batch?.paused?.at ?? null;
     if (end !== null && end !== this._seen && this._shell.isVisible) {
       this._seen = end;
-      this._options.groups.seen(this.batch);
+      this._options.batches.seen(this.batch);
     }
   }
 
@@ -185,7 +185,7 @@ export class BatchView {
   private readonly _stop = this._shell.request({
     name: 'stop',
     action: 'stop',
-    send: () => this._options.groups.cancel(this.batch),
+    send: () => this._options.batches.cancel(this.batch),
     busy: () => trans.__('Stopping…'),
     refused: reason => ({ code: 'not_stopped', message: trans.__('Not stopped: %1', reason) }),
     once: true
@@ -193,19 +193,19 @@ export class BatchView {
   private readonly _retry = this._shell.request({
     name: 'retry',
     action: 'retry-batch',
-    send: () => this._options.groups.retry(this.batch),
+    send: () => this._options.batches.retry(this.batch),
     busy: () => trans.__('Retrying…'),
     refused: reason => ({ code: 'not_retried', message: trans.__('Not retried: %1', reason) })
   });
   private readonly _resume = this._shell.request({
     name: 'retry',
     action: 'resume-batch',
-    send: () => this._options.groups.resume(this.batch),
+    send: () => this._options.batches.resume(this.batch),
     busy: () => trans.__('Resuming…'),
     refused: reason => ({ code: 'not_resumed', message: trans.__('Not resumed: %1', reason) })
   });
   private readonly _list = this._shell.button('list', 'show-jobs', () =>
-    this._options.groups.show?.({ group: this.batch, title: this._title })
+    this._options.batches.show?.({ batch: this.batch, title: this._title })
   );
   private readonly _following: Disposable;
   private _rate = new BatchRate();
@@ -215,13 +215,13 @@ export class BatchView {
   private readonly _bar = new ProgressBar();
   private readonly _numbers = element('span', 'numbers');
   private readonly _stalled = element('div', 'try');
-  private _group: Group | null = null;
+  private _batch: BatchInfo | null = null;
   private _trouble: Fault | Denial | null = null;
   /** When the end or the pause was that was reported as seen. */
   private _seen: number | null = null;
 }
 
-function remaining({ total, counts }: Group): number {
+function remaining({ total, counts }: BatchInfo): number {
   return Math.max(0, total - endedOf(counts));
 }
 

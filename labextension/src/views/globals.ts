@@ -6,7 +6,7 @@ import type { AnswerOptions, ViewContext } from './answerView';
 import type { BatchOptions } from './batchView';
 
 /** The key of the globals. */
-export const PAGE_GLOBALS = Symbol.for('jupyter_bgstream/1');
+export const PAGE_GLOBALS = Symbol.for('jupyter_bgstream/2');
 
 /** A view on the screen. */
 export interface View extends Disposable {
@@ -18,7 +18,7 @@ export interface PageGlobals {
   live?: ViewContext['source'];
   retries?: ViewContext['retries'];
   markdown?: ViewContext['markdown'];
-  groups?: BatchFeed;
+  batches?: BatchFeed;
   /** Draw a job, with the page's own code. */
   answer?: (options: Pick<AnswerOptions, 'job' | 'model' | 'saved'>) => View;
   /** Draw a batch, likewise. */

@@ -1,7 +1,7 @@
 /**
  * Batches of jobs, as this page follows them: one object by batch, read again when the socket hints that a job changed.
  *
- * A hint names a job and not its group, and of a large group they come by the thousand: so a batch that runs is read
+ * A hint names a job and not its batch, and of a large batch they come by the thousand: so a batch that runs is read
  * at most once per second, however many there are. One that has ended is read again, and less often, when jobs are
  * queued, for a retry opens it again.
  */
@@ -11,7 +11,7 @@ import { emitAll } from './emit';
 import type { Denial, Disposable, News } from './feed';
 import { hasEnded } from './fold';
 import type { Live } from './live';
-import type { Fault, Group, Inbox } from './wire';
+import type { Fault, BatchInfo, Inbox } from './wire';
 
 const SPACING = 1000; // ms between two reads of a batch
 const SPACING_ENDED = 5000; // ms
@@ -21,7 +21,7 @@ const SPACING_HIDDEN = 10_000; // ms
 const AGAIN = 5000; // ms
 
 /** Gets a batch as it is now; null while it is not known. `trouble`: why the batch may be old, or is null. */
-export type BatchFollower = (group: Group | null, trouble: Fault | Denial | null) => void;
+export type BatchFollower = (batch: BatchInfo | null, trouble: Fault | Denial | null) => void;
 
 /** Where a view gets its batch from. */
 export interface BatchFeed {
@@ -36,20 +36,20 @@ export interface BatchFeed {
   /** Report that a visible view has drawn the end: its notice is read. */
   seen(id: string): void;
   /** List the jobs of a batch, where there is a list. */
-  show?: (group: { group: string; title: string }) => void;
+  show?: (batch: { batch: string; title: string }) => void;
 }
 
 interface Server {
-  group(id: string): Promise<Group>;
-  cancelGroup(id: string): Promise<Group>;
-  retryGroup(id: string): Promise<Group>;
-  resumeGroup(id: string): Promise<Group>;
+  batch(id: string): Promise<BatchInfo>;
+  cancelBatch(id: string): Promise<BatchInfo>;
+  retryBatch(id: string): Promise<BatchInfo>;
+  resumeBatch(id: string): Promise<BatchInfo>;
   notices(): Promise<Inbox>;
   markRead(which: { ids: string[] }): Promise<unknown>;
 }
 
 interface Entry {
-  group: Group | null;
+  batch: BatchInfo | null;
   trouble: Fault | null;
   followers: Set<BatchFollower>;
   /** When the last reading began, by the page's clock. */
@@ -85,7 +85,7 @@ export class Batches implements BatchFeed {
     let entry = this._entries.get(id);
     if (entry === undefined) {
       entry = {
-        group: null,
+        batch: null,
         trouble: null,
         followers: new Set(),
         readAt: -Infinity,
@@ -98,8 +98,8 @@ export class Batches implements BatchFeed {
     }
     const { followers } = entry;
     followers.add(follower);
-    follower(entry.group, this._troubleOf(entry));
-    if (entry.group === null || hasEnded(entry.group.status)) {
+    follower(entry.batch, this._troubleOf(entry));
+    if (entry.batch === null || hasEnded(entry.batch.status)) {
       this._ask(id, entry); // a new view may be there because the batch continues
     }
     return {
@@ -113,21 +113,21 @@ export class Batches implements BatchFeed {
   }
 
   async cancel(id: string): Promise<void> {
-    this._take(id, await this._server.cancelGroup(id));
+    this._take(id, await this._server.cancelBatch(id));
   }
 
   async retry(id: string): Promise<void> {
-    this._take(id, await this._server.retryGroup(id));
+    this._take(id, await this._server.retryBatch(id));
     emitAll(this._listeners, id);
   }
 
   async resume(id: string): Promise<void> {
-    this._take(id, await this._server.resumeGroup(id));
+    this._take(id, await this._server.resumeBatch(id));
     emitAll(this._listeners, id);
   }
 
   /** Call back with each batch that this page retries or resumes. */
-  onRetry(listener: (group: string) => void): Disposable {
+  onRetry(listener: (batch: string) => void): Disposable {
     this._listeners.add(listener);
     return { dispose: () => void this._listeners.delete(listener) };
   }
@@ -137,9 +137,9 @@ export class Batches implements BatchFeed {
     this._readNotice(id).catch(() => undefined);
   }
 
-  private async _readNotice(group: string): Promise<void> {
+  private async _readNotice(batch: string): Promise<void> {
     const { notices } = await this._server.notices();
-    const ids = notices.filter(each => each.group === group && each.job === null && each.read_at === null);
+    const ids = notices.filter(each => each.batch === batch && each.job === null && each.read_at === null);
     if (ids.length > 0) {
       await this._server.markRead({ ids: ids.map(({ id }) => id) });
     }
@@ -156,15 +156,15 @@ export class Batches implements BatchFeed {
           this._tell(entry);
         }
       }
-    } else if (news.type === 'group') {
-      const entry = this._entries.get(news.group);
+    } else if (news.type === 'batch') {
+      const entry = this._entries.get(news.batch);
       if (entry !== undefined) {
-        this._ask(news.group, entry);
+        this._ask(news.batch, entry);
       }
     } else if (news.type === 'job') {
       for (const [id, entry] of this._entries) {
-        const isHere = entry.group !== null && entry.trouble?.code !== 'not_found';
-        const goesOn = isHere && !hasEnded(entry.group?.status ?? 'new');
+        const isHere = entry.batch !== null && entry.trouble?.code !== 'not_found';
+        const goesOn = isHere && !hasEnded(entry.batch?.status ?? 'new');
         // Of one that is not there or has ended, only new jobs can change anything.
         if (goesOn || news.status === 'queued') {
           this._ask(id, entry);
@@ -182,7 +182,7 @@ export class Batches implements BatchFeed {
     if (entry.timer !== undefined) {
       return;
     }
-    const goesOn = entry.group === null || !hasEnded(entry.group.status);
+    const goesOn = entry.batch === null || !hasEnded(entry.batch.status);
     const spacing = isHidden() ? SPACING_HIDDEN : goesOn ? SPACING : SPACING_ENDED;
     this._in(Math.max(0, entry.readAt + spacing - Date.now()), id, entry);
   }
@@ -215,10 +215,10 @@ export class Batches implements BatchFeed {
     entry.readAt = Date.now();
     let failed = false;
     try {
-      const group = await this._server.group(id);
+      const batch = await this._server.batch(id);
       const { overtaken } = entry as { overtaken: boolean };
       if (!overtaken) {
-        entry.group = group;
+        entry.batch = batch;
         entry.trouble = null;
       }
     } catch (error) {
@@ -239,10 +239,10 @@ export class Batches implements BatchFeed {
     }
   }
 
-  private _take(id: string, group: Group): void {
+  private _take(id: string, batch: BatchInfo): void {
     const entry = this._entries.get(id);
     if (entry !== undefined) {
-      entry.group = group;
+      entry.batch = batch;
       entry.trouble = null;
       entry.overtaken = true;
       this._tell(entry);
@@ -251,7 +251,7 @@ export class Batches implements BatchFeed {
   }
 
   private _tell(entry: Entry): void {
-    emitAll(entry.followers, entry.group, this._troubleOf(entry));
+    emitAll(entry.followers, entry.batch, this._troubleOf(entry));
   }
 
   private _troubleOf({ trouble }: Entry): Fault | Denial | null {
@@ -259,7 +259,7 @@ export class Batches implements BatchFeed {
   }
 
   private readonly _entries = new Map<string, Entry>();
-  private readonly _listeners = new Set<(group: string) => void>();
+  private readonly _listeners = new Set<(batch: string) => void>();
   private readonly _listening: Disposable;
   /** Whether the socket is open; undefined before it has opened. */
   private _online: boolean | undefined;

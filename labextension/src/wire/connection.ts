@@ -2,7 +2,7 @@
 
 import { trans } from '../translation';
 import type { Access, Denial } from './feed';
-import type { ClientFrame, ServerFrame } from './wire';
+import { type ClientFrame, PROTOCOL, type ServerFrame } from './wire';
 
 export interface ConnectionOptions {
   /** Return the socket's address; called at each attempt. */
@@ -82,6 +82,15 @@ export class Connection {
 
   private _hear(frame: ServerFrame): void {
     if (frame.type === 'hello') {
+      if (frame.protocol !== PROTOCOL) {
+        this._denial = {
+          code: 'other_protocol',
+          message: trans.__('Reload this page: the server has another version'),
+          since: this._offlineSince
+        };
+        this._lost();
+        return;
+      }
       this._failures = 0;
       this._online = true;
       this._denial = null;
@@ -117,7 +126,7 @@ export class Connection {
     const random = this._options.random ?? Math.random;
     this._retry = setTimeout(() => this._connect(), wait * (0.5 + random() / 2));
     this._handlers.offline();
-    if (!opened) {
+    if (!opened && this._denial?.code !== 'other_protocol') {
       void this._askAccess();
     }
   }

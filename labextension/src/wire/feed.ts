@@ -23,9 +23,9 @@ export interface Followed {
 /** The server's answer about this page's login: `unknown` while it cannot be asked. */
 export type Access = 'granted' | 'signed-out' | 'forbidden' | 'unknown';
 
-/** The server denies this page. */
+/** The server denies this page, or has another protocol. */
 export interface Denial {
-  code: 'signed_out' | 'forbidden';
+  code: 'signed_out' | 'forbidden' | 'other_protocol';
   message: string;
   /** When the socket was lost, in Unix seconds: nothing later is known here. */
   since: number;
@@ -56,4 +56,4 @@ export interface JobFeed {
 
 /** Hints of the server, at which lists are read again, and that the socket is lost. */
 export type News =
-  Extract<ServerFrame, { type: 'hello' | 'job' | 'group' | 'notice' }> | { type: 'offline'; denial?: Denial | null };
+  Extract<ServerFrame, { type: 'hello' | 'job' | 'batch' | 'notice' }> | { type: 'offline'; denial?: Denial | null };

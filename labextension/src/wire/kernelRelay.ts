@@ -12,7 +12,7 @@ import type { Disposable } from './feed';
 import { KernelImages } from './kernelImages';
 import { Live } from './live';
 import { RetryChains } from './retryChains';
-import type { Fault, Group, Job, ServerFrame } from './wire';
+import { type BatchInfo, type Fault, type Job, PROTOCOL, type ServerFrame } from './wire';
 
 /** A widget's model, as anywidget gives it. */
 export interface Model {
@@ -103,7 +103,7 @@ export class KernelBatch implements BatchFeed, Disposable {
     const tell = (): void => {
       const offline = suspect || this._model.get('connection') === 'offline';
       const trouble = offline ? { code: 'offline', message: trans.__('Reconnecting…') } : this._model.get('error');
-      follower(this._model.get('group') as Group | null, trouble as Fault | null);
+      follower(this._model.get('group') as BatchInfo | null, trouble as Fault | null);
     };
     const hear = (): void => {
       suspect = false;
@@ -125,16 +125,16 @@ export class KernelBatch implements BatchFeed, Disposable {
     };
   }
 
-  async cancel(group: string): Promise<void> {
-    await this._wishes.ask('cancel', { group });
+  async cancel(batch: string): Promise<void> {
+    await this._wishes.ask('cancel', { batch });
   }
 
-  async retry(group: string): Promise<void> {
-    await this._wishes.ask('retry', { group });
+  async retry(batch: string): Promise<void> {
+    await this._wishes.ask('retry', { batch });
   }
 
-  async resume(group: string): Promise<void> {
-    await this._wishes.ask('resume', { group });
+  async resume(batch: string): Promise<void> {
+    await this._wishes.ask('resume', { batch });
   }
 
   seen(): void {
@@ -202,7 +202,7 @@ export class KernelFeed implements Disposable {
   private _greet(): void {
     this._followed.clear();
     if (this._online) {
-      this._say({ type: 'hello', version: '', protocol: 1, server: 'kernel' });
+      this._say({ type: 'hello', version: '', protocol: PROTOCOL, server: 'kernel' });
     }
   }
 

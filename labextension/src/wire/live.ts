@@ -122,7 +122,7 @@ export class Live implements JobFeed {
         this._hint(frame.job, frame.status === 'deleted');
         this._report(frame);
         break;
-      case 'group':
+      case 'batch':
       case 'notice':
         this._report(frame);
         break;

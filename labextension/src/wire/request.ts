@@ -6,7 +6,7 @@ import { ServerConnection } from '@jupyterlab/services';
 import { trans } from '../translation';
 import type {
   CostList,
-  Group,
+  BatchInfo,
   Inbox,
   Job,
   JobPage,
@@ -40,8 +40,8 @@ const RESOURCE = 'bgstream';
 export class Requests {
   constructor(private readonly _settings: ServerConnection.ISettings) {}
 
-  /** The newest jobs, without texts; those of one group or thread, or with these ids (at most 500). */
-  async jobs(limit: number, which: { group?: string; ids?: string; thread?: string } = {}): Promise<JobPage> {
+  /** The newest jobs, without texts; those of one batch or thread, or with these ids (at most 500). */
+  async jobs(limit: number, which: { batch?: string; ids?: string; thread?: string } = {}): Promise<JobPage> {
     return (await this._ask('GET', 'jobs', undefined, { limit: String(limit), ...which })) as JobPage;
   }
 
@@ -54,23 +54,23 @@ export class Requests {
     return (await this._ask('POST', `jobs/${encodeURIComponent(job)}/retry`)) as Job;
   }
 
-  async group(id: string): Promise<Group> {
-    return (await this._ask('GET', `groups/${encodeURIComponent(id)}`)) as Group;
+  async batch(id: string): Promise<BatchInfo> {
+    return (await this._ask('GET', `batches/${encodeURIComponent(id)}`)) as BatchInfo;
   }
 
   /** Cancel the jobs of a batch that have not ended. */
-  async cancelGroup(id: string): Promise<Group> {
-    return (await this._ask('POST', `groups/${encodeURIComponent(id)}/cancel`)) as Group;
+  async cancelBatch(id: string): Promise<BatchInfo> {
+    return (await this._ask('POST', `batches/${encodeURIComponent(id)}/cancel`)) as BatchInfo;
   }
 
   /** Retry the jobs of a batch without an answer. */
-  async retryGroup(id: string): Promise<Group> {
-    return (await this._ask('POST', `groups/${encodeURIComponent(id)}/retry`)) as Group;
+  async retryBatch(id: string): Promise<BatchInfo> {
+    return (await this._ask('POST', `batches/${encodeURIComponent(id)}/retry`)) as BatchInfo;
   }
 
   /** Resume a paused batch. */
-  async resumeGroup(id: string): Promise<Group> {
-    return (await this._ask('POST', `groups/${encodeURIComponent(id)}/resume`)) as Group;
+  async resumeBatch(id: string): Promise<BatchInfo> {
+    return (await this._ask('POST', `batches/${encodeURIComponent(id)}/resume`)) as BatchInfo;
   }
 
   /** Read the file of an image in an answer. */

@@ -96,7 +96,7 @@ export interface Job {
   title: string;
   preview: string;
   thread: string | null;
-  group: string | null;
+  batch: string | null;
   source: Origin | null;
   /** A person's name; null for jobs of kernels, and where nobody is named. */
   submitted_by: string | null;
@@ -116,11 +116,11 @@ export interface Job {
   retried_by: string | null;
 }
 
-/** How many jobs of a group have ended in each way. */
+/** How many jobs of a batch have ended in each way. */
 export type Counts = Record<End, number>;
 
 /** Many jobs as one. Of a job that was retried only the newest counts. */
-export interface Group {
+export interface BatchInfo {
   id: string;
   status: 'queued' | 'running' | End;
   title: string;
@@ -143,20 +143,20 @@ export interface Group {
   ended_at: number | null;
 }
 
-/** Why a group is paused, and since when. */
+/** Why a batch is paused, and since when. */
 export interface Pause extends Fault {
   at: number;
 }
 
-/** The end of a job or, if `job` is null, of the group; or that the group is paused. */
+/** The end of a job or, if `job` is null, of the batch; or that the batch is paused. */
 export interface Notice {
   id: string;
   job: string | null;
-  group: string | null;
-  status: Group['status'];
+  batch: string | null;
+  status: BatchInfo['status'];
   title: string;
   preview: string;
-  /** Of a group. */
+  /** Of a batch. */
   counts: Counts | null;
   /** It tells of that, and of no end. */
   paused?: Pause | null;
@@ -264,6 +264,9 @@ export interface Inbox {
   unread: number;
 }
 
+/** The version of the protocol, `PROTOCOL.md`. */
+export const PROTOCOL = 2;
+
 export type ClientFrame =
   | { type: 'follow'; job: string; after: string | null }
   | { type: 'unfollow'; job: string }
@@ -274,7 +277,7 @@ export type ServerFrame =
   | { type: 'hello'; version: string; protocol: number; server: string }
   | { type: 'events'; job: string; cursor: string; events: WireEvent[]; closed: boolean }
   | { type: 'job'; job: string; status: Status | 'deleted' }
-  | { type: 'group'; group: string }
+  | { type: 'batch'; batch: string }
   | { type: 'notice' }
   | { type: 'write'; document: string; job: string; granted: boolean }
   | { type: 'reset'; job: string; code: string; message: string }
@@ -285,7 +288,7 @@ export type ServerFrame =
 export const BUNDLE_MIME = 'application/vnd.bgstream.job.v1+json';
 /** That of several side by side: `{jobs: Bundle[]}`. */
 export const JOBS_MIME = 'application/vnd.bgstream.jobs.v1+json';
-/** That of a group of jobs. */
+/** That of a batch of jobs. */
 export const BATCH_MIME = 'application/vnd.bgstream.batch.v1+json';
 
 export interface Bundle {
@@ -297,7 +300,7 @@ export interface Bundle {
 
 export interface BatchBundle {
   id: string;
-  status: Group['status'];
+  status: BatchInfo['status'];
   title: string;
   total: number;
   counts: Counts;

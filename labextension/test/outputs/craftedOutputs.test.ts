@@ -51,14 +51,14 @@ describe('a batch of a crafted notebook', () => {
     const counts = { completed: value, failed: value, cancelled: value, interrupted: value };
     const data = { [BATCH_MIME]: { id: 'g', status: 'constructor', title: [value], total: value, counts } };
     const batch = batchOf(data)!;
-    const groups = {
+    const batches = {
       follow: () => ({ dispose: () => undefined }),
       cancel: vi.fn(),
       retry: vi.fn(),
       resume: vi.fn(),
       seen: vi.fn()
     };
-    const view = new BatchView({ batch: 'g', saved: batch, groups });
+    const view = new BatchView({ batch: 'g', saved: batch, batches });
     expect(view.node.textContent).not.toMatch(/NaN|undefined|object|-1|300|0\.5/);
     view.dispose();
   });

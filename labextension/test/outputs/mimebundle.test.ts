@@ -14,7 +14,7 @@ import {
   type Picture
 } from '../../src/wire/wire';
 import { cpuTime } from '../cpu';
-import { groupOf } from '../dom';
+import { batchOf } from '../dom';
 
 interface Case {
   name: string;
@@ -103,9 +103,9 @@ it.each(golden<{ name: string; batch: BatchBundle; markdown: string; plain: stri
   'a batch: $name',
   ({ batch, markdown, plain }) => {
     const data = { [BATCH_MIME]: { ...batch, status: 'x' } };
-    const group = { ...groupOf({}), ...batch };
-    const fresh = updatedBatchOutput(data, group);
+    const info = { ...batchOf({}), ...batch };
+    const fresh = updatedBatchOutput(data, info);
     expect(fresh).toEqual({ [BATCH_MIME]: batch, 'text/markdown': markdown, 'text/plain': plain });
-    expect(updatedBatchOutput(fresh!, group)).toBeNull();
+    expect(updatedBatchOutput(fresh!, info)).toBeNull();
   }
 );

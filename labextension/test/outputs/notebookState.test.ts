@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { BATCH_MIME, BUNDLE_MIME, JOBS_MIME } from '../../src/wire/wire';
-import { groupOf, log, state } from '../dom';
+import { batchOf, log, state } from '../dom';
 import {
   begin,
   ended,
   file,
-  followGroup,
+  followBatch,
   follows,
   keeper,
   mayWrite,
@@ -15,7 +15,7 @@ import {
   output,
   panel,
   loadImage,
-  retriedGroup,
+  retriedBatch,
   running,
   said,
   setUp,
@@ -181,11 +181,11 @@ describe('a batch', () => {
     const outputs = [batch('running', 0)];
     await open(outputs);
     keeper.ran({ model: panel.model.cells[0] } as never);
-    followGroup.get('g')!(groupOf({ completed: 1 }), null);
+    followBatch.get('g')!(batchOf({ completed: 1 }), null);
     expect(panel.model.dirty).toBe(false);
     void panel.save();
     expect(outputs[0]!.data['text/plain']).toBe('T: 1 of 3 answered, running…');
-    followGroup.get('g')!(groupOf({ completed: 2, failed: 1 }), null);
+    followBatch.get('g')!(batchOf({ completed: 2, failed: 1 }), null);
     expect(panel.model.dirty).toBe(true);
     void panel.save();
     expect(outputs[0]!.data).toMatchObject({
@@ -194,15 +194,15 @@ describe('a batch', () => {
     });
     void panel.save();
     expect(panel.writes).toBe(2);
-    followGroup.get('g')!(groupOf({ completed: 2 }), null);
-    retriedGroup('g');
-    followGroup.get('g')!(groupOf({ completed: 3 }), null);
+    followBatch.get('g')!(batchOf({ completed: 2 }), null);
+    retriedBatch('g');
+    followBatch.get('g')!(batchOf({ completed: 3 }), null);
     expect(panel.model.dirty).toBe(true);
   });
 
   it('that was only opened makes nothing dirty', async () => {
     await open([batch('running', 0)]);
-    followGroup.get('g')!(groupOf({ completed: 3 }), null);
+    followBatch.get('g')!(batchOf({ completed: 3 }), null);
     expect([panel.model.dirty, panel.writes]).toEqual([false, 0]);
   });
 });
@@ -256,16 +256,16 @@ describe('in a shared document', () => {
 
   it('a batch is written at its end as well', async () => {
     const data = {
-      [BATCH_MIME]: { id: 'g', status: 'queued', title: 'T', total: 3, counts: groupOf({}).counts },
+      [BATCH_MIME]: { id: 'g', status: 'queued', title: 'T', total: 3, counts: batchOf({}).counts },
       'text/plain': ''
     };
     const outputs: Output[] = [{ output_type: 'display_data', data }];
     await open(outputs);
     panel.model.collaborative = true;
-    followGroup.get('g')!(groupOf({ completed: 1 }), null);
+    followBatch.get('g')!(batchOf({ completed: 1 }), null);
     await vi.advanceTimersByTimeAsync(100);
     expect(panel.shared).toBe(0);
-    followGroup.get('g')!(groupOf({ completed: 3 }), null);
+    followBatch.get('g')!(batchOf({ completed: 3 }), null);
     await vi.advanceTimersByTimeAsync(100);
     expect([panel.shared, outputs[0]!.data['text/plain']]).toEqual([1, 'T: 3 of 3 answered']);
   });

@@ -2,7 +2,16 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { JobsModel } from '../../src/panel/jobsModel';
 import type { News } from '../../src/wire/feed';
-import type { CostList, Inbox, Job, JobPage, Mute, Notice, ServerStatus } from '../../src/wire/wire';
+import {
+  type CostList,
+  type Inbox,
+  type Job,
+  type JobPage,
+  type Mute,
+  type Notice,
+  PROTOCOL,
+  type ServerStatus
+} from '../../src/wire/wire';
 
 let hear: (news: News) => void;
 let inbox: Inbox;
@@ -29,7 +38,7 @@ const server = {
 const notice = (id: string, read_at: number | null = null): Notice => ({
   id,
   job: `job-${id}`,
-  group: null,
+  batch: null,
   status: 'completed',
   title: id,
   preview: '',
@@ -48,7 +57,7 @@ const inboxOf = (...notices: Notice[]): Inbox => ({
 
 const read = ({ notices }: Inbox): Inbox => inboxOf(...notices.map(each => ({ ...each, read_at: 2 })));
 
-const hello: News = { type: 'hello', version: '0', protocol: 1, server: 's' };
+const hello: News = { type: 'hello', version: '0', protocol: PROTOCOL, server: 's' };
 const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
 
 beforeEach(() => {
@@ -292,13 +301,13 @@ describe('what is muted', () => {
   });
 });
 
-describe('the jobs of a group', () => {
+describe('the jobs of a batch', () => {
   it('replace all, until all are wanted again', async () => {
     hear(hello);
     await pass(1000);
-    model.filter = { group: 'g', title: 'Many' };
+    model.filter = { batch: 'g', title: 'Many' };
     await pass(1000);
-    expect(server.jobs).toHaveBeenLastCalledWith(100, { group: 'g' });
+    expect(server.jobs).toHaveBeenLastCalledWith(100, { batch: 'g' });
     model.filter = null;
     await pass(1000);
     expect(server.jobs).toHaveBeenLastCalledWith(100, {});
@@ -309,7 +318,7 @@ describe('the jobs of a group', () => {
     await pass(1000);
     let answer: (page: { jobs: Job[]; next: null }) => void = () => undefined;
     server.jobs.mockImplementationOnce(() => new Promise(resolve => (answer = resolve)));
-    model.filter = { group: 'g', title: 'Many' };
+    model.filter = { batch: 'g', title: 'Many' };
     await pass(0);
     model.filter = null;
     jobs = [{ id: 'all' } as Job];

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { JobsModel } from '../../src/panel/jobsModel';
 import { Toaster } from '../../src/panel/toasts';
 import type { Denial, News } from '../../src/wire/feed';
-import type { Job } from '../../src/wire/wire';
+import { type Job, PROTOCOL } from '../../src/wire/wire';
 
 /** Lab's notifications, without the rest of a package that needs a whole browser. */
 const shown = vi.hoisted(() => new Map<string, string>());
@@ -53,7 +53,7 @@ beforeEach(async () => {
 });
 
 async function begin(): Promise<void> {
-  hear({ type: 'hello', version: '', protocol: 1, server: 's' });
+  hear({ type: 'hello', version: '', protocol: PROTOCOL, server: 's' });
   await vi.advanceTimersByTimeAsync(1000);
 }
 

@@ -3,12 +3,13 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ThreadsModel } from '../../src/threads/model';
 import type { News } from '../../src/wire/feed';
 import { jobOf, refused, saidBy, serverOf, threadOf } from '../threadServer';
+import { PROTOCOL } from '../../src/wire/wire';
 
 let server: ReturnType<typeof serverOf>;
 let hear: (news: News) => void;
 let model: ThreadsModel;
 
-const hello: News = { type: 'hello', version: '0', protocol: 1, server: 's' };
+const hello: News = { type: 'hello', version: '0', protocol: PROTOCOL, server: 's' };
 const hint: News = { type: 'job', job: 'whichever', status: 'running' };
 const pass = (ms = 400): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
 

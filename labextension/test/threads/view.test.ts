@@ -6,6 +6,7 @@ import { ThreadView } from '../../src/threads/view';
 import type { Follower, News } from '../../src/wire/feed';
 import { fakeScreen, frames, log, setVisibility, SlowMarkdown, state } from '../dom';
 import { jobOf, refused, saidBy, serverOf, threadOf } from '../threadServer';
+import { PROTOCOL } from '../../src/wire/wire';
 
 const HOSTILE = '<img src=x onerror="hacked()"><script>hacked()</script>';
 
@@ -91,7 +92,7 @@ beforeEach(() => {
     },
     server
   );
-  hear({ type: 'hello', version: '0', protocol: 1, server: 's' });
+  hear({ type: 'hello', version: '0', protocol: PROTOCOL, server: 's' });
 });
 
 afterEach(async () => {

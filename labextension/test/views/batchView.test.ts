@@ -4,12 +4,12 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { BatchView } from '../../src/views/batchView';
 import type { BatchFeed, BatchFollower } from '../../src/wire/batches';
 import type { BatchBundle } from '../../src/wire/wire';
-import { fakeScreen, groupOf, setVisibility } from '../dom';
+import { fakeScreen, batchOf, setVisibility } from '../dom';
 
 let screen: ReturnType<typeof fakeScreen>;
 let tell: BatchFollower;
 let view: BatchView;
-const groups = {
+const batches = {
   follow: (_: string, follower: BatchFollower) => {
     tell = follower;
     follower(null, null);
@@ -23,7 +23,7 @@ const groups = {
 };
 
 function open(saved: Omit<BatchBundle, 'id'> | null = null): void {
-  view = new BatchView({ batch: 'g', saved, groups });
+  view = new BatchView({ batch: 'g', saved, batches });
   document.body.append(view.node);
 }
 
@@ -38,9 +38,9 @@ beforeEach(() => {
   vi.clearAllMocks();
   screen = fakeScreen();
   setVisibility('visible');
-  groups.cancel.mockReset().mockResolvedValue();
-  groups.retry.mockReset().mockResolvedValue();
-  groups.resume.mockReset().mockResolvedValue();
+  batches.cancel.mockReset().mockResolvedValue();
+  batches.retry.mockReset().mockResolvedValue();
+  batches.resume.mockReset().mockResolvedValue();
 });
 
 afterEach(() => {
@@ -53,7 +53,7 @@ afterEach(() => {
 describe('a batch on a page that is signed out', () => {
   const since = Date.UTC(2026, 0, 1, 0, 0, 12) / 1000;
   const denial = { code: 'signed_out' as const, message: 'Sign in again: reload this page', since };
-  const running = groupOf({ completed: 5, failed: 1 }, { total: 10, submitted: 10, running: 4 });
+  const running = batchOf({ completed: 5, failed: 1 }, { total: 10, submitted: 10, running: 4 });
 
   it('says what to do, stands still and can be neither stopped nor asked again', () => {
     open();
@@ -67,8 +67,8 @@ describe('a batch on a page that is signed out', () => {
     expect([part('problem').hidden, part('try').hidden]).toEqual([true, true]);
     button('stop').click();
     button('retry-batch').click();
-    expect(groups.cancel).not.toHaveBeenCalled();
-    expect(groups.retry).not.toHaveBeenCalled();
+    expect(batches.cancel).not.toHaveBeenCalled();
+    expect(batches.retry).not.toHaveBeenCalled();
     expect(['stop', 'retry-batch'].map(each => button(each).getAttribute('aria-disabled'))).toEqual(['true', 'true']);
     tell(running, null);
     expect([words('connection'), words('elapsed')]).toEqual(['', '1 min 10 s']);
@@ -82,7 +82,7 @@ describe('a batch on a page that is signed out', () => {
 
   it('needs no word once it has ended', () => {
     open();
-    tell(groupOf({ completed: 10 }, { total: 10, status: 'completed' }), denial);
+    tell(batchOf({ completed: 10 }, { total: 10, status: 'completed' }), denial);
     expect(words('connection')).toBe('');
   });
 });
@@ -92,7 +92,7 @@ describe('a batch', () => {
     open();
     expect([words('state'), part('bar').hidden]).toEqual(['Connecting…', true]);
     tell(
-      groupOf(
+      batchOf(
         { completed: 7500, failed: 2 },
         { total: 10_000, submitted: 10_000, running: 20, queued: 2478, cost: { usd: 1.234, estimated: true } }
       ),
@@ -117,15 +117,15 @@ describe('a batch', () => {
   });
 
   it.each([
-    ['Queued', 'queued', groupOf({}, { status: 'queued' })],
-    ['Done', 'completed', groupOf({ completed: 3 })],
-    ['Partly done', 'partly', groupOf({ completed: 2, failed: 1 })],
-    ['Failed', 'failed', groupOf({ failed: 3 })],
-    ['Stopped', 'cancelled', groupOf({ completed: 1, cancelled: 2 })],
-    ['Partly done', 'partly', groupOf({ completed: 1, interrupted: 2 })]
-  ])('says %s', (said, state, group) => {
+    ['Queued', 'queued', batchOf({}, { status: 'queued' })],
+    ['Done', 'completed', batchOf({ completed: 3 })],
+    ['Partly done', 'partly', batchOf({ completed: 2, failed: 1 })],
+    ['Failed', 'failed', batchOf({ failed: 3 })],
+    ['Stopped', 'cancelled', batchOf({ completed: 1, cancelled: 2 })],
+    ['Partly done', 'partly', batchOf({ completed: 1, interrupted: 2 })]
+  ])('says %s', (said, state, batch) => {
     open();
-    tell(group, null);
+    tell(batch, null);
     expect([words('state'), view.node.dataset.state]).toEqual([said, state]);
   });
 
@@ -133,7 +133,7 @@ describe('a batch', () => {
     open();
     for (let second = 0; second <= 10; second++) {
       const usage = { input_tokens: 1, output_tokens: second * 50 };
-      tell(groupOf({ completed: second * 2 }, { total: 100, running: 5, usage }), null);
+      tell(batchOf({ completed: second * 2 }, { total: 100, running: 5, usage }), null);
       expect(words('left')).toBe(second < 5 ? '' : words('left'));
       vi.advanceTimersByTime(1000);
     }
@@ -141,18 +141,18 @@ describe('a batch', () => {
     expect(words('left')).toBe('about 45 s left');
     vi.advanceTimersByTime(65_000);
     expect([words('left'), words('try')]).toEqual(['', 'No row has ended for 1 min 6 s.']);
-    tell(groupOf({ completed: 20 }, { total: 100, submitted: 60 }), null);
+    tell(batchOf({ completed: 20 }, { total: 100, submitted: 60 }), null);
     expect(words('try')).toMatch(/^40 of 100 rows were never submitted\. Run the cell again/);
-    tell(groupOf({ completed: 100 }, { total: 100 }), null);
+    tell(batchOf({ completed: 100 }, { total: 100 }), null);
     expect([words('left'), words('speed'), part('try').hidden]).toEqual(['', '', true]);
   });
 
   it('draws nothing again that is the same', () => {
     open();
-    tell(groupOf({ completed: 1 }, { running: 2 }), null);
+    tell(batchOf({ completed: 1 }, { running: 2 }), null);
     const changes = new MutationObserver(() => undefined);
     changes.observe(view.node, { subtree: true, childList: true, characterData: true });
-    tell(groupOf({ completed: 1 }, { running: 2 }), null);
+    tell(batchOf({ completed: 1 }, { running: 2 }), null);
     expect(changes.takeRecords()).toEqual([]);
   });
 });
@@ -160,11 +160,11 @@ describe('a batch', () => {
 describe('a paused batch', () => {
   const paused = { code: 'unauthorized', message: 'openai refused the key.\nCheck it.', at: 1 };
   const going = { total: 100, submitted: 100, queued: 90, running: 3 };
-  const group = groupOf({ completed: 2, failed: 5 }, { ...going, paused, cost: { usd: 0.5, estimated: true } });
+  const batch = batchOf({ completed: 2, failed: 5 }, { ...going, paused, cost: { usd: 0.5, estimated: true } });
 
   it('says why, and offers what can be done', () => {
     open();
-    tell(group, null);
+    tell(batch, null);
     expect([words('state'), view.node.dataset.state]).toEqual(['Paused', 'paused']);
     expect(words('problem')).toBe('Rows failed alike: openai refused the key. Check it. unauthorized');
     const buttons = ['retry-batch', 'resume-batch', 'stop'].map(button);
@@ -177,13 +177,13 @@ describe('a paused batch', () => {
 
   it('continues, once, and hands the focus on', async () => {
     open();
-    tell(group, null);
+    tell(batch, null);
     button('resume-batch').focus();
     button('resume-batch').click();
     button('resume-batch').click();
-    expect([groups.resume.mock.calls, button('resume-batch').textContent]).toEqual([[['g']], 'Resuming…']);
-    expect(groups.retry).not.toHaveBeenCalled();
-    tell({ ...group, paused: null }, null);
+    expect([batches.resume.mock.calls, button('resume-batch').textContent]).toEqual([[['g']], 'Resuming…']);
+    expect(batches.retry).not.toHaveBeenCalled();
+    tell({ ...batch, paused: null }, null);
     await vi.advanceTimersByTimeAsync(0);
     expect([words('state'), part('problem').hidden, button('resume-batch').hidden]).toEqual(['Running', true, true]);
     expect(button('stop').textContent).toBe('Stop');
@@ -193,9 +193,9 @@ describe('a paused batch', () => {
   });
 
   it('says why it does not go on', async () => {
-    groups.resume.mockRejectedValue(new Error('The server stops.'));
+    batches.resume.mockRejectedValue(new Error('The server stops.'));
     open();
-    tell(group, null);
+    tell(batch, null);
     button('resume-batch').click();
     await vi.advanceTimersByTimeAsync(0);
     expect(words('problem')).toBe('Not resumed: The server stops. not_resumed');
@@ -204,26 +204,26 @@ describe('a paused batch', () => {
 
   it('was seen where it was on the screen, and its end later as well', () => {
     open();
-    tell(group, null);
-    expect(groups.seen).not.toHaveBeenCalled();
+    tell(batch, null);
+    expect(batches.seen).not.toHaveBeenCalled();
     screen.intersect(true);
-    tell(group, null);
-    expect(groups.seen).toHaveBeenCalledTimes(1);
-    tell(groupOf({ completed: 95, failed: 5 }, { ...going, ended_at: 9 }), null);
-    expect(groups.seen).toHaveBeenCalledTimes(2);
+    tell(batch, null);
+    expect(batches.seen).toHaveBeenCalledTimes(1);
+    tell(batchOf({ completed: 95, failed: 5 }, { ...going, ended_at: 9 }), null);
+    expect(batches.seen).toHaveBeenCalledTimes(2);
   });
 
   it('is no longer so when it has ended', () => {
     open();
-    tell(groupOf({ failed: 3 }, { paused }), null);
+    tell(batchOf({ failed: 3 }, { paused }), null);
     expect([button('resume-batch').hidden, part('problem').hidden]).toEqual([true, true]);
   });
 
   it('cannot go on where the page is signed out', () => {
     open();
-    tell(group, { code: 'signed_out', message: 'Sign in again: reload this page', since: 1 });
+    tell(batch, { code: 'signed_out', message: 'Sign in again: reload this page', since: 1 });
     button('resume-batch').click();
-    expect(groups.resume).not.toHaveBeenCalled();
+    expect(batches.resume).not.toHaveBeenCalled();
     expect(button('resume-batch').getAttribute('aria-disabled')).toBe('true');
   });
 });
@@ -231,32 +231,32 @@ describe('a paused batch', () => {
 describe('its buttons', () => {
   it('stop what continues, once', async () => {
     open();
-    tell(groupOf({ completed: 1 }, { running: 2 }), null);
+    tell(batchOf({ completed: 1 }, { running: 2 }), null);
     expect(button('retry-batch').hidden).toBe(true);
     button('stop').click();
     button('stop').click();
-    expect([words('state'), groups.cancel.mock.calls.length]).toEqual(['Stopping…', 1]);
+    expect([words('state'), batches.cancel.mock.calls.length]).toEqual(['Stopping…', 1]);
     await vi.advanceTimersByTimeAsync(0);
-    tell(groupOf({ completed: 1, cancelled: 2 }), null);
+    tell(batchOf({ completed: 1, cancelled: 2 }), null);
     expect([words('state'), button('stop').hidden, words('retry')]).toEqual(['Stopped', true, 'Retry 2 stopped']);
   });
 
   it('ask again what has no answer, and hand the focus on', async () => {
     open();
-    tell(groupOf({ completed: 1, failed: 1, interrupted: 1 }), null);
+    tell(batchOf({ completed: 1, failed: 1, interrupted: 1 }), null);
     expect(words('retry')).toBe('Retry 2 without an answer');
     button('retry-batch').focus();
     button('retry-batch').click();
     expect(words('retry')).toBe('Retrying…');
-    tell(groupOf({ completed: 1 }, { running: 2 }), null);
+    tell(batchOf({ completed: 1 }, { running: 2 }), null);
     await vi.advanceTimersByTimeAsync(0);
     expect(document.activeElement).toBe(button('stop'));
   });
 
   it('say why a wish was not followed', async () => {
-    groups.retry.mockRejectedValue(new Error('The queue is full.'));
+    batches.retry.mockRejectedValue(new Error('The queue is full.'));
     open();
-    tell(groupOf({ completed: 1, failed: 2 }), null);
+    tell(batchOf({ completed: 1, failed: 2 }), null);
     button('retry-batch').click();
     await vi.advanceTimersByTimeAsync(0);
     expect(words('problem')).toBe('Not retried: The queue is full. not_retried');
@@ -266,9 +266,9 @@ describe('its buttons', () => {
   it('list its jobs', () => {
     open();
     expect(button('show-jobs').hidden).toBe(true);
-    tell(groupOf({ completed: 3 }), null);
+    tell(batchOf({ completed: 3 }), null);
     button('show-jobs').click();
-    expect(groups.show.mock.calls).toEqual([[{ group: 'g', title: 'T' }]]);
+    expect(batches.show.mock.calls).toEqual([[{ batch: 'g', title: 'T' }]]);
   });
 
   it('have their keys for themselves', () => {
@@ -300,10 +300,10 @@ describe('trouble', () => {
 
   it('of the line is not the batch’s', () => {
     open();
-    tell(groupOf({ completed: 1 }, { running: 2 }), null);
-    tell(groupOf({ completed: 1 }, { running: 2 }), { code: 'offline', message: 'x' });
+    tell(batchOf({ completed: 1 }, { running: 2 }), null);
+    tell(batchOf({ completed: 1 }, { running: 2 }), { code: 'offline', message: 'x' });
     expect([words('state'), words('connection'), part('problem').hidden]).toEqual(['Running', 'Reconnecting…', true]);
-    tell(groupOf({ completed: 1 }, { running: 2 }), null);
+    tell(batchOf({ completed: 1 }, { running: 2 }), null);
     expect(words('connection')).toBe('');
   });
 });
@@ -311,37 +311,37 @@ describe('trouble', () => {
 describe('seen', () => {
   it('is the end that was drawn in sight, once for each end', () => {
     open();
-    tell(groupOf({ completed: 1 }), null);
+    tell(batchOf({ completed: 1 }), null);
     screen.intersect(true);
     setVisibility('hidden');
-    tell(groupOf({ completed: 3 }), null);
-    expect(groups.seen).not.toHaveBeenCalled();
+    tell(batchOf({ completed: 3 }), null);
+    expect(batches.seen).not.toHaveBeenCalled();
     setVisibility('visible');
-    tell(groupOf({ completed: 3 }), null);
-    expect(groups.seen.mock.calls).toEqual([['g']]);
-    tell(groupOf({ completed: 2 }), null);
-    tell(groupOf({ completed: 3 }, { ended_at: 99 }), null);
-    expect(groups.seen).toHaveBeenCalledTimes(2);
+    tell(batchOf({ completed: 3 }), null);
+    expect(batches.seen.mock.calls).toEqual([['g']]);
+    tell(batchOf({ completed: 2 }), null);
+    tell(batchOf({ completed: 3 }, { ended_at: 99 }), null);
+    expect(batches.seen).toHaveBeenCalledTimes(2);
   });
 });
 
 describe('a wish that seemed to fail', () => {
   it('is not said any more once it was followed', async () => {
-    groups.cancel.mockRejectedValue(new Error('the kernel is busy, and will do it as soon as it is free.'));
+    batches.cancel.mockRejectedValue(new Error('the kernel is busy, and will do it as soon as it is free.'));
     open();
-    tell(groupOf({ completed: 1 }, { running: 2 }), null);
+    tell(batchOf({ completed: 1 }, { running: 2 }), null);
     button('stop').click();
     await vi.advanceTimersByTimeAsync(0);
     expect(words('problem')).toMatch(/^Not stopped: the kernel is busy/);
-    tell(groupOf({ completed: 1 }, { running: 2 }), null);
+    tell(batchOf({ completed: 1 }, { running: 2 }), null);
     expect(part('problem').hidden).toBe(false);
-    tell(groupOf({ completed: 1, cancelled: 2 }), null);
+    tell(batchOf({ completed: 1, cancelled: 2 }), null);
     expect(part('problem').hidden).toBe(true);
   });
 });
 
 it('what has ended is not looked for while the server is away', () => {
   open();
-  tell(groupOf({ completed: 3 }), { code: 'offline', message: 'x' });
+  tell(batchOf({ completed: 3 }), { code: 'offline', message: 'x' });
   expect([words('state'), words('connection')]).toEqual(['Done', '']);
 });

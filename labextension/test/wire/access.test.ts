@@ -41,7 +41,7 @@ const named = (type: ResponseType): Response => Object.defineProperty(new Respon
 const STATUS = '/user/ann/api/bgstream/status';
 
 it('is granted when the server answers with its status', async () => {
-  const { settings, asked } = server(json({ version: '0.1.0', server: 's', protocol: 1 }));
+  const { settings, asked } = server(json({ version: '0.1.0', server: 's', protocol: 2 }));
   expect(await checkAccess(settings)).toBe('granted');
   expect(asked()).toEqual([`${STATUS} follow`]);
 });

@@ -3,41 +3,41 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { Batches } from '../../src/wire/batches';
 import type { News } from '../../src/wire/feed';
-import type { Fault, Group, Inbox, Notice } from '../../src/wire/wire';
-import { groupOf, setVisibility } from '../dom';
+import { type BatchInfo, type Fault, type Inbox, type Notice, PROTOCOL } from '../../src/wire/wire';
+import { batchOf, setVisibility } from '../dom';
 
 let hear: (news: News) => void;
-let now: Group | Fault;
-let groups: Batches;
+let now: BatchInfo | Fault;
+let batches: Batches;
 let received: string[];
 const inbox: Inbox = { notices: [], unread: 0 };
 
-const answer = (): Promise<Group> =>
+const answer = (): Promise<BatchInfo> =>
   'code' in now ? Promise.reject(Object.assign(new Error(), now)) : Promise.resolve(now);
 const server = {
-  group: vi.fn(answer),
-  cancelGroup: vi.fn(() => Promise.resolve((now = groupOf({ completed: 1, cancelled: 2 })))),
-  retryGroup: vi.fn(() => Promise.resolve((now = groupOf({ completed: 1 })))),
-  resumeGroup: vi.fn(() => Promise.resolve((now = groupOf({ completed: 1 })))),
+  batch: vi.fn(answer),
+  cancelBatch: vi.fn(() => Promise.resolve((now = batchOf({ completed: 1, cancelled: 2 })))),
+  retryBatch: vi.fn(() => Promise.resolve((now = batchOf({ completed: 1 })))),
+  resumeBatch: vi.fn(() => Promise.resolve((now = batchOf({ completed: 1 })))),
   notices: vi.fn(() => Promise.resolve(inbox)),
   markRead: vi.fn(() => Promise.resolve())
 };
 
-const hello: News = { type: 'hello', version: '0', protocol: 1, server: 's' };
+const hello: News = { type: 'hello', version: '0', protocol: PROTOCOL, server: 's' };
 const hint = (status: 'queued' | 'completed'): News => ({ type: 'job', job: 'j', status });
 const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
 const follow = (id = 'g') =>
-  groups.follow(id, (group, trouble) => {
-    received.push(`${group?.counts.completed ?? '-'}${trouble === null ? '' : ` ${trouble.code}`}`);
+  batches.follow(id, (batch, trouble) => {
+    received.push(`${batch?.counts.completed ?? '-'}${trouble === null ? '' : ` ${trouble.code}`}`);
   });
 
 beforeEach(() => {
   vi.useFakeTimers();
   setVisibility('visible');
   vi.clearAllMocks();
-  now = groupOf({ completed: 1 });
+  now = batchOf({ completed: 1 });
   received = [];
-  groups = new Batches(
+  batches = new Batches(
     {
       listen: listener => {
         hear = listener;
@@ -49,17 +49,17 @@ beforeEach(() => {
 });
 
 afterEach(() => {
-  groups.dispose();
+  batches.dispose();
   vi.useRealTimers();
 });
 
-describe('a group', () => {
+describe('a batch', () => {
   it('is informed at once, and read once for all who follow it', async () => {
     follow();
     follow();
     await pass(10);
     expect(received).toEqual(['-', '-', '1', '1']);
-    expect(server.group).toHaveBeenCalledTimes(1);
+    expect(server.batch).toHaveBeenCalledTimes(1);
   });
 
   it('is read at most once per second, however many hints come, and the last of them counts', async () => {
@@ -69,46 +69,46 @@ describe('a group', () => {
       hear(hint('completed'));
       await pass(10);
     }
-    now = groupOf({ completed: 2 });
+    now = batchOf({ completed: 2 });
     hear(hint('completed'));
     await pass(2000);
     expect(received.at(-1)).toBe('2');
-    expect(server.group.mock.calls.length).toBeLessThanOrEqual(13);
+    expect(server.batch.mock.calls.length).toBeLessThanOrEqual(13);
   });
 
   it('that has ended is read again when jobs are queued, and at nothing else', async () => {
-    now = groupOf({ completed: 3 });
+    now = batchOf({ completed: 3 });
     follow();
     await pass(10);
     hear(hint('completed'));
     await pass(60_000);
-    expect(server.group).toHaveBeenCalledTimes(1);
+    expect(server.batch).toHaveBeenCalledTimes(1);
     for (let i = 0; i < 100; i++) {
       hear(hint('queued'));
       await pass(100);
     }
-    expect(server.group.mock.calls.length).toBeLessThanOrEqual(4);
+    expect(server.batch.mock.calls.length).toBeLessThanOrEqual(4);
   });
 
   it('is read when it is paused or continues', async () => {
     follow();
     await pass(2000);
-    now = groupOf({ completed: 2 });
-    hear({ type: 'group', group: 'another' });
+    now = batchOf({ completed: 2 });
+    hear({ type: 'batch', batch: 'another' });
     await pass(2000);
     expect(received.at(-1)).toBe('1');
-    hear({ type: 'group', group: 'g' });
+    hear({ type: 'batch', batch: 'g' });
     await pass(10);
     expect(received.at(-1)).toBe('2');
   });
 
   it('that a user lets go on is informed as the server answers, and watched to its end', async () => {
     const asked = vi.fn();
-    groups.onRetry(asked);
+    batches.onRetry(asked);
     follow();
     await pass(10);
-    await groups.resume('g');
-    expect([received.at(-1), server.resumeGroup.mock.calls, asked.mock.calls]).toEqual(['1', [['g']], [['g']]]);
+    await batches.resume('g');
+    expect([received.at(-1), server.resumeBatch.mock.calls, asked.mock.calls]).toEqual(['1', [['g']], [['g']]]);
   });
 
   it('that no user follows is not read', async () => {
@@ -119,7 +119,7 @@ describe('a group', () => {
     await pass(5000);
     hear(hint('completed'));
     await pass(5000);
-    expect(server.group).toHaveBeenCalledTimes(1);
+    expect(server.batch).toHaveBeenCalledTimes(1);
   });
 
   it('is known to be old while there is no socket, and read when there is one again', async () => {
@@ -128,7 +128,7 @@ describe('a group', () => {
     await pass(2000);
     hear({ type: 'offline' });
     expect(received.at(-1)).toBe('1 offline');
-    now = groupOf({ completed: 2 });
+    now = batchOf({ completed: 2 });
     hear(hello);
     await pass(10);
     expect(received.at(-1)).toBe('2');
@@ -143,8 +143,8 @@ describe('a group', () => {
     await pass(5000);
     expect(received.at(-1)).toBe('- not_found');
     await pass(60_000);
-    expect(server.group).toHaveBeenCalledTimes(2);
-    now = groupOf({});
+    expect(server.batch).toHaveBeenCalledTimes(2);
+    now = batchOf({});
     hear(hint('queued')); // it may have been sent just now
     await pass(5000);
     expect(received.at(-1)).toBe('0');
@@ -152,27 +152,27 @@ describe('a group', () => {
 
   it('is informed at once after a button, and who keeps the notebook hears of a retry', async () => {
     const retried = vi.fn();
-    groups.onRetry(retried);
+    batches.onRetry(retried);
     follow();
     await pass(10);
-    const wish = groups.cancel('g');
+    const wish = batches.cancel('g');
     await pass(0);
     await wish;
     expect(received.at(-1)).toBe('1');
     expect(retried).not.toHaveBeenCalled();
-    await groups.retry('g');
+    await batches.retry('g');
     expect(retried.mock.calls).toEqual([['g']]);
   });
 
   it('whose end was seen has its notice read, and no other', async () => {
-    const notice = (id: string, group: string | null, read_at: number | null = null): Notice =>
-      ({ id, group, job: group === null ? 'j' : null, read_at }) as Notice;
+    const notice = (id: string, batch: string | null, read_at: number | null = null): Notice =>
+      ({ id, batch, job: batch === null ? 'j' : null, read_at }) as Notice;
     inbox.notices = [notice('1', null), notice('2', 'g'), notice('3', 'other'), notice('4', 'g', 9)];
-    groups.seen('g');
+    batches.seen('g');
     await pass(10);
     expect(server.markRead.mock.calls).toEqual([[{ ids: ['2'] }]]);
     inbox.notices = [];
-    groups.seen('g');
+    batches.seen('g');
     await pass(10);
     expect(server.markRead).toHaveBeenCalledTimes(1);
   });
@@ -198,13 +198,13 @@ describe('reading', () => {
     follow();
     await pass(1500);
     hear({ type: 'offline' });
-    now = groupOf({ completed: 2 });
+    now = batchOf({ completed: 2 });
     hear(hello);
     await pass(10);
     expect(received.at(-1)).toBe('2');
   });
 
-  it('ends with the group, however many other jobs go on', async () => {
+  it('ends with the batch, however many other jobs go on', async () => {
     follow();
     await pass(10);
     now = { code: 'not_found', message: 'No.' };
@@ -215,7 +215,7 @@ describe('reading', () => {
       hear(hint('completed'));
       await pass(1000);
     }
-    expect(server.group).toHaveBeenCalledTimes(2);
+    expect(server.batch).toHaveBeenCalledTimes(2);
   });
 
   it('is rare in a page that no user sees, and comes at once when a user does', async () => {
@@ -226,37 +226,37 @@ describe('reading', () => {
       hear(hint('completed'));
       await pass(1000);
     }
-    expect(server.group.mock.calls.length).toBeLessThanOrEqual(8);
-    const before = server.group.mock.calls.length;
+    expect(server.batch.mock.calls.length).toBeLessThanOrEqual(8);
+    const before = server.batch.mock.calls.length;
     hear(hint('completed'));
     setVisibility('visible');
     await pass(1000);
-    expect(server.group).toHaveBeenCalledTimes(before + 1);
+    expect(server.batch).toHaveBeenCalledTimes(before + 1);
   });
 
   it('that began before a wish does not undo its answer', async () => {
-    now = groupOf({ completed: 1, failed: 2 });
+    now = batchOf({ completed: 1, failed: 2 });
     follow();
     await pass(10);
-    const late = groupOf({ completed: 1, failed: 2 });
-    server.group.mockImplementationOnce(() => new Promise(resolve => setTimeout(() => resolve(late), 100)));
+    const late = batchOf({ completed: 1, failed: 2 });
+    server.batch.mockImplementationOnce(() => new Promise(resolve => setTimeout(() => resolve(late), 100)));
     hear(hint('queued'));
     await pass(5000);
-    await groups.retry('g');
+    await batches.retry('g');
     received = [];
-    server.group.mockImplementation(() => new Promise(() => undefined));
+    server.batch.mockImplementation(() => new Promise(() => undefined));
     await pass(150);
-    expect(server.group).toHaveBeenCalledTimes(2);
+    expect(server.batch).toHaveBeenCalledTimes(2);
     let status = '';
-    groups.follow('g', group => void (status = group?.status ?? ''));
+    batches.follow('g', batch => void (status = batch?.status ?? ''));
     expect(status).toBe('running');
-    server.group.mockImplementation(answer);
+    server.batch.mockImplementation(answer);
   });
 
   it('tells the others whichever of them fails', async () => {
     const error = vi.spyOn(console, 'error').mockImplementation(() => undefined);
     let broken = false;
-    groups.follow('g', () => {
+    batches.follow('g', () => {
       if (broken) {
         throw new Error('Cannot send');
       }

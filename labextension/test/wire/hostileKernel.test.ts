@@ -39,7 +39,7 @@ describe('an id in the state of a widget', () => {
   const [follow, watch, answer, batch] = [vi.fn(), vi.fn(), vi.fn(), vi.fn()];
 
   beforeEach(() => {
-    const page = { live: { follow }, retries: { watch }, groups: { follow }, markdown: {}, answer, batch };
+    const page = { live: { follow }, retries: { watch }, batches: { follow }, markdown: {}, answer, batch };
     (globalThis as { [PAGE_GLOBALS]?: PageGlobals })[PAGE_GLOBALS] = page as never;
   });
 

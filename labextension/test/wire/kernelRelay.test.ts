@@ -5,7 +5,7 @@ import type { Followed } from '../../src/wire/feed';
 import { KernelBatch, KernelFeed } from '../../src/wire/kernelRelay';
 import type { Chain } from '../../src/wire/retryChains';
 import type { Job, Status, WireEvent } from '../../src/wire/wire';
-import { groupOf, log } from '../dom';
+import { batchOf, log } from '../dom';
 
 /** A widget's model, whose kernel is the test. */
 class Model {
@@ -184,20 +184,20 @@ describe('a kernel that relays', () => {
 
 describe('a batch that a kernel relays', () => {
   let received: string[];
-  let group: KernelBatch;
+  let batch: KernelBatch;
 
   beforeEach(() => {
     received = [];
-    model.update({ group: groupOf({ completed: 1 }), connection: 'online', error: null });
-    group = new KernelBatch(model);
-    kernel = group as never; // it has to leave no listener either
+    model.update({ group: batchOf({ completed: 1 }), connection: 'online', error: null });
+    batch = new KernelBatch(model);
+    kernel = batch as never; // it has to leave no listener either
   });
 
   it('is not followed any more when the kernel has gone, and again when that speaks', () => {
-    const following = group.follow('g', (now, trouble) => received.push(`${now?.status} ${trouble?.code ?? ''}`));
+    const following = batch.follow('g', (now, trouble) => received.push(`${now?.status} ${trouble?.code ?? ''}`));
     model.say('comm_live_update');
     expect(received.at(-1)).toBe('running offline');
-    model.update({ group: groupOf({ completed: 3 }) });
+    model.update({ group: batchOf({ completed: 3 }) });
     expect(received.at(-1)).toBe('completed ');
     following.dispose();
   });
@@ -206,6 +206,6 @@ describe('a batch that a kernel relays', () => {
     model.send = () => {
       throw new Error('Cannot send');
     };
-    await expect(group.cancel('g')).rejects.toThrow('the kernel that showed this is gone');
+    await expect(batch.cancel('g')).rejects.toThrow('the kernel that showed this is gone');
   });
 });

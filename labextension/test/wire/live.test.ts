@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import type { Access, Followed, News } from '../../src/wire/feed';
 import { Live } from '../../src/wire/live';
-import type { WireEvent } from '../../src/wire/wire';
+import { PROTOCOL, type WireEvent } from '../../src/wire/wire';
 import { FakeSocket } from '../socket';
 
 const queued: WireEvent = { seq: 1, attempt: 0, type: 'queued', at: 1 };
@@ -244,6 +244,23 @@ describe('a socket that does not open', () => {
     access.mockResolvedValue('forbidden');
     await fail(0);
     expect(one.last().denial?.message).toBe('You may not see background jobs on this server');
+  });
+
+  it('asks for a reload when the server has another protocol, until it has this one again', async () => {
+    const one = watch('j');
+    const message = 'Reload this page: the server has another version';
+    const other = { type: 'hello', version: '9', protocol: PROTOCOL + 1, server: 's' } as const;
+    const socket = FakeSocket.last;
+    socket.say(other);
+    expect(one.last()).toMatchObject({ online: false, denial: { code: 'other_protocol', message } });
+    expect([socket.closed, socket.take()]).toEqual([true, []]);
+    await vi.advanceTimersByTimeAsync(500);
+    await fail(0);
+    expect(one.last().denial?.message).toBe(message);
+    expect(access).not.toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(1000);
+    FakeSocket.last.hello();
+    expect(one.last()).toMatchObject({ online: true, denial: null });
   });
 
   it('waits for an answer before it asks again', async () => {

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import type { News } from '../../src/wire/feed';
 import { type Chain, RetryChains } from '../../src/wire/retryChains';
-import type { Job } from '../../src/wire/wire';
+import { type Job, PROTOCOL } from '../../src/wire/wire';
 
 let hear: (news: News) => void;
 let records: Map<string, Job>;
@@ -36,7 +36,7 @@ function add(id: string, links: { retry_of?: string; retried_by?: string } = {})
   }
 }
 
-const hello: News = { type: 'hello', version: '0', protocol: 1, server: 's' };
+const hello: News = { type: 'hello', version: '0', protocol: PROTOCOL, server: 's' };
 const pass = (ms = 10): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
 const note = (chain: Chain): void => void received.push(chain.map(({ id }) => id));
 

@@ -26,7 +26,7 @@ from jupyter_bgstream.core.events import (
     Usage,
     Waiting,
 )
-from jupyter_bgstream.core.job import JobSource, JobSpec
+from jupyter_bgstream.core.job import JobSource, JobSpec, StoredPriority
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Mute
 from jupyter_bgstream.store.base import JobFilter
@@ -66,8 +66,8 @@ async def fill(store):
             thread="sky" if n % 2 else None,
             title="Why?",
             tags=("a", "b") if n % 2 else (),
-            group="g" if n % 3 else None,
-            priority="batch" if n % 3 else "interactive",
+            batch="g" if n % 3 else None,
+            priority=StoredPriority.bulk if n % 3 else StoredPriority.interactive,
             source=JobSource(notebook="sky.ipynb", cell=f"cell-{n}"),
             on_restart="retry" if n % 2 else "interrupt",
         )
@@ -100,9 +100,9 @@ async def fill(store):
         if name in ENDS:
             await store.end(job.owner, job.id, ENDS[name])
     await store.submit(new_job("job-of-grace", log="f" * 8, owner="grace", server="server-old"), max_queued=9)
-    group = Batch(spec=BatchSpec(id="group-0001", total=2, title="Two"), owner="ada", total=2, created_at=30.0)
-    member = new_job("job-of-group", log="e" * 8, group="group-0001", server="server-old")
-    await store.submit_group(group, [member], max_queued=99)
+    batch = Batch(spec=BatchSpec(id="group-0001", total=2, title="Two"), owner="ada", total=2, created_at=30.0)
+    member = new_job("job-of-group", log="e" * 8, batch="group-0001", server="server-old")
+    await store.submit_batch(batch, [member], max_queued=99)
     await store.mute("ada", "", Mute(kind="notebook", name="sky.ipynb"), on=True)
     notices = {notice.job: notice for notice in await store.notices("ada", "")}
     await store.mark_read("ada", "", ids=[notices["job-completed"].id], at=60.0)
@@ -125,7 +125,7 @@ async def read(store):
             "threads": [job.id for job in (await store.jobs(owner, JobFilter(thread="sky")))[0]],
         }
     with suppress(NotFoundError):  # of version 1, which knew no groups
-        found["ada"]["group"] = await store.group("ada", "group-0001")
+        found["ada"]["group"] = await store.batch("ada", "group-0001")
     return msgspec.to_builtins(found)
 
 

@@ -14,7 +14,7 @@ SELECT 2, 'notice', owner, job, NULL, 0, rev FROM notices WHERE rev > :since
 UNION ALL
 SELECT 3, 'notice', owner, '', NULL, 0, rev FROM mutes WHERE rev > :since
 UNION ALL
-SELECT 4, 'group', owner, id, NULL, 0, rev FROM groups WHERE rev > :since
+SELECT 4, 'batch', owner, id, NULL, 0, rev FROM groups WHERE rev > :since
 ORDER BY rev, rank;
 
 -- name: job
@@ -78,7 +78,7 @@ SELECT count(*) FROM jobs WHERE owner = :owner AND status IN ('queued', 'running
 SELECT status, count(*) FROM jobs WHERE owner = :owner GROUP BY status;
 
 -- name: running_here
-SELECT count(*) AS here, coalesce(sum(batch), 0) AS batch FROM jobs WHERE server = :server AND status = 'running';
+SELECT count(*) AS here, coalesce(sum(batch), 0) AS bulk FROM jobs WHERE server = :server AND status = 'running';
 
 -- name: running_by_owner
 -- Without this index hint SQLite reads all jobs.
@@ -202,7 +202,7 @@ INSERT INTO deleted (owner, id, rev) VALUES (:owner, :id, :rev);
 DELETE FROM deleted WHERE n <= :newest - :kept;
 
 -- name: insert_notice
-INSERT INTO notices (owner, id, job, grp, body, call_at, rev) VALUES (:owner, :id, :job, :group, :body, :call_at, :rev);
+INSERT INTO notices (owner, id, job, grp, body, call_at, rev) VALUES (:owner, :id, :job, :batch, :body, :call_at, :rev);
 
 -- name: notices
 SELECT body, read_at FROM notices LEFT JOIN marks ON notice = n AND viewer = :viewer
@@ -234,31 +234,31 @@ ON CONFLICT (notice, viewer) DO UPDATE SET dismissed = 1;
 -- name: touch_notice
 UPDATE notices SET rev = :rev WHERE n = :n;
 
--- name: group
+-- name: batch
 SELECT body FROM groups WHERE owner = :owner AND id = :id;
 
--- name: put_group
+-- name: put_batch
 INSERT INTO groups (owner, id, body) VALUES (:owner, :id, :body)
 ON CONFLICT (owner, id) DO UPDATE SET body = :body;
 
--- name: touch_group
+-- name: touch_batch
 UPDATE groups SET rev = :rev WHERE owner = :owner AND id = :id;
 
--- name: delete_group
+-- name: delete_batch
 DELETE FROM groups WHERE owner = :owner AND id = :id;
 
--- name: any_of_group
+-- name: any_of_batch
 SELECT 1 FROM jobs WHERE owner = :owner AND grp = :id LIMIT 1;
 
--- name: unfinished_of_group
+-- name: unfinished_of_batch
 SELECT * FROM whole_jobs
 WHERE owner = :owner AND grp = :id AND status IN ('queued', 'running', 'waiting') ORDER BY n LIMIT :limit;
 
--- name: progress_of_group
+-- name: progress_of_batch
 SELECT coalesce(sum(status = 'running'), 0) AS running, coalesce(sum(status = 'waiting'), 0) AS waiting FROM jobs
 WHERE owner = :owner AND lane = :id AND status IN ('running', 'waiting');
 
--- name: places_of_group
+-- name: places_of_batch
 SELECT * FROM jobs
 WHERE owner = :owner AND grp = :id AND status_rev >= :change AND (status_rev > :change OR n > :place)
     AND retried_by IS NULL
@@ -267,16 +267,16 @@ ORDER BY status_rev, n LIMIT :limit;
 -- name: newest_n
 SELECT coalesce(max(n), 0) FROM jobs;
 
--- name: unanswered_of_group
+-- name: unanswered_of_batch
 SELECT * FROM whole_jobs
 WHERE owner = :owner AND grp = :id AND n > :after AND n <= :upto
     AND status IN ('failed', 'cancelled', 'interrupted') AND retried_by IS NULL
 ORDER BY n LIMIT :limit;
 
--- name: delete_marks_of_group
+-- name: delete_marks_of_batch
 DELETE FROM marks WHERE notice IN (SELECT n FROM notices WHERE owner = :owner AND grp = :id);
 
--- name: delete_notices_of_group
+-- name: delete_notices_of_batch
 DELETE FROM notices WHERE owner = :owner AND grp = :id;
 
 -- name: mutes
@@ -427,7 +427,7 @@ WHERE ended_at IS NOT NULL AND ended_at < :before AND (:owner IS NULL OR owner =
             SELECT 1 FROM notices WHERE notices.owner = jobs.owner AND notices.grp = jobs.grp
                 AND NOT EXISTS (SELECT 1 FROM marks WHERE marks.notice = notices.n)
         )
-        OR EXISTS ( -- a group that has not ended yet: its notice is still to come
+        OR EXISTS ( -- a batch that has not ended yet: its notice is still to come
             SELECT 1 FROM groups
             WHERE groups.owner = jobs.owner AND groups.id = jobs.grp
                 AND json_extract(CAST(groups.body AS TEXT), '$.ended_at') IS NULL
