@@ -1,4 +1,4 @@
-"""What every store promises about the pictures of an answer, as tests; see StoreContract."""
+"""What every store promises about the images of an answer, as tests; see StoreContract."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ SIZES = (1, IMAGE_CHUNK - 1, IMAGE_CHUNK, IMAGE_CHUNK + 1, 3 * IMAGE_CHUNK)
 
 
 def new_image(id: str, size: int = 1000) -> tuple[Image, bytes]:
-    """Make a picture's event and its file, of which no two chunks are equal."""
+    """Make an image's event and its file, of which no two chunks are equal."""
     file = (PNG + b"".join(n.to_bytes(4) for n in range(size // 4)))[:size].ljust(size, b".")
     return Image(id=id, media_type="image/png", bytes=size), file
 
 
 async def file_of(store: Store, image: StoredImage) -> bytes:
-    """Read a picture's file as a server does."""
+    """Read an image's file as a server does."""
     chunks = [await store.image_chunk(image, chunk) for chunk in range(-(-image.bytes // IMAGE_CHUNK))]
     assert all(len(chunk) == IMAGE_CHUNK for chunk in chunks[:-1])
     return b"".join(chunks)
 
 
 class ImageContract:
-    """A picture's event and its file are of one transaction, and live as long as their job."""
+    """An image's event and its file are of one transaction, and live as long as their job."""
 
     @pytest.mark.parametrize("size", SIZES)
     async def test_a_file_comes_back_as_it_was(self, store: Store, size: int) -> None:
@@ -49,7 +49,7 @@ class ImageContract:
             with pytest.raises(NotFoundError):
                 await store.image_chunk(stored, beyond)
 
-    async def test_pictures_of_earlier_attempts_stay(self, store: Store) -> None:
+    async def test_images_of_earlier_attempts_stay(self, store: Store) -> None:
         job = await running(store)
         (one, first), (two, second), (other, third) = new_image("1-1"), new_image("1-2", 10), new_image("2-1", 20)
         await append(store, job, [one, two], files={"1-1": first, "1-2": second})
@@ -58,7 +58,7 @@ class ImageContract:
         for id, file in (("1-1", first), ("1-2", second), ("2-1", third)):
             assert await file_of(store, await store.image(OWNER, job.id, id)) == file
 
-    async def test_a_picture_that_is_not_there_is_not_found(self, store: Store) -> None:
+    async def test_an_image_that_is_not_there_is_not_found(self, store: Store) -> None:
         job = await running(store)
         image, file = new_image("1-1")
         await append(store, job, [image], files={"1-1": file})
@@ -79,7 +79,7 @@ class ImageContract:
             await append(store, job, [*text_deltas("a"), new_image("1-1")[0]], files=files)
         await self.assert_nothing_stored(store, ids=("1-1", "1-2"))
 
-    async def test_an_id_is_of_one_picture(self, store: Store) -> None:
+    async def test_an_id_is_of_one_image(self, store: Store) -> None:
         job = await running(store)
         image, file = new_image("1-1")
         await append(store, job, [image], files={"1-1": file})
@@ -92,7 +92,7 @@ class ImageContract:
         assert await file_of(store, await store.image(OWNER, job.id, "1-1")) == file
         assert len(await log_of(store)) == 3
 
-    async def test_a_refused_picture_takes_nothing_from_those_that_share_its_transaction(self, store: Store) -> None:
+    async def test_a_refused_image_takes_nothing_from_those_that_share_its_transaction(self, store: Store) -> None:
         job = await running(store)
         image, file = new_image("1-1")
         writes = [append(store, job, [image], files=files) for files in ({"1-1": file}, {}, {"1-1": file})]
@@ -104,7 +104,7 @@ class ImageContract:
             4,
         ]
 
-    async def test_who_may_not_write_stores_no_picture(self, store: Store) -> None:
+    async def test_who_may_not_write_stores_no_image(self, store: Store) -> None:
         job = await running(store)
         image, file = new_image("1-1")
         await store.adopt(job, server=HERE, event=Waiting(at=30.0, until=30.0, code="server_died", message="It died."))
@@ -113,7 +113,7 @@ class ImageContract:
         with pytest.raises(NotFoundError):
             await store.image(OWNER, job.id, "1-1")
 
-    async def test_pictures_are_counted_and_deleted_with_their_job(self, store: Store) -> None:
+    async def test_images_are_counted_and_deleted_with_their_job(self, store: Store) -> None:
         await ended(store, "job-0002", owner="bob")
         job = await running(store)
         before, mine = await store.size(owner=None), await store.size(owner=OWNER)
@@ -128,12 +128,12 @@ class ImageContract:
         stored = await store.image(OWNER, job.id, "1-1")
         await store.delete(OWNER, job.id)
         assert await store.size(owner=None) < before + 100_000
-        await running(store)  # the same id is another job, without the picture
+        await running(store)  # the same id is another job, without the image
         for read in (store.image(OWNER, job.id, "1-1"), store.image_chunk(stored, 0)):
             with pytest.raises(NotFoundError):
                 await read
 
-    async def test_answers_of_a_batch_name_their_pictures(self, store: Store) -> None:
+    async def test_answers_of_a_batch_name_their_images(self, store: Store) -> None:
         batch = Batch(spec=BatchSpec(id="batch-01", total=2), owner=OWNER, total=2, created_at=10.0)
         jobs = [new_job("job-0001", batch="batch-01"), new_job("job-0002", batch="batch-01")]
         await store.submit_batch(batch, jobs, max_queued=9)
@@ -149,7 +149,7 @@ class ImageContract:
         }
 
     async def assert_nothing_stored(self, store: Store, ids: Sequence[str]) -> None:
-        """Check that a running job has neither an event nor a file of a picture."""
+        """Check that a running job has neither an event nor a file of an image."""
         assert len(await log_of(store)) == 2
         for id in ids:
             with pytest.raises(BgStreamError, match="no image"):

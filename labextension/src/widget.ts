@@ -7,7 +7,7 @@
 
 import baseCss from '../style/base.css';
 import batchCss from '../style/batch.css';
-import imagesCss from '../style/pictures.css';
+import imagesCss from '../style/images.css';
 import widgetCss from '../style/widget.css';
 
 import { markdown } from './render/standaloneMarkdown';
@@ -85,7 +85,7 @@ function drawJob(model: Model, job: string): View {
   const page = pageGlobals();
   if (page?.live === undefined || page.retries === undefined || page.markdown === undefined) {
     style('base', baseCss);
-    style('pictures', imagesCss);
+    style('images', imagesCss);
     return relayed(
       model,
       () => new KernelFeed(model),

@@ -2,5 +2,5 @@ import './base.css';
 import './batch.css';
 import './compare.css';
 import './panel.css';
-import './pictures.css';
+import './images.css';
 import './thread.css';

@@ -5,7 +5,7 @@ import { OutputSaver } from '../src/outputs/outputSaver';
 import type { BatchFollower } from '../src/wire/batches';
 import type { Followed, Follower } from '../src/wire/feed';
 import type { Chain } from '../src/wire/retryChains';
-import { BUNDLE_MIME, type Picture } from '../src/wire/wire';
+import { BUNDLE_MIME, type ImageInfo } from '../src/wire/wire';
 import { log, state } from './dom';
 
 export type Output = Record<string, unknown> & { data: Record<string, unknown> };
@@ -95,10 +95,10 @@ export let mayWrite: Mock<(document: string, job: string) => Promise<boolean>>;
 export const file = { arrayBuffer: () => Promise.resolve(new TextEncoder().encode('x').buffer) } as Blob;
 
 /** Reads the file of an image. */
-export let loadImage: Mock<(job: string, image: Picture) => Promise<Blob>>;
+export let loadImage: Mock<(job: string, image: ImageInfo) => Promise<Blob>>;
 
 const live = {
-  image: (job: string, which: Picture) => loadImage(job, which),
+  image: (job: string, which: ImageInfo) => loadImage(job, which),
   mayWrite: (document: string, job: string) => mayWrite(document, job),
   follow: (job: string, follower: Follower) => {
     follows.set(job, follower);

@@ -30,7 +30,7 @@ const RESPONSES: Record<string, [schema: string, unused?: string[]]> = {
   Cost: ['Cost'],
   Citation: ['CitationInfo'],
   ToolCall: ['ToolCallInfo'],
-  Picture: ['ImageInfo'],
+  ImageInfo: ['ImageInfo'],
   Partial: ['Partial'],
   Origin: ['SourceInfo'],
   Job: ['JobInfo', ['tags', 'priority', 'on_restart', 'retry_policy', 'attempt']],

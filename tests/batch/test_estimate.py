@@ -24,7 +24,7 @@ def test_an_estimate_is_near(text, low, high):
     assert low <= tokens_in(text) <= high
 
 
-def test_messages_and_pictures_count():
+def test_messages_and_images_count():
     words = tokens_of([{"prompt": ENGLISH}])
     parts = [{"type": "text", "text": ENGLISH}, {"type": "image", "data": "A" * 4_000_000}]
     assert tokens_of([{"messages": [{"content": parts}]}]) == words + 1000

@@ -137,7 +137,7 @@ def test_a_function_makes_a_prompt_of_a_row_once():
         assert "The prompt function returned" in refusal(lambda row, nothing=nothing: nothing, [1])
 
 
-def test_pictures_come_from_a_column_a_function_or_are_the_same_for_all(tmp_path):
+def test_images_come_from_a_column_a_function_or_are_the_same_for_all(tmp_path):
     path = tmp_path / "one.png"
     path.write_bytes(PNG)
     table = [{"text": "a", "photo": PNG}, {"text": "b", "photo": [str(path), PNG]}]

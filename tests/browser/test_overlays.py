@@ -85,7 +85,7 @@ async def paints_only_in(around: Locator, words: Locator) -> None:
 
 
 async def settled(around: Locator, words: Locator) -> bytes:
-    """Return a picture, but for the words, as it stays: the same twice."""
+    """Return an image, but for the words, as it stays: the same twice."""
     before = b""
     others = ".Toastify, .jp-bgstream-details { visibility: hidden !important }"  # Lab's own, and how long ago it was
     while True:

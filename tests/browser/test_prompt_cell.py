@@ -75,12 +75,12 @@ async def test_a_prompt_is_prose_and_other_cells_are_python(lab: Lab, server: Ju
     assert await marked(tab, 2, "expression") == []
     if app == "lab":  # Notebook has errors of its own
         assert not tab.errors
-    if pictures := os.environ.get("BGSTREAM_PICTURES"):
-        await tab.page.screenshot(path=Path(pictures) / f"{app}-light.png")
+    if images := os.environ.get("BGSTREAM_PICTURES"):
+        await tab.page.screenshot(path=Path(images) / f"{app}-light.png")
         await tab.page.evaluate("jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
         await tab.page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
         await tab.page.wait_for_function("document.fonts.status === 'loaded'")
-        await tab.page.screenshot(path=Path(pictures) / f"{app}-dark.png")
+        await tab.page.screenshot(path=Path(images) / f"{app}-dark.png")
 
 
 async def test_a_cell_follows_its_first_line(lab: Lab, server: Jupyter) -> None:

@@ -15,8 +15,8 @@ import pytest
 import pytest_asyncio
 from browser.lab import SECONDS, write_notebook
 from browser.test_cell import LOAD, TEXT, bg
+from harness.images import png
 from harness.jupyter import Jupyter, free_port, jupyter, of_this_machine
-from harness.pictures import png
 from playwright.async_api import Browser, Page, expect
 
 import jupyter_bgstream
@@ -183,15 +183,15 @@ async def test_answers_stream_on_a_page_and_after_its_reload(
         assert client.get("status").json()["counts"]["completed"] == 2 * len(HELD) + 2  # a batch is asked once
 
 
-async def test_pictures_come_from_the_kernel(
+async def test_images_come_from_the_kernel(
     page: Page, server: Jupyter, provider: ThreadedProvider, tmp_path: Path
 ) -> None:
     provider.scripts["drawn"] = answer("Here.", images=[png(48, 32), png(640, 480, noise=True)])
     with voila(tmp_path, write_notebook(tmp_path / "page.ipynb", LOAD, bg("drawn"))) as running:
         await visit(page, running.url)
-        pictures = page.locator(".jp-bgstream-picture[data-state=shown] img")
-        await expect(pictures).to_have_count(2, timeout=60 * SECONDS)
-        assert await pictures.evaluate_all("all => all.map(image => image.naturalWidth)") == [48, 640]
+        images = page.locator(".jp-bgstream-image[data-state=shown] img")
+        await expect(images).to_have_count(2, timeout=60 * SECONDS)
+        assert await images.evaluate_all("all => all.map(image => image.naturalWidth)") == [48, 640]
 
 
 async def test_visitor_stops_an_answer_and_asks_again(

@@ -248,7 +248,7 @@ def test_newer_save_is_not_overwritten(tmp_path: Path) -> None:
 
 
 MISSING = f"Picture 1, PNG, {len(PNG)} bytes, is not in this file yet."
-PICTURE = f"Picture 1, PNG, {len(PNG)} bytes\n\n![Picture 1](data:image/png;base64,{b64encode(PNG).decode()})"
+IMAGE = f"Picture 1, PNG, {len(PNG)} bytes\n\n![Picture 1](data:image/png;base64,{b64encode(PNG).decode()})"
 
 
 async def stored(home: Home) -> SQLiteStore:
@@ -317,7 +317,7 @@ async def test_without_a_server_the_database_is_read(home: Home) -> None:
     assert "No server answers" in waited.stderr
 
 
-async def test_pictures_are_read_from_the_database(home: Home) -> None:
+async def test_images_are_read_from_the_database(home: Home) -> None:
     store = SQLiteStore(home.database, server=HERE)
     await store.open()
     job = await running(store, "job-drawn", owner=OWNER)
@@ -335,7 +335,7 @@ async def test_pictures_are_read_from_the_database(home: Home) -> None:
     done = home.run("fill", "x.ipynb")
     assert done.stdout == "x.ipynb: 2 answers updated.\n", done.stderr
     for data in shown_in(path):
-        assert data["text/markdown"].startswith(f"Here.\n\n{PICTURE}\n\nPicture 2, PNG, 1.0 MB, is not in this file")
+        assert data["text/markdown"].startswith(f"Here.\n\n{IMAGE}\n\nPicture 2, PNG, 1.0 MB, is not in this file")
         assert data["text/plain"] == "Here."
     assert home.run("fill", "--check", "x.ipynb").stdout == "x.ipynb: up to date.\n"
 

@@ -44,9 +44,9 @@ ATTRIBUTES = {
     "href", "class", "id", "start", "style", "title", "alt", "src", "type", "checked", "disabled", "align",
     "dir", "label",
 }  # fmt: skip
-# A link to a picture that is in it shows the picture, and nothing else.
+# A link to an image that is in it shows the image, and nothing else.
 _WEB = re.compile(r"(?:https?|mailto):|#|data:image/(?:png|jpeg|gif|webp);", re.IGNORECASE)
-_PICTURE = re.compile(r"data:image/(?:png|jpeg|gif|webp);", re.IGNORECASE)
+_IMAGE = re.compile(r"data:image/(?:png|jpeg|gif|webp);", re.IGNORECASE)
 _STYLE = re.compile(r"text-align: ?(?:left|right|center);?")
 
 
@@ -62,7 +62,7 @@ def harms(html: str) -> list[str]:
             if not (
                 name in ATTRIBUTES
                 and (name != "href" or _WEB.match(value))
-                and (name != "src" or _PICTURE.match(value))
+                and (name != "src" or _IMAGE.match(value))
                 and (name != "style" or _STYLE.fullmatch(value))
                 and (name != "type" or value == "checkbox")
             ):

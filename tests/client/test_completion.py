@@ -21,7 +21,7 @@ def asked(kernel: Kernel, provider: ThreadedProvider) -> Iterator[dict[str, str]
     """The ids of an ended job and of one that goes on, before Tab asks for the first time."""
     provider.scripts["held"] = answer("one two", hold_after=1)
     kernel.run("%%bg test/hello --thread my-talk --name ended\nx")
-    kernel.run("ended.wait(); picture = b'x'; price = 3; _hidden = 1")
+    kernel.run("ended.wait(); image = b'x'; price = 3; _hidden = 1")
     ids = {"ended": kernel.ask("ended.id")[1:9], "going": kernel.run("%%bg test/held\nx").job["id"][:8]}
     provider.held()
     yield ids
@@ -54,9 +54,9 @@ def asked(kernel: Kernel, provider: ThreadedProvider) -> Iterator[dict[str, str]
         ("%%bg --param max", ["%%bg --param max_tokens="]),
         ("%%bg --param reasoning_effort=h", ["%%bg --param reasoning_effort=high"]),
         ("%%bg --file a.txt --fi", ["%%bg --file a.txt --file", "%%bg --file a.txt --fill"]),
-        ("%%bg --image pict", ["%%bg --image picture"]),
-        ("%%bg\nWhat is {pic", ["%%bg\nWhat is {picture"]),
-        ("%%bg\nWhat is {picture.hex", ["%%bg\nWhat is {picture.hex"]),
+        ("%%bg --image pict", ["%%bg --image image"]),
+        ("%%bg\nWhat is {pic", ["%%bg\nWhat is {image"]),
+        ("%%bg\nWhat is {image.hex", ["%%bg\nWhat is {image.hex"]),
     ],
 )
 @pytest.mark.usefixtures("asked")

@@ -1,4 +1,4 @@
-"""Pictures in a notebook file: bounded, and harmless to whatever reads them."""
+"""Images in a notebook file: bounded, and harmless to whatever reads them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def shown(text: str, *sizes: int, id: str = "j1") -> OutputSnapshot:
     )
 
 
-def test_pictures_of_one_output_share_a_limit() -> None:
+def test_images_of_one_output_share_a_limit() -> None:
     jobs = [shown("x", IMAGE_LIMIT, IMAGE_LIMIT, IMAGE_LIMIT, id=f"j{number}") for number in (1, 2)]
     markdown = bundle_of_several(jobs)["text/markdown"]
     assert markdown.count("data:image/png") == OUTPUT_LIMIT // IMAGE_LIMIT
@@ -38,7 +38,7 @@ def test_pictures_of_one_output_share_a_limit() -> None:
     assert not lacks_images(markdown)
 
 
-def test_picture_that_is_not_at_hand_is_lacking() -> None:
+def test_image_that_is_not_at_hand_is_lacking() -> None:
     job = shown("x", 70)._replace(files={})
     assert lacks_images(bundle(job)["text/markdown"])
     assert not lacks_images(bundle(shown("x", 70))["text/markdown"])
@@ -48,12 +48,12 @@ def test_picture_that_is_not_at_hand_is_lacking() -> None:
 @pytest.mark.parametrize(
     "text", ["Here.", "```\nx", "> ```\n> x", "- a\n- b", "[", "$$", "<!--", "a\n: b", "| a |\n|--"]
 )
-def test_picture_is_an_image_below_any_text(text: str, parser: object) -> None:
+def test_image_is_an_image_below_any_text(text: str, parser: object) -> None:
     html = parser(bundle(shown(text, 70))["text/markdown"])  # type: ignore[operator]
     assert re.findall(r'<img src="(data:image/png;base64,)[^"]*" alt="Picture 1" ?/?>', html), html
 
 
-def test_text_that_is_too_costly_takes_no_picture_into_its_code() -> None:
+def test_text_that_is_too_costly_takes_no_image_into_its_code() -> None:
     markdown = bundle(shown("*a* " * 200_000, 70))["text/markdown"]
     assert "data:" not in markdown.split("```")[1]
 

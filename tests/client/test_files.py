@@ -97,13 +97,13 @@ def test_a_file_that_cannot_be_sent_is_refused_in_a_sentence(tmp_path: Path) -> 
 
 def test_parts_of_a_message(tmp_path: Path) -> None:
     (tmp_path / "rates.csv").write_bytes(b"a,b\n")
-    file, path, picture = content_of([File(PDF, name="a.pdf"), tmp_path / "rates.csv", PNG])
+    file, path, image = content_of([File(PDF, name="a.pdf"), tmp_path / "rates.csv", PNG])
     assert isinstance(file, dict)
     assert (file["type"], file["name"]) == ("file", "a.pdf")
     assert isinstance(path, dict)
     assert (path["type"], path["name"]) == ("file", "rates.csv")
-    assert isinstance(picture, dict)
-    assert picture["type"] == "image"
+    assert isinstance(image, dict)
+    assert image["type"] == "image"
 
 
 def test_calls_of_tools_as_a_job_has_them() -> None:

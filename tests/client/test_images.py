@@ -1,4 +1,4 @@
-"""What a notebook has for a picture, and what becomes of it on its way to a provider."""
+"""What a notebook has for an image, and what becomes of it on its way to a provider."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Broken:
 
 
 @pytest.mark.parametrize(
-    ("picture", "kind", "data"),
+    ("image", "kind", "data"),
     [
         (PNG, "png", PNG),
         (bytearray(JPEG), "jpeg", JPEG),
@@ -76,8 +76,8 @@ class Broken:
         ("data:image/whatever;base64," + b64encode(GIF).decode(), "gif", GIF),
     ],
 )
-def test_what_is_a_picture(picture: Any, kind: str, data: bytes) -> None:
-    part = image_part(picture)
+def test_what_is_an_image(sample: Any, kind: str, data: bytes) -> None:
+    part = image_part(sample)
     assert (part["type"], part["media_type"]) == ("image", f"image/{kind}")
     assert b64decode(part["data"]) == data
 
@@ -98,7 +98,7 @@ def test_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("picture", "words"),
+    ("image", "words"),
     [
         (7, "This int is not an image. Use a path, the bytes of a file, a matplotlib figure or a PIL image"),
         (None, "This NoneType is not an image"),
@@ -112,9 +112,9 @@ def test_files(tmp_path: Path) -> None:
         ("a\0b", "Cannot read"),
     ],
 )
-def test_what_is_not(picture: Any, words: str) -> None:
+def test_what_is_not(sample: Any, words: str) -> None:
     with pytest.raises(InvalidRequestError) as caught:
-        image_part(picture)
+        image_part(sample)
     assert words in caught.value.message
     assert caught.value.field == "images"
 
@@ -141,7 +141,7 @@ class TestSubmit:
     def sent(self, provider: ThreadedProvider) -> list[dict[str, Any]]:
         return list(provider.requests[-1].json["messages"])
 
-    def test_pictures_and_system_text(self, provider: ThreadedProvider) -> None:
+    def test_images_and_system_text(self, provider: ThreadedProvider) -> None:
         assert submit("What is this?", images=[Figure(), JPEG], system="Be brief.").result(30) == "Hello, world"
         system, user = self.sent(provider)
         assert system == {"role": "system", "content": "Be brief."}

@@ -94,7 +94,7 @@ def test_a_server_that_stays_away_is_given_up(
         next(pieces)
     with pytest.raises(ServerUnreachableError):
         asked.text  # noqa: B018 - it asks the server
-    assert asked._repr_mimebundle_()["text/plain"].startswith("one ")  # a picture is drawn without a server, too
+    assert asked._repr_mimebundle_()["text/plain"].startswith("one ")  # an image is drawn without a server, too
     relay.listen()
     assert asked.text == "one "
     asked.cancel()

@@ -12,7 +12,7 @@ from jupyter_bgstream.core.job import JobSpec
 from jupyter_bgstream.core.limits import check_spec
 from jupyter_bgstream.core.messages import ImagePart, Message, TextPart
 
-PICTURE = ImagePart(media_type="image/png", data=b"x")
+IMAGE = ImagePart(media_type="image/png", data=b"x")
 
 
 def spec(*content: Any, **params: Any) -> JobSpec:
@@ -27,7 +27,7 @@ def refused(what: JobSpec) -> InvalidRequestError:
 
 
 @pytest.mark.parametrize(
-    "what", [spec("x"), spec("", (PICTURE,)), spec((TextPart(text="x"), PICTURE)), spec((PICTURE,) * MAX_IMAGES)]
+    "what", [spec("x"), spec("", (IMAGE,)), spec((TextPart(text="x"), IMAGE)), spec((IMAGE,) * MAX_IMAGES)]
 )
 def test_what_may_be_asked(what: JobSpec) -> None:
     check_spec(what)
@@ -37,13 +37,12 @@ def test_what_is_empty_or_too_much() -> None:
     large = ImagePart(media_type="image/png", data=b"x" * (MAX_IMAGE_BYTES + 1))
     assert refused(spec(" ", (), (TextPart(text="\n"),))).field == "messages"
     assert (
-        refused(spec("x", (PICTURE, ImagePart(media_type="image/png", data=b"")))).field
-        == "messages[1].content[1].data"
+        refused(spec("x", (IMAGE, ImagePart(media_type="image/png", data=b"")))).field == "messages[1].content[1].data"
     )
     assert refused(spec((TextPart(text="x"), large))).message == (
         "An image has 10.0 MiB; at most 10 MiB are taken: make it smaller."
     )
-    assert "at most 50 images; this one has 51" in refused(spec((PICTURE,) * 30, (PICTURE,) * 21)).message
+    assert "at most 50 images; this one has 51" in refused(spec((IMAGE,) * 30, (IMAGE,) * 21)).message
 
 
 SECRETS = "api_key apiKey API-KEY base_url baseURL api_base headers extra_headers Authorization organization proxy key_"

@@ -176,12 +176,12 @@ class TestRequest:
         schema = {"type": "object"} | ({"title": title} if title else {})
         assert body(schema=schema)["response_format"]["json_schema"]["name"] == name
 
-    def test_system_text_and_pictures(self) -> None:
-        picture = ImagePart(media_type="image/png", data=b"\x89PNG")
+    def test_system_text_and_images(self) -> None:
+        image = ImagePart(media_type="image/png", data=b"\x89PNG")
         sent = body(
             history=(
                 Message(role="system", content="Be brief."),
-                Message(role="user", content=(TextPart(text="Look:"), picture)),
+                Message(role="user", content=(TextPart(text="Look:"), image)),
             )
         )
         assert sent["messages"][:2] == [
@@ -257,7 +257,7 @@ class TestFinish:
 class TestStreams:
     def test_openrouter(self) -> None:
         details = [{"type": "reasoning.text", "text": "hm"}]
-        picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+        image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
         usage = {
             "prompt_tokens": 10,
             "completion_tokens": 5,
@@ -272,7 +272,7 @@ class TestStreams:
             + sse(
                 chunk(role="assistant", content="", reasoning="hm", reasoning_details=details),
                 chunk(content="", reasoning=None, reasoning_details=[{"type": "reasoning.encrypted", "data": "x"}]),
-                chunk(content="yes", images=[picture]),
+                chunk(content="yes", images=[image]),
                 chunk("stop", content=""),
                 {**chunk(content=""), "usage": usage},
             )

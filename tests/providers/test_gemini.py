@@ -352,7 +352,7 @@ class TestRequest:
             ],
         }
 
-    def test_a_picture(self) -> None:
+    def test_an_image(self) -> None:
         turn = Message(
             role="user", content=(TextPart(text="What?"), ImagePart(media_type="image/png", data=b"\x89PNG"))
         )

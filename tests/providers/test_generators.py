@@ -73,7 +73,7 @@ async def test_what_it_is_given() -> None:
         given.extend([messages, model, params, threading.current_thread()])
         yield "yes"
 
-    picture = ImagePart(media_type="image/png", data=b"\x89")
+    image = ImagePart(media_type="image/png", data=b"\x89")
     asked = job(
         "agent/a/b",
         params={"temperature": 1},
@@ -84,7 +84,7 @@ async def test_what_it_is_given() -> None:
     assert len(given[0]) == 3
     assert given[1:3] == ["a/b", {"temperature": 1}]
     assert given[3] not in (threading.main_thread(), threading.current_thread())
-    turn = Message(role="user", content=(TextPart(text="What is this?"), picture))
+    turn = Message(role="user", content=(TextPart(text="What is this?"), image))
     assert generator._message(turn)["content"] == [
         {"type": "text", "text": "What is this?"},
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,iQ=="}},

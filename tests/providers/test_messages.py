@@ -417,7 +417,7 @@ class TestRequest:
             ],
         }
 
-    def test_a_picture(self) -> None:
+    def test_an_image(self) -> None:
         turn = Message(
             role="user",
             content=(TextPart(text="What?"), ImagePart(media_type="image/png", data=b"\x89PNG"), TextPart(text=" ")),
@@ -427,7 +427,7 @@ class TestRequest:
             {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw=="}},
         ]
 
-    def test_a_picture_for_the_system_is_refused(self) -> None:
+    def test_an_image_for_the_system_is_refused(self) -> None:
         turn = Message(role="system", content=(ImagePart(media_type="image/png", data=b"x"),))
         with pytest.raises(ProviderError, match="system message cannot hold images"):
             body_of(job(history=[turn]))

@@ -105,11 +105,11 @@ class TestRequest:
         assert caught.value.code == "bad_request"
         assert field in caught.value.message
 
-    def test_system_text_and_pictures(self) -> None:
-        picture = ImagePart(media_type="image/png", data=b"\x89PNG")
+    def test_system_text_and_images(self) -> None:
+        image = ImagePart(media_type="image/png", data=b"\x89PNG")
         sent = body(
             Message(role="system", content="Be brief."),
-            Message(role="user", content=(TextPart(text="Look:"), picture, TextPart(text="What is it?"))),
+            Message(role="user", content=(TextPart(text="Look:"), image, TextPart(text="What is it?"))),
         )
         assert sent["messages"][:2] == [
             {"role": "system", "content": "Be brief."},

@@ -434,11 +434,11 @@ def test_a_job_decides_for_itself_whether_its_answer_is_kept() -> None:
     assert (brief["background"], brief["store"]) == (True, False)
 
 
-def test_turns_and_pictures() -> None:
-    picture = ImagePart(media_type="image/png", data=b"\x89PNG")
+def test_turns_and_images() -> None:
+    image = ImagePart(media_type="image/png", data=b"\x89PNG")
     body = asked(
         Message(role="system", content="Be brief."),
-        Message(role="user", content=(TextPart(text="What is this?"), picture)),
+        Message(role="user", content=(TextPart(text="What is this?"), image)),
         Message(role="assistant", content=(TextPart(text="A picture."),)),
         Message(role="user", content="Of what?"),
     )
@@ -448,7 +448,7 @@ def test_turns_and_pictures() -> None:
             "role": "user",
             "content": [
                 {"type": "input_text", "text": "What is this?"},
-                {"type": "input_image", "image_url": picture.url, "detail": "auto"},
+                {"type": "input_image", "image_url": image.url, "detail": "auto"},
             ],
         },
         {"role": "assistant", "content": "A picture."},

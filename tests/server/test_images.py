@@ -1,4 +1,4 @@
-"""Pictures and parameters through REST: what goes out, what viewers see, and what is refused before it is stored."""
+"""Images and parameters through REST: what goes out, what viewers see, and what is refused before it is stored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jupyter_bgstream.testing.script import answer
 from jupyter_bgstream.testing.scripted import ThreadedProvider
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20_000
-PICTURE = {"type": "image", "media_type": "image/png", "data": b64encode(PNG).decode()}
+IMAGE = {"type": "image", "media_type": "image/png", "data": b64encode(PNG).decode()}
 TEXT = {"type": "text", "text": "What is this?"}
 
 
@@ -21,46 +21,46 @@ def asked(*parts: Any) -> dict[str, Any]:
     return {"model": "demo/seen", "messages": [{"role": "user", "content": list(parts)}]}
 
 
-def test_a_picture_goes_out_and_viewers_see_its_size(server: Jupyter, provider: ThreadedProvider) -> None:
+def test_an_image_goes_out_and_viewers_see_its_size(server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["seen"] = answer("A square.")
     with server.client() as client:
-        body = asked(PICTURE, TEXT)
-        made = client.post("jobs", json=body | {"id": "with-a-picture"})
-        again = client.post("jobs", json=body | {"id": "with-a-picture"})
-        other = client.post("jobs", json=asked(TEXT) | {"id": "with-a-picture"})
+        body = asked(IMAGE, TEXT)
+        made = client.post("jobs", json=body | {"id": "with-an-image"})
+        again = client.post("jobs", json=body | {"id": "with-an-image"})
+        other = client.post("jobs", json=asked(TEXT) | {"id": "with-an-image"})
     assert (made.status_code, again.status_code, other.status_code) == (201, 200, 409)
     assert made.json()["title"] == "What is this?"
-    job = wait(server, "with-a-picture")
+    job = wait(server, "with-an-image")
     assert (job["status"], job["text"]) == ("completed", "A square.")
     assert job["messages"] == [
         {"role": "user", "content": [{"type": "image", "media_type": "image/png", "bytes": len(PNG)}, TEXT]}
     ]
     (sent,) = provider.requests[-1].json["messages"]
-    assert sent["content"][0]["image_url"]["url"] == f"data:image/png;base64,{PICTURE['data']}"
+    assert sent["content"][0]["image_url"]["url"] == f"data:image/png;base64,{IMAGE['data']}"
 
 
-def test_a_job_asked_again_has_its_pictures(server: Jupyter, provider: ThreadedProvider) -> None:
+def test_a_job_asked_again_has_its_images(server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["seen"] = answer("Yes.")
     with server.client() as client:
-        first = client.post("jobs", json=asked(PICTURE)).json()["id"]
+        first = client.post("jobs", json=asked(IMAGE)).json()["id"]
         wait(server, first)
         wait(server, client.post(f"jobs/{first}/retry").json()["id"])
     assert provider.requests[-1].json == provider.requests[-2].json
 
 
-def test_the_next_turn_of_a_thread_has_the_picture_before_it(server: Jupyter, provider: ThreadedProvider) -> None:
+def test_the_next_turn_of_a_thread_has_the_image_before_it(server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["seen"] = answer("A square.")
     with server.client() as client:
-        wait(server, client.post("jobs", json=asked(PICTURE, TEXT) | {"thread": "shapes"}).json()["id"])
+        wait(server, client.post("jobs", json=asked(IMAGE, TEXT) | {"thread": "shapes"}).json()["id"])
     wait(server, submit(server, "seen", thread="shapes", prompt="What colour?"))
     first, said, second = provider.requests[-1].json["messages"]
     assert [part["type"] for part in first["content"]] == ["image_url", "text"]
     assert (said["content"], second["content"]) == ("A square.", "What colour?")
 
 
-def test_five_megabytes_of_picture_do_not_come_back(server: Jupyter, provider: ThreadedProvider) -> None:
+def test_five_megabytes_of_image_do_not_come_back(server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["seen"] = answer("Large.")
-    large = PICTURE | {"data": b64encode(PNG + b"\0" * 5_000_000).decode()}
+    large = IMAGE | {"data": b64encode(PNG + b"\0" * 5_000_000).decode()}
     with server.client() as client:
         made = client.post("jobs", json=asked(large, large, TEXT))
         assert made.status_code == 201
@@ -72,17 +72,17 @@ def test_five_megabytes_of_picture_do_not_come_back(server: Jupyter, provider: T
 @pytest.mark.parametrize(
     ("parts", "field"),
     [
-        ([PICTURE | {"data": "no base64!"}], "messages[0].content[0].data"),
-        ([TEXT, PICTURE | {"data": ""}], "messages[0].content[1].data"),
-        ([PICTURE | {"media_type": "image/tiff"}], "messages[0].content[0].media_type"),
-        ([PICTURE | {"url": "https://a.example"}], "messages[0].content[0].url"),
+        ([IMAGE | {"data": "no base64!"}], "messages[0].content[0].data"),
+        ([TEXT, IMAGE | {"data": ""}], "messages[0].content[1].data"),
+        ([IMAGE | {"media_type": "image/tiff"}], "messages[0].content[0].media_type"),
+        ([IMAGE | {"url": "https://a.example"}], "messages[0].content[0].url"),
         ([{"type": "video"}], "messages[0].content[0].type"),
         (["text"], "messages[0].content[0]"),
         ([], "messages"),
-        ([PICTURE | {"data": "AAAA"}] * 51, "messages"),
+        ([IMAGE | {"data": "AAAA"}] * 51, "messages"),
     ],
 )
-def test_what_is_no_picture_is_a_400_that_says_where(server: Jupyter, parts: list[Any], field: str) -> None:
+def test_what_is_no_image_is_a_400_that_says_where(server: Jupyter, parts: list[Any], field: str) -> None:
     with server.client() as client:
         answered = client.post("jobs", json=asked(*parts))
     assert (answered.status_code, answered.json()["code"], answered.json()["field"]) == (400, "invalid", field)

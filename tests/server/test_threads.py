@@ -151,7 +151,7 @@ def test_what_cannot_be_done_is_said(server: Jupyter, client: httpx.Client, prov
     assert client.get("threads", params={"thread": "taken"}).json()["threads"][0]["jobs"] == 1
 
 
-def test_a_picture_is_shown_with_its_size_alone(server: Jupyter, client: httpx.Client) -> None:
+def test_an_image_is_shown_with_its_size_alone(server: Jupyter, client: httpx.Client) -> None:
     image = {"type": "image", "media_type": "image/png", "data": "iVBORw0KGgo="}
     asked = [{"role": "user", "content": [{"type": "text", "text": "What?"}, image]}]
     job = client.post("jobs", json={"model": "demo/aye", "thread": "seen", "messages": asked}).json()

@@ -1,4 +1,4 @@
-"""A picture's file and its event are stored together, whatever happens in between."""
+"""An image's file and its event are stored together, whatever happens in between."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from jupyter_bgstream.testing.factories import append
 from jupyter_bgstream.testing.image_contract import file_of, new_image
 from jupyter_bgstream.testing.store_contract import OWNER, log_of, running, text_deltas
 
-# Stores a picture of three chunks, and stops in the transaction, before the query that is named.
+# Stores an image of three chunks, and stops in the transaction, before the query that is named.
 HALF_WAY = """
 import asyncio, sys
 from pathlib import Path
@@ -82,7 +82,7 @@ async def test_a_full_disk_takes_neither_event_nor_file(database, trouble):
         assert await file_of(store, await store.image(OWNER, job.id, "1-1")) == file
 
 
-async def test_a_picture_is_still_there_in_the_next_life_of_the_server(database):
+async def test_an_image_is_still_there_in_the_next_life_of_the_server(database):
     image, file = new_image("1-1", 600_000)
     async with opened(database) as store:
         job = await running(store)

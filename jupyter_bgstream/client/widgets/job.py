@@ -128,7 +128,7 @@ class JobWidget(PageWidget):
                 self._relay(have)
             case {"type": "follow", "job": str(job_id)}:
                 self._log_relay.follow(api, job_id)
-            case {"type": "picture", "job": str(job_id), "image": str(image_id), "call": call}:
+            case {"type": "image", "job": str(job_id), "image": str(image_id), "call": call}:
                 await self._images.relay(api, job_id, image_id, call)
             case {"type": "newest"}:
                 self._log_relay.check_retries()

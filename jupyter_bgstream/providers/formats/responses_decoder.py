@@ -56,7 +56,7 @@ class ResumePoint(msgspec.Struct, omit_defaults=True):
     may_wait: bool = False  # whether the client must run one of them unless a message follows
     refuses: bool = False
     urls: list[int] = []  # checksums of the URLs of citations so far
-    pictures: list[int] = []  # checksums of the ids of images so far
+    images: list[int] = []  # checksums of the ids of images so far
 
 
 _encode = msgspec.json.Encoder().encode
@@ -245,9 +245,9 @@ class ResponsesDecoder(StreamDecoder):
         match item.get("id"):
             case str() as name if name:
                 checksum = zlib.crc32(name.encode(errors="surrogatepass"))
-                if checksum in self._at.pictures:
+                if checksum in self._at.images:
                     return
-                self._at.pictures.append(checksum)
+                self._at.images.append(checksum)
         self.add_image(image_of(item.get("result")), events)
 
     def _call(self, call: Call, events: list[ProviderEvent]) -> None:

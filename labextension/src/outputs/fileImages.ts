@@ -1,7 +1,7 @@
 /** The images of a job that go into a notebook's file, read ahead: a save cannot wait for them. */
 
 import type { LoadImage } from '../views/imageList';
-import type { Picture } from '../wire/wire';
+import type { ImageInfo } from '../wire/wire';
 import { embeddable } from './images';
 
 export class FileImages {
@@ -22,7 +22,7 @@ export class FileImages {
   }
 
   /** Read those of these images that a file may have, each once. */
-  take(images: readonly Picture[]): void {
+  take(images: readonly ImageInfo[]): void {
     for (const image of embeddable(images)) {
       if (!this._asked.has(image.id)) {
         this._asked.add(image.id);
@@ -32,7 +32,7 @@ export class FileImages {
     }
   }
 
-  private async _read(image: Picture): Promise<void> {
+  private async _read(image: ImageInfo): Promise<void> {
     try {
       this._files.set(image.id, await base64Of(await this._load(image)));
     } catch (error) {

@@ -5,7 +5,7 @@
  * `tests/golden/jobs.json`.
  */
 
-import type { MediaType, Picture } from '../wire/wire';
+import type { MediaType, ImageInfo } from '../wire/wire';
 import { wordsMarkdown } from './citations';
 import { escapeHtml } from './escape';
 import { Fence } from './fence';
@@ -41,7 +41,7 @@ export type FileOf = (id: string) => string | null;
  */
 export class ImageEmbedder {
   /** The paragraphs about a job's images; for `written`. */
-  markdown(job: string, images: readonly Picture[], file: FileOf): string {
+  markdown(job: string, images: readonly ImageInfo[], file: FileOf): string {
     return images.flatMap((image, index) => this._paragraphs(job, image, index, file(image.id))).join('\n\n');
   }
 
@@ -78,7 +78,7 @@ export class ImageEmbedder {
     return lines.join('\n');
   }
 
-  private _paragraphs(job: string, image: Picture, index: number, data: string | null): string[] {
+  private _paragraphs(job: string, image: ImageInfo, index: number, data: string | null): string[] {
     const line = caption(image);
     if (image.bytes > Math.min(IMAGE_LIMIT, this._left)) {
       const how = `bg.job("${job}").images[${index}].save("picture${fileExtension(image)}")`;
@@ -103,7 +103,7 @@ export class ImageEmbedder {
 }
 
 /** The images of a job whose data are wanted for a file, if no other job is beside it. */
-export function embeddable(images: readonly Picture[]): readonly Picture[] {
+export function embeddable(images: readonly ImageInfo[]): readonly ImageInfo[] {
   let left = OUTPUT_LIMIT;
   return images.filter(({ bytes }) => {
     const fits = bytes <= Math.min(IMAGE_LIMIT, left);
@@ -146,22 +146,22 @@ export function withoutImageMarks(text: string): string {
 }
 
 /** Return the caption of an image. */
-export function caption(image: Picture): string {
+export function caption(image: ImageInfo): string {
   return `Picture ${imageNumber(image)}, ${NAMES[image.media_type]}, ${formatSize(image.bytes)}`;
 }
 
 /** Return the number by which the text names an image. */
-export function imageNumber({ id }: Picture): string {
+export function imageNumber({ id }: ImageInfo): string {
   return id.slice(id.lastIndexOf('-') + 1);
 }
 
 /** Return whether an image has a type that browsers draw and that runs no code; a later server may know more types. */
-export function isDrawn({ media_type }: Picture): boolean {
+export function isDrawn({ media_type }: ImageInfo): boolean {
   return Object.hasOwn(NAMES, media_type);
 }
 
 /** Return the extension of an image file. */
-export function fileExtension({ media_type }: Picture): string {
+export function fileExtension({ media_type }: ImageInfo): string {
   return media_type === 'image/jpeg' ? '.jpg' : `.${media_type.slice('image/'.length)}`;
 }
 

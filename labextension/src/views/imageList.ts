@@ -9,10 +9,10 @@ import { drawProblem, drawProblemOfUri } from '../render/pixels';
 import { trans } from '../translation';
 import type { JobFeed } from '../wire/feed';
 import type { Answer } from '../wire/fold';
-import type { Picture } from '../wire/wire';
+import type { ImageInfo } from '../wire/wire';
 
 /** Loads an image's file; rejects with the reason. */
-export type LoadImage = (image: Picture) => Promise<Blob>;
+export type LoadImage = (image: ImageInfo) => Promise<Blob>;
 
 export interface ImageListOptions {
   job: string;
@@ -22,7 +22,7 @@ export interface ImageListOptions {
 }
 
 export class ImageList {
-  readonly node = element('div', 'pictures');
+  readonly node = element('div', 'images');
   /** The saved text without its images: the text is drawn as a model's. */
   readonly savedText: string;
 
@@ -62,7 +62,7 @@ export class ImageList {
     }
   }
 
-  private _change(images: readonly Picture[]): void {
+  private _change(images: readonly ImageInfo[]): void {
     const before = this._figures;
     this._figures = images.map(image => {
       const same = before.find(({ id }) => id === image.id);
@@ -87,18 +87,18 @@ export class ImageList {
 
   private readonly _load: LoadImage;
   private _figures: readonly Figure[];
-  private _images: readonly Picture[] | undefined;
+  private _images: readonly ImageInfo[] | undefined;
   private _inSight = false;
   private _online = true;
 }
 
 class Figure {
-  readonly node = element('figure', 'picture');
+  readonly node = element('figure', 'image');
 
   /** @param source shows it until it has been loaded. */
   constructor(
     readonly caption: string,
-    private readonly _image: Picture | null,
+    private readonly _image: ImageInfo | null,
     source: string
   ) {
     this._name.textContent = caption;
@@ -109,7 +109,7 @@ class Figure {
     this._pixels.addEventListener('load', () => this._turn('shown'));
     this._pixels.addEventListener('error', () => this._fail(trans.__('This browser cannot draw it.')));
     this.node.dataset.state = 'loading';
-    this.node.dataset.picture = _image?.id ?? '';
+    this.node.dataset.image = _image?.id ?? '';
     const words = element('figcaption', 'caption');
     words.append(this._name, this._reason, this._save, this._again);
     this.node.append(this._pixels, words);

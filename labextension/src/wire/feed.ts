@@ -1,7 +1,7 @@
 /** How views follow jobs: by the page's socket, or by what a kernel relays. */
 
 import type { Answer, Attempt, Times } from './fold';
-import type { Fault, Picture, ServerFrame } from './wire';
+import type { Fault, ImageInfo, ServerFrame } from './wire';
 
 /** A followed job, as its followers get it at each change. */
 export interface Followed {
@@ -51,7 +51,7 @@ export interface JobFeed {
   /** Report that a visible view has drawn the job up to this cursor. */
   seen(job: string, cursor: string): void;
   /** Read the file of an image; rejects with the reason. A page's live connection may be older than this method. */
-  image?(job: string, image: Picture): Promise<Blob>;
+  image?(job: string, image: ImageInfo): Promise<Blob>;
 }
 
 /** Hints of the server, at which lists are read again, and that the socket is lost. */

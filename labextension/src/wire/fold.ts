@@ -4,7 +4,7 @@
  * The same fold as `jupyter_bgstream/core/state.py`; both run the cases in `tests/golden/fold.json`.
  */
 
-import type { Citation, Cost, End, Fault, Partial, Picture, Status, ToolCall, Usage, WireEvent } from './wire';
+import type { Citation, Cost, End, Fault, Partial, ImageInfo, Status, ToolCall, Usage, WireEvent } from './wire';
 
 /** A job as a viewer knows it: the fold of its log. Frozen; each event makes a new one. */
 export interface Answer {
@@ -16,7 +16,7 @@ export interface Answer {
   readonly reasoning: string;
   readonly sources: readonly Citation[];
   readonly tool_calls: readonly ToolCall[];
-  readonly images: readonly Picture[];
+  readonly images: readonly ImageInfo[];
   readonly usage: Usage | null;
   /** Of all attempts. */
   readonly cost: Cost | null;

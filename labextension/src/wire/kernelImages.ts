@@ -5,7 +5,7 @@
 
 import { trans } from '../translation';
 import type { Disposable } from './feed';
-import type { Picture } from './wire';
+import type { ImageInfo } from './wire';
 
 /** The part of a widget's model that is used here. */
 interface Messages {
@@ -34,7 +34,7 @@ export class KernelImages implements Disposable {
   }
 
   /** Request an image's file. */
-  load(job: string, { id: image, bytes }: Picture): Promise<Blob> {
+  load(job: string, { id: image, bytes }: ImageInfo): Promise<Blob> {
     if (bytes > LIMIT) {
       const how = `bg.job("${job}").images, or open the job in JupyterLab`;
       return Promise.reject(new Error(trans.__('It is too large for this page. Use %1.', how)));
@@ -69,7 +69,7 @@ export class KernelImages implements Disposable {
       });
       wait();
       try {
-        this._model.send({ type: 'picture', job, image, call });
+        this._model.send({ type: 'image', job, image, call });
       } catch {
         over(() => reject(new Error(trans.__('The kernel that showed this is gone. Run the cell again.'))));
       }

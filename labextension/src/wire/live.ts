@@ -10,11 +10,11 @@ import { Connection, type ConnectionOptions } from './connection';
 import { emitAll } from './emit';
 import type { Disposable, Followed, Follower, JobFeed, News } from './feed';
 import { apply, applyAttempts, applyTimes, EMPTY_ANSWER, firstOf, hasEnded, NO_TIMES } from './fold';
-import type { Picture, ServerFrame, WireEvent } from './wire';
+import type { ImageInfo, ServerFrame, WireEvent } from './wire';
 
 export interface LiveOptions extends ConnectionOptions {
   cancel: (job: string) => Promise<unknown>;
-  image: (job: string, image: Picture) => Promise<Blob>;
+  image: (job: string, image: ImageInfo) => Promise<Blob>;
 }
 
 /** Frames in a row that do not fit, before the page gives up. */
@@ -73,7 +73,7 @@ export class Live implements JobFeed {
     await this._options.cancel(job);
   }
 
-  image(job: string, image: Picture): Promise<Blob> {
+  image(job: string, image: ImageInfo): Promise<Blob> {
     return this._options.image(job, image);
   }
 

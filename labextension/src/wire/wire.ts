@@ -41,9 +41,9 @@ export interface ToolCall {
   arguments: string;
 }
 
-/** A picture of the answer, without its file: `GET jobs/{id}/images/{image}` has it. */
-export interface Picture {
-  /** `<attempt>-<number>`; the text names the picture by this number. */
+/** An image of the answer, without its file: `GET jobs/{id}/images/{image}` has it. */
+export interface ImageInfo {
+  /** `<attempt>-<number>`; the text names the image by this number. */
   id: string;
   media_type: MediaType;
   /** Of the file. */
@@ -73,7 +73,7 @@ export type WireEvent = Numbered &
     | ({ type: 'usage' } & { [name in keyof Usage]?: Usage[name] | null })
     | { type: 'source'; url: string; title?: string }
     | ({ type: 'tool_call' } & ToolCall)
-    | ({ type: 'image' } & Picture)
+    | ({ type: 'image' } & ImageInfo)
     | ({ type: 'waiting'; at: number; until: number } & Fault)
     | { type: 'completed'; at: number; finish_reason: string }
     | ({ type: 'failed'; at: number } & Fault)
@@ -220,7 +220,7 @@ export interface ThreadPage {
   next: string | null;
 }
 
-/** A part of a message; of pictures, files and recordings there is what they are, without their data. */
+/** A part of a message; of images, files and recordings there is what they are, without their data. */
 export type Part =
   | { type: 'text'; text: string }
   | { type: 'image' | 'audio'; media_type: string; bytes: number }

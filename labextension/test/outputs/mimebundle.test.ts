@@ -11,7 +11,7 @@ import {
   type Citation,
   type Fault,
   JOBS_MIME,
-  type Picture
+  type ImageInfo
 } from '../../src/wire/wire';
 import { cpuTime } from '../cpu';
 import { batchOf } from '../dom';
@@ -21,7 +21,7 @@ interface Case {
   text: string;
   sources: Citation[];
   finish_reason: string;
-  images?: Picture[];
+  images?: ImageInfo[];
   files?: Record<string, string>;
   markdown: string;
   plain: string;
@@ -64,7 +64,7 @@ interface JobsCase {
     sources: Citation[];
     finish_reason: string | null;
     error?: Fault;
-    images?: Picture[];
+    images?: ImageInfo[];
     files?: Record<string, string>;
   }[];
   markdown: string;

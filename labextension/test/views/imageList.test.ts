@@ -7,11 +7,11 @@ import { imagesLabel } from '../../src/views/labels';
 import type { JobFeed } from '../../src/wire/feed';
 import { fold } from '../../src/wire/fold';
 import { KernelImages } from '../../src/wire/kernelImages';
-import type { Picture } from '../../src/wire/wire';
+import type { ImageInfo } from '../../src/wire/wire';
 import { cpuTime } from '../cpu';
 import { log } from '../dom';
 
-const png = (number: number, bytes = 70): Picture => ({ id: `1-${number}`, media_type: 'image/png', bytes });
+const png = (number: number, bytes = 70): ImageInfo => ({ id: `1-${number}`, media_type: 'image/png', bytes });
 /** How a PNG of one pixel begins. */
 const SMALL = [...[0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10, 0, 0, 0, 13, 73, 72, 68, 82], 0, 0, 0, 1, 0, 0, 0, 1];
 /** How a JPEG of very many begins. */
@@ -259,7 +259,7 @@ describe('a kernel', () => {
   it('hands an image over in pieces', async () => {
     const file = images.load('j1', png(1));
     const [{ call, ...asked }] = sent as [Record<string, unknown>];
-    expect(asked).toEqual({ type: 'picture', job: 'j1', image: '1-1' });
+    expect(asked).toEqual({ type: 'image', job: 'j1', image: '1-1' });
     hear({ type: 'piece', call: 'another page' }, piece('x'));
     hear({ type: 'piece', call }, piece('one '));
     hear({ type: 'piece', call }, piece('two'));

@@ -1,4 +1,4 @@
-"""A picture of 20 MB goes through a whole server: its event loop has its rest, and its memory a bound."""
+"""An image of 20 MB goes through a whole server: its event loop has its rest, and its memory a bound."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.jupyter import Jupyter
 from jupyter_bgstream.testing.script import DONE, Script, Send, answer, chunk, data_url
 from jupyter_bgstream.testing.scripted import ScriptedProvider
 
-PICTURE = b"\x89PNG\r\n\x1a\n" + random.Random(3).randbytes(20 * MB)
+IMAGE = b"\x89PNG\r\n\x1a\n" + random.Random(3).randbytes(20 * MB)
 MOST_GROWTH = 200  # MB; the event has 27, and is there as bytes, as text and as JSON before the file is
 TIMES = 3
 
@@ -27,8 +27,8 @@ def longest(server: Jupyter) -> tuple[float, object]:
 
 
 def drawn() -> Script:
-    """A picture in the middle of an answer."""
-    image = chunk({"images": [{"type": "image_url", "image_url": {"url": data_url(PICTURE)}}]})
+    """An image in the middle of an answer."""
+    image = chunk({"images": [{"type": "image_url", "image_url": {"url": data_url(IMAGE)}}]})
     steps = (chunk({"content": "Here it is:"}), image, chunk({"content": "Enjoy."}), chunk(finish_reason="stop"), DONE)
     return Script(steps=tuple(map(Send, steps)))
 
@@ -40,7 +40,7 @@ def server(tmp_path: Path) -> Iterator[Jupyter]:
         yield server
 
 
-async def test_a_large_picture_holds_neither_the_loop_nor_memory(server: Jupyter) -> None:
+async def test_a_large_image_holds_neither_the_loop_nor_memory(server: Jupyter) -> None:
     await warm(server)
     before = memory(server)
     probe(server, "DELETE")
@@ -56,7 +56,7 @@ async def test_a_large_picture_holds_neither_the_loop_nor_memory(server: Jupyter
                 async with client.stream("GET", f"jobs/{job}/images/1-1") as reply:
                     async for piece in reply.aiter_bytes():
                         digest.update(piece)
-                assert digest.digest() == hashlib.sha256(PICTURE).digest()
+                assert digest.digest() == hashlib.sha256(IMAGE).digest()
         reads = longest(server)
         answered = (await client.get(f"jobs/{job}")).json()
         for _ in range(TIMES):

@@ -1,4 +1,4 @@
-"""Pictures of a thread's answers are shown to the model again, where its provider takes them."""
+"""Images of a thread's answers are shown to the model again, where its provider takes them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WORDS = {CAT: "(Picture 1: PNG, 786.4 kB)", DOG: "(Picture 1: GIF, 10 bytes)"}
 
 
 class Painter(Puppet):
-    """A provider that takes pictures back."""
+    """A provider that takes images back."""
 
     accepts_returned_images = True
 
@@ -56,7 +56,7 @@ def parts(text: str, *files: bytes) -> tuple[object, ...]:
     return (*(ImagePart(media_type=types[file], data=file) for file in files), TextPart(text=text))  # type: ignore[arg-type]
 
 
-async def test_a_picture_goes_along_with_what_is_asked_next(
+async def test_an_image_goes_along_with_what_is_asked_next(
     service: Service, store: MemoryStore, puppet: Painter
 ) -> None:
     await drawn(service, puppet, "A cat", CAT)
@@ -74,7 +74,7 @@ async def test_where_the_provider_does_not_take_them_words_stay(service: Service
     assert sent(await asked(service, puppet)) == ["A cat", WORDS[CAT], "And?"]
 
 
-async def test_several_pictures_keep_their_order(service: Service, puppet: Painter) -> None:
+async def test_several_images_keep_their_order(service: Service, puppet: Painter) -> None:
     await drawn(service, puppet, "Both", CAT, DOG)
     assert sent(await asked(service, puppet))[-1] == parts("And?", CAT, DOG)
 

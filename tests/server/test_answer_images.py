@@ -1,4 +1,4 @@
-"""Pictures of answers over real HTTP: kept, served so that a browser takes them for pictures only, and deleted."""
+"""Images of answers over real HTTP: kept, served so that a browser takes them for images only, and deleted."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def get(server: Jupyter, path: str, method: str = "GET", **headers: str) -> http
         return client.request(method, path, headers=headers)
 
 
-def test_an_answer_names_its_pictures_and_gives_their_files(server: Jupyter, drawn: str) -> None:
+def test_an_answer_names_its_images_and_gives_their_files(server: Jupyter, drawn: str) -> None:
     job = get(server, f"jobs/{drawn}").json()
     assert job["images"] == [
         {"id": "1-1", "media_type": "image/png", "bytes": len(PNG)},
@@ -50,7 +50,7 @@ def test_an_answer_names_its_pictures_and_gives_their_files(server: Jupyter, dra
         assert answer.headers["Content-Type"] == image["media_type"]
 
 
-def test_a_file_that_is_also_a_page_is_served_as_a_picture_only(server: Jupyter, drawn: str) -> None:
+def test_a_file_that_is_also_a_page_is_served_as_an_image_only(server: Jupyter, drawn: str) -> None:
     for method in ("GET", "HEAD"):
         headers = get(server, f"jobs/{drawn}/images/1-2", method).headers
         assert headers["Content-Type"] == "image/gif"
@@ -71,7 +71,7 @@ def test_who_has_the_file_is_not_sent_it_again(server: Jupyter, drawn: str) -> N
 
 
 @pytest.mark.parametrize("path", ["1-4", "1-9", "2-1", "x", "1", "1-1-1", "01-1", "-"])
-def test_other_pictures_are_not_found(server: Jupyter, drawn: str, path: str) -> None:
+def test_other_images_are_not_found(server: Jupyter, drawn: str, path: str) -> None:
     for method in ("GET", "HEAD"):
         assert get(server, f"jobs/{drawn}/images/{path}", method).status_code == 404
     refusal = get(server, f"jobs/{drawn}/images/{path}")
@@ -85,13 +85,13 @@ def test_what_is_no_id_is_no_address(server: Jupyter, drawn: str, path: str) -> 
     assert get(server, f"jobs/{drawn}/images/{path}").status_code == 404
 
 
-def test_a_picture_goes_with_its_job(server: Jupyter, drawn: str) -> None:
+def test_an_image_goes_with_its_job(server: Jupyter, drawn: str) -> None:
     with server.client() as client:
         assert client.delete(f"jobs/{drawn}").status_code == 204
         assert client.get(f"jobs/{drawn}/images/1-1").status_code == 404
 
 
-def test_the_log_has_an_event_for_each_picture(server: Jupyter, drawn: str) -> None:
+def test_the_log_has_an_event_for_each_image(server: Jupyter, drawn: str) -> None:
     events = get(server, f"jobs/{drawn}/events").json()
     images = [event for event in events if event["type"] == "image"]
     assert images[0] == {
@@ -105,13 +105,13 @@ def test_the_log_has_an_event_for_each_picture(server: Jupyter, drawn: str) -> N
     assert len(str(events)) < 5000
 
 
-def test_answers_of_a_batch_name_their_pictures(server: Jupyter, provider: ThreadedProvider) -> None:
+def test_answers_of_a_batch_name_their_images(server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["drawn"] = answer("", images=[PNG])
-    jobs = [{"id": "picture-of-batch", "model": "demo/drawn", "prompt": "x"}]
+    jobs = [{"id": "image-of-batch", "model": "demo/drawn", "prompt": "x"}]
     with server.client() as client:
-        assert client.post("batches", json={"id": "pictures", "total": 1, "jobs": jobs}).status_code == 200
-        wait(server, "picture-of-batch")
-        (place,) = client.get("batches/pictures/answers").json()["answers"]
+        assert client.post("batches", json={"id": "images", "total": 1, "jobs": jobs}).status_code == 200
+        wait(server, "image-of-batch")
+        (place,) = client.get("batches/images/answers").json()["answers"]
     assert place["images"] == [{"id": "1-1", "media_type": "image/png", "bytes": len(PNG)}]
     assert place["text"] == "(Picture 1: PNG, 2.1 kB)"
 

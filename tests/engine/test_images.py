@@ -1,4 +1,4 @@
-"""Pictures of an answer: which are kept, what the text says of each, and that the answer never suffers."""
+"""Images of an answer: which are kept, what the text says of each, and that the answer never suffers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FILES = {
     "image/webp": b"RIFF\x24\0\0\0WEBPVP8 ",
 }
 PNG = FILES["image/png"] + bytes(range(256)) * 4
-NO_PICTURE = "it is not a PNG, JPEG, GIF or WebP file."
+NO_IMAGE = "it is not a PNG, JPEG, GIF or WebP file."
 
 
 def base64(file: bytes) -> str:
@@ -44,7 +44,7 @@ def text(words: str) -> Delta:
 async def taken(
     *batches: list[ProviderEvent], max_bytes: int = 1 << 30, **more: Any
 ) -> tuple[str, list[Image], list[bytes]]:
-    """The text, the pictures and their files that come of an answer."""
+    """The text, the images and their files that come of an answer."""
     seen = ImageCollector(2, max_bytes=max_bytes, **more)
     events: list[Any] = []
     files: dict[str, bytes] = {}
@@ -59,7 +59,7 @@ async def taken(
 
 
 @pytest.mark.parametrize("media_type", FILES)
-async def test_a_picture_is_kept_by_its_content(media_type: str) -> None:
+async def test_an_image_is_kept_by_its_content(media_type: str) -> None:
     file = FILES[media_type] + b"<script>alert(1)</script>"  # and something else besides
     words, (image,), (kept,) = await taken([ImageData(data=base64(file))])
     name = {"image/webp": "WebP"}.get(media_type, media_type.partition("/")[2].upper())
@@ -83,20 +83,20 @@ async def test_a_picture_is_kept_by_its_content(media_type: str) -> None:
 )
 async def test_other_files_are_not_kept_and_said_not_to_be(file: bytes) -> None:
     words, images, _ = await taken([text("Here:"), ImageData(data=base64(file)), text("Done.")])
-    assert words == f"Here:\n\n(Picture 1 is not kept: {NO_PICTURE})\n\nDone."
+    assert words == f"Here:\n\n(Picture 1 is not kept: {NO_IMAGE})\n\nDone."
     assert images == []
 
 
 @pytest.mark.parametrize(
-    ("picture", "words"),
+    ("image", "words"),
     [
         (ImageData(), "Picture 1 is not kept: it has no data that can be read."),
         (ImageData(is_cut=True), "Picture 1 is not kept: it came in an event that is too large."),
         (ImageData(data=base64(PNG) + "!"), "Picture 1 is not kept: its base64 is broken."),
         (ImageData(data=base64(PNG)[:-5] + "é===="), "Picture 1 is not kept: its base64 is broken."),
         (ImageData(data=base64(PNG)[:41]), "Picture 1 is not kept: its base64 is broken."),
-        (ImageData(data="\ud83d" * 100), f"Picture 1 is not kept: {NO_PICTURE}"),
-        (ImageData(data="A" * 100), f"Picture 1 is not kept: {NO_PICTURE}"),
+        (ImageData(data="\ud83d" * 100), f"Picture 1 is not kept: {NO_IMAGE}"),
+        (ImageData(data="A" * 100), f"Picture 1 is not kept: {NO_IMAGE}"),
         (ImageData(url="https://a.example/1.png"), "Picture 1 is at https://a.example/1.png, which is not fetched."),
         (
             ImageData(url="https://a.example/?a=1&b=[x](javascript:y) *<b>`"),
@@ -106,8 +106,8 @@ async def test_other_files_are_not_kept_and_said_not_to_be(file: bytes) -> None:
         (ImageData(url="javascript://a%0aalert(1)"), "Picture 1 is not kept: its address is not of http or https."),
     ],
 )
-async def test_what_is_not_kept_is_said_with_its_reason(picture: ImageData, words: str) -> None:
-    assert (await taken([picture]))[:2] == (f"({words})", [])
+async def test_what_is_not_kept_is_said_with_its_reason(sample: ImageData, words: str) -> None:
+    assert (await taken([sample]))[:2] == (f"({words})", [])
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 1000, 200_000, 786_432])
@@ -136,7 +136,7 @@ def test_padding_ends_base64_whatever_pieces_it_is_read_in(monkeypatch: pytest.M
     assert decode_base64("AAA=AAAA") is None
 
 
-async def test_pictures_are_numbered_where_they_stand() -> None:
+async def test_images_are_numbered_where_they_stand() -> None:
     batches: list[list[ProviderEvent]] = [
         [Delta(channel="reasoning", text="Hm."), text("One: ")],
         [ImageData(data=base64(PNG)), ImageData(data="AAAA")],
@@ -147,13 +147,13 @@ async def test_pictures_are_numbered_where_they_stand() -> None:
     words, images, _ = await taken(*batches)
     assert words == (
         "Hm.One: \n\n(Picture 1: PNG, 1.0 kB)"
-        f"\n\n(Picture 2 is not kept: {NO_PICTURE})"
+        f"\n\n(Picture 2 is not kept: {NO_IMAGE})"
         "\n\nNext word\n\n(Picture 3: GIF, 6 bytes)\n\nThe end."
     )
     assert [image.id for image in images] == ["2-1", "2-3"]
 
 
-async def test_an_answer_without_pictures_is_as_it_was() -> None:
+async def test_an_answer_without_images_is_as_it_was() -> None:
     batch: list[ProviderEvent] = [text("a"), text("\n"), Delta(channel="reasoning", text="b"), Resume(token="t")]
     assert (await ImageCollector(1, max_bytes=0).extract(batch)).events == batch
 
@@ -163,7 +163,7 @@ async def test_how_to_go_on_stays_behind_the_words_it_covers() -> None:
     assert [type(event) for event in found.events] == [Delta, Image, Resume]
 
 
-async def test_limits_are_said_and_smaller_pictures_after_them_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_limits_are_said_and_smaller_images_after_them_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_decoding, "MAX_BYTES", 5000)
     batch: list[ProviderEvent] = [
         ImageData(data=base64(PNG.ljust(size))) for size in (5000, 5003, 2000, 1500, 1000, 501)
@@ -180,7 +180,7 @@ async def test_limits_are_said_and_smaller_pictures_after_them_are_kept(monkeypa
     ]
 
 
-async def test_only_so_many_pictures_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_so_many_images_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_decoding, "MAX_IMAGES", 2)
     words, images, _ = await taken([ImageData(data=base64(PNG)) for _ in range(3)])
     assert len(images) == 2
@@ -204,7 +204,7 @@ def test_sizes(size: int, words: str) -> None:
     assert size_words(size) == words
 
 
-async def test_pictures_are_stored_with_their_answer(service: Service, store: MemoryStore, puppet: Puppet) -> None:
+async def test_images_are_stored_with_their_answer(service: Service, store: MemoryStore, puppet: Puppet) -> None:
     job, _ = await service.jobs.submit(OWNER, spec())
     (await puppet.call()).say_all(ImageData(data=base64(PNG))).finish()
     assert (await ended(service, job.id)).preview == "(Picture 1: PNG, 1.0 kB)"
@@ -217,7 +217,7 @@ async def test_pictures_are_stored_with_their_answer(service: Service, store: Me
         await service.jobs.image("bob", job.id, "1-1")
 
 
-async def test_pictures_do_not_count_as_text(puppet: Puppet) -> None:
+async def test_images_do_not_count_as_text(puppet: Puppet) -> None:
     limits = msgspec.structs.replace(LIMITS, max_answer_bytes=1000)
     service = Service(store=MemoryStore(server="here"), providers=puppet, server="here", limits=limits)
     await service.open()
@@ -227,7 +227,7 @@ async def test_pictures_do_not_count_as_text(puppet: Puppet) -> None:
     await service.close()
 
 
-async def test_a_picture_that_cannot_be_stored_fails_its_job(
+async def test_an_image_that_cannot_be_stored_fails_its_job(
     service: Service, store: MemoryStore, puppet: Puppet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = store.append
@@ -250,7 +250,7 @@ async def test_a_picture_that_cannot_be_stored_fails_its_job(
     assert (answer.text, answer.images) == ("Here:", ())
 
 
-async def test_a_new_attempt_begins_without_pictures(store: MemoryStore) -> None:
+async def test_a_new_attempt_begins_without_images(store: MemoryStore) -> None:
     events: list[list[ProviderEvent]] = [[ImageData(data=base64(PNG))]]
     first, second = ImageCollector(1, max_bytes=2000), ImageCollector(2, max_bytes=2000)
     ids = [

@@ -1,4 +1,4 @@
-"""Pictures of answers in real pages: live, after a reload, in the file, and in a widget without a server in reach."""
+"""Images of answers in real pages: live, after a reload, in the file, and in a widget without a server in reach."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from browser.lab import SECONDS, Lab, Tab, saved_markdown, write_notebook
 from browser.test_cell import LOAD, bg
 from browser.test_widget import HEAD, bare, cell, notebook  # noqa: F401 - two are fixtures
+from harness.images import png
 from harness.jupyter import Jupyter
-from harness.pictures import png
 from playwright.async_api import Route, expect
 
 from jupyter_bgstream.core.events import Image
@@ -29,10 +29,10 @@ REMOTE = "https://example.org/pixel.png"
 
 
 async def drawn(tab: Tab, at: str, widths: list[int]) -> None:
-    """Wait until the pictures of the view in a place are drawn, each as wide as its file says."""
+    """Wait until the images of the view in a place are drawn, each as wide as its file says."""
     await tab.page.wait_for_function(
         """([at, widths]) => {
-            const images = [...document.querySelectorAll(`${at} .jp-bgstream-picture[data-state=shown] img`)];
+            const images = [...document.querySelectorAll(`${at} .jp-bgstream-image[data-state=shown] img`)];
             return JSON.stringify(images.map(image => image.naturalWidth)) === JSON.stringify(widths);
         }""",
         arg=[at, widths],
@@ -44,13 +44,13 @@ def data_uri(file: bytes) -> str:
     return f"data:image/png;base64,{b64encode(file).decode()}"
 
 
-async def test_pictures_come_live_are_saved_and_are_there_after_a_reload(
+async def test_images_come_live_are_saved_and_are_there_after_a_reload(
     lab: Lab, server: Jupyter, provider: ThreadedProvider, tmp_path: Path
 ) -> None:
     text = [f"Here, and not at ![x]({REMOTE}):"]
     provider.scripts["drawn"] = answer(text, images=[WIDE, SMALL, LARGE], hold_after=2)
-    path = write_notebook(server.root / "pictures.ipynb", LOAD, bg("drawn"))
-    tab = await lab.tab("pictures.ipynb")
+    path = write_notebook(server.root / "images.ipynb", LOAD, bg("drawn"))
+    tab = await lab.tab("images.ipynb")
     await tab.run(0)
     await tab.run(1)
     await drawn(tab, cell(1), [640])
@@ -99,7 +99,7 @@ async def test_pictures_come_live_are_saved_and_are_there_after_a_reload(
     assert not tab.errors
 
 
-async def test_answer_of_pictures_only_says_so_and_one_that_cannot_be_had_says_why(
+async def test_answer_of_images_only_says_so_and_one_that_cannot_be_had_says_why(
     lab: Lab, server: Jupyter, provider: ThreadedProvider
 ) -> None:
     provider.scripts["only"] = answer("", images=[SMALL])
@@ -127,7 +127,7 @@ async def test_answer_of_pictures_only_says_so_and_one_that_cannot_be_had_says_w
     await tab.shows(1, f"(Picture 1: PNG, {size_words(len(SMALL))})")
 
 
-async def test_widget_without_a_server_in_reach_gets_pictures_from_its_kernel(
+async def test_widget_without_a_server_in_reach_gets_images_from_its_kernel(
     bare: Tab,  # noqa: F811
     notebook: Path,  # noqa: F811
     provider: ThreadedProvider,
@@ -141,7 +141,7 @@ async def test_widget_without_a_server_in_reach_gets_pictures_from_its_kernel(
     assert not [url for url in bare.requests if "/api/bgstream/" in url]
 
 
-async def test_saved_picture_is_drawn_by_a_lab_without_the_extension(
+async def test_saved_image_is_drawn_by_a_lab_without_the_extension(
     bare: Tab,  # noqa: F811
     notebook: Path,  # noqa: F811
 ) -> None:

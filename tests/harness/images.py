@@ -8,7 +8,7 @@ import zlib
 
 
 def png(width: int, height: int, *, noise: bool = False) -> bytes:
-    """Return a picture of colours that run into each other, transparent at its right end; or of noise."""
+    """Return an image of colours that run into each other, transparent at its right end; or of noise."""
     chance = random.Random(1)
     rows = []
     for y in range(height):

@@ -1,4 +1,4 @@
-"""Pictures in answers, in all five formats: each is said once, and none takes the answer away."""
+"""Images in answers, in all five formats: each is said once, and none takes the answer away."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_picture_is_said_once_with_its_data(way: str) -> None:
+def test_an_image_is_said_once_with_its_data(way: str) -> None:
     decoder, stream = WAYS[way]
     assert shown(decoded(decoder, stream)) == [ImageData(data=PNG)]
     assert shown(decoded(decoder, one_by_one(b"".join(stream)))) == [ImageData(data=PNG)]
@@ -107,7 +107,7 @@ def test_a_picture_is_said_once_with_its_data(way: str) -> None:
 
 @pytest.mark.parametrize("data", [None, "", 5, 1.5, True, [], {}, [PNG], {"x": PNG}])
 @pytest.mark.parametrize("way", ["chat", "chat part", "Gemini", "Responses", "Messages"])
-def test_a_picture_without_readable_data_is_said_without_it(way: str, data: Any) -> None:
+def test_an_image_without_readable_data_is_said_without_it(way: str, data: Any) -> None:
     decoder, stream = {
         "chat": (ChatDecoder, chat({"images": [image(data)]})),
         "chat part": (ChatDecoder, chat({"content": [image(data)]})),
@@ -119,13 +119,13 @@ def test_a_picture_without_readable_data_is_said_without_it(way: str, data: Any)
 
 
 @pytest.mark.parametrize("images", [None, [], [None], {}, ""])
-def test_no_picture_is_no_picture(images: Any) -> None:
+def test_no_image_is_no_image(images: Any) -> None:
     assert shown(decoded(ChatDecoder, chat({"content": "x", "images": images}))) == []
     assert shown(decoded(OllamaDecoder, ollama(images if images != {} else None))) == []
 
 
 @pytest.mark.parametrize("images", [5, [5], [[]], True, "x", {"image_url": None}])
-def test_what_is_no_picture_takes_nothing_from_the_text(images: Any) -> None:
+def test_what_is_no_image_takes_nothing_from_the_text(images: Any) -> None:
     said = decoded(ChatDecoder, chat({"content": "Here."}, {"images": images}))
     assert Delta(channel="text", text="Here.") in said
     assert len(shown(said)) == 1
@@ -141,7 +141,7 @@ def test_an_address_is_said_as_one() -> None:
         assert shown(decoded(decoder, stream)) == [ImageData(url=ADDRESS)]
 
 
-def test_pictures_keep_their_place_in_the_text() -> None:
+def test_images_keep_their_place_in_the_text() -> None:
     second = image(f"data:image/jpeg;base64,{JPEG}")
     said = decoded(ChatDecoder, chat({"content": "One:"}, {"images": [image(URL), second]}, {"content": "Two."}))
     assert said[:-1] == [
@@ -152,13 +152,13 @@ def test_pictures_keep_their_place_in_the_text() -> None:
     ]
 
 
-def test_previews_of_a_picture_are_not_pictures() -> None:
+def test_previews_of_an_image_are_not_images() -> None:
     preview = {"type": "response.image_generation_call.partial_image", "item_id": "ig_1", "partial_image_b64": JPEG}
     stream = [*named(preview), *responses(drawn(PNG))]
     assert shown(decoded(ResponsesDecoder, stream)) == [ImageData(data=PNG)]
 
 
-def test_drafts_of_a_picture_are_reasoning() -> None:
+def test_drafts_of_an_image_are_reasoning() -> None:
     draft = {"inlineData": {"mimeType": "image/png", "data": JPEG}, "thought": True}
     said = decoded(GeminiDecoder, gemini(draft, {"inlineData": {"mimeType": "image/png", "data": PNG}}))
     assert shown(said) == [ImageData(data=PNG)]
@@ -166,7 +166,7 @@ def test_drafts_of_a_picture_are_reasoning() -> None:
     assert (said[0].channel, "draft of an image" in said[0].text) == ("reasoning", True)
 
 
-def test_behind_a_token_a_picture_is_not_said_again() -> None:
+def test_behind_a_token_an_image_is_not_said_again() -> None:
     first = ResponsesDecoder(ERRORS)
     created = {"type": "response.created", "sequence_number": 0, "response": {"id": "resp_1", "background": True}}
     item = {"type": "response.output_item.done", "sequence_number": 1, "item": drawn(PNG)}
@@ -193,7 +193,7 @@ def test_addresses_are_redacted_and_bounded() -> None:
 
 
 class TestLargeEvents:
-    """The base64 of a picture has a limit of its own."""
+    """The base64 of an image has a limit of its own."""
 
     MB = 1_000_000
 
@@ -208,7 +208,7 @@ class TestLargeEvents:
         "before", ['{"url":"data:image/png;base64,', '{"result": "', '{"images":["', '{"data" : "']
     )
     @pytest.mark.parametrize("piece", [1000, 8192, 10**9])
-    def test_a_picture_may_be_larger_than_any_other_event(self, before: str, piece: int) -> None:
+    def test_an_image_may_be_larger_than_any_other_event(self, before: str, piece: int) -> None:
         body = f'data: {before}{"iVBOR/" * 500_000}"}}\n\n'.encode()
         (event,) = self.parsed(body, piece, max_event_bytes=self.MB)
         assert event.data == body.decode()[6:-2]
@@ -219,7 +219,7 @@ class TestLargeEvents:
         with pytest.raises(Exception, match="more than 1000000 bytes"):
             self.parsed(f'data: {before}{"iVBOR/" * 500_000}"}}\n\n'.encode(), max_event_bytes=self.MB)
 
-    def test_what_is_not_of_the_picture_counts(self) -> None:
+    def test_what_is_not_of_the_image_counts(self) -> None:
         body = f'data: {{"data":"{"iVBOR/" * 500_000}","more":"{"no picture " * 100_000}"}}\n\n'
         with pytest.raises(Exception, match="more than 1000000 bytes"):
             self.parsed(body.encode(), max_event_bytes=self.MB)
@@ -230,7 +230,7 @@ class TestLargeEvents:
         assert [each.is_cut for each in events] == [False] * 3
 
     @pytest.mark.parametrize("escaped", [False, True])
-    def test_beyond_its_limit_the_rest_of_a_picture_is_left_out(self, escaped: bool) -> None:
+    def test_beyond_its_limit_the_rest_of_an_image_is_left_out(self, escaped: bool) -> None:
         data = ("iVBOR\\/" if escaped else "iVBOR/") * 1_000_000
         body = f'data: {{"data":"{data}","after":"all"}}\n\ndata: {{"next":1}}\n\n'.encode()
         event, following = self.parsed(body, max_event_bytes=self.MB, max_image_bytes=2 * self.MB)
@@ -241,7 +241,7 @@ class TestLargeEvents:
         assert event.is_cut
         assert (following.data, following.is_cut) == ('{"next":1}', False)
 
-    def test_a_picture_that_was_cut_takes_nothing_from_the_answer(self) -> None:
+    def test_an_image_that_was_cut_takes_nothing_from_the_answer(self) -> None:
         data = "iVBORw0K" * (7_000_000)  # 56 MB
         said = decoded(ChatDecoder, chat({"content": "Here:"}, {"images": [image(URL + data)]}, {"content": "Enjoy."}))
         assert said[:-1] == [
@@ -259,7 +259,7 @@ class TestLargeEvents:
         assert error.code == "event_too_large"
         assert not [item for item in said if isinstance(item, Delta)]
 
-    def test_a_document_with_a_large_picture_is_read(self) -> None:
+    def test_a_document_with_a_large_image_is_read(self) -> None:
         data = URL + "iVBORw0K" * (MAX_EVENT_BYTES // 8)
         said = decoded(ChatDecoder, whole_chat({"content": 'Here: [{\\"', "images": [image(data)]}))
-        assert [picture.data for picture in shown(said)] == [data.partition(",")[2]]
+        assert [sample.data for sample in shown(said)] == [data.partition(",")[2]]
