@@ -104,8 +104,10 @@ def test_every_error_code_of_the_protocol_is_one_that_the_code_can_say() -> None
     listed = protocol[protocol.index("A failed job's `error.code`") : protocol.index("## Events")]
     codes = [word for word in listed.split("`")[1::2] if word != "error.code"]
     assert len(codes) == 23
+    troubleshooting = (ROOT / "docs/how-to/troubleshooting.md").read_text()
     for code in codes:
         assert f'"{code}"' in source, code
+        assert f"`{code}`" in troubleshooting, code
 
 
 def test_every_test_that_the_docs_lean_on_is_there() -> None:
