@@ -12,7 +12,7 @@ import {
   fold,
   NO_TIMES
 } from '../src/wire/fold';
-import type { Counts, BatchInfo, WireEvent } from '../src/wire/wire';
+import type { EndCounts, BatchInfo, WireEvent } from '../src/wire/wire';
 
 /** What jsdom does not have: frames that come by themselves, and the question who is in sight. */
 export function fakeScreen(): { intersect: (isIntersecting: boolean) => void } {
@@ -94,7 +94,7 @@ export function log(...types: (Record<string, unknown> & { type: WireEvent['type
 }
 
 /** A batch of three, of which so many have ended. */
-export function batchOf(counts: Partial<Counts>, more: Partial<BatchInfo> = {}): BatchInfo {
+export function batchOf(counts: Partial<EndCounts>, more: Partial<BatchInfo> = {}): BatchInfo {
   const all = { completed: 0, failed: 0, cancelled: 0, interrupted: 0, ...counts };
   const total = more.total ?? 3;
   const over = all.completed + all.failed + all.cancelled + all.interrupted >= total;

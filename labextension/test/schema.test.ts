@@ -25,28 +25,28 @@ interface Schema {
 
 /** Types of `wire.ts`, the schemas that they stand for, and the fields that pages do not use. */
 const RESPONSES: Record<string, [schema: string, unused?: string[]]> = {
-  Fault: ['ErrorInfo'],
+  ErrorInfo: ['ErrorInfo'],
   Usage: ['UsageInfo'],
   Cost: ['Cost'],
   Citation: ['CitationInfo'],
   ToolCall: ['ToolCallInfo'],
   ImageInfo: ['ImageInfo'],
   Partial: ['Partial'],
-  Origin: ['SourceInfo'],
+  JobSource: ['SourceInfo'],
   Job: ['JobInfo', ['tags', 'priority', 'on_restart', 'retry_policy', 'attempt']],
   JobPage: ['JobPage'],
-  Counts: ['EndCounts'],
+  EndCounts: ['EndCounts'],
   BatchInfo: ['BatchInfo', ['concurrency']],
-  Pause: ['Paused'],
+  Paused: ['Paused'],
   Notice: ['NoticeInfo'],
   Inbox: ['Inbox'],
   Mute: ['Mute'],
   Part: ['PartInfo', ['cache_control']],
   Message: ['MessageInfo', ['tool_call_id']],
-  Said: ['ThreadMessageInfo', ['tool_call_id']],
+  ThreadMessage: ['ThreadMessageInfo', ['tool_call_id']],
   Thread: ['ThreadInfo', ['created_at']],
   ThreadPage: ['ThreadPage'],
-  Spent: ['CostRow', ['jobs', 'input_tokens', 'output_tokens']],
+  CostRow: ['CostRow', ['jobs', 'input_tokens', 'output_tokens']],
   CostList: ['CostList', ['by']],
   ModelList: ['ModelsInfo', ['default_why', 'problems']],
   ServerStatus: ['ServerStatus', ['version', 'protocol', 'server', 'store', 'counts', 'limits', 'default_model']],
@@ -55,7 +55,7 @@ const RESPONSES: Record<string, [schema: string, unused?: string[]]> = {
 
 /** Bodies of requests, and frames that pages send. */
 const REQUESTS: Record<string, string> = {
-  Question: 'JobSubmission',
+  JobSubmission: 'JobSubmission',
   ClientFrame: 'ClientFrame'
 };
 

@@ -1,7 +1,7 @@
 import { vi } from 'vitest';
 
 import { RequestError } from '../src/wire/request';
-import type { Job, Message, ModelList, Said, Status, Thread } from '../src/wire/wire';
+import type { Job, Message, ModelList, ThreadMessage, Status, Thread } from '../src/wire/wire';
 
 /** A job of a thread, in lists. */
 export function jobOf(id: string, status: Status, more: Partial<Job> = {}): Job {
@@ -44,7 +44,7 @@ export function threadOf(name: string, more: Partial<Thread> = {}): Thread {
 }
 
 /** What is said in one turn: asked and, unless it goes on, answered. */
-export function saidBy(job: string | null, question: string, answer?: string): Said[] {
+export function saidBy(job: string | null, question: string, answer?: string): ThreadMessage[] {
   const status = answer === undefined ? 'running' : 'completed';
   return [
     { role: 'user', content: question, job, status },
@@ -56,7 +56,7 @@ export function saidBy(job: string | null, question: string, answer?: string): S
 export function serverOf() {
   const has = {
     threads: [] as Thread[],
-    said: {} as Record<string, Said[]>,
+    said: {} as Record<string, ThreadMessage[]>,
     /** The newest first. */
     jobs: [] as Job[],
     viewer: null as string | null,

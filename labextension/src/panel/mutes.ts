@@ -5,7 +5,7 @@ import { bellIcon, type LabIcon } from '@jupyterlab/ui-components';
 import { clipped } from '../render/boundedText';
 import { setText } from '../render/dom';
 import { trans } from '../translation';
-import type { Mute, Origin } from '../wire/wire';
+import type { Mute, JobSource } from '../wire/wire';
 import { threadIcon } from './icons';
 import type { JobsModel } from './jobsModel';
 import { iconButton, notifyFailure, type Row, span } from './rows';
@@ -29,7 +29,7 @@ export class MuteButtons {
     this.nodes = this._buttons.map(({ button }) => button);
   }
 
-  update({ source, thread }: { source: Origin | null; thread: string | null }): void {
+  update({ source, thread }: { source: JobSource | null; thread: string | null }): void {
     this._names = { notebook: source?.notebook ?? null, thread };
     for (const { kind, button } of this._buttons) {
       const name = this._names[kind];

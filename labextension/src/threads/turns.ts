@@ -1,6 +1,6 @@
 /** A thread as its turns: the question and the job that answers, also of turns without an answer. */
 
-import type { Job, Message, Part, Said } from '../wire/wire';
+import type { Job, Message, Part, ThreadMessage } from '../wire/wire';
 
 export interface Turn {
   /** The same while retries and news come. */
@@ -19,7 +19,7 @@ export interface Turn {
 /** What follows one another in the conversation and is of one job. */
 interface Segment {
   job: string | null;
-  messages: Said[];
+  messages: ThreadMessage[];
 }
 
 /**
@@ -28,7 +28,7 @@ interface Segment {
  * `messages` are those that the next job will send, in order; turns without an answer are only in the list of `jobs`, the newest
  * first. They stand where they were asked: before the next turn that was asked after them.
  */
-export function turnsOf(messages: readonly Said[], jobs: readonly Job[]): Turn[] {
+export function turnsOf(messages: readonly ThreadMessage[], jobs: readonly Job[]): Turn[] {
   const rootOf = rootsOf(jobs);
   const byId = new Map(jobs.map(job => [job.id, job]));
   /** Return the author of the first job: a retry has no author. */
@@ -112,7 +112,7 @@ function rootsOf(jobs: readonly Job[]): (id: string) => string {
   };
 }
 
-function segmentsOf(messages: readonly Said[]): Segment[] {
+function segmentsOf(messages: readonly ThreadMessage[]): Segment[] {
   const segments: Segment[] = [];
   for (const message of messages) {
     const last = segments.at(-1);

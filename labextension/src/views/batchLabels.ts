@@ -3,7 +3,7 @@
 import { oneLine } from '../outputs/citations';
 import { trans } from '../translation';
 import { hasEnded } from '../wire/fold';
-import type { Cost, Counts, Fault, BatchInfo, Pause } from '../wire/wire';
+import type { Cost, EndCounts, ErrorInfo, BatchInfo, Paused } from '../wire/wire';
 import { endedOf } from './batchRate';
 import { formatCost, formatDuration, formatNumber } from './format';
 import { label } from './labels';
@@ -17,8 +17,8 @@ export interface BatchSnapshot {
   status: BatchInfo['status'];
   title: string;
   total: number;
-  counts: Counts;
-  paused?: Pause | null;
+  counts: EndCounts;
+  paused?: Paused | null;
 }
 
 /** Return the state of a batch's view: a batch with answers has not failed as a whole. */
@@ -62,7 +62,7 @@ export function progressLabel(
 }
 
 /** Return the label of the button that retries the rows without an answer, with its cost; null if all have one. */
-export function retryRowsLabel(counts: Counts, cost: Cost | null = null): string | null {
+export function retryRowsLabel(counts: EndCounts, cost: Cost | null = null): string | null {
   const { failed, interrupted, cancelled } = counts;
   const rows = failed + interrupted + cancelled;
   if (rows === 0) {
@@ -82,7 +82,7 @@ export function retryRowsLabel(counts: Counts, cost: Cost | null = null): string
 }
 
 /** Estimate what some rows cost by the answered rows, or by all that have ended if none is answered. */
-function retryCost(rows: number, counts: Counts, cost: Cost | null): string {
+function retryCost(rows: number, counts: EndCounts, cost: Cost | null): string {
   const paid = counts.completed === 0 ? endedOf(counts) : counts.completed;
   return cost === null || cost.usd === 0 || paid === 0
     ? ''
@@ -90,7 +90,7 @@ function retryCost(rows: number, counts: Counts, cost: Cost | null): string {
 }
 
 /** Return why a batch is paused. */
-export function pausedMessage({ message, code }: Pause): string {
+export function pausedMessage({ message, code }: Paused): string {
   return trans.__('Rows failed alike: %1', errorMessage({ code, message: oneLine(message) || code }));
 }
 
@@ -141,7 +141,7 @@ export function stalledMessage(batch: BatchInfo, stalled: number | null): string
 }
 
 /** Return why a batch's view may be out of date. */
-export function batchTroubleMessage({ code, message }: Fault): string {
+export function batchTroubleMessage({ code, message }: ErrorInfo): string {
   return code === 'not_found' ? trans.__('This batch is not on this server; saved numbers shown.') : message;
 }
 

@@ -1,6 +1,6 @@
 /** The speed of a batch, measured from its recent progress; unknown until there is enough of it. */
 
-import type { Counts } from '../wire/wire';
+import type { EndCounts } from '../wire/wire';
 
 /** The progress at one time. */
 export interface Progress {
@@ -77,6 +77,6 @@ export class BatchRate {
   private _changed = Infinity;
 }
 
-export function endedOf({ completed, failed, cancelled, interrupted }: Counts): number {
+export function endedOf({ completed, failed, cancelled, interrupted }: EndCounts): number {
   return completed + failed + cancelled + interrupted;
 }

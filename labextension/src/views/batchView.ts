@@ -6,7 +6,7 @@ import { trans } from '../translation';
 import type { BatchFeed } from '../wire/batches';
 import type { Denial, Disposable } from '../wire/feed';
 import { hasEnded } from '../wire/fold';
-import type { BatchBundle, Counts, Fault, BatchInfo } from '../wire/wire';
+import type { BatchBundle, EndCounts, ErrorInfo, BatchInfo } from '../wire/wire';
 import {
   type BatchSnapshot,
   batchState,
@@ -35,7 +35,7 @@ export interface BatchOptions {
 }
 
 const NO_JOBS = { running: 0, waiting: 0, queued: 0 };
-const NO_COUNTS: Counts = { completed: 0, failed: 0, cancelled: 0, interrupted: 0 };
+const NO_COUNTS: EndCounts = { completed: 0, failed: 0, cancelled: 0, interrupted: 0 };
 
 export class BatchView {
   constructor(private readonly _options: BatchOptions) {
@@ -79,7 +79,7 @@ export class BatchView {
     node.append(line, this._bar.node, below, this._stalled, problem);
   }
 
-  private _update(batch: BatchInfo | null, trouble: Fault | Denial | null): void {
+  private _update(batch: BatchInfo | null, trouble: ErrorInfo | Denial | null): void {
     const before = this._batch;
     this._batch = batch;
     this._trouble = trouble;
@@ -143,7 +143,7 @@ export class BatchView {
     this._shell.tick(isRunning && paused === null);
   }
 
-  private _showButtons(isHere: boolean, isRunning: boolean, counts: Counts): void {
+  private _showButtons(isHere: boolean, isRunning: boolean, counts: EndCounts): void {
     const isPaused = isRunning && this._batch?.paused != null;
     const left = isPaused && this._batch !== null ? formatNumber(remaining(this._batch)) : '';
     const retry = isHere ? retryRowsLabel(counts, this._batch?.cost) : null;
@@ -216,7 +216,7 @@ export class BatchView {
   private readonly _numbers = element('span', 'numbers');
   private readonly _stalled = element('div', 'try');
   private _batch: BatchInfo | null = null;
-  private _trouble: Fault | Denial | null = null;
+  private _trouble: ErrorInfo | Denial | null = null;
   /** When the end or the pause was that was reported as seen. */
   private _seen: number | null = null;
 }
@@ -226,11 +226,11 @@ function remaining({ total, counts }: BatchInfo): number {
 }
 
 /** Return whether the server cannot be asked now; it is asked again. */
-function isOffline(trouble: Fault | Denial | null): boolean {
+function isOffline(trouble: ErrorInfo | Denial | null): boolean {
   return trouble?.code === 'offline' || trouble?.code === 'unreachable' || denialOf(trouble) !== null;
 }
 
 /** Return the trouble if it is that the server denies this page. */
-function denialOf(trouble: Fault | Denial | null): Denial | null {
+function denialOf(trouble: ErrorInfo | Denial | null): Denial | null {
   return trouble !== null && 'since' in trouble ? trouble : null;
 }

@@ -13,7 +13,7 @@ import { trans } from '../translation';
 import { type Denial, type Disposable, type Followed, type JobFeed, wasDeleted } from '../wire/feed';
 import { type Answer, hasEnded } from '../wire/fold';
 import type { Chains } from '../wire/retryChains';
-import type { Fault, Status } from '../wire/wire';
+import type { ErrorInfo, Status } from '../wire/wire';
 import { shortened } from './format';
 import { ImageList } from './imageList';
 import { CitationList, EarlierAttempts, Reasoning, toolCallList } from './jobParts';
@@ -179,7 +179,7 @@ export class JobView {
     this._shell.tick(isRunning && answer !== null);
   }
 
-  private _showProblem(trouble: Fault | null, error: Fault | null, isWaiting: boolean): void {
+  private _showProblem(trouble: ErrorInfo | null, error: ErrorInfo | null, isWaiting: boolean): void {
     const whole = trouble === null ? (error === null ? '' : errorMessage(error)) : this._troubleMessage(trouble);
     // A failure is shown whole; an error that may pass is shortened.
     const message = isWaiting ? shortened(whole) : whole;
@@ -187,7 +187,7 @@ export class JobView {
     this._shell.showProblem(code, message, message === whole ? '' : clipped(whole, 2000));
   }
 
-  private _troubleMessage(trouble: Fault): string {
+  private _troubleMessage(trouble: ErrorInfo): string {
     const deleted = this._followed !== null && wasDeleted(this._followed);
     return deleted ? deletedMessage(this._options.saved !== null) : troubleMessage(trouble);
   }

@@ -3,7 +3,7 @@
 import { hasText } from '../outputs/endReason';
 import { trans } from '../translation';
 import type { Answer, Attempt, Times } from '../wire/fold';
-import type { Cost, Counts, End, Fault, Status, Usage } from '../wire/wire';
+import type { Cost, EndCounts, End, ErrorInfo, Status, Usage } from '../wire/wire';
 import { formatDuration, formatNumber } from './format';
 
 /** The states that views have labels for. */
@@ -78,7 +78,7 @@ export function imagesLabel(
 }
 
 /** Return when a waiting job continues; `notBefore` and `now` are Unix seconds. */
-export function waitLabel(notBefore: number | null, error: Fault | null, now: number): string {
+export function waitLabel(notBefore: number | null, error: ErrorInfo | null, now: number): string {
   if (error?.code === 'no_provider') {
     return trans.__('Waiting for a server with this provider');
   }
@@ -132,7 +132,7 @@ export function retriedLabel(status: Status, last: boolean): string {
 }
 
 /** Return how many jobs of a batch have ended, by end. */
-export function countsLabel({ completed, failed, interrupted, cancelled }: Counts): string {
+export function countsLabel({ completed, failed, interrupted, cancelled }: EndCounts): string {
   const parts = [
     completed > 0 && trans.__('%1 answered', formatNumber(completed)),
     failed > 0 && trans.__('%1 failed', formatNumber(failed)),
@@ -190,6 +190,6 @@ export function deletedMessage(inNotebook: boolean): string {
 }
 
 /** Return why a view shows saved text instead of the log. */
-export function troubleMessage({ code, message }: Fault): string {
+export function troubleMessage({ code, message }: ErrorInfo): string {
   return code === 'not_found' ? trans.__('This job is not on this server; saved text shown.') : message;
 }

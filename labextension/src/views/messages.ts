@@ -1,7 +1,7 @@
 /** The server's sentences about failed, interrupted and waiting jobs, in the page's language. */
 
 import { english, type Trans, trans } from '../translation';
-import type { Fault } from '../wire/wire';
+import type { ErrorInfo } from '../wire/wire';
 
 /** What each code means. The codes are listed in PROTOCOL.md. */
 const MESSAGES: Record<string, ((trans: Trans) => string) | undefined> = {
@@ -36,7 +36,7 @@ const MESSAGES: Record<string, ((trans: Trans) => string) | undefined> = {
  * The server's sentence is English and has the details. Where the page's language has a sentence for the code, that
  * comes first and the server's follows in parentheses.
  */
-export function errorMessage({ code, message }: Fault): string {
+export function errorMessage({ code, message }: ErrorInfo): string {
   const meaning = Object.hasOwn(MESSAGES, code) ? MESSAGES[code] : undefined;
   const translated = meaning?.(trans);
   return translated === undefined || translated === meaning?.(english) ? message : `${translated} (${message})`;

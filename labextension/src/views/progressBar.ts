@@ -1,7 +1,7 @@
 /** The bar of a batch. */
 
 import { element } from '../render/dom';
-import type { Counts } from '../wire/wire';
+import type { EndCounts } from '../wire/wire';
 import { type BatchSnapshot, progressValueText } from './batchLabels';
 import { endedOf } from './batchRate';
 
@@ -40,7 +40,7 @@ export class ProgressBar {
   private readonly _segments = new Map<Segment, HTMLElement>();
 }
 
-function widthsOf(counts: Counts, running: number, waiting: number): Record<Segment, number> {
+function widthsOf(counts: EndCounts, running: number, waiting: number): Record<Segment, number> {
   const { completed, failed, interrupted, cancelled } = counts;
   return { completed, failed: failed + interrupted, cancelled, running, waiting };
 }

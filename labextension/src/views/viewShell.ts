@@ -4,7 +4,7 @@ import { sentence } from '../render/boundedText';
 import { element, keepKeys, setDenial, setText } from '../render/dom';
 import { trans } from '../translation';
 import type { Denial } from '../wire/feed';
-import type { Cost, Fault } from '../wire/wire';
+import type { Cost, ErrorInfo } from '../wire/wire';
 import { formatCost } from './format';
 import { costSource } from './labels';
 
@@ -27,7 +27,7 @@ export interface RequestOptions {
   /** Its label while the request is under way. */
   busy: () => string;
   /** The problem to show if the request fails. */
-  refused: (reason: string) => Fault;
+  refused: (reason: string) => ErrorInfo;
   /** Whether it stays busy after a request that succeeded, until `isBusy` is reset. */
   once?: boolean;
 }
@@ -42,7 +42,7 @@ export class ViewShell {
   readonly state = element('span', 'state');
   readonly problem = element('div', 'problem');
   /** Why the last request of a button failed. */
-  refusal: Fault | null = null;
+  refusal: ErrorInfo | null = null;
 
   constructor(private readonly _options: ShellOptions) {
     this.node.setAttribute('role', 'group');

@@ -11,7 +11,7 @@ import { emitAll } from './emit';
 import type { Denial, Disposable, News } from './feed';
 import { hasEnded } from './fold';
 import type { Live } from './live';
-import type { Fault, BatchInfo, Inbox } from './wire';
+import type { ErrorInfo, BatchInfo, Inbox } from './wire';
 
 const SPACING = 1000; // ms between two reads of a batch
 const SPACING_ENDED = 5000; // ms
@@ -21,7 +21,7 @@ const SPACING_HIDDEN = 10_000; // ms
 const AGAIN = 5000; // ms
 
 /** Gets a batch as it is now; null while it is not known. `trouble`: why the batch may be old, or is null. */
-export type BatchFollower = (batch: BatchInfo | null, trouble: Fault | Denial | null) => void;
+export type BatchFollower = (batch: BatchInfo | null, trouble: ErrorInfo | Denial | null) => void;
 
 /** Where a view gets its batch from. */
 export interface BatchFeed {
@@ -50,7 +50,7 @@ interface Server {
 
 interface Entry {
   batch: BatchInfo | null;
-  trouble: Fault | null;
+  trouble: ErrorInfo | null;
   followers: Set<BatchFollower>;
   /** When the last reading began, by the page's clock. */
   readAt: number;
@@ -254,7 +254,7 @@ export class Batches implements BatchFeed {
     emitAll(entry.followers, entry.batch, this._troubleOf(entry));
   }
 
-  private _troubleOf({ trouble }: Entry): Fault | Denial | null {
+  private _troubleOf({ trouble }: Entry): ErrorInfo | Denial | null {
     return this._denial ?? (this._online === false ? { code: 'offline', message: trans.__('Reconnecting…') } : trouble);
   }
 

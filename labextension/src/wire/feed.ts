@@ -1,7 +1,7 @@
 /** How views follow jobs: by the page's socket, or by what a kernel relays. */
 
 import type { Answer, Attempt, Times } from './fold';
-import type { Fault, ImageInfo, ServerFrame } from './wire';
+import type { ErrorInfo, ImageInfo, ServerFrame } from './wire';
 
 /** A followed job, as its followers get it at each change. */
 export interface Followed {
@@ -15,7 +15,7 @@ export interface Followed {
   /** Whether the socket is open; if not, the job continues and this page does not see it. */
   readonly online: boolean;
   /** Why the server does not send this job (`not_found`, …). */
-  readonly trouble: Fault | null;
+  readonly trouble: ErrorInfo | null;
   /** Why the server denies this page; null if it does not, and while that is not known. */
   readonly denial: Denial | null;
 }

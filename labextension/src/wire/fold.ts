@@ -4,7 +4,7 @@
  * The same fold as `jupyter_bgstream/core/state.py`; both run the cases in `tests/golden/fold.json`.
  */
 
-import type { Citation, Cost, End, Fault, Partial, ImageInfo, Status, ToolCall, Usage, WireEvent } from './wire';
+import type { Citation, Cost, End, ErrorInfo, Partial, ImageInfo, Status, ToolCall, Usage, WireEvent } from './wire';
 
 /** A job as a viewer knows it: the fold of its log. Frozen; each event makes a new one. */
 export interface Answer {
@@ -21,7 +21,7 @@ export interface Answer {
   /** Of all attempts. */
   readonly cost: Cost | null;
   readonly finish_reason: string | null;
-  readonly error: Fault | null;
+  readonly error: ErrorInfo | null;
   /** Unix seconds, while waiting. */
   readonly not_before: number | null;
   readonly earlier: readonly Partial[];

@@ -12,7 +12,7 @@ import type { Disposable } from './feed';
 import { KernelImages } from './kernelImages';
 import { Live } from './live';
 import { RetryChains } from './retryChains';
-import { type BatchInfo, type Fault, type Job, PROTOCOL, type ServerFrame } from './wire';
+import { type BatchInfo, type ErrorInfo, type Job, PROTOCOL, type ServerFrame } from './wire';
 
 /** A widget's model, as anywidget gives it. */
 export interface Model {
@@ -28,7 +28,7 @@ interface Done {
   type: string;
   call: string;
   job?: Job;
-  error?: Fault;
+  error?: ErrorInfo;
 }
 
 /** Send a message to a kernel that may be gone: then a comm throws. Return whether it was sent. */
@@ -103,7 +103,7 @@ export class KernelBatch implements BatchFeed, Disposable {
     const tell = (): void => {
       const offline = suspect || this._model.get('connection') === 'offline';
       const trouble = offline ? { code: 'offline', message: trans.__('Reconnecting…') } : this._model.get('error');
-      follower(this._model.get('group') as BatchInfo | null, trouble as Fault | null);
+      follower(this._model.get('group') as BatchInfo | null, trouble as ErrorInfo | null);
     };
     const hear = (): void => {
       suspect = false;

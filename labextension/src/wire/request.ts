@@ -13,8 +13,8 @@ import type {
   Message,
   ModelList,
   Mute,
-  Question,
-  Said,
+  JobSubmission,
+  ThreadMessage,
   ServerStatus,
   Thread,
   ThreadPage
@@ -91,7 +91,7 @@ export class Requests {
     await this._ask('DELETE', `jobs/${encodeURIComponent(job)}`);
   }
 
-  async submit(question: Question): Promise<Job> {
+  async submit(question: JobSubmission): Promise<Job> {
     return (await this._ask('POST', 'jobs', question)) as Job;
   }
 
@@ -105,8 +105,9 @@ export class Requests {
     return (await this._ask('GET', 'threads', undefined, which)) as ThreadPage;
   }
 
-  async threadMessages(thread: string): Promise<Said[]> {
-    return ((await this._ask('GET', 'threads/messages', undefined, { thread })) as { messages: Said[] }).messages;
+  async threadMessages(thread: string): Promise<ThreadMessage[]> {
+    return ((await this._ask('GET', 'threads/messages', undefined, { thread })) as { messages: ThreadMessage[] })
+      .messages;
   }
 
   /** Begin a thread with the messages of another, up to and including a job; null: all of them. */

@@ -6,7 +6,7 @@ export type Status = 'queued' | 'running' | 'waiting' | 'completed' | 'failed' |
 
 export type End = 'completed' | 'failed' | 'cancelled' | 'interrupted';
 
-export interface Fault {
+export interface ErrorInfo {
   code: string;
   message: string;
 }
@@ -74,15 +74,15 @@ export type WireEvent = Numbered &
     | { type: 'source'; url: string; title?: string }
     | ({ type: 'tool_call' } & ToolCall)
     | ({ type: 'image' } & ImageInfo)
-    | ({ type: 'waiting'; at: number; until: number } & Fault)
+    | ({ type: 'waiting'; at: number; until: number } & ErrorInfo)
     | { type: 'completed'; at: number; finish_reason: string }
-    | ({ type: 'failed'; at: number } & Fault)
-    | ({ type: 'interrupted'; at: number } & Fault)
+    | ({ type: 'failed'; at: number } & ErrorInfo)
+    | ({ type: 'interrupted'; at: number } & ErrorInfo)
     | { type: 'cancelled'; at: number }
   );
 
 /** Where a job was asked for. */
-export interface Origin {
+export interface JobSource {
   notebook: string | null;
   cell: string | null;
   kernel: string | null;
@@ -97,7 +97,7 @@ export interface Job {
   preview: string;
   thread: string | null;
   batch: string | null;
-  source: Origin | null;
+  source: JobSource | null;
   /** A person's name; null for jobs of kernels, and where nobody is named. */
   submitted_by: string | null;
   /** The log's tail. */
@@ -109,7 +109,7 @@ export interface Job {
   usage: Usage | null;
   cost: Cost | null;
   finish_reason: string | null;
-  error: Fault | null;
+  error: ErrorInfo | null;
   /** The ended job that a user asked again by this one. */
   retry_of: string | null;
   /** The one job that asks this one again. */
@@ -117,7 +117,7 @@ export interface Job {
 }
 
 /** How many jobs of a batch have ended in each way. */
-export type Counts = Record<End, number>;
+export type EndCounts = Record<End, number>;
 
 /** Many jobs as one. Of a job that was retried only the newest counts. */
 export interface BatchInfo {
@@ -127,7 +127,7 @@ export interface BatchInfo {
   /** As announced; `submitted` of them are there. */
   total: number;
   submitted: number;
-  counts: Counts;
+  counts: EndCounts;
   /** Jobs in these states now. */
   running: number;
   waiting: number;
@@ -136,15 +136,15 @@ export interface BatchInfo {
   usage: { input_tokens: number | null; output_tokens: number | null };
   cost: Cost | null;
   /** None of its jobs begins, and why. A server of earlier versions does not say. */
-  paused?: Pause | null;
-  source: Origin | null;
+  paused?: Paused | null;
+  source: JobSource | null;
   created_at: number;
   started_at: number | null;
   ended_at: number | null;
 }
 
 /** Why a batch is paused, and since when. */
-export interface Pause extends Fault {
+export interface Paused extends ErrorInfo {
   at: number;
 }
 
@@ -157,11 +157,11 @@ export interface Notice {
   title: string;
   preview: string;
   /** Of a batch. */
-  counts: Counts | null;
+  counts: EndCounts | null;
   /** It tells of that, and of no end. */
-  paused?: Pause | null;
+  paused?: Paused | null;
   thread: string | null;
-  source: Origin | null;
+  source: JobSource | null;
   created_at: number;
   read_at: number | null;
   /** It is listed and calls nobody. */
@@ -181,14 +181,14 @@ export interface ServerStatus {
 }
 
 /** What some jobs took together. */
-export interface Spent {
+export interface CostRow {
   key: string | null;
   usd: number | null;
   estimated: boolean;
 }
 
 export interface CostList {
-  costs: Spent[];
+  costs: CostRow[];
   /** Which day it is on the server, as its days are named. */
   today: string;
 }
@@ -234,14 +234,14 @@ export interface Message {
 }
 
 /** A message of a thread; `status` is `completed`, or that of a job of which there is only what was asked. */
-export interface Said extends Message {
+export interface ThreadMessage extends Message {
   /** Null if its job was deleted. */
   job: string | null;
   status: Status;
 }
 
 /** What is asked in a thread. */
-export interface Question {
+export interface JobSubmission {
   /** Made here, so that asking twice is asking once. */
   id: string;
   prompt: string;
@@ -303,6 +303,6 @@ export interface BatchBundle {
   status: BatchInfo['status'];
   title: string;
   total: number;
-  counts: Counts;
-  paused?: Pause;
+  counts: EndCounts;
+  paused?: Paused;
 }

@@ -9,7 +9,7 @@ import {
   type BatchBundle,
   BUNDLE_MIME,
   type Citation,
-  type Fault,
+  type ErrorInfo,
   JOBS_MIME,
   type ImageInfo
 } from '../../src/wire/wire';
@@ -63,7 +63,7 @@ interface JobsCase {
     text: string;
     sources: Citation[];
     finish_reason: string | null;
-    error?: Fault;
+    error?: ErrorInfo;
     images?: ImageInfo[];
     files?: Record<string, string>;
   }[];

@@ -3,11 +3,11 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { Batches } from '../../src/wire/batches';
 import type { News } from '../../src/wire/feed';
-import { type BatchInfo, type Fault, type Inbox, type Notice, PROTOCOL } from '../../src/wire/wire';
+import { type BatchInfo, type ErrorInfo, type Inbox, type Notice, PROTOCOL } from '../../src/wire/wire';
 import { batchOf, setVisibility } from '../dom';
 
 let hear: (news: News) => void;
-let now: BatchInfo | Fault;
+let now: BatchInfo | ErrorInfo;
 let batches: Batches;
 let received: string[];
 const inbox: Inbox = { notices: [], unread: 0 };
