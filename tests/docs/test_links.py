@@ -30,3 +30,13 @@ def test_links_lead_to_files_and_headings(page: str) -> None:
         if not path.is_file() or (anchor and path.suffix == ".md" and anchor not in anchors(path.read_text())):
             broken.append(f"{name}#{anchor}")
     assert broken == []
+
+
+ROOTS = ("", "jupyter_bgstream", "jupyter_bgstream/providers", "labextension/src", "labextension/test")
+NAMED = re.compile(r"`([\w-]+/[\w./-]+\.(?:py|ts|json|sh|sql|yml))(?:::\w+)?`")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_named_files_exist(page: str) -> None:
+    named = set(NAMED.findall(FENCE.sub("", PAGES[page])))
+    assert [name for name in named if not any((ROOT / root / name).exists() for root in ROOTS)] == []
