@@ -47,7 +47,7 @@ class Store(
 
     - A write is one transaction and is durable when it returns. Any method raises UnavailableError if the store
       cannot be used; a write has then changed nothing.
-    - A job, batch, thread or notice of another owner is NotFoundError, as if it did not exist.
+    - A job, batch, thread or notice of another owner is NotFoundError, as if it did not exist. So is a malformed id.
     - ``owner=None``, where it is allowed, means every owner. A server that runs and deletes jobs with one user's keys
       and settings passes that user; only a worker for all users passes None.
     - A deleted id may be submitted again. It is then another job with another log. A method that takes a ``Job`` means

@@ -496,6 +496,26 @@ class EndContract:
         assert [job.id for job in await store.abandoned_jobs(owner=None, limit=99)] == ["job-0001", "job-0002"]
 
 
+class IdContract:
+    """An id that no object can have is not found, whatever its characters."""
+
+    @pytest.mark.parametrize("id", ["", "a b", "\0", "\ud800", "x" * 65])
+    async def test_malformed_id_is_not_found(self, store: Store, id: str) -> None:
+        await submit(store, "job-0001")
+        for call in (
+            lambda: store.job(OWNER, id),
+            lambda: store.end(OWNER, id, DONE),
+            lambda: store.delete(OWNER, id),
+            lambda: store.image(OWNER, "job-0001", id),
+            lambda: store.batch(OWNER, id),
+            lambda: store.progress(OWNER, id),
+            lambda: store.resume_batch(OWNER, id),
+            lambda: store.dismiss(OWNER, "", id, at=1.0),
+        ):
+            with pytest.raises(NotFoundError):
+                await call()
+
+
 class ListContract:
     """Listing: newest first, in pages, by any mix of filters."""
 
@@ -705,6 +725,7 @@ class StoreContract(
     ClaimContract,
     LogContract,
     EndContract,
+    IdContract,
     ListContract,
     NoticeContract,
     ChangesContract,

@@ -58,7 +58,7 @@ class Broken:
 
 
 @pytest.mark.parametrize(
-    ("image", "kind", "data"),
+    ("sample", "kind", "data"),
     [
         (PNG, "png", PNG),
         (bytearray(JPEG), "jpeg", JPEG),
@@ -98,7 +98,7 @@ def test_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("image", "words"),
+    ("sample", "words"),
     [
         (7, "This int is not an image. Use a path, the bytes of a file, a matplotlib figure or a PIL image"),
         (None, "This NoneType is not an image"),

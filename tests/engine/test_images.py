@@ -88,7 +88,7 @@ async def test_other_files_are_not_kept_and_said_not_to_be(file: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("image", "words"),
+    ("sample", "words"),
     [
         (ImageData(), "Picture 1 is not kept: it has no data that can be read."),
         (ImageData(is_cut=True), "Picture 1 is not kept: it came in an event that is too large."),

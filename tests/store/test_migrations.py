@@ -9,11 +9,17 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import nbformat
 import pytest
 from store.schemas import dump
 from store.serving import PACKAGE, opened
 
-from jupyter_bgstream.core.codec import decode_events
+from jupyter_bgstream.cli.fill.lookup import Lookup
+from jupyter_bgstream.cli.fill.outputs import job_outputs, refreshed
+from jupyter_bgstream.cli.fill.sources import DatabaseSource
+from jupyter_bgstream.client.widgets.batch import BatchWidget
+from jupyter_bgstream.client.widgets.job import JobWidget
+from jupyter_bgstream.core.codec import BUNDLE_MIME, decode_events
 from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.core.state import fold
 from jupyter_bgstream.store.base import JobFilter
@@ -24,6 +30,7 @@ from jupyter_bgstream.testing.store_contract import DONE, OWNER, ROOM, log_of, s
 
 SCHEMAS = Path(dump.__file__).parent
 VERSIONS = sorted(int(path.stem) for path in SCHEMAS.glob("*.sql"))
+NOTEBOOKS = sorted(int(path.stem) for path in SCHEMAS.glob("*.ipynb"))  # every version from 10 on
 OLD = "server-old"
 
 # Opens the database with one more migration, which stops half-way and says so.
@@ -81,6 +88,7 @@ def assert_nothing_lost(now, then):
 def test_every_schema_before_the_newest_has_a_dump():
     """Run tests/store/schemas/dump.py before a migration is added."""
     assert set(range(1, len(migrations()))) <= set(VERSIONS)
+    assert set(range(10, len(migrations()))) <= set(NOTEBOOKS)
     assert VERSIONS
 
 
@@ -99,6 +107,35 @@ async def test_nothing_is_lost(released, found_then):
     read_by = found_then[OWNER]["notices"]
     assert [notice["read_at"] for notice in read_by[""]] == [None, None, 60.0]
     assert len(read_by["eve"]) == 2
+
+
+@pytest.mark.parametrize("version", NOTEBOOKS, indirect=True)
+async def test_saved_notebook_has_the_same_answers(released, version):
+    outputs = list(job_outputs(nbformat.read(SCHEMAS / f"{version}.ipynb", as_version=4)))
+    saved = [dict(data) for data in outputs]
+    assert len(saved) == 5
+    assert "data:image/png" in saved[0]["text/markdown"]
+    for data in outputs:  # as if it had been saved before the end
+        data["text/markdown"] = data["text/plain"] = "*Running…*"
+        if BUNDLE_MIME in data:
+            data[BUNDLE_MIME] = data[BUNDLE_MIME] | {"status": "running", "cursor": "-1"}
+    async with opened(released) as store:
+
+        async def source():
+            return DatabaseSource(store, OWNER)
+
+        known = await Lookup(None, source).look(outputs)
+    assert known.unknown == set()
+    assert [data | refreshed(data, known) for data in outputs] == saved
+
+
+@pytest.mark.parametrize("version", NOTEBOOKS)
+def test_saved_widgets_have_known_traits(version):
+    (states,) = nbformat.read(SCHEMAS / f"{version}.ipynb", as_version=4).metadata.widgets.values()
+    for kind, widget in (("job", JobWidget), ("batch", BatchWidget)):
+        state = states["state"][kind]["state"]
+        assert state["kind"] == kind
+        assert state.keys() <= widget.class_traits(sync=True).keys()
 
 
 async def test_everything_can_still_be_written(released):

@@ -1,7 +1,7 @@
 """Writes the dump of today's schema, with jobs of every kind: ``python tests/store/schemas/dump.py``.
 
-Run it before a new migration is added. What was released is then never written again: ``<version>.sql`` is the
-database, ``<version>.json`` what that version itself read in it.
+Run it before a new migration is added. Released files are then never written again: ``<version>.sql`` is the database,
+``<version>.json`` the contents as that version read them, ``<version>.ipynb`` a notebook that it saved.
 """
 
 import asyncio
@@ -11,7 +11,12 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
+import nbformat
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+from jupyter_bgstream.cli.fill.sources import DatabaseSource
+from jupyter_bgstream.client.widgets.batch import BatchWidget
+from jupyter_bgstream.client.widgets.job import JobWidget
 from jupyter_bgstream.core.batches import Batch, BatchSpec
 from jupyter_bgstream.core.errors import NotFoundError
 from jupyter_bgstream.core.events import (
@@ -21,6 +26,7 @@ from jupyter_bgstream.core.events import (
     Completed,
     Delta,
     Failed,
+    Image,
     Interrupted,
     ToolCall,
     Usage,
@@ -29,6 +35,8 @@ from jupyter_bgstream.core.events import (
 from jupyter_bgstream.core.job import JobSource, JobSpec, StoredPriority
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Mute
+from jupyter_bgstream.outputs.batch import batch_bundle
+from jupyter_bgstream.outputs.mimebundle import OutputSnapshot, bundle, bundle_of_several
 from jupyter_bgstream.store.base import JobFilter
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.store.sqlite.queries import migrations
@@ -45,6 +53,7 @@ ENDS = {
     "interrupted": Interrupted(at=53.0, code="server_died", message="The server died."),
     "deleted": Completed(at=54.0, finish_reason="length"),
 }
+IMAGE = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 SAID = [
     Delta(channel="reasoning", text="Light … "),
     Delta(channel="text", text="Der Himmel ist blau 🌤, weil\n„kurze Wellen“ "),
@@ -97,6 +106,9 @@ async def fill(store):
             await append(store, job, [waiting])
         if name == "completed":
             await append(store, job, [Attempt(at=45.0, reason="retry"), Delta(channel="text", text="Again.")])
+        if name == "failed":
+            image = Image(id="1-1", media_type="image/png", bytes=len(IMAGE))
+            await append(store, job, [image], files={"1-1": IMAGE})
         if name in ENDS:
             await store.end(job.owner, job.id, ENDS[name])
     await store.submit(new_job("job-of-grace", log="f" * 8, owner="grace", server="server-old"), max_queued=9)
@@ -126,7 +138,31 @@ async def read(store):
         }
     with suppress(NotFoundError):  # of version 1, which knew no groups
         found["ada"]["group"] = await store.batch("ada", "group-0001")
+    with suppress(NotFoundError):  # of versions before images
+        found["ada"]["image"] = await DatabaseSource(store, "ada").image("job-failed", "1-1")
     return msgspec.to_builtins(found)
+
+
+async def saved_notebook(store):
+    """Return a notebook with the outputs of ended jobs and a batch, and the states of two widgets."""
+    source = DatabaseSource(store, "ada")
+    jobs = []
+    for name in ("failed", "cancelled", "interrupted"):
+        cursor, answer = await source.answer(f"job-{name}")
+        files = {image.id: await source.image(f"job-{name}", image.id) for image in answer.images}
+        jobs.append(OutputSnapshot(f"job-{name}", "open/small", cursor, answer, files))
+    batch = await source.batch("group-0001")
+    outputs = [*map(bundle, jobs), bundle_of_several(jobs)]
+    outputs.append(batch_bundle(batch.id, batch.status, batch.title, batch.total, batch.counts))
+    cells = [new_code_cell("%%bg", outputs=[new_output("display_data", data)]) for data in outputs]
+    widgets = {"job": (JobWidget, "job-failed"), "batch": (BatchWidget, batch.id)}
+    states = {kind: {"state": _state(cls) | {"kind": kind, "id": id}} for kind, (cls, id) in widgets.items()}
+    mime = "application/vnd.jupyter.widget-state+json"
+    return new_notebook(cells=cells, metadata={"widgets": {mime: {"state": states}}})
+
+
+def _state(widget):
+    return {name: None for name in sorted(widget.class_traits(sync=True)) if not name.startswith("_")}
 
 
 async def main():
@@ -137,6 +173,7 @@ async def main():
         await store.open()
         await fill(store)
         found = await read(store)
+        nbformat.write(await saved_notebook(store), FOLDER / f"{version}.ipynb")
         await store.close()
         with closing(sqlite3.connect(database)) as db:
             (FOLDER / f"{version}.sql").write_text("\n".join(db.iterdump()) + "\n", "utf-8")
