@@ -160,7 +160,7 @@ class SubmitContract:
 
 
 class ClaimContract:
-    """Claiming: who may write, in which order, and when."""
+    """Claims: write permission, order and time."""
 
     async def test_a_claim_begins_an_attempt(self, store: Store) -> None:
         await submit(store, "job-0001")
