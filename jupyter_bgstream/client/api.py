@@ -159,9 +159,9 @@ class Api:
         """Cancel the unfinished jobs of a batch, retry those without a complete answer, or resume a paused batch."""
         return _decode(await self._batch(batch_id, verb), BatchInfo)
 
-    async def answers(self, batch_id: str, after: str | None) -> AnswerPage:
+    async def answers(self, batch_id: str, cursor: str | None) -> AnswerPage:
         """Return a page of the answers of a batch, or of those that changed after a cursor."""
-        params = {} if after is None else {"after": after}
+        params = {} if cursor is None else {"cursor": cursor}
         return _decode(
             await self._send("GET", f"batches/{_segment(batch_id, 'batch')}/answers", params=params), AnswerPage
         )

@@ -47,8 +47,8 @@ class BatchAnswersHandler(ApiHandler):
     @endpoint
     async def get(self, batch_id: str) -> None:
         """Return the answers of a batch, or those that have changed since a cursor."""
-        self.check_query("after", "limit")
-        after = self.get_query_argument("after", strip=False)
+        self.check_query("cursor", "limit")
+        after = self.get_query_argument("cursor", strip=False)
         limit = self.query_integer("limit", MAX_PAGE, minimum=1, maximum=MAX_PAGE) or MAX_PAGE
         items, cursor, more = await self.service.batches.answers(self.owner, batch_id, after=after, limit=limit)
         self.answer(AnswerPage(answers=list(map(batch_item_info, items)), next=cursor, more=more))

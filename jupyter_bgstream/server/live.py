@@ -144,7 +144,7 @@ class LiveSocket(WebSocketMixin, WebSocketHandler, BaseHandler):
     async def _follow(self, frame: Follow) -> None:
         try:
             job = await self.service.jobs.get(self.owner, frame.job)
-            async with aclosing(self.service.jobs.follow(job, after=position(frame.after, job.cursor))) as batches:
+            async with aclosing(self.service.jobs.follow(job, after=position(frame.cursor, job.cursor))) as batches:
                 async for batch in batches:
                     # Waits until the page has read the frame; further events stay in the log. One frame at a time for
                     # all jobs of the page: else a page that does not read would hold a frame for each.

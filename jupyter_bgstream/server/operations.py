@@ -104,7 +104,7 @@ OPERATIONS: dict[str, Operation] = {
     "get batches/{id}": Operation(responses={200: schemas.BatchInfo}),
     "get batches/{id}/answers": Operation(
         query={
-            "after": {"type": "string", "pattern": "^[0-9]{1,15}_[0-9]{1,15}$"},
+            "cursor": {"type": "string", "pattern": "^[0-9]{1,15}_[0-9]{1,15}$"},
             "limit": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": MAX_PAGE},
         },
         responses={200: schemas.AnswerPage},

@@ -194,6 +194,6 @@ def places_start(after: str | None) -> tuple[int, int]:
     change, _, place = after.partition("_")
     if not all(part.isascii() and part.isdigit() and len(part) < 19 for part in (change, place)):
         raise InvalidRequestError(
-            f"{after[:60]!r} is not a place in these answers: use the `next` of the previous page.", field="after"
+            f"{after[:60]!r} is not a cursor of these answers: use the `next` of the previous page.", field="cursor"
         )
     return int(change), int(place)

@@ -271,7 +271,7 @@ class AnswersContract:
         await announce(store, 1)
         with pytest.raises(InvalidRequestError) as refused:
             await store.answers(OWNER, ROWS, after=after, limit=9, max_bytes=ALL)
-        assert refused.value.field == "after"
+        assert refused.value.field == "cursor"
 
 
 class RetryBatchContract:

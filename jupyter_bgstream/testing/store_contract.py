@@ -497,7 +497,7 @@ class EndContract:
 
 
 class IdContract:
-    """An id that no object can have is not found, whatever its characters."""
+    """A malformed id is not found."""
 
     @pytest.mark.parametrize("id", ["", "a b", "\0", "\ud800", "x" * 65])
     async def test_malformed_id_is_not_found(self, store: Store, id: str) -> None:

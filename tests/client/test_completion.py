@@ -54,8 +54,8 @@ def asked(kernel: Kernel, provider: ThreadedProvider) -> Iterator[dict[str, str]
         ("%%bg --param max", ["%%bg --param max_tokens="]),
         ("%%bg --param reasoning_effort=h", ["%%bg --param reasoning_effort=high"]),
         ("%%bg --file a.txt --fi", ["%%bg --file a.txt --file", "%%bg --file a.txt --fill"]),
-        ("%%bg --image pict", ["%%bg --image image"]),
-        ("%%bg\nWhat is {pic", ["%%bg\nWhat is {image"]),
+        ("%%bg --image ima", ["%%bg --image image"]),
+        ("%%bg\nWhat is {ima", ["%%bg\nWhat is {image"]),
         ("%%bg\nWhat is {image.hex", ["%%bg\nWhat is {image.hex"]),
     ],
 )

@@ -112,7 +112,7 @@ class Viewer:
         """Follow a job over the socket, from where this viewer stands in its log."""
         place = self.places[job]
         if self._socket is not None and not place.closed and self._socket.protocol is not None:
-            frame = {"type": "follow", "job": job, "after": place.cursor}
+            frame = {"type": "follow", "job": job, "cursor": place.cursor}
             with suppress(WebSocketClosedError):  # its server has just died
                 self._socket.write_message(msgspec.json.encode(frame)).add_done_callback(lambda done: done.exception())
 

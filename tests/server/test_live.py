@@ -84,7 +84,7 @@ async def test_it_greets_follows_and_tells_the_end(server: Jupyter, provider: Th
     assert (hello["type"], hello["protocol"]) == ("hello", PROTOCOL_VERSION)
     provider.scripts["live"] = answer("one two three", hold_after=2)
     job = await asyncio.to_thread(submit, server, "live")
-    await page.send("follow", job=job, after=None)
+    await page.send("follow", job=job, cursor=None)
     while page.answers.get(job, Answer()).text != "one two ":
         await page.read()
     provider.release()
@@ -103,7 +103,7 @@ async def test_a_view_that_reconnects_goes_on_at_its_cursor(
     await page.leave()
     provider.release()
     page.socket = await connect(server)
-    await page.send("follow", job=job, after=page.cursors[job])
+    await page.send("follow", job=job, cursor=page.cursors[job])
     await page.until("events", closed=True)
     assert page.answers[job].text == "one two three four"
 
@@ -172,9 +172,9 @@ async def test_what_cannot_be_is_said_and_the_socket_lives(
     assert (await page.until("error"))["code"] == "invalid"
     provider.scripts["fine"] = answer("x")
     job = await asyncio.to_thread(submit, server, "fine")
-    await page.send("follow", job=job, after="deadbeef_0001_000000000001")
+    await page.send("follow", job=job, cursor="deadbeef_0001_000000000001")
     assert (await page.until("reset"))["job"] == job
-    await page.send("follow", job=job, after="nonsense")
+    await page.send("follow", job=job, cursor="nonsense")
     assert (await page.until("error", job=job))["code"] == "invalid"
     await page.send("follow", job=job)
     await page.until("events", closed=True)

@@ -262,7 +262,7 @@ async def test_the_socket_tells_a_stranger_nothing(ada: Jupyter, eve: Jupyter) -
     ids, nothing = new_ids(ada), "no-such-job-here"
     cursor = "00000000_0001_000000000003"
     socket = await connect(eve)
-    for type, fields in (("follow", {"after": None}), ("follow", {"after": cursor}), ("seen", {"cursor": cursor})):
+    for type, fields in (("follow", {"cursor": None}), ("follow", {"cursor": cursor}), ("seen", {"cursor": cursor})):
         heard = []
         for job in (ids["job"], nothing):
             await socket.write_message(json.dumps({"type": type, "job": job, **fields}))

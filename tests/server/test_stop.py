@@ -105,7 +105,7 @@ async def test_stop_on_hub_takes_less_than_a_second(tmp_path: Path, held: Thread
         url = f"{server.api}live".replace("http:", "ws:")
         socket = await websocket_connect(HTTPRequest(url, headers={"Authorization": f"token {server.token}"}))
         for job in jobs:
-            await socket.write_message(json.dumps({"type": "follow", "job": job, "after": None}))
+            await socket.write_message(json.dumps({"type": "follow", "job": job, "cursor": None}))
         seen: set[str] = set()
         while seen != set(jobs):
             frame = json.loads(await socket.read_message() or "{}")

@@ -18,7 +18,7 @@ class Follow(ClientFrame, frozen=True, kw_only=True, tag="follow"):
     """Send the events of a job after a cursor, and later ones."""
 
     job: str
-    after: str | None = None  # a cursor; None: the beginning
+    cursor: str | None = None  # None: the beginning
 
 
 class Unfollow(ClientFrame, frozen=True, kw_only=True, tag="unfollow"):

@@ -240,7 +240,7 @@ export class Live implements JobFeed {
   private _ask(job: string, entry: Entry): void {
     // A job that has ended and is all here needs no follow, not even after a reconnect.
     if (!(entry.state.closed && hasEnded(entry.state.answer.status))) {
-      this._connection.send({ type: 'follow', job, after: entry.state.cursor });
+      this._connection.send({ type: 'follow', job, cursor: entry.state.cursor });
     }
   }
 

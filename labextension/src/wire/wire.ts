@@ -268,7 +268,7 @@ export interface Inbox {
 export const PROTOCOL = 2;
 
 export type ClientFrame =
-  | { type: 'follow'; job: string; after: string | null }
+  | { type: 'follow'; job: string; cursor: string | null }
   | { type: 'unfollow'; job: string }
   | { type: 'seen'; job: string; cursor: string }
   | { type: 'write'; document: string; job: string };

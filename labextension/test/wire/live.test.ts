@@ -66,7 +66,7 @@ describe('one follow for all views of a job', () => {
     const one = watch('j');
     events('j', [queued, begun, said(3, 'Hel')]);
     const two = watch('j');
-    expect(FakeSocket.last.take()).toEqual([{ type: 'follow', job: 'j', after: null }]);
+    expect(FakeSocket.last.take()).toEqual([{ type: 'follow', job: 'j', cursor: null }]);
     expect(two.last().answer.text).toBe('Hel');
     events('j', [said(4, 'lo')]);
     expect(one.last()).toBe(two.last());
@@ -78,7 +78,7 @@ describe('one follow for all views of a job', () => {
     const [one, two] = [watch('j'), watch('j')];
     one.leave();
     one.leave();
-    expect(FakeSocket.last.take()).toEqual([{ type: 'follow', job: 'j', after: null }]);
+    expect(FakeSocket.last.take()).toEqual([{ type: 'follow', job: 'j', cursor: null }]);
     two.leave();
     expect(FakeSocket.last.take()).toEqual([{ type: 'unfollow', job: 'j' }]);
     events('j', [queued]);
@@ -90,7 +90,7 @@ describe('one follow for all views of a job', () => {
     expect(one.last().online).toBe(false);
     expect(FakeSocket.last.take()).toEqual([]);
     FakeSocket.last.hello();
-    expect(FakeSocket.last.take()).toEqual([{ type: 'follow', job: 'j', after: null }]);
+    expect(FakeSocket.last.take()).toEqual([{ type: 'follow', job: 'j', cursor: null }]);
     expect(one.last().online).toBe(true);
   });
 });
@@ -106,7 +106,7 @@ describe('a lost line', () => {
     expect(FakeSocket.all).toHaveLength(1);
     vi.advanceTimersByTime(1);
     FakeSocket.last.hello();
-    expect(FakeSocket.last.take()).toEqual([{ type: 'follow', job: 'j', after: 'c3' }]);
+    expect(FakeSocket.last.take()).toEqual([{ type: 'follow', job: 'j', cursor: 'c3' }]);
     events('j', [said(9, 'two', 4), done(10)], true);
     expect(one.last()).toMatchObject({ online: true, closed: true, answer: { status: 'completed', text: 'one two' } });
   });
@@ -208,7 +208,7 @@ describe('a socket that does not open', () => {
     await vi.advanceTimersByTimeAsync(30_000);
     FakeSocket.last.hello();
     expect(one.last()).toMatchObject({ online: true, denial: null });
-    expect(FakeSocket.last.take()).toEqual([{ type: 'follow', job: 'j', after: null }]);
+    expect(FakeSocket.last.take()).toEqual([{ type: 'follow', job: 'j', cursor: null }]);
   });
 
   it('is applyAttempts at once when the window gets the focus', async () => {
@@ -279,7 +279,7 @@ describe('frames that do not fit', () => {
     events('j', [queued, begun, said(3, 'old')]);
     FakeSocket.last.take();
     FakeSocket.last.say({ type: 'reset', job: 'j', code: 'cursor_gone', message: 'Another log.' });
-    expect(FakeSocket.last.take()).toEqual([{ type: 'follow', job: 'j', after: null }]);
+    expect(FakeSocket.last.take()).toEqual([{ type: 'follow', job: 'j', cursor: null }]);
     expect(one.last().answer.status).toBe('new');
     events('j', [queued]);
     expect(one.last().answer.status).toBe('queued');
@@ -300,7 +300,7 @@ describe('frames that do not fit', () => {
     FakeSocket.last.take();
     events('j', [said(5, 'abc', 3)]);
     events('j', [said(9, 'z')]);
-    expect(FakeSocket.last.take()).toEqual(Array(2).fill({ type: 'follow', job: 'j', after: 'c3' }));
+    expect(FakeSocket.last.take()).toEqual(Array(2).fill({ type: 'follow', job: 'j', cursor: 'c3' }));
     events('j', [said(5, 'bc', 4)]);
     expect(one.last().answer.text).toBe('abc');
   });
@@ -326,7 +326,7 @@ describe('a job that is not there', () => {
     expect(one.last().trouble).toEqual({ code: 'not_found', message: 'No such job.' });
     FakeSocket.last.take();
     FakeSocket.last.say({ type: 'job', job: 'j', status: 'queued' });
-    expect(FakeSocket.last.take()).toEqual([{ type: 'follow', job: 'j', after: null }]);
+    expect(FakeSocket.last.take()).toEqual([{ type: 'follow', job: 'j', cursor: null }]);
     events('j', [queued]);
     expect(one.last().trouble).toBeNull();
   });
