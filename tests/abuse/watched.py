@@ -19,7 +19,7 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from jupyter_bgstream.testing.scripted import ThreadedProvider
 
-PATIENCE = 30.0  # seconds
+PATIENCE = 60.0  # seconds
 HERE = str(Path(__file__).parent)
 
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from browser.costly import CORPUS, HARMLESS, LAST, SIZE, costly, mixed
-from browser.lab import SECONDS, Lab, Tab, write_notebook
+from browser.lab import Lab, Tab, write_notebook
 from browser.tasks import Tasks
 from harness.jupyter import Jupyter
 from playwright.async_api import Browser
@@ -136,7 +136,6 @@ async def ended(tab: Tab, selector: str) -> None:
                 view.querySelector('.jp-bgstream-text').textContent.includes('The end of it.');
         }""",
         arg=selector,
-        timeout=40 * SECONDS,
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser.lab import SECONDS, Lab, Tab, write_notebook
+from browser.lab import Lab, Tab, write_notebook
 from harness.jupyter import Jupyter
 from playwright.async_api import Page, Route
 
@@ -142,7 +142,7 @@ async def test_nothing_runs_in_a_tab_opened_from_the_panel(
     await page.evaluate("jupyterapp.restored.then(() => jupyterapp.shell.activateById('jp-bgstream-panel'))")
     await page.locator(f".jp-bgstream-panel [data-job='{job}'] [data-action=open]").first.click()
     view = f".jp-bgstream-view[data-job='{job}']"
-    await page.wait_for_selector(f"{view}[data-state=completed]", timeout=20 * SECONDS)
+    await page.wait_for_selector(f"{view}[data-state=completed]")
     await page.wait_for_function("job => document.querySelector(job)?.textContent.includes('The end of it.')", arg=view)
     await watch.check(view)
     assert await page.locator(".jp-bgstream-panel img, .jp-bgstream-panel b[onclick]").count() == 0

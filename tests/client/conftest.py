@@ -16,7 +16,7 @@ from jupyter_bgstream.client.default_connection import default_background
 from jupyter_bgstream.core.codec import BUNDLE_MIME
 from jupyter_bgstream.testing import ScriptedProvider, ThreadedProvider, answer
 
-PATIENCE = 30.0  # seconds
+PATIENCE = 60.0  # seconds
 
 
 @pytest.fixture(scope="session")

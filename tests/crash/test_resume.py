@@ -18,7 +18,7 @@ from jupyter_bgstream.testing.responses import Answered
 WORDS = [f"{number} naïve 日本語 🦉 " for number in range(40)]
 TEXT = "".join(WORDS)
 THOUGHT = "Let me think. 👩‍🚀 "  # four pieces
-PATIENCE = 30.0  # seconds
+PATIENCE = 60.0  # seconds
 MODELS = ("goes-on", "forgotten", "asked-again", "too-old", "cancelled")
 
 
@@ -39,7 +39,7 @@ class Server:
     async def start(self) -> None:
         await asyncio.to_thread(self._jupyter.start)
         headers = {"Authorization": f"token {self._jupyter.token}"}
-        self._client = httpx.AsyncClient(base_url=self._jupyter.api, headers=headers, trust_env=False, timeout=30)
+        self._client = httpx.AsyncClient(base_url=self._jupyter.api, headers=headers, trust_env=False, timeout=60)
 
     async def kill(self) -> None:
         await self._gone(self._jupyter.kill)

@@ -172,7 +172,7 @@ class World:
             return
         await asyncio.to_thread(server.start)
         headers = {"Authorization": f"token {server.token}"}
-        client = httpx.AsyncClient(base_url=server.api, headers=headers, trust_env=False, timeout=30)
+        client = httpx.AsyncClient(base_url=server.api, headers=headers, trust_env=False, timeout=60)
         self._up[name] = Up(server, life, self._viewers[name], client)
 
     def _locks(self) -> set[Path]:

@@ -119,7 +119,7 @@ class UserServer:
     def client(self, **kwargs: Any) -> httpx.Client:
         """A caller with the user's own API token of the Hub."""
         headers = {"Authorization": f"token {self.token}"} | kwargs.pop("headers", {})
-        return httpx.Client(base_url=self.api, headers=headers, trust_env=False, timeout=30, **kwargs)
+        return httpx.Client(base_url=self.api, headers=headers, trust_env=False, timeout=60, **kwargs)
 
     def browser(self) -> httpx.Client:
         """A caller with the cookies of somebody who has signed in, as a browser has them, and no token."""
@@ -417,7 +417,7 @@ class Hub:
                 if found.environ().get("HOME", "").startswith(str(self.homes)):
                     left.append(found)
                     found.kill()
-        psutil.wait_procs(left, timeout=10)
+        psutil.wait_procs(left, timeout=60)
         for process in self._processes:
             process.close()
 

@@ -21,7 +21,7 @@ import httpx
 
 import jupyter_bgstream
 
-START_SECONDS = 60
+START_SECONDS = 120
 
 
 def free_port() -> int:
@@ -83,7 +83,7 @@ class Jupyter:
     def client(self, **kwargs: Any) -> httpx.Client:
         """A caller with Jupyter's own token."""
         headers = {"Authorization": f"token {self.token}"} | kwargs.pop("headers", {})
-        return httpx.Client(base_url=self.api, headers=headers, trust_env=False, timeout=30, **kwargs)
+        return httpx.Client(base_url=self.api, headers=headers, trust_env=False, timeout=60, **kwargs)
 
     @property
     def runtime_file(self) -> Path:
@@ -195,13 +195,13 @@ class Jupyter:
         assert self._process is not None
         process, self._process = self._process, None
         try:
-            return process.wait(timeout=30)
+            return process.wait(timeout=60)
         finally:
             # Kernels of a killed server would live on, and keep the pipe open.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             if self._reading is not None:
-                self._reading.join(timeout=10)
+                self._reading.join(timeout=60)
                 self._reading = None
             if process.stdout is not None:
                 process.stdout.close()

@@ -42,7 +42,7 @@ class Page:
         await self.socket.write_message(json.dumps({"type": type, **fields}))
 
     async def read(self) -> dict[str, Any]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             message = await self.socket.read_message()
         assert message is not None, "the server closed the socket"
         frame: dict[str, Any] = json.loads(message)

@@ -58,7 +58,7 @@ def announce(client: httpx.Client, group: str, total: int) -> None:
 
 def until_paused(client: httpx.Client, group: str) -> dict[str, Any]:
     """Wait until a group is paused, and nothing of it runs any more."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         shown = client.get(f"groups/{group}").json()
         if shown["paused"] is not None and shown["running"] == 0:

@@ -85,7 +85,7 @@ def last_activity(server: Jupyter) -> float:
         return datetime.fromisoformat(client.get(f"{server.url}api/status").json()["last_activity"]).timestamp()
 
 
-def until(condition: Any, seconds: float = 20.0) -> None:
+def until(condition: Any, seconds: float = 60.0) -> None:
     """Wait for a condition of another process."""
     deadline = time.monotonic() + seconds
     while not condition():
