@@ -25,8 +25,8 @@ from jupyter_bgstream.core.codec import decode_event, decode_events
 MAX_ATTEMPTS = 3
 JOBS = 30
 MOMENT_SECONDS = 1.5  # then it happens anyway: nothing may be left that could be counted
-TOLD_SECONDS = 25.0  # until a death is in every log that it touched: a look of recovery is 10 s away at most
-DRAIN_SECONDS = 60.0
+TOLD_SECONDS = 120.0  # until a death is in every log that it touched: a look of recovery is 10 s away at most
+DRAIN_SECONDS = 120.0
 LOOK_SECONDS = 2.5  # longer than between two looks for dead servers
 OTHERS = ("jupyterlab", "jupyter_lsp", "jupyter_server_terminals", "notebook_shim", "notebook", "nbclassic")
 
