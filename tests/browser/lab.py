@@ -98,6 +98,18 @@ class Tab:
         await self.page.wait_for_selector(".jp-Notebook .jp-Cell")
         return self
 
+    async def replace(self, name: str) -> Tab:
+        """Open another notebook in place of this one, unsaved changes or not: a page costs more than a notebook."""
+        await self.page.evaluate(
+            """path => {
+                jupyterapp.shell.currentWidget?.dispose();
+                void jupyterapp.commands.execute('docmanager:open', {path});
+            }""",
+            name,
+        )
+        await self.page.wait_for_function("path => jupyterapp.shell.currentWidget?.context?.path === path", arg=name)
+        return await self.ready()
+
     async def kernel_ready(self) -> None:
         await self.page.wait_for_function(
             "jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'"
