@@ -136,7 +136,7 @@ def eve(ada: Jupyter, tmp_path_factory: pytest.TempPathFactory, provider: Thread
 
 @pytest.fixture(scope="module")
 def browser(ada: Jupyter) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=ada.url, trust_env=False, timeout=60) as browser:
+    with httpx.Client(base_url=ada.url, trust_env=False, verify=False, timeout=60) as browser:
         browser.get(f"login?token={ada.token}")
         browser.get("any-page-of-jupyter")  # now there are both cookies, the login and the XSRF one
         yield browser
@@ -163,7 +163,7 @@ def ask(ada: Jupyter, eve: Jupyter, browser: httpx.Client) -> Ask:
         headers |= {"X-XSRFToken": browser.cookies["_xsrf"]} if caller == "xsrf" else {}
         url = (eve if caller == "eve" else ada).api + path
         headers |= kwargs.pop("headers", {})
-        with httpx.stream(verb, url, headers=headers, trust_env=False, timeout=60, **kwargs) as response:
+        with httpx.stream(verb, url, headers=headers, trust_env=False, verify=False, timeout=60, **kwargs) as response:
             if response.status_code != 101:
                 response.read()
             return response
