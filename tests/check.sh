@@ -5,6 +5,7 @@
 # Every step keeps its log in test-results/checks; the logs of failed steps are printed at the end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+unset PYTHONDONTWRITEBYTECODE # hundreds of processes would compile all modules that they import
 . tests/checks/steps.sh
 . tests/checks/tools.sh
 . tests/checks/environments.sh

@@ -110,7 +110,7 @@ async def ids_of(store: Store, owner: str = OWNER, **fields: Any) -> list[str]:
 async def take(changes: AsyncIterator[Sequence[Change]], until: Change | None = None) -> list[Change]:
     """Read changes up to one that looks like ``until``, without it: or what one batch brings."""
     taken: list[Change] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for batch in changes:
             taken.extend(batch)
             if until is None:

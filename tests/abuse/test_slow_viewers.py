@@ -45,7 +45,7 @@ class Stalled:
         self.socket = socket.socket()
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
         self.socket.connect(("127.0.0.1", server.port))
-        self.socket.settimeout(30)
+        self.socket.settimeout(60)
 
     def close(self) -> None:
         self.socket.close()

@@ -13,13 +13,13 @@ from typing import Any
 
 import httpx
 import psutil
-from harness.jupyter import Jupyter, jupyter
+from harness.jupyter import OTHERS, Jupyter, jupyter
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from jupyter_bgstream.testing.scripted import ThreadedProvider
 
-PATIENCE = 30.0  # seconds
+PATIENCE = 60.0  # seconds
 HERE = str(Path(__file__).parent)
 
 
@@ -27,7 +27,10 @@ HERE = str(Path(__file__).parent)
 def watched(home: Path, provider: ThreadedProvider, **settings: Any) -> Iterator[Jupyter]:
     """A running server with the probe in it."""
     config = {
-        "ServerApp": {"jpserver_extensions": {"jupyter_bgstream": True, "probe": True}, "log_level": "WARN"},
+        "ServerApp": {
+            "jpserver_extensions": dict.fromkeys(OTHERS, False) | {"jupyter_bgstream": True, "probe": True},
+            "log_level": "WARN",
+        },
         "BgStreamApp": {"providers": {"demo": {"base_url": provider.base_url}}, "log_level": "INFO"} | settings,
     }
     path = os.pathsep.join(filter(None, (HERE, os.environ.get("PYTHONPATH"))))
@@ -41,13 +44,16 @@ def caller(server: Jupyter) -> httpx.AsyncClient:
         base_url=server.api,
         headers={"Authorization": f"token {server.token}"},
         trust_env=False,
+        verify=False,
         timeout=PATIENCE,
         limits=httpx.Limits(max_connections=32, max_keepalive_connections=32),
     )
 
 
 def probe(server: Jupyter, verb: str = "GET", **mischief: float) -> dict[str, Any]:
-    with httpx.Client(headers={"Authorization": f"token {server.token}"}, trust_env=False, timeout=PATIENCE) as client:
+    with httpx.Client(
+        headers={"Authorization": f"token {server.token}"}, trust_env=False, verify=False, timeout=PATIENCE
+    ) as client:
         answer = client.request(verb, f"{server.url}probe", json=mischief or None)
         return dict(answer.raise_for_status().json())
 

@@ -173,7 +173,7 @@ def _kernel_of(server: Jupyter) -> int:
 def _watch(server: Jupyter, figures: Figures, *, until: int) -> None:
     headers = {"Authorization": f"token {server.token}"}
     give_up = time.monotonic() + PATIENCE
-    with httpx.Client(base_url=server.url, headers=headers, trust_env=False, timeout=30) as client:
+    with httpx.Client(base_url=server.url, headers=headers, trust_env=False, verify=False, timeout=60) as client:
         (job,) = client.get("api/bgstream/jobs", params={"limit": 1}).json()["jobs"]
         while time.monotonic() < give_up:
             began = time.perf_counter()

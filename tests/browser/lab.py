@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.jupyter import Jupyter
-from playwright.async_api import Browser, BrowserContext, Locator, Page, WebSocket
+from playwright.async_api import Browser, BrowserContext, Locator, Page, WebSocket, expect
 
-SECONDS = 1000  # Playwright counts milliseconds
+PATIENCE = 90_000.0  # milliseconds for all that waits; other processes may take the processors
+
+expect.set_options(timeout=PATIENCE)
 
 
 def write_notebook(path: Path, *cells: str) -> Path:
@@ -51,7 +53,7 @@ def write_notebook(path: Path, *cells: str) -> Path:
 
 def saved_cells(path: Path) -> list[dict[str, Any]]:
     """Return the cells in the file. The server writes it in place: for a moment it has no or half a notebook."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 90
     while True:
         try:
             return list(json.loads(path.read_text())["cells"])
@@ -92,15 +94,25 @@ class Tab:
 
     async def ready(self) -> Tab:
         """Wait until the notebook of a page that was just loaded can be used."""
-        await self.page.wait_for_function(
-            "window.jupyterapp?.shell.currentWidget?.context?.isReady", timeout=40 * SECONDS
-        )
-        await self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=20 * SECONDS)
+        await self.page.wait_for_function("window.jupyterapp?.shell.currentWidget?.context?.isReady")
+        await self.page.wait_for_selector(".jp-Notebook .jp-Cell")
         return self
+
+    async def replace(self, name: str) -> Tab:
+        """Open another notebook in place of this one, unsaved changes or not: a page costs more than a notebook."""
+        await self.page.evaluate(
+            """path => {
+                jupyterapp.shell.currentWidget?.dispose();
+                void jupyterapp.commands.execute('docmanager:open', {path});
+            }""",
+            name,
+        )
+        await self.page.wait_for_function("path => jupyterapp.shell.currentWidget?.context?.path === path", arg=name)
+        return await self.ready()
 
     async def kernel_ready(self) -> None:
         await self.page.wait_for_function(
-            "jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'", timeout=40 * SECONDS
+            "jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'"
         )
 
     async def run(self, cell: int) -> None:
@@ -134,7 +146,6 @@ class Tab:
             """([n, state]) => document.querySelectorAll('.jp-Notebook .jp-Cell')[n]
                 ?.querySelector('.jp-bgstream-view')?.dataset.state === state""",
             arg=[cell, state],
-            timeout=30 * SECONDS,
         )
 
     async def shows(self, cell: int, text: str) -> None:
@@ -143,12 +154,11 @@ class Tab:
             """([n, text]) => document.querySelectorAll('.jp-Notebook .jp-Cell')[n]
                 ?.querySelector('.jp-bgstream-text')?.textContent.includes(text)""",
             arg=[cell, text],
-            timeout=30 * SECONDS,
         )
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until something that the page's events change has become true."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while not condition():
                 await self.page.evaluate("new Promise(requestAnimationFrame)")
 
@@ -174,5 +184,11 @@ class Lab:
 
 
 async def new_lab(browser: Browser, server: Jupyter, **kwargs: Any) -> Lab:
+    return Lab(await new_context(browser, **kwargs), server)
+
+
+async def new_context(browser: Browser, **kwargs: Any) -> BrowserContext:
+    """Return a context whose pages wait patiently."""
     context = await browser.new_context(viewport={"width": 1200, "height": 900}, **kwargs)
-    return Lab(context, server)
+    context.set_default_timeout(PATIENCE)
+    return context

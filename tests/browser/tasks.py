@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any
 
@@ -28,6 +29,18 @@ class Tasks:
         mains = {_thread(event) for event in events if event.get("args", {}).get("name") == "CrRendererMain"}
         tasks = (event for event in events if event["name"] == "RunTask" and _thread(event) in mains)
         self.longest = max((event.get("tdur", 0) / 1000 for event in tasks), default=0.0)
+
+
+async def assert_within(budget: float, measure: Callable[[], Awaitable[dict[str, float]]]) -> None:
+    """Assert that no task is longer than the one named ``harmless`` and a budget, in one of three measurements.
+
+    A busy machine adds to CPU time and never takes from it.
+    """
+    for _ in range(3):
+        longest = await measure()
+        if max(longest.values()) <= longest["harmless"] + budget:
+            return
+    raise AssertionError({name: f"{busy:.0f} ms" for name, busy in longest.items()})
 
 
 def _thread(event: dict[str, Any]) -> tuple[int, int]:

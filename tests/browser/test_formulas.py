@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from browser.lab import SECONDS, Lab, Tab, saved_markdown, write_notebook
+from browser.lab import Lab, Tab, saved_markdown, write_notebook
 from browser.test_cell import LOAD, bg
 from harness.jupyter import Jupyter
 
@@ -38,7 +38,6 @@ async def drawn(tab: Tab, cell: int) -> None:
         "([n, count]) => document.querySelectorAll('.jp-Notebook .jp-Cell')[n]"
         "?.querySelectorAll('.jp-bgstream-text mjx-container').length === count",
         arg=[cell, FORMULAS],
-        timeout=30 * SECONDS,
     )
     text = tab.view(cell).locator(".jp-bgstream-text")
     assert PARAGRAPH in await text.locator("p").all_inner_texts()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browser.lab import SECONDS, Lab, Tab, write_notebook
+import pytest_asyncio
+from browser.lab import Tab, write_notebook
 from harness.jupyter import Jupyter
-from playwright.async_api import Page, Route
+from playwright.async_api import BrowserContext, Page, Route
 
 from jupyter_bgstream.testing.script import answer
 from jupyter_bgstream.testing.scripted import ThreadedProvider
@@ -85,16 +87,34 @@ def deltas(text: str) -> list[str]:
     return pieces
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def pages(context: BrowserContext, server: Jupyter) -> AsyncIterator[list[tuple[Tab, Watch]]]:
+    """Two pages for all answers: one has followed them, the other one knows what was saved alone."""
+    write_notebook(server.root / "empty.ipynb", "1")
+    pages = []
+    for _ in range(2):
+        page = await context.new_page()
+        watch = await Watch(page, server).start()
+        tab = await Tab(page, server).open("empty.ipynb")
+        await page.evaluate("jupyterapp.restored")
+        pages.append((tab, watch))
+    yield pages
+    for tab, _ in pages:
+        await tab.close()
+
+
 @pytest.mark.parametrize("name", CORPUS)
-async def test_nothing_runs_in_a_cell(lab: Lab, server: Jupyter, provider: ThreadedProvider, name: str) -> None:
+async def test_nothing_runs_in_a_cell(
+    pages: list[tuple[Tab, Watch]], server: Jupyter, provider: ThreadedProvider, name: str
+) -> None:
     pieces = deltas(CORPUS[name] + LAST)
     provider.scripts[f"hostile-{name}"] = answer(pieces, hold_after=len(pieces))
     write_notebook(
         server.root / f"hostile-{name}.ipynb", "%load_ext jupyter_bgstream", f"%%bg demo/hostile-{name}\nHello"
     )
-    page = await lab.context.new_page()
-    watch = await Watch(page, server).start()
-    tab = await Tab(page, server).open(f"hostile-{name}.ipynb")
+    (tab, watch), (saved, watch_saved) = pages
+    page = tab.page
+    await tab.replace(f"hostile-{name}.ipynb")
     await tab.run(0)
     await tab.run(1)
     await tab.shows(1, "The end of it.")  # live: the answer has not ended
@@ -115,16 +135,15 @@ async def test_nothing_runs_in_a_cell(lab: Lab, server: Jupyter, provider: Threa
             await link.dispatch_event("click")
     await tab.save()
     await watch.check(view)
-    await page.reload()  # what was saved is the first paint, in a trusted notebook
-    await tab.state(1, "completed")
-    await tab.shows(1, "The end of it.")
-    await watch.check(view)
-    await page.close()
+    await saved.replace(f"hostile-{name}.ipynb")  # what was saved is the first paint, in a trusted notebook
+    await saved.state(1, "completed")
+    await saved.shows(1, "The end of it.")
+    await watch_saved.check(view)
 
 
 @pytest.mark.parametrize("name", CORPUS)
 async def test_nothing_runs_in_a_tab_opened_from_the_panel(
-    lab: Lab, server: Jupyter, provider: ThreadedProvider, name: str
+    pages: list[tuple[Tab, Watch]], server: Jupyter, provider: ThreadedProvider, name: str
 ) -> None:
     provider.scripts[f"panel-{name}"] = answer(deltas(CORPUS[name] + LAST))
     hostile = {
@@ -135,15 +154,13 @@ async def test_nothing_runs_in_a_tab_opened_from_the_panel(
     }
     with server.client() as client:
         job = client.post("jobs", json=hostile).json()["id"]
-    write_notebook(server.root / "empty.ipynb", "1")
-    page = await lab.context.new_page()
-    watch = await Watch(page, server).start()
-    tab = await Tab(page, server).open("empty.ipynb")
-    await page.evaluate("jupyterapp.restored.then(() => jupyterapp.shell.activateById('jp-bgstream-panel'))")
+    tab, watch = pages[0]
+    page = tab.page
+    await page.evaluate("jupyterapp.shell.activateById('jp-bgstream-panel')")
     await page.locator(f".jp-bgstream-panel [data-job='{job}'] [data-action=open]").first.click()
     view = f".jp-bgstream-view[data-job='{job}']"
-    await page.wait_for_selector(f"{view}[data-state=completed]", timeout=20 * SECONDS)
+    await page.wait_for_selector(f"{view}[data-state=completed]")
     await page.wait_for_function("job => document.querySelector(job)?.textContent.includes('The end of it.')", arg=view)
     await watch.check(view)
     assert await page.locator(".jp-bgstream-panel img, .jp-bgstream-panel b[onclick]").count() == 0
-    await tab.close()
+    await page.evaluate("jupyterapp.shell.currentWidget.close()")

@@ -8,7 +8,7 @@ from base64 import b64encode
 from pathlib import Path
 
 import pytest
-from browser.lab import SECONDS, Lab, Tab, saved_markdown, write_notebook
+from browser.lab import Lab, Tab, saved_markdown, write_notebook
 from browser.test_cell import LOAD, bg
 from browser.test_widget import HEAD, bare, cell, notebook  # noqa: F401 - two are fixtures
 from harness.images import png
@@ -36,7 +36,6 @@ async def drawn(tab: Tab, at: str, widths: list[int]) -> None:
             return JSON.stringify(images.map(image => image.naturalWidth)) === JSON.stringify(widths);
         }""",
         arg=[at, widths],
-        timeout=30 * SECONDS,
     )
 
 
@@ -71,7 +70,7 @@ async def test_images_come_live_are_saved_and_are_there_after_a_reload(
     await download.save_as(tmp_path / "saved")
     assert (download.suggested_filename, (tmp_path / "saved").read_bytes()) == ("picture-2.png", SMALL)
 
-    async with asyncio.timeout(30):  # until the page has read what its file may have
+    async with asyncio.timeout(90):  # until the page has read what its file may have
         while data_uri(SMALL) not in saved_markdown(path, 1):
             await tab.save()
     saved = saved_markdown(path, 1)
@@ -174,7 +173,7 @@ async def test_small_images_in_the_text_and_drawn_diagrams_are_shown(
     for n in (1, 2):
         await tab.state(n, "completed")
         await tab.shows(n, "The end.")
-    await tab.page.wait_for_selector(f"{cell(1)} .jp-bgstream-text .jp-RenderedMermaid img", timeout=20 * SECONDS)
+    await tab.page.wait_for_selector(f"{cell(1)} .jp-bgstream-text .jp-RenderedMermaid img")
     images = await tab.view(1).locator(".jp-bgstream-text img").all()
     drawing, *others = [await image.get_attribute("src") or "" for image in images]
     assert (drawing.startswith("data:image/svg+xml"), others) == (True, [data_uri(SMALL)])

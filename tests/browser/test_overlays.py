@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from browser.lab import SECONDS, Lab, Tab, write_notebook
+from browser.lab import Lab, Tab, write_notebook
 from browser.test_hostile_content import CORPUS, FORBIDDEN, HOSTILE, Watch
 from harness.jupyter import Jupyter
 from playwright.async_api import Locator, Page, expect
@@ -54,13 +54,11 @@ async def ended(page: Page, views: str, count: int) -> None:
         """([views, count, last]) => [...document.querySelectorAll(`${views}[data-drawn=true]`)].filter(
             view => view.querySelector('.jp-bgstream-text').textContent.includes(last)).length === count""",
         arg=[views, count, LAST.strip()],
-        timeout=40 * SECONDS,
     )
     # Formulas are set after that, and the first of all waits for MathJax.
     await page.wait_for_function(
         "views => [...document.querySelectorAll(views)].every(view => view.querySelector('mjx-container') !== null)",
         arg=f"{views} .jp-bgstream-text",
-        timeout=20 * SECONDS,
     )
 
 
@@ -102,7 +100,7 @@ async def test_in_cells(page: Page, server: Jupyter, provider: ThreadedProvider)
         await tab.run(number)
     views = ".jp-Notebook .jp-bgstream-view:not(.jp-bgstream-batch)"
     await ended(page, views, 4)
-    await page.wait_for_selector(".jp-bgstream-batch[data-state=completed]", timeout=20 * SECONDS)
+    await page.wait_for_selector(".jp-bgstream-batch[data-state=completed]")
     await covers_nothing(page, 5)
 
 
@@ -133,7 +131,7 @@ async def test_in_a_thread(page: Page, server: Jupyter) -> None:
     await open_panel(tab)
     await page.locator(".jp-bgstream-panel [data-thread=over] [data-action=open]").click()
     thread = page.get_by_role("region", name="Thread over")
-    await expect(thread.locator(".jp-bgstream-gone")).to_be_attached(timeout=20 * SECONDS)
+    await expect(thread.locator(".jp-bgstream-gone")).to_be_attached()
     await ended(page, ".jp-bgstream-thread .jp-bgstream-view", 1)
     await expect(thread.locator(".jp-bgstream-text")).to_have_count(2)
     await covers_nothing(page, 8)
@@ -174,7 +172,7 @@ async def test_in_a_toast_and_a_dialog(page: Page, server: Jupyter) -> None:
     with server.client() as client:
         client.post("jobs", json={"model": "demo/overlays", "prompt": "Hello", "title": TITLE})
     toast = page.locator(".Toastify__toast", has_text="<b style=")  # Lab cuts it off
-    await expect(toast).to_be_visible(timeout=20 * SECONDS)
+    await expect(toast).to_be_visible()
     row = page.locator(".jp-bgstream-jobs .jp-bgstream-row")
     await row.hover()
     await row.locator("[data-action=delete]").click()
@@ -189,7 +187,7 @@ async def test_in_a_widget_without_the_labextension(lab: Lab, page: Page, server
     tab = await Tab(page, server).open("bare.ipynb")
     await tab.run(0)
     await tab.run(1)
-    await page.wait_for_selector(".jp-bgstream-view[data-state=completed]", timeout=30 * SECONDS)
+    await page.wait_for_selector(".jp-bgstream-view[data-state=completed]")
     await tab.shows(1, LAST.strip())
     await covers_nothing(page, 1)
 
@@ -207,7 +205,7 @@ async def test_in_tables_of_a_kernel(page: Page, server: Jupyter, provider: Thre
     for number in range(len(tables) + 2):
         await tab.run(number)
     outputs = page.locator(".jp-Notebook .jp-OutputArea-output")
-    await expect(outputs.last.locator("mjx-container")).to_be_attached(timeout=20 * SECONDS)
+    await expect(outputs.last.locator("mjx-container")).to_be_attached()
     await expect(page.locator(".jp-Notebook table")).to_have_count(len(tables))
     await expect(page.locator(".jp-Notebook mjx-container")).to_have_count(1)
     await expect(page.locator(".jp-Notebook table a")).to_have_count(0)
@@ -224,7 +222,7 @@ async def test_no_pixel_leaves_the_box_of_an_answer(
     await tab.run(1)
     await tab.state(1, "completed")
     if "$" in text:
-        await page.wait_for_selector(".jp-bgstream-text mjx-container", timeout=20 * SECONDS)
+        await page.wait_for_selector(".jp-bgstream-text mjx-container")
     await paints_only_in(page.locator(".jp-Notebook"), page.locator(".jp-bgstream-text"))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from browser.lab import SECONDS, Lab, saved_markdown, write_notebook
+from browser.lab import Lab, saved_markdown, write_notebook
 from harness.jupyter import Jupyter
 
 from jupyter_bgstream.testing.script import DONE, Script, Send, chunk
@@ -71,9 +71,9 @@ async def test_an_answer_shows_all_that_it_has(lab: Lab, server: Jupyter, provid
     assert await link.get_attribute("rel") == "noopener noreferrer nofollow"
 
     row = tab.page.locator(f".jp-bgstream-jobs [data-job='{await tab.job(1)}']")
-    await row.locator(".jp-bgstream-details >> text=$0.0012").wait_for(timeout=10 * SECONDS)
+    await row.locator(".jp-bgstream-details >> text=$0.0012").wait_for()
     assert await row.locator(".jp-bgstream-state").inner_text() == "Cut off"
-    await tab.page.wait_for_selector(".jp-bgstream-today >> text=today: $0.0012", timeout=10 * SECONDS)
+    await tab.page.wait_for_selector(".jp-bgstream-today >> text=today: $0.0012")
 
     await tab.save()
     assert saved_markdown(server.root / "parts.ipynb", 1) == (

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from browser.lab import SECONDS, Lab, Tab, write_notebook
+from browser.lab import Lab, Tab, write_notebook
 from harness.jupyter import Jupyter
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -33,7 +33,6 @@ async def language(tab: Tab, cell: int, name: str) -> None:
         """([n, name]) => document.querySelectorAll('.jp-Notebook .jp-Cell')[n]
             ?.querySelector('.cm-content')?.dataset.language === name""",
         arg=[cell, name],
-        timeout=30 * SECONDS,
     )
 
 

@@ -6,7 +6,7 @@ import re
 from itertools import chain, repeat
 
 import pytest
-from browser.lab import SECONDS, Lab, Tab, saved_cells, saved_markdown, write_notebook
+from browser.lab import Lab, Tab, saved_cells, saved_markdown, write_notebook
 from harness.jupyter import Jupyter
 
 from jupyter_bgstream.testing.http_connection import Request
@@ -206,13 +206,13 @@ async def test_a_cell_that_was_run_again_leaves_its_first_run_in_the_panel(
     await tab.shows(1, "First words")
     old = await tab.job(1)
     # What is asked within two seconds is taken for one run.
-    await tab.view(1).locator(".jp-bgstream-elapsed >> text=3 s").wait_for(timeout=10 * SECONDS)
+    await tab.view(1).locator(".jp-bgstream-elapsed >> text=3 s").wait_for()
     await tab.run(1)
     await tab.page.wait_for_selector(f".jp-Notebook .jp-bgstream-view[data-job='{old}']", state="detached")
     await tab.shows(1, "First words")
     await open_panel(tab)
     row = tab.page.locator(f"{PANEL} .jp-bgstream-jobs > ul > [data-job='{old}']")
-    await row.locator("text=earlier run of its cell").wait_for(timeout=10 * SECONDS)
+    await row.locator("text=earlier run of its cell").wait_for()
     await row.locator("[data-action=stop]").click()
     await tab.page.wait_for_selector(f"{PANEL} [data-job='{old}'][data-state=cancelled]")
     provider.release()

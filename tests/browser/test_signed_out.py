@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
-from browser.lab import SECONDS, Lab, Tab, new_lab, write_notebook
+from browser.lab import Lab, Tab, new_lab, write_notebook
 from browser.test_cell import LOAD, TEXT, bg
 from harness.jupyter import Jupyter, jupyter
 from playwright.async_api import Browser
@@ -54,12 +54,11 @@ async def try_again(tab: Tab) -> None:
     await tab.until(lambda: len(tab.sockets) > tries)
 
 
-async def says(tab: Tab, place: str, text: str, seconds: int = 30) -> None:
+async def says(tab: Tab, place: str, text: str) -> None:
     """Wait until what is at this place has exactly this text."""
     await tab.page.wait_for_function(
         "([place, text]) => document.querySelector(place)?.textContent === text",
         arg=[place, text],
-        timeout=seconds * SECONDS,
     )
 
 

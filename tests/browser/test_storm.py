@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from browser.lab import SECONDS, Lab, Tab, new_lab, saved_cells, write_notebook
+from browser.lab import Lab, Tab, new_lab, saved_cells, write_notebook
 from harness.jupyter import Jupyter
 from playwright.async_api import Browser, Error, WebSocketRoute
 
@@ -185,7 +185,6 @@ async def drawn(tab: Tab) -> dict[str, str]:
                 dataset.state === 'completed' && (dataset.batch || dataset.drawn === 'true'));
         }""",
         arg=ANSWERS + 1,
-        timeout=40 * SECONDS,
     )
     found = await tab.page.evaluate(
         """Object.fromEntries([...document.querySelectorAll('.jp-bgstream-view[data-job]')].map(view =>

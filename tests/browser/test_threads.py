@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from browser.lab import SECONDS, Lab, Tab, write_notebook
+from browser.lab import Lab, Tab, write_notebook
 from harness.jupyter import Jupyter
 from playwright.async_api import Locator
 
@@ -131,4 +131,4 @@ async def test_in_notebook_7_a_thread_is_in_the_panel(lab: Lab, server: Jupyter,
     with server.client() as client:
         job = client.get("threads/messages?thread=seven").json()["messages"][0]["job"]
         client.delete(f"jobs/{job}")
-    await again.locator("text=This thread was deleted.").wait_for(timeout=10 * SECONDS)
+    await again.locator("text=This thread was deleted.").wait_for()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from browser.lab import SECONDS, Lab, Tab, new_lab, saved_cells, write_notebook
+from browser.lab import Lab, Tab, new_lab, saved_cells, write_notebook
 from browser.test_cell import LOAD, TEXT, bg
 from browser.test_prompt_cell import language, marked
 from harness.jupyter import Jupyter, jupyter
@@ -137,7 +137,6 @@ async def until_source(tab: Tab, source: str) -> None:
             return activeCell !== null && cell.model.sharedModel.getSource() === source && lines.join('\\n') === source;
         }""",
         arg=source,
-        timeout=20 * SECONDS,
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from browser.lab import SECONDS, write_notebook
+from browser.lab import new_context, write_notebook
 from browser.test_cell import LOAD, TEXT, bg
 from harness.images import png
 from harness.jupyter import Jupyter, free_port, jupyter, of_this_machine
@@ -65,7 +65,7 @@ class Voila:
 
     def stop(self) -> None:
         self._process.terminate()
-        self._process.wait(timeout=30)
+        self._process.wait(timeout=90)
         self._reader.join()
         assert self._process.stdout is not None
         self._process.stdout.close()
@@ -119,7 +119,7 @@ def serving(home: Path, provider: ThreadedProvider) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=90)
         process.stdout.close()
 
 
@@ -140,7 +140,7 @@ async def visit(page: Page, url: str) -> list[str]:
     """Open a page, and return the list in which its errors will be."""
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    await page.goto(url, timeout=90 * SECONDS)  # it comes as the cells run
+    await page.goto(url)  # it comes as the cells run
     return errors
 
 
@@ -151,16 +151,16 @@ async def streams_live_and_ends(page: Page, url: str, provider: ThreadedProvider
     provider.scripts["row"] = answer("a row")
     errors = await visit(page, url)
     views = page.locator(".jp-bgstream-view:not(.jp-bgstream-batch)")
-    await expect(views).to_have_count(len(HELD), timeout=60 * SECONDS)
+    await expect(views).to_have_count(len(HELD))
     for n in range(len(HELD)):
-        await expect(views.nth(n)).to_contain_text("Some emphasis", timeout=30 * SECONDS)
+        await expect(views.nth(n)).to_contain_text("Some emphasis")
         if hold:
             await expect(views.nth(n)).to_have_attribute("data-state", "streaming")
-    await expect(page.locator(".jp-bgstream-batch")).to_contain_text("2 of 2 answered", timeout=30 * SECONDS)
+    await expect(page.locator(".jp-bgstream-batch")).to_contain_text("2 of 2 answered")
     if hold:
         provider.release(len(HELD))
     for n in range(len(HELD)):
-        await expect(views.nth(n)).to_have_attribute("data-state", "completed", timeout=30 * SECONDS)
+        await expect(views.nth(n)).to_have_attribute("data-state", "completed")
         await expect(views.nth(n)).to_contain_text("And the last words.")
     await expect(page.locator("body")).not_to_contain_text("Queued…")
     assert not errors
@@ -168,9 +168,9 @@ async def streams_live_and_ends(page: Page, url: str, provider: ThreadedProvider
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser) -> AsyncIterator[Page]:
-    page = await browser.new_page()
-    yield page
-    await page.close()
+    context = await new_context(browser)
+    yield await context.new_page()
+    await context.close()
 
 
 async def test_answers_stream_on_a_page_and_after_its_reload(
@@ -190,7 +190,7 @@ async def test_images_come_from_the_kernel(
     with voila(tmp_path, write_notebook(tmp_path / "page.ipynb", LOAD, bg("drawn"))) as running:
         await visit(page, running.url)
         images = page.locator(".jp-bgstream-image[data-state=shown] img")
-        await expect(images).to_have_count(2, timeout=60 * SECONDS)
+        await expect(images).to_have_count(2)
         assert await images.evaluate_all("all => all.map(image => image.naturalWidth)") == [48, 640]
 
 
@@ -199,15 +199,15 @@ async def test_visitor_stops_an_answer_and_asks_again(
 ) -> None:
     provider.scripts["stopped"] = answer(TEXT, hold_after=8)
     with voila(tmp_path, write_notebook(tmp_path / "page.ipynb", LOAD, bg("stopped"))) as running:
-        await page.goto(running.url, timeout=90 * SECONDS)
+        await page.goto(running.url)
         view = page.locator(".jp-bgstream-view")
-        await expect(view).to_contain_text("Some emphasis", timeout=30 * SECONDS)
+        await expect(view).to_contain_text("Some emphasis")
         await view.locator("[data-action=stop]").click()
-        await expect(view).to_have_attribute("data-state", "cancelled", timeout=30 * SECONDS)
+        await expect(view).to_have_attribute("data-state", "cancelled")
         await expect(view).to_contain_text("Some emphasis")
         provider.scripts["stopped"] = answer(TEXT)
         await view.locator("[data-action=retry]").click()
-        await expect(view).to_have_attribute("data-state", "completed", timeout=30 * SECONDS)
+        await expect(view).to_have_attribute("data-state", "completed")
         await expect(view).to_contain_text("And the last words.")
 
 
@@ -236,7 +236,7 @@ async def test_answers_stream_with_serve_and_without_a_server_the_cell_says_what
     page: Page, provider: ThreadedProvider, tmp_path: Path
 ) -> None:
     with voila(tmp_path, write_notebook(tmp_path / "page.ipynb", *CELLS)) as running:
-        await page.goto(running.url, timeout=90 * SECONDS)
+        await page.goto(running.url)
         body = page.locator("body")
         await expect(body).to_contain_text("Not sent: No Jupyter server with jupyter_bgstream is running")
         await expect(body).to_contain_text("Start `jupyter bgstream serve` in a terminal")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from browser.lab import SECONDS, Lab, Tab, write_notebook
+from browser.lab import Lab, Tab, write_notebook
 from browser.test_hostile_content import CORPUS, LAST, Watch, deltas
 from harness.jupyter import Jupyter
 
@@ -36,7 +36,6 @@ class Page:
         await self.page.wait_for_function(
             "([at, text]) => document.querySelector(`${at} .jp-bgstream-text`)?.textContent.includes(text)",
             arg=[selector, text],
-            timeout=30 * SECONDS,
         )
 
     async def state(self, selector: str, state: str, views: int = 1) -> None:
@@ -45,7 +44,6 @@ class Page:
             """([at, state, views]) =>
                 document.querySelectorAll(`${at} .jp-bgstream-view[data-state=${state}]`).length === views""",
             arg=[selector, state, views],
-            timeout=30 * SECONDS,
         )
 
     async def words(self, selector: str, text: str) -> None:

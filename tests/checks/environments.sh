@@ -1,5 +1,7 @@
 # Environments beside .venv. Each function makes one, and makes it anew only if it is not there.
 
+export UV_OVERRIDE=tests/checks/left_out.txt
+
 # environment FOLDER PYTHON: make an environment, for "uv pip install --python FOLDER/bin/python".
 environment() { uv venv --quiet --allow-existing --python "$2" "$1"; }
 

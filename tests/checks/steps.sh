@@ -5,13 +5,17 @@ logs=$PWD/test-results/checks
 rm -rf "$logs" && mkdir -p "$logs"
 lanes=()
 
-# run NAME COMMAND…: run a command, keep its output in a log, and print the result and the seconds.
+# run NAME COMMAND…: run a command, keep its output in a log, and print the result, the seconds, and those of the processor,
+# which other work on the machine does not change.
 run() {
-  local name=$1 began=$SECONDS result="ok" log
+  local name=$1 began=$SECONDS result="ok" log used
   log=$logs/$(tr -cs 'A-Za-z0-9.\n' '-' <<<"$name").log
   shift
-  "$@" >"$log" 2>&1 </dev/null || result="FAILED"
-  printf '%-6s %4d s  %s\n' "$result" $((SECONDS - began)) "$name"
+  local TIMEFORMAT='%U %S'
+  { time "$@" >"$log" 2>&1 </dev/null; } 2>"$log.time" || result="FAILED"
+  used=$(awk 'END { printf "%d", $1 + $2 }' "$log.time")
+  rm "$log.time"
+  printf '%-6s %4d s %4d s CPU  %s\n' "$result" $((SECONDS - began)) "$used" "$name"
   [ "$result" = ok ] || { echo "$log" >>"$logs/failed"; return 1; }
 }
 

@@ -43,6 +43,7 @@ def api(home: Home, name: str) -> httpx.Client:
         base_url=f"{runtime['url']}api/bgstream/",
         headers={"Authorization": f"token {runtime['token']}"},
         trust_env=False,
+        verify=False,
         timeout=DEADLINE,
     )
 

@@ -16,7 +16,7 @@ from jupyter_bgstream.client.default_connection import default_background
 from jupyter_bgstream.core.codec import BUNDLE_MIME
 from jupyter_bgstream.testing import ScriptedProvider, ThreadedProvider, answer
 
-PATIENCE = 30.0  # seconds
+PATIENCE = 60.0  # seconds
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +79,11 @@ class Kernel:
 
     def __init__(self, server: Jupyter, *, rest: httpx.Client | None = None) -> None:
         self.rest = rest or httpx.Client(
-            base_url=server.url, headers={"Authorization": f"token {server.token}"}, trust_env=False, timeout=PATIENCE
+            base_url=server.url,
+            headers={"Authorization": f"token {server.token}"},
+            trust_env=False,
+            verify=False,
+            timeout=PATIENCE,
         )
         self.id = str(self.rest.post("api/kernels").raise_for_status().json()["id"])
         self._gone = False

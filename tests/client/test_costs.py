@@ -64,7 +64,7 @@ def test_a_handle_tells_all_that_an_answer_has(provider: ThreadedProvider) -> No
     )
     provider.scripts["parts"] = Script(steps=tuple(map(Send, pieces)))
     asked = submit("Hello", model="test/parts")
-    assert asked.wait(30).finish_reason == "tool_calls"
+    assert asked.wait(60).finish_reason == "tool_calls"
     assert [source.url for source in asked.sources] == ["https://example.org"]
     assert [(tool.name, tool.arguments) for tool in asked.tool_calls] == [("look_up", "{}")]
     assert asked.cost == find(asked.id).cost == Cost(usd=0.25)
@@ -86,7 +86,7 @@ def test_costs_are_asked_of_the_server() -> None:
 
 def test_the_magic_shows_a_table(kernel: Kernel) -> None:
     kernel.run("%%bg test/hello --name said\nx")
-    assert kernel.ask("said.wait(30).cost") == "None"
+    assert kernel.ask("said.wait(60).cost") == "None"
     by_model = kernel.run("%bg costs model").bundles[0]["text/plain"]
     assert by_model.split("\n")[0].split() == ["model", "jobs", "tokens", "in", "tokens", "out", "cost"]
     assert "test/hello" in by_model

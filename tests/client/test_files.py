@@ -122,7 +122,7 @@ class TestSubmit:
         (tmp_path / "report.pdf").write_bytes(PDF)
         files = [tmp_path / "report.pdf", File(b"a,b\n", name="rates.csv"), File(WAV)]
         job = submit("What is this?", files=files, images=PNG)
-        assert job.result(30) == "Hello, world"
+        assert job.result(60) == "Hello, world"
         (user,) = provider.requests[-1].json["messages"]
         kinds = [part["type"] for part in user["content"]]
         assert kinds == ["file", "text", "input_audio", "image_url", "text"]
@@ -136,7 +136,7 @@ class TestSubmit:
         ]
 
     def test_a_single_one_needs_no_list(self, provider: ThreadedProvider) -> None:
-        submit("What is this?", files=File(b"x", name="a.txt")).result(30)
+        submit("What is this?", files=File(b"x", name="a.txt")).result(60)
         assert len(provider.requests[-1].json["messages"][0]["content"]) == 2
 
     def test_files_belong_into_a_content_of_messages(self) -> None:
@@ -161,7 +161,7 @@ class TestMagic:
         line = "%%bg --name read --file report.pdf --file 'two words.txt' --file $where"
         ran = kernel.run(f"{line}\nWhat is this?")
         assert ran.reply["status"] == "ok", ran.error
-        assert kernel.ask("read.result(30)") == "'Hello, world'"
+        assert kernel.ask("read.result(60)") == "'Hello, world'"
         content: Any = provider.requests[-1].json["messages"][-1]["content"]
         assert [part["type"] for part in content] == ["file", "text", "image_url", "text"]
         assert content[1]["text"] == "File two words.txt:\n\n```\nGrüezi\n```"

@@ -142,7 +142,7 @@ class TestSubmit:
         return list(provider.requests[-1].json["messages"])
 
     def test_images_and_system_text(self, provider: ThreadedProvider) -> None:
-        assert submit("What is this?", images=[Figure(), JPEG], system="Be brief.").result(30) == "Hello, world"
+        assert submit("What is this?", images=[Figure(), JPEG], system="Be brief.").result(60) == "Hello, world"
         system, user = self.sent(provider)
         assert system == {"role": "system", "content": "Be brief."}
         first, second, text = user["content"]
@@ -151,12 +151,12 @@ class TestSubmit:
         assert text == {"type": "text", "text": "What is this?"}
 
     def test_a_single_one_needs_no_list(self, provider: ThreadedProvider) -> None:
-        submit("What is this?", images=PNG).result(30)
+        submit("What is this?", images=PNG).result(60)
         assert [part["type"] for part in self.sent(provider)[0]["content"]] == ["image_url", "text"]
 
     def test_parts_in_messages(self, provider: ThreadedProvider) -> None:
         turns = [{"role": "user", "content": ["Look:", GIF]}, {"role": "assistant", "content": "I see."}]
-        submit([*turns, {"role": "user", "content": "And now?"}], system="Be brief.").result(30)
+        submit([*turns, {"role": "user", "content": "And now?"}], system="Be brief.").result(60)
         roles = [message["role"] for message in self.sent(provider)]
         assert roles == ["system", "user", "assistant", "user"]
         assert [part["type"] for part in self.sent(provider)[1]["content"]] == ["text", "image_url"]
@@ -186,7 +186,7 @@ class TestMagic:
         line += """ --param 'stop=["a b"]'"""
         ran = kernel.run(f"%%bg --name seen {line} --param user=me --param 'odd=a=b' --param top_k=NaN\nWhat is this?")
         assert ran.reply["status"] == "ok", ran.error
-        assert kernel.ask("seen.result(30)") == "'Hello, world'"
+        assert kernel.ask("seen.result(60)") == "'Hello, world'"
         sent = provider.requests[-1].json
         assert sent["messages"][0] == {"role": "system", "content": "Be brief."}
         assert [part["type"] for part in self.user(provider)] == ["image_url", "image_url", "text"]

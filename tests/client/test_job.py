@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("script")
 
 def test_a_whole_answer() -> None:
     asked = submit("Say hello.")
-    assert asked.result(timeout=30) == "Hello, world"
+    assert asked.result(60) == "Hello, world"
     assert (asked.status, asked.model, asked.title) == ("completed", "test/hello", "Say hello.")
     assert asked.usage == {
         "input_tokens": 3,

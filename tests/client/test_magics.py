@@ -70,7 +70,7 @@ def test_what_can_be_asked(kernel: Kernel, provider: ThreadedProvider) -> None:
 
 def test_a_name_holds_the_handle(kernel: Kernel) -> None:
     shown = kernel.run("%%bg --name greeting\nSay hello.").job
-    assert kernel.ask("greeting.wait(30).text") == "'Hello, world'"
+    assert kernel.ask("greeting.wait(60).text") == "'Hello, world'"
     assert kernel.ask("greeting.id") == repr(shown["id"])
     last = kernel.run("greeting")
     assert last.outputs[0]["type"] == "execute_result"

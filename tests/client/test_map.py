@@ -126,7 +126,7 @@ def test_where_no_page_asks_the_server_the_kernel_keeps_the_display_up_to_date(
         provider.release(2)
         updated: list[dict[str, Any]] = []
         while not updated or "2 of 2 answered" not in updated[-1]["data"]["text/plain"]:
-            message = kernel._client.get_iopub_msg(timeout=30)
+            message = kernel._client.get_iopub_msg(timeout=60)
             if message["msg_type"] == "update_display_data":
                 updated.append(message["content"])
         assert {each["transient"]["display_id"] for each in updated} == {shown["transient"]["display_id"]}

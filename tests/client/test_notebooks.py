@@ -128,7 +128,7 @@ def test_every_cell_does_what_the_text_says(path: Path, demo: Jupyter) -> None:
             if cell.cell_type == "code":
                 ran[cell.id] = kernel.run(cell.source, cell=cell.id)
                 assert ran[cell.id].reply["status"] == "ok", ran[cell.id].error
-        kernel.run("from jupyter_bgstream.client import jobs\nfor job in jobs(): job.wait(20)")
+        kernel.run("from jupyter_bgstream.client import jobs\nfor job in jobs(): job.wait(60)")
         said = {
             cell: client.get(f"jobs/{run.job['id']}").json()
             for cell, run in ran.items()

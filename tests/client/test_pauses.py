@@ -45,7 +45,7 @@ class TestScript:
         batch = mapped(model)
         for _ in range(2):
             with pytest.raises(bg.BatchPausedError) as raised:
-                batch.wait(20)
+                batch.wait(60)
         assert (raised.value.code, raised.value.reason.code) == ("batch_paused", "unauthorized")
         for words in (batch.id, "revoked", f"{ROWS - AT_FIRST} remaining rows", "batch.resume()", "batch.retry()"):
             assert words in raised.value.message
@@ -61,18 +61,18 @@ class TestScript:
     def test_it_goes_on_with_what_is_left_and_retry_asks_the_rest(self, provider: ThreadedProvider, model: str) -> None:
         batch = mapped(model)
         with pytest.raises(bg.BatchPausedError):
-            batch.wait(20)
+            batch.wait(60)
         mend(provider, model)
         assert batch.resume() is batch
         assert batch.paused is None
-        assert batch.wait(20).counts["completed"] == ROWS - AT_FIRST
+        assert batch.wait(60).counts["completed"] == ROWS - AT_FIRST
         assert batch.resume().retry().wait(20).status == "completed"
         assert len(provider.asked(model.partition("/")[2])) == ROWS + AT_FIRST
 
     def test_retry_lets_it_go_on_as_well(self, provider: ThreadedProvider, model: str) -> None:
         batch = mapped(model)
         with pytest.raises(bg.BatchPausedError):
-            batch.wait(20)
+            batch.wait(60)
         mend(provider, model)
         assert batch.retry().wait(20).status == "completed"
 
@@ -81,11 +81,11 @@ class TestScript:
     ) -> None:
         batch = mapped(model)
         with pytest.raises(bg.BatchPausedError):
-            batch.wait(20)
+            batch.wait(60)
         mend(provider, model)
         with server.client() as client:
             client.post(f"batches/{batch.id}/resume").raise_for_status()
-        assert batch.wait(20).counts["completed"] == ROWS - AT_FIRST
+        assert batch.wait(60).counts["completed"] == ROWS - AT_FIRST
 
     def test_rows_and_await_do_not_hang_either(self, provider: ThreadedProvider, model: str) -> None:
         batch = mapped(model)
@@ -107,12 +107,12 @@ class TestScript:
     ) -> None:
         batch = mapped(model)
         with pytest.raises(bg.BatchPausedError):
-            batch.wait(20)
+            batch.wait(60)
         again = mapped(model)
         assert again.id == batch.id
         assert "It is paused" in capsys.readouterr().out
         with pytest.raises(bg.BatchPausedError):
-            again.wait(20)
+            again.wait(60)
         batch.cancel()
 
 

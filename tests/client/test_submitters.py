@@ -47,7 +47,7 @@ def test_kernel_sees_who_submitted_and_names_nobody_itself(people: Jupyter, kern
     job = ask(people, "ada", "POST", "jobs", json={"prompt": "Of ada", "thread": "shared"})["id"]
     until_ended(people, job)
     kernel.run("%%bg --thread shared --name own\nOf a kernel")
-    assert kernel.ask("own.wait(30).submitted_by") == "None"
+    assert kernel.ask("own.wait(60).submitted_by") == "None"
     assert kernel.ask(f"bg.job({job!r}).submitted_by") == "'ada'"
     assert kernel.ask("[job.title for job in bg.jobs(submitted_by='ada')]") == "['Of ada']"
     assert kernel.ask("len(bg.jobs(submitted_by='bob'))") == "0"

@@ -58,11 +58,11 @@ def test_another_kernel_goes_on_with_a_conversation(
     server: Jupyter, kernel: Kernel, provider: ThreadedProvider, parrot: str
 ) -> None:
     kernel.run(f"%%bg test/{parrot} --thread shared --name one\nMy name is Ada.")
-    kernel.run("one.wait(30)")
+    kernel.run("one.wait(60)")
     with closing(Kernel(server)) as other:
         other.run("%load_ext jupyter_bgstream")
         other.run(f"%%bg test/{parrot} --thread shared --name two\nWhat is my name?")
-        other.run("two.wait(30)")
+        other.run("two.wait(60)")
         listed = other.run("from jupyter_bgstream.client import thread, threads\nthreads()")
         assert "shared" in listed.bundles[0]["text/plain"]
         assert other.ask("[m['content'] for m in thread('shared').messages]") == repr(
@@ -87,7 +87,7 @@ def test_two_jobs_on_one_thread_run_in_order(script: None, provider: ThreadedPro
         ("two", two.id, "queued"),
     ]
     provider.release(2)
-    assert (one.result(30), two.result(30)) == ("Aye, Sir.", "Aye, Sir.")
+    assert (one.result(60), two.result(60)) == ("Aye, Sir.", "Aye, Sir.")
     assert sent(provider, "in-order") == [["one"], ["one", "Aye, Sir.", "two"]]
     assert [job.id for job in talk.jobs] == [one.id, two.id]
 
@@ -125,7 +125,7 @@ def test_a_thread_is_renamed_while_it_is_answered(script: None, provider: Thread
     assert thread("before").submit("one", model="test/renamed", id="renamed-job-1").thread == "after"
     two = talk.submit("two", model="test/renamed")
     provider.release(2)
-    two.wait(30)
+    two.wait(60)
     assert sent(provider, "renamed") == [["one"], ["one", "Aye, Sir.", "two"]]
     assert [each.name for each in threads() if each.name in ("before", "after")] == ["after"]
     with pytest.raises(NotFoundError):
@@ -139,7 +139,7 @@ def test_a_thread_is_deleted_while_it_is_answered(script: None, provider: Thread
     assert next(iter(one)) == "Aye, "
     talk.delete()
     with pytest.raises(NotFoundError):
-        one.wait(30)
+        one.wait(60)
     with pytest.raises(NotFoundError):
         _ = talk.status
     assert "to be deleted" not in [each.name for each in threads()]
@@ -171,7 +171,7 @@ def test_two_servers_on_one_database_have_the_same_threads(
     thread("common").rename("ours")
     assert (thread("ours").status, second.status) == ("running", "queued")
     provider.release(2)
-    assert second.result(30) == "Aye, Sir."
+    assert second.result(60) == "Aye, Sir."
     assert sent(provider, "both") == [["one"], ["one", "Aye, Sir.", "two"]]
     third = thread("ours").submit("three", model="test/both")
     assert next(iter(third)) == "Aye, "

@@ -97,7 +97,9 @@ class Viewer:
     async def watch(self, server: Jupyter, jobs: list[str]) -> None:
         """Begin to watch these jobs on a server."""
         headers = {"Authorization": f"token {server.token}"}
-        self._client = httpx.AsyncClient(base_url=server.api, headers=headers, trust_env=False, timeout=30)
+        self._client = httpx.AsyncClient(
+            base_url=server.api, headers=headers, trust_env=False, verify=False, timeout=60
+        )
         try:
             request = HTTPRequest(server.api.replace("http", "ws", 1) + "live", headers=headers)
             self._socket = await websocket_connect(request)

@@ -93,7 +93,7 @@ class Puppet:
         self._new: asyncio.Queue[Call] = asyncio.Queue()
 
     async def call(self) -> Call:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self._new.get()
 
     def resolve(self, model: str) -> Puppet:
@@ -142,7 +142,7 @@ async def service(store: MemoryStore, puppet: Puppet) -> AsyncIterator[Service]:
 async def ended(service: Service, job_id: str) -> Job:
     """Follow a job to its end."""
     job = await service.jobs.get(OWNER, job_id)
-    async with asyncio.timeout(10), aclosing(service.jobs.follow(job, after=0)) as batches:
+    async with asyncio.timeout(60), aclosing(service.jobs.follow(job, after=0)) as batches:
         async for _ in batches:
             pass
     return await service.jobs.get(OWNER, job_id)
@@ -151,7 +151,7 @@ async def ended(service: Service, job_id: str) -> Job:
 async def shown(service: Service, job_id: str, text: str) -> None:
     """Follow a job until this text has been shown."""
     job = await service.jobs.get(OWNER, job_id)
-    async with asyncio.timeout(10), aclosing(service.jobs.follow(job, after=0)) as batches:
+    async with asyncio.timeout(60), aclosing(service.jobs.follow(job, after=0)) as batches:
         async for _ in batches:
             if (await service.jobs.answer(OWNER, job_id))[1].text == text:
                 return
@@ -162,7 +162,7 @@ async def reached(service: Service, job_id: str, status: str) -> Job:
     news = asyncio.Event()
     deaf = service.listen(lambda change: news.set())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (job := await service.jobs.get(OWNER, job_id)).status != status:
                 await news.wait()
                 news.clear()

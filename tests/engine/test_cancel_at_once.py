@@ -33,7 +33,7 @@ async def test_an_answer_that_the_store_has_not_heard_of_is_cancelled_at_its_pro
     await service.open()
     job, _ = await service.jobs.submit(OWNER, spec())
     call = (await puppet.call()).keep("at the beginning")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await store.asked.wait()
         await service.jobs.cancel(OWNER, job.id)
         store.may.set()

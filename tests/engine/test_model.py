@@ -41,7 +41,7 @@ LIMITS = Limits(
     max_attempts=MAX_ATTEMPTS,
     stop_grace=0.0,
 )
-PATIENCE = 10.0  # real seconds until what the model says must be so
+PATIENCE = 60.0  # real seconds until what the model says must be so
 ALL = 1 << 30  # bytes
 
 

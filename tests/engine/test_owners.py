@@ -211,7 +211,7 @@ async def reached_of(service: Service, owner: str, job_id: str, status: str) -> 
     news = asyncio.Event()
     deaf = service.listen(lambda change: news.set())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (job := await service.jobs.get(owner, job_id)).status != status:
                 await news.wait()
                 news.clear()

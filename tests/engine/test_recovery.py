@@ -161,7 +161,7 @@ async def test_a_cancel_during_recovery_is_the_end(
     for job in jobs:
         assert (await ended(service, job.id)).status == "cancelled"
     for call in puppet.calls:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await call.closed.wait()
     assert await service.inbox.notices(OWNER, "") == []
 

@@ -209,7 +209,7 @@ async def test_a_thread_is_deleted_with_what_runs_and_what_waits(service: Servic
     call = (await puppet.call()).say("so f")
     await shown(service, running.id, "so f")
     await service.threads.delete(OWNER, "t")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await call.closed.wait()
     for job in (running, queued):
         with pytest.raises(NotFoundError):

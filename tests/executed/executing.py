@@ -28,7 +28,7 @@ printed = []
 # In slices: a machine under load takes longer than a front end waits for a message.
 _GO_ON = """
 try:
-    printed.append(started[len(printed)].communicate(timeout=10)[0])
+    printed.append(started[len(printed)].communicate(timeout=60)[0])
 except subprocess.TimeoutExpired:
     pass
 print(len(printed), end="")

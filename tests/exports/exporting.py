@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from browser.lab import new_context
 from harness.jupyter import Jupyter
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from playwright.async_api import Browser, Route
@@ -87,7 +88,7 @@ class Opened:
 async def opened(browser: Browser, path: Path) -> Opened:
     """Open a page without a network, and use it as a curious reader would."""
     found = Opened()
-    context = await browser.new_context()
+    context = await new_context(browser)
     page = await context.new_page()
 
     async def request(route: Route) -> None:

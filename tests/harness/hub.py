@@ -119,7 +119,7 @@ class UserServer:
     def client(self, **kwargs: Any) -> httpx.Client:
         """A caller with the user's own API token of the Hub."""
         headers = {"Authorization": f"token {self.token}"} | kwargs.pop("headers", {})
-        return httpx.Client(base_url=self.api, headers=headers, trust_env=False, timeout=30, **kwargs)
+        return httpx.Client(base_url=self.api, headers=headers, trust_env=False, verify=False, timeout=60, **kwargs)
 
     def browser(self) -> httpx.Client:
         """A caller with the cookies of somebody who has signed in, as a browser has them, and no token."""
@@ -254,6 +254,7 @@ class Hub:
             base_url=f"{self.hub_address}{PREFIX}hub/api/",
             headers={"Authorization": f"token {self._token}"},
             trust_env=False,
+            verify=False,
             timeout=PATIENCE,
         )
         for made in (self.homes, self.admin):
@@ -327,7 +328,9 @@ class Hub:
     def await_routes(self, *servers: UserServer) -> None:
         """Wait until a proxy that was started again knows the way to these servers."""
         deadline = time.monotonic() + PATIENCE
-        with httpx.Client(trust_env=False, headers={"Authorization": f"token {self._proxy_token}"}) as proxy:
+        with httpx.Client(
+            trust_env=False, verify=False, headers={"Authorization": f"token {self._proxy_token}"}
+        ) as proxy:
             while True:
                 routes = proxy.get(f"http://127.0.0.1:{self._proxy_api}/api/routes").json()
                 if all(httpx.URL(server.url).path.rstrip("/") in routes for server in servers):
@@ -384,7 +387,9 @@ class Hub:
 
     def sign_in(self, user: str) -> httpx.Client:
         """Return a client with the Hub's cookies of a user who has filled in the login form."""
-        browser = httpx.Client(base_url=self.url, trust_env=False, timeout=PATIENCE, follow_redirects=True)
+        browser = httpx.Client(
+            base_url=self.url, trust_env=False, verify=False, timeout=PATIENCE, follow_redirects=True
+        )
         assert browser.get("hub/login").status_code == 200
         (xsrf,) = [cookie.value for cookie in browser.cookies.jar if cookie.name == "_xsrf"]
         form = {"username": user, "password": "any", "_xsrf": xsrf}
@@ -417,7 +422,7 @@ class Hub:
                 if found.environ().get("HOME", "").startswith(str(self.homes)):
                     left.append(found)
                     found.kill()
-        psutil.wait_procs(left, timeout=10)
+        psutil.wait_procs(left, timeout=60)
         for process in self._processes:
             process.close()
 

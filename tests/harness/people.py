@@ -64,7 +64,7 @@ def send(server: Jupyter, person: str | None, verb: str, path: str, **kwargs: An
         headers = {"Authorization": f"token {json.loads(server.runtime_file.read_text())['token']}"}
     else:
         headers = {"Cookie": f"{COOKIE}={quote(person)}"}
-    with httpx.Client(base_url=server.api, headers=headers, trust_env=False, timeout=30) as client:
+    with httpx.Client(base_url=server.api, headers=headers, trust_env=False, verify=False, timeout=60) as client:
         return client.request(verb, path, **kwargs)
 
 

@@ -15,6 +15,6 @@ async def hang_up(socket: WebSocketClientConnection) -> None:
     """
     socket.close()
     with suppress(TimeoutError):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await socket.read_message() is not None:
                 pass

@@ -15,7 +15,7 @@ JOB = {"prompt": "Hello"}
 
 
 def ask(verb: str, url: str, **kwargs: Any) -> httpx.Response:
-    with httpx.stream(verb, url, trust_env=False, timeout=30, **kwargs) as response:
+    with httpx.stream(verb, url, trust_env=False, verify=False, timeout=60, **kwargs) as response:
         if response.status_code != 101:
             response.read()
         return response

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from browser.lab import Lab, Tab, write_notebook
+from browser.lab import Lab, Tab, new_context, write_notebook
 from browser.test_panel import LOAD, PANEL, open_panel
 from browser.test_signed_out import SIGN_IN, says
 from harness.hub import Hub, UserServer
@@ -38,7 +38,7 @@ class HubLab(Lab):
 
 
 async def sign_in(browser: Browser, server: UserServer) -> HubLab:
-    context = await browser.new_context(viewport={"width": 1200, "height": 900})
+    context = await new_context(browser)
     page = await context.new_page()
     await page.goto(f"{server.hub.url}hub/login?next=%2Fcampus%2Fhub%2Fhome")
     await page.fill("#username_input", server.user)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from jupyter_bgstream.providers import default_model, http_provider, status_cache
 from jupyter_bgstream.providers.http_provider import HTTPProvider
 from jupyter_bgstream.providers.registry import Registry
 from jupyter_bgstream.testing import ScriptedProvider
@@ -19,6 +20,14 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that answers has the time to, however busy the machine is; tests of time-outs set their own."""
+    monkeypatch.setattr(default_model, "LOCAL_SECONDS", 60.0)
+    monkeypatch.setattr(http_provider, "STATUS_SECONDS", 60.0)
+    monkeypatch.setattr(status_cache, "ALL_SECONDS", 60.0)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from jupyter_bgstream.providers.base import Provider, ProviderEvent
 from jupyter_bgstream.providers.errors import ErrorBuilder
 from jupyter_bgstream.providers.formats.chat_completions import ChatDecoder
 
-PATIENCE = 9  # seconds; less than any time-out that a test should not run into
+PATIENCE = 60  # seconds; less than the default of idle_timeout
 ERRORS = ErrorBuilder("puppet", model="one", key_env="PUPPET_KEY")
 STOP = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 

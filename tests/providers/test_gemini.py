@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 import msgspec
@@ -520,10 +519,9 @@ class TestService:
         provider.routes[ROUTE] = Script(steps=(Send(b"".join(FULL[:4])), Hold()))
         reading = asyncio.create_task(read(connect(format="gemini")))
         await provider.held()
-        cancelled = time.monotonic()
         reading.cancel()
         request = await provider.request()
-        assert await request.closed - cancelled < 1
+        await request.closed
         assert request.closed_by_client
         with pytest.raises(asyncio.CancelledError):
             await reading

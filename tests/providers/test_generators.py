@@ -6,7 +6,6 @@ import asyncio
 import os
 import sys
 import threading
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
@@ -213,7 +212,7 @@ async def test_what_blocks_in_it_does_not_block_the_server() -> None:
 
     async def blocking(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
         yield "one "
-        yield "two" if held.wait(5) else "the server's loop could not run"  # as time.sleep would
+        yield "two" if held.wait(60) else "the server's loop could not run"  # as time.sleep would
 
     said = ""
     async with aclosing(serve(blocking).stream(job("agent/one"))) as stream:
@@ -269,7 +268,7 @@ class TestCancel:
             sys.executable, "-c", LEFT, env=os.environ | {"PYTHONPATH": path}, stdout=asyncio.subprocess.PIPE
         )
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 said, _ = await process.communicate()
         finally:
             if process.returncode is None:
@@ -303,7 +302,7 @@ class TestCancel:
                 closed.set()
 
         reading = asyncio.create_task(read(serve(careful), job("agent/one")))
-        assert await asyncio.to_thread(begun.wait, 5)
+        assert await asyncio.to_thread(begun.wait, 60)
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading
@@ -320,7 +319,7 @@ class TestCancel:
             yield "one"
             inside.set()
             if blocks:
-                let_go.wait(20)
+                let_go.wait(60)
             while not let_go.is_set():
                 try:
                     await asyncio.sleep(0.01)
@@ -329,14 +328,13 @@ class TestCancel:
             gone.set()
             yield "two"
 
-        began = time.monotonic()
         async with aclosing(serve(stubborn).stream(job("agent/one"))) as stream:
             await anext(stream)
-            assert await asyncio.to_thread(inside.wait, 5)
-        assert time.monotonic() - began < 2
+            assert await asyncio.to_thread(inside.wait, 60)
+        assert not gone.is_set()
         assert "still runs after job" in caplog.text
         let_go.set()
-        assert gone.wait(5)
+        assert gone.wait(60)
 
 
 async def test_many_at_a_time_do_not_mix() -> None:

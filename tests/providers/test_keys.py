@@ -97,7 +97,7 @@ async def test_a_function_that_does_not_return(provider: ScriptedProvider, monke
     monkeypatch.setattr(keys, "FUNCTION_SECONDS", 0.05)
     held = threading.Event()
     try:
-        assert "0.05 s" in missing(await sent(provider, {}, api_key=lambda: str(held.wait(20))))
+        assert "0.05 s" in missing(await sent(provider, {}, api_key=lambda: str(held.wait(60))))
     finally:
         held.set()
 
@@ -159,7 +159,7 @@ class TestKeyring:
         assert "keyring failed: RuntimeError" in missing(await sent(provider, {}, api_key_env="A_KEY", keyring=True))
         monkeypatch.setattr(keys, "KEYRING_SECONDS", 0.05)
         held = threading.Event()
-        ring.get_password = lambda *_: held.wait(20)  # type: ignore[attr-defined]
+        ring.get_password = lambda *_: held.wait(60)  # type: ignore[attr-defined]
         assert "locked" in missing(await sent(provider, {}, api_key_env="A_KEY", keyring=True))
         held.set()
 
@@ -179,7 +179,7 @@ async def test_a_header_may_come_from_a_function(provider: ScriptedProvider, mon
     assert "X-Team raised ValueError" in missing(await sent(provider, {}, headers={"X-Team": raising}))
     monkeypatch.setattr(http_provider, "HEADER_SECONDS", 0.05)
     held = threading.Event()
-    assert "0.05 s" in missing(await sent(provider, {}, headers={"X-Team": lambda: str(held.wait(20))}))
+    assert "0.05 s" in missing(await sent(provider, {}, headers={"X-Team": lambda: str(held.wait(60))}))
     held.set()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 import msgspec
@@ -563,10 +562,9 @@ class TestService:
         provider.routes["POST /v1/messages"] = Script(steps=(Send(b"".join(FULL[:17])), Hold()))
         reading = asyncio.create_task(read(connect(format="messages")))
         await provider.held()
-        cancelled = time.monotonic()
         reading.cancel()
         request = await provider.request()
-        assert await request.closed - cancelled < 1
+        await request.closed
         assert request.closed_by_client
         with pytest.raises(asyncio.CancelledError):
             await reading

@@ -56,15 +56,15 @@ class TestBlocking:
             yield f"{threading.get_ident()} "
             if messages[-1]["content"] == "block":
                 blocks.set()
-                let_go.wait(20)  # as time.sleep and clients without async do
+                let_go.wait(60)  # as time.sleep and clients without async do
             yield "done"
 
         service = serve(blocking)
         stuck = asyncio.create_task(read(service, job("agent/one", prompt="block"), patience=30))
         try:
-            assert await asyncio.to_thread(blocks.wait, 10)
+            assert await asyncio.to_thread(blocks.wait, 60)
             threads: set[str] = set()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while True:  # a loop is spare a moment after its job has ended
                     said, error = await read(service, job("agent/one", prompt="go on"))
                     assert error is None
@@ -82,7 +82,7 @@ class TestBlocking:
         assert "test_plugin_loops.py" in warning or "threading.py" in warning
         assert "asyncio.to_thread" in warning
         # When the shared loop answers again, jobs begin there.
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while text((await read(service, job("agent/one")))[0]).split()[0] in threads:
                 pass
 
@@ -90,7 +90,7 @@ class TestBlocking:
         all_here = threading.Barrier(5)
 
         async def blocking(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
-            all_here.wait(20)  # raises if one of them does not come
+            all_here.wait(60)  # raises if one of them does not come
             yield "done"
 
         service = serve(blocking)
@@ -104,12 +104,12 @@ class TestBlocking:
         async def blocking(messages: list[dict[str, Any]], model: str, params: Any) -> AsyncIterator[str]:
             asked.append(messages[-1]["content"])
             blocks.set()
-            let_go.wait(20)
+            let_go.wait(60)
             yield "done"
 
         service = serve(blocking)
         first = asyncio.create_task(read(service, job("agent/one", prompt="first"), patience=30))
-        assert await asyncio.to_thread(blocks.wait, 10)
+        assert await asyncio.to_thread(blocks.wait, 60)
         second = asyncio.create_task(read(service, job("agent/one", prompt="second")))
         await asyncio.sleep(0)  # it has been offered to the loop
         second.cancel()

@@ -260,7 +260,7 @@ class TestStatus:
         monkeypatch.setattr("jupyter_bgstream.providers.http_provider.STATUS_SECONDS", 0.1)
         provider.listing = Script(steps=(Hold(),))
         config = {name: {"base_url": provider.base_url} for name in ("one", "two", "three")}
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             hung = await Registry(config, environ={}, builtin=False).status()
         assert [status.error.code for status in hung if status.error] == ["unreachable"] * 3
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from jupyter_bgstream.testing.http_connection import Request, hung_up, read_request
 
-PATIENCE = 20.0  # seconds
+PATIENCE = 60.0  # seconds
 
 
 class Receiver:

@@ -31,7 +31,7 @@ def jobs_of(batch: str, model: str, *numbers: int, **fields: Any) -> list[dict[s
 
 def until(client: httpx.Client, path: str, **expected: object) -> dict[str, Any]:
     """Ask until the answer has these fields."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         answer = client.get(path).json()
         if all(answer[name] == value for name, value in expected.items()):

@@ -136,7 +136,7 @@ def eve(ada: Jupyter, tmp_path_factory: pytest.TempPathFactory, provider: Thread
 
 @pytest.fixture(scope="module")
 def browser(ada: Jupyter) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=ada.url, trust_env=False, timeout=30) as browser:
+    with httpx.Client(base_url=ada.url, trust_env=False, verify=False, timeout=60) as browser:
         browser.get(f"login?token={ada.token}")
         browser.get("any-page-of-jupyter")  # now there are both cookies, the login and the XSRF one
         yield browser
@@ -163,7 +163,7 @@ def ask(ada: Jupyter, eve: Jupyter, browser: httpx.Client) -> Ask:
         headers |= {"X-XSRFToken": browser.cookies["_xsrf"]} if caller == "xsrf" else {}
         url = (eve if caller == "eve" else ada).api + path
         headers |= kwargs.pop("headers", {})
-        with httpx.stream(verb, url, headers=headers, trust_env=False, timeout=30, **kwargs) as response:
+        with httpx.stream(verb, url, headers=headers, trust_env=False, verify=False, timeout=60, **kwargs) as response:
             if response.status_code != 101:
                 response.read()
             return response
@@ -392,7 +392,7 @@ def test_a_body_beyond_jupyters_own_limit_gets_our_answer_too(tmp_path: Path) ->
     config = {"ServerApp": {"max_body_size": 10_000_000}}
     with (
         jupyter(tmp_path, config=config) as server,
-        contextlib.closing(HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection,
+        contextlib.closing(HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection,
     ):
         connection.putrequest("POST", "/api/bgstream/jobs")
         connection.putheader("Authorization", f"token {server.token}")

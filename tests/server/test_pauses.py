@@ -58,7 +58,7 @@ def announce(client: httpx.Client, batch: str, total: int) -> None:
 
 def until_paused(client: httpx.Client, batch: str) -> dict[str, Any]:
     """Wait until a batch is paused, and nothing of it runs any more."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         shown = client.get(f"batches/{batch}").json()
         if shown["paused"] is not None and shown["running"] == 0:

@@ -13,7 +13,7 @@ from server.conftest import until_text, wait
 
 from jupyter_bgstream.testing import ThreadedProvider, answer
 
-PATIENCE = 20  # seconds
+PATIENCE = 60  # seconds
 AGENT = """
 import asyncio
 import time

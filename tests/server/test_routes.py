@@ -59,7 +59,7 @@ def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Jupyter
 
 
 def ask(server: Jupyter, verb: str, pattern: str, **headers: str) -> httpx.Response:
-    with httpx.Client(base_url=server.api, trust_env=False) as client:
+    with httpx.Client(base_url=server.api, trust_env=False, verify=False) as client:
         return client.request(verb.upper(), path_of(pattern), headers=headers, json={} if verb == "post" else None)
 
 
@@ -105,11 +105,11 @@ def test_every_verb_asks_the_authorizer(refusing: tuple[Jupyter, Path], pattern:
 def test_the_kernels_token_opens_nothing_else(server: Jupyter) -> None:
     headers = {"Authorization": f"token {kernel_token(server)}"}
     for path in ("api/contents", "api/sessions", "api/kernels", "api/me", "api/terminals"):
-        assert httpx.get(server.url + path, headers=headers, trust_env=False).status_code == 403
+        assert httpx.get(server.url + path, headers=headers, trust_env=False, verify=False).status_code == 403
 
 
 def test_a_browser_without_its_xsrf_token_cannot_submit(server: Jupyter) -> None:
-    with httpx.Client(base_url=server.url, trust_env=False) as browser:
+    with httpx.Client(base_url=server.url, trust_env=False, verify=False) as browser:
         browser.get(f"login?token={server.token}")
         browser.get("any-page-of-jupyter")  # now there are both cookies, the login and the XSRF one
         assert browser.get("api/bgstream/status").status_code == 200
@@ -133,7 +133,7 @@ def test_the_socket_asks_the_authorizer(refusing: tuple[Jupyter, Path]) -> None:
 
 
 def test_the_socket_refuses_another_sites_page(server: Jupyter) -> None:
-    with httpx.Client(base_url=server.url, trust_env=False) as browser:
+    with httpx.Client(base_url=server.url, trust_env=False, verify=False) as browser:
         browser.get(f"api/status?token={server.token}")
         cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
     assert upgrade(server, {"Cookie": cookies, "Origin": "https://evil.example"}).status_code == 403
@@ -148,7 +148,7 @@ def upgrade(server: Jupyter, headers: dict[str, str]) -> httpx.Response:
         "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
     }
-    with httpx.stream("GET", server.api + "live", headers=handshake | headers, trust_env=False) as answer:
+    with httpx.stream("GET", server.api + "live", headers=handshake | headers, trust_env=False, verify=False) as answer:
         return answer
 
 

@@ -37,7 +37,7 @@ def test_outdated_package_makes_every_route_answer_503_with_reason(tmp_path: Pat
                 verb,
                 answer.text,
             )
-        assert httpx.get(f"{server.api}status", trust_env=False).status_code == 403
+        assert httpx.get(f"{server.api}status", trust_env=False, verify=False).status_code == 403
 
 
 def test_outdated_package_that_can_be_imported_is_named_in_log(tmp_path: Path, outdated: Path) -> None:

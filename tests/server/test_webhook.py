@@ -571,9 +571,7 @@ def test_a_server_whose_authorities_cannot_be_loaded_says_so_and_can_be_stopped(
     with jupyter(tmp_path, config=config, **env) as server:
         with server.client() as client:
             models = client.get("models")
-        began = time.monotonic()
         server.stop()
-        assert time.monotonic() - began < PATIENCE
     locks = (server.data / "bgstream").rglob("*.lock")
     assert [lock.read_text() for lock in locks] == ["closed\n"]  # the store was closed
     assert models.status_code == httpx.codes.OK

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from browser.lab import SECONDS, Lab, Tab, saved_markdown, write_notebook
+from browser.lab import Lab, Tab, saved_markdown, write_notebook
 from harness.jupyter import Jupyter
 from playwright.async_api import ConsoleMessage, Error
 
@@ -58,7 +58,7 @@ async def test_page_shows_answer_panel_widget_and_batch(
     await tab.shows(3, "A widget's answer.")
     await tab.state(3, "completed")
     await tab.run(4)
-    await tab.page.wait_for_selector(".jp-OutputArea-executeResult >> text=(3, 3)", timeout=60 * SECONDS)
+    await tab.page.wait_for_selector(".jp-OutputArea-executeResult >> text=(3, 3)")
 
     await tab.save()
     assert saved_markdown(server.root / name, 1) == TEXT

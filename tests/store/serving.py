@@ -14,7 +14,7 @@ from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.store_contract import HERE
 
 PACKAGE = Path(jupyter_bgstream.__file__).parents[1]
-DEADLINE = 30  # seconds; nothing here takes one, unless something is wrong
+DEADLINE = 60  # seconds; nothing here takes one, unless something is wrong
 
 
 @asynccontextmanager

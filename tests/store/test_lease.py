@@ -8,7 +8,6 @@ import shutil
 import sqlite3
 import sys
 import threading
-import time
 from contextlib import closing
 
 import pytest
@@ -29,6 +28,7 @@ NODE1, NODE2, NODE3 = Machine("node1", "boot-1"), Machine("node2", "boot-2"), Ma
 OTHER_POD = ["unshare", "--uts", "sh", "-c", 'hostname other-pod && exec "$@"', "sh"]
 OPTIONS = {"journal": "rollback", "host": "ada"}
 DEAD = {"watch": 3.0}  # seconds; longer than a renewal, where nobody renews
+ENDLESS = {"watch": 3600.0}  # seconds; a start that waited for the lease would not end within the test
 
 
 def folder_of(database):
@@ -121,24 +121,18 @@ async def test_fenced_errors_are_unavailable_for_requests():
 async def test_start_after_a_clean_stop_does_not_wait(database):
     async with opened(database, "server-old", **on(NODE1)) as store:
         await submit(store, "job-0001", server="server-old")
-    began = time.monotonic()
-    async with opened(database, **on(NODE2)) as store:
-        assert time.monotonic() - began < 2
+    async with opened(database, **on(NODE2, **ENDLESS)) as store:
         assert [job.id for job in await store.abandoned_jobs(owner=None, limit=9)] == ["job-0001"]
         assert store.warnings == ()
 
 
 async def test_start_on_the_same_machine_does_not_wait(database):
-    async with serving(database, **on(NODE1)) as server:
-        began = time.monotonic()
-        async with opened(database, **on(NODE1)) as store:
-            assert time.monotonic() - began < 2
-            assert await store.abandoned_jobs(owner=None, limit=9) == []
-            server.kill()
-            assert [job.id for job in await store.abandoned_jobs(owner=None, limit=9)] == [server.job]
-    began = time.monotonic()
-    async with opened(database, "server-new", **on(NODE1)):
-        assert time.monotonic() - began < 2
+    async with serving(database, **on(NODE1)) as server, opened(database, **on(NODE1, **ENDLESS)) as store:
+        assert await store.abandoned_jobs(owner=None, limit=9) == []
+        server.kill()
+        assert [job.id for job in await store.abandoned_jobs(owner=None, limit=9)] == [server.job]
+    async with opened(database, "server-new", **on(NODE1, **ENDLESS)):
+        pass
 
 
 async def test_machine_keeps_its_lease_until_its_last_server_has_ended(database):
@@ -215,20 +209,19 @@ async def test_renewal_that_hangs_holds_nobody_up(database, monkeypatch):
     """As on a network disk that hangs: neither the event loop nor the writer waits, nor does the end."""
     monkeypatch.setattr(availability, "STOPPING", 0.1)
     before = set(threading.enumerate())
-    goes_on, hangs = threading.Event(), threading.Event()
+    goes_on, hangs, given_up = threading.Event(), threading.Event(), threading.Event()
 
     def hang(self):
         hangs.set()
-        assert goes_on.wait(DEADLINE)
+        if not goes_on.wait(DEADLINE):
+            given_up.set()
 
     monkeypatch.setattr(Lease, "renew", hang)
     async with opened(database, **on(NODE1)) as store:
         job = await running(store)
         await asyncio.to_thread(hangs.wait, DEADLINE)
-        began = time.monotonic()
         assert await append(store, job, text_deltas("a")) == 3
-        assert time.monotonic() - began < 1
-    assert time.monotonic() - began < 3
+    assert not given_up.is_set()
     goes_on.set()
     await until(lambda: not any(thread.name == "bgstream-guard" for thread in set(threading.enumerate()) - before))
 
@@ -356,7 +349,5 @@ async def test_start_that_fails_gives_the_lease_back_at_once(database):
         for _ in range(2):
             assert "newer jupyter_bgstream" in await refused(database, NODE1)
         db.execute(f"PRAGMA user_version = {version}")
-    began = time.monotonic()
-    async with opened(database, **on(NODE2)) as store:
-        assert time.monotonic() - began < 2
+    async with opened(database, **on(NODE2, **ENDLESS)) as store:
         await submit(store, "job-0001")

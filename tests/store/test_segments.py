@@ -97,7 +97,7 @@ async def test_joining_tells_nobody_anything(database):
         feeds = store.changes(), other.changes()
 
         async def told(feed):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 return [(change.kind, change.job) for change in await anext(feed)]
 
         await ended(store)

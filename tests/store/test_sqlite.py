@@ -235,7 +235,7 @@ async def test_patience_that_is_lowered_counts_for_who_waits_already(database):
             done, _ = await asyncio.wait([write], timeout=0.05)
             assert not done
             store.patience = 0.05
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 with pytest.raises(UnavailableError, match="locked"):
                     await write
                 with pytest.raises(UnavailableError, match="locked"):
@@ -254,7 +254,7 @@ async def test_closing_does_not_wait_long_for_a_locked_file(database, monkeypatc
             await asyncio.wait([first], timeout=0.02)
             writes = [first, *(asyncio.create_task(append(store, job, text_deltas("a"))) for _ in range(20))]
             await asyncio.sleep(0)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await store.close()
             results = await asyncio.gather(*writes, return_exceptions=True)
             assert {type(result) for result in results} == {UnavailableError}
