@@ -38,6 +38,7 @@ lint() {
   run "Layers" lint-imports || true
   run "Workflows" zizmor --offline --no-progress --strict-collection . || true
   run "TypeScript: lint and tests" typescript || true
+  run "Documentation" sphinx-build -q -W -n docs docs/build || true
 }
 
 unit() { run "Unit and contract tests" tests_of python "${UNIT[@]}" || true; }
