@@ -42,7 +42,7 @@ class Model {
     on = (name, listener) => this.listeners.push([name, listener]);
     off = () => undefined;
     relay(entry) {
-        this.state[`log_${this.state.log++}`] = entry;
+        this.state[`log_${this.state.log++}`] = JSON.stringify(entry);
         this.listeners.filter(([name]) => name === 'change').forEach(([, listener]) => listener());
     }
 }
