@@ -24,7 +24,7 @@ from jupyter_bgstream.core.codec import BUNDLE_MIME
 from jupyter_bgstream.testing.script import answer, refusal
 from jupyter_bgstream.testing.scripted import ThreadedProvider
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
 MUTES = 500
 TOASTS = 20

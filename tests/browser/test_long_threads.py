@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -21,6 +22,7 @@ from jupyter_bgstream.testing.scripted import ThreadedProvider
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
 TURNS = 500
+MESSAGES = 5000  # of one question
 SIZE = 1500  # characters of an answer; each job sends all answers before it
 
 # Formulas, lists, code and scripts: what takes long for its length. Several of them are in sight at once.
@@ -116,6 +118,30 @@ class Visit:
             await act()
             await self._tab.page.evaluate(DRAWN)
         self.longest[name] = tasks.longest
+
+
+async def test_thousands_of_messages_in_a_question(browser: Browser, tab: Tab, server: Jupyter) -> None:
+    call = {"id": "c", "name": "f", "arguments": "{}"}
+    many = [
+        {"role": "user", "content": COSTLY[1]},
+        {"role": "assistant", "content": COSTLY[0], "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": COSTLY[2]},
+    ]
+    longest = {}
+    for name, messages in {"one": [many[0]], "thousands": [*many * (MESSAGES // len(many)), many[0]]}.items():
+        with server.client() as client:
+            answered = client.post("jobs", json={"model": "nowhere/x", "messages": messages, "thread": name})
+            assert answered.status_code == 201, answered.text
+        row = tab.page.locator(f".jp-bgstream-panel [data-thread={name}] [data-action=open]")
+        await row.wait_for()
+        for _ in range(3):  # a busy machine adds to CPU time and never takes from it
+            async with asyncio.timeout(PATIENCE), Tasks(browser, tab.page) as tasks:
+                await row.click()
+                await tab.page.locator(".jp-bgstream-role").last.wait_for(state="attached")
+                await tab.page.evaluate("frame().then(frame)")
+            await tab.page.evaluate("jupyterapp.shell.currentWidget.close()")
+            longest[name] = min(longest.get(name, math.inf), tasks.longest)
+    judge(longest, longest["one"])
 
 
 async def test_hundreds_of_turns(browser: Browser, tab: Tab, server: Jupyter, provider: ThreadedProvider) -> None:
