@@ -24,7 +24,7 @@ from jupyter_bgstream.core.codec import BUNDLE_MIME
 from jupyter_bgstream.testing.script import answer, refusal
 from jupyter_bgstream.testing.scripted import ThreadedProvider
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
 MUTES = 500
 TOASTS = 20
@@ -42,7 +42,7 @@ class Model {
     on = (name, listener) => this.listeners.push([name, listener]);
     off = () => undefined;
     relay(entry) {
-        this.state[`log_${this.state.log++}`] = entry;
+        this.state[`log_${this.state.log++}`] = JSON.stringify(entry);
         this.listeners.filter(([name]) => name === 'change').forEach(([, listener]) => listener());
     }
 }

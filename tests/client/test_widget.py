@@ -112,7 +112,7 @@ def relayed(messages: list[Message]) -> Answer:
     log: Message = {}
     for message in messages:
         log |= {name: value for name, value in state(message).items() if name.startswith("log_")}
-    entries = [log[f"log_{number}"] for number in range(len(log))]
+    entries = [json.loads(log[f"log_{number}"]) for number in range(len(log))]
     events = [event for entry in entries if entry["type"] == "events" for event in entry["events"]]
     return fold(msgspec.convert(events, list[Event]))
 

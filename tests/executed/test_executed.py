@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from executed.executing import Place, execute, fill, html, nbconvert, notebook, outputs, papermill, saved, widgets
@@ -37,7 +38,7 @@ def test_what_was_waited_for_is_in_the_file(place: Place, tmp_path: Path) -> Non
         assert [len(shown) for shown in outputs(path)] == [1] * len(KINDS) + [0]
         of_one, of_many = sorted(widgets(path), key=lambda state: state["kind"], reverse=True)
         assert (of_one["status"], of_many["status"], of_many["done"]) == ("completed", "completed", 2)
-        entries = [of_one[f"log_{number}"] for number in range(of_one["log"])]
+        entries = [json.loads(of_one[f"log_{number}"]) for number in range(of_one["log"])]
         events = [event for entry in entries for event in entry.get("events", ())]
         assert "".join(event["text"] for event in events if event["type"] == "delta") == TEXT
         assert events[-1]["type"] == "completed"

@@ -28,16 +28,16 @@ class Exports:
     """Asks for answers, saves them in a notebook and exports it."""
 
     def __init__(self, server: Jupyter, provider: ThreadedProvider) -> None:
-        self._server = server
-        self._provider = provider
+        self.server = server
+        self.provider = provider
         self._scripts = 0
 
     def asked(self, text: str | Script, **more: Any) -> Data:
         """Return the key of a job that is being answered with this text."""
         self._scripts += 1
         model = f"test/s{self._scripts}"
-        self._provider.scripts[f"s{self._scripts}"] = answer([text]) if isinstance(text, str) else text
-        with self._server.client() as client:
+        self.provider.scripts[f"s{self._scripts}"] = answer([text]) if isinstance(text, str) else text
+        with self.server.client() as client:
             job = client.post("jobs", json={"model": model, "prompt": "x"} | more).raise_for_status().json()
         return {"id": job["id"], "cursor": "-1", "status": "queued", "model": model}
 
@@ -45,7 +45,7 @@ class Exports:
         """Return the key of a batch of one row."""
         key = self.asked("x")
         batch = {"id": f"batch-{key['id']}"[:60], "total": 1, "title": title}
-        with self._server.client() as client:
+        with self.server.client() as client:
             jobs = [{"id": f"row-{key['id']}"[:60], "model": key["model"], "prompt": "x"}]
             client.post("batches", json=batch | {"jobs": jobs}).raise_for_status()
         return {"id": batch["id"], "status": "queued", "title": title, "total": 1, "counts": {}}
@@ -64,7 +64,7 @@ class Exports:
         return next(path.parent.glob(f"{path.stem}-{template}.*html"))
 
     def _run(self, module: str, *arguments: str) -> None:
-        env = os.environ | self._server.environment()
+        env = os.environ | self.server.environment()
         command = [sys.executable, "-m", module, *arguments]
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -78,6 +78,7 @@ class Opened:
         self.scripts: list[str] = []
         self.seen = 0  # elements of outputs
         self.links: list[str] = []  # where a click would lead that is not the web
+        self.read: Any = None  # what the test reads of the page
 
     @property
     def wrong(self) -> list[str]:
@@ -85,8 +86,8 @@ class Opened:
         return [*self.scripts, *self.links, *foreign]
 
 
-async def opened(browser: Browser, path: Path) -> Opened:
-    """Open a page without a network, and use it as a curious reader would."""
+async def opened(browser: Browser, path: Path, *, read: str = "null") -> Opened:
+    """Open a page without a network, and use it as a curious reader would; ``read`` is evaluated in it."""
     found = Opened()
     context = await new_context(browser)
     page = await context.new_page()
@@ -103,6 +104,7 @@ async def opened(browser: Browser, path: Path) -> Opened:
     await context.add_init_script("window.hits = []; window.hit = () => { window.hits.push(new Error().stack) }")
     await page.goto(path.as_uri())
     found.links, found.seen = await page.evaluate(USE)
+    found.read = await page.evaluate(read)
     found.scripts = await page.evaluate("window.hits")
     await context.close()
     return found

@@ -21,8 +21,9 @@ HOLE = "\0"  # stands for an expression with its braces
 TEMPLATE = re.compile(r"\{%|\{\{[\s#/.>^&!-]")
 
 _WINDOW = 2000  # characters at each end of a long line that are searched for signs
+_SENTENCE = 300  # the same for the beginning and the end of a sentence
 _HTML = (
-    "a|abbr|b|body|br|button|canvas|div|em|footer|info|h[1-6]|head|hr|html|i|iframe|img|label|li|link|main|meta|nav|ol"
+    "a|abbr|b|body|br|button|canvas|div|em|footer|form|h[1-6]|head|hr|html|i|iframe|img|label|li|link|main|meta|nav|ol"
     "|option|p|path|pre|script|select|slot|small|span|strong|style|sub|sup|svg|table|tbody|td|template|th|thead|tr|tt|u"
     "|ul|video"
 )
@@ -73,7 +74,7 @@ _SIGNS = tuple(
         r"\b(?:function|lambda)\b\s*\w*\s*\(",
         # Markup. Other tags, such as <document>, are common in prompts.
         rf"</?(?:{_HTML})(?:\s[^<>]*)?/?>|<(?:input|textarea|source|article|section)\s[^<>]*>",
-        r"</?(?:[A-Z][a-z]\w*[^<>]*>|\w+[:.]\w)|\\(?:[A-Za-z]{2,}|[\[\]()])",
+        r"</?(?:[A-Z][a-z][^<>]*>|\w+[:.]\w)|\\(?:[A-Za-z]{2,}|[\[\]()])",
     )
 )
 _PLAIN = re.compile(r"[^=<>{}\[\]\\;|&/*+%@#$\"(]*")
@@ -85,14 +86,14 @@ _INTRODUCTION = re.compile(
 )
 _QUOTES = re.compile(r'"""|\'\'\'')
 
-_SPAN = re.compile(r"`+[^`]+`+|\$(?=\S)[^$]*[^\s$]\$(?!\d)|<[A-Za-z][\w:.-]*\s[^<>]*>")
+_SPAN = re.compile(r"(?<!`)`+[^`]+`+|\$(?=\S)[^$]*[^\s$]\$(?!\d)|<[A-Za-z][\w:.-]*\s[^<>]*>")
 _BRACKET = re.compile(r"[(\[{}\])\0]")
 _TAG = re.compile(r"</?[\w.-]+>")
 _TOKEN = re.compile(r"[^\s\x80-\U0010ffff]+")
 _SYMBOL = re.compile(
-    r"[$#%&^\\)\]}]\0|(?<!\0)@\0|\\[A-Za-z]+\*?\0|[A-Za-z]{2,}\0|(?:(?<![A-Za-z0-9_])[A-Za-z]|\\[A-Za-z]+|[)}\]'|])_\0|\{"
+    r"[$#%&^\\)\]}]\0|(?<!\0)@\0|\\[A-Za-z]+\*?\0|[A-Za-z]{2}\0|(?:(?<![A-Za-z0-9_])[A-Za-z]|\\[A-Za-z]+|[)}\]'|])_\0|\{"
 )
-_PATH = re.compile(r"[A-Za-z].*/|/.*[A-Za-z]|^[\"'(]?/")
+_PATH = re.compile(r"^[^A-Za-z]*[A-Za-z].*/|^[^/]*/.*[A-Za-z]|^[\"'(]?/")
 
 
 def in_code(text: str) -> list[bool]:
@@ -191,7 +192,7 @@ class _Lines:
             block = range(start, end + 1)
             first = next((line for line in block if line in self._quoted or self._has_sign(line)), end + 1)
             # Sentences before code introduce it.
-            while start < first and (first > end or _INTRODUCTION.match(self.lines[start].rstrip())):
+            while start < first and (first > end or _INTRODUCTION.match(_cut(self.lines[start].rstrip(), _SENTENCE))):
                 start += 1
             self._code.update((line, line >= start) for line in block)
         return self._code[number]
@@ -205,8 +206,7 @@ class _Lines:
     def _has_sign(self, number: int) -> bool:
         line = self.lines[number]
         line = _SPAN.sub(lambda span: span[0] if span[0][0] == "<" else "c" * len(span[0]), line).rstrip()
-        if len(line) > 2 * _WINDOW:
-            line = f"{line[:_WINDOW]} {line[-_WINDOW:]}"
+        line = _cut(line, _WINDOW)
         if _BEGINNING.match(line) or _WORDS.search(line):
             return True
         if not _PLAIN.fullmatch(line) and any(sign.search(line) for sign in _SIGNS):
@@ -231,6 +231,11 @@ def _in_code_within(line: str) -> Iterator[bool]:
         if HOLE in token[0] and (_SYMBOL.search(token[0]) or ("/" in token[0] and _PATH.search(token[0]))):
             found.update((place, True) for place in range(*token.span()) if place in found)
     yield from found.values()
+
+
+def _cut(line: str, size: int) -> str:
+    """Return a line, or the two ends of a long one."""
+    return line if len(line) <= 2 * size else f"{line[:size]} {line[-size:]}"
 
 
 def _mark_nested(line: str, found: dict[int, bool]) -> None:

@@ -19,6 +19,7 @@ from ..display_updates import has_live_frontend
 from ..execution import is_executed, show, track
 from ..protocols import Bundle, DisplayContent
 from ..voila import mime_bundle
+from .inert import inert_code, inert_text
 
 if TYPE_CHECKING:
     from ..api import Api
@@ -99,6 +100,11 @@ class PageWidget(AnyWidget):
         """Read what is new, and wait until an end is shown; return True if nothing more is expected."""
         raise NotImplementedError
 
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
+        """Return the state for a page; an exported page embeds it, so it contains no markup."""
+        state: dict[str, Any] = super().get_state(key, drop_defaults)
+        return {name: value if name in _CODE else inert_text(value) for name, value in state.items()}
+
     def save_state(self) -> None:
         """Send the state without the code, which the page has already."""
         self.send_state([name for name in self.keys if name not in _CODE])
@@ -155,7 +161,7 @@ class PageWidget(AnyWidget):
     @default("_esm")
     def _default_esm(self) -> str:
         try:
-            return CODE.read_text(encoding="utf-8")
+            return inert_code(CODE.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise WidgetNotBuiltError(
                 "The page code of the widget is missing. Run `npm install && npm run build:prod` in labextension/."

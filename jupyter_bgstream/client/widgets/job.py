@@ -22,6 +22,7 @@ from ..image_relay import ImageRelay
 from ..log_relay import Entry, LogRelay
 from ..protocols import DisplayContent, JobHandle
 from .base import PageWidget, error_fields
+from .inert import inert_json
 
 if TYPE_CHECKING:
     from ..api import Api
@@ -64,7 +65,7 @@ class JobWidget(PageWidget):
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
         """Return the state for a page; the whole state includes the relayed log."""
-        state: dict[str, Any] = super().get_state(key, drop_defaults)
+        state = super().get_state(key, drop_defaults)
         return state if key is not None else state | _numbered(0, self._entries[: self._sent])
 
     async def add(self, entries: list[Entry]) -> None:
@@ -143,7 +144,9 @@ class JobWidget(PageWidget):
 
 def _numbered(start: int, entries: Sequence[Entry]) -> dict[str, Any]:
     """Return entries as state of the widget, with the number of entries so far."""
-    return {f"log_{number}": entry for number, entry in enumerate(entries, start)} | {"log": start + len(entries)}
+    return {f"log_{number}": inert_json(entry) for number, entry in enumerate(entries, start)} | {
+        "log": start + len(entries)
+    }
 
 
 def _plain(value: msgspec.Struct | None) -> dict[str, Any] | None:

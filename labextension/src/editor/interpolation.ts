@@ -71,9 +71,10 @@ function* expressions(text: string): Generator<Range & { braces: number }> {
 }
 
 /** Return where a character stands outside strings and brackets on this line, or 0. */
-function scan(text: string, from: number, wanted: string): number {
+function scan(whole: string, from: number, wanted: string): number {
+  const text = whole.slice(0, from + LONGEST + 1);
   const open: string[] = [];
-  for (let at = from; at < text.length && at <= from + LONGEST; at++) {
+  for (let at = from; at < text.length; at++) {
     const character = text.charAt(at);
     if (character === wanted && open.length === 0) {
       return at;

@@ -8,6 +8,7 @@ export const HOLE = '\0';
 export const TEMPLATE = /\{%|\{\{[\s#/.>^&!-]/;
 
 const WINDOW = 2000; // characters at each end of a long line in which signs are looked for
+const SENTENCE = 300; // the same for the beginning and the end of a sentence
 const HTML =
   'a|abbr|b|body|br|button|canvas|div|em|footer|form|h[1-6]|head|hr|html|i|iframe|img|label|li|link|main|meta|nav|ol' +
   '|option|p|path|pre|script|select|slot|small|span|strong|style|sub|sup|svg|table|tbody|td|template|th|thead|tr|tt|u' +
@@ -48,7 +49,7 @@ const SIGNS = [
   /\b(?:function|lambda)\b\s*\w*\s*\(/,
   // Markup. Tags of other names, <document>, are what prompts are written with.
   new RegExp(`</?(?:${HTML})(?:\\s[^<>]*)?/?>|<(?:input|textarea|source|article|section)\\s[^<>]*>`),
-  /<\/?(?:[A-Z][a-z]\w*[^<>]*>|\w+[:.]\w)|\\(?:[A-Za-z]{2,}|[[\]()])/
+  /<\/?(?:[A-Z][a-z][^<>]*>|\w+[:.]\w)|\\(?:[A-Za-z]{2,}|[[\]()])/
 ];
 const PLAIN = /^[^=<>{}[\]\\;|&/*+%@#$"(]*$/;
 const BLOCK = /^\s*(?:for|while|if|elif|with|except|match|case)\b.*:$/;
@@ -58,13 +59,14 @@ const INTRODUCTION =
   /^(?![a-z_][\w.-]*:\s)(?:[A-Za-z]|[^\0-\x7f])(?:\S*\s+\S+\s+\S+\s+\S|.*(?:\s|[^\0-\x7f]).*[.:?!…\u3002\uff1a\uff1f\uff01]["'”»)*]*$)/;
 const QUOTES = /"""|'''/g;
 
-const SPAN = /`+[^`]+`+|\$(?=\S)[^$]*[^\s$]\$(?!\d)|<[A-Za-z][\w:.-]*\s[^<>]*>/g;
+// All of these are linear in the length of a line: an editor reads its cell at each change.
+const SPAN = /(?<!`)`+[^`]+`+|\$(?=\S)[^$]*[^\s$]\$(?!\d)|<[A-Za-z][\w:.-]*\s[^<>]*>/g;
 const BRACKET = /[([{}\])\0]/g;
 const TAG = /<\/?[\w.-]+>/g;
 const TOKEN = /[^\s\x80-\uffff]+/g;
 const SYMBOL =
-  /[$#%&^\\)\]}]\0|(?<!\0)@\0|\\[A-Za-z]+\*?\0|[A-Za-z]{2,}\0|(?:(?<![A-Za-z0-9_])[A-Za-z]|\\[A-Za-z]+|[)}\]'|])_\0|\{/;
-const PATH = /[A-Za-z].*\/|\/.*[A-Za-z]|^["'(]?\//;
+  /[$#%&^\\)\]}]\0|(?<!\0)@\0|\\[A-Za-z]+\*?\0|[A-Za-z]{2}\0|(?:(?<![A-Za-z0-9_])[A-Za-z]|\\[A-Za-z]+|[)}\]'|])_\0|\{/;
+const PATH = /^[^A-Za-z]*[A-Za-z].*\/|^[^/]*\/.*[A-Za-z]|^["'(]?\//;
 
 /** Return for each hole of the text, in order, whether it stands in code. */
 export function inCode(text: string): boolean[] {
@@ -179,7 +181,7 @@ class Lines {
       }
       // Sentences before code introduce it.
       let code = start;
-      while (code < first && (first > end || INTRODUCTION.test(this._line(code).trimEnd()))) {
+      while (code < first && (first > end || INTRODUCTION.test(cut(this._line(code).trimEnd(), SENTENCE)))) {
         code++;
       }
       for (let line = start; line <= end; line++) {
@@ -197,9 +199,7 @@ class Lines {
     let line = this._line(number)
       .replace(SPAN, span => (span.startsWith('<') ? span : 'c'.repeat(span.length)))
       .trimEnd();
-    if (line.length > 2 * WINDOW) {
-      line = `${line.slice(0, WINDOW)} ${line.slice(-WINDOW)}`;
-    }
+    line = cut(line, WINDOW);
     return (
       BEGINNING.some(sign => sign.test(line)) ||
       WORDS.test(line) ||
@@ -221,6 +221,11 @@ class Lines {
   private readonly _fenced = new Map<number, boolean>();
   private readonly _quoted = new Set<number>();
   private readonly _blocks = new Map<number, boolean>();
+}
+
+/** Return a line, or the two ends of a long one. */
+function cut(line: string, size: number): string {
+  return line.length > 2 * size ? `${line.slice(0, size)} ${line.slice(-size)}` : line;
 }
 
 function indent(line: string): number {

@@ -24,7 +24,7 @@ import type { RetryChains } from '../wire/retryChains';
 import { idsOf, type JobOutput, jobOutputs } from './jobOutputs';
 import type { OutputData } from './mimebundle';
 import { type NotebookFeeds, NotebookJobs } from './notebookState';
-import { onLocalChange, SaveLease, writeShared } from './saveLease';
+import { asInDocument, onLocalChange, SaveLease, writeShared } from './saveLease';
 
 /** Delay from a change of the notebook to the search for jobs in it: typing is a change too. */
 const LOOK_AFTER = 300; // ms
@@ -181,7 +181,7 @@ export class OutputSaver implements IDisposable {
   /** Write into a shared document the ends that it lacks, whenever they came: it is saved now, or was just changed. */
   writeLacking(): void {
     if (this._model.collaborative && !this.isDisposed) {
-      const lacking = [...jobOutputs(this._model)].filter(
+      const lacking = this._outputs().filter(
         output => this._jobs.lacksEnd(output) && this._jobs.fresh(output) !== null
       );
       lacking.flatMap(idsOf).forEach(id => this._lease.ask(id));
@@ -200,9 +200,15 @@ export class OutputSaver implements IDisposable {
     return () => lacking().forEach(writeEnd);
   }
 
+  /** Return the outputs of jobs and batches as they would be saved. */
+  private _outputs(): JobOutput[] {
+    const outputs = [...jobOutputs(this._model)];
+    return this._model.collaborative ? outputs.map(asInDocument) : outputs;
+  }
+
   /** Return the outputs that are out of date, with their new data. */
   private _stale(): (JobOutput & { fresh: OutputData })[] {
-    return [...jobOutputs(this._model)].flatMap(output => {
+    return this._outputs().flatMap(output => {
       const fresh = this._jobs.fresh(output);
       return fresh === null ? [] : [{ ...output, fresh }];
     });

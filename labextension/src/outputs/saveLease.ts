@@ -3,6 +3,7 @@
 import type { CodeCellModel } from '@jupyterlab/cells';
 
 import type { Disposable } from '../wire/feed';
+import type { JobOutput } from './jobOutputs';
 import { batchOf, bundlesOf, type OutputData } from './mimebundle';
 
 /** A page that is not elected checks again: the other page's write arrives within moments, unless it was closed. */
@@ -68,7 +69,7 @@ interface OutputMap {
 interface SharedOutputs {
   transact(change: () => void, undoable: boolean): void;
   updateOutputs(start: number, end: number, outputs: unknown[]): void;
-  youtputs: { get(index: number): unknown; toJSON(): unknown[] };
+  youtputs: { get(index: number): unknown; toJSON(): ({ data?: OutputData | null } | null)[] };
 }
 
 /**
@@ -97,6 +98,17 @@ export function writeShared(cell: CodeCellModel, index: number, data: OutputData
       shared.updateOutputs(0, outputs.length, []);
     }, false);
   }
+}
+
+/**
+ * Return an output as the shared document has it. A page does not take over data that were set in an output's map: its
+ * own outputs would lack the end forever.
+ */
+export function asInDocument(output: JobOutput): JobOutput {
+  const { cell, index } = output;
+  const outputs = (cell.sharedModel as unknown as SharedOutputs).youtputs.toJSON();
+  const data = outputs[placeInDocument(cell, index, outputs) ?? -1]?.data;
+  return data == null ? output : { ...output, data, jobs: bundlesOf(data), batch: batchOf(data) };
 }
 
 /** Find an output of a page in the document: a page joins outputs that the document has apart. */

@@ -7,12 +7,18 @@ import { element } from './dom';
 import { PlainText } from './plainText';
 import { ANSWER_LIMIT, BLOCK_LIMIT, costOf } from './renderCost';
 import { renderScheduler } from './renderScheduler';
+import { Sight } from './sight';
 import { TimeSlicer } from './timeSlicer';
 
 export type { Markdown } from './blockHost';
 
 /** The cost that the page lays out at once, in units. */
 const SECTION = 1000;
+/**
+ * The cost that is drawn out of sight, in units: many answers may come into sight at once, and the page would then lay
+ * out all that is drawn in one task.
+ */
+const OUT_OF_SIGHT = 200;
 
 const panes = new WeakMap<Element, () => string>();
 
@@ -32,10 +38,16 @@ export class TextPane {
     this.node.className = 'jp-bgstream-text jp-RenderedHTMLCommon jp-RenderedMarkdown';
     this.node.dataset.mimeType = 'text/markdown';
     panes.set(this.node, () => this._text);
+    this._sight = new Sight(this.node, () => {
+      if (this._waits) {
+        renderScheduler.request(this);
+      }
+    });
   }
 
   dispose(): void {
     this._disposed = true;
+    this._sight.dispose();
     renderScheduler.cancel(this);
   }
 
@@ -63,8 +75,11 @@ export class TextPane {
     this._painting = true;
     const [text, whole] = [this._text, this._whole];
     try {
-      if (this._blocks.text !== text || this._finished !== whole) {
+      const isOther = this._blocks.text !== text || this._finished !== whole;
+      if (isOther) {
         this._split(text, whole);
+      }
+      if (isOther || this._waits) {
         await this._draw();
       }
     } finally {
@@ -73,11 +88,11 @@ export class TextPane {
     if (this._disposed) {
       return;
     }
-    if (text !== this._text || whole !== this._whole) {
+    if (text !== this._text || whole !== this._whole || (this._waits && this._sight.isNear)) {
       renderScheduler.request(this);
       return;
     }
-    this._complete = whole;
+    this._complete = whole && !this._waits;
     this._drawn();
   }
 
@@ -103,9 +118,14 @@ export class TextPane {
     if (!this.node.hasChildNodes()) {
       this.node.append(this._root); // there is nothing to keep in sight until all is drawn
     }
+    let waits = false;
     for (const block of this._blocks.closed.slice(this._rendered)) {
       if (this._rest !== null) {
         break; // it is shown with all of the rest
+      }
+      waits = this._mustWait(block.text, block.fence);
+      if (waits) {
+        break;
       }
       await this._close(block);
       this._rendered++;
@@ -113,8 +133,12 @@ export class TextPane {
         return; // the view is gone
       }
     }
+    this._waits = this._rest === null && (waits || this._mustTailWait());
     if (this._rest !== null) {
       this._rest.show(this._blocks.text.slice(this._end));
+    } else if (this._waits) {
+      this._showWaiting();
+      return;
     } else if (this._finished && this._blocks.needsWhole) {
       await this._drawWhole();
     } else if (this._blocks.inFence) {
@@ -125,7 +149,35 @@ export class TextPane {
       this._tail?.node.remove();
       this._tail = null;
     }
-    if (!this.node.contains(this._root)) {
+    this._showRoot();
+  }
+
+  /** Return whether this is drawn only when it comes into sight. */
+  private _mustWait(text: string, fence: boolean): boolean {
+    return !this._sight.isNear && this._cost + chargeOf(text, costOf(text, fence)) > OUT_OF_SIGHT;
+  }
+
+  private _mustTailWait(): boolean {
+    const { inFence, needsWhole, tail } = this._blocks;
+    if (this._finished && needsWhole) {
+      return this._mustWait('', false);
+    }
+    return !inFence && tail !== '' && this._mustWait(tail, false); // an open fence is plain text anyway
+  }
+
+  /** Show what is not drawn yet as plain text, so that it can be found and read. */
+  private _showWaiting(): void {
+    if (this._sight.isKnown) {
+      this._dropTail();
+      this._showRoot();
+      const waiting = new PlainText(element('div', 'asis'));
+      waiting.show(this._blocks.text.slice(this._end));
+      this.node.append(waiting.node);
+    }
+  }
+
+  private _showRoot(): void {
+    if (this.node.childElementCount !== 1 || !this.node.contains(this._root)) {
       this.node.replaceChildren(this._root);
     }
   }
@@ -138,7 +190,7 @@ export class TextPane {
     }
     const cost = Math.min(costOf(block.text, block.fence), 2 * BLOCK_LIMIT);
     this._inOne &&= cost <= BLOCK_LIMIT;
-    this._cost += cost <= BLOCK_LIMIT ? cost : Math.sqrt(block.text.length);
+    this._cost += chargeOf(block.text, cost);
     this._end += block.text.length;
     if (block.fence) {
       this._drawCode(block.text);
@@ -158,12 +210,16 @@ export class TextPane {
   }
 
   private _leaveRest(): void {
-    this._tail?.node.remove();
-    this._code?.node.parentElement?.remove();
-    this._tail = this._code = null;
+    this._dropTail();
     this._rest = new PlainText(element('div', 'asis'));
     const why = trans.__('Shown as plain text from here on: this answer is too long to be drawn.');
     this._root.append(element('div', 'why', why), this._rest.node);
+  }
+
+  private _dropTail(): void {
+    this._tail?.node.remove();
+    this._code?.node.parentElement?.remove();
+    this._tail = this._code = null;
   }
 
   private _host(): BlockHost {
@@ -209,6 +265,9 @@ export class TextPane {
     root.replaceChildren(host.node);
   }
 
+  private readonly _sight: Sight;
+  /** The rest is drawn when it comes into sight. */
+  private _waits = false;
   private _text = '';
   private _whole = false;
   private _complete = false;
@@ -233,4 +292,9 @@ export class TextPane {
   private _code: PlainText | null = null;
   /** What comes after as much as one answer may cost. */
   private _rest: PlainText | null = null;
+}
+
+/** What a block adds to the cost of its answer: one above the limit is plain text. */
+function chargeOf(text: string, cost: number): number {
+  return cost <= BLOCK_LIMIT ? cost : Math.sqrt(text.length);
 }

@@ -1,13 +1,13 @@
 /** The view of one turn of a thread: the question, and the answer as in every other view. */
 
-import { clipped } from '../render/boundedText';
+import { clipped, LongList } from '../render/boundedText';
 import { element, setText } from '../render/dom';
 import { PlainText } from '../render/plainText';
 import { TextPane } from '../render/textPane';
 import { trans } from '../translation';
 import { AnswerView, type ViewContext } from '../views/answerView';
 import { hasEnded } from '../wire/fold';
-import type { Message } from '../wire/wire';
+import type { Message, ToolCall } from '../wire/wire';
 import { textOf, type Turn } from './turns';
 
 const ROLES = {
@@ -68,27 +68,22 @@ export class TurnView {
     this._asker = asker;
     this._shown = asked;
     this._panes.splice(0).forEach(pane => pane.dispose());
-    this._asked.replaceChildren(
-      ...asked.map(({ role, content, tool_calls }) => {
-        const node = element('div', 'said');
-        node.dataset.role = role;
-        const name = element('span', 'role', role === 'user' ? clipped(asker) : ROLES[role]());
-        name.dir = 'auto';
-        node.append(name);
-        if (role === 'assistant') {
-          node.append(this._rendered(textOf(content)));
-        } else {
-          // As it was typed: a prompt is no Markdown, and its lines are its own.
-          const words = new PlainText(element('div', 'words'));
-          words.show(textOf(content));
-          node.append(words.node);
-        }
-        for (const call of tool_calls ?? []) {
-          node.append(element('div', 'words', `${call.name}(${call.arguments})`));
-        }
-        return node;
-      })
-    );
+    const list = new LongList<Message>('messages', 'div', message => this._messageNode(message, asker));
+    list.show(asked);
+    this._asked.replaceChildren(list.node, list.more);
+  }
+
+  private _messageNode({ role, content, tool_calls }: Message, asker: string): HTMLElement {
+    const node = element('div', 'said');
+    node.dataset.role = role;
+    const name = element('span', 'role', role === 'user' ? clipped(asker) : ROLES[role]());
+    name.dir = 'auto';
+    // As it was typed: a prompt is no Markdown, and its lines are its own.
+    node.append(name, role === 'assistant' ? this._rendered(textOf(content)) : plainNode(textOf(content)));
+    const calls = new LongList<ToolCall>('calls', 'div', call => plainNode(`${call.name}(${call.arguments})`));
+    calls.show(tool_calls ?? []);
+    node.append(calls.node, calls.more);
+    return node;
   }
 
   private _rendered(text: string): HTMLElement {
@@ -132,6 +127,12 @@ export class TurnView {
   private _asker: string | null = null;
   /** The question on the screen. */
   private _shown: readonly Message[] = [];
+}
+
+function plainNode(text: string): HTMLElement {
+  const words = new PlainText(element('div', 'words'));
+  words.show(text);
+  return words.node;
 }
 
 /** Return whether messages are equal. They may be long: while nothing was read anew they are the same array. */

@@ -1,8 +1,8 @@
 /**
  * Feeds jobs and batches from a kernel, for a page that cannot reach the server.
  *
- * The kernel writes what it reads into the widget's state, as `log_0`, `log_1`, …, of which `log` says how many there
- * are (see `jupyter_bgstream/client/widgets/widgets.py`). To the rest of this code it looks like the live socket and like the
+ * The kernel writes what it reads into the widget's state, as `log_0`, `log_1`, … in JSON; `log` is their number (see
+ * `jupyter_bgstream/client/widgets/job.py`). To the rest of this code it looks like the live socket and like the
  * server's records. Wishes go to the kernel as messages, which it hears when no cell runs.
  */
 
@@ -238,7 +238,8 @@ export class KernelFeed implements Disposable {
   };
 
   private _entry(): Entry | undefined {
-    return this._model.get(`log_${this._next}`) as Entry | undefined;
+    const entry = this._model.get(`log_${this._next}`);
+    return typeof entry === 'string' ? (JSON.parse(entry) as Entry) : undefined;
   }
 
   private _take(entry: Entry): void {

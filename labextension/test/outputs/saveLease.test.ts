@@ -2,7 +2,7 @@ import { createStandaloneCell, YNotebook, type YCodeCell } from '@jupyter/ydoc';
 import { describe, expect, it, vi } from 'vitest';
 
 import type { OutputData } from '../../src/outputs/mimebundle';
-import { onLocalChange, writeShared } from '../../src/outputs/saveLease';
+import { asInDocument, onLocalChange, writeShared } from '../../src/outputs/saveLease';
 import { BATCH_MIME, BUNDLE_MIME, JOBS_MIME } from '../../src/wire/wire';
 
 type Output = Record<string, unknown>;
@@ -63,6 +63,16 @@ it('replaces outputs that are plain JSON, in the order that every page has them'
   const expected = [stream('ab'), answer('j', 'completed'), stream('c')];
   expect(shared.getOutputs()).toEqual(expected);
   expect(other).toEqual(expected);
+});
+
+it('reads an output as the document has it, although the page does not take it over', () => {
+  const page = [stream('a'), answer('j', 'running')];
+  const { shared, cell } = cellOf(page, page, false);
+  const output = { cell, index: 1, data: page[1]!.data as OutputData, jobs: [], batch: null };
+  writeShared(cell, 1, fresh('j'));
+  expect(asInDocument(output)).toMatchObject({ data: fresh('j'), jobs: [{ id: 'j', status: 'completed' }] });
+  shared.setOutputs([]);
+  expect(asInDocument(output)).toBe(output);
 });
 
 it('writes into the second of two outputs of one job', () => {

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { TextPane } from '../../src/render/textPane';
-import { frames, SlowMarkdown } from '../dom';
+import { fakeScreen, frames, SlowMarkdown } from '../dom';
 import { seeded } from '../random';
 
 let markdown: SlowMarkdown;
@@ -180,5 +180,74 @@ describe('what is drawn', () => {
     clearInterval(beat);
     expect(pane.isComplete).toBe(true);
     expect(longest).toBeLessThan(100);
+  });
+});
+
+describe('out of sight', () => {
+  const table = `| a | b |\n|---|---|\n${'| 1 | 2 |\n'.repeat(100)}\n`;
+  let screen: ReturnType<typeof fakeScreen>;
+
+  beforeEach(() => {
+    screen = fakeScreen();
+    pane.dispose();
+    pane = new TextPane(markdown, () => undefined);
+  });
+  afterEach(() => vi.unstubAllGlobals());
+
+  it('a short text is drawn', async () => {
+    pane.set('One.\n\nTwo.', true);
+    await frames();
+    expect(pane.isComplete).toBe(true);
+    expect(markdown.rendered).toEqual(['One.\n\n', 'Two.']);
+  });
+
+  it('a costly text is plain, and drawn when it comes into sight', async () => {
+    const text = `One.\n\n${table}End.`;
+    pane.set(text, true);
+    await frames();
+    expect(markdown.rendered).toEqual(['One.\n\n']);
+    screen.intersect(false);
+    await frames();
+    expect(pane.isComplete).toBe(false);
+    expect(markdown.rendered).toEqual(['One.\n\n']);
+    expect(shown()).toBe(text);
+    screen.intersect(true);
+    await frames();
+    expect(pane.isComplete).toBe(true);
+    expect(markdown.rendered).toEqual(['One.\n\n', table, 'End.']);
+    expect(shown()).toBe(text);
+    expect(pane.node.querySelector('.jp-bgstream-asis')).toBeNull();
+  });
+
+  it('a growing text continues as plain text after the reader scrolls away', async () => {
+    const fence = `\`\`\`py\n${'x = 1\n'.repeat(100)}`;
+    screen.intersect(true);
+    pane.set(`One.\n\n${fence}`, false);
+    await frames();
+    screen.intersect(false);
+    for (const text of [`One.\n\n${fence}\`\`\`\nTwo`, `One.\n\n${fence}\`\`\`\nTwo, three.\n\n${table}`]) {
+      pane.set(text, false);
+      await frames();
+      expect(shown()).toBe(text);
+      expect(markdown.rendered).toEqual(['One.\n\n']);
+    }
+    const text = `One.\n\n${fence}\`\`\`\nTwo, three.\n\n${table}End.`;
+    pane.set(text, true);
+    screen.intersect(true);
+    await frames();
+    expect(shown()).toBe(text);
+    expect(pane.isComplete).toBe(true);
+  });
+
+  it('links that are defined elsewhere are resolved when it comes into sight', async () => {
+    const text = `${table}[a]\n\n[a]: https://a.example\n`;
+    pane.set(text, true);
+    screen.intersect(false);
+    await frames();
+    expect(markdown.rendered).toEqual([]);
+    screen.intersect(true);
+    await frames();
+    expect(markdown.rendered.at(-1)).toBe(text);
+    expect(pane.isComplete).toBe(true);
   });
 });

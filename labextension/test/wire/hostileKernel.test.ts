@@ -65,8 +65,8 @@ describe('a log that a kernel relays', () => {
     const good = log({ type: 'queued' }, { type: 'attempt' }, { type: 'delta', channel: 'text', text: 'one' });
     const bad = [{ ...good[2]!, seq: 99 }];
     const state = {
-      log_0: { type: 'events', job: 'j1', cursor: 'c3', events: good, closed: false },
-      log_1: { type: 'events', job: 'j1', cursor: 'c99', events: bad, closed: false },
+      log_0: JSON.stringify({ type: 'events', job: 'j1', cursor: 'c3', events: good, closed: false }),
+      log_1: JSON.stringify({ type: 'events', job: 'j1', cursor: 'c99', events: bad, closed: false }),
       log: 2
     };
     const kernel = new KernelFeed(new Model(state));

@@ -37,7 +37,7 @@ class Model {
   relay(...entries: object[]): void {
     const from = Number(this.state.log ?? 0);
     this.update({
-      ...Object.fromEntries(entries.map((entry, i) => [`log_${from + i}`, entry])),
+      ...Object.fromEntries(entries.map((entry, i) => [`log_${from + i}`, JSON.stringify(entry)])),
       log: from + entries.length
     });
   }
@@ -97,7 +97,7 @@ describe('a kernel that relays', () => {
 
   it('is asked again for what was lost on the way', async () => {
     await open();
-    const [lost, next] = [frame(EVENTS.slice(0, 3)), frame(EVENTS.slice(3))];
+    const [lost, next] = [frame(EVENTS.slice(0, 3)), frame(EVENTS.slice(3))].map(each => JSON.stringify(each));
     model.update({ log_1: next, log: 2 });
     expect(model.sent.at(-1)).toEqual({ type: 'relay', have: 0 });
     model.update({ log_0: lost, log_1: next, log: 2 });
