@@ -1,15 +1,35 @@
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Before anybody imports one of them.
-pytest.register_assert_rewrite(
-    "jupyter_bgstream.testing.factories",
-    "jupyter_bgstream.testing.store_contract",
-    "jupyter_bgstream.testing.lifecycle_contract",
-    "jupyter_bgstream.testing.retention_contract",
-)
+import jupyter_bgstream
+
+# Before a test imports one of them.
+TESTING = Path(jupyter_bgstream.__file__).parent / "testing"
+CONTRACTS = [f"jupyter_bgstream.testing.{path.stem}" for path in TESTING.glob("*_contract.py")]
+pytest.register_assert_rewrite("jupyter_bgstream.testing.factories", *CONTRACTS)
 
 # The machine that runs the checks runs several of them at a time.
 settings.register_profile("checks", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("few", settings.get_profile("checks"), max_examples=10)  # for a second Python
 settings.load_profile("checks")
+
+# The checks provide all that a test needs but the rights of root.
+COMPLETE = "BGSTREAM_CHECK" in os.environ
+MAY_SKIP = ("only root", "litellm is", "google-auth is")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[Any]:
+    """Let a test that is skipped in the checks fail."""
+    report = yield
+    if COMPLETE and report.skipped and not hasattr(report, "wasxfail"):
+        reason = str(call.excinfo.value if call.excinfo is not None else report.longrepr)
+        if not any(each in reason for each in MAY_SKIP):
+            report.outcome = "failed"
+            report.longrepr = f"Skipped in the checks: {reason}"
+    return report

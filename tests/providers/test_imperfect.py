@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 from providers.decoding import heard as heard_by
+from providers.recorded import streams
 from providers.speaking import ERRORS, text
-from providers.test_recordings import FOLDER
 
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Completed, ToolCall
@@ -404,14 +404,11 @@ UNNEEDED |= {"service_tier", "item_id", "modelVersion", "responseId", "safetyRat
 
 @pytest.mark.parametrize("folder", ["chat-completions", "openai-responses", "anthropic-messages", "google-gemini"])
 def test_a_recording_with_a_random_unneeded_value_in_each_event(folder: str) -> None:
-    paths = sorted((FOLDER.parent / folder).glob("*.jsonl"))
-    if not paths:
-        pytest.skip("the recordings are not on this machine")
     name = {"openai-responses": "responses", "anthropic-messages": "messages", "google-gemini": "gemini"}.get(
         folder, "chat_completions"
     )
     chance = random.Random(folder)
-    for path in paths:
+    for path in streams(folder).values():
         lines = [json.loads(line) for line in path.read_bytes().split(b"\n") if line.strip()]
         plain = heard(name, *(b"data: " + json.dumps(line).encode() + b"\n\n" for line in lines))
         for line in lines:

@@ -1,4 +1,4 @@
-"""Recorded answers of real services. They are read where they lie, and skipped where they do not."""
+"""Answers of services, of our own and recorded."""
 
 from __future__ import annotations
 
@@ -9,15 +9,25 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from providers.recorded import streams
 from providers.speaking import cut, cut_at_random, decoded, heard, of, text
 
 from jupyter_bgstream.core.events import Citation, Completed, ToolCall, Usage
 
-FOLDER = Path(__file__).parents[3] / "shared" / "recordings" / "chat-completions"
-RECORDINGS = sorted(FOLDER.glob("*.jsonl"))
+STREAMS = streams("chat-completions")
+each = pytest.mark.parametrize("path", STREAMS.values(), ids=STREAMS)
 
-pytestmark = pytest.mark.skipif(not RECORDINGS, reason="the recordings are not on this machine")
-each = pytest.mark.parametrize("path", RECORDINGS or [FOLDER], ids=lambda path: path.stem)
+# Read by a person: how many tool calls and citations there are, and how the reasoning is counted.
+FOUND = {
+    "own-tool-call": (ToolCall, 1),
+    "own-citations": (Citation, 2),
+    "deepseek-tool-call": (ToolCall, 1),
+    "perplexity-citations": (Citation, 7),
+}
+APART = {
+    "own-counted-apart": Usage(input_tokens=12, output_tokens=42, cached_tokens=4, reasoning_tokens=40),
+    "xai-text": Usage(input_tokens=12, output_tokens=342, cached_tokens=11, reasoning_tokens=340, cost=0.000172125),
+}
 
 
 def lines_of(path: Path) -> list[bytes]:
@@ -106,13 +116,13 @@ def test_broken_off_at_any_event_it_is_never_complete(path: Path) -> None:
     assert error is None
 
 
-@pytest.mark.parametrize(
-    ("name", "kind", "number"), [("deepseek-tool-call", ToolCall, 1), ("perplexity-citations", Citation, 7)]
-)
-def test_what_else_they_say(name: str, kind: type[ToolCall] | type[Citation], number: int) -> None:
-    assert len(of(decoded(stream_of(lines_of(FOLDER / f"{name}.jsonl"))), kind)) == number
+@pytest.mark.parametrize("name", FOUND.keys() & STREAMS.keys())
+def test_what_else_they_say(name: str) -> None:
+    kind, number = FOUND[name]
+    assert len(of(decoded(stream_of(lines_of(STREAMS[name]))), kind)) == number
 
 
-def test_xai_counts_the_reasoning_apart_and_we_do_not_and_it_says_what_it_cost() -> None:
-    (usage,) = of(decoded(stream_of(lines_of(FOLDER / "xai-text.jsonl"))), Usage)
-    assert usage == Usage(input_tokens=12, output_tokens=342, cached_tokens=11, reasoning_tokens=340, cost=0.000172125)
+@pytest.mark.parametrize("name", APART.keys() & STREAMS.keys())
+def test_reasoning_that_is_counted_apart_is_part_of_the_output(name: str) -> None:
+    (usage,) = of(decoded(stream_of(lines_of(STREAMS[name]))), Usage)
+    assert usage == APART[name]

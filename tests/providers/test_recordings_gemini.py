@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from providers.conftest import Connect
 from providers.decoding import decoded, heard, one_by_one
+from providers.recorded import streams
 from providers.speaking import cut, cut_at_random, of, read, text
 from providers.test_recordings import lines_of, stream_of
 
@@ -18,14 +19,12 @@ from jupyter_bgstream.core.events import Completed, Usage
 from jupyter_bgstream.providers.formats.gemini import GeminiDecoder
 from jupyter_bgstream.testing import ScriptedProvider, replay
 
-FOLDER = Path(__file__).parents[3] / "shared" / "recordings" / "google-gemini"
-RECORDINGS = sorted(FOLDER.glob("*.jsonl"))
-
-pytestmark = pytest.mark.skipif(not RECORDINGS, reason="the recordings are not on this machine")
-each = pytest.mark.parametrize("path", RECORDINGS or [FOLDER], ids=lambda path: path.stem)
+STREAMS = streams("google-gemini")
+each = pytest.mark.parametrize("path", STREAMS.values(), ids=STREAMS)
 
 # Usage, read by a person.
 COUNTS = {
+    "own-thought": Usage(input_tokens=8, output_tokens=9 + 15, reasoning_tokens=15),
     "reasoning": Usage(input_tokens=9, output_tokens=29 + 256, reasoning_tokens=256),
     "text": Usage(input_tokens=9, output_tokens=23 + 185, reasoning_tokens=185),
 }
@@ -69,7 +68,7 @@ def test_broken_off_at_any_event_it_is_never_complete(path: Path) -> None:
     lines = lines_of(path)
     for place in range(len(lines)):
         said, error = heard(GeminiDecoder, stream_of(lines[:place], end=b""))
-        assert text(said) == "".join(part["text"] for part in parts_of(lines[:place]))
+        assert text(said) == "".join(part["text"] for part in parts_of(lines[:place]) if not part.get("thought"))
         assert of(said, Completed) == []
         assert error is not None
         assert error.code == "truncated"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from providers.conftest import Connect
 from providers.decoding import decoded, heard, one_by_one
 from providers.official import anthropics, our_reason, ours
+from providers.recorded import streams
 from providers.speaking import cut, cut_at_random, of, read, text
 from providers.test_messages_sdk import THEIR_WORDS
 from providers.test_recordings import lines_of
@@ -20,14 +21,12 @@ from jupyter_bgstream.core.events import Citation, Completed, Usage
 from jupyter_bgstream.providers.formats.messages import MessagesDecoder
 from jupyter_bgstream.testing import ScriptedProvider, replay
 
-FOLDER = Path(__file__).parents[3] / "shared" / "recordings" / "anthropic-messages"
-RECORDINGS = sorted(FOLDER.glob("*.jsonl"))
-
-pytestmark = pytest.mark.skipif(not RECORDINGS, reason="the recordings are not on this machine")
-each = pytest.mark.parametrize("path", RECORDINGS or [FOLDER], ids=lambda path: path.stem)
+STREAMS = streams("anthropic-messages")
+each = pytest.mark.parametrize("path", STREAMS.values(), ids=STREAMS)
 
 # Usage and finish reason, read by a person.
 ENDS = {
+    "own-thinking": (Usage(input_tokens=21, output_tokens=33, cached_tokens=0, cache_write_tokens=0), "stop"),
     "duplicate-message-start": (Usage(input_tokens=17, output_tokens=227), "stop"),
     "refusal": (Usage(input_tokens=18, output_tokens=5, cached_tokens=0, cache_write_tokens=0), "refusal"),
     "text": (Usage(input_tokens=12, output_tokens=30, cached_tokens=0, cache_write_tokens=0), "stop"),
@@ -35,6 +34,12 @@ ENDS = {
     "usage-in-message-delta": (Usage(input_tokens=61, output_tokens=2), "stop"),
     "web-search-tool": (Usage(input_tokens=15665, output_tokens=795, cached_tokens=0, cache_write_tokens=0), "stop"),
 }
+
+WORDS = {
+    "own-thinking": ("A list of events.\n\nIn order.", "What is a log? 🦉"),
+    "thinking": ("925 ÷ 5 = 185", "The previous result was 925"),
+}
+SOURCES = {"own-thinking": 0, "web-search-tool": 10}
 
 
 def events_of(path: Path) -> list[bytes]:
@@ -73,14 +78,17 @@ def test_it_says_what_the_service_said(path: Path) -> None:
     assert len(of(said, Completed)) == len(of(said, Usage)) == 1
 
 
-def test_how_much_there_is() -> None:
-    said = decoded(MessagesDecoder, b"".join(events_of(FOLDER / "web-search-tool.jsonl")))
-    sources = of(said, Citation)
-    assert len({source.url for source in sources}) == len(sources) == 10
+@pytest.mark.parametrize("name", WORDS.keys() & STREAMS.keys())
+def test_text_and_reasoning_are_apart(name: str) -> None:
+    said = decoded(MessagesDecoder, b"".join(events_of(STREAMS[name])))
+    assert (text(said), text(said, "reasoning").partition(". ")[0]) == WORDS[name]
+
+
+@pytest.mark.parametrize("name", SOURCES.keys() & STREAMS.keys())
+def test_each_source_comes_once_with_its_title(name: str) -> None:
+    sources = of(decoded(MessagesDecoder, b"".join(events_of(STREAMS[name]))), Citation)
+    assert len({source.url for source in sources}) == len(sources) == SOURCES[name]
     assert all(source.title for source in sources)
-    said = decoded(MessagesDecoder, b"".join(events_of(FOLDER / "thinking.jsonl")))
-    assert text(said) == "925 ÷ 5 = 185"
-    assert text(said, "reasoning").startswith("The previous result was 925.")
 
 
 @each

@@ -7,17 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from providers.recorded import streams
 from providers.speaking import cut_at_random, of, text
 from providers.test_responses import decoded, heard
 
 from jupyter_bgstream.core.events import Citation, Completed, Usage
 from jupyter_bgstream.testing.script import event
 
-FOLDER = Path(__file__).parents[3] / "shared" / "recordings" / "openai-responses"
-RECORDINGS = sorted(path for path in FOLDER.glob("*.jsonl") if "error" not in path.name)
-
-pytestmark = pytest.mark.skipif(not RECORDINGS, reason="the recordings are not on this machine")
-each = pytest.mark.parametrize("path", RECORDINGS or [FOLDER], ids=lambda path: path.stem)
+STREAMS = streams("openai-responses")
+each = pytest.mark.parametrize("path", STREAMS.values(), ids=STREAMS)
+TITLED = {"own-reasoning": 1, "web-search-tool": 7}  # sources with a title, counted by a person
+QUOTA = {
+    "type": "error",
+    "sequence_number": 1,
+    "error": {
+        "type": "insufficient_quota",
+        "code": "insufficient_quota",
+        "message": "You exceeded your current quota, please check your plan.",
+        "param": None,
+    },
+}
 
 
 def events_of(path: Path) -> list[dict[str, Any]]:
@@ -87,12 +96,13 @@ def test_broken_off_at_any_event_it_is_never_complete(path: Path) -> None:
 
 
 def test_a_quota_that_is_used_up() -> None:
-    said, error = heard(stream_of(events_of(FOLDER / "error-quota.jsonl")))
+    said, error = heard(stream_of([*events_of(STREAMS["own-reasoning"])[:2], QUOTA]))
     assert error is not None
     assert (said, error.code, error.transient) == ([], "rate_limited", False)
     assert "exceeded your current quota" in error.message
 
 
-def test_sources_of_a_search() -> None:
-    sources = of(decoded(stream_of(events_of(FOLDER / "web-search-tool.jsonl"))), Citation)
-    assert len([source for source in sources if source.title]) == 7
+@pytest.mark.parametrize("name", TITLED.keys() & STREAMS.keys())
+def test_sources_of_a_search(name: str) -> None:
+    sources = of(decoded(stream_of(events_of(STREAMS[name]))), Citation)
+    assert len([source for source in sources if source.title]) == TITLED[name]

@@ -10,7 +10,8 @@ import pytest
 from openai.types.chat import ChatCompletionChunk
 from providers.conftest import Connect
 from providers.speaking import STOP, delta, of, read, sse, text
-from providers.test_recordings import RECORDINGS, lines_of, stream_of
+from providers.test_recordings import STREAMS as PATHS
+from providers.test_recordings import lines_of, stream_of
 
 from jupyter_bgstream.core.events import Completed, Delta, ToolCall, Usage
 from jupyter_bgstream.testing import ScriptedProvider, replay
@@ -29,9 +30,9 @@ OWN = {
         COUNTED,
     ),
 }
-STREAMS = OWN | {path.stem: stream_of(lines_of(path)) for path in RECORDINGS}
-PARTS = "mistral-reasoning"  # whose content comes in typed parts
-APART = "xai-text"  # which counts the reasoning beside the output
+STREAMS = OWN | {name: stream_of(lines_of(path)) for name, path in PATHS.items()}
+PARTS = {"own-typed-parts", "mistral-reasoning"} & STREAMS.keys()  # whose content comes in typed parts
+APART = {"own-counted-apart", "xai-text"} & STREAMS.keys()  # which count the reasoning beside the output
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def deltas(chunks: list[ChatCompletionChunk]) -> list[Any]:
     return [choice.delta for chunk in chunks for choice in chunk.choices]
 
 
-@pytest.mark.parametrize("name", [name for name in STREAMS if name != PARTS])
+@pytest.mark.parametrize("name", sorted(STREAMS.keys() - PARTS))
 async def test_the_sdk_hears_the_same(
     name: str, provider: ScriptedProvider, connect: Connect, client: openai.AsyncOpenAI
 ) -> None:
@@ -75,27 +76,27 @@ async def test_the_sdk_hears_the_same(
     usage = [chunk.usage for chunk in chunks if chunk.usage is not None]
     (counted,) = of(said, Usage)
     assert counted.input_tokens == usage[-1].prompt_tokens
-    if name != APART:
+    if name not in APART:
         assert counted.output_tokens == usage[-1].completion_tokens
 
 
-@pytest.mark.skipif(PARTS not in STREAMS, reason="the recordings are not on this machine")
+@pytest.mark.parametrize("name", sorted(PARTS))
 async def test_the_sdk_hands_typed_parts_over_as_they_came(
-    provider: ScriptedProvider, connect: Connect, client: openai.AsyncOpenAI
+    name: str, provider: ScriptedProvider, connect: Connect, client: openai.AsyncOpenAI
 ) -> None:
     # Its type says that content is a string; whoever joins the pieces breaks.
-    provider.scripts["one"] = replay(STREAMS[PARTS])
+    provider.scripts["one"] = replay(STREAMS[name])
     said, error = await read(connect())
     assert error is None
     assert {it.channel for it in of(said, Delta)} == {"reasoning", "text"}
     assert any(isinstance(each.content, list) for each in deltas(await heard(client)))
 
 
-@pytest.mark.skipif(APART not in STREAMS, reason="the recordings are not on this machine")
+@pytest.mark.parametrize("name", sorted(APART))
 async def test_the_sdk_does_not_add_up_what_is_counted_apart(
-    provider: ScriptedProvider, connect: Connect, client: openai.AsyncOpenAI
+    name: str, provider: ScriptedProvider, connect: Connect, client: openai.AsyncOpenAI
 ) -> None:
-    provider.scripts["one"] = replay(STREAMS[APART])
+    provider.scripts["one"] = replay(STREAMS[name])
     said, _ = await read(connect())
     (usage,) = of(said, Usage)
     last = [chunk.usage for chunk in await heard(client) if chunk.usage is not None][-1]

@@ -9,7 +9,8 @@ import openai
 import pytest
 from providers.conftest import Connect
 from providers.speaking import of, read, text
-from providers.test_recordings_responses import RECORDINGS, events_of, stream_of
+from providers.test_recordings_responses import STREAMS as PATHS
+from providers.test_recordings_responses import events_of, stream_of
 from providers.test_responses import EVERYTHING, PLAIN, THOUGHT, delta, done, end, message, stream
 
 from jupyter_bgstream.core.events import Citation, Completed, Usage
@@ -21,7 +22,7 @@ OWN = {
     "refusal": stream(delta("refusal", "No."), done("refusal", "No."), end(message(refusal="No."))),
     "incomplete": stream(*PLAIN, end(status="incomplete", incomplete_details={"reason": "max_output_tokens"})),
 }
-STREAMS = OWN | {path.stem: stream_of(events_of(path)) for path in RECORDINGS}
+STREAMS = OWN | {name: stream_of(events_of(path)) for name, path in PATHS.items()}
 
 
 @pytest.fixture

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 from harness.jupyter import Jupyter, jupyter
+from providers.recorded import streams
 from server.conftest import config_for, submit, until_text, wait
 
 from jupyter_bgstream.testing.script import DONE, Cut, Hold, answer, event, refusal, replay
 from jupyter_bgstream.testing.scripted import ThreadedProvider
 
 CANARY = "sk-canary-3f9a77"
-RECORDINGS = Path(__file__).parents[3] / "shared/recordings/chat-completions"
+STREAMS = streams("chat-completions")
 
 
 def test_a_job_end_to_end(server: Jupyter, provider: ThreadedProvider) -> None:
@@ -117,8 +118,7 @@ def test_failures_before_any_answer_name_what_to_set(tmp_path: Path, provider: T
             assert word in job["error"]["message"]
 
 
-@pytest.mark.skipif(not RECORDINGS.exists(), reason="the recordings are not part of the repository")
-@pytest.mark.parametrize("path", sorted(RECORDINGS.glob("*.jsonl")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", STREAMS.values(), ids=STREAMS)
 def test_recorded_answers_arrive_character_for_character(
     server: Jupyter, provider: ThreadedProvider, path: Path
 ) -> None:
