@@ -1,4 +1,4 @@
-"""Every file that shows untrusted text is listed in ``docs/explanation/architecture.md``, with its protection."""
+"""Every file that shows untrusted text is listed in ``docs/explanation/untrusted-text.md``, with its protection."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEADING = "## Where untrusted text appears"
 
 # Code that brings text into a page: as HTML, as a line of text, through Lab, as an address to go to.
 IN_PAGES = re.compile(
@@ -34,8 +33,8 @@ def sources() -> dict[str, Path]:
 
 def places() -> dict[str, dict[str, str]]:
     """Return the fields of each place by its heading: files, author, protection and tests."""
-    section = (ROOT / "docs/explanation/architecture.md").read_text().split(HEADING)[1].split("\n## ")[0]
-    titles = re.split(r"^### (.+)$", section, flags=re.MULTILINE)[1:]
+    page = (ROOT / "docs/explanation/untrusted-text.md").read_text()
+    titles = re.split(r"^## (.+)$", page, flags=re.MULTILINE)[1:]
     return {
         title: dict(re.findall(r"^- (Files|Author|Protection|Tests): (.+?)(?=\n- |\n\n|\Z)", text, re.M | re.S))
         for title, text in zip(titles[::2], titles[1::2], strict=True)
