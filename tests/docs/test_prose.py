@@ -11,8 +11,8 @@ COLUMNS = 3
 LONGEST = 160  # characters of a cell
 PAGES = pages()
 CODE = re.compile(r"`+[^`]+`+|\]\([^)\s]*\)")
-# A sentence ends before a space and a capital letter, code, emphasis or a link; a bold heading of an item is none.
-END = re.compile(r"[^.*\s(][.!?][\"”')]* +(?=[A-Z`*\[“])")
+# A sentence ends before a space and a letter, code, emphasis or a link; a bold heading of an item does not.
+END = re.compile(r"[^.*\s(][.!?][\"”')]* +(?=[A-Za-z`*\[“])")
 
 
 def prose(text: str) -> list[str]:
