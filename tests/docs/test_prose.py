@@ -11,8 +11,8 @@ COLUMNS = 3
 LONGEST = 160  # characters of a cell
 PAGES = pages()
 CODE = re.compile(r"`+[^`]+`+|\]\([^)\s]*\)")
-# A sentence ends before a space and a letter, code, emphasis or a link; a bold heading of an item does not.
-END = re.compile(r"[^.*\s(][.!?][\"”')]* +(?=[A-Za-z`*\[“])")
+# A sentence ends before a space and a letter, digit, code, emphasis or a link; a bold heading of an item does not.
+END = re.compile(r"[^.*\s(][.!?][\"”')]* +(?=[\w`*\[“])")
 
 
 def prose(text: str) -> list[str]:
