@@ -1,4 +1,5 @@
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import jupyter_bgstream
+
+# A shell starts what runs in the background with SIGINT ignored, and all processes of tests would inherit it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before a test imports one of them.
 TESTING = Path(jupyter_bgstream.__file__).parent / "testing"

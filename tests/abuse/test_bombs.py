@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from abuse.watched import caller, follow, memory, probe, submit, watched
+from abuse.watched import TRIES, caller, follow, memory, probe, submit, watched
 from harness.jupyter import Jupyter
 
 from jupyter_bgstream.testing.script import JSON, Script, Send, answer
@@ -83,6 +83,18 @@ async def warm(server: Jupyter) -> None:
         await client.get("models?refresh=true")
 
 
+async def error_code(server: Jupyter, where: str) -> str:
+    """Meet the bomb at a place; return the error that the user has of it."""
+    async with caller(server) as client:
+        if where == "models":
+            listed = (await client.get("models?refresh=true")).json()
+            (found,) = [each for each in listed["providers"] if each["name"] == "demo"]
+            return str(found["error"]["code"])
+        job = await submit(client, where, retry_policy="never")
+        await follow(client, job)
+        return str((await client.get(f"jobs/{job}")).json()["error"]["code"])
+
+
 @pytest.mark.skipif(not psutil.LINUX, reason="the peak of a process is read from /proc")
 @pytest.mark.parametrize(("filling", "layers"), [*((filling, 1) for filling in FILLINGS), ("zeros", 2)])
 async def test_a_bomb_costs_little(tmp_path: Path, bombs: dict[str, bytes], filling: str, layers: int) -> None:
@@ -96,19 +108,13 @@ async def test_a_bomb_costs_little(tmp_path: Path, bombs: dict[str, bytes], fill
         await warm(server)
         provider._provider.listing = sent(data, layers, headers=JSON)
         for where in ("stream", "refusal", "models"):
-            probe(server, "DELETE")
-            with Peak(server) as peak:
-                async with caller(server) as client:
-                    if where == "models":
-                        listed = (await client.get("models?refresh=true")).json()
-                        (found,) = [each for each in listed["providers"] if each["name"] == "demo"]
-                        code = found["error"]["code"]
-                    else:
-                        job = await submit(client, where, retry_policy="never")
-                        await follow(client, job)
-                        ended = (await client.get(f"jobs/{job}")).json()
-                        code = ended["error"]["code"]
-            held, what = longest(server)
+            for _ in range(TRIES):
+                probe(server, "DELETE")
+                with Peak(server) as peak:
+                    code = await error_code(server, where)
+                held, what = longest(server)
+                if held < LAW:
+                    break
             print(f"{filling}, {layers} layers, {where}: {code}, {peak.growth:.0f} MB, {held * 1000:.0f} ms")
             assert code in ("malformed_stream", "event_too_large", "answer_too_long", "bad_request")
             assert peak.growth < MOST_GROWTH

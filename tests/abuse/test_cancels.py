@@ -76,7 +76,7 @@ async def settled(server: Jupyter, provider: ThreadedProvider, like: dict[str, A
         looks.append(held(server))
         return not looks[-1]["connections"] and looks[-1] == (looks[-2] if like is None else like)
 
-    await until(at_rest, f"the server holds {like or 'the same at two looks'}: {looks}", seconds=10)
+    await until(at_rest, f"the server holds {like or 'the same at two looks'}: {looks}")
     return looks[-1]
 
 

@@ -7,9 +7,10 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from abuse.test_bombs import LAW, MB, Peak, warm
-from abuse.watched import caller, follow, memory, probe, submit, watched
+from abuse.watched import TRIES, caller, follow, memory, probe, submit, watched
 from harness.jupyter import Jupyter
 
 from jupyter_bgstream.testing.script import DONE, Script, Send, answer, chunk, data_url
@@ -40,24 +41,35 @@ def server(tmp_path: Path) -> Iterator[Jupyter]:
         yield server
 
 
+async def read(client: httpx.AsyncClient, job: str) -> None:
+    """Read the image of a job and compare it."""
+    digest = hashlib.sha256()
+    async with client.stream("GET", f"jobs/{job}/images/1-1") as reply:
+        async for piece in reply.aiter_bytes():
+            digest.update(piece)
+    assert digest.digest() == hashlib.sha256(IMAGE).digest()
+
+
 async def test_a_large_image_holds_neither_the_loop_nor_memory(server: Jupyter) -> None:
     await warm(server)
     before = memory(server)
-    probe(server, "DELETE")
     async with caller(server) as client:
-        with Peak(server) as peak:
-            job = await submit(client, "drawn")
-            await follow(client, job)
-        loop = longest(server)
-        probe(server, "DELETE")
-        with Peak(server) as reading:
-            for _ in range(TIMES):
-                digest = hashlib.sha256()
-                async with client.stream("GET", f"jobs/{job}/images/1-1") as reply:
-                    async for piece in reply.aiter_bytes():
-                        digest.update(piece)
-                assert digest.digest() == hashlib.sha256(IMAGE).digest()
-        reads = longest(server)
+        for _ in range(TRIES):
+            probe(server, "DELETE")
+            with Peak(server) as peak:
+                job = await submit(client, "drawn")
+                await follow(client, job)
+            loop = longest(server)
+            if loop[0] < LAW:
+                break
+        for _ in range(TRIES):
+            probe(server, "DELETE")
+            with Peak(server) as reading:
+                for _ in range(TIMES):
+                    await read(client, job)
+            reads = longest(server)
+            if reads[0] < LAW:
+                break
         answered = (await client.get(f"jobs/{job}")).json()
         for _ in range(TIMES):
             await follow(client, await submit(client, "drawn"))

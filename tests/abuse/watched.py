@@ -20,6 +20,7 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 from jupyter_bgstream.testing.scripted import ThreadedProvider
 
 PATIENCE = 60.0  # seconds
+TRIES = 3  # at most, of a measurement: other programs add to it and never take from it
 HERE = str(Path(__file__).parent)
 
 

@@ -194,7 +194,7 @@ async def test_wait_that_is_written_while_the_clock_jumps_is_corrected(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems count it in their ordinary monotonic clock")
 def test_system_clock_counts_the_time_that_the_machine_sleeps() -> None:
-    assert SystemClock().monotonic() == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME), abs=1.0)
+    assert SystemClock().monotonic() == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME), abs=30.0)
 
 
 # Waits of an earlier server

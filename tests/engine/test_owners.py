@@ -196,12 +196,12 @@ async def test_size_limit_counts_and_deletes_the_owners_answers_only(store: Stor
     await large(store, ADA, "job-of-ada", 3)
     for n in range(3):
         await large(store, BOB, f"job-of-bob-{n}", 20 - n)
-    assert (await keeper(store, ADA, max_bytes=1_000_000).prune()).jobs == 0  # bob's 1.8 MB are not hers
-    keeps = keeper(store, BOB, max_bytes=1_000_000)
+    assert (await keeper(store, ADA, max_database_bytes=1_000_000).prune()).jobs == 0  # bob's 1.8 MB are not hers
+    keeps = keeper(store, BOB, max_database_bytes=1_000_000)
     assert (await keeps.prune()).jobs == 2
     assert keeps.warnings == ()
     assert (await ids_of(store, ADA), await ids_of(store, BOB)) == (["job-of-ada"], ["job-of-bob-2"])
-    keeps = keeper(store, "eve", max_bytes=1)
+    keeps = keeper(store, "eve", max_database_bytes=1)
     assert (await keeps.prune()).jobs == 0
     assert keeps.warnings == ()
 

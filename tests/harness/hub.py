@@ -144,10 +144,14 @@ class UserServer:
 
     @property
     def runtime_file(self) -> Path:
-        """The runtime file of this server."""
-        pid = self.pid
-        (found,) = [path for path in self.runtime.glob("bgstream-*.json") if json.loads(path.read_text())["pid"] == pid]
-        return found
+        """The runtime file of this server, which writes it a moment after the Hub can reach it."""
+        pid, deadline = self.pid, time.monotonic() + PATIENCE
+        while True:
+            for path in self.runtime.glob("bgstream-*.json"):
+                if json.loads(path.read_text())["pid"] == pid:
+                    return path
+            assert time.monotonic() < deadline, f"{self.user} has no runtime file"
+            time.sleep(0.05)
 
     @property
     def database_path(self) -> Path:
