@@ -1,4 +1,4 @@
-"""What every store promises of appends to many logs in one call, as tests."""
+"""Contract tests of stores: appends to many logs in one call; a part of StoreContract."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every store promises about batches of thousands of jobs, as tests; see StoreContract."""
+"""Contract tests of stores: batches of thousands of jobs; a part of StoreContract."""
 
 from __future__ import annotations
 

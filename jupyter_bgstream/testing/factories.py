@@ -1,4 +1,4 @@
-"""What tests of a store say in one word: make a job, submit it, claim it, end it, read its log."""
+"""Helpers for tests of stores: make, submit, claim and end jobs, and read their logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every store promises about the images of an answer, as tests; see StoreContract."""
+"""Contract tests of stores: images of answers; a part of StoreContract."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every store promises about jobs that are handed on, asked again or many as one, as tests; see StoreContract."""
+"""Contract tests of stores: capacity, adoption, retries, batches, mutes and webhooks; a part of StoreContract."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every store promises about batches that are paused, as tests; see StoreContract."""
+"""Contract tests of stores: paused batches; a part of StoreContract."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every store promises about attempts that their providers keep, as tests; see StoreContract."""
+"""Contract tests of stores: attempts whose responses can be resumed; a part of StoreContract."""
 
 from __future__ import annotations
 

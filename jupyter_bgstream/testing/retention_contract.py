@@ -1,4 +1,4 @@
-"""What every store promises about what is old, as tests; a part of ``store_contract.StoreContract``."""
+"""Contract tests of stores: retention of old jobs; a part of StoreContract."""
 
 from __future__ import annotations
 

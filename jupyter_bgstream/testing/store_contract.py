@@ -1,6 +1,6 @@
-"""What every store promises, as tests.
+"""Contract tests of stores.
 
-A backend shows that it keeps the promises by a subclass with a fixture ``store``: open, empty, and of the server HERE::
+The tests of a backend are a subclass with a fixture ``store``, which yields an open, empty store of the server HERE::
 
     class TestMyStore(StoreContract):
         @pytest.fixture

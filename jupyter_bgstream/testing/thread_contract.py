@@ -1,4 +1,4 @@
-"""What every store promises about threads, as tests; a part of ``store_contract.StoreContract``."""
+"""Contract tests of stores: threads; a part of StoreContract."""
 
 from __future__ import annotations
 

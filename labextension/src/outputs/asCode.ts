@@ -1,5 +1,5 @@
 /**
- * Parts of an answer that cost too much, as they go into a notebook file: as code, which no reader draws for long.
+ * Writes parts of an answer that cost too much to draw as code, which every reader draws fast.
  *
  * Lab's table of contents and every reader without our views parse the saved text whole, at each opening. Golden
  * cases, shared with `jupyter_bgstream/outputs/as_code.py`: `tests/golden/costly.json`.

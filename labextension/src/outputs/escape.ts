@@ -1,9 +1,9 @@
 /**
- * Markdown as it goes into a notebook file: in every reader nothing runs or loads, and links lead to the web only.
+ * Escapes Markdown for a notebook file: in every reader nothing runs or loads, and links lead to the web only.
  *
  * A notebook's text is read by many parsers, some of which keep raw HTML (nbconvert's does), and they differ in what is
  * code. A fenced block stays as it is only where it is certain that each of them sees code there: nothing before it may
- * still be open, and it ends as it began. Everything else is made harmless however it is read (`inline.ts`). Golden
+ * still be open, and it ends as it began. Everything else is made harmless however it is read (`escapeInline.ts`). Golden
  * cases, shared with `jupyter_bgstream/outputs/markdown.py`: `tests/golden/escape.json`.
  */
 
