@@ -22,16 +22,16 @@ class Log(Protocol):
 
 
 class Follower:
-    """Fold of one job's log so far, shared by all readers in this process.
+    """State of one job, folded from its log; shared by all readers in this process.
 
-    Only the background loop changes it. Reads may overlap: an event that two pages bring is applied once.
+    Only the background loop changes it. Reads may overlap: an event that two pages contain is applied once.
     """
 
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
         self.answer = Answer()
         self.cursor = BEGINNING
-        self.logs = 1  # logs of this id so far: a job may be deleted and submitted again
+        self.logs = 1  # generation: number of logs of this id so far; a job may be deleted and submitted again
 
     @property
     def position(self) -> tuple[int, int]:
@@ -47,7 +47,7 @@ class Follower:
         return self.answer
 
     async def beyond(self, log: Log, position: tuple[int, int]) -> Answer:
-        """Wait until the log continues after a position, or has ended.
+        """Wait until the log has an event after a position, or has ended.
 
         Raises:
             ServerUnreachableError: the server has not answered for PATIENCE seconds.
@@ -72,7 +72,7 @@ class Follower:
         return self.answer
 
     async def end(self, log: Log, seconds: float | None) -> Answer:
-        """Wait until the job has ended; raises TimeoutError after ``seconds``, which does not stop the job."""
+        """Wait until the job has ended; raise TimeoutError after ``seconds``, without stopping the job."""
         try:
             async with asyncio.timeout(seconds):
                 while not self.answer.ended:
@@ -105,7 +105,7 @@ class Deltas:
     def __init__(self, follower: Follower) -> None:
         self._follower = follower
         self._position = 0  # characters returned so far
-        self._version = (0, 0)  # of the text: the log, and the number of earlier attempts
+        self._version = (0, 0)  # of the text: the generation of the log, and the number of earlier attempts
 
     async def next(self, log: Log) -> str | None:
         """Return the next delta, or None when the job has ended.

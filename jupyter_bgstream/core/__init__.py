@@ -1,1 +1,1 @@
-"""Floor 0: what a job is. Pure values and functions: no I/O, no clock, no async."""
+"""Layer 0: values of jobs, and the functions on them. No I/O, no clock, no async."""

@@ -1,1 +1,1 @@
-"""Floor 2: makes jobs run. Knows the ports of store and provider, never a concrete one."""
+"""Layer 2: runs jobs. Uses the ports of store and providers, never a concrete backend."""

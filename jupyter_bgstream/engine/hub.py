@@ -1,4 +1,4 @@
-"""Fan-out to followers: read the log until caught up, then the in-memory ring; slow followers fall back to the log."""
+"""Serves followers of jobs from a ring of new events in memory, or from the log if they are behind it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class EventBatch(msgspec.Struct, frozen=True, kw_only=True):
 
     events: Sequence[bytes]
     cursor: Cursor
-    closed: bool  # the log ends here
+    closed: bool  # the log has ended at the cursor
     up_to_date: bool  # nothing more was committed when this was read
 
 
@@ -54,7 +54,7 @@ class Hub:
         return lambda: self._listeners.discard(listener)
 
     async def run(self) -> None:
-        """Deliver changes until the store has closed; followers have then received everything."""
+        """Deliver changes until the store has closed; by then followers have received everything."""
         try:
             async for changes in self._store.changes():
                 for change in changes:
@@ -62,16 +62,16 @@ class Hub:
         finally:
             self._closed = True
             for channel in self._channels.values():
-                channel.close()
+                channel.stop()
 
     def _deliver(self, change: Change) -> None:
         key = (change.owner, change.job)
         if change.kind == "deleted":
-            # Its followers keep the channel; followers of a new job with this id get a new one.
+            # Its followers keep the removed channel; followers of a new job with this id get a new one.
             if (deleted := self._channels.pop(key, None)) is not None:
                 deleted.delete()
         elif change.kind in ("job", "events") and (channel := self._channels.get(key)) is not None:
-            channel.feed(change.events, change.seq)
+            channel.append(change.events, change.seq)
         if change.kind != "events":
             for listener in tuple(self._listeners):
                 listener(change)
@@ -79,7 +79,7 @@ class Hub:
             self._close_gap(channel, change.owner, change.job)
 
     def _close_gap(self, channel: _Channel, owner: str, job_id: str) -> None:
-        # One read serves all followers of a job that another server runs.
+        # Events that another server commits arrive without their bytes: one read serves all followers.
         if channel.known > channel.tail and channel.reading is None:
             channel.reading = asyncio.create_task(self._read(channel, owner, job_id))
 
@@ -90,7 +90,7 @@ class Hub:
                     job = await self._store.job(owner, job_id)
                     after = channel.tail
                     events = await self._store.events(job, after=after, max_bytes=BATCH_BYTES)
-                    channel.feed(events, after + len(events))
+                    channel.append(events, after + len(events))
                 except NotFoundError:  # deleted; that change is on its way
                     return
                 except BgStreamError as error:
@@ -115,7 +115,7 @@ class Hub:
             now = await self._store.job(job.owner, job.id)
             if now.log != job.log:
                 raise NotFoundError(f"The job {job.id} was deleted.")
-            channel.begin(now.seq)
+            channel.start_at(now.seq)
             self._close_gap(channel, *key)
             if now.ended and after >= now.seq:
                 yield EventBatch(events=(), cursor=now.cursor, closed=True, up_to_date=True)
@@ -133,13 +133,13 @@ class Hub:
         while True:
             if channel.deleted:
                 raise NotFoundError(f"The job {job.id} was deleted.")
-            events = channel.after(after)
+            events = channel.events_after(after)
             if events is None:
                 events = await self._store.events(job, after=after, max_bytes=BATCH_BYTES)
             if not events:
-                if channel.closed or self._closed:
+                if channel.stopped or self._closed:
                     raise UnavailableError("This server is shutting down. The text so far is saved; reopen it later.")
-                await channel.change(after)
+                await channel.wait_for_event_after(after)
                 continue
             after += len(events)
             last = decode_event(events[-1])
@@ -157,29 +157,29 @@ class _Channel:
 
     def __init__(self) -> None:
         self.followers = 0
-        self.tail = 0  # number of the last event in the ring, or where the ring begins to grow
+        self.tail = 0  # number of the last event in the ring, or of the event before its first
         self.known = 0  # number of the last event known to be committed; > tail: there is a gap to read
         self.deleted = False
-        self.closed = False  # this server stops; no more events arrive
+        self.stopped = False  # this server stops; no more events arrive
         self.reading: asyncio.Task[None] | None = None  # closes the gap
         self._ring: list[bytes] = []
         self._bytes = 0
         self._changed = asyncio.Event()
 
-    def begin(self, seq: int) -> None:
-        """Note the log's tail: for the first follower the ring begins to grow there."""
+    def start_at(self, seq: int) -> None:
+        """Take the tail of the stored log; the first follower's ring starts after it."""
         self.tail = self.tail or seq
         self.known = max(self.known, seq)
 
-    def feed(self, events: Sequence[bytes], tail: int) -> None:
-        """Take the events of a commit. ``tail`` is the number of the last one; known events are skipped."""
+    def append(self, events: Sequence[bytes], tail: int) -> None:
+        """Append the events of a commit. ``tail`` is the number of the last one; known events are skipped."""
         self.known = max(self.known, tail)
-        fresh = tail - self.tail
-        if fresh <= 0 or fresh > len(events):  # nothing new, or a gap that the hub reads from the log
+        new_count = tail - self.tail
+        if new_count <= 0 or new_count > len(events):  # nothing new, or a gap that the hub reads from the log
             return
-        fresh_events = events[len(events) - fresh :]
-        self._ring.extend(fresh_events)
-        self._bytes += sum(map(len, fresh_events))
+        new_events = events[len(events) - new_count :]
+        self._ring.extend(new_events)
+        self._bytes += sum(map(len, new_events))
         self.tail = tail
         drop = 0
         while self._bytes > RING_BYTES and drop < len(self._ring) - 1:
@@ -188,7 +188,7 @@ class _Channel:
         del self._ring[:drop]
         self._wake()
 
-    def after(self, seq: int) -> Sequence[bytes] | None:
+    def events_after(self, seq: int) -> Sequence[bytes] | None:
         """Return the events after ``seq``, or None if the follower has fallen behind the ring."""
         behind = self.tail - seq
         if behind > len(self._ring):
@@ -200,16 +200,16 @@ class _Channel:
         self.deleted = True
         self._wake()
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """Signal the followers that no more events arrive here."""
-        self.closed = True
+        self.stopped = True
         if self.reading is not None:
             self.reading.cancel()
         self._wake()
 
-    async def change(self, seq: int) -> None:
-        """Wait until there is an event after ``seq``, or there will be none."""
-        while self.tail <= seq and not (self.deleted or self.closed):
+    async def wait_for_event_after(self, seq: int) -> None:
+        """Wait for an event after ``seq``, the deletion of the job or the stop of this server."""
+        while self.tail <= seq and not (self.deleted or self.stopped):
             await self._changed.wait()
 
     def _wake(self) -> None:

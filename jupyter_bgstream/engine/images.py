@@ -16,18 +16,18 @@ from ..core.state import Answer
 from ..providers.base import ImageData, ProviderEvent, Resume
 
 MAX_IMAGES = 16  # of an attempt
-MAX_BYTES = 32 * 1024 * 1024  # of one image; the base64 of a larger one may not have arrived whole
+MAX_BYTES = 32 * 1024 * 1024  # of one image; the base64 of a larger one may be cut
 
-_PIECE = 256 * 1024  # characters decoded at a time, in some hundred µs: other threads run in between
-_HEAD = 64  # characters of base64 that surely hold the first bytes, also with some line ends
+_PIECE = 256 * 1024  # characters decoded at a time, in some hundred µs, so that other threads run in between
+_HEAD = 64  # characters of base64 that contain the first bytes, even with some line ends
 _BLANK = b" \t\r\n"
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
-_SAFE_IN_ADDRESS = "/:?#@!$&'()+,;=%~"  # characters of a URL that Markdown leaves alone
+_SAFE_IN_ADDRESS = "/:?#@!$&'()+,;=%~"  # characters of a URL without a meaning in Markdown
 _HTTP = re.compile(r"https?://", re.I)
 
 
 class Extracted(NamedTuple):
-    """What may be stored of a batch: its events, and the files of the images among them by image id."""
+    """Storable part of a batch: its events, and the files of the images among them by image id."""
 
     events: list[Event | Resume]
     files: dict[str, bytes]

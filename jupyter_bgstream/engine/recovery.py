@@ -1,4 +1,4 @@
-"""Recovers jobs of dead servers: adopt them, park them as ``no_provider``, or end them as ``interrupted``."""
+"""Recovers jobs of dead servers: adopts them, makes them wait as ``no_provider``, or ends them as ``interrupted``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..store.base import Store
 from .clock import Clock
 from .delays import Delays
 
-POLL_SECONDS = 2.0  # between looks for dead servers
+POLL_SECONDS = 2.0  # between polls for jobs of dead servers
 PAGE = 500  # jobs read at a time
 
 INTERRUPTED = "The server that ran this job died. The text so far is saved; retry for a complete answer."
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 class Recovery:
     """Recovers the jobs of one owner (None: of every owner) on dead servers; those of other owners stay untouched.
 
-    A server is dead if its OS lock is free. No clock decides that.
+    A server is dead if its OS lock is free; timeouts do not matter.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class Recovery:
         self._owner = owner
         self._max_attempts = max_attempts
         self._delays = delays
-        self._adopted = adopted
+        self._on_adopted = adopted
 
     async def run(self) -> None:
-        """Look for dead servers' jobs until cancelled."""
+        """Recover jobs of dead servers until cancelled."""
         while True:
             try:
                 await self._poll()
@@ -66,8 +66,9 @@ class Recovery:
         while jobs := await self._store.abandoned_jobs(owner=self._owner, limit=PAGE):
             outcomes = await asyncio.gather(*map(self._recover, jobs))
             if True in outcomes:
-                self._adopted()
-            if False in outcomes or len(jobs) < PAGE:  # jobs that wait for another server come last
+                self._on_adopted()
+            # Jobs that wait for another server come last: no job after one of them can be recovered here.
+            if False in outcomes or len(jobs) < PAGE:
                 return
 
     async def _recover(self, job: Job) -> bool | None:
@@ -80,7 +81,7 @@ class Recovery:
                 await self._store.end(job.owner, job.id, end, fence=job.fence, log=job.log)
                 return None
             if problem is not None:
-                await self._park(job, problem)
+                await self._wait_for_provider(job, problem)
                 return False
             message, started = RESUMED if resumable else RETRIED, self._clock.monotonic()
             event = self._waiting("server_died", message) if job.status == "running" else None
@@ -108,14 +109,14 @@ class Recovery:
         except ProviderError as error:
             return ErrorInfo(code=error.code, message=error.message)
 
-    async def _park(self, job: Job, problem: ErrorInfo) -> None:
+    async def _wait_for_provider(self, job: Job, problem: ErrorInfo) -> None:
         if job.status == "waiting" and job.error is not None and job.error.code == "no_provider":
-            return  # already parked
+            return  # it already waits
         message = f"The server of this job died, and no other server can run it. {problem.message}"
         event = self._waiting("no_provider", message, not_before=job.not_before)
         await self._store.adopt(job, server=job.server, event=event)
 
     def _waiting(self, code: str, message: str, *, not_before: float | None = None) -> Waiting:
-        # A delay that the provider asked for outlives the server that it was sent to.
+        # A delay that the provider requested holds after the death of the server that received it.
         now = self._clock.time()
         return Waiting(at=now, until=max(now, not_before or now), code=code, message=message)

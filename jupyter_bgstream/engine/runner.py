@@ -33,13 +33,16 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class OpenResponse:
-    """The provider's response to an attempt. ``token`` is set if the provider would continue it without a reader."""
+    """The provider's response to an attempt; ``Runner.run`` fills it, also if it is cancelled.
+
+    ``token`` is set if the provider would continue the response without a connection.
+    """
 
     token: str | None = None
 
 
 class Runner:
-    """Runs claimed jobs, each to exactly one end. Cancelling a task closes the provider's socket and ends nothing."""
+    """Runs claimed jobs, each to exactly one end. Cancelling a task closes the provider's socket, not the job."""
 
     def __init__(
         self,
@@ -61,7 +64,7 @@ class Runner:
         self._delays = delays
 
     async def run(self, job: Job, response: OpenResponse) -> bool:
-        """Run one attempt of a job that was just claimed, or resume its response.
+        """Run one attempt of a job that was just claimed, or resume the response of its last attempt.
 
         Returns:
             Whether this wrote the attempt's end; False if the job was cancelled elsewhere, deleted or taken over.
@@ -70,10 +73,10 @@ class Runner:
         end: AttemptEnd
         writer = EventWriter(self._store, job)
         try:
-            before = None if job.resume is None else await read_answer(self._store, job)
-            if before is not None:
-                writer = EventWriter(self._store, job, before)
-            images = ImageCollector(job.attempt, max_bytes=self._max_image_bytes, before=before)
+            resumed_answer = None if job.resume is None else await read_answer(self._store, job)
+            if resumed_answer is not None:
+                writer = EventWriter(self._store, job, resumed_answer)
+            images = ImageCollector(job.attempt, max_bytes=self._max_image_bytes, before=resumed_answer)
             end = await self._attempt(job, writer, images)
         except (FencedError, NotFoundError):
             return False
@@ -82,28 +85,28 @@ class Runner:
         except asyncio.CancelledError:
             if is_cancelled():
                 raise
-            end = self._internal_error(job)  # this task was not cancelled: the provider leaked the exception
+            end = self._report_internal_error(job)  # this task was not cancelled: the provider leaked the exception
         except Exception:
-            end = self._internal_error(job)
+            end = self._report_internal_error(job)
         finally:
-            response.token = writer.lost_token
-        end_written = await self._write_end(job, self._storable(job, end))
+            response.token = writer.lost_token  # the store does not have it, and a cancellation needs it
+        end_written = await self._write_end(job, self._checked_end(job, end))
         if end_written and not (isinstance(end, Completed) or end.code == "answer_gone"):
             response.token = writer.token
         return end_written
 
-    def _internal_error(self, job: Job) -> Failed:
+    def _report_internal_error(self, job: Job) -> Failed:
         log.exception("job %s: internal error in the attempt", job.id)
         message = "Internal error in jupyter_bgstream; see the Jupyter server's log. Please report it."
         return Failed(at=self._clock.time(), code="internal", message=message)
 
-    def _storable(self, job: Job, end: AttemptEnd) -> AttemptEnd:
-        # An end that the store refuses would be retried forever; one that cannot be decoded would break the log and
-        # every list with the job.
+    def _checked_end(self, job: Job, end: AttemptEnd) -> AttemptEnd:
+        # An end that the store refuses would be retried forever; one that cannot be decoded would make the log and each
+        # list with the job unreadable.
         try:
             decode_event(stamped(encode(end), seq=job.seq, attempt=job.attempt))
         except (msgspec.MsgspecError, UnicodeError, TypeError, OverflowError):
-            return self._internal_error(job)
+            return self._report_internal_error(job)
         return end
 
     async def _attempt(self, job: Job, writer: EventWriter, images: ImageCollector) -> AttemptEnd:
@@ -113,10 +116,10 @@ class Runner:
                 job = await self._store.set_history(job, history.messages, history.turns)
         try:
             provider = self._providers.resolve(job.spec.model)
-            request = job
+            sent_job = job
             if job.history and job.resume is None and getattr(provider, "accepts_returned_images", False):
-                request = await with_images(self._store, job)
-            return await self._stream(request, provider, writer, images)
+                sent_job = await with_images(self._store, job)
+            return await self._stream(sent_job, provider, writer, images)
         except ProviderError as error:
             return self._failure(job, error, begun=writer.begun)
         finally:
@@ -137,7 +140,7 @@ class Runner:
     async def _stream(self, job: Job, provider: Provider, writer: EventWriter, images: ImageCollector) -> Completed:
         async with aclosing(provider.stream(job)) as stream:
             async for batch in stream:
-                events, end = _split(batch)
+                events, end = _split_off_completed(batch)
                 await writer.put(*await images.extract(events))
                 if writer.written_bytes > self._max_answer_bytes:
                     raise ProviderError(
@@ -151,11 +154,12 @@ class Runner:
         raise ProviderError("The provider's stream ended without a Completed event.", code="truncated")
 
     async def _write_end(self, job: Job, end: End | Waiting) -> bool:
-        # Returns whether this was the attempt's end. The next attempt starts from scratch.
+        # Returns whether this wrote the attempt's end.
         started = self._clock.monotonic()
         while True:
             try:
                 if isinstance(end, Waiting):
+                    # Without a token: the next attempt starts from the beginning.
                     await append_one(self._store, Append(job=job, events=[end], resume=""))
                     self._delays.add(job, end, since=started)
                     return True
@@ -168,7 +172,7 @@ class Runner:
                 await self._clock.sleep(RETRY_END_SECONDS)
 
 
-def _split(batch: Sequence[ProviderEvent]) -> tuple[Sequence[ProviderEvent], Completed | None]:
+def _split_off_completed(batch: Sequence[ProviderEvent]) -> tuple[Sequence[ProviderEvent], Completed | None]:
     if batch and isinstance(batch[-1], Completed):
         return batch[:-1], batch[-1]
     return batch, None

@@ -1,6 +1,6 @@
 """MIME bundle of a batch in a notebook file. See PROTOCOL.md, "In the notebook file".
 
-Golden cases, shared with ``labextension/src/views/batchLabels.ts``: ``tests/golden/batch.json``.
+Golden cases, shared with ``labextension/src/outputs/batchSummary.ts``: ``tests/golden/batch.json``.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from .fence import closing
 from .formulas import with_formulas
 from .images import Embedding, without_marks
 
-# The same sentences as in ``labextension/src/views/labels.ts``.
+# The same sentences as in ``labextension/src/outputs/endReason.ts``.
 _ENDINGS = {
     "stop": "",
     "length": "The answer was cut off at the limit of tokens.",

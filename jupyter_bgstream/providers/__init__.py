@@ -1,1 +1,1 @@
-"""Floor 1b: what an LLM service says. Imports the core, never a store."""
+"""Layer 1b: requests to LLM services, and their responses as events. Imports the core, never a store."""

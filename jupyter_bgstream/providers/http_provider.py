@@ -54,7 +54,7 @@ class HTTPProvider:
         configured: bool = True,
     ) -> None:
         self.name = name
-        self._configured = configured  # False: it is built in, and only probed
+        self._configured = configured  # False: a built-in one that the config does not name: it may be absent
         self._endpoint = endpoint
         self._format = format_of(endpoint.format, endpoint.dialect, done_is_end=endpoint.done_is_end)
         self._resumable = RESUMABLE.get(endpoint.format)
@@ -82,14 +82,14 @@ class HTTPProvider:
                 raise errors.too_long("It was not sent.", length)
         if self._resumable is not None:
             batches = await self._stream_resumable(self._resumable, job, errors, headers)
-        elif job.resume is not None:  # of earlier settings
+        elif job.resume is not None:  # the token is of a format that was configured before
             raise errors.error("answer_gone", f"The format {self._format.name} cannot resume a response.")
         else:
             batches = self._stream_once(job, errors, headers)
         sanitizer = Sanitizer(self.name, errors)
         async with aclosing(batches):
             async for batch in batches:
-                # Usage is the last event, or the one before the end.
+                # Usage is the last event, or the one before Completed.
                 has_usage = isinstance(batch[-1], Usage | Completed)
                 if events := sanitizer.sanitized(await self._priced(batch, job) if has_usage else batch):
                     yield events
@@ -163,7 +163,7 @@ class HTTPProvider:
 
     @property
     def key_at_hand(self) -> bool:
-        """Whether there certainly is a key, without a call of a function or the keyring."""
+        """Whether there certainly is a key; does not call a function or the keyring."""
         return self._key.at_hand
 
     async def has_key(self) -> bool:
@@ -182,15 +182,15 @@ class HTTPProvider:
         self, job: Job, errors: ErrorBuilder, headers: dict[str, str]
     ) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         # A response that ends with its connection.
-        decoder, broken = self._format.decoder(errors), None
+        decoder, connection_error = self._format.decoder(errors), None
         try:
             request = await _build(self._format.request, job, errors)
             async with aclosing(read(self._call(request, headers, job), decoder, errors)) as batches:
                 async for batch in batches:
                     yield batch
         except ProviderError as error:
-            broken = error
-        if events := await close_decoder(decoder, broken):
+            connection_error = error
+        if events := await close_decoder(decoder, connection_error):
             yield events
         if decoder.error is not None:
             raise decoder.error
@@ -264,7 +264,8 @@ class HTTPProvider:
         )
 
     async def _prepare(self, model: str, size: RequestSize | None = None) -> tuple[ErrorBuilder, dict[str, str]]:
-        # The headers of a request, and an error builder that knows the secrets in them.
+        # The headers of a request, and an error builder that redacts the secrets in them. Each step reveals further
+        # secrets, and its own errors redact the earlier ones.
         errors = self._errors(model)
         key = await self._key.look_up(errors)
         errors = self._errors(model, key)

@@ -35,7 +35,7 @@ class Registry:
 
     ``config`` maps a name to fields: of Endpoint (for a built-in provider, those that differ), or of PluginSettings
     for a plug-in; None removes the provider. ``environ`` holds the keys. ``aliases`` maps names to full names of
-    models. An invalid entry disables only itself: its jobs are refused with the reason.
+    models. An invalid entry disables only its own provider; jobs for it fail with the reason.
     """
 
     def __init__(
@@ -60,13 +60,13 @@ class Registry:
         known = builtin_providers(environ) if builtin else {}
         for name, entry in config.items():
             if _is_on(entry) and name not in known:
-                self._guard(name, self._add_configured, name, entry)
-        for name, found in known.items():
+                self._add_or_disable(name, self._add_configured, name, entry)
+        for name, provider in known.items():
             if _is_on(entry := config.get(name, {})):
-                self._guard(name, partial(self._add_builtin, configured=name in config), name, found, entry)
+                self._add_or_disable(name, partial(self._add_builtin, configured=name in config), name, provider, entry)
         for name, plugin in (discovered() if builtin else {}).items():
             if _is_on(entry := config.get(name, {})) and name not in self._providers:
-                self._guard(name, self._add_plugin, name, plugin, entry)
+                self._add_or_disable(name, self._add_plugin, name, plugin, entry)
         self._cache = StatusCache(self._providers, monotonic=monotonic)
         self.aliases = self._valid_aliases(aliases or {})
         self._default = self._valid_default(default_model)
@@ -104,7 +104,7 @@ class Registry:
     def check(self, spec: JobSpec) -> None:
         """Raise InvalidRequestError for a message part that the model's provider does not accept.
 
-        An unknown provider is no error here: the job waits for a server that has it, or fails.
+        An unknown provider is not an error here: the job waits for a server that has it, or fails.
         """
         with suppress(ProviderError):
             provider = self.resolve(spec.model)
@@ -140,7 +140,7 @@ class Registry:
         """Return the status of all providers, in order of their names, in bounded time; never raise."""
         return await self._cache.all(refresh=refresh)
 
-    def _guard(self, name: Any, add: Callable[..., None], *arguments: Any) -> None:
+    def _add_or_disable(self, name: Any, add: Callable[..., None], *arguments: Any) -> None:
         # An invalid entry, or foreign code in it, must not disable the other providers.
         try:
             add(*arguments)
@@ -159,19 +159,18 @@ class Registry:
     def _add_configured(self, name: str, entry: Any) -> None:
         if isinstance(entry, Mapping) and "base_url" not in entry and name in discovered():
             return  # the settings of a plug-in
-        if isinstance(entry, Mapping) and "base_url" not in entry and name in NAMES:
-            raise InvalidRequestError(
-                f"providers[{name!r}]: this version does not support its wire format.", field=f"providers[{name!r}]"
-            )
+        if isinstance(entry, Mapping) and "base_url" not in entry and name in NAMES:  # only without built-in providers
+            message = f"providers[{name!r}] needs base_url: this registry has no built-in providers."
+            raise InvalidRequestError(message, field=f"providers[{name!r}].base_url")
         self._add(name, read_endpoint(name, entry), configured=True)
 
-    def _add_builtin(self, name: str, found: BuiltinProvider, entry: Any, *, configured: bool) -> None:
+    def _add_builtin(self, name: str, provider: BuiltinProvider, entry: Any, *, configured: bool) -> None:
         where = f"providers[{name!r}]"
         if not isinstance(entry, Mapping):
             raise InvalidRequestError(f'{where} must be an object such as {{"idle_timeout": 300}}.', field=where)
-        fields = complete_fields(name, found.fields | dict(entry))
+        fields = complete_fields(name, provider.fields | dict(entry))
         if "base_url" not in fields:
-            info = ErrorInfo(code="missing_key", message=f"Not configured: set {found.required}.")
+            info = ErrorInfo(code="missing_key", message=f"Not configured: set {provider.required}.")
             self._providers[name] = UnconfiguredProvider(name, str(fields["format"]), info, configured=configured)
             return
         try:
@@ -179,12 +178,12 @@ class Registry:
         except InvalidRequestError as error:
             if "base_url" in entry or error.field != f"{where}.base_url":
                 raise
-            # An invalid address in the environment disables only this provider; it is no problem of the settings.
+            # An invalid address in the environment disables only this provider; the settings are valid.
             message = f"The environment's address of {name} is invalid. {error.message.partition(': ')[2]}"
             info = ErrorInfo(code="unreachable", message=message)
             self._providers[name] = UnconfiguredProvider(name, str(fields["format"]), info, configured=True)
             return
-        self._add(name, endpoint, configured=configured or found.configured)
+        self._add(name, endpoint, configured=configured or provider.configured)
 
     def _add_plugin(self, name: str, plugin: EntryPoint, entry: Any) -> None:
         settings = read_settings(name, entry) if entry else PluginSettings()
@@ -202,23 +201,24 @@ class Registry:
             if problem is None:
                 valid[name] = model
                 continue
-            message = f"model_aliases[{name!r}]{problem} {CORRECT}"
+            message = f"{problem} {CORRECT}"
             self.problems.append(message)
             if "/" not in str(name):  # else it may be the name of a model, which stays available
                 self._alias_problems[str(name)] = message
         return valid
 
     def _alias_problem(self, name: Any, model: Any) -> str | None:
+        where = f"model_aliases[{name!r}]"
         if not isinstance(name, str) or not _ALIAS.fullmatch(name):
-            return ": an alias may only have letters, digits, and _ . : -"
+            return f"{where}: an alias may only have letters, digits, and _ . : -"
         if name in self._providers:
-            return ": this is a provider's name; choose another."
+            return f"{where}: this is a provider's name; choose another."
         if not isinstance(model, str):
-            return " must be the name of a model, as provider/name."
+            return f"{where} must be the name of a model, as provider/name."
         try:
             self.resolve(model)
         except ProviderError as error:
-            return f": {error.message}"
+            return f"{where}: {error.message}"
         return None
 
     def _valid_default(self, model: str | None) -> str | None:

@@ -1,1 +1,1 @@
-"""Floor 3: Jupyter's face. REST, the WebSocket and the log over HTTP; wiring in app.py."""
+"""Layer 3: Jupyter server extension with REST, the WebSocket and the log over HTTP."""

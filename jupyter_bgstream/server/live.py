@@ -46,7 +46,7 @@ JOIN_FROM = 16  # events; fewer are sent as they are stored, more are joined int
 
 
 class LiveSocket(WebSocketMixin, WebSocketHandler, BaseHandler):
-    """``live``. A follower that reads slowly delays its own task and no other."""
+    """WebSocket of one page, ``GET live``. A page that reads slowly delays only itself."""
 
     auth_resource = AUTH_RESOURCE
 
@@ -58,7 +58,7 @@ class LiveSocket(WebSocketMixin, WebSocketHandler, BaseHandler):
     @ws_authenticated
     async def get(self, *args: Any, **kwargs: Any) -> None:
         """Open the WebSocket."""
-        if not await self._may("read"):
+        if not await self._is_authorized("read"):
             raise web.HTTPError(403)
         # tornado checks both as well, but its error responses have another form.
         if self.request.headers.get("Upgrade", "").lower() != "websocket":
@@ -68,10 +68,10 @@ class LiveSocket(WebSocketMixin, WebSocketHandler, BaseHandler):
         await self.backend.wait_settled()
         if self.backend.service is None:
             raise web.HTTPError(503, "%s", self.backend.reason)  # the reason may contain a percent sign
-        self._may_write = await self._may("write")
+        self._may_write = await self._is_authorized("write")
         await super().get(*args, **kwargs)
 
-    async def _may(self, action: str) -> bool:
+    async def _is_authorized(self, action: str) -> bool:
         user, resource = self.current_user, self.auth_resource
         return bool(await ensure_async(self.authorizer.is_authorized(self, user, action, resource)))
 
@@ -111,8 +111,8 @@ class LiveSocket(WebSocketMixin, WebSocketHandler, BaseHandler):
         if isinstance(frame, Write):
             await self._grant_lease(frame)
             return
-        if (before := self._follows.pop(frame.job, None)) is not None:
-            before.cancel()
+        if (previous_task := self._follows.pop(frame.job, None)) is not None:
+            previous_task.cancel()
         if isinstance(frame, Follow):
             if len(self._follows) >= MAX_FOLLOWS:
                 message = f"A page may follow {MAX_FOLLOWS} jobs at a time."
@@ -127,7 +127,7 @@ class LiveSocket(WebSocketMixin, WebSocketHandler, BaseHandler):
             del self._follows[job]
 
     async def _mark_seen(self, frame: Seen) -> None:
-        # This needs the permission of `POST notices/read`: where people have no names, all share the read state. Pages
+        # This needs the permission of `POST notices/read`: without named users, all viewers share the read state. Pages
         # send the frame by themselves, and no user waits for a response, so a missing permission is not an error.
         if not self._may_write:
             return
@@ -147,7 +147,7 @@ class LiveSocket(WebSocketMixin, WebSocketHandler, BaseHandler):
             async with aclosing(self.service.jobs.follow(job, after=position(frame.cursor, job.cursor))) as batches:
                 async for batch in batches:
                     # Waits until the page has read the frame; further events stay in the log. One frame at a time for
-                    # all jobs of the page: else a page that does not read would hold a frame for each.
+                    # all jobs of the page: else memory would hold a frame of each job for a page that does not read.
                     async with self._events_lock:
                         await self.write_message(events_frame(frame.job, batch))
         except UnavailableError:  # the server stops: the page connects again, to this server or its successor

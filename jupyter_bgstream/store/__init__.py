@@ -1,1 +1,1 @@
-"""Floor 1a: where jobs, their logs and their notices live. ``base`` is the port, the rest are backends."""
+"""Layer 1a: storage of jobs, logs and notices. ``base`` is the interface, ``sqlite`` the backend."""

@@ -15,16 +15,16 @@ from ..core.state import ENDS, Status
 NO_FILES: Mapping[str, bytes] = MappingProxyType({})
 IMAGE_CHUNK = 256 * 1024  # bytes of an image file that are read or written at a time
 
-Span = tuple[int, int]  # jobs of a batch in order of arrival: after the first number, up to and including the second
+Span = tuple[int, int]  # of numbers of a batch's jobs in order of arrival: exclusive start, inclusive end
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One thing that a commit changed, made by this server or by another one on the same store."""
+    """One change of a commit, by this server or by another one on the same store."""
 
-    # job: its state; events: only its log grew; batch: a batch was paused or resumed, and so its notice came or went
+    # job: its state; events: only its log grew; batch: it was paused or resumed, and its notice created or deleted
     kind: Literal["job", "events", "notice", "deleted", "batch"]
     owner: str
-    job: str  # "" for a notice that belongs to no single job; the batch's id for kind batch
+    job: str  # id of the job; for kind batch, that of the batch; "" for a notice without a job
     status: Status | None = None  # of the job; for kinds job and events
     seq: int = 0  # tail of the log
     events: tuple[bytes, ...] = ()  # appended by this commit; empty if another server made it or the reader is behind

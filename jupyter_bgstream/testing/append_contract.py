@@ -1,4 +1,4 @@
-"""What every store promises of appends to many logs in one call, as tests."""
+"""Contract tests of stores: appends to many logs in one call; a part of StoreContract."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class AppendContract:
         ],
         ids=["end", "end-behind-text", "encoding", "no-file", "no-image", "tail"],
     )
-    async def test_refused_append_leaves_the_others_alone(
+    async def test_refused_append_keeps_other_appends(
         self, store: Store, refused: dict[str, Any], error: type[BgStreamError]
     ) -> None:
         first, bad, last = await three_running(store)
@@ -104,7 +104,7 @@ class AppendContract:
         assert await texts(store) == ["one", "", "three"]
         assert await store.job(OWNER, bad.id) == bad
 
-    async def test_fenced_append_leaves_the_others_alone(self, store: Store) -> None:
+    async def test_fenced_append_keeps_other_appends(self, store: Store) -> None:
         gone, over, claimed = await three_running(store)
         await store.end(OWNER, gone.id, DONE)
         await store.delete(OWNER, gone.id)

@@ -1,4 +1,4 @@
-"""What every store promises about batches of thousands of jobs, as tests; see StoreContract."""
+"""Contract tests of stores: batches of thousands of jobs; a part of StoreContract."""
 
 from __future__ import annotations
 
@@ -67,23 +67,23 @@ def states(places: Sequence[BatchItem]) -> list[tuple[str, str, str | None]]:
 
 
 class BatchSlotContract:
-    """A batch with a ``concurrency`` runs at most so many of its jobs on a server, and is in nobody's way."""
+    """Batches with ``concurrency``: at most that many of their jobs run on a server, and other jobs are not delayed."""
 
-    async def test_a_limited_batch_runs_no_more_than_its_limit(self, store: Store) -> None:
+    async def test_batch_runs_at_most_its_limit(self, store: Store) -> None:
         await announce(store, 1, 2, 3, 4, total=4, concurrency=2)
         assert [job.id for job in await claim(store)] == rows(1, 2)
         assert await claim(store) == []
         await store.end(OWNER, f"{ROWS}-2", DONE)
         assert [job.id for job in await claim(store)] == rows(3)
 
-    async def test_others_run_meanwhile(self, store: Store) -> None:
+    async def test_other_jobs_run_beside_limited_batch(self, store: Store) -> None:
         await announce(store, 1, 2, concurrency=1, priority="bulk")
         await announce(store, 1, 2, batch="batch-more", priority="bulk")
         await submit(store, "job-0001")
         found = [job.id for job in await claim(store)]
         assert found == ["job-0001", f"{ROWS}-1", "batch-more-1", "batch-more-2"]
 
-    async def test_what_waits_for_its_next_try_holds_its_place(self, store: Store) -> None:
+    async def test_job_waiting_for_next_attempt_keeps_slot_of_batch(self, store: Store) -> None:
         await announce(store, 1, 2, concurrency=1)
         (job,) = await claim(store)
         await append(store, job, [Waiting(at=30.0, until=40.0, code="rate_limited", message="Busy.")])
@@ -91,13 +91,13 @@ class BatchSlotContract:
         (again,) = await claim(store, at=40.0)
         assert (again.id, again.attempt) == (job.id, 2)
 
-    async def test_its_limit_is_of_each_server(self, store: Store) -> None:
+    async def test_limit_of_batch_holds_per_server(self, store: Store) -> None:
         await announce(store, 1, concurrency=1)
         await announce(store, 2, concurrency=1, server=THERE)
         assert [job.id for job in await claim(store)] == rows(1)
         assert [job.id for job in await claim(store, server=THERE)] == rows(2)
 
-    async def test_the_newest_announcement_says_how_many(self, store: Store) -> None:
+    async def test_newest_announcement_sets_limit_of_batch(self, store: Store) -> None:
         await announce(store, 1, 2, 3, concurrency=1)
         assert len(await claim(store)) == 1
         assert (await announce(store, concurrency=2)).spec.concurrency == 2
@@ -113,7 +113,7 @@ class BatchSlotContract:
         found = [job.id for job in await claim(store, room=room)]
         assert found == [f"{ROWS}-1", "batch-more-1", f"{ROWS}-2"]
 
-    async def test_a_job_behind_another_in_its_thread_takes_no_place(self, store: Store) -> None:
+    async def test_job_behind_another_in_thread_takes_no_slot(self, store: Store) -> None:
         await submit(store, "job-0001", thread="sky")
         await claim(store)
         await announce(store, 1, thread="sky", concurrency=1)
@@ -122,9 +122,9 @@ class BatchSlotContract:
 
 
 class ProgressContract:
-    """A batch says how far it is and what it took, at any size in no time."""
+    """Progress of batches: counts by status, tokens and costs."""
 
-    async def test_how_many_are_where(self, store: Store) -> None:
+    async def test_progress_counts_jobs_by_status(self, store: Store) -> None:
         await announce(store, 1, 2, 3, 4, total=5)
         progress = await store.progress(OWNER, ROWS)
         assert (progress.queued, progress.running, progress.waiting) == (4, 0, 0)
@@ -140,7 +140,7 @@ class ProgressContract:
         with pytest.raises(NotFoundError):
             await store.progress("bob", ROWS)
 
-    async def test_what_its_ended_jobs_took_also_those_asked_again(self, store: Store) -> None:
+    async def test_totals_of_batch_include_retried_jobs(self, store: Store) -> None:
         await announce(store, 1, 2, 3)
         await claim(store)
         await say(store, f"{ROWS}-1", Usage(input_tokens=10, output_tokens=1, cost=0.5))
@@ -156,7 +156,7 @@ class ProgressContract:
         assert batch.taken == TokenTotals(input_tokens=50, output_tokens=3, cost=Cost(usd=0.75, estimated=True))
         assert batch.status == "completed"
 
-    async def test_nothing_is_known_at_first(self, store: Store) -> None:
+    async def test_totals_of_batch_without_usage_are_empty(self, store: Store) -> None:
         assert (await announce(store, 1)).taken == TokenTotals()
         await claim(store)
         await store.end(OWNER, f"{ROWS}-1", DONE)
@@ -164,9 +164,9 @@ class ProgressContract:
 
 
 class AnswersContract:
-    """A batch's answers are read all at once, and later only what has changed since."""
+    """Answers of batches: all at first, later only changes."""
 
-    async def test_one_entry_for_each_place(self, store: Store) -> None:
+    async def test_answers_have_one_entry_per_place(self, store: Store) -> None:
         await announce(store, 1, 2, 3, prompt="Why?")
         await claim(store, limit=2)
         await say(store, f"{ROWS}-1", *text_deltas("Be", "cause."))
@@ -178,7 +178,7 @@ class AnswersContract:
         ]
         assert all(place.job.spec.messages == () for place in places)
 
-    async def test_later_only_what_has_changed(self, store: Store) -> None:
+    async def test_later_answers_contain_only_changes(self, store: Store) -> None:
         await announce(store, 1, 2, 3)
         _, at = await changed(store)
         assert await changed(store, at) == ([], at)
@@ -193,14 +193,14 @@ class AnswersContract:
         assert states(places) == [(job.id, "completed", "Because.")]
 
     @pytest.mark.parametrize("limit", [1, 2, 5])
-    async def test_in_pages_each_place_comes_once(self, store: Store, limit: int) -> None:
+    async def test_pages_of_answers_contain_each_place_once(self, store: Store, limit: int) -> None:
         await announce(store, *range(5), total=5)
         await claim(store, limit=3)
         await store.end(OWNER, f"{ROWS}-1", DONE)
         places, _ = await changed(store, limit=limit)
         assert sorted(place.job.id for place in places) == rows(*range(5))
 
-    async def test_a_page_of_long_texts_is_short_but_never_empty(self, store: Store) -> None:
+    async def test_page_of_long_answers_is_short_but_not_empty(self, store: Store) -> None:
         await announce(store, 1, 2, 3)
         await claim(store)
         for row in rows(1, 2, 3):
@@ -210,7 +210,7 @@ class AnswersContract:
         found, after, more = await store.answers(OWNER, ROWS, after=after, limit=9, max_bytes=200)
         assert (len(found), more) == (2, False)
 
-    async def test_the_newest_retry_stands_for_its_place(self, store: Store) -> None:
+    async def test_newest_retry_answers_for_its_place(self, store: Store) -> None:
         await announce(store, 1, 2, 3)
         await claim(store)
         await say(store, f"{ROWS}-1", *text_deltas("Half"), end=FAILED)
@@ -225,7 +225,7 @@ class AnswersContract:
         assert states(places) == [(f"{ROWS}-1", "completed", "Whole")]
         assert places[0].job.id == job.id != f"{ROWS}-1"
 
-    async def test_a_place_is_known_by_its_first_job_even_if_that_is_gone(self, store: Store) -> None:
+    async def test_place_keeps_id_of_deleted_first_job(self, store: Store) -> None:
         await announce(store, 1, 2)
         for _ in range(2):
             for job in await claim(store):
@@ -236,7 +236,7 @@ class AnswersContract:
         places, _ = await changed(store)
         assert sorted(states(places)) == [(f"{ROWS}-1", "queued", None), (f"{ROWS}-2", "running", None)]
 
-    async def test_a_deleted_retry_gives_its_place_back(self, store: Store) -> None:
+    async def test_deleted_retry_restores_earlier_answer(self, store: Store) -> None:
         await announce(store, 1)
         await claim(store)
         await say(store, f"{ROWS}-1", *text_deltas("Half"), end=FAILED)
@@ -247,7 +247,7 @@ class AnswersContract:
         places, _ = await changed(store, at)
         assert states(places) == [(f"{ROWS}-1", "failed", "Half")]
 
-    async def test_an_answer_that_was_started_over_is_the_last_one(self, store: Store) -> None:
+    async def test_restarted_answer_is_that_of_last_attempt(self, store: Store) -> None:
         await announce(store, 1)
         (job,) = await claim(store)
         again = [
@@ -260,14 +260,14 @@ class AnswersContract:
         places, _ = await changed(store)
         assert states(places) == [(f"{ROWS}-1", "completed", "New")]
 
-    async def test_only_announced_batches_of_the_owner_have_answers(self, store: Store) -> None:
+    async def test_answers_are_of_announced_batches_of_owner(self, store: Store) -> None:
         await ended(store, batch="label-01")
         for owner, batch in ((OWNER, "label-01"), ("bob", ROWS)):
             with pytest.raises(NotFoundError):
                 await store.answers(owner, batch, after=None, limit=9, max_bytes=ALL)
 
     @pytest.mark.parametrize("after", ["", "x", "1", "1_", "_1", "-1_2", "1_2_3", "٣_1", "9" * 20 + "_1"])
-    async def test_what_is_no_place_is_refused(self, store: Store, after: str) -> None:
+    async def test_invalid_cursor_of_answers_is_refused(self, store: Store, after: str) -> None:
         await announce(store, 1)
         with pytest.raises(InvalidRequestError) as refused:
             await store.answers(OWNER, ROWS, after=after, limit=9, max_bytes=ALL)
@@ -275,9 +275,9 @@ class AnswersContract:
 
 
 class RetryBatchContract:
-    """What ended without a whole answer is asked again, alone and once."""
+    """Retries of batches: only jobs without a complete answer, and each once."""
 
-    async def test_only_what_has_no_answer(self, store: Store) -> None:
+    async def test_retry_of_batch_retries_only_jobs_without_answer(self, store: Store) -> None:
         await announce(store, *range(5), total=5)
         await claim(store, limit=4)
         ends: list[Event] = [DONE, FAILED, Cancelled(at=50.0)]
@@ -298,7 +298,7 @@ class RetryBatchContract:
         assert {job.retry_of for job in asked} == set(rows(1, 2))
         assert {job.id for job in asked} <= {job.id for job in await claim(store)}
 
-    async def test_once(self, store: Store) -> None:
+    async def test_repeated_retry_of_batch_retries_once(self, store: Store) -> None:
         await announce(store, 1, 2)
         await claim(store)
         await store.end(OWNER, f"{ROWS}-1", FAILED)
@@ -308,7 +308,7 @@ class RetryBatchContract:
         assert await changed(store) == before
 
     @pytest.mark.parametrize(("limit", "steps"), [(1, 3), (2, 2), (3, 1), (9, 1)])
-    async def test_step_by_step(self, store: Store, limit: int, steps: int) -> None:
+    async def test_retry_of_batch_continues_in_steps(self, store: Store, limit: int, steps: int) -> None:
         await announce(store, 1, 2, 3)
         await claim(store)
         for row in rows(1, 2, 3):
@@ -317,7 +317,7 @@ class RetryBatchContract:
         assert (await store.progress(OWNER, ROWS)).queued == 3
         assert (await store.batch(OWNER, ROWS)).counts == EndCounts()
 
-    async def test_what_fails_again_meanwhile_waits_for_the_next_who_asks(self, store: Store) -> None:
+    async def test_job_that_fails_during_retry_of_batch_waits_for_next_retry(self, store: Store) -> None:
         await announce(store, 1, 2)
         await claim(store)
         for row in rows(1, 2):
@@ -330,7 +330,7 @@ class RetryBatchContract:
         assert await store.retry_batch(OWNER, ROWS, span=span, **how) is None  # type: ignore[arg-type]
         assert (await store.batch(OWNER, ROWS)).counts == EndCounts(failed=1)
 
-    async def test_no_more_than_there_is_room_for(self, store: Store) -> None:
+    async def test_retry_of_batch_respects_queue_limit(self, store: Store) -> None:
         await announce(store, 1, 2)
         await claim(store)
         for row in rows(1, 2):
@@ -344,4 +344,4 @@ class RetryBatchContract:
 
 
 class BatchContract(BatchSlotContract, ProgressContract, AnswersContract, RetryBatchContract):
-    """All that a batch of thousands of rows rests on."""
+    """Contract tests of batches."""

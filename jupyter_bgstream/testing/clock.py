@@ -6,8 +6,8 @@ import asyncio
 import heapq
 import itertools
 
-START = 1_700_000_000.0  # Unix seconds; any will do
-PATIENCE = 60.0  # real seconds that a test waits for what must happen
+START = 1_700_000_000.0  # Unix seconds; any value works
+PATIENCE = 60.0  # real seconds that a test waits for an expected event
 
 
 class FakeClock:
@@ -24,10 +24,10 @@ class FakeClock:
 
     def __init__(self, now: float = START) -> None:
         self._start = now
-        self._now = now  # moved by ``advance`` alone; what sleepers wait for
+        self._now = now  # only ``advance`` moves it; sleepers wait for it
         self._suspended = 0.0  # seconds
         self._jumped = 0.0  # seconds
-        self._order = itertools.count()  # of those due at the same time, who came first wakes first
+        self._order = itertools.count()  # of sleepers due at the same time, the first to sleep wakes first
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._more = asyncio.Event()
 
@@ -69,7 +69,7 @@ class FakeClock:
         """Wait until that many tasks sleep on this clock.
 
         Raises:
-            TimeoutError: They do not within the time limit.
+            TimeoutError: Fewer tasks sleep after PATIENCE seconds.
         """
         async with asyncio.timeout(PATIENCE):
             while sum(not woken.done() for _, _, woken in self._sleepers) < number:

@@ -1,4 +1,4 @@
-"""What every store promises about costs, as tests; a part of ``store_contract.StoreContract``."""
+"""Contract tests of stores: costs; a part of StoreContract."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _spent(
 
 
 class CostContract:
-    """What jobs cost is added up in six ways, and nothing of it is lost with a job."""
+    """Costs: sums by six keys, which outlast deleted jobs."""
 
     @pytest.fixture(autouse=True)
     def zone(self, request: pytest.FixtureRequest) -> Iterator[None]:
@@ -54,7 +54,7 @@ class CostContract:
         _set_zone()
 
     async def fill(self, store: Store) -> None:
-        """Let two people ask for this and that on two days."""
+        """Run jobs of two submitters on two days."""
         cheap = Usage(input_tokens=10, output_tokens=20, cost=0.25, cost_estimated=True)
         dear = Usage(input_tokens=100, cost=4.0)
         await _paid(store, "job-0001", cheap, model="a/one", thread="t", batch="g", submitted_by="bob")
@@ -65,7 +65,7 @@ class CostContract:
         await submit(store, "job-0006", model="d/queued", created_at=NOON)
         await _paid(store, "job-0001", Usage(cost=99.0), owner="grace")
 
-    async def test_costs_are_added_up(self, store: Store) -> None:
+    async def test_costs_are_summed(self, store: Store) -> None:
         await self.fill(store)
         assert await store.costs(OWNER, "day") == [
             _spent("2023-11-16", 2, (100, 5), 4.0),
@@ -96,7 +96,7 @@ class CostContract:
         assert await store.costs("eve", "day") == []
 
     @pytest.mark.parametrize("by", BYS)
-    async def test_what_was_paid_for_is_not_lost_with_the_job(self, store: Store, by: By) -> None:
+    async def test_costs_outlast_deleted_job(self, store: Store, by: By) -> None:
         await self.fill(store)
         before = await store.costs(OWNER, by)
         for n in (1, 2, 3, 4, 5):
@@ -113,7 +113,7 @@ class CostContract:
         assert sum(row.jobs for row in await store.costs(OWNER, by)) == 5
 
     @pytest.mark.parametrize("gone", [False, True])
-    async def test_a_time_is_to_the_quarter_of_an_hour(self, store: Store, gone: bool) -> None:
+    async def test_start_of_costs_is_rounded_to_quarter_hour(self, store: Store, gone: bool) -> None:
         await _paid(store, "job-0001", Usage(cost=1.0), at=NOON + 899.5)
         await _paid(store, "job-0002", Usage(cost=2.0), at=NOON + 900.0)
         if gone:
@@ -132,7 +132,7 @@ class CostContract:
     @pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone of a process is POSIX")
     @pytest.mark.parametrize("zone", ["Asia/Kathmandu", "America/St_Johns"], indirect=True)
     @pytest.mark.parametrize("gone", [False, True])
-    async def test_a_day_is_the_servers(self, store: Store, gone: bool) -> None:
+    async def test_day_of_costs_is_in_time_zone_of_server(self, store: Store, gone: bool) -> None:
         midnight = time.mktime((2023, 11, 16, 0, 0, 0, 0, 0, -1))
         await _paid(store, "job-0001", Usage(cost=1.0), at=midnight - 1)
         await _paid(store, "job-0002", Usage(cost=2.0), at=midnight)
@@ -142,12 +142,12 @@ class CostContract:
         rows = {row.key: row.usd for row in await store.costs(OWNER, "day")}
         assert rows == {"2023-11-15": 1.0, "2023-11-16": 2.0}
 
-    async def test_a_job_that_goes_on_has_cost_something_already(self, store: Store) -> None:
+    async def test_unfinished_job_is_in_costs(self, store: Store) -> None:
         job = await running(store, created_at=NOON)
         await append(store, job, [Usage(input_tokens=3, cost=0.5)])
         assert await store.costs(OWNER, "day") == [_spent("2023-11-15", 1, (3, None), 0.5)]
 
-    async def test_the_rows_are_bounded(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_rows_of_costs_are_bounded(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(usage_ledger, "MOST", 3)
         for n in range(5):
             await _paid(store, f"job-{n:04}", Usage(cost=float(n)), thread=f"t{n}", at=NOON + n * 24 * HOUR)

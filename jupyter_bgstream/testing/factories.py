@@ -1,4 +1,4 @@
-"""What tests of a store say in one word: make a job, submit it, claim it, end it, read its log."""
+"""Helpers for tests of stores: make, submit, claim and end jobs, and read their logs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SPEC_FIELDS = frozenset(JobSpec.__struct_fields__)
 
 
 def new_job(job_id: str, *, prompt: str = "Why is the sky blue?", **fields: Any) -> Job:
-    """Make a job that is ready to be submitted; ``fields`` go to the job or its spec, wherever they belong."""
+    """Make a job that is ready to be submitted; ``fields`` are those of the job and of its spec."""
     spec = {name: fields.pop(name) for name in tuple(fields) if name in _SPEC_FIELDS}
     if "priority" in spec:
         spec["priority"] = StoredPriority[spec["priority"]]
@@ -68,12 +68,12 @@ async def claim(
     owner: str | None = None,
     room: Capacity = ROOM,
 ) -> list[Job]:
-    """Claim what is ready."""
+    """Claim the ready jobs."""
     return await store.claim(server=server, owner=owner, room=room, limit=limit, at=at)
 
 
 async def running(store: Store, job_id: str = "job-0001", **fields: Any) -> Job:
-    """Submit a job and claim it, and whatever else was ready."""
+    """Submit a job and claim all ready jobs; return this one."""
     await submit(store, job_id, **fields)
     return next(job for job in await claim(store) if job.id == job_id)
 
@@ -86,7 +86,7 @@ async def ended(store: Store, job_id: str = "job-0001", end: Event = DONE, **fie
 
 
 async def anew(store: Store, job_id: str = "job-0001") -> tuple[Job, Job]:
-    """Let a claimed job end, delete it, submit and claim its id again; returns both, with equal fences."""
+    """Claim, end and delete a job, submit and claim its id again; return both jobs, which have equal fences."""
     old = await running(store, job_id)
     await store.end(OWNER, job_id, DONE)
     await store.delete(OWNER, job_id)
@@ -108,7 +108,7 @@ async def ids_of(store: Store, owner: str = OWNER, **fields: Any) -> list[str]:
 
 
 async def take(changes: AsyncIterator[Sequence[Change]], until: Change | None = None) -> list[Change]:
-    """Read changes up to one that looks like ``until``, without it: or what one batch brings."""
+    """Read the changes before one equal to ``until``, or those of one batch."""
     taken: list[Change] = []
     async with asyncio.timeout(60):
         async for batch in changes:

@@ -28,34 +28,34 @@ def faults() -> dict[str, Reply]:
     inside = chunk({"content": "Köln"}).index("ö".encode()) + 1  # after the first of its two bytes
     half = chunk({"content": "Köln"})
     return {
-        # It hangs.
+        # Hanging.
         "stall-before-headers": Script(steps=(Hold(),)),
         "stall-before-text": _after("", Send(b""), Hold()),
         "stall-mid-answer": _after(FIRST, Hold()),
         "stall-after-finish": _after(TEXT, Send(chunk(finish_reason="stop")), Hold()),
         "heartbeats-after-finish": _after(TEXT, Send(chunk(finish_reason="stop")), *_forever(b": still here\n\n")),
-        # It is slow, or never done.
+        # Slow or endless.
         "slow-drip": Script(steps=tuple(step for byte in _BYTES for step in (Send(bytes([byte])), Pause(0.002)))),
         "never-ending": _after(FIRST, *_forever(chunk({"content": "and on "}))),
-        # It breaks off.
+        # Cut or reset connections.
         "reset-before-headers": Script(steps=(Reset(),)),
         "reset-mid-event": _after(FIRST, Send(half[:-9]), Reset()),
         "cut-inside-a-character": _after(FIRST, Send(half[:inside]), Cut()),
         "half-an-event": _after(FIRST, Send(half[:-9])),
         "no-end": _after(FIRST, Send(DONE)),
         "usage-then-cut": _after(FIRST, Send(_usage()), Cut()),
-        # It says what cannot be meant.
+        # Invalid data.
         "garbage": _after(FIRST, Send(b"data: \x93\x00\xff\xfe\x07\n\n")),
         "noise": _after(FIRST, Send(bytes(range(256)) * 16)),
         "login-page": refusal(200, "<html><body><h1>Please log in</h1></body></html>", _HTML),
         "deep-json": _after(FIRST, Send(event('{"choices":' + "[" * 100_000))),
         "deep-refusal": refusal(400, '{"error":' * 5000 + "1" + "}" * 5000),
         "gigantic-event": _after(FIRST, Send(b"data: "), Repeat((Send(b"x" * 65_536),), GIGANTIC_BYTES // 65_536)),
-        # It goes on after the end.
+        # Data after the end.
         "event-after-the-end": Script(steps=(*_WHOLE.steps, Send(_LATE), Send(event("{nonsense")))),
         "doubled-end": Script(steps=(*_WHOLE.steps, Send(chunk(finish_reason="length")), Send(DONE))),
         "doubled-finish": _after(TEXT, *[Send(chunk(finish_reason="stop"))] * 2, Send(_usage()), Send(DONE)),
-        # It has no time now, or says so in the middle; a second try goes well.
+        # Transient refusals, some in the middle of an answer; the second attempt succeeds.
         "rate-limited-once": in_turn(refusal(429, _LIMITED, {"Retry-After": str(RETRY_AFTER)}), _WHOLE),
         "unavailable-once": in_turn(refusal(503, _OVERLOADED), _WHOLE),
         "reset-once": in_turn(Script(steps=(Reset(),)), _WHOLE),

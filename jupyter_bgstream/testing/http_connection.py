@@ -19,7 +19,7 @@ import msgspec
 
 from .script import Script
 
-# How an answer went out: to its end, broken off as the script has it, or given up by one of the two.
+# How the sending of an answer ended: complete, cut by the script, or closed by the client or the server.
 Outcome = Literal["whole", "cut", "reset", "client left", "server closed"]
 
 
@@ -32,8 +32,8 @@ class Request:
         self.headers = headers  # names in lower case
         self.body = body
         self.began_at = time.monotonic()
-        self.pieces: list[bytes] = []  # of the body that went out; the last may not have reached the client
-        self.outcome: Outcome | None = None  # None while the answer is going out
+        self.pieces: list[bytes] = []  # sent pieces of the body; the last may not have reached the client
+        self.outcome: Outcome | None = None  # None while the answer is being sent
         self.closed_at: float | None = None  # time.monotonic() of the close
         self.closed_by_client = False  # whether the client closed before the script was done
         self._closed: asyncio.Future[float] = asyncio.get_running_loop().create_future()
@@ -68,7 +68,7 @@ class Request:
     @property
     def closed(self) -> asyncio.Future[float]:
         """Awaitable time of the close of the connection, by ``time.monotonic()``; see ``closed_by_client``."""
-        return asyncio.shield(self._closed)  # who stops waiting stops only their own waiting
+        return asyncio.shield(self._closed)  # a cancelled waiter must not cancel the others
 
     def close(self, outcome: Outcome) -> None:
         """Record that the connection has closed; called by the server."""
@@ -87,9 +87,9 @@ def _content(event: bytes) -> str:
 
 
 async def read_request(reader: asyncio.StreamReader, initial: bytes = b"") -> Request:
-    """Read one request, whose first byte may have been read; raises EOFError, ValueError or LimitOverrunError."""
+    """Read one request, whose first byte may have been read; raise EOFError, ValueError or LimitOverrunError."""
     initial = initial or await reader.readexactly(1)
-    if not initial.isalpha():  # such as a TLS handshake, which would wait for our part of it
+    if not initial.isalpha():  # such as a TLS handshake, whose client would wait for an answer
         raise ValueError("not HTTP")
     head = (initial + await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     first, *lines = head.rstrip().split("\r\n")
@@ -109,7 +109,7 @@ def head_of(script: Script, *, keep_alive: bool = False) -> bytes:
     """Return the status line and the headers of an answer."""
     try:
         phrase = HTTPStatus(script.status).phrase
-    except ValueError:  # 529 is in use, and nowhere registered
+    except ValueError:  # 529 is in use but not registered
         phrase = "Other"
     fields = {**script.headers, "Transfer-Encoding": "chunked", "Connection": "keep-alive" if keep_alive else "close"}
     lines = [f"HTTP/1.1 {script.status} {phrase}", *(f"{name}: {value}" for name, value in fields.items())]

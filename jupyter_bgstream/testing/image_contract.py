@@ -1,4 +1,4 @@
-"""What every store promises about the images of an answer, as tests; see StoreContract."""
+"""Contract tests of stores: images of answers; a part of StoreContract."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ async def file_of(store: Store, image: StoredImage) -> bytes:
 
 
 class ImageContract:
-    """An image's event and its file are of one transaction, and live as long as their job."""
+    """Images: event and file are stored in one transaction and deleted with their job."""
 
     @pytest.mark.parametrize("size", SIZES)
-    async def test_a_file_comes_back_as_it_was(self, store: Store, size: int) -> None:
+    async def test_image_file_is_read_unchanged(self, store: Store, size: int) -> None:
         job = await running(store)
         image, file = new_image("1-1", size)
         await append(store, job, [*text_deltas("(Picture 1)"), image], files={"1-1": file})
@@ -58,7 +58,7 @@ class ImageContract:
         for id, file in (("1-1", first), ("1-2", second), ("2-1", third)):
             assert await file_of(store, await store.image(OWNER, job.id, id)) == file
 
-    async def test_an_image_that_is_not_there_is_not_found(self, store: Store) -> None:
+    async def test_missing_image_is_not_found(self, store: Store) -> None:
         job = await running(store)
         image, file = new_image("1-1")
         await append(store, job, [image], files={"1-1": file})
@@ -71,7 +71,7 @@ class ImageContract:
                 await store.image_chunk(msgspec.structs.replace(stored, **change), 0)
 
     @pytest.mark.parametrize("files", [{}, {"1-2": b"x"}, {"1-1": b"x"}, {"1-1": new_image("")[1], "1-2": b"x"}])
-    async def test_an_event_and_its_file_are_stored_together_or_not_at_all(
+    async def test_image_event_and_file_are_stored_together_or_not_at_all(
         self, store: Store, files: dict[str, bytes]
     ) -> None:
         job = await running(store)
@@ -79,7 +79,7 @@ class ImageContract:
             await append(store, job, [*text_deltas("a"), new_image("1-1")[0]], files=files)
         await self.assert_nothing_stored(store, ids=("1-1", "1-2"))
 
-    async def test_an_id_is_of_one_image(self, store: Store) -> None:
+    async def test_repeated_image_id_is_refused(self, store: Store) -> None:
         job = await running(store)
         image, file = new_image("1-1")
         await append(store, job, [image], files={"1-1": file})
@@ -92,7 +92,7 @@ class ImageContract:
         assert await file_of(store, await store.image(OWNER, job.id, "1-1")) == file
         assert len(await log_of(store)) == 3
 
-    async def test_a_refused_image_takes_nothing_from_those_that_share_its_transaction(self, store: Store) -> None:
+    async def test_refused_image_keeps_other_operations_of_its_transaction(self, store: Store) -> None:
         job = await running(store)
         image, file = new_image("1-1")
         writes = [append(store, job, [image], files=files) for files in ({"1-1": file}, {}, {"1-1": file})]
@@ -104,7 +104,7 @@ class ImageContract:
             4,
         ]
 
-    async def test_who_may_not_write_stores_no_image(self, store: Store) -> None:
+    async def test_fenced_writer_stores_no_image(self, store: Store) -> None:
         job = await running(store)
         image, file = new_image("1-1")
         await store.adopt(job, server=HERE, event=Waiting(at=30.0, until=30.0, code="server_died", message="It died."))

@@ -1,4 +1,4 @@
-"""What every store promises about jobs that are handed on, asked again or many as one, as tests; see StoreContract."""
+"""Contract tests of stores: capacity, adoption, retries, batches, mutes and webhooks; a part of StoreContract."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def announce(store: Store, *jobs: str, total: int = 2, **fields: Any) -> B
 
 
 async def retried(store: Store, job_id: str, new_id: str, **fields: Any) -> Job:
-    """Ask an ended job again."""
+    """Retry an ended job."""
     spec = (await store.job(OWNER, job_id)).spec
     again = msgspec.structs.replace(new_job(new_id, **fields), spec=spec, retry_of=job_id)
     job, _ = await store.submit(again, max_queued=100)
@@ -62,15 +62,15 @@ async def retried(store: Store, job_id: str, new_id: str, **fields: Any) -> Job:
 
 
 async def finish(store: Store, job_id: str, end: Event) -> None:
-    """Claim whatever is ready and end a job."""
+    """Claim all ready jobs and end one."""
     await claim(store)
     await store.end(OWNER, job_id, end)
 
 
 class CapacityContract:
-    """Claiming counts what runs, here and elsewhere, and takes the rest, in one transaction."""
+    """Capacity: a claim counts running jobs on all servers and takes more in one transaction."""
 
-    async def test_no_more_run_than_there_is_room_for(self, store: Store) -> None:
+    async def test_claim_takes_at_most_capacity(self, store: Store) -> None:
         for number in range(5):
             await submit(store, f"job-{number:04}")
         room = Capacity(running=3, bulk=3, owner=9)
@@ -80,14 +80,14 @@ class CapacityContract:
         await store.end(OWNER, "job-0001", DONE)
         assert [job.id for job in await claim(store, room=room)] == ["job-0003"]
 
-    async def test_claims_at_the_same_time_share_the_room(self, store: Store) -> None:
+    async def test_concurrent_claims_share_capacity(self, store: Store) -> None:
         for number in range(9):
             await submit(store, f"job-{number:04}")
         room = Capacity(running=4, bulk=4, owner=9)
         claims = await asyncio.gather(*(claim(store, limit=3, room=room) for _ in range(5)))
         assert sum(map(len, claims)) == 4
 
-    async def test_batch_jobs_leave_room_for_who_waits(self, store: Store) -> None:
+    async def test_bulk_jobs_leave_capacity_for_interactive_jobs(self, store: Store) -> None:
         for number in range(4):
             await submit(store, f"job-{number:04}", priority="bulk")
         room = Capacity(running=3, bulk=2, owner=9)
@@ -100,7 +100,7 @@ class CapacityContract:
         await store.end(OWNER, "job-0010", DONE)
         assert [job.id for job in await claim(store, room=room)] == ["job-0002"]
 
-    async def test_an_owners_jobs_are_counted_on_all_servers(self, store: Store) -> None:
+    async def test_capacity_of_owner_counts_jobs_on_all_servers(self, store: Store) -> None:
         await submit(store, "job-0001", server=THERE)
         await claim(store, server=THERE)
         for number in (2, 3, 4):
@@ -128,14 +128,14 @@ class CapacityContract:
         assert [job.owner for job in await claim(store, owner=OWNER, at=60.0)] == [OWNER]
         assert [job.owner for job in await claim(store, owner=None, at=60.0)] == ["bob"]
 
-    async def test_jobs_of_other_owners_take_room_of_the_server(self, store: Store) -> None:
+    async def test_jobs_of_other_owners_use_capacity_of_server(self, store: Store) -> None:
         await submit(store, "job-0001", owner="bob")
         await claim(store)
         await submit(store, "job-0002")
         assert await claim(store, owner=OWNER, room=Capacity(running=1, bulk=1, owner=1)) == []
         assert len(await claim(store, owner=OWNER, room=Capacity(running=2, bulk=1, owner=1))) == 1
 
-    async def test_a_job_that_waits_holds_no_place(self, store: Store) -> None:
+    async def test_waiting_job_uses_no_capacity(self, store: Store) -> None:
         job = await running(store)
         await submit(store, "job-0002")
         room = Capacity(running=1, bulk=1, owner=1)
@@ -143,7 +143,7 @@ class CapacityContract:
         await append(store, job, [BUSY])
         assert [job.id for job in await claim(store, room=room)] == ["job-0002"]
 
-    async def test_when_the_next_waiting_job_is_due(self, store: Store) -> None:
+    async def test_next_due_is_time_of_next_waiting_job(self, store: Store) -> None:
         assert await store.next_due(server=HERE, owner=None, after=0.0) is None
         job = await running(store)
         await append(store, job, [BUSY])
@@ -155,7 +155,7 @@ class CapacityContract:
         await store.end(OWNER, job.id, Cancelled(at=35.0))
         assert await store.next_due(server=HERE, owner=None, after=0.0) == 60.0
 
-    async def test_pending_jobs_of_server_are_found_among_those_of_others(self, store: Store) -> None:
+    async def test_has_work_finds_pending_jobs_of_server_only(self, store: Store) -> None:
         await submit(store, "job-0001", server=THERE)
         assert not await store.has_work(server=HERE, owner=OWNER)
         await submit(store, "job-0002")
@@ -169,7 +169,7 @@ class CapacityContract:
         assert not await store.has_work(server=HERE, owner=OWNER)
         assert await store.has_work(server=THERE, owner=OWNER)
 
-    async def test_waiting_job_may_be_put_off_to_another_time(self, store: Store) -> None:
+    async def test_waiting_job_can_be_rescheduled(self, store: Store) -> None:
         job = await running(store)
         await append(store, job, [BUSY])
         for until in (25.0, 60.0, 35.0):
@@ -183,13 +183,13 @@ class CapacityContract:
         assert (await store.job(OWNER, job.id)).status == "running"
         assert again.attempt == 2
 
-    async def test_a_clock_that_was_set_back_holds_nobody_up(self, store: Store) -> None:
+    async def test_clock_set_back_delays_no_waiting_job(self, store: Store) -> None:
         job = await running(store)
         await append(store, job, [BUSY])
         assert await claim(store, at=40.0 - FARTHEST) == []
         assert [found.id for found in await claim(store, at=39.0 - FARTHEST)] == [job.id]
 
-    async def test_why_a_job_waits_is_its_error_until_it_is_tried_again(self, store: Store) -> None:
+    async def test_waiting_job_has_error_until_next_attempt(self, store: Store) -> None:
         job = await running(store)
         await append(store, job, [*text_deltas("a"), BUSY])
         assert (await store.job(OWNER, job.id)).error == ErrorInfo(code="rate_limited", message="Busy.")
@@ -199,9 +199,9 @@ class CapacityContract:
 
 
 class AdoptContract:
-    """Adopting: a dead server's job goes on elsewhere, once, and whoever had it before may no longer write."""
+    """Adoption: one other server continues a dead server's job, and the dead server's writes are refused."""
 
-    async def test_a_running_job_is_put_off_and_claimed_by_who_adopted_it(self, store: Store) -> None:
+    async def test_adopted_running_job_waits_and_is_claimed_by_new_server(self, store: Store) -> None:
         await submit(store, "job-0001", server=THERE)
         (job,) = await claim(store, server=THERE)
         await append(store, job, text_deltas("a"))
@@ -222,7 +222,7 @@ class AdoptContract:
             Attempt(seq=5, attempt=2, at=30.0, reason="recovery"),
         ]
 
-    async def test_a_queued_job_changes_its_server_alone(self, store: Store) -> None:
+    async def test_adoption_of_queued_job_changes_only_its_server(self, store: Store) -> None:
         job = await submit(store, "job-0001", server=THERE)
         adopted = await store.adopt(job, server=HERE)
         assert (adopted.status, adopted.server, adopted.seq) == ("queued", HERE, 1)
@@ -230,7 +230,7 @@ class AdoptContract:
         assert (await log_of(store))[-1] == Attempt(seq=2, attempt=1, at=20.0)
         assert claimed.server == HERE
 
-    async def test_a_job_that_was_put_off_before_its_first_try_begins_with_its_first(self, store: Store) -> None:
+    async def test_adopted_job_without_attempt_begins_with_first_attempt(self, store: Store) -> None:
         job = await submit(store, "job-0001", server=THERE)
         left = await store.adopt(job, server=THERE, event=msgspec.structs.replace(DIED, code="no_provider"))
         assert [found.id for found in await store.abandoned_jobs(owner=None, limit=9)] == [job.id]
@@ -246,21 +246,21 @@ class AdoptContract:
         assert sum(isinstance(result, FencedError) for result in results) == 4
         assert (await store.job(OWNER, job.id)).server == "server-0"
 
-    async def test_what_has_ended_is_not_adopted(self, store: Store) -> None:
+    async def test_ended_job_is_not_adopted(self, store: Store) -> None:
         await submit(store, "job-0001", server=THERE)
         (job,) = await claim(store, server=THERE)
         await store.end(OWNER, job.id, Cancelled(at=30.0))
         with pytest.raises(FencedError):
             await store.adopt(job, server=HERE, event=DIED)
 
-    async def test_adoption_is_told(self, store: Store) -> None:
+    async def test_adoption_is_a_change(self, store: Store) -> None:
         job = await submit(store, "job-0001", server=THERE)
         changes = store.changes()
         await store.adopt(job, server=HERE)
         (change,) = await take(changes)
         assert (change.kind, change.job, change.status, change.seq) == ("job", job.id, "queued", 1)
 
-    async def test_abandoned_jobs_are_those_of_an_owner(self, store: Store) -> None:
+    async def test_abandoned_jobs_are_filtered_by_owner(self, store: Store) -> None:
         await submit(store, "job-0001", server=THERE, owner="bob")
         await claim(store, server=THERE)
         job = await submit(store, "job-0002", server=THERE)
@@ -279,7 +279,7 @@ class AdoptContract:
             assert [(job.id, owner in (None, job.owner)) for job in found] == [(f"job-000{n}", True) for n in numbers]
         assert [job.id for job in await store.abandoned_jobs(owner=OWNER, limit=2)] == ["job-0002", "job-0004"]
 
-    async def test_abandoned_jobs_come_in_pages_the_oldest_first_and_hopeless_ones_last(self, store: Store) -> None:
+    async def test_abandoned_jobs_come_oldest_first_and_jobs_without_provider_last(self, store: Store) -> None:
         jobs = [await submit(store, f"job-{number:04}", server=THERE) for number in range(4)]
         await store.adopt(jobs[0], server=THERE, event=msgspec.structs.replace(DIED, code="no_provider"))
         await store.adopt(jobs[1], server=THERE, event=DIED)
@@ -288,9 +288,9 @@ class AdoptContract:
 
 
 class RetryContract:
-    """Asking an ended job again: one successor, in the same place."""
+    """Retries: an ended job has one successor, in the same place of its thread and batch."""
 
-    async def test_a_retry_is_a_new_job_and_there_is_one(self, store: Store) -> None:
+    async def test_retry_is_one_new_job(self, store: Store) -> None:
         first = await ended(store, end=FAILED)
         again = await retried(store, first.id, "job-0002")
         assert (again.id, again.status, again.retry_of, again.spec) == ("job-0002", "queued", first.id, first.spec)
@@ -303,12 +303,12 @@ class RetryContract:
         assert await retried(store, first.id, "job-0003") == again
         assert await ids_of(store) == ["job-0002", "job-0001"]
 
-    async def test_retries_at_the_same_time_are_one(self, store: Store) -> None:
+    async def test_concurrent_retries_are_one_job(self, store: Store) -> None:
         await ended(store)
         jobs = await asyncio.gather(*(retried(store, "job-0001", f"job-000{n}") for n in range(2, 7)))
         assert len({job.id for job in jobs}) == 1
 
-    async def test_what_has_not_ended_is_not_retried(self, store: Store) -> None:
+    async def test_unfinished_job_is_not_retried(self, store: Store) -> None:
         await running(store)
         with pytest.raises(ConflictError) as refused:
             await retried(store, "job-0001", "job-0002")
@@ -317,14 +317,14 @@ class RetryContract:
             await store.submit(msgspec.structs.replace(new_job("job-0002"), retry_of="job-none"), max_queued=9)
         assert await ids_of(store) == ["job-0001"]
 
-    async def test_a_retry_takes_the_place_in_its_thread(self, store: Store) -> None:
+    async def test_retry_takes_place_of_its_predecessor_in_thread(self, store: Store) -> None:
         await ended(store, "job-0001", thread="t")
         await ended(store, "job-0002", thread="t", end=FAILED)
         await submit(store, "job-0003", thread="t")
         again = await retried(store, "job-0002", "job-0004")
         assert again.previous == "job-0001"
 
-    async def test_limits_hold_for_retries(self, store: Store) -> None:
+    async def test_queue_limit_holds_for_retries(self, store: Store) -> None:
         first = await ended(store)
         await submit(store, "job-0002")
         again = msgspec.structs.replace(new_job("job-0003"), spec=first.spec, retry_of=first.id)
@@ -332,14 +332,14 @@ class RetryContract:
             await store.submit(again, max_queued=1)
         assert (await store.job(OWNER, first.id)).retried_by is None
 
-    async def test_both_jobs_of_a_retry_are_told(self, store: Store) -> None:
+    async def test_retry_changes_both_jobs(self, store: Store) -> None:
         await ended(store)
         changes = store.changes()
         await retried(store, "job-0001", "job-0002")
-        told = [(change.kind, change.job, change.status) for change in await take(changes)]
-        assert sorted(told) == [("job", "job-0001", "completed"), ("job", "job-0002", "queued")]
+        received = [(change.kind, change.job, change.status) for change in await take(changes)]
+        assert sorted(received) == [("job", "job-0001", "completed"), ("job", "job-0002", "queued")]
 
-    async def test_a_retry_of_an_older_turn_does_not_hide_the_later_ones(self, store: Store) -> None:
+    async def test_retry_of_older_turn_keeps_later_turns(self, store: Store) -> None:
         for number in (1, 2, 3):
             await ended(store, f"job-{number:04}", thread="t")
         await retried(store, "job-0002", "job-0004")
@@ -349,7 +349,7 @@ class RetryContract:
         await retried(store, "job-0005", "job-0006")
         assert (await submit(store, "job-0007", thread="t")).previous == "job-0006"
 
-    async def test_a_chain_of_retries_closes_its_gaps(self, store: Store) -> None:
+    async def test_chain_of_retries_closes_gap_of_deleted_job(self, store: Store) -> None:
         await announce(store, "job-0001", total=1)
         await finish(store, "job-0001", FAILED)
         for asked, again, end in (("job-0001", "job-0002", Cancelled(at=60.0)), ("job-0002", "job-0003", DONE)):
@@ -364,7 +364,7 @@ class RetryContract:
         assert (await store.job(OWNER, "job-0003")).retry_of is None
         assert (await store.batch(OWNER, "batch-0001")).counts == EndCounts(completed=1)
 
-    async def test_a_deleted_successor_leaves_its_place(self, store: Store) -> None:
+    async def test_job_with_deleted_retry_can_be_retried_again(self, store: Store) -> None:
         await ended(store)
         await retried(store, "job-0001", "job-0002")
         await store.end(OWNER, "job-0002", Cancelled(at=60.0))
@@ -374,9 +374,9 @@ class RetryContract:
 
 
 class BatchLifecycleContract:
-    """Batches: one notice when all that were announced have ended, and never before."""
+    """Batches: one notice, when all announced jobs have ended."""
 
-    async def test_a_batch_ends_with_the_last_of_what_was_announced(self, store: Store) -> None:
+    async def test_batch_ends_with_last_announced_job(self, store: Store) -> None:
         batch = await announce(store, "job-0001", "job-0002", total=3)
         assert (batch.total, batch.submitted, batch.status, batch.counts) == (3, 2, "running", EndCounts())
         await finish(store, "job-0001", DONE)
@@ -392,14 +392,14 @@ class BatchLifecycleContract:
         assert (notice.job, notice.batch, notice.status, notice.title) == (None, batch.id, "failed", "Rows")
         assert (notice.counts, notice.source, notice.read_at) == (batch.counts, JobSource(notebook="n.ipynb"), None)
 
-    async def test_it_is_sent_again_in_pieces_without_harm(self, store: Store) -> None:
+    async def test_repeated_submission_of_batch_changes_nothing(self, store: Store) -> None:
         await announce(store, "job-0001")
         batch = await announce(store, "job-0001", "job-0002")
         assert batch.submitted == 2
         assert await announce(store, "job-0001", "job-0002") == batch
         assert await ids_of(store, batch=batch.id) == ["job-0002", "job-0001"]
 
-    async def test_a_job_outside_is_no_member(self, store: Store) -> None:
+    async def test_job_outside_of_batch_cannot_join(self, store: Store) -> None:
         await submit(store, "job-0001")
         await submit(store, "job-0002", batch="label-01")
         for job in ("job-0001", "job-0002"):
@@ -408,14 +408,14 @@ class BatchLifecycleContract:
         with pytest.raises(NotFoundError):
             await store.batch(OWNER, "batch-0001")
 
-    async def test_a_job_that_comes_twice_in_a_piece_is_one(self, store: Store) -> None:
+    async def test_repeated_job_in_submission_of_batch_is_one_job(self, store: Store) -> None:
         assert (await announce(store, "job-0001", "job-0001")).submitted == 1
         twice = [new_job("job-0002", batch="batch-0001"), new_job("job-0002", batch="batch-0001", prompt="Else?")]
         with pytest.raises(ConflictError):
             await store.submit_batch(new_batch(2), twice, max_queued=9)
         assert await ids_of(store) == ["job-0001"]
 
-    async def test_all_of_a_piece_or_none(self, store: Store) -> None:
+    async def test_submission_of_batch_stores_all_jobs_or_none(self, store: Store) -> None:
         await submit(store, "job-0003", prompt="Something else")
         for jobs, limit, error in ((3, 9, ConflictError), (2, 1, QueueFullError)):
             with pytest.raises(error):
@@ -428,7 +428,7 @@ class BatchLifecycleContract:
             with pytest.raises(NotFoundError):
                 await store.batch(OWNER, "batch-0001")
 
-    async def test_no_more_join_than_were_announced(self, store: Store) -> None:
+    async def test_batch_refuses_more_jobs_than_announced(self, store: Store) -> None:
         await announce(store, "job-0001", "job-0002")
         with pytest.raises(ConflictError) as refused:
             await announce(store, "job-0003")
@@ -439,7 +439,7 @@ class BatchLifecycleContract:
             await announce(store, total=3)
         assert len(await ids_of(store)) == 2
 
-    async def test_a_single_job_may_join(self, store: Store) -> None:
+    async def test_single_job_joins_batch(self, store: Store) -> None:
         await announce(store, "job-0001")
         await submit(store, "job-0002", batch="batch-0001")
         assert (await store.batch(OWNER, "batch-0001")).submitted == 2
@@ -447,7 +447,7 @@ class BatchLifecycleContract:
             await finish(store, job, DONE)
         assert len(await store.notices(OWNER, "")) == 1
 
-    async def test_a_label_is_no_batch(self, store: Store) -> None:
+    async def test_batch_label_is_not_a_batch(self, store: Store) -> None:
         await ended(store, batch="label-01")
         assert [notice.job for notice in await store.notices(OWNER, "")] == ["job-0001"]
         with pytest.raises(NotFoundError):
@@ -455,7 +455,7 @@ class BatchLifecycleContract:
         with pytest.raises(ConflictError):
             await store.submit_batch(new_batch(2, "label-01"), [], max_queued=9)
 
-    async def test_a_batch_belongs_to_its_owner(self, store: Store) -> None:
+    async def test_batch_of_other_owner_is_not_found(self, store: Store) -> None:
         await announce(store, "job-0001")
         with pytest.raises(NotFoundError):
             await store.batch("bob", "batch-0001")
@@ -464,7 +464,7 @@ class BatchLifecycleContract:
         await ended(store, "job-0001", owner="bob", batch="batch-0001")
         assert (await store.batch(OWNER, "batch-0001")).counts == EndCounts()
 
-    async def test_a_cancelled_batch_takes_no_more_and_calls_nobody(self, store: Store) -> None:
+    async def test_cancelled_batch_refuses_jobs_and_creates_no_notice(self, store: Store) -> None:
         await announce(store, "job-0001", "job-0002", "job-0003", total=5)
         await finish(store, "job-0001", DONE)
         cancel = Cancelled(at=60.0)
@@ -479,7 +479,7 @@ class BatchLifecycleContract:
             await announce(store, "job-0004", total=5)
         assert await store.cancel_batch(OWNER, "batch-0001", Cancelled(at=70.0), limit=9) == (batch, [])
 
-    async def test_a_retry_opens_it_again_and_there_is_one_notice(self, store: Store) -> None:
+    async def test_retry_reopens_batch_and_replaces_its_notice(self, store: Store) -> None:
         await announce(store, "job-0001", "job-0002")
         await finish(store, "job-0001", DONE)
         await finish(store, "job-0002", FAILED)
@@ -488,13 +488,13 @@ class BatchLifecycleContract:
         await retried(store, "job-0002", "job-0003")
         batch = await store.batch(OWNER, "batch-0001")
         assert (batch.ended_at, batch.submitted, batch.counts) == (None, 2, EndCounts(completed=1))
-        assert await store.notices(OWNER, "") == []  # what it said is no longer so
+        assert await store.notices(OWNER, "") == []  # its counts are no longer valid
         await finish(store, "job-0003", Cancelled(at=60.0))
         (notice,) = await store.notices(OWNER, "")
         assert (notice.counts, notice.read_at) == (EndCounts(completed=1, cancelled=1), None)
         assert notice.id != first.id
 
-    async def test_a_deleted_retry_gives_its_place_back(self, store: Store) -> None:
+    async def test_deleted_retry_restores_counts_of_batch(self, store: Store) -> None:
         await announce(store, "job-0001", "job-0002")
         await finish(store, "job-0001", DONE)
         await finish(store, "job-0002", FAILED)
@@ -503,7 +503,7 @@ class BatchLifecycleContract:
         await store.delete(OWNER, "job-0003")
         assert (await store.batch(OWNER, "batch-0001")).counts == EndCounts(completed=1, failed=1)
 
-    async def test_it_goes_with_the_last_of_its_jobs(self, store: Store) -> None:
+    async def test_batch_is_deleted_with_its_last_job(self, store: Store) -> None:
         await announce(store, "job-0001", "job-0002")
         for job in ("job-0001", "job-0002"):
             await finish(store, job, DONE)
@@ -514,7 +514,7 @@ class BatchLifecycleContract:
             await store.batch(OWNER, "batch-0001")
         assert await store.notices(OWNER, "") == []
 
-    async def test_its_notice_is_told(self, store: Store) -> None:
+    async def test_notice_of_batch_is_a_change(self, store: Store) -> None:
         await announce(store, "job-0001", total=1)
         await claim(store)
         changes = store.changes()
@@ -523,9 +523,9 @@ class BatchLifecycleContract:
 
 
 class MuteContract:
-    """Mutes: kept here, per viewer, and seen in the inbox."""
+    """Mutes: stored per viewer, and marked in the inbox."""
 
-    async def test_what_is_muted_is_listed_and_marked(self, store: Store) -> None:
+    async def test_mutes_are_listed_and_mark_notices(self, store: Store) -> None:
         await ended(store, "job-0001", source=JobSource(notebook="a.ipynb"))
         await ended(store, "job-0002", thread="t")
         await ended(store, "job-0003")
@@ -537,29 +537,29 @@ class MuteContract:
         await store.mute(OWNER, "", mutes[0], on=False)
         assert _muted(await store.notices(OWNER, "")) == {"job-0002"}
 
-    async def test_a_mute_is_its_viewers(self, store: Store) -> None:
+    async def test_mute_holds_for_its_viewer_only(self, store: Store) -> None:
         await ended(store, thread="t")
         await store.mute(OWNER, "eve", Mute(kind="thread", name="t"), on=True)
         assert _muted(await store.notices(OWNER, "")) == set()
         assert _muted(await store.notices(OWNER, "eve")) == {"job-0001"}
         assert await store.mutes("bob", "eve") == []
 
-    async def test_a_mute_is_told_and_a_repeated_one_is_not(self, store: Store) -> None:
+    async def test_mute_is_a_change_and_repeated_mute_is_none(self, store: Store) -> None:
         changes = store.changes()
         mute = Mute(kind="thread", name="t")
         for on in (True, True, False, False):
             await store.mute(OWNER, "", mute, on=on)
         await submit(store, "job-0001")
-        told: list[tuple[str, str]] = []
-        while not told or told[-1] != ("job", "job-0001"):
-            told += [(change.kind, change.job) for change in await take(changes)]
-        assert told == [("notice", ""), ("notice", ""), ("job", "job-0001")]
+        received: list[tuple[str, str]] = []
+        while not received or received[-1] != ("job", "job-0001"):
+            received += [(change.kind, change.job) for change in await take(changes)]
+        assert received == [("notice", ""), ("notice", ""), ("job", "job-0001")]
 
 
 class CallContract:
-    """Calls: a notice goes out to a webhook once nobody has seen it for a while."""
+    """Webhook calls: a notice is due once it has been unseen for a while."""
 
-    async def test_an_unseen_notice_is_due_once_for_whoever_asks_first(self, store: Store) -> None:
+    async def test_unseen_notice_is_due_for_first_caller_only(self, store: Store) -> None:
         await ended(store)
         due = 50.0 + CALL_AFTER
         assert await _calls(store, at=due - 0.1) == []
@@ -571,7 +571,7 @@ class CallContract:
         await store.reschedule_webhook(OWNER, notice.id)
         assert await _calls(store, at=due + 1000.0) == []
 
-    async def test_what_was_seen_dismissed_or_muted_is_not_called_for(self, store: Store) -> None:
+    async def test_seen_dismissed_and_muted_notices_are_not_due(self, store: Store) -> None:
         for number in range(1, 5):
             await ended(store, f"job-{number:04}", thread=f"t{number}")
         notices = {notice.job: notice.id for notice in await store.notices(OWNER, "eve")}
@@ -580,26 +580,26 @@ class CallContract:
         await store.mute(OWNER, "eve", Mute(kind="thread", name="t3"), on=True)
         assert await _calls(store, at=100.0) == ["job-0004"]
 
-    async def test_clock_that_was_set_back_holds_no_first_call_up(self, store: Store) -> None:
+    async def test_clock_set_back_delays_no_first_webhook_call(self, store: Store) -> None:
         await ended(store)  # at 50
         assert await _calls(store, at=50.0) == []
-        assert await _calls(store, at=49.9) == ["job-0001"]  # whoever looks at 49.9 has a clock that was set back
-        assert await _calls(store, at=49.95) == []  # it was put off, as any other
+        assert await _calls(store, at=49.9) == ["job-0001"]  # a caller at 49.9 has a clock that was set back
+        assert await _calls(store, at=49.95) == []  # it was rescheduled, as any other
         assert await _calls(store, at=59.95) == ["job-0001"]
 
-    async def test_clock_that_was_set_far_back_holds_no_call_up(self, store: Store) -> None:
+    async def test_clock_set_far_back_delays_no_webhook_call(self, store: Store) -> None:
         await ended(store)
         due = 50.0 + CALL_AFTER
         assert await _calls(store, at=due) == ["job-0001"]
         assert await _calls(store, at=due + 10.0 - FARTHEST) == []
         assert await _calls(store, at=due + 9.0 - FARTHEST) == ["job-0001"]
 
-    async def test_what_is_old_is_no_longer_called_for(self, store: Store) -> None:
+    async def test_old_notice_is_not_due(self, store: Store) -> None:
         await ended(store)
         assert await _calls(store, at=9000.0, since=50.1) == []
         assert await _calls(store, at=9999.0) == []
 
-    async def test_calls_are_the_owners_and_come_in_pages(self, store: Store) -> None:
+    async def test_due_webhooks_are_of_owner_and_paged(self, store: Store) -> None:
         for number in range(3):
             await ended(store, f"job-{number:04}")
         assert await _calls(store, at=100.0, owner="bob") == []
@@ -621,4 +621,4 @@ def _muted(notices: Sequence[Notice]) -> set[str | None]:
 class LifecycleContract(
     CapacityContract, AdoptContract, RetryContract, BatchLifecycleContract, MuteContract, CallContract
 ):
-    """All of it."""
+    """Contract tests of capacity, adoption, retries, batches, mutes and webhook calls."""

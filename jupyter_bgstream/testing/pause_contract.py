@@ -1,4 +1,4 @@
-"""What every store promises about batches that are paused, as tests; see StoreContract."""
+"""Contract tests of stores: paused batches; a part of StoreContract."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ async def end_next(store: Store, *ends: Event) -> None:
 
 
 async def paused(store: Store, total: int = 20, more: int = 3) -> None:
-    """Let a batch be paused, with some more of its jobs queued."""
+    """Make a paused batch with ``more`` queued jobs."""
     await announce(store, *range(AT_FIRST + more), total=total)
     await end_next(store, *[REFUSED] * AT_FIRST)
     assert (await store.batch(OWNER, ROWS)).paused == PAUSED
 
 
 class PauseContract:
-    """A batch whose jobs fail alike is paused, on every server, until it goes on."""
+    """Pauses: a batch whose jobs fail with the same code is paused on every server until it is resumed."""
 
-    async def test_the_first_that_fail_alike_pause_it(self, store: Store) -> None:
+    async def test_equal_failures_of_first_jobs_pause_batch(self, store: Store) -> None:
         await announce(store, *range(20), total=20)
         await end_next(store, *[REFUSED] * (AT_FIRST - 1))
         assert (await store.batch(OWNER, ROWS)).paused is None
@@ -44,14 +44,14 @@ class PauseContract:
         assert (batch.paused, batch.ended_at, batch.counts) == (PAUSED, None, EndCounts(failed=AT_FIRST))
         assert await claim(store) == []
 
-    async def test_many_in_a_row_pause_it_later(self, store: Store) -> None:
+    async def test_many_equal_failures_in_a_row_pause_batch(self, store: Store) -> None:
         await announce(store, *range(40), total=40)
         await end_next(store, DONE, *[BROKEN] * (IN_A_ROW - 1), DONE, *[BROKEN] * (IN_A_ROW - 1))
         assert (await store.batch(OWNER, ROWS)).paused is None
         await end_next(store, BROKEN)
         assert (await store.batch(OWNER, ROWS)).paused == Paused(code="truncated", message="It broke off.", at=51.0)
 
-    async def test_one_that_was_stopped_says_nothing(self, store: Store) -> None:
+    async def test_cancelled_job_does_not_count_for_pause(self, store: Store) -> None:
         await announce(store, *range(20), total=20)
         stops: list[Event] = [Cancelled(at=50.0), Interrupted(at=50.0, code="server_died", message="Dead.")]
         await end_next(store, *stops, *[REFUSED] * 3, *stops, REFUSED)
@@ -60,17 +60,17 @@ class PauseContract:
         assert (await store.batch(OWNER, ROWS)).paused == PAUSED
 
     @pytest.mark.parametrize("code", ["unreachable", "provider_error", "context_too_long", "no_such_code"])
-    async def test_what_passes_or_is_of_one_row_does_not(self, store: Store, code: str) -> None:
+    async def test_transient_failures_and_failures_of_one_row_do_not_pause_batch(self, store: Store, code: str) -> None:
         await announce(store, *range(40), total=40)
         await end_next(store, *[Failed(at=50.0, code=code, message="No.")] * 12, *[REFUSED] * 9)
         assert (await store.batch(OWNER, ROWS)).paused is None
 
-    async def test_mixed_failures_do_not(self, store: Store) -> None:
+    async def test_mixed_failures_do_not_pause_batch(self, store: Store) -> None:
         await announce(store, *range(60), total=60)
         await end_next(store, *[REFUSED, BROKEN] * 12)
         assert (await store.batch(OWNER, ROWS)).paused is None
 
-    async def test_what_runs_goes_on_and_the_reason_stays(self, store: Store) -> None:
+    async def test_running_jobs_of_paused_batch_continue_and_reason_stays(self, store: Store) -> None:
         await announce(store, *range(20), total=20)
         running = await claim(store, limit=AT_FIRST + 3)
         for job in running[:AT_FIRST]:
@@ -82,7 +82,7 @@ class PauseContract:
         assert (batch.paused, batch.counts) == (PAUSED, EndCounts(completed=1, failed=AT_FIRST + 2))
         assert len(await store.notices(OWNER, "")) == 1
 
-    async def test_it_is_paused_on_every_server_and_others_run(self, store: Store) -> None:
+    async def test_batch_is_paused_on_every_server_and_other_jobs_run(self, store: Store) -> None:
         await announce(store, *range(9), total=20, concurrency=1)
         await announce(store, *range(10, 13), total=20, server=THERE)
         await announce(store, 1, total=1, batch="batch-more")
@@ -94,7 +94,7 @@ class PauseContract:
         assert {job.id for job in await claim(store)} == {"batch-more-1", "job-0001"}
         assert await claim(store, server=THERE) == []
 
-    async def test_what_waits_for_its_next_try_is_not_begun(self, store: Store) -> None:
+    async def test_waiting_job_of_paused_batch_is_not_claimed(self, store: Store) -> None:
         await announce(store, *range(20), total=20)
         (waits, *running) = await claim(store, limit=AT_FIRST + 1)
         await append(store, waits, [Waiting(at=30.0, until=40.0, code="rate_limited", message="Busy.")])
@@ -105,7 +105,7 @@ class PauseContract:
         await store.resume_batch(OWNER, ROWS)
         assert waits.id in {job.id for job in await claim(store, at=60.0)}
 
-    async def test_more_may_be_submitted_and_none_begins(self, store: Store) -> None:
+    async def test_paused_batch_accepts_jobs_and_starts_none(self, store: Store) -> None:
         await paused(store)
         await announce(store, 11, 12, total=20)
         await submit(store, f"{ROWS}-13", batch=ROWS)
@@ -113,7 +113,7 @@ class PauseContract:
         assert (batch.submitted, batch.paused) == (AT_FIRST + 6, PAUSED)
         assert await claim(store) == []
 
-    async def test_it_goes_on_with_what_is_left_and_counts_anew(self, store: Store) -> None:
+    async def test_resumed_batch_runs_remaining_jobs_and_counts_failures_anew(self, store: Store) -> None:
         await paused(store, more=AT_FIRST + 2)
         for _ in range(2):
             batch = await store.resume_batch(OWNER, ROWS)
@@ -125,7 +125,7 @@ class PauseContract:
         with pytest.raises(NotFoundError):
             await store.resume_batch("bob", ROWS)
 
-    async def test_asking_again_lets_it_go_on(self, store: Store) -> None:
+    async def test_retry_resumes_paused_batch(self, store: Store) -> None:
         await paused(store)
         await retry(store)
         batch = await store.batch(OWNER, ROWS)
@@ -133,7 +133,7 @@ class PauseContract:
         assert len(await claim(store)) == AT_FIRST + 3
         assert await store.notices(OWNER, "") == []
 
-    async def test_one_notice_tells_of_it_and_is_gone_when_it_goes_on(self, store: Store) -> None:
+    async def test_pause_has_one_notice_until_batch_is_resumed(self, store: Store) -> None:
         await paused(store)
         (notice,) = await store.notices(OWNER, "")
         assert (notice.batch, notice.status, notice.paused, notice.created_at) == (ROWS, "running", PAUSED, 50.0)
@@ -144,7 +144,7 @@ class PauseContract:
         await store.resume_batch(OWNER, ROWS)
         assert await store.notices(OWNER, "") == []
 
-    async def test_its_end_takes_the_place_of_its_pause(self, store: Store) -> None:
+    async def test_notice_of_end_replaces_notice_of_pause(self, store: Store) -> None:
         await announce(store, *range(AT_FIRST + 1), total=AT_FIRST + 1)
         running = await claim(store)
         for job in running[:-1]:
@@ -156,20 +156,20 @@ class PauseContract:
         (notice,) = await store.notices(OWNER, "")
         assert (notice.status, notice.paused) == ("failed", None)
 
-    async def test_the_last_job_pauses_nothing(self, store: Store) -> None:
+    async def test_failure_of_last_job_does_not_pause_batch(self, store: Store) -> None:
         await announce(store, *range(AT_FIRST), total=AT_FIRST)
         await end_next(store, *[REFUSED] * AT_FIRST)
         batch = await store.batch(OWNER, ROWS)
         assert (batch.paused, batch.status) == (None, "failed")
 
-    async def test_cancel_ends_it(self, store: Store) -> None:
+    async def test_cancel_ends_paused_batch(self, store: Store) -> None:
         await paused(store)
         batch, jobs = await store.cancel_batch(OWNER, ROWS, Cancelled(at=60.0), limit=9)
         assert (batch.paused, batch.status, len(jobs)) == (None, "failed", 3)
         assert await store.notices(OWNER, "") == []
         assert await store.resume_batch(OWNER, ROWS) == batch
 
-    async def test_it_is_no_work(self, store: Store) -> None:
+    async def test_paused_batch_is_no_work(self, store: Store) -> None:
         assert not await store.has_work(server=HERE, owner=OWNER)
         await paused(store)
         assert not await store.has_work(server=HERE, owner=OWNER)
@@ -184,7 +184,7 @@ class PauseContract:
         await append(store, job, [Waiting(at=30.0, until=40.0, code="rate_limited", message="Busy.")])
         assert await store.has_work(server=HERE, owner=OWNER)
 
-    async def test_followers_hear_of_it(self, store: Store) -> None:
+    async def test_pause_and_resumption_are_changes(self, store: Store) -> None:
         await announce(store, *range(AT_FIRST + 3), total=20)
         running = await claim(store, limit=AT_FIRST)
         for job in running[:-1]:

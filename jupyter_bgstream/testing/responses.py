@@ -25,7 +25,7 @@ from .http_connection import Request
 from .script import JSON, Hold, Live, Script, Send, event, pieces_of, refusal
 from .scripted import Reply
 
-Piece = dict[str, Any] | Hold  # an event without its number, or nothing more until a release
+Piece = dict[str, Any] | Hold  # an event without its number, or a stop until a release
 
 
 class Answered:
@@ -35,11 +35,11 @@ class Answered:
         self.id = id
         self.asked: Any = request.json
         self.background = self.asked.get("background") is True
-        self.events: list[dict[str, Any]] = []  # that there are so far, numbered
-        self.read_after: list[int] = []  # starting_after of all who came back for it
-        self.looks = 0  # how often it was looked at without a stream
-        self.cancels = 0  # how often its end was asked for
-        self.streams = True  # False: it is too old to be streamed, and can only be looked at
+        self.events: list[dict[str, Any]] = []  # so far, numbered
+        self.read_after: list[int] = []  # starting_after of each later stream
+        self.looks = 0  # requests without a stream
+        self.cancels = 0  # requests to cancel it
+        self.streams = True  # False: too old to be streamed; requests without a stream still work
         self.over = False
         self.cancelled = False
 
@@ -55,7 +55,7 @@ class ScriptedResponses:
 
     def __init__(self, scripts: Mapping[str, Sequence[Piece]]) -> None:
         self.scripts = dict(scripts)
-        self.answers: list[Answered] = []  # in the order in which they were asked for
+        self.answers: list[Answered] = []  # in the order of their requests
         self.forgotten: set[str] = set()  # ids of answers that are no longer known
         self.cut_after: int | None = None  # events after which each connection ends, without the answer's end
         self._gate = asyncio.Semaphore(0)
@@ -199,7 +199,7 @@ def response(
     A string is split into words, a sequence has the deltas. After ``hold_after`` deltas the answer waits for a
     release. ``usage`` is (input, output) tokens. ``fields`` are added to the response in the last event.
     """
-    thought, said = pieces_of(reasoning), pieces_of(text)
+    thoughts, words = pieces_of(reasoning), pieces_of(text)
     items: list[dict[str, Any]] = []
     events: list[Piece] = []
     deltas = 0
@@ -217,13 +217,13 @@ def response(
         events.append({"type": "response.output_item.done", "output_index": len(items), "item": item | done})
         items.append(item | done)
 
-    if thought:
-        summary = [{"type": "summary_text", "text": "".join(thought)}]
+    if thoughts:
+        summary = [{"type": "summary_text", "text": "".join(thoughts)}]
         item = {"id": "rs_1", "type": "reasoning", "summary": []}
-        add(item, "reasoning_summary_text", "summary_index", thought, {"summary": summary})
-    content = [{"type": "output_text", "text": "".join(said), "annotations": []}]
+        add(item, "reasoning_summary_text", "summary_index", thoughts, {"summary": summary})
+    content = [{"type": "output_text", "text": "".join(words), "annotations": []}]
     message = {"id": "msg_1", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
-    add(message, "output_text", "content_index", said, {"status": "completed", "content": content})
+    add(message, "output_text", "content_index", words, {"status": "completed", "content": content})
     if deltas == hold_after:
         events.append(Hold())
     counts = {"input_tokens": usage[0], "output_tokens": usage[1], "total_tokens": sum(usage)}

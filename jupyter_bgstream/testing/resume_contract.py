@@ -1,4 +1,4 @@
-"""What every store promises about attempts that their providers keep, as tests; see StoreContract."""
+"""Contract tests of stores: attempts whose responses can be resumed; a part of StoreContract."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ DIED = Waiting(at=30.0, until=30.0, code="server_died", message="It died.")
 
 
 class ResumeContract:
-    """How an attempt is gone on with is of one transaction with what it covers."""
+    """Resume tokens: stored in one transaction with the events that they cover."""
 
-    async def test_how_to_go_on_is_stored_with_what_it_covers(self, store: Store) -> None:
+    async def test_resume_token_is_stored_with_events_it_covers(self, store: Store) -> None:
         job = await running(store)
         assert (await store.job(OWNER, job.id)).resume is None
         await append(store, job, text_deltas("one "), resume="after one")
@@ -29,7 +29,7 @@ class ResumeContract:
         await append(store, job, [Usage(input_tokens=1)], resume="")
         assert (await store.job(OWNER, job.id)).resume is None
 
-    async def test_it_may_be_known_before_anything_was_said(self, store: Store) -> None:
+    async def test_resume_token_can_precede_first_event(self, store: Store) -> None:
         job = await running(store)
         tail = await append(store, job, [], resume="from the beginning")
         now = await store.job(OWNER, job.id)
@@ -37,7 +37,7 @@ class ResumeContract:
         assert await append(store, job, text_deltas("one ")) == job.seq + 1
         assert [event.text for event in await log_of(store) if isinstance(event, Delta)] == ["one "]
 
-    async def test_who_may_not_write_may_not_say_how_to_go_on(self, store: Store) -> None:
+    async def test_fenced_writer_stores_no_resume_token(self, store: Store) -> None:
         job = await running(store)
         await append(store, job, text_deltas("one "), resume="after one")
         await store.adopt(job, server=HERE, event=DIED)
@@ -46,7 +46,7 @@ class ResumeContract:
                 await append(store, job, events, resume="after two")
         assert (await store.job(OWNER, job.id)).resume == "after one"
 
-    async def test_an_attempt_that_is_gone_on_with_keeps_its_number_and_its_text(self, store: Store) -> None:
+    async def test_resumed_attempt_keeps_number_and_text(self, store: Store) -> None:
         job = await running(store)
         await append(store, job, [*text_deltas("one "), Usage(input_tokens=1)], resume="after one")
         adopted = await store.adopt(job, server=THERE, event=DIED)
@@ -66,7 +66,7 @@ class ResumeContract:
         answer = fold(events)
         assert (answer.text, answer.earlier, answer.attempt) == ("one two", (), 1)
 
-    async def test_one_that_is_put_off_begins_anew(self, store: Store) -> None:
+    async def test_waiting_job_without_token_starts_new_attempt(self, store: Store) -> None:
         job = await running(store)
         await append(store, job, text_deltas("one "), resume="after one")
         busy = Waiting(at=30.0, until=30.0, code="rate_limited", message="Busy.")
@@ -76,8 +76,8 @@ class ResumeContract:
         answer = fold(await log_of(store))
         assert (answer.text, [part.text for part in answer.earlier]) == ("", ["one "])
 
-    async def test_an_end_knows_it_still(self, store: Store) -> None:
-        # Whoever ends a job can tell its provider that nobody wants the answer any more.
+    async def test_end_returns_resume_token(self, store: Store) -> None:
+        # So the caller can cancel the response at the provider.
         ends: tuple[Event, ...] = (Cancelled(at=50.0), DONE)
         for number, end in enumerate(ends):
             job = await running(store, f"job-000{number}")

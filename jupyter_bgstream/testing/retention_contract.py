@@ -1,4 +1,4 @@
-"""What every store promises about what is old, as tests; a part of ``store_contract.StoreContract``."""
+"""Contract tests of stores: retention of old jobs; a part of StoreContract."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .factories import ALL, DONE, OWNER, append, claim, ended, new_job, running,
 
 
 class RetentionContract:
-    """What may be deleted for its age: of ended jobs alone, and apart what somebody has read and what nobody has."""
+    """Retention: only ended jobs expire, read and unread ones separately."""
 
     async def expired(
         self, store: Store, *, before: float, unread: bool, owner: str | None = None, limit: int = 100
     ) -> list[str]:
-        """List the ids of what is old."""
+        """List the ids of expired jobs."""
         return [job.id for job in await store.expired_jobs(owner=owner, before=before, unread=unread, limit=limit)]
 
-    async def test_ended_jobs_are_old_by_their_end_and_unread_until_somebody_reads_them(self, store: Store) -> None:
+    async def test_ended_job_expires_by_its_end_and_is_unread_until_read(self, store: Store) -> None:
         for n, at in enumerate((30.0, 50.0, 40.0), 1):
             await ended(store, f"job-000{n}", Completed(at=at, finish_reason="stop"))
         assert await self.expired(store, before=50.0, unread=True) == ["job-0001", "job-0003"]
@@ -32,7 +32,7 @@ class RetentionContract:
         assert await self.expired(store, before=99.0, unread=True) == ["job-0003"]
         assert await self.expired(store, before=99.0, unread=False) == ["job-0001", "job-0002"]
 
-    async def test_what_was_read_is_kept_from_then_on(self, store: Store) -> None:
+    async def test_read_job_expires_by_time_of_reading(self, store: Store) -> None:
         await ended(store)  # at 50
         await store.mark_read(OWNER, "", ids=None, at=70.0)
         await store.mark_read(OWNER, "eve", ids=None, at=80.0)
@@ -40,7 +40,7 @@ class RetentionContract:
         assert await self.expired(store, before=80.1, unread=False) == ["job-0001"]
         assert await self.expired(store, before=80.1, unread=True) == []
 
-    async def test_what_was_dismissed_is_kept_from_then_on_like_what_was_read(self, store: Store) -> None:
+    async def test_dismissed_job_expires_by_time_of_dismissal(self, store: Store) -> None:
         await ended(store, "job-0001")  # at 50
         await store.mark_read(OWNER, "", ids=None, at=60.0)
         await ended(store, "job-0002")
@@ -50,12 +50,12 @@ class RetentionContract:
         assert await self.expired(store, before=80.0, unread=False) == ["job-0001"]  # dismissing is no second reading
         assert await self.expired(store, before=80.1, unread=False) == ["job-0001", "job-0002"]
 
-    async def test_a_cancelled_job_has_no_notice_and_so_nothing_unread(self, store: Store) -> None:
+    async def test_cancelled_job_has_no_notice_and_expires_as_read(self, store: Store) -> None:
         await ended(store, end=Cancelled(at=50.0))
         assert await self.expired(store, before=99.0, unread=True) == []
         assert await self.expired(store, before=99.0, unread=False) == ["job-0001"]
 
-    async def test_unfinished_jobs_are_never_old(self, store: Store) -> None:
+    async def test_unfinished_jobs_never_expire(self, store: Store) -> None:
         waiting = await running(store, "job-0001")
         await append(store, waiting, [Waiting(at=21.0, until=22.0, code="rate_limited", message="Later.")])
         await running(store, "job-0002")
@@ -63,7 +63,7 @@ class RetentionContract:
         for unread in (True, False):
             assert await self.expired(store, before=1e12, unread=unread) == []
 
-    async def test_a_thread_that_goes_on_keeps_its_turns(self, store: Store) -> None:
+    async def test_active_thread_keeps_its_turns(self, store: Store) -> None:
         await ended(store, "job-0001", Cancelled(at=30.0), thread="t")
         await ended(store, "job-0002", Cancelled(at=31.0))
         assert await self.expired(store, before=40.0, unread=False) == ["job-0001", "job-0002"]
@@ -74,7 +74,7 @@ class RetentionContract:
         assert await self.expired(store, before=50.0, unread=False) == ["job-0002"]
         assert await self.expired(store, before=50.1, unread=False) == ["job-0001", "job-0002", "job-0003"]
 
-    async def test_a_thread_of_which_a_turn_is_unread_keeps_them_all(self, store: Store) -> None:
+    async def test_thread_with_unread_turn_keeps_all_turns(self, store: Store) -> None:
         await ended(store, "job-0001", thread="t")  # at 50
         await store.mark_read(OWNER, "", ids=None, at=60.0)
         await ended(store, "job-0002", thread="t")
@@ -85,7 +85,7 @@ class RetentionContract:
             assert await self.expired(store, before=80.0, unread=unread) == []  # a turn was read a moment ago
         assert await self.expired(store, before=80.1, unread=False) == ["job-0001", "job-0002"]
 
-    async def test_what_was_asked_again_is_kept_as_long_as_its_successors(self, store: Store) -> None:
+    async def test_retried_job_is_kept_as_long_as_its_retries(self, store: Store) -> None:
         await ended(store, "job-0001", Cancelled(at=30.0))
         await ended(store, "job-0002", Cancelled(at=31.0), retry_of="job-0001")
         again = await running(store, "job-0003", retry_of="job-0002")
@@ -100,13 +100,13 @@ class RetentionContract:
         await store.delete(OWNER, again.id)
         assert await self.expired(store, before=50.0, unread=False) == ["job-0001", "job-0002"]
 
-    async def test_what_is_unread_and_was_asked_again_goes_with_its_successor(self, store: Store) -> None:
+    async def test_unread_retried_job_expires_with_its_retry(self, store: Store) -> None:
         await ended(store, "job-0001", Completed(at=30.0, finish_reason="stop"))
         await ended(store, "job-0002", retry_of="job-0001")  # at 50
         assert await self.expired(store, before=50.0, unread=True) == []
         assert await self.expired(store, before=50.1, unread=True) == ["job-0001", "job-0002"]
 
-    async def test_jobs_of_a_batch_are_unread_until_its_notice_is_read(self, store: Store) -> None:
+    async def test_jobs_of_batch_are_unread_until_its_notice_is_read(self, store: Store) -> None:
         batch = Batch(spec=BatchSpec(id="batch-01", total=2), owner=OWNER, total=2, created_at=10.0)
         jobs = [new_job("job-0001", batch="batch-01"), new_job("job-0002", batch="batch-01")]
         await store.submit_batch(batch, jobs, max_queued=9)
@@ -121,14 +121,14 @@ class RetentionContract:
         assert await self.expired(store, before=99.0, unread=False) == ["job-0001", "job-0002", "job-0003"]
         assert await self.expired(store, before=60.0, unread=False) == ["job-0003"]
 
-    async def test_what_ended_in_a_batch_that_has_not_is_unread(self, store: Store) -> None:
+    async def test_ended_job_of_unfinished_batch_is_unread(self, store: Store) -> None:
         batch = Batch(spec=BatchSpec(id="batch-01", total=2), owner=OWNER, total=2, created_at=10.0)
         await store.submit_batch(batch, [new_job("job-0001", batch="batch-01")], max_queued=9)
         await store.end(OWNER, "job-0001", Cancelled(at=30.0))
         assert await self.expired(store, before=99.0, unread=False) == []
         assert await self.expired(store, before=99.0, unread=True) == ["job-0001"]
 
-    async def test_an_announcement_is_noted_once(self, store: Store) -> None:
+    async def test_announcement_of_deletion_is_stored_once(self, store: Store) -> None:
         await ended(store)
         (job,) = await store.expired_jobs(owner=None, before=99.0, unread=True, limit=1)
         assert (job.owner, job.ended_at, job.announced_at) == (OWNER, 50.0, None)
@@ -145,7 +145,7 @@ class RetentionContract:
             None
         ]
 
-    async def test_old_jobs_are_those_of_an_owner(self, store: Store) -> None:
+    async def test_expired_jobs_are_filtered_by_owner(self, store: Store) -> None:
         for n, owner in enumerate((OWNER, "bob", OWNER, "bob"), 1):
             await ended(store, f"job-000{n}", Cancelled(at=30.0 + n), owner=owner)
         for owner in (OWNER, "bob"):
@@ -173,7 +173,7 @@ class RetentionContract:
         await store.delete("bob", "job-0001")
         assert await store.size(owner=OWNER) == await store.size(owner=None)  # it is alone now
 
-    async def test_only_the_log_that_is_meant_is_deleted(self, store: Store) -> None:
+    async def test_only_requested_log_is_deleted(self, store: Store) -> None:
         first = await ended(store)
         await store.delete(OWNER, first.id, log=first.log)
         second = await ended(store)
@@ -182,7 +182,7 @@ class RetentionContract:
         assert await store.job(OWNER, second.id) == second
         await store.delete(OWNER, second.id)
 
-    async def test_the_size_grows_with_what_is_kept_and_shrinks_with_what_is_deleted(self, store: Store) -> None:
+    async def test_size_grows_with_stored_and_shrinks_with_deleted_jobs(self, store: Store) -> None:
         job = await running(store)
         empty = await store.size(owner=None)
         await append(store, job, text_deltas(*("some words of an answer" for _ in range(20_000))))
@@ -193,7 +193,7 @@ class RetentionContract:
         await store.delete(OWNER, job.id)
         assert await store.size(owner=None) < empty + 100_000
 
-    async def test_tidying_changes_no_event_and_comes_to_an_end(self, store: Store) -> None:
+    async def test_maintenance_changes_no_event_and_terminates(self, store: Store) -> None:
         job = await running(store)
         for n in range(600):
             await append(store, job, text_deltas(f"{n} "))

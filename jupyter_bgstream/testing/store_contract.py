@@ -1,6 +1,6 @@
-"""What every store promises, as tests.
+"""Contract tests of stores.
 
-A backend shows that it keeps the promises by a subclass with a fixture ``store``: open, empty, and of the server HERE::
+The tests of a backend are a subclass with a fixture ``store``, which yields an open, empty store of the server HERE::
 
     class TestMyStore(StoreContract):
         @pytest.fixture
@@ -83,9 +83,9 @@ __all__ = [
 
 
 class SubmitContract:
-    """Submitting: an id is one job, a limit is a limit, a thread has an order."""
+    """Submission: idempotent by id, limited by the queue, ordered in a thread."""
 
-    async def test_a_submitted_job_is_queued_and_its_log_says_so(self, store: Store) -> None:
+    async def test_submitted_job_is_queued_in_state_and_log(self, store: Store) -> None:
         asked = new_job("job-0001", params={"temperature": 0}, tags=("a",), source=JobSource(notebook="n.ipynb"))
         job, new = await store.submit(asked, max_queued=10)
         assert new
@@ -93,7 +93,7 @@ class SubmitContract:
         assert await store.job(OWNER, "job-0001") == job
         assert await store.events(job, after=0, max_bytes=ALL) == [b'{"seq":1,"attempt":0,"type":"queued","at":10.0}']
 
-    async def test_a_repeated_submit_is_the_same_job(self, store: Store) -> None:
+    async def test_repeated_submit_returns_same_job(self, store: Store) -> None:
         first = await submit(store, "job-0001")
         again = new_job("job-0001", created_at=99.0, title="another title")
         assert await store.submit(again, max_queued=1) == (first, False)
@@ -101,13 +101,13 @@ class SubmitContract:
     @pytest.mark.parametrize(
         "other", [{"prompt": "Why?"}, {"model": "open/big"}, {"thread": "t"}, {"params": {"n": 2}}]
     )
-    async def test_an_id_that_asks_for_something_else_is_refused(self, store: Store, other: dict[str, Any]) -> None:
+    async def test_same_id_with_other_request_is_refused(self, store: Store, other: dict[str, Any]) -> None:
         job = await submit(store, "job-0001")
         with pytest.raises(ConflictError):
             await submit(store, "job-0001", **other)
         assert await store.job(OWNER, "job-0001") == job
 
-    async def test_unfinished_jobs_of_an_owner_are_limited(self, store: Store) -> None:
+    async def test_unfinished_jobs_of_owner_are_limited(self, store: Store) -> None:
         await ended(store, "job-0001")
         await running(store, "job-0002")
         await submit(store, "job-0003")
@@ -118,13 +118,13 @@ class SubmitContract:
             await store.job(OWNER, "job-0005")
         assert (await store.submit(new_job("job-0005"), max_queued=3))[1]
 
-    async def test_a_limit_holds_for_submits_at_the_same_time(self, store: Store) -> None:
+    async def test_queue_limit_holds_for_concurrent_submits(self, store: Store) -> None:
         tries = [store.submit(new_job(f"job-{n:04}"), max_queued=3) for n in range(8)]
         results = await asyncio.gather(*tries, return_exceptions=True)
         assert sum(isinstance(result, QueueFullError) for result in results) == 5
         assert await store.counts(OWNER) == {"queued": 3}
 
-    async def test_a_job_stands_behind_the_newest_of_its_thread(self, store: Store) -> None:
+    async def test_job_follows_newest_job_of_its_thread(self, store: Store) -> None:
         assert (await submit(store, "job-0001", thread="t")).previous is None
         await submit(store, "job-0002", thread="other")
         await submit(store, "job-0003", thread="t", owner="bob")
@@ -132,7 +132,7 @@ class SubmitContract:
         assert (await submit(store, "job-0005", thread="t")).previous == "job-0004"
         assert (await submit(store, "job-0006")).previous is None
 
-    async def test_an_owner_does_not_see_what_belongs_to_another(self, store: Store) -> None:
+    async def test_owner_does_not_see_jobs_of_others(self, store: Store) -> None:
         job = await running(store)
         await store.end(OWNER, job.id, DONE)
         (notice,) = await store.notices(OWNER, "")
@@ -152,7 +152,7 @@ class SubmitContract:
         assert await store.counts("bob") == {}
         assert await ids_of(store, "bob") == []
 
-    async def test_the_same_id_of_two_owners_is_two_jobs(self, store: Store) -> None:
+    async def test_same_id_of_two_owners_is_two_jobs(self, store: Store) -> None:
         await submit(store, "job-0001", prompt="one")
         await submit(store, "job-0001", prompt="two", owner="bob")
         assert (await store.job(OWNER, "job-0001")).spec.title == "one"
@@ -160,9 +160,9 @@ class SubmitContract:
 
 
 class ClaimContract:
-    """Claims: write permission, order and time."""
+    """Claims: fences, order and due times."""
 
-    async def test_a_claim_begins_an_attempt(self, store: Store) -> None:
+    async def test_claim_begins_attempt(self, store: Store) -> None:
         await submit(store, "job-0001")
         (job,) = await claim(store, at=21.5)
         assert (job.status, job.fence, job.attempt, job.seq, job.started_at) == ("running", 1, 1, 2, 21.5)
@@ -170,19 +170,19 @@ class ClaimContract:
         assert (await log_of(store))[1] == Attempt(seq=2, attempt=1, at=21.5)
         assert await claim(store) == []
 
-    async def test_interactive_before_bulk_and_old_before_new(self, store: Store) -> None:
+    async def test_claim_takes_interactive_before_bulk_and_old_before_new(self, store: Store) -> None:
         for job_id, priority in (("job-0001", "bulk"), ("job-0002", "interactive"), ("job-0003", "interactive")):
             await submit(store, job_id, priority=priority)
         assert [job.id for job in await claim(store, limit=2)] == ["job-0002", "job-0003"]
         assert [job.id for job in await claim(store)] == ["job-0001"]
 
-    async def test_a_server_claims_its_own_jobs_alone(self, store: Store) -> None:
+    async def test_server_claims_its_own_jobs_only(self, store: Store) -> None:
         await submit(store, "job-0001", server=THERE)
         await submit(store, "job-0002")
         assert [job.id for job in await claim(store)] == ["job-0002"]
         assert [job.id for job in await claim(store, server=THERE)] == ["job-0001"]
 
-    async def test_a_waiting_job_is_claimed_when_its_time_has_come(self, store: Store) -> None:
+    async def test_waiting_job_is_claimed_when_due(self, store: Store) -> None:
         job = await running(store)
         await append(
             store, job, [*text_deltas("a"), Waiting(at=30.0, until=40.0, code="rate_limited", message="Later.")]
@@ -196,7 +196,7 @@ class ClaimContract:
         assert (again.status, again.not_before, again.attempt, again.fence) == ("running", None, 2, 2)
         assert [event.attempt for event in await log_of(store)] == [0, 1, 1, 1, 2]
 
-    async def test_a_job_waits_for_the_one_before_it(self, store: Store) -> None:
+    async def test_job_waits_for_predecessor_in_thread(self, store: Store) -> None:
         await submit(store, "job-0001", thread="t")
         await submit(store, "job-0002", thread="t")
         assert [job.id for job in await claim(store)] == ["job-0001"]
@@ -204,7 +204,7 @@ class ClaimContract:
         await store.end(OWNER, "job-0001", Failed(at=30.0, code="internal", message="No."))
         assert [job.id for job in await claim(store)] == ["job-0002"]
 
-    async def test_a_job_waits_for_all_before_it_in_its_thread(self, store: Store) -> None:
+    async def test_job_waits_for_all_predecessors_in_thread(self, store: Store) -> None:
         for number in (1, 2, 3):
             await submit(store, f"job-000{number}", thread="t")
         await submit(store, "job-0004", thread="other")
@@ -214,14 +214,14 @@ class ClaimContract:
         await store.end(OWNER, "job-0001", Failed(at=30.0, code="internal", message="No."))
         assert [job.id for job in await claim(store)] == ["job-0003"]
 
-    async def test_a_deleted_predecessor_holds_nobody_up(self, store: Store) -> None:
+    async def test_deleted_predecessor_blocks_no_job(self, store: Store) -> None:
         await ended(store, "job-0001", thread="t")
         await submit(store, "job-0002", thread="t")
         await store.delete(OWNER, "job-0001")
         (job,) = await claim(store)
         assert (job.id, job.previous) == ("job-0002", None)
 
-    async def test_a_turn_that_is_deleted_leaves_the_thread_whole(self, store: Store) -> None:
+    async def test_deleted_turn_leaves_no_gap_in_thread(self, store: Store) -> None:
         for owner in ("bob", OWNER):
             for number in (1, 2, 3):
                 await ended(store, f"job-{number:04}", thread="t", owner=owner)
@@ -235,7 +235,7 @@ class ClaimContract:
         await store.delete(OWNER, "job-0001")
         assert (await store.job(OWNER, "job-0004")).previous is None
 
-    async def test_who_inherits_a_place_waits_for_who_is_there(self, store: Store) -> None:
+    async def test_job_behind_deleted_turn_waits_for_earlier_running_job(self, store: Store) -> None:
         for number in (1, 2, 3):
             await submit(store, f"job-{number:04}", thread="t")
         assert [job.id for job in await claim(store)] == ["job-0001"]
@@ -245,7 +245,7 @@ class ClaimContract:
         await store.end(OWNER, "job-0001", DONE)
         assert [job.id for job in await claim(store)] == ["job-0003"]
 
-    async def test_an_id_that_comes_again_in_its_thread_waits_and_is_not_waited_for(self, store: Store) -> None:
+    async def test_resubmitted_id_waits_in_thread_and_blocks_no_earlier_job(self, store: Store) -> None:
         await ended(store, "job-0001", thread="t")
         await ended(store, "job-0002", thread="t")
         await submit(store, "job-0003", thread="t")
@@ -257,7 +257,7 @@ class ClaimContract:
         await store.end(OWNER, "job-0003", DONE)
         assert [job.id for job in await claim(store)] == ["job-0002"]
 
-    async def test_the_history_is_kept_with_the_job(self, store: Store) -> None:
+    async def test_history_is_stored_with_job(self, store: Store) -> None:
         job = await running(store)
         history = (Message(role="user", content="Hello"), Message(role="assistant", content="Hello yourself"))
         frozen = await store.set_history(job, history)
@@ -265,7 +265,7 @@ class ClaimContract:
         await append(store, job, text_deltas("a"))
         assert (await store.job(OWNER, job.id)).history == history
 
-    async def test_only_who_holds_a_job_freezes_its_history(self, store: Store) -> None:
+    async def test_fenced_writer_sets_no_history(self, store: Store) -> None:
         job = await running(store)
         await store.end(OWNER, job.id, DONE)
         with pytest.raises(FencedError):
@@ -274,9 +274,9 @@ class ClaimContract:
 
 
 class LogContract:
-    """Appending and reading: dense numbers, unchanged bytes, and writers whose time is over."""
+    """Logs: dense numbers, unchanged bytes, and refused writers."""
 
-    async def test_events_are_numbered_where_they_are_stored(self, store: Store) -> None:
+    async def test_events_are_numbered_by_store(self, store: Store) -> None:
         job = await running(store)
         assert await append(store, job, text_deltas("The ", "sky")) == 4
         assert await append(store, job, [Delta(channel="reasoning", text="\u2028 \U0001f600\n")]) == 5
@@ -287,7 +287,7 @@ class LogContract:
         ]
         assert (await store.job(OWNER, job.id)).seq == 5
 
-    async def test_a_log_is_read_from_any_place_and_in_pieces(self, store: Store) -> None:
+    async def test_log_is_read_from_any_position_and_in_pages(self, store: Store) -> None:
         job = await running(store)
         await append(store, job, text_deltas(*"abcdefg"))
         await append(store, job, text_deltas(*"hij"))
@@ -302,7 +302,7 @@ class LogContract:
                 assert after < 2 or len(found) <= count
                 assert not rest or found
 
-    async def test_a_log_that_was_deleted_is_not_found_even_if_its_id_is_there_again(self, store: Store) -> None:
+    async def test_deleted_log_is_not_found_after_id_is_reused(self, store: Store) -> None:
         old, new = await anew(store)
         await append(store, new, text_deltas("The new text"))
         for after in (0, 2, 99):
@@ -310,7 +310,7 @@ class LogContract:
                 await store.events(old, after=after, max_bytes=ALL)
         assert len(await store.events(new, after=0, max_bytes=ALL)) == 3
 
-    async def test_who_held_a_deleted_job_does_not_write_the_one_that_has_its_id(self, store: Store) -> None:
+    async def test_writer_of_deleted_job_cannot_write_job_with_same_id(self, store: Store) -> None:
         old, new = await anew(store)
         changes = store.changes()
         for refused in (
@@ -324,24 +324,24 @@ class LogContract:
         assert await append(store, new, text_deltas("new")) == 3
         assert [change.seq for change in await take(changes)] == [3]
 
-    async def test_usage_and_preview_are_known_without_the_log(self, store: Store) -> None:
+    async def test_job_has_usage_and_preview(self, store: Store) -> None:
         job = await running(store)
         await append(store, job, text_deltas("The sky"), preview="The sky")
         await append(store, job, [Usage(input_tokens=3), *text_deltas(" is"), Usage(input_tokens=3, output_tokens=7)])
         now = await store.job(OWNER, job.id)
         assert (now.preview, now.usage) == ("The sky", Usage(input_tokens=3, output_tokens=7))
         (shown,) = (await store.jobs(OWNER, JobFilter()))[0]
-        assert (shown.spec.messages, shown.history) == ((), ())  # a list does not carry what was asked
+        assert (shown.spec.messages, shown.history) == ((), ())  # lists contain no prompts
         assert msgspec.structs.replace(shown, spec=now.spec, history=now.history) == now
 
-    async def test_an_attempt_from_scratch_is_a_new_one_in_the_same_log(self, store: Store) -> None:
+    async def test_new_attempt_is_in_same_log(self, store: Store) -> None:
         job = await running(store)
         await append(store, job, [Usage(input_tokens=3), Attempt(at=30.0, reason="retry"), *text_deltas("a")])
         now = await store.job(OWNER, job.id)
         assert (now.attempt, now.fence, now.usage, now.started_at) == (2, 1, None, 20.0)
         assert [event.attempt for event in await log_of(store)] == [0, 1, 1, 2, 2]
 
-    async def test_a_job_and_its_log_tell_the_same(self, store: Store) -> None:
+    async def test_job_equals_fold_of_its_log(self, store: Store) -> None:
         job = await running(store)
         await append(store, job, [*text_deltas("a", "b"), Usage(output_tokens=2)])
         job, _ = await store.end(OWNER, job.id, Failed(at=30.0, code="truncated", message="Cut."), fence=job.fence)
@@ -350,13 +350,13 @@ class LogContract:
             assert getattr(answer, name) == getattr(job, name)
 
     @pytest.mark.parametrize("event", [DONE, Cancelled(at=1.0), Failed(at=1.0, code="internal", message="No.")])
-    async def test_an_end_is_not_appended(self, store: Store, event: End) -> None:
+    async def test_append_of_end_is_refused(self, store: Store, event: End) -> None:
         job = await running(store)
         with pytest.raises(IllegalEventError):
             await append(store, job, [*text_deltas("a"), event])
         assert len(await log_of(store)) == 2
 
-    async def test_an_old_fence_does_not_write(self, store: Store) -> None:
+    async def test_append_with_old_fence_is_refused(self, store: Store) -> None:
         job = await running(store)
         await append(store, job, [Waiting(at=30.0, until=31.0, code="rate_limited", message="Later.")])
         (again,) = await claim(store, at=32.0)
@@ -366,7 +366,7 @@ class LogContract:
             await store.set_history(job, ())
         assert await append(store, again, text_deltas("new")) == 5
 
-    async def test_what_has_ended_or_gone_is_not_written(self, store: Store) -> None:
+    async def test_append_to_ended_or_deleted_job_is_refused(self, store: Store) -> None:
         job = await running(store)
         await store.end(OWNER, job.id, Cancelled(at=30.0))
         with pytest.raises(FencedError):
@@ -376,7 +376,7 @@ class LogContract:
         with pytest.raises(FencedError):
             await append(store, job, text_deltas("later"))
 
-    async def test_a_refused_write_does_not_hurt_its_neighbours(self, store: Store) -> None:
+    async def test_refused_write_keeps_concurrent_writes(self, store: Store) -> None:
         good, bad = await running(store, "job-0001"), await running(store, "job-0002")
         await store.end(OWNER, bad.id, Cancelled(at=30.0))
         writes = [append(store, job, text_deltas("a")) for job in (good, bad, good, bad, good)]
@@ -386,9 +386,9 @@ class LogContract:
 
 
 class EndContract:
-    """Ending: one compare-and-swap, one notice; and forgetting."""
+    """Ends: the first one wins and creates one notice; and deletion."""
 
-    async def test_the_second_end_changes_nothing(self, store: Store) -> None:
+    async def test_second_end_changes_nothing(self, store: Store) -> None:
         job = await running(store)
         first, won = await store.end(OWNER, job.id, DONE, fence=job.fence)
         assert won
@@ -399,13 +399,13 @@ class EndContract:
         assert len(await log_of(store)) == 3
         assert len(await store.notices(OWNER, "")) == 1
 
-    async def test_of_many_ends_at_once_one_wins(self, store: Store) -> None:
+    async def test_one_of_concurrent_ends_wins(self, store: Store) -> None:
         job = await running(store)
         results = await asyncio.gather(*(store.end(OWNER, job.id, Cancelled(at=float(n))) for n in range(30, 40)))
         assert sum(won for _, won in results) == 1
         assert len({job.ended_at for job, _ in results}) == 1
 
-    async def test_an_old_fence_does_not_end(self, store: Store) -> None:
+    async def test_end_with_old_fence_is_refused(self, store: Store) -> None:
         job = await running(store)
         await append(store, job, [Waiting(at=30.0, until=31.0, code="rate_limited", message="Later.")])
         await claim(store, at=32.0)
@@ -415,7 +415,7 @@ class EndContract:
         assert won
         assert ended_job.error == ErrorInfo(code="server_died", message="Dead.")
 
-    async def test_an_end_that_names_a_log_ends_no_other(self, store: Store) -> None:
+    async def test_end_with_log_ends_only_that_log(self, store: Store) -> None:
         old, new = await anew(store)
         late = Interrupted(at=40.0, code="server_died", message="Dead.")
         for fence in (None, old.fence):
@@ -430,7 +430,7 @@ class EndContract:
             await store.end(OWNER, old.id, late, log=old.log)
         assert await store.job(OWNER, new.id) == ended_job
 
-    async def test_an_end_follows_the_table(self, store: Store) -> None:
+    async def test_illegal_end_is_refused(self, store: Store) -> None:
         await submit(store, "job-0001")
         with pytest.raises(IllegalEventError):
             await store.end(OWNER, "job-0001", DONE)
@@ -439,7 +439,7 @@ class EndContract:
         assert (await store.job(OWNER, "job-0001")).status == "queued"
         assert (await store.end(OWNER, "job-0001", Cancelled(at=30.0)))[1]
 
-    async def test_an_end_leaves_an_unread_notice(self, store: Store) -> None:
+    async def test_end_creates_unread_notice(self, store: Store) -> None:
         source = JobSource(notebook="n.ipynb", cell="c")
         job = await running(store, title="Sky", source=source)
         await append(store, job, text_deltas("It is"), preview="It is")
@@ -448,18 +448,18 @@ class EndContract:
         assert (notice.job, notice.owner, notice.status, notice.title) == (job.id, OWNER, "completed", "Sky")
         assert (notice.preview, notice.source, notice.created_at, notice.read_at) == ("It is", source, 50.0, None)
 
-    async def test_a_cancelled_job_leaves_none(self, store: Store) -> None:
+    async def test_cancelled_job_creates_no_notice(self, store: Store) -> None:
         await ended(store, end=Cancelled(at=30.0))
         assert await store.notices(OWNER, "") == []
 
-    async def test_what_has_not_ended_is_not_deleted(self, store: Store) -> None:
+    async def test_unfinished_job_is_not_deleted(self, store: Store) -> None:
         await submit(store, "job-0001")
         with pytest.raises(ConflictError):
             await store.delete(OWNER, "job-0001")
         with pytest.raises(NotFoundError):
             await store.delete(OWNER, "job-0002")
 
-    async def test_a_deleted_job_is_gone_with_its_log_and_notice(self, store: Store) -> None:
+    async def test_deletion_removes_job_log_and_notice(self, store: Store) -> None:
         job = await ended(store)
         kept = await ended(store, "job-0002")
         await store.delete(OWNER, "job-0001")
@@ -474,13 +474,13 @@ class EndContract:
         assert [notice.job for notice in await store.notices(OWNER, "")] == [kept.id]
         assert len(await log_of(store, "job-0002")) == 3
 
-    async def test_a_deleted_id_is_free_and_its_log_starts_anew(self, store: Store) -> None:
+    async def test_deleted_id_can_be_reused_with_new_log(self, store: Store) -> None:
         await ended(store)
         await store.delete(OWNER, "job-0001")
         await submit(store, "job-0001", prompt="Something else")
         assert [event.seq for event in await log_of(store)] == [1]
 
-    async def test_patience_may_be_lowered_at_any_time(self, store: Store) -> None:
+    async def test_patience_can_be_lowered_at_any_time(self, store: Store) -> None:
         assert store.patience > 2.0
         job = await running(store)
         store.patience = 2.0
@@ -497,7 +497,7 @@ class EndContract:
 
 
 class IdContract:
-    """A malformed id is not found."""
+    """Malformed ids."""
 
     @pytest.mark.parametrize("id", ["", "a b", "\0", "\ud800", "x" * 65])
     async def test_malformed_id_is_not_found(self, store: Store, id: str) -> None:
@@ -517,7 +517,7 @@ class IdContract:
 
 
 class ListContract:
-    """Listing: newest first, in pages, by any mix of filters."""
+    """Lists: newest first, in pages, by any combination of filters."""
 
     async def test_filters_combine(self, store: Store) -> None:
         await submit(store, "job-0001", thread="t", tags=("red", "blue"))
@@ -542,7 +542,7 @@ class ListContract:
         for fields, numbers in expected:
             assert await ids_of(store, **fields) == [f"job-{number:04}" for number in numbers], fields
 
-    async def test_pages_neither_repeat_nor_skip(self, store: Store) -> None:
+    async def test_pages_of_jobs_neither_repeat_nor_skip(self, store: Store) -> None:
         for number in range(1, 8):
             await submit(store, f"job-{number:04}")
         page, after = await store.jobs(OWNER, JobFilter(limit=3))
@@ -555,7 +555,7 @@ class ListContract:
             seen.extend(job.id for job in page)
         assert seen == [f"job-{number:04}" for number in (7, 6, 5, 4, 3, 2, 1)]
 
-    async def test_a_last_page_that_is_full_has_no_next(self, store: Store) -> None:
+    async def test_full_last_page_has_no_next(self, store: Store) -> None:
         for number in range(1, 5):
             await submit(store, f"job-{number:04}")
         _, after = await store.jobs(OWNER, JobFilter(limit=2))
@@ -563,12 +563,12 @@ class ListContract:
         assert (len(page), after) == (2, None)
 
     @pytest.mark.parametrize("text", ["", "-1", "x", "1.5", "9" * 30, "٣"])  # a digit, but not ours
-    async def test_a_page_that_nobody_gave_is_refused(self, store: Store, text: str) -> None:
+    async def test_invalid_page_is_refused(self, store: Store, text: str) -> None:
         with pytest.raises(InvalidRequestError) as caught:
             await store.jobs(OWNER, JobFilter(after=text))
         assert caught.value.field == "cursor"
 
-    async def test_jobs_are_counted_by_state(self, store: Store) -> None:
+    async def test_jobs_are_counted_by_status(self, store: Store) -> None:
         await ended(store, "job-0001")
         await running(store, "job-0002")
         await submit(store, "job-0003")
@@ -577,14 +577,14 @@ class ListContract:
 
 
 class NoticeContract:
-    """The inbox: the server owns it, and each viewer reads it."""
+    """The inbox: stored on the server, with a read state per viewer."""
 
-    async def test_newest_first(self, store: Store) -> None:
+    async def test_notices_come_newest_first(self, store: Store) -> None:
         for number in (1, 2, 3):
             await ended(store, f"job-{number:04}")
         assert [notice.job for notice in await store.notices(OWNER, "")] == ["job-0003", "job-0002", "job-0001"]
 
-    async def test_some_or_all_are_read_once(self, store: Store) -> None:
+    async def test_notices_are_marked_read_once(self, store: Store) -> None:
         await ended(store, "job-0001")
         await ended(store, "job-0002")
         first = (await store.notices(OWNER, ""))[1]
@@ -593,7 +593,7 @@ class NoticeContract:
         await store.mark_read(OWNER, "", ids=None, at=70.0)
         assert [notice.read_at for notice in await store.notices(OWNER, "")] == [70.0, 60.0]
 
-    async def test_a_viewer_reads_and_dismisses_for_nobody_else(self, store: Store) -> None:
+    async def test_read_and_dismissed_notices_are_per_viewer(self, store: Store) -> None:
         await ended(store)
         (notice,) = await store.notices(OWNER, "eve")
         await store.mark_read(OWNER, "eve", ids=None, at=60.0)
@@ -602,7 +602,7 @@ class NoticeContract:
         assert [notice.read_at for notice in await store.notices(OWNER, "")] == [None]
         assert await store.notices(OWNER, "joe") == []
 
-    async def test_seen_reads_it_only_at_the_end(self, store: Store) -> None:
+    async def test_seen_job_marks_notice_read_only_at_its_end(self, store: Store) -> None:
         job = await running(store)
         await append(store, job, text_deltas("a", "b"))
         await store.mark_seen(OWNER, "", job.id, seq=4, at=40.0)
@@ -615,7 +615,7 @@ class NoticeContract:
         with pytest.raises(NotFoundError):
             await store.mark_seen(OWNER, "", "job-none", seq=5, at=62.0)
 
-    async def test_what_is_dismissed_is_gone_and_stays_so(self, store: Store) -> None:
+    async def test_dismissed_notice_does_not_return(self, store: Store) -> None:
         job = await ended(store)
         (notice,) = await store.notices(OWNER, "")
         await store.mark_read(OWNER, "", ids=None, at=60.0)
@@ -628,9 +628,9 @@ class NoticeContract:
 
 
 class ChangesContract:
-    """Following: every commit, in order, after it happened."""
+    """Changes: every commit, in order, after it was made."""
 
-    async def test_every_commit_is_told_in_order_with_what_it_appended(self, store: Store) -> None:
+    async def test_changes_contain_every_commit_in_order_with_its_events(self, store: Store) -> None:
         await submit(store, "job-none")
         await store.end(OWNER, "job-none", Cancelled(at=5.0))
         changes = store.changes()
@@ -641,18 +641,18 @@ class ChangesContract:
         whole = tuple(await store.events(job, after=0, max_bytes=ALL))
         await store.delete(OWNER, job.id)
         gone = Change(kind="deleted", owner=OWNER, job=job.id)
-        told = Change(kind="notice", owner=OWNER, job=job.id)
+        noticed = Change(kind="notice", owner=OWNER, job=job.id)
         grown = Change(kind="job", owner=OWNER, job=job.id)
         assert await take(changes, until=gone) == [
             _at(grown, "queued", whole[:1], 1),
             _at(grown, "running", whole[1:2], 2),
             _at(Change(kind="events", owner=OWNER, job=job.id), "running", whole[2:4], 4),
             _at(grown, "completed", whole[4:], 5),
-            told,
-            told,
+            noticed,
+            noticed,
         ]
 
-    async def test_what_changes_nothing_is_not_told(self, store: Store) -> None:
+    async def test_operation_without_effect_is_no_change(self, store: Store) -> None:
         changes = store.changes()
         job = await ended(store, end=Cancelled(at=30.0))
         await store.submit(new_job(job.id), max_queued=1)
@@ -665,7 +665,7 @@ class ChangesContract:
         taken = await take(changes, until=Change(kind="deleted", owner=OWNER, job=job.id))
         assert [change.status for change in taken] == ["queued", "running", "cancelled"]
 
-    async def test_what_is_told_can_be_read(self, store: Store) -> None:
+    async def test_changed_events_can_be_read(self, store: Store) -> None:
         changes = store.changes()
         job = await running(store)
         writes = [asyncio.create_task(append(store, job, text_deltas(f"{n} "))) for n in range(50)]
@@ -678,7 +678,7 @@ class ChangesContract:
                 tail = change.seq
         assert sorted(await asyncio.gather(*writes)) == list(range(3, 53))
 
-    async def test_everybody_who_asks_is_told(self, store: Store) -> None:
+    async def test_every_subscriber_receives_changes(self, store: Store) -> None:
         first = store.changes()
         await submit(store, "job-0001")
         second = store.changes()
@@ -687,23 +687,23 @@ class ChangesContract:
         assert [change.job for change in last] == ["job-0002"]
         assert [change.job for change in await take(first, until=last[0])] == ["job-0001"]
 
-    async def test_who_does_not_read_is_behind_but_misses_nothing(self, store: Store) -> None:
+    async def test_slow_subscriber_receives_every_change_without_events(self, store: Store) -> None:
         slow = store.changes()
         job = await running(store)
         big = "x" * 1_000_000
         for _ in range(9):
             await append(store, job, text_deltas(big))
         await store.end(OWNER, job.id, DONE)
-        told = Change(kind="notice", owner=OWNER, job=job.id)
-        taken = await take(slow, until=told)
+        last = Change(kind="notice", owner=OWNER, job=job.id)
+        taken = await take(slow, until=last)
         assert sum(len(event) for change in taken for event in change.events) < 8_000_000
         assert (taken[-1].status, taken[-1].seq) == ("completed", 12)
         assert "job" in {change.kind for change in taken}
 
-    async def test_closing_ends_the_iterators_and_all_else(self, store: Store) -> None:
+    async def test_close_ends_iterators_and_refuses_operations(self, store: Store) -> None:
         changes = store.changes()
         job = await running(store)
-        rest = asyncio.create_task(take(changes, until=Change(kind="deleted", owner="nobody", job="none")))
+        rest = asyncio.create_task(take(changes, until=Change(kind="deleted", owner="none", job="none")))
         await store.close()
         await store.close()
         assert [change.status for change in await rest] == ["queued", "running"]
@@ -737,7 +737,7 @@ class StoreContract(
     ThreadContract,
     ImageContract,
 ):
-    """Everything a store promises."""
+    """All contract tests of a store."""
 
 
 def _at(change: Change, status: Any, events: tuple[bytes, ...], seq: int) -> Change:

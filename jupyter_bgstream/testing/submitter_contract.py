@@ -1,4 +1,4 @@
-"""What every store promises about a job's submitter, as tests; a part of ``store_contract.StoreContract``."""
+"""Contract tests of stores: submitters of jobs; a part of StoreContract."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every store promises about threads, as tests; a part of ``store_contract.StoreContract``."""
+"""Contract tests of stores: threads; a part of StoreContract."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..store.base import Change, JobFilter, Store
 from .factories import DONE, OWNER, claim, ended, ids_of, new_job, running, submit, take
 
 STOPPED = Cancelled(at=60.0)
-SAID = Conversation(
+CONVERSATION = Conversation(
     messages=(Message(role="user", content="Why?"), Message(role="assistant", content="Because.")),
     turns=(Turn(job="job-0001", messages=2),),
 )
@@ -32,7 +32,7 @@ def fork(name: str = "new", **fields: Any) -> Fork:
         origin="t",
         model="open/small",
         title="Why?",
-        conversation=SAID,
+        conversation=CONVERSATION,
         created_at=70.0,
         touched_at=70.0,
     )
@@ -46,9 +46,9 @@ async def names_of(store: Store, owner: str = OWNER) -> list[str]:
 
 
 class ThreadContract:
-    """Threads: listed by their newest job; a fork is a thread without jobs; a name belongs to one of them."""
+    """Threads: listed by their newest job; forks; unique names."""
 
-    async def test_a_thread_is_what_its_jobs_are(self, store: Store) -> None:
+    async def test_thread_is_derived_from_its_jobs(self, store: Store) -> None:
         with pytest.raises(NotFoundError):
             await store.thread(OWNER, "t")
         await ended(store, "job-0001", thread="t", prompt="First?")
@@ -67,7 +67,7 @@ class ThreadContract:
         with pytest.raises(NotFoundError):
             await store.thread("bob", "t")
 
-    async def test_its_state_is_that_of_what_has_not_ended_or_of_the_last_turn(self, store: Store) -> None:
+    async def test_status_of_thread_is_that_of_unfinished_or_last_turn(self, store: Store) -> None:
         await running(store, "job-0001", thread="t")
         await submit(store, "job-0002", thread="t")
         assert (await store.thread(OWNER, "t")).status == "running"
@@ -76,7 +76,7 @@ class ThreadContract:
         await store.end(OWNER, "job-0002", Failed(at=51.0, code="internal", message="No."))
         assert (await store.thread(OWNER, "t")).status == "failed"
 
-    async def test_a_turn_that_was_asked_again_counts_once_and_is_its_newest_retry(self, store: Store) -> None:
+    async def test_retried_turn_counts_once_as_its_newest_retry(self, store: Store) -> None:
         await ended(store, "job-0001", Failed(at=50.0, code="internal", message="No."), thread="t")
         again = await ended(store, "job-0002", thread="t", retry_of="job-0001", model="open/large")
         thread = await store.thread(OWNER, "t")
@@ -88,7 +88,7 @@ class ThreadContract:
         assert (last.id, last.spec.messages[0].text) == ("job-0003", "Why is the sky blue?")
         assert await store.last_turn("bob", "t") is None
 
-    async def test_threads_come_newest_first_page_by_page(self, store: Store) -> None:
+    async def test_threads_come_newest_first_in_pages(self, store: Store) -> None:
         for n, name in enumerate(["a", "b", "c", "a"], 1):
             await ended(store, f"job-000{n}", thread=name)
         await submit(store, "job-0005")  # of none
@@ -104,7 +104,7 @@ class ThreadContract:
         with pytest.raises(InvalidRequestError):
             await store.threads(OWNER, limit=3, after="x")
 
-    async def test_a_fork_without_jobs_is_a_thread(self, store: Store) -> None:
+    async def test_fork_without_jobs_is_a_thread(self, store: Store) -> None:
         await ended(store, "job-0001", thread="t")
         await store.fork(fork())
         assert await store.fork_of(OWNER, "new") == fork()
@@ -126,14 +126,14 @@ class ThreadContract:
         assert (thread.jobs, thread.status, thread.created_at, thread.updated_at) == (1, "queued", 70.0, 80.0)
         assert thread.forked_from == "t"
 
-    async def test_a_fork_can_be_the_first_thing_in_a_store(self, store: Store) -> None:
+    async def test_fork_can_precede_every_job(self, store: Store) -> None:
         await store.fork(fork("one"))
         await store.fork(fork("two"))
         assert await names_of(store) == ["two", "one"]
         await submit(store, "job-0001", thread="one")
         assert await names_of(store) == ["one", "two"]
 
-    async def test_a_name_is_of_one_thread(self, store: Store) -> None:
+    async def test_name_of_other_thread_is_refused(self, store: Store) -> None:
         await submit(store, "job-0001", thread="t")
         await submit(store, "job-0002", thread="other", owner="bob")
         await store.fork(fork("new"))
@@ -147,7 +147,7 @@ class ThreadContract:
         await store.fork(fork("other"))
         assert await names_of(store, "bob") == ["other"]
 
-    async def test_what_a_fork_begins_with_stays_whatever_becomes_of_the_other(self, store: Store) -> None:
+    async def test_fork_keeps_conversation_after_change_of_origin(self, store: Store) -> None:
         await ended(store, "job-0001", thread="t")
         await store.fork(fork())
         await store.rename_thread(OWNER, "t", "u")
@@ -156,7 +156,7 @@ class ThreadContract:
         assert await store.fork_of(OWNER, "new") == fork(origin=None)
         assert await names_of(store) == ["new"]
 
-    async def test_a_fork_goes_on_without_its_jobs_until_it_is_forgotten(self, store: Store) -> None:
+    async def test_fork_without_jobs_exists_until_forgotten(self, store: Store) -> None:
         await store.fork(fork("idle"))
         await store.fork(fork("used"))
         await store.fork(fork("left"))
@@ -170,14 +170,14 @@ class ThreadContract:
         assert await store.forget_forks(owner=None, before=90.1) == 1
         assert await names_of(store) == ["used"]
 
-    async def test_forgotten_forks_are_those_of_an_owner(self, store: Store) -> None:
+    async def test_forks_are_forgotten_by_owner(self, store: Store) -> None:
         for owner in (OWNER, "bob"):
             await store.fork(msgspec.structs.replace(fork("idle"), owner=owner))
         assert await store.forget_forks(owner=OWNER, before=99.0) == 1
         assert await store.fork_of("bob", "idle") is not None
         assert await store.forget_forks(owner=None, before=99.0) == 1
 
-    async def test_a_rename_takes_all_along(self, store: Store) -> None:
+    async def test_rename_applies_to_jobs_notices_and_forks(self, store: Store) -> None:
         done = await ended(store, "job-0001", thread="t")
         await store.fork(fork("branch"))
         going = await running(store, "job-0002", thread="t")
@@ -185,8 +185,8 @@ class ThreadContract:
         await submit(store, "job-0004", thread="t", owner="bob")
         changes = store.changes()
         await store.rename_thread(OWNER, "t", "u")
-        told = await take(changes)
-        assert {(change.kind, change.job, change.status) for change in told} == {
+        received = await take(changes)
+        assert {(change.kind, change.job, change.status) for change in received} == {
             ("job", "job-0001", "completed"),
             ("job", "job-0002", "running"),
             ("job", "job-0003", "queued"),
@@ -198,7 +198,7 @@ class ThreadContract:
         (listed, *_), _ = await store.jobs(OWNER, JobFilter(thread="u"))
         assert (listed.thread, (await store.job(OWNER, done.id)).thread) == ("u", "u")
         assert [notice.thread for notice in await store.notices(OWNER, "")] == ["u"]
-        # Who runs a job goes on, what it leaves bears the new name, and the order is kept.
+        # A running job continues, its notice has the new name, and the order stays.
         assert [job.id for job in await claim(store)] == ["job-0004"]
         await store.end(OWNER, going.id, DONE, fence=going.fence)
         assert [notice.thread for notice in await store.notices(OWNER, "")] == ["u", "u"]
@@ -206,7 +206,7 @@ class ThreadContract:
         assert (await submit(store, "job-0005", thread="u")).previous == "job-0003"
         assert (await submit(store, "job-0006", thread="t")).previous is None
 
-    async def test_what_is_sent_again_after_a_rename_is_the_same_job(self, store: Store) -> None:
+    async def test_repeated_submit_after_rename_is_same_job(self, store: Store) -> None:
         await submit(store, "job-0001", thread="t")
         await store.rename_thread(OWNER, "t", "u")
         for name in ("t", "u"):
@@ -216,7 +216,7 @@ class ThreadContract:
             with pytest.raises(ConflictError):
                 await store.submit(new_job("job-0001", thread=other), max_queued=9)
 
-    async def test_what_is_asked_again_after_a_rename_is_in_the_same_thread(self, store: Store) -> None:
+    async def test_retry_after_rename_is_in_renamed_thread(self, store: Store) -> None:
         await ended(store, "job-0001", thread="t")
         failed = await ended(store, "job-0002", Failed(at=50.0, code="internal", message="No."), thread="t")
         await store.rename_thread(OWNER, "t", "u")
@@ -224,7 +224,7 @@ class ThreadContract:
         assert (again.thread, again.previous) == ("u", "job-0001")
         assert await names_of(store) == ["u"]
 
-    async def test_a_rename_to_the_same_name_changes_nothing(self, store: Store) -> None:
+    async def test_rename_to_same_name_changes_nothing(self, store: Store) -> None:
         await submit(store, "job-0001", thread="t")
         await store.rename_thread(OWNER, "t", "t")
         assert await names_of(store) == ["t"]
@@ -232,7 +232,7 @@ class ThreadContract:
             with pytest.raises(NotFoundError):
                 await store.rename_thread(owner, name, "u")
 
-    async def test_mutes_go_with_their_thread(self, store: Store) -> None:
+    async def test_rename_applies_to_mutes(self, store: Store) -> None:
         await submit(store, "job-0001", thread="t")
         for viewer, name in (("", "t"), ("eve", "t"), ("eve", "u"), ("eve", "other")):
             await store.mute(OWNER, viewer, Mute(kind="thread", name=name), on=True)
@@ -243,7 +243,7 @@ class ThreadContract:
         assert await store.mutes(OWNER, "eve") == [Mute(kind="thread", name="other"), Mute(kind="thread", name="u")]
         assert await store.mutes("bob", "") == [Mute(kind="thread", name="t")]
 
-    async def test_a_thread_is_deleted_with_all_its_jobs_whatever_they_do(self, store: Store) -> None:
+    async def test_thread_is_deleted_with_jobs_of_any_status(self, store: Store) -> None:
         await ended(store, "job-0001", thread="t")
         await ended(store, "job-0002", Failed(at=50.0, code="internal", message="No."), thread="t")
         await ended(store, "job-0003", thread="t", retry_of="job-0002")
@@ -254,8 +254,8 @@ class ThreadContract:
         changes = store.changes()
         cancelled = await store.delete_thread(OWNER, "t", STOPPED)
         assert [(job.id, job.status) for job in cancelled] == [("job-0006", "cancelled"), ("job-0005", "cancelled")]
-        told = await take(changes)
-        gone = {change.job for change in told if change.kind == "deleted"}
+        received = await take(changes)
+        gone = {change.job for change in received if change.kind == "deleted"}
         assert gone == {f"job-000{n}" for n in (1, 2, 3, 5, 6)}
         assert await ids_of(store) == ["job-0004"]
         assert await ids_of(store, "bob") == ["job-0007"]
@@ -265,7 +265,7 @@ class ThreadContract:
                 await store.delete_thread(owner, name, STOPPED)
         assert (await submit(store, "job-0008", thread="t")).previous is None
 
-    async def test_a_fork_is_deleted_with_what_it_begins_with(self, store: Store) -> None:
+    async def test_deleted_fork_loses_its_conversation(self, store: Store) -> None:
         await ended(store, "job-0001", thread="t")
         await store.fork(fork("new"))
         await store.fork(fork("newer", origin="new"))
@@ -274,7 +274,7 @@ class ThreadContract:
         assert await store.fork_of(OWNER, "new") is None
         assert (await store.thread(OWNER, "newer")).forked_from is None
 
-    async def test_a_batch_counts_what_is_cancelled_with_its_thread(self, store: Store) -> None:
+    async def test_batch_counts_jobs_cancelled_with_their_thread(self, store: Store) -> None:
         batch = Batch(spec=BatchSpec(id="batch-01", total=2), owner=OWNER, total=2, created_at=10.0)
         jobs = [new_job("job-0001", batch="batch-01", thread="t"), new_job("job-0002", batch="batch-01")]
         await store.submit_batch(batch, jobs, max_queued=9)
@@ -282,15 +282,15 @@ class ThreadContract:
         now = await store.batch(OWNER, "batch-01")
         assert (now.counts.cancelled, now.ended_at) == (1, None)
 
-    async def test_whose_messages_a_history_has_is_frozen_with_it(self, store: Store) -> None:
+    async def test_turns_are_stored_with_history(self, store: Store) -> None:
         job = await running(store, thread="t")
-        frozen = await store.set_history(job, SAID.messages, SAID.turns)
+        frozen = await store.set_history(job, CONVERSATION.messages, CONVERSATION.turns)
         assert await store.job(OWNER, job.id) == frozen
-        assert (frozen.history, frozen.turns) == (SAID.messages, SAID.turns)
+        assert (frozen.history, frozen.turns) == (CONVERSATION.messages, CONVERSATION.turns)
         (listed,), _ = await store.jobs(OWNER, JobFilter())
         assert (listed.history, listed.turns) == ((), ())
 
-    async def test_another_change_is_told_in_order(self, store: Store) -> None:
+    async def test_changes_of_thread_come_in_order(self, store: Store) -> None:
         await ended(store, "job-0001", thread="t")
         changes = store.changes()
         await store.rename_thread(OWNER, "t", "u")

@@ -11,9 +11,8 @@ import { settingsPlugin } from './plugins/settings';
 export { IAnswers } from './plugins/tokens';
 
 /**
- * Voilà loads every extension of JupyterLab into its pages that finds there what it shares with Lab. These pages are
- * for visitors, who see what a notebook shows and not its owner's jobs, and their server may not have this API: kernels
- * relay answers to widgets instead.
+ * Voilà loads into its pages every extension of JupyterLab whose shared packages it has. Its pages are for visitors:
+ * they must not show the owner's jobs, and their server may not have this API. There kernels relay answers to widgets.
  */
 const isVoila = PageConfig.getOption('appUrl') === 'voila/';
 

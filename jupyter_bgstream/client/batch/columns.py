@@ -1,4 +1,4 @@
-"""New columns of a frame with exactly the values of the answers.
+"""Choose the types of new columns in pandas and polars, so that they hold exactly the values of the answers.
 
 A column has the narrowest type that holds all its values unchanged. A value never changes because of another row: if no
 type holds all values, the column holds Python objects.

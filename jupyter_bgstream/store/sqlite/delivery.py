@@ -30,7 +30,8 @@ class Item:
     light: bool
     future: asyncio.Future[Any]
     asked: float  # monotonic seconds
-    # The event loop sets the first and then reads the second; the writer's thread does it in the reverse order.
+    # The event loop writes ``withdrawn``, then reads ``committing``; the writer's thread writes ``committing``, then
+    # reads ``withdrawn``. So at least one of them sees the other's value.
     withdrawn: bool = False  # it must not be committed
     committing: bool = False  # it can no longer be withdrawn
 
@@ -45,9 +46,9 @@ class Outcome:
 
 
 class Delivery:
-    """Sets the futures of operations and calls ``publish`` with changes, in order, on the event loop it was made in.
+    """Sets the futures of operations and calls ``publish`` with changes, in order, in the event loop that created it.
 
-    Everything is delivered exactly once, even if the event loop cannot be called at that moment: see ``ring``. If the
+    Everything is delivered exactly once, even if the event loop cannot be notified at that moment: see ``ring``. If the
     thread hangs, as on a disk that does not respond, operations that wait longer than ``patience`` plus STUCK are
     withdrawn.
     """
@@ -59,7 +60,7 @@ class Delivery:
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[tuple[Sequence[Outcome], Sequence[Change]]] = deque()
-        self._unrung = False  # whether the event loop was not yet called for the newest
+        self._must_notify = False  # whether the event loop was not yet notified of the newest
 
     def expect(self, operation: Callable[[Transaction], Any], *, light: bool) -> Item:
         """Register an operation whose outcome will be put; called on the event loop."""
@@ -82,16 +83,16 @@ class Delivery:
     def put(self, outcomes: Sequence[Outcome], changes: Sequence[Change]) -> None:
         """Queue outcomes and changes; called in the writer's thread."""
         self._waiting.append((outcomes, changes))
-        self._unrung = True
+        self._must_notify = True
 
     def ring(self) -> None:
-        """Call the event loop if something is queued; call again if this raises."""
-        if self._unrung:
+        """Notify the event loop if something is queued; call again if this raises."""
+        if self._must_notify:
             with suppress(RuntimeError):  # the loop was closed before the store
-                self._loop.call_soon_threadsafe(self._tell)
-            self._unrung = False
+                self._loop.call_soon_threadsafe(self._deliver_waiting)
+            self._must_notify = False
 
-    def _tell(self) -> None:
+    def _deliver_waiting(self) -> None:
         while self._waiting:
             outcomes, changes = self._waiting.popleft()
             for outcome in outcomes:

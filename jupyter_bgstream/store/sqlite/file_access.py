@@ -71,8 +71,8 @@ def foreign_owner(path: Path, locks: Path) -> str | None:
     folder = path.parent.stat()
     if not _is_own_folder(path.parent, folder.st_uid):
         return (
-            f"The folder {path.parent} of the database belongs to another user ({_name(folder.st_uid)}), who could"
-            f" replace the database: {_ELSEWHERE}, in a folder of your own."
+            f"The folder {path.parent} of the database belongs to another user ({_name(folder.st_uid)}). That user"
+            f" could replace the database: {_ELSEWHERE}, in a folder of your own."
         )
     for file, status in _files(path, locks):
         if status.st_uid not in (os.geteuid(), ROOT, folder.st_uid):

@@ -1,4 +1,4 @@
-"""Opens the database file of this host; a damaged one is quarantined and replaced by a new one."""
+"""Opens the database file of this host: permissions, locks, lease, migrations; a damaged file is quarantined."""
 
 from __future__ import annotations
 

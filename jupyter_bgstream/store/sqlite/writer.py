@@ -26,11 +26,11 @@ from .transaction import Transaction
 
 PAUSE = 0.002  # seconds for which the lock is free after a commit, at least
 LONGEST_PAUSE = 0.1  # seconds; a commit may have held the lock for long because this process was frozen in it
-FOLLOWING = 0.02  # seconds between checks for commits of other processes while there are some
-IDLE = 0.5  # seconds between checks otherwise
-FOLLOWED_FOR = 5.0  # seconds after another process's commit in which more are expected
+POLL_SECONDS = 0.02  # between checks for commits of other processes while there are some
+IDLE_POLL_SECONDS = 0.5  # between checks otherwise
+FAST_POLL_SECONDS = 5.0  # after another process's commit, in which more are expected
 MOST_FAILURES = 5  # consecutive unexpected failures after which the thread ends
-AFTER_FAILURE = 0.05  # seconds until the next step
+FAILURE_PAUSE_SECONDS = 0.05  # between a failure and the next step
 
 T = TypeVar("T")
 
@@ -60,13 +60,14 @@ class Writer:
       for readers.
     - Each commit with changes raises the number in ``revision``. The writer compares it with the last known number at
       the start of each transaction, and in between every 20 ms, or every 500 ms if no other process has committed for
-      5 s: one read of 4 µs, as fast as ``PRAGMA data_version``, which also says which changes are new. They are
-      published before this process's own next commit, so that the order is that of the commits.
-    - Transactions of light operations alone are not synced to disk (``synchronous=NORMAL``), unless ``full``.
-    - With a rollback journal there are no checkpoints, and every commit is synced: an unsynced one may damage the whole
-      file in a power cut.
-    - Before each commit ``guard`` checks that it would not be lost.
-    - After any failure in the thread every waiting operation gets an outcome. If the thread ends, later ones as well.
+      5 s. One read takes 4 µs, like ``PRAGMA data_version``, but also shows which changes are new. They are published
+      before this process's own next commit, so that the order is that of the commits.
+    - Transactions with only light operations are not synced to disk (``synchronous=NORMAL``), unless ``full``.
+    - With a rollback journal there are no checkpoints, and every commit is synced: a power cut after an unsynced commit
+      may damage the whole file.
+    - Before each commit ``guard`` checks that the files still have their names: else the commit would be lost.
+    - After any failure in the thread every waiting operation gets an outcome. After the thread has ended, every later
+      operation fails at once.
     - Checkpoints run on this connection only and exclude writers (SQLite before 3.51.3 has a WAL-reset bug).
     """
 
@@ -90,15 +91,15 @@ class Writer:
         self._full = full
         self._patience = patience
         self._queue: SimpleQueue[Item | None] = SimpleQueue()  # None: close
-        self._in_hand: list[Item] = []  # taken from the queue, without an outcome
+        self._taken: list[Item] = []  # taken from the queue, without an outcome
         self._broken: str | None = None  # why the thread has ended
         self._closing = False
-        self._closed_by = float("inf")  # monotonic seconds, like all times here
+        self._close_deadline = float("inf")  # monotonic seconds, like all times here
         self._rev = rev
-        self._light: bool | None = None  # whether the connection is set to light transactions
-        self._rescued = False  # whether the log was copied into a database whose file has lost its name
-        self._free_until = 0.0
-        self._followed_until = 0.0
+        self._is_synchronous_normal: bool | None = None  # setting of the connection; None: not yet set
+        self._rescued = False  # whether the log was copied into a deleted or moved database file
+        self._next_begin_at = 0.0  # the lock is free for other processes until then
+        self._fast_poll_until = 0.0
         self._thread = threading.Thread(target=self._run, name="bgstream-writer", daemon=True)
         self._thread.start()
 
@@ -116,7 +117,7 @@ class Writer:
             raise UnavailableError("The store is closed.")
         item = self._delivery.expect(operation, light=light and not self._full)
         self._queue.put(item)
-        if self._broken is not None:  # checked last: nothing takes an item that was put later
+        if self._broken is not None:  # after the put: the thread may have ended in between
             item.future.cancel()
             raise UnavailableError(self._broken)
         outcome: T = await item.future
@@ -125,7 +126,7 @@ class Writer:
     async def close(self, *, patience: float) -> None:
         """Finish waiting operations if other processes free the file within ``patience`` seconds, then checkpoint."""
         self._closing = True
-        self._closed_by = time.monotonic() + patience
+        self._close_deadline = time.monotonic() + patience
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
@@ -147,45 +148,45 @@ class Writer:
                 except BaseException as another:
                     self._break_off(another)
                     return
-                time.sleep(AFTER_FAILURE)
+                time.sleep(FAILURE_PAUSE_SECONDS)
 
     def _step(self) -> bool:
         """Commit the waiting operations, or else check for commits of other processes; return whether to continue."""
         self._delivery.ring()
         if not self._next():
             return False
-        if self._in_hand:
-            self._commit(self._in_hand)
+        if self._taken:
+            self._commit(self._taken)
         else:
             self._look_around()
         return True
 
     def _next(self) -> bool:
         # Take everything that waits; nothing if it is time to check for other commits. False: close.
-        pause = FOLLOWING if time.monotonic() < self._followed_until else IDLE
+        pause = POLL_SECONDS if time.monotonic() < self._fast_poll_until else IDLE_POLL_SECONDS
         try:
             item = self._queue.get(timeout=pause)
         except Empty:
             return True
         if item is not None:
-            self._in_hand.append(item)
-            time.sleep(max(0.0, self._free_until - time.monotonic()))
+            self._taken.append(item)
+            time.sleep(max(0.0, self._next_begin_at - time.monotonic()))
         while item is not None:
             try:
                 item = self._queue.get_nowait()
             except Empty:
                 return True
             if item is not None:
-                self._in_hand.append(item)
-        if self._in_hand:
+                self._taken.append(item)
+        if self._taken:
             self._queue.put(None)  # the last item
-        return bool(self._in_hand)
+        return bool(self._taken)
 
     def _refuse(self, error: BaseException) -> None:
         """Refuse the taken operations after a failure outside of them."""
         log.error("the store's writer failed between two transactions and continues", exc_info=error)
         self._roll_back()
-        self._deliver([Outcome(item, error=self._unavailable(error)) for item in self._in_hand], ())
+        self._deliver([Outcome(item, error=self._unavailable(error)) for item in self._taken], ())
 
     def _break_off(self, error: BaseException) -> None:
         """End the thread: refuse all waiting and all later operations."""
@@ -202,11 +203,11 @@ class Writer:
                 self._roll_back()
                 while not self._queue.empty():
                     if (item := self._queue.get_nowait()) is not None:
-                        self._in_hand.append(item)
-                self._deliver([Outcome(item, error=UnavailableError(message)) for item in self._in_hand], ())
+                        self._taken.append(item)
+                self._deliver([Outcome(item, error=UnavailableError(message)) for item in self._taken], ())
                 return
             except BaseException:  # such as MemoryError: waiting operations still need an outcome
-                time.sleep(AFTER_FAILURE)
+                time.sleep(FAILURE_PAUSE_SECONDS)
 
     def _commit(self, items: list[Item]) -> None:
         refused: Sequence[Item]
@@ -234,9 +235,9 @@ class Writer:
                     refused = self._overdue(items)
             for item in items:
                 item.committing = False
-            # Now, because the others may have to wait.
+            # At once: the other operations may have to wait.
             self._deliver([Outcome(item, error=error) for item in refused], ())
-            items = self._in_hand
+            items = self._taken
         self._checkpoints.note_commit()
 
     def _overdue(self, items: Sequence[Item]) -> list[Item]:
@@ -244,14 +245,14 @@ class Writer:
         return [item for item in items if self._deadline(item) <= now]
 
     def _deadline(self, item: Item) -> float:
-        return min(item.asked + self._patience(), self._closed_by)
+        return min(item.asked + self._patience(), self._close_deadline)
 
     def _transact(self, items: Sequence[Item]) -> tuple[list[Outcome], Sequence[Change]]:
         self._guard.check_access()
         light = all(item.light for item in items)
-        if light is not self._light:
+        if light is not self._is_synchronous_normal:
             self._db.execute(f"PRAGMA synchronous = {'NORMAL' if light else 'FULL'}")
-            self._light = light
+            self._is_synchronous_normal = light
         first = min(items, key=lambda item: item.asked)
         self._wait_for("BEGIN IMMEDIATE", first)
         began = time.monotonic()
@@ -261,17 +262,17 @@ class Writer:
             outcomes = [self._try(item, transaction) for item in items]
             transaction.finish()
             self._check_commit()
-            self._begin_commit(items)
+            self._mark_committing(items)
             self._wait_for("COMMIT", first)  # with a rollback journal, for readers
         finally:
             now = time.monotonic()
-            self._free_until = now + min(max(now - began, PAUSE), LONGEST_PAUSE)
+            self._next_begin_at = now + min(max(now - began, PAUSE), LONGEST_PAUSE)
         if transaction.changes:
             self._rev = transaction.rev
         return outcomes, transaction.changes
 
     @staticmethod
-    def _begin_commit(items: Sequence[Item]) -> None:
+    def _mark_committing(items: Sequence[Item]) -> None:
         for item in items:
             item.committing = True
         if any(item.withdrawn for item in items):
@@ -295,7 +296,7 @@ class Writer:
         return None
 
     def _rescue(self) -> None:
-        # The log has a name of its own and may be lost when the database is not.
+        # Copy the log into the database file while both are open here: a user may still copy that file.
         self._rescued = self._rescued or self._checkpoints.run()
 
     def _wait_for(self, statement: str, item: Item) -> None:
@@ -324,7 +325,7 @@ class Writer:
         if rev != self._rev:
             changes = changes_since(self._db, self._rev)
             self._rev = rev
-            self._followed_until = time.monotonic() + FOLLOWED_FOR
+            self._fast_poll_until = time.monotonic() + FAST_POLL_SECONDS
             self._deliver((), changes)
 
     def _look_around(self) -> None:
@@ -339,9 +340,9 @@ class Writer:
 
     def _deliver(self, outcomes: Sequence[Outcome], changes: Sequence[Change]) -> None:
         self._delivery.put(outcomes, changes)
-        if outcomes:  # they have their outcomes now, even if the next line fails
+        if outcomes:  # these items have their outcomes now, even if ``ring`` fails
             done = {outcome.item for outcome in outcomes}
-            self._in_hand = [item for item in self._in_hand if item not in done]
+            self._taken = [item for item in self._taken if item not in done]
         self._delivery.ring()
 
     def _unavailable(self, error: BaseException) -> UnavailableError:

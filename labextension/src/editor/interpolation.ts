@@ -1,6 +1,6 @@
 /**
- * Where expressions in braces will be filled in, for the marks in the editor. The kernel decides by Python's own parser
- * (`jupyter_bgstream/client/magics/interpolation.py`); here brackets, quotes and keywords have to do.
+ * Finds the expressions in braces that will be filled in, to mark them in the editor. The kernel uses Python's parser
+ * (`jupyter_bgstream/client/magics/interpolation.py`); this module looks at brackets, quotes and keywords.
  */
 
 import { HOLE, inCode, TEMPLATE } from './pastedCode';

@@ -1,6 +1,6 @@
 /**
- * Which parts of a prompt are pasted code, markup or maths, for the marks in the editor. The kernel's rule is in
- * `jupyter_bgstream/client/magics/pasted_code.py`, and is what counts; `\w` is ASCII here. Both have the same tests.
+ * Detects pasted code, markup and maths in a prompt, for the marks in the editor. The kernel decides by the rule in
+ * `jupyter_bgstream/client/magics/pasted_code.py`; `\w` is ASCII here. Both have the same tests.
  */
 
 /** Stands for an expression with its braces. */

@@ -1,20 +1,20 @@
 /**
- * Parts of an answer that cost too much, as they go into a notebook file: as code, which no reader draws for long.
+ * Writes parts of an answer that cost too much to draw as code, which every reader draws fast.
  *
- * Lab's table of contents and every reader without our views parse the saved text whole, at each opening. Golden
+ * Lab's table of contents and readers without this extension parse the whole saved text each time they open it. Golden
  * cases, shared with `jupyter_bgstream/outputs/as_code.py`: `tests/golden/costly.json`.
  */
 
 import { ANSWER_LIMIT, BLOCK_LIMIT, costOfText } from '../render/renderCost';
 import { escapeCode } from './escapeInline';
 
-const LINES = /[^\n]{200}(?=[^\n])/gu; // backticks are looked for line by line, again and again
+const LINES = /[^\n]{200}(?=[^\n])/gu; // some readers search backticks line by line, repeatedly
 const LONGEST = 50_000; // characters of one block
 const RUNS = /([`~])\1(?=\1)/g;
-/** Wherever a parser is in code already, this does not end it. */
+/** An opening fence that cannot end code of an earlier fence: its info string prevents that. */
 const OPENING = '```text\n';
 const CLOSING = '\n```';
-/** Characters that Lab may read again, in one task, for fences that do not end. */
+/** Limit of characters that Lab reads repeatedly, in one task, for fences without an end. */
 const READ_AGAIN = 20_000_000;
 
 /** Lab's table of contents has an element for each heading. */

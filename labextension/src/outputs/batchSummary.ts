@@ -1,4 +1,4 @@
-/** The line about a batch in a notebook file, in English. The same as `jupyter_bgstream/outputs/batch.py`. */
+/** Summarizes a batch as one English line for a notebook file. The same as `jupyter_bgstream/outputs/batch.py`. */
 
 import { formatNumber } from '../views/format';
 import type { BatchBundle } from '../wire/wire';

@@ -1,23 +1,23 @@
 /**
- * Markdown as it goes into a notebook file: in every reader nothing runs or loads, and links lead to the web only.
+ * Escapes Markdown for a notebook file: in every reader nothing runs or loads, and links lead to the web only.
  *
- * A notebook's text is read by many parsers, some of which keep raw HTML (nbconvert's does), and they differ in what is
- * code. A fenced block stays as it is only where it is certain that each of them sees code there: nothing before it may
- * still be open, and it ends as it began. Everything else is made harmless however it is read (`inline.ts`). Golden
- * cases, shared with `jupyter_bgstream/outputs/markdown.py`: `tests/golden/escape.json`.
+ * Many parsers read the text of a notebook. Some keep raw HTML (nbconvert's does), and they differ in what is code. A
+ * fenced block stays unchanged only if every parser sees code there: nothing before it is open, and it ends as it began.
+ * Everything else is escaped so that every reading is harmless (`escapeInline.ts`). Golden cases, shared with
+ * `jupyter_bgstream/outputs/markdown.py`: `tests/golden/escape.json`.
  */
 
 import { asCode, Budget, endsAreFar } from './asCode';
 import { escapeCode, escapeText, MARKERS, risky } from './escapeInline';
 
-const LINE_ENDS = '\\v\\f\\x1c-\\x1f\\x85\\u2028\\u2029'; // to some
+const LINE_ENDS = '\\v\\f\\x1c-\\x1f\\x85\\u2028\\u2029'; // for some parsers
 const ODD = new RegExp(`[${LINE_ENDS}]`, 'g');
 const FENCE = /^( *)(`{3,}(?!`)|~{3,}(?!~))([^`]*)$/;
 const PERHAPS_FENCE = new RegExp(`^${MARKERS}(\`{3,}|~{3,})`);
 const ITEM = /^ *(?:[-*+]|[0-9]{1,9}[.)]) {1,4}(?=[^ ])/;
 const DEFINITION = /^ {0,3}:[ \t]/m;
 const NOT_INFO = /[^A-Za-z0-9_+#.:/ ,=()'-]/g;
-/** Lab writes the words after a fence into an attribute as they are. */
+/** Lab writes the words after a fence into an attribute unescaped. */
 const IN_ATTRIBUTES: Readonly<Record<string, string>> = {
   '"': '\u201d',
   "'": '\u2019',
@@ -42,7 +42,7 @@ interface Block {
   ends: boolean;
 }
 
-/** Return Markdown in which nothing but certain code could do anything, and nothing takes long to draw. */
+/** Return Markdown in which only certain code keeps its markup, and nothing takes long to draw. */
 export function escapeHtml(markdown: string): string {
   const text = markdown.replace(/\r\n?/g, '\n').replace(ODD, ' ').replaceAll('\0', '\ufffd');
   const written = new Writer(text.split('\n')).write();
@@ -97,7 +97,7 @@ class Writer {
       this._out.push((apart ? '\n' : '') + lines.join('\n') + (ends ? '\n' : ''));
       return;
     }
-    // Highlighting costs most.
+    // Highlighting is the largest cost.
     const plain = [first.replace(FENCE, '$1$2text $3'), ...rest];
     if (atMargin && this._budget.affords(plain.join('\n'), true)) {
       this._out.push((apart ? '\n' : '') + plain.join('\n') + (ends ? '\n' : ''));
@@ -106,7 +106,7 @@ class Writer {
     }
   }
 
-  /** Write these lines as code, and with them all that comes if the answer has cost all it may. */
+  /** Write these lines as code, and all further lines if the answer has reached its limit of cost. */
   private _asCode(start: number, isFence = false): void {
     if (this._budget.isSpent) {
       this._at = this._lines.length;
@@ -115,7 +115,7 @@ class Writer {
     const end = this._at - (inside && isClosing(this._lines[this._at - 1] ?? '') ? 1 : 0);
     const blocks = asCode(this._lines.slice(start + (inside ? 1 : 0), end).join('\n'));
     blocks.forEach(block => this._budget.affords(block, true));
-    // Without a blank line some parsers take it for a part of the text before it.
+    // Without a blank line some parsers include it in the text before it.
     const apart = start > 0 && /[^ \t]/.test(this._lines[start - 1] ?? '');
     const code = blocks.join('\n\n');
     const ends = MATHS_IN_LAB.test(code) && isThere(this._lines, this._at);
@@ -139,7 +139,7 @@ function isText(line: string): boolean {
   return /[^ \t]/.test(line) && !PERHAPS_FENCE.test(line);
 }
 
-/** The items of lists that are open: in which column the text of each begins. */
+/** Open items of lists: the column in which the text of each begins. */
 class Items {
   private readonly columns: number[] = [];
   private last = 0; // the indent of the last line of text
@@ -175,7 +175,7 @@ class Items {
   }
 }
 
-/** A block that every parser sees as code, as it is; null if that is not certain. */
+/** Return a block that every parser sees as code, unchanged; null if this is not certain. */
 function fenced(lines: readonly string[], at: number, items: Items, before: string): Block | null {
   const [, indent = '', fence = '', words = ''] = FENCE.exec(lines[at] ?? '') ?? [];
   if (fence === '' || !items.hold(indent.length)) {
@@ -198,7 +198,7 @@ function isThere(lines: readonly string[], at: number): boolean {
   return /[^ \t]/.test(lines[at] ?? '');
 }
 
-/** The line after a fenced block; null where another parser may see another end. */
+/** Return the number of the line after a fenced block; null if parsers may differ in its end. */
 function fenceEnd(lines: readonly string[], at: number, indent: string, fence: string): number | null {
   for (let number = at + 1; number < lines.length; number++) {
     const line = lines[number] ?? '';
@@ -219,7 +219,7 @@ function doubtful(lines: readonly string[], at: number): Block {
   const fence = PERHAPS_FENCE.exec(first)?.[1] ?? '';
   let end = at + 1;
   if (count(first, fence) === 1) {
-    // Or it begins and ends in that line.
+    // Else the code begins and ends in that line.
     while (end < lines.length && !(lines[end] ?? '').replace(/^[ \t>]+/, '').startsWith(fence)) {
       end++;
     }

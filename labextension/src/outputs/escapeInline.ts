@@ -10,25 +10,25 @@
 import { inlineMarkdown } from './citations';
 
 const WEB = '(?:https?://|mailto:|#)';
-/** Has nothing in it that could be a link where a table cuts it. */
+/** Without characters that could form a link where a table cuts the address. */
 const ADDRESS = '[^\\x00-\\x20<>\\[\\\\\\]`|\\x7f]';
 const PART = '[^\\x00-\\x20"<>()\\[\\\\\\]`|\\x7f]';
 const TARGET = `(?:${WEB}(?:${PART}|\\(${PART}*\\))*|<https?://${ADDRESS}*>)`;
-const TITLE = String.raw`(?:[ \t]+(?:"[^"$\\\n]*"|'[^'$\\\n]*'))?[ \t]*`; // maths in it would be put back as it is
+const TITLE = String.raw`(?:[ \t]+(?:"[^"$\\\n]*"|'[^'$\\\n]*'))?[ \t]*`; // maths in a title would be restored unescaped
 /** Markers of items, quotations and tasks: marked 16 reads blocks behind these. */
 export const MARKERS = String.raw`(?:[ \t>*+.)0-9:|-]|\[[ xX]\][ \t])*`;
 const LABEL = String.raw`\[[^\[\]<>!\\${'`'}\n]+\]:`;
 
 const RISKS = new RegExp(
   [
-    // What stays: definitions of links to the web, footnotes, images that are in the text, code as it is written here.
+    // Kept: definitions of links to the web, footnotes, images with their data, code in the form written here.
     String.raw`(?<kept>^ {0,3}${LABEL}[ \t]+(?:<${WEB}${ADDRESS}*>|${WEB}${ADDRESS}*)(?:[ \t]+"[^"$<>!\[\]\\${'`'}\n]*")?[ \t]*$(?!\n[ \t]*["'(])`,
     String.raw`^ {0,3}(?=\[\^)${LABEL}(?=[ \t]+[^ \t\n<]+[ \t]+[^ \t\n"'(])`,
     String.raw`(?<!\\)!\[[^\[\]<>!\\${'`'}|$*_~&\n]*\]\(data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=]+\)`,
     String.raw`(?<!\\)(?:\\\\)*<span>&#36;</span>|<code>(?:[^!#$&()*+<>@\[\\\]^_${'`'}{|}~\n]|&#[0-9]{1,4};)*</code>)`,
     // Remote images become links.
     String.raw`(?<![\\!])!\[(?<alt>[^\[\]\n]*)\]\((?:<(?<angled>https?://${ADDRESS}+)>|(?<source>https?://(?:(?![()'])${ADDRESS})+))(?:[ \t]+(?:"[^"\n]*"|'[^'\n]*'))?[ \t]*\)`,
-    // A label that goes on in the next line may take all that is there for itself.
+    // A label that continues in the next line may include everything in it.
     String.raw`^(?<lead>${MARKERS})\[(?=(?:\\.|[^\]\n\\])*\\?$)`,
     String.raw`(?<!\\)(?<slashes>\\*)(?<risk><(?=[a-z/!?])(?!https?://${ADDRESS}*>)|!(?=\[))`,
     String.raw`\](?<after>\((?!${TARGET}${TITLE}\))|:)`
@@ -37,7 +37,7 @@ const RISKS = new RegExp(
 );
 const RISKY_CODE = /<(?=[A-Za-z/!?])|!\[|\][(:]|\$\$|\\[([]|\\begin/;
 const ADDRESSES = /(?:(?:https?|ftp):\/\/|www\.|mailto:|\](?:\(|:[ \t]*)<?#)[^\0- ]*/gi;
-const MATHS_IN_ADDRESS = /[$\\]+/g; // Lab would put what is between them into the link as it is
+const MATHS_IN_ADDRESS = /[$\\]+/g; // Lab would put the text between them into the link unescaped
 const TOKENS = /`+|\$\$|\$|\\{1,2}[([]|\\begin\{|\\./gs;
 const MATHS = /\$(?![ \t])[^$\n`]*(?<![ \t])\$(?!\d)/y;
 const ENTITIES: Readonly<Record<string, string>> = { '<': '&lt;', '!': '&#33;', '(': '&#40;', ':': '&#58;' };

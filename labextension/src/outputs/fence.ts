@@ -1,4 +1,4 @@
-/** Code in Markdown that a text leaves open. The same as `jupyter_bgstream/outputs/fence.py`. */
+/** Detects a block of code that a Markdown text leaves open. The same as `jupyter_bgstream/outputs/fence.py`. */
 
 /** Follows the lines of a text and knows the block of code that is open, if any. */
 export class Fence {

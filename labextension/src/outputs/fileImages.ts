@@ -1,11 +1,11 @@
-/** The images of a job that go into a notebook's file, read ahead: a save cannot wait for them. */
+/** Images of a job for its notebook file, loaded in advance because a save cannot wait for them. */
 
 import type { LoadImage } from '../views/imageList';
 import type { ImageInfo } from '../wire/wire';
 import { embeddable } from './images';
 
 export class FileImages {
-  /** @param settled is called when all that were asked for have come, or could not be had. */
+  /** @param settled is called when all requested images are loaded or have failed. */
   constructor(
     private readonly _load: LoadImage,
     private readonly _settled: () => void
@@ -16,12 +16,12 @@ export class FileImages {
     return this._coming === 0;
   }
 
-  /** The file of an image in base64, if it is here. */
+  /** Return the file of an image in base64, null if it is not loaded. */
   file(id: string): string | null {
     return this._files.get(id) ?? null;
   }
 
-  /** Read those of these images that a file may have, each once. */
+  /** Load those of these images that a file may contain, each once. */
   take(images: readonly ImageInfo[]): void {
     for (const image of embeddable(images)) {
       if (!this._asked.has(image.id)) {
@@ -52,7 +52,7 @@ export class FileImages {
 async function base64Of(file: Blob): Promise<string> {
   const bytes = new Uint8Array(await file.arrayBuffer());
   let text = '';
-  // Not all at once: a function takes so many arguments only.
+  // In parts: the number of arguments of a function is limited.
   for (let at = 0; at < bytes.length; at += 32_768) {
     text += String.fromCharCode(...bytes.subarray(at, at + 32_768));
   }

@@ -1,5 +1,5 @@
 /**
- * The images of an answer in a notebook file: a line about each, and the image unless the file became too large.
+ * Images of an answer in a notebook file: a line about each image, and its data if the output stays within the limit.
  *
  * The same as `jupyter_bgstream/outputs/images.py`; both run the cases in `tests/golden/bundle.json` and
  * `tests/golden/jobs.json`.
@@ -10,9 +10,9 @@ import { wordsMarkdown } from './citations';
 import { escapeHtml } from './escape';
 import { Fence } from './fence';
 
-/** Of an image in the file. */
+/** Limit of one image in the file. */
 const IMAGE_LIMIT = 2 ** 20; // bytes
-/** Of all images in an output. */
+/** Limit of all images in an output. */
 const OUTPUT_LIMIT = 4 * 2 ** 20; // bytes
 
 const NAMES: Readonly<Record<MediaType, string>> = {
@@ -27,25 +27,25 @@ const LINE = String.raw`Picture [0-9]{1,4}, [A-Za-z]+, [0-9.]+ (?:bytes|kB|MB)`;
 const WITH_LINE = new RegExp(String.raw`(?:^|\n\n)(${LINE})\n\n!\[Picture [0-9]{1,4}\]\((${DATA})\)(?=\n\n|\n*$)`, 'g');
 const MISSING = ' is not in this file yet.';
 const LACKING = new RegExp(`^${LINE},${MISSING.replace('.', '\\.')}$`, 'm');
-/** Stands for an image while the text around it is escaped. */
+/** Placeholder of an image while the text around it is escaped. */
 const WORD = 'picture';
 
-/** The file of an image in base64, if it is at hand. */
+/** Returns the file of an image in base64, null if it is not loaded. */
 export type FileOf = (id: string) => string | null;
 
 /**
- * The images of one output, which share a limit.
+ * Images of one output, which share a limit.
  *
- * The whole text of an output is escaped at once, with a short word in the place of each image: with its data it
- * would be too costly a text.
+ * The whole text of an output is escaped at once, with a short placeholder for each image: escaping its data would cost
+ * too much.
  */
 export class ImageEmbedder {
-  /** The paragraphs about a job's images; for `written`. */
+  /** Return the paragraphs about a job's images, as input of `written`. */
   markdown(job: string, images: readonly ImageInfo[], file: FileOf): string {
     return images.flatMap((image, index) => this._paragraphs(job, image, index, file(image.id))).join('\n\n');
   }
 
-  /** Markdown from a notebook file without the data of its images; for `written`. */
+  /** Return Markdown from a notebook file with placeholders for its images, as input of `written`. */
   lifted(saved: string): string {
     return withoutImageMarks(saved).replace(SAVED, (image, data: string) => {
       const size = Math.floor((data.length * 3) / 4) - (data.length - data.replace(/=+$/, '').length);
@@ -57,7 +57,7 @@ export class ImageEmbedder {
     });
   }
 
-  /** Markdown with its images as it goes into a notebook file. */
+  /** Return escaped Markdown with its images, for a notebook file. */
   written(markdown: string): string {
     if (this._images.length === 0) {
       return escapeHtml(markdown);
@@ -72,7 +72,7 @@ export class ImageEmbedder {
       .map(line => {
         const image = images.get(line);
         fence.follow(line);
-        // In code it would be a million characters and no image.
+        // Data in a code block would be a million characters, not an image.
         return image === undefined ? line : fence.closing === '' ? image : '';
       });
     return lines.join('\n');
@@ -102,7 +102,7 @@ export class ImageEmbedder {
   private readonly _images: string[] = [];
 }
 
-/** The images of a job whose data are wanted for a file, if no other job is beside it. */
+/** Return the images of a job whose data a file can contain, if no other job is beside it. */
 export function embeddable(images: readonly ImageInfo[]): readonly ImageInfo[] {
   let left = OUTPUT_LIMIT;
   return images.filter(({ bytes }) => {
@@ -112,19 +112,19 @@ export function embeddable(images: readonly ImageInfo[]): readonly ImageInfo[] {
   });
 }
 
-/** Return whether saved Markdown lacks an image that it could have. */
+/** Return whether saved Markdown lacks an image that it could contain. */
 export function lacksImages(markdown: string): boolean {
   return LACKING.test(markdown);
 }
 
-/** A image of a saved text. */
+/** An image of a saved text. */
 export interface SavedImage {
   caption: string;
   /** A data URI of one of the four types. */
   source: string;
 }
 
-/** More of them are left in the text: a file can hold any number, and an answer has 16. */
+/** Further images stay in the text: a file can contain any number, an answer at most 16. */
 const MOST_SAVED = 64;
 
 /** Split a saved text into the text, which is drawn as a model's, and its images. */
@@ -165,7 +165,7 @@ export function fileExtension({ media_type }: ImageInfo): string {
   return media_type === 'image/jpeg' ? '.jpg' : `.${media_type.slice('image/'.length)}`;
 }
 
-/** A number of bytes in words; whole numbers, for two languages round halves differently. */
+/** Format a number of bytes, in integers only, because Python and JavaScript round halves differently. */
 export function formatSize(size: number): string {
   if (size < 1000) {
     return `${size} bytes`;

@@ -9,10 +9,10 @@ import { batchOf, bundlesOf, type OutputData } from './mimebundle';
 /** Jobs, or a batch, in an output. */
 export interface JobOutput {
   cell: CodeCellModel;
-  /** Of the output in the cell. */
+  /** Index of the output in the cell. */
   index: number;
   data: OutputData;
-  /** Several if they are side by side; none if it is a batch. */
+  /** Several jobs if they are side by side; none for a batch. */
   jobs: readonly Bundle[];
   batch: BatchBundle | null;
 }

@@ -66,14 +66,14 @@ class Rendered extends Widget implements IRenderMime.IRenderer {
   }
 
   renderModel({ data }: IRenderMime.IMimeModel): Promise<void> {
-    // An output area gives the renderer any later model of this type: at a save the same job or the one that asks it
-    // again, at a new run another.
+    // An output area gives the renderer every later model of this type: after a save with the same job or its retry,
+    // after a new run with another job.
     if (this._view?.holds(data) === true) {
       return Promise.resolve();
     }
     this._view?.dispose();
     this._view = this._viewOf(data);
-    // Data without a valid bundle still have text, and Lab asks no other renderer.
+    // Data without a valid bundle still have text, and Lab does not try another renderer.
     const words = textOf(data, 'text/plain') || textOf(data, 'text/markdown');
     this.node.replaceChildren(this._view?.node ?? plain(words));
     return Promise.resolve();

@@ -1,7 +1,7 @@
 /**
- * The outputs of a job, of jobs side by side and of a batch in a notebook file. See PROTOCOL.md, "In the notebook file".
+ * Outputs of a job, of jobs side by side and of a batch in a notebook file. See PROTOCOL.md, "In the notebook file".
  *
- * The same forms as `jupyter_bgstream/outputs/mimebundle.py`, so that a save changes nothing that is already right.
+ * The same forms as `jupyter_bgstream/outputs/mimebundle.py`, so that a save leaves correct outputs unchanged.
  */
 
 import { withFormulas } from '../render/formulas';
@@ -18,16 +18,16 @@ import { escapeControls, escapeLine } from './terminalText';
 /** An output's data by MIME type. */
 export type OutputData = Readonly<Record<string, unknown>>;
 
-/** What the page knows of a job, or of its newest retry. */
+/** Known state of a job, or of its newest retry. */
 export interface KnownJob {
   id: string;
   cursor: string;
   answer: Answer;
-  /** The images that are at hand. */
+  /** Loaded images. */
   file?: FileOf;
 }
 
-/** The jobs in an output's data; none if one of them is no job. */
+/** Return the jobs in an output's data; none if one of them is invalid. */
 export function bundlesOf(data: OutputData): readonly Bundle[] {
   const several = fieldsOf(data[JOBS_MIME])?.jobs;
   const all: readonly unknown[] = Array.isArray(several) ? several : [data[BUNDLE_MIME]];
@@ -35,7 +35,7 @@ export function bundlesOf(data: OutputData): readonly Bundle[] {
   return bundles.every(bundle => bundle !== null) ? bundles : [];
 }
 
-/** The batch in an output's data, if there is one. */
+/** Return the batch in an output's data, or null. */
 export function batchOf(data: OutputData): BatchBundle | null {
   const { id, status, title, total, counts, paused } = fieldsOf(data[BATCH_MIME]) ?? {};
   const count = fieldsOf(counts);
@@ -60,10 +60,10 @@ export function batchOf(data: OutputData): BatchBundle | null {
   };
 }
 
-// A notebook may come from anywhere. Its ids go to the server with the reader's cookie, and its text is drawn among the
-// reader's own, so that each value is checked.
+// A notebook may come from anyone. Its ids are sent to the server with the reader's cookie, and its text is drawn among
+// the reader's own. So each value is checked.
 
-/** Jobs side by side that are drawn and followed; a file can name any number. */
+/** Limit of drawn and followed jobs side by side: a file can name any number. */
 const MOST_JOBS = 200;
 const ENDS = ['completed', 'failed', 'cancelled', 'interrupted'] as const;
 const BATCH_STATUSES = ['queued', 'running', ...ENDS] as const;
@@ -94,7 +94,7 @@ function countOf(value: unknown): number {
 export function textOf(data: OutputData, mime: string): string {
   const text = data[mime];
   const lines: readonly unknown[] = Array.isArray(text) ? text : [text];
-  // What JSON has instead of a line may not even be made one.
+  // A value that is not a string may not be convertible to one.
   return lines.every(line => typeof line === 'string') ? lines.join('') : '';
 }
 
@@ -102,11 +102,11 @@ export function textOf(data: OutputData, mime: string): string {
 export function textsOf(data: OutputData): readonly string[] {
   const headings = bundlesOf(data).map(({ model }) => headingMarkdown(model));
   const markdown = textOf(data, 'text/markdown');
-  // Text that cannot be separated is shown whole, in the first place.
+  // Text that cannot be separated is shown complete, at the first job.
   return splitByHeadings(markdown, headings) ?? headings.map((_, i) => (i === 0 ? markdown : ''));
 }
 
-/** Return an output's data with its jobs as they are now, or null if nothing changed; `known`: by the id in the data. */
+/** Return an output's data with the current jobs, or null if nothing changed; `known`: by the id in the data. */
 export function updatedOutput(data: OutputData, known: (id: string) => KnownJob | null): OutputData | null {
   const bundles = bundlesOf(data);
   const jobs = bundles.map(({ id }) => {
@@ -126,7 +126,7 @@ export function updatedOutput(data: OutputData, known: (id: string) => KnownJob 
   return same ? null : { ...data, ...fresh };
 }
 
-/** Return an output's data with its batch as it is now, or null if nothing changed. */
+/** Return an output's data with the current batch, or null if nothing changed. */
 export function updatedBatchOutput(data: OutputData, batch: BatchInfo): OutputData | null {
   const saved = batchOf(data);
   if (saved === null) {
@@ -197,7 +197,7 @@ function headingMarkdown(model: string): string {
   return `#### ${inlineMarkdown(oneLine(model))}`;
 }
 
-/** The paragraphs below each of these lines; null if the lines are not there in this order and once each. */
+/** Return the paragraphs below each of these lines; null unless each line occurs once, in this order. */
 function splitByHeadings(text: string, headings: readonly string[]): readonly string[] | null {
   const lines = text.split('\n');
   const at = lines.flatMap((line, i) => (headings.includes(line) ? [i] : []));

@@ -1,4 +1,4 @@
-/** The jobs and batches in a notebook as this page knows them, and the outputs that follow from that. */
+/** State of the jobs and batches in a notebook, and the outputs to save for it. */
 
 import type { BatchFeed } from '../wire/batches';
 import { type Disposable, type Followed, type JobFeed, wasDeleted } from '../wire/feed';
@@ -17,16 +17,16 @@ export interface NotebookFeeds {
   batches: Pick<BatchFeed, 'follow'>;
 }
 
-/** Learns that a job or batch has ended. `live`: this page followed it before its end; else it had ended when the page opened. */
+/** Called when a job or batch has ended. `live`: this page followed it before its end; else it ended before that. */
 export type Ended = (id: string, live: boolean) => void;
 
 /** A job in the notebook, and its newest retry, whose answer is the one to save. */
 interface NotebookJob {
   newest: string;
-  /** Of the newest; null while it is not followed. */
+  /** State of the newest retry; null while it is not followed. */
   state: Followed | null;
   images: FileImages;
-  /** It has ended; that is reported when its images are here. `live`: as for `Ended`. */
+  /** Set if it has ended; reported when its images are loaded. `live`: as for `Ended`. */
   ending: { live: boolean } | null;
   following: Disposable | null;
   watching: Disposable | null;
@@ -59,7 +59,7 @@ export class NotebookJobs {
     const here = new Set<string>();
     for (const output of outputs) {
       idsOf(output).forEach(id => here.add(id));
-      // Jobs side by side can only be written together.
+      // Jobs side by side are written together.
       const unfinished =
         output.jobs.some(({ status }) => !hasEnded(status)) || lacksImages(textOf(output.data, 'text/markdown'));
       for (const { id } of output.jobs) {
@@ -102,7 +102,7 @@ export class NotebookJobs {
     return output.batch === null ? output.jobs.some(job => this._job(job.id)?.newest === id) : output.batch.id === id;
   }
 
-  /** Return the data that an output should have; null if it has them, or newer ones. */
+  /** Return the data that an output should have; null if it has these or newer data. */
   fresh({ data, batch }: JobOutput): OutputData | null {
     if (batch !== null) {
       const info = this._batches.get(batch.id)?.batch;
@@ -110,7 +110,7 @@ export class NotebookJobs {
     }
     return updatedOutput(data, id => {
       const { newest, state, images } = this._job(id) ?? {};
-      // A followed job is written even if it was deleted since; for a job that was never followed the file is right.
+      // A followed job is written even if it was deleted since; without a followed job the file stays as it is.
       return newest === undefined || state?.cursor == null
         ? null
         : { id: newest, cursor: state.cursor, answer: lastKnown(state), file: image => images?.file(image) ?? null };
@@ -129,7 +129,7 @@ export class NotebookJobs {
     });
   }
 
-  /** Find a job also by its newest retry, whose id a save may have written into the notebook. */
+  /** Find a job by its id or that of its newest retry, which a save may have written into the notebook. */
   private _job(id: string): NotebookJob | undefined {
     const same = [...(this._byNewest.get(id) ?? [])];
     return same.find(({ state }) => state !== null) ?? same[0] ?? this._jobs.get(id);
@@ -206,11 +206,11 @@ export class NotebookJobs {
     });
   }
 
-  /** When the page was opened, in Unix seconds. */
+  /** Time at which the page was opened, in Unix seconds. */
   private readonly _since = Date.now() / 1000;
-  /** By the id in the notebook. */
+  /** Jobs by their id in the notebook. */
   private readonly _jobs = new Map<string, NotebookJob>();
-  /** By the id of the newest retry. A file can name any number of jobs, and each is looked up at each save. */
+  /** Jobs by the id of their newest retry: a file can name any number of jobs, and each save looks up each of them. */
   private readonly _byNewest = new Map<string, Set<NotebookJob>>();
   private readonly _batches = new Map<string, NotebookBatch>();
 }
@@ -225,7 +225,7 @@ function isOver(state: Followed): boolean {
   return state.closed || wasDeleted(state);
 }
 
-/** Return the answer to write: a job that was deleted before its end was stopped. */
+/** Return the answer to write: a job that was deleted before its end counts as cancelled. */
 function lastKnown(state: Followed): Answer {
   const { answer } = state;
   return wasDeleted(state) && !hasEnded(answer.status) ? { ...answer, status: 'cancelled' } : answer;

@@ -1,14 +1,14 @@
 /**
- * Saves answers into the notebook file: at a save, and at no other time.
+ * Writes answers into the notebook: when it is saved or, with collaboration, when a job has ended.
  *
- * Writing to the notebook while the text grows would make it dirty, draw every output again and, with collaboration,
- * fill the document's history. So the outputs are brought up to date in the moment of a save. Besides that, the page
- * that ran the cell saves the notebook once when the job is in it, so that a closed tab finds the job again when it opens;
- * and when the job has ended, it makes the notebook dirty, so that autosave stores the answer.
+ * Writing while the text grows would make the notebook dirty, draw every output again and, with collaboration, fill the
+ * document's history. So the outputs are updated at the moment of a save. The page that ran the cell saves the notebook
+ * once, when the output with the job appears, so that a closed tab finds the job again when it opens. When the job has
+ * ended, this page makes the notebook dirty, so that autosave stores the answer.
  *
  * With collaboration all pages share the document, and the server saves each change. There only the end is written, by
- * the one page that the server elects among those that saw it; if no page did, at the next save, or when a page changes
- * the notebook: some servers save each change without a save by a page.
+ * the one page that the server elects among those that saw it. If no page saw it, the end is written at the next save,
+ * or when a page changes the notebook: some collaboration servers save by themselves.
  */
 
 import type { Cell } from '@jupyterlab/cells';
@@ -28,7 +28,7 @@ import { asInDocument, onLocalChange, SaveLease, writeShared } from './saveLease
 
 /** Delay from a change of the notebook to the search for jobs in it: typing is a change too. */
 const LOOK_AFTER = 300; // ms
-/** Delay from a change of a shared notebook to the write of the jobs that ended since it was saved. */
+/** Delay from a change of a shared notebook to writing the ends of jobs that it lacks. */
 const WRITE_AFTER = 300; // ms
 /** Delay before a save, so that cells that run one after another are saved together. */
 const SAVE_AFTER = 300; // ms
@@ -52,15 +52,15 @@ export class OutputSaver implements IDisposable {
       id => _options.live.mayWrite(context.path, id),
       id => this._writeEnds(id)
     );
-    this._unqueued = queued(context);
+    this._saveQueue = queueSaves(context);
     context.saveState.connect(this._onSave, this);
     _panel.disposed.connect(this.dispose, this);
-    this._listening = [_options.retries, _options.batches].map(source => source.onRetry(id => this._retried(id)));
+    this._retryListeners = [_options.retries, _options.batches].map(source => source.onRetry(id => this._retried(id)));
     void context.ready.then(() => {
       if (!this.isDisposed) {
         context.model.contentChanged.connect(this._lookSoon, this);
         if (this._model.collaborative) {
-          this._changing = onLocalChange(this._model.sharedModel, () => this._writeSoon());
+          this._localChanges = onLocalChange(this._model.sharedModel, () => this._writeSoon());
         }
         this._look();
       }
@@ -73,30 +73,30 @@ export class OutputSaver implements IDisposable {
 
   dispose(): void {
     this._disposed = true;
-    clearTimeout(this._looking);
-    clearTimeout(this._saving);
-    clearTimeout(this._writing);
-    this._changing?.dispose();
-    this._listening.forEach(each => each.dispose());
+    clearTimeout(this._lookTimer);
+    clearTimeout(this._saveTimer);
+    clearTimeout(this._writeTimer);
+    this._localChanges?.dispose();
+    this._retryListeners.forEach(each => each.dispose());
     this._lease.dispose();
     this._jobs.dispose();
-    this._unqueued.dispose();
+    this._saveQueue.dispose();
     Signal.clearData(this);
   }
 
-  /** This page ran the cell: it is the one to save the notebook now, and to make it dirty when the jobs end. */
+  /** Handle a cell that this page ran: save the notebook now, and make it dirty when the jobs end. */
   ran(cell: Cell): void {
     if (this.isDisposed) {
       return;
     }
-    this._writeSoon(); // where a server runs cells, it is not this page that changes the notebook
+    this._writeSoon(); // with server-side execution this page does not change the notebook itself
     this._look();
     for (const output of jobOutputs(this._model)) {
       if (output.cell === cell.model) {
         this._saveSoon();
         idsOf(output).forEach(id => {
           this._ran.add(id);
-          this._atEnd(id);
+          this._markDirtyAtEnd(id);
         });
       }
     }
@@ -106,7 +106,7 @@ export class OutputSaver implements IDisposable {
   private _retried(id: string): void {
     if (this._jobs.has(id)) {
       this._ran.add(id);
-      this._atEnd(id);
+      this._markDirtyAtEnd(id);
     }
   }
 
@@ -115,8 +115,8 @@ export class OutputSaver implements IDisposable {
   }
 
   private _saveSoon(): void {
-    clearTimeout(this._saving);
-    this._saving = setTimeout(() => void this._save(), SAVE_AFTER);
+    clearTimeout(this._saveTimer);
+    this._saveTimer = setTimeout(() => void this._save(), SAVE_AFTER);
   }
 
   private async _save(): Promise<void> {
@@ -132,12 +132,12 @@ export class OutputSaver implements IDisposable {
   }
 
   private _lookSoon(): void {
-    this._looking ??= setTimeout(() => this._look(), LOOK_AFTER);
+    this._lookTimer ??= setTimeout(() => this._look(), LOOK_AFTER);
   }
 
   private _look(): void {
-    clearTimeout(this._looking);
-    this._looking = undefined;
+    clearTimeout(this._lookTimer);
+    this._lookTimer = undefined;
     this._jobs.look(jobOutputs(this._model));
   }
 
@@ -145,17 +145,17 @@ export class OutputSaver implements IDisposable {
     if (live && this._model.collaborative) {
       this._lease.ask(id); // the page that ran the cell may be closed
     }
-    this._atEnd(id);
+    this._markDirtyAtEnd(id);
   }
 
   /** Let autosave store the answer, once, in the page that ran the cell or retried the job. */
-  private _atEnd(id: string): void {
+  private _markDirtyAtEnd(id: string): void {
     if (!this._jobs.isOver(id) || !this._ran.delete(id)) {
       return;
     }
     if (this._model.collaborative) {
       this._lease.ask(id);
-    } else if (this._stale().some(output => this._jobs.shows(output, id))) {
+    } else if (this._outdatedOutputs().some(output => this._jobs.shows(output, id))) {
       this._model.dirty = true;
     }
   }
@@ -168,36 +168,36 @@ export class OutputSaver implements IDisposable {
       this.writeLacking();
       return;
     }
-    for (const { cell, index, fresh } of this._stale()) {
+    for (const { cell, index, fresh } of this._outdatedOutputs()) {
       cell.outputs.set(index, { ...cell.outputs.get(index).toJSON(), data: fresh as never });
     }
   }
 
   private _writeSoon(): void {
-    clearTimeout(this._writing);
-    this._writing = setTimeout(() => this.writeLacking(), WRITE_AFTER);
+    clearTimeout(this._writeTimer);
+    this._writeTimer = setTimeout(() => this.writeLacking(), WRITE_AFTER);
   }
 
-  /** Write into a shared document the ends that it lacks, whenever they came: it is saved now, or was just changed. */
+  /** Write the ends that a shared document lacks; called when it is saved or was just changed. */
   writeLacking(): void {
     if (this._model.collaborative && !this.isDisposed) {
-      const lacking = this._outputs().filter(
+      const incomplete = this._outputs().filter(
         output => this._jobs.lacksEnd(output) && this._jobs.fresh(output) !== null
       );
-      lacking.flatMap(idsOf).forEach(id => this._lease.ask(id));
+      incomplete.flatMap(idsOf).forEach(id => this._lease.ask(id));
     }
   }
 
   /** Return a function that writes an end into the outputs of the shared document that show it, or null. */
   private _writeEnds(id: string): (() => void) | null {
-    const lacking = (): (JobOutput & { fresh: OutputData })[] =>
-      this._stale().filter(
+    const incomplete = (): (JobOutput & { fresh: OutputData })[] =>
+      this._outdatedOutputs().filter(
         output => (this._jobs.shows(output, id) || idsOf(output).includes(id)) && this._jobs.lacksEnd(output)
       );
-    if (this._panel.context.contentsModel?.writable === false || lacking().length === 0) {
+    if (this._panel.context.contentsModel?.writable === false || incomplete().length === 0) {
       return null;
     }
-    return () => lacking().forEach(writeEnd);
+    return () => incomplete().forEach(writeEnd);
   }
 
   /** Return the outputs of jobs and batches as they would be saved. */
@@ -207,7 +207,7 @@ export class OutputSaver implements IDisposable {
   }
 
   /** Return the outputs that are out of date, with their new data. */
-  private _stale(): (JobOutput & { fresh: OutputData })[] {
+  private _outdatedOutputs(): (JobOutput & { fresh: OutputData })[] {
     return this._outputs().flatMap(output => {
       const fresh = this._jobs.fresh(output);
       return fresh === null ? [] : [{ ...output, fresh }];
@@ -216,14 +216,14 @@ export class OutputSaver implements IDisposable {
 
   private readonly _jobs: NotebookJobs;
   private readonly _lease: SaveLease;
-  private readonly _listening: readonly Disposable[];
-  /** Jobs and batches that this page asked for, by running a cell or by a retry, until they have ended. */
+  private readonly _retryListeners: readonly Disposable[];
+  /** Jobs and batches that this page submitted, by running a cell or by a retry, until they have ended. */
   private readonly _ran = new Set<string>();
-  private _looking: ReturnType<typeof setTimeout> | undefined;
-  private _saving: ReturnType<typeof setTimeout> | undefined;
-  private _writing: ReturnType<typeof setTimeout> | undefined;
-  private _changing: Disposable | undefined;
-  private readonly _unqueued: Disposable;
+  private _lookTimer: ReturnType<typeof setTimeout> | undefined;
+  private _saveTimer: ReturnType<typeof setTimeout> | undefined;
+  private _writeTimer: ReturnType<typeof setTimeout> | undefined;
+  private _localChanges: Disposable | undefined;
+  private readonly _saveQueue: Disposable;
   private _disposed = false;
 }
 
@@ -240,7 +240,7 @@ function writeEnd({ cell, index, fresh }: JobOutput & { fresh: OutputData }): vo
  * Queue a notebook's saves: this extension's, autosave and the user's. With two at a time Lab asks whether to
  * overwrite another user's change, because the second finds on the disk what the first has just written.
  */
-function queued(context: { save(): Promise<void> }): Disposable {
+function queueSaves(context: { save(): Promise<void> }): Disposable {
   const own = Object.getOwnPropertyDescriptor(context, 'save');
   const save = context.save.bind(context);
   let last: Promise<unknown> = Promise.resolve();
@@ -254,7 +254,7 @@ function queued(context: { save(): Promise<void> }): Disposable {
       if (own) {
         Object.defineProperty(context, 'save', own);
       } else {
-        Reflect.deleteProperty(context, 'save'); // the class's own shows again
+        Reflect.deleteProperty(context, 'save'); // the method of the class applies again
       }
     }
   };

@@ -1,4 +1,4 @@
-/** Writes into a document that several pages share: the server elects the one page that does. */
+/** Writes ends of jobs into a shared document, in the one page to which the server gives the lease. */
 
 import type { CodeCellModel } from '@jupyterlab/cells';
 
@@ -6,7 +6,7 @@ import type { Disposable } from '../wire/feed';
 import type { JobOutput } from './jobOutputs';
 import { batchOf, bundlesOf, type OutputData } from './mimebundle';
 
-/** A page that is not elected checks again: the other page's write arrives within moments, unless it was closed. */
+/** A page without the lease checks again: the other page's write arrives soon, unless that page was closed. */
 const CHECK_AGAIN = 2000; // ms
 const LONGEST = 60_000; // ms
 
@@ -63,8 +63,8 @@ interface OutputMap {
 }
 
 /**
- * The part of a shared code cell that is used here; its public interface lacks the outputs. Each is a map of its own, or plain
- * JSON. The document may be crafted, and its JSON of any shape.
+ * The part of a shared code cell that is used here; its public interface lacks the outputs. Each output is a map or plain
+ * JSON. The document may be crafted, and its JSON may have any shape.
  */
 interface SharedOutputs {
   transact(change: () => void, undoable: boolean): void;
@@ -75,10 +75,10 @@ interface SharedOutputs {
 /**
  * Write into the shared document without an undo entry, and without replacing the output if that is possible.
  *
- * jupyter-collaboration has a map for each output. jupyter-server-documents, whose server writes the outputs of what
- * runs, has plain JSON, of which nothing can be set: then all outputs of the cell are replaced once. One alone would
- * come last in every page, for there a new output is always appended. They are replaced as this page has them, where
- * adjacent streams are one: pages cannot insert them apart.
+ * jupyter-collaboration has a map for each output. jupyter-server-documents, whose server writes the outputs of running
+ * cells, has plain JSON, in which no value can be set: then all outputs of the cell are replaced once. A single new
+ * output would come last in every page, because pages always append new outputs. The outputs are replaced as this page
+ * has them, with adjacent streams joined: pages cannot insert them separately.
  */
 export function writeShared(cell: CodeCellModel, index: number, data: OutputData): void {
   const shared = cell.sharedModel as unknown as SharedOutputs;
@@ -93,7 +93,7 @@ export function writeShared(cell: CodeCellModel, index: number, data: OutputData
   } else {
     const replaced = cell.outputs.toJSON().map((each, i) => (i === index ? { ...each, data } : each));
     shared.transact(() => {
-      // The new ones come behind the old ones, for a page removes as many from its beginning as the document has.
+      // Add the new ones behind the old ones: a page removes outputs from its beginning, as many as the document does.
       shared.updateOutputs(outputs.length, outputs.length, replaced);
       shared.updateOutputs(0, outputs.length, []);
     }, false);
@@ -101,8 +101,8 @@ export function writeShared(cell: CodeCellModel, index: number, data: OutputData
 }
 
 /**
- * Return an output as the shared document has it. A page does not take over data that were set in an output's map: its
- * own outputs would lack the end forever.
+ * Return an output as the shared document has it. A page does not apply changes of an output's map to its own outputs,
+ * so these would always lack the end.
  */
 export function asInDocument(output: JobOutput): JobOutput {
   const { cell, index } = output;
@@ -111,14 +111,14 @@ export function asInDocument(output: JobOutput): JobOutput {
   return data == null ? output : { ...output, data, jobs: bundlesOf(data), batch: batchOf(data) };
 }
 
-/** Find an output of a page in the document: a page joins outputs that the document has apart. */
+/** Find an output of a page in the document: a page joins outputs that are separate in the document. */
 function placeInDocument(cell: CodeCellModel, index: number, outputs: readonly unknown[]): number | undefined {
   const here = Array.from({ length: cell.outputs.length }, (_, i) => keyOf(cell.outputs.get(i).toJSON()));
   const before = here.slice(0, index).filter(key => key === here[index]).length;
   return outputs.flatMap((output, i) => (keyOf(output) === here[index] ? [i] : []))[before];
 }
 
-/** JSON may have a member of any name, but none that is a function. */
+/** Return whether this is a map: JSON can have a member of any name, but no function. */
 function isMap(output: unknown): output is OutputMap {
   return typeof (output as Partial<OutputMap> | null)?.set === 'function';
 }
@@ -143,7 +143,7 @@ interface Transaction {
   changedParentTypes: { has(type: unknown): boolean };
 }
 
-/** Call back whenever something in this page has changed the cells of a shared notebook; its server saves that. */
+/** Call back whenever this page has changed the cells of a shared notebook, which its server saves. */
 export function onLocalChange(notebook: unknown, listener: () => void): Disposable {
   const { ydoc } = notebook as SharedDocument;
   const cells = ydoc?.getArray('cells');

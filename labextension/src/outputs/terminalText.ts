@@ -1,6 +1,6 @@
 /**
- * Text of others, as it goes into text/plain, which terminals show: control characters, which a terminal would obey, are
- * written out. The same as `jupyter_bgstream/core/terminal_text.py`; both run the cases in `tests/golden/visible.json`.
+ * Escapes untrusted text for text/plain, which terminals show: a terminal would obey control characters. The same as
+ * `jupyter_bgstream/core/terminal_text.py`; both run the cases in `tests/golden/visible.json`.
  */
 
 const CONTROLS = '\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069';

@@ -1,3 +1,5 @@
+/** Icons of the panel, the tabs and the toolbar. */
+
 import { LabIcon } from '@jupyterlab/ui-components';
 
 import svgstr from '../../style/bgstream.svg';

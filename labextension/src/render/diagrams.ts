@@ -1,5 +1,5 @@
 /**
- * Which diagrams of an answer are drawn.
+ * Decides which diagrams of an answer are drawn.
  *
  * Lab draws a diagram in the page itself and then makes an image of it. What the diagram names has loaded by then: an
  * image as a shape, a style, a tag in a label. So a diagram that could name something stays the code that it is.

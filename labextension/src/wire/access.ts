@@ -1,4 +1,4 @@
-/** Why the live socket does not open: a browser's WebSocket does not show the HTTP status, so REST is asked. */
+/** Finds out over REST why the live socket does not open: a browser's WebSocket hides the HTTP status. */
 
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
@@ -9,8 +9,8 @@ import type { Access } from './feed';
 const TIMEOUT = 10_000; // ms
 
 /**
- * What a request found: JSON; `refused`, a 401 or 403; `login`, a page in place of JSON, or the way to another site; or
- * `nothing` that says anything about the login, as while the network or a server has trouble.
+ * The result of a request: JSON; `refused`, a 401 or 403; `login`, a page in place of JSON or a redirect to another
+ * site; or `nothing`, no information about the login, as during problems of the network or a server.
  */
 type Found = { json: unknown } | 'refused' | 'login' | 'nothing';
 
@@ -21,7 +21,7 @@ export async function checkAccess(settings: ServerConnection.ISettings): Promise
     return 'granted';
   }
   if (found === 'refused') {
-    // Jupyter gives one status to two reasons: the login is not accepted, or the user may not read.
+    // Jupyter has one status for two reasons: the login is not accepted, or the user may not read.
     found = await find(settings, 'api/me');
     if (typeof found === 'object') {
       return hasUser(found.json) ? 'forbidden' : 'signed-out';
@@ -33,7 +33,7 @@ export async function checkAccess(settings: ServerConnection.ISettings): Promise
 async function find(settings: ServerConnection.ISettings, path: string): Promise<Found> {
   const response = await ask(settings, path);
   if (response === null) {
-    // A login page on another site cannot be read from here, which looks like no answer at all. Not asked for first:
+    // A login page on another site cannot be read from here and looks like no response. This is not the first request:
     // JupyterHub also redirects requests to a server that has stopped.
     const unread = await ask(settings, path, 'manual');
     return unread?.type === 'opaqueredirect' ? 'login' : 'nothing';
@@ -67,7 +67,7 @@ async function read(response: Response): Promise<Found> {
   try {
     return { json: JSON.parse(body) };
   } catch {
-    // Not every proxy lets a page know that a body was cut; but no login page calls itself JSON, or is empty.
+    // Some proxies hide that a body was cut; but no login page has the type JSON or is empty.
     const isPage = body !== '' && !/\bjson\b/i.test(response.headers.get('Content-Type') ?? '');
     return isPage ? 'login' : 'nothing';
   }

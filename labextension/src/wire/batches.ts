@@ -1,9 +1,8 @@
 /**
- * Batches of jobs, as this page follows them: one object by batch, read again when the socket hints that a job changed.
+ * Batches that this page follows: one object per batch, read again when the socket hints that a job changed.
  *
- * A hint names a job and not its batch, and of a large batch they come by the thousand: so a batch that runs is read
- * at most once per second, however many there are. One that has ended is read again, and less often, when jobs are
- * queued, for a retry opens it again.
+ * A hint names a job, not its batch, and a large batch causes thousands of hints. So a running batch is read at most
+ * once per second. An ended batch is read again, less often, when jobs are queued: a retry reopens it.
  */
 
 import { trans } from '../translation';
@@ -17,13 +16,13 @@ const SPACING = 1000; // ms between two reads of a batch
 const SPACING_ENDED = 5000; // ms
 /** For hidden pages: a notebook that is open there is saved when a batch ends. */
 const SPACING_HIDDEN = 10_000; // ms
-/** After a failed reading, unless the socket opens first. */
+/** Delay after a failed read, unless the socket opens first. */
 const AGAIN = 5000; // ms
 
-/** Gets a batch as it is now; null while it is not known. `trouble`: why the batch may be old, or is null. */
+/** Receives the current batch, null while it is unknown. `trouble`: why the batch may be outdated or is null. */
 export type BatchFollower = (batch: BatchInfo | null, trouble: ErrorInfo | Denial | null) => void;
 
-/** Where a view gets its batch from. */
+/** Source of the batches of views. */
 export interface BatchFeed {
   /** Call back with the batch now, before this returns, and whenever it changes. */
   follow(id: string, follower: BatchFollower): Disposable;
@@ -35,7 +34,7 @@ export interface BatchFeed {
   resume(id: string): Promise<void>;
   /** Report that a visible view has drawn the end: its notice is read. */
   seen(id: string): void;
-  /** List the jobs of a batch, where there is a list. */
+  /** List the jobs of a batch, in pages with a list. */
   show?: (batch: { batch: string; title: string }) => void;
 }
 
@@ -52,12 +51,12 @@ interface Entry {
   batch: BatchInfo | null;
   trouble: ErrorInfo | null;
   followers: Set<BatchFollower>;
-  /** When the last reading began, by the page's clock. */
+  /** Start of the last read, by the page's clock. */
   readAt: number;
   busy: boolean;
-  /** It was asked for while it was being read. */
+  /** Whether another read was requested during the current one. */
   again: boolean;
-  /** A request was answered while the batch was being read: the read may be older than that answer. */
+  /** Whether a request was answered during the current read, which may be older than that answer. */
   overtaken: boolean;
   timer: ReturnType<typeof setTimeout> | undefined;
 }
@@ -133,7 +132,7 @@ export class Batches implements BatchFeed {
   }
 
   seen(id: string): void {
-    // If it fails, the notice stays unread, and the next view that comes into sight reports the same.
+    // If it fails, the notice stays unread, and the next visible view reports the same.
     this._readNotice(id).catch(() => undefined);
   }
 
@@ -165,7 +164,7 @@ export class Batches implements BatchFeed {
       for (const [id, entry] of this._entries) {
         const isHere = entry.batch !== null && entry.trouble?.code !== 'not_found';
         const goesOn = isHere && !hasEnded(entry.batch?.status ?? 'new');
-        // Of one that is not there or has ended, only new jobs can change anything.
+        // Only new jobs can change a batch that is missing or has ended.
         if (goesOn || news.status === 'queued') {
           this._ask(id, entry);
         }
@@ -173,7 +172,7 @@ export class Batches implements BatchFeed {
     }
   }
 
-  /** Read it now or, if that was done a moment ago, as soon as that may be done again. */
+  /** Read it now or, after a recent read, as soon as the spacing permits. */
   private _ask(id: string, entry: Entry): void {
     if (entry.busy) {
       entry.again = true;
@@ -187,7 +186,7 @@ export class Batches implements BatchFeed {
     this._in(Math.max(0, entry.readAt + spacing - Date.now()), id, entry);
   }
 
-  /** The same, though it was put off: that is no longer for the reason it was. */
+  /** The same, even if the read was delayed: the reason for the delay no longer holds. */
   private _askAnew(id: string, entry: Entry): void {
     clearTimeout(entry.timer);
     entry.timer = undefined;

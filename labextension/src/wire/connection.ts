@@ -16,7 +16,7 @@ export interface ConnectionOptions {
 
 export interface ConnectionHandlers {
   hear: (frame: ServerFrame) => void;
-  /** The socket is lost, or the reason why it does not open has changed. */
+  /** Called when the socket is lost or the reason why it does not open has changed. */
   offline: () => void;
 }
 
@@ -48,12 +48,12 @@ export class Connection {
     return this._disposed;
   }
 
-  /** Whether the server has greeted on a socket that is open. */
+  /** Whether the socket is open and the server has sent its greeting. */
   get isOnline(): boolean {
     return this._online;
   }
 
-  /** Why the server denies this page; null if it does not, and while that is not known. */
+  /** Why the server denies this page; null if it does not or if this is unknown. */
   get denial(): Denial | null {
     return this._denial;
   }
@@ -122,7 +122,7 @@ export class Connection {
     }
     this._drop();
     const wait = Math.min(FIRST_RETRY * 2 ** this._failures++, LONGEST_RETRY);
-    // Jitter, or all pages of a server that restarts would connect at the same moment.
+    // With jitter: else all pages of a restarted server would connect at the same moment.
     const random = this._options.random ?? Math.random;
     this._retry = setTimeout(() => this._connect(), wait * (0.5 + random() / 2));
     this._handlers.offline();
@@ -147,7 +147,7 @@ export class Connection {
     this._handlers.offline();
   }
 
-  /** Connect at once when there is reason to think that it works now. */
+  /** Connect at once when a connection is likely to succeed. */
   private readonly _hurry = (): void => {
     if (this._socket === null && globalThis.document.visibilityState === 'visible') {
       this._failures = 0;

@@ -1,4 +1,4 @@
-/** Call all listeners. One that throws does not keep the news from the others. */
+/** Call all listeners, even if one of them throws. */
 export function emitAll<T extends unknown[]>(listeners: Iterable<(...news: T) => void>, ...news: T): void {
   for (const listener of [...listeners]) {
     try {

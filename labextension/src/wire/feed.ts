@@ -1,4 +1,4 @@
-/** How views follow jobs: by the page's socket, or by what a kernel relays. */
+/** Interfaces by which views follow jobs: over the page's socket or a kernel's relay. */
 
 import type { Answer, Attempt, Times } from './fold';
 import type { ErrorInfo, ImageInfo, ServerFrame } from './wire';
@@ -16,7 +16,7 @@ export interface Followed {
   readonly online: boolean;
   /** Why the server does not send this job (`not_found`, …). */
   readonly trouble: ErrorInfo | null;
-  /** Why the server denies this page; null if it does not, and while that is not known. */
+  /** Why the server denies this page; null if it does not or if this is unknown. */
   readonly denial: Denial | null;
 }
 
@@ -27,11 +27,11 @@ export type Access = 'granted' | 'signed-out' | 'forbidden' | 'unknown';
 export interface Denial {
   code: 'signed_out' | 'forbidden' | 'other_protocol';
   message: string;
-  /** When the socket was lost, in Unix seconds: nothing later is known here. */
+  /** Time of the loss of the socket, in Unix seconds: later changes are unknown here. */
   since: number;
 }
 
-/** Return whether a job was deleted: the server does not have it, and this page has seen it. */
+/** Return whether a job was deleted: the server does not have it, but this page has seen it. */
 export function wasDeleted({ trouble, answer }: Followed): boolean {
   return trouble?.code === 'not_found' && answer.status !== 'new';
 }
@@ -42,7 +42,7 @@ export interface Disposable {
   dispose(): void;
 }
 
-/** Where a view gets its job from. */
+/** Source of the jobs of views. */
 export interface JobFeed {
   /** Call back with the present state, before this returns, if there is one, and then with each new one. */
   follow(job: string, follower: Follower): Disposable;
@@ -54,6 +54,6 @@ export interface JobFeed {
   image?(job: string, image: ImageInfo): Promise<Blob>;
 }
 
-/** Hints of the server, at which lists are read again, and that the socket is lost. */
+/** Hints of the server that lists changed, and losses of the socket. */
 export type News =
   Extract<ServerFrame, { type: 'hello' | 'job' | 'batch' | 'notice' }> | { type: 'offline'; denial?: Denial | null };

@@ -105,7 +105,7 @@ export function apply(answer: Answer, event: WireEvent): Answer {
   return { ...answer, status, seq: event.seq, ...changes(answer, event) };
 }
 
-/** Apply events in order. The fold of all is the fold of the rest after that of any first n. */
+/** Apply events in order. The result does not depend on how the events are split into calls. */
 export function fold(events: Iterable<WireEvent>, answer: Answer = EMPTY_ANSWER): Answer {
   for (const event of events) {
     answer = apply(answer, event);
@@ -151,7 +151,7 @@ function changes(answer: Answer, event: WireEvent): Changes {
     case 'attempt':
       return { attempt: event.attempt, not_before: null, error: null, ...(event.resumed ? {} : setAside(answer)) };
     case 'delta':
-      // An engine keeps a string that grows as a tree of its pieces: appending does not copy.
+      // JavaScript engines store a growing string as a tree of its pieces: appending does not copy.
       return event.channel === 'text'
         ? { text: answer.text + event.text }
         : { reasoning: answer.reasoning + event.text };
@@ -190,11 +190,11 @@ function changes(answer: Answer, event: WireEvent): Changes {
 /** The same as `jupyter_bgstream/core/costs.py`. */
 function counted({ usage: before, cost }: Answer, usage: Usage): Changes {
   if (usage.cost === null) {
-    // A figure once known stays until another comes.
+    // A known figure stays until another arrives.
     const { cost, cost_estimated } = before ?? usage;
     return { usage: cost === null ? usage : { ...usage, cost, cost_estimated } };
   }
-  // The cost of this attempt is replaced; the earlier attempts were paid for all the same.
+  // The cost of this attempt is replaced; the costs of earlier attempts stay.
   const paid = Math.max(0, (cost?.usd ?? 0) - (before?.cost ?? 0));
   return { usage, cost: { usd: paid + usage.cost, estimated: cost?.estimated === true || usage.cost_estimated } };
 }

@@ -1,5 +1,5 @@
 /**
- * Images for a page that has no server in reach: a kernel hands them over in pieces, as custom messages with buffers
+ * Images for a page that cannot reach the server: a kernel sends them in chunks, as custom messages with buffers
  * (see `jupyter_bgstream/client/image_relay.py`).
  */
 
@@ -20,7 +20,7 @@ interface Message {
   error?: { message: string };
 }
 
-/** A larger image would take a kernel's messages for too long. */
+/** A larger image would block a kernel's messages for too long. */
 const LIMIT = 10 * 2 ** 20; // bytes
 const PATIENCE = 30_000; // ms of silence until the kernel counts as busy
 

@@ -3,7 +3,7 @@
  *
  * The kernel writes what it reads into the widget's state, as `log_0`, `log_1`, … in JSON; `log` is their number (see
  * `jupyter_bgstream/client/widgets/job.py`). To the rest of this code it looks like the live socket and like the
- * server's records. Wishes go to the kernel as messages, which it hears when no cell runs.
+ * server's records. Requests go to the kernel as messages, which it receives when no cell runs.
  */
 
 import { trans } from '../translation';
@@ -41,7 +41,7 @@ export function sendToKernel(model: Model, content: unknown): boolean {
   }
 }
 
-const BEAT = 20_000; // ms; a socket that is silent for longer would be given up
+const BEAT = 20_000; // ms; a socket that is silent for longer counts as lost
 const PATIENCE = 3000; // ms until the kernel counts as busy
 
 /** The requests of a page to a kernel. */
@@ -54,7 +54,7 @@ class Wishes implements Disposable {
     this._model.off('msg:custom', this._hear);
   }
 
-  /** Send a request. Rejects when it is refused, and after a long silence, which does not take it back. */
+  /** Send a request. Rejects if it is refused, and after a long silence, although it may still be executed. */
   ask(verb: string, what: Record<string, string>): Promise<Job | null> {
     const call = `${Date.now()}-${Math.random()}`; // other pages have calls of their own
     return new Promise((resolve, reject) => {
@@ -109,7 +109,7 @@ export class KernelBatch implements BatchFeed, Disposable {
       suspect = false;
       tell();
     };
-    // The kernel may be gone. What it says next would prove the contrary.
+    // The kernel may be gone; any further message proves the contrary.
     const doubt = (): void => {
       suspect = true;
       tell();
@@ -138,7 +138,7 @@ export class KernelBatch implements BatchFeed, Disposable {
   }
 
   seen(): void {
-    // The server does not know the viewers of this page.
+    // The server does not know this page's viewers.
   }
 
   private readonly _wishes: Wishes;
@@ -154,7 +154,7 @@ export class KernelFeed implements Disposable {
     const connect = (): WebSocket => this._connect();
     this.live = new Live({
       url: () => 'kernel',
-      // What `new` returns is what it is.
+      // Called with `new`, which returns the object that the function returns.
       WebSocket: function () {
         return connect();
       } as unknown as new (url: string) => WebSocket,
@@ -232,7 +232,7 @@ export class KernelFeed implements Disposable {
       this._take(entry);
     }
     if (this._next < Number(this._model.get('log') ?? 0)) {
-      sendToKernel(this._model, { type: 'relay', have: this._next }); // something was lost on the way
+      sendToKernel(this._model, { type: 'relay', have: this._next }); // an entry was lost
     }
     this._maybeOnline();
   };
@@ -250,7 +250,7 @@ export class KernelFeed implements Disposable {
     }
     const job = entry.job ?? '';
     if (entry.type === 'reset') {
-      this._logs.delete(job); // what came before is of another log
+      this._logs.delete(job); // earlier entries are of another log
     } else {
       const log = this._logs.get(job);
       if (log === undefined) {
@@ -272,7 +272,7 @@ export class KernelFeed implements Disposable {
     return job;
   }
 
-  /** The kernel may be gone. What it says next would prove the contrary. */
+  /** Whether the kernel may be gone; any further message proves the contrary. */
   private readonly _doubt = (): void => {
     this._suspect = true;
     this._maybeOnline();

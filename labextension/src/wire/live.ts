@@ -1,8 +1,8 @@
 /**
  * The jobs that a page follows, by its one WebSocket. All views of a job share one follow and one folded state.
  *
- * After a reconnect it follows on from its cursors. A problem of the connection is never the job's: followers get
- * `online: false` and keep what they have.
+ * After a reconnect it continues from its cursors. A problem of the connection is never shown as the job's: followers
+ * get `online: false` and keep their state.
  */
 
 import { trans } from '../translation';
@@ -17,7 +17,7 @@ export interface LiveOptions extends ConnectionOptions {
   image: (job: string, image: ImageInfo) => Promise<Blob>;
 }
 
-/** Frames in a row that do not fit, before the page gives up. */
+/** Frames in a row that do not match the state, after which the page gives up. */
 const MOST_MISFITS = 8;
 
 interface Entry {
@@ -85,7 +85,7 @@ export class Live implements JobFeed {
     }
   }
 
-  /** Ask whether this page is to write the end of a job, or of a batch, into a document that pages share. */
+  /** Request the save lease: the right to write the end of a job or batch into a shared document. */
   mayWrite(document: string, job: string): Promise<boolean> {
     if (!this._connection.isOnline) {
       return Promise.resolve(false);
@@ -95,7 +95,7 @@ export class Live implements JobFeed {
     return answer;
   }
 
-  /** Call back with the server's hints; the state of the followed jobs is not among them. */
+  /** Call back with the server's hints, which do not contain the state of followed jobs. */
   listen(listener: (news: News) => void): Disposable {
     this._listeners.add(listener);
     return { dispose: () => void this._listeners.delete(listener) };
@@ -168,7 +168,7 @@ export class Live implements JobFeed {
     let { answer, times, attempts } = entry.state;
     try {
       for (const event of events) {
-        // A frame of an earlier follow may still come after a new follow: an event that is here already is no error.
+        // A frame of an earlier follow may arrive after a new follow: a known event is not an error.
         if (event.seq > answer.seq) {
           const before = answer;
           answer = apply(before, event);
@@ -181,7 +181,7 @@ export class Live implements JobFeed {
       return;
     }
     if (answer !== entry.state.answer) {
-      entry.misfits = 0; // events that are here already prove nothing: a kernel repeats a whole log
+      entry.misfits = 0; // known events prove nothing: a kernel repeats a whole log
     }
     this._tell(entry, { answer, times, attempts, cursor, closed, online: true, trouble: null });
   }
@@ -238,7 +238,7 @@ export class Live implements JobFeed {
   }
 
   private _ask(job: string, entry: Entry): void {
-    // A job that has ended and is all here needs no follow, not even after a reconnect.
+    // An ended job with its whole log needs no follow, not even after a reconnect.
     if (!(entry.state.closed && hasEnded(entry.state.answer.status))) {
       this._connection.send({ type: 'follow', job, cursor: entry.state.cursor });
     }

@@ -1,4 +1,4 @@
-/** The server's REST side, and where its socket is. */
+/** REST client of the server, and the address of its socket. */
 
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
@@ -20,10 +20,10 @@ import type {
   ThreadPage
 } from './wire';
 
-/** A request that was refused (`code` of PROTOCOL.md), or that did not get through (`unreachable`). */
+/** A request that was refused (`code` of PROTOCOL.md) or failed without a response (`unreachable`). */
 export class RequestError extends Error {
   constructor(
-    /** The HTTP status; 0 if there was no answer. */
+    /** The HTTP status; 0 without a response. */
     readonly status: number,
     readonly code: string,
     message: string,
@@ -165,7 +165,7 @@ export class Requests {
     return (await this._ask('GET', 'status')) as ServerStatus;
   }
 
-  /** The socket's address, with the token where cookies do not do. */
+  /** The socket's address, with the token for pages that do not use cookies. */
   liveUrl(): string {
     const { wsUrl, token, appendToken } = this._settings;
     const url = URLExt.join(wsUrl, HOME, 'live');
@@ -183,7 +183,7 @@ export class Requests {
     query?: Record<string, string>,
     home = HOME
   ): Promise<unknown> {
-    // Lab's own default, `no-store`, puts the time into the query, and this server refuses what it does not know.
+    // Lab's own default, `no-store`, puts the time into the query, and this server refuses unknown parameters.
     const init: RequestInit = {
       method,
       cache: 'no-cache',

@@ -1,9 +1,9 @@
 /**
  * Chains of retries.
  *
- * An ended job never opens again: a retry is a new job. A view of the old job shows the newest, wherever and whenever
- * it was submitted. The log does not say it, so the jobs' records are read: of all that are watched at
- * once, when the socket opens and when the server hints at one of them.
+ * An ended job never reopens: a retry is a new job. A view of the old job shows the newest, wherever and whenever it
+ * was submitted. The log has no retries, so the records of the watched jobs are read: of all when the socket opens, and
+ * of one when the server hints at it.
  */
 
 import { emitAll } from './emit';
@@ -12,11 +12,11 @@ import { hasEnded } from './fold';
 import type { Live } from './live';
 import type { Job } from './wire';
 
-/** As much as is followed of a chain, in each direction. */
+/** Length of a followed chain, in each direction. */
 const DEPTH = 50;
 /** Jobs in one request. */
 const PAGE = 500;
-/** After a failed reading, unless the socket opens first. */
+/** Delay after a failed read, unless the socket opens first. */
 const AGAIN = 5000; // ms
 
 /** Jobs, the oldest first; each retries the one before it. Empty while unknown. */
@@ -24,9 +24,9 @@ export type Chain = readonly Job[];
 
 /** Chains of retries, for views. */
 export interface Chains {
-  /** Call back with the chain that a job is in, once it is known, and whenever it changes. */
+  /** Call back with the chain of a job, once it is known and whenever it changes. */
   watch(job: string, watcher: (chain: Chain) => void): Disposable;
-  /** Retry an ended job, whose end (`cursor`, if known) is thereby seen. Watchers have the chain before this resolves. */
+  /** Retry an ended job and mark its end (`cursor`, if known) as seen. Watchers get the chain before this resolves. */
   retry(job: string, cursor: string | null): Promise<void>;
 }
 
@@ -104,7 +104,7 @@ export class RetryChains implements Chains {
       try {
         await this._read(new Set([job]));
       } catch {
-        // Then we know of this one alone.
+        // Then only this job of the chain is known.
       }
     }
     const chain = this._chain(job).map(({ id }) => id);
@@ -159,7 +159,7 @@ export class RetryChains implements Chains {
     }
   }
 
-  /** Read records, and those that they name and we do not have. */
+  /** Read records, and the unknown records that they name. */
   private async _read(wanted: Set<string>): Promise<void> {
     for (let step = 0; step < DEPTH && wanted.size > 0; step++) {
       const ids = [...wanted];

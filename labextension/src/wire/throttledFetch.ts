@@ -1,18 +1,18 @@
-/** Reads of a list of the server, throttled however many hints come. */
+/** Throttled reads of a list of the server, for any number of hints. */
 
-/** A list is read at most this often. */
+/** Shortest pause between two reads of a list. */
 const SPACING = 300; // ms
-/** While they keep coming, as those of a large batch do, the pauses grow up to this. */
+/** While hints keep arriving, as from a large batch, the pauses grow up to this. */
 const LONGEST_SPACING = 2400; // ms
 
-/** Reads a list: never twice at a time, with a pause after it, and once more if it was asked for meanwhile. */
+/** Reads a list: one read at a time, a pause after it, and another read if one was requested meanwhile. */
 export class ThrottledFetch {
   constructor(
     private readonly _read: () => Promise<void>,
     private readonly _settled: () => void
   ) {}
 
-  /** Why the last reading failed, or null. */
+  /** Why the last read failed, or null. */
   failure: string | null = null;
 
   ask(): void {

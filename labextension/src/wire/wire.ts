@@ -1,5 +1,5 @@
 /**
- * What crosses the wire, as PROTOCOL.md has it. Types only: the server is the one that checks.
+ * Types of the wire format, as in PROTOCOL.md. The server validates; this side has types only.
  */
 
 export type Status = 'queued' | 'running' | 'waiting' | 'completed' | 'failed' | 'cancelled' | 'interrupted';
@@ -17,15 +17,15 @@ export interface Usage {
   cached_tokens: number | null;
   cache_write_tokens: number | null;
   reasoning_tokens: number | null;
-  /** What this attempt cost, in USD. */
+  /** Cost of this attempt, in USD. */
   cost: number | null;
   cost_estimated: boolean;
 }
 
-/** What all attempts cost. */
+/** Cost of all attempts. */
 export interface Cost {
   usd: number;
-  /** Any of it is by a list of prices and not the provider's own figure. */
+  /** Whether any part comes from list prices, not from the provider. */
   estimated: boolean;
 }
 
@@ -46,13 +46,13 @@ export interface ImageInfo {
   /** `<attempt>-<number>`; the text names the image by this number. */
   id: string;
   media_type: MediaType;
-  /** Of the file. */
+  /** Size of the file. */
   bytes: number;
 }
 
 export type MediaType = 'image/png' | 'image/jpeg' | 'image/gif' | 'image/webp';
 
-/** What an attempt said that was then started over. */
+/** The partial answer of an earlier attempt. */
 export interface Partial {
   attempt: number;
   text: string;
@@ -68,7 +68,7 @@ export type WireEvent = Numbered &
   (
     | { type: 'queued'; at: number }
     | { type: 'attempt'; at: number; resumed?: boolean; reason?: 'first' | 'retry' | 'recovery' }
-    /** `first`: this is a run, several deltas joined for transport, and `seq` is the last of them. */
+    /** With `first` this is a run: several deltas joined for transport, the last of them with `seq`. */
     | { type: 'delta'; channel: 'text' | 'reasoning'; text: string; first?: number }
     | ({ type: 'usage' } & { [name in keyof Usage]?: Usage[name] | null })
     | { type: 'source'; url: string; title?: string }
@@ -81,7 +81,7 @@ export type WireEvent = Numbered &
     | { type: 'cancelled'; at: number }
   );
 
-/** Where a job was asked for. */
+/** Where a job was submitted. */
 export interface JobSource {
   notebook: string | null;
   cell: string | null;
@@ -98,7 +98,7 @@ export interface Job {
   thread: string | null;
   batch: string | null;
   source: JobSource | null;
-  /** A person's name; null for jobs of kernels, and where nobody is named. */
+  /** A user's name; null for jobs of kernels and on servers without named users. */
   submitted_by: string | null;
   /** The log's tail. */
   cursor: string;
@@ -110,21 +110,21 @@ export interface Job {
   cost: Cost | null;
   finish_reason: string | null;
   error: ErrorInfo | null;
-  /** The ended job that a user asked again by this one. */
+  /** The ended job that this one retries. */
   retry_of: string | null;
-  /** The one job that asks this one again. */
+  /** The job that retries this one. */
   retried_by: string | null;
 }
 
 /** How many jobs of a batch have ended in each way. */
 export type EndCounts = Record<End, number>;
 
-/** Many jobs as one. Of a job that was retried only the newest counts. */
+/** A batch of jobs. Of a job and its retries only the newest counts. */
 export interface BatchInfo {
   id: string;
   status: 'queued' | 'running' | End;
   title: string;
-  /** As announced; `submitted` of them are there. */
+  /** Announced number of jobs; `submitted` of them are on the server. */
   total: number;
   submitted: number;
   counts: EndCounts;
@@ -132,10 +132,10 @@ export interface BatchInfo {
   running: number;
   waiting: number;
   queued: number;
-  /** Sums of what is known. */
+  /** Sums of the known values. */
   usage: { input_tokens: number | null; output_tokens: number | null };
   cost: Cost | null;
-  /** None of its jobs begins, and why. A server of earlier versions does not say. */
+  /** Set while the batch is paused. Servers of earlier versions leave it out. */
   paused?: Paused | null;
   source: JobSource | null;
   created_at: number;
@@ -148,7 +148,7 @@ export interface Paused extends ErrorInfo {
   at: number;
 }
 
-/** The end of a job or, if `job` is null, of the batch; or that the batch is paused. */
+/** Notice of the end of a job or, if `job` is null, of the end or pause of a batch. */
 export interface Notice {
   id: string;
   job: string | null;
@@ -158,29 +158,29 @@ export interface Notice {
   preview: string;
   /** Of a batch. */
   counts: EndCounts | null;
-  /** It tells of that, and of no end. */
+  /** Set if the notice is about the pause, not the end. */
   paused?: Paused | null;
   thread: string | null;
   source: JobSource | null;
   created_at: number;
   read_at: number | null;
-  /** It is listed and calls nobody. */
+  /** Whether the notice is listed without a toast. */
   muted: boolean;
 }
 
-/** What the viewer does not want to be called for: a notebook's path, or a thread. */
+/** A muted notebook (`name` is its path) or thread. */
 export interface Mute {
   kind: 'notebook' | 'thread';
   name: string;
 }
 
-/** How the server is; only the fields that this side uses. */
+/** State of the server; only the fields that this side uses. */
 export interface ServerStatus {
-  /** Sentences for the user. Servers before this field have none. */
+  /** Sentences for the user. Servers of earlier versions leave them out. */
   warnings?: string[];
 }
 
-/** What some jobs took together. */
+/** Sum of the costs of some jobs. */
 export interface CostRow {
   key: string | null;
   usd: number | null;
@@ -189,14 +189,14 @@ export interface CostRow {
 
 export interface CostList {
   costs: CostRow[];
-  /** Which day it is on the server, as its days are named. */
+  /** Today on the server, in the form of the keys of days. */
   today: string;
 }
 
 export interface JobPage {
   jobs: Job[];
   next: string | null;
-  /** What `submitted_by` is in the viewer's own jobs. Servers before this field have none. */
+  /** `submitted_by` of the viewer's own jobs. Servers of earlier versions leave it out. */
   viewer?: string | null;
 }
 
@@ -204,14 +204,14 @@ export interface JobPage {
 export interface Thread {
   name: string;
   jobs: number;
-  /** Of its oldest job that has not ended, else of its last turn. */
+  /** Status of its oldest unfinished job, else of its last turn. */
   status: Status;
-  /** Of the last turn, as is the title. */
+  /** Model of the last turn; `title` is also that of the last turn. */
   model: string;
   title: string;
-  /** The last submit, start or end. */
+  /** Time of the last submission, start or end. */
   updated_at: number;
-  /** The thread it was forked from, if that is still there. */
+  /** The thread from which it was forked, if that still exists. */
   forked_from: string | null;
 }
 
@@ -220,7 +220,7 @@ export interface ThreadPage {
   next: string | null;
 }
 
-/** A part of a message; of images, files and recordings there is what they are, without their data. */
+/** A part of a message; images, files and recordings have their type and size, without their data. */
 export type Part =
   | { type: 'text'; text: string }
   | { type: 'image' | 'audio'; media_type: string; bytes: number }
@@ -229,29 +229,29 @@ export type Part =
 export interface Message {
   role: 'system' | 'developer' | 'user' | 'assistant' | 'tool';
   content: string | Part[];
-  /** Of an assistant: the tools that it asked for. */
+  /** The tools that an assistant called. */
   tool_calls?: readonly { id: string; name: string; arguments: string }[];
 }
 
-/** A message of a thread; `status` is `completed`, or that of a job of which there is only what was asked. */
+/** A message of a thread; `status` is `completed`, or that of a job without a complete answer. */
 export interface ThreadMessage extends Message {
   /** Null if its job was deleted. */
   job: string | null;
   status: Status;
 }
 
-/** What is asked in a thread. */
+/** A question in a thread. */
 export interface JobSubmission {
-  /** Made here, so that asking twice is asking once. */
+  /** Created here, so that a repeated request submits one job. */
   id: string;
   prompt: string;
   thread: string;
   priority: 'interactive';
-  /** Left out: the server's default. */
+  /** The server's default if left out. */
   model?: string;
 }
 
-/** Which models there are; only the fields that this side uses. */
+/** The available models; only the fields that this side uses. */
 export interface ModelList {
   default: string | null;
   aliases: Record<string, string>;
