@@ -21,7 +21,7 @@ extensions = [
     "generated_pages",
     "state_diagram",
 ]
-exclude_patterns = ["build"]
+exclude_patterns = ["build", "jupyter_execute"]  # myst-nb writes notebooks beside the build
 
 smartquotes_action = "qe"  # not dashes: options begin with two
 myst_enable_extensions = ["colon_fence", "deflist"]
