@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import psutil
 from client.conftest import Kernel
 from harness.jupyter import Jupyter
 from nbformat.v4 import new_code_cell, new_notebook
@@ -20,17 +22,22 @@ _SETUP = "import jupyter_bgstream as bg\n%load_ext jupyter_bgstream"
 _PYTHON = [sys.executable, "-m"]
 _EXECUTE = str(Path(sys.executable).with_name("jupyter-execute"))
 
+_PATIENCE = 150.0  # seconds; less than a test may take, so that a program that hangs prints its stacks
+
 _START = """
-import json, subprocess
+import json, psutil, signal, subprocess, time
 started = [subprocess.Popen(each, stdout=-1, stderr=-2, text=True) for each in {commands!r}]
 printed = []
+limit = time.monotonic() + {patience!r}
 """
 # In slices: a machine under load takes longer than a front end waits for a message.
 _GO_ON = """
 try:
     printed.append(started[len(printed)].communicate(timeout=60)[0])
 except subprocess.TimeoutExpired:
-    pass
+    if time.monotonic() > limit:  # the kernels of programs, too
+        for each in psutil.Process().children(recursive=True):
+            each.send_signal(signal.SIGABRT)
 print(len(printed), end="")
 """
 
@@ -77,13 +84,22 @@ class Place:
                 subprocess.Popen(each, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
                 for each in commands
             ]
-            printed = [each.communicate()[0] for each in started]
+            printed = [_output_of(each) for each in started]
             return [(each.returncode, text) for each, text in zip(started, printed, strict=True)]
-        assert self._kernel.run(_START.format(commands=list(commands))).reply["status"] == "ok"
+        assert self._kernel.run(_START.format(commands=list(commands), patience=_PATIENCE)).reply["status"] == "ok"
         while int(self._kernel.run(_GO_ON).printed) < len(commands):
             pass
         found = self._kernel.run("print(json.dumps([[each.returncode for each in started], printed]))").printed
         return list(zip(*json.loads(found), strict=True))
+
+
+def _output_of(program: subprocess.Popen[str]) -> str:
+    try:
+        return program.communicate(timeout=_PATIENCE)[0]
+    except subprocess.TimeoutExpired:
+        for each in [*psutil.Process(program.pid).children(recursive=True), program]:
+            each.send_signal(signal.SIGABRT)
+        return program.communicate()[0]
 
 
 def notebook(path: Path, cells: Sequence[str]) -> Path:

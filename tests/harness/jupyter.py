@@ -118,6 +118,7 @@ class Jupyter:
             "IPYTHONDIR": str(self.home / "ipython"),
             "JUPYTER_PLATFORM_DIRS": "1",
             "PYTHONUNBUFFERED": "1",
+            "PYTHONFAULTHANDLER": "1",  # SIGABRT prints the stacks of all threads
         } | self._env
         if self._python is None:
             # The package under test comes first, whatever folder a test adds.
