@@ -50,6 +50,10 @@ async def page(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> AsyncIt
 
 async def ended(page: Page, views: str, count: int) -> None:
     """Wait until so many views below the selector have ended and show the last words."""
+    for number in range(count):  # a long answer is drawn where it is in sight
+        view = page.locator(views).nth(number)
+        await view.scroll_into_view_if_needed()
+        await expect(view).to_have_attribute("data-drawn", "true")
     await page.wait_for_function(
         """([views, count, last]) => [...document.querySelectorAll(`${views}[data-drawn=true]`)].filter(
             view => view.querySelector('.jp-bgstream-text').textContent.includes(last)).length === count""",

@@ -165,8 +165,9 @@ def test_what_is_relayed_is_linear_and_its_rate_is_bounded(loose: LooseKernel, p
     assert messages[-1]["parent_header"]["msg_id"] == sent
     updates = [message for message in messages if message["msg_type"] == "comm_msg"]
     logs = [message for message in updates if any(name.startswith("log_") for name in state(message))]
-    assert len(logs) > 4
-    assert len(logs) <= span(updates) * RATE + 3  # the record of the job before, the end and the record after
+    assert len(logs) > 3  # more than these, so that the text comes in pieces, on a slow machine in few
+    # Four more: the record of the job before, the end, the record after, and one if the first message was sent late.
+    assert len(logs) <= span(updates) * RATE + 4
     assert relayed(messages).text == TEXT
     whole = json.dumps([state(message) for message in updates])
     assert all(whole.count(word.strip() + " ") == 1 for word in WORDS)

@@ -109,9 +109,9 @@ def test_answers_of_a_batch_name_their_images(server: Jupyter, provider: Threade
     provider.scripts["drawn"] = answer("", images=[PNG])
     jobs = [{"id": "image-of-batch", "model": "demo/drawn", "prompt": "x"}]
     with server.client() as client:
-        assert client.post("batches", json={"id": "images", "total": 1, "jobs": jobs}).status_code == 200
+        assert client.post("batches", json={"id": "batch-of-images", "total": 1, "jobs": jobs}).status_code == 200
         wait(server, "image-of-batch")
-        (place,) = client.get("batches/images/answers").json()["answers"]
+        (place,) = client.get("batches/batch-of-images/answers").json()["answers"]
     assert place["images"] == [{"id": "1-1", "media_type": "image/png", "bytes": len(PNG)}]
     assert place["text"] == "(Picture 1: PNG, 2.1 kB)"
 
