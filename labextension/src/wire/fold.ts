@@ -92,8 +92,11 @@ export function firstOf(event: WireEvent): number {
   return event.type === 'delta' ? (event.first ?? event.seq) : event.seq;
 }
 
+/** Lists that one fold has made and that no other answer has: items are appended to them without a copy. */
+export type FreshLists = WeakSet<object>;
+
 /** Return the answer after one event; throws IllegalEventError or OutOfOrderError, and then nothing has changed. */
-export function apply(answer: Answer, event: WireEvent): Answer {
+export function apply(answer: Answer, event: WireEvent, fresh: FreshLists = new WeakSet()): Answer {
   const status = TRANSITIONS[answer.status]?.[event.type];
   if (status === undefined) {
     throw new IllegalEventError(`A job that is ${answer.status} cannot have the event ${event.type}.`);
@@ -102,13 +105,14 @@ export function apply(answer: Answer, event: WireEvent): Answer {
   if (first !== answer.seq + 1 || event.seq < first) {
     throw new OutOfOrderError(`Expected event ${answer.seq + 1}, got ${first}.`);
   }
-  return { ...answer, status, seq: event.seq, ...changes(answer, event) };
+  return { ...answer, status, seq: event.seq, ...changes(answer, event, fresh) };
 }
 
 /** Apply events in order. The result does not depend on how the events are split into calls. */
 export function fold(events: Iterable<WireEvent>, answer: Answer = EMPTY_ANSWER): Answer {
+  const fresh: FreshLists = new WeakSet();
   for (const event of events) {
-    answer = apply(answer, event);
+    answer = apply(answer, event, fresh);
   }
   return answer;
 }
@@ -146,7 +150,7 @@ export function applyAttempts(attempts: readonly Attempt[], before: Answer, even
 
 type Changes = { -readonly [name in keyof Answer]?: Answer[name] };
 
-function changes(answer: Answer, event: WireEvent): Changes {
+function changes(answer: Answer, event: WireEvent, fresh: FreshLists): Changes {
   switch (event.type) {
     case 'attempt':
       return { attempt: event.attempt, not_before: null, error: null, ...(event.resumed ? {} : setAside(answer)) };
@@ -166,10 +170,10 @@ function changes(answer: Answer, event: WireEvent): Changes {
         cost_estimated: event.cost_estimated ?? false
       });
     case 'source':
-      return { sources: [...answer.sources, { url: event.url, title: event.title ?? '' }] };
+      return { sources: append(answer.sources, { url: event.url, title: event.title ?? '' }, fresh) };
     case 'tool_call':
       return {
-        tool_calls: [...answer.tool_calls, { id: event.id, name: event.name, arguments: event.arguments }]
+        tool_calls: append(answer.tool_calls, { id: event.id, name: event.name, arguments: event.arguments }, fresh)
       };
     case 'image':
       return { images: [...answer.images, { id: event.id, media_type: event.media_type, bytes: event.bytes }] };
@@ -185,6 +189,16 @@ function changes(answer: Answer, event: WireEvent): Changes {
     case 'queued':
       return {};
   }
+}
+
+function append<T>(list: readonly T[], item: T, fresh: FreshLists): readonly T[] {
+  if (fresh.has(list)) {
+    (list as T[]).push(item);
+    return list;
+  }
+  const longer = [...list, item];
+  fresh.add(longer);
+  return longer;
 }
 
 /** The same as `jupyter_bgstream/core/costs.py`. */

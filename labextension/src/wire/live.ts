@@ -9,7 +9,7 @@ import { trans } from '../translation';
 import { Connection, type ConnectionOptions } from './connection';
 import { emitAll } from './emit';
 import type { Disposable, Followed, Follower, JobFeed, News } from './feed';
-import { apply, applyAttempts, applyTimes, EMPTY_ANSWER, firstOf, hasEnded, NO_TIMES } from './fold';
+import { apply, applyAttempts, applyTimes, EMPTY_ANSWER, firstOf, type FreshLists, hasEnded, NO_TIMES } from './fold';
 import type { ImageInfo, ServerFrame, WireEvent } from './wire';
 
 export interface LiveOptions extends ConnectionOptions {
@@ -166,12 +166,13 @@ export class Live implements JobFeed {
       return; // it was under way when the last follower left
     }
     let { answer, times, attempts } = entry.state;
+    const fresh: FreshLists = new WeakSet();
     try {
       for (const event of events) {
         // A frame of an earlier follow may arrive after a new follow: a known event is not an error.
         if (event.seq > answer.seq) {
           const before = answer;
-          answer = apply(before, event);
+          answer = apply(before, event, fresh);
           attempts = applyAttempts(attempts, before, event);
           times = applyTimes(times, event);
         }
