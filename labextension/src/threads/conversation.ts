@@ -200,7 +200,7 @@ export class Conversation implements IDisposable {
     this._mark = '';
   }
 
-  /** Read the authors of jobs of the thread from which this one was forked. */
+  /** Read the records of jobs of the thread from which this one was forked. */
   private async _learnRecords(turns: readonly Turn[]): Promise<void> {
     const ids = turns.flatMap(({ job, record }) =>
       job === null || record !== null || this._records.has(job) ? [] : [job]
