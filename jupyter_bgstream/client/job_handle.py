@@ -80,7 +80,7 @@ class Job:
 
     @property
     def submitted_by(self) -> str | None:
-        """Name of the job's submitter, on a server that names people; None for jobs of kernels."""
+        """Name of the job's submitter, on a server with named users; None for jobs of kernels."""
         return self._info.submitted_by
 
     @property

@@ -40,7 +40,7 @@ def table(jobs: Sequence[JobInfo], now: float, *, paused: Mapping[str, Paused] =
     if not jobs:
         empty = "No jobs yet."
         return {"text/plain": empty, "text/html": f"<p>{empty}</p>"}
-    # Only a shared server names people; otherwise the column would be empty.
+    # Only a shared server has named users; otherwise the column would be empty.
     named = any(job.submitted_by for job in jobs)
     texts = (*_TEXTS, "by") if named else _TEXTS
     rows = [_row(job, now, named=named, paused=job.batch in paused) for job in jobs]

@@ -148,7 +148,7 @@ def jobs(
         thread: only jobs of the thread with this name.
         notebook: only jobs of the notebook with this path below the server's root.
         batch: only jobs of the batch with this id.
-        submitted_by: only jobs of this person, on a server that names people.
+        submitted_by: only jobs of this user, on a server with named users.
         tag: only jobs with this tag.
         limit: at most so many jobs, 1 to 500.
 

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class UpstreamCanceller:
-    """Subscriber to ended attempts that cancels their responses in the background, while users wait for nothing."""
+    """Cancels the responses of ended attempts in the background; no user waits for it."""
 
     def __init__(self, providers: Providers) -> None:
         self._providers = providers

@@ -42,11 +42,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def capacity(self) -> Capacity:
-        """The capacity for claims. At least one bulk job may run, so that each batch ends some day."""
+        """The capacity for claims. At least one bulk job may run, so that every batch makes progress."""
         return Capacity(
             running=self.max_running,
             bulk=max(1, self.max_running - self.reserved_interactive),
-            owner=self.max_running_per_owner or sys.maxsize,  # counts all servers: our limit must not stop another's
+            owner=self.max_running_per_owner or sys.maxsize,  # for all servers, so not max_running of this one
         )
 
 

@@ -1,4 +1,4 @@
-"""Resumable streams: one response read over several connections, while the provider continues it without a reader."""
+"""Resumable streams: one response over several connections, if the provider continues it without one."""
 
 from __future__ import annotations
 

@@ -29,5 +29,5 @@ async def has_work(service: Service, owner: str) -> bool:
     """Return whether jobs run on this server or are to run; paused batches and jobs of other servers do not count."""
     try:
         return await service.jobs.has_work(owner)
-    except BgStreamError:  # such as a store that is locked for long; the next call looks again
+    except BgStreamError:  # such as a store that is locked for long; the next call checks again
         return False

@@ -88,7 +88,7 @@ class BaseHandler(JupyterHandler):
 
     @property
     def submitted_by(self) -> str | None:
-        """The name of the request's sender; None for a kernel, or if people have no names."""
+        """The name of the request's sender; None for a kernel, or without named users."""
         return person_name(person(super().identity_provider, self.current_user))
 
     @property

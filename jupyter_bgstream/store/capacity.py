@@ -67,10 +67,10 @@ def chosen(
         owner, is_bulk, batch, waits = kind(item)
         if len(found) >= limit or here >= room.running or (is_bulk and bulk >= room.bulk):
             break  # only bulk jobs follow
-        lane = load.lanes.get((owner, batch))
-        if owners.get(owner, 0) < room.owner and (lane is None or lane.free(waits=waits)):
-            if lane is not None:
-                lane.take(waits=waits)
+        slot = load.lanes.get((owner, batch))
+        if owners.get(owner, 0) < room.owner and (slot is None or slot.free(waits=waits)):
+            if slot is not None:
+                slot.take(waits=waits)
             found.append(item)
             here, bulk, owners[owner] = here + 1, bulk + is_bulk, owners.get(owner, 0) + 1
     return found

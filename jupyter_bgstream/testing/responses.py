@@ -1,4 +1,4 @@
-"""A Responses service for tests: it continues an answer in the background without a reader.
+"""A Responses service for tests: it continues an answer in the background without a connection.
 
 Its routes go into a ScriptedProvider, which is a real HTTP server::
 

@@ -58,10 +58,10 @@ class ScriptedProvider:
         self.key = key
         self.listing = listing
         self.routes: dict[str, Reply] = dict(routes or {})
-        self.requests: list[Request] = []  # for answers, in the order in which they came
-        self.connections = 0  # how many clients have opened
-        self.listings = 0  # how often the models were asked for
-        self.port = 0  # known when it serves
+        self.requests: list[Request] = []  # requests for answers, in order of arrival
+        self.connections = 0  # number of opened connections
+        self.listings = 0  # number of requests for the list of models
+        self.port = 0  # 0 until it serves
         self._tls = tls
         self._keep_alive = keep_alive
         self._gate = asyncio.Semaphore(0)
@@ -167,7 +167,7 @@ class ScriptedProvider:
         try:
             await self._converse(reader, writer)
         except (OSError, EOFError, ValueError, asyncio.LimitOverrunError, asyncio.CancelledError):
-            pass  # the client went before it had asked, or does not speak HTTP; or this server is closing
+            pass  # the client left before its request, or does not use HTTP; or this server is closing
         finally:
             writer.close()
             with contextlib.suppress(OSError):
@@ -274,7 +274,7 @@ async def _send(data: bytes, request: Request, writer: asyncio.StreamWriter, hea
     request.pieces.append(data)
     writer.write(head + b"%x\r\n%b\r\n" % (len(data), data) if data else head)
     await writer.drain()
-    await asyncio.sleep(0)  # so that a client on the same loop sees the pieces apart
+    await asyncio.sleep(0)  # so that a client on the same loop receives the pieces separately
 
 
 class ThreadedProvider:

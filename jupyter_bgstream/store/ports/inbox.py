@@ -9,7 +9,7 @@ from ...core.notices import Mute, Notice
 
 
 class InboxStore(Protocol):
-    """Notices of an owner, and what each viewer ("" where people have no names) has read, dismissed and muted.
+    """Notices of an owner, and what each viewer ("" without named users) has read, dismissed and muted.
 
     All times are Unix seconds.
     """

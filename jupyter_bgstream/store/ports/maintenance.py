@@ -9,7 +9,7 @@ from ..values import ExpiredJob
 
 
 class MaintenanceStore(Protocol):
-    """What deletes old jobs and keeps the store small."""
+    """Retention of jobs and compaction of the store."""
 
     async def expired_jobs(self, *, owner: str | None, before: float, unread: bool, limit: int) -> list[ExpiredJob]:
         """Return jobs that ended before ``before`` (Unix seconds) and may be deleted, oldest first.

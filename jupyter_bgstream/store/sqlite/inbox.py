@@ -16,7 +16,7 @@ from .rows import notice_from
 
 
 class InboxTransaction:
-    """The part of a ``Transaction`` that is about notices."""
+    """The part of a ``Transaction`` for notices."""
 
     def __init__(self, db: sqlite3.Connection, rev: int) -> None:
         self.rev = rev

@@ -12,7 +12,7 @@ from .inbox import InboxTransaction
 
 
 class ThreadTransaction(InboxTransaction):
-    """The part of a ``Transaction`` that is about threads; the subclass ends and deletes jobs."""
+    """The part of a ``Transaction`` for threads; the subclass ends and deletes jobs."""
 
     def end(
         self, owner: str, job_id: str, event: Event, *, fence: int | None = None, log: str | None = None

@@ -1,4 +1,4 @@
-"""The state of an open memory store, and what every part of the store needs."""
+"""The state of an open memory store, and the base class of its parts."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class MemoryBase:
     def _last_turn(self, owner: str, thread: str) -> Job | None:
         turns = [stored.job for stored in self._of(owner) if stored.job.retry_of is None]
         last = next((turn for turn in reversed(turns) if turn.thread == thread), None)
-        while last is not None and last.retried_by is not None:  # a turn's newest retry stands for it
+        while last is not None and last.retried_by is not None:  # a turn is represented by its newest retry
             last = self._find(owner, last.retried_by).job
         return last
 

@@ -19,7 +19,7 @@ from .state import StoredJob
 
 
 class MemoryBatches(MemoryJobs):
-    """The part of ``MemoryStore`` that is about batches."""
+    """The part of ``MemoryStore`` for batches."""
 
     async def submit_batch(self, batch: Batch, jobs: Sequence[Job], *, max_queued: int) -> Batch:
         state = self._state

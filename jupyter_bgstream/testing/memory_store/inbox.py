@@ -1,4 +1,4 @@
-"""The inbox of the memory store: notices, what viewers did with them, mutes and webhook calls."""
+"""The inbox of the memory store: notices and their state per viewer, mutes and webhook calls."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...store.base import Change
 
 @dataclass
 class StoredNotice:
-    """A notice, and what each viewer did with it."""
+    """A notice, and its state per viewer."""
 
     notice: Notice
     call_at: float | None  # Unix seconds; None: never

@@ -20,7 +20,7 @@ from .state import StoredJob
 
 
 class MemoryJobs(MemoryBase):
-    """The part of ``MemoryStore`` that is about jobs, their logs and their costs."""
+    """The part of ``MemoryStore`` for jobs, their logs and their costs."""
 
     async def submit(self, job: Job, *, max_queued: int) -> tuple[Job, bool]:
         state = self._state

@@ -10,7 +10,7 @@ from .base import MemoryBase
 
 
 class MemoryMaintenance(MemoryBase):
-    """The part of ``MemoryStore`` that is about old jobs."""
+    """The part of ``MemoryStore`` for retention."""
 
     async def expired_jobs(self, *, owner: str | None, before: float, unread: bool, limit: int) -> list[ExpiredJob]:
         jobs = [stored.job for stored in self._of(owner)]
@@ -56,7 +56,7 @@ class MemoryMaintenance(MemoryBase):
         return any(at >= since for notice in self._state.inbox.about(job) for at in notice.read.values())
 
     def _successors(self, job: Job | None) -> Iterator[Job]:
-        # The job itself, and what it was asked again as.
+        # The job and its retries.
         while job is not None:
             yield job
             job = self._find(job.owner, job.retried_by).job if job.retried_by else None

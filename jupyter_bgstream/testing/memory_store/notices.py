@@ -9,7 +9,7 @@ from .base import MemoryBase
 
 
 class MemoryNotices(MemoryBase):
-    """The part of ``MemoryStore`` that is about notices and mutes."""
+    """The part of ``MemoryStore`` for notices and mutes."""
 
     async def notices(self, owner: str, viewer: str) -> list[Notice]:
         return self._state.inbox.shown(owner, viewer)

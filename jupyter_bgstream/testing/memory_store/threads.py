@@ -14,7 +14,7 @@ from .jobs import MemoryJobs
 
 
 class MemoryThreads(MemoryJobs):
-    """The part of ``MemoryStore`` that is about threads."""
+    """The part of ``MemoryStore`` for threads."""
 
     async def threads(self, owner: str, *, limit: int, after: str | None = None) -> tuple[list[Thread], str | None]:
         before = checks.page_start(after)

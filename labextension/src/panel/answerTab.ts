@@ -7,7 +7,7 @@ import { Widget } from '@lumino/widgets';
 import { AnswerView, type ViewContext } from '../views/answerView';
 import { bgstreamIcon } from './icons';
 
-/** What a job's tab needs before its log has come. */
+/** Data of a job's tab until its log has arrived. */
 export interface JobTitle {
   id: string;
   title: string;
@@ -20,7 +20,7 @@ export class AnswerTabs {
     private readonly _context: ViewContext
   ) {}
 
-  /** Show the job's tab: the one that is there, or a new one. */
+  /** Show the job's tab, which may exist already. */
   show(job: JobTitle): void {
     let tab = [...this._tabs].find(({ content }) => content.holds(job.id));
     if (tab === undefined) {

@@ -5,9 +5,9 @@ import type { Job } from '../wire/wire';
 import { namesPeople } from './submitters';
 
 export interface JobItem {
-  /** The same while retries come: the oldest's. */
+  /** Id of the oldest job: it stays the same when the job is retried. */
   id: string;
-  /** The newest. */
+  /** The newest job. */
   job: Job;
   /** The jobs that it retries, the newest first. */
   earlier: readonly Job[];
@@ -17,14 +17,14 @@ export interface JobItem {
   named: boolean;
 }
 
-/** Seconds between two jobs of one run of a cell, at most: it asks several models, or asks in a loop. */
+/** Longest time in seconds between two jobs of one run of a cell, which may submit several. */
 const SAME_RUN = 2;
 
-/** Return the rows of a list of jobs, the newest first as they are, for a viewer of this name. */
+/** Return the rows of a list of jobs, newest first like the list, for a viewer of this name. */
 export function jobItems(jobs: readonly Job[], viewer: string | null): JobItem[] {
   const named = namesPeople(jobs, viewer);
   const byId = new Map(jobs.map(job => [job.id, job]));
-  const cells = new Map<string, { asked: number; overtaken: boolean }>(); // and their jobs that came last
+  const cells = new Map<string, { asked: number; overtaken: boolean }>(); // with their newest jobs
   const rows: JobItem[] = [];
   for (const job of jobs) {
     if (job.retried_by !== null && byId.has(job.retried_by)) {

@@ -64,7 +64,7 @@ export function jobRow(first: JobItem, model: JobsModel, actions: JobActions): R
       by.update(next.named ? job.submitted_by : null);
       setText(details, detailsOf(job, model));
       details.title = [details.textContent, costSource(job.cost)].filter(Boolean).join('\n');
-      // One takes the other's place, and has the focus if that had it.
+      // One button replaces the other and takes its focus.
       const focused = document.activeElement === stop || document.activeElement === retry;
       stop.hidden = ended;
       retry.hidden = !ended;

@@ -1,4 +1,4 @@
-/** The jobs and the inbox as this page knows them: read again whenever the server hints that they changed. */
+/** Model of the jobs and the inbox: read again whenever the server hints that they changed. */
 
 import type { IDisposable } from '@lumino/disposable';
 import { type ISignal, Signal } from '@lumino/signaling';
@@ -11,12 +11,12 @@ import type { RequestError, Requests } from '../wire/request';
 import { ThrottledFetch } from '../wire/throttledFetch';
 import type { Cost, Inbox, Job, Mute, Notice } from '../wire/wire';
 
-/** How long a view has to report that the end was seen, before badge and toast show it. */
+/** Time in which a view can report that the end was seen, before badge and toast show it. */
 export const GRACE = 2000; // ms
-/** How often the list is read while it is visible and a job runs: previews grow without a hint. */
+/** Delay between reads of the list while it is visible and a job runs: previews grow without a hint. */
 const LOOKED_AT = 5000; // ms
 const LIMIT = 100;
-/** The server's day may have begun earlier than ours, and its clock may be another. */
+/** Age of the oldest cost read: the server's day may have begun earlier, and its clock may differ. */
 const SINCE = 2 * 86_400; // s
 
 type Server = Pick<
@@ -69,12 +69,12 @@ export class JobsModel implements IDisposable {
     return this._jobs;
   }
 
-  /** The name that the viewer's own jobs have; null where jobs have no names. */
+  /** Submitter of the viewer's own jobs; null on servers without named users. */
   get viewer(): string | null {
     return this._viewer;
   }
 
-  /** A job, if it is among them. */
+  /** Return a listed job. */
   job(id: string): Job | undefined {
     return this._jobs.find(job => job.id === id);
   }
@@ -128,7 +128,7 @@ export class JobsModel implements IDisposable {
     this._jobsFetch.ask();
   }
 
-  /** Why the lists may be old; null if they are not. */
+  /** Why the lists may be outdated; null if they are not. */
   get trouble(): string | null {
     if (this._online) {
       return this._jobsFetch.failure ?? this._inboxFetch.failure;
@@ -136,12 +136,12 @@ export class JobsModel implements IDisposable {
     return this._denial?.message ?? this._refusal ?? trans.__('Reconnecting…');
   }
 
-  /** Why the server denies this page; null if it does not, or while that is not known. */
+  /** Why the server denies this page; null if it does not or if this is unknown. */
   get denial(): Denial | null {
     return this._denial;
   }
 
-  /** The time up to which the lists tell anything, in Unix seconds: it stands still while the page is not let in. */
+  /** Time of the lists' state, in Unix seconds; it stands still while the server denies this page. */
   get now(): number {
     return this._denial?.since ?? Date.now() / 1000;
   }
@@ -210,7 +210,7 @@ export class JobsModel implements IDisposable {
         this._costsFetch.ask();
       }
     }
-    // A job that was deleted takes its notice along.
+    // The notice of a job is deleted with it.
     if (news.type === 'hello' || news.type === 'notice' || (news.type === 'job' && news.status === 'deleted')) {
       this._inboxFetch.ask();
     }
@@ -273,13 +273,13 @@ export class JobsModel implements IDisposable {
         );
       }
     }
-    // A notice that is muted now is not shown as new when the mute is removed either.
+    // A muted notice is not shown as new after the mute is removed.
     inbox.notices.forEach(({ id }) => this._known.add(id));
     this._hasRead = true;
     const still = new Set(calling.map(({ id }) => id));
     for (const [id, grace] of this._graces) {
       if (!still.has(id)) {
-        clearTimeout(grace); // a view has shown it, here or elsewhere, or it was muted
+        clearTimeout(grace); // seen in a view, in this page or another, or muted
         this._graces.delete(id);
       }
     }
@@ -318,7 +318,7 @@ export class JobsModel implements IDisposable {
     () => this._settled()
   );
   private _today: Cost | null = null;
-  /** How many look at the lists. */
+  /** Number of users of the lists. */
   private _lookers = 0;
   private _jobs: Job[] = [];
   private _viewer: string | null = null;
@@ -331,9 +331,9 @@ export class JobsModel implements IDisposable {
   /** Why the server refuses this page's requests while there is no socket, as a sentence; null: not known. */
   private _refusal: string | null = null;
   private _denial: Denial | null = null;
-  /** Whether the inbox was read before: only then are further notices new. */
+  /** Whether the inbox was read before: only later notices are new. */
   private _hasRead = false;
-  /** Every notice that we have met. */
+  /** Ids of all notices so far. */
   private readonly _known = new Set<string>();
   /** The timers of notices that a view may still report as seen. */
   private readonly _graces = new Map<string, ReturnType<typeof setTimeout>>();

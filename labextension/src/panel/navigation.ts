@@ -11,7 +11,7 @@ import type { JobSource } from '../wire/wire';
 const FRAGMENT = '#cell-id=';
 const LOOK_EVERY = 150; // ms
 const LOOKS = 20;
-/** Looks in a row at which the cell was in sight. */
+/** Checks in a row at which the cell must be visible. */
 const STEADY = 4;
 
 export class JobNavigator {
@@ -24,7 +24,7 @@ export class JobNavigator {
   /**
    * Show the cell of any of these jobs, which are one chain of retries; without jobs, the source's notebook.
    *
-   * Returns whether there is one, as far as this page can know.
+   * Returns whether it exists, as far as this page can know.
    */
   async go(jobs: readonly string[], source: JobSource | null): Promise<boolean> {
     const open = this._notebooks.find(panel => findJob(panel.context.model, jobs) !== null);
@@ -36,7 +36,7 @@ export class JobNavigator {
       return false;
     }
     if (isNotebook7() && this._documents.findWidget(source.notebook) === undefined) {
-      // There each notebook is a page of its own.
+      // In Notebook each notebook is a separate page.
       const address = URLExt.join(PageConfig.getBaseUrl(), 'notebooks', URLExt.encodeParts(source.notebook));
       window.open(address + fragment(source.cell), '_blank');
       return true;
@@ -53,7 +53,7 @@ export class JobNavigator {
     return true;
   }
 
-  /** Lab says in a dialog that a file is gone; a notebook that is open may not be in a file yet. */
+  /** Lab shows a dialog for a missing file; an open notebook may not have a file yet. */
   private async _exists(path: string): Promise<boolean> {
     if (this._documents.findWidget(path) !== undefined) {
       return true;
@@ -91,7 +91,7 @@ export function followFragment(notebooks: INotebookTracker): void {
   notebooks.widgetAdded.connect(first);
 }
 
-/** Scroll to a cell and stay until it is there: cells of a notebook that has just opened still grow. */
+/** Scroll to a cell repeatedly until it stays visible: cells of a newly opened notebook still grow. */
 async function scrollTo(panel: NotebookPanel, cell: string | null): Promise<void> {
   const index = panel.content.widgets.findIndex(({ model }) => model.id === cell);
   const widget = panel.content.widgets[index];

@@ -1,4 +1,4 @@
-/** The side panel: the inbox, the threads and the jobs; or one thread, where there is no other place for it. */
+/** The side panel: the inbox, the threads and the jobs; in Notebook also an open thread. */
 
 import { closeIcon } from '@jupyterlab/ui-components';
 import { Widget } from '@lumino/widgets';
@@ -21,7 +21,7 @@ import { type MuteItem, muteRow } from './mutes';
 import { type NoticeActions, noticeRow } from './noticeRow';
 import { iconButton, notifyFailure, Rows, span } from './rows';
 
-/** Threads listed at first: the jobs stand below them. */
+/** Number of threads listed at first: the jobs are below them. */
 const FEW = 5;
 
 export class Panel extends Widget {
@@ -74,7 +74,7 @@ export class Panel extends Widget {
     super.dispose();
   }
 
-  /** Show a thread in the place of the lists; null: the lists. */
+  /** Show a thread instead of the lists; null: the lists. */
   showPage(page: ThreadView | null): void {
     this._page?.dispose();
     this._page = page;

@@ -3,7 +3,7 @@
 import { Notification } from '@jupyterlab/apputils';
 import { type LabIcon } from '@jupyterlab/ui-components';
 
-/** One row: its element, and how it is brought up to date. */
+/** One row: its element, and a function that updates it. */
 export interface Row<T> {
   readonly node: HTMLElement;
   update(item: T): void;
@@ -66,7 +66,7 @@ export function iconButton(action: string, caption: string, icon: LabIcon, onCli
   return button;
 }
 
-/** The button that a row is: its words, over the whole width. */
+/** Make the main button of a row, over its whole width. */
 export function mainButton(onClick: () => void, ...content: Node[]): HTMLButtonElement {
   const button = document.createElement('button');
   button.type = 'button';

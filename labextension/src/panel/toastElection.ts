@@ -1,7 +1,7 @@
 /**
  * Elects the one window of this browser that shows a toast.
  *
- * Not Web Locks: a Jupyter server in a lab's network is often reached by plain http, where they do not exist.
+ * It does not use Web Locks: these need https, and many Jupyter servers are reached by plain http.
  */
 
 /** How long a window waits for the claims of other windows. */
@@ -40,7 +40,7 @@ export class WindowElection {
     if (this._lowest(what) === SHOWN) {
       return false;
     }
-    // The window with the focus comes before others that are in sight too.
+    // The window with the focus precedes other visible windows.
     const rank = this._random() + (document.hasFocus() ? 0 : 1);
     this._note({ what, rank });
     this._channel?.postMessage({ what, rank });
@@ -55,7 +55,7 @@ export class WindowElection {
 
   private _hear(claim: Claim): void {
     if (this._lowest(claim.what) === SHOWN && claim.rank !== SHOWN) {
-      this._channel?.postMessage({ what: claim.what, rank: SHOWN }); // a window that opened later does not know
+      this._channel?.postMessage({ what: claim.what, rank: SHOWN }); // for windows that opened later
     }
     this._note(claim);
   }
@@ -68,6 +68,6 @@ export class WindowElection {
     return this._ranks.get(what) ?? Infinity;
   }
 
-  /** The lowest rank that was heard, by toast. */
+  /** The lowest received rank, by toast. */
   private readonly _ranks = new Map<string, number>();
 }

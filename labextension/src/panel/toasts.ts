@@ -1,4 +1,4 @@
-/** Toasts: a job ended unseen, or the page needs a sign-in to hear of its jobs. */
+/** Toasts about jobs that ended unseen, and about a sign-in that the page needs. */
 
 import { Notification } from '@jupyterlab/apputils';
 import type { IDisposable } from '@lumino/disposable';

@@ -1,10 +1,10 @@
-/** Frames of animated images, by their file: GIF, PNG with frames, and WebP. */
+/** Frame rates of animated image files: GIF, animated PNG, and WebP. */
 
 /** Browsers show a frame of 10 ms or less for 100 ms. */
 const SHORTEST = 11; // ms
 const INSTEAD = 100; // ms
 
-/** Return how many frames an image shows a second; 0 if it is not animated. */
+/** Return the frames per second of an image; 0 if it is not animated. */
 export function framesPerSecond(file: DataView): number {
   let frames = 0;
   let ms = 0;
@@ -17,12 +17,12 @@ export function framesPerSecond(file: DataView): number {
     if (!(error instanceof RangeError)) {
       throw error;
     }
-    // The file ends early. A browser shows what there is.
+    // The file is cut. Browsers show the frames before the cut.
   }
   return frames > 1 ? (1000 * frames) / ms : 0;
 }
 
-/** How long each frame is shown, in ms. Throws RangeError where the file ends before it should. */
+/** Return the duration of each frame in ms. The iterator throws RangeError if the file is cut. */
 function durations(file: DataView): Iterable<number> {
   switch (file.getUint32(0)) {
     case 0x89504e47: // PNG
@@ -63,12 +63,12 @@ function* durationsOfGif(file: DataView): Iterable<number> {
   }
 }
 
-/** How many bytes a table of colours has. */
+/** Return the size of a colour table in bytes. */
 export function coloursOfGif(flags: number): number {
   return flags & 0x80 ? 3 * (2 << (flags & 7)) : 0;
 }
 
-/** Where blocks of a GIF end, of which the last is empty. */
+/** Return the end of a GIF's data blocks, of which the last is empty. */
 export function endOfBlocks(file: DataView, at: number): number {
   while (file.getUint8(at) > 0) {
     at += 1 + file.getUint8(at);

@@ -1,11 +1,11 @@
-/** One block of an answer on the screen: rendered, or plain text if that would block the page or fails. */
+/** Element of one block of an answer: rendered, or plain text if rendering would block the page or fails. */
 
 import { trans } from '../translation';
 import { element } from './dom';
 import { PlainText } from './plainText';
 import { isCostly } from './renderCost';
 
-/** Renders Markdown as DOM. It must be safe for any text: models write it. */
+/** Renders Markdown as DOM. It must be safe for any text, because models write it. */
 export interface Markdown {
   /** Replace the host's content by the text, rendered. */
   render(host: HTMLElement, text: string): Promise<void>;
@@ -19,7 +19,7 @@ export class BlockHost {
     this.node.className = 'jp-bgstream-block';
   }
 
-  /** Render this text, or a later one if it comes before this one's turn. */
+  /** Render this text, or a later one if that is set first. */
   async show(text: string, fence = false): Promise<void> {
     this._wanted = text;
     this._fence = fence;
@@ -32,7 +32,7 @@ export class BlockHost {
   private async _work(): Promise<void> {
     while (this._shown !== this._wanted) {
       const text = this._wanted;
-      // A text that costs too much is not measured again while it grows.
+      // The cost of a text above the limit is not measured again while it grows.
       this._costly = (this._costly && text.startsWith(this._shown)) || isCostly(text, this._fence);
       if (this._costly) {
         this._showPlain(text, trans.__('Shown as plain text: drawing this part would block the page.'));

@@ -1,9 +1,9 @@
 /**
- * The split of Markdown that grows into blocks that are finished and a tail that is not.
+ * Splits growing Markdown into finished blocks and an unfinished tail.
  *
- * A finished block is rendered once; only the tail is rendered again. The cut is at a line that no Markdown parser
- * joins to what stands before it: after a blank line, at column 0, outside fences, `$$` and lists; and around a fence.
- * `closed` blocks and `tail` joined are always the text, and how the text was fed changes nothing.
+ * A finished block is rendered once; only the tail is rendered again. A block ends before a line that no Markdown parser
+ * joins to the text before it: after a blank line, at column 0, outside fences, `$$` and lists; and around a fence.
+ * `closed` blocks and `tail` joined are always the text, independent of the pieces in which it arrived.
  */
 
 export interface Block {
@@ -17,7 +17,7 @@ const ENOUGH = 16;
 /** Characters after which a `$$` that was never closed is taken for something else. */
 const LONGEST_MATHS = 10_000;
 
-// Markdown does not take a no-break space and the like for a blank; trim() does.
+// For Markdown a no-break space is not a blank; trim() removes it.
 const BLANK = /^[ \t\r]*\n?$/;
 const LIST_ITEM = /^ {0,3}(?:[-*+]|\d{1,9}[.)])(?:[ \t]|\r?\n|$)/;
 const FENCE = /^([ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(`{3,}(?=[^`]*$)|~{3,})/;
@@ -27,7 +27,7 @@ const RAW_HTML = /^ {0,3}<[a-z!?/]/i;
 
 interface Fence {
   mark: string;
-  /** Not in a list: a block of its own. */
+  /** Whether the fence is outside of lists, and so a separate block. */
   own: boolean;
 }
 
@@ -71,7 +71,7 @@ export class Blocks {
     }
   }
 
-  /** The last line will not grow any more: what has no line end is whole as well. */
+  /** End the text: its last line is complete, even without a line end. */
   finish(): void {
     if (this._line < this._text.length) {
       this._take(this._text.slice(this._line), this._text.length);
@@ -80,7 +80,7 @@ export class Blocks {
     this._cut(this._text.length, this.inFence);
   }
 
-  /** Cut before this line, of which the beginning is known, if it is a boundary. */
+  /** Cut before this line, whose beginning is known, if it is a boundary. */
   private _begin(line: string): void {
     if (this._begun === this._line || this._fence !== null || BLANK.test(line)) {
       return;
@@ -100,7 +100,7 @@ export class Blocks {
       return;
     }
     if (BLANK.test(line)) {
-      this._blank = !this._empty; // those at the very beginning belong to what comes
+      this._blank = !this._empty; // blank lines at the beginning belong to the text after them
       return;
     }
     this._begin(line);
@@ -161,21 +161,21 @@ export class Blocks {
 
   private _text = '';
   private _needsWhole = false;
-  /** Where the tail begins. */
+  /** Start of the tail. */
   private _start = 0;
-  /** Where the first line begins that is not yet whole. */
+  /** Start of the first incomplete line. */
   private _line = 0;
-  /** How far we have looked for its end. */
+  /** Position up to which its end was searched. */
   private _searched = 0;
-  /** The line that was last looked at for a boundary. */
+  /** The last line that was checked for a boundary. */
   private _begun = -1;
-  /** The tail has only blank lines so far. */
+  /** Whether the tail has only blank lines so far. */
   private _empty = true;
-  /** The line before was blank. */
+  /** Whether the previous line was blank. */
   private _blank = false;
-  /** There is a list in the tail. */
+  /** Whether the tail contains a list. */
   private _list = false;
   private _fence: Fence | null = null;
-  /** Where a `$$` was opened. */
+  /** Position of an open `$$`. */
   private _maths: number | null = null;
 }

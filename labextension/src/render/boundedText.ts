@@ -1,12 +1,12 @@
-/** Untrusted text of any length and number, bounded where a line or a list of it stands among the interface's text. */
+/** Bounds untrusted text in the user interface: shortens names and sentences, and folds long lists. */
 
 import { trans } from '../translation';
 import { element, setText } from './dom';
 import { PlainText } from './plainText';
 
-/** Characters of a name or a title. */
+/** Limit of characters of a name or a title. */
 const LINE = 300;
-/** The same of a sentence, such as why a job failed; the rest is folded away. */
+/** Limit of characters of a sentence, such as the reason of a failure; the rest is folded. */
 const SENTENCE = 2000;
 /** Items of a list that are drawn at first, and then with each click. */
 const FIRST = 100;
@@ -57,7 +57,7 @@ export function sentence(text: string): (Node | string)[] {
 /** A list that grows at its end: it shows the first items, and more at each click. */
 export class LongList<T> {
   readonly node: HTMLElement;
-  /** Stands below the list while there are more items. */
+  /** Button below the list while there are more items. */
   readonly more = element('button', 'more');
 
   /**
@@ -78,7 +78,7 @@ export class LongList<T> {
     });
   }
 
-  /** Show these items; those that are there and have not changed stay. */
+  /** Show these items; unchanged items keep their elements. */
   show(items: readonly T[]): void {
     this._items = items;
     if (this._drawn.length > items.length || this._drawn.some((item, i) => item !== items[i])) {

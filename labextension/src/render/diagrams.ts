@@ -1,12 +1,12 @@
 /**
  * Decides which diagrams of an answer are drawn.
  *
- * Lab draws a diagram in the page itself and then makes an image of it. What the diagram names has loaded by then: an
- * image as a shape, a style, a tag in a label. So a diagram that could name something stays the code that it is.
- * Lab draws at once, and many kinds can be made to take forever. So only small diagrams of known kinds are drawn.
+ * Lab draws a diagram in the page itself and then makes an image of it. By then everything that the diagram names has
+ * loaded: an image as a shape, a style, a tag in a label. So a diagram that could name a resource stays code. Lab draws
+ * in one task, and diagrams of many kinds can take forever. So only small diagrams of known kinds are drawn.
  */
 
-/** What may open a diagram for any parser: between the fence and its word is what `trim()` takes away. */
+/** Opening of a diagram for any parser: between the fence and its word are characters that `trim()` removes. */
 const OPENING = /((?<!`)`{3,}|(?<!~)~{3,})([^\S\r\n]*)mermaid/gi;
 /** An address, or a way to load one, however it is written. */
 const MAY_LOAD = new RegExp(
@@ -68,7 +68,7 @@ export function isCheapDiagram(markdown: string): boolean {
 function isCheap(fenced: string): boolean {
   const end = fenced.indexOf('\n');
   const diagram = end < 0 ? '' : fenced.slice(end + 1);
-  // Each of `a & b --> c & d` is linked to each.
+  // In `a & b --> c & d` each node of one side is linked to each of the other.
   const linked = diagram.match(/&/g)?.length ?? 0;
   const parts = (diagram.match(/\n|;|[-=.~<>|]{2,}/g)?.length ?? 0) + linked * linked;
   return diagram.length <= LONGEST && parts <= MOST_PARTS && KINDS.test(diagram) && !ENDLESS.test(diagram);

@@ -1,4 +1,4 @@
-/** An earlier text, folded away and drawn while it is open. */
+/** A folded earlier text, drawn only while it is open. */
 
 import { trans } from '../translation';
 import type { Disposable } from '../wire/feed';
@@ -11,7 +11,7 @@ export type FollowText = (show: (text: string, whole: boolean) => void) => Dispo
 export class Disclosure {
   readonly node: HTMLDetailsElement;
 
-  /** @param tell is called when it is opened, and what it returns is disposed of when it is closed. */
+  /** @param tell is called when it is opened; its result is disposed of when it is closed. */
   constructor(
     name: string,
     private readonly _markdown: Markdown,

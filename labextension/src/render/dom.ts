@@ -1,4 +1,4 @@
-/** Elements of this package: creation, text, state. */
+/** Helpers for elements of this package: creation, text, state. */
 
 /** Create an element with a class of this package. */
 export function element<K extends keyof HTMLElementTagNameMap>(
@@ -12,14 +12,14 @@ export function element<K extends keyof HTMLElementTagNameMap>(
   return node;
 }
 
-/** Set an element's text; one that says the same already is left alone, or a screen reader would say it again. */
+/** Set an element's text if it differs: a screen reader would repeat an equal text. */
 export function setText(node: HTMLElement, text: string): void {
   if (node.textContent !== text) {
     node.textContent = text;
   }
 }
 
-/** Mark a view whose page the server denies: it stands still. */
+/** Mark a view whose page the server denies, because it is not updated. */
 export function setDenial(node: HTMLElement, denial: { code: string } | null): void {
   if (denial === null) {
     delete node.dataset.denial;

@@ -1,9 +1,9 @@
 /**
- * Dollars in an answer: formulas in the one form that every renderer reads, and prices that none takes for a formula.
+ * Normalizes dollars in an answer: one notation for formulas, and prices that no renderer takes for formulas.
  *
- * Chat models write formulas as `\(…\)` and `\[…\]`, of which Markdown takes the backslashes away, and prices as `$5`,
- * of which two make a formula to MathJax. Here `\(x\)` becomes `$x$` and `\[x\]` becomes `$$x$$`, and a dollar that
- * begins no formula gets an element of its own where it could be paired with another. The rule is pandoc's: no space
+ * Chat models write formulas as `\(…\)` and `\[…\]`, of which Markdown removes the backslashes, and prices as `$5`, of
+ * which two are a formula for MathJax. Here `\(x\)` becomes `$x$` and `\[x\]` becomes `$$x$$`, and a dollar that begins
+ * no formula gets a separate element where it could be paired with another. The rule is pandoc's: no space
  * inside the dollars, and no digit after them. Code is untouched. The same as `jupyter_bgstream/outputs/formulas.py`.
  */
 

@@ -11,7 +11,7 @@ import { typeset } from './typesetting';
 
 type Services = Pick<IRenderMimeRegistry, 'sanitizer' | 'latexTypesetter' | 'markdownParser'>;
 
-/** Return a renderer that never trusts the text, in a trusted notebook either: trusted Markdown runs scripts. */
+/** Return a renderer that never trusts the text, not even in a trusted notebook: trusted Markdown runs scripts. */
 export function safeMarkdown(services: Services, remoteImages: () => boolean): Markdown {
   const { markdownParser: parser, latexTypesetter: typesetter } = services;
   return {
@@ -31,14 +31,14 @@ export function safeMarkdown(services: Services, remoteImages: () => boolean): M
         markdownParser: parser && {
           render: async text => {
             const html = await parser.render(text);
-            await slicer.pause(); // what comes takes as long
+            await slicer.pause(); // the next step takes equally long
             return html;
           }
         }
       });
       withoutNames(host);
       disarmLinks(host); // Lab gives them a relation of its own
-      // Looking for formulas looks at every node: only where there may be one.
+      // The search for formulas visits every node: do it only if there may be one.
       if (typesetter !== null && /\$|\\[([]|\\begin/.test(source)) {
         await slicer.pause();
         await typeset(host, typesetter);
@@ -48,7 +48,7 @@ export function safeMarkdown(services: Services, remoteImages: () => boolean): M
   };
 }
 
-/** Lab makes each heading a place in the page, named by its words. */
+/** Remove the ids that Lab gives to headings, made from their text. */
 function withoutNames(host: HTMLElement): void {
   host.querySelectorAll('.jp-InternalAnchorLink').forEach(link => link.remove());
   for (const heading of host.querySelectorAll('h1, h2, h3, h4, h5, h6')) {

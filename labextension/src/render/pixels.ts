@@ -1,6 +1,6 @@
 /**
- * Reads the number of pixels of an image from its file. A small one may have very many, and a browser has 4 bytes in memory
- * for each as soon as it draws it.
+ * Reads the number of pixels of an image from its file. A small file may have very many pixels, and a browser needs 4
+ * bytes of memory for each when it draws the image.
  */
 
 import { trans } from '../translation';
@@ -9,12 +9,12 @@ import { coloursOfGif, endOfBlocks, framesPerSecond } from './animations';
 /** An image with more is not drawn: 50 million take 200 MB. An animation draws at most as many a second. */
 const MOST = 50_000_000;
 
-/** Return why an image is not to be drawn; empty if it may be. */
+/** Return why an image must not be drawn; empty if it may be. */
 export async function drawProblem(file: Blob): Promise<string> {
   return whyNot(await file.arrayBuffer());
 }
 
-/** The same of a data URI in base64, at once. */
+/** The same for a data URI in base64, synchronously. */
 export function drawProblemOfUri(uri: string): string {
   try {
     return whyNot(Uint8Array.from(atob(uri.slice(uri.indexOf(',') + 1)), each => each.charCodeAt(0)).buffer);
@@ -44,7 +44,7 @@ interface Size {
   height: number;
 }
 
-/** Null if the file does not tell. */
+/** Return the number of pixels; null if the file does not contain it. */
 function sizeOf(file: DataView): Size | null {
   try {
     switch (file.getUint32(0)) {
@@ -58,7 +58,7 @@ function sizeOf(file: DataView): Size | null {
         return file.getUint16(0) === 0xffd8 ? sizeOfJpeg(file) : null;
     }
   } catch {
-    return null; // it ends before it tells
+    return null; // the file ends before its size
   }
 }
 

@@ -1,4 +1,4 @@
-/** Plain text of any length that grows, in pieces: the page lays out those in sight. */
+/** Growing plain text of any length, in pieces: the page lays out only the visible ones. */
 
 const PIECE = 2000; // characters, and then up to the end of the line
 const LONGEST = 2 * PIECE;
@@ -42,7 +42,7 @@ export class PlainText {
   private _last: Text | null = null;
 }
 
-/** How long a text is without a character of which the other half is in the next piece. */
+/** Return the length of a text without a last half of a surrogate pair. */
 function withoutHalf(text: string): number {
   return text.length > 1 && /[\ud800-\udbff]$/.test(text) ? text.length - 1 : text.length;
 }

@@ -1,4 +1,4 @@
-/** Indentation of JSON text: line breaks and indents are added, and no other character changes. */
+/** Indents JSON text: adds line breaks and indents, and changes no other character. */
 
 /** Return the text indented; one that is no JSON object or array, or very long, is returned as it is. */
 export function prettyJson(text: string): string {
@@ -25,7 +25,7 @@ export function prettyJson(text: string): string {
   return out.join('');
 }
 
-/** Characters that are read in some ms. */
+/** Limit of characters, which take some ms. */
 const LONGEST = 100_000;
 
 /** Deeper than this nothing is indented further: depth times length must not become a page's memory. */

@@ -1,56 +1,56 @@
 /**
- * Estimates the cost of drawing a block of Markdown before it is drawn, in time that is linear in its length.
+ * Estimates the cost of drawing a block of Markdown in advance, in time linear in its length.
  *
- * Parsers of Markdown are not linear, and a short text can make very many elements: a block above the limit is
- * shown as plain text. A unit is the time of a small element, some 25 µs. The weights were measured in Chromium with
- * JupyterLab 4.6; `tests/browser/test_costly_answers.py` draws what is just below the limit. Where parsers differ in
- * what a line is, the estimate is the higher one.
+ * Parsers of Markdown are not linear, and a short text can create very many elements. A block above the limit is shown
+ * as plain text. A unit is the time of a small element, some 25 µs. The weights were measured in Chromium with
+ * JupyterLab 4.6; `tests/browser/test_costly_answers.py` draws blocks just below the limit. Where parsers differ in the
+ * meaning of a line, the estimate is the higher one.
  */
 
 import { isCheapDiagram } from './diagrams';
 
-/** Units that one block may cost. */
+/** Limit of units of one block. */
 export const BLOCK_LIMIT = 6000;
-/** Units that one answer may cost: it is drawn block by block, and this bounds how many elements it has. */
+/** Limit of units of one answer: it is drawn block by block, and this bounds its number of elements. */
 export const ANSWER_LIMIT = 40_000;
 
-/** Characters of mere text for a unit. */
+/** Characters of plain text per unit. */
 const TEXT = 25;
-/** The same of code. */
+/** Characters of code per unit. */
 const CODE = 12;
-/** Units of a line: it may be an item, a heading, a break. */
+/** Units of a line, which may be an item, a heading or a break. */
 const LINE = 2;
-/** Units of a cell. */
+/** Units of a table cell. */
 const CELL = 0.4;
-/** Laying out a table is not linear in its columns. */
+/** Limit of columns, because the layout of a table is not linear in them. */
 const MOST_COLUMNS = 200;
-/** Units of a word or sign of code: highlighting makes an element of each. */
+/** Units of a word or sign of code: highlighting creates an element for each. */
 const TOKEN = 1;
-/** Quotes and lists in each other; parsers recurse, and read all again for each. */
+/** Limit of nested quotes and lists: parsers recurse, and read the text again at each level. */
 const DEEPEST = 40;
-/** For each special character a parser may read all of its paragraph: so many characters so read for a unit. */
+/** Characters per unit that a parser reads again: for each special character it may read the whole paragraph. */
 const READ_AGAIN = 1700;
-/** Letters of other scripts than Latin's, whose directions, fonts and line breaks take time with all of a paragraph. */
+/** Divisor for letters of other scripts than Latin: their direction, font and line breaks take time per paragraph. */
 const SHAPED = 30_000;
-/** Lab looks for the end of code from each backtick of a run, for each length that the run may have. */
+/** Divisor for runs of backticks: Lab searches the end of code from each backtick, for each possible length. */
 const RUNS = 25_000;
-/** Lab looks for the end of each fence in all that follows; of one of tildes, for each length that it may have. */
+/** Divisor for fences: Lab searches the end of each in the whole rest, for tildes with each possible length. */
 const FENCES = 13_000;
-/** Is it the beginning of an address? That is asked at each character of a word, up to its end. */
+/** Divisor for words: at each character parsers check whether an address begins, up to the end of the word. */
 const ADDRESS = 25_000;
 
-/** Units of a character that may mean something. */
+/** Units of a character with a possible meaning. */
 // eslint-disable-next-line @typescript-eslint/no-misused-spread -- ASCII
 const SPECIAL = new Map([...'*_~`[]!>&\\$@'].map(each => [each.charCodeAt(0), 1]));
 for (const mark of '*_~`') {
   SPECIAL.set(codeOf(mark), 0.5); // half of a pair
 }
-// Half a formula, or a quarter.
+// A character is a half or a quarter of a formula.
 SPECIAL.set(codeOf('|'), 0.25).set(codeOf('<'), 2).set(codeOf('$'), 12);
 /** Other beginnings of formulas. */
 const FORMULA = /\\[([]|\\begin\b/g;
 const FORMULA_UNITS = 24;
-/** From here on; before it are Latin letters and signs. */
+/** First code of other scripts; lower codes are Latin letters and signs. */
 const FOREIGN = 0x300;
 
 const FENCED = /^[ \t>*+.)\d-]*(?:```|~~~)/m;
@@ -209,19 +209,19 @@ class Scan {
   }
 
   private _cost = 0;
-  /** Characters that are read at once. */
+  /** Characters that a parser reads at once. */
   private _length = 0;
   /** Special characters among them. */
   private _marks = 0;
   /** Letters of other scripts among them. */
   private _foreign = 0;
-  /** Of the table; 0 outside of one. */
+  /** Columns of the table; 0 outside of tables. */
   private _columns = 0;
-  /** It is a table for certain, and what is read at once is a row. */
+  /** Whether this is certainly a table, of which a row is read at once. */
   private _rows = false;
-  /** In a list with numbers. */
+  /** Whether this is in a numbered list. */
   private _numbered = false;
-  /** How far in the text of the last item is. */
+  /** Indent of the text of the last item. */
   private _inner = 0;
   private _before = '';
 }
@@ -230,7 +230,7 @@ function codeOf(character: string): number {
   return character.charCodeAt(0);
 }
 
-/** How many quotes and lists begin in a line. */
+/** Return how many quotes and lists begin in a line. */
 function depthOf(line: string): number {
   const [lead = ''] = /^(?:[ \t]|>|[-*+](?=[ \t>])|\d{1,9}[.)](?=[ \t]))*/.exec(line) ?? [];
   return lead.match(/[>*+-]|\d+/g)?.length ?? 0;

@@ -1,20 +1,20 @@
 /**
  * The page's one scheduler of rendering.
  *
- * However many answers stream, each frame gives them 8 ms together, and each is drawn at most every 100 ms; one that is
- * slow to draw is drawn less often. In a hidden page nothing is drawn, since there are no frames.
+ * All streaming answers share 8 ms of each frame, and each is drawn at most every 100 ms; an answer that is slow to draw
+ * is drawn less often. In a hidden page nothing is drawn, since there are no frames.
  */
 
 const BUDGET = 8; // ms of a frame
 const SPACING = 100; // ms between two drawings of one thing
-const PATIENCE = 200; // ms that one drawing may hold up the others
+const PATIENCE = 200; // ms for which one drawing may delay the others
 
 export interface RenderTask {
   paint(): Promise<void>;
 }
 
 export class RenderScheduler {
-  /** Draw this soon. Asking twice before it was drawn is asking once. */
+  /** Draw this soon. Repeated requests before it is drawn count as one. */
   request(thing: RenderTask): void {
     this._waiting.add(thing);
     this._schedule();
@@ -62,7 +62,7 @@ export class RenderScheduler {
   }
 
   private readonly _waiting = new Set<RenderTask>();
-  /** When it may be drawn again. */
+  /** Time from which it may be drawn again. */
   private readonly _due = new WeakMap<RenderTask, number>();
   private _scheduled = false;
 }
@@ -71,5 +71,5 @@ export class RenderScheduler {
 const HERE = Symbol.for('jupyter_bgstream/renderScheduler/1');
 const page = globalThis as { [HERE]?: Pick<RenderScheduler, 'request' | 'cancel'> };
 
-/** The one of this page. */
+/** Return the scheduler of this page. */
 export const renderScheduler = (page[HERE] ??= new RenderScheduler());

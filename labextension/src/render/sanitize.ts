@@ -1,47 +1,47 @@
 /**
- * Sanitizes a model's HTML: it has no effect by itself and looks like nothing but text.
+ * Sanitizes a model's HTML: the result has no effects and looks like text only.
  *
- * A sanitizer takes out scripts. What is left could still tell another site that the answer was read, be taken for a
- * part of this page, or lie over one. So only what Markdown is made of stays. The rest is taken out where nothing can
- * load, in a document without a window, before the page sees it.
+ * A sanitizer removes scripts. The rest could still report to another site that the answer was read, imitate a part of
+ * this page, or cover one. So only elements of Markdown stay. The others are removed in a document without a window,
+ * where nothing loads, before the page gets the result.
  */
 
 import { drawProblemOfUri } from './pixels';
 
-/** As much of Lab's sanitizer as is used: this file also lives outside Lab. */
+/** The part of Lab's sanitizer that is used here: this file is also used without Lab. */
 interface Sanitizer {
   sanitize(dirty: string, options?: object): string;
 }
 
-/** The elements of an answer. Of any other its content stays. */
+/** Elements of an answer. Other elements are replaced by their content. */
 export const TAGS = (
   'a abbr b blockquote br caption cite code col colgroup dd del details dfn div dl dt em figcaption figure h1 h2 h3 ' +
   'h4 h5 h6 hr i img input ins kbd li mark ol p pre q rp rt ruby s samp small span strong sub summary sup table ' +
   'tbody td tfoot th thead time tr u ul var wbr'
 ).split(' ');
-/** Their attributes: no looks, no names, no roles and nothing that takes the focus. */
+/** Allowed attributes: no styles, names or roles, and none that takes the focus. */
 export const ATTRIBUTES =
   'align alt checked class colspan dir disabled href lang open reversed rowspan src start type'.split(' ');
 /** A diagram that Lab has drawn is as wide as it says. */
 const OF_IMAGES = ['width', 'height'];
-/** The classes of code that Lab has coloured and of a diagram that it has drawn. */
+/** Classes of code highlighted by Lab and of diagrams drawn by Lab. */
 const CLASS = /^(ͼ[0-9a-z]+|mermaid|jp-RenderedMermaid(-Details|-Summary)?|jp-mod-warning)$/;
-/** Attributes of elements that are there to show what they load. */
+/** Attributes of elements that load their content. */
 const LOADS = ['src', 'srcset', 'poster', 'data'];
-/** A image in the text itself; its pixels are counted. */
+/** A data URI of an image; its pixels are counted. */
 const INLINE_IMAGE = /^data:image\/[a-z]+;base64,/i;
-/** An address without a site would be one of this server, asked with the reader's cookie; `http:/lab` is one too. */
+/** An address without a host would be of this server, requested with the reader's cookie; so would `http:/lab`. */
 const ELSEWHERE = /^(https?:\/\/|mailto:)/i;
 
-/** Which images may be drawn, besides those that are small images in the text itself. */
+/** Images that may be drawn in addition to small data URIs. */
 export interface Images {
-  /** Those of other sites. */
+  /** Images of other sites. */
   remote?: boolean;
   /** SVGs. A few lines of SVG can keep a browser busy forever: only those that Lab has drawn. */
   drawings?: boolean;
 }
 
-/** Sanitize HTML and remove all that would load something or look like a part of the page. */
+/** Sanitize HTML and remove everything that would load a resource or imitate a part of the page. */
 export function sanitize(sanitizer: Sanitizer, images: Images): Sanitizer & { readonly allowNamedProperties: false } {
   return {
     sanitize: (dirty, options) => withoutLoading(sanitizer.sanitize(dirty, options), images),
@@ -49,7 +49,7 @@ export function sanitize(sanitizer: Sanitizer, images: Images): Sanitizer & { re
   };
 }
 
-/** Return HTML with all that loads from elsewhere turned into links. */
+/** Return HTML in which everything that loads from other sites is a link. */
 export function withoutLoading(html: string, images: Images = {}): string {
   const { body } = new DOMParser().parseFromString(`<body>${html}`, 'text/html');
   disarm(body, images);
@@ -70,7 +70,7 @@ export function disarm(body: HTMLElement, images: Images = {}): void {
   disarmLinks(body);
 }
 
-/** Of the links in an element, leave those that lead to another site or a mailbox, from a tab of their own. */
+/** Keep only links of an element that lead to another site or a mailbox; they open in a new tab. */
 export function disarmLinks(root: HTMLElement): void {
   for (const node of root.querySelectorAll('[href]')) {
     if (node instanceof HTMLAnchorElement && ELSEWHERE.test(node.getAttribute('href') ?? '')) {
@@ -90,7 +90,7 @@ function unwrap(node: Element): void {
   node.remove();
 }
 
-/** A box of a list of tasks is for looking at. */
+/** Return whether a node is a control, other than the checkbox of a task list, which is disabled. */
 function isControl(node: HTMLElement): boolean {
   return node.localName === 'input' && node.getAttribute('type')?.toLowerCase() !== 'checkbox';
 }
@@ -123,7 +123,7 @@ function mayLoad(node: Element, { remote, drawings }: Images): boolean {
   if (/^data:/i.test(source)) {
     return INLINE_IMAGE.test(source) && drawProblemOfUri(source) === '';
   }
-  // Never from this server, with any setting: a GET with the reader's cookie is not a model's to make.
+  // Never from this server, with any setting: a model must not cause a GET with the reader's cookie.
   return remote === true && /^https?:\/\//i.test(source) && !isOurs(source);
 }
 
@@ -131,7 +131,7 @@ function isOurs(url: string): boolean {
   return !URL.canParse(url) || new URL(url).host === window.location.host;
 }
 
-/** A link that shows where it leads, or the words that stood for the image. */
+/** Return a link with a visible address, or the alternative text of the image. */
 function inPlaceOf(node: Element, page: Document): Node {
   const source = node.getAttribute('src') ?? '';
   const words = node.getAttribute('alt') ?? '';

@@ -1,8 +1,8 @@
 /**
- * Markdown for a page without Lab: marked, DOMPurify, and then nothing that would load from elsewhere.
+ * Markdown renderer of a page without Lab: marked, DOMPurify, and then the removal of everything that would load.
  *
- * What DOMPurify returns is changed as elements, in a document without a window, and never written and read as text
- * again: what it has understood is what the page gets.
+ * The output of DOMPurify is changed as elements, in a document without a window, and never serialized and parsed again:
+ * the page gets exactly what DOMPurify has parsed.
  */
 
 /*! With marked, (c) 2018-2026 MarkedJS, (c) 2011-2018 Christopher Jeffrey, MIT License, github.com/markedjs/marked */
@@ -40,7 +40,7 @@ const ALLOWED = {
   RETURN_DOM: true
 } satisfies Config;
 
-/** The renderer of a page that has none for us. */
+/** The renderer of a page without the labextension. */
 export const markdown: Markdown = {
   render: async (host, text) => {
     const breath = new TimeSlicer();

@@ -67,7 +67,7 @@ export class TextPane {
     renderScheduler.request(this);
   }
 
-  /** Draw the text that was set last; a text that is set meanwhile comes after it. */
+  /** Draw the text that was set last; a text that is set meanwhile is drawn next. */
   async paint(): Promise<void> {
     if (this._painting) {
       return;
@@ -165,7 +165,7 @@ export class TextPane {
     return !inFence && tail !== '' && this._mustWait(tail, false); // an open fence is plain text anyway
   }
 
-  /** Show what is not drawn yet as plain text, so that it can be found and read. */
+  /** Show the undrawn part as plain text, so that it can be searched and read. */
   private _showWaiting(): void {
     if (this._sight.isKnown) {
       this._dropTail();
@@ -230,7 +230,7 @@ export class TextPane {
     return this._tail;
   }
 
-  /** An open fence is a plain element that grows: no parser reads it again and again. */
+  /** Show an open fence as a growing plain element, which no parser reads repeatedly. */
   private _drawCode(fence: string): void {
     this._tail?.node.remove();
     this._tail = null;
@@ -274,15 +274,15 @@ export class TextPane {
   private _disposed = false;
   private _painting = false;
   private _blocks = new Blocks();
-  /** The text in `_blocks` is the whole. */
+  /** Whether the text in `_blocks` is complete. */
   private _finished = false;
-  /** How many of the closed blocks have an element. */
+  /** Number of closed blocks with an element. */
   private _rendered = 0;
-  /** What they cost. */
+  /** Cost of these blocks. */
   private _cost = 0;
   /** None of them is too costly, and so the whole may be drawn in one. */
   private _inOne = true;
-  /** Where in the text they end. */
+  /** End of these blocks in the text. */
   private _end = 0;
   /** What shows this text; not in the page before it is drawn, if there was another. */
   private _root = document.createElement('div');

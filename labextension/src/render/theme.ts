@@ -16,7 +16,7 @@ export function applyTheme(node: HTMLElement): Disposable {
   const frame = requestAnimationFrame(look);
   const scheme = window.matchMedia('(prefers-color-scheme: dark)');
   scheme.addEventListener('change', look);
-  // VS Code and others say in these what their theme is.
+  // VS Code and others name their theme in these attributes.
   const changes = new MutationObserver(look);
   for (const element of [document.documentElement, document.body]) {
     changes.observe(element, { attributes: true, attributeFilter: ['class', 'style', 'data-theme', 'theme'] });
@@ -30,7 +30,7 @@ export function applyTheme(node: HTMLElement): Disposable {
   };
 }
 
-/** The nearest background that can be seen. */
+/** Return the nearest visible background. */
 function paperOf(node: HTMLElement): string | null {
   for (let each = node.parentElement; each !== null; each = each.parentElement) {
     const { backgroundColor } = getComputedStyle(each);
@@ -50,7 +50,7 @@ function isDark(colour: string): boolean {
   return 0.299 * red + 0.587 * green + 0.114 * blue < 128;
 }
 
-/** Red, green, blue and perhaps alpha; null if it is written otherwise. */
+/** Return red, green, blue and perhaps alpha; null for another notation. */
 function parts(colour: string): number[] | null {
   return colour.startsWith('rgb') ? (colour.match(/[\d.]+/g) ?? []).map(Number) : null;
 }

@@ -1,6 +1,6 @@
 /** Splits long work into short tasks, between which the page draws and handles input. */
 
-const LONGEST = 24; // ms of one task, and what cannot be parted
+const LONGEST = 24; // ms of one task, plus a step that cannot be split
 
 export class TimeSlicer {
   /** Yield to the page if this task has been long; return whether it was. */

@@ -1,13 +1,13 @@
 /**
- * Typesetting of formulas one by one, so that many of them are many short tasks, and one that would take forever is
- * left as it was written.
+ * Typesets formulas one by one, so that many of them are many short tasks, and one that would take too long stays source
+ * text.
  */
 
 import { trans } from '../translation';
 import { element } from './dom';
 import { TimeSlicer } from './timeSlicer';
 
-/** As much of Lab's typesetter as is used. Newer ones return a promise. */
+/** The part of Lab's typesetter that is used here. Newer versions return a promise. */
 interface Typesetter {
   typeset(node: HTMLElement): unknown;
 }
@@ -17,7 +17,7 @@ const LONGEST = 1500;
 const CELL = 4;
 /** So much is typeset in one: for each call all of the text may be laid out again. */
 const AT_ONCE = 400;
-/** How far the end of a formula is looked for, brace by brace. */
+/** Limit of the search for the end of a formula. */
 const REACH = 2 * LONGEST;
 /** A macro can make a page of each of its letters, and is known to all formulas that come after it. */
 const DEFINES = /\\(?:(?:[egx]?def|let|futurelet|require)(?![a-z])|Declare|provide|(?:re)?new(?!line))/i;
@@ -63,7 +63,7 @@ function textsOf(host: HTMLElement): Text[] {
   return found;
 }
 
-/** Give each formula of a text an element of its own. */
+/** Put each formula of a text into a separate element. */
 function formulasIn(node: Text): HTMLElement[] {
   const formulas: HTMLElement[] = [];
   let before = 0; // what of the text is in other nodes already

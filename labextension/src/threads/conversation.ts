@@ -1,4 +1,4 @@
-/** An open thread: its turns, kept fresh, and the draft of the next question. */
+/** An open thread: its turns, which are updated, and the draft of the next question. */
 
 import { UUID } from '@lumino/coreutils';
 import type { IDisposable } from '@lumino/disposable';
@@ -10,19 +10,19 @@ import { ThrottledFetch } from '../wire/throttledFetch';
 import type { Job, Message, Thread } from '../wire/wire';
 import { type Turn, turnsOf } from './turns';
 
-/** Jobs read at a time. Older turns are of the conversation too; their own views know their state. */
+/** Limit of jobs read at a time. Views of older turns follow their jobs themselves. */
 const JOBS = 500;
 /** Turns without an answer whose whole question is read; older ones show the job's title. */
 const QUESTIONS = 30;
-/** After a failed reading, unless there is news first. */
+/** Delay after a failed read, unless a hint arrives first. */
 const AGAIN = 5000; // ms
 
 /** The draft of the next question; it outlives the view. */
 export interface Draft {
   text: string;
-  /** Null: that of the thread. */
+  /** Null: the model of the thread. */
   model: string | null;
-  /** The job it will be, so that sending it again after a failure asks once. */
+  /** Id of the next job, so that a repeated request after a failure submits it once. */
   id: string | null;
   /** Why it could not be sent. */
   error: string | null;
@@ -87,7 +87,7 @@ export class Conversation implements IDisposable {
     return this._thread;
   }
 
-  /** The oldest first. */
+  /** Turns, oldest first. */
   get turns(): readonly Turn[] {
     return this._turns;
   }
@@ -97,7 +97,7 @@ export class Conversation implements IDisposable {
     return this._state;
   }
 
-  /** Why this may be old; null if it is not. */
+  /** Why this may be outdated; null if it is not. */
   get trouble(): string | null {
     return this._fetch.failure;
   }
@@ -106,12 +106,12 @@ export class Conversation implements IDisposable {
     return this._sending;
   }
 
-  /** Which model answers next; empty: the server's default. */
+  /** Model of the next job; empty: the server's default. */
   get model(): string {
     return this.draft.model ?? this._thread?.model ?? '';
   }
 
-  /** Something may have changed. */
+  /** Emitted when something may have changed. */
   refresh(): void {
     this._fetch.ask();
   }
@@ -200,7 +200,7 @@ export class Conversation implements IDisposable {
     this._mark = '';
   }
 
-  /** Of jobs of the thread that this one was forked from. */
+  /** Read the records of jobs of the thread from which this one was forked. */
   private async _learnRecords(turns: readonly Turn[]): Promise<void> {
     const ids = turns.flatMap(({ job, record }) =>
       job === null || record !== null || this._records.has(job) ? [] : [job]
@@ -211,7 +211,7 @@ export class Conversation implements IDisposable {
     }
   }
 
-  /** Of turns that no answer came to. */
+  /** Read the questions of turns without an answer. */
   private async _learnQuestions(turns: readonly Turn[]): Promise<void> {
     const silent = turns.filter(({ id, asked }) => asked.length === 0 && !this._questions.has(id)).slice(-QUESTIONS);
     await Promise.all(
@@ -219,7 +219,7 @@ export class Conversation implements IDisposable {
         try {
           this._questions.set(id, await this._server.messages(job ?? id));
         } catch {
-          // Its title does.
+          // The title replaces the question.
         }
       })
     );
@@ -250,10 +250,10 @@ export class Conversation implements IDisposable {
   private _thread: Thread | null = null;
   private _turns: readonly Turn[] = [];
   private _viewer: string | null = null;
-  /** Other people than the viewer take part. */
+  /** Whether other users than the viewer take part. */
   private _named = false;
   private _state: Conversation['state'] = 'not-read';
-  /** The thread as it was when the turns were read: while it is the same, they are. */
+  /** The thread when its turns were read: while it is the same, so are they. */
   private _mark = '';
   private _sending = false;
   private _later: ReturnType<typeof setTimeout> | undefined;

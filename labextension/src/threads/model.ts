@@ -1,4 +1,4 @@
-/** The threads of this page: the list, kept fresh while it is visible, and the open threads. */
+/** Model of the threads: the list, which is updated while it is visible, and the open threads. */
 
 import type { IDisposable } from '@lumino/disposable';
 import { type ISignal, Signal } from '@lumino/signaling';
@@ -12,7 +12,7 @@ import type { Thread } from '../wire/wire';
 import { Conversation, type ConversationServer, type Draft } from './conversation';
 
 const LIMIT = 100;
-/** The server caches the models of providers for as long. */
+/** The server caches the models of providers equally long. */
 const MODELS_FOR = 60_000; // ms
 
 type Server = ConversationServer & Pick<Requests, 'fork' | 'rename' | 'removeThread' | 'models' | 'mayWrite'>;
@@ -42,26 +42,26 @@ export class ThreadsModel implements IDisposable {
     return this._changed;
   }
 
-  /** The one that was used last first. */
+  /** Threads, the most recently used first. */
   get threads(): readonly Thread[] {
     return this._threads;
   }
 
-  /** Which models can be asked, by their full names and aliases. */
+  /** Available models, by their full names and aliases. */
   get models(): readonly string[] {
     return this._models;
   }
 
-  /** The model that answers if none is named. */
+  /** The default model. */
   get defaultModel(): string | null {
     return this._default;
   }
 
-  /** Why nothing can be asked now; null if it can. */
+  /** Why no prompt can be submitted now; null if one can. */
   get hindrance(): { code: 'offline' | Denial['code']; message: string } | null {
     if (this._denial !== null) {
       const { code, message } = this._denial;
-      // A reload forgets what is written, and a sign-in elsewhere does not.
+      // A reload would lose the draft; a sign-in in another page keeps it.
       return code === 'forbidden'
         ? this._denial
         : { code, message: trans.__('%1. Or sign in in another tab: that keeps what you write.', message) };
@@ -73,17 +73,17 @@ export class ThreadsModel implements IDisposable {
     return this._online ? null : { code: 'offline', message: trans.__('Reconnecting… What you write is kept.') };
   }
 
-  /** Why the list may be old; null if it is not. */
+  /** Why the list may be outdated; null if it is not. */
   get trouble(): string | null {
     return this._online ? this._fetch.failure : null; // the panel shows already that the page is offline
   }
 
-  /** Why the server denies this page; null if it does not, or while that is not known. */
+  /** Why the server denies this page; null if it does not or if this is unknown. */
   get denial(): Denial | null {
     return this._denial;
   }
 
-  /** Keep the list fresh until the result is disposed of. */
+  /** Update the list until the result is disposed of. */
   look(): Disposable {
     this._lookers++;
     this._ask();
@@ -139,7 +139,7 @@ export class ThreadsModel implements IDisposable {
     this._ask();
   }
 
-  /** Read which models there are, unless that was done a moment ago. */
+  /** Read the available models, unless they were read recently. */
   async readModels(): Promise<void> {
     const now = Date.now();
     if (now - this._modelsAt < MODELS_FOR) {
@@ -161,7 +161,7 @@ export class ThreadsModel implements IDisposable {
       this._mayWrite = await this._server.mayWrite();
       this._settled();
     } catch {
-      // Then a refused request shows the reason.
+      // If prompts are forbidden, the refused request shows the reason.
     }
   }
 
@@ -201,7 +201,7 @@ export class ThreadsModel implements IDisposable {
     () => this._settled()
   );
   private readonly _open = new Set<Conversation>();
-  /** By the thread's name. */
+  /** Open threads, by name. */
   private readonly _drafts = new Map<string, Draft>();
   private _threads: readonly Thread[] = [];
   private _lookers = 0;

@@ -1,4 +1,4 @@
-/** Where a thread is shown: in Lab a tab of its own; Notebook's main area has one widget, so there it is the panel. */
+/** Tabs of threads in Lab; Notebook's main area has only one widget, so there the panel shows a thread. */
 
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import { MainAreaWidget } from '@jupyterlab/apputils';
@@ -17,7 +17,7 @@ export class ThreadTabs {
     private readonly _viewOf: (name: string) => ThreadView
   ) {}
 
-  /** Show the thread's tab: the one that is there, or a new one. */
+  /** Show the thread's tab, which may exist already. */
   show(name: string): void {
     let tab = [...this._tabs].find(({ content }) => content.thread === name);
     if (tab === undefined) {

@@ -1,22 +1,22 @@
-/** A thread as its turns: the question and the job that answers, also of turns without an answer. */
+/** Turns of a thread: each question with the job that answers it, also turns without an answer. */
 
 import type { Job, Message, Part, ThreadMessage } from '../wire/wire';
 
 export interface Turn {
-  /** The same while retries and news come. */
+  /** Stays the same after retries and updates. */
   id: string;
   asked: readonly Message[];
   /** The author's name; null if it is not known, as for a kernel's job. */
   asker: string | null;
-  /** A job that answers, or asks again or is asked again by the one that does; null if it was deleted. */
+  /** A job of the chain of retries that answers; null if it was deleted. */
   job: string | null;
   /** The job's record; null if it is deleted, or of another thread. */
   record: Job | null;
-  /** The whole answer, where there is one. */
+  /** The complete answer, if there is one. */
   answer: string | null;
 }
 
-/** What follows one another in the conversation and is of one job. */
+/** Consecutive messages of one job. */
 interface Segment {
   job: string | null;
   messages: ThreadMessage[];
@@ -25,8 +25,8 @@ interface Segment {
 /**
  * Return the turns of a thread, the oldest first.
  *
- * `messages` are those that the next job will send, in order; turns without an answer are only in the list of `jobs`, the newest
- * first. They stand where they were asked: before the next turn that was asked after them.
+ * `messages` are those that the next job will send, in order. Turns without an answer are only in `jobs`, which are newest
+ * first; such a turn precedes the next turn that was submitted after it.
  */
 export function turnsOf(messages: readonly ThreadMessage[], jobs: readonly Job[]): Turn[] {
   const rootOf = rootsOf(jobs);
@@ -62,7 +62,7 @@ export function turnsOf(messages: readonly ThreadMessage[], jobs: readonly Job[]
     const root = rootOf(job ?? '');
     silent(place.get(root) ?? 0);
     if (job !== null && shown.has(root)) {
-      continue; // both a job and the one that asks it again
+      continue; // both a job and its retry
     }
     shown.add(root);
     const last = words.at(-1);
@@ -80,7 +80,7 @@ export function turnsOf(messages: readonly ThreadMessage[], jobs: readonly Job[]
   return turns;
 }
 
-/** The words of a message; of images, files and recordings, what they are. */
+/** Return the text of a message; images, files and recordings are described. */
 export function textOf(content: Message['content']): string {
   if (typeof content === 'string') {
     return content;
@@ -92,7 +92,7 @@ function described(part: Exclude<Part, { type: 'text' }>): string {
   return `${part.type === 'file' ? part.name : part.media_type}, ${sizeOf(part.bytes)}`;
 }
 
-/** A size as people read it, such as `12 kB`. */
+/** Format a size, such as `12 kB`. */
 function sizeOf(bytes: number): string {
   if (bytes < 1000) {
     return `${bytes} bytes`;
@@ -116,7 +116,7 @@ function segmentsOf(messages: readonly ThreadMessage[]): Segment[] {
   const segments: Segment[] = [];
   for (const message of messages) {
     const last = segments.at(-1);
-    // Turns of deleted jobs stand side by side: a question after an answer is another turn.
+    // Turns of deleted jobs may be adjacent: a question after an answer begins another turn.
     const continues =
       last?.job === message.job &&
       !(message.job === null && last.messages.at(-1)?.role === 'assistant' && message.role !== 'assistant');

@@ -70,7 +70,7 @@ export class AnswerView {
     return new JobView({ ...this._options, job, model, saved, before: this._before });
   }
 
-  /** The nearest first: that is the one a reader misses. */
+  /** Show the earlier answers, newest first. */
   private _showEarlier(earlier: Chain): void {
     const gone = new Set(this._earlier.keys());
     for (const { id, status } of [...earlier].reverse()) {

@@ -94,12 +94,12 @@ export function pausedMessage({ message, code }: Paused): string {
   return trans.__('Rows failed alike: %1', errorMessage({ code, message: oneLine(message) || code }));
 }
 
-/** Return about how long a batch will take, from seconds; empty if that is unknown. */
+/** Return the estimated rest of a batch's time, from seconds; empty if it is unknown. */
 export function remainingTimeLabel(seconds: number | null): string {
   if (seconds === null) {
     return '';
   }
-  // An estimate is shown with no more digits than it is worth.
+  // An estimate is rounded to its precision.
   const rounded =
     seconds < 60
       ? Math.ceil(seconds / 5) * 5

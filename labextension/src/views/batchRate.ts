@@ -1,4 +1,4 @@
-/** The speed of a batch, measured from its recent progress; unknown until there is enough of it. */
+/** The speed of a batch, measured from its recent progress; unknown at first. */
 
 import type { EndCounts } from '../wire/wire';
 
@@ -27,7 +27,7 @@ export class BatchRate {
   note(now: Progress): void {
     const last = this._seen.at(-1);
     if (last !== undefined && (now.ended < last.ended || now.at < last.at)) {
-      this._seen = []; // some of it was asked again, or the clock was set
+      this._seen = []; // some jobs were retried, or the clock was set
     }
     if (last?.ended !== now.ended) {
       this._changed = now.at;
@@ -71,9 +71,9 @@ export class BatchRate {
       : { ended: last.ended - first.ended, seconds: at - first.at };
   }
 
-  /** The oldest first. */
+  /** Recent progress, oldest first. */
   private _seen: Progress[] = [];
-  /** When the number of those that have ended was last another. */
+  /** Time of the last change of the number of ended jobs. */
   private _changed = Infinity;
 }
 

@@ -1,4 +1,4 @@
-/** The view of a batch: its progress, speed and cost, and what can be done. Plain DOM, as the view of a job. */
+/** The view of a batch: its progress, speed, cost and buttons. Plain DOM, like the view of a job. */
 
 import { clipped } from '../render/boundedText';
 import { element, setText } from '../render/dom';
@@ -85,12 +85,12 @@ export class BatchView {
     this._trouble = trouble;
     if (batch !== null) {
       if (before !== null && hasEnded(before.status) !== hasEnded(batch.status)) {
-        this._shell.refusal = null; // a request had its effect all the same, or one from elsewhere
+        this._shell.refusal = null; // the request had its effect nevertheless, or another one had it
       }
       this._stop.isBusy &&= !hasEnded(batch.status);
       if (before?.paused != null && batch.paused == null) {
         this._shell.refusal = null;
-        this._rate = new BatchRate(); // the time of the pause is no measure of the speed
+        this._rate = new BatchRate(); // the pause must not count for the speed
       }
       this._rate.note({
         at: Date.now() / 1000,
@@ -102,7 +102,7 @@ export class BatchView {
     this._reportSeen();
   }
 
-  /** The batch as the server has it, or else as the file has it. */
+  /** The batch from the server, else from the file. */
   private get _snapshot(): BatchSnapshot | null {
     return this._batch ?? this._options.saved;
   }
@@ -159,7 +159,7 @@ export class BatchView {
     const batch = this._batch;
     const times = batch && { queued: batch.created_at, started: batch.started_at, ended: batch.ended_at };
     setText(this._shell.elapsed, times === null ? '' : elapsedLabel(times, now));
-    // A batch has not stalled just because the page does not hear of it.
+    // A batch whose updates the page does not receive has not stalled.
     const isRunning = this._state === 'queued' || this._state === 'running';
     const isKnown = batch !== null && isRunning && !isOffline(this._trouble);
     setText(this._speed, isKnown ? speedLabel(this._rate.tokens(now)) : '');
@@ -217,7 +217,7 @@ export class BatchView {
   private readonly _stalled = element('div', 'try');
   private _batch: BatchInfo | null = null;
   private _trouble: ErrorInfo | Denial | null = null;
-  /** When the end or the pause was that was reported as seen. */
+  /** Time of the end or pause that was reported as seen. */
   private _seen: number | null = null;
 }
 
@@ -230,7 +230,7 @@ function isOffline(trouble: ErrorInfo | Denial | null): boolean {
   return trouble?.code === 'offline' || trouble?.code === 'unreachable' || denialOf(trouble) !== null;
 }
 
-/** Return the trouble if it is that the server denies this page. */
+/** Return the trouble if the server denies this page. */
 function denialOf(trouble: ErrorInfo | Denial | null): Denial | null {
   return trouble !== null && 'since' in trouble ? trouble : null;
 }

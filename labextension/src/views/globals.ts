@@ -1,4 +1,4 @@
-/** What a page with the labextension shares with the widgets on it: socket, renderer and views. No Lab imports. */
+/** Objects that a page with the labextension shares with its widgets: socket, renderer, views. No Lab imports. */
 
 import type { BatchFeed } from '../wire/batches';
 import type { Disposable } from '../wire/feed';
@@ -13,7 +13,7 @@ export interface View extends Disposable {
   readonly node: HTMLElement;
 }
 
-/** What the labextension publishes. A kernel's widget may be older or newer: any member may be missing. */
+/** Objects that the labextension publishes. A kernel's widget may be older or newer: any member may be missing. */
 export interface PageGlobals {
   live?: ViewContext['source'];
   retries?: ViewContext['retries'];
@@ -25,7 +25,7 @@ export interface PageGlobals {
   batch?: (options: Pick<BatchOptions, 'batch' | 'saved'>) => View;
 }
 
-/** Return what the page shares; undefined in a page without the labextension. */
+/** Return the shared objects; undefined in a page without the labextension. */
 export function pageGlobals(): PageGlobals | undefined {
   return (globalThis as { [PAGE_GLOBALS]?: PageGlobals })[PAGE_GLOBALS];
 }

@@ -1,6 +1,6 @@
 /**
- * The images of an answer, below its text. Each is a file of this server, of a type that has pixels and no code, and
- * never an address from the answer.
+ * The images of an answer, below its text. Each is a file of this server with a pixel format, which contains no code,
+ * and never an address from the answer.
  */
 
 import { caption, fileExtension, imageNumber, isDrawn, splitImages } from '../outputs/images';
@@ -16,18 +16,18 @@ export type LoadImage = (image: ImageInfo) => Promise<Blob>;
 
 export interface ImageListOptions {
   job: string;
-  /** The answer in the notebook's file; its images are shown until the log has come, and stay if it does not come. */
+  /** The answer in the notebook's file; its images are shown until the log arrives. */
   saved: { text: string } | null;
   source: JobFeed;
 }
 
 export class ImageList {
   readonly node = element('div', 'images');
-  /** The saved text without its images: the text is drawn as a model's. */
+  /** The saved text without its images, which is drawn like a model's text. */
   readonly savedText: string;
 
   constructor({ job, saved, source }: ImageListOptions) {
-    // A page's live side may be older than this code, which then comes with a widget.
+    // A page's live connection may be older than this code, if a widget contains this code.
     this._load = image =>
       source.image?.(job, image) ??
       Promise.reject(new Error(trans.__('This page is older than the answer. Reload it.')));
@@ -42,7 +42,7 @@ export class ImageList {
     this.node.remove();
   }
 
-  /** Show an answer's images. Those that failed to load are loaded when the page is online again. */
+  /** Show an answer's images. Failed ones are loaded again when the page is online again. */
   show(answer: { images?: Answer['images'] } | null, online: boolean): void {
     const isBack = online && !this._online;
     this._online = online;
@@ -54,7 +54,7 @@ export class ImageList {
     }
   }
 
-  /** They are loaded as soon as they are in sight. */
+  /** Load the images as soon as they are visible. */
   see(inSight: boolean): void {
     if (inSight !== this._inSight) {
       this._inSight = inSight;
@@ -95,7 +95,7 @@ export class ImageList {
 class Figure {
   readonly node = element('figure', 'image');
 
-  /** @param source shows it until it has been loaded. */
+  /** @param source is shown until the file is loaded. */
   constructor(
     readonly caption: string,
     private readonly _image: ImageInfo | null,
@@ -158,7 +158,7 @@ class Figure {
     this._loading = false;
   }
 
-  /** @param why is why it is only there to be saved. */
+  /** @param why is the reason why it can only be saved. */
   private _draw(source: string, why = ''): void {
     this._save.href = source;
     this._save.hidden = false;

@@ -10,13 +10,13 @@ import { trans } from '../translation';
 import type { Citation, Partial, ToolCall } from '../wire/wire';
 import { formatNumber } from './format';
 
-/** More citations than these are folded away. */
+/** Number of citations above which they are folded. */
 const CITATIONS_IN_SIGHT = 8;
 
-/** The longest address, in characters: a server leaves out a citation with a longer one. */
+/** Limit of characters of an address: the server drops citations with a longer one. */
 const LONGEST_ADDRESS = 8192;
 
-/** The reasoning, folded away. */
+/** The folded reasoning. */
 export class Reasoning {
   readonly node = element('details', 'reasoning');
 
@@ -24,7 +24,7 @@ export class Reasoning {
     this.node.append(element('summary', 'summary', trans.__('Reasoning')), this._text.node);
   }
 
-  /** Show the reasoning. `alone`: it is all there is to read, so that it is opened, once. */
+  /** Show the reasoning. `alone`: there is no other text, so open it once. */
   show(text: string, alone: boolean): void {
     this.node.hidden = text === '';
     if (alone && !this._opened) {
@@ -37,7 +37,7 @@ export class Reasoning {
   private _opened = false;
 }
 
-/** The citations: folded away if they are many. */
+/** The citations, folded if they are many. */
 export class CitationList {
   readonly node = element('details', 'cited');
 
@@ -60,7 +60,7 @@ export class CitationList {
   private readonly _list = new LongList('sources', 'ol', citationItem);
 }
 
-/** The texts of earlier attempts, each folded away. */
+/** The texts of earlier attempts, each folded. */
 export class EarlierAttempts {
   readonly node = element('div', 'attempts');
 
@@ -70,7 +70,7 @@ export class EarlierAttempts {
     this._items.forEach(item => item.dispose());
   }
 
-  /** Show these attempts. Items that are there stay, open or not. */
+  /** Show these attempts. Existing items stay, open or closed. */
   show(attempts: readonly Partial[]): void {
     if (this._attempts !== attempts) {
       this._attempts = attempts;
@@ -107,7 +107,7 @@ function citationItem({ url, title }: Citation): HTMLElement {
   const item = element('li', 'source');
   const host = hostOf(url);
   if (host === null) {
-    item.textContent = clipped(title || url); // any other text of a model is nothing to click on
+    item.textContent = clipped(title || url); // other addresses of a model must not be links
     return item;
   }
   const link = element('a', 'link', clipped(title || url));
@@ -117,7 +117,7 @@ function citationItem({ url, title }: Citation): HTMLElement {
   link.rel = 'noopener noreferrer nofollow';
   item.append(link);
   if (title !== '') {
-    item.append(' ', element('span', 'host', clipped(host))); // a title may name another site than the link's
+    item.append(' ', element('span', 'host', clipped(host))); // a title may name another site than the link
   }
   return item;
 }

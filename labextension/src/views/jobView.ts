@@ -1,8 +1,8 @@
 /**
- * The view of a job: a state line, the text and its other parts. Plain DOM, so that the widget can have it too.
+ * The view of a job: a state line, the text and its other parts. Plain DOM, so that the widget can use it as well.
  *
- * The log replaces the saved text, which is the first paint only. Problems of the socket or the server are never shown
- * as the job's failure.
+ * The saved text is shown until the log replaces it. Problems of the socket or the server are never shown as a failure
+ * of the job.
  */
 
 import { endReason, hasText } from '../outputs/endReason';
@@ -116,7 +116,7 @@ export class JobView {
   private _update(state: Followed): void {
     this._followed = state;
     if (hasEnded(state.answer.status) && this._shell.refusal?.code === 'not_stopped') {
-      this._shell.refusal = null; // it was stopped all the same, or had ended
+      this._shell.refusal = null; // it was cancelled nevertheless, or had ended
     }
     // The first frame may come before the first event: the saved text stays until there is an event.
     if (state.answer.status !== 'new') {
@@ -131,7 +131,7 @@ export class JobView {
     return answer === undefined || answer.status === 'new' ? null : answer;
   }
 
-  /** A page's live connection may be older than this code, which then comes with a widget. */
+  /** Why the server denies this page. The page's live connection may be older than this code of a widget. */
   private get _denial(): Denial | null {
     const followed: { denial?: Denial | null } | null = this._followed;
     return followed?.denial ?? null;
@@ -181,7 +181,7 @@ export class JobView {
 
   private _showProblem(trouble: ErrorInfo | null, error: ErrorInfo | null, isWaiting: boolean): void {
     const whole = trouble === null ? (error === null ? '' : errorMessage(error)) : this._troubleMessage(trouble);
-    // A failure is shown whole; an error that may pass is shortened.
+    // A failure is shown completely; a transient error is shortened.
     const message = isWaiting ? shortened(whole) : whole;
     const code = clipped(trouble === null ? (error?.code ?? '') : trouble.code);
     this._shell.showProblem(code, message, message === whole ? '' : clipped(whole, 2000));
@@ -194,7 +194,7 @@ export class JobView {
 
   private _showParts(answer: Answer | null, isOnline: boolean): void {
     this._reasoning.show(answer?.reasoning ?? '', answer?.status === 'completed' && !hasText(answer.text));
-    // Each of these lists is a new one when it has changed.
+    // A changed list is a new object.
     this._images.show(answer, isOnline);
     this._citations.show(answer?.sources ?? NONE);
     this._tools.show(answer?.tool_calls ?? NONE);
@@ -221,7 +221,7 @@ export class JobView {
     this._reportSeen();
   }
 
-  /** Report once that the end was seen: drawn, on the screen, in a page that is visible. */
+  /** Report once that the end was seen: drawn, on the screen, in a visible page. */
   private _reportSeen(): void {
     const { closed, cursor } = this._followed ?? {};
     if (closed === true && cursor != null && cursor !== this._seen && this._pane.isComplete && this._shell.isVisible) {

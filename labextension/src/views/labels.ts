@@ -63,7 +63,7 @@ export function stateLabel(state: DisplayState | 'running', finishReason: string
   }
 }
 
-/** A paragraph of the text that stands for an image, or for one that was not stored. */
+/** A paragraph of the text about an image, stored or not. */
 const IMAGE_NOTE = /^\(Picture [0-9]+(?:: [^\n]*| is [^\n]*)\)[ \t\r]*$/gm;
 
 /** Return the label of a completed answer that has images and no text; null for any other. */
@@ -82,7 +82,7 @@ export function waitLabel(notBefore: number | null, error: ErrorInfo | null, now
   if (error?.code === 'no_provider') {
     return trans.__('Waiting for a server with this provider');
   }
-  // Rounded up: the label never claims that no time is left while there is some.
+  // Rounded up: the label never shows 0 while time is left.
   const left = notBefore === null ? 0 : Math.ceil(notBefore - now);
   return left > 0 ? trans.__('Next attempt in %1', formatDuration(left)) : trans.__('Next attempt soon');
 }

@@ -1,4 +1,4 @@
-/** The frame that the views of a job and of a batch share. Plain DOM, so that the widget can have it too. */
+/** The frame that the views of a job and of a batch share. Plain DOM, so that the widget can use it as well. */
 
 import { sentence } from '../render/boundedText';
 import { element, keepKeys, setDenial, setText } from '../render/dom';
@@ -8,19 +8,19 @@ import type { Cost, ErrorInfo } from '../wire/wire';
 import { formatCost } from './format';
 import { costSource } from './labels';
 
-/** What a view does for its shell. */
+/** Callbacks of a view for its shell. */
 export interface ShellOptions {
-  /** Draw the view again: a request of a button has begun or ended. */
+  /** Draw the view again after a request of a button has begun or ended. */
   show: () => void;
   /** Draw what changes with time. `now` is in Unix seconds and stands still while the server denies the page. */
   tick: (now: number) => void;
-  /** Learn that the view, or its page, came into sight or went out of it. */
+  /** Called when the view or its page becomes visible or hidden. */
   moved: () => void;
 }
 
 /** A button that sends a request. */
 export interface RequestOptions {
-  /** The name of its class. */
+  /** Name of its CSS class. */
   name: string;
   action: string;
   send: () => Promise<unknown>;
@@ -83,14 +83,14 @@ export class ViewShell {
   focus(): void {
     const button = this._buttons.find(({ hidden }) => !hidden);
     if (button === undefined) {
-      // Only while it has the focus: a click on the text is the notebook's.
+      // Only while it has the focus: a click on the text belongs to the notebook.
       this.node.tabIndex = -1;
       this.node.addEventListener('blur', () => this.node.removeAttribute('tabindex'), { once: true });
     }
     (button ?? this.node).focus({ preventScroll: true });
   }
 
-  /** Make a button. The first one made takes the focus first. */
+  /** Make a button. The first button takes the focus first. */
   button(name: string, action: string, press: () => void): HTMLButtonElement {
     const button = element('button', name);
     button.type = 'button';
@@ -105,7 +105,7 @@ export class ViewShell {
     return new RequestButton(this, options, this._options.show);
   }
 
-  /** Show or hide buttons. The focus of one that is hidden goes to another, or to the view. */
+  /** Show or hide buttons. The focus of a hidden button moves to another one, or to the view. */
   arrange(change: () => void): void {
     const focused = this._buttons.find(button => button === document.activeElement);
     change();
@@ -121,7 +121,7 @@ export class ViewShell {
     this.node.dataset.online = String(isOnline);
     setDenial(this.node, denial);
     setText(this.state, state === 'connecting' && denial !== null ? trans.__('Not connected') : label);
-    // Before the first frame the state says that the page connects; once all is here, the line is not needed.
+    // Before the first frame the state shows that the page connects; with the whole log the line is not needed.
     const offline = isOnline || state === 'connecting' ? '' : trans.__('Reconnecting…');
     setText(this.connection, isOver ? '' : (denial?.message ?? offline));
   }

@@ -51,7 +51,7 @@ export class Live implements JobFeed {
 
   dispose(): void {
     this._connection.dispose();
-    this._loseElections();
+    this._denyLeaseRequests();
     this._entries.clear();
     this._listeners.clear();
   }
@@ -90,7 +90,7 @@ export class Live implements JobFeed {
     if (!this._connection.isOnline) {
       return Promise.resolve(false);
     }
-    const answer = new Promise<boolean>(resolve => this._elections.push({ document, job, resolve }));
+    const answer = new Promise<boolean>(resolve => this._leaseRequests.push({ document, job, resolve }));
     this._connection.send({ type: 'write', document, job });
     return answer;
   }
@@ -142,7 +142,7 @@ export class Live implements JobFeed {
 
   private _goOffline(): void {
     const { denial } = this._connection;
-    this._loseElections(); // a lease is lost with its socket
+    this._denyLeaseRequests(); // a lease is lost with its socket
     for (const entry of this._entries.values()) {
       this._tell(entry, { online: false, denial });
     }
@@ -211,13 +211,13 @@ export class Live implements JobFeed {
   }
 
   private _decide({ document, job, granted }: Extract<ServerFrame, { type: 'write' }>): void {
-    const decided = this._elections.filter(each => each.document === document && each.job === job);
-    this._elections = this._elections.filter(each => !decided.includes(each));
+    const decided = this._leaseRequests.filter(each => each.document === document && each.job === job);
+    this._leaseRequests = this._leaseRequests.filter(each => !decided.includes(each));
     decided.forEach(({ resolve }) => resolve(granted));
   }
 
-  private _loseElections(): void {
-    this._elections.splice(0).forEach(({ resolve }) => resolve(false));
+  private _denyLeaseRequests(): void {
+    this._leaseRequests.splice(0).forEach(({ resolve }) => resolve(false));
   }
 
   private _restart(job: string): void {
@@ -232,7 +232,7 @@ export class Live implements JobFeed {
     const entry = job === null ? undefined : this._entries.get(job);
     if (entry === undefined) {
       console.warn(`jupyter_bgstream: ${message} (${code})`);
-      this._loseElections(); // the server may have refused one of them
+      this._denyLeaseRequests(); // the server may have refused one of them
     } else {
       this._tell(entry, { trouble: { code, message } });
     }
@@ -260,5 +260,5 @@ export class Live implements JobFeed {
   /** The cursors seen while there was no socket: the newest by job. */
   private readonly _unsent = new Map<string, string>();
   /** Requests to write that the server has not decided yet. */
-  private _elections: { document: string; job: string; resolve: (granted: boolean) => void }[] = [];
+  private _leaseRequests: { document: string; job: string; resolve: (granted: boolean) => void }[] = [];
 }
