@@ -1,6 +1,6 @@
 """Owners and modes of the database's files and folders: checks them and restores modes.
 
-What is refused and what is only logged: docs/explanation/decisions/0012-permissions-of-database-files.md.
+docs/explanation/decisions/0012-permissions-of-database-files.md lists which permissions are refused or only logged.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-/** Whether an element is on the screen or near it. What is not is drawn when it gets there. */
+/** Observes whether an element is on the screen or near it, so that answers elsewhere are drawn later. */
 
 /** How far beyond the edge counts as near. */
 const MARGIN = '50%';

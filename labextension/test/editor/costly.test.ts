@@ -8,7 +8,7 @@ const BUDGET = 200; // ms of the processor
 const repeat = (unit: string, size = SIZE): string => unit.repeat(Math.ceil(size / unit.length));
 const lines = (unit: string, length: number): string => repeat(`${repeat(unit, length)} {x}\n`);
 
-// What makes an expression's line be read again and again.
+// Lines that make a rule for expressions scan the rest of the line again for each character.
 const LINES: Record<string, string> = {
   backticks: `{x}${repeat('`')}`,
   'letters before an expression': `${repeat('a')}={x}`,
