@@ -19,8 +19,8 @@ from abuse.cancelling import cancels, two_servers
 from abuse.flooding import flood, quantiles
 from abuse.watched import watched
 
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ScriptedProvider
+from jupyter_bgstream.testing.scripted_provider import ScriptedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 SCRIPTS = {
     "held": answer("It is done.", hold_after=1),

@@ -26,7 +26,7 @@ from jupyter_bgstream.core.job import Job, JobSpec
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.providers.registry import Registry
 from jupyter_bgstream.testing import Script, ScriptedProvider, Send
-from jupyter_bgstream.testing.script import JSON
+from jupyter_bgstream.testing.scripts import JSON
 
 Payload = dict[str, Any]
 Work = Callable[[], Coroutine[Any, Any, int]]

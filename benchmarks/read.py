@@ -18,7 +18,7 @@ from jupyter_bgstream.core.cursor import new_log
 from jupyter_bgstream.core.events import Completed, Delta
 from jupyter_bgstream.core.job import Job, JobSpec
 from jupyter_bgstream.core.messages import Message
-from jupyter_bgstream.store.base import Capacity
+from jupyter_bgstream.store.ports.store import Capacity
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.factories import append
 

@@ -20,8 +20,8 @@ from harness.jupyter import Jupyter, jupyter
 from playwright.async_api import async_playwright
 
 from jupyter_bgstream.testing.http_connection import Request
-from jupyter_bgstream.testing.script import Script, refusal
-from jupyter_bgstream.testing.scripted import Reply, ScriptedProvider
+from jupyter_bgstream.testing.scripted_provider import Reply, ScriptedProvider
+from jupyter_bgstream.testing.scripts import Script, refusal
 
 IMAGES = ROOT / "docs/images"
 CELLS = (

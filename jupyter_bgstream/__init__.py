@@ -160,7 +160,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     try:
         from .client.magics import load
     except Exception as error:
-        from .requirements import unmet_requirements
+        from .requirement_check import unmet_requirements
 
         if unmet := unmet_requirements():
             raise ImportError(" ".join(str(each) for each in unmet)) from error

@@ -23,10 +23,10 @@ export default defineConfig(
     // The widget bundles these files, outside Lab, and tests run them in a bare page.
     files: ['wire/*', 'render/*', 'outputs/*', 'views/*', 'widget', 'translation'].map(name => `src/${name}.ts`),
     ignores: [
-      'wire/access',
-      'wire/request',
+      'wire/loginCheck',
+      'wire/restClient',
       'render/labMarkdown',
-      'outputs/jobOutputs',
+      'outputs/findOutputs',
       'outputs/mimeRenderers',
       'outputs/outputSaver',
       'outputs/saveLease'

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from ..core.runtime import Runtime
+from ..core.runtime_file import Runtime
 
 if TYPE_CHECKING:
     from ..server.app import BgStreamApp

@@ -26,11 +26,11 @@ from .errors import (
     ServerUnreachableError,
     VersionMismatchError,
 )
-from .files import File
+from .file_inputs import File
 from .job_handle import Job
 from .job_list import Comparison, Jobs
+from .jobs_api import costs, job, jobs, models, submit
 from .model_table import Models
-from .session import costs, job, jobs, models, submit
 from .threads import Thread, Threads, thread, threads
 
 __all__ = [

@@ -24,7 +24,7 @@ from ..core.errors import (
     UnavailableError,
 )
 from ..core.events import Event
-from ..core.limits import MAX_BODY
+from ..core.request_checks import MAX_BODY
 from ..core.schemas import (
     AnswerPage,
     BatchInfo,

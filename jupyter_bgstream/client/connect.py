@@ -15,7 +15,7 @@ import msgspec
 from jupyter_core.paths import jupyter_runtime_dir
 
 from ..core.codec import PROTOCOL_VERSION
-from ..core.runtime import Runtime
+from ..core.runtime_file import Runtime
 from .errors import (
     MultipleServersError,
     ServerConnectionError,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .background import Background
+from .background_loop import Background
 
 if TYPE_CHECKING:
     from .api import Api

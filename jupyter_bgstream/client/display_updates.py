@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from ..core.errors import BgStreamError, NotFoundError, UnavailableError
 from ..outputs.mimebundle import bundle, bundle_of_several
 from .errors import ServerConnectionError
-from .execution import JobsDisplay, is_executed, show
-from .protocols import Bundle, JobHandle
+from .executed_notebooks import JobsDisplay, is_executed, show
+from .handle_types import Bundle, JobHandle
 from .voila import display, in_voila
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 from ..core.errors import BgStreamError, UnavailableError
 
 if TYPE_CHECKING:
-    from ..core.pauses import Paused
+    from ..core.batch_pause import Paused
     from ..core.state import ErrorInfo, Status
 
 

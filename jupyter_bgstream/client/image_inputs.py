@@ -12,12 +12,12 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import Any, get_args
 
-from ..core.attachments import MAX_IMAGE_BYTES
+from ..core.attachment_checks import MAX_IMAGE_BYTES
 from ..core.errors import InvalidRequestError
 from ..core.events import MediaType
 from ..core.image_files import media_type_of
+from .answer_images import AnswerImage
 from .file_reader import read_file
-from .images import AnswerImage
 
 _OWN_FORMATS = ("GIF", "JPEG", "PNG", "WEBP")  # of a PIL image that was read from a file
 

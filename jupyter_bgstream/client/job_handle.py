@@ -14,12 +14,12 @@ from ..core.schemas.convert import usage_info
 from ..core.state import Answer, ErrorInfo
 from ..core.terminal_text import visible_line
 from ..outputs.mimebundle import OutputSnapshot, bundle
+from .answer_images import AnswerImage, AnswerImages
 from .costs import usd
 from .default_connection import default_background
 from .errors import IncompleteAnswerError
-from .execution import JobsDisplay, is_executed, show
+from .executed_notebooks import JobsDisplay, is_executed, show
 from .follower import Deltas, Follower
-from .images import AnswerImage, AnswerImages
 from .job_table import with_delay
 from .voila import in_voila, mime_bundle
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     # Not at run time: Jedi 0.20 offers no completions for an object with a property that is a Literal.
     from ..core.state import Status
     from .api import Api
-    from .background import Background
+    from .background_loop import Background
     from .widgets.job import JobWidget
 
 _MAX_RETRIES = 50  # length of a chain of retries that is followed

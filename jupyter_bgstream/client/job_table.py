@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from types import MappingProxyType
 
-from ..core.pauses import Paused
+from ..core.batch_pause import Paused
 from ..core.schemas import JobInfo
 from ..core.terminal_text import visible_line
 from .costs import usd
-from .labels import PAUSED, status_label
+from .status_labels import PAUSED, status_label
 from .text_table import grid
 
 _SHORT = 8  # characters of an id; any unique prefix identifies a job

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..core.errors import InvalidRequestError
-from .files import File
+from .file_inputs import File
 from .image_inputs import image_part
 
 Content = str | Sequence[Any]

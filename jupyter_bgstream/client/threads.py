@@ -12,8 +12,8 @@ from ..core.terminal_text import visible_line
 from .default_connection import default_background
 from .job_handle import Job
 from .job_table import duration
-from .labels import status_label
-from .session import submit
+from .jobs_api import submit
+from .status_labels import status_label
 from .text_table import grid
 
 if TYPE_CHECKING:

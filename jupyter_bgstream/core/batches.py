@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from .batch_pause import Paused, Streak
 from .costs import Cost
 from .events import Image
 from .job import Job, JobId, JobSource, Title
-from .pauses import Paused, Streak
 from .state import Answer, Status
 
 

@@ -6,9 +6,9 @@ from typing import Literal
 
 import msgspec
 
+from .batch_pause import Paused
 from .batches import Batch, EndCounts
 from .job import Job, JobSource
-from .pauses import Paused
 from .state import Status
 
 CALL_AFTER = 30.0  # seconds in which a viewer may read a notice before it is sent to the webhook

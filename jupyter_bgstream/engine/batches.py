@@ -9,7 +9,7 @@ import msgspec
 from ..core.batches import Batch, BatchItem, BatchSpec, Progress
 from ..core.events import Cancelled
 from ..core.job import JobSpec
-from ..store.base import Store
+from ..store.ports.store import Store
 from .clock import Clock
 from .jobs import JobFactory
 from .scheduler import Scheduler

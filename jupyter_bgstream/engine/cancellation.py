@@ -8,7 +8,7 @@ from collections import deque
 
 from ..core.errors import ProviderError
 from ..core.job import Job
-from ..providers.base import Providers
+from ..providers.port import Providers
 
 MAX_REQUESTS = 8  # at a time; a cancelled batch may have thousands
 REMEMBERED = 1000  # jobs: one cancel is reported several times within moments

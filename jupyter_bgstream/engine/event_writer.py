@@ -9,8 +9,8 @@ from ..core.errors import FencedError
 from ..core.events import Citation, Delta, Event, ToolCall, Usage
 from ..core.job import PREVIEW_LENGTH, Job
 from ..core.state import Answer
-from ..providers.base import Resume
-from ..store.base import NO_FILES, Append, Store, append_one
+from ..providers.port import Resume
+from ..store.ports.store import NO_FILES, Append, Store, append_one
 
 UNWRITTEN_BYTES = 256 * 1024  # beyond that the provider is not read until they are written
 EVENT_BYTES = 16  # that an event counts in addition to its text: an answer may consist of a million nearly empty events

@@ -13,7 +13,7 @@ from ..core.cursor import Cursor
 from ..core.errors import BgStreamError, NotFoundError, UnavailableError
 from ..core.events import End
 from ..core.job import Job
-from ..store.base import Change, Store
+from ..store.ports.store import Change, Store
 from .clock import Clock
 
 RING_BYTES = 256 * 1024  # newest encoded events held per followed job

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..core.cursor import position
 from ..core.notices import Mute, Notice
-from ..store.base import Store
+from ..store.ports.store import Store
 from .clock import Clock
 
 

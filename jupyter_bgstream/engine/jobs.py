@@ -11,12 +11,12 @@ from ..core.cursor import new_log
 from ..core.errors import UnavailableError
 from ..core.events import Cancelled
 from ..core.job import Job, JobSpec, title_of
-from ..core.limits import check_spec
+from ..core.request_checks import check_spec
 from ..core.state import Answer
-from ..providers.base import Providers
-from ..store.base import JobFilter, Store, StoredImage
+from ..providers.port import Providers
+from ..store.ports.store import JobFilter, Store, StoredImage
 from .clock import Clock
-from .history import read_answer
+from .conversation_history import read_answer
 from .hub import EventBatch, Hub
 from .scheduler import Scheduler
 

@@ -10,10 +10,10 @@ from ..core.errors import BgStreamError, FencedError, NotFoundError, ProviderErr
 from ..core.events import Interrupted, Waiting
 from ..core.job import Job
 from ..core.state import ErrorInfo
-from ..providers.base import Providers
-from ..store.base import Store
+from ..providers.port import Providers
+from ..store.ports.store import Store
 from .clock import Clock
-from .delays import Delays
+from .due_times import Delays
 
 POLL_SECONDS = 2.0  # between polls for jobs of dead servers
 PAGE = 500  # jobs read at a time

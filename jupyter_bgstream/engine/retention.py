@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from ..core.errors import ConflictError, NotFoundError
-from ..store.base import ExpiredJob, Store
+from ..store.ports.store import ExpiredJob, Store
 from .clock import Clock, SettledTime
 
 DAY = 86_400.0  # seconds

@@ -14,15 +14,15 @@ from ..core.codec import decode_event, encode, stamped
 from ..core.errors import FencedError, NotFoundError, ProviderError, UnavailableError
 from ..core.events import Completed, End, Failed, Interrupted, Waiting
 from ..core.job import Job
-from ..providers.base import Provider, ProviderEvent, Providers
-from ..providers.plugins.isolation import is_cancelled
-from ..store.base import Append, Store, append_one
-from .backoff import next_attempt
+from ..providers.plugins.foreign_code import is_cancelled
+from ..providers.port import Provider, ProviderEvent, Providers
+from ..store.ports.store import Append, Store, append_one
 from .clock import Clock
-from .delays import Delays
+from .conversation_history import history_before, read_answer, with_images
+from .due_times import Delays
 from .event_writer import EventWriter
-from .history import history_before, read_answer, with_images
-from .images import ImageCollector
+from .image_collector import ImageCollector
+from .retry_rule import next_attempt
 
 RETRY_END_SECONDS = 2.0  # between attempts to write an end while the store cannot be written
 

@@ -12,9 +12,9 @@ import msgspec
 from ..core.errors import BgStreamError, FencedError, NotFoundError
 from ..core.events import Interrupted, Waiting
 from ..core.job import Job
-from ..store.base import Capacity, Store
+from ..store.ports.store import Capacity, Store
 from .clock import Clock
-from .delays import Delays
+from .due_times import Delays
 from .runner import OpenResponse, Runner
 
 CLAIM_RETRY_SECONDS = 2.0  # after a claim that failed

@@ -11,10 +11,10 @@ from ..core.job import Job
 from ..core.messages import Message
 from ..core.state import Status
 from ..core.threads import Conversation, Fork, Thread
-from ..store.base import JobFilter, Store
+from ..store.ports.store import JobFilter, Store
 from ..store.threads import no_such_thread
 from .clock import Clock
-from .history import history_before, history_until
+from .conversation_history import history_before, history_until
 from .scheduler import Scheduler
 
 MAX_READS = 5  # of a thread whose turns are deleted meanwhile

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 
-from .inline import escaped_code
+from .escape_inline import escaped_code
 from .render_cost import ANSWER_LIMIT, BLOCK_LIMIT, cost_of, length_of
 
 _LINES = re.compile(r"[^\n]{200}(?=[^\n])")  # parsers search each line for backticks repeatedly

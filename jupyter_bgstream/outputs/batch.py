@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
+from ..core.batch_pause import Paused
 from ..core.batches import EndCounts
 from ..core.codec import BATCH_MIME
-from ..core.pauses import Paused
 from ..core.state import Status
 from ..core.terminal_text import visible_line
 from .citations import line_markdown, words_plain

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ..core.events import Image
 from ..core.image_files import FORMATS, size_words
 from .citations import line_markdown
-from .fence import Fence
 from .markdown import escape_html
+from .open_code_block import Fence
 
 IMAGE_LIMIT = 2**20  # bytes of an image
 OUTPUT_LIMIT = 4 * 2**20  # bytes of all images of an output

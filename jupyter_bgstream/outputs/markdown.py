@@ -2,7 +2,7 @@
 
 Many parsers read the text of a notebook. Some keep raw HTML (nbconvert's does), and they differ in what is code. A
 fenced block stays unchanged only if every parser sees code there: nothing before it is open, and it ends as it began.
-Everything else is escaped so that every reading is harmless (``inline.py``). Golden cases, shared with
+Everything else is escaped so that every reading is harmless (``escape_inline.py``). Golden cases, shared with
 ``labextension/src/outputs/escape.ts``: ``tests/golden/escape.json``.
 """
 
@@ -12,7 +12,7 @@ import re
 from typing import NamedTuple
 
 from .as_code import Budget, as_code, ends_are_far
-from .inline import MARKERS, escaped_code, escaped_text, risky
+from .escape_inline import MARKERS, escaped_code, escaped_text, risky
 
 _ENDS = re.compile(r"\r\n?")
 _ODD = re.compile("[\x0b\x0c\x1c-\x1f\x85\u2028\u2029]")  # some parsers end a line here

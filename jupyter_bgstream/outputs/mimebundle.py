@@ -11,9 +11,9 @@ from ..core.codec import BUNDLE_MIME, JOBS_MIME
 from ..core.state import Answer
 from ..core.terminal_text import visible, visible_line
 from .citations import note_markdown, sources_markdown, sources_plain, words_markdown, words_plain
-from .fence import closing
 from .formulas import with_formulas
 from .images import Embedding, without_marks
+from .open_code_block import closing
 
 # The same sentences as in ``labextension/src/outputs/endReason.ts``.
 _ENDINGS = {

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from .base import Default
-from .endpoint import Endpoint
 from .http_provider import HTTPProvider
+from .port import Default
+from .provider_settings import ProviderSettings
 from .status_cache import StatusCache
 from .transport import is_local
 
@@ -24,7 +24,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A provider of a possible default model."""
 
     provider: HTTPProvider
-    endpoint: Endpoint
+    endpoint: ProviderSettings
     configured: bool  # whether the config or the environment names it; else it is only probed
 
 
@@ -48,7 +48,7 @@ def _up_to_certain(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
     return candidates[:end]
 
 
-def _own_default(endpoint: Endpoint) -> str | None:
+def _own_default(endpoint: ProviderSettings) -> str | None:
     return endpoint.default_model or next(iter(endpoint.models), None)
 
 

@@ -16,18 +16,18 @@ from ..core.events import Completed, Usage
 from ..core.job import Job
 from ..core.messages import Message
 from ..core.state import ErrorInfo
-from .base import MAX_MODELS, ProviderEvent, ProviderStatus
 from .context_window import RequestSize, certain_overflow
 from .daemon_threads import run_in_daemon_thread
-from .endpoint import Endpoint, is_header_value
 from .errors import ErrorBuilder
+from .event_limits import Sanitizer
 from .formats import RESUMABLE, Decoder, Request, ResumableFormat, format_of
 from .formats.base import decode_json, model_name
 from .keys import Key
+from .port import MAX_MODELS, ProviderEvent, ProviderStatus
 from .pricing import priced
+from .provider_settings import ProviderSettings, is_header_value
 from .response_reader import close_decoder, read
-from .resume import ResumableStream
-from .sanitize import Sanitizer
+from .resumable_stream import ResumableStream
 from .transport import Call, Route, request_body
 
 STATUS_SECONDS = 3.0
@@ -46,7 +46,7 @@ class HTTPProvider:
     def __init__(
         self,
         name: str,
-        endpoint: Endpoint,
+        endpoint: ProviderSettings,
         *,
         environ: Mapping[str, str],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,  # between connections to one response

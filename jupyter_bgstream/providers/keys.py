@@ -11,8 +11,8 @@ from importlib.util import find_spec
 from typing import Any
 
 from .daemon_threads import run_in_daemon_thread
-from .endpoint import Endpoint
 from .errors import ErrorBuilder
+from .provider_settings import ProviderSettings
 
 KEYRING_SERVICE = "jupyter_bgstream"
 FUNCTION_SECONDS = 10.0  # for a function in the config
@@ -24,7 +24,7 @@ _INVALID = "The value has characters that no key has."
 class Key:
     """The key of one provider. Neither its repr nor its errors show the value."""
 
-    def __init__(self, provider: str, endpoint: Endpoint, *, environ: Mapping[str, str], keyring: bool) -> None:
+    def __init__(self, provider: str, endpoint: ProviderSettings, *, environ: Mapping[str, str], keyring: bool) -> None:
         self._provider = provider
         self._names = endpoint.key_names
         self._configured = endpoint.api_key

@@ -14,14 +14,14 @@ from ..core.errors import InvalidRequestError, ProviderError
 from ..core.events import Usage
 from ..core.job import JobSpec
 from ..core.state import ErrorInfo
-from .base import Default, Provider, ProviderStatus
-from .builtin import NAMES, BuiltinProvider, builtin_providers, complete_fields
+from .builtin_services import NAMES, BuiltinProvider, builtin_providers, complete_fields
 from .default_model import Candidate, choose_default
-from .endpoint import Endpoint, read_endpoint
 from .http_provider import HTTPProvider
 from .plugins.loader import PluginProvider, PluginSettings, discovered, read_settings
+from .port import Default, Provider, ProviderStatus
+from .provider_settings import ProviderSettings, read_provider_settings
 from .status_cache import StatusCache
-from .unconfigured import UnconfiguredProvider
+from .unavailable_provider import UnavailableProvider
 
 INVALID_CONFIG = "invalid_config"  # code of a provider with an invalid entry in the config
 CORRECT = "Correct BgStreamApp in Jupyter's config, then restart Jupyter."
@@ -33,9 +33,9 @@ _DEMO = "demo/tour"
 class Registry:
     """The Providers of a server.
 
-    ``config`` maps a name to fields: of Endpoint (for a built-in provider, those that differ), or of PluginSettings
-    for a plug-in; None removes the provider. ``environ`` holds the keys. ``aliases`` maps names to full names of
-    models. An invalid entry disables only its own provider; jobs for it fail with the reason.
+    ``config`` maps a name to fields: of ProviderSettings (for a built-in provider, those that differ), or of
+    PluginSettings for a plug-in; None removes the provider. ``environ`` holds the keys. ``aliases`` maps names to full
+    names of models. An invalid entry disables only its own provider; jobs for it fail with the reason.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class Registry:
             )
             message = f"{problem} {CORRECT}"
             info = ErrorInfo(code=INVALID_CONFIG, message=message)
-            self._providers[str(name)] = UnconfiguredProvider(str(name), "unknown", info, configured=True)
+            self._providers[str(name)] = UnavailableProvider(str(name), "unknown", info, configured=True)
             self.problems.append(message)
 
     def _add_configured(self, name: str, entry: Any) -> None:
@@ -162,7 +162,7 @@ class Registry:
         if isinstance(entry, Mapping) and "base_url" not in entry and name in NAMES:  # only without built-in providers
             message = f"providers[{name!r}] needs base_url: this registry has no built-in providers."
             raise InvalidRequestError(message, field=f"providers[{name!r}].base_url")
-        self._add(name, read_endpoint(name, entry), configured=True)
+        self._add(name, read_provider_settings(name, entry), configured=True)
 
     def _add_builtin(self, name: str, provider: BuiltinProvider, entry: Any, *, configured: bool) -> None:
         where = f"providers[{name!r}]"
@@ -171,17 +171,17 @@ class Registry:
         fields = complete_fields(name, provider.fields | dict(entry))
         if "base_url" not in fields:
             info = ErrorInfo(code="missing_key", message=f"Not configured: set {provider.required}.")
-            self._providers[name] = UnconfiguredProvider(name, str(fields["format"]), info, configured=configured)
+            self._providers[name] = UnavailableProvider(name, str(fields["format"]), info, configured=configured)
             return
         try:
-            endpoint = read_endpoint(name, fields)
+            endpoint = read_provider_settings(name, fields)
         except InvalidRequestError as error:
             if "base_url" in entry or error.field != f"{where}.base_url":
                 raise
             # An invalid address in the environment disables only this provider; the settings are valid.
             message = f"The environment's address of {name} is invalid. {error.message.partition(': ')[2]}"
             info = ErrorInfo(code="unreachable", message=message)
-            self._providers[name] = UnconfiguredProvider(name, str(fields["format"]), info, configured=True)
+            self._providers[name] = UnavailableProvider(name, str(fields["format"]), info, configured=True)
             return
         self._add(name, endpoint, configured=configured or provider.configured)
 
@@ -189,7 +189,7 @@ class Registry:
         settings = read_settings(name, entry) if entry else PluginSettings()
         self._providers[name] = PluginProvider(plugin, settings, environ=self._environ)
 
-    def _add(self, name: str, endpoint: Endpoint, *, configured: bool) -> None:
+    def _add(self, name: str, endpoint: ProviderSettings, *, configured: bool) -> None:
         provider = HTTPProvider(name, endpoint, environ=self._environ, keyring=self._keyring, configured=configured)
         self._providers[name] = provider
         self._candidates[name] = Candidate(provider=provider, endpoint=endpoint, configured=configured)

@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from ..core.errors import ProviderError
-from .base import ProviderEvent
 from .errors import ErrorBuilder
 from .formats import Decoder
+from .port import ProviderEvent
 from .transport import Call, stream
 
 SILENT_BYTES = 256 * 1024 * 1024  # that may arrive without an event: a tool call, previews of an image

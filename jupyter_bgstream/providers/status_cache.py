@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from ..core.state import ErrorInfo
-from .base import Provider, ProviderStatus
+from .port import Provider, ProviderStatus
 
 CACHE_SECONDS = 60.0
 ERROR_CACHE_SECONDS = 10.0  # an error may soon be fixed

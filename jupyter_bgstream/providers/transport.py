@@ -19,11 +19,11 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from .bodies import UNCOMPRESSED, UnreadableBodyError, iter_body, read_body, read_error_body
-from .endpoint import CONNECT_SECONDS, tls_context
 from .errors import ErrorBuilder
 from .http_client import plain_client, send
+from .provider_settings import CONNECT_SECONDS, tls_context
 from .proxies import InvalidProxyError, proxy_of
+from .response_bodies import UNCOMPRESSED, UnreadableBodyError, iter_body, read_body, read_error_body
 from .sockets import Sockets
 
 STREAM_BYTES = 1024 * 1024 * 1024  # of one stream, heartbeats included: a hundred times the longest answer

@@ -17,21 +17,21 @@ from traitlets import Bool, Dict, Enum, Float, Int, TraitError, Unicode, default
 from .._version import __version__
 from ..core.codec import PROTOCOL_VERSION
 from ..core.errors import InvalidRequestError
-from ..core.runtime import Runtime, ServerKind
+from ..core.runtime_file import Runtime, ServerKind
+from ..engine.engine import STOP_PATIENCE, Engine, Limits
 from ..engine.retention import Retention
-from ..engine.service import STOP_PATIENCE, Limits, Service
 from ..providers.registry import Registry
-from ..requirements import unmet_requirements
-from ..store.base import Store
+from ..requirement_check import unmet_requirements
+from ..store.ports.store import Store
 from ..store.sqlite import SQLiteStore, TemporaryStore
-from .activity import report_activity
-from .backend import Backend
 from .base import SETTING, NotFoundHandler
+from .culler_activity import report_activity
+from .engine_state import Backend
 from .identity import is_on_hub
 from .lifecycle import BackgroundTasks, Lifecycle, treat_sigint_like_sigterm
 from .log_filter import escape_control_characters
 from .routes import ROUTES
-from .runtime import ENVIRONMENT, server_url, write_runtime_file
+from .runtime_file import ENVIRONMENT, server_url, write_runtime_file
 from .webhook import Webhook, WebhookTarget, read_target
 
 # Seconds. KubeSpawner kills a server one second after its request to stop.
@@ -163,19 +163,19 @@ class BgStreamApp(ExtensionApp):
     @property
     def is_started(self) -> bool:
         """Whether the engine is running."""
-        return self._backend.service is not None
+        return self._backend.engine is not None
 
     @property
     def database_file(self) -> Path | None:
         """The open file, which differs from ``database_path`` if each host has its own; None before the start."""
-        service = self._backend.service
-        return None if service is None else service.store_path
+        engine = self._backend.engine
+        return None if engine is None else engine.store_path
 
     @property
     def running(self) -> int:
         """Number of jobs that run on this server."""
-        service = self._backend.service
-        return 0 if service is None else service.running
+        engine = self._backend.engine
+        return 0 if engine is None else engine.running
 
     def open_database(self, server: str) -> SQLiteStore:
         """Return the configured store, not yet open."""
@@ -223,8 +223,8 @@ class BgStreamApp(ExtensionApp):
         self._lifecycle = Lifecycle(
             self._backend,
             announce=lambda: self._write_runtime_file(serverapp, server),
-            make_service=lambda: self._make_service(server),
-            background_tasks=lambda service: self._background_tasks(serverapp, service),
+            make_engine=lambda: self._make_engine(server),
+            background_tasks=lambda engine: self._background_tasks(serverapp, engine),
             retries=self.kind == "jupyter",  # a command in a terminal prints its error and ends
             log=self.log,
         )
@@ -255,13 +255,13 @@ class BgStreamApp(ExtensionApp):
         self.runtime_file = write_runtime_file(runtime, Path(serverapp.runtime_dir))
         os.environ[ENVIRONMENT] = str(self.runtime_file)
 
-    def _make_service(self, server: str) -> Service:
+    def _make_engine(self, server: str) -> Engine:
         providers = self.open_providers()
         if providers.problems != self._backend.problems:  # each retry of the start calls this
             self._backend.problems = providers.problems
             for problem in providers.problems:
                 self.log.error("Error in the config: %s", problem)
-        return Service(
+        return Engine(
             store=self._open_store(server),
             providers=providers,
             server=server,
@@ -276,15 +276,15 @@ class BgStreamApp(ExtensionApp):
             return TemporaryStore(server=server)
         return self.open_database(server)
 
-    def _background_tasks(self, serverapp: Any, service: Service) -> BackgroundTasks:
+    def _background_tasks(self, serverapp: Any, engine: Engine) -> BackgroundTasks:
         times = serverapp.web_app.settings["last_activity_times"]
         tasks: dict[str, Coroutine[Any, Any, None]] = {
             "The report of activity": report_activity(
-                service, self._backend.owner, report=lambda: times.update(bgstream=datetime.now(UTC))
+                engine, self._backend.owner, report=lambda: times.update(bgstream=datetime.now(UTC))
             )
         }
         if (target := self._webhook_target()) is not None:
-            tasks["The webhook"] = Webhook(target, service=service, owner=self._backend.owner).run()
+            tasks["The webhook"] = Webhook(target, engine=engine, owner=self._backend.owner).run()
         return tasks
 
     def _webhook_target(self) -> WebhookTarget | None:

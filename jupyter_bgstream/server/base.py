@@ -25,12 +25,12 @@ from ..core.errors import (
     UnavailableError,
 )
 from ..core.job import JobSource
-from ..core.limits import MAX_BODY
+from ..core.request_checks import MAX_BODY
 from ..core.schemas import ErrorResponse
-from ..engine.service import Service
-from .backend import Backend
+from ..engine.engine import Engine
+from .engine_state import Backend
 from .identity import IdentityUnavailableError, KernelAuthorizer, KernelIdentity, person, person_name, viewer
-from .requests import JobSubmission
+from .request_bodies import JobSubmission
 
 AUTH_RESOURCE = "bgstream"
 SETTING = "jupyter_bgstream"
@@ -65,16 +65,16 @@ class BaseHandler(JupyterHandler):
         return backend
 
     @property
-    def service(self) -> Service:
+    def engine(self) -> Engine:
         """The engine.
 
         Raises:
             UnavailableError: There is no engine.
 
         """
-        if self.backend.service is None:
+        if self.backend.engine is None:
             raise UnavailableError(self.backend.reason, retry_after=self.backend.retry_after)
-        return self.backend.service
+        return self.backend.engine
 
     @property
     def owner(self) -> str:
@@ -304,8 +304,8 @@ class SubmitHandler(ApiHandler):
         if (job_id := unnamed[0].id) is not None:
             # A repeated submission is the same job, even if the default has changed. A batch stores its jobs together.
             with suppress(NotFoundError):
-                return (await self.service.jobs.get(self.owner, job_id)).spec.model
-        default = await self.service.default()
+                return (await self.engine.jobs.get(self.owner, job_id)).spec.model
+        default = await self.engine.default()
         return None if default is None else default.model
 
     async def with_notebook(self, source: JobSource) -> JobSource:

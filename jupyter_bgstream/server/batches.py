@@ -8,7 +8,7 @@ from ..core.codec import decode_request
 from ..core.schemas import AnswerPage
 from ..core.schemas.convert import batch_info, batch_item_info
 from .base import MAX_PAGE, ApiHandler, SubmitHandler, endpoint
-from .requests import BatchSubmission
+from .request_bodies import BatchSubmission
 
 
 class BaseBatchHandler(ApiHandler):
@@ -16,7 +16,7 @@ class BaseBatchHandler(ApiHandler):
 
     async def answer_batch(self, batch_id: str) -> None:
         """Finish with the batch and its progress."""
-        self.answer(batch_info(await self.service.batches.progress(self.owner, batch_id)))
+        self.answer(batch_info(await self.engine.batches.progress(self.owner, batch_id)))
 
 
 class BatchesHandler(SubmitHandler, BaseBatchHandler):
@@ -28,7 +28,7 @@ class BatchesHandler(SubmitHandler, BaseBatchHandler):
         submission = decode_request(self.request.body, BatchSubmission)
         submission = msgspec.structs.replace(submission, source=await self.with_notebook(submission.source))
         jobs = submission.job_specs(await self.default_model_for(*submission.jobs))
-        await self.service.batches.submit(self.owner, submission.batch_spec(), jobs, submitted_by=self.submitted_by)
+        await self.engine.batches.submit(self.owner, submission.batch_spec(), jobs, submitted_by=self.submitted_by)
         await self.answer_batch(submission.id)
 
 
@@ -50,7 +50,7 @@ class BatchAnswersHandler(ApiHandler):
         self.check_query("cursor", "limit")
         after = self.get_query_argument("cursor", strip=False)
         limit = self.query_integer("limit", MAX_PAGE, minimum=1, maximum=MAX_PAGE) or MAX_PAGE
-        items, cursor, more = await self.service.batches.answers(self.owner, batch_id, after=after, limit=limit)
+        items, cursor, more = await self.engine.batches.answers(self.owner, batch_id, after=after, limit=limit)
         self.answer(AnswerPage(answers=list(map(batch_item_info, items)), next=cursor, more=more))
 
 
@@ -60,7 +60,7 @@ class RetryBatchHandler(BaseBatchHandler):
     @endpoint
     async def post(self, batch_id: str) -> None:
         """Retry the jobs of a batch that have failed or were cancelled or interrupted."""
-        await self.service.batches.retry(self.owner, batch_id, submitted_by=self.submitted_by)
+        await self.engine.batches.retry(self.owner, batch_id, submitted_by=self.submitted_by)
         await self.answer_batch(batch_id)
 
 
@@ -70,7 +70,7 @@ class ResumeBatchHandler(BaseBatchHandler):
     @endpoint
     async def post(self, batch_id: str) -> None:
         """Resume a paused batch with the jobs that have not ended."""
-        await self.service.batches.resume(self.owner, batch_id)
+        await self.engine.batches.resume(self.owner, batch_id)
         await self.answer_batch(batch_id)
 
 
@@ -80,7 +80,7 @@ class CancelBatchHandler(BaseBatchHandler):
     @endpoint
     async def post(self, batch_id: str) -> None:
         """Cancel the jobs of a batch that have not ended."""
-        await self.service.batches.cancel(self.owner, batch_id)
+        await self.engine.batches.cancel(self.owner, batch_id)
         await self.answer_batch(batch_id)
 
 

@@ -9,7 +9,7 @@ from jupyter_server.base.handlers import APIHandler
 from jupyter_server.utils import url_path_join
 from tornado import web
 
-from ..requirements import unmet_requirements
+from ..requirement_check import unmet_requirements
 
 
 class FailedImportHandler(APIHandler):

@@ -8,7 +8,7 @@ from tornado.httputil import HTTPOutputError
 from tornado.iostream import StreamClosedError
 
 from ..core.errors import RequestError
-from ..store.base import IMAGE_CHUNK, StoredImage
+from ..store.ports.store import IMAGE_CHUNK, StoredImage
 from .base import ApiHandler, endpoint
 
 
@@ -18,7 +18,7 @@ class ImageHandler(ApiHandler):
     @endpoint
     async def get(self, job_id: str, image_id: str) -> None:
         """Return the file of an image, in chunks."""
-        image = await self.service.jobs.image(self.owner, job_id, image_id)
+        image = await self.engine.jobs.image(self.owner, job_id, image_id)
         self.set_header("ETag", f'"{image.log}-{image.id}"')
         if self.check_etag_header():
             self._set_headers()
@@ -27,7 +27,7 @@ class ImageHandler(ApiHandler):
             return
         chunk = b""
         if self.request.method == "GET":
-            chunk = await self.service.jobs.image_chunk(image, 0)  # before the headers, so that an error has a response
+            chunk = await self.engine.jobs.image_chunk(image, 0)  # before the headers, so that an error has a response
         self._set_headers()
         self.set_header("Content-Disposition", f'inline; filename="{_file_name(image)}"')
         self.set_header("Content-Length", str(image.bytes))
@@ -43,7 +43,7 @@ class ImageHandler(ApiHandler):
         await self.flush()
         try:
             for number in range(1, -(-image.bytes // IMAGE_CHUNK)):
-                self.write(await self.service.jobs.image_chunk(image, number))
+                self.write(await self.engine.jobs.image_chunk(image, number))
                 await self.flush()
         except RequestError as error:  # such as deleted meanwhile; the client sees fewer bytes than Content-Length
             self.log.info("job %s: an image is cut off: %s", image.job, error)

@@ -10,7 +10,7 @@ from ..core.notices import Mute
 from ..core.schemas import Inbox, MuteList
 from ..core.schemas.convert import notice_info
 from .base import ApiHandler, endpoint
-from .requests import ReadRequest
+from .request_bodies import ReadRequest
 
 MAX_NAME = 1000  # characters of a muted notebook's path or thread's name
 MUTED_KINDS: tuple[Literal["notebook"], Literal["thread"]] = ("notebook", "thread")
@@ -44,11 +44,11 @@ class MutesHandler(ApiHandler):
                 f"Name one notebook or one thread, as ?notebook=… or ?thread=…, with 1 to {MAX_NAME} characters.",
                 field="notebook",
             )
-        await self.service.inbox.mute(self.owner, self.viewer, mutes[0], on=on)
+        await self.engine.inbox.mute(self.owner, self.viewer, mutes[0], on=on)
         await self._answer_mutes()
 
     async def _answer_mutes(self) -> None:
-        self.answer(MuteList(mutes=await self.service.inbox.mutes(self.owner, self.viewer)))
+        self.answer(MuteList(mutes=await self.engine.inbox.mutes(self.owner, self.viewer)))
 
 
 class BaseInboxHandler(ApiHandler):
@@ -56,7 +56,7 @@ class BaseInboxHandler(ApiHandler):
 
     async def answer_inbox(self, *, unread_only: bool = False) -> None:
         """Finish with the notices of the viewer."""
-        notices = await self.service.inbox.notices(self.owner, self.viewer)
+        notices = await self.engine.inbox.notices(self.owner, self.viewer)
         unread = [notice for notice in notices if notice.read_at is None]
         listed = unread if unread_only else notices
         count = sum(not notice.muted for notice in unread)
@@ -81,7 +81,7 @@ class ReadNoticesHandler(BaseInboxHandler):
         request = decode_request(self.request.body, ReadRequest)
         if (request.ids is None) != request.all:
             raise InvalidRequestError("Give either ids (a list) or all: true.", field="ids")
-        await self.service.inbox.read(self.owner, self.viewer, request.ids)
+        await self.engine.inbox.read(self.owner, self.viewer, request.ids)
         await self.answer_inbox()
 
 
@@ -91,7 +91,7 @@ class NoticeHandler(ApiHandler):
     @endpoint
     async def delete(self, notice_id: str) -> None:
         """Dismiss a notice."""
-        await self.service.inbox.dismiss(self.owner, self.viewer, notice_id)
+        await self.engine.inbox.dismiss(self.owner, self.viewer, notice_id)
         self.set_status(204)
         self.finish()
 

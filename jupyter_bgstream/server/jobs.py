@@ -10,9 +10,9 @@ from ..core.codec import decode_request
 from ..core.errors import InvalidRequestError
 from ..core.schemas import STATUSES, JobPage
 from ..core.schemas.convert import job_detail, job_info
-from ..store.base import JobFilter
+from ..store.ports.store import JobFilter
 from .base import MAX_PAGE, PAGE, ApiHandler, SubmitHandler, endpoint
-from .requests import JobSubmission
+from .request_bodies import JobSubmission
 
 MAX_IDS = 500  # jobs in one list request
 FILTERS = ("status", "thread", "notebook", "batch", "submitted_by", "tag")
@@ -27,13 +27,13 @@ class JobsHandler(SubmitHandler):
         submission = decode_request(self.request.body, JobSubmission)
         spec = submission.spec(await self.default_model_for(submission))
         spec = msgspec.structs.replace(spec, source=await self.with_notebook(spec.source))
-        job, new = await self.service.jobs.submit(self.owner, spec, submission.id, submitted_by=self.submitted_by)
+        job, new = await self.engine.jobs.submit(self.owner, spec, submission.id, submitted_by=self.submitted_by)
         self.answer(job_info(job), 201 if new else 200)
 
     @endpoint
     async def get(self) -> None:
         """List jobs, newest first."""
-        jobs, cursor = await self.service.jobs.page(self.owner, self._filter())
+        jobs, cursor = await self.engine.jobs.page(self.owner, self._filter())
         self.answer(JobPage(jobs=[job_info(job) for job in jobs], next=cursor, viewer=self.submitted_by))
 
     def _filter(self) -> JobFilter:
@@ -59,12 +59,12 @@ class JobHandler(ApiHandler):
     @endpoint
     async def get(self, job_id: str) -> None:
         """Return a job with its request and its answer so far."""
-        self.answer(job_detail(*await self.service.jobs.answer(self.owner, job_id)))
+        self.answer(job_detail(*await self.engine.jobs.answer(self.owner, job_id)))
 
     @endpoint
     async def delete(self, job_id: str) -> None:
         """Delete a job; cancel it first if it has not ended."""
-        await self.service.jobs.delete(self.owner, job_id)
+        await self.engine.jobs.delete(self.owner, job_id)
         self.set_status(204)
         self.finish()
 
@@ -75,7 +75,7 @@ class CancelJobHandler(ApiHandler):
     @endpoint
     async def post(self, job_id: str) -> None:
         """Cancel a job; its partial text is kept."""
-        self.answer(job_info(await self.service.jobs.cancel(self.owner, job_id)))
+        self.answer(job_info(await self.engine.jobs.cancel(self.owner, job_id)))
 
 
 class RetryJobHandler(ApiHandler):
@@ -84,7 +84,7 @@ class RetryJobHandler(ApiHandler):
     @endpoint
     async def post(self, job_id: str) -> None:
         """Retry an ended job; every call returns the same new job."""
-        job, new = await self.service.jobs.retry(self.owner, job_id, submitted_by=self.submitted_by)
+        job, new = await self.engine.jobs.retry(self.owner, job_id, submitted_by=self.submitted_by)
         self.answer(job_info(job), 201 if new else 200)
 
 

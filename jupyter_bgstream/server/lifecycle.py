@@ -13,10 +13,10 @@ from typing import Any
 
 from ..core.errors import BgStreamError, UnavailableError
 from ..engine.clock import Clock, SystemClock
-from ..engine.service import Service
+from ..engine.engine import Engine
 from ..providers.errors import ErrorBuilder
 from ..providers.plugins.generator import secrets_of
-from .backend import Backend
+from .engine_state import Backend
 
 FIRST_RETRY = 1.0  # seconds after a failed start; each pause is twice the one before
 LONGEST_RETRY = 30.0  # seconds
@@ -37,15 +37,15 @@ class Lifecycle:
         backend: Backend,
         *,
         announce: Callable[[], None],  # writes the runtime file
-        make_service: Callable[[], Service],
-        background_tasks: Callable[[Service], BackgroundTasks],
+        make_engine: Callable[[], Engine],
+        background_tasks: Callable[[Engine], BackgroundTasks],
         retries: bool = True,  # repeat a start that failed for a reason that may pass
         log: logging.Logger | logging.LoggerAdapter[Any] = log,
         clock: Clock | None = None,
     ) -> None:
         self._backend = backend
         self._announce = announce
-        self._make_service = make_service
+        self._make_engine = make_engine
         self._background_tasks = background_tasks
         self._retries = retries
         self._log = log
@@ -75,20 +75,20 @@ class Lifecycle:
 
     async def _needs_retry(self, pause: float) -> bool:
         # Starts once; returns whether that failed for a reason that may pass.
-        service: Service | None = None
+        engine: Engine | None = None
         self._opening = True
         try:
             self._announce()
-            service = self._make_service()
-            await service.open()
+            engine = self._make_engine()
+            await engine.open()
             if self._stopping is not None:
                 raise UnavailableError("The server stops.")
-            tasks = self._background_tasks(service)
+            tasks = self._background_tasks(engine)
         except (asyncio.CancelledError, KeyboardInterrupt):
             raise
         except BaseException as error:  # SystemExit would end Jupyter with its kernels
-            if service is not None:
-                await self._close(service)
+            if engine is not None:
+                await self._close(engine)
             return self._stopping is None and self._report(error, pause)
         finally:
             self._opening = False
@@ -96,8 +96,8 @@ class Lifecycle:
             task = asyncio.create_task(work, name=f"bgstream {name}")
             task.add_done_callback(self._report_end)
             self._tasks.append(task)
-        self._backend.open(service)
-        self._log.info("jupyter_bgstream is ready. Store: %s.", service.store_kind)
+        self._backend.open(engine)
+        self._log.info("jupyter_bgstream is ready. Store: %s.", engine.store_kind)
         return False
 
     def _report(self, error: BaseException, pause: float) -> bool:
@@ -121,7 +121,7 @@ class Lifecycle:
         self._log.critical("%s", self._backend.warnings[-1], exc_info=error)
 
     async def _stop(self) -> None:
-        service = self._backend.close()
+        engine = self._backend.close()
         if self._starting is not None:
             if self._opening:
                 # A thread opens the files. If the loop ends before the thread does, the lease is not released.
@@ -130,12 +130,12 @@ class Lifecycle:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, *filter(None, [self._starting]), return_exceptions=True)
-        if service is not None and await self._close(service):
+        if engine is not None and await self._close(engine):
             self._log.info("jupyter_bgstream has stopped cleanly.")
 
-    async def _close(self, service: Service) -> bool:
+    async def _close(self, engine: Engine) -> bool:
         try:
-            await service.close()
+            await engine.close()
         except Exception:
             # Jupyter stops kernels after its extensions, and would not after an exception here.
             self._log.exception("jupyter_bgstream did not stop cleanly; all text that was shown is stored")

@@ -15,7 +15,7 @@ from .._version import __version__
 from ..core import schemas
 from ..core.events import Event, MediaType
 from .base import ApiHandler, endpoint, verbs
-from .operations import CONSTRAINTS, FILE, JSON, OPERATIONS, PART_FIELDS, SSE, Operation, Schema
+from .openapi_operations import CONSTRAINTS, FILE, JSON, OPERATIONS, PART_FIELDS, SSE, Operation, Schema
 
 REF = "#/components/schemas/{name}"
 IDS = ("id", "image")  # names of the path parameters, in their order

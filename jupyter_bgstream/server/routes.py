@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from . import batches, images, inbox, jobs, live, log, meta, openapi, threads, usage
+from . import batches, costs, event_log, images, inbox, jobs, openapi, server_info, threads, websocket
 
 ROUTES = [
     *jobs.ROUTES,
     *batches.ROUTES,
     *threads.ROUTES,
     *inbox.ROUTES,
-    *usage.ROUTES,
-    *meta.ROUTES,
-    *log.ROUTES,
+    *costs.ROUTES,
+    *server_info.ROUTES,
+    *event_log.ROUTES,
     *images.ROUTES,
-    *live.ROUTES,
+    *websocket.ROUTES,
     *openapi.ROUTES,
 ]
 

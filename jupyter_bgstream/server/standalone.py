@@ -16,7 +16,7 @@ from jupyter_server.services.contents.manager import AsyncContentsManager
 from traitlets.config import Config
 
 from .app import BgStreamApp
-from .runtime import server_url
+from .runtime_file import server_url
 
 HOST = "127.0.0.1"
 OTHER_PORTS = 50  # further ports to try if another program takes the free one first

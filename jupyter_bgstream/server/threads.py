@@ -9,7 +9,7 @@ from ..core.errors import InvalidRequestError, NotFoundError
 from ..core.schemas import ThreadMessages, ThreadPage
 from ..core.schemas.convert import thread_info, thread_message_info
 from .base import ApiHandler, endpoint
-from .requests import ForkRequest, RenameRequest
+from .request_bodies import ForkRequest, RenameRequest
 
 MAX_NAME = 200  # characters of a thread's name
 
@@ -41,18 +41,18 @@ class ThreadsHandler(BaseThreadHandler):
         limit, cursor = self.query_page()
         name = self.get_query_argument("thread", strip=False)
         if name is None:
-            threads, following = await self.service.threads.page(self.owner, limit=limit, after=cursor)
+            threads, following = await self.engine.threads.page(self.owner, limit=limit, after=cursor)
             self.answer(ThreadPage(threads=list(map(thread_info, threads)), next=following))
             return
         found = []
         with suppress(NotFoundError):
-            found.append(thread_info(await self.service.threads.get(self.owner, name)))
+            found.append(thread_info(await self.engine.threads.get(self.owner, name)))
         self.answer(ThreadPage(threads=found))
 
     @endpoint
     async def delete(self) -> None:
         """Delete a thread with all its jobs; cancel those that have not ended."""
-        await self.service.threads.delete(self.owner, self.thread_name())
+        await self.engine.threads.delete(self.owner, self.thread_name())
         self.set_status(204)
         self.finish()
 
@@ -64,7 +64,7 @@ class ThreadMessagesHandler(BaseThreadHandler):
     async def get(self) -> None:
         """Return the messages of a thread."""
         name = self.thread_name()
-        turns = await self.service.threads.messages(self.owner, name)
+        turns = await self.engine.threads.messages(self.owner, name)
         messages = [thread_message_info(turn.message, job=turn.job, status=turn.status) for turn in turns]
         self.answer(ThreadMessages(thread=name, messages=messages))
 
@@ -76,7 +76,7 @@ class ForkThreadHandler(ApiHandler):
     async def post(self) -> None:
         """Start a thread with the messages of another one."""
         request = decode_request(self.request.body, ForkRequest)
-        thread = await self.service.threads.fork(self.owner, request.thread, request.name, after=request.after)
+        thread = await self.engine.threads.fork(self.owner, request.thread, request.name, after=request.after)
         self.answer(thread_info(thread), 201)
 
 
@@ -87,7 +87,7 @@ class RenameThreadHandler(ApiHandler):
     async def post(self) -> None:
         """Rename a thread."""
         request = decode_request(self.request.body, RenameRequest)
-        self.answer(thread_info(await self.service.threads.rename(self.owner, request.thread, request.name)))
+        self.answer(thread_info(await self.engine.threads.rename(self.owner, request.thread, request.name)))
 
 
 ROUTES = [

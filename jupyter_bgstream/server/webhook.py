@@ -25,10 +25,10 @@ from ..core.errors import InvalidRequestError, NotFoundError
 from ..core.job import Job
 from ..core.notices import CALL_AFTER, Notice
 from ..engine.clock import Clock, SettledTime, SystemClock
-from ..engine.service import Service
-from ..providers.bodies import UNCOMPRESSED
+from ..engine.engine import Engine
 from ..providers.http_client import plain_client, send
 from ..providers.proxies import InvalidProxyError, proxy_of
+from ..providers.response_bodies import UNCOMPRESSED
 from ..providers.retry_after import retry_after
 from ..providers.sockets import Sockets
 from ..providers.transport import certificates_error, is_local
@@ -141,9 +141,9 @@ def payload(notice: Notice, job: Job | None, *, preview: bool) -> bytes:
 class Webhook:
     """Sends the notices of one owner that stay unread, each at least once."""
 
-    def __init__(self, target: WebhookTarget, *, service: Service, owner: str, clock: Clock | None = None) -> None:
+    def __init__(self, target: WebhookTarget, *, engine: Engine, owner: str, clock: Clock | None = None) -> None:
         self._target = target
-        self._service = service
+        self._engine = engine
         self._owner = owner
         self._clock = clock or SystemClock()
         self._time = SettledTime(self._clock)
@@ -188,7 +188,7 @@ class Webhook:
         # Returns the seconds until the next call.
         now = self._clock.time()
         try:
-            due = await self._service.inbox.due_webhooks(
+            due = await self._engine.inbox.due_webhooks(
                 self._owner,
                 since=self._time.time() - GIVE_UP_AFTER,
                 at=now,
@@ -205,14 +205,14 @@ class Webhook:
     async def _deliver(self, client: httpx.AsyncClient, notice: Notice) -> float:
         # Returns the seconds to wait before the next request.
         try:
-            job = await self._service.jobs.get(self._owner, notice.job) if notice.job else None
+            job = await self._engine.jobs.get(self._owner, notice.job) if notice.job else None
         except NotFoundError:  # deleted meanwhile
             return 0.0
         problem, pause = await self._send(client, notice, payload(notice, job, preview=self._target.preview))
         if problem is None:
             self._failing = False
             self._first_attempts.pop(notice.id, None)
-            await self._service.inbox.reschedule_webhook(self._owner, notice.id)
+            await self._engine.inbox.reschedule_webhook(self._owner, notice.id)
             return 0.0
         age = self._age(notice)
         delay = max(pause, _delay(age))
@@ -220,7 +220,7 @@ class Webhook:
         again = self._clock.time() + delay
         if given_up:
             self._first_attempts.pop(notice.id, None)
-        await self._service.inbox.reschedule_webhook(self._owner, notice.id, again=None if given_up else again)
+        await self._engine.inbox.reschedule_webhook(self._owner, notice.id, again=None if given_up else again)
         if self._gone:
             log.warning(
                 "%s responded 410 Gone: the webhook is off until the Jupyter server restarts.", self._target.name

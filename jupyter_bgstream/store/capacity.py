@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from .base import Capacity
+from .ports.store import Capacity
 
 T = TypeVar("T")
 

@@ -17,8 +17,8 @@ from ..core.job import Job, advance
 from ..core.notices import CALL_AFTER, Mute, Notice, notice_of, notice_of_batch, notice_of_pause
 from ..core.notices import mutes as is_muted
 from ..core.state import Status
-from . import checks
-from .base import Append, Change
+from . import preconditions
+from .ports.store import Append, Change
 
 # Codes of waits after the end of a server; any other wait follows a failed attempt.
 RECOVERING: frozenset[str] = frozenset({"server_died", "server_stopped", "no_provider"})
@@ -98,7 +98,7 @@ def appended(job: Job, append: Append) -> Transition:
         OutOfOrderError: The log has another tail than the expected one.
         IllegalEventError: An event is not allowed now, or is an end, which only ``ended`` may write.
     """
-    checks.check_tail(append, job.seq)
+    preconditions.check_tail(append, job.seq)
     if any(isinstance(event, End) for event in append.events):
         raise IllegalEventError("An end is not appended: it is written together with its notice.")
     step = _step(job, append.events)
@@ -123,11 +123,11 @@ def ended(job: Job, event: Event, *, fence: int | None, log: str | None, batch: 
     if not isinstance(event, End):
         raise IllegalEventError(f"The event {type(event).__name__.lower()} does not end a job.")
     if log is not None:
-        checks.check_log(job.id, log, job.log)
+        preconditions.check_log(job.id, log, job.log)
     if job.ended:
         return None
     if fence is not None and fence != job.fence:
-        raise checks.claimed_again()
+        raise preconditions.claimed_again()
     step = _step(job, [event])
     notice_id = secrets.token_urlsafe(12)
     if batch is None:

@@ -3,9 +3,9 @@
 from .clock import FakeClock
 from .faults import faults
 from .http_connection import Request
-from .responses import ScriptedResponses, response
-from .script import Cut, Hold, Live, Pause, Repeat, Reset, Script, Send, answer, chunk, event, refusal, replay
-from .scripted import ScriptedProvider, ThreadedProvider, in_turn
+from .scripted_provider import ScriptedProvider, ThreadedProvider, in_turn
+from .scripted_responses import ScriptedResponses, response
+from .scripts import Cut, Hold, Live, Pause, Repeat, Reset, Script, Send, answer, chunk, event, refusal, replay
 
 __all__ = [
     "Cut",

@@ -10,7 +10,7 @@ import pytest
 from ..core.errors import BgStreamError, FencedError, IllegalEventError, OutOfOrderError
 from ..core.events import Attempt, Completed, Event, Waiting
 from ..core.job import Job
-from ..store.base import Append, Store
+from ..store.ports.store import Append, Store
 from .factories import ALL, DONE, OWNER, append, claim, log_of, new_job, submit, take, text_deltas
 from .image_contract import new_image
 

@@ -11,7 +11,7 @@ from ..core.batches import Batch, BatchItem, BatchSpec, EndCounts, TokenTotals
 from ..core.costs import Cost
 from ..core.errors import InvalidRequestError, NotFoundError, QueueFullError
 from ..core.events import Attempt, Cancelled, Delta, Event, Failed, Usage, Waiting
-from ..store.base import Capacity, Store
+from ..store.ports.store import Capacity, Store
 from .factories import ALL, DONE, HERE, OWNER, THERE, append, claim, ended, new_job, submit, text_deltas
 
 ROWS = "batch-rows"

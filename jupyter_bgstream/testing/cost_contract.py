@@ -11,8 +11,8 @@ import pytest
 from ..core.costs import By, CostRow
 from ..core.events import Completed, Usage
 from ..core.job import JobSource
-from ..store import usage_ledger
-from ..store.base import Store
+from ..store import cost_ledger
+from ..store.ports.store import Store
 from .factories import OWNER, append, running, submit
 
 NOON = 1_700_049_600.0  # 2023-11-15 12:00 UTC
@@ -148,7 +148,7 @@ class CostContract:
         assert await store.costs(OWNER, "day") == [_spent("2023-11-15", 1, (3, None), 0.5)]
 
     async def test_rows_of_costs_are_bounded(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(usage_ledger, "MOST", 3)
+        monkeypatch.setattr(cost_ledger, "MOST", 3)
         for n in range(5):
             await _paid(store, f"job-{n:04}", Usage(cost=float(n)), thread=f"t{n}", at=NOON + n * 24 * HOUR)
         assert [row.usd for row in await store.costs(OWNER, "thread")] == [4.0, 3.0, 2.0]

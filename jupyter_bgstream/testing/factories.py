@@ -11,7 +11,7 @@ from ..core.cursor import new_log
 from ..core.events import Completed, Delta, Event
 from ..core.job import Job, JobSpec, StoredPriority
 from ..core.messages import Message
-from ..store.base import Append, Capacity, Change, JobFilter, LogStore, Store, append_one
+from ..store.ports.store import Append, Capacity, Change, JobFilter, LogStore, Store, append_one
 
 HERE = "server-here"
 THERE = "server-there"  # dead: it holds no lock

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from .script import DONE, Cut, Hold, Pause, Repeat, Reset, Script, Send, Step, answer, chunk, event, refusal
-from .scripted import Reply, in_turn
+from .scripted_provider import Reply, in_turn
+from .scripts import DONE, Cut, Hold, Pause, Repeat, Reset, Script, Send, Step, answer, chunk, event, refusal
 
 FIRST = "Grüße aus "
 TEXT = FIRST + "Köln 👋"

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from .script import Script
+from .scripts import Script
 
 # How the sending of an answer ended: complete, cut by the script, or closed by the client or the server.
 Outcome = Literal["whole", "cut", "reset", "client left", "server closed"]

@@ -12,7 +12,7 @@ from ..core.batches import Batch, BatchSpec
 from ..core.errors import BgStreamError, FencedError, IllegalEventError, NotFoundError
 from ..core.events import Attempt, Event, Image, Waiting
 from ..core.state import fold
-from ..store.base import IMAGE_CHUNK, Store, StoredImage
+from ..store.ports.store import IMAGE_CHUNK, Store, StoredImage
 from .factories import DONE, HERE, OWNER, append, claim, ended, log_of, new_job, running, text_deltas
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -15,7 +15,7 @@ from ..core.events import Attempt, Cancelled, Event, Failed, Waiting
 from ..core.job import Job, JobSource
 from ..core.notices import CALL_AFTER, Mute, Notice
 from ..core.state import ErrorInfo
-from ..store.base import Capacity, Store
+from ..store.ports.store import Capacity, Store
 from ..store.transitions import FARTHEST
 from .factories import (
     ALL,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from ..core.batch_pause import AT_FIRST, IN_A_ROW, Paused
 from ..core.batches import EndCounts
 from ..core.errors import NotFoundError
 from ..core.events import Cancelled, Event, Failed, Interrupted, Waiting
-from ..core.pauses import AT_FIRST, IN_A_ROW, Paused
 from ..store import transitions
-from ..store.base import Store
+from ..store.ports.store import Store
 from .batch_contract import ROWS, announce, retry
 from .factories import DONE, HERE, OWNER, THERE, append, claim, submit, take
 

@@ -7,7 +7,7 @@ import pytest
 from ..core.errors import FencedError
 from ..core.events import Attempt, Cancelled, Delta, Event, Usage, Waiting
 from ..core.state import fold
-from ..store.base import Store
+from ..store.ports.store import Store
 from .factories import DONE, HERE, OWNER, THERE, append, claim, log_of, running, text_deltas
 
 DIED = Waiting(at=30.0, until=30.0, code="server_died", message="It died.")

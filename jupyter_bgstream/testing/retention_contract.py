@@ -7,7 +7,7 @@ import pytest
 from ..core.batches import Batch, BatchSpec
 from ..core.errors import NotFoundError
 from ..core.events import Cancelled, Completed, Waiting
-from ..store.base import Store
+from ..store.ports.store import Store
 from .factories import ALL, DONE, OWNER, append, claim, ended, new_job, running, submit, text_deltas
 
 

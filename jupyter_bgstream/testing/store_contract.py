@@ -34,7 +34,7 @@ from ..core.events import Attempt, Cancelled, Delta, End, Failed, Interrupted, U
 from ..core.job import JobSource
 from ..core.messages import Message
 from ..core.state import ErrorInfo, fold
-from ..store.base import Change, JobFilter, Store
+from ..store.ports.store import Change, JobFilter, Store
 from .append_contract import AppendContract
 from .batch_contract import BatchContract
 from .cost_contract import CostContract

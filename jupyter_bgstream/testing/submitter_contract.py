@@ -7,7 +7,7 @@ import msgspec
 from ..core.batches import Batch, BatchSpec
 from ..core.events import Cancelled, Failed, Waiting
 from ..core.messages import Message
-from ..store.base import JobFilter, Store
+from ..store.ports.store import JobFilter, Store
 from .factories import HERE, OWNER, append, claim, ended, ids_of, new_job, running, submit, text_deltas
 
 FAILED = Failed(at=50.0, code="internal", message="No.")

@@ -14,7 +14,7 @@ from ..core.job import Turn
 from ..core.messages import Message
 from ..core.notices import Mute
 from ..core.threads import Conversation, Fork, Thread
-from ..store.base import Change, JobFilter, Store
+from ..store.ports.store import Change, JobFilter, Store
 from .factories import DONE, OWNER, claim, ended, ids_of, new_job, running, submit, take
 
 STOPPED = Cancelled(at=60.0)

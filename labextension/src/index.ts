@@ -3,12 +3,12 @@
 import { PageConfig } from '@jupyterlab/coreutils';
 
 import { panelPlugin } from './plugins/panel';
-import { promptsPlugin } from './plugins/prompts';
-import { rendererPlugin } from './plugins/renderer';
+import { promptsPlugin } from './plugins/promptCells';
+import { rendererPlugin } from './plugins/services';
 import { saverPlugin } from './plugins/saver';
 import { settingsPlugin } from './plugins/settings';
 
-export { IAnswers } from './plugins/tokens';
+export { IAnswers } from './plugins/answersToken';
 
 /**
  * Voilà loads into its pages every extension of JupyterLab whose shared packages it has. Its pages are for visitors:

@@ -14,8 +14,8 @@ import { markdown } from './render/standaloneMarkdown';
 import { applyTheme } from './render/theme';
 import { AnswerView } from './views/answerView';
 import { BatchView } from './views/batchView';
-import { pageGlobals, type View } from './views/globals';
-import type { Disposable } from './wire/feed';
+import { pageGlobals, type View } from './views/sharedPage';
+import type { Disposable } from './wire/jobFeed';
 import { KernelBatch, KernelFeed, type Model, sendToKernel } from './wire/kernelRelay';
 import { isId } from './wire/ids';
 

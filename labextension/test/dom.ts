@@ -1,7 +1,7 @@
 import { vi } from 'vitest';
 
 import type { Markdown } from '../src/render/textPane';
-import type { Followed } from '../src/wire/feed';
+import type { Followed } from '../src/wire/jobFeed';
 import {
   type Answer,
   apply,
@@ -12,7 +12,7 @@ import {
   fold,
   NO_TIMES
 } from '../src/wire/fold';
-import type { EndCounts, BatchInfo, WireEvent } from '../src/wire/wire';
+import type { EndCounts, BatchInfo, WireEvent } from '../src/wire/types';
 
 /** What jsdom does not have: frames that come by themselves, and the question who is in sight. */
 export function fakeScreen(): { intersect: (isIntersecting: boolean) => void } {

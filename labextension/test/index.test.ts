@@ -1,10 +1,10 @@
 import { beforeEach, expect, it, vi } from 'vitest';
 
-vi.mock('../src/plugins/renderer', () => ({ rendererPlugin: 'renderer' }));
+vi.mock('../src/plugins/services', () => ({ rendererPlugin: 'renderer' }));
 vi.mock('../src/plugins/settings', () => ({ settingsPlugin: 'settings' }));
 vi.mock('../src/plugins/saver', () => ({ saverPlugin: 'saver' }));
 vi.mock('../src/plugins/panel', () => ({ panelPlugin: 'panel' }));
-vi.mock('../src/plugins/prompts', () => ({ promptsPlugin: 'prompts' }));
+vi.mock('../src/plugins/promptCells', () => ({ promptsPlugin: 'prompts' }));
 
 async function load(appUrl: string): Promise<unknown> {
   const { PageConfig } = await import('@jupyterlab/coreutils');

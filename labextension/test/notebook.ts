@@ -2,10 +2,10 @@ import { Signal } from '@lumino/signaling';
 import { type Mock, vi } from 'vitest';
 
 import { OutputSaver } from '../src/outputs/outputSaver';
-import type { BatchFollower } from '../src/wire/batches';
-import type { Followed, Follower } from '../src/wire/feed';
+import type { BatchFollower } from '../src/wire/liveBatches';
+import type { Followed, Follower } from '../src/wire/jobFeed';
 import type { Chain } from '../src/wire/retryChains';
-import { BUNDLE_MIME, type ImageInfo } from '../src/wire/wire';
+import { BUNDLE_MIME, type ImageInfo } from '../src/wire/types';
 import { log, state } from './dom';
 
 export type Output = Record<string, unknown> & { data: Record<string, unknown> };

@@ -1,8 +1,8 @@
 /**
- * The types of `wire.ts` are compared with `tests/golden/schema.json`, the JSON schemas of the server. TypeScript
+ * The types of `types.ts` are compared with `tests/golden/schema.json`, the JSON schemas of the server. TypeScript
  * checks a module that declares the schemas and assigns each to its counterpart.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -23,7 +23,7 @@ interface Schema {
   additionalProperties?: Schema;
 }
 
-/** Types of `wire.ts`, the schemas that they stand for, and the fields that pages do not use. */
+/** Types of `types.ts`, the schemas that they stand for, and the fields that pages do not use. */
 const RESPONSES: Record<string, [schema: string, unused?: string[]]> = {
   ErrorInfo: ['ErrorInfo'],
   Usage: ['UsageInfo'],
@@ -62,14 +62,7 @@ const REQUESTS: Record<string, string> = {
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const schemas = JSON.parse(readFileSync(join(ROOT, '../tests/golden/schema.json'), 'utf8')) as Record<string, Schema>;
 
-function find(name: string, folder: string): string {
-  const found = readdirSync(folder, { recursive: true, encoding: 'utf8' }).find(
-    path => path.split(/[\\/]/).at(-1) === name
-  );
-  return join(folder, found ?? name);
-}
-
-const WIRE = find('wire.ts', join(ROOT, 'src'));
+const WIRE = join(ROOT, 'src', 'wire', 'types.ts');
 
 /** Write a schema as a TypeScript type. */
 function typeOf(schema: Schema): string {
@@ -127,7 +120,7 @@ function assignments(): string[] {
   return checks;
 }
 
-/** Write checks that the server's values have a type of `wire.ts`, and that it has all their fields and no other. */
+/** Write checks that the server's values have a type of `types.ts`, and that it has all their fields and no other. */
 function comparison(type: string, schema: string, unused: string[] = []): string[] {
   const left = unused.map(name => JSON.stringify(name)).join(' | ') || 'never';
   return [
@@ -137,7 +130,7 @@ function comparison(type: string, schema: string, unused: string[] = []): string
   ];
 }
 
-/** Return what TypeScript reports about the comparison of some schemas with `wire.ts`. */
+/** Return what TypeScript reports about the comparison of some schemas with `types.ts`. */
 function problems(compared: Record<string, Schema>): string[] {
   const module = [
     `import * as Wire from ${JSON.stringify(WIRE.replace(/\\/g, '/').replace(/\.ts$/, ''))};`,
@@ -167,7 +160,7 @@ function problems(compared: Record<string, Schema>): string[] {
   return ts.getPreEmitDiagnostics(program).map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'));
 }
 
-describe('types of wire.ts', { timeout: 60_000 }, () => {
+describe('types of types.ts', { timeout: 60_000 }, () => {
   it('follow the schemas of the server', () => {
     expect(eventTypes().size).toBe(12);
     expect(problems(schemas)).toEqual([]);

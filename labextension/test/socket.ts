@@ -1,4 +1,4 @@
-import { type ClientFrame, PROTOCOL, type ServerFrame } from '../src/wire/wire';
+import { type ClientFrame, PROTOCOL, type ServerFrame } from '../src/wire/types';
 
 /** A WebSocket that a test holds in its hand. */
 export class FakeSocket {

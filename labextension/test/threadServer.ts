@@ -1,7 +1,7 @@
 import { vi } from 'vitest';
 
-import { RequestError } from '../src/wire/request';
-import type { Job, Message, ModelList, ThreadMessage, Status, Thread } from '../src/wire/wire';
+import { RequestError } from '../src/wire/restClient';
+import type { Job, Message, ModelList, ThreadMessage, Status, Thread } from '../src/wire/types';
 
 /** A job of a thread, in lists. */
 export function jobOf(id: string, status: Status, more: Partial<Job> = {}): Job {

@@ -4,8 +4,8 @@ import { afterEach, expect, it } from 'vitest';
 import { endReason } from '../src/outputs/endReason';
 import { english, setTranslation, type Trans, trans } from '../src/translation';
 import { formatDuration } from '../src/views/format';
-import { stateLabel, tokenLabel } from '../src/views/labels';
-import { errorMessage } from '../src/views/messages';
+import { stateLabel, tokenLabel } from '../src/views/jobLabels';
+import { errorMessage } from '../src/views/errorMessages';
 import { EMPTY_ANSWER } from '../src/wire/fold';
 
 /** German for some sentences, and English for the others. */

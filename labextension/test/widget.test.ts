@@ -1,9 +1,9 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 
-import { PAGE_GLOBALS, type PageGlobals } from '../src/views/globals';
+import { PAGE_GLOBALS, type PageGlobals } from '../src/views/sharedPage';
 import widget from '../src/widget';
-import type { BatchFollower } from '../src/wire/batches';
+import type { BatchFollower } from '../src/wire/liveBatches';
 import { batchOf } from './dom';
 
 let tell: BatchFollower;

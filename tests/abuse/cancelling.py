@@ -11,7 +11,7 @@ from pathlib import Path
 from abuse.watched import PATIENCE, caller, follow, submit, watched
 from harness.jupyter import Jupyter
 
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
 
 STREAMS = 20  # jobs on each server
 

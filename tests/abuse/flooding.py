@@ -18,7 +18,7 @@ from harness.sockets import hang_up
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
 
 AT_A_TIME = 8  # requests of the flood
 

@@ -13,8 +13,8 @@ import pytest
 from abuse.watched import TRIES, caller, follow, memory, probe, submit, watched
 from harness.jupyter import Jupyter
 
-from jupyter_bgstream.testing.script import JSON, Script, Send, answer
-from jupyter_bgstream.testing.scripted import ScriptedProvider, ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ScriptedProvider, ThreadedProvider
+from jupyter_bgstream.testing.scripts import JSON, Script, Send, answer
 
 MB = 1_000_000
 BOMB = 1_000  # MB, once it is undone

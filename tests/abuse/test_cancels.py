@@ -13,8 +13,8 @@ import pytest
 from abuse.watched import caller, follow, held, memory, submit, until, watched
 from harness.jupyter import Jupyter
 
-from jupyter_bgstream.testing.script import Hold, Script, answer
-from jupyter_bgstream.testing.scripted import ScriptedProvider, ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ScriptedProvider, ThreadedProvider
+from jupyter_bgstream.testing.scripts import Hold, Script, answer
 
 ROUND = 800
 ROUNDS = 3

@@ -7,8 +7,8 @@ from pathlib import Path
 from abuse.flooding import flood, quantile
 from abuse.watched import watched
 
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ScriptedProvider
+from jupyter_bgstream.testing.scripted_provider import ScriptedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 JOBS = 1000  # benchmarks/abuse.py has 10,000
 AT_A_TIME = 8

@@ -13,8 +13,8 @@ from abuse.test_bombs import LAW, MB, Peak, warm
 from abuse.watched import TRIES, caller, follow, memory, probe, submit, watched
 from harness.jupyter import Jupyter
 
-from jupyter_bgstream.testing.script import DONE, Script, Send, answer, chunk, data_url
-from jupyter_bgstream.testing.scripted import ScriptedProvider
+from jupyter_bgstream.testing.scripted_provider import ScriptedProvider
+from jupyter_bgstream.testing.scripts import DONE, Script, Send, answer, chunk, data_url
 
 IMAGE = b"\x89PNG\r\n\x1a\n" + random.Random(3).randbytes(20 * MB)
 MOST_GROWTH = 200  # MB; the event has 27, and is there as bytes, as text and as JSON before the file is

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from abuse.watched import caller, follow, memory, submit, watched
 
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ScriptedProvider
+from jupyter_bgstream.testing.scripted_provider import ScriptedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 JOBS = 100
 PROMPT = "word " * 90_000  # 450 kB: 45 MB in all

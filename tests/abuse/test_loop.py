@@ -17,9 +17,9 @@ from harness.jupyter import Jupyter
 from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.core.job import Job, JobSpec
 from jupyter_bgstream.core.messages import Message
-from jupyter_bgstream.store.base import Change
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ScriptedProvider, ThreadedProvider
+from jupyter_bgstream.store.ports.store import Change
+from jupyter_bgstream.testing.scripted_provider import ScriptedProvider, ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 STREAMS = 50
 PAGES = 3

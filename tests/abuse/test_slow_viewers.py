@@ -20,8 +20,8 @@ from abuse.watched import caller, follow, frames, memory, page, submit, until, w
 from harness.jupyter import Jupyter
 from harness.sockets import hang_up
 
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ScriptedProvider, ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ScriptedProvider, ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 DELTAS = [f"{n:06} " + "á" + "x" * 991 for n in range(50_000)]  # 50 MB in UTF-8
 STALLED = 3  # viewers of each kind

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from abuse.cancelling import cancels, two_servers
 
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ScriptedProvider
+from jupyter_bgstream.testing.scripted_provider import ScriptedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 CANCELS = 20
 

@@ -17,7 +17,7 @@ from harness.jupyter import OTHERS, Jupyter, jupyter
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
 
 PATIENCE = 60.0  # seconds
 TRIES = 3  # at most, of a measurement: other programs add to it and never take from it

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from jupyter_bgstream.core.batch_pause import Paused
 from jupyter_bgstream.core.batches import EndCounts
 from jupyter_bgstream.core.codec import BATCH_MIME
-from jupyter_bgstream.core.pauses import Paused
 from jupyter_bgstream.outputs.batch import batch_bundle
 
 CASES = json.loads((Path(__file__).parents[1] / "golden/batch.json").read_text("utf-8"))["cases"]

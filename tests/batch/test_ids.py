@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_bgstream.client.batch.identity import content_id, job_id, numbered_id, row_of
+from jupyter_bgstream.client.batch.content_ids import content_id, job_id, numbered_id, row_of
 from jupyter_bgstream.core.errors import InvalidRequestError, TooLargeError
-from jupyter_bgstream.core.limits import MAX_BODY
+from jupyter_bgstream.core.request_checks import MAX_BODY
 
 PROMPTS = [{"prompt": "a"}, {"prompt": "b"}]
 

@@ -12,7 +12,7 @@ from browser.lab import Lab, new_context
 from harness.jupyter import Jupyter, jupyter
 from playwright.async_api import Browser, BrowserContext, async_playwright
 
-from jupyter_bgstream.testing.scripted import ScriptedProvider, ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ScriptedProvider, ThreadedProvider
 
 CHROMIUM = os.environ.get("BGSTREAM_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--no-first-run"]

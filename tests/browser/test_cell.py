@@ -13,8 +13,8 @@ import pytest
 from browser.lab import Lab, Tab, saved_cells, saved_markdown, write_notebook
 from harness.jupyter import Jupyter
 
-from jupyter_bgstream.testing.script import Script, answer, event, refusal, replay
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import Script, answer, event, refusal, replay
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

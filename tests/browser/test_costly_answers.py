@@ -18,8 +18,8 @@ from browser.tasks import Tasks, assert_within
 from harness.jupyter import Jupyter
 from playwright.async_api import Browser, BrowserContext
 
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
 

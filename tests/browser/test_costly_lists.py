@@ -21,8 +21,8 @@ from playwright.async_api import Browser, BrowserContext, Page, Route
 
 from jupyter_bgstream.client.widgets.base import CODE
 from jupyter_bgstream.core.codec import BUNDLE_MIME
-from jupyter_bgstream.testing.script import answer, refusal
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer, refusal
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 

@@ -10,7 +10,7 @@ from harness.jupyter import Jupyter
 from playwright.async_api import Browser, expect
 from server.test_start import UNPRIVILEGED, patched
 
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

@@ -7,8 +7,8 @@ from browser.lab import Lab, Tab, saved_markdown, write_notebook
 from browser.test_cell import LOAD, bg
 from harness.jupyter import Jupyter
 
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

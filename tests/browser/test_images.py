@@ -19,8 +19,8 @@ from jupyter_bgstream.core.events import Image
 from jupyter_bgstream.core.image_files import size_words
 from jupyter_bgstream.core.state import Answer
 from jupyter_bgstream.outputs.mimebundle import OutputSnapshot, bundle
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

@@ -16,8 +16,8 @@ from browser.test_costly_places import BUDGET, PATIENCE, SOCKET, judge
 from harness.jupyter import Jupyter
 from playwright.async_api import Browser
 
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 

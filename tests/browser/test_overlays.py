@@ -11,8 +11,8 @@ from browser.test_hostile_content import CORPUS, FORBIDDEN, HOSTILE, Watch
 from harness.jupyter import Jupyter
 from playwright.async_api import Locator, Page, expect
 
-from jupyter_bgstream.testing.script import answer, refusal
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer, refusal
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

@@ -6,8 +6,8 @@ import pytest
 from browser.lab import Lab, saved_markdown, write_notebook
 from harness.jupyter import Jupyter
 
-from jupyter_bgstream.testing.script import DONE, Script, Send, chunk
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import DONE, Script, Send, chunk
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

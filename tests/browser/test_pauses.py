@@ -11,8 +11,8 @@ from browser.test_views import until_each
 from browser.test_widget import Page, bare, cell, notebook  # noqa: F401 - fixtures
 from harness.jupyter import Jupyter
 
-from jupyter_bgstream.testing.script import answer, refusal
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer, refusal
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

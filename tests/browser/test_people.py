@@ -12,8 +12,8 @@ from harness.jupyter import Jupyter
 from harness.people import COOKIE, ask, server_of_people, until_ended
 from playwright.async_api import Browser, expect
 
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

@@ -10,8 +10,8 @@ from browser.lab import Lab, Tab, saved_cells, saved_markdown, write_notebook
 from harness.jupyter import Jupyter
 
 from jupyter_bgstream.testing.http_connection import Request
-from jupyter_bgstream.testing.script import Script, answer, refusal
-from jupyter_bgstream.testing.scripted import Reply, ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import Reply, ThreadedProvider
+from jupyter_bgstream.testing.scripts import Script, answer, refusal
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

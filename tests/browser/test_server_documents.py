@@ -14,8 +14,8 @@ from harness.jupyter import Jupyter, jupyter
 from playwright.async_api import Browser
 
 import jupyter_bgstream
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

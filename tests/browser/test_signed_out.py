@@ -12,8 +12,8 @@ from browser.test_cell import LOAD, TEXT, bg
 from harness.jupyter import Jupyter, jupyter
 from playwright.async_api import Browser
 
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

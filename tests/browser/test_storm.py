@@ -18,8 +18,8 @@ from browser.lab import Lab, Tab, new_lab, saved_cells, write_notebook
 from harness.jupyter import Jupyter
 from playwright.async_api import Browser, Error, WebSocketRoute
 
-from jupyter_bgstream.testing.script import Pause, Script, Send, answer
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import Pause, Script, Send, answer
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

@@ -9,8 +9,8 @@ from browser.lab import Lab, Tab, write_notebook
 from harness.jupyter import Jupyter
 from playwright.async_api import Locator
 
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

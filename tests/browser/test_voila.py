@@ -20,8 +20,8 @@ from harness.jupyter import Jupyter, free_port, jupyter, of_this_machine
 from playwright.async_api import Browser, Page, expect
 
 import jupyter_bgstream
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

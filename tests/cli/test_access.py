@@ -14,7 +14,7 @@ from cli.test_fill import data_of, key, save
 from cli.test_serve import Serve
 
 from jupyter_bgstream.core.codec import BUNDLE_MIME, PROTOCOL_VERSION, encode
-from jupyter_bgstream.core.runtime import Runtime
+from jupyter_bgstream.core.runtime_file import Runtime
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.factories import HERE, ended
 

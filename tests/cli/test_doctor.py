@@ -21,7 +21,7 @@ from harness.jupyter import Jupyter
 import jupyter_bgstream
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.store.sqlite.lease import Machine
-from jupyter_bgstream.store.sqlite.queries import migrations
+from jupyter_bgstream.store.sqlite.sql_files import migrations
 from jupyter_bgstream.testing import ScriptedProvider, answer
 from jupyter_bgstream.testing.store_contract import HERE, ended, running
 

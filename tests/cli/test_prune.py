@@ -8,7 +8,7 @@ import pytest
 from cli.conftest import Home
 
 from jupyter_bgstream.core.events import Cancelled, Completed
-from jupyter_bgstream.store.base import Change
+from jupyter_bgstream.store.ports.store import Change
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.factories import append
 from jupyter_bgstream.testing.store_contract import HERE, OWNER, ended, ids_of, running, take, text_deltas

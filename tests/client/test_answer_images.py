@@ -15,8 +15,8 @@ from harness.jupyter import Jupyter
 
 from jupyter_bgstream.client import Comparison, job, submit
 from jupyter_bgstream.client import batch as batches
+from jupyter_bgstream.client.answer_images import AnswerImage
 from jupyter_bgstream.client.image_relay import ImageRelay
-from jupyter_bgstream.client.images import AnswerImage
 from jupyter_bgstream.core.errors import NotFoundError
 from jupyter_bgstream.outputs.mimebundle import bundle
 from jupyter_bgstream.testing import ThreadedProvider, answer

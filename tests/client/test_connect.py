@@ -24,7 +24,7 @@ from jupyter_bgstream.client import (
 )
 from jupyter_bgstream.client.default_connection import default_background
 from jupyter_bgstream.core.codec import PROTOCOL_VERSION, encode
-from jupyter_bgstream.core.runtime import Runtime
+from jupyter_bgstream.core.runtime_file import Runtime
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from jupyter_bgstream.client.job_table import table
 from jupyter_bgstream.core.costs import Cost, CostRow
 from jupyter_bgstream.core.schemas import JobInfo
 from jupyter_bgstream.testing import ThreadedProvider
-from jupyter_bgstream.testing.script import DONE, Script, Send, chunk
+from jupyter_bgstream.testing.scripts import DONE, Script, Send, chunk
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/costs.json").read_text())["cases"]
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from client.conftest import Kernel
 
-from jupyter_bgstream.client import File, InvalidRequestError, files, submit
+from jupyter_bgstream.client import File, InvalidRequestError, file_inputs, submit
 from jupyter_bgstream.client.prompt_body import content_of, request_of
-from jupyter_bgstream.core.attachments import MAX_FILE_BYTES
+from jupyter_bgstream.core.attachment_checks import MAX_FILE_BYTES
 from jupyter_bgstream.core.events import ToolCall
 from jupyter_bgstream.core.messages import FILE_TYPE
 from jupyter_bgstream.testing import ThreadedProvider
@@ -52,7 +52,7 @@ def test_content_and_name_say_what_a_file_is(
 
 
 def test_every_kind_of_text_is_one_that_the_server_takes() -> None:
-    assert [kind for kind in files._TEXT_TYPES.values() if not re.fullmatch(FILE_TYPE, kind)] == []
+    assert [kind for kind in file_inputs._TEXT_TYPES.values() if not re.fullmatch(FILE_TYPE, kind)] == []
 
 
 def test_a_file_may_have_another_name(tmp_path: Path) -> None:

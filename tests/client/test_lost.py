@@ -29,7 +29,7 @@ from jupyter_bgstream.client import (
 from jupyter_bgstream.client.default_connection import default_background
 from jupyter_bgstream.client.errors import LOST
 from jupyter_bgstream.core.codec import encode
-from jupyter_bgstream.core.runtime import Runtime
+from jupyter_bgstream.core.runtime_file import Runtime
 from jupyter_bgstream.testing import ThreadedProvider, answer
 
 

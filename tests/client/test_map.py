@@ -18,8 +18,8 @@ from harness.jupyter import Jupyter
 
 from jupyter_bgstream.client import InvalidRequestError, NotFoundError, QueueFullError
 from jupyter_bgstream.client import batch as batches
-from jupyter_bgstream.client.background import Background
-from jupyter_bgstream.client.batch.identity import content_id
+from jupyter_bgstream.client.background_loop import Background
+from jupyter_bgstream.client.batch.content_ids import content_id
 from jupyter_bgstream.client.batch.upload import JOBS, Upload, bodies
 from jupyter_bgstream.core.codec import BATCH_MIME
 from jupyter_bgstream.core.costs import Price

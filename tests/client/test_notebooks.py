@@ -15,7 +15,7 @@ from harness.jupyter import Jupyter, jupyter
 
 from jupyter_bgstream.cli.demo import notebooks
 from jupyter_bgstream.core.codec import BUNDLE_MIME, JOBS_MIME
-from jupyter_bgstream.providers.bundled.demo_texts import NO_MOOD
+from jupyter_bgstream.providers.bundled_plugins.demo_texts import NO_MOOD
 
 Said = dict[str, dict[str, Any]]  # the job that a cell shows, as the server has it in the end
 

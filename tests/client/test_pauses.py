@@ -13,8 +13,8 @@ from harness.jupyter import Jupyter
 
 import jupyter_bgstream as bg
 from jupyter_bgstream.client import batch as batches
+from jupyter_bgstream.core.batch_pause import AT_FIRST
 from jupyter_bgstream.core.codec import BATCH_MIME
-from jupyter_bgstream.core.pauses import AT_FIRST
 from jupyter_bgstream.testing import ThreadedProvider, answer, refusal
 
 REVOKED = refusal(401, {"error": {"message": "This key was revoked.", "code": "invalid_api_key"}})

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from jupyter_bgstream.client import ConflictError, Job, job, submit
-from jupyter_bgstream.client.background import Background
+from jupyter_bgstream.client.background_loop import Background
 from jupyter_bgstream.client.job_table import table
 from jupyter_bgstream.core.codec import BUNDLE_MIME
 from jupyter_bgstream.core.events import Attempt, Queued, Waiting
@@ -16,7 +16,7 @@ from jupyter_bgstream.core.schemas import JobInfo, LogPage
 from jupyter_bgstream.core.state import ErrorInfo
 from jupyter_bgstream.testing import Cut, ThreadedProvider, answer
 from jupyter_bgstream.testing.http_connection import Request
-from jupyter_bgstream.testing.script import Script, refusal
+from jupyter_bgstream.testing.scripts import Script, refusal
 
 
 @pytest.mark.usefixtures("script")

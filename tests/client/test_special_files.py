@@ -16,7 +16,7 @@ from client.conftest import Kernel
 from jupyter_bgstream.client import File, InvalidRequestError
 from jupyter_bgstream.client.file_reader import read_file
 from jupyter_bgstream.client.image_inputs import image_part
-from jupyter_bgstream.core.attachments import MAX_IMAGE_BYTES
+from jupyter_bgstream.core.attachment_checks import MAX_IMAGE_BYTES
 
 MEMORY = 2 * 2**30  # bytes of address space
 

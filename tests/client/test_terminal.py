@@ -12,7 +12,7 @@ from harness.jupyter import Jupyter
 
 from jupyter_bgstream.client import jobs, submit
 from jupyter_bgstream.testing import ThreadedProvider, answer
-from jupyter_bgstream.testing.script import refusal
+from jupyter_bgstream.testing.scripts import refusal
 
 pytestmark = pytest.mark.usefixtures("script")
 

@@ -32,7 +32,7 @@ from jupyter_bgstream.core.codec import BUNDLE_MIME
 from jupyter_bgstream.core.events import Event
 from jupyter_bgstream.core.state import Answer, fold
 from jupyter_bgstream.testing import ThreadedProvider, answer
-from jupyter_bgstream.testing.script import Pause, Script, Send
+from jupyter_bgstream.testing.scripts import Pause, Script, Send
 
 WORDS = [f"word{number} " for number in range(60)]
 TEXT = "".join(WORDS)

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from jupyter_bgstream.core.attachments import MAX_FILE_BYTES, MAX_FILES
+from jupyter_bgstream.core.attachment_checks import MAX_FILE_BYTES, MAX_FILES
 from jupyter_bgstream.core.errors import InvalidRequestError
 from jupyter_bgstream.core.job import JobSpec
-from jupyter_bgstream.core.limits import check_spec
 from jupyter_bgstream.core.messages import AudioPart, CacheControl, FilePart, Message, TextPart
+from jupyter_bgstream.core.request_checks import check_spec
 from jupyter_bgstream.core.schemas.convert import message_info
 
 PDF = FilePart(media_type="application/pdf", name="report.pdf", data=b"%PDF-1.7\n\xff")

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from jupyter_bgstream.core.attachments import MAX_IMAGE_BYTES, MAX_IMAGES
+from jupyter_bgstream.core.attachment_checks import MAX_IMAGE_BYTES, MAX_IMAGES
 from jupyter_bgstream.core.errors import InvalidRequestError
 from jupyter_bgstream.core.job import JobSpec
-from jupyter_bgstream.core.limits import check_spec
 from jupyter_bgstream.core.messages import ImagePart, Message, TextPart
+from jupyter_bgstream.core.request_checks import check_spec
 
 IMAGE = ImagePart(media_type="image/png", data=b"x")
 

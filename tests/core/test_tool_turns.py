@@ -6,7 +6,7 @@ import pytest
 
 from jupyter_bgstream.core.errors import InvalidRequestError
 from jupyter_bgstream.core.messages import FunctionCall, ImagePart, Message
-from jupyter_bgstream.core.tool_turns import check_tool_turns, sendable
+from jupyter_bgstream.core.tool_call_checks import check_tool_turns, sendable
 
 ASK = Message(role="user", content="Weather?")
 

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from jupyter_bgstream.testing.http_connection import Request, head_of, hung_up, read_request, reset
-from jupyter_bgstream.testing.script import DONE, JSON, Script, chunk
+from jupyter_bgstream.testing.scripts import DONE, JSON, Script, chunk
 
 HEAD_BYTES = 1024 * 1024
 WORDS = ("so ", "weiß ", "naïve ", "日本語 ", "🦉 ", "e\u0301 ", "and ", "then\n", "👩‍🚀 ", "x ")

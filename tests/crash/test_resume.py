@@ -12,7 +12,7 @@ import pytest
 from harness.jupyter import Jupyter
 
 from jupyter_bgstream.testing import ScriptedProvider, ScriptedResponses, response
-from jupyter_bgstream.testing.responses import Answered
+from jupyter_bgstream.testing.scripted_responses import Answered
 
 WORDS = [f"{number} naïve 日本語 🦉 " for number in range(40)]
 TEXT = "".join(WORDS)

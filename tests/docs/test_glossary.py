@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from jupyter_bgstream.client import labels
+from jupyter_bgstream.client import status_labels
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/reference/glossary.md").read_text()
@@ -67,15 +67,15 @@ def test_every_word_is_defined_once() -> None:
 
 
 def test_python_has_the_labels_of_the_table() -> None:
-    of_jobs = {status: label for status, label in labels._LABELS.items() if status != "new"}
-    of_reasons = {("completed", reason): label for reason, label in labels._FINISH_LABELS.items()}
+    of_jobs = {status: label for status, label in status_labels._LABELS.items() if status != "new"}
+    of_reasons = {("completed", reason): label for reason, label in status_labels._FINISH_LABELS.items()}
     assert displayed() == {(status, None): label for status, label in of_jobs.items()} | of_reasons | {
-        ("", None): labels.PAUSED
+        ("", None): status_labels.PAUSED
     }
 
 
 def test_typescript_has_the_labels_of_the_table() -> None:
-    source = (ROOT / "labextension/src/views/labels.ts").read_text()
+    source = (ROOT / "labextension/src/views/jobLabels.ts").read_text()
     table = re.search(r"LABELS: Record<Label, .*?= \{(.*?)\};", source, re.DOTALL)
     assert table is not None
     written = dict(re.findall(r"(\w+): \(\) => trans\.__\('([^']+)'\)", table[1]))

@@ -15,8 +15,8 @@ from jupyter_bgstream.core.events import Completed, Delta
 from jupyter_bgstream.core.job import Job, JobSpec
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.state import ErrorInfo
-from jupyter_bgstream.engine.service import Limits, Service
-from jupyter_bgstream.providers.base import Default, ProviderEvent, ProviderStatus, Resume
+from jupyter_bgstream.engine.engine import Engine, Limits
+from jupyter_bgstream.providers.port import Default, ProviderEvent, ProviderStatus, Resume
 from jupyter_bgstream.testing.memory_store import MemoryStore
 
 OWNER = "local"
@@ -132,38 +132,38 @@ async def store() -> MemoryStore:
 
 
 @pytest.fixture
-async def service(store: MemoryStore, puppet: Puppet) -> AsyncIterator[Service]:
-    service = Service(store=store, providers=puppet, server="here", limits=LIMITS)
-    await service.open()
-    yield service
-    await service.close()
+async def engine(store: MemoryStore, puppet: Puppet) -> AsyncIterator[Engine]:
+    engine = Engine(store=store, providers=puppet, server="here", limits=LIMITS)
+    await engine.open()
+    yield engine
+    await engine.close()
 
 
-async def ended(service: Service, job_id: str) -> Job:
+async def ended(engine: Engine, job_id: str) -> Job:
     """Follow a job to its end."""
-    job = await service.jobs.get(OWNER, job_id)
-    async with asyncio.timeout(60), aclosing(service.jobs.follow(job, after=0)) as batches:
+    job = await engine.jobs.get(OWNER, job_id)
+    async with asyncio.timeout(60), aclosing(engine.jobs.follow(job, after=0)) as batches:
         async for _ in batches:
             pass
-    return await service.jobs.get(OWNER, job_id)
+    return await engine.jobs.get(OWNER, job_id)
 
 
-async def shown(service: Service, job_id: str, text: str) -> None:
+async def shown(engine: Engine, job_id: str, text: str) -> None:
     """Follow a job until this text has been shown."""
-    job = await service.jobs.get(OWNER, job_id)
-    async with asyncio.timeout(60), aclosing(service.jobs.follow(job, after=0)) as batches:
+    job = await engine.jobs.get(OWNER, job_id)
+    async with asyncio.timeout(60), aclosing(engine.jobs.follow(job, after=0)) as batches:
         async for _ in batches:
-            if (await service.jobs.answer(OWNER, job_id))[1].text == text:
+            if (await engine.jobs.answer(OWNER, job_id))[1].text == text:
                 return
 
 
-async def reached(service: Service, job_id: str, status: str) -> Job:
+async def reached(engine: Engine, job_id: str, status: str) -> Job:
     """Wait until a job has this state."""
     news = asyncio.Event()
-    deaf = service.listen(lambda change: news.set())
+    deaf = engine.listen(lambda change: news.set())
     try:
         async with asyncio.timeout(60):
-            while (job := await service.jobs.get(OWNER, job_id)).status != status:
+            while (job := await engine.jobs.get(OWNER, job_id)).status != status:
                 await news.wait()
                 news.clear()
     finally:

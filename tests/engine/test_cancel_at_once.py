@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from engine.conftest import LIMITS, OWNER, Puppet, spec
 
 from jupyter_bgstream.core.errors import BgStreamError
-from jupyter_bgstream.engine.service import Service
-from jupyter_bgstream.store.base import Append
+from jupyter_bgstream.engine.engine import Engine
+from jupyter_bgstream.store.ports.store import Append
 from jupyter_bgstream.testing.memory_store import MemoryStore
 
 
@@ -29,14 +29,14 @@ class Slow(MemoryStore):
 
 async def test_an_answer_that_the_store_has_not_heard_of_is_cancelled_at_its_provider(puppet: Puppet) -> None:
     store = Slow()
-    service = Service(store=store, providers=puppet, server="here", limits=LIMITS)
-    await service.open()
-    job, _ = await service.jobs.submit(OWNER, spec())
+    engine = Engine(store=store, providers=puppet, server="here", limits=LIMITS)
+    await engine.open()
+    job, _ = await engine.jobs.submit(OWNER, spec())
     call = (await puppet.call()).keep("at the beginning")
     async with asyncio.timeout(60):
         await store.asked.wait()
-        await service.jobs.cancel(OWNER, job.id)
+        await engine.jobs.cancel(OWNER, job.id)
         store.may.set()
         await call.closed.wait()
-    await service.close()
+    await engine.close()
     assert [job.resume for job in puppet.cancelled_responses] == ["at the beginning"]

@@ -17,11 +17,11 @@ from jupyter_bgstream.core.errors import BgStreamError, ProviderError
 from jupyter_bgstream.core.events import Cancelled, Completed, Waiting
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.engine.clock import SystemClock
-from jupyter_bgstream.engine.delays import TOLERANCE
+from jupyter_bgstream.engine.due_times import TOLERANCE
+from jupyter_bgstream.engine.engine import Engine, Limits
 from jupyter_bgstream.engine.retention import Deleted, Retention, RetentionWorker
 from jupyter_bgstream.engine.scheduler import MAX_SLEEP
-from jupyter_bgstream.engine.service import Limits, Service
-from jupyter_bgstream.store.base import Append
+from jupyter_bgstream.store.ports.store import Append
 from jupyter_bgstream.testing import factories
 from jupyter_bgstream.testing.clock import START, FakeClock
 from jupyter_bgstream.testing.factories import append
@@ -45,12 +45,12 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-async def service(store: MemoryStore, puppet: Puppet, clock: FakeClock) -> AsyncIterator[Service]:
-    service = Service(store=store, providers=puppet, server="here", owner=OWNER, limits=LIMITS, clock=clock)
-    await service.open()
+async def engine(store: MemoryStore, puppet: Puppet, clock: FakeClock) -> AsyncIterator[Engine]:
+    engine = Engine(store=store, providers=puppet, server="here", owner=OWNER, limits=LIMITS, clock=clock)
+    await engine.open()
     await clock.sleeping()
-    yield service
-    await service.close()
+    yield engine
+    await engine.close()
 
 
 async def settle() -> None:
@@ -67,39 +67,39 @@ async def pass_time(clock: FakeClock, seconds: float, step: float = 5.0) -> None
         await settle()
 
 
-async def put_off(service: Service, puppet: Puppet, job_id: str | None = None) -> Job:
-    job, _ = await service.jobs.submit(OWNER, spec(), job_id)
+async def put_off(engine: Engine, puppet: Puppet, job_id: str | None = None) -> Job:
+    job, _ = await engine.jobs.submit(OWNER, spec(), job_id)
     (await puppet.call()).fail(busy())
-    job = await reached(service, job.id, "waiting")
+    job = await reached(engine, job.id, "waiting")
     await settle()
     return job
 
 
-async def waits_of(service: Service, job: Job) -> list[Waiting]:
-    events = decode_events(await service.jobs.events(job, after=0, max_bytes=1 << 20))
+async def waits_of(engine: Engine, job: Job) -> list[Waiting]:
+    events = decode_events(await engine.jobs.events(job, after=0, max_bytes=1 << 20))
     return [event for event in events if isinstance(event, Waiting)]
 
 
 @pytest.mark.parametrize("seconds", [-60.0, -HOUR, -3 * HOUR, -400 * DAY])
 async def test_clock_set_back_does_not_prolong_a_wait(
-    service: Service, puppet: Puppet, clock: FakeClock, seconds: float
+    engine: Engine, puppet: Puppet, clock: FakeClock, seconds: float
 ) -> None:
-    job = await put_off(service, puppet)
+    job = await put_off(engine, puppet)
     await pass_time(clock, 10)
     clock.jump(seconds)
     await pass_time(clock, DELAY - 20)
     assert len(puppet.calls) == 1
     await pass_time(clock, 20 + LATEST - DELAY)
     (await puppet.call()).finish()
-    done = await ended(service, job.id)
+    done = await ended(engine, job.id)
     assert (done.status, done.attempt) == ("completed", 2)
 
 
 @pytest.mark.parametrize("seconds", [60.0, HOUR, 3 * HOUR, 400 * DAY])
 async def test_clock_set_forward_does_not_shorten_a_wait(
-    service: Service, puppet: Puppet, clock: FakeClock, seconds: float
+    engine: Engine, puppet: Puppet, clock: FakeClock, seconds: float
 ) -> None:
-    await put_off(service, puppet)
+    await put_off(engine, puppet)
     await pass_time(clock, 10)
     clock.jump(seconds)
     await pass_time(clock, DELAY - 11)
@@ -109,33 +109,33 @@ async def test_clock_set_forward_does_not_shorten_a_wait(
 
 
 async def test_stored_time_and_log_of_a_wait_follow_the_wall_clock(
-    service: Service, puppet: Puppet, clock: FakeClock
+    engine: Engine, puppet: Puppet, clock: FakeClock
 ) -> None:
-    job = await put_off(service, puppet)
+    job = await put_off(engine, puppet)
     assert job.not_before is not None
     clock.jump(-HOUR)
     await pass_time(clock, MAX_SLEEP)
-    now = await service.jobs.get(OWNER, job.id)
+    now = await engine.jobs.get(OWNER, job.id)
     assert now.not_before == pytest.approx(job.not_before - HOUR, abs=0.001)
-    first, second = await waits_of(service, job)
+    first, second = await waits_of(engine, job)
     assert (second.code, second.message, second.until) == (first.code, first.message, now.not_before)
     assert second.at == clock.time()
     assert now.error == job.error
     await pass_time(clock, 20)
-    assert len(await waits_of(service, job)) == 2  # said once
+    assert len(await waits_of(engine, job)) == 2  # said once
 
 
-async def test_clock_that_is_slewed_changes_nothing(service: Service, puppet: Puppet, clock: FakeClock) -> None:
-    job = await put_off(service, puppet)
+async def test_clock_that_is_slewed_changes_nothing(engine: Engine, puppet: Puppet, clock: FakeClock) -> None:
+    job = await put_off(engine, puppet)
     clock.jump(0.4)
     await pass_time(clock, 60)
-    assert len(await waits_of(service, job)) == 1
+    assert len(await waits_of(engine, job)) == 1
 
 
 async def test_many_small_steps_of_the_clock_are_one_large_step(
-    service: Service, puppet: Puppet, clock: FakeClock
+    engine: Engine, puppet: Puppet, clock: FakeClock
 ) -> None:
-    await put_off(service, puppet)
+    await put_off(engine, puppet)
     for _ in range(90):
         clock.jump(0.3)
         await pass_time(clock, 1, step=1)
@@ -145,9 +145,9 @@ async def test_many_small_steps_of_the_clock_are_one_large_step(
 
 
 async def test_wait_that_ends_while_the_machine_sleeps_is_over_when_it_wakes(
-    service: Service, puppet: Puppet, clock: FakeClock
+    engine: Engine, puppet: Puppet, clock: FakeClock
 ) -> None:
-    await put_off(service, puppet)
+    await put_off(engine, puppet)
     clock.suspend(HOUR)
     await settle()
     assert len(puppet.calls) == 1
@@ -156,25 +156,25 @@ async def test_wait_that_ends_while_the_machine_sleeps_is_over_when_it_wakes(
 
 
 async def test_job_that_was_cancelled_or_deleted_while_it_waited_is_forgotten(
-    service: Service, puppet: Puppet, clock: FakeClock, caplog: pytest.LogCaptureFixture
+    engine: Engine, puppet: Puppet, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cancelled = await put_off(service, puppet)
-    deleted = await put_off(service, puppet)
-    anew = await put_off(service, puppet, "the-same-id")
-    await service.jobs.cancel(OWNER, cancelled.id)
-    await service.jobs.delete(OWNER, deleted.id)
-    await service.jobs.delete(OWNER, anew.id)
-    again = await put_off(service, puppet, "the-same-id")
-    seq = (await service.jobs.get(OWNER, cancelled.id)).seq
+    cancelled = await put_off(engine, puppet)
+    deleted = await put_off(engine, puppet)
+    anew = await put_off(engine, puppet, "the-same-id")
+    await engine.jobs.cancel(OWNER, cancelled.id)
+    await engine.jobs.delete(OWNER, deleted.id)
+    await engine.jobs.delete(OWNER, anew.id)
+    again = await put_off(engine, puppet, "the-same-id")
+    seq = (await engine.jobs.get(OWNER, cancelled.id)).seq
     clock.jump(-HOUR)
     await pass_time(clock, MAX_SLEEP)
-    assert (await service.jobs.get(OWNER, cancelled.id)).seq == seq
-    assert len(await waits_of(service, again)) == 2
+    assert (await engine.jobs.get(OWNER, cancelled.id)).seq == seq
+    assert len(await waits_of(engine, again)) == 2
     assert [record.levelname for record in caplog.records] == ["WARNING"]  # the clock has jumped
 
 
 async def test_wait_that_is_written_while_the_clock_jumps_is_corrected(
-    service: Service, store: MemoryStore, puppet: Puppet, clock: FakeClock
+    engine: Engine, store: MemoryStore, puppet: Puppet, clock: FakeClock
 ) -> None:
     real = store.append
 
@@ -182,12 +182,12 @@ async def test_wait_that_is_written_while_the_clock_jumps_is_corrected(
         outcomes = await real(appends)
         if isinstance(appends[0].events[0], Waiting) and len(puppet.calls) == 1:
             clock.jump(-HOUR)
-            await service.jobs.submit(OWNER, spec(), "job-that-wakes")  # the jump is noticed before the append returns
+            await engine.jobs.submit(OWNER, spec(), "job-that-wakes")  # the jump is noticed before the append returns
             await puppet.call()
         return outcomes
 
     store.append = slow_append  # type: ignore[method-assign]
-    await put_off(service, puppet)
+    await put_off(engine, puppet)
     await pass_time(clock, LATEST)
     assert [call.job.attempt for call in puppet.calls] == [1, 1, 2]
 
@@ -209,7 +209,7 @@ async def left_waiting(store: MemoryStore, until: float) -> Job:
 
 
 async def test_wait_of_an_earlier_server_ends_when_its_wall_time_has_come(
-    service: Service, store: MemoryStore, puppet: Puppet, clock: FakeClock
+    engine: Engine, store: MemoryStore, puppet: Puppet, clock: FakeClock
 ) -> None:
     await left_waiting(store, START + HOUR)
     await pass_time(clock, 10)
@@ -219,7 +219,7 @@ async def test_wait_of_an_earlier_server_ends_when_its_wall_time_has_come(
 
 
 async def test_wait_of_an_earlier_server_ends_when_what_was_left_of_it_has_passed(
-    service: Service, store: MemoryStore, puppet: Puppet, clock: FakeClock
+    engine: Engine, store: MemoryStore, puppet: Puppet, clock: FakeClock
 ) -> None:
     await left_waiting(store, START + 100)
     await pass_time(clock, 10)
@@ -231,7 +231,7 @@ async def test_wait_of_an_earlier_server_ends_when_what_was_left_of_it_has_passe
 
 
 async def test_adopted_job_is_tried_at_once_though_the_clock_is_set_back(
-    service: Service, store: MemoryStore, puppet: Puppet, clock: FakeClock
+    engine: Engine, store: MemoryStore, puppet: Puppet, clock: FakeClock
 ) -> None:
     await store.submit(
         new_job("job-0001", owner=OWNER, server="dead", model="puppet/one", on_restart="retry"), max_queued=9
@@ -336,7 +336,7 @@ class Scene:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.puppet = Puppet()
-        self.service = Service(
+        self.engine = Engine(
             store=MemoryStore(server="here"), providers=self.puppet, server="here", limits=LIMITS, clock=self.clock
         )
         self._delays: dict[str, float] = {}  # that the provider asks for
@@ -347,7 +347,7 @@ class Scene:
     async def submit(self, delay: float) -> None:
         job_id = f"job-{len(self._delays):04}"
         self._delays[job_id] = delay
-        await self.service.jobs.submit(OWNER, spec(), job_id)
+        await self.engine.jobs.submit(OWNER, spec(), job_id)
         await self._answer()
 
     async def advance(self, seconds: float) -> None:
@@ -380,7 +380,7 @@ class Scene:
             assert early <= TOLERANCE, f"{job_id} is early"
             call.fail(busy(self._delays[job_id]))
             await settle()
-            job = await self.service.jobs.get(OWNER, job_id)
+            job = await self.engine.jobs.get(OWNER, job_id)
             assert job.not_before is not None
             self._due[job_id] = self.clock.monotonic() + job.not_before - self.clock.time()
             self._late[job_id] = 0.0
@@ -404,13 +404,13 @@ def test_no_job_is_tried_before_its_delay_or_much_later_with_any_clock(
 ) -> None:
     async def play() -> None:
         scene = Scene()
-        await scene.service.open()
+        await scene.engine.open()
         try:
             await scene.submit(60.0)
             for name, value in played:
                 await getattr(scene, name)(value)
             await scene.advance(120.0)
         finally:
-            await scene.service.close()
+            await scene.engine.close()
 
     asyncio.run(play())

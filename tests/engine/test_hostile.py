@@ -14,9 +14,9 @@ from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.core.errors import BgStreamError, NotFoundError, ProviderError, UnavailableError
 from jupyter_bgstream.core.events import Citation, Delta, ToolCall, Usage
 from jupyter_bgstream.core.job import Job
-from jupyter_bgstream.engine.service import Limits, Service
-from jupyter_bgstream.providers.base import ProviderEvent
-from jupyter_bgstream.store.base import Append, Change, JobFilter
+from jupyter_bgstream.engine.engine import Engine, Limits
+from jupyter_bgstream.providers.port import ProviderEvent
+from jupyter_bgstream.store.ports.store import Append, Change, JobFilter
 from jupyter_bgstream.testing.clock import FakeClock
 from jupyter_bgstream.testing.memory_store import MemoryStore
 
@@ -27,20 +27,20 @@ async def tick(times: int = 20) -> None:
 
 
 async def test_a_stop_is_told_as_a_stop_and_not_as_a_deletion(puppet: Puppet) -> None:
-    service = Service(store=MemoryStore(server="here"), providers=puppet, server="here", limits=Limits(max_running=1))
-    await service.open()
-    running, _ = await service.jobs.submit(OWNER, spec())
+    engine = Engine(store=MemoryStore(server="here"), providers=puppet, server="here", limits=Limits(max_running=1))
+    await engine.open()
+    running, _ = await engine.jobs.submit(OWNER, spec())
     await puppet.call()
-    queued, _ = await service.jobs.submit(OWNER, spec())
+    queued, _ = await engine.jobs.submit(OWNER, spec())
     last: dict[str, str] = {}
 
     async def follow(job: Job) -> None:
-        async for batch in service.jobs.follow(job, after=0):
+        async for batch in engine.jobs.follow(job, after=0):
             last[job.id] = type(decode_events(batch.events)[-1]).__name__
 
     followers = [asyncio.create_task(follow(job)) for job in (running, queued)]
     await tick()
-    await service.close()
+    await engine.close()
     await followers[0]
     assert last == {running.id: "Interrupted", queued.id: "Queued"}
     with pytest.raises(UnavailableError):
@@ -48,11 +48,11 @@ async def test_a_stop_is_told_as_a_stop_and_not_as_a_deletion(puppet: Puppet) ->
 
 
 async def test_text_and_cursor_of_an_answer_are_of_one_moment(
-    service: Service, store: MemoryStore, puppet: Puppet, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, store: MemoryStore, puppet: Puppet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job, _ = await service.jobs.submit(OWNER, spec())
+    job, _ = await engine.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("one ")
-    await shown(service, job.id, "one ")
+    await shown(engine, job.id, "one ")
     real = store.events
 
     async def while_it_is_read(job: Job, *, after: int, max_bytes: int) -> list[bytes]:
@@ -61,13 +61,13 @@ async def test_text_and_cursor_of_an_answer_are_of_one_moment(
         return await real(job, after=after, max_bytes=max_bytes)
 
     monkeypatch.setattr(store, "events", while_it_is_read)
-    job, answer = await service.jobs.answer(OWNER, job.id)
+    job, answer = await engine.jobs.answer(OWNER, job.id)
     assert (job.seq, job.status) == (answer.seq, answer.status)
     assert answer.text == "one "
 
 
 async def test_a_batch_that_is_lost_leaves_no_hole(
-    service: Service, store: MemoryStore, puppet: Puppet, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, store: MemoryStore, puppet: Puppet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, calls = store.append, 0
 
@@ -79,38 +79,38 @@ async def test_a_batch_that_is_lost_leaves_no_hole(
         return await real(appends)
 
     monkeypatch.setattr(store, "append", second_breaks)
-    job, _ = await service.jobs.submit(OWNER, spec())
+    job, _ = await engine.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("one ")
-    await shown(service, job.id, "one ")
+    await shown(engine, job.id, "one ")
     call.say("two ")
     await tick()
     call.say("three ").finish()
-    job = await ended(service, job.id)
-    assert (job.status, (await service.jobs.answer(OWNER, job.id))[1].text) == ("failed", "one ")
+    job = await ended(engine, job.id)
+    assert (job.status, (await engine.jobs.answer(OWNER, job.id))[1].text) == ("failed", "one ")
 
 
 async def test_a_claim_that_breaks_does_not_stop_later_ones(puppet: Puppet, monkeypatch: pytest.MonkeyPatch) -> None:
     store, clock = MemoryStore(server="here"), FakeClock()
-    service = Service(store=store, providers=puppet, server="here", clock=clock)
-    await service.open()
+    engine = Engine(store=store, providers=puppet, server="here", clock=clock)
+    await engine.open()
     await clock.sleeping()  # the look for dead servers
     with monkeypatch.context() as broken:
         broken.setattr(store, "claim", lambda **_: 1 / 0)
-        job, _ = await service.jobs.submit(OWNER, spec())
+        job, _ = await engine.jobs.submit(OWNER, spec())
         await clock.sleeping(2)
     clock.advance(2)
     (await puppet.call()).say("x").finish()
-    assert (await ended(service, job.id)).status == "completed"
-    await service.close()
+    assert (await ended(engine, job.id)).status == "completed"
+    await engine.close()
 
 
 async def test_a_stop_with_a_store_that_cannot_be_written_still_stops(
     puppet: Puppet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = MemoryStore(server="here")
-    service = Service(store=store, providers=puppet, server="here")
-    await service.open()
-    await service.jobs.submit(OWNER, spec())
+    engine = Engine(store=store, providers=puppet, server="here")
+    await engine.open()
+    await engine.jobs.submit(OWNER, spec())
     call = await puppet.call()
 
     async def full(*_: object, **__: object) -> None:
@@ -118,7 +118,7 @@ async def test_a_stop_with_a_store_that_cannot_be_written_still_stops(
 
     monkeypatch.setattr(store, "end", full)
     async with asyncio.timeout(60):
-        await service.close()
+        await engine.close()
     assert call.closed.is_set()
 
 
@@ -126,8 +126,8 @@ async def test_a_claim_under_way_at_the_stop_leaves_no_running_job(
     puppet: Puppet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = MemoryStore(server="here")
-    service = Service(store=store, providers=puppet, server="here")
-    await service.open()
+    engine = Engine(store=store, providers=puppet, server="here")
+    await engine.open()
     real, gate, seen = store.claim, asyncio.Event(), asyncio.Event()
     statuses: dict[str, str] = {}
 
@@ -141,14 +141,14 @@ async def test_a_claim_under_way_at_the_stop_leaves_no_running_job(
     real_close = store.close
 
     async def look_then_close() -> None:
-        jobs, _ = await service.jobs.page(OWNER, JobFilter())
+        jobs, _ = await engine.jobs.page(OWNER, JobFilter())
         statuses.update({job.id: job.status for job in jobs})
         await real_close()
 
     monkeypatch.setattr(store, "close", look_then_close)
-    job, _ = await service.jobs.submit(OWNER, spec())
+    job, _ = await engine.jobs.submit(OWNER, spec())
     await seen.wait()
-    closing = asyncio.create_task(service.close())
+    closing = asyncio.create_task(engine.close())
     await tick()
     gate.set()
     await closing
@@ -157,13 +157,13 @@ async def test_a_claim_under_way_at_the_stop_leaves_no_running_job(
 
 async def test_a_gap_that_could_not_be_read_once_is_read_later(puppet: Puppet, monkeypatch: pytest.MonkeyPatch) -> None:
     store, clock = Foreign(server="here"), FakeClock()
-    service = Service(store=store, providers=puppet, server="here", clock=clock)
-    await service.open()
+    engine = Engine(store=store, providers=puppet, server="here", clock=clock)
+    await engine.open()
     await clock.sleeping()
-    job, _ = await service.jobs.submit(OWNER, spec())
+    job, _ = await engine.jobs.submit(OWNER, spec())
     call = await puppet.call()
-    now = await service.jobs.get(OWNER, job.id)
-    follower = asyncio.create_task(anext(service.jobs.follow(now, after=now.seq)))
+    now = await engine.jobs.get(OWNER, job.id)
+    follower = asyncio.create_task(anext(engine.jobs.follow(now, after=now.seq)))
     await tick()
 
     async def no_answer(*_: object, **__: object) -> list[bytes]:
@@ -177,7 +177,7 @@ async def test_a_gap_that_could_not_be_read_once_is_read_later(puppet: Puppet, m
     async with asyncio.timeout(60):
         batch = await follower
     assert [event.seq for event in decode_events(batch.events)] == [now.seq + 1]
-    await service.close()
+    await engine.close()
 
 
 class Foreign(MemoryStore):
@@ -191,27 +191,27 @@ class Foreign(MemoryStore):
         return self._without_events()
 
 
-async def test_a_resubmitted_id_is_another_job_for_its_followers(service: Service, puppet: Puppet) -> None:
-    first, _ = await service.jobs.submit(OWNER, spec(), "the-same-id")
+async def test_a_resubmitted_id_is_another_job_for_its_followers(engine: Engine, puppet: Puppet) -> None:
+    first, _ = await engine.jobs.submit(OWNER, spec(), "the-same-id")
     (await puppet.call()).say("old")
-    await shown(service, first.id, "old")
-    async with aclosing(service.jobs.follow(first, after=0)) as stuck:  # a page that does not read on
+    await shown(engine, first.id, "old")
+    async with aclosing(engine.jobs.follow(first, after=0)) as stuck:  # a page that does not read on
         await anext(stuck)
-        await service.jobs.delete(OWNER, first.id)
-        again, _ = await service.jobs.submit(OWNER, spec(), "the-same-id")
+        await engine.jobs.delete(OWNER, first.id)
+        again, _ = await engine.jobs.submit(OWNER, spec(), "the-same-id")
         (await puppet.call()).say("new").finish()
-        await ended(service, again.id)
-        assert (await service.jobs.answer(OWNER, again.id))[1].text == "new"
+        await ended(engine, again.id)
+        assert (await engine.jobs.answer(OWNER, again.id))[1].text == "new"
         with pytest.raises(NotFoundError):
             await anext(stuck)
 
 
 async def test_recovery_never_ends_a_new_job_of_the_same_id(puppet: Puppet, monkeypatch: pytest.MonkeyPatch) -> None:
     store, clock = MemoryStore(server="here"), FakeClock()
-    service = Service(store=store, providers=puppet, server="here", clock=clock)
-    await service.open()
+    engine = Engine(store=store, providers=puppet, server="here", clock=clock)
+    await engine.open()
     await clock.sleeping()
-    living, _ = await service.jobs.submit(OWNER, spec(), "the-same-id")
+    living, _ = await engine.jobs.submit(OWNER, spec(), "the-same-id")
     await puppet.call()
     dead = msgspec.structs.replace(living, log="deadbeef", server="dead")
 
@@ -221,19 +221,19 @@ async def test_recovery_never_ends_a_new_job_of_the_same_id(puppet: Puppet, monk
     monkeypatch.setattr(store, "abandoned_jobs", abandoned)
     clock.advance(2)
     await clock.sleeping()
-    assert (await service.jobs.get(OWNER, living.id)).status == "running"
-    await service.close()
+    assert (await engine.jobs.get(OWNER, living.id)).status == "running"
+    await engine.close()
 
 
-async def test_deleting_one_turn_of_a_thread_loses_only_that_turn(service: Service, puppet: Puppet) -> None:
+async def test_deleting_one_turn_of_a_thread_loses_only_that_turn(engine: Engine, puppet: Puppet) -> None:
     for prompt, said in (("a", "A"), ("b", "B")):
-        job, _ = await service.jobs.submit(OWNER, spec(prompt, thread="t"))
+        job, _ = await engine.jobs.submit(OWNER, spec(prompt, thread="t"))
         (await puppet.call()).say(said).finish()
-        await ended(service, job.id)
-    blockers = [(await service.jobs.submit(OWNER, spec()))[0] for _ in range(2)]
+        await ended(engine, job.id)
+    blockers = [(await engine.jobs.submit(OWNER, spec()))[0] for _ in range(2)]
     calls = [await puppet.call() for _ in blockers]
-    await service.jobs.submit(OWNER, spec("c", thread="t"))  # queued behind the blockers
-    await service.jobs.delete(OWNER, job.id)
+    await engine.jobs.submit(OWNER, spec("c", thread="t"))  # queued behind the blockers
+    await engine.jobs.delete(OWNER, job.id)
     calls[0].finish()
     call = await puppet.call()
     assert [message.content for message in call.job.history] == ["a", "A"]
@@ -241,8 +241,8 @@ async def test_deleting_one_turn_of_a_thread_loses_only_that_turn(service: Servi
     call.finish()
 
 
-async def test_a_huge_prompt_has_a_short_title_at_once(service: Service, puppet: Puppet) -> None:
-    job, _ = await service.jobs.submit(OWNER, spec("word " * 1_000_000))
+async def test_a_huge_prompt_has_a_short_title_at_once(engine: Engine, puppet: Puppet) -> None:
+    job, _ = await engine.jobs.submit(OWNER, spec("word " * 1_000_000))
     assert job.spec.title.startswith("word word")
     await puppet.call()
 
@@ -260,20 +260,20 @@ PIECES: dict[str, Callable[[int], ProviderEvent]] = {
 @pytest.mark.parametrize("of_what", PIECES)
 async def test_answer_of_any_parts_has_an_end(puppet: Puppet, of_what: str) -> None:
     limits = Limits(max_answer_bytes=10_000)
-    service = Service(store=MemoryStore(server="here"), providers=puppet, server="here", limits=limits)
-    await service.open()
-    job, _ = await service.jobs.submit(OWNER, spec())
+    engine = Engine(store=MemoryStore(server="here"), providers=puppet, server="here", limits=limits)
+    await engine.open()
+    job, _ = await engine.jobs.submit(OWNER, spec())
     call = await puppet.call()
     call.say("First. ")
     for number in range(1000):
         call.say_all(PIECES[of_what](number))
-    answer = (await ended(service, job.id)).error
+    answer = (await ended(engine, job.id)).error
     assert answer is not None
     assert answer.code == "answer_too_long"
     assert call.unread > 300
-    store_job = await service.jobs.get(OWNER, job.id)
+    store_job = await engine.jobs.get(OWNER, job.id)
     assert store_job.preview.startswith("First.")
-    await service.close()
+    await engine.close()
 
 
 UNSTORABLE: dict[str, BaseException] = {
@@ -286,23 +286,23 @@ UNSTORABLE: dict[str, BaseException] = {
 
 @pytest.mark.parametrize("of_what", UNSTORABLE)
 async def test_an_error_that_cannot_be_stored_ends_its_job_all_the_same(puppet: Puppet, of_what: str) -> None:
-    service = Service(store=MemoryStore(server="here"), providers=puppet, server="here")
-    await service.open()
-    job, _ = await service.jobs.submit(OWNER, spec())
+    engine = Engine(store=MemoryStore(server="here"), providers=puppet, server="here")
+    await engine.open()
+    job, _ = await engine.jobs.submit(OWNER, spec())
     (await puppet.call()).say("Half.").fail(UNSTORABLE[of_what])
-    job = await ended(service, job.id)
+    job = await ended(engine, job.id)
     assert job.error is not None
     assert (job.status, job.error.code) == ("failed", "internal")
-    assert (await service.jobs.answer(OWNER, job.id))[1].text == "Half."
-    await service.close()
+    assert (await engine.jobs.answer(OWNER, job.id))[1].text == "Half."
+    await engine.close()
 
 
 async def test_a_pause_that_cannot_be_stored_ends_its_job_all_the_same(puppet: Puppet) -> None:
-    service = Service(store=MemoryStore(server="here"), providers=puppet, server="here")
-    await service.open()
-    job, _ = await service.jobs.submit(OWNER, spec())
+    engine = Engine(store=MemoryStore(server="here"), providers=puppet, server="here")
+    await engine.open()
+    job, _ = await engine.jobs.submit(OWNER, spec())
     (await puppet.call()).fail(ProviderError("Later.", transient=True, retry_after=float("nan")))
-    job = await ended(service, job.id)
+    job = await ended(engine, job.id)
     assert job.error is not None
     assert job.error.code == "internal"
-    await service.close()
+    await engine.close()

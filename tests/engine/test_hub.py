@@ -12,13 +12,13 @@ from engine.conftest import OWNER, Puppet, ended, shown, spec
 from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.core.errors import NotFoundError
 from jupyter_bgstream.engine import hub
-from jupyter_bgstream.engine.service import Service
+from jupyter_bgstream.engine.engine import Engine
 
 
-async def numbers(service: Service, job_id: str, after: int, pauses: random.Random | None = None) -> list[int]:
+async def numbers(engine: Engine, job_id: str, after: int, pauses: random.Random | None = None) -> list[int]:
     seen: list[int] = []
     async with asyncio.timeout(60):
-        async for batch in service.jobs.follow(await service.jobs.get(OWNER, job_id), after=after):
+        async for batch in engine.jobs.follow(await engine.jobs.get(OWNER, job_id), after=after):
             seen += [event.seq for event in decode_events(batch.events)]
             assert batch.cursor.seq == (seen[-1] if seen else after)
             for _ in range(pauses.randrange(30) if pauses else 0):
@@ -29,56 +29,56 @@ async def numbers(service: Service, job_id: str, after: int, pauses: random.Rand
 @pytest.mark.parametrize("ring", [64, 2_000, 256 * 1024])
 @pytest.mark.parametrize("seed", range(4))
 async def test_followers_that_come_and_read_whenever_see_every_event_once(
-    service: Service, puppet: Puppet, monkeypatch: pytest.MonkeyPatch, ring: int, seed: int
+    engine: Engine, puppet: Puppet, monkeypatch: pytest.MonkeyPatch, ring: int, seed: int
 ) -> None:
     monkeypatch.setattr(hub, "RING_BYTES", ring)
     chance = random.Random(seed)
-    job, _ = await service.jobs.submit(OWNER, spec())
+    job, _ = await engine.jobs.submit(OWNER, spec())
     call = await puppet.call()
     followers: list[tuple[int, asyncio.Task[list[int]]]] = []
     for n in range(300):
         call.say(*(f"{n}.{i} " for i in range(chance.randrange(1, 4))))
         if chance.random() < 0.1:
-            after = chance.randrange((await service.jobs.get(OWNER, job.id)).seq + 1)
+            after = chance.randrange((await engine.jobs.get(OWNER, job.id)).seq + 1)
             pauses = random.Random(n) if chance.random() < 0.5 else None
-            followers.append((after, asyncio.create_task(numbers(service, job.id, after, pauses))))
+            followers.append((after, asyncio.create_task(numbers(engine, job.id, after, pauses))))
         for _ in range(chance.randrange(4)):
             await asyncio.sleep(0)
     call.finish()
-    tail = (await ended(service, job.id)).seq
+    tail = (await ended(engine, job.id)).seq
     assert followers
     for after, follower in followers:
         assert await follower == list(range(after + 1, tail + 1))
 
 
-async def test_a_follower_at_the_tail_of_a_closed_log_is_told_so_at_once(service: Service, puppet: Puppet) -> None:
-    job, _ = await service.jobs.submit(OWNER, spec())
+async def test_a_follower_at_the_tail_of_a_closed_log_is_told_so_at_once(engine: Engine, puppet: Puppet) -> None:
+    job, _ = await engine.jobs.submit(OWNER, spec())
     (await puppet.call()).finish()
-    job = await ended(service, job.id)
-    async with asyncio.timeout(60), aclosing(service.jobs.follow(job, after=job.seq)) as batches:
+    job = await ended(engine, job.id)
+    async with asyncio.timeout(60), aclosing(engine.jobs.follow(job, after=job.seq)) as batches:
         batch = await anext(batches)
     assert (list(batch.events), batch.closed, batch.cursor) == ([], True, job.cursor)
 
 
-async def test_follower_that_leaves_ends_nothing(service: Service, puppet: Puppet) -> None:
-    job, _ = await service.jobs.submit(OWNER, spec())
+async def test_follower_that_leaves_ends_nothing(engine: Engine, puppet: Puppet) -> None:
+    job, _ = await engine.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("x")
-    await shown(service, job.id, "x")
-    follower = asyncio.create_task(numbers(service, job.id, 0))
+    await shown(engine, job.id, "x")
+    follower = asyncio.create_task(numbers(engine, job.id, 0))
     await asyncio.sleep(0)
     follower.cancel()
     await asyncio.gather(follower, return_exceptions=True)
     call.say("y").finish()
-    assert (await ended(service, job.id)).status == "completed"
-    assert (await service.jobs.answer(OWNER, job.id))[1].text == "xy"
+    assert (await ended(engine, job.id)).status == "completed"
+    assert (await engine.jobs.answer(OWNER, job.id))[1].text == "xy"
 
 
-async def test_followers_of_a_deleted_job_are_sent_away(service: Service, puppet: Puppet) -> None:
-    job, _ = await service.jobs.submit(OWNER, spec())
+async def test_followers_of_a_deleted_job_are_sent_away(engine: Engine, puppet: Puppet) -> None:
+    job, _ = await engine.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("x")
-    await shown(service, job.id, "x")
-    follower = asyncio.create_task(numbers(service, job.id, 0))
-    await service.jobs.delete(OWNER, job.id)
+    await shown(engine, job.id, "x")
+    follower = asyncio.create_task(numbers(engine, job.id, 0))
+    await engine.jobs.delete(OWNER, job.id)
     async with asyncio.timeout(60):
         await call.closed.wait()
         await asyncio.wait([follower])
@@ -86,8 +86,8 @@ async def test_followers_of_a_deleted_job_are_sent_away(service: Service, puppet
     assert isinstance(follower.exception(), NotFoundError | None)
 
 
-async def test_nothing_is_kept_of_a_job_nobody_follows(service: Service, puppet: Puppet) -> None:
-    job, _ = await service.jobs.submit(OWNER, spec())
+async def test_nothing_is_kept_of_a_job_nobody_follows(engine: Engine, puppet: Puppet) -> None:
+    job, _ = await engine.jobs.submit(OWNER, spec())
     (await puppet.call()).say("x").finish()
-    await ended(service, job.id)
-    assert not service._hub._channels
+    await ended(engine, job.id)
+    assert not engine._hub._channels

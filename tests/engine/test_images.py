@@ -16,11 +16,11 @@ from jupyter_bgstream.core.errors import BgStreamError, NotFoundError, Unavailab
 from jupyter_bgstream.core.events import Delta, Image, ToolCall
 from jupyter_bgstream.core.image_files import size_words
 from jupyter_bgstream.core.state import Answer
-from jupyter_bgstream.engine import images as image_decoding
-from jupyter_bgstream.engine.images import ImageCollector, decode_base64
-from jupyter_bgstream.engine.service import Service
-from jupyter_bgstream.providers.base import ImageData, ProviderEvent, Resume
-from jupyter_bgstream.store.base import Append
+from jupyter_bgstream.engine import image_collector as image_decoding
+from jupyter_bgstream.engine.engine import Engine
+from jupyter_bgstream.engine.image_collector import ImageCollector, decode_base64
+from jupyter_bgstream.providers.port import ImageData, ProviderEvent, Resume
+from jupyter_bgstream.store.ports.store import Append
 from jupyter_bgstream.testing.memory_store import MemoryStore
 
 FILES = {
@@ -204,31 +204,31 @@ def test_sizes(size: int, words: str) -> None:
     assert size_words(size) == words
 
 
-async def test_images_are_stored_with_their_answer(service: Service, store: MemoryStore, puppet: Puppet) -> None:
-    job, _ = await service.jobs.submit(OWNER, spec())
+async def test_images_are_stored_with_their_answer(engine: Engine, store: MemoryStore, puppet: Puppet) -> None:
+    job, _ = await engine.jobs.submit(OWNER, spec())
     (await puppet.call()).say_all(ImageData(data=base64(PNG))).finish()
-    assert (await ended(service, job.id)).preview == "(Picture 1: PNG, 1.0 kB)"
-    _, answer = await service.jobs.answer(OWNER, job.id)
+    assert (await ended(engine, job.id)).preview == "(Picture 1: PNG, 1.0 kB)"
+    _, answer = await engine.jobs.answer(OWNER, job.id)
     assert answer.text == "(Picture 1: PNG, 1.0 kB)"
     assert [image.id for image in answer.images] == ["1-1"]
-    stored = await service.jobs.image(OWNER, job.id, "1-1")
-    assert await service.jobs.image_chunk(stored, 0) == PNG
+    stored = await engine.jobs.image(OWNER, job.id, "1-1")
+    assert await engine.jobs.image_chunk(stored, 0) == PNG
     with pytest.raises(NotFoundError):
-        await service.jobs.image("bob", job.id, "1-1")
+        await engine.jobs.image("bob", job.id, "1-1")
 
 
 async def test_images_do_not_count_as_text(puppet: Puppet) -> None:
     limits = msgspec.structs.replace(LIMITS, max_answer_bytes=1000)
-    service = Service(store=MemoryStore(server="here"), providers=puppet, server="here", limits=limits)
-    await service.open()
-    job, _ = await service.jobs.submit(OWNER, spec())
+    engine = Engine(store=MemoryStore(server="here"), providers=puppet, server="here", limits=limits)
+    await engine.open()
+    job, _ = await engine.jobs.submit(OWNER, spec())
     (await puppet.call()).say_all(ImageData(data=base64(PNG * 100))).finish()
-    assert (await ended(service, job.id)).status == "completed"
-    await service.close()
+    assert (await ended(engine, job.id)).status == "completed"
+    await engine.close()
 
 
 async def test_an_image_that_cannot_be_stored_fails_its_job(
-    service: Service, store: MemoryStore, puppet: Puppet, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, store: MemoryStore, puppet: Puppet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = store.append
 
@@ -238,15 +238,15 @@ async def test_an_image_that_cannot_be_stored_fails_its_job(
         return await real(appends)
 
     monkeypatch.setattr(store, "append", full)
-    job, _ = await service.jobs.submit(OWNER, spec())
+    job, _ = await engine.jobs.submit(OWNER, spec())
     call = await puppet.call()
     call.say_all(text("Here:"))
-    await shown(service, job.id, "Here:")
+    await shown(engine, job.id, "Here:")
     call.say_all(ImageData(data=base64(PNG))).finish()
-    now = await ended(service, job.id)
+    now = await ended(engine, job.id)
     assert now.error is not None
     assert now.error.code == "not_stored"
-    _, answer = await service.jobs.answer(OWNER, job.id)
+    _, answer = await engine.jobs.answer(OWNER, job.id)
     assert (answer.text, answer.images) == ("Here:", ())
 
 

@@ -9,12 +9,12 @@ from engine.conftest import OWNER, Call, Puppet, ended, spec
 
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.messages import ImagePart, TextPart
-from jupyter_bgstream.engine import history
-from jupyter_bgstream.engine.service import Service
-from jupyter_bgstream.providers.base import ImageData
-from jupyter_bgstream.providers.endpoint import Endpoint
+from jupyter_bgstream.engine import conversation_history
+from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.providers.http_provider import HTTPProvider
-from jupyter_bgstream.store.base import IMAGE_CHUNK
+from jupyter_bgstream.providers.port import ImageData
+from jupyter_bgstream.providers.provider_settings import ProviderSettings
+from jupyter_bgstream.store.ports.store import IMAGE_CHUNK
 from jupyter_bgstream.testing.memory_store import MemoryStore
 
 CAT = b"\x89PNG\r\n\x1a\n" + b"cat" * IMAGE_CHUNK
@@ -33,17 +33,17 @@ def puppet() -> Painter:
     return Painter()
 
 
-async def drawn(service: Service, puppet: Puppet, prompt: str, *files: bytes, thread: str = "t") -> Job:
-    job, _ = await service.jobs.submit(OWNER, spec(prompt, thread=thread))
+async def drawn(engine: Engine, puppet: Puppet, prompt: str, *files: bytes, thread: str = "t") -> Job:
+    job, _ = await engine.jobs.submit(OWNER, spec(prompt, thread=thread))
     (await puppet.call()).say_all(*(ImageData(data=b64encode(file).decode()) for file in files)).finish()
-    return await ended(service, job.id)
+    return await ended(engine, job.id)
 
 
-async def asked(service: Service, puppet: Puppet, prompt: str = "And?", thread: str = "t") -> Call:
-    job, _ = await service.jobs.submit(OWNER, spec(prompt, thread=thread))
+async def asked(engine: Engine, puppet: Puppet, prompt: str = "And?", thread: str = "t") -> Call:
+    job, _ = await engine.jobs.submit(OWNER, spec(prompt, thread=thread))
     call = await puppet.call()
     call.say("So.").finish()
-    await ended(service, job.id)
+    await ended(engine, job.id)
     return call
 
 
@@ -56,56 +56,54 @@ def parts(text: str, *files: bytes) -> tuple[object, ...]:
     return (*(ImagePart(media_type=types[file], data=file) for file in files), TextPart(text=text))  # type: ignore[arg-type]
 
 
-async def test_an_image_goes_along_with_what_is_asked_next(
-    service: Service, store: MemoryStore, puppet: Painter
-) -> None:
-    await drawn(service, puppet, "A cat", CAT)
-    await drawn(service, puppet, "A dog", DOG)
-    call = await asked(service, puppet, "Both")
+async def test_an_image_goes_along_with_what_is_asked_next(engine: Engine, store: MemoryStore, puppet: Painter) -> None:
+    await drawn(engine, puppet, "A cat", CAT)
+    await drawn(engine, puppet, "A dog", DOG)
+    call = await asked(engine, puppet, "Both")
     assert sent(call) == ["A cat", WORDS[CAT], parts("A dog", CAT), WORDS[DOG], parts("Both", DOG)]
     stored = await store.job(OWNER, call.job.id)  # there it is only once
     assert [message.content for message in stored.history] == ["A cat", WORDS[CAT], "A dog", WORDS[DOG]]
     assert stored.spec.messages[0].content == "Both"
 
 
-async def test_where_the_provider_does_not_take_them_words_stay(service: Service, puppet: Painter) -> None:
-    await drawn(service, puppet, "A cat", CAT)
+async def test_where_the_provider_does_not_take_them_words_stay(engine: Engine, puppet: Painter) -> None:
+    await drawn(engine, puppet, "A cat", CAT)
     puppet.accepts_returned_images = False
-    assert sent(await asked(service, puppet)) == ["A cat", WORDS[CAT], "And?"]
+    assert sent(await asked(engine, puppet)) == ["A cat", WORDS[CAT], "And?"]
 
 
-async def test_several_images_keep_their_order(service: Service, puppet: Painter) -> None:
-    await drawn(service, puppet, "Both", CAT, DOG)
-    assert sent(await asked(service, puppet))[-1] == parts("And?", CAT, DOG)
+async def test_several_images_keep_their_order(engine: Engine, puppet: Painter) -> None:
+    await drawn(engine, puppet, "Both", CAT, DOG)
+    assert sent(await asked(engine, puppet))[-1] == parts("And?", CAT, DOG)
 
 
 async def test_the_newest_go_along_as_far_as_they_fit(
-    service: Service, puppet: Painter, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, puppet: Painter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history, "RETURNED_BYTES", len(CAT) + 5)
-    await drawn(service, puppet, "A cat", CAT)
-    await drawn(service, puppet, "A dog", DOG)
-    assert sent(await asked(service, puppet)) == ["A cat", WORDS[CAT], "A dog", WORDS[DOG], parts("And?", DOG)]
+    monkeypatch.setattr(conversation_history, "RETURNED_BYTES", len(CAT) + 5)
+    await drawn(engine, puppet, "A cat", CAT)
+    await drawn(engine, puppet, "A dog", DOG)
+    assert sent(await asked(engine, puppet)) == ["A cat", WORDS[CAT], "A dog", WORDS[DOG], parts("And?", DOG)]
 
 
-async def test_of_a_deleted_turn_there_are_words_only(service: Service, puppet: Painter) -> None:
-    first = await drawn(service, puppet, "A cat", CAT)
-    await asked(service, puppet, "Why?")
-    await service.jobs.delete(OWNER, first.id)
-    assert sent(await asked(service, puppet))[:3] == ["A cat", WORDS[CAT], "Why?"]
+async def test_of_a_deleted_turn_there_are_words_only(engine: Engine, puppet: Painter) -> None:
+    first = await drawn(engine, puppet, "A cat", CAT)
+    await asked(engine, puppet, "Why?")
+    await engine.jobs.delete(OWNER, first.id)
+    assert sent(await asked(engine, puppet))[:3] == ["A cat", WORDS[CAT], "Why?"]
     # Nor those of another job that has taken the id.
-    await service.jobs.submit(OWNER, spec("A dog", thread="other"), first.id)
+    await engine.jobs.submit(OWNER, spec("A dog", thread="other"), first.id)
     (await puppet.call()).say_all(ImageData(data=b64encode(DOG).decode())).finish()
-    await ended(service, first.id)
-    assert sent(await asked(service, puppet))[:3] == ["A cat", WORDS[CAT], "Why?"]
+    await ended(engine, first.id)
+    assert sent(await asked(engine, puppet))[:3] == ["A cat", WORDS[CAT], "Why?"]
 
 
-async def test_a_fork_shows_them_while_their_job_is_there(service: Service, puppet: Painter) -> None:
-    job = await drawn(service, puppet, "A cat", CAT)
-    await service.threads.fork(OWNER, "t", "fork", after=None)
-    assert sent(await asked(service, puppet, thread="fork"))[-1] == parts("And?", CAT)
-    await service.jobs.delete(OWNER, job.id)
-    assert sent(await asked(service, puppet, "Then?", thread="fork"))[:3] == ["A cat", WORDS[CAT], "And?"]
+async def test_a_fork_shows_them_while_their_job_is_there(engine: Engine, puppet: Painter) -> None:
+    job = await drawn(engine, puppet, "A cat", CAT)
+    await engine.threads.fork(OWNER, "t", "fork", after=None)
+    assert sent(await asked(engine, puppet, thread="fork"))[-1] == parts("And?", CAT)
+    await engine.jobs.delete(OWNER, job.id)
+    assert sent(await asked(engine, puppet, "Then?", thread="fork"))[:3] == ["A cat", WORDS[CAT], "And?"]
 
 
 @pytest.mark.parametrize(
@@ -121,5 +119,5 @@ async def test_a_fork_shows_them_while_their_job_is_there(service: Service, pupp
 )
 def test_which_providers_take_them(format: str, dialect: str | None, takes: bool) -> None:
     fields = {"dialect": dialect} if dialect else {}
-    endpoint = Endpoint(base_url="http://127.0.0.1:1/v1", format=format, **fields)  # type: ignore[arg-type]
+    endpoint = ProviderSettings(base_url="http://127.0.0.1:1/v1", format=format, **fields)  # type: ignore[arg-type]
     assert HTTPProvider("x", endpoint, environ={}).accepts_returned_images is takes

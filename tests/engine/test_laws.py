@@ -11,18 +11,18 @@ import pytest
 from engine.conftest import OWNER, Puppet, ended, shown, spec
 
 from jupyter_bgstream.core.errors import BgStreamError, UnavailableError
+from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.engine.event_writer import UNWRITTEN_BYTES
-from jupyter_bgstream.engine.service import Service
-from jupyter_bgstream.store.base import Append
+from jupyter_bgstream.store.ports.store import Append
 from jupyter_bgstream.testing.clock import FakeClock
 from jupyter_bgstream.testing.memory_store import MemoryStore
 from jupyter_bgstream.testing.store_contract import ROOM
 
 
 @pytest.mark.parametrize("seed", range(60))
-async def test_stored_text_is_a_prefix_at_any_cancelled_await(service: Service, puppet: Puppet, seed: int) -> None:
+async def test_stored_text_is_a_prefix_at_any_cancelled_await(engine: Engine, puppet: Puppet, seed: int) -> None:
     chance = random.Random(seed)
-    job, _ = await service.jobs.submit(OWNER, spec())
+    job, _ = await engine.jobs.submit(OWNER, spec())
     call = await puppet.call()
     said = ""
     for n in range(chance.randrange(30)):
@@ -35,10 +35,10 @@ async def test_stored_text_is_a_prefix_at_any_cancelled_await(service: Service, 
         call.finish()
     for _ in range(chance.randrange(8)):
         await asyncio.sleep(0)
-    await service.jobs.cancel(OWNER, job.id)
+    await engine.jobs.cancel(OWNER, job.id)
     async with asyncio.timeout(60):
         await call.closed.wait()
-    job, answer = await service.jobs.answer(OWNER, job.id)
+    job, answer = await engine.jobs.answer(OWNER, job.id)
     assert job.status in ("cancelled", "completed")
     assert said.startswith(answer.text)
     assert answer.text == said or job.status == "cancelled"
@@ -63,9 +63,9 @@ class Slow(MemoryStore):
 
 async def test_a_store_that_stands_still_stops_the_reading_of_the_provider(puppet: Puppet) -> None:
     store = Slow()
-    service = Service(store=store, providers=puppet, server="here")
-    await service.open()
-    job, _ = await service.jobs.submit(OWNER, spec())
+    engine = Engine(store=store, providers=puppet, server="here")
+    await engine.open()
+    job, _ = await engine.jobs.submit(OWNER, spec())
     call = await puppet.call()
     piece = "x" * 1024
     for _ in range(1000):
@@ -77,47 +77,47 @@ async def test_a_store_that_stands_still_stops_the_reading_of_the_provider(puppe
     assert store.appends == 1  # one at a time, each with all that came meanwhile
     store.open_gate.set()
     call.finish()
-    assert (await ended(service, job.id)).status == "completed"
-    assert len((await service.jobs.answer(OWNER, job.id))[1].text) == 1000 * 1024
-    await service.close()
+    assert (await ended(engine, job.id)).status == "completed"
+    assert len((await engine.jobs.answer(OWNER, job.id))[1].text) == 1000 * 1024
+    await engine.close()
 
 
 async def test_a_store_that_cannot_be_written_fails_the_job_and_the_service_lives(puppet: Puppet) -> None:
     store = Slow()
     store.open_gate.set()
-    service = Service(store=store, providers=puppet, server="here")
-    await service.open()
-    job, _ = await service.jobs.submit(OWNER, spec())
+    engine = Engine(store=store, providers=puppet, server="here")
+    await engine.open()
+    job, _ = await engine.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("kept")
-    await shown(service, job.id, "kept")
+    await shown(engine, job.id, "kept")
     store.trouble = UnavailableError("The disk is full.")
     call.say(" lost").finish()
-    job = await ended(service, job.id)
+    job = await ended(engine, job.id)
     assert job.error is not None
     assert (job.status, job.error.code) == ("failed", "not_stored")
     assert "disk is full" in job.error.message
-    assert (await service.jobs.answer(OWNER, job.id))[1].text == "kept"
+    assert (await engine.jobs.answer(OWNER, job.id))[1].text == "kept"
     store.trouble = None
-    other, _ = await service.jobs.submit(OWNER, spec())
+    other, _ = await engine.jobs.submit(OWNER, spec())
     (await puppet.call()).say("fine").finish()
-    assert (await ended(service, other.id)).status == "completed"
-    await service.close()
+    assert (await ended(engine, other.id)).status == "completed"
+    await engine.close()
 
 
 async def test_a_server_that_dies_later_is_noticed_and_its_text_kept(puppet: Puppet) -> None:
     store, clock = MemoryStore(server="here"), FakeClock()
-    service = Service(store=store, providers=puppet, server="here", clock=clock)
-    await service.open()
+    engine = Engine(store=store, providers=puppet, server="here", clock=clock)
+    await engine.open()
     await clock.sleeping()
-    mine, _ = await service.jobs.submit(OWNER, spec())
+    mine, _ = await engine.jobs.submit(OWNER, spec())
     await puppet.call()
     theirs = msgspec.structs.replace(mine, id="of-another", server="dead", status="new", seq=0, attempt=0, fence=0)
     await store.submit(theirs, max_queued=9)
     await store.claim(server="dead", owner=None, room=ROOM, limit=9, at=1.0)
-    assert (await service.jobs.get(OWNER, "of-another")).status == "running"
+    assert (await engine.jobs.get(OWNER, "of-another")).status == "running"
     clock.advance(2)
-    job = await ended(service, "of-another")
+    job = await ended(engine, "of-another")
     assert job.error is not None
     assert (job.status, job.error.code, job.ended_at) == ("interrupted", "server_died", clock.time())
-    assert (await service.jobs.get(OWNER, mine.id)).status == "running"
-    await service.close()
+    assert (await engine.jobs.get(OWNER, mine.id)).status == "running"
+    await engine.close()

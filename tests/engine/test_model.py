@@ -24,10 +24,10 @@ from jupyter_bgstream.core.job import Job, JobSource, JobSpec, StoredPriority
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Mute
 from jupyter_bgstream.core.state import fold
+from jupyter_bgstream.engine.engine import Engine, Limits
 from jupyter_bgstream.engine.recovery import Recovery
-from jupyter_bgstream.engine.service import Limits, Service
-from jupyter_bgstream.store.base import Change, JobFilter
 from jupyter_bgstream.store.changefeed import Changefeed
+from jupyter_bgstream.store.ports.store import Change, JobFilter
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import FakeClock
 from jupyter_bgstream.testing.memory_store import MemoryStore
@@ -169,7 +169,7 @@ class Server:
         self.gate = Gate(store)
         self.watch = Watch(clock, late=0.001 * int(name.rpartition("-")[2]))
         self.puppet = Known(knows)
-        self.service = Service(
+        self.engine = Engine(
             store=self.gate,  # type: ignore[arg-type]
             providers=self.puppet,
             server=name,
@@ -192,7 +192,7 @@ class Reader:
 
     async def _follow(self) -> None:
         with suppress(UnavailableError):  # its server stops
-            async with aclosing(self.server.service.jobs.follow(self.job, after=self.after)) as batches:
+            async with aclosing(self.server.engine.jobs.follow(self.job, after=self.after)) as batches:
                 async for batch in batches:
                     await self.reads.wait()
                     self.events.extend(batch.events)
@@ -254,7 +254,7 @@ class Stage:
 
     async def _submit(self, which: int, number: int, wish: dict[str, Any]) -> None:
         if (server := self._one(which)) is not None:
-            asked = server.service.jobs.submit(OWNER, _spec(wish), f"job-{number:04d}")
+            asked = server.engine.jobs.submit(OWNER, _spec(wish), f"job-{number:04d}")
             assert await _outcome(asked) == self._model.submit(server.name, f"job-{number:04d}", wish)
 
     async def _retry(self, which: int, number: int) -> None:
@@ -263,7 +263,7 @@ class Stage:
             return
         new_id = None
         try:
-            again, new = await server.service.jobs.retry(OWNER, job.id)
+            again, new = await server.engine.jobs.retry(OWNER, job.id)
             new_id, outcome = again.id, "new" if new else "same"
         except BgStreamError as error:
             outcome = error.code
@@ -274,7 +274,7 @@ class Stage:
         if (server := self._one(which)) is not None:
             named = {f"job-{n:04d}": wish for n, wish in jobs}
             specs = [(job_id, _spec(wish)) for job_id, wish in named.items()]
-            asked = server.service.batches.submit(OWNER, BatchSpec(id=f"batch-{number:04d}", total=total), specs)
+            asked = server.engine.batches.submit(OWNER, BatchSpec(id=f"batch-{number:04d}", total=total), specs)
             expected = self._model.submit_batch(server.name, f"batch-{number:04d}", total, list(named.items()))
             assert await _outcome(asked) == expected
 
@@ -282,48 +282,48 @@ class Stage:
         server, job = self._one(which), self._job(number)
         if server is not None and job is not None:
             self._model.cancel(job.id)
-            assert (await server.service.jobs.cancel(OWNER, job.id)).status == job.status
+            assert (await server.engine.jobs.cancel(OWNER, job.id)).status == job.status
 
     async def _cancel_batch(self, which: int, number: int) -> None:
         server = self._one(which)
         if server is not None and f"batch-{number:04d}" in self._model.batches:
             self._model.cancel_batch(f"batch-{number:04d}")
-            await server.service.batches.cancel(OWNER, f"batch-{number:04d}")
+            await server.engine.batches.cancel(OWNER, f"batch-{number:04d}")
 
     async def _read(self, which: int, viewer: str, number: int | None) -> None:
         if (server := self._one(which)) is None:
             return
-        notices = await server.service.inbox.notices(OWNER, viewer)
+        notices = await server.engine.inbox.notices(OWNER, viewer)
         chosen = notices if number is None else notices[number : number + 1]
         self._model.mark(viewer, [str(notice.job or notice.batch) for notice in chosen])
-        await server.service.inbox.read(OWNER, viewer, None if number is None else [notice.id for notice in chosen])
+        await server.engine.inbox.read(OWNER, viewer, None if number is None else [notice.id for notice in chosen])
 
     async def _dismiss(self, which: int, viewer: str, number: int) -> None:
         if (server := self._one(which)) is None:
             return
-        for notice in (await server.service.inbox.notices(OWNER, viewer))[number : number + 1]:
+        for notice in (await server.engine.inbox.notices(OWNER, viewer))[number : number + 1]:
             self._model.notices[str(notice.job or notice.batch)].dismissed.add(viewer)
-            await server.service.inbox.dismiss(OWNER, viewer, notice.id)
+            await server.engine.inbox.dismiss(OWNER, viewer, notice.id)
 
     async def _seen(self, which: int, viewer: str, number: int, whole: bool) -> None:
         server, job = self._one(which), self._job(number)
         if server is None or job is None:
             return
-        cursor = (await server.service.jobs.get(OWNER, job.id)).cursor if whole else "-1"
+        cursor = (await server.engine.jobs.get(OWNER, job.id)).cursor if whole else "-1"
         if whole and job.ended:
             self._model.mark(viewer, [job.id])
-        await server.service.inbox.seen(OWNER, viewer, job.id, str(cursor))
+        await server.engine.inbox.seen(OWNER, viewer, job.id, str(cursor))
 
     async def _mute(self, which: int, viewer: str, notebook: str, on: bool) -> None:
         if (server := self._one(which)) is not None:
             mutes = self._model.mutes[viewer]
             (mutes.add if on else mutes.discard)(notebook)
-            await server.service.inbox.mute(OWNER, viewer, Mute(kind="notebook", name=notebook), on=on)
+            await server.engine.inbox.mute(OWNER, viewer, Mute(kind="notebook", name=notebook), on=on)
 
     async def _follow(self, which: int, number: int, part: float) -> None:
         server, job = self._one(which), self._job(number)
         if server is not None and job is not None:
-            now = await server.service.jobs.get(OWNER, job.id)
+            now = await server.engine.jobs.get(OWNER, job.id)
             self._readers.append(Reader(server, now, after=int(now.seq * part)))
 
     async def _unfollow(self, which: int) -> None:
@@ -371,7 +371,7 @@ class Stage:
             knows = ("puppet", "odd") if odd else ("puppet",)
             server = Server(name, self._new_store(name), self._clock, knows)
             self._model.servers[name] = ModelServer(knows)
-            await server.service.open()
+            await server.engine.open()
             self._servers[name] = server
             self._model.look(name)
 
@@ -391,7 +391,7 @@ class Stage:
     async def _close(self, server: Server) -> None:
         del self._servers[server.name]
         server.gate.open_wide.set()
-        await server.service.close()
+        await server.engine.close()
 
     async def _suspend(self, which: int) -> None:
         if (server := self._one(which)) is not None:
@@ -436,8 +436,8 @@ class Stage:
         for server in up:
             if server.watch.rests_until is None:
                 return f"{server.name} still looks after the dead"
-        service = up[0].service
-        jobs, _ = await service.jobs.page(OWNER, JobFilter(limit=500))
+        engine = up[0].engine
+        jobs, _ = await engine.jobs.page(OWNER, JobFilter(limit=500))
         self._take_claims({job.id: job for job in jobs})
         if {job.id for job in jobs} != self._model.jobs.keys():
             return f"{[job.id for job in jobs]} are there, not {list(self._model.jobs)}"
@@ -445,14 +445,14 @@ class Stage:
             model = self._model.jobs[job.id]
             if self._model.is_ready(model):
                 return f"{job.id} is ready and does not run"
-            if (is_so := await self._seen_in(service, job)) != (must_be := _must_be(model)):
+            if (is_so := await self._seen_in(engine, job)) != (must_be := _must_be(model)):
                 return f"{job.id}: {is_so} instead of {must_be}"
         for server in up:
             running = sorted(job.id for job in jobs if job.status == "running" and job.server == server.name)
             asked = sorted(call.job.id for call in server.puppet.open)
             if asked != running:
                 return f"{server.name} runs {running} and asks for {asked}"
-        return await self._other_difference(service)
+        return await self._other_difference(engine)
 
     def _take_claims(self, jobs: dict[str, Job]) -> None:
         # In which order is the store's matter; who may, and that all do who may, is the model's.
@@ -461,9 +461,9 @@ class Stage:
             if job is not None and job.attempt == model.attempt + 1 and self._model.is_ready(model):
                 self._model.start(model)
 
-    async def _seen_in(self, service: Service, job: Job) -> tuple[Any, ...]:
-        job, answer = await service.jobs.answer(OWNER, job.id)
-        log = await service.jobs.events(job, after=0, max_bytes=ALL)
+    async def _seen_in(self, engine: Engine, job: Job) -> tuple[Any, ...]:
+        job, answer = await engine.jobs.answer(OWNER, job.id)
+        log = await engine.jobs.events(job, after=0, max_bytes=ALL)
         before = self._logs.get(job.id, [])
         assert log[: len(before)] == before, f"the log of {job.id} has changed"
         self._logs[job.id] = log
@@ -477,15 +477,15 @@ class Stage:
         shown = (job.status, code, waits, job.attempt, answer.text, earlier, tokens, job.retry_of, job.retried_by)
         return shown if job.ended else (*shown, job.server)
 
-    async def _other_difference(self, service: Service) -> str | None:
+    async def _other_difference(self, engine: Engine) -> str | None:
         for batch_id in self._model.batches:
-            batch = await service.batches.get(OWNER, batch_id)
+            batch = await engine.batches.get(OWNER, batch_id)
             counts = {state: getattr(batch.counts, state) for state in batch.counts.__struct_fields__}
             view = batch.status, batch.total, batch.submitted, {state: n for state, n in counts.items() if n}
             if view != self._model.batch_view(batch_id):
                 return f"{batch_id}: {view} instead of {self._model.batch_view(batch_id)}"
         for viewer in VIEWERS:
-            notices = await service.inbox.notices(OWNER, viewer)
+            notices = await engine.inbox.notices(OWNER, viewer)
             inbox = sorted((str(n.job or n.batch), n.status, n.read_at is not None, n.muted) for n in notices)
             if inbox != self._model.inbox(viewer):
                 return f"{viewer!r} has {inbox} instead of {self._model.inbox(viewer)}"
@@ -619,7 +619,7 @@ START += [
 def test_engine_and_store_do_as_the_model_says(
     kind: str, examples: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jupyter_bgstream.engine.backoff.random.uniform", lambda low, high: high)
+    monkeypatch.setattr("jupyter_bgstream.engine.retry_rule.random.uniform", lambda low, high: high)
     numbers = itertools.count()
 
     def new_stores() -> Callable[[str], Any]:
@@ -650,25 +650,25 @@ async def test_a_full_server_holds_up_no_other_server_of_the_same_user() -> None
     shared, clock = Shared(), FakeClock()
     one, two = (Server(name, SharedMemory(shared, name), clock, ("puppet",)) for name in ("server-1", "server-2"))
     for server in (one, two):
-        await server.service.open()
+        await server.engine.open()
     for _ in range(MAX_RUNNING):
-        await one.service.jobs.submit(OWNER, spec())
+        await one.engine.jobs.submit(OWNER, spec())
         await one.puppet.call()
-    job, _ = await two.service.jobs.submit(OWNER, spec())
+    job, _ = await two.engine.jobs.submit(OWNER, spec())
     assert (await two.puppet.call()).job.id == job.id
     for server in (one, two):
-        await server.service.close()
+        await server.engine.close()
 
 
 async def test_a_stop_hands_nothing_on_that_was_tried_often_enough() -> None:
     shared, clock = Shared(), FakeClock()
     for attempt in range(1, MAX_ATTEMPTS + 1):
         server = Server(f"server-{attempt}", SharedMemory(shared, f"server-{attempt}"), clock, ("puppet",))
-        await server.service.open()
+        await server.engine.open()
         if attempt == 1:
-            await server.service.jobs.submit(OWNER, spec(on_restart="retry"), "job-0001")
+            await server.engine.jobs.submit(OWNER, spec(on_restart="retry"), "job-0001")
         assert (await server.puppet.call()).job.attempt == attempt
-        await server.service.close()
+        await server.engine.close()
     ended = shared.contents.jobs[OWNER, "job-0001"].job
     assert (ended.status, ended.attempt) == ("interrupted", MAX_ATTEMPTS)
     assert ended.error is not None

@@ -13,9 +13,9 @@ from engine.test_model import Gate, Shared, SharedMemory
 
 from jupyter_bgstream.core.events import Cancelled, Completed
 from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.engine.engine import Engine, Limits
 from jupyter_bgstream.engine.retention import DAY, NOTICE_DAYS, Retention, RetentionWorker
-from jupyter_bgstream.engine.service import Limits, Service
-from jupyter_bgstream.store.base import Store
+from jupyter_bgstream.store.ports.store import Store
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import START, FakeClock
 from jupyter_bgstream.testing.factories import append
@@ -40,7 +40,7 @@ class Server:
         self.gate = Gate(store)
         self.clock = FakeClock()
         self.puppet = Puppet()
-        self.service = Service(
+        self.engine = Engine(
             store=self.gate,  # type: ignore[arg-type]
             providers=self.puppet,
             server=name,
@@ -52,7 +52,7 @@ class Server:
     async def kill(self) -> None:
         """Let nothing more of it reach the store, and let go of its lock."""
         self.gate.dead = True
-        await self.service.close()
+        await self.engine.close()
 
     async def look(self) -> None:
         """Let its recovery look for dead servers once."""
@@ -68,25 +68,25 @@ async def start(new_store: Callable[[str], Any]) -> AsyncIterator[Callable[..., 
 
     async def start(name: str, owner: str | None, limits: Limits = LIMITS) -> Server:
         server = Server(name, owner, new_store(name), limits)
-        await server.service.open()
+        await server.engine.open()
         servers.append(server)
         return server
 
     yield start
     for server in servers:
         if not server.gate.dead:
-            await server.service.close()
+            await server.engine.close()
 
 
 async def leave_behind(server: Server, owner: str) -> list[Job]:
     """Kill a server with a plain and a retry job that run, and one that is queued."""
     jobs = [
-        (await server.service.jobs.submit(owner, spec(prompt, on_restart=rule), f"job-{prompt}"))[0]
+        (await server.engine.jobs.submit(owner, spec(prompt, on_restart=rule), f"job-{prompt}"))[0]
         for prompt, rule in (("plain", "interrupt"), ("again", "retry"), ("queued", "interrupt"))
     ]
     for _ in range(2):
         await server.puppet.call()
-    running = [await server.service.jobs.get(owner, job.id) for job in jobs]
+    running = [await server.engine.jobs.get(owner, job.id) for job in jobs]
     await server.kill()
     return running
 
@@ -97,7 +97,7 @@ async def test_server_leaves_jobs_of_another_owners_dead_server_alone(start: Cal
     assert [job.status for job in left] == ["running", "running", "queued"]
     for _ in range(3):
         await bob.look()
-    assert [await bob.service.jobs.get(ADA, job.id) for job in left] == left
+    assert [await bob.engine.jobs.get(ADA, job.id) for job in left] == left
     assert bob.puppet.calls == []
     ada = await start("adas-next", ADA)
     plain, again, queued = left
@@ -105,8 +105,8 @@ async def test_server_leaves_jobs_of_another_owners_dead_server_alone(start: Cal
         call = await ada.puppet.call()
         assert call.job.id in (again.id, queued.id)
         call.say("Whole.").finish()
-        await reached_of(ada.service, ADA, call.job.id, "completed")
-    assert (await reached_of(ada.service, ADA, plain.id, "interrupted")).server == "adas"
+        await reached_of(ada.engine, ADA, call.job.id, "completed")
+    assert (await reached_of(ada.engine, ADA, plain.id, "interrupted")).server == "adas"
     assert bob.puppet.calls == []
 
 
@@ -118,11 +118,11 @@ async def test_server_adopts_its_own_owners_jobs_beside_those_of_another(start: 
         call = await bob.puppet.call()
         assert call.job.owner == BOB
         call.finish()
-        await reached_of(bob.service, BOB, call.job.id, "completed")
-    await reached_of(bob.service, BOB, "job-plain", "interrupted")
-    assert [await bob.service.jobs.get(ADA, job.id) for job in adas] == adas
+        await reached_of(bob.engine, BOB, call.job.id, "completed")
+    await reached_of(bob.engine, BOB, "job-plain", "interrupted")
+    assert [await bob.engine.jobs.get(ADA, job.id) for job in adas] == adas
     assert len(bob.puppet.calls) == 2
-    assert await bob.service.inbox.notices(ADA, "") == []
+    assert await bob.engine.inbox.notices(ADA, "") == []
 
 
 async def test_engine_without_an_owner_runs_the_jobs_of_every_owner(start: Callable[..., Any]) -> None:
@@ -141,7 +141,7 @@ async def test_one_owners_limit_does_not_count_another_owners_jobs(start: Callab
     limits = msgspec.structs.replace(LIMITS, max_running_per_owner=1)
     for owner in (ADA, BOB):
         server = await start(f"server-of-{owner}", owner, limits)
-        await server.service.jobs.submit(owner, spec())
+        await server.engine.jobs.submit(owner, spec())
         assert (await server.puppet.call()).job.owner == owner
 
 
@@ -206,13 +206,13 @@ async def test_size_limit_counts_and_deletes_the_owners_answers_only(store: Stor
     assert keeps.warnings == ()
 
 
-async def reached_of(service: Service, owner: str, job_id: str, status: str) -> Job:
+async def reached_of(engine: Engine, owner: str, job_id: str, status: str) -> Job:
     """Wait until an owner's job has this state."""
     news = asyncio.Event()
-    deaf = service.listen(lambda change: news.set())
+    deaf = engine.listen(lambda change: news.set())
     try:
         async with asyncio.timeout(60):
-            while (job := await service.jobs.get(owner, job_id)).status != status:
+            while (job := await engine.jobs.get(owner, job_id)).status != status:
                 await news.wait()
                 news.clear()
     finally:

@@ -14,7 +14,7 @@ from jupyter_bgstream.core.events import Waiting
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.state import ErrorInfo
 from jupyter_bgstream.engine import recovery
-from jupyter_bgstream.engine.service import Service
+from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import FakeClock
 from jupyter_bgstream.testing.factories import append
@@ -28,12 +28,12 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-async def service(store: MemoryStore, puppet: Puppet, clock: FakeClock) -> AsyncIterator[Service]:
-    service = Service(store=store, providers=puppet, server="here", limits=LIMITS, clock=clock)
-    await service.open()
+async def engine(store: MemoryStore, puppet: Puppet, clock: FakeClock) -> AsyncIterator[Engine]:
+    engine = Engine(store=store, providers=puppet, server="here", limits=LIMITS, clock=clock)
+    await engine.open()
     await clock.sleeping()
-    yield service
-    await service.close()
+    yield engine
+    await engine.close()
 
 
 async def left_behind(store: MemoryStore, job_id: str, *, text: str | None = None, **fields: object) -> Job:
@@ -50,33 +50,33 @@ async def left_behind(store: MemoryStore, job_id: str, *, text: str | None = Non
 
 
 async def test_a_running_job_ends_as_interrupted_with_its_text_and_a_notice(
-    service: Service, store: MemoryStore, puppet: Puppet, clock: FakeClock
+    engine: Engine, store: MemoryStore, puppet: Puppet, clock: FakeClock
 ) -> None:
     job = await left_behind(store, "job-0001", text="Half")
     clock.advance(2)
-    job = await ended(service, job.id)
+    job = await ended(engine, job.id)
     assert job.error is not None
     assert (job.status, job.error.code) == ("interrupted", "server_died")
-    assert (await service.jobs.answer(OWNER, job.id))[1].text == "Half"
-    assert [notice.status for notice in await service.inbox.notices(OWNER, "")] == ["interrupted"]
+    assert (await engine.jobs.answer(OWNER, job.id))[1].text == "Half"
+    assert [notice.status for notice in await engine.inbox.notices(OWNER, "")] == ["interrupted"]
     assert puppet.calls == []  # nothing is paid for twice in silence
 
 
 async def test_a_job_that_asks_for_it_goes_on_in_a_new_attempt_of_the_same_log(
-    service: Service, store: MemoryStore, puppet: Puppet, clock: FakeClock
+    engine: Engine, store: MemoryStore, puppet: Puppet, clock: FakeClock
 ) -> None:
     job = await left_behind(store, "job-0001", text="Half", on_restart="retry")
     clock.advance(2)
     (await puppet.call()).say("Whole.").finish()
-    done = await ended(service, job.id)
-    _, answer = await service.jobs.answer(OWNER, job.id)
+    done = await ended(engine, job.id)
+    _, answer = await engine.jobs.answer(OWNER, job.id)
     assert (done.status, done.log, done.server, done.attempt) == ("completed", job.log, "here", 2)
     assert (answer.text, [part.text for part in answer.earlier]) == ("Whole.", ["Half"])
-    assert len(await service.inbox.notices(OWNER, "")) == 1
+    assert len(await engine.inbox.notices(OWNER, "")) == 1
 
 
 async def test_what_had_not_begun_goes_on_whatever_it_says(
-    service: Service, store: MemoryStore, puppet: Puppet, clock: FakeClock
+    engine: Engine, store: MemoryStore, puppet: Puppet, clock: FakeClock
 ) -> None:
     put_off = await left_behind(store, "job-0002", text="")
     queued = await left_behind(store, "job-0001")
@@ -85,14 +85,14 @@ async def test_what_had_not_begun_goes_on_whatever_it_says(
     call = await puppet.call()
     assert call.job.id == queued.id
     call.finish()
-    assert (await service.jobs.get(OWNER, put_off.id)).server == "here"
+    assert (await engine.jobs.get(OWNER, put_off.id)).server == "here"
     await clock.sleeping(2)
     clock.advance(8)
     assert (await puppet.call()).job.id == put_off.id
 
 
 async def test_a_job_is_not_tried_for_ever(
-    service: Service, store: MemoryStore, puppet: Puppet, clock: FakeClock
+    engine: Engine, store: MemoryStore, puppet: Puppet, clock: FakeClock
 ) -> None:
     # What kills its server each time would otherwise kill every server there is.
     job = await left_behind(store, "job-0001", text="x", on_restart="retry")
@@ -101,7 +101,7 @@ async def test_a_job_is_not_tried_for_ever(
         (job,) = await store.claim(server="dead", owner=None, room=ROOM, limit=9, at=1.0)
         assert job.attempt == attempt
     clock.advance(2)
-    job = await ended(service, job.id)
+    job = await ended(engine, job.id)
     assert job.error is not None
     assert (job.status, job.error.code) == ("interrupted", "server_died")
     assert f"attempt {LIMITS.max_attempts}" in job.error.message
@@ -109,24 +109,24 @@ async def test_a_job_is_not_tried_for_ever(
 
 
 async def test_a_job_that_nobody_can_run_waits_and_says_so(
-    service: Service, store: MemoryStore, puppet: Puppet, clock: FakeClock
+    engine: Engine, store: MemoryStore, puppet: Puppet, clock: FakeClock
 ) -> None:
     strange = await left_behind(store, "job-0001", text="Half", model="elsewhere/x", on_restart="retry")
     interrupted = await left_behind(store, "job-0003", text="Half", model="elsewhere/x")
     queued = await left_behind(store, "job-0002", model="elsewhere/x")
     clock.advance(2)
     for job in (strange, queued):
-        job = await reached(service, job.id, "waiting")
+        job = await reached(engine, job.id, "waiting")
         assert job.error is not None
         assert (job.error.code, job.server) == ("no_provider", "dead")
         assert "No provider for elsewhere/x." in job.error.message
-    assert (await ended(service, interrupted.id)).status == "interrupted"
-    seq = (await service.jobs.get(OWNER, strange.id)).seq
+    assert (await ended(engine, interrupted.id)).status == "interrupted"
+    seq = (await engine.jobs.get(OWNER, strange.id)).seq
     for _ in range(3):
         await clock.sleeping(1)
         clock.advance(2)
-    assert (await service.jobs.get(OWNER, strange.id)).seq == seq  # said once
-    assert (await service.jobs.cancel(OWNER, strange.id)).status == "cancelled"
+    assert (await engine.jobs.get(OWNER, strange.id)).seq == seq  # said once
+    assert (await engine.jobs.cancel(OWNER, strange.id)).status == "cancelled"
     # It goes on as soon as somebody can run it.
     puppet.names.add("elsewhere")
     await clock.sleeping(1)
@@ -134,47 +134,47 @@ async def test_a_job_that_nobody_can_run_waits_and_says_so(
     call = await puppet.call()
     assert call.job.id == queued.id
     call.say("Here.").finish()
-    assert (await ended(service, queued.id)).status == "completed"
+    assert (await ended(engine, queued.id)).status == "completed"
 
 
 async def test_a_provider_without_its_key_is_nobody(
-    service: Service, store: MemoryStore, puppet: Puppet, clock: FakeClock
+    engine: Engine, store: MemoryStore, puppet: Puppet, clock: FakeClock
 ) -> None:
     puppet.fault = ErrorInfo(code="missing_key", message="There is no key here.")
     job = await left_behind(store, "job-0001")
     clock.advance(2)
-    job = await reached(service, job.id, "waiting")
+    job = await reached(engine, job.id, "waiting")
     assert job.error is not None
     assert job.error.message.endswith("There is no key here.")
     assert puppet.calls == []
 
 
 async def test_a_cancel_during_recovery_is_the_end(
-    service: Service, store: MemoryStore, puppet: Puppet, clock: FakeClock
+    engine: Engine, store: MemoryStore, puppet: Puppet, clock: FakeClock
 ) -> None:
     jobs = [await left_behind(store, f"job-000{n}", text="x", on_restart="retry") for n in range(8)]
     clock.advance(2)
     for turns, job in enumerate(jobs):
         for _ in range(turns):
             await asyncio.sleep(0)
-        await service.jobs.cancel(OWNER, job.id)
+        await engine.jobs.cancel(OWNER, job.id)
     for job in jobs:
-        assert (await ended(service, job.id)).status == "cancelled"
+        assert (await ended(engine, job.id)).status == "cancelled"
     for call in puppet.calls:
         async with asyncio.timeout(60):
             await call.closed.wait()
-    assert await service.inbox.notices(OWNER, "") == []
+    assert await engine.inbox.notices(OWNER, "") == []
 
 
 async def test_a_stop_gives_what_runs_a_moment(puppet: Puppet, database) -> None:
     store = SQLiteStore(database, server="one")
     limits = msgspec.structs.replace(LIMITS, stop_grace=10.0)
-    service = Service(store=store, providers=puppet, server="one", limits=limits)
-    await service.open()
-    job, _ = await service.jobs.submit(OWNER, spec())
+    engine = Engine(store=store, providers=puppet, server="one", limits=limits)
+    await engine.open()
+    job, _ = await engine.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("Nearly")
-    await shown(service, job.id, "Nearly")
-    closing = asyncio.create_task(service.close())
+    await shown(engine, job.id, "Nearly")
+    closing = asyncio.create_task(engine.close())
     call.say(" done.").finish()
     await closing
     after = SQLiteStore(database, server="two")
@@ -184,7 +184,7 @@ async def test_a_stop_gives_what_runs_a_moment(puppet: Puppet, database) -> None
 
 
 async def test_a_stop_hands_on_what_it_may_and_the_next_start_picks_up(puppet: Puppet, database) -> None:
-    first = Service(store=SQLiteStore(database, server="one"), providers=puppet, server="one", limits=LIMITS)
+    first = Engine(store=SQLiteStore(database, server="one"), providers=puppet, server="one", limits=LIMITS)
     await first.open()
     plain, _ = await first.jobs.submit(OWNER, spec("plain"))
     again, _ = await first.jobs.submit(OWNER, spec("again", on_restart="retry"))
@@ -193,7 +193,7 @@ async def test_a_stop_hands_on_what_it_may_and_the_next_start_picks_up(puppet: P
     await shown(first, again.id, "Half")
     await first.close()
     assert all(call.closed.is_set() for call in calls)
-    second = Service(store=SQLiteStore(database, server="two"), providers=puppet, server="two", limits=LIMITS)
+    second = Engine(store=SQLiteStore(database, server="two"), providers=puppet, server="two", limits=LIMITS)
     await second.open()
     assert (await second.jobs.get(OWNER, plain.id)).error.code == "server_stopped"
     for call in [await puppet.call(), await puppet.call()]:
@@ -211,8 +211,8 @@ async def test_a_store_that_cannot_be_written_is_left_alone_until_the_next_look(
 ) -> None:
     monkeypatch.setattr(recovery, "PAGE", 2)
     store = FullStore(server="here")
-    service = Service(store=store, providers=puppet, server="here", limits=LIMITS, clock=clock)
-    await service.open()
+    engine = Engine(store=store, providers=puppet, server="here", limits=LIMITS, clock=clock)
+    await engine.open()
     await clock.sleeping()
     for number in range(3):
         await left_behind(store, f"job-000{number}")
@@ -220,7 +220,7 @@ async def test_a_store_that_cannot_be_written_is_left_alone_until_the_next_look(
         clock.advance(2)
         await clock.sleeping()
         assert store.tries == 2 * look
-    await service.close()
+    await engine.close()
 
 
 class FullStore(MemoryStore):
@@ -236,12 +236,12 @@ class FullStore(MemoryStore):
 async def test_another_servers_job_that_waits_makes_room_for_ours(puppet: Puppet) -> None:
     store = MemoryStore()  # of which nobody is dead
     limits = msgspec.structs.replace(LIMITS, max_running_per_owner=1)
-    service = Service(store=store, providers=puppet, server="here", limits=limits)
-    await service.open()
+    engine = Engine(store=store, providers=puppet, server="here", limits=limits)
+    await engine.open()
     other, _ = await store.submit(new_job("of-another", owner=OWNER, server="there"), max_queued=9)
     (other,) = await store.claim(server="there", owner=None, room=ROOM, limit=1, at=1.0)
-    mine, _ = await service.jobs.submit(OWNER, spec())
+    mine, _ = await engine.jobs.submit(OWNER, spec())
     assert puppet.calls == []
     await append(store, other, [Waiting(at=1.0, until=1e12, code="rate_limited", message="Busy.")])
     assert (await puppet.call()).job.id == mine.id
-    await service.close()
+    await engine.close()

@@ -15,9 +15,9 @@ from jupyter_bgstream.core.errors import BgStreamError, ProviderError
 from jupyter_bgstream.core.events import Citation, Completed, Delta, Event, ToolCall, Usage, Waiting
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.state import ErrorInfo
-from jupyter_bgstream.engine.service import Service
-from jupyter_bgstream.providers.base import Resume
-from jupyter_bgstream.store.base import Append
+from jupyter_bgstream.engine.engine import Engine
+from jupyter_bgstream.providers.port import Resume
+from jupyter_bgstream.store.ports.store import Append
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import FakeClock
 from jupyter_bgstream.testing.factories import append
@@ -39,12 +39,12 @@ async def store() -> MemoryStore:
 
 
 @pytest.fixture
-async def service(store: MemoryStore, puppet: Puppet, clock: FakeClock) -> AsyncIterator[Service]:
-    service = Service(store=store, providers=puppet, server="here", limits=LIMITS, clock=clock)
-    await service.open()
+async def engine(store: MemoryStore, puppet: Puppet, clock: FakeClock) -> AsyncIterator[Engine]:
+    engine = Engine(store=store, providers=puppet, server="here", limits=LIMITS, clock=clock)
+    await engine.open()
     await clock.sleeping()
-    yield service
-    await service.close()
+    yield engine
+    await engine.close()
 
 
 class Appends(MemoryStore):
@@ -72,12 +72,12 @@ async def left_behind(store: MemoryStore, job_id: str = "job-0001", **fields: ob
     return await store.job(OWNER, job_id)
 
 
-async def kept(service: Service, puppet: Puppet, text: str = "Half ", **fields: object) -> tuple[Job, Call]:
+async def kept(engine: Engine, puppet: Puppet, text: str = "Half ", **fields: object) -> tuple[Job, Call]:
     """A job of ours whose provider would go on with it."""
-    job, _ = await service.jobs.submit(OWNER, spec(**fields))
+    job, _ = await engine.jobs.submit(OWNER, spec(**fields))
     call = (await puppet.call()).keep("after half", text)
-    await shown(service, job.id, text)
-    return await service.jobs.get(OWNER, job.id), call
+    await shown(engine, job.id, text)
+    return await engine.jobs.get(OWNER, job.id), call
 
 
 async def cancelled_responses(puppet: Puppet, number: int = 1) -> list[str | None]:
@@ -87,19 +87,19 @@ async def cancelled_responses(puppet: Puppet, number: int = 1) -> list[str | Non
     return [job.resume for job in puppet.cancelled_responses]
 
 
-async def test_how_to_go_on_is_written_with_what_it_covers(service: Service, store: Appends, puppet: Puppet) -> None:
-    job, _ = await service.jobs.submit(OWNER, spec())
+async def test_how_to_go_on_is_written_with_what_it_covers(engine: Engine, store: Appends, puppet: Puppet) -> None:
+    job, _ = await engine.jobs.submit(OWNER, spec())
     call = (await puppet.call()).keep("at the beginning")
     call.keep("after one", "one ").keep("after two", "two ")
-    await shown(service, job.id, "one two ")
+    await shown(engine, job.id, "one two ")
     call.say("not covered")
-    await shown(service, job.id, "one two not covered")
-    assert (await service.jobs.get(OWNER, job.id)).resume is None
+    await shown(engine, job.id, "one two not covered")
+    assert (await engine.jobs.get(OWNER, job.id)).resume is None
     call.keep("after three", " three")
-    await shown(service, job.id, "one two not covered three")
-    assert (await service.jobs.get(OWNER, job.id)).resume == "after three"
+    await shown(engine, job.id, "one two not covered three")
+    assert (await engine.jobs.get(OWNER, job.id)).resume == "after three"
     call._said.put_nowait([Usage(input_tokens=1), Completed(at=0.0, finish_reason="stop")])
-    await ended(service, job.id)
+    await ended(engine, job.id)
     written = "".join(text for text, _ in store.appends)
     assert written == "one two not covered three"
     known = {"at the beginning": "", "after one": "one ", "after two": "one two ", "": "one two not covered"}
@@ -112,22 +112,22 @@ async def test_how_to_go_on_is_written_with_what_it_covers(service: Service, sto
 
 @pytest.mark.parametrize("on_restart", ["interrupt", "retry"])
 async def test_a_dead_servers_answer_goes_on_in_the_same_attempt(
-    service: Service, store: Appends, puppet: Puppet, clock: FakeClock, on_restart: str
+    engine: Engine, store: Appends, puppet: Puppet, clock: FakeClock, on_restart: str
 ) -> None:
     job = await left_behind(store, on_restart=on_restart)
     clock.advance(2)
     call = await puppet.call()
     assert call.job.resume == "after half"
     call.keep("after all", "and whole.").finish()
-    done = await ended(service, job.id)
-    _, answer = await service.jobs.answer(OWNER, job.id)
+    done = await ended(engine, job.id)
+    _, answer = await engine.jobs.answer(OWNER, job.id)
     assert (done.status, done.log, done.attempt, done.preview) == ("completed", job.log, 1, "Half and whole.")
     assert (answer.text, answer.earlier) == ("Half and whole.", ())
     assert puppet.cancelled_responses == []
 
 
 async def test_it_goes_on_whatever_number_of_servers_died(
-    service: Service, store: Appends, puppet: Puppet, clock: FakeClock
+    engine: Engine, store: Appends, puppet: Puppet, clock: FakeClock
 ) -> None:
     job = await left_behind(store)
     for _ in range(LIMITS.max_attempts + 2):
@@ -135,30 +135,28 @@ async def test_it_goes_on_whatever_number_of_servers_died(
         (job,) = await store.claim(server="dead", owner=None, room=ROOM, limit=9, at=1.0)
     clock.advance(2)
     (await puppet.call()).keep("after all", "and whole.").finish()
-    assert (await ended(service, job.id)).attempt == 1
+    assert (await ended(engine, job.id)).attempt == 1
 
 
-async def test_who_was_fenced_off_says_nothing_to_the_provider(
-    service: Service, store: Appends, puppet: Puppet
-) -> None:
-    job, call = await kept(service, puppet)
+async def test_who_was_fenced_off_says_nothing_to_the_provider(engine: Engine, store: Appends, puppet: Puppet) -> None:
+    job, call = await kept(engine, puppet)
     await store.adopt(job, server="there", event=DIED)
     while not call.closed.is_set():  # the refusal of one append is heard at the next
         call.keep("too late", "too late")
         await asyncio.sleep(0)
-    await service.close()
+    await engine.close()
     assert puppet.cancelled_responses == []
 
 
 async def test_who_cannot_ask_the_provider_does_as_the_job_says(
-    service: Service, store: Appends, puppet: Puppet, clock: FakeClock
+    engine: Engine, store: Appends, puppet: Puppet, clock: FakeClock
 ) -> None:
     puppet.fault = ErrorInfo(code="missing_key", message="There is no key here.")
     over = await left_behind(store, "job-0001")
     waits = await left_behind(store, "job-0002", on_restart="retry")
     clock.advance(2)
-    assert (await ended(service, over.id)).error.code == "server_died"
-    waiting = await reached(service, waits.id, "waiting")
+    assert (await ended(engine, over.id)).error.code == "server_died"
+    waiting = await reached(engine, waits.id, "waiting")
     assert (waiting.error.code, waiting.resume) == ("no_provider", "after half")
     puppet.fault = None
     await clock.sleeping()
@@ -166,25 +164,25 @@ async def test_who_cannot_ask_the_provider_does_as_the_job_says(
     call = await puppet.call()
     assert call.job.resume == "after half"
     call.finish()
-    assert (await ended(service, waits.id)).attempt == 1
+    assert (await ended(engine, waits.id)).attempt == 1
 
 
 async def test_a_forgotten_answer_ends_as_interrupted(
-    service: Service, store: Appends, puppet: Puppet, clock: FakeClock
+    engine: Engine, store: Appends, puppet: Puppet, clock: FakeClock
 ) -> None:
     job = await left_behind(store)
     clock.advance(2)
     (await puppet.call()).fail(GONE)
-    done = await ended(service, job.id)
+    done = await ended(engine, job.id)
     assert (done.status, done.error) == ("interrupted", ErrorInfo(code="answer_gone", message=GONE.message))
-    assert (await service.jobs.answer(OWNER, job.id))[1].text == "Half "
-    assert [notice.status for notice in await service.inbox.notices(OWNER, "")] == ["interrupted"]
+    assert (await engine.jobs.answer(OWNER, job.id))[1].text == "Half "
+    assert [notice.status for notice in await engine.inbox.notices(OWNER, "")] == ["interrupted"]
     assert len(puppet.calls) == 1
     assert puppet.cancelled_responses == []
 
 
 async def test_a_forgotten_answer_is_asked_for_again_if_the_job_says_so(
-    service: Service, store: Appends, puppet: Puppet, clock: FakeClock
+    engine: Engine, store: Appends, puppet: Puppet, clock: FakeClock
 ) -> None:
     job = await left_behind(store, on_restart="retry")
     clock.advance(2)
@@ -192,18 +190,18 @@ async def test_a_forgotten_answer_is_asked_for_again_if_the_job_says_so(
     call = await puppet.call()
     assert call.job.resume is None
     call.say("Whole.").finish()
-    done = await ended(service, job.id)
-    _, answer = await service.jobs.answer(OWNER, job.id)
+    done = await ended(engine, job.id)
+    _, answer = await engine.jobs.answer(OWNER, job.id)
     assert (done.status, done.attempt) == ("completed", 2)
     assert (answer.text, [part.text for part in answer.earlier]) == ("Whole.", ["Half "])
 
 
 async def test_what_is_put_off_begins_anew_and_the_old_answer_is_not_wanted(
-    service: Service, puppet: Puppet, clock: FakeClock
+    engine: Engine, puppet: Puppet, clock: FakeClock
 ) -> None:
-    job, call = await kept(service, puppet, retry_policy="always")
+    job, call = await kept(engine, puppet, retry_policy="always")
     call.fail(ProviderError("It broke off.", code="truncated"))
-    waiting = await reached(service, job.id, "waiting")
+    waiting = await reached(engine, job.id, "waiting")
     assert waiting.resume is None
     assert await cancelled_responses(puppet) == ["after half"]
     await clock.sleeping(2)
@@ -211,16 +209,16 @@ async def test_what_is_put_off_begins_anew_and_the_old_answer_is_not_wanted(
     call = await puppet.call()
     assert call.job.resume is None
     call.say("Whole.").finish()
-    assert (await ended(service, job.id)).attempt == 2
+    assert (await ended(engine, job.id)).attempt == 2
 
 
 async def test_a_stop_leaves_it_to_the_next_server(puppet: Puppet, database: Path) -> None:
-    first = Service(store=SQLiteStore(database, server="one"), providers=puppet, server="one", limits=LIMITS)
+    first = Engine(store=SQLiteStore(database, server="one"), providers=puppet, server="one", limits=LIMITS)
     await first.open()
     job, _ = await kept(first, puppet)
     await first.close()
     assert puppet.cancelled_responses == []
-    second = Service(store=SQLiteStore(database, server="two"), providers=puppet, server="two", limits=LIMITS)
+    second = Engine(store=SQLiteStore(database, server="two"), providers=puppet, server="two", limits=LIMITS)
     await second.open()
     call = await puppet.call()
     assert call.job.resume == "after half"
@@ -231,21 +229,21 @@ async def test_a_stop_leaves_it_to_the_next_server(puppet: Puppet, database: Pat
     await second.close()
 
 
-async def test_a_cancel_reaches_the_provider_once(service: Service, puppet: Puppet) -> None:
-    job, call = await kept(service, puppet)
-    await service.jobs.cancel(OWNER, job.id)
+async def test_a_cancel_reaches_the_provider_once(engine: Engine, puppet: Puppet) -> None:
+    job, call = await kept(engine, puppet)
+    await engine.jobs.cancel(OWNER, job.id)
     await call.closed.wait()
     assert await cancelled_responses(puppet) == ["after half"]
-    await service.jobs.cancel(OWNER, job.id)
-    other, _ = await service.jobs.submit(OWNER, spec("other"))  # whose provider keeps nothing
+    await engine.jobs.cancel(OWNER, job.id)
+    other, _ = await engine.jobs.submit(OWNER, spec("other"))  # whose provider keeps nothing
     await puppet.call()
-    await service.jobs.cancel(OWNER, other.id)
-    await service.close()
+    await engine.jobs.cancel(OWNER, other.id)
+    await engine.close()
     assert len(puppet.cancelled_responses) == 1
 
 
 async def test_a_cancel_does_not_wait_for_the_provider_and_a_stop_only_briefly(
-    service: Service, puppet: Puppet, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, puppet: Puppet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hanging = asyncio.Event()
 
@@ -254,27 +252,27 @@ async def test_a_cancel_does_not_wait_for_the_provider_and_a_stop_only_briefly(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(puppet, "cancel_response", hangs)
-    monkeypatch.setattr(service, "_stop_patience", 0.01)
-    job, _ = await kept(service, puppet)
+    monkeypatch.setattr(engine, "_stop_patience", 0.01)
+    job, _ = await kept(engine, puppet)
     async with asyncio.timeout(60):
-        assert (await service.jobs.cancel(OWNER, job.id)).status == "cancelled"
+        assert (await engine.jobs.cancel(OWNER, job.id)).status == "cancelled"
         await hanging.wait()
-        await service.close()
+        await engine.close()
 
 
 async def test_a_job_that_waits_to_be_adopted_is_cancelled_at_the_provider_too(
-    service: Service, store: Appends, puppet: Puppet
+    engine: Engine, store: Appends, puppet: Puppet
 ) -> None:
     job = await left_behind(store)
-    await service.jobs.cancel(OWNER, job.id)
+    await engine.jobs.cancel(OWNER, job.id)
     assert await cancelled_responses(puppet) == ["after half"]
 
 
 async def test_a_cancel_by_a_server_that_does_not_know_the_provider(puppet: Puppet, database: Path) -> None:
-    owner = Service(store=SQLiteStore(database, server="one"), providers=puppet, server="one", limits=LIMITS)
+    owner = Engine(store=SQLiteStore(database, server="one"), providers=puppet, server="one", limits=LIMITS)
     stranger = Puppet()
     stranger.names = {"another"}
-    other = Service(store=SQLiteStore(database, server="two"), providers=stranger, server="two", limits=LIMITS)
+    other = Engine(store=SQLiteStore(database, server="two"), providers=stranger, server="two", limits=LIMITS)
     await owner.open()
     await other.open()
     job, call = await kept(owner, puppet)
@@ -286,44 +284,44 @@ async def test_a_cancel_by_a_server_that_does_not_know_the_provider(puppet: Pupp
     assert ([job.resume for job in puppet.cancelled_responses], stranger.cancelled_responses) == (["after half"], [])
 
 
-async def test_a_cancelled_batch_is_cancelled_at_the_provider(service: Service, puppet: Puppet) -> None:
+async def test_a_cancelled_batch_is_cancelled_at_the_provider(engine: Engine, puppet: Puppet) -> None:
     batch = BatchSpec(id="batch-0001", total=2)
-    await service.batches.submit(OWNER, batch, [(f"job-000{n}", spec(f"{n}")) for n in range(2)])
+    await engine.batches.submit(OWNER, batch, [(f"job-000{n}", spec(f"{n}")) for n in range(2)])
     for n in range(2):
         (await puppet.call()).keep(f"of {n}", "x")
-        await shown(service, f"job-000{n}", "x")
-    await service.batches.cancel(OWNER, batch.id)
+        await shown(engine, f"job-000{n}", "x")
+    await engine.batches.cancel(OWNER, batch.id)
     assert sorted(await cancelled_responses(puppet, 2)) == ["of 0", "of 1"]
 
 
 async def test_an_answer_that_is_too_long_is_not_wanted(puppet: Puppet) -> None:
     limits = msgspec.structs.replace(LIMITS, max_answer_bytes=30)
-    service = Service(store=MemoryStore(server="here"), providers=puppet, server="here", limits=limits)
-    await service.open()
-    job, call = await kept(service, puppet)
+    engine = Engine(store=MemoryStore(server="here"), providers=puppet, server="here", limits=limits)
+    await engine.open()
+    job, call = await kept(engine, puppet)
     call.keep("after more", "more than that")
-    assert (await ended(service, job.id)).error.code == "answer_too_long"
+    assert (await ended(engine, job.id)).error.code == "answer_too_long"
     assert await cancelled_responses(puppet) == ["after more"]
-    await service.close()
+    await engine.close()
 
 
 async def test_its_length_counts_over_all_servers(puppet: Puppet) -> None:
     store, clock = MemoryStore(server="here"), FakeClock()
     limits = msgspec.structs.replace(LIMITS, max_answer_bytes=10)
-    service = Service(store=store, providers=puppet, server="here", limits=limits, clock=clock)
-    await service.open()
+    engine = Engine(store=store, providers=puppet, server="here", limits=limits, clock=clock)
+    await engine.open()
     await clock.sleeping()
     job = await left_behind(store)
     clock.advance(2)
     (await puppet.call()).keep("after more", "more, ")
-    assert (await ended(service, job.id)).error.code == "answer_too_long"
-    await service.close()
+    assert (await ended(engine, job.id)).error.code == "answer_too_long"
+    await engine.close()
 
 
-async def test_what_a_provider_keeps_is_no_event(service: Service, store: Appends, puppet: Puppet) -> None:
-    job, call = await kept(service, puppet)
+async def test_what_a_provider_keeps_is_no_event(engine: Engine, store: Appends, puppet: Puppet) -> None:
+    job, call = await kept(engine, puppet)
     call.finish()
-    await ended(service, job.id)
+    await ended(engine, job.id)
     log = b"".join(await store.events(job, after=0, max_bytes=1 << 20))
     assert b"after half" not in log
     assert b"resume" not in log
@@ -334,12 +332,12 @@ async def test_what_a_provider_keeps_is_no_event(service: Service, store: Append
     "found", [Citation(url="https://a.example"), ToolCall(id="a", name="look", arguments="{}")], ids=["source", "call"]
 )
 async def test_what_was_said_without_words_is_not_paid_for_twice_either(
-    service: Service, store: Appends, puppet: Puppet, clock: FakeClock, found: Event
+    engine: Engine, store: Appends, puppet: Puppet, clock: FakeClock, found: Event
 ) -> None:
     await store.submit(new_job("job-0001", owner=OWNER, server="dead", model="puppet/one"), max_queued=99)
     (job,) = await store.claim(server="dead", owner=None, room=ROOM, limit=9, at=1.0)
     await append(store, job, [found], resume="after that")
     clock.advance(2)
     (await puppet.call()).fail(ProviderError("It is overloaded.", code="provider_error", transient=True))
-    assert (await ended(service, job.id)).error.code == "provider_error"
+    assert (await ended(engine, job.id)).error.code == "provider_error"
     assert len(puppet.calls) == 1

@@ -10,9 +10,9 @@ import pytest
 
 from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.core.events import Cancelled, Completed, Event
+from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.engine.retention import DAY, HOUR, STARTS_AFTER, TIDY_EVERY, Deleted, Retention, RetentionWorker
-from jupyter_bgstream.engine.service import Service
-from jupyter_bgstream.store.base import Change, Store
+from jupyter_bgstream.store.ports.store import Change, Store
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import START, FakeClock
 from jupyter_bgstream.testing.factories import append
@@ -218,8 +218,8 @@ class Counting(MemoryStore):
 
 async def test_a_server_tidies_up_every_minute_and_looks_for_old_answers_every_hour(puppet, caplog) -> None:
     store, clock = Counting(), FakeClock()
-    service = Service(store=store, providers=puppet, server=HERE, retention=Retention(), clock=clock)
-    await service.open()
+    engine = Engine(store=store, providers=puppet, server=HERE, retention=Retention(), clock=clock)
+    await engine.open()
 
     async def wait(seconds: float) -> None:
         # In steps, so that whoever sleeps, sleeps again: the look for dead servers, and the one that is tested.
@@ -248,5 +248,5 @@ async def test_a_server_tidies_up_every_minute_and_looks_for_old_answers_every_h
     await wait(HOUR)
     assert store.looks > looks
     assert await ids_of(store) == []
-    assert service.warnings == []
-    await service.close()
+    assert engine.warnings == []
+    await engine.close()

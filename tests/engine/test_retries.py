@@ -12,8 +12,8 @@ from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Attempt, Waiting
 from jupyter_bgstream.core.job import Job
-from jupyter_bgstream.engine.backoff import MAX_DELAY, MAX_JITTER, MAX_RETRY_AFTER, next_attempt
-from jupyter_bgstream.engine.service import Service
+from jupyter_bgstream.engine.engine import Engine
+from jupyter_bgstream.engine.retry_rule import MAX_DELAY, MAX_JITTER, MAX_RETRY_AFTER, next_attempt
 from jupyter_bgstream.testing.clock import START, FakeClock
 from jupyter_bgstream.testing.memory_store import MemoryStore
 from jupyter_bgstream.testing.store_contract import new_job
@@ -32,100 +32,100 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-async def service(store: MemoryStore, puppet: Puppet, clock: FakeClock) -> AsyncIterator[Service]:
-    service = Service(store=store, providers=puppet, server="here", limits=LIMITS, clock=clock)
-    await service.open()
-    yield service
-    await service.close()
+async def engine(store: MemoryStore, puppet: Puppet, clock: FakeClock) -> AsyncIterator[Engine]:
+    engine = Engine(store=store, providers=puppet, server="here", limits=LIMITS, clock=clock)
+    await engine.open()
+    yield engine
+    await engine.close()
 
 
-async def events_of(service: Service, job: Job) -> list[object]:
-    return list(decode_events(await service.jobs.events(job, after=0, max_bytes=1 << 20)))
+async def events_of(engine: Engine, job: Job) -> list[object]:
+    return list(decode_events(await engine.jobs.events(job, after=0, max_bytes=1 << 20)))
 
 
-async def test_a_refusal_that_may_pass_is_waited_out(service: Service, puppet: Puppet, clock: FakeClock) -> None:
-    job, _ = await service.jobs.submit(OWNER, spec())
+async def test_a_refusal_that_may_pass_is_waited_out(engine: Engine, puppet: Puppet, clock: FakeClock) -> None:
+    job, _ = await engine.jobs.submit(OWNER, spec())
     (await puppet.call()).fail(BUSY)
-    job = await reached(service, job.id, "waiting")
+    job = await reached(engine, job.id, "waiting")
     assert job.error is not None
     assert job.not_before is not None
     assert (job.error.code, job.error.message) == ("rate_limited", "Busy.")
     assert START + 1.0 <= job.not_before <= START + 1.25
-    assert service.running == 0  # it holds no place
+    assert engine.running == 0  # it holds no place
     await clock.sleeping(2)  # the scheduler's alarm and the recovery's
     clock.advance(1.25)
     (await puppet.call()).say("At last.").finish()
-    job = await ended(service, job.id)
-    _, answer = await service.jobs.answer(OWNER, job.id)
+    job = await ended(engine, job.id)
+    _, answer = await engine.jobs.answer(OWNER, job.id)
     assert (job.status, job.attempt, job.error, answer.text, answer.earlier) == ("completed", 2, None, "At last.", ())
-    attempts = [event for event in await events_of(service, job) if isinstance(event, Attempt)]
+    attempts = [event for event in await events_of(engine, job) if isinstance(event, Attempt)]
     assert [event.reason for event in attempts] == ["first", "retry"]
 
 
-async def test_tries_have_an_end_and_the_last_error_is_told(service: Service, puppet: Puppet, clock: FakeClock) -> None:
-    job, _ = await service.jobs.submit(OWNER, spec())
+async def test_tries_have_an_end_and_the_last_error_is_told(engine: Engine, puppet: Puppet, clock: FakeClock) -> None:
+    job, _ = await engine.jobs.submit(OWNER, spec())
     for attempt in range(1, LIMITS.max_attempts + 1):
         (await puppet.call()).fail(BUSY)
         if attempt < LIMITS.max_attempts:
-            await reached(service, job.id, "waiting")
+            await reached(engine, job.id, "waiting")
             await clock.sleeping(2)
             clock.advance(MAX_DELAY * 2)
-    job = await ended(service, job.id)
+    job = await ended(engine, job.id)
     assert job.error is not None
     assert (job.status, job.error.code, job.attempt) == ("failed", "rate_limited", LIMITS.max_attempts)
     assert job.error.message == f"Busy. This was attempt {LIMITS.max_attempts}."
     assert len(puppet.calls) == LIMITS.max_attempts
 
 
-async def test_what_was_begun_is_not_paid_for_twice_unasked(service: Service, puppet: Puppet) -> None:
-    job, _ = await service.jobs.submit(OWNER, spec())
+async def test_what_was_begun_is_not_paid_for_twice_unasked(engine: Engine, puppet: Puppet) -> None:
+    job, _ = await engine.jobs.submit(OWNER, spec())
     (await puppet.call()).say("Half").fail(BUSY)
-    assert (await ended(service, job.id)).status == "failed"
+    assert (await ended(engine, job.id)).status == "failed"
     assert len(puppet.calls) == 1
 
 
 async def test_a_job_that_asks_for_it_starts_over_and_keeps_what_was_said(
-    service: Service, puppet: Puppet, clock: FakeClock
+    engine: Engine, puppet: Puppet, clock: FakeClock
 ) -> None:
-    job, _ = await service.jobs.submit(OWNER, spec(retry_policy="always"))
+    job, _ = await engine.jobs.submit(OWNER, spec(retry_policy="always"))
     (await puppet.call()).say("Half").fail(BROKE)
-    await reached(service, job.id, "waiting")
-    assert (await service.jobs.answer(OWNER, job.id))[1].text == "Half"
+    await reached(engine, job.id, "waiting")
+    assert (await engine.jobs.answer(OWNER, job.id))[1].text == "Half"
     await clock.sleeping(2)
     clock.advance(2)
     (await puppet.call()).say("Whole.").finish()
-    job = await ended(service, job.id)
-    _, answer = await service.jobs.answer(OWNER, job.id)
+    job = await ended(engine, job.id)
+    _, answer = await engine.jobs.answer(OWNER, job.id)
     assert (answer.text, [(part.attempt, part.text) for part in answer.earlier]) == ("Whole.", [(1, "Half")])
 
 
 @pytest.mark.parametrize("moment", ["in back-off", "just before the next try"])
-async def test_a_cancel_in_back_off_is_the_end(service: Service, puppet: Puppet, clock: FakeClock, moment: str) -> None:
-    job, _ = await service.jobs.submit(OWNER, spec())
+async def test_a_cancel_in_back_off_is_the_end(engine: Engine, puppet: Puppet, clock: FakeClock, moment: str) -> None:
+    job, _ = await engine.jobs.submit(OWNER, spec())
     (await puppet.call()).fail(BUSY)
-    await reached(service, job.id, "waiting")
+    await reached(engine, job.id, "waiting")
     await clock.sleeping(2)
     if moment == "in back-off":
-        assert (await service.jobs.cancel(OWNER, job.id)).status == "cancelled"
+        assert (await engine.jobs.cancel(OWNER, job.id)).status == "cancelled"
         clock.advance(10)
     else:
         clock.advance(10)
-        await service.jobs.cancel(OWNER, job.id)
-    job = await ended(service, job.id)
+        await engine.jobs.cancel(OWNER, job.id)
+    job = await ended(engine, job.id)
     assert (job.status, job.error) == ("cancelled", None)
-    await service.jobs.submit(OWNER, spec("another"), "another1")
+    await engine.jobs.submit(OWNER, spec("another"), "another1")
     assert (await puppet.call()).job.id == "another1"
-    assert await service.inbox.notices(OWNER, "") == []
+    assert await engine.inbox.notices(OWNER, "") == []
 
 
 async def test_other_jobs_run_while_one_waits_and_its_thread_does_not(
-    service: Service, puppet: Puppet, clock: FakeClock
+    engine: Engine, puppet: Puppet, clock: FakeClock
 ) -> None:
-    job, _ = await service.jobs.submit(OWNER, spec("one", thread="t"))
+    job, _ = await engine.jobs.submit(OWNER, spec("one", thread="t"))
     (await puppet.call()).fail(BUSY)
-    await reached(service, job.id, "waiting")
-    await service.jobs.submit(OWNER, spec("two", thread="t"))
-    other, _ = await service.jobs.submit(OWNER, spec("three"))
+    await reached(engine, job.id, "waiting")
+    await engine.jobs.submit(OWNER, spec("two", thread="t"))
+    other, _ = await engine.jobs.submit(OWNER, spec("three"))
     call = await puppet.call()
     assert call.job.id == other.id
     await clock.sleeping(2)
@@ -136,11 +136,11 @@ async def test_other_jobs_run_while_one_waits_and_its_thread_does_not(
     assert [message.content for message in (await puppet.call()).job.history] == ["one", "1"]
 
 
-async def test_a_long_wait_is_looked_after_in_between(service: Service, puppet: Puppet, clock: FakeClock) -> None:
+async def test_a_long_wait_is_looked_after_in_between(engine: Engine, puppet: Puppet, clock: FakeClock) -> None:
     # A laptop's sleep: time goes on, timers do not. The alarm rings twice a minute to look at the time.
-    job, _ = await service.jobs.submit(OWNER, spec())
+    job, _ = await engine.jobs.submit(OWNER, spec())
     (await puppet.call()).fail(ProviderError("Later.", code="rate_limited", transient=True, retry_after=600.0))
-    await reached(service, job.id, "waiting")
+    await reached(engine, job.id, "waiting")
     for _ in range(19):
         await clock.sleeping(2)
         assert len(puppet.calls) == 1

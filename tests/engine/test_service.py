@@ -14,110 +14,110 @@ from jupyter_bgstream.core.errors import (
     ProviderError,
     QueueFullError,
 )
-from jupyter_bgstream.engine.service import Service
-from jupyter_bgstream.store.base import Change
+from jupyter_bgstream.engine.engine import Engine
+from jupyter_bgstream.store.ports.store import Change
 from jupyter_bgstream.testing.memory_store import MemoryStore
 from jupyter_bgstream.testing.store_contract import ROOM
 
 
-async def test_a_job_runs_to_its_end_and_leaves_a_notice(service: Service, puppet: Puppet) -> None:
-    job, new = await service.jobs.submit(OWNER, spec())
+async def test_a_job_runs_to_its_end_and_leaves_a_notice(engine: Engine, puppet: Puppet) -> None:
+    job, new = await engine.jobs.submit(OWNER, spec())
     assert (new, job.status, job.spec.title) == (True, "queued", "Hello")
     (await puppet.call()).say("Good ", "day").say("!").finish()
-    job = await ended(service, job.id)
-    _, answer = await service.jobs.answer(OWNER, job.id)
+    job = await ended(engine, job.id)
+    _, answer = await engine.jobs.answer(OWNER, job.id)
     assert (job.status, answer.text, job.finish_reason, job.preview) == ("completed", "Good day!", "stop", "Good day!")
-    (notice,) = await service.inbox.notices(OWNER, "")
+    (notice,) = await engine.inbox.notices(OWNER, "")
     assert (notice.job, notice.status, notice.preview, notice.read_at) == (job.id, "completed", "Good day!", None)
 
 
-async def test_a_repeated_submit_is_one_job(service: Service, puppet: Puppet) -> None:
-    first, _ = await service.jobs.submit(OWNER, spec(), "my-own-id")
-    again, new = await service.jobs.submit(OWNER, spec(title="other title"), "my-own-id")
+async def test_a_repeated_submit_is_one_job(engine: Engine, puppet: Puppet) -> None:
+    first, _ = await engine.jobs.submit(OWNER, spec(), "my-own-id")
+    again, new = await engine.jobs.submit(OWNER, spec(title="other title"), "my-own-id")
     assert (again.id, new) == (first.id, False)
     with pytest.raises(ConflictError):
-        await service.jobs.submit(OWNER, spec("Something else"), "my-own-id")
+        await engine.jobs.submit(OWNER, spec("Something else"), "my-own-id")
     await puppet.call()
     assert len(puppet.calls) == 1
 
 
-async def test_cancel_keeps_the_text_closes_the_socket_and_leaves_no_notice(service: Service, puppet: Puppet) -> None:
-    job, _ = await service.jobs.submit(OWNER, spec())
+async def test_cancel_keeps_the_text_closes_the_socket_and_leaves_no_notice(engine: Engine, puppet: Puppet) -> None:
+    job, _ = await engine.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("Half an ans")
-    await shown(service, job.id, "Half an ans")
-    assert (await service.jobs.cancel(OWNER, job.id)).status == "cancelled"
+    await shown(engine, job.id, "Half an ans")
+    assert (await engine.jobs.cancel(OWNER, job.id)).status == "cancelled"
     async with asyncio.timeout(60):
         await call.closed.wait()
-    assert (await service.jobs.answer(OWNER, job.id))[1].text == "Half an ans"
-    assert (await service.jobs.cancel(OWNER, job.id)).status == "cancelled"
-    assert await service.inbox.notices(OWNER, "") == []
+    assert (await engine.jobs.answer(OWNER, job.id))[1].text == "Half an ans"
+    assert (await engine.jobs.cancel(OWNER, job.id)).status == "cancelled"
+    assert await engine.inbox.notices(OWNER, "") == []
 
 
-async def test_cancel_in_the_queue_never_asks_the_provider(service: Service, puppet: Puppet) -> None:
-    running = [(await service.jobs.submit(OWNER, spec()))[0] for _ in range(2)]
+async def test_cancel_in_the_queue_never_asks_the_provider(engine: Engine, puppet: Puppet) -> None:
+    running = [(await engine.jobs.submit(OWNER, spec()))[0] for _ in range(2)]
     calls = [await puppet.call() for _ in running]
-    waiting, _ = await service.jobs.submit(OWNER, spec())
-    assert (await service.jobs.cancel(OWNER, waiting.id)).status == "cancelled"
+    waiting, _ = await engine.jobs.submit(OWNER, spec())
+    assert (await engine.jobs.cancel(OWNER, waiting.id)).status == "cancelled"
     for call, job in zip(calls, running, strict=True):
         call.finish()
-        await ended(service, job.id)
+        await ended(engine, job.id)
     assert len(puppet.calls) == 2
 
 
-async def test_whoever_comes_second_to_the_end_changes_nothing(service: Service, puppet: Puppet) -> None:
-    job, _ = await service.jobs.submit(OWNER, spec())
+async def test_whoever_comes_second_to_the_end_changes_nothing(engine: Engine, puppet: Puppet) -> None:
+    job, _ = await engine.jobs.submit(OWNER, spec())
     (await puppet.call()).say("x").finish()
-    done = await ended(service, job.id)
-    assert await service.jobs.cancel(OWNER, job.id) == done
+    done = await ended(engine, job.id)
+    assert await engine.jobs.cancel(OWNER, job.id) == done
 
 
 @pytest.mark.parametrize(
     ("error", "code"), [(ProviderError("No.", code="rate_limited"), "rate_limited"), (RuntimeError("bug"), "internal")]
 )
 async def test_a_failure_keeps_the_text_and_says_why(
-    service: Service, puppet: Puppet, error: Exception, code: str
+    engine: Engine, puppet: Puppet, error: Exception, code: str
 ) -> None:
-    job, _ = await service.jobs.submit(OWNER, spec())
+    job, _ = await engine.jobs.submit(OWNER, spec())
     (await puppet.call()).say("So far").fail(error)
-    job = await ended(service, job.id)
+    job = await ended(engine, job.id)
     assert job.error is not None
     assert (job.status, job.error.code) == ("failed", code)
-    assert (await service.jobs.answer(OWNER, job.id))[1].text == "So far"
-    assert [notice.status for notice in await service.inbox.notices(OWNER, "")] == ["failed"]
+    assert (await engine.jobs.answer(OWNER, job.id))[1].text == "So far"
+    assert [notice.status for notice in await engine.inbox.notices(OWNER, "")] == ["failed"]
 
 
-async def test_an_unknown_provider_is_a_failed_job(service: Service) -> None:
-    job, _ = await service.jobs.submit(OWNER, spec().__class__(model="nobody/x", messages=spec().messages))
-    job = await ended(service, job.id)
+async def test_an_unknown_provider_is_a_failed_job(engine: Engine) -> None:
+    job, _ = await engine.jobs.submit(OWNER, spec().__class__(model="nobody/x", messages=spec().messages))
+    job = await ended(engine, job.id)
     assert job.error is not None
     assert (job.status, job.error.code) == ("failed", "unknown_provider")
 
 
 @pytest.mark.parametrize("model", ["", "one", "/one", "puppet/"])
-async def test_what_is_no_model_is_refused(service: Service, model: str) -> None:
+async def test_what_is_no_model_is_refused(engine: Engine, model: str) -> None:
     with pytest.raises(InvalidRequestError) as refused:
-        await service.jobs.submit(OWNER, spec().__class__(model=model, messages=spec().messages))
+        await engine.jobs.submit(OWNER, spec().__class__(model=model, messages=spec().messages))
     assert refused.value.field == "model"
 
 
-async def test_no_more_run_than_may_and_the_oldest_is_next(service: Service, puppet: Puppet) -> None:
-    jobs = [(await service.jobs.submit(OWNER, spec(str(n))))[0] for n in range(6)]
+async def test_no_more_run_than_may_and_the_oldest_is_next(engine: Engine, puppet: Puppet) -> None:
+    jobs = [(await engine.jobs.submit(OWNER, spec(str(n))))[0] for n in range(6)]
     with pytest.raises(QueueFullError):
-        await service.jobs.submit(OWNER, spec())
+        await engine.jobs.submit(OWNER, spec())
     order = []
     for job in jobs:
         call = await puppet.call()
-        assert service.running <= 2
+        assert engine.running <= 2
         order.append(call.job.id)
         call.finish()
-        await ended(service, job.id)
+        await ended(engine, job.id)
     assert order == [job.id for job in jobs]
 
 
-async def test_a_thread_goes_on_where_it_was(service: Service, puppet: Puppet) -> None:
-    first, _ = await service.jobs.submit(OWNER, spec("My name is Ada.", thread="t"))
-    second, _ = await service.jobs.submit(OWNER, spec("What is my name?", thread="t"))
-    other, _ = await service.jobs.submit(OWNER, spec("Hello", thread="another"))
+async def test_a_thread_goes_on_where_it_was(engine: Engine, puppet: Puppet) -> None:
+    first, _ = await engine.jobs.submit(OWNER, spec("My name is Ada.", thread="t"))
+    second, _ = await engine.jobs.submit(OWNER, spec("What is my name?", thread="t"))
+    other, _ = await engine.jobs.submit(OWNER, spec("Hello", thread="another"))
     calls = {call.job.id: call for call in [await puppet.call(), await puppet.call()]}
     assert set(calls) == {first.id, other.id}  # the second waits for the first
     calls[first.id].say("Hello Ada.").finish()
@@ -129,25 +129,23 @@ async def test_a_thread_goes_on_where_it_was(service: Service, puppet: Puppet) -
     call.finish()
 
 
-async def test_what_failed_is_not_history(service: Service, puppet: Puppet) -> None:
-    await service.jobs.submit(OWNER, spec("one", thread="t"))
+async def test_what_failed_is_not_history(engine: Engine, puppet: Puppet) -> None:
+    await engine.jobs.submit(OWNER, spec("one", thread="t"))
     (await puppet.call()).say("1").finish()
-    await service.jobs.submit(OWNER, spec("two", thread="t"))
+    await engine.jobs.submit(OWNER, spec("two", thread="t"))
     (await puppet.call()).say("half").fail(ProviderError("No.", code="truncated"))
-    await service.jobs.submit(OWNER, spec("three", thread="t"))
+    await engine.jobs.submit(OWNER, spec("three", thread="t"))
     call = await puppet.call()
     assert [message.content for message in call.job.history] == ["one", "1"]
     call.finish()
 
 
-async def test_a_turn_that_was_stopped_in_the_queue_loses_nothing_of_its_thread(
-    service: Service, puppet: Puppet
-) -> None:
-    await service.jobs.submit(OWNER, spec("one", thread="t"))
+async def test_a_turn_that_was_stopped_in_the_queue_loses_nothing_of_its_thread(engine: Engine, puppet: Puppet) -> None:
+    await engine.jobs.submit(OWNER, spec("one", thread="t"))
     first = await puppet.call()
-    skipped, _ = await service.jobs.submit(OWNER, spec("two", thread="t"))
-    await service.jobs.submit(OWNER, spec("three", thread="t"))
-    await service.jobs.cancel(OWNER, skipped.id)
+    skipped, _ = await engine.jobs.submit(OWNER, spec("two", thread="t"))
+    await engine.jobs.submit(OWNER, spec("three", thread="t"))
+    await engine.jobs.cancel(OWNER, skipped.id)
     first.say("1").finish()  # only now may the third begin
     call = await puppet.call()
     assert [message.content for message in call.job.history] == ["one", "1"]
@@ -155,57 +153,57 @@ async def test_a_turn_that_was_stopped_in_the_queue_loses_nothing_of_its_thread(
 
 
 async def test_of_a_turn_that_was_asked_again_the_newest_whole_answer_is_history(
-    service: Service, puppet: Puppet
+    engine: Engine, puppet: Puppet
 ) -> None:
     async def turn(text: str, said: str) -> str:
-        job, _ = await service.jobs.submit(OWNER, spec(text, thread="t"))
+        job, _ = await engine.jobs.submit(OWNER, spec(text, thread="t"))
         (await puppet.call()).say(said).finish()
-        return (await ended(service, job.id)).id
+        return (await ended(engine, job.id)).id
 
     await turn("one", "1")
     second = await turn("two", "2")
-    again, _ = await service.jobs.retry(OWNER, second)
+    again, _ = await engine.jobs.retry(OWNER, second)
     (await puppet.call()).say("half")
-    await shown(service, again.id, "half")
-    await service.jobs.cancel(OWNER, again.id)
-    await service.jobs.submit(OWNER, spec("three", thread="t"))
+    await shown(engine, again.id, "half")
+    await engine.jobs.cancel(OWNER, again.id)
+    await engine.jobs.submit(OWNER, spec("three", thread="t"))
     call = await puppet.call()
     assert [message.content for message in call.job.history] == ["one", "1", "two", "2"]
     call.finish()
 
 
 async def test_late_news_of_a_deletion_does_not_stop_the_new_job_of_that_id(
-    service: Service, store: MemoryStore, puppet: Puppet
+    engine: Engine, store: MemoryStore, puppet: Puppet
 ) -> None:
-    job, _ = await service.jobs.submit(OWNER, spec(), "once-more")
+    job, _ = await engine.jobs.submit(OWNER, spec(), "once-more")
     call = await puppet.call()
     # As it comes when the deletion, the submit and the claim were one commit.
     store._feed.publish([Change(kind="deleted", owner=OWNER, job="once-more")])
-    await shown_nothing_new(service)
+    await shown_nothing_new(engine)
     call.say("Still here.").finish()
-    assert (await ended(service, job.id)).status == "completed"
+    assert (await ended(engine, job.id)).status == "completed"
 
 
-async def shown_nothing_new(service: Service) -> None:
+async def shown_nothing_new(engine: Engine) -> None:
     """Wait until the news so far have been heard, and what they set off is done."""
     heard = asyncio.Event()
-    deaf = service.listen(lambda change: heard.set())
-    marker, _ = await service.jobs.submit(OWNER, spec(thread="behind"))
+    deaf = engine.listen(lambda change: heard.set())
+    marker, _ = await engine.jobs.submit(OWNER, spec(thread="behind"))
     await heard.wait()
     deaf()
-    await service.jobs.cancel(OWNER, marker.id)
+    await engine.jobs.cancel(OWNER, marker.id)
     for _ in range(10):
         await asyncio.sleep(0)
 
 
 async def test_closing_interrupts_what_runs_and_keeps_its_text(puppet: Puppet) -> None:
     store = KeptStore(server="here")
-    service = Service(store=store, providers=puppet, server="here")
-    await service.open()
-    job, _ = await service.jobs.submit(OWNER, spec())
+    engine = Engine(store=store, providers=puppet, server="here")
+    await engine.open()
+    job, _ = await engine.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("So far")
-    await shown(service, job.id, "So far")
-    await service.close()
+    await shown(engine, job.id, "So far")
+    await engine.close()
     assert call.closed.is_set()
     job = await store.job(OWNER, job.id)
     assert job.error is not None
@@ -213,34 +211,34 @@ async def test_closing_interrupts_what_runs_and_keeps_its_text(puppet: Puppet) -
     assert b"So far" in b"".join(await store.events(job, after=0, max_bytes=9999))
 
 
-async def test_a_dead_servers_jobs_end_as_interrupted(service: Service, store: MemoryStore) -> None:
-    job, _ = await service.jobs.submit(OWNER, spec(), "left-behind")
+async def test_a_dead_servers_jobs_end_as_interrupted(engine: Engine, store: MemoryStore) -> None:
+    job, _ = await engine.jobs.submit(OWNER, spec(), "left-behind")
     # A job of a server that nobody can reach any more.
     dead, _ = await store.submit(
         msgspec_replace(job, id="of-the-dead", server="dead", status="new", seq=0), max_queued=9
     )
     await store.claim(server="dead", owner=None, room=ROOM, limit=9, at=1.0)
-    end = await ended(service, dead.id)
+    end = await ended(engine, dead.id)
     assert end.error is not None
     assert (end.status, end.error.code) == ("interrupted", "server_died")
-    assert not (await service.jobs.get(OWNER, job.id)).ended
+    assert not (await engine.jobs.get(OWNER, job.id)).ended
 
 
-async def test_deleting_a_running_job_stops_it_and_sends_followers_away(service: Service, puppet: Puppet) -> None:
-    job, _ = await service.jobs.submit(OWNER, spec())
+async def test_deleting_a_running_job_stops_it_and_sends_followers_away(engine: Engine, puppet: Puppet) -> None:
+    job, _ = await engine.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("x")
-    await shown(service, job.id, "x")
-    await service.jobs.delete(OWNER, job.id)
+    await shown(engine, job.id, "x")
+    await engine.jobs.delete(OWNER, job.id)
     async with asyncio.timeout(60):
         await call.closed.wait()
     with pytest.raises(NotFoundError):
-        await service.jobs.get(OWNER, job.id)
+        await engine.jobs.get(OWNER, job.id)
 
 
-async def test_what_belongs_to_another_is_not_there(service: Service, puppet: Puppet) -> None:
-    job, _ = await service.jobs.submit(OWNER, spec())
+async def test_what_belongs_to_another_is_not_there(engine: Engine, puppet: Puppet) -> None:
+    job, _ = await engine.jobs.submit(OWNER, spec())
     await puppet.call()
-    for ask in (service.jobs.get, service.jobs.cancel, service.jobs.delete, service.jobs.answer):
+    for ask in (engine.jobs.get, engine.jobs.cancel, engine.jobs.delete, engine.jobs.answer):
         with pytest.raises(NotFoundError) as other:
             await ask("somebody else", job.id)
         with pytest.raises(NotFoundError) as missing:
@@ -248,17 +246,17 @@ async def test_what_belongs_to_another_is_not_there(service: Service, puppet: Pu
         assert other.value.message.replace(job.id, "") == missing.value.message.replace(job.id[:-1] + "!", "")
 
 
-async def test_seen_at_the_end_reads_the_notice_and_before_it_does_not(service: Service, puppet: Puppet) -> None:
-    job, _ = await service.jobs.submit(OWNER, spec())
+async def test_seen_at_the_end_reads_the_notice_and_before_it_does_not(engine: Engine, puppet: Puppet) -> None:
+    job, _ = await engine.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("x")
-    await shown(service, job.id, "x")
-    half = str((await service.jobs.get(OWNER, job.id)).cursor)
+    await shown(engine, job.id, "x")
+    half = str((await engine.jobs.get(OWNER, job.id)).cursor)
     call.finish()
-    job = await ended(service, job.id)
-    await service.inbox.seen(OWNER, "", job.id, half)
-    assert [notice.read_at for notice in await service.inbox.notices(OWNER, "")] == [None]
-    await service.inbox.seen(OWNER, "", job.id, str(job.cursor))
-    assert [notice.read_at is None for notice in await service.inbox.notices(OWNER, "")] == [False]
+    job = await ended(engine, job.id)
+    await engine.inbox.seen(OWNER, "", job.id, half)
+    assert [notice.read_at for notice in await engine.inbox.notices(OWNER, "")] == [None]
+    await engine.inbox.seen(OWNER, "", job.id, str(job.cursor))
+    assert [notice.read_at is None for notice in await engine.inbox.notices(OWNER, "")] == [False]
 
 
 class KeptStore(MemoryStore):

@@ -6,7 +6,7 @@ import asyncio
 
 from engine.conftest import LIMITS, OWNER, Puppet, spec
 
-from jupyter_bgstream.engine.service import Service
+from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.testing.memory_store import MemoryStore
 
 
@@ -23,14 +23,14 @@ class Lost(MemoryStore):
 
 async def test_sockets_of_running_jobs_are_closed_when_the_store_is_taken_over(puppet: Puppet) -> None:
     store = Lost()
-    service = Service(store=store, providers=puppet, server="here", limits=LIMITS)
-    await service.open()
-    job, _ = await service.jobs.submit(OWNER, spec())
+    engine = Engine(store=store, providers=puppet, server="here", limits=LIMITS)
+    await engine.open()
+    job, _ = await engine.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("so far")  # and then it is silent: no write would notice
     store.taken.set()
     async with asyncio.timeout(60):
         await call.closed.wait()
-    await service.jobs.submit(OWNER, spec("another"))
-    assert (await service.jobs.get(OWNER, job.id)).status == "running"  # its end is not ours to write
+    await engine.jobs.submit(OWNER, spec("another"))
+    assert (await engine.jobs.get(OWNER, job.id)).status == "running"  # its end is not ours to write
     assert len(puppet.calls) == 1
-    await service.close()
+    await engine.close()

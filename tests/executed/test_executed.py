@@ -8,7 +8,7 @@ from pathlib import Path
 from executed.executing import Place, execute, fill, html, nbconvert, notebook, outputs, papermill, saved, widgets
 
 from jupyter_bgstream.testing import ThreadedProvider, answer, refusal
-from jupyter_bgstream.testing.scripted import in_turn
+from jupyter_bgstream.testing.scripted_provider import in_turn
 
 FILL = "jupyter bgstream fill FILE"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 from executed.executing import Place, notebook, papermill
 
-from jupyter_bgstream.client.execution import NOT_WAITED_FOR
+from jupyter_bgstream.client.executed_notebooks import NOT_WAITED_FOR
 from jupyter_bgstream.testing import ThreadedProvider, answer
 
 TEXT = "one two three"

@@ -16,7 +16,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from playwright.async_api import Browser, Route
 
 from jupyter_bgstream.testing import ThreadedProvider
-from jupyter_bgstream.testing.script import Script, answer
+from jupyter_bgstream.testing.scripts import Script, answer
 
 Data = dict[str, Any]
 

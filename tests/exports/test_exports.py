@@ -10,7 +10,7 @@ from exports.exporting import Exports, opened
 from playwright.async_api import Browser
 
 from jupyter_bgstream.core.codec import BATCH_MIME, BUNDLE_MIME, JOBS_MIME
-from jupyter_bgstream.testing.script import JSON, Script, Send, answer, chunk
+from jupyter_bgstream.testing.scripts import JSON, Script, Send, answer, chunk
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

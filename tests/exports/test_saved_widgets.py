@@ -11,7 +11,7 @@ from exports.exporting import Exports, opened
 from exports.test_exports import ATTACKS, citing, refusing
 from playwright.async_api import Browser
 
-from jupyter_bgstream.testing.script import answer
+from jupyter_bgstream.testing.scripts import answer
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_bgstream.cli.demo import demo_config
-from jupyter_bgstream.providers.bundled.demo import echo_text, mood_text, paced, pieces
-from jupyter_bgstream.providers.bundled.demo_texts import QUICK, SLOW, TOUR, TOUR_REASONING
+from jupyter_bgstream.providers.bundled_plugins.demo import echo_text, mood_text, paced, pieces
+from jupyter_bgstream.providers.bundled_plugins.demo_texts import QUICK, SLOW, TOUR, TOUR_REASONING
 from jupyter_bgstream.testing.http_connection import Request
-from jupyter_bgstream.testing.script import Script, answer
-from jupyter_bgstream.testing.scripted import Reply, ScriptedProvider
+from jupyter_bgstream.testing.scripted_provider import Reply, ScriptedProvider
+from jupyter_bgstream.testing.scripts import Script, answer
 
 
 def demo(speed: float = 1.0) -> dict[str, Reply]:

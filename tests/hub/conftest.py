@@ -10,8 +10,8 @@ from browser.conftest import browser as browser  # noqa: PLC0414 - the fixture
 from client.conftest import Kernel
 from harness.hub import Hub, UserServer, jupyterhub
 
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ScriptedProvider, ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ScriptedProvider, ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 # Users by the way their servers sign people in: JupyterHub's server extension, or the older application.
 MODES = {"extension": "ann", "classic": "cleo"}

@@ -10,8 +10,8 @@ from hub.conftest import MODES
 from hub.test_access import ask, by_token
 from server.test_matrix import HANDSHAKE
 
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 Down = dict[str, UserServer]
 

@@ -12,8 +12,8 @@ from client.conftest import Kernel
 from harness.hub import UserServer
 
 from jupyter_bgstream.core.codec import BUNDLE_MIME
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 KernelOf = Callable[[UserServer], Kernel]
 

@@ -14,8 +14,8 @@ from browser.test_signed_out import SIGN_IN, says
 from harness.hub import Hub, UserServer
 from playwright.async_api import Browser
 
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

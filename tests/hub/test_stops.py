@@ -17,8 +17,8 @@ from harness.hub import REPOSITORY, Hub, UserServer
 from harness.process import LoggedProcess
 from hub.test_access import by_token
 
-from jupyter_bgstream.testing.script import Script, answer
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import Script, answer
 
 KernelOf = Callable[[UserServer], Kernel]
 

@@ -9,9 +9,9 @@ import msgspec
 from providers.speaking import ERRORS
 
 from jupyter_bgstream.core.errors import ProviderError
-from jupyter_bgstream.providers.base import ProviderEvent
 from jupyter_bgstream.providers.errors import ErrorBuilder
 from jupyter_bgstream.providers.formats import Decoder
+from jupyter_bgstream.providers.port import ProviderEvent
 
 Maker = Callable[[ErrorBuilder], Decoder]
 

@@ -10,7 +10,7 @@ import anthropic
 from providers.speaking import of, text
 
 from jupyter_bgstream.core.events import Citation, Completed, ToolCall, Usage
-from jupyter_bgstream.providers.base import ProviderEvent
+from jupyter_bgstream.providers.port import ProviderEvent
 
 
 class Heard(NamedTuple):

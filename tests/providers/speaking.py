@@ -15,9 +15,9 @@ from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Channel, Citation, Completed, Delta, ToolCall, Usage
 from jupyter_bgstream.core.job import Job, JobSpec
 from jupyter_bgstream.core.messages import Message
-from jupyter_bgstream.providers.base import Provider, ProviderEvent
 from jupyter_bgstream.providers.errors import ErrorBuilder
 from jupyter_bgstream.providers.formats.chat_completions import ChatDecoder
+from jupyter_bgstream.providers.port import Provider, ProviderEvent
 
 PATIENCE = 60  # seconds; less than the default of idle_timeout
 ERRORS = ErrorBuilder("puppet", model="one", key_env="PUPPET_KEY")

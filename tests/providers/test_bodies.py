@@ -15,7 +15,7 @@ from providers.speaking import of, read, sse, text
 from jupyter_bgstream.core.events import Completed
 from jupyter_bgstream.providers import response_reader, transport
 from jupyter_bgstream.testing import ScriptedProvider, answer, refusal
-from jupyter_bgstream.testing.script import Script, Send
+from jupyter_bgstream.testing.scripts import Script, Send
 
 MB = 1_000_000
 MOST_MEMORY = 80  # MB: some times the largest event

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from jupyter_bgstream.core.errors import ProviderError
-from jupyter_bgstream.providers.builtin import NAMES, builtin_providers, complete_fields, ollama_url
-from jupyter_bgstream.providers.endpoint import read_endpoint
+from jupyter_bgstream.providers.builtin_services import NAMES, builtin_providers, complete_fields, ollama_url
 from jupyter_bgstream.providers.http_provider import HTTPProvider
+from jupyter_bgstream.providers.provider_settings import read_provider_settings
 from jupyter_bgstream.providers.registry import Registry
-from jupyter_bgstream.providers.unconfigured import UnconfiguredProvider
+from jupyter_bgstream.providers.unavailable_provider import UnavailableProvider
 
 
 def endpoint(registry: Registry, name: str) -> Any:
@@ -24,7 +24,7 @@ def test_every_entry_is_one_that_the_setting_could_have() -> None:
     found = builtin_providers({"AZURE_OPENAI_ENDPOINT": "https://me.openai.azure.com"})
     assert len(found) >= 15
     for name, entry in found.items():
-        read = read_endpoint(name, complete_fields(name, entry.fields))
+        read = read_provider_settings(name, complete_fields(name, entry.fields))
         assert (read.default_model is not None) == bool(read.key_names and name != "azure")
         assert entry.documentation.startswith("https://")
 
@@ -71,7 +71,7 @@ def test_the_forms_of_an_azure_endpoint(given: str) -> None:
 async def test_an_address_that_is_none_takes_only_its_provider_away() -> None:
     registry = Registry(environ={"OPENAI_BASE_URL": "nonsense", "OPENAI_API_KEY": "sk-1"})
     broken = registry.resolve("openai/x")
-    assert isinstance(broken, UnconfiguredProvider)
+    assert isinstance(broken, UnavailableProvider)
     status = await broken.status()
     assert status.configured
     assert status.error is not None

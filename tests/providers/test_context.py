@@ -15,12 +15,12 @@ from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.providers import pricing
 from jupyter_bgstream.providers.context_window import Length, RequestSize, certain_overflow
-from jupyter_bgstream.providers.endpoint import Endpoint
 from jupyter_bgstream.providers.errors import ErrorBuilder, message_in
 from jupyter_bgstream.providers.formats import FORMATS
 from jupyter_bgstream.providers.formats.chat_completions import ChatCompletions
 from jupyter_bgstream.providers.formats.dialects import DIALECTS
 from jupyter_bgstream.providers.http_provider import HTTPProvider
+from jupyter_bgstream.providers.provider_settings import ProviderSettings
 from jupyter_bgstream.testing import ScriptedProvider, refusal
 
 HISTORY = (Message(role="user", content="one"), Message(role="assistant", content="1"))
@@ -132,7 +132,7 @@ def long(words: int, **fields: Any) -> Job:
 class TestBeforeItCosts:
     async def test_what_certainly_does_not_fit_is_not_sent(self) -> None:
         # No socket: api.openai.com would be asked for otherwise.
-        service = HTTPProvider("openai", Endpoint(base_url=OPENAI), environ={})
+        service = HTTPProvider("openai", ProviderSettings(base_url=OPENAI), environ={})
         _, error = await read(service, long(10_000, history=HISTORY))
         assert error is not None
         assert (error.code, error.transient) == ("context_too_long", False)

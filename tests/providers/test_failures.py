@@ -14,7 +14,7 @@ import pytest
 from providers.conftest import Connect
 from providers.speaking import free_port, job, read, text
 
-from jupyter_bgstream.providers import bodies, transport
+from jupyter_bgstream.providers import response_bodies, transport
 from jupyter_bgstream.testing import (
     Cut,
     Hold,
@@ -149,7 +149,7 @@ class TestFailure:
     async def test_a_refusal_that_never_ends(
         self, provider: ScriptedProvider, connect: Connect, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(bodies, "ERROR_BODY_SECONDS", 0.05)
+        monkeypatch.setattr(response_bodies, "ERROR_BODY_SECONDS", 0.05)
         provider.scripts["one"] = Script(status=500, steps=(Send(b"oops"), Hold()))
         _, error = await read(connect())
         assert error is not None

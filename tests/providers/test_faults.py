@@ -15,7 +15,7 @@ from providers.speaking import job, of, read, text
 from jupyter_bgstream.core.events import Completed, Usage
 from jupyter_bgstream.providers import response_reader
 from jupyter_bgstream.providers.errors import ErrorBuilder
-from jupyter_bgstream.providers.formats.sse import MAX_EVENT_BYTES
+from jupyter_bgstream.providers.formats.framing import MAX_EVENT_BYTES
 from jupyter_bgstream.testing import Hold, ScriptedProvider, answer, faults, in_turn
 from jupyter_bgstream.testing.faults import FIRST, GIGANTIC_BYTES, RETRY_AFTER, TEXT, USAGE
 

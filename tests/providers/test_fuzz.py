@@ -19,8 +19,8 @@ from providers.speaking import ERRORS, STOP, cut, delta
 from jupyter_bgstream.core.codec import decode_event, encode
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Completed, Delta, Usage
-from jupyter_bgstream.providers.base import ProviderEvent
 from jupyter_bgstream.providers.formats import FORMATS
+from jupyter_bgstream.providers.port import ProviderEvent
 
 Frame = Callable[[Any], bytes]
 

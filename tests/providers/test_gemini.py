@@ -18,8 +18,8 @@ from jupyter_bgstream.core.events import Citation, Completed, Delta, ToolCall, U
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.messages import ImagePart, Message, TextPart
 from jupyter_bgstream.providers import response_reader
-from jupyter_bgstream.providers.base import ImageData
 from jupyter_bgstream.providers.formats.gemini import Gemini, GeminiDecoder, usage_of
+from jupyter_bgstream.providers.port import ImageData
 from jupyter_bgstream.testing import Cut, Hold, Reset, Script, ScriptedProvider, Send, refusal, replay
 
 ROUTE = "POST /v1/models/*"

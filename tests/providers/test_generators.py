@@ -17,10 +17,10 @@ from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Citation, Completed, Delta, ToolCall, Usage
 from jupyter_bgstream.core.messages import ImagePart, Message, TextPart
 from jupyter_bgstream.plugin import Finish, Reasoning
-from jupyter_bgstream.providers.base import Provider
 from jupyter_bgstream.providers.plugins import generator
 from jupyter_bgstream.providers.plugins.generator import GeneratorProvider
 from jupyter_bgstream.providers.plugins.validation import MAX_DELTA
+from jupyter_bgstream.providers.port import Provider
 
 KEY = "sk-canary-4711"
 

@@ -16,14 +16,14 @@ from providers.speaking import job, of, read, text
 from providers.test_bodies import MOST_BLOCK, MOST_MEMORY
 
 from jupyter_bgstream.core.events import Citation, Completed, ToolCall, Usage
-from jupyter_bgstream.providers.base import MAX_MODELS, Resume
 from jupyter_bgstream.providers.errors import ErrorBuilder
+from jupyter_bgstream.providers.event_limits import MAX_CALLS, MAX_CITATIONS, TITLE_LENGTH
 from jupyter_bgstream.providers.finish_reasons import FINISHES
 from jupyter_bgstream.providers.formats import tool_calls
 from jupyter_bgstream.providers.formats.base import MAX_COUNT
-from jupyter_bgstream.providers.sanitize import MAX_CALLS, MAX_CITATIONS, TITLE_LENGTH
+from jupyter_bgstream.providers.port import MAX_MODELS, Resume
 from jupyter_bgstream.testing import Script, ScriptedProvider, replay
-from jupyter_bgstream.testing.script import refusal
+from jupyter_bgstream.testing.scripts import refusal
 
 KEY = "sk-C4nary_0123456789-abcdefgh"
 ROUTES = {

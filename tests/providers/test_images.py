@@ -11,15 +11,15 @@ from providers.decoding import bare, decoded, heard, named, one_by_one
 from providers.speaking import ERRORS
 
 from jupyter_bgstream.core.events import Completed, Delta
-from jupyter_bgstream.providers.base import ImageData, ProviderEvent
 from jupyter_bgstream.providers.errors import ErrorBuilder
+from jupyter_bgstream.providers.event_limits import URL_LENGTH, Sanitizer
+from jupyter_bgstream.providers.formats.anthropic_messages import MessagesDecoder
 from jupyter_bgstream.providers.formats.chat_completions import ChatDecoder
+from jupyter_bgstream.providers.formats.framing import CUT, MAX_EVENT_BYTES, BodyParser, ServerEvent
 from jupyter_bgstream.providers.formats.gemini import GeminiDecoder
-from jupyter_bgstream.providers.formats.messages import MessagesDecoder
 from jupyter_bgstream.providers.formats.ollama import OllamaDecoder
-from jupyter_bgstream.providers.formats.responses_decoder import ResponsesDecoder
-from jupyter_bgstream.providers.formats.sse import CUT, MAX_EVENT_BYTES, BodyParser, ServerEvent
-from jupyter_bgstream.providers.sanitize import URL_LENGTH, Sanitizer
+from jupyter_bgstream.providers.formats.openai_responses_decoder import ResponsesDecoder
+from jupyter_bgstream.providers.port import ImageData, ProviderEvent
 
 PNG = b64encode(b"\x89PNG\r\n\x1a\n and so on").decode()
 JPEG = b64encode(b"\xff\xd8\xff and so on").decode()

@@ -15,8 +15,8 @@ from providers.speaking import ERRORS, text
 
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Completed, ToolCall
-from jupyter_bgstream.providers.base import ProviderEvent
 from jupyter_bgstream.providers.formats import FORMATS, format_of
+from jupyter_bgstream.providers.port import ProviderEvent
 
 WORDS = ("All ", "well.")
 TEXT = "".join(WORDS)

@@ -14,9 +14,9 @@ import pytest
 from providers.speaking import job, of, read, text
 
 from jupyter_bgstream.core.events import Completed, ToolCall, Usage
-from jupyter_bgstream.providers.base import Provider
-from jupyter_bgstream.providers.bundled.litellm import _error, complete
+from jupyter_bgstream.providers.bundled_plugins.litellm import _error, complete
 from jupyter_bgstream.providers.plugins.generator import GeneratorProvider
+from jupyter_bgstream.providers.port import Provider
 from jupyter_bgstream.providers.registry import Registry
 from jupyter_bgstream.testing import Reset, ScriptedProvider, answer, chunk, event, refusal, replay
 

@@ -17,7 +17,7 @@ from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Citation, Completed, Delta, ToolCall, Usage
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.messages import ImagePart, Message, TextPart
-from jupyter_bgstream.providers.formats.messages import Messages, MessagesDecoder, usage_of
+from jupyter_bgstream.providers.formats.anthropic_messages import Messages, MessagesDecoder, usage_of
 from jupyter_bgstream.testing import Hold, Script, ScriptedProvider, Send, refusal, replay
 
 COUNTS = {"input_tokens": 12, "cache_creation_input_tokens": 3, "cache_read_input_tokens": 5, "output_tokens": 1}

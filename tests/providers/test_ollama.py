@@ -12,8 +12,8 @@ from providers.speaking import ERRORS, job, of, read, text
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Completed, Delta, ToolCall, Usage
 from jupyter_bgstream.core.messages import ImagePart, Message, TextPart
-from jupyter_bgstream.providers.base import ProviderEvent
 from jupyter_bgstream.providers.formats import FORMATS
+from jupyter_bgstream.providers.port import ProviderEvent
 from jupyter_bgstream.testing import Cut, Hold, Script, ScriptedProvider, Send, refusal
 
 OLLAMA = FORMATS["ollama"]

@@ -12,13 +12,13 @@ import pytest
 from providers.speaking import job, read, text
 
 from jupyter_bgstream.core.events import Delta, ToolCall
-from jupyter_bgstream.providers.base import ProviderStatus, Resume
-from jupyter_bgstream.providers.bundled import demo_texts
-from jupyter_bgstream.providers.bundled.demo import MODELS, mood_text
+from jupyter_bgstream.providers.bundled_plugins import demo_texts
+from jupyter_bgstream.providers.bundled_plugins.demo import MODELS, mood_text
 from jupyter_bgstream.providers.errors import CODES, ErrorBuilder
+from jupyter_bgstream.providers.event_limits import MAX_ARGUMENTS
 from jupyter_bgstream.providers.plugins.validation import checked_status
+from jupyter_bgstream.providers.port import ProviderStatus, Resume
 from jupyter_bgstream.providers.registry import Registry
-from jupyter_bgstream.providers.sanitize import MAX_ARGUMENTS
 
 AGENT = """
 from jupyter_bgstream.plugin import Reasoning
@@ -30,7 +30,7 @@ async def agent(messages, model, params):
 agent.models = ["small", "large"]
 """
 FACTORY = """
-from jupyter_bgstream.providers.base import ProviderStatus
+from jupyter_bgstream.providers.port import ProviderStatus
 from jupyter_bgstream.core.events import Completed, Delta
 
 class Mine:
@@ -236,7 +236,7 @@ HOSTILE = """
 import asyncio, sys
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Completed, Delta, Citation, ToolCall, Usage
-from jupyter_bgstream.providers.base import ProviderStatus, Resume
+from jupyter_bgstream.providers.port import ProviderStatus, Resume
 
 KEY = "sk-canary-4711"
 

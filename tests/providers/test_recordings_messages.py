@@ -18,7 +18,7 @@ from providers.test_messages_sdk import THEIR_WORDS
 from providers.test_recordings import lines_of
 
 from jupyter_bgstream.core.events import Citation, Completed, Usage
-from jupyter_bgstream.providers.formats.messages import MessagesDecoder
+from jupyter_bgstream.providers.formats.anthropic_messages import MessagesDecoder
 from jupyter_bgstream.testing import ScriptedProvider, replay
 
 STREAMS = streams("anthropic-messages")

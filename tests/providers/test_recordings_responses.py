@@ -12,7 +12,7 @@ from providers.speaking import cut_at_random, of, text
 from providers.test_responses import decoded, heard
 
 from jupyter_bgstream.core.events import Citation, Completed, Usage
-from jupyter_bgstream.testing.script import event
+from jupyter_bgstream.testing.scripts import event
 
 STREAMS = streams("openai-responses")
 each = pytest.mark.parametrize("path", STREAMS.values(), ids=STREAMS)

@@ -9,8 +9,8 @@ import pytest
 from providers.speaking import job, read
 
 from jupyter_bgstream.core.errors import InvalidRequestError, ProviderError
-from jupyter_bgstream.providers.base import Provider, Providers
 from jupyter_bgstream.providers.plugins import loader
+from jupyter_bgstream.providers.port import Provider, Providers
 from jupyter_bgstream.providers.registry import Registry
 from jupyter_bgstream.testing import FakeClock, Hold, Script, ScriptedProvider, Send, answer, refusal
 

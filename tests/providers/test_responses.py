@@ -13,9 +13,9 @@ from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Citation, Completed, Delta, ToolCall, Usage
 from jupyter_bgstream.core.job import JobSpec
 from jupyter_bgstream.core.messages import ImagePart, Message, TextPart
-from jupyter_bgstream.providers.base import ProviderEvent, Resume
-from jupyter_bgstream.providers.formats.responses import Responses
-from jupyter_bgstream.testing.script import event
+from jupyter_bgstream.providers.formats.openai_responses import Responses
+from jupyter_bgstream.providers.port import ProviderEvent, Resume
+from jupyter_bgstream.testing.scripts import event
 
 FORMAT = Responses()
 USAGE = {

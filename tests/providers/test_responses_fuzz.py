@@ -12,11 +12,11 @@ from providers.test_fuzz import values
 
 from jupyter_bgstream.core.codec import encode
 from jupyter_bgstream.core.errors import ProviderError
-from jupyter_bgstream.providers.base import ProviderEvent, Resume
-from jupyter_bgstream.providers.formats.lenient import clean, parse
-from jupyter_bgstream.providers.formats.responses import Responses
-from jupyter_bgstream.providers.formats.responses_decoder import ResponsesDecoder
-from jupyter_bgstream.testing.script import event
+from jupyter_bgstream.providers.formats.lenient_json import clean, parse
+from jupyter_bgstream.providers.formats.openai_responses import Responses
+from jupyter_bgstream.providers.formats.openai_responses_decoder import ResponsesDecoder
+from jupyter_bgstream.providers.port import ProviderEvent, Resume
+from jupyter_bgstream.testing.scripts import event
 
 FORMAT = Responses()
 KINDS = """

@@ -13,11 +13,11 @@ from providers.speaking import ERRORS, PATIENCE, free_port, job, of, text
 from jupyter_bgstream.core.errors import InvalidRequestError, ProviderError
 from jupyter_bgstream.core.events import Completed, Usage
 from jupyter_bgstream.core.job import Job
-from jupyter_bgstream.providers import resume
-from jupyter_bgstream.providers.base import ProviderEvent, Resume
-from jupyter_bgstream.providers.endpoint import read_endpoint
-from jupyter_bgstream.providers.formats.responses import Responses
+from jupyter_bgstream.providers import resumable_stream
+from jupyter_bgstream.providers.formats.openai_responses import Responses
 from jupyter_bgstream.providers.http_provider import HTTPProvider
+from jupyter_bgstream.providers.port import ProviderEvent, Resume
+from jupyter_bgstream.providers.provider_settings import read_provider_settings
 from jupyter_bgstream.testing import (
     Hold,
     Request,
@@ -67,7 +67,7 @@ def sleeps() -> Sleeps:
 
 def connected(base_url: str, sleeps: Sleeps, **fields: Any) -> HTTPProvider:
     config = {"base_url": base_url, "format": "responses", "background": True, "api_key_env": "KEY", **fields}
-    return HTTPProvider("puppet", read_endpoint("puppet", config), environ={"KEY": "sk-puppet"}, sleep=sleeps)
+    return HTTPProvider("puppet", read_provider_settings("puppet", config), environ={"KEY": "sk-puppet"}, sleep=sleeps)
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ async def test_an_answer_too_old_to_be_streamed_is_looked_at_until_it_ends(
     assert error is None
     assert before + text(said) == TEXT
     assert service.answers[0].looks >= 3
-    assert set(sleeps.slept[1:]) == {resume.POLL_DELAY}
+    assert set(sleeps.slept[1:]) == {resumable_stream.POLL_DELAY}
 
 
 async def test_a_service_that_knows_only_the_whole_answer_is_looked_at(
@@ -247,8 +247,8 @@ async def test_tries_that_bring_nothing_are_counted(
     said, error = await read(puppet, msgspec.structs.replace(job("puppet/held"), resume=token))
     assert error is not None
     assert (said, error.code, error.transient) == ([], "truncated", False)
-    assert sleeps.slept == [seconds for seconds in resume.DELAYS[1:] if seconds]
-    assert len(provider.requests) == 1 + len(resume.DELAYS)
+    assert sleeps.slept == [seconds for seconds in resumable_stream.DELAYS[1:] if seconds]
+    assert len(provider.requests) == 1 + len(resumable_stream.DELAYS)
 
 
 async def test_trouble_that_passes_is_forgotten(
@@ -275,7 +275,7 @@ async def test_a_service_that_cannot_be_reached_is_tried_as_well(sleeps: Sleeps)
     _, error = await read(nobody, msgspec.structs.replace(job(), resume=token))
     assert error is not None
     assert error.code == "truncated"
-    assert len(sleeps.slept) == len(resume.DELAYS) - 1
+    assert len(sleeps.slept) == len(resumable_stream.DELAYS) - 1
 
 
 async def test_an_answer_of_long_silence_is_looked_at(
@@ -283,7 +283,7 @@ async def test_an_answer_of_long_silence_is_looked_at(
 ) -> None:
     # A model may think for longer than its stream has anything to say: that is no reason to give its answer up.
     impatient = connected(provider.base_url, sleeps, idle_timeout=0.05)
-    looked = resume.POLL_DELAY
+    looked = resumable_stream.POLL_DELAY
 
     def until_looked() -> None:
         if sleeps.slept.count(looked) < 2:
@@ -296,7 +296,7 @@ async def test_an_answer_of_long_silence_is_looked_at(
     assert error is None
     assert text(said) == TEXT
     streams = [request for request in provider.requests if request.method == "POST" or "stream=true" in request.path]
-    assert len(streams) == 2 + resume.SILENT_CONNECTIONS
+    assert len(streams) == 2 + resumable_stream.SILENT_CONNECTIONS
     assert service.answers[0].looks >= 3
 
 
@@ -346,4 +346,4 @@ async def test_a_service_that_hangs_is_not_waited_for(
 
 def test_only_a_format_that_can_is_asked_in_the_background() -> None:
     with pytest.raises(InvalidRequestError, match="only the format responses"):
-        read_endpoint("x", {"base_url": "http://x.example/v1", "background": True})
+        read_provider_settings("x", {"base_url": "http://x.example/v1", "background": True})

@@ -87,7 +87,7 @@ class TestServer:
     async def test_a_wait_for_what_never_comes_says_so(
         self, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("jupyter_bgstream.testing.scripted.PATIENCE", 0.01)
+        monkeypatch.setattr("jupyter_bgstream.testing.scripted_provider.PATIENCE", 0.01)
         with pytest.raises(TimeoutError, match="never 2 requests"):
             await provider.request(2)
 

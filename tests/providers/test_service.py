@@ -15,8 +15,8 @@ from providers.speaking import STOP, delta, job, read, sse, text
 from jupyter_bgstream.core.events import Completed, Usage
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.providers import http_provider, transport
-from jupyter_bgstream.providers.endpoint import read_endpoint
 from jupyter_bgstream.providers.http_provider import HTTPProvider
+from jupyter_bgstream.providers.provider_settings import read_provider_settings
 from jupyter_bgstream.testing import (
     Cut,
     Hold,
@@ -211,7 +211,7 @@ async def test_a_list_that_is_refused_is_an_error(provider: ScriptedProvider, co
 
 async def test_what_answers_at_a_port_that_nobody_named_is_not_taken_for_a_service(provider: ScriptedProvider) -> None:
     provider.listing = PAGE
-    endpoint = read_endpoint("vllm", {"base_url": provider.base_url})
+    endpoint = read_provider_settings("vllm", {"base_url": provider.base_url})
     status = await HTTPProvider("vllm", endpoint, environ={}, configured=False).status()
     assert not status.configured
     assert status.error is not None
@@ -236,7 +236,7 @@ async def test_a_list_of_models_that_does_not_end_is_not_kept_in_memory(monkeypa
     server = await asyncio.start_server(endless, "127.0.0.1", 0)
     async with server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-        status = await HTTPProvider("any", read_endpoint("any", {"base_url": url}), environ={}).status()
+        status = await HTTPProvider("any", read_provider_settings("any", {"base_url": url}), environ={}).status()
     assert status.error is not None
     assert status.error.code == "malformed_stream"
     assert sent < 16 << 20  # what the sockets hold is not ours

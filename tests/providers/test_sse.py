@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from providers.speaking import cut
 
 from jupyter_bgstream.core.errors import ProviderError
-from jupyter_bgstream.providers.formats.sse import BodyParser, ServerEvent
+from jupyter_bgstream.providers.formats.framing import BodyParser, ServerEvent
 
 
 def parse(*pieces: bytes, max_event_bytes: int = 1024) -> list[ServerEvent]:

@@ -13,7 +13,7 @@ from providers.conftest import Connect
 from providers.speaking import job, read, text
 
 from jupyter_bgstream.providers import transport
-from jupyter_bgstream.providers.endpoint import read_endpoint
+from jupyter_bgstream.providers.provider_settings import read_provider_settings
 from jupyter_bgstream.providers.proxies import is_exempt
 from jupyter_bgstream.testing import ScriptedProvider, answer
 
@@ -210,7 +210,7 @@ async def test_a_query_in_the_address_goes_with_every_request(provider: Scripted
     await service.status()
     assert [request.path for request in provider.requests] == ["/v1/chat/completions?api-version=2024-10-21"]
     assert provider.listings == 1
-    endpoint = read_endpoint("x", {"base_url": "https://host/v1?a=1"})
+    endpoint = read_provider_settings("x", {"base_url": "https://host/v1?a=1"})
     assert endpoint.url("/models?pageSize=1") == "https://host/v1/models?pageSize=1&a=1"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from harness.jupyter import Jupyter, jupyter
 
-from jupyter_bgstream.testing.scripted import ScriptedProvider, ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ScriptedProvider, ThreadedProvider
 
 
 @pytest.fixture(scope="module")

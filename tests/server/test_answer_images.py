@@ -9,9 +9,9 @@ import pytest
 from harness.jupyter import Jupyter, jupyter
 from server.conftest import config_for, submit, wait
 
-from jupyter_bgstream.store.base import IMAGE_CHUNK
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.store.ports.store import IMAGE_CHUNK
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
 HTML = b"GIF89a<html><script>alert(document.domain)</script>"

@@ -10,11 +10,11 @@ from engine.conftest import Puppet
 from traitlets import TraitError
 
 from jupyter_bgstream.core.events import Waiting
-from jupyter_bgstream.engine.service import Service
+from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.server import app
-from jupyter_bgstream.server.activity import has_work
 from jupyter_bgstream.server.app import BgStreamApp
 from jupyter_bgstream.server.base import MAX_PAGE
+from jupyter_bgstream.server.culler_activity import has_work
 from jupyter_bgstream.store.sqlite import TemporaryStore
 from jupyter_bgstream.testing.factories import HERE, OWNER, THERE, append, claim, submit
 from jupyter_bgstream.testing.memory_store import MemoryStore
@@ -54,33 +54,33 @@ def test_memory_store_is_refused_with_its_replacement() -> None:
 
 async def test_a_culler_is_kept_away_from_what_is_still_to_run_here() -> None:
     store = MemoryStore(server=HERE)
-    service = Service(store=store, providers=Puppet(), server=HERE)  # not open: nothing is claimed but by us
+    engine = Engine(store=store, providers=Puppet(), server=HERE)  # not open: nothing is claimed but by us
     await store.open()
     await submit(store, "job-0001", server=THERE)
-    assert not await has_work(service, OWNER)
+    assert not await has_work(engine, OWNER)
     await submit(store, "job-0002")
-    assert await has_work(service, OWNER)
+    assert await has_work(engine, OWNER)
     (job,) = await claim(store)
-    assert not await has_work(service, OWNER)  # as the scheduler sees it: nothing runs here
+    assert not await has_work(engine, OWNER)  # as the scheduler sees it: nothing runs here
     await append(store, job, [Waiting(at=21.0, until=1e9, code="rate_limited", message="Later.")])
-    assert await has_work(service, OWNER)
+    assert await has_work(engine, OWNER)
     await store.close()
-    assert not await has_work(service, OWNER)
+    assert not await has_work(engine, OWNER)
 
 
 async def test_newer_jobs_of_another_server_hide_no_work() -> None:
     store = MemoryStore(server=HERE)
-    service = Service(store=store, providers=Puppet(), server=HERE)
+    engine = Engine(store=store, providers=Puppet(), server=HERE)
     await store.open()
     await submit(store, "job-here")
     for number in range(MAX_PAGE):
         await submit(store, f"job-{number:04}", server=THERE)
-    assert await has_work(service, OWNER)
+    assert await has_work(engine, OWNER)
     (job,) = await claim(store)
     await append(store, job, [Waiting(at=21.0, until=1e9, code="rate_limited", message="Later.")])
     for number in range(MAX_PAGE):
         await claim(store, server=THERE)
         other = await store.job(OWNER, f"job-{number:04}")
         await append(store, other, [Waiting(at=21.0, until=1e9, code="rate_limited", message="Later.")])
-    assert await has_work(service, OWNER)
+    assert await has_work(engine, OWNER)
     await store.close()

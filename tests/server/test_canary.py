@@ -20,10 +20,10 @@ from server.test_matrix import connect, leave, read
 from traitlets.config import Config
 
 from jupyter_bgstream.core.errors import InvalidRequestError
-from jupyter_bgstream.providers.endpoint import read_endpoint
+from jupyter_bgstream.providers.provider_settings import read_provider_settings
 from jupyter_bgstream.testing.http_connection import Request
-from jupyter_bgstream.testing.script import Cut, Hold, Script, answer, event, refusal, replay
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import Cut, Hold, Script, answer, event, refusal, replay
 
 # With characters that every encoding writes in another way, around words that it does not.
 KEY = 'sk-"K3yC4nary"+/9&\\ z'
@@ -315,5 +315,5 @@ def test_a_key_in_the_wrong_place_is_not_shown(provider: ThreadedProvider) -> No
     }
     for name, entry in wrong.items():
         with pytest.raises(InvalidRequestError) as refused:  # app.py says its words in the log, and at every route
-            read_endpoint("demo", entry)
+            read_provider_settings("demo", entry)
         assert "k3yc4nary" not in str(refused.value).lower(), name

@@ -13,10 +13,10 @@ import pytest
 from providers.speaking import job, of, read, text
 
 from jupyter_bgstream.core.events import Citation, Usage
-from jupyter_bgstream.providers.builtin import _HOSTED, _LOCAL, NAMES
-from jupyter_bgstream.providers.endpoint import Endpoint
+from jupyter_bgstream.providers.builtin_services import _HOSTED, _LOCAL, NAMES
 from jupyter_bgstream.providers.plugins.generator import GeneratorProvider
 from jupyter_bgstream.providers.plugins.loader import GROUP
+from jupyter_bgstream.providers.provider_settings import ProviderSettings
 from jupyter_bgstream.server.app import BgStreamApp
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ def test_setting_is_documented_with_its_default(name: str) -> None:
 
 
 def test_every_field_of_a_provider_is_documented() -> None:
-    for name in Endpoint.__struct_fields__:
+    for name in ProviderSettings.__struct_fields__:
         assert f"| `{name}` |" in DOCS
 
 

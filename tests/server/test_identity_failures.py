@@ -10,7 +10,7 @@ from harness.jupyter import Jupyter, jupyter
 from server.conftest import config_for
 from server.test_matrix import HANDSHAKE
 
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
 
 FAILING = """
 from jupyter_server.auth import IdentityProvider, User

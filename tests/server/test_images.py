@@ -9,8 +9,8 @@ import pytest
 from harness.jupyter import Jupyter
 from server.conftest import submit, wait
 
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20_000
 IMAGE = {"type": "image", "media_type": "image/png", "data": b64encode(PNG).decode()}

@@ -10,8 +10,8 @@ import pytest
 from harness.jupyter import Jupyter, jupyter
 from server.conftest import submit, wait
 
-from jupyter_bgstream.testing.script import answer, replay
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer, replay
 
 
 @pytest.fixture(scope="module")

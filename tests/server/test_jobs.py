@@ -14,8 +14,8 @@ from harness.jupyter import Jupyter, jupyter
 from providers.recorded import streams
 from server.conftest import config_for, submit, until_text, wait
 
-from jupyter_bgstream.testing.script import DONE, Cut, Hold, answer, event, refusal, replay
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import DONE, Cut, Hold, answer, event, refusal, replay
 
 CANARY = "sk-canary-3f9a77"
 STREAMS = streams("chat-completions")

@@ -13,8 +13,8 @@ import pytest
 from harness.jupyter import Jupyter, jupyter
 from server.conftest import config_for, submit, until_text, wait
 
-from jupyter_bgstream.testing.script import answer, refusal
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer, refusal
 
 
 @pytest.fixture

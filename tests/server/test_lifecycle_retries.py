@@ -10,9 +10,9 @@ import pytest
 from engine.conftest import Puppet
 
 from jupyter_bgstream.core.errors import InvalidRequestError, UnavailableError
-from jupyter_bgstream.engine.service import Limits, Service
-from jupyter_bgstream.server import backend as server_backend
-from jupyter_bgstream.server.backend import Backend
+from jupyter_bgstream.engine.engine import Engine, Limits
+from jupyter_bgstream.server import engine_state as server_backend
+from jupyter_bgstream.server.engine_state import Backend
 from jupyter_bgstream.server.lifecycle import FIRST_RETRY, LONGEST_RETRY, BackgroundTasks, Lifecycle
 from jupyter_bgstream.testing.clock import FakeClock
 from jupyter_bgstream.testing.memory_store import MemoryStore
@@ -41,7 +41,7 @@ class Store(MemoryStore):
 class World:
     """A lifecycle whose parts fail as a test says."""
 
-    def __init__(self, *errors: BaseException, beside: Callable[[Service], BackgroundTasks] = lambda _: {}) -> None:
+    def __init__(self, *errors: BaseException, beside: Callable[[Engine], BackgroundTasks] = lambda _: {}) -> None:
         self.errors = list(errors)
         self.events: list[str] = []
         self.clock = FakeClock()
@@ -49,7 +49,7 @@ class World:
         self.lifecycle = Lifecycle(
             self.backend,
             announce=self._announce,
-            make_service=self._make_service,
+            make_engine=self._make_engine,
             background_tasks=beside,
             clock=self.clock,
         )
@@ -59,9 +59,9 @@ class World:
         if self.announce_errors:
             raise self.announce_errors.pop(0)
 
-    def _make_service(self) -> Service:
+    def _make_engine(self) -> Engine:
         store = Store(self.errors, self.events)
-        return Service(store=store, providers=Puppet(), server="here", limits=Limits(stop_grace=0.0))
+        return Engine(store=store, providers=Puppet(), server="here", limits=Limits(stop_grace=0.0))
 
 
 async def turns() -> None:
@@ -75,7 +75,7 @@ async def test_start_is_repeated_with_longer_pauses_until_the_store_opens(caplog
     pause, waited = FIRST_RETRY, []
     while world.errors:
         await world.clock.sleeping()
-        assert world.backend.service is None
+        assert world.backend.engine is None
         assert world.backend.retry_after == pause
         assert "The disk is full. The start is repeated automatically; no restart is needed." in world.backend.reason
         waited.append(pause)
@@ -86,7 +86,7 @@ async def test_start_is_repeated_with_longer_pauses_until_the_store_opens(caplog
     world.clock.advance(pause)
     await turns()
     assert waited == [1, 2, 4, 8, 16, 30]
-    assert world.backend.service is not None
+    assert world.backend.engine is not None
     assert [record.levelno for record in caplog.records if "could not start" in record.message] == [logging.CRITICAL]
     await world.lifecycle.stop()
 
@@ -95,12 +95,12 @@ async def test_start_is_repeated_with_longer_pauses_until_the_store_opens(caplog
     "error", [UnavailableError("No."), OSError("No."), InvalidRequestError("No."), ValueError(), SystemExit(1)]
 )
 async def test_failure_after_the_store_was_opened_closes_it(error: BaseException) -> None:
-    def fail(_: Service) -> BackgroundTasks:
+    def fail(_: Engine) -> BackgroundTasks:
         raise error
 
     world = World(beside=fail)
     await world.lifecycle.start()
-    assert world.backend.service is None
+    assert world.backend.engine is None
     assert world.events == ["open", "close"]
     assert world.backend.reason.startswith("jupyter_bgstream could not start. ")
     assert (world.backend.retry_after is None) == (not isinstance(error, UnavailableError))
@@ -138,7 +138,7 @@ async def test_stop_during_start_closes_what_was_opened() -> None:
     await world.lifecycle.stop()
     await starting
     assert world.events in ([], ["open", "close"])
-    assert world.backend.service is None
+    assert world.backend.engine is None
 
 
 async def test_second_stop_waits_for_the_first() -> None:

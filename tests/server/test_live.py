@@ -18,8 +18,8 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 from jupyter_bgstream.core.codec import PROTOCOL_VERSION, decode_event
 from jupyter_bgstream.core.events import Event
 from jupyter_bgstream.core.state import Answer, fold
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 LONG = [f"{n} " for n in range(30_000)]
 

@@ -21,11 +21,11 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
 
-from jupyter_bgstream.core.limits import MAX_BODY
+from jupyter_bgstream.core.request_checks import MAX_BODY
 from jupyter_bgstream.server.app import BgStreamApp
 from jupyter_bgstream.server.base import NotFoundHandler, verbs
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 # 101: the socket opens. {job} (it has ended), {notice} and {batch} are Ada's; eve has her own server on the same store.
 # The callers: nobody, a wrong token, a kernel of Ada's, somebody whom the authorizer refuses, somebody who may read

@@ -28,9 +28,9 @@ from jupyter_bgstream.core.state import Answer
 from jupyter_bgstream.core.threads import Thread
 from jupyter_bgstream.server.base import NotFoundHandler, verbs
 from jupyter_bgstream.server.openapi import openapi_document, path_of
-from jupyter_bgstream.server.operations import OPERATIONS
-from jupyter_bgstream.testing.script import answer, refusal
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.server.openapi_operations import OPERATIONS
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer, refusal
 
 SETTINGS = Path(__file__).parent / "schemathesis.toml"
 ROUTES = [

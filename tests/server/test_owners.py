@@ -12,8 +12,8 @@ import pytest
 from harness.jupyter import Jupyter
 from server.conftest import config_for, submit, until_text, wait
 
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ScriptedProvider, ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ScriptedProvider, ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is POSIX")
 

@@ -17,10 +17,10 @@ from server.conftest import config_for
 from server.test_lifecycle import jobs_of, until
 from server.test_live import Page, connect
 
-from jupyter_bgstream.core.pauses import AT_FIRST, IN_A_ROW, PAUSING
+from jupyter_bgstream.core.batch_pause import AT_FIRST, IN_A_ROW, PAUSING
 from jupyter_bgstream.testing import Request, Script
-from jupyter_bgstream.testing.script import answer, refusal
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer, refusal
 
 ROOT = Path(__file__).parents[2]
 REVOKED = refusal(401, {"error": {"message": "This key was revoked.", "code": "invalid_api_key"}})

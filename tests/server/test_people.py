@@ -15,8 +15,8 @@ from jupyter_server.auth.login import LegacyLoginHandler
 from server.conftest import config_for, submit, wait
 
 from jupyter_bgstream.server.identity import KERNEL, MAX_NAME_LENGTH, person_name, viewer
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 JOB = {"model": "demo/shared", "prompt": "x"}
 

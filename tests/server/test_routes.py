@@ -12,11 +12,12 @@ import pytest
 from harness.jupyter import Jupyter, jupyter
 
 from jupyter_bgstream.core.errors import InvalidRequestError
-from jupyter_bgstream.core.limits import MAX_BODY
-from jupyter_bgstream.server import batches, images, inbox, jobs, live, log, meta, threads, usage
-from jupyter_bgstream.server.requests import JobSubmission
+from jupyter_bgstream.core.request_checks import MAX_BODY
+from jupyter_bgstream.server import batches, costs, event_log, images, inbox, jobs, server_info, threads, websocket
+from jupyter_bgstream.server.request_bodies import JobSubmission
 
-ROUTES = [route for module in (jobs, batches, threads, inbox, usage, meta, log, images) for route in module.ROUTES]
+MODULES = (jobs, batches, threads, inbox, costs, server_info, event_log, images)
+ROUTES = [route for module in MODULES for route in module.ROUTES]
 VERBS = ("get", "head", "post", "put", "patch", "delete")
 IMPLEMENTED = [
     (pattern, verb)
@@ -141,7 +142,7 @@ def test_the_socket_refuses_another_sites_page(server: Jupyter) -> None:
 
 
 def upgrade(server: Jupyter, headers: dict[str, str]) -> httpx.Response:
-    assert [pattern for pattern, _ in live.ROUTES] == ["live"]
+    assert [pattern for pattern, _ in websocket.ROUTES] == ["live"]
     handshake = {
         "Connection": "Upgrade",
         "Upgrade": "websocket",

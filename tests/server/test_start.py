@@ -23,9 +23,9 @@ from server.test_webhook import SECRET
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
-from jupyter_bgstream.server.runtime import server_url
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.server.runtime_file import server_url
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 # What jupyter-server 2.15 lacks: the start hook and, as other old versions, a parameter of a private method.
 OLD_JUPYTER_SERVER = """
@@ -157,19 +157,19 @@ from jupyter_server.serverapp import ServerApp
 ServerApp.write_browser_open_files = lambda self: None
 """
 BROKEN_START = """
-from jupyter_bgstream.engine import service
+from jupyter_bgstream.engine import engine
 async def fail(self):
     await opened(self)
     raise ZeroDivisionError("sk-canary-4711")
-opened, service.Service.open = service.Service.open, fail
+opened, engine.Engine.open = engine.Engine.open, fail
 """
 SLOW_START = """
 import asyncio
-from jupyter_bgstream.engine import service
+from jupyter_bgstream.engine import engine
 async def wait(self):
     await asyncio.sleep(2)
     await opened(self)
-opened, service.Service.open = service.Service.open, wait
+opened, engine.Engine.open = engine.Engine.open, wait
 """
 
 

@@ -18,8 +18,8 @@ from server.conftest import submit, until_text, wait
 from jupyter_bgstream.core.codec import decode_event
 from jupyter_bgstream.core.events import Event
 from jupyter_bgstream.core.state import Answer, fold
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 LABEXTENSION = Path(__file__).parents[2] / "labextension"
 TEXT = " ".join(f"word{n}" for n in range(40))

@@ -12,7 +12,7 @@ from harness.jupyter import Jupyter
 from server.conftest import submit, until_text, wait
 
 from jupyter_bgstream.testing import Hold, answer, refusal
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
 
 
 @pytest.fixture

@@ -33,14 +33,14 @@ from jupyter_bgstream.core.batches import BatchSpec
 from jupyter_bgstream.core.errors import InvalidRequestError, ProviderError
 from jupyter_bgstream.core.job import JobSource
 from jupyter_bgstream.core.notices import Mute
-from jupyter_bgstream.engine.service import Limits, Service
+from jupyter_bgstream.engine.engine import Engine, Limits
 from jupyter_bgstream.server import webhook
 from jupyter_bgstream.server.webhook import Webhook, read_target
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import START, FakeClock
 from jupyter_bgstream.testing.memory_store import MemoryStore
-from jupyter_bgstream.testing.script import answer
-from jupyter_bgstream.testing.scripted import ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+from jupyter_bgstream.testing.scripts import answer
 
 KEY = bytes(range(32))
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
@@ -60,28 +60,28 @@ class Servers:
     def __init__(self, receiver: Receiver, stack: AsyncExitStack, *, database: Path | None, now: float) -> None:
         self.clock = FakeClock(now)
         self.puppet = Puppet()
-        self.services: list[Service] = []
+        self.services: list[Engine] = []
         self.calling: list[asyncio.Task[None]] = []
         self._receiver = receiver
         self._stack = stack
         self._database = database
         self._sleepers = 0
 
-    async def add(self, *, preview: bool = False) -> Service:
-        name = f"server-{len(self.services)}"
+    async def add(self, *, preview: bool = False) -> Engine:
+        name = f"server-{len(self.engines)}"
         store = SQLiteStore(self._database, server=name) if self._database else MemoryStore(server=name)
-        service = Service(
+        engine = Engine(
             store=store, providers=self.puppet, server=name, clock=self.clock, limits=Limits(stop_grace=0.0)
         )
-        await service.open()
-        self._stack.push_async_callback(service.close)
+        await engine.open()
+        self._stack.push_async_callback(engine.close)
         target = read_target(self._receiver.url, secret_env="HOOK_SECRET", preview=preview, environ=ENVIRON)
-        calling = asyncio.create_task(Webhook(target, service=service, owner=OWNER, clock=self.clock).run())
+        calling = asyncio.create_task(Webhook(target, engine=engine, owner=OWNER, clock=self.clock).run())
         self._stack.push_async_callback(self._cancel, calling)
         self.calling.append(calling)
-        self.services.append(service)
+        self.services.append(engine)
         self._sleepers += 2  # the look for dead servers' jobs, and the webhook
-        return service
+        return engine
 
     async def _cancel(self, calling: asyncio.Task[None]) -> None:
         calling.cancel()
@@ -192,10 +192,10 @@ async def test_words_go_out_only_if_they_are_wanted(servers: Servers, receiver: 
 
 
 async def test_a_failed_job_says_its_code_and_not_its_message(servers: Servers, receiver: Receiver) -> None:
-    service = await servers.add()
-    job, _ = await service.jobs.submit(OWNER, spec("Tell me my secret."))
+    engine = await servers.add()
+    job, _ = await engine.jobs.submit(OWNER, spec("Tell me my secret."))
     (await servers.puppet.call()).fail(ProviderError("It says: 'Tell me my secret' is bad.", code="bad_request"))
-    await ended(service, job.id)
+    await ended(engine, job.id)
     await servers.passes(35)
     assert (receiver.said[0]["type"], receiver.said[0]["data"]["error_code"]) == ("job.failed", "bad_request")
     assert b"secret" not in receiver.requests[0].body
@@ -204,35 +204,35 @@ async def test_a_failed_job_says_its_code_and_not_its_message(servers: Servers, 
 async def test_what_was_read_dismissed_muted_cancelled_or_deleted_is_not_told(
     servers: Servers, receiver: Receiver
 ) -> None:
-    service = await servers.add()
+    engine = await servers.add()
     read = await servers.said()
     dismissed = await servers.said()
     deleted = await servers.said()
     await servers.said(source=JobSource(notebook="quiet.ipynb"))
     await servers.said(thread="quiet")
-    cancelled, _ = await service.jobs.submit(OWNER, spec())
+    cancelled, _ = await engine.jobs.submit(OWNER, spec())
     await servers.puppet.call()
     await servers.passes(20)
-    notices = {notice.job: notice.id for notice in await service.inbox.notices(OWNER, "")}
-    await service.inbox.read(OWNER, "ada", [notices[read]])
-    await service.inbox.dismiss(OWNER, "bob", notices[dismissed])
-    await service.jobs.delete(OWNER, deleted)
-    await service.inbox.mute(OWNER, "", Mute(kind="notebook", name="quiet.ipynb"), on=True)
-    await service.inbox.mute(OWNER, "", Mute(kind="thread", name="quiet"), on=True)
-    await service.jobs.cancel(OWNER, cancelled.id)
+    notices = {notice.job: notice.id for notice in await engine.inbox.notices(OWNER, "")}
+    await engine.inbox.read(OWNER, "ada", [notices[read]])
+    await engine.inbox.dismiss(OWNER, "bob", notices[dismissed])
+    await engine.jobs.delete(OWNER, deleted)
+    await engine.inbox.mute(OWNER, "", Mute(kind="notebook", name="quiet.ipynb"), on=True)
+    await engine.inbox.mute(OWNER, "", Mute(kind="thread", name="quiet"), on=True)
+    await engine.jobs.cancel(OWNER, cancelled.id)
     told = await servers.said()
     await servers.passes(100)
     assert [said["data"]["job"] for said in receiver.said] == [told]
 
 
 async def test_a_batch_is_told_once_with_its_counts(servers: Servers, receiver: Receiver) -> None:
-    service = await servers.add()
+    engine = await servers.add()
     members = [(f"member-{number}", spec(f"Row {number}")) for number in range(2)]
-    await service.batches.submit(OWNER, BatchSpec(id="the-batch", total=2, title="Table"), members)
+    await engine.batches.submit(OWNER, BatchSpec(id="the-batch", total=2, title="Table"), members)
     (await servers.puppet.call()).say("x").finish()
     (await servers.puppet.call()).fail(ProviderError("No.", code="bad_request"))
     for job_id, _ in members:
-        await ended(service, job_id)
+        await ended(engine, job_id)
     await servers.passes(100)
     (said,) = receiver.said
     assert said["type"] == "batch.failed"
@@ -241,21 +241,21 @@ async def test_a_batch_is_told_once_with_its_counts(servers: Servers, receiver: 
 
 
 async def test_a_paused_batch_says_its_code_and_not_its_message(servers: Servers, receiver: Receiver) -> None:
-    service = await servers.add()
+    engine = await servers.add()
     members = [(f"member-{number}", spec(f"Row {number}")) for number in range(9)]
-    await service.batches.submit(OWNER, BatchSpec(id="the-batch", total=9, title="Table", concurrency=1), members)
+    await engine.batches.submit(OWNER, BatchSpec(id="the-batch", total=9, title="Table", concurrency=1), members)
     for job_id, _ in members[:5]:
         (await servers.puppet.call()).fail(ProviderError("It says: 'my secret' is bad.", code="unauthorized"))
-        await ended(service, job_id)
+        await ended(engine, job_id)
     await servers.passes(100)
     (said,) = receiver.said
     assert (said["type"], said["data"]["error_code"]) == ("batch.paused", "unauthorized")
     assert said["data"]["counts"]["failed"] == 5
     assert b"secret" not in receiver.requests[0].body
-    await service.batches.resume(OWNER, "the-batch")
+    await engine.batches.resume(OWNER, "the-batch")
     for job_id, _ in members[5:]:
         (await servers.puppet.call()).say("x").finish()
-        await ended(service, job_id)
+        await ended(engine, job_id)
     await servers.passes(100)
     assert [each["type"] for each in receiver.said] == ["batch.paused", "batch.failed"]
 
@@ -298,7 +298,7 @@ async def test_what_a_receiver_names_in_its_head_is_neither_kept_nor_followed(
 async def test_after_a_day_it_is_given_up(
     servers: Servers, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    service = await servers.add()
+    engine = await servers.add()
     receiver.replies = [(500, {})] * 1000
     await servers.said()
     for _ in range(26 * 6):
@@ -312,7 +312,7 @@ async def test_after_a_day_it_is_given_up(
     servers.clock.advance(3600)
     await servers.passes(10)
     assert len(receiver.requests) == tried
-    assert len(await service.inbox.notices(OWNER, "")) == 1  # the inbox still has it
+    assert len(await engine.inbox.notices(OWNER, "")) == 1  # the inbox still has it
 
 
 async def test_a_receiver_that_asks_for_time_gets_it_for_all_notices(servers: Servers, receiver: Receiver) -> None:

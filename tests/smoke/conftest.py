@@ -18,7 +18,7 @@ from browser.lab import Lab, new_lab
 from harness.jupyter import Jupyter, jupyter, of_this_machine
 from playwright.async_api import Browser, async_playwright
 
-from jupyter_bgstream.testing.scripted import ScriptedProvider, ThreadedProvider
+from jupyter_bgstream.testing.scripted_provider import ScriptedProvider, ThreadedProvider
 
 
 class Installation:

@@ -13,8 +13,8 @@ from store.serving import opened
 from store.test_files import filled, refused
 
 from jupyter_bgstream.core.errors import UnavailableError
-from jupyter_bgstream.store.sqlite import SQLiteStore, file_access
-from jupyter_bgstream.store.sqlite.file_access import foreign_owner, writable_folder
+from jupyter_bgstream.store.sqlite import SQLiteStore, file_permissions
+from jupyter_bgstream.store.sqlite.file_permissions import foreign_owner, writable_folder
 from jupyter_bgstream.testing.store_contract import HERE, ids_of, submit
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="owners and modes are POSIX")
@@ -100,7 +100,7 @@ async def test_file_system_without_modes_is_said_once_and_not_refused(database, 
     await filled(database)
     database.chmod(0o644)
     database.with_name("jobs.sqlite.servers").chmod(0o755)
-    monkeypatch.setattr(file_access.Path, "chmod", lambda *_: None)
+    monkeypatch.setattr(file_permissions.Path, "chmod", lambda *_: None)
     async with opened(database):
         (line,) = logged(caplog)
         assert "its file system keeps no modes" in line
@@ -112,7 +112,7 @@ async def test_file_system_that_refuses_modes_is_said_once_and_not_refused(datab
 
     await filled(database)
     database.chmod(0o644)
-    monkeypatch.setattr(file_access.Path, "chmod", refuse)
+    monkeypatch.setattr(file_permissions.Path, "chmod", refuse)
     async with opened(database):
         (line,) = logged(caplog)
         assert "that cannot be changed: Operation not permitted" in line
@@ -218,7 +218,7 @@ async def test_file_system_that_gives_all_files_one_owner_is_not_refused(home, m
     database, locks = home / "jobs.sqlite", home / "jobs.sqlite.servers"
     with acting_as(ADA):
         await filled(database)
-        monkeypatch.setattr(file_access.os, "geteuid", lambda: 1000)
+        monkeypatch.setattr(file_permissions.os, "geteuid", lambda: 1000)
         assert foreign_owner(database, locks) is None
         assert [path.name for path in sorted(home.iterdir())] == ["jobs.sqlite", "jobs.sqlite.servers"]
     os.chown(database, EVE, EVE)
@@ -232,6 +232,6 @@ async def test_folder_of_locks_that_cannot_be_read_is_said(database, monkeypatch
     def refuse(_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(file_access.Path, "iterdir", refuse)
+    monkeypatch.setattr(file_permissions.Path, "iterdir", refuse)
     with pytest.raises(UnavailableError, match=r"cannot be opened: .*Permission denied"):
         await SQLiteStore(database, server=HERE).open()

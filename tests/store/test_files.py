@@ -18,11 +18,11 @@ from store.serving import DEADLINE, opened, serving
 from store.test_lost_locks import until
 
 from jupyter_bgstream.core.errors import UnavailableError
-from jupyter_bgstream.store.sqlite import SQLiteStore, files, filesystem
+from jupyter_bgstream.store.sqlite import SQLiteStore, network_filesystem, open_database
 from jupyter_bgstream.store.sqlite import connection as database_module
 from jupyter_bgstream.store.sqlite.connection import check
-from jupyter_bgstream.store.sqlite.files import default_host
-from jupyter_bgstream.store.sqlite.filesystem import is_shared, type_of
+from jupyter_bgstream.store.sqlite.network_filesystem import is_shared, type_of
+from jupyter_bgstream.store.sqlite.open_database import default_host
 from jupyter_bgstream.testing.factories import append
 from jupyter_bgstream.testing.store_contract import ALL, DONE, HERE, OWNER, ids_of, log_of, running, submit, text_deltas
 
@@ -92,7 +92,7 @@ def test_a_windows_share_is_shared():
         def resolve(self):
             return self
 
-    assert filesystem.network_file_system(Folder(r"\\server\home\ada")) == "smb"
+    assert network_filesystem.network_file_system(Folder(r"\\server\home\ada")) == "smb"
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def network(tmp_path, monkeypatch):
     folder = tmp_path / "home"
     folder.mkdir()
     mounts.write_text(f"1 0 0:1 / / rw - ext4 /dev/vda rw\n2 1 0:2 / {folder} rw - nfs4 server:/home rw\n")
-    monkeypatch.setattr(filesystem, "MOUNTS", mounts)
+    monkeypatch.setattr(network_filesystem, "MOUNTS", mounts)
     return folder
 
 
@@ -467,7 +467,7 @@ async def test_damage_that_is_met_while_running_is_said_and_cleared_at_the_next_
     overwrite(database, (root - 1) * size, root * size)
     with monkeypatch.context() as patch:
         # As if there were too much to look at.
-        patch.setattr(files, "check", lambda db, *, seconds: None)
+        patch.setattr(open_database, "check", lambda db, *, seconds: None)
         async with opened(database) as store:
             assert store.warnings == ()
             for action in (store.events(job, after=0, max_bytes=ALL), append(store, job, text_deltas("more"))):
@@ -485,7 +485,7 @@ async def test_damage_that_is_met_while_running_is_said_and_cleared_at_the_next_
 
 async def test_a_false_alarm_is_forgotten_after_a_whole_check(database):
     await filled(database)
-    mark = database.with_name("jobs.sqlite.servers") / files.MARK
+    mark = database.with_name("jobs.sqlite.servers") / open_database.MARK
     mark.touch()
     async with opened(database) as store:
         assert (store.warnings, await ids_of(store)) == ((), ["job-0001"])

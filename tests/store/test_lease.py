@@ -17,7 +17,7 @@ from store.test_lost_locks import until
 from jupyter_bgstream.core.errors import FencedError, UnavailableError
 from jupyter_bgstream.core.events import Cancelled
 from jupyter_bgstream.core.state import fold
-from jupyter_bgstream.store.sqlite import SQLiteStore, availability, files, lease, server_locks
+from jupyter_bgstream.store.sqlite import SQLiteStore, availability, lease, open_database, server_locks
 from jupyter_bgstream.store.sqlite.lease import Lease, Machine, TakenOverError
 from jupyter_bgstream.testing.factories import append
 from jupyter_bgstream.testing.store_contract import HERE, OWNER, ids_of, log_of, running, submit, text_deltas
@@ -322,17 +322,17 @@ def test_servers_of_one_machine_share_the_lease_that_one_of_them_made_anew(tmp_p
 
 
 async def test_refused_start_that_made_the_folder_takes_nothing_from_the_one_that_was_faster(database, monkeypatch):
-    make = files._make
+    make = open_database._make
 
     def make_and_be_overtaken(folder):
         ours = make(folder)
-        monkeypatch.setattr(files, "_make", make)
+        monkeypatch.setattr(open_database, "_make", make)
         asyncio.run_coroutine_threadsafe(faster.open(), loop).result(DEADLINE)
         return ours
 
     loop = asyncio.get_running_loop()
     faster = SQLiteStore(database, server="faster", **on(NODE1))
-    monkeypatch.setattr(files, "_make", make_and_be_overtaken)
+    monkeypatch.setattr(open_database, "_make", make_and_be_overtaken)
     assert "still alive" in await refused(database, NODE2)
     assert (folder_of(database) / "lease").exists()
     await submit(faster, "job-0001")

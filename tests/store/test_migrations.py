@@ -14,17 +14,17 @@ import pytest
 from store.schemas import dump
 from store.serving import PACKAGE, opened
 
+from jupyter_bgstream.cli.fill.answer_sources import DatabaseSource
 from jupyter_bgstream.cli.fill.lookup import Lookup
 from jupyter_bgstream.cli.fill.outputs import job_outputs, refreshed
-from jupyter_bgstream.cli.fill.sources import DatabaseSource
 from jupyter_bgstream.client.widgets.batch import BatchWidget
 from jupyter_bgstream.client.widgets.job import JobWidget
 from jupyter_bgstream.core.codec import BUNDLE_MIME, decode_events
 from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.core.state import fold
-from jupyter_bgstream.store.base import JobFilter
+from jupyter_bgstream.store.ports.store import JobFilter
 from jupyter_bgstream.store.sqlite import SQLiteStore
-from jupyter_bgstream.store.sqlite.queries import migrations
+from jupyter_bgstream.store.sqlite.sql_files import migrations
 from jupyter_bgstream.testing.factories import append, ids_of
 from jupyter_bgstream.testing.store_contract import DONE, OWNER, ROOM, log_of, submit, text_deltas
 

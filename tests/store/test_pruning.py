@@ -9,7 +9,7 @@ from store.test_segments import long_job, tidied
 
 from jupyter_bgstream.store.sqlite import maintenance
 from jupyter_bgstream.store.sqlite.connection import open_for_writing
-from jupyter_bgstream.store.sqlite.queries import QUERIES
+from jupyter_bgstream.store.sqlite.sql_files import QUERIES
 from jupyter_bgstream.testing.store_contract import ALL, DONE, OWNER, ended
 
 

@@ -15,14 +15,14 @@ from store.serving import opened
 from jupyter_bgstream.core.batches import Batch, BatchSpec
 from jupyter_bgstream.core.errors import NotFoundError, UnavailableError
 from jupyter_bgstream.core.events import Cancelled
-from jupyter_bgstream.store.base import Append, Capacity
-from jupyter_bgstream.store.sqlite import SQLiteStore, claims, select
+from jupyter_bgstream.store.ports.store import Append, Capacity
+from jupyter_bgstream.store.sqlite import SQLiteStore, claim_selection, queries
 from jupyter_bgstream.store.sqlite.availability import Availability
 from jupyter_bgstream.store.sqlite.checkpoints import Checkpoints
 from jupyter_bgstream.store.sqlite.connection import open_for_reading, open_for_writing
 from jupyter_bgstream.store.sqlite.errors import Troubles
-from jupyter_bgstream.store.sqlite.queries import QUERIES, migrations
 from jupyter_bgstream.store.sqlite.server_locks import ServerLocks
+from jupyter_bgstream.store.sqlite.sql_files import QUERIES, migrations
 from jupyter_bgstream.store.sqlite.writer import PAUSE, Writer
 from jupyter_bgstream.testing.factories import append
 from jupyter_bgstream.testing.store_contract import (
@@ -402,7 +402,7 @@ async def test_a_log_that_is_deleted_while_it_is_read_is_whole_or_not_found(data
             reader.set_trace_callback(
                 lambda statement: "place BETWEEN" in statement and other.execute("DELETE FROM events")
             )
-            assert len(select.read_events(reader, job, after=0, max_bytes=ALL)) == 6
+            assert len(queries.read_events(reader, job, after=0, max_bytes=ALL)) == 6
             assert other.execute("SELECT count(*) FROM events").fetchone() == (0,)
             assert not reader.in_transaction
 
@@ -440,7 +440,7 @@ async def test_a_claim_reads_no_more_jobs_of_a_batch_than_it_may_take(database):
     with closing(open_for_writing(database, patience=1.0)) as db:
         steps = [0]
         db.set_progress_handler(lambda: steps.__setitem__(0, steps[0] + 1), 100)  # called each 100 steps of SQLite
-        found, _ = claims.choose(
+        found, _ = claim_selection.choose(
             db, server=HERE, owner=None, room=Capacity(running=20, bulk=15, owner=99), limit=20, at=1.0
         )
         assert len(found) == 10

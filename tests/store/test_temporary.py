@@ -15,7 +15,7 @@ import pytest
 from store.serving import PACKAGE
 
 from jupyter_bgstream.core.errors import UnavailableError
-from jupyter_bgstream.store.sqlite import TemporaryStore, temporary
+from jupyter_bgstream.store.sqlite import TemporaryStore, temporary_store
 from jupyter_bgstream.testing.store_contract import HERE, ended
 
 # Opens a store and prints its directory; closes it at the end of stdin.
@@ -63,7 +63,7 @@ async def test_directory_is_private_and_removed_at_close(tmp_path: Path) -> None
 
 
 async def test_system_directory_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(temporary.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(temporary_store.tempfile, "tempdir", str(tmp_path))
     store = TemporaryStore(server=HERE)
     await store.open()
     assert store.path is not None
@@ -101,7 +101,7 @@ async def test_files_and_links_of_the_same_name_are_left_alone(tmp_path: Path) -
     (elsewhere / "mine").touch()
     parent = tmp_path / "parent"
     parent.mkdir()
-    link, file = parent / f"{temporary.PREFIX}link", parent / f"{temporary.PREFIX}file"
+    link, file = parent / f"{temporary_store.PREFIX}link", parent / f"{temporary_store.PREFIX}file"
     link.symlink_to(elsewhere)
     file.touch()
     store = TemporaryStore(server=HERE, parent=parent)
@@ -112,10 +112,10 @@ async def test_files_and_links_of_the_same_name_are_left_alone(tmp_path: Path) -
 
 
 async def test_directory_of_another_user_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    theirs = tmp_path / f"{temporary.PREFIX}theirs"
+    theirs = tmp_path / f"{temporary_store.PREFIX}theirs"
     theirs.mkdir()
-    monkeypatch.setattr(temporary.os, "geteuid", lambda: os.getuid() + 1)
-    temporary.remove_leftovers(tmp_path)
+    monkeypatch.setattr(temporary_store.os, "geteuid", lambda: os.getuid() + 1)
+    temporary_store.remove_leftovers(tmp_path)
     assert theirs.exists()
 
 
@@ -144,7 +144,7 @@ async def test_unwritable_parent_is_unavailable(tmp_path: Path) -> None:
 async def test_directory_removed_before_it_is_locked_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock, locked = temporary._lock, []
+    lock, locked = temporary_store._lock, []
 
     def lock_late(directory: Path) -> int | None:
         if not locked:  # another server looks for leftovers at this moment
@@ -152,7 +152,7 @@ async def test_directory_removed_before_it_is_locked_is_made_again(
         locked.append(directory)
         return lock(directory)
 
-    monkeypatch.setattr(temporary, "_lock", lock_late)
-    with temporary.private_directory(tmp_path) as directory:
+    monkeypatch.setattr(temporary_store, "_lock", lock_late)
+    with temporary_store.private_directory(tmp_path) as directory:
         assert locked[1] == directory
         assert list(tmp_path.iterdir()) == [directory]

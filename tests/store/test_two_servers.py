@@ -9,7 +9,7 @@ from store.serving import DEADLINE, opened, serving
 from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.core.events import Attempt, Cancelled
 from jupyter_bgstream.core.state import fold
-from jupyter_bgstream.store.base import Change
+from jupyter_bgstream.store.ports.store import Change
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.batch_contract import ROWS, announce
 from jupyter_bgstream.testing.factories import append

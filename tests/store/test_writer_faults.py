@@ -11,13 +11,13 @@ import pytest
 from store.serving import opened
 
 from jupyter_bgstream.core.errors import UnavailableError
-from jupyter_bgstream.store.sqlite import connection, delivery
+from jupyter_bgstream.store.sqlite import connection, loop_bridge
 from jupyter_bgstream.store.sqlite import writer as writer_module
 from jupyter_bgstream.store.sqlite.availability import Availability
 from jupyter_bgstream.store.sqlite.checkpoints import Checkpoints
-from jupyter_bgstream.store.sqlite.delivery import Delivery
 from jupyter_bgstream.store.sqlite.errors import Troubles
-from jupyter_bgstream.store.sqlite.transaction import Transaction
+from jupyter_bgstream.store.sqlite.job_writes import Transaction
+from jupyter_bgstream.store.sqlite.loop_bridge import Delivery
 from jupyter_bgstream.store.sqlite.writer import MOST_FAILURES, Writer
 from jupyter_bgstream.testing.factories import append
 from jupyter_bgstream.testing.store_contract import ids_of, log_of, running, submit, text_deltas
@@ -177,7 +177,7 @@ async def test_writes_wait_no_longer_than_their_patience_in_all(database, monkey
     async with opened(database, patience=1.0) as store:
         with closing(sqlite3.connect(database, isolation_level=None)) as other, monkeypatch.context() as patch:
             passing = Time()
-            for module in (writer_module, delivery, connection):
+            for module in (writer_module, loop_bridge, connection):
                 patch.setattr(module, "time", passing)
             patch.setattr(Delivery, "expect", noted)
             other.execute("BEGIN IMMEDIATE")
@@ -219,8 +219,8 @@ async def test_pause_after_a_commit_is_short_however_long_it_held_the_lock(datab
 
 async def test_disk_that_hangs_leaves_no_write_without_answer(database, monkeypatch):
     """What waits behind it is refused and never stored; what hangs itself has its outcome when the disk is back."""
-    monkeypatch.setattr(delivery, "STUCK", 0.2)
-    monkeypatch.setattr(delivery, "LOOK", 0.1)
+    monkeypatch.setattr(loop_bridge, "STUCK", 0.2)
+    monkeypatch.setattr(loop_bridge, "LOOK", 0.1)
     goes_on, hangs = threading.Event(), threading.Event()
 
     def hang(tx):
@@ -234,7 +234,7 @@ async def test_disk_that_hangs_leaves_no_write_without_answer(database, monkeypa
         await asyncio.to_thread(hangs.wait, SOON)
         writes = [submit(store, "job-0002"), append(store, job, text_deltas("lost")), store.delete(job.owner, job.id)]
         outcomes = await asyncio.gather(*writes, stuck, return_exceptions=True)
-        assert [str(outcome) for outcome in outcomes] == [delivery.HANGS] * 4
+        assert [str(outcome) for outcome in outcomes] == [loop_bridge.HANGS] * 4
         goes_on.set()
         await submit(store, "job-0003")
         assert await ids_of(store) == ["job-0003", "job-0001"]
@@ -243,8 +243,8 @@ async def test_disk_that_hangs_leaves_no_write_without_answer(database, monkeypa
 
 async def test_commit_that_hangs_is_answered_as_it_ends(database, monkeypatch):
     """Whether it is stored nobody can tell before: a claim that is given up would run nowhere."""
-    monkeypatch.setattr(delivery, "STUCK", 0.0)
-    monkeypatch.setattr(delivery, "LOOK", 0.05)
+    monkeypatch.setattr(loop_bridge, "STUCK", 0.0)
+    monkeypatch.setattr(loop_bridge, "LOOK", 0.05)
     goes_on, hangs, original = threading.Event(), threading.Event(), Writer._wait_for
 
     def hang(self, statement, item):

@@ -13,14 +13,14 @@ from functools import partial
 from pathlib import Path
 
 from ...engine.retention import megabytes
-from ...store.sqlite.file_access import foreign_owner, wide_files, writable_folder
 from ...store.sqlite.file_locks import try_lock
-from ...store.sqlite.files import file_of_host, names_of_others
-from ...store.sqlite.filesystem import network_file_system
+from ...store.sqlite.file_permissions import foreign_owner, wide_files, writable_folder
 from ...store.sqlite.lease import CLOSED, RENEWAL, read_heartbeat, read_holder, this_machine
+from ...store.sqlite.network_filesystem import network_file_system
+from ...store.sqlite.open_database import file_of_host, names_of_others
 from ...store.sqlite.quarantine import warning_of
-from ...store.sqlite.queries import migrations
 from ...store.sqlite.server_locks import SUFFIX
+from ...store.sqlite.sql_files import migrations
 from ..settings import Settings
 from .findings import Finding
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from ...core.errors import InvalidRequestError
-from ...providers.base import Default, ProviderStatus
+from ...providers.port import Default, ProviderStatus
 from ...providers.registry import CORRECT, INVALID_CONFIG, Registry
 from ..settings import Settings
 from .findings import Finding

@@ -15,7 +15,7 @@ from jupyter_core.paths import jupyter_runtime_dir
 
 from ..._version import __version__
 from ...client.connect import is_foreign
-from ...core.runtime import Runtime
+from ...core.runtime_file import Runtime
 from ..settings import Settings
 from .findings import Finding
 

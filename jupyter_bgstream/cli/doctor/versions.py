@@ -14,7 +14,7 @@ from pathlib import Path
 from jupyter_core.paths import jupyter_config_path, jupyter_path
 
 from ..._version import __version__
-from ...requirements import unmet_requirements
+from ...requirement_check import unmet_requirements
 from ..settings import Settings
 from .findings import Finding
 

@@ -15,8 +15,8 @@ from ...core.errors import BgStreamError, NotFoundError, UnavailableError
 from ...core.state import ENDS, Answer
 from ...outputs.images import embeddable
 from ...outputs.mimebundle import OutputSnapshot
+from .answer_sources import PAGE, Record, ServerSource, Source, database_source, server_source
 from .outputs import Data, Known, batch_of, is_complete, jobs_of
-from .sources import PAGE, Record, ServerSource, Source, database_source, server_source
 
 MAX_RETRIES = 1000  # length of a chain of retries that is followed
 

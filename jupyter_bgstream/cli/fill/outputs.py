@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from ...client.execution import NOT_WAITED_FOR, REST_NOT_WAITED_FOR
+from ...client.executed_notebooks import NOT_WAITED_FOR, REST_NOT_WAITED_FOR
+from ...core.batch_pause import Paused
 from ...core.batches import EndCounts
 from ...core.codec import BATCH_MIME, BUNDLE_MIME, JOBS_MIME
-from ...core.pauses import Paused
 from ...core.state import ENDS, Status
 from ...outputs.batch import batch_bundle
 from ...outputs.images import lacks_images

@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from .estimate import Estimate
 from .handle import Batch
-from .mapping import batch, map
+from .map_function import batch, map
 
 __all__ = ["Batch", "Estimate", "batch", "map"]

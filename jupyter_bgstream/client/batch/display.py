@@ -8,14 +8,14 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ..display_updates import has_live_frontend, keep, read_until_done
-from ..execution import REST_NOT_WAITED_FOR, is_executed
-from ..execution import show as show_executed
+from ..executed_notebooks import REST_NOT_WAITED_FOR, is_executed
+from ..executed_notebooks import show as show_executed
 from ..voila import display as display_widget
 from ..voila import in_voila
 
 if TYPE_CHECKING:
     from ..api import Api
-    from ..protocols import BatchHandle
+    from ..handle_types import BatchHandle
 
 SPACING = 1.0  # seconds between two updates of a display
 

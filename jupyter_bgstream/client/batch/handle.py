@@ -14,7 +14,7 @@ from ...core.schemas import BatchInfo, BatchUsage
 from ...core.state import ErrorInfo
 from ...core.terminal_text import visible_line
 from ...outputs.batch import batch_bundle, batch_words
-from ..background import Background
+from ..background_loop import Background
 from ..costs import usd
 from ..default_connection import default_background
 from ..errors import BatchPausedError
@@ -28,7 +28,7 @@ from .upload import Upload
 from .wait import until
 
 if TYPE_CHECKING:
-    from ...core.pauses import Paused
+    from ...core.batch_pause import Paused
     from ...core.state import Status  # as in ..job_handle
     from ..api import Api
 

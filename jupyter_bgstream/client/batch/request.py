@@ -14,10 +14,10 @@ from ...core.errors import InvalidRequestError, NotFoundError
 from ...core.schemas import BatchInfo
 from ..default_connection import default_background
 from ..job_options import JobOptions
-from ..source import job_source
+from ..job_source import job_source
+from .content_ids import content_id, numbered_id
 from .estimate import Estimate, tokens_in, tokens_of
 from .handle import Batch
-from .identity import content_id, numbered_id
 from .json_schema import Schema
 from .prompts import Prompt, Requests
 from .table import Rows

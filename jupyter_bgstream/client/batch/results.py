@@ -11,13 +11,13 @@ from ...core.events import Image
 from ...core.schemas import BatchItemInfo, UsageInfo
 from ...core.state import ENDS, ErrorInfo
 from ...outputs.mimebundle import ending_sentence, has_words
-from ..images import AnswerImage, without_image_lines
-from .identity import row_of
+from ..answer_images import AnswerImage, without_image_lines
+from .content_ids import row_of
 from .json_schema import Schema
 
 if TYPE_CHECKING:
     from ..api import Api
-    from ..background import Background
+    from ..background_loop import Background
 
 _UNSENT = ErrorInfo(code="unsent", message="This row has not been submitted yet. Run the cell again.")
 _NEVER = ErrorInfo(code="cancelled", message="The batch was cancelled before this row was submitted.")

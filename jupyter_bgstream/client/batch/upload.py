@@ -14,7 +14,7 @@ from ...core.schemas import BatchInfo
 from ..errors import LOST
 from ..follower import PATIENCE
 from ..serialization import plain
-from .identity import job_id
+from .content_ids import job_id
 
 if TYPE_CHECKING:
     from ..api import Api

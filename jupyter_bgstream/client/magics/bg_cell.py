@@ -14,11 +14,11 @@ from IPython.core.magic import no_var_expand
 from ...core.errors import BgStreamError
 from ...core.terminal_text import visible, visible_line
 from ..display_updates import publish
-from ..files import File
+from ..file_inputs import File
 from ..job_handle import Job
 from ..job_list import Comparison
 from ..job_table import short
-from ..session import submit
+from ..jobs_api import submit
 from ..voila import in_voila
 from .errors import MagicError
 from .interpolation import Place, fill, places, sentence, value_of

@@ -16,8 +16,8 @@ from ..costs import KEYS
 from ..display_updates import publish
 from ..job_handle import Job
 from ..job_table import short, table
-from ..labels import status_label
-from ..session import State, costs, list_jobs, models, paused_batches
+from ..jobs_api import State, costs, list_jobs, models, paused_batches
+from ..status_labels import status_label
 from . import threads
 from .errors import MagicError
 from .help import HELP

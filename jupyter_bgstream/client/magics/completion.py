@@ -17,7 +17,7 @@ from ..costs import KEYS
 from ..job_handle import Job
 from ..job_list import Comparison, Jobs
 from ..job_table import short
-from ..session import start_request
+from ..jobs_api import start_request
 from .bg_line import STATES
 from .options import CHOICES, OPTIONS, PARAMS
 from .resolve import UNFINISHED

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ...core.schemas import Mute
 from ...core.terminal_text import visible_line
-from ..session import mute as switch
-from ..session import mutes, notebook_of
+from ..jobs_api import mute as switch
+from ..jobs_api import mutes, notebook_of
 from .errors import MagicError
 from .resolve import kernel_id
 

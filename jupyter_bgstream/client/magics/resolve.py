@@ -9,10 +9,10 @@ from typing import Any
 from ...core.schemas import JobInfo
 from ..job_handle import Job
 from ..job_list import Comparison, Jobs
+from ..job_source import job_source
 from ..job_table import short
-from ..session import State, job_handle, list_jobs
-from ..session import job as find
-from ..source import job_source
+from ..jobs_api import State, job_handle, list_jobs
+from ..jobs_api import job as find
 from .errors import MagicError
 
 _SEARCHED = 500  # newest jobs of a status

@@ -12,7 +12,7 @@ from ...core.schemas import JobDetail
 from ...core.terminal_text import visible, visible_line
 from ..costs import usd
 from ..job_table import duration, with_delay
-from ..labels import status_label
+from ..status_labels import status_label
 from ..text_table import TABLE
 
 _PARAMS = 400  # characters

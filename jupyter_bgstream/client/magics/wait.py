@@ -11,7 +11,7 @@ from ...core.terminal_text import visible, visible_line
 from ..errors import AnswerRestartedError, IncompleteAnswerError
 from ..job_handle import Job
 from ..job_table import short
-from ..labels import status_label
+from ..status_labels import status_label
 from .errors import Detached
 
 CANCEL_WINDOW = 3.0  # seconds in which a second interrupt cancels

@@ -16,14 +16,14 @@ from traitlets import Dict, Unicode, default
 
 from ...core.errors import BgStreamError
 from ..display_updates import has_live_frontend
-from ..execution import is_executed, show, track
-from ..protocols import Bundle, DisplayContent
+from ..executed_notebooks import is_executed, show, track
+from ..handle_types import Bundle, DisplayContent
 from ..voila import mime_bundle
 from .inert import inert_code, inert_text
 
 if TYPE_CHECKING:
     from ..api import Api
-    from ..background import Background
+    from ..background_loop import Background
 
 CODE = Path(__file__).parents[1] / "static" / "widget.js"
 

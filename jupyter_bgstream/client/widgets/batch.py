@@ -15,7 +15,7 @@ from traitlets import Dict, Int
 from ...core.errors import BgStreamError, NotFoundError, UnavailableError
 from ...core.state import ENDS
 from ..errors import ServerConnectionError
-from ..protocols import BatchHandle, DisplayContent
+from ..handle_types import BatchHandle, DisplayContent
 from .base import PageWidget, error_fields
 
 if TYPE_CHECKING:

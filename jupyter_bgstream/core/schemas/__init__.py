@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from ..batch_pause import Paused
 from ..batches import EndCounts
 from ..costs import Cost, CostRow, Price
 from ..notices import Mute
-from ..pauses import Paused
 from ..state import ErrorInfo, Partial
 from .batches import AnswerPage, BatchInfo, BatchItemInfo, BatchUsage
 from .enums import BATCH_STATUSES, STATUSES
 from .inbox import Inbox, MuteList, NoticeInfo
-from .jobs import AnswerInfo, CitationInfo, ImageInfo, JobDetail, JobInfo, JobPage, SourceInfo, UsageInfo
+from .jobs import AnswerInfo, CitationInfo, ImageInfo, JobDetail, JobInfo, JobPage, LogPage, SourceInfo, UsageInfo
 from .messages import CacheControlInfo, MessageInfo, PartInfo, ThreadMessageInfo, ToolCallInfo
-from .meta import CostList, ErrorResponse, KernelInfo, LimitsInfo, LogPage, ModelsInfo, ProviderInfo, ServerStatus
+from .server_info import CostList, ErrorResponse, KernelInfo, LimitsInfo, ModelsInfo, ProviderInfo, ServerStatus
 from .threads import ThreadInfo, ThreadMessages, ThreadPage
 
 __all__ = [

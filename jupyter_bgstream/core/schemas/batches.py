@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from ..batch_pause import Paused
 from ..batches import EndCounts
 from ..costs import Cost
-from ..pauses import Paused
 from ..state import ErrorInfo
 from .enums import BatchStatus, JobStatus
 from .jobs import ImageInfo, SourceInfo, UsageInfo

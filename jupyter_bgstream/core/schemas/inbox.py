@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from ..batch_pause import Paused
 from ..batches import EndCounts
 from ..notices import Mute
-from ..pauses import Paused
 from .enums import BatchStatus
 from .jobs import SourceInfo
 

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 import msgspec
 
 from ..costs import Cost
+from ..events import Event
 from ..state import ErrorInfo, Partial
 from .enums import ENDS, ImageMediaType, JobPriority, JobRetryPolicy, JobStatus, RestartPolicy
 from .messages import MessageInfo, ToolCallInfo
@@ -120,3 +121,12 @@ class AnswerInfo(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorInfo | None
     not_before: float | None  # Unix seconds, while it waits
     earlier: tuple[Partial, ...]
+
+
+class LogPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of a log: the body, and the position from the headers."""
+
+    events: list[Event]
+    cursor: str  # position after the events
+    up_to_date: bool  # whether this was the end of the log
+    closed: bool  # whether no event will follow

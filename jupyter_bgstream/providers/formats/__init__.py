@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from .anthropic_messages import Messages
 from .base import StreamDecoder
 from .chat_completions import ChatCompletions
 from .dialects import DIALECTS, DialectName
+from .format_types import Decoder, Format, Request, ResumableFormat
 from .gemini import Gemini
-from .messages import Messages
 from .ollama import Ollama
-from .protocols import Decoder, Format, Request, ResumableFormat
-from .responses import Responses
+from .openai_responses import Responses
 
 FORMATS: dict[str, Format] = {
     format.name: format for format in (ChatCompletions(), Responses(), Messages(), Gemini(), Ollama())

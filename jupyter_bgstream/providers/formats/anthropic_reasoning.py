@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ..parameters import Effort
+from ..standard_parameters import Effort
 
 MAX_TOKENS = 32_000  # reasoning included; every model since Claude 4 supports it
 

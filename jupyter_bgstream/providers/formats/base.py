@@ -12,10 +12,10 @@ import msgspec
 from ...core.errors import ProviderError
 from ...core.events import Channel, Citation, Completed, Delta, ToolCall, Usage
 from ...core.job import Job
-from ..base import ImageData, ProviderEvent
 from ..errors import ErrorBuilder, is_error
-from .lenient import NoEventError, Schema, SurrogateJoiner, UnfitEventError, clean, joined, parse
-from .sse import CUT, STRAY_BYTES, BodyParser, ServerEvent
+from ..port import ImageData, ProviderEvent
+from .framing import CUT, STRAY_BYTES, BodyParser, ServerEvent
+from .lenient_json import NoEventError, Schema, SurrogateJoiner, UnfitEventError, clean, joined, parse
 
 MAX_ERROR_LENGTH = 64 * 1024  # characters; a longer event is not an error report
 DONE = "[DONE]"  # ends a stream of most formats

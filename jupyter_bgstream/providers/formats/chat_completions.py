@@ -14,21 +14,21 @@ import msgspec
 from ...core.events import Channel, ToolCall, Usage
 from ...core.job import Job
 from ...core.messages import Part
-from ..base import ProviderEvent
 from ..errors import ErrorBuilder
 from ..finish_reasons import text_of
-from ..parameters import Params, joined, read_params, reject_params, same
+from ..port import ProviderEvent
+from ..standard_parameters import Params, joined, read_params, reject_params, same
 from .base import StreamDecoder, model_name
 from .chat_messages import chat_message
 from .chat_usage import timings_usage, usage_of
 from .citations import Citations
 from .conversation import conversation, unsupported_part
 from .dialects import BROKEN, DIALECTS, Dialect, finish_reason
+from .format_types import Request
+from .framing import ServerEvent
 from .images import KINDS, image_of
 from .json_schema import named_schema
-from .lenient import Schema, UnfitEventError
-from .protocols import Request
-from .sse import ServerEvent
+from .lenient_json import Schema, UnfitEventError
 from .tool_calls import FunctionFragment, ToolCalls, ToolFragment
 
 

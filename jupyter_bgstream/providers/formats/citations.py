@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ...core.events import Citation
-from ..base import ProviderEvent
-from ..sanitize import MAX_CITATIONS
+from ..event_limits import MAX_CITATIONS
+from ..port import ProviderEvent
 
 
 class Citations:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ...core.attachments import name_of
+from ...core.attachment_checks import name_of
 from ...core.job import Job
 from ...core.messages import AudioPart, FilePart, FunctionCall, Message, Part, TextPart
-from ...core.tool_turns import arguments_of, sendable
+from ...core.tool_call_checks import arguments_of, sendable
 from ..errors import ErrorBuilder
 
 SYSTEM = ("system", "developer")

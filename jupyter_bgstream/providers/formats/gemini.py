@@ -14,20 +14,20 @@ import msgspec
 from ...core.events import ToolCall, Usage
 from ...core.job import Job
 from ...core.messages import Part
-from ..base import ProviderEvent
 from ..errors import ErrorBuilder
 from ..finish_reasons import OTHER, text_of
-from ..parameters import joined, read_params
+from ..port import ProviderEvent
+from ..standard_parameters import joined, read_params
 from .base import StreamDecoder, count, model_name
 from .citations import Citations
 from .conversation import conversation, system_text, unsupported_part
+from .format_types import Request
+from .framing import ServerEvent
 from .gemini_calls import GeminiCalls
 from .gemini_contents import contents_of
 from .gemini_params import config_of, nested
 from .images import image_of
-from .lenient import Schema
-from .protocols import Request
-from .sse import ServerEvent
+from .lenient_json import Schema
 
 _FINISH_REASONS = {"STOP": "stop", "MAX_TOKENS": "length"} | dict.fromkeys(
     (

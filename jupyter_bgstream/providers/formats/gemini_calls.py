@@ -13,8 +13,8 @@ from typing import Any
 from ...core.errors import ProviderError
 from ...core.events import ToolCall
 from ..errors import ErrorBuilder
-from ..sanitize import MAX_ARGUMENTS, MAX_CALLS, too_many_arguments
-from .lenient import as_json
+from ..event_limits import MAX_ARGUMENTS, MAX_CALLS, too_many_arguments
+from .lenient_json import as_json
 
 _STEP = re.compile(r"""\.([^.\[\]]+)|\[(\d{1,4})\]|\['((?:[^'\\]|\\.)*)'\]|\["((?:[^"\\]|\\.)*)"\]""")
 _VALUES = ("stringValue", "numberValue", "boolValue", "nullValue")

@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from ..errors import ErrorBuilder
-from ..parameters import Effort, Params, joined
+from ..standard_parameters import Effort, Params, joined
 
 # Fields of GenerationConfig and of the request itself; users may write them as in Google's Python SDK: top_k.
 _CONFIG = frozenset(

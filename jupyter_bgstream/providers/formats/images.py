@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..base import ImageData
+from ..port import ImageData
 
 _BASE64 = ";base64"
 _MAX_HEAD = 1000  # characters of a data URL before its data

@@ -15,17 +15,17 @@ from ...core.errors import ProviderError
 from ...core.events import ToolCall, Usage
 from ...core.job import Job
 from ...core.messages import Message, Part
-from ..base import ProviderEvent
 from ..context_window import Length
 from ..errors import ErrorBuilder, message_in
 from ..finish_reasons import text_of
-from ..parameters import Params, joined, read_params
+from ..port import ProviderEvent
+from ..standard_parameters import Params, joined, read_params
 from .base import StreamDecoder, count, model_name
 from .conversation import arguments_object, conversation, unsupported_part
+from .format_types import Request
+from .framing import ServerEvent
 from .images import image_of
-from .lenient import Schema, as_json
-from .protocols import Request
-from .sse import ServerEvent
+from .lenient_json import Schema, as_json
 
 CUT = (
     "This Ollama cut a request that was too long, although it was asked not to, so the answer does not cover all of it."

@@ -9,8 +9,8 @@ import msgspec
 
 from ...core.events import ToolCall
 from ..errors import ErrorBuilder
-from ..sanitize import MAX_ARGUMENTS, MAX_CALLS, too_many_arguments
-from .lenient import as_json
+from ..event_limits import MAX_ARGUMENTS, MAX_CALLS, too_many_arguments
+from .lenient_json import as_json
 
 
 class FunctionFragment(msgspec.Struct, gc=False):

@@ -21,14 +21,14 @@ from ...core.job import Job
 from ...core.messages import Message
 from ...core.state import ErrorInfo
 from ...plugin import Finish, Reasoning
-from ..base import ProviderEvent, ProviderStatus
 from ..context_window import RequestSize
-from ..endpoint import IDLE_SECONDS, TOTAL_SECONDS
 from ..errors import ErrorBuilder
 from ..formats.base import model_name
 from ..formats.chat_messages import chat_message
 from ..formats.conversation import conversation
 from ..formats.dialects import Dialect
+from ..port import ProviderEvent, ProviderStatus
+from ..provider_settings import IDLE_SECONDS, TOTAL_SECONDS
 from .loops import PluginLoops
 from .validation import PluginError, checked, checked_exception, size_of, split_batches, split_delta
 

@@ -21,15 +21,15 @@ import msgspec
 from ...core.errors import InvalidRequestError, ProviderError
 from ...core.job import Job
 from ...core.state import ErrorInfo
-from ..base import Provider, ProviderEvent, ProviderStatus
 from ..context_window import RequestSize
 from ..daemon_threads import run_in_daemon_thread
-from ..endpoint import IDLE_SECONDS, PROVIDER_NAME, TOTAL_SECONDS
 from ..errors import ErrorBuilder
+from ..event_limits import Sanitizer
 from ..formats.base import model_name
-from ..sanitize import Sanitizer
+from ..port import Provider, ProviderEvent, ProviderStatus
+from ..provider_settings import IDLE_SECONDS, PROVIDER_NAME, TOTAL_SECONDS
+from .foreign_code import guarded
 from .generator import GRACE_SECONDS, KIND, GeneratorProvider, secrets_of
-from .isolation import guarded
 from .validation import checked_batch, checked_error_info, checked_exception, checked_status, safe_text, split_batches
 
 GROUP = "jupyter_bgstream.providers"
@@ -38,11 +38,13 @@ STATUS_SECONDS = 3.0  # for an import that only a status needs
 
 # Bundled entry points, which also exist if this package is on the path without being installed.
 _BUNDLED = {
-    "demo": "jupyter_bgstream.providers.bundled.demo:demo",
-    "litellm": "jupyter_bgstream.providers.bundled.litellm:complete",
+    "demo": "jupyter_bgstream.providers.bundled_plugins.demo:demo",
+    "litellm": "jupyter_bgstream.providers.bundled_plugins.litellm:complete",
 }
 # Packages that a bundled plug-in needs and how to install them.
-_REQUIRES = {"jupyter_bgstream.providers.bundled.litellm": ("litellm", "pip install 'jupyter_bgstream[litellm]'")}
+_REQUIRES = {
+    "jupyter_bgstream.providers.bundled_plugins.litellm": ("litellm", "pip install 'jupyter_bgstream[litellm]'")
+}
 
 _END = object()  # of a stream
 

@@ -14,10 +14,10 @@ import msgspec
 from ...core.errors import ProviderError
 from ...core.events import Citation, Completed, Delta, ToolCall, Usage
 from ...core.state import ErrorInfo
-from ..base import MAX_MODELS, ImageData, ProviderEvent, ProviderStatus, Resume
 from ..context_window import length_of
 from ..errors import CODES, ErrorBuilder
 from ..formats.base import MAX_COUNT, MAX_USD
+from ..port import MAX_MODELS, ImageData, ProviderEvent, ProviderStatus, Resume
 
 MAX_DELTA = 64 * 1024  # characters
 MAX_BATCH = 256 * 1024  # characters

@@ -1,1 +1,1 @@
-"""The store's protocols by role; ``store/base.py`` composes them."""
+"""The store's protocols by role; ``store/ports/store.py`` composes them."""

@@ -8,7 +8,7 @@ from typing import Protocol
 from ...core.batches import Batch, BatchItem, Progress
 from ...core.events import Cancelled
 from ...core.job import Job
-from ..values import Span
+from ..port_values import Span
 
 
 class BatchStore(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-from ..values import Change
+from ..port_values import Change
 
 
 class ChangeSource(Protocol):

@@ -7,7 +7,7 @@ from typing import Protocol
 from ...core.events import Event, Waiting
 from ...core.job import Job, Turn
 from ...core.messages import Message
-from ..values import Capacity, JobFilter
+from ..port_values import Capacity, JobFilter
 
 
 class JobStore(Protocol):

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from ...core.errors import BgStreamError
 from ...core.job import Job
-from ..values import Append, StoredImage
+from ..port_values import Append, StoredImage
 
 
 class LogStore(Protocol):

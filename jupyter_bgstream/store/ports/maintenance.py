@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from ..values import ExpiredJob
+from ..port_values import ExpiredJob
 
 
 class MaintenanceStore(Protocol):

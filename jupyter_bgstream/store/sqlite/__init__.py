@@ -1,6 +1,6 @@
 """The store in one SQLite file, for any number of servers on one machine."""
 
 from .store import SQLiteStore
-from .temporary import TemporaryStore
+from .temporary_store import TemporaryStore
 
 __all__ = ["SQLiteStore", "TemporaryStore"]

@@ -16,7 +16,7 @@ from typing import Literal, TypeVar
 
 from ...core.errors import UnavailableError
 from .errors import is_damage, sentence
-from .queries import migrations
+from .sql_files import migrations
 
 READER_PATIENCE = 5.0  # seconds, while a process opens or closes the file or, with a rollback journal, commits
 _MODES = {"wal": "wal", "rollback": "truncate"}

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...core.errors import UnavailableError
-from ..base import Change
 from ..changefeed import Changefeed
-from . import select
+from ..ports.store import Change
+from . import queries
 from .connection import Journal
 from .errors import Troubles
-from .files import Files, Settings, opened_files
 from .lease import WATCH, Machine, this_machine
+from .open_database import Files, Settings, opened_files
 from .readers import Readers
 from .server_locks import MISSING, ServerLocks
 from .writer import Writer
@@ -126,7 +126,7 @@ class SQLiteDatabase:
             files = resources.enter_context(opened_files(self._database, settings, stop=stop))
             try:
                 readers = resources.enter_context(Readers(files.path, troubles=files.troubles, guard=files.guard))
-                rev = select.revision(files.db)
+                rev = queries.revision(files.db)
             except sqlite3.Error as error:
                 raise files.troubles.unavailable(error, action="read") from error
             return resources.pop_all(), files, rev, readers

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import NamedTuple
 
-from ..base import ExpiredJob
-from .queries import QUERIES
+from ..ports.store import ExpiredJob
 from .rows import place_of, places_of
+from .sql_files import QUERIES
 
 SEGMENT_EVENTS = 256
 SEGMENT_BYTES = 256 * 1024  # of events, about; a larger row is not split

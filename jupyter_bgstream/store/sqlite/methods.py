@@ -9,19 +9,19 @@ from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from .. import checks
+from .. import preconditions
 from .database import SQLiteDatabase
-from .transaction import Transaction
+from .job_writes import Transaction
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MISSING = {
-    "job_id": checks.no_such_job,
-    "batch_id": checks.no_such_batch,
-    "notice_id": checks.no_such_notice,
-    "image_id": checks.no_such_image,
+    "job_id": preconditions.no_such_job,
+    "batch_id": preconditions.no_such_batch,
+    "notice_id": preconditions.no_such_notice,
+    "image_id": preconditions.no_such_image,
 }
 
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from ...core.errors import BgStreamError
 from ...core.job import Job
-from ..base import Append
-from . import claims, maintenance, select
+from ..ports.store import Append
+from . import claim_selection, maintenance, queries
 from .database import SQLiteDatabase
+from .job_writes import Transaction, is_quiet
 from .methods import read_method, write_method
-from .transaction import Transaction, is_quiet
 
 
 class SQLiteStore(SQLiteDatabase):
@@ -20,47 +20,47 @@ class SQLiteStore(SQLiteDatabase):
 
     submit = write_method(Transaction.submit)
     claim = write_method(Transaction.claim)
-    next_due = read_method(select.next_due)
-    has_work = read_method(claims.has_work)
+    next_due = read_method(queries.next_due)
+    has_work = read_method(claim_selection.has_work)
     adopt = write_method(Transaction.adopt)
     set_history = write_method(Transaction.set_history)
     end = write_method(Transaction.end)
-    job = read_method(select.get_job)
-    jobs = read_method(select.list_jobs)
-    counts = read_method(select.count_jobs)
+    job = read_method(queries.get_job)
+    jobs = read_method(queries.list_jobs)
+    counts = read_method(queries.count_jobs)
     delete = write_method(Transaction.delete)
 
-    events = read_method(select.read_events)
-    image = read_method(select.find_image)
-    image_chunk = read_method(select.read_image_chunk)
+    events = read_method(queries.read_events)
+    image = read_method(queries.find_image)
+    image_chunk = read_method(queries.read_image_chunk)
 
     submit_batch = write_method(Transaction.submit_batch)
-    batch = read_method(select.find_batch)
-    progress = read_method(select.batch_progress)
-    answers = read_method(select.batch_answers)
+    batch = read_method(queries.find_batch)
+    progress = read_method(queries.batch_progress)
+    answers = read_method(queries.batch_answers)
     retry_batch = write_method(Transaction.retry_batch)
     cancel_batch = write_method(Transaction.cancel_batch)
     resume_batch = write_method(Transaction.resume_batch)
 
-    threads = read_method(select.list_threads)
-    thread = read_method(select.find_thread)
-    last_turn = read_method(select.find_last_turn)
-    fork_of = read_method(select.find_fork)
+    threads = read_method(queries.list_threads)
+    thread = read_method(queries.find_thread)
+    last_turn = read_method(queries.find_last_turn)
+    fork_of = read_method(queries.find_fork)
     fork = write_method(Transaction.fork)
     rename_thread = write_method(Transaction.rename_thread)
     delete_thread = write_method(Transaction.delete_thread)
     forget_forks = write_method(Transaction.forget_forks)
 
-    notices = read_method(select.list_notices)
+    notices = read_method(queries.list_notices)
     mark_read = write_method(Transaction.mark_read)
     mark_seen = write_method(Transaction.mark_seen)
     dismiss = write_method(Transaction.dismiss)
-    mutes = read_method(select.list_mutes)
+    mutes = read_method(queries.list_mutes)
     mute = write_method(Transaction.mute)
     due_webhooks = write_method(Transaction.due_webhooks)
     reschedule_webhook = write_method(Transaction.reschedule_webhook)
 
-    costs = read_method(select.sum_costs)
+    costs = read_method(queries.sum_costs)
 
     expired_jobs = read_method(maintenance.expired_jobs)
     mark_announced = write_method(Transaction.mark_announced)
@@ -74,7 +74,7 @@ class SQLiteStore(SQLiteDatabase):
     async def abandoned_jobs(self, *, owner: str | None, limit: int) -> list[Job]:
         """Return unfinished jobs of servers that hold no lock."""
         parts = self._open
-        return await parts.readers.run(lambda db: select.abandoned_jobs(db, parts.liveness, owner=owner, limit=limit))
+        return await parts.readers.run(lambda db: queries.abandoned_jobs(db, parts.liveness, owner=owner, limit=limit))
 
     async def compact(self) -> bool:
         """Join and compress rows of a log, or give pages back to the file system."""

@@ -14,15 +14,15 @@ from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from ...core.errors import BgStreamError, UnavailableError
-from ..base import Change
+from ..ports.store import Change
 from .availability import Availability
 from .checkpoints import Checkpoints
 from .connection import patiently
-from .delivery import HANGS, Delivery, Item, Outcome
 from .errors import Troubles, code_of
 from .file_watch import LostFileError
-from .select import changes_since, revision
-from .transaction import Transaction
+from .job_writes import Transaction
+from .loop_bridge import HANGS, Delivery, Item, Outcome
+from .queries import changes_since, revision
 
 PAUSE = 0.002  # seconds for which the lock is free after a commit, at least
 LONGEST_PAUSE = 0.1  # seconds; a commit may have held the lock for long because this process was frozen in it

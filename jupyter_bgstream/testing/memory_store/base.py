@@ -11,9 +11,9 @@ import msgspec
 from ...core.batches import Batch
 from ...core.errors import NotFoundError, UnavailableError
 from ...core.job import Job
-from ...store import checks, transitions
-from ...store.base import Change
+from ...store import preconditions, transitions
 from ...store.changefeed import Changefeed
+from ...store.ports.store import Change
 from .inbox import Inbox
 from .state import State, StoredJob
 
@@ -60,14 +60,14 @@ class MemoryBase:
         try:
             return self._state.jobs[owner, job_id]
         except KeyError:
-            raise checks.no_such_job(job_id) from None
+            raise preconditions.no_such_job(job_id) from None
 
     def _held(self, job: Job) -> StoredJob:
         try:
             stored = self._find(job.owner, job.id)
         except NotFoundError:
-            raise checks.gone(job) from None
-        checks.check_held(job, log=stored.job.log, fence=stored.job.fence, status=stored.job.status)
+            raise preconditions.gone(job) from None
+        preconditions.check_held(job, log=stored.job.log, fence=stored.job.fence, status=stored.job.status)
         return stored
 
     def _batch(self, job: Job) -> Batch | None:

@@ -12,8 +12,8 @@ from ...core.codec import decode_events
 from ...core.events import Cancelled
 from ...core.job import Job
 from ...core.state import fold
-from ...store import checks, transitions
-from ...store.base import Span
+from ...store import preconditions, transitions
+from ...store.ports.store import Span
 from .jobs import MemoryJobs
 from .state import StoredJob
 
@@ -25,18 +25,18 @@ class MemoryBatches(MemoryJobs):
         state = self._state
         existing = state.batches.get((batch.owner, batch.id))
         if existing is None:
-            checks.check_unused(batch, used=bool(self._in_batch(batch.owner, batch.id)))
+            preconditions.check_unused(batch, used=bool(self._in_batch(batch.owner, batch.id)))
         else:
-            checks.check_same_batch(existing, batch)
+            preconditions.check_same_batch(existing, batch)
             batch = existing.announced(batch.spec)
         new: dict[str, Job] = {}
         for job in jobs:
             there = state.jobs.get((job.owner, job.id))
             known = there.job if there is not None else new.setdefault(job.id, job)
-            checks.check_member(batch, known, job)
-        checks.check_joins(batch, len(new))
+            preconditions.check_member(batch, known, job)
+        preconditions.check_joins(batch, len(new))
         if new:
-            checks.check_room(self._unfinished(batch.owner) + len(new) - 1, max_queued)
+            preconditions.check_room(self._unfinished(batch.owner) + len(new) - 1, max_queued)
         batch = state.batches[batch.owner, batch.id] = batch.joined(len(new))
         for job in new.values():
             self._insert_behind(job)
@@ -46,7 +46,7 @@ class MemoryBatches(MemoryJobs):
         try:
             return self._state.batches[owner, batch_id]
         except KeyError:
-            raise checks.no_such_batch(batch_id) from None
+            raise preconditions.no_such_batch(batch_id) from None
 
     async def progress(self, owner: str, batch_id: str) -> Progress:
         batch = await self.batch(owner, batch_id)
@@ -57,7 +57,7 @@ class MemoryBatches(MemoryJobs):
         self, owner: str, batch_id: str, *, after: str | None, limit: int, max_bytes: int
     ) -> tuple[list[BatchItem], str, bool]:
         await self.batch(owner, batch_id)
-        behind = checks.places_start(after)
+        behind = preconditions.places_start(after)
         items = [stored for stored in self._in_batch(owner, batch_id) if stored.job.retried_by is None]
         changed = sorted((item.changed, item.place, item) for item in items if (item.changed, item.place) > behind)
         found: list[BatchItem] = []

@@ -9,8 +9,8 @@ import msgspec
 
 from ...core.job import Job
 from ...core.notices import CALL_AFTER, Mute, Notice, mutes
-from ...store import checks, transitions
-from ...store.base import Change
+from ...store import preconditions, transitions
+from ...store.ports.store import Change
 
 
 @dataclass
@@ -85,7 +85,7 @@ class Inbox:
         """Remove a notice from a viewer's inbox."""
         stored = self._notices.get((owner, notice_id))
         if stored is None or viewer in stored.dismissed:
-            raise checks.no_such_notice(notice_id)
+            raise preconditions.no_such_notice(notice_id)
         stored.read.setdefault(viewer, at)
         stored.dismissed.add(viewer)
         self._publish([transitions.notice_change(stored.notice)])

@@ -13,8 +13,8 @@ from ...core.errors import BgStreamError
 from ...core.events import Event, Waiting
 from ...core.job import Job, Turn
 from ...core.messages import Message
-from ...store import capacity, checks, transitions, usage_ledger
-from ...store.base import IMAGE_CHUNK, Append, Capacity, Change, JobFilter, StoredImage
+from ...store import capacity, cost_ledger, preconditions, transitions
+from ...store.ports.store import IMAGE_CHUNK, Append, Capacity, Change, JobFilter, StoredImage
 from .base import MemoryBase
 from .state import StoredJob
 
@@ -27,18 +27,18 @@ class MemoryJobs(MemoryBase):
         key = (job.owner, job.id)
         if key in state.jobs:
             existing = state.jobs[key].job
-            checks.check_same_request(existing, job)
+            preconditions.check_same_request(existing, job)
             return existing, False
         asked = None
         if job.retry_of is not None:
             asked = self._find(job.owner, job.retry_of)
-            checks.check_retriable(asked.job)
+            preconditions.check_retriable(asked.job)
             if asked.job.retried_by is not None:
                 return self._find(job.owner, asked.job.retried_by).job, False
-        checks.check_room(self._unfinished(job.owner), max_queued)
+        preconditions.check_room(self._unfinished(job.owner), max_queued)
         batch = self._batch(job)
         if batch is not None and asked is None:
-            checks.check_joins(batch, 1)
+            preconditions.check_joins(batch, 1)
             state.batches[job.owner, batch.id] = batch.joined(1)
         elif batch is not None and asked is not None:
             state.batches[job.owner, batch.id] = batch.reopened(asked.job.status)
@@ -139,12 +139,12 @@ class MemoryJobs(MemoryBase):
         return [transitions.outcome_of(self._append, append) for append in appends]
 
     def _append(self, append: Append) -> int:
-        images = checks.check_files(append.events, append.files)
+        images = preconditions.check_files(append.events, append.files)
         stored = self._held(append.job)
         step = transitions.appended(stored.job, append)
         for image in images:
             if image.id in stored.images:
-                raise checks.image_is_there(image.id)
+                raise preconditions.image_is_there(image.id)
         stored.images |= {image.id: (image.media_type, append.files[image.id]) for image in images}
         self._take(step)
         return step.job.seq
@@ -163,7 +163,7 @@ class MemoryJobs(MemoryBase):
         return self._find(owner, job_id).job
 
     async def jobs(self, owner: str, which: JobFilter) -> tuple[list[Job], str | None]:
-        before = checks.page_start(which.after)
+        before = preconditions.page_start(which.after)
         found = [
             stored
             for stored in reversed(list(self._of(owner)))
@@ -179,13 +179,13 @@ class MemoryJobs(MemoryBase):
     async def costs(
         self, owner: str, by: By, *, since: float | None = None, until: float | None = None
     ) -> list[CostRow]:
-        here = (usage_ledger.entry_of(stored.job) for stored in self._of(owner))
+        here = (cost_ledger.entry_of(stored.job) for stored in self._of(owner))
         entries = [*filter(None, here), *self._state.ledger.get(owner, ())]
-        return usage_ledger.summed(entries, by=by, since=since, until=until)
+        return cost_ledger.summed(entries, by=by, since=since, until=until)
 
     async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]:
         stored = self._find(job.owner, job.id)
-        checks.check_log(job.id, job.log, stored.job.log)
+        preconditions.check_log(job.id, job.log, stored.job.log)
         found: list[bytes] = []
         for event in stored.log[after:]:
             max_bytes -= len(event)
@@ -197,7 +197,7 @@ class MemoryJobs(MemoryBase):
     async def image(self, owner: str, job_id: str, image_id: str) -> StoredImage:
         stored = self._state.jobs.get((owner, job_id))
         if stored is None or image_id not in stored.images:
-            raise checks.no_such_image(image_id)
+            raise preconditions.no_such_image(image_id)
         media_type, file = stored.images[image_id]
         return StoredImage(
             owner=owner, job=job_id, log=stored.job.log, id=image_id, media_type=media_type, bytes=len(file)
@@ -209,15 +209,15 @@ class MemoryJobs(MemoryBase):
         if stored is not None and stored.job.log == image.log and image.id in stored.images and chunk >= 0:
             data = stored.images[image.id][1][chunk * IMAGE_CHUNK : (chunk + 1) * IMAGE_CHUNK]
         if not data:
-            raise checks.no_such_image(image.id)
+            raise preconditions.no_such_image(image.id)
         return data
 
     async def delete(self, owner: str, job_id: str, *, log: str | None = None) -> None:
         deleted = self._find(owner, job_id).job
-        checks.check_deletable(deleted, log=log)
+        preconditions.check_deletable(deleted, log=log)
         del self._state.jobs[owner, job_id]
-        if (spent := usage_ledger.entry_of(deleted)) is not None:
-            self._state.ledger.setdefault(owner, []).append(usage_ledger.nameless(spent))
+        if (spent := cost_ledger.entry_of(deleted)) is not None:
+            self._state.ledger.setdefault(owner, []).append(cost_ledger.nameless(spent))
         for stored in self._of(owner):
             if stored.job.previous == job_id:
                 stored.job = msgspec.structs.replace(stored.job, previous=deleted.previous)

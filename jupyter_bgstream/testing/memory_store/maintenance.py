@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ...core.job import Job
-from ...store.base import ExpiredJob
+from ...store.ports.store import ExpiredJob
 from .base import MemoryBase
 
 

@@ -9,7 +9,7 @@ from ...core.codec import encode
 from ...core.events import MediaType
 from ...core.job import Job
 from ...core.threads import Fork
-from ...store import usage_ledger
+from ...store import cost_ledger
 from .inbox import Inbox
 
 
@@ -39,6 +39,6 @@ class State:
     jobs: dict[tuple[str, str], StoredJob] = field(default_factory=dict)
     batches: dict[tuple[str, str], Batch] = field(default_factory=dict)
     forks: dict[tuple[str, str], tuple[int, Fork]] = field(default_factory=dict)  # with their places among the jobs
-    ledger: dict[str, list[usage_ledger.Entry]] = field(default_factory=dict)  # by owner, of deleted jobs
+    ledger: dict[str, list[cost_ledger.Entry]] = field(default_factory=dict)  # by owner, of deleted jobs
     places: int = 0
     changes: int = 0

@@ -7,8 +7,8 @@ import msgspec
 from ...core.events import Cancelled
 from ...core.job import Job
 from ...core.threads import Fork, Thread
-from ...store import checks, transitions
-from ...store.base import Change
+from ...store import preconditions, transitions
+from ...store.ports.store import Change
 from ...store.threads import check_free, no_such_thread, thread_of
 from .jobs import MemoryJobs
 
@@ -17,7 +17,7 @@ class MemoryThreads(MemoryJobs):
     """The part of ``MemoryStore`` for threads."""
 
     async def threads(self, owner: str, *, limit: int, after: str | None = None) -> tuple[list[Thread], str | None]:
-        before = checks.page_start(after)
+        before = preconditions.page_start(after)
         places = {name: place for (whose, name), (place, _) in self._state.forks.items() if whose == owner}
         for stored in self._of(owner):  # in the order of their places
             if stored.job.thread is not None:

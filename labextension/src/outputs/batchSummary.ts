@@ -1,7 +1,7 @@
 /** Summarizes a batch as one English line for a notebook file. The same as `jupyter_bgstream/outputs/batch.py`. */
 
 import { formatNumber } from '../views/format';
-import type { BatchBundle } from '../wire/wire';
+import type { BatchBundle } from '../wire/types';
 import { oneLine } from './citations';
 
 /** Return the title, the counts by end and, for a batch that has not ended, its state. */

@@ -3,7 +3,7 @@
  * run the cases in `tests/golden/bundle.json`.
  */
 
-import type { Citation } from '../wire/wire';
+import type { Citation } from '../wire/types';
 
 const LONGEST = 200; // characters of a title
 

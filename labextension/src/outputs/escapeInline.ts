@@ -4,7 +4,7 @@
  * Nothing here depends on where a parser begins and ends code, maths or a link: a sequence that may do something is
  * broken up wherever it stands. How it is broken up depends on what it most likely is, so that it still reads well: in
  * text by an entity, in maths and code by a space, and inline code is written as `<code>` with entities. The same as
- * `jupyter_bgstream/outputs/inline.py`.
+ * `jupyter_bgstream/outputs/escape_inline.py`.
  */
 
 import { inlineMarkdown } from './citations';

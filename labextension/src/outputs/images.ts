@@ -5,10 +5,10 @@
  * `tests/golden/jobs.json`.
  */
 
-import type { MediaType, ImageInfo } from '../wire/wire';
+import type { MediaType, ImageInfo } from '../wire/types';
 import { wordsMarkdown } from './citations';
 import { escapeHtml } from './escape';
-import { Fence } from './fence';
+import { Fence } from './openCodeBlock';
 
 /** Limit of one image in the file. */
 const IMAGE_LIMIT = 2 ** 20; // bytes

@@ -9,8 +9,8 @@ import { PlainText } from '../render/plainText';
 import { AnswerView, type ViewContext } from '../views/answerView';
 import { BatchView } from '../views/batchView';
 import { CompareView } from '../views/compareView';
-import type { BatchFeed } from '../wire/batches';
-import { BATCH_MIME, BUNDLE_MIME, JOBS_MIME } from '../wire/wire';
+import type { BatchFeed } from '../wire/liveBatches';
+import { BATCH_MIME, BUNDLE_MIME, JOBS_MIME } from '../wire/types';
 import { batchOf, bundlesOf, type OutputData, textOf, textsOf } from './mimebundle';
 
 /** Before a widget (-10) and Markdown (60): those are for pages without this extension. */

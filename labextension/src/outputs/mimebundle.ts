@@ -7,11 +7,11 @@
 import { withFormulas } from '../render/formulas';
 import type { Answer } from '../wire/fold';
 import { isId } from '../wire/ids';
-import { BATCH_MIME, type BatchBundle, type Bundle, BUNDLE_MIME, type BatchInfo, JOBS_MIME } from '../wire/wire';
+import { BATCH_MIME, type BatchBundle, type Bundle, BUNDLE_MIME, type BatchInfo, JOBS_MIME } from '../wire/types';
 import { batchSummary } from './batchSummary';
 import { inlineMarkdown, noteMarkdown, oneLine, sourcesMarkdown, sourcesPlain, wordsMarkdown } from './citations';
 import { endReason } from './endReason';
-import { closingFence } from './fence';
+import { closingFence } from './openCodeBlock';
 import { type FileOf, ImageEmbedder, withoutImageMarks } from './images';
 import { escapeControls, escapeLine } from './terminalText';
 

@@ -17,13 +17,13 @@ import type { INotebookModel, NotebookPanel } from '@jupyterlab/notebook';
 import type { IDisposable } from '@lumino/disposable';
 import { Signal } from '@lumino/signaling';
 
-import type { Batches } from '../wire/batches';
-import type { Disposable } from '../wire/feed';
-import type { Live } from '../wire/live';
+import type { Batches } from '../wire/liveBatches';
+import type { Disposable } from '../wire/jobFeed';
+import type { Live } from '../wire/liveJobs';
 import type { RetryChains } from '../wire/retryChains';
-import { idsOf, type JobOutput, jobOutputs } from './jobOutputs';
+import { idsOf, type JobOutput, jobOutputs } from './findOutputs';
 import type { OutputData } from './mimebundle';
-import { type NotebookFeeds, NotebookJobs } from './notebookState';
+import { type NotebookFeeds, NotebookJobs } from './notebookJobs';
 import { asInDocument, onLocalChange, SaveLease, writeShared } from './saveLease';
 
 /** Delay from a change of the notebook to the search for jobs in it: typing is a change too. */

@@ -2,8 +2,8 @@
 
 import type { CodeCellModel } from '@jupyterlab/cells';
 
-import type { Disposable } from '../wire/feed';
-import type { JobOutput } from './jobOutputs';
+import type { Disposable } from '../wire/jobFeed';
+import type { JobOutput } from './findOutputs';
 import { batchOf, bundlesOf, type OutputData } from './mimebundle';
 
 /** A page without the lease checks again: the other page's write arrives soon, unless that page was closed. */

@@ -1,7 +1,7 @@
 /** The rows of the panel's list of jobs: a job and the jobs that it retries are one row. */
 
 import { hasEnded } from '../wire/fold';
-import type { Job } from '../wire/wire';
+import type { Job } from '../wire/types';
 import { namesPeople } from './submitters';
 
 export interface JobItem {

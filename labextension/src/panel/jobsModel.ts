@@ -4,12 +4,12 @@ import type { IDisposable } from '@lumino/disposable';
 import { type ISignal, Signal } from '@lumino/signaling';
 
 import { trans } from '../translation';
-import type { Denial, Disposable, News } from '../wire/feed';
+import type { Denial, Disposable, News } from '../wire/jobFeed';
 import { hasEnded } from '../wire/fold';
-import type { Live } from '../wire/live';
-import type { RequestError, Requests } from '../wire/request';
+import type { Live } from '../wire/liveJobs';
+import type { RequestError, Requests } from '../wire/restClient';
 import { ThrottledFetch } from '../wire/throttledFetch';
-import type { Cost, Inbox, Job, Mute, Notice } from '../wire/wire';
+import type { Cost, Inbox, Job, Mute, Notice } from '../wire/types';
 
 /** Time in which a view can report that the end was seen, before badge and toast show it. */
 export const GRACE = 2000; // ms

@@ -5,7 +5,7 @@ import { bellIcon, type LabIcon } from '@jupyterlab/ui-components';
 import { clipped } from '../render/boundedText';
 import { setText } from '../render/dom';
 import { trans } from '../translation';
-import type { Mute, JobSource } from '../wire/wire';
+import type { Mute, JobSource } from '../wire/types';
 import { threadIcon } from './icons';
 import type { JobsModel } from './jobsModel';
 import { iconButton, notifyFailure, type Row, span } from './rows';

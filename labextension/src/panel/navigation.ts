@@ -5,8 +5,8 @@ import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { IDocumentManager } from '@jupyterlab/docmanager';
 import { type INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 
-import { findJob } from '../outputs/jobOutputs';
-import type { JobSource } from '../wire/wire';
+import { findJob } from '../outputs/findOutputs';
+import type { JobSource } from '../wire/types';
 
 const FRAGMENT = '#cell-id=';
 const LOOK_EVERY = 150; // ms

@@ -2,7 +2,7 @@
 
 import { element, setText } from '../render/dom';
 import { trans } from '../translation';
-import type { Job } from '../wire/wire';
+import type { Job } from '../wire/types';
 
 /** Return whether a list of jobs names submitters: only if one of them is another person than the viewer. */
 export function namesPeople(jobs: readonly Pick<Job, 'submitted_by'>[], viewer: string | null): boolean {

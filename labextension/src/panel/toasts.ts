@@ -4,14 +4,14 @@ import { Notification } from '@jupyterlab/apputils';
 import type { IDisposable } from '@lumino/disposable';
 import { Signal } from '@lumino/signaling';
 
-import type { Preferences } from '../plugins/tokens';
+import type { Preferences } from '../plugins/answersToken';
 import { isolated } from '../render/boundedText';
 import { trans } from '../translation';
 import { shortened } from '../views/format';
-import { countsLabel } from '../views/labels';
-import { errorMessage } from '../views/messages';
+import { countsLabel } from '../views/jobLabels';
+import { errorMessage } from '../views/errorMessages';
 import { hasEnded } from '../wire/fold';
-import type { Notice } from '../wire/wire';
+import type { Notice } from '../wire/types';
 import { GRACE, type JobsModel } from './jobsModel';
 import type { WindowElection } from './toastElection';
 

@@ -13,13 +13,13 @@ import { Panel } from '../panel/panel';
 import { WindowElection } from '../panel/toastElection';
 import { Toaster } from '../panel/toasts';
 import { ThreadDialogs } from '../threads/dialogs';
-import { ThreadsModel } from '../threads/model';
-import { ThreadTabs } from '../threads/tab';
-import { ThreadView } from '../threads/view';
+import { ThreadsModel } from '../threads/threadsModel';
+import { ThreadTabs } from '../threads/threadTab';
+import { ThreadView } from '../threads/threadView';
 import { trans } from '../translation';
-import type { Job, Notice } from '../wire/wire';
+import type { Job, Notice } from '../wire/types';
 import { CommandIDs } from './commandIds';
-import { IAnswers } from './tokens';
+import { IAnswers } from './answersToken';
 
 export const panelPlugin: JupyterFrontEndPlugin<void> = {
   id: 'jupyter-bgstream:panel',

@@ -6,7 +6,7 @@ import { INotebookTracker, NotebookActions, type NotebookPanel } from '@jupyterl
 
 import { OutputSaver } from '../outputs/outputSaver';
 import { CommandIDs } from './commandIds';
-import { IAnswers } from './tokens';
+import { IAnswers } from './answersToken';
 
 export const saverPlugin: JupyterFrontEndPlugin<void> = {
   id: 'jupyter-bgstream:saver',

@@ -3,7 +3,7 @@
 import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 
-import { IAnswers } from './tokens';
+import { IAnswers } from './answersToken';
 
 export const settingsPlugin: JupyterFrontEndPlugin<void> = {
   id: 'jupyter-bgstream:plugin',

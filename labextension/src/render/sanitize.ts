@@ -6,7 +6,7 @@
  * where nothing loads, before the page gets the result.
  */
 
-import { drawProblemOfUri } from './pixels';
+import { drawProblemOfUri } from './imagePixelLimit';
 
 /** The part of Lab's sanitizer that is used here: this file is also used without Lab. */
 interface Sanitizer {

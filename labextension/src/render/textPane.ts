@@ -2,7 +2,7 @@
 
 import { trans } from '../translation';
 import { BlockHost, type Markdown } from './blockHost';
-import { type Block, Blocks } from './blocks';
+import { type Block, Blocks } from './markdownSplitter';
 import { element } from './dom';
 import { PlainText } from './plainText';
 import { ANSWER_LIMIT, BLOCK_LIMIT, costOf } from './renderCost';

@@ -1,6 +1,6 @@
 /** Colours for pages without Jupyter's theme: the page's own where known, else a dark or light set. */
 
-import type { Disposable } from '../wire/feed';
+import type { Disposable } from '../wire/jobFeed';
 
 /** Set an element's colours as soon as it is in the page, and when the theme changes. */
 export function applyTheme(node: HTMLElement): Disposable {

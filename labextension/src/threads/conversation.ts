@@ -5,9 +5,9 @@ import type { IDisposable } from '@lumino/disposable';
 import { type ISignal, Signal } from '@lumino/signaling';
 
 import { askerLabel, namesPeople } from '../panel/submitters';
-import type { Requests } from '../wire/request';
+import type { Requests } from '../wire/restClient';
 import { ThrottledFetch } from '../wire/throttledFetch';
-import type { Job, Message, Thread } from '../wire/wire';
+import type { Job, Message, Thread } from '../wire/types';
 import { type Turn, turnsOf } from './turns';
 
 /** Limit of jobs read at a time. Views of older turns follow their jobs themselves. */

@@ -5,7 +5,7 @@ import { Dialog, InputDialog, showDialog } from '@jupyterlab/apputils';
 import { notifyFailure } from '../panel/rows';
 import { clipped, isolated } from '../render/boundedText';
 import { trans } from '../translation';
-import type { ThreadsModel } from './model';
+import type { ThreadsModel } from './threadsModel';
 
 /** Jupyter's dialogs check a name by a pattern only. */
 const NAME = '.{1,200}';

@@ -3,7 +3,7 @@
 import { element, setText } from '../render/dom';
 import { trans } from '../translation';
 import type { Conversation } from './conversation';
-import type { ThreadsModel } from './model';
+import type { ThreadsModel } from './threadsModel';
 
 let lists = 0;
 

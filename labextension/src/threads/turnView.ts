@@ -7,7 +7,7 @@ import { TextPane } from '../render/textPane';
 import { trans } from '../translation';
 import { AnswerView, type ViewContext } from '../views/answerView';
 import { hasEnded } from '../wire/fold';
-import type { Message, ToolCall } from '../wire/wire';
+import type { Message, ToolCall } from '../wire/types';
 import { textOf, type Turn } from './turns';
 
 const ROLES = {

@@ -1,6 +1,6 @@
 /** Turns of a thread: each question with the job that answers it, also turns without an answer. */
 
-import type { Job, Message, Part, ThreadMessage } from '../wire/wire';
+import type { Job, Message, Part, ThreadMessage } from '../wire/types';
 
 export interface Turn {
   /** Stays the same after retries and updates. */

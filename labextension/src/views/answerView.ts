@@ -1,14 +1,14 @@
 /** The answer to one question: the view of its newest job, and the jobs that it retries. */
 
-import { Disclosure } from '../render/disclosure';
+import { Disclosure } from '../render/foldedAnswer';
 import { element } from '../render/dom';
 import type { Markdown } from '../render/textPane';
-import type { Disposable, JobFeed } from '../wire/feed';
+import type { Disposable, JobFeed } from '../wire/jobFeed';
 import { hasEnded } from '../wire/fold';
 import type { Chain, Chains } from '../wire/retryChains';
-import type { Status } from '../wire/wire';
+import type { Status } from '../wire/types';
 import { JobView } from './jobView';
-import { retriedLabel } from './labels';
+import { retriedLabel } from './jobLabels';
 
 /** The page's feeds and renderer, which every view needs. */
 export interface ViewContext {

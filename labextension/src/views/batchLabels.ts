@@ -3,11 +3,11 @@
 import { oneLine } from '../outputs/citations';
 import { trans } from '../translation';
 import { hasEnded } from '../wire/fold';
-import type { Cost, EndCounts, ErrorInfo, BatchInfo, Paused } from '../wire/wire';
+import type { Cost, EndCounts, ErrorInfo, BatchInfo, Paused } from '../wire/types';
 import { endedOf } from './batchRate';
 import { formatCost, formatDuration, formatNumber } from './format';
-import { label } from './labels';
-import { errorMessage } from './messages';
+import { label } from './jobLabels';
+import { errorMessage } from './errorMessages';
 
 /** The states of a batch's view: those of the batch, before it is known, and of one that ended with some answers. */
 export type BatchState = 'connecting' | 'missing' | 'partly' | 'paused' | BatchInfo['status'];

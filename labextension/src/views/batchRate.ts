@@ -1,6 +1,6 @@
 /** The speed of a batch, measured from its recent progress; unknown at first. */
 
-import type { EndCounts } from '../wire/wire';
+import type { EndCounts } from '../wire/types';
 
 /** The progress at one time. */
 export interface Progress {

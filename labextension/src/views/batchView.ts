@@ -3,10 +3,10 @@
 import { clipped } from '../render/boundedText';
 import { element, setText } from '../render/dom';
 import { trans } from '../translation';
-import type { BatchFeed } from '../wire/batches';
-import type { Denial, Disposable } from '../wire/feed';
+import type { BatchFeed } from '../wire/liveBatches';
+import type { Denial, Disposable } from '../wire/jobFeed';
 import { hasEnded } from '../wire/fold';
-import type { BatchBundle, EndCounts, ErrorInfo, BatchInfo } from '../wire/wire';
+import type { BatchBundle, EndCounts, ErrorInfo, BatchInfo } from '../wire/types';
 import {
   type BatchSnapshot,
   batchState,
@@ -22,7 +22,7 @@ import {
 } from './batchLabels';
 import { BatchRate, endedOf } from './batchRate';
 import { formatNumber } from './format';
-import { elapsedLabel } from './labels';
+import { elapsedLabel } from './jobLabels';
 import { ProgressBar } from './progressBar';
 import { ViewShell } from './viewShell';
 

@@ -3,7 +3,7 @@
 import { clipped } from '../render/boundedText';
 import { element } from '../render/dom';
 import { trans } from '../translation';
-import type { Status } from '../wire/wire';
+import type { Status } from '../wire/types';
 import { AnswerView, type ViewContext } from './answerView';
 
 export interface ComparedJob {

@@ -2,7 +2,7 @@
 
 import { clipped } from '../render/boundedText';
 import { trans } from '../translation';
-import type { Cost } from '../wire/wire';
+import type { Cost } from '../wire/types';
 
 /** Return a count with separators between thousands. */
 export function formatNumber(count: number): string {

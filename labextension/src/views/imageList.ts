@@ -5,11 +5,11 @@
 
 import { caption, fileExtension, imageNumber, isDrawn, splitImages } from '../outputs/images';
 import { element, setText } from '../render/dom';
-import { drawProblem, drawProblemOfUri } from '../render/pixels';
+import { drawProblem, drawProblemOfUri } from '../render/imagePixelLimit';
 import { trans } from '../translation';
-import type { JobFeed } from '../wire/feed';
+import type { JobFeed } from '../wire/jobFeed';
 import type { Answer } from '../wire/fold';
-import type { ImageInfo } from '../wire/wire';
+import type { ImageInfo } from '../wire/types';
 
 /** Loads an image's file; rejects with the reason. */
 export type LoadImage = (image: ImageInfo) => Promise<Blob>;

@@ -1,13 +1,13 @@
 /** The parts of an answer beside its text: reasoning, citations, tool calls and earlier attempts. */
 
 import { clipped, foldedText, LongList } from '../render/boundedText';
-import { Disclosure } from '../render/disclosure';
+import { Disclosure } from '../render/foldedAnswer';
 import { element, setText } from '../render/dom';
 import { PlainText } from '../render/plainText';
 import { prettyJson } from '../render/prettyJson';
 import type { Markdown } from '../render/textPane';
 import { trans } from '../translation';
-import type { Citation, Partial, ToolCall } from '../wire/wire';
+import type { Citation, Partial, ToolCall } from '../wire/types';
 import { formatNumber } from './format';
 
 /** Number of citations above which they are folded. */

@@ -10,10 +10,10 @@ import { clipped } from '../render/boundedText';
 import { element, setText } from '../render/dom';
 import { type Markdown, TextPane } from '../render/textPane';
 import { trans } from '../translation';
-import { type Denial, type Disposable, type Followed, type JobFeed, wasDeleted } from '../wire/feed';
+import { type Denial, type Disposable, type Followed, type JobFeed, wasDeleted } from '../wire/jobFeed';
 import { type Answer, hasEnded } from '../wire/fold';
 import type { Chains } from '../wire/retryChains';
-import type { ErrorInfo, Status } from '../wire/wire';
+import type { ErrorInfo, Status } from '../wire/types';
 import { shortened } from './format';
 import { ImageList } from './imageList';
 import { CitationList, EarlierAttempts, Reasoning, toolCallList } from './jobParts';
@@ -29,8 +29,8 @@ import {
   troubleMessage,
   usageLabel,
   waitLabel
-} from './labels';
-import { errorMessage } from './messages';
+} from './jobLabels';
+import { errorMessage } from './errorMessages';
 import { ViewShell } from './viewShell';
 
 export interface ViewOptions {

@@ -1,7 +1,7 @@
 /** The bar of a batch. */
 
 import { element } from '../render/dom';
-import type { EndCounts } from '../wire/wire';
+import type { EndCounts } from '../wire/types';
 import { type BatchSnapshot, progressValueText } from './batchLabels';
 import { endedOf } from './batchRate';
 

@@ -3,10 +3,10 @@
 import { sentence } from '../render/boundedText';
 import { element, keepKeys, setDenial, setText } from '../render/dom';
 import { trans } from '../translation';
-import type { Denial } from '../wire/feed';
-import type { Cost, ErrorInfo } from '../wire/wire';
+import type { Denial } from '../wire/jobFeed';
+import type { Cost, ErrorInfo } from '../wire/types';
 import { formatCost } from './format';
-import { costSource } from './labels';
+import { costSource } from './jobLabels';
 
 /** Callbacks of a view for its shell. */
 export interface ShellOptions {

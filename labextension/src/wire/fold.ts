@@ -4,7 +4,7 @@
  * The same fold as `jupyter_bgstream/core/state.py`; both run the cases in `tests/golden/fold.json`.
  */
 
-import type { Citation, Cost, End, ErrorInfo, Partial, ImageInfo, Status, ToolCall, Usage, WireEvent } from './wire';
+import type { Citation, Cost, End, ErrorInfo, Partial, ImageInfo, Status, ToolCall, Usage, WireEvent } from './types';
 
 /** A job as a viewer knows it: the fold of its log. Frozen; each event makes a new one. */
 export interface Answer {

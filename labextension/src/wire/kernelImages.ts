@@ -4,8 +4,8 @@
  */
 
 import { trans } from '../translation';
-import type { Disposable } from './feed';
-import type { ImageInfo } from './wire';
+import type { Disposable } from './jobFeed';
+import type { ImageInfo } from './types';
 
 /** The part of a widget's model that is used here. */
 interface Messages {

@@ -7,12 +7,12 @@
  */
 
 import { trans } from '../translation';
-import type { BatchFeed, BatchFollower } from './batches';
-import type { Disposable } from './feed';
+import type { BatchFeed, BatchFollower } from './liveBatches';
+import type { Disposable } from './jobFeed';
 import { KernelImages } from './kernelImages';
-import { Live } from './live';
+import { Live } from './liveJobs';
 import { RetryChains } from './retryChains';
-import { type BatchInfo, type ErrorInfo, type Job, PROTOCOL, type ServerFrame } from './wire';
+import { type BatchInfo, type ErrorInfo, type Job, PROTOCOL, type ServerFrame } from './types';
 
 /** A widget's model, as anywidget gives it. */
 export interface Model {

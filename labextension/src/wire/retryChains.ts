@@ -7,10 +7,10 @@
  */
 
 import { emitAll } from './emit';
-import type { Disposable, News } from './feed';
+import type { Disposable, News } from './jobFeed';
 import { hasEnded } from './fold';
-import type { Live } from './live';
-import type { Job } from './wire';
+import type { Live } from './liveJobs';
+import type { Job } from './types';
 
 /** Length of a followed chain, in each direction. */
 const DEPTH = 50;

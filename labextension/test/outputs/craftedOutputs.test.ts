@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { batchOf, bundlesOf, type OutputData, textOf, updatedOutput } from '../../src/outputs/mimebundle';
 import { BatchView } from '../../src/views/batchView';
-import { BATCH_MIME, BUNDLE_MIME, JOBS_MIME } from '../../src/wire/wire';
+import { BATCH_MIME, BUNDLE_MIME, JOBS_MIME } from '../../src/wire/types';
 import { cpuTime } from '../cpu';
 import { fakeScreen } from '../dom';
 import { ended, follows, open, type Output, output, panel, setUp, tearDown, tell } from '../notebook';

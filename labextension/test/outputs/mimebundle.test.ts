@@ -12,7 +12,7 @@ import {
   type ErrorInfo,
   JOBS_MIME,
   type ImageInfo
-} from '../../src/wire/wire';
+} from '../../src/wire/types';
 import { cpuTime } from '../cpu';
 import { batchOf } from '../dom';
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { BATCH_MIME, BUNDLE_MIME, JOBS_MIME } from '../../src/wire/wire';
+import { BATCH_MIME, BUNDLE_MIME, JOBS_MIME } from '../../src/wire/types';
 import { batchOf, log, state } from '../dom';
 import {
   begin,

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { BUNDLE_MIME } from '../../src/wire/wire';
+import { BUNDLE_MIME } from '../../src/wire/types';
 import { log, state } from '../dom';
 import {
   autosave,

@@ -3,7 +3,7 @@ import { describe, expect, it, vi } from 'vitest';
 
 import type { OutputData } from '../../src/outputs/mimebundle';
 import { asInDocument, onLocalChange, writeShared } from '../../src/outputs/saveLease';
-import { BATCH_MIME, BUNDLE_MIME, JOBS_MIME } from '../../src/wire/wire';
+import { BATCH_MIME, BUNDLE_MIME, JOBS_MIME } from '../../src/wire/types';
 
 type Output = Record<string, unknown>;
 

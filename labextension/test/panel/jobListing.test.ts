@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 
 import { jobItems } from '../../src/panel/jobListing';
-import type { Job } from '../../src/wire/wire';
+import type { Job } from '../../src/wire/types';
 
 const job = (id: string, more: Partial<Job> = {}): Job =>
   ({ id, status: 'completed', source: null, retry_of: null, retried_by: null, ...more }) as Job;

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { JobsModel } from '../../src/panel/jobsModel';
-import type { News } from '../../src/wire/feed';
+import type { News } from '../../src/wire/jobFeed';
 import {
   type CostList,
   type Inbox,
@@ -11,7 +11,7 @@ import {
   type Notice,
   PROTOCOL,
   type ServerStatus
-} from '../../src/wire/wire';
+} from '../../src/wire/types';
 
 let hear: (news: News) => void;
 let inbox: Inbox;

@@ -3,8 +3,8 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 
 import { JobsModel } from '../../src/panel/jobsModel';
 import { Toaster } from '../../src/panel/toasts';
-import type { Denial, News } from '../../src/wire/feed';
-import { type Job, PROTOCOL } from '../../src/wire/wire';
+import type { Denial, News } from '../../src/wire/jobFeed';
+import { type Job, PROTOCOL } from '../../src/wire/types';
 
 /** Lab's notifications, without the rest of a package that needs a whole browser. */
 const shown = vi.hoisted(() => new Map<string, string>());

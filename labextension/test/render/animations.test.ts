@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 
-import { framesPerSecond } from '../../src/render/animations';
-import { drawProblem } from '../../src/render/pixels';
+import { framesPerSecond } from '../../src/render/imageFrameRate';
+import { drawProblem } from '../../src/render/imagePixelLimit';
 
 const text = (words: string): number[] => Array.from(words, each => each.charCodeAt(0));
 const little = (value: number, bytes = 2): number[] =>

@@ -1,7 +1,7 @@
 import { marked } from 'marked';
 import { describe, expect, it } from 'vitest';
 
-import { Blocks } from '../../src/render/blocks';
+import { Blocks } from '../../src/render/markdownSplitter';
 import { cpuTime } from '../cpu';
 import { seeded } from '../random';
 

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 
-import { drawProblem, drawProblemOfUri } from '../../src/render/pixels';
+import { drawProblem, drawProblemOfUri } from '../../src/render/imagePixelLimit';
 
 const word = (value: number): number[] => [value >> 8, value & 255];
 const little = (value: number): number[] => [value & 255, value >> 8];

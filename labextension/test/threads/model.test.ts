@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { ThreadsModel } from '../../src/threads/model';
-import type { News } from '../../src/wire/feed';
+import { ThreadsModel } from '../../src/threads/threadsModel';
+import type { News } from '../../src/wire/jobFeed';
 import { jobOf, refused, saidBy, serverOf, threadOf } from '../threadServer';
-import { PROTOCOL } from '../../src/wire/wire';
+import { PROTOCOL } from '../../src/wire/types';
 
 let server: ReturnType<typeof serverOf>;
 let hear: (news: News) => void;

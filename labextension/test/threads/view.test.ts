@@ -1,12 +1,12 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { ThreadsModel } from '../../src/threads/model';
-import { ThreadView } from '../../src/threads/view';
-import type { Follower, News } from '../../src/wire/feed';
+import { ThreadsModel } from '../../src/threads/threadsModel';
+import { ThreadView } from '../../src/threads/threadView';
+import type { Follower, News } from '../../src/wire/jobFeed';
 import { fakeScreen, frames, log, setVisibility, SlowMarkdown, state } from '../dom';
 import { jobOf, refused, saidBy, serverOf, threadOf } from '../threadServer';
-import { PROTOCOL } from '../../src/wire/wire';
+import { PROTOCOL } from '../../src/wire/types';
 
 const HOSTILE = '<img src=x onerror="hacked()"><script>hacked()</script>';
 

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { AnswerView } from '../../src/views/answerView';
-import type { Followed, Follower } from '../../src/wire/feed';
+import type { Followed, Follower } from '../../src/wire/jobFeed';
 import type { Chain } from '../../src/wire/retryChains';
 import { fakeScreen, frames, log, setVisibility, SlowMarkdown, state } from '../dom';
 

@@ -2,8 +2,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { BatchView } from '../../src/views/batchView';
-import type { BatchFeed, BatchFollower } from '../../src/wire/batches';
-import type { BatchBundle } from '../../src/wire/wire';
+import type { BatchFeed, BatchFollower } from '../../src/wire/liveBatches';
+import type { BatchBundle } from '../../src/wire/types';
 import { fakeScreen, batchOf, setVisibility } from '../dom';
 
 let screen: ReturnType<typeof fakeScreen>;

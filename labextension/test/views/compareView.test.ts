@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 
 import { CompareView } from '../../src/views/compareView';
-import type { Followed, Follower } from '../../src/wire/feed';
+import type { Followed, Follower } from '../../src/wire/jobFeed';
 import type { Chain } from '../../src/wire/retryChains';
 import { fakeScreen, frames, log, setVisibility, SlowMarkdown, state } from '../dom';
 

@@ -3,11 +3,11 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { caption, embeddable, formatSize, ImageEmbedder, lacksImages, splitImages } from '../../src/outputs/images';
 import { ImageList } from '../../src/views/imageList';
-import { imagesLabel } from '../../src/views/labels';
-import type { JobFeed } from '../../src/wire/feed';
+import { imagesLabel } from '../../src/views/jobLabels';
+import type { JobFeed } from '../../src/wire/jobFeed';
 import { fold } from '../../src/wire/fold';
 import { KernelImages } from '../../src/wire/kernelImages';
-import type { ImageInfo } from '../../src/wire/wire';
+import type { ImageInfo } from '../../src/wire/types';
 import { cpuTime } from '../cpu';
 import { log } from '../dom';
 

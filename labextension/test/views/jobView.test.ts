@@ -2,9 +2,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { JobView } from '../../src/views/jobView';
-import type { Followed, Follower, JobFeed } from '../../src/wire/feed';
+import type { Followed, Follower, JobFeed } from '../../src/wire/jobFeed';
 import type { Chains } from '../../src/wire/retryChains';
-import type { Status } from '../../src/wire/wire';
+import type { Status } from '../../src/wire/types';
 import { fakeScreen, frames, log, setVisibility, SlowMarkdown, state } from '../dom';
 
 let screen: ReturnType<typeof fakeScreen>;

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { JobView } from '../../src/views/jobView';
-import type { Followed, Follower } from '../../src/wire/feed';
+import type { Followed, Follower } from '../../src/wire/jobFeed';
 import { fakeScreen, frames, log, setVisibility, SlowMarkdown, state } from '../dom';
 
 let tell: (state: Followed) => void;

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 
 import { formatCost, previewText } from '../../src/views/format';
-import { stateLabel } from '../../src/views/labels';
+import { stateLabel } from '../../src/views/jobLabels';
 
 const golden = JSON.parse(readFileSync(new URL('../../../tests/golden/costs.json', import.meta.url), 'utf8')) as {
   cases: { usd: number; estimated: boolean; words: string }[];

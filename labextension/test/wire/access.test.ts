@@ -1,7 +1,7 @@
 import { ServerConnection } from '@jupyterlab/services';
 import { expect, it } from 'vitest';
 
-import { checkAccess } from '../../src/wire/access';
+import { checkAccess } from '../../src/wire/loginCheck';
 
 type Reply = Response | Error;
 

@@ -1,9 +1,9 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { Batches } from '../../src/wire/batches';
-import type { News } from '../../src/wire/feed';
-import { type BatchInfo, type ErrorInfo, type Inbox, type Notice, PROTOCOL } from '../../src/wire/wire';
+import { Batches } from '../../src/wire/liveBatches';
+import type { News } from '../../src/wire/jobFeed';
+import { type BatchInfo, type ErrorInfo, type Inbox, type Notice, PROTOCOL } from '../../src/wire/types';
 import { batchOf, setVisibility } from '../dom';
 
 let hear: (news: News) => void;

@@ -12,7 +12,7 @@ import {
   NO_TIMES,
   OutOfOrderError
 } from '../../src/wire/fold';
-import type { WireEvent } from '../../src/wire/wire';
+import type { WireEvent } from '../../src/wire/types';
 import { cpuTime } from '../cpu';
 
 interface Case {

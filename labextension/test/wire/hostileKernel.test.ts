@@ -2,9 +2,9 @@
 /** A widget's kernel and its saved state are untrusted. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { PAGE_GLOBALS, type PageGlobals } from '../../src/views/globals';
+import { PAGE_GLOBALS, type PageGlobals } from '../../src/views/sharedPage';
 import widget from '../../src/widget';
-import type { Followed } from '../../src/wire/feed';
+import type { Followed } from '../../src/wire/jobFeed';
 import { KernelImages } from '../../src/wire/kernelImages';
 import { KernelFeed } from '../../src/wire/kernelRelay';
 import { log } from '../dom';

@@ -1,10 +1,10 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import type { Followed } from '../../src/wire/feed';
+import type { Followed } from '../../src/wire/jobFeed';
 import { KernelBatch, KernelFeed } from '../../src/wire/kernelRelay';
 import type { Chain } from '../../src/wire/retryChains';
-import type { Job, Status, WireEvent } from '../../src/wire/wire';
+import type { Job, Status, WireEvent } from '../../src/wire/types';
 import { batchOf, log } from '../dom';
 
 /** A widget's model, whose kernel is the test. */

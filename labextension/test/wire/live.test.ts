@@ -1,9 +1,9 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import type { Access, Followed, News } from '../../src/wire/feed';
-import { Live } from '../../src/wire/live';
-import { PROTOCOL, type WireEvent } from '../../src/wire/wire';
+import type { Access, Followed, News } from '../../src/wire/jobFeed';
+import { Live } from '../../src/wire/liveJobs';
+import { PROTOCOL, type WireEvent } from '../../src/wire/types';
 import { FakeSocket } from '../socket';
 
 const queued: WireEvent = { seq: 1, attempt: 0, type: 'queued', at: 1 };

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import type { News } from '../../src/wire/feed';
+import type { News } from '../../src/wire/jobFeed';
 import { type Chain, RetryChains } from '../../src/wire/retryChains';
-import { type Job, PROTOCOL } from '../../src/wire/wire';
+import { type Job, PROTOCOL } from '../../src/wire/types';
 
 let hear: (news: News) => void;
 let records: Map<string, Job>;

@@ -14,7 +14,7 @@ import msgspec
 import nbformat
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from jupyter_bgstream.cli.fill.sources import DatabaseSource
+from jupyter_bgstream.cli.fill.answer_sources import DatabaseSource
 from jupyter_bgstream.client.widgets.batch import BatchWidget
 from jupyter_bgstream.client.widgets.job import JobWidget
 from jupyter_bgstream.core.batches import Batch, BatchSpec
@@ -37,9 +37,9 @@ from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Mute
 from jupyter_bgstream.outputs.batch import batch_bundle
 from jupyter_bgstream.outputs.mimebundle import OutputSnapshot, bundle, bundle_of_several
-from jupyter_bgstream.store.base import JobFilter
+from jupyter_bgstream.store.ports.store import JobFilter
 from jupyter_bgstream.store.sqlite import SQLiteStore
-from jupyter_bgstream.store.sqlite.queries import migrations
+from jupyter_bgstream.store.sqlite.sql_files import migrations
 from jupyter_bgstream.testing.factories import append
 from jupyter_bgstream.testing.store_contract import ALL, ROOM, new_job
 

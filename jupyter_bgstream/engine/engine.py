@@ -1,0 +1,203 @@
+"""The engine's facade for REST handlers, sockets and tests: jobs, batches, threads, inbox and usage."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from ..providers.port import Default, Providers, ProviderStatus
+from ..store.ports.store import Capacity, Change, Store
+from .batches import Batches
+from .cancellation import UpstreamCanceller
+from .clock import Clock, SystemClock
+from .costs import CostReports
+from .due_times import Delays
+from .hub import Hub
+from .inbox import Inbox
+from .jobs import JobFactory, Jobs
+from .recovery import Recovery
+from .retention import Retention, RetentionWorker
+from .runner import Runner
+from .scheduler import Scheduler
+from .threads import Threads
+
+STOP_PATIENCE = 2.0  # seconds that each step of a stop may wait, such as for a locked store; running jobs have a grace
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of one server."""
+
+    max_running: int = 20  # jobs at a time
+    reserved_interactive: int = 5  # of them for interactive jobs only
+    max_running_per_owner: int | None = None  # jobs of one owner at a time, on all servers of this store
+    max_queued: int = 100_000  # unfinished jobs of one owner
+    max_attempts: int = 5  # of one job
+    max_answer_bytes: int = 16 * 1024 * 1024  # of one attempt; see EVENT_BYTES
+    max_image_bytes: int = 64 * 1024 * 1024  # of all images of one attempt
+    stop_grace: float = 2.0  # seconds that running jobs have to end when the server stops
+
+    @property
+    def capacity(self) -> Capacity:
+        """The capacity for claims. At least one bulk job may run, so that every batch makes progress."""
+        return Capacity(
+            running=self.max_running,
+            bulk=max(1, self.max_running - self.reserved_interactive),
+            owner=self.max_running_per_owner or sys.maxsize,  # for all servers, so not max_running of this one
+        )
+
+
+class Engine:
+    """One server's engine. ``owner`` is the tenant in every call: objects of another owner are a NotFoundError.
+
+    The engine's own ``owner`` is the one whose jobs it runs, adopts and deletes by retention. None means every owner:
+    right for a worker with everyone's keys, wrong for a server with only its user's keys.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        providers: Providers,
+        server: str,
+        owner: str | None = None,
+        limits: Limits | None = None,
+        retention: Retention | None = None,  # None: no maintenance and no deletion
+        stop_patience: float = STOP_PATIENCE,
+        clock: Clock | None = None,
+    ) -> None:
+        self.limits = limits or Limits()
+        self.server = server
+        self._stop_patience = stop_patience
+        self._store = store
+        self._providers = providers
+        self._clock = clock = clock or SystemClock()
+        self._hub = Hub(store, clock)
+        delays = Delays(store, clock)
+        runner = Runner(
+            store=store,
+            providers=providers,
+            clock=clock,
+            max_attempts=self.limits.max_attempts,
+            max_answer_bytes=self.limits.max_answer_bytes,
+            max_image_bytes=self.limits.max_image_bytes,
+            delays=delays,
+        )
+        self._scheduler = scheduler = Scheduler(
+            store=store,
+            runner=runner,
+            clock=clock,
+            server=server,
+            owner=owner,
+            capacity=self.limits.capacity,
+            max_attempts=self.limits.max_attempts,
+            delays=delays,
+        )
+        self._canceller = UpstreamCanceller(providers)
+        scheduler.listen(self._canceller.cancel)
+        self._recovery = Recovery(
+            store=store,
+            providers=providers,
+            clock=clock,
+            server=server,
+            owner=owner,
+            max_attempts=self.limits.max_attempts,
+            delays=delays,
+            adopted=scheduler.wake,
+        )
+        self._retention = None
+        if retention is not None:
+            self._retention = RetentionWorker(store=store, clock=clock, owner=owner, retention=retention)
+        self._factory = factory = JobFactory(providers=providers, clock=clock, server=server)
+        max_queued = self.limits.max_queued
+        self.jobs = Jobs(
+            store=store, hub=self._hub, scheduler=scheduler, factory=factory, clock=clock, max_queued=max_queued
+        )
+        self.batches = Batches(store=store, scheduler=scheduler, factory=factory, clock=clock, max_queued=max_queued)
+        self.threads = Threads(store=store, scheduler=scheduler, clock=clock)
+        self.inbox = Inbox(store=store, clock=clock)
+        self.costs = CostReports(store=store, providers=providers, clock=clock)
+        self._loops: list[asyncio.Task[None]] = []  # may be cancelled at any time
+        self._delivery: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Open the store and start to run jobs. Raises UnavailableError if the store cannot be opened."""
+        await self._store.open()
+        self._hub.listen(self._on_change)
+        self._delivery = asyncio.create_task(self._hub.run())
+        self._scheduler.open()
+        self._loops.append(asyncio.create_task(self._recovery.run()))
+        self._loops.append(asyncio.create_task(self._stop_if_taken_over()))
+        if self._retention is not None:
+            self._loops.append(asyncio.create_task(self._retention.run()))
+
+    async def close(self) -> None:
+        """Let jobs end for a grace period, hand the rest over, deliver all events to followers, close the store."""
+        self._factory.closed = True
+        self._store.patience = self._stop_patience
+        for task in self._loops:
+            task.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        try:
+            await self._scheduler.close(grace=self.limits.stop_grace, patience=self._stop_patience)
+            await self._canceller.close(patience=self._stop_patience)
+        finally:
+            await self._store.close()
+            if self._delivery is not None:  # it ends with the store's changes
+                await asyncio.gather(self._delivery, return_exceptions=True)
+
+    async def _stop_if_taken_over(self) -> None:
+        await self._store.wait_until_taken_over()
+        self._scheduler.drop_all()
+        for task in self._loops:  # the store would refuse each of their calls
+            if task is not asyncio.current_task():
+                task.cancel()
+
+    def _on_change(self, change: Change) -> None:
+        # An end, perhaps written by another server, closes the socket of the job here. It may also free capacity, or
+        # let the next job of a thread run.
+        if change.kind == "deleted" or (change.kind == "job" and change.ended):
+            self._scheduler.check(change.owner, change.job)
+            self._scheduler.wake()
+        elif change.kind == "batch" or change.status == "waiting":  # a batch may continue; a waiting job frees capacity
+            self._scheduler.wake()
+
+    def listen(self, listener: Callable[[Change], None]) -> Callable[[], None]:
+        """Call ``listener`` with every change but deltas, of every owner; return a function that unsubscribes it."""
+        return self._hub.listen(listener)
+
+    @property
+    def running(self) -> int:
+        """Number of jobs that run on this server now."""
+        return self._scheduler.running
+
+    @property
+    def store_kind(self) -> str:
+        """Kind of the store, such as sqlite."""
+        return self._store.kind
+
+    @property
+    def store_path(self) -> Path | None:
+        """Path of the store's file, if it has one."""
+        return self._store.path
+
+    @property
+    def warnings(self) -> list[str]:
+        """Warnings for the server's administrator: sentences, each with what to do."""
+        return [*self._store.warnings, *(self._retention.warnings if self._retention else ())]
+
+    async def default(self) -> Default | None:
+        """Return the model of jobs without one, and the reason; may query local servers, in bounded time."""
+        return await self._providers.default()
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """Full names of models by alias."""
+        return self._providers.aliases
+
+    async def models(self, *, refresh: bool = False) -> list[ProviderStatus]:
+        """Return the status of each provider, in bounded time; cached for a while."""
+        return await self._providers.status(refresh=refresh)

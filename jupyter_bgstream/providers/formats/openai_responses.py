@@ -1,0 +1,87 @@
+"""OpenAI's Responses, also of Azure, xAI, LM Studio, vLLM and others.
+
+Wire format: https://platform.openai.com/docs/api-reference/responses-streaming. The provider continues a background
+response without a reader, and a reader may continue after any ``sequence_number``:
+https://platform.openai.com/docs/guides/background. Such a stream begins without ``response.created``.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import quote
+
+from ...core.errors import ProviderError
+from ...core.job import Job
+from ...core.messages import Part
+from ..errors import ErrorBuilder
+from .format_types import Refused, Request
+from .openai_responses_decoder import ResponsesDecoder, ResumePoint, read_resume_point
+from .openai_responses_request import request_body, unsupported
+
+_NO_STREAM = re.compile(r"no longer be streamed|cannot be streamed|minutes old", re.I)
+_GONE = re.compile(r"not found|no longer (available|exists?)|expired|was deleted|does not exist", re.I)
+
+
+class Responses:
+    """The format; a ResumableFormat."""
+
+    name = "responses"
+    title = "Responses"
+    media_type = "text/event-stream"
+    models = Request(path="/models")
+
+    def headers(self, key: str) -> dict[str, str]:
+        """Return the headers that carry a key."""
+        return {"Authorization": f"Bearer {key}"}
+
+    def unsupported(self, part: Part) -> str | None:
+        """Return why a message part cannot be sent; None if it can."""
+        return unsupported(part)
+
+    def request(self, job: Job, errors: ErrorBuilder) -> Request:
+        """Return the request for a response that ends with its connection, unless the job's params differ."""
+        return Request(path="/responses", body=request_body(job, errors, background=False))
+
+    def background_request(self, job: Job, errors: ErrorBuilder) -> Request:
+        """Return the request for a response that continues without a reader."""
+        return Request(path="/responses", body=request_body(job, errors, background=True))
+
+    def resume(self, token: str) -> Request:
+        """Return the request for the stream after a token."""
+        point = read_resume_point(token)
+        after = f"&starting_after={point.after}" if point.after >= 0 else ""
+        return Request(path=f"{_path(point)}?stream=true{after}")
+
+    def retrieve(self, token: str) -> Request:
+        """Return the request for the whole response as it is now, without a stream."""
+        return Request(path=_path(read_resume_point(token)))
+
+    def cancel(self, token: str) -> Request:
+        """Return the request that cancels the response."""
+        return Request(path=f"{_path(read_resume_point(token))}/cancel", body=b"")
+
+    def decoder(self, errors: ErrorBuilder, token: str | None = None) -> ResponsesDecoder:
+        """Return a decoder for one response, or for its rest after a token."""
+        return ResponsesDecoder(errors, token)
+
+    def resume_refusal(self, error: ProviderError) -> Refused | None:
+        """Return what an error of ``resume`` means: ``gone``, ``no_stream`` (it can be retrieved), or neither.
+
+        OpenAI streams a response again only in its first five minutes or so.
+        """
+        if error.status == 400 and _NO_STREAM.search(error.message):
+            return "no_stream"
+        if error.status in (404, 410) or (error.status == 400 and _GONE.search(error.message)):
+            return "gone"
+        return None
+
+    def model_names(self, listing: Any) -> list[str]:
+        """Return the names in ``{"data": [{"id": …}]}``."""
+        items = listing.get("data") if isinstance(listing, dict) else listing
+        found = [item.get("id") for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+        return sorted(name for name in found if isinstance(name, str))
+
+
+def _path(point: ResumePoint) -> str:
+    return f"/responses/{quote(point.id, safe='')}"

@@ -1,0 +1,21 @@
+"""The named queries of ``sql/queries.sql`` and the numbered migrations beside it."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+_FOLDER = files(__package__) / "sql"
+
+
+def _named(text: str) -> dict[str, str]:
+    _, *parts = text.split("-- name: ")
+    return {name.strip(): query.strip() for name, _, query in (part.partition("\n") for part in parts)}
+
+
+QUERIES = _named((_FOLDER / "queries.sql").read_text("utf-8"))
+
+
+def migrations() -> list[list[str]]:
+    """Return the statements of each migration, in order: the first leads to version 1, the next to version 2."""
+    names = sorted(entry.name for entry in _FOLDER.iterdir() if entry.name[:3].isdigit())
+    return [(_FOLDER / name).read_text("utf-8").split(";\n") for name in names]
