@@ -1,4 +1,4 @@
-"""Who else may use the files of a database: modes are restored, and what belongs to another user is refused."""
+"""Access to the files of a database: modes are restored, and files of another user are refused."""
 
 import logging
 import os
@@ -73,7 +73,7 @@ async def test_mode_of_database_is_restored_and_logged(database, journal, mode, 
         assert line == f"Other users could use {file} (mode {mode:o}): its mode is {mode & 0o700:o} now."
 
 
-async def test_mode_of_every_file_beside_the_database_is_restored(database, caplog):
+async def test_mode_of_every_file_beside_database_is_restored(database, caplog):
     async with opened(database, "other") as other:
         await submit(other, "job-0001")
         aside = database.with_name(f"{database.name}.corrupt-20260101T000000.000000Z")
@@ -95,7 +95,7 @@ async def test_mode_of_every_file_beside_the_database_is_restored(database, capl
             assert await ids_of(store) == ["job-0001"]
 
 
-async def test_file_system_without_modes_is_said_once_and_not_refused(database, caplog, monkeypatch):
+async def test_file_system_without_modes_is_reported_once_and_not_refused(database, caplog, monkeypatch):
     """As on vfat, or a CIFS mount: chmod succeeds and changes nothing."""
     await filled(database)
     database.chmod(0o644)
@@ -106,7 +106,7 @@ async def test_file_system_without_modes_is_said_once_and_not_refused(database, 
         assert "its file system keeps no modes" in line
 
 
-async def test_file_system_that_refuses_modes_is_said_once_and_not_refused(database, caplog, monkeypatch):
+async def test_file_system_that_refuses_modes_is_reported_once_and_not_refused(database, caplog, monkeypatch):
     def refuse(*_):
         raise PermissionError(1, "Operation not permitted")
 
@@ -119,7 +119,7 @@ async def test_file_system_that_refuses_modes_is_said_once_and_not_refused(datab
 
 
 @pytest.mark.parametrize(("mode", "is_said"), [(0o777, True), (0o1777, False), (0o755, False), (0o775, True)])
-async def test_folder_in_which_others_may_replace_the_database_is_said(tmp_path, mode, is_said, caplog):
+async def test_folder_in_which_others_can_replace_database_is_reported(tmp_path, mode, is_said, caplog):
     folder = tmp_path / "shared"
     folder.mkdir()
     if os.geteuid() == 0:
@@ -133,7 +133,7 @@ async def test_folder_in_which_others_may_replace_the_database_is_said(tmp_path,
 
 
 @by_root
-def test_group_with_the_owners_number_is_the_owners_alone(home):
+def test_group_with_number_of_owner_counts_as_private(home):
     home.chmod(0o770)
     assert writable_folder(home / "jobs.sqlite") is None
     os.chown(home, ADA, EVE)
@@ -174,7 +174,7 @@ async def test_file_of_another_user_is_refused_and_left_alone(home, name, uid):
 
 
 @by_root
-async def test_folder_of_another_user_is_refused_through_a_symbolic_link_too(public, home):
+async def test_folder_of_another_user_is_refused_also_through_symbolic_link(public, home):
     theirs = public / "eve"
     theirs.mkdir()
     os.chown(theirs, EVE, EVE)
@@ -189,7 +189,7 @@ async def test_folder_of_another_user_is_refused_through_a_symbolic_link_too(pub
 
 
 @by_root
-async def test_symbolic_link_within_ones_own_folders_is_followed(home):
+async def test_symbolic_link_within_own_folders_is_followed(home):
     with acting_as(ADA):
         (home / "disk").mkdir()
         (home / "data").symlink_to(home / "disk")
@@ -199,8 +199,8 @@ async def test_symbolic_link_within_ones_own_folders_is_followed(home):
 
 
 @by_root
-async def test_root_may_run_over_a_volume_of_another_user(home):
-    """As in a container: the volume is the host's user's, who still has it all afterwards."""
+async def test_root_can_use_volume_of_another_user(home):
+    """As in a container with a volume of a user of the host."""
     database = home / "jobs.sqlite"
     with acting_as(ADA):
         await filled(database)
@@ -214,7 +214,7 @@ async def test_root_may_run_over_a_volume_of_another_user(home):
 
 @by_root
 async def test_file_system_that_gives_all_files_one_owner_is_not_refused(home, monkeypatch):
-    """As an NFS export that maps all users to one: what Ada makes there is Eve's."""
+    """As on an NFS export that maps all users to one."""
     database, locks = home / "jobs.sqlite", home / "jobs.sqlite.servers"
     with acting_as(ADA):
         await filled(database)
@@ -226,7 +226,7 @@ async def test_file_system_that_gives_all_files_one_owner_is_not_refused(home, m
         assert "jobs.sqlite of the database belongs to another user" in foreign_owner(database, locks)
 
 
-async def test_folder_of_locks_that_cannot_be_read_is_said(database, monkeypatch):
+async def test_unreadable_folder_of_locks_is_reported(database, monkeypatch):
     await filled(database)
 
     def refuse(_):

@@ -1,4 +1,4 @@
-"""What may happen to the database's file: network disks, full and read-only ones, damage."""
+"""The file of the database: network disks, full and read-only disks, damage."""
 
 import asyncio
 import logging
@@ -71,23 +71,23 @@ a line of another kind
         ("/mnt/gone", "xfs", False),
     ],
 )
-def test_the_file_system_is_the_one_of_the_nearest_and_newest_mount(folder, kind, shared):
+def test_nearest_and_newest_mount_determines_file_system(folder, kind, shared):
     found = type_of(Path(folder), MOUNTS)
     assert (found, is_shared(found)) == (kind, shared)
 
 
 @pytest.mark.parametrize("kind", ["nfs", "cifs", "smb3", "lustre", "gpfs", "beegfs", "ceph", "afs", "9p", "virtiofs"])
-def test_what_is_shared(kind):
+def test_network_file_system_is_shared(kind):
     assert is_shared(kind)
     assert is_shared(f"fuse.{kind}")
 
 
 @pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "zfs", "overlay", "tmpfs", "fuse.gocryptfs"])
-def test_what_is_not_shared(kind):
+def test_local_file_system_is_not_shared(kind):
     assert not is_shared(kind)
 
 
-def test_a_windows_share_is_shared():
+def test_windows_share_is_shared():
     class Folder(PureWindowsPath):
         def resolve(self):
             return self
@@ -106,7 +106,7 @@ def network(tmp_path, monkeypatch):
     return folder
 
 
-async def test_on_a_network_disk_every_host_has_a_file_of_its_own(network):
+async def test_each_host_has_own_file_on_network_disk(network):
     path = network / "jobs.sqlite"
     async with opened(path, host="node1") as one, opened(path, "server-two", host="node/2") as two:
         await submit(one, "job-0001")
@@ -125,7 +125,7 @@ async def test_on_a_network_disk_every_host_has_a_file_of_its_own(network):
         assert db.execute("PRAGMA journal_mode").fetchone() == ("delete",)  # of a new connection; never wal
 
 
-async def test_database_under_the_machines_name_from_before_is_offered_until_there_are_jobs(network, monkeypatch):
+async def test_earlier_database_named_after_machine_is_offered_until_there_are_jobs(network, monkeypatch):
     path = network / "jobs.sqlite"
     before = path.with_name(f"jobs.{socket.gethostname()}.sqlite")
     async with opened(path) as store:
@@ -149,7 +149,7 @@ async def test_database_under_the_machines_name_from_before_is_offered_until_the
     )
 
 
-async def test_where_there_is_no_memory_to_share_a_rollback_journal_is_used(database, monkeypatch):
+async def test_rollback_journal_is_used_without_shared_memory(database, monkeypatch):
     connect = database_module.sqlite3.connect
 
     def without_memory(database, **options):
@@ -162,7 +162,7 @@ async def test_where_there_is_no_memory_to_share_a_rollback_journal_is_used(data
     assert "put it on a local disk" in await refused(database, journal="wal")
 
 
-async def test_a_rollback_journal_is_always_synced(database):
+async def test_rollback_journal_is_always_synced(database):
     async with opened(database, journal="rollback", host="here") as store:
         job = await running(store)
         statements = []
@@ -172,7 +172,7 @@ async def test_a_rollback_journal_is_always_synced(database):
         assert store._parts.writer._db.execute("PRAGMA synchronous").fetchone()[0] == 2
 
 
-async def test_a_reader_holds_a_commit_up_and_does_not_make_it_fail(database):
+async def test_reader_delays_commit_without_failing_it(database):
     path = database.with_name("jobs.here.sqlite")
     async with opened(database, journal="rollback", host="here") as store:
         job = await running(store)
@@ -208,7 +208,7 @@ sys.stdin.read()
 
 
 @posix
-async def test_what_a_killed_server_had_half_written_is_rolled_back_under_others(database):
+async def test_half_written_transaction_of_killed_server_is_rolled_back(database):
     path = database.with_name("jobs.here.sqlite")
     async with opened(database, journal="rollback", host="here") as store:
         job = await running(store)
@@ -272,7 +272,7 @@ def read_only(store, path):
 @pytest.mark.parametrize(
     ("trouble", "sentence"), [(limited_file, "refuses"), (limited_pages, "is full"), (read_only, "is read-only")]
 )
-async def test_a_disk_in_trouble_loses_nothing_and_then_works_again(database, journal, trouble, sentence):
+async def test_disk_error_loses_nothing_and_store_works_again_afterwards(database, journal, trouble, sentence):
     path = database.with_name("jobs.here.sqlite") if journal == "rollback" else database
     async with opened(database, journal=journal, host="here") as store:
         job = await running(store)
@@ -315,7 +315,7 @@ def plain_folder():
 
 
 @posix
-async def test_a_read_only_folder_is_said(plain_folder):
+async def test_read_only_folder_is_reported(plain_folder):
     plain_folder.chmod(0o500)
     for path in (plain_folder / "jobs.sqlite", plain_folder / "deeper" / "jobs.sqlite"):
         assert "Permission denied" in await refused(path)
@@ -336,8 +336,8 @@ async def test_read_only_file_is_reported_and_then_works_again(plain_folder, jou
 
 
 @posix
-async def test_folder_that_may_not_be_searched_for_a_while_stops_nothing(plain_folder):
-    """The files are open, and under their names: nothing is lost."""
+async def test_unsearchable_folder_does_not_stop_open_store(plain_folder):
+    """The files are open and still have their names."""
     async with opened(plain_folder / "jobs.sqlite") as store:
         job = await running(store)
         plain_folder.chmod(0o000)
@@ -398,7 +398,7 @@ async def test_damaged_database_is_renamed_and_reported(database, damage, caplog
         assert store.warnings == ()
 
 
-async def test_damage_on_a_network_disk_is_kept_aside_too(database):
+async def test_damaged_database_on_network_disk_is_kept_too(database):
     path = database.with_name("jobs.here.sqlite")
     await filled(database, journal="rollback", host="here")
     overwrite(path, 8192, 1 << 40)
@@ -406,7 +406,7 @@ async def test_damage_on_a_network_disk_is_kept_aside_too(database):
         assert len(kept_aside(path)) == len(store.warnings) == 1
 
 
-async def test_a_damaged_file_that_was_never_ours_is_left_as_it_is(database, journal):
+async def test_damaged_file_without_folder_of_locks_is_left_unchanged(database, journal):
     options = {"journal": journal, "host": "here"}
     path = database.with_name("jobs.here.sqlite") if journal == "rollback" else database
     await filled(database, **options)
@@ -420,7 +420,7 @@ async def test_a_damaged_file_that_was_never_ours_is_left_as_it_is(database, jou
 
 
 @posix
-async def test_a_damaged_file_is_not_taken_from_a_server_that_uses_it(database):
+async def test_damaged_file_is_not_renamed_while_another_server_uses_it(database):
     await filled(database)
     async with serving(database) as server:
         await server.ask("append")
@@ -433,7 +433,7 @@ async def test_a_damaged_file_is_not_taken_from_a_server_that_uses_it(database):
         assert len(kept_aside(database)) == len(store.warnings) == 1
 
 
-async def test_servers_that_start_together_keep_a_damaged_file_aside_once(database):
+async def test_servers_starting_together_rename_damaged_file_once(database):
     await filled(database)
     overwrite(database, 0, 4096)
     stores = [SQLiteStore(database, server=f"server-{n}") for n in range(3)]
@@ -445,8 +445,8 @@ async def test_servers_that_start_together_keep_a_damaged_file_aside_once(databa
     await asyncio.gather(*(store.close() for store in stores))
 
 
-def test_a_log_whose_database_was_moved_follows_it(database, monkeypatch):
-    """A move that was cut short: SQLite would delete the log."""
+def test_log_without_database_is_kept_under_corrupt_name(database, monkeypatch):
+    """The rename of a damaged database was interrupted; SQLite would delete its log."""
     log = database.with_name("jobs.sqlite-wal")
     log.write_bytes(b"what was written last")
 
@@ -459,7 +459,7 @@ def test_a_log_whose_database_was_moved_follows_it(database, monkeypatch):
     assert aside.read_bytes() == b"what was written last"
 
 
-async def test_damage_that_is_met_while_running_is_said_and_cleared_at_the_next_start(database, monkeypatch, caplog):
+async def test_damage_found_while_running_is_reported_and_repaired_at_next_start(database, monkeypatch, caplog):
     job = await filled(database)
     with closing(sqlite3.connect(database)) as db:
         (root,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'events'").fetchone()
@@ -483,7 +483,7 @@ async def test_damage_that_is_met_while_running_is_said_and_cleared_at_the_next_
     assert [path.name for path in database.with_name("jobs.sqlite.servers").iterdir()] == [f"{HERE}.lock"]
 
 
-async def test_a_false_alarm_is_forgotten_after_a_whole_check(database):
+async def test_false_alarm_is_cleared_after_whole_check(database):
     await filled(database)
     mark = database.with_name("jobs.sqlite.servers") / open_database.MARK
     mark.touch()
@@ -492,7 +492,7 @@ async def test_a_false_alarm_is_forgotten_after_a_whole_check(database):
     assert not mark.exists()
 
 
-async def test_a_check_takes_no_longer_than_it_may(database):
+async def test_check_of_sound_database_reports_no_damage_with_any_time_limit(database):
     await filled(database)
     with closing(sqlite3.connect(database, check_same_thread=False)) as db:
         assert check(db, seconds=30) is None
@@ -500,7 +500,7 @@ async def test_a_check_takes_no_longer_than_it_may(database):
         assert db.execute("SELECT 1").fetchone() == (1,)
 
 
-async def test_a_read_that_breaks_is_unavailable_and_logged(database, caplog):
+async def test_failing_read_is_unavailable_and_logged(database, caplog):
     async with opened(database) as store:
 
         def broken(db):
@@ -511,8 +511,8 @@ async def test_a_read_that_breaks_is_unavailable_and_logged(database, caplog):
         assert [record.exc_info[0] for record in caplog.records] == [ZeroDivisionError]
 
 
-async def test_file_that_is_no_database_is_left_alone_by_servers_that_start_together(tmp_path):
-    """The first makes the folder of locks for a moment; it must not tell the second that the file is ours."""
+async def test_file_of_another_format_is_left_alone_by_servers_starting_together(tmp_path):
+    """The folder of locks that the first server creates must not mark the file as a database for the second."""
     path = tmp_path / "thesis.sqlite"
     path.write_text("Chapter 1")
     folder = path.with_name(path.name + ".servers")
@@ -523,7 +523,7 @@ async def test_file_that_is_no_database_is_left_alone_by_servers_that_start_toge
         assert (path.read_text(), kept_aside(path), folder.exists()) == ("Chapter 1", [], False)
 
 
-async def test_open_of_a_locked_database_can_be_given_up(tmp_path):
+async def test_open_of_locked_database_can_be_cancelled(tmp_path):
     path = tmp_path / "jobs.sqlite"
     async with opened(path):
         pass

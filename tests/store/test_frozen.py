@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POS
 PATIENCE = 1.0  # seconds
 
 
-async def test_frozen_server_writes_at_once_when_it_goes_on(database, journal):
+async def test_frozen_server_writes_at_once_when_it_continues(database, journal):
     async with serving(database, patience=PATIENCE, journal=journal) as server:
         server.say("freeze")
         await asyncio.to_thread(server.wait_until_stopped)
@@ -25,7 +25,7 @@ async def test_frozen_server_writes_at_once_when_it_goes_on(database, journal):
         assert await server.ask("append") == "5"
 
 
-async def test_server_beside_a_frozen_one_refuses_every_write(database, journal):
+async def test_server_beside_frozen_one_refuses_every_write(database, journal):
     async with (
         opened(database, patience=PATIENCE, journal=journal) as store,
         serving(database, journal=journal) as server,

@@ -1,4 +1,4 @@
-"""An image's file and its event are stored together, whatever happens in between."""
+"""The file of an image and its event are stored in one transaction."""
 
 import os
 import subprocess
@@ -50,7 +50,7 @@ asyncio.run(main())
     ("query", "call"),
     [("insert_image", 1), ("insert_image_chunk", 1), ("insert_image_chunk", 3), ("grow_job", 1), ("set_revision", 1)],
 )
-async def test_killed_half_way_there_is_neither_event_nor_file(database, query, call):
+async def test_server_killed_during_append_leaves_neither_event_nor_file(database, query, call):
     command = [sys.executable, "-c", HALF_WAY, str(database), query, str(call)]
     environ = os.environ | {"PYTHONPATH": str(PACKAGE)}
     with subprocess.Popen(  # noqa: ASYNC220
@@ -70,7 +70,7 @@ async def test_killed_half_way_there_is_neither_event_nor_file(database, query, 
 
 @posix
 @pytest.mark.parametrize("trouble", [limited_file, limited_pages])
-async def test_a_full_disk_takes_neither_event_nor_file(database, trouble):
+async def test_full_disk_stores_neither_event_nor_file(database, trouble):
     async with opened(database) as store:
         job = await running(store)
         image, file = new_image("1-1", 3_000_000)
@@ -82,7 +82,7 @@ async def test_a_full_disk_takes_neither_event_nor_file(database, trouble):
         assert await file_of(store, await store.image(OWNER, job.id, "1-1")) == file
 
 
-async def test_an_image_is_still_there_in_the_next_life_of_the_server(database):
+async def test_image_is_readable_after_restart(database):
     image, file = new_image("1-1", 600_000)
     async with opened(database) as store:
         job = await running(store)

@@ -1,4 +1,4 @@
-"""One file, two machines: the living one keeps it, the dead one loses it, the one that wakes writes nothing."""
+"""One database and two machines: a living machine keeps its lease, and a dead one loses it."""
 
 import asyncio
 import errno
@@ -45,7 +45,7 @@ async def refused(database, machine, server="server-new"):
     return caught.value.message
 
 
-async def test_living_server_on_another_machine_refuses_the_start(database):
+async def test_living_server_on_another_machine_refuses_start(database):
     async with serving(database, **on(NODE1)) as server:
         message = await refused(database, NODE2)
         assert "used by a server on another machine, node1, that is still alive" in message
@@ -53,20 +53,20 @@ async def test_living_server_on_another_machine_refuses_the_start(database):
         assert await server.ask("warnings") == "[]"
 
 
-async def test_living_server_is_known_without_any_lock(database, monkeypatch):
-    """As on a network whose locks every machine has for itself."""
+async def test_living_server_is_detected_without_locks(database, monkeypatch):
+    """As on a network disk whose locks are local to each machine."""
     monkeypatch.setattr(server_locks, "try_lock", lambda fd: True)
     async with serving(database, **on(NODE1)):
         assert "still alive" in await refused(database, NODE2)
 
 
-async def test_machine_with_the_same_name_and_another_boot_is_another(database):
+async def test_same_host_name_with_another_boot_id_is_another_machine(database):
     async with serving(database, **on(NODE1)):
         assert "still alive" in await refused(database, Machine("node1", "boot-of-a-clone"))
 
 
-async def test_dead_machines_jobs_are_taken_with_any_locks(database, monkeypatch):
-    """As on a network whose file server still holds the locks of a machine that is gone."""
+async def test_jobs_of_dead_machine_are_taken_over_although_its_locks_are_held(database, monkeypatch):
+    """As on a network disk whose file server still holds the locks of a dead machine."""
     async with serving(database, **on(NODE1)) as server:
         assert await server.ask("append") == "5"
         server.stop()  # it holds its lock and renews nothing
@@ -75,7 +75,7 @@ async def test_dead_machines_jobs_are_taken_with_any_locks(database, monkeypatch
             await submit(store, "job-0001", server="server-new")
 
 
-async def test_server_that_wakes_after_it_was_taken_over_writes_and_reads_nothing(database):
+async def test_server_that_wakes_after_takeover_cannot_write(database):
     async with serving(database, **on(NODE1)) as server:
         assert await server.ask("append") == "5"
         server.stop()
@@ -98,7 +98,7 @@ async def test_server_that_wakes_after_it_was_taken_over_writes_and_reads_nothin
 
 
 async def test_server_that_wakes_in_its_transaction_commits_nothing(database):
-    """Its locks are what a file server would have taken away: here they still are there, so the other one waits."""
+    """A file server would have released its locks; here the frozen process still holds them."""
     async with serving(database, **on(NODE1)) as server:
         server.say("freeze")
         await asyncio.to_thread(server.wait_until_stopped)
@@ -111,14 +111,14 @@ async def test_server_that_wakes_in_its_transaction_commits_nothing(database):
         assert await server.ask("append") == "TakenOverError"
 
 
-async def test_fenced_errors_are_unavailable_for_requests():
+async def test_taken_over_error_is_fenced_and_unavailable():
     error = TakenOverError("…")
     assert isinstance(error, FencedError)
     assert isinstance(error, UnavailableError)
     assert (error.status, error.code) == (503, "unavailable")
 
 
-async def test_start_after_a_clean_stop_does_not_wait(database):
+async def test_start_after_clean_stop_does_not_wait(database):
     async with opened(database, "server-old", **on(NODE1)) as store:
         await submit(store, "job-0001", server="server-old")
     async with opened(database, **on(NODE2, **ENDLESS)) as store:
@@ -126,7 +126,7 @@ async def test_start_after_a_clean_stop_does_not_wait(database):
         assert store.warnings == ()
 
 
-async def test_start_on_the_same_machine_does_not_wait(database):
+async def test_start_on_same_machine_does_not_wait(database):
     async with serving(database, **on(NODE1)) as server, opened(database, **on(NODE1, **ENDLESS)) as store:
         assert await store.abandoned_jobs(owner=None, limit=9) == []
         server.kill()
@@ -135,7 +135,7 @@ async def test_start_on_the_same_machine_does_not_wait(database):
         pass
 
 
-async def test_machine_keeps_its_lease_until_its_last_server_has_ended(database):
+async def test_machine_keeps_lease_until_its_last_server_has_stopped(database):
     async with opened(database, **on(NODE1)):
         async with opened(database, "server-two", **on(NODE1)):
             pass
@@ -144,7 +144,7 @@ async def test_machine_keeps_its_lease_until_its_last_server_has_ended(database)
         pass
 
 
-async def test_of_machines_that_take_it_at_the_same_time_one_has_it(database):
+async def test_one_of_several_machines_takes_lease_at_same_time(database):
     async with opened(database, **on(NODE1)):
         pass
     for _ in range(5):
@@ -163,7 +163,7 @@ async def test_of_machines_that_take_it_at_the_same_time_one_has_it(database):
         await asyncio.gather(*(store.close() for store in stores))
 
 
-async def test_first_machines_at_the_same_time_make_one_lease(database):
+async def test_first_machines_at_same_time_create_one_lease(database):
     machines = [Machine(f"node{n}", f"boot-{n}") for n in range(4)]
     stores = [SQLiteStore(database, server=f"server-{n}", **on(machine)) for n, machine in enumerate(machines)]
     outcomes = await asyncio.gather(*(store.open() for store in stores), return_exceptions=True)
@@ -171,7 +171,7 @@ async def test_first_machines_at_the_same_time_make_one_lease(database):
     await asyncio.gather(*(store.close() for store in stores))
 
 
-async def test_lease_is_made_again_when_its_folder_was_deleted(database):
+async def test_lease_is_created_again_after_its_folder_was_deleted(database):
     async with opened(database, **on(NODE1)) as store:
         shutil.rmtree(folder_of(database))
         await until((folder_of(database) / "lease").exists)
@@ -180,15 +180,15 @@ async def test_lease_is_made_again_when_its_folder_was_deleted(database):
         assert await ids_of(store) == ["job-0001"]
 
 
-async def test_lease_that_names_nobody_is_taken_after_a_while(database):
-    """Its writer was killed in between."""
+async def test_empty_lease_is_taken_after_delay(database):
+    """The server that created the lease was killed before it wrote its content."""
     folder_of(database).mkdir()
     (folder_of(database) / "lease").touch()
     async with opened(database, **on(NODE1, **DEAD)) as store:
         await submit(store, "job-0001")
 
 
-async def test_disk_that_is_full_at_the_renewal_is_said_until_it_is_not(database, monkeypatch):
+async def test_full_disk_at_renewal_is_reported_until_renewal_succeeds(database, monkeypatch):
     async with opened(database, **on(NODE1)) as store:
         job = await running(store)
         with monkeypatch.context() as patch:
@@ -205,8 +205,8 @@ async def test_disk_that_is_full_at_the_renewal_is_said_until_it_is_not(database
         await until(lambda: store.warnings == ())
 
 
-async def test_renewal_that_hangs_holds_nobody_up(database, monkeypatch):
-    """As on a network disk that hangs: neither the event loop nor the writer waits, nor does the end."""
+async def test_hanging_renewal_blocks_neither_writes_nor_close(database, monkeypatch):
+    """As on a network disk that hangs."""
     monkeypatch.setattr(availability, "STOPPING", 0.1)
     before = set(threading.enumerate())
     goes_on, hangs, given_up = threading.Event(), threading.Event(), threading.Event()
@@ -226,7 +226,7 @@ async def test_renewal_that_hangs_holds_nobody_up(database, monkeypatch):
     await until(lambda: not any(thread.name == "bgstream-guard" for thread in set(threading.enumerate()) - before))
 
 
-async def test_start_that_waits_for_a_lease_can_be_given_up(database):
+async def test_start_that_waits_for_lease_can_be_cancelled(database):
     async with serving(database, **on(NODE1)) as server:
         server.stop()
         store = SQLiteStore(database, server=HERE, **on(NODE2, watch=600.0))
@@ -249,7 +249,7 @@ async def test_start_that_waits_for_a_lease_can_be_given_up(database):
     ],
     ids=["too long", "a path", "a null byte"],
 )
-async def test_lease_that_another_program_has_spoilt_is_taken_after_a_while(database, content):
+async def test_malformed_lease_is_taken_after_delay(database, content):
     folder_of(database).mkdir()
     (folder_of(database) / "lease").write_bytes(content)
     for _ in range(2):
@@ -257,7 +257,7 @@ async def test_lease_that_another_program_has_spoilt_is_taken_after_a_while(data
             await submit(store, "job-0001")
 
 
-async def test_lease_that_is_there_and_cannot_be_read_fills_no_folder(database):
+async def test_unreadable_lease_leaves_at_most_one_heartbeat_file(database):
     """As on a network where a new name is seen late."""
     folder_of(database).mkdir()
     (folder_of(database) / "lease").symlink_to("nowhere")
@@ -270,7 +270,7 @@ async def test_lease_that_is_there_and_cannot_be_read_fills_no_folder(database):
     assert len(list(folder_of(database).glob("lease-*"))) <= 1
 
 
-async def test_renewals_go_on_while_the_writer_waits_for_a_lock(database):
+async def test_lease_is_renewed_while_writer_waits_for_lock(database):
     async with serving(database, **on(NODE1)) as frozen, opened(database, patience=30.0, **on(NODE1)) as store:
         frozen.say("freeze")
         await asyncio.to_thread(frozen.wait_until_stopped)
@@ -281,7 +281,7 @@ async def test_renewals_go_on_while_the_writer_waits_for_a_lock(database):
         await waiting
 
 
-async def test_other_machine_in_a_name_space_of_its_own_is_refused(database, tmp_path):
+async def test_start_from_other_host_name_in_own_namespace_is_refused(database, tmp_path):
     """A real other host name, as in another pod."""
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("only root may take another host name")
@@ -292,7 +292,7 @@ async def test_other_machine_in_a_name_space_of_its_own_is_refused(database, tmp
 
 
 def test_heartbeat_is_written_in_place(tmp_path):
-    """Another machine may not see a new file under an old name for a while."""
+    """Another machine may see a new file under an old name only after a delay."""
     mine = Lease(tmp_path, tmp_path / "jobs", "a", machine=NODE1)
     assert mine.acquire(threading.Event()) is None
     (heartbeat,) = tmp_path.glob("lease-*")
@@ -304,8 +304,8 @@ def test_heartbeat_is_written_in_place(tmp_path):
     assert [size for _, _, size in before] == [lease.SIZE] * 2
 
 
-def test_servers_of_one_machine_share_the_lease_that_one_of_them_made_anew(tmp_path):
-    """Somebody deleted the folder, and a new server was faster than those that run."""
+def test_servers_of_one_machine_share_recreated_lease(tmp_path):
+    """The folder was deleted, and a new server recreated it before the running one."""
     folder = tmp_path / "servers"
     folder.mkdir()
     first, second = (Lease(folder, tmp_path / "jobs", name, machine=NODE1) for name in "ab")
@@ -321,7 +321,7 @@ def test_servers_of_one_machine_share_the_lease_that_one_of_them_made_anew(tmp_p
     second.check()
 
 
-async def test_refused_start_that_made_the_folder_takes_nothing_from_the_one_that_was_faster(database, monkeypatch):
+async def test_refused_start_does_not_take_lease_of_faster_server(database, monkeypatch):
     make = open_database._make
 
     def make_and_be_overtaken(folder):
@@ -340,7 +340,7 @@ async def test_refused_start_that_made_the_folder_takes_nothing_from_the_one_tha
     await faster.close()
 
 
-async def test_start_that_fails_gives_the_lease_back_at_once(database):
+async def test_failed_start_releases_lease_at_once(database):
     async with opened(database, **on(NODE1)) as store:
         path = store.path
     with closing(sqlite3.connect(path)) as db:

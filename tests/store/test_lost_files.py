@@ -1,4 +1,4 @@
-"""A database that is deleted, moved or replaced under a running server: it is said, and nothing more is taken."""
+"""A database that is deleted, moved or replaced under a running server is reported, and writes are refused."""
 
 import asyncio
 import os
@@ -68,14 +68,14 @@ async def test_deleted_database_is_reported_at_the_next_write_and_can_be_copied(
         assert store.warnings == ()
 
 
-async def test_deleted_database_is_said_without_a_write(database, journal):
+async def test_deleted_database_is_reported_without_write(database, journal):
     async with opened(database, journal=journal, host="here") as store:
         await running(store)
         file_of(database, journal).unlink()
         assert "was deleted" in await warning(store)
 
 
-async def test_database_that_was_moved_works_again_when_it_is_back(database, journal):
+async def test_moved_database_works_again_when_it_is_back(database, journal):
     path = file_of(database, journal)
     elsewhere = database.with_name("elsewhere.sqlite")
     async with opened(database, journal=journal, host="here") as store:
@@ -90,7 +90,7 @@ async def test_database_that_was_moved_works_again_when_it_is_back(database, jou
         assert fold(await log_of(store)).text == "on"
 
 
-async def test_moved_database_is_whole_without_its_log(database):
+async def test_moved_database_is_complete_without_its_log(database):
     async with opened(database) as store:
         job = await running(store)
         await append(store, job, text_deltas("kept"))
@@ -104,7 +104,7 @@ async def test_moved_database_is_whole_without_its_log(database):
             assert b"kept" in b"".join(body for (body,) in db.execute("SELECT body FROM events").fetchall())
 
 
-async def test_replaced_database_is_said_and_the_new_file_is_left_alone(database, journal):
+async def test_replaced_database_is_reported_and_new_file_is_left_alone(database, journal):
     path = file_of(database, journal)
     async with opened(database, journal=journal, host="here") as store:
         job = await running(store)
@@ -129,7 +129,7 @@ async def test_deleted_part_is_reported_and_nothing_is_lost(database, part):
         assert fold(await log_of(store)).text == "".join(f"{n} " for n in range(20))
 
 
-async def test_folder_that_was_moved_there_and_back_works_again(tmp_path, journal):
+async def test_moved_folder_works_again_when_it_is_back(tmp_path, journal):
     folder = tmp_path / "home"
     database = folder / "jobs.sqlite"
     async with opened(database, journal=journal, host="here") as store:
@@ -165,8 +165,8 @@ async def test_unmounted_disk_is_reported_and_works_again_when_it_is_back(tmp_pa
 
 
 @pytest.mark.parametrize("how", ["delete", "move"])
-async def test_what_was_acknowledged_under_load_is_in_the_file(database, journal, how):
-    """A real server that streams while its file goes: nothing that it acknowledged is missing in the file itself."""
+async def test_acknowledged_appends_are_in_deleted_or_moved_file(database, journal, how):
+    """The server streams while its file is deleted or moved."""
     path = file_of(database, journal)
     async with serving(database, journal=journal, host="here") as server:
         server.say("stream")
@@ -191,7 +191,7 @@ async def test_what_was_acknowledged_under_load_is_in_the_file(database, journal
         assert seq >= acknowledged
 
 
-async def test_database_behind_a_symbolic_link_is_looked_at_where_it_is(database, tmp_path):
+async def test_target_of_symbolic_link_is_watched(database, tmp_path):
     real = tmp_path / "real.sqlite"
     real.touch()
     database.symlink_to(real)
@@ -204,7 +204,7 @@ async def test_database_behind_a_symbolic_link_is_looked_at_where_it_is(database
         assert f"{real} was deleted" in await refused_write(store, job)
 
 
-async def test_failed_start_leaves_nothing_behind_and_can_be_tried_again(database, monkeypatch):
+async def test_failed_start_leaves_nothing_behind_and_can_be_repeated(database, monkeypatch):
     before = _open_things()
     database.write_bytes(b"no database" * 100)
     async with opened(database.with_name("other.sqlite"), "two"):
@@ -232,7 +232,7 @@ def _open_things():
     return threads, sorted(file for file in files if "jobs" in file)
 
 
-def test_log_that_sqlite_removes_at_the_close_is_not_lost(database, monkeypatch):
+def test_log_removed_by_close_is_not_reported_as_lost(database, monkeypatch):
     database.touch()
     troubles = Troubles(database, mark=database.parent / "damaged")
     locks = ServerLocks(database.parent, HERE)

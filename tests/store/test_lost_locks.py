@@ -1,4 +1,4 @@
-"""The folder of locks deleted or replaced under running servers: nobody takes a living server for dead."""
+"""The folder of locks is deleted or replaced under running servers: a living server does not count as dead."""
 
 import asyncio
 import shutil
@@ -46,7 +46,7 @@ async def abandoned(store):
 
 
 @pytest.mark.parametrize("disturb", [delete, empty, replace])
-async def test_living_server_is_not_dead_without_its_lock_file(database, journal, disturb):
+async def test_living_server_without_lock_file_is_not_dead(database, journal, disturb):
     options = {"journal": journal, "host": "here"}
     folder = folder_of(database, journal)
     async with opened(database, **options) as store, serving(database, **options) as server:
@@ -61,7 +61,7 @@ async def test_living_server_is_not_dead_without_its_lock_file(database, journal
             assert await abandoned(late) == await abandoned(store) == [server.job]
 
 
-async def test_frozen_server_is_not_dead_without_its_lock_file(database):
+async def test_frozen_server_without_lock_file_is_not_dead(database):
     folder = folder_of(database, "wal")
     async with opened(database, missing=0.1) as store, serving(database) as server:
         server.stop()
@@ -78,7 +78,7 @@ async def test_frozen_server_is_not_dead_without_its_lock_file(database):
         assert await abandoned(store) == [server.job]
 
 
-async def test_jobs_of_a_server_without_lock_file_are_abandoned_after_a_while(database):
+async def test_jobs_of_server_without_lock_file_are_abandoned_after_delay(database):
     """As in a database that was copied without its folder of locks."""
     async with opened(database, "server-two") as two:
         await submit(two, "job-0001", server="server-two")
@@ -92,7 +92,7 @@ async def test_jobs_of_a_server_without_lock_file_are_abandoned_after_a_while(da
         assert time.monotonic() - began >= 2.9
 
 
-async def test_lock_that_cannot_be_made_again_is_said_until_it_can(database, monkeypatch):
+async def test_lock_that_cannot_be_recreated_is_reported_until_it_is_back(database, monkeypatch):
     folder = folder_of(database, "wal")
     async with opened(database) as store:
         await submit(store, "job-0001")
@@ -105,7 +105,7 @@ async def test_lock_that_cannot_be_made_again_is_said_until_it_can(database, mon
         assert await ids_of(store) == ["job-0001"]
 
 
-def test_held_lock_of_an_own_id_is_not_taken_twice(tmp_path, monkeypatch):
+def test_lock_of_living_server_is_not_taken_by_same_id(tmp_path, monkeypatch):
     monkeypatch.setattr(server_locks, "PATIENCE", 0.01)
     with (
         ServerLocks(tmp_path, "a") as one,

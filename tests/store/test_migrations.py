@@ -1,4 +1,4 @@
-"""Databases of every version that was released are opened by today's code, and nothing in them is lost."""
+"""Databases of every released version are opened and migrated without loss."""
 
 import asyncio
 import json
@@ -85,14 +85,14 @@ def assert_nothing_lost(now, then):
         assert now == then
 
 
-def test_every_schema_before_the_newest_has_a_dump():
+def test_every_schema_before_newest_has_dump():
     """Run tests/store/schemas/dump.py before a migration is added."""
     assert set(range(1, len(migrations()))) <= set(VERSIONS)
     assert set(range(10, len(migrations()))) <= set(NOTEBOOKS)
     assert VERSIONS
 
 
-async def test_nothing_is_lost(released, found_then):
+async def test_migration_keeps_all_data(released, found_then):
     async with opened(released) as store:
         assert_nothing_lost(await dump.read(store), found_then)
         assert store.warnings == ()
@@ -110,7 +110,7 @@ async def test_nothing_is_lost(released, found_then):
 
 
 @pytest.mark.parametrize("version", NOTEBOOKS, indirect=True)
-async def test_saved_notebook_has_the_same_answers(released, version):
+async def test_saved_notebook_has_same_answers(released, version):
     outputs = list(job_outputs(nbformat.read(SCHEMAS / f"{version}.ipynb", as_version=4)))
     saved = [dict(data) for data in outputs]
     assert len(saved) == 5
@@ -138,7 +138,7 @@ def test_saved_widgets_have_known_traits(version):
         assert state.keys() <= widget.class_traits(sync=True).keys()
 
 
-async def test_everything_can_still_be_written(released):
+async def test_migrated_database_accepts_all_writes(released):
     async with opened(released, missing=0.0) as store:
         job = await store.job(OWNER, "job-running")
         assert await append(store, job, text_deltas("more")) == job.seq + 1
@@ -155,7 +155,7 @@ async def test_everything_can_still_be_written(released):
 
 
 @pytest.mark.parametrize("version", [each for each in VERSIONS if each < 8], indirect=True)
-async def test_jobs_from_before_submitted_by_have_no_submitter(released):
+async def test_jobs_older_than_submitted_by_have_no_submitter(released):
     async with opened(released) as store:
         jobs, _ = await store.jobs(OWNER, JobFilter())
         assert {job.submitted_by for job in jobs} == {None}
@@ -165,7 +165,7 @@ async def test_jobs_from_before_submitted_by_have_no_submitter(released):
         assert await ids_of(store, submitted_by="eve") == ["job-0001"]
 
 
-async def test_servers_that_start_together_bring_it_up_to_date_once(released, found_then):
+async def test_servers_starting_together_migrate_once(released, found_then):
     stores = [SQLiteStore(released, server=f"server-{n}") for n in range(3)]
     await asyncio.gather(*(store.open() for store in stores))
     for store in stores:
@@ -174,7 +174,7 @@ async def test_servers_that_start_together_bring_it_up_to_date_once(released, fo
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
-async def test_a_kill_in_the_middle_changes_nothing(released, found_then):
+async def test_kill_during_migration_changes_nothing(released, found_then):
     command = [sys.executable, "-c", HALF_WAY, released]
     environ = os.environ | {"PYTHONPATH": str(PACKAGE)}
     with subprocess.Popen(  # noqa: ASYNC220
@@ -188,7 +188,7 @@ async def test_a_kill_in_the_middle_changes_nothing(released, found_then):
         assert db.execute("PRAGMA user_version").fetchone() == (len(migrations()),)
 
 
-async def test_a_migration_that_fails_changes_nothing(released, found_then, monkeypatch):
+async def test_failed_migration_changes_nothing(released, found_then, monkeypatch):
     steps = [*migrations(), ["DELETE FROM events", "SELECT no_such_column"]]
     with monkeypatch.context() as patch:
         patch.setattr("jupyter_bgstream.store.sqlite.connection.migrations", lambda: steps)
@@ -198,7 +198,7 @@ async def test_a_migration_that_fails_changes_nothing(released, found_then, monk
         assert_nothing_lost(await dump.read(store), found_then)
 
 
-async def test_nothing_is_migrated_under_a_server_that_runs(database, monkeypatch):
+async def test_database_of_running_server_is_not_migrated(database, monkeypatch):
     async with opened(database) as store:
         await submit(store, "job-0001")
         steps = [*migrations(), ["ALTER TABLE jobs ADD COLUMN more"]]

@@ -1,4 +1,4 @@
-"""What only the SQLite store does when jobs go: space is given back, and looking for them stays cheap."""
+"""Pruning in the SQLite store: free pages are returned, and queries use indexes."""
 
 import sqlite3
 from contextlib import closing
@@ -13,7 +13,7 @@ from jupyter_bgstream.store.sqlite.sql_files import QUERIES
 from jupyter_bgstream.testing.store_contract import ALL, DONE, OWNER, ended
 
 
-async def test_the_file_shrinks_after_much_was_deleted(database):
+async def test_file_shrinks_after_large_delete(database):
     async with opened(database) as store:
         await ended(store, "job-kept")
         job = await long_job(store, 60_000, per_row=2_000)
@@ -26,7 +26,7 @@ async def test_the_file_shrinks_after_much_was_deleted(database):
     assert database.stat().st_size <= shrunk + 4096
 
 
-async def test_a_file_of_before_keeps_its_free_pages_and_reuses_them(database):
+async def test_database_without_auto_vacuum_keeps_and_reuses_free_pages(database):
     with closing(sqlite3.connect(database)) as db:
         db.execute("PRAGMA auto_vacuum = NONE")
         db.execute("CREATE TABLE gone (n)")
@@ -58,7 +58,7 @@ async def test_a_file_of_before_keeps_its_free_pages_and_reuses_them(database):
         ("logs_to_pack", {"long": 1, "limit": 1}, ["jobs_to_pack", "jobs_unfinished"]),
     ],
 )
-def test_no_query_looks_at_everything_for_each_job(database, query, values, indexes):
+def test_pruning_query_uses_index(database, query, values, indexes):
     with closing(open_for_writing(database, patience=5)) as db:
         plan = [row["detail"] for row in db.execute("EXPLAIN QUERY PLAN " + QUERIES[query], values)]
     for index in indexes:

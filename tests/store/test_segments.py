@@ -1,4 +1,4 @@
-"""Joining rows of a log changes no event, whoever reads or joins meanwhile."""
+"""Compaction of a log changes no event, also with concurrent reads and compactions."""
 
 import asyncio
 import itertools
@@ -51,7 +51,7 @@ async def long_job(store, events, *, per_row, job_id="job-0001"):
 # What is joined
 
 
-async def test_the_log_of_an_ended_job_becomes_few_rows_with_the_same_events(database):
+async def test_compaction_of_ended_job_joins_rows_and_keeps_events(database):
     async with opened(database) as store:
         job = await long_job(store, 1000, per_row=3)
         await store.end(OWNER, job.id, DONE)
@@ -66,7 +66,7 @@ async def test_the_log_of_an_ended_job_becomes_few_rows_with_the_same_events(dat
         assert not await store.compact()
 
 
-async def test_a_running_job_is_joined_once_its_log_is_long_and_goes_on(database):
+async def test_long_log_of_running_job_is_compacted_and_can_grow(database):
     async with opened(database) as store:
         job = await long_job(store, 1000, per_row=5)
         assert await tidied(store) == 0
@@ -80,7 +80,7 @@ async def test_a_running_job_is_joined_once_its_log_is_long_and_goes_on(database
         assert rows(database, where="NOT packed") == [0]
 
 
-async def test_events_larger_than_a_segment_stay_whole(database):
+async def test_events_larger_than_segment_stay_whole(database):
     async with opened(database) as store:
         job = await running(store)
         for size in (10, 700_000, 10, 300_000, 5_000_000):
@@ -92,7 +92,7 @@ async def test_events_larger_than_a_segment_stay_whole(database):
         assert rows(database, where="NOT packed") == [0]
 
 
-async def test_joining_tells_nobody_anything(database):
+async def test_compaction_publishes_no_change(database):
     async with opened(database) as store, opened(database, "server-two") as other:
         feeds = store.changes(), other.changes()
 
@@ -110,7 +110,7 @@ async def test_joining_tells_nobody_anything(database):
         assert [await told(feed) for feed in feeds] == [[("job", "job-last")]] * 2
 
 
-async def test_a_job_deleted_before_its_segment_is_written_stays_deleted(database):
+async def test_job_deleted_during_compaction_stays_deleted(database):
     async with opened(database) as store:
         await ended(store)
         found = await store._open.readers.run(maintenance.next_segments)
@@ -123,7 +123,7 @@ async def test_a_job_deleted_before_its_segment_is_written_stays_deleted(databas
         assert rows(database, where="packed") == [0]
 
 
-async def test_two_servers_that_join_the_same_rows_write_them_once(database):
+async def test_two_servers_compacting_same_rows_write_them_once(database):
     async with opened(database) as store, opened(database, "server-two") as other:
         job = await long_job(store, 2000, per_row=2)
         await store.end(OWNER, job.id, DONE)
@@ -133,7 +133,7 @@ async def test_two_servers_that_join_the_same_rows_write_them_once(database):
         assert rows(database) == [8]
 
 
-async def test_nothing_of_what_was_joined_is_left_after_a_delete(database):
+async def test_delete_removes_compacted_rows(database):
     async with opened(database) as store:
         job = await long_job(store, 1000, per_row=1)
         await store.end(OWNER, job.id, DONE)
@@ -183,7 +183,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(maintenance, "LONG", 16)
 
 
-def test_random_appends_joins_and_reads(database, tiny):
+def test_random_appends_joins_and_reads_return_log_in_order(database, tiny):
     with asyncio.Runner() as runner:
         stores = [SQLiteStore(database, server=HERE), SQLiteStore(database, server="server-two")]
         for store in stores:

@@ -1,4 +1,4 @@
-"""Random operations on the store in memory and the one in SQLite, side by side: every outcome is the same."""
+"""Random operations on the memory store and the SQLite store have the same outcomes."""
 
 import asyncio
 import itertools
@@ -335,7 +335,7 @@ def runner():
         yield runner
 
 
-def test_memory_and_sqlite_do_the_same(runner, database):
+def test_memory_and_sqlite_stores_have_same_outcomes(runner, database):
     memory, sqlite = MemoryStore(server=HERE), SQLiteStore(database, server=HERE, missing=0.0)
     runner.run(memory.open())
     runner.run(sqlite.open())

@@ -1,4 +1,4 @@
-"""What only the SQLite store promises: its file, its transactions under trouble, its locks."""
+"""Files, transactions and locks of the SQLite store."""
 
 import asyncio
 import os
@@ -62,7 +62,7 @@ def written_by_hand(database):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX")
-async def test_nobody_else_may_read_the_file(tmp_path):
+async def test_database_files_are_private_to_owner(tmp_path):
     database = tmp_path / "new" / "jobs.sqlite"
     before = os.umask(0)
     try:
@@ -81,7 +81,7 @@ async def test_nobody_else_may_read_the_file(tmp_path):
     }
 
 
-async def test_what_was_stored_is_there_after_a_restart(database):
+async def test_job_and_log_survive_restart(database):
     async with opened(database) as store:
         job = await running(store, thread="t", tags=("a",), priority="bulk", params={"n": [1, None]})
         await append(store, job, text_deltas("The sky"), preview="The sky")
@@ -93,7 +93,7 @@ async def test_what_was_stored_is_there_after_a_restart(database):
         assert await store.events(before, after=0, max_bytes=ALL) == log
 
 
-async def test_a_newer_schema_is_refused_and_left_alone(database):
+async def test_newer_schema_is_refused_and_left_alone(database):
     async with opened(database) as store:
         await submit(store, "job-0001")
     newer = len(migrations()) + 1
@@ -106,25 +106,25 @@ async def test_a_newer_schema_is_refused_and_left_alone(database):
 
 
 @pytest.mark.parametrize("content", [b"no database at all" * 100, b"SQLite format 3\x00" + b"\xff" * 4000])
-async def test_a_file_that_is_no_database_is_refused_and_kept(database, content):
+async def test_file_of_another_format_is_refused_and_kept(database, content):
     database.write_bytes(content)
     assert "left as it is" in await refused(database)
     assert database.read_bytes() == content
 
 
-async def test_somebody_elses_database_is_refused(database):
+async def test_database_of_another_program_is_refused(database):
     with written_by_hand(database) as db:
         db.execute("CREATE TABLE jobs (mine)")
     assert "belongs to something else" in await refused(database)
 
 
-async def test_a_folder_that_cannot_be_had_is_an_error(tmp_path):
+async def test_unusable_folder_is_error(tmp_path):
     (tmp_path / "file").write_text("")
     assert "cannot be opened" in await refused(tmp_path / "file" / "jobs.sqlite")
     assert "cannot be opened" in await refused(tmp_path)
 
 
-async def test_servers_that_start_together_make_one_database(database):
+async def test_servers_starting_together_create_one_database(database):
     stores = [SQLiteStore(database, server=f"server-{n}") for n in range(4)]
     await asyncio.gather(*(store.open() for store in stores))
     await asyncio.gather(*(submit(store, f"job-{n:04}") for n, store in enumerate(stores)))
@@ -135,7 +135,7 @@ async def test_servers_that_start_together_make_one_database(database):
 # Trouble
 
 
-async def test_a_locked_file_is_unavailable_and_then_works_again(database):
+async def test_locked_file_is_unavailable_and_works_again_afterwards(database):
     async with opened(database, patience=0.05) as store:
         job = await running(store)
         with written_by_hand(database) as other:
@@ -163,7 +163,7 @@ def full_disk(database):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits are POSIX")
-async def test_a_full_disk_is_unavailable_and_then_works_again(database):
+async def test_full_disk_is_unavailable_and_store_works_again_afterwards(database):
     async with opened(database) as store:
         job = await running(store)
         changes = store.changes()
@@ -179,7 +179,7 @@ async def test_a_full_disk_is_unavailable_and_then_works_again(database):
         assert [change.seq for change in await anext(changes)] == [3]
 
 
-async def test_a_faulty_operation_does_not_hurt_its_neighbours(database, caplog):
+async def test_failing_operation_does_not_affect_other_operations(database, caplog):
     async with opened(database) as store:
         job = await running(store)
         writes = [
@@ -196,7 +196,7 @@ async def test_a_faulty_operation_does_not_hurt_its_neighbours(database, caplog)
         assert record.exc_info[1] is faulty.__cause__
 
 
-async def test_an_operation_that_breaks_a_constraint_does_not_hurt_its_neighbours(database):
+async def test_constraint_violation_does_not_affect_other_operations(database):
     async with opened(database) as store:
         job = await running(store)
         with written_by_hand(database) as db:
@@ -214,7 +214,7 @@ async def test_an_operation_that_breaks_a_constraint_does_not_hurt_its_neighbour
         assert [event.text for event in await log_of(store, after=2)] == ["a", "c"]
 
 
-async def test_an_error_between_transactions_does_not_stop_the_writer(database, monkeypatch, caplog):
+async def test_error_between_transactions_does_not_stop_writer(database, monkeypatch, caplog):
     async with opened(database) as store:
         job = await running(store)
 
@@ -226,7 +226,7 @@ async def test_an_error_between_transactions_does_not_stop_the_writer(database, 
     assert {record.exc_info[0] for record in caplog.records} == {ZeroDivisionError}
 
 
-async def test_patience_that_is_lowered_counts_for_who_waits_already(database):
+async def test_lowered_patience_applies_to_waiting_write(database):
     async with opened(database) as store:
         job = await running(store)
         with written_by_hand(database) as other:
@@ -244,7 +244,7 @@ async def test_patience_that_is_lowered_counts_for_who_waits_already(database):
 
 
 @pytest.mark.parametrize("patience", [30.0, 0.1])
-async def test_closing_does_not_wait_long_for_a_locked_file(database, monkeypatch, patience):
+async def test_close_does_not_wait_long_for_locked_file(database, monkeypatch, patience):
     monkeypatch.setattr("jupyter_bgstream.store.sqlite.database.CLOSING_PATIENCE", 0.2)
     with written_by_hand(database) as other:
         async with opened(database, patience=patience) as store:
@@ -262,7 +262,7 @@ async def test_closing_does_not_wait_long_for_a_locked_file(database, monkeypatc
 
 
 @pytest.mark.parametrize(("full", "append_mode"), [(False, "NORMAL"), (True, "FULL")])
-async def test_a_lifecycle_commit_is_synced_to_disk_and_an_append_only_if_asked(db, database, full, append_mode):
+async def test_lifecycle_commit_is_synced_and_append_only_on_request(db, database, full, append_mode):
     statements = []
     db.set_trace_callback(statements.append)
     troubles = Troubles(database, mark=database.with_name("damaged"))
@@ -292,7 +292,7 @@ async def test_a_lifecycle_commit_is_synced_to_disk_and_an_append_only_if_asked(
     assert modes == ["FULL", "FULL", append_mode, "FULL"]
 
 
-async def test_the_file_is_free_for_others_between_two_commits(database):
+async def test_writer_pauses_between_commits(database):
     async with opened(database) as store:
         job = await running(store)
         began = time.monotonic()
@@ -301,7 +301,7 @@ async def test_the_file_is_free_for_others_between_two_commits(database):
         assert time.monotonic() - began >= 20 * PAUSE
 
 
-async def test_who_stops_waiting_does_not_stop_the_writer(database):
+async def test_cancelled_caller_does_not_stop_writer(database):
     async with opened(database) as store:
         job = await running(store)
         write = asyncio.create_task(append(store, job, text_deltas("a")))
@@ -312,7 +312,7 @@ async def test_who_stops_waiting_does_not_stop_the_writer(database):
         assert await append(store, job, text_deltas("b")) == 4
 
 
-async def test_closing_finishes_what_waits(database):
+async def test_close_finishes_waiting_writes(database):
     async with opened(database) as store:
         job = await running(store)
         writes = [asyncio.create_task(append(store, job, text_deltas("a"))) for _ in range(30)]
@@ -322,7 +322,7 @@ async def test_closing_finishes_what_waits(database):
         assert len(await log_of(store)) == 32
 
 
-async def test_the_write_ahead_log_does_not_grow_for_ever(database):
+async def test_write_ahead_log_has_bounded_size(database):
     wal = database.with_name("jobs.sqlite-wal")
     async with opened(database) as store:
         job = await running(store)
@@ -333,7 +333,7 @@ async def test_the_write_ahead_log_does_not_grow_for_ever(database):
     assert max(sizes) < 12_000_000
 
 
-async def test_a_reader_of_an_old_snapshot_does_not_stop_the_writer(database):
+async def test_reader_of_old_snapshot_does_not_stop_writer(database):
     async with opened(database) as store:
         job = await running(store)
         with written_by_hand(database) as reader:
@@ -345,7 +345,7 @@ async def test_a_reader_of_an_old_snapshot_does_not_stop_the_writer(database):
         assert (await store.job(OWNER, job.id)).seq == 22
 
 
-async def test_a_deleted_job_leaves_nothing_in_the_file(database):
+async def test_deleted_job_leaves_no_rows_in_database(database):
     async with opened(database) as store:
         job = await ended(store, prompt="a secret question")
         (notice,) = await store.notices(OWNER, "")
@@ -371,7 +371,7 @@ class AnyValue(dict):
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_every_query_is_understood_and_finds_its_rows_by_an_index(db, name):
+def test_every_query_is_valid_and_uses_index(db, name):
     plan = [row["detail"] for row in db.execute("EXPLAIN QUERY PLAN " + QUERIES[name], AnyValue())]
     small = ("revision", "set_revision", "use_place")  # one row, or one for each table that counts
     if name not in small:
@@ -386,13 +386,13 @@ def test_every_query_is_understood_and_finds_its_rows_by_an_index(db, name):
         ], plan
 
 
-def test_a_successor_is_found_by_its_own_index(db):
-    """Else a delete would look at every job of the owner."""
+def test_successor_is_found_by_its_own_index(db):
+    """Otherwise a delete would read every job of the owner."""
     plan = " / ".join(row["detail"] for row in db.execute("EXPLAIN QUERY PLAN " + QUERIES["inherit"], AnyValue()))
     assert "owner=? AND previous=?" in plan
 
 
-async def test_a_log_that_is_deleted_while_it_is_read_is_whole_or_not_found(database):
+async def test_log_deleted_during_read_is_read_completely(database):
     async with opened(database) as store:
         job = await running(store)
         await append(store, job, text_deltas(*"abc"))
@@ -408,7 +408,7 @@ async def test_a_log_that_is_deleted_while_it_is_read_is_whole_or_not_found(data
 
 
 @pytest.mark.parametrize("column", ["", "status", "thread", "notebook", "grp"])
-def test_a_page_of_a_list_is_not_sorted(db, column):
+def test_page_of_list_is_not_sorted(db, column):
     condition = f"AND {column} = 'x'" if column else ""
     query = f"SELECT * FROM whole_jobs WHERE owner = 'a' {condition} AND n < 9 ORDER BY n DESC LIMIT 3"
     plan = " / ".join(row["detail"] for row in db.execute("EXPLAIN QUERY PLAN " + query))
@@ -425,13 +425,13 @@ def test_a_page_of_a_list_is_not_sorted(db, column):
         ("places_of_batch", "jobs_of_group_by_change (owner=? AND grp=? AND status_rev>?)"),
     ],
 )
-def test_what_is_read_of_a_large_batch_is_in_order_and_no_more_than_is_taken(db, name, index):
+def test_query_of_large_batch_uses_ordered_index(db, name, index):
     plan = " / ".join(row["detail"] for row in db.execute("EXPLAIN QUERY PLAN " + QUERIES[name], AnyValue()))
     assert f"INDEX {index}" in plan
     assert "TEMP B-TREE" not in plan
 
 
-async def test_a_claim_reads_no_more_jobs_of_a_batch_than_it_may_take(database):
+async def test_claim_reads_no_more_jobs_of_batch_than_it_can_take(database):
     async with opened(database) as store:
         spec = BatchSpec(id="batch-rows", total=2000, concurrency=10)
         batch = Batch(spec=spec, owner=OWNER, total=2000, created_at=1.0)
@@ -450,8 +450,8 @@ async def test_a_claim_reads_no_more_jobs_of_a_batch_than_it_may_take(database):
 # Locks
 
 
-def test_a_living_servers_lock_is_never_taken_for_a_dead_ones(tmp_path):
-    """Servers come and go under one id while others ask; whenever one is there, nobody calls it dead."""
+def test_lock_of_living_server_is_never_reported_dead(tmp_path):
+    """A server with one id starts and stops while three threads check it."""
     lives = [0]  # odd: a server is there
     wrong, stop = [], threading.Event()
     others = ServerLocks(tmp_path, "asking")
@@ -490,7 +490,7 @@ async def test_lock_of_dead_server_is_removed_once_it_has_no_unfinished_jobs(dat
         assert [path.name for path in folder.iterdir()] == [f"{HERE}.lock"]
 
 
-async def test_a_cancelled_job_of_a_dead_server_stays_cancelled(database):
+async def test_cancelled_job_of_dead_server_stays_cancelled(database):
     async with opened(database, missing=0.0) as store:
         await store.submit(new_job("job-0001", server="server-dead"), max_queued=9)
         (job,) = await store.abandoned_jobs(owner=None, limit=99)

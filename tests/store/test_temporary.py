@@ -62,7 +62,7 @@ async def test_directory_is_private_and_removed_at_close(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_system_directory_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_system_temporary_directory_is_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(temporary_store.tempfile, "tempdir", str(tmp_path))
     store = TemporaryStore(server=HERE)
     await store.open()
@@ -95,7 +95,7 @@ async def test_next_start_keeps_directory_of_living_server(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_files_and_links_of_the_same_name_are_left_alone(tmp_path: Path) -> None:
+async def test_files_and_links_with_prefix_are_left_alone(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "mine").touch()
@@ -119,7 +119,7 @@ async def test_directory_of_another_user_is_left_alone(tmp_path: Path, monkeypat
     assert theirs.exists()
 
 
-async def test_failed_open_leaves_nothing_behind_and_may_be_repeated(
+async def test_failed_open_leaves_nothing_behind_and_can_be_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = TemporaryStore(server=HERE, parent=tmp_path)
@@ -141,7 +141,7 @@ async def test_unwritable_parent_is_unavailable(tmp_path: Path) -> None:
         await TemporaryStore(server=HERE, parent=tmp_path / "missing").open()
 
 
-async def test_directory_removed_before_it_is_locked_is_made_again(
+async def test_directory_removed_before_locking_is_created_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock, locked = temporary_store._lock, []

@@ -1,4 +1,4 @@
-"""Several servers on one file: real processes, really killed."""
+"""Several server processes on one file, some of them killed."""
 
 import asyncio
 import sys
@@ -31,7 +31,7 @@ from jupyter_bgstream.testing.store_contract import (
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 
 
-async def test_a_kill_takes_nothing_back_that_was_acknowledged(database, journal):
+async def test_killed_server_loses_no_acknowledged_append(database, journal):
     async with serving(database, journal=journal) as server:
         server.say("stream")
         acknowledged = [await server.hear() for _ in range(100)]
@@ -47,7 +47,7 @@ async def test_a_kill_takes_nothing_back_that_was_acknowledged(database, journal
             assert [job.id for job in await store.abandoned_jobs(owner=None, limit=99)] == [server.job]
 
 
-async def test_a_stopped_server_is_not_dead_and_a_killed_one_is_at_once(database, journal):
+async def test_stopped_server_is_not_dead_and_killed_server_is_dead_at_once(database, journal):
     async with opened(database, journal=journal) as store, serving(database, journal=journal) as server:
         await running(store)
         assert await store.abandoned_jobs(owner=None, limit=99) == []
@@ -60,7 +60,7 @@ async def test_a_stopped_server_is_not_dead_and_a_killed_one_is_at_once(database
         assert [path.name for path in database.parent.glob("*.servers/two.lock")] == ["two.lock"]
 
 
-async def test_two_servers_see_each_others_jobs(database, journal):
+async def test_two_servers_see_jobs_of_each_other(database, journal):
     async with opened(database, journal=journal) as store:
         changes = store.changes()
         async with serving(database, journal=journal) as server:
@@ -78,7 +78,7 @@ async def test_two_servers_see_each_others_jobs(database, journal):
             assert await ids_of(store) == ["job-here", server.job]
 
 
-async def test_a_cancel_by_one_server_refuses_the_others_append(database, journal):
+async def test_cancel_on_one_server_refuses_append_on_other(database, journal):
     async with opened(database, journal=journal) as store, serving(database, journal=journal) as server:
         assert await server.ask("append") == "5"
         _, won = await store.end(OWNER, server.job, Cancelled(at=9.0))
@@ -88,7 +88,7 @@ async def test_a_cancel_by_one_server_refuses_the_others_append(database, journa
         assert (await store.job(OWNER, server.job)).seq == 6
 
 
-async def test_a_cancel_comes_through_while_another_server_streams(database, journal):
+async def test_cancel_succeeds_while_other_server_streams(database, journal):
     async with opened(database, journal=journal) as store, serving(database, journal=journal) as server:
         server.say("stream")
         await server.hear()
@@ -99,7 +99,7 @@ async def test_a_cancel_comes_through_while_another_server_streams(database, jou
             assert line.isdigit()
 
 
-async def test_changes_are_told_in_the_order_of_the_commits(database, journal):
+async def test_changes_arrive_in_commit_order(database, journal):
     async with opened(database, journal=journal) as one, opened(database, "server-two", journal=journal) as two:
         changes = two.changes()
         await ended(one)
@@ -119,7 +119,7 @@ async def test_changes_are_told_in_the_order_of_the_commits(database, journal):
         assert newest["job-0002"][-2:] == [("job", "completed"), ("notice", None)]
 
 
-async def test_others_are_told_of_a_state_only_when_it_has_changed(database, journal):
+async def test_status_change_is_published_only_when_status_changed(database, journal):
     async with opened(database, journal=journal) as one, opened(database, "server-two", journal=journal) as two:
         job = await running(one)
         await submit(two, "job-0002", server="server-two")  # two knows all until here
@@ -128,7 +128,7 @@ async def test_others_are_told_of_a_state_only_when_it_has_changed(database, jou
         assert await take(changes) == [Change(kind="events", owner=OWNER, job=job.id, status="running", seq=3)]
 
 
-async def test_read_and_dismissed_notices_are_told_to_other_servers(database, journal):
+async def test_read_and_dismissed_notices_reach_other_servers(database, journal):
     async with opened(database, journal=journal) as one, opened(database, "server-two", journal=journal) as two:
         await ended(one)
         await submit(two, "job-0002", server="server-two")  # two knows all until here
@@ -138,7 +138,7 @@ async def test_read_and_dismissed_notices_are_told_to_other_servers(database, jo
         assert await take(changes) == [Change(kind="notice", owner=OWNER, job="job-0001")]
 
 
-async def test_a_pause_holds_on_other_servers_and_after_a_restart(database, journal):
+async def test_pause_of_batch_applies_to_other_servers_and_after_restart(database, journal):
     async with opened(database, "server-two", journal=journal) as two:
         async with opened(database, journal=journal) as one:
             await announce(one, *range(AT_FIRST), total=20)
@@ -156,7 +156,7 @@ async def test_a_pause_holds_on_other_servers_and_after_a_restart(database, jour
         assert len(await claim(two, server="server-two")) == 2
 
 
-async def test_streaming_leaves_the_file_free_for_others(database, journal):
+async def test_streaming_server_lets_other_server_write(database, journal):
     async with (
         opened(database, journal=journal) as busy,
         opened(database, "server-two", patience=2.0, journal=journal) as other,
@@ -175,7 +175,7 @@ async def test_streaming_leaves_the_file_free_for_others(database, journal):
         await asyncio.gather(*streams)
 
 
-async def test_an_id_of_a_living_server_is_refused(database, journal):
+async def test_id_of_living_server_is_refused(database, journal):
     async with opened(database, journal=journal):
         with pytest.raises(UnavailableError, match="already runs"):
             await SQLiteStore(database, server=HERE, journal=journal).open()
@@ -184,7 +184,7 @@ async def test_an_id_of_a_living_server_is_refused(database, journal):
         assert await store.abandoned_jobs(owner=None, limit=99) == []
 
 
-async def test_who_closed_in_order_is_dead_too(database, journal):
+async def test_jobs_of_server_closed_in_order_are_abandoned(database, journal):
     async with opened(database, "server-two", journal=journal) as two:
         await submit(two, "job-0001", server="server-two")
     async with opened(database, journal=journal) as store:

@@ -1,4 +1,4 @@
-"""Whatever happens in the writer's thread: everyone who waits has an answer, and so does everyone who comes later."""
+"""Faults in the thread of the writer: every waiting and every later write gets an outcome."""
 
 import asyncio
 import concurrent.futures
@@ -54,7 +54,7 @@ STEPS = [
 
 @pytest.mark.parametrize("error", [ValueError, MemoryError, sqlite3.OperationalError, Killed])
 @pytest.mark.parametrize(("owner", "step"), STEPS, ids=[step for _, step in STEPS])
-async def test_fault_at_any_step_leaves_no_write_without_answer(database, monkeypatch, owner, step, error):
+async def test_fault_at_any_step_leaves_no_write_unanswered(database, monkeypatch, owner, step, error):
     async with opened(database, patience=0.2) as store:
         original, left = getattr(owner, step), [1]
         loop, happened = asyncio.get_running_loop(), asyncio.Event()
@@ -90,7 +90,7 @@ async def test_fault_at_any_step_leaves_no_write_without_answer(database, monkey
         assert stored <= set(await ids_of(store))
 
 
-async def test_answer_comes_though_the_event_loop_cannot_be_called_for_a_moment(database, monkeypatch):
+async def test_write_is_answered_although_event_loop_rejects_calls_briefly(database, monkeypatch):
     async with opened(database) as store:
         job = await running(store)
         loop, left = asyncio.get_running_loop(), [1, 2, 3]
@@ -108,7 +108,7 @@ async def test_answer_comes_though_the_event_loop_cannot_be_called_for_a_moment(
         assert left == []
 
 
-async def test_writer_that_fails_again_and_again_ends_and_says_so(database, monkeypatch, caplog):
+async def test_repeated_failures_end_writer_and_are_reported(database, monkeypatch, caplog):
     async with opened(database, patience=3600.0) as store:
         failed = []
 
@@ -129,7 +129,7 @@ async def test_writer_that_fails_again_and_again_ends_and_says_so(database, monk
         assert "the store's writer has ended" in caplog.text
 
 
-async def test_listener_that_fails_takes_no_answer_with_it(database, caplog):
+async def test_failing_publish_does_not_fail_write(database, caplog):
     async with opened(database) as store:
 
         def faulty(changes):
@@ -141,8 +141,8 @@ async def test_listener_that_fails_takes_no_answer_with_it(database, caplog):
     assert "could not be published" in caplog.text
 
 
-async def test_writes_wait_no_longer_than_their_patience_in_all(database, monkeypatch):
-    """Those that come while another one waits for the lock do not begin to wait when that one has given up."""
+async def test_writes_wait_no_longer_than_patience_in_total(database, monkeypatch):
+    """The patience of a write starts at its call, not when an earlier write has failed."""
     loop, expect = asyncio.get_running_loop(), Delivery.expect
     late: list[concurrent.futures.Future[float]] = []
     asked, expected = [], threading.Event()
@@ -188,7 +188,7 @@ async def test_writes_wait_no_longer_than_their_patience_in_all(database, monkey
         assert await ids_of(store) == ["job-0003"]
 
 
-async def test_what_has_patience_left_is_written_when_the_lock_is_free(database):
+async def test_waiting_write_with_patience_left_is_stored_when_lock_is_free(database):
     async with opened(database, patience=1.0) as store:
         with closing(sqlite3.connect(database, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -201,8 +201,8 @@ async def test_what_has_patience_left_is_written_when_the_lock_is_free(database)
             await second
 
 
-async def test_pause_after_a_commit_is_short_however_long_it_held_the_lock(database, monkeypatch):
-    """As if this process had been frozen in its transaction."""
+async def test_pause_after_commit_is_short_even_after_long_transaction(database, monkeypatch):
+    """As if this process was frozen in its transaction."""
     async with opened(database) as store:
         real, offset = time.monotonic, [0.0]
 
@@ -217,8 +217,8 @@ async def test_pause_after_a_commit_is_short_however_long_it_held_the_lock(datab
         assert await ids_of(store) == ["job-0001"]
 
 
-async def test_disk_that_hangs_leaves_no_write_without_answer(database, monkeypatch):
-    """What waits behind it is refused and never stored; what hangs itself has its outcome when the disk is back."""
+async def test_hanging_disk_leaves_no_write_unanswered(database, monkeypatch):
+    """Writes behind the hanging operation are refused and never stored."""
     monkeypatch.setattr(loop_bridge, "STUCK", 0.2)
     monkeypatch.setattr(loop_bridge, "LOOK", 0.1)
     goes_on, hangs = threading.Event(), threading.Event()
@@ -241,8 +241,8 @@ async def test_disk_that_hangs_leaves_no_write_without_answer(database, monkeypa
         assert [type(event).__name__ for event in await log_of(store)] == ["Queued", "Attempt"]
 
 
-async def test_commit_that_hangs_is_answered_as_it_ends(database, monkeypatch):
-    """Whether it is stored nobody can tell before: a claim that is given up would run nowhere."""
+async def test_hanging_commit_is_answered_when_it_ends(database, monkeypatch):
+    """The outcome of a commit is unknown until it ends; a claim that is given up would never run."""
     monkeypatch.setattr(loop_bridge, "STUCK", 0.0)
     monkeypatch.setattr(loop_bridge, "LOOK", 0.05)
     goes_on, hangs, original = threading.Event(), threading.Event(), Writer._wait_for
